@@ -1,0 +1,353 @@
+"""
+The configuration: declared keys, and one mapping that says which value holds.
+
+A value comes from the first of these places that gives one: the argument of a call,
+the command line, the script (``config['key'] = value`` or `Config.using`), an
+environment variable ``NDMAPPER_KEY``, ``ndmapper.toml`` in the working folder, the
+user's own ``ndmapper.toml``, the default.
+"""
+
+import json
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import platformdirs
+
+from ndmapper.errors import (
+    ConfigError,
+    FileAccessError,
+    UnknownKeyError,
+    did_you_mean,
+)
+
+__all__ = ["KEYS", "Config", "Key", "Settings", "config"]
+
+Settings = Mapping[str, Any]
+"""One frozen snapshot of the configuration, which a call takes along."""
+
+_WORDS = {
+    "true": True, "yes": True, "on": True,
+    "false": False, "no": False, "off": False,
+    "none": None, "null": None, "": None,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """
+    One declared key.
+
+    Parameters
+    ----------
+    name : str
+        The key.
+    default : object
+        Its value where nobody says anything.
+    check : callable
+        Takes a value, returns it in its final form, or raises ValueError saying
+        what was expected.
+    doc : str
+        What it does, in a sentence.
+    """
+
+    name: str
+    default: Any
+    check: Callable[[Any], Any]
+    doc: str
+
+
+def _word(value: Any) -> Any:
+    return _WORDS.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _boolean(value: Any) -> bool:
+    value = _word(value)
+    if isinstance(value, bool):
+        return value
+    raise ValueError("True or False")
+
+
+def _reprocess(value: Any) -> bool | str | None:
+    value = _word(value)
+    if value is None or isinstance(value, bool) or value == "error":
+        return value  # type: ignore[no-any-return]
+    raise ValueError("None or 'error' (an existing output is an error), True or False")
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, str):
+        value = int(value, 0)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError("an integer >= 0")
+
+
+def _text_or_none(value: Any) -> str | None:
+    value = _word(value)
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)  # type: ignore[no-any-return]
+    raise ValueError("a string or None")
+
+
+def _text(value: Any) -> str:
+    text = _text_or_none(value)
+    if text is None:
+        raise ValueError("a string")
+    return text
+
+
+def _labels(value: Any) -> str | Mapping[str, Any] | None:
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        value = json.loads(value)
+    if isinstance(value, Mapping):
+        known = {"data", "uncertainty", "flags", "uncertainty_is"}
+        if unknown := set(value) - known:
+            raise ValueError(f"a mapping with keys among {sorted(known)}, not {unknown}")
+        return MappingProxyType(dict(value))
+    return _text_or_none(value)
+
+
+def _choice(*choices: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value in choices:
+            return str(value)
+        raise ValueError("one of " + ", ".join(repr(c) for c in choices))
+
+    return check
+
+
+KEYS: Mapping[str, Key] = {
+    key.name: key
+    for key in (
+        Key(name="filename_regex", default=None, check=_text_or_none,
+            doc="Regular expression of a base file name; None takes the union of the "
+                "instruments' own."),
+        Key(name="labels", default=None, check=_labels,
+            doc="Names of the data, uncertainty and flags extensions: None recognises "
+                "them, a preset's name, or a mapping."),
+        Key(name="logfile", default="ndmapper.log", check=_text_or_none,
+            doc="Log file; the default lies in outdir, None writes none."),
+        Key(name="outdir", default=".", check=_text,
+            doc="Folder of products, log and side data (.ndmapper/)."),
+        Key(name="reprocess", default=None, check=_reprocess,
+            doc="What to do where an output exists: None is an error, False re-uses it, "
+                "True makes it again."),
+        Key(name="interact", default=False, check=_boolean,
+            doc="Let steps that can ask the user do so."),
+        Key(name="use_uncert", default=True, check=_boolean,
+            doc="Propagate uncertainty."),
+        Key(name="use_flags", default=True, check=_boolean,
+            doc="Propagate flags."),
+        Key(name="bad_flags", default=0xFFFF, check=_integer,
+            doc="Bits of the flags that make a pixel masked."),
+        Key(name="record", default="file", check=_choice("file", "side", "both"),
+            doc="Where the record of a product goes: into the file, into "
+                "outdir/.ndmapper/records/, or both."),
+    )
+}  # fmt: skip
+"""The declared keys, by name."""
+
+
+class Config(MutableMapping[str, Any]):
+    """
+    A mapping of the declared keys, in which places of higher precedence win.
+
+    Parameters
+    ----------
+    environ : mapping, optional
+        The environment variables; those of the process by default.
+    user_file : Path, optional
+        The user's own TOML file.
+    project_file : Path, optional
+        The TOML file of the working folder.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str] | None = None,
+        user_file: Path | None = None,
+        project_file: Path | None = None,
+    ) -> None:
+        self._environ = environ
+        self._user_file = user_file
+        self._project_file = project_file
+        self._command_line: dict[str, Any] = {}
+        self._script: dict[str, Any] = {}
+        self._files: dict[str, tuple[Any, str]] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._find(name)[0]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._script[name] = _checked(name, value, "this script")
+
+    def __delitem__(self, name: str) -> None:
+        _declared(name)
+        self._script.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(KEYS)
+
+    def __len__(self) -> int:
+        return len(KEYS)
+
+    def __repr__(self) -> str:
+        rows = (f"  {name} = {value!r}  ({source})" for name, value, source in self.rows())
+        return "\n".join(["ndmapper configuration", *rows])
+
+    def source(self, name: str) -> str:
+        """
+        Say where the value of a key comes from.
+
+        Parameters
+        ----------
+        name : str
+            The key.
+
+        Returns
+        -------
+        str
+            For instance ``"default"``, ``"script"`` or the path of a file.
+        """
+        return self._find(name)[1]
+
+    def rows(self) -> list[tuple[str, Any, str]]:
+        """
+        List every key.
+
+        Returns
+        -------
+        list of (str, object, str)
+            Key, value and source.
+        """
+        return [(name, *self._find(name)) for name in KEYS]
+
+    def snapshot(self, **arguments: Any) -> Settings:
+        """
+        Freeze the configuration as it is now.
+
+        Parameters
+        ----------
+        **arguments : object
+            Values given in a call, which win over every other place; None means
+            that the call says nothing.
+
+        Returns
+        -------
+        mapping
+            Read-only, key to value.
+        """
+        given = {
+            name: _checked(name, value, "this call")
+            for name, value in arguments.items()
+            if value is not None
+        }
+        return MappingProxyType({name: self[name] for name in KEYS} | given)
+
+    @contextmanager
+    def using(self, **values: Any) -> Iterator["Config"]:
+        """
+        Set keys for as long as a ``with`` block lasts.
+
+        Parameters
+        ----------
+        **values : object
+            Key to value.
+        """
+        checked = {n: _checked(n, v, "config.using") for n, v in values.items()}
+        before = dict(self._script)
+        self._script.update(checked)
+        try:
+            yield self
+        finally:
+            self._script = before
+
+    def from_command_line(self, **values: Any) -> None:
+        """
+        Replace the values that the command line gives, which win over the script's.
+
+        Parameters
+        ----------
+        **values : object
+            Key to value. Called without any, nothing is left of the command line.
+        """
+        self._command_line = {
+            n: _checked(n, v, "the command line") for n, v in values.items()
+        }
+
+    def reload(self) -> None:
+        """Read the environment and the TOML files anew at the next look-up."""
+        self._files = None
+
+    def _find(self, name: str) -> tuple[Any, str]:
+        key = _declared(name)
+        if name in self._command_line:
+            return self._command_line[name], "command line"
+        if name in self._script:
+            return self._script[name], "script"
+        if self._files is None:
+            self._files = self._read_files()
+        return self._files.get(name, (key.default, "default"))
+
+    def _read_files(self) -> dict[str, tuple[Any, str]]:
+        user = self._user_file or (
+            Path(platformdirs.user_config_dir("ndmapper", appauthor=False))
+            / "ndmapper.toml"
+        )
+        project = self._project_file or Path("ndmapper.toml")
+        found: dict[str, tuple[Any, str]] = {}
+        for path in (user, project):
+            for name, value in _read_toml(path).items():
+                found[name] = (_checked(name, value, str(path)), str(path))
+        environ = os.environ if self._environ is None else self._environ
+        for name in KEYS:
+            variable = f"NDMAPPER_{name.upper()}"
+            if variable in environ:
+                found[name] = (_checked(name, environ[variable], variable), variable)
+        return found
+
+
+def _declared(name: str) -> Key:
+    try:
+        return KEYS[name]
+    except (KeyError, TypeError):
+        msg = f"there is no configuration key {name!r}{did_you_mean(name, KEYS)}"
+        raise UnknownKeyError(msg) from None
+
+
+def _checked(name: str, value: Any, where: str) -> Any:
+    try:
+        key = _declared(name)
+        return key.check(value)
+    except UnknownKeyError as err:
+        raise UnknownKeyError(f"{where}: {err}") from None
+    except ValueError as err:
+        msg = f"{where} sets {name} to {value!r}, but it must be {err}"
+        raise ConfigError(msg) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as err:
+        msg = f"the configuration file {path} cannot be read ({err.strerror})"
+        raise FileAccessError(msg) from err
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as err:
+        msg = f"the configuration file {path} is not valid TOML: {err}"
+        raise ConfigError(msg) from err
+
+
+config = Config()
+"""The configuration of this process."""

@@ -1,0 +1,354 @@
+"""
+The record of a product: its schema, its text form, and its place in a FITS file.
+
+A record is a list of entries, oldest first, one for every step between raw data and
+the product. An entry is a JSON object::
+
+    schema        1
+    step          name of the step, e.g. "subtract_bias"
+    module        where the step is defined; null for one that lives in a script
+    engine        what ran it, e.g. "python"
+    tool          {"name": ..., "version": ...} of the package or program that ran
+    product       file name of the product
+    output        name of the output, where the step has named ones, else null
+    key           identity of what was asked for (see `entry_key`)
+    content       digest of the product without its record
+    inputs        [{"name": ..., "digest" or "key": ...}, ...]
+    calibrations  {type: reference like an input, list of them, or null if not applied}
+    parameters    {name: value}
+    config        {"use_uncert": ..., "use_flags": ..., "bad_flags": ...}
+    references    {parameter: {"name": ..., "digest": ...}} of files named by parameters
+    source        text of a step that lives in a script, else null
+    run           all that is volatile: times, host, paths, versions of the libraries
+
+In FITS the record is a binary table named NDM_RECORD, the last HDU, one row per
+entry: the step, the product and the canonical JSON text in a variable-length array of
+characters (FITS standard 4.0, section 7.3.5). A side record holds the same entries as
+a JSON file in ``.ndmapper/records/`` beside the product.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from ndmapper.errors import FormatError, RecordError
+from ndmapper.io.filemap import map_file
+
+__all__ = [
+    "EXTNAME",
+    "SCHEMA",
+    "canonical",
+    "decode",
+    "edited",
+    "encode",
+    "entry_key",
+    "identity",
+    "read_records",
+    "read_side",
+    "side_path",
+]
+
+EXTNAME = "NDM_RECORD"
+SCHEMA = 1
+
+# What decides whether a product would be the same. The names of files are left out
+# (a renamed input is the same input), and so are the source and the run.
+_KEYED = ("engine", "tool", "output", "parameters", "config")
+
+
+def canonical(value: Any) -> str:
+    """
+    Write a value as JSON in the one form that is compared and hashed.
+
+    Parameters
+    ----------
+    value : object
+        Anything JSON can hold.
+
+    Returns
+    -------
+    str
+        ASCII JSON with sorted keys and no spaces. Infinities and NaN, which JSON
+        does not have, are refused.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def identity(reference: Mapping[str, Any] | None) -> str | None:
+    """
+    Give the identity of an input or calibration, whatever its name.
+
+    Parameters
+    ----------
+    reference : mapping or None
+        A reference as an entry holds it; None for a calibration not applied.
+
+    Returns
+    -------
+    str or None
+        Its key if it was made by a step, else its digest.
+    """
+    if reference is None:
+        return None
+    return str(reference.get("key") or reference.get("digest"))
+
+
+def entry_key(entry: Mapping[str, Any]) -> str:
+    """
+    Compute the key of the product that an entry describes.
+
+    Parameters
+    ----------
+    entry : mapping
+        An entry; its own ``key``, ``content``, ``source`` and ``run`` do not count.
+
+    Returns
+    -------
+    str
+        ``"sha256:<hex>"`` over the step, engine, tool, parameters, the identities of
+        inputs, calibrations and reference files.
+    """
+    calibrations = {
+        name: [identity(r) for r in ref] if isinstance(ref, list) else identity(ref)
+        for name, ref in entry["calibrations"].items()
+    }
+    parts = {name: entry[name] for name in _KEYED} | {
+        "step": [entry["module"], entry["step"]],
+        "inputs": [identity(ref) for ref in entry["inputs"]],
+        "calibrations": calibrations,
+        "references": {n: r["digest"] for n, r in entry["references"].items()},
+    }
+    return "sha256:" + hashlib.sha256(canonical(parts).encode()).hexdigest()
+
+
+def edited(
+    rows: Sequence[Mapping[str, Any]], *, product: str, what: Sequence[str], digest: str
+) -> list[dict[str, Any]]:
+    """
+    Add an entry to a record, saying that a product was edited outside any step.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        The record before the edit; it is not changed.
+    product : str
+        File name of the product.
+    what : sequence of str
+        What was edited, for instance ``["SCI,1 data", "header"]``.
+    digest : str
+        Digest of the edited file without its record; it becomes part of the key, so
+        that the key from before the edit never holds again.
+
+    Returns
+    -------
+    list of dict
+        The record after the edit.
+    """
+    last = rows[-1] if rows else None
+    entry: dict[str, Any] = {
+        "schema": SCHEMA,
+        "step": "edited",
+        "module": None,
+        "engine": "user",
+        "tool": {"name": "user", "version": None},
+        "product": product,
+        "output": None,
+        "content": digest,
+        "inputs": [
+            {"name": last["product"], "key": last["key"]}
+            if last
+            else {"name": product, "digest": digest}
+        ],
+        "calibrations": {},
+        "parameters": {"edited": sorted(what), "content": digest},
+        "config": {},
+        "references": {},
+        "source": None,
+        "run": {},
+    }
+    entry["key"] = entry_key(entry)
+    return [*map(dict, rows), entry]
+
+
+def encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """
+    Write a record as one whole HDU.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        The entries, oldest first.
+
+    Returns
+    -------
+    bytes
+        Header and table, padded to whole FITS blocks.
+    """
+    texts = [canonical(row).encode("ascii") for row in rows]
+    steps = [str(row["step"]).encode("ascii", "replace") for row in rows]
+    products = [str(row["product"]).encode("ascii", "replace") for row in rows]
+    widths = [max([1, *map(len, column)]) for column in (steps, products)]
+    table = np.zeros(
+        len(rows),
+        dtype=[("s", f"S{widths[0]}"), ("p", f"S{widths[1]}"), ("r", ">i4", (2,))],
+    )
+    table["s"], table["p"] = steps, products
+    lengths = [len(text) for text in texts]
+    table["r"][:, 0] = lengths
+    table["r"][:, 1] = np.cumsum([0, *lengths[:-1]]) if rows else 0
+    heap = b"".join(texts)
+    header = fits.Header(
+        [
+            ("XTENSION", "BINTABLE", "binary table extension"),
+            ("BITPIX", 8),
+            ("NAXIS", 2),
+            ("NAXIS1", table.dtype.itemsize, "width of a row in bytes"),
+            ("NAXIS2", len(rows), "one row per step, oldest first"),
+            ("PCOUNT", len(heap), "size of the heap in bytes"),
+            ("GCOUNT", 1),
+            ("TFIELDS", 3),
+            ("TTYPE1", "STEP", "name of the step"),
+            ("TFORM1", f"{widths[0]}A"),
+            ("TTYPE2", "PRODUCT", "file that the step made"),
+            ("TFORM2", f"{widths[1]}A"),
+            ("TTYPE3", "RECORD", "canonical JSON"),
+            ("TFORM3", f"1PA({max([1, *lengths])})"),
+            ("EXTNAME", EXTNAME, "how ndmapper made this file"),
+            ("NDMSCHEM", SCHEMA, "number of the schema of RECORD"),
+        ]
+    )
+    data = table.tobytes() + heap
+    return header.tostring().encode("ascii") + data + bytes(-len(data) % 2880)
+
+
+def decode(hdu: bytes) -> list[dict[str, Any]]:
+    """
+    Read the record back from the bytes of its HDU.
+
+    Parameters
+    ----------
+    hdu : bytes
+        Header and table.
+
+    Returns
+    -------
+    list of dict
+        The entries, oldest first.
+
+    Raises
+    ------
+    RecordError
+        If the table does not hold a record, or one of a newer schema.
+    """
+    try:
+        table = fits.BinTableHDU.fromstring(hdu)
+        schema = table.header["NDMSCHEM"]
+        texts = [bytes(np.asarray(t)).decode("ascii") for t in table.data["RECORD"]] if (
+            table.header["NAXIS2"]
+        ) else []
+    except (KeyError, ValueError, OSError, IndexError) as err:
+        msg = f"the {EXTNAME} table cannot be read ({err})"
+        raise RecordError(msg) from err
+    return _entries(texts, schema)
+
+
+def _entries(texts: Sequence[str], schema: Any) -> list[dict[str, Any]]:
+    if not isinstance(schema, int) or schema > SCHEMA:
+        msg = (
+            f"the record has schema {schema!r}, but this version of ndmapper knows "
+            f"schemas up to {SCHEMA}; update ndmapper to read it"
+        )
+        raise RecordError(msg)
+    try:
+        return [json.loads(text) for text in texts]
+    except ValueError as err:
+        msg = f"the record holds text that is not JSON ({err})"
+        raise RecordError(msg) from err
+
+
+def side_path(product: Path) -> Path:
+    """
+    Name the side record of a product.
+
+    Parameters
+    ----------
+    product : Path
+        The product.
+
+    Returns
+    -------
+    Path
+        A JSON file in ``.ndmapper/records/`` beside the product.
+    """
+    return product.parent / ".ndmapper" / "records" / f"{product.name}.json"
+
+
+def read_side(product: Path) -> list[dict[str, Any]]:
+    """
+    Read the side record of a product.
+
+    Parameters
+    ----------
+    product : Path
+        The product.
+
+    Returns
+    -------
+    list of dict
+        The entries, oldest first; empty where there is no side record.
+
+    Raises
+    ------
+    RecordError
+        If the side record is damaged.
+    """
+    path = side_path(product)
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (OSError, ValueError) as err:
+        msg = f"the side record {path} cannot be read ({err}); delete it if it is damaged"
+        raise RecordError(msg) from err
+    return _entries([json.dumps(row) for row in rows], max([0, *(r["schema"] for r in rows)]))
+
+
+def read_records(path: str | Path) -> list[dict[str, Any]]:
+    """
+    Read the record of a file, from the file itself or else from beside it.
+
+    Parameters
+    ----------
+    path : str or Path
+        A FITS file.
+
+    Returns
+    -------
+    list of dict
+        The entries, oldest first; empty for a file that no step made.
+
+    Raises
+    ------
+    RecordError
+        If there is a record that cannot be read.
+    MissingFileError, FormatError
+        If the file is missing or not FITS.
+    """
+    path = Path(path)
+    try:
+        for hdu in reversed(map_file(path).hdus):
+            if hdu.name == EXTNAME:
+                return decode(hdu.read_bytes())
+    except RecordError as err:
+        msg = f"{path}: {err}"
+        raise RecordError(msg) from err
+    except FormatError:
+        if not (rows := read_side(path)):
+            raise
+        return rows
+    return read_side(path)

@@ -1,0 +1,110 @@
+"""
+The log of ndmapper: standard library logging, one file per run, and the terminal.
+
+Modules log to ``logging.getLogger(__name__)``. Nothing is attached when ndmapper is
+imported; the first step that runs attaches the log file and, where the user has set
+up no logging of their own, a plain stream to the terminal.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ndmapper.errors import FileAccessError
+
+__all__ = ["log_to_file", "log_to_terminal"]
+
+ROOT = "ndmapper"
+_FILE_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+
+
+class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Write whole lines to the standard error stream, above any progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm  # a progress bar is there only where tqdm is loaded
+
+        try:
+            text = self.format(record)
+            tqdm.write(text, file=sys.stderr)
+        except Exception:  # as logging does: a failing log never stops a reduction
+            self.handleError(record)
+
+
+class _TerminalFormatter(logging.Formatter):
+    """Show plain lines, with the level named only where it matters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.levelno >= logging.WARNING:
+            return f"{record.levelname}: {text}"
+        return text
+
+
+def log_to_terminal(level: int = logging.INFO) -> None:
+    """
+    Show the log on the terminal, unless the user has set up logging already.
+
+    Parameters
+    ----------
+    level : int
+        The least level that is shown.
+    """
+    logger = logging.getLogger(ROOT)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    for handler in logger.handlers:
+        if isinstance(handler, _TerminalHandler):
+            handler.setLevel(level)
+            return
+    if logging.getLogger().handlers:
+        return
+    handler = _TerminalHandler()
+    handler.setLevel(level)
+    handler.setFormatter(_TerminalFormatter())
+    logger.addHandler(handler)
+
+
+@contextmanager
+def log_to_file(path: Path | None) -> Iterator[None]:
+    """
+    Append the log to a file for as long as the context lasts.
+
+    Parameters
+    ----------
+    path : Path or None
+        The log file; its folder is made where it is missing. None writes no file.
+
+    Raises
+    ------
+    FileAccessError
+        If the file cannot be written.
+    """
+    if path is None:
+        yield
+        return
+    logger = logging.getLogger(ROOT)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    target = str(path.absolute())
+    if any(getattr(h, "baseFilename", None) == target for h in logger.handlers):
+        yield  # an enclosing step writes to this file already
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as err:
+        msg = (
+            f"the log file {path} cannot be written ({err.strerror}); choose another "
+            "with config['logfile'], or None for no log file"
+        )
+        raise FileAccessError(msg) from err
+    handler.setFormatter(logging.Formatter(_FILE_FORMAT))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
