@@ -1,0 +1,75 @@
+"""What every test may rely on: a clean configuration, no network, the real frames."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ndmapper.config import config
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# A window would wait for somebody to close it.
+os.environ["MPLBACKEND"] = "Agg"
+
+
+@pytest.fixture(autouse=True)
+def _clean_config(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Keep the user's files and environment out, and undo what a test sets."""
+    for name in list(os.environ):
+        if name.startswith("NDMAPPER_") and name != "NDMAPPER_TEST_DATA":
+            monkeypatch.delenv(name)
+    nowhere = tmp_path_factory.getbasetemp() / "no-such-folder" / "ndmapper.toml"
+    monkeypatch.setattr(config, "_user_file", nowhere)
+    monkeypatch.setattr(config, "_project_file", nowhere)
+    monkeypatch.setattr(config, "_script", {})
+    monkeypatch.setattr(config, "_command_line", {})
+    config.reload()
+    yield
+    config.reload()
+
+
+@pytest.fixture(autouse=True)
+def _no_network(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Refuse every connection but those to this machine."""
+    if request.node.get_closest_marker("remote"):
+        return
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        local = self.family == getattr(socket, "AF_UNIX", None) or (
+            isinstance(address, tuple)
+            and address[0] in ("127.0.0.1", "::1", "localhost")
+        )
+        if not local:
+            msg = f"this test connects to {address!r}, and tests run off line"
+            raise AssertionError(msg)
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """
+    Folder of the real frames.
+
+    It is NDMAPPER_TEST_DATA, or shared/data beside the repository. Without it a test
+    is skipped, but in continuous integration it fails.
+    """
+    given = os.environ.get("NDMAPPER_TEST_DATA")
+    folder = Path(given) if given else REPOSITORY.parent / "shared" / "data"
+    if folder.is_dir():
+        return folder
+    reason = (
+        f"no real frames: {folder} is missing; name their folder in NDMAPPER_TEST_DATA"
+    )
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
