@@ -1,0 +1,40 @@
+# Shared by the other scripts: `make_environment EXTRAS` leaves a virtual environment
+# in .venv (or in $VENV) with ndmapper and these extras, and its programs on the path.
+# It can be called again at any time. $PYTHON names another interpreter.
+
+find_python() {
+    for python in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
+        if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+        then
+            echo "$python"
+            return
+        fi
+    done
+    echo "ndmapper needs Python 3.11 or later, and there is none on the path." >&2
+    echo "Install it (Debian, Ubuntu: apt install python3 python3-venv), or name an" >&2
+    echo "interpreter: PYTHON=/path/to/python3 $0" >&2
+    exit 1
+}
+
+# Debian and its children ship the venv module as a package of its own.
+install_venv_module() {
+    package=$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+    if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+        apt-get update -qq && apt-get install -qq -y "$package" && return
+    fi
+    echo "The venv module of $1 is missing. Install it and try again" >&2
+    echo "(Debian, Ubuntu: sudo apt install $package)." >&2
+    exit 1
+}
+
+make_environment() {
+    venv=${VENV:-$repository/.venv}
+    if ! [ -x "$venv/bin/pip" ]; then
+        python=$(find_python)
+        "$python" -c 'import venv, ensurepip' 2>/dev/null || install_venv_module "$python"
+        "$python" -m venv "$venv"
+    fi
+    PATH=$venv/bin:$PATH
+    python -m pip install --quiet --disable-pip-version-check \
+        --editable "$repository[$1]"
+}
