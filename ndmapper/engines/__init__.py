@@ -1,0 +1,6 @@
+"""How the work of a step is done: one engine for each kind of tool."""
+
+from ndmapper.engines.base import Engine, Job
+from ndmapper.engines.registry import engine_names, get_engine
+
+__all__ = ["Engine", "Job", "engine_names", "get_engine"]

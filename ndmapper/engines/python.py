@@ -1,0 +1,251 @@
+"""The engine of steps that are plain Python functions, run in this process."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from astropy.nddata import NDData
+
+from ndmapper.config import Settings
+from ndmapper.data import DataFile, DataFileList, NDLater
+from ndmapper.engines.base import Calibration, Job, Output
+from ndmapper.errors import IdentError, NdmapperError, ShapeError, StepError
+
+__all__ = ["PythonEngine", "call_with_ndd"]
+
+
+class PythonEngine:
+    """Call the function of a step on extensions, on files or on lists of files."""
+
+    name = "python"
+
+    def run(self, job: Job) -> dict[Output, DataFile]:
+        """
+        Do the work of one job.
+
+        Parameters
+        ----------
+        job : Job
+            What to do.
+
+        Returns
+        -------
+        dict of (str or None) to DataFile
+            One unsaved, unnamed file for every output. Header, tables and unknown
+            extensions of the (first) input go along.
+
+        Raises
+        ------
+        StepError
+            If the function fails, or returns what cannot be saved.
+        """
+        run = {"ndd": _run_ndd, "file": _run_file, "list": _run_list}[job.each]
+        return run(job)
+
+
+def call_with_ndd(
+    func: Callable[..., Any],
+    ndd: NDData,
+    calibrations: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    settings: Settings,
+) -> Any:
+    """
+    Call a function on one NDData, with or without uncertainty and flags.
+
+    Parameters
+    ----------
+    func : callable
+        The function of a step with each='ndd'.
+    ndd : NDData
+        What it works on.
+    calibrations : mapping of str to (NDData or None)
+        Its calibrations by name.
+    parameters : mapping
+        Values of its other parameters.
+    settings : Settings
+        ``use_uncert`` and ``use_flags`` hold unless the function decides itself,
+        by naming them as parameters.
+
+    Returns
+    -------
+    object
+        What the function returns.
+    """
+    strip = _stripper(settings, parameters)
+    cals = {name: strip(cal) for name, cal in calibrations.items()}
+    return func(strip(ndd), **cals, **parameters)
+
+
+def _stripper(
+    settings: Settings, parameters: Mapping[str, Any]
+) -> Callable[[Any], Any]:
+    """Make the function that drops what a call was told not to use."""
+    drop = {}
+    if not settings["use_uncert"] and "use_uncert" not in parameters:
+        drop["variance"] = None
+    if not settings["use_flags"] and "use_flags" not in parameters:
+        drop["flags"] = None
+
+    def strip(item: Any) -> Any:
+        if item is None or not drop:
+            return item
+        if isinstance(item, DataFile):
+            copy = DataFile(data=item)
+            for index, ndd in enumerate(item):
+                copy[index] = ndd.replace(**drop)
+            return copy
+        if isinstance(item, list):
+            return type(item)([strip(i) for i in item])
+        return (item if isinstance(item, NDLater) else NDLater(item)).replace(**drop)
+
+    return strip
+
+
+def _run_ndd(job: Job) -> dict[Output, DataFile]:
+    (df,) = job.inputs
+    results: dict[Output, list[NDLater]] = {name: [] for name in job.outputs}
+    for ndd in df:
+        where = f"{df.filename or 'unnamed file'}[{ndd.ident}]"
+        cals = {
+            name: None if cal is None else _matching(cal, ndd, df, name, job)
+            for name, cal in job.calibrations.items()
+        }
+        result = _guarded(
+            job,
+            where,
+            lambda ndd=ndd, cals=cals: call_with_ndd(
+                job.func, ndd, cals, job.parameters, job.settings
+            ),
+        )
+        for name, value in _by_output(job, result, where).items():
+            results[name].append(_as_ndd(job, value, ndd, where))
+    return {name: _assemble(df, ndds) for name, ndds in results.items()}
+
+
+def _run_file(job: Job) -> dict[Output, DataFile]:
+    (df,) = job.inputs
+    return _run_whole(job, df, df, str(df.filename or "unnamed file"))
+
+
+def _run_list(job: Job) -> dict[Output, DataFile]:
+    files = DataFileList(data=list(job.inputs))
+    where = ", ".join(str(df.filename) for df in files[:3])
+    if len(files) > 3:
+        where += f" and {len(files) - 3} more"
+    return _run_whole(job, files, files[0], where)
+
+
+def _run_whole(
+    job: Job, argument: Any, first: DataFile, where: str
+) -> dict[Output, DataFile]:
+    strip = _stripper(job.settings, job.parameters)
+    cals = {
+        name: strip(DataFileList(data=cal) if isinstance(cal, list) else cal)
+        for name, cal in job.calibrations.items()
+    }
+    result = _guarded(
+        job, where, lambda: job.func(strip(argument), **cals, **job.parameters)
+    )
+    products = {}
+    for name, value in _by_output(job, result, where).items():
+        if isinstance(value, DataFile):
+            products[name] = DataFile(data=value)
+            continue
+        ndds = value if isinstance(value, Sequence) else [value]
+        products[name] = _assemble(
+            first, [_as_ndd(job, ndd, None, where) for ndd in ndds]
+        )
+    return products
+
+
+def _guarded(job: Job, where: str, call: Callable[[], Any]) -> Any:
+    """Call, and say in every error which step failed on which file."""
+    cals = "".join(
+        f", {name} = {_names(cal)}"
+        for name, cal in job.calibrations.items()
+        if cal is not None
+    )
+    prefix = f"{job.step} failed on {where}{cals}: "
+    try:
+        return call()
+    except NdmapperError as err:
+        advice = ""
+        if isinstance(err, ShapeError) and cals:
+            advice = "; use calibrations with the same trim and binning as the input"
+        raise type(err)(f"{prefix}{err}{advice}") from err
+    except Exception as err:
+        raise StepError(f"{prefix}{type(err).__name__}: {err}") from err
+
+
+def _names(cal: Calibration) -> str:
+    files = cal if isinstance(cal, list) else [cal]
+    return ", ".join(str(df) for df in files)
+
+
+def _matching(
+    cal: Calibration, ndd: NDLater, df: DataFile, name: str, job: Job
+) -> NDLater:
+    """Pair by ident; a calibration of one extension serves all."""
+    if not isinstance(cal, DataFile):
+        msg = f"{job.step}: {name} must be one file for {df}, not {cal!r}"
+        raise StepError(msg)
+    if ndd.ident in cal.idents:
+        return cal[cal.idents.index(ndd.ident)]
+    if len(cal) == 1:
+        return cal[0]
+    msg = (
+        f"{job.step}: {df} has the extension {ndd.ident!r}, but its {name} {cal} has "
+        f"only {cal.idents}; use a {name} with the same extensions"
+    )
+    raise IdentError(msg)
+
+
+def _by_output(job: Job, result: Any, where: str) -> dict[Output, Any]:
+    """Sort what a function returned by the names of the outputs."""
+    if len(job.outputs) == 1:
+        (name,) = job.outputs
+        if isinstance(result, Mapping) and set(result) == {name}:
+            return dict(result)
+        found = {name: result}
+    elif isinstance(result, Mapping) and set(result) == set(job.outputs):
+        found = {name: result[name] for name in job.outputs}
+    elif isinstance(result, tuple) and len(result) == len(job.outputs):
+        found = dict(zip(job.outputs, result, strict=True))
+    else:
+        got = sorted(result) if isinstance(result, Mapping) else type(result).__name__
+        msg = (
+            f"{job.step} must return a mapping with {list(job.outputs)}, or a tuple in "
+            f"that order, but on {where} it returned {got}"
+        )
+        raise StepError(msg)
+    for name, value in found.items():
+        if value is None:
+            what = f" for {name!r}" if name else ""
+            msg = f"{job.step} returned nothing{what} on {where}; return the result"
+            raise StepError(msg)
+    return found
+
+
+def _as_ndd(job: Job, value: Any, like: NDLater | None, where: str) -> NDLater:
+    if not isinstance(value, NDData):
+        msg = (
+            f"{job.step} must return NDData, but on {where} it returned a "
+            f"{type(value).__name__}; use for instance ndd.replace(data=...)"
+        )
+        raise StepError(msg)
+    ndd = value if isinstance(value, NDLater) else NDLater(value)
+    if like is not None:
+        if not isinstance(value, NDLater) and not len(ndd.meta):
+            ndd = ndd.replace(meta=like.meta)
+        if ndd.ident != like.ident:
+            ndd = ndd.copy()
+            ndd.ident = like.ident
+    return ndd
+
+
+def _assemble(base: DataFile, ndds: Sequence[NDLater]) -> DataFile:
+    """Put results in the place of the groups of a file, and keep the rest of it."""
+    product = DataFile(data=base)
+    del product[:]
+    product.extend(ndds)
+    return product

@@ -1,0 +1,66 @@
+"""
+Engines by name: ours, and those of other packages.
+
+Another package offers an engine through the entry point group ``ndmapper.engines``:
+the entry's name is the scheme (``scheme:task``), its object a callable without
+arguments that returns an `~ndmapper.engines.base.Engine`.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from ndmapper.engines.base import Engine
+from ndmapper.engines.python import PythonEngine
+from ndmapper.errors import DeclarationError, did_you_mean
+
+__all__ = ["engine_names", "get_engine"]
+
+GROUP = "ndmapper.engines"
+
+_OURS: dict[str, Callable[[], Engine]] = {"python": PythonEngine}
+
+
+@cache
+def _others() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def engine_names() -> list[str]:
+    """
+    List the engines that there are.
+
+    Returns
+    -------
+    list of str
+        Their names, sorted.
+    """
+    return sorted({*_OURS, *_others()})
+
+
+def get_engine(name: str) -> Engine:
+    """
+    Find an engine.
+
+    Parameters
+    ----------
+    name : str
+        Its name, for instance ``"python"``.
+
+    Returns
+    -------
+    Engine
+        The engine.
+
+    Raises
+    ------
+    DeclarationError
+        If there is none of this name.
+    """
+    if name in _OURS:
+        return _OURS[name]()
+    if name in _others():
+        make: Callable[[], Engine] = _others()[name].load()
+        return make()
+    msg = f"there is no engine {name!r}{did_you_mean(name, engine_names())}"
+    raise DeclarationError(msg)

@@ -1,0 +1,5 @@
+"""Running many things: progress on a terminal."""
+
+from ndmapper.parallel.progress import progress
+
+__all__ = ["progress"]

@@ -1,0 +1,279 @@
+"""The entry of a product in its record, written from the declaration alone."""
+
+import inspect
+import platform
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import astropy
+import numpy as np
+
+from ndmapper._version import __version__
+from ndmapper.config import Settings
+from ndmapper.data import DataFile
+from ndmapper.data.save import write_datafile
+from ndmapper.engines.base import Calibration, Output
+from ndmapper.io.digest import DigestCache, digest
+from ndmapper.io.record import SCHEMA, entry_key, identity
+from ndmapper.steps.declaration import Declaration
+from ndmapper.steps.recordable import recordable
+
+__all__ = ["ancestors", "describe", "differences", "run_block"]
+
+Entry = dict[str, Any]
+
+_CONFIG = ("use_uncert", "use_flags", "bad_flags")
+"""Keys of the configuration that change what a step makes."""
+
+
+def describe(
+    declaration: Declaration,
+    inputs: Sequence[DataFile],
+    calibrations: Mapping[str, Calibration],
+    parameters: Mapping[str, Any],
+    settings: Settings,
+    output: Output,
+    product: str,
+    digests: DigestCache,
+    *,
+    expected: bool,
+) -> Entry:
+    """
+    Describe a product: everything of its entry that is known before it is made.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        The step.
+    inputs : sequence of DataFile
+        What it is made of.
+    calibrations : mapping
+        What is applied, by type.
+    parameters : mapping
+        The checked parameters.
+    settings : Settings
+        The configuration of the call.
+    output : str or None
+        Name of the output.
+    product : str
+        File name of the product, without folder.
+    digests : DigestCache
+        Digests that are known already.
+    expected : bool
+        Whether inputs that were re-used although they differ from what would be made
+        now count as what they would be (True), or as what they are (False).
+
+    Returns
+    -------
+    dict
+        The entry, without ``content`` and ``run``.
+    """
+    step = declaration.name
+    module, tool, source = _origin(declaration)
+
+    def refer(df: DataFile) -> dict[str, str]:
+        return _reference(df, digests, expected=expected)
+
+    entry: Entry = {
+        "schema": SCHEMA,
+        "step": step,
+        "module": module,
+        "engine": "python",
+        "tool": tool,
+        "product": product,
+        "output": output,
+        "inputs": [refer(df) for df in inputs],
+        "calibrations": {
+            name: None
+            if cal is None
+            else [refer(df) for df in cal]
+            if isinstance(cal, list)
+            else refer(cal)
+            for name, cal in calibrations.items()
+        },
+        "parameters": {
+            name: recordable(value, f"{step}: {name}")
+            for name, value in parameters.items()
+        },
+        "config": {name: settings[name] for name in _CONFIG},
+        "references": {
+            name: refer(value)
+            if isinstance(value, DataFile)
+            else {"name": value.name, "digest": digest(value, digests)}
+            for name, value in parameters.items()
+            if isinstance(value, (Path, DataFile))
+        },
+        "source": source,
+    }
+    entry["key"] = entry_key(entry)
+    return entry
+
+
+def _reference(
+    df: DataFile, digests: DigestCache, *, expected: bool
+) -> dict[str, str]:
+    """Refer to a file by its key if a step made it, else by its content."""
+    name = Path(str(df)).name if df.filename is not None else "unnamed"
+    if not df.unloaded or df.filename is None:
+        # What is only in memory is what counts, not what lies on disk.
+        with tempfile.TemporaryDirectory(prefix="ndmapper-") as folder:
+            path = Path(folder) / "content.fits"
+            write_datafile(df, path, rows=[])
+            return {"name": name, "digest": digest(path)}
+    if expected and df.expected_key:
+        return {"name": name, "key": df.expected_key}
+    if df.record:
+        return {"name": name, "key": df.record[-1]["key"]}
+    return {"name": name, "digest": digest(Path(str(df)), digests)}
+
+
+@cache
+def _version(package: str) -> str | None:
+    if package == "ndmapper":
+        return __version__
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        version = getattr(import_module(package), "__version__", None)
+        return None if version is None else str(version)
+
+
+def _origin(declaration: Declaration) -> tuple[str | None, Entry, str | None]:
+    """Find out whether a step lives in a package, which has a version, or a script."""
+    func = declaration.func
+    package = func.__module__.partition(".")[0]
+    version = _version(package) if package in sys.modules and (
+        package != "__main__"
+    ) else None
+    if version is not None:
+        return func.__module__, {"name": package, "version": version}, None
+    try:
+        source = inspect.getsource(func)
+    except (OSError, TypeError):
+        source = None  # typed at a prompt; nothing has kept the text
+    return None, {"name": "script", "version": None}, source
+
+
+def run_block(started: str, ended: str, paths: Mapping[str, str]) -> Entry:
+    """
+    Describe what is volatile about a run, which never counts in comparisons.
+
+    Parameters
+    ----------
+    started, ended : str
+        Times in UTC, ISO 8601.
+    paths : mapping
+        Name to absolute path of the inputs and calibrations.
+
+    Returns
+    -------
+    dict
+        The ``run`` block of an entry.
+    """
+    return {
+        "started": started,
+        "ended": ended,
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "paths": dict(paths),
+        "workers": 1,
+        "versions": {
+            "ndmapper": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "astropy": astropy.__version__,
+        },
+    }
+
+
+def ancestors(files: Sequence[DataFile]) -> list[Entry]:
+    """
+    Join the records of everything that a product is made of.
+
+    Parameters
+    ----------
+    files : sequence of DataFile
+        Inputs and calibrations.
+
+    Returns
+    -------
+    list of dict
+        Their entries, oldest first, each once.
+    """
+    joined: dict[tuple[str, str], Entry] = {}
+    for df in files:
+        for entry in df.record:
+            joined.setdefault((entry["key"], entry["product"]), entry)
+    return list(joined.values())
+
+
+def differences(recorded: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """
+    Say how a product differs from what would be made now.
+
+    Parameters
+    ----------
+    recorded : mapping
+        The last entry of its record.
+    expected : mapping
+        What `describe` says now.
+
+    Returns
+    -------
+    list of str
+        One phrase for each difference; empty if there is none.
+    """
+    found = []
+    if recorded["step"] != expected["step"] or recorded["module"] != expected["module"]:
+        return [f"it was made by {recorded['step']}"]
+    found += _list_differences("input", recorded["inputs"], expected["inputs"])
+    for name in sorted({*recorded["calibrations"], *expected["calibrations"]}):
+        old, new = (e["calibrations"].get(name) for e in (recorded, expected))
+        found += _list_differences(name, _as_list(old), _as_list(new))
+    for part, word in (("parameters", "parameter"), ("config", "config")):
+        for name in sorted({*recorded[part], *expected[part]}):
+            old, new = (e[part].get(name) for e in (recorded, expected))
+            if old != new:
+                found.append(f"{word} {name} was {old!r}, now {new!r}")
+    for name in sorted({*recorded["references"], *expected["references"]}):
+        old, new = (e["references"].get(name) for e in (recorded, expected))
+        if identity(old) != identity(new):
+            found.append(f"the file given as {name} has another content")
+    for part in ("engine", "tool", "output"):
+        if recorded[part] != expected[part]:
+            found.append(f"{part} was {_short(recorded[part])}, now {_short(expected[part])}")
+    if recorded["source"] != expected["source"]:
+        found.append(f"the code of {expected['step']} has changed")
+    return found
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(str(v) for v in value.values() if v is not None)
+    return str(value)
+
+
+def _as_list(reference: Any) -> list[Any]:
+    if reference is None:
+        return []
+    return reference if isinstance(reference, list) else [reference]
+
+
+def _list_differences(word: str, old: list[Any], new: list[Any]) -> list[str]:
+    """Name what came, what went, and what is there with another content."""
+    before = {identity(r): r["name"] for r in old}
+    after = {identity(r): r["name"] for r in new}
+    gone = [name for i, name in before.items() if i not in after]
+    come = [name for i, name in after.items() if i not in before]
+    changed = sorted(set(gone) & set(come))
+    found = [f"{word} {name} differs" for name in changed]
+    found += [f"{word} {name} is no longer used" for name in gone if name not in changed]
+    found += [f"{word} {name} is new" for name in come if name not in changed]
+    if not found and list(before) != list(after):
+        found.append(f"the order of {word} files has changed")
+    return found

@@ -1,0 +1,245 @@
+"""Fifth hop: decide what would be done, and why, before anything is touched."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ndmapper.config import Settings
+from ndmapper.data import DataFile, DataFileList
+from ndmapper.engines.base import Calibration, Output
+from ndmapper.errors import (
+    FormatError,
+    OutputExistsError,
+    PartialOutputError,
+    RecordError,
+)
+from ndmapper.io.digest import DigestCache
+from ndmapper.io.filemap import map_file
+from ndmapper.io.record import read_records, read_side
+from ndmapper.steps.bind import Bound
+from ndmapper.steps.declaration import Declaration
+from ndmapper.steps.entry import describe, differences
+from ndmapper.steps.naming import Targets, name_products
+
+__all__ = ["Action", "Plan", "PlanItem", "make_plan"]
+
+Action = Literal["run", "replace", "reuse"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanItem:
+    """
+    One unit of work, decided.
+
+    Parameters
+    ----------
+    inputs : tuple of DataFile
+        What it is made of.
+    calibrations : mapping
+        What is applied, by type.
+    targets : mapping
+        Output to name.
+    expected : mapping
+        Output to the entry of what would be made now.
+    action : {'run', 'replace', 'reuse'}
+        What is done.
+    reason : str
+        Why.
+    changes : tuple of str
+        How products that are re-used differ from what would be made now.
+    """
+
+    inputs: tuple[DataFile, ...]
+    calibrations: Mapping[str, Calibration]
+    targets: Targets
+    expected: Mapping[Output, Mapping[str, Any]]
+    action: Action
+    reason: str
+    changes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        names = [str(df) for df in self.inputs]
+        if len(names) > 3:
+            names = [*names[:2], f"... ({len(names)} files)"]
+        made = ", ".join(str(t) for t in self.targets.values())
+        return f"{self.action:7} {', '.join(names)} -> {made} ({self.reason})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """
+    What a call would do.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        The step.
+    bound : Bound
+        The words of the call.
+    settings : Settings
+        Its configuration.
+    items : sequence of PlanItem
+        Its units of work.
+    digests : DigestCache
+        Digests of raw inputs that were needed to decide.
+    """
+
+    declaration: Declaration
+    bound: Bound
+    settings: Settings
+    items: Sequence[PlanItem]
+    digests: DigestCache
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Plan of {self.declaration.name}", *map(str, self.items)])
+
+
+def make_plan(
+    declaration: Declaration,
+    bound: Bound,
+    settings: Settings,
+    files: DataFileList,
+    calibrations: Sequence[Mapping[str, Calibration]],
+) -> Plan:
+    """
+    Decide what a call would do. Nothing is written.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        The step.
+    bound : Bound
+        The words of the call.
+    settings : Settings
+        Its configuration.
+    files : DataFileList
+        Its inputs.
+    calibrations : sequence of mapping
+        The calibrations of each input.
+
+    Returns
+    -------
+    Plan
+        The decisions.
+
+    Raises
+    ------
+    PlanError
+        If products would replace one another or an input.
+    OutputExistsError, PartialOutputError
+        If products exist, and ``reprocess`` is None.
+    """
+    units: list[list[DataFile]]
+    if declaration.each == "list":
+        units, cals = [list(files)], [_joined(calibrations)]
+    else:
+        units, cals = [[df] for df in files], list(calibrations)
+    targets = name_products(
+        declaration, units, cals, bound.out_names, settings["outdir"]
+    )
+    digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
+    items = []
+    for inputs, applied, names in zip(units, cals, targets, strict=True):
+        expected = {
+            output: describe(
+                declaration, inputs, applied, bound.parameters, settings, output,
+                Path(str(name)).name, digests, expected=True,
+            )
+            for output, name in names.items()
+        }  # fmt: skip
+        action, reason, changes = _decide(declaration, names, expected, settings)
+        items.append(
+            PlanItem(
+                inputs=tuple(inputs),
+                calibrations=applied,
+                targets=names,
+                expected=expected,
+                action=action,
+                reason=reason,
+                changes=changes,
+            )
+        )
+    return Plan(
+        declaration=declaration,
+        bound=bound,
+        settings=settings,
+        items=items,
+        digests=digests,
+    )
+
+
+def _joined(
+    calibrations: Sequence[Mapping[str, Calibration]],
+) -> dict[str, Calibration]:
+    """Join the calibrations of a list: one file if all share it, else aligned."""
+    joined: dict[str, Calibration] = {}
+    for name in calibrations[0]:
+        column = [cals[name] for cals in calibrations]
+        if len({str(cal) for cal in column}) == 1:
+            joined[name] = column[0]
+        else:
+            joined[name] = column  # type: ignore[assignment]
+    return joined
+
+
+def _decide(
+    declaration: Declaration,
+    targets: Targets,
+    expected: Mapping[Output, Mapping[str, Any]],
+    settings: Settings,
+) -> tuple[Action, str, tuple[str, ...]]:
+    paths = {output: Path(str(name)) for output, name in targets.items()}
+    there = [path for path in paths.values() if path.exists()]
+    reprocess = settings["reprocess"]
+    if not there:
+        return "run", "new", ()
+    absent = [str(path) for path in paths.values() if path not in there]
+    if reprocess in (None, "error"):
+        _refuse(declaration.name, there, absent)
+    if reprocess is True:
+        return "replace", "reprocess=True", ()
+    if absent:
+        return "replace", f"{', '.join(absent)} is missing beside {there[0]}", ()
+    changes: list[str] = []
+    for output, path in paths.items():
+        damage, differs = _inspect(path, expected[output], settings)
+        if damage:
+            return "replace", f"{path} {damage}", ()
+        changes += [d for d in differs if d not in changes]
+    return "reuse", "exists", tuple(changes)
+
+
+def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
+    if absent:
+        msg = (
+            f"{step} makes {there[0]} and {', '.join(absent)} together, but only the "
+            "first exists; pass reprocess=True or False to make both again"
+        )
+        raise PartialOutputError(msg)
+    msg = (
+        f"{there[0]} already exists; pass reprocess=True to replace it or "
+        "reprocess=False to re-use it"
+    )
+    raise OutputExistsError(msg)
+
+
+def _inspect(
+    path: Path, expected: Mapping[str, Any], settings: Settings
+) -> tuple[str, list[str]]:
+    """Say what is wrong with an existing product, and how it differs."""
+    try:
+        map_file(path)
+        side = settings["record"] == "side"
+        rows = (read_side(path) if side else None) or read_records(path)
+    except RecordError as err:
+        return f"has a damaged record ({err})", []
+    except FormatError as err:
+        return f"is not a whole file ({err})", []
+    if not rows:
+        if settings["record"] == "side":
+            return "has no record yet", []
+        return "", ["it has no record, so nobody knows how it was made"]
+    if rows[-1]["key"] == expected["key"] and rows[-1]["source"] == expected["source"]:
+        return "", []
+    return "", differences(rows[-1], expected) or ["its inputs have changed"]

@@ -1,0 +1,78 @@
+"""What a record can hold of the value of a parameter."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy import units
+
+from ndmapper.errors import ParameterError
+
+__all__ = ["recordable"]
+
+_MAX_LISTED = 64
+"""Arrays of more values than this are recorded by their digest."""
+
+
+def recordable(value: Any, where: str) -> Any:
+    """
+    Turn the value of a parameter into what a record can hold.
+
+    Parameters
+    ----------
+    value : object
+        Numbers, strings, None, sequences, mappings, arrays, quantities, paths and
+        named functions.
+    where : str
+        Step and parameter, for the error.
+
+    Returns
+    -------
+    object
+        What JSON can hold. Paths give their last part (what a file holds counts, not
+        where it lies), functions their module and name, large arrays a digest.
+
+    Raises
+    ------
+    ParameterError
+        If the value cannot be recorded.
+    """
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if np.isfinite(value) else str(value)
+    if isinstance(value, units.Quantity):
+        return {"value": recordable(value.value, where), "unit": value.unit.to_string()}
+    if isinstance(value, (units.UnitBase, np.dtype)):
+        return str(value)
+    if isinstance(value, np.generic):
+        return recordable(value.item(), where)
+    if isinstance(value, np.ndarray):
+        if value.size <= _MAX_LISTED:
+            return recordable(value.tolist(), where)
+        content = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return {
+            "shape": list(value.shape),
+            "dtype": value.dtype.str,
+            "digest": f"sha256:{content}",
+        }
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, Mapping):
+        return {str(k): recordable(v, where) for k, v in value.items()}
+    if isinstance(value, (Sequence, set, frozenset)):
+        items = sorted(value) if isinstance(value, (set, frozenset)) else value
+        return [recordable(v, where) for v in items]
+    if isinstance(value, slice):
+        return f"{value.start}:{value.stop}:{value.step}"
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}:{value.__qualname__}"
+    if hasattr(value, "value") and hasattr(type(value), "__members__"):  # an Enum
+        return recordable(value.value, where)
+    msg = (
+        f"{where} is a {type(value).__name__}, which a record cannot hold; pass "
+        "numbers, strings, lists, mappings, arrays, quantities or paths"
+    )
+    raise ParameterError(msg)

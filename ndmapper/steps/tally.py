@@ -1,0 +1,84 @@
+"""What a script made and re-used in all, said at its end."""
+
+import atexit
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["Tally", "tally"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Tally:
+    """
+    Counts of products over the steps of a script.
+
+    Parameters
+    ----------
+    made : list of str
+        Products that were made.
+    reused : list of str
+        Products that were there already.
+    differing : list of str
+        Those of them that differ from what would be made now.
+    """
+
+    made: list[str] = field(default_factory=list)
+    reused: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+    _pid: int | None = None
+
+    def add(
+        self, *, made: Sequence[str], reused: Sequence[str], differing: Sequence[str]
+    ) -> None:
+        """
+        Count the products of one call.
+
+        Parameters
+        ----------
+        made, reused, differing : sequence of str
+            Names of products.
+        """
+        if self._pid is None:
+            self._pid = os.getpid()
+            atexit.register(self._at_exit)
+        self.made += made
+        self.reused += reused
+        self.differing += differing
+
+    def __str__(self) -> str:
+        if not self.made and not self.reused:
+            return "no step has run"
+        if self.made:
+            words = f"{len(self.made)} products made, {len(self.reused)} re-used"
+        else:
+            words = f"nothing to do: all {len(self.reused)} products exist already"
+        if self.differing:
+            words += (
+                f"; {len(self.differing)} of the re-used differ from what would be made "
+                "now (reprocess=True makes them again)"
+            )
+        return words
+
+    def report(self) -> None:
+        """Log the counts, once, and start anew."""
+        if self.made or self.reused:
+            level = logging.WARNING if self.differing else logging.INFO
+            log.log(level, "%s", self)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all counts."""
+        self.made, self.reused, self.differing = [], [], []
+
+    def _at_exit(self) -> None:
+        # A forked child inherits the handler, but not the work that was done.
+        if os.getpid() == self._pid:
+            self.report()
+
+
+tally = Tally()
+"""The counts of this process."""
