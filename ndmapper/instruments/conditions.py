@@ -1,0 +1,160 @@
+"""
+Conditions on the value of a descriptor, as the TOML of an instrument states them.
+
+=========================  ==================================================
+in the TOML                is met where the value
+=========================  ==================================================
+``"bias*"``                is text like this pattern; case does not matter
+``["bias*", "zero*"]``     is like one of them
+``{ not = ["*flat*"] }``   is like none of them
+``{ max = 0.0 }``          is a number <= 0; also min, above, below
+``{ present = false }``    is missing or empty
+``600`` or ``true``        equals it
+=========================  ==================================================
+
+A table with several words asks for all of them. A value that is missing meets only
+``present = false`` and ``not``.
+"""
+
+import fnmatch
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Condition", "Value", "like", "parse_condition"]
+
+Value = str | int | float | bool | None
+"""What a descriptor can be; None is missing."""
+
+_NUMERIC: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
+    "min": (">=", operator.ge),
+    "max": ("<=", operator.le),
+    "above": (">", operator.gt),
+    "below": ("<", operator.lt),
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """
+    One word of a condition.
+
+    Parameters
+    ----------
+    word : str
+        One of like, not, equals, present, min, max, above, below.
+    value : object
+        What the word compares with.
+    """
+
+    word: str
+    value: Any
+
+    def test(self, name: str, value: Value) -> tuple[bool, str]:
+        """
+        Compare with the value of a descriptor.
+
+        Parameters
+        ----------
+        name : str
+            The descriptor, for the text.
+        value : str, int, float, bool or None
+            Its value.
+
+        Returns
+        -------
+        met : bool
+            Whether the condition is met.
+        text : str
+            What was compared, to be read as a reason.
+        """
+        shown = f"{name} {value!r}" if value not in (None, "") else f"no {name}"
+        if self.word == "present":
+            return (value not in (None, "")) == self.value, shown
+        if self.word == "not":
+            met = value is None or not any(like(value, p) for p in self.value)
+            return met, shown
+        if self.word == "like":
+            return value is not None and any(like(value, p) for p in self.value), shown
+        if self.word == "equals":
+            return value is not None and value == self.value, shown
+        sign, compare = _NUMERIC[self.word]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        met = number and compare(float(value or 0), float(self.value))
+        return met, f"{shown}{'' if met else ' not'} {sign} {self.value:g}"
+
+
+def like(value: Value, pattern: str) -> bool:
+    """
+    Say whether a value is like a pattern.
+
+    Parameters
+    ----------
+    value : str, int, float, bool or None
+        The value; None is like nothing.
+    pattern : str
+        Text in which ``*``, ``?`` and ``[...]`` stand for other text. Neither case
+        nor blanks at the ends matter.
+
+    Returns
+    -------
+    bool
+        True where the whole value fits the pattern.
+    """
+    if value is None:
+        return False
+    return fnmatch.fnmatchcase(str(value).strip().casefold(), pattern.casefold())
+
+
+def parse_condition(spec: object) -> tuple[Condition, ...]:
+    """
+    Make conditions of what a TOML says.
+
+    Parameters
+    ----------
+    spec : object
+        A value of the table in the description of this module.
+
+    Returns
+    -------
+    tuple of Condition
+        All of them have to be met.
+
+    Raises
+    ------
+    ValueError
+        Saying what was expected.
+    """
+    if isinstance(spec, bool | int | float):
+        return (Condition("equals", spec),)
+    if isinstance(spec, str | list):
+        return (Condition("like", _patterns(spec)),)
+    if not isinstance(spec, dict) or not spec:
+        msg = "expected a pattern, a list of them, a number or a table of conditions"
+        raise ValueError(msg)
+    return tuple(_one(word, value) for word, value in spec.items())
+
+
+def _one(word: str, value: object) -> Condition:
+    if word in {"like", "not"}:
+        return Condition(word, _patterns(value))
+    if word == "present" and isinstance(value, bool):
+        return Condition(word, value)
+    if (
+        word in _NUMERIC
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+    ):
+        return Condition(word, value)
+    known = "like, not (patterns), present (true or false), min, max, above, below"
+    msg = f"expected {known} (numbers), found {word} = {value!r}"
+    raise ValueError(msg)
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    given = [value] if isinstance(value, str) else value
+    if isinstance(given, list) and given and all(isinstance(p, str) for p in given):
+        return tuple(given)
+    msg = f"expected a pattern or a list of patterns, found {value!r}"
+    raise ValueError(msg)

@@ -1,0 +1,348 @@
+"""What an instrument is: facts and rules as frozen data, read from one TOML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ndmapper.instruments.conditions import Condition, Value, like
+from ndmapper.instruments.descriptors import Descriptor, Header, HeaderPair
+
+__all__ = ["Amplifier", "FixedAmplifier", "FrameClass", "Instrument", "Rule"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amplifier:
+    """
+    One amplifier, or one region of a raw frame with a gain of its own.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    data : str
+        Section of the raw image that was exposed, as in a FITS header: 1-based,
+        both ends included, x first, for instance ``"[1:1024,1:350]"``.
+    overscan : str or None
+        Section of its overscan in the raw image, if there is any.
+    gain : float or None
+        Gain [electron/adu].
+    read_noise : float or None
+        Read noise [electron].
+    saturation : float or None
+        Level from which a pixel is saturated [adu].
+    """
+
+    name: str
+    data: str
+    overscan: str | None = None
+    gain: float | None = None
+    read_noise: float | None = None
+    saturation: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedAmplifier:
+    """
+    An amplifier that the TOML describes because the headers do not.
+
+    Parameters
+    ----------
+    amplifier : Amplifier
+        What is known of it.
+    where : mapping of str to tuple of Condition
+        Descriptors of the frames that it is valid for, since sections belong to one
+        readout geometry.
+    """
+
+    amplifier: Amplifier
+    where: Mapping[str, tuple[Condition, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameClass:
+    """
+    A kind of frame and how it is known.
+
+    Parameters
+    ----------
+    name : str
+        For instance ``"bias"``.
+    where : mapping of str to tuple of Condition
+        Conditions on descriptors, all of which have to be met.
+    """
+
+    name: str
+    where: Mapping[str, tuple[Condition, ...]]
+
+    def test(self, values: Mapping[str, Value]) -> tuple[bool, str]:
+        """
+        Say whether a frame is of this class.
+
+        Parameters
+        ----------
+        values : mapping
+            Its descriptors.
+
+        Returns
+        -------
+        met : bool
+            Whether it is.
+        why : str
+            All that speaks for it, or the first thing that speaks against it.
+        """
+        reasons = []
+        for name, conditions in self.where.items():
+            for condition in conditions:
+                met, text = condition.test(name, values.get(name))
+                if not met:
+                    return False, text
+                if text not in reasons:
+                    reasons.append(text)
+        return True, ", ".join(reasons)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """
+    Which frames calibrate another one.
+
+    Parameters
+    ----------
+    type : str
+        Type of calibration.
+    select : tuple of str
+        Classes of the frames that can be used.
+    match : tuple of str
+        Descriptors that must be equal; two missing values are equal.
+    tolerance : mapping of str to float
+        Descriptors that must agree, and how far they may differ.
+    window : tuple of (float, float) or None
+        How long before and after the frame a calibration may be taken [day].
+    group : tuple of str
+        Descriptors that frames of one set share.
+    minimum : int
+        Fewer than so many are no match.
+    maximum : int or None
+        No more than so many are used, the nearest in time.
+    """
+
+    type: str
+    select: tuple[str, ...]
+    match: tuple[str, ...] = ()
+    tolerance: Mapping[str, float]
+    window: tuple[float, float] | None = None
+    group: tuple[str, ...] = ()
+    minimum: int = 1
+    maximum: int | None = None
+
+
+# Compared by identity: the mappings inside cannot be hashed.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Instrument:
+    """
+    All that is known of an instrument without looking at a file.
+
+    Parameters
+    ----------
+    name : str
+        Short name, that of its TOML.
+    description : str
+        In a few words.
+    source : str
+        Path of the TOML.
+    applies : mapping of str to tuple of str
+        Header keywords, and patterns of their values, that say that a file is of
+        this instrument; all have to fit.
+    fallback : bool
+        Whether it is recognised only where no other instrument is.
+    filename_regex : str or None
+        Regular expression of the base of its file names.
+    labels : mapping or None
+        Names of its data, uncertainty and flags extensions.
+    descriptors : mapping of str to Descriptor
+        How the values that rules speak of are found.
+    survey : tuple of str
+        Descriptors that a survey shows.
+    classes : tuple of FrameClass
+        Classes of frames, in the order in which they are tried.
+    dependencies : mapping of str to tuple of str
+        What each kind of frame needs: type to types of calibration.
+    rules : tuple of Rule
+        Which frames calibrate another one.
+    amplifier_keys : mapping of str to str
+        Parts of an amplifier, and the header keywords that give them.
+    fixed_amplifiers : tuple of FixedAmplifier
+        Amplifiers that no header describes.
+    """
+
+    name: str
+    description: str
+    source: str
+    applies: Mapping[str, tuple[str, ...]]
+    fallback: bool = False
+    filename_regex: str | None = None
+    labels: Mapping[str, Any] | None = None
+    descriptors: Mapping[str, Descriptor]
+    survey: tuple[str, ...] = ()
+    classes: tuple[FrameClass, ...] = ()
+    dependencies: Mapping[str, tuple[str, ...]]
+    rules: tuple[Rule, ...] = ()
+    amplifier_keys: Mapping[str, str]
+    fixed_amplifiers: tuple[FixedAmplifier, ...] = ()
+
+    def recognises(self, header: Header) -> bool:
+        """
+        Say whether a file is of this instrument.
+
+        Parameters
+        ----------
+        header : Header
+            Its primary header.
+
+        Returns
+        -------
+        bool
+            Whether every keyword of `applies` fits.
+        """
+        pair = HeaderPair(header)
+        return bool(self.applies) and all(
+            any(like(pair.get(key), pattern) for pattern in patterns)
+            for key, patterns in self.applies.items()
+        )
+
+    def describe(
+        self, primary: Header, extension: Header | None = None
+    ) -> dict[str, Value]:
+        """
+        Find the values of all descriptors.
+
+        Parameters
+        ----------
+        primary : Header
+            Primary header of a file.
+        extension : Header, optional
+            Header of its first extension.
+
+        Returns
+        -------
+        dict
+            Descriptor to value; None is missing.
+        """
+        return {
+            name: descriptor.find(primary, extension)
+            for name, descriptor in self.descriptors.items()
+        }
+
+    def classify(
+        self, primary: Header, extension: Header | None = None
+    ) -> tuple[str | None, str]:
+        """
+        Say what kind of frame a raw file holds.
+
+        Parameters
+        ----------
+        primary : Header
+            Primary header of the file.
+        extension : Header, optional
+            Header of its first extension.
+
+        Returns
+        -------
+        name : str or None
+            The class; None where no class fits.
+        why : str
+            What speaks for the class, or against each of them.
+        """
+        return self.classify_values(self.describe(primary, extension))
+
+    def classify_values(self, values: Mapping[str, Value]) -> tuple[str | None, str]:
+        """
+        Say what kind of frame has such descriptors.
+
+        Parameters
+        ----------
+        values : mapping
+            Descriptor to value.
+
+        Returns
+        -------
+        name : str or None
+            The class; None where no class fits.
+        why : str
+            What speaks for the class, or against each of them.
+        """
+        against = []
+        for frame_class in self.classes:
+            met, why = frame_class.test(values)
+            if met:
+                return frame_class.name, why
+            against.append(f"not {frame_class.name} ({why})")
+        return None, "; ".join(against) or f"{self.name} describes no classes"
+
+    def rule(self, cal_type: str) -> Rule | None:
+        """
+        Find the rule for a type of calibration.
+
+        Parameters
+        ----------
+        cal_type : str
+            The type.
+
+        Returns
+        -------
+        Rule or None
+            None where there is no such rule.
+        """
+        return next((rule for rule in self.rules if rule.type == cal_type), None)
+
+    def amplifiers(
+        self, primary: Header, extension: Header | None = None
+    ) -> tuple[Amplifier, ...]:
+        """
+        Describe the amplifiers that read an image out.
+
+        Parameters
+        ----------
+        primary : Header
+            Primary header of a raw file.
+        extension : Header, optional
+            Header of the image extension, where the image is in one.
+
+        Returns
+        -------
+        tuple of Amplifier
+            From the header keywords that the TOML names, else from the TOML itself.
+            Empty where neither knows this readout geometry.
+        """
+        headers = HeaderPair(primary, extension, extension_first=True)
+        found = {part: headers.get(key) for part, key in self.amplifier_keys.items()}
+        if isinstance(found.get("data"), str):
+            return (_from_header(found),)
+        values = self.describe(primary, extension)
+        return tuple(
+            fixed.amplifier
+            for fixed in self.fixed_amplifiers
+            if all(
+                condition.test(name, values.get(name))[0]
+                for name, conditions in fixed.where.items()
+                for condition in conditions
+            )
+        )
+
+
+def _from_header(found: Mapping[str, Value]) -> Amplifier:
+    overscan = found.get("overscan")
+    return Amplifier(
+        name=str(found.get("name") or "1"),
+        data=str(found["data"]),
+        overscan=overscan if isinstance(overscan, str) else None,
+        gain=_number(found.get("gain")),
+        read_noise=_number(found.get("read_noise")),
+        saturation=_number(found.get("saturation")),
+    )
+
+
+def _number(value: Value) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return None

@@ -1,0 +1,121 @@
+"""Instruments: found by name, path or header; their files checked."""
+
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+
+from ndmapper import instruments
+from ndmapper.errors import InstrumentError
+
+MINIMAL = """
+schema = 1
+description = "a camera"
+[applies]
+INSTRUME = "MINE"
+[descriptors]
+object = "OBJECT"
+time = { fn = "timestamp", keys = ["DATE-OBS"] }
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", instruments.names())
+def test_load_each_built_in_is_valid(name: str) -> None:
+    assert instruments.load(name).name == name
+
+
+def test_names_include_those_of_the_spine() -> None:
+    assert {"ccd", "gmos", "kast", "muse", "simcam"} <= set(instruments.names())
+
+
+def test_load_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(InstrumentError, match="did you mean 'kast'"):
+        instruments.load("kats")
+
+
+def test_load_own_file_by_path(tmp_path: Path) -> None:
+    assert instruments.load(write(tmp_path, MINIMAL)).description == "a camera"
+
+
+def test_load_missing_path_names_it(tmp_path: Path) -> None:
+    with pytest.raises(InstrumentError, match=r"none\.toml cannot be read"):
+        instruments.load(tmp_path / "none.toml")
+
+
+def test_load_invalid_toml_says_where(tmp_path: Path) -> None:
+    with pytest.raises(InstrumentError, match=r"mine\.toml is not valid TOML.*line 1"):
+        instruments.load(write(tmp_path, "schema = = 1"))
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("colour = 'red'\n" + MINIMAL, r"\(top\): there is no key 'colour'"),
+        (MINIMAL.replace("= 1", "= 7", 1), "schema: expected 1, found 7"),
+        (MINIMAL + 'bad = { fn = "eval", keys = ["X"] }', "descriptors.bad: .*'eval'"),
+        (MINIMAL + 'bad = { keys = [] , type = "int"}', "descriptors.bad: .*keys"),
+        (MINIMAL + 'bad = { fn = "word", keys = ["X"] }', r"options of word \(n\)"),
+        (MINIMAL + "bad = 5", "descriptors.bad: expected a keyword"),
+        (MINIMAL + "[[class]]\nname = 'a'\nwhere = { objekt = 'x' }",
+         r"class\[0\]\.where: there is no descriptor 'objekt'; did you mean 'object'"),
+        (MINIMAL + "[[class]]\nname = 'a'\nwhere = { object = { most = 1 } }",
+         r"class\[0\]\.where\.object: .*most = 1"),
+        (MINIMAL + "[[class]]\nwhere = { object = 'x' }", r"class\[0\]\.name"),
+        (MINIMAL + "[[rule]]\ntype = 'bias'\nwindow = 'week'", r"rule\[0\]\.window"),
+        (MINIMAL + "[[rule]]\ntype = 'bias'\nwindow = [1, 2, 3]", r"rule\[0\]\.window"),
+        (MINIMAL + "[[rule]]\ntype = 'bias'\nmin = 0", r"rule\[0\]\.min"),
+        (MINIMAL + "[[rule]]\ntype = 'bias'\nmach = ['time']", "did you mean 'match'"),
+        (MINIMAL + "[labels]\nuncertainty_is = 'err'", "labels.uncertainty_is"),
+        (MINIMAL + "[labels]\ndata = 3", "labels.data"),
+        (MINIMAL + "[[amplifier]]\nname='a'\ndata='1:2'", r"amplifier\[0\]\.data"),
+        ("filename_regex = '('\n" + MINIMAL, "filename_regex: not a regular"),
+        (MINIMAL + "[rule]\ntype = 'bias'", "rule: expected tables"),
+    ],
+)  # fmt: skip
+def test_load_wrong_file_names_file_and_key(
+    tmp_path: Path, text: str, key: str
+) -> None:
+    with pytest.raises(InstrumentError, match=rf"mine\.toml is wrong at .*{key}"):
+        instruments.load(write(tmp_path, text))
+
+
+def test_recognise_kast_without_instrume() -> None:
+    header = fits.Header([("VERSION", "kastb   ")])
+    found = instruments.recognise(header)
+    assert found is not None
+    assert found.name == "kast"
+
+
+def test_recognise_takes_plain_mappings() -> None:
+    found = instruments.recognise({"INSTRUME": "GMOS-S"})
+    assert found is not None
+    assert found.name == "gmos"
+
+
+def test_recognise_prefers_the_instrument_to_the_generic_camera() -> None:
+    found = instruments.recognise({"INSTRUME": "SIMCAM", "IMAGETYP": "Light Frame"})
+    assert found is not None
+    assert found.name == "simcam"
+
+
+def test_recognise_generic_camera_by_imagetyp() -> None:
+    found = instruments.recognise({"IMAGETYP": "Light Frame"})
+    assert found is not None
+    assert found.name == "ccd"
+
+
+def test_recognise_unknown_header_is_none() -> None:
+    assert instruments.recognise(fits.Header()) is None
+
+
+def test_filename_regexes_are_those_with_distinctive_names() -> None:
+    regexes = instruments.filename_regexes()
+    assert r"sim\d{4}" in regexes
+    assert r"[NS]20\d{6}S\d{4}" in regexes
+    assert all(instruments.load("kast").filename_regex != r for r in regexes)
