@@ -1,0 +1,1 @@
+"""Arithmetic of CCD frames: arrays in, arrays out, nothing else of ndmapper."""

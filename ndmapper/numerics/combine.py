@@ -1,0 +1,289 @@
+"""Combining aligned frames, with variance and flags, a few rows at a time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from ndmapper.numerics.statistics import median_variance_factor
+
+__all__ = ["CombineMethod", "Combined", "Rows", "combine"]
+
+CombineMethod = Literal["mean", "median", "sigclip"]
+"""How frames are combined; 'sigclip' is a mean of what clipping leaves."""
+
+_CHUNK_BYTES = 2**26
+
+
+class Rows(Protocol):
+    """What can be read a few rows at a time: an array, or a file mapped lazily."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole, (ny, ...)."""
+
+    def __getitem__(self, rows: slice, /) -> npt.NDArray[np.generic]:
+        """Read some rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Combined:
+    """
+    Combined frames.
+
+    Parameters
+    ----------
+    data : ndarray of float, shape (ny, ...)
+        The combined values; NaN where no frame has a finite one.
+    variance : ndarray of float, shape (ny, ...)
+        Their variance.
+    flags : ndarray of uint16, shape (ny, ...)
+        The flags of the pixels that were used, joined by OR.
+    count : ndarray of uint16, shape (ny, ...)
+        How many frames were used.
+    """
+
+    data: npt.NDArray[np.float64]
+    variance: npt.NDArray[np.float64]
+    flags: npt.NDArray[np.uint16]
+    count: npt.NDArray[np.uint16]
+
+
+def combine(
+    data: Sequence[Rows],
+    variance: Sequence[Rows | None] | None = None,
+    flags: Sequence[Rows | None] | None = None,
+    *,
+    method: str = "mean",
+    scale: Sequence[float] | None = None,
+    low: float = 4.0,
+    high: float = 4.0,
+    max_iterations: int = 10,
+    bad_flags: int = 0xFFFF,
+    no_data_flag: int = 16,
+    clipped_flag: int = 0,
+    chunk_bytes: int = _CHUNK_BYTES,
+) -> Combined:
+    """
+    Combine frames pixel by pixel.
+
+    Parameters
+    ----------
+    data : sequence of n arrays of shape (ny, ...)
+        The frames; anything that has a shape and can be sliced by rows.
+    variance : sequence of arrays or None, optional
+        Their variances. Where any frame has none, the variance of the result comes
+        from the scatter between the frames.
+    flags : sequence of arrays or None, optional
+        Their flags.
+    method : str
+        ``'mean'``, ``'median'``, or ``'sigclip'``: the mean of the values that lie
+        within the limits about the median.
+    scale : sequence of float, optional
+        Each frame is multiplied by its number first, its variance by the square.
+    low, high : float
+        Limits of the clipping, in standard deviations below and above the median.
+    max_iterations : int
+        At most so many rounds of clipping.
+    bad_flags : int
+        Pixels with any of these bits are used only where all frames have them.
+    no_data_flag : int
+        Bit set where no frame has a finite value.
+    clipped_flag : int
+        Bit set where every value was clipped and the median was taken.
+    chunk_bytes : int
+        Rows are taken together up to about this much memory.
+
+    Returns
+    -------
+    Combined
+        Data, variance, flags and number of frames used.
+
+    Raises
+    ------
+    ValueError
+        If there are no frames, shapes differ, numbers of arrays do not match, or the
+        method is unknown.
+
+    Notes
+    -----
+    The standard deviation that clipping uses is, with variances, the root of the
+    median of the frames' variances, because an outlier's own Poisson variance is as
+    wrong as its value; without them, the scatter of the values kept so far, for which
+    at least four frames are needed before anything is clipped.
+
+    The variance of a median is that of the mean of the same values times the factor
+    for normal noise (`median_variance_factor`).
+    """
+    n = _check(data, variance, flags, scale, method)
+    shape = tuple(data[0].shape)
+    out = Combined(
+        data=np.empty(shape),
+        variance=np.empty(shape),
+        flags=np.zeros(shape, np.uint16),
+        count=np.zeros(shape, np.uint16),
+    )
+    has_variance = variance is not None and all(v is not None for v in variance)
+    factors = np.ones(n) if scale is None else np.asarray(scale, np.float64)
+    for rows in _row_chunks(shape, n, chunk_bytes):
+        stack = _stack(data, rows, factors)
+        var = _stack(variance, rows, factors**2) if has_variance and variance else None
+        dq = _flag_stack(flags, rows, stack.shape)
+        usable = np.isfinite(stack)
+        if var is not None:
+            usable &= np.isfinite(var)
+        good = usable & ((dq & bad_flags) == 0)
+        # A pixel that is bad in every frame keeps its best guess, and its flags.
+        good = np.where(good.any(axis=0), good, usable)
+        used = good
+        if method == "sigclip":
+            used = _clip(stack, var, good, (low, high), max_iterations)
+        clipped_out = good.any(axis=0) & ~used.any(axis=0)
+        value, result_variance = _reduce(stack, var, used, method == "median")
+        if clipped_out.any():
+            middle, middle_variance = _reduce(stack, var, good, True)
+            value = np.where(clipped_out, middle, value)
+            result_variance = np.where(clipped_out, middle_variance, result_variance)
+            used = np.where(clipped_out, good, used)
+        bits = np.bitwise_or.reduce(np.where(used, dq, 0), axis=0)
+        bits = bits | np.where(clipped_out, clipped_flag, 0)
+        empty = ~used.any(axis=0)
+        # Nothing was used: what all frames say about the pixel still holds.
+        lost = np.bitwise_or.reduce(dq, axis=0) | no_data_flag
+        out.data[rows], out.variance[rows] = value, result_variance
+        out.flags[rows] = np.where(empty, lost, bits).astype(np.uint16)
+        out.count[rows] = used.sum(axis=0)
+    return out
+
+
+def _check(
+    data: Sequence[Rows],
+    variance: Sequence[Rows | None] | None,
+    flags: Sequence[Rows | None] | None,
+    scale: Sequence[float] | None,
+    method: str,
+) -> int:
+    if method not in get_args(CombineMethod):
+        msg = f"combining method {method!r} is not one of {get_args(CombineMethod)}"
+        raise ValueError(msg)
+    if not data:
+        msg = "there are no frames to combine"
+        raise ValueError(msg)
+    shape = tuple(data[0].shape)
+    for what, arrays in (("data", data), ("variance", variance), ("flags", flags)):
+        if arrays is not None and len(arrays) != len(data):
+            msg = f"{len(data)} frames come with {len(arrays)} arrays of {what}"
+            raise ValueError(msg)
+        for number, array in enumerate(arrays or ()):
+            if array is not None and tuple(array.shape) != shape:
+                msg = (
+                    f"{what} of frame {number + 1} has shape {tuple(array.shape)}, "
+                    f"the first frame {shape}"
+                )
+                raise ValueError(msg)
+    if scale is not None and (
+        len(scale) != len(data) or not np.all(np.isfinite(scale)) or 0 in list(scale)
+    ):
+        msg = f"{len(data)} frames need as many finite scale factors, not {scale}"
+        raise ValueError(msg)
+    return len(data)
+
+
+def _row_chunks(shape: tuple[int, ...], n: int, chunk_bytes: int) -> Iterator[slice]:
+    ny = shape[0] if shape else 0
+    # Data, variance, sorted copy and masks: about 32 bytes a pixel and frame.
+    row_bytes = 32 * n * max(int(np.prod(shape[1:])), 1)
+    step = max(1, chunk_bytes // row_bytes)
+    for start in range(0, ny, step):
+        yield slice(start, min(start + step, ny))
+
+
+def _stack(
+    arrays: Sequence[Rows | None], rows: slice, factors: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    return np.stack(
+        [
+            np.asarray(array[rows], np.float64) * factor
+            for array, factor in zip(arrays, factors, strict=True)
+            if array is not None
+        ]
+    )
+
+
+def _flag_stack(
+    flags: Sequence[Rows | None] | None, rows: slice, shape: tuple[int, ...]
+) -> npt.NDArray[np.uint16]:
+    out = np.zeros(shape, np.uint16)
+    for number, array in enumerate(flags or ()):
+        if array is not None:
+            out[number] = np.asarray(array[rows])
+    return out
+
+
+def _reduce(
+    stack: npt.NDArray[np.float64],
+    variance: npt.NDArray[np.float64] | None,
+    used: npt.NDArray[np.bool_],
+    by_median: bool,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean or median of the used values, and its variance; NaN where there are none."""
+    count = used.sum(axis=0)
+    n = np.where(count, count, np.nan)
+    mean = np.where(used, stack, 0).sum(axis=0) / n
+    if variance is not None:
+        of_mean = np.where(used, variance, 0).sum(axis=0) / n**2
+    else:
+        squares = np.where(used, (stack - mean) ** 2, 0).sum(axis=0)
+        # One value has no scatter: its variance is unknown, not zero.
+        of_mean = squares / np.where(count > 1, n - 1, np.nan) / n
+    if not by_median:
+        return mean, of_mean
+    factor = np.array([1.0] + [median_variance_factor(k + 1) for k in range(len(used))])
+    return _median(stack, used, count), of_mean * factor[count]
+
+
+def _median(
+    stack: npt.NDArray[np.float64],
+    used: npt.NDArray[np.bool_],
+    count: npt.NDArray[np.int_],
+) -> npt.NDArray[np.float64]:
+    """Median of the used values; np.nanmedian is much slower along a short axis."""
+    ordered = np.sort(np.where(used, stack, np.inf), axis=0)
+    low = np.take_along_axis(ordered, np.maximum(count - 1, 0)[None] // 2, axis=0)[0]
+    high = np.take_along_axis(
+        ordered, np.minimum(count // 2, len(stack) - 1)[None], axis=0
+    )[0]
+    with np.errstate(invalid="ignore"):
+        return np.where(count > 0, (low + high) / 2, np.nan)
+
+
+def _clip(
+    stack: npt.NDArray[np.float64],
+    variance: npt.NDArray[np.float64] | None,
+    good: npt.NDArray[np.bool_],
+    limits: tuple[float, float],
+    max_iterations: int,
+) -> npt.NDArray[np.bool_]:
+    """Return which values lie within the limits about the median."""
+    low, high = limits
+    used = good
+    if variance is not None:
+        expected = np.sqrt(_median(variance, good, good.sum(axis=0)))
+    for _ in range(max_iterations):
+        count = used.sum(axis=0)
+        centre = _median(stack, used, count)
+        if variance is not None:
+            sigma, may_clip = expected, count > 2
+        else:
+            squares = np.where(used, (stack - centre) ** 2, 0).sum(axis=0)
+            sigma = np.sqrt(squares / np.maximum(count - 1, 1))
+            may_clip = count > 3
+        with np.errstate(invalid="ignore"):
+            outside = (stack < centre - low * sigma) | (stack > centre + high * sigma)
+        new = used & ~(outside & may_clip)
+        if np.array_equal(new, used):
+            break
+        used = new
+    return used
