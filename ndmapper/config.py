@@ -110,7 +110,9 @@ def _labels(value: Any) -> str | Mapping[str, Any] | None:
     if isinstance(value, Mapping):
         known = {"data", "uncertainty", "flags", "uncertainty_is"}
         if unknown := set(value) - known:
-            raise ValueError(f"a mapping with keys among {sorted(known)}, not {unknown}")
+            raise ValueError(
+                f"a mapping with keys among {sorted(known)}, not {unknown}"
+            )
         return MappingProxyType(dict(value))
     return _text_or_none(value)
 
@@ -138,7 +140,7 @@ KEYS: Mapping[str, Key] = {
         Key(name="outdir", default=".", check=_text,
             doc="Folder of products, log and side data (.ndmapper/)."),
         Key(name="reprocess", default=None, check=_reprocess,
-            doc="What to do where an output exists: None is an error, False re-uses it, "
+            doc="Where an output exists: None is an error, False re-uses it, "
                 "True makes it again."),
         Key(name="interact", default=False, check=_boolean,
             doc="Let steps that can ask the user do so."),
@@ -200,7 +202,9 @@ class Config(MutableMapping[str, Any]):
         return len(KEYS)
 
     def __repr__(self) -> str:
-        rows = (f"  {name} = {value!r}  ({source})" for name, value, source in self.rows())
+        rows = (
+            f"  {name} = {value!r}  ({source})" for name, value, source in self.rows()
+        )
         return "\n".join(["ndmapper configuration", *rows])
 
     def source(self, name: str) -> str:

@@ -9,10 +9,10 @@ reader would think of first, so ``except FileNotFoundError`` works as expected::
     |-- OutputExistsError           FileExistsError
     |   `-- PartialOutputError
     |-- FileAccessError             PermissionError
-    |-- FormatError                 OSError         not FITS, damaged, unknown layout
+    |-- FormatError                 OSError         not FITS, or damaged
     |   `-- TruncatedFileError                      shorter than its headers say
     |-- FileChangedError            OSError         replaced on disk since it was mapped
-    |-- ModeError                   ValueError      against the mode a file was opened with
+    |-- ModeError                   ValueError      against the mode of a file
     |-- ShapeError                  ValueError      arrays or lists that do not match
     |-- UnitError                   ValueError
     |-- IdentError                  LookupError     no, or more than one, such extension
@@ -25,9 +25,9 @@ reader would think of first, so ``except FileNotFoundError`` works as expected::
     |-- StepError                   RuntimeError    a step's function failed
     |-- MissingCalibrationError     LookupError
     |-- CalibrationDocumentError    ValueError      calibrations.json is malformed
-    |-- InstrumentError             ValueError      unknown or wrongly described instrument
+    |-- InstrumentError             ValueError      unknown, or wrongly described
     |-- ServiceError                OSError         an archive or a look-up failed
-    |-- RecordError                 ValueError      a record of a product that cannot be read
+    |-- RecordError                 ValueError      a record that cannot be read
     `-- MissingPackageError         ImportError     an extra is not installed
 
 Messages say what was wrong with which file, what was expected and found, and what

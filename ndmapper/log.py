@@ -14,14 +14,20 @@ from pathlib import Path
 
 from ndmapper.errors import FileAccessError
 
-__all__ = ["log_to_file", "log_to_terminal"]
+__all__ = ["FILE_ONLY", "log_to_file", "log_to_terminal"]
 
 ROOT = "ndmapper"
+FILE_ONLY = {"file_only": True}
+"""``extra`` of messages that would only be noise on the terminal."""
+
 _FILE_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
 
 class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
     """Write whole lines to the standard error stream, above any progress bar."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not getattr(record, "file_only", False) and bool(super().filter(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm  # a progress bar is there only where tqdm is loaded

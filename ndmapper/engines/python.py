@@ -172,9 +172,11 @@ def _guarded(job: Job, where: str, call: Callable[[], Any]) -> Any:
         advice = ""
         if isinstance(err, ShapeError) and cals:
             advice = "; use calibrations with the same trim and binning as the input"
-        raise type(err)(f"{prefix}{err}{advice}") from err
+        msg = f"{prefix}{err}{advice}"
+        raise type(err)(msg) from err
     except Exception as err:
-        raise StepError(f"{prefix}{type(err).__name__}: {err}") from err
+        msg = f"{prefix}{type(err).__name__}: {err}"
+        raise StepError(msg) from err
 
 
 def _names(cal: Calibration) -> str:

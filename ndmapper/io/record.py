@@ -248,9 +248,11 @@ def decode(hdu: bytes) -> list[dict[str, Any]]:
     try:
         table = fits.BinTableHDU.fromstring(hdu)
         schema = table.header["NDMSCHEM"]
-        texts = [bytes(np.asarray(t)).decode("ascii") for t in table.data["RECORD"]] if (
-            table.header["NAXIS2"]
-        ) else []
+        texts = (
+            [bytes(np.asarray(t)).decode("ascii") for t in table.data["RECORD"]]
+            if (table.header["NAXIS2"])
+            else []
+        )
     except (KeyError, ValueError, OSError, IndexError) as err:
         msg = f"the {EXTNAME} table cannot be read ({err})"
         raise RecordError(msg) from err
@@ -313,9 +315,13 @@ def read_side(product: Path) -> list[dict[str, Any]]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, ValueError) as err:
-        msg = f"the side record {path} cannot be read ({err}); delete it if it is damaged"
+        msg = (
+            f"the side record {path} cannot be read ({err}); delete it if it is damaged"
+        )
         raise RecordError(msg) from err
-    return _entries([json.dumps(row) for row in rows], max([0, *(r["schema"] for r in rows)]))
+    return _entries(
+        [json.dumps(row) for row in rows], max([0, *(r["schema"] for r in rows)])
+    )
 
 
 def read_records(path: str | Path) -> list[dict[str, Any]]:

@@ -64,8 +64,8 @@ def _given(
         return [as_calibration(value, name, declaration.name)] * len(files)
     if isinstance(value, NDData) or not hasattr(value, "__iter__"):
         msg = (
-            f"{declaration.name}: {name} must be a file, a list of files or None, not a "
-            f"{type(value).__name__}"
+            f"{declaration.name}: {name} must be a file, a list of files or None, "
+            f"not a {type(value).__name__}"
         )
         raise ParameterError(msg)
     column = [as_calibration(v, name, declaration.name) for v in value]
@@ -113,9 +113,9 @@ def _defaults(
     lacking = [str(df) for df, c in zip(files, column, strict=True) if c is _ABSENT]
     if parameter.required:
         msg = (
-            f"{declaration.name} needs a {name} for {', '.join(lacking)}; associate one "
-            f"with associate_cals(..., {name!r}), give {name}=<file>, or {name}=None to "
-            "go without"
+            f"{declaration.name} needs a {name} for {', '.join(lacking)}; associate "
+            f"one with associate_cals(..., {name!r}), give {name}=<file>, or "
+            f"{name}=None to go without"
         )
         raise MissingCalibrationError(msg)
     default = as_calibration(parameter.default, name, declaration.name)

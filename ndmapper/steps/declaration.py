@@ -83,8 +83,10 @@ class Declaration:
         declared: Affix = getattr(self, which)
         if isinstance(declared, Mapping):
             return declared.get(str(output), "")
-        if which == "suffix" and len(self.outputs) > 1 and not isinstance(
-            self.prefix, Mapping
+        if (
+            which == "suffix"
+            and len(self.outputs) > 1
+            and not isinstance(self.prefix, Mapping)
         ):
             return f"{declared or ''}_{output}"
         return declared or ""

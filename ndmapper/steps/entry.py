@@ -5,6 +5,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
@@ -23,47 +24,64 @@ from ndmapper.io.record import SCHEMA, entry_key, identity
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.recordable import recordable
 
-__all__ = ["ancestors", "describe", "differences", "run_block"]
+__all__ = ["Work", "ancestors", "describe", "differences", "run_block"]
 
 Entry = dict[str, Any]
+"""One entry of a record; its fields are listed in `ndmapper.io.record`."""
 
 _CONFIG = ("use_uncert", "use_flags", "bad_flags")
 """Keys of the configuration that change what a step makes."""
 
 
-def describe(
-    declaration: Declaration,
-    inputs: Sequence[DataFile],
-    calibrations: Mapping[str, Calibration],
-    parameters: Mapping[str, Any],
-    settings: Settings,
-    output: Output,
-    product: str,
-    digests: DigestCache,
-    *,
-    expected: bool,
-) -> Entry:
+@dataclass(frozen=True, kw_only=True)
+class Work:
     """
-    Describe a product: everything of its entry that is known before it is made.
+    One unit of work, with everything that decides what comes of it.
 
     Parameters
     ----------
     declaration : Declaration
         The step.
-    inputs : sequence of DataFile
-        What it is made of.
+    inputs : tuple of DataFile
+        What it works on.
     calibrations : mapping
         What is applied, by type.
     parameters : mapping
         The checked parameters.
     settings : Settings
         The configuration of the call.
+    digests : DigestCache
+        Digests that are known already.
+    """
+
+    declaration: Declaration
+    inputs: tuple[DataFile, ...]
+    calibrations: Mapping[str, Calibration]
+    parameters: Mapping[str, Any]
+    settings: Settings
+    digests: DigestCache
+
+    @property
+    def used(self) -> list[DataFile]:
+        """Every file that goes in: inputs, calibrations, files given as parameters."""
+        used = list(self.inputs)
+        for cal in self.calibrations.values():
+            used += [] if cal is None else cal if isinstance(cal, list) else [cal]
+        return used + [v for v in self.parameters.values() if isinstance(v, DataFile)]
+
+
+def describe(work: Work, output: Output, product: str, *, expected: bool) -> Entry:
+    """
+    Describe a product: everything of its entry that is known before it is made.
+
+    Parameters
+    ----------
+    work : Work
+        What it is made of.
     output : str or None
         Name of the output.
     product : str
         File name of the product, without folder.
-    digests : DigestCache
-        Digests that are known already.
     expected : bool
         Whether inputs that were re-used although they differ from what would be made
         now count as what they would be (True), or as what they are (False).
@@ -73,11 +91,12 @@ def describe(
     dict
         The entry, without ``content`` and ``run``.
     """
+    declaration = work.declaration
     step = declaration.name
     module, tool, source = _origin(declaration)
 
     def refer(df: DataFile) -> dict[str, str]:
-        return _reference(df, digests, expected=expected)
+        return _reference(df, work.digests, expected=expected)
 
     entry: Entry = {
         "schema": SCHEMA,
@@ -87,25 +106,25 @@ def describe(
         "tool": tool,
         "product": product,
         "output": output,
-        "inputs": [refer(df) for df in inputs],
+        "inputs": [refer(df) for df in work.inputs],
         "calibrations": {
             name: None
             if cal is None
             else [refer(df) for df in cal]
             if isinstance(cal, list)
             else refer(cal)
-            for name, cal in calibrations.items()
+            for name, cal in work.calibrations.items()
         },
         "parameters": {
             name: recordable(value, f"{step}: {name}")
-            for name, value in parameters.items()
+            for name, value in work.parameters.items()
         },
-        "config": {name: settings[name] for name in _CONFIG},
+        "config": {name: work.settings[name] for name in _CONFIG},
         "references": {
             name: refer(value)
             if isinstance(value, DataFile)
-            else {"name": value.name, "digest": digest(value, digests)}
-            for name, value in parameters.items()
+            else {"name": value.name, "digest": digest(value, work.digests)}
+            for name, value in work.parameters.items()
             if isinstance(value, (Path, DataFile))
         },
         "source": source,
@@ -114,9 +133,7 @@ def describe(
     return entry
 
 
-def _reference(
-    df: DataFile, digests: DigestCache, *, expected: bool
-) -> dict[str, str]:
+def _reference(df: DataFile, digests: DigestCache, *, expected: bool) -> dict[str, str]:
     """Refer to a file by its key if a step made it, else by its content."""
     name = Path(str(df)).name if df.filename is not None else "unnamed"
     if not df.unloaded or df.filename is None:
@@ -147,9 +164,11 @@ def _origin(declaration: Declaration) -> tuple[str | None, Entry, str | None]:
     """Find out whether a step lives in a package, which has a version, or a script."""
     func = declaration.func
     package = func.__module__.partition(".")[0]
-    version = _version(package) if package in sys.modules and (
-        package != "__main__"
-    ) else None
+    version = (
+        _version(package)
+        if package in sys.modules and (package != "__main__")
+        else None
+    )
     if version is not None:
         return func.__module__, {"name": package, "version": version}, None
     try:
@@ -246,7 +265,9 @@ def differences(recorded: Mapping[str, Any], expected: Mapping[str, Any]) -> lis
             found.append(f"the file given as {name} has another content")
     for part in ("engine", "tool", "output"):
         if recorded[part] != expected[part]:
-            found.append(f"{part} was {_short(recorded[part])}, now {_short(expected[part])}")
+            found.append(
+                f"{part} was {_short(recorded[part])}, now {_short(expected[part])}"
+            )
     if recorded["source"] != expected["source"]:
         found.append(f"the code of {expected['step']} has changed")
     return found
@@ -272,7 +293,9 @@ def _list_differences(word: str, old: list[Any], new: list[Any]) -> list[str]:
     come = [name for i, name in after.items() if i not in before]
     changed = sorted(set(gone) & set(come))
     found = [f"{word} {name} differs" for name in changed]
-    found += [f"{word} {name} is no longer used" for name in gone if name not in changed]
+    found += [
+        f"{word} {name} is no longer used" for name in gone if name not in changed
+    ]
     found += [f"{word} {name} is new" for name in come if name not in changed]
     if not found and list(before) != list(after):
         found.append(f"the order of {word} files has changed")

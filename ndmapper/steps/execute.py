@@ -1,31 +1,23 @@
 """The second half of a call: stage, run, collect, record, publish, map."""
 
 import logging
-import os
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-from ndmapper.data import DataFile, FileName
-from ndmapper.data.save import write_datafile
+from ndmapper.data import DataFile
 from ndmapper.engines import Job, get_engine
 from ndmapper.engines.base import Output
-from ndmapper.errors import FileAccessError, ParameterError
-from ndmapper.io.digest import digest
-from ndmapper.io.record import canonical, encode, side_path
-from ndmapper.io.write import publish, staging_name
+from ndmapper.errors import ParameterError
+from ndmapper.log import FILE_ONLY
 from ndmapper.parallel import progress
-from ndmapper.steps.entry import ancestors, describe, run_block
+from ndmapper.steps.entry import Work
 from ndmapper.steps.naming import absolute
 from ndmapper.steps.plan import Plan, PlanItem
+from ndmapper.steps.product import now, save_products
 from ndmapper.steps.stage import stage
 from ndmapper.steps.tally import tally
 
 __all__ = ["execute"]
 
-log = logging.getLogger("ndmapper.steps")
+log = logging.getLogger(__name__)
 
 Results = dict[Output, DataFile]
 
@@ -45,96 +37,79 @@ def execute(plan: Plan) -> list[Results]:
         Output to product, lazily mapped from disk, for each unit of the plan.
     """
     step = plan.declaration.name
-    log.debug("START %s", step)
-    results = [_do(plan, item) for item in progress(plan.items, step)]
-    made, reused, differing = [], [], []
-    for item in plan.items:
-        names = [str(name) for name in item.targets.values()]
-        (reused if item.action == "reuse" else made).extend(names)
-        differing += names if item.changes else []
-    log.debug("END   %s: %d made, %d re-used", step, len(made), len(reused))
-    tally.add(made=made, reused=reused, differing=differing)
-    plan.digests.save()
+    log.info("START %s", step, extra=FILE_ONLY)
+    counts = [0, 0, 0]
+    results = []
+    try:
+        for item in progress(plan.items, step):
+            results.append(_do(item))
+            names = [str(name) for name in item.targets.values()]
+            reused = names if item.action == "reuse" else []
+            made = names if item.action != "reuse" else []
+            differing = names if item.changes else []
+            tally.add(made=made, reused=reused, differing=differing)
+            for index, group in enumerate((made, reused, differing)):
+                counts[index] += len(group)
+    finally:
+        plan.digests.save()
+        words = "END   %s: %d made, %d re-used, %d of these differ"
+        log.info(words, step, *counts, extra=FILE_ONLY)
     return results
 
 
-def _do(plan: Plan, item: PlanItem) -> Results:
-    step = plan.declaration.name
-    line = _line(step, item)
-    if item.action == "reuse":
-        if item.changes:
-            log.warning(
-                "%s: re-used, but it differs from what would be made now: %s",
-                line,
-                "; ".join(item.changes),
-            )
-        else:
-            log.info("%s: re-used", line)
-    else:
-        with stage(absolute(plan.settings["outdir"])) as folder:
-            _make(plan, item, folder)
-        why = "made" if item.action == "run" else f"made again ({item.reason})"
+def _do(item: PlanItem) -> Results:
+    line = _line(item)
+    if item.action != "reuse":
+        started = now()
+        with stage(absolute(item.work.settings["outdir"])) as folder:
+            save_products(item, _run(item.work), folder, started)
+        why = "made" if item.action == "run" else f"made again, {item.reason}"
         log.info("%s: %s", line, why)
-    return {output: _map(plan, item, output) for output in item.targets}
+    elif item.changes:
+        words = "%s: re-used, but it differs from what would be made now: %s"
+        log.warning(words, line, "; ".join(item.changes))
+    else:
+        log.info("%s: re-used", line)
+    return {output: _map(item, output) for output in item.targets}
 
 
-def _line(step: str, item: PlanItem) -> str:
-    sources = [str(df) for df in item.inputs]
+def _line(item: PlanItem) -> str:
+    sources = [str(df) for df in item.work.inputs]
     if len(sources) > 3:
         sources = [f"{sources[0]} ... {sources[-1]} ({len(sources)} files)"]
     targets = ", ".join(str(name) for name in item.targets.values())
-    return f"{step}: {', '.join(sources)} -> {targets}"
+    return f"{item.work.declaration.name}: {', '.join(sources)} -> {targets}"
 
 
-def _make(plan: Plan, item: PlanItem, folder: Path) -> None:
-    started = _now()
-    products = _run(plan, item)
-    finished = {}
-    for output, product in products.items():
-        target = absolute(str(item.targets[output]))
-        finished[target] = _write(plan, item, output, product, target, folder, started)
-    for target, (temporary, rows) in finished.items():
-        publish(temporary, target)
-        side = side_path(target)
-        if plan.settings["record"] != "file":
-            _write_side(side, rows)
-        else:
-            side.unlink(missing_ok=True)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _run(plan: Plan, item: PlanItem) -> Results:
-    declaration = plan.declaration
-    if _passes_through(plan, item):
-        return {declaration.outputs[0]: DataFile(data=item.inputs[0])}
-    handed_in = {name: plan.settings[name] for name in declaration.handed_in}
+def _run(work: Work) -> Results:
+    declaration = work.declaration
+    if _passes_through(work):
+        return {declaration.outputs[0]: DataFile(data=work.inputs[0])}
+    handed_in = {name: work.settings[name] for name in declaration.handed_in}
     job = Job(
         step=declaration.name,
         func=declaration.func,
         each=declaration.each,
-        inputs=item.inputs,
-        calibrations=item.calibrations,
-        parameters={**plan.bound.parameters, **handed_in},
+        inputs=work.inputs,
+        calibrations=work.calibrations,
+        parameters={**work.parameters, **handed_in},
         outputs=declaration.outputs,
-        settings=plan.settings,
+        settings=work.settings,
     )
     return get_engine("python").run(job)
 
 
-def _passes_through(plan: Plan, item: PlanItem) -> bool:
+def _passes_through(work: Work) -> bool:
     """
     Whether a step that only applies calibrations was told to apply none.
 
     A function that takes None for a calibration decides itself; one that does not
     is not called, and its product is the input, with a record that says so.
     """
-    declaration = plan.declaration
+    declaration = work.declaration
     refused = [
         name
-        for name, cal in item.calibrations.items()
+        for name, cal in work.calibrations.items()
         if cal is None and not declaration.cal_parameters[name].takes_none
     ]
     if not refused:
@@ -145,78 +120,17 @@ def _passes_through(plan: Plan, item: PlanItem) -> bool:
         and declaration.each != "list"
     ):
         return True
-    msg = f"{declaration.name} cannot go without a {refused[0]}; give {refused[0]}=<file>"
+    name = refused[0]
+    msg = f"{declaration.name} cannot go without a {name}; give {name}=<file>"
     raise ParameterError(msg)
 
 
-def _write(
-    plan: Plan,
-    item: PlanItem,
-    output: Output,
-    product: DataFile,
-    target: Path,
-    folder: Path,
-    started: str,
-) -> tuple[Path, list[dict[str, Any]]]:
-    """Write a product and its record to a temporary file."""
-    ours = target.parent == absolute(plan.settings["outdir"])
-    temporary = folder / target.name if ours else staging_name(target)
-    if not ours:
-        _make_folder(target.parent)
-    entry = describe(
-        plan.declaration, item.inputs, item.calibrations, plan.bound.parameters,
-        plan.settings, output, target.name, plan.digests, expected=False,
-    )  # fmt: skip
-    used = [*item.inputs]
-    for cal in item.calibrations.values():
-        used += [] if cal is None else cal if isinstance(cal, list) else [cal]
-    used += [v for v in plan.bound.parameters.values() if isinstance(v, DataFile)]
-    try:
-        write_datafile(product, temporary, rows=[])
-        entry["content"] = digest(temporary)
-        paths = {Path(str(df)).name: str(absolute(str(df))) for df in used}
-        entry["run"] = run_block(started, _now(), paths)
-        rows = [*ancestors(used), entry]
-        if plan.settings["record"] != "side":
-            _append(temporary, product, rows)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary, rows
-
-
-def _append(temporary: Path, product: DataFile, rows: list[dict[str, Any]]) -> None:
-    if FileName(temporary).ext not in ("fits", "fit", "fts"):
-        write_datafile(product, temporary, rows=rows)  # compressed: write it whole
-        return
-    with temporary.open("ab") as stream:
-        stream.write(encode(rows))
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        msg = f"the folder {folder} cannot be made ({err.strerror}); choose another"
-        raise FileAccessError(msg) from err
-
-
-def _write_side(side: Path, rows: list[dict[str, Any]]) -> None:
-    _make_folder(side.parent)
-    temporary = staging_name(side)
-    lines = ",\n".join(canonical(row) for row in rows)
-    temporary.write_text(f"[{lines}]\n", encoding="utf-8")
-    publish(temporary, side)
-
-
-def _map(plan: Plan, item: PlanItem, output: Output) -> DataFile:
+def _map(item: PlanItem, output: Output) -> DataFile:
     """Map a product from disk; calibrations that all inputs share go along."""
     product = DataFile(item.targets[output])
-    shared = dict(item.inputs[0].cals)
-    for df in item.inputs[1:]:
-        shared = {n: c for n, c in shared.items() if df.cals.get(n) is c}
-    product.cals.update(shared)
+    first, *others = item.work.inputs
+    for name, cal in first.cals.items():
+        if all(df.cals.get(name) is cal for df in others):
+            product.cals[name] = cal
     product.expected_key = item.expected[output]["key"]
     return product

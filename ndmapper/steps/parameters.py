@@ -251,7 +251,9 @@ def _fits_container(
         )
     if isinstance(origin, type) and issubclass(origin, Sequence):
         # A list where a tuple is declared, or the reverse, is no mistake.
-        if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+        if isinstance(value, (str, bytes)) or not isinstance(
+            value, (Sequence, np.ndarray)
+        ):
             return False
         if origin is tuple and arguments and arguments[-1] is not Ellipsis:
             return len(value) == len(arguments) and all(

@@ -19,7 +19,7 @@ from ndmapper.io.filemap import map_file
 from ndmapper.io.record import read_records, read_side
 from ndmapper.steps.bind import Bound
 from ndmapper.steps.declaration import Declaration
-from ndmapper.steps.entry import describe, differences
+from ndmapper.steps.entry import Work, describe, differences
 from ndmapper.steps.naming import Targets, name_products
 
 __all__ = ["Action", "Plan", "PlanItem", "make_plan"]
@@ -34,10 +34,8 @@ class PlanItem:
 
     Parameters
     ----------
-    inputs : tuple of DataFile
+    work : Work
         What it is made of.
-    calibrations : mapping
-        What is applied, by type.
     targets : mapping
         Output to name.
     expected : mapping
@@ -50,8 +48,7 @@ class PlanItem:
         How products that are re-used differ from what would be made now.
     """
 
-    inputs: tuple[DataFile, ...]
-    calibrations: Mapping[str, Calibration]
+    work: Work
     targets: Targets
     expected: Mapping[Output, Mapping[str, Any]]
     action: Action
@@ -59,7 +56,7 @@ class PlanItem:
     changes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        names = [str(df) for df in self.inputs]
+        names = [str(df) for df in self.work.inputs]
         if len(names) > 3:
             names = [*names[:2], f"... ({len(names)} files)"]
         made = ", ".join(str(t) for t in self.targets.values())
@@ -75,10 +72,8 @@ class Plan:
     ----------
     declaration : Declaration
         The step.
-    bound : Bound
-        The words of the call.
     settings : Settings
-        Its configuration.
+        The configuration of the call.
     items : sequence of PlanItem
         Its units of work.
     digests : DigestCache
@@ -86,7 +81,6 @@ class Plan:
     """
 
     declaration: Declaration
-    bound: Bound
     settings: Settings
     items: Sequence[PlanItem]
     digests: DigestCache
@@ -141,31 +135,17 @@ def make_plan(
     digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
     items = []
     for inputs, applied, names in zip(units, cals, targets, strict=True):
-        expected = {
-            output: describe(
-                declaration, inputs, applied, bound.parameters, settings, output,
-                Path(str(name)).name, digests, expected=True,
-            )
-            for output, name in names.items()
-        }  # fmt: skip
-        action, reason, changes = _decide(declaration, names, expected, settings)
-        items.append(
-            PlanItem(
-                inputs=tuple(inputs),
-                calibrations=applied,
-                targets=names,
-                expected=expected,
-                action=action,
-                reason=reason,
-                changes=changes,
-            )
+        work = Work(
+            declaration=declaration,
+            inputs=tuple(inputs),
+            calibrations=applied,
+            parameters=bound.parameters,
+            settings=settings,
+            digests=digests,
         )
+        items.append(_decided(work, names))
     return Plan(
-        declaration=declaration,
-        bound=bound,
-        settings=settings,
-        items=items,
-        digests=digests,
+        declaration=declaration, settings=settings, items=items, digests=digests
     )
 
 
@@ -183,31 +163,43 @@ def _joined(
     return joined
 
 
-def _decide(
-    declaration: Declaration,
-    targets: Targets,
-    expected: Mapping[Output, Mapping[str, Any]],
-    settings: Settings,
-) -> tuple[Action, str, tuple[str, ...]]:
+def _decided(work: Work, targets: Targets) -> PlanItem:
+    """Decide one unit of work."""
     paths = {output: Path(str(name)) for output, name in targets.items()}
-    there = [path for path in paths.values() if path.exists()]
-    reprocess = settings["reprocess"]
-    if not there:
-        return "run", "new", ()
-    absent = [str(path) for path in paths.values() if path not in there]
-    if reprocess in (None, "error"):
-        _refuse(declaration.name, there, absent)
-    if reprocess is True:
-        return "replace", "reprocess=True", ()
-    if absent:
-        return "replace", f"{', '.join(absent)} is missing beside {there[0]}", ()
+    expected = {
+        output: describe(work, output, path.name, expected=True)
+        for output, path in paths.items()
+    }
     changes: list[str] = []
+
+    def item(action: Action, reason: str) -> PlanItem:
+        return PlanItem(
+            work=work,
+            targets=targets,
+            expected=expected,
+            action=action,
+            reason=reason,
+            changes=tuple(changes),
+        )
+
+    there = [path for path in paths.values() if path.exists()]
+    if not there:
+        return item("run", "new")
+    absent = [str(path) for path in paths.values() if path not in there]
+    reprocess = work.settings["reprocess"]
+    if reprocess in (None, "error"):
+        _refuse(work.declaration.name, there, absent)
+    if reprocess is True:
+        return item("replace", "reprocess=True")
+    if absent:
+        return item("replace", f"{', '.join(absent)} is missing beside {there[0]}")
     for output, path in paths.items():
-        damage, differs = _inspect(path, expected[output], settings)
+        damage, differs = _inspect(path, expected[output], work.settings)
         if damage:
-            return "replace", f"{path} {damage}", ()
+            changes.clear()
+            return item("replace", f"{path} {damage}")
         changes += [d for d in differs if d not in changes]
-    return "reuse", "exists", tuple(changes)
+    return item("reuse", "exists")
 
 
 def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:

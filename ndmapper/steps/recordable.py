@@ -16,7 +16,7 @@ _MAX_LISTED = 64
 """Arrays of more values than this are recorded by their digest."""
 
 
-def recordable(value: Any, where: str) -> Any:
+def recordable(value: Any, where: str) -> Any:  # noqa: PLR0912  # a chain of types
     """
     Turn the value of a parameter into what a record can hold.
 

@@ -14,7 +14,7 @@ from ndmapper.data import DataFile, DataFileList, NDLater
 from ndmapper.engines.base import Output
 from ndmapper.engines.python import call_with_ndd
 from ndmapper.errors import MissingCalibrationError, ParameterError, StepError
-from ndmapper.log import log_to_file, log_to_terminal
+from ndmapper.log import FILE_ONLY, log_to_file, log_to_terminal
 from ndmapper.steps.bind import Bound, bind
 from ndmapper.steps.calibrate import as_calibration, resolve_calibrations
 from ndmapper.steps.coerce import Inputs, coerce
@@ -119,7 +119,7 @@ class Step:
                 given, plan = self._plan(inputs, bound, settings)
                 results = execute(plan)
             except Exception as err:
-                log.debug("%s failed", self.name, exc_info=err)
+                log.error("%s failed", self.name, exc_info=err, extra=FILE_ONLY)
                 raise
         return self._shaped(given, results)
 
@@ -149,7 +149,7 @@ class Step:
         return config.snapshot(**words)
 
     def _logfile(self, settings: Settings) -> Path | None:
-        """A name without a folder lies in outdir, like the products."""
+        """Find the log file; a name without a folder lies in outdir."""
         name = self.declaration.logfile or settings["logfile"]
         if name is None:
             return None

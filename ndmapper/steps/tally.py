@@ -58,8 +58,8 @@ class Tally:
             words = f"nothing to do: all {len(self.reused)} products exist already"
         if self.differing:
             words += (
-                f"; {len(self.differing)} of the re-used differ from what would be made "
-                "now (reprocess=True makes them again)"
+                f"; {len(self.differing)} of the re-used differ from what would be "
+                "made now (reprocess=True makes them again)"
             )
         return words
 

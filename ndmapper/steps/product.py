@@ -1,0 +1,116 @@
+"""Record and publish: how a product and its record come to disk together."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ndmapper.data import DataFile
+from ndmapper.data.save import write_datafile
+from ndmapper.engines.base import Output
+from ndmapper.errors import FileAccessError
+from ndmapper.io.digest import digest
+from ndmapper.io.filetypes import is_compressed, split_ext
+from ndmapper.io.record import canonical, encode, side_path
+from ndmapper.io.write import publish, staging_name
+from ndmapper.steps.entry import Entry, ancestors, describe, run_block
+from ndmapper.steps.naming import absolute
+from ndmapper.steps.plan import PlanItem
+
+__all__ = ["now", "save_products"]
+
+
+def now() -> str:
+    """
+    Tell the time.
+
+    Returns
+    -------
+    str
+        UTC in ISO 8601, to the millisecond.
+    """
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def save_products(
+    item: PlanItem, products: dict[Output, DataFile], stage: Path, started: str
+) -> None:
+    """
+    Write all products of one unit of work, then publish them one after the other.
+
+    Parameters
+    ----------
+    item : PlanItem
+        What was planned.
+    products : dict of (str or None) to DataFile
+        What the engine made.
+    stage : Path
+        Folder for unfinished products of this call.
+    started : str
+        When the work began.
+    """
+    settings = item.work.settings
+    outdir = absolute(settings["outdir"])
+    finished = []
+    try:
+        for output, product in products.items():
+            target = absolute(str(item.targets[output]))
+            if target.parent == outdir:
+                temporary = stage / target.name
+            else:  # a rename needs one file system, so it waits beside its place
+                _make_folder(target.parent)
+                temporary = staging_name(target)
+            finished.append((temporary, target))
+            rows = _write(item, output, product, temporary, started)
+            if settings["record"] != "file":
+                side = stage / f"{target.name}.json"
+                lines = ",\n".join(canonical(row) for row in rows)
+                side.write_text(f"[{lines}]\n", encoding="utf-8")
+        for temporary, target in finished:
+            publish(temporary, target)
+            # The record follows its product: where a kill comes between them, the
+            # product is without one, and is made again.
+            record = side_path(target)
+            if settings["record"] != "file":
+                _make_folder(record.parent)
+                publish(stage / f"{target.name}.json", record)
+            else:
+                record.unlink(missing_ok=True)
+    except BaseException:
+        for temporary, _ in finished:
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _write(
+    item: PlanItem, output: Output, product: DataFile, temporary: Path, started: str
+) -> list[Entry]:
+    """Write one product, with its record where that belongs in the file."""
+    work, name = item.work, Path(str(item.targets[output])).name
+    entry = describe(work, output, name, expected=False)
+    write_datafile(product, temporary, rows=[])
+    entry["content"] = digest(temporary)
+    paths = {Path(str(df)).name: str(absolute(str(df))) for df in work.used}
+    entry["run"] = run_block(started, now(), paths)
+    rows = [*ancestors(work.used), entry]
+    if work.settings["record"] == "side":
+        return rows
+    if is_compressed(split_ext(name)[1]):
+        write_datafile(product, temporary, rows=rows)
+        return rows
+    try:
+        with temporary.open("ab") as stream:
+            stream.write(encode(rows))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as err:
+        msg = f"{name} cannot be written ({err.strerror}); nothing was replaced"
+        raise FileAccessError(msg) from err
+    return rows
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        msg = f"the folder {folder} cannot be made ({err.strerror}); choose another"
+        raise FileAccessError(msg) from err
