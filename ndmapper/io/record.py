@@ -29,6 +29,8 @@ a JSON file in ``.ndmapper/records/`` beside the product.
 
 import hashlib
 import json
+import re
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -246,17 +248,35 @@ def decode(hdu: bytes) -> list[dict[str, Any]]:
         If the table does not hold a record, or one of a newer schema.
     """
     try:
-        table = fits.BinTableHDU.fromstring(hdu)
-        schema = table.header["NDMSCHEM"]
-        texts = (
-            [bytes(np.asarray(t)).decode("ascii") for t in table.data["RECORD"]]
-            if (table.header["NAXIS2"])
-            else []
-        )
-    except (KeyError, ValueError, OSError, IndexError) as err:
+        header = fits.Header.fromstring(hdu)
+        schema = header["NDMSCHEM"]
+        texts = _texts(header, hdu[len(header.tostring()) :])
+    except (KeyError, ValueError, AttributeError, struct.error) as err:
         msg = f"the {EXTNAME} table cannot be read ({err})"
         raise RecordError(msg) from err
     return _entries(texts, schema)
+
+
+def _texts(header: fits.Header, data: bytes) -> list[str]:
+    """
+    Read the column RECORD, which is of variable-length characters.
+
+    By hand, since astropy gives those back as arrays of single characters.
+    """
+    width, rows = header["NAXIS1"], header["NAXIS2"]
+    heap = header.get("THEAP", width * rows)
+    offset = 0
+    for number in range(1, header["TFIELDS"] + 1):
+        repeat, kind = re.match(r"(\d*)([APQ])", header[f"TFORM{number}"]).groups()  # type: ignore[union-attr]
+        if header[f"TTYPE{number}"] == "RECORD":
+            break
+        offset += int(repeat or 1) * {"A": 1, "P": 8, "Q": 16}[kind]
+    texts = []
+    for row in range(rows):
+        at = row * width + offset
+        length, start = struct.unpack_from(">qq" if kind == "Q" else ">ii", data, at)
+        texts.append(data[heap + start : heap + start + length].decode("ascii"))
+    return texts
 
 
 def _entries(texts: Sequence[str], schema: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,77 @@
+"""The log: a file for a run, the terminal only where nobody set up logging."""
+
+import logging
+
+import pytest
+
+from ndmapper.errors import FileAccessError
+from ndmapper.log import FILE_ONLY, log_to_file, log_to_terminal
+
+
+@pytest.fixture(autouse=True)
+def bare_logger():
+    logger = logging.getLogger("ndmapper")
+    before, level = list(logger.handlers), logger.level
+    logger.handlers.clear()
+    yield logger
+    logger.handlers[:] = before
+    logger.setLevel(level)
+
+
+def test_log_to_file_appends_and_makes_the_folder(tmp_path):
+    path = tmp_path / "new" / "run.log"
+    for word in ("first", "second"):
+        with log_to_file(path):
+            logging.getLogger("ndmapper.x").info(word)
+    assert [line.split()[-1] for line in path.read_text().splitlines()] == [
+        "first",
+        "second",
+    ]
+
+
+def test_log_to_file_nested_writes_each_line_once(tmp_path):
+    path = tmp_path / "run.log"
+    with log_to_file(path), log_to_file(path):
+        logging.getLogger("ndmapper.x").info("once")
+    assert path.read_text().count("once") == 1
+
+
+def test_log_to_file_none_writes_nothing(bare_logger):
+    with log_to_file(None):
+        assert not bare_logger.handlers
+
+
+def test_log_to_file_not_writable_says_what_to_do(tmp_path):
+    with (
+        pytest.raises(FileAccessError, match=r"config\['logfile'\]"),
+        log_to_file(tmp_path),
+    ):
+        pass
+
+
+def test_log_to_terminal_twice_shows_lines_once(capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    log_to_terminal()
+    log_to_terminal()
+    logging.getLogger("ndmapper.x").info("once")
+    assert capsys.readouterr().err == "once\n"
+
+
+def test_log_to_terminal_names_the_level_of_warnings(capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    log_to_terminal()
+    logging.getLogger("ndmapper.x").warning("look")
+    assert capsys.readouterr().err == "WARNING: look\n"
+
+
+def test_log_to_terminal_leaves_out_what_is_for_the_file(capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    log_to_terminal()
+    logging.getLogger("ndmapper.x").info("START", extra=FILE_ONLY)
+    assert capsys.readouterr().err == ""
+
+
+def test_log_to_terminal_respects_logging_set_up_by_the_user(bare_logger, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.NullHandler()])
+    log_to_terminal()
+    assert not bare_logger.handlers
