@@ -1,0 +1,51 @@
+"""How the benchmarks measure: the best of several repetitions, shown as ratios."""
+
+import time
+from collections.abc import Callable
+
+
+def best(work: Callable[[], object], repeat: int = 7, seconds: float = 0.2) -> float:
+    """
+    Time a piece of work.
+
+    Parameters
+    ----------
+    work : callable
+        What is timed.
+    repeat : int
+        How many measurements; the least is taken, since all that disturbs adds.
+    seconds : float
+        Length of one measurement, which repeats the work as often as it fits.
+
+    Returns
+    -------
+    float
+        Time of one repetition [s].
+    """
+    work()
+    start = time.perf_counter()
+    work()
+    count = max(1, int(seconds / (time.perf_counter() - start)))
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        for _ in range(count):
+            work()
+        times.append((time.perf_counter() - start) / count)
+    return min(times)
+
+
+def show(times: dict[str, float], unit: str) -> None:
+    """
+    Print times, and their ratios to the first.
+
+    Parameters
+    ----------
+    times : dict of str to float
+        What was measured, and how long it takes [s].
+    unit : str
+        What the times are of.
+    """
+    first = next(iter(times.values()))
+    for what, seconds in times.items():
+        print(f"{what:<48} {seconds * 1e6:10.0f} us {seconds / first:8.2f}  per {unit}")

@@ -1,0 +1,5 @@
+"""The ``ndmapper`` command: one small file per verb. It only prints."""
+
+from ndmapper.cli.command import main
+
+__all__ = ["main"]

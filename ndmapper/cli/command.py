@@ -1,0 +1,149 @@
+"""Read the command line, call the verb, and turn errors into messages."""
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from ndmapper._version import __version__
+from ndmapper.cli import config, demo, info, log, ls, run
+from ndmapper.cli.verb import Verb
+from ndmapper.errors import NdmapperError
+from ndmapper.log import log_to_terminal
+
+__all__ = ["VERBS", "main", "make_parser"]
+
+VERBS: tuple[Verb, ...] = (
+    info.VERB,
+    ls.VERB,
+    log.VERB,
+    config.VERB,
+    run.VERB,
+    demo.VERB,
+)
+"""The verbs, in the order of the help text."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run the ``ndmapper`` command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The words after the command's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit code: 0 when all went well, 1 after an error, 2 for a wrong command
+        line, 130 when interrupted. A script that runs may exit with its own.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = _parse(words)
+    except SystemExit as stop:  # argparse has printed the help or the message
+        return int(stop.code or 0)
+    log_to_terminal(logging.DEBUG if args.debug else logging.INFO)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _say("interrupted; finished products are kept, and the next run goes on")
+        code = 130
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain once more
+        # when it flushes standard output at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except (NdmapperError, OSError) as err:
+        _say(str(err), debug=args.debug)
+        code = 1
+    except Exception as err:
+        _say(
+            f"ndmapper itself failed ({type(err).__name__}: {err}); please report it, "
+            f"with what the same command prints with --debug",
+            debug=args.debug,
+        )
+        code = 1
+    return code
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """
+    Make the parser of the whole command line.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        The parser; each verb's own is among its subparsers.
+    """
+    parser = argparse.ArgumentParser(
+        prog="ndmapper",
+        description="Reduce astronomical data with short Python scripts, and look at "
+        "what they made.",
+        epilog="'ndmapper VERB --help' explains a verb.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"ndmapper {__version__}"
+    )
+    parser.add_argument(
+        "--debug", action="store_true", help="show details, and tracebacks of errors"
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb in VERBS:
+        child = verbs.add_parser(
+            verb.name,
+            help=verb.summary,
+            description=verb.description,
+            epilog=verb.epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        child.add_argument(
+            "--json", action="store_true", help="print JSON, for other programs"
+        )
+        child.add_argument(
+            "--debug",
+            action="store_true",
+            default=argparse.SUPPRESS,  # keep what was said before the verb
+            help="show details, and tracebacks of errors",
+        )
+        verb.add_arguments(child)
+        child.set_defaults(run=verb.run)
+    return parser
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    """Parse the command line; what a script is given may stand anywhere after it."""
+    parser = make_parser()
+    verb = next((word for word in words if not word.startswith("-")), None)
+    if verb != run.VERB.name:
+        return parser.parse_args(words)
+    end = words.index("--") if "--" in words else len(words)
+    args, rest = parser.parse_known_args(words[:end])
+    unknown = [word for word in rest if word.startswith("-") and not _is_number(word)]
+    if unknown:
+        parser.error(
+            f"unrecognized arguments: {' '.join(unknown)} (options of the script "
+            f"itself follow after ' -- ')"
+        )
+    args.arguments = rest + words[end + 1 :]
+    return args
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _say(message: str, *, debug: bool = False) -> None:
+    if debug:
+        traceback.print_exc()
+    print(f"ndmapper: {message}", file=sys.stderr)

@@ -1,0 +1,42 @@
+"""``ndmapper log``: how products were made, from their records."""
+
+import argparse
+from pathlib import Path
+
+from ndmapper.cli.output import print_json
+from ndmapper.cli.verb import Verb
+
+__all__ = ["VERB"]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a product")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ndmapper.io.record import read_records
+    from ndmapper.report.history import history
+
+    records = {str(path): read_records(path) for path in args.files}
+    if args.json:
+        print_json(records)
+        return 0
+    print("\n\n".join(history(rows, name) for name, rows in records.items()))
+    return 0
+
+
+VERB = Verb(
+    name="log",
+    summary="show how products were made, back to the raw frames",
+    description="""\
+Show the record of products: each step back to the raw frames, with its inputs,
+calibrations, parameters and versions. The record is in the file itself, so this works
+anywhere, for ever. A file without a record says so.""",
+    examples=(
+        ("ndmapper log xfgvbtob27.fits", "the history of one product"),
+        ("ndmapper log --json *.fits", "the records as they are stored"),
+    ),
+    exit_codes={0: "shown", 1: "a file that cannot be read"},
+    add_arguments=_add_arguments,
+    run=_run,
+)
