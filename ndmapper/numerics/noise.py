@@ -244,7 +244,10 @@ def _fit_line(
     x: Frame, y: Frame, n: Frame, read_noise: float | None
 ) -> tuple[float, float, float, float]:
     """Fit y = slope x + intercept, with the sampling error of a variance."""
-    model = y.astype(np.float64)
+    if read_noise is None and np.ptp(x) < 1e-3 * np.max(x):
+        msg = "flats of one level do not tell the gain from the read noise"
+        raise ValueError(msg)
+    model = np.maximum(y, 1e-12)
     for _ in range(10):
         # var(s**2) = 2 s**4 / n; with the model for s**2, low points get no more
         # weight than high ones.

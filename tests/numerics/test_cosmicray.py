@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+
+from ndmapper.numerics.cosmicray import (
+    find_cosmic_rays,
+    neighbour_excess,
+    spectrum_model,
+)
+
+pytest.importorskip("astroscrappy", reason="the extra ccd is not installed")
+
+
+@pytest.fixture
+def spectrum():
+    """A bright, narrow, tilted spectrum with lines on sky; noise of 5 electrons."""
+    rng = np.random.default_rng(31)
+    x, y = np.arange(400)[None, :], np.arange(80)[:, None]
+    profile = np.exp(-0.5 * ((y - 40 + x / 100) / 1.2) ** 2)
+    lines = 1 - 0.4 * np.exp(-0.5 * ((x % 100 - 50) / 6) ** 2)
+    sky = 60 + 400 * np.exp(-0.5 * ((x - 222) / 1.5) ** 2)
+    truth = sky + 30000 * profile * lines
+    data = rng.poisson(truth) + rng.normal(0, 5, truth.shape)
+    return data, truth + 25.0
+
+
+@pytest.fixture
+def hits(spectrum):
+    """Pixels that get 300 to 3000 electrons more, half of them away from the star."""
+    rng = np.random.default_rng(32)
+    mask = np.zeros(spectrum[0].shape, bool)
+    mask[rng.integers(5, 30, 20), rng.integers(5, 395, 20)] = True
+    extra = np.where(mask, rng.uniform(300, 3000, mask.shape), 0)
+    return mask, extra
+
+
+def test_find_cosmic_rays_finds_single_hits_in_the_sky(spectrum, hits):
+    data, variance = spectrum
+    mask, extra = hits
+    result = find_cosmic_rays(data + extra, variance + extra, protect_axis=1)
+    assert (result.found & mask).sum() == mask.sum()
+
+
+def test_find_cosmic_rays_protected_spectrum_has_no_false_hits(spectrum, hits):
+    data, variance = spectrum
+    _, extra = hits
+    result = find_cosmic_rays(data + extra, variance + extra, protect_axis=1)
+    assert not result.found[33:46].any()
+
+
+def test_find_cosmic_rays_hit_on_the_protected_spectrum_is_found(spectrum):
+    data, variance = spectrum
+    data, variance = data.copy(), variance.copy()
+    data[38, 170] += 20000
+    variance[38, 170] += 20000
+    result = find_cosmic_rays(
+        data, variance, background=spectrum_model(data), protect_axis=1
+    )
+    assert result.found[38, 170]
+
+
+def test_find_cosmic_rays_replaced_pixels_have_the_noise_of_their_neighbours(
+    spectrum, hits
+):
+    data, variance = spectrum
+    mask, extra = hits
+    result = find_cosmic_rays(data + extra, variance + extra, protect_axis=1)
+    sky = mask & (variance < 100)
+    # The sky is smooth there; the mean of 25 variances is that of the sky.
+    np.testing.assert_allclose(result.variance[sky], variance[sky], rtol=0.05)
+    assert np.abs(result.data - data)[sky].max() < 5 * np.sqrt(85)
+
+
+def test_find_cosmic_rays_other_pixels_are_untouched(spectrum, hits):
+    data, variance = spectrum
+    result = find_cosmic_rays(data + hits[1], variance, protect_axis=1)
+    np.testing.assert_array_equal(
+        result.data[~result.found], (data + hits[1])[~result.found]
+    )
+
+
+def test_find_cosmic_rays_masked_pixels_are_not_searched(spectrum):
+    data, variance = spectrum
+    hot = data.copy()
+    hot[10, 100] += 5000
+    mask = np.zeros(data.shape, bool)
+    mask[10, 100] = True
+    assert not find_cosmic_rays(hot, variance, mask).found[10, 100]
+
+
+def test_find_cosmic_rays_nan_stays_nan(spectrum):
+    data, variance = spectrum
+    holed = data.copy()
+    holed[10, 100] = np.nan
+    result = find_cosmic_rays(holed, variance)
+    assert np.isnan(result.data[10, 100])
+    assert np.isnan(result.data).sum() == 1
+
+
+def test_find_cosmic_rays_all_masked_finds_none():
+    image = np.ones((9, 9))
+    assert not find_cosmic_rays(image, image, np.ones((9, 9), bool)).found.any()
+
+
+def test_find_cosmic_rays_shapes_that_differ_raise():
+    with pytest.raises(ValueError, match="and its variance have"):
+        find_cosmic_rays(np.ones((3, 3)), np.ones((3, 4)))
+
+
+def test_neighbour_excess_of_noise_has_width_one():
+    image = np.random.default_rng(33).normal(50, 3, (100, 400))
+    excess = neighbour_excess(image, np.full(image.shape, 9.0))
+    # The median of 12 neighbours adds 1.4 / 12 to the variance.
+    assert excess.std() == pytest.approx(np.sqrt(1 + 1.4 / 12), abs=0.02)
+
+
+def test_neighbour_excess_along_columns_is_the_transpose():
+    image = np.random.default_rng(34).normal(50, 3, (30, 40))
+    variance = np.full(image.shape, 9.0)
+    np.testing.assert_allclose(
+        neighbour_excess(image.T, variance.T, axis=0),
+        neighbour_excess(image, variance, axis=1).T,
+    )
+
+
+def test_neighbour_excess_without_neighbours_is_unknown():
+    mask = np.ones((3, 30), bool)
+    assert np.isnan(neighbour_excess(np.ones((3, 30)), np.ones((3, 30)), mask)).all()
+
+
+def test_spectrum_model_of_smooth_objects_and_sky_lines_is_exact():
+    x, y = np.linspace(-1, 1, 300)[None, :], np.linspace(-1, 1, 60)[:, None]
+    smooth = np.exp(-0.5 * (y / 0.1) ** 2) * (5000 + 800 * x - 300 * x**3)
+    line = np.where(np.arange(300) == 150, 1000.0, 0.0)[None, :] * (1 + 0.1 * y)
+    model = spectrum_model(smooth + line)
+    # A line of 1000 in one column of 300 is clipped from the first fit.
+    np.testing.assert_allclose(model, smooth + line, atol=1)
+
+
+def test_spectrum_model_ignores_hits():
+    x = np.linspace(-1, 1, 300)
+    image = np.tile(1000 + 50 * x, (20, 1))
+    hit = image.copy()
+    hit[10, 70] += 1e5
+    np.testing.assert_allclose(spectrum_model(hit), image, atol=1)
+
+
+def test_spectrum_model_of_no_order_is_nothing():
+    assert not spectrum_model(np.ones((5, 5)), object_order=0, sky_order=0).any()

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+
+from ndmapper.numerics.flat import normalise_flat, plain_flat
+
+
+@pytest.fixture(scope="module")
+def long_slit():
+    """A tilted slit, a lamp spectrum over a factor 30, 1 per cent pixel structure."""
+    rng = np.random.default_rng(21)
+    ny, nx = 120, 640
+    x, y = np.arange(nx)[None, :], np.arange(ny)[:, None]
+    lower, upper = 15 - x / 200, 105 - x / 200
+    position = (2 * y - lower - upper) / (upper - lower)
+    response = 500 * np.exp(x / 190) * (1 + 0.05 * np.sin(x / 60))
+    slit = 1 + 0.03 * position - 0.04 * position**2 + 0.01 * position * x / nx
+    pixels = rng.normal(1, 0.01, (ny, nx))
+    lit = (position > -1) & (position < 1)
+    mean = np.where(lit, response * slit * pixels, 3.0)
+    data = rng.poisson(mean).astype(float)
+    inside = (y - lower > 4) & (upper - y > 4)
+    return data, mean, pixels, slit, inside
+
+
+def test_normalise_flat_has_pulls_of_width_one(long_slit):
+    data, mean, pixels, _, inside = long_slit
+    flat = normalise_flat(data, mean)
+    pulls = (flat.data - pixels)[inside] / np.sqrt(flat.variance[inside])
+    # 50000 pixels: 0.3 per cent. The model takes 1000 of their degrees of freedom (1
+    # per cent of the width), and its misfit must not show above the photon noise.
+    assert pulls.std() == pytest.approx(1, abs=0.03)
+
+
+def test_normalise_flat_median_is_one_at_both_ends(long_slit):
+    data, mean, _, _, inside = long_slit
+    flat = normalise_flat(data, mean)
+    for columns in (slice(0, 160), slice(480, 640)):
+        values = flat.data[:, columns][inside[:, columns]]
+        assert np.median(values) == pytest.approx(1, abs=0.002)
+
+
+def test_normalise_flat_keeping_the_illumination_leaves_it(long_slit):
+    data, mean, pixels, slit, inside = long_slit
+    flat = normalise_flat(data, mean, keep_illumination=True)
+    slit = slit / np.where(inside, slit, 0).sum(axis=0) * inside.sum(axis=0)
+    # Rows that are inside in all columns; means over 340 pixels of 0.6 per cent noise.
+    part = (slice(20, 97), slice(300, 640))
+    ratio = (flat.data / pixels)[part].mean(axis=1)
+    np.testing.assert_allclose(ratio, slit[part].mean(axis=1), atol=0.004)
+
+
+def test_normalise_flat_unlit_pixels_are_told_and_harmless(long_slit):
+    data, mean, _, _, _ = long_slit
+    flat = normalise_flat(data, mean)
+    assert flat.unlit[:10].all()
+    assert (flat.data[flat.unlit] == 1).all()
+    assert (flat.variance[flat.unlit] == 0).all()
+
+
+def test_normalise_flat_dispersion_along_columns_is_the_transpose(long_slit):
+    data, mean, _, _, _ = long_slit
+    across = normalise_flat(data, mean)
+    along = normalise_flat(data.T, mean.T, dispersion_axis=0)
+    np.testing.assert_allclose(along.data, across.data.T, rtol=1e-9)
+
+
+def test_normalise_flat_dead_pixel_is_low(long_slit):
+    data, mean, _, _, _ = long_slit
+    dead = data.copy()
+    dead[60, 500] = 10
+    dead[61, 500] = np.nan
+    flat = normalise_flat(dead, mean)
+    assert flat.low[60:62, 500].all()
+    assert (flat.data[60:62, 500] == 1).all()
+
+
+def test_normalise_flat_masked_hot_pixels_do_not_bend_the_model(long_slit):
+    data, mean, pixels, _, inside = long_slit
+    hot = data.copy()
+    hot[40:80:2, 300:310] *= 20
+    mask = hot != data
+    flat = normalise_flat(hot, mean, mask=mask)
+    near = inside & ~mask
+    near[:, :280] = near[:, 340:] = False
+    # 5000 pixels with 1.5 per cent photon noise.
+    assert np.mean((flat.data - pixels)[near]) == pytest.approx(0, abs=0.002)
+
+
+def test_normalise_flat_without_dark_border_is_lit_to_the_edge():
+    flat = normalise_flat(np.full((60, 200), 500.0))
+    assert not flat.unlit.any()
+    np.testing.assert_allclose(flat.data, 1, atol=1e-6)
+
+
+def test_normalise_flat_of_a_cube_raises():
+    with pytest.raises(ValueError, match=r"has shape \(ny, nx\)"):
+        normalise_flat(np.ones((2, 3, 4)))
+
+
+def test_normalise_flat_with_variance_of_another_shape_raises(long_slit):
+    with pytest.raises(ValueError, match="the variance has shape"):
+        normalise_flat(long_slit[0], np.ones((3, 4)))
+
+
+def test_plain_flat_divides_by_the_median_of_unmasked_pixels():
+    data = np.full((10, 10), 200.0)
+    data[:6] = 1.0
+    mask = np.zeros((10, 10), bool)
+    mask[:6] = True
+    flat = plain_flat(data, np.full((10, 10), 400.0), mask=mask)
+    assert flat.data[9, 9] == 1
+    assert flat.variance[9, 9] == pytest.approx(400 / 200**2)
+
+
+def test_plain_flat_below_the_threshold_is_low():
+    data = np.full((10, 10), 200.0)
+    data[0, 0] = 15
+    assert plain_flat(data).low.sum() == 1
+
+
+def test_plain_flat_of_given_level_keeps_the_ratio_of_amplifiers():
+    left, right = np.full((4, 4), 200.0), np.full((4, 4), 210.0)
+    flats = [plain_flat(part, level=200.0).data.mean() for part in (left, right)]
+    assert flats == [1.0, 1.05]
+
+
+@pytest.mark.parametrize("data", [np.full((3, 3), np.nan), np.full((3, 3), -1.0)])
+def test_plain_flat_without_light_raises(data):
+    with pytest.raises(ValueError, match="flat"):
+        plain_flat(data)

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+
+from ndmapper.numerics.noise import (
+    gain_from_pairs,
+    pixel_variance,
+    read_noise_from_pair,
+    step_at_seam,
+)
+
+
+def exposure(rng, electrons, gain, read_noise):
+    """Counts [adu] of pixels that see so many electrons on average."""
+    noise = rng.normal(0, read_noise, np.shape(electrons))
+    return (rng.poisson(electrons) + noise) / gain
+
+
+def test_pixel_variance_has_pulls_of_width_one():
+    # 10^5 pixels: the width is good to 0.2 per cent. The variance of a pixel is made
+    # from its own counts, which at 400 electrons biases the width by < 0.5 per cent.
+    rng = np.random.default_rng(3)
+    electrons = np.full(100_000, 400.0)
+    counts = exposure(rng, electrons, 2.0, 5.0)
+    pulls = (counts - 200) / np.sqrt(pixel_variance(counts, 2.0, 5.0))
+    assert pulls.std() == pytest.approx(1, abs=0.01)
+
+
+def test_pixel_variance_below_zero_is_read_noise():
+    assert pixel_variance(-50.0, 2.0, 5.0) == pytest.approx((5 / 2) ** 2)
+
+
+def test_pixel_variance_of_a_bias_has_no_photons():
+    expected = np.full((2, 2), 4.0)
+    counts = np.full((2, 2), 1e4)
+    np.testing.assert_allclose(
+        pixel_variance(counts, 1.0, 2.0, poisson=False), expected
+    )
+
+
+@pytest.mark.parametrize(("gain", "noise"), [(0, 1), (-1, 1), (np.nan, 1), (1, -1)])
+def test_pixel_variance_impossible_detector_raises(gain, noise):
+    with pytest.raises(ValueError, match="gain must be > 0"):
+        pixel_variance(1.0, gain, noise)
+
+
+def test_read_noise_from_pair_is_unbiased_and_knows_its_error():
+    # 200 pairs of 2500 pixels. The bias structure is common to both frames. Clipping at
+    # 4 sigma takes 0.1 per cent of the variance, small against the 1.4 per cent error.
+    rng = np.random.default_rng(4)
+    structure = rng.normal(0, 20, (50, 50))
+    pulls = []
+    for _ in range(200):
+        a, b = structure + rng.normal(0, 2.8, (2, 50, 50))
+        measured, error = read_noise_from_pair(a, b)
+        pulls.append((measured - 2.8) / error)
+    assert np.mean(pulls) == pytest.approx(0, abs=4 / np.sqrt(200))
+    assert np.std(pulls) == pytest.approx(1, abs=4 / np.sqrt(400))
+
+
+def test_read_noise_from_pair_of_different_shapes_raises():
+    with pytest.raises(ValueError, match="different shapes"):
+        read_noise_from_pair(np.ones((2, 3)), np.ones((3, 2)))
+
+
+@pytest.fixture(scope="module")
+def flat_pairs():
+    # A flat with a gradient of a factor 40 and 1 per cent pixel structure, the lamp 3
+    # per cent fainter the second time; gain 1.25, read noise 4 electrons.
+    rng = np.random.default_rng(5)
+    light = np.geomspace(500, 20000, 512)[None, :] * rng.normal(1, 0.01, (300, 512))
+    return [
+        (exposure(rng, light, 1.25, 4.0), exposure(rng, 0.97 * light, 1.25, 4.0))
+        for _ in range(2)
+    ]
+
+
+@pytest.mark.parametrize("read_noise", [None, 4.0 / 1.25])
+def test_gain_from_pairs_measures_the_gain(flat_pairs, read_noise):
+    result = gain_from_pairs(flat_pairs, read_noise=read_noise)
+    # 300000 pixels: 0.3 per cent; the clip at 4 sigma takes 0.1 per cent more.
+    assert result.gain == pytest.approx(1.25, rel=0.015)
+    assert abs(result.gain - 1.25) < 4 * result.gain_error + 0.002
+
+
+def test_gain_from_pairs_line_fits(flat_pairs):
+    # 28 degrees of freedom: chi square per degree is 1 +- 0.27.
+    assert gain_from_pairs(flat_pairs).chi2_dof < 2
+
+
+def test_gain_from_pairs_above_max_level_is_not_used(flat_pairs):
+    saturated = [(np.minimum(a, 9000), np.minimum(b, 9000)) for a, b in flat_pairs]
+    result = gain_from_pairs(saturated, max_level=8000)
+    assert result.gain == pytest.approx(1.25, rel=0.02)
+
+
+def test_gain_from_pairs_without_pairs_raises():
+    with pytest.raises(ValueError, match="too few"):
+        gain_from_pairs([])
+
+
+def test_gain_from_pairs_noiseless_raises():
+    flat = np.full((100, 640), 100.0)
+    with pytest.raises(ValueError, match="does not grow"):
+        gain_from_pairs([(flat, flat)], read_noise=1.0)
+
+
+def test_gain_from_pairs_of_one_level_without_read_noise_raises():
+    flat = np.random.default_rng(8).poisson(100.0, (100, 640)).astype(float)
+    flat += 100 - flat.mean()
+    uniform = np.tile(flat[:10, :32], (10, 20))
+    with pytest.raises(ValueError, match="one level"):
+        gain_from_pairs([(uniform, uniform)])
+
+
+def test_step_at_seam_is_found_on_a_slope():
+    x = np.arange(400)
+    frame = (1000 * np.exp(x / 300) * np.where(x < 200, 1, 0.97)) * np.ones((20, 1))
+    step, _ = step_at_seam(frame, 200)
+    # The slope is exponential, so its logarithm is what the polynomial fits exactly.
+    assert step == pytest.approx(0.97, rel=1e-6)
+
+
+def test_step_at_seam_error_is_that_of_the_noise():
+    rng = np.random.default_rng(6)
+    x = np.arange(200)
+    pulls = []
+    for _ in range(300):
+        frame = rng.normal(100 * np.where(x < 100, 1, 1.05), 2, (30, 200))
+        step, error = step_at_seam(frame, 100, width=60)
+        pulls.append((step - 1.05) / error)
+    # 300 trials: 4 per cent; four times that.
+    assert np.std(pulls) == pytest.approx(1, abs=0.17)
+
+
+def test_step_at_seam_near_the_border_raises():
+    with pytest.raises(ValueError, match="not in the frame"):
+        step_at_seam(np.ones((5, 50)), 10)
