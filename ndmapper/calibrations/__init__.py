@@ -1,0 +1,16 @@
+"""Which frames calibrate which: the document, the matching, the association."""
+
+from ndmapper.calibrations.document import init_cal_dict, save_cal_dict
+from ndmapper.calibrations.entries import (
+    add_cal_entry,
+    cal_entries,
+    clean_cal_entries_if_unused,
+)
+
+__all__ = [
+    "add_cal_entry",
+    "cal_entries",
+    "clean_cal_entries_if_unused",
+    "init_cal_dict",
+    "save_cal_dict",
+]

@@ -1,0 +1,268 @@
+"""Entries of a calibration document: add them, clean them up, list them."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from ndmapper.calibrations.names import (
+    frame_name,
+    name_variants,
+    original_name,
+    plain_name,
+)
+from ndmapper.calibrations.schema import (
+    ASSOCIATIONS,
+    CALIBRATIONS,
+    CHECKSUMS,
+    MAPS,
+    check_document,
+)
+from ndmapper.errors import ParameterError
+from ndmapper.io.filetypes import split_ext
+
+__all__ = [
+    "Matches",
+    "add_cal_entry",
+    "association",
+    "cal_entries",
+    "clean_cal_entries_if_unused",
+    "matched_files",
+]
+
+Matches = Sequence[Any] | None
+"""What a look-up gives: names, or pairs of name and checksum; None where none fit."""
+
+
+def add_cal_entry(
+    filename: Any,
+    cal_type: str,
+    matches: Matches,
+    cal_dict: dict[str, Any],
+    clean: bool = True,
+) -> None:
+    """
+    Say which frames calibrate a file, in place of what was said before.
+
+    The calibration is labelled by the first of its sorted frames and its type:
+    ``S20120827S0069_flat.fits``. A label that belongs to other frames already gets a
+    running number. The label is the file name of the calibration once it is made.
+
+    Parameters
+    ----------
+    filename : str, path, FileName or DataFile
+        The file to be calibrated; its original name counts.
+    cal_type : str
+        Type of calibration.
+    matches : sequence or None
+        Names of the frames, or pairs of name and checksum (text or None). None or
+        nothing: there is no such calibration, which is noted as null.
+    cal_dict : dict
+        The calibration document, which is changed.
+    clean : bool
+        Whether a calibration that this replaces is dropped if nothing else uses it.
+
+    Raises
+    ------
+    ParameterError
+        If `matches` has another form.
+    CalibrationDocumentError
+        If the document is malformed.
+    """
+    _check_maps(cal_dict)
+    files = matched_files(matches)
+    key = _known_key(cal_dict[ASSOCIATIONS], original_name(filename))
+    types = cal_dict[ASSOCIATIONS].setdefault(key, {})
+    replaced = types.get(cal_type)
+    types[cal_type] = label = None
+    if files:
+        label = _label([name for name, _ in files], cal_type, cal_dict[CALIBRATIONS])
+        cal_dict[CALIBRATIONS].setdefault(label, [name for name, _ in files])
+        types[cal_type] = label
+    for name, checksum in files:
+        # A checksum that is there may have been corrected by the user.
+        if checksum is not None:
+            cal_dict[CHECKSUMS].setdefault(name, checksum)
+    if clean and replaced is not None and replaced != label:
+        clean_cal_entries_if_unused(replaced, cal_dict)
+
+
+def clean_cal_entries_if_unused(label: str, cal_dict: dict[str, Any]) -> None:
+    """
+    Drop a calibration that no file uses, and what only it has needed.
+
+    That is: the checksums of its frames, their own associations, and in turn the
+    calibrations which those refer to.
+
+    Parameters
+    ----------
+    label : str
+        Label of the calibration.
+    cal_dict : dict
+        The calibration document, which is changed.
+
+    Raises
+    ------
+    CalibrationDocumentError
+        If the document is malformed.
+    """
+    _check_maps(cal_dict)
+    associations, calibrations = cal_dict[ASSOCIATIONS], cal_dict[CALIBRATIONS]
+    pending = [label]
+    while pending:
+        unused = pending.pop()
+        if unused not in calibrations or any(
+            unused in types.values() for types in associations.values()
+        ):
+            continue
+        dropped = calibrations.pop(unused)
+        needed = {name for files in calibrations.values() for name in files}
+        for name in dropped:
+            if name in needed:
+                continue
+            cal_dict[CHECKSUMS].pop(name, None)
+            types = associations.pop(name, {})
+            pending += [other for other in types.values() if other is not None]
+
+
+def cal_entries(
+    cal_dict: Mapping[str, Any], cal_type: str, reference: Any = None
+) -> list[tuple[str, list[str]]]:
+    """
+    List the calibrations of a type.
+
+    Parameters
+    ----------
+    cal_dict : dict
+        The calibration document.
+    cal_type : str
+        Type of calibration.
+    reference : str, path, FileName, DataFile or a sequence of them, optional
+        Only the calibrations of these files; by default those of all.
+
+    Returns
+    -------
+    list of (str, list of str)
+        Label and names of raw frames, sorted by label. A label whose frames are not
+        known (a calibration made elsewhere) has an empty list.
+
+    Raises
+    ------
+    CalibrationDocumentError
+        If the document is malformed.
+    """
+    _check_maps(cal_dict)
+    wanted = None
+    if reference is not None:
+        wanted = {frame_name(original_name(file)) for file in _several(reference)}
+    labels = {
+        types[cal_type]
+        for name, types in cal_dict[ASSOCIATIONS].items()
+        if types.get(cal_type) is not None
+        and (wanted is None or frame_name(name) in wanted)
+    }
+    return [(x, list(cal_dict[CALIBRATIONS].get(x, ()))) for x in sorted(labels)]
+
+
+def association(
+    cal_dict: Mapping[str, Any], names: Iterable[str], cal_type: str
+) -> str | None:
+    """
+    Find the calibration of a file that may go by several names.
+
+    Parameters
+    ----------
+    cal_dict : dict
+        The calibration document.
+    names : iterable of str
+        Names of the file, the likeliest first; folders and compression do not matter.
+    cal_type : str
+        Type of calibration.
+
+    Returns
+    -------
+    str or None
+        The label; None where there is no association, or a null.
+    """
+    for name in names:
+        types = cal_dict[ASSOCIATIONS].get(_known_key(cal_dict[ASSOCIATIONS], name), {})
+        if cal_type in types:
+            label: str | None = types[cal_type]
+            return label
+    return None
+
+
+def matched_files(matches: Matches) -> list[tuple[str, str | None]]:
+    """
+    Bring what a look-up gives into one form.
+
+    Parameters
+    ----------
+    matches : sequence or None
+        Names, or pairs of name and checksum.
+
+    Returns
+    -------
+    list of (str, str or None)
+        Name, without folder, and checksum; sorted, none twice.
+
+    Raises
+    ------
+    ParameterError
+        If `matches` has another form.
+    """
+    if matches is None:
+        return []
+    if isinstance(matches, str | os.PathLike):
+        matches = [matches]
+    found: dict[str, str | None] = {}
+    for match in matches:
+        pair = match if isinstance(match, tuple | list) else (match, None)
+        if (
+            len(pair) != 2
+            or not isinstance(pair[0], str | os.PathLike)
+            or not isinstance(pair[1], str | None)
+        ):
+            msg = (
+                "matches must be names of files, or pairs (name, checksum), but one "
+                f"of them is {match!r}"
+            )
+            raise ParameterError(msg)
+        name = PurePath(os.fspath(pair[0])).name
+        found[name] = found.get(name) or pair[1]
+    return sorted(found.items())
+
+
+def _label(files: list[str], cal_type: str, calibrations: Mapping[str, Any]) -> str:
+    # A product is not compressed, whatever its raw frames are.
+    stem, ext = split_ext(plain_name(files[0]))
+    ending = "" if ext is None else f".{ext}"
+    label, n = f"{stem}_{cal_type}{ending}", 0
+    while label in calibrations and calibrations[label] != files:
+        n += 1
+        label = f"{stem}_{cal_type}_{n}{ending}"
+    return label
+
+
+def _known_key(associations: Mapping[str, Any], name: str) -> str:
+    """Give the key of a frame that may be listed with another compression."""
+    return next((v for v in name_variants(name) if v in associations), name)
+
+
+def _several(reference: Any) -> list[Any]:
+    # A DataFile is a list too, but of extensions.
+    if isinstance(reference, str | os.PathLike) or hasattr(reference, "filename"):
+        return [reference]
+    return list(reference)
+
+
+def _check_maps(cal_dict: Mapping[str, Any]) -> None:
+    if not isinstance(cal_dict, dict) or not all(
+        isinstance(cal_dict.get(name), dict) for name in MAPS
+    ):
+        check_document(cal_dict)
+        msg = (
+            f"the calibration document must have the maps {', '.join(MAPS)}; "
+            "begin one with init_cal_dict()"
+        )
+        raise ParameterError(msg)

@@ -1,0 +1,234 @@
+"""
+Read JSON so that what is wrong with it can be said with its path and its line.
+
+The standard reader is quick but knows neither paths nor the lines of values, and
+takes the last of two equal keys in silence. It is used first; only where there is
+something to complain about is the text read again, slowly, by the reader here.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["JsonError", "JsonPath", "line_of", "parse_json", "show_path"]
+
+JsonPath = tuple[str | int, ...]
+"""Keys and positions that lead to a value."""
+
+_DEPTH = 100
+_DECODER = json.JSONDecoder()
+_BLANK = re.compile(r"[ \t\n\r]*")
+_SCALAR = re.compile(
+    r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|true\b|false\b|null\b", re.ASCII
+)
+
+
+class JsonError(Exception):
+    """
+    Something is wrong with a JSON text.
+
+    Parameters
+    ----------
+    path : tuple
+        Where in the document.
+    message : str
+        What was expected and found.
+    line : int or None
+        On which line, from 1.
+    """
+
+    def __init__(self, path: JsonPath, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.line = line
+
+
+def show_path(path: JsonPath) -> str:
+    """
+    Write a path as one would write it in a program.
+
+    Parameters
+    ----------
+    path : tuple
+        Keys and positions.
+
+    Returns
+    -------
+    str
+        For instance ``associations["b27.fits"]["bias"]``.
+    """
+    if not path:
+        return "the top"
+    first, *rest = path
+    return str(first) + "".join(f"[{json.dumps(part)}]" for part in rest)
+
+
+def parse_json(text: str) -> Any:
+    """
+    Read a JSON text.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    object
+        Its value.
+
+    Raises
+    ------
+    JsonError
+        If it is not JSON, has the same key twice in one object, holds NaN or
+        Infinity (which JSON has not), or is nested too deeply.
+    """
+    try:
+        return json.loads(
+            text, object_pairs_hook=_without_doubles, parse_constant=_refuse
+        )
+    except (ValueError, RecursionError):
+        return _Reader(text).read()
+
+
+def line_of(text: str, path: JsonPath) -> int | None:
+    """
+    Say on which line of a JSON text a value is.
+
+    Parameters
+    ----------
+    text : str
+        JSON.
+    path : tuple
+        Path of the value.
+
+    Returns
+    -------
+    int or None
+        The line, from 1; that of the nearest value around it where there is none.
+    """
+    reader = _Reader(text)
+    try:
+        reader.read()
+    except JsonError:
+        return None
+    while path and path not in reader.lines:
+        path = path[:-1]
+    return reader.lines.get(path)
+
+
+def _without_doubles(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(key)
+        found[key] = value
+    return found
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+class _Reader:
+    """A JSON reader that knows the path and the line of every value."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.lines: dict[JsonPath, int] = {}
+        self._counted = 0
+        self._line = 1
+
+    def read(self) -> Any:
+        value = self.value(())
+        self.skip()
+        if self.at != len(self.text):
+            raise self.problem((), f"nothing more was expected, found {self.here()}")
+        return value
+
+    def value(self, path: JsonPath) -> Any:
+        self.skip()
+        self.lines[path] = self.line()
+        if len(path) > _DEPTH:
+            raise self.problem(path[:3], f"nested more than {_DEPTH} deep")
+        character = self.text[self.at : self.at + 1]
+        if character == "{":
+            return self.object(path)
+        if character == "[":
+            return self.array(path)
+        if character == '"':
+            return self.string(path)
+        match = _SCALAR.match(self.text, self.at)
+        if match is None:
+            raise self.problem(path, f"a value was expected, found {self.here()}")
+        self.at = match.end()
+        return json.loads(match.group())
+
+    def object(self, path: JsonPath) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        self.at += 1
+        while not self.end_of("}", path, first=not found):
+            self.skip()
+            if not self.text.startswith('"', self.at):
+                expected = f'a key in "..." was expected, found {self.here()}'
+                raise self.problem(path, expected)
+            key = self.string(path)
+            if key in found:
+                raise self.problem((*path, key), "this key is there twice")
+            self.skip()
+            if not self.text.startswith(":", self.at):
+                expected = f"a colon was expected, found {self.here()}"
+                raise self.problem((*path, key), expected)
+            self.at += 1
+            found[key] = self.value((*path, key))
+        return found
+
+    def array(self, path: JsonPath) -> list[Any]:
+        found: list[Any] = []
+        self.at += 1
+        while not self.end_of("]", path, first=not found):
+            found.append(self.value((*path, len(found))))
+        return found
+
+    def end_of(self, bracket: str, path: JsonPath, *, first: bool) -> bool:
+        """Step over the closing bracket, or over the comma before another item."""
+        self.skip()
+        if self.text.startswith(bracket, self.at):
+            self.at += 1
+            return True
+        if first:
+            return False
+        if not self.text.startswith(",", self.at):
+            expected = f"a comma or {bracket} was expected, found {self.here()}"
+            raise self.problem(path, expected)
+        self.at += 1
+        self.skip()
+        if self.text.startswith(bracket, self.at):
+            raise self.problem(path, f"the comma before {bracket} is one too many")
+        return False
+
+    def string(self, path: JsonPath) -> str:
+        try:
+            value, self.at = _DECODER.raw_decode(self.text, self.at)
+        except json.JSONDecodeError as err:
+            raise self.problem(path, f"a text is wrong: {err.msg}") from err
+        return str(value)
+
+    def skip(self) -> None:
+        match = _BLANK.match(self.text, self.at)
+        self.at = match.end() if match else self.at
+
+    def here(self) -> str:
+        rest = self.text[self.at : self.at + 12].split("\n")[0]
+        return repr(rest) if rest else "the end of the line or file"
+
+    def line(self) -> int:
+        # The reader only moves on, so lines are counted from where it was last.
+        self._line += self.text.count("\n", self._counted, self.at)
+        self._counted = self.at
+        return self._line
+
+    def problem(self, path: JsonPath, message: str) -> JsonError:
+        return JsonError(path, message, self.line())

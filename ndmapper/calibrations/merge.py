@@ -1,0 +1,88 @@
+"""Bring together what a script and what somebody else changed in one document."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS, CHECKSUMS
+
+__all__ = ["merged_document"]
+
+_ABSENT = object()
+
+
+def merged_document(
+    base: Mapping[str, Any], mine: Mapping[str, Any], theirs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """
+    Merge two descendants of a calibration document.
+
+    Parameters
+    ----------
+    base : mapping
+        What both began with.
+    mine : mapping
+        What the script made of it.
+    theirs : mapping
+        What is in the file now. Where it differs from `base`, it wins: somebody
+        edited it by hand.
+
+    Returns
+    -------
+    dict
+        The merged document. A calibration that the script dropped as unused but that
+        the file refers to is kept, with all that belongs to it.
+    """
+    result: dict[str, Any] = _merged(base, mine, theirs, ())
+    _restore(result, theirs)
+    return result
+
+
+def _is_map(path: tuple[str, ...]) -> bool:
+    """Say whether an object is merged key by key, or taken as a whole."""
+    if len(path) <= 1:
+        return path in {(), (ASSOCIATIONS,), (CALIBRATIONS,), (CHECKSUMS,)}
+    return len(path) == 2 and path[0] == ASSOCIATIONS
+
+
+def _merged(base: Any, mine: Any, theirs: Any, path: tuple[str, ...]) -> Any:
+    if not (_is_map(path) and isinstance(mine, dict) and isinstance(theirs, dict)):
+        return copy.deepcopy(mine if theirs == base else theirs)
+    base = base if isinstance(base, dict) else {}
+    result = {}
+    # The order of the file is the user's; what the script added comes after.
+    for key in [*theirs, *(k for k in mine if k not in theirs)]:
+        if key not in theirs:
+            if key not in base:  # else they deleted it
+                result[key] = copy.deepcopy(mine[key])
+        elif key not in mine:
+            if key not in base or theirs[key] != base[key]:  # else the script did
+                result[key] = copy.deepcopy(theirs[key])
+        else:
+            values = (base.get(key, _ABSENT), mine[key], theirs[key])
+            result[key] = _merged(*values, (*path, key))
+    return result
+
+
+def _restore(result: dict[str, Any], theirs: Mapping[str, Any]) -> None:
+    """Put back the calibrations that are referred to, and their own calibrations."""
+    pending = {
+        label
+        for types in result[ASSOCIATIONS].values()
+        for label in types.values()
+        if label is not None
+    }
+    done = set()
+    while pending:
+        label = pending.pop()
+        done.add(label)
+        if label in result[CALIBRATIONS] or label not in theirs[CALIBRATIONS]:
+            continue
+        files = result[CALIBRATIONS][label] = list(theirs[CALIBRATIONS][label])
+        for name in files:
+            if name in theirs[CHECKSUMS]:
+                result[CHECKSUMS].setdefault(name, theirs[CHECKSUMS][name])
+            if name in theirs[ASSOCIATIONS] and name not in result[ASSOCIATIONS]:
+                types = dict(theirs[ASSOCIATIONS][name])
+                result[ASSOCIATIONS][name] = types
+                pending |= {t for t in types.values() if t is not None} - done

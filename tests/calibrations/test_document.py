@@ -1,0 +1,389 @@
+"""The calibration document: read, checked, saved, and the user's edits kept."""
+
+import copy
+import json
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ndmapper.calibrations import add_cal_entry, init_cal_dict, save_cal_dict
+from ndmapper.errors import CalibrationDocumentError, FileAccessError
+
+EXAMPLE: dict[str, Any] = {
+    "associations": {"S20140718S0020.fits": {"bias": "S20140822S0201_bias.fits",
+                                             "flat": None}},
+    "calibrations": {"S20140822S0201_bias.fits": ["S20140822S0201.fits",
+                                                  "S20140822S0202.fits"]},
+    "checksums": {"S20140822S0201.fits": "9d377b10ce778c4938b3c7e2c63a229a"},
+}  # fmt: skip
+
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}\.fits(\.gz)?", fullmatch=True)
+DOCUMENTS = st.fixed_dictionaries(
+    {
+        "associations": st.dictionaries(
+            NAMES,
+            st.dictionaries(st.sampled_from(["bias", "flat"]), st.none() | NAMES),
+            max_size=4,
+        ),
+        "calibrations": st.dictionaries(NAMES, st.lists(NAMES, max_size=4), max_size=4),
+        "checksums": st.dictionaries(NAMES, st.none() | st.text(), max_size=4),
+    },
+    optional={
+        "notes": st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=5,
+        )
+    },
+)
+# Every example writes into the same folder, which it empties first.
+on_disk = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "calibrations.json"
+
+
+def write(path: Path, document: object) -> None:
+    path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_init_without_file_is_three_empty_maps() -> None:
+    assert init_cal_dict() == {"associations": {}, "calibrations": {}, "checksums": {}}
+
+
+def test_init_with_missing_file_is_new_and_makes_no_file(path: Path) -> None:
+    assert init_cal_dict(path)["associations"] == {}
+    assert not path.exists()
+
+
+def test_init_reads_the_published_example(path: Path) -> None:
+    write(path, EXAMPLE)
+    assert init_cal_dict(path) == EXAMPLE
+
+
+def test_init_adds_maps_that_are_missing(path: Path) -> None:
+    write(path, {"associations": {}})
+    assert init_cal_dict(path)["checksums"] == {}
+
+
+def test_init_takes_a_byte_order_mark(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(EXAMPLE).encode())
+    assert init_cal_dict(path) == EXAMPLE
+
+
+@on_disk
+@given(document=DOCUMENTS)
+def test_save_then_init_gives_the_document_back(
+    path: Path, document: dict[str, Any]
+) -> None:
+    path.unlink(missing_ok=True)
+    save_cal_dict(document, path)
+    assert init_cal_dict(path) == document
+
+
+@on_disk
+@given(document=DOCUMENTS, indent=st.none() | st.integers(0, 3), blank=st.text(" \n"))
+def test_save_without_changes_alters_no_byte(
+    path: Path, document: dict[str, Any], indent: int | None, blank: str
+) -> None:
+    text = blank + json.dumps(document, indent=indent) + blank
+    path.write_text(text, encoding="utf-8")
+    before = path.read_bytes(), path.stat().st_ino
+    save_cal_dict(init_cal_dict(path), path)
+    assert (path.read_bytes(), path.stat().st_ino) == before
+
+
+def test_save_without_changes_keeps_a_document_with_missing_maps(path: Path) -> None:
+    path.write_text('{"associations": {}}', encoding="utf-8")
+    save_cal_dict(init_cal_dict(path), path)
+    assert path.read_text(encoding="utf-8") == '{"associations": {}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('{"associations": {\n  "a.fits": {"bias": "b.fits",}}}',
+         r'line 2, at associations\["a.fits"\]: the comma before }'),
+        ('{"associations": {}\n "calibrations": {}}', r"line 2, at the top: a comma"),
+        ('{\n"calibrations": {"b": ["x.fits"\n', r'line 3, .*\["b"\]: a comma'),
+        ('{"checksums": {\n"a": nan}}', r'line 2, at checksums\["a"\]: a value'),
+        ('{"checksums": {"a": NaN}}', r'line 1, at checksums\["a"\]: a value'),
+        ('{"notes": 007}', r"at the top: a comma or }"),
+        ('{"notes": "a\tb"}', r"at notes: a text is wrong"),
+        ("{'associations': {}}", r"line 1, at the top: a key"),
+        ('{"associations" {}}', r"at associations: a colon"),
+        ('{"associations": {}} x', r"at the top: nothing more was expected"),
+        ("", r"line 1, at the top: a value was expected"),
+        ('{"associations": {"a": {"bias": null,\n"bias": null}}}',
+         r'line 2, at associations\["a"\]\["bias"\]: this key is there twice'),
+        ("[" * 5000, r"nested more than 100 deep"),
+    ],
+    ids=["comma", "no-comma", "cut", "word", "nan", "octal", "tab", "quotes", "colon",
+         "rest", "empty", "twice", "deep"],
+)  # fmt: skip
+def test_init_invalid_json_says_path_and_line_and_keeps_the_file(
+    path: Path, text: str, where: str
+) -> None:
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(CalibrationDocumentError, match=where):
+        init_cal_dict(path)
+    with pytest.raises(CalibrationDocumentError, match=where):
+        save_cal_dict(init_cal_dict(), path)
+    assert path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "line"),
+    [
+        (("associations", "a.fits", 5), r'\["a.fits"\]: expected an object', 4),
+        (("associations", "a.fits", {"bias": 5}), r'\["a.fits"\]\["bias"\]: .*null', 5),
+        (("associations", "a.fits", {"bias": "/etc/x"}), r"without a leading '/'", 5),
+        (("associations", "a.fits", {"bias": "../x"}), r"without '\.\.'", 5),
+        (("calibrations", "b.fits", "b1.fits"), r'\["b.fits"\]: expected a list', 4),
+        (("calibrations", "b.fits", ["b1", 7]), r'\["b.fits"\]\[1\]: .*found 7', 6),
+        (("calibrations", "../b.fits", []), r'calibrations\["../b.fits"\]', 4),
+        (("calibrations", "c:\\..\\b", []), r"calibrations\[.*without '\.\.'", 4),
+        (("checksums", "b.fits", 3), r'checksums\["b.fits"\]: expected a checksum', 4),
+        (("checksums", "", "x"), r"checksums: expected keys that are text", 3),
+    ],
+)  # fmt: skip
+def test_init_wrong_type_says_path_and_line_and_keeps_the_file(
+    path: Path, change: tuple[str, str, Any], where: str, line: int
+) -> None:
+    document: dict[str, Any] = {"schema": 1, change[0]: {change[1]: change[2]}}
+    write(path, document)
+    before = path.read_bytes()
+    with pytest.raises(CalibrationDocumentError, match=rf"line {line}, at .*{where}"):
+        init_cal_dict(path)
+    with pytest.raises(CalibrationDocumentError, match=r"calibrations\.json"):
+        save_cal_dict(init_cal_dict(), path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"[]", b"3", b"null", b'{"checksums": []}'])
+def test_init_other_json_is_malformed(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(CalibrationDocumentError, match="expected an object"):
+        init_cal_dict(path)
+
+
+def test_init_binary_file_is_malformed(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CalibrationDocumentError, match="expected UTF-8"):
+        init_cal_dict(path)
+
+
+def test_init_folder_instead_of_file_is_an_access_error(tmp_path: Path) -> None:
+    with pytest.raises(FileAccessError, match="cannot be read"):
+        init_cal_dict(tmp_path)
+
+
+def test_save_wrong_dict_is_refused_and_writes_nothing(path: Path) -> None:
+    with pytest.raises(
+        CalibrationDocumentError, match=r'associations\["a"\]\["bias"\]'
+    ):
+        save_cal_dict({"associations": {"a": {"bias": 1.5}}}, path)
+    assert not path.exists()
+
+
+def test_save_keeps_unknown_keys(path: Path) -> None:
+    write(path, EXAMPLE | {"notes": ["arc 3 is saturated"]})
+    cal_dict = init_cal_dict(path)
+    add_cal_entry("new.fits", "bias", None, cal_dict)
+    save_cal_dict(cal_dict, path)
+    assert read(path)["notes"] == ["arc 3 is saturated"]
+
+
+def test_save_keeps_the_order_of_the_user(path: Path) -> None:
+    write(path, {"checksums": {}, "associations": {"z": {}, "a": {}}})
+    cal_dict = init_cal_dict(path)
+    add_cal_entry("new.fits", "bias", None, cal_dict)
+    save_cal_dict(cal_dict, path)
+    assert list(read(path)["associations"]) == ["z", "a", "new.fits"]
+
+
+def test_save_keeps_an_edit_made_since_the_file_was_read(path: Path) -> None:
+    write(path, EXAMPLE)
+    cal_dict = init_cal_dict(path)
+    add_cal_entry("new.fits", "bias", ["b1.fits"], cal_dict)
+    edited = copy.deepcopy(EXAMPLE)
+    edited["associations"]["S20140718S0020.fits"]["flat"] = "my_flat.fits"
+    write(path, edited)
+    save_cal_dict(cal_dict, path)
+    saved = read(path)["associations"]
+    assert saved["S20140718S0020.fits"]["flat"] == "my_flat.fits"
+    assert saved["new.fits"] == {"bias": "b1_bias.fits"}
+
+
+def test_save_gives_the_edit_to_the_dict_as_well(path: Path) -> None:
+    write(path, EXAMPLE)
+    cal_dict = init_cal_dict(path)
+    add_cal_entry("new.fits", "bias", ["b1.fits"], cal_dict)
+    edited = copy.deepcopy(EXAMPLE)
+    edited["checksums"]["S20140822S0202.fits"] = "1234"
+    write(path, edited)
+    save_cal_dict(cal_dict, path)
+    assert cal_dict == read(path)
+
+
+def test_save_edit_wins_over_a_change_of_the_script(path: Path) -> None:
+    write(path, EXAMPLE)
+    cal_dict = init_cal_dict(path)
+    add_cal_entry("S20140718S0020.fits", "flat", ["f1.fits"], cal_dict)
+    edited = copy.deepcopy(EXAMPLE)
+    edited["associations"]["S20140718S0020.fits"]["flat"] = "mine.fits"
+    write(path, edited)
+    save_cal_dict(cal_dict, path)
+    assert read(path)["associations"]["S20140718S0020.fits"]["flat"] == "mine.fits"
+
+
+def test_save_keeps_a_deletion_by_the_user(path: Path) -> None:
+    write(path, EXAMPLE)
+    cal_dict = init_cal_dict(path)
+    add_cal_entry("new.fits", "bias", None, cal_dict)
+    edited = copy.deepcopy(EXAMPLE)
+    del edited["associations"]["S20140718S0020.fits"]["flat"]
+    write(path, edited)
+    save_cal_dict(cal_dict, path)
+    assert "flat" not in read(path)["associations"]["S20140718S0020.fits"]
+
+
+def test_save_keeps_a_dropped_calibration_that_an_edit_refers_to(path: Path) -> None:
+    write(path, EXAMPLE)
+    cal_dict = init_cal_dict(path)
+    # The only use of the bias goes, and the bias with it ...
+    add_cal_entry("S20140718S0020.fits", "bias", None, cal_dict)
+    assert cal_dict["calibrations"] == {}
+    # ... while the user begins to use it for another file.
+    edited = copy.deepcopy(EXAMPLE)
+    edited["associations"]["other.fits"] = {"bias": "S20140822S0201_bias.fits"}
+    write(path, edited)
+    save_cal_dict(cal_dict, path)
+    saved = read(path)
+    assert saved["calibrations"] == EXAMPLE["calibrations"]
+    assert saved["checksums"] == EXAMPLE["checksums"]
+    assert saved["associations"]["S20140718S0020.fits"]["bias"] is None
+
+
+@on_disk
+@given(base=DOCUMENTS, edited=DOCUMENTS)
+def test_save_after_any_edit_loses_nothing_of_it(
+    path: Path, base: dict[str, Any], edited: dict[str, Any]
+) -> None:
+    write(path, base)
+    cal_dict = init_cal_dict(path)
+    add_cal_entry("new.fits", "arc", ["x.fits"], cal_dict)
+    write(path, edited)
+    save_cal_dict(cal_dict, path)
+    saved = read(path)
+    assert saved["associations"].pop("new.fits")["arc"] == "x_arc.fits"
+    if "x_arc.fits" not in edited["calibrations"]:
+        assert saved["calibrations"].pop("x_arc.fits") == ["x.fits"]
+    edited["associations"].pop("new.fits", None)
+    assert saved == edited
+
+
+def test_save_other_document_keeps_what_the_file_held(path: Path) -> None:
+    write(path, EXAMPLE)
+    save_cal_dict(dict(init_cal_dict()), path)
+    assert read(path)["associations"] == {}
+    assert read(path.with_name("calibrations.json.bak")) == EXAMPLE
+
+
+def test_save_after_copy_still_knows_the_file(path: Path) -> None:
+    write(path, EXAMPLE)
+    for cal_dict in (
+        copy.deepcopy(init_cal_dict(path)),
+        pickle.loads(pickle.dumps(init_cal_dict(path))),
+    ):
+        edited = copy.deepcopy(EXAMPLE) | {"notes": "kept"}
+        write(path, edited)
+        add_cal_entry("new.fits", "bias", None, cal_dict)
+        save_cal_dict(cal_dict, path)
+        assert read(path)["notes"] == "kept"
+
+
+def test_save_through_a_link_keeps_the_link(tmp_path: Path) -> None:
+    target, link = tmp_path / "real.json", tmp_path / "link.json"
+    write(target, EXAMPLE)
+    link.symlink_to(target)
+    cal_dict = init_cal_dict(link)
+    add_cal_entry("new.fits", "bias", None, cal_dict)
+    save_cal_dict(cal_dict, link)
+    assert link.is_symlink()
+    assert "new.fits" in read(target)["associations"]
+
+
+def test_save_leaves_no_temporary_file(path: Path) -> None:
+    save_cal_dict(init_cal_dict(), path)
+    names = {p.name for p in path.parent.iterdir()}
+    assert names == {"calibrations.json", ".ndmapper"}
+
+
+def test_save_failing_half_way_keeps_the_old_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(path, EXAMPLE)
+    cal_dict = init_cal_dict(path)
+    add_cal_entry("new.fits", "bias", None, cal_dict)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FileAccessError, match="No space left"):
+        save_cal_dict(cal_dict, path)
+    assert read(path) == EXAMPLE
+    assert not list(path.parent.glob(".*.part"))
+
+
+@pytest.fixture
+def read_only_folder() -> Iterator[Path]:
+    """Give a folder that this process cannot write to, even where it runs as root."""
+    folder = Path(tempfile.mkdtemp())
+    write(folder / "calibrations.json", EXAMPLE)
+    (folder / "calibrations.json").chmod(0o444)
+    folder.chmod(0o555)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield folder
+    os.seteuid(user)
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_save_in_read_only_folder_is_an_access_error(read_only_folder: Path) -> None:
+    path = read_only_folder / "calibrations.json"
+    cal_dict = init_cal_dict(path)
+    cal_dict["associations"]["new.fits"] = {"bias": None}
+    with pytest.raises(FileAccessError, match=r"cannot be written \(Permission denied"):
+        save_cal_dict(cal_dict, path)
+    assert read(path) == EXAMPLE
+
+
+def test_save_unchanged_in_read_only_folder_is_no_error(read_only_folder: Path) -> None:
+    path = read_only_folder / "calibrations.json"
+    save_cal_dict(init_cal_dict(path), path)
+    assert {p.name for p in read_only_folder.iterdir()} == {"calibrations.json"}
+
+
+def test_save_into_missing_folder_is_an_access_error(tmp_path: Path) -> None:
+    with pytest.raises(FileAccessError, match="is its folder there"):
+        save_cal_dict(init_cal_dict(), tmp_path / "none" / "calibrations.json")
