@@ -1,5 +1,6 @@
 """The documentation covers every public name and every verb, and its code runs."""
 
+import doctest
 import importlib
 import inspect
 import pkgutil
@@ -102,3 +103,67 @@ def test_root_offers_what_a_public_module_documents(name):
 def test_every_verb_is_in_the_readme_or_a_page(verb):
     prose = [REPOSITORY / "README.md", *DOCS.rglob("*.md")]
     assert any(f"ndmapper {verb.name}" in page.read_text() for page in prose)
+
+
+def code_blocks(page):
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+
+
+def run_blocks(page, folder):
+    """Run the Python blocks of a page one after another, as a reader would."""
+    script = folder / f"{page.stem.lower()}.py"
+    script.write_text("\n".join(code_blocks(page)))
+    names = {"__name__": "__main__", "__file__": str(script)}
+    exec(compile(script.read_text(), str(script), "exec"), names)
+    return names
+
+
+def test_readme_script_runs_on_the_simulated_night(tmp_path, monkeypatch, caplog):
+    from ndmapper.lib.simulate import simulate_night
+
+    monkeypatch.chdir(tmp_path)
+    simulate_night(tmp_path / "raw")
+    science = run_blocks(REPOSITORY / "README.md", tmp_path)["science"]
+    assert len(science.record) > 3
+    caplog.clear()
+    run_blocks(REPOSITORY / "README.md", tmp_path)
+    assert {
+        r.message.rpartition(": ")[2] for r in caplog.records if "->" in r.message
+    } == {"re-used"}
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_tutorial_runs_on_the_real_night(tmp_path, monkeypatch, real_data):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw").symlink_to(real_data / "kast_blue_longslit")
+    names = run_blocks(DOCS / "tutorial.md", tmp_path)
+    science = names["science"]
+    assert str(science.filename.base).endswith("b27")
+    assert science[0].variance.min() > 0
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in sorted(DOCS.rglob("*.md")) if "```pycon" in page.read_text()],
+    ids=lambda page: page.stem,
+)
+def test_sessions_of_a_page_show_what_python_shows(page):
+    # The fences would end the expected output of the last example.
+    text = page.read_text().replace("```", "\n")
+    examples = doctest.DocTestParser().get_doctest(text, {}, page.stem, str(page), 0)
+    runner = doctest.DocTestRunner(verbose=False)
+    shown = []
+    runner.run(examples, out=shown.append)
+    assert shown == []
+    assert runner.tries > 0
+
+
+def test_own_step_page_makes_what_it_says(tmp_path, monkeypatch):
+    from ndmapper.testing import make_mef
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw").mkdir()
+    make_mef(tmp_path / "raw" / "b27.fits.gz", n_ext=1)
+    names = run_blocks(DOCS / "howto" / "own_step.md", tmp_path)
+    assert str(names["scaled"][0]) == "sb27.fits"
