@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from astropy import units
 
+from ndmapper.data import DataFile
 from ndmapper.errors import (
     DeclarationError,
     ParameterError,
@@ -183,6 +184,16 @@ class Parameter:
             if isinstance(value, str) and (choices := _choices(self.annotation)):
                 msg += did_you_mean(value, choices)
             raise ParameterError(msg)
+        return self._converted(value)
+
+    def _converted(self, value: Any) -> Any:
+        """Turn the name of a file into what the annotation says."""
+        kinds = (self.annotation, *typing.get_args(self.annotation))
+        if isinstance(value, str) and str not in kinds:
+            if Path in kinds:
+                return Path(value)
+            if DataFile in kinds:
+                return DataFile(value)
         return value
 
 
@@ -231,8 +242,8 @@ def _fits(value: Any, annotation: Any, limits: Range | None) -> bool:
             and bool(np.isfinite(value))
             and (limits is None or value in limits)
         )
-    if annotation is Path:
-        return isinstance(value, (str, Path))
+    if annotation in (Path, DataFile):
+        return isinstance(value, (str, annotation))
     if origin is not None:
         return _fits_container(value, origin, arguments, limits)
     return not isinstance(annotation, type) or isinstance(value, annotation)

@@ -19,7 +19,8 @@ from ndmapper.io.filemap import map_file
 from ndmapper.io.record import read_records, read_side
 from ndmapper.steps.bind import Bound
 from ndmapper.steps.declaration import Declaration
-from ndmapper.steps.entry import Work, describe, differences
+from ndmapper.steps.differences import differences
+from ndmapper.steps.entry import Work, describe
 from ndmapper.steps.naming import Targets, name_products
 
 __all__ = ["Action", "Plan", "PlanItem", "make_plan"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from astropy import units
 
+from ndmapper.data import DataFile
 from ndmapper.errors import ParameterError
 
 __all__ = ["recordable"]
@@ -58,8 +59,8 @@ def recordable(value: Any, where: str) -> Any:  # noqa: PLR0912  # a chain of ty
             "dtype": value.dtype.str,
             "digest": f"sha256:{content}",
         }
-    if isinstance(value, Path):
-        return value.name
+    if isinstance(value, (Path, DataFile)):
+        return Path(value).name
     if isinstance(value, Mapping):
         return {str(k): recordable(v, where) for k, v in value.items()}
     if isinstance(value, (Sequence, set, frozenset)):

@@ -1,0 +1,258 @@
+"""Running a script again: what is re-used, what is made again, what is reported."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+
+from ndmapper.config import config
+from ndmapper.data import DataFile
+from ndmapper.io.record import side_path
+from ndmapper.steps import run_task
+from ndmapper.steps.tally import tally
+from ndmapper.testing import count_reads
+
+DONE = []
+
+
+@run_task(each="list", outputs="bias", suffix="_bias")
+def make_bias(files):
+    """Take the mean."""
+    DONE.append("make_bias")
+    return [sum((df[0] for df in files[1:]), files[0][0]) * (1 / len(files))]
+
+
+@run_task(prefix="b", cals=["bias"])
+def subtract(ndd, bias, *, scale: float = 1.0):
+    """Subtract a scaled bias."""
+    DONE.append("subtract")
+    return ndd - bias * scale
+
+
+@run_task(prefix="d")
+def double(ndd):
+    """Double the data."""
+    DONE.append("double")
+    return ndd * 2
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    """Start every test with no counts, re-using what exists."""
+    tally.clear()
+    DONE.clear()
+    with config.using(reprocess=False):
+        yield
+    tally.clear()
+
+
+@pytest.fixture
+def night(make_raw):
+    """Reduce two raw frames with a bias of three; a function that runs the script."""
+    for n in range(3):
+        make_raw(f"bias{n}.fits", (float(n),))
+    make_raw("raw1.fits", (10.0,))
+    make_raw("raw2.fits", (20.0,))
+
+    def script(biases=(0, 1, 2), scale=1.0, **keywords):
+        DONE.clear()
+        tally.clear()
+        bias = make_bias(
+            [f"bias{n}.fits" for n in biases], bias="bias.fits", **keywords
+        )
+        subtracted = subtract(
+            ["raw1.fits", "raw2.fits"], bias=bias, scale=scale, **keywords
+        )
+        return double(subtracted, **keywords)
+
+    return script
+
+
+PRODUCTS = ["bias.fits", "braw1.fits", "braw2.fits", "dbraw1.fits", "dbraw2.fits"]
+
+
+def warned(caplog):
+    return [
+        word
+        for record in caplog.records
+        if record.levelno == logging.WARNING
+        for word in PRODUCTS
+        if f"-> {word}:" in record.getMessage()
+    ]
+
+
+def test_rerun_does_nothing_and_says_so(night):
+    night()
+    before = {name: Path(name).stat().st_mtime_ns for name in PRODUCTS}
+    night()
+    assert DONE == []
+    assert {name: Path(name).stat().st_mtime_ns for name in PRODUCTS} == before
+    assert str(tally) == "nothing to do: all 5 products exist already"
+
+
+def test_rerun_reads_no_pixels(night):
+    night()
+    with count_reads() as reads:
+        night()
+    assert reads.reads == 0
+
+
+def test_rerun_after_deleting_one_product_makes_only_that(night):
+    night()
+    Path("braw2.fits").unlink()
+    night()
+    assert DONE == ["subtract"]
+    assert tally.differing == []
+
+
+def test_rerun_with_touched_and_renamed_raws_warns_of_nothing(night, caplog):
+    night()
+    for n in range(3):
+        Path(f"bias{n}.fits").touch()
+    night()
+    assert warned(caplog) == []
+
+
+def test_rerun_with_one_bias_fewer_warns_of_all_that_depend_on_it(night, caplog):
+    night()
+    night(biases=(0, 1))
+    assert warned(caplog) == PRODUCTS
+    assert "bias2.fits is no longer used" in caplog.text
+    assert "5 of the re-used differ" in str(tally)
+    assert DONE == []
+
+
+def test_rerun_with_another_parameter_warns_of_its_descendants_only(night, caplog):
+    night()
+    night(scale=2.0)
+    assert warned(caplog) == PRODUCTS[1:]
+    assert "parameter scale was 1.0, now 2.0" in caplog.text
+
+
+def test_rerun_with_an_input_of_other_content_warns(night, caplog):
+    night()
+    with fits.open("raw1.fits", mode="update") as hdus:
+        hdus[1].data[0, 0] += 1
+    night()
+    assert warned(caplog) == ["braw1.fits", "dbraw1.fits"]
+    assert "input raw1.fits differs" in caplog.text
+
+
+def test_rerun_with_reprocess_makes_all_anew_and_records_say_so(night):
+    night()
+    night(biases=(0, 1), reprocess=True)
+    assert sorted(DONE) == sorted(["make_bias", *["subtract"] * 2, *["double"] * 2])
+    names = [r["name"] for r in DataFile("dbraw1.fits").record[0]["inputs"]]
+    assert names == ["bias0.fits", "bias1.fits"]
+
+
+def test_rerun_after_reprocess_warns_of_nothing(night, caplog):
+    night()
+    night(biases=(0, 1), reprocess=True)
+    caplog.clear()
+    night(biases=(0, 1))
+    assert warned(caplog) == []
+
+
+def test_product_of_a_stale_input_records_what_was_used(night):
+    night()
+    Path("dbraw1.fits").unlink()
+    night(biases=(0, 1))
+    record = DataFile("dbraw1.fits").record
+    assert len(record[0]["inputs"]) == 3
+
+
+def test_rerun_with_a_truncated_product_makes_it_again(night):
+    night()
+    blob = Path("braw1.fits").read_bytes()
+    Path("braw1.fits").write_bytes(blob[:-2880])
+    night()
+    assert DONE == ["subtract"]
+    assert Path("braw1.fits").stat().st_size == len(blob)
+
+
+def test_rerun_with_an_empty_product_makes_it_again(night):
+    night()
+    Path("braw1.fits").write_bytes(b"")
+    night()
+    assert DONE == ["subtract"]
+
+
+def test_rerun_of_a_file_without_record_uses_it_and_warns(night, make_raw, caplog):
+    make_raw("bias.fits", (7.0,))
+    night()
+    assert "make_bias" not in DONE
+    assert "has no record" in caplog.text
+
+
+def test_rerun_of_a_step_with_changed_code_reports_it(make_raw, caplog):
+    make_raw("x1.fits", (1.0,))
+    versions = []
+    for body in ("ndd * 2", "ndd * 3"):
+        namespace = {"__name__": "__main__"}
+        exec(f"def change(ndd):\n    return {body}\n", namespace)
+        step = run_task(namespace["change"], prefix="c")
+        versions.append(step)
+        # inspect cannot see code made by exec, so say what it would have seen.
+        step.func.__wrapped__ = None
+    first, second = versions
+    from ndmapper.steps import entry
+
+    sources = {first.func: "first", second.func: "second"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entry.inspect, "getsource", lambda func: sources[func])
+        first("x1.fits")
+        second("x1.fits")
+    assert "the code of change has changed" in caplog.text
+
+
+def test_reprocess_none_of_the_call_takes_the_configuration(night):
+    night()
+    night(reprocess=None)
+    assert DONE == []
+
+
+@pytest.mark.parametrize("place", ["side", "both"])
+def test_record_beside_the_product_serves_reuse(night, place):
+    with config.using(record=place):
+        night()
+        night()
+    assert DONE == []
+    assert side_path(Path("bias.fits")).exists()
+
+
+def test_record_beside_only_leaves_the_file_clean(night):
+    with config.using(record="side"):
+        night()
+    with fits.open("bias.fits") as hdus:
+        assert "NDM_RECORD" not in hdus
+
+
+def test_record_beside_that_is_lost_means_made_again(night):
+    with config.using(record="side"):
+        night()
+        side_path(Path("braw1.fits")).unlink()
+        night()
+    assert DONE == ["subtract"]
+
+
+def test_record_damaged_means_made_again(night):
+    night()
+    blob = Path("braw1.fits").read_bytes()
+    Path("braw1.fits").write_bytes(blob.replace(b'{"calibrations"', b'{"calibrations'))
+    night()
+    assert DONE == ["subtract"]
+
+
+def test_tally_counts_what_was_made(night):
+    night()
+    assert str(tally) == "5 products made, 0 re-used"
+
+
+def test_tally_reports_once(night, caplog):
+    night()
+    with caplog.at_level(logging.INFO):
+        tally.report()
+        tally.report()
+    assert caplog.text.count("5 products made") == 1
