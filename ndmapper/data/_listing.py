@@ -1,0 +1,316 @@
+"""The part of a DataFile that is a list, and its arithmetic."""
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.nddata import NDData
+
+from ndmapper.data._groups import next_ident
+from ndmapper.data.arithmetic import Operators, operate
+from ndmapper.data.ndlater import NDLater
+from ndmapper.errors import IdentError
+from ndmapper.io.headers import StoredHeader
+from ndmapper.io.layout import Ident
+
+if TYPE_CHECKING:
+    from ndmapper.data.datafile import DataFile
+
+__all__ = ["GroupList"]
+
+
+class GroupList(Operators):
+    """A list of NDLater with unique idents."""
+
+    _groups: list[NDLater]
+    _primary: StoredHeader
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __bool__(self) -> bool:
+        # A file without images is a file, so it must not be mistaken for nothing.
+        return True
+
+    def __iter__(self) -> Iterator[NDLater]:
+        return iter(list(self._groups))
+
+    def __reversed__(self) -> Iterator[NDLater]:
+        return reversed(list(self._groups))
+
+    def __contains__(self, item: object) -> bool:
+        return any(item is ndd for ndd in self._groups)
+
+    def __getitem__(self, item: Any) -> Any:
+        if isinstance(item, slice):
+            new = self.copy()  # type: ignore[attr-defined]
+            new._groups = new._groups[item]
+            return new
+        return self._groups[self._position(item)]
+
+    def __setitem__(self, item: Any, value: Any) -> None:
+        if isinstance(item, slice):
+            kept = list(self._groups)
+            kept[item] = [self._view(ndd, None) for ndd in _checked(value)]
+            self._groups = kept
+            self._number(kept)
+            return
+        at = self._position(item)
+        old = self._groups[at]
+        new = self._view(value, old.ident)
+        new._origin = old._origin
+        self._groups[at] = new
+
+    def __delitem__(self, item: Any) -> None:
+        if isinstance(item, slice):
+            del self._groups[item]
+        else:
+            del self._groups[self._position(item)]
+
+    def _position(self, item: Any) -> int:
+        if isinstance(item, int | np.integer) and not isinstance(item, bool):
+            if not -len(self) <= item < len(self):
+                msg = f"{self} has {len(self)} extensions, so none at {item}"
+                raise IndexError(msg)
+            return int(item) % len(self)
+        if isinstance(item, str):
+            found = [i for i, ndd in enumerate(self._groups) if ndd.ident == item]
+            if len(found) == 1:
+                return found[0]
+            msg = f"{self} has no extension {item!r}; there are: {self.idents}"
+            raise IdentError(msg)
+        msg = f"an extension is found by position or ident, not by {item!r}"
+        raise TypeError(msg)
+
+    @property
+    def idents(self) -> list[Ident | None]:
+        """The idents in order."""
+        return [ndd.ident for ndd in self._groups]
+
+    def renumber(self, start: int = 1) -> None:
+        """
+        Give the extensions consecutive idents.
+
+        Parameters
+        ----------
+        start : int
+            The first one.
+        """
+        for i, ndd in enumerate(self._groups, start=start):
+            ndd.ident = i
+
+    def append(self, item: Any) -> None:
+        """
+        Append an image.
+
+        Parameters
+        ----------
+        item : NDData or array_like
+            The image. It keeps an ident that is not used yet, else it gets the next
+            number.
+        """
+        self.insert(len(self), item)
+
+    def extend(self, items: Iterable[Any]) -> None:
+        """
+        Append several images.
+
+        Parameters
+        ----------
+        items : iterable of NDData
+            The images.
+        """
+        for item in _checked(items):
+            self.append(item)
+
+    def insert(self, index: int, item: Any) -> None:
+        """
+        Insert an image.
+
+        Parameters
+        ----------
+        index : int
+            Position before which it goes.
+        item : NDData or array_like
+            The image.
+        """
+        (item,) = _checked([item])
+        view = self._view(item, None)
+        if view.ident is None or view.ident in self.idents:
+            view.ident = next_ident(self.idents)
+        self._groups.insert(index, view)
+
+    def reverse(self) -> None:
+        """Turn the order of the images round."""
+        self._groups.reverse()
+
+    def _number(self, groups: list[NDLater]) -> None:
+        taken: list[Ident | None] = []
+        for ndd in groups:
+            if ndd.ident is None or ndd.ident in taken:
+                ndd.ident = next_ident([g.ident for g in groups])
+            taken.append(ndd.ident)
+
+    def _view(self, item: Any, ident: Ident | None) -> NDLater:
+        """Make an NDLater of our own; what another file holds is not shared with it."""
+        (item,) = _checked([item])
+        owned = isinstance(item, NDLater) and item._is_owned
+        view = item.copy() if owned else NDLater(item)
+        if view._in_primary and view._stored.raw == self._primary.raw and (
+            not view._stored.is_touched and not self._primary.is_touched
+            and view._stored.raw is not None and len(self._groups) == 0
+        ):  # fmt: skip
+            view._stored = self._primary
+        view._primary = self._primary
+        view._is_owned = True
+        if ident is not None:
+            view.ident = ident
+        return view
+
+    # ---- arithmetic
+
+    def add(
+        self, operand: Any, filename: str | os.PathLike[str] | None = None
+    ) -> "DataFile":
+        """
+        Add.
+
+        Parameters
+        ----------
+        operand : DataFile, NDData, Quantity, array_like or number
+            What is added; files are paired by ident.
+        filename : str or path, optional
+            Name of the result.
+
+        Returns
+        -------
+        DataFile
+            The sum, not saved.
+        """
+        return self._combine("add", self, operand, filename)
+
+    def subtract(
+        self, operand: Any, filename: str | os.PathLike[str] | None = None
+    ) -> "DataFile":
+        """
+        Subtract.
+
+        Parameters
+        ----------
+        operand : DataFile, NDData, Quantity, array_like or number
+            What is subtracted; files are paired by ident.
+        filename : str or path, optional
+            Name of the result.
+
+        Returns
+        -------
+        DataFile
+            The difference, not saved.
+        """
+        return self._combine("subtract", self, operand, filename)
+
+    def multiply(
+        self, operand: Any, filename: str | os.PathLike[str] | None = None
+    ) -> "DataFile":
+        """
+        Multiply.
+
+        Parameters
+        ----------
+        operand : DataFile, NDData, Quantity, array_like or number
+            The factor; files are paired by ident.
+        filename : str or path, optional
+            Name of the result.
+
+        Returns
+        -------
+        DataFile
+            The product, not saved.
+        """
+        return self._combine("multiply", self, operand, filename)
+
+    def divide(
+        self, operand: Any, filename: str | os.PathLike[str] | None = None
+    ) -> "DataFile":
+        """
+        Divide.
+
+        Parameters
+        ----------
+        operand : DataFile, NDData, Quantity, array_like or number
+            The divisor; files are paired by ident.
+        filename : str or path, optional
+            Name of the result.
+
+        Returns
+        -------
+        DataFile
+            The quotient, not saved.
+        """
+        return self._combine("divide", self, operand, filename)
+
+    def _operate(self, name: str, other: Any, *, swapped: bool = False) -> Any:
+        if not isinstance(
+            other, GroupList | NDData | np.ndarray | np.generic | int | float
+        ):
+            return NotImplemented
+        left, right = (other, self) if swapped else (self, other)
+        return self._combine(name, left, right)
+
+    def _combine(
+        self,
+        name: str,
+        left: Any,
+        right: Any,
+        filename: str | os.PathLike[str] | None = None,
+    ) -> "DataFile":
+        from ndmapper.data.datafile import DataFile
+
+        like = left if isinstance(left, GroupList) else right
+        if isinstance(right, GroupList) and len(left) == 1 < len(right):
+            like = right  # one extension goes with each of the other's
+        results = []
+        for ndd in like:
+            pair = [_partner(x, ndd, like) for x in (left, right)]
+            result = operate(name, *pair)
+            result.ident = ndd.ident
+            result._origin = ndd._origin
+            results.append(result)
+        made = DataFile(data=like)
+        made._groups = [made._view(result, result.ident) for result in results]
+        made.record = []
+        made.expected_key = None
+        if filename is not None:
+            made.filename = filename  # type: ignore[assignment]
+        return made
+
+
+def _partner(operand: Any, ndd: NDLater, like: GroupList) -> Any:
+    if operand is like:
+        return ndd
+    if not isinstance(operand, GroupList):
+        return operand
+    if len(operand) == 1:
+        return operand[0]
+    found = [other for other in operand if other.ident == ndd.ident]
+    if len(found) != 1 or len(operand) != len(like):
+        msg = (
+            f"{like} has the extensions {like.idents} and {operand} has "
+            f"{operand.idents}; they must be the same, or one of them a single one"
+        )
+        raise IdentError(msg)
+    return found[0]
+
+
+def _checked(items: Any) -> list[Any]:
+    """Make sure that things are images, before the first of them is taken."""
+    if isinstance(items, NDData | str):
+        msg = f"a list of NDData was expected, not {type(items).__name__}"
+        raise TypeError(msg)
+    found = list(items)
+    for item in found:
+        if not isinstance(item, NDData | np.ndarray):
+            msg = f"an NDData was expected, not {type(item).__name__}"
+            raise TypeError(msg)
+    return found

@@ -1,0 +1,218 @@
+"""One array of an NDLater: in a file, in memory, or both."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ndmapper.errors import ModeError
+from ndmapper.io.arrays import ArrayHandle, is_basic_index
+from ndmapper.io.headers import StoredHeader
+
+__all__ = ["Part"]
+
+Array = npt.NDArray[Any]
+
+
+class Part:
+    """
+    An array that is read when somebody asks for it.
+
+    Parameters
+    ----------
+    handle : ArrayHandle, optional
+        Where it lies in a file.
+    array : ndarray, optional
+        The array in memory.
+    header : StoredHeader, optional
+        The header of its HDU, for uncertainty and flags.
+    is_std : bool
+        The file holds standard deviations, the array in memory is their square.
+    borrowed : bool
+        The array belongs to another part too; it is copied before it is handed out.
+    """
+
+    __slots__ = ("_array", "borrowed", "handle", "header", "is_std")
+
+    def __init__(
+        self,
+        handle: ArrayHandle | None = None,
+        array: Array | None = None,
+        *,
+        header: StoredHeader | None = None,
+        is_std: bool = False,
+        borrowed: bool = False,
+    ) -> None:
+        self.handle = handle
+        self._array = array
+        self.header = header
+        self.is_std = is_std
+        self.borrowed = borrowed
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the array is in memory."""
+        return self._array is not None
+
+    @property
+    def form(self) -> ArrayHandle | Array:
+        """Something with the shape and type of the array; nothing is read."""
+        if self._array is not None:
+            return self._array
+        assert self.handle is not None
+        return self.handle
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return self.form.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the array."""
+        return self.form.dtype
+
+    @property
+    def array(self) -> Array:
+        """The array, read now if it was not."""
+        if self._array is None:
+            self._array = self._read()
+        elif self.borrowed:
+            self._array = self._array.copy()
+        self.borrowed = False
+        return self._array
+
+    def peek(self) -> Array:
+        """
+        Give the array to somebody who only looks at it.
+
+        Returns
+        -------
+        ndarray
+            The array; it may belong to another part, and must not be changed.
+        """
+        return self.array if self._array is None else self._array
+
+    def values(self) -> Array:
+        """
+        Give the array to somebody who only writes it; it is not kept in memory.
+
+        Returns
+        -------
+        ndarray
+            The array, which must not be changed.
+        """
+        return self._read() if self._array is None else self._array
+
+    def _read(self) -> Array:
+        assert self.handle is not None
+        array = self.handle.read()
+        return np.square(array) if self.is_std else array
+
+    @property
+    def is_modified(self) -> bool:
+        """Whether what is in memory differs from what is in the file."""
+        if self._array is None:
+            return False
+        if self.handle is None:
+            return True
+        stored = self._read()
+        same = stored.dtype == self._array.dtype and stored.shape == self._array.shape
+        # Compared as bytes: NaN is NaN, and minus zero is not zero.
+        return not (same and np.array_equal(_bits(stored), _bits(self._array)))
+
+    def copy(self) -> "Part":
+        """
+        Copy the part; neither reads nor copies the array.
+
+        Returns
+        -------
+        Part
+            A change to its array never shows in this part.
+        """
+        return Part(
+            self.handle,
+            self._array,
+            header=None if self.header is None else self.header.copy(),
+            is_std=self.is_std,
+            borrowed=self._array is not None,
+        )
+
+    def section(self, item: Any) -> "Part":
+        """
+        Take a section; where the array is not in memory nothing is read.
+
+        Parameters
+        ----------
+        item : index
+            What stands between the brackets.
+
+        Returns
+        -------
+        Part
+            A change to its array never shows in this part.
+        """
+        if self._array is None and self.handle is not None and is_basic_index(item):
+            return Part(self.handle.take(item), is_std=self.is_std)
+        taken = self.peek()[item]
+        return Part(None, np.asarray(taken), borrowed=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pixels that lie in a file travel as the name of that file.
+        stored = self.handle is not None and not self.is_modified
+        array = None if stored else self._array
+        return _rebuild, (self.handle, array, self.header, self.is_std, self.borrowed)
+
+    def free(self, what: str) -> None:
+        """
+        Forget the array in memory; it is read again when it is asked for.
+
+        Parameters
+        ----------
+        what : str
+            Name of the part, for the error.
+
+        Raises
+        ------
+        ModeError
+            If what is in memory is nowhere else.
+        """
+        if self.is_modified:
+            msg = (
+                f"the {what} in memory differ from the file, and would be lost; save "
+                "the file first, or call its reload() to give the changes up"
+            )
+            raise ModeError(msg)
+        self._array = None
+
+    def rebase(self, handle: ArrayHandle, raw: bytes | None) -> None:
+        """
+        Take over where a save wrote the array.
+
+        Parameters
+        ----------
+        handle : ArrayHandle
+            Where it lies now.
+        raw : bytes or None
+            Its header as it is in the file now, for uncertainty and flags.
+        """
+        self.handle = handle
+        if raw is not None:
+            if self.header is None:
+                self.header = StoredHeader(raw)
+            else:
+                self.header.rebase(raw)
+
+
+def _rebuild(
+    handle: ArrayHandle | None,
+    array: Array | None,
+    header: StoredHeader | None,
+    is_std: bool,
+    borrowed: bool,
+) -> Part:
+    return Part(handle, array, header=header, is_std=is_std, borrowed=borrowed)
+
+
+def _bits(array: Array) -> Array:
+    return np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")

@@ -1,0 +1,384 @@
+"""What a save writes: the HDUs of a DataFile in order, copied where nothing changed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ndmapper.data._merge import extension_header, merged_header, primary_header
+from ndmapper.data._parts import Part
+from ndmapper.data.ndlater import NDLater
+from ndmapper.errors import FormatError
+from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.filemap import HduMap
+from ndmapper.io.headers import StoredHeader, is_array_keyword, unit_text
+from ndmapper.io.structure import array_header
+from ndmapper.io.write import HduOut, stored_form
+
+if TYPE_CHECKING:
+    from ndmapper.data.datafile import DataFile
+
+__all__ = ["Item", "changes", "is_rearranged", "plan_items"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """
+    One HDU that a save writes.
+
+    Parameters
+    ----------
+    out : HduMap, HduOut or bytes
+        What is written.
+    changed : str or None
+        What of it differs from the file, in words; None if nothing does.
+    ndd : NDLater, optional
+        Whose array it is.
+    part : str, optional
+        Which of its arrays.
+    table : str, optional
+        Name of the table that it is.
+    """
+
+    out: HduMap | HduOut | bytes
+    changed: str | None = None
+    ndd: NDLater | None = None
+    part: str | None = None
+    table: str | None = None
+
+
+def plan_items(df: "DataFile") -> list[Item]:
+    """
+    List the HDUs of a DataFile as they are written, without its record.
+
+    Parameters
+    ----------
+    df : DataFile
+        The file.
+
+    Returns
+    -------
+    list of Item
+        In order. HDUs of the file it was opened from keep their place.
+
+    Raises
+    ------
+    FormatError
+        If FITS cannot hold something in it.
+    """
+    return _Plan(df).items
+
+
+class _Plan:
+    """The work of `plan_items`: state that its parts share."""
+
+    def __init__(self, df: "DataFile") -> None:
+        self.df = df
+        self.hdus = () if df._map is None else df._map.hdus
+        self.groups = list(df._groups)
+        self.items: list[Item] = []
+        self.done: set[tuple[int, str]] = set()
+        self.place = self._places()
+        self.as_in_file = self._is_as_in_file()
+        first = self.groups[0] if len(self.groups) == 1 else None
+        self.single = (
+            first if first is not None and first._in_primary and len(first._parts) == 1
+            else None
+        )  # fmt: skip
+        self._primary()
+        self._walk()
+
+    # ---- the order of HDUs
+
+    def _places(self) -> dict[int, NDLater]:
+        """Find which group took the place of the data in which HDU."""
+        found: dict[int, NDLater] = {}
+        if self.df._map is None:
+            return found
+        for ndd in self.groups:
+            if ndd._origin is None or ndd._origin[0] != self.df._map.source:
+                continue
+            found.setdefault(ndd._origin[1], ndd)
+        return found
+
+    def _is_as_in_file(self) -> bool:
+        """Whether the file has these groups, with these names, and these alone."""
+        layout = self.df._layout
+        if layout is None or layout.labels != self.df._labels:
+            return False
+        return len(layout.groups) == len(self.groups) and all(
+            self.place.get(group.data) is ndd
+            and group.ident == ndd.ident
+            and set(ndd._parts) == set(group.hdus)
+            for group, ndd in zip(layout.groups, self.groups, strict=True)
+        )
+
+    def _walk(self) -> None:
+        df, layout = self.df, self.df._layout
+        owners: dict[int, tuple[NDLater, str]] = {}
+        for group in () if layout is None else layout.groups:
+            if (ndd := self.place.get(group.data)) is not None:
+                owners |= {index: (ndd, part) for part, index in group.hdus.items()}
+        theirs = {
+            index
+            for group in (() if layout is None else layout.groups)
+            for index in group.hdus.values()
+        }
+        order = [
+            n for _, n in sorted((i, self._rank(n)) for i, n in self.place.items())
+        ]
+        tables = {h.index: n for n in df.tables if (h := df.tables.stored(n))}
+        extras = self._stored_extras()
+        if 0 in owners and self.single is None:
+            self._groups_up_to(owners[0][0])
+        for hdu in self.hdus[1:]:
+            if hdu.index in owners:
+                if order != sorted(order):
+                    self._groups_up_to(None)
+                else:
+                    ndd, part = owners[hdu.index]
+                    self._new_before(ndd)
+                    self._part(ndd, part)
+                    last = max(i for i, (n, _) in owners.items() if n is ndd)
+                    if hdu.index == last:
+                        self._groups_up_to(ndd)
+            elif hdu.index in tables:
+                self._table(tables[hdu.index])
+            elif hdu.index in extras:
+                self._extra(extras[hdu.index], named=False)
+            elif layout is not None and self._is_unknown(hdu, theirs):
+                self.items.append(Item(hdu))
+        self._groups_up_to(None)
+        for name in df.tables:
+            if df.tables.stored(name) is None:
+                self._table(name)
+        for name in df.extras:
+            if name not in extras.values():
+                self._extra(name, named=True)
+
+    def _is_unknown(self, hdu: HduMap, theirs: set[int]) -> bool:
+        """Whether nobody knows what an HDU is, so that it is carried along."""
+        layout = self.df._layout
+        assert layout is not None
+        known = {*theirs, *layout.tables.values(), *layout.extras.values()}
+        return hdu.index not in known and hdu.index != layout.record
+
+    def _rank(self, ndd: NDLater) -> int:
+        return next(i for i, other in enumerate(self.groups) if other is ndd)
+
+    def _new_before(self, ndd: NDLater) -> None:
+        """Write the new groups that stand right before one of the file."""
+        rank = self._rank(ndd)
+        known = {id(other) for other in self.place.values()}
+        for other in self.groups[:rank]:
+            if id(other) not in known:
+                self._group(other)
+
+    def _groups_up_to(self, ndd: NDLater | None) -> None:
+        """Write one group, and all before it that are not written; None for all."""
+        if ndd is None:
+            for other in self.groups:
+                self._group(other)
+        else:
+            self._new_before(ndd)
+            self._group(ndd)
+
+    # ---- the HDUs
+
+    def _primary(self) -> None:
+        df = self.df
+        touched = "primary header" if df._primary.is_touched else None
+        if self.single is not None:
+            header = merged_header(df._primary, self.single._stored)
+            self._array(self.single, "data", header, primary=True, named=False)
+            self.done.add((id(self.single), "data"))
+            return
+        extra = next(
+            (n for n in df.extras.values() if n._stored is df._primary), None
+        )  # fmt: skip
+        if extra is not None:
+            self._array(extra, "data", df._primary, primary=True, named=False)
+            return
+        stored = primary_header(df._primary, self.groups)
+        is_empty = bool(self.hdus) and not self.hdus[0].data_size
+        raw = stored.raw
+        if raw is not None and is_empty and not stored.is_touched:
+            self.items.append(Item(HduOut(raw)))
+            return
+        if self.hdus and not is_empty and not self.hdus[0].is_image and not touched:
+            self.items.append(Item(self.hdus[0]))  # random groups, as they are
+            return
+        what = touched or ("primary image" if self.hdus else None)
+        header_bytes = array_header(stored, None, primary=True)
+        self.items.append(Item(HduOut(header_bytes), what))
+
+    def _stored_extras(self) -> dict[int, str]:
+        layout = self.df._layout
+        if layout is None or self.df._map is None:
+            return {}
+        source = self.df._map.source
+        return {
+            ndd._origin[1]: name
+            for name, ndd in self.df.extras.items()
+            if ndd._origin is not None and ndd._origin[0] == source
+            and ndd._origin[1] in layout.extras.values()
+        }  # fmt: skip
+
+    def _group(self, ndd: NDLater) -> None:
+        for part in ("data", "uncertainty", "flags"):
+            self._part(ndd, part)
+
+    def _part(self, ndd: NDLater, part: str) -> None:
+        if part not in ndd._parts or (id(ndd), part) in self.done:
+            return
+        self.done.add((id(ndd), part))
+        if part == "data":
+            header = ndd._stored
+            if ndd._in_primary:
+                header = extension_header(self.df._primary, ndd._stored)
+        else:
+            header = ndd._parts[part].header or _described_like(ndd)
+        self._array(ndd, part, header, primary=False, named=not self.as_in_file)
+
+    def _array(
+        self,
+        ndd: NDLater,
+        part: str,
+        stored: StoredHeader,
+        *,
+        primary: bool,
+        named: bool,
+    ) -> None:
+        source = ndd._parts[part]
+        as_std = part == "uncertainty" and self.df._labels.uncertainty_is == "std"
+        data = _to_write(source, as_std=as_std)
+        name, version = (None, None)
+        if named:
+            name, version = self.df._labels.names[part], _version(self.df, ndd)
+        unit = _unit(ndd, part, as_std=as_std, is_new=stored.raw is None)
+        same = isinstance(data, ArrayHandle) and not stored.is_touched
+        if same and stored.raw is not None and unit is None:
+            keys = _names(stored)
+            if not named or keys == (name, version):
+                self.items.append(Item(HduOut(stored.raw, data), None, ndd, part))
+                return
+        made = array_header(
+            stored, stored_form(data), primary=primary, name=name, version=version,
+            unit=unit,
+        )  # fmt: skip
+        what = f"{self.df._labels.names[part]},{ndd.ident}"
+        self.items.append(Item(HduOut(made, data), what, ndd, part))
+
+    def _extra(self, name: str, *, named: bool) -> None:
+        ndd = self.df.extras[name]
+        if len(ndd._parts) > 1:
+            msg = (
+                f"the extra {name!r} of {self.df} has an uncertainty or flags, which "
+                "only groups have; append it to the file instead"
+            )
+            raise FormatError(msg)
+        if ndd._stored is self.df._primary:
+            return
+        data = _to_write(ndd._parts["data"], as_std=False)
+        raw = ndd._stored.raw
+        if isinstance(data, ArrayHandle) and raw and not ndd._is_modified and not named:
+            self.items.append(Item(HduOut(raw, data), None, ndd, "data"))
+            return
+        made = array_header(
+            ndd._stored, stored_form(data), primary=False, name=name if named else None,
+            unit=_unit(ndd, "data", as_std=False, is_new=raw is None),
+        )  # fmt: skip
+        self.items.append(Item(HduOut(made, data), name, ndd, "data"))
+
+    def _table(self, name: str) -> None:
+        out = self.df.tables.to_write(name)
+        changed = None if isinstance(out, HduMap) else name
+        self.items.append(Item(out, changed, table=name))
+
+
+def _to_write(part: Part, *, as_std: bool) -> ArrayHandle | np.ndarray[Any, Any]:
+    """Give the stored bytes of an array if nobody changed it, else its values."""
+    handle = part.handle
+    if handle is not None and handle.is_whole and part.is_std == as_std:
+        if not part.is_modified:
+            return handle
+    array = part.values()
+    return np.sqrt(array) if as_std else array
+
+
+def _described_like(ndd: NDLater) -> StoredHeader:
+    """Make the header of a new variance or flags: the coordinates of the data."""
+    header = ndd.meta.copy()
+    for keyword in dict.fromkeys(header):
+        if not is_array_keyword(keyword) or keyword == "BUNIT":
+            header.remove(keyword, ignore_missing=True, remove_all=True)
+    return StoredHeader(header=header)
+
+
+def _unit(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | None:
+    """Find what BUNIT must say; None where it stays as it is."""
+    if part == "flags" or not (is_new or ndd._unit_edited):
+        return None
+    unit = ndd.unit
+    if unit is None:
+        return "" if ndd._unit_edited else None
+    if part == "data":
+        return unit_text(unit) if ndd._unit_edited else None
+    return unit_text(unit if as_std else unit**2)
+
+
+def _version(df: "DataFile", ndd: NDLater) -> int:
+    if isinstance(ndd.ident, bool) or not isinstance(ndd.ident, int):
+        msg = (
+            f"the ident {ndd.ident!r} in {df} cannot be saved: EXTVER is a number; set "
+            "the ident to an integer, or call renumber()"
+        )
+        raise FormatError(msg)
+    return ndd.ident
+
+
+def _names(stored: StoredHeader) -> tuple[str, Any]:
+    header = stored.header
+    return str(header.get("EXTNAME", "")).strip().upper(), header.get("EXTVER")
+
+
+def changes(items: list[Item]) -> Iterator[str]:
+    """
+    Say what differs from the file.
+
+    Parameters
+    ----------
+    items : list of Item
+        What a save would write.
+
+    Yields
+    ------
+    str
+        For instance ``"SCI,1"``.
+    """
+    for item in items:
+        if item.changed is not None:
+            yield item.changed
+
+
+def is_rearranged(df: "DataFile", items: list[Item]) -> bool:
+    """
+    Say whether there are other HDUs than in the file, or in another order.
+
+    Parameters
+    ----------
+    df : DataFile
+        The file.
+    items : list of Item
+        What a save would write.
+
+    Returns
+    -------
+    bool
+        True for a file that is new.
+    """
+    if df._map is None or df._layout is None:
+        return True
+    count = len(df._map.hdus) - (df._layout.record is not None)
+    return len(items) != count or not _Plan(df).as_in_file

@@ -1,0 +1,289 @@
+"""What an NDLater is made of, and how it is put together and travels."""
+
+import weakref
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from astropy import units as u
+from astropy.nddata import NDData, NDUncertainty, VarianceUncertainty
+
+from ndmapper.config import config
+from ndmapper.data._parts import Part
+from ndmapper.data.flags import FLAGS_DTYPE, Flag
+from ndmapper.errors import ShapeError
+from ndmapper.io.headers import StoredHeader, as_header
+from ndmapper.io.layout import Ident
+from ndmapper.io.source import Source
+
+if TYPE_CHECKING:
+    from ndmapper.data.ndlater import NDLater
+
+__all__ = ["State", "array_part", "linked_variance", "variance_part"]
+
+
+class State:
+    """The attributes of an NDLater, without the interface to them."""
+
+    _parts: dict[str, Part]
+    _stored: StoredHeader
+    _primary: StoredHeader | None
+    _origin: tuple[Source, int] | None
+    """Where the data were in a file, so that a product keeps the order of HDUs."""
+    _unit: Any
+    _unit_of_meta: Any
+    _has_unit: bool
+    _wcs: Any
+    _has_wcs: bool
+    _variance_object: VarianceUncertainty | None
+    _is_owned: bool
+    """Whether a DataFile holds this one."""
+    ident: Ident | None
+    bad_flags: int
+    psf: Any
+
+    def _start_empty(self, bad_flags: int) -> None:
+        self._parts = {}
+        self._stored = StoredHeader()
+        self._primary = None
+        self._origin = None
+        self._unit = self._unit_of_meta = self._wcs = None
+        self._has_unit = self._has_wcs = False
+        self._variance_object = None
+        self._is_owned = False
+        self.ident = None
+        self.psf = None
+        self.bad_flags = bad_flags
+
+    def _start(self, data: Any, bad_flags: int | None = None) -> None:
+        """Take over what `data` has, without reading it."""
+        self._start_empty(config["bad_flags"] if bad_flags is None else bad_flags)
+        if isinstance(data, State):
+            data._synced("uncertainty")
+            self._parts = dict(data._parts)
+            self._take(data)
+            if bad_flags is not None:
+                self.bad_flags = bad_flags
+        elif isinstance(data, NDData):
+            self._take_nddata(data)
+        else:
+            mask = data.mask if isinstance(data, np.ma.MaskedArray) else None
+            self._parts = {"data": array_part(data)}
+            if isinstance(data, u.Quantity):
+                self._unit, self._has_unit = data.unit, True
+            if mask is not None and mask is not np.ma.nomask:
+                self._parts["flags"] = _flag_part(mask)
+
+    def _take(self, other: "State") -> None:
+        """Take over all but the arrays."""
+        self._stored = other._stored.copy()
+        self._primary = other._primary
+        self._origin = other._origin
+        self._unit, self._has_unit = other._unit, other._has_unit
+        self._unit_of_meta = other._unit_of_meta
+        self._wcs, self._has_wcs = other._wcs, other._has_wcs
+        self.ident, self.bad_flags, self.psf = other.ident, other.bad_flags, other.psf
+
+    def _take_nddata(self, data: NDData) -> None:
+        self._parts = {"data": array_part(data.data)}
+        self._stored = StoredHeader(header=as_header(data.meta))
+        if data.unit is not None:
+            self._unit, self._has_unit = data.unit, True
+        if data.wcs is not None:
+            self._wcs, self._has_wcs = data.wcs, True
+        if data.uncertainty is not None:
+            self._parts["uncertainty"] = variance_part(
+                data.uncertainty, self._parts["data"].shape, data.unit
+            )
+        if (flags := getattr(data, "flags", None)) is not None:
+            array = np.asarray(flags)
+            if array.dtype.kind not in "iu":
+                array = array.astype(FLAGS_DTYPE)
+            self._parts["flags"] = Part(array=array)
+        elif data.mask is not None:
+            mask = np.broadcast_to(data.mask, self._parts["data"].shape)
+            self._parts["flags"] = _flag_part(mask)
+        self._check_shapes()
+
+    def _bare(self) -> Self:
+        """Make another one like this, without arrays, that no file owns."""
+        new = object.__new__(type(self))
+        new._parts = {}
+        new._variance_object = None
+        new._is_owned = False
+        new._take(self)
+        return new
+
+    def _synced(self, name: str) -> Part | None:
+        """Give a part, after taking over an array that was put into `uncertainty`."""
+        part = self._parts.get(name)
+        held = self._variance_object
+        if part is not None and name == "uncertainty" and held is not None:
+            if held.array is not part.peek():
+                array = np.asarray(held.array)
+                self._put(name, array)
+                part = self._parts[name]
+        return part
+
+    def _put(self, name: str, array: npt.NDArray[Any]) -> None:
+        """Put an array in the place of a part, of which the file is forgotten."""
+        shape = self._parts["data"].shape
+        others = [n for n in self._parts if n != name]
+        if array.shape != shape and others:
+            if array.shape == () and name != "data":
+                array = np.full(shape, array)
+            else:
+                msg = (
+                    f"the {name} have shape {array.shape}, but there is {shape} already"
+                )
+                raise ShapeError(msg)
+        old = self._parts.get(name)
+        if old is None:
+            self._parts[name] = Part(array=array)
+        else:
+            # Where it came from is kept: a save compares, and knows its header.
+            same = array.shape == old.shape
+            self._parts[name] = Part(
+                old.handle if same else None,
+                array,
+                header=old.header,
+                is_std=old.is_std,
+            )
+
+    def _check_shapes(self) -> None:
+        shapes = {name: part.shape for name, part in self._parts.items()}
+        if len(set(shapes.values())) > 1:
+            msg = "the parts have different shapes: " + ", ".join(
+                f"{name} {shape}" for name, shape in shapes.items()
+            )
+            raise ShapeError(msg)
+
+    @property
+    def _in_primary(self) -> bool:
+        """Whether the header is a primary header, as of an image in that HDU."""
+        raw = self._stored.raw
+        if raw is not None:
+            return raw.startswith(b"SIMPLE")
+        return "SIMPLE" in self._stored.header
+
+    @property
+    def _unit_edited(self) -> bool:
+        """Whether the unit is not what the header says."""
+        return self._has_unit and self._unit != self._unit_of_meta
+
+    @property
+    def _is_modified(self) -> bool:
+        """Whether anything in memory differs from the file, or is in no file."""
+        self._synced("uncertainty")
+        return (
+            self._stored.is_touched
+            or self._unit_edited
+            or any(part.is_modified for part in self._parts.values())
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._synced("uncertainty")
+        # It refers to its parent weakly, and is made again when it is asked for.
+        return {**self.__dict__, "_variance_object": None}
+
+
+def array_part(data: Any) -> Part:
+    """
+    Make a part of anything like an array.
+
+    Parameters
+    ----------
+    data : array_like
+        Numbers; the unit of a Quantity and the mask of a masked array are left out.
+
+    Returns
+    -------
+    Part
+        A part in memory.
+    """
+    if isinstance(data, u.Quantity):
+        data = data.value
+    if isinstance(data, np.ma.MaskedArray):
+        data = data.data
+    array = np.asarray(data)
+    if array.dtype.kind not in "biuf":
+        msg = f"pixels must be numbers, not {array.dtype}"
+        raise TypeError(msg)
+    return Part(array=array)
+
+
+def _flag_part(mask: Any) -> Part:
+    return Part(array=np.where(mask, Flag.BAD, 0).astype(FLAGS_DTYPE))
+
+
+def variance_part(value: NDUncertainty, shape: tuple[int, ...], unit: Any) -> Part:
+    """
+    Make a part of an uncertainty of any kind.
+
+    Parameters
+    ----------
+    value : NDUncertainty
+        The uncertainty.
+    shape : tuple of int
+        Shape that it must have.
+    unit : unit or None
+        Unit of the data.
+
+    Returns
+    -------
+    Part
+        The variance, in the unit of the data squared.
+
+    Raises
+    ------
+    TypeError
+        If it cannot be turned into a variance.
+    ShapeError
+        If it has another shape.
+    """
+    if not isinstance(value, NDUncertainty):
+        msg = (
+            "uncertainty must be a VarianceUncertainty or another of astropy's, not "
+            f"{type(value).__name__}; set variance to give an array"
+        )
+        raise TypeError(msg)
+    if not isinstance(value, VarianceUncertainty):
+        value = value.represent_as(VarianceUncertainty)
+    array = np.asarray(value.array)
+    if unit is not None and value.unit is not None:
+        factor = value.unit.to(unit**2)
+        array = array if factor == 1 else array * factor
+    if array.shape != shape:
+        array = _spread(array, shape)
+    return Part(array=array)
+
+
+def _spread(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    try:
+        return np.broadcast_to(array, shape).copy()
+    except ValueError as err:
+        msg = f"the uncertainty has shape {array.shape}, but the data have {shape}"
+        raise ShapeError(msg) from err
+
+
+def linked_variance(ndd: "NDLater", array: npt.NDArray[Any]) -> VarianceUncertainty:
+    """
+    Make the uncertainty object of an NDLater, without reading its data.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        Whose uncertainty it is.
+    array : ndarray
+        The variance; the object holds this very array.
+
+    Returns
+    -------
+    VarianceUncertainty
+        The object.
+    """
+    unit = None if ndd.unit is None else ndd.unit**2
+    made = VarianceUncertainty(array, copy=False, unit=unit)
+    # Setting parent_nddata itself would look at the data, and so read them.
+    made._parent_nddata = weakref.ref(ndd)
+    return made

@@ -1,0 +1,396 @@
+"""A file as a list of NDData, with its headers, tables and calibrations."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from astropy.nddata import NDData
+
+from ndmapper.data._groups import TableStore, make_extras, make_groups, next_ident
+from ndmapper.data._listing import GroupList
+from ndmapper.data._plan import changes, is_rearranged, plan_items
+from ndmapper.data.filename import FileName, Named
+from ndmapper.data.ndlater import NDLater
+from ndmapper.data.save import save_datafile
+from ndmapper.errors import MissingFileError, ModeError, OutputExistsError
+from ndmapper.io.filemap import FileMap, HduMap, map_file
+from ndmapper.io.headers import Header, StoredHeader, as_header
+from ndmapper.io.layout import DEFAULT_LABELS, Labels, Layout, find_layout, make_labels
+from ndmapper.io.record import read_records
+
+__all__ = ["DataFile", "Mode"]
+
+Mode = Literal["read", "update", "new", "overwrite"]
+"""What may be done with a file."""
+
+_MODES = ("read", "update", "new", "overwrite")
+
+
+class DataFile(GroupList):
+    """
+    A file as a list of NDData; nothing is read but headers until somebody looks.
+
+    Parameters
+    ----------
+    filename : str, path, FileName or DataFile, optional
+        Name of the file. A DataFile gives its content too, where there is no `data`.
+    data : NDData, list of NDData, or DataFile, optional
+        The content. ``[]`` ignores what is in the file; a DataFile is copied, of
+        which no pixels are read.
+    meta : Header or mapping, optional
+        The primary header, in place of the existing one.
+    mode : {'read', 'update', 'new', 'overwrite'}, optional
+        'read' and 'update' need a file that exists, and 'new' one that does not;
+        'overwrite' replaces what may be there, at the first save. By default 'read'
+        for a name without `data`, else 'new'.
+    strip : bool
+        Take the prefix and suffixes off the name.
+    prefix, suffix : str, optional
+        Text put before the name, and after it.
+    dirname : str or path, optional
+        Folder in place of the existing one.
+    labels : str or mapping, optional
+        Names of the extensions: a preset, or a mapping with the keys data,
+        uncertainty, flags and uncertainty_is. By default they are recognised.
+
+    Attributes
+    ----------
+    cals : dict of str to DataFile
+        The calibrations associated with the file, by type.
+    tables : mapping of str to Table
+        The tables of the file, each read when it is looked at.
+    extras : dict of str to NDLater
+        The images that are neither data nor uncertainty nor flags.
+    expected_key : str or None
+        Key of the product, where a step expects one.
+
+    Raises
+    ------
+    MissingFileError
+        If the file must exist and does not.
+    OutputExistsError
+        If it must not exist and does.
+    FormatError
+        If it is not FITS, or damaged.
+    """
+
+    def __init__(
+        self,
+        filename: "str | os.PathLike[str] | FileName | Named | None" = None,
+        data: "NDData | Sequence[Any] | DataFile | None" = None,
+        meta: Mapping[str, Any] | None = None,
+        mode: Mode | None = None,
+        strip: bool = False,
+        prefix: str | None = None,
+        suffix: str | None = None,
+        dirname: str | os.PathLike[str] | None = None,
+        labels: Any = None,
+    ) -> None:
+        renamed = strip or any(x is not None for x in (prefix, suffix, dirname))
+        if isinstance(filename, DataFile) and data is None:
+            data = filename
+            if mode is None and not renamed:
+                mode = filename.mode
+        self._filename: FileName | None = None
+        if filename is not None and (
+            not isinstance(filename, DataFile) or filename.filename is not None
+        ):
+            self._filename = FileName(
+                filename, strip=strip, prefix=prefix, suffix=suffix, dirname=dirname
+            )
+        elif renamed:
+            msg = "prefix, suffix, dirname and strip change a name, but none is given"
+            raise ModeError(msg)
+        self._mode = _checked_mode(mode, self._filename, has_data=data is not None)
+        self.cals: dict[str, DataFile] = {}
+        self.expected_key: str | None = None
+        self._wanted_labels = labels
+        self._start()
+        if self._mode in ("read", "update") and self._filename is not None:
+            if not isinstance(data, DataFile):
+                self._open()
+            elif not Path(self._filename).exists():
+                raise MissingFileError(_missing(self._filename))
+        elif self._mode == "new" and self._filename is not None:
+            self._refuse_existing(self._filename)
+        if isinstance(data, DataFile):
+            self._copy(data)
+        elif data is not None:
+            del self[:]
+            self.extend([data] if isinstance(data, NDData) else data)
+        if meta is not None:
+            self.meta = meta
+
+    # ---- opening
+
+    def _start(self) -> None:
+        """Become a file without content."""
+        self._map: FileMap | None = None
+        self._layout: Layout | None = None
+        self._labels = make_labels(self._configured_labels())
+        self._primary = StoredHeader()
+        self._groups: list[NDLater] = []
+        self.tables = TableStore()
+        self.extras: dict[str, NDLater] = {}
+        self._record: list[dict[str, Any]] | None = None
+        self._has_new_record = False
+
+    def _configured_labels(self) -> Any:
+        from ndmapper.config import config
+
+        given = self._wanted_labels
+        return config["labels"] if given is None else given
+
+    def _open(self) -> None:
+        assert self._filename is not None
+        if not self._filename:
+            msg = "a file needs a name to be opened"
+            raise MissingFileError(msg)
+        fmap = map_file(self._filename)
+        self._map = fmap
+        self._layout = find_layout(fmap, self._wanted_labels)
+        self._labels = self._layout.labels
+        self._primary = StoredHeader(fmap.primary.raw)
+        self._groups = make_groups(fmap, self._layout, self._primary)
+        self.tables = TableStore(fmap, self._layout)
+        self.extras = make_extras(fmap, self._layout, self._primary)
+
+    def _copy(self, other: "DataFile") -> None:
+        self._map, self._layout = other._map, other._layout
+        if self._wanted_labels is None:
+            self._labels = other._labels
+        self._primary = other._primary.copy()
+        self._groups = [self._adopted(ndd, other) for ndd in other._groups]
+        self.tables = other.tables.copy()
+        self.extras = {n: self._adopted(x, other) for n, x in other.extras.items()}
+        self._record = None if other._record is None else list(other._record)
+        self._has_new_record = other._has_new_record
+        self.cals.update(other.cals)
+        self.expected_key = other.expected_key
+
+    def _adopted(self, ndd: NDLater, other: "DataFile") -> NDLater:
+        new = ndd.copy()
+        if ndd._stored is other._primary:
+            new._stored = self._primary
+        new._primary = self._primary
+        new._is_owned = True
+        return new
+
+    def _refuse_existing(self, name: FileName) -> None:
+        if Path(name).exists():
+            msg = (
+                f"{name} exists already; choose another name, or mode='overwrite' to "
+                "replace it"
+            )
+            raise OutputExistsError(msg)
+
+    # ---- name and mode
+
+    @property
+    def filename(self) -> FileName | None:
+        """The name of the file; None for one that was not named yet."""
+        return self._filename
+
+    @filename.setter
+    def filename(self, value: "str | os.PathLike[str] | FileName | None") -> None:
+        self._filename = None if value is None else FileName(value)
+
+    @property
+    def mode(self) -> Mode:
+        """What may be done with the file: read, update, new or overwrite."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, value: Mode) -> None:
+        self._mode = _checked_mode(value, self._filename, has_data=True)
+
+    def __str__(self) -> str:
+        return "" if self._filename is None else str(self._filename)
+
+    def __fspath__(self) -> str:
+        if not self._filename:
+            msg = "this DataFile has no name; save it under one first"
+            raise ModeError(msg)
+        return str(self._filename)
+
+    def __repr__(self) -> str:
+        name = "" if self._filename is None else f" {str(self._filename)!r}"
+        return f"DataFile{name} (len {len(self)})"
+
+    # ---- what is in it
+
+    @property
+    def meta(self) -> Header:
+        """The primary header."""
+        return self._primary.header
+
+    @meta.setter
+    def meta(self, value: Mapping[str, Any]) -> None:
+        self._primary.header = as_header(value)
+
+    @property
+    def labels(self) -> Labels:
+        """The names of the extensions; may be set to a preset or a mapping."""
+        return self._labels
+
+    @labels.setter
+    def labels(self, value: Any) -> None:
+        self._labels = make_labels(value)
+
+    @property
+    def record(self) -> list[dict[str, Any]]:
+        """How the file was made, oldest step first; empty for a raw file."""
+        if self._record is None:
+            self._record = []
+            if self._map is not None:
+                self._map.source.check()
+                self._record = read_records(self._map.source.path)
+        return self._record
+
+    @record.setter
+    def record(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self._record = [dict(row) for row in rows]
+        self._has_new_record = True
+
+    @property
+    def _stored_record(self) -> HduMap | None:
+        """The HDU of the record, where that is still the right one."""
+        if self._has_new_record or self._map is None or self._layout is None:
+            return None
+        index = self._layout.record
+        return None if index is None else self._map.hdus[index]
+
+    @property
+    def unloaded(self) -> bool:
+        """Whether nothing in memory differs from the file of this name on disk."""
+        if self._map is None or not self._filename or self._has_new_record:
+            return False
+        if self._filename != self._map.source.path:
+            return False
+        items = plan_items(self)
+        return not any(changes(items)) and not is_rearranged(self, items)
+
+    # ---- saving and reading anew
+
+    def save(
+        self,
+        filename: "str | os.PathLike[str] | FileName | None" = None,
+        overwrite: bool = False,
+    ) -> None:
+        """
+        Save the file; what is there is replaced in one moment, or stays as it is.
+
+        Parameters
+        ----------
+        filename : str, path or FileName, optional
+            Another name, which the DataFile takes on.
+        overwrite : bool
+            Replace a file of this name even where the mode is 'new'.
+
+        Raises
+        ------
+        ModeError
+            If there is no name, or the mode is 'read' and there is no other name.
+        OutputExistsError
+            If a file exists that must not.
+        FileAccessError
+            If the file cannot be written.
+        """
+        target = self._filename if filename is None else FileName(filename)
+        if not target:
+            msg = "this DataFile has no name; call save('name.fits')"
+            raise ModeError(msg)
+        is_other = filename is not None and target != self._filename
+        if not is_other and self._mode == "read" and not overwrite:
+            msg = (
+                f"{target} was opened in mode 'read'; open it with mode='update', or "
+                "save it under another name"
+            )
+            raise ModeError(msg)
+        if (is_other or self._mode == "new") and not overwrite:
+            self._refuse_existing(target)
+        save_datafile(self, Path(os.path.abspath(target)))  # noqa: PTH100
+        self._filename = target
+        self._mode = "update"
+
+    def reload(self) -> None:
+        """
+        Read the file anew, giving up everything that was changed in memory.
+
+        Raises
+        ------
+        MissingFileError
+            If there is no such file.
+        """
+        if not self._filename:
+            msg = "this DataFile has no name, so there is nothing to read anew"
+            raise ModeError(msg)
+        fresh = DataFile(self._filename, mode="read", labels=self._wanted_labels)
+        for name in ("_map", "_layout", "_labels", "_primary", "_groups", "tables",
+                     "extras", "_record", "_has_new_record"):  # fmt: skip
+            setattr(self, name, getattr(fresh, name))
+        if self._mode in ("new", "overwrite"):
+            self._mode = "update"
+
+    def copy(self) -> "DataFile":
+        """
+        Copy, without a name; no pixels are read or copied.
+
+        Returns
+        -------
+        DataFile
+            A change to one never shows in the other.
+        """
+        return DataFile(data=self)
+
+    def __copy__(self) -> "DataFile":
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "DataFile":
+        return self.copy()
+
+    def info(self) -> str:
+        """
+        Describe the groups, tables and extras, from headers alone.
+
+        Returns
+        -------
+        str
+            A line for the file, and one for each part of it.
+        """
+        rows = [("ident", "shape", "type", "unit", "uncertainty", "flags")]
+        for ndd in self._groups:
+            parts = [
+                str(ndd._parts[p].dtype) if ndd.has(p) else "-"
+                for p in ("uncertainty", "flags")
+            ]
+            shape = " x ".join(map(str, ndd.shape))
+            unit = "-" if ndd.unit is None else str(ndd.unit)
+            rows.append((str(ndd.ident), shape, str(ndd.dtype), unit, *parts))
+        rows += [(name, "", "table", "", "", "") for name in self.tables]
+        for name, extra in self.extras.items():
+            shape = " x ".join(map(str, extra.shape))
+            rows.append((name, shape, str(extra.dtype), "", "", ""))
+        widths = [max(len(row[i]) for row in rows) for i in range(6)]
+        lines = [
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))
+            for row in rows
+        ]
+        return "\n".join([repr(self), *(f"  {line}".rstrip() for line in lines)])
+
+
+def _checked_mode(mode: Any, name: FileName | None, *, has_data: bool) -> Mode:
+    if mode is None:
+        return "new" if has_data or name is None else "read"
+    if mode not in _MODES:
+        msg = f"mode must be one of {', '.join(map(repr, _MODES))}, not {mode!r}"
+        raise ModeError(msg)
+    if name is None and mode in ("read", "update"):
+        msg = f"mode {mode!r} needs the name of a file"
+        raise ModeError(msg)
+    return cast(Mode, mode)
+
+
+def _missing(name: FileName) -> str:
+    return f"{name} does not exist; check its name and folder"

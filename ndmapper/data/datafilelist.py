@@ -1,0 +1,499 @@
+"""Lists of files, and what their headers say."""
+
+import fnmatch
+import glob
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.nddata import NDData
+from astropy.table import MaskedColumn, Table
+
+from ndmapper.data.arithmetic import Operators
+from ndmapper.data.datafile import DataFile, Mode
+from ndmapper.data.filename import FileName
+from ndmapper.errors import FileAccessError, MissingFileError, ModeError, ShapeError
+
+__all__ = ["DataFileList", "load_file_list"]
+
+
+class DataFileList(Operators, list[DataFile]):  # type: ignore[misc]
+    """
+    A list of files.
+
+    Append, extend, insert and slices are list operations; arithmetic is per file.
+
+    Parameters
+    ----------
+    filenames : name, DataFile, or sequence of those, optional
+        The files. A name such as ``'raw/*.fits'`` is a pattern; the files that match
+        are sorted by name.
+    data : sequence, optional
+        The content of each file: NDData, a list of NDData, or a DataFile. Without
+        `filenames`, DataFiles are taken as they are.
+    mode : {'read', 'update', 'new', 'overwrite'}, optional
+        Mode of the files, also of those that are appended.
+    strip : bool
+        Take the prefix and suffixes off the names.
+    prefix, suffix : str, optional
+        Text put before the names, and after them.
+    dirname : str or path, optional
+        Folder in place of the existing one.
+    labels : str or mapping, optional
+        Names of the extensions, as for DataFile.
+
+    Raises
+    ------
+    MissingFileError
+        If a file must exist and does not, or nothing matches a pattern.
+    ShapeError
+        If there are not as many names as contents.
+    """
+
+    def __init__(
+        self,
+        filenames: Any = None,
+        data: Any = None,
+        mode: Mode | None = None,
+        strip: bool = False,
+        prefix: str | None = None,
+        suffix: str | None = None,
+        dirname: str | os.PathLike[str] | None = None,
+        labels: Any = None,
+    ) -> None:
+        super().__init__()
+        self.mode = mode
+        self._labels = labels
+        names = [] if filenames is None else _names(filenames, dirname)
+        contents = _contents(data, len(names), has_names=filenames is not None)
+        if filenames is None:
+            names = [None] * len(contents)
+        if len(names) != len(contents):
+            msg = f"there are {len(names)} names for {len(contents)} contents"
+            raise ShapeError(msg)
+        renamed = strip or any(x is not None for x in (prefix, suffix, dirname))
+        for name, content in zip(names, contents, strict=True):
+            taken = name if content is None else content if name is None else None
+            if isinstance(taken, DataFile) and not renamed:
+                self.append(taken)
+                continue
+            super().append(
+                DataFile(
+                    name, content, mode=mode, strip=strip, prefix=prefix,
+                    suffix=suffix, dirname=dirname, labels=labels,
+                )
+            )  # fmt: skip
+
+    def _coerced(self, item: Any) -> DataFile:
+        if isinstance(item, DataFile):
+            if self.mode is not None and item.mode != self.mode:
+                msg = (
+                    f"{item!r} has mode {item.mode!r}, but this list takes files in "
+                    f"mode {self.mode!r}"
+                )
+                raise ModeError(msg)
+            return item
+        if isinstance(item, str | os.PathLike):
+            return DataFile(item, mode=self.mode, labels=self._labels)
+        if isinstance(item, NDData):
+            return DataFile(data=item, labels=self._labels)
+        msg = f"a DataFile or the name of one was expected, not {type(item).__name__}"
+        raise TypeError(msg)
+
+    def append(self, item: Any) -> None:
+        """
+        Append a file.
+
+        Parameters
+        ----------
+        item : DataFile, name or NDData
+            The file; a name is opened in the mode of the list.
+        """
+        super().append(self._coerced(item))
+
+    def extend(self, items: Any) -> None:
+        """
+        Append several files.
+
+        Parameters
+        ----------
+        items : iterable of DataFile or names, or a pattern
+            The files.
+        """
+        found = _names(items, None)
+        super().extend([self._coerced(item) for item in found])
+
+    def insert(self, index: Any, item: Any) -> None:
+        """
+        Insert a file.
+
+        Parameters
+        ----------
+        index : int
+            Position before which it goes.
+        item : DataFile or name
+            The file.
+        """
+        super().insert(index, self._coerced(item))
+
+    def __getitem__(self, item: Any) -> Any:
+        found = super().__getitem__(item)
+        return self._like(found) if isinstance(item, slice) else found
+
+    def __setitem__(self, item: Any, value: Any) -> None:
+        if isinstance(item, slice):
+            super().__setitem__(item, [self._coerced(x) for x in value])
+        else:
+            super().__setitem__(item, self._coerced(value))
+
+    def _like(self, files: Iterable[DataFile]) -> "DataFileList":
+        new = DataFileList(mode=self.mode, labels=self._labels)
+        list.extend(new, files)
+        return new
+
+    def copy(self) -> "DataFileList":
+        """
+        Make another list of the same files.
+
+        Returns
+        -------
+        DataFileList
+            The list.
+        """
+        return self._like(self)
+
+    # Lists are the same if they hold the same files; nothing compares pixels.
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, list):
+            return NotImplemented
+        return len(self) == len(other) and all(
+            one is two for one, two in zip(self, other, strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def filenames(self) -> list[FileName | None]:
+        """The names of the files."""
+        return [df.filename for df in self]
+
+    def save(self, overwrite: bool = False) -> None:
+        """
+        Save every file.
+
+        Parameters
+        ----------
+        overwrite : bool
+            Replace files even where the mode is 'new'.
+        """
+        for df in self:
+            df.save(overwrite=overwrite)
+
+    def reload(self) -> None:
+        """Read every file anew, giving up what was changed in memory."""
+        for df in self:
+            df.reload()
+
+    # ---- from the headers
+
+    def table(self, *keywords: str) -> Table:
+        """
+        Tabulate keywords of the headers.
+
+        Parameters
+        ----------
+        *keywords : str
+            Each is looked for in the primary header, then in that of the first
+            extension.
+
+        Returns
+        -------
+        Table
+            A row for each file: its name, and the keywords; masked where missing.
+        """
+        table = Table()
+        table["filename"] = [str(df) for df in self]
+        for keyword in keywords:
+            values = [_look_up(df, keyword) for df in self]
+            table[keyword] = _column(values)
+        return table
+
+    def where(self, **conditions: Any) -> "DataFileList":
+        """
+        Select files by their headers.
+
+        Parameters
+        ----------
+        **conditions : object
+            For each keyword a value, a list of values, a function of the value, or a
+            pattern with ``*``, ``?`` or ``[``. A file without the keyword does not
+            match, unless the condition is None. Keywords that are no Python names
+            are given as ``where(**{'DATE-OBS': ...})``.
+
+        Returns
+        -------
+        DataFileList
+            The files that match all.
+        """
+        return self._like(
+            df
+            for df in self
+            if all(_matches(_look_up(df, k), c) for k, c in conditions.items())
+        )
+
+    def group_by(self, *keywords: str) -> "dict[Any, DataFileList]":
+        """
+        Sort files into lists by what their headers say.
+
+        Parameters
+        ----------
+        *keywords : str
+            The keywords.
+
+        Returns
+        -------
+        dict
+            The value, or for several keywords the tuple of values, to the files with
+            it, in the order of the first of each.
+        """
+        groups: dict[Any, list[DataFile]] = {}
+        for df in self:
+            values = tuple(_look_up(df, keyword) for keyword in keywords)
+            groups.setdefault(values if len(values) != 1 else values[0], []).append(df)
+        return {value: self._like(files) for value, files in groups.items()}
+
+    # ---- arithmetic, file by file
+
+    def _operate(self, name: str, other: Any, *, swapped: bool = False) -> Any:
+        if not isinstance(
+            other, list | DataFile | NDData | np.ndarray | np.generic | int | float
+        ):
+            return NotImplemented
+        if not isinstance(other, list):
+            others: Sequence[Any] = [other] * len(self)
+        else:
+            others = other * len(self) if len(other) == 1 else other
+        files: Sequence[Any] = self * len(others) if len(self) == 1 else self
+        if len(files) != len(others):
+            msg = (
+                f"lists of {len(self)} and {len(others)} files cannot be combined; "
+                "they must be as long as each other, or one of them a single file"
+            )
+            raise ShapeError(msg)
+        pairs = (
+            zip(others, files, strict=True)
+            if swapped
+            else zip(files, others, strict=True)
+        )
+        symbol = _OPERATE[name]
+        return DataFileList(data=[symbol(one, two) for one, two in pairs])
+
+    def add(self, operand: Any) -> "DataFileList":
+        """
+        Add to each file.
+
+        Parameters
+        ----------
+        operand : DataFileList, DataFile, NDData, Quantity or number
+            What is added.
+
+        Returns
+        -------
+        DataFileList
+            The sums, not saved.
+        """
+        return self._checked("add", operand)
+
+    def subtract(self, operand: Any) -> "DataFileList":
+        """
+        Subtract from each file.
+
+        Parameters
+        ----------
+        operand : DataFileList, DataFile, NDData, Quantity or number
+            What is subtracted.
+
+        Returns
+        -------
+        DataFileList
+            The differences, not saved.
+        """
+        return self._checked("subtract", operand)
+
+    def multiply(self, operand: Any) -> "DataFileList":
+        """
+        Multiply each file.
+
+        Parameters
+        ----------
+        operand : DataFileList, DataFile, NDData, Quantity or number
+            The factor.
+
+        Returns
+        -------
+        DataFileList
+            The products, not saved.
+        """
+        return self._checked("multiply", operand)
+
+    def divide(self, operand: Any) -> "DataFileList":
+        """
+        Divide each file.
+
+        Parameters
+        ----------
+        operand : DataFileList, DataFile, NDData, Quantity or number
+            The divisor.
+
+        Returns
+        -------
+        DataFileList
+            The quotients, not saved.
+        """
+        return self._checked("divide", operand)
+
+    def _checked(self, name: str, operand: Any) -> "DataFileList":
+        result = self._operate(name, operand)
+        if result is NotImplemented:
+            msg = f"cannot {name} files and a {type(operand).__name__}"
+            raise TypeError(msg)
+        return result  # type: ignore[no-any-return]
+
+    __mul__ = Operators.__mul__  # type: ignore[assignment]
+    __rmul__ = Operators.__rmul__  # type: ignore[assignment]
+
+    def __iadd__(self, other: Any) -> Any:  # type: ignore[misc,override]
+        return self + other
+
+    def __imul__(self, other: Any) -> Any:  # type: ignore[misc,override]
+        return self * other
+
+
+_OPERATE: dict[str, Callable[[Any, Any], Any]] = {
+    "add": lambda a, b: a + b,
+    "subtract": lambda a, b: a - b,
+    "multiply": lambda a, b: a * b,
+    "divide": lambda a, b: a / b,
+}
+
+
+def _names(filenames: Any, dirname: Any) -> list[Any]:
+    """List what was given as names, with patterns filled in."""
+    if isinstance(filenames, str | FileName | os.PathLike | DataFile):
+        filenames = [filenames]
+    found: list[Any] = []
+    for item in filenames:
+        text = None if isinstance(item, DataFile) else str(item)
+        if text is None or not isinstance(item, str | os.PathLike):
+            found.append(item)
+            continue
+        folder = Path(dirname) if dirname is not None else None
+        path = text if folder is None else str(folder / Path(text).name)
+        if not glob.has_magic(text) or Path(path).exists():
+            found.append(item)
+            continue
+        matches = sorted(glob.glob(path))  # noqa: PTH207  (keeps names as given)
+        if not matches:
+            msg = f"no file matches {path!r}; check the folder and the pattern"
+            raise MissingFileError(msg)
+        found.extend(matches)
+    return found
+
+
+def _contents(data: Any, count: int, *, has_names: bool) -> list[Any]:
+    if data is None:
+        return [None] * count
+    if isinstance(data, DataFile | NDData):
+        data = [data]
+    items = list(data)
+    if has_names and not items:
+        return [[] for _ in range(count)]  # as for one file: ignore what is there
+    return items
+
+
+def _look_up(df: DataFile, keyword: str) -> Any:
+    headers: Iterator[Mapping[str, Any]] = iter(
+        [df.meta, *(ndd.meta for ndd in df._groups[:1])]
+    )
+    for header in headers:
+        if keyword in header:
+            value = header[keyword]
+            # An undefined value (a card without one) is no value.
+            return value if isinstance(value, str | int | float | complex) else None
+    return None
+
+
+def _column(values: list[Any]) -> MaskedColumn | list[Any]:
+    missing = [value is None for value in values]
+    if not any(missing):
+        return values
+    known = [value for value in values if value is not None]
+    fill: Any = (
+        ""
+        if not known or any(isinstance(v, str) for v in known)
+        else (type(known[0])(0))
+    )
+    filled = [fill if value is None else value for value in values]
+    return MaskedColumn(filled, mask=missing)
+
+
+def _matches(value: Any, condition: Any) -> bool:
+    if condition is None:
+        return value is None
+    if value is None:
+        return False
+    if callable(condition):
+        return bool(condition(value))
+    if isinstance(condition, list | tuple | set | frozenset):
+        return any(_matches(value, one) for one in condition)
+    if isinstance(condition, str) and isinstance(value, str):
+        if value.strip() == condition.strip():
+            return True
+        return glob.has_magic(condition) and fnmatch.fnmatchcase(
+            value.strip(), condition
+        )
+    return bool(value == condition)
+
+
+def load_file_list(path: str | os.PathLike[str]) -> list[str]:
+    """
+    Read names of files from a text file.
+
+    Parameters
+    ----------
+    path : str or path
+        The text file, also in the style of IRAF with a leading ``@``. It has a name
+        on each line; what follows a ``#`` is a comment.
+
+    Returns
+    -------
+    list of str
+        The names. One without folder that does not exist here, but beside the text
+        file, gets the folder of the latter.
+
+    Raises
+    ------
+    MissingFileError, FileAccessError
+        If the text file cannot be read.
+    """
+    where = Path(os.fspath(path))
+    if not where.exists() and str(where).startswith("@"):
+        where = Path(str(where)[1:])
+    try:
+        lines = where.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as err:
+        msg = f"the list of files {where} does not exist; check its name and folder"
+        raise MissingFileError(msg) from err
+    except (OSError, UnicodeDecodeError) as err:
+        msg = f"the list of files {where} cannot be read ({err})"
+        raise FileAccessError(msg) from err
+    names = []
+    for line in lines:
+        name = line.partition("#")[0].strip()
+        if name:
+            beside = where.parent / name
+            names.append(name if Path(name).exists() or not beside.exists()
+                         else str(beside))  # fmt: skip
+    return names

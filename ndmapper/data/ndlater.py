@@ -1,0 +1,396 @@
+"""NDData whose pixels are read from the file when somebody looks at them."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy import units as u
+from astropy.nddata import NDDataArray, NDUncertainty, VarianceUncertainty
+
+from ndmapper.data._state import State, array_part, linked_variance, variance_part
+from ndmapper.data.arithmetic import Operators
+from ndmapper.data._wcs import cut_header, put_wcs, read_wcs
+from ndmapper.data.flags import FLAGS_DTYPE, Flag
+from ndmapper.errors import ShapeError
+from ndmapper.io.arrays import is_basic_index, section_of
+from ndmapper.io.headers import Header, StoredHeader, as_header, unit_of
+from ndmapper.io.layout import Ident
+
+__all__ = ["NDLater"]
+
+_KEEP: Any = object()
+
+
+class NDLater(Operators, State, NDDataArray):  # type: ignore[misc]
+    """
+    An image, or any array, with variance, flags, unit, coordinates and header.
+
+    What comes from a file is read when it is first looked at: data, uncertainty and
+    flags each on their own, and of a section only the section.
+
+    Parameters
+    ----------
+    data : array_like, Quantity or NDData
+        The pixels. The parts of an NDData are taken over, and those of an NDLater
+        without reading them.
+    uncertainty : NDUncertainty, optional
+        Kept as a variance, whatever it is.
+    mask : array_like of bool, optional
+        True where a pixel is bad; becomes the bit BAD of the flags.
+    wcs : object, optional
+        World coordinates; by default those of the header.
+    meta : Header or mapping, optional
+        The header.
+    unit : unit or str, optional
+        Unit of the pixels; by default what BUNIT says.
+    copy : bool
+        Copy the arrays.
+    psf : object, optional
+        Only there because NDData has one; it is not saved.
+    flags : array_like of int, optional
+        Flag bits of each pixel; see `ndmapper.data.Flag`.
+    variance : array_like, optional
+        The variance, instead of `uncertainty` [unit of data squared].
+    ident : int or str, optional
+        Name of the extension in its file (EXTVER).
+    bad_flags : int, optional
+        Bits that make a pixel masked; by default those of the configuration.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        uncertainty: NDUncertainty | None = None,
+        mask: Any = None,
+        wcs: Any = None,
+        meta: Mapping[str, Any] | None = None,
+        unit: Any = None,
+        copy: bool = False,
+        psf: Any = None,
+        *,
+        flags: Any = None,
+        variance: Any = None,
+        ident: Ident | None = None,
+        bad_flags: int | None = None,
+    ) -> None:
+        self._start(data, bad_flags)
+        if meta is not None:
+            self.meta = meta
+        if unit is not None:
+            self.unit = unit
+        if wcs is not None:
+            self._wcs, self._has_wcs = wcs, True
+        if uncertainty is not None:
+            self.uncertainty = uncertainty
+        if variance is not None:
+            self.variance = variance
+        if flags is not None:
+            self.flags = flags
+        if mask is not None and mask is not np.ma.nomask:
+            self.mask = mask
+        if ident is not None:
+            self.ident = ident
+        self.psf = psf
+        if copy:
+            self._parts = {name: part.copy() for name, part in self._parts.items()}
+
+    # ---- form, which is known without reading
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the data; nothing is read."""
+        return self._parts["data"].shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the data; nothing is read."""
+        return self._parts["data"].dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes; nothing is read."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of pixels; nothing is read."""
+        return math.prod(self.shape)
+
+    def has(self, part: str) -> bool:
+        """
+        Say whether there is a part, without reading it.
+
+        Parameters
+        ----------
+        part : {'data', 'uncertainty', 'flags'}
+            Which one.
+
+        Returns
+        -------
+        bool
+            True if there is one.
+        """
+        return part in self._parts
+
+    # ---- the three arrays
+
+    @property
+    def data(self) -> npt.NDArray[Any]:
+        """The pixels, read now if they were not; ``del`` frees what was read."""
+        return self._parts["data"].array
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        unit = getattr(value, "unit", None)
+        self._put("data", np.asarray(value))
+        if isinstance(value, u.Quantity):
+            self.unit = unit
+
+    @data.deleter
+    def data(self) -> None:
+        self._parts["data"].free("data")
+
+    @property
+    def variance(self) -> npt.NDArray[Any] | None:
+        """The variance as an array [unit squared]; None where there is none."""
+        part = self._synced("uncertainty")
+        return None if part is None else part.array
+
+    @variance.setter
+    def variance(self, value: Any) -> None:
+        self._variance_object = None
+        if value is None:
+            self._parts.pop("uncertainty", None)
+        else:
+            self._put("uncertainty", np.asarray(value))
+
+    @property
+    def uncertainty(self) -> VarianceUncertainty | None:
+        """The uncertainty, always as a variance; ``del`` frees what was read."""
+        part = self._synced("uncertainty")
+        if part is None:
+            return None
+        if self._variance_object is None:
+            self._variance_object = linked_variance(self, part.array)
+        return self._variance_object
+
+    @uncertainty.setter
+    def uncertainty(self, value: NDUncertainty | None) -> None:
+        self._variance_object = None
+        self._parts.pop("uncertainty", None)
+        if value is not None:
+            self._parts["uncertainty"] = variance_part(value, self.shape, self.unit)
+
+    @uncertainty.deleter
+    def uncertainty(self) -> None:
+        if (part := self._synced("uncertainty")) is not None:
+            part.free("uncertainty")
+            self._variance_object = None
+
+    @property
+    def flags(self) -> npt.NDArray[Any] | None:
+        """The flag bits; None where there are none; ``del`` frees what was read."""
+        part = self._parts.get("flags")
+        return None if part is None else part.array
+
+    @flags.setter
+    def flags(self, value: Any) -> None:
+        if value is None:
+            self._parts.pop("flags", None)
+            return
+        array = np.asarray(value)
+        if array.dtype.kind not in "iu":
+            if array.dtype.kind == "f" and not np.array_equal(array, np.trunc(array)):
+                msg = "flags are bits, so they must be integers"
+                raise ShapeError(msg)
+            array = array.astype(FLAGS_DTYPE)
+        self._put("flags", array)
+
+    @flags.deleter
+    def flags(self) -> None:
+        if (part := self._parts.get("flags")) is not None:
+            part.free("flags")
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_] | None:
+        """Where flags have a bit of `bad_flags`; None where there are no flags."""
+        part = self._parts.get("flags")
+        if part is None:
+            return None
+        array = part.peek()
+        return (array & self._bad_bits(array.dtype)) != 0
+
+    @mask.setter
+    def mask(self, value: Any) -> None:
+        if value is None or value is np.ma.nomask:
+            if not self.has("flags"):
+                return
+            value = False
+        wanted = np.asarray(value, dtype=bool)
+        if wanted.shape not in ((), self.shape):
+            msg = f"the mask has shape {wanted.shape}, but the data have {self.shape}"
+            raise ShapeError(msg)
+        if not self.has("flags"):
+            self._put("flags", np.zeros(self.shape, FLAGS_DTYPE))
+        flags = self.flags
+        assert flags is not None
+        bits = self._bad_bits(flags.dtype)
+        flags[...] = np.where(wanted, flags | flags.dtype.type(Flag.BAD), flags & ~bits)
+
+    def _bad_bits(self, dtype: np.dtype[Any]) -> Any:
+        width = 8 * dtype.itemsize
+        value = self.bad_flags & ((1 << width) - 1)
+        return np.array(value, dtype=f"u{dtype.itemsize}").astype(dtype)
+
+    # ---- what describes them
+
+    @property
+    def meta(self) -> Header:
+        """Header of the extension (of the primary HDU for an image in that)."""
+        return self._stored.header
+
+    @meta.setter
+    def meta(self, value: Mapping[str, Any] | None) -> None:
+        self._stored = StoredHeader(self._stored.raw, as_header(value))
+
+    @property
+    def primary_meta(self) -> Header | None:
+        """Primary header of the file that this belongs to; None without a file."""
+        return None if self._primary is None else self._primary.header
+
+    @property
+    def unit(self) -> Any:
+        """The unit of the data; None where there is none, or it is not understood."""
+        if not self._has_unit:
+            self._unit = unit_of(self.meta)
+            self._has_unit = True
+            self._unit_of_meta = self._unit
+        return self._unit
+
+    @unit.setter
+    def unit(self, value: Any) -> None:
+        _ = self.unit  # so that it is known what the header says
+        self._unit = None if value is None else u.Unit(value)
+        self._variance_object = None
+
+    @property
+    def wcs(self) -> Any:
+        """World coordinates, made from the header when somebody asks for them."""
+        if not self._has_wcs:
+            self._wcs = read_wcs(self.meta)
+            self._has_wcs = True
+        return self._wcs
+
+    @wcs.setter
+    def wcs(self, value: Any) -> None:
+        put_wcs(self.meta, value)
+        self._wcs, self._has_wcs = value, True
+
+    # ---- copies and sections
+
+    def copy(self) -> "NDLater":
+        """
+        Copy, without reading or copying pixels.
+
+        Returns
+        -------
+        NDLater
+            A change to one never shows in the other.
+        """
+        self._synced("uncertainty")
+        new = self._bare()
+        new._parts = {name: part.copy() for name, part in self._parts.items()}
+        return new
+
+    def __copy__(self) -> "NDLater":
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "NDLater":
+        return self.copy()
+
+    def replace(
+        self,
+        *,
+        data: Any = _KEEP,
+        variance: Any = _KEEP,
+        flags: Any = _KEEP,
+        unit: Any = _KEEP,
+        meta: Any = _KEEP,
+    ) -> "NDLater":
+        """
+        Copy with some parts replaced; the others are shared, unread.
+
+        Parameters
+        ----------
+        data : array_like, optional
+            Pixels.
+        variance : array_like or None, optional
+            Variance [unit of data squared]; None takes it away.
+        flags : array_like of int or None, optional
+            Flag bits; None takes them away.
+        unit : unit or str or None, optional
+            Unit of the data; None takes it away.
+        meta : Header or mapping, optional
+            Header.
+
+        Returns
+        -------
+        NDLater
+            The copy.
+
+        Raises
+        ------
+        ShapeError
+            If the parts do not have one shape in the end.
+        """
+        new = self.copy()
+        given = {"data": data, "uncertainty": variance, "flags": flags}
+        for name, value in given.items():
+            if value is not _KEEP:
+                new._parts.pop(name, None)
+        if data is not _KEEP:
+            new._parts["data"] = array_part(data)
+        if meta is not _KEEP:
+            new.meta = meta
+            new._has_unit = False if unit is _KEEP and not self._unit_edited else True
+        if unit is not _KEEP:
+            new.unit = unit
+        elif isinstance(data, u.Quantity):
+            new.unit = data.unit
+        if variance is not _KEEP:
+            new.variance = variance
+        if flags is not _KEEP:
+            new.flags = flags
+        new._check_shapes()
+        return new
+
+    def __getitem__(self, item: Any) -> "NDLater":
+        if not self.shape:
+            msg = "a single number has no sections"
+            raise TypeError(msg)
+        if isinstance(item, str):
+            msg = f"sections are given by numbers and slices, not {item!r}"
+            raise TypeError(msg)
+        self._synced("uncertainty")
+        new = self._bare()
+        new._parts = {name: part.section(item) for name, part in self._parts.items()}
+        if is_basic_index(item):
+            whole = tuple(range(n) for n in self.shape)
+            cut_header(new.meta, section_of(whole, item))
+        else:
+            put_wcs(new.meta, None)
+        new._wcs, new._has_wcs = None, False
+        return new
+
+    def __repr__(self) -> str:
+        parts = [
+            "x".join(map(str, self.shape)) or "scalar",
+            str(self.dtype),
+            *(name for name in ("uncertainty", "flags") if self.has(name)),
+        ]
+        ident = "" if self.ident is None else f" {self.ident}"
+        return f"<NDLater{ident}: {', '.join(parts)}>"
+
+    __str__ = __repr__

@@ -1,0 +1,145 @@
+"""Writing a DataFile: to any path, or whole and at once onto its name."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ndmapper.data._parts import Part
+from ndmapper.data._plan import Item, changes, is_rearranged, plan_items
+from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.digest import digest
+from ndmapper.io.filemap import HduMap, map_file
+from ndmapper.io.layout import find_layout
+from ndmapper.io.record import edited, encode
+from ndmapper.io.write import append_hdu, publish, staging_name, write_hdus
+
+if TYPE_CHECKING:
+    from ndmapper.data.datafile import DataFile
+
+__all__ = ["save_datafile", "write_datafile"]
+
+
+def write_datafile(
+    df: "DataFile", path: Path, rows: Sequence[Mapping[str, Any]] | None = None
+) -> None:
+    """
+    Write the content of a DataFile to a new file, which it is not connected with.
+
+    Parameters
+    ----------
+    df : DataFile
+        What is written.
+    path : Path
+        A file that does not exist.
+    rows : sequence of mapping, optional
+        The record, in place of the one that the DataFile has; an empty one writes
+        none.
+
+    Raises
+    ------
+    FileAccessError, MissingFileError
+        If the file cannot be written.
+    FormatError
+        If FITS cannot hold something in it.
+    """
+    items = plan_items(df)
+    _write(df, Path(path), items, rows)
+
+
+def _write(
+    df: "DataFile",
+    path: Path,
+    items: list[Item],
+    rows: Sequence[Mapping[str, Any]] | None,
+) -> None:
+    record: list[HduMap | bytes] = []
+    if rows:
+        record = [encode(rows)]
+    elif rows is None:
+        stored = df._stored_record
+        if stored is not None:
+            record = [stored]
+        elif df.record:
+            record = [encode(df.record)]
+    write_hdus(path, [*(item.out for item in items), *record])
+
+
+def save_datafile(df: "DataFile", target: Path) -> None:
+    """
+    Write a DataFile onto a name, and connect it with the new file.
+
+    Parameters
+    ----------
+    df : DataFile
+        What is saved.
+    target : Path
+        Its name. The file that is there is replaced in one moment, or stays as it is.
+
+    Raises
+    ------
+    FileAccessError, MissingFileError
+        If the file cannot be written.
+    FileChangedError
+        If what was not read yet is no longer there to be copied.
+    FormatError
+        If FITS cannot hold something in it.
+    """
+    # A link keeps pointing at the file that is saved.
+    target = target.resolve() if target.is_symlink() else target
+    items = plan_items(df)
+    what = list(dict.fromkeys(changes(items)))
+    if not what and is_rearranged(df, items):
+        what = ["extensions"]
+    temp = staging_name(target)
+    try:
+        if df._has_new_record or not df.record or not what:
+            _write(df, temp, items, None)
+        else:
+            _write(df, temp, items, [])
+            rows = edited(
+                df.record, product=target.name, what=what, digest=digest(temp)
+            )
+            append_hdu(temp, encode(rows))
+        publish(temp, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temp.unlink(missing_ok=True)
+        raise
+    _connect(df, target, items)
+
+
+def _connect(df: "DataFile", target: Path, items: list[Item]) -> None:
+    """Point everything in memory at the file that was written."""
+    fmap = map_file(target)
+    before = df._primary
+    for item, hdu in zip(items, fmap.hdus, strict=False):
+        if item.ndd is not None and item.part is not None:
+            _connect_part(item.ndd, item.part, hdu, df)
+        if item.table is not None:
+            df.tables.connect(item.table, hdu)
+    before.rebase(fmap.primary.raw)
+    df._map = fmap
+    df._layout = find_layout(fmap, df._labels)
+    df._has_new_record = False
+    df._record = None
+
+
+def _connect_part(ndd: Any, name: str, hdu: HduMap, df: "DataFile") -> None:
+    part: Part = ndd._parts[name]
+    if name == "uncertainty":
+        part.is_std = df._labels.uncertainty_is == "std"
+    handle = ArrayHandle.of(hdu)
+    if name != "data":
+        part.rebase(handle, hdu.raw)
+        return
+    part.rebase(handle, None)
+    ndd._origin = (hdu.source, hdu.index)
+    if hdu.index == 0:
+        ndd._stored = df._primary
+    elif ndd._stored is df._primary:
+        # It was in the primary HDU, and is an extension now.
+        ndd._stored = type(df._primary)(hdu.raw)
+    else:
+        ndd._stored.rebase(hdu.raw)
+    ndd._has_unit = False

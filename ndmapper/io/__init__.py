@@ -1,0 +1,1 @@
+"""File formats: mapping, reading sections, writing, digests and records."""

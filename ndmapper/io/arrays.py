@@ -1,0 +1,296 @@
+"""
+Arrays of pixels in a file, read section by section when somebody indexes them.
+
+Scaling follows FITS standard 4.0: BSCALE and BZERO by section 4.4.2.5, unsigned
+integers by table 11, and integers equal to BLANK become NaN where the values are
+scaled to floating point or there is no scaling of unsigned integers at work.
+"""
+
+import mmap
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ndmapper.io.filemap import HduMap
+from ndmapper.io.source import Source
+
+__all__ = ["ArrayHandle", "Section", "is_basic_index", "section_of"]
+
+Section = tuple[range | int, ...]
+"""For each axis, which pixels are taken; a number takes the axis away."""
+
+_STORED = {8: "u1", 16: "i2", 32: "i4", 64: "i8", -32: "f4", -64: "f8"}
+_OFFSETS = {8: -128, 16: 1 << 15, 32: 1 << 31, 64: 1 << 63}
+_PSEUDO = {8: "i1", 16: "u2", 32: "u4", 64: "u8"}
+
+
+def is_basic_index(item: Any) -> bool:
+    """
+    Say whether an index can be followed without loading the array.
+
+    Parameters
+    ----------
+    item : object
+        What stands between the brackets.
+
+    Returns
+    -------
+    bool
+        True for numbers, slices and the ellipsis, and tuples of them.
+    """
+    items = item if isinstance(item, tuple) else (item,)
+    return all(
+        (isinstance(i, int | np.integer) and not isinstance(i, bool | np.bool_))
+        or isinstance(i, slice)
+        or i is Ellipsis
+        for i in items
+    )
+
+
+def section_of(section: Section, item: Any) -> Section:
+    """
+    Take a section of a section.
+
+    Parameters
+    ----------
+    section : Section
+        For each axis of the stored array, what is taken already.
+    item : index
+        A basic index into what is taken.
+
+    Returns
+    -------
+    Section
+        For each axis of the stored array, what is taken in the end.
+
+    Raises
+    ------
+    IndexError
+        If there are too many indices, or one lies outside.
+    """
+    items = list(item) if isinstance(item, tuple) else [item]
+    open_axes = [i for i, axis in enumerate(section) if isinstance(axis, range)]
+    if any(i is Ellipsis for i in items):
+        at = next(n for n, i in enumerate(items) if i is Ellipsis)
+        missing = len(open_axes) - (len(items) - 1)
+        items[at : at + 1] = [slice(None)] * missing
+    if len(items) > len(open_axes) or any(i is Ellipsis for i in items):
+        msg = f"too many indices for an array of {len(open_axes)} axes: {item!r}"
+        raise IndexError(msg)
+    taken = list(section)
+    for axis, i in zip(open_axes, items, strict=False):
+        pixels = taken[axis]
+        assert isinstance(pixels, range)
+        taken[axis] = pixels[i]
+    return tuple(taken)
+
+
+@dataclass(frozen=True)
+class ArrayHandle:
+    """
+    An array in a file, or a section of one, that has not been read.
+
+    It holds no open file, and can be pickled.
+
+    Parameters
+    ----------
+    source : Source
+        The file.
+    index : int
+        Position of the HDU in the file.
+    offset : int
+        Where its data start, in bytes of the decompressed content.
+    bitpix : int
+        How the pixels are stored.
+    stored_shape : tuple of int
+        Shape of the whole array.
+    bscale, bzero : float
+        The physical value is ``bzero + bscale * stored``.
+    blank : int or None
+        Stored value of pixels without one.
+    section : Section
+        What is taken of each axis.
+    """
+
+    source: Source
+    index: int
+    offset: int
+    bitpix: int
+    stored_shape: tuple[int, ...]
+    bscale: float
+    bzero: float
+    blank: int | None
+    section: Section
+
+    @classmethod
+    def of(cls, hdu: HduMap) -> "ArrayHandle":
+        """
+        Make the handle of the whole array of an HDU.
+
+        Parameters
+        ----------
+        hdu : HduMap
+            An HDU that holds an image.
+
+        Returns
+        -------
+        ArrayHandle
+            The handle.
+        """
+        bitpix = hdu.keys["BITPIX"]
+        blank = hdu.keys.get("BLANK")
+        return cls(
+            hdu.source,
+            hdu.index,
+            hdu.data_offset,
+            bitpix,
+            hdu.shape,
+            _number(hdu.keys.get("BSCALE"), 1),
+            _number(hdu.keys.get("BZERO"), 0),
+            blank if bitpix > 0 and isinstance(blank, int) else None,
+            tuple(range(n) for n in hdu.shape),
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of what is taken."""
+        return tuple(len(axis) for axis in self.section if isinstance(axis, range))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values, in the byte order of this machine."""
+        if self.is_pseudo:
+            return np.dtype(_PSEUDO[self.bitpix])
+        if self.bitpix > 0 and self.is_converted:
+            # As astropy does: a mantissa as wide as the stored integers.
+            return np.dtype("f8" if self.bitpix > 16 else "f4")
+        return np.dtype(_STORED[self.bitpix])
+
+    @property
+    def is_pseudo(self) -> bool:
+        """Whether BZERO only stands for a change of sign convention (table 11)."""
+        return self.bscale == 1 and self.bzero == _OFFSETS.get(self.bitpix)
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether the values differ from the stored numbers."""
+        return self.bscale != 1 or self.bzero != 0 or self.blank is not None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole stored array is taken."""
+        return self.section == tuple(range(n) for n in self.stored_shape)
+
+    def take(self, item: Any) -> "ArrayHandle":
+        """
+        Take a section without reading it.
+
+        Parameters
+        ----------
+        item : index
+            Numbers, slices and an ellipsis.
+
+        Returns
+        -------
+        ArrayHandle
+            The handle of the section.
+        """
+        section = section_of(self.section, item)
+        return replace(self, section=section)
+
+    def __getitem__(self, item: Any) -> npt.NDArray[Any]:
+        return self.take(item).read()
+
+    def read(self) -> npt.NDArray[Any]:
+        """
+        Read the section.
+
+        Returns
+        -------
+        ndarray
+            An own, writable array in the byte order of this machine.
+
+        Raises
+        ------
+        MissingFileError, FileChangedError, TruncatedFileError
+            If the file is gone, or is another one by now.
+        """
+        return self._scaled(self._stored())
+
+    def _stored(self) -> npt.NDArray[Any]:
+        dtype = np.dtype(_STORED[self.bitpix]).newbyteorder(">")
+        total = int(np.prod(self.stored_shape)) * dtype.itemsize
+        if 0 in self.shape:
+            return np.zeros(self.shape, dtype.newbyteorder("="))
+        index = tuple(
+            axis if isinstance(axis, int) else _as_slice(axis) for axis in self.section
+        )
+        if self.source.compression is not None or self.is_whole:
+            content = bytearray(total)
+            with self.source.open_data(self.offset, total) as stream:
+                found = _read_into(stream, content)
+            if found != total:
+                raise self.source.truncated(self.offset + total, self.offset + found)
+            stored = np.frombuffer(content, dtype).reshape(self.stored_shape)
+            if not self.is_whole:
+                stored = stored[index].copy()
+        else:
+            wanted = int(np.prod(self.shape)) * dtype.itemsize
+            with self.source.open_data(self.offset, wanted) as stream:
+                # The map lives only as long as this block: pages of the section are
+                # copied out of it, and no file stays open.
+                start = self.offset - self.offset % mmap.ALLOCATIONGRANULARITY
+                length = self.offset - start + total
+                if self.source.size < start + length:
+                    raise self.source.truncated(start + length, self.source.size)
+                with mmap.mmap(
+                    stream.fileno(), length, access=mmap.ACCESS_READ, offset=start
+                ) as pages:
+                    whole = np.ndarray(
+                        self.stored_shape, dtype, pages, self.offset - start
+                    )
+                    stored = np.array(whole[index])
+                    del whole
+        # In place, so that no second copy of a large array is made.
+        if not dtype.isnative:
+            stored = stored.byteswap(inplace=True).view(dtype.newbyteorder("="))
+        return stored
+
+    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if not self.is_converted:
+            return stored
+        if self.is_pseudo:
+            # Adding half the range is the same as turning the highest bit over.
+            bits = stored.view(f"u{stored.itemsize}")
+            bits ^= bits.dtype.type(1 << (self.bitpix - 1))
+            return bits.view(self.dtype)
+        values = stored.astype(self.dtype)
+        if self.bscale != 1:
+            np.multiply(values, self.bscale, out=values)
+        if self.bzero != 0:
+            np.add(values, self.bzero, out=values)
+        if self.blank is not None:
+            values[stored == self.blank] = np.nan
+        return values
+
+
+def _as_slice(axis: range) -> slice:
+    stop: int | None = axis.stop
+    return slice(axis.start, None if axis.stop < 0 else stop, axis.step)
+
+
+def _number(value: Any, default: float) -> float:
+    return value if isinstance(value, int | float) else default
+
+
+def _read_into(stream: Any, content: bytearray) -> int:
+    found = 0
+    with memoryview(content) as view:
+        while found < len(content):
+            count = stream.readinto(view[found:])
+            if not count:
+                break
+            found += count
+    return found

@@ -1,0 +1,248 @@
+"""
+Digests of files, by content: what counts when two files are compared.
+
+Counted are the cards of each header, less those that say when and by what it was
+written, and the data as stored. Compression of the whole file, padding and the record
+of the product do not count.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ndmapper.errors import FormatError, MissingFileError
+from ndmapper.io.filemap import HduMap, map_file
+from ndmapper.io.record import EXTNAME
+from ndmapper.io.source import find_source
+from ndmapper.io.write import staging_name
+
+__all__ = ["VOLATILE", "DigestCache", "differences", "digest"]
+
+log = logging.getLogger(__name__)
+
+VOLATILE = frozenset(("DATE", "CHECKSUM", "DATASUM", "IRAF-TLM", "PIPEFILE", EXTNAME))
+"""Keywords whose cards do not count."""
+
+_CHUNK = 1 << 22
+_VERSION = 1
+
+
+def digest(path: str | os.PathLike[str], cache: "DigestCache | None" = None) -> str:
+    """
+    Compute the digest of a file.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. One that is not FITS is taken byte by byte.
+    cache : DigestCache, optional
+        Where digests are remembered.
+
+    Returns
+    -------
+    str
+        ``"sha256:<hex>"``.
+
+    Raises
+    ------
+    MissingFileError, FileAccessError, TruncatedFileError
+        If the file cannot be read.
+    """
+    if cache is None:
+        return _compute(path)
+    source = find_source_of_any(path)
+    known = cache.get(source)
+    if known is None:
+        known = _compute(path)
+        cache.put(source, known)
+    return known
+
+
+def differences(
+    first: str | os.PathLike[str], second: str | os.PathLike[str]
+) -> list[str]:
+    """
+    Say how two FITS files differ, in what counts.
+
+    Parameters
+    ----------
+    first, second : str or path
+        The files.
+
+    Returns
+    -------
+    list of str
+        One line for each difference; empty for identical files.
+    """
+    ours, theirs = (_counted(map_file(path).hdus) for path in (first, second))
+    found = []
+    if len(ours) != len(theirs):
+        found.append(f"{len(ours)} HDUs and {len(theirs)}")
+    for one, other in zip(ours, theirs, strict=False):
+        where = f"HDU {one.index} ({one.name or 'no name'})"
+        cards, others = list(_cards(one)), list(_cards(other))
+        for ours_only, text in ((cards, "first"), (others, "second")):
+            rest = others if ours_only is cards else cards
+            found += [
+                f"{where}: only the {text} has {card.decode('latin-1').rstrip()!r}"
+                for card in ours_only
+                if card not in rest
+            ]
+        if cards != others and sorted(cards) == sorted(others):
+            found.append(f"{where}: the cards have another order")
+        if one.data_size != other.data_size or _data_hash(one) != _data_hash(other):
+            found.append(f"{where}: the data differ")
+    return found
+
+
+class DigestCache:
+    """
+    Digests of files remembered by path, size and time of change.
+
+    It may be deleted at any time, and does no harm where it cannot be written.
+
+    Parameters
+    ----------
+    folder : str or path
+        Folder of the cache; made when something is remembered.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.path = Path(folder) / "digests.json"
+        self._known: dict[str, Any] | None = None
+
+    def get(self, source: Any) -> str | None:
+        """
+        Look a file up.
+
+        Parameters
+        ----------
+        source : Source
+            The file as it is now.
+
+        Returns
+        -------
+        str or None
+            Its digest if it did not change since that was remembered.
+        """
+        if self._known is None:
+            self._known = self._read()
+        entry = self._known.get(str(source.path))
+        if isinstance(entry, list) and entry[:2] == [source.size, source.mtime_ns]:
+            return str(entry[2])
+        return None
+
+    def put(self, source: Any, value: str) -> None:
+        """
+        Remember a digest.
+
+        Parameters
+        ----------
+        source : Source
+            The file as it was when the digest was computed.
+        value : str
+            The digest.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path.with_suffix(".lock"), timeout=5):
+                # Others may have written since we read.
+                known = self._read()
+                known[str(source.path)] = [source.size, source.mtime_ns, value]
+                self._known = known
+                temp = staging_name(self.path)
+                text = json.dumps({"version": _VERSION, "digests": known}, indent=0)
+                temp.write_text(text, encoding="utf-8")
+                temp.replace(self.path)
+        except (OSError, Timeout) as err:
+            log.debug("the digest of %s is not remembered: %s", source.path, err)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            if content["version"] == _VERSION:
+                return dict(content["digests"])
+        except (OSError, ValueError, TypeError, KeyError) as err:
+            log.debug("no digests are remembered: %s", err)
+        return {}
+
+
+def find_source_of_any(path: str | os.PathLike[str]) -> Any:
+    """
+    Note what a file on disk is now, whatever its format.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    Source
+        Its path and identity.
+    """
+    return find_source(path)
+
+
+def _compute(path: str | os.PathLike[str]) -> str:
+    total = hashlib.sha256()
+    try:
+        hdus = _counted(map_file(path).hdus)
+    except MissingFileError:
+        raise
+    except FormatError as err:
+        if type(err) is not FormatError or Path(path).is_dir():
+            raise
+        with Path(path).open("rb") as stream:
+            for chunk in iter(lambda: stream.read(_CHUNK), b""):
+                total.update(chunk)
+        return f"sha256:{total.hexdigest()}"
+    for hdu in hdus:
+        for card in _cards(hdu):
+            total.update(card)
+        total.update(b"END")
+        total.update(hdu.data_size.to_bytes(8, "big"))
+        for chunk in _chunks(hdu):
+            total.update(chunk)
+    return f"sha256:{total.hexdigest()}"
+
+
+def _counted(hdus: tuple[HduMap, ...]) -> list[HduMap]:
+    return [hdu for hdu in hdus if hdu.name != EXTNAME]
+
+
+def _cards(hdu: HduMap) -> Iterator[bytes]:
+    for at in range(0, len(hdu.raw), 80):
+        card = hdu.raw[at : at + 80]
+        keyword = card[:8].rstrip().decode("latin-1")
+        if keyword == "END" and not card[3:].strip():
+            return
+        if keyword not in VOLATILE:
+            yield card
+
+
+def _chunks(hdu: HduMap) -> Iterator[bytes]:
+    left = hdu.data_size
+    if not left:
+        return
+    with hdu.source.open_data(hdu.data_offset, left) as stream:
+        while left:
+            chunk = stream.read(min(left, _CHUNK))
+            if not chunk:
+                size = hdu.data_offset + hdu.data_size
+                raise hdu.source.truncated(size, size - left)
+            left -= len(chunk)
+            yield chunk
+
+
+def _data_hash(hdu: HduMap) -> bytes:
+    total = hashlib.sha256()
+    for chunk in _chunks(hdu):
+        total.update(chunk)
+    return total.digest()

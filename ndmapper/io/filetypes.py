@@ -1,0 +1,108 @@
+"""The file types that ndmapper knows, and how a file name ends in one of them."""
+
+from itertools import product
+
+__all__ = ["FITS_TYPES", "is_compressed", "is_fits", "plain_ext", "split_ext"]
+
+FITS_TYPES = ("fits", "fit", "fts")
+"""Types of FITS files, without compression."""
+
+_COMPRESSIONS = ("gz", "bz2", "fz", "Z", "xz", "zip")
+_OTHERS = (
+    "asdf", "cat", "cl", "csv", "dat", "db", "ecsv", "hdf5", "html", "jpg", "json",
+    "list", "log", "lst", "md", "par", "pdf", "pl", "png", "ps", "py", "rdb", "reg",
+    "sof", "svg", "tar", "tex", "tif", "toml", "tsv", "txt", "vot", "xml", "yaml",
+    "yml",
+)  # fmt: skip
+
+_KNOWN = frozenset(
+    [
+        *FITS_TYPES,
+        *_OTHERS,
+        *(c.lower() for c in _COMPRESSIONS),
+        *(
+            f"{kind}.{compression.lower()}"
+            for kind, compression in product((*FITS_TYPES, *_OTHERS), _COMPRESSIONS)
+        ),
+    ]
+)
+
+
+def split_ext(name: str) -> tuple[str, str | None]:
+    """
+    Split a file name at the longest known file type at its end.
+
+    Parameters
+    ----------
+    name : str
+        A file name without folder.
+
+    Returns
+    -------
+    stem : str
+        What stands before the type, never empty unless `name` is.
+    ext : str or None
+        The type as it was written, without its leading dot; None where the name
+        ends in no known type.
+    """
+    # The dots are tried from the left, so the first known type is the longest.
+    at = name.find(".", 1)
+    while at != -1:
+        if name[at + 1 :].lower() in _KNOWN:
+            return name[:at], name[at + 1 :]
+        at = name.find(".", at + 1)
+    return name, None
+
+
+def plain_ext(ext: str | None) -> str | None:
+    """
+    Take the compression off a file type.
+
+    Parameters
+    ----------
+    ext : str or None
+        A file type such as ``"fits.gz"``.
+
+    Returns
+    -------
+    str or None
+        For instance ``"fits"``; a type without compression comes back as it is.
+    """
+    if ext is not None and is_compressed(ext):
+        return ext.rpartition(".")[0] or ext
+    return ext
+
+
+def is_compressed(ext: str | None) -> bool:
+    """
+    Say whether a file type names a compression.
+
+    Parameters
+    ----------
+    ext : str or None
+        A file type such as ``"fits.gz"``.
+
+    Returns
+    -------
+    bool
+        True for ``"fits.gz"``, False for ``"fits"`` and None.
+    """
+    last = (ext or "").rpartition(".")[2].lower()
+    return last in {c.lower() for c in _COMPRESSIONS}
+
+
+def is_fits(ext: str | None) -> bool:
+    """
+    Say whether a file type is FITS, compressed or not.
+
+    Parameters
+    ----------
+    ext : str or None
+        A file type such as ``"fits.gz"``.
+
+    Returns
+    -------
+    bool
+        True for FITS.
+    """
+    return (plain_ext(ext) or "").lower() in FITS_TYPES

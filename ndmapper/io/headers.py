@@ -1,0 +1,296 @@
+"""
+Headers that come back byte for byte where nobody touched them, and helpers for cards.
+
+Everything above this layer takes `Header` from here.
+"""
+
+import logging
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from astropy import units as u
+from astropy.io import fits
+
+from ndmapper.io.filemap import padded
+
+__all__ = [
+    "Header",
+    "StoredHeader",
+    "as_header",
+    "card_bytes",
+    "changed_keywords",
+    "is_array_keyword",
+    "unit_of",
+    "unit_text",
+    "whole_header",
+]
+
+log = logging.getLogger(__name__)
+
+Header = fits.Header
+
+_END = b"END".ljust(80)
+
+_ARRAY_KEYWORD = re.compile(
+    r"(BUNIT|WCSAXES|WCSNAME|WCSDIM|LONPOLE|LATPOLE|CNAME\d+|CTYPE\d+|CUNIT\d+|CRPIX\d+"
+    r"|CRVAL\d+|CDELT\d+|CROTA\d+|(CD|PC|PV|PS|LTM|WAT)\d+_\d+|LTV\d+|[AB]P?_\w+)[A-Z]?"
+)
+
+# How units are spelt in headers, beside what astropy understands.
+_UNIT_WORDS = {
+    "ADUS": u.adu,
+    "COUNT": u.count,
+    "COUNTS": u.count,
+    "E-": u.electron,
+    "ELECTRONS": u.electron,
+    "E": u.electron,
+}
+
+
+def card_bytes(card: fits.Card) -> bytes:
+    """
+    Write a card, exactly as it was in the file if nobody changed it.
+
+    Parameters
+    ----------
+    card : astropy.io.fits.Card
+        The card.
+
+    Returns
+    -------
+    bytes
+        80 of them, or a multiple for a long string.
+    """
+    # Card.image would mend what breaks the standard, also in a card nobody touched.
+    if card._image is not None and not card._modified:
+        image = card._image
+    else:
+        image = card.image
+    return image.encode("latin-1").ljust(-(-len(image) // 80) * 80)  # type: ignore[no-any-return]
+
+
+def whole_header(cards: Iterable[fits.Card]) -> bytes:
+    """
+    Write cards as a whole header.
+
+    Parameters
+    ----------
+    cards : iterable of astropy.io.fits.Card
+        The cards, without END.
+
+    Returns
+    -------
+    bytes
+        With END, padded to whole blocks.
+    """
+    raw = b"".join(map(card_bytes, cards)) + _END
+    return raw.ljust(padded(len(raw)))
+
+
+class StoredHeader:
+    """
+    A header as it is in a file, parsed when somebody asks for it.
+
+    Parameters
+    ----------
+    raw : bytes, optional
+        The header as stored, with END and padding.
+    header : astropy.io.fits.Header, optional
+        The header as it is in memory.
+    """
+
+    def __init__(self, raw: bytes | None = None, header: Header | None = None) -> None:
+        self.raw = raw
+        self._header = header
+
+    @property
+    def header(self) -> Header:
+        """The header; what is set in it is written by the next save."""
+        if self._header is None:
+            self._header = self.pristine()
+        return self._header
+
+    @header.setter
+    def header(self, value: Header) -> None:
+        self._header = value
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether it would be written differently from what is stored."""
+        if self._header is None:
+            return False
+        if self.raw is None:
+            return True
+        return _cards(self._header) != _cards(self.pristine())
+
+    def pristine(self) -> Header:
+        """
+        Parse the header as stored.
+
+        Returns
+        -------
+        Header
+            Without what was changed in memory; empty for a header from nowhere.
+        """
+        if self.raw is None:
+            return Header()
+        return Header.fromstring(self.raw)
+
+    def copy(self) -> "StoredHeader":
+        """
+        Copy the header, so that a change to one never shows in the other.
+
+        Returns
+        -------
+        StoredHeader
+            The copy.
+        """
+        if self._header is None:
+            return StoredHeader(self.raw)
+        return StoredHeader(self.raw, self._header.copy())
+
+    def rebase(self, raw: bytes) -> None:
+        """
+        Take over what a save wrote, also into the header object that is in use.
+
+        Parameters
+        ----------
+        raw : bytes
+            The header as it is in the file now.
+        """
+        self.raw = raw
+        if self._header is not None:
+            self._header.clear()
+            for card in self.pristine().cards:
+                self._header.append(card, end=True)
+
+
+def _cards(header: Header) -> list[bytes]:
+    return [card_bytes(card) for card in header.cards]
+
+
+def changed_keywords(stored: StoredHeader) -> set[str]:
+    """
+    List the keywords that differ from what is stored.
+
+    Parameters
+    ----------
+    stored : StoredHeader
+        The header.
+
+    Returns
+    -------
+    set of str
+        Keywords that were set, added or removed; COMMENT, HISTORY and blank
+        ones are told apart by their text only.
+    """
+    now, before = stored.header, stored.pristine()
+    keywords = {card.keyword for card in [*now.cards, *before.cards]}
+    return {k for k in keywords if _of(now, k) != _of(before, k)}
+
+
+def _of(header: Header, keyword: str) -> list[bytes]:
+    return [card_bytes(c) for c in header.cards if c.keyword == keyword]
+
+
+def is_array_keyword(keyword: str) -> bool:
+    """
+    Say whether a keyword describes the pixels: coordinates and unit.
+
+    Parameters
+    ----------
+    keyword : str
+        The keyword.
+
+    Returns
+    -------
+    bool
+        True for ``"CRPIX1"`` and ``"BUNIT"``.
+    """
+    return _ARRAY_KEYWORD.fullmatch(keyword) is not None
+
+
+def as_header(meta: Any) -> Header:
+    """
+    Make a header of any mapping.
+
+    Parameters
+    ----------
+    meta : Header or mapping or None
+        Keywords and values. What FITS cannot hold is left out, with a warning in
+        the log.
+
+    Returns
+    -------
+    Header
+        An own copy.
+    """
+    if isinstance(meta, Header):
+        return meta.copy()
+    header = Header()
+    for key, value in dict(meta or {}).items():
+        keyword = str(key)
+        if len(keyword) > 8:
+            keyword = f"HIERARCH {keyword}"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                header[keyword] = value
+        except (ValueError, TypeError, fits.VerifyError, Warning) as err:
+            log.warning("left %r out of a header: %s", key, err)
+    return header
+
+
+def unit_of(header: Mapping[str, Any]) -> u.UnitBase | None:
+    """
+    Read the unit of the pixels.
+
+    Parameters
+    ----------
+    header : mapping
+        A header.
+
+    Returns
+    -------
+    unit or None
+        What BUNIT says; None where it is missing or not understood.
+    """
+    text = str(header.get("BUNIT") or "").strip()
+    if not text:
+        return None
+    if text.upper() in _UNIT_WORDS:
+        return _UNIT_WORDS[text.upper()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for spelling in (text, text.lower()):
+            for form in ("fits", None):
+                try:
+                    return u.Unit(spelling, format=form)
+                except (ValueError, TypeError):
+                    continue
+    log.debug("the unit %r is not understood; it stays in the header", text)
+    return None
+
+
+def unit_text(unit: u.UnitBase) -> str:
+    """
+    Write a unit as FITS does, or as astropy does where FITS has no word for it.
+
+    Parameters
+    ----------
+    unit : unit
+        The unit.
+
+    Returns
+    -------
+    str
+        Text for BUNIT.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return str(unit.to_string("fits"))
+        except ValueError:
+            return str(unit.to_string())

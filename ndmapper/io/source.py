@@ -1,0 +1,261 @@
+"""
+The bytes of one file on disk, exactly as it was when it was mapped.
+
+Every byte of a data unit that ndmapper reads passes through `Source`, so this is also
+the place where reads are counted. A file is open only inside a call.
+"""
+
+import bz2
+import gzip
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+from ndmapper.errors import (
+    FileAccessError,
+    FileChangedError,
+    FormatError,
+    MissingFileError,
+    TruncatedFileError,
+)
+
+__all__ = ["Compression", "Source", "find_source", "observe_reads"]
+
+Compression = Literal["gzip", "bzip2"] | None
+"""How a file is compressed as a whole."""
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\x1f\x9d", "compress"),
+    (b"\xfd7zXZ", "xz"),
+    (b"PK\x03\x04", "zip"),
+)
+_READABLE = ("gzip", "bzip2")
+
+_observers: list[Callable[[Path, int], None]] = []
+
+
+@contextmanager
+def observe_reads(observer: Callable[[Path, int], None]) -> Iterator[None]:
+    """
+    Call a function at every read of a data unit, for as long as the context lasts.
+
+    Parameters
+    ----------
+    observer : callable
+        Takes the path and the number of bytes asked for.
+    """
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """
+    A file as it was when it was mapped.
+
+    Parameters
+    ----------
+    path : Path
+        Absolute path, so that a change of folder does not matter.
+    size, mtime_ns, inode : int
+        What the operating system said about the file.
+    compression : {'gzip', 'bzip2'} or None
+        How the whole file is compressed.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+    inode: int
+    compression: Compression = None
+
+    def check(self) -> None:
+        """
+        Make sure that the file is still the one that was mapped.
+
+        Raises
+        ------
+        MissingFileError
+            If it is gone.
+        FileChangedError
+            If it was replaced or written to.
+        """
+        with _clear_errors(self.path):
+            self._compare(self.path.stat())
+
+    def _compare(self, now: os.stat_result) -> None:
+        found = (now.st_size, now.st_mtime_ns, now.st_ino)
+        if found != (self.size, self.mtime_ns, self.inode):
+            msg = (
+                f"{self.path} was changed or replaced on disk after it was opened; "
+                "open it again, or call reload()"
+            )
+            raise FileChangedError(msg)
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """
+        Open the file, decompressing where needed, for as long as the context lasts.
+
+        Yields
+        ------
+        file
+            The content as a stream of bytes that can seek.
+
+        Raises
+        ------
+        MissingFileError, FileAccessError, FileChangedError
+            If the file is gone, cannot be read or is another one by now.
+        """
+        with _clear_errors(self.path), self.path.open("rb") as raw:
+            self._compare(os.fstat(raw.fileno()))
+            if self.compression == "gzip":
+                with gzip.GzipFile(fileobj=raw) as stream:
+                    yield cast(BinaryIO, stream)
+            elif self.compression == "bzip2":
+                with bz2.BZ2File(raw) as stream:
+                    yield cast(BinaryIO, stream)
+            else:
+                yield raw
+
+    @contextmanager
+    def open_data(self, offset: int, size: int) -> Iterator[BinaryIO]:
+        """
+        Open the file at a data unit, counting the read.
+
+        Parameters
+        ----------
+        offset : int
+            Where to stand, in bytes of the decompressed content.
+        size : int
+            How many bytes will be read; this is what is counted.
+
+        Yields
+        ------
+        file
+            The content, standing at `offset`.
+        """
+        for observer in _observers:
+            observer(self.path, size)
+        with self.open() as stream:
+            stream.seek(offset)
+            yield stream
+
+    def read(self, offset: int, size: int) -> bytes:
+        """
+        Read bytes of a data unit.
+
+        Parameters
+        ----------
+        offset, size : int
+            Where, and how many, in bytes of the decompressed content.
+
+        Returns
+        -------
+        bytes
+            Exactly `size` of them.
+
+        Raises
+        ------
+        TruncatedFileError
+            If the file ends before.
+        """
+        with self.open_data(offset, size) as stream:
+            content = stream.read(size)
+        if len(content) != size:
+            raise self.truncated(offset + size, offset + len(content))
+        return content
+
+    def truncated(self, expected: int, found: int) -> TruncatedFileError:
+        """
+        Make the error for a file that is too short.
+
+        Parameters
+        ----------
+        expected, found : int
+            Number of bytes that the headers ask for, and that there are.
+
+        Returns
+        -------
+        TruncatedFileError
+            The error, to be raised.
+        """
+        msg = (
+            f"{self.path} is truncated: its headers ask for {expected} bytes, but it "
+            f"has {found}; copy or download it again"
+        )
+        return TruncatedFileError(msg)
+
+
+def find_source(path: str | os.PathLike[str]) -> Source:
+    """
+    Note what a file on disk is now.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    Source
+        Its path, identity and compression.
+
+    Raises
+    ------
+    MissingFileError, FileAccessError, FormatError
+        If there is no such file, or it cannot be read, or it is compressed in a way
+        that cannot be read.
+    """
+    full = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)
+    with _clear_errors(full):
+        if full.is_dir():
+            msg = f"{full} is a folder, and a FITS file was expected"
+            raise FormatError(msg)
+        with full.open("rb") as raw:
+            start = raw.read(6)
+            stat = os.fstat(raw.fileno())
+    kind = next((name for magic, name in _MAGIC if start.startswith(magic)), None)
+    if kind is not None and kind not in _READABLE:
+        msg = (
+            f"{full} is compressed with {kind}, which ndmapper does not read; "
+            "decompress it, or compress it with gzip"
+        )
+        raise FormatError(msg)
+    return Source(
+        path=full,
+        size=stat.st_size,
+        mtime_ns=stat.st_mtime_ns,
+        inode=stat.st_ino,
+        compression=cast(Compression, kind),
+    )
+
+
+@contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    """Translate what the operating system and the decompressors say."""
+    try:
+        yield
+    except (FormatError, FileChangedError, MissingFileError, FileAccessError):
+        raise
+    except (FileNotFoundError, NotADirectoryError) as err:
+        msg = f"{path} does not exist; check its name and folder"
+        raise MissingFileError(msg) from err
+    except PermissionError as err:
+        msg = f"{path} cannot be read ({err.strerror}); check its permissions"
+        raise FileAccessError(msg) from err
+    except EOFError as err:
+        msg = f"{path} is truncated: its compressed data end too early; copy it again"
+        raise TruncatedFileError(msg) from err
+    except (gzip.BadGzipFile, zlib.error, OSError) as err:
+        msg = f"{path} cannot be read ({err}); it may be damaged: copy it again"
+        raise FormatError(msg) from err

@@ -1,0 +1,177 @@
+"""The header of an HDU as it is written: form and name put right, the rest as it was."""
+
+from typing import Any
+
+from astropy.io import fits
+
+from ndmapper.io.headers import Header, StoredHeader, whole_header
+from ndmapper.io.write import StoredForm
+
+__all__ = ["array_header", "empty_primary"]
+
+_FORM = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "GROUPS"}
+_SCALING = ("BSCALE", "BZERO", "BLANK")
+# They are of the bytes that were there before.
+_SUMS = {"CHECKSUM", "DATASUM"}
+
+
+def array_header(
+    stored: StoredHeader | Header,
+    form: StoredForm | None,
+    *,
+    primary: bool,
+    name: str | None = None,
+    version: int | None = None,
+    unit: str | None = None,
+) -> bytes:
+    """
+    Make the header of an array.
+
+    Parameters
+    ----------
+    stored : StoredHeader or Header
+        The cards. Those that are right already come back byte for byte.
+    form : StoredForm or None
+        How the array is stored; None for no array.
+    primary : bool
+        Whether it is the primary header.
+    name : str, optional
+        EXTNAME; None leaves it as it is.
+    version : int, optional
+        EXTVER; None leaves it as it is.
+    unit : str, optional
+        BUNIT; None leaves it as it is, and an empty string takes it out.
+
+    Returns
+    -------
+    bytes
+        The header, padded to whole blocks.
+    """
+    header = stored.header if isinstance(stored, StoredHeader) else stored
+    cards = list(header.cards)
+    structure = _structure(cards, form, primary=primary)
+    scaling = {} if form is None else form.scaling
+    rest: list[fits.Card] = []
+    kept: set[str] = set()
+    for card in cards:
+        keyword = card.keyword
+        if _is_form(keyword) or keyword in _SUMS:
+            continue
+        if keyword in _SCALING:
+            if keyword not in scaling or not _equals(card, scaling[keyword]):
+                continue
+            kept.add(keyword)
+        if keyword == "EXTEND" and not primary:
+            continue
+        rest.append(card)
+    missing = [k for k in _SCALING if k in scaling and k not in kept]
+    new = [fits.Card(k, scaling[k], _comment(cards, k)) for k in missing]
+    if primary and not any(c.keyword == "EXTEND" for c in rest):
+        new.insert(0, fits.Card("EXTEND", True, "there may be extensions"))
+    made_name = name is not None and not any(c.keyword == "EXTNAME" for c in rest)
+    for keyword, value, comment in (
+        ("EXTNAME", name, "name of this extension"),
+        ("EXTVER", version, "number of this extension"),
+        ("BUNIT", unit or None, "unit of the pixels"),
+    ):
+        if value is not None:
+            _set(rest, new, keyword, value, comment)
+    if unit == "":
+        rest = [card for card in rest if card.keyword != "BUNIT"]
+    if made_name and not any(c.keyword == "INHERIT" for c in rest):
+        new.append(fits.Card("INHERIT", False, "does not inherit the primary header"))
+    made = whole_header([*structure, *new, *rest])
+    raw = stored.raw if isinstance(stored, StoredHeader) else None
+    if raw is not None and _same_cards(made, raw):
+        return raw  # with whatever padding it had
+    return made
+
+
+def empty_primary(header: Header) -> bytes:
+    """
+    Make a primary header without pixels.
+
+    Parameters
+    ----------
+    header : Header
+        The cards.
+
+    Returns
+    -------
+    bytes
+        The header, padded to whole blocks.
+    """
+    return array_header(header, None, primary=True)
+
+
+def _structure(
+    cards: list[fits.Card], form: StoredForm | None, *, primary: bool
+) -> list[fits.Card]:
+    shape = () if form is None else form.shape
+    wanted: list[tuple[str, Any, str]] = [
+        ("SIMPLE", True, "conforms to FITS standard")
+        if primary
+        else ("XTENSION", "IMAGE", "image extension"),
+        ("BITPIX", 8 if form is None else form.bitpix, "array data type"),
+        ("NAXIS", len(shape), "number of array dimensions"),
+    ]
+    wanted += [(f"NAXIS{i}", n, "") for i, n in enumerate(reversed(shape), start=1)]
+    if not primary:
+        wanted += [("PCOUNT", 0, "number of parameters"), ("GCOUNT", 1, "groups")]
+    return [_kept_or_new(cards, *item) for item in wanted]
+
+
+def _kept_or_new(
+    cards: list[fits.Card], keyword: str, value: Any, comment: str
+) -> fits.Card:
+    old = next((card for card in cards if card.keyword == keyword), None)
+    if old is None:
+        return fits.Card(keyword, value, comment or None)
+    if (
+        keyword == "BITPIX"
+        and value == 8
+        and _keyword(cards, "NAXIS") == 0
+        and (not any(card.keyword == "NAXIS1" for card in cards))
+    ):
+        return old  # without pixels BITPIX says nothing, so it stays
+    if _equals(old, value):
+        return old
+    return fits.Card(keyword, value, old.comment)
+
+
+def _keyword(cards: list[fits.Card], keyword: str) -> Any:
+    return next((card.value for card in cards if card.keyword == keyword), None)
+
+
+def _is_form(keyword: str) -> bool:
+    return keyword in _FORM or (keyword[:5] == "NAXIS" and keyword[5:].isdigit())
+
+
+def _equals(card: fits.Card, value: Any) -> bool:
+    try:
+        old = card.value
+    except (ValueError, fits.VerifyError):
+        return False
+    if isinstance(old, str) and isinstance(value, str):
+        return old.rstrip() == value.rstrip()
+    # True == 1 in Python, and they are different values in FITS.
+    return bool(old == value) and isinstance(old, bool) == isinstance(value, bool)
+
+
+def _comment(cards: list[fits.Card], keyword: str) -> str | None:
+    return next((card.comment for card in cards if card.keyword == keyword), None)
+
+
+def _set(
+    rest: list[fits.Card], new: list[fits.Card], keyword: str, value: Any, comment: str
+) -> None:
+    for i, card in enumerate(rest):
+        if card.keyword == keyword:
+            if not _equals(card, value):
+                rest[i] = fits.Card(keyword, value, card.comment)
+            return
+    new.append(fits.Card(keyword, value, comment))
+
+
+def _same_cards(made: bytes, raw: bytes) -> bool:
+    return made.rstrip(b" ") == raw.rstrip(b" ")

@@ -1,0 +1,320 @@
+"""
+Writing whole files: what did not change is copied as bytes, and nobody ever sees half.
+
+A file is written under a hidden name in its own folder, brought to the disk, and then
+renamed onto its name.
+"""
+
+import contextlib
+import gzip
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ndmapper.errors import FileAccessError, FormatError, MissingFileError
+from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.filemap import HduMap, padded
+from ndmapper.io.filetypes import split_ext
+
+__all__ = [
+    "HduOut",
+    "StoredForm",
+    "append_hdu",
+    "publish",
+    "staging_name",
+    "stored_form",
+    "write_hdus",
+]
+
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True)
+class HduOut:
+    """
+    An HDU that is put together for writing.
+
+    Parameters
+    ----------
+    header : bytes
+        The header, padded to whole blocks.
+    data : ArrayHandle or ndarray, optional
+        Pixels that are copied as they are stored, or an array to be encoded.
+    """
+
+    header: bytes
+    data: ArrayHandle | npt.NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class StoredForm:
+    """
+    How an array is, or will be, stored.
+
+    Parameters
+    ----------
+    bitpix : int
+        BITPIX.
+    shape : tuple of int
+        Shape in the order of Python.
+    scaling : dict
+        The values of BSCALE, BZERO and BLANK that are needed.
+    """
+
+    bitpix: int
+    shape: tuple[int, ...]
+    scaling: dict[str, float]
+
+
+_BITPIX = {
+    "u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64,
+    "i1": 8, "u2": 16, "u4": 32, "u8": 64, "b1": 8, "f2": -32,
+}  # fmt: skip
+_BZERO = {"i1": -128, "u2": 1 << 15, "u4": 1 << 31, "u8": 1 << 63}
+
+
+def stored_form(data: ArrayHandle | npt.NDArray[Any]) -> StoredForm:
+    """
+    Say how pixels will be stored.
+
+    Parameters
+    ----------
+    data : ArrayHandle or ndarray
+        Pixels that are copied, or encoded.
+
+    Returns
+    -------
+    StoredForm
+        BITPIX, shape and scaling.
+
+    Raises
+    ------
+    FormatError
+        If FITS has no form for the type of the array.
+    """
+    if isinstance(data, ArrayHandle):
+        scaling: dict[str, float] = {}
+        if data.bscale != 1 or data.bzero != 0:
+            scaling |= {"BSCALE": data.bscale, "BZERO": data.bzero}
+        if data.blank is not None:
+            scaling["BLANK"] = data.blank
+        return StoredForm(data.bitpix, data.stored_shape, scaling)
+    kind = f"{data.dtype.kind}{data.dtype.itemsize}"
+    if kind not in _BITPIX:
+        msg = (
+            f"an array of type {data.dtype} cannot be written to FITS; convert it to "
+            "a type with up to 64 bits, such as float32"
+        )
+        raise FormatError(msg)
+    bzero = _BZERO.get(kind)
+    return StoredForm(
+        _BITPIX[kind],
+        data.shape,
+        {} if bzero is None else {"BSCALE": 1, "BZERO": bzero},
+    )
+
+
+def write_hdus(path: Path, hdus: Iterable[HduMap | HduOut | bytes]) -> None:
+    """
+    Write a file and bring it to the disk.
+
+    Parameters
+    ----------
+    path : Path
+        A file that does not exist; it is compressed where its name ends in .gz.
+    hdus : iterable of HduMap, HduOut or bytes
+        HDUs copied as they are in another file, put together, or ready as bytes.
+
+    Raises
+    ------
+    FileAccessError
+        If it cannot be written, for instance because the disk is full. What was
+        written of it is removed.
+    FormatError
+        If FITS has no form for an array.
+    """
+    try:
+        with clear_write_errors(path), path.open("xb") as raw:
+            try:
+                with _compressing(path, raw) as out:
+                    for hdu in hdus:
+                        _write_hdu(out, hdu)
+                raw.flush()
+                os.fsync(raw.fileno())
+            except OSError as err:
+                # Closing would write what is left in the buffer, and fail again.
+                with contextlib.suppress(OSError):
+                    raw.close()
+                raise err from err.__cause__
+    except FileExistsError:
+        raise
+    except BaseException:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def append_hdu(path: Path, hdu: bytes) -> None:
+    """
+    Add an HDU at the end of a file that is not published yet.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    hdu : bytes
+        The HDU, padded to whole blocks.
+    """
+    with clear_write_errors(path), path.open("ab") as raw:
+        with _compressing(path, raw) as out:
+            out.write(hdu)
+        raw.flush()
+        os.fsync(raw.fileno())
+
+
+def staging_name(target: Path) -> Path:
+    """
+    Name the hidden file under which a file is written before it is renamed.
+
+    Parameters
+    ----------
+    target : Path
+        The file that will be there in the end.
+
+    Returns
+    -------
+    Path
+        A new name in the same folder, of the same type.
+    """
+    return target.with_name(f".ndm-{os.getpid()}-{secrets.token_hex(4)}-{target.name}")
+
+
+def publish(temp: Path, target: Path) -> None:
+    """
+    Rename a finished file onto its final name.
+
+    Parameters
+    ----------
+    temp : Path
+        The finished file, in the same folder.
+    target : Path
+        Its name; a file of that name is replaced, and lends its permissions.
+
+    Raises
+    ------
+    FileAccessError
+        If the folder cannot be written. Then neither file is changed.
+    """
+    with clear_write_errors(target):
+        with contextlib.suppress(FileNotFoundError):
+            temp.chmod(target.stat().st_mode & 0o7777)
+        temp.replace(target)
+        # The rename is on the disk only when the folder is.
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def clear_write_errors(path: Path) -> Iterator[None]:
+    """
+    Translate what the operating system says when a file cannot be written.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    MissingFileError
+        If its folder does not exist.
+    FileAccessError
+        If it cannot be written for any other reason.
+    """
+    try:
+        yield
+    except (FileAccessError, FormatError, MissingFileError):
+        raise
+    except FileNotFoundError as err:
+        msg = f"{path} cannot be written: the folder {path.parent} does not exist"
+        raise MissingFileError(msg) from err
+    except OSError as err:
+        if type(err).__module__.startswith("ndmapper"):
+            raise
+        msg = (
+            f"{path} cannot be written ({err.strerror or err}); check the permissions "
+            f"of {path.parent} and the space on its disk. Nothing was replaced"
+        )
+        raise FileAccessError(msg) from err
+
+
+@contextmanager
+def _compressing(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
+    if (split_ext(path.name)[1] or "").lower().endswith("gz"):
+        # Neither name nor time inside, so that the same content is the same file.
+        with gzip.GzipFile("", "wb", 6, cast(Any, raw), mtime=0) as out:
+            yield cast(BinaryIO, out)
+    else:
+        yield raw
+
+
+def _write_hdu(out: BinaryIO, hdu: HduMap | HduOut | bytes) -> None:
+    if isinstance(hdu, bytes):
+        out.write(hdu)
+    elif isinstance(hdu, HduMap):
+        out.write(hdu.raw)
+        _copy(out, hdu.source.open_data, hdu.data_offset, hdu.data_size)
+    else:
+        out.write(hdu.header)
+        if isinstance(hdu.data, ArrayHandle):
+            size = int(np.prod(hdu.data.stored_shape)) * abs(hdu.data.bitpix) // 8
+            _copy(out, hdu.data.source.open_data, hdu.data.offset, size)
+        elif hdu.data is not None:
+            _encode(out, hdu.data)
+
+
+def _copy(out: BinaryIO, open_data: Any, offset: int, size: int) -> None:
+    """Copy a data unit with its padding, which is made up where it is missing."""
+    if size == 0:
+        return
+    left = padded(size)
+    with open_data(offset, size) as stream:
+        while left:
+            chunk = stream.read(min(left, _CHUNK))
+            if not chunk:
+                break
+            out.write(chunk)
+            left -= len(chunk)
+    out.write(bytes(left))
+
+
+def _encode(out: BinaryIO, data: npt.NDArray[Any]) -> None:
+    form = stored_form(data)
+    size = abs(form.bitpix) // 8
+    kind = "f" if form.bitpix < 0 else "u"
+    stored = np.dtype(f">{kind}{size}")
+    flat = data.reshape(-1)  # a view, unless the array is not contiguous
+    step = _CHUNK // size
+    for start in range(0, flat.size, step):
+        chunk = flat[start : start + step]
+        if form.bitpix < 0:
+            numbers = chunk.astype(stored)
+        else:
+            # Two's complement: the bits are kept, and with BZERO the highest turned.
+            numbers = np.ascontiguousarray(chunk.astype(chunk.dtype.newbyteorder("=")))
+            numbers = numbers.view(f"u{size}")
+            if form.scaling:
+                numbers = numbers ^ numbers.dtype.type(1 << (8 * size - 1))
+            numbers = numbers.astype(stored)
+        out.write(numbers.tobytes())
+    out.write(bytes(padded(flat.size * size) - flat.size * size))
