@@ -6,6 +6,7 @@ from ndmapper.calibrations.entries import (
     cal_entries,
     clean_cal_entries_if_unused,
 )
+from ndmapper.calibrations.survey import survey
 
 __all__ = [
     "add_cal_entry",
@@ -13,4 +14,5 @@ __all__ = [
     "clean_cal_entries_if_unused",
     "init_cal_dict",
     "save_cal_dict",
+    "survey",
 ]

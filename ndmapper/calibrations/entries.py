@@ -28,6 +28,8 @@ __all__ = [
     "cal_entries",
     "clean_cal_entries_if_unused",
     "matched_files",
+    "note_matches",
+    "types_of",
 ]
 
 Matches = Sequence[Any] | None
@@ -70,19 +72,51 @@ def add_cal_entry(
         If the document is malformed.
     """
     _check_maps(cal_dict)
+    note_matches(original_name(filename), cal_type, matches, cal_dict, clean=clean)
+
+
+def note_matches(
+    name: str,
+    cal_type: str,
+    matches: Matches,
+    cal_dict: dict[str, Any],
+    *,
+    clean: bool = True,
+) -> None:
+    """
+    Do what `add_cal_entry` does for a frame whose name is in the document's form.
+
+    Parameters
+    ----------
+    name : str
+        Name of the raw frame, taken as it is; only its compression does not matter.
+    cal_type : str
+        Type of calibration.
+    matches : sequence or None
+        Names of the frames, or pairs of name and checksum.
+    cal_dict : dict
+        The calibration document, which is changed.
+    clean : bool
+        Whether a calibration that this replaces is dropped if nothing else uses it.
+
+    Raises
+    ------
+    ParameterError
+        If `matches` has another form.
+    """
     files = matched_files(matches)
-    key = _known_key(cal_dict[ASSOCIATIONS], original_name(filename))
+    key = _known_key(cal_dict[ASSOCIATIONS], name)
     types = cal_dict[ASSOCIATIONS].setdefault(key, {})
     replaced = types.get(cal_type)
     types[cal_type] = label = None
     if files:
-        label = _label([name for name, _ in files], cal_type, cal_dict[CALIBRATIONS])
-        cal_dict[CALIBRATIONS].setdefault(label, [name for name, _ in files])
+        label = _label([file for file, _ in files], cal_type, cal_dict[CALIBRATIONS])
+        cal_dict[CALIBRATIONS].setdefault(label, [file for file, _ in files])
         types[cal_type] = label
-    for name, checksum in files:
+    for file, checksum in files:
         # A checksum that is there may have been corrected by the user.
         if checksum is not None:
-            cal_dict[CHECKSUMS].setdefault(name, checksum)
+            cal_dict[CHECKSUMS].setdefault(file, checksum)
     if clean and replaced is not None and replaced != label:
         clean_cal_entries_if_unused(replaced, cal_dict)
 
@@ -185,11 +219,31 @@ def association(
         The label; None where there is no association, or a null.
     """
     for name in names:
-        types = cal_dict[ASSOCIATIONS].get(_known_key(cal_dict[ASSOCIATIONS], name), {})
+        types = types_of(cal_dict, name)
         if cal_type in types:
             label: str | None = types[cal_type]
             return label
     return None
+
+
+def types_of(cal_dict: Mapping[str, Any], name: str) -> Mapping[str, str | None]:
+    """
+    Find the calibrations of a frame.
+
+    Parameters
+    ----------
+    cal_dict : dict
+        The calibration document.
+    name : str
+        Name of the frame; its compression does not matter.
+
+    Returns
+    -------
+    mapping of str to str or None
+        Type to label; empty where the frame is not in the document.
+    """
+    associations: Mapping[str, dict[str, str | None]] = cal_dict[ASSOCIATIONS]
+    return associations.get(_known_key(associations, name), {})
 
 
 def matched_files(matches: Matches) -> list[tuple[str, str | None]]:

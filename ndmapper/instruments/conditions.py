@@ -69,7 +69,8 @@ class Condition:
         text : str
             What was compared, to be read as a reason.
         """
-        shown = f"{name} {value!r}" if value not in (None, "") else f"no {name}"
+        text = f"{value:g}" if isinstance(value, float) else repr(value)
+        shown = f"{name} {text}" if value not in (None, "") else f"no {name}"
         if self.word == "present":
             return (value not in (None, "")) == self.value, shown
         if self.word == "not":

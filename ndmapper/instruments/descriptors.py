@@ -77,7 +77,10 @@ class HeaderPair:
         """
         headers = [h for h in (self.primary, self.extension) if h is not None]
         for header in reversed(headers) if self.extension_first else headers:
-            value = header.get(key)
+            try:
+                value = header.get(key)
+            except Exception:  # a card that breaks the standard: astropy's VerifyError
+                continue
             if isinstance(value, str):
                 value = value.strip()
             # A card without a value gives an object that is none of these.

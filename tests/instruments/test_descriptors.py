@@ -47,6 +47,11 @@ def test_card_without_value_is_missing() -> None:
     assert Descriptor(keys=("GAIN",)).find(header) is None
 
 
+def test_card_against_the_standard_is_missing() -> None:
+    header = fits.Header.fromstring("EXPTIME = 1.2.3".ljust(80))
+    assert Descriptor(keys=("EXPTIME",)).find(header) is None
+
+
 def test_value_of_wrong_type_is_missing() -> None:
     assert Descriptor(keys=("EXPTIME",), type="float").find({"EXPTIME": "long"}) is None
 

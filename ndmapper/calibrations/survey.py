@@ -1,0 +1,220 @@
+"""A table of what is in a folder, which a person can correct."""
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import MaskedColumn, Table
+
+from ndmapper.calibrations.frames import Frame, find_frames, read_frame
+from ndmapper.errors import (
+    FileAccessError,
+    FormatError,
+    MissingFileError,
+    ParameterError,
+    did_you_mean,
+)
+from ndmapper.instruments import Instrument, load, names
+from ndmapper.instruments.conditions import Value
+
+__all__ = ["UNCLASSIFIED", "frames_of_survey", "survey"]
+
+log = logging.getLogger(__name__)
+
+UNCLASSIFIED = "?"
+"""What stands for the class of a frame where it is not known."""
+
+# Room for any class, since text that is assigned to a narrower column is cut.
+_CLASS_TYPE = "U32"
+_OWN = ("file", "class", "why", "instrument")
+
+
+def survey(
+    folder: str | os.PathLike[str],
+    instrument: Instrument | str | os.PathLike[str] | None = None,
+) -> Table:
+    """
+    List the frames of a folder and say what each of them is, and why.
+
+    The classes can be corrected, and rows taken out, in the table itself or in an
+    ECSV file it is saved to (``table.write('night.ecsv')``). The table, or the file,
+    is then given to `ndmapper.services.look_up_cals` with ``survey=``.
+
+    Parameters
+    ----------
+    folder : str or path
+        The folder. Only headers are read.
+    instrument : str or path, optional
+        Name of the instrument, or the path of its TOML; by default the header of
+        each frame tells.
+
+    Returns
+    -------
+    astropy.table.Table
+        One row for each FITS file: ``file``, ``class`` (``?`` where it is not known),
+        ``why``, ``instrument``, and the keywords that matter for the instrument.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such folder.
+    InstrumentError
+        If there is no such instrument.
+    """
+    frames = find_frames(folder, instrument)
+    unknown = [frame.name for frame in frames if frame.frame_class is None]
+    if unknown:
+        log.info("%d of %d frames in %s have no class: %s",
+                 len(unknown), len(frames), folder, ", ".join(unknown))  # fmt: skip
+    table = Table(meta={"folder": os.fspath(folder)})
+    table["file"] = _texts(frame.name for frame in frames)
+    table["class"] = np.array(
+        [frame.frame_class or UNCLASSIFIED for frame in frames], dtype=_CLASS_TYPE
+    )
+    table["why"] = _texts(frame.why for frame in frames)
+    table["instrument"] = _texts(_instrument_name(frame) for frame in frames)
+    for name in _shown(frames):
+        table[name] = _column([frame.values.get(name) for frame in frames])
+    return table
+
+
+def frames_of_survey(
+    table: Table | str | os.PathLike[str], folders: Sequence[Path] = ()
+) -> list[Frame]:
+    """
+    Give the frames of a survey, as somebody may have corrected it.
+
+    Parameters
+    ----------
+    table : Table, str or path
+        The survey, or the ECSV file it was saved to. Only its ``file`` and ``class``
+        are needed; what it says wins over the headers.
+    folders : sequence of Path
+        Where the files are looked for; then in the folder that was surveyed.
+
+    Returns
+    -------
+    list of Frame
+        In the order of the table; files that are no longer there are left out.
+
+    Raises
+    ------
+    MissingFileError
+        If the ECSV file is missing.
+    FormatError
+        If it is no such table.
+    ParameterError
+        If columns are missing.
+    """
+    source = "the survey"
+    if not isinstance(table, Table):
+        source = f"the survey {os.fspath(table)}"
+        table = _read(Path(table))
+    for name in ("file", "class"):
+        if name not in table.colnames:
+            hint = did_you_mean(name, table.colnames)
+            msg = f"{source} has no column {name!r}{hint}; it needs file and class"
+            raise ParameterError(msg)
+    places = [*folders, Path(str(table.meta.get("folder", ".")))]
+    frames = []
+    for row in table:
+        name = str(row["file"])
+        path = next((p / name for p in places if (p / name).is_file()), None)
+        if path is None:
+            where = ", ".join(str(place) for place in places)
+            log.warning("%s of %s is not in %s and is left out", name, source, where)
+        else:
+            frames.append(_corrected(row, path))
+    _warn_of_classes(frames, source)
+    return frames
+
+
+def _read(path: Path) -> Table:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as err:
+        msg = f"there is no survey {path}; make one with survey(folder)"
+        raise MissingFileError(msg) from err
+    except OSError as err:
+        msg = f"the survey {path} cannot be read ({err.strerror})"
+        raise FileAccessError(msg) from err
+    try:
+        return Table.read(text.splitlines(), format="ascii.ecsv")
+    except Exception as err:  # the reader raises whatever its parsers raise
+        msg = f"the survey {path} is not a table in ECSV form: {err}"
+        raise FormatError(msg) from err
+
+
+def _corrected(row: Any, path: Path) -> Frame:
+    named = _cell(row["instrument"]) if "instrument" in row.colnames else None
+    instrument = None
+    if named is not None:
+        instrument = load(str(named))
+    frame = read_frame(path, instrument)
+    given = _cell(row["class"])
+    frame_class = None if given in (None, "", UNCLASSIFIED) else str(given).strip()
+    why = frame.why
+    if frame_class != frame.frame_class:
+        why = f"the survey says so (the headers: {frame.frame_class or UNCLASSIFIED})"
+    values = dict(frame.values)
+    for name in row.colnames:
+        if name in values and name not in _OWN:
+            values[name] = _cell(row[name])
+    return replace(frame, frame_class=frame_class, why=why, values=values)
+
+
+def _warn_of_classes(frames: Sequence[Frame], source: str) -> None:
+    """Warn of a class that nothing knows: it may be misspelt, or cut by a column."""
+    for frame in frames:
+        if frame.instrument is None or frame.frame_class is None:
+            continue
+        known = {c.name for c in frame.instrument.classes}
+        known |= {name for rule in frame.instrument.rules for name in rule.select}
+        if frame.frame_class not in known:
+            log.warning(
+                "%s calls %s %r, a class that %s does not know%s",
+                source, frame.name, frame.frame_class, frame.instrument.name,
+                did_you_mean(frame.frame_class, known),
+            )  # fmt: skip
+
+
+def _instrument_name(frame: Frame) -> str:
+    if frame.instrument is None:
+        return ""
+    # An instrument that does not come with ndmapper is found again by its file.
+    if frame.instrument.name in names():
+        return frame.instrument.name
+    return frame.instrument.source
+
+
+def _shown(frames: Sequence[Frame]) -> list[str]:
+    shown: dict[str, None] = {}
+    for frame in frames:
+        if frame.instrument is not None:
+            shown |= dict.fromkeys(frame.instrument.survey)
+    return [name for name in shown if name not in _OWN]
+
+
+def _texts(values: Iterable[str]) -> np.ndarray[Any, np.dtype[np.str_]]:
+    return np.array(list(values), dtype=str)
+
+
+def _column(values: list[Value]) -> MaskedColumn:
+    """Make a column of one type, in which what is missing is masked."""
+    present = [value for value in values if value is not None]
+    if any(isinstance(value, str) for value in present) or not present:
+        filled: list[Value] = ["" if v is None else str(v) for v in values]
+    else:
+        filled = [0 if v is None else v for v in values]
+    return MaskedColumn(filled, mask=[value is None for value in values])
+
+
+def _cell(value: Any) -> Value:
+    if value is np.ma.masked:
+        return None
+    plain: Value = value.item() if isinstance(value, np.generic) else value
+    return plain

@@ -1,0 +1,137 @@
+"""The services that there are, by name."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from ndmapper.calibrations.entries import Matches
+from ndmapper.errors import ServiceError, did_you_mean
+from ndmapper.services.local import LocalService
+
+__all__ = ["Request", "Service", "names", "open_service"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """
+    What a service may want to know before it is asked anything.
+
+    Parameters
+    ----------
+    files : tuple of Path
+        The files whose calibrations are looked up.
+    dirname : Path or None
+        Folder of the raw frames, if it was given.
+    survey : Table, str, path or None
+        A survey of the raw frames, if one was given.
+    instrument : str, path or None
+        The instrument, if it was given.
+    """
+
+    files: tuple[Path, ...] = ()
+    dirname: Path | None = None
+    survey: Any = None
+    instrument: str | os.PathLike[str] | None = None
+
+
+class Service(Protocol):
+    """Somewhere that knows which frames calibrate which, and has them."""
+
+    def look_up(self, filename: str, cal_type: str) -> Matches:
+        """
+        Find the frames that calibrate another one.
+
+        Parameters
+        ----------
+        filename : str
+            Name of the frame, without folder.
+        cal_type : str
+            Type of calibration.
+
+        Returns
+        -------
+        sequence or None
+            Names, or pairs of name and checksum; None where none fit.
+        """
+
+    def fetch(
+        self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
+    ) -> list[Path]:
+        """
+        See to it that files are in a folder.
+
+        Parameters
+        ----------
+        files : sequence of str
+            Their names.
+        dirname : Path
+            The folder.
+        checksums : mapping of str to str
+            Those that are known.
+
+        Returns
+        -------
+        list of Path
+            In the order of `files`.
+        """
+
+
+_BUILT_IN: Mapping[str, Callable[[Request], Service]] = {
+    "local": lambda request: LocalService(
+        files=request.files,
+        dirname=request.dirname,
+        survey=request.survey,
+        instrument=request.instrument,
+    ),
+}
+
+
+def names() -> list[str]:
+    """
+    List the services that there are.
+
+    Returns
+    -------
+    list of str
+        Those of ndmapper, and those that installed packages offer as entry points
+        ``ndmapper.services``: callables that take a `Request` and give a `Service`.
+    """
+    offered = entry_points(group="ndmapper.services")
+    return sorted({*_BUILT_IN, *(point.name for point in offered)})
+
+
+def open_service(name: str, request: Request) -> Service:
+    """
+    Open a service.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    request : Request
+        What it may want to know.
+
+    Returns
+    -------
+    Service
+        The service; it does nothing before it is asked.
+
+    Raises
+    ------
+    ServiceError
+        If there is no such service.
+    """
+    if name in _BUILT_IN:
+        return _BUILT_IN[name](request)
+    for point in entry_points(group="ndmapper.services"):
+        if point.name == name:
+            service: Service = point.load()(request)
+            return service
+    msg = (
+        f"there is no service {name!r}{did_you_mean(name, names())}; a function "
+        "(filename, cal_type) that gives names can be used as well"
+    )
+    raise ServiceError(msg)

@@ -1,0 +1,234 @@
+"""Surveys: what a folder holds, as a table that a person corrects."""
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from ndmapper.calibrations import survey
+from ndmapper.calibrations.survey import frames_of_survey
+from ndmapper.errors import (
+    FormatError,
+    InstrumentError,
+    MissingFileError,
+    ParameterError,
+)
+
+NIGHT = {
+    "b1": "arc", "b11": "flat", "b12": "flat", "b13": "flat", "b21": "bias",
+    "b22": "bias", "b23": "bias", "b24": "standard", "b27": "object",
+}  # fmt: skip
+
+
+@pytest.fixture
+def kast(real_data: Path, tmp_path: Path) -> Path:
+    """Copy the real night, without the products that lie beside it."""
+    for path in (real_data / "kast_blue_longslit").glob("b*.fits.gz"):
+        shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+@pytest.mark.real_data
+def test_survey_of_kast_night_classifies_every_frame(kast: Path) -> None:
+    table = survey(kast, instrument="kast")
+    found = {name.split(".")[0]: c for name, c in table["file", "class"].iterrows()}
+    assert found == NIGHT
+
+
+@pytest.mark.real_data
+def test_survey_of_kast_night_says_why(kast: Path) -> None:
+    table = survey(kast)
+    row = table[table["file"] == "b1.fits.gz"][0]
+    assert row["why"].startswith("object 'Arcs', line_lamps 'He+Hg-Cd'")
+
+
+@pytest.mark.real_data
+def test_survey_of_kast_night_shows_chosen_keywords(kast: Path) -> None:
+    table = survey(kast)
+    assert table.colnames[:4] == ["file", "class", "why", "instrument"]
+    assert list(table["exptime"]) == [30, 15, 15, 15, 0, 0, 0, 30, 1200]
+
+
+@pytest.mark.real_data
+def test_survey_marks_missing_keywords_as_masked(kast: Path) -> None:
+    lamps = survey(kast)["lamps"]
+    assert list(lamps.mask) == [False] * 4 + [True] * 5
+
+
+@pytest.mark.real_data
+def test_survey_saved_as_ecsv_is_the_same_again(kast: Path) -> None:
+    table = survey(kast)
+    table.write(kast / "night.ecsv")
+    again = Table.read(kast / "night.ecsv")
+    assert again.pformat(max_lines=-1) == table.pformat(max_lines=-1)
+    assert again.meta == table.meta
+
+
+def test_survey_marks_unclassified_frames(make_raw: Any, camera: Path) -> None:
+    make_raw("a.fits", "strange")
+    table = survey(camera.parent, camera)
+    assert table["class"][0] == "?"
+    assert "not bias (object 'strange')" in table["why"][0]
+
+
+def test_survey_without_known_instrument_says_so(make_raw: Any, tmp_path: Path) -> None:
+    make_raw("a.fits", "bias")
+    table = survey(tmp_path)
+    assert table["class"][0] == "?"
+    assert "name it with instrument=" in table["why"][0]
+
+
+def test_survey_goes_on_after_a_broken_file(make_raw: Any, camera: Path) -> None:
+    make_raw("a.fits", "bias")
+    (camera.parent / "b.fits").write_text("this is no FITS file")
+    table = survey(camera.parent, camera)
+    assert list(table["class"]) == ["bias", "?"]
+    assert table["why"][1].startswith("cannot be read: ")
+
+
+def test_survey_leaves_products_unclassified(make_raw: Any, camera: Path) -> None:
+    path = make_raw("a_bias.fits", "bias")
+    record = fits.BinTableHDU(np.array([(1,)], dtype=[("x", "i4")]), name="NDM_RECORD")
+    with fits.open(path, mode="append") as hdus:
+        hdus.append(record)
+    table = survey(camera.parent, camera)
+    assert table["class"][0] == "?"
+    assert table["why"][0] == "a product of ndmapper, not a raw frame"
+
+
+def test_survey_counts_a_frame_and_its_compressed_copy_once(
+    make_raw: Any, camera: Path
+) -> None:
+    make_raw("a.fits", "bias")
+    make_raw("a.fits.gz", "bias")
+    table = survey(camera.parent, camera)
+    assert list(table["class"]) == ["bias", "?"]
+    assert table["why"][1] == "the same frame as a.fits"
+
+
+def test_survey_leaves_other_and_hidden_files_out(make_raw: Any, camera: Path) -> None:
+    make_raw("a.fits", "bias")
+    make_raw(".a.fits", "bias")
+    (camera.parent / "notes.txt").write_text("windy")
+    assert list(survey(camera.parent, camera)["file"]) == ["a.fits"]
+
+
+def test_survey_of_empty_folder_has_its_columns(tmp_path: Path) -> None:
+    table = survey(tmp_path)
+    assert len(table) == 0
+    assert table.colnames == ["file", "class", "why", "instrument"]
+
+
+def test_survey_reads_the_first_extension(camera: Path) -> None:
+    primary = fits.PrimaryHDU()
+    primary.header.update(INSTRUME="TESTCAM", OBJECT="NGC 1")
+    image = fits.ImageHDU(np.zeros((2, 2)))
+    image.header["SLIT"] = "2.0"
+    fits.HDUList([primary, image]).writeto(camera.parent / "a.fits")
+    assert survey(camera.parent, camera)["slit"][0] == "2.0"
+
+
+def test_survey_of_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match="there is no folder"):
+        survey(tmp_path / "none")
+
+
+def test_survey_with_unknown_instrument_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InstrumentError, match="did you mean 'kast'"):
+        survey(tmp_path, instrument="kastt")
+
+
+def test_survey_class_column_takes_long_names(make_raw: Any, camera: Path) -> None:
+    make_raw("a.fits", "bias")
+    table = survey(camera.parent, camera)
+    table["class"][0] = "spectroscopic standard"
+    assert table["class"][0] == "spectroscopic standard"
+
+
+def test_frames_of_survey_have_the_corrected_class(make_raw: Any, camera: Path) -> None:
+    make_raw("a.fits", "bias")
+    table = survey(camera.parent, camera)
+    table["class"][0] = "flat"
+    (frame,) = frames_of_survey(table)
+    assert frame.frame_class == "flat"
+    assert frame.why == "the survey says so (the headers: bias)"
+
+
+def test_frames_of_survey_have_corrected_keywords(make_raw: Any, camera: Path) -> None:
+    make_raw("a.fits", "flat", SLIT="0.5")
+    table = survey(camera.parent, camera)
+    table["slit"][0] = "2.0"
+    (frame,) = frames_of_survey(table)
+    assert frame.values["slit"] == "2.0"
+
+
+def test_frames_of_survey_without_rows_taken_out(make_raw: Any, camera: Path) -> None:
+    for name in ("a.fits", "b.fits"):
+        make_raw(name, "bias")
+    table = survey(camera.parent, camera)
+    table.remove_row(0)
+    assert [frame.name for frame in frames_of_survey(table)] == ["b.fits"]
+
+
+@pytest.mark.parametrize("mark", ["?", ""])
+def test_frames_of_survey_marked_unknown_have_no_class(
+    make_raw: Any, camera: Path, mark: str
+) -> None:
+    make_raw("a.fits", "bias")
+    table = survey(camera.parent, camera)
+    table["class"][0] = mark
+    table.write(camera.parent / "night.ecsv")
+    (frame,) = frames_of_survey(camera.parent / "night.ecsv")
+    assert frame.frame_class is None
+
+
+def test_frames_of_survey_misspelt_class_warns(
+    make_raw: Any, camera: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_raw("a.fits", "bias")
+    table = survey(camera.parent, camera)
+    table["class"][0] = "baias"
+    with caplog.at_level(logging.WARNING):
+        frames_of_survey(table)
+    assert "did you mean 'bias'" in caplog.text
+
+
+def test_frames_of_survey_leave_lost_files_out_with_a_warning(
+    make_raw: Any, camera: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_raw("a.fits", "bias")
+    path = make_raw("b.fits", "bias")
+    table = survey(camera.parent, camera)
+    path.unlink()
+    with caplog.at_level(logging.WARNING):
+        frames = frames_of_survey(table)
+    assert [frame.name for frame in frames] == ["a.fits"]
+    assert "b.fits of the survey is not in" in caplog.text
+
+
+def test_frames_of_survey_need_only_file_and_class(make_raw: Any, camera: Path) -> None:
+    make_raw("a.fits", "bias")
+    table = survey(camera.parent, camera)["file", "class"]
+    (frame,) = frames_of_survey(table)
+    assert frame.frame_class == "bias"
+
+
+def test_frames_of_survey_without_class_column_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="no column 'class'; did you mean 'clas'"):
+        frames_of_survey(Table({"file": ["a"], "clas": ["bias"]}))
+
+
+def test_frames_of_missing_survey_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match=r"there is no survey .*night\.ecsv"):
+        frames_of_survey(tmp_path / "night.ecsv")
+
+
+def test_frames_of_survey_not_ecsv_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "night.ecsv").write_text("file class\na bias\n")
+    with pytest.raises(FormatError, match="not a table in ECSV form"):
+        frames_of_survey(tmp_path / "night.ecsv")

@@ -1,0 +1,360 @@
+"""Looking up calibrations, on the real night and with functions."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from ndmapper.calibrations import cal_entries, survey
+from ndmapper.errors import (
+    CalibrationDocumentError,
+    MissingFileError,
+    ParameterError,
+    ServiceError,
+)
+from ndmapper.services import look_up_cals
+
+DEPENDENCIES = {"target": ["bias", "flat"], "flat": ["bias"]}
+BIAS = ["b21.fits.gz", "b22.fits.gz", "b23.fits.gz"]
+FLAT = ["b11.fits.gz", "b12.fits.gz", "b13.fits.gz"]
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "calibrations.json"
+
+
+@pytest.mark.real_data
+def test_look_up_kast_object_gives_the_sets_of_the_night(kast: Path) -> None:
+    found = look_up_cals(kast / "b27.fits.gz")
+    assert found["calibrations"] == {
+        "b21_bias.fits": BIAS,
+        "b11_flat.fits": FLAT,
+        "b1_arc.fits": ["b1.fits.gz"],
+        "b24_standard.fits": ["b24.fits.gz"],
+    }
+
+
+@pytest.mark.real_data
+def test_look_up_kast_object_goes_through_all_dependencies(kast: Path) -> None:
+    found = look_up_cals(kast / "b27.fits.gz")["associations"]
+    spectrum = {"bias": "b21_bias.fits", "flat": "b11_flat.fits", "arc": "b1_arc.fits"}
+    assert found["b27.fits.gz"] == spectrum | {"standard": "b24_standard.fits"}
+    assert found["b24.fits.gz"] == spectrum
+    assert found["b1.fits.gz"] == {"bias": "b21_bias.fits"}
+    assert all(found[name] == {"bias": "b21_bias.fits"} for name in FLAT)
+    assert not set(found) & set(BIAS)
+
+
+@pytest.mark.real_data
+def test_look_up_kast_with_given_dependencies(kast: Path) -> None:
+    found = look_up_cals(kast / "b27.fits.gz", dependencies={"target": ["bias"]})
+    assert found["associations"] == {"b27.fits.gz": {"bias": "b21_bias.fits"}}
+
+
+@pytest.mark.real_data
+def test_look_up_kast_without_target_takes_the_class(kast: Path) -> None:
+    dependencies = {"object": ["arc"], "standard": ["bias"]}
+    files = [kast / "b24.fits.gz", kast / "b27.fits.gz"]
+    found = look_up_cals(files, dependencies=dependencies)["associations"]
+    assert found == {
+        "b24.fits.gz": {"bias": "b21_bias.fits"},
+        "b27.fits.gz": {"arc": "b1_arc.fits"},
+    }
+
+
+@pytest.mark.real_data
+def test_look_up_kast_feeds_cal_entries(kast: Path) -> None:
+    found = look_up_cals(kast / "b27.fits.gz")
+    assert cal_entries(found, "bias", "b27.fits") == [("b21_bias.fits", BIAS)]
+
+
+@pytest.mark.real_data
+def test_look_up_kast_finds_the_folder_by_dirname(kast: Path) -> None:
+    found = look_up_cals("b27.fits.gz", dirname=kast)
+    assert found["calibrations"]["b21_bias.fits"] == BIAS
+
+
+@pytest.mark.real_data
+def test_look_up_kast_with_edited_survey_uses_its_classes(
+    kast: Path, tmp_path: Path
+) -> None:
+    table = survey(kast, instrument="kast")
+    table["class"][table["file"] == "b13.fits.gz"] = "?"
+    table.write(tmp_path / "night.ecsv")
+    found = look_up_cals(kast / "b27.fits.gz", survey=tmp_path / "night.ecsv")
+    assert found["calibrations"]["b11_flat.fits"] == FLAT[:2]
+
+
+@pytest.mark.real_data
+def test_look_up_kast_with_survey_table_turns_a_target_into_a_standard(
+    kast: Path,
+) -> None:
+    table = survey(kast)
+    table["class"][table["file"] == "b24.fits.gz"] = "object"
+    found = look_up_cals(kast / "b27.fits.gz", survey=table)
+    assert found["associations"]["b27.fits.gz"]["standard"] is None
+
+
+@pytest.mark.real_data
+def test_look_up_kast_too_few_biases_says_so(
+    kast: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (kast / "b23.fits.gz").unlink()
+    with caplog.at_level(logging.WARNING):
+        found = look_up_cals(kast / "b27.fits.gz", {"target": ["bias"]})
+    assert found["associations"]["b27.fits.gz"]["bias"] is None
+    assert "2 of class bias, but at least 3 needed" in caplog.text
+
+
+@pytest.mark.real_data
+def test_look_up_kast_says_why_others_do_not_fit(
+    kast: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with fits.open(kast / "b13.fits.gz", mode="update") as hdus:
+        hdus[0].header["SLIT_N"] = "0.5 arcsec"
+    with caplog.at_level(logging.INFO):
+        found = look_up_cals(kast / "b27.fits.gz", {"target": ["flat"]})
+    assert found["calibrations"]["b11_flat.fits"] == FLAT[:2]
+    assert "b13.fits.gz: slit '0.5 arcsec' is not '2.0 arcsec'" in caplog.text
+
+
+@pytest.mark.real_data
+def test_look_up_kast_again_works_without_the_frames(kast: Path, cache: Path) -> None:
+    dependencies = {"target": ["bias", "flat"], "flat": ["bias"]}
+    first = look_up_cals(kast / "b27.fits.gz", dependencies, cache=cache)
+    before = cache.read_bytes()
+    for path in kast.iterdir():
+        path.unlink()
+    assert look_up_cals(kast / "b27.fits.gz", dependencies, cache=cache) == first
+    assert cache.read_bytes() == before
+
+
+@pytest.mark.real_data
+def test_look_up_kast_in_read_only_folder_writes_nothing_there(kast: Path) -> None:
+    before = sorted(path.name for path in kast.iterdir())
+    look_up_cals(kast / "b27.fits.gz")
+    assert sorted(path.name for path in kast.iterdir()) == before
+
+
+def test_look_up_with_a_function_takes_its_answers() -> None:
+    found = look_up_cals(
+        "raw/rgS20120827S0066.fits", DEPENDENCIES, server=lambda name, kind: [
+            (f"{kind}_of_{name}", "0123")
+        ],
+    )  # fmt: skip
+    assert found["associations"] == {
+        "S20120827S0066.fits": {
+            "bias": "bias_of_S20120827S0066_bias.fits",
+            "flat": "flat_of_S20120827S0066_flat.fits",
+        },
+        "flat_of_S20120827S0066.fits": {
+            "bias": "bias_of_flat_of_S20120827S0066_bias.fits"
+        },
+    }
+    assert found["checksums"]["bias_of_S20120827S0066.fits"] == "0123"
+
+
+def test_look_up_with_an_object_asks_its_method() -> None:
+    class Archive:
+        def look_up(self, filename: str, cal_type: str) -> list[str]:
+            return ["b1.fits"]
+
+        def fetch(self, *_: Any) -> list[Path]:
+            return []
+
+    found = look_up_cals("x.fits", {"target": ["bias"]}, server=Archive())
+    assert found["calibrations"] == {"b1_bias.fits": ["b1.fits"]}
+
+
+def test_look_up_saves_to_the_cache(cache: Path) -> None:
+    found = look_up_cals("x.fits", DEPENDENCIES, lambda *_: None, cache)
+    assert read(cache) == found
+
+
+def test_look_up_keeps_an_edit_for_ever(cache: Path) -> None:
+    look_up_cals("x.fits", DEPENDENCIES, lambda *_: ["b1.fits"], cache)
+    edited = read(cache)
+    edited["associations"]["x.fits"]["bias"] = "mine.fits"
+    cache.write_text(json.dumps(edited))
+    found = look_up_cals("x.fits", DEPENDENCIES, lambda *_: ["b2.fits"], cache)
+    assert found["associations"]["x.fits"]["bias"] == "mine.fits"
+    assert read(cache)["associations"]["x.fits"]["bias"] == "mine.fits"
+
+
+def test_look_up_keeps_fewer_frames_in_a_set(cache: Path) -> None:
+    server = lambda *_: ["b1.fits", "b2.fits", "b3.fits"]  # noqa: E731
+    look_up_cals("x.fits", {"target": ["bias"]}, server, cache)
+    edited = read(cache)
+    edited["calibrations"]["b1_bias.fits"] = ["b1.fits", "b3.fits"]
+    cache.write_text(json.dumps(edited))
+    found = look_up_cals("x.fits", {"target": ["bias"]}, server, cache)
+    assert found["calibrations"] == {"b1_bias.fits": ["b1.fits", "b3.fits"]}
+
+
+def test_look_up_keeps_null(cache: Path) -> None:
+    look_up_cals("x.fits", {"target": ["bias"]}, lambda *_: None, cache)
+    found = look_up_cals("x.fits", {"target": ["bias"]}, lambda *_: ["b1.fits"], cache)
+    assert found["associations"]["x.fits"]["bias"] is None
+
+
+def test_look_up_says_what_is_null(
+    cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    look_up_cals("x.fits", {"target": ["bias"]}, lambda *_: None, cache)
+    with caplog.at_level(logging.INFO):
+        look_up_cals("x.fits", {"target": ["bias"]}, lambda *_: ["b1.fits"], cache)
+    assert "none, by the cache: bias of x.fits; refresh=True asks again" in caplog.text
+
+
+def test_look_up_refresh_asks_again_for_null(cache: Path) -> None:
+    look_up_cals("x.fits", {"target": ["bias"]}, lambda *_: None, cache)
+    found = look_up_cals(
+        "x.fits", {"target": ["bias"]}, lambda *_: ["b1.fits"], cache, refresh=True
+    )
+    assert found["associations"]["x.fits"]["bias"] == "b1_bias.fits"
+
+
+def editing(cache: Path, edit: Callable[[Any], None]) -> Callable[[str, str], Any]:
+    """Give a look-up during which somebody edits the file, once."""
+    edited = []
+
+    def look_up(filename: str, cal_type: str) -> list[str]:
+        if not edited:
+            edited.append(True)
+            document = read(cache)
+            edit(document)
+            cache.write_text(json.dumps(document))
+        return [f"{cal_type}1.fits"]
+
+    return look_up
+
+
+def test_look_up_keeps_an_edit_made_while_it_runs(cache: Path) -> None:
+    look_up_cals("a.fits", DEPENDENCIES, lambda *_: ["b1.fits"], cache)
+
+    def edit(document: Any) -> None:
+        document["associations"]["a.fits"]["bias"] = "mine.fits"
+        document["associations"]["x.fits"] = {"bias": "mine.fits"}
+
+    found = look_up_cals("x.fits", DEPENDENCIES, editing(cache, edit), cache)
+    assert read(cache) == found
+    assert found["associations"]["a.fits"]["bias"] == "mine.fits"
+    assert found["associations"]["x.fits"] == {
+        "bias": "mine.fits",
+        "flat": "flat1_flat.fits",
+    }
+
+
+def test_look_up_follows_an_edit_made_while_it_runs(cache: Path) -> None:
+    look_up_cals("a.fits", {"target": []}, lambda *_: None, cache)
+
+    def edit(document: Any) -> None:
+        document["associations"]["x.fits"] = {"flat": "mine.fits"}
+        document["calibrations"]["mine.fits"] = ["m1.fits"]
+
+    found = look_up_cals("x.fits", DEPENDENCIES, editing(cache, edit), cache)
+    assert found["associations"]["m1.fits"] == {"bias": "bias1_bias.fits"}
+
+
+def test_look_up_after_the_file_broke_while_it_runs_leaves_it(cache: Path) -> None:
+    def look_up(filename: str, cal_type: str) -> list[str]:
+        cache.write_text('{"associations": {"x.fits": {"bias": "mi')
+        return ["b1.fits"]
+
+    with pytest.raises(CalibrationDocumentError, match=r"at associations.*\"bias\""):
+        look_up_cals("x.fits", DEPENDENCIES, look_up, cache)
+    assert cache.read_text().endswith('"mi')
+
+
+def test_look_up_with_malformed_cache_asks_nothing(cache: Path) -> None:
+    cache.write_text('{"associations": {"x.fits": []}}')
+
+    def never(filename: str, cal_type: str) -> None:
+        raise AssertionError(filename)
+
+    with pytest.raises(CalibrationDocumentError, match=r'associations\["x.fits"\]'):
+        look_up_cals("x.fits", DEPENDENCIES, never, cache)
+    assert cache.read_text() == '{"associations": {"x.fits": []}}'
+
+
+def test_look_up_that_fails_half_way_keeps_what_it_found(cache: Path) -> None:
+    def look_up(filename: str, cal_type: str) -> list[str]:
+        if cal_type == "flat":
+            raise ConnectionError(filename)
+        return ["b1.fits"]
+
+    with pytest.raises(ConnectionError):
+        look_up_cals("x.fits", DEPENDENCIES, look_up, cache)
+    assert read(cache)["associations"] == {"x.fits": {"bias": "b1_bias.fits"}}
+
+
+def test_look_up_asks_each_question_once(cache: Path) -> None:
+    asked = []
+
+    def look_up(filename: str, cal_type: str) -> list[str]:
+        asked.append((filename, cal_type))
+        return ["f1.fits"]
+
+    look_up_cals(["x.fits", "y.fits", "x.fits"], DEPENDENCIES, look_up, cache)
+    assert len(asked) == len(set(asked))
+
+
+def test_look_up_other_obs_type_starts_there() -> None:
+    found = look_up_cals("f.fits", DEPENDENCIES, lambda *_: ["b.fits"], obs_type="flat")
+    assert found["associations"] == {"f.fits": {"bias": "b_bias.fits"}}
+
+
+def test_look_up_unknown_obs_type_is_an_error() -> None:
+    with pytest.raises(ParameterError, match="no 'flatt'; did you mean 'flat'"):
+        look_up_cals("x.fits", DEPENDENCIES, lambda *_: None, obs_type="flatt")
+
+
+def test_look_up_unknown_service_says_which_there_are() -> None:
+    with pytest.raises(ServiceError, match=r"'gemini'; there are: .*local"):
+        look_up_cals("x.fits", DEPENDENCIES, server="gemini")
+
+
+def test_look_up_server_that_is_no_function_is_an_error() -> None:
+    with pytest.raises(ParameterError, match="server must be"):
+        look_up_cals("x.fits", DEPENDENCIES, server=5)  # type: ignore[arg-type]
+
+
+def test_look_up_missing_file_names_folder(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match=r"no file x\.fits in .*name its folder"):
+        look_up_cals(tmp_path / "x.fits")
+
+
+def test_look_up_unknown_instrument_asks_for_it(tmp_path: Path) -> None:
+    fits.PrimaryHDU().writeto(tmp_path / "x.fits")
+    with pytest.raises(ParameterError, match="name it with instrument="):
+        look_up_cals(tmp_path / "x.fits")
+
+
+def test_look_up_files_of_two_instruments_is_an_error(tmp_path: Path) -> None:
+    for name, instrument in (("x.fits", "SIMCAM"), ("y.fits", "MUSE")):
+        header = fits.Header({"INSTRUME": instrument})
+        fits.PrimaryHDU(header=header).writeto(tmp_path / name)
+    with pytest.raises(ParameterError, match="several instruments"):
+        look_up_cals([tmp_path / "x.fits", tmp_path / "y.fits"])
+
+
+def test_look_up_no_files_gives_an_empty_document() -> None:
+    assert look_up_cals([]) == {"associations": {}, "calibrations": {}, "checksums": {}}
+
+
+def test_look_up_survey_of_other_form_is_an_error(tmp_path: Path) -> None:
+    fits.PrimaryHDU(header=fits.Header({"INSTRUME": "SIMCAM"})).writeto(
+        tmp_path / "x.fits"
+    )
+    with pytest.raises(ParameterError, match="no column 'file'"):
+        look_up_cals(tmp_path / "x.fits", survey=Table({"class": ["bias"]}))
