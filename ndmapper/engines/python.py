@@ -1,7 +1,8 @@
 """The engine of steps that are plain Python functions, run in this process."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from astropy.nddata import NDData
 
@@ -80,7 +81,7 @@ def _stripper(
     settings: Settings, parameters: Mapping[str, Any]
 ) -> Callable[[Any], Any]:
     """Make the function that drops what a call was told not to use."""
-    drop = {}
+    drop: dict[str, None] = {}
     if not settings["use_uncert"] and "use_uncert" not in parameters:
         drop["variance"] = None
     if not settings["use_flags"] and "use_flags" not in parameters:
@@ -113,9 +114,7 @@ def _run_ndd(job: Job) -> dict[Output, DataFile]:
         result = _guarded(
             job,
             where,
-            lambda ndd=ndd, cals=cals: call_with_ndd(
-                job.func, ndd, cals, job.parameters, job.settings
-            ),
+            partial(call_with_ndd, job.func, ndd, cals, job.parameters, job.settings),
         )
         for name, value in _by_output(job, result, where).items():
             results[name].append(_as_ndd(job, value, ndd, where))
@@ -124,11 +123,18 @@ def _run_ndd(job: Job) -> dict[Output, DataFile]:
 
 def _run_file(job: Job) -> dict[Output, DataFile]:
     (df,) = job.inputs
-    return _run_whole(job, df, df, str(df.filename or "unnamed file"))
+    return _run_whole(job, _own(df), df, str(df.filename or "unnamed file"))
+
+
+def _own(df: DataFile) -> DataFile:
+    """Give a function a file that it may change; nothing is read or copied."""
+    own = DataFile(data=df)
+    own.filename = df.filename
+    return own
 
 
 def _run_list(job: Job) -> dict[Output, DataFile]:
-    files = DataFileList(data=list(job.inputs))
+    files = DataFileList(data=[_own(df) for df in job.inputs])
     where = ", ".join(str(df.filename) for df in files[:3])
     if len(files) > 3:
         where += f" and {len(files) - 3} more"
@@ -192,9 +198,9 @@ def _matching(
         msg = f"{job.step}: {name} must be one file for {df}, not {cal!r}"
         raise StepError(msg)
     if ndd.ident in cal.idents:
-        return cal[cal.idents.index(ndd.ident)]
+        return cast(NDLater, cal[cal.idents.index(ndd.ident)])
     if len(cal) == 1:
-        return cal[0]
+        return cast(NDLater, cal[0])
     msg = (
         f"{job.step}: {df} has the extension {ndd.ident!r}, but its {name} {cal} has "
         f"only {cal.idents}; use a {name} with the same extensions"

@@ -225,7 +225,8 @@ def encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
         ]
     )
     data = table.tobytes() + heap
-    return header.tostring().encode("ascii") + data + bytes(-len(data) % 2880)
+    text: str = header.tostring()
+    return text.encode("ascii") + data + bytes(-len(data) % 2880)
 
 
 def decode(hdu: bytes) -> list[dict[str, Any]]:

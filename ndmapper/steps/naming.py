@@ -161,19 +161,19 @@ def _refuse_clashes(
                 needed.setdefault(absolute(str(df)), f"the {name} of an input")
     made: dict[Path, str] = {}
     for inputs, names in zip(units, targets, strict=True):
-        for name in names.values():
-            path = absolute(str(name))
+        for target in names.values():
+            path = absolute(str(target))
             source = str(inputs[0])
             if path in made:
                 msg = (
-                    f"{step} would write {name} twice, from {made[path]} and from "
+                    f"{step} would write {target} twice, from {made[path]} and from "
                     f"{source}; give out_names"
                 )
                 raise PlanError(msg)
             made[path] = source
             if path in needed:
                 msg = (
-                    f"{step} would write {name}, which is {needed[path]}; give another "
+                    f"{step} would write {target}, which is {needed[path]}; give another "
                     "name with out_names, or another folder with outdir"
                 )
                 raise PlanError(msg)

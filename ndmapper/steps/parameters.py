@@ -140,8 +140,10 @@ class Parameter:
 
     @property
     def takes_none(self) -> bool:
-        """Whether None is a value for it."""
-        return self.default is None or _fits(None, self.annotation, None)
+        """Whether it says that None is a value for it."""
+        return self.default is None or (
+            self.annotation not in (Any, _EMPTY) and _fits(None, self.annotation, None)
+        )
 
     def __str__(self) -> str:
         words = [_words(self.annotation)]

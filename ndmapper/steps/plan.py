@@ -126,6 +126,7 @@ def make_plan(
         If products exist, and ``reprocess`` is None.
     """
     units: list[list[DataFile]]
+    cals: list[Mapping[str, Calibration]]
     if declaration.each == "list":
         units, cals = [list(files)], [_joined(calibrations)]
     else:

@@ -95,6 +95,7 @@ def _write(
     if work.settings["record"] == "side":
         return rows
     if is_compressed(split_ext(name)[1]):
+        temporary.unlink()  # nothing can be appended to what is compressed
         write_datafile(product, temporary, rows=rows)
         return rows
     try:
