@@ -1,7 +1,8 @@
 """Files as lists of NDData, their names, and lists of them."""
 
 from ndmapper.data.datafile import DataFile
-from ndmapper.data.datafilelist import DataFileList, load_file_list
+from ndmapper.data.datafilelist import DataFileList
+from ndmapper.data.filelist import load_file_list
 from ndmapper.data.filename import FileName
 from ndmapper.data.flags import Flag
 from ndmapper.data.ndlater import NDLater

@@ -282,7 +282,7 @@ class GroupList(Operators):
         made.record = []
         made.expected_key = None
         if filename is not None:
-            made.filename = filename  # type: ignore[assignment]
+            made.filename = filename
         return made
 
 

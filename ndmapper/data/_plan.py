@@ -4,15 +4,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from ndmapper.data._forms import (
+    described_like,
+    names_of,
+    to_write,
+    unit_card,
+    version_of,
+)
 from ndmapper.data._merge import extension_header, merged_header, primary_header
-from ndmapper.data._parts import Part
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.headers import StoredHeader, is_array_keyword, unit_text
+from ndmapper.io.headers import StoredHeader
 from ndmapper.io.structure import array_header
 from ndmapper.io.write import HduOut, stored_form
 
@@ -81,13 +85,16 @@ class _Plan:
         self.done: set[tuple[int, str]] = set()
         self.place = self._places()
         self.as_in_file = self._is_as_in_file()
-        first = self.groups[0] if len(self.groups) == 1 else None
-        self.single = (
-            first if first is not None and first._in_primary and len(first._parts) == 1
-            else None
-        )  # fmt: skip
+        self.single = self._single_image()
         self._primary()
         self._walk()
+
+    def _single_image(self) -> NDLater | None:
+        """Find the image that stays in the primary HDU, if there is one."""
+        if len(self.groups) != 1 or not self.groups[0]._in_primary:
+            return None
+        alone = len(self.groups[0]._parts) == 1
+        return self.groups[0] if alone or self.as_in_file else None
 
     # ---- the order of HDUs
 
@@ -115,39 +122,23 @@ class _Plan:
         )
 
     def _walk(self) -> None:
-        df, layout = self.df, self.df._layout
-        owners: dict[int, tuple[NDLater, str]] = {}
-        for group in () if layout is None else layout.groups:
-            if (ndd := self.place.get(group.data)) is not None:
-                owners |= {index: (ndd, part) for part, index in group.hdus.items()}
-        theirs = {
-            index
-            for group in (() if layout is None else layout.groups)
-            for index in group.hdus.values()
-        }
-        order = [
-            n for _, n in sorted((i, self._rank(n)) for i, n in self.place.items())
-        ]
+        """Go through the HDUs of the file, then add what is new."""
+        df = self.df
+        order = [self._rank(ndd) for _, ndd in sorted(self.place.items(), key=_first)]
+        in_order = order == sorted(order)
         tables = {h.index: n for n in df.tables if (h := df.tables.stored(n))}
         extras = self._stored_extras()
-        if 0 in owners and self.single is None:
-            self._groups_up_to(owners[0][0])
+        owners = self._owners()
+        if 0 in self.place and self.single is None:
+            self._groups_up_to(self.place[0])
         for hdu in self.hdus[1:]:
-            if hdu.index in owners:
-                if order != sorted(order):
-                    self._groups_up_to(None)
-                else:
-                    ndd, part = owners[hdu.index]
-                    self._new_before(ndd)
-                    self._part(ndd, part)
-                    last = max(i for i, (n, _) in owners.items() if n is ndd)
-                    if hdu.index == last:
-                        self._groups_up_to(ndd)
+            if (owner := owners.get(hdu.index)) is not None:
+                self._groups_at(hdu, owner, owners if in_order else None)
             elif hdu.index in tables:
                 self._table(tables[hdu.index])
             elif hdu.index in extras:
                 self._extra(extras[hdu.index], named=False)
-            elif layout is not None and self._is_unknown(hdu, theirs):
+            elif self._is_unknown(hdu):
                 self.items.append(Item(hdu))
         self._groups_up_to(None)
         for name in df.tables:
@@ -157,11 +148,39 @@ class _Plan:
             if name not in extras.values():
                 self._extra(name, named=True)
 
-    def _is_unknown(self, hdu: HduMap, theirs: set[int]) -> bool:
+    def _owners(self) -> dict[int, tuple[NDLater, str]]:
+        """Find whose array goes where each HDU was."""
+        owners: dict[int, tuple[NDLater, str]] = {}
+        for group in () if self.df._layout is None else self.df._layout.groups:
+            if (ndd := self.place.get(group.data)) is not None:
+                owners |= {index: (ndd, part) for part, index in group.hdus.items()}
+        return owners
+
+    def _groups_at(
+        self,
+        hdu: HduMap,
+        owner: tuple[NDLater, str],
+        owners: dict[int, tuple[NDLater, str]] | None,
+    ) -> None:
+        """Write an array in its place; where groups changed places, all of them."""
+        if owners is None:
+            self._groups_up_to(None)
+            return
+        ndd, part = owner
+        self._new_before(ndd)
+        self._part(ndd, part)
+        if hdu.index == max(i for i, (other, _) in owners.items() if other is ndd):
+            self._groups_up_to(ndd)
+
+    def _is_unknown(self, hdu: HduMap) -> bool:
         """Whether nobody knows what an HDU is, so that it is carried along."""
         layout = self.df._layout
         assert layout is not None
-        known = {*theirs, *layout.tables.values(), *layout.extras.values()}
+        known = {
+            *(index for group in layout.groups for index in group.hdus.values()),
+            *layout.tables.values(),
+            *layout.extras.values(),
+        }
         return hdu.index not in known and hdu.index != layout.record
 
     def _rank(self, ndd: NDLater) -> int:
@@ -238,7 +257,7 @@ class _Plan:
             if ndd._in_primary:
                 header = extension_header(self.df._primary, ndd._stored)
         else:
-            header = ndd._parts[part].header or _described_like(ndd)
+            header = ndd._parts[part].header or described_like(ndd)
         self._array(ndd, part, header, primary=False, named=not self.as_in_file)
 
     def _array(
@@ -252,14 +271,14 @@ class _Plan:
     ) -> None:
         source = ndd._parts[part]
         as_std = part == "uncertainty" and self.df._labels.uncertainty_is == "std"
-        data = _to_write(source, as_std=as_std)
+        data = to_write(source, as_std=as_std)
         name, version = (None, None)
         if named:
-            name, version = self.df._labels.names[part], _version(self.df, ndd)
-        unit = _unit(ndd, part, as_std=as_std, is_new=stored.raw is None)
+            name, version = self.df._labels.names[part], version_of(self.df, ndd)
+        unit = unit_card(ndd, part, as_std=as_std, is_new=stored.raw is None)
         same = isinstance(data, ArrayHandle) and not stored.is_touched
         if same and stored.raw is not None and unit is None:
-            keys = _names(stored)
+            keys = names_of(stored)
             if not named or keys == (name, version):
                 self.items.append(Item(HduOut(stored.raw, data), None, ndd, part))
                 return
@@ -280,14 +299,14 @@ class _Plan:
             raise FormatError(msg)
         if ndd._stored is self.df._primary:
             return
-        data = _to_write(ndd._parts["data"], as_std=False)
+        data = to_write(ndd._parts["data"], as_std=False)
         raw = ndd._stored.raw
         if isinstance(data, ArrayHandle) and raw and not ndd._is_modified and not named:
             self.items.append(Item(HduOut(raw, data), None, ndd, "data"))
             return
         made = array_header(
             ndd._stored, stored_form(data), primary=False, name=name if named else None,
-            unit=_unit(ndd, "data", as_std=False, is_new=raw is None),
+            unit=unit_card(ndd, "data", as_std=False, is_new=raw is None),
         )  # fmt: skip
         self.items.append(Item(HduOut(made, data), name, ndd, "data"))
 
@@ -297,50 +316,8 @@ class _Plan:
         self.items.append(Item(out, changed, table=name))
 
 
-def _to_write(part: Part, *, as_std: bool) -> ArrayHandle | np.ndarray[Any, Any]:
-    """Give the stored bytes of an array if nobody changed it, else its values."""
-    handle = part.handle
-    if handle is not None and handle.is_whole and part.is_std == as_std:
-        if not part.is_modified:
-            return handle
-    array = part.values()
-    return np.sqrt(array) if as_std else array
-
-
-def _described_like(ndd: NDLater) -> StoredHeader:
-    """Make the header of a new variance or flags: the coordinates of the data."""
-    header = ndd.meta.copy()
-    for keyword in dict.fromkeys(header):
-        if not is_array_keyword(keyword) or keyword == "BUNIT":
-            header.remove(keyword, ignore_missing=True, remove_all=True)
-    return StoredHeader(header=header)
-
-
-def _unit(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | None:
-    """Find what BUNIT must say; None where it stays as it is."""
-    if part == "flags" or not (is_new or ndd._unit_edited):
-        return None
-    unit = ndd.unit
-    if unit is None:
-        return "" if ndd._unit_edited else None
-    if part == "data":
-        return unit_text(unit) if ndd._unit_edited else None
-    return unit_text(unit if as_std else unit**2)
-
-
-def _version(df: "DataFile", ndd: NDLater) -> int:
-    if isinstance(ndd.ident, bool) or not isinstance(ndd.ident, int):
-        msg = (
-            f"the ident {ndd.ident!r} in {df} cannot be saved: EXTVER is a number; set "
-            "the ident to an integer, or call renumber()"
-        )
-        raise FormatError(msg)
-    return ndd.ident
-
-
-def _names(stored: StoredHeader) -> tuple[str, Any]:
-    header = stored.header
-    return str(header.get("EXTNAME", "")).strip().upper(), header.get("EXTVER")
+def _first(item: tuple[int, Any]) -> int:
+    return item[0]
 
 
 def changes(items: list[Item]) -> Iterator[str]:

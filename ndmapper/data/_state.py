@@ -118,12 +118,11 @@ class State:
         """Give a part, after taking over an array that was put into `uncertainty`."""
         part = self._parts.get(name)
         held = self._variance_object
-        if part is not None and name == "uncertainty" and held is not None:
-            if held.array is not part.peek():
-                array = np.asarray(held.array)
-                self._put(name, array)
-                part = self._parts[name]
-        return part
+        if part is None or name != "uncertainty" or held is None:
+            return part
+        if held.array is not part.peek():
+            self._put(name, np.asarray(held.array))
+        return self._parts[name]
 
     def _put(self, name: str, array: npt.NDArray[Any]) -> None:
         """Put an array in the place of a part, of which the file is forgotten."""

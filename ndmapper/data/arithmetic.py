@@ -41,7 +41,7 @@ def operate(name: str, left: Any, right: Any) -> Any:
     UnitError
         If both have units, and they do not.
     """
-    like = left if isinstance(left, State) else right
+    like: Any = left if isinstance(left, State) else right
     first, first_unit = _operand(left)
     second, second_unit = _operand(right)
     if name in ("add", "subtract"):
@@ -163,10 +163,10 @@ class Operators:
 
         Returns
         -------
-        NDLater
+        same type
             The sum.
         """
-        return operate("add", self, operand)
+        return self._method("add", operand)
 
     def subtract(self, operand: Any) -> Any:
         """
@@ -179,10 +179,10 @@ class Operators:
 
         Returns
         -------
-        NDLater
+        same type
             The difference.
         """
-        return operate("subtract", self, operand)
+        return self._method("subtract", operand)
 
     def multiply(self, operand: Any) -> Any:
         """
@@ -195,10 +195,10 @@ class Operators:
 
         Returns
         -------
-        NDLater
+        same type
             The product.
         """
-        return operate("multiply", self, operand)
+        return self._method("multiply", operand)
 
     def divide(self, operand: Any) -> Any:
         """
@@ -211,10 +211,20 @@ class Operators:
 
         Returns
         -------
-        NDLater
+        same type
             The quotient.
         """
-        return operate("divide", self, operand)
+        return self._method("divide", operand)
+
+    def _method(self, name: str, operand: Any) -> Any:
+        result = self._operate(name, operand)
+        if result is NotImplemented:
+            msg = (
+                f"{name} takes NDData, arrays, Quantities and numbers, not "
+                f"{type(operand).__name__}"
+            )
+            raise TypeError(msg)
+        return result
 
     def _operate(self, name: str, other: Any, *, swapped: bool = False) -> Any:
         if not is_operand(other):

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 from astropy.nddata import NDData
 
-from ndmapper.data._groups import TableStore, make_extras, make_groups, next_ident
+from ndmapper.data._groups import TableStore, make_extras, make_groups
 from ndmapper.data._listing import GroupList
 from ndmapper.data._plan import changes, is_rearranged, plan_items
 from ndmapper.data.filename import FileName, Named
@@ -16,7 +16,7 @@ from ndmapper.data.save import save_datafile
 from ndmapper.errors import MissingFileError, ModeError, OutputExistsError
 from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.headers import Header, StoredHeader, as_header
-from ndmapper.io.layout import DEFAULT_LABELS, Labels, Layout, find_layout, make_labels
+from ndmapper.io.layout import Labels, Layout, find_layout, make_labels
 from ndmapper.io.record import read_records
 
 __all__ = ["DataFile", "Mode"]
@@ -75,7 +75,7 @@ class DataFile(GroupList):
         If it is not FITS, or damaged.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # the published order
         self,
         filename: "str | os.PathLike[str] | FileName | Named | None" = None,
         data: "NDData | Sequence[Any] | DataFile | None" = None,
@@ -359,7 +359,9 @@ class DataFile(GroupList):
         str
             A line for the file, and one for each part of it.
         """
-        rows = [("ident", "shape", "type", "unit", "uncertainty", "flags")]
+        rows: list[tuple[str, ...]] = [
+            ("ident", "shape", "type", "unit", "uncertainty", "flags")
+        ]
         for ndd in self._groups:
             parts = [
                 str(ndd._parts[p].dtype) if ndd.has(p) else "-"

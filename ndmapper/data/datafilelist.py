@@ -1,25 +1,25 @@
 """Lists of files, and what their headers say."""
 
-import fnmatch
 import glob
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.nddata import NDData
-from astropy.table import MaskedColumn, Table
+from astropy.table import Table
 
+from ndmapper.data._select import column_of, look_up, matches
 from ndmapper.data.arithmetic import Operators
 from ndmapper.data.datafile import DataFile, Mode
 from ndmapper.data.filename import FileName
-from ndmapper.errors import FileAccessError, MissingFileError, ModeError, ShapeError
+from ndmapper.errors import MissingFileError, ModeError, ShapeError
 
-__all__ = ["DataFileList", "load_file_list"]
+__all__ = ["DataFileList"]
 
 
-class DataFileList(Operators, list[DataFile]):  # type: ignore[misc]
+class DataFileList(Operators, list[DataFile]):
     """
     A list of files.
 
@@ -52,7 +52,7 @@ class DataFileList(Operators, list[DataFile]):  # type: ignore[misc]
         If there are not as many names as contents.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # the published order
         self,
         filenames: Any = None,
         data: Any = None,
@@ -172,7 +172,7 @@ class DataFileList(Operators, list[DataFile]):  # type: ignore[misc]
             one is two for one, two in zip(self, other, strict=True)
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     @property
     def filenames(self) -> list[FileName | None]:
@@ -216,8 +216,8 @@ class DataFileList(Operators, list[DataFile]):  # type: ignore[misc]
         table = Table()
         table["filename"] = [str(df) for df in self]
         for keyword in keywords:
-            values = [_look_up(df, keyword) for df in self]
-            table[keyword] = _column(values)
+            values = [look_up(df, keyword) for df in self]
+            table[keyword] = column_of(values)
         return table
 
     def where(self, **conditions: Any) -> "DataFileList":
@@ -240,7 +240,7 @@ class DataFileList(Operators, list[DataFile]):  # type: ignore[misc]
         return self._like(
             df
             for df in self
-            if all(_matches(_look_up(df, k), c) for k, c in conditions.items())
+            if all(matches(look_up(df, k), c) for k, c in conditions.items())
         )
 
     def group_by(self, *keywords: str) -> "dict[Any, DataFileList]":
@@ -260,7 +260,7 @@ class DataFileList(Operators, list[DataFile]):  # type: ignore[misc]
         """
         groups: dict[Any, list[DataFile]] = {}
         for df in self:
-            values = tuple(_look_up(df, keyword) for keyword in keywords)
+            values = tuple(look_up(df, keyword) for keyword in keywords)
             groups.setdefault(values if len(values) != 1 else values[0], []).append(df)
         return {value: self._like(files) for value, files in groups.items()}
 
@@ -290,84 +290,13 @@ class DataFileList(Operators, list[DataFile]):  # type: ignore[misc]
         symbol = _OPERATE[name]
         return DataFileList(data=[symbol(one, two) for one, two in pairs])
 
-    def add(self, operand: Any) -> "DataFileList":
-        """
-        Add to each file.
+    __mul__ = Operators.__mul__
+    __rmul__ = Operators.__rmul__
 
-        Parameters
-        ----------
-        operand : DataFileList, DataFile, NDData, Quantity or number
-            What is added.
-
-        Returns
-        -------
-        DataFileList
-            The sums, not saved.
-        """
-        return self._checked("add", operand)
-
-    def subtract(self, operand: Any) -> "DataFileList":
-        """
-        Subtract from each file.
-
-        Parameters
-        ----------
-        operand : DataFileList, DataFile, NDData, Quantity or number
-            What is subtracted.
-
-        Returns
-        -------
-        DataFileList
-            The differences, not saved.
-        """
-        return self._checked("subtract", operand)
-
-    def multiply(self, operand: Any) -> "DataFileList":
-        """
-        Multiply each file.
-
-        Parameters
-        ----------
-        operand : DataFileList, DataFile, NDData, Quantity or number
-            The factor.
-
-        Returns
-        -------
-        DataFileList
-            The products, not saved.
-        """
-        return self._checked("multiply", operand)
-
-    def divide(self, operand: Any) -> "DataFileList":
-        """
-        Divide each file.
-
-        Parameters
-        ----------
-        operand : DataFileList, DataFile, NDData, Quantity or number
-            The divisor.
-
-        Returns
-        -------
-        DataFileList
-            The quotients, not saved.
-        """
-        return self._checked("divide", operand)
-
-    def _checked(self, name: str, operand: Any) -> "DataFileList":
-        result = self._operate(name, operand)
-        if result is NotImplemented:
-            msg = f"cannot {name} files and a {type(operand).__name__}"
-            raise TypeError(msg)
-        return result  # type: ignore[no-any-return]
-
-    __mul__ = Operators.__mul__  # type: ignore[assignment]
-    __rmul__ = Operators.__rmul__  # type: ignore[assignment]
-
-    def __iadd__(self, other: Any) -> Any:  # type: ignore[misc,override]
+    def __iadd__(self, other: Any) -> Any:
         return self + other
 
-    def __imul__(self, other: Any) -> Any:  # type: ignore[misc,override]
+    def __imul__(self, other: Any) -> Any:
         return self * other
 
 
@@ -411,89 +340,3 @@ def _contents(data: Any, count: int, *, has_names: bool) -> list[Any]:
     if has_names and not items:
         return [[] for _ in range(count)]  # as for one file: ignore what is there
     return items
-
-
-def _look_up(df: DataFile, keyword: str) -> Any:
-    headers: Iterator[Mapping[str, Any]] = iter(
-        [df.meta, *(ndd.meta for ndd in df._groups[:1])]
-    )
-    for header in headers:
-        if keyword in header:
-            value = header[keyword]
-            # An undefined value (a card without one) is no value.
-            return value if isinstance(value, str | int | float | complex) else None
-    return None
-
-
-def _column(values: list[Any]) -> MaskedColumn | list[Any]:
-    missing = [value is None for value in values]
-    if not any(missing):
-        return values
-    known = [value for value in values if value is not None]
-    fill: Any = (
-        ""
-        if not known or any(isinstance(v, str) for v in known)
-        else (type(known[0])(0))
-    )
-    filled = [fill if value is None else value for value in values]
-    return MaskedColumn(filled, mask=missing)
-
-
-def _matches(value: Any, condition: Any) -> bool:
-    if condition is None:
-        return value is None
-    if value is None:
-        return False
-    if callable(condition):
-        return bool(condition(value))
-    if isinstance(condition, list | tuple | set | frozenset):
-        return any(_matches(value, one) for one in condition)
-    if isinstance(condition, str) and isinstance(value, str):
-        if value.strip() == condition.strip():
-            return True
-        return glob.has_magic(condition) and fnmatch.fnmatchcase(
-            value.strip(), condition
-        )
-    return bool(value == condition)
-
-
-def load_file_list(path: str | os.PathLike[str]) -> list[str]:
-    """
-    Read names of files from a text file.
-
-    Parameters
-    ----------
-    path : str or path
-        The text file, also in the style of IRAF with a leading ``@``. It has a name
-        on each line; what follows a ``#`` is a comment.
-
-    Returns
-    -------
-    list of str
-        The names. One without folder that does not exist here, but beside the text
-        file, gets the folder of the latter.
-
-    Raises
-    ------
-    MissingFileError, FileAccessError
-        If the text file cannot be read.
-    """
-    where = Path(os.fspath(path))
-    if not where.exists() and str(where).startswith("@"):
-        where = Path(str(where)[1:])
-    try:
-        lines = where.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as err:
-        msg = f"the list of files {where} does not exist; check its name and folder"
-        raise MissingFileError(msg) from err
-    except (OSError, UnicodeDecodeError) as err:
-        msg = f"the list of files {where} cannot be read ({err})"
-        raise FileAccessError(msg) from err
-    names = []
-    for line in lines:
-        name = line.partition("#")[0].strip()
-        if name:
-            beside = where.parent / name
-            names.append(name if Path(name).exists() or not beside.exists()
-                         else str(beside))  # fmt: skip
-    return names

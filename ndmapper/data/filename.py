@@ -60,7 +60,15 @@ class FileName:
 
     __slots__ = ("_regex", "base", "dir", "ext", "prefix", "sep", "standard", "suffix")
 
-    def __init__(
+    dir: str
+    prefix: str
+    base: str
+    suffix: list[str]
+    ext: str | None
+    sep: str
+    standard: bool
+
+    def __init__(  # noqa: PLR0917  # the published order
         self,
         path: "str | os.PathLike[str] | FileName | Named | None" = None,
         sep: str = "_",

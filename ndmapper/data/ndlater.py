@@ -10,8 +10,8 @@ from astropy import units as u
 from astropy.nddata import NDDataArray, NDUncertainty, VarianceUncertainty
 
 from ndmapper.data._state import State, array_part, linked_variance, variance_part
-from ndmapper.data.arithmetic import Operators
 from ndmapper.data._wcs import cut_header, put_wcs, read_wcs
+from ndmapper.data.arithmetic import Operators
 from ndmapper.data.flags import FLAGS_DTYPE, Flag
 from ndmapper.errors import ShapeError
 from ndmapper.io.arrays import is_basic_index, section_of
@@ -59,7 +59,7 @@ class NDLater(Operators, State, NDDataArray):  # type: ignore[misc]
         Bits that make a pixel masked; by default those of the configuration.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # the published order
         self,
         data: Any,
         uncertainty: NDUncertainty | None = None,
@@ -220,7 +220,7 @@ class NDLater(Operators, State, NDDataArray):  # type: ignore[misc]
         if part is None:
             return None
         array = part.peek()
-        return (array & self._bad_bits(array.dtype)) != 0
+        return np.asarray((array & self._bad_bits(array.dtype)) != 0)
 
     @mask.setter
     def mask(self, value: Any) -> None:
@@ -354,7 +354,7 @@ class NDLater(Operators, State, NDDataArray):  # type: ignore[misc]
             new._parts["data"] = array_part(data)
         if meta is not _KEEP:
             new.meta = meta
-            new._has_unit = False if unit is _KEEP and not self._unit_edited else True
+            new._has_unit = unit is not _KEEP or self._unit_edited
         if unit is not _KEEP:
             new.unit = unit
         elif isinstance(data, u.Quantity):

@@ -6,10 +6,12 @@ written, and the data as stored. Compression of the whole file, padding and the 
 of the product do not count.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from filelock import FileLock, Timeout
 from ndmapper.errors import FormatError, MissingFileError
 from ndmapper.io.filemap import HduMap, map_file
 from ndmapper.io.record import EXTNAME
-from ndmapper.io.source import find_source
+from ndmapper.io.source import Source, find_source
 from ndmapper.io.write import staging_name
 
 __all__ = ["VOLATILE", "DigestCache", "differences", "digest"]
@@ -31,6 +33,8 @@ VOLATILE = frozenset(("DATE", "CHECKSUM", "DATASUM", "IRAF-TLM", "PIPEFILE", EXT
 
 _CHUNK = 1 << 22
 _VERSION = 1
+_TICK = 50_000_000
+"""Longer than a tick of the clock of file systems, in nanoseconds."""
 
 
 def digest(path: str | os.PathLike[str], cache: "DigestCache | None" = None) -> str:
@@ -56,10 +60,11 @@ def digest(path: str | os.PathLike[str], cache: "DigestCache | None" = None) -> 
     """
     if cache is None:
         return _compute(path)
-    source = find_source_of_any(path)
+    source = find_source(path, strict=False)
     known = cache.get(source)
     if known is None:
         known = _compute(path)
+        source.check()
         cache.put(source, known)
     return known
 
@@ -110,14 +115,15 @@ class DigestCache:
     Parameters
     ----------
     folder : str or path
-        Folder of the cache; made when something is remembered.
+        Folder of the cache; made when something is saved.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.path = Path(folder) / "digests.json"
         self._known: dict[str, Any] | None = None
+        self._new: dict[str, Any] = {}
 
-    def get(self, source: Any) -> str | None:
+    def get(self, source: Source) -> str | None:
         """
         Look a file up.
 
@@ -133,14 +139,14 @@ class DigestCache:
         """
         if self._known is None:
             self._known = self._read()
-        entry = self._known.get(str(source.path))
+        entry = self._new.get(str(source.path)) or self._known.get(str(source.path))
         if isinstance(entry, list) and entry[:2] == [source.size, source.mtime_ns]:
             return str(entry[2])
         return None
 
-    def put(self, source: Any, value: str) -> None:
+    def put(self, source: Source, value: str) -> None:
         """
-        Remember a digest.
+        Remember a digest, until `save` also in the file.
 
         Parameters
         ----------
@@ -149,19 +155,30 @@ class DigestCache:
         value : str
             The digest.
         """
+        # Clocks of file systems tick: a file that was written just now could be
+        # written once more without a change of its time.
+        if abs(time.time_ns() - source.mtime_ns) > _TICK:
+            self._new[str(source.path)] = [source.size, source.mtime_ns, value]
+
+    def save(self) -> None:
+        """Write what is new to the file of the cache, if that can be written."""
+        if not self._new:
+            return
+        temp = staging_name(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self.path.with_suffix(".lock"), timeout=5):
                 # Others may have written since we read.
-                known = self._read()
-                known[str(source.path)] = [source.size, source.mtime_ns, value]
-                self._known = known
-                temp = staging_name(self.path)
+                known = self._read() | self._new
                 text = json.dumps({"version": _VERSION, "digests": known}, indent=0)
                 temp.write_text(text, encoding="utf-8")
                 temp.replace(self.path)
         except (OSError, Timeout) as err:
-            log.debug("the digest of %s is not remembered: %s", source.path, err)
+            log.debug("%d digests are not remembered: %s", len(self._new), err)
+            with contextlib.suppress(OSError):
+                temp.unlink(missing_ok=True)
+            return
+        self._known, self._new = known, {}
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -171,23 +188,6 @@ class DigestCache:
         except (OSError, ValueError, TypeError, KeyError) as err:
             log.debug("no digests are remembered: %s", err)
         return {}
-
-
-def find_source_of_any(path: str | os.PathLike[str]) -> Any:
-    """
-    Note what a file on disk is now, whatever its format.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-
-    Returns
-    -------
-    Source
-        Its path and identity.
-    """
-    return find_source(path)
 
 
 def _compute(path: str | os.PathLike[str]) -> str:

@@ -285,8 +285,23 @@ def _find_end(block: bytes) -> int | None:
 
 
 _FORM = frozenset(
-    "SIMPLE XTENSION BITPIX NAXIS PCOUNT GCOUNT GROUPS EXTNAME EXTVER BSCALE BZERO "
-    "BLANK ZIMAGE EXTEND INHERIT".split()
+    [
+        "SIMPLE",
+        "XTENSION",
+        "BITPIX",
+        "NAXIS",
+        "PCOUNT",
+        "GCOUNT",
+        "GROUPS",
+        "EXTNAME",
+        "EXTVER",
+        "BSCALE",
+        "BZERO",
+        "BLANK",
+        "ZIMAGE",
+        "EXTEND",
+        "INHERIT",
+    ]
 )
 
 
@@ -323,16 +338,17 @@ def _data_size(source: Source, keys: dict[str, Any], index: int) -> int:
         axes = [keys[f"NAXIS{i}"] for i in range(1, naxis + 1)]
         width = abs(keys["BITPIX"]) // 8
         groups, extra = keys.get("GCOUNT", 1), keys.get("PCOUNT", 0)
-        if any(not isinstance(n, int) or n < 0 for n in (*axes, groups, extra)):
-            raise ValueError  # noqa: TRY301  (one message for all that is wrong)
-        if width not in (1, 2, 4, 8):
-            raise ValueError  # noqa: TRY301
-    except (KeyError, TypeError, ValueError) as err:
+        counts = [*axes, groups, extra]
+    except (KeyError, TypeError):
+        counts, width = [None], 0
+    if width not in (1, 2, 4, 8) or any(
+        not isinstance(n, int) or n < 0 for n in counts
+    ):
         msg = (
             f"the header of HDU {index} of {source.path} does not give its size: "
             "BITPIX, NAXIS, NAXISn, PCOUNT or GCOUNT is missing or wrong"
         )
-        raise FormatError(msg) from err
+        raise FormatError(msg)
     if not axes:
         return 0
     if axes[0] == 0 and keys.get("GROUPS") is True:

@@ -12,6 +12,7 @@ from typing import Any
 
 from astropy import units as u
 from astropy.io import fits
+from astropy.io.fits import Header
 
 from ndmapper.io.filemap import padded
 
@@ -28,8 +29,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-
-Header = fits.Header
 
 _END = b"END".ljust(80)
 

@@ -6,16 +6,25 @@ another way of laying out a file is another function in `_FORMS`.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from ndmapper.config import config
 from ndmapper.errors import ConfigError, did_you_mean
+from ndmapper.instruments import load, names, recognise
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.record import EXTNAME
 
-__all__ = ["DEFAULT_LABELS", "Group", "Ident", "Labels", "Layout", "find_layout"]
+__all__ = [
+    "DEFAULT_LABELS",
+    "Group",
+    "Ident",
+    "Labels",
+    "Layout",
+    "find_layout",
+    "make_labels",
+]
 
 log = logging.getLogger(__name__)
 
@@ -134,17 +143,17 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
     ConfigError
         If there is no such preset, or the labels are malformed.
     """
-    names = _labels(labels, fmap)
+    labels = _labels(labels, fmap)
     record = fmap.hdus[-1].index if fmap.hdus[-1].name == EXTNAME else None
     hdus = [hdu for hdu in fmap.hdus if hdu.index != record]
     groups: tuple[Group, ...] = ()
     for form in _FORMS:
-        if groups := form(hdus, names):
+        if groups := form(hdus, labels):
             break
     taken = {index for group in groups for index in group.hdus.values()}
     free = [hdu for hdu in hdus if hdu.index not in taken]
     return Layout(
-        labels=names,
+        labels=labels,
         groups=groups,
         tables=_by_name([h for h in free if h.is_table], "TABLE"),
         extras=_by_name([h for h in free if h.is_image], "IMAGE"),
@@ -197,10 +206,12 @@ def _grouped(
                 found = next((h for h in same if (h.version or 1) == ident), None)
             if found is not None and found.shape != image.shape:
                 log.warning(
-                    "%s: HDU %d (%s) has shape %s, but its data have %s; it is left "
-                    "among the extras",
-                    found.source.path, found.index, found.name, found.shape, image.shape,
-                )  # fmt: skip
+                    "%s: HDU %d (%s) has not the shape of its data; it is left among "
+                    "the extras",
+                    found.source.path,
+                    found.index,
+                    found.name,
+                )
                 found = None
             parts[part] = None if found is None else found.index
         groups.append(Group(ident, image.index, **parts))
@@ -209,10 +220,10 @@ def _grouped(
 
 def _by_name(hdus: list[HduMap], default: str) -> dict[str, int]:
     """Name HDUs; of several with one name, each gets its version or number."""
-    names = [_written_name(h) or ("PRIMARY" if h.index == 0 else default) for h in hdus]
+    texts = [_written_name(h) or ("PRIMARY" if h.index == 0 else default) for h in hdus]
     found: dict[str, int] = {}
-    for name in dict.fromkeys(names):
-        same = [h for h, n in zip(hdus, names, strict=True) if n == name]
+    for name in dict.fromkeys(texts):
+        same = [h for h, n in zip(hdus, texts, strict=True) if n == name]
         versions = [h.version for h in same]
         if None in versions or len(set(versions)) < len(versions):
             versions = list(range(1, len(same) + 1))
@@ -283,26 +294,22 @@ def make_labels(labels: Any) -> Labels:
 
 
 def _preset(name: str) -> Labels:
-    from ndmapper import instruments
-
     if name.strip().lower() in ("sci", "default"):
         return DEFAULT_LABELS
-    if name not in instruments.names():
-        choice = did_you_mean(name, ["default", *instruments.names()])
+    if name not in names():
+        choice = did_you_mean(name, ["default", *names()])
         msg = f"there is no preset of labels {name!r}{choice}"
         raise ConfigError(msg)
-    return make_labels(cast(Mapping[str, Any] | None, instruments.load(name).labels))
+    return make_labels(load(name).labels)
 
 
 def _recognised(fmap: FileMap) -> Labels:
     """Take the labels of the instrument where the file has such extensions."""
-    names = {hdu.name for hdu in fmap.hdus if hdu.is_image}
-    if DEFAULT_LABELS.data in names or not names - {""}:
+    images = {hdu.name for hdu in fmap.hdus if hdu.is_image}
+    if DEFAULT_LABELS.data in images or not images - {""}:
         return DEFAULT_LABELS
-    from ndmapper import instruments
-
-    if (instrument := instruments.recognise(fmap.primary.header)) is not None:
-        labels = make_labels(cast(Mapping[str, Any] | None, instrument.labels))
-        if labels.data in names:
+    if (instrument := recognise(fmap.primary.header)) is not None:
+        labels = make_labels(instrument.labels)
+        if labels.data in images:
             return labels
     return DEFAULT_LABELS

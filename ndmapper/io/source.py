@@ -196,7 +196,7 @@ class Source:
         return TruncatedFileError(msg)
 
 
-def find_source(path: str | os.PathLike[str]) -> Source:
+def find_source(path: str | os.PathLike[str], *, strict: bool = True) -> Source:
     """
     Note what a file on disk is now.
 
@@ -204,6 +204,8 @@ def find_source(path: str | os.PathLike[str]) -> Source:
     ----------
     path : str or path
         The file.
+    strict : bool
+        Refuse a file that is compressed in a way that cannot be read.
 
     Returns
     -------
@@ -219,13 +221,13 @@ def find_source(path: str | os.PathLike[str]) -> Source:
     full = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)
     with _clear_errors(full):
         if full.is_dir():
-            msg = f"{full} is a folder, and a FITS file was expected"
+            msg = f"{full} is a folder, and a file was expected"
             raise FormatError(msg)
         with full.open("rb") as raw:
             start = raw.read(6)
             stat = os.fstat(raw.fileno())
     kind = next((name for magic, name in _MAGIC if start.startswith(magic)), None)
-    if kind is not None and kind not in _READABLE:
+    if strict and kind is not None and kind not in _READABLE:
         msg = (
             f"{full} is compressed with {kind}, which ndmapper does not read; "
             "decompress it, or compress it with gzip"
@@ -236,7 +238,7 @@ def find_source(path: str | os.PathLike[str]) -> Source:
         size=stat.st_size,
         mtime_ns=stat.st_mtime_ns,
         inode=stat.st_ino,
-        compression=cast(Compression, kind),
+        compression=cast(Compression, kind) if kind in _READABLE else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The header of an HDU as it is written: form and name put right, the rest as it was."""
+"""The header of an HDU as it is written: its form put right, the rest as it was."""
 
 from typing import Any
 

@@ -37,12 +37,23 @@ def read_table(hdu: HduMap) -> Table:
         # Units that are not understood stay as text; nothing is lost by it.
         warnings.simplefilter("ignore")
         try:
-            return Table.read(kind.fromstring(hdu.read_bytes()))
+            return _native(Table.read(kind.fromstring(hdu.read_bytes())))
         except (ValueError, TypeError, KeyError, IndexError) as err:
             msg = (
                 f"the table in HDU {hdu.index} of {hdu.source.path} is damaged ({err})"
             )
             raise FormatError(msg) from err
+
+
+def _native(table: Table) -> Table:
+    """Copy into memory that can be written, in the byte order of this machine."""
+    table = table.copy()
+    for name in table.colnames:
+        column = table[name]
+        dtype = getattr(column, "dtype", None)
+        if dtype is not None and dtype.byteorder == ">":
+            table[name] = column.astype(dtype.newbyteorder("="))
+    return table
 
 
 def encode_table(table: Table, name: str, version: int | None = None) -> bytes:

@@ -1,0 +1,145 @@
+"""In which form an array is written, and with which cards."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ndmapper.data._parts import Part
+from ndmapper.data.ndlater import NDLater
+from ndmapper.errors import FormatError
+from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.headers import StoredHeader, is_array_keyword, unit_text
+
+if TYPE_CHECKING:
+    from ndmapper.data.datafile import DataFile
+
+__all__ = ["described_like", "names_of", "to_write", "unit_card", "version_of"]
+
+
+def to_write(part: Part, *, as_std: bool) -> ArrayHandle | np.ndarray[Any, Any]:
+    """
+    Give the stored bytes of an array if nobody changed it, else its values.
+
+    Parameters
+    ----------
+    part : Part
+        The array.
+    as_std : bool
+        Write standard deviations instead of variances.
+
+    Returns
+    -------
+    ArrayHandle or ndarray
+        What is written.
+    """
+    handle = part.handle
+    if (
+        handle is not None
+        and handle.is_whole
+        and part.is_std == as_std
+        and not part.is_modified
+    ):
+        return handle
+    array = part.values()
+    return np.sqrt(array) if as_std else array
+
+
+def described_like(ndd: NDLater) -> StoredHeader:
+    """
+    Make the header of a new variance or flags: the coordinates of the data.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        The data.
+
+    Returns
+    -------
+    StoredHeader
+        The header.
+    """
+    header = ndd.meta.copy()
+    for keyword in dict.fromkeys(header):
+        if not is_array_keyword(keyword) or keyword == "BUNIT":
+            header.remove(keyword, ignore_missing=True, remove_all=True)
+    return StoredHeader(header=header)
+
+
+def unit_card(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | None:
+    """
+    Find what BUNIT must say.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        Whose unit it is.
+    part : str
+        Which array is written.
+    as_std : bool
+        Standard deviations are written instead of variances.
+    is_new : bool
+        The array has no header yet.
+
+    Returns
+    -------
+    str or None
+        The text; empty to take it out, None to leave it as it is.
+    """
+    if part == "flags" or not (is_new or ndd._unit_edited):
+        return None
+    unit = ndd.unit
+    if unit is None:
+        return "" if ndd._unit_edited else None
+    if part == "data":
+        return unit_text(unit) if ndd._unit_edited else None
+    return unit_text(unit if as_std else unit**2)
+
+
+def version_of(df: "DataFile", ndd: NDLater) -> int:
+    """
+    Give the EXTVER of a group.
+
+    Parameters
+    ----------
+    df : DataFile
+        The file.
+    ndd : NDLater
+        The group.
+
+    Returns
+    -------
+    int
+        Its ident.
+
+    Raises
+    ------
+    FormatError
+        If its ident is not a number.
+    """
+    if isinstance(ndd.ident, bool) or not isinstance(ndd.ident, int):
+        msg = (
+            f"the ident {ndd.ident!r} in {df} cannot be saved: EXTVER is a number; set "
+            "the ident to an integer, or call renumber()"
+        )
+        raise FormatError(msg)
+    return ndd.ident
+
+
+def names_of(stored: StoredHeader) -> tuple[str, Any]:
+    """
+    Read the name and number of an extension.
+
+    Parameters
+    ----------
+    stored : StoredHeader
+        Its header.
+
+    Returns
+    -------
+    name : str
+        EXTNAME in upper case, empty where there is none.
+    version : object
+        EXTVER; None where there is none.
+    """
+    header = stored.header
+    return str(header.get("EXTNAME", "")).strip().upper(), header.get("EXTVER")

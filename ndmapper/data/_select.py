@@ -1,0 +1,100 @@
+"""What the headers of files say, and whether that meets a condition."""
+
+import fnmatch
+import glob
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from astropy.table import MaskedColumn
+
+from ndmapper.data.datafile import DataFile
+
+__all__ = ["column_of", "look_up", "matches"]
+
+
+def look_up(df: DataFile, keyword: str) -> Any:
+    """
+    Find a keyword in the headers of a file.
+
+    Parameters
+    ----------
+    df : DataFile
+        The file.
+    keyword : str
+        The keyword.
+
+    Returns
+    -------
+    object
+        Its value in the primary header, else in that of the first extension; None
+        where it is in neither, or has no value.
+    """
+    headers: Iterator[Mapping[str, Any]] = iter(
+        [df.meta, *(ndd.meta for ndd in df._groups[:1])]
+    )
+    for header in headers:
+        if keyword in header:
+            value = header[keyword]
+            # An undefined value (a card without one) is no value.
+            return value if isinstance(value, str | int | float | complex) else None
+    return None
+
+
+def column_of(values: list[Any]) -> MaskedColumn | list[Any]:
+    """
+    Make a column of values, some of which may be missing.
+
+    Parameters
+    ----------
+    values : list
+        The values; None where one is missing.
+
+    Returns
+    -------
+    list or MaskedColumn
+        A column, masked where something is missing.
+    """
+    missing = [value is None for value in values]
+    if not any(missing):
+        return values
+    known = [value for value in values if value is not None]
+    fill: Any = (
+        ""
+        if not known or any(isinstance(v, str) for v in known)
+        else (type(known[0])(0))
+    )
+    filled = [fill if value is None else value for value in values]
+    return MaskedColumn(filled, mask=missing)
+
+
+def matches(value: Any, condition: Any) -> bool:
+    """
+    Say whether a value meets a condition.
+
+    Parameters
+    ----------
+    value : object
+        The value; None where there is none.
+    condition : object
+        A value, a collection of values, a function, a pattern, or None.
+
+    Returns
+    -------
+    bool
+        True if it does.
+    """
+    if condition is None:
+        return value is None
+    if value is None:
+        return False
+    if callable(condition):
+        return bool(condition(value))
+    if isinstance(condition, list | tuple | set | frozenset):
+        return any(matches(value, one) for one in condition)
+    if isinstance(condition, str) and isinstance(value, str):
+        if value.strip() == condition.strip():
+            return True
+        return glob.has_magic(condition) and fnmatch.fnmatchcase(
+            value.strip(), condition
+        )
+    return bool(value == condition)

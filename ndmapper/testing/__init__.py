@@ -1,0 +1,6 @@
+"""Helpers for tests of ndmapper, and of what others build on it."""
+
+from ndmapper.testing.files import make_mef
+from ndmapper.testing.reads import Reads, count_reads
+
+__all__ = ["Reads", "count_reads", "make_mef"]
