@@ -173,7 +173,7 @@ def _refuse_clashes(
             made[path] = source
             if path in needed:
                 msg = (
-                    f"{step} would write {target}, which is {needed[path]}; give another "
-                    "name with out_names, or another folder with outdir"
+                    f"{step} would write {target}, which is {needed[path]}; give "
+                    "another name with out_names, or another folder with outdir"
                 )
                 raise PlanError(msg)
