@@ -1,5 +1,6 @@
 """Which frames calibrate which: the document, the matching, the association."""
 
+from ndmapper.calibrations.associate import associate_cals
 from ndmapper.calibrations.document import init_cal_dict, save_cal_dict
 from ndmapper.calibrations.entries import (
     add_cal_entry,
@@ -10,6 +11,7 @@ from ndmapper.calibrations.survey import survey
 
 __all__ = [
     "add_cal_entry",
+    "associate_cals",
     "cal_entries",
     "clean_cal_entries_if_unused",
     "init_cal_dict",
