@@ -258,7 +258,9 @@ class _Plan:
                 header = extension_header(self.df._primary, ndd._stored)
         else:
             header = ndd._parts[part].header or described_like(ndd)
-        self._array(ndd, part, header, primary=False, named=not self.as_in_file)
+        # A section, or an array that was replaced, has no header that names it.
+        named = not self.as_in_file or header.raw is None
+        self._array(ndd, part, header, primary=False, named=named)
 
     def _array(
         self,
