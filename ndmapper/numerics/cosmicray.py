@@ -42,6 +42,8 @@ def find_cosmic_rays(
     sigfrac: float = 0.3,
     objlim: float = 5.0,
     iterations: int = 4,
+    sepmed: bool = False,
+    cleantype: str = "meanmask",
     protect_axis: int | None = None,
     protect_fraction: float = 0.03,
 ) -> CosmicRays:
@@ -67,6 +69,11 @@ def find_cosmic_rays(
         Least contrast between the Laplacian and the fine structure of the image.
     iterations : int
         At most so many rounds.
+    sepmed : bool
+        Use separable median filters: quicker, and nearly the same.
+    cleantype : str
+        How hits are replaced: ``'median'``, ``'medmask'``, ``'meanmask'`` or ``'idw'``,
+        all from the 5 x 5 pixels around.
     protect_axis : int, optional
         The dispersion axis. If it is given, a hit must also stand out from its
         neighbours along that axis (`neighbour_excess`), which the ridge of a bright
@@ -120,8 +127,8 @@ def find_cosmic_rays(
         # stars are in the mask already; where they are not, their shape protects them.
         satlevel=np.inf,
         niter=iterations,
-        sepmed=False,
-        cleantype="meanmask",
+        sepmed=sepmed,
+        cleantype=cleantype,
     )
     hits = np.asarray(found, np.bool_) & ~bad
     if protect_axis is not None and hits.any():

@@ -1,0 +1,61 @@
+"""
+Reduce a long-slit night of Shane/Kast (blue), from raw frames to clean 2-D spectra.
+
+    python kast_longslit.py FOLDER      (the folder of the raw frames)
+
+Products, the log and calibrations.json go to the current folder. Edit that file to
+change a calibration, and run the script again: what is there is not made again.
+"""
+
+import sys
+
+from ndmapper import DataFileList, config
+from ndmapper.calibrations import associate_cals, cal_entries, survey
+from ndmapper.lib.ccd import (
+    add_variance,
+    apply_flat,
+    correct_gain,
+    make_bias,
+    make_flat,
+    subtract_bias,
+    subtract_overscan,
+    trim,
+)
+from ndmapper.lib.cosmetics import clean_cosmic_rays
+from ndmapper.services import look_up_cals
+
+RAW = sys.argv[1]
+CAL_DEPS = {"target": ["bias", "flat"], "flat": ["bias"]}
+config["reprocess"] = False
+
+
+def prepare(files, poisson=True):
+    """Subtract the overscan, which drifts, cut it off, and find the variance."""
+    frames = trim(subtract_overscan(files, method="polynomial", degree=6))
+    return frames if poisson else add_variance(frames, poisson=False)
+
+
+def calibrate(files):
+    """From trimmed frames to electrons, each with its own bias."""
+    files = associate_cals(biases, files, "bias", cal_dict=cals)
+    return correct_gain(add_variance(subtract_bias(files)))
+
+
+# What there is, and which frame calibrates which.
+frames = survey(RAW, instrument="kast")
+targets = [row["file"] for row in frames if row["class"] in ("object", "standard")]
+targets = DataFileList(targets, dirname=RAW)
+cals = look_up_cals(targets, dependencies=CAL_DEPS, cache="calibrations.json")
+
+biases, flats = {}, {}
+for name, raws in cal_entries(cals, "bias"):
+    raws = prepare(DataFileList(raws, dirname=RAW), poisson=False)
+    biases[name] = make_bias(raws, bias=name)
+for name, raws in cal_entries(cals, "flat"):
+    lamps = calibrate(prepare(DataFileList(raws, dirname=RAW)))
+    flats[name] = make_flat(lamps, flat=name)
+
+spectra = calibrate(prepare(targets))
+spectra = apply_flat(associate_cals(flats, spectra, "flat", cal_dict=cals))
+spectra = clean_cosmic_rays(spectra)
+print("made", *spectra)

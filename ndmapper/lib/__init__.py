@@ -1,0 +1,1 @@
+"""Steps: for any CCD, and for instruments."""

@@ -1,0 +1,32 @@
+"""
+Steps for the frames of any CCD.
+
+In the order in which a raw frame meets them: `subtract_overscan`, `trim`,
+`subtract_bias` (from `make_bias`), `add_variance`, `correct_gain`, `apply_flat` (from
+`make_flat`). What is known of the amplifiers travels in the header of each extension
+(see `ndmapper.lib.ccd.readout`), so a step knows them after the frame was trimmed.
+"""
+
+from ndmapper.lib.ccd.bias import subtract_bias
+from ndmapper.lib.ccd.flat import apply_flat, make_flat
+from ndmapper.lib.ccd.measure import measure_gain, measure_read_noise
+from ndmapper.lib.ccd.noise import add_variance, correct_gain
+from ndmapper.lib.ccd.overscan import subtract_overscan, trim
+from ndmapper.lib.ccd.readout import Readout, readouts, stamp
+from ndmapper.lib.combine import make_bias
+
+__all__ = [
+    "Readout",
+    "add_variance",
+    "apply_flat",
+    "correct_gain",
+    "make_bias",
+    "make_flat",
+    "measure_gain",
+    "measure_read_noise",
+    "readouts",
+    "stamp",
+    "subtract_bias",
+    "subtract_overscan",
+    "trim",
+]

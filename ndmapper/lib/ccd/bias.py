@@ -1,0 +1,30 @@
+"""Subtracting the bias."""
+
+from ndmapper.data import NDLater
+from ndmapper.steps import run_task
+
+__all__ = ["subtract_bias"]
+
+
+@run_task(prefix="b", cals=["bias"])
+def subtract_bias(ndd: NDLater, bias: NDLater | None) -> NDLater:
+    """
+    Subtract the associated bias.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        Extension of a frame, without overscan and trimmed like the bias.
+    bias : NDLater
+        The combined bias; None subtracts nothing.
+
+    Returns
+    -------
+    NDLater
+        The frame without bias. Its variance contains that of the bias, also where
+        the frame had none before.
+    """
+    if bias is None:
+        return ndd.copy()
+    result: NDLater = ndd - bias
+    return result

@@ -1,0 +1,193 @@
+"""Making and applying flats."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ndmapper.data import DataFile, DataFileList, Flag, NDLater
+from ndmapper.errors import ParameterError
+from ndmapper.lib.combine import combine_files
+from ndmapper.lib.flagging import flags_with
+from ndmapper.numerics.flat import NormalisedFlat, normalise_flat, plain_flat
+from ndmapper.steps import Range, run_task
+
+__all__ = ["apply_flat", "make_flat"]
+
+
+@run_task(each="list", outputs="flat", suffix="_flat")
+def make_flat(
+    files: DataFileList,
+    *,
+    normalise: Literal["spectral", "plain"] = "spectral",
+    method: Literal["mean", "median", "sigclip"] = "sigclip",
+    low: Annotated[float, Range(gt=0)] = 5.0,
+    high: Annotated[float, Range(gt=0)] = 5.0,
+    scale: bool = True,
+    threshold: Annotated[float, Range(ge=0)] = 0.2,
+    dispersion_axis: Literal[0, 1] = 1,
+    knot_spacing: Annotated[float, Range(gt=1)] = 30.0,
+    slit_degree: Annotated[int, Range(ge=0)] = 8,
+    slit_degree_along: Annotated[int, Range(ge=0)] = 3,
+    keep_illumination: bool = False,
+    edge_margin: Annotated[float, Range(ge=0)] = 3.0,
+) -> list[NDLater]:
+    """
+    Combine and normalise flats: ``make_flat(files, flat='name of the product.fits')``.
+
+    Parameters
+    ----------
+    files : DataFileList
+        Flats without bias, with variance, in electrons, so that the amplifiers of a
+        frame are on one scale.
+    normalise : {'spectral', 'plain'}
+        ``'spectral'``: each extension is divided by its response along the dispersion
+        and by the illumination of the slit, both smooth. ``'plain'``, for images: all
+        extensions are divided by one number, the median of all their pixels.
+    method : {'mean', 'median', 'sigclip'}
+        How the frames are combined.
+    low, high : float
+        Limits of the clipping [standard deviations].
+    scale : bool
+        Scale the frames to the first one before they are combined; lamps drift.
+    threshold : float
+        Pixels with a lower normalised value are flagged BAD, and 1 in the flat.
+    dispersion_axis : {0, 1}
+        The axis of the array along which wavelength changes.
+    knot_spacing : float
+        Distance of the knots of the response [pixel].
+    slit_degree, slit_degree_along : int
+        Degrees of the slit illumination along the slit and along the dispersion.
+    keep_illumination : bool
+        Leave the slit illumination in the flat.
+    edge_margin : float
+        Pixels nearer than this to the edge of the slit count as unlit [pixel].
+
+    Returns
+    -------
+    list of NDLater
+        The flat, without unit. Pixels beside the slit are flagged UNILLUMINATED and
+        are 1.
+    """
+    factors = _scales(files) if scale else [1.0] * len(files)
+    combined = combine_files(files, method=method, low=low, high=high, scale=factors)
+    level = _common_level(combined) if normalise == "plain" else None
+    flats = []
+    for ndd in combined:
+        mask = None if ndd.mask is None else np.asarray(ndd.mask)
+        if level is not None:
+            result = plain_flat(
+                ndd.data, ndd.variance, mask=mask, level=level, threshold=threshold
+            )
+        else:
+            result = normalise_flat(
+                ndd.data,
+                ndd.variance,
+                mask=mask,
+                dispersion_axis=dispersion_axis,
+                knot_spacing=knot_spacing,
+                illumination_degree=(slit_degree, slit_degree_along),
+                keep_illumination=keep_illumination,
+                edge_margin=edge_margin,
+                threshold=threshold,
+            )
+        flats.append(_as_ndd(ndd, result, factors))
+    return flats
+
+
+@run_task(prefix="f", cals=["flat"])
+def apply_flat(ndd: NDLater, flat: NDLater | None) -> NDLater:
+    """
+    Divide by the associated flat.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        Extension of a frame without bias.
+    flat : NDLater
+        The normalised flat; None divides by nothing.
+
+    Returns
+    -------
+    NDLater
+        The frame. Its variance contains that of the flat, and its flags those of
+        the flat.
+    """
+    if flat is None:
+        return ndd.copy()
+    result: NDLater = ndd / flat
+    return result
+
+
+@dataclass(frozen=True)
+class _Light:
+    """The lit pixels of a first frame, against which the others are compared."""
+
+    ident: int | str | None
+    lit: npt.NDArray[np.bool_]
+    values: npt.NDArray[np.float64]
+
+
+def _scales(files: Sequence[DataFile]) -> list[float]:
+    """Find the factors that bring every frame to the level of the first one."""
+    first = [_light(ndd) for ndd in files[0]]
+    scales = [1.0]
+    for df in files[1:]:
+        ratios = []
+        for light in first:
+            other = np.asarray(df[df.idents.index(light.ident)].data)[light.lit]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratio = light.values / other
+            ratios.append(ratio[np.isfinite(ratio)])
+        together = np.concatenate(ratios)
+        factor = float(np.median(together)) if together.size else 0.0
+        if not factor > 0:
+            msg = (
+                f"{df} has no light where {files[0]} has; leave it out, or combine "
+                "with scale=False"
+            )
+            raise ParameterError(msg)
+        scales.append(factor)
+    return scales
+
+
+def _light(ndd: NDLater) -> _Light:
+    values = np.asarray(ndd.data, np.float64)
+    usable = np.isfinite(values)
+    if ndd.mask is not None:
+        usable &= ~ndd.mask
+    # The brighter pixels tell the ratio best, and exclude what is beside a slit.
+    limit = 0.3 * np.percentile(values[usable], 95) if usable.any() else np.inf
+    lit = usable & (values > max(limit, 0))
+    return _Light(ndd.ident, lit, values[lit])
+
+
+def _common_level(ndds: Sequence[NDLater]) -> float:
+    """Median of all extensions, so that their relative sensitivity stays."""
+    usable = []
+    for ndd in ndds:
+        good = np.isfinite(ndd.data)
+        if ndd.mask is not None:
+            good &= ~ndd.mask
+        usable.append(np.asarray(ndd.data)[good])
+    values = np.concatenate(usable)
+    level = float(np.median(values)) if values.size else 0.0
+    if not level > 0:
+        msg = f"the flats have a median of {level:.4g}, so there is no light in them"
+        raise ParameterError(msg)
+    return level
+
+
+def _as_ndd(ndd: NDLater, flat: NormalisedFlat, factors: Sequence[float]) -> NDLater:
+    flags = flags_with(ndd, (flat.unlit, Flag.UNILLUMINATED), (flat.low, Flag.BAD))
+    result = ndd.replace(
+        data=flat.data.astype(np.float32),
+        variance=None if ndd.variance is None else flat.variance.astype(np.float32),
+        flags=flags,
+        unit=None,
+    )
+    for n, factor in enumerate(factors, start=1):
+        result.meta[f"FSCALE{n}"] = (round(factor, 6), f"scale of frame {n}")
+    return result

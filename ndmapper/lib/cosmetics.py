@@ -1,0 +1,269 @@
+"""Bad pixels and cosmic rays."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+
+from ndmapper.data import DataFile, Flag, NDLater
+from ndmapper.errors import MissingPackageError, ParameterError, ShapeError
+from ndmapper.lib.ccd.readout import pixel_map, readouts
+from ndmapper.lib.flagging import flags_with
+from ndmapper.numerics.cosmicray import find_cosmic_rays, spectrum_model
+from ndmapper.numerics.noise import pixel_variance
+from ndmapper.numerics.sections import parse_region
+from ndmapper.steps import Range, run_task
+
+__all__ = ["add_bpm", "clean_cosmic_rays", "init_bpm", "lacosmic_spec"]
+
+
+@run_task(each="file", outputs="filename", suffix="_bpm")
+def init_bpm(
+    reference: DataFile,
+    *,
+    regions: Sequence[Sequence[str]],
+    convention: str = "numpy",
+    value: Annotated[int, Range(ge=1, le=0xFFFF)] = 1,
+) -> list[NDLater]:
+    """
+    Make a bad pixel mask: ``init_bpm(reference, regions=..., filename='bpm.fits')``.
+
+    Parameters
+    ----------
+    reference : DataFile
+        The file whose extensions the mask is for.
+    regions : list of list of str
+        For each extension a list of regions, such as ``'100:110,50:60'``, ``'100,*'``
+        or ``':,99'``.
+    convention : str
+        ``'numpy'``: rows first, from 0, ends not included; ``'fits'``: columns first,
+        from 1, ends included.
+    value : int
+        Flag bits of the regions; 1 is BAD.
+
+    Returns
+    -------
+    list of NDLater
+        The flag bits, as the data of each extension.
+    """
+    if isinstance(regions, str) or any(isinstance(r, str) for r in regions):
+        msg = f"regions is a list of lists, one for each extension, not {regions!r}"
+        raise ParameterError(msg)
+    if len(regions) != len(reference):
+        msg = (
+            f"{reference} has {len(reference)} extensions, but regions has "
+            f"{len(regions)} lists; give an empty list for one without bad pixels"
+        )
+        raise ParameterError(msg)
+    masks = []
+    for ndd, texts in zip(reference, regions, strict=True):
+        bits = np.zeros(ndd.shape, np.uint16)
+        for text in texts:
+            bits[_slices(text, convention, ndd)] |= np.uint16(value)
+        masks.append(ndd.replace(data=bits, variance=None, flags=None, unit=None))
+    return masks
+
+
+@run_task(prefix="k", cals=["bpm"])
+def add_bpm(ndd: NDLater, bpm: NDLater | None) -> NDLater:
+    """
+    Join a bad pixel mask to the flags.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        Extension of a frame.
+    bpm : NDLater
+        Mask as `init_bpm` makes it: flag bits as data. None changes nothing.
+
+    Returns
+    -------
+    NDLater
+        The frame, whose flags contain the bits of the mask.
+    """
+    if bpm is None:
+        return ndd.copy()
+    if bpm.shape != ndd.shape:
+        msg = f"the bad pixel mask has shape {bpm.shape}, the image {ndd.shape}"
+        raise ShapeError(msg)
+    bits = np.asarray(bpm.data)
+    if bits.dtype.kind not in "iub":
+        msg = f"a bad pixel mask holds integers, not {bits.dtype}"
+        raise ParameterError(msg)
+    bits = bits.astype(np.uint16)
+    return ndd.replace(flags=bits if ndd.flags is None else ndd.flags | bits)
+
+
+@run_task(prefix="x")
+def clean_cosmic_rays(
+    ndd: NDLater,
+    *,
+    x_order: Annotated[int | None, Range(ge=0)] = None,
+    y_order: Annotated[int | None, Range(ge=0)] = None,
+    sigma: Annotated[float, Range(gt=0)] = 4.5,
+    sigfrac: Annotated[float, Range(gt=0, le=1)] = 0.32,
+    objlim: Annotated[float, Range(gt=0)] = 1.0,
+    iterations: Annotated[int, Range(ge=1)] = 5,
+) -> NDLater:
+    """
+    Find cosmic rays, flag them, and replace them by means of the pixels around.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        Extension of a frame without bias, with variance (or with amplifiers whose
+        gain and read noise are known).
+    x_order, y_order : int, optional
+        Number of terms of the models of objects along x and of sky along y, which are
+        subtracted for the search (see `lacosmic_spec`); 0 fits none. For an image of
+        the sky give 0 for both, and a larger `objlim`, such as 5.
+    sigma : float
+        Limit of detection [standard deviations].
+    sigfrac : float
+        Neighbours of a hit are taken from this fraction of `sigma` on.
+    objlim : float
+        Least contrast against the fine structure of the image.
+    iterations : int
+        At most so many rounds.
+
+    Returns
+    -------
+    NDLater
+        The clean frame; the hits are flagged COSMIC_RAY.
+    """
+    return lacosmic_spec(
+        ndd,
+        x_order=x_order,
+        y_order=y_order,
+        sigclip=sigma,
+        sigfrac=sigfrac,
+        objlim=objlim,
+        niter=iterations,
+        sepmed=False,
+    )
+
+
+def lacosmic_spec(  # noqa: PLR0917  # the published signature
+    input_ndd: NDLater,
+    x_order: int | None = None,
+    y_order: int | None = None,
+    sigclip: float = 4.5,
+    sigfrac: float = 0.32,
+    objlim: float = 1.0,
+    niter: int = 5,
+    sepmed: bool = True,
+    cleantype: str = "meanmask",
+) -> NDLater:
+    """
+    Clean cosmic rays from a spectrum whose wavelength runs along x.
+
+    Smooth models of the objects (along x) and of the sky lines (along y) are taken
+    away for the search, and count as light in its noise. Where a model is fitted, a hit
+    must also stand out from its neighbours along x by `sigclip`, which keeps the ridge
+    of a bright star.
+
+    Parameters
+    ----------
+    input_ndd : NDLater
+        The image, without bias.
+    x_order, y_order : int, optional
+        Number of Legendre terms of the models of objects and sky. By default 9 for
+        the objects, and for the sky 2, 3 or 5 for images of less than 50, less than
+        80, or more rows. 0 fits none.
+    sigclip : float
+        Limit of the Laplacian [standard deviations].
+    sigfrac : float
+        Neighbours of a hit are taken from this fraction of `sigclip` on.
+    objlim : float
+        Least contrast against the fine structure of the image.
+    niter : int
+        At most so many rounds.
+    sepmed : bool
+        Use separable median filters: quicker, and nearly the same.
+    cleantype : str
+        How hits are replaced: ``'median'``, ``'medmask'``, ``'meanmask'`` or ``'idw'``.
+
+    Returns
+    -------
+    NDLater
+        A clean copy. The hits are flagged COSMIC_RAY, and their variance is the mean
+        of the good pixels around: what they would have without the hit.
+
+    Raises
+    ------
+    MissingPackageError
+        If astroscrappy is not installed.
+    """
+    ndd = input_ndd
+    if ndd.ndim != 2:
+        msg = f"cosmic rays are searched in images, not in an array of {ndd.ndim} axes"
+        raise ShapeError(msg)
+    ny = ndd.shape[0]
+    objects = 9 if x_order is None else x_order
+    sky = (2 if ny < 50 else 3 if ny < 80 else 5) if y_order is None else y_order
+    data = np.asarray(ndd.data, np.float64)
+    mask = ndd.mask
+    fits = objects > 0 or sky > 0
+    variance = _variance(ndd, data)
+    try:
+        result = find_cosmic_rays(
+            data,
+            variance,
+            mask,
+            background=spectrum_model(data, mask, object_order=objects, sky_order=sky)
+            if fits
+            else None,
+            sigclip=sigclip,
+            sigfrac=sigfrac,
+            objlim=objlim,
+            iterations=niter,
+            sepmed=sepmed,
+            cleantype=cleantype,
+            protect_axis=1 if fits else None,
+        )
+    except ImportError as err:
+        msg = (
+            f"cosmic rays are found with astroscrappy and scipy ({err}); install them "
+            "with: pip install 'ndmapper[ccd]'"
+        )
+        raise MissingPackageError(msg) from err
+    had_variance = ndd.has("uncertainty")
+    cleaned = ndd.replace(
+        data=result.data.astype(_float_type(ndd)),
+        flags=flags_with(ndd, (result.found, Flag.COSMIC_RAY)),
+        **{"variance": result.variance.astype(np.float32)} if had_variance else {},
+    )
+    cleaned.meta["NCOSMIC"] = (int(result.found.sum()), "pixels hit by cosmic rays")
+    return cleaned
+
+
+def _slices(text: str, convention: str, ndd: NDLater) -> tuple[slice, ...]:
+    try:
+        slices = parse_region(text, convention)
+    except ValueError as err:
+        raise ParameterError(str(err)) from err
+    sizes = ndd.shape
+    outside = len(slices) != len(sizes) or any(
+        (s.stop is not None and s.stop > n) or (s.start or 0) >= n
+        for s, n in zip(slices, sizes, strict=False)
+    )
+    if outside:
+        msg = (
+            f"the region {text!r} ({convention} convention) is not in an image of "
+            f"shape {sizes}"
+        )
+        raise ParameterError(msg)
+    return slices
+
+
+def _variance(ndd: NDLater, data: np.ndarray) -> np.ndarray:
+    if ndd.variance is not None:
+        return np.asarray(ndd.variance, np.float64)
+    amplifiers = readouts(ndd)
+    gain = pixel_map(amplifiers, ndd.shape, lambda r: r.gain, "gain")
+    noise = pixel_map(amplifiers, ndd.shape, lambda r: r.read_noise, "read noise")
+    return pixel_variance(data, gain, noise)
+
+
+def _float_type(ndd: NDLater) -> Any:
+    return ndd.dtype if ndd.dtype.kind == "f" else np.float32

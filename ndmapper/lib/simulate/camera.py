@@ -1,0 +1,190 @@
+"""The simulated camera: how it sees, and how it reads out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Camera", "cosmic_rays", "make_camera"]
+
+Image = npt.NDArray[np.float64]
+
+FULL_SCALE = 65535
+"""The largest number of the converter [adu]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Camera:
+    """
+    A mosaic of amplifiers side by side, each with its overscan columns at its right.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns of the image of one amplifier.
+    overscan : int
+        Overscan columns of each amplifier.
+    gains : tuple of float
+        Gain of each amplifier [electron/adu].
+    read_noises : tuple of float
+        Read noise of each amplifier [electron].
+    levels : tuple of float
+        Bias level of each amplifier [adu].
+    response : ndarray of float, shape (ny, nx of the mosaic)
+        Relative sensitivity: pixels, dust and vignetting; its median is 1.
+    structure : ndarray of float, shape (ny, nx of the mosaic)
+        What a bias has beyond its level [adu].
+    bad_column : int
+        Column of the mosaic that adds counts of its own to every frame.
+    """
+
+    shape: tuple[int, int]
+    overscan: int
+    gains: tuple[float, ...]
+    read_noises: tuple[float, ...]
+    levels: tuple[float, ...]
+    response: Image
+    structure: Image
+    bad_column: int
+
+    @property
+    def mosaic(self) -> tuple[int, int]:
+        """Rows and columns of all amplifiers together."""
+        return self.shape[0], self.shape[1] * len(self.gains)
+
+    def columns(self, amplifier: int) -> slice:
+        """
+        Find the columns of an amplifier on the mosaic.
+
+        Parameters
+        ----------
+        amplifier : int
+            Number of the amplifier, from 0.
+
+        Returns
+        -------
+        slice
+            Its columns.
+        """
+        nx = self.shape[1]
+        return slice(amplifier * nx, (amplifier + 1) * nx)
+
+    def read_out(
+        self, rng: np.random.Generator, electrons: Image
+    ) -> list[npt.NDArray[np.uint16]]:
+        """
+        Turn electrons into the raw frames of the amplifiers.
+
+        Parameters
+        ----------
+        rng : Generator
+            Source of chance.
+        electrons : ndarray of float, shape (ny, nx of the mosaic)
+            Electrons in each pixel.
+
+        Returns
+        -------
+        list of ndarray of uint16
+            One raw array per amplifier, overscan at the right.
+        """
+        ny, nx = self.shape
+        y = np.arange(ny) / ny
+        raws = []
+        for number, (gain, noise, level) in enumerate(
+            zip(self.gains, self.read_noises, self.levels, strict=True)
+        ):
+            # The level differs between frames, and settles while one is read.
+            base = level + rng.normal(0, 3) + rng.uniform(2, 6) * np.exp(-4 * y)
+            frame = np.repeat(base[:, None], nx + self.overscan, axis=1)
+            columns = self.columns(number)
+            frame[:, :nx] += self.structure[:, columns] + electrons[:, columns] / gain
+            frame += rng.normal(0, noise / gain, frame.shape)
+            raws.append(np.clip(np.rint(frame), 0, FULL_SCALE).astype(np.uint16))
+        return raws
+
+
+def make_camera(
+    rng: np.random.Generator, shape: tuple[int, int], overscan: int, amplifiers: int
+) -> Camera:
+    """
+    Draw a camera.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of chance.
+    shape : (int, int)
+        Rows and columns of the image of one amplifier.
+    overscan : int
+        Overscan columns of each amplifier.
+    amplifiers : int
+        Number of amplifiers.
+
+    Returns
+    -------
+    Camera
+        The camera.
+    """
+    ny, nx = shape[0], shape[1] * amplifiers
+    y, x = np.mgrid[:ny, :nx]
+    radius2 = ((x - nx / 2) / (nx / 2)) ** 2 + ((y - ny / 2) / (ny / 2)) ** 2
+    response = rng.normal(1, 0.012, (ny, nx)) * (1 - 0.14 * radius2)
+    for _ in range(6):
+        # Dust far from focus is a ring.
+        cx, cy, size = rng.uniform(0, nx), rng.uniform(0, ny), rng.uniform(8, 14)
+        distance = np.hypot(x - cx, y - cy)
+        response *= 1 - 0.12 * np.exp(-0.5 * ((distance - size) / 2.5) ** 2)
+    ripple = rng.uniform(0, 2 * np.pi, amplifiers)
+    structure = np.empty((ny, nx))
+    for number in range(amplifiers):
+        columns = slice(number * shape[1], (number + 1) * shape[1])
+        local = x[:, columns] - columns.start
+        structure[:, columns] = (
+            1.5 * np.sin(local / 7 + ripple[number])
+            + 4 * np.exp(-local / 10)
+            + 2 * y[:, columns] / ny
+        )
+    structure += rng.normal(0, 0.8, (ny, nx))
+    bad_column = int(0.31 * nx)
+    structure[:, bad_column] += rng.uniform(200, 900, ny)
+    return Camera(
+        shape=shape,
+        overscan=overscan,
+        gains=tuple(round(float(g), 3) for g in rng.uniform(1.6, 2.4, amplifiers)),
+        read_noises=tuple(round(float(r), 2) for r in rng.uniform(4, 6, amplifiers)),
+        levels=tuple(round(float(v), 1) for v in rng.uniform(900, 1300, amplifiers)),
+        response=response / np.median(response),
+        structure=structure,
+        bad_column=bad_column,
+    )
+
+
+def cosmic_rays(rng: np.random.Generator, shape: tuple[int, int], number: int) -> Image:
+    """
+    Draw the charge that cosmic rays leave.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of chance.
+    shape : (int, int)
+        Rows and columns.
+    number : int
+        How many rays there are.
+
+    Returns
+    -------
+    ndarray of float, shape (ny, nx)
+        Electrons; 0 where nothing was hit.
+    """
+    charge = np.zeros(shape)
+    for _ in range(number):
+        x, y = rng.uniform(0, shape[1]), rng.uniform(0, shape[0])
+        angle, length = rng.uniform(0, np.pi), rng.exponential(4) + 1
+        steps = np.arange(0, length, 0.2)
+        columns = np.floor(x + steps * np.cos(angle)).astype(int)
+        rows = np.floor(y + steps * np.sin(angle)).astype(int)
+        inside = (columns >= 0) & (columns < shape[1]) & (rows >= 0) & (rows < shape[0])
+        per_step = rng.uniform(600, 4000) * 0.2
+        np.add.at(charge, (rows[inside], columns[inside]), per_step)
+    return charge
