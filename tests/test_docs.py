@@ -1,6 +1,7 @@
 """The documentation covers every public name and every verb, and its code runs."""
 
 import doctest
+import enum
 import importlib
 import inspect
 import pkgutil
@@ -68,17 +69,30 @@ CHECKS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"][
 ]["checks"]
 
 
-@pytest.mark.parametrize("name", sorted(public_objects()))
+OBJECTS = public_objects()
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTS))
 def test_docstring_keeps_to_numpydoc(name):
+    ignored = set(CHECKS)
+    value = OBJECTS[name]
+    if getattr(value, "_is_protocol", False) or isinstance(value, enum.EnumMeta):
+        ignored.add("PR01")  # nobody writes the parameters of these
     errors = validate(name)["errors"]
-    assert [f"{code} {text}" for code, text in errors if code not in CHECKS] == []
+    assert [f"{code} {text}" for code, text in errors if code not in ignored] == []
 
 
 @pytest.mark.parametrize("module", all_modules())
 def test_module_says_what_it_offers(module):
     if module.rpartition(".")[2].startswith("_"):
         return
-    assert hasattr(importlib.import_module(module), "__all__")
+    found = importlib.import_module(module)
+    own = [
+        name
+        for name, value in vars(found).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module
+    ]
+    assert hasattr(found, "__all__") or own == []
 
 
 @pytest.mark.parametrize("module", PUBLIC)

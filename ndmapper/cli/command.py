@@ -131,7 +131,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
             f"unrecognized arguments: {' '.join(unknown)} (options of the script "
             f"itself follow after ' -- ')"
         )
-    args.arguments = rest + words[end + 1 :]
+    args.arguments = [*args.arguments, *rest, *words[end + 1 :]]
     return args
 
 

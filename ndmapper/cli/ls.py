@@ -39,15 +39,17 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print_json([dict(zip(table.colnames, row, strict=True)) for row in table])
         return 0
-    cells = [["-" if _is_empty(cell) else cell for cell in row] for row in table]
-    print(format_columns(cells, table.colnames))
+    # The reason is the longest by far, and the least often wanted.
+    names = [*(name for name in table.colnames if name != "why"), "why"]
+    cells = [[_shown(row[name]) for name in names] for row in table]
+    print(format_columns(cells, names))
     if args.save is not None:
         print(f"\nwritten to {args.save}")
     return 0
 
 
-def _is_empty(cell: object) -> bool:
-    return cell is None or str(cell) in ("", "--")
+def _shown(cell: object) -> object:
+    return None if str(cell) in ("", "--") else cell
 
 
 VERB = Verb(

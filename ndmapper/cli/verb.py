@@ -22,12 +22,12 @@ class Verb:
         What it does, for ``ndmapper VERB --help``.
     examples : tuple of (str, str)
         Command lines, and what each is for.
-    exit_codes : dict of int to str
-        What each exit code means, besides 2 (a wrong command line).
     add_arguments : callable
         Takes the verb's parser and adds its arguments.
     run : callable
         Takes the parsed arguments, does the work, returns the exit code.
+    exit_codes : dict of int to str
+        What each exit code means, besides 2 (a wrong command line).
     """
 
     name: str
