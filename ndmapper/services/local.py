@@ -54,7 +54,12 @@ class LocalService:
         folders = self._folders()
         if self.survey is not None:
             return frames_of_survey(self.survey, folders)
-        return [f for folder in folders for f in find_frames(folder, self.instrument)]
+        frames: dict[str, Frame] = {}
+        for folder in folders:
+            for frame in find_frames(folder, self.instrument):
+                # One name is one frame, or it would count twice in a set.
+                frames.setdefault(frame.name, frame)
+        return list(frames.values())
 
     def frame(self, name: str) -> Frame:
         """

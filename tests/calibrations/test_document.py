@@ -7,6 +7,7 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,18 @@ def test_save_after_any_edit_loses_nothing_of_it(
         assert saved["calibrations"].pop("x_arc.fits") == ["x.fits"]
     edited["associations"].pop("new.fits", None)
     assert saved == edited
+
+
+def test_save_by_several_runs_at_once_keeps_the_entries_of_all(path: Path) -> None:
+    def run(number: int) -> None:
+        cal_dict = init_cal_dict(path)
+        add_cal_entry(f"x{number}.fits", "bias", [f"b{number}.fits"], cal_dict)
+        save_cal_dict(cal_dict, path)
+
+    save_cal_dict(init_cal_dict(), path)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(run, range(40)))
+    assert set(read(path)["associations"]) == {f"x{i}.fits" for i in range(40)}
 
 
 def test_save_other_document_keeps_what_the_file_held(path: Path) -> None:

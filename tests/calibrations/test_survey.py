@@ -18,6 +18,7 @@ from ndmapper.errors import (
     MissingFileError,
     ParameterError,
 )
+from ndmapper.io.filemap import HduMap
 
 NIGHT = {
     "b1": "arc", "b11": "flat", "b12": "flat", "b13": "flat", "b21": "bias",
@@ -67,6 +68,19 @@ def test_survey_saved_as_ecsv_is_the_same_again(kast: Path) -> None:
     again = Table.read(kast / "night.ecsv")
     assert again.pformat(max_lines=-1) == table.pformat(max_lines=-1)
     assert again.meta == table.meta
+
+
+def test_survey_reads_no_pixels(
+    make_raw: Any, camera: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_raw("a.fits", "bias")
+
+    def refuse(self: HduMap) -> bytes:
+        raise AssertionError(self)
+
+    monkeypatch.setattr(HduMap, "read_data", refuse)
+    monkeypatch.setattr(HduMap, "read_bytes", refuse)
+    assert survey(camera.parent, camera)["class"][0] == "bias"
 
 
 def test_survey_marks_unclassified_frames(make_raw: Any, camera: Path) -> None:

@@ -17,6 +17,7 @@ from ndmapper.errors import (
     ParameterError,
     ServiceError,
 )
+from ndmapper.lib.simulate import simulate_night
 from ndmapper.services import look_up_cals
 
 DEPENDENCIES = {"target": ["bias", "flat"], "flat": ["bias"]}
@@ -144,6 +145,30 @@ def test_look_up_kast_in_read_only_folder_writes_nothing_there(kast: Path) -> No
     before = sorted(path.name for path in kast.iterdir())
     look_up_cals(kast / "b27.fits.gz")
     assert sorted(path.name for path in kast.iterdir()) == before
+
+
+def test_look_up_simulated_night_gives_its_sets(tmp_path: Path) -> None:
+    simulate_night(tmp_path)
+    table = survey(tmp_path)
+    kinds = {kind: list(table["file"][table["class"] == kind]) for kind in
+             ("bias", "flat", "object")}  # fmt: skip
+    found = look_up_cals([tmp_path / name for name in kinds["object"]])
+    assert list(found["calibrations"].values()) == [kinds["bias"], kinds["flat"]]
+    assert set(found["associations"]) == {*kinds["object"], *kinds["flat"]}
+
+
+def test_look_up_in_two_folders_counts_a_frame_once(tmp_path: Path) -> None:
+    header = fits.Header({"INSTRUME": "SIMCAM", "DATE-OBS": "2016-01-12", "EXPTIME": 0})
+    header["OBSTYPE"] = "BIAS"
+    for folder in ("one", "two", "three"):
+        (tmp_path / folder).mkdir()
+        for name in ("b1.fits", "b2.fits"):
+            fits.PrimaryHDU(header=header).writeto(tmp_path / folder / name)
+    files = [tmp_path / "one" / "b1.fits", tmp_path / "two" / "b2.fits"]
+    files.append(tmp_path / "three" / "b2.fits")
+    # The rule needs three, and there is one beside the file itself, in three places.
+    found = look_up_cals(files, {"target": ["bias"]})["associations"]
+    assert found == {"b1.fits": {"bias": None}, "b2.fits": {"bias": None}}
 
 
 def test_look_up_with_a_function_takes_its_answers() -> None:
