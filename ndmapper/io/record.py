@@ -59,8 +59,8 @@ EXTNAME = "NDM_RECORD"
 SCHEMA = 1
 
 # What decides whether a product would be the same. The names of files are left out
-# (a renamed input is the same input), and so are the source and the run.
-_KEYED = ("engine", "tool", "output", "parameters", "config")
+# (a renamed input is the same input), and so are the module, the source and the run.
+_KEYED = ("step", "engine", "tool", "output", "parameters", "config")
 
 
 def canonical(value: Any) -> str:
@@ -120,7 +120,6 @@ def entry_key(entry: Mapping[str, Any]) -> str:
         for name, ref in entry["calibrations"].items()
     }
     parts = {name: entry[name] for name in _KEYED} | {
-        "step": [entry["module"], entry["step"]],
         "inputs": [identity(ref) for ref in entry["inputs"]],
         "calibrations": calibrations,
         "references": {n: r["digest"] for n, r in entry["references"].items()},
