@@ -369,7 +369,9 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
     try:
         for hdu in reversed(map_file(path).hdus):
             if hdu.name == EXTNAME:
-                return decode(hdu.read_bytes())
+                size = hdu.data_size
+                data = hdu.source.read(hdu.data_offset, size, counted=False)
+                return decode(hdu.raw + data)
     except RecordError as err:
         msg = f"{path}: {err}"
         raise RecordError(msg) from err

@@ -128,7 +128,9 @@ class Source:
                 yield raw
 
     @contextmanager
-    def open_data(self, offset: int, size: int) -> Iterator[BinaryIO]:
+    def open_data(
+        self, offset: int, size: int, *, counted: bool = True
+    ) -> Iterator[BinaryIO]:
         """
         Open the file at a data unit, counting the read.
 
@@ -138,19 +140,21 @@ class Source:
             Where to stand, in bytes of the decompressed content.
         size : int
             How many bytes will be read; this is what is counted.
+        counted : bool
+            Whether it is counted.
 
         Yields
         ------
         file
             The content, standing at `offset`.
         """
-        for observer in _observers:
+        for observer in _observers if counted else ():
             observer(self.path, size)
         with self.open() as stream:
             stream.seek(offset)
             yield stream
 
-    def read(self, offset: int, size: int) -> bytes:
+    def read(self, offset: int, size: int, *, counted: bool = True) -> bytes:
         """
         Read bytes of a data unit.
 
@@ -158,6 +162,8 @@ class Source:
         ----------
         offset, size : int
             Where, and how many, in bytes of the decompressed content.
+        counted : bool
+            Whether the read counts as one of data; that of a record does not.
 
         Returns
         -------
@@ -169,7 +175,7 @@ class Source:
         TruncatedFileError
             If the file ends before.
         """
-        with self.open_data(offset, size) as stream:
+        with self.open_data(offset, size, counted=counted) as stream:
             content = stream.read(size)
         if len(content) != size:
             raise self.truncated(offset + size, offset + len(content))
