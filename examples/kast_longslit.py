@@ -9,18 +9,11 @@ change a calibration, and run the script again: what is there is not made again.
 
 import sys
 
+import numpy as np
+
 from ndmapper import DataFileList, config
 from ndmapper.calibrations import associate_cals, cal_entries, survey
-from ndmapper.lib.ccd import (
-    add_variance,
-    apply_flat,
-    correct_gain,
-    make_bias,
-    make_flat,
-    subtract_bias,
-    subtract_overscan,
-    trim,
-)
+from ndmapper.lib import ccd
 from ndmapper.lib.cosmetics import clean_cosmic_rays
 from ndmapper.services import look_up_cals
 
@@ -31,31 +24,31 @@ config["reprocess"] = False
 
 def prepare(files, poisson=True):
     """Subtract the overscan, which drifts, cut it off, and find the variance."""
-    frames = trim(subtract_overscan(files, method="polynomial", degree=6))
-    return frames if poisson else add_variance(frames, poisson=False)
+    frames = ccd.trim(ccd.subtract_overscan(files, method="polynomial", degree=6))
+    return frames if poisson else ccd.add_variance(frames, poisson=False)
 
 
 def calibrate(files):
     """From trimmed frames to electrons, each with its own bias."""
     files = associate_cals(biases, files, "bias", cal_dict=cals)
-    return correct_gain(add_variance(subtract_bias(files)))
+    return ccd.correct_gain(ccd.add_variance(ccd.subtract_bias(files)))
 
 
 # What there is, and which frame calibrates which.
 frames = survey(RAW, instrument="kast")
-targets = [row["file"] for row in frames if row["class"] in ("object", "standard")]
-targets = DataFileList(targets, dirname=RAW)
+wanted = np.isin(frames["class"], ["object", "standard"])
+targets = DataFileList(frames["file"][wanted], dirname=RAW)
 cals = look_up_cals(targets, dependencies=CAL_DEPS, cache="calibrations.json")
 
 biases, flats = {}, {}
 for name, raws in cal_entries(cals, "bias"):
-    raws = prepare(DataFileList(raws, dirname=RAW), poisson=False)
-    biases[name] = make_bias(raws, bias=name)
+    zeros = prepare(DataFileList(raws, dirname=RAW), poisson=False)
+    biases[name] = ccd.make_bias(zeros, bias=name)
 for name, raws in cal_entries(cals, "flat"):
     lamps = calibrate(prepare(DataFileList(raws, dirname=RAW)))
-    flats[name] = make_flat(lamps, flat=name)
+    flats[name] = ccd.make_flat(lamps, flat=name)
 
 spectra = calibrate(prepare(targets))
-spectra = apply_flat(associate_cals(flats, spectra, "flat", cal_dict=cals))
+spectra = ccd.apply_flat(associate_cals(flats, spectra, "flat", cal_dict=cals))
 spectra = clean_cosmic_rays(spectra)
 print("made", *spectra)

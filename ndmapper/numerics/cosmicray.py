@@ -1,11 +1,15 @@
 """Cosmic rays: finding them by their sharp edges, and protecting what looks alike."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["CosmicRays", "find_cosmic_rays", "neighbour_excess", "spectrum_model"]
+
+_BORDER = 4
+"""Pixels by which an image is extended; the search uses 5 x 5 pixels around each."""
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -113,23 +117,26 @@ def find_cosmic_rays(
     bad = unusable if mask is None else unusable | mask
     if bad.all():
         return CosmicRays(data=image.copy(), variance=noise.copy(), found=bad & False)
+    # The search leaves the outermost pixels out, so the image is mirrored there.
+    width = tuple(min(_BORDER, n - 1) for n in image.shape)
     fill, fill_variance = np.median(image[~bad]), np.median(noise[~bad])
-    model = None if background is None else np.asarray(background, np.float32)
     found, clean = astroscrappy.detect_cosmics(
-        np.where(unusable, fill, image).astype(np.float32),
-        inmask=bad,
-        inbkg=model,
-        invar=np.where(unusable, fill_variance, noise).astype(np.float32),
+        _mirrored(np.where(unusable, fill, image), width),
+        inmask=_mirrored(bad, width).astype(np.bool_),
+        inbkg=None if background is None else _mirrored(np.asarray(background), width),
+        invar=_mirrored(np.where(unusable, fill_variance, noise), width),
         sigclip=sigclip,
         sigfrac=sigfrac,
         objlim=objlim,
-        # Both are for a noise model of its own, which the variance replaces. Saturated
-        # stars are in the mask already; where they are not, their shape protects them.
+        # For a noise model of its own, which the variance replaces. Saturated stars
+        # are in the mask already; where they are not, their shape protects them.
         satlevel=np.inf,
         niter=iterations,
         sepmed=sepmed,
         cleantype=cleantype,
     )
+    inside = tuple(slice(w, w + n) for w, n in zip(width, image.shape, strict=True))
+    found, clean = found[inside], clean[inside]
     hits = np.asarray(found, np.bool_) & ~bad
     if protect_axis is not None and hits.any():
         hits = _confirm(
@@ -141,6 +148,12 @@ def find_cosmic_rays(
         variance=np.where(hits & known, clean_variance, noise),
         found=hits,
     )
+
+
+def _mirrored(
+    image: npt.NDArray[Any], width: tuple[int, ...]
+) -> npt.NDArray[np.float32]:
+    return np.pad(image, [(w, w) for w in width], mode="reflect").astype(np.float32)
 
 
 def neighbour_excess(

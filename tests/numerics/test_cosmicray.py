@@ -40,6 +40,15 @@ def test_find_cosmic_rays_finds_single_hits_in_the_sky(spectrum, hits):
     assert (result.found & mask).sum() == mask.sum()
 
 
+def test_find_cosmic_rays_finds_hits_at_the_borders(spectrum):
+    data, variance = spectrum
+    corners = np.zeros(data.shape, bool)
+    corners[[0, 0, -1, 20], [0, 300, -1, 1]] = True
+    hit = data + np.where(corners, 2000, 0)
+    found = find_cosmic_rays(hit, variance, protect_axis=1).found
+    assert found[corners].all()
+
+
 def test_find_cosmic_rays_protected_spectrum_has_no_false_hits(spectrum, hits):
     data, variance = spectrum
     _, extra = hits

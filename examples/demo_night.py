@@ -1,0 +1,61 @@
+"""
+Reduce a night of the simulated camera, from raw frames to clean images.
+
+    python demo_night.py FOLDER      (the folder of the raw frames)
+
+`ndmapper demo` makes such a night and runs this. All goes to config['outdir'].
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ndmapper import DataFileList, config
+from ndmapper.calibrations import associate_cals, cal_entries, survey
+from ndmapper.lib import ccd
+from ndmapper.lib.cosmetics import add_bpm, clean_cosmic_rays, init_bpm
+from ndmapper.plot import before_after
+from ndmapper.services import look_up_cals
+
+RAW, OUT = Path(sys.argv[1]), Path(config["outdir"])
+config["reprocess"] = False
+
+
+def prepare(files):
+    """Subtract the overscan level, which drifts, and cut the overscan off."""
+    return ccd.trim(ccd.subtract_overscan(files, method="polynomial"))
+
+
+def calibrate(files):
+    """From trimmed frames to electrons, each with its own bias."""
+    files = associate_cals(biases, files, "bias", cal_dict=cals)
+    files = ccd.add_variance(ccd.subtract_bias(add_bpm(files, bpm=bpm)))
+    return ccd.correct_gain(files)
+
+
+frames = survey(RAW, instrument="simcam")
+targets = DataFileList(frames["file"][frames["class"] == "object"], dirname=RAW)
+cals = look_up_cals(targets, cache=OUT / "calibrations.json")
+
+biases, flats = {}, {}
+for name, raws in cal_entries(cals, "bias"):
+    zeros = prepare(DataFileList(raws, dirname=RAW))
+    zeros = ccd.add_variance(zeros, poisson=False)
+    biases[name] = ccd.make_bias(zeros, bias=name)
+
+# The second amplifier has a bad column; 1-based and columns first, as in DS9.
+science = prepare(targets)
+regions = [[], ["31,*"], [], []]
+bpm = init_bpm(science[0], regions=regions, convention="fits", filename="bpm.fits")
+for name, raws in cal_entries(cals, "flat"):
+    lamps = calibrate(prepare(DataFileList(raws, dirname=RAW)))
+    flats[name] = ccd.make_flat(lamps, flat=name, normalise="plain")
+
+science = calibrate(science)
+science = ccd.apply_flat(associate_cals(flats, science, "flat", cal_dict=cals))
+science = clean_cosmic_rays(science, x_order=0, y_order=0, objlim=5.0)
+
+before, after = (np.hstack([n.data for n in df]) for df in (targets[0], science[0]))
+picture = before_after(before, after, OUT / "before_after.png")
+print("made", *science, "and", picture)
