@@ -235,7 +235,7 @@ class ArrayHandle:
                 raise self.source.truncated(self.offset + total, self.offset + found)
             stored = np.frombuffer(content, dtype).reshape(self.stored_shape)
             if not self.is_whole:
-                stored = stored[index].copy()
+                stored = stored[(*index, ...)].copy()
         else:
             wanted = int(np.prod(self.shape)) * dtype.itemsize
             with self.source.open_data(self.offset, wanted) as stream:
@@ -251,7 +251,9 @@ class ArrayHandle:
                     whole = np.ndarray(
                         self.stored_shape, dtype, pages, self.offset - start
                     )
-                    stored = np.array(whole[index])
+                    stored = np.array(
+                        whole[(*index, ...)]
+                    )  # no scalar, also without axes
                     del whole
         # In place, so that no second copy of a large array is made.
         if not dtype.isnative:

@@ -219,6 +219,13 @@ def _scan(source: Source, stream: BinaryIO) -> list[HduMap]:
             stream.seek(position)
         if end_found < data_end:
             raise source.truncated(data_end, end_found)
+        if end is not None and end < position:
+            log.warning(
+                "%s ends within a block of 2880 bytes; if more extensions than %d were "
+                "expected, it is truncated",
+                source.path,
+                len(hdus) - 1,
+            )
         if end is None:
             stream.seek(position)
         elif position >= end:

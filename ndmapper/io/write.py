@@ -18,7 +18,13 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.errors import FileAccessError, FormatError, MissingFileError
+from ndmapper.errors import (
+    FileAccessError,
+    FormatError,
+    MissingFileError,
+    NdmapperError,
+    OutputExistsError,
+)
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap, padded
 from ndmapper.io.filetypes import split_ext
@@ -134,27 +140,21 @@ def write_hdus(path: Path, hdus: Iterable[HduMap | HduOut | bytes]) -> None:
 
     Raises
     ------
+    OutputExistsError
+        If the file exists.
     FileAccessError
         If it cannot be written, for instance because the disk is full. What was
         written of it is removed.
     FormatError
         If FITS has no form for an array.
     """
+    with clear_write_errors(path):
+        raw = path.open("xb")  # what is there already is never touched
     try:
-        with clear_write_errors(path), path.open("xb") as raw:
-            try:
-                with _compressing(path, raw) as out:
-                    for hdu in hdus:
-                        _write_hdu(out, hdu)
-                raw.flush()
-                os.fsync(raw.fileno())
-            except OSError as err:
-                # Closing would write what is left in the buffer, and fail again.
-                with contextlib.suppress(OSError):
-                    raw.close()
-                raise err from err.__cause__
-    except FileExistsError:
-        raise
+        with clear_write_errors(path), raw, _compressing(path, raw) as out:
+            for hdu in hdus:
+                _write_hdu(out, hdu)
+            _flush(out, raw)
     except BaseException:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
@@ -172,11 +172,13 @@ def append_hdu(path: Path, hdu: bytes) -> None:
     hdu : bytes
         The HDU, padded to whole blocks.
     """
-    with clear_write_errors(path), path.open("ab") as raw:
-        with _compressing(path, raw) as out:
-            out.write(hdu)
-        raw.flush()
-        os.fsync(raw.fileno())
+    with (
+        clear_write_errors(path),
+        path.open("ab") as raw,
+        _compressing(path, raw) as out,
+    ):
+        out.write(hdu)
+        _flush(out, raw)
 
 
 def staging_name(target: Path) -> Path:
@@ -238,19 +240,22 @@ def clear_write_errors(path: Path) -> Iterator[None]:
     ------
     MissingFileError
         If its folder does not exist.
+    OutputExistsError
+        If it exists and must not.
     FileAccessError
         If it cannot be written for any other reason.
     """
     try:
         yield
-    except (FileAccessError, FormatError, MissingFileError):
+    except NdmapperError:
         raise
+    except FileExistsError as err:
+        msg = f"{path} exists already; it is not overwritten"
+        raise OutputExistsError(msg) from err
     except FileNotFoundError as err:
         msg = f"{path} cannot be written: the folder {path.parent} does not exist"
         raise MissingFileError(msg) from err
     except OSError as err:
-        if type(err).__module__.startswith("ndmapper"):
-            raise
         msg = (
             f"{path} cannot be written ({err.strerror or err}); check the permissions "
             f"of {path.parent} and the space on its disk. Nothing was replaced"
@@ -266,6 +271,14 @@ def _compressing(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, out)
     else:
         yield raw
+
+
+def _flush(out: BinaryIO, raw: BinaryIO) -> None:
+    """Bring everything to the disk."""
+    if out is not raw:
+        out.close()
+    raw.flush()
+    os.fsync(raw.fileno())
 
 
 def _write_hdu(out: BinaryIO, hdu: HduMap | HduOut | bytes) -> None:

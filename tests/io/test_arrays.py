@@ -1,0 +1,172 @@
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ndmapper.errors import FileChangedError
+from ndmapper.io.arrays import ArrayHandle, is_basic_index
+from ndmapper.io.filemap import map_file
+from ndmapper.testing import count_reads
+
+
+def open_files():
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+
+
+def handle_of(path, index=0):
+    return ArrayHandle.of(map_file(path).hdus[index])
+
+
+@pytest.fixture(scope="module")
+def cube(tmp_path_factory):
+    path = tmp_path_factory.mktemp("arrays") / "cube.fits"
+    fits.PrimaryHDU(np.arange(4 * 5 * 6, dtype="i4").reshape(4, 5, 6)).writeto(path)
+    return path
+
+
+index = st.one_of(
+    st.integers(-4, 3),
+    st.slices(6),
+    st.just(Ellipsis),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(first=st.lists(index, max_size=4), second=st.lists(index, max_size=3))
+def test_take_any_basic_index_twice_agrees_with_numpy(cube, first, second):
+    handle, array = handle_of(cube), fits.getdata(cube)
+    for item in (tuple(first), tuple(second)):
+        try:
+            expected = array[item]
+        except IndexError:
+            with pytest.raises(IndexError):
+                handle.take(item)
+            return
+        handle, array = handle.take(item), expected
+    assert handle.shape == array.shape
+    np.testing.assert_array_equal(handle.read(), array)
+
+
+SCALINGS = [
+    ("i2", {}),
+    ("u1", {}),
+    ("f4", {}),
+    ("f8", {}),
+    ("i8", {}),
+    ("i2", {"BZERO": 32768}),
+    ("i2", {"BSCALE": 1, "BZERO": 32768.0}),
+    ("i4", {"BZERO": 2147483648}),
+    ("i8", {"BZERO": 9223372036854775808}),
+    ("u1", {"BZERO": -128}),
+    ("i2", {"BSCALE": 0.5}),
+    ("i2", {"BSCALE": 0.1, "BZERO": 7.25}),
+    ("i4", {"BSCALE": 0.1, "BZERO": 7.25}),
+    ("i2", {"BZERO": 1000}),
+    ("i2", {"BLANK": -32768}),
+    ("i2", {"BLANK": 3, "BSCALE": 2.0}),
+    ("i4", {"BLANK": 3}),
+    ("f4", {"BSCALE": 2.0, "BZERO": 1.0}),
+]
+
+
+@pytest.mark.parametrize(("dtype", "cards"), SCALINGS, ids=str)
+def test_read_scaled_pixels_agrees_with_astropy(tmp_path, dtype, cards):
+    path = tmp_path / "a.fits"
+    info = np.iinfo(dtype) if dtype[0] in "iu" else None
+    ends = [info.min, info.max] if info else [-1e30, 1e30]
+    stored = np.array([[0, 1, 2, 3], [*ends, 100, 7]], dtype)
+    fits.PrimaryHDU(stored).writeto(path)
+    # The cards are put into the file by hand: astropy would scale the pixels.
+    content = path.read_bytes()
+    header = fits.Header.fromstring(content[:2880])
+    header.update(cards)
+    path.write_bytes(header.tostring().encode() + content[2880:])
+    expected = fits.getdata(path)
+    handle = handle_of(path)
+    found = handle.read()
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == expected.dtype.newbyteorder("=") == handle.dtype
+
+
+def test_read_blank_of_zero_becomes_nan(tmp_path):
+    # FITS standard 4.0, 4.4.2.5; astropy misses this one value.
+    path = tmp_path / "a.fits"
+    hdu = fits.PrimaryHDU(np.array([0, 1], "i2"))
+    hdu.header["BLANK"] = 0
+    hdu.writeto(path)
+    np.testing.assert_array_equal(handle_of(path).read(), [np.nan, 1])
+
+
+def test_getitem_plain_file_reads_only_the_section(cube):
+    with count_reads() as reads:
+        handle_of(cube)[1, 1:3, 2]
+    assert (reads.reads, reads.bytes) == (1, 2 * 4)
+
+
+def test_getitem_returns_own_writable_native_memory(cube):
+    array = handle_of(cube)[1:3]
+    array[0, 0, 0] = 7
+    assert handle_of(cube)[1, 0, 0] == 30
+    assert array.dtype.isnative
+
+
+def test_read_leaves_no_file_open(cube):
+    before = open_files()
+    array = handle_of(cube)[1:3]
+    assert open_files() == before
+    assert array.shape == (2, 5, 6)
+
+
+def test_read_empty_section_reads_nothing(cube):
+    with count_reads() as reads:
+        assert handle_of(cube)[2:2].shape == (0, 5, 6)
+    assert reads.reads == 0
+
+
+def test_handle_pickled_is_small_and_reads_the_same(cube):
+    handle = handle_of(cube).take(np.s_[1:3, ::2])
+    text = pickle.dumps(handle)
+    # 480 bytes of pixels stay behind, whatever their number.
+    assert len(text) < 1500
+    np.testing.assert_array_equal(pickle.loads(text).read(), handle.read())
+
+
+def test_read_changed_file_is_noticed(tmp_path):
+    path = tmp_path / "a.fits"
+    fits.PrimaryHDU(np.zeros((10, 10))).writeto(path)
+    handle = handle_of(path)
+    fits.PrimaryHDU(np.ones((10, 10))).writeto(path, overwrite=True)
+    with pytest.raises(FileChangedError):
+        handle[2:4]
+
+
+@pytest.mark.parametrize(
+    ("item", "basic"),
+    [(3, True), (np.s_[1:2, ...], True), (np.int64(2), True), ([1, 2], False),
+     (True, False), (np.array([True]), False), (None, False), ((1, None), False)],
+    ids=str,
+)  # fmt: skip
+def test_is_basic_index_tells_what_can_wait(item, basic):
+    assert is_basic_index(item) is basic
+
+
+def test_read_real_files_agrees_with_astropy(real_data):
+    paths = [p for p in real_data.rglob("*.fit*") if p.suffix != ".Z"]
+    assert len(paths) > 20
+    import warnings
+
+    for path in paths:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about their headers
+            with fits.open(path) as hdus:
+                for mapped, hdu in zip(map_file(path).hdus, hdus, strict=True):
+                    if mapped.is_image:
+                        handle = ArrayHandle.of(mapped)
+                        np.testing.assert_array_equal(handle[...], hdu.data)
+                        np.testing.assert_array_equal(
+                            handle[..., 9:2:-3], hdu.data[..., 9:2:-3]
+                        )
