@@ -1,4 +1,4 @@
-"""A run killed at any moment loses nothing, and leaves nothing that is trusted later."""
+"""A run killed at any moment loses nothing, and leaves nothing half done."""
 
 import subprocess
 import sys
