@@ -10,10 +10,12 @@ import inspect
 from typing import Any
 
 from docutils import nodes
+from numpydoc.docscrape_sphinx import get_doc_object
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from ndmapper.cli.command import VERBS, make_parser
+from ndmapper.steps import Step
 
 
 def entries(module_name: str) -> list[str]:
@@ -33,17 +35,42 @@ def entries(module_name: str) -> list[str]:
     module = importlib.import_module(module_name)
     lines = [f".. automodule:: {module_name}", "   :no-members:", ""]
     for name in module.__all__:
-        kind, options = _kind(getattr(module, name))
+        value = getattr(module, name)
+        if isinstance(value, Step):
+            lines += _step(f"{module_name}.{name}", value)
+            continue
+        kind, options = _kind(value)
         lines += [f".. {kind}:: {module_name}.{name}", *options, ""]
     return lines
+
+
+def _step(name: str, step: Step) -> list[str]:
+    """Write the entry of a step: what its function says, which is what is its own."""
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in step.signature.parameters.values()
+    ]
+    text = str(get_doc_object(step.func, "function", config={}))
+    body = [f"   {line}" for line in text.splitlines()]
+    return [f".. py:function:: {name}{inspect.Signature(parameters)}", "", *body, ""]
 
 
 def _kind(value: Any) -> tuple[str, list[str]]:
     if inspect.isclass(value):
         if issubclass(value, Exception):
             return "autoexception", ["   :no-members:"]
-        return "autoclass", ["   :members:", "   :member-order: bysource"]
-    if callable(value):  # functions, and steps, which are objects that can be called
+        # What the class takes from other packages is documented there.
+        foreign = next(
+            base.__name__
+            for base in value.__mro__
+            if base.__module__.partition(".")[0] != "ndmapper"
+        )
+        return "autoclass", [
+            "   :members:",
+            f"   :inherited-members: {foreign}",
+            "   :member-order: bysource",
+        ]
+    if callable(value):
         return "autofunction", []
     return "autodata", ["   :no-value:"]
 

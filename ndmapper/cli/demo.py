@@ -13,6 +13,7 @@ __all__ = ["VERB"]
 
 SCRIPT = Path(__file__).parent / "scripts" / "demo_night.py"
 MARKER = ".ndmapper-demo"
+PICTURE = "before_after.png"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,26 +75,39 @@ def _simulate(raw: Path) -> None:
 
 
 def _show(folder: Path, result: ScriptResult, *, as_json: bool) -> None:
-    """Print what was made."""
-    from ndmapper.data import DataFile
+    """Print what was made: a line for each step, and where to look next."""
+    from ndmapper.io.record import read_records
 
-    picture = folder / "before_after.png"
-    rows = []
-    for path in sorted(folder.glob("*.fits")):
-        df = DataFile(path)
-        rows.append((path.name, df.record[-1]["step"], len(df), df[0].shape))
-    heads = ["product", "made by", "extensions", "shape"]
+    # A product has the longer a record the further it is from the raw frames.
+    records = {path.name: read_records(path) for path in sorted(folder.glob("*.fits"))}
+    by_step: dict[str, list[str]] = {}
+    for name in sorted(records, key=lambda name: len(records[name])):
+        if records[name]:
+            by_step.setdefault(records[name][-1]["step"], []).append(name)
+    picture = folder / PICTURE
     if as_json:
         print_json(
             {
                 "folder": str(folder),
-                "products": [dict(zip(heads, row, strict=True)) for row in rows],
+                "steps": by_step,
                 "picture": str(picture),
                 **result.products,
             }
         )
         return
-    print(format_columns(rows, heads))
+    rows = [(step, len(names), names[0]) for step, names in by_step.items()]
+    print(f"\n{format_columns(rows, ['step', 'products', 'the first of them'])}\n")
+    final = rows[-1][-1]
+    places = [
+        ("before and after", picture),
+        ("the script", folder / SCRIPT.name),
+        ("calibrations, yours to edit", folder / "calibrations.json"),
+        ("how a product was made", f"ndmapper log {folder / final}"),
+        ("what it holds", f"ndmapper info {folder / final}"),
+    ]
+    width = max(len(what) for what, _ in places)
+    for what, where in places:
+        print(f"{what:<{width}}  {where}")
 
 
 VERB = Verb(

@@ -1,0 +1,149 @@
+"""The verbs that look at files: info, ls and log."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from ndmapper import run_task
+from ndmapper.testing import count_reads, make_mef
+
+
+@run_task(prefix="s")
+def scale(ndd, *, factor: float = 2.0):
+    """Multiply by a number."""
+    return ndd * factor
+
+
+@pytest.fixture
+def mef(folder):
+    return make_mef(folder / "ergS20120827S0066.fits", n_ext=1, shape=(6, 8))
+
+
+@pytest.fixture
+def product(mef):
+    return scale(str(mef.name), factor=3.0)
+
+
+def test_info_shows_a_row_for_every_hdu(command, mef):
+    lines = command("info", mef.name).out.splitlines()
+    assert lines[0] == "ergS20120827S0066.fits"
+    rows = [line.split()[1:] for line in lines[4:]]
+    assert ["SCI", "1", "1", "data", "6", "x", "8", "float32"] in rows
+    assert ["VAR", "1", "1", "uncertainty", "(variance)"] in [row[:5] for row in rows]
+    assert ["DQ", "1", "1", "flags"] in [row[:4] for row in rows]
+    assert len(rows) == 5
+
+
+def test_info_shows_the_parts_of_the_name(command, mef):
+    out = command("info", mef.name).out
+    assert "prefix 'erg', base 'S20120827S0066', ext 'fits'" in out
+
+
+def test_info_reads_no_pixels(command, mef):
+    with count_reads() as reads:
+        command("info", mef.name)
+    assert reads.reads == 0
+
+
+def test_info_json_has_everything(command, product):
+    (found,) = command("info", "--json", "sergS20120827S0066.fits").json
+    assert found["record"] == ["scale"]
+    assert found["groups"] == 1
+    assert found["name"]["prefix"] == "serg"
+    science = next(e for e in found["extensions"] if e["part"] == "data")
+    assert (science["ident"], science["shape"]) == (1, [6, 8])
+    assert found["extensions"][-1]["part"] == "record"
+
+
+def test_info_labels_say_which_extension_is_what(command, folder):
+    make_mef(folder / "cube.fits", n_ext=1, names=("DATA", "STAT", "DQ"), table=False)
+    (found,) = command("info", "--json", "--labels", "muse", "cube.fits").json
+    assert [e["part"] for e in found["extensions"][1:]] == [
+        "data",
+        "uncertainty (variance)",
+        "flags",
+    ]
+
+
+def test_info_bad_file_is_named_and_the_others_shown(command, mef, folder):
+    (folder / "notes.fits").write_text("not FITS")
+    result = command("info", "notes.fits", "nowhere.fits", mef.name)
+    assert result.code == 1
+    assert "notes.fits is not a FITS file" in result.err
+    assert "nowhere.fits does not exist" in result.err
+    assert "SCI" in result.out
+
+
+def test_log_tells_how_a_product_was_made(command, product):
+    out = command("log", "sergS20120827S0066.fits").out
+    assert "was made by 1 step from 1 raw file: ergS20120827S0066.fits" in out
+    assert "factor = 3.0" in out
+
+
+def test_log_raw_file_says_that_it_has_no_record(command, mef):
+    result = command("log", mef.name)
+    assert result.code == 0
+    assert "has no record" in result.out
+
+
+def test_log_json_is_the_record(command, product):
+    rows = command("log", "--json", "sergS20120827S0066.fits").json
+    (row,) = rows["sergS20120827S0066.fits"]
+    assert (row["step"], row["parameters"]) == ("scale", {"factor": 3.0})
+
+
+def test_log_missing_file_is_one_message(command):
+    result = command("log", "nowhere.fits")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "nowhere.fits" in result.err
+
+
+@pytest.fixture
+def night(folder):
+    (folder / "raw").mkdir()
+    for number, kind in enumerate(("BIAS", "FLAT", "OBJECT", "FOCUS"), 1):
+        hdu = fits.PrimaryHDU(np.zeros((2, 2), "f4"))
+        hdu.header["INSTRUME"] = "SIMCAM"
+        hdu.header["OBSTYPE"] = kind
+        hdu.header["EXPTIME"] = 0.0 if kind == "BIAS" else 1.0
+        hdu.writeto(folder / "raw" / f"sim000{number}.fits")
+    return folder / "raw"
+
+
+def test_ls_classifies_frames(command, night):
+    rows = command("ls", "raw", "--json").json
+    assert [row["class"] for row in rows] == ["bias", "flat", "object", "?"]
+    assert "FOCUS" in rows[3]["why"]
+
+
+def test_ls_table_ends_with_the_reason(command, night):
+    lines = command("ls", "raw").out.splitlines()
+    assert lines[0].split()[:2] == ["file", "class"]
+    assert lines[0].split()[-1] == "why"
+    assert len(lines) == 5
+
+
+def test_ls_instrument_can_be_named(command, night):
+    result = command("ls", "raw", "--instrument", "simcan")
+    assert result.code == 1
+    assert "did you mean 'simcam'" in result.err
+
+
+def test_ls_save_writes_a_table_that_is_read_back(command, night, folder):
+    command("ls", "raw", "--save", "night.ecsv")
+    table = Table.read(folder / "night.ecsv", format="ascii.ecsv")
+    assert list(table["class"]) == ["bias", "flat", "object", "?"]
+
+
+def test_ls_save_never_replaces_a_table(command, night, folder):
+    (folder / "night.ecsv").write_text("edited by hand")
+    result = command("ls", "raw", "--save", "night.ecsv")
+    assert result.code == 1
+    assert (folder / "night.ecsv").read_text() == "edited by hand"
+
+
+def test_ls_missing_folder_is_one_message(command):
+    result = command("ls", "nowhere")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "nowhere" in result.err
