@@ -343,12 +343,12 @@ def _data_size(source: Source, keys: dict[str, Any], index: int) -> int:
     try:
         naxis = keys["NAXIS"]
         axes = [keys[f"NAXIS{i}"] for i in range(1, naxis + 1)]
-        width = abs(keys["BITPIX"]) // 8
+        bitpix = keys["BITPIX"]
         groups, extra = keys.get("GCOUNT", 1), keys.get("PCOUNT", 0)
         counts = [*axes, groups, extra]
     except (KeyError, TypeError):
-        counts, width = [None], 0
-    if width not in (1, 2, 4, 8) or any(
+        counts, bitpix = [None], None
+    if bitpix not in (8, 16, 32, 64, -32, -64) or any(
         not isinstance(n, int) or n < 0 for n in counts
     ):
         msg = (
@@ -356,6 +356,7 @@ def _data_size(source: Source, keys: dict[str, Any], index: int) -> int:
             "BITPIX, NAXIS, NAXISn, PCOUNT or GCOUNT is missing or wrong"
         )
         raise FormatError(msg)
+    width = abs(bitpix) // 8
     if not axes:
         return 0
     if axes[0] == 0 and keys.get("GROUPS") is True:
