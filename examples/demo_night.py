@@ -57,5 +57,4 @@ science = ccd.apply_flat(associate_cals(flats, science, "flat", cal_dict=cals))
 science = clean_cosmic_rays(science, x_order=0, y_order=0, objlim=5.0)
 
 before, after = (np.hstack([n.data for n in df]) for df in (targets[0], science[0]))
-picture = before_after(before, after, OUT / "before_after.png")
-print("made", *science, "and", picture)
+print("made", *science, "and", before_after(before, after, OUT / "before_after.png"))
