@@ -1,7 +1,7 @@
 """`run_task`: the one interface that makes steps."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from ndmapper.engines import get_engine
 from ndmapper.errors import DeclarationError, did_you_mean
@@ -14,6 +14,20 @@ _WORDS = (
     "inputs", "outputs", "prefix", "suffix", "each", "cals", "comb_in", "MEF_ext",
     "path_param", "reprocess", "logfile", "params", "options",
 )  # fmt: skip
+
+
+@overload
+def run_task(
+    what: None = None, /, **keywords: Any
+) -> Callable[[Callable[..., Any]], Step]: ...
+
+
+@overload
+def run_task(what: Callable[..., Any], /, **keywords: Any) -> Step: ...
+
+
+@overload
+def run_task(what: str, /, **keywords: Any) -> Any: ...
 
 
 def run_task(

@@ -29,7 +29,6 @@ class Tally:
     made: list[str] = field(default_factory=list)
     reused: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
-    _pid: int | None = None
 
     def add(
         self, *, made: Sequence[str], reused: Sequence[str], differing: Sequence[str]
@@ -42,9 +41,9 @@ class Tally:
         made, reused, differing : sequence of str
             Names of products.
         """
-        if self._pid is None:
-            self._pid = os.getpid()
-            atexit.register(self._at_exit)
+        if not self.made and not self.reused:
+            atexit.unregister(_report_at_exit)
+            atexit.register(_report_at_exit, os.getpid())
         self.made += made
         self.reused += reused
         self.differing += differing
@@ -74,10 +73,11 @@ class Tally:
         """Forget all counts."""
         self.made, self.reused, self.differing = [], [], []
 
-    def _at_exit(self) -> None:
-        # A forked child inherits the handler, but not the work that was done.
-        if os.getpid() == self._pid:
-            self.report()
+
+def _report_at_exit(pid: int) -> None:
+    # A forked child inherits the call, but not the work that was done.
+    if os.getpid() == pid:
+        tally.report()
 
 
 tally = Tally()
