@@ -1,11 +1,14 @@
 """Configuration of the documentation: ``sphinx-build -W docs docs/_build/html``."""
 
+import os
 import sys
 from pathlib import Path
 
 import ndmapper
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+os.environ["COLUMNS"] = "88"  # of the help texts in the reference
 
 project = "ndmapper"
 author = "the ndmapper developers"

@@ -5,6 +5,7 @@ Two directives that write the reference from the code, so that it cannot lag beh
 and ``.. verbs::`` shows the help of every verb of the command.
 """
 
+import enum
 import importlib
 import inspect
 from typing import Any
@@ -59,6 +60,8 @@ def _kind(value: Any) -> tuple[str, list[str]]:
     if inspect.isclass(value):
         if issubclass(value, Exception):
             return "autoexception", ["   :no-members:"]
+        if issubclass(value, enum.Enum):
+            return "autoclass", ["   :members:", "   :member-order: bysource"]
         # What the class takes from other packages is documented there.
         foreign = next(
             base.__name__
