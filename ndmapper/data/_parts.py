@@ -152,10 +152,13 @@ class Part:
         Part
             A change to its array never shows in this part.
         """
-        if self._array is None and self.handle is not None and is_basic_index(item):
-            return Part(self.handle.take(item), is_std=self.is_std)
-        taken = self.peek()[item]
-        return Part(None, np.asarray(taken), borrowed=True)
+        handle = None
+        if self.handle is not None and is_basic_index(item):
+            handle = self.handle.take(item)
+            if self._array is None:
+                return Part(handle, is_std=self.is_std)
+        taken = np.asarray(self.peek()[item])
+        return Part(handle, taken, is_std=self.is_std, borrowed=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pixels that lie in a file travel as the name of that file.
