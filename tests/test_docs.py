@@ -13,6 +13,7 @@ import pytest
 from numpydoc.validate import validate
 
 import ndmapper
+from ndmapper.cli import main
 from ndmapper.cli.command import VERBS
 from ndmapper.steps import Step
 
@@ -171,6 +172,16 @@ def test_sessions_of_a_page_show_what_python_shows(page):
     runner.run(examples, out=shown.append)
     assert shown == []
     assert runner.tries > 0
+
+
+def test_calibration_page_does_what_it_says(tmp_path, monkeypatch, real_data):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw").symlink_to(real_data / "kast_blue_longslit")
+    # What the shell commands of the page do.
+    assert main(["ls", "raw", "--instrument", "kast", "--save", "night.ecsv"]) == 0
+    names = run_blocks(DOCS / "howto" / "calibration.md", tmp_path)
+    label = names["cals"]["associations"]["b27.fits.gz"]["bias"]
+    assert names["cals"]["calibrations"][label] == ["b21.fits.gz", "b22.fits.gz"]
 
 
 def test_own_step_page_makes_what_it_says(tmp_path, monkeypatch):

@@ -14,10 +14,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ndmapper.io.record import read_records
+    from ndmapper.io.record import read_records, read_side
     from ndmapper.report.history import history
 
-    records = {str(path): read_records(path) for path in args.files}
+    records = {str(path): read_records(path) or read_side(path) for path in args.files}
     if args.json:
         print_json(records)
         return 0
@@ -30,8 +30,8 @@ VERB = Verb(
     summary="show how products were made, back to the raw frames",
     description="""\
 Show the record of products: each step back to the raw frames, with its inputs,
-calibrations, parameters and versions. The record is in the file itself, so this works
-anywhere, for ever. A file without a record says so.""",
+calibrations, parameters and versions. The record is in the file itself, or in
+.ndmapper/records/ beside it. A file without one is said to have none.""",
     examples=(
         ("ndmapper log xfgvbtob27.fits", "the history of one product"),
         ("ndmapper log --json *.fits", "the records as they are stored"),

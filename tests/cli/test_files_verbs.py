@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from ndmapper import run_task
+from ndmapper import config, run_task
 from ndmapper.testing import count_reads, make_mef
 
 
@@ -91,6 +91,12 @@ def test_log_json_is_the_record(command, product):
     rows = command("log", "--json", "sergS20120827S0066.fits").json
     (row,) = rows["sergS20120827S0066.fits"]
     assert (row["step"], row["parameters"]) == ("scale", {"factor": 3.0})
+
+
+def test_log_finds_a_record_beside_the_product(command, mef):
+    with config.using(record="side"):
+        scale(str(mef.name), factor=5.0)
+    assert "factor = 5.0" in command("log", "sergS20120827S0066.fits").out
 
 
 def test_log_missing_file_is_one_message(command):
