@@ -268,7 +268,8 @@ class GroupList(Operators):
         from ndmapper.data.datafile import DataFile
 
         like = left if isinstance(left, GroupList) else right
-        if isinstance(right, GroupList) and len(left) == 1 < len(right):
+        both = isinstance(left, GroupList) and isinstance(right, GroupList)
+        if both and len(left) == 1 < len(right):
             like = right  # one extension goes with each of the other's
         results = []
         for ndd in like:

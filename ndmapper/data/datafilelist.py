@@ -274,8 +274,10 @@ class DataFileList(Operators, list[DataFile]):
         if not isinstance(other, list):
             others: Sequence[Any] = [other] * len(self)
         else:
-            others = other * len(self) if len(other) == 1 else other
-        files: Sequence[Any] = self * len(others) if len(self) == 1 else self
+            others = list(other) * len(self) if len(other) == 1 else other
+        files: Sequence[Any] = list(self)
+        if len(files) == 1:
+            files = list(files) * len(others)
         if len(files) != len(others):
             msg = (
                 f"lists of {len(self)} and {len(others)} files cannot be combined; "
