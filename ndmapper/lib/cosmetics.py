@@ -46,9 +46,6 @@ def init_bpm(
     list of NDLater
         The flag bits, as the data of each extension.
     """
-    if isinstance(regions, str) or any(isinstance(r, str) for r in regions):
-        msg = f"regions is a list of lists, one for each extension, not {regions!r}"
-        raise ParameterError(msg)
     if len(regions) != len(reference):
         msg = (
             f"{reference} has {len(reference)} extensions, but regions has "

@@ -25,7 +25,8 @@ def measure_read_noise(biases: Files) -> Table:
     Parameters
     ----------
     biases : DataFileList or list of files
-        Two or more bias frames, raw or without overscan.
+        Two or more bias frames; without overscan where their level drifts, since a
+        drift counts as noise.
 
     Returns
     -------

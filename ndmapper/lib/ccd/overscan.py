@@ -180,16 +180,16 @@ def _given(ndd: NDLater, overscan: str | Mapping[str, str]) -> list[Readout]:
         ):
             msg = f"overscan = {overscan!r} is not in an image of shape {ndd.shape}"
             raise ParameterError(msg)
-    known = {}
     try:
-        known = {readout.data: readout for readout in readouts(ndd)}
+        known = readouts(ndd)
     except InstrumentError:
         # Sections are enough here; gain and read noise are for later steps.
-        known = {}
+        known = []
     return [
-        replace(known[data], overscan=strip)
-        if data in known
-        else Readout(name=str(n), data=data, overscan=strip)
+        replace(
+            next((r for r in known if r.data == data), Readout(name=str(n), data=data)),
+            overscan=strip,
+        )
         for n, (data, strip) in enumerate(pairs, start=1)
     ]
 

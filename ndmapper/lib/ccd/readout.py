@@ -17,6 +17,7 @@ OVSCERRn the standard error of that level [unit of the frame]
 ======== ========================================================================
 """
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -116,7 +117,10 @@ def readouts(ndd: NDLater) -> list[Readout]:
     if not found:
         primary = header if ndd.primary_meta is None else ndd.primary_meta
         instrument = recognise(primary)
-        known = () if instrument is None else instrument.amplifiers(primary, header)
+        # An image that was not read from a file has no NAXISn in its header.
+        axes = {f"NAXIS{n}": size for n, size in enumerate(reversed(ndd.shape), 1)}
+        described = ChainMap(axes, header)
+        known = () if instrument is None else instrument.amplifiers(primary, described)
         if not known:
             name = "no instrument" if instrument is None else instrument.name
             msg = (

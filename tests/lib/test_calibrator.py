@@ -1,0 +1,201 @@
+"""The calibrator; the published session itself is in tests/test_session.py."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from ndmapper.data import DataFile, NDLater
+from ndmapper.errors import OutputExistsError, ParameterError, ShapeError
+from ndmapper.lib.calibrator import Calibrator, OverscanMethods
+
+STRIP = {"xmin": 0, "xmax": 200, "ymin": 0, "ymax": 20}
+IMAGE = {"xmin": 0, "xmax": 200, "ymin": 20, "ymax": 120}
+GAIN, NOISE = 2.0, 6.0
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def save(name, data, **parts):
+    DataFile(name, data=[NDLater(data, **parts)], mode="overwrite").save()
+    return name
+
+
+def raw(seed=1, *, electrons=400.0, flat=1.0, bias=0.0):
+    rng = np.random.default_rng(seed)
+    counts = 500 + rng.normal(0, NOISE / GAIN, (120, 200))
+    counts[20:] += rng.poisson(electrons * flat * np.ones((100, 200))) / GAIN + bias
+    return save("raw.fits", counts.astype("f4"))
+
+
+def calibrator(**options):
+    return Calibrator(overscans=[STRIP], gain=GAIN, image_area=IMAGE, **options)
+
+
+def test_calibrator_subtracts_the_overscan_and_trims(folder):
+    (ndd,) = calibrator()(raw=raw(), calibrated="out.fits")
+    assert ndd.shape == (100, 200)
+    # 20000 pixels of 10.4 adu, and the median of 4000 of 3 adu: 0.1 adu; 5 sigma.
+    assert ndd.data.mean() == pytest.approx(200, abs=0.5)
+
+
+@pytest.mark.parametrize("method", ["median", OverscanMethods.mean])
+def test_calibrator_variance_has_pulls_of_width_one(folder, method):
+    # All parts: photons, read noise (from the overscan), overscan, bias of 4 frames,
+    # dark, and a flat far from 1, where a wrong order of the formulas would show.
+    rng = np.random.default_rng(3)
+    structure = rng.normal(0, 5, (100, 200))
+    flat = rng.uniform(0.4, 0.8, (100, 200))
+    sigmas = {"bias": NOISE / GAIN / 2, "dark": 1.0, "flat": 0.01}
+    truths = {"bias": structure, "dark": np.full((100, 200), 3.0), "flat": flat}
+    masters = {
+        f"master_{name}": save(
+            f"{name}.fits",
+            (truths[name] + rng.normal(0, sigma, (100, 200))).astype("f4"),
+            variance=np.full((100, 200), sigma**2, "f4"),
+        )
+        for name, sigma in sigmas.items()
+    }
+    calibrate = calibrator(overscan_method=method, **masters)
+    image = raw(4, electrons=800.0, flat=flat, bias=structure)
+    with_dark = DataFile(image)
+    with_dark[0].data[20:] += 3
+    with_dark.save("dark_too.fits")
+    (ndd,) = calibrate(raw="dark_too.fits", calibrated="out.fits")
+    pulls = (ndd.data - 800 / GAIN) / np.sqrt(ndd.variance)
+    # 20000 pixels: 0.5 per cent; the variance from each pixel's own counts, about 480
+    # electrons, 0.5 per cent more.
+    assert pulls.std() == pytest.approx(1, abs=0.025)
+
+
+def test_calibrator_without_masters_applies_none(folder):
+    save("bias.fits", np.full((100, 200), 7.0, "f4"))
+    calibrate = calibrator(master_bias="bias.fits")
+    with_bias = calibrate(raw=raw(), calibrated="a.fits")
+    without = calibrate(raw="raw.fits", calibrated="b.fits", master_bias=None)
+    np.testing.assert_allclose(without[0].data - with_bias[0].data, 7, atol=1e-4)
+
+
+def test_calibrator_change_for_one_image_is_forgotten(folder):
+    calibrate = calibrator()
+    calibrate(raw=raw(), calibrated="a.fits", gain=8.0)
+    assert calibrate.gain == GAIN
+    assert DataFile("a.fits")[0].meta["CALBGAIN"] == 8
+
+
+def test_calibrator_set_masters_leaves_the_others(folder):
+    calibrate = calibrator(master_bias="b.fits")
+    calibrate.set_masters(dark="d.fits")
+    assert (calibrate.master_bias, calibrate.master_dark) == ("b.fits", "d.fits")
+
+
+def test_calibrator_set_masters_unknown_raises():
+    with pytest.raises(ParameterError, match="no master 'fringe'"):
+        Calibrator().set_masters(fringe="f.fits")
+
+
+def own_method(image, overscan):
+    """Correct each column by its own overscan: a method of a user's own."""
+    rows = slice(overscan["ymin"], overscan["ymax"])
+    return image - np.median(image[rows], axis=0)
+
+
+def test_calibrator_takes_an_overscan_method_of_the_user(folder):
+    (ndd,) = calibrator(overscan_method=own_method)(raw=raw(), calibrated="out.fits")
+    counts = DataFile("raw.fits")[0].data.astype(float)
+    np.testing.assert_allclose(ndd.data, own_method(counts, STRIP)[20:], atol=1e-3)
+    assert ndd.meta["OVSCNMTD"] == "own_method"
+
+
+def test_calibrator_own_method_that_changes_the_shape_raises(folder):
+    calibrate = calibrator(overscan_method=lambda image, overscan: image[20:])
+    with pytest.raises(ShapeError, match="overscan method returned"):
+        calibrate(raw=raw(), calibrated="out.fits")
+
+
+def test_overscan_methods_can_be_called_like_ones_own():
+    image = np.full((6, 4), 9.0)
+    image[:2] = 5
+    area = {"xmin": 0, "xmax": 4, "ymin": 0, "ymax": 2}
+    corrected = OverscanMethods.median(image, area)
+    assert corrected[[0, -1], 0].tolist() == [0, 4]
+
+
+def test_calibrator_two_overscans_are_averaged_by_size(folder):
+    image = np.full((10, 10), 100.0, "f4")
+    image[0], image[1:4] = 10, 30
+    save("raw.fits", image)
+    areas = [
+        {"xmin": 0, "xmax": 10, "ymin": y1, "ymax": y2} for y1, y2 in ((0, 1), (1, 4))
+    ]
+    calibrate = Calibrator(overscans=areas)
+    (ndd,) = calibrate(raw="raw.fits", calibrated="out.fits")
+    assert ndd.data[9, 9] == 100 - 25
+
+
+def test_calibrator_polynomial_follows_the_columns(folder):
+    x = np.linspace(0, 9, 200)
+    save("raw.fits", (np.ones((120, 1)) * x).astype("f4"))
+    calibrate = calibrator(overscan_method="polynomial")
+    (ndd,) = calibrate(raw="raw.fits", calibrated="out.fits")
+    np.testing.assert_allclose(ndd.data, 0, atol=1e-4)
+
+
+def test_calibrator_flags_saturated_pixels(folder):
+    image = np.full((120, 200), 100.0, "f4")
+    image[30, 40] = 60000
+    save("raw.fits", image)
+    (ndd,) = calibrator(saturation=6e4)(raw="raw.fits", calibrated="out.fits")
+    assert np.argwhere(ndd.flags == 4).tolist() == [[10, 40]]
+
+
+def test_calibrator_writes_what_it_used(folder):
+    save("bias.fits", np.zeros((100, 200), "f4"))
+    content = (folder / "bias.fits").read_bytes()
+    calibrate = calibrator(master_bias="bias.fits")
+    (ndd,) = calibrate(raw=raw(), calibrated="out.fits")
+    header = ndd.meta
+    assert header["MBIASFNM"] == "bias.fits"
+    assert header["MBIASSHA"] == hashlib.sha1(content).hexdigest()
+    assert header["OVRSCN00"] == "0 < x < 200, 0 < y < 20"
+    assert header["IMAGAREA"] == "0 < x < 200, 20 < y < 120"
+
+
+def test_calibrator_product_exists_raises(folder):
+    calibrate = calibrator()
+    calibrate(raw=raw(), calibrated="out.fits")
+    with pytest.raises(OutputExistsError):
+        calibrate(raw="raw.fits", calibrated="out.fits")
+
+
+def test_calibrator_words_of_the_framework_go_through(folder):
+    calibrate = calibrator()
+    calibrate(raw=raw(), calibrated="out.fits")
+    calibrate(raw=raw(9), calibrated="out.fits", reprocess=True)
+    assert DataFile("out.fits").record[-1]["step"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"overscan_method": "mode"}, ParameterError, "'median', 'mean'"),
+        ({"image_area": dict(STRIP, xmax=999)}, ParameterError, "outside an image"),
+        ({"overscans": [{"xmin": 1}]}, ParameterError, "must have xmin"),
+        ({"gain": 0.0}, ParameterError, "gain"),
+        ({"master_bias": "small.fits"}, ShapeError, "master of the same area"),
+        (
+            {"overscan_method": "polynomial", "overscans": [dict(STRIP, xmax=100)]},
+            ParameterError,
+            "along the whole image",
+        ),
+    ],
+    ids=["method", "area", "overscan", "gain", "master", "polynomial"],
+)
+def test_calibrator_impossible_options_raise(folder, options, error, message):
+    save("small.fits", np.zeros((3, 4), "f4"))
+    with pytest.raises(error, match=message):
+        calibrator()(raw=raw(), calibrated="out.fits", **options)

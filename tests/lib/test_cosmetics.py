@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+
+from ndmapper.data import DataFile, Flag, NDLater
+from ndmapper.errors import MissingPackageError, ParameterError, ShapeError
+from ndmapper.lib import cosmetics
+from ndmapper.lib.cosmetics import add_bpm, clean_cosmic_rays, init_bpm, lacosmic_spec
+
+
+@pytest.fixture
+def reference(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    groups = [NDLater(np.ones((120, 110), "f4"), unit="adu") for _ in range(2)]
+    return DataFile("ref.fits", data=groups, mode="new")
+
+
+def made(reference, regions, **options):
+    reference.save()
+    return init_bpm(
+        DataFile("ref.fits"), regions=regions, filename="bpm.fits", **options
+    )
+
+
+def test_init_bpm_numpy_regions_are_set(reference):
+    bpm = made(reference, [["100:110,50:60", ":,99"], []])
+    expected = np.zeros((120, 110), int)
+    expected[100:110, 50:60] = expected[:, 99] = 1
+    np.testing.assert_array_equal(bpm[0].data, expected)
+    assert not bpm[1].data.any()
+
+
+def test_init_bpm_fits_regions_are_set(reference):
+    bpm = made(reference, [["100,*"], ["50:60,100:110"]], convention="FITS", value=4)
+    assert (bpm[0].data[:, 99] == 4).all()
+    assert np.argwhere(bpm[1].data)[[0, -1]].tolist() == [[99, 49], [109, 59]]
+
+
+def test_init_bpm_is_a_file_of_integers(reference):
+    bpm = made(reference, [[], []])
+    assert str(bpm) == "bpm.fits"
+    assert bpm[0].dtype == np.uint16
+    assert bpm[0].unit is None
+
+
+@pytest.mark.parametrize(
+    ("regions", "message"),
+    [
+        ([["1,1"]], "has 2 extensions, but regions has 1"),
+        (["1,1", "2,2"], "Sequence of Sequence"),
+        ([["121,1"], []], "is not in an image"),
+        ([["1:200,1"], []], "is not in an image"),
+        ([["1:2:3,1"], []], "convention"),
+        ([["5"], []], "is not in an image"),
+    ],
+    ids=["number", "flat", "outside", "end", "malformed", "axes"],
+)
+def test_init_bpm_impossible_regions_raise(reference, regions, message):
+    with pytest.raises(ParameterError, match=message):
+        made(reference, regions)
+
+
+def test_add_bpm_joins_the_bits():
+    ndd = NDLater(np.ones((2, 2)), flags=np.array([[4, 0], [1, 0]], "u2"))
+    bpm = NDLater(np.array([[1, 1], [1, 0]], "u2"))
+    assert add_bpm(ndd, bpm=bpm).flags.tolist() == [[5, 1], [1, 0]]
+
+
+def test_add_bpm_where_there_were_no_flags_makes_them():
+    bpm = NDLater(np.array([[1, 0]], "u2"))
+    assert add_bpm(NDLater(np.ones((1, 2))), bpm=bpm).flags.tolist() == [[1, 0]]
+
+
+def test_add_bpm_of_another_shape_raises():
+    with pytest.raises(ShapeError, match="the bad pixel mask has shape"):
+        add_bpm(NDLater(np.ones((2, 2))), bpm=NDLater(np.ones((2, 3), "u2")))
+
+
+def test_add_bpm_of_numbers_that_are_no_bits_raises():
+    with pytest.raises(ParameterError, match="holds integers"):
+        add_bpm(NDLater(np.ones((2, 2))), bpm=NDLater(np.ones((2, 2))))
+
+
+def test_add_bpm_prefix_is_k(reference):
+    bpm = made(reference, [["1,1"], []])
+    result = add_bpm("ref.fits", bpm=bpm)
+    assert str(result) == "kref.fits"
+    assert result[0].flags[1, 1] == Flag.BAD
+
+
+@pytest.fixture
+def spectrum():
+    """A star on sky with a hit in the sky and one on the star; and where they are."""
+    pytest.importorskip("astroscrappy", reason="the extra ccd is not installed")
+    rng = np.random.default_rng(61)
+    x, y = np.arange(300)[None, :], np.arange(70)[:, None]
+    star = 20000 * np.exp(-0.5 * ((y - 30 + x / 80) / 2.0) ** 2)
+    sky = 50 + 500 * np.exp(-0.5 * ((x - 150) / 1.5) ** 2)
+    truth = star + sky
+    data = rng.poisson(truth) + rng.normal(0, 4, truth.shape)
+    hits = [(55, 40), (55, 41), (29, 200)]
+    for row, column in hits:
+        data[row, column] += 15000
+    variance = np.maximum(data, 0) + 16
+    ndd = NDLater(data.astype("f4"), variance=variance.astype("f4"), unit="electron")
+    return ndd, truth, tuple(np.transpose(hits))
+
+
+def test_clean_cosmic_rays_flags_the_hits_and_nothing_on_the_star(spectrum):
+    ndd, _, hits = spectrum
+    result = clean_cosmic_rays(ndd)
+    found = (result.flags & Flag.COSMIC_RAY) != 0
+    assert found[hits].all()
+    found[hits] = False
+    # Neighbours of a hit may go with it; nothing else on the ridge of the star.
+    found[28:31, 198:203] = False
+    assert not found[20:40].any()
+
+
+def test_clean_cosmic_rays_variance_of_a_hit_is_that_of_its_neighbours(spectrum):
+    ndd, truth, hits = spectrum
+    result = clean_cosmic_rays(ndd)
+    where = tuple(h[:2] for h in hits)  # those in the sky
+    np.testing.assert_allclose(result.variance[where], truth[where] + 16, rtol=0.2)
+    pulls = (result.data - truth)[where] / np.sqrt(result.variance[where])
+    assert np.abs(pulls).max() < 5
+
+
+def test_clean_cosmic_rays_elsewhere_changes_nothing(spectrum):
+    ndd, _, _ = spectrum
+    result = clean_cosmic_rays(ndd)
+    rest = result.flags == 0
+    np.testing.assert_array_equal(result.data[rest], ndd.data[rest])
+    np.testing.assert_array_equal(result.variance[rest], ndd.variance[rest])
+
+
+def test_clean_cosmic_rays_leaves_its_input(spectrum):
+    ndd, _, _ = spectrum
+    before = ndd.data.copy()
+    clean_cosmic_rays(ndd)
+    np.testing.assert_array_equal(ndd.data, before)
+
+
+def test_clean_cosmic_rays_flagged_pixels_are_not_searched(spectrum):
+    ndd, _, hits = spectrum
+    flags = np.zeros(ndd.shape, "u2")
+    flags[hits] = Flag.SATURATED
+    result = clean_cosmic_rays(ndd.replace(flags=flags))
+    assert (result.flags[hits] == Flag.SATURATED).all()
+
+
+def test_lacosmic_spec_without_variance_uses_gain_and_read_noise(spectrum):
+    ndd, _, hits = spectrum
+    bare = ndd.replace(variance=None)
+    bare.meta.update(AMPSEC1="[1:300,1:70]", GAIN1=1.0, RDNOISE1=4.0)
+    result = lacosmic_spec(bare)
+    assert (result.flags[hits] == Flag.COSMIC_RAY).all()
+    assert result.variance is None
+
+
+def test_lacosmic_spec_of_a_cube_raises():
+    with pytest.raises(ShapeError, match="3 axes"):
+        lacosmic_spec(NDLater(np.ones((2, 3, 4))))
+
+
+def test_lacosmic_spec_without_astroscrappy_says_what_to_install(spectrum, monkeypatch):
+    def missing(*args, **options):
+        msg = "No module named 'astroscrappy'"
+        raise ImportError(msg)
+
+    monkeypatch.setattr(cosmetics, "find_cosmic_rays", missing)
+    with pytest.raises(MissingPackageError, match=r"ndmapper\[ccd\]"):
+        lacosmic_spec(spectrum[0])
