@@ -11,14 +11,12 @@ from astropy.nddata import NDData
 from astropy.table import Table
 
 from ndmapper.config import config
-from ndmapper.data import DataFile, FileName, NDLater
+from ndmapper.data import DataFile, FileName
 from ndmapper.errors import (
     FormatError,
-    IdentError,
     MissingFileError,
     ModeError,
     OutputExistsError,
-    ShapeError,
     TruncatedFileError,
 )
 from ndmapper.testing import count_reads, make_mef
@@ -183,174 +181,6 @@ def test_standard_deviations_are_handed_out_as_variance_and_kept(tmp_path):
     df.save()
     err = fits.getdata(path, "ERR")
     assert err[0, :3].tolist() == [10, 2, 3]
-
-
-# ---- the list
-
-
-def test_iteration_nested_is_independent(path):
-    df = DataFile(path)
-    assert [(a.ident, b.ident) for a in df for b in df] == [
-        (a, b) for a in (1, 2, 3) for b in (1, 2, 3)
-    ]
-
-
-def test_iteration_while_deleting_sees_all(path):
-    df = DataFile(path)
-    seen = []
-    for ndd in df:
-        seen.append(ndd.ident)
-        del df[0]
-    assert seen == [1, 2, 3]
-
-
-def test_getitem_position_and_slice(path):
-    df = DataFile(path)
-    assert (df[-1].ident, df[np.int64(1)].ident) == (3, 2)
-    part = df[::-2]
-    assert isinstance(part, DataFile)
-    assert (part.idents, part.filename, part.mode) == ([3, 1], None, "new")
-    assert list(part.tables) == ["MDF"]
-
-
-def test_getitem_slice_is_independent_of_the_file(path):
-    df = DataFile(path)
-    part = df[:1]
-    part[0].data[0, 0] = -1
-    part.meta["OBJECT"] = "part"
-    assert (df[0].data[0, 0], df.meta["OBJECT"]) == (1000, "test")
-
-
-def test_getitem_ident_by_name():
-    df = DataFile(data=[NDLater([1], ident="CHAN07"), NDLater([2], ident="CHAN08")])
-    assert df["CHAN08"].data.tolist() == [2]
-    with pytest.raises(IdentError, match="CHAN07"):
-        df["CHAN09"]
-
-
-@pytest.mark.parametrize(
-    ("item", "error"),
-    [(3, IndexError), (-4, IndexError), (1.5, TypeError), (True, TypeError)],
-)
-def test_getitem_impossible_is_an_error(path, item, error):
-    with pytest.raises(error):
-        DataFile(path)[item]
-
-
-def test_append_gives_the_next_ident_and_a_view():
-    df = DataFile()
-    ndd = NDLater(np.arange(3.0))
-    df.append(ndd)
-    df.append(NDLater([1.0], ident=7))
-    df.append(NDData([1.0]))
-    df.append(NDLater([1.0], ident=7))
-    assert df.idents == [1, 7, 8, 9]
-    assert df[0] is not ndd
-    assert df[0].data is ndd.data
-    assert ndd.ident is None
-    assert df[0].primary_meta is df.meta
-
-
-def test_append_of_another_files_image_shares_nothing(path):
-    df, other = DataFile(path), DataFile()
-    _ = df[0].data
-    other.append(df[0])
-    other[0].data[...] = 0
-    other[0].meta["NEW"] = 1
-    assert df[0].data[0, 1] == 1001
-    assert "NEW" not in df[0].meta
-
-
-def test_extend_with_one_wrong_item_takes_none():
-    df = DataFile()
-    with pytest.raises(TypeError):
-        df.extend([NDData([1]), "x"])
-    with pytest.raises(TypeError):
-        df.append("x")
-    assert len(df) == 0
-
-
-def test_setitem_keeps_the_ident_of_the_place(path):
-    df = DataFile(path)
-    df[1] = NDData([1, 2])
-    assert df.idents == [1, 2, 3]
-    df[1:] = [NDData([1])]
-    assert df.idents == [1, 2]
-
-
-def test_delete_insert_reverse_renumber(path):
-    df = DataFile(path)
-    del df[0]
-    df.insert(0, NDData([1]))
-    df.reverse()
-    assert df.idents == [3, 2, 4]
-    df.renumber()
-    assert df.idents == [1, 2, 3]
-    del df[:]
-    assert len(df) == 0
-
-
-# ---- arithmetic
-
-
-def test_arithmetic_pairs_by_ident_not_by_order(path):
-    df = DataFile(path)
-    difference = df - df[::-1]
-    assert [float(ndd.data.max()) for ndd in difference] == [0, 0, 0]
-    assert [ndd.variance[0, 0] for ndd in difference] == [2, 2, 2]
-    assert (difference.filename, difference.mode, difference.idents) == (
-        None,
-        "new",
-        [1, 2, 3],
-    )
-    assert list(difference.tables) == ["MDF"]
-
-
-@pytest.mark.parametrize("swapped", [False, True])
-def test_arithmetic_single_extension_goes_with_each(path, swapped):
-    df, one = DataFile(path), DataFile(data=NDLater(np.ones((6, 8))))
-    result = one + df if swapped else df + one
-    assert [ndd.data[0, 0] for ndd in result] == [1001, 2001, 3001]
-    assert result.idents == [1, 2, 3]
-
-
-def test_arithmetic_numbers_and_images(path):
-    df = DataFile(path)
-    assert (2 * df)[1].data[0, 0] == 4000
-    assert (df - df[0])[2].data[0, 5] == 2000
-    assert (1 / df)[0].data[0, 0] == np.float32(1e-3)
-
-
-def test_arithmetic_other_idents_are_an_error(path):
-    df = DataFile(path)
-    with pytest.raises(IdentError, match=r"\[1, 2\]"):
-        df - df[:2]
-    other = df[:]
-    other.renumber(5)
-    with pytest.raises(IdentError, match="5, 6, 7"):
-        df - other
-
-
-def test_arithmetic_other_shapes_are_an_error(path, tmp_path):
-    other = DataFile(make_mef(tmp_path / "b.fits", n_ext=3, shape=(6, 7)))
-    with pytest.raises(ShapeError):
-        DataFile(path) - other
-
-
-def test_arithmetic_methods_take_a_name(path):
-    df = DataFile(path)
-    result = df.subtract(df, filename="diff.fits")
-    assert (str(result), Path("diff.fits").exists()) == ("diff.fits", False)
-    result.save()
-    assert DataFile("diff.fits")[1].variance[0, 1] == 4
-    with pytest.raises(TypeError):
-        df + "x"
-
-
-def test_comparison_is_identity(path):
-    df = DataFile(path)
-    assert df != DataFile(path)
-    assert df in [df]
 
 
 # ---- name, mode and other attributes
