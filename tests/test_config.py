@@ -152,6 +152,5 @@ def test_repr_lists_every_key_with_its_source():
 
 
 def test_errors_of_the_configuration_share_the_base():
-    assert issubclass(ConfigError, NdmapperError) and issubclass(
-        ConfigError, ValueError
-    )
+    assert issubclass(ConfigError, NdmapperError)
+    assert issubclass(ConfigError, ValueError)

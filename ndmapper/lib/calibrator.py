@@ -1,6 +1,8 @@
 """
 One object that calibrates images, in the manner of SuperPhot's image calibration.
 
+It is set up once and called for each image::
+
     calibrate = Calibrator(overscans=[dict(xmin=0, xmax=4096, ymin=0, ymax=20)],
                            master_bias='masters/bias1.fits', gain=16.0,
                            image_area=dict(xmin=0, xmax=4096, ymin=20, ymax=4116))
