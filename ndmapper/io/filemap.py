@@ -7,6 +7,7 @@ parsed when somebody asks for them, and data units are skipped.
 
 import logging
 import os
+import re
 import struct
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -330,7 +331,13 @@ def _keywords(raw: bytes) -> dict[str, Any]:
     return found
 
 
+_FIXED_INTEGER = re.compile(rb"= +(-?\d+) +(/.*)?")
+
+
 def _value(card: bytes) -> Any:
+    # Most cards that give the form hold an integer, which needs no parser.
+    if found := _FIXED_INTEGER.fullmatch(card, 8):
+        return int(found[1])
     try:
         value = fits.Card.fromstring(card).value
     except (ValueError, fits.VerifyError):

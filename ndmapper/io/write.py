@@ -212,11 +212,20 @@ def publish(temp: Path, target: Path) -> None:
     Raises
     ------
     FileAccessError
-        If the folder cannot be written. Then neither file is changed.
+        If the folder cannot be written, or the file that is there is
+        write-protected. Then neither file is changed.
     """
     with clear_write_errors(target):
         with contextlib.suppress(FileNotFoundError):
-            temp.chmod(target.stat().st_mode & 0o7777)
+            mode = target.stat().st_mode
+            # A rename asks for the permissions of the folder alone.
+            if not mode & 0o222:
+                msg = (
+                    f"{target} is write-protected, so it is not replaced; give it "
+                    "another name, or take the protection off"
+                )
+                raise FileAccessError(msg)
+            temp.chmod(mode & 0o7777)
         temp.replace(target)
         # The rename is on the disk only when the folder is.
         folder = os.open(target.parent, os.O_RDONLY)

@@ -11,10 +11,6 @@ def names(path):
     return [(h.name, h.version) for h in map_file(path).hdus]
 
 
-def blocks(path):
-    return [h.read_bytes() for h in map_file(path).hdus]
-
-
 def single(path, **cards):
     hdu = fits.PrimaryHDU(np.arange(12, dtype="u2").reshape(3, 4))
     hdu.header.update({"OBJECT": "x", "CRPIX1": 2.0, "CTYPE1": "LINEAR", **cards})

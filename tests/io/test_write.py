@@ -166,6 +166,16 @@ def test_publish_replaces_and_keeps_permissions(tmp_path):
     assert not new.exists()
 
 
+def test_publish_write_protected_file_is_not_replaced(tmp_path):
+    old, new = tmp_path / "a.fits", tmp_path / ".new"
+    old.write_text("old")
+    old.chmod(0o444)
+    new.write_text("new")
+    with pytest.raises(FileAccessError, match="write-protected"):
+        publish(new, old)
+    assert old.read_text() == "old"
+
+
 def test_publish_failing_rename_changes_nothing(tmp_path, monkeypatch):
     old, new = tmp_path / "a.fits", tmp_path / ".new"
     old.write_text("old")
