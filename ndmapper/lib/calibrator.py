@@ -1,15 +1,19 @@
 """
 One object that calibrates images, in the manner of SuperPhot's image calibration.
 
-It is set up once and called for each image::
+Make a `Calibrator`, set what is common to many images, and call it with the name of
+each. Areas are counted from 0, and their ends are not included.
 
-    calibrate = Calibrator(overscans=[dict(xmin=0, xmax=4096, ymin=0, ymax=20)],
-                           master_bias='masters/bias1.fits', gain=16.0,
-                           image_area=dict(xmin=0, xmax=4096, ymin=20, ymax=4116))
-    calibrate.set_masters(dark='masters/dark3.fits')
-    calibrate(raw='raw1.fits', calibrated='calib1.fits')
+Examples
+--------
+>>> calibrate = Calibrator(
+...     overscans=[dict(xmin=0, xmax=4096, ymin=0, ymax=20)],
+...     gain=16.0,
+...     image_area=dict(xmin=0, xmax=4096, ymin=20, ymax=4116),
+... )
+>>> calibrate.set_masters(dark='masters/dark3.fits')
 
-Areas are counted from 0, and their ends are not included.
+Then ``calibrate(raw='raw1.fits', calibrated='calib1.fits')`` writes a calibrated image.
 """
 
 import hashlib
