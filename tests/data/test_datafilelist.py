@@ -215,7 +215,18 @@ def test_table_of_values_of_several_kinds(folder):
         ({"EXPTIME": "5"}, []),
         ({}, [1, 2, 3]),
     ],
-    ids=str,
+    ids=[
+        "value",
+        "pattern",
+        "list",
+        "number",
+        "function",
+        "two",
+        "none",
+        "absent",
+        "type",
+        "nothing",
+    ],
 )
 def test_where_selects_by_header(folder, conditions, expected):
     found = DataFileList("raw/*.fits").where(**conditions)
