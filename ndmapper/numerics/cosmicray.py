@@ -11,6 +11,9 @@ __all__ = ["CosmicRays", "find_cosmic_rays", "neighbour_excess", "spectrum_model
 _BORDER = 4
 """Pixels by which an image is extended; the search uses 5 x 5 pixels around each."""
 
+_CHUNK_PIXELS = 2**20
+"""So many pixels are compared with their neighbours at a time; each has 12."""
+
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
@@ -153,7 +156,9 @@ def find_cosmic_rays(
 def _mirrored(
     image: npt.NDArray[Any], width: tuple[int, ...]
 ) -> npt.NDArray[np.float32]:
-    return np.pad(image, [(w, w) for w in width], mode="reflect").astype(np.float32)
+    wider = np.pad(image, [(w, w) for w in width], mode="reflect")
+    # The search takes no other order of memory, and np.pad keeps that of its input.
+    return np.ascontiguousarray(wider, np.float32)
 
 
 def neighbour_excess(
@@ -273,8 +278,21 @@ def _fit_lines(
 
 
 def _neighbour_median(image: Array, known: Mask, reach: int) -> Array:
-    width = [(0, 0)] * (image.ndim - 1) + [(reach, reach)]
-    padded = np.pad(np.where(known, image, np.inf), width, constant_values=np.inf)
+    """Median of the neighbours along the last axis, a few lines at a time."""
+    lines = image.reshape(-1, image.shape[-1])
+    usable = known.reshape(lines.shape)
+    step = max(1, _CHUNK_PIXELS // lines.shape[-1])
+    parts = [
+        _line_median(lines[k : k + step], usable[k : k + step], reach)
+        for k in range(0, len(lines), step)
+    ]
+    return np.concatenate(parts).reshape(image.shape) if parts else image.copy()
+
+
+def _line_median(lines: Array, known: Mask, reach: int) -> Array:
+    padded = np.pad(
+        np.where(known, lines, np.inf), [(0, 0), (reach, reach)], constant_values=np.inf
+    )
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=-1)
     # The pixel itself and its two neighbours, which a hit often shares, do not count.
     keep = np.abs(np.arange(-reach, reach + 1)) > 1
@@ -299,7 +317,12 @@ def _confirm(
     from scipy.ndimage import label
 
     axis, fraction, limit = protection
-    excess = neighbour_excess(image, noise, bad | hits, axis=axis, fraction=fraction)
+    lines = np.flatnonzero(hits.any(axis=axis))
+    excess = np.full(image.shape, np.nan)
+    at = lines if axis == 1 else (slice(None), lines)
+    excess[at] = neighbour_excess(
+        image[at], noise[at], (bad | hits)[at], axis=axis, fraction=fraction
+    )
     groups, n = label(hits, structure=np.ones((3, 3)))
     peak = np.full(n + 1, -np.inf)
     # A hit without neighbours cannot be judged; L.A.Cosmic has the last word.

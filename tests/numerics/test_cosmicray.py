@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from ndmapper.numerics import cosmicray
 from ndmapper.numerics.cosmicray import (
     find_cosmic_rays,
     neighbour_excess,
@@ -129,6 +130,21 @@ def test_neighbour_excess_along_columns_is_the_transpose():
         neighbour_excess(image.T, variance.T, axis=0),
         neighbour_excess(image, variance, axis=1).T,
     )
+
+
+def test_neighbour_excess_of_many_lines_is_that_of_each(monkeypatch):
+    image = np.random.default_rng(35).normal(50, 3, (30, 40))
+    variance = np.full(image.shape, 9.0)
+    whole = neighbour_excess(image, variance)
+    monkeypatch.setattr(cosmicray, "_CHUNK_PIXELS", 100)
+    np.testing.assert_array_equal(neighbour_excess(image, variance), whole)
+
+
+def test_find_cosmic_rays_dispersion_along_columns_is_the_transpose(spectrum, hits):
+    data, variance = (array + hits[1] for array in spectrum)
+    across = find_cosmic_rays(data, variance, protect_axis=1)
+    along = find_cosmic_rays(data.T, variance.T, protect_axis=0)
+    np.testing.assert_array_equal(along.found, across.found.T)
 
 
 def test_neighbour_excess_without_neighbours_is_unknown():

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from ndmapper.data import NDLater
 from ndmapper.errors import InstrumentError, ParameterError
-from ndmapper.instruments import Amplifier, recognise
+from ndmapper.instruments import Amplifier, load, recognise
 from ndmapper.numerics.sections import format_section, parse_section
 
 __all__ = ["Readout", "pixel_map", "readouts", "stamp"]
@@ -116,16 +116,16 @@ def readouts(ndd: NDLater) -> list[Readout]:
         n += 1
     if not found:
         primary = header if ndd.primary_meta is None else ndd.primary_meta
-        instrument = recognise(primary)
+        # Of a camera that nobody described, the usual keywords may say enough.
+        instrument = recognise(primary) or load("ccd")
         # An image that was not read from a file has no NAXISn in its header.
         axes = {f"NAXIS{n}": size for n, size in enumerate(reversed(ndd.shape), 1)}
         described = ChainMap(axes, header)
-        known = () if instrument is None else instrument.amplifiers(primary, described)
+        known = instrument.amplifiers(primary, described)
         if not known:
-            name = "no instrument" if instrument is None else instrument.name
             msg = (
                 f"nothing is known of the amplifiers of an image of shape {ndd.shape} "
-                f"({name} recognised by its header); describe them in the TOML of the "
+                f"(instrument {instrument.name}); describe them in the TOML of the "
                 "instrument or give sections, gain and read noise to the step"
             )
             raise InstrumentError(msg)

@@ -50,6 +50,23 @@ def test_readouts_of_an_unknown_camera_raise():
         readouts(image((10, 10)))
 
 
+def test_readouts_of_an_unknown_camera_come_from_the_usual_keywords():
+    ndd = image(
+        (20, 30), DATASEC="[1:25,1:20]", BIASSEC="[26:30,1:20]", GAIN=2.0, RDNOISE=3.0
+    )
+    (readout,) = readouts(ndd)
+    assert readout.data == section(1, 25, 1, 20)
+    assert readout.overscan == section(26, 30, 1, 20)
+    assert (readout.gain, readout.read_noise) == (2, 3)
+
+
+def test_readouts_of_an_unknown_geometry_of_kast_do_not_guess():
+    # Its DATASEC covers both amplifiers, and its GAIN is an index.
+    ndd = image((100, 600), VERSION="kastb", DATASEC="[1:500,1:100]", GAIN=1)
+    with pytest.raises(InstrumentError, match="instrument kast"):
+        readouts(ndd)
+
+
 def test_readouts_outside_the_image_raise():
     ndd = image((10, 10), AMPSEC1="[1:11,1:10]")
     with pytest.raises(InstrumentError, match="another readout geometry"):
