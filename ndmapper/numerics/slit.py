@@ -80,7 +80,8 @@ def _edges_of(columns: Array, level: float) -> tuple[float, float]:
     profile[good] = np.nanmedian(columns[good], axis=1)
     rows = np.arange(len(columns))
     profile = np.interp(rows, rows[good], profile[good])
-    bright, dark = np.percentile(profile, 75), np.percentile(profile, 2)
+    # The slit is lit on at least a tenth of the rows.
+    bright, dark = np.percentile(profile, 95), np.percentile(profile, 2)
     if bright <= 0 or not np.isfinite(bright):
         return np.nan, np.nan
     # A frame that is lit all over has no dark level beside the slit.

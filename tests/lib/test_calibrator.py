@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from ndmapper.data import DataFile, NDLater
-from ndmapper.errors import OutputExistsError, ParameterError, ShapeError
+from ndmapper.errors import (
+    IdentError,
+    OutputExistsError,
+    ParameterError,
+    ShapeError,
+)
 from ndmapper.lib.calibrator import Calibrator, OverscanMethods
 
 STRIP = {"xmin": 0, "xmax": 200, "ymin": 0, "ymax": 20}
@@ -199,3 +204,37 @@ def test_calibrator_impossible_options_raise(folder, options, error, message):
     save("small.fits", np.zeros((3, 4), "f4"))
     with pytest.raises(error, match=message):
         calibrator()(raw=raw(), calibrated="out.fits", **options)
+
+
+def test_calibrator_pairs_extensions_of_a_master(folder):
+    values = {1: 10.0, 2: 20.0}
+    for name, factor in (("raw.fits", 3), ("bias.fits", 1)):
+        groups = [
+            NDLater(np.full((4, 5), factor * v, "f4"), ident=i)
+            for i, v in values.items()
+        ]
+        DataFile(name, data=groups, mode="new").save()
+    result = Calibrator(master_bias="bias.fits")(raw="raw.fits", calibrated="o.fits")
+    assert [ndd.data[0, 0] for ndd in result] == [20, 40]
+
+
+def test_calibrator_one_master_serves_all_extensions(folder):
+    groups = [NDLater(np.full((4, 5), 9.0, "f4"), ident=i) for i in (1, 2)]
+    DataFile("raw.fits", data=groups, mode="new").save()
+    save("bias.fits", np.full((4, 5), 2.0, "f4"))
+    result = Calibrator(master_bias="bias.fits")(raw="raw.fits", calibrated="o.fits")
+    assert [ndd.data[0, 0] for ndd in result] == [7, 7]
+
+
+def test_calibrator_master_without_the_extension_raises(folder):
+    for name, idents in (("raw.fits", (1, 2, 3)), ("bias.fits", (1, 2))):
+        groups = [NDLater(np.ones((4, 5), "f4"), ident=i) for i in idents]
+        DataFile(name, data=groups, mode="new").save()
+    with pytest.raises(IdentError, match="has no extension 3"):
+        Calibrator(master_bias="bias.fits")(raw="raw.fits", calibrated="o.fits")
+
+
+def test_calibrator_cube_raises(folder):
+    save("cube.fits", np.ones((2, 3, 4), "f4"))
+    with pytest.raises(ShapeError, match="3 axes"):
+        Calibrator()(raw="cube.fits", calibrated="o.fits")

@@ -170,3 +170,8 @@ def test_lacosmic_spec_without_astroscrappy_says_what_to_install(spectrum, monke
     monkeypatch.setattr(cosmetics, "find_cosmic_rays", missing)
     with pytest.raises(MissingPackageError, match=r"ndmapper\[ccd\]"):
         lacosmic_spec(spectrum[0])
+
+
+def test_add_bpm_of_none_changes_nothing():
+    ndd = NDLater(np.ones((2, 2)), flags=np.ones((2, 2), "u2"))
+    assert (add_bpm(ndd, bpm=None).flags == 1).all()

@@ -144,3 +144,13 @@ def test_combine_lazy_frames_are_read_in_pieces():
 def test_combine_impossible_input_raises(kwargs, message):
     with pytest.raises(ValueError, match=message):
         combine(**kwargs)
+
+
+def test_combine_sigclip_of_two_camps_takes_the_median_and_says_so():
+    # The median lies between the camps, so that no value is within its limits.
+    data = [np.full((1, 1), v) for v in (0.0, 0.0, 100.0, 100.0)]
+    variance = [np.ones((1, 1))] * 4
+    result = combine(data, variance, method="sigclip", clipped_flag=2)
+    assert (result.data[0, 0], result.flags[0, 0], result.count[0, 0]) == (50, 2, 4)
+    # The factor of a median of four values is 1.19.
+    assert result.variance[0, 0] == pytest.approx(1.19 / 4, rel=0.01)

@@ -128,3 +128,13 @@ def test_plain_flat_of_given_level_keeps_the_ratio_of_amplifiers():
 def test_plain_flat_without_light_raises(data):
     with pytest.raises(ValueError, match="flat"):
         plain_flat(data)
+
+
+def test_normalise_flat_in_the_dark_raises():
+    with pytest.raises(ValueError, match="no part of the flat is lit"):
+        normalise_flat(np.zeros((60, 200)))
+
+
+def test_normalise_flat_with_mask_of_another_shape_raises():
+    with pytest.raises(ValueError, match="the mask has shape"):
+        normalise_flat(np.ones((60, 200)), mask=np.zeros((3, 4), bool))

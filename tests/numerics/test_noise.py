@@ -135,3 +135,18 @@ def test_step_at_seam_error_is_that_of_the_noise():
 def test_step_at_seam_near_the_border_raises():
     with pytest.raises(ValueError, match="not in the frame"):
         step_at_seam(np.ones((5, 50)), 10)
+
+
+def test_gain_from_pairs_of_different_shapes_raises():
+    with pytest.raises(ValueError, match="have shapes"):
+        gain_from_pairs([(np.ones((50, 64)), np.ones((50, 65)))])
+
+
+def test_gain_from_pairs_smaller_than_a_block_raises():
+    with pytest.raises(ValueError, match="larger than the flats"):
+        gain_from_pairs([(np.ones((5, 5)), np.ones((5, 5)))])
+
+
+def test_step_at_seam_without_light_raises():
+    with pytest.raises(ValueError, match="positive counts"):
+        step_at_seam(np.zeros((5, 200)), 100)

@@ -40,3 +40,9 @@ def test_fit_slit_edges_with_bad_columns_and_blocks_are_not_moved():
 def test_fit_slit_edges_in_the_dark_raises():
     with pytest.raises(ValueError, match="no part of the flat is lit"):
         fit_slit_edges(np.zeros((50, 100)))
+
+
+def test_fit_slit_edges_of_a_short_slit_are_found():
+    lower, upper = fit_slit_edges(slit_image(50.0, 65.0, dark=20.0))
+    np.testing.assert_allclose(lower, 50, atol=0.51)
+    np.testing.assert_allclose(upper, 65, atol=0.51)

@@ -112,3 +112,10 @@ def test_apply_flat_joins_the_flags():
 def test_apply_flat_of_none_changes_nothing():
     ndd = NDLater(np.arange(4.0))
     np.testing.assert_array_equal(apply_flat(ndd, flat=None).data, ndd.data)
+
+
+def test_make_flat_frame_without_light_where_another_has_raises():
+    files, _ = lamps(levels=(1000.0, 1000.0))
+    files[1][0].data[:] = -3
+    with pytest.raises(ParameterError, match="has no light where"):
+        FLAT(files, normalise="plain")
