@@ -245,7 +245,7 @@ class DataFile(GroupList):
             self._record = []
             if self._map is not None:
                 self._map.source.check()
-                self._record = read_records(self._map.source.path)
+                self._record = read_records(self._map)
         return self._record
 
     @record.setter

@@ -39,7 +39,7 @@ import numpy as np
 from astropy.io import fits
 
 from ndmapper.errors import FormatError, RecordError
-from ndmapper.io.filemap import map_file
+from ndmapper.io.filemap import FileMap, map_file
 
 __all__ = [
     "EXTNAME",
@@ -344,14 +344,14 @@ def read_side(product: Path) -> list[dict[str, Any]]:
     )
 
 
-def read_records(path: str | Path) -> list[dict[str, Any]]:
+def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:
     """
     Read the record of a file, from the file itself or else from beside it.
 
     Parameters
     ----------
-    path : str or Path
-        A FITS file.
+    file : str, Path or FileMap
+        A FITS file, mapped already or not.
 
     Returns
     -------
@@ -365,18 +365,19 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
     MissingFileError, FormatError
         If the file is missing or not FITS.
     """
-    path = Path(path)
     try:
-        for hdu in reversed(map_file(path).hdus):
-            if hdu.name == EXTNAME:
-                size = hdu.data_size
-                data = hdu.source.read(hdu.data_offset, size, counted=False)
-                return decode(hdu.raw + data)
-    except RecordError as err:
-        msg = f"{path}: {err}"
-        raise RecordError(msg) from err
+        fmap = file if isinstance(file, FileMap) else map_file(file)
     except FormatError:
-        if not (rows := read_side(path)):
+        if not (rows := read_side(Path(str(file)))):
             raise
         return rows
-    return read_side(path)
+    for hdu in reversed(fmap.hdus):
+        if hdu.name == EXTNAME:
+            size = hdu.data_size
+            data = hdu.source.read(hdu.data_offset, size, counted=False)
+            try:
+                return decode(hdu.raw + data)
+            except RecordError as err:
+                msg = f"{fmap.source.path}: {err}"
+                raise RecordError(msg) from err
+    return read_side(fmap.source.path)

@@ -127,7 +127,8 @@ def _passes_through(work: Work) -> bool:
 
 def _map(item: PlanItem, output: Output) -> DataFile:
     """Map a product from disk; calibrations that all inputs share go along."""
-    product = DataFile(item.targets[output])
+    reused = item.action == "reuse"
+    product = item.found[output] if reused else DataFile(item.targets[output])
     first, *others = item.work.inputs
     for name, cal in first.cals.items():
         if all(df.cals.get(name) is cal for df in others):

@@ -1,7 +1,7 @@
 """Fifth hop: decide what would be done, and why, before anything is touched."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +15,7 @@ from ndmapper.errors import (
     RecordError,
 )
 from ndmapper.io.digest import DigestCache
-from ndmapper.io.filemap import map_file
-from ndmapper.io.record import read_records, read_side
+from ndmapper.io.record import read_side
 from ndmapper.steps.bind import Bound
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.differences import differences
@@ -47,6 +46,8 @@ class PlanItem:
         Why.
     changes : tuple of str
         How products that are re-used differ from what would be made now.
+    found : mapping
+        Output to the product that is re-used.
     """
 
     work: Work
@@ -55,6 +56,7 @@ class PlanItem:
     action: Action
     reason: str
     changes: tuple[str, ...] = ()
+    found: Mapping[Output, DataFile] = field(default_factory=dict)
 
     def __str__(self) -> str:
         names = [str(df) for df in self.work.inputs]
@@ -173,6 +175,7 @@ def _decided(work: Work, targets: Targets) -> PlanItem:
         for output, path in paths.items()
     }
     changes: list[str] = []
+    found: dict[Output, DataFile] = {}
 
     def item(action: Action, reason: str) -> PlanItem:
         return PlanItem(
@@ -181,7 +184,8 @@ def _decided(work: Work, targets: Targets) -> PlanItem:
             expected=expected,
             action=action,
             reason=reason,
-            changes=tuple(changes),
+            changes=tuple(dict.fromkeys(changes)),
+            found=found,
         )
 
     there = [path for path in paths.values() if path.exists()]
@@ -195,13 +199,20 @@ def _decided(work: Work, targets: Targets) -> PlanItem:
         return item("replace", "reprocess=True")
     if absent:
         return item("replace", f"{', '.join(absent)} is missing beside {there[0]}")
-    for output, path in paths.items():
-        damage, differs = _inspect(path, expected[output], work.settings)
-        if damage:
-            changes.clear()
-            return item("replace", f"{path} {damage}")
-        changes += [d for d in differs if d not in changes]
-    return item("reuse", "exists")
+    try:
+        for output, name in targets.items():
+            found[output] = product = DataFile(name)
+            changes += _differences(product, expected[output], work.settings)
+    except _Unusable as err:
+        damage = str(err)
+    except RecordError as err:
+        damage = f"has a damaged record ({err})"
+    except FormatError as err:
+        damage = f"is not a whole file ({err})"
+    else:
+        return item("reuse", "exists")
+    changes.clear()
+    return item("replace", f"{name} {damage}")
 
 
 def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
@@ -218,22 +229,23 @@ def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
     raise OutputExistsError(msg)
 
 
-def _inspect(
-    path: Path, expected: Mapping[str, Any], settings: Settings
-) -> tuple[str, list[str]]:
-    """Say what is wrong with an existing product, and how it differs."""
-    try:
-        map_file(path)
-        side = settings["record"] == "side"
-        rows = (read_side(path) if side else None) or read_records(path)
-    except RecordError as err:
-        return f"has a damaged record ({err})", []
-    except FormatError as err:
-        return f"is not a whole file ({err})", []
+class _Unusable(Exception):  # noqa: N818  # never leaves this module
+    """A product that cannot be re-used."""
+
+
+def _differences(
+    product: DataFile, expected: Mapping[str, Any], settings: Settings
+) -> list[str]:
+    """Say how an existing product differs from what would be made now."""
+    rows = product.record
+    if settings["record"] == "side":
+        rows = read_side(Path(product)) or rows
+        if not rows:
+            # A kill between publishing the product and its record leaves this.
+            msg = "has no record yet"
+            raise _Unusable(msg)
     if not rows:
-        if settings["record"] == "side":
-            return "has no record yet", []
-        return "", ["it has no record, so nobody knows how it was made"]
+        return ["it has no record, so nobody knows how it was made"]
     if rows[-1]["key"] == expected["key"] and rows[-1]["source"] == expected["source"]:
-        return "", []
-    return "", differences(rows[-1], expected) or ["its inputs have changed"]
+        return []
+    return differences(rows[-1], expected) or ["its inputs have changed"]

@@ -1,0 +1,165 @@
+"""Calls of steps that cannot work: what is said, and that nothing is lost."""
+
+from pathlib import Path
+
+import pytest
+
+from ndmapper.errors import (
+    MissingFileError,
+    OutputExistsError,
+    ParameterError,
+    PartialOutputError,
+    PlanError,
+    StepError,
+    UnknownParameterError,
+)
+from ndmapper.steps import run_task
+
+
+@run_task(prefix="d")
+def scale(ndd, *, factor: float = 2.0):
+    """Multiply the data."""
+    return ndd * factor
+
+
+@run_task(prefix="b", cals=["bias"])
+def subtract(ndd, bias):
+    """Subtract a bias."""
+    return ndd - bias
+
+
+@run_task(outputs=("low", "high"), suffix={"low": "_lo", "high": "_hi"})
+def split(ndd):
+    """Give two products."""
+    return {"low": ndd * 0.5, "high": ndd * 2.0}
+
+
+def test_call_unknown_parameter_suggests_before_anything_is_read(make_raw):
+    with pytest.raises(UnknownParameterError, match="did you mean 'factor'"):
+        scale("not-even-there.fits", factr=3)
+
+
+def test_call_wrong_value_is_refused_before_anything_is_read():
+    with pytest.raises(ParameterError, match="factor = 'two' must be float"):
+        scale("not-even-there.fits", factor="two")
+
+
+def test_call_reserved_word_is_refused(make_raw):
+    with pytest.raises(ParameterError, match="'workers' is a reserved word"):
+        scale(make_raw("x1.fits"), workers=2)
+
+
+def test_call_missing_input_is_named(folder):
+    with pytest.raises(MissingFileError, match=r"none\.fits"):
+        scale("none.fits")
+
+
+def test_call_no_files_is_an_error(folder):
+    with pytest.raises(PlanError, match="no files"):
+        scale([])
+
+
+def test_call_something_else_is_an_error(folder):
+    with pytest.raises(ParameterError, match="not a int"):
+        scale(3)
+
+
+def test_call_same_input_twice_is_refused(make_raw):
+    name = make_raw("x1.fits")
+    with pytest.raises(PlanError, match="twice"):
+        scale([name, "./x1.fits"])
+
+
+def test_call_two_products_of_one_name_are_refused(make_raw):
+    with pytest.raises(PlanError, match=r"dx1\.fits twice"):
+        scale([make_raw("a/x1.fits"), make_raw("b/x1.fits")])
+
+
+def test_call_product_over_its_input_is_refused(make_raw):
+    with pytest.raises(PlanError, match="is its input"):
+        scale(make_raw("x1.fits"), out_names="x1.fits", reprocess=True)
+
+
+def test_call_product_over_a_calibration_is_refused(make_raw):
+    bias = make_raw("bias.fits")
+    with pytest.raises(PlanError, match="is the bias of an input"):
+        subtract(make_raw("x1.fits"), bias=bias, out_names="bias.fits")
+
+
+def test_call_existing_output_is_an_error_and_kept(make_raw):
+    name = make_raw("x1.fits")
+    before = Path(str(scale(name))).read_bytes()
+    with pytest.raises(OutputExistsError, match=r"reprocess=True to replace"):
+        scale(name)
+    assert Path("dx1.fits").read_bytes() == before
+
+
+def test_call_existing_output_of_one_input_stops_all(make_raw):
+    names = [make_raw("x1.fits"), make_raw("x2.fits")]
+    scale(names[1])
+    with pytest.raises(OutputExistsError):
+        scale(names)
+    assert not Path("dx1.fits").exists()
+
+
+def test_call_half_present_outputs_are_an_error(make_raw):
+    name = make_raw("x1.fits")
+    split(name)
+    Path("x1_hi.fits").unlink()
+    with pytest.raises(PartialOutputError, match="only the first exists"):
+        split(name)
+
+
+def test_call_half_present_outputs_are_made_again_otherwise(make_raw):
+    name = make_raw("x1.fits")
+    split(name)
+    Path("x1_hi.fits").unlink()
+    split(name, reprocess=False)
+    assert Path("x1_hi.fits").exists()
+
+
+def test_call_function_that_fails_names_step_file_and_extension(make_raw):
+    @run_task(prefix="z")
+    def broken(ndd):
+        raise ZeroDivisionError("no signal")
+
+    with pytest.raises(
+        StepError, match=r"broken failed on x1.fits\[1\]: ZeroDiv.*signal"
+    ):
+        broken(make_raw("x1.fits"))
+
+
+def test_call_function_that_fails_leaves_no_file(make_raw, folder):
+    @run_task(prefix="z")
+    def broken(ndd):
+        raise ZeroDivisionError
+
+    name = make_raw("x1.fits")
+    with pytest.raises(StepError):
+        broken(name)
+    left = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    assert left - {".ndmapper/digests.json", ".ndmapper/digests.json.lock"} == {
+        "x1.fits",
+        "ndmapper.log",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(None, "returned nothing"), (3, "returned a int")]
+)
+def test_call_function_that_returns_no_data_is_an_error(make_raw, value, words):
+    @run_task(prefix="z")
+    def odd(ndd):
+        return value
+
+    with pytest.raises(StepError, match=words):
+        odd(make_raw("x1.fits"))
+
+
+def test_call_wrong_outputs_are_named(make_raw):
+    @run_task(outputs=("a", "b"))
+    def odd(ndd):
+        return {"a": ndd, "c": ndd}
+
+    with pytest.raises(StepError, match=r"must return a mapping with \['a', 'b'\]"):
+        odd(make_raw("x1.fits"))
