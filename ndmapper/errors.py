@@ -28,6 +28,7 @@ reader would think of first, so ``except FileNotFoundError`` works as expected::
     |-- InstrumentError             ValueError      unknown, or wrongly described
     |-- ServiceError                OSError         an archive or a look-up failed
     |-- RecordError                 ValueError      a record that cannot be read
+    |-- WorkerError                 RuntimeError    a worker process died
     `-- MissingPackageError         ImportError     an extra is not installed
 
 Messages say what was wrong with which file, what was expected and found, and what
@@ -63,6 +64,7 @@ __all__ = [
     "UnitError",
     "UnknownKeyError",
     "UnknownParameterError",
+    "WorkerError",
     "did_you_mean",
 ]
 
@@ -166,6 +168,10 @@ class ServiceError(NdmapperError, OSError):
 
 class RecordError(NdmapperError, ValueError):
     """The record in a product cannot be read."""
+
+
+class WorkerError(NdmapperError, RuntimeError):
+    """A worker process died, or its error cannot be brought here."""
 
 
 class MissingPackageError(NdmapperError, ImportError):

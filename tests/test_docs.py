@@ -33,6 +33,7 @@ PUBLIC = (
     "ndmapper.lib.cosmetics",
     "ndmapper.lib.simulate",
     "ndmapper.log",
+    "ndmapper.parallel",
     "ndmapper.services",
     "ndmapper.steps",
     "ndmapper.testing",

@@ -1,5 +1,7 @@
-"""Running many things: progress on a terminal."""
+"""Running many things: processes, their share of the machine, progress."""
 
+from ndmapper.parallel.cores import count_cores
+from ndmapper.parallel.pool import map_parallel
 from ndmapper.parallel.progress import progress
 
-__all__ = ["progress"]
+__all__ = ["count_cores", "map_parallel", "progress"]

@@ -2,11 +2,52 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from types import TracebackType
+from typing import Any, TypeVar
 
-__all__ = ["progress"]
+__all__ = ["Bar", "progress"]
 
 T = TypeVar("T")
+
+
+class Bar:
+    """
+    A progress bar, where somebody watches and there is more than one thing to do.
+
+    Parameters
+    ----------
+    total : int
+        How many things there are.
+    title : str
+        Words before the bar.
+    """
+
+    def __init__(self, total: int, title: str = "") -> None:
+        self._bar: Any = None
+        if total > 1 and sys.stderr.isatty():
+            from tqdm import tqdm  # a script without a terminal never needs it
+
+            self._bar = tqdm(
+                total=total, desc=title or None, unit="file", leave=False,
+                dynamic_ncols=True,
+            )  # fmt: skip
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self) -> None:
+        """Count one more thing as done."""
+        if self._bar is not None:
+            self._bar.update()
 
 
 def progress(items: Sequence[T], title: str) -> Iterator[T]:
@@ -25,9 +66,7 @@ def progress(items: Sequence[T], title: str) -> Iterator[T]:
     object
         Each item in turn.
     """
-    if len(items) < 2 or not sys.stderr.isatty():
-        yield from items
-        return
-    from tqdm import tqdm  # a script without a terminal never needs it
-
-    yield from tqdm(items, desc=title, unit="file", leave=False, dynamic_ncols=True)
+    with Bar(len(items), title) as bar:
+        for item in items:
+            yield item
+            bar.update()

@@ -1,0 +1,56 @@
+"""How many processors there are for us."""
+
+import os
+
+__all__ = ["IN_WORKER", "count_cores", "resolve_workers"]
+
+IN_WORKER = "NDMAPPER_IN_WORKER"
+"""Environment variable that tells a process that it is a worker."""
+
+
+def count_cores() -> int:
+    """
+    Count the processors that this process may use.
+
+    Returns
+    -------
+    int
+        The least of what the affinity of the process, its control group and SLURM
+        grant.
+    """
+    from loky import cpu_count  # takes longer to import than a script should wait
+
+    granted = [int(cpu_count())]
+    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+        if os.environ.get(name, "").isdecimal():
+            granted.append(int(os.environ[name]))
+            break
+    return max(1, min(granted))
+
+
+def resolve_workers(workers: int | str) -> int:
+    """
+    Turn what a user writes into a number of processes.
+
+    Parameters
+    ----------
+    workers : int or 'all'
+        How many; 'all' means one for each processor.
+
+    Returns
+    -------
+    int
+        The number, which is 1 inside a worker: its processor is taken already.
+
+    Raises
+    ------
+    ValueError
+        If it is neither a positive number nor 'all'.
+    """
+    is_number = isinstance(workers, int) and not isinstance(workers, bool)
+    if workers != "all" and not (is_number and int(workers) > 0):
+        msg = f"workers must be 'all' or a number from 1 on, not {workers!r}"
+        raise ValueError(msg)
+    if os.environ.get(IN_WORKER):
+        return 1
+    return count_cores() if workers == "all" else int(workers)

@@ -1,0 +1,147 @@
+"""Many things at once, in processes that never import the user's script."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, as_completed
+from typing import Any, TypeVar
+
+from ndmapper.errors import WorkerError
+from ndmapper.parallel.cores import IN_WORKER, count_cores, resolve_workers
+from ndmapper.parallel.progress import Bar, progress
+from ndmapper.parallel.worker import Surroundings, carry_out, start_worker
+
+__all__ = ["map_parallel"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+IDLE = 60
+"""Workers without work end after this time [s]; until then the next call has them."""
+
+_THREADS = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS",
+)  # fmt: skip
+
+
+def map_parallel(
+    func: Callable[[T], R],
+    items: Iterable[T],
+    workers: int | str = 1,
+    title: str = "",
+) -> list[R]:
+    """
+    Call a function with each of many things, several of them at once.
+
+    Parameters
+    ----------
+    func : callable
+        Takes one thing. It may be a lambda, a closure, or a function of a script.
+    items : iterable
+        The things. They, and the results, travel between processes: give names or
+        unmodified files rather than pixels.
+    workers : int or 'all'
+        How many processes; 1 works in this one. 'all' means one for each processor.
+        The threads of a process are its share of the processors.
+    title : str
+        Words before the progress bar, which a terminal shows.
+
+    Returns
+    -------
+    list
+        The results in the order of the things.
+
+    Raises
+    ------
+    WorkerError
+        If a process ended by itself, or an error cannot travel between processes.
+    Exception
+        The error of the first thing, in their order, that has failed. What had not
+        begun is not done then.
+
+    Notes
+    -----
+    Working folder, configuration and log are those of this process: a call gives the
+    same with any number of workers.
+    """
+    things = list(items)
+    count = min(resolve_workers(workers), len(things))
+    if count < 2:
+        return [func(item) for item in progress(things, title)]
+    executor = _executor(count)
+    call = Surroundings.here().pack(func)
+    futures: list[Future[Any]] = []
+    try:
+        futures = [executor.submit(carry_out, call, item) for item in things]
+        return _gather(futures, title)
+    except KeyboardInterrupt:
+        # A user who interrupts expects that nothing goes on.
+        with contextlib.suppress(Exception):
+            executor.shutdown(wait=False, kill_workers=True)
+        raise
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _executor(count: int) -> Any:
+    from loky import get_reusable_executor  # many scripts never need it
+
+    threads = str(max(1, count_cores() // count))
+    return get_reusable_executor(
+        max_workers=count,
+        timeout=IDLE,
+        initializer=start_worker,
+        env=dict.fromkeys(_THREADS, threads) | {IN_WORKER: "1"},
+    )
+
+
+def _gather(futures: list[Future[Any]], title: str) -> list[Any]:
+    from loky.process_executor import BrokenProcessPool
+
+    position = {future: i for i, future in enumerate(futures)}
+    results: list[Any] = [None] * len(futures)
+    failed: tuple[int, BaseException] | None = None
+    with Bar(len(futures), title) as bar:
+        for future in as_completed(futures):
+            if future.cancelled():
+                continue
+            bar.update()
+            i = position[future]
+            try:
+                results[i] = _open(future.result())
+            except BrokenProcessPool as err:
+                msg = (
+                    f"a worker process ended by itself ({_reason(err)}); it may have "
+                    "run out of memory: take fewer workers, or workers=1 to see the "
+                    "error itself"
+                )
+                raise WorkerError(msg) from err
+            except Exception as err:
+                if failed is None or i < failed[0]:
+                    failed = (i, err)
+                # What comes before is waited for: with one worker its error is seen.
+                for other in futures[i + 1 :]:
+                    other.cancel()
+    if failed is not None:
+        raise failed[1]
+    return results
+
+
+def _open(answer: tuple[str, Any, list[logging.LogRecord]]) -> Any:
+    """Log what a worker logged, then give its result or raise its error."""
+    kind, value, records = answer
+    for record in records:
+        logger = logging.getLogger(record.name)
+        if logger.isEnabledFor(record.levelno):
+            logger.handle(record)
+    if kind == "error":
+        raise value
+    if kind == "foreign":
+        raise WorkerError(value)
+    return value
+
+
+def _reason(err: BaseException) -> str:
+    return str(err).strip().splitlines()[0].rstrip(".") if str(err).strip() else "died"

@@ -1,0 +1,185 @@
+"""What happens inside a worker process."""
+
+import contextlib
+import logging
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+from ndmapper.config import config
+
+__all__ = ["Surroundings", "carry_out", "start_worker"]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """
+    What a function may depend on beside its argument.
+
+    Parameters
+    ----------
+    folder : str or None
+        The working folder.
+    path : list of str
+        Where modules are looked for.
+    settings : dict
+        The configuration.
+    level : int
+        Messages below this level are not logged.
+    func : bytes
+        The function, pickled.
+    """
+
+    folder: str | None
+    path: list[str]
+    settings: dict[str, Any]
+    level: int
+    func: bytes = b""
+
+    @classmethod
+    def here(cls) -> "Surroundings":
+        """
+        Describe this process.
+
+        Returns
+        -------
+        Surroundings
+            Without a function.
+        """
+        try:
+            folder: str | None = str(Path.cwd())
+        except OSError:  # the folder was deleted
+            folder = None
+        settings: dict[str, Any] = dict(config.snapshot())
+        if not isinstance(settings["labels"], str | None):
+            settings["labels"] = dict(settings["labels"])  # a proxy does not travel
+        level = logging.getLogger("ndmapper").getEffectiveLevel()
+        return cls(folder, list(sys.path), settings, level)
+
+    def pack(self, func: Callable[[Any], Any]) -> "Surroundings":
+        """
+        Add the function.
+
+        Parameters
+        ----------
+        func : callable
+            One of a script travels whole, one of a module by its name.
+
+        Returns
+        -------
+        Surroundings
+            With the function.
+        """
+        import cloudpickle
+
+        packed = cloudpickle.dumps(func)
+        return Surroundings(self.folder, self.path, self.settings, self.level, packed)
+
+    @contextlib.contextmanager
+    def taken_on(self) -> Iterator[list[logging.LogRecord]]:
+        """
+        Make them those of this process; they stay, but for the configuration.
+
+        Yields
+        ------
+        list of LogRecord
+            What is logged in the meantime.
+        """
+        sys.path[:] = self.path
+        if self.folder is not None:
+            os.chdir(self.folder)
+        logger = logging.getLogger("ndmapper")
+        collector = _Collector()
+        logger.setLevel(self.level)
+        logger.addHandler(collector)
+        logger.propagate = False
+        try:
+            with config.using(**self.settings):
+                yield collector.records
+        finally:
+            logger.removeHandler(collector)
+
+
+class _Collector(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # As for a queue: text travels, what it was made of may not.
+        record.msg, record.args = record.getMessage(), None
+        if record.exc_info:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+            record.exc_info = None
+        self.records.append(record)
+
+
+@lru_cache(maxsize=1)
+def _function(packed: bytes) -> Callable[[Any], Any]:
+    return cast(Callable[[Any], Any], pickle.loads(packed))
+
+
+def carry_out(
+    call: Surroundings, item: Any
+) -> tuple[str, Any, list[logging.LogRecord]]:
+    """
+    Call the function with one thing.
+
+    Parameters
+    ----------
+    call : Surroundings
+        With the function.
+    item : object
+        The thing.
+
+    Returns
+    -------
+    kind : {'result', 'error', 'foreign'}
+        What the value is: 'foreign' stands for an error that cannot travel.
+    value : object
+        The result, the error, or its text.
+    records : list of LogRecord
+        What was logged.
+    """
+    with call.taken_on() as records:
+        try:
+            return "result", _function(call.func)(item), records
+        except Exception as err:
+            where = "".join(traceback.format_exception(err)).rstrip()
+            err.add_note(f"In a worker process:\n{where}")
+            if _travels(err):
+                return "error", err, records
+            text = f"{type(err).__name__} in a worker process: {err}\n{where}"
+            return "foreign", text, records
+
+
+def _travels(err: Exception) -> bool:
+    import cloudpickle
+
+    try:
+        copy = pickle.loads(cloudpickle.dumps(err))
+    except Exception:
+        return False
+    return type(copy) is type(err) and str(copy) == str(err)
+
+
+def start_worker() -> None:
+    """Prepare this process for work: it ends with its parent."""
+    # An interrupt on the terminal reaches all processes; the parent ends us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
