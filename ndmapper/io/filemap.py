@@ -7,16 +7,15 @@ parsed when somebody asks for them, and data units are skipped.
 
 import logging
 import os
-import re
 import struct
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, BinaryIO
 
 from astropy.io import fits
 
 from ndmapper.errors import FormatError, TruncatedFileError
-from ndmapper.io.source import Source, find_source
+from ndmapper.io.formkeys import data_size_of, form_keywords, shape_of
+from ndmapper.io.source import Source, open_source
 
 __all__ = ["BLOCK", "FileMap", "HduMap", "map_file", "padded"]
 
@@ -48,7 +47,7 @@ def padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, slots=True)
 class HduMap:
     """
     One header and data unit of a file.
@@ -59,28 +58,36 @@ class HduMap:
         The file.
     index : int
         Position in the file; 0 is the primary HDU.
-    raw : bytes
-        The header as stored, with its padding.
     header_offset, data_offset : int
         Where header and data start, in bytes of the decompressed content.
     data_size : int
         Size of the data, in bytes, without padding.
     keys : dict
         The values of the keywords that give form and name.
+    name : str
+        EXTNAME in upper case, as FITS compares it; empty where there is none.
+    shape : tuple of int
+        Shape of the array in the order of Python, the fastest axis last.
+    is_image : bool
+        Whether it holds an array of pixels.
+    is_table : bool
+        Whether it holds a table (that is not an image compressed in tiles).
+    kept : bytes, optional
+        The header as stored, where it is kept in memory.
     """
 
-    source: Source
+    source: Source = field(repr=False)
     index: int
-    raw: bytes = field(repr=False)
     header_offset: int
     data_offset: int
     data_size: int
     keys: dict[str, Any] = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """EXTNAME in upper case, as FITS compares it; empty where there is none."""
-        return str(self.keys.get("EXTNAME") or "").strip().upper()
+    name: str
+    shape: tuple[int, ...]
+    is_image: bool
+    is_table: bool
+    kept: bytes | None = field(default=None, repr=False)
+    _header: fits.Header | None = field(default=None, init=False, repr=False)
 
     @property
     def version(self) -> int | None:
@@ -89,32 +96,19 @@ class HduMap:
         return value if isinstance(value, int) else None
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the array in the order of Python, the fastest axis last."""
-        naxis = self.keys.get("NAXIS", 0)
-        return tuple(self.keys[f"NAXIS{i}"] for i in range(naxis, 0, -1))
+    def raw(self) -> bytes:
+        """The header as stored, with its padding; read where it is not kept."""
+        if self.kept is not None:
+            return self.kept
+        size = self.data_offset - self.header_offset
+        return self.source.read(self.header_offset, size, counted=False)
 
     @property
-    def is_image(self) -> bool:
-        """Whether it holds an array of pixels."""
-        kind = self.keys.get("XTENSION", "IMAGE" if "SIMPLE" in self.keys else "")
-        return (
-            kind in ("IMAGE", "IUEIMAGE")
-            and self.data_size > 0
-            and self.keys.get("GROUPS") is not True
-        )
-
-    @property
-    def is_table(self) -> bool:
-        """Whether it holds a table (that is not an image compressed in tiles)."""
-        return self.keys.get("XTENSION") in ("BINTABLE", "TABLE") and (
-            self.keys.get("ZIMAGE") is not True
-        )
-
-    @cached_property
     def header(self) -> fits.Header:
         """The header, parsed; an own copy for whoever maps the file."""
-        return fits.Header.fromstring(self.raw)
+        if self._header is None:
+            self._header = fits.Header.fromstring(self.raw)
+        return self._header
 
     def read_data(self) -> bytes:
         """
@@ -162,6 +156,23 @@ class FileMap:
         """The primary HDU."""
         return self.hdus[0]
 
+    def keep_headers(self) -> None:
+        """
+        Read the headers that are not in memory, with a single opening of the file.
+
+        Raises
+        ------
+        MissingFileError, FileChangedError
+            If the file is gone, or is another one by now.
+        """
+        wanted = [hdu for hdu in self.hdus if hdu.kept is None]
+        if not wanted:
+            return
+        with self.source.open() as stream:
+            for hdu in wanted:
+                stream.seek(hdu.header_offset)
+                hdu.kept = stream.read(hdu.data_offset - hdu.header_offset)
+
 
 def map_file(path: str | os.PathLike[str]) -> FileMap:
     """
@@ -184,8 +195,7 @@ def map_file(path: str | os.PathLike[str]) -> FileMap:
     FormatError, TruncatedFileError
         If it is not FITS, or shorter than its headers say.
     """
-    source = find_source(path)
-    with source.open() as stream:
+    with open_source(path) as (source, stream):
         return FileMap(source, tuple(_scan(source, stream)))
 
 
@@ -197,19 +207,14 @@ def _scan(source: Source, stream: BinaryIO) -> list[HduMap]:
         raw = _read_header(source, stream, position, first=not hdus)
         if raw is None:
             return hdus
-        keys = _keywords(raw)
-        hdu = HduMap(
-            source=source,
-            index=len(hdus),
-            raw=raw,
-            header_offset=position,
-            data_offset=position + len(raw),
-            data_size=_data_size(source, keys, len(hdus)),
-            keys=keys,
-        )
+        hdu = _map_hdu(source, raw, position, index=len(hdus))
         hdus.append(hdu)
         data_end = hdu.data_offset + hdu.data_size
         position = hdu.data_offset + padded(hdu.data_size)
+        # Of the others nobody may ever look at the header. In a compressed file it
+        # would be slow to find it again, and at the end of a file it may lack padding.
+        if hdu.index == 0 or end is None or hdu.data_offset >= end:
+            hdu.kept = raw
         if end is None and _ends_here(source, data_end, position):
             return hdus
         if end is None:
@@ -217,7 +222,6 @@ def _scan(source: Source, stream: BinaryIO) -> list[HduMap]:
             end_found = stream.tell()
         else:
             end_found = min(end, data_end)
-            stream.seek(position)
         if end_found < data_end:
             raise source.truncated(data_end, end_found)
         if end is not None and end < position:
@@ -227,10 +231,34 @@ def _scan(source: Source, stream: BinaryIO) -> list[HduMap]:
                 source.path,
                 len(hdus) - 1,
             )
-        if end is None:
-            stream.seek(position)
-        elif position >= end:
+        if end is not None and position >= end:
             return hdus
+        stream.seek(position)
+
+
+def _map_hdu(source: Source, raw: bytes, position: int, index: int) -> HduMap:
+    keys = form_keywords(raw)
+    if (shape := shape_of(keys)) is None:
+        msg = (
+            f"the header of HDU {index} of {source.path} does not give its size: "
+            "BITPIX, NAXIS, NAXISn, PCOUNT or GCOUNT is missing or wrong"
+        )
+        raise FormatError(msg)
+    size = data_size_of(keys, shape)
+    kind = keys.get("XTENSION", "IMAGE" if "SIMPLE" in keys else "")
+    groups = keys.get("GROUPS") is True
+    return HduMap(
+        source=source,
+        index=index,
+        header_offset=position,
+        data_offset=position + len(raw),
+        data_size=size,
+        keys=keys,
+        name=str(keys.get("EXTNAME") or "").strip().upper(),
+        shape=shape,
+        is_image=kind in ("IMAGE", "IUEIMAGE") and size > 0 and not groups,
+        is_table=kind in ("BINTABLE", "TABLE") and keys.get("ZIMAGE") is not True,
+    )
 
 
 def _ends_here(source: Source, data_end: int, position: int) -> bool:
@@ -290,87 +318,3 @@ def _find_end(block: bytes) -> int | None:
     while at != -1 and at % _CARD:
         at = block.find(_END, at + 1)
     return None if at == -1 else at
-
-
-_FORM = frozenset(
-    [
-        "SIMPLE",
-        "XTENSION",
-        "BITPIX",
-        "NAXIS",
-        "PCOUNT",
-        "GCOUNT",
-        "GROUPS",
-        "EXTNAME",
-        "EXTVER",
-        "BSCALE",
-        "BZERO",
-        "BLANK",
-        "ZIMAGE",
-        "EXTEND",
-        "INHERIT",
-    ]
-)
-
-
-def _keywords(raw: bytes) -> dict[str, Any]:
-    """Read the keywords that give form and name; the first of each counts."""
-    found: dict[str, Any] = {}
-    for at in range(0, len(raw), _CARD):
-        card = raw[at : at + _CARD]
-        keyword = card[:8].rstrip().decode("latin-1")
-        if keyword == "END":
-            break
-        if card[8:10] != b"= " and keyword not in ("SIMPLE", "XTENSION"):
-            continue
-        wanted = keyword in _FORM or (
-            keyword.startswith("NAXIS") and keyword[5:].isdigit()
-        )
-        if wanted and keyword not in found:
-            found[keyword] = _value(card)
-    return found
-
-
-_FIXED_INTEGER = re.compile(rb"= +(-?\d+) +(/.*)?")
-
-
-def _value(card: bytes) -> Any:
-    # Most cards that give the form hold an integer, which needs no parser.
-    if found := _FIXED_INTEGER.fullmatch(card, 8):
-        return int(found[1])
-    try:
-        value = fits.Card.fromstring(card).value
-    except (ValueError, fits.VerifyError):
-        return None
-    return value.strip() if isinstance(value, str) else value
-
-
-def _data_size(source: Source, keys: dict[str, Any], index: int) -> int:
-    """Compute the size of a data unit by equations 1 and 2 and section 6.1."""
-    try:
-        naxis = keys["NAXIS"]
-        axes = [keys[f"NAXIS{i}"] for i in range(1, naxis + 1)]
-        bitpix = keys["BITPIX"]
-        groups, extra = keys.get("GCOUNT", 1), keys.get("PCOUNT", 0)
-        counts = [*axes, groups, extra]
-    except (KeyError, TypeError):
-        counts, bitpix = [None], None
-    if bitpix not in (8, 16, 32, 64, -32, -64) or any(
-        not isinstance(n, int) or n < 0 for n in counts
-    ):
-        msg = (
-            f"the header of HDU {index} of {source.path} does not give its size: "
-            "BITPIX, NAXIS, NAXISn, PCOUNT or GCOUNT is missing or wrong"
-        )
-        raise FormatError(msg)
-    width = abs(bitpix) // 8
-    if not axes:
-        return 0
-    if axes[0] == 0 and keys.get("GROUPS") is True:
-        axes = axes[1:]
-    elements = 1
-    for n in axes:
-        elements *= n
-    if "SIMPLE" in keys and keys.get("GROUPS") is not True:
-        return int(width * elements)  # PCOUNT and GCOUNT mean nothing here
-    return int(width * groups * (extra + elements))

@@ -10,7 +10,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
@@ -20,10 +20,11 @@ from ndmapper.errors import (
     FileChangedError,
     FormatError,
     MissingFileError,
+    NdmapperError,
     TruncatedFileError,
 )
 
-__all__ = ["Compression", "Source", "find_source", "observe_reads"]
+__all__ = ["Compression", "Source", "find_source", "observe_reads", "open_source"]
 
 Compression = Literal["gzip", "bzip2"] | None
 """How a file is compressed as a whole."""
@@ -36,6 +37,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "zip"),
 )
 _READABLE = ("gzip", "bzip2")
+
+# Most headers fit, so that mapping a file takes one read for each.
+_BUFFER = 16 * 1024
 
 _observers: list[Callable[[Path, int], None]] = []
 
@@ -118,14 +122,15 @@ class Source:
         """
         with _clear_errors(self.path), self.path.open("rb") as raw:
             self._compare(os.fstat(raw.fileno()))
-            if self.compression == "gzip":
-                with gzip.GzipFile(fileobj=raw) as stream:
-                    yield cast(BinaryIO, stream)
-            elif self.compression == "bzip2":
-                with bz2.BZ2File(raw) as stream:
-                    yield cast(BinaryIO, stream)
-            else:
-                yield raw
+            with self._decompressed(raw) as stream:
+                yield stream
+
+    def _decompressed(self, raw: BinaryIO) -> AbstractContextManager[BinaryIO]:
+        if self.compression == "gzip":
+            return cast(AbstractContextManager[BinaryIO], gzip.GzipFile(fileobj=raw))
+        if self.compression == "bzip2":
+            return cast(AbstractContextManager[BinaryIO], bz2.BZ2File(raw))
+        return nullcontext(raw)
 
     @contextmanager
     def open_data(
@@ -224,28 +229,57 @@ def find_source(path: str | os.PathLike[str], *, strict: bool = True) -> Source:
         If there is no such file, or it cannot be read, or it is compressed in a way
         that cannot be read.
     """
+    with open_source(path, strict=strict) as (source, _):
+        return source
+
+
+@contextmanager
+def open_source(
+    path: str | os.PathLike[str], *, strict: bool = True
+) -> Iterator[tuple[Source, BinaryIO]]:
+    """
+    Note what a file on disk is now, and open it for as long as the context lasts.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    strict : bool
+        Refuse a file that is compressed in a way that cannot be read.
+
+    Yields
+    ------
+    source : Source
+        Its path, identity and compression.
+    file
+        The decompressed content as a stream of bytes that can seek.
+
+    Raises
+    ------
+    MissingFileError, FileAccessError, FormatError
+        As `find_source`.
+    """
     full = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)
-    with _clear_errors(full):
-        if full.is_dir():
-            msg = f"{full} is a folder, and a file was expected"
+    with _clear_errors(full), full.open("rb", _BUFFER) as raw:
+        start = raw.read(6)
+        stat = os.fstat(raw.fileno())
+        kind = next((name for magic, name in _MAGIC if start.startswith(magic)), None)
+        if strict and kind is not None and kind not in _READABLE:
+            msg = (
+                f"{full} is compressed with {kind}, which ndmapper does not read; "
+                "decompress it, or compress it with gzip"
+            )
             raise FormatError(msg)
-        with full.open("rb") as raw:
-            start = raw.read(6)
-            stat = os.fstat(raw.fileno())
-    kind = next((name for magic, name in _MAGIC if start.startswith(magic)), None)
-    if strict and kind is not None and kind not in _READABLE:
-        msg = (
-            f"{full} is compressed with {kind}, which ndmapper does not read; "
-            "decompress it, or compress it with gzip"
+        source = Source(
+            path=full,
+            size=stat.st_size,
+            mtime_ns=stat.st_mtime_ns,
+            inode=stat.st_ino,
+            compression=cast(Compression, kind) if kind in _READABLE else None,
         )
-        raise FormatError(msg)
-    return Source(
-        path=full,
-        size=stat.st_size,
-        mtime_ns=stat.st_mtime_ns,
-        inode=stat.st_ino,
-        compression=cast(Compression, kind) if kind in _READABLE else None,
-    )
+        raw.seek(0)
+        with source._decompressed(raw) as stream:
+            yield source, stream
 
 
 @contextmanager
@@ -253,12 +287,15 @@ def _clear_errors(path: Path) -> Iterator[None]:
     """Translate what the operating system and the decompressors say."""
     try:
         yield
-    except (FormatError, FileChangedError, MissingFileError, FileAccessError):
+    except NdmapperError:
         raise
     except (FileNotFoundError, NotADirectoryError) as err:
         msg = f"{path} does not exist; check its name and folder"
         raise MissingFileError(msg) from err
-    except PermissionError as err:
+    except (IsADirectoryError, PermissionError) as err:
+        if path.is_dir():  # which Windows calls a lack of permission
+            msg = f"{path} is a folder, and a file was expected"
+            raise FormatError(msg) from err
         msg = f"{path} cannot be read ({err.strerror}); check its permissions"
         raise FileAccessError(msg) from err
     except EOFError as err:

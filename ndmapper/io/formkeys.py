@@ -1,0 +1,137 @@
+"""
+The few keywords that give the form and the name of an HDU.
+
+They are read from the bytes of a header, since making a card object of every card
+takes most of the time of opening a file.
+"""
+
+import math
+import re
+from typing import Any
+
+from astropy.io import fits
+
+__all__ = ["data_size_of", "form_keywords", "shape_of"]
+
+_CARD = 80
+
+_FORM = [
+    "SIMPLE",
+    "XTENSION",
+    "BITPIX",
+    "NAXIS",
+    *(f"NAXIS{i}" for i in range(1, 1000)),
+    "PCOUNT",
+    "GCOUNT",
+    "GROUPS",
+    "EXTNAME",
+    "EXTVER",
+    "BSCALE",
+    "BZERO",
+    "BLANK",
+    "ZIMAGE",
+    "EXTEND",
+    "INHERIT",
+]
+_WANTED = {keyword.encode().ljust(8): keyword for keyword in _FORM}
+_END = b"END".ljust(8)
+
+# Whole numbers, plain text and logical values, as most cards are written.
+_FIXED = re.compile(rb"= *(?:(-?\d+)|'([ -&(-~]*)'|([TF])) *(?:/.*)?")
+
+_BITPIX = (8, 16, 32, 64, -32, -64)
+
+
+def form_keywords(raw: bytes) -> dict[str, Any]:
+    """
+    Read the keywords that give form and name.
+
+    Parameters
+    ----------
+    raw : bytes
+        A header.
+
+    Returns
+    -------
+    dict of str to value
+        Those that there are; the first of each counts. None for a value that cannot
+        be understood.
+    """
+    found: dict[str, Any] = {}
+    for at in range(0, len(raw), _CARD):
+        keyword = raw[at : at + 8]
+        if keyword in _WANTED:
+            # "= " marks a value, but the first card of a header may do with "=".
+            if raw.startswith(b"= ", at + 8) or at == 0:
+                found.setdefault(_WANTED[keyword], _value(raw[at : at + _CARD]))
+        elif keyword == _END:
+            break
+    return found
+
+
+def _value(card: bytes) -> Any:
+    if fixed := _FIXED.fullmatch(card, 8):
+        number, text, logical = fixed.groups()
+        if number is not None:
+            return int(number)
+        return logical == b"T" if text is None else text.decode("ascii").strip()
+    try:
+        value = fits.Card.fromstring(card).value
+    except (ValueError, fits.VerifyError):
+        return None
+    return value.strip() if isinstance(value, str) else value
+
+
+def shape_of(keys: dict[str, Any]) -> tuple[int, ...] | None:
+    """
+    Give the shape of the data.
+
+    Parameters
+    ----------
+    keys : dict
+        The keywords of form.
+
+    Returns
+    -------
+    tuple of int or None
+        In the order of Python, the fastest axis last; None where one of the keywords
+        that give shape and size is missing or wrong.
+    """
+    naxis: Any = keys.get("NAXIS")
+    if not _is_count(naxis) or naxis > 999 or keys.get("BITPIX") not in _BITPIX:
+        return None
+    shape = tuple([keys.get(f"NAXIS{i}", -1) for i in range(naxis, 0, -1)])
+    counts = (*shape, keys.get("GCOUNT", 1), keys.get("PCOUNT", 0))
+    return shape if all(map(_is_count, counts)) else None
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0  # a logical value is no number
+
+
+def data_size_of(keys: dict[str, Any], shape: tuple[int, ...]) -> int:
+    """
+    Compute the size of the data by equations 1 and 2 and section 6.1 of the standard.
+
+    Parameters
+    ----------
+    keys : dict
+        The keywords of form.
+    shape : tuple of int
+        What `shape_of` makes of them.
+
+    Returns
+    -------
+    int
+        Number of bytes, without padding.
+    """
+    if not shape:
+        return 0
+    has_groups = keys.get("GROUPS") is True
+    if has_groups and shape[-1] == 0:
+        shape = shape[:-1]
+    width, elements = abs(int(keys["BITPIX"])) // 8, math.prod(shape)
+    if "SIMPLE" in keys and not has_groups:
+        return width * elements  # PCOUNT and GCOUNT mean nothing here
+    groups, extra = int(keys.get("GCOUNT", 1)), int(keys.get("PCOUNT", 0))
+    return width * groups * (extra + elements)
