@@ -6,14 +6,13 @@ import numpy as np
 
 from ndmapper.data._parts import Part
 from ndmapper.data.ndlater import NDLater
-from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.headers import StoredHeader, is_array_keyword, unit_text
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
-__all__ = ["described_like", "names_of", "to_write", "unit_card", "version_of"]
+__all__ = ["described_like", "extension_name", "is_named", "to_write", "unit_card"]
 
 
 def to_write(part: Part, *, as_std: bool) -> ArrayHandle | np.ndarray[Any, Any]:
@@ -95,9 +94,9 @@ def unit_card(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | N
     return unit_text(unit if as_std else unit**2)
 
 
-def version_of(df: "DataFile", ndd: NDLater) -> int:
+def extension_name(df: "DataFile", ndd: NDLater, part: str) -> tuple[str, int | None]:
     """
-    Give the EXTVER of a group.
+    Name an extension.
 
     Parameters
     ----------
@@ -105,41 +104,55 @@ def version_of(df: "DataFile", ndd: NDLater) -> int:
         The file.
     ndd : NDLater
         The group.
+    part : str
+        Which of its arrays.
 
     Returns
     -------
-    int
-        Its ident.
+    name : str
+        EXTNAME.
+    version : int or None
+        EXTVER; None where the group has a name instead of a number.
 
     Raises
     ------
     FormatError
-        If its ident is not a number.
+        If its ident can be neither.
     """
-    if isinstance(ndd.ident, bool) or not isinstance(ndd.ident, int):
-        msg = (
-            f"the ident {ndd.ident!r} in {df} cannot be saved: EXTVER is a number; set "
-            "the ident to an integer, or call renumber()"
-        )
-        raise FormatError(msg)
-    return ndd.ident
+    if part == "data" and all(_has_own_name(group) for group in df._groups):
+        return str(ndd.ident), None
+    return df._labels.join(ndd.ident, part)
 
 
-def names_of(stored: StoredHeader) -> tuple[str, Any]:
+def _has_own_name(ndd: NDLater) -> bool:
+    """Whether a group is one image that has its ident as name, as in raw files."""
+    return (
+        isinstance(ndd.ident, str)
+        and len(ndd._parts) == 1
+        and is_named(ndd._stored, ndd.ident, None)
+    )
+
+
+def is_named(stored: StoredHeader, name: str, version: int | None) -> bool:
     """
-    Read the name and number of an extension.
+    Say whether an extension has a name and number already.
 
     Parameters
     ----------
     stored : StoredHeader
         Its header.
+    name : str
+        EXTNAME.
+    version : int or None
+        EXTVER; None for any.
 
     Returns
     -------
-    name : str
-        EXTNAME in upper case, empty where there is none.
-    version : object
-        EXTVER; None where there is none.
+    bool
+        True if nothing needs to be set.
     """
     header = stored.header
-    return str(header.get("EXTNAME", "")).strip().upper(), header.get("EXTVER")
+    written = str(header.get("EXTNAME", "")).strip()
+    return written.upper() == name.upper() and (
+        version is None or header.get("EXTVER") == version
+    )

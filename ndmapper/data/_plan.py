@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from ndmapper.data._forms import (
     described_like,
-    names_of,
+    extension_name,
+    is_named,
     to_write,
     unit_card,
-    version_of,
 )
 from ndmapper.data._merge import extension_header, merged_header, primary_header
 from ndmapper.data.ndlater import NDLater
@@ -276,19 +276,18 @@ class _Plan:
         data = to_write(source, as_std=as_std)
         name, version = (None, None)
         if named:
-            name, version = self.df._labels.names[part], version_of(self.df, ndd)
+            name, version = extension_name(self.df, ndd, part)
         unit = unit_card(ndd, part, as_std=as_std, is_new=stored.raw is None)
         same = isinstance(data, ArrayHandle) and not stored.is_touched
-        if same and stored.raw is not None and unit is None:
-            keys = names_of(stored)
-            if not named or keys == (name, version):
-                self.items.append(Item(HduOut(stored.raw, data), None, ndd, part))
-                return
+        right = name is None or is_named(stored, name, version)
+        if same and right and stored.raw is not None and unit is None:
+            self.items.append(Item(HduOut(stored.raw, data), None, ndd, part))
+            return
         made = array_header(
             stored, stored_form(data), primary=primary, name=name, version=version,
             unit=unit,
         )  # fmt: skip
-        what = f"{self.df._labels.names[part]},{ndd.ident}"
+        what = ",".join(map(str, extension_name(self.df, ndd, part)))
         self.items.append(Item(HduOut(made, data), what, ndd, part))
 
     def _extra(self, name: str, *, named: bool) -> None:

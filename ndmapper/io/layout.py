@@ -8,12 +8,12 @@ another way of laying out a file is another function in `_FORMS`.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from ndmapper.config import config
-from ndmapper.errors import ConfigError, did_you_mean
-from ndmapper.instruments import load, names, recognise
+from ndmapper.instruments import recognise
 from ndmapper.io.filemap import FileMap, HduMap
+from ndmapper.io.labels import DEFAULT_LABELS, STD_LABELS, Ident, Labels, make_labels
 from ndmapper.io.record import EXTNAME
 
 __all__ = [
@@ -28,42 +28,10 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-Ident = int | str
-"""What names a group in a file: EXTVER, or a name."""
-
 Part = Literal["data", "uncertainty", "flags"]
 
-
-@dataclass(frozen=True)
-class Labels:
-    """
-    The names of extensions.
-
-    Parameters
-    ----------
-    data, uncertainty, flags : str
-        EXTNAME of each, in upper case.
-    uncertainty_is : {'variance', 'std'}
-        What the uncertainty extension holds.
-    """
-
-    data: str = "SCI"
-    uncertainty: str = "VAR"
-    flags: str = "DQ"
-    uncertainty_is: Literal["variance", "std"] = "variance"
-
-    @property
-    def names(self) -> dict[str, str]:
-        """Name by part."""
-        return {
-            "data": self.data,
-            "uncertainty": self.uncertainty,
-            "flags": self.flags,
-        }
-
-
-DEFAULT_LABELS = Labels()
-"""What a new file gets where nobody says anything."""
+_NO_NAMES = ("", "COMPRESSED_IMAGE")
+"""EXTNAME that says nothing: the second one comes with compression."""
 
 
 @dataclass(frozen=True)
@@ -162,14 +130,23 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
 
 
 def _named(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
-    """Take the extensions whose EXTNAME is that of the data."""
-    return _grouped([h for h in hdus if h.is_image and h.name == labels.data],
-                    hdus, labels)  # fmt: skip
+    """Take the extensions that have the name of the data, alone or after a dot."""
+    numbered: list[HduMap] = []
+    dotted: list[tuple[str, HduMap]] = []
+    for hdu in hdus:
+        found = labels.split(_written_name(hdu)) if hdu.is_image else None
+        if found is not None and found[1] == "data":
+            if found[0]:
+                dotted.append((found[0], hdu))
+            else:
+                numbered.append(hdu)
+    groups = _grouped(numbered, hdus, labels) + _own_parts(dotted, hdus, labels)
+    return tuple(sorted(groups, key=lambda group: group.data))
 
 
 def _unnamed(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
     """Take the image extensions without a name, in file order."""
-    images = [h for h in hdus[1:] if h.is_image and not h.name]
+    images = [h for h in hdus[1:] if h.is_image and h.name in _NO_NAMES]
     return _grouped(images, hdus, labels, by_order=True)
 
 
@@ -179,10 +156,17 @@ def _primary(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
     return _grouped(images, hdus, labels, by_order=True)
 
 
+def _own_names(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
+    """Take every image under its own name, such as raw frames with CHAN01, ..."""
+    images = [h for h in hdus if h.is_image and labels.split(h.name) is None]
+    return _own_parts([(_written_name(h), h) for h in images], hdus, labels)
+
+
 _FORMS: tuple[Callable[[list[HduMap], Labels], tuple[Group, ...]], ...] = (
     _named,
     _unnamed,
     _primary,
+    _own_names,
 )
 """The forms of files, the first that finds something wins."""
 
@@ -190,46 +174,92 @@ _FORMS: tuple[Callable[[list[HduMap], Labels], tuple[Group, ...]], ...] = (
 def _grouped(
     images: list[HduMap], hdus: list[HduMap], labels: Labels, *, by_order: bool = False
 ) -> tuple[Group, ...]:
+    """Make groups that are numbered by EXTVER, or in file order."""
     versions = [1 if h.version is None else h.version for h in images]
     if by_order or len(set(versions)) < len(versions):
         versions = list(range(1, len(images) + 1))
         by_order = True
+    named = {
+        part: [h for h in hdus if h.is_image and h.name == labels.names[part]]
+        for part in ("uncertainty", "flags")
+    }
     groups = []
     for order, (ident, image) in enumerate(zip(versions, images, strict=True)):
         parts: dict[str, int | None] = {}
-        for part in ("uncertainty", "flags"):
-            same = [h for h in hdus if h.is_image and h.name == labels.names[part]]
+        for part, same in named.items():
             unnumbered = len({h.version for h in same}) < len(same)
             if by_order and unnumbered:
                 found = same[order] if order < len(same) else None
             else:
                 found = next((h for h in same if (h.version or 1) == ident), None)
-            if found is not None and found.shape != image.shape:
-                log.warning(
-                    "%s: HDU %d (%s) has not the shape of its data; it is left among "
-                    "the extras",
-                    found.source.path,
-                    found.index,
-                    found.name,
-                )
-                found = None
-            parts[part] = None if found is None else found.index
+            parts[part] = _fitting(found, image)
         groups.append(Group(ident, image.index, **parts))
     return tuple(groups)
 
 
+def _own_parts(
+    images: list[tuple[str, HduMap]], hdus: list[HduMap], labels: Labels
+) -> tuple[Group, ...]:
+    """Name groups by what stands before the dot."""
+    parts: dict[tuple[str, str], list[HduMap]] = {}
+    for hdu in hdus if images else ():
+        if hdu.is_image and (split := labels.split(_written_name(hdu))) is not None:
+            parts.setdefault((split[0].upper(), split[1]), []).append(hdu)
+    idents = _distinct(images)
+    order: dict[str, int] = {}
+    groups = []
+    for ident, (stem, image) in zip(idents, images, strict=True):
+        at = order[stem] = order.get(stem, -1) + 1
+        found = {
+            part: next(iter(parts.get((stem.upper(), part), [])[at : at + 1]), None)
+            for part in ("uncertainty", "flags")
+        }
+        fitting = {part: _fitting(hdu, image) for part, hdu in found.items()}
+        groups.append(Group(ident, image.index, **fitting))
+    return tuple(groups)
+
+
+def _fitting(hdu: HduMap | None, image: HduMap) -> int | None:
+    """Give the position of a part that has the shape of its data."""
+    if hdu is None or hdu.shape == image.shape:
+        return None if hdu is None else hdu.index
+    log.warning(
+        "%s: HDU %d (%s) has not the shape of its data; it is left among the extras",
+        hdu.source.path,
+        hdu.index,
+        hdu.name,
+    )
+    return None
+
+
 def _by_name(hdus: list[HduMap], default: str) -> dict[str, int]:
     """Name HDUs; of several with one name, each gets its version or number."""
-    texts = [_written_name(h) or ("PRIMARY" if h.index == 0 else default) for h in hdus]
-    found: dict[str, int] = {}
-    for name in dict.fromkeys(texts):
-        same = [h for h, n in zip(hdus, texts, strict=True) if n == name]
-        versions = [h.version for h in same]
-        if None in versions or len(set(versions)) < len(versions):
-            versions = list(range(1, len(same) + 1))
-        for hdu, version in zip(same, versions, strict=True):
-            found[name if len(same) == 1 else f"{name}_{version}"] = hdu.index
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+    named = [
+        (_written_name(h) or ("PRIMARY" if h.index == 0 else default), h) for h in hdus
+    ]
+    names = _distinct(named)
+    return {name: hdu.index for name, hdu in zip(names, hdus, strict=True)}
+
+
+def _distinct(named: list[tuple[str, HduMap]]) -> list[str]:
+    """Make names differ: those that repeat get their version, or number."""
+    same: dict[str, list[HduMap]] = {}
+    for name, hdu in named:
+        same.setdefault(name, []).append(hdu)
+    made: list[str] = []
+    taken = {name for name, hdus in same.items() if len(hdus) == 1}
+    for name, hdu in named:
+        hdus = same[name]
+        if len(hdus) > 1:
+            versions = [h.version for h in hdus]
+            if None in versions or len(set(versions)) < len(versions):
+                versions = list(range(1, len(hdus) + 1))
+            name = f"{name}_{versions[hdus.index(hdu)]}"  # noqa: PLW2901
+            while name in taken:
+                name += "_"  # noqa: PLW2901  # such a name is there already
+            taken.add(name)
+        made.append(name)
+    return made
 
 
 def _written_name(hdu: HduMap) -> str:
@@ -244,72 +274,38 @@ def _labels(labels: Any, fmap: FileMap) -> Labels:
     return make_labels(labels)
 
 
-def make_labels(labels: Any) -> Labels:
-    """
-    Make labels of what a user may give.
-
-    Parameters
-    ----------
-    labels : str or mapping or Labels or None
-        Name of a preset, which is that of an instrument; or a mapping with the keys
-        data, uncertainty, flags and uncertainty_is; or None for the default.
-
-    Returns
-    -------
-    Labels
-        The labels.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such preset, or the labels are malformed.
-    """
-    if labels is None:
-        return DEFAULT_LABELS
-    if isinstance(labels, Labels):
-        return labels
-    if isinstance(labels, str):
-        return _preset(labels)
-    known = set(DEFAULT_LABELS.__dict__)
-    for key in labels:
-        if key not in known:
-            msg = f"labels have no part {key!r}{did_you_mean(key, known)}"
-            raise ConfigError(msg)
-    values = {
-        key: str(value) if key == "uncertainty_is" else str(value).strip().upper()
-        for key, value in labels.items()
-        if value
-    }
-    made = Labels(**cast(Any, values))
-    if made.uncertainty_is not in ("variance", "std"):
-        msg = (
-            "labels['uncertainty_is'] must be 'variance' or 'std', not "
-            f"{made.uncertainty_is!r}"
-        )
-        raise ConfigError(msg)
-    if len(set(made.names.values())) < 3:
-        msg = f"labels give two parts one name: {made.names}"
-        raise ConfigError(msg)
-    return made
-
-
-def _preset(name: str) -> Labels:
-    if name.strip().lower() in ("sci", "default"):
-        return DEFAULT_LABELS
-    if name not in names():
-        choice = did_you_mean(name, ["default", *names()])
-        msg = f"there is no preset of labels {name!r}{choice}"
-        raise ConfigError(msg)
-    return make_labels(load(name).labels)
-
-
 def _recognised(fmap: FileMap) -> Labels:
-    """Take the labels of the instrument where the file has such extensions."""
-    images = {hdu.name for hdu in fmap.hdus if hdu.is_image}
-    if DEFAULT_LABELS.data in images or not images - {""}:
+    """Find the labels by the names that there are, else by the instrument."""
+    written = [hdu.name for hdu in fmap.hdus[1:] if hdu.is_image]
+    images = {name for name in written if name not in _NO_NAMES}
+    if not images:
         return DEFAULT_LABELS
+    lasts = {name.rpartition(".")[2] for name in images}
+    if DEFAULT_LABELS.data in lasts:
+        has_std = STD_LABELS.uncertainty in lasts
+        has_variance = DEFAULT_LABELS.uncertainty in lasts
+        return STD_LABELS if has_std and not has_variance else DEFAULT_LABELS
     if (instrument := recognise(fmap.primary.header)) is not None:
         labels = make_labels(instrument.labels)
-        if labels.data in images:
+        if labels != DEFAULT_LABELS:
             return labels
+    muse = make_labels("muse")
+    if {muse.data, muse.uncertainty} <= lasts or {muse.data, muse.flags} <= lasts:
+        return muse
+    # One name in several versions is that of the data.
+    data = images - {DEFAULT_LABELS.uncertainty, DEFAULT_LABELS.flags}
+    name = next(iter(data or images))
+    versions = {hdu.version for hdu in fmap.hdus[1:] if hdu.name == name}
+    if len(data or images) == 1 < len(versions) == written.count(name):
+        return _labelled(name)
     return DEFAULT_LABELS
+
+
+def _labelled(data: str) -> Labels:
+    """Make labels for files whose data have a name of their own."""
+    others = {
+        part: f"{label}_{part}".upper() if label == data else label
+        for part, label in DEFAULT_LABELS.names.items()
+        if part != "data"
+    }
+    return Labels(data, others["uncertainty"], others["flags"])

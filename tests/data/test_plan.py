@@ -300,9 +300,11 @@ def test_save_header_of_plain_nddata(tmp_path):
         assert (hdus[1].header["FILTER"], hdus[1].header["BUNIT"]) == ("r", "Jy")
 
 
-def test_save_ident_that_is_no_number_is_refused(tmp_path):
-    df = DataFile(tmp_path / "a.fits", data=[NDLater([1], ident="CHAN07")])
-    with pytest.raises(FormatError, match="CHAN07"):
+@pytest.mark.parametrize("ident", [" ", 1.5, None], ids=repr)
+def test_save_ident_that_names_nothing_is_refused(tmp_path, ident):
+    df = DataFile(tmp_path / "a.fits", data=[NDLater([1])])
+    df[0].ident = ident
+    with pytest.raises(FormatError, match="cannot be saved"):
         df.save()
     assert list(tmp_path.iterdir()) == []
 

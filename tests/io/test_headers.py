@@ -138,7 +138,10 @@ def test_real_headers_come_back_byte_for_byte(real_data):
             st.integers(-(10**12), 10**12),
             # Quarters: a card of 20 characters holds no more than 15 digits.
             st.integers(-(10**9), 10**9).map(lambda n: n / 4),
-            st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=150),
+            # A quote before a slash is misread by astropy (8.0.2) itself.
+            st.text(
+                st.characters(min_codepoint=33, max_codepoint=126), max_size=150
+            ).filter(lambda text: "'/" not in text),
         ),
         max_size=8,
     )

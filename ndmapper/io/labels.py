@@ -1,0 +1,173 @@
+"""The names of extensions: what a user may say, and the presets."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from ndmapper.errors import ConfigError, FormatError, did_you_mean
+from ndmapper.instruments import load, names
+
+__all__ = ["DEFAULT_LABELS", "STD_LABELS", "Ident", "Labels", "make_labels"]
+
+Ident = int | str
+"""What names a group in a file: EXTVER, or a name."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """
+    The names of extensions.
+
+    Parameters
+    ----------
+    data, uncertainty, flags : str
+        EXTNAME of each, in upper case.
+    uncertainty_is : {'variance', 'std'}
+        What the uncertainty extension holds.
+    """
+
+    data: str = "SCI"
+    uncertainty: str = "VAR"
+    flags: str = "DQ"
+    uncertainty_is: Literal["variance", "std"] = "variance"
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Name by part."""
+        return {
+            "data": self.data,
+            "uncertainty": self.uncertainty,
+            "flags": self.flags,
+        }
+
+    def split(self, name: str) -> tuple[str, str] | None:
+        """
+        Find which part of which group an extension is.
+
+        Parameters
+        ----------
+        name : str
+            Its EXTNAME, in any case.
+
+        Returns
+        -------
+        tuple of str or None
+            What stands before the dot (empty where the group has no name of its own)
+            and the part: ``("CHAN07", "data")`` for ``"CHAN07.DATA"``. None for
+            an extension of another name.
+        """
+        stem, _, last = name.rpartition(".")
+        for part, label in self.names.items():
+            if last.upper() == label:
+                return stem, part
+        return None
+
+    def join(self, ident: Ident | None, part: str) -> tuple[str, int | None]:
+        """
+        Name an extension.
+
+        Parameters
+        ----------
+        ident : int or str
+            Name of its group.
+        part : str
+            Which part of the group it is.
+
+        Returns
+        -------
+        name : str
+            EXTNAME.
+        version : int or None
+            EXTVER; None for a group that has a name, which is part of EXTNAME then.
+
+        Raises
+        ------
+        FormatError
+            If nothing can be named so.
+        """
+        label = self.names[part]
+        if isinstance(ident, str) and ident.strip():
+            return f"{ident}.{label}", None
+        if isinstance(ident, int) and not isinstance(ident, bool):
+            return label, ident
+        msg = (
+            f"the ident {ident!r} cannot be saved: it must be an integer, which "
+            "becomes EXTVER, or a name; set it, or call renumber()"
+        )
+        raise FormatError(msg)
+
+
+DEFAULT_LABELS = Labels()
+"""What a new file gets where nobody says anything."""
+
+STD_LABELS = Labels(uncertainty="ERR", uncertainty_is="std")
+"""Those of HST and JWST."""
+
+_PRESETS = {
+    "default": DEFAULT_LABELS,
+    "sci": DEFAULT_LABELS,
+    "gemini": DEFAULT_LABELS,
+    "dragons": DEFAULT_LABELS,
+    "hst": STD_LABELS,
+    "jwst": STD_LABELS,
+}
+"""Those of whole observatories; the others are in the TOML of an instrument."""
+
+
+def make_labels(labels: Any) -> Labels:
+    """
+    Make labels of what a user may give.
+
+    Parameters
+    ----------
+    labels : str or mapping or Labels or None
+        Name of a preset, which is that of an observatory or an instrument; or a
+        mapping with the keys data, uncertainty, flags and uncertainty_is; or None
+        for the default.
+
+    Returns
+    -------
+    Labels
+        The labels.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such preset, or the labels are malformed.
+    """
+    if labels is None:
+        return DEFAULT_LABELS
+    if isinstance(labels, Labels):
+        return labels
+    if isinstance(labels, str):
+        return _preset(labels)
+    known = set(DEFAULT_LABELS.__dict__)
+    for key in labels:
+        if key not in known:
+            msg = f"labels have no part {key!r}{did_you_mean(key, known)}"
+            raise ConfigError(msg)
+    values = {
+        key: str(value) if key == "uncertainty_is" else str(value).strip().upper()
+        for key, value in labels.items()
+        if value
+    }
+    made = Labels(**cast(Any, values))
+    if made.uncertainty_is not in ("variance", "std"):
+        msg = (
+            "labels['uncertainty_is'] must be 'variance' or 'std', not "
+            f"{made.uncertainty_is!r}"
+        )
+        raise ConfigError(msg)
+    if len(set(made.names.values())) < 3:
+        msg = f"labels give two parts one name: {made.names}"
+        raise ConfigError(msg)
+    return made
+
+
+def _preset(name: str) -> Labels:
+    if (known := _PRESETS.get(name.strip().lower())) is not None:
+        return known
+    if name not in names():
+        choice = did_you_mean(name, [*_PRESETS, *names()])
+        msg = f"there is no preset of labels {name!r}{choice}"
+        raise ConfigError(msg)
+    return make_labels(load(name).labels)

@@ -1,0 +1,186 @@
+"""Layouts of real observatories, opened, changed and saved."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from ndmapper.data import DataFile, NDLater
+from ndmapper.io.labels import Labels, make_labels
+
+
+def write(path, *extensions, primary=None, **cards):
+    """Write a file of (name, version, array) extensions."""
+    hdus = [fits.PrimaryHDU(primary)]
+    hdus[0].header.update(cards)
+    for name, version, array in extensions:
+        hdu = fits.ImageHDU(np.asarray(array), name=name)
+        if version is not None:
+            hdu.header["EXTVER"] = version
+        hdus.append(hdu)
+    fits.HDUList(hdus).writeto(path)
+    return path
+
+
+def pixels(n):
+    return np.arange(6, dtype="f4").reshape(2, 3) + n
+
+
+def merged_muse(path, ifus=(7, 12)):
+    """Write a merged MUSE master: CHANnn.DATA, .DQ, .STAT."""
+    extensions = []
+    for n in ifus:
+        extensions += [
+            (f"CHAN{n:02}.DATA", None, pixels(n)),
+            (f"CHAN{n:02}.DQ", None, np.zeros((2, 3), "i4")),
+            (f"CHAN{n:02}.STAT", None, pixels(n) ** 2),
+        ]
+    return write(path, *extensions, INSTRUME="MUSE")
+
+
+def raw_muse(path, ifus=(1, 2, 3)):
+    extensions = [
+        (f"CHAN{n:02}", None, np.full((2, 3), n, "u2")) for n in ifus
+    ]  # fmt: skip
+    return write(path, *extensions, INSTRUME="MUSE")
+
+
+def names_in(path):
+    with fits.open(path) as hdus:
+        return [(hdu.name, hdu.header.get("EXTVER")) for hdu in hdus[1:]]
+
+
+# ---- MUSE: groups with names
+
+
+def test_open_merged_muse_finds_groups_by_name(tmp_path):
+    df = DataFile(merged_muse(tmp_path / "m.fits"))
+    assert df.idents == ["CHAN07", "CHAN12"]
+    assert (df["CHAN12"].data == pixels(12)).all()
+    assert (df["CHAN12"].variance == pixels(12) ** 2).all()
+    assert df["CHAN12"].flags.dtype == np.int32
+
+
+def test_save_merged_muse_is_byte_for_byte_what_it_was(tmp_path):
+    path = merged_muse(tmp_path / "m.fits")
+    DataFile(path).save(tmp_path / "n.fits")
+    assert (tmp_path / "n.fits").read_bytes() == path.read_bytes()
+
+
+def test_save_merged_muse_without_a_group_keeps_the_names(tmp_path):
+    df = DataFile(merged_muse(tmp_path / "m.fits"), mode="update")
+    del df[0]
+    df.save()
+    assert names_in(tmp_path / "m.fits") == [
+        ("CHAN12.DATA", None), ("CHAN12.DQ", None), ("CHAN12.STAT", None),
+    ]  # fmt: skip
+
+
+def test_save_group_with_a_name_is_found_again(tmp_path):
+    df = DataFile(tmp_path / "a.fits", mode="new", labels="muse")
+    df.append(
+        NDLater(pixels(1), variance=pixels(2), flags=[[0] * 3] * 2, ident="CHAN24")
+    )
+    df.append(NDLater(pixels(3), ident="CHAN01"))
+    df.save()
+    assert names_in(tmp_path / "a.fits") == [
+        ("CHAN24.DATA", None), ("CHAN24.STAT", None), ("CHAN24.DQ", None),
+        ("CHAN01.DATA", None),
+    ]  # fmt: skip
+    again = DataFile(tmp_path / "a.fits")
+    assert again.idents == ["CHAN24", "CHAN01"]
+    assert again.labels == make_labels("muse")
+
+
+def test_save_names_and_numbers_in_one_file(tmp_path):
+    df = DataFile(tmp_path / "a.fits", data=[NDLater([1]), NDLater([2], ident="sky")])
+    df.save()
+    assert names_in(tmp_path / "a.fits") == [("SCI", 1), ("sky.SCI", None)]
+    assert DataFile(tmp_path / "a.fits").idents == [1, "sky"]
+
+
+def test_open_raw_muse_takes_the_names_of_extensions(tmp_path):
+    df = DataFile(raw_muse(tmp_path / "r.fits"))
+    assert df.idents == ["CHAN01", "CHAN02", "CHAN03"]
+    assert df.labels == make_labels("muse")
+
+
+def test_save_part_of_raw_muse_keeps_the_names(tmp_path):
+    df = DataFile(raw_muse(tmp_path / "r.fits"))[1:]
+    df.save(tmp_path / "s.fits")
+    assert names_in(tmp_path / "s.fits") == [("CHAN02", None), ("CHAN03", None)]
+
+
+def test_save_raw_muse_with_variance_names_all_of_them_alike(tmp_path):
+    df = DataFile(raw_muse(tmp_path / "r.fits", (1, 2)), mode="update")
+    df["CHAN02"].variance = np.ones((2, 3), "f4")
+    df.save()
+    assert names_in(tmp_path / "r.fits") == [
+        ("CHAN01.DATA", None), ("CHAN02.DATA", None), ("CHAN02.STAT", None),
+    ]  # fmt: skip
+    assert DataFile(tmp_path / "r.fits").idents == ["CHAN01", "CHAN02"]
+
+
+def test_arithmetic_pairs_groups_by_name(tmp_path):
+    one = DataFile(merged_muse(tmp_path / "m.fits", (7, 12)))
+    other = DataFile(merged_muse(tmp_path / "n.fits", (12, 7)))
+    assert not (one - other)["CHAN07"].data.any()
+
+
+def test_open_product_of_muse_without_instrument_is_recognised(tmp_path):
+    path = write(
+        tmp_path / "a.fits", ("DATA", None, pixels(0)), ("STAT", None, pixels(1))
+    )
+    assert DataFile(path)[0].variance is not None
+
+
+def test_open_same_name_twice_gets_numbers(tmp_path):
+    df = DataFile(merged_muse(tmp_path / "m.fits", (7, 7)))
+    assert df.idents == ["CHAN07_1", "CHAN07_2"]
+    assert all(ndd.has("uncertainty") for ndd in df)
+
+
+# ---- HST and JWST: standard deviations
+
+
+@pytest.mark.parametrize("telescope", ["HST", "JWST"])
+def test_open_err_extension_is_a_standard_deviation(tmp_path, telescope):
+    path = write(
+        tmp_path / "a.fits",
+        ("SCI", 1, pixels(0)), ("ERR", 1, pixels(2)), ("DQ", 1, np.zeros((2, 3), "i2")),
+        ("VAR_POISSON", 1, pixels(3)), TELESCOP=telescope,
+    )  # fmt: skip
+    df = DataFile(path)
+    assert (df[0].variance == pixels(2) ** 2).all()
+    assert list(df.extras) == ["VAR_POISSON"]
+
+
+def test_save_changed_variance_is_written_as_err(tmp_path):
+    path = write(tmp_path / "a.fits", ("SCI", 1, pixels(0)), ("ERR", 1, pixels(2)))
+    df = DataFile(path, mode="update")
+    df[0].variance = np.full((2, 3), 9, "f4")
+    df.save()
+    with fits.open(path) as hdus:
+        assert (hdus["ERR"].data == 3).all()
+
+
+@pytest.mark.parametrize("preset", ["hst", "jwst"])
+def test_labels_preset_of_an_observatory(preset):
+    assert make_labels(preset) == Labels(uncertainty="ERR", uncertainty_is="std")
+
+
+# ---- other multi-extension files
+
+
+def test_open_amplifiers_with_names_of_their_own(tmp_path):
+    path = write(tmp_path / "a.fits", *((f"im{i}", None, pixels(i)) for i in (1, 2)))
+    assert DataFile(path).idents == ["IM1", "IM2"]
+
+
+def test_open_one_name_in_several_versions_is_the_name_of_data(tmp_path):
+    path = write(
+        tmp_path / "a.fits",
+        *(("FLUX", i, pixels(i)) for i in (1, 2)),
+        ("DQ", 2, pixels(0)),
+    )
+    df = DataFile(path, mode="update")
+    assert df.idents == [1, 2]
