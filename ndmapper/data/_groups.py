@@ -5,7 +5,6 @@ from typing import Any
 
 from astropy.table import Table
 
-from ndmapper.config import config
 from ndmapper.data._parts import Part
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
@@ -18,7 +17,9 @@ from ndmapper.io.tables import encode_table, read_table
 __all__ = ["TableStore", "make_extras", "make_groups", "next_ident"]
 
 
-def make_groups(fmap: FileMap, layout: Layout, primary: StoredHeader) -> list[NDLater]:
+def make_groups(
+    fmap: FileMap, layout: Layout, primary: StoredHeader, bad_flags: int
+) -> list[NDLater]:
     """
     Make one NDLater for each group of a file; no pixels are read.
 
@@ -30,17 +31,22 @@ def make_groups(fmap: FileMap, layout: Layout, primary: StoredHeader) -> list[ND
         Which HDU plays which part.
     primary : StoredHeader
         The primary header, which the groups refer to.
+    bad_flags : int
+        Bits that make a pixel masked.
 
     Returns
     -------
     list of NDLater
         In file order.
     """
-    return [_make_group(fmap, layout, group, primary) for group in layout.groups]
+    fmap.keep_headers()
+    return [
+        _make_group(fmap, layout, group, primary, bad_flags) for group in layout.groups
+    ]
 
 
 def _make_group(
-    fmap: FileMap, layout: Layout, group: Group, primary: StoredHeader
+    fmap: FileMap, layout: Layout, group: Group, primary: StoredHeader, bad_flags: int
 ) -> NDLater:
     parts = {}
     for name, index in group.hdus.items():
@@ -53,7 +59,7 @@ def _make_group(
     # An image in the primary HDU has one header, which is that of the file.
     data = fmap.hdus[group.data]
     header = primary if group.data == 0 else StoredHeader(data.raw)
-    return from_parts(parts, header, group.ident, primary, data)
+    return from_parts(parts, header, group.ident, primary, data, bad_flags=bad_flags)
 
 
 def from_parts(
@@ -62,6 +68,8 @@ def from_parts(
     ident: Ident | None,
     primary: StoredHeader,
     data: HduMap,
+    *,
+    bad_flags: int,
 ) -> NDLater:
     """
     Put an NDLater together; nothing is read.
@@ -78,6 +86,8 @@ def from_parts(
         The primary header of the file.
     data : HduMap
         Where the data are.
+    bad_flags : int
+        Bits that make a pixel masked.
 
     Returns
     -------
@@ -85,7 +95,7 @@ def from_parts(
         The NDLater.
     """
     ndd = object.__new__(NDLater)
-    ndd._start_empty(config["bad_flags"])
+    ndd._start_empty(bad_flags)
     ndd._parts = parts
     ndd._stored = header
     ndd._primary = primary
@@ -96,7 +106,7 @@ def from_parts(
 
 
 def make_extras(
-    fmap: FileMap, layout: Layout, primary: StoredHeader
+    fmap: FileMap, layout: Layout, primary: StoredHeader, bad_flags: int
 ) -> dict[str, NDLater]:
     """
     Make one NDLater for each image that plays no part; no pixels are read.
@@ -109,6 +119,8 @@ def make_extras(
         Which HDU plays which part.
     primary : StoredHeader
         The primary header.
+    bad_flags : int
+        Bits that make a pixel masked.
 
     Returns
     -------
@@ -120,7 +132,7 @@ def make_extras(
         hdu = fmap.hdus[index]
         header = primary if index == 0 else StoredHeader(hdu.raw)
         parts = {"data": Part(ArrayHandle.of(hdu))}
-        made[name] = from_parts(parts, header, None, primary, hdu)
+        made[name] = from_parts(parts, header, None, primary, hdu, bad_flags=bad_flags)
     return made
 
 

@@ -1,7 +1,7 @@
 """The part of a DataFile that is a list, and its arithmetic."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from ndmapper.data.arithmetic import Operators, operate
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import IdentError
 from ndmapper.io.headers import StoredHeader
-from ndmapper.io.layout import Ident
+from ndmapper.io.layout import Group, Ident
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
@@ -27,7 +27,7 @@ class GroupList(Operators):
     _primary: StoredHeader
 
     def __len__(self) -> int:
-        return len(self._groups)
+        return len(self._outline)
 
     def __bool__(self) -> bool:
         # A file without images is a file, so it must not be mistaken for nothing.
@@ -86,7 +86,12 @@ class GroupList(Operators):
     @property
     def idents(self) -> list[Ident | None]:
         """The idents in order."""
-        return [ndd.ident for ndd in self._groups]
+        return [group.ident for group in self._outline]
+
+    @property
+    def _outline(self) -> "Sequence[NDLater | Group]":
+        """The groups, or what is known of them before anybody looks at one."""
+        return self._groups
 
     def renumber(self, start: int = 1) -> None:
         """

@@ -7,16 +7,14 @@ from typing import Any, Literal, cast
 
 from astropy.nddata import NDData
 
-from ndmapper.data._groups import TableStore, make_extras, make_groups
-from ndmapper.data._listing import GroupList
+from ndmapper.data._content import Content
 from ndmapper.data._plan import changes, is_rearranged, plan_items
 from ndmapper.data.filename import FileName, Named
-from ndmapper.data.ndlater import NDLater
 from ndmapper.data.save import save_datafile
 from ndmapper.errors import MissingFileError, ModeError, OutputExistsError
-from ndmapper.io.filemap import FileMap, HduMap, map_file
-from ndmapper.io.headers import Header, StoredHeader, as_header
-from ndmapper.io.layout import Labels, Layout, find_layout, make_labels
+from ndmapper.io.filemap import HduMap
+from ndmapper.io.headers import Header, as_header
+from ndmapper.io.layout import Labels, make_labels
 from ndmapper.io.record import read_records
 
 __all__ = ["DataFile", "Mode"]
@@ -27,7 +25,7 @@ Mode = Literal["read", "update", "new", "overwrite"]
 _MODES = ("read", "update", "new", "overwrite")
 
 
-class DataFile(GroupList):
+class DataFile(Content):
     """
     A file as a list of NDData; nothing is read but headers until somebody looks.
 
@@ -60,8 +58,6 @@ class DataFile(GroupList):
         The calibrations associated with the file, by type.
     tables : mapping of str to Table
         The tables of the file, each read when it is looked at.
-    extras : dict of str to NDLater
-        The images that are neither data nor uncertainty nor flags.
     expected_key : str or None
         Key of the product, where a step expects one.
 
@@ -121,61 +117,6 @@ class DataFile(GroupList):
             self.extend([data] if isinstance(data, NDData) else data)
         if meta is not None:
             self.meta = meta
-
-    # ---- opening
-
-    def _start(self) -> None:
-        """Become a file without content."""
-        self._map: FileMap | None = None
-        self._layout: Layout | None = None
-        self._labels = make_labels(self._configured_labels())
-        self._primary = StoredHeader()
-        self._groups: list[NDLater] = []
-        self.tables = TableStore()
-        self.extras: dict[str, NDLater] = {}
-        self._record: list[dict[str, Any]] | None = None
-        self._has_new_record = False
-
-    def _configured_labels(self) -> Any:
-        from ndmapper.config import config
-
-        given = self._wanted_labels
-        return config["labels"] if given is None else given
-
-    def _open(self) -> None:
-        assert self._filename is not None
-        if not self._filename:
-            msg = "a file needs a name to be opened"
-            raise MissingFileError(msg)
-        fmap = map_file(self._filename)
-        self._map = fmap
-        self._layout = find_layout(fmap, self._wanted_labels)
-        self._labels = self._layout.labels
-        self._primary = StoredHeader(fmap.primary.raw)
-        self._groups = make_groups(fmap, self._layout, self._primary)
-        self.tables = TableStore(fmap, self._layout)
-        self.extras = make_extras(fmap, self._layout, self._primary)
-
-    def _copy(self, other: "DataFile") -> None:
-        self._map, self._layout = other._map, other._layout
-        if self._wanted_labels is None:
-            self._labels = other._labels
-        self._primary = other._primary.copy()
-        self._groups = [self._adopted(ndd, other) for ndd in other._groups]
-        self.tables = other.tables.copy()
-        self.extras = {n: self._adopted(x, other) for n, x in other.extras.items()}
-        self._record = None if other._record is None else list(other._record)
-        self._has_new_record = other._has_new_record
-        self.cals.update(other.cals)
-        self.expected_key = other.expected_key
-
-    def _adopted(self, ndd: NDLater, other: "DataFile") -> NDLater:
-        new = ndd.copy()
-        if ndd._stored is other._primary:
-            new._stored = self._primary
-        new._primary = self._primary
-        new._is_owned = True
-        return new
 
     def _refuse_existing(self, name: FileName) -> None:
         if Path(name).exists():
@@ -327,8 +268,10 @@ class DataFile(GroupList):
             msg = "this DataFile has no name, so there is nothing to read anew"
             raise ModeError(msg)
         fresh = DataFile(self._filename, mode="read", labels=self._wanted_labels)
-        for name in ("_map", "_layout", "_labels", "_primary", "_groups", "tables",
-                     "extras", "_record", "_has_new_record"):  # fmt: skip
+        for name in ("_groups", "extras"):
+            self.__dict__.pop(name, None)
+        for name in ("_map", "_layout", "_labels", "_primary", "_bad_flags", "tables",
+                     "_record", "_has_new_record"):  # fmt: skip
             setattr(self, name, getattr(fresh, name))
         if self._mode in ("new", "overwrite"):
             self._mode = "update"

@@ -1,5 +1,6 @@
 """File names with a folder, a prefix, a base, suffixes and a type."""
 
+import functools
 import os
 import re
 from copy import deepcopy
@@ -78,7 +79,7 @@ class FileName:
         dirname: str | os.PathLike[str] | None = None,
         regex: str | None = None,
     ) -> None:
-        if isinstance(path, Named) and not isinstance(path, FileName):
+        if not isinstance(path, str | FileName) and isinstance(path, Named):
             path = path.filename
         self.sep = sep
         self._regex = regex
@@ -112,7 +113,7 @@ class FileName:
     @property
     def re(self) -> str:
         """The regular expression of a base name that holds for this name."""
-        return self._regex or config["filename_regex"] or _union(filename_regexes())
+        return self._regex or config["filename_regex"] or _default_regex()
 
     @property
     def dotext(self) -> str:
@@ -197,5 +198,6 @@ def _compiled(regex: str) -> re.Pattern[str]:
     return _cache[regex]
 
 
-def _union(regexes: list[str]) -> str:
-    return "|".join(f"(?:{regex})" for regex in regexes)
+@functools.cache
+def _default_regex() -> str:
+    return "|".join(f"(?:{regex})" for regex in filename_regexes())

@@ -112,6 +112,7 @@ def save_datafile(df: "DataFile", target: Path) -> None:
 def _connect(df: "DataFile", target: Path, items: list[Item]) -> None:
     """Point everything in memory at the file that was written."""
     fmap = map_file(target)
+    fmap.keep_headers()
     before = df._primary
     for item, hdu in zip(items, fmap.hdus, strict=False):
         if item.ndd is not None and item.part is not None:

@@ -1,0 +1,104 @@
+"""What a DataFile holds, made from the map of its file as far as somebody looks."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ndmapper.config import config
+from ndmapper.data._groups import TableStore, make_extras, make_groups
+from ndmapper.data._listing import GroupList
+from ndmapper.data.ndlater import NDLater
+from ndmapper.errors import MissingFileError
+from ndmapper.io.filemap import FileMap, map_file
+from ndmapper.io.headers import StoredHeader
+from ndmapper.io.layout import Group, Layout, find_layout, make_labels
+
+if TYPE_CHECKING:
+    from ndmapper.data.datafile import DataFile
+    from ndmapper.data.filename import FileName
+
+__all__ = ["Content"]
+
+
+class Content(GroupList):
+    """The content of a file, without its name and what can be done with it."""
+
+    cals: "dict[str, DataFile]"
+    expected_key: str | None
+    _filename: "FileName | None"
+    _wanted_labels: Any
+
+    def _start(self) -> None:
+        """Become a file without content."""
+        self._map: FileMap | None = None
+        self._layout: Layout | None = None
+        self._labels = make_labels(self._configured_labels())
+        self._primary = StoredHeader()
+        self._bad_flags: int = config["bad_flags"]
+        self.tables = TableStore()
+        self._record: list[dict[str, Any]] | None = None
+        self._has_new_record = False
+
+    def _configured_labels(self) -> Any:
+        given = self._wanted_labels
+        return config["labels"] if given is None else given
+
+    def _open(self) -> None:
+        assert self._filename is not None
+        if not self._filename:
+            msg = "a file needs a name to be opened"
+            raise MissingFileError(msg)
+        fmap = map_file(self._filename)
+        self._map = fmap
+        self._layout = find_layout(fmap, self._wanted_labels)
+        self._labels = self._layout.labels
+        self._primary = StoredHeader(fmap.primary.raw)
+        self.tables = TableStore(fmap, self._layout)
+
+    # Groups and extras are made from the map when somebody first looks at one: in most
+    # scripts that is after the file was sorted into lists by its name and header.
+
+    @cached_property
+    def _groups(self) -> list[NDLater]:  # type: ignore[override]
+        if self._map is None or self._layout is None:
+            return []
+        return make_groups(self._map, self._layout, self._primary, self._bad_flags)
+
+    @cached_property
+    def extras(self) -> dict[str, NDLater]:
+        """The images that are neither data nor uncertainty nor flags, by name."""
+        if self._map is None or self._layout is None:
+            return {}
+        return make_extras(self._map, self._layout, self._primary, self._bad_flags)
+
+    @property
+    def _outline(self) -> Sequence[NDLater | Group]:
+        if "_groups" in self.__dict__ or self._layout is None:
+            return self._groups
+        return self._layout.groups
+
+    def _copy(self, other: "Content") -> None:
+        self._map, self._layout = other._map, other._layout
+        if self._wanted_labels is None:
+            self._labels = other._labels
+        self._primary = other._primary.copy()
+        self._bad_flags = other._bad_flags
+        made = other.__dict__
+        if "_groups" in made:
+            self._groups = [self._adopted(ndd, other) for ndd in made["_groups"]]
+        if "extras" in made:
+            extras = made["extras"].items()
+            self.extras = {name: self._adopted(ndd, other) for name, ndd in extras}
+        self.tables = other.tables.copy()
+        self._record = None if other._record is None else list(other._record)
+        self._has_new_record = other._has_new_record
+        self.cals.update(other.cals)
+        self.expected_key = other.expected_key
+
+    def _adopted(self, ndd: NDLater, other: "Content") -> NDLater:
+        new = ndd.copy()
+        if ndd._stored is other._primary:
+            new._stored = self._primary
+        new._primary = self._primary
+        new._is_owned = True
+        return new
