@@ -9,6 +9,7 @@ user's own ``ndmapper.toml``, the default.
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -88,6 +89,26 @@ def _integer(value: Any) -> int:
     raise ValueError("an integer >= 0")
 
 
+def _flags(value: Any) -> int | str:
+    """Check bits, or names of flags; what the names mean depends on the file."""
+    if isinstance(value, list | tuple | set | frozenset):
+        value = (
+            "|".join(v if isinstance(v, str) else str(_integer(v)) for v in value)
+            or "NONE"
+        )
+    if isinstance(value, str):
+        try:
+            return _integer(value)
+        except ValueError:
+            words = re.split(r"[\s|,+]+", value.strip())
+        if all(re.fullmatch(r"-?[A-Za-z]\w*|\d+", word) for word in words):
+            return "|".join(words).upper()
+    try:
+        return _integer(value)
+    except ValueError:
+        raise ValueError("an integer >= 0, or names as in 'BAD|SATURATED'") from None
+
+
 def _text_or_none(value: Any) -> str | None:
     value = _word(value)
     if value is None or isinstance(value, str):
@@ -148,8 +169,9 @@ KEYS: Mapping[str, Key] = {
             doc="Propagate uncertainty."),
         Key(name="use_flags", default=True, check=_boolean,
             doc="Propagate flags."),
-        Key(name="bad_flags", default=0xFFFF, check=_integer,
-            doc="Bits of the flags that make a pixel masked."),
+        Key(name="bad_flags", default=0xFFFFFFFF, check=_flags,
+            doc="Bits of the flags that make a pixel masked: an integer, or names "
+                "('BAD|SATURATED', '-OVERLAP' for all but one)."),
         Key(name="record", default="file", check=_choice("file", "side", "both"),
             doc="Where the record of a product goes: into the file, into "
                 "outdir/.ndmapper/records/, or both."),

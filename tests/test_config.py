@@ -46,6 +46,8 @@ def test_unknown_key_set_is_refused():
         ("reprocess", "maybe"),
         ("interact", 1),
         ("bad_flags", -1),
+        ("bad_flags", "BAD;SATURATED"),
+        ("bad_flags", ["BAD", -4]),
         ("record", "nowhere"),
         ("labels", {"science": "SCI"}),
         ("outdir", None),
@@ -82,6 +84,27 @@ def test_precedence_project_file_beats_user_file(make):
 def test_environment_words_become_values(make):
     config = make({"NDMAPPER_REPROCESS": "no", "NDMAPPER_BAD_FLAGS": "0x0f"})
     assert (config["reprocess"], config["bad_flags"]) == (False, 15)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("bad | Saturated", "BAD|SATURATED"),
+        (["BAD", 4], "BAD|4"),
+        ("-overlap", "-OVERLAP"),
+        ([], "NONE"),
+        ("12", 12),
+        (6, 6),
+    ],
+)
+def test_bad_flags_take_names_in_one_spelling(given, kept):
+    config = Config({})
+    config["bad_flags"] = given
+    assert config["bad_flags"] == kept
+
+
+def test_bad_flags_are_every_bit_by_default():
+    assert Config({})["bad_flags"] == 0xFFFFFFFF
 
 
 def test_environment_labels_take_json(make):

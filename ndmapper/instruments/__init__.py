@@ -7,15 +7,27 @@ classified, which calibrations they need and which frames can serve. ``kast.toml
 a complete example.
 """
 
+from ndmapper.instruments.conventions import (
+    FlagBit,
+    FlagTable,
+    flag_conventions,
+    load_flags,
+    recognise_flags,
+)
 from ndmapper.instruments.loader import filename_regexes, load, names, recognise
 from ndmapper.instruments.model import Amplifier, Instrument, Rule
 
 __all__ = [
     "Amplifier",
+    "FlagBit",
+    "FlagTable",
     "Instrument",
     "Rule",
     "filename_regexes",
+    "flag_conventions",
     "load",
+    "load_flags",
     "names",
     "recognise",
+    "recognise_flags",
 ]

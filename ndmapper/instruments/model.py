@@ -159,6 +159,8 @@ class Instrument:
         Regular expression of the base of its file names.
     labels : mapping or None
         Names of its data, uncertainty and flags extensions.
+    flags : str or None
+        The convention of its flags: a name, or the path of a TOML.
     descriptors : mapping of str to Descriptor
         How the values that rules speak of are found.
     survey : tuple of str
@@ -182,6 +184,7 @@ class Instrument:
     fallback: bool = False
     filename_regex: str | None = None
     labels: Mapping[str, Any] | None = None
+    flags: str | None = None
     descriptors: Mapping[str, Descriptor]
     survey: tuple[str, ...] = ()
     classes: tuple[FrameClass, ...] = ()

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ndmapper.errors import InstrumentError, did_you_mean
 from ndmapper.instruments.conditions import Condition, parse_condition
+from ndmapper.instruments.conventions import load_flags
 from ndmapper.instruments.descriptors import Descriptor, parse_descriptor
 from ndmapper.instruments.model import (
     Amplifier,
@@ -21,7 +23,7 @@ SCHEMA = 1
 
 _TOP = {
     "schema", "description", "fallback", "filename_regex", "survey", "applies",
-    "labels", "descriptors", "class", "dependencies", "rule", "amplifier_keys",
+    "labels", "flags", "descriptors", "class", "dependencies", "rule", "amplifier_keys",
     "amplifier",
 }  # fmt: skip
 _LABELS = {"data", "uncertainty", "flags", "uncertainty_is"}
@@ -88,6 +90,7 @@ class _Parser:
             fallback=bool(self.document.get("fallback", False)),
             filename_regex=self.regex(),
             labels=self.labels(),
+            flags=self.flags(),
             descriptors=descriptors,
             survey=self.names("survey", self.document.get("survey", []), descriptors),
             classes=tuple(
@@ -135,6 +138,18 @@ class _Parser:
             expected = f"expected 'variance' or 'std', found {found!r}"
             raise self.error(key="labels.uncertainty_is", problem=expected)
         return dict(labels) or None
+
+    def flags(self) -> str | None:
+        given = self.text("flags", self.document)
+        if given is not None and given.endswith(".toml"):
+            # Of one's own, and found from the file that names it.
+            given = str(Path(self.source).parent / given)
+        if given is not None:
+            try:
+                load_flags(given)
+            except InstrumentError as err:
+                raise self.error(key="flags", problem=str(err)) from err
+        return given
 
     def descriptors(self) -> dict[str, Descriptor]:
         return {

@@ -1,0 +1,348 @@
+"""
+Conventions of flags: what each bit of the flags of a file means.
+
+To add one, write ``flags/<name>.toml`` in this folder, and name it in the TOML of an
+instrument (``flags = "<name>"``) or say in ``[applies]`` which headers are known by it.
+"""
+
+import functools
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ndmapper.errors import ConfigError, InstrumentError, did_you_mean
+from ndmapper.instruments.conditions import like
+from ndmapper.instruments.descriptors import Header, HeaderPair
+
+__all__ = ["FlagBit", "FlagTable", "flag_conventions", "load_flags", "recognise_flags"]
+
+OWN = "ndmapper"
+"""The convention that all others are translated by."""
+
+ALL_BITS = 0xFFFFFFFF
+"""More than 32 bits are in no convention."""
+
+_FOLDER = Path(__file__).parent / "flags"
+_TOKEN = re.compile(r"[^\s|,+]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlagBit:
+    """
+    One flag of a convention.
+
+    Parameters
+    ----------
+    bit : int
+        Its number, from 0.
+    name : str
+        Its name.
+    means : str
+        What is wrong with a pixel that has it, in a few words.
+    own : str or None
+        The one of ndmapper's own flags that it is like; None where it says nothing
+        against the pixel.
+    """
+
+    bit: int
+    name: str
+    means: str = ""
+    own: str | None = None
+
+    @property
+    def value(self) -> int:
+        """The number with only this bit set."""
+        return 1 << self.bit
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlagTable:
+    """
+    A convention: the names of the bits of flags.
+
+    Parameters
+    ----------
+    name : str
+        Short name, that of its TOML.
+    description : str
+        Who uses it.
+    bits : tuple of FlagBit
+        The flags.
+    from_own : mapping of str to str
+        The flag that stands for each of ndmapper's own, by name; empty for none.
+    applies : mapping of str to tuple of str
+        Header keywords, and patterns of their values, that say that a file has it.
+    """
+
+    name: str
+    description: str = ""
+    bits: tuple[FlagBit, ...]
+    from_own: Mapping[str, str] = field(default_factory=dict)
+    applies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def value(self, flags: int | str | Iterable[int | str]) -> int:
+        """
+        Find the bits that names stand for.
+
+        Parameters
+        ----------
+        flags : int, str, or several of them
+            Names of this convention, and of ndmapper's own flags, where all that are
+            like it are meant; in any case, separated by ``|`` or commas. ALL and NONE
+            are names, too, and ``-NAME`` takes away.
+
+        Returns
+        -------
+        int
+            The bits. A name that only other conventions have stands for none.
+
+        Raises
+        ------
+        ConfigError
+            If no convention has such a name.
+        """
+        if isinstance(flags, int):
+            return int(flags)
+        total = 0
+        words = [flags] if isinstance(flags, str) else list(flags)
+        tokens = [
+            t for w in words for t in (_TOKEN.findall(w) if isinstance(w, str) else [w])
+        ]
+        for number, token in enumerate(tokens):
+            if isinstance(token, int):
+                total |= token
+            elif token.startswith("-"):
+                total = (total if number else ALL_BITS) & ~self._named(token[1:])
+            else:
+                total |= self._named(token)
+        return total
+
+    def _named(self, name: str) -> int:
+        wanted = name.upper()
+        if wanted in ("ALL", "NONE"):
+            return ALL_BITS if wanted == "ALL" else 0
+        if wanted.isdecimal():
+            return int(wanted)
+        # In every convention the names of own flags mean all that are like them.
+        named = [b for b in self.bits if wanted in (b.name.upper(), b.own)]
+        if named:
+            return functools.reduce(lambda total, b: total | b.value, named, 0)
+        known = {b.name.upper() for n in flag_conventions() for b in load_flags(n).bits}
+        if wanted in known:
+            return 0
+        msg = (
+            f"no convention has a flag {name!r}"
+            f"{did_you_mean(wanted, {b.name.upper() for b in self.bits} | known)}"
+        )
+        raise ConfigError(msg)
+
+    def names(self, value: int) -> list[str]:
+        """
+        List the flags that are set.
+
+        Parameters
+        ----------
+        value : int
+            The flags of a pixel.
+
+        Returns
+        -------
+        list of str
+            Their names, lowest bit first; ``bit N`` for one without a name.
+        """
+        value = int(value) & ALL_BITS
+        known = {b.bit: b.name for b in self.bits}
+        return [known.get(n, f"bit {n}") for n in range(32) if value >> n & 1]
+
+    def like_own(self, flag: int) -> int:
+        """
+        Find the bits that stand for ndmapper's own.
+
+        Parameters
+        ----------
+        flag : int
+            Own flags, for instance ``Flag.BAD | Flag.SATURATED``.
+
+        Returns
+        -------
+        int
+            Bits of this convention; those that it has no word for are left out.
+        """
+        own = load_flags(OWN)
+        total = 0
+        for bit in own.bits:
+            if flag & bit.value and (name := self.from_own.get(bit.name)):
+                total |= next(b.value for b in self.bits if b.name == name)
+        return total
+
+    def translation(self, to: "FlagTable") -> dict[int, int]:
+        """
+        Say what becomes of each bit in another convention.
+
+        Parameters
+        ----------
+        to : FlagTable
+            The other one.
+
+        Returns
+        -------
+        dict of int to int
+            For each of 32 bits, by value, the bits in the other convention. Where both
+            have a flag of one name it stays; else the own flag that it is like
+            decides. What says nothing against a pixel becomes 0; bits without a name
+            become the other's flag for BAD.
+        """
+        if to.name == self.name and to.bits == self.bits:
+            return {1 << n: 1 << n for n in range(32)}
+        own = {b.name: b.value for b in load_flags(OWN).bits}
+        there = {b.name.upper(): b.value for b in to.bits}
+        known = {b.bit: b for b in self.bits}
+        made = {}
+        for number in range(32):
+            bit = known.get(number)
+            if bit is None:
+                made[1 << number] = to.like_own(own["BAD"])
+            elif bit.name.upper() in there:
+                made[1 << number] = there[bit.name.upper()]
+            else:
+                made[1 << number] = to.like_own(own[bit.own]) if bit.own else 0
+        return made
+
+
+def flag_conventions() -> list[str]:
+    """
+    List the conventions of flags that come with ndmapper.
+
+    Returns
+    -------
+    list of str
+        Their names, sorted.
+    """
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def load_flags(name_or_path: str | os.PathLike[str]) -> FlagTable:
+    """
+    Read a convention of flags.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        One of `flag_conventions`, or the path of a TOML (``*.toml``) of one's own.
+
+    Returns
+    -------
+    FlagTable
+        The convention.
+
+    Raises
+    ------
+    InstrumentError
+        If there is no such convention, or its TOML is wrong.
+    """
+    given = os.fspath(name_or_path)
+    if given.endswith(".toml"):
+        return _read(Path(given))
+    if given.lower() not in flag_conventions():
+        msg = (
+            f"there is no convention of flags {given!r}"
+            f"{did_you_mean(given, flag_conventions())}; one of your own is given as "
+            "the path of its .toml"
+        )
+        raise InstrumentError(msg)
+    return _built_in(given.lower())
+
+
+def recognise_flags(header: Header) -> FlagTable | None:
+    """
+    Say by which convention the flags of a file are set.
+
+    Parameters
+    ----------
+    header : Header
+        Its primary header.
+
+    Returns
+    -------
+    FlagTable or None
+        That of its instrument, else of its observatory; None where neither is known.
+    """
+    from ndmapper.instruments.loader import recognise
+
+    instrument = recognise(header)
+    if instrument is not None and instrument.flags is not None:
+        return load_flags(instrument.flags)
+    pair = HeaderPair(header)
+    for name in flag_conventions():
+        table = load_flags(name)
+        if table.applies and all(
+            any(like(pair.get(key), pattern) for pattern in patterns)
+            for key, patterns in table.applies.items()
+        ):
+            return table
+    return None
+
+
+@functools.cache
+def _built_in(name: str) -> FlagTable:
+    return _read(_FOLDER / f"{name}.toml")
+
+
+def _read(path: Path) -> FlagTable:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        msg = f"the flags file {path} cannot be read ({err.strerror})"
+        raise InstrumentError(msg) from err
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+        msg = f"the flags file {path} is not valid TOML: {err}"
+        raise InstrumentError(msg) from err
+    try:
+        return _table(document, path.stem)
+    except (ValueError, TypeError, KeyError, AttributeError) as err:
+        msg = f"the flags file {path} is wrong: {err}"
+        raise InstrumentError(msg) from err
+
+
+def _table(document: Mapping[str, Any], name: str) -> FlagTable:
+    known = {"schema", "description", "bits", "from_own", "applies"}
+    for key in document:
+        if key not in known:
+            msg = f"there is no key {key!r}{did_you_mean(key, known)}"
+            raise ValueError(msg)
+    if document.get("schema") != 1:
+        msg = f"expected schema 1, found {document.get('schema')!r}"
+        raise ValueError(msg)
+    bits = tuple(FlagBit(**given) for given in document.get("bits", ()))
+    from_own = dict(document.get("from_own", {}))
+    own = {b.name for b in bits} if name == OWN else set(load_flags(OWN).from_own)
+    for bit in bits:
+        if type(bit.bit) is not int or not 0 <= bit.bit < 32:
+            msg = f"bits have numbers from 0 to 31, not {bit.bit!r} ({bit.name})"
+            raise ValueError(msg)
+        if bit.own is not None and bit.own not in own:
+            msg = f"{bit.name} is like {bit.own!r}{did_you_mean(bit.own, own)}"
+            raise ValueError(msg)
+    names = [b.name.upper() for b in bits]
+    if len(set(names)) < len(names) or len({b.bit for b in bits}) < len(bits):
+        msg = "two flags have one name or one bit"
+        raise ValueError(msg)
+    for key, value in from_own.items():
+        if key not in own or (value and value not in {b.name for b in bits}):
+            msg = f"from_own.{key} = {value!r}: no such flag"
+            raise ValueError(msg)
+    if missing := own - set(from_own):
+        msg = f"from_own does not say what stands for {', '.join(sorted(missing))}"
+        raise ValueError(msg)
+    applies = {
+        key: (value,) if isinstance(value, str) else tuple(value)
+        for key, value in document.get("applies", {}).items()
+    }
+    return FlagTable(
+        name=name, description=str(document.get("description", name)), bits=bits,
+        from_own=from_own, applies=applies,
+    )  # fmt: skip
