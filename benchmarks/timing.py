@@ -35,6 +35,25 @@ def best(work: Callable[[], object], repeat: int = 7, seconds: float = 0.2) -> f
     return min(times)
 
 
+def timed(work: Callable[[], object]) -> float:
+    """
+    Time a piece of work once.
+
+    Parameters
+    ----------
+    work : callable
+        What is timed.
+
+    Returns
+    -------
+    float
+        Its time [s].
+    """
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
 def show(times: dict[str, float], unit: str) -> None:
     """
     Print times, and their ratios to the first.
