@@ -181,3 +181,32 @@ def test_map_file_random_groups_have_their_size(tmp_path):
     fits.GroupsHDU(data).writeto(path)
     with fits.open(path) as hdus:
         assert map_file(path).primary.data_size == hdus[0].size
+
+
+def test_map_file_headers_of_extensions_are_read_when_wanted(mef):
+    fmap = map_file(mef)
+    assert [hdu.kept is not None for hdu in fmap.hdus][:2] == [True, False]
+    with fits.open(mef) as hdus:
+        assert fmap.hdus[2].raw == hdus[2].header.tostring().encode()
+
+
+def test_keep_headers_needs_the_file_no_more(mef):
+    fmap = map_file(mef)
+    raws = [hdu.raw for hdu in fmap.hdus]
+    fmap.keep_headers()
+    mef.unlink()
+    assert [hdu.raw for hdu in fmap.hdus] == raws
+
+
+def test_header_of_a_replaced_file_is_an_error(mef):
+    fmap = map_file(mef)
+    make_mef(mef.with_name("b.fits"), n_ext=1).replace(mef)
+    with pytest.raises(FileChangedError, match="changed or replaced"):
+        _ = fmap.hdus[2].raw
+    with pytest.raises(FileChangedError, match="changed or replaced"):
+        fmap.keep_headers()
+
+
+def test_map_file_folder_says_so(tmp_path):
+    with pytest.raises(FormatError, match="is a folder"):
+        map_file(tmp_path)
