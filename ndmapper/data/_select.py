@@ -29,15 +29,18 @@ def look_up(df: DataFile, keyword: str) -> Any:
         Its value in the primary header, else in that of the first extension; None
         where it is in neither, or has no value.
     """
-    headers: Iterator[Mapping[str, Any]] = iter(
-        [df.meta, *(ndd.meta for ndd in df._groups[:1])]
-    )
-    for header in headers:
+    for header in _headers(df):
         if keyword in header:
             value = header[keyword]
             # An undefined value (a card without one) is no value.
             return value if isinstance(value, str | int | float | complex) else None
     return None
+
+
+def _headers(df: DataFile) -> Iterator[Mapping[str, Any]]:
+    yield df.meta
+    if len(df):
+        yield df[0].meta  # read now, if it comes to that
 
 
 def column_of(values: list[Any]) -> MaskedColumn | list[Any]:

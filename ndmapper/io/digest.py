@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ndmapper.errors import FormatError, MissingFileError
 from ndmapper.io.filemap import HduMap, map_file
 from ndmapper.io.record import EXTNAME
@@ -164,6 +162,8 @@ class DigestCache:
         """Write what is new to the file of the cache, if that can be written."""
         if not self._new:
             return
+        from filelock import FileLock  # slow to import, and seldom needed
+
         temp = staging_name(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ class DigestCache:
                 text = json.dumps({"version": _VERSION, "digests": known}, indent=0)
                 temp.write_text(text, encoding="utf-8")
                 temp.replace(self.path)
-        except (OSError, Timeout) as err:
+        except OSError as err:  # also where the lock takes too long
             log.debug("%d digests are not remembered: %s", len(self._new), err)
             with contextlib.suppress(OSError):
                 temp.unlink(missing_ok=True)
