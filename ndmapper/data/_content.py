@@ -34,7 +34,7 @@ class Content(GroupList):
         self._layout: Layout | None = None
         self._labels = make_labels(self._configured_labels())
         self._primary = StoredHeader()
-        self._bad_flags: int = config["bad_flags"]
+        self._bad_flags: int | str = config["bad_flags"]
         self.tables = TableStore()
         self._record: list[dict[str, Any]] | None = None
         self._has_new_record = False

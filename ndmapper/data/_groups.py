@@ -18,7 +18,7 @@ __all__ = ["TableStore", "make_extras", "make_groups", "next_ident"]
 
 
 def make_groups(
-    fmap: FileMap, layout: Layout, primary: StoredHeader, bad_flags: int
+    fmap: FileMap, layout: Layout, primary: StoredHeader, bad_flags: int | str
 ) -> list[NDLater]:
     """
     Make one NDLater for each group of a file; no pixels are read.
@@ -31,8 +31,8 @@ def make_groups(
         Which HDU plays which part.
     primary : StoredHeader
         The primary header, which the groups refer to.
-    bad_flags : int
-        Bits that make a pixel masked.
+    bad_flags : int or str
+        Bits, or names of flags, that make a pixel masked.
 
     Returns
     -------
@@ -46,7 +46,11 @@ def make_groups(
 
 
 def _make_group(
-    fmap: FileMap, layout: Layout, group: Group, primary: StoredHeader, bad_flags: int
+    fmap: FileMap,
+    layout: Layout,
+    group: Group,
+    primary: StoredHeader,
+    bad_flags: int | str,
 ) -> NDLater:
     parts = {}
     for name, index in group.hdus.items():
@@ -69,7 +73,7 @@ def from_parts(
     primary: StoredHeader,
     data: HduMap,
     *,
-    bad_flags: int,
+    bad_flags: int | str,
 ) -> NDLater:
     """
     Put an NDLater together; nothing is read.
@@ -86,8 +90,8 @@ def from_parts(
         The primary header of the file.
     data : HduMap
         Where the data are.
-    bad_flags : int
-        Bits that make a pixel masked.
+    bad_flags : int or str
+        Bits, or names of flags, that make a pixel masked.
 
     Returns
     -------
@@ -106,7 +110,7 @@ def from_parts(
 
 
 def make_extras(
-    fmap: FileMap, layout: Layout, primary: StoredHeader, bad_flags: int
+    fmap: FileMap, layout: Layout, primary: StoredHeader, bad_flags: int | str
 ) -> dict[str, NDLater]:
     """
     Make one NDLater for each image that plays no part; no pixels are read.
@@ -119,8 +123,8 @@ def make_extras(
         Which HDU plays which part.
     primary : StoredHeader
         The primary header.
-    bad_flags : int
-        Bits that make a pixel masked.
+    bad_flags : int or str
+        Bits, or names of flags, that make a pixel masked.
 
     Returns
     -------

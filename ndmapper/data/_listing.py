@@ -195,6 +195,7 @@ class GroupList(Operators):
         """
         return self._combine("add", self, operand, filename)
 
+        view._keep_flag_table()
     def subtract(
         self, operand: Any, filename: str | os.PathLike[str] | None = None
     ) -> "DataFile":

@@ -13,6 +13,7 @@ from ndmapper.data._forms import (
 )
 from ndmapper.data._merge import extension_header, merged_header, primary_header
 from ndmapper.data.ndlater import NDLater
+from ndmapper.data.flags import name_flags
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
@@ -278,7 +279,8 @@ class _Plan:
         if named:
             name, version = extension_name(self.df, ndd, part)
         unit = unit_card(ndd, part, as_std=as_std, is_new=stored.raw is None)
-        same = isinstance(data, ArrayHandle) and not stored.is_touched
+        unnamed = part == "flags" and ndd._must_name_flags()
+        same = isinstance(data, ArrayHandle) and not stored.is_touched and not unnamed
         right = name is None or is_named(stored, name, version)
         if same and right and stored.raw is not None and unit is None:
             self.items.append(Item(HduOut(stored.raw, data), None, ndd, part))
@@ -292,6 +294,9 @@ class _Plan:
 
     def _extra(self, name: str, *, named: bool) -> None:
         ndd = self.df.extras[name]
+        if unnamed or (part == "flags" and not isinstance(data, ArrayHandle)):
+            stored = stored.copy()
+            name_flags(stored.header, ndd.flag_table)
         if len(ndd._parts) > 1:
             msg = (
                 f"the extra {name!r} of {self.df} has an uncertainty or flags, which "

@@ -39,10 +39,15 @@ class State:
     _is_owned: bool
     """Whether a DataFile holds this one."""
     ident: Ident | None
-    bad_flags: int
+    _flag_table: FlagTable | None
+    """What the flags mean, once somebody asked or said it."""
+    _flag_primary: StoredHeader | None
+    """Primary header of the file that the flags are from, if it is another's now."""
+    _bad_flags: int | str
+    """Bits, or names of flags until somebody asks what they mean."""
     psf: Any
 
-    def _start_empty(self, bad_flags: int) -> None:
+    def _start_empty(self, bad_flags: int | str) -> None:
         self._parts = {}
         self._stored = StoredHeader()
         self._primary = None
@@ -53,9 +58,10 @@ class State:
         self._is_owned = False
         self.ident = None
         self.psf = None
-        self.bad_flags = bad_flags
+        self._flag_table = self._flag_primary = None
+        self._bad_flags = bad_flags
 
-    def _start(self, data: Any, bad_flags: int | None = None) -> None:
+    def _start(self, data: Any, bad_flags: int | str | None = None) -> None:
         """Take over what `data` has, without reading it."""
         self._start_empty(config["bad_flags"] if bad_flags is None else bad_flags)
         if isinstance(data, State):
@@ -63,7 +69,7 @@ class State:
             self._parts = dict(data._parts)
             self._take(data)
             if bad_flags is not None:
-                self.bad_flags = bad_flags
+                self._bad_flags = bad_flags
         elif isinstance(data, NDData):
             self._take_nddata(data)
         else:
@@ -82,7 +88,10 @@ class State:
         self._unit, self._has_unit = other._unit, other._has_unit
         self._unit_of_meta = other._unit_of_meta
         self._wcs, self._has_wcs = other._wcs, other._has_wcs
-        self.ident, self.bad_flags, self.psf = other.ident, other.bad_flags, other.psf
+        self._flag_table = other._flag_table
+        self._flag_primary = other._flag_primary
+        self._bad_flags = other._bad_flags
+        self.ident, self.psf = other.ident, other.psf
 
     def _take_nddata(self, data: NDData) -> None:
         self._parts = {"data": array_part(data.data)}

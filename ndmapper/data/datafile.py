@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 from astropy.nddata import NDData
 
 from ndmapper.data._content import Content
+from ndmapper.data._flagging import FlaggedFile
 from ndmapper.data._plan import changes, is_rearranged, plan_items
 from ndmapper.data.filename import FileName, Named
 from ndmapper.data.save import save_datafile
@@ -25,7 +26,7 @@ Mode = Literal["read", "update", "new", "overwrite"]
 _MODES = ("read", "update", "new", "overwrite")
 
 
-class DataFile(Content):
+class DataFile(FlaggedFile, Content):
     """
     A file as a list of NDData; nothing is read but headers until somebody looks.
 

@@ -1,13 +1,24 @@
-"""The bits of ndmapper's own flags."""
+"""The bits of ndmapper's own flags, and those of others: in headers, and turned."""
 
+import re
 from enum import IntFlag
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-__all__ = ["FLAGS_DTYPE", "Flag"]
+from ndmapper.instruments import FlagBit, FlagTable, flag_conventions, load_flags
+from ndmapper.io.headers import Header
+
+__all__ = ["FLAGS_DTYPE", "Flag", "name_flags", "named_flags", "translated", "widened"]
 
 FLAGS_DTYPE = np.dtype("uint16")
 """Type of new arrays of flags."""
+
+Array = npt.NDArray[Any]
+
+_CONVENTION = "FLAGCONV"
+_CARD = re.compile(r"FLAG(\d|[12]\d|3[01])")
 
 
 class Flag(IntFlag):
@@ -20,3 +31,127 @@ class Flag(IntFlag):
     NO_DATA = 16
     OVERLAP = 32
     UNILLUMINATED = 64
+
+
+def widened(flags: Array, bits: int) -> Array:
+    """
+    Make room for bits in an array of flags.
+
+    Parameters
+    ----------
+    flags : ndarray of int
+        The flags.
+    bits : int
+        The bits that have to fit.
+
+    Returns
+    -------
+    ndarray of int
+        The same array if they do, else a copy of a wider type.
+    """
+    wanted = bits.bit_length()
+    if wanted <= 8 * flags.dtype.itemsize:
+        return flags
+    return _unsigned(flags).astype(FLAGS_DTYPE if wanted <= 16 else np.uint32)
+
+
+def _unsigned(flags: Array) -> Array:
+    # A view, so that the sign bit of signed flags stays one bit of them.
+    return flags.view(f"u{flags.dtype.itemsize}")
+
+
+def translated(flags: Array, source: FlagTable, to: FlagTable) -> Array:
+    """
+    Turn flags of one convention into those of another.
+
+    Parameters
+    ----------
+    flags : ndarray of int
+        The flags.
+    source, to : FlagTable
+        The convention that they have, and the other.
+
+    Returns
+    -------
+    ndarray of int
+        A new array, of an unsigned type that holds what is set.
+    """
+    flags = _unsigned(np.ascontiguousarray(flags))
+    table = source.translation(to)
+    used = int(np.bitwise_or.reduce(flags, axis=None)) if flags.size else 0
+    made = 0
+    for value, there in table.items():
+        made |= there if used & value else 0
+    result = np.zeros(flags.shape, np.uint32 if made >> 16 else FLAGS_DTYPE)
+    for value, there in table.items():
+        if used & value and there:
+            result[(flags & flags.dtype.type(value)) != 0] |= result.dtype.type(there)
+    return result
+
+
+def name_flags(header: Header, table: FlagTable) -> None:
+    """
+    Write the names of flags into the header of their extension.
+
+    Parameters
+    ----------
+    header : Header
+        The header, changed in place: FLAGCONV names the convention, and FLAG0 to
+        FLAG31 the bits.
+    table : FlagTable
+        The convention.
+    """
+    if header.get(_CONVENTION) == table.name and _bits(header) == [
+        (b.bit, b.name) for b in table.bits
+    ]:
+        return
+    for keyword in [k for k in header if _CARD.fullmatch(k)]:
+        header.remove(keyword, ignore_missing=True, remove_all=True)
+    header[_CONVENTION] = (table.name, "convention of these flags")
+    for bit in table.bits:
+        # A card has room for 47 characters after a name of up to 18.
+        room = 47 - max(0, len(bit.name) - 18)
+        header[f"FLAG{bit.bit}"] = (bit.name, bit.means[:room])
+
+
+def named_flags(header: Header) -> FlagTable | None:
+    """
+    Read the names of flags from the header of their extension.
+
+    Parameters
+    ----------
+    header : Header
+        The header.
+
+    Returns
+    -------
+    FlagTable or None
+        The convention; None where the header does not name the flags.
+    """
+    if _CONVENTION not in header:
+        return None
+    name, bits = str(header[_CONVENTION]), _bits(header)
+    if name in flag_conventions():
+        table = load_flags(name)
+        if [(b.bit, b.name) for b in table.bits] == bits:
+            return table
+    own = set(load_flags("ndmapper").from_own)
+    return FlagTable(
+        name=name,
+        bits=tuple(
+            FlagBit(
+                bit=number,
+                name=flag,
+                means=str(header.comments[f"FLAG{number}"]),
+                # What is known of it is its name alone.
+                own=flag.upper() if flag.upper() in own else "BAD",
+            )
+            for number, flag in bits
+        ),
+        from_own={flag.upper(): flag for _, flag in bits if flag.upper() in own},
+    )
+
+
+def _bits(header: Header) -> list[tuple[int, str]]:
+    found = {int(m[1]): str(header[k]) for k in header if (m := _CARD.fullmatch(k))}
+    return sorted(found.items())

@@ -9,10 +9,11 @@ import numpy.typing as npt
 from astropy import units as u
 from astropy.nddata import NDDataArray, NDUncertainty, VarianceUncertainty
 
-from ndmapper.data._state import State, array_part, linked_variance, variance_part
+from ndmapper.data._flagging import Flagging
+from ndmapper.data._state import array_part, linked_variance, variance_part
 from ndmapper.data._wcs import cut_header, put_wcs, read_wcs
 from ndmapper.data.arithmetic import Operators
-from ndmapper.data.flags import FLAGS_DTYPE, Flag
+from ndmapper.data.flags import FLAGS_DTYPE
 from ndmapper.errors import ShapeError
 from ndmapper.io.arrays import is_basic_index, section_of
 from ndmapper.io.headers import Header, StoredHeader, as_header, unit_of
@@ -23,7 +24,7 @@ __all__ = ["NDLater"]
 _KEEP: Any = object()
 
 
-class NDLater(Operators, State, NDDataArray):  # type: ignore[misc]
+class NDLater(Operators, Flagging, NDDataArray):  # type: ignore[misc]
     """
     An image, or any array, with variance, flags, unit, coordinates and header.
 
@@ -55,8 +56,9 @@ class NDLater(Operators, State, NDDataArray):  # type: ignore[misc]
         The variance, instead of `uncertainty` [unit of data squared].
     ident : int or str, optional
         Name of the extension in its file (EXTVER).
-    bad_flags : int, optional
-        Bits that make a pixel masked; by default those of the configuration.
+    bad_flags : int or str, optional
+        Bits, or names of flags, that make a pixel masked; by default those of the
+        configuration.
     """
 
     def __init__(  # noqa: PLR0917  # the published order
@@ -73,7 +75,7 @@ class NDLater(Operators, State, NDDataArray):  # type: ignore[misc]
         flags: Any = None,
         variance: Any = None,
         ident: Ident | None = None,
-        bad_flags: int | None = None,
+        bad_flags: int | str | None = None,
     ) -> None:
         self._start(data, bad_flags)
         if meta is not None:
@@ -212,37 +214,6 @@ class NDLater(Operators, State, NDDataArray):  # type: ignore[misc]
     def flags(self) -> None:
         if (part := self._parts.get("flags")) is not None:
             part.free("flags")
-
-    @property
-    def mask(self) -> npt.NDArray[np.bool_] | None:
-        """Where flags have a bit of `bad_flags`; None where there are no flags."""
-        part = self._parts.get("flags")
-        if part is None:
-            return None
-        array = part.peek()
-        return np.asarray((array & self._bad_bits(array.dtype)) != 0)
-
-    @mask.setter
-    def mask(self, value: Any) -> None:
-        if value is None or value is np.ma.nomask:
-            if not self.has("flags"):
-                return
-            value = False
-        wanted = np.asarray(value, dtype=bool)
-        if wanted.shape not in ((), self.shape):
-            msg = f"the mask has shape {wanted.shape}, but the data have {self.shape}"
-            raise ShapeError(msg)
-        if not self.has("flags"):
-            self._put("flags", np.zeros(self.shape, FLAGS_DTYPE))
-        flags = self.flags
-        assert flags is not None
-        bits = self._bad_bits(flags.dtype)
-        flags[...] = np.where(wanted, flags | flags.dtype.type(Flag.BAD), flags & ~bits)
-
-    def _bad_bits(self, dtype: np.dtype[Any]) -> Any:
-        width = 8 * dtype.itemsize
-        value = self.bad_flags & ((1 << width) - 1)
-        return np.array(value, dtype=f"u{dtype.itemsize}").astype(dtype)
 
     # ---- what describes them
 

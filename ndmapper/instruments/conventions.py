@@ -196,7 +196,8 @@ class FlagTable:
             decides. What says nothing against a pixel becomes 0; bits without a name
             become the other's flag for BAD.
         """
-        if to.name == self.name and to.bits == self.bits:
+        layout = [(b.bit, b.own) for b in self.bits]
+        if layout == [(b.bit, b.own) for b in to.bits]:
             return {1 << n: 1 << n for n in range(32)}
         own = {b.name: b.value for b in load_flags(OWN).bits}
         there = {b.name.upper(): b.value for b in to.bits}

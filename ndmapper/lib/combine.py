@@ -166,8 +166,8 @@ def combine_ndds(
         scale=scale,
         low=low,
         high=high,
-        bad_flags=first.bad_flags & 0xFFFF,
-        no_data_flag=Flag.NO_DATA,
+        bad_flags=first.bad_flags,
+        no_data_flag=first.flag_table.like_own(Flag.NO_DATA),
     )
     known = has_variance or len(ndds) > 1
     combined = first.replace(

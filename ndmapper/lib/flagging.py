@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.data import Flag, NDLater
+from ndmapper.data.flags import FLAGS_DTYPE, widened
 
 __all__ = ["flags_with"]
 
@@ -21,7 +22,8 @@ def flags_with(
     ndd : NDLater
         The image.
     *additions : (ndarray of bool, Flag)
-        Where a bit is to be set, and which.
+        Where a bit is to be set, and which. It becomes the one that stands for it in
+        the convention of the image's flags.
 
     Returns
     -------
@@ -29,7 +31,11 @@ def flags_with(
         The new flags; uint16 where the image had none.
     """
     old = ndd.flags
-    flags = np.zeros(ndd.shape, np.uint16) if old is None else np.array(old)
+    flags = np.zeros(ndd.shape, FLAGS_DTYPE) if old is None else np.array(old)
     for where, flag in additions:
-        flags[where] |= flags.dtype.type(flag)
+        # A convention without a word for it calls the pixel bad.
+        bits = ndd.flag_table.like_own(flag) or ndd.flag_table.like_own(Flag.BAD)
+        if np.any(where):
+            flags = widened(flags, bits)
+            flags[where] |= flags.dtype.type(bits)
     return flags

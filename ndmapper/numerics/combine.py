@@ -1,7 +1,7 @@
 """Combining aligned frames, with variance and flags, a few rows at a time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -39,15 +39,16 @@ class Combined:
         The combined values; NaN where no frame has a finite one.
     variance : ndarray of float, shape (ny, ...)
         Their variance.
-    flags : ndarray of uint16, shape (ny, ...)
-        The flags of the pixels that were used, joined by OR.
+    flags : ndarray of uint16 or uint32, shape (ny, ...)
+        The flags of the pixels that were used, joined by OR; the wider type where
+        those of a frame are wider.
     count : ndarray of uint16, shape (ny, ...)
         How many frames were used.
     """
 
     data: npt.NDArray[np.float64]
     variance: npt.NDArray[np.float64]
-    flags: npt.NDArray[np.uint16]
+    flags: npt.NDArray[np.unsignedinteger]
     count: npt.NDArray[np.uint16]
 
 
@@ -61,7 +62,7 @@ def combine(
     low: float = 4.0,
     high: float = 4.0,
     max_iterations: int = 10,
-    bad_flags: int = 0xFFFF,
+    bad_flags: int = 0xFFFFFFFF,
     no_data_flag: int = 16,
     clipped_flag: int = 0,
     chunk_bytes: int = _CHUNK_BYTES,
@@ -122,19 +123,21 @@ def combine(
     out = Combined(
         data=np.empty(shape),
         variance=np.empty(shape),
-        flags=np.zeros(shape, np.uint16),
+        flags=np.zeros(shape, np.uint32),
         count=np.zeros(shape, np.uint16),
     )
     has_variance = variance is not None and all(v is not None for v in variance)
+    is_wide = max(no_data_flag, clipped_flag) > 0xFFFF
     factors = np.ones(n) if scale is None else np.asarray(scale, np.float64)
     for rows in _row_chunks(shape, n, chunk_bytes):
         stack = _stack(data, rows, factors)
         var = _stack(variance, rows, factors**2) if has_variance and variance else None
-        dq = _flag_stack(flags, rows, stack.shape)
+        dq, widest = _flag_stack(flags, rows, stack.shape)
+        is_wide = is_wide or widest > 2
         usable = np.isfinite(stack)
         if var is not None:
             usable &= np.isfinite(var)
-        good = usable & ((dq & bad_flags) == 0)
+        good = usable & ((dq & np.uint32(bad_flags & 0xFFFFFFFF)) == 0)
         # A pixel that is bad in every frame keeps its best guess, and its flags.
         good = np.where(good.any(axis=0), good, usable)
         used = good
@@ -153,9 +156,9 @@ def combine(
         # Nothing was used: what all frames say about the pixel still holds.
         lost = np.bitwise_or.reduce(dq, axis=0) | no_data_flag
         out.data[rows], out.variance[rows] = value, result_variance
-        out.flags[rows] = np.where(empty, lost, bits).astype(np.uint16)
+        out.flags[rows] = np.where(empty, lost, bits)
         out.count[rows] = used.sum(axis=0)
-    return out
+    return out if is_wide else replace(out, flags=out.flags.astype(np.uint16))
 
 
 def _check(
@@ -214,12 +217,17 @@ def _stack(
 
 def _flag_stack(
     flags: Sequence[Rows | None] | None, rows: slice, shape: tuple[int, ...]
-) -> npt.NDArray[np.uint16]:
-    out = np.zeros(shape, np.uint16)
+) -> tuple[npt.NDArray[np.uint32], int]:
+    """Give the flags of some rows, and how many bytes the widest of them have."""
+    out = np.zeros(shape, np.uint32)
+    widest = 0
     for number, array in enumerate(flags or ()):
         if array is not None:
-            out[number] = np.asarray(array[rows])
-    return out
+            some = np.asarray(array[rows])
+            # Signed flags keep their sign bit as one bit of them, and no others.
+            out[number] = some.view(f"u{some.dtype.itemsize}")
+            widest = max(widest, some.dtype.itemsize)
+    return out, widest
 
 
 def _reduce(

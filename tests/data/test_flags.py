@@ -1,7 +1,22 @@
-import numpy as np
+"""Flags: their names, in headers and in the configuration, and the mask."""
 
-from ndmapper.data import Flag
-from ndmapper.data.flags import FLAGS_DTYPE
+import functools
+import pickle
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from ndmapper import config
+from ndmapper.data import DataFile, Flag, NDLater
+from ndmapper.data.flags import FLAGS_DTYPE, translated
+from ndmapper.errors import ConfigError
+from ndmapper.instruments import flag_conventions, load_flags
+from ndmapper.lib.flagging import flags_with
+from ndmapper.testing import count_reads
 
 
 def test_flag_bits_are_those_of_gemini():
@@ -16,3 +31,252 @@ def test_flag_goes_into_an_array():
     flags = np.zeros(2, FLAGS_DTYPE)
     flags[0] |= Flag.COSMIC_RAY | Flag.SATURATED
     assert flags.tolist() == [12, 0]
+
+
+GEMINI = {"TELESCOP": "Gemini-North"}
+HST = {"TELESCOP": "HST", "INSTRUME": "ACS"}
+MUSE = {"INSTRUME": "MUSE"}
+
+
+def write(path, primary, flags, **cards):
+    header = fits.Header([("EXTNAME", "DQ"), ("EXTVER", 1), *cards.items()])
+    fits.HDUList(
+        [
+            fits.PrimaryHDU(header=fits.Header(primary)),
+            fits.ImageHDU(np.zeros(flags.shape, "f4"), name="SCI", ver=1),
+            fits.ImageHDU(flags, header),
+        ]
+    ).writeto(path)
+    return path
+
+
+def table_of(path, **options):
+    return DataFile(path, **options)[0].flag_table.name
+
+
+@pytest.mark.parametrize(
+    ("primary", "name"),
+    [(GEMINI, "gemini"), (HST, "hst"), (MUSE, "euro3d"), ({}, "ndmapper")],
+    ids=["gemini", "hst", "muse", "unknown"],
+)
+def test_flag_table_is_that_of_the_observatory(tmp_path, primary, name):
+    assert table_of(write(tmp_path / "a.fits", primary, np.zeros(3, "i2"))) == name
+
+
+def test_flag_table_is_found_without_reading_pixels(tmp_path):
+    path = write(tmp_path / "a.fits", HST, np.zeros(3, "i2"))
+    with count_reads() as reads:
+        DataFile(path)[0].flag_table  # noqa: B018
+    assert reads.reads == 0
+
+
+def test_flag_table_of_new_data_is_ndmappers_own():
+    assert NDLater([1, 2]).flag_table.name == "ndmapper"
+
+
+def test_flag_table_can_be_set_by_name_and_survives_section_copy_and_pickle():
+    ndd = NDLater(np.zeros((2, 2)), flags=np.zeros((2, 2), "u4"))
+    ndd.flag_table = "jwst"
+    for other in (ndd[:1], ndd.copy(), pickle.loads(pickle.dumps(ndd)), ndd + 1):
+        assert other.flag_table.name == "jwst"
+
+
+def test_flag_table_stays_in_the_company_of_another_file(tmp_path):
+    muse = DataFile(write(tmp_path / "muse.fits", MUSE, np.full(3, 32, "u4")))
+    hst = DataFile(write(tmp_path / "hst.fits", HST, np.zeros(3, "i2")))
+    hst.append(muse[0])
+    hst.append(NDLater(np.zeros(3), flags=np.array([1, 2, 4], "u2")))
+    names = ["hst", "euro3d", "ndmapper"]
+    assert [ndd.flag_table.name for ndd in hst] == names
+    hst.save(tmp_path / "both.fits")
+    assert [n.flag_table.name for n in DataFile(tmp_path / "both.fits")] == names
+
+
+def test_bad_flags_take_names_of_the_files_own_convention(tmp_path):
+    path = write(tmp_path / "a.fits", HST, np.array([4, 16, 256, 8192], "i2"))
+    with config.using(bad_flags="HOTPIX|SATURATED"):
+        df = DataFile(path)
+    assert df[0].bad_flags == 16 | 256 | 2048
+    assert df[0].mask.tolist() == [False, True, True, False]
+
+
+def test_bad_flags_names_of_one_script_fit_files_of_many_conventions(tmp_path):
+    with config.using(bad_flags="COSMIC_RAY"):
+        masks = [
+            DataFile(write(tmp_path / f"{i}.fits", primary, np.array([0, bit], "u4")))[
+                0
+            ].mask
+            for i, (primary, bit) in enumerate([(GEMINI, 8), (HST, 4096), (MUSE, 32)])
+        ]
+    assert [mask.tolist() for mask in masks] == [[False, True]] * 3
+
+
+def test_bad_flags_names_are_fixed_at_creation(tmp_path):
+    path = write(tmp_path / "a.fits", GEMINI, np.array([1, 4], "i2"))
+    with config.using(bad_flags="SATURATED"):
+        df = DataFile(path)
+    assert df[0].mask.tolist() == [False, True]
+    assert pickle.loads(pickle.dumps(df))[0].mask.tolist() == [False, True]
+
+
+def test_bad_flags_all_but_one(tmp_path):
+    with config.using(bad_flags="-OVERLAP"):
+        ndd = NDLater(np.zeros(3), flags=np.array([32, 64, 33], "u2"))
+    assert ndd.mask.tolist() == [False, True, True]
+
+
+def test_bad_flags_by_default_reach_the_highest_bit(tmp_path):
+    # Missing data, and outside the data range: signed, as CPL writes them.
+    flags = np.array([0, 1 << 30, -(1 << 31)], "i4")
+    ndd = DataFile(write(tmp_path / "a.fits", MUSE, flags))[0]
+    assert ndd.mask.tolist() == [False, True, True]
+
+
+def test_bad_flags_unknown_name_suggests_one():
+    ndd = NDLater(np.zeros(3), flags=np.zeros(3, "u2"))
+    with pytest.raises(ConfigError, match="did you mean 'SATURATED'"):
+        ndd.bad_flags = "SATURATE"
+
+
+def test_flagged_by_name_tells_the_pixels():
+    ndd = NDLater(np.zeros(3), flags=np.array([1, 8, 12], "u2"))
+    assert ndd.flagged(Flag.COSMIC_RAY).tolist() == [False, True, True]
+    assert ndd.flagged(["BAD", "saturated"]).tolist() == [True, False, True]
+
+
+def test_flagged_without_flags_is_none():
+    assert NDLater(np.zeros(3)).flagged("BAD") is None
+
+
+def test_mask_set_true_sets_the_conventions_own_bit(tmp_path):
+    ndd = DataFile(write(tmp_path / "a.fits", HST, np.zeros(2, "i2")))[0]
+    ndd.mask = [True, False]
+    assert ndd.flag_table.names(ndd.flags[0]) == ["DETECTORPROB"]
+
+
+def test_mask_set_true_makes_room_for_a_high_bit(tmp_path):
+    ndd = DataFile(write(tmp_path / "a.fits", MUSE, np.ones(2, "u1")))[0]
+    ndd.mask = [True, False]
+    assert ndd.flags.dtype == np.uint16
+    assert ndd.flags.tolist() == [1 | 1 << 14, 0]
+
+
+def test_steps_set_the_bit_of_the_conventions(tmp_path):
+    ndd = DataFile(write(tmp_path / "a.fits", MUSE, np.zeros(2, "i4")))[0]
+    flags = flags_with(ndd, (np.array([True, False]), Flag.SATURATED))
+    assert flags.tolist() == [1 << 12, 0]
+
+
+def test_save_writes_names_of_new_flags_into_their_header(tmp_path):
+    df = DataFile(tmp_path / "a.fits", data=NDLater([1.0, 2.0], flags=[0, 1]))
+    df.save()
+    header = fits.getheader(tmp_path / "a.fits", "DQ")
+    assert header["FLAGCONV"] == "ndmapper"
+    assert header["FLAG3"] == "COSMIC_RAY"
+    assert header.comments["FLAG3"] == "hit by a cosmic ray"
+
+
+@pytest.mark.parametrize("name", flag_conventions())
+def test_save_writes_every_convention_without_a_warning(tmp_path, name):
+    ndd = NDLater([1.0, 2.0], flags=[0, 1])
+    ndd.flag_table = name
+    DataFile(tmp_path / "a.fits", data=ndd).save()
+    header = fits.getheader(tmp_path / "a.fits", "DQ")
+    bits = load_flags(name).bits
+    assert {f"FLAG{b.bit}": b.name for b in bits} == {
+        k: v for k, v in header.items() if k.startswith("FLAG") and k != "FLAGCONV"
+    }
+    assert all(header.comments[f"FLAG{b.bit}"] == b.means for b in bits)
+    assert table_of(tmp_path / "a.fits") == name
+
+
+def test_save_of_changed_flags_names_them(tmp_path):
+    path = write(tmp_path / "a.fits", HST, np.zeros(2, "i2"))
+    df = DataFile(path, mode="update")
+    df[0].flags[0] = 16
+    df.save()
+    assert fits.getheader(path, "DQ")["FLAG4"] == "HOTPIX"
+
+
+def test_save_of_other_changes_leaves_the_header_of_flags_alone(tmp_path):
+    path = write(tmp_path / "a.fits", HST, np.zeros(2, "i2"))
+    before = str(fits.getheader(path, "DQ"))
+    df = DataFile(path, mode="update")
+    df[0].data[0] = 1
+    df.save()
+    assert str(fits.getheader(path, "DQ")) == before
+
+
+def test_save_twice_changes_nothing(tmp_path):
+    df = DataFile(tmp_path / "a.fits", data=NDLater([1.0, 2.0], flags=[0, 1]))
+    df.save()
+    first = (tmp_path / "a.fits").read_bytes()
+    assert df.unloaded
+    df.save()
+    assert (tmp_path / "a.fits").read_bytes() == first
+
+
+def test_header_names_win_over_the_telescope(tmp_path):
+    cards = {"FLAGCONV": "mine", "FLAG3": "WRONG", "FLAG5": "SATURATED"}
+    path = write(tmp_path / "a.fits", HST, np.array([8, 32, 0], "i2"), **cards)
+    ndd = DataFile(path)[0]
+    assert ndd.flag_table.names(8) == ["WRONG"]
+    assert ndd.flagged("SATURATED").tolist() == [False, True, False]
+    # What is known by nothing but a name counts as bad.
+    assert ndd.flagged("BAD").tolist() == [True, False, False]
+
+
+def test_header_never_makes_a_path_be_read(tmp_path):
+    other = tmp_path / "other.toml"
+    path = write(tmp_path / "a.fits", {}, np.zeros(1, "i2"), FLAGCONV=str(other))
+    assert DataFile(path)[0].flag_table.bits == ()
+
+
+def test_translate_flags_turns_bits_names_and_bad_flags(tmp_path):
+    path = write(tmp_path / "a.fits", MUSE, np.array([0, 32, 1 << 30, 2], "u4"))
+    with config.using(bad_flags="COSMIC_RAY"):
+        ndd = DataFile(path)[0].translate_flags("gemini")
+    assert ndd.flags.tolist() == [0, 8, 16, 0]
+    assert ndd.flags.dtype == np.uint16
+    assert ndd.bad_flags == 8
+    assert ndd.flag_table.name == "gemini"
+
+
+def test_translate_flags_joins_bits_and_widens(tmp_path):
+    ndd = NDLater(np.zeros(2), flags=np.array([1 | 16, 4 | 8], "i2"))
+    turned = ndd.translate_flags("euro3d")
+    assert turned.flags.tolist() == [1 << 14 | 1 << 30, 1 << 12 | 1 << 5]
+    assert turned.translate_flags("ndmapper").flags.tolist() == [17, 12]
+    assert ndd.flags.tolist() == [17, 12]
+
+
+def test_translate_flags_keeps_all_bad_flags_all():
+    ndd = NDLater(np.zeros(2), flags=[0, 1])
+    assert ndd.translate_flags("hst").bad_flags == ndd.bad_flags
+
+
+def test_translate_flags_is_saved_with_its_names(tmp_path):
+    path = write(tmp_path / "a.fits", MUSE, np.array([32], "u4"))
+    df = DataFile(path).translate_flags("gemini")
+    df.save(tmp_path / "b.fits")
+    header = fits.getheader(tmp_path / "b.fits", "DQ")
+    assert (header["FLAGCONV"], header["FLAG3"]) == ("gemini", "cosmic_ray")
+    assert "FLAG30" not in header
+    assert DataFile(tmp_path / "b.fits")[0].flags.tolist() == [8]
+
+
+@given(
+    flags=arrays("u4", 20, elements=st.integers(0, 2**32 - 1)),
+    source=st.sampled_from(flag_conventions()),
+    to=st.sampled_from(flag_conventions()),
+)
+def test_translated_is_what_each_bit_becomes(flags, source, to):
+    source, to = load_flags(source), load_flags(to)
+    table = source.translation(to)
+    expected = [
+        functools.reduce(
+            lambda a, b: a | b, (v for b, v in table.items() if int(f) & b), 0
+        )
+        for f in flags
+    ]
+    assert translated(flags, source, to).tolist() == expected

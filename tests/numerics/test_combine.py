@@ -154,3 +154,20 @@ def test_combine_sigclip_of_two_camps_takes_the_median_and_says_so():
     assert (result.data[0, 0], result.flags[0, 0], result.count[0, 0]) == (50, 2, 4)
     # The factor of a median of four values is 1.19.
     assert result.variance[0, 0] == pytest.approx(1.19 / 4, rel=0.01)
+
+
+def test_combine_wide_flags_keep_their_high_bits():
+    data = [np.zeros((2, 2)), np.ones((2, 2))]
+    flags = [np.full((2, 2), 1 << 30, "u4"), np.zeros((2, 2), "u4")]
+    result = combine(data, flags=flags)
+    assert result.flags.dtype == np.uint32
+    assert np.all(result.data == 1)
+    flags[1] += np.uint32(1 << 31)
+    assert np.all(combine(data, flags=flags).flags == 3 << 30)
+
+
+def test_combine_signed_flags_have_16_bits():
+    flags = [np.full((2, 2), -(2**15), "i2")] * 2
+    result = combine([np.zeros((2, 2))] * 2, flags=flags)
+    assert result.flags.dtype == np.uint16
+    assert np.all(result.flags == 1 << 15)
