@@ -228,12 +228,12 @@ class ArrayHandle:
             axis if isinstance(axis, int) else _as_slice(axis) for axis in self.section
         )
         if self.source.compression is not None or self.is_whole:
-            content = bytearray(total)
+            content = np.empty(total, "u1")
             with self.source.open_data(self.offset, total) as stream:
                 found = _read_into(stream, content)
             if found != total:
                 raise self.source.truncated(self.offset + total, self.offset + found)
-            stored = np.frombuffer(content, dtype).reshape(self.stored_shape)
+            stored = content.view(dtype).reshape(self.stored_shape)
             if not self.is_whole:
                 stored = stored[(*index, ...)].copy()
         else:
@@ -287,7 +287,7 @@ def _number(value: Any, default: float) -> float:
     return value if isinstance(value, int | float) else default
 
 
-def _read_into(stream: Any, content: bytearray) -> int:
+def _read_into(stream: Any, content: npt.NDArray[np.uint8]) -> int:
     found = 0
     with memoryview(content) as view:
         while found < len(content):
