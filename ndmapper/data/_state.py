@@ -12,6 +12,7 @@ from ndmapper.config import config
 from ndmapper.data._parts import Part
 from ndmapper.data.flags import FLAGS_DTYPE, Flag
 from ndmapper.errors import ShapeError
+from ndmapper.instruments import FlagTable
 from ndmapper.io.headers import StoredHeader, as_header
 from ndmapper.io.layout import Ident
 from ndmapper.io.source import Source
@@ -38,13 +39,13 @@ class State:
     _variance_object: VarianceUncertainty | None
     _is_owned: bool
     """Whether a DataFile holds this one."""
-    ident: Ident | None
     _flag_table: FlagTable | None
     """What the flags mean, once somebody asked or said it."""
     _flag_primary: StoredHeader | None
     """Primary header of the file that the flags are from, if it is another's now."""
     _bad_flags: int | str
     """Bits, or names of flags until somebody asks what they mean."""
+    ident: Ident | None
     psf: Any
 
     def _start_empty(self, bad_flags: int | str) -> None:
