@@ -31,6 +31,7 @@ PUBLIC = (
     "ndmapper.lib.ccd",
     "ndmapper.lib.combine",
     "ndmapper.lib.cosmetics",
+    "ndmapper.lib.muse",
     "ndmapper.lib.simulate",
     "ndmapper.log",
     "ndmapper.parallel",
@@ -183,6 +184,26 @@ def test_calibration_page_does_what_it_says(tmp_path, monkeypatch, real_data):
     names = run_blocks(DOCS / "howto" / "calibration.md", tmp_path)
     label = names["cals"]["associations"]["b27.fits.gz"]["bias"]
     assert names["cals"]["calibrations"][label] == ["b21.fits.gz", "b22.fits.gz"]
+
+
+def test_muse_page_does_what_it_says(tmp_path, monkeypatch):
+    from ndmapper.testing import make_mef
+
+    monkeypatch.chdir(tmp_path)
+    for folder, kind in (("old", "BIAS"), ("new", "BIAS"), ("masters", "FLAT")):
+        (tmp_path / folder).mkdir()
+        for ifu in (7, 8):
+            make_mef(
+                tmp_path / folder / f"MASTER_{kind}-{ifu:02d}.fits",
+                n_ext=1,
+                table=False,
+                names=("DATA", "STAT", "DQ"),
+                primary={"INSTRUME": "MUSE", "EXTNAME": f"CHAN{ifu:02d}"},
+            )
+    names = run_blocks(DOCS / "howto" / "muse_calibrations.md", tmp_path)
+    assert (names["difference"][7].get_data() == 0).all()
+    assert (tmp_path / "compared" / "MASTER_BIAS-08.fits").exists()
+    assert (tmp_path / "merged" / "MASTER_FLAT.fits").exists()
 
 
 def test_own_step_page_makes_what_it_says(tmp_path, monkeypatch):

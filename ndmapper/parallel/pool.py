@@ -29,7 +29,7 @@ def map_parallel(
     func: Callable[[T], R],
     items: Iterable[T],
     workers: int | str = 1,
-    title: str = "",
+    title: str | None = "",
 ) -> list[R]:
     """
     Call a function with each of many things, several of them at once.
@@ -44,8 +44,8 @@ def map_parallel(
     workers : int or 'all'
         How many processes; 1 works in this one. 'all' means one for each processor.
         The threads of a process are its share of the processors.
-    title : str
-        Words before the progress bar, which a terminal shows.
+    title : str or None
+        Words before the progress bar, which a terminal shows; None shows no bar.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def _executor(count: int) -> Any:
     )
 
 
-def _gather(futures: list[Future[Any]], title: str) -> list[Any]:
+def _gather(futures: list[Future[Any]], title: str | None) -> list[Any]:
     from loky.process_executor import BrokenProcessPool
 
     position = {future: i for i, future in enumerate(futures)}

@@ -18,13 +18,13 @@ class Bar:
     ----------
     total : int
         How many things there are.
-    title : str
-        Words before the bar.
+    title : str or None
+        Words before the bar; None shows no bar.
     """
 
-    def __init__(self, total: int, title: str = "") -> None:
+    def __init__(self, total: int, title: str | None = "") -> None:
         self._bar: Any = None
-        if total > 1 and sys.stderr.isatty():
+        if title is not None and total > 1 and sys.stderr.isatty():
             from tqdm import tqdm  # a script without a terminal never needs it
 
             self._bar = tqdm(
@@ -50,7 +50,7 @@ class Bar:
             self._bar.update()
 
 
-def progress(items: Sequence[T], title: str) -> Iterator[T]:
+def progress(items: Sequence[T], title: str | None) -> Iterator[T]:
     """
     Go through items, with a bar where somebody watches and there is more than one.
 
@@ -58,8 +58,8 @@ def progress(items: Sequence[T], title: str) -> Iterator[T]:
     ----------
     items : sequence
         What to go through.
-    title : str
-        Words before the bar.
+    title : str or None
+        Words before the bar; None shows no bar.
 
     Yields
     ------

@@ -212,3 +212,12 @@ def test_children_die_with_the_parent(tmp_path, signum):
         process.send_signal(signum)
         process.wait(timeout=30)
         wait_until(lambda: not any(is_running(pid) for pid in pids))
+
+
+@pytest.mark.parametrize(("title", "shown"), [("files", True), (None, False)])
+def test_bar_is_shown_on_a_terminal_unless_there_is_no_title(
+    title, shown, monkeypatch, capsys
+):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    map_parallel(str, range(2), title=title)
+    assert ("files" in capsys.readouterr().err) is shown

@@ -1,0 +1,322 @@
+"""The calibration files of one type, by IFU."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ndmapper.data import DataFile
+from ndmapper.data.arithmetic import SYMBOLS, Operators, is_operand
+from ndmapper.errors import FormatError, IdentError
+from ndmapper.lib.muse.calibfile import CalibFile
+from ndmapper.lib.muse.deferred import CalibFiles, Deferred, snapshot
+from ndmapper.lib.muse.ifus import (
+    IFUS,
+    find_files,
+    ifu_number,
+    ifu_of,
+    shortened,
+)
+from ndmapper.lib.muse.spellings import Spellings, show
+from ndmapper.lib.muse.writing import check_targets, write_files
+
+__all__ = ["CalibDir"]
+
+
+class CalibDir(Spellings, Operators):
+    """
+    The calibration files of one type, of up to 24 IFUs.
+
+    Parameters
+    ----------
+    type : str
+        The type, with which the names of the files begin: ``"MASTER_BIAS"``.
+    dirname : str or path, optional
+        Their folder, with files ``<type>-NN.fits`` or ``<type>_NN.fits`` or one
+        merged ``<type>.fits``; or the name of a merged file. None makes an empty one.
+    progress : bool
+        Show the progress of `write` on a terminal.
+    workers : int or 'all'
+        How many processes `write` uses; 'all' means one for each processor.
+
+    Attributes
+    ----------
+    type : str
+        The type.
+    dirname : str or None
+        The folder; None where there is none yet.
+    files : mapping of int to CalibFile
+        The files by IFU.
+    progress : bool
+        Whether progress is shown.
+    workers : int or 'all'
+        How many processes are used.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such folder, or no file of this type in it.
+    FormatError
+        If an IFU is there twice, or a file does not hold what its name says.
+
+    Notes
+    -----
+    Arithmetic goes IFU by IFU, with another CalibDir that has the same IFUs, or with
+    one number, image or file for all. A result is computed when it is looked at, and
+    kept then; `write` computes all in parallel, and no more than one IFU is in the
+    memory of each process.
+    """
+
+    def __init__(
+        self,
+        type: str,  # as published
+        dirname: str | os.PathLike[str] | None = None,
+        *,
+        progress: bool = True,
+        workers: int | str = "all",
+    ) -> None:
+        if not isinstance(type, str) or not type or Path(type).name != type:
+            msg = (
+                f"type is the begin of file names, such as 'MASTER_BIAS', not {type!r}"
+            )
+            raise FormatError(msg)
+        self.type = type
+        self.dirname: str | None = None
+        self.progress = progress
+        self.workers = workers
+        self.files = CalibFiles()
+        self._form = "{type}_{ifu:02d}.fits"
+        if dirname is not None:
+            self._open(Path(dirname))
+
+    def _open(self, where: Path) -> None:
+        entries: dict[int, CalibFile | Deferred] = {}
+        paths: dict[int, Path] = {}
+        for path, number in find_files(self.type, where).items():
+            for ifu, file in _by_ifu(path, number).items():
+                if ifu in entries:
+                    msg = (
+                        f"IFU {ifu} of {self.type} is both in {paths[ifu]} and in "
+                        f"{path}; move one of them away, or name the merged file"
+                    )
+                    raise FormatError(msg)
+                entries[ifu], paths[ifu] = file, path
+        self.files = CalibFiles(entries)
+        first = next(iter(paths.values()))
+        self.dirname = str(first.parent)
+        self._form = "{type}.fits"
+        if len(set(paths.values())) == len(paths):
+            separator = first.name[len(self.type) : len(self.type) + 1]
+            separator = separator if separator in ("-", "_") else "-"
+            self._form = f"{{type}}{separator}{{ifu:02d}}.fits"
+
+    # ---- the files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __bool__(self) -> bool:
+        # An empty one is still there to be filled.
+        return True
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.files)
+
+    def __contains__(self, ifu: object) -> bool:
+        return ifu in self.files
+
+    def __getitem__(self, ifu: int | str) -> CalibFile:
+        return self.files[self._present(ifu)]
+
+    def __setitem__(self, ifu: int | str, file: CalibFile) -> None:
+        self.files[ifu_number(ifu)] = file
+
+    def __delitem__(self, ifu: int | str) -> None:
+        del self.files[self._present(ifu)]
+
+    def _present(self, ifu: int | str) -> int:
+        number = ifu_number(ifu)
+        if number not in self.files:
+            msg = f"{self!r} does not have IFU {number}; it has: {shortened(self)}"
+            raise IdentError(msg)
+        return number
+
+    def copy(self) -> "CalibDir":
+        """
+        Copy; pixels that are in a file, and unchanged, are not read.
+
+        Returns
+        -------
+        CalibDir
+            A change to one never shows in the other.
+        """
+        entries = {ifu: snapshot(x) for ifu, x in self.files.entries.items()}
+        return self._like(entries)
+
+    def __copy__(self) -> "CalibDir":
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "CalibDir":
+        return self.copy()
+
+    def _like(self, entries: dict[int, CalibFile | Deferred]) -> "CalibDir":
+        new = CalibDir(self.type, progress=self.progress, workers=self.workers)
+        new.dirname, new._form = self.dirname, self._form
+        new.files = CalibFiles(entries)
+        return new
+
+    def info(self) -> str:
+        """
+        Print what there is for each IFU, from headers alone.
+
+        Returns
+        -------
+        str
+            What was printed.
+        """
+        lines = [repr(self)]
+        for ifu, entry in self.files.entries.items():
+            if isinstance(entry, Deferred):
+                lines.append(f"  {ifu:2d}  to be computed ({entry.name})")
+                continue
+            name = str(entry) or entry.data or "in memory"
+            parts = [
+                " x ".join(map(str, ndd.shape))
+                + f" {ndd.dtype}"
+                + "".join(f", {n}" for n in ("uncertainty", "flags") if ndd.has(n))
+                for ndd in entry
+            ]
+            lines.append(f"  {ifu:2d}  {name}  {'; '.join(parts)}")
+        missing = [ifu for ifu in IFUS if ifu not in self.files]
+        lines.append(f"  missing: {shortened(missing)}")
+        text = "\n".join(lines)
+        show(text)
+        return text
+
+    def __repr__(self) -> str:
+        where = "" if self.dirname is None else f" in {self.dirname!r}"
+        return f"CalibDir {self.type!r}{where} ({len(self)} IFUs)"
+
+    # ---- writing
+
+    def write(
+        self,
+        dirname: str | os.PathLike[str],
+        overwrite: bool = False,
+        merged: bool | None = None,
+    ) -> None:
+        """
+        Write all files into a folder, in parallel, whether they were changed or not.
+
+        They appear there when all of them are complete. Afterwards they are what this
+        object refers to, and no pixels are in memory.
+
+        Parameters
+        ----------
+        dirname : str or path
+            The folder; it is made if it does not exist.
+        overwrite : bool
+            Replace files of the same names.
+        merged : bool, optional
+            Write one file for all (``<type>.fits``), or one for each; by default as
+            they were read.
+
+        Raises
+        ------
+        OutputExistsError
+            If there are files of this type that may not be replaced, or others.
+        IdentError
+            If there is nothing to write.
+        FileAccessError
+            If they cannot be written.
+        """
+        if not len(self):
+            msg = f"{self!r} is empty, so there is nothing to write"
+            raise IdentError(msg)
+        form = self._form
+        if merged is True:
+            form = "{type}.fits"
+        elif merged is False and "ifu" not in form:
+            form = "{type}-{ifu:02d}.fits"
+        names = {ifu: form.format(type=self.type, ifu=ifu) for ifu in self}
+        folder = Path(dirname)
+        check_targets(self.type, folder, names, overwrite=overwrite)
+        write_files(
+            self.files.entries,
+            folder,
+            names,
+            workers=self.workers,
+            title=self.type if self.progress else None,
+        )
+        self._open(folder)
+
+    # ---- arithmetic
+
+    def _operate(self, name: str, other: Any, *, swapped: bool = False) -> Any:
+        if isinstance(other, CalibDir):
+            self._check_ifus(name, other)
+            others = {ifu: snapshot(x) for ifu, x in other.files.entries.items()}
+        elif isinstance(other, DataFile) or is_operand(other):
+            others = dict.fromkeys(self.files.entries, snapshot(other))
+        else:
+            return NotImplemented
+        entries: dict[int, CalibFile | Deferred] = {}
+        for ifu, entry in self.files.entries.items():
+            pair = (snapshot(entry), others[ifu])
+            left, right = reversed(pair) if swapped else pair
+            made = Deferred(name, left, right, f"IFU {ifu} of {self.type}")
+            made.check()
+            entries[ifu] = made
+        result = self._like(entries)
+        result.dirname = None
+        return result
+
+    def _check_ifus(self, name: str, other: "CalibDir") -> None:
+        mine, others = set(self), set(other)
+        if mine == others:
+            return
+        alone = [
+            f"{who!r} alone has {shortened(rest)}"
+            for who, rest in ((self, mine - others), (other, others - mine))
+            if rest
+        ]
+        msg = (
+            f"{SYMBOLS.get(name, name)} needs the same IFUs on both sides, but "
+            f"{' and '.join(alone)}; delete these, or fill the gaps"
+        )
+        raise IdentError(msg)
+
+
+def _by_ifu(path: Path, number: int | None) -> dict[int, CalibFile]:
+    """Open a file as one CalibFile for each of its IFUs."""
+    file = CalibFile(path)
+    if number is not None and file.ifu in (None, number) and len(file) == 1:
+        return {number: file}
+    if len(file) == 1 and file.ifu is not None and number is None:
+        return {file.ifu: file}
+    found = {
+        ifu: position
+        for position, ident in enumerate(file.idents)
+        if (ifu := ifu_of(ident)) is not None
+    }
+    if number is not None or len(found) != len(file):
+        expected = "a merged file, with CHANnn.DATA and so on"
+        if number is not None:
+            expected = f"that of IFU {number}, and no other"
+        names = [file.meta.get("EXTNAME"), *file.idents]
+        msg = (
+            f"{path} should be {expected}, but it says {names}; rename it, or move it "
+            "out of the folder"
+        )
+        raise FormatError(msg)
+    return {ifu: _part(file, position, ifu) for ifu, position in found.items()}
+
+
+def _part(file: CalibFile, position: int, ifu: int) -> CalibFile:
+    """Take one IFU out of a merged file."""
+    part: CalibFile = file[position : position + 1]
+    for store in (part.tables, part.extras):
+        for name in list(store):
+            if ifu_of(name.partition(".")[0]) not in (None, ifu):
+                del store[name]
+    return part

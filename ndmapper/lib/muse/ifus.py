@@ -1,0 +1,185 @@
+"""The IFUs of MUSE: how they are named, and where their files are."""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ndmapper.errors import (
+    FileAccessError,
+    FormatError,
+    IdentError,
+    MissingFileError,
+    did_you_mean,
+)
+from ndmapper.io.filetypes import is_fits, split_ext
+
+__all__ = ["IFUS", "find_files", "ifu_name", "ifu_number", "ifu_of", "shortened"]
+
+IFUS = range(1, 25)
+"""Their numbers."""
+
+_NAME = re.compile(r"CHAN(\d\d)", re.ASCII)
+_NUMBERED = re.compile(r"(.+)[-_](\d\d)", re.ASCII)
+
+
+def ifu_name(ifu: int) -> str:
+    """
+    Name an IFU as the pipeline does.
+
+    Parameters
+    ----------
+    ifu : int
+        Its number.
+
+    Returns
+    -------
+    str
+        ``"CHAN07"``, for instance.
+    """
+    return f"CHAN{ifu:02d}"
+
+
+def ifu_of(name: Any) -> int | None:
+    """
+    Read the number of an IFU.
+
+    Parameters
+    ----------
+    name : object
+        What may be the name of an IFU.
+
+    Returns
+    -------
+    int or None
+        The number; None for anything else.
+    """
+    found = _NAME.fullmatch(str(name).strip().upper())
+    number = 0 if found is None else int(found[1])
+    return number if number in IFUS else None
+
+
+def ifu_number(key: Any) -> int:
+    """
+    Check what a user gives as an IFU.
+
+    Parameters
+    ----------
+    key : int or str
+        A number, or a name such as ``"CHAN07"``.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    IdentError
+        If there is no such IFU.
+    TypeError
+        If it is neither a number nor a name.
+    """
+    if isinstance(key, int | np.integer) and not isinstance(key, bool):
+        number = int(key) if int(key) in IFUS else None
+    elif isinstance(key, str):
+        number = ifu_of(key)
+    else:
+        msg = f"an IFU is given by its number from 1 to 24, not by {key!r}"
+        raise TypeError(msg)
+    if number is None:
+        msg = f"MUSE has the IFUs 1 to 24 (CHAN01 to CHAN24), and no {key!r}"
+        raise IdentError(msg)
+    return number
+
+
+def shortened(ifus: Iterable[int]) -> str:
+    """
+    Write numbers of IFUs for a person.
+
+    Parameters
+    ----------
+    ifus : iterable of int
+        The numbers.
+
+    Returns
+    -------
+    str
+        ``"1-3, 7"``, for instance; ``"none"`` where there is none.
+    """
+    runs: list[list[int]] = []
+    for ifu in sorted(ifus):
+        if runs and runs[-1][-1] == ifu - 1:
+            runs[-1].append(ifu)
+        else:
+            runs.append([ifu])
+    texts = [str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs]
+    return ", ".join(texts) or "none"
+
+
+def find_files(kind: str, where: str | os.PathLike[str]) -> dict[Path, int | None]:
+    """
+    Find the files of one type.
+
+    Parameters
+    ----------
+    kind : str
+        The type, with which the names of the files begin.
+    where : str or path
+        The folder, or one file that is taken whatever its name.
+
+    Returns
+    -------
+    dict of Path to int or None
+        The IFU of each file, in the order of the IFUs; None for a file whose name has
+        no number, which may hold several.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such folder, or none of its files is of this type.
+    FileAccessError
+        If the folder cannot be read.
+    """
+    where = Path(where)
+    if where.is_file():
+        return {where: None}
+    found: dict[Path, int | None] = {}
+    others = set()
+    for name in _names_in(where):
+        stem, ext = split_ext(name)
+        if not is_fits(ext):
+            continue
+        numbered = _NUMBERED.fullmatch(stem)
+        if stem == kind:
+            found[where / name] = None
+        elif numbered and int(numbered[2]) in IFUS:
+            if numbered[1] == kind:
+                found[where / name] = int(numbered[2])
+            others.add(numbered[1])
+        else:
+            others.add(stem)
+    if not found:
+        msg = (
+            f"{where} has no {kind}-NN.fits, {kind}_NN.fits or {kind}.fits"
+            f"{did_you_mean(kind, others)}"
+        )
+        raise MissingFileError(msg)
+    return dict(sorted(found.items(), key=lambda item: (item[1] or 0, item[0])))
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
+    except FileNotFoundError as err:
+        msg = f"the folder {folder} does not exist; check its name"
+        raise MissingFileError(msg) from err
+    except NotADirectoryError as err:
+        msg = f"{folder} is neither a folder nor a file"
+        raise FormatError(msg) from err
+    except OSError as err:
+        msg = f"the folder {folder} cannot be read ({err.strerror or err})"
+        raise FileAccessError(msg) from err

@@ -1,0 +1,436 @@
+import pickle
+import sys
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from ndmapper.data import NDLater
+from ndmapper.errors import (
+    FormatError,
+    IdentError,
+    MissingFileError,
+    NdmapperError,
+    OutputExistsError,
+    ShapeError,
+    UnitError,
+)
+from ndmapper.lib.muse import CalibDir, CalibFile
+from ndmapper.testing import count_reads
+
+KIND = "MASTER_BIAS"
+
+
+@pytest.fixture
+def biases(make_folder):
+    return CalibDir(KIND, make_folder(), workers=1)
+
+
+# ---- reading a folder
+
+
+@pytest.mark.parametrize("separator", ["-", "_"])
+def test_folder_of_files_is_mapped_by_ifu(make_folder, pixels, separator):
+    cals = CalibDir(KIND, make_folder(separator=separator))
+    assert list(cals) == [1, 2, 7]
+    np.testing.assert_array_equal(cals[7].get_data(), pixels(7)[0])
+    assert cals[7].filename.dir.endswith("masters")
+
+
+def test_merged_file_is_mapped_by_ifu(tmp_path, write_merged, pixels):
+    write_merged(tmp_path / "masters" / f"{KIND}.fits", range(1, 25))
+    cals = CalibDir(KIND, tmp_path / "masters")
+    assert list(cals) == list(range(1, 25))
+    np.testing.assert_array_equal(cals[24].get_stat(), pixels(24)[1])
+    assert cals[24].ifu == 24
+
+
+def test_merged_file_may_be_named_itself(tmp_path, write_merged):
+    path = write_merged(tmp_path / "any_name.fits", (3, 4))
+    cals = CalibDir(KIND, path)
+    assert list(cals) == [3, 4]
+    assert cals.dirname == str(tmp_path)
+
+
+def test_compressed_files_are_mapped(make_folder, write_single, pixels):
+    folder = make_folder(ifus=(1,))
+    write_single(folder / f"{KIND}-02.fits.gz", 2)
+    cals = CalibDir(KIND, folder)
+    np.testing.assert_array_equal(cals[2].get_dq(), pixels(2)[2])
+
+
+def test_attributes_are_the_published_ones(biases, make_folder, tmp_path):
+    assert (biases.type, biases.dirname) == (KIND, str(tmp_path / "masters"))
+    assert biases.progress is True
+    assert sorted(biases.files) == [1, 2, 7]
+    assert all(isinstance(cal, CalibFile) for cal in biases.files.values())
+
+
+def test_mapping_and_info_read_no_pixels(make_folder, capsys):
+    with count_reads() as reads:
+        cals = CalibDir(KIND, make_folder())
+        text = (cals - cals.copy()).info() + cals.info()
+        repr(cals)
+        repr(cals.files)
+    assert reads.reads == 0
+    assert "missing: 3-6, 8-24" in text
+
+
+def test_info_prints_what_it_returns(biases, capsys):
+    text = biases.info()
+    assert capsys.readouterr().out == f"{text}\n"
+    assert f"{KIND}-07.fits" in text
+
+
+def test_other_files_of_the_folder_are_left_alone(make_folder):
+    folder = make_folder()
+    for name in ("MASTER_BIAS-25.fits", "MASTER_BIAS-07.txt", "MASTER_BIAS_0001.fits"):
+        (folder / name).write_text("none of ours")
+    make_folder(kind="MASTER_DARK", ifus=(9,))
+    assert list(CalibDir(KIND, folder)) == [1, 2, 7]
+
+
+def test_missing_folder_is_said_to_be_missing(tmp_path):
+    with pytest.raises(MissingFileError, match="nowhere does not exist"):
+        CalibDir(KIND, tmp_path / "nowhere")
+
+
+def test_type_that_is_not_there_gets_a_suggestion(make_folder):
+    with pytest.raises(MissingFileError, match="did you mean 'MASTER_BIAS'"):
+        CalibDir("MASTER_BAIS", make_folder())
+
+
+@pytest.mark.parametrize("kind", ["", "../MASTER_BIAS", "a/b", 7])
+def test_type_must_be_the_begin_of_a_name(kind):
+    with pytest.raises(FormatError, match="type"):
+        CalibDir(kind)
+
+
+def test_ifu_that_is_there_twice_is_an_error(make_folder):
+    make_folder(ifus=(7,))
+    with pytest.raises(FormatError, match="IFU 7 of MASTER_BIAS is both in"):
+        CalibDir(KIND, make_folder(ifus=(7,), separator="_"))
+
+
+def test_file_with_the_name_of_another_ifu_is_an_error(make_folder):
+    folder = make_folder(ifus=(7,))
+    (folder / f"{KIND}-07.fits").rename(folder / f"{KIND}-08.fits")
+    with pytest.raises(FormatError, match=r"that of IFU 8.*CHAN07"):
+        CalibDir(KIND, folder)
+
+
+def test_merged_name_without_ifus_inside_is_an_error(tmp_path, write_single):
+    path = write_single(tmp_path / f"{KIND}.fits", 7)
+    with fits.open(path, mode="update") as hdus:
+        del hdus[0].header["EXTNAME"]
+    with pytest.raises(FormatError, match="should be a merged file"):
+        CalibDir(KIND, tmp_path)
+
+
+# ---- indexing and assignment
+
+
+@pytest.mark.parametrize("key", [7, np.int64(7), "CHAN07"])
+def test_ifu_is_found_by_number_or_name(biases, key):
+    assert biases[key] is biases.files[7]
+
+
+@pytest.mark.parametrize("key", [3, 0, 25, -1, "CHAN99", "MASTER"])
+def test_ifu_that_is_not_there_is_an_error(biases, key):
+    with pytest.raises(IdentError):
+        biases[key]
+
+
+def test_key_of_another_type_is_an_error(biases):
+    with pytest.raises(TypeError, match="number from 1 to 24"):
+        biases[1.5]
+
+
+def test_assignment_sets_the_file_of_an_ifu(biases):
+    cal = CalibFile(data=[NDLater(np.ones((5, 6)))])
+    biases[4] = cal
+    assert biases[4] is cal
+    assert list(biases) == [1, 2, 4, 7]
+    del biases[4]
+    assert 4 not in biases
+
+
+@pytest.mark.parametrize("value", [3, "a.fits", None])
+def test_assignment_of_anything_else_is_an_error(biases, value):
+    with pytest.raises(TypeError, match="a CalibFile was expected"):
+        biases[4] = value
+
+
+def test_assignment_of_a_merged_file_is_an_error(biases, tmp_path, write_merged):
+    with pytest.raises(IdentError, match="of one IFU"):
+        biases[4] = CalibFile(write_merged(tmp_path / "m.fits", (4, 5)))
+
+
+def test_empty_one_is_filled_by_assignment(tmp_path):
+    cals = CalibDir(KIND)
+    assert cals.dirname is None
+    cals[2] = CalibFile(data=[NDLater(np.ones((5, 6)))])
+    cals.write(tmp_path / "new")
+    assert [p.name for p in (tmp_path / "new").iterdir()] == [f"{KIND}_02.fits"]
+    assert cals[2].ifu == 2
+
+
+@pytest.mark.parametrize("side", ["copy", "original"])
+def test_copy_and_original_never_change_each_other(biases, side):
+    biases[7].get_data()  # in memory, as a user may have it
+    copy = biases.copy()
+    changed, other = (copy, biases) if side == "copy" else (biases, copy)
+    changed[7].get_data()[:] = 0
+    del changed[1]
+    assert other[7].get_data().min() == 700
+    assert 1 in other
+    assert copy.type == KIND
+
+
+# ---- arithmetic
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div"])
+def test_operator_goes_ifu_by_ifu(biases, make_folder, name):
+    other = CalibDir(KIND, make_folder("others", scale=2.0))
+    result = getattr(biases, f"_{name}")(other)
+    assert list(result) == [1, 2, 7]
+    for ifu in result:
+        expected = getattr(biases[ifu], f"_{name}")(other[ifu])
+        for method in ("get_data", "get_stat", "get_dq"):
+            np.testing.assert_array_equal(
+                getattr(result[ifu], method)(), getattr(expected, method)()
+            )
+
+
+def test_difference_of_two_folders_is_not_zero(biases, make_folder, pixels):
+    # What the old program gave, because it opened the first file twice.
+    other = CalibDir(KIND, make_folder("others", scale=2.0))
+    np.testing.assert_array_equal((biases - other)[7].get_data(), -pixels(7)[0])
+
+
+@pytest.mark.parametrize(
+    ("symbol", "expected"),
+    [
+        (lambda c: c + 1, lambda d: d + 1),
+        (lambda c: 1 - c, lambda d: 1 - d),
+        (lambda c: 2 * c, lambda d: 2 * d),
+        (lambda c: c / 2, lambda d: d / 2),
+        (lambda c: (c + 1) * 2 - c, lambda d: (d + 1) * 2 - d),
+        (
+            lambda c: c - c[2],
+            lambda d: d - np.float32(200) - np.arange(30).reshape(5, 6),
+        ),
+        (lambda c: np.full((5, 6), 3.0) * c, lambda d: 3 * d),
+    ],
+    ids=["add", "rsub", "rmul", "div", "chain", "one file", "array"],
+)
+def test_operand_may_be_one_for_all(biases, pixels, symbol, expected):
+    np.testing.assert_array_equal(symbol(biases)[7].get_data(), expected(pixels(7)[0]))
+
+
+def test_in_place_form_keeps_the_rest(biases, pixels):
+    biases -= 1
+    assert (biases.type, list(biases)) == (KIND, [1, 2, 7])
+    np.testing.assert_array_equal(biases[1].get_data(), pixels(1)[0] - 1)
+
+
+def test_folder_and_merged_file_are_combined(biases, tmp_path, write_merged):
+    merged = CalibDir(KIND, write_merged(tmp_path / "m.fits", (1, 2, 7), scale=3.0))
+    assert (merged - biases)[7].get_data()[0, 0] == 1400
+    assert (biases - merged)[7].get_data()[0, 0] == -1400
+
+
+def test_result_is_computed_when_looked_at_and_kept(biases):
+    with count_reads() as reads:
+        result = biases * 2
+    assert reads.reads == 0
+    assert result[7] is result[7]
+
+
+def test_result_is_of_the_operands_as_they_were(biases, pixels):
+    biases[7].get_data()[:] = 5
+    flat = np.full((5, 6), 2.0)
+    result = biases * flat
+    biases[7].get_data()[:] = 0
+    flat[:] = 0
+    assert result[7].get_data().min() == 10
+    np.testing.assert_array_equal(result[1].get_data(), 2 * pixels(1)[0])
+
+
+def test_other_ifus_are_an_error_that_names_them(biases, make_folder):
+    other = CalibDir(KIND, make_folder("others", ifus=(1, 2, 8, 9)))
+    with pytest.raises(IdentError, match=r"alone has 7 and .*alone has 8-9"):
+        biases - other
+
+
+def test_other_shape_is_an_error_that_names_the_ifu(biases):
+    with pytest.raises(ShapeError, match="IFU 1 of MASTER_BIAS"):
+        biases - NDLater(np.ones((2, 3)))
+
+
+def test_other_unit_is_an_error_before_anything_is_read(biases, make_folder):
+    other = CalibDir(KIND, make_folder("others", unit="m"))
+    with count_reads() as reads, pytest.raises(UnitError, match=r"IFU 1.*adu and m"):
+        biases + other
+    assert reads.reads == 0
+
+
+def test_error_of_a_computation_names_the_ifu(biases, make_folder):
+    other = CalibDir(KIND, make_folder("others", unit="m"))
+    with pytest.raises(UnitError, match="IFU 7 of MASTER_BIAS"):
+        ((biases * other) + other)[7]
+
+
+def test_operand_that_is_nothing_of_this_kind_is_a_type_error(biases):
+    with pytest.raises(TypeError):
+        biases + "one"
+
+
+def test_comparison_is_not_pixel_by_pixel(biases):
+    assert biases != biases.copy()
+    assert biases.files != biases.copy().files
+
+
+# ---- writing
+
+
+@pytest.mark.parametrize("separator", ["-", "_"])
+def test_files_from_disk_are_written_byte_for_byte(make_folder, tmp_path, separator):
+    cals = CalibDir(KIND, make_folder(separator=separator), workers=1)
+    before = {p.name: p.read_bytes() for p in (tmp_path / "masters").iterdir()}
+    cals.write(tmp_path / "a" / "b")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "a" / "b").iterdir()} == before
+    assert cals.dirname == str(tmp_path / "a" / "b")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_are_written_and_read_back(make_folder, tmp_path, pixels, workers):
+    cals = CalibDir(KIND, make_folder(), workers=workers)
+    result = cals * 2
+    result.write(tmp_path / "out")
+    for ifu in (1, 2, 7):
+        with fits.open(tmp_path / "out" / f"{KIND}-{ifu:02d}.fits") as hdus:
+            np.testing.assert_array_equal(hdus["DATA"].data, 2 * pixels(ifu)[0])
+            np.testing.assert_array_equal(hdus["STAT"].data, 4 * pixels(ifu)[1])
+            np.testing.assert_array_equal(hdus["DQ"].data, pixels(ifu)[2])
+            assert hdus[0].header["EXTNAME"] == f"CHAN{ifu:02d}"
+
+
+def test_workers_write_the_same_files(make_folder, tmp_path):
+    for workers in (1, 2):
+        cals = CalibDir(KIND, make_folder(f"raw{workers}"), workers=workers)
+        ((cals - 1.5) / cals).write(tmp_path / f"out{workers}")
+    one, two = (
+        {p.name: p.read_bytes() for p in (tmp_path / f"out{n}").iterdir()}
+        for n in (1, 2)
+    )
+    assert one == two
+
+
+def test_write_computes_without_keeping_pixels(biases, tmp_path):
+    result = biases - 1
+    result.write(tmp_path / "out")
+    assert all(len(pickle.dumps(cal)) < 20_000 for cal in result.files.values())
+    assert result[7].data == str(tmp_path / "out" / f"{KIND}-07.fits")
+
+
+def test_ifu_that_stands_in_for_another_is_renamed_in_its_header(biases, tmp_path):
+    biases[8] = biases[7]
+    biases.write(tmp_path / "out")
+    with fits.open(tmp_path / "out" / f"{KIND}-08.fits") as hdus:
+        assert hdus[0].header["EXTNAME"] == "CHAN08"
+    assert (biases[7].ifu, biases[8].ifu) == (7, 8)
+
+
+def test_write_refuses_what_would_be_replaced(biases, make_folder, tmp_path):
+    before = (tmp_path / "masters" / f"{KIND}-07.fits").read_bytes()
+    result = biases + 1
+    with pytest.raises(OutputExistsError, match="overwrite=True"):
+        result.write(tmp_path / "masters")
+    assert (tmp_path / "masters" / f"{KIND}-07.fits").read_bytes() == before
+
+
+def test_write_over_the_operands_is_right(biases, tmp_path, pixels):
+    result = biases[1] + biases
+    result.write(tmp_path / "masters", overwrite=True)
+    expected = pixels(1)[0] + pixels(7)[0]
+    again = CalibDir(KIND, tmp_path / "masters")
+    np.testing.assert_array_equal(again[7].get_data(), expected)
+    assert not [p for p in (tmp_path / "masters").iterdir() if p.name[0] == "."]
+
+
+@pytest.mark.parametrize(
+    "stranger", [f"{KIND}-09.fits", f"{KIND}_07.fits", f"{KIND}.fits"]
+)
+def test_write_never_mixes_two_sets(biases, tmp_path, stranger):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / stranger).write_text("of another set")
+    with pytest.raises(OutputExistsError, match="mixed up"):
+        biases.write(tmp_path / "out", overwrite=True)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [stranger]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_failure_leaves_no_file(make_folder, tmp_path, workers):
+    cals = CalibDir(KIND, make_folder(), workers=workers)
+    result = cals + 1
+    (tmp_path / "masters" / f"{KIND}-07.fits").unlink()
+    with pytest.raises(NdmapperError):
+        result.write(tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_nothing_is_not_written(tmp_path):
+    with pytest.raises(IdentError, match="nothing to write"):
+        CalibDir(KIND).write(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_merged_file_stays_merged(tmp_path, write_merged, pixels):
+    cals = CalibDir(KIND, write_merged(tmp_path / f"{KIND}.fits", (1, 2, 7)), workers=1)
+    (cals * 2).write(tmp_path / "out")
+    with fits.open(tmp_path / "out" / f"{KIND}.fits") as hdus:
+        names = {hdu.name for hdu in hdus[1:]}
+        np.testing.assert_array_equal(hdus["CHAN07.DATA"].data, 2 * pixels(7)[0])
+        np.testing.assert_array_equal(hdus["CHAN07.DQ"].data, pixels(7)[2])
+        assert "EXTNAME" not in hdus[0].header
+    parts = ("DATA", "DQ", "STAT")
+    assert names == {f"CHAN{i:02d}.{part}" for i in (1, 2, 7) for part in parts}
+
+
+def test_merged_file_is_taken_apart_on_request(tmp_path, write_merged, pixels):
+    cals = CalibDir(KIND, write_merged(tmp_path / f"{KIND}.fits", (1, 2, 7)), workers=1)
+    cals.write(tmp_path / "out", merged=False)
+    with fits.open(tmp_path / "out" / f"{KIND}-07.fits") as hdus:
+        assert {hdu.name for hdu in hdus[1:]} == {"DATA", "DQ", "STAT"}
+        assert hdus[0].header["EXTNAME"] == "CHAN07"
+        np.testing.assert_array_equal(hdus["STAT"].data, pixels(7)[1])
+
+
+def test_folder_is_merged_with_what_differs_in_the_extensions(biases, tmp_path):
+    biases.write(tmp_path / "out", merged=True)
+    with fits.open(tmp_path / "out" / f"{KIND}.fits") as hdus:
+        key = "ESO QC BIAS MASTER MEDIAN"
+        assert hdus["CHAN07.DATA"].header[key] == 1007
+        assert hdus[0].header["ESO PRO CATG"] == KIND
+        assert {"EXTNAME", key}.isdisjoint(hdus[0].header)
+        assert len(hdus) == 10
+    assert list(biases) == [1, 2, 7]
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_progress_is_shown_unless_switched_off(
+    make_folder, tmp_path, monkeypatch, capsys, progress
+):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    cals = CalibDir(KIND, make_folder(), progress=progress, workers=1)
+    (cals + 1).write(tmp_path / "out")
+    assert (KIND in capsys.readouterr().err) is progress
+
+
+def test_write_reads_each_array_once(biases, tmp_path):
+    result = biases - 1
+    with count_reads() as reads:
+        result.write(tmp_path / "out")
+    assert reads.bytes == 3 * 3 * 30 * 4
