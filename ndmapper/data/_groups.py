@@ -57,12 +57,12 @@ def _make_group(
         hdu = fmap.hdus[index]
         parts[name] = Part(
             ArrayHandle.of(hdu),
-            header=None if name == "data" else StoredHeader(hdu.raw),
+            header=None if name == "data" else StoredHeader(hdu.image_raw),
             is_std=name == "uncertainty" and layout.labels.uncertainty_is == "std",
         )
     # An image in the primary HDU has one header, which is that of the file.
     data = fmap.hdus[group.data]
-    header = primary if group.data == 0 else StoredHeader(data.raw)
+    header = primary if group.data == 0 else StoredHeader(data.image_raw)
     return from_parts(parts, header, group.ident, primary, data, bad_flags=bad_flags)
 
 
@@ -134,7 +134,7 @@ def make_extras(
     made = {}
     for name, index in layout.extras.items():
         hdu = fmap.hdus[index]
-        header = primary if index == 0 else StoredHeader(hdu.raw)
+        header = primary if index == 0 else StoredHeader(hdu.image_raw)
         parts = {"data": Part(ArrayHandle.of(hdu))}
         made[name] = from_parts(parts, header, None, primary, hdu, bad_flags=bad_flags)
     return made

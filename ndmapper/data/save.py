@@ -43,7 +43,7 @@ def write_datafile(
     FormatError
         If FITS cannot hold something in it.
     """
-    items = plan_items(df)
+    items = plan_items(df, Path(path))
     _write(df, Path(path), items, rows)
 
 
@@ -87,7 +87,7 @@ def save_datafile(df: "DataFile", target: Path) -> None:
     """
     # A link keeps pointing at the file that is saved.
     target = target.resolve() if target.is_symlink() else target
-    items = plan_items(df)
+    items = plan_items(df, target)
     what = list(dict.fromkeys(changes(items)))
     if not what and is_rearranged(df, items):
         what = ["extensions"]
@@ -119,7 +119,7 @@ def _connect(df: "DataFile", target: Path, items: list[Item]) -> None:
             _connect_part(item.ndd, item.part, hdu, df)
         if item.table is not None:
             df.tables.connect(item.table, hdu)
-    before.rebase(fmap.primary.raw)
+    before.rebase(fmap.primary.image_raw)
     df._map = fmap
     df._layout = find_layout(fmap, df._labels)
     df._has_new_record = False
@@ -132,7 +132,7 @@ def _connect_part(ndd: Any, name: str, hdu: HduMap, df: "DataFile") -> None:
         part.is_std = df._labels.uncertainty_is == "std"
     handle = ArrayHandle.of(hdu)
     if name != "data":
-        part.rebase(handle, hdu.raw)
+        part.rebase(handle, hdu.image_raw)
         return
     part.rebase(handle, None)
     ndd._origin = (hdu.source, hdu.index)
@@ -140,7 +140,7 @@ def _connect_part(ndd: Any, name: str, hdu: HduMap, df: "DataFile") -> None:
         ndd._stored = df._primary
     elif ndd._stored is df._primary:
         # It was in the primary HDU, and is an extension now.
-        ndd._stored = type(df._primary)(hdu.raw)
+        ndd._stored = type(df._primary)(hdu.image_raw)
     else:
-        ndd._stored.rebase(hdu.raw)
+        ndd._stored.rebase(hdu.image_raw)
     ndd._has_unit = False

@@ -139,9 +139,18 @@ class ArrayHandle:
         ArrayHandle
             The handle.
         """
+        if hdu.is_tiled:
+            # A layer on top of this one, which only such files need.
+            from ndmapper.io.tiles import TileHandle
+
+            return TileHandle(*(*cls._form(hdu), hdu))
+        return cls(*cls._form(hdu))
+
+    @staticmethod
+    def _form(hdu: HduMap) -> tuple[Any, ...]:
         bitpix = hdu.keys["BITPIX"]
         blank = hdu.keys.get("BLANK")
-        return cls(
+        return (
             hdu.source,
             hdu.index,
             hdu.data_offset,
@@ -217,9 +226,17 @@ class ArrayHandle:
         MissingFileError, FileChangedError, TruncatedFileError
             If the file is gone, or is another one by now.
         """
-        return self._scaled(self._stored())
+        return self._scaled(self.stored())
 
-    def _stored(self) -> npt.NDArray[Any]:
+    def stored(self) -> npt.NDArray[Any]:
+        """
+        Read the section without applying BSCALE, BZERO and BLANK.
+
+        Returns
+        -------
+        ndarray
+            The stored numbers, in the byte order of this machine.
+        """
         dtype = np.dtype(_STORED[self.bitpix]).newbyteorder(">")
         total = int(np.prod(self.stored_shape)) * dtype.itemsize
         if 0 in self.shape:

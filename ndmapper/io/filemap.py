@@ -14,8 +14,14 @@ from typing import Any, BinaryIO
 from astropy.io import fits
 
 from ndmapper.errors import FormatError, TruncatedFileError
-from ndmapper.io.formkeys import data_size_of, form_keywords, shape_of
+from ndmapper.io.formkeys import (
+    data_size_of,
+    form_keywords,
+    shape_of,
+    tiled_keywords,
+)
 from ndmapper.io.source import Source, open_source
+from ndmapper.io.tileheader import image_header, is_dummy_primary
 
 __all__ = ["BLOCK", "FileMap", "HduMap", "map_file", "padded"]
 
@@ -74,6 +80,12 @@ class HduMap:
         Whether it holds a table (that is not an image compressed in tiles).
     kept : bytes, optional
         The header as stored, where it is kept in memory.
+    is_tiled : bool
+        Whether the array is compressed in tiles; keys and shape are those of the
+        image then, and header and data those of the table it lies in.
+    before : bytes
+        The primary header that leads to it, for a compressed image that was in the
+        primary HDU.
     """
 
     source: Source = field(repr=False)
@@ -87,6 +99,8 @@ class HduMap:
     is_image: bool
     is_table: bool
     kept: bytes | None = field(default=None, repr=False)
+    is_tiled: bool = False
+    before: bytes = field(default=b"", repr=False)
     _header: fits.Header | None = field(default=None, init=False, repr=False)
 
     @property
@@ -104,10 +118,15 @@ class HduMap:
         return self.source.read(self.header_offset, size, counted=False)
 
     @property
+    def image_raw(self) -> bytes:
+        """The header as stored; of an image compressed in tiles, the image's own."""
+        return image_header(self.raw) if self.is_tiled else self.raw
+
+    @property
     def header(self) -> fits.Header:
         """The header, parsed; an own copy for whoever maps the file."""
         if self._header is None:
-            self._header = fits.Header.fromstring(self.raw)
+            self._header = fits.Header.fromstring(self.image_raw)
         return self._header
 
     def read_data(self) -> bytes:
@@ -196,7 +215,24 @@ def map_file(path: str | os.PathLike[str]) -> FileMap:
         If it is not FITS, or shorter than its headers say.
     """
     with open_source(path) as (source, stream):
-        return FileMap(source, tuple(_scan(source, stream)))
+        return FileMap(source, tuple(_without_dummy(_scan(source, stream))))
+
+
+def _without_dummy(hdus: list[HduMap]) -> list[HduMap]:
+    """Leave out an empty primary HDU that leads to the image which was there."""
+    if (
+        len(hdus) > 1
+        and hdus[1].is_tiled
+        and "SIMPLE" in hdus[1].keys
+        and not hdus[0].data_size
+        and is_dummy_primary(hdus[0].raw)
+    ):
+        hdus[1].before = hdus[0].raw
+        hdus = hdus[1:]
+        hdus[0].kept = hdus[0].raw
+        for hdu in hdus:
+            hdu.index -= 1
+    return hdus
 
 
 def _scan(source: Source, stream: BinaryIO) -> list[HduMap]:
@@ -211,9 +247,9 @@ def _scan(source: Source, stream: BinaryIO) -> list[HduMap]:
         hdus.append(hdu)
         data_end = hdu.data_offset + hdu.data_size
         position = hdu.data_offset + padded(hdu.data_size)
-        # Of the others nobody may ever look at the header. In a compressed file it
-        # would be slow to find it again, and at the end of a file it may lack padding.
-        if hdu.index == 0 or end is None or hdu.data_offset >= end:
+        # Nobody may ever look at the other headers; but in a compressed file it would
+        # be slow to find one again.
+        if hdu.index == 0 or end is None:
             hdu.kept = raw
         if end is None and _ends_here(source, data_end, position):
             return hdus
@@ -245,6 +281,8 @@ def _map_hdu(source: Source, raw: bytes, position: int, index: int) -> HduMap:
         )
         raise FormatError(msg)
     size = data_size_of(keys, shape)
+    if tiled := tiled_keywords(keys):
+        keys, shape = tiled, shape_of(tiled) or ()
     kind = keys.get("XTENSION", "IMAGE" if "SIMPLE" in keys else "")
     groups = keys.get("GROUPS") is True
     return HduMap(
@@ -258,6 +296,7 @@ def _map_hdu(source: Source, raw: bytes, position: int, index: int) -> HduMap:
         shape=shape,
         is_image=kind in ("IMAGE", "IUEIMAGE") and size > 0 and not groups,
         is_table=kind in ("BINTABLE", "TABLE") and keys.get("ZIMAGE") is not True,
+        is_tiled=tiled is not None,
     )
 
 

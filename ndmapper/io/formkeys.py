@@ -11,7 +11,13 @@ from typing import Any
 
 from astropy.io import fits
 
-__all__ = ["data_size_of", "form_keywords", "shape_of"]
+__all__ = [
+    "data_size_of",
+    "form_keywords",
+    "header_size",
+    "shape_of",
+    "tiled_keywords",
+]
 
 _CARD = 80
 
@@ -30,11 +36,16 @@ _FORM = [
     "BZERO",
     "BLANK",
     "ZIMAGE",
+    "ZSIMPLE",
+    "ZBITPIX",
+    "ZNAXIS",
+    *(f"ZNAXIS{i}" for i in range(1, 1000)),
     "EXTEND",
     "INHERIT",
 ]
 _WANTED = {keyword.encode().ljust(8): keyword for keyword in _FORM}
 _END = b"END".ljust(8)
+_END_CARD = b"END".ljust(_CARD)
 
 # Whole numbers, plain text and logical values, as most cards are written.
 _FIXED = re.compile(rb"= *(?:(-?\d+)|'([ -&(-~]*)'|([TF])) *(?:/.*)?")
@@ -135,3 +146,53 @@ def data_size_of(keys: dict[str, Any], shape: tuple[int, ...]) -> int:
         return width * elements  # PCOUNT and GCOUNT mean nothing here
     groups, extra = int(keys.get("GCOUNT", 1)), int(keys.get("PCOUNT", 0))
     return width * groups * (extra + elements)
+
+
+def tiled_keywords(keys: dict[str, Any]) -> dict[str, Any] | None:
+    """
+    Give the keywords of an image that is compressed in tiles.
+
+    Parameters
+    ----------
+    keys : dict
+        The keywords of form of an HDU.
+
+    Returns
+    -------
+    dict or None
+        Those that the image would have in an HDU of its own; None for any other HDU,
+        and for one that does not say what its image is like.
+    """
+    if keys.get("ZIMAGE") is not True or keys.get("XTENSION") != "BINTABLE":
+        return None
+    image = {k: v for k, v in keys.items() if k[:1] != "Z" and k[:5] != "NAXIS"}
+    image |= {k[1:]: v for k, v in keys.items() if k[:6] == "ZNAXIS" or k == "ZBITPIX"}
+    image |= {"PCOUNT": 0, "GCOUNT": 1}
+    if keys.get("ZSIMPLE") is True:
+        del image["XTENSION"]
+        image["SIMPLE"] = True
+    else:
+        image["XTENSION"] = "IMAGE"
+    if image.get("EXTNAME") == "COMPRESSED_IMAGE":
+        del image["EXTNAME"]
+    return None if not shape_of(image) else image
+
+
+def header_size(raw: bytes) -> int:
+    """
+    Find where the cards of a header end.
+
+    Parameters
+    ----------
+    raw : bytes
+        A header.
+
+    Returns
+    -------
+    int
+        Number of bytes before the END card.
+    """
+    at = raw.find(_END_CARD)
+    while at != -1 and at % _CARD:
+        at = raw.find(_END_CARD, at + 1)
+    return len(raw) - len(raw) % _CARD if at == -1 else at

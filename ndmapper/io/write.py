@@ -28,6 +28,8 @@ from ndmapper.errors import (
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap, padded
 from ndmapper.io.filetypes import split_ext
+from ndmapper.io.pack import can_be_tiled, compressed_hdu, packed_header
+from ndmapper.io.tiles import TileHandle
 
 __all__ = [
     "HduOut",
@@ -53,10 +55,16 @@ class HduOut:
         The header, padded to whole blocks.
     data : ArrayHandle or ndarray, optional
         Pixels that are copied as they are stored, or an array to be encoded.
+    is_tiled : bool
+        Compress the pixels in tiles.
+    like : TileHandle, optional
+        A compressed image whose tiles are taken over.
     """
 
     header: bytes
     data: ArrayHandle | npt.NDArray[Any] | None = None
+    is_tiled: bool = False
+    like: TileHandle | None = None
 
 
 @dataclass(frozen=True)
@@ -296,13 +304,29 @@ def _write_hdu(out: BinaryIO, hdu: HduMap | HduOut | bytes) -> None:
     elif isinstance(hdu, HduMap):
         out.write(hdu.raw)
         _copy(out, hdu.source.open_data, hdu.data_offset, hdu.data_size)
+    elif hdu.is_tiled and can_be_tiled(hdu.data):
+        _write_tiled(out, hdu)
     else:
         out.write(hdu.header)
-        if isinstance(hdu.data, ArrayHandle):
+        if isinstance(hdu.data, TileHandle):
+            _encode(out, hdu.data.stored())
+        elif isinstance(hdu.data, ArrayHandle):
             size = int(np.prod(hdu.data.stored_shape)) * abs(hdu.data.bitpix) // 8
             _copy(out, hdu.data.source.open_data, hdu.data.offset, size)
         elif hdu.data is not None:
             _encode(out, hdu.data)
+
+
+def _write_tiled(out: BinaryIO, hdu: HduOut) -> None:
+    assert hdu.data is not None
+    if isinstance(hdu.data, TileHandle):
+        for piece in packed_header(hdu.header, hdu.data):
+            out.write(piece)
+        stored = hdu.data.hdu
+        _copy(out, stored.source.open_data, stored.data_offset, stored.data_size)
+    else:
+        for piece in compressed_hdu(hdu.header, hdu.data, hdu.like):
+            out.write(piece)
 
 
 def _copy(out: BinaryIO, open_data: Any, offset: int, size: int) -> None:

@@ -1,0 +1,165 @@
+"""
+Decoding one tile of a compressed image (FITS standard 4.0, section 10.4).
+
+Rice, PLIO and H-compress tiles, and quantised numbers, are decoded by astropy; gzip
+by Python.
+"""
+
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+try:
+    from astropy.io.fits.hdu.compressed import _codecs, _quantization
+except ImportError:  # before version 7
+    from astropy.io.fits._tiled_compression import (
+        codecs as _codecs,
+    )
+    from astropy.io.fits._tiled_compression import (
+        quantization as _quantization,
+    )
+
+__all__ = ["ALGORITHMS", "DITHERS", "decode", "dequantise"]
+
+ALGORITHMS = (
+    "GZIP_1", "GZIP_2", "RICE_1", "RICE_ONE", "PLIO_1", "HCOMPRESS_1", "NOCOMPRESS"
+)  # fmt: skip
+"""What can be decoded."""
+
+DITHERS: dict[str, int] = {"NO_DITHER": -1, "SUBTRACTIVE_DITHER_1": 1,
+                           "SUBTRACTIVE_DITHER_2": 2}  # fmt: skip
+"""Ways of quantising, and their numbers in astropy."""
+
+
+def decode(
+    algorithm: str,
+    content: bytes,
+    shape: tuple[int, ...],
+    settings: dict[str, Any],
+    *,
+    is_float: bool,
+) -> npt.NDArray[Any]:
+    """
+    Decode a tile.
+
+    Parameters
+    ----------
+    algorithm : str
+        One of `ALGORITHMS`.
+    content : bytes
+        The tile as stored.
+    shape : tuple of int
+        Its shape.
+    settings : dict
+        The parameters of the algorithm, by name in lower case.
+    is_float : bool
+        Whether the bytes are those of floating point numbers.
+
+    Returns
+    -------
+    ndarray
+        The numbers.
+
+    Raises
+    ------
+    ValueError, zlib.error
+        If the tile is damaged.
+    """
+    size = int(np.prod(shape))
+    if algorithm in ("GZIP_1", "GZIP_2", "NOCOMPRESS"):
+        if algorithm != "NOCOMPRESS":
+            content = _unzipped(content, 8 * size)
+        width, rest = divmod(len(content), size)
+        if rest or width not in (1, 2, 4, 8):
+            msg = f"{len(content)} bytes for {size} pixels"
+            raise ValueError(msg)
+        if algorithm == "GZIP_2":
+            # All first bytes of the numbers, then all second ones, ...
+            shuffled = np.frombuffer(content, "u1").reshape(width, size)
+            content = shuffled.T.tobytes()
+        kind = "f" if is_float and width > 2 else "u" if width == 1 else "i"
+        return np.frombuffer(content, f">{kind}{width}").reshape(shape)
+    if algorithm == "HCOMPRESS_1":
+        nx, ny = _two_axes(shape)
+        codec = _codecs.HCompress1(
+            scale=int(settings.get("scale", 0)),
+            smooth=settings.get("smooth", 0),
+            bytepix=8,
+            nx=nx,
+            ny=ny,
+        )
+    elif algorithm == "PLIO_1":
+        codec = _codecs.PLIO1(tilesize=size)
+    else:
+        codec = _codecs.Rice1(
+            blocksize=settings.get("blocksize", 32),
+            bytepix=settings.get("bytepix", 4),
+            tilesize=size,
+        )
+    decoded = np.asarray(codec.decode(np.frombuffer(content, _TYPES.get(algorithm))))
+    if decoded.dtype == np.int8:
+        decoded = decoded.view(np.uint8)
+    # Tiles at an edge may be padded.
+    return decoded.reshape(-1)[:size].reshape(shape)
+
+
+_TYPES = {"PLIO_1": ">i2", "HCOMPRESS_1": "u1", "RICE_1": "u1", "RICE_ONE": "u1"}
+
+
+def _two_axes(shape: tuple[int, ...]) -> tuple[int, int]:
+    axes = [n for n in shape if n != 1]
+    if len(axes) != 2:
+        msg = f"an H-compress tile has two axes, not the shape {shape}"
+        raise ValueError(msg)
+    return axes[0], axes[1]
+
+
+def _unzipped(content: bytes, limit: int) -> bytes:
+    """Decompress gzip, but no more than a tile can hold."""
+    stream = zlib.decompressobj(wbits=31)
+    unzipped = stream.decompress(content, limit + 1)
+    if not stream.eof:
+        msg = "the tile does not end where it should"
+        raise ValueError(msg)
+    return unzipped
+
+
+def dequantise(
+    tile: npt.NDArray[Any],
+    scale: float,
+    zero: float,
+    *,
+    dither: int,
+    row: int,
+    bitpix: int,
+) -> npt.NDArray[Any]:
+    """
+    Turn quantised numbers into floating point (section 10.2).
+
+    Parameters
+    ----------
+    tile : ndarray of int
+        The quantised numbers.
+    scale, zero : float
+        Scale and zero point of the tile.
+    dither : int
+        One of `DITHERS`.
+    row : int
+        Row of the table plus the seed of dithering.
+    bitpix : int
+        BITPIX of the image.
+
+    Returns
+    -------
+    ndarray of float
+        The values.
+    """
+    quantiser = _quantization.Quantize(
+        row=row if dither != -1 else 0,
+        dither_method=dither,
+        quantize_level=None,
+        bitpix=bitpix,
+    )
+    return np.asarray(quantiser.decode_quantized(tile, scale, zero)).reshape(tile.shape)
