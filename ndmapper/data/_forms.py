@@ -1,21 +1,89 @@
 """In which form an array is written, and with which cards."""
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ndmapper.data._parts import Part
+from ndmapper.data._parts import Part, Pending
 from ndmapper.data.ndlater import NDLater
-from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import StoredHeader, is_array_keyword, unit_text
+from ndmapper.io.write import HduOut
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
-__all__ = ["described_like", "extension_name", "is_named", "to_write", "unit_card"]
+__all__ = [
+    "computed",
+    "described_like",
+    "extension_name",
+    "is_named",
+    "to_write",
+    "unit_card",
+]
 
 
-def to_write(part: Part, *, as_std: bool) -> ArrayHandle | np.ndarray[Any, Any]:
+@dataclass(frozen=True)
+class Later:
+    """
+    An array that is computed when its turn comes to be written.
+
+    Parameters
+    ----------
+    pending : Pending
+        The array.
+    as_std : bool
+        Write the square root.
+    """
+
+    pending: Pending
+    as_std: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape; nothing is computed."""
+        return self.pending.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its type; nothing is computed."""
+        return self.pending.dtype
+
+    def read(self) -> np.ndarray[Any, Any]:
+        """
+        Compute it.
+
+        Returns
+        -------
+        ndarray
+            The array.
+        """
+        array = self.pending.read(whole=True)
+        return np.sqrt(array) if self.as_std else array
+
+
+def computed(out: HduMap | HduOut | bytes) -> HduMap | HduOut | bytes:
+    """
+    Compute the array of an HDU whose turn it is.
+
+    Parameters
+    ----------
+    out : HduMap, HduOut or bytes
+        What is to be written.
+
+    Returns
+    -------
+    HduMap, HduOut or bytes
+        What can be written.
+    """
+    data: Any = getattr(out, "data", None)
+    if isinstance(out, HduOut) and isinstance(data, Later):
+        return replace(out, data=data.read())
+    return out
+
+
+def to_write(part: Part, *, as_std: bool) -> Any:
     """
     Give the stored bytes of an array if nobody changed it, else its values.
 
@@ -28,9 +96,11 @@ def to_write(part: Part, *, as_std: bool) -> ArrayHandle | np.ndarray[Any, Any]:
 
     Returns
     -------
-    ArrayHandle or ndarray
+    ArrayHandle, ndarray or Later
         What is written.
     """
+    if not part.is_loaded and part.pending is not None:
+        return Later(part.pending, as_std)
     handle = part.handle
     if (
         handle is not None

@@ -1,14 +1,22 @@
 """The part of a DataFile that is a list, and its arithmetic."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.nddata import NDData
 
 from ndmapper.data._groups import next_ident
-from ndmapper.data.arithmetic import Operators, operate
+from ndmapper.data.arithmetic import (
+    Operators,
+    Ready,
+    checked_result,
+    documented,
+    is_operand,
+    operate,
+    prepare,
+)
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import IdentError
 from ndmapper.io.headers import StoredHeader
@@ -18,6 +26,26 @@ if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
 __all__ = ["GroupList"]
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def method(
+        self: Any, operand: Any, filename: str | os.PathLike[str] | None = None
+    ) -> Any:
+        found = self._operate(name, operand)
+        takes = "files, NDData, arrays, Quantities and numbers"
+        made = checked_result(name, operand, found, takes=takes)
+        if filename is not None:
+            made.filename = filename
+        return made
+
+    return documented(
+        method, name, "GroupList", "DataFile, NDData, Quantity, array_like or number",
+        "    Files are paired by ident.\nfilename : str or path, optional\n"
+        "    Name of the result.\n\nReturns\n-------\nDataFile\n"
+        "    The result, not saved. What is unread in files is computed when somebody\n"
+        "    looks at the result or saves it.\n",
+    )  # fmt: skip
 
 
 class GroupList(Operators):
@@ -167,6 +195,7 @@ class GroupList(Operators):
             and view._stored.raw is not None and len(self._groups) == 0
         ):  # fmt: skip
             view._stored = self._primary
+        view._keep_flag_table()
         view._primary = self._primary
         view._is_owned = True
         if ident is not None:
@@ -175,102 +204,39 @@ class GroupList(Operators):
 
     # ---- arithmetic
 
-    def add(
-        self, operand: Any, filename: str | os.PathLike[str] | None = None
-    ) -> "DataFile":
-        """
-        Add.
-
-        Parameters
-        ----------
-        operand : DataFile, NDData, Quantity, array_like or number
-            What is added; files are paired by ident.
-        filename : str or path, optional
-            Name of the result.
-
-        Returns
-        -------
-        DataFile
-            The sum, not saved.
-        """
-        return self._combine("add", self, operand, filename)
-
-        view._keep_flag_table()
-    def subtract(
-        self, operand: Any, filename: str | os.PathLike[str] | None = None
-    ) -> "DataFile":
-        """
-        Subtract.
-
-        Parameters
-        ----------
-        operand : DataFile, NDData, Quantity, array_like or number
-            What is subtracted; files are paired by ident.
-        filename : str or path, optional
-            Name of the result.
-
-        Returns
-        -------
-        DataFile
-            The difference, not saved.
-        """
-        return self._combine("subtract", self, operand, filename)
-
-    def multiply(
-        self, operand: Any, filename: str | os.PathLike[str] | None = None
-    ) -> "DataFile":
-        """
-        Multiply.
-
-        Parameters
-        ----------
-        operand : DataFile, NDData, Quantity, array_like or number
-            The factor; files are paired by ident.
-        filename : str or path, optional
-            Name of the result.
-
-        Returns
-        -------
-        DataFile
-            The product, not saved.
-        """
-        return self._combine("multiply", self, operand, filename)
-
-    def divide(
-        self, operand: Any, filename: str | os.PathLike[str] | None = None
-    ) -> "DataFile":
-        """
-        Divide.
-
-        Parameters
-        ----------
-        operand : DataFile, NDData, Quantity, array_like or number
-            The divisor; files are paired by ident.
-        filename : str or path, optional
-            Name of the result.
-
-        Returns
-        -------
-        DataFile
-            The quotient, not saved.
-        """
-        return self._combine("divide", self, operand, filename)
+    add = _method("add")
+    subtract = _method("subtract")
+    multiply = _method("multiply")
+    divide = _method("divide")
+    power = _method("power")
+    bitwise_and = _method("bitwise_and")
+    bitwise_or = _method("bitwise_or")
+    bitwise_xor = _method("bitwise_xor")
 
     def _operate(self, name: str, other: Any, *, swapped: bool = False) -> Any:
-        if not isinstance(
-            other, GroupList | NDData | np.ndarray | np.generic | int | float
-        ):
+        if not isinstance(other, GroupList) and not is_operand(other):
             return NotImplemented
         left, right = (other, self) if swapped else (self, other)
         return self._combine(name, left, right)
 
-    def _combine(
-        self,
-        name: str,
-        left: Any,
-        right: Any,
-        filename: str | os.PathLike[str] | None = None,
-    ) -> "DataFile":
+    def _operate_in_place(self, name: str, other: Any) -> Any:
+        if not isinstance(other, GroupList) and not is_operand(other):
+            return NotImplemented
+        for one in self._ready(name, other):
+            one.put(later=True)
+        return self
+
+    def _ready(self, name: str, other: Any) -> list[Ready]:
+        """Check an operation in the place of this file, before anything changes."""
+        if isinstance(other, GroupList) and len(self) == 1 < len(other):
+            msg = (
+                f"{self} has one extension and {other} has {len(other)}, so the result "
+                "does not fit in the place of the first"
+            )
+            raise IdentError(msg)
+        return [prepare(name, ndd, _partner(other, ndd, self)) for ndd in self]
+
+    def _combine(self, name: str, left: Any, right: Any) -> "DataFile":
         from ndmapper.data.datafile import DataFile
 
         like = left if isinstance(left, GroupList) else right
@@ -280,7 +246,7 @@ class GroupList(Operators):
         results = []
         for ndd in like:
             pair = [_partner(x, ndd, like) for x in (left, right)]
-            result = operate(name, *pair)
+            result = operate(name, *pair, later=True)
             result.ident = ndd.ident
             result._origin = ndd._origin
             results.append(result)
@@ -288,8 +254,6 @@ class GroupList(Operators):
         made._groups = [made._view(result, result.ident) for result in results]
         made.record = []
         made.expected_key = None
-        if filename is not None:
-            made.filename = filename
         return made
 
 

@@ -1,6 +1,6 @@
 """One array of an NDLater: in a file, in memory, or both."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +9,51 @@ from ndmapper.errors import ModeError
 from ndmapper.io.arrays import ArrayHandle, is_basic_index
 from ndmapper.io.headers import StoredHeader
 
-__all__ = ["Part"]
+__all__ = ["Part", "Pending"]
 
 Array = npt.NDArray[Any]
+
+
+class Pending(Protocol):
+    """An array that is computed when somebody asks for it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape; nothing is computed."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its type; nothing is computed."""
+
+    def read(self, *, whole: bool = False) -> Array:
+        """
+        Compute it.
+
+        Parameters
+        ----------
+        whole : bool
+            The arrays that belong to it will be asked for as well.
+
+        Returns
+        -------
+        ndarray
+            An array that nobody else has.
+        """
+
+    def take(self, item: Any) -> "Pending":
+        """
+        Take a section; nothing is computed.
+
+        Parameters
+        ----------
+        item : index
+            Numbers, slices and an ellipsis.
+
+        Returns
+        -------
+        Pending
+            The section.
+        """
 
 
 class Part:
@@ -30,9 +72,16 @@ class Part:
         The file holds standard deviations, the array in memory is their square.
     borrowed : bool
         The array belongs to another part too; it is copied before it is handed out.
+    pending : Pending, optional
+        How to compute the array, where that was not done yet. It counts as a change
+        to what lies in the file.
+    fixed : bool
+        Nobody can change the array, so what is computed later may refer to it.
     """
 
-    __slots__ = ("_array", "borrowed", "handle", "header", "is_std")
+    __slots__ = (
+        "_array", "borrowed", "fixed", "handle", "header", "is_std", "pending",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -42,12 +91,16 @@ class Part:
         header: StoredHeader | None = None,
         is_std: bool = False,
         borrowed: bool = False,
+        pending: Pending | None = None,
+        fixed: bool = False,
     ) -> None:
         self.handle = handle
         self._array = array
         self.header = header
         self.is_std = is_std
         self.borrowed = borrowed
+        self.pending = pending
+        self.fixed = fixed
 
     @property
     def is_loaded(self) -> bool:
@@ -55,10 +108,12 @@ class Part:
         return self._array is not None
 
     @property
-    def form(self) -> ArrayHandle | Array:
+    def form(self) -> ArrayHandle | Array | Pending:
         """Something with the shape and type of the array; nothing is read."""
         if self._array is not None:
             return self._array
+        if self.pending is not None:
+            return self.pending
         assert self.handle is not None
         return self.handle
 
@@ -77,6 +132,7 @@ class Part:
         """The array, read now if it was not."""
         if self._array is None:
             self._array = self._read()
+            self.pending = None
         elif self.borrowed:
             self._array = self._array.copy()
         self.borrowed = False
@@ -105,6 +161,9 @@ class Part:
         return self._read() if self._array is None else self._array
 
     def _read(self) -> Array:
+        return self._stored() if self.pending is None else self.pending.read()
+
+    def _stored(self) -> Array:
         assert self.handle is not None
         array = self.handle.read()
         return np.square(array) if self.is_std else array
@@ -113,10 +172,10 @@ class Part:
     def is_modified(self) -> bool:
         """Whether what is in memory differs from what is in the file."""
         if self._array is None:
-            return False
+            return self.pending is not None
         if self.handle is None:
             return True
-        stored = self._read()
+        stored = self._stored()
         same = stored.dtype == self._array.dtype and stored.shape == self._array.shape
         # Compared as bytes: NaN is NaN, and minus zero is not zero.
         return not (same and np.array_equal(_bits(stored), _bits(self._array)))
@@ -136,6 +195,7 @@ class Part:
             header=None if self.header is None else self.header.copy(),
             is_std=self.is_std,
             borrowed=self._array is not None,
+            pending=self.pending,
         )
 
     def section(self, item: Any) -> "Part":
@@ -153,10 +213,12 @@ class Part:
             A change to its array never shows in this part.
         """
         handle = None
-        if self.handle is not None and is_basic_index(item):
-            handle = self.handle.take(item)
+        if is_basic_index(item):
+            if self.handle is not None:
+                handle = self.handle.take(item)
             if self._array is None:
-                return Part(handle, is_std=self.is_std)
+                taken_later = None if self.pending is None else self.pending.take(item)
+                return Part(handle, is_std=self.is_std, pending=taken_later)
         taken = np.asarray(self.peek()[item])
         return Part(handle, taken, is_std=self.is_std, borrowed=True)
 
@@ -164,7 +226,10 @@ class Part:
         # Pixels that lie in a file travel as the name of that file.
         stored = self.handle is not None and not self.is_modified
         array = None if stored else self._array
-        return _rebuild, (self.handle, array, self.header, self.is_std, self.borrowed)
+        return _rebuild, (
+            self.handle, array, self.header, self.is_std, self.borrowed, self.pending,
+            self.fixed,
+        )  # fmt: skip
 
     def free(self, what: str) -> None:
         """
@@ -200,6 +265,7 @@ class Part:
             Its header as it is in the file now, for uncertainty and flags.
         """
         self.handle = handle
+        self.pending = None
         if raw is not None:
             if self.header is None:
                 self.header = StoredHeader(raw)
@@ -207,14 +273,19 @@ class Part:
                 self.header.rebase(raw)
 
 
-def _rebuild(
+def _rebuild(  # noqa: PLR0917  # what a pickle holds, in order
     handle: ArrayHandle | None,
     array: Array | None,
     header: StoredHeader | None,
     is_std: bool,
     borrowed: bool,
+    pending: Pending | None,
+    fixed: bool,
 ) -> Part:
-    return Part(handle, array, header=header, is_std=is_std, borrowed=borrowed)
+    return Part(
+        handle, array, header=header, is_std=is_std, borrowed=borrowed,
+        pending=pending, fixed=fixed,
+    )  # fmt: skip
 
 
 def _bits(array: Array) -> Array:

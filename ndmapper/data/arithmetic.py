@@ -1,33 +1,206 @@
 """Arithmetic of NDLater: units, shapes and headers; the numbers are in numerics."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 from astropy import units as u
 from astropy.nddata import NDData
 
+from ndmapper.data._operands import PARTS, Operand, Waiting, WaitingPart
 from ndmapper.data._parts import Part
 from ndmapper.data._state import State
 from ndmapper.errors import ShapeError, UnitError
-from ndmapper.numerics.arith import OPERATIONS, Pixels, as_float
+from ndmapper.numerics.arith import BITWISE, Pixels
 
-__all__ = ["SYMBOLS", "Operators", "operate"]
+__all__ = [
+    "SYMBOLS",
+    "Operators",
+    "Ready",
+    "checked_result",
+    "documented",
+    "is_operand",
+    "operate",
+    "prepare",
+]
 
-SYMBOLS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
+SYMBOLS = {
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**",
+    "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^", "invert": "~",
+}  # fmt: skip
 """How the operations are written."""
 
 
-def operate(name: str, left: Any, right: Any) -> Any:
+@dataclass(frozen=True)
+class Ready:
+    """
+    An operation of which everything is known but the numbers.
+
+    Parameters
+    ----------
+    like : NDLater
+        Whose header, ident and coordinates the result has.
+    node : Waiting
+        What is to be computed.
+    unit : unit or None
+        Unit of the result.
+    """
+
+    like: Any
+    node: Waiting
+    unit: Any
+
+    def result(self, *, later: bool = False) -> Any:
+        """
+        Make the result.
+
+        Parameters
+        ----------
+        later : bool
+            Compute it only when somebody looks, where that can wait.
+
+        Returns
+        -------
+        NDLater
+            The result.
+        """
+        node = self.node
+        new = self.like._bare()
+        if later and node.can_wait:
+            node = node.apart()
+            made: dict[str, Any] = {
+                n: Part(pending=WaitingPart(node, n)) for n in node.names
+            }
+            sides = [s for s in (node.first, node.second) if "flags" in s.parts]
+            if len(sides) == 1 and sides[0].parts["flags"].shape == node.shape:
+                made["flags"] = sides[0].parts["flags"].copy()  # as they are
+        else:
+            arrays = node.evaluate(node.names)
+            made = {n: Part(array=arrays[PARTS.index(n)]) for n in node.names}
+        for name, part in made.items():
+            old = self.like._parts.get(name)
+            if old is not None and old.header is not None:
+                part.header = old.header.copy()
+            new._parts[name] = part
+        new.unit = self.unit
+        return new
+
+    def put(self, *, later: bool = False) -> None:
+        """
+        Put the result in the place of the left operand.
+
+        Parameters
+        ----------
+        later : bool
+            Compute it only when somebody looks, where that can wait.
+        """
+        like, node = self.like, self.node
+        if later and node.can_wait:
+            node = node.apart()
+            made = {n: Part(pending=WaitingPart(node, n)) for n in node.names}
+        else:
+            arrays = node.evaluate(node.names, self._room())
+            made = {n: Part(array=arrays[PARTS.index(n)]) for n in node.names}
+        for name in PARTS:
+            old, part = like._parts.pop(name, None), made.get(name)
+            if part is None:
+                continue
+            if old is not None:
+                # Where it came from is kept: a save compares, and knows its header.
+                part.handle = old.handle if old.shape == part.shape else None
+                part.header, part.is_std = old.header, old.is_std
+            like._parts[name] = part
+        like._variance_object = None
+        like.unit = self.unit
+
+    def _room(self) -> Pixels:
+        """Find arrays of the left operand that can take the result."""
+        arrays: list[Any] = []
+        others = [p.form for p in self.node.second.parts.values() if p.is_loaded]
+        for name in PARTS:
+            part = self.like._parts.get(name)
+            free = part is not None and part.is_loaded and not part.borrowed
+            array = part.form if part is not None and free else None
+            if isinstance(array, np.ndarray) and (
+                not array.flags.writeable
+                # What is read at another place than it is written must stay.
+                or any(
+                    other is not array and np.may_share_memory(array, other)
+                    for other in others
+                )
+            ):
+                array = None
+            arrays.append(array)
+        return Pixels(*arrays)
+
+
+def prepare(name: str, left: Any, right: Any) -> Ready:
+    """
+    Check two operands, one of them an NDLater; nothing is read.
+
+    Parameters
+    ----------
+    name : str
+        The operation, a key of `SYMBOLS`.
+    left, right : NDLater, NDData, Quantity, array_like or number
+        The operands.
+
+    Returns
+    -------
+    Ready
+        The operation.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not match.
+    UnitError
+        If the units do not.
+    TypeError
+        If bits are asked of what are no integers.
+    """
+    like: Any = left if isinstance(left, State) else right
+    if name == "invert":
+        name, right = "bitwise_xor", _ones(like.dtype)
+    first, first_unit = _operand(left, name)
+    second, second_unit = _operand(right, name)
+    if name in BITWISE:
+        _check_integers(name, first, second)
+    if name in ("add", "subtract", *BITWISE):
+        second, unit = _in_unit_of(first_unit, second, second_unit, name)
+    elif name == "power":
+        second, unit = _unit_of_power(first, first_unit, second, second_unit)
+    else:
+        unit = _unit_of_product(name, first_unit, second_unit, left, right)
+    node = Waiting(name, first, second)
+    try:
+        shape: Any = node.shape
+    except ValueError:
+        shape = None
+    if shape != like.shape:
+        msg = (
+            f"arrays of shape {first.shape} and {second.shape} do not match for "
+            f"{SYMBOLS[name]}"
+        )
+        raise ShapeError(msg)
+    return Ready(like, node, unit)
+
+
+def operate(name: str, left: Any, right: Any, *, later: bool = False) -> Any:
     """
     Combine two operands, one of them an NDLater.
 
     Parameters
     ----------
-    name : {'add', 'subtract', 'multiply', 'divide'}
-        The operation.
+    name : str
+        The operation, a key of `SYMBOLS`.
     left, right : NDLater, NDData, Quantity, array_like or number
         The operands. Variances are propagated as if they were independent; flags are
         combined with OR.
+    later : bool
+        Compute the result when somebody looks at it, unless an operand is in memory,
+        where it may be changed in the meantime.
 
     Returns
     -------
@@ -41,36 +214,7 @@ def operate(name: str, left: Any, right: Any) -> Any:
     UnitError
         If both have units, and they do not.
     """
-    like: Any = left if isinstance(left, State) else right
-    first, first_unit = _operand(left)
-    second, second_unit = _operand(right)
-    if name in ("add", "subtract"):
-        second, unit = _in_unit_of(first_unit, second, second_unit, name)
-    else:
-        unit = _unit_of_product(name, first_unit, second_unit, left, right)
-    try:
-        shape: Any = np.broadcast_shapes(np.shape(first.data), np.shape(second.data))
-    except ValueError:
-        shape = None
-    if shape != like.shape:
-        msg = (
-            f"arrays of shape {np.shape(first.data)} and {np.shape(second.data)} do "
-            f"not match for {SYMBOLS[name]}"
-        )
-        raise ShapeError(msg)
-    result = OPERATIONS[name](first, second)
-    new = like._bare()
-    for part, array in (
-        ("data", result.data),
-        ("uncertainty", result.variance),
-        ("flags", result.flags),
-    ):
-        if array is not None:
-            old = like._parts.get(part)
-            header = None if old is None or old.header is None else old.header.copy()
-            new._parts[part] = Part(array=array, header=header)
-    new.unit = unit
-    return new
+    return prepare(name, left, right).result(later=later)
 
 
 def is_operand(value: Any) -> bool:
@@ -90,31 +234,46 @@ def is_operand(value: Any) -> bool:
     return isinstance(value, NDData | np.ndarray | np.generic | int | float)
 
 
-def _operand(value: Any) -> tuple[Pixels, Any]:
+def _operand(value: Any, name: str) -> tuple[Operand, Any]:
     if isinstance(value, NDData) and not isinstance(value, State):
         from ndmapper.data.ndlater import NDLater
 
         value = NDLater(value)
     if isinstance(value, State):
         value._synced("uncertainty")
-        data = as_float(value._parts["data"].peek())
-        variance, flags = (
-            None if part is None else part.peek()
-            for part in (value._parts.get("uncertainty"), value._parts.get("flags"))
-        )
-        return Pixels(data, variance, flags), cast(Any, value).unit
+        return Operand(dict(value._parts)), cast(Any, value).unit
     unit = value.unit if isinstance(value, u.Quantity) else None
+    fixed = isinstance(value, np.ndarray) and not (
+        value.flags.writeable or value.base is not None
+    )
     if isinstance(value, u.Quantity):
         value = value.value
-    # A number never widens an array; float() makes a scalar of NumPy such a number.
+    # A number never widens an array, not even a scalar of NumPy.
     if np.ndim(value) == 0:
-        return Pixels(cast(Any, float(value))), unit
-    return Pixels(as_float(value)), unit
+        number = value.item() if isinstance(value, np.ndarray | np.generic) else value
+        return Operand({}, number if name in BITWISE else float(number)), unit
+    # Nobody can change an array that is nobody's view, and read-only.
+    return Operand({"data": Part(array=np.asarray(value), fixed=fixed)}), unit
+
+
+def _ones(dtype: np.dtype[Any]) -> int:
+    if dtype.kind == "u":
+        return int(np.iinfo(dtype).max)
+    return 1 if dtype.kind == "b" else -1
+
+
+def _check_integers(name: str, first: Operand, second: Operand) -> None:
+    for side in (first, second):
+        kind = "i" if isinstance(side.number, int) else (side.dtype or np.dtype("f8"))
+        if np.dtype(kind).kind not in "iub":
+            found = type(side.number).__name__ if side.dtype is None else side.dtype
+            msg = f"{SYMBOLS[name]} works on the bits of integers, not on {found}"
+            raise TypeError(msg)
 
 
 def _in_unit_of(
-    unit: Any, other: Pixels, other_unit: Any, name: str
-) -> tuple[Pixels, Any]:
+    unit: Any, other: Operand, other_unit: Any, name: str
+) -> tuple[Operand, Any]:
     """Convert the second operand of a sum to the unit of the first."""
     if unit is None or other_unit is None:
         return other, unit if unit is not None else other_unit
@@ -123,10 +282,18 @@ def _in_unit_of(
     except u.UnitConversionError as err:
         msg = f"{unit} and {other_unit} cannot be combined with {SYMBOLS[name]}"
         raise UnitError(msg) from err
-    if factor != 1:
-        variance = None if other.variance is None else other.variance * factor**2
-        other = Pixels(other.data * factor, variance, other.flags)
-    return other, unit
+    if factor != 1 and name in BITWISE:
+        msg = f"bits of {unit} and {other_unit} cannot be combined; convert one first"
+        raise UnitError(msg)
+    return _scaled(other, factor), unit
+
+
+def _scaled(operand: Operand, factor: float) -> Operand:
+    if factor == 1:
+        return operand
+    if operand.number is not None:
+        return Operand({}, operand.number * factor)
+    return Operand(operand.parts, None, operand.factor * factor)
 
 
 def _unit_of_product(name: str, first: Any, second: Any, left: Any, right: Any) -> Any:
@@ -146,85 +313,174 @@ def _unit_of_product(name: str, first: Any, second: Any, left: Any, right: Any) 
     return first * second if name == "multiply" else first / second
 
 
+def _unit_of_power(
+    first: Operand, unit: Any, second: Operand, other_unit: Any
+) -> tuple[Operand, Any]:
+    """Check the exponent, and find the unit of a power."""
+    if other_unit is not None:
+        try:
+            second = _scaled(second, other_unit.to(u.dimensionless_unscaled))
+        except u.UnitConversionError as err:
+            msg = f"an exponent has no unit, but this one has {other_unit}"
+            raise UnitError(msg) from err
+    if unit is None:
+        return second, None
+    if second.number is not None:
+        return second, unit**second.number
+    if unit != u.dimensionless_unscaled:
+        msg = (
+            f"{unit} to the power of an array would give each pixel another unit; use "
+            "a number, or take the unit off"
+        )
+        raise UnitError(msg)
+    return second, unit
+
+
+def _operator(name: str) -> tuple[Any, Any, Any]:
+    """Make the forward, reflected and in-place form of an operator."""
+
+    def forward(self: Any, other: Any) -> Any:
+        return self._operate(name, other)
+
+    def reflected(self: Any, other: Any) -> Any:
+        return self._operate(name, other, swapped=True)
+
+    def in_place(self: Any, other: Any) -> Any:
+        return self._operate_in_place(name, other)
+
+    return forward, reflected, in_place
+
+
+_METHODS = {
+    "add": ("Add.", "What is added."),
+    "subtract": ("Subtract.", "What is subtracted."),
+    "multiply": ("Multiply.", "The factor."),
+    "divide": ("Divide.", "The divisor."),
+    "power": ("Raise to a power.", "The exponent."),
+    "bitwise_and": ("Combine the bits of integers with AND.", "The other integers."),
+    "bitwise_or": ("Combine the bits of integers with OR.", "The other integers."),
+    "bitwise_xor": (
+        "Combine the bits of integers with exclusive OR.",
+        "The other integers.",
+    ),
+}
+
+
+def documented(
+    method: Callable[..., Any], name: str, owner: str, operand: str, rest: str
+) -> Callable[..., Any]:
+    """
+    Name and document the method of an operation.
+
+    Parameters
+    ----------
+    method : callable
+        The method.
+    name : str
+        The operation.
+    owner : str
+        The class.
+    operand : str
+        What an operand can be.
+    rest : str
+        The documentation after that of the operand.
+
+    Returns
+    -------
+    callable
+        The method.
+    """
+    summary, what = _METHODS[name]
+    method.__name__, method.__qualname__ = name, f"{owner}.{name}"
+    method.__doc__ = (
+        f"{summary}\n\nParameters\n----------\noperand : {operand}\n    {what}\n{rest}"
+    )
+    return method
+
+
+def checked_result(name: str, operand: Any, result: Any, *, takes: str) -> Any:
+    """
+    Make sure that a method could do something with its operand.
+
+    Parameters
+    ----------
+    name : str
+        The method.
+    operand : object
+        What it was given.
+    result : object
+        What came of it.
+    takes : str
+        What it takes.
+
+    Returns
+    -------
+    object
+        The result.
+
+    Raises
+    ------
+    TypeError
+        If there is none.
+    """
+    if result is NotImplemented:
+        msg = f"{name} takes {takes}, not {type(operand).__name__}"
+        raise TypeError(msg)
+    return result
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def method(self: Any, operand: Any) -> Any:
+        found = self._operate(name, operand)
+        takes = "NDData, arrays, Quantities and numbers"
+        return checked_result(name, operand, found, takes=takes)
+
+    return documented(
+        method, name, "Operators", "NDData, Quantity, array_like or number",
+        "\nReturns\n-------\nNDLater\n    The result.\n",
+    )  # fmt: skip
+
+
 class Operators:
-    """The operators and methods of arithmetic."""
+    """The operators of arithmetic."""
 
     # Above Quantity, so that `quantity * ndd` comes here as well.
     __array_priority__ = 1_000_000
 
-    def add(self, operand: Any) -> Any:
-        """
-        Add.
+    __add__, __radd__, __iadd__ = _operator("add")
+    __sub__, __rsub__, __isub__ = _operator("subtract")
+    __mul__, __rmul__, __imul__ = _operator("multiply")
+    __truediv__, __rtruediv__, __itruediv__ = _operator("divide")
+    __pow__, __rpow__, __ipow__ = _operator("power")
+    __and__, __rand__, __iand__ = _operator("bitwise_and")
+    __or__, __ror__, __ior__ = _operator("bitwise_or")
+    __xor__, __rxor__, __ixor__ = _operator("bitwise_xor")
 
-        Parameters
-        ----------
-        operand : NDData, Quantity, array_like or number
-            What is added.
+    add = _method("add")
+    subtract = _method("subtract")
+    multiply = _method("multiply")
+    divide = _method("divide")
+    power = _method("power")
+    bitwise_and = _method("bitwise_and")
+    bitwise_or = _method("bitwise_or")
+    bitwise_xor = _method("bitwise_xor")
+
+    def invert(self) -> Any:
+        """
+        Turn the bits of integers over.
 
         Returns
         -------
         same type
-            The sum.
+            The result.
         """
-        return self._method("add", operand)
+        return ~self
 
-    def subtract(self, operand: Any) -> Any:
-        """
-        Subtract.
+    def __neg__(self) -> Any:
+        return self._operate("multiply", -1)
 
-        Parameters
-        ----------
-        operand : NDData, Quantity, array_like or number
-            What is subtracted.
-
-        Returns
-        -------
-        same type
-            The difference.
-        """
-        return self._method("subtract", operand)
-
-    def multiply(self, operand: Any) -> Any:
-        """
-        Multiply.
-
-        Parameters
-        ----------
-        operand : NDData, Quantity, array_like or number
-            The factor.
-
-        Returns
-        -------
-        same type
-            The product.
-        """
-        return self._method("multiply", operand)
-
-    def divide(self, operand: Any) -> Any:
-        """
-        Divide.
-
-        Parameters
-        ----------
-        operand : NDData, Quantity, array_like or number
-            The divisor.
-
-        Returns
-        -------
-        same type
-            The quotient.
-        """
-        return self._method("divide", operand)
-
-    def _method(self, name: str, operand: Any) -> Any:
-        result = self._operate(name, operand)
-        if result is NotImplemented:
-            msg = (
-                f"{name} takes NDData, arrays, Quantities and numbers, not "
-                f"{type(operand).__name__}"
-            )
-            raise TypeError(msg)
-        return result
+    def __invert__(self) -> Any:
+        return self._operate("invert", 0)
 
     def _operate(self, name: str, other: Any, *, swapped: bool = False) -> Any:
         if not is_operand(other):
@@ -232,29 +488,8 @@ class Operators:
         left, right = (other, self) if swapped else (self, other)
         return operate(name, left, right)
 
-    def __add__(self, other: Any) -> Any:
-        return self._operate("add", other)
-
-    def __radd__(self, other: Any) -> Any:
-        return self._operate("add", other, swapped=True)
-
-    def __sub__(self, other: Any) -> Any:
-        return self._operate("subtract", other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return self._operate("subtract", other, swapped=True)
-
-    def __mul__(self, other: Any) -> Any:
-        return self._operate("multiply", other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return self._operate("multiply", other, swapped=True)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self._operate("divide", other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self._operate("divide", other, swapped=True)
-
-    def __neg__(self) -> Any:
-        return self._operate("multiply", -1)
+    def _operate_in_place(self, name: str, other: Any) -> Any:
+        if not is_operand(other):
+            return NotImplemented
+        prepare(name, self, other).put()
+        return self

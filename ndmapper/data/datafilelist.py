@@ -2,16 +2,15 @@
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from astropy.nddata import NDData
 from astropy.table import Table
 
+from ndmapper.data._files import FileOperators, save_all
 from ndmapper.data._select import column_of, look_up, matches
-from ndmapper.data.arithmetic import Operators
 from ndmapper.data.datafile import DataFile, Mode
 from ndmapper.data.filename import FileName
 from ndmapper.errors import MissingFileError, ModeError, ShapeError
@@ -19,7 +18,7 @@ from ndmapper.errors import MissingFileError, ModeError, ShapeError
 __all__ = ["DataFileList"]
 
 
-class DataFileList(Operators, list[DataFile]):
+class DataFileList(FileOperators, list[DataFile]):
     """
     A list of files.
 
@@ -179,7 +178,13 @@ class DataFileList(Operators, list[DataFile]):
         """The names of the files."""
         return [df.filename for df in self]
 
-    def save(self, overwrite: bool = False) -> None:
+    def save(
+        self,
+        overwrite: bool = False,
+        filename: Any = None,
+        *,
+        workers: int | str = 1,
+    ) -> None:
         """
         Save every file.
 
@@ -187,9 +192,19 @@ class DataFileList(Operators, list[DataFile]):
         ----------
         overwrite : bool
             Replace files even where the mode is 'new'.
+        filename : sequence of str or path, optional
+            New names, one for each file.
+        workers : int or 'all'
+            How many processes save files.
+
+        Raises
+        ------
+        ModeError
+            If a file has no name, or was opened to be read only.
+        OutputExistsError
+            If a file exists that must not; of new names none is taken then.
         """
-        for df in self:
-            df.save(overwrite=overwrite)
+        save_all(self, filename, overwrite=overwrite, workers=workers)
 
     def reload(self) -> None:
         """Read every file anew, giving up what was changed in memory."""
@@ -263,51 +278,6 @@ class DataFileList(Operators, list[DataFile]):
             values = tuple(look_up(df, keyword) for keyword in keywords)
             groups.setdefault(values if len(values) != 1 else values[0], []).append(df)
         return {value: self._like(files) for value, files in groups.items()}
-
-    # ---- arithmetic, file by file
-
-    def _operate(self, name: str, other: Any, *, swapped: bool = False) -> Any:
-        if not isinstance(
-            other, list | DataFile | NDData | np.ndarray | np.generic | int | float
-        ):
-            return NotImplemented
-        if not isinstance(other, list):
-            others: Sequence[Any] = [other] * len(self)
-        else:
-            others = list(other) * len(self) if len(other) == 1 else other
-        files: Sequence[Any] = list(self)
-        if len(files) == 1:
-            files = list(files) * len(others)
-        if len(files) != len(others):
-            msg = (
-                f"lists of {len(self)} and {len(others)} files cannot be combined; "
-                "they must be as long as each other, or one of them a single file"
-            )
-            raise ShapeError(msg)
-        pairs = (
-            zip(others, files, strict=True)
-            if swapped
-            else zip(files, others, strict=True)
-        )
-        symbol = _OPERATE[name]
-        return DataFileList(data=[symbol(one, two) for one, two in pairs])
-
-    __mul__ = Operators.__mul__
-    __rmul__ = Operators.__rmul__
-
-    def __iadd__(self, other: Any) -> Any:
-        return self + other
-
-    def __imul__(self, other: Any) -> Any:
-        return self * other
-
-
-_OPERATE: dict[str, Callable[[Any, Any], Any]] = {
-    "add": lambda a, b: a + b,
-    "subtract": lambda a, b: a - b,
-    "multiply": lambda a, b: a * b,
-    "divide": lambda a, b: a / b,
-}
 
 
 def _names(filenames: Any, dirname: Any) -> list[Any]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ndmapper.data._forms import computed
 from ndmapper.data._parts import Part
 from ndmapper.data._plan import Item, changes, is_rearranged, plan_items
 from ndmapper.io.arrays import ArrayHandle
@@ -62,7 +63,8 @@ def _write(
             record = [stored]
         elif df.record:
             record = [encode(df.record)]
-    write_hdus(path, [*(item.out for item in items), *record])
+    # One after the other, so that what is computed is in memory one at a time.
+    write_hdus(path, (computed(out) for out in [*(i.out for i in items), *record]))
 
 
 def save_datafile(df: "DataFile", target: Path) -> None:

@@ -5,17 +5,45 @@ Operands are independent: variances are propagated to first order without a
 correlation term, so ``x - x`` gets twice the variance of ``x``. Flags are combined
 with OR. Values of ``float32`` stay ``float32``; integers become floating point
 first, so that nothing wraps around.
+
+Large arrays go through memory once: the four rules are compiled loops over data,
+variance and flags together, everything else works in blocks that stay in the cache.
+Small ones are not worth the time that loading the compiled loops takes; both give
+the same numbers to the last bit.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["OPERATIONS", "Pixels", "add", "as_float", "divide", "multiply", "subtract"]
+__all__ = [
+    "BITWISE",
+    "FORMULAS",
+    "FUSED_FROM",
+    "OPERATIONS",
+    "Pixels",
+    "as_float",
+    "combine",
+    "flag_type",
+    "result_type",
+]
 
 Array = npt.NDArray[Any]
+
+FUSED_FROM = 1 << 20
+"""From so many pixels on the loops are compiled ones: loading them takes as long as
+some hundred operations on an array of this size."""
+
+THREADS_FROM = 1 << 22
+"""From so many pixels on several threads are worth their start."""
+
+_BLOCK = 1 << 16
+"""Pixels that are worked on at a time; a dozen arrays of them fit into a cache."""
 
 
 class Pixels(NamedTuple):
@@ -24,8 +52,8 @@ class Pixels(NamedTuple):
 
     Parameters
     ----------
-    data : ndarray of float
-        The values.
+    data : ndarray or float
+        The values; a plain number never widens an array.
     variance : ndarray of float or None
         Their variance [unit of data squared]; None where it is not known.
     flags : ndarray of int or None
@@ -53,127 +81,334 @@ def as_float(values: npt.ArrayLike) -> Array:
         in float64.
     """
     array = np.asarray(values)
-    if array.dtype.kind == "f" and array.dtype.itemsize >= 4:
-        return array
-    narrow = array.dtype.itemsize <= 2 and array.dtype.kind in "biuf"
-    return array.astype(np.float32 if narrow else np.float64)
+    return array.astype(float_type(array.dtype), copy=False)
 
 
-def add(left: Pixels, right: Pixels) -> Pixels:
+def float_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """
-    Add.
+    Give the type that numbers have as floating point.
 
     Parameters
     ----------
-    left, right : Pixels
-        The operands, of shapes that broadcast.
+    dtype : dtype
+        Their type.
 
     Returns
     -------
-    Pixels
-        ``left + right``; the variances add.
+    dtype
+        As for `as_float`.
     """
-    data = left.data + right.data
-    return _result(data, left, right, left.variance, right.variance)
+    if dtype.kind == "f" and dtype.itemsize >= 4:
+        return dtype
+    narrow = dtype.itemsize <= 2 and dtype.kind in "biuf"
+    return np.dtype(np.float32 if narrow else np.float64)
 
 
-def subtract(left: Pixels, right: Pixels) -> Pixels:
+def result_type(name: str, left: Any, right: Any) -> np.dtype[Any]:
     """
-    Subtract.
+    Give the type of the data of a result.
 
     Parameters
     ----------
-    left, right : Pixels
-        The operands, of shapes that broadcast.
+    name : str
+        The operation.
+    left, right : dtype or None
+        Types of the operands; None for a plain number.
 
     Returns
     -------
-    Pixels
-        ``left - right``; the variances add.
+    dtype
+        The type.
     """
-    data = left.data - right.data
-    return _result(data, left, right, left.variance, right.variance)
+    known = [t for t in (left, right) if t is not None]
+    if name in BITWISE:
+        return flag_type(*known)
+    return np.result_type(*(float_type(t) for t in known)).newbyteorder("=")
 
 
-def multiply(left: Pixels, right: Pixels) -> Pixels:
+def flag_type(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
     """
-    Multiply.
+    Give an integer type that holds the bits of others.
 
     Parameters
     ----------
-    left, right : Pixels
-        The operands, of shapes that broadcast.
+    *dtypes : dtype
+        Integer types.
 
     Returns
     -------
-    Pixels
-        ``left * right`` with variance ``right**2 var(left) + left**2 var(right)``.
+    dtype
+        The type; int64 where NumPy knows none.
     """
-    with np.errstate(all="ignore"):
-        data = left.data * right.data
-        first = None if left.variance is None else left.variance * right.data**2
-        second = None if right.variance is None else right.variance * left.data**2
-    return _result(data, left, right, first, second)
+    found = np.result_type(*dtypes).newbyteorder("=")
+    return found if found.kind in "iub" else np.dtype(np.int64)
 
 
-def divide(left: Pixels, right: Pixels) -> Pixels:
-    """
-    Divide.
+# ---- the rules: values and variances, either of which may be absent
 
-    Parameters
-    ----------
-    left, right : Pixels
-        The operands, of shapes that broadcast.
+Formula = Callable[[Any, Any, Any, Any], tuple[Array, Array | None]]
 
-    Returns
-    -------
-    Pixels
-        ``q = left / right`` with variance ``(var(left) + q**2 var(right)) /
-        right**2``. Where the divisor is zero the result is infinite or NaN.
-    """
+
+def _plus(first: Any, second: Any) -> Any:
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second
+
+
+def _add(x: Any, vx: Any, y: Any, vy: Any) -> tuple[Array, Array | None]:
+    return x + y, _plus(vx, vy)
+
+
+def _subtract(x: Any, vx: Any, y: Any, vy: Any) -> tuple[Array, Array | None]:
+    return x - y, _plus(vx, vy)
+
+
+def _multiply(x: Any, vx: Any, y: Any, vy: Any) -> tuple[Array, Array | None]:
+    first = None if vx is None else vx * (y * y)
+    second = None if vy is None else vy * (x * x)
+    return x * y, _plus(first, second)
+
+
+def _divide(x: Any, vx: Any, y: Any, vy: Any) -> tuple[Array, Array | None]:
     # With the quotient no fourth power of the divisor is needed, which would
     # overflow in float32 at 4e9.
-    with np.errstate(all="ignore"):
-        data = left.data / right.data
-        first = None if left.variance is None else left.variance / right.data**2
-        second = None
-        if right.variance is not None:
-            second = right.variance * (data / right.data) ** 2
-    return _result(data, left, right, first, second)
+    quotient = x / y
+    first = None if vx is None else vx / (y * y)
+    second = None
+    if vy is not None:
+        ratio = quotient / y
+        second = vy * (ratio * ratio)
+    return quotient, _plus(first, second)
+
+
+def _power(x: Any, vx: Any, y: Any, vy: Any) -> tuple[Array, Array | None]:
+    result = np.power(x, y)
+    first = second = None
+    if vx is not None:
+        # A power of zero does not depend on its base, even where that is zero.
+        slope = np.where(y == 0, y * 0, y * np.power(x, y - 1))
+        first = vx * (slope * slope)
+    if vy is not None:
+        # x**y is zero around x = 0 and y > 0, where the logarithm is infinite.
+        at_zero = (x == 0) & (y > 0)
+        slope = np.where(at_zero, 0, result * np.log(np.where(at_zero, 1, x)))
+        second = vy * (slope * slope)
+    return result, _plus(first, second)
+
+
+FORMULAS: dict[str, Formula] = {
+    "add": _add,
+    "subtract": _subtract,
+    "multiply": _multiply,
+    "divide": _divide,
+    "power": _power,
+}
+"""
+The operations on values with variances.
+
+``left * right`` has the variance ``right**2 var(left) + left**2 var(right)``;
+``q = left / right`` has ``(var(left) + q**2 var(right)) / right**2``, and
+``p = left ** right`` has ``(right left**(right - 1))**2 var(left) + (p log(left))**2
+var(right)``.
+"""
+
+BITWISE: dict[str, Callable[[Any, Any], Array]] = {
+    "bitwise_and": np.bitwise_and,
+    "bitwise_or": np.bitwise_or,
+    "bitwise_xor": np.bitwise_xor,
+}
+"""The operations on integers; their results have no variance."""
+
+
+def combine(
+    name: str,
+    left: Pixels,
+    right: Pixels,
+    *,
+    out: Pixels | None = None,
+    threads: int = 1,
+) -> Pixels:
+    """
+    Combine two operands.
+
+    Parameters
+    ----------
+    name : str
+        One of `FORMULAS` or `BITWISE`.
+    left, right : Pixels
+        The operands, of shapes that broadcast; at least one of them an array.
+    out : Pixels, optional
+        Arrays of the shape of the result to be filled; they may be those of an
+        operand. A missing one is made.
+    threads : int
+        At most so many, where the arrays are large.
+
+    Returns
+    -------
+    Pixels
+        The result, in memory that no operand has but for `out`. Where a divisor is
+        zero it is infinite or NaN.
+    """
+    arrays = [None if _is_number(p.data) else np.asarray(p.data) for p in (left, right)]
+    shape = np.broadcast_shapes(*(a.shape for a in arrays if a is not None))
+    dtype = result_type(name, *(None if a is None else a.dtype for a in arrays))
+    left, right = (
+        Pixels(_number(p.data, dtype) if a is None else a, p.variance, p.flags)
+        for p, a in zip((left, right), arrays, strict=True)
+    )
+    made = _made(name, left, right, shape, dtype, out)
+    if made.data.size:
+        work = _fused(name, left, right, made) or _plain(name, left, right, made)
+        _run(work, threads if made.data.size >= THREADS_FROM else 1)
+    return made
 
 
 OPERATIONS: dict[str, Callable[[Pixels, Pixels], Pixels]] = {
-    "add": add,
-    "subtract": subtract,
-    "multiply": multiply,
-    "divide": divide,
+    name: partial(combine, name) for name in (*FORMULAS, *BITWISE)
 }
-"""The operations by name."""
+"""All operations by name."""
 
 
-def _result(
-    data: Array, left: Pixels, right: Pixels, first: Array | None, second: Array | None
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or np.ndim(value) == 0 == np.size(value) - 1
+
+
+def _number(value: Any, dtype: np.dtype[Any]) -> Any:
+    with np.errstate(over="ignore"):
+        return dtype.type(value)
+
+
+def _made(  # noqa: PLR0917
+    name: str,
+    left: Pixels,
+    right: Pixels,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    out: Pixels | None,
 ) -> Pixels:
-    variance: Array | None = None
-    if first is not None and second is not None:
-        variance = first + second
-    elif first is not None or second is not None:
-        variance = first if first is not None else second
-    if variance is not None:
-        variance = _own(variance, data.shape, (left.variance, right.variance))
-        variance = variance.astype(data.dtype, copy=False)
-    flags: Array | None = None
-    if left.flags is not None and right.flags is not None:
-        flags = left.flags | right.flags
-    elif left.flags is not None or right.flags is not None:
-        flags = left.flags if left.flags is not None else right.flags
-    if flags is not None:
-        flags = _own(flags, data.shape, (left.flags, right.flags))
-    return Pixels(data, variance, flags)
+    """Provide the arrays of the result."""
+    has_variance = name not in BITWISE and not (
+        left.variance is None and right.variance is None
+    )
+    flags = [p.flags.dtype for p in (left, right) if p.flags is not None]
+    types = (
+        dtype,
+        dtype if has_variance else None,
+        flag_type(*flags) if flags else None,
+    )
+    given = (None, None, None) if out is None else out
+    return Pixels(
+        *(
+            None if kind is None
+            else array
+            if array is not None and array.dtype == kind and array.shape == shape
+            else np.empty(shape, kind)
+            for array, kind in zip(given, types, strict=True)
+        )  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
-def _own(array: Array, shape: tuple[int, ...], operands: tuple[Any, ...]) -> Array:
-    """Give an array its full shape, and memory that no operand has."""
-    if array.shape != shape or any(array is operand for operand in operands):
-        return np.broadcast_to(array, shape).copy()
-    return array
+Work = tuple[Callable[[int, int], None], int, int]
+"""A function of the start and end of a block, how many there are, and at a time."""
+
+
+def _run(work: Work, threads: int) -> None:
+    func, count, step = work
+
+    def some(span: tuple[int, int]) -> None:
+        with np.errstate(all="ignore"):  # it holds for one thread
+            for start in range(*span, step):
+                func(start, min(start + step, span[1]))
+
+    spans = list(_spans(count, threads, step))
+    if len(spans) == 1:
+        some(spans[0])
+        return
+    with ThreadPoolExecutor(len(spans)) as pool:
+        for _ in pool.map(some, spans):
+            pass
+
+
+def _spans(count: int, parts: int, step: int) -> Iterator[tuple[int, int]]:
+    size = max(1, math.ceil(math.ceil(count / step) / parts)) * step
+    for start in range(0, count, size):
+        yield start, min(start + size, count)
+
+
+def _fused(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work | None:
+    """Find the compiled loop for operands that can be walked through in step."""
+    if made.data.size < FUSED_FROM or name not in ("add", "subtract", "multiply",
+                                                   "divide"):  # fmt: skip
+        return None
+    shape = made.data.shape
+    flat: list[Any] = []
+    for pixels, kinds in ((left, "biuf"), (right, "biuf"), (made, "f")):
+        parts: tuple[Any, ...] = pixels
+        for array, wanted in zip(parts, (kinds, "f", "iu"), strict=True):
+            if array is None or isinstance(array, np.generic):
+                flat.append(array)
+                continue
+            if not (
+                array.shape == shape
+                and array.flags.c_contiguous
+                and array.dtype.isnative
+                and array.dtype.kind in wanted
+                and (array.dtype.itemsize in (4, 8) or array.dtype.kind != "f")
+            ):
+                return None
+            flat.append(array.reshape(-1))
+    from ndmapper.numerics.fused import KERNELS
+
+    kernel = KERNELS[name]
+    x, vx, fx, y, vy, fy, *outs = flat
+
+    def block(start: int, stop: int) -> None:
+        values: list[Any] = [
+            v if v is None or isinstance(v, np.generic) else v[start:stop]
+            for v in (x, vx, fx, y, vy, fy, *outs)
+        ]
+        for i in (0, 3):
+            if not isinstance(values[i], np.generic):
+                values[i] = values[i].astype(float_type(values[i].dtype), copy=False)
+        kernel(stop - start, *values)
+
+    return block, made.data.size, _BLOCK
+
+
+def _plain(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work:
+    """Work with NumPy, in blocks along the first axis."""
+    shape = made.data.shape
+
+    def rows(array: Any, start: int, stop: int) -> Any:
+        whole = array is None or isinstance(array, np.generic) or not shape
+        if whole or array.ndim < len(shape) or array.shape[0] == 1 != shape[0]:
+            return array
+        return array[start:stop]
+
+    def block(start: int, stop: int) -> None:
+        one, two, target = (
+            Pixels(*(rows(array, start, stop) for array in pixels))
+            for pixels in (left, right, made)
+        )
+        variance = None
+        if name in BITWISE:
+            data = BITWISE[name](one.data, two.data)
+        else:
+            data, variance = FORMULAS[name](
+                as_float(one.data), one.variance, as_float(two.data), two.variance
+            )
+        flags = [p.flags for p in (one, two) if p.flags is not None]
+        # Everything is computed before anything is written: the target may be an
+        # operand.
+        if target.flags is not None:
+            target.flags[...] = (
+                np.bitwise_or(*(f.astype(target.flags.dtype) for f in flags))
+                if len(flags) == 2
+                else flags[0]
+            )
+        target.data[...] = data
+        if target.variance is not None:
+            target.variance[...] = variance
+
+    count = shape[0] if shape else 1
+    return block, count, max(1, _BLOCK * count // made.data.size)

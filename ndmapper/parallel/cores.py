@@ -1,8 +1,9 @@
 """How many processors there are for us."""
 
 import os
+from functools import cache
 
-__all__ = ["IN_WORKER", "count_cores", "resolve_workers"]
+__all__ = ["IN_WORKER", "count_cores", "count_threads", "resolve_workers"]
 
 IN_WORKER = "NDMAPPER_IN_WORKER"
 """Environment variable that tells a process that it is a worker."""
@@ -26,6 +27,21 @@ def count_cores() -> int:
             granted.append(int(os.environ[name]))
             break
     return max(1, min(granted))
+
+
+@cache
+def count_threads() -> int:
+    """
+    Count the threads that this process may use.
+
+    Returns
+    -------
+    int
+        Its share of the processors, where it is a worker; the user's own limit where
+        NUMBA_NUM_THREADS is set.
+    """
+    given = os.environ.get("NUMBA_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) else count_cores()
 
 
 def resolve_workers(workers: int | str) -> int:

@@ -3,7 +3,7 @@ import pytest
 
 from ndmapper.numerics.arith import OPERATIONS, Pixels, as_float
 
-NAMES = sorted(OPERATIONS)
+NAMES = ["add", "divide", "multiply", "subtract"]
 
 
 def reference(name, x, y):

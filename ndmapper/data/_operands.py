@@ -1,0 +1,407 @@
+"""Operands of arithmetic: what is in memory, and what lies in files or is not made."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ndmapper.data._parts import Part
+from ndmapper.numerics.arith import (
+    BITWISE,
+    Pixels,
+    combine,
+    flag_type,
+    result_type,
+)
+from ndmapper.parallel.cores import count_threads
+
+__all__ = ["PARTS", "Operand", "Waiting", "WaitingPart"]
+
+Array = npt.NDArray[Any]
+
+PARTS = ("data", "uncertainty", "flags")
+"""The names of the parts, in the order of `Pixels`."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """
+    One side of an operation.
+
+    Parameters
+    ----------
+    parts : dict of str to Part
+        The arrays; empty for a plain number.
+    number : int or float or None
+        The number.
+    factor : float
+        What the pixels are multiplied with, to change their unit.
+    """
+
+    parts: dict[str, Part]
+    number: Any = None
+    factor: float = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the data; that of a number is empty."""
+        return self.parts["data"].shape if self.parts else ()
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """Type of the data; None for a number."""
+        return self.parts["data"].dtype if self.parts else None
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether it will be the same whenever somebody looks at it."""
+        return all(
+            part.fixed
+            or not (
+                part.is_loaded
+                or (part.handle is not None and part.handle.source.compression)
+            )
+            for part in self.parts.values()
+        )
+
+    def apart(self) -> "Operand":
+        """
+        Make one that does not see what happens to the parts later.
+
+        Returns
+        -------
+        Operand
+            With parts of its own; nothing is read or copied.
+        """
+        own = {n: p if p.fixed else p.copy() for n, p in self.parts.items()}
+        return replace(self, parts=own)
+
+    def section(self, item: Any, shape: tuple[int, ...]) -> "Operand | None":
+        """
+        Take a section.
+
+        Parameters
+        ----------
+        item : index
+            Numbers, slices and an ellipsis.
+        shape : tuple of int
+            Shape of what the index is meant for.
+
+        Returns
+        -------
+        Operand or None
+            The section; None where the arrays have another shape.
+        """
+        if not self.parts:
+            return self
+        if any(part.shape != shape for part in self.parts.values()):
+            return None
+        return replace(self, parts={n: p.section(item) for n, p in self.parts.items()})
+
+    def fetch(self, wanted: Iterable[str]) -> Pixels:
+        """
+        Read or compute arrays.
+
+        Parameters
+        ----------
+        wanted : iterable of str
+            The parts that are needed.
+
+        Returns
+        -------
+        Pixels
+            Only to be looked at; data are zero where they were not wanted.
+        """
+        if not self.parts:
+            return Pixels(self.number)
+        names = [name for name in PARTS if name in wanted and name in self.parts]
+        found: dict[str, Any] = {}
+        waiting = {n: p.pending for n in names if not (p := self.parts[n]).is_loaded}
+        nodes = [w.node for w in waiting.values() if isinstance(w, WaitingPart)]
+        if nodes and len(nodes) == len(waiting) and all(n is nodes[0] for n in nodes):
+            made = nodes[0].evaluate(waiting)
+            found = {n: made[PARTS.index(n)] for n in waiting}
+        for name in names:
+            if name not in found:
+                part = self.parts[name]
+                found[name] = part.peek() if part.fixed else part.values()
+        data = found.get("data", np.zeros((), self.dtype))
+        variance, flags = found.get("uncertainty"), found.get("flags")
+        if self.factor != 1:
+            data = data * self.factor
+            variance = None if variance is None else variance * self.factor**2
+        return Pixels(data, variance, flags)
+
+
+@dataclass
+class Waiting:
+    """
+    An operation that is carried out when somebody asks for the result.
+
+    Parameters
+    ----------
+    name : str
+        The operation.
+    first, second : Operand
+        Both of which can wait.
+    """
+
+    name: str
+    first: Operand
+    second: Operand
+
+    def __post_init__(self) -> None:
+        self._made: dict[str, Array] = {}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the result."""
+        return np.broadcast_shapes(self.first.shape, self.second.shape)
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether the result will be the same whenever somebody looks at it."""
+        return self.first.can_wait and self.second.can_wait
+
+    def apart(self) -> "Waiting":
+        """
+        Make one that does not see what happens to the operands later.
+
+        Returns
+        -------
+        Waiting
+            The same operation; nothing is read or copied.
+        """
+        return Waiting(self.name, self.first.apart(), self.second.apart())
+
+    @property
+    def names(self) -> list[str]:
+        """The parts of the result."""
+        both = {*self.first.parts, *self.second.parts}
+        if self.name in BITWISE:
+            both -= {"uncertainty"}
+        return [name for name in PARTS if name in both]
+
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """
+        Give the type of a part.
+
+        Parameters
+        ----------
+        name : str
+            Which one.
+
+        Returns
+        -------
+        dtype
+            The type.
+        """
+        if name == "flags":
+            sides = (self.first, self.second)
+            return flag_type(*(s.parts[name].dtype for s in sides if name in s.parts))
+        return result_type(self.name, self.first.dtype, self.second.dtype)
+
+    def evaluate(self, wanted: Iterable[str], out: Pixels | None = None) -> Pixels:
+        """
+        Carry the operation out.
+
+        Parameters
+        ----------
+        wanted : iterable of str
+            The parts that are needed; others may be left out.
+        out : Pixels, optional
+            Arrays to be filled.
+
+        Returns
+        -------
+        Pixels
+            The result.
+        """
+        names = set(wanted)
+        if names == {"flags"}:
+            return Pixels(np.zeros(()), None, self._flags())
+        one, two = (side.fetch(names | {"data"}) for side in (self.first, self.second))
+        return combine(self.name, one, two, out=out, threads=count_threads())
+
+    def _flags(self) -> Array:
+        found = [s.fetch(["flags"]).flags for s in (self.first, self.second)
+                 if "flags" in s.parts]  # fmt: skip
+        dtype = self.dtype("flags")
+        joined = np.zeros(self.shape, dtype)
+        for flags in found:
+            joined |= np.asarray(flags).astype(dtype, copy=False)
+        return joined
+
+    def read(self, name: str, *, whole: bool) -> Array:
+        """
+        Compute a part.
+
+        Parameters
+        ----------
+        name : str
+            Which one.
+        whole : bool
+            The others will be asked for as well, so that they are made at once and
+            kept until then.
+
+        Returns
+        -------
+        ndarray
+            An array that nobody else has.
+        """
+        if name in self._made:
+            return self._made.pop(name)
+        made = self.evaluate(self.names if whole else {name})
+        if whole:
+            self._made = {
+                n: array for n, array in zip(PARTS, made, strict=True)
+                if n != name and array is not None
+            }  # fmt: skip
+        array = made[PARTS.index(name)]
+        assert array is not None
+        return array
+
+    def section(self, item: Any) -> "Waiting | None":
+        """
+        Take a section of the result.
+
+        Parameters
+        ----------
+        item : index
+            Numbers, slices and an ellipsis.
+
+        Returns
+        -------
+        Waiting or None
+            None where an operand is broadcast, so that it cannot be cut alike.
+        """
+        sides = [s.section(item, self.shape) for s in (self.first, self.second)]
+        if sides[0] is None or sides[1] is None:
+            return None
+        return Waiting(self.name, sides[0], sides[1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_made": {}}
+
+
+@dataclass(frozen=True)
+class WaitingPart:
+    """
+    One part of the result of an operation, or a section of it.
+
+    Parameters
+    ----------
+    node : Waiting
+        The operation.
+    name : str
+        Which part.
+    """
+
+    node: Waiting
+    name: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape; nothing is computed."""
+        return self.node.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its type; nothing is computed."""
+        return self.node.dtype(self.name)
+
+    def read(self, *, whole: bool = False) -> Array:
+        """
+        Compute it.
+
+        Parameters
+        ----------
+        whole : bool
+            The other parts of the result will be asked for as well.
+
+        Returns
+        -------
+        ndarray
+            An array that nobody else has.
+        """
+        return self.node.read(self.name, whole=whole)
+
+    def take(self, item: Any) -> "WaitingPart | WaitingSection":
+        """
+        Take a section; nothing is computed.
+
+        Parameters
+        ----------
+        item : index
+            Numbers, slices and an ellipsis.
+
+        Returns
+        -------
+        WaitingPart or WaitingSection
+            The section.
+        """
+        cut = self.node.section(item)
+        return (
+            WaitingSection(self, item) if cut is None else WaitingPart(cut, self.name)
+        )
+
+
+@dataclass(frozen=True)
+class WaitingSection:
+    """
+    A section of what has to be computed whole, since an operand is broadcast.
+
+    Parameters
+    ----------
+    whole : WaitingPart or WaitingSection
+        What it is a section of.
+    item : index
+        Numbers, slices and an ellipsis.
+    """
+
+    whole: "WaitingPart | WaitingSection"
+    item: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape; nothing is computed."""
+        return tuple(np.broadcast_to(0, self.whole.shape)[self.item].shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its type; nothing is computed."""
+        return self.whole.dtype
+
+    def read(self, *, whole: bool = False) -> Array:
+        """
+        Compute it.
+
+        Parameters
+        ----------
+        whole : bool
+            Of no consequence here.
+
+        Returns
+        -------
+        ndarray
+            An array that nobody else has.
+        """
+        return np.array(self.whole.read()[self.item])
+
+    def take(self, item: Any) -> "WaitingSection":
+        """
+        Take a section; nothing is computed.
+
+        Parameters
+        ----------
+        item : index
+            Numbers, slices and an ellipsis.
+
+        Returns
+        -------
+        WaitingSection
+            The section.
+        """
+        return WaitingSection(self, item)
