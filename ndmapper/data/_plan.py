@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.data._forms import (
@@ -17,8 +18,10 @@ from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
+from ndmapper.io.filetypes import split_ext
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.structure import array_header
+from ndmapper.io.tiles import TileHandle
 from ndmapper.io.write import HduOut, stored_form
 
 if TYPE_CHECKING:
@@ -53,7 +56,7 @@ class Item:
     table: str | None = None
 
 
-def plan_items(df: "DataFile") -> list[Item]:
+def plan_items(df: "DataFile", target: Path | None = None) -> list[Item]:
     """
     List the HDUs of a DataFile as they are written, without its record.
 
@@ -61,6 +64,9 @@ def plan_items(df: "DataFile") -> list[Item]:
     ----------
     df : DataFile
         The file.
+    target : Path, optional
+        Where they are written. Images are compressed in tiles where it ends in .fz,
+        and stay as they were in other files, except that those of an .fz are plain.
 
     Returns
     -------
@@ -72,14 +78,15 @@ def plan_items(df: "DataFile") -> list[Item]:
     FormatError
         If FITS cannot hold something in it.
     """
-    return _Plan(df).items
+    return _Plan(df, target).items
 
 
 class _Plan:
     """The work of `plan_items`: state that its parts share."""
 
-    def __init__(self, df: "DataFile") -> None:
+    def __init__(self, df: "DataFile", target: Path | None = None) -> None:
         self.df = df
+        self.is_tiled = _wants_tiles(df, target)
         self.hdus = () if df._map is None else df._map.hdus
         self.groups = list(df._groups)
         self.items: list[Item] = []
@@ -283,7 +290,9 @@ class _Plan:
         same = isinstance(data, ArrayHandle) and not stored.is_touched and not unnamed
         right = name is None or is_named(stored, name, version)
         if same and right and stored.raw is not None and unit is None:
-            self.items.append(Item(HduOut(stored.raw, data), None, ndd, part))
+            self.items.append(
+                Item(self._out(stored.raw, data, source.handle), None, ndd, part)
+            )
             return
         if unnamed or (part == "flags" and not isinstance(data, ArrayHandle)):
             stored = stored.copy()
@@ -293,7 +302,7 @@ class _Plan:
             unit=unit,
         )  # fmt: skip
         what = ",".join(map(str, extension_name(self.df, ndd, part)))
-        self.items.append(Item(HduOut(made, data), what, ndd, part))
+        self.items.append(Item(self._out(made, data, source.handle), what, ndd, part))
 
     def _extra(self, name: str, *, named: bool) -> None:
         ndd = self.df.extras[name]
@@ -305,21 +314,44 @@ class _Plan:
             raise FormatError(msg)
         if ndd._stored is self.df._primary:
             return
-        data = to_write(ndd._parts["data"], as_std=False)
+        source = ndd._parts["data"]
+        data = to_write(source, as_std=False)
         raw = ndd._stored.raw
         if isinstance(data, ArrayHandle) and raw and not ndd._is_modified and not named:
-            self.items.append(Item(HduOut(raw, data), None, ndd, "data"))
+            out = self._out(raw, data, source.handle)
+            self.items.append(Item(out, None, ndd, "data"))
             return
         made = array_header(
             ndd._stored, stored_form(data), primary=False, name=name if named else None,
             unit=unit_card(ndd, "data", as_std=False, is_new=raw is None),
         )  # fmt: skip
-        self.items.append(Item(HduOut(made, data), name, ndd, "data"))
+        out = self._out(made, data, source.handle)
+        self.items.append(Item(out, name, ndd, "data"))
+
+    def _out(self, header: bytes, data: Any, before: ArrayHandle | None) -> HduOut:
+        """Put an image together, compressed where it was, or where that is asked."""
+        like = before if isinstance(before, TileHandle) else None
+        is_tiled = like is not None if self.is_tiled is None else self.is_tiled
+        return HduOut(header, data, is_tiled, like)
 
     def _table(self, name: str) -> None:
         out = self.df.tables.to_write(name)
         changed = None if isinstance(out, HduMap) else name
         self.items.append(Item(out, changed, table=name))
+
+
+def _wants_tiles(df: "DataFile", target: Path | None) -> bool | None:
+    """Say whether images are compressed in tiles; None: those that were."""
+    if target is None:
+        return None
+    if _is_packed(target.name):
+        return True
+    was_packed = df._map is not None and _is_packed(df._map.source.path.name)
+    return False if was_packed else None
+
+
+def _is_packed(name: str) -> bool:
+    return (split_ext(name)[1] or "").lower().endswith("fz")
 
 
 def _first(item: tuple[int, Any]) -> int:
