@@ -5,6 +5,7 @@ They are read from the bytes of a header, since making a card object of every ca
 takes most of the time of opening a file.
 """
 
+import functools
 import math
 import re
 from typing import Any
@@ -80,6 +81,8 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
     return found
 
 
+# The extensions of a file, and the files of a night, share most of these cards.
+@functools.lru_cache(maxsize=4096)
 def _value(card: bytes) -> Any:
     if fixed := _FIXED.fullmatch(card, 8):
         number, text, logical = fixed.groups()
