@@ -12,8 +12,9 @@ from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.digest import digest
 from ndmapper.io.filemap import HduMap, map_file
 from ndmapper.io.layout import find_layout
+from ndmapper.io.leftovers import staging_name
 from ndmapper.io.record import edited, encode
-from ndmapper.io.write import append_hdu, publish, staging_name, write_hdus
+from ndmapper.io.write import append_hdu, publish, write_hdus
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile

@@ -18,9 +18,9 @@ from typing import Any
 
 from ndmapper.errors import FormatError, MissingFileError
 from ndmapper.io.filemap import HduMap, map_file
+from ndmapper.io.leftovers import staging_name, sweep
 from ndmapper.io.record import EXTNAME
 from ndmapper.io.source import Source, find_source
-from ndmapper.io.write import staging_name
 
 __all__ = ["VOLATILE", "DigestCache", "differences", "digest"]
 
@@ -173,6 +173,7 @@ class DigestCache:
                 text = json.dumps({"version": _VERSION, "digests": known}, indent=0)
                 temp.write_text(text, encoding="utf-8")
                 temp.replace(self.path)
+                sweep(self.path.parent)
         except OSError as err:  # also where the lock takes too long
             log.debug("%d digests are not remembered: %s", len(self._new), err)
             with contextlib.suppress(OSError):

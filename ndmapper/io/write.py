@@ -8,7 +8,6 @@ renamed onto its name.
 import contextlib
 import gzip
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from ndmapper.errors import (
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap, padded
 from ndmapper.io.filetypes import split_ext
+from ndmapper.io.leftovers import sweep
 from ndmapper.io.pack import can_be_tiled, compressed_hdu, packed_header
 from ndmapper.io.tiles import TileHandle
 
@@ -36,7 +36,6 @@ __all__ = [
     "StoredForm",
     "append_hdu",
     "publish",
-    "staging_name",
     "stored_form",
     "write_hdus",
 ]
@@ -189,23 +188,6 @@ def append_hdu(path: Path, hdu: bytes) -> None:
         _flush(out, raw)
 
 
-def staging_name(target: Path) -> Path:
-    """
-    Name the hidden file under which a file is written before it is renamed.
-
-    Parameters
-    ----------
-    target : Path
-        The file that will be there in the end.
-
-    Returns
-    -------
-    Path
-        A new name in the same folder, of the same type.
-    """
-    return target.with_name(f".ndm-{os.getpid()}-{secrets.token_hex(4)}-{target.name}")
-
-
 def publish(temp: Path, target: Path) -> None:
     """
     Rename a finished file onto its final name.
@@ -235,12 +217,14 @@ def publish(temp: Path, target: Path) -> None:
                 raise FileAccessError(msg)
             temp.chmod(mode & 0o7777)
         temp.replace(target)
-        # The rename is on the disk only when the folder is.
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        if os.name != "nt":  # where folders cannot be opened
+            # The rename is on the disk only when the folder is.
+            folder = os.open(target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    sweep(target.parent)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from ndmapper.engines.base import Output
 from ndmapper.errors import FileAccessError
 from ndmapper.io.digest import digest
 from ndmapper.io.filetypes import is_compressed, split_ext
+from ndmapper.io.leftovers import staging_name
 from ndmapper.io.record import canonical, encode, side_path
-from ndmapper.io.write import publish, staging_name
+from ndmapper.io.write import publish
 from ndmapper.steps.entry import Entry, ancestors, describe, run_block
 from ndmapper.steps.naming import absolute
 from ndmapper.steps.plan import PlanItem

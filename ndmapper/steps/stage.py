@@ -1,14 +1,12 @@
 """Sixth hop: a folder where products are written before anybody sees them."""
 
-import os
-import platform
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ndmapper.errors import FileAccessError
+from ndmapper.io.leftovers import staging_mark, sweep
 
 __all__ = ["stage"]
 
@@ -35,7 +33,7 @@ def stage(outdir: Path) -> Iterator[Path]:
         If the folder cannot be written.
     """
     home = outdir / ".ndmapper" / "stage"
-    folder = home / f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    folder = home / staging_mark()
     try:
         folder.mkdir(parents=True)
     except OSError as err:
@@ -44,7 +42,7 @@ def stage(outdir: Path) -> Iterator[Path]:
             "choose another folder with outdir, or run in one that you can write to"
         )
         raise FileAccessError(msg) from err
-    _sweep(home)
+    sweep(home)
     try:
         yield folder
     finally:
@@ -54,21 +52,3 @@ def stage(outdir: Path) -> Iterator[Path]:
                 empty.rmdir()
             except OSError:
                 break  # others are at work, or there is side data
-
-
-def _sweep(home: Path) -> None:
-    """Remove what processes of this host left when they were killed."""
-    for folder in home.glob(f"{platform.node()}-*-*"):
-        pid = folder.name.rsplit("-", 2)[1]
-        if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's process
-    return True

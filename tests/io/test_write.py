@@ -20,7 +20,6 @@ from ndmapper.io.write import (
     HduOut,
     append_hdu,
     publish,
-    staging_name,
     stored_form,
     write_hdus,
 )
@@ -145,14 +144,6 @@ def test_write_hdus_disk_full_at_the_flush_leaves_nothing(tmp_path, monkeypatch,
     with pytest.raises(FileAccessError, match="No space left"):
         write_hdus(tmp_path / name, [empty_primary(Header())])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_staging_name_is_hidden_beside_and_of_the_same_type(tmp_path):
-    name = staging_name(tmp_path / "a.fits.gz")
-    assert name.parent == tmp_path
-    assert name.name.startswith(".")
-    assert name.name.endswith(".fits.gz")
-    assert name != staging_name(tmp_path / "a.fits.gz")
 
 
 def test_publish_replaces_and_keeps_permissions(tmp_path):

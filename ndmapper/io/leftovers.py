@@ -1,0 +1,110 @@
+"""
+Unfinished files and folders: their names, and what killed processes left of them.
+
+A name says which process of which host made it, so that the next one who writes there
+can tell what nobody will ever finish.
+"""
+
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+import platform
+import re
+import secrets
+import shutil
+import time
+from pathlib import Path
+
+__all__ = ["staging_mark", "staging_name", "sweep"]
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"\.ndm-(\d+)-([0-9a-f]{8})-[0-9a-f]{8}(-.*)?")
+_PAUSE = 60.0
+"""Seconds until a folder is looked through once more by the same process."""
+
+_swept: dict[tuple[int, Path], float] = {}
+
+
+def staging_mark() -> str:
+    """
+    Make a name that no other process, and no other call, makes.
+
+    Returns
+    -------
+    str
+        A hidden name with the number of the process and a hash of its host.
+    """
+    return f".ndm-{os.getpid()}-{_host()}-{secrets.token_hex(4)}"
+
+
+def staging_name(target: Path) -> Path:
+    """
+    Name the hidden file under which a file is written before it is renamed.
+
+    Parameters
+    ----------
+    target : Path
+        The file that will be there in the end.
+
+    Returns
+    -------
+    Path
+        A new name in the same folder, of the same type.
+    """
+    # Names have a limit of 255 bytes in most file systems; the type must stay.
+    kept = target.name.encode()[-180:].decode("utf-8", "ignore")
+    return target.with_name(f"{staging_mark()}-{kept}")
+
+
+def sweep(folder: Path) -> None:
+    """
+    Remove what processes of this host left in a folder when they were killed.
+
+    What belongs to a living process, or to another host, stays. A folder is looked
+    through no more than once a minute.
+
+    Parameters
+    ----------
+    folder : Path
+        Where files are written.
+    """
+    key, now = (os.getpid(), folder), time.monotonic()
+    if now - _swept.get(key, -_PAUSE) < _PAUSE:
+        return
+    _swept[key] = now
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _NAME.fullmatch(entry.name)
+            if found is None or found[2] != _host() or _is_alive(int(found[1])):
+                continue
+            log.debug("removed %s, which a killed process left", entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    Path(entry.path).unlink()
+
+
+@functools.cache
+def _host() -> str:
+    """Tell hosts apart, and containers with process numbers of their own."""
+    try:
+        numbers = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        numbers = ""
+    return hashlib.sha256(f"{platform.node()} {numbers}".encode()).hexdigest()[:8]
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # a signal would end it there
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # somebody else's process
+    return True
