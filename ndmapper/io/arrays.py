@@ -306,7 +306,7 @@ def _number(value: Any, default: float) -> float:
 
 def _read_into(stream: Any, content: npt.NDArray[np.uint8]) -> int:
     found = 0
-    with memoryview(content) as view:
+    with content.data as view:
         while found < len(content):
             count = stream.readinto(view[found:])
             if not count:

@@ -5,6 +5,7 @@ The tiles of an image are the rows of a binary table (FITS standard 4.0, section
 a column of descriptors says where in the heap each one lies.
 """
 
+import functools
 import itertools
 import math
 import re
@@ -87,9 +88,8 @@ def tiling_of(hdu: HduMap) -> Tiling:
     FormatError
         If the header of the table is damaged, or the compression is not known.
     """
-    header = Header.fromstring(hdu.raw)
     try:
-        return _read_tiling(header, hdu.shape)
+        return _read_tiling(hdu.raw, hdu.shape)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as err:
         msg = (
             f"the compressed image in HDU {hdu.index} of {hdu.source.path} has a "
@@ -98,7 +98,10 @@ def tiling_of(hdu: HduMap) -> Tiling:
         raise FormatError(msg) from err
 
 
-def _read_tiling(header: Header, shape: tuple[int, ...]) -> Tiling:
+# Reading the header takes longer than decoding a tile, and sections come in numbers.
+@functools.lru_cache(maxsize=64)
+def _read_tiling(raw: bytes, shape: tuple[int, ...]) -> Tiling:
+    header = Header.fromstring(raw)
     algorithm = str(header["ZCMPTYPE"]).strip().upper()
     if algorithm not in ALGORITHMS:
         msg = f"ZCMPTYPE is {algorithm!r}, and can be one of {', '.join(ALGORITHMS)}"
