@@ -7,6 +7,7 @@ the place where reads are counted. A file is open only inside a call.
 
 import bz2
 import gzip
+import io
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from ndmapper.errors import (
 
 __all__ = ["Compression", "Source", "find_source", "observe_reads", "open_source"]
 
-Compression = Literal["gzip", "bzip2"] | None
+Compression = Literal["gzip", "bzip2", "compress"] | None
 """How a file is compressed as a whole."""
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -36,7 +37,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xfd7zXZ", "xz"),
     (b"PK\x03\x04", "zip"),
 )
-_READABLE = ("gzip", "bzip2")
+_READABLE = ("gzip", "bzip2", "compress")
 
 # Most headers fit, so that mapping a file takes one read for each.
 _BUFFER = 16 * 1024
@@ -72,7 +73,7 @@ class Source:
         Absolute path, so that a change of folder does not matter.
     size, mtime_ns, inode : int
         What the operating system said about the file.
-    compression : {'gzip', 'bzip2'} or None
+    compression : {'gzip', 'bzip2', 'compress'} or None
         How the whole file is compressed.
     """
 
@@ -130,6 +131,8 @@ class Source:
             return cast(AbstractContextManager[BinaryIO], gzip.GzipFile(fileobj=raw))
         if self.compression == "bzip2":
             return cast(AbstractContextManager[BinaryIO], bz2.BZ2File(raw))
+        if self.compression == "compress":
+            return _Content(_uncompressed(raw.read()))
         return nullcontext(raw)
 
     @contextmanager
@@ -205,6 +208,39 @@ class Source:
             f"has {found}; copy or download it again"
         )
         return TruncatedFileError(msg)
+
+
+class _Content(io.BytesIO):
+    """A file in memory, whose end cannot be passed, as that of other files."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """
+        Go to a place, or to the end where that comes before.
+
+        Parameters
+        ----------
+        offset : int
+            Where to.
+        whence : int
+            Counted from the start (0), from here (1) or from the end (2).
+
+        Returns
+        -------
+        int
+            Where that is.
+        """
+        end = self.getbuffer().nbytes
+        return super().seek(min(super().seek(offset, whence), end))
+
+
+def _uncompressed(content: bytes) -> bytes:
+    from ndmapper.numerics.lzw import decompress  # compiled, for few files
+
+    try:
+        return decompress(content)
+    except ValueError as err:
+        msg = f"it is damaged: {err}"
+        raise OSError(msg) from err
 
 
 def find_source(path: str | os.PathLike[str], *, strict: bool = True) -> Source:

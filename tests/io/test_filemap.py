@@ -113,11 +113,6 @@ def test_map_file_not_fits_is_an_error(tmp_path, content):
         map_file(path)
 
 
-def test_map_file_unknown_compression_says_which(real_data):
-    with pytest.raises(FormatError, match="compressed with compress"):
-        map_file(real_data / "archives" / "eso" / "testfile.fits.Z")
-
-
 def test_map_file_missing_is_an_error(tmp_path):
     with pytest.raises(MissingFileError, match="does not exist"):
         map_file(tmp_path / "a.fits")
