@@ -7,7 +7,7 @@ import tracemalloc
 from pathlib import Path
 
 from astropy.io import fits
-from timing import best, show, timed
+from timing import show, timed, together
 
 from ndmapper.data import DataFile, DataFileList
 from ndmapper.io.filemap import map_file
@@ -94,15 +94,13 @@ def one_file(path: Path) -> None:
         "floor: a loop over the header blocks": lambda: floor(path),
         "lean floor: search for the size keywords only": lambda: lean_floor(path),
     }
-    times = {}
-    for what, do in work.items():
+    for what, do in list(work.items()):
         try:
             do()
         except ImportError as err:
             print(f"{what}: left out, {err.name} is not installed")
-            continue
-        times[what] = best(do)
-    show(times, "file")
+            del work[what]
+    show(together(work), "file")
 
 
 def many_files(path: Path, folder: Path, count: int = 1000) -> None:

@@ -1,7 +1,7 @@
 """How the benchmarks measure: the best of several repetitions, shown as ratios."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 
 def best(work: Callable[[], object], repeat: int = 7, seconds: float = 0.2) -> float:
@@ -33,6 +33,33 @@ def best(work: Callable[[], object], repeat: int = 7, seconds: float = 0.2) -> f
             work()
         times.append((time.perf_counter() - start) / count)
     return min(times)
+
+
+def together(
+    works: Mapping[str, Callable[[], object]], repeat: int = 9, seconds: float = 0.1
+) -> dict[str, float]:
+    """
+    Time pieces of work in turns, so that what disturbs one disturbs the others too.
+
+    Parameters
+    ----------
+    works : dict of str to callable
+        What is timed.
+    repeat : int
+        How many rounds; the least of each is taken.
+    seconds : float
+        Length of one measurement.
+
+    Returns
+    -------
+    dict of str to float
+        Time of one repetition of each [s].
+    """
+    times = {what: best(work, 1, seconds) for what, work in works.items()}
+    for _ in range(repeat - 1):
+        for what, work in works.items():
+            times[what] = min(times[what], best(work, 1, seconds))
+    return times
 
 
 def timed(work: Callable[[], object]) -> float:

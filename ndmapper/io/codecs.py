@@ -5,6 +5,7 @@ Rice, PLIO and H-compress tiles, and quantised numbers, are decoded by astropy; 
 by Python.
 """
 
+import math
 import zlib
 from typing import Any
 
@@ -67,7 +68,7 @@ def decode(
     ValueError, zlib.error
         If the tile is damaged.
     """
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     if algorithm in ("GZIP_1", "GZIP_2", "NOCOMPRESS"):
         if algorithm != "NOCOMPRESS":
             content = _unzipped(content, 8 * size)
