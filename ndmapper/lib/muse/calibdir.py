@@ -1,15 +1,18 @@
 """The calibration files of one type, by IFU."""
 
 import os
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from astropy.nddata import NDData
+
 from ndmapper.data import DataFile
 from ndmapper.data.arithmetic import SYMBOLS, Operators, is_operand
-from ndmapper.errors import FormatError, IdentError
+from ndmapper.errors import FormatError, IdentError, NdmapperError
 from ndmapper.lib.muse.calibfile import CalibFile
-from ndmapper.lib.muse.deferred import CalibFiles, Deferred, snapshot
 from ndmapper.lib.muse.ifus import (
     IFUS,
     find_files,
@@ -45,7 +48,7 @@ class CalibDir(Spellings, Operators):
         The type.
     dirname : str or None
         The folder; None where there is none yet.
-    files : mapping of int to CalibFile
+    files : dict of int to CalibFile
         The files by IFU.
     progress : bool
         Whether progress is shown.
@@ -62,9 +65,9 @@ class CalibDir(Spellings, Operators):
     Notes
     -----
     Arithmetic goes IFU by IFU, with another CalibDir that has the same IFUs, or with
-    one number, image or file for all. A result is computed when it is looked at, and
-    kept then; `write` computes all in parallel, and no more than one IFU is in the
-    memory of each process.
+    one number, image or file for all. What lies in files is read, and the result
+    computed, when somebody looks at it; `write` computes all in parallel, and no more
+    than one IFU is in the memory of each process.
     """
 
     def __init__(
@@ -84,24 +87,24 @@ class CalibDir(Spellings, Operators):
         self.dirname: str | None = None
         self.progress = progress
         self.workers = workers
-        self.files = CalibFiles()
+        self.files: dict[int, CalibFile] = {}
         self._form = "{type}_{ifu:02d}.fits"
         if dirname is not None:
             self._open(Path(dirname))
 
     def _open(self, where: Path) -> None:
-        entries: dict[int, CalibFile | Deferred] = {}
+        files: dict[int, CalibFile] = {}
         paths: dict[int, Path] = {}
         for path, number in find_files(self.type, where).items():
             for ifu, file in _by_ifu(path, number).items():
-                if ifu in entries:
+                if ifu in files:
                     msg = (
                         f"IFU {ifu} of {self.type} is both in {paths[ifu]} and in "
                         f"{path}; move one of them away, or name the merged file"
                     )
                     raise FormatError(msg)
-                entries[ifu], paths[ifu] = file, path
-        self.files = CalibFiles(entries)
+                files[ifu], paths[ifu] = file, path
+        self.files = files
         first = next(iter(paths.values()))
         self.dirname = str(first.parent)
         self._form = "{type}.fits"
@@ -120,7 +123,7 @@ class CalibDir(Spellings, Operators):
         return True
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.files)
+        return iter(sorted(self.files))
 
     def __contains__(self, ifu: object) -> bool:
         return ifu in self.files
@@ -128,8 +131,20 @@ class CalibDir(Spellings, Operators):
     def __getitem__(self, ifu: int | str) -> CalibFile:
         return self.files[self._present(ifu)]
 
-    def __setitem__(self, ifu: int | str, file: CalibFile) -> None:
-        self.files[ifu_number(ifu)] = file
+    def __setitem__(self, ifu: int | str, file: DataFile | NDData) -> None:
+        number = ifu_number(ifu)
+        if not isinstance(file, DataFile | NDData):
+            msg = f"a CalibFile was expected for IFU {ifu}, not {type(file).__name__}"
+            raise TypeError(msg)
+        if isinstance(file, DataFile) and len(file) > 1:
+            msg = (
+                f"IFU {number} needs a file of one IFU, but {file!r} has "
+                f"{file.idents}; take one of a CalibDir of this file"
+            )
+            raise IdentError(msg)
+        self.files[number] = (
+            file if isinstance(file, CalibFile) else CalibFile(data=file)
+        )
 
     def __delitem__(self, ifu: int | str) -> None:
         del self.files[self._present(ifu)]
@@ -150,8 +165,7 @@ class CalibDir(Spellings, Operators):
         CalibDir
             A change to one never shows in the other.
         """
-        entries = {ifu: snapshot(x) for ifu, x in self.files.entries.items()}
-        return self._like(entries)
+        return self._like({ifu: _as_it_is(self.files[ifu]) for ifu in self})
 
     def __copy__(self) -> "CalibDir":
         return self.copy()
@@ -159,10 +173,10 @@ class CalibDir(Spellings, Operators):
     def __deepcopy__(self, memo: dict[int, Any]) -> "CalibDir":
         return self.copy()
 
-    def _like(self, entries: dict[int, CalibFile | Deferred]) -> "CalibDir":
+    def _like(self, files: dict[int, CalibFile]) -> "CalibDir":
         new = CalibDir(self.type, progress=self.progress, workers=self.workers)
         new.dirname, new._form = self.dirname, self._form
-        new.files = CalibFiles(entries)
+        new.files = files
         return new
 
     def info(self) -> str:
@@ -175,16 +189,14 @@ class CalibDir(Spellings, Operators):
             What was printed.
         """
         lines = [repr(self)]
-        for ifu, entry in self.files.entries.items():
-            if isinstance(entry, Deferred):
-                lines.append(f"  {ifu:2d}  to be computed ({entry.name})")
-                continue
-            name = str(entry) or entry.data or "in memory"
+        for ifu in self:
+            file = self.files[ifu]
+            name = str(file) or file.data or "not saved"
             parts = [
                 " x ".join(map(str, ndd.shape))
                 + f" {ndd.dtype}"
                 + "".join(f", {n}" for n in ("uncertainty", "flags") if ndd.has(n))
-                for ndd in entry
+                for ndd in file
             ]
             lines.append(f"  {ifu:2d}  {name}  {'; '.join(parts)}")
         missing = [ifu for ifu in IFUS if ifu not in self.files]
@@ -242,7 +254,7 @@ class CalibDir(Spellings, Operators):
         folder = Path(dirname)
         check_targets(self.type, folder, names, overwrite=overwrite)
         write_files(
-            self.files.entries,
+            {ifu: self.files[ifu] for ifu in self},
             folder,
             names,
             workers=self.workers,
@@ -255,21 +267,29 @@ class CalibDir(Spellings, Operators):
     def _operate(self, name: str, other: Any, *, swapped: bool = False) -> Any:
         if isinstance(other, CalibDir):
             self._check_ifus(name, other)
-            others = {ifu: snapshot(x) for ifu, x in other.files.entries.items()}
+            others = {ifu: _as_it_is(other.files[ifu]) for ifu in self}
         elif isinstance(other, DataFile) or is_operand(other):
-            others = dict.fromkeys(self.files.entries, snapshot(other))
+            others = dict.fromkeys(self, _as_it_is(other))
         else:
             return NotImplemented
-        entries: dict[int, CalibFile | Deferred] = {}
-        for ifu, entry in self.files.entries.items():
-            pair = (snapshot(entry), others[ifu])
-            left, right = reversed(pair) if swapped else pair
-            made = Deferred(name, left, right, f"IFU {ifu} of {self.type}")
-            made.check()
-            entries[ifu] = made
-        result = self._like(entries)
+        made = {}
+        for ifu in self:
+            left = _as_it_is(self.files[ifu])
+            try:
+                made[ifu] = left._operate(name, others[ifu], swapped=swapped)
+            except NdmapperError as err:
+                msg = f"IFU {ifu} of {self.type}: {err}"
+                raise type(err)(msg) from err
+        result = self._like(made)
         result.dirname = None
         return result
+
+    def _operate_in_place(self, name: str, other: Any) -> Any:
+        result = self._operate(name, other)
+        if result is NotImplemented:
+            return NotImplemented
+        self.files, self.dirname = result.files, None
+        return self
 
     def _check_ifus(self, name: str, other: "CalibDir") -> None:
         mine, others = set(self), set(other)
@@ -285,6 +305,20 @@ class CalibDir(Spellings, Operators):
             f"{' and '.join(alone)}; delete these, or fill the gaps"
         )
         raise IdentError(msg)
+
+
+def _as_it_is(value: Any) -> Any:
+    """
+    Take an operand as it is now, so that no later change to it shows in a result.
+
+    What lies in a file unchanged is neither read nor copied, so that the result of it
+    can wait; what is in memory is there a second time.
+    """
+    if isinstance(value, np.ndarray):
+        own = value.copy()
+        own.flags.writeable = False  # which says that it can wait
+        return own
+    return pickle.loads(pickle.dumps(value))
 
 
 def _by_ifu(path: Path, number: int | None) -> dict[int, CalibFile]:

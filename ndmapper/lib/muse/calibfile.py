@@ -281,20 +281,13 @@ class CalibFile(Spellings, DataFile):
     def _source(self, part: str) -> str | None:
         if not len(self) or part not in next(iter(self))._parts:
             return None
-        handle = next(iter(self))._parts[part].handle
-        return None if handle is None else str(handle.source.path)
+        stored = next(iter(self))._parts[part]
+        if stored.handle is None or stored.pending is not None:
+            return None
+        return str(stored.handle.source.path)
 
-    def _combine(
-        self,
-        name: str,
-        left: Any,
-        right: Any,
-        filename: str | os.PathLike[str] | None = None,
-    ) -> "CalibFile":
-        made = CalibFile(data=super()._combine(name, left, right), labels=self.labels)
-        if filename is not None:
-            made.filename = FileName(filename)
-        return made
+    def _combine(self, name: str, left: Any, right: Any) -> "CalibFile":
+        return CalibFile(data=super()._combine(name, left, right), labels=self.labels)
 
 
 def _text_of(shapes: Iterable[tuple[int, ...]]) -> str:

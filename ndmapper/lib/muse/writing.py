@@ -1,16 +1,15 @@
 """Writing the calibration files of many IFUs: a file for each, or one for all."""
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ndmapper.errors import MissingFileError, OutputExistsError
 from ndmapper.io.headers import Header, card_bytes
+from ndmapper.io.leftovers import staging_mark, sweep
 from ndmapper.io.write import clear_write_errors, publish
 from ndmapper.lib.muse.calibfile import CalibFile
-from ndmapper.lib.muse.deferred import Deferred, computed
 from ndmapper.lib.muse.ifus import find_files, ifu_name
 from ndmapper.parallel import map_parallel
 
@@ -26,7 +25,7 @@ class _Job:
     """One IFU that a worker writes."""
 
     ifu: int
-    entry: CalibFile | Deferred
+    file: CalibFile
     path: Path
 
 
@@ -70,7 +69,7 @@ def check_targets(
 
 
 def write_files(
-    entries: Mapping[int, CalibFile | Deferred],
+    files: Mapping[int, CalibFile],
     folder: Path,
     names: Mapping[int, str],
     *,
@@ -84,7 +83,7 @@ def write_files(
 
     Parameters
     ----------
-    entries : mapping of int to CalibFile or Deferred
+    files : mapping of int to CalibFile
         What is written, by IFU.
     folder : Path
         Where to; it is made if it does not exist.
@@ -97,12 +96,14 @@ def write_files(
     """
     with clear_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".ndm-", dir=folder))
+        staging = folder / staging_mark()
+        staging.mkdir()
+    sweep(folder)
     try:
         merged = len(set(names.values())) == 1 < len(names)
         jobs = [
-            _Job(ifu, entry, staging / (f"{ifu:02d}.fits" if merged else names[ifu]))
-            for ifu, entry in entries.items()
+            _Job(ifu, file, staging / (f"{ifu:02d}.fits" if merged else names[ifu]))
+            for ifu, file in files.items()
         ]
         map_parallel(_write_one, jobs, workers=workers, title=title)
         written = [job.path for job in jobs]
@@ -116,7 +117,7 @@ def write_files(
 
 
 def _write_one(job: _Job) -> None:
-    file = computed(job.entry).copy()
+    file = job.file.copy()
     if file.ifu != job.ifu:
         file.meta["EXTNAME"] = ifu_name(job.ifu)
     for ndd in file:

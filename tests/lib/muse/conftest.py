@@ -7,9 +7,9 @@ from astropy.io import fits
 SHAPE = (5, 6)
 
 
-def pixels(ifu, scale=1.0):
+def pixels(ifu, scale=1.0, shape=SHAPE):
     """Data, variance and flags of one IFU, which no other IFU has."""
-    count = np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE)
+    count = np.arange(shape[0] * shape[1]).reshape(shape)
     data = (scale * (100 * ifu + count)).astype("float32")
     stat = (1 + count + ifu).astype("float32")
     dq = np.where(count % 7 == 0, 1 << (ifu % 5), 0).astype("int32")
@@ -31,9 +31,9 @@ def primary_header(kind, ifu=None):
     return header
 
 
-def extensions(ifu, stem="", scale=1.0, unit="adu"):
+def extensions(ifu, stem="", scale=1.0, unit="adu", shape=SHAPE):
     # The pipeline writes DQ before STAT, and no EXTVER.
-    data, stat, dq = pixels(ifu, scale)
+    data, stat, dq = pixels(ifu, scale, shape)
     hdus = [
         fits.ImageHDU(data, name=f"{stem}DATA"),
         fits.ImageHDU(dq, name=f"{stem}DQ"),
@@ -46,10 +46,10 @@ def extensions(ifu, stem="", scale=1.0, unit="adu"):
 
 @pytest.fixture
 def write_single():
-    def write(path, ifu, kind="MASTER_BIAS", scale=1.0, unit="adu"):
+    def write(path, ifu, kind="MASTER_BIAS", **options):
         path.parent.mkdir(exist_ok=True, parents=True)
         primary = fits.PrimaryHDU(header=primary_header(kind, ifu))
-        hdus = [primary, *extensions(ifu, scale=scale, unit=unit)]
+        hdus = [primary, *extensions(ifu, **options)]
         fits.HDUList(hdus).writeto(path)
         return path
 
@@ -71,11 +71,11 @@ def write_merged():
 
 @pytest.fixture
 def make_folder(tmp_path, write_single):
-    def make(name="masters", ifus=(1, 2, 7), separator="-", scale=1.0, **options):
+    def make(name="masters", ifus=(1, 2, 7), separator="-", **options):
         for ifu in ifus:
             kind = options.get("kind", "MASTER_BIAS")
             path = tmp_path / name / f"{kind}{separator}{ifu:02d}.fits"
-            write_single(path, ifu, scale=scale, **options)
+            write_single(path, ifu, **options)
         return tmp_path / name
 
     return make

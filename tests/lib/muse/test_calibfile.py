@@ -63,9 +63,10 @@ def test_arrays_are_named_by_the_file_they_are_read_from(bias):
     assert bias.data == bias.dq == bias.stat == str(bias)
 
 
-def test_arrays_in_memory_have_no_file(bias):
-    result = bias + 1
+def test_arrays_in_no_file_have_no_name(bias):
+    result = bias + bias
     assert (result.data, result.dq, result.stat) == (None, None, None)
+    assert CalibFile(data=[NDLater(np.ones((2, 3)), variance=1)]).stat is None
 
 
 def test_empty_object_has_no_pixels():
@@ -214,8 +215,9 @@ def test_operator_of_two_files_propagates_variance_and_joins_bits(
         (lambda x: x / 2, lambda d: d / 2, 0.25),
         (lambda x: 2 - x, lambda d: 2 - d, 1),
         (lambda x: 2 * x, lambda d: 2 * d, 4),
+        (lambda x: -x, lambda d: -d, 1),
     ],
-    ids=["add", "sub", "mul", "div", "rsub", "rmul"],
+    ids=["add", "sub", "mul", "div", "rsub", "rmul", "neg"],
 )
 def test_operator_with_a_number_scales_the_variance(bias, symbol, data, factor, pixels):
     result = symbol(bias)
@@ -231,7 +233,9 @@ def test_reflected_division_propagates_variance(bias, pixels):
 
 
 def test_in_place_form_changes_variance_too(bias, pixels):
+    same = bias
     bias *= 2
+    assert bias is same
     np.testing.assert_array_equal(bias.get_stat(), 4 * pixels(7)[1])
     assert isinstance(bias, CalibFile)
 
