@@ -289,12 +289,14 @@ class Config(MutableMapping[str, Any]):
             Key to value.
         """
         checked = {n: _checked(n, v, "config.using") for n, v in values.items()}
-        before = dict(self._script)
+        before = {n: self._script[n] for n in checked if n in self._script}
         self._script.update(checked)
         try:
             yield self
         finally:
-            self._script = before
+            for name in checked:
+                self._script.pop(name, None)
+            self._script.update(before)
 
     def from_command_line(self, **values: Any) -> None:
         """

@@ -24,7 +24,7 @@ class Content(GroupList):
     """The content of a file, without its name and what can be done with it."""
 
     cals: "dict[str, DataFile]"
-    expected_key: str | None
+    expected_key: tuple[str, str] | None
     _filename: "FileName | None"
     _wanted_labels: Any
 

@@ -59,7 +59,7 @@ class DataFile(FlaggedFile, Content):
         The calibrations associated with the file, by type.
     tables : mapping of str to Table
         The tables of the file, each read when it is looked at.
-    expected_key : str or None
+    expected_key : (str, str) or None
         Key of the product, where a step expects one.
 
     Raises
@@ -101,7 +101,7 @@ class DataFile(FlaggedFile, Content):
             raise ModeError(msg)
         self._mode = _checked_mode(mode, self._filename, has_data=data is not None)
         self.cals: dict[str, DataFile] = {}
-        self.expected_key: str | None = None
+        self.expected_key: tuple[str, str] | None = None
         self._wanted_labels = labels
         self._start()
         if self._mode in ("read", "update") and self._filename is not None:

@@ -11,7 +11,7 @@ from ndmapper.data import DataFile, DataFileList, NDLater
 from ndmapper.engines.base import Calibration, Job, Output
 from ndmapper.errors import IdentError, NdmapperError, ShapeError, StepError
 
-__all__ = ["PythonEngine", "call_with_ndd"]
+__all__ = ["PythonEngine"]
 
 
 class PythonEngine:
@@ -43,40 +43,6 @@ class PythonEngine:
         return run(job)
 
 
-def call_with_ndd(
-    func: Callable[..., Any],
-    ndd: NDData,
-    calibrations: Mapping[str, Any],
-    parameters: Mapping[str, Any],
-    settings: Settings,
-) -> Any:
-    """
-    Call a function on one NDData, with or without uncertainty and flags.
-
-    Parameters
-    ----------
-    func : callable
-        The function of a step with each='ndd'.
-    ndd : NDData
-        What it works on.
-    calibrations : mapping of str to (NDData or None)
-        Its calibrations by name.
-    parameters : mapping
-        Values of its other parameters.
-    settings : Settings
-        ``use_uncert`` and ``use_flags`` hold unless the function decides itself,
-        by naming them as parameters.
-
-    Returns
-    -------
-    object
-        What the function returns.
-    """
-    strip = _stripper(settings, parameters)
-    cals = {name: strip(cal) for name, cal in calibrations.items()}
-    return func(strip(ndd), **cals, **parameters)
-
-
 def _stripper(
     settings: Settings, parameters: Mapping[str, Any]
 ) -> Callable[[Any], Any]:
@@ -91,7 +57,7 @@ def _stripper(
         if item is None or not drop:
             return item
         if isinstance(item, DataFile):
-            copy = DataFile(data=item)
+            copy = _own(item)
             for index, ndd in enumerate(item):
                 copy[index] = ndd.replace(**drop)
             return copy
@@ -104,20 +70,28 @@ def _stripper(
 
 def _run_ndd(job: Job) -> dict[Output, DataFile]:
     (df,) = job.inputs
+    if not len(df):
+        held = [f"table {name}" for name in df.tables] + list(df.extras)
+        msg = (
+            f"{df} has no image for {job.step} to work on; it holds "
+            f"{', '.join(held) or 'nothing but a header'}"
+        )
+        raise StepError(msg)
+    strip = _stripper(job.settings, job.parameters)
     results: dict[Output, list[NDLater]] = {name: [] for name in job.outputs}
     for ndd in df:
         where = f"{df.filename or 'unnamed file'}[{ndd.ident}]"
         cals = {
-            name: None if cal is None else _matching(cal, ndd, df, name, job)
+            name: None if cal is None else strip(_matching(cal, ndd, df, name, job))
             for name, cal in job.calibrations.items()
         }
         result = _guarded(
             job,
             where,
-            partial(call_with_ndd, job.func, ndd, cals, job.parameters, job.settings),
+            partial(job.func, strip(ndd.copy()), **cals, **job.parameters),
         )
         for name, value in _by_output(job, result, where).items():
-            results[name].append(_as_ndd(job, value, ndd, where))
+            results[name].append(strip(_as_ndd(job, value, ndd, where)))
     return {name: _assemble(df, ndds) for name, ndds in results.items()}
 
 
@@ -155,11 +129,11 @@ def _run_whole(
     products = {}
     for name, value in _by_output(job, result, where).items():
         if isinstance(value, DataFile):
-            products[name] = DataFile(data=value)
+            products[name] = strip(DataFile(data=value))
             continue
         ndds = value if isinstance(value, Sequence) else [value]
         products[name] = _assemble(
-            first, [_as_ndd(job, ndd, None, where) for ndd in ndds]
+            first, [strip(_as_ndd(job, ndd, None, where)) for ndd in ndds]
         )
     return products
 

@@ -142,7 +142,7 @@ class DigestCache:
             return str(entry[2])
         return None
 
-    def put(self, source: Source, value: str) -> None:
+    def put(self, source: Source, value: str, *, ours: bool = False) -> None:
         """
         Remember a digest, until `save` also in the file.
 
@@ -152,10 +152,12 @@ class DigestCache:
             The file as it was when the digest was computed.
         value : str
             The digest.
+        ours : bool
+            Whether this process has just put the file there, whole.
         """
         # Clocks of file systems tick: a file that was written just now could be
         # written once more without a change of its time.
-        if abs(time.time_ns() - source.mtime_ns) > _TICK:
+        if ours or abs(time.time_ns() - source.mtime_ns) > _TICK:
             self._new[str(source.path)] = [source.size, source.mtime_ns, value]
 
     def save(self) -> None:

@@ -13,12 +13,14 @@ the product. An entry is a JSON object::
     output        name of the output, where the step has named ones, else null
     key           identity of what was asked for (see `entry_key`)
     content       digest of the product without its record
-    inputs        [{"name": ..., "digest" or "key": ...}, ...]
+    inputs        [{"name": ..., "digest" or "key": ...}, ...]; with "memory": true
+                  where it was not what lies on disk
     calibrations  {type: reference like an input, list of them, or null if not applied}
     parameters    {name: value}
     config        {"use_uncert": ..., "use_flags": ..., "bad_flags": ...}
     references    {parameter: {"name": ..., "digest": ...}} of files named by parameters
     source        text of a step that lives in a script, else null
+    code          digest of what that text does, without comments and layout
     run           all that is volatile: times, host, paths, versions of the libraries
 
 In FITS the record is a binary table named NDM_RECORD, the last HDU, one row per
@@ -50,6 +52,7 @@ __all__ = [
     "encode",
     "entry_key",
     "identity",
+    "pending_path",
     "read_records",
     "read_side",
     "side_path",
@@ -59,8 +62,9 @@ EXTNAME = "NDM_RECORD"
 SCHEMA = 1
 
 # What decides whether a product would be the same. The names of files are left out
-# (a renamed input is the same input), and so are the module, the source and the run.
-_KEYED = ("step", "engine", "tool", "output", "parameters", "config")
+# (a renamed input is the same input), and so are the module, the text of the source and
+# the run.
+_KEYED = ("step", "engine", "tool", "output", "parameters", "config", "code")
 
 
 def canonical(value: Any) -> str:
@@ -107,7 +111,8 @@ def entry_key(entry: Mapping[str, Any]) -> str:
     Parameters
     ----------
     entry : mapping
-        An entry; its own ``key``, ``content``, ``source`` and ``run`` do not count.
+        An entry; its own ``key``, ``content``, ``source`` and ``run`` do not count,
+        but what the source does (``code``) does.
 
     Returns
     -------
@@ -170,6 +175,7 @@ def edited(
         "config": {},
         "references": {},
         "source": None,
+        "code": None,
         "run": {},
     }
     entry["key"] = entry_key(entry)
@@ -310,6 +316,24 @@ def side_path(product: Path) -> Path:
     return product.parent / ".ndmapper" / "records" / f"{product.name}.json"
 
 
+def pending_path(product: Path) -> Path:
+    """
+    Name the side record of a product that is about to be published.
+
+    Parameters
+    ----------
+    product : Path
+        The product.
+
+    Returns
+    -------
+    Path
+        Its place until product and side record both are there.
+    """
+    side = side_path(product)
+    return side.with_name(f"{side.name}.pending")
+
+
 def read_side(product: Path) -> list[dict[str, Any]]:
     """
     Read the side record of a product.
@@ -332,16 +356,15 @@ def read_side(product: Path) -> list[dict[str, Any]]:
     path = side_path(product)
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
+        schema = max([0, *(row["schema"] for row in rows)])
     except (FileNotFoundError, NotADirectoryError):
         return []
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, TypeError, KeyError) as err:
         msg = (
             f"the side record {path} cannot be read ({err}); delete it if it is damaged"
         )
         raise RecordError(msg) from err
-    return _entries(
-        [json.dumps(row) for row in rows], max([0, *(r["schema"] for r in rows)])
-    )
+    return _entries([json.dumps(row) for row in rows], schema)
 
 
 def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ def history(rows: Sequence[Mapping[str, Any]], name: str) -> str:
             reference["name"]
             for row in rows
             for reference in _references(row)
-            if reference.get("key") not in made
+            if reference.get("key") not in made and not reference.get("memory")
         }
     )
     count = len(rows)
@@ -52,7 +52,7 @@ def _paragraph(number: int, row: Mapping[str, Any]) -> str:
     tool = " ".join(str(v) for v in row["tool"].values() if v is not None)
     where = f"{row['module']}, {tool}" if row["module"] else tool
     lines = [f"{number:3}. {row['product']}  by {row['step']} ({where})"]
-    lines.append("     from " + ", ".join(ref["name"] for ref in row["inputs"]))
+    lines.append("     from " + ", ".join(_named(ref) for ref in row["inputs"]))
     for name, value in row["calibrations"].items():
         lines.append(f"     {name}: {_calibration(value)}")
     lines += [
@@ -71,4 +71,10 @@ def _calibration(value: Any) -> str:
     if value is None:
         return "not applied"
     references = value if isinstance(value, list) else [value]
-    return ", ".join(ref["name"] for ref in references)
+    return ", ".join(_named(ref) for ref in references)
+
+
+def _named(reference: Mapping[str, Any]) -> str:
+    """Name a file, and say if what was used was only in memory."""
+    memory = " (as it was in memory)" if reference.get("memory") else ""
+    return f"{reference['name']}{memory}"

@@ -110,7 +110,11 @@ def _defaults(
     declaration: Declaration, name: str, column: list[Any], files: DataFileList
 ) -> list[Any]:
     parameter = declaration.cal_parameters[name]
-    lacking = [str(df) for df, c in zip(files, column, strict=True) if c is _ABSENT]
+    lacking = [
+        str(df) or "NDData in memory"
+        for df, c in zip(files, column, strict=True)
+        if c is _ABSENT
+    ]
     if parameter.required:
         msg = (
             f"{declaration.name} needs a {name} for {', '.join(lacking)}; associate "

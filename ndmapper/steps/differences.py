@@ -45,7 +45,7 @@ def differences(recorded: Mapping[str, Any], expected: Mapping[str, Any]) -> lis
             found.append(
                 f"{part} was {_short(recorded[part])}, now {_short(expected[part])}"
             )
-    if recorded["source"] != expected["source"]:
+    if recorded["code"] != expected["code"]:
         found.append(f"the code of {expected['step']} has changed")
     return found
 

@@ -1,13 +1,9 @@
 """The entry of a product in its record, written from the declaration alone."""
 
-import inspect
 import platform
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +18,10 @@ from ndmapper.engines.base import Calibration, Output
 from ndmapper.io.digest import DigestCache, digest
 from ndmapper.io.record import SCHEMA, entry_key
 from ndmapper.steps.declaration import Declaration
+from ndmapper.steps.origin import origin_of
 from ndmapper.steps.recordable import recordable
 
-__all__ = ["Work", "ancestors", "describe", "run_block"]
+__all__ = ["Work", "ancestors", "describe", "is_as_recorded", "run_block"]
 
 Entry = dict[str, Any]
 """One entry of a record; its fields are listed in `ndmapper.io.record`."""
@@ -93,17 +90,17 @@ def describe(work: Work, output: Output, product: str, *, expected: bool) -> Ent
     """
     declaration = work.declaration
     step = declaration.name
-    module, tool, source = _origin(declaration)
+    origin = origin_of(declaration.func)
 
-    def refer(df: DataFile) -> dict[str, str]:
+    def refer(df: DataFile) -> Entry:
         return _reference(df, work.digests, expected=expected)
 
     entry: Entry = {
         "schema": SCHEMA,
         "step": step,
-        "module": module,
+        "module": origin.module,
         "engine": "python",
-        "tool": tool,
+        "tool": origin.tool,
         "product": product,
         "output": output,
         "inputs": [refer(df) for df in work.inputs],
@@ -127,13 +124,33 @@ def describe(work: Work, output: Output, product: str, *, expected: bool) -> Ent
             for name, value in work.parameters.items()
             if isinstance(value, (Path, DataFile))
         },
-        "source": source,
+        "source": origin.source,
+        "code": origin.code,
     }
     entry["key"] = entry_key(entry)
     return entry
 
 
-def _reference(df: DataFile, digests: DigestCache, *, expected: bool) -> dict[str, str]:
+def is_as_recorded(df: DataFile, digests: DigestCache) -> bool:
+    """
+    Say whether a product is still what its record describes.
+
+    Parameters
+    ----------
+    df : DataFile
+        A product with a record.
+    digests : DigestCache
+        Digests that are known already, so that no product is read twice for this.
+
+    Returns
+    -------
+    bool
+        False if its content was changed by something that keeps no record.
+    """
+    return digest(Path(df), digests) == str(df.record[-1]["content"])
+
+
+def _reference(df: DataFile, digests: DigestCache, *, expected: bool) -> Entry:
     """Refer to a file by its key if a step made it, else by its content."""
     name = Path(str(df)).name if df.filename is not None else "unnamed"
     if not df.unloaded or df.filename is None:
@@ -141,41 +158,13 @@ def _reference(df: DataFile, digests: DigestCache, *, expected: bool) -> dict[st
         with tempfile.TemporaryDirectory(prefix="ndmapper-") as folder:
             path = Path(folder) / "content.fits"
             write_datafile(df, path, rows=[])
-            return {"name": name, "digest": digest(path)}
-    if expected and df.expected_key:
-        return {"name": name, "key": df.expected_key}
-    if df.record:
-        return {"name": name, "key": df.record[-1]["key"]}
+            return {"name": name, "digest": digest(path), "memory": True}
+    if df.record and is_as_recorded(df, digests):
+        key = df.record[-1]["key"]
+        if expected and df.expected_key and df.expected_key[0] == key:
+            key = df.expected_key[1]
+        return {"name": name, "key": key}
     return {"name": name, "digest": digest(Path(str(df)), digests)}
-
-
-@cache
-def _version(package: str) -> str | None:
-    if package == "ndmapper":
-        return __version__
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        version = getattr(import_module(package), "__version__", None)
-        return None if version is None else str(version)
-
-
-def _origin(declaration: Declaration) -> tuple[str | None, Entry, str | None]:
-    """Find out whether a step lives in a package, which has a version, or a script."""
-    func = declaration.func
-    package = func.__module__.partition(".")[0]
-    version = (
-        _version(package)
-        if package in sys.modules and (package != "__main__")
-        else None
-    )
-    if version is not None:
-        return func.__module__, {"name": package, "version": version}, None
-    try:
-        source = inspect.getsource(func)
-    except (OSError, TypeError):
-        source = None  # typed at a prompt; nothing has kept the text
-    return None, {"name": "script", "version": None}, source
 
 
 def run_block(started: str, ended: str, paths: Mapping[str, str]) -> Entry:

@@ -15,7 +15,7 @@ from ndmapper.steps.product import now, save_products
 from ndmapper.steps.stage import stage
 from ndmapper.steps.tally import tally
 
-__all__ = ["execute"]
+__all__ = ["execute", "run_work"]
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def _do(item: PlanItem) -> Results:
     if item.action != "reuse":
         started = now()
         with stage(absolute(item.work.settings["outdir"])) as folder:
-            save_products(item, _run(item.work), folder, started)
+            save_products(item, run_work(item.work), folder, started)
         why = "made" if item.action == "run" else f"made again, {item.reason}"
         log.info("%s: %s", line, why)
     elif item.changes:
@@ -81,7 +81,25 @@ def _line(item: PlanItem) -> str:
     return f"{item.work.declaration.name}: {', '.join(sources)} -> {targets}"
 
 
-def _run(work: Work) -> Results:
+def run_work(work: Work) -> Results:
+    """
+    Do one unit of work; nothing is written.
+
+    Parameters
+    ----------
+    work : Work
+        What to do.
+
+    Returns
+    -------
+    dict of (str or None) to DataFile
+        Output to an unsaved file.
+
+    Raises
+    ------
+    ParameterError
+        If the step cannot go without a calibration that is not applied.
+    """
     declaration = work.declaration
     if _passes_through(work):
         return {declaration.outputs[0]: DataFile(data=work.inputs[0])}
@@ -133,5 +151,8 @@ def _map(item: PlanItem, output: Output) -> DataFile:
     for name, cal in first.cals.items():
         if all(df.cals.get(name) is cal for df in others):
             product.cals[name] = cal
-    product.expected_key = item.expected[output]["key"]
+    if product.record and product.record[-1]["step"] != "edited":
+        # What was edited by hand stays, so what is made of it follows the edit.
+        keys = product.record[-1]["key"], item.expected[output]["key"]
+        product.expected_key = keys if keys[0] != keys[1] else None
     return product

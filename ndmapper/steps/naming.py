@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.data import DataFile, FileName
-from ndmapper.engines.base import Calibration, Output
+from ndmapper.engines.base import Output
 from ndmapper.errors import PlanError, ShapeError
 from ndmapper.io.filetypes import plain_ext
 from ndmapper.steps.declaration import Declaration
+from ndmapper.steps.entry import Work
 
-__all__ = ["absolute", "name_products"]
+__all__ = ["absolute", "name_products", "refuse_clashes"]
 
 Targets = dict[Output, FileName]
 
@@ -36,7 +37,6 @@ def absolute(name: str | os.PathLike[str]) -> Path:
 def name_products(
     declaration: Declaration,
     units: Sequence[Sequence[DataFile]],
-    calibrations: Sequence[Mapping[str, Calibration]],
     out_names: Any,
     outdir: str,
 ) -> list[Targets]:
@@ -49,8 +49,6 @@ def name_products(
         The step.
     units : sequence of sequence of DataFile
         The inputs of each unit of work.
-    calibrations : sequence of mapping
-        The calibrations of each unit.
     out_names : object
         What the call says: a name, names aligned with the units, a mapping of those
         by output, or None.
@@ -65,7 +63,9 @@ def name_products(
     Raises
     ------
     PlanError
-        If two products have one name, or one would replace an input.
+        If a product cannot be named.
+    ShapeError
+        If there are more or fewer names than products.
     """
     by_output = _given_names(declaration, out_names, len(units))
     targets: list[Targets] = []
@@ -78,7 +78,6 @@ def name_products(
             else:
                 names[output] = _derived(declaration, inputs[0], output, outdir)
         targets.append(names)
-    _refuse_clashes(declaration.name, targets, units, calibrations)
     return targets
 
 
@@ -146,24 +145,37 @@ def _derived(
     return name
 
 
-def _refuse_clashes(
-    step: str,
-    targets: Sequence[Targets],
-    units: Sequence[Sequence[DataFile]],
-    calibrations: Sequence[Mapping[str, Calibration]],
-) -> None:
+def refuse_clashes(works: Sequence[Work], targets: Sequence[Targets]) -> None:
+    """
+    Make sure that no product replaces another, or anything that is needed.
+
+    Parameters
+    ----------
+    works : sequence of Work
+        The units of work.
+    targets : sequence of dict
+        The names of their products.
+
+    Raises
+    ------
+    PlanError
+        If one does.
+    """
     needed: dict[Path, str] = {}
-    for inputs, cals in zip(units, calibrations, strict=True):
-        for df in inputs:
+    for work in works:
+        for df in work.inputs:
             needed.setdefault(absolute(str(df)), "its input")
-        for name, cal in cals.items():
+        for name, cal in work.calibrations.items():
             for df in [] if cal is None else cal if isinstance(cal, list) else [cal]:
                 needed.setdefault(absolute(str(df)), f"the {name} of an input")
+        for name, value in work.parameters.items():
+            if isinstance(value, (DataFile, Path)):
+                needed.setdefault(absolute(str(value)), f"the file given as {name}")
     made: dict[Path, str] = {}
-    for inputs, names in zip(units, targets, strict=True):
+    for work, names in zip(works, targets, strict=True):
+        step, source = work.declaration.name, str(work.inputs[0])
         for target in names.values():
             path = absolute(str(target))
-            source = str(inputs[0])
             if path in made:
                 msg = (
                     f"{step} would write {target} twice, from {made[path]} and from "

@@ -15,12 +15,12 @@ from ndmapper.errors import (
     RecordError,
 )
 from ndmapper.io.digest import DigestCache
-from ndmapper.io.record import read_side
+from ndmapper.io.record import pending_path
 from ndmapper.steps.bind import Bound
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.differences import differences
-from ndmapper.steps.entry import Work, describe
-from ndmapper.steps.naming import Targets, name_products
+from ndmapper.steps.entry import Work, describe, is_as_recorded
+from ndmapper.steps.naming import Targets, name_products, refuse_clashes
 
 __all__ = ["Action", "Plan", "PlanItem", "make_plan"]
 
@@ -133,13 +133,9 @@ def make_plan(
         units, cals = [list(files)], [_joined(calibrations)]
     else:
         units, cals = [[df] for df in files], list(calibrations)
-    targets = name_products(
-        declaration, units, cals, bound.out_names, settings["outdir"]
-    )
     digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
-    items = []
-    for inputs, applied, names in zip(units, cals, targets, strict=True):
-        work = Work(
+    works = [
+        Work(
             declaration=declaration,
             inputs=tuple(inputs),
             calibrations=applied,
@@ -147,7 +143,11 @@ def make_plan(
             settings=settings,
             digests=digests,
         )
-        items.append(_decided(work, names))
+        for inputs, applied in zip(units, cals, strict=True)
+    ]
+    targets = name_products(declaration, units, bound.out_names, settings["outdir"])
+    refuse_clashes(works, targets)
+    items = [_decided(work, names) for work, names in zip(works, targets, strict=True)]
     return Plan(
         declaration=declaration, settings=settings, items=items, digests=digests
     )
@@ -202,7 +202,7 @@ def _decided(work: Work, targets: Targets) -> PlanItem:
     try:
         for output, name in targets.items():
             found[output] = product = DataFile(name)
-            changes += _differences(product, expected[output], work.settings)
+            changes += _differences(product, expected[output], work.digests)
     except _Unusable as err:
         damage = str(err)
     except RecordError as err:
@@ -234,18 +234,17 @@ class _Unusable(Exception):  # noqa: N818  # never leaves this module
 
 
 def _differences(
-    product: DataFile, expected: Mapping[str, Any], settings: Settings
+    product: DataFile, expected: Mapping[str, Any], digests: DigestCache
 ) -> list[str]:
     """Say how an existing product differs from what would be made now."""
+    if pending_path(Path(product)).exists():
+        msg = "was published without its record, by a run that was stopped"
+        raise _Unusable(msg)
     rows = product.record
-    if settings["record"] == "side":
-        rows = read_side(Path(product)) or rows
-        if not rows:
-            # A kill between publishing the product and its record leaves this.
-            msg = "has no record yet"
-            raise _Unusable(msg)
     if not rows:
         return ["it has no record, so nobody knows how it was made"]
-    if rows[-1]["key"] == expected["key"] and rows[-1]["source"] == expected["source"]:
+    if not is_as_recorded(product, digests):
+        return ["it was changed by hand or by another program"]
+    if rows[-1]["key"] == expected["key"]:
         return []
     return differences(rows[-1], expected) or ["its inputs have changed"]

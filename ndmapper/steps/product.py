@@ -11,7 +11,8 @@ from ndmapper.errors import FileAccessError
 from ndmapper.io.digest import digest
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.leftovers import staging_name
-from ndmapper.io.record import canonical, encode, side_path
+from ndmapper.io.record import canonical, encode, pending_path, side_path
+from ndmapper.io.source import find_source
 from ndmapper.io.write import publish
 from ndmapper.steps.entry import Entry, ancestors, describe, run_block
 from ndmapper.steps.naming import absolute
@@ -52,6 +53,7 @@ def save_products(
     settings = item.work.settings
     outdir = absolute(settings["outdir"])
     finished = []
+    contents = {}
     try:
         for output, product in products.items():
             target = absolute(str(item.targets[output]))
@@ -62,23 +64,21 @@ def save_products(
                 temporary = staging_name(target)
             finished.append((temporary, target))
             rows = _write(item, output, product, temporary, started)
+            contents[target] = rows[-1]["content"]
             if settings["record"] != "file":
-                side = stage / f"{target.name}.json"
-                lines = ",\n".join(canonical(row) for row in rows)
-                side.write_text(f"[{lines}]\n", encoding="utf-8")
+                _write_side(target, rows)
         for temporary, target in finished:
             publish(temporary, target)
-            # The record follows its product: where a kill comes between them, the
-            # product is without one, and is made again.
-            record = side_path(target)
+            item.work.digests.put(find_source(target), contents[target], ours=True)
             if settings["record"] != "file":
-                _make_folder(record.parent)
-                publish(stage / f"{target.name}.json", record)
+                publish(pending_path(target), side_path(target))
             else:
-                record.unlink(missing_ok=True)
+                side_path(target).unlink(missing_ok=True)
     except BaseException:
-        for temporary, _ in finished:
-            temporary.unlink(missing_ok=True)
+        for temporary, target in finished:
+            if temporary.exists():  # it was not published
+                temporary.unlink()
+                pending_path(target).unlink(missing_ok=True)
         raise
 
 
@@ -108,6 +108,19 @@ def _write(
         msg = f"{name} cannot be written ({err.strerror}); nothing was replaced"
         raise FileAccessError(msg) from err
     return rows
+
+
+def _write_side(target: Path, rows: list[Entry]) -> None:
+    """
+    Write the side record, not yet under its name.
+
+    It gets that after the product got its own; where a kill comes between the two,
+    what waits tells that the product is without its record.
+    """
+    path = pending_path(target)
+    _make_folder(path.parent)
+    lines = ",\n".join(canonical(row) for row in rows)
+    path.write_text(f"[{lines}]\n", encoding="utf-8")
 
 
 def _make_folder(folder: Path) -> None:

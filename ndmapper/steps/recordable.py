@@ -10,6 +10,7 @@ from astropy import units
 
 from ndmapper.data import DataFile
 from ndmapper.errors import ParameterError
+from ndmapper.steps.origin import origin_of
 
 __all__ = ["recordable"]
 
@@ -33,7 +34,8 @@ def recordable(value: Any, where: str) -> Any:  # noqa: PLR0912  # a chain of ty
     -------
     object
         What JSON can hold. Paths give their last part (what a file holds counts, not
-        where it lies), functions their module and name, large arrays a digest.
+        where it lies), functions their module and name and in scripts a digest of
+        what they do, large arrays a digest.
 
     Raises
     ------
@@ -43,7 +45,10 @@ def recordable(value: Any, where: str) -> Any:  # noqa: PLR0912  # a chain of ty
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
-        return value if np.isfinite(value) else str(value)
+        if not np.isfinite(value):
+            return str(value)
+        # JSON has one kind of numbers; 5 and 5.0 are the same parameter.
+        return int(value) if value.is_integer() else value
     if isinstance(value, units.Quantity):
         return {"value": recordable(value.value, where), "unit": value.unit.to_string()}
     if isinstance(value, (units.UnitBase, np.dtype)):
@@ -69,7 +74,8 @@ def recordable(value: Any, where: str) -> Any:  # noqa: PLR0912  # a chain of ty
     if isinstance(value, slice):
         return f"{value.start}:{value.stop}:{value.step}"
     if callable(value) and hasattr(value, "__qualname__"):
-        return f"{value.__module__}:{value.__qualname__}"
+        name, origin = f"{value.__module__}:{value.__qualname__}", origin_of(value)
+        return name if origin.module else {"function": name, "code": origin.code}
     if hasattr(value, "value") and hasattr(type(value), "__members__"):  # an Enum
         return recordable(value.value, where)
     msg = (

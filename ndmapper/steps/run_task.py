@@ -11,9 +11,9 @@ from ndmapper.steps.step import Step
 __all__ = ["run_task"]
 
 _WORDS = (
-    "inputs", "outputs", "prefix", "suffix", "each", "cals", "comb_in", "MEF_ext",
-    "path_param", "reprocess", "logfile", "params", "options",
+    "inputs", "outputs", "prefix", "suffix", "each", "cals", "reprocess", "logfile",
 )  # fmt: skip
+_FOR_TOOLS = {"comb_in", "MEF_ext", "path_param", "params", "options"}
 
 
 @overload
@@ -95,6 +95,9 @@ def run_task(
         _other_engine(what, inputs, outputs)
     if what is not None and not callable(what):
         msg = f"run_task takes a function or the name of a task, not {what!r}"
+        raise DeclarationError(msg)
+    for name in _FOR_TOOLS & set(tool_params):
+        msg = f"{name!r} is for named tools; a Python step does not take it"
         raise DeclarationError(msg)
     if tool_params:
         name = next(iter(tool_params))

@@ -47,8 +47,3 @@ def stage(outdir: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        for empty in (home, home.parent):
-            try:
-                empty.rmdir()
-            except OSError:
-                break  # others are at work, or there is side data

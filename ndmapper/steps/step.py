@@ -3,7 +3,7 @@
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,15 @@ from astropy.nddata import NDData
 from ndmapper.config import Settings, config
 from ndmapper.data import DataFile, DataFileList, NDLater
 from ndmapper.engines.base import Output
-from ndmapper.engines.python import call_with_ndd
-from ndmapper.errors import MissingCalibrationError, ParameterError, StepError
+from ndmapper.errors import ParameterError
+from ndmapper.io.digest import DigestCache
 from ndmapper.log import FILE_ONLY, log_to_file, log_to_terminal
 from ndmapper.steps.bind import Bound, bind
-from ndmapper.steps.calibrate import as_calibration, resolve_calibrations
+from ndmapper.steps.calibrate import resolve_calibrations
 from ndmapper.steps.coerce import Inputs, coerce
 from ndmapper.steps.declaration import Declaration
-from ndmapper.steps.execute import execute
+from ndmapper.steps.entry import Work
+from ndmapper.steps.execute import execute, run_work
 from ndmapper.steps.plan import Plan, make_plan
 
 __all__ = ["Step"]
@@ -185,31 +186,30 @@ class Step:
         if bound.out_names is not None:
             msg = f"{self.name} writes no file for NDData in memory; leave out_names"
             raise ParameterError(msg)
+        # As an unnamed file, so that memory and files go the same way.
         item = ndd if isinstance(ndd, NDLater) else NDLater(ndd)
-        cals = {}
-        for name, parameter in declaration.cal_parameters.items():
-            if name in bound.calibrations:
-                cals[name] = self._in_memory_cal(bound.calibrations[name], name, item)
-            elif parameter.required:
-                msg = f"{self.name} needs {name}=..., since NDData carries none"
-                raise MissingCalibrationError(msg)
-            else:
-                cals[name] = parameter.default
-        handed_in = {name: settings[name] for name in declaration.handed_in}
-        result = call_with_ndd(
-            declaration.func, item, cals, {**bound.parameters, **handed_in}, settings
+        file = _as_file(item)
+        given = {
+            name: _as_file(value) if isinstance(value, NDData) else value
+            for name, value in bound.calibrations.items()
+        }
+        (cals,) = resolve_calibrations(declaration, given, DataFileList(data=[file]))
+        work = Work(
+            declaration=declaration,
+            inputs=(file,),
+            calibrations=cals,
+            parameters=bound.parameters,
+            settings=settings,
+            digests=DigestCache(settings["outdir"]),
         )
-        if isinstance(result, NDData):
-            return result if isinstance(result, NDLater) else NDLater(result)
-        if isinstance(result, Mapping) and set(result) == set(declaration.outputs):
-            return result
-        msg = f"{self.name} must return NDData, not a {type(result).__name__}"
-        raise StepError(msg)
+        results = {output: df[0] for output, df in run_work(work).items()}
+        for result in results.values():
+            result.ident = item.ident
+        outputs = declaration.outputs
+        return results if len(outputs) > 1 else results[outputs[0]]
 
-    def _in_memory_cal(self, value: Any, name: str, ndd: NDLater) -> NDData | None:
-        if isinstance(value, NDData):
-            return value
-        cal = as_calibration(value, name, self.name)
-        if cal is None:
-            return None
-        return cal[cal.idents.index(ndd.ident)] if ndd.ident in cal.idents else cal[0]
+
+def _as_file(ndd: NDData) -> DataFile:
+    """Hold NDData like a file of one extension, with the header of its own file."""
+    item = ndd if isinstance(ndd, NDLater) else NDLater(ndd)
+    return DataFile(data=[item], meta=item.primary_meta)

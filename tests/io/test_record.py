@@ -25,6 +25,7 @@ def entry(**changes):
         "config": {"use_uncert": True},
         "references": {},
         "source": None,
+        "code": None,
         "run": {"ended": "2026-01-01"},
     }
     base["key"] = record.entry_key(base | changes)
@@ -121,6 +122,7 @@ def test_canonical_refuses_what_json_does_not_have():
         {"inputs": [{"name": "x.fits", "digest": "sha256:y"}]},
         {"calibrations": {"bias": None, "dark": None}},
         {"references": {"table": {"name": "t", "digest": "sha256:t"}}},
+        {"code": "sha256:f"},
     ],
     ids=lambda c: next(iter(c)),
 )
@@ -133,7 +135,7 @@ def test_entry_key_follows_what_counts(changes):
     [
         {"product": "renamed.fits"},
         {"inputs": [{"name": "renamed.fits", "digest": "sha256:x"}]},
-        {"source": "def f(): ..."},
+        {"source": "def f(): ...  # why"},
         {"content": "sha256:d"},
         {"run": {}},
     ],

@@ -159,7 +159,7 @@ def test_call_ndd_with_calibration_in_memory():
 
 
 def test_call_ndd_without_its_calibration_is_an_error():
-    with pytest.raises(MissingCalibrationError, match="needs bias"):
+    with pytest.raises(MissingCalibrationError, match="needs a bias for NDData"):
         subtract(NDLater(np.ones((2, 2))))
 
 
