@@ -298,6 +298,15 @@ class Config(MutableMapping[str, Any]):
                 self._script.pop(name, None)
             self._script.update(before)
 
+    @contextmanager
+    def scope(self) -> Iterator["Config"]:
+        """Forget, at the end of a ``with`` block, all that was set within it."""
+        before = dict(self._script)
+        try:
+            yield self
+        finally:
+            self._script = before
+
     def from_command_line(self, **values: Any) -> None:
         """
         Replace the values that the command line gives, which win over the script's.

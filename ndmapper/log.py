@@ -9,7 +9,7 @@ up no logging of their own, a plain stream to the terminal.
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ndmapper.errors import FileAccessError
@@ -37,6 +37,17 @@ class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
             tqdm.write(text, file=sys.stderr)
         except Exception:  # as logging does: a failing log never stops a reduction
             self.handleError(record)
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that says once that it cannot be written, and then is silent."""
+
+    _is_broken = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        if not self._is_broken:
+            self._is_broken = True
+            sys.stderr.write(f"the log file {self.baseFilename} cannot be written\n")
 
 
 class _TerminalFormatter(logging.Formatter):
@@ -100,7 +111,7 @@ def log_to_file(path: Path | None) -> Iterator[None]:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = _LogFile(path, encoding="utf-8")
     except OSError as err:
         msg = (
             f"the log file {path} cannot be written ({err.strerror}); choose another "
@@ -113,4 +124,5 @@ def log_to_file(path: Path | None) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # a full disk; what the step says of it counts
+            handler.close()

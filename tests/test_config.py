@@ -177,3 +177,17 @@ def test_repr_lists_every_key_with_its_source():
 def test_errors_of_the_configuration_share_the_base():
     assert issubclass(ConfigError, NdmapperError)
     assert issubclass(ConfigError, ValueError)
+
+
+def test_using_leaves_other_keys_set_within_it():
+    config = Config({})
+    with config.using(interact=True):
+        config["outdir"] = "there"
+    assert (config["outdir"], config["interact"]) == ("there", False)
+
+
+def test_scope_forgets_all_that_was_set_within():
+    config = Config({})
+    with config.scope():
+        config["outdir"] = "there"
+    assert config.source("outdir") == "default"

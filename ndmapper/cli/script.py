@@ -95,7 +95,7 @@ def run_script(
         "reused": tally.reused,
         "differing": tally.differing,
     }
-    tally.report()
+    tally.report(failed=code != 0)
     return ScriptResult(code, error, products)
 
 
@@ -109,7 +109,7 @@ def _surroundings(
     """Set what a script sees, and restore it afterwards."""
     argv, search = sys.argv, list(sys.path)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(config.using())
+        stack.enter_context(config.scope())
         config.from_command_line(**settings)
         stack.callback(config.from_command_line)
         if config.source("reprocess") == "default":

@@ -192,6 +192,12 @@ def declare(
         )
         raise DeclarationError(msg)
     for which, affix in (("prefix", prefix), ("suffix", suffix)):
+        texts = affix.values() if isinstance(affix, Mapping) else [affix or ""]
+        if odd := [t for t in texts if not isinstance(t, str) or set(t) & set("/\\\0")]:
+            msg = (
+                f"the step {step} has the {which} {odd[0]!r}; it is part of a file name"
+            )
+            raise DeclarationError(msg)
         if isinstance(affix, Mapping) and (unknown := set(affix) - set(out_names)):
             msg = f"the step {step} has a {which} for unknown outputs {sorted(unknown)}"
             raise DeclarationError(msg)

@@ -16,6 +16,8 @@ __all__ = ["absolute", "name_products", "refuse_clashes"]
 
 Targets = dict[Output, FileName]
 
+_FITS = ("fits", "fit", "fts")
+
 
 def absolute(name: str | os.PathLike[str]) -> Path:
     """
@@ -115,6 +117,9 @@ def _placed(name: Any, outdir: str) -> FileName:
     placed = FileName(name)
     if not placed.root:
         msg = "the name of a product is empty; give one such as 'product.fits'"
+        raise PlanError(msg)
+    if placed.ext is not None and plain_ext(placed.ext.lower()) not in _FITS:
+        msg = f"{name} is no name for a product, which is FITS; name it *.fits"
         raise PlanError(msg)
     if not placed.dir:
         placed.dir = _folder(outdir)

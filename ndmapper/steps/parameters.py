@@ -78,6 +78,13 @@ class Unit:
 
     unit: str
 
+    def __post_init__(self) -> None:
+        try:
+            units.Unit(self.unit)
+        except ValueError as err:
+            msg = f"Unit({self.unit!r}) is not a unit that astropy knows"
+            raise DeclarationError(msg) from err
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
@@ -125,13 +132,20 @@ class Parameter:
         if typing.get_origin(hint) is typing.Annotated:
             hint, *rest = typing.get_args(hint)
             extras = tuple(rest)
-        return cls(
+        read = cls(
             name=parameter.name,
             annotation=hint,
             default=parameter.default,
             limits=next((e for e in extras if isinstance(e, Range)), None),
             unit=next((e for e in extras if isinstance(e, Unit)), None),
         )
+        if not read.required and read.default is not None:
+            try:
+                read.check(read.default, "its default")
+            except ParameterError as err:
+                msg = f"{read.name} does not fit its own annotation: {err}"
+                raise DeclarationError(msg) from err
+        return read
 
     @property
     def required(self) -> bool:

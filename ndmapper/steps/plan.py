@@ -195,6 +195,8 @@ def _decided(work: Work, targets: Targets) -> PlanItem:
     reprocess = work.settings["reprocess"]
     if reprocess in (None, "error"):
         _refuse(work.declaration.name, there, absent)
+    if reprocess is True or absent:
+        _refuse_foreign(work.declaration.name, there)
     if reprocess is True:
         return item("replace", "reprocess=True")
     if absent:
@@ -227,6 +229,21 @@ def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
         "reprocess=False to re-use it"
     )
     raise OutputExistsError(msg)
+
+
+def _refuse_foreign(step: str, there: Sequence[Path]) -> None:
+    """Refuse to replace a file that no step made: a raw frame, perhaps."""
+    for path in there:
+        try:
+            is_ours = bool(DataFile(path).record) or pending_path(path).exists()
+        except (FormatError, RecordError):
+            continue  # what is left of a product
+        if not is_ours:
+            msg = (
+                f"{step} would replace {path}, which no step made, for it has no "
+                "record; give another name with out_names, or delete it yourself"
+            )
+            raise OutputExistsError(msg)
 
 
 class _Unusable(Exception):  # noqa: N818  # never leaves this module

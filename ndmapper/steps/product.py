@@ -1,5 +1,6 @@
 """Record and publish: how a product and its record come to disk together."""
 
+import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from ndmapper.data import DataFile
 from ndmapper.data.save import write_datafile
 from ndmapper.engines.base import Output
-from ndmapper.errors import FileAccessError
+from ndmapper.errors import FileAccessError, OutputExistsError
 from ndmapper.io.digest import digest
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.leftovers import staging_name
@@ -19,6 +20,8 @@ from ndmapper.steps.naming import absolute
 from ndmapper.steps.plan import PlanItem
 
 __all__ = ["now", "save_products"]
+
+log = logging.getLogger(__name__)
 
 
 def now() -> str:
@@ -68,6 +71,10 @@ def save_products(
             if settings["record"] != "file":
                 _write_side(target, rows)
         for temporary, target in finished:
+            if item.action == "run" and target.exists():
+                _meanwhile(item, target)
+                temporary.unlink()
+                continue
             publish(temporary, target)
             item.work.digests.put(find_source(target), contents[target], ours=True)
             if settings["record"] != "file":
@@ -80,6 +87,15 @@ def save_products(
                 temporary.unlink()
                 pending_path(target).unlink(missing_ok=True)
         raise
+
+
+def _meanwhile(item: PlanItem, target: Path) -> None:
+    """Keep what another run has made while this one worked."""
+    step = item.work.declaration.name
+    if item.work.settings["reprocess"] in (None, "error"):
+        msg = f"{target} was made by somebody else while {step} worked; it is kept"
+        raise OutputExistsError(msg)
+    log.warning("%s: %s was made by another run meanwhile; it is kept", step, target)
 
 
 def _write(

@@ -38,8 +38,9 @@ def stage(outdir: Path) -> Iterator[Path]:
         folder.mkdir(parents=True)
     except OSError as err:
         msg = (
-            f"products cannot be written to {outdir.absolute()} ({err.strerror}); "
-            "choose another folder with outdir, or run in one that you can write to"
+            f"products cannot be written to {outdir.absolute()} ({err.strerror}: "
+            f"{err.filename}); choose another folder with outdir, or run in one that "
+            "you can write to"
         )
         raise FileAccessError(msg) from err
     sweep(home)

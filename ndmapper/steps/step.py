@@ -92,7 +92,7 @@ class Step:
     def __reduce__(self) -> str | tuple[Any, ...]:
         return (Step, (self.declaration,))
 
-    def __call__(self, inputs: Any, /, **keywords: Any) -> Any:
+    def __call__(self, inputs: Any, /, *others: Any, **keywords: Any) -> Any:
         """
         Run the step.
 
@@ -101,6 +101,8 @@ class Step:
         inputs : str, Path, FileName, DataFile, list of those or NDData
             What to work on. NDData, where the step works on extensions, is worked on
             in memory: no file is read or written.
+        *others : object
+            Not allowed: everything else is given by name.
         **keywords : object
             Parameters of the step, its calibrations by name, and the words of the
             framework.
@@ -110,6 +112,14 @@ class Step:
         DataFile, DataFileList, NDLater or dict
             The products, mapped from disk.
         """
+        if others:
+            names = [*self.declaration.cals, *self.declaration.parameters]
+            msg = (
+                f"{self.name} takes one input, a file or a list of files; give "
+                f"everything else by name{': ' if names else ''}"
+                f"{', '.join(f'{name}=...' for name in names)}"
+            )
+            raise ParameterError(msg)
         bound = bind(self.declaration, keywords)
         settings = self._settings(bound)
         if isinstance(inputs, NDData):

@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -52,19 +53,30 @@ class Tally:
         if not self.made and not self.reused:
             return "no step has run"
         if self.made:
-            words = f"{len(self.made)} products made, {len(self.reused)} re-used"
+            words = f"{_products(self.made)} made, {len(self.reused)} re-used"
         else:
-            words = f"nothing to do: all {len(self.reused)} products exist already"
+            words = f"nothing to do: all {_products(self.reused)} exist already"
         if self.differing:
+            words = words.removeprefix("nothing to do: ")
             words += (
                 f"; {len(self.differing)} of the re-used differ from what would be "
                 "made now (reprocess=True makes them again)"
             )
         return words
 
-    def report(self) -> None:
-        """Log the counts, once, and start anew."""
-        if self.made or self.reused:
+    def report(self, *, failed: bool = False) -> None:
+        """
+        Log the counts, once, and start anew.
+
+        Parameters
+        ----------
+        failed : bool
+            Whether the script ended with an error.
+        """
+        if failed:
+            words = "stopped by an error; %s made before that, %d re-used"
+            log.info(words, _products(self.made), len(self.reused))
+        elif self.made or self.reused:
             level = logging.WARNING if self.differing else logging.INFO
             log.log(level, "%s", self)
         self.clear()
@@ -74,10 +86,15 @@ class Tally:
         self.made, self.reused, self.differing = [], [], []
 
 
+def _products(names: Sequence[str]) -> str:
+    return f"{len(names)} product{'' if len(names) == 1 else 's'}"
+
+
 def _report_at_exit(pid: int) -> None:
     # A forked child inherits the call, but not the work that was done.
     if os.getpid() == pid:
-        tally.report()
+        # Set by the interpreter where an error ended the script.
+        tally.report(failed=getattr(sys, "last_value", None) is not None)
 
 
 tally = Tally()

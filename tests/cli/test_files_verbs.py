@@ -78,7 +78,7 @@ def test_info_bad_file_is_named_and_the_others_shown(command, mef, folder):
 def test_log_tells_how_a_product_was_made(command, product):
     out = command("log", "sergS20120827S0066.fits").out
     assert "was made by 1 step from 1 raw file: ergS20120827S0066.fits" in out
-    assert "factor = 3.0" in out
+    assert "factor = 3" in out
 
 
 def test_log_raw_file_says_that_it_has_no_record(command, mef):
@@ -96,7 +96,7 @@ def test_log_json_is_the_record(command, product):
 def test_log_finds_a_record_beside_the_product(command, mef):
     with config.using(record="side"):
         scale(str(mef.name), factor=5.0)
-    assert "factor = 5.0" in command("log", "sergS20120827S0066.fits").out
+    assert "factor = 5" in command("log", "sergS20120827S0066.fits").out
 
 
 def test_log_missing_file_is_one_message(command):

@@ -163,3 +163,54 @@ def test_call_wrong_outputs_are_named(make_raw):
 
     with pytest.raises(StepError, match=r"must return a mapping with \['a', 'b'\]"):
         odd(make_raw("x1.fits"))
+
+
+def test_call_never_replaces_what_no_step_made(make_raw):
+    before = Path(make_raw("dx1.fits")).read_bytes()
+    with pytest.raises(OutputExistsError, match="which no step made"):
+        scale(make_raw("x1.fits"), reprocess=True)
+    assert Path("dx1.fits").read_bytes() == before
+
+
+def test_call_keeps_what_another_run_made_meanwhile(make_raw, caplog):
+    @run_task(prefix="s")
+    def slow(ndd):
+        other = Path("sx1.fits")
+        if not other.exists():
+            other.write_bytes(Path("x1.fits").read_bytes())
+        return ndd
+
+    slow(make_raw("x1.fits"), reprocess=False)
+    assert "made by another run meanwhile" in caplog.text
+    assert Path("sx1.fits").read_bytes() == Path("x1.fits").read_bytes()
+
+
+def test_call_meanwhile_made_is_an_error_where_existing_is(make_raw):
+    @run_task(prefix="s")
+    def slow(ndd):
+        Path("sx1.fits").write_bytes(Path("x1.fits").read_bytes())
+        return ndd
+
+    with pytest.raises(OutputExistsError, match="while slow worked"):
+        slow(make_raw("x1.fits"))
+
+
+def test_call_more_than_one_positional_says_how(make_raw):
+    with pytest.raises(ParameterError, match=r"by name: factor=\.\.\."):
+        scale("x1.fits", 3)
+
+
+@pytest.mark.parametrize("name", ["y.png", "y.txt"])
+def test_call_product_that_is_not_fits_is_refused(make_raw, name):
+    with pytest.raises(PlanError, match="is no name for a product"):
+        scale(make_raw("x1.fits"), out_names=name)
+
+
+def test_call_product_over_a_file_given_as_parameter_is_refused(make_raw):
+    @run_task(prefix="s")
+    def use(ndd, *, table: Path):
+        return ndd
+
+    make_raw("lines.fits")
+    with pytest.raises(PlanError, match="is the file given as table"):
+        use(make_raw("x1.fits"), table="lines.fits", out_names="lines.fits")

@@ -1,11 +1,12 @@
 """Declaring steps: what fits, and what is refused with a reason."""
 
 import inspect
+from typing import Annotated, Literal
 
 import pytest
 
 from ndmapper.errors import DeclarationError
-from ndmapper.steps import Step, run_task
+from ndmapper.steps import Range, Step, Unit, run_task
 
 
 def test_run_task_bare_decorator_makes_a_step():
@@ -80,6 +81,8 @@ def test_declare_calibration_without_parameter_suggests():
         ({"inputs": {"ndd": []}}, "mapping"),
         ({"suffix": {"other": "_x"}}, "unknown outputs"),
         ({"prefixx": "a"}, "did you mean 'prefix'"),
+        ({"comb_in": True}, "is for named tools"),
+        ({"prefix": "../x"}, "part of a file name"),
     ],
 )
 def test_declare_wrongly_says_what(keywords, words):
@@ -114,3 +117,21 @@ def test_run_task_is_published_under_the_old_path():
     from ndmapper.iraf_task import run_task as published
 
     assert published is run_task
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [int, Annotated[float, Range(gt=0)], Literal["a"], list[str]],
+    ids=["type", "range", "choice", "list"],
+)
+def test_declare_default_that_does_not_fit_its_annotation_is_refused(hint):
+    def step(ndd, *, factor=-2.5): ...
+
+    step.__annotations__["factor"] = hint
+    with pytest.raises(DeclarationError, match="does not fit its own annotation"):
+        run_task(step)
+
+
+def test_declare_unknown_unit_is_refused():
+    with pytest.raises(DeclarationError, match="flurb"):
+        Unit("flurb")
