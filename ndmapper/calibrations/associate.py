@@ -1,10 +1,10 @@
 """Hand processed calibrations to the files that they are for."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ndmapper.calibrations.entries import association, types_of
+from ndmapper.calibrations.entries import types_of_known
 from ndmapper.calibrations.names import (
     file_name,
     frame_name,
@@ -107,13 +107,41 @@ def _names(file: DataFile) -> Iterator[str]:
         return
     yield original_name(file)
     yield file_name(file)
-    products = {frame_name(str(entry.get("product"))) for entry in file.record}
-    for entry in file.record:
-        for source in entry.get("inputs") or ():
-            name = str(source.get("name"))
-            if frame_name(name) not in products:
-                yield file_name(name)
-                yield original_name(name)
+    for name in _lineage(file.record):
+        yield file_name(name)
+        yield original_name(name)
+
+
+def _lineage(record: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """
+    Name what a product was made from, and what that was made from, back to raw.
+
+    The record also tells how the calibrations were made that were applied. Those are
+    other frames, with calibrations of their own, so only inputs are followed.
+    """
+    pending = [len(record) - 1] if record else []
+    seen = set(pending)
+    for number in pending:
+        for source in record[number].get("inputs") or ():
+            if not source.get("name"):
+                continue
+            yield str(source["name"])
+            maker = _maker(source, record)
+            if maker is not None and maker not in seen:
+                seen.add(maker)
+                pending.append(maker)
+
+
+def _maker(
+    source: Mapping[str, Any], record: Sequence[Mapping[str, Any]]
+) -> int | None:
+    """Find the entry of an input, by its key or else its name; None for a raw one."""
+    numbers = range(len(record))
+    key = source.get("key")
+    made = [n for n in numbers if key is not None and record[n].get("key") == key]
+    # What was edited in memory is referred to by its content, and so has no key.
+    named = [n for n in made or numbers if record[n].get("product") == source["name"]]
+    return next(reversed(named or made), None)
 
 
 def _given(by_name: Mapping[str, DataFile], label: str) -> DataFile | None:
@@ -146,19 +174,23 @@ def _associate_self(
     if cal_type is None:
         msg = "from_type='self' needs a cal_type, the name for later steps"
         raise ParameterError(msg)
-    made_from = {
-        frame_name(name): cal for cal in by_name.values() for name in _names(cal)
-    }
+    made_from: dict[str, tuple[int, DataFile]] = {}
+    for cal in by_name.values():
+        for steps, name in enumerate(_names(cal)):
+            # Of several calibrations made from one frame, the nearest to it is taken.
+            nearest = made_from.setdefault(frame_name(name), (steps, cal))
+            if steps < nearest[0]:
+                made_from[frame_name(name)] = steps, cal
     for file in files:
         names = [frame_name(name) for name in _names(file)]
-        cal = next((made_from[name] for name in names if name in made_from), None)
-        if cal is None:
+        found = next((made_from[name] for name in names if name in made_from), None)
+        if found is None:
             msg = (
                 f"none of the calibrations given is {_shown(file)} itself, which "
                 f"from_type='self' asks for; there are: {_list(by_name)}"
             )
             raise MissingCalibrationError(msg)
-        file.cals[cal_type] = cal
+        file.cals[cal_type] = found[1]
 
 
 def _associate_only(
@@ -181,12 +213,10 @@ def _associate_all(
     cal_dict: Mapping[str, Any],
 ) -> None:
     for file in files:
-        # The likeliest name comes last, and wins.
-        for name in reversed(list(_names(file))):
-            for cal_type, label in types_of(cal_dict, name).items():
-                cal = None if label is None else _given(by_name, label)
-                if cal is not None:
-                    file.cals[cal_type] = cal
+        for cal_type, label in types_of_known(cal_dict, _names(file)).items():
+            cal = None if label is None else _given(by_name, label)
+            if cal is not None:
+                file.cals[cal_type] = cal
 
 
 def _associate_type(
@@ -199,7 +229,7 @@ def _associate_type(
     wanted = str(from_type or cal_type)
     found: dict[str, DataFile | None] = {}
     for file in files:
-        label = association(cal_dict, _names(file), wanted)
+        label = types_of_known(cal_dict, _names(file)).get(wanted)
         if label is None:
             continue
         if label not in found:

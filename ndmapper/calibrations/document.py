@@ -13,6 +13,7 @@ replaced.
 
 import contextlib
 import copy
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from filelock import FileLock
 
 from ndmapper.calibrations.json_text import JsonError, parse_json
 from ndmapper.calibrations.merge import merged_document
+from ndmapper.calibrations.order import in_order
 from ndmapper.calibrations.schema import MAPS, check_document, document_error
 from ndmapper.errors import FileAccessError
 
@@ -47,6 +49,7 @@ class CalibrationDict(dict[str, Any]):
 
     path: Path | None
     base: dict[str, Any] | None
+    targets: set[str]
 
     def __init__(self, content: Mapping[str, Any], path: Path | None = None) -> None:
         super().__init__(content)
@@ -54,16 +57,21 @@ class CalibrationDict(dict[str, Any]):
         # What was in the file when it was last seen: what differs from it there at
         # the next save was done by somebody else.
         self.base = copy.deepcopy(dict(content)) if path is not None else None
+        # Frames that are calibrated for their own sake, as far as this run knows.
+        self.targets = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (dict(self), self.path, self.base)
+        return _restored, (dict(self), self.path, self.base, set(self.targets))
 
 
 def _restored(
-    content: dict[str, Any], path: Path | None, base: dict[str, Any] | None
+    content: dict[str, Any],
+    path: Path | None,
+    base: dict[str, Any] | None,
+    targets: set[str],
 ) -> CalibrationDict:
     cal_dict = CalibrationDict(content, path)
-    cal_dict.base = base
+    cal_dict.base, cal_dict.targets = base, targets
     return cal_dict
 
 
@@ -103,7 +111,11 @@ def save_cal_dict(cal_dict: dict[str, Any], filename: str | os.PathLike[str]) ->
     Whatever somebody changed in the file since the document was read from it is kept,
     and goes into the document as well. If there is nothing to change, the file is not
     touched. A document that did not come from this file replaces it; what it held is
-    then kept beside it, with ``.bak`` added to the name.
+    then kept beside it, with ``.bak`` added to the name, or ``.bak1`` and so on where
+    there is such a file.
+
+    New entries are sorted by name, unless the file has another order: that is kept,
+    and they come at the end.
 
     Parameters
     ----------
@@ -122,26 +134,29 @@ def save_cal_dict(cal_dict: dict[str, Any], filename: str | os.PathLike[str]) ->
     """
     path = Path(filename)
     check_document(cal_dict)
-    if _same(_read(path), cal_dict):
-        _remember(cal_dict, path)
+    on_disk = _read(path)
+    if on_disk is not None and _same(on_disk, cal_dict):
+        _remember(cal_dict, path, on_disk)
         return
     with _locked(path):
         on_disk = _read(path)
-        base = getattr(cal_dict, "base", None)
+        base = ordered = getattr(cal_dict, "base", None)
         if not _is_same_file(getattr(cal_dict, "path", None), path):
             base = None
         if on_disk is not None and base is not None:
             result = merged_document(base, cal_dict, _completed(on_disk))
+            ordered = on_disk
         else:
             result = dict(cal_dict)
+        result = in_order(result, ordered or {})
         if not _same(on_disk, result):
             if on_disk is not None and base is None:
-                _write(path.with_name(f"{path.name}.bak"), path.read_bytes())
+                _back_up(path)
             _write(path, _text(result).encode())
     if result != cal_dict:
         cal_dict.clear()
-        cal_dict.update(result)
-    _remember(cal_dict, path)
+        cal_dict.update(copy.deepcopy(result))
+    _remember(cal_dict, path, result)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -181,10 +196,11 @@ def _text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=4, ensure_ascii=False) + "\n"
 
 
-def _remember(cal_dict: dict[str, Any], path: Path) -> None:
+def _remember(cal_dict: dict[str, Any], path: Path, content: dict[str, Any]) -> None:
     if isinstance(cal_dict, CalibrationDict):
         cal_dict.path = path
-        cal_dict.base = copy.deepcopy(dict(cal_dict))
+        # Not what is in memory, since that may be in another order.
+        cal_dict.base = copy.deepcopy(_completed(content))
 
 
 def _is_same_file(a: Path | None, b: Path) -> bool:
@@ -205,6 +221,23 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _back_up(path: Path) -> None:
+    """Keep what a file holds, beside it, unless a backup has that already."""
+    content = path.read_bytes()
+    for number in itertools.count():
+        backup = path.with_name(f"{path.name}.bak{number or ''}")
+        try:
+            if backup.read_bytes() == content:
+                return
+        except FileNotFoundError:
+            _write(backup, content)
+            return
+        except (IsADirectoryError, PermissionError):
+            continue  # nothing that may be compared or replaced
+        except OSError as err:
+            raise _cannot_write(backup, err) from err
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -5,12 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from ndmapper.calibrations.names import (
-    frame_name,
-    name_variants,
-    original_name,
-    plain_name,
-)
+from ndmapper.calibrations.labels import is_looked_up, new_label
+from ndmapper.calibrations.names import frame_name, name_variants, original_name
 from ndmapper.calibrations.schema import (
     ASSOCIATIONS,
     CALIBRATIONS,
@@ -19,17 +15,17 @@ from ndmapper.calibrations.schema import (
     check_document,
 )
 from ndmapper.errors import ParameterError
-from ndmapper.io.filetypes import split_ext
 
 __all__ = [
     "Matches",
     "add_cal_entry",
-    "association",
     "cal_entries",
     "clean_cal_entries_if_unused",
     "matched_files",
     "note_matches",
+    "note_target",
     "types_of",
+    "types_of_known",
 ]
 
 Matches = Sequence[Any] | None
@@ -47,8 +43,9 @@ def add_cal_entry(
     Say which frames calibrate a file, in place of what was said before.
 
     The calibration is labelled by the first of its sorted frames and its type:
-    ``S20120827S0069_flat.fits``. A label that belongs to other frames already gets a
-    running number. The label is the file name of the calibration once it is made.
+    ``S20120827S0069_flat.fits``. A label that belongs to other frames already, or that
+    another file uses although no frames are listed for it, gets a running number. The
+    label is the file name of the calibration once it is made.
 
     Parameters
     ----------
@@ -67,12 +64,35 @@ def add_cal_entry(
     Raises
     ------
     ParameterError
-        If `matches` has another form.
+        If `matches` has another form, or the file no name.
     CalibrationDocumentError
         If the document is malformed.
     """
     _check_maps(cal_dict)
-    note_matches(original_name(filename), cal_type, matches, cal_dict, clean=clean)
+    name = original_name(filename)
+    frames = (f for files in cal_dict[CALIBRATIONS].values() for f in files)
+    if frame_name(name) not in map(frame_name, frames):
+        note_target(name, cal_dict)
+    note_matches(name, cal_type, matches, cal_dict, clean=clean)
+
+
+def note_target(name: str, cal_dict: dict[str, Any]) -> None:
+    """
+    Remember that a frame is calibrated for its own sake, not for that of another.
+
+    It keeps its calibrations even if it is also a frame of one that is dropped. That
+    is remembered as long as the document is in memory.
+
+    Parameters
+    ----------
+    name : str
+        Name of the frame.
+    cal_dict : dict
+        The calibration document.
+    """
+    targets = getattr(cal_dict, "targets", None)
+    if targets is not None:
+        targets.add(frame_name(name))
 
 
 def note_matches(
@@ -110,7 +130,7 @@ def note_matches(
     replaced = types.get(cal_type)
     types[cal_type] = label = None
     if files:
-        label = _label([file for file, _ in files], cal_type, cal_dict[CALIBRATIONS])
+        label = new_label([file for file, _ in files], cal_type, cal_dict)
         cal_dict[CALIBRATIONS].setdefault(label, [file for file, _ in files])
         types[cal_type] = label
     for file, checksum in files:
@@ -126,7 +146,9 @@ def clean_cal_entries_if_unused(label: str, cal_dict: dict[str, Any]) -> None:
     Drop a calibration that no file uses, and what only it has needed.
 
     That is: the checksums of its frames, their own associations, and in turn the
-    calibrations which those refer to.
+    calibrations which those refer to. Of the associations, those stay that may be the
+    wish of the user: of a frame that is itself a file to be calibrated, with null, and
+    with a calibration that no look-up would have called so.
 
     Parameters
     ----------
@@ -152,11 +174,26 @@ def clean_cal_entries_if_unused(label: str, cal_dict: dict[str, Any]) -> None:
         dropped = calibrations.pop(unused)
         needed = {name for files in calibrations.values() for name in files}
         for name in dropped:
-            if name in needed:
-                continue
-            cal_dict[CHECKSUMS].pop(name, None)
-            types = associations.pop(name, {})
-            pending += [other for other in types.values() if other is not None]
+            if name not in needed:
+                pending += _drop_frame(name, cal_dict)
+
+
+def _drop_frame(name: str, cal_dict: dict[str, Any]) -> list[str]:
+    """Drop what only look-ups noted of a frame; give the labels it referred to."""
+    if frame_name(name) in getattr(cal_dict, "targets", ()):
+        return []
+    types = cal_dict[ASSOCIATIONS].get(name, {})
+    found = {
+        cal_type: label
+        for cal_type, label in types.items()
+        if is_looked_up(label, cal_type, cal_dict)
+    }
+    for cal_type in found:
+        del types[cal_type]
+    if not types:
+        cal_dict[ASSOCIATIONS].pop(name, None)
+        cal_dict[CHECKSUMS].pop(name, None)
+    return list(found.values())
 
 
 def cal_entries(
@@ -198,32 +235,29 @@ def cal_entries(
     return [(x, list(cal_dict[CALIBRATIONS].get(x, ()))) for x in sorted(labels)]
 
 
-def association(
-    cal_dict: Mapping[str, Any], names: Iterable[str], cal_type: str
-) -> str | None:
+def types_of_known(
+    cal_dict: Mapping[str, Any], names: Iterable[str]
+) -> Mapping[str, str | None]:
     """
-    Find the calibration of a file that may go by several names.
+    Find the calibrations of a file that may go by several names.
 
     Parameters
     ----------
     cal_dict : dict
         The calibration document.
     names : iterable of str
-        Names of the file, the likeliest first; folders and compression do not matter.
-    cal_type : str
-        Type of calibration.
+        Names of the file, the likeliest first; their compression does not matter.
 
     Returns
     -------
-    str or None
-        The label; None where there is no association, or a null.
+    mapping of str to str or None
+        Type to label, of the first name that is in the document; empty where none is.
     """
-    for name in names:
-        types = types_of(cal_dict, name)
-        if cal_type in types:
-            label: str | None = types[cal_type]
-            return label
-    return None
+    associations = cal_dict[ASSOCIATIONS]
+    keys = (_known_key(associations, name) for name in names)
+    known: Iterable[Mapping[str, str | None]]
+    known = (associations[key] for key in keys if key in associations)
+    return next(iter(known), {})
 
 
 def types_of(cal_dict: Mapping[str, Any], name: str) -> Mapping[str, str | None]:
@@ -285,17 +319,6 @@ def matched_files(matches: Matches) -> list[tuple[str, str | None]]:
         name = PurePath(os.fspath(pair[0])).name
         found[name] = found.get(name) or pair[1]
     return sorted(found.items())
-
-
-def _label(files: list[str], cal_type: str, calibrations: Mapping[str, Any]) -> str:
-    # A product is not compressed, whatever its raw frames are.
-    stem, ext = split_ext(plain_name(files[0]))
-    ending = "" if ext is None else f".{ext}"
-    label, n = f"{stem}_{cal_type}{ending}", 0
-    while label in calibrations and calibrations[label] != files:
-        n += 1
-        label = f"{stem}_{cal_type}_{n}{ending}"
-    return label
 
 
 def _known_key(associations: Mapping[str, Any], name: str) -> str:

@@ -5,11 +5,54 @@ from pathlib import PurePath
 from typing import Any
 
 from ndmapper.data.filename import FileName
+from ndmapper.errors import ParameterError
 from ndmapper.io.filetypes import plain_ext, split_ext
 
-__all__ = ["file_name", "frame_name", "name_variants", "original_name", "plain_name"]
+__all__ = [
+    "file_name",
+    "file_path",
+    "frame_name",
+    "name_variants",
+    "original_name",
+    "plain_name",
+]
 
 _COMPRESSIONS = ("gz", "bz2", "fz", "Z")
+
+
+def file_path(file: Any) -> str:
+    """
+    Give the path of a file, as it was named.
+
+    Parameters
+    ----------
+    file : str, path, FileName or DataFile
+        The file.
+
+    Returns
+    -------
+    str
+        Its path.
+
+    Raises
+    ------
+    ParameterError
+        If it has no name, or is no file at all.
+    """
+    try:
+        path = os.fspath(getattr(file, "filename", file) or "")
+    except TypeError:
+        path = None
+    if not isinstance(path, str):
+        msg = f"expected the name of a file, or a DataFile, but found {file!r}"
+        raise ParameterError(msg)
+    if not path:
+        msg = (
+            f"{file!r} has no file name, by which calibrations are told; save it "
+            "under one first"
+        )
+        raise ParameterError(msg)
+    return path
 
 
 def file_name(file: Any) -> str:
@@ -25,9 +68,13 @@ def file_name(file: Any) -> str:
     -------
     str
         Its name, as written.
+
+    Raises
+    ------
+    ParameterError
+        If it has no name.
     """
-    named = getattr(file, "filename", file)
-    return PurePath(os.fspath(named)).name
+    return PurePath(file_path(file)).name
 
 
 def original_name(file: Any) -> str:
@@ -43,8 +90,16 @@ def original_name(file: Any) -> str:
     -------
     str
         Its name without folder, prefix and suffixes (`FileName.orig`).
+
+    Raises
+    ------
+    ParameterError
+        If it has no name.
     """
-    return str(FileName(getattr(file, "filename", None) or file).orig)
+    path = file_path(file)
+    named = getattr(file, "filename", file)
+    # A FileName remembers what is a prefix, which the bare path has lost.
+    return str(FileName(named if isinstance(named, FileName) else path).orig)
 
 
 def plain_name(name: str) -> str:

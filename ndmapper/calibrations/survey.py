@@ -150,13 +150,10 @@ def _read(path: Path) -> Table:
 
 
 def _corrected(row: Any, path: Path) -> Frame:
-    named = _cell(row["instrument"]) if "instrument" in row.colnames else None
-    instrument = None
-    if named is not None:
-        instrument = load(str(named))
-    frame = read_frame(path, instrument)
-    given = _cell(row["class"])
-    frame_class = None if given in (None, "", UNCLASSIFIED) else str(given).strip()
+    named = _text(row, "instrument")
+    frame = read_frame(path, load(named) if named else None)
+    given = _text(row, "class")
+    frame_class = None if given in {"", UNCLASSIFIED} else given
     why = frame.why
     if frame_class != frame.frame_class:
         why = f"the survey says so (the headers: {frame.frame_class or UNCLASSIFIED})"
@@ -211,6 +208,12 @@ def _column(values: list[Value]) -> MaskedColumn:
     else:
         filled = [0 if v is None else v for v in values]
     return MaskedColumn(filled, mask=[value is None for value in values])
+
+
+def _text(row: Any, name: str) -> str:
+    """Give the text of a cell; empty where it is masked or there is no such column."""
+    value = _cell(row[name]) if name in row.colnames else None
+    return "" if value is None else str(value).strip()
 
 
 def _cell(value: Any) -> Value:

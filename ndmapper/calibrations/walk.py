@@ -3,7 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ndmapper.calibrations.entries import Matches, note_matches, types_of
+from ndmapper.calibrations.entries import (
+    Matches,
+    note_matches,
+    note_target,
+    types_of,
+)
 from ndmapper.calibrations.schema import CALIBRATIONS
 from ndmapper.errors import ParameterError
 
@@ -70,6 +75,8 @@ def walk_dependencies(
         Whether to ask again where the document has null.
     """
     pending = list(frames)[::-1]
+    for name, _ in pending:
+        note_target(name, cal_dict)
     done = set()
     while pending:
         name, kind = pending.pop()

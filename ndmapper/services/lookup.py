@@ -9,7 +9,7 @@ from typing import Any
 
 from ndmapper.calibrations.document import init_cal_dict, save_cal_dict
 from ndmapper.calibrations.entries import Matches
-from ndmapper.calibrations.names import original_name
+from ndmapper.calibrations.names import file_path, original_name
 from ndmapper.calibrations.schema import ASSOCIATIONS
 from ndmapper.calibrations.walk import (
     Dependencies,
@@ -96,11 +96,12 @@ def look_up_cals(
     ServiceError
         If there is no such service.
     ParameterError
-        If `dependencies` do not have `obs_type`, or the instrument is not known.
+        If `dependencies` do not have `obs_type`, the instrument is not known, or a
+        file has no name.
     """
     files = _several(filenames)
     request = Request(
-        files=tuple(Path(os.fspath(getattr(f, "filename", f))) for f in files),
+        files=tuple(Path(file_path(file)) for file in files),
         dirname=None if dirname is None else Path(dirname),
         survey=survey,
         instrument=instrument,

@@ -254,3 +254,111 @@ def test_associate_keeps_other_calibrations(
     df.cals["arc"] = flat
     associate_cals(flat, df, "flat", cal_dict=cal_dict)
     assert df.cals == {"arc": flat, "flat": flat}
+
+
+@pytest.fixture
+def flat_fielded(tmp_path: Path) -> DataFile:
+    """
+    Give f_ob27.fits, opened afresh.
+
+    It was made from b27.fits in two steps, with a flat of b11.fits and b12.fits.
+    """
+
+    def entry(name: str, key: str, *inputs: dict[str, str], **cals: Any) -> Any:
+        return {"schema": 1, "step": "test", "product": name, "key": key,
+                "inputs": list(inputs), "calibrations": cals}  # fmt: skip
+
+    def raw(name: str) -> dict[str, str]:
+        return {"name": name, "digest": f"sha256:{name}"}
+
+    flat = {"name": "flat.fits", "key": "F"}
+    record = [
+        entry("ob27.fits", "O", raw("b27.fits")),
+        entry("flat.fits", "F", raw("b11.fits"), raw("b12.fits")),
+        entry("f_ob27.fits", "P", {"name": "ob27.fits", "key": "O"}, flat=flat),
+    ]
+    path = tmp_path / "f_ob27.fits"
+    fits.PrimaryHDU(np.zeros((2, 2), "f4")).writeto(path)
+    path.write_bytes(path.read_bytes() + encode(record))
+    return DataFile(path)
+
+
+def test_associate_product_does_not_get_the_bias_of_its_flat(
+    make: Any, cal_dict: dict[str, Any], flat_fielded: DataFile
+) -> None:
+    cal_dict["associations"] = {"b27.fits": {"flat": "flat.fits"},
+                                "b11.fits": {"bias": "b21_bias.fits"}}  # fmt: skip
+    associate_cals(make("b21_bias.fits"), flat_fielded, "bias", cal_dict=cal_dict)
+    assert flat_fielded.cals == {}
+
+
+def test_associate_all_types_does_not_get_those_of_the_flat(
+    make: Any, cal_dict: dict[str, Any], flat_fielded: DataFile
+) -> None:
+    cal_dict["associations"] = {"b11.fits": {"bias": "b21_bias.fits"}}
+    associate_cals(make("b21_bias.fits"), flat_fielded, cal_dict=cal_dict)
+    assert flat_fielded.cals == {}
+
+
+def test_associate_product_of_two_steps_is_known_by_its_record(
+    make: Any, cal_dict: dict[str, Any], flat_fielded: DataFile
+) -> None:
+    bias = make("b21_bias.fits")
+    associate_cals(bias, flat_fielded, "bias", cal_dict=cal_dict)
+    assert flat_fielded.cals == {"bias": bias}
+
+
+def test_associate_product_of_a_product_edited_in_memory_is_known(
+    make: Any, cal_dict: dict[str, Any], flat_fielded: DataFile
+) -> None:
+    rows = flat_fielded.record
+    # That is how an input is referred to whose pixels are no longer those on disk.
+    rows[-1]["inputs"] = [{"name": "ob27.fits", "digest": "sha256:edited"}]
+    flat_fielded.record = rows
+    bias = make("b21_bias.fits")
+    associate_cals(bias, flat_fielded, "bias", cal_dict=cal_dict)
+    assert flat_fielded.cals == {"bias": bias}
+
+
+def test_associate_stops_at_the_first_name_in_the_document(
+    make: Any, cal_dict: dict[str, Any], flat_fielded: DataFile
+) -> None:
+    cal_dict["associations"]["ob27.fits"] = {"arc": "b1_arc.fits"}
+    associate_cals(make("b21_bias.fits"), flat_fielded, "bias", cal_dict=cal_dict)
+    assert flat_fielded.cals == {}
+
+
+@pytest.mark.parametrize("cal_type", ["bias", None])
+def test_associate_input_without_association_is_left_as_it_is(
+    make: Any, cal_dict: dict[str, Any], flat_fielded: DataFile, cal_type: str | None
+) -> None:
+    del cal_dict["associations"]["b27.fits.gz"]
+    mine = flat_fielded.cals["bias"] = make("mine.fits")
+    associate_cals(make("b21_bias.fits"), flat_fielded, cal_type, cal_dict=cal_dict)
+    assert flat_fielded.cals == {"bias": mine}
+
+
+def test_associate_record_that_refers_to_itself_ends(
+    make: Any, cal_dict: dict[str, Any], flat_fielded: DataFile
+) -> None:
+    rows = flat_fielded.record
+    rows[0]["inputs"] = [{"name": "f_ob27.fits", "key": "P"}]
+    flat_fielded.record = rows
+    associate_cals(make("b21_bias.fits"), flat_fielded, "bias", cal_dict=cal_dict)
+    assert flat_fielded.cals == {}
+
+
+def test_associate_self_is_not_what_was_only_applied(
+    make: Any, flat_fielded: DataFile
+) -> None:
+    with pytest.raises(MissingCalibrationError, match=r"b11\.fits itself"):
+        associate_cals(flat_fielded, make("b11.fits"), "trace", from_type="self")
+
+
+def test_associate_self_takes_the_nearest_of_several(
+    make: Any, flat_fielded: DataFile
+) -> None:
+    df, near = make("b27.fits"), make("xb27.fits", made_of="b27.fits")
+    for cals in ([near, flat_fielded], [flat_fielded, near]):
+        associate_cals(DataFileList(cals), df, "trace", from_type="self")
+        assert df.cals["trace"] is near

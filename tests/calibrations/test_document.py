@@ -251,6 +251,72 @@ def test_save_other_document_keeps_what_the_file_held(path: Path) -> None:
     assert read(path.with_name("calibrations.json.bak")) == EXAMPLE
 
 
+def test_save_other_document_again_keeps_all_that_the_file_held(path: Path) -> None:
+    held = [{**EXAMPLE, "notes": number} for number in range(3)]
+    for document in held:
+        write(path, document)
+        save_cal_dict(dict(init_cal_dict()), path)
+    backups = [path.with_name(f"calibrations.json.bak{n}") for n in ("", 1, 2)]
+    assert [read(backup) for backup in backups] == held
+
+
+def test_save_other_document_keeps_the_same_content_once(path: Path) -> None:
+    for _ in range(3):
+        write(path, EXAMPLE)
+        save_cal_dict(dict(init_cal_dict()), path)
+    assert len(list(path.parent.glob("*.bak*"))) == 1
+
+
+def test_save_other_document_does_not_touch_a_folder_called_so(path: Path) -> None:
+    write(path, EXAMPLE)
+    path.with_name("calibrations.json.bak").mkdir()
+    save_cal_dict(dict(init_cal_dict()), path)
+    assert read(path.with_name("calibrations.json.bak1")) == EXAMPLE
+
+
+def test_save_new_document_is_sorted_by_name(path: Path) -> None:
+    cal_dict = init_cal_dict(path)
+    add_cal_entry("z.fits", "flat", [("f2.fits", "2"), ("f1.fits", "1")], cal_dict)
+    add_cal_entry("z.fits", "bias", [("b1.fits", "0")], cal_dict)
+    add_cal_entry("a.fits", "bias", None, cal_dict)
+    save_cal_dict(cal_dict, path)
+    assert path.read_text() == json.dumps(cal_dict, indent=4, sort_keys=True) + "\n"
+
+
+def test_save_sorts_new_entries_into_a_sorted_document(path: Path) -> None:
+    cal_dict = init_cal_dict(path)
+    for name in ("m.fits", "z.fits", "a.fits"):
+        add_cal_entry(name, "bias", None, cal_dict)
+        save_cal_dict(cal_dict, path)
+    assert list(read(path)["associations"]) == ["a.fits", "m.fits", "z.fits"]
+
+
+def test_save_keeps_the_order_of_types_of_the_user(path: Path) -> None:
+    write(path, {"associations": {"x.fits": {"flat": None, "bias": None}}})
+    cal_dict = init_cal_dict(path)
+    add_cal_entry("x.fits", "arc", None, cal_dict)
+    save_cal_dict(cal_dict, path)
+    assert list(read(path)["associations"]["x.fits"]) == ["flat", "bias", "arc"]
+
+
+def test_save_to_a_second_file_is_sorted_as_the_first(path: Path) -> None:
+    cal_dict = init_cal_dict(path)
+    add_cal_entry("z.fits", "bias", None, cal_dict)
+    add_cal_entry("a.fits", "bias", None, cal_dict)
+    save_cal_dict(cal_dict, path)
+    save_cal_dict(cal_dict, path.with_name("second.json"))
+    assert path.with_name("second.json").read_bytes() == path.read_bytes()
+
+
+def test_save_to_a_second_file_keeps_the_order_of_the_user(path: Path) -> None:
+    write(path, {"associations": {"z": {}, "a": {}}})
+    cal_dict = init_cal_dict(path)
+    add_cal_entry("m.fits", "bias", None, cal_dict)
+    save_cal_dict(cal_dict, path.with_name("second.json"))
+    saved = read(path.with_name("second.json"))
+    assert list(saved["associations"]) == ["z", "a", "m.fits"]
+
+
 def test_save_after_copy_still_knows_the_file(path: Path) -> None:
     write(path, EXAMPLE)
     for cal_dict in (

@@ -1,5 +1,6 @@
 """Entries of the calibration document: labels, clashes, pruning, lists."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ndmapper.calibrations import (
     clean_cal_entries_if_unused,
     init_cal_dict,
 )
-from ndmapper.data.filename import FileName
+from ndmapper.data import DataFile, FileName
 from ndmapper.errors import CalibrationDocumentError, ParameterError
 
 
@@ -230,3 +231,80 @@ def test_cal_entries_are_copies(cal_dict: dict[str, Any]) -> None:
     add_cal_entry("x.fits", "bias", ["b1.fits"], cal_dict)
     cal_entries(cal_dict, "bias")[0][1].append("b2.fits")
     assert cal_dict["calibrations"] == {"b1_bias.fits": ["b1.fits"]}
+
+
+def test_add_does_not_take_the_label_of_a_calibration_made_elsewhere(
+    cal_dict: dict[str, Any],
+) -> None:
+    cal_dict["associations"]["x.fits"] = {"bias": "b1_bias.fits"}
+    add_cal_entry("y.fits", "bias", ["b1.fits"], cal_dict)
+    assert bias_of(cal_dict, "y.fits") == "b1_bias_1.fits"
+    assert cal_dict["calibrations"] == {"b1_bias_1.fits": ["b1.fits"]}
+
+
+def test_add_takes_the_label_that_only_the_file_itself_used(
+    cal_dict: dict[str, Any],
+) -> None:
+    cal_dict["associations"]["x.fits"] = {"bias": "b1_bias.fits"}
+    add_cal_entry("x.fits", "bias", ["b1.fits"], cal_dict)
+    assert cal_dict["calibrations"] == {"b1_bias.fits": ["b1.fits"]}
+
+
+def test_clean_keeps_the_associations_of_a_file_that_is_a_target_too(
+    cal_dict: dict[str, Any],
+) -> None:
+    add_cal_entry("std.fits", "bias", [("b1.fits", "b")], cal_dict)
+    add_cal_entry("x.fits", "standard", [("std.fits", "s")], cal_dict)
+    add_cal_entry("x.fits", "standard", ["std2.fits"], cal_dict)
+    assert bias_of(cal_dict, "std.fits") == "b1_bias.fits"
+    assert cal_dict["calibrations"]["b1_bias.fits"] == ["b1.fits"]
+    assert cal_dict["checksums"] == {"b1.fits": "b", "std.fits": "s"}
+
+
+def test_clean_of_a_copy_still_knows_the_targets(cal_dict: dict[str, Any]) -> None:
+    add_cal_entry("std.fits", "bias", ["b1.fits"], cal_dict)
+    add_cal_entry("x.fits", "standard", ["std.fits"], cal_dict)
+    copied = copy.deepcopy(cal_dict)
+    add_cal_entry("x.fits", "standard", None, copied)
+    assert bias_of(copied, "std.fits") == "b1_bias.fits"
+
+
+@pytest.mark.parametrize("mine", ["mine.fits", "own_set.fits", "b1_bias.fits", None])
+def test_clean_keeps_what_the_user_wrote_for_a_frame(
+    cal_dict: dict[str, Any], mine: str | None
+) -> None:
+    add_cal_entry("x.fits", "standard", ["std.fits"], cal_dict)
+    add_cal_entry("std.fits", "flat", ["f1.fits"], cal_dict)
+    # Not listed; listed under a name of one's own; without its first frame; none.
+    sets = {"own_set.fits": ["b1.fits"], "b1_bias.fits": ["b2.fits"]}
+    cal_dict["calibrations"] |= sets
+    cal_dict["associations"]["std.fits"]["bias"] = mine
+    add_cal_entry("x.fits", "standard", None, cal_dict)
+    assert cal_dict["associations"]["std.fits"] == {"bias": mine}
+    assert cal_dict["calibrations"] == sets
+
+
+def test_clean_prunes_a_label_with_a_running_number(cal_dict: dict[str, Any]) -> None:
+    add_cal_entry("x.fits", "bias", ["b1.fits"], cal_dict)
+    add_cal_entry("x.fits", "standard", ["std.fits"], cal_dict)
+    add_cal_entry("std.fits", "bias", ["b1.fits", "b2.fits"], cal_dict)
+    assert bias_of(cal_dict, "std.fits") == "b1_bias_1.fits"
+    add_cal_entry("x.fits", "standard", None, cal_dict)
+    assert cal_dict["calibrations"] == {"b1_bias.fits": ["b1.fits"]}
+    assert "std.fits" not in cal_dict["associations"]
+
+
+def test_add_for_an_unnamed_file_is_an_error(cal_dict: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match="has no file name"):
+        add_cal_entry(DataFile(data=[]), "bias", None, cal_dict)
+    assert cal_dict == init_cal_dict()
+
+
+def test_cal_entries_of_an_unnamed_file_is_an_error(cal_dict: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match="has no file name"):
+        cal_entries(cal_dict, "bias", DataFile(data=[]))
+
+
+def test_cal_entries_of_no_file_is_an_error(cal_dict: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match="expected the name of a file"):
+        cal_entries(cal_dict, "bias", [7])

@@ -246,3 +246,31 @@ def test_frames_of_survey_not_ecsv_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "night.ecsv").write_text("file class\na bias\n")
     with pytest.raises(FormatError, match="not a table in ECSV form"):
         frames_of_survey(tmp_path / "night.ecsv")
+
+
+@pytest.mark.parametrize("nothing", ["", " ", np.ma.masked])
+def test_frames_of_survey_take_an_instrument_that_is_not_known(
+    make_raw: Any, camera: Path, nothing: Any
+) -> None:
+    make_raw("a.fits", "bias")
+    make_raw("b.fits", "bias")
+    table = Table(survey(camera.parent, camera), masked=True)
+    table["instrument"][1] = nothing
+    frames = frames_of_survey(table, [camera.parent])
+    assert frames[0].instrument is not None
+    assert frames[1].instrument is None
+
+
+def test_frames_of_survey_without_known_instrument_have_no_class(
+    make_raw: Any, tmp_path: Path
+) -> None:
+    make_raw("a.fits", "bias")
+    frames = frames_of_survey(survey(tmp_path), [tmp_path])
+    assert [(f.instrument, f.frame_class) for f in frames] == [(None, None)]
+
+
+def test_frames_of_survey_take_a_masked_class(make_raw: Any, camera: Path) -> None:
+    make_raw("a.fits", "bias")
+    table = Table(survey(camera.parent, camera), masked=True)
+    table["class"][0] = np.ma.masked
+    assert frames_of_survey(table, [camera.parent])[0].frame_class is None

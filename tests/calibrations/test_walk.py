@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ndmapper.calibrations import init_cal_dict
+from ndmapper.calibrations import add_cal_entry, init_cal_dict
 from ndmapper.calibrations.walk import check_dependencies, walk_dependencies
 from ndmapper.errors import ParameterError
 
@@ -99,3 +99,14 @@ def test_walk_ends_where_types_need_each_other() -> None:
 def test_check_dependencies_refuses_other_forms(wrong: Any) -> None:
     with pytest.raises(ParameterError, match="dependencies"):
         check_dependencies(wrong)
+
+
+def test_walk_makes_targets_of_its_frames_that_keep_their_calibrations() -> None:
+    cal_dict = init_cal_dict()
+    add_cal_entry("y.fits", "standard", ["x.fits"], cal_dict)
+    walk(cal_dict, Archive())
+    add_cal_entry("y.fits", "standard", None, cal_dict)
+    assert cal_dict["associations"]["x.fits"] == {
+        "flat": "fx_flat.fits",
+        "bias": "bx_bias.fits",
+    }

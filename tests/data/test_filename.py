@@ -35,6 +35,7 @@ def parts(name):
         ("b27.fits.gz", ("", "", "b27", [], "fits.gz")),
         ("my_odd_name.fits", ("", "", "my_odd_name", [], "fits")),
         ("S20120827S0066", ("", "", "S20120827S0066", [], None)),
+        ("x2S20120827S0066.fits", ("", "x2", "S20120827S0066", [], "fits")),
         ("/", ("/", "", "", [], None)),
     ],
 )
@@ -48,6 +49,15 @@ def test_filename_known_names_are_taken_apart(text, expected):
 )
 def test_filename_standard_says_whether_the_base_was_found(text, standard):
     assert FileName(text).standard is standard
+
+
+@pytest.mark.parametrize(
+    "stem",
+    ["S20120827S00661", "MUSE.2017-06-16T01:34:56.8671", "sim00012", "mysim2012cube"],
+)
+def test_filename_that_only_resembles_a_known_one_loses_nothing(stem):
+    name = FileName(f"{stem}.fits")
+    assert (name.base, name.standard) == (stem, False)
 
 
 def test_filename_derived_names():

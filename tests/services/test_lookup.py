@@ -11,13 +11,14 @@ from astropy.io import fits
 from astropy.table import Table
 
 from ndmapper.calibrations import cal_entries, survey
+from ndmapper.data import DataFile
 from ndmapper.errors import (
     CalibrationDocumentError,
     MissingFileError,
     ParameterError,
     ServiceError,
 )
-from ndmapper.lib.simulate import simulate_night
+from ndmapper.lib.simulate import Night, simulate_night
 from ndmapper.services import look_up_cals
 
 DEPENDENCIES = {"target": ["bias", "flat"], "flat": ["bias"]}
@@ -383,3 +384,20 @@ def test_look_up_survey_of_other_form_is_an_error(tmp_path: Path) -> None:
     )
     with pytest.raises(ParameterError, match="no column 'file'"):
         look_up_cals(tmp_path / "x.fits", survey=Table({"class": ["bias"]}))
+
+
+def test_look_up_with_survey_in_memory_takes_an_unknown_file(tmp_path: Path) -> None:
+    simulate_night(tmp_path, Night(shape=(32, 32), biases=3, flats=1, science=1))
+    fits.PrimaryHDU().writeto(tmp_path / "odd.fits")
+    found = look_up_cals(tmp_path / "sim0005.fits", survey=survey(tmp_path))
+    assert set(found["calibrations"]) == {"sim0001_bias.fits", "sim0004_flat.fits"}
+
+
+def test_look_up_for_an_unnamed_file_is_an_error() -> None:
+    with pytest.raises(ParameterError, match=r"has no file name.*save it"):
+        look_up_cals(DataFile(data=[]), {"target": ["bias"]}, lambda *_: None)
+
+
+def test_look_up_for_no_file_is_an_error() -> None:
+    with pytest.raises(ParameterError, match="expected the name of a file"):
+        look_up_cals([7], {"target": ["bias"]}, lambda *_: None)

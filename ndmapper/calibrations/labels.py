@@ -1,0 +1,76 @@
+"""Labels of calibrations, which are the file names that they get once they are made."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ndmapper.calibrations.names import plain_name
+from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
+from ndmapper.io.filetypes import split_ext
+
+__all__ = ["is_looked_up", "new_label"]
+
+
+def new_label(files: list[str], cal_type: str, cal_dict: Mapping[str, Any]) -> str:
+    """
+    Give the label of a set of frames.
+
+    Parameters
+    ----------
+    files : list of str
+        Names of the frames, sorted.
+    cal_type : str
+        Type of calibration.
+    cal_dict : dict
+        The calibration document.
+
+    Returns
+    -------
+    str
+        The one that the document has for this set, or one that it does not use.
+    """
+    stem, ending = _parts(files[0], cal_type)
+    label, n = f"{stem}{ending}", 0
+    while _is_taken(label, files, cal_dict):
+        n += 1
+        label = f"{stem}_{n}{ending}"
+    return label
+
+
+def is_looked_up(label: str | None, cal_type: str, cal_dict: Mapping[str, Any]) -> bool:
+    """
+    Say whether a calibration is called as `new_label` calls those of its frames.
+
+    Parameters
+    ----------
+    label : str or None
+        The label, or a null.
+    cal_type : str
+        Type of calibration.
+    cal_dict : dict
+        The calibration document.
+
+    Returns
+    -------
+    bool
+        False also where no frames are listed: nothing tells who noted it.
+    """
+    files = None if label is None else cal_dict[CALIBRATIONS].get(label)
+    if label is None or not files:
+        return False
+    stem, ending = _parts(files[0], cal_type)
+    numbered = rf"{re.escape(stem)}(_\d+)?{re.escape(ending)}"
+    return re.fullmatch(numbered, label) is not None
+
+
+def _is_taken(label: str, files: list[str], cal_dict: Mapping[str, Any]) -> bool:
+    if label in cal_dict[CALIBRATIONS]:
+        return bool(cal_dict[CALIBRATIONS][label] != files)
+    # A label without frames is a calibration that the user made elsewhere.
+    return any(label in types.values() for types in cal_dict[ASSOCIATIONS].values())
+
+
+def _parts(first: str, cal_type: str) -> tuple[str, str]:
+    # A product is not compressed, whatever its raw frames are.
+    stem, ext = split_ext(plain_name(first))
+    return f"{stem}_{cal_type}", "" if ext is None else f".{ext}"

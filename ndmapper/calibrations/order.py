@@ -1,0 +1,43 @@
+"""The order in which the entries of a calibration document are written."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ndmapper.calibrations.schema import ASSOCIATIONS, MAPS
+
+__all__ = ["in_order"]
+
+
+def in_order(document: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Sort the entries of a document by name, where nobody has ordered them otherwise.
+
+    Parameters
+    ----------
+    document : mapping
+        The document.
+    known : mapping
+        The document as it was in its file; empty for a new one. Where its entries are
+        not sorted, they keep their order, and new ones come after them.
+
+    Returns
+    -------
+    dict
+        The same document. Lists, and what is not of ndmapper, are as they were.
+    """
+    result = dict(document)
+    for name in MAPS:
+        if name in result:
+            result[name] = _sorted(result[name], known.get(name, {}))
+    associations = known.get(ASSOCIATIONS, {})
+    for frame, types in result.get(ASSOCIATIONS, {}).items():
+        result[ASSOCIATIONS][frame] = _sorted(types, associations.get(frame, {}))
+    return result
+
+
+def _sorted(entries: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    names = [name for name in known if name in entries]
+    if names == sorted(names):
+        return {name: entries[name] for name in sorted(entries)}
+    added = sorted(name for name in entries if name not in names)
+    return {name: entries[name] for name in [*names, *added]}
