@@ -105,6 +105,41 @@ def test_part_of_a_section_reads_nothing_but_the_section(path, part):
     assert (reads.reads, reads.bytes) == (1, ITEM[part] * 10 * 5)
 
 
+@pytest.fixture
+def packed(tmp_path):
+    """A file of two images that are compressed in tiles of 20 x 20 pixels."""
+    pixels = np.random.default_rng(1).integers(0, 1000, (200, 300), "i4")
+    hdus = [fits.PrimaryHDU()]
+    for name in ("SCI", "DQ"):
+        hdu = fits.CompImageHDU(pixels, name=name, tile_shape=(20, 20))
+        hdu.header["EXTVER"] = 1
+        hdus.append(hdu)
+    path = tmp_path / "packed.fits.fz"
+    fits.HDUList(hdus).writeto(path)
+    return path
+
+
+def test_compressed_image_is_looked_at_without_pixels(packed):
+    with count_reads() as reads:
+        ndd = DataFile(packed)[0]
+        section = ndd[10:30, 50:60]
+        assert (ndd.shape, section.shape) == ((200, 300), (20, 10))
+        _ = ndd.dtype, ndd.meta["EXTNAME"], repr(section), ndd.copy()
+        pickle.loads(pickle.dumps(section))
+    assert reads.reads == 0
+
+
+@pytest.mark.parametrize("part", ["data", "flags"])
+def test_section_of_a_compressed_image_reads_only_its_tiles(packed, part):
+    ndd = DataFile(packed)[0]
+    with count_reads() as few:
+        pixels = getattr(ndd[105:115, 205:215], part)
+    with count_reads() as all_tiles:
+        whole = getattr(ndd, part)
+    np.testing.assert_array_equal(pixels, whole[105:115, 205:215])
+    assert few.bytes < all_tiles.bytes / 20  # one tile of 150, and its row of the table
+
+
 def test_part_looked_at_again_is_not_read_again(path):
     ndd = DataFile(path)[0]
     _ = ndd.data, ndd.uncertainty, ndd.mask
@@ -282,6 +317,8 @@ def test_section_of_a_large_image_takes_the_memory_of_the_section(tmp_path):
 
 
 def test_filename_of_a_listed_file_is_known_without_opening_anything_else(path):
-    (df,) = DataFileList([path])
+    files = DataFileList([path])
+    (df,) = files
     path.unlink()
+    assert files.where(OBJECT="test") == files
     assert (str(df.filename), df.idents, len(df)) == (str(FileName(path)), [1, 2], 2)
