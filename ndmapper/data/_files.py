@@ -11,13 +11,8 @@ from astropy.nddata import NDData
 
 from ndmapper.config import config
 from ndmapper.data._parts import Part
-from ndmapper.data.arithmetic import (
-    SYMBOLS,
-    Operators,
-    checked_result,
-    documented,
-    is_operand,
-)
+from ndmapper.data._ready import SYMBOLS, is_operand
+from ndmapper.data.arithmetic import Operators, checked_result, documented
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
 from ndmapper.data.ndlater import NDLater

@@ -8,15 +8,8 @@ import numpy as np
 from astropy.nddata import NDData
 
 from ndmapper.data._groups import next_ident
-from ndmapper.data.arithmetic import (
-    Operators,
-    Ready,
-    checked_result,
-    documented,
-    is_operand,
-    operate,
-    prepare,
-)
+from ndmapper.data._ready import Ready, is_operand, operate, prepare
+from ndmapper.data.arithmetic import Operators, checked_result, documented
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import IdentError
 from ndmapper.io.headers import StoredHeader

@@ -1,6 +1,8 @@
 """Operands of arithmetic: what is in memory, and what lies in files or is not made."""
 
+import math
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,18 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.data._parts import Part
-from ndmapper.numerics.arith import (
-    BITWISE,
-    Pixels,
-    combine,
-    flag_type,
-    result_type,
-)
+from ndmapper.data._waiting import WaitingPart
+from ndmapper.numerics.arith import Pixels, combine
+from ndmapper.numerics.formulas import BITWISE, flag_type, result_type
 from ndmapper.parallel.cores import count_threads
 
-__all__ = ["PARTS", "Operand", "Waiting", "WaitingPart"]
+__all__ = ["PARTS", "Operand", "Waiting"]
 
 Array = npt.NDArray[Any]
+
+_BLOCK = 1 << 19
+"""Pixels that are read and computed at a time: so many that opening the file does not
+count, and so few that they stay in the cache."""
 
 PARTS = ("data", "uncertainty", "flags")
 """The names of the parts, in the order of `Pixels`."""
@@ -98,9 +100,22 @@ class Operand:
             return self
         if any(part.shape != shape for part in self.parts.values()):
             return None
-        return replace(self, parts={n: p.section(item) for n, p in self.parts.items()})
+        parts: dict[str, Part] = {}
+        cut: dict[int, Waiting | None] = {}
+        for name, part in self.parts.items():
+            waiting = None if part.is_loaded else part.pending
+            if isinstance(waiting, WaitingPart):
+                # The parts of one operation are cut together, to be computed together.
+                if id(waiting.node) not in cut:
+                    cut[id(waiting.node)] = waiting.node.section(item)
+                node = cut[id(waiting.node)]
+                if node is not None:
+                    parts[name] = Part(pending=WaitingPart(node, waiting.name))
+                    continue
+            parts[name] = part.section(item)
+        return replace(self, parts=parts)
 
-    def fetch(self, wanted: Iterable[str]) -> Pixels:
+    def fetch(self, wanted: Iterable[str], total: int | None = None) -> Pixels:
         """
         Read or compute arrays.
 
@@ -108,6 +123,8 @@ class Operand:
         ----------
         wanted : iterable of str
             The parts that are needed.
+        total : int, optional
+            How many pixels there are in all, where this is a section.
 
         Returns
         -------
@@ -121,7 +138,11 @@ class Operand:
         waiting = {n: p.pending for n in names if not (p := self.parts[n]).is_loaded}
         nodes = [w.node for w in waiting.values() if isinstance(w, WaitingPart)]
         if nodes and len(nodes) == len(waiting) and all(n is nodes[0] for n in nodes):
-            made = nodes[0].evaluate(waiting)
+            made = (
+                nodes[0].evaluate(waiting)
+                if total is None
+                else nodes[0]._evaluate({*waiting, "data"}, None, total=total)
+            )
             found = {n: made[PARTS.index(n)] for n in waiting}
         for name in names:
             if name not in found:
@@ -222,8 +243,63 @@ class Waiting:
         names = set(wanted)
         if names == {"flags"}:
             return Pixels(np.zeros(()), None, self._flags())
-        one, two = (side.fetch(names | {"data"}) for side in (self.first, self.second))
-        return combine(self.name, one, two, out=out, threads=count_threads())
+        names.add("data")
+        rows = self._rows_at_once()
+        if out is None and rows is not None:
+            return self._evaluate_in_blocks(names, rows)
+        return self._evaluate(names, out, count_threads())
+
+    def _evaluate(
+        self,
+        names: set[str],
+        out: Pixels | None,
+        threads: int = 1,
+        total: int | None = None,
+    ) -> Pixels:
+        one, two = (side.fetch(names, total) for side in (self.first, self.second))
+        return combine(self.name, one, two, out=out, threads=threads, total=total)
+
+    def _rows_at_once(self) -> int | None:
+        """Say how many rows to work on at a time; None to work on all of them."""
+        shape = self.shape
+        size = math.prod(shape)
+        if size < 2 * _BLOCK or shape[0] < 2:
+            return None
+        parts = [p for s in (self.first, self.second) for p in s.parts.values()]
+        for part in parts:
+            handle = part.handle if part.pending is None else None
+            packed = handle is not None and handle.source.compression is not None
+            if part.shape != shape or (packed and not part.is_loaded):
+                return None
+        if all(part.is_loaded for part in parts):
+            return None
+        return max(1, _BLOCK * shape[0] // size)
+
+    def _evaluate_in_blocks(self, names: set[str], rows: int) -> Pixels:
+        """Read and compute a few rows at a time, which stay in the cache."""
+        shape = self.shape
+        for side in (self.first, self.second):
+            for part in side.parts.values():
+                if part.fixed:
+                    part.peek()  # it is kept, so that it is read only once
+        made: Any = [
+            np.empty(shape, self.dtype(n)) if n in names and n in self.names else None
+            for n in PARTS
+        ]
+
+        def block(start: int) -> None:
+            span = slice(start, min(start + rows, shape[0]))
+            node = self.section(span)
+            assert node is not None
+            rows_of: Any = (None if array is None else array[span] for array in made)
+            out = Pixels(*rows_of)
+            node._evaluate(names, out, total=math.prod(shape))
+
+        starts = range(0, shape[0], rows)
+        with ThreadPoolExecutor(min(count_threads(), len(starts))) as pool:
+            for _ in pool.map(block, starts):
+                pass
+        return Pixels(*made)
 
     def _flags(self) -> Array:
         found = [s.fetch(["flags"]).flags for s in (self.first, self.second)
@@ -284,124 +360,3 @@ class Waiting:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_made": {}}
-
-
-@dataclass(frozen=True)
-class WaitingPart:
-    """
-    One part of the result of an operation, or a section of it.
-
-    Parameters
-    ----------
-    node : Waiting
-        The operation.
-    name : str
-        Which part.
-    """
-
-    node: Waiting
-    name: str
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape; nothing is computed."""
-        return self.node.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Its type; nothing is computed."""
-        return self.node.dtype(self.name)
-
-    def read(self, *, whole: bool = False) -> Array:
-        """
-        Compute it.
-
-        Parameters
-        ----------
-        whole : bool
-            The other parts of the result will be asked for as well.
-
-        Returns
-        -------
-        ndarray
-            An array that nobody else has.
-        """
-        return self.node.read(self.name, whole=whole)
-
-    def take(self, item: Any) -> "WaitingPart | WaitingSection":
-        """
-        Take a section; nothing is computed.
-
-        Parameters
-        ----------
-        item : index
-            Numbers, slices and an ellipsis.
-
-        Returns
-        -------
-        WaitingPart or WaitingSection
-            The section.
-        """
-        cut = self.node.section(item)
-        return (
-            WaitingSection(self, item) if cut is None else WaitingPart(cut, self.name)
-        )
-
-
-@dataclass(frozen=True)
-class WaitingSection:
-    """
-    A section of what has to be computed whole, since an operand is broadcast.
-
-    Parameters
-    ----------
-    whole : WaitingPart or WaitingSection
-        What it is a section of.
-    item : index
-        Numbers, slices and an ellipsis.
-    """
-
-    whole: "WaitingPart | WaitingSection"
-    item: Any
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape; nothing is computed."""
-        return tuple(np.broadcast_to(0, self.whole.shape)[self.item].shape)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Its type; nothing is computed."""
-        return self.whole.dtype
-
-    def read(self, *, whole: bool = False) -> Array:
-        """
-        Compute it.
-
-        Parameters
-        ----------
-        whole : bool
-            Of no consequence here.
-
-        Returns
-        -------
-        ndarray
-            An array that nobody else has.
-        """
-        return np.array(self.whole.read()[self.item])
-
-    def take(self, item: Any) -> "WaitingSection":
-        """
-        Take a section; nothing is computed.
-
-        Parameters
-        ----------
-        item : index
-            Numbers, slices and an ellipsis.
-
-        Returns
-        -------
-        WaitingSection
-            The section.
-        """
-        return WaitingSection(self, item)

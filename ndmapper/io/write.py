@@ -346,5 +346,5 @@ def _encode(out: BinaryIO, data: npt.NDArray[Any]) -> None:
             if form.scaling:
                 numbers = numbers ^ numbers.dtype.type(1 << (8 * size - 1))
             numbers = numbers.astype(stored)
-        out.write(numbers.tobytes())
+        out.write(numbers.view(np.uint8).data)  # its memory, without another copy
     out.write(bytes(padded(flat.size * size) - flat.size * size))

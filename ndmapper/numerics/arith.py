@@ -21,17 +21,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "BITWISE",
-    "FORMULAS",
-    "FUSED_FROM",
-    "OPERATIONS",
-    "Pixels",
-    "as_float",
-    "combine",
-    "flag_type",
-    "result_type",
-]
+from ndmapper.numerics.formulas import (
+    BITWISE,
+    FORMULAS,
+    as_float,
+    flag_type,
+    float_type,
+    result_type,
+)
+
+__all__ = ["FUSED_FROM", "OPERATIONS", "Pixels", "combine"]
 
 Array = npt.NDArray[Any]
 
@@ -65,161 +64,6 @@ class Pixels(NamedTuple):
     flags: Array | None = None
 
 
-def as_float(values: npt.ArrayLike) -> Array:
-    """
-    Make an array of floating point, as narrow as holds the numbers.
-
-    Parameters
-    ----------
-    values : array_like
-        Numbers.
-
-    Returns
-    -------
-    ndarray of float
-        float32 and float64 as they are; integers of up to 16 bits in float32, others
-        in float64.
-    """
-    array = np.asarray(values)
-    return array.astype(float_type(array.dtype), copy=False)
-
-
-def float_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """
-    Give the type that numbers have as floating point.
-
-    Parameters
-    ----------
-    dtype : dtype
-        Their type.
-
-    Returns
-    -------
-    dtype
-        As for `as_float`.
-    """
-    if dtype.kind == "f" and dtype.itemsize >= 4:
-        return dtype
-    narrow = dtype.itemsize <= 2 and dtype.kind in "biuf"
-    return np.dtype(np.float32 if narrow else np.float64)
-
-
-def result_type(name: str, left: Any, right: Any) -> np.dtype[Any]:
-    """
-    Give the type of the data of a result.
-
-    Parameters
-    ----------
-    name : str
-        The operation.
-    left, right : dtype or None
-        Types of the operands; None for a plain number.
-
-    Returns
-    -------
-    dtype
-        The type.
-    """
-    known = [t for t in (left, right) if t is not None]
-    if name in BITWISE:
-        return flag_type(*known)
-    return np.result_type(*(float_type(t) for t in known)).newbyteorder("=")
-
-
-def flag_type(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
-    """
-    Give an integer type that holds the bits of others.
-
-    Parameters
-    ----------
-    *dtypes : dtype
-        Integer types.
-
-    Returns
-    -------
-    dtype
-        The type; int64 where NumPy knows none.
-    """
-    found = np.result_type(*dtypes).newbyteorder("=")
-    return found if found.kind in "iub" else np.dtype(np.int64)
-
-
-# ---- the rules: values and variances, either of which may be absent
-
-Formula = Callable[[Any, Any, Any, Any], tuple[Array, Array | None]]
-
-
-def _plus(first: Any, second: Any) -> Any:
-    if first is None or second is None:
-        return second if first is None else first
-    return first + second
-
-
-def _add(x: Any, vx: Any, y: Any, vy: Any) -> tuple[Array, Array | None]:
-    return x + y, _plus(vx, vy)
-
-
-def _subtract(x: Any, vx: Any, y: Any, vy: Any) -> tuple[Array, Array | None]:
-    return x - y, _plus(vx, vy)
-
-
-def _multiply(x: Any, vx: Any, y: Any, vy: Any) -> tuple[Array, Array | None]:
-    first = None if vx is None else vx * (y * y)
-    second = None if vy is None else vy * (x * x)
-    return x * y, _plus(first, second)
-
-
-def _divide(x: Any, vx: Any, y: Any, vy: Any) -> tuple[Array, Array | None]:
-    # With the quotient no fourth power of the divisor is needed, which would
-    # overflow in float32 at 4e9.
-    quotient = x / y
-    first = None if vx is None else vx / (y * y)
-    second = None
-    if vy is not None:
-        ratio = quotient / y
-        second = vy * (ratio * ratio)
-    return quotient, _plus(first, second)
-
-
-def _power(x: Any, vx: Any, y: Any, vy: Any) -> tuple[Array, Array | None]:
-    result = np.power(x, y)
-    first = second = None
-    if vx is not None:
-        # A power of zero does not depend on its base, even where that is zero.
-        slope = np.where(y == 0, y * 0, y * np.power(x, y - 1))
-        first = vx * (slope * slope)
-    if vy is not None:
-        # x**y is zero around x = 0 and y > 0, where the logarithm is infinite.
-        at_zero = (x == 0) & (y > 0)
-        slope = np.where(at_zero, 0, result * np.log(np.where(at_zero, 1, x)))
-        second = vy * (slope * slope)
-    return result, _plus(first, second)
-
-
-FORMULAS: dict[str, Formula] = {
-    "add": _add,
-    "subtract": _subtract,
-    "multiply": _multiply,
-    "divide": _divide,
-    "power": _power,
-}
-"""
-The operations on values with variances.
-
-``left * right`` has the variance ``right**2 var(left) + left**2 var(right)``;
-``q = left / right`` has ``(var(left) + q**2 var(right)) / right**2``, and
-``p = left ** right`` has ``(right left**(right - 1))**2 var(left) + (p log(left))**2
-var(right)``.
-"""
-
-BITWISE: dict[str, Callable[[Any, Any], Array]] = {
-    "bitwise_and": np.bitwise_and,
-    "bitwise_or": np.bitwise_or,
-    "bitwise_xor": np.bitwise_xor,
-}
-"""The operations on integers; their results have no variance."""
-
-
 def combine(
     name: str,
     left: Pixels,
@@ -227,6 +71,7 @@ def combine(
     *,
     out: Pixels | None = None,
     threads: int = 1,
+    total: int | None = None,
 ) -> Pixels:
     """
     Combine two operands.
@@ -242,6 +87,8 @@ def combine(
         operand. A missing one is made.
     threads : int
         At most so many, where the arrays are large.
+    total : int, optional
+        How many pixels there are in all, where these are a part of them.
 
     Returns
     -------
@@ -258,7 +105,9 @@ def combine(
     )
     made = _made(name, left, right, shape, dtype, out)
     if made.data.size:
-        work = _fused(name, left, right, made) or _plain(name, left, right, made)
+        is_large = (total or made.data.size) >= FUSED_FROM
+        work = _fused(name, left, right, made) if is_large else None
+        work = work or _plain(name, left, right, made)
         _run(work, threads if made.data.size >= THREADS_FROM else 1)
     return made
 
@@ -337,8 +186,7 @@ def _spans(count: int, parts: int, step: int) -> Iterator[tuple[int, int]]:
 
 def _fused(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work | None:
     """Find the compiled loop for operands that can be walked through in step."""
-    if made.data.size < FUSED_FROM or name not in ("add", "subtract", "multiply",
-                                                   "divide"):  # fmt: skip
+    if name not in ("add", "subtract", "multiply", "divide"):
         return None
     shape = made.data.shape
     flat: list[Any] = []

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from ndmapper.numerics.arith import OPERATIONS, Pixels, as_float
+from ndmapper.numerics.arith import OPERATIONS, Pixels
+from ndmapper.numerics.formulas import as_float
 
 NAMES = ["add", "divide", "multiply", "subtract"]
 
