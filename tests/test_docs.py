@@ -9,6 +9,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from numpydoc.validate import validate
 
@@ -139,9 +140,27 @@ def test_readme_script_runs_on_the_simulated_night(tmp_path, monkeypatch, caplog
     from ndmapper.lib.simulate import simulate_night
 
     monkeypatch.chdir(tmp_path)
-    simulate_night(tmp_path / "raw")
-    science = run_blocks(REPOSITORY / "README.md", tmp_path)["science"]
+    truth = simulate_night(tmp_path / "raw")
+    names = run_blocks(REPOSITORY / "README.md", tmp_path)
+    science, bias = names["science"], names["bias"]
     assert len(science.record) > 3
+    camera = truth.camera
+    light = truth.image("sim0010.fits") * camera.response
+    for number, gain in enumerate(camera.gains):
+        columns = camera.columns(number)
+        read_noise = (camera.read_noises[number] / gain) ** 2
+        of_bias = read_noise / len(truth.files["bias"])
+        # Limits of four standard deviations add 0.5 per cent.
+        assert np.median(bias[number].variance) == pytest.approx(of_bias, rel=0.01)
+        # Photons counted before the bias is gone are 1 to 5 per cent too many.
+        expected = light[:, columns] / gain**2 + read_noise + of_bias
+        clean = (science[number].flags == 0) & (truth.charge["sim0010.fits"] == 0)[
+            :, columns
+        ]
+        clean[:, np.arange(columns.start, columns.stop) == camera.bad_column] = False
+        assert science[number].variance[clean].mean() == pytest.approx(
+            expected[clean].mean(), rel=0.003
+        )
     caplog.clear()
     run_blocks(REPOSITORY / "README.md", tmp_path)
     assert {

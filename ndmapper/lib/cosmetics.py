@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import numpy as np
 
 from ndmapper.data import DataFile, Flag, NDLater
+from ndmapper.data.flags import FLAGS_DTYPE, widened
 from ndmapper.errors import MissingPackageError, ParameterError, ShapeError
 from ndmapper.lib.ccd.readout import pixel_map, readouts
-from ndmapper.lib.flagging import flags_with
+from ndmapper.lib.flagging import flags_with, joined
 from ndmapper.numerics.cosmicray import find_cosmic_rays, spectrum_model
 from ndmapper.numerics.noise import pixel_variance
 from ndmapper.numerics.sections import parse_region
@@ -23,7 +24,7 @@ def init_bpm(
     *,
     regions: Sequence[Sequence[str]],
     convention: str = "numpy",
-    value: Annotated[int, Range(ge=1, le=0xFFFF)] = 1,
+    value: Annotated[int, Range(ge=1, le=0xFFFFFFFF)] = 1,
 ) -> list[NDLater]:
     """
     Make a bad pixel mask: ``init_bpm(reference, regions=..., filename='bpm.fits')``.
@@ -39,7 +40,7 @@ def init_bpm(
         ``'numpy'``: rows first, from 0, ends not included; ``'fits'``: columns first,
         from 1, ends included.
     value : int
-        Flag bits of the regions; 1 is BAD.
+        Flag bits of the regions; 1 is BAD. From 65536 on the mask has 32 bits.
 
     Returns
     -------
@@ -54,9 +55,9 @@ def init_bpm(
         raise ParameterError(msg)
     masks = []
     for ndd, texts in zip(reference, regions, strict=True):
-        bits = np.zeros(ndd.shape, np.uint16)
+        bits = widened(np.zeros(ndd.shape, FLAGS_DTYPE), value)
         for text in texts:
-            bits[_slices(text, convention, ndd)] |= np.uint16(value)
+            bits[_slices(text, convention, ndd)] |= bits.dtype.type(value)
         masks.append(ndd.replace(data=bits, variance=None, flags=None, unit=None))
     return masks
 
@@ -76,7 +77,7 @@ def add_bpm(ndd: NDLater, bpm: NDLater | None) -> NDLater:
     Returns
     -------
     NDLater
-        The frame, whose flags contain the bits of the mask.
+        The frame, whose flags contain the bits of the mask; in the wider type of both.
     """
     if bpm is None:
         return ndd.copy()
@@ -87,8 +88,7 @@ def add_bpm(ndd: NDLater, bpm: NDLater | None) -> NDLater:
     if bits.dtype.kind not in "iub":
         msg = f"a bad pixel mask holds integers, not {bits.dtype}"
         raise ParameterError(msg)
-    bits = bits.astype(np.uint16)
-    return ndd.replace(flags=bits if ndd.flags is None else ndd.flags | bits)
+    return ndd.replace(flags=joined(ndd.flags, bits))
 
 
 @run_task(prefix="x")

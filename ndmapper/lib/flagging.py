@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ndmapper.data import Flag, NDLater
 from ndmapper.data.flags import FLAGS_DTYPE, widened
 
-__all__ = ["flags_with"]
+__all__ = ["flags_with", "joined"]
 
 
 def flags_with(
@@ -39,3 +39,25 @@ def flags_with(
             flags = widened(flags, bits)
             flags[where] |= flags.dtype.type(bits)
     return flags
+
+
+def joined(*flags: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+    """
+    Join arrays of flags by OR; no bit is lost.
+
+    Parameters
+    ----------
+    *flags : ndarray of int, or None
+        The arrays, of one shape; None is nothing. Of signed integers the sign is a bit
+        like the others.
+
+    Returns
+    -------
+    ndarray of unsigned int
+        The flags: uint16, or the widest type of them where that is wider.
+    """
+    bits = [f.view(f"u{f.dtype.itemsize}") for f in flags if f is not None]
+    result = bits[0].astype(np.result_type(FLAGS_DTYPE, *bits))
+    for more in bits[1:]:
+        result |= more
+    return result

@@ -94,3 +94,15 @@ def test_combine_ndds_reads_each_file_by_rows(tmp_path):
     assert result.data[-1, -1] == 1
     assert counted.reads > 3
     assert counted.bytes == 3 * 3000 * 3000 * 2
+
+
+def test_combine_ndds_high_flags_leave_out_the_pixel_and_are_kept():
+    ndds = frames(3, (1, 2))
+    for ndd in ndds:
+        ndd.flags = np.array([[0, 1 << 20]], "i4")
+    ndds[0].flags[0, 0] = 1 << 20
+    ndds[0].data[0, 0] = 1e6
+    result = combine_ndds(ndds, method="mean")
+    assert result.data[0, 0] < 200
+    assert result.flags.tolist() == [[0, 1 << 20]]
+    assert result.mask.tolist() == [[False, True]]

@@ -175,3 +175,27 @@ def test_lacosmic_spec_without_astroscrappy_says_what_to_install(spectrum, monke
 def test_add_bpm_of_none_changes_nothing():
     ndd = NDLater(np.ones((2, 2)), flags=np.ones((2, 2), "u2"))
     assert (add_bpm(ndd, bpm=None).flags == 1).all()
+
+
+def test_add_bpm_of_high_bits_keeps_them():
+    bits = np.array([[1 << 20, 1]], np.int32)
+    ndd = NDLater(np.zeros((1, 2)), flags=np.array([[4, 0]], "u2"))
+    flags = add_bpm(ndd, bpm=NDLater(bits)).flags
+    assert (flags.dtype, flags.tolist()) == (np.uint32, [[(1 << 20) | 4, 1]])
+
+
+def test_add_bpm_to_wider_flags_keeps_theirs():
+    ndd = NDLater(np.zeros((1, 1)), flags=np.array([[1 << 30]], "u4"))
+    flags = add_bpm(ndd, bpm=NDLater(np.ones((1, 1), "u2"))).flags
+    assert (flags.dtype, flags.tolist()) == (np.uint32, [[(1 << 30) | 1]])
+
+
+def test_add_bpm_of_truth_values_makes_flags_of_16_bits():
+    flags = add_bpm(NDLater(np.zeros((1, 2))), bpm=NDLater(np.array([[True, False]])))
+    assert (flags.flags.dtype, flags.flags.tolist()) == (np.uint16, [[1, 0]])
+
+
+def test_init_bpm_of_a_high_bit_has_32_bits(reference):
+    bpm = made(reference, [["3,4"], []], value=1 << 20)
+    assert bpm[0].dtype == np.uint32
+    assert np.argwhere(bpm[0].data == 1 << 20).tolist() == [[3, 4]]
