@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -349,9 +350,9 @@ class NDLater(Operators, Flagging, NDDataArray):  # type: ignore[misc]
         new._parts = {name: part.section(item) for name, part in self._parts.items()}
         if is_basic_index(item):
             whole = tuple(range(n) for n in self.shape)
-            cut_header(new.meta, section_of(whole, item))
+            new._stored.edit(partial(cut_header, section=section_of(whole, item)))
         else:
-            put_wcs(new.meta, None)
+            new._stored.edit(partial(put_wcs, wcs=None))
         new._wcs, new._has_wcs = None, False
         return new
 

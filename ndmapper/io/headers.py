@@ -7,7 +7,7 @@ Everything above this layer takes `Header` from here.
 import logging
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from astropy import units as u
@@ -103,26 +103,45 @@ class StoredHeader:
     def __init__(self, raw: bytes | None = None, header: Header | None = None) -> None:
         self.raw = raw
         self._header = header
+        self._edits: tuple[Callable[[Header], None], ...] = ()
 
     @property
     def header(self) -> Header:
         """The header; what is set in it is written by the next save."""
         if self._header is None:
             self._header = self.pristine()
+            for edit in self._edits:
+                edit(self._header)
+            self._edits = ()
         return self._header
 
     @header.setter
     def header(self, value: Header) -> None:
         self._header = value
+        self._edits = ()
+
+    def edit(self, edit: Callable[[Header], None]) -> None:
+        """
+        Change the header; of one that is not parsed yet, when it is.
+
+        Parameters
+        ----------
+        edit : callable
+            Takes the header and changes it in place. It can be pickled.
+        """
+        if self._header is None:
+            self._edits += (edit,)
+        else:
+            edit(self._header)
 
     @property
     def is_touched(self) -> bool:
         """Whether it would be written differently from what is stored."""
-        if self._header is None:
+        if self._header is None and not self._edits:
             return False
         if self.raw is None:
             return True
-        return _cards(self._header) != _cards(self.pristine())
+        return _cards(self.header) != _cards(self.pristine())
 
     def pristine(self) -> Header:
         """
@@ -147,7 +166,9 @@ class StoredHeader:
             The copy.
         """
         if self._header is None:
-            return StoredHeader(self.raw)
+            new = StoredHeader(self.raw)
+            new._edits = self._edits
+            return new
         return StoredHeader(self.raw, self._header.copy())
 
     def rebase(self, raw: bytes) -> None:
@@ -160,6 +181,7 @@ class StoredHeader:
             The header as it is in the file now.
         """
         self.raw = raw
+        self._edits = ()
         if self._header is not None:
             self._header.clear()
             for card in self.pristine().cards:

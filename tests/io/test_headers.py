@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
+from astropy.io.fits import Header
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -198,3 +199,33 @@ def test_map_header_longer_than_a_block_is_whole(tmp_path):
     header = fits.Header({f"KEY{i}": i for i in range(200)})
     fits.PrimaryHDU(np.zeros(3), header).writeto(path)
     assert map_file(path).primary.header["KEY199"] == 199
+
+
+def test_edit_of_a_header_that_nobody_looked_at_waits():
+    edits = []
+    stored = StoredHeader(whole_header(Header({"A": 1}).cards))
+    stored.edit(edits.append)
+    assert edits == []
+    assert edits == [stored.header]
+
+
+def test_edit_that_waits_belongs_to_the_copy_and_not_to_the_original():
+    stored = StoredHeader(whole_header(Header({"A": 1}).cards))
+    cut = stored.copy()
+    cut.edit(lambda header: header.set("A", 2))
+    again = cut.copy()
+    assert [s.header["A"] for s in (stored, cut, again)] == [1, 2, 2]
+
+
+def test_edit_that_waits_makes_a_header_touched_where_it_changes_something():
+    stored = StoredHeader(whole_header(Header({"A": 1}).cards))
+    stored.edit(lambda header: header.set("A", 1))
+    assert not stored.is_touched
+    stored.edit(lambda header: header.set("A", 2))
+    assert stored.is_touched
+
+
+def test_edit_of_a_header_that_is_parsed_is_made_at_once():
+    stored = StoredHeader(header=Header({"A": 1}))
+    stored.edit(lambda header: header.set("A", 2))
+    assert stored.header["A"] == 2
