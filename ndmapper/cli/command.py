@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from ndmapper._version import __version__
-from ndmapper.cli import config, demo, info, log, ls, run
+from ndmapper.cli import config, demo, info, log, ls, run, show
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import NdmapperError
 from ndmapper.log import log_to_terminal
@@ -17,6 +17,7 @@ __all__ = ["VERBS", "main", "make_parser"]
 
 VERBS: tuple[Verb, ...] = (
     info.VERB,
+    show.VERB,
     ls.VERB,
     log.VERB,
     config.VERB,

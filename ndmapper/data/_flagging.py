@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
     from ndmapper.data.ndlater import NDLater
 
-__all__ = ["FlaggedFile", "Flagging"]
+__all__ = ["FlaggedFile", "Flagging", "as_bits"]
 
 Names = int | str | Iterable[int | str]
 """Bits, or names of flags."""
@@ -97,8 +97,8 @@ class Flagging(State):
         if wanted.any() and (wider := widened(flags, bad)) is not flags:
             self._put("flags", wider)
             flags = wider
-        bits = _as_bits(self.bad_flags, flags.dtype)
-        bad_bit = _as_bits(bad, flags.dtype)
+        bits = as_bits(self.bad_flags, flags.dtype)
+        bad_bit = as_bits(bad, flags.dtype)
         flags[...] = np.where(wanted, flags | bad_bit, flags & ~bits)
 
     def flagged(self, names: Names) -> npt.NDArray[np.bool_] | None:
@@ -126,7 +126,7 @@ class Flagging(State):
         if part is None:
             return None
         array = part.peek()
-        return np.asarray((array & _as_bits(value, array.dtype)) != 0)
+        return np.asarray((array & as_bits(value, array.dtype)) != 0)
 
     def translate_flags(self, to: "FlagTable | str") -> "NDLater":
         """
@@ -194,6 +194,21 @@ def _stated(part: Part | None) -> FlagTable | None:
     return named_flags(part.header.header)
 
 
-def _as_bits(value: int, dtype: np.dtype[Any]) -> Any:
+def as_bits(value: int, dtype: np.dtype[Any]) -> Any:
+    """
+    Make bits of a number, of a type that may be signed or narrower.
+
+    Parameters
+    ----------
+    value : int
+        The bits.
+    dtype : dtype
+        Type of an array of flags.
+
+    Returns
+    -------
+    numpy.integer
+        The bits that fit.
+    """
     width = 8 * dtype.itemsize
-    return np.array(value & ((1 << width) - 1), f"u{dtype.itemsize}").astype(dtype)
+    return np.array(value & ((1 << width) - 1), f"u{dtype.itemsize}").astype(dtype)[()]

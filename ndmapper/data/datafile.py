@@ -10,6 +10,7 @@ from astropy.nddata import NDData
 from ndmapper.data._content import Content
 from ndmapper.data._flagging import FlaggedFile
 from ndmapper.data._plan import changes, is_rearranged, plan_items
+from ndmapper.data._views import FileViews
 from ndmapper.data.filename import FileName, Named
 from ndmapper.data.save import save_datafile
 from ndmapper.errors import MissingFileError, ModeError, OutputExistsError
@@ -26,7 +27,7 @@ Mode = Literal["read", "update", "new", "overwrite"]
 _MODES = ("read", "update", "new", "overwrite")
 
 
-class DataFile(FlaggedFile, Content):
+class DataFile(FileViews, FlaggedFile, Content):
     """
     A file as a list of NDData; nothing is read but headers until somebody looks.
 

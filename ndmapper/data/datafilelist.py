@@ -11,6 +11,7 @@ from astropy.table import Table
 
 from ndmapper.data._files import FileOperators, save_all
 from ndmapper.data._select import column_of, look_up, matches
+from ndmapper.data._views import ListViews
 from ndmapper.data.datafile import DataFile, Mode
 from ndmapper.data.filename import FileName
 from ndmapper.errors import MissingFileError, ModeError, ShapeError
@@ -18,7 +19,7 @@ from ndmapper.errors import MissingFileError, ModeError, ShapeError
 __all__ = ["DataFileList"]
 
 
-class DataFileList(FileOperators, list[DataFile]):
+class DataFileList(ListViews, FileOperators, list[DataFile]):
     """
     A list of files.
 
@@ -50,6 +51,10 @@ class DataFileList(FileOperators, list[DataFile]):
     ShapeError
         If there are not as many names as contents.
     """
+
+    # A copy is filled before it gets its own.
+    mode: Mode | None = None
+    _labels: Any = None
 
     def __init__(  # noqa: PLR0917  # the published order
         self,

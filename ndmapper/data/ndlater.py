@@ -12,9 +12,11 @@ from astropy.nddata import NDDataArray, NDUncertainty, VarianceUncertainty
 
 from ndmapper.data._flagging import Flagging
 from ndmapper.data._state import array_part, linked_variance, variance_part
+from ndmapper.data._views import PixelViews
 from ndmapper.data._wcs import cut_header, put_wcs, read_wcs
 from ndmapper.data.arithmetic import Operators
 from ndmapper.data.flags import FLAGS_DTYPE
+from ndmapper.data.interchange import Interchange
 from ndmapper.errors import ShapeError
 from ndmapper.io.arrays import is_basic_index, section_of
 from ndmapper.io.headers import Header, StoredHeader, as_header, unit_of
@@ -25,7 +27,7 @@ __all__ = ["NDLater"]
 _KEEP: Any = object()
 
 
-class NDLater(Operators, Flagging, NDDataArray):  # type: ignore[misc]
+class NDLater(Operators, Flagging, Interchange, PixelViews, NDDataArray):  # type: ignore[misc]
     """
     An image, or any array, with variance, flags, unit, coordinates and header.
 

@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from astropy.nddata import NDData
-from astropy.visualization import ZScaleInterval
 
 from ndmapper.errors import MissingPackageError, ShapeError
 
@@ -31,6 +30,8 @@ def zscale(image: npt.ArrayLike) -> tuple[float, float]:
     low, high : float
         The levels; they differ, also for an image that is constant.
     """
+    from astropy.visualization import ZScaleInterval  # slow to import
+
     values = np.asarray(image, np.float64)
     finite = values[np.isfinite(values)]
     if finite.size == 0:

@@ -1,0 +1,226 @@
+"""Figures of several images or spectra: grey with zscale, flags in colour on top."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ndmapper.errors import MissingPackageError, ShapeError
+from ndmapper.plot.images import zscale
+
+__all__ = ["Panel", "draw_figure", "draw_panel", "picture"]
+
+Array = npt.NDArray[Any]
+
+_COLOURS = ("#ff2a1a", "#ffb000", "#00c8ff", "#8a5cff", "#33d17a", "#ff6ad5", "#c9a26b")
+_SIZE = 3.2  # of one panel [inch]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """
+    What is drawn in one place.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,) or (ny, nx)
+        A spectrum or an image.
+    title : str
+        What it is.
+    unit : str
+        Unit of the values.
+    error : ndarray, shape (n,), optional
+        Standard deviation of a spectrum.
+    marks : mapping of str to ndarray of bool
+        Pixels to mark, each in a colour of its own, by the text of the legend.
+    step : int
+        Every so many pixels of the whole were taken.
+    """
+
+    values: Array
+    title: str = ""
+    unit: str = ""
+    error: Array | None = None
+    marks: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    step: int = 1
+
+
+def draw_panel(axis: Any, panel: Panel) -> None:
+    """
+    Draw one panel.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+        Where it goes.
+    panel : Panel
+        What is drawn. Levels are those of zscale, of the pixels without a mark.
+
+    Raises
+    ------
+    ShapeError
+        If it is neither a spectrum nor an image.
+    """
+    if panel.title:
+        # A name or unit may hold a dollar sign, which would start a formula.
+        axis.set_title(panel.title, fontsize=9, loc="left", parse_math=False)
+    axis.tick_params(labelsize=7)
+    if panel.values.size == 0 or panel.values.ndim == 0:
+        axis.text(0.5, 0.5, "no pixels", ha="center", transform=axis.transAxes)
+        return
+    if panel.values.ndim > 2:
+        msg = f"spectra and images are drawn, not arrays of {panel.values.ndim} axes"
+        raise ShapeError(msg)
+    bad = np.zeros(panel.values.shape, bool)
+    for where in panel.marks.values():
+        bad |= where
+    low, high = zscale(np.where(bad, np.nan, panel.values.astype(np.float64)))
+    if panel.values.ndim == 1:
+        _draw_line(axis, panel)
+    else:
+        _draw_image(axis, panel, low, high)
+    shown = {k: w for k, w in panel.marks.items() if w.any()}
+    for number, name in enumerate(panel.marks):
+        if name in shown:
+            axis.plot([], [], "s", color=_colour(number), markersize=4, label=name)
+    if shown:
+        axis.legend(fontsize=6, loc="upper right", framealpha=0.7)
+
+
+def _draw_image(axis: Any, panel: Panel, low: float, high: float) -> None:
+    ny, nx = panel.values.shape
+    # Edges in pixels of the whole, also where only some of them were taken.
+    half = 0.5
+    extent = (-half, nx * panel.step - half, -half, ny * panel.step - half)
+    options = {"origin": "lower", "interpolation": "nearest", "extent": extent}
+    axis.imshow(panel.values, cmap="gray", vmin=low, vmax=high, **options)
+    for number, where in enumerate(panel.marks.values()):
+        if where.any():
+            layer = np.zeros((ny, nx, 4))
+            layer[where] = (*_rgb(_colour(number)), 0.85)
+            axis.imshow(layer, **options)
+    # Long or wide images would be a thread.
+    axis.set_aspect("equal" if 0.25 < ny / nx < 4 else "auto")
+
+
+def _draw_line(axis: Any, panel: Panel) -> None:
+    x = np.arange(panel.values.size) * panel.step
+    axis.plot(x, panel.values, "k-", linewidth=0.7, drawstyle="steps-mid")
+    if panel.error is not None:
+        axis.fill_between(
+            x, panel.values - panel.error, panel.values + panel.error,
+            color="0.8", step="mid", linewidth=0,
+        )  # fmt: skip
+    for number, where in enumerate(panel.marks.values()):
+        axis.plot(x[where], panel.values[where], ".", color=_colour(number))
+    axis.set_ylabel(panel.unit, fontsize=7, parse_math=False)
+
+
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _rgb(colour: str) -> tuple[float, ...]:
+    return tuple(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+
+
+def draw_figure(panels: Sequence[Panel], figure: Any, title: str = "") -> Any:
+    """
+    Draw panels in rows and columns.
+
+    Parameters
+    ----------
+    panels : sequence of Panel
+        What is drawn.
+    figure : matplotlib.figure.Figure
+        Where it goes; it is made as large as the panels need.
+    title : str
+        What they are.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+
+    Raises
+    ------
+    ShapeError
+        If there is nothing to draw.
+    """
+    if not panels:
+        msg = f"there are no images to draw{' in ' + title if title else ''}"
+        raise ShapeError(msg)
+    columns = math.ceil(math.sqrt(len(panels)))
+    rows = math.ceil(len(panels) / columns)
+    size = max(_SIZE, 2 * _SIZE / columns)
+    figure.set_size_inches(columns * size, rows * size + 0.3)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, panel in zip(axes, panels, strict=False):
+        draw_panel(axis, panel)
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    if title:
+        figure.suptitle(title, fontsize=10, parse_math=False)
+    figure.tight_layout(pad=0.5)
+    return figure
+
+
+def picture(panels: Sequence[Panel], title: str = "", *, dpi: float = 100) -> bytes:
+    """
+    Draw panels as a PNG; no window, and nothing of pyplot, is touched.
+
+    Parameters
+    ----------
+    panels : sequence of Panel
+        What is drawn.
+    title : str
+        What they are.
+    dpi : float
+        Resolution [pixel/inch].
+
+    Returns
+    -------
+    bytes
+        The PNG.
+
+    Raises
+    ------
+    MissingPackageError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as err:
+        raise missing(err) from err
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    draw_figure(panels, figure, title)
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=dpi)
+    return target.getvalue()
+
+
+def missing(err: ImportError) -> MissingPackageError:
+    """
+    Say that matplotlib is missing, and how it is got.
+
+    Parameters
+    ----------
+    err : ImportError
+        Why it cannot be imported.
+
+    Returns
+    -------
+    MissingPackageError
+        To be raised.
+    """
+    msg = (
+        f"pictures are drawn with matplotlib ({err}); install it with: "
+        "pip install 'ndmapper[plot]'"
+    )
+    return MissingPackageError(msg)
