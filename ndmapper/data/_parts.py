@@ -187,16 +187,24 @@ class Part:
         Returns
         -------
         Part
-            A change to its array never shows in this part.
+            A change to the array of one never shows in the other: whoever hands it
+            out first, copies.
         """
+        self.borrowed = self._array is not None
         return Part(
             self.handle,
             self._array,
             header=None if self.header is None else self.header.copy(),
             is_std=self.is_std,
-            borrowed=self._array is not None,
+            borrowed=self.borrowed,
             pending=self.pending,
         )
+
+    def own(self) -> None:
+        """Copy an array in memory, so that it belongs to nobody else."""
+        if self._array is not None:
+            self._array = self._array.copy()
+            self.borrowed = False
 
     def section(self, item: Any) -> "Part":
         """
@@ -210,7 +218,7 @@ class Part:
         Returns
         -------
         Part
-            A change to its array never shows in this part.
+            A change to the array of one never shows in the other.
         """
         handle = None
         if is_basic_index(item):
@@ -220,6 +228,7 @@ class Part:
                 taken_later = None if self.pending is None else self.pending.take(item)
                 return Part(handle, is_std=self.is_std, pending=taken_later)
         taken = np.asarray(self.peek()[item])
+        self.borrowed = True
         return Part(handle, taken, is_std=self.is_std, borrowed=True)
 
     def __reduce__(self) -> tuple[Any, ...]:

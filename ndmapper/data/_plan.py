@@ -20,6 +20,7 @@ from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.filetypes import split_ext
 from ndmapper.io.headers import StoredHeader
+from ndmapper.io.record import EXTNAME
 from ndmapper.io.structure import array_header
 from ndmapper.io.tiles import TileHandle
 from ndmapper.io.write import HduOut, stored_form
@@ -189,7 +190,7 @@ class _Plan:
             *layout.tables.values(),
             *layout.extras.values(),
         }
-        return hdu.index not in known and hdu.index != layout.record
+        return hdu.index not in known and hdu.name != EXTNAME
 
     def _rank(self, ndd: NDLater) -> int:
         return next(i for i, other in enumerate(self.groups) if other is ndd)
@@ -395,5 +396,5 @@ def is_rearranged(df: "DataFile", items: list[Item]) -> bool:
     """
     if df._map is None or df._layout is None:
         return True
-    count = len(df._map.hdus) - (df._layout.record is not None)
+    count = sum(hdu.name != EXTNAME for hdu in df._map.hdus)
     return len(items) != count or not _Plan(df).as_in_file

@@ -110,9 +110,12 @@ class State:
             if array.dtype.kind not in "iu":
                 array = array.astype(FLAGS_DTYPE)
             self._parts["flags"] = Part(array=array)
-        elif data.mask is not None:
+        if data.mask is not None:
             mask = np.broadcast_to(data.mask, self._parts["data"].shape)
-            self._parts["flags"] = _flag_part(mask)
+            bad = _flag_part(mask)
+            if (known := self._parts.get("flags")) is not None:
+                bad = Part(array=known.peek() | bad.peek().astype(known.dtype))
+            self._parts["flags"] = bad
         self._check_shapes()
 
     def _bare(self) -> Self:

@@ -100,6 +100,7 @@ class DataFile(FileViews, FlaggedFile, Content):
         elif renamed:
             msg = "prefix, suffix, dirname and strip change a name, but none is given"
             raise ModeError(msg)
+        self._opened_as = None if self._filename is None else FileName(self._filename)
         self._mode = _checked_mode(mode, self._filename, has_data=data is not None)
         self.cals: dict[str, DataFile] = {}
         self.expected_key: tuple[str, str] | None = None
@@ -244,7 +245,7 @@ class DataFile(FileViews, FlaggedFile, Content):
         if not target:
             msg = "this DataFile has no name; call save('name.fits')"
             raise ModeError(msg)
-        is_other = filename is not None and target != self._filename
+        is_other = target != self._opened_as
         if not is_other and self._mode == "read" and not overwrite:
             msg = (
                 f"{target} was opened in mode 'read'; open it with mode='update', or "
@@ -255,6 +256,7 @@ class DataFile(FileViews, FlaggedFile, Content):
             self._refuse_existing(target)
         save_datafile(self, Path(os.path.abspath(target)))  # noqa: PTH100
         self._filename = target
+        self._opened_as = FileName(target)
         self._mode = "update"
 
     def reload(self) -> None:

@@ -100,6 +100,8 @@ class NDLater(Operators, Flagging, Interchange, PixelViews, NDDataArray):  # typ
         self.psf = psf
         if copy:
             self._parts = {name: part.copy() for name, part in self._parts.items()}
+            for part in self._parts.values():
+                part.own()
 
     # ---- form, which is known without reading
 
@@ -177,7 +179,7 @@ class NDLater(Operators, Flagging, Interchange, PixelViews, NDDataArray):  # typ
         part = self._synced("uncertainty")
         if part is None:
             return None
-        if self._variance_object is None:
+        if self._variance_object is None or part.borrowed:
             self._variance_object = linked_variance(self, part.array)
         return self._variance_object
 
@@ -276,6 +278,7 @@ class NDLater(Operators, Flagging, Interchange, PixelViews, NDDataArray):  # typ
         self._synced("uncertainty")
         new = self._bare()
         new._parts = {name: part.copy() for name, part in self._parts.items()}
+        self._variance_object = None  # it holds an array that is shared now
         return new
 
     def __copy__(self) -> "NDLater":
@@ -350,6 +353,7 @@ class NDLater(Operators, Flagging, Interchange, PixelViews, NDDataArray):  # typ
         self._synced("uncertainty")
         new = self._bare()
         new._parts = {name: part.section(item) for name, part in self._parts.items()}
+        self._variance_object = None
         if is_basic_index(item):
             whole = tuple(range(n) for n in self.shape)
             new._stored.edit(partial(cut_header, section=section_of(whole, item)))

@@ -11,6 +11,7 @@ from ndmapper.data._plan import Item, changes, is_rearranged, plan_items
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.digest import digest
 from ndmapper.io.filemap import HduMap, map_file
+from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.layout import find_layout
 from ndmapper.io.leftovers import staging_name
 from ndmapper.io.record import edited, encode
@@ -103,7 +104,12 @@ def save_datafile(df: "DataFile", target: Path) -> None:
             rows = edited(
                 df.record, product=target.name, what=what, digest=digest(temp)
             )
-            append_hdu(temp, encode(rows))
+            if is_compressed(split_ext(target.name)[1]):
+                # Whole, since a second member behind the first hides from readers.
+                temp.unlink()
+                _write(df, temp, items, rows)
+            else:
+                append_hdu(temp, encode(rows))
         publish(temp, target)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -112,8 +112,10 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
         If there is no such preset, or the labels are malformed.
     """
     labels = _labels(labels, fmap)
-    record = fmap.hdus[-1].index if fmap.hdus[-1].name == EXTNAME else None
-    hdus = [hdu for hdu in fmap.hdus if hdu.index != record]
+    # Another program may have added something behind it.
+    records = [hdu.index for hdu in fmap.hdus if hdu.name == EXTNAME]
+    record = records[-1] if records else None
+    hdus = [hdu for hdu in fmap.hdus if hdu.index not in records]
     groups: tuple[Group, ...] = ()
     for form in _FORMS:
         if groups := form(hdus, labels):

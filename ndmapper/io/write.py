@@ -170,7 +170,7 @@ def write_hdus(path: Path, hdus: Iterable[HduMap | HduOut | bytes]) -> None:
 
 def append_hdu(path: Path, hdu: bytes) -> None:
     """
-    Add an HDU at the end of a file that is not published yet.
+    Add an HDU at the end of a plain file that is not published yet.
 
     Parameters
     ----------
@@ -179,13 +179,9 @@ def append_hdu(path: Path, hdu: bytes) -> None:
     hdu : bytes
         The HDU, padded to whole blocks.
     """
-    with (
-        clear_write_errors(path),
-        path.open("ab") as raw,
-        _compressing(path, raw) as out,
-    ):
-        out.write(hdu)
-        _flush(out, raw)
+    with clear_write_errors(path), path.open("ab") as raw:
+        raw.write(hdu)
+        _flush(raw, raw)
 
 
 def publish(temp: Path, target: Path) -> None:

@@ -1,7 +1,6 @@
 """Record and publish: how a product and its record come to disk together."""
 
 import logging
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.leftovers import staging_name
 from ndmapper.io.record import canonical, encode, pending_path, side_path
 from ndmapper.io.source import find_source
-from ndmapper.io.write import publish
+from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.entry import Entry, ancestors, describe, run_block
 from ndmapper.steps.naming import absolute
 from ndmapper.steps.plan import PlanItem
@@ -115,14 +114,7 @@ def _write(
         temporary.unlink()  # nothing can be appended to what is compressed
         write_datafile(product, temporary, rows=rows)
         return rows
-    try:
-        with temporary.open("ab") as stream:
-            stream.write(encode(rows))
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as err:
-        msg = f"{name} cannot be written ({err.strerror}); nothing was replaced"
-        raise FileAccessError(msg) from err
+    append_hdu(temporary, encode(rows))
     return rows
 
 

@@ -102,7 +102,7 @@ def test_stage_sweeps_its_home(tmp_path, dead):
     with stage(tmp_path) as folder:
         assert folder.is_dir()
         assert not old.exists()
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / ".ndmapper" / "stage").iterdir()) == []
 
 
 def test_save_killed_half_way_is_swept_by_the_next(tmp_path):

@@ -99,10 +99,9 @@ def test_write_hdus_gz_name_is_compressed_the_same_each_time(tmp_path):
     assert first.read_bytes()[:2] == b"\x1f\x8b"
 
 
-@pytest.mark.parametrize("name", ["b.fits", "b.fits.gz"])
-def test_append_hdu_adds_one_at_the_end(tmp_path, name):
+def test_append_hdu_adds_one_at_the_end(tmp_path):
     source = map_file(make_mef(tmp_path / "a.fits"))
-    path = tmp_path / name
+    path = tmp_path / "b.fits"
     write_hdus(path, source.hdus[:3])
     append_hdu(path, source.hdus[3].read_bytes())
     assert [h.name for h in map_file(path).hdus] == [h.name for h in source.hdus[:4]]
