@@ -135,6 +135,8 @@ class State:
             return part
         if held.array is not part.peek():
             self._put(name, np.asarray(held.array))
+        elif part.borrowed:  # the array is another's too, so it is not held
+            self._variance_object = None
         return self._parts[name]
 
     def _put(self, name: str, array: npt.NDArray[Any]) -> None:

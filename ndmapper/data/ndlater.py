@@ -179,7 +179,7 @@ class NDLater(Operators, Flagging, Interchange, PixelViews, NDDataArray):  # typ
         part = self._synced("uncertainty")
         if part is None:
             return None
-        if self._variance_object is None or part.borrowed:
+        if self._variance_object is None:
             self._variance_object = linked_variance(self, part.array)
         return self._variance_object
 
