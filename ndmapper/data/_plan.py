@@ -18,10 +18,10 @@ from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.filetypes import split_ext
 from ndmapper.io.headers import StoredHeader
+from ndmapper.io.pack import wants_tiles
 from ndmapper.io.record import EXTNAME
-from ndmapper.io.structure import array_header
+from ndmapper.io.structure import array_header, carried_header
 from ndmapper.io.tiles import TileHandle
 from ndmapper.io.write import HduOut, stored_form
 
@@ -87,8 +87,9 @@ class _Plan:
 
     def __init__(self, df: "DataFile", target: Path | None = None) -> None:
         self.df = df
-        self.is_tiled = _wants_tiles(df, target)
         self.hdus = () if df._map is None else df._map.hdus
+        source = None if df._map is None else df._map.source.path
+        self.is_tiled = wants_tiles(source, target)
         self.groups = list(df._groups)
         self.items: list[Item] = []
         self.done: set[tuple[int, str]] = set()
@@ -234,8 +235,10 @@ class _Plan:
         if raw is not None and is_empty and not stored.is_touched:
             self.items.append(Item(HduOut(raw)))
             return
-        if self.hdus and not is_empty and not self.hdus[0].is_image and not touched:
-            self.items.append(Item(self.hdus[0]))  # random groups, as they are
+        if self.hdus and not is_empty and not self.hdus[0].is_image:
+            # Random groups are carried along as they are.
+            header_bytes = carried_header(df._primary)
+            self.items.append(Item(HduOut(header_bytes, self.hdus[0]), touched))
             return
         what = touched or ("primary image" if self.hdus else None)
         header_bytes = array_header(stored, None, primary=True)
@@ -339,20 +342,6 @@ class _Plan:
         out = self.df.tables.to_write(name)
         changed = None if isinstance(out, HduMap) else name
         self.items.append(Item(out, changed, table=name))
-
-
-def _wants_tiles(df: "DataFile", target: Path | None) -> bool | None:
-    """Say whether images are compressed in tiles; None: those that were."""
-    if target is None:
-        return None
-    if _is_packed(target.name):
-        return True
-    was_packed = df._map is not None and _is_packed(df._map.source.path.name)
-    return False if was_packed else None
-
-
-def _is_packed(name: str) -> bool:
-    return (split_ext(name)[1] or "").lower().endswith("fz")
 
 
 def _first(item: tuple[int, Any]) -> int:

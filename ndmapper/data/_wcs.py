@@ -1,5 +1,6 @@
 """World coordinates: from headers, for sections, and back into headers."""
 
+import contextlib
 import logging
 import re
 import warnings
@@ -8,7 +9,7 @@ from typing import Any
 from astropy.wcs import WCS
 from astropy.wcs.wcsapi import HighLevelWCSWrapper
 
-from ndmapper.io.headers import Header, is_array_keyword
+from ndmapper.io.headers import Header, UnreadableCardError, is_array_keyword
 
 __all__ = ["cut_header", "put_wcs", "read_wcs"]
 
@@ -68,7 +69,9 @@ def cut_header(header: Header, section: tuple[range | int, ...]) -> None:
     if dropped and any(f"CTYPE{n}" in header for n in dropped):
         header["WCSAXES"] = (max(naxis, header.get("WCSAXES", 0)), "axes of the WCS")
     for keyword in list(header):
-        _cut_card(header, keyword, axes)
+        # A card that breaks the standard is nobody's coordinate, and stays as it is.
+        with contextlib.suppress(UnreadableCardError):
+            _cut_card(header, keyword, axes)
 
 
 def _cut_card(header: Header, keyword: str, axes: dict[int, range | int]) -> None:

@@ -75,7 +75,7 @@ class HduMap:
     shape : tuple of int
         Shape of the array in the order of Python, the fastest axis last.
     is_image : bool
-        Whether it holds an array of pixels.
+        Whether it holds an array of pixels, be it one of length zero.
     is_table : bool
         Whether it holds a table (that is not an image compressed in tiles).
     kept : bytes, optional
@@ -294,7 +294,7 @@ def _map_hdu(source: Source, raw: bytes, position: int, index: int) -> HduMap:
         keys=keys,
         name=str(keys.get("EXTNAME") or "").strip().upper(),
         shape=shape,
-        is_image=kind in ("IMAGE", "IUEIMAGE") and size > 0 and not groups,
+        is_image=kind in ("IMAGE", "IUEIMAGE") and len(shape) > 0 and not groups,
         is_table=kind in ("BINTABLE", "TABLE") and keys.get("ZIMAGE") is not True,
         is_tiled=tiled is not None,
     )

@@ -19,6 +19,7 @@ from ndmapper.io.filemap import padded
 __all__ = [
     "Header",
     "StoredHeader",
+    "UnreadableCardError",
     "as_header",
     "card_bytes",
     "changed_keywords",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+UnreadableCardError = fits.VerifyError
+"""What asking for the value of a card raises that breaks the standard."""
 
 _END = b"END".ljust(80)
 
@@ -278,7 +282,10 @@ def unit_of(header: Mapping[str, Any]) -> u.UnitBase | None:
     unit or None
         What BUNIT says; None where it is missing or not understood.
     """
-    text = str(header.get("BUNIT") or "").strip()
+    try:
+        text = str(header.get("BUNIT") or "").strip()
+    except UnreadableCardError:
+        return None
     if not text:
         return None
     if text.upper() in _UNIT_WORDS:

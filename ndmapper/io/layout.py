@@ -126,7 +126,7 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
         labels=labels,
         groups=groups,
         tables=_by_name([h for h in free if h.is_table], "TABLE"),
-        extras=_by_name([h for h in free if h.is_image], "IMAGE"),
+        extras=_by_name([h for h in free if h.is_image and _has_pixels(h)], "IMAGE"),
         record=record,
     )
 
@@ -154,13 +154,14 @@ def _unnamed(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
 
 def _primary(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
     """Take the image in the primary HDU."""
-    images = [h for h in hdus[:1] if h.is_image]
+    others = any(h.is_image for h in hdus[1:])
+    images = [h for h in hdus[:1] if h.is_image and (h.data_size or not others)]
     return _grouped(images, hdus, labels, by_order=True)
 
 
 def _own_names(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
     """Take every image under its own name, such as raw frames with CHAN01, ..."""
-    images = [h for h in hdus if h.is_image and labels.split(h.name) is None]
+    images = [h for h in hdus[1:] if h.is_image and labels.split(h.name) is None]
     return _own_parts([(_written_name(h), h) for h in images], hdus, labels)
 
 
@@ -262,6 +263,11 @@ def _distinct(named: list[tuple[str, HduMap]]) -> list[str]:
             taken.add(name)
         made.append(name)
     return made
+
+
+def _has_pixels(hdu: HduMap) -> bool:
+    """Whether it is more than a primary header that leads to extensions."""
+    return hdu.index > 0 or hdu.data_size > 0
 
 
 def _written_name(hdu: HduMap) -> str:

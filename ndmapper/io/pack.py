@@ -3,6 +3,7 @@
 import io
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,18 @@ from astropy.io import fits
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import BLOCK, padded
+from ndmapper.io.filetypes import split_ext
 from ndmapper.io.formkeys import header_size
 from ndmapper.io.tileheader import table_header
 from ndmapper.io.tiles import TileHandle, tiling_of
 
-__all__ = ["can_be_tiled", "compressed_hdu", "packed_header", "stored_values"]
+__all__ = [
+    "can_be_tiled",
+    "compressed_hdu",
+    "packed_header",
+    "stored_values",
+    "wants_tiles",
+]
 
 _END = 80
 _LOSSLESS = ("RICE_1", "GZIP_1", "GZIP_2")
@@ -39,6 +47,32 @@ def can_be_tiled(data: Any) -> bool:
     """
     shape = data.stored_shape if isinstance(data, ArrayHandle) else np.shape(data)
     return data is not None and len(shape) > 0 and 0 not in shape
+
+
+def wants_tiles(source: Path | None, target: Path | None) -> bool | None:
+    """
+    Say whether images are compressed in tiles where a file is saved.
+
+    Parameters
+    ----------
+    source, target : Path, optional
+        Where the file comes from, and goes to.
+
+    Returns
+    -------
+    bool or None
+        True where the new name ends in .fz, False where only the old one does; None
+        for those that were compressed before.
+    """
+    if target is None:
+        return None
+    if _is_packed(target):
+        return True
+    return False if source is not None and _is_packed(source) else None
+
+
+def _is_packed(path: Path) -> bool:
+    return (split_ext(path.name)[1] or "").lower().endswith("fz")
 
 
 def stored_values(data: ArrayHandle | npt.NDArray[Any]) -> npt.NDArray[Any]:

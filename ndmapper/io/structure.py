@@ -7,7 +7,7 @@ from astropy.io import fits
 from ndmapper.io.headers import Header, StoredHeader, whole_header
 from ndmapper.io.write import StoredForm
 
-__all__ = ["array_header", "empty_primary"]
+__all__ = ["array_header", "carried_header", "empty_primary"]
 
 _FORM = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "GROUPS"}
 _SCALING = ("BSCALE", "BZERO", "BLANK")
@@ -102,6 +102,31 @@ def empty_primary(header: Header) -> bytes:
         The header, padded to whole blocks.
     """
     return array_header(header, None, primary=True)
+
+
+def carried_header(stored: StoredHeader) -> bytes:
+    """
+    Make the header of data that are carried along: what gives their form stays.
+
+    Parameters
+    ----------
+    stored : StoredHeader
+        The cards.
+
+    Returns
+    -------
+    bytes
+        The header, padded to whole blocks; the stored one, where nobody touched it.
+    """
+    if not stored.is_touched:
+        return stored.raw or whole_header([])
+    form = [card for card in stored.pristine().cards if _is_form(card.keyword)]
+    rest = [
+        card
+        for card in stored.header.cards
+        if not _is_form(card.keyword) and card.keyword not in _SUMS
+    ]
+    return whole_header([*form, *rest])
 
 
 def _structure(

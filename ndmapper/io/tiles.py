@@ -9,18 +9,17 @@ import functools
 import itertools
 import math
 import re
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.errors import FormatError
+from ndmapper.errors import FormatError, NdmapperError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.codecs import ALGORITHMS, DITHERS, decode, dequantise
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.headers import Header
+from ndmapper.io.headers import Header, UnreadableCardError
 
 __all__ = ["TileHandle", "Tiling", "tiling_of"]
 
@@ -90,7 +89,10 @@ def tiling_of(hdu: HduMap) -> Tiling:
     """
     try:
         return _read_tiling(hdu.raw, hdu.shape)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as err:
+    except (
+        KeyError, TypeError, ValueError, AttributeError, IndexError,
+        UnreadableCardError,
+    ) as err:  # fmt: skip
         msg = (
             f"the compressed image in HDU {hdu.index} of {hdu.source.path} has a "
             f"damaged header ({err}); copy or download the file again"
@@ -217,10 +219,10 @@ class TileHandle(ArrayHandle):
                 tile = _decoded((tiling, table, row), content, shape, self.bitpix)
                 target = tuple(there for _, there, _ in combination)
                 taken[target] = tile[tuple(local for _, _, local in combination)]
-        except (
-            ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError,
-            zlib.error,
-        ) as err:  # fmt: skip
+        except NdmapperError:
+            raise
+        # Whatever a damaged file makes the decoders stumble over.
+        except Exception as err:
             msg = (
                 f"the compressed image in HDU {self.index} of {self.source.path} is "
                 f"damaged ({err}); copy or download the file again"

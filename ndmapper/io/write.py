@@ -52,8 +52,9 @@ class HduOut:
     ----------
     header : bytes
         The header, padded to whole blocks.
-    data : ArrayHandle or ndarray, optional
-        Pixels that are copied as they are stored, or an array to be encoded.
+    data : ArrayHandle, ndarray or HduMap, optional
+        Pixels that are copied as they are stored, an array to be encoded, or an HDU
+        of which the data are copied.
     is_tiled : bool
         Compress the pixels in tiles.
     like : TileHandle, optional
@@ -61,7 +62,7 @@ class HduOut:
     """
 
     header: bytes
-    data: ArrayHandle | npt.NDArray[Any] | None = None
+    data: ArrayHandle | npt.NDArray[Any] | HduMap | None = None
     is_tiled: bool = False
     like: TileHandle | None = None
 
@@ -288,7 +289,11 @@ def _write_hdu(out: BinaryIO, hdu: HduMap | HduOut | bytes) -> None:
         _write_tiled(out, hdu)
     else:
         out.write(hdu.header)
-        if isinstance(hdu.data, TileHandle):
+        if isinstance(hdu.data, HduMap):
+            _copy(
+                out, hdu.data.source.open_data, hdu.data.data_offset, hdu.data.data_size
+            )
+        elif isinstance(hdu.data, TileHandle):
             _encode(out, hdu.data.stored())
         elif isinstance(hdu.data, ArrayHandle):
             size = int(np.prod(hdu.data.stored_shape)) * abs(hdu.data.bitpix) // 8
@@ -299,6 +304,7 @@ def _write_hdu(out: BinaryIO, hdu: HduMap | HduOut | bytes) -> None:
 
 def _write_tiled(out: BinaryIO, hdu: HduOut) -> None:
     assert hdu.data is not None
+    assert not isinstance(hdu.data, HduMap)
     if isinstance(hdu.data, TileHandle):
         for piece in packed_header(hdu.header, hdu.data):
             out.write(piece)
