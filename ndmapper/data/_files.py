@@ -177,6 +177,7 @@ def _targets(  # noqa: PLR0917
         ]
     else:
         folder = config["outdir"] if dirname is None else dirname
+        folder = "" if os.fspath(folder) == "." else folder  # names stay short
         unnamed = sum(df.filename is None for df in files)
         if unnamed:
             msg = (
