@@ -274,9 +274,54 @@ def test_session_survey_has_a_row_for_each_frame(talk):
     assert len(survey(".")) == 3
 
 
-def test_session_bad_pixels_and_cosmic_rays_have_their_names():
-    steps = (init_bpm, add_bpm, lacosmic_spec, clean_cosmic_rays)
-    assert all(callable(step) for step in steps)
+@pytest.fixture
+def hit(talk):
+    """Two extensions of noise with variance; each is hit at row 20, column 30."""
+    rng = np.random.default_rng(66)
+    groups = []
+    for ident in (1, 2):
+        data = rng.normal(100, 5, (60, 50)).astype("f4")
+        data[20, 30] += 4000
+        groups.append(NDLater(data, variance=np.full((60, 50), 25, "f4"), ident=ident))  # noqa: F405
+    made = DataFile("rgS20120827S0066.fits", data=groups, mode="new")  # noqa: F405
+    made.save()
+    return DataFile("rgS20120827S0066.fits")  # noqa: F405
+
+
+def test_session_bad_pixels_are_marked_and_joined_to_the_flags(hit):
+    bpm = init_bpm(hit, regions=[["10:12,5:7"], [":,49"]], filename="bpm.fits")
+    flagged = add_bpm(hit, bpm=bpm)
+    assert str(flagged) == "krgS20120827S0066.fits"
+    expected = np.zeros((2, 60, 50), int)
+    expected[0, 10:12, 5:7] = expected[1, :, 49] = 1
+    for ndd, raw, bits in zip(flagged, hit, expected, strict=True):
+        np.testing.assert_array_equal(ndd.flags, bits)
+        np.testing.assert_array_equal(ndd.data, raw.data)
+
+
+def test_session_cosmic_rays_are_cleaned(hit):
+    pytest.importorskip("astroscrappy", reason="the extra ccd is not installed")
+    bpm = init_bpm(hit, regions=[["10:12,5:7"], []], filename="bpm.fits")
+    cleaned = clean_cosmic_rays(add_bpm(hit, bpm=bpm), x_order=0, y_order=0)
+    assert str(cleaned) == "xkrgS20120827S0066.fits"
+    for ndd in cleaned:
+        assert ndd.flags[20, 30] == 8
+        # Noise of 5, a mean of a few neighbours; the hit was 4000.
+        assert ndd.data[20, 30] == pytest.approx(100, abs=15)
+    assert (cleaned[0].flags[10:12, 5:7] == 1).all()
+    assert (cleaned[1].flags[10:12, 5:7] == 0).all()
+
+
+def test_session_lacosmic_spec_cleans_one_extension(hit):
+    pytest.importorskip("astroscrappy", reason="the extra ccd is not installed")
+    cleaned = lacosmic_spec(hit[1], x_order=9, y_order=2, sigclip=4.5, niter=4)
+    found = np.argwhere(cleaned.flags == 8)
+    assert [20, 30] in found.tolist()
+    # Neighbours are taken from a third of the limit on.
+    assert np.abs(found - [20, 30]).max() <= 1
+    assert cleaned.data[20, 30] == pytest.approx(100, abs=15)
+    untouched = cleaned.flags == 0
+    np.testing.assert_array_equal(cleaned.data[untouched], hit[1].data[untouched])
 
 
 def test_session_calibrator(talk):

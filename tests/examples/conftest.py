@@ -12,13 +12,20 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def run_example():
-    """Run a script of examples/ in a folder; warnings are errors there too."""
+    """
+    Run a script of examples/ in a folder; warnings are errors there too.
 
-    def run(name, *arguments, folder):
+    ``verb`` is what stands before the script, ``('-m', 'ndmapper.cli', 'run')``.
+    """
+
+    def run(name, *arguments, folder, verb=()):
         env = {k: v for k, v in os.environ.items() if not k.startswith("NDMAPPER_")}
         env["PYTHONPATH"] = str(REPOSITORY)
         return subprocess.run(
-            [sys.executable, "-W", "error", REPOSITORY / "examples" / name, *arguments],
+            [
+                *(sys.executable, "-W", "error", *verb),
+                *(REPOSITORY / "examples" / name, *arguments),
+            ],
             cwd=folder,
             env=env,
             capture_output=True,
