@@ -221,6 +221,8 @@ class DataFile(FileViews, FlaggedFile, Content):
         self,
         filename: "str | os.PathLike[str] | FileName | None" = None,
         overwrite: bool = False,
+        *,
+        checksum: bool = False,
     ) -> None:
         """
         Save the file; what is there is replaced in one moment, or stays as it is.
@@ -231,6 +233,8 @@ class DataFile(FileViews, FlaggedFile, Content):
             Another name, which the DataFile takes on.
         overwrite : bool
             Replace a file of this name even where the mode is 'new'.
+        checksum : bool
+            Write CHECKSUM and DATASUM into every header.
 
         Raises
         ------
@@ -254,7 +258,8 @@ class DataFile(FileViews, FlaggedFile, Content):
             raise ModeError(msg)
         if (is_other or self._mode == "new") and not overwrite:
             self._refuse_existing(target)
-        save_datafile(self, Path(os.path.abspath(target)))  # noqa: PTH100
+        path = Path(os.path.abspath(target))  # noqa: PTH100
+        save_datafile(self, path, checksum=checksum)
         self._filename = target
         self._opened_as = FileName(target)
         self._mode = "update"

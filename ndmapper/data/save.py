@@ -9,6 +9,7 @@ from ndmapper.data._forms import computed
 from ndmapper.data._parts import Part
 from ndmapper.data._plan import Item, changes, is_rearranged, plan_items
 from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.checksum import with_checksums
 from ndmapper.io.digest import digest
 from ndmapper.io.filemap import HduMap, map_file
 from ndmapper.io.filetypes import is_compressed, split_ext
@@ -69,7 +70,7 @@ def _write(
     write_hdus(path, (computed(out) for out in [*(i.out for i in items), *record]))
 
 
-def save_datafile(df: "DataFile", target: Path) -> None:
+def save_datafile(df: "DataFile", target: Path, *, checksum: bool = False) -> None:
     """
     Write a DataFile onto a name, and connect it with the new file.
 
@@ -79,6 +80,8 @@ def save_datafile(df: "DataFile", target: Path) -> None:
         What is saved.
     target : Path
         Its name. The file that is there is replaced in one moment, or stays as it is.
+    checksum : bool
+        Write CHECKSUM and DATASUM into every header.
 
     Raises
     ------
@@ -110,6 +113,12 @@ def save_datafile(df: "DataFile", target: Path) -> None:
                 _write(df, temp, items, rows)
             else:
                 append_hdu(temp, encode(rows))
+        if checksum:
+            unsummed, temp = temp, staging_name(target)
+            try:
+                write_hdus(temp, with_checksums(map_file(unsummed)))
+            finally:
+                unsummed.unlink(missing_ok=True)
         publish(temp, target)
     except BaseException:
         with contextlib.suppress(OSError):

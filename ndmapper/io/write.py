@@ -5,6 +5,7 @@ A file is written under a hidden name in its own folder, brought to the disk, an
 renamed onto its name.
 """
 
+import bz2
 import contextlib
 import gzip
 import os
@@ -142,7 +143,8 @@ def write_hdus(path: Path, hdus: Iterable[HduMap | HduOut | bytes]) -> None:
     Parameters
     ----------
     path : Path
-        A file that does not exist; it is compressed where its name ends in .gz.
+        A file that does not exist; it is compressed where its name ends in .gz or
+        .bz2.
     hdus : iterable of HduMap, HduOut or bytes
         HDUs copied as they are in another file, put together, or ready as bytes.
 
@@ -263,10 +265,20 @@ def clear_write_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _compressing(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
-    if (split_ext(path.name)[1] or "").lower().endswith("gz"):
+    kind = (split_ext(path.name)[1] or "").lower().rpartition(".")[2]
+    if kind == "gz":
         # Neither name nor time inside, so that the same content is the same file.
         with gzip.GzipFile("", "wb", 6, cast(Any, raw), mtime=0) as out:
             yield cast(BinaryIO, out)
+    elif kind == "bz2":
+        with bz2.BZ2File(raw, "wb") as packed:
+            yield cast(BinaryIO, packed)
+    elif kind in ("z", "xz", "zip"):
+        msg = (
+            f"{path} cannot be written: ndmapper compresses files with gzip (.gz), "
+            "bzip2 (.bz2) and in tiles (.fz); choose one of these"
+        )
+        raise FormatError(msg)
     else:
         yield raw
 

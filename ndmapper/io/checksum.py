@@ -1,0 +1,121 @@
+"""
+CHECKSUM and DATASUM (FITS standard 4.0, section 4.4.2.7 and appendix J).
+
+Both are sums of 32-bit words in ones' complement arithmetic. That of a whole HDU is
+brought to minus zero by the sixteen letters of CHECKSUM.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ndmapper.io.filemap import FileMap, HduMap, padded
+from ndmapper.io.formkeys import header_size
+from ndmapper.io.write import HduOut
+
+__all__ = ["with_checksums"]
+
+_CARD = 80
+_CHUNK = 1 << 22
+_NOTHING = "0" * 16
+# Not letters and digits, which are all that may stand in CHECKSUM.
+_PUNCTUATION = frozenset(range(0x3A, 0x41)) | frozenset(range(0x5B, 0x61))
+
+
+def with_checksums(fmap: FileMap) -> Iterator[HduOut | bytes]:
+    """
+    Give the HDUs of a file with their sums.
+
+    Parameters
+    ----------
+    fmap : FileMap
+        The map of the file.
+
+    Yields
+    ------
+    HduOut or bytes
+        Each HDU, of which the data are copied.
+    """
+    for hdu in fmap.hdus:
+        if hdu.before:
+            yield _summed(hdu.before, 0)
+        yield HduOut(_summed(hdu.raw, _data_sum(hdu)), hdu)
+
+
+def _summed(raw: bytes, data_sum: int) -> bytes:
+    """Put the sums into a header, in the place of those that are there."""
+    cards = [raw[at : at + _CARD] for at in range(0, header_size(raw), _CARD)]
+    _set(cards, "DATASUM", str(data_sum).ljust(8), "data unit checksum")
+    _set(cards, "CHECKSUM", _NOTHING, "HDU checksum")
+    header = _padded(cards)
+    text = _letters(~_add(_sum(header), data_sum) & 0xFFFFFFFF)
+    _set(cards, "CHECKSUM", text, "HDU checksum")
+    return _padded(cards)
+
+
+def _set(cards: list[bytes], keyword: str, value: str, comment: str) -> None:
+    card = f"{keyword:8}= '{value}'".ljust(30) + f" / {comment}"
+    new = card.encode("ascii").ljust(_CARD)
+    for i, old in enumerate(cards):
+        if old[:8].rstrip() == keyword.encode():
+            cards[i] = new
+            return
+    cards.append(new)
+
+
+def _padded(cards: list[bytes]) -> bytes:
+    raw = b"".join(cards) + b"END".ljust(_CARD)
+    return raw.ljust(padded(len(raw)))
+
+
+def _data_sum(hdu: HduMap) -> int:
+    total = 0
+    left = padded(hdu.data_size)
+    if not left:
+        return 0
+    with hdu.source.open_data(hdu.data_offset, hdu.data_size) as stream:
+        while left:
+            chunk = stream.read(min(left, _CHUNK))
+            if not chunk:
+                break  # padding that is missing counts nothing
+            total = _add(total, _sum(chunk.ljust(-(-len(chunk) // 4) * 4, b"\0")))
+            left -= len(chunk)
+    return total
+
+
+def _sum(content: bytes) -> int:
+    return _folded(int(np.frombuffer(content, ">u4").sum(dtype=np.uint64)))
+
+
+def _add(one: int, other: int) -> int:
+    return _folded(one + other)
+
+
+def _folded(total: int) -> int:
+    """Add what does not fit into 32 bits at the other end."""
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
+
+
+def _letters(value: int) -> str:
+    """
+    Spread a sum over sixteen letters and digits.
+
+    Each byte becomes four characters, a quarter of it each from "0" on, which are then
+    moved in pairs, up and down, until none is a punctuation mark. The letters are
+    turned by one place, since the value of a card starts at its twelfth character.
+    """
+    text = [0] * 16
+    for i in range(4):
+        byte = value >> (24 - 8 * i) & 0xFF
+        quarter, rest = divmod(byte, 4)
+        four = [0x30 + quarter + rest, *(0x30 + quarter,) * 3]
+        while _PUNCTUATION & set(four):
+            for j in (0, 2):
+                if _PUNCTUATION & set(four[j : j + 2]):
+                    four[j] += 1
+                    four[j + 1] -= 1
+        for j in range(4):
+            text[4 * j + i] = four[j]
+    return "".join(map(chr, text[-1:] + text[:-1]))
