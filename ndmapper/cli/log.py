@@ -14,10 +14,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ndmapper.io.record import read_records, read_side
+    from ndmapper.io.record import read_records
     from ndmapper.report.history import history
 
-    records = {str(path): read_records(path) or read_side(path) for path in args.files}
+    records = {str(path): read_records(path) for path in args.files}
     if args.json:
         print_json(records)
         return 0

@@ -11,6 +11,7 @@ from astropy import units as u
 from astropy.nddata import NDDataArray, NDUncertainty, VarianceUncertainty
 
 from ndmapper.data._flagging import Flagging
+from ndmapper.data._reductions import Reductions
 from ndmapper.data._state import array_part, linked_variance, variance_part
 from ndmapper.data._views import PixelViews
 from ndmapper.data._wcs import cut_header, put_wcs, read_wcs
@@ -27,7 +28,14 @@ __all__ = ["NDLater"]
 _KEEP: Any = object()
 
 
-class NDLater(Operators, Flagging, Interchange, PixelViews, NDDataArray):  # type: ignore[misc]
+class NDLater(
+    Operators,
+    Reductions,
+    Flagging,
+    Interchange,
+    PixelViews,
+    NDDataArray,  # type: ignore[misc]
+):
     """
     An image, or any array, with variance, flags, unit, coordinates and header.
 

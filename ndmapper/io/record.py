@@ -30,7 +30,6 @@ a JSON file in ``.ndmapper/records/`` beside the product.
 """
 
 import hashlib
-import json
 import re
 import struct
 from collections.abc import Mapping, Sequence
@@ -42,6 +41,8 @@ from astropy.io import fits
 
 from ndmapper.errors import FormatError, RecordError
 from ndmapper.io.filemap import FileMap, map_file
+from ndmapper.io.record_text import SCHEMA, canonical, read_entries
+from ndmapper.io.side_record import pending_path, read_side, side_path
 
 __all__ = [
     "EXTNAME",
@@ -59,30 +60,11 @@ __all__ = [
 ]
 
 EXTNAME = "NDM_RECORD"
-SCHEMA = 1
 
 # What decides whether a product would be the same. The names of files are left out
 # (a renamed input is the same input), and so are the module, the text of the source and
 # the run.
 _KEYED = ("step", "engine", "tool", "output", "parameters", "config", "code")
-
-
-def canonical(value: Any) -> str:
-    """
-    Write a value as JSON in the one form that is compared and hashed.
-
-    Parameters
-    ----------
-    value : object
-        Anything JSON can hold.
-
-    Returns
-    -------
-    str
-        ASCII JSON with sorted keys and no spaces. Infinities and NaN, which JSON
-        does not have, are refused.
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def identity(reference: Mapping[str, Any] | None) -> str | None:
@@ -260,7 +242,7 @@ def decode(hdu: bytes) -> list[dict[str, Any]]:
     except (KeyError, ValueError, AttributeError, struct.error) as err:
         msg = f"the {EXTNAME} table cannot be read ({err})"
         raise RecordError(msg) from err
-    return _entries(texts, schema)
+    return read_entries(texts, schema)
 
 
 def _texts(header: fits.Header, data: bytes) -> list[str]:
@@ -283,88 +265,6 @@ def _texts(header: fits.Header, data: bytes) -> list[str]:
         length, start = struct.unpack_from(">qq" if kind == "Q" else ">ii", data, at)
         texts.append(data[heap + start : heap + start + length].decode("ascii"))
     return texts
-
-
-def _entries(texts: Sequence[str], schema: Any) -> list[dict[str, Any]]:
-    if not isinstance(schema, int) or schema > SCHEMA:
-        msg = (
-            f"the record has schema {schema!r}, but this version of ndmapper knows "
-            f"schemas up to {SCHEMA}; update ndmapper to read it"
-        )
-        raise RecordError(msg)
-    try:
-        return [json.loads(text) for text in texts]
-    except ValueError as err:
-        msg = f"the record holds text that is not JSON ({err})"
-        raise RecordError(msg) from err
-
-
-def side_path(product: Path) -> Path:
-    """
-    Name the side record of a product.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-
-    Returns
-    -------
-    Path
-        A JSON file in ``.ndmapper/records/`` beside the product.
-    """
-    return product.parent / ".ndmapper" / "records" / f"{product.name}.json"
-
-
-def pending_path(product: Path) -> Path:
-    """
-    Name the side record of a product that is about to be published.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-
-    Returns
-    -------
-    Path
-        Its place until product and side record both are there.
-    """
-    side = side_path(product)
-    return side.with_name(f"{side.name}.pending")
-
-
-def read_side(product: Path) -> list[dict[str, Any]]:
-    """
-    Read the side record of a product.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-
-    Returns
-    -------
-    list of dict
-        The entries, oldest first; empty where there is no side record.
-
-    Raises
-    ------
-    RecordError
-        If the side record is damaged.
-    """
-    path = side_path(product)
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        schema = max([0, *(row["schema"] for row in rows)])
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except (OSError, ValueError, TypeError, KeyError) as err:
-        msg = (
-            f"the side record {path} cannot be read ({err}); delete it if it is damaged"
-        )
-        raise RecordError(msg) from err
-    return _entries([json.dumps(row) for row in rows], schema)
 
 
 def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:

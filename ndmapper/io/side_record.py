@@ -1,0 +1,78 @@
+"""Records that lie beside their products, as JSON files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ndmapper.errors import RecordError
+from ndmapper.io.record_text import read_entries
+
+__all__ = ["pending_path", "read_side", "side_path"]
+
+
+def side_path(product: Path) -> Path:
+    """
+    Name the side record of a product.
+
+    Parameters
+    ----------
+    product : Path
+        The product.
+
+    Returns
+    -------
+    Path
+        A JSON file in ``.ndmapper/records/`` beside the product.
+    """
+    return product.parent / ".ndmapper" / "records" / f"{product.name}.json"
+
+
+def pending_path(product: Path) -> Path:
+    """
+    Name the side record of a product that is about to be published.
+
+    Parameters
+    ----------
+    product : Path
+        The product.
+
+    Returns
+    -------
+    Path
+        Its place until product and side record both are there.
+    """
+    side = side_path(product)
+    return side.with_name(f"{side.name}.pending")
+
+
+def read_side(product: Path) -> list[dict[str, Any]]:
+    """
+    Read the side record of a product.
+
+    Parameters
+    ----------
+    product : Path
+        The product.
+
+    Returns
+    -------
+    list of dict
+        The entries, oldest first; empty where there is no side record.
+
+    Raises
+    ------
+    RecordError
+        If the side record is damaged.
+    """
+    path = side_path(product)
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        schema = max([0, *(row["schema"] for row in rows)])
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (OSError, ValueError, TypeError, KeyError) as err:
+        msg = (
+            f"the side record {path} cannot be read ({err}); delete it if it is damaged"
+        )
+        raise RecordError(msg) from err
+    return read_entries([json.dumps(row) for row in rows], schema)
