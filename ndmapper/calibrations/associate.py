@@ -1,7 +1,6 @@
 """Hand processed calibrations to the files that they are for."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ndmapper.calibrations.entries import types_of_known
@@ -10,8 +9,9 @@ from ndmapper.calibrations.names import (
     frame_name,
     name_variants,
     original_name,
+    product_name,
 )
-from ndmapper.config import config
+from ndmapper.calibrations.places import find_product, product_folders
 from ndmapper.data import DataFile, DataFileList
 from ndmapper.errors import MissingCalibrationError, ParameterError
 
@@ -76,7 +76,9 @@ def associate_cals(
 
 def _by_name(cals: Any) -> dict[str, DataFile]:
     if isinstance(cals, Mapping):
-        return {file_name(name): _opened(cal) for name, cal in cals.items()}
+        return {
+            product_name(file_name(name)): _opened(cal) for name, cal in cals.items()
+        }
     if isinstance(cals, DataFile):
         cals = [cals]
     elif not isinstance(cals, DataFileList):
@@ -88,7 +90,7 @@ def _by_name(cals: Any) -> dict[str, DataFile]:
             "others; save it first, or give a mapping of names to calibrations"
         )
         raise ParameterError(msg)
-    return {file_name(cal): cal for cal in cals}
+    return {product_name(file_name(cal)): cal for cal in cals}
 
 
 def _opened(cal: Any) -> DataFile:
@@ -145,7 +147,7 @@ def _maker(
 
 
 def _given(by_name: Mapping[str, DataFile], label: str) -> DataFile | None:
-    names = (file_name(name) for name in name_variants(label))
+    names = (file_name(name) for name in name_variants(product_name(label)))
     return next((by_name[name] for name in names if name in by_name), None)
 
 
@@ -154,18 +156,9 @@ def _find(
 ) -> DataFile | None:
     cal = _given(by_name, label)
     if cal is None:
-        paths = (folder / label for folder in _folders(cal_dict))
-        path = next((path for path in paths if path.is_file()), None)
+        path = find_product(label, cal_dict)
         cal = None if path is None else DataFile(path)
     return cal
-
-
-def _folders(cal_dict: Mapping[str, Any]) -> list[Path]:
-    folders = [Path(config["outdir"])]
-    document = getattr(cal_dict, "path", None)
-    if document is not None:
-        folders.append(document.parent)
-    return folders
 
 
 def _associate_self(
@@ -247,7 +240,7 @@ def _missing(
     by_name: Mapping[str, DataFile],
     cal_dict: Mapping[str, Any],
 ) -> MissingCalibrationError:
-    places = " or ".join(str(folder) for folder in _folders(cal_dict))
+    places = " or ".join(str(folder) for folder in product_folders(cal_dict))
     msg = (
         f"{_shown(file)} has the {cal_type} {label}, which is not among the "
         f"calibrations given ({_list(by_name)}) nor in {places}; make it first, or "

@@ -1,5 +1,6 @@
 """Entries of a calibration document: add them, clean them up, list them."""
 
+import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
@@ -7,6 +8,7 @@ from typing import Any
 
 from ndmapper.calibrations.labels import is_looked_up, new_label
 from ndmapper.calibrations.names import frame_name, name_variants, original_name
+from ndmapper.calibrations.places import find_product, product_folders
 from ndmapper.calibrations.schema import (
     ASSOCIATIONS,
     CALIBRATIONS,
@@ -14,7 +16,7 @@ from ndmapper.calibrations.schema import (
     MAPS,
     check_document,
 )
-from ndmapper.errors import ParameterError
+from ndmapper.errors import CalibrationDocumentError, ParameterError
 
 __all__ = [
     "Matches",
@@ -220,19 +222,45 @@ def cal_entries(
     Raises
     ------
     CalibrationDocumentError
-        If the document is malformed.
+        If the document is malformed, or its file has a label that stands for nothing:
+        no raw frames, and no file in the folder of products or beside the document.
     """
     _check_maps(cal_dict)
     wanted = None
     if reference is not None:
         wanted = {frame_name(original_name(file)) for file in _several(reference)}
     labels = {
-        types[cal_type]
+        types[cal_type]: name
         for name, types in cal_dict[ASSOCIATIONS].items()
         if types.get(cal_type) is not None
         and (wanted is None or frame_name(name) in wanted)
     }
+    for label, name in labels.items():
+        _check_label(label, name, cal_type, cal_dict)
     return [(x, list(cal_dict[CALIBRATIONS].get(x, ()))) for x in sorted(labels)]
+
+
+def _check_label(
+    label: str, name: str, cal_type: str, cal_dict: Mapping[str, Any]
+) -> None:
+    """Check that a label in a file, which a person may have typed, means something."""
+    source = getattr(cal_dict, "path", None)
+    calibrations = cal_dict[CALIBRATIONS]
+    if source is None or calibrations.get(label) or find_product(label, cal_dict):
+        return
+    what = f"which is neither in {CALIBRATIONS!r} nor a file"
+    near = difflib.get_close_matches(label, calibrations, n=1)
+    if label in calibrations:
+        what, near = (
+            f"whose list in {CALIBRATIONS!r} is empty, and which is no file",
+            [],
+        )
+    places = " or ".join(str(folder) for folder in product_folders(cal_dict))
+    advice = f"list its raw frames there, or put the file into {places}"
+    if near:
+        advice = f"did you mean {near[0]}?"
+    msg = f"{source}: {name} has the {cal_type} {label}, {what}; {advice}"
+    raise CalibrationDocumentError(msg)
 
 
 def types_of_known(

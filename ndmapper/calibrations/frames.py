@@ -36,6 +36,8 @@ class Frame:
         What speaks for the class, or why there is none.
     values : mapping
         Its descriptors.
+    readable : bool
+        Whether its file could be read as FITS.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Frame:
     frame_class: str | None
     why: str
     values: Mapping[str, Value]
+    readable: bool = True
 
     @property
     def name(self) -> str:
@@ -78,7 +81,14 @@ def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:
         raise
     except NdmapperError as err:
         why = f"cannot be read: {err}"
-        return Frame(path=path, instrument=None, frame_class=None, why=why, values={})
+        return Frame(
+            path=path,
+            instrument=None,
+            frame_class=None,
+            why=why,
+            values={},
+            readable=False,
+        )
     primary = hdus[0].header
     images = (hdu.header for hdu in hdus[1:] if hdu.is_image)
     extension = None if hdus[0].shape else next(images, None)
@@ -115,7 +125,7 @@ def find_frames(
     -------
     list of Frame
         Sorted by name. Of a frame that is there twice, compressed and not, only one
-        has a class.
+        has a class: the plain file, unless that cannot be read.
 
     Raises
     ------
@@ -170,16 +180,24 @@ def fits_files(folder: Path) -> list[Path]:
 
 def _without_twins(frames: Sequence[Frame]) -> list[Frame]:
     # Both would end up in one set, and count twice.
-    plainest: dict[str, Frame] = {}
-    for frame in sorted(frames, key=lambda f: is_compressed(split_ext(f.name)[1])):
-        plainest.setdefault(frame_name(frame.name), frame)
+    best: dict[str, Frame] = {}
+    for frame in sorted(frames, key=_drawback):
+        best.setdefault(frame_name(frame.name), frame)
     result = []
     for frame in frames:
-        twin = plainest[frame_name(frame.name)]
-        if twin is not frame:
+        twin = best[frame_name(frame.name)]
+        if twin is frame:
+            result.append(frame)
+        elif twin.readable and not frame.readable:
+            log.warning("%s is used, since %s %s", twin.path, frame.name, frame.why)
+            result.append(frame)
+        else:
             log.info("%s is the same frame as %s", frame.path, twin.name)
             why = f"the same frame as {twin.name}"
             result.append(replace(frame, frame_class=None, why=why))
-        else:
-            result.append(frame)
     return result
+
+
+def _drawback(frame: Frame) -> tuple[bool, bool]:
+    """Sort what can be read before what cannot, and plain files before compressed."""
+    return not frame.readable, is_compressed(split_ext(frame.name)[1])

@@ -15,6 +15,7 @@ __all__ = [
     "name_variants",
     "original_name",
     "plain_name",
+    "product_name",
 ]
 
 _COMPRESSIONS = ("gz", "bz2", "fz", "Z")
@@ -118,6 +119,23 @@ def plain_name(name: str) -> str:
     """
     stem, ext = split_ext(name)
     return stem if ext is None else f"{stem}.{plain_ext(ext)}"
+
+
+def product_name(label: str) -> str:
+    """
+    Give the file name of the product that a label stands for.
+
+    Parameters
+    ----------
+    label : str
+        A label; steps add the type where it has none.
+
+    Returns
+    -------
+    str
+        For instance ``"mybias.fits"`` for ``"mybias"``.
+    """
+    return label if split_ext(label)[1] is not None else f"{label}.fits"
 
 
 def frame_name(name: str) -> str:

@@ -1,10 +1,14 @@
 """The form of a calibration document, and what is said of one that has another."""
 
+import difflib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ndmapper.calibrations.json_text import JsonError, JsonPath, line_of, show_path
+from ndmapper.calibrations.names import frame_name
 from ndmapper.errors import CalibrationDocumentError
+from ndmapper.io.filetypes import split_ext
 
 __all__ = [
     "ASSOCIATIONS",
@@ -19,6 +23,9 @@ ASSOCIATIONS = "associations"
 CALIBRATIONS = "calibrations"
 CHECKSUMS = "checksums"
 MAPS = (ASSOCIATIONS, CALIBRATIONS, CHECKSUMS)
+
+# How like one of the maps another key must be (0 to 1) to be taken for a slip.
+_MISSPELT = 0.85
 
 
 def check_document(document: object, text: str = "", source: str = "") -> None:
@@ -48,6 +55,8 @@ def check_document(document: object, text: str = "", source: str = "") -> None:
 
 def _check(document: Any) -> None:
     _expect(isinstance(document, dict), (), "an object", document)
+    for key in document:
+        _expect_no_slip(key)
     for name in MAPS:
         _expect_names(document.get(name, {}), (name,))
     for name, types in document.get(ASSOCIATIONS, {}).items():
@@ -64,6 +73,7 @@ def _check(document: Any) -> None:
         for i, name in enumerate(files):
             _expect(isinstance(name, str), (*path, i), "a file name", name)
             _expect_name(name, (*path, i))
+    _expect_labels(document)
     for name, checksum in document.get(CHECKSUMS, {}).items():
         fits = checksum is None or isinstance(checksum, str)
         _expect(fits, (CHECKSUMS, name), "a checksum (text) or null", checksum)
@@ -94,6 +104,50 @@ def _expect_name(name: str, path: JsonPath) -> None:
     parts = name.replace("\\", "/").split("/")
     fits = bool(name) and "\0" not in name and ".." not in parts and parts[0] != ""
     _expect(fits, path, "a file name without a leading '/' and without '..'", name)
+
+
+def _expect_no_slip(key: object) -> None:
+    # Other keys are the user's own, but a map under another name would be no map at
+    # all, and what was edited in it would have no effect.
+    text = str(key)
+    if text in MAPS or text.startswith("_"):
+        return
+    near = difflib.get_close_matches(text.lower(), MAPS, n=1, cutoff=_MISSPELT)
+    if near:
+        msg = (
+            f"there is no such map; did you mean {near[0]!r}? (A key of your own may "
+            f"begin with '_': {f'_{text}'!r})"
+        )
+        raise JsonError((text,), msg)
+
+
+def _expect_labels(document: Mapping[str, Any]) -> None:
+    """Check that no label, once it is the name of a product, is that of a raw frame."""
+    calibrations = document.get(CALIBRATIONS, {})
+    frames = {frame_name(name) for files in calibrations.values() for name in files}
+    targets = {frame_name(name) for name in document.get(ASSOCIATIONS, {})}
+    for label, files in calibrations.items():
+        path: JsonPath = (CALIBRATIONS, label)
+        if "/" in label.replace("\\", "/"):
+            msg = (
+                "a label becomes the name of a product, so it cannot have a folder; "
+                "products go to config['outdir']"
+            )
+            raise JsonError(path, msg)
+        # A product may have calibrations of its own, noted under its name.
+        if frame_name(label) in frames or (
+            frame_name(label) in targets and not _derived(label, files)
+        ):
+            msg = (
+                "a label becomes the name of a product, but this is the name of a raw "
+                "frame of the document; give it another"
+            )
+            raise JsonError(path, msg)
+
+
+def _derived(label: str, files: list[str]) -> bool:
+    stems = (split_ext(frame_name(name))[0] for name in files)
+    return any(label.startswith(f"{stem}_") for stem in stems)
 
 
 def document_error(

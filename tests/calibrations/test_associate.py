@@ -362,3 +362,33 @@ def test_associate_self_takes_the_nearest_of_several(
     for cals in ([near, flat_fielded], [flat_fielded, near]):
         associate_cals(DataFileList(cals), df, "trace", from_type="self")
         assert df.cals["trace"] is near
+
+
+def test_associate_label_without_type_finds_what_a_step_made_of_it(
+    make: Any, cal_dict: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    df, bias = make("b27.fits.gz"), make("mybias.fits")
+    cal_dict["associations"]["b27.fits.gz"]["bias"] = "mybias"
+    associate_cals([], df, "bias", cal_dict=cal_dict)
+    assert df.cals["bias"].filename == bias.filename
+
+
+@pytest.mark.parametrize("name", ["mybias", "mybias.fits"])
+def test_associate_label_without_type_is_known_among_those_given(
+    make: Any, cal_dict: dict[str, Any], name: str
+) -> None:
+    df, bias = make("b27.fits.gz"), make("mybias.fits")
+    cal_dict["associations"]["b27.fits.gz"]["bias"] = "mybias"
+    associate_cals({name: bias}, df, "bias", cal_dict=cal_dict)
+    assert df.cals["bias"] is bias
+
+
+def test_associate_missing_calibration_names_one_folder_once(
+    make: Any, cal_dict: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    df = make("b27.fits.gz")
+    save_cal_dict(cal_dict, "calibrations.json")
+    with pytest.raises(MissingCalibrationError, match=r"nor in \.; make it first"):
+        associate_cals([], df, "bias", cal_dict=init_cal_dict("calibrations.json"))

@@ -27,14 +27,18 @@ EXAMPLE: dict[str, Any] = {
 }  # fmt: skip
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}\.fits(\.gz)?", fullmatch=True)
+# What is to be made of raw frames cannot have the name of one.
+LABELS = st.from_regex(r"[A-Z][a-z0-9_]{0,6}\.fits(\.gz)?", fullmatch=True)
 DOCUMENTS = st.fixed_dictionaries(
     {
         "associations": st.dictionaries(
             NAMES,
-            st.dictionaries(st.sampled_from(["bias", "flat"]), st.none() | NAMES),
+            st.dictionaries(st.sampled_from(["bias", "flat"]), st.none() | LABELS),
             max_size=4,
         ),
-        "calibrations": st.dictionaries(NAMES, st.lists(NAMES, max_size=4), max_size=4),
+        "calibrations": st.dictionaries(
+            LABELS, st.lists(NAMES, max_size=4), max_size=4
+        ),
         "checksums": st.dictionaries(NAMES, st.none() | st.text(), max_size=4),
     },
     optional={

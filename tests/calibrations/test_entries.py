@@ -11,6 +11,7 @@ from ndmapper.calibrations import (
     cal_entries,
     clean_cal_entries_if_unused,
     init_cal_dict,
+    save_cal_dict,
 )
 from ndmapper.data import DataFile, FileName
 from ndmapper.errors import CalibrationDocumentError, ParameterError
@@ -308,3 +309,60 @@ def test_cal_entries_of_an_unnamed_file_is_an_error(cal_dict: dict[str, Any]) ->
 def test_cal_entries_of_no_file_is_an_error(cal_dict: dict[str, Any]) -> None:
     with pytest.raises(ParameterError, match="expected the name of a file"):
         cal_entries(cal_dict, "bias", [7])
+
+
+@pytest.fixture
+def on_disk(
+    cal_dict: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    """Give a document that a person may have edited."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "night").mkdir()
+    add_cal_entry("x.fits", "bias", ["b1.fits"], cal_dict)
+    save_cal_dict(cal_dict, tmp_path / "night" / "calibrations.json")
+    return init_cal_dict(tmp_path / "night" / "calibrations.json")
+
+
+def test_cal_entries_misspelt_label_is_an_error_with_a_suggestion(
+    on_disk: dict[str, Any],
+) -> None:
+    on_disk["associations"]["x.fits"]["bias"] = "b1_bais.fits"
+    with pytest.raises(
+        CalibrationDocumentError,
+        match=r"calibrations\.json: x\.fits has the bias b1_bais\.fits, which is "
+        r"neither in 'calibrations' nor a file; did you mean b1_bias\.fits\?$",
+    ):
+        cal_entries(on_disk, "bias")
+
+
+def test_cal_entries_unknown_label_unlike_others_says_where_to_put_the_file(
+    on_disk: dict[str, Any],
+) -> None:
+    on_disk["associations"]["x.fits"]["bias"] = "old.fits"
+    with pytest.raises(
+        CalibrationDocumentError, match=r"put the file into \. or .*night$"
+    ):
+        cal_entries(on_disk, "bias")
+
+
+def test_cal_entries_empty_list_is_an_error(on_disk: dict[str, Any]) -> None:
+    on_disk["calibrations"]["b1_bias.fits"] = []
+    with pytest.raises(
+        CalibrationDocumentError, match="is empty, and which is no file"
+    ):
+        cal_entries(on_disk, "bias")
+
+
+@pytest.mark.parametrize("place", ["old.fits", "night/old.fits"])
+@pytest.mark.parametrize("label", ["old.fits", "old"])
+def test_cal_entries_label_of_a_file_has_no_frames(
+    on_disk: dict[str, Any], tmp_path: Path, place: str, label: str
+) -> None:
+    (tmp_path / place).touch()
+    on_disk["associations"]["x.fits"]["bias"] = label
+    assert cal_entries(on_disk, "bias") == [(label, [])]
+
+
+def test_cal_entries_of_another_type_do_not_matter(on_disk: dict[str, Any]) -> None:
+    on_disk["associations"]["x.fits"]["flat"] = "nowhere.fits"
+    assert cal_entries(on_disk, "bias") == [("b1_bias.fits", ["b1.fits"])]

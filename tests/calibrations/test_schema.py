@@ -81,3 +81,68 @@ def test_init_other_json_is_malformed(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(CalibrationDocumentError, match="expected an object"):
         init_cal_dict(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("assocations", "associations"),
+        ("Associations", "associations"),
+        ("calibration", "calibrations"),
+        ("check_sums", "checksums"),
+    ],
+)
+def test_init_misspelt_map_is_an_error_with_a_suggestion(
+    path: Path, key: str, meant: str
+) -> None:
+    path.write_text(json.dumps({"calibrations": {}, key: {}}, indent=1))
+    with pytest.raises(
+        CalibrationDocumentError, match=rf"line 3, at {key}: .*did you mean '{meant}'"
+    ):
+        init_cal_dict(path)
+
+
+@pytest.mark.parametrize(
+    "key", ["_note", "_associations", "notes", "association notes", "observer"]
+)
+def test_init_key_of_the_user_is_kept(path: Path, key: str) -> None:
+    path.write_text(json.dumps({key: {"a": 1}}))
+    assert init_cal_dict(path)[key] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("document", "where"),
+    [
+        ({"calibrations": {"b1.fits": ["b1.fits", "b2.fits"]}}, "a raw frame"),
+        ({"calibrations": {"b1.fits": ["b1.fits.gz"]}}, "a raw frame"),
+        (
+            {
+                "associations": {"x.fits": {"bias": "x.fits"}},
+                "calibrations": {"x.fits": ["b1.fits"]},
+            },
+            "a raw frame",
+        ),
+        ({"calibrations": {"raw/b.fits": ["b1.fits"]}}, "cannot have a folder"),
+        ({"calibrations": {"raw\\b.fits": ["b1.fits"]}}, "cannot have a folder"),
+    ],
+    ids=["own-frame", "compressed", "target", "folder", "backslash"],
+)
+def test_init_label_that_cannot_be_a_product_is_an_error(
+    path: Path, document: dict[str, Any], where: str
+) -> None:
+    path.write_text(json.dumps(document))
+    with pytest.raises(
+        CalibrationDocumentError,
+        match=rf"at calibrations\[.*name of a product.*{where}",
+    ):
+        init_cal_dict(path)
+
+
+def test_init_product_with_calibrations_of_its_own_is_no_raw_frame(path: Path) -> None:
+    document = {
+        "associations": {"b11_flat.fits": {"bias": "b21_bias.fits"}},
+        "calibrations": {"b11_flat.fits": ["b11.fits"], "b21_bias.fits": ["b21.fits"]},
+        "checksums": {},
+    }
+    path.write_text(json.dumps(document))
+    assert init_cal_dict(path) == document

@@ -274,3 +274,17 @@ def test_frames_of_survey_take_a_masked_class(make_raw: Any, camera: Path) -> No
     table = Table(survey(camera.parent, camera), masked=True)
     table["class"][0] = np.ma.masked
     assert frames_of_survey(table, [camera.parent])[0].frame_class is None
+
+
+def test_survey_takes_the_compressed_twin_where_the_plain_file_is_cut(
+    make_raw: Any, camera: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_raw("a.fits.gz", "bias")
+    cut = make_raw("a.fits", "bias")
+    cut.write_bytes(cut.read_bytes()[:1000])
+    table = survey(tmp_path, instrument=camera)
+    assert list(table["class"]) == ["?", "bias"]
+    assert table["why"][0].startswith("cannot be read: ")
+    assert (
+        f"{tmp_path / 'a.fits.gz'} is used, since a.fits cannot be read" in caplog.text
+    )

@@ -1,0 +1,54 @@
+"""Where the file of a calibration is, which the document knows by its label."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ndmapper.calibrations.names import product_name
+from ndmapper.config import config
+
+__all__ = ["find_product", "product_folders"]
+
+
+def product_folders(cal_dict: Mapping[str, Any]) -> list[Path]:
+    """
+    List the folders in which processed calibrations are looked for.
+
+    Parameters
+    ----------
+    cal_dict : dict
+        The calibration document.
+
+    Returns
+    -------
+    list of Path
+        The folder of products, then that of the document's file, unless it is the
+        same.
+    """
+    folders = [Path(config["outdir"])]
+    document = getattr(cal_dict, "path", None)
+    if document is not None and document.parent.resolve() != folders[0].resolve():
+        folders.append(document.parent)
+    return folders
+
+
+def find_product(label: str, cal_dict: Mapping[str, Any]) -> Path | None:
+    """
+    Find the file of a calibration.
+
+    Parameters
+    ----------
+    label : str
+        Its label.
+    cal_dict : dict
+        The calibration document.
+
+    Returns
+    -------
+    Path or None
+        The file; None where there is none.
+    """
+    # A step adds the type where a label has none, so the file may have either name.
+    names = dict.fromkeys((product_name(label), label))
+    paths = (d / name for d in product_folders(cal_dict) for name in names)
+    return next((path for path in paths if path.is_file()), None)
