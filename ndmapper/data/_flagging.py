@@ -1,10 +1,12 @@
 """Flags of an NDLater by name, and the mask that they make."""
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy.nddata import NDData
 
 from ndmapper.data._parts import Part
 from ndmapper.data._state import State
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
     from ndmapper.data.ndlater import NDLater
 
-__all__ = ["FlaggedFile", "Flagging", "as_bits"]
+__all__ = ["FlaggedFile", "Flagging", "as_bits", "in_convention_of"]
+
+_CAMERA = re.compile(rb"((?:INSTRUME|TELESCOP|IMAGETYP)=.{71})")
 
 Names = int | str | Iterable[int | str]
 """Bits, or names of flags."""
@@ -55,6 +59,19 @@ class Flagging(State):
             if self._primary is None and _stated(self._parts["flags"]) is None:
                 self._flag_table = load_flags("ndmapper")
             self._flag_primary = self._flag_primary or self._primary
+
+    def _flag_origin(self) -> Any:
+        """Give what tells the convention, if possible without parsing a header."""
+        if self._flag_table is not None:
+            return self._flag_table
+        if (found := _stated(self._parts.get("flags"))) is not None:
+            return found
+        primary = self._flag_primary or self._primary
+        if primary is None:
+            return load_flags("ndmapper")
+        if primary.raw is None:
+            return self.flag_table
+        return _CAMERA.findall(primary.raw)
 
     def _must_name_flags(self) -> bool:
         """Whether the file would say something else of flags that nobody changed."""
@@ -158,6 +175,33 @@ class Flagging(State):
             new._bad_flags = int(np.bitwise_or.reduce(there)) if there else 0
         new._flag_table = table
         return new  # type: ignore[no-any-return]
+
+
+def in_convention_of(like: Any, other: Any) -> Any:
+    """
+    Give the flags of one operand the meaning that those of another have.
+
+    Parameters
+    ----------
+    like : NDLater
+        Whose convention the result has.
+    other : object
+        The other operand.
+
+    Returns
+    -------
+    object
+        The same one, unless it is an NDData whose flags mean something else: then an
+        NDLater with the flags turned.
+    """
+    if isinstance(other, NDData) and not isinstance(other, Flagging):
+        other = type(like)(other)  # whose mask becomes the own flag BAD
+    if not isinstance(other, Flagging) or "flags" not in other._parts:
+        return other
+    if like._flag_origin() == other._flag_origin():
+        return other
+    table = like.flag_table
+    return other if other.flag_table == table else other.translate_flags(table)
 
 
 class FlaggedFile:

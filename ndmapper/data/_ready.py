@@ -7,6 +7,7 @@ import numpy as np
 from astropy import units as u
 from astropy.nddata import NDData
 
+from ndmapper.data._flagging import in_convention_of
 from ndmapper.data._operands import PARTS, Operand, Waiting
 from ndmapper.data._parts import Part
 from ndmapper.data._state import State
@@ -155,8 +156,8 @@ def prepare(name: str, left: Any, right: Any) -> Ready:
     like: Any = left if isinstance(left, State) else right
     if name == "invert":
         name, right = "bitwise_xor", _ones(like.dtype)
-    first, first_unit = _operand(left, name)
-    second, second_unit = _operand(right, name)
+    first, first_unit = _operand(in_convention_of(like, left), name)
+    second, second_unit = _operand(in_convention_of(like, right), name)
     if name in BITWISE:
         _check_integers(name, first, second)
     if name in ("add", "subtract", *BITWISE):

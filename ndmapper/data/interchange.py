@@ -122,6 +122,8 @@ class Interchange:
             for keyword in ("FLAGCONV", *(f"FLAG{b.bit}" for b in table.bits)):
                 header.remove(keyword, ignore_missing=True)
         if getattr(ccd, "flags", None) is not None and ccd.mask is not None:
+            # As they went out: a mask alone would mark them by another bit.
+            ndd.flags = np.array(ccd.flags)
             _follow_mask(ndd, np.broadcast_to(ccd.mask, ndd.shape))
         if ident is not None:
             ndd.ident = ident

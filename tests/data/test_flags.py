@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import NDData
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -263,6 +264,35 @@ def test_translate_flags_is_saved_with_its_names(tmp_path):
     assert (header["FLAGCONV"], header["FLAG3"]) == ("gemini", "cosmic_ray")
     assert "FLAG30" not in header
     assert DataFile(tmp_path / "b.fits")[0].flags.tolist() == [8]
+
+
+def test_arithmetic_joins_flags_of_two_conventions_in_that_of_the_first(tmp_path):
+    muse = DataFile(write(tmp_path / "muse.fits", MUSE, np.array([1 << 30, 0], "u4")))
+    hst = DataFile(write(tmp_path / "hst.fits", HST, np.array([256, 4096], "i2")))
+    joined = muse[0] - hst[0]
+    assert joined.flag_table.name == "euro3d"
+    assert joined.flags.tolist() == [1 << 30 | 1 << 12, 1 << 5]
+    assert (hst[0] - muse[0]).flags.tolist() == [2 | 256, 4096]
+
+
+@pytest.mark.parametrize("other", [NDLater, NDData])
+def test_arithmetic_mask_of_new_data_is_bad_in_the_convention_of_a_file(
+    tmp_path, other
+):
+    muse = DataFile(write(tmp_path / "muse.fits", MUSE, np.zeros(2, "u4")))
+    joined = muse[0] + other(np.zeros(2), mask=np.array([True, False]))
+    assert muse[0].flag_table.names(joined.flags[0]) == ["BADOTHER"]
+    assert joined.flags[1] == 0
+
+
+def test_arithmetic_of_one_convention_turns_no_flags_and_reads_nothing(tmp_path):
+    for name in "ab":
+        write(tmp_path / f"{name}.fits", HST, np.array([1 << 14], "i2"))
+    files = [DataFile(tmp_path / f"{name}.fits") for name in "ab"]
+    with count_reads() as reads:
+        result = files[0] + files[1]
+    assert reads.reads == 0
+    assert result[0].flags.tolist() == [1 << 14]
 
 
 @given(
