@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
-from timing import best, show
+from timing import show, together
 
 from ndmapper.data import DataFile, DataFileList, NDLater
 
@@ -56,17 +56,20 @@ def in_memory() -> None:
         for array, target in zip(nine, into, strict=True):
             np.copyto(target, array)
 
-    show(
+    times = together(
         {
-            "numpy copy of six arrays read, three written": best(
-                lambda: [a.copy() for a in nine]
-            ),
-            "the same into memory that is there": best(copy_into),
-            "ndmapper multiply": best(lambda: left * right),
-            "ndmapper divide": best(lambda: left / right),
-            "CCDData multiply": best(lambda: one.multiply(two), repeat=3),
-            "CCDData divide": best(lambda: one.divide(two), repeat=3),
-        },
+            "numpy copy of six arrays read, three written": lambda: [
+                a.copy() for a in nine
+            ],
+            "the same into memory that is there": copy_into,
+            "ndmapper multiply": lambda: left * right,
+            "ndmapper divide": lambda: left / right,
+            "CCDData multiply": lambda: one.multiply(two),
+            "CCDData divide": lambda: one.divide(two),
+        }
+    )
+    show(
+        times,
         "operation",
     )
 
@@ -138,7 +141,7 @@ def disk_to_disk(folder: Path) -> None:
         print("astrodata is not installed, so it is not measured")
     else:
         work["astrodata"] = with_astrodata
-    show({what: best(func, repeat=3) for what, func in work.items()}, "file")
+    show(together(work), "file")
     for name in (*names, out):
         name.unlink()
 
@@ -165,7 +168,7 @@ def list_memory(folder: Path) -> None:
     for what in ("idle", "load four files", "subtract", "save", "subtract, 2 workers"):
         done = subprocess.run(
             [sys.executable, __file__, what, str(folder)],
-            check=True, capture_output=True, text=True,
+            check=True, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         print(f"{what:<48} {done.stdout.strip()} MB at most")
 

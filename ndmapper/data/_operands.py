@@ -19,9 +19,13 @@ __all__ = ["PARTS", "Operand", "Waiting"]
 
 Array = npt.NDArray[Any]
 
-_BLOCK = 1 << 19
-"""Pixels that are read and computed at a time: so many that opening the file does not
-count, and so few that they stay in the cache."""
+_BLOCK = 1 << 16
+"""At least so many pixels are read and computed at a time, so that opening the file
+does not count."""
+
+_BLOCKS = 16
+"""An image is worked on in about so many blocks, which then take little memory and stay
+in the cache."""
 
 PARTS = ("data", "uncertainty", "flags")
 """The names of the parts, in the order of `Pixels`."""
@@ -273,7 +277,7 @@ class Waiting:
                 return None
         if all(part.is_loaded for part in parts):
             return None
-        return max(1, _BLOCK * shape[0] // size)
+        return max(1, max(_BLOCK, size // _BLOCKS) * shape[0] // size)
 
     def _evaluate_in_blocks(self, names: set[str], rows: int) -> Pixels:
         """Read and compute a few rows at a time, which stay in the cache."""
