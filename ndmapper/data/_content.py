@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.config import config
-from ndmapper.data._groups import TableStore, make_extras, make_groups
+from ndmapper.data._groups import make_extras, make_groups
 from ndmapper.data._listing import GroupList
+from ndmapper.data._tables import GroupTables, TableStore
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import MissingFileError
 from ndmapper.io.filemap import FileMap, map_file
@@ -62,7 +63,20 @@ class Content(GroupList):
     def _groups(self) -> list[NDLater]:  # type: ignore[override]
         if self._map is None or self._layout is None:
             return []
-        return make_groups(self._map, self._layout, self._primary, self._bad_flags)
+        groups = make_groups(self._map, self._layout, self._primary, self._bad_flags)
+        for ndd in groups:
+            ndd._tables = self._tables_of(ndd)
+        return groups
+
+    def _tables_of(self, ndd: NDLater) -> GroupTables | None:
+        """Find the tables that belong to a group, if it comes from this file."""
+        if self._layout is None or self._map is None or ndd._origin is None:
+            return None
+        source, index = ndd._origin
+        for group in self._layout.groups if source == self._map.source else ():
+            if group.data == index and group.tables:
+                return GroupTables(self.tables, group.tables)
+        return None
 
     @cached_property
     def extras(self) -> dict[str, NDLater]:
@@ -83,13 +97,13 @@ class Content(GroupList):
             self._labels = other._labels
         self._primary = other._primary.copy()
         self._bad_flags = other._bad_flags
+        self.tables = other.tables.copy()
         made = other.__dict__
         if "_groups" in made:
             self._groups = [self._adopted(ndd, other) for ndd in made["_groups"]]
         if "extras" in made:
             extras = made["extras"].items()
             self.extras = {name: self._adopted(ndd, other) for name, ndd in extras}
-        self.tables = other.tables.copy()
         self._record = None if other._record is None else list(other._record)
         self._has_new_record = other._has_new_record
         self.cals.update(other.cals)
@@ -100,5 +114,6 @@ class Content(GroupList):
         if ndd._stored is other._primary:
             new._stored = self._primary
         new._primary = self._primary
+        new._tables = self._tables_of(new)
         new._is_owned = True
         return new

@@ -1,20 +1,13 @@
 """From the map of a file to the groups, tables and extras of a DataFile."""
 
-from collections.abc import Iterator, MutableMapping
-from typing import Any
-
-from astropy.table import Table
-
 from ndmapper.data._parts import Part
 from ndmapper.data.ndlater import NDLater
-from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Group, Ident, Layout
-from ndmapper.io.tables import encode_table, read_table
 
-__all__ = ["TableStore", "make_extras", "make_groups", "next_ident"]
+__all__ = ["make_extras", "make_groups", "next_ident"]
 
 
 def make_groups(
@@ -155,143 +148,3 @@ def next_ident(taken: list[Ident | None]) -> int:
         One more than the largest number, at least 1.
     """
     return max([0, *(i for i in taken if isinstance(i, int))]) + 1
-
-
-class TableStore(MutableMapping[str, Table]):
-    """
-    The tables of a file by name, each read when somebody looks at it.
-
-    Parameters
-    ----------
-    fmap : FileMap, optional
-        The map of the file.
-    layout : Layout, optional
-        Which HDUs are tables.
-    """
-
-    def __init__(
-        self, fmap: FileMap | None = None, layout: Layout | None = None
-    ) -> None:
-        self._hdus: dict[str, HduMap | None] = {}
-        self._loaded: dict[str, Table] = {}
-        if fmap is not None and layout is not None:
-            self._hdus = {n: fmap.hdus[i] for n, i in layout.tables.items()}
-
-    def __getitem__(self, name: str) -> Table:
-        if name not in self._loaded:
-            hdu = self._hdus[name]
-            assert hdu is not None
-            self._loaded[name] = read_table(hdu)
-        return self._loaded[name]
-
-    def __setitem__(self, name: str, table: Any) -> None:
-        if not isinstance(name, str) or not name:
-            msg = f"a table needs a name, not {name!r}"
-            raise FormatError(msg)
-        self._loaded[name] = table if isinstance(table, Table) else Table(table)
-        self._hdus.setdefault(name, None)
-
-    def __delitem__(self, name: str) -> None:
-        del self._hdus[name]
-        self._loaded.pop(name, None)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._hdus)
-
-    def __len__(self) -> int:
-        return len(self._hdus)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._hdus
-
-    def __repr__(self) -> str:
-        return f"<tables: {', '.join(self._hdus) or 'none'}>"
-
-    def copy(self) -> "TableStore":
-        """
-        Copy; tables that nobody looked at stay in their file.
-
-        Returns
-        -------
-        TableStore
-            A change to one never shows in the other.
-        """
-        new = TableStore()
-        new._hdus = dict(self._hdus)
-        new._loaded = {name: table.copy() for name, table in self._loaded.items()}
-        return new
-
-    def to_write(self, name: str) -> HduMap | bytes:
-        """
-        Give a table in the form in which it is written.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-
-        Returns
-        -------
-        HduMap or bytes
-            The stored HDU if nobody changed the table.
-        """
-        hdu = self._hdus[name]
-        if hdu is None:
-            return encode_table(self._loaded[name], name)
-        if not self.is_modified(name):
-            return hdu
-        written = str(hdu.keys.get("EXTNAME") or "").strip()
-        return encode_table(self._loaded[name], written, hdu.version)
-
-    def is_modified(self, name: str) -> bool:
-        """
-        Say whether a table differs from the file, or is in no file.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-
-        Returns
-        -------
-        bool
-            False for a table that nobody looked at.
-        """
-        hdu = self._hdus[name]
-        if name not in self._loaded:
-            return False
-        if hdu is None:
-            return True
-        # Both are written out: that tells every difference that would be saved.
-        return encode_table(self._loaded[name], "T") != encode_table(
-            read_table(hdu), "T"
-        )
-
-    def stored(self, name: str) -> HduMap | None:
-        """
-        Say where a table is stored.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-
-        Returns
-        -------
-        HduMap or None
-            Its HDU; None for a new table.
-        """
-        return self._hdus[name]
-
-    def connect(self, name: str, hdu: HduMap) -> None:
-        """
-        Take over where a save wrote a table.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-        hdu : HduMap
-            Where it is stored now.
-        """
-        self._hdus[name] = hdu

@@ -109,6 +109,9 @@ class GroupList(Operators):
         """The idents in order."""
         return [group.ident for group in self._outline]
 
+    def _tables_of(self, ndd: NDLater) -> Any:
+        return None
+
     @property
     def _outline(self) -> "Sequence[NDLater | Group]":
         """The groups, or what is known of them before anybody looks at one."""
@@ -190,6 +193,7 @@ class GroupList(Operators):
             view._stored = self._primary
         view._keep_flag_table()
         view._primary = self._primary
+        view._tables = self._tables_of(view)
         view._is_owned = True
         if ident is not None:
             view.ident = ident

@@ -13,6 +13,7 @@ from ndmapper.data._forms import (
     unit_card,
 )
 from ndmapper.data._merge import extension_header, merged_header, primary_header
+from ndmapper.data._tables import new_version
 from ndmapper.data.flags import name_flags
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
@@ -339,7 +340,7 @@ class _Plan:
         return HduOut(header, data, is_tiled, like)
 
     def _table(self, name: str) -> None:
-        out = self.df.tables.to_write(name)
+        out = self.df.tables.to_write(name, new_version(self.df, self.place, name))
         changed = None if isinstance(out, HduMap) else name
         self.items.append(Item(out, changed, table=name))
 

@@ -18,6 +18,7 @@ from ndmapper.io.layout import Ident
 from ndmapper.io.source import Source
 
 if TYPE_CHECKING:
+    from ndmapper.data._tables import GroupTables
     from ndmapper.data.ndlater import NDLater
 
 __all__ = ["State", "array_part", "linked_variance", "variance_part"]
@@ -45,6 +46,7 @@ class State:
     """Primary header of the file that the flags are from, if it is another's now."""
     _bad_flags: int | str
     """Bits, or names of flags until somebody asks what they mean."""
+    _tables: "GroupTables | None"
     ident: Ident | None
     psf: Any
 
@@ -53,6 +55,7 @@ class State:
         self._stored = StoredHeader()
         self._primary = None
         self._origin = None
+        self._tables = None
         self._unit = self._unit_of_meta = self._wcs = None
         self._has_unit = self._has_wcs = False
         self._variance_object = None
@@ -86,6 +89,7 @@ class State:
         self._stored = other._stored.copy()
         self._primary = other._primary
         self._origin = other._origin
+        self._tables = other._tables
         self._unit, self._has_unit = other._unit, other._has_unit
         self._unit_of_meta = other._unit_of_meta
         self._wcs, self._has_wcs = other._wcs, other._has_wcs

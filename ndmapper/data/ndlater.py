@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from astropy import units as u
 from astropy.nddata import NDDataArray, NDUncertainty, VarianceUncertainty
+from astropy.table import Table
 
 from ndmapper.data._flagging import Flagging
 from ndmapper.data._reductions import Reductions
 from ndmapper.data._state import array_part, linked_variance, variance_part
+from ndmapper.data._tables import GroupTables
 from ndmapper.data._views import PixelViews
 from ndmapper.data._wcs import cut_header, put_wcs, read_wcs
 from ndmapper.data.arithmetic import Operators
@@ -238,6 +240,11 @@ class NDLater(
     @meta.setter
     def meta(self, value: Mapping[str, Any] | None) -> None:
         self._stored = StoredHeader(self._stored.raw, as_header(value))
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """The tables of the file that belong to this group: its EXTVER, or name."""
+        return GroupTables({}, {}) if self._tables is None else self._tables
 
     @property
     def primary_meta(self) -> Header | None:

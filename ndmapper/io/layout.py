@@ -7,7 +7,7 @@ another way of laying out a file is another function in `_FORMS`.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ndmapper.config import config
@@ -47,12 +47,15 @@ class Group:
         Position of the HDU of the pixels.
     uncertainty, flags : int, optional
         Positions of the other two.
+    tables : dict of str to str
+        The tables that belong to it: their names in the group, and in the file.
     """
 
     ident: Ident
     data: int
     uncertainty: int | None = None
     flags: int | None = None
+    tables: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def hdus(self) -> dict[str, int]:
@@ -120,12 +123,19 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
     for form in _FORMS:
         if groups := form(hdus, labels):
             break
+    tables = [h for h in hdus if h.is_table]
+    names = _by_name(tables, "TABLE")
+    if tables:
+        groups = tuple(
+            replace(group, tables=_tables_of(group.ident, tables, names))
+            for group in groups
+        )
     taken = {index for group in groups for index in group.hdus.values()}
     free = [hdu for hdu in hdus if hdu.index not in taken]
     return Layout(
         labels=labels,
         groups=groups,
-        tables=_by_name([h for h in free if h.is_table], "TABLE"),
+        tables=names,
         extras=_by_name([h for h in free if h.is_image and _has_pixels(h)], "IMAGE"),
         record=record,
     )
@@ -196,7 +206,7 @@ def _grouped(
             else:
                 found = next((h for h in same if (h.version or 1) == ident), None)
             parts[part] = _fitting(found, image)
-        groups.append(Group(ident, image.index, **parts))
+        groups.append(Group(ident, image.index, parts["uncertainty"], parts["flags"]))
     return tuple(groups)
 
 
@@ -218,8 +228,27 @@ def _own_parts(
             for part in ("uncertainty", "flags")
         }
         fitting = {part: _fitting(hdu, image) for part, hdu in found.items()}
-        groups.append(Group(ident, image.index, **fitting))
+        groups.append(
+            Group(ident, image.index, fitting["uncertainty"], fitting["flags"])
+        )
     return tuple(groups)
+
+
+def _tables_of(
+    ident: Ident, tables: list[HduMap], names: dict[str, int]
+) -> dict[str, str]:
+    """Find the tables with the EXTVER of a group, or with its name."""
+    found = {}
+    for hdu, name in zip(tables, names, strict=True):
+        written = _written_name(hdu)
+        if isinstance(ident, int):
+            if hdu.version == ident:
+                found[written or name] = name
+        elif written.upper() == ident.upper():
+            found[written] = name
+        elif written.upper().startswith(f"{ident.upper()}."):
+            found[written[len(ident) + 1 :]] = name
+    return found
 
 
 def _fitting(hdu: HduMap | None, image: HduMap) -> int | None:

@@ -184,3 +184,79 @@ def test_open_one_name_in_several_versions_is_the_name_of_data(tmp_path):
     )
     df = DataFile(path, mode="update")
     assert df.idents == [1, 2]
+
+
+# ---- tables that belong to a group
+
+
+def dragons(path, versions=(1, 2)):
+    """Write a DRAGONS product: a catalogue for each group, and one table for all."""
+    hdus = [fits.PrimaryHDU()]
+    for n in versions:
+        hdus.append(fits.ImageHDU(pixels(n), name="SCI", ver=n))
+        rows = fits.BinTableHDU.from_columns(
+            [fits.Column("NUMBER", "J", array=[10 * n, 10 * n + 1])], name="OBJCAT"
+        )
+        rows.header["EXTVER"] = n
+        hdus.append(rows)
+    columns = [fits.Column("NOTE", "5A", array=["a"])]
+    hdus.append(fits.BinTableHDU.from_columns(columns, name="HISTORY"))
+    fits.HDUList(hdus).writeto(path)
+    return path
+
+
+def test_tables_of_a_group_are_reached_from_it(tmp_path):
+    df = DataFile(dragons(tmp_path / "a.fits"))
+    assert list(df.tables) == ["OBJCAT_1", "OBJCAT_2", "HISTORY"]
+    assert [list(ndd.tables) for ndd in df] == [["OBJCAT"], ["OBJCAT"]]
+    assert df[1].tables["OBJCAT"] is df.tables["OBJCAT_2"]
+    assert df[1].tables["OBJCAT"]["NUMBER"].tolist() == [20, 21]
+
+
+def test_tables_of_a_group_are_those_of_its_copy(tmp_path):
+    df = DataFile(dragons(tmp_path / "a.fits"))
+    copy = DataFile(data=df)
+    copy[0].tables["OBJCAT"]["NUMBER"][0] = 99
+    assert df[0].tables["OBJCAT"]["NUMBER"][0] == 10
+    assert list((df - 1)[1].tables) == ["OBJCAT"]
+
+
+def test_tables_of_a_group_follow_its_number(tmp_path):
+    df = DataFile(dragons(tmp_path / "a.fits"), mode="update")
+    df.renumber(5)
+    df.save()
+    again = DataFile(tmp_path / "a.fits")
+    assert again.idents == [5, 6]
+    assert again[1].tables["OBJCAT"]["NUMBER"].tolist() == [20, 21]
+    assert list(again.tables) == ["OBJCAT_5", "OBJCAT_6", "HISTORY"]
+
+
+@pytest.mark.parametrize(("gone", "number", "left"), [(0, 1, 20), (1, 2, 10)])
+def test_tables_of_a_group_stay_where_another_takes_the_number(
+    tmp_path, gone, number, left
+):
+    df = DataFile(dragons(tmp_path / "a.fits"), mode="update")
+    del df[gone]
+    df.renumber(number)
+    df.save()
+    again = DataFile(tmp_path / "a.fits")
+    assert again[0].tables["OBJCAT"]["NUMBER"].tolist() == [left, left + 1]
+    assert len(again.tables) == 3
+
+
+def test_tables_of_a_group_that_was_appended_stay_behind(tmp_path):
+    df = DataFile(dragons(tmp_path / "a.fits"))
+    other = DataFile(dragons(tmp_path / "b.fits"))
+    df.append(other[0])
+    assert list(df[2].tables) == []
+
+
+def test_tables_of_a_group_with_a_name(tmp_path):
+    path = merged_muse(tmp_path / "a.fits")
+    with fits.open(path, mode="append") as hdus:
+        for name in ("CHAN07", "CHAN12.TRACE"):
+            columns = [fits.Column("N", "J", array=[1])]
+            hdus.append(fits.BinTableHDU.from_columns(columns, name=name))
+    df = DataFile(path)
+    assert list(df["CHAN07"].tables) == ["CHAN07"]
+    assert list(df["CHAN12"].tables) == ["TRACE"]

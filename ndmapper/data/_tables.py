@@ -1,0 +1,231 @@
+"""The tables of a file, and those of one group."""
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from astropy.table import Table
+
+from ndmapper.errors import FormatError
+from ndmapper.io.filemap import FileMap, HduMap
+from ndmapper.io.headers import StoredHeader
+from ndmapper.io.layout import Layout
+from ndmapper.io.structure import carried_header
+from ndmapper.io.tables import encode_table, read_table
+from ndmapper.io.write import HduOut
+
+if TYPE_CHECKING:
+    from ndmapper.data.datafile import DataFile
+    from ndmapper.data.ndlater import NDLater
+
+__all__ = ["GroupTables", "TableStore", "new_version"]
+
+
+class GroupTables(Mapping[str, Table]):
+    """
+    The tables that belong to one group of a file.
+
+    Parameters
+    ----------
+    tables : mapping of str to Table
+        The tables of the file.
+    names : dict of str to str
+        Of each table of the group, its name there and in the file.
+    """
+
+    def __init__(self, tables: Mapping[str, Table], names: dict[str, str]) -> None:
+        self._tables = tables
+        self._names = names
+
+    def __getitem__(self, name: str) -> Table:
+        return self._tables[self._names[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, key in self._names.items() if key in self._tables)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"<tables: {', '.join(self) or 'none'}>"
+
+
+def new_version(
+    df: "DataFile", place: Mapping[int, "NDLater"], name: str
+) -> int | None:
+    """
+    Give the EXTVER of a table whose group has another number than in the file.
+
+    Parameters
+    ----------
+    df : DataFile
+        The file.
+    place : mapping of int to NDLater
+        Which group took the place of the data in which HDU.
+    name : str
+        Name of the table.
+
+    Returns
+    -------
+    int or None
+        The number of its group. Where its group is gone, and another one has its
+        number, one that nobody has; None where the number stays.
+    """
+    groups = () if df._layout is None else df._layout.groups
+    for group in groups:
+        if name not in group.tables.values() or isinstance(group.ident, str):
+            continue
+        if (ndd := place.get(group.data)) is not None:
+            return ndd.ident if isinstance(ndd.ident, int) else None
+        if group.ident in df.idents:
+            taken = [*df.idents, *(other.ident for other in groups)]
+            return max(ident for ident in taken if isinstance(ident, int)) + 1
+    return None
+
+
+class TableStore(MutableMapping[str, Table]):
+    """
+    The tables of a file by name, each read when somebody looks at it.
+
+    Parameters
+    ----------
+    fmap : FileMap, optional
+        The map of the file.
+    layout : Layout, optional
+        Which HDUs are tables.
+    """
+
+    def __init__(
+        self, fmap: FileMap | None = None, layout: Layout | None = None
+    ) -> None:
+        self._hdus: dict[str, HduMap | None] = {}
+        self._loaded: dict[str, Table] = {}
+        if fmap is not None and layout is not None:
+            self._hdus = {n: fmap.hdus[i] for n, i in layout.tables.items()}
+
+    def __getitem__(self, name: str) -> Table:
+        if name not in self._loaded:
+            hdu = self._hdus[name]
+            assert hdu is not None
+            self._loaded[name] = read_table(hdu)
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, table: Any) -> None:
+        if not isinstance(name, str) or not name:
+            msg = f"a table needs a name, not {name!r}"
+            raise FormatError(msg)
+        self._loaded[name] = table if isinstance(table, Table) else Table(table)
+        self._hdus.setdefault(name, None)
+
+    def __delitem__(self, name: str) -> None:
+        del self._hdus[name]
+        self._loaded.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._hdus)
+
+    def __len__(self) -> int:
+        return len(self._hdus)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._hdus
+
+    def __repr__(self) -> str:
+        return f"<tables: {', '.join(self._hdus) or 'none'}>"
+
+    def copy(self) -> "TableStore":
+        """
+        Copy; tables that nobody looked at stay in their file.
+
+        Returns
+        -------
+        TableStore
+            A change to one never shows in the other.
+        """
+        new = TableStore()
+        new._hdus = dict(self._hdus)
+        new._loaded = {name: table.copy() for name, table in self._loaded.items()}
+        return new
+
+    def to_write(
+        self, name: str, version: int | None = None
+    ) -> HduMap | HduOut | bytes:
+        """
+        Give a table in the form in which it is written.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        version : int, optional
+            EXTVER, where that is not the stored one.
+
+        Returns
+        -------
+        HduMap, HduOut or bytes
+            The stored HDU if nobody changed the table.
+        """
+        hdu = self._hdus[name]
+        if hdu is None:
+            return encode_table(self._loaded[name], name, version)
+        version = hdu.version if version is None else version
+        if self.is_modified(name):
+            written = str(hdu.keys.get("EXTNAME") or "").strip()
+            return encode_table(self._loaded[name], written, version)
+        if version == hdu.version:
+            return hdu
+        header = hdu.header.copy()
+        header["EXTVER"] = version
+        return HduOut(carried_header(StoredHeader(hdu.raw, header)), hdu)
+
+    def is_modified(self, name: str) -> bool:
+        """
+        Say whether a table differs from the file, or is in no file.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+
+        Returns
+        -------
+        bool
+            False for a table that nobody looked at.
+        """
+        hdu = self._hdus[name]
+        if name not in self._loaded:
+            return False
+        if hdu is None:
+            return True
+        # Both are written out: that tells every difference that would be saved.
+        return encode_table(self._loaded[name], "T") != encode_table(
+            read_table(hdu), "T"
+        )
+
+    def stored(self, name: str) -> HduMap | None:
+        """
+        Say where a table is stored.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+
+        Returns
+        -------
+        HduMap or None
+            Its HDU; None for a new table.
+        """
+        return self._hdus[name]
+
+    def connect(self, name: str, hdu: HduMap) -> None:
+        """
+        Take over where a save wrote a table.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        hdu : HduMap
+            Where it is stored now.
+        """
+        self._hdus[name] = hdu
