@@ -53,7 +53,10 @@ def subtract_overscan(
         and its error are in the cards OVSCLEVn and OVSCERRn. Pixels that reach the
         saturation level, which only raw counts show, are flagged SATURATED.
     """
-    amplifiers = _given(ndd, overscan) if overscan is not None else readouts(ndd)
+    if overscan is None:
+        amplifiers = readouts(ndd, instead="the sections with overscan=")
+    else:
+        amplifiers = _given(ndd, overscan)
     raw = np.asarray(ndd.data)
     data = raw.astype(np.float32)
     saturated = np.zeros(ndd.shape, np.bool_)

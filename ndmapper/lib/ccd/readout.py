@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.data import NDLater
-from ndmapper.errors import InstrumentError, ParameterError
+from ndmapper.errors import InstrumentError, ParameterError, ShapeError
 from ndmapper.instruments import Amplifier, load, recognise
 from ndmapper.numerics.sections import format_section, parse_section
 
@@ -88,7 +88,7 @@ _FACTS = {
 }
 
 
-def readouts(ndd: NDLater) -> list[Readout]:
+def readouts(ndd: NDLater, *, instead: str = "") -> list[Readout]:
     """
     List the amplifiers of an extension.
 
@@ -96,6 +96,8 @@ def readouts(ndd: NDLater) -> list[Readout]:
     ----------
     ndd : NDLater
         The extension of a raw frame or of a product.
+    instead : str
+        What the user may give to the step instead, for the error.
 
     Returns
     -------
@@ -107,7 +109,15 @@ def readouts(ndd: NDLater) -> list[Readout]:
     ------
     InstrumentError
         If neither knows, or a section lies outside the array.
+    ShapeError
+        If the array has not two axes.
     """
+    if ndd.ndim != 2:
+        msg = (
+            f"amplifiers are parts of an image, which has 2 axes, but this array has "
+            f"{ndd.ndim} (shape {ndd.shape}); take an image out of it first"
+        )
+        raise ShapeError(msg)
     header = ndd.meta
     found = []
     n = 1
@@ -126,7 +136,7 @@ def readouts(ndd: NDLater) -> list[Readout]:
             msg = (
                 f"nothing is known of the amplifiers of an image of shape {ndd.shape} "
                 f"(instrument {instrument.name}); describe them in the TOML of the "
-                "instrument or give sections, gain and read noise to the step"
+                f"instrument{f', or give {instead}' if instead else ''}"
             )
             raise InstrumentError(msg)
         found = [_from_instrument(amplifier) for amplifier in known]

@@ -2,8 +2,16 @@ import numpy as np
 import pytest
 
 from ndmapper.data import NDLater
-from ndmapper.errors import InstrumentError, ParameterError
-from ndmapper.lib.ccd import Readout, readouts, stamp
+from ndmapper.errors import InstrumentError, ParameterError, ShapeError
+from ndmapper.lib.ccd import (
+    Readout,
+    add_variance,
+    correct_gain,
+    readouts,
+    stamp,
+    subtract_overscan,
+    trim,
+)
 from ndmapper.lib.ccd.readout import pixel_map
 
 
@@ -48,6 +56,24 @@ def test_stamp_of_fewer_amplifiers_removes_the_others():
 def test_readouts_of_an_unknown_camera_raise():
     with pytest.raises(InstrumentError, match="nothing is known of the amplifiers"):
         readouts(image((10, 10)))
+
+
+@pytest.mark.parametrize("shape", [(10,), (3, 10, 10)])
+@pytest.mark.parametrize("step", [subtract_overscan, trim, add_variance, correct_gain])
+def test_step_on_data_that_are_no_image_says_so(step, shape):
+    with pytest.raises(ShapeError, match=rf"2 axes, but this array has {len(shape)} "):
+        step(NDLater(np.zeros(shape, "f4")))
+
+
+@pytest.mark.parametrize("step", [trim, add_variance, correct_gain])
+def test_step_without_overscan_parameter_does_not_advise_it(step):
+    with pytest.raises(InstrumentError, match=r"TOML of the instrument$"):
+        step(NDLater(np.zeros((10, 10), "f4")))
+
+
+def test_subtract_overscan_of_an_unknown_camera_advises_sections():
+    with pytest.raises(InstrumentError, match=r"or give the sections with overscan=$"):
+        subtract_overscan(NDLater(np.zeros((10, 10), "f4")))
 
 
 def test_readouts_of_an_unknown_camera_come_from_the_usual_keywords():
