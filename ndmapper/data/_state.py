@@ -1,7 +1,7 @@
 """What an NDLater is made of, and how it is put together and travels."""
 
 import weakref
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -116,10 +116,13 @@ class State:
             self._parts["flags"] = Part(array=array)
         if data.mask is not None:
             mask = np.broadcast_to(data.mask, self._parts["data"].shape)
-            bad = _flag_part(mask)
-            if (known := self._parts.get("flags")) is not None:
-                bad = Part(array=known.peek() | bad.peek().astype(known.dtype))
-            self._parts["flags"] = bad
+            if (known := self._parts.get("flags")) is None:
+                self._parts["flags"] = _flag_part(mask)
+            else:
+                # What the flags say already is not said once more by another bit.
+                unsaid = mask & ~cast(Any, self).mask
+                array = known.peek() | np.where(unsaid, known.dtype.type(Flag.BAD), 0)
+                self._parts["flags"] = Part(array=array.astype(known.dtype))
         self._check_shapes()
 
     def _bare(self) -> Self:

@@ -75,8 +75,14 @@ def test_ndlater_with_copy_does_not_share_an_array_of_the_user():
 
 def test_ndlater_takes_mask_and_flags_of_ccddata():
     ccd = CCDData(np.ones((2, 2)), unit="adu", mask=[[True, False], [False, False]])
-    ccd.flags = np.array([[8, 8], [0, 0]], np.uint16)
-    assert NDLater(ccd).flags.tolist() == [[8 | Flag.BAD, 8], [0, 0]]
+    ccd.flags = np.array([[0, 8], [0, 0]], np.uint16)
+    assert NDLater(ccd).flags.tolist() == [[Flag.BAD, 8], [0, 0]]
+
+
+def test_ndlater_of_ccddata_says_nothing_twice():
+    ccd = CCDData(np.ones((1, 2)), unit="adu", mask=[[True, False]])
+    ccd.flags = np.array([[8, 0]], np.uint16)
+    assert NDLater(ccd).flags.tolist() == [[8, 0]]
 
 
 def test_save_after_renaming_never_replaces_another_file(folder):
