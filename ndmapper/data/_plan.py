@@ -185,14 +185,15 @@ class _Plan:
 
     def _is_unknown(self, hdu: HduMap) -> bool:
         """Whether nobody knows what an HDU is, so that it is carried along."""
-        layout = self.df._layout
-        assert layout is not None
-        known = {
-            *(index for group in layout.groups for index in group.hdus.values()),
-            *layout.tables.values(),
-            *layout.extras.values(),
-        }
-        return hdu.index not in known and hdu.name != EXTNAME
+        assert self.df._layout is not None
+        if hdu.index in self.df._layout.known or hdu.name == EXTNAME:
+            return False
+        # HST leaves places empty, which may have been filled since.
+        split = None if hdu.data_size else self.df._labels.split(hdu.name)
+        filled = [ndd for ndd in self.groups if split and split[1] in ndd._parts]
+        return split is None or (hdu.name, hdu.version or 1) not in [
+            extension_name(self.df, ndd, split[1]) for ndd in filled
+        ]
 
     def _rank(self, ndd: NDLater) -> int:
         return next(i for i, other in enumerate(self.groups) if other is ndd)

@@ -91,6 +91,12 @@ class Layout:
     extras: dict[str, int]
     record: int | None = None
 
+    @property
+    def known(self) -> set[int]:
+        """Positions of the HDUs that are a group's, a table or an extra."""
+        groups = {index for group in self.groups for index in group.hdus.values()}
+        return groups | {*self.tables.values()} | {*self.extras.values()}
+
 
 def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
     """
@@ -313,7 +319,8 @@ def _labels(labels: Any, fmap: FileMap) -> Labels:
 
 def _recognised(fmap: FileMap) -> Labels:
     """Find the labels by the names that there are, else by the instrument."""
-    written = [hdu.name for hdu in fmap.hdus[1:] if hdu.is_image]
+    # HST leaves the place of arrays empty that have one value everywhere.
+    written = [hdu.name for hdu in fmap.hdus[1:] if not hdu.is_table]
     images = {name for name in written if name not in _NO_NAMES}
     if not images:
         return DEFAULT_LABELS

@@ -260,3 +260,37 @@ def test_tables_of_a_group_with_a_name(tmp_path):
     df = DataFile(path)
     assert list(df["CHAN07"].tables) == ["CHAN07"]
     assert list(df["CHAN12"].tables) == ["TRACE"]
+
+
+# ---- arrays that are not there
+
+
+def raw_hst(path):
+    """Write a raw file of HST, in which ERR and DQ have one value everywhere."""
+    hdus = [fits.PrimaryHDU()]
+    for n in (1, 2):
+        hdus.append(fits.ImageHDU(pixels(n), name="SCI", ver=n))
+        for name in ("ERR", "DQ"):
+            hdu = fits.ImageHDU(name=name, ver=n)
+            hdu.header.update(NPIX1=3, NPIX2=2, PIXVALUE=0)
+            hdus.append(hdu)
+    fits.HDUList(hdus).writeto(path)
+    return path
+
+
+def test_open_raw_hst_has_no_arrays_where_none_are(tmp_path):
+    df = DataFile(raw_hst(tmp_path / "a.fits"))
+    assert df.labels.uncertainty_is == "std"
+    assert not any(ndd.has("uncertainty") or ndd.has("flags") for ndd in df)
+
+
+def test_save_array_into_an_empty_place_takes_it(tmp_path):
+    path = raw_hst(tmp_path / "a.fits")
+    df = DataFile(path, mode="update")
+    df[1].variance = np.full((2, 3), 4, "f4")
+    df.save()
+    assert sorted(names_in(path)) == sorted(
+        (name, n) for n in (1, 2) for name in ("SCI", "ERR", "DQ")
+    )
+    assert (fits.getdata(path, ("ERR", 2)) == 2).all()
+    assert (DataFile(path)[1].variance == 4).all()
