@@ -120,8 +120,8 @@ def make_labels(labels: Any) -> Labels:
     Parameters
     ----------
     labels : str or mapping or Labels or None
-        Name of a preset, which is that of an observatory or an instrument; or a
-        mapping with the keys data, uncertainty, flags and uncertainty_is; or None
+        Name of a preset, which is that of an observatory or an instrument; or the
+        path of an instrument's TOML; or a mapping with the keys data, uncertainty, flags and uncertainty_is; or None
         for the default.
 
     Returns
@@ -166,7 +166,7 @@ def make_labels(labels: Any) -> Labels:
 def _preset(name: str) -> Labels:
     if (known := _PRESETS.get(name.strip().lower())) is not None:
         return known
-    if name not in names():
+    if name not in names() and not name.endswith(".toml"):
         choice = did_you_mean(name, [*_PRESETS, *names()])
         msg = f"there is no preset of labels {name!r}{choice}"
         raise ConfigError(msg)

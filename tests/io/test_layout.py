@@ -140,3 +140,14 @@ def test_make_labels_preset_is_that_of_the_instrument():
 def test_find_layout_header_without_pixels_is_carried_only(real_data):
     layout = layout_of(real_data / "muse" / "MUSE.2017-06-16T01_34_56.867.fits")
     assert (layout.groups, layout.extras) == ((), {})
+
+
+def test_make_labels_toml_of_ones_own(tmp_path):
+    (tmp_path / "cam.toml").write_text(
+        'schema = 1\ndescription = "x"\n[applies]\nINSTRUME = "CAM"\n'
+        '[labels]\ndata = "IMG"\nuncertainty = "SIG"\nuncertainty_is = "std"\n'
+    )
+    labels = make_labels(str(tmp_path / "cam.toml"))
+    assert (labels.data, labels.uncertainty, labels.uncertainty_is) == (
+        "IMG", "SIG", "std",
+    )  # fmt: skip
