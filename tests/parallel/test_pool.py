@@ -13,13 +13,6 @@ from ndmapper.parallel import count_cores, map_parallel
 from ndmapper.parallel.cores import resolve_workers
 
 
-class Untidy(Exception):  # noqa: N818  # an error as careless people write them
-    """One that cannot be pickled back."""
-
-    def __init__(self, first, second):
-        super().__init__(f"{first} and {second}")
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_are_in_the_order_of_the_items(workers):
     def slow_first(i):
@@ -74,6 +67,12 @@ def test_error_says_where_in_the_worker():
 
 
 def test_error_that_cannot_travel_keeps_its_text():
+    class Untidy(Exception):  # noqa: N818  # as careless people write them
+        """One that cannot be pickled back."""
+
+        def __init__(self, first, second):
+            super().__init__(f"{first} and {second}")
+
     def fail(_):
         raise Untidy("this", "that")
 
