@@ -1,5 +1,6 @@
 """Frames: what the headers of raw files say, in the words of their instrument."""
 
+import functools
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -189,13 +190,18 @@ def _without_twins(frames: Sequence[Frame]) -> list[Frame]:
         if twin is frame:
             result.append(frame)
         elif twin.readable and not frame.readable:
-            log.warning("%s is used, since %s %s", twin.path, frame.name, frame.why)
+            _warn_once(f"{twin.path} is used, since {frame.name} {frame.why}")
             result.append(frame)
         else:
-            log.info("%s is the same frame as %s", frame.path, twin.name)
             why = f"the same frame as {twin.name}"
             result.append(replace(frame, frame_class=None, why=why))
     return result
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    # A script surveys a folder, and the look-up does so again.
+    log.warning(message)
 
 
 def _drawback(frame: Frame) -> tuple[bool, bool]:

@@ -68,7 +68,7 @@ def survey(
     frames = find_frames(folder, instrument)
     unknown = [frame.name for frame in frames if frame.frame_class is None]
     if unknown:
-        log.info("%d of %d frames in %s have no class: %s",
+        log.info("%d of %d frames in %s without a class: %s",
                  len(unknown), len(frames), folder, ", ".join(unknown))  # fmt: skip
     table = Table(meta={"folder": os.fspath(folder)})
     table["file"] = _texts(frame.name for frame in frames)

@@ -48,8 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed the help or the message
         return int(stop.code or 0)
     log_to_terminal(logging.DEBUG if args.debug else logging.INFO)
+    code = 0
     try:
-        code: int = args.run(args)
+        code = args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
         _say("interrupted; finished products are kept, and the next run goes on")
@@ -58,7 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (head, less) has seen enough. Python would complain once more
         # when it flushes standard output at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except (NdmapperError, OSError) as err:
         _say(str(err), debug=args.debug)
         code = 1
@@ -92,6 +92,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"ndmapper {__version__}"
     )
     parser.add_argument(
+        "--json", action="store_true", help="print JSON, for other programs"
+    )
+    parser.add_argument(
         "--debug", action="store_true", help="show details, and tracebacks of errors"
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -104,13 +107,17 @@ def make_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        # Both may stand before the verb as well, which the verb's default must keep.
         child.add_argument(
-            "--json", action="store_true", help="print JSON, for other programs"
+            "--json",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="print JSON, for other programs",
         )
         child.add_argument(
             "--debug",
             action="store_true",
-            default=argparse.SUPPRESS,  # keep what was said before the verb
+            default=argparse.SUPPRESS,
             help="show details, and tracebacks of errors",
         )
         verb.add_arguments(child)

@@ -1,13 +1,15 @@
 """``ndmapper demo``: simulate a night, reduce it, show what came out."""
 
 import argparse
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from ndmapper.cli.output import format_columns, print_json
-from ndmapper.cli.script import ScriptResult, run_script
+from ndmapper.cli.script import READER_LEFT, ScriptResult, run_script
 from ndmapper.cli.verb import Verb
-from ndmapper.errors import OutputExistsError
+from ndmapper.errors import FileAccessError, NdmapperError, OutputExistsError
 
 __all__ = ["VERB"]
 
@@ -29,11 +31,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     folder: Path = args.folder
-    _claim(folder)
-    _simulate(folder / "raw")
     script = folder / SCRIPT.name
-    if not script.exists():  # it may have been edited since
-        shutil.copyfile(SCRIPT, script)
+    with _clear_errors(folder):
+        _claim(folder)
+        _simulate(folder / "raw")
+        if not script.exists():  # it may have been edited since
+            shutil.copyfile(SCRIPT, script)
     result = run_script(
         script,
         [str(folder / "raw")],
@@ -44,6 +47,20 @@ def _run(args: argparse.Namespace) -> int:
     if result.code == 0:
         _show(folder, result, as_json=args.json)
     return result.code
+
+
+@contextlib.contextmanager
+def _clear_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except NdmapperError:
+        raise
+    except OSError as err:
+        msg = (
+            f"the folder {folder} cannot be made or written to "
+            f"({err.strerror or err}); name another: ndmapper demo DIR"
+        )
+        raise FileAccessError(msg) from err
 
 
 def _claim(folder: Path) -> None:
@@ -130,7 +147,12 @@ what is there.""",
             "run the script",
         ),
     ),
-    exit_codes={0: "done", 1: "an error", 130: "interrupted from the keyboard"},
+    exit_codes={
+        0: "done",
+        1: "an error",
+        130: "interrupted from the keyboard",
+        READER_LEFT: "stopped, since nobody reads its output (as in '| head')",
+    },
     add_arguments=_add_arguments,
     run=_run,
 )

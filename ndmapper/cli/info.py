@@ -90,7 +90,10 @@ def _show(found: dict[str, Any]) -> str:
         f"{part} {found['name'][part]!r}" for part in _NAME_PARTS if found["name"][part]
     )
     steps = found["record"]
-    record = f"{len(steps)} steps, the last is {steps[-1]}" if steps else "none"
+    record = "none"
+    if steps:
+        count = f"{len(steps)} steps" if len(steps) > 1 else "1 step"
+        record = f"{count}, the last is {steps[-1]}"
     lines = [found["file"], f"  name: {name}", f"  record: {record}"]
     table = format_columns(rows, _HEADS).splitlines()
     return "\n".join([*lines, *(f"  {line}" for line in table)])

@@ -1,7 +1,11 @@
 """``ndmapper ls``: what a folder of frames holds."""
 
 import argparse
+import contextlib
+import io
+import os
 from pathlib import Path
+from typing import Any
 
 from ndmapper.cli.output import format_columns, print_json
 from ndmapper.cli.verb import Verb
@@ -35,7 +39,7 @@ def _run(args: argparse.Namespace) -> int:
         raise OutputExistsError(msg)
     table = survey(args.folder, instrument=args.instrument)
     if args.save is not None:
-        table.write(args.save, format="ascii.ecsv", overwrite=True)
+        _save(table, args.save)
     if args.json:
         print_json([dict(zip(table.colnames, row, strict=True)) for row in table])
         return 0
@@ -46,6 +50,25 @@ def _run(args: argparse.Namespace) -> int:
     if args.save is not None:
         print(f"\nwritten to {args.save}")
     return 0
+
+
+def _save(table: Any, path: Path) -> None:
+    """Write a table whole, or not at all."""
+    from ndmapper.io.leftovers import staging_name
+    from ndmapper.io.write import clear_write_errors, publish
+
+    text = io.StringIO()
+    table.write(text, format="ascii.ecsv")
+    temporary = staging_name(path)
+    try:
+        with clear_write_errors(path), temporary.open("x", encoding="utf-8") as stream:
+            stream.write(text.getvalue())
+            stream.flush()
+            os.fsync(stream.fileno())
+        publish(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _shown(cell: object) -> object:
@@ -65,7 +88,10 @@ The classes can be corrected: save the table, edit it, and hand it to look_up_ca
         ("ndmapper ls raw --instrument kast", "by the rules of one instrument"),
         ("ndmapper ls raw --save night.ecsv", "a table that can be edited"),
     ),
-    exit_codes={0: "listed", 1: "the folder or the instrument cannot be read"},
+    exit_codes={
+        0: "listed",
+        1: "a folder or instrument that cannot be read, or a table not written",
+    },
     add_arguments=_add_arguments,
     run=_run,
 )

@@ -3,7 +3,7 @@
 import argparse
 
 from ndmapper.cli.output import print_json
-from ndmapper.cli.script import run_script
+from ndmapper.cli.script import READER_LEFT, run_script
 from ndmapper.cli.verb import Verb
 
 __all__ = ["VERB"]
@@ -73,6 +73,7 @@ With --json, what the script prints goes to standard error.""",
         0: "the script ran to its end",
         1: "an error in the script or in a step",
         130: "interrupted from the keyboard",
+        READER_LEFT: "stopped, since nobody reads its output (as in '| head')",
     },
     add_arguments=_add_arguments,
     run=_run,

@@ -2,6 +2,7 @@
 
 import contextlib
 import runpy
+import select
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,9 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ndmapper.config import config
-from ndmapper.errors import MissingFileError, NdmapperError
+from ndmapper.errors import (
+    FileAccessError,
+    FormatError,
+    MissingFileError,
+    NdmapperError,
+)
 
-__all__ = ["ScriptResult", "run_script"]
+__all__ = ["READER_LEFT", "ScriptResult", "run_script"]
+
+READER_LEFT = 141
+"""Exit code where nobody reads what the script prints; as shells have it."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,10 @@ def run_script(
     ------
     MissingFileError
         If there is no such script.
+    FileAccessError
+        If it cannot be read.
+    FormatError
+        If it is a FITS file, or has bytes that no text has.
     """
     from ndmapper.steps.tally import tally
 
@@ -78,6 +91,7 @@ def run_script(
     if not path.is_file():
         msg = f"there is no script {script}; give the path of a Python file"
         raise MissingFileError(msg)
+    _check_is_script(path)
     tally.clear()
     code, error = 0, None
     with _surroundings(path, arguments, settings or {}, output_to_stderr):
@@ -86,6 +100,9 @@ def run_script(
         except SystemExit as stop:
             code, error = _exit(stop)
         except Exception as err:
+            if isinstance(err, BrokenPipeError) and _reader_left():
+                tally.clear()
+                return ScriptResult(READER_LEFT, None, {})
             if debug:
                 traceback.print_exc()
             code, error = 1, _message(err, path)
@@ -133,6 +150,20 @@ def _exit(stop: SystemExit) -> tuple[int, str | None]:
     return 1, str(stop.code)
 
 
+def _reader_left() -> bool:
+    """Tell standard output, as in ``ndmapper run FILE | head``, from other pipes."""
+    try:
+        sys.stdout.flush()
+        # Without a buffer (python -u) nothing is left to be flushed.
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except BrokenPipeError:
+        return True
+    except (AttributeError, OSError):  # no polling there, or no file
+        return False
+
+
 def _message(err: Exception, path: Path) -> str:
     """Say what went wrong, and in which line of the script."""
     lines = [
@@ -144,3 +175,17 @@ def _message(err: Exception, path: Path) -> str:
     if isinstance(err, NdmapperError):
         return f"{where}{err}"
     return f"{where}{type(err).__name__}: {err} (--debug shows the traceback)"
+
+
+def _check_is_script(path: Path) -> None:
+    """Tell a script with a mistake in it from a file that is no script."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read()
+    except OSError as err:
+        msg = f"the script {path} cannot be read ({err.strerror})"
+        raise FileAccessError(msg) from err
+    # A FITS file may be all text, and its first card a statement of Python.
+    if b"\0" in content or content.startswith(b"SIMPLE  ="):
+        msg = f"{path} is not a Python script, but a file of another kind"
+        raise FormatError(msg)

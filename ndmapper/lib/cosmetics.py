@@ -48,9 +48,10 @@ def init_bpm(
         The flag bits, as the data of each extension.
     """
     if len(regions) != len(reference):
+        n, m = len(reference), len(regions)
         msg = (
-            f"{reference} has {len(reference)} extensions, but regions has "
-            f"{len(regions)} lists; give an empty list for one without bad pixels"
+            f"{reference} has {n} extension{'s' * (n != 1)}, but regions has "
+            f"{m} list{'s' * (m != 1)}; give an empty list for one without bad pixels"
         )
         raise ParameterError(msg)
     masks = []

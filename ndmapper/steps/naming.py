@@ -103,9 +103,11 @@ def _given_names(
             names = [names]  # noqa: PLW2901
         names = list(names)  # noqa: PLW2901
         if len(names) != count:
+            products = "1 product" if count == 1 else f"{count} products"
+            given = "1 name was" if len(names) == 1 else f"{len(names)} names were"
             msg = (
-                f"{step} makes {count} product(s) of this call, but {len(names)} "
-                f"name(s) were given: {', '.join(map(str, names))}"
+                f"{step} makes {products} of this call, but {given} given: "
+                f"{', '.join(map(str, names))}"
             )
             raise ShapeError(msg)
         found[output] = names

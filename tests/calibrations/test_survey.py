@@ -285,6 +285,6 @@ def test_survey_takes_the_compressed_twin_where_the_plain_file_is_cut(
     table = survey(tmp_path, instrument=camera)
     assert list(table["class"]) == ["?", "bias"]
     assert table["why"][0].startswith("cannot be read: ")
-    assert (
-        f"{tmp_path / 'a.fits.gz'} is used, since a.fits cannot be read" in caplog.text
-    )
+    survey(tmp_path, instrument=camera)
+    said = f"{tmp_path / 'a.fits.gz'} is used, since a.fits cannot be read"
+    assert caplog.text.count(said) == 1

@@ -54,6 +54,11 @@ def test_command_debug_after_the_verb_works_too(command):
     assert "Traceback" in command("config", "no_such_key", "--debug").err
 
 
+@pytest.mark.parametrize("words", [("--json", "config"), ("config", "--json")])
+def test_command_json_may_stand_before_the_verb(command, words):
+    assert "reprocess" in command(*words).json
+
+
 def test_command_interrupted_exits_130(command, monkeypatch):
     def interrupt(args):
         raise KeyboardInterrupt

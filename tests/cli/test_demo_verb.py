@@ -59,6 +59,16 @@ def test_demo_refuses_a_folder_with_other_things_in_it(command, folder):
     assert [p.name for p in (folder / "thesis").iterdir()] == ["chapter1.tex"]
 
 
+def test_demo_in_a_folder_that_cannot_be_made_says_so(command, folder):
+    (folder / "thesis.tex").write_text("In the beginning")
+    result = command("demo", "thesis.tex/night")
+    assert result.code == 1
+    assert result.err == (
+        "ndmapper: the folder thesis.tex/night cannot be made or written to "
+        "(Not a directory); name another: ndmapper demo DIR\n"
+    )
+
+
 def test_demo_half_a_night_is_simulated_again(command, folder):
     (folder / "ndmapper-demo" / ".raw.partial").mkdir(parents=True)
     (folder / "ndmapper-demo" / ".raw.partial" / "sim0001.fits").write_text("half")

@@ -1,5 +1,8 @@
 """The verbs that look at files: info, ls and log."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -38,6 +41,10 @@ def test_info_shows_a_row_for_every_hdu(command, mef):
 def test_info_shows_the_parts_of_the_name(command, mef):
     out = command("info", mef.name).out
     assert "prefix 'erg', base 'S20120827S0066', ext 'fits'" in out
+
+
+def test_info_of_one_step_speaks_of_one(command, product):
+    assert "record: 1 step, the last is scale" in command("info", product).out
 
 
 def test_info_reads_no_pixels(command, mef):
@@ -147,6 +154,24 @@ def test_ls_save_never_replaces_a_table(command, night, folder):
     result = command("ls", "raw", "--save", "night.ecsv")
     assert result.code == 1
     assert (folder / "night.ecsv").read_text() == "edited by hand"
+
+
+def test_ls_save_on_a_full_disk_leaves_nothing(command, night, folder, monkeypatch):
+    def fill(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fill)
+    result = command("ls", "raw", "--save", "night.ecsv")
+    assert result.code == 1
+    assert "night.ecsv cannot be written (No space left on device)" in result.err
+    assert [path.name for path in folder.iterdir()] == ["raw"]
+
+
+@pytest.mark.parametrize("parent", ["nowhere", "raw/sim0001.fits"])
+def test_ls_save_into_no_folder_says_so(command, night, parent):
+    result = command("ls", "raw", "--save", f"{parent}/night.ecsv")
+    assert result.code == 1
+    assert f"{parent}/night.ecsv cannot be written" in result.err
 
 
 def test_ls_missing_folder_is_one_message(command):

@@ -1,5 +1,7 @@
+import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -147,3 +149,54 @@ def test_run_json_keeps_standard_output_clean(command, script):
     assert result.json["exit_code"] == 1
     assert "ValueError: no" in result.json["error"]
     assert "hello" in result.err
+
+
+def test_run_fits_file_is_named_as_no_script(command, folder):
+    for number, data in enumerate((b"\0" * 2880, b" " * 2880)):
+        path = folder / f"sim000{number}.fits"
+        path.write_bytes(b"SIMPLE  =                    T".ljust(2880) + data)
+        result = command("run", path)
+        assert result.code == 1
+        assert result.err == (
+            f"ndmapper: {path} is not a Python script, but a file of another kind\n"
+        )
+
+
+def test_run_unreadable_script_is_named(command, script, monkeypatch):
+    path = script("print('hello')")
+
+    def refuse(self, *args, **options):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    result = command("run", path)
+    assert (result.code, result.out) == (1, "")
+    assert result.err == (
+        f"ndmapper: the script {path} cannot be read (Permission denied)\n"
+    )
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_run_script_whose_reader_leaves_stops_quietly(script, monkeypatch, unbuffered):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    path = script("""
+        import time
+        for _ in range(1000):
+            print("x" * 1000, flush=True)
+            time.sleep(0.01)
+        """)
+    words = [sys.executable, "-m", "ndmapper.cli", "run", str(path)]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 141
+
+
+def test_run_script_that_loses_another_pipe_fails(command, script):
+    path = script("raise BrokenPipeError(32, 'Broken pipe')")
+    result = command("run", path)
+    assert result.code == 1
+    assert "BrokenPipeError" in result.err

@@ -45,7 +45,7 @@ def test_init_bpm_is_a_file_of_integers(reference):
 @pytest.mark.parametrize(
     ("regions", "message"),
     [
-        ([["1,1"]], "has 2 extensions, but regions has 1"),
+        ([["1,1"]], "has 2 extensions, but regions has 1 list;"),
         (["1,1", "2,2"], "Sequence of Sequence"),
         ([["121,1"], []], "is not in an image"),
         ([["1:200,1"], []], "is not in an image"),

@@ -10,6 +10,7 @@ from ndmapper.errors import (
     ParameterError,
     PartialOutputError,
     PlanError,
+    ShapeError,
     StepError,
     UnknownParameterError,
 )
@@ -214,3 +215,9 @@ def test_call_product_over_a_file_given_as_parameter_is_refused(make_raw):
     make_raw("lines.fits")
     with pytest.raises(PlanError, match="is the file given as table"):
         use(make_raw("x1.fits"), table="lines.fits", out_names="lines.fits")
+
+
+def test_call_more_names_than_products_counts_both(make_raw):
+    words = r"makes 1 product of this call, but 2 names were given: a\.fits, b\.fits"
+    with pytest.raises(ShapeError, match=words):
+        scale(make_raw("x1.fits"), out_names=["a.fits", "b.fits"])
