@@ -211,13 +211,15 @@ def changed_keywords(stored: StoredHeader) -> set[str]:
         Keywords that were set, added or removed; COMMENT, HISTORY and blank
         ones are told apart by their text only.
     """
-    now, before = stored.header, stored.pristine()
-    keywords = {card.keyword for card in [*now.cards, *before.cards]}
-    return {k for k in keywords if _of(now, k) != _of(before, k)}
+    now, before = _by_keyword(stored.header), _by_keyword(stored.pristine())
+    return {k for k in now.keys() | before.keys() if now.get(k) != before.get(k)}
 
 
-def _of(header: Header, keyword: str) -> list[bytes]:
-    return [card_bytes(c) for c in header.cards if c.keyword == keyword]
+def _by_keyword(header: Header) -> dict[str, list[bytes]]:
+    found: dict[str, list[bytes]] = {}
+    for card in header.cards:
+        found.setdefault(card.keyword, []).append(card_bytes(card))
+    return found
 
 
 def is_array_keyword(keyword: str) -> bool:
