@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ndmapper.steps import Step
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
+README = REPOSITORY / "README.md"
 
 # What a script may import. Other modules are for those who work on ndmapper.
 PUBLIC = (
@@ -166,6 +168,26 @@ def test_readme_script_runs_on_the_simulated_night(tmp_path, monkeypatch, caplog
     assert {
         r.message.rpartition(": ")[2] for r in caplog.records if "->" in r.message
     } == {"re-used"}
+
+
+def test_readme_says_where_its_script_runs_beside_the_demo(tmp_path, monkeypatch):
+    from ndmapper.lib.simulate import simulate_night
+
+    demo = tmp_path / "ndmapper-demo"
+    simulate_night(demo / "raw")
+    (demo / "osim0010.fits").write_text("of the demo")
+    shell = re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.M | re.S)
+    lines = next(block for block in shell if "ln -s" in block).splitlines()
+    assert (lines[0].split("#")[0].strip(), lines[-1]) == (
+        ". .venv/bin/activate",
+        "python night.py",
+    )
+    words = ["/bin/sh", "-ec", "\n".join(lines[1:-1])]
+    subprocess.run(words, cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path / "night")
+    science = run_blocks(README, tmp_path / "night")["science"]
+    assert Path(str(science)).resolve().parent == tmp_path / "night"
+    assert {path.name for path in demo.iterdir()} == {"raw", "osim0010.fits"}
 
 
 @pytest.mark.slow

@@ -164,3 +164,12 @@ def test_record_after_an_edit_says_edited(make_raw):
     record = DataFile("dx1.fits").record
     assert [entry["step"] for entry in record] == ["double", "edited"]
     assert record[1]["inputs"][0]["key"] == record[0]["key"]
+
+
+def test_reuse_after_an_edit_says_in_words_what_happened(make_raw, caplog):
+    product = double(make_raw("x1.fits"))
+    with_edit = DataFile(str(product), mode="update")
+    with_edit[0].data[0, 0] = 99
+    with_edit.save()
+    double(DataFile("x1.fits"), reprocess=False)
+    assert "would be made now: it was edited and saved in Python" in caplog.text
