@@ -1,6 +1,7 @@
 """Calls of steps: what goes in, what comes out, and under which name."""
 
 import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -326,3 +327,13 @@ def test_step_within_a_step_works_in_memory(make_raw, pixels, folder):
     twice(make_raw("x1.fits", (1.0,)))
     assert pixels("zx1.fits") == [4.0]
     assert not Path("dx1.fits").exists()
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_call_shows_progress_where_somebody_watches(
+    make_raw, capsys, monkeypatch, watched
+):
+    names = [make_raw("x1.fits"), make_raw("x2.fits")]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: watched)
+    scale(names)
+    assert ("0/2" in capsys.readouterr().err) is watched
