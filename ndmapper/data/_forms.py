@@ -1,15 +1,22 @@
 """In which form an array is written, and with which cards."""
 
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
+from ndmapper.data._blocks import PARTS, stream
 from ndmapper.data._parts import Part, Pending
+from ndmapper.data._waiting import WaitingPart
 from ndmapper.data.ndlater import NDLater
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import StoredHeader, is_array_keyword, unit_text
-from ndmapper.io.write import HduOut
+from ndmapper.io.write import HduOut, HdusTogether
+from ndmapper.numerics.arith import Pixels
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
@@ -63,24 +70,71 @@ class Later:
         return np.sqrt(array) if self.as_std else array
 
 
-def computed(out: HduMap | HduOut | bytes) -> HduMap | HduOut | bytes:
+Outs = HduMap | HduOut | bytes
+
+
+def computed(
+    outs: Iterable[Outs], *, at_once: bool
+) -> Iterator[HduMap | HduOut | bytes | HdusTogether]:
     """
-    Compute the array of an HDU whose turn it is.
+    Compute the arrays of HDUs when it is their turn.
 
     Parameters
     ----------
-    out : HduMap, HduOut or bytes
+    outs : iterable of HduMap, HduOut or bytes
         What is to be written.
+    at_once : bool
+        Arrays of one operation may be written together, some rows at a time.
 
-    Returns
-    -------
-    HduMap, HduOut or bytes
+    Yields
+    ------
+    HduMap, HduOut, bytes or HdusTogether
         What can be written.
     """
+    for node, found in groupby(outs, _node if at_once else _nothing):
+        if node is not None:
+            yield _together(node, cast(list[HduOut], list(found)))
+            continue
+        for out in found:
+            data: Any = getattr(out, "data", None)
+            if isinstance(out, HduOut) and isinstance(data, Later):
+                yield replace(out, data=data.read())
+            else:
+                yield out
+
+
+def _nothing(out: Outs) -> Any:
+    return None
+
+
+def _node(out: Outs) -> Any:
+    """Find the operation that makes an array some rows at a time."""
     data: Any = getattr(out, "data", None)
-    if isinstance(out, HduOut) and isinstance(data, Later):
-        return replace(out, data=data.read())
-    return out
+    if not isinstance(out, HduOut) or out.is_tiled or not isinstance(data, Later):
+        return None
+    pending = data.pending
+    can = isinstance(pending, WaitingPart) and pending.node.has_blocks
+    return cast(WaitingPart, pending).node if can else None
+
+
+def _together(node: Any, outs: list[HduOut]) -> HdusTogether:
+    """Write arrays of one operation together."""
+    laters: list[Any] = [out.data for out in outs]
+    places = [PARTS.index(later.pending.name) for later in laters]
+
+    def fill(put: Callable[[int, int, npt.NDArray[Any]], None]) -> None:
+        width = math.prod(node.shape[1:])
+
+        def rows(first: int, made: Pixels) -> None:
+            for i, (later, place) in enumerate(zip(laters, places, strict=True)):
+                array: Any = made[place]
+                if later.as_std:
+                    np.sqrt(array, out=array)
+                put(i, first * width, array)
+
+        stream(node, {later.pending.name for later in laters}, rows)
+
+    return HdusTogether(tuple(outs), fill)
 
 
 def to_write(part: Part, *, as_std: bool) -> Any:

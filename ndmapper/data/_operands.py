@@ -1,14 +1,13 @@
 """Operands of arithmetic: what is in memory, and what lies in files or is not made."""
 
-import math
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ndmapper.data._blocks import PARTS, in_blocks, rows_at_once
 from ndmapper.data._parts import Part
 from ndmapper.data._waiting import WaitingPart
 from ndmapper.numerics.arith import Pixels, combine
@@ -18,17 +17,6 @@ from ndmapper.parallel.cores import count_threads
 __all__ = ["PARTS", "Operand", "Waiting"]
 
 Array = npt.NDArray[Any]
-
-_BLOCK = 1 << 16
-"""At least so many pixels are read and computed at a time, so that opening the file
-does not count."""
-
-_BLOCKS = 16
-"""An image is worked on in about so many blocks, which then take little memory and stay
-in the cache."""
-
-PARTS = ("data", "uncertainty", "flags")
-"""The names of the parts, in the order of `Pixels`."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +133,7 @@ class Operand:
             made = (
                 nodes[0].evaluate(waiting)
                 if total is None
-                else nodes[0]._evaluate({*waiting, "data"}, None, total=total)
+                else nodes[0].compute({*waiting, "data"}, None, total=total)
             )
             found = {n: made[PARTS.index(n)] for n in waiting}
         for name in names:
@@ -248,62 +236,44 @@ class Waiting:
         if names == {"flags"}:
             return Pixels(np.zeros(()), None, self._flags())
         names.add("data")
-        rows = self._rows_at_once()
+        rows = rows_at_once(self)
         if out is None and rows is not None:
-            return self._evaluate_in_blocks(names, rows)
-        return self._evaluate(names, out, count_threads())
+            return in_blocks(self, names, rows)
+        return self.compute(names, out, count_threads())
 
-    def _evaluate(
+    def compute(
         self,
         names: set[str],
         out: Pixels | None,
         threads: int = 1,
         total: int | None = None,
     ) -> Pixels:
+        """
+        Carry the operation out in one go.
+
+        Parameters
+        ----------
+        names : set of str
+            The parts that are needed.
+        out : Pixels or None
+            Arrays to be filled.
+        threads : int
+            At most so many.
+        total : int, optional
+            How many pixels there are in all, where this is a section.
+
+        Returns
+        -------
+        Pixels
+            The result.
+        """
         one, two = (side.fetch(names, total) for side in (self.first, self.second))
         return combine(self.name, one, two, out=out, threads=threads, total=total)
 
-    def _rows_at_once(self) -> int | None:
-        """Say how many rows to work on at a time; None to work on all of them."""
-        shape = self.shape
-        size = math.prod(shape)
-        if size < 2 * _BLOCK or shape[0] < 2:
-            return None
-        parts = [p for s in (self.first, self.second) for p in s.parts.values()]
-        for part in parts:
-            handle = part.handle if part.pending is None else None
-            packed = handle is not None and handle.source.compression is not None
-            if part.shape != shape or (packed and not part.is_loaded):
-                return None
-        if all(part.is_loaded for part in parts):
-            return None
-        return max(1, max(_BLOCK, size // _BLOCKS) * shape[0] // size)
-
-    def _evaluate_in_blocks(self, names: set[str], rows: int) -> Pixels:
-        """Read and compute a few rows at a time, which stay in the cache."""
-        shape = self.shape
-        for side in (self.first, self.second):
-            for part in side.parts.values():
-                if part.fixed:
-                    part.peek()  # it is kept, so that it is read only once
-        made: Any = [
-            np.empty(shape, self.dtype(n)) if n in names and n in self.names else None
-            for n in PARTS
-        ]
-
-        def block(start: int) -> None:
-            span = slice(start, min(start + rows, shape[0]))
-            node = self.section(span)
-            assert node is not None
-            rows_of: Any = (None if array is None else array[span] for array in made)
-            out = Pixels(*rows_of)
-            node._evaluate(names, out, total=math.prod(shape))
-
-        starts = range(0, shape[0], rows)
-        with ThreadPoolExecutor(min(count_threads(), len(starts))) as pool:
-            for _ in pool.map(block, starts):
-                pass
-        return Pixels(*made)
+    @property
+    def has_blocks(self) -> bool:
+        """Whether it can be computed a few rows at a time."""
+        return not self._made and rows_at_once(self) is not None
 
     def _flags(self) -> Array:
         found = [s.fetch(["flags"]).flags for s in (self.first, self.second)

@@ -19,12 +19,13 @@ from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
+from ndmapper.io.forms import stored_form
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.pack import wants_tiles
 from ndmapper.io.record import EXTNAME
 from ndmapper.io.structure import array_header, carried_header
 from ndmapper.io.tiles import TileHandle
-from ndmapper.io.write import HduOut, stored_form
+from ndmapper.io.write import HduOut
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile

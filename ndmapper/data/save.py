@@ -16,7 +16,7 @@ from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.layout import find_layout
 from ndmapper.io.leftovers import staging_name
 from ndmapper.io.record import edited, encode
-from ndmapper.io.write import append_hdu, publish, write_hdus
+from ndmapper.io.write import append_hdu, can_write_together, publish, write_hdus
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
@@ -67,7 +67,8 @@ def _write(
         elif df.record:
             record = [encode(df.record)]
     # One after the other, so that what is computed is in memory one at a time.
-    write_hdus(path, (computed(out) for out in [*(i.out for i in items), *record]))
+    outs = [*(i.out for i in items), *record]
+    write_hdus(path, computed(outs, at_once=can_write_together(path)))
 
 
 def save_datafile(df: "DataFile", target: Path, *, checksum: bool = False) -> None:

@@ -223,7 +223,7 @@ def flag_conventions() -> list[str]:
     list of str
         Their names, sorted.
     """
-    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+    return list(_built_in_names())
 
 
 def load_flags(name_or_path: str | os.PathLike[str]) -> FlagTable:
@@ -286,6 +286,11 @@ def recognise_flags(header: Header) -> FlagTable | None:
         ):
             return table
     return None
+
+
+@functools.cache
+def _built_in_names() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
 @functools.cache

@@ -283,7 +283,14 @@ class ArrayHandle:
                     del whole
         # In place, so that no second copy of a large array is made.
         if not dtype.isnative:
-            stored = stored.byteswap(inplace=True).view(dtype.newbyteorder("="))
+            native = stored.view(dtype.newbyteorder("="))
+            if stored.flags.c_contiguous:
+                # Assigned to its own memory, which NumPy does in one row without a
+                # copy, and several times faster than byteswap().
+                native.reshape(-1)[...] = stored.reshape(-1)
+            else:
+                native.byteswap(inplace=True)
+            return native
         return stored
 
     def _first_of_rows(self) -> int | None:

@@ -4,8 +4,8 @@ from typing import Any
 
 from astropy.io import fits
 
+from ndmapper.io.forms import StoredForm
 from ndmapper.io.headers import Header, StoredHeader, whole_header
-from ndmapper.io.write import StoredForm
 
 __all__ = ["array_header", "carried_header", "empty_primary"]
 

@@ -8,8 +8,10 @@ renamed onto its name.
 import bz2
 import contextlib
 import gzip
+import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +29,18 @@ from ndmapper.errors import (
 )
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap, padded
-from ndmapper.io.filetypes import split_ext
+from ndmapper.io.filetypes import is_compressed, split_ext
+from ndmapper.io.forms import encoded, stored_form
 from ndmapper.io.leftovers import sweep
 from ndmapper.io.pack import can_be_tiled, compressed_hdu, packed_header
 from ndmapper.io.tiles import TileHandle
 
 __all__ = [
     "HduOut",
-    "StoredForm",
+    "HdusTogether",
     "append_hdu",
+    "can_write_together",
     "publish",
-    "stored_form",
     "write_hdus",
 ]
 
@@ -68,75 +71,30 @@ class HduOut:
     like: TileHandle | None = None
 
 
+Put = Callable[[int, int, npt.NDArray[Any]], None]
+
+
 @dataclass(frozen=True)
-class StoredForm:
+class HdusTogether:
     """
-    How an array is, or will be, stored.
+    HDUs, one behind the other, whose arrays are computed together in pieces.
 
     Parameters
     ----------
-    bitpix : int
-        BITPIX.
-    shape : tuple of int
-        Shape in the order of Python.
-    scaling : dict
-        The values of BSCALE, BZERO and BLANK that are needed.
+    hdus : tuple of HduOut
+        Their headers; of the data only shape and type are looked at.
+    fill : callable
+        Is given a function that takes the number of the HDU, that of the first pixel,
+        and pixels, which it may change. Several threads may call it.
     """
 
-    bitpix: int
-    shape: tuple[int, ...]
-    scaling: dict[str, float]
+    hdus: tuple[HduOut, ...]
+    fill: Callable[[Put], None]
 
 
-_BITPIX = {
-    "u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64,
-    "i1": 8, "u2": 16, "u4": 32, "u8": 64, "b1": 8, "f2": -32,
-}  # fmt: skip
-_BZERO = {"i1": -128, "u2": 1 << 15, "u4": 1 << 31, "u8": 1 << 63}
-
-
-def stored_form(data: ArrayHandle | npt.NDArray[Any]) -> StoredForm:
-    """
-    Say how pixels will be stored.
-
-    Parameters
-    ----------
-    data : ArrayHandle or ndarray
-        Pixels that are copied, or encoded.
-
-    Returns
-    -------
-    StoredForm
-        BITPIX, shape and scaling.
-
-    Raises
-    ------
-    FormatError
-        If FITS has no form for the type of the array.
-    """
-    if isinstance(data, ArrayHandle):
-        scaling: dict[str, float] = {}
-        if data.bscale != 1 or data.bzero != 0:
-            scaling |= {"BSCALE": data.bscale, "BZERO": data.bzero}
-        if data.blank is not None:
-            scaling["BLANK"] = data.blank
-        return StoredForm(data.bitpix, data.stored_shape, scaling)
-    kind = f"{data.dtype.kind}{data.dtype.itemsize}"
-    if kind not in _BITPIX:
-        msg = (
-            f"an array of type {data.dtype} cannot be written to FITS; convert it to "
-            "a type with up to 64 bits, such as float32"
-        )
-        raise FormatError(msg)
-    bzero = _BZERO.get(kind)
-    return StoredForm(
-        _BITPIX[kind],
-        data.shape,
-        {} if bzero is None else {"BSCALE": 1, "BZERO": bzero},
-    )
-
-
-def write_hdus(path: Path, hdus: Iterable[HduMap | HduOut | bytes]) -> None:
+def write_hdus(
+    path: Path, hdus: Iterable[HduMap | HduOut | bytes | HdusTogether]
+) -> None:
     """
     Write a file and bring it to the disk.
 
@@ -145,8 +103,9 @@ def write_hdus(path: Path, hdus: Iterable[HduMap | HduOut | bytes]) -> None:
     path : Path
         A file that does not exist; it is compressed where its name ends in .gz or
         .bz2.
-    hdus : iterable of HduMap, HduOut or bytes
-        HDUs copied as they are in another file, put together, or ready as bytes.
+    hdus : iterable of HduMap, HduOut, bytes or HdusTogether
+        HDUs copied as they are in another file, put together, or ready as bytes;
+        several together only where `can_write_together`.
 
     Raises
     ------
@@ -161,14 +120,44 @@ def write_hdus(path: Path, hdus: Iterable[HduMap | HduOut | bytes]) -> None:
     with clear_write_errors(path):
         raw = path.open("xb")  # what is there already is never touched
     try:
-        with clear_write_errors(path), raw, _compressing(path, raw) as out:
+        with (
+            clear_write_errors(path),
+            raw,
+            _compressing(path, raw) as out,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            on_disk = []
             for hdu in hdus:
-                _write_hdu(out, hdu)
+                if isinstance(hdu, HdusTogether):
+                    _write_together(raw, hdu)
+                    # The disk takes it while the next is computed.
+                    on_disk.append(pool.submit(os.fsync, raw.fileno()))
+                else:
+                    _write_hdu(out, hdu)
+            for done in on_disk:
+                done.result()  # which raises what went wrong
             _flush(out, raw)
     except BaseException:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         raise
+
+
+def can_write_together(path: Path) -> bool:
+    """
+    Say whether pieces of a file can be written in any order.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bool
+        True for a plain file, where the operating system can do that.
+    """
+    return hasattr(os, "pwrite") and not is_compressed(split_ext(path.name)[1])
 
 
 def append_hdu(path: Path, hdu: bytes) -> None:
@@ -344,21 +333,41 @@ def _copy(out: BinaryIO, open_data: Any, offset: int, size: int) -> None:
 
 def _encode(out: BinaryIO, data: npt.NDArray[Any]) -> None:
     form = stored_form(data)
-    size = abs(form.bitpix) // 8
-    kind = "f" if form.bitpix < 0 else "u"
-    stored = np.dtype(f">{kind}{size}")
     flat = data.reshape(-1)  # a view, unless the array is not contiguous
+    size = abs(form.bitpix) // 8
     step = _CHUNK // size
     for start in range(0, flat.size, step):
-        chunk = flat[start : start + step]
-        if form.bitpix < 0:
-            numbers = chunk.astype(stored)
-        else:
-            # Two's complement: the bits are kept, and with BZERO the highest turned.
-            numbers = np.ascontiguousarray(chunk.astype(chunk.dtype.newbyteorder("=")))
-            numbers = numbers.view(f"u{size}")
-            if form.scaling:
-                numbers = numbers ^ numbers.dtype.type(1 << (8 * size - 1))
-            numbers = numbers.astype(stored)
-        out.write(numbers.view(np.uint8).data)  # its memory, without another copy
+        out.write(encoded(flat[start : start + step], form).data)
     out.write(bytes(padded(flat.size * size) - flat.size * size))
+
+
+def _write_together(raw: BinaryIO, together: HdusTogether) -> None:
+    """Write pieces where they belong, while others are computed."""
+    raw.flush()
+    at = raw.tell()
+    forms, starts = [], []
+    for hdu in together.hdus:
+        form = stored_form(cast(Any, hdu.data))
+        size = math.prod(form.shape) * abs(form.bitpix) // 8
+        _write_at(raw, hdu.header, at)
+        at += len(hdu.header)
+        forms.append(form)
+        starts.append(at)
+        at += padded(size)
+        _write_at(raw, bytes(padded(size) - size), starts[-1] + size)
+
+    def put(number: int, first: int, pixels: npt.NDArray[Any]) -> None:
+        form = forms[number]
+        content = encoded(pixels.reshape(-1), form, in_place=True)
+        start = starts[number] + first * abs(form.bitpix) // 8
+        _write_at(raw, content.data, start)
+
+    together.fill(put)
+    raw.seek(at)
+
+
+def _write_at(raw: BinaryIO, content: bytes | memoryview, at: int) -> None:
+    view = memoryview(content)
+    while view:
+        count = os.pwrite(raw.fileno(), view, at)
+        view, at = view[count:], at + count

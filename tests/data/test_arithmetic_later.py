@@ -1,7 +1,9 @@
 """Results that wait until somebody looks at them, and lists of them."""
 
 import copy
+import errno
 import gc
+import os
 import pickle
 import tracemalloc
 
@@ -9,8 +11,9 @@ import numpy as np
 import pytest
 
 from ndmapper.data import DataFile, DataFileList, NDLater
-from ndmapper.data import _operands as operands
+from ndmapper.data import _blocks as blocks
 from ndmapper.errors import (
+    FileAccessError,
     FileChangedError,
     ModeError,
     OutputExistsError,
@@ -153,7 +156,7 @@ def test_blocks_of_rows_change_nothing(folder, monkeypatch, block):
     for ndd in (x[0], y[0], z[0]):
         _ = ndd.data, ndd.variance, ndd.flags
     eager = (x - y) / z
-    monkeypatch.setattr(operands, "_BLOCK", block)
+    monkeypatch.setattr(blocks, "_BLOCK", block)
     x, y, z = (DataFile(f"{name}.fits") for name in "xyz")
     later = (x - y) / z
     for part in ("data", "variance", "flags"):
@@ -161,6 +164,37 @@ def test_blocks_of_rows_change_nothing(folder, monkeypatch, block):
     ((x - y) / z).save("later.fits")
     eager.save("eager.fits")
     assert differences("later.fits", "eager.fits") == []
+
+
+def test_rows_that_cannot_be_written_leave_the_file_that_was_there(folder, monkeypatch):
+    make_mef(folder / "x.fits", n_ext=1, shape=(30, 9))
+    before = (folder / "x.fits").read_bytes()
+    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    result = DataFile("x.fits") / DataFile("x.fits")
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(FileAccessError, match="No space left"):
+        result.save("x.fits", overwrite=True)
+    assert (folder / "x.fits").read_bytes() == before
+    assert sorted(p.name for p in folder.iterdir()) == ["raw", "x.fits"]
+
+
+def test_rows_of_standard_deviations_are_written_where_they_belong(folder, monkeypatch):
+    make_mef(folder / "x.fits", n_ext=2, shape=(30, 9))
+    labels = {"data": "SCI", "uncertainty": "VAR", "flags": "DQ",
+              "uncertainty_is": "std"}  # fmt: skip
+
+    def result():
+        return DataFile("x.fits", labels=labels) * DataFile("raw.fits", labels=labels)
+
+    (folder / "raw.fits").symlink_to("x.fits")
+    result().save("whole.fits")
+    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    result().save("rows.fits")
+    assert (folder / "rows.fits").read_bytes() == (folder / "whole.fits").read_bytes()
 
 
 # ---- lists

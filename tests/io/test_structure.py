@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from ndmapper.io.forms import stored_form
 from ndmapper.io.headers import Header, StoredHeader
 from ndmapper.io.structure import array_header, empty_primary
-from ndmapper.io.write import stored_form
 
 
 def header_of(stored, array, **options):
