@@ -17,6 +17,7 @@ from timing import show, together
 
 from ndmapper.data import DataFile, DataFileList, NDLater
 from ndmapper.numerics.arith import Pixels, combine
+from ndmapper.parallel.cores import count_threads
 
 try:
     import astrodata
@@ -66,8 +67,8 @@ def in_memory() -> None:
             ],
             "the same into memory that is there": copy_into,
             "ndmapper multiply": lambda: left * right,
-            "the same into memory that is there, one thread": lambda: combine(
-                "multiply", *pixels, out=Pixels(*into[:3])
+            "ndmapper multiply into memory that is there": lambda: combine(
+                "multiply", *pixels, out=Pixels(*into[:3]), threads=count_threads()
             ),
             "ndmapper divide": lambda: left / right,
             "CCDData multiply": lambda: one.multiply(two),
