@@ -22,7 +22,10 @@ reader would think of first, so ``except FileNotFoundError`` works as expected::
     |-- ParameterError              ValueError      a wrong value given to a step
     |   `-- UnknownParameterError   TypeError       no such parameter
     |-- PlanError                   ValueError      outputs that cannot be made as asked
-    |-- StepError                   RuntimeError    a step's function failed
+    |-- StepError                   RuntimeError    a step's function or tool failed
+    |   `-- TimeLimitError          TimeoutError    a tool took too long
+    |-- MissingToolError            FileNotFoundError  a program is not installed
+    |-- NotMadeError                LookupError     pixels of what is only planned
     |-- MissingCalibrationError     LookupError
     |-- CalibrationDocumentError    ValueError      calibrations.json is malformed
     |-- InstrumentError             ValueError      unknown, or wrongly described
@@ -50,8 +53,10 @@ __all__ = [
     "MissingCalibrationError",
     "MissingFileError",
     "MissingPackageError",
+    "MissingToolError",
     "ModeError",
     "NdmapperError",
+    "NotMadeError",
     "OutputExistsError",
     "ParameterError",
     "PartialOutputError",
@@ -60,6 +65,7 @@ __all__ = [
     "ServiceError",
     "ShapeError",
     "StepError",
+    "TimeLimitError",
     "TruncatedFileError",
     "UnitError",
     "UnknownKeyError",
@@ -147,7 +153,19 @@ class PlanError(NdmapperError, ValueError):
 
 
 class StepError(NdmapperError, RuntimeError):
-    """The function of a step failed, or returned what cannot be saved."""
+    """The function or tool of a step failed, or gave what cannot be saved."""
+
+
+class TimeLimitError(StepError, TimeoutError):
+    """A tool took longer than it may."""
+
+
+class MissingToolError(NdmapperError, FileNotFoundError):
+    """A program that a step needs is not installed."""
+
+
+class NotMadeError(NdmapperError, LookupError):
+    """The pixels of a product are asked for that is only planned."""
 
 
 class MissingCalibrationError(NdmapperError, LookupError):

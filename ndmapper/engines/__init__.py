@@ -1,6 +1,14 @@
 """How the work of a step is done: one engine for each kind of tool."""
 
-from ndmapper.engines.base import Engine, Job
+from ndmapper.engines.base import Engine, Job, Outcome, Preview, Task
 from ndmapper.engines.registry import engine_names, get_engine
 
-__all__ = ["Engine", "Job", "engine_names", "get_engine"]
+__all__ = [
+    "Engine",
+    "Job",
+    "Outcome",
+    "Preview",
+    "Task",
+    "engine_names",
+    "get_engine",
+]

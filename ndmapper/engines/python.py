@@ -1,14 +1,24 @@
 """The engine of steps that are plain Python functions, run in this process."""
 
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, cast
 
 from astropy.nddata import NDData
 
 from ndmapper.config import Settings
 from ndmapper.data import DataFile, DataFileList, NDLater
-from ndmapper.engines.base import Calibration, Job, Output
+from ndmapper.engines.base import (
+    Calibration,
+    Each,
+    Job,
+    Outcome,
+    Output,
+    Preview,
+    Task,
+)
 from ndmapper.errors import IdentError, NdmapperError, ShapeError, StepError
 
 __all__ = ["PythonEngine"]
@@ -18,8 +28,71 @@ class PythonEngine:
     """Call the function of a step on extensions, on files or on lists of files."""
 
     name = "python"
+    each: Each = "ndd"
+    words: Mapping[str, Any] = MappingProxyType({})
 
-    def run(self, job: Job) -> dict[Output, DataFile]:
+    def tool(self, task: Task) -> dict[str, str | None]:
+        """
+        Say what would do the work; a step knows more of its own function.
+
+        Parameters
+        ----------
+        task : Task
+            What runs.
+
+        Returns
+        -------
+        dict
+            Name and version.
+        """
+        return {"name": "python", "version": platform.python_version()}
+
+    def parameters(self, task: Task) -> None:
+        """
+        List the parameters: those of the function, which the declaration checks.
+
+        Parameters
+        ----------
+        task : Task
+            What runs.
+        """
+
+    def check(self, job: Job) -> None:
+        """
+        Check a job; the declaration has checked all there is.
+
+        Parameters
+        ----------
+        job : Job
+            What would be done.
+        """
+
+    def preview(self, job: Job) -> Preview:
+        """
+        Show the call of the function.
+
+        Parameters
+        ----------
+        job : Job
+            What would be done.
+
+        Returns
+        -------
+        Preview
+            The call, as it would be written in a script.
+        """
+        cals = {
+            name: None if cal is None else _names(cal)
+            for name, cal in job.calibrations.items()
+        }
+        given = ", ".join(
+            f"{name}={value!r}" for name, value in (cals | dict(job.parameters)).items()
+        )
+        names = [str(df) for df in job.inputs]
+        first = repr(names if job.each == "list" else names[0])
+        return Preview(text=f"{job.step}({first}{', ' if given else ''}{given})")
+
+    def run(self, job: Job) -> Outcome:
         """
         Do the work of one job.
 
@@ -30,7 +103,7 @@ class PythonEngine:
 
         Returns
         -------
-        dict of (str or None) to DataFile
+        Outcome
             One unsaved, unnamed file for every output. Header, tables and unknown
             extensions of the (first) input go along.
 
@@ -40,7 +113,7 @@ class PythonEngine:
             If the function fails, or returns what cannot be saved.
         """
         run = {"ndd": _run_ndd, "file": _run_file, "list": _run_list}[job.each]
-        return run(job)
+        return Outcome(products=run(job))
 
 
 def _stripper(
@@ -88,7 +161,7 @@ def _run_ndd(job: Job) -> dict[Output, DataFile]:
         result = _guarded(
             job,
             where,
-            partial(job.func, strip(ndd.copy()), **cals, **job.parameters),
+            partial(_func(job), strip(ndd.copy()), **cals, **job.parameters),
         )
         for name, value in _by_output(job, result, where).items():
             results[name].append(strip(_as_ndd(job, value, ndd, where)))
@@ -124,7 +197,7 @@ def _run_whole(
         for name, cal in job.calibrations.items()
     }
     result = _guarded(
-        job, where, lambda: job.func(strip(argument), **cals, **job.parameters)
+        job, where, lambda: _func(job)(strip(argument), **cals, **job.parameters)
     )
     products = {}
     for name, value in _by_output(job, result, where).items():
@@ -136,6 +209,11 @@ def _run_whole(
             first, [strip(_as_ndd(job, ndd, None, where)) for ndd in ndds]
         )
     return products
+
+
+def _func(job: Job) -> Callable[..., Any]:
+    assert job.func is not None
+    return job.func
 
 
 def _guarded(job: Job, where: str, call: Callable[[], Any]) -> Any:

@@ -3,7 +3,7 @@
 import logging
 
 from ndmapper.data import DataFile
-from ndmapper.engines import Job, get_engine
+from ndmapper.engines import Job, Task, get_engine
 from ndmapper.engines.base import Output
 from ndmapper.errors import ParameterError
 from ndmapper.log import FILE_ONLY
@@ -106,15 +106,18 @@ def run_work(work: Work) -> Results:
     handed_in = {name: work.settings[name] for name in declaration.handed_in}
     job = Job(
         step=declaration.name,
+        task=Task(
+            engine="python", name=None, inputs=("",), outputs=declaration.outputs
+        ),
         func=declaration.func,
         each=declaration.each,
-        inputs=work.inputs,
+        roles={"": work.inputs},
         calibrations=work.calibrations,
         parameters={**work.parameters, **handed_in},
         outputs=declaration.outputs,
         settings=work.settings,
     )
-    return get_engine("python").run(job)
+    return dict(get_engine("python").run(job).products)
 
 
 def _passes_through(work: Work) -> bool:
