@@ -196,6 +196,7 @@ class DataFile(FileViews, FlaggedFile, Content):
     def record(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self._record = [dict(row) for row in rows]
         self._has_new_record = True
+        self._fingerprint = None
 
     @property
     def _stored_record(self) -> HduMap | None:
@@ -204,6 +205,11 @@ class DataFile(FileViews, FlaggedFile, Content):
             return None
         index = self._layout.record
         return None if index is None else self._map.hdus[index]
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is any content: False for a product that is only planned."""
+        return True
 
     @property
     def unloaded(self) -> bool:
@@ -280,7 +286,7 @@ class DataFile(FileViews, FlaggedFile, Content):
         for name in ("_groups", "extras"):
             self.__dict__.pop(name, None)
         for name in ("_map", "_layout", "_labels", "_primary", "_bad_flags", "tables",
-                     "_record", "_has_new_record"):  # fmt: skip
+                     "_record", "_has_new_record", "_fingerprint"):  # fmt: skip
             setattr(self, name, getattr(fresh, name))
         if self._mode in ("new", "overwrite"):
             self._mode = "update"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ndmapper.data._forms import computed
 from ndmapper.data._parts import Part
 from ndmapper.data._plan import Item, changes, is_rearranged, plan_items
+from ndmapper.data.pending import is_pending, settled
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.checksum import with_checksums
 from ndmapper.io.digest import digest
@@ -101,13 +102,16 @@ def save_datafile(df: "DataFile", target: Path, *, checksum: bool = False) -> No
         what = ["extensions"]
     temp = staging_name(target)
     try:
-        if df._has_new_record or not df.record or not what:
+        pending = is_pending(df)
+        if not pending and (df._has_new_record or not df.record or not what):
             _write(df, temp, items, None)
         else:
             _write(df, temp, items, [])
-            rows = edited(
-                df.record, product=target.name, what=what, digest=digest(temp)
-            )
+            content = digest(temp)
+            if pending:
+                rows = settled(df, target.name, content)
+            else:
+                rows = edited(df.record, product=target.name, what=what, digest=content)
             if is_compressed(split_ext(target.name)[1]):
                 # Whole, since a second member behind the first hides from readers.
                 temp.unlink()
@@ -142,6 +146,7 @@ def _connect(df: "DataFile", target: Path, items: list[Item]) -> None:
     df._map = fmap
     df._layout = find_layout(fmap, df._labels)
     df._has_new_record = False
+    df._fingerprint = None
     df._record = None
 
 

@@ -2,6 +2,7 @@
 
 from ndmapper.engines.base import Engine, Job, Outcome, Preview, Task
 from ndmapper.engines.registry import engine_names, get_engine
+from ndmapper.engines.remarks import qc
 
 __all__ = [
     "Engine",
@@ -11,4 +12,5 @@ __all__ = [
     "Task",
     "engine_names",
     "get_engine",
+    "qc",
 ]

@@ -121,6 +121,10 @@ class DigestCache:
         self._known: dict[str, Any] | None = None
         self._new: dict[str, Any] = {}
 
+    def __reduce__(self) -> tuple[type, tuple[Path]]:
+        # Another process reads the file when it needs to.
+        return (DigestCache, (self.path.parent,))
+
     def get(self, source: Source) -> str | None:
         """
         Look a file up.

@@ -14,11 +14,17 @@ the product. An entry is a JSON object::
     key           identity of what was asked for (see `entry_key`)
     content       digest of the product without its record
     inputs        [{"name": ..., "digest" or "key": ...}, ...]; with "memory": true
-                  where it was not what lies on disk
+                  where it was not what lies on disk, and for a tool with "role", the
+                  parameter or tag that it was given for
+    task          {"name": ..., "parameters": {...}, "words": {...}} of the tool that
+                  ran; null, or absent, for a function
     calibrations  {type: reference like an input, list of them, or null if not applied}
     parameters    {name: value}
     config        {"use_uncert": ..., "use_flags": ..., "bad_flags": ...}
-    references    {parameter: {"name": ..., "digest": ...}} of files named by parameters
+    references    {parameter: reference like an input, or list of them} of files that
+                  parameters name
+    qc            {name: number, text or {"value": ..., "unit": ...}} that the step said
+                  of its product; absent where it said nothing
     source        text of a step that lives in a script, else null
     code          digest of what that text does, without comments and layout
     run           all that is volatile: times, host, paths, versions of the libraries
@@ -42,18 +48,26 @@ from astropy.io import fits
 from ndmapper.errors import FormatError, RecordError
 from ndmapper.io.filemap import FileMap, map_file
 from ndmapper.io.record_text import SCHEMA, canonical, read_entries
-from ndmapper.io.side_record import pending_path, read_side, side_path
+from ndmapper.io.side_record import (
+    cleaned_path,
+    pending_path,
+    read_cleaned,
+    read_side,
+    side_path,
+)
 
 __all__ = [
     "EXTNAME",
     "SCHEMA",
     "canonical",
+    "cleaned_path",
     "decode",
     "edited",
     "encode",
     "entry_key",
     "identity",
     "pending_path",
+    "read_cleaned",
     "read_records",
     "read_side",
     "side_path",
@@ -86,6 +100,12 @@ def identity(reference: Mapping[str, Any] | None) -> str | None:
     return str(reference.get("key") or reference.get("digest"))
 
 
+def _identities(reference: Any) -> Any:
+    if isinstance(reference, list):
+        return [identity(ref) for ref in reference]
+    return identity(reference)
+
+
 def entry_key(entry: Mapping[str, Any]) -> str:
     """
     Compute the key of the product that an entry describes.
@@ -103,14 +123,17 @@ def entry_key(entry: Mapping[str, Any]) -> str:
         inputs, calibrations and reference files.
     """
     calibrations = {
-        name: [identity(r) for r in ref] if isinstance(ref, list) else identity(ref)
-        for name, ref in entry["calibrations"].items()
+        name: _identities(ref) for name, ref in entry["calibrations"].items()
     }
     parts = {name: entry[name] for name in _KEYED} | {
         "inputs": [identity(ref) for ref in entry["inputs"]],
         "calibrations": calibrations,
-        "references": {n: r["digest"] for n, r in entry["references"].items()},
+        "references": {n: _identities(r) for n, r in entry["references"].items()},
     }
+    if entry.get("task") is not None:
+        # What was given for what counts as well, since a tool has several inputs.
+        parts["task"] = entry["task"]
+        parts["roles"] = [ref.get("role") for ref in entry["inputs"]]
     return "sha256:" + hashlib.sha256(canonical(parts).encode()).hexdigest()
 
 

@@ -1,0 +1,112 @@
+"""What a step says of the quality of its product while it works."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ndmapper.errors import ParameterError
+
+__all__ = ["Remarks", "about", "collect_remarks", "qc"]
+
+
+@dataclass
+class Remarks:
+    """
+    What was said.
+
+    Parameters
+    ----------
+    numbers : dict
+        Name to number, quantity or text.
+    figures : list
+        Figures of matplotlib, or paths of pictures.
+    """
+
+    numbers: dict[str, Any] = field(default_factory=dict)
+    figures: list[Any] = field(default_factory=list)
+
+
+_remarks: ContextVar[Remarks | None] = ContextVar("remarks", default=None)
+_about: ContextVar[str] = ContextVar("about", default="")
+
+
+def qc(*, figure: Any = None, **numbers: Any) -> None:
+    """
+    Say something of the quality of a product, from within the step that makes it.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure or path, optional
+        A picture; it is kept in ``outdir/.ndmapper/figures``.
+    **numbers : float, int, str, bool or Quantity
+        What was measured. They go to the record of the product. A step that works on
+        several extensions says them for each: ``rms[2]`` is that of extension 2.
+
+    Raises
+    ------
+    ParameterError
+        If something is neither a number, a quantity with one value, nor text.
+
+    Notes
+    -----
+    Outside a step nothing happens, so that its function can be called by itself.
+    """
+    for name, value in numbers.items():
+        bare = getattr(value, "value", value)
+        if np.shape(bare) != () or not isinstance(
+            bare, (int, float, str, np.number, np.bool_)
+        ):
+            msg = (
+                f"qc({name}={value!r}): give a number, a quantity with one value, or "
+                "text"
+            )
+            raise ParameterError(msg)
+    remarks = _remarks.get()
+    if remarks is None:
+        return
+    where = _about.get()
+    for name, value in numbers.items():
+        remarks.numbers[f"{name}{where}"] = value
+    if figure is not None:
+        remarks.figures.append(figure)
+
+
+@contextmanager
+def collect_remarks() -> Iterator[Remarks]:
+    """
+    Collect what is said while a ``with`` block lasts.
+
+    Yields
+    ------
+
+    Notes
+    -----
+        Filled as `qc` is called.
+    """
+    remarks = Remarks()
+    token = _remarks.set(remarks)
+    try:
+        yield remarks
+    finally:
+        _remarks.reset(token)
+
+
+@contextmanager
+def about(where: str) -> Iterator[None]:
+    """
+    Say what the remarks of a ``with`` block are about.
+
+    Parameters
+    ----------
+    where : str
+        What is put behind the names of numbers, such as ``'[2]'``.
+    """
+    token = _about.set(where)
+    try:
+        yield
+    finally:
+        _about.reset(token)
