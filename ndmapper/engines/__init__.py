@@ -1,8 +1,8 @@
 """How the work of a step is done: one engine for each kind of tool."""
 
 from ndmapper.engines.base import Engine, Job, Outcome, Preview, Task
+from ndmapper.engines.findings import qc
 from ndmapper.engines.registry import engine_names, get_engine
-from ndmapper.engines.remarks import qc
 
 __all__ = [
     "Engine",

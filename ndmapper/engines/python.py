@@ -19,7 +19,7 @@ from ndmapper.engines.base import (
     Preview,
     Task,
 )
-from ndmapper.engines.remarks import about
+from ndmapper.engines.findings import about
 from ndmapper.errors import IdentError, NdmapperError, ShapeError, StepError
 
 __all__ = ["PythonEngine"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from ndmapper.data import DataFile
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
-from ndmapper.engines.remarks import collect_remarks
+from ndmapper.engines.findings import collect_findings
 from ndmapper.io.source import find_source
 from ndmapper.log import FILE_ONLY
 from ndmapper.parallel import map_parallel
@@ -186,7 +186,7 @@ def _do(item: PlanItem) -> Made:
     item = _after_prelude(item)
     with (
         stage(absolute(item.work.settings["outdir"])) as folder,
-        collect_remarks() as remarks,
+        collect_findings() as findings,
         _work_folder(item.work, folder) as place,
     ):
         outcome = run_work(item.work, item.targets, place)
@@ -194,7 +194,7 @@ def _do(item: PlanItem) -> Made:
             log.warning("%s: %s", _line(item), warning)
         if outcome.log:
             log.info("%s", outcome.log.rstrip(), extra=FILE_ONLY)
-        contents = save_products(item, outcome, folder, started, remarks)
+        contents = save_products(item, outcome, folder, started, findings)
     why = "made" if item.action == "run" else f"made again, {item.reason}"
     log.info("%s: %s", _line(item), why if item.targets else "done")
     return Made(contents, "" if item.targets else outcome.log)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ndmapper._version import __version__
 from ndmapper.engines.base import Outcome
-from ndmapper.engines.remarks import Remarks
+from ndmapper.engines.findings import Findings
 from ndmapper.steps.decide import PlanItem
 from ndmapper.steps.entry import Entry
 from ndmapper.steps.events import now
@@ -23,7 +23,7 @@ _LINES = 40
 
 
 def run_facts(
-    item: PlanItem, outcome: Outcome, remarks: Remarks, started: str
+    item: PlanItem, outcome: Outcome, findings: Findings, started: str
 ) -> Entry:
     """
     Describe what is volatile about a run, which never counts in comparisons.
@@ -37,7 +37,7 @@ def run_facts(
         The unit of work.
     outcome : Outcome
         What came of it.
-    remarks : Remarks
+    findings : Findings
         What the step said.
     started : str
         When the work began; UTC, ISO 8601.
@@ -68,10 +68,10 @@ def run_facts(
         facts["log"] = "\n".join(lines[-_LINES:])
         if len(lines) > _LINES:
             facts["log_file"] = _keep(side / "logs" / f"{stem}.log", outcome.log)
-    if remarks.figures:
+    if findings.figures:
         facts["figures"] = [
             _draw(figure, side / "figures" / f"{stem}-{n}.png")
-            for n, figure in enumerate(remarks.figures, 1)
+            for n, figure in enumerate(findings.figures, 1)
         ]
     return facts
 
@@ -92,13 +92,13 @@ def _draw(figure: Any, path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def numbers(remarks: Remarks) -> dict[str, Any]:
+def numbers(findings: Findings) -> dict[str, Any]:
     """
     Turn what a step said of its product into what the record can hold.
 
     Parameters
     ----------
-    remarks : Remarks
+    findings : Findings
         What it said.
 
     Returns
@@ -106,4 +106,4 @@ def numbers(remarks: Remarks) -> dict[str, Any]:
     dict
         Name to number, text, or value and unit.
     """
-    return {name: recordable(value, name) for name, value in remarks.numbers.items()}
+    return {name: recordable(value, name) for name, value in findings.numbers.items()}

@@ -12,7 +12,7 @@ from ndmapper.config import Settings
 from ndmapper.data import DataFile, DataFileList, NDLater
 from ndmapper.data.pending import hold
 from ndmapper.engines.base import Output
-from ndmapper.engines.remarks import collect_remarks
+from ndmapper.engines.findings import collect_findings
 from ndmapper.errors import ParameterError
 from ndmapper.io.digest import DigestCache
 from ndmapper.steps.bind import Bound
@@ -86,21 +86,21 @@ def run_unsaved(work: Work, targets: Targets) -> Products:
         Output to a file that has its name and its record, and is not saved.
     """
     started = now()
-    with TemporaryDirectory(prefix="ndm-") as folder, collect_remarks() as remarks:
+    with TemporaryDirectory(prefix="ndm-") as folder, collect_findings() as findings:
         outcome = run_work(work, targets, Path(folder).resolve())
         expected: dict[Output, Any] = {}
         item = PlanItem(
             work=work, targets=targets, expected=expected, action="run", reason="new"
         )
-        run = run_facts(item, outcome, remarks, started)
+        run = run_facts(item, outcome, findings, started)
         before = ancestors(work.used)
         results: Products = {}
         for output, product in outcome.products.items():
             name = targets[output]
             entry = describe(work, output, Path(str(name)).name, expected=False)
             entry["run"] = run
-            if remarks.numbers:
-                entry["qc"] = numbers(remarks)
+            if findings.numbers:
+                entry["qc"] = numbers(findings)
             made = DataFile(data=product)
             if not work.declaration.is_python:
                 _load(made)  # the folder with its file goes

@@ -6,7 +6,7 @@ from pathlib import Path
 from ndmapper.data import DataFile
 from ndmapper.data.save import write_datafile
 from ndmapper.engines.base import Outcome, Output
-from ndmapper.engines.remarks import Remarks
+from ndmapper.engines.findings import Findings
 from ndmapper.errors import FileAccessError, OutputExistsError
 from ndmapper.io.digest import digest
 from ndmapper.io.filetypes import is_compressed, split_ext
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def save_products(
-    item: PlanItem, outcome: Outcome, stage: Path, started: str, remarks: Remarks
+    item: PlanItem, outcome: Outcome, stage: Path, started: str, findings: Findings
 ) -> dict[str, str]:
     """
     Write all products of one unit of work, then publish them one after the other.
@@ -46,7 +46,7 @@ def save_products(
         Folder for unfinished products of this call.
     started : str
         When the work began.
-    remarks : Remarks
+    findings : Findings
         What the step said of its products.
 
     Returns
@@ -59,7 +59,7 @@ def save_products(
     finished = []
     contents = {}
     try:
-        run = run_facts(item, outcome, remarks, started)
+        run = run_facts(item, outcome, findings, started)
         for output, product in outcome.products.items():
             target = absolute(str(item.targets[output]))
             if target.parent == outdir:
@@ -68,7 +68,7 @@ def save_products(
                 _make_folder(target.parent)
                 temporary = staging_name(target)
             finished.append((temporary, target))
-            entry = {"qc": numbers(remarks)} if remarks.numbers else {}
+            entry = {"qc": numbers(findings)} if findings.numbers else {}
             rows = _write(item, output, product, temporary, (entry, run))
             contents[target] = rows[-1]["content"]
             if settings["record"] != "file":

@@ -10,11 +10,11 @@ import numpy as np
 
 from ndmapper.errors import ParameterError
 
-__all__ = ["Remarks", "about", "collect_remarks", "qc"]
+__all__ = ["Findings", "about", "collect_findings", "qc"]
 
 
 @dataclass
-class Remarks:
+class Findings:
     """
     What was said.
 
@@ -30,7 +30,7 @@ class Remarks:
     figures: list[Any] = field(default_factory=list)
 
 
-_remarks: ContextVar[Remarks | None] = ContextVar("remarks", default=None)
+_findings: ContextVar[Findings | None] = ContextVar("findings", default=None)
 _about: ContextVar[str] = ContextVar("about", default="")
 
 
@@ -65,18 +65,18 @@ def qc(*, figure: Any = None, **numbers: Any) -> None:
                 "text"
             )
             raise ParameterError(msg)
-    remarks = _remarks.get()
-    if remarks is None:
+    findings = _findings.get()
+    if findings is None:
         return
     where = _about.get()
     for name, value in numbers.items():
-        remarks.numbers[f"{name}{where}"] = value
+        findings.numbers[f"{name}{where}"] = value
     if figure is not None:
-        remarks.figures.append(figure)
+        findings.figures.append(figure)
 
 
 @contextmanager
-def collect_remarks() -> Iterator[Remarks]:
+def collect_findings() -> Iterator[Findings]:
     """
     Collect what is said while a ``with`` block lasts.
 
@@ -87,18 +87,18 @@ def collect_remarks() -> Iterator[Remarks]:
     -----
         Filled as `qc` is called.
     """
-    remarks = Remarks()
-    token = _remarks.set(remarks)
+    findings = Findings()
+    token = _findings.set(findings)
     try:
-        yield remarks
+        yield findings
     finally:
-        _remarks.reset(token)
+        _findings.reset(token)
 
 
 @contextmanager
 def about(where: str) -> Iterator[None]:
     """
-    Say what the remarks of a ``with`` block are about.
+    Say what the findings of a ``with`` block are about.
 
     Parameters
     ----------
