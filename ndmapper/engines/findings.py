@@ -82,10 +82,8 @@ def collect_findings() -> Iterator[Findings]:
 
     Yields
     ------
-
-    Notes
-    -----
-        Filled as `qc` is called.
+    Findings
+        What was said, filled as `qc` is called.
     """
     findings = Findings()
     token = _findings.set(findings)

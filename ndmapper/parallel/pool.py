@@ -1,6 +1,7 @@
 """Many things at once, in processes that never import the user's script."""
 
 import contextlib
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterable
@@ -12,7 +13,9 @@ from ndmapper.parallel.cores import IN_WORKER, count_cores, resolve_workers
 from ndmapper.parallel.progress import Bar, progress
 from ndmapper.parallel.worker import Surroundings, carry_out, start_worker
 
-__all__ = ["map_parallel", "open_answer"]
+__all__ = ["end_workers", "map_parallel", "open_answer"]
+
+_started: "set[Any]" = set()
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -107,12 +110,22 @@ def _executor(count: int) -> Any:
     from loky import get_reusable_executor  # many scripts never need it
 
     threads = str(max(1, count_cores() // count))
-    return get_reusable_executor(
+    executor = get_reusable_executor(
         max_workers=count,
         timeout=IDLE,
         initializer=start_worker,
         env=dict.fromkeys(_THREADS, threads) | {IN_WORKER: "1"},
     )
+    _started.add(executor)
+    return executor
+
+
+def end_workers() -> None:
+    """End all workers of this process, if there are any."""
+    while _started:
+        with contextlib.suppress(Exception):
+            _started.pop().shutdown(wait=True, kill_workers=True)
+    gc.collect()  # semaphores of the system go with their owners
 
 
 def _gather(

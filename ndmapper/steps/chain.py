@@ -20,9 +20,11 @@ from ndmapper.io.digest import DigestCache
 from ndmapper.steps.bind import Bound, bind
 from ndmapper.steps.calibrate import resolve_calibrations
 from ndmapper.steps.coerce import Inputs, coerce_roles
+from ndmapper.steps.decide import PlanItem
 from ndmapper.steps.declaration import Declaration
-from ndmapper.steps.entry import Work, ancestors, describe
-from ndmapper.steps.naming import Targets, name_products
+from ndmapper.steps.entry import ancestors
+from ndmapper.steps.memory import memory_item
+from ndmapper.steps.naming import name_products
 from ndmapper.steps.plan import Plan, make_plan
 from ndmapper.steps.step import Step, run_planned, settings_of, shaped
 from ndmapper.steps.units import make_works
@@ -31,7 +33,7 @@ from ndmapper.steps.work import shared_cals
 
 __all__ = ["Chain", "chain"]
 
-Prelude = list[tuple[Work, Targets]]
+Prelude = list[PlanItem]
 
 
 def chain(*steps: Step) -> "Chain":
@@ -241,9 +243,9 @@ class Chain:
         targets = name_products(declaration, units, None, settings["outdir"])
         files = DataFileList()
         for work, names, prelude in zip(works, targets, preludes, strict=True):
-            prelude.append((replace(work, outputs=tuple(names)), names))
+            item = memory_item(work, names)
+            prelude.append(item)
             ((output, name),) = names.items()
-            entry = describe(work, output, Path(str(name)).name, expected=True)
-            rows = [*ancestors(work.used), entry]
+            rows = [*ancestors(work.used), item.expected[output]]
             files.append(PlannedFile(name, rows, shared_cals(work.inputs)))
         return files

@@ -22,7 +22,7 @@ from ndmapper.steps.naming import Targets
 
 __all__ = ["Action", "PlanItem", "decide"]
 
-Action = Literal["run", "replace", "reuse"]
+Action = Literal["run", "replace", "reuse", "memory"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +38,15 @@ class PlanItem:
         Output to name.
     expected : mapping
         Output to the entry of what would be made now.
-    action : {'run', 'replace', 'reuse'}
-        What is done.
+    action : {'run', 'replace', 'reuse', 'memory'}
+        What is done; 'memory' runs, and publishes nothing.
     reason : str
         Why.
     changes : tuple of str
         How products that are re-used differ from what would be made now.
     found : mapping
         Output to the product that is re-used.
-    prelude : tuple of (Work, Targets)
+    prelude : tuple of PlanItem
         What is done in memory before it, in a chain of steps.
     """
 
@@ -57,12 +57,17 @@ class PlanItem:
     reason: str
     changes: tuple[str, ...] = ()
     found: Mapping[Output, DataFile] = field(default_factory=dict)
-    prelude: tuple[tuple[Work, Targets], ...] = ()
+    prelude: "tuple[PlanItem, ...]" = ()
 
     @property
     def works(self) -> list[Work]:
         """Everything that is done, the last step of a chain last."""
-        return [*(work for work, _ in self.prelude), self.work]
+        return [*(item.work for item in self.prelude), self.work]
+
+    @property
+    def step(self) -> str:
+        """The name of the step, or of all steps of a chain."""
+        return "+".join(work.declaration.name for work in self.works)
 
     @property
     def sources(self) -> str:
@@ -107,8 +112,7 @@ def decide(work: Work, targets: Targets) -> PlanItem:
     """
     paths = {output: Path(str(name)) for output, name in targets.items()}
     expected = {
-        output: describe(work, output, path.name, expected=True)
-        for output, path in paths.items()
+        output: describe(work, output, path.name) for output, path in paths.items()
     }
 
     def item(

@@ -20,7 +20,7 @@ from ndmapper.steps.paths import absolute
 from ndmapper.steps.recordable import recordable
 from ndmapper.steps.toolparams import files_among, plain_values
 
-__all__ = ["Work", "ancestors", "describe", "is_as_recorded"]
+__all__ = ["Entry", "Work", "ancestors", "as_made", "describe", "is_as_recorded"]
 
 Entry = dict[str, Any]
 """One entry of a record; its fields are listed in `ndmapper.io.record`."""
@@ -83,9 +83,12 @@ class Work:
         return list({id(df): df for df in used}.values())
 
 
-def describe(work: Work, output: Output, product: str, *, expected: bool) -> Entry:
+def describe(work: Work, output: Output, product: str) -> Entry:
     """
-    Describe a product: everything of its entry that is known before it is made.
+    Describe what would be made: all of an entry that is known before it is.
+
+    Inputs that were re-used although they differ from what would be made now count as
+    what they would be.
 
     Parameters
     ----------
@@ -95,9 +98,6 @@ def describe(work: Work, output: Output, product: str, *, expected: bool) -> Ent
         Name of the output.
     product : str
         File name of the product, without folder.
-    expected : bool
-        Whether inputs that were re-used although they differ from what would be made
-        now count as what they would be (True), or as what they are (False).
 
     Returns
     -------
@@ -106,35 +106,18 @@ def describe(work: Work, output: Output, product: str, *, expected: bool) -> Ent
     """
     declaration = work.declaration
     step, task = declaration.name, declaration.task
-
-    def refer(df: DataFile) -> Entry:
-        return _reference(df, work.digests, expected=expected)
-
     entry: Entry = {
         "schema": SCHEMA,
         "step": step,
         **_ran(declaration),
         "product": product,
         "output": output,
-        "inputs": [
-            refer(df) if declaration.is_python else {**refer(df), "role": role}
-            for role, files in work.roles.items()
-            for df in files
-        ],
-        "calibrations": {
-            name: None
-            if cal is None
-            else [refer(df) for df in cal]
-            if isinstance(cal, list)
-            else refer(cal)
-            for name, cal in work.calibrations.items()
-        },
         "parameters": {
             name: recordable(value, f"{step}: {name}")
             for name, value in work.parameters.items()
         },
         "config": {name: work.settings[name] for name in _CONFIG},
-        "references": _references(work, refer),
+        **_files(work, expected=True),
     }
     if not declaration.is_python:
         defaults = get_engine(task.engine).words
@@ -154,9 +137,56 @@ def describe(work: Work, output: Output, product: str, *, expected: bool) -> Ent
     return entry
 
 
+def as_made(expected: Mapping[str, Any], work: Work) -> Entry:
+    """
+    Describe what is made: as it was expected, with the inputs as they are.
+
+    Parameters
+    ----------
+    expected : mapping
+        What `describe` said. The process that works may not know the script of a
+        function, so what it is was said before.
+    work : Work
+        What it is made of.
+
+    Returns
+    -------
+    dict
+        The entry, without ``content`` and ``run``.
+    """
+    entry = {**expected, **_files(work, expected=False)}
+    entry["key"] = entry_key(entry)
+    return entry
+
+
+def _files(work: Work, *, expected: bool) -> Entry:
+    """Refer to all files that go in, as they are or as they would be made now."""
+
+    def refer(df: DataFile) -> Entry:
+        return _reference(df, work.digests, expected=expected)
+
+    is_python = work.declaration.is_python
+    return {
+        "inputs": [
+            refer(df) if is_python else {**refer(df), "role": role}
+            for role, files in work.roles.items()
+            for df in files
+        ],
+        "calibrations": {
+            name: None
+            if cal is None
+            else [refer(df) for df in cal]
+            if isinstance(cal, list)
+            else refer(cal)
+            for name, cal in work.calibrations.items()
+        },
+        "references": _references(work, refer),
+    }
+
+
 def _ran(declaration: Declaration) -> Entry:
     """Say what does the work: the code of a function, or the version of a tool."""
-    origin = origin_of(declaration.func) if declaration.func else None
+    origin = None if declaration.func is None else origin_of(declaration.func)
     if declaration.is_python and origin is not None:
         return {
             "module": origin.module,

@@ -3,7 +3,7 @@
 import logging
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -183,6 +183,7 @@ class _Doer:
 
 def _do(item: PlanItem) -> Made:
     started = now()
+    line = _line(item)
     item = _after_prelude(item)
     with (
         stage(absolute(item.work.settings["outdir"])) as folder,
@@ -191,25 +192,27 @@ def _do(item: PlanItem) -> Made:
     ):
         outcome = run_work(item.work, item.targets, place)
         for warning in outcome.warnings:
-            log.warning("%s: %s", _line(item), warning)
+            log.warning("%s: %s", line, warning)
         if outcome.log:
             log.info("%s", outcome.log.rstrip(), extra=FILE_ONLY)
         contents = save_products(item, outcome, folder, started, findings)
     why = "made" if item.action == "run" else f"made again, {item.reason}"
-    log.info("%s: %s", _line(item), why if item.targets else "done")
+    log.info("%s: %s", line, why if item.targets else "done")
     return Made(contents, "" if item.targets else outcome.log)
 
 
 def _after_prelude(item: PlanItem) -> PlanItem:
     """Do the steps of a chain that come before the last one, in memory."""
-    made: dict[str, Sequence[DataFile]] = {}
-    for work, targets in item.prelude:
-        roles = {**work.roles, **made}
-        products = run_unsaved(replace(work, roles=roles), targets)
-        following = [w for w, _ in item.prelude] + [item.work]
-        at = next(i for i, w in enumerate(following) if w is work) + 1
-        made = {next(iter(following[at].roles)): list(products.values())}
-    return replace(item, work=replace(item.work, roles={**item.work.roles, **made}))
+    made: list[DataFile] = []
+    for one in (*item.prelude, item):
+        work = one.work
+        if made:
+            first = next(iter(work.roles))
+            work = replace(work, roles={**work.roles, first: made})
+        one = replace(one, work=work)  # noqa: PLW2901  # the same, with real input
+        if one.action == "memory":
+            made = list(run_unsaved(one).values())
+    return one
 
 
 @contextmanager
@@ -228,9 +231,8 @@ def _work_folder(work: Work, folder: Path) -> Iterator[Path]:
 
 
 def _line(item: PlanItem) -> str:
-    step = item.work.declaration.name
     targets = ", ".join(item.products)
-    return f"{step}: {item.sources}{f' -> {targets}' if targets else ''}"
+    return f"{item.step}: {item.sources}{f' -> {targets}' if targets else ''}"
 
 
 def map_product(item: PlanItem, output: Output) -> DataFile:

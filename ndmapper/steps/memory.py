@@ -20,7 +20,7 @@ from ndmapper.steps.calibrate import resolve_calibrations
 from ndmapper.steps.coerce import Inputs, coerce_roles
 from ndmapper.steps.decide import PlanItem
 from ndmapper.steps.declaration import Declaration
-from ndmapper.steps.entry import Work, ancestors, describe
+from ndmapper.steps.entry import Work, ancestors, as_made, describe
 from ndmapper.steps.events import now
 from ndmapper.steps.facts import numbers, run_facts
 from ndmapper.steps.naming import Targets, name_products
@@ -28,7 +28,7 @@ from ndmapper.steps.results import Products, Result
 from ndmapper.steps.units import make_works
 from ndmapper.steps.work import run_work, shared_cals
 
-__all__ = ["in_memory", "run_unsaved", "unsaved"]
+__all__ = ["in_memory", "memory_item", "run_unsaved", "unsaved"]
 
 
 def unsaved(
@@ -62,16 +62,16 @@ def unsaved(
     units = [work.roles for work in works]
     targets = name_products(declaration, units, bound.out_names, settings["outdir"])
     results: list[Result] = [
-        run_unsaved(replace(work, outputs=tuple(names)), names)
+        run_unsaved(memory_item(work, names))
         for work, names in zip(works, targets, strict=True)
     ]
     digests.save()
     return given, results
 
 
-def run_unsaved(work: Work, targets: Targets) -> Products:
+def memory_item(work: Work, targets: Targets) -> PlanItem:
     """
-    Do one unit of work in memory.
+    Plan one unit of work whose products stay in memory.
 
     Parameters
     ----------
@@ -82,33 +82,54 @@ def run_unsaved(work: Work, targets: Targets) -> Products:
 
     Returns
     -------
+    PlanItem
+        The plan.
+    """
+    work = replace(work, outputs=tuple(targets))
+    return PlanItem(
+        work=work,
+        targets=targets,
+        expected={
+            output: describe(work, output, Path(str(name)).name)
+            for output, name in targets.items()
+        },
+        action="memory",
+        reason="kept in memory",
+    )
+
+
+def run_unsaved(item: PlanItem) -> Products:
+    """
+    Do one unit of work in memory.
+
+    Parameters
+    ----------
+    item : PlanItem
+        The unit.
+
+    Returns
+    -------
     dict
         Output to a file that has its name and its record, and is not saved.
     """
-    started = now()
+    started, work = now(), item.work
     with TemporaryDirectory(prefix="ndm-") as folder, collect_findings() as findings:
-        outcome = run_work(work, targets, Path(folder).resolve())
-        expected: dict[Output, Any] = {}
-        item = PlanItem(
-            work=work, targets=targets, expected=expected, action="run", reason="new"
-        )
-        run = run_facts(item, outcome, findings, started)
+        outcome = run_work(work, item.targets, Path(folder).resolve())
+        facts: dict[str, Any] = {"run": run_facts(item, outcome, findings, started)}
+        if findings.numbers:
+            facts["qc"] = numbers(findings)
         before = ancestors(work.used)
-        results: Products = {}
+        products: Products = {}
         for output, product in outcome.products.items():
-            name = targets[output]
-            entry = describe(work, output, Path(str(name)).name, expected=False)
-            entry["run"] = run
-            if findings.numbers:
-                entry["qc"] = numbers(findings)
             made = DataFile(data=product)
             if not work.declaration.is_python:
                 _load(made)  # the folder with its file goes
-            made.filename = name
+            made.filename = item.targets[output]
             made.cals.update(shared_cals(work.inputs))
+            entry = as_made(item.expected[output], work) | facts
             hold(made, [*before, entry])
-            results[output] = made
-    return results
+            products[output] = made
+    return products
 
 
 def _load(df: DataFile) -> None:

@@ -42,11 +42,12 @@ class Plan:
     digests: DigestCache
 
     def __repr__(self) -> str:
-        lines = [f"Plan of {self.declaration.name}"]
+        name = self.items[0].step if self.items else self.declaration.name
+        lines = [f"Plan of {name}"]
         for item in self.items:
             lines.append(str(item))
-            if item.action != "reuse":
-                text = preview(item).text.rstrip()
+            for one in (*item.prelude, item) if item.action != "reuse" else ():
+                text = preview(one).text.rstrip()
                 lines += [f"        {line}" for line in text.splitlines()]
         return "\n".join(lines)
 

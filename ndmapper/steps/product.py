@@ -21,7 +21,7 @@ from ndmapper.io.record import (
 from ndmapper.io.source import find_source
 from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.decide import PlanItem
-from ndmapper.steps.entry import Entry, ancestors, describe
+from ndmapper.steps.entry import Entry, ancestors, as_made
 from ndmapper.steps.facts import numbers, run_facts
 from ndmapper.steps.paths import absolute
 
@@ -113,7 +113,7 @@ def _write(
     """Write one product, with its record where that belongs in the file."""
     work, name = item.work, Path(str(item.targets[output])).name
     said, run = facts
-    entry = describe(work, output, name, expected=False) | said
+    entry = as_made(item.expected[output], work) | said
     if not _moved_whole(product, temporary):
         write_datafile(product, temporary, rows=[])
     entry["content"] = digest(temporary)

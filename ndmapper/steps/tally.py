@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ndmapper.parallel import end_workers
+
 __all__ = ["Tally", "tally"]
 
 log = logging.getLogger(__name__)
@@ -112,6 +114,7 @@ def _report_at_exit(pid: int) -> None:
         if failed:
             # The script went on, and has ended as if all were well; nobody else can
             # tell the shell now.
+            end_workers()
             logging.shutdown()
             sys.stdout.flush()
             sys.stderr.flush()
