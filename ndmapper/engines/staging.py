@@ -157,5 +157,5 @@ def write_image(path: Path, header: Header, array: npt.NDArray[Any]) -> None:
     form = stored_form(array)
     with path.open("xb") as stream:
         stream.write(array_header(header, form, primary=True))
-        stream.write(memoryview(encoded(array.reshape(-1), form)))
+        stream.write(encoded(array.reshape(-1), form).data)
         stream.write(b"\0" * (padded(array.nbytes) - array.nbytes))

@@ -209,10 +209,10 @@ class Calls:
         path_param = self.job.task.words.get("path_param")
         inside = "raw" if path_param else ""
         given: dict[str, Any] = {}
-        for name, par in (self.known or {}).items():
+        for name, known in (self.known or {}).items():
             # A parameter that IRAF asks for although it has a value.
-            if par.mode.startswith("a") and par.default is not None:
-                given[name] = par.default
+            if known.mode.startswith("a") and known.default is not None:
+                given[name] = known.default
         outputs: dict[Output, str] = {}
         for name, files in self.files.items():
             folder = inside if name in self.job.roles else ""

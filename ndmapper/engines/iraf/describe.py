@@ -15,7 +15,7 @@ import platformdirs
 
 from ndmapper.engines.iraf.install import Installation, find_iraf, fingerprint
 from ndmapper.engines.iraf.pool import worker
-from ndmapper.engines.iraf.process import Died
+from ndmapper.engines.iraf.process import DiedError
 from ndmapper.errors import DeclarationError, StepError
 
 __all__ = ["Parameter", "describe"]
@@ -110,7 +110,7 @@ def _ask(installation: Installation, task: str) -> list[dict[str, Any]]:
     try:
         with worker(installation) as process:
             reply = process.request({"do": "describe", "task": task}, _TIME)
-    except Died as err:
+    except DiedError as err:
         msg = f"IRAF cannot be asked for the parameters of {task}: {err}"
         raise StepError(msg) from err
     if "failed" in reply:

@@ -14,8 +14,8 @@ from ndmapper.engines.iraf.failures import failure, warning_lines, what_failed
 from ndmapper.engines.iraf.install import Installation, missing
 from ndmapper.engines.iraf.planes import check_vardq, decide, planes_of
 from ndmapper.engines.iraf.pool import worker
-from ndmapper.engines.iraf.process import Died, Worker
-from ndmapper.engines.iraf.products import Unmade, assemble, open_made, put_right
+from ndmapper.engines.iraf.process import DiedError, Worker
+from ndmapper.engines.iraf.products import UnmadeError, assemble, open_made, put_right
 from ndmapper.engines.iraf.script import preview
 from ndmapper.engines.iraf.shared import SharedDatabase
 from ndmapper.engines.iraf.values import check_names, check_required, to_iraf
@@ -224,7 +224,7 @@ class _Run:
         try:
             with worker(self.installation, terminal=self.terminal) as process:
                 yield process
-        except Died as err:
+        except DiedError as err:
             if err.log:
                 raise
             raise failure(self.job, str(err), "") from err
@@ -239,27 +239,28 @@ class _Run:
             "parameters": call.parameters,
         }
         said = len(process.said())
-        timeout = None if self.terminal else self.job.timeout
+        limit = None if self.terminal else self.job.timeout
         try:
-            reply = process.request(message, timeout)
+            reply = process.request(message, limit)
         except TimeLimitError as err:
-            what = f"it took longer than {timeout:g} s and was ended"
+            what = f"it took longer than {limit:g} s and was ended"
             log = self._keep(process)
             raise failure(self.job, what, log, TimeLimitError) from err
-        except Died as err:
+        except DiedError as err:
             raise failure(self.job, str(err), self._keep(process)) from err
         text = self._keep(process)
         if "failed" in reply:
             raise failure(self.job, reply["failed"]["text"], text)
-        if what := what_failed(reply, text, process.said()[said:]):
-            raise failure(self.job, self._placed(call, what), "".join(self.log))
+        wrong = what_failed(reply, text, process.said()[said:])
+        if wrong is not None:
+            raise failure(self.job, self._placed(call, wrong), "".join(self.log))
         self.warnings.extend(warning_lines(text))
         try:
             return {
                 output: open_made(Path(self.calls.folder), call, output, before)
                 for output in call.outputs
             }
-        except Unmade as err:
+        except UnmadeError as err:
             raise failure(
                 self.job, self._placed(call, str(err)), "".join(self.log)
             ) from err

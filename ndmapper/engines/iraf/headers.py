@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.engines.iraf.install import HEADER_LENGTH
@@ -77,7 +78,7 @@ def header_for(df: DataFile, ndd: NDLater) -> Header:
     return header
 
 
-def _text(cards: Iterable[object]) -> list[bytes]:
+def _text(cards: Iterable[Any]) -> list[bytes]:
     return [card_bytes(card).rstrip() for card in cards]
 
 
@@ -94,7 +95,7 @@ def _values(header: Header, keyword: str) -> list[object]:
     return [v.rstrip() if isinstance(v, str) else v for v in found]
 
 
-def _cards(header: Header, keyword: str) -> list[object]:
+def _cards(header: Header, keyword: str) -> list[Any]:
     return [card for card in header.cards if card.keyword == keyword]
 
 
@@ -143,7 +144,7 @@ def header_from(made: Header, given: Header, own: Header) -> tuple[Header, set[s
     return header, changed
 
 
-def _replace(header: Header, keyword: str, cards: list[object]) -> None:
+def _replace(header: Header, keyword: str, cards: list[Any]) -> None:
     at = header.index(keyword) if keyword in header else None
     header.remove(keyword, ignore_missing=True, remove_all=True)
     for offset, card in enumerate(cards):

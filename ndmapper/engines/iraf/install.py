@@ -173,7 +173,7 @@ def find_iraf() -> tuple[str, str] | None:
     (str, str) or None
         Its folder and version; None where there is none.
     """
-    roots = [os.environ.get("iraf", "")]
+    roots = [os.environ.get("iraf", "")]  # noqa: SIM112  # it is written small
     for name in ("~/.iraf/irafroot", "/etc/iraf/irafroot"):
         path = Path(name).expanduser()
         if path.is_file():

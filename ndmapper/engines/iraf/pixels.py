@@ -1,4 +1,4 @@
-"""Pixels that IRAF reads as they are: what it would get wrong is converted or refused."""
+"""Pixels as IRAF reads them: what it would get wrong is converted or refused."""
 
 from typing import Any
 

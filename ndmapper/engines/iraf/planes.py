@@ -175,7 +175,8 @@ def _run_over(
 
 
 def _group_of(df: DataFile, ident: Any) -> NDLater:
-    return df[0] if len(df) == 1 else df[df.idents.index(ident)]
+    ndd: NDLater = df[0] if len(df) == 1 else df[df.idents.index(ident)]
+    return ndd
 
 
 def _computed(job: Job, calls: Calls, ident: Any) -> dict[str, Any]:

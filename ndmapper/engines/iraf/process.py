@@ -17,7 +17,7 @@ from typing import Any
 from ndmapper.engines.iraf.install import Installation
 from ndmapper.errors import StepError, TimeLimitError
 
-__all__ = ["Died", "Worker"]
+__all__ = ["DiedError", "Worker"]
 
 _SCRIPT = Path(__file__).with_name("worker.py")
 _START = 60.0
@@ -26,7 +26,7 @@ _LOG_LIMIT = 10_000_000
 """Of what a task prints no more than so many bytes are kept, the last ones."""
 
 
-class Died(StepError):
+class DiedError(StepError):
     """A worker process ended, or never came up."""
 
 
@@ -43,7 +43,7 @@ class Worker:
 
     Raises
     ------
-    Died
+    DiedError
         If PyRAF does not start there.
     """
 
@@ -75,7 +75,7 @@ class Worker:
         except OSError as err:
             self._forget()
             msg = f"{installation.python} cannot be run ({err})"
-            raise Died(msg) from err
+            raise DiedError(msg) from err
         finally:
             os.close(to_worker)
             os.close(from_worker)
@@ -83,14 +83,14 @@ class Worker:
         try:
             hello = self._receive(time.monotonic() + _START)
             if "failed" in hello:
-                raise Died(hello["failed"]["text"])
+                raise DiedError(hello["failed"]["text"])
         except BaseException as err:
             last = self.said()
             self.kill()
             if not isinstance(err, StepError):
                 raise
             msg = f"PyRAF does not start in {installation.python}: {err}\n{last}"
-            raise Died(msg.rstrip()) from err
+            raise DiedError(msg.rstrip()) from err
 
     def request(self, message: dict[str, Any], timeout: float | None) -> dict[str, Any]:
         """
@@ -112,7 +112,7 @@ class Worker:
         ------
         TimeLimitError
             If it takes too long; the process is ended.
-        Died
+        DiedError
             If the process ends.
         """
         self.calls += 1
@@ -124,7 +124,7 @@ class Worker:
             return self._receive(end)
         except BrokenPipeError as err:
             self._end_group()
-            raise Died(self._how_it_ended()) from err
+            raise DiedError(self._how_it_ended()) from err
         except BaseException:
             # Also at Ctrl-C: nobody waits for the answer any more.
             self._end_group()
@@ -134,16 +134,17 @@ class Worker:
         while b"\n" not in self._rest:
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
-                raise TimeLimitError("it took too long")
+                msg = "it took too long"
+                raise TimeLimitError(msg)
             wait = 1.0 if left is None else min(left, 1.0)
             if not select.select([self._replies], [], [], wait)[0]:
                 if self._process.poll() is None:
                     continue
                 if not select.select([self._replies], [], [], 0)[0]:
-                    raise Died(self._how_it_ended())
+                    raise DiedError(self._how_it_ended())
             chunk = os.read(self._replies, 1 << 16)
             if not chunk:
-                raise Died(self._how_it_ended())
+                raise DiedError(self._how_it_ended())
             self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\n")
         reply: dict[str, Any] = json.loads(line)
@@ -211,7 +212,7 @@ def _make_home() -> Path:
     """Make a folder whose path has no blanks: IRAF cannot go there otherwise."""
     parent = tempfile.gettempdir()
     if any(c.isspace() for c in parent) or not parent.isascii():
-        parent = "/tmp"  # noqa: S108  # it is a private folder in there
+        parent = "/tmp"  # a private folder is made in there
     return Path(tempfile.mkdtemp(prefix="ndm-iraf-", dir=parent)).resolve()
 
 

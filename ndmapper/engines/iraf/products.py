@@ -14,10 +14,10 @@ from ndmapper.engines.iraf.pixels import dtype_of_flags, fit_flags
 from ndmapper.errors import NdmapperError
 from ndmapper.io.headers import Header
 
-__all__ = ["Unmade", "assemble", "open_made", "put_right"]
+__all__ = ["UnmadeError", "assemble", "open_made", "put_right"]
 
 
-class Unmade(Exception):  # noqa: N818  # it is told on as a StepError
+class UnmadeError(Exception):
     """A file that a task should have made is missing, or is not whole."""
 
 
@@ -45,7 +45,7 @@ def open_made(
 
     Raises
     ------
-    Unmade
+    UnmadeError
         If it is missing or broken.
     """
     name = call.outputs[output]
@@ -57,18 +57,18 @@ def open_made(
         if len(mine) != 1:
             made = f"; it made {', '.join(new[:5])} instead" if new else ""
             msg = f"it did not make {name} (its parameter {output!r}){made}"
-            raise Unmade(msg)
+            raise UnmadeError(msg)
         path = folder / mine[0]
     try:
-        made = DataFile(path)
-        count = sum(ndd.size for ndd in made)
+        df = DataFile(path)
+        count = sum(ndd.size for ndd in df)
     except NdmapperError as err:
         msg = f"what it made as {output!r} is broken: {err}"
-        raise Unmade(msg) from err
-    if not count and not made.tables:
+        raise UnmadeError(msg) from err
+    if not count and not df.tables:
         msg = f"what it made as {output!r} ({name}) has no pixels"
-        raise Unmade(msg)
-    return made
+        raise UnmadeError(msg)
+    return df
 
 
 def assemble(
@@ -112,9 +112,13 @@ def assemble(
         header, changed = header_from(df.meta, call.given[output], like.meta)
         for keyword in changed:
             moved.setdefault(keyword, []).append(df.meta[keyword])
-        product.append(
-            _group(like, ident, df, header, parts.get(ident, {}), warnings, str(base))
-        )
+        ndd, lost = _group(like, ident, df, header, dict(parts.get(ident, {})))
+        product.append(ndd)
+        if lost:
+            warnings.append(
+                f"the {' and '.join(lost)} of {base}[{like.ident}] were dropped, since "
+                f"the image has another shape now: {ndd.shape}, not {like.shape}"
+            )
     _raise_common(product, moved, len(made))
     return product
 
@@ -124,12 +128,9 @@ def _group(
     ident: Any,
     made: DataFile,
     header: Header,
-    parts: Mapping[str, Any],
-    warnings: list[str],
-    name: str,
-) -> NDLater:
+    given: dict[str, Any],
+) -> tuple[NDLater, list[str]]:
     data = made[0].data
-    given: dict[str, Any] = dict(parts)
     lost = []
     for word, part in (("variance", "uncertainty"), ("flags", "flags")):
         kept = given.get(word, like if like.has(part) else None)
@@ -139,14 +140,9 @@ def _group(
         if shape != data.shape:
             given[word] = None
             lost.append(word)
-    if lost:
-        warnings.append(
-            f"the {' and '.join(lost)} of {name}[{like.ident}] were dropped, since the "
-            f"image has another shape now: {data.shape} instead of {like.shape}"
-        )
     ndd = like.replace(data=data, meta=header, **given)
     ndd.ident = ident
-    return ndd
+    return ndd, lost
 
 
 def _raise_common(
@@ -183,24 +179,22 @@ def put_right(product: DataFile, base: DataFile | None) -> DataFile:
         like = None
         if base is not None and ndd.ident in base.idents:
             like = base[base.idents.index(ndd.ident)]
+        mended = ndd
         if ndd.has("flags"):
-            _mend_flags(product, index, like)
-        ndd = product[index]
-        if ndd.meta is product.meta:
+            mended = product[index] = _mended_flags(ndd, like, str(product))
+        if mended.meta is product.meta:
             continue
         own = Header() if like is None else like.meta
-        cleaned = without_inherited(ndd.meta, product.meta, own)
+        cleaned = without_inherited(mended.meta, product.meta, own)
         if cleaned is not None:
-            ndd.meta = cleaned
+            mended.meta = cleaned
     return product
 
 
-def _mend_flags(product: DataFile, index: int, like: NDLater | None) -> None:
-    ndd = product[index]
+def _mended_flags(ndd: NDLater, like: NDLater | None, name: str) -> NDLater:
     wanted = np.dtype(np.uint16)
     if like is not None and like.has("flags"):
         wanted = dtype_of_flags(like)
     flags = np.asarray(ndd.copy().flags)
-    fitted = fit_flags(flags, wanted, f"{product}[{ndd.ident}]")
-    if fitted is not flags:
-        product[index] = ndd.replace(flags=fitted)
+    fitted = fit_flags(flags, wanted, f"{name}[{ndd.ident}]")
+    return ndd if fitted is flags else ndd.replace(flags=fitted)

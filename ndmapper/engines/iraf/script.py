@@ -64,7 +64,7 @@ def _idents(job: Job, files: Mapping[str, list[DataFile]]) -> list[Any]:
     if not job.task.words.get("MEF_ext", True) or not everything:
         return [None]
     try:
-        return list(max((df.idents for df in everything), key=len)) or [None]
+        return list(max(everything, key=len).idents) or [None]
     except NdmapperError:
         return [None]  # the files are not made yet
 

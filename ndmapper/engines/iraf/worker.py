@@ -11,6 +11,7 @@ and goes. What tasks print goes to the file ``log`` in the folder.
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -18,74 +19,76 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
+from typing import Any, Dict, List, TextIO  # noqa: UP035  # Python 3.6
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+HERE = Path(__file__).resolve().parent
 # The folder of a script comes first on the path, and hides other modules.
-sys.path[:] = [p for p in sys.path if os.path.abspath(p or ".") != HERE]
+sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != HERE]
 
-HOME = os.getcwd()
-LOG = os.path.join(HOME, "log")
+HOME = Path.cwd()
 SKIPPED = ("mode", "$nargs")
+Message = Dict[str, Any]  # noqa: UP006  # Python 3.6
 
 
 class Tee:
     """Show on the terminal what is kept in the log."""
 
-    def __init__(self, terminal, log):
+    def __init__(self, terminal: TextIO, log: TextIO) -> None:
         self.terminal, self.log = terminal, log
 
-    def write(self, text):
+    def write(self, text: str) -> int:
         """Write to both."""
         self.log.write(text)
         return self.terminal.write(text)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.terminal, name)
 
 
 class NoInput:
     """Stand for the keyboard where there is none, and remember that it was wanted."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.wanted = False
 
-    def read(self, count=-1):
+    def read(self, count: int = -1) -> str:
         """Give nothing."""
         self.wanted = True
         return ""
 
-    readline = read
+    def readline(self) -> str:
+        """Give nothing."""
+        return self.read()
 
-    def isatty(self):
+    def isatty(self) -> bool:
         """Say that this is no terminal."""
         return False
 
 
-def end(is_leader):
+def end(is_leader: bool) -> None:
     """End this process and all that it started."""
-    shutil.rmtree(HOME, ignore_errors=True)
+    shutil.rmtree(str(HOME), ignore_errors=True)
     if is_leader:
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
-def watch(parent, is_leader):
+def watch(parent: int, is_leader: bool) -> None:
     """Wait until the other process is gone."""
     while os.getppid() == parent:
         time.sleep(0.25)
     end(is_leader)
 
 
-def find(iraf, name):
+def find(iraf: Any, name: str) -> Any:
     """Load the packages of a task, and give the task."""
     words = name.split(".")
     for package in words[:-1]:
-        try:
-            loader = iraf.getPkg(package)
-        except KeyError:
-            raise LookupError("there is no package '%s'" % package) from None
-        if loader.getName() != package:
-            raise LookupError("there is no package '%s'" % package)
+        loader = iraf.getPkg(package, found=1)
+        if loader is None or loader.getName() != package:
+            msg = f"there is no package {package!r}"
+            raise LookupError(msg)
         if not loader.isLoaded():
             loader.run(_doprint=0, _hush=1, Stdout=1)
     # Short forms of a name, such as imstat, are what everybody writes.
@@ -95,22 +98,23 @@ def find(iraf, name):
         pass
     try:
         other = iraf.getTask(words[-1])
-        hint = "; but there is %s.%s" % (other.getPkgname(), other.getName())
+        hint = f"; but there is {other.getPkgname()}.{other.getName()}"
     except (KeyError, TypeError):
         hint = ""
-    raise LookupError("there is no task '%s'%s" % (name, hint))
+    msg = f"there is no task {name!r}{hint}"
+    raise LookupError(msg)
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """Turn the value of a parameter into what JSON holds."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
-        return value if value == value else None
+        return value if math.isfinite(value) else None
     return str(value)
 
 
-def describe_one(par, name):
+def describe_one(par: Any, name: str) -> Message:
     """Describe a parameter."""
     return {
         "name": name,
@@ -124,9 +128,9 @@ def describe_one(par, name):
     }
 
 
-def packages_of(iraf, task):
+def packages_of(iraf: Any, task: Any) -> List[Any]:  # noqa: UP006  # Python 3.6
     """Give the packages in which a task lies, the innermost first."""
-    found = []
+    found: List[Any] = []  # noqa: UP006  # Python 3.6
     name = task.getPkgname()
     while name and name not in ("clpackage", "cl", "user"):
         package = iraf.getPkg(name)
@@ -137,38 +141,35 @@ def packages_of(iraf, task):
     return found
 
 
-def describe(iraf, request):
+def describe(iraf: Any, request: Message) -> Message:
     """List the parameters of a task, of its psets and of its packages."""
     task = find(iraf, request["task"])
     reset(iraf, task)
-    listed = []
     known = task.getParDict()
-    for name in known.keys():
-        if name not in SKIPPED:
-            listed.append(describe_one(known[name], name))
+    names = [name for name in list(known.keys()) if name not in SKIPPED]
+    listed = [describe_one(known[name], name) for name in names]
     for package in packages_of(iraf, task):
         known = package.getParDict()
-        for name in known.keys():
+        for name in list(known.keys()):
             if name not in SKIPPED and known[name].type != "pset":
-                full = "%s.%s" % (package.getName(), name)
-                entry = describe_one(known[name], full)
+                entry = describe_one(known[name], f"{package.getName()}.{name}")
                 entry["mode"] = "h"  # it has a value, or the task does without
                 listed.append(entry)
-    return {"package": task.getPkgname(), "parameters": listed}
+    return {"parameters": listed}
 
 
-def reset(iraf, task):
+def reset(iraf: Any, task: Any) -> None:
     """Give a task, its psets and its packages their defaults."""
     from pyraf.iraftask import IrafTask
 
-    for one in [task] + packages_of(iraf, task):
+    for one in [task, *packages_of(iraf, task)]:
         psets = [p.get() for p in one.getParList() if p.type == "pset"]
-        for each in [one] + psets:
+        for each in [one, *psets]:
             # That of a package would go through all of its tasks.
             IrafTask.unlearn(each)
 
 
-def failure(err):
+def failure(err: BaseException) -> Message:
     """Describe an error."""
     text = str(err.args[0] if err.args else err).replace("\x07", "")
     number = re.search(r"ERROR \((\d+)", text)
@@ -179,19 +180,16 @@ def failure(err):
     }
 
 
-def run(iraf, request, log, terminal):
+def run(iraf: Any, request: Message, log: TextIO, keyboard: Any) -> Message:
     """Run a task once."""
-    keyboard = sys.__stdin__
-    if not terminal:
-        keyboard = NoInput()
-        sys.stdin = sys.__stdin__ = keyboard
     task = find(iraf, request["task"])
     iraf.chdir(request["folder"])
     reset(iraf, task)
-    given, redirected = {}, {}
-    if not terminal:
-        redirected = {"Stdout": log, "Stderr": log}
-    reply = {"error": None, "status": None}
+    given: Message = {}
+    if isinstance(keyboard, NoInput):
+        keyboard.wanted = False
+        given = {"Stdout": log, "Stderr": log}
+    reply: Message = {"error": None, "status": None}
     try:
         for name, value in request["parameters"].items():
             owner, _, short = name.rpartition(".")
@@ -199,7 +197,7 @@ def run(iraf, request, log, terminal):
                 iraf.getPkg(owner).setParam(short, value, exact=1)
             else:
                 given[name] = value
-        task(**dict(given, **redirected))
+        task(**given)
     except (Exception, SystemExit) as err:
         reply["error"] = failure(err)
         iraf.flprcache(Stdout=1)
@@ -212,16 +210,25 @@ def run(iraf, request, log, terminal):
     return reply
 
 
-def start():
-    """Import PyRAF; only here it is known whether that works."""
-    import pyraf
-    from pyraf import iraf
-
-    return iraf, pyraf.__version__
-
-
-def main():
+def serve(iraf: Any, log: TextIO, keyboard: Any, stream: TextIO, answer: Any) -> None:
     """Answer requests until there are no more."""
+    for line in stream:
+        request = json.loads(line)
+        try:
+            if request["do"] == "describe":
+                reply = describe(iraf, request)
+            else:
+                log.seek(0)
+                log.truncate()
+                reply = run(iraf, request, log, keyboard)
+        except (Exception, SystemExit) as err:
+            reply = {"failed": failure(err)}
+        answer(reply)
+    iraf.flprcache(Stdout=1)
+
+
+def main() -> None:
+    """Start PyRAF, and serve."""
     requests, replies = int(sys.argv[1]), int(sys.argv[2])
     terminal = sys.argv[3] == "terminal"
     for descriptor in (requests, replies):
@@ -230,36 +237,30 @@ def main():
     watcher.daemon = True
     watcher.start()
     signal.signal(signal.SIGTERM, lambda *_: end(not terminal))
-    log = open(LOG, "w", buffering=1, encoding="utf-8", errors="replace")
-    if terminal:
-        sys.stdout = Tee(sys.stdout, log)
-        sys.stderr = Tee(sys.stderr, log)
     answers = os.fdopen(replies, "w", encoding="utf-8")
 
-    def answer(reply):
+    def answer(reply: Message) -> None:
         answers.write(json.dumps(reply) + "\n")
         answers.flush()
 
-    try:
-        iraf, version = start()
-    except (Exception, SystemExit) as err:
-        answer({"failed": failure(err)})
-        return
-    answer({"pyraf": version})
-    with os.fdopen(requests, encoding="utf-8") as stream:
-        for line in stream:
-            request = json.loads(line)
-            try:
-                if request["do"] == "describe":
-                    reply = describe(iraf, request)
-                else:
-                    log.seek(0)
-                    log.truncate()
-                    reply = run(iraf, request, log, terminal)
-            except (Exception, SystemExit) as err:
-                reply = {"failed": failure(err)}
-            answer(reply)
-    iraf.flprcache(Stdout=1)
+    path = HOME / "log"
+    with path.open("w", buffering=1, encoding="utf-8", errors="replace") as log:
+        keyboard: Any = sys.stdin
+        if terminal:
+            streams: Any = (Tee(sys.stdout, log), Tee(sys.stderr, log))
+            sys.stdout, sys.stderr = streams
+        try:
+            from pyraf import iraf
+        except (Exception, SystemExit) as err:
+            answer({"failed": failure(err)})
+            return
+        if not terminal:
+            keyboard = NoInput()
+            sys.stdin = keyboard
+            setattr(sys, "__stdin__", keyboard)  # noqa: B010  # it is called final
+        answer({})
+        with os.fdopen(requests, encoding="utf-8") as stream:
+            serve(iraf, log, keyboard, stream, answer)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """Tasks of IRAF on files with data, variance and flags, compared with numpy."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ndmapper.data import DataFile
+from ndmapper.engines import Outcome
 from ndmapper.testing import make_mef
-from tests.engines.iraf.conftest import RunTask
+
+RunTask = Callable[..., Outcome]
 
 pytestmark = pytest.mark.iraf
 
