@@ -62,7 +62,9 @@ class Parameter:
     @property
     def is_required(self) -> bool:
         """Whether a call must give it."""
-        return self.mode.startswith("a") and self.default is None
+        # imexpr has one for every letter, and asks for those in its expression alone.
+        is_operand = len(self.name) == 1
+        return self.mode.startswith("a") and self.default is None and not is_operand
 
 
 def describe(installation: Installation, task: str) -> Mapping[str, Parameter] | None:

@@ -140,7 +140,12 @@ def _group(
         if shape != data.shape:
             given[word] = None
             lost.append(word)
-    ndd = like.replace(data=data, meta=header, **given)
+    if data.shape == like.shape:
+        ndd = like.replace(data=data, meta=header)
+        for word, array in given.items():
+            setattr(ndd, word, array)  # which keeps the header of its extension
+    else:
+        ndd = like.replace(data=data, meta=header, **given)
     ndd.ident = ident
     return ndd, lost
 
@@ -181,13 +186,14 @@ def put_right(product: DataFile, base: DataFile | None) -> DataFile:
             like = base[base.idents.index(ndd.ident)]
         mended = ndd
         if ndd.has("flags"):
-            mended = product[index] = _mended_flags(ndd, like, str(product))
-        if mended.meta is product.meta:
-            continue
-        own = Header() if like is None else like.meta
-        cleaned = without_inherited(mended.meta, product.meta, own)
-        if cleaned is not None:
-            mended.meta = cleaned
+            mended = _mended_flags(ndd, like, str(product))
+        if ndd.meta is not product.meta:
+            own = Header() if like is None else like.meta
+            cleaned = without_inherited(ndd.meta, product.meta, own)
+            if cleaned is not None:
+                mended = mended.replace(meta=cleaned)
+        if mended is not ndd:
+            product[index] = mended
     return product
 
 

@@ -91,16 +91,18 @@ def find(iraf: Any, name: str) -> Any:
             raise LookupError(msg)
         if not loader.isLoaded():
             loader.run(_doprint=0, _hush=1, Stdout=1)
-    # Short forms of a name, such as imstat, are what everybody writes.
     try:
         return iraf.getTask(".".join(words[-2:]))
     except (KeyError, TypeError):
-        pass
+        hint = ""
     try:
         other = iraf.getTask(words[-1])
+        # Short forms of a name, such as imstat, are what everybody writes.
+        if other.getPkgname() == words[-2]:
+            return other
         hint = f"; but there is {other.getPkgname()}.{other.getName()}"
-    except (KeyError, TypeError):
-        hint = ""
+    except (KeyError, TypeError, IndexError):
+        pass
     msg = f"there is no task {name!r}{hint}"
     raise LookupError(msg)
 
