@@ -155,6 +155,9 @@ class PlanError(NdmapperError, ValueError):
 class StepError(NdmapperError, RuntimeError):
     """The function or tool of a step failed, or gave what cannot be saved."""
 
+    log: str = ""
+    """All that the tool printed."""
+
 
 class TimeLimitError(StepError, TimeoutError):
     """A tool took longer than it may."""
