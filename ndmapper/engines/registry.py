@@ -11,6 +11,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from ndmapper.engines.base import Engine
+from ndmapper.engines.command import CommandEngine
 from ndmapper.engines.esorex import EsorexEngine
 from ndmapper.engines.python import PythonEngine
 from ndmapper.errors import DeclarationError, did_you_mean
@@ -20,6 +21,7 @@ __all__ = ["engine_names", "get_engine"]
 GROUP = "ndmapper.engines"
 
 _OURS: dict[str, Callable[[], Engine]] = {
+    "command": CommandEngine,
     "esorex": EsorexEngine,
     "python": PythonEngine,
 }

@@ -71,8 +71,8 @@ def _script(job: Job, argv: Sequence[str], frames: Sequence[Frame]) -> str:
             f"product=$(awk {shlex.quote(f'{match} {{print $1}}')} "
             f"\"$work/products.sof\" | sort -V | sed -n '{number or 1}p')"
         )
-        target = shlex.quote(os.path.join(job.settings["outdir"], target))  # noqa: PTH118
-        lines.append(f'mv -- "$work/$product" {target}')
+        name = shlex.quote(str(Path(job.settings["outdir"], target).absolute()))
+        lines.append(f'mv -- "$work/$product" {name}')
     return "\n".join([*lines, 'rm -r "$work")', ""])
 
 
