@@ -11,6 +11,8 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from ndmapper.engines.base import Engine
+from ndmapper.engines.command import CommandEngine
+from ndmapper.engines.esorex import EsorexEngine
 from ndmapper.engines.iraf import IrafEngine
 from ndmapper.engines.python import PythonEngine
 from ndmapper.errors import DeclarationError, did_you_mean
@@ -22,6 +24,9 @@ GROUP = "ndmapper.engines"
 _OURS: dict[str, Callable[[], Engine]] = {
     "python": PythonEngine,
     "iraf": IrafEngine,
+    "command": CommandEngine,
+    "esorex": EsorexEngine,
+    "python": PythonEngine,
 }
 
 

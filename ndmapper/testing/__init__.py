@@ -1,6 +1,16 @@
 """Helpers for tests of ndmapper, and of what others build on it."""
 
+from ndmapper.testing.fakes import Call, Fake, FakeRecipe, fake_command, fake_esorex
 from ndmapper.testing.files import make_mef
 from ndmapper.testing.reads import Reads, count_reads
 
-__all__ = ["Reads", "count_reads", "make_mef"]
+__all__ = [
+    "Call",
+    "Fake",
+    "FakeRecipe",
+    "Reads",
+    "count_reads",
+    "fake_command",
+    "fake_esorex",
+    "make_mef",
+]

@@ -1,0 +1,254 @@
+"""The engine of steps that are programs of any kind."""
+
+import hashlib
+import os
+import shlex
+import tempfile
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ndmapper.data import DataFile
+from ndmapper.engines.argv import arguments, places
+from ndmapper.engines.base import Each, Job, Outcome, Output, Preview, Task
+from ndmapper.engines.failures import end_failure, failure
+from ndmapper.engines.links import Hand, safe_name
+from ndmapper.engines.process import (
+    find_program,
+    printable,
+    read_log,
+    run_program,
+)
+from ndmapper.errors import (
+    FormatError,
+    MissingFileError,
+    MissingToolError,
+    StepError,
+)
+from ndmapper.parallel.cores import count_threads
+
+__all__ = ["CommandEngine"]
+
+_PROBE = 20.0
+"""The most time that a program may take to tell its version [s]."""
+
+
+class CommandEngine:
+    """Run a program; no shell ever sees a name or a value."""
+
+    name = "command"
+    each: Each = "file"
+    words: Mapping[str, Any] = MappingProxyType(
+        {"argv": ("{in}", "{out}"), "ok_exit": (0,), "version": None}
+    )
+
+    def tool(self, task: Task) -> dict[str, str | None]:
+        """
+        Say which version of a program is installed.
+
+        Parameters
+        ----------
+        task : Task
+            The program.
+
+        Returns
+        -------
+        dict
+            Its name, and the first line that the command in ``version`` prints, or a
+            digest of the program itself; the version is None where it is not
+            installed.
+        """
+        name = Path(str(task.name)).name
+        try:
+            program = _find(task)
+        except MissingToolError:
+            return {"name": name, "version": None}
+        probe = task.words["version"]
+        stamp = program.stat().st_mtime_ns
+        if probe is None:
+            return {"name": name, "version": _digest(program, stamp)}
+        argv = tuple(str(item) for item in probe)
+        return {"name": name, "version": _probe(argv, program, stamp)}
+
+    def parameters(self, task: Task) -> Collection[str]:
+        """
+        List the parameters: the places in argv that no file takes.
+
+        Parameters
+        ----------
+        task : Task
+            The program.
+
+        Returns
+        -------
+        collection of str
+            Their names.
+        """
+        files = {"in", "out", *task.inputs, *map(str, task.outputs)}
+        return [name for name in places(task.words["argv"]) if name not in files]
+
+    def check(self, job: Job) -> None:
+        """
+        Check that every place of argv has a value, and every value a place.
+
+        Parameters
+        ----------
+        job : Job
+            What would be done.
+
+        Raises
+        ------
+        UnknownParameterError
+            If a parameter has no place in argv.
+        ParameterError
+            If a value would be taken for an option.
+        DeclarationError
+            If a place has no value.
+        """
+        arguments(job, *_show(job))
+
+    def preview(self, job: Job) -> Preview:
+        """
+        Show the command line.
+
+        Parameters
+        ----------
+        job : Job
+            What would be done.
+
+        Returns
+        -------
+        Preview
+            The command line, and a shell script with the same.
+        """
+        given, made = _show(job)
+        line = shlex.join([str(job.task.name), *arguments(job, given, made)])
+        return Preview(text=line, script=f"{line}\n", language="sh")
+
+    def run(self, job: Job) -> Outcome:
+        """
+        Run the program.
+
+        Parameters
+        ----------
+        job : Job
+            What to do.
+
+        Returns
+        -------
+        Outcome
+            The products, as the program has written them.
+
+        Raises
+        ------
+        MissingToolError
+            If it is not installed.
+        TimeLimitError
+            If it takes too long.
+        StepError
+            If it fails, or does not make what was declared.
+        """
+        assert job.folder is not None
+        program = _find(job.task)
+        hand = Hand(job.folder / "in", always=True)
+        given = _files(job, lambda df: str(hand.give(df)))
+        made = {
+            name: str(job.folder / "out" / target)
+            for name, target in _targets(job).items()
+        }
+        argv = [str(program), *arguments(job, given, made)]
+        (job.folder / "out").mkdir()
+        work = job.folder / "work"
+        work.mkdir()
+        end = run_program(
+            argv,
+            cwd=work,
+            log=job.folder / "output",
+            env=os.environ | {"OMP_NUM_THREADS": str(count_threads())},
+            timeout=job.timeout,
+        )
+        text = printable(read_log(end.log))
+        tool = f"the program {job.task.name}"
+        if end.timed_out or end.returncode not in job.task.words["ok_exit"]:
+            raise end_failure(job, tool, end, text)
+        try:
+            products = {name: _open(Path(path)) for name, path in made.items()}
+        except StepError as err:
+            raise failure(job, tool, str(err), text) from err
+        return Outcome(products=products, log=text)
+
+
+def _find(task: Task) -> Path:
+    advice = "install it, or give its path in the declaration of the step"
+    return find_program(str(task.name), advice)
+
+
+def _show(job: Job) -> tuple[dict[str, list[str]], dict[Output, str]]:
+    """Name the files as the user knows them."""
+    given = _files(job, lambda df: str(Path(df).absolute() if df.filename else "-"))
+    targets = {name: job.targets.get(name, "out.fits") for name in job.outputs}
+    outdir = Path(job.settings["outdir"]).absolute()
+    return given, {name: str(outdir / target) for name, target in targets.items()}
+
+
+def _files(job: Job, name_of: Callable[[DataFile], str]) -> dict[str, list[str]]:
+    """Name the files of all roles, and of the parameters that are files."""
+    named = {
+        role or "in": [name_of(df) for df in files] for role, files in job.roles.items()
+    }
+    for name, value in job.parameters.items():
+        files = value if isinstance(value, list | tuple) else [value]
+        if files and all(isinstance(df, DataFile) for df in files):
+            named[name] = [name_of(df) for df in files]
+    return named
+
+
+def _targets(job: Job) -> dict[Output, str]:
+    names: dict[Output, str] = {}
+    for output in job.outputs:
+        wanted = job.targets.get(output, f"{output or 'out'}.fits")
+        names[output] = safe_name(wanted, names.values())
+    return names
+
+
+def _open(path: Path) -> DataFile:
+    if path.is_symlink() or not path.is_file():
+        found = ", ".join(sorted(p.name for p in path.parent.iterdir())) or "nothing"
+        msg = f"did not write {path.name}, but {found}"
+        raise StepError(msg)
+    try:
+        return DataFile(path)
+    except MissingFileError as err:
+        msg = f"did not write {path.name}: {err}"
+        raise StepError(msg) from err
+    except FormatError as err:
+        msg = (
+            f"wrote {path.name}, which is damaged or not FITS ({err}); products are "
+            "FITS files: have the program write these, tables included"
+        )
+        raise StepError(msg) from err
+
+
+@lru_cache(maxsize=128)
+def _digest(program: Path, stamp: int) -> str:
+    with program.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()[:16]}"
+
+
+@lru_cache(maxsize=128)
+def _probe(argv: tuple[str, ...], program: Path, stamp: int) -> str | None:
+    """Ask a program for its version, once as long as it is the same."""
+    first = program
+    if argv[0] != program.name:
+        try:
+            first = find_program(argv[0], "the version of the program is unknown")
+        except MissingToolError:
+            return None
+    with tempfile.TemporaryDirectory(prefix="ndmapper-version-") as temp:
+        log = Path(temp) / "output"
+        run_program([str(first), *argv[1:]], cwd=Path(temp), log=log, timeout=_PROBE)
+        lines = printable(read_log(log)).splitlines()
+    words = [line.strip() for line in lines if line.strip()]
+    return words[0][:200] if words else _digest(program, stamp)

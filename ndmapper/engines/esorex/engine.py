@@ -1,0 +1,273 @@
+"""The engine of steps that are recipes of the ESO pipelines."""
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ndmapper.config import config
+from ndmapper.engines.base import Each, Job, Outcome, Preview, Task
+from ndmapper.engines.esorex.products import ProductError, find_products
+from ndmapper.engines.esorex.recipes import (
+    Recipe,
+    describe,
+    environment,
+    find_recipe,
+)
+from ndmapper.engines.esorex.script import preview
+from ndmapper.engines.esorex.sof import (
+    Frame,
+    check_sof,
+    frames_of,
+    give_frames,
+    keep_sof,
+    sof_text,
+)
+from ndmapper.engines.esorex.values import arguments
+from ndmapper.engines.failures import end_failure, failure
+from ndmapper.engines.links import Hand
+from ndmapper.engines.process import Finished, printable, read_log, run_program
+from ndmapper.errors import MissingToolError
+from ndmapper.parallel.cores import count_threads
+
+__all__ = ["EsorexEngine"]
+
+OPTIONS = (
+    "--config=empty.rc", "--recipe-config=empty.rc", "--check-sof-exist=TRUE",
+    "--create-config=FALSE", "--link-dir=.", "--log-dir=.", "--log-file=esorex.log",
+    "--log-level=off", "--man-page=FALSE", "--mem-check=FALSE", "--msg-level=info",
+    "--no-checksum=FALSE", "--no-datamd5=FALSE", "--output-dir=.",
+    "--output-prefix=out", "--output-readonly=FALSE", "--params=FALSE",
+    "--recipes=FALSE", "--show-hidden=FALSE", "--suppress-link=TRUE",
+    "--suppress-prefix=TRUE", "--time=FALSE", "--unload-plugin=TRUE",
+)  # fmt: skip
+"""All options of esorex, so that none is taken from what a user has set elsewhere."""
+
+_ERROR = re.compile(
+    r"^(?:[\d:]+ )?\[ ERROR \] (?:\S+: )?(?:\[tid=\d+\] )?(.*)$", re.MULTILINE
+)
+_SUMMARY = re.compile(r"Dumping the|Found \d+ error|\[\d+/\d+\]|$")
+
+
+class EsorexEngine:
+    """Run recipes with esorex, each in a folder of its own."""
+
+    name = "esorex"
+    each: Each = "list"
+    words: Mapping[str, Any] = MappingProxyType({"create_sof": True, "sof": None})
+
+    def tool(self, task: Task) -> dict[str, str | None]:
+        """
+        Say which pipeline a recipe is of.
+
+        Parameters
+        ----------
+        task : Task
+            The recipe.
+
+        Returns
+        -------
+        dict
+            Name and version of the pipeline; the version is None where it is not
+            installed.
+        """
+        try:
+            recipe = find_recipe(str(task.name), config)
+        except MissingToolError:
+            return {"name": str(task.name), "version": None}
+        return {"name": recipe.pipeline, "version": recipe.version}
+
+    def parameters(self, task: Task) -> Collection[str] | None:
+        """
+        List the parameters of a recipe; frames come besides.
+
+        Parameters
+        ----------
+        task : Task
+            The recipe.
+
+        Returns
+        -------
+        collection of str or None
+            Their names with ``_`` for ``-`` and ``.``; None where it is not installed.
+        """
+        try:
+            return list(describe(find_recipe(str(task.name), config)))
+        except MissingToolError:
+            return None
+
+    def check(self, job: Job) -> None:
+        """
+        Check frames and parameters against what the recipe says of itself.
+
+        Parameters
+        ----------
+        job : Job
+            What would be done.
+
+        Raises
+        ------
+        UnknownParameterError, ParameterError
+            If a parameter is not one of the recipe's, or its value is wrong.
+        DeclarationError
+            If inputs are not named by tags.
+        MissingFileError, OutputExistsError
+            If a SOF of the user is missing, or would be lost.
+        """
+        frames_of(job)
+        check_sof(job)
+        with contextlib.suppress(MissingToolError):
+            recipe = find_recipe(str(job.task.name), job.settings)
+            arguments(recipe.name, describe(recipe), job.parameters)
+
+    def preview(self, job: Job) -> Preview:
+        """
+        Show the set of frames and the command line.
+
+        Parameters
+        ----------
+        job : Job
+            What would be done.
+
+        Returns
+        -------
+        Preview
+            Both, and a shell script that does the same.
+        """
+        try:
+            recipe = find_recipe(str(job.task.name), job.settings)
+        except MissingToolError as err:
+            return preview(job, [str(job.settings["esorex"]), str(job.task.name)], err)
+        given = arguments(recipe.name, describe(recipe), job.parameters)
+        return preview(job, _argv(recipe, given), None)
+
+    def run(self, job: Job) -> Outcome:
+        """
+        Run the recipe.
+
+        Parameters
+        ----------
+        job : Job
+            What to do.
+
+        Returns
+        -------
+        Outcome
+            The products by category. What was printed as an error although all went
+            well is among the warnings.
+
+        Raises
+        ------
+        MissingToolError
+            If esorex or the pipeline is not installed.
+        TimeLimitError
+            If it takes too long.
+        StepError
+            If it fails, leaves out an input, or does not make what was declared.
+        """
+        assert job.folder is not None
+        recipe = find_recipe(str(job.task.name), job.settings)
+        given = arguments(recipe.name, describe(recipe), job.parameters)
+        try:
+            return _run(job, recipe, given, job.folder)
+        except BaseException:
+            # Nothing of a failed run can be trusted, whatever it looks like.
+            _discard(job.folder)
+            raise
+
+
+def _argv(recipe: Recipe, given: list[str]) -> list[str]:
+    return [
+        str(recipe.program),
+        *OPTIONS,
+        f"--recipe-dir={recipe.folder}",
+        "--products-sof=products.json",
+        recipe.name,
+        *given,
+        "frames.sof",
+    ]
+
+
+def _run(job: Job, recipe: Recipe, given: list[str], folder: Path) -> Outcome:
+    keep_sof(job)
+    frames = give_frames(job, Hand(folder / "in"))
+    home = folder / "home"
+    home.mkdir()
+    (folder / "empty.rc").touch()
+    (folder / "frames.sof").write_text(sof_text(frames), encoding="utf-8")
+    threads = {"OMP_NUM_THREADS": str(_threads())}
+    end = run_program(
+        _argv(recipe, given),
+        cwd=folder,
+        log=folder / "output",
+        env=environment(recipe, home) | threads,
+        timeout=job.timeout,
+    )
+    text = printable(read_log(end.log))
+    tool = f"the recipe {recipe.name} ({recipe.pipeline} {recipe.version})"
+    if end.returncode or end.timed_out:
+        raise end_failure(job, tool, end, text, _hint(end, text, frames))
+    try:
+        products = find_products(folder, folder / "products.json")
+        found = products.by_output(job.outputs)
+        products.check_inputs(frames)
+    except ProductError as err:
+        raise failure(job, tool, str(err), text) from err
+    words = [f"it printed the error: {line}" for line in _errors(text)]
+    others = _other_frames(job, frames)
+    return Outcome(
+        products=found,
+        log=text,
+        warnings=tuple(dict.fromkeys([*words, *products.warnings, *others])),
+    )
+
+
+def _threads() -> int:
+    own = os.environ.get("OMP_NUM_THREADS", "")
+    limit = int(own) if own.isdecimal() and int(own) else count_threads()
+    return min(count_threads(), limit)
+
+
+def _errors(text: str) -> list[str]:
+    found = [line.strip() for line in _ERROR.findall(text)]
+    return [line for line in found if not _SUMMARY.match(line)]
+
+
+def _hint(end: Finished, text: str, frames: list[Frame]) -> str:
+    """Say what went wrong first; what comes last is only its consequence."""
+    errors = _errors(text)
+    hint = f" (its first error: {errors[0]})" if errors else ""
+    if end.returncode > 0 and any(frame.tag != frame.tag.upper() for frame in frames):
+        hint += "; note that upper and lower case of frame tags differ"
+    return hint
+
+
+def _other_frames(job: Job, frames: list[Frame]) -> list[str]:
+    """Report what an edited SOF names, and the step does not know of."""
+    if job.task.words["create_sof"]:
+        return []
+    known = {
+        os.path.abspath(df)  # noqa: PTH100
+        for _, df in frames_of(job)
+        if df.filename
+    }
+    others = [f.path for f in frames if f.path not in known]
+    if not others:
+        return []
+    return [
+        f"{job.task.words['sof']} names files that are not among the inputs, so no "
+        f"change of them is noticed: {', '.join(others[:3])}"
+    ]
+
+
+def _discard(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()

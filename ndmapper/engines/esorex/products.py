@@ -1,0 +1,211 @@
+"""What a recipe has made: found by category, checked against what it was given."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ndmapper.data import DataFile
+from ndmapper.engines.base import Output
+from ndmapper.engines.esorex.sof import Frame
+from ndmapper.errors import FormatError, MissingFileError
+
+__all__ = ["ProductError", "Products", "find_products"]
+
+# Names in headers are cut where the card ends; shorter ones are whole.
+_WHOLE_NAME = 30
+
+
+class ProductError(Exception):
+    """The products are not what they must be; the text is the end of a sentence."""
+
+
+class Products:
+    """
+    The products of one run.
+
+    Parameters
+    ----------
+    files : sequence of (str, DataFile)
+        Category and file.
+    """
+
+    def __init__(self, files: Sequence[tuple[str, DataFile]]) -> None:
+        self.files = list(files)
+        self.warnings: list[str] = []
+
+    def by_output(self, outputs: Sequence[Output]) -> dict[Output, DataFile]:
+        """
+        Find the file of every output.
+
+        Parameters
+        ----------
+        outputs : sequence of (str or None)
+            Categories; ``'MASTER_BIAS#3'`` is the third of its category, by the order
+            of the names that the recipe gives.
+
+        Returns
+        -------
+        dict of (str or None) to DataFile
+            The files.
+
+        Raises
+        ------
+        ProductError
+            If there is none, or one of several is meant.
+        """
+        found = {name: self._find(name) for name in outputs}
+        asked = {(name or "").partition("#")[0] for name in outputs}
+        taken = {id(df) for df in found.values()}
+        left = [tag for tag, df in self.files if tag in asked and id(df) not in taken]
+        self.warnings += [
+            f"it also made {count} more {tag} that no output asks for"
+            for tag, count in Counter(left).items()
+        ]
+        return found
+
+    def _find(self, output: Output) -> DataFile:
+        made = Counter(tag for tag, _ in self.files)
+        words = ", ".join(f"{n} {tag}" if n > 1 else tag for tag, n in made.items())
+        tag, _, number = (output or "").partition("#")
+        files = [df for category, df in self.files if tag in (category, "")]
+        if not files:
+            msg = f"made no {tag or 'product'}, but {words or 'nothing'}"
+            raise ProductError(msg)
+        if number:
+            if not number.isdecimal() or not 0 < int(number) <= len(files):
+                msg = f"made {len(files)} {tag}, and the output {output} is not there"
+                raise ProductError(msg)
+            return files[int(number) - 1]
+        if len(files) > 1:
+            what = tag or words
+            one = f"{tag or next(iter(made))}#1"
+            msg = (
+                f"made {len(files)} products ({what}) where one was expected; name "
+                f"them {one!r}, ... as outputs, or have the recipe merge them"
+            )
+            raise ProductError(msg)
+        return files[0]
+
+    def check_inputs(self, frames: Sequence[Frame]) -> None:
+        """
+        Compare what the products say they were made of with what was given.
+
+        Parameters
+        ----------
+        frames : sequence of Frame
+            The frames of the run.
+
+        Raises
+        ------
+        ProductError
+            If raw frames were left out.
+        """
+        listed: Counter[str] = Counter()
+        raw_tags: set[str] = set()
+        for _, df in self.files:
+            names, raws = _listed(df.meta)
+            listed |= names
+            raw_tags |= set(raws)
+            self._check_number(df, raws)
+        if not raw_tags:
+            return  # the recipe keeps no lists
+        for tag in dict.fromkeys(frame.tag for frame in frames):
+            given = Counter(Path(f.path).name for f in frames if f.tag == tag)
+            missing = list((given - _matched(given, listed)).elements())
+            if not missing:
+                continue
+            if tag in raw_tags:
+                msg = (
+                    f"used only {given.total() - len(missing)} of {given.total()} "
+                    f"{tag} frames: {', '.join(missing[:5])} "
+                    f"{'is' if len(missing) == 1 else 'are'} not in the list of the "
+                    "products (a damaged file?)"
+                )
+                raise ProductError(msg)
+            if len(missing) == given.total():
+                self.warnings.append(
+                    f"its products do not list the {tag} that was given: it may not "
+                    "have been used"
+                )
+
+    def _check_number(self, df: DataFile, raws: Sequence[str]) -> None:
+        combined = df.meta.get("ESO PRO DATANCOM")
+        if isinstance(combined, int) and 0 < combined < len(raws):
+            self.warnings.append(
+                f"{Path(df).name} lists {len(raws)} raw frames, and says that "
+                f"{combined} were combined"
+            )
+
+
+def find_products(folder: Path, listing: Path) -> Products:
+    """
+    Read the list of products that esorex has written, and open each of them.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are.
+    listing : Path
+        The file of --products-sof, in JSON.
+
+    Returns
+    -------
+    Products
+        The products, ordered by name within a category.
+
+    Raises
+    ------
+    ProductError
+        If there is no list, or a file is missing or damaged.
+    """
+    try:
+        entries = json.loads(listing.read_text(encoding="utf-8"))
+        named = [(str(e["category"]), Path(str(e["name"])).name) for e in entries]
+    except (OSError, ValueError, TypeError, KeyError) as err:
+        msg = f"did not write a list of products ({type(err).__name__})"
+        raise ProductError(msg) from err
+    files = []
+    for tag, name in sorted(named, key=lambda entry: _natural(entry[1])):
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            msg = f"did not write {name} ({tag}), which it lists as its product"
+            raise ProductError(msg)
+        try:
+            files.append((tag, DataFile(path)))
+        except (FormatError, MissingFileError) as err:
+            msg = f"wrote a damaged product {name} ({tag}): {err}"
+            raise ProductError(msg) from err
+    return Products(files)
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    return [(int(n or 0), word) for n, word in re.findall(r"(\d+)|(\D+)", text)]
+
+
+def _listed(meta: Mapping[str, object]) -> tuple[Counter[str], list[str]]:
+    """Read the names of all frames, and the tags of the raw ones, off a header."""
+    names: Counter[str] = Counter()
+    raws = []
+    for kind in ("RAW", "CAL"):
+        number = 1
+        while (name := meta.get(f"ESO PRO REC1 {kind}{number} NAME")) is not None:
+            names[str(name).strip()] += 1
+            if kind == "RAW":
+                raws.append(str(meta.get(f"ESO PRO REC1 RAW{number} CATG", "")).strip())
+            number += 1
+    return names, raws
+
+
+def _matched(given: Counter[str], listed: Counter[str]) -> Counter[str]:
+    """Find which of the given names are listed, be it cut at the end of a card."""
+    matched = given & listed
+    left = listed - matched
+    for name in (given - matched).elements():
+        for short in left.elements():
+            if len(short) >= _WHOLE_NAME and name.startswith(short):
+                matched[name] += 1
+                left[short] -= 1
+                break
+    return matched

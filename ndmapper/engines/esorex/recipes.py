@@ -1,0 +1,302 @@
+"""Which recipes there are, where, of which version, and with which parameters."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from ndmapper.engines.esorex.values import Parameter, read_parameters
+from ndmapper.engines.process import find_program, last_lines, read_log, run_program
+from ndmapper.errors import MissingToolError, StepError
+from ndmapper.io.leftovers import staging_name
+
+__all__ = ["Recipe", "describe", "environment", "find_recipe"]
+
+log = logging.getLogger(__name__)
+
+_PROGRAM_ADVICE = (
+    "install it (Debian, Ubuntu: apt install esorex; otherwise a pipeline kit from "
+    "https://www.eso.org/pipelines), or name it in config['esorex']"
+)
+_ASK = 60.0
+"""The most time that esorex may take to list the parameters of a recipe [s]."""
+
+# Packages of Debian, by the start of the names of their recipes.
+_PACKAGES = {
+    "muse": "muse", "hawki": "hawki", "gi": "giraf", "uves": "uves", "vm": "vimos",
+    "vimos": "vimos", "naco": "naco", "visir": "visir", "amber": "amber",
+}  # fmt: skip
+
+_FOLDERS = (
+    "lib/esopipes-plugins", "lib64/esopipes-plugins", "lib/*/esopipes-plugins",
+    "lib/*/cpl/plugins", "lib/cpl/plugins", "lib64/cpl/plugins",
+)  # fmt: skip
+"""Where the pipelines are, below the folder above that of the program."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """
+    A recipe that is installed.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    program : Path
+        The esorex that runs it.
+    plugin : Path
+        Its file, in the folder of its pipeline.
+    stamp : int
+        When that file was written.
+    pipeline : str
+        Name of the pipeline.
+    version : str
+        Version of the pipeline.
+    """
+
+    name: str
+    program: Path
+    plugin: Path
+    stamp: int
+    pipeline: str
+    version: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the pipeline: only recipes in it are known to esorex."""
+        return self.plugin.parent
+
+
+_found: dict[tuple[str, str, str | None, str | None], Recipe] = {}
+
+
+def find_recipe(name: str, settings: Mapping[str, Any]) -> Recipe:
+    """
+    Find a recipe; nothing is started for that.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    settings : mapping
+        The configuration: esorex and esorex_plugins.
+
+    Returns
+    -------
+    Recipe
+        Of several versions in one folder, the highest.
+
+    Raises
+    ------
+    MissingToolError
+        If esorex or the pipeline is not installed.
+    """
+    program, plugins = settings["esorex"], settings["esorex_plugins"]
+    key = (name, program, plugins, os.environ.get("PATH"))
+    known = _found.get(key)
+    if known is not None and _stamp(known.plugin) == known.stamp:
+        return known
+    path = find_program(program, _PROGRAM_ADVICE)
+    folders = list(_plugin_folders(path, plugins))
+    for folder in folders:
+        if plugin := _look(folder, name):
+            pipeline, version = _version(plugin)
+            recipe = Recipe(
+                name=name,
+                program=path,
+                plugin=plugin,
+                stamp=_stamp(plugin) or 0,
+                pipeline=pipeline,
+                version=version,
+            )
+            _found[key] = recipe
+            return recipe
+    raise MissingToolError(_missing(name, folders, given=plugins is not None))
+
+
+def _plugin_folders(program: Path, given: str | None) -> Iterator[Path]:
+    if given is not None:
+        for text in filter(None, given.split(":")):
+            yield Path(text).expanduser().absolute()
+        return
+    seen = set()
+    for prefix in (program.parent.parent, program.resolve().parent.parent):
+        for pattern in _FOLDERS:
+            for folder in sorted(prefix.glob(pattern)):
+                if folder not in seen:
+                    seen.add(folder)
+                    yield folder
+
+
+def _look(folder: Path, name: str) -> Path | None:
+    if re.fullmatch(r"\w+", name) is None:
+        return None
+    found = [
+        plugin
+        for depth in ("", "*/", "*/*/")
+        for ending in ("so", "dylib")
+        for plugin in folder.glob(f"{depth}{name}.{ending}")
+    ]
+    return max(found, key=lambda plugin: _natural(plugin.parent.name), default=None)
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    return [(int(n or 0), word) for n, word in re.findall(r"(\d+)|(\D+)", text)]
+
+
+def _stamp(plugin: Path) -> int | None:
+    try:
+        return plugin.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _version(plugin: Path) -> tuple[str, str]:
+    """Read name and version off the folder of a pipeline, where it has them."""
+    found = re.fullmatch(r"([A-Za-z]\w*?)-v?(\d[\w.+-]*)", plugin.parent.name)
+    if found:
+        return found[1], found[2]
+    content = hashlib.sha256(plugin.read_bytes()).hexdigest()
+    return plugin.stem.split("_")[0], f"sha256:{content[:16]}"
+
+
+def _missing(name: str, folders: list[Path], *, given: bool) -> str:
+    package = next((p for start, p in _PACKAGES.items() if name.startswith(start)), "")
+    debian = (
+        f"Debian, Ubuntu: apt install cpl-plugin-{package}; otherwise "
+        if package
+        else ""
+    )
+    where = ", ".join(map(str, folders)) or "no folder"
+    names = sorted(
+        {
+            plugin.stem
+            for folder in folders
+            for plugin in [*folder.glob("*.so"), *folder.glob("*/*.so")]
+        }
+    )
+    near = _near(name, names)
+    source = "config['esorex_plugins']" if given else "the folders of esorex"
+    return (
+        f"there is no recipe {name!r} in {where} ({source}){near}; install its "
+        f"pipeline ({debian}the kit from https://www.eso.org/pipelines), or name its "
+        "folder in config['esorex_plugins']"
+    )
+
+
+def _near(name: str, names: list[str]) -> str:
+    import difflib  # for this message only
+
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def environment(recipe: Recipe, home: Path) -> dict[str, str]:
+    """
+    Make the environment of esorex, of which nothing changes what a recipe does.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is run.
+    home : Path
+        An empty folder.
+
+    Returns
+    -------
+    dict of str to str
+        That of this process without settings of esorex, CPL and the pipeline.
+    """
+    starts = ("ESOREX_", "CPL_", f"{recipe.pipeline.upper()}_")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(starts)}
+    return kept | {"HOME": str(home)}
+
+
+def describe(recipe: Recipe) -> dict[str, Parameter]:
+    """
+    List the parameters of a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The recipe.
+
+    Returns
+    -------
+    dict of str to Parameter
+        By their names as in Python, in the order of the recipe.
+
+    Raises
+    ------
+    StepError
+        If esorex cannot tell them.
+    """
+    return _describe(recipe)
+
+
+@lru_cache(maxsize=64)
+def _describe(recipe: Recipe) -> dict[str, Parameter]:
+    # Asking costs as much as a small recipe, so the answer is kept for other processes.
+    kept = _cache_file(recipe)
+    try:
+        return read_parameters(json.loads(kept.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        log.debug("%s: its parameters are not known yet: %s", recipe.name, err)
+    text = _ask(recipe)
+    parameters = read_parameters(json.loads(text))
+    temp = staging_name(kept)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        temp.write_text(text, encoding="utf-8")
+        temp.replace(kept)
+    except OSError as err:
+        log.debug("the parameters of %s are not remembered: %s", recipe.name, err)
+    return parameters
+
+
+def _cache_file(recipe: Recipe) -> Path:
+    program = recipe.program.stat().st_mtime_ns
+    words = (recipe.program, program, recipe.plugin, recipe.stamp, recipe.name)
+    name = hashlib.sha256("\0".join(map(str, words)).encode()).hexdigest()[:24]
+    folder = Path(platformdirs.user_cache_dir("ndmapper", appauthor=False))
+    return folder / "esorex" / f"{recipe.name}-{name}.json"
+
+
+def _ask(recipe: Recipe) -> str:
+    with tempfile.TemporaryDirectory(prefix="ndmapper-esorex-") as temp:
+        folder = Path(temp)
+        (folder / "empty.rc").touch()
+        end = run_program(
+            [
+                str(recipe.program),
+                "--config=empty.rc",
+                "--recipe-config=empty.rc",
+                f"--recipe-dir={recipe.folder}",
+                "--create-config=parameters.json",
+                recipe.name,
+            ],
+            cwd=folder,
+            log=folder / "output",
+            env=environment(recipe, folder),
+            timeout=_ASK,
+        )
+        try:
+            text = (folder / "parameters.json").read_text(encoding="utf-8")
+            json.loads(text)
+        except (OSError, ValueError) as err:
+            msg = (
+                f"{recipe.program} does not tell the parameters of {recipe.name} "
+                f"({recipe.plugin}): {last_lines(read_log(end.log))}"
+            )
+            raise StepError(msg) from err
+        return text

@@ -1,0 +1,86 @@
+"""What a recipe would be given: for a person, and as a shell script."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from ndmapper.engines.base import Job, Preview
+from ndmapper.engines.esorex.sof import Frame, frames_of, give_frames, sof_text
+from ndmapper.engines.links import Hand
+from ndmapper.errors import MissingToolError
+from ndmapper.parallel.cores import count_threads
+
+__all__ = ["preview"]
+
+
+def preview(job: Job, argv: Sequence[str], missing: MissingToolError | None) -> Preview:
+    """
+    Show the set of frames and the command line of a job.
+
+    Parameters
+    ----------
+    job : Job
+        What would be done.
+    argv : sequence of str
+        The command line.
+    missing : MissingToolError or None
+        What is not installed: then nobody can tell the command line.
+
+    Returns
+    -------
+    Preview
+        Text and script.
+    """
+    frames = give_frames(job, Hand(Path("in")), really=False)
+    sof = sof_text(frames)
+    if missing is not None:
+        given = "".join(
+            f"  {name} = {value!r}\n" for name, value in job.parameters.items()
+        )
+        text = f"frames.sof:\n{sof}recipe: {job.task.name}\n{given}({missing})"
+        return Preview(text=text)
+    text = f"frames.sof:\n{sof}command:\n{shlex.join(argv)}"
+    return Preview(text=text, script=_script(job, argv, frames), language="sh")
+
+
+def _script(job: Job, argv: Sequence[str], frames: Sequence[Frame]) -> str:
+    """
+    Write the lines that run a recipe in a folder of its own.
+
+    The names of its products are not known before; they are found by category.
+    """
+    quoted = " ".join(shlex.quote(str(frame)) for frame in frames)
+    lines = [
+        "(set -eu",
+        "here=$PWD",
+        "work=$(mktemp -d)",
+        'mkdir "$work/home" "$work/in"',
+        ': > "$work/empty.rc"',
+        f"printf '%s\\n' {quoted} > \"$work/frames.sof\"",
+        *_links(job, frames),
+        'cd "$work"',
+        f'env -i PATH="$PATH" HOME="$work/home" OMP_NUM_THREADS={count_threads()} '
+        + shlex.join(argv).replace("products.json", "products.sof"),
+        'cd "$here"',
+    ]
+    for output, target in job.targets.items():
+        tag, _, number = (output or "").partition("#")
+        match = f'$2 == "{tag}"' if tag else "1"
+        lines.append(
+            f"product=$(awk {shlex.quote(f'{match} {{print $1}}')} "
+            f"\"$work/products.sof\" | sort -V | sed -n '{number or 1}p')"
+        )
+        name = shlex.quote(str(Path(job.settings["outdir"], target).absolute()))
+        lines.append(f'mv -- "$work/$product" {name}')
+    return "\n".join([*lines, 'rm -r "$work")', ""])
+
+
+def _links(job: Job, frames: Sequence[Frame]) -> list[str]:
+    if not job.task.words["create_sof"]:
+        return []
+    return [
+        f'ln -s {shlex.quote(os.path.abspath(df))} "$work/{frame.path}"'  # noqa: PTH100
+        for frame, (_, df) in zip(frames, frames_of(job), strict=True)
+        if not frame.path.startswith("/") and df.filename
+    ]

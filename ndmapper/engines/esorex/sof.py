@@ -1,0 +1,241 @@
+"""Sets of frames: which file has which tag, and the text files that say so."""
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ndmapper.data import DataFile
+from ndmapper.engines.base import Job
+from ndmapper.engines.esorex.values import is_frames
+from ndmapper.engines.links import Hand, is_safe
+from ndmapper.errors import (
+    DeclarationError,
+    FormatError,
+    MissingFileError,
+    OutputExistsError,
+    ParameterError,
+)
+
+__all__ = ["Frame", "check_sof", "frames_of", "give_frames", "keep_sof", "sof_text"]
+
+_TAG = re.compile(r"[A-Za-z0-9_.+-]+")
+_FIRST_LINE = re.compile(
+    r"# Set of frames of .*, written by ndmapper \(([0-9a-f]{16})\)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """
+    A file of a set.
+
+    Parameters
+    ----------
+    path : str
+        Its path, as the program will read it.
+    tag : str
+        Its tag.
+    group : str
+        Its group, which recipes know themselves; empty where nobody says it.
+    """
+
+    path: str
+    tag: str
+    group: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.path, self.tag, self.group)))
+
+
+def frames_of(job: Job) -> list[tuple[str, DataFile]]:
+    """
+    List the frames of a job.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+
+    Returns
+    -------
+    list of (str, DataFile)
+        Tag and file: the inputs, then those parameters that are files.
+
+    Raises
+    ------
+    DeclarationError
+        If something is not a tag.
+    """
+    frames = [(tag, df) for tag, files in job.roles.items() for df in files]
+    for tag, value in job.parameters.items():
+        if is_frames(value):
+            files = [value] if isinstance(value, DataFile) else value
+            frames += [(tag, df) for df in files]
+    for tag, df in frames:
+        if _TAG.fullmatch(tag or "") is None:
+            msg = (
+                f"{job.step}: {tag!r} is no frame tag; name the inputs of "
+                f"{job.task.name} by their tags, such as {{'BIAS': {str(df)!r}}}"
+            )
+            raise DeclarationError(msg)
+    return frames
+
+
+def sof_text(frames: Sequence[Frame]) -> str:
+    """
+    Write a set of frames.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        The frames.
+
+    Returns
+    -------
+    str
+        A line for each.
+    """
+    return "".join(f"{frame}\n" for frame in frames)
+
+
+def give_frames(job: Job, hand: Hand, *, really: bool = True) -> list[Frame]:
+    """
+    Make the frames of a job available to esorex.
+
+    Parameters
+    ----------
+    job : Job
+        The job. With create_sof False its SOF says which frames these are.
+    hand : Hand
+        Hands out files.
+    really : bool
+        False says only what the frames would be.
+
+    Returns
+    -------
+    list of Frame
+        The frames.
+
+    Raises
+    ------
+    MissingFileError
+        If a file is missing.
+    """
+    if not job.task.words["create_sof"]:
+        return [
+            Frame(path=str(hand.link(path) if really else path), tag=tag, group=group)
+            for path, tag, group in _read_sof(_sof_path(job))
+        ]
+    give = hand.give if really else hand.path
+    return [Frame(path=str(give(df)), tag=tag) for tag, df in frames_of(job)]
+
+
+def check_sof(job: Job) -> None:
+    """
+    Check the words create_sof and sof of a job.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+
+    Raises
+    ------
+    ParameterError
+        If create_sof is False and no SOF is named.
+    MissingFileError
+        If it, or a file in it, is missing.
+    OutputExistsError
+        If a SOF would be replaced that the user has edited.
+    """
+    words = job.task.words
+    if not words["create_sof"]:
+        _read_sof(_sof_path(job))
+        return
+    if words["sof"] is None:
+        return
+    path = Path(words["sof"])
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return
+    found = _FIRST_LINE.fullmatch(lines[0]) if lines else None
+    if lines and (found is None or found[1] != _mark(lines[1:])):
+        msg = (
+            f"{path} was edited, or written by something else; use it with "
+            "create_sof=False, or remove it to have it written anew"
+        )
+        raise OutputExistsError(msg)
+
+
+def keep_sof(job: Job) -> None:
+    """
+    Write the set of frames where the user wants it, to look at or to edit.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    """
+    words = job.task.words
+    if words["sof"] is None or not words["create_sof"]:
+        return
+    check_sof(job)
+    lines = []
+    for tag, df in frames_of(job):
+        path = os.path.abspath(df) if df.filename else ""  # noqa: PTH100
+        if path and df.unloaded and is_safe(path):
+            lines.append(f"{path} {tag}")
+        else:
+            name = ascii(path or "a file without a name")
+            lines.append(
+                f"# {tag}: {name} cannot be named here (odd characters, or changed in "
+                "memory); ndmapper gives esorex a link or a copy"
+            )
+    first = f"# Set of frames of {job.task.name}, written by ndmapper ({_mark(lines)})"
+    Path(words["sof"]).write_text("\n".join([first, *lines, ""]), encoding="utf-8")
+
+
+def _mark(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _sof_path(job: Job) -> Path:
+    sof = job.task.words["sof"]
+    if sof is None:
+        msg = (
+            f"{job.step}: create_sof=False uses a set of frames that you have written; "
+            "name its file with sof='...'"
+        )
+        raise ParameterError(msg)
+    return Path(sof)
+
+
+def _read_sof(sof: Path) -> list[tuple[Path, str, str]]:
+    """Read path, tag and group of the frames of a file of the user."""
+    try:
+        text = sof.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        msg = f"the set of frames {sof} does not exist; create_sof=True writes one"
+        raise MissingFileError(msg) from None
+    except (OSError, UnicodeDecodeError) as err:
+        msg = f"the set of frames {sof} cannot be read: {err}"
+        raise FormatError(msg) from err
+    frames = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        # As esorex reads it: from the current folder, with variables.
+        path = Path(os.path.abspath(os.path.expandvars(words[0])))  # noqa: PTH100
+        if len(words) < 2:
+            msg = f"line {number} of {sof} gives no tag to {words[0]}"
+            raise FormatError(msg)
+        if not path.exists():
+            msg = f"{path} does not exist, which line {number} of {sof} names"
+            raise MissingFileError(msg)
+        frames.append((path, words[1], words[2] if len(words) > 2 else ""))
+    return frames

@@ -1,0 +1,248 @@
+"""Parameters of recipes: what they take, and how they are written."""
+
+import math
+import numbers
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ndmapper.data import DataFile
+from ndmapper.errors import ParameterError, UnknownParameterError, did_you_mean
+
+__all__ = ["Parameter", "arguments", "is_frames", "python_name", "read_parameters"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """
+    One parameter of a recipe, as esorex describes it.
+
+    Parameters
+    ----------
+    name : str
+        Its name on the command line.
+    kind : str
+        One of bool, int, double, string.
+    default : bool, int, float or str
+        Its value where nobody says anything.
+    low, high : float or None
+        The limits of a number.
+    choices : tuple
+        All that it takes; empty where that is not known.
+    words : tuple of str
+        What each of the words of a text may be, as its description says; empty where
+        that is not known.
+    """
+
+    name: str
+    kind: str
+    default: Any
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+def python_name(name: str) -> str:
+    """
+    Write the name of a parameter as in Python.
+
+    Parameters
+    ----------
+    name : str
+        Its name on the command line.
+
+    Returns
+    -------
+    str
+        The same with ``_`` for ``-`` and ``.``.
+    """
+    return re.sub(r"[-.]", "_", name)
+
+
+def is_frames(value: Any) -> bool:
+    """
+    Say whether a value is files, and not a value of a recipe's parameter.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Returns
+    -------
+    bool
+        Whether it is a DataFile or a list of them.
+    """
+    if isinstance(value, DataFile):
+        return True
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and all(isinstance(item, DataFile) for item in value)
+    )
+
+
+def read_parameters(described: Iterable[Mapping[str, Any]]) -> dict[str, Parameter]:
+    """
+    Understand what esorex writes with --create-config.
+
+    Parameters
+    ----------
+    described : iterable of mapping
+        The content of its JSON file.
+
+    Returns
+    -------
+    dict of str to Parameter
+        By their names as in Python.
+    """
+    found = {}
+    for entry in described:
+        name, kind, default = entry["display_name"], entry["valtype"], entry["value"]
+        choices = tuple(entry.get("valenum", ()))
+        words: tuple[str, ...] = ()
+        if kind == "string" and not choices:
+            words = _words(str(default), str(entry.get("description", "")))
+        found[python_name(name)] = Parameter(
+            name=name,
+            kind=kind,
+            default=default,
+            low=entry.get("valmin"),
+            high=entry.get("valmax"),
+            choices=choices,
+            words=words,
+        )
+    return found
+
+
+def _words(default: str, text: str) -> tuple[str, ...]:
+    """
+    Find the choices that a description names in quotes.
+
+    They are trusted only where they include the default: then the author listed what
+    there is, and did not just quote an example.
+    """
+    quoted = dict.fromkeys(re.findall(r'"([A-Za-z][\w-]*)"', text))
+    parts = default.split(",")
+    if len(quoted) > 1 and all(part in quoted for part in parts):
+        return tuple(quoted)
+    return ()
+
+
+def arguments(
+    recipe: str, known: Mapping[str, Parameter], given: Mapping[str, Any]
+) -> list[str]:
+    """
+    Write all parameters of a recipe as arguments of its command line.
+
+    Parameters
+    ----------
+    recipe : str
+        Name of the recipe, for messages.
+    known : mapping of str to Parameter
+        Its parameters.
+    given : mapping
+        Values by the names as in Python; None is the default. Files are left out.
+
+    Returns
+    -------
+    list of str
+        One argument for each parameter, the defaults included.
+
+    Raises
+    ------
+    UnknownParameterError
+        If there is no parameter of a name.
+    ParameterError
+        If a value is not of the right type, out of its range, or no choice.
+    """
+    for name, value in given.items():
+        if name not in known and value is not None and not is_frames(value):
+            msg = f"{recipe} has no parameter {name!r}{did_you_mean(name, known)}"
+            raise UnknownParameterError(msg)
+    lines = []
+    for name, parameter in known.items():
+        value = given.get(name)
+        value = parameter.default if value is None else value
+        text = _write(recipe, parameter, value, is_given=given.get(name) is not None)
+        lines.append(f"--{parameter.name}={text}")
+    return lines
+
+
+def _write(recipe: str, parameter: Parameter, value: Any, *, is_given: bool) -> str:
+    write = {"bool": _bool, "int": _int, "double": _double}.get(parameter.kind, _string)
+    text = write(value)
+    expected = _expected(parameter)
+    if text is None:
+        raise _wrong(recipe, parameter, expected, value)
+    if not is_given:
+        return text
+    if parameter.choices and text not in {
+        write(choice) for choice in parameter.choices
+    }:
+        raise _wrong(recipe, parameter, expected, value)
+    if parameter.words:
+        # A method may have numbers behind it, as in 'vpoly:25,1.0'.
+        parts = text.partition(":")[0].split(",")
+        if any(part.strip() not in parameter.words for part in parts):
+            raise _wrong(recipe, parameter, expected, value)
+    if parameter.kind in ("int", "double"):
+        low = -math.inf if parameter.low is None else parameter.low
+        high = math.inf if parameter.high is None else parameter.high
+        if not low <= float(text) <= high:
+            raise _wrong(recipe, parameter, expected, value)
+    return text
+
+
+def _bool(value: Any) -> str | None:
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        return "TRUE" if value else "FALSE"
+    return None
+
+
+def _int(value: Any) -> str | None:
+    text = _double(value)
+    if text is None or not float(text).is_integer() or abs(float(text)) > 2**31 - 1:
+        return None
+    return str(int(float(text)))
+
+
+def _double(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    number = float(value)
+    return repr(number) if math.isfinite(number) else None
+
+
+def _string(value: Any) -> str | None:
+    if isinstance(value, str):
+        # Neither could be written into the header of a product.
+        return None if "\0" in value or "\n" in value else value
+    if isinstance(value, list | tuple):
+        parts = [None if isinstance(v, list | tuple) else _string(v) for v in value]
+        return None if None in parts else ",".join(str(part) for part in parts)
+    return None if _double(value) is None else str(value)
+
+
+def _expected(parameter: Parameter) -> str:
+    if parameter.choices:
+        return "one of " + ", ".join(repr(choice) for choice in parameter.choices)
+    if parameter.words:
+        return "one of " + ", ".join(repr(word) for word in parameter.words)
+    words = {
+        "bool": "True or False",
+        "int": "a whole number",
+        "double": "a number",
+    }.get(parameter.kind, "text of one line")
+    if parameter.low is not None and parameter.high is not None:
+        return f"{words} from {parameter.low:g} to {parameter.high:g}"
+    return words
+
+
+def _wrong(
+    recipe: str, parameter: Parameter, expected: str, value: Any
+) -> ParameterError:
+    name = python_name(parameter.name)
+    return ParameterError(f"{recipe}: {name} must be {expected}, not {value!r}")

@@ -1,0 +1,281 @@
+"""Running a program so that it can be stopped, and leaves nothing behind."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ndmapper.errors import MissingToolError
+
+__all__ = [
+    "Finished",
+    "describe_end",
+    "find_program",
+    "last_lines",
+    "printable",
+    "read_log",
+    "run_program",
+]
+
+GRACE = 3.0
+"""Seconds between the request to end and the end by force."""
+
+_LONGEST_LOG = 2_000_000
+_LONGEST_LINE = 300
+
+# The program waits until it is watched. What it reads from then on is empty.
+_START = 'read -r go || exit 1; exec "$@" </dev/null'
+# It ends when this process ends, however that comes about: then the pipe that it
+# reads from is closed. No part of the program's group survives that.
+_WATCH = 'read -r go; kill -s KILL -- "-$1"'
+
+# Escape sequences, and other characters that would act on a terminal.
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """
+    How a program ended.
+
+    Parameters
+    ----------
+    returncode : int
+        Its exit code; negative where a signal ended it.
+    log : Path
+        The file with all that it printed.
+    seconds : float
+        How long it took.
+    timed_out : bool
+        Whether it was ended since it took too long.
+    """
+
+    returncode: int
+    log: Path
+    seconds: float
+    timed_out: bool = False
+
+
+def find_program(name: str, advice: str) -> Path:
+    """
+    Find a program.
+
+    Parameters
+    ----------
+    name : str
+        Its name, or its path.
+    advice : str
+        What to do where it is not installed, as a part of a sentence.
+
+    Returns
+    -------
+    Path
+        Its absolute path.
+
+    Raises
+    ------
+    MissingToolError
+        If there is no such program.
+    """
+    found = shutil.which(Path(name).expanduser())
+    if found is None:
+        what = "is not a program" if Path(name).exists() else "is not installed"
+        msg = f"{name} {what} (it was looked for on the path); {advice}"
+        raise MissingToolError(msg)
+    return Path(found).absolute()
+
+
+def run_program(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> Finished:
+    """
+    Run a program to its end, in a session of its own.
+
+    It cannot read anything from the terminal, and dies with this process, also where
+    that is killed. When it ends, what it started and left running is ended too.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The program, as an absolute path, and its arguments. No shell looks at them.
+    cwd : Path
+        The folder it runs in.
+    log : Path
+        The file that takes what it prints on both channels.
+    env : mapping, optional
+        Its environment; by default that of this process.
+    timeout : float, optional
+        The most time that it may take, in seconds.
+
+    Returns
+    -------
+    Finished
+        How it ended, and where its log is.
+    """
+    started = time.monotonic()
+    with log.open("wb") as stream, _watched(argv, cwd, stream.fileno(), env) as child:
+        timed_out = False
+        try:
+            child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+            _signal(child, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(GRACE)
+    return Finished(
+        returncode=child.returncode,
+        log=log,
+        seconds=time.monotonic() - started,
+        timed_out=timed_out,
+    )
+
+
+@contextlib.contextmanager
+def _watched(
+    argv: Sequence[str], cwd: Path, output: int, env: Mapping[str, str] | None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a program and its watcher, and end both together."""
+    child = subprocess.Popen(
+        ["/bin/sh", "-c", _START, "sh", *argv],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+    watcher = None
+    try:
+        watcher = subprocess.Popen(
+            ["/bin/sh", "-c", _WATCH, "sh", str(child.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.write(b"\n")
+            child.stdin.close()
+        yield child
+    finally:
+        _signal(child, signal.SIGKILL)
+        child.wait()
+        if watcher is not None:
+            watcher.kill()
+            watcher.wait()
+            assert watcher.stdin is not None
+            watcher.stdin.close()
+
+
+def _signal(child: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)
+
+
+def read_log(path: Path) -> str:
+    """
+    Read what a program printed, whatever bytes that are.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    str
+        The text; of a very long one the beginning and the end.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        content = stream.read(min(size, _LONGEST_LOG))
+        if size > _LONGEST_LOG:
+            half = _LONGEST_LOG // 2
+            stream.seek(-half, os.SEEK_END)
+            left_out = f"\n... {size - 2 * half} bytes are left out ...\n"
+            content = content[:half] + left_out.encode() + stream.read()
+    return content.decode("utf-8", "replace")
+
+
+def printable(text: str) -> str:
+    """
+    Make text safe to show on a terminal.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        The same without control characters, but line ends and tabs.
+    """
+    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def last_lines(text: str, count: int = 8) -> str:
+    """
+    Give the end of a log, as the end of an error message.
+
+    Parameters
+    ----------
+    text : str
+        The log.
+    count : int
+        How many lines.
+
+    Returns
+    -------
+    str
+        The last lines that are not empty, indented, each on a new line; or words that
+        say that there are none.
+    """
+    lines = [line.rstrip() for line in printable(text).splitlines()]
+    lines = [line for line in lines if line][-count:]
+    if not lines:
+        return "it printed nothing"
+    cut = [
+        line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..."
+        for line in lines
+    ]
+    return "the last lines it printed are\n" + "\n".join(f"    {line}" for line in cut)
+
+
+def describe_end(returncode: int) -> str:
+    """
+    Say how a program ended.
+
+    Parameters
+    ----------
+    returncode : int
+        The exit code; negative for a signal.
+
+    Returns
+    -------
+    str
+        A verb and its object, such as ``"ended with exit code 1"``.
+    """
+    if returncode >= 0:
+        return f"ended with exit code {returncode}"
+    try:
+        name = signal.Signals(-returncode).name
+    except ValueError:
+        name = f"signal {-returncode}"
+    if -returncode in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE):
+        return f"crashed ({name})"
+    if -returncode == signal.SIGKILL:
+        return f"was killed ({name}; the machine may have run out of memory)"
+    return f"was ended by a signal ({name})"

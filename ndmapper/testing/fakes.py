@@ -1,0 +1,206 @@
+"""
+Programs that are not there: what calls them is noted, and they can fail on purpose.
+
+They show what a reduction does when a tool fails, and let it be tested where the tools
+are not installed. What a tool really does, only the tool can show.
+"""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ndmapper.testing import fake_program
+
+__all__ = ["Call", "Fake", "FakeRecipe", "Fault", "fake_command", "fake_esorex"]
+
+Fault = Literal[
+    "exit", "signal", "no product", "half a product", "huge output", "bad UTF-8", "hang"
+]
+"""
+How a fake misbehaves.
+
+``'signal'`` leaves half a product and dies by SIGKILL; after ``'huge output'`` and
+``'bad UTF-8'`` all goes well.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """
+    How a fake was called.
+
+    Parameters
+    ----------
+    argv : list of str
+        Its arguments, without the program.
+    cwd : str
+        The folder it ran in.
+    environment : dict of str to str
+        Its environment.
+    sof : str or None
+        The set of frames that a fake esorex was given.
+    """
+
+    argv: list[str]
+    cwd: str
+    environment: dict[str, str]
+    sof: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeRecipe:
+    """
+    A recipe of a fake esorex.
+
+    Parameters
+    ----------
+    products : mapping of str to int
+        How many products of each category it makes. All inputs are in their lists.
+    parameters : mapping of str to (bool, int, float or str)
+        Its parameters and their defaults.
+    """
+
+    products: Mapping[str, int]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fake:
+    """
+    A fake program.
+
+    Parameters
+    ----------
+    path : Path
+        The program.
+    notes : Path
+        The file of its notes.
+    settings : dict
+        What makes ndmapper use it: ``config.using(**fake.settings)``.
+    """
+
+    path: Path
+    notes: Path
+    settings: dict[str, Any]
+
+    @property
+    def calls(self) -> list[Call]:
+        """How it was called, oldest call first; questions do not count."""
+        if not self.notes.exists():
+            return []
+        lines = self.notes.read_text(encoding="utf-8").splitlines()
+        return [Call(**json.loads(line)) for line in lines]
+
+
+def fake_command(
+    folder: str | os.PathLike[str],
+    name: str,
+    *,
+    fault: Fault | None = None,
+    exit_code: int = 1,
+    prints: str = "",
+) -> Fake:
+    """
+    Make a program that writes whatever FITS file it is to write.
+
+    That is each argument (or what is behind its ``=``) which is the name of a FITS file
+    that does not exist. Its content is that of the first one which does exist, or else
+    a small image.
+
+    Parameters
+    ----------
+    folder : str or path
+        Where it is put. To be found by its name this must be on the PATH.
+    name : str
+        Its name.
+    fault : str, optional
+        How it misbehaves.
+    exit_code : int
+        Its exit code where the fault is ``'exit'``.
+    prints : str
+        What it prints.
+
+    Returns
+    -------
+    Fake
+        The program.
+    """
+    return _make(Path(folder), name, fault, exit_code, prints, None)
+
+
+def fake_esorex(
+    folder: str | os.PathLike[str],
+    recipes: Mapping[str, FakeRecipe],
+    *,
+    fault: Fault | None = None,
+    exit_code: int = 255,
+    prints: str = "",
+) -> Fake:
+    """
+    Make an esorex with recipes.
+
+    Parameters
+    ----------
+    folder : str or path
+        Where it, and a folder with its pipeline (``fake-1.0``), are put.
+    recipes : mapping of str to FakeRecipe
+        The recipes by name.
+    fault : str, optional
+        How it misbehaves.
+    exit_code : int
+        Its exit code where the fault is ``'exit'``.
+    prints : str
+        What it prints.
+
+    Returns
+    -------
+    Fake
+        The program; its `settings` are those of ``config`` that choose it.
+    """
+    plugins = Path(folder).absolute() / "fake-1.0"
+    plugins.mkdir(parents=True, exist_ok=True)
+    for name in recipes:
+        (plugins / f"{name}.so").touch()
+    told = {
+        name: {
+            "products": dict(recipe.products),
+            "parameters": dict(recipe.parameters),
+        }
+        for name, recipe in recipes.items()
+    }
+    fake = _make(Path(folder), "esorex", fault, exit_code, prints, told)
+    fake.settings["esorex_plugins"] = str(plugins)
+    fake.settings["esorex"] = str(fake.path)
+    return fake
+
+
+def _make(  # noqa: PLR0917
+    folder: Path,
+    name: str,
+    fault: Fault | None,
+    exit_code: int,
+    prints: str,
+    recipes: dict[str, Any] | None,
+) -> Fake:
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    notes, told = folder / f"{name}.calls.jsonl", folder / f"{name}.json"
+    content = {
+        "notes": str(notes),
+        "fault": fault,
+        "code": exit_code,
+        "prints": prints,
+        "recipes": recipes,
+    }
+    told.write_text(json.dumps(content), encoding="utf-8")
+    script = str(Path(str(fake_program.__file__)).absolute())
+    command = shlex.join([sys.executable, "-I", "-S", script, str(told)])
+    path = folder / name
+    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+    return Fake(path=path, notes=notes, settings={})
