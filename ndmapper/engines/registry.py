@@ -24,9 +24,8 @@ GROUP = "ndmapper.engines"
 _OURS: dict[str, Callable[[], Engine]] = {
     "python": PythonEngine,
     "iraf": IrafEngine,
-    "command": CommandEngine,
     "esorex": EsorexEngine,
-    "python": PythonEngine,
+    "command": CommandEngine,
 }
 
 
