@@ -20,6 +20,7 @@ from ndmapper.io.record import SCHEMA, entry_key
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.origin import origin_of
 from ndmapper.steps.recordable import recordable
+from ndmapper.steps.replay import script_block
 
 __all__ = ["Work", "ancestors", "describe", "is_as_recorded", "run_block"]
 
@@ -127,6 +128,7 @@ def describe(work: Work, output: Output, product: str, *, expected: bool) -> Ent
         "source": origin.source,
         "code": origin.code,
     }
+    entry["script"] = script_block(declaration, origin.context, work.parameters)
     entry["key"] = entry_key(entry)
     return entry
 
