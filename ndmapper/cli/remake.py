@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from ndmapper.cli.output import print_json
+from ndmapper.cli.records import read_all
 from ndmapper.cli.verb import Verb
-from ndmapper.errors import FileAccessError, OutputExistsError, RecordError
+from ndmapper.errors import FileAccessError, OutputExistsError
 
 __all__ = ["INCOMPLETE", "VERB"]
 
@@ -24,15 +25,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ndmapper.io.record import read_records
     from ndmapper.report.script import write_script
 
-    records = {path.name: read_records(path) for path in args.files}
-    for path in args.files:
-        if not records[path.name]:
-            msg = f"{path} has no record: no step of ndmapper made it"
-            raise RecordError(msg)
-    script = write_script(records)
+    script = write_script(read_all(args.files))
     if args.output is not None:
         _save(script.text, args.output)
     if args.json:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ndmapper.report.calls import Call, find_calls
@@ -101,7 +102,7 @@ class _Writer:
         )
 
     def _head(self, names: Sequence[str]) -> list[str]:
-        listed = comment(", ".join(names))
+        listed = comment(", ".join(Path(name).name for name in names))
         needed = f"{len(self.raws)} raw file{'s' if len(self.raws) != 1 else ''}"
         lines = [
             f"# Makes {listed} again, from {needed}:",
