@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ndmapper.io.record import identity
 from ndmapper.report.lineage import Lineage, Row, Use, references_of
 
 __all__ = ["FORMS", "Graph", "make_graph"]
@@ -171,7 +170,7 @@ def make_graph(records: Mapping[str, Sequence[Row]]) -> Graph:
 
     def number_of(use: Use) -> int:
         maker = lineage.maker(use)
-        mark = str(identity(use.reference)) if maker is None else id(maker)
+        mark = use.mark if maker is None else id(maker)
         if mark not in numbers:
             numbers[mark] = len(nodes)
             nodes.append(Node(use.name, None, "memory" if use.memory else "raw"))

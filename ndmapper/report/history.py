@@ -35,7 +35,7 @@ def history(rows: Sequence[Row], name: str, *, full: bool = False) -> str:
     if not rows:
         return f"{name} has no record: no step of ndmapper made it"
     lineage = Lineage.of([rows])
-    raw = sorted(set(lineage.raws.values()))
+    raw = sorted({use.name for use in lineage.raws.values() if not use.memory})
     count = len(lineage.rows)
     head = (
         f"{name} was made by {count} step{'s' if count > 1 else ''} from "

@@ -35,6 +35,11 @@ class Use:
         return str(self.reference["name"])
 
     @property
+    def mark(self) -> tuple[str, str]:
+        """Its content and name: what tells it from others that no step made."""
+        return str(identity(self.reference)), self.name
+
+    @property
     def memory(self) -> bool:
         """Whether it was only in memory."""
         return bool(self.reference.get("memory"))
@@ -75,13 +80,13 @@ class Lineage:
         The entries of the products that are asked for.
     rows : list of mapping
         Every entry that they need, each after those of what it was made of.
-    raws : dict of str to str
-        Name by identity of every file that no step made.
+    raws : dict of (str, str) to Use
+        Every file that no step made, by content and name.
     """
 
     targets: list[Row]
     rows: list[Row] = field(default_factory=list)
-    raws: dict[str, str] = field(default_factory=dict)
+    raws: dict[tuple[str, str], Use] = field(default_factory=dict)
     _by_key: dict[str, list[Row]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -124,7 +129,7 @@ class Lineage:
             for use in uses:
                 maker = self.maker(use)
                 if maker is None:
-                    self.raws.setdefault(str(identity(use.reference)), use.name)
+                    self.raws.setdefault(use.mark, use)
                 elif id(maker) not in seen:
                     seen.add(id(maker))
                     stack.append((maker, references_of(maker)))

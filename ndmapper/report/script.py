@@ -67,12 +67,12 @@ class _Writer:
     def _name_files(self) -> None:
         """Give every file a place; two of one name cannot have the same."""
         taken: set[str] = set()
-        for content, name in self.lineage.raws.items():
+        for content, name in self.lineage.raws:
             place = name
             if place in taken:
                 place = f"{content.rpartition(':')[2][:8]}/{name}"
             taken.add(place)
-            self.places[content] = place
+            self.places[content, name] = place
         for row in self.lineage.rows:
             place, count = row["product"], 1
             while place in taken:
@@ -86,10 +86,9 @@ class _Writer:
         maker = self.lineage.maker(use)
         if maker is not None:
             return Code(f"{self.out} / {self.places[id(maker)]!r}")
-        content = str(use.reference.get("digest"))
-        place = self.places[content]
+        place = self.places[use.mark]
         if not use.memory:
-            self.raws[place] = content
+            self.raws[place] = use.mark[0]
         return Code(f"{self.raw} / {place!r}")
 
     def write(self, names: Sequence[str]) -> Script:
