@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from ndmapper._version import __version__
-from ndmapper.cli import config, demo, info, log, ls, run, show
+from ndmapper.cli import config, demo, graph, info, log, ls, qc, remake, run, show
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import NdmapperError
 from ndmapper.log import log_to_terminal
@@ -20,6 +20,9 @@ VERBS: tuple[Verb, ...] = (
     show.VERB,
     ls.VERB,
     log.VERB,
+    graph.VERB,
+    qc.VERB,
+    remake.VERB,
     config.VERB,
     run.VERB,
     demo.VERB,

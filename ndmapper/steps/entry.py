@@ -18,6 +18,7 @@ from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.origin import origin_of
 from ndmapper.steps.paths import absolute
 from ndmapper.steps.recordable import recordable
+from ndmapper.steps.replay import script_block
 from ndmapper.steps.toolparams import files_among, plain_values
 
 __all__ = ["Entry", "Work", "ancestors", "as_made", "describe", "is_as_recorded"]
@@ -109,7 +110,7 @@ def describe(work: Work, output: Output, product: str) -> Entry:
     entry: Entry = {
         "schema": SCHEMA,
         "step": step,
-        **_ran(declaration),
+        **_ran(declaration, work.parameters),
         "product": product,
         "output": output,
         "parameters": {
@@ -184,7 +185,7 @@ def _files(work: Work, *, expected: bool) -> Entry:
     }
 
 
-def _ran(declaration: Declaration) -> Entry:
+def _ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
     """Say what does the work: the code of a function, or the version of a tool."""
     origin = None if declaration.func is None else origin_of(declaration.func)
     if declaration.is_python and origin is not None:
@@ -194,6 +195,7 @@ def _ran(declaration: Declaration) -> Entry:
             "tool": origin.tool,
             "source": origin.source,
             "code": origin.code,
+            "script": script_block(declaration, origin.context, parameters),
         }
     # The code of a function that only gives parameters shows in these.
     return {

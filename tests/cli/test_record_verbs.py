@@ -1,0 +1,107 @@
+"""The verbs that show what records hold."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from ndmapper.io.record import encode
+from ndmapper.steps import run_task
+
+
+@run_task(prefix="d")
+def double(ndd):
+    """Double."""
+    return ndd * 2
+
+
+@pytest.fixture
+def product(folder):
+    hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones((3, 4)), name="SCI")])
+    hdus.writeto(folder / "x.fits")
+    double("x.fits")
+    return "dx.fits"
+
+
+@pytest.fixture
+def with_numbers(folder):
+    """Two products with the numbers of two steps."""
+
+    def row(product, step, **parts):
+        return {
+            "schema": 1, "step": step, "product": product, "key": f"{product} {step}",
+            "inputs": [], "calibrations": {}, "references": {}, "run": {},
+        } | parts  # fmt: skip
+
+    bias = row("bias.fits", "make_bias", qc={"noise": {"value": 3.25, "unit": "adu"}},
+               run={"figures": [".ndmapper/figures/bias.png"]})  # fmt: skip
+    for number in (1, 2):
+        last = row(f"a{number}.fits", "fit", qc={"rms": 0.5 * number, "model": "line"})
+        hdu = fits.PrimaryHDU(np.zeros(2))
+        hdu.writeto(folder / f"a{number}.fits")
+        with (folder / f"a{number}.fits").open("ab") as stream:
+            stream.write(encode([bias, last]))
+    return ["a1.fits", "a2.fits"]
+
+
+def test_graph_draws_a_tree(command, product):
+    assert command("graph", product).out == "dx.fits <- double\n`-- x.fits\n"
+
+
+@pytest.mark.parametrize(("form", "start"), [("mermaid", "flow"), ("dot", "digraph")])
+def test_graph_format_is_chosen(command, product, form, start):
+    assert command("graph", "--format", form, product).out.startswith(start)
+
+
+def test_graph_json_has_nodes(command, product):
+    nodes = command("graph", "--json", product).json["nodes"]
+    assert [node["name"] for node in nodes] == ["x.fits", "dx.fits"]
+
+
+@pytest.mark.parametrize("verb", ["graph", "qc", "script"])
+def test_verbs_of_records_say_where_there_is_none(command, product, verb):
+    result = command(verb, "x.fits")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "x.fits has no record" in result.err
+
+
+def test_log_full_has_the_text_of_the_step(command, product):
+    assert "return ndd * 2" in command("log", "--full", product).out
+    assert "return ndd * 2" not in command("log", product).out
+
+
+def test_qc_has_a_table_for_each_step_with_each_number_once(command, with_numbers):
+    lines = command("qc", *with_numbers).out.splitlines()
+    assert lines == [
+        "make_bias",
+        "product    noise [adu]",
+        "bias.fits  3.25",
+        "",
+        "fit",
+        "product  model  rms",
+        "a1.fits  line   0.5",
+        "a2.fits  line   1",
+        "",
+        "product    step       figure",
+        "bias.fits  make_bias  .ndmapper/figures/bias.png",
+    ]
+
+
+def test_qc_of_one_step(command, with_numbers):
+    numbers = command("qc", "--json", "--step", "fit", *with_numbers).json["numbers"]
+    assert [(n["product"], n["name"]) for n in numbers] == [
+        ("a1.fits", "model"), ("a1.fits", "rms"),
+        ("a2.fits", "model"), ("a2.fits", "rms"),
+    ]  # fmt: skip
+
+
+def test_qc_json_has_units_and_figures(command, with_numbers):
+    found = command("qc", "--json", *with_numbers).json
+    assert found["numbers"][0] == {
+        "product": "bias.fits", "step": "make_bias", "name": "noise",
+        "value": 3.25, "unit": "adu",
+    }  # fmt: skip
+    assert [figure["product"] for figure in found["figures"]] == ["bias.fits"]
+
+
+def test_qc_without_numbers_says_so(command, product):
+    assert command("qc", product).out == "no step recorded any number\n"
