@@ -34,7 +34,7 @@ PRODUCTS = ["ax1.fits", "ax2.fits", "max1.fits", "max2.fits", "max1_sum.fits"]
 @pytest.fixture
 def script(folder):
     for n in (1, 2):
-        make_mef(f"x{n}.fits", n_ext=1)
+        make_mef(f"x{n}.fits", n_ext=1, primary={"NUMBER": n})
     path = folder / "night.py"
     path.write_text(textwrap.dedent(SCRIPT))
     return path
@@ -117,9 +117,6 @@ def test_why_of_a_product_tells_what_its_inputs_are_now(command, script):
 
 def test_why_of_a_product_that_was_edited(command, script):
     command("run", script)
-    with Path("ax1.fits").open("r+b") as stream:
-        stream.seek(2880 * 2 - 1)  # the last byte of a header's padding does not count
-        stream.seek(-1500, 2)
     content = bytearray(Path("ax1.fits").read_bytes())
     at = content.index(b"OBJECT  = 'test")
     content[at + 11 : at + 15] = b"TEST"
