@@ -35,7 +35,7 @@ LOUD: list[Case] = [
      {"ccdtype": "", "zero": "absent", "fixpix": False, "overscan": False,
       "trim": False, "darkcor": False, "flatcor": False}, "absent"),
     ("noao.artdata.mkobjects", {"input": "f"}, {"output": "x"}, {}, "objects lists"),
-    ("noao.onedspec.splot", {"images": "f"}, {}, {}, "plot graphics"),
+    ("noao.onedspec.splot", {"images": "f"}, {}, {}, "it asked for"),
 ]  # fmt: skip
 
 QUIET: list[Case] = [

@@ -24,7 +24,8 @@ NAMES = [
     "a*b?.fits", "(x).fits", "-rf.fits", "--help.fits", "é.fits", "a'b\"c.fits",
     "line\nbreak.fits", "UPPER.FITS", "123.fits", "a.fits", "..fits",
     "x" * 150 + ".fits", "MUSE.2017-06-16T01:34:56.867.fits", "noending",
-    "@list.fits", "STDIN.fits", "host!file.fits", "~.fits", "#x.fits", "a&b|c>d.fits", "back\\slash.fits",
+    "@list.fits", "STDIN.fits", "host!file.fits", "~.fits", "#x.fits",
+    "a&b|c>d.fits", "back\\slash.fits",
 ]  # fmt: skip
 
 
