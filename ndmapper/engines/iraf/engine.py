@@ -157,12 +157,13 @@ def _check(job: Job, known: Mapping[str, Parameter] | None) -> None:
     if known is not None:
         check_names(task, given, known)
         check_required(task, given, known)
+    taken = {*job.roles, *map(base_output, job.outputs), path_param}
     for name, value in job.parameters.items():
-        if name in files:
-            continue
-        if name in given and (name in job.roles or name == path_param):
+        if name in taken:
             msg = f"{name!r} of the IRAF task {task} is given twice"
             raise ParameterError(msg)
+        if name in files:
+            continue
         to_iraf(task, name, value, None if known is None else known.get(name))
 
 

@@ -67,8 +67,11 @@ def header_for(df: DataFile, ndd: NDLater) -> Header:
         if keyword not in known | _COMMENTARY and not _STRUCTURE.fullmatch(keyword):
             header.append(card, end=True)
     if "OBJECT" in header:
-        # IRAF writes the title of an image without doubling its quotes.
-        header["OBJECT"] = re.sub("['\"]", "_", str(header["OBJECT"]))
+        # IRAF writes the title of an image without doubling its quotes. The cards are
+        # those of the user's header, so another one takes its place.
+        at, title = header.index("OBJECT"), str(header["OBJECT"])
+        header.remove("OBJECT", remove_all=True)
+        header.insert(at, ("OBJECT", re.sub("['\"]", "_", title)))
     if (count := len(header.cards)) * 81 > HEADER_LENGTH - 4096:
         msg = (
             f"the headers of {df}[{ndd.ident}] have {count} cards, more than IRAF is "

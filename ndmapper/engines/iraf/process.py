@@ -51,6 +51,7 @@ class Worker:
         self.calls = 0
         self.owner = os.getpid()
         self._is_leader = not terminal
+        self._has_ended = False
         self.home = _make_home()
         for name in ("uparm", "tmp", "cache"):
             (self.home / name).mkdir()
@@ -183,9 +184,14 @@ class Worker:
     @property
     def is_usable(self) -> bool:
         """Whether it runs, and belongs to this process."""
-        return self.owner == os.getpid() and self._process.poll() is None
+        if self.owner != os.getpid() or self._has_ended:
+            return False
+        return self._process.poll() is None
 
     def _end_group(self) -> None:
+        if self._has_ended:  # another process may have its number by now
+            return
+        self._has_ended = True
         if self._is_leader:
             # The executables of IRAF are in its group, and outlive it otherwise.
             with contextlib.suppress(ProcessLookupError, PermissionError):

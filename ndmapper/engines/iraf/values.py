@@ -131,7 +131,7 @@ def to_iraf(task: str, name: str, value: Any, par: Parameter | None) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, Path):
-        value = str(value)
+        value = str(value.absolute())  # the task runs elsewhere
     if not isinstance(value, bool | int | float | str):
         hint = {
             type(None): "leave it out for the default, or pass 'INDEF'",

@@ -190,7 +190,8 @@ def run(iraf: Any, request: Message, log: TextIO, keyboard: Any) -> Message:
     given: Message = {}
     if isinstance(keyboard, NoInput):
         keyboard.wanted = False
-        given = {"Stdout": log, "Stderr": log}
+        # Nobody sees plots, but with cursor commands from a file they are drawn.
+        given = {"Stdout": log, "Stderr": log, "StdoutG": "dev$null"}
     reply: Message = {"error": None, "status": None}
     try:
         for name, value in request["parameters"].items():
@@ -251,6 +252,7 @@ def main() -> None:
         if terminal:
             streams: Any = (Tee(sys.stdout, log), Tee(sys.stderr, log))
             sys.stdout, sys.stderr = streams
+            setattr(sys, "__stdout__", streams[0])  # noqa: B010  # it is called final
         try:
             from pyraf import iraf
         except (Exception, SystemExit) as err:

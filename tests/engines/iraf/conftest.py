@@ -1,5 +1,6 @@
 """Jobs for the IRAF engine, without the layer of steps."""
 
+import itertools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -56,6 +57,21 @@ def make_job(
 
 
 @pytest.fixture
+def job_for() -> Callable[..., Job]:
+    """Declare jobs that are not run."""
+    return make_job
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is remembered of tasks stays out of the user's folders."""
+    folder = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+
+
+@pytest.fixture
 def need_iraf() -> None:
     """Skip without IRAF; in continuous integration fail."""
     version = IrafEngine().tool(Task(engine="iraf", name="x", inputs=(), outputs=()))
@@ -72,12 +88,10 @@ def run_iraf(
     need_iraf: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> RunTask:
     """Run one job in a folder of its own, with the products in another."""
-    count = 0
+    numbers = itertools.count(1)
 
     def run(name: str, *args: Any, **kwargs: Any) -> Outcome:
-        nonlocal count
-        count += 1
-        folder = tmp_path / f"job{count}"
+        folder = tmp_path / f"job{next(numbers)}"
         folder.mkdir()
         return IrafEngine().run(make_job(name, folder, *args, **kwargs))
 

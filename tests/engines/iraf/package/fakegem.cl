@@ -1,0 +1,7 @@
+# A package that behaves as those of Gemini do.
+package fakegem
+
+task fgcopy = "fakegem$fgcopy.cl"
+task fglist = "fakegem$fglist.cl"
+
+clbye()
