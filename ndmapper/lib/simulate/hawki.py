@@ -25,7 +25,6 @@ def simulate_hawki_darks(
     size: int = 64,
     exptime: float = 10.0,
     seed: int = 1,
-    sizes: tuple[int, ...] = (),
 ) -> list[Path]:
     """
     Write raw darks.
@@ -42,8 +41,6 @@ def simulate_hawki_darks(
         Exposure time [s].
     seed : int
         The same seed gives the same frames; hot pixels are the same in all of them.
-    sizes : tuple of int
-        A size for each of the four detectors, which no real camera has.
 
     Returns
     -------
@@ -53,16 +50,15 @@ def simulate_hawki_darks(
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    shapes = [(n, n) for n in sizes or (size,) * _CHIPS]
-    hot = [rng.random(shape) < 0.001 for shape in shapes]
+    hot = rng.random((_CHIPS, size, size)) < 0.001
     paths = []
     for n in range(1, number + 1):
         groups = []
-        for chip, (shape, pixels) in enumerate(zip(shapes, hot, strict=True), 1):
+        for chip, pixels in enumerate(hot, 1):
             charge = rng.poisson((0.02 + 20.0 * pixels) * exptime * 2.0) / 2.0
-            adu = charge + rng.normal(100.0, 5.0, shape)
+            adu = charge + rng.normal(100.0, 5.0, pixels.shape)
             data = np.clip(np.rint(adu), 0, 65535).astype("uint16")
-            header = _chip_header(chip, shape[0])
+            header = _chip_header(chip, size)
             groups.append(NDLater(data, meta=header, ident=f"CHIP{chip}.INT1"))
         eso = {
             "DPR CATG": "CALIB", "DPR TYPE": "DARK", "DPR TECH": "IMAGE",

@@ -149,7 +149,8 @@ class MuseDetector:
                 (half_x, 2 * half_x - self.prescan),
             )
         )
-        raw[np.ix_(rows, columns)] += rng.poisson(light) / self.gain
+        if light.any():
+            raw[np.ix_(rows, columns)] += rng.poisson(light) / self.gain
         return np.clip(np.rint(raw), 0, 65535).astype(np.uint16)
 
     def header(self, ifu: int) -> Header:
