@@ -50,7 +50,7 @@ def safe_name(name: str, taken: Collection[str] = ()) -> str:
         tells the type of the file, stays.
     """
     plain = re.sub(r"[^A-Za-z0-9_.:=,@%~+-]", "_", Path(name).name)[-_LONGEST:]
-    plain = re.sub(r"^[^A-Za-z0-9_]+", "_", plain) or "file"
+    plain = re.sub(r"^(?![A-Za-z0-9_])", "_", plain)
     found, count = plain, 1
     while found in taken:
         count += 1

@@ -136,7 +136,7 @@ def _products_of_recipe(
 def _listed(frames: list[list[str]]) -> list[tuple[str, str]]:
     cards = []
     counts = {"RAW": 0, "CAL": 0}
-    for path, tag in frames:
+    for path, tag, *_ in frames:
         kind = "CAL" if tag.startswith("MASTER_") else "RAW"
         counts[kind] += 1
         start = f"ESO PRO REC1 {kind}{counts[kind]}"

@@ -216,7 +216,7 @@ def _run(job: Job, recipe: Recipe, given: list[str], folder: Path) -> Outcome:
         found = products.by_output(job.outputs)
         products.check_inputs(frames)
     except ProductError as err:
-        raise failure(job, tool, str(err), text) from err
+        raise failure(job, tool, f"{err}{_hint(end, text, frames)}", text) from err
     words = [f"it printed the error: {line}" for line in _errors(text)]
     others = _other_frames(job, frames)
     return Outcome(
@@ -250,12 +250,10 @@ def _other_frames(job: Job, frames: list[Frame]) -> list[str]:
     """Report what an edited SOF names, and the step does not know of."""
     if job.task.words["create_sof"]:
         return []
-    known = {
-        os.path.abspath(df)  # noqa: PTH100
-        for _, df in frames_of(job)
-        if df.filename
-    }
-    others = [f.path for f in frames if f.path not in known]
+    known = {Path(df).resolve() for _, df in frames_of(job) if df.filename}
+    others = [
+        str(p) for p in (Path(f.path).resolve() for f in frames) if p not in known
+    ]
     if not others:
         return []
     return [

@@ -102,18 +102,19 @@ class Products:
         ProductError
             If raw frames were left out.
         """
-        listed: Counter[str] = Counter()
+        listed: Counter[tuple[str, str]] = Counter()
         raw_tags: set[str] = set()
         for _, df in self.files:
-            names, raws = _listed(df.meta)
-            listed |= names
-            raw_tags |= set(raws)
+            raws, cals = (_listed(df.meta, kind) for kind in ("RAW", "CAL"))
+            listed |= Counter(raws + cals)
+            raw_tags |= {tag for tag, _ in raws}
             self._check_number(df, raws)
         if not raw_tags:
             return  # the recipe keeps no lists
         for tag in dict.fromkeys(frame.tag for frame in frames):
             given = Counter(Path(f.path).name for f in frames if f.tag == tag)
-            missing = list((given - _matched(given, listed)).elements())
+            found = Counter({name: n for (t, name), n in listed.items() if t == tag})
+            missing = list((given - _matched(given, found)).elements())
             if not missing:
                 continue
             if tag in raw_tags:
@@ -130,7 +131,7 @@ class Products:
                     "have been used"
                 )
 
-    def _check_number(self, df: DataFile, raws: Sequence[str]) -> None:
+    def _check_number(self, df: DataFile, raws: Sequence[tuple[str, str]]) -> None:
         combined = df.meta.get("ESO PRO DATANCOM")
         if isinstance(combined, int) and 0 < combined < len(raws):
             self.warnings.append(
@@ -184,18 +185,14 @@ def _natural(text: str) -> list[tuple[int, str]]:
     return [(int(n or 0), word) for n, word in re.findall(r"(\d+)|(\D+)", text)]
 
 
-def _listed(meta: Mapping[str, object]) -> tuple[Counter[str], list[str]]:
-    """Read the names of all frames, and the tags of the raw ones, off a header."""
-    names: Counter[str] = Counter()
-    raws = []
-    for kind in ("RAW", "CAL"):
-        number = 1
-        while (name := meta.get(f"ESO PRO REC1 {kind}{number} NAME")) is not None:
-            names[str(name).strip()] += 1
-            if kind == "RAW":
-                raws.append(str(meta.get(f"ESO PRO REC1 RAW{number} CATG", "")).strip())
-            number += 1
-    return names, raws
+def _listed(meta: Mapping[str, object], kind: str) -> list[tuple[str, str]]:
+    """Read tags and names of the frames of one kind off a header."""
+    found: list[tuple[str, str]] = []
+    start = f"ESO PRO REC1 {kind}"
+    while (name := meta.get(f"{start}{len(found) + 1} NAME")) is not None:
+        tag = meta.get(f"{start}{len(found) + 1} CATG", "")
+        found.append((str(tag).strip(), str(name).strip()))
+    return found
 
 
 def _matched(given: Counter[str], listed: Counter[str]) -> Counter[str]:

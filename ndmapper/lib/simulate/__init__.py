@@ -6,8 +6,20 @@ several amplifiers, each in an extension of its own with an overscan; the instru
 ``simcam`` describes it. They show what real frames show: drifting bias levels, bias
 structure, pixels of different sensitivity, dust, vignetting, a bad column, cosmic rays
 and a saturated star. The same `Night` gives the same files.
+
+`simulate_hawki_darks` and `simulate_muse` write raw calibration frames that the recipes
+of ESO's pipelines reduce within a second.
 """
 
+from ndmapper.lib.simulate.hawki import simulate_hawki_darks
+from ndmapper.lib.simulate.muse import MuseDetector, simulate_muse
 from ndmapper.lib.simulate.night import Night, Truth, simulate_night
 
-__all__ = ["Night", "Truth", "simulate_night"]
+__all__ = [
+    "MuseDetector",
+    "Night",
+    "Truth",
+    "simulate_hawki_darks",
+    "simulate_muse",
+    "simulate_night",
+]

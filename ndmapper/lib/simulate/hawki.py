@@ -1,0 +1,91 @@
+"""
+Darks of HAWK-I: four infrared detectors, as small as one likes.
+
+The recipe hawki_dark_combine reduces them in a fraction of a second.
+"""
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from ndmapper.data import DataFile, NDLater
+from ndmapper.io.headers import Header
+from ndmapper.lib.simulate.eso import NIGHT, eso_header
+
+__all__ = ["simulate_hawki_darks"]
+
+_CHIPS = 4
+
+
+def simulate_hawki_darks(
+    folder: str | PathLike[str],
+    number: int = 3,
+    *,
+    size: int = 64,
+    exptime: float = 10.0,
+    seed: int = 1,
+) -> list[Path]:
+    """
+    Write raw darks.
+
+    Parameters
+    ----------
+    folder : str or path
+        Where; it is made if need be.
+    number : int
+        How many.
+    size : int
+        Rows and columns of a detector.
+    exptime : float
+        Exposure time [s].
+    seed : int
+        The same seed gives the same frames; hot pixels are the same in all of them.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    hot = rng.random((_CHIPS, size, size)) < 0.001
+    paths = []
+    for n in range(1, number + 1):
+        groups = []
+        for chip, pixels in enumerate(hot, 1):
+            charge = rng.poisson((0.02 + 20.0 * pixels) * exptime * 2.0) / 2.0
+            adu = charge + rng.normal(100.0, 5.0, pixels.shape)
+            data = np.clip(np.rint(adu), 0, 65535).astype("uint16")
+            header = _chip_header(chip, size)
+            groups.append(NDLater(data, meta=header, ident=f"CHIP{chip}.INT1"))
+        eso = {
+            "DPR CATG": "CALIB", "DPR TYPE": "DARK", "DPR TECH": "IMAGE",
+            "TPL ID": "SIM", "TPL EXPNO": n, "TPL NEXP": number,
+            "DET DIT": exptime, "DET NDIT": 1, "DET NDSAMPLES": 1,
+            "DET NCORRS NAME": "Double", "DET WIN NX": size,
+            "INS FILT1 NAME": "OPEN", "INS FILT2 NAME": "Ks",
+        }  # fmt: skip
+        mjd = NIGHT + n * (exptime + 30.0) / 86400.0
+        path = target / f"HAWKI.SIM_DARK{n:02d}.fits"
+        meta = eso_header("HAWKI", mjd, exptime, eso)
+        DataFile(path, data=groups, meta=meta, mode="overwrite").save()
+        paths.append(path)
+    return paths
+
+
+def _chip_header(chip: int, size: int) -> Header:
+    header = Header()
+    header["EXTNAME"] = f"CHIP{chip}.INT1"
+    for key, value in (
+        ("NO", chip), ("LIVE", True), ("ID", f"SIM-{chip}"), ("NX", size), ("NY", size),
+    ):  # fmt: skip
+        header[f"HIERARCH ESO DET CHIP {key}"] = value
+    header["CTYPE1"], header["CTYPE2"] = "RA---TAN", "DEC--TAN"
+    header["CRVAL1"], header["CRVAL2"] = 53.125, -27.8
+    header["CRPIX1"] = size * (1.04 if chip in (1, 4) else -0.04)
+    header["CRPIX2"] = size * (1.04 if chip in (1, 2) else -0.04)
+    header["CD1_1"], header["CD2_2"] = -2.95e-5, 2.95e-5
+    header["CD1_2"], header["CD2_1"] = 0.0, 0.0
+    return header

@@ -1,0 +1,166 @@
+"""Failures that cannot be had from real recipes, or not quickly."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ndmapper.config import config
+from ndmapper.data import DataFile
+from ndmapper.engines import Job, get_engine
+from ndmapper.errors import StepError, TimeLimitError
+from ndmapper.testing import FakeRecipe, fake_esorex, make_mef
+from ndmapper.testing.fakes import Fault
+
+MakeJob = Callable[..., Job]
+engine = get_engine("esorex")
+RECIPES = {
+    "make_bias": FakeRecipe(
+        products={"MASTER_BIAS": 2, "QC_TABLE": 1},
+        parameters={"stack-method": "mean", "low.limit": 1.5, "merge": False, "n": 3},
+    )
+}
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> list[DataFile]:
+    return [DataFile(make_mef(tmp_path / f"b{n}.fits", n_ext=1)) for n in range(3)]
+
+
+def test_what_it_is_given(
+    tmp_path: Path, frames: list[DataFile], make_job: MakeJob
+) -> None:
+    fake = fake_esorex(tmp_path / "bin", RECIPES)
+    outputs = ["MASTER_BIAS#1", "MASTER_BIAS#2", "QC_TABLE"]
+    with config.using(**fake.settings):
+        job = make_job("esorex:make_bias", {"BIAS": frames}, outputs,
+                       stack_method="median", low_limit=2, BPM=frames[0])  # fmt: skip
+        assert engine.tool(job.task) == {"name": "fake", "version": "1.0"}
+        found = engine.parameters(job.task)
+        assert found == ["stack_method", "low_limit", "merge", "n"]
+        engine.check(job)
+        outcome = engine.run(job)
+    assert set(outcome.products) == set(outputs)
+    assert Path(outcome.products["MASTER_BIAS#2"]).name == "MASTER_BIAS-02.fits"
+    (call,) = fake.calls
+    assert call.sof is not None
+    assert call.sof.splitlines() == [
+        *(f"{df} BIAS" for df in frames), f"{frames[0]} BPM",
+    ]  # fmt: skip
+    given = call.argv[call.argv.index("make_bias") + 1 : -1]
+    # Defaults are said, too.
+    assert given == [
+        "--stack-method=median",
+        "--low.limit=2.0",
+        "--merge=FALSE",
+        "--n=3",
+    ]
+    assert call.cwd == str(job.folder)
+    assert call.environment["OMP_NUM_THREADS"].isdecimal()
+    home = Path(call.environment["HOME"])
+    assert home.parent == job.folder
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("exit", "ended with exit code 255.*its first error: told to fail"),
+        ("signal", r"was killed \(SIGKILL"),
+        ("no product", "did not write a list of products"),
+        ("half a product", "damaged product MASTER_BIAS-01.fits.*truncated"),
+    ],
+)
+def test_failures(
+    tmp_path: Path, frames: list[DataFile], make_job: MakeJob, fault: Fault, words: str
+) -> None:
+    fake = fake_esorex(tmp_path / "bin", RECIPES, fault=fault, prints="last words")
+    with config.using(**fake.settings):
+        job = make_job("esorex:make_bias", {"BIAS": frames}, ["QC_TABLE"])
+    with pytest.raises(StepError, match=words) as caught:
+        engine.run(job)
+    assert "the recipe make_bias (fake 1.0)" in str(caught.value)
+    assert "b0.fits, " in str(caught.value)
+    assert "last words" in caught.value.log
+    assert job.folder is not None
+    assert list(job.folder.iterdir()) == []
+
+
+def test_hang(tmp_path: Path, frames: list[DataFile], make_job: MakeJob) -> None:
+    fake = fake_esorex(tmp_path / "bin", RECIPES, fault="hang")
+    with config.using(**fake.settings):
+        job = make_job("esorex:make_bias", {"BIAS": frames}, ["QC_TABLE"], timeout=0.5)
+    with pytest.raises(TimeLimitError, match=r"longer than 0\.5 s"):
+        engine.run(job)
+
+
+@pytest.mark.parametrize("fault", ["huge output", "bad UTF-8"])
+def test_odd_output_does_no_harm(
+    tmp_path: Path, frames: list[DataFile], make_job: MakeJob, fault: Fault
+) -> None:
+    fake = fake_esorex(tmp_path / "bin", RECIPES, fault=fault)
+    with config.using(**fake.settings):
+        job = make_job("esorex:make_bias", {"BIAS": frames}, ["QC_TABLE"])
+    outcome = engine.run(job)
+    assert outcome.warnings == ()
+    assert len(outcome.log) < 3_000_000
+
+
+def test_errors_of_a_success_are_warnings(
+    tmp_path: Path, frames: list[DataFile], make_job: MakeJob
+) -> None:
+    lines = (
+        "12:00:00 [ ERROR ] muse_scipost: [tid=000] no filter 'x'\n"
+        "12:00:00 [ ERROR ] muse_scipost: [tid=000] Dumping the 1 most recent errors\n"
+        "12:00:00 [ ERROR ] muse_scipost: [tid=000]   [1/1] 'Illegal' (1) at x:y.c:1\n"
+        "12:00:01 [WARNING] muse_scipost: [tid=000] not so bad"
+    )
+    fake = fake_esorex(tmp_path / "bin", RECIPES, prints=lines)
+    with config.using(**fake.settings):
+        job = make_job("esorex:make_bias", {"BIAS": frames}, ["QC_TABLE"])
+    outcome = engine.run(job)
+    assert outcome.warnings == ("it printed the error: no filter 'x'",)
+    assert outcome.log.count("ERROR") == 3
+
+
+def test_one_of_several_products(
+    tmp_path: Path, frames: list[DataFile], make_job: MakeJob
+) -> None:
+    fake = fake_esorex(tmp_path / "bin", RECIPES)
+    with config.using(**fake.settings):
+        job = make_job("esorex:make_bias", {"BIAS": frames}, ["MASTER_BIAS"])
+    with pytest.raises(StepError, match=r"made 2 products.*'MASTER_BIAS#1'"):
+        engine.run(job)
+
+
+def test_the_highest_version_is_taken(
+    tmp_path: Path, frames: list[DataFile], make_job: MakeJob
+) -> None:
+    fake = fake_esorex(tmp_path / "bin", RECIPES)
+    plugins = tmp_path / "plugins"
+    for version in ("9.4", "10.0", "9.12"):
+        (plugins / f"fake-{version}").mkdir(parents=True)
+        (plugins / f"fake-{version}" / "make_bias.so").touch()
+
+    def version_with(folders: Path | str) -> str | None:
+        with config.using(esorex=fake.settings["esorex"], esorex_plugins=str(folders)):
+            job = make_job("esorex:make_bias", {"BIAS": frames}, ["QC_TABLE"])
+            return engine.tool(job.task)["version"]
+
+    assert version_with(plugins) == "10.0"
+    assert version_with(plugins / "fake-9.4") == "9.4"
+    assert version_with(f"{plugins / 'fake-9.12'}:{plugins}") == "9.12"
+    (plugins / "unversioned").mkdir()
+    (plugins / "unversioned" / "make_bias.so").write_text("x")
+    assert str(version_with(plugins / "unversioned")).startswith("sha256:")
+
+
+def test_esorex_that_cannot_tell_parameters(
+    tmp_path: Path, frames: list[DataFile], make_job: MakeJob
+) -> None:
+    fake = fake_esorex(tmp_path / "bin", RECIPES)
+    (Path(fake.settings["esorex_plugins"]) / "other.so").touch()
+    with config.using(**fake.settings):
+        job = make_job("esorex:other", {"BIAS": frames}, ["X"])
+    with pytest.raises(StepError, match="does not tell the parameters of other"):
+        engine.check(job)
