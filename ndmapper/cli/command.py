@@ -8,7 +8,19 @@ import traceback
 from collections.abc import Sequence
 
 from ndmapper._version import __version__
-from ndmapper.cli import config, demo, graph, info, log, ls, qc, remake, run, show
+from ndmapper.cli import (
+    config,
+    demo,
+    diff,
+    graph,
+    info,
+    log,
+    ls,
+    qc,
+    remake,
+    run,
+    show,
+)
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import NdmapperError
 from ndmapper.log import log_to_terminal
@@ -22,6 +34,7 @@ VERBS: tuple[Verb, ...] = (
     log.VERB,
     graph.VERB,
     qc.VERB,
+    diff.VERB,
     remake.VERB,
     config.VERB,
     run.VERB,
