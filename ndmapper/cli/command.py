@@ -12,6 +12,7 @@ from ndmapper.cli import (
     config,
     demo,
     diff,
+    doctor,
     graph,
     info,
     log,
@@ -39,6 +40,7 @@ VERBS: tuple[Verb, ...] = (
     config.VERB,
     run.VERB,
     demo.VERB,
+    doctor.VERB,
 )
 """The verbs, in the order of the help text."""
 

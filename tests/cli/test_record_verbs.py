@@ -5,6 +5,7 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.io.record import encode
+from ndmapper.report.doctor import Finding
 from ndmapper.steps import run_task
 
 
@@ -153,3 +154,44 @@ def test_diff_refuses_a_tolerance_that_is_none(command, pair, value):
 def test_diff_of_a_missing_file_is_an_error(command, pair):
     result = command("diff", pair[0], "nowhere.fits")
     assert (result.code, result.err.count("\n")) == (1, 1)
+
+
+@pytest.fixture
+def findings(monkeypatch):
+    """Let the doctor find what a test says."""
+
+    def find(*states):
+        found = [
+            Finding("packages", f"p{n}", state, "1.0", "work", f"get p{n}")
+            for n, state in enumerate(states)
+        ]
+        monkeypatch.setattr("ndmapper.report.doctor.examine", lambda: found)
+
+    return find
+
+
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [(("ok", "ok"), 0), (("ok", "missing"), 0), (("missing", "wrong"), 3)],
+    ids=str,
+)
+def test_doctor_exit_code_tells_if_something_is_wrong(command, findings, states, code):
+    findings(*states)
+    assert command("doctor").code == code
+
+
+def test_doctor_gives_advice_for_what_is_missing(command, findings):
+    findings("ok", "missing")
+    assert "p1, for work:\n    get p1\n" in command("doctor").out
+    assert "p0" not in command("doctor", "--missing").out
+
+
+def test_doctor_says_that_nothing_is_missing(command, findings):
+    findings("ok")
+    assert command("doctor", "--missing").out == "nothing is missing\n"
+
+
+def test_doctor_json_lists_findings(command, findings):
+    findings("ok", "wrong")
+    found = command("doctor", "--json").json
+    assert [finding["state"] for finding in found] == ["ok", "wrong"]
