@@ -12,6 +12,8 @@ from ndmapper.cli import (
     clean,
     config,
     demo,
+    diff,
+    doctor,
     graph,
     info,
     log,
@@ -38,6 +40,7 @@ VERBS: tuple[Verb, ...] = (
     log.VERB,
     graph.VERB,
     qc.VERB,
+    diff.VERB,
     remake.VERB,
     run.VERB,
     why.VERB,
@@ -47,6 +50,7 @@ VERBS: tuple[Verb, ...] = (
     step.VERB,
     config.VERB,
     demo.VERB,
+    doctor.VERB,
 )
 """The verbs, in the order of the help text."""
 

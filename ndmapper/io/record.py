@@ -50,7 +50,7 @@ import numpy as np
 from astropy.io import fits
 
 from ndmapper.errors import FormatError, RecordError
-from ndmapper.io.filemap import FileMap, map_file
+from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.record_text import SCHEMA, canonical, read_entries
 from ndmapper.io.side_record import (
     cleaned_path,
@@ -62,6 +62,7 @@ from ndmapper.io.side_record import (
 
 __all__ = [
     "EXTNAME",
+    "MARK",
     "SCHEMA",
     "canonical",
     "cleaned_path",
@@ -70,6 +71,7 @@ __all__ = [
     "encode",
     "entry_key",
     "identity",
+    "is_record",
     "pending_path",
     "read_cleaned",
     "read_records",
@@ -79,10 +81,34 @@ __all__ = [
 
 EXTNAME = "NDM_RECORD"
 
+MARK = "NDMTABLE"
+"""Keyword of tables that only repeat what the record says."""
+
+_REPEATED = ("PROVENANCE", "HISTORY")
+
 # What decides whether a product would be the same. The names of files are left out
 # (a renamed input is the same input), and so are the module, the text of the source and
 # the run.
 _KEYED = ("step", "engine", "tool", "output", "parameters", "config", "code")
+
+
+def is_record(hdu: HduMap) -> bool:
+    """
+    Say whether an HDU tells how a file was made, and is not part of its content.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        The HDU.
+
+    Returns
+    -------
+    bool
+        True for the record, and for tables that repeat it for other programs.
+    """
+    return hdu.name == EXTNAME or (
+        hdu.name in _REPEATED and MARK.encode().ljust(8) + b"=" in hdu.raw
+    )
 
 
 def identity(reference: Mapping[str, Any] | None) -> str | None:

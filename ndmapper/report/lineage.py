@@ -82,12 +82,14 @@ class Lineage:
         Every entry that they need, each after those of what it was made of.
     raws : dict of (str, str) to Use
         Every file that no step made, by content and name.
+    by_key : dict of str to list of mapping
+        All entries by their key: one for each name that the same product got.
     """
 
     targets: list[Row]
     rows: list[Row] = field(default_factory=list)
     raws: dict[tuple[str, str], Use] = field(default_factory=dict)
-    _by_key: dict[str, list[Row]] = field(default_factory=dict, repr=False)
+    by_key: dict[str, list[Row]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, records: Iterable[Sequence[Row]]) -> "Lineage":
@@ -108,12 +110,12 @@ class Lineage:
         lineage = cls([rows[-1] for rows in records])
         for rows in records:
             for row in rows:
-                same = lineage._by_key.setdefault(row["key"], [])
+                same = lineage.by_key.setdefault(row["key"], [])
                 if all(row["product"] != other["product"] for other in same):
                     same.append(row)
         seen: set[int] = set()
         for target in lineage.targets:
-            same = lineage._by_key[target["key"]]
+            same = lineage.by_key[target["key"]]
             own = next(r for r in same if r["product"] == target["product"])
             lineage._follow(own, seen)
         return lineage
@@ -152,7 +154,7 @@ class Lineage:
         mapping or None
             Its entry; None for a file that no step made.
         """
-        rows = self._by_key.get(str(use.reference.get("key")), [])
+        rows = self.by_key.get(str(use.reference.get("key")), [])
         for row in rows:
             if row["product"] == use.name:
                 return row

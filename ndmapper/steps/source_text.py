@@ -118,11 +118,24 @@ def text_of(value: Any) -> Text | None:
     try:
         if value in _known:
             return _known[value]
-        text = Text.of(inspect.getsource(value))
+        text = _class_text(value) if isinstance(value, type) else None
+        if text is None:
+            text = Text.of(inspect.getsource(value))
         _known[value] = text
     except (OSError, TypeError):
         return None
     return text
+
+
+def _class_text(value: type) -> Text | None:
+    """Find a class by the file of its methods, which also a notebook has."""
+    for method in vars(value).values():
+        code = getattr(method, "__code__", None)
+        lines = linecache.getlines(code.co_filename) if code else []
+        found = _classes("".join(lines)).get(value.__qualname__, ())
+        if len(found) == 1:
+            return Text.of(found[0])
+    return None
 
 
 def statement_of(name: str, filename: str) -> Text | None:
@@ -196,6 +209,20 @@ def _chain(node: ast.AST) -> str | None:
     if not isinstance(node, ast.Name):
         return None
     return ".".join([node.id, *reversed(parts)])
+
+
+@lru_cache(maxsize=8)
+def _classes(text: str) -> Mapping[str, list[str]]:
+    """List the classes of a script by name."""
+    found: dict[str, list[str]] = {}
+    tree = _parsed(text)
+    lines = text.splitlines(keepends=True)
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.ClassDef):
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            segment = "".join(lines[first - 1 : node.end_lineno])
+            found.setdefault(node.name, []).append(segment)
+    return found
 
 
 @lru_cache(maxsize=8)

@@ -5,6 +5,7 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.io.record import encode
+from ndmapper.report.doctor import Finding
 from ndmapper.steps import run_task
 
 
@@ -105,3 +106,92 @@ def test_qc_json_has_units_and_figures(command, with_numbers):
 
 def test_qc_without_numbers_says_so(command, product):
     assert command("qc", product).out == "no step recorded any number\n"
+
+
+@pytest.fixture
+def pair(folder):
+    """Two products that differ by one step of the same number."""
+    for number, value in enumerate((1.0, 1.25), 1):
+        hdu = fits.ImageHDU(np.full((3, 4), value), name="SCI")
+        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(folder / f"{number}.fits")
+    return "1.fits", "2.fits"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ((), 4, "1.fits and 2.fits differ\n"),
+        (("--tolerance", "0.3"), 3, "1.fits and 2.fits agree within 0.3\n"),
+        (("--tolerance", "0.2"), 4, "1.fits and 2.fits differ\n"),
+        (("--tolerance", "0.3", "--in", "relative"), 3, "agree within 0.3 of the"),
+        (("--tolerance", "9", "--in", "sigma"), 4, "differ"),
+    ],
+    ids=str,
+)
+def test_diff_exit_code_tells_the_verdict(command, pair, words, code, said):
+    result = command("diff", *words, *pair)
+    assert result.code == code
+    assert said in result.out
+    assert "HDU 1 (SCI): 12 of 12 values differ, at most by 0.25" in result.out
+
+
+def test_diff_of_a_file_with_itself(command, pair):
+    result = command("diff", pair[0], pair[0])
+    assert (result.code, result.out) == (0, "1.fits and 1.fits are identical\n")
+
+
+def test_diff_json_has_everything(command, pair):
+    found = command("diff", "--json", *pair).json
+    assert found["verdict"] == "differs"
+    assert found["values"]["HDU 1 (SCI)"]["beyond"] == 12
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
+def test_diff_refuses_a_tolerance_that_is_none(command, pair, value):
+    assert command("diff", f"--tolerance={value}", *pair).code == 2
+
+
+def test_diff_of_a_missing_file_is_an_error(command, pair):
+    result = command("diff", pair[0], "nowhere.fits")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+
+
+@pytest.fixture
+def findings(monkeypatch):
+    """Let the doctor find what a test says."""
+
+    def find(*states):
+        found = [
+            Finding("packages", f"p{n}", state, "1.0", "work", f"get p{n}")
+            for n, state in enumerate(states)
+        ]
+        monkeypatch.setattr("ndmapper.report.doctor.examine", lambda: found)
+
+    return find
+
+
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [(("ok", "ok"), 0), (("ok", "missing"), 0), (("missing", "wrong"), 3)],
+    ids=str,
+)
+def test_doctor_exit_code_tells_if_something_is_wrong(command, findings, states, code):
+    findings(*states)
+    assert command("doctor").code == code
+
+
+def test_doctor_gives_advice_for_what_is_missing(command, findings):
+    findings("ok", "missing")
+    assert "p1, for work:\n    get p1\n" in command("doctor").out
+    assert "p0" not in command("doctor", "--missing").out
+
+
+def test_doctor_says_that_nothing_is_missing(command, findings):
+    findings("ok")
+    assert command("doctor", "--missing").out == "nothing is missing\n"
+
+
+def test_doctor_json_lists_findings(command, findings):
+    findings("ok", "wrong")
+    found = command("doctor", "--json").json
+    assert [finding["state"] for finding in found] == ["ok", "wrong"]

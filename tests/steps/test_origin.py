@@ -180,6 +180,15 @@ def test_origin_of_a_part_of_python_is_no_script():
     assert origin_of(sqrt).tool["name"] == "math"
 
 
+def test_context_finds_a_class_whose_module_is_another_by_now(load, monkeypatch):
+    module = load(
+        SCRIPT.replace("scale = FACTOR", "scale = FACTOR\n    def f(self): 1")
+    )
+    monkeypatch.setitem(sys.modules, module.__name__, statistics)
+    items = origin_of(module.scaled.func).context.items
+    assert items["Model"].startswith("class Model:\n    scale = FACTOR")
+
+
 def test_step_typed_at_a_prompt_has_no_source():
     names = {"run_task": run_task}
     exec("@run_task(prefix='x')\ndef typed(ndd):\n    return ndd", names)
