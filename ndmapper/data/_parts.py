@@ -8,6 +8,7 @@ import numpy.typing as npt
 from ndmapper.errors import ModeError
 from ndmapper.io.arrays import ArrayHandle, is_basic_index
 from ndmapper.io.headers import StoredHeader
+from ndmapper.numerics.formulas import as_float, float_type
 
 __all__ = ["Part", "Pending"]
 
@@ -125,7 +126,9 @@ class Part:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the array."""
-        return self.form.dtype
+        form = self.form
+        is_root = self.is_std and form is self.handle
+        return float_type(form.dtype) if is_root else form.dtype
 
     @property
     def array(self) -> Array:
@@ -166,7 +169,7 @@ class Part:
     def _stored(self) -> Array:
         assert self.handle is not None
         array = self.handle.read()
-        return np.square(array) if self.is_std else array
+        return np.asarray(np.square(as_float(array))) if self.is_std else array
 
     @property
     def is_modified(self) -> bool:

@@ -163,6 +163,32 @@ def test_save_changed_variance_is_written_as_err(tmp_path):
         assert (hdus["ERR"].data == 3).all()
 
 
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ("u1", "f4"),
+        ("i2", "f4"),
+        ("u2", "f4"),
+        ("i4", "f8"),
+        ("f4", "f4"),
+        ("f8", "f8"),
+    ],
+)
+def test_squares_of_integer_errors_are_floating_point(tmp_path, stored, expected):
+    errors = np.full((2, 3), 250 if stored == "u1" else 300).astype(stored)
+    path = write(tmp_path / "a.fits", ("SCI", 1, pixels(0)), ("ERR", 1, errors))
+    ndd = DataFile(path)[0]
+    assert ndd._parts["uncertainty"].dtype == expected
+    assert ndd.variance.dtype == expected
+    assert (ndd.variance == float(errors[0, 0]) ** 2).all()
+    assert (ndd * 2).variance.dtype == expected
+    assert ndd[0, 0].variance.shape == ()
+    df = DataFile(path, mode="update")
+    df[0].variance[0, 0] = 16
+    df.save()
+    assert fits.getdata(path, ("ERR", 1)).tolist()[0] == [4, *errors[0, 1:]]
+
+
 @pytest.mark.parametrize("preset", ["hst", "jwst"])
 def test_labels_preset_of_an_observatory(preset):
     assert make_labels(preset) == Labels(uncertainty="ERR", uncertainty_is="std")
