@@ -162,7 +162,7 @@ def _fix(ndd: NDLater, original: NDLater) -> None:
         array = part.peek().copy() if part.is_loaded else None
         pending = None if part.is_loaded else part.pending
         ndd._parts[name] = Part(
-            part.handle, array, header=part.header, is_std=part.is_std,
+            part.handle, array, header=part.header, is_std=part.is_std, held=False,
             pending=pending, fixed=True,
         )  # fmt: skip
 

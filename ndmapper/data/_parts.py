@@ -73,6 +73,9 @@ class Part:
         The file holds standard deviations, the array in memory is their square.
     borrowed : bool
         The array belongs to another part too; it is copied before it is handed out.
+    held : bool
+        Somebody outside may hold the array, who gave it or got it, and write to it at
+        any time. It stays the one of this part; a copy or section is made at once.
     pending : Pending, optional
         How to compute the array, where that was not done yet. It counts as a change
         to what lies in the file.
@@ -81,7 +84,8 @@ class Part:
     """
 
     __slots__ = (
-        "_array", "borrowed", "fixed", "handle", "header", "is_std", "pending",
+        "_array", "borrowed", "fixed", "handle", "header", "held", "is_std", "pending",
+        "shared",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +96,7 @@ class Part:
         header: StoredHeader | None = None,
         is_std: bool = False,
         borrowed: bool = False,
+        held: bool = True,
         pending: Pending | None = None,
         fixed: bool = False,
     ) -> None:
@@ -100,6 +105,9 @@ class Part:
         self.header = header
         self.is_std = is_std
         self.borrowed = borrowed
+        self.held = held and array is not None and not borrowed
+        # Whether several NDLater have this part.
+        self.shared = False
         self.pending = pending
         self.fixed = fixed
 
@@ -133,13 +141,12 @@ class Part:
     @property
     def array(self) -> Array:
         """The array, read now if it was not."""
-        if self._array is None:
-            self._array = self._read()
-            self.pending = None
-        elif self.borrowed:
-            self._array = self._array.copy()
-        self.borrowed = False
-        return self._array
+        array = self.peek()
+        if self.borrowed:
+            array = self._array = array.copy()
+            self.borrowed = False
+        self.held = True
+        return array
 
     def peek(self) -> Array:
         """
@@ -150,7 +157,10 @@ class Part:
         ndarray
             The array; it may belong to another part, and must not be changed.
         """
-        return self.array if self._array is None else self._array
+        if self._array is None:
+            self._array = self._read()
+            self.pending = None
+        return self._array
 
     def values(self) -> Array:
         """
@@ -185,29 +195,26 @@ class Part:
 
     def copy(self) -> "Part":
         """
-        Copy the part; neither reads nor copies the array.
+        Copy the part; nothing is read, and only an array that somebody holds copied.
 
         Returns
         -------
         Part
-            A change to the array of one never shows in the other: whoever hands it
-            out first, copies.
+            A change to the array of one never shows in the other. Of an array that
+            nobody holds, whoever hands it out first makes the copy.
         """
-        self.borrowed = self._array is not None
+        self.borrowed = self._array is not None and not self.held
         return Part(
             self.handle,
-            self._array,
+            self._array.copy()
+            if self._array is not None and self.held
+            else self._array,
             header=None if self.header is None else self.header.copy(),
             is_std=self.is_std,
             borrowed=self.borrowed,
+            held=False,
             pending=self.pending,
         )
-
-    def own(self) -> None:
-        """Copy an array in memory, so that it belongs to nobody else."""
-        if self._array is not None:
-            self._array = self._array.copy()
-            self.borrowed = False
 
     def section(self, item: Any) -> "Part":
         """
@@ -231,6 +238,8 @@ class Part:
                 taken_later = None if self.pending is None else self.pending.take(item)
                 return Part(handle, is_std=self.is_std, pending=taken_later)
         taken = np.asarray(self.peek()[item])
+        if self.held:
+            return Part(handle, taken.copy(), is_std=self.is_std, held=False)
         self.borrowed = True
         return Part(handle, taken, is_std=self.is_std, borrowed=True)
 
@@ -238,8 +247,9 @@ class Part:
         # Pixels that lie in a file travel as the name of that file.
         stored = self.handle is not None and not self.is_modified
         array = None if stored else self._array
+        borrowed = array is not None and self.borrowed
         return _rebuild, (
-            self.handle, array, self.header, self.is_std, self.borrowed, self.pending,
+            self.handle, array, self.header, self.is_std, borrowed, self.pending,
             self.fixed,
         )  # fmt: skip
 
@@ -264,6 +274,7 @@ class Part:
             )
             raise ModeError(msg)
         self._array = None
+        self.borrowed = self.held = False
 
     def rebase(self, handle: ArrayHandle, raw: bytes | None) -> None:
         """
@@ -295,7 +306,7 @@ def _rebuild(  # noqa: PLR0917  # what a pickle holds, in order
     fixed: bool,
 ) -> Part:
     return Part(
-        handle, array, header=header, is_std=is_std, borrowed=borrowed,
+        handle, array, header=header, is_std=is_std, borrowed=borrowed, held=False,
         pending=pending, fixed=fixed,
     )  # fmt: skip
 
