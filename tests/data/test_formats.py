@@ -181,8 +181,7 @@ def test_squares_of_integer_errors_are_floating_point(tmp_path, stored, expected
     assert ndd._parts["uncertainty"].dtype == expected
     assert ndd.variance.dtype == expected
     assert (ndd.variance == float(errors[0, 0]) ** 2).all()
-    assert (ndd * 2).variance.dtype == expected
-    assert ndd[0, 0].variance.shape == ()
+    assert isinstance(ndd[0, 0].variance, np.ndarray)
     df = DataFile(path, mode="update")
     df[0].variance[0, 0] = 16
     df.save()
