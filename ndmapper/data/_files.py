@@ -12,6 +12,7 @@ from astropy.nddata import NDData
 from ndmapper.config import config
 from ndmapper.data._parts import Part
 from ndmapper.data._ready import SYMBOLS, is_operand
+from ndmapper.data._state import mask_of_array
 from ndmapper.data.arithmetic import Operators, checked_result, documented
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
@@ -147,7 +148,7 @@ def _fixed(value: Any) -> Any:
         fixed = value.copy()
         _fix(fixed, value)
         return fixed
-    if isinstance(value, NDData):
+    if isinstance(value, NDData) or mask_of_array(value) is not None:
         return _fixed(NDLater(value))
     if isinstance(value, np.ndarray):
         own = value.copy()

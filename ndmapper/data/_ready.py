@@ -12,7 +12,7 @@ from ndmapper.data._operands import PARTS, Operand, Waiting
 from ndmapper.data._parts import Part
 from ndmapper.data._state import State
 from ndmapper.data._waiting import WaitingPart
-from ndmapper.errors import ShapeError, UnitError
+from ndmapper.errors import ParameterError, ShapeError, UnitError
 from ndmapper.numerics.arith import Pixels
 from ndmapper.numerics.formulas import BITWISE
 
@@ -170,6 +170,7 @@ def prepare(name: str, left: Any, right: Any) -> Ready:
     second, second_unit = _operand(in_convention_of(like, right), name)
     if name in BITWISE:
         _check_integers(name, first, second)
+        first, second = _as_bits(name, first, second), _as_bits(name, second, first)
     if name in ("add", "subtract", *BITWISE):
         second, unit = _in_unit_of(first_unit, second, second_unit, name)
     elif name == "power":
@@ -272,6 +273,26 @@ def _check_integers(name: str, first: Operand, second: Operand) -> None:
             found = type(side.number).__name__ if side.dtype is None else side.dtype
             msg = f"{SYMBOLS[name]} works on the bits of integers, not on {found}"
             raise TypeError(msg)
+
+
+def _as_bits(name: str, side: Operand, other: Operand) -> Operand:
+    """Give the bits of a number, negative ones too, in the type of the other side."""
+    if side.number is None or other.dtype is None:
+        return side
+    dtype = other.dtype
+    width = 1 if dtype.kind == "b" else 8 * dtype.itemsize
+    bits, number = (1 << width) - 1, int(side.number)
+    # Where both are ANDed, bits that the array has not are zero in the end.
+    if name != "bitwise_and" and not -(1 << width) <= number <= bits:
+        msg = (
+            f"{number} has more bits than {dtype}, which the array is of, so that "
+            f"{SYMBOLS[name]} would lose some; use data.astype of a wider type"
+        )
+        raise ParameterError(msg)
+    number &= bits
+    if dtype.kind == "i" and number >> (width - 1):
+        number -= 1 << width
+    return Operand({}, number)
 
 
 def _in_unit_of(

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from ndmapper.data._tables import GroupTables
     from ndmapper.data.ndlater import NDLater
 
-__all__ = ["State", "array_part", "linked_variance", "variance_part"]
+__all__ = [
+    "State",
+    "array_part",
+    "linked_variance",
+    "mask_of_array",
+    "variance_part",
+]
 
 
 class State:
@@ -82,11 +88,10 @@ class State:
         elif isinstance(data, NDData):
             self._take_nddata(data)
         else:
-            mask = data.mask if isinstance(data, np.ma.MaskedArray) else None
             self._parts = {"data": array_part(data)}
             if isinstance(data, u.Quantity):
                 self._unit, self._has_unit = data.unit, True
-            if mask is not None and mask is not np.ma.nomask:
+            if (mask := mask_of_array(data)) is not None:
                 self._parts["flags"] = _flag_part(mask)
 
     def _take(self, other: "State") -> None:
@@ -250,6 +255,24 @@ def array_part(data: Any) -> Part:
         msg = f"pixels must be numbers, not {array.dtype}"
         raise TypeError(msg)
     return Part(array=array)
+
+
+def mask_of_array(value: Any) -> npt.NDArray[np.bool_] | None:
+    """
+    Give the mask of a masked array, NumPy's or astropy's.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+
+    Returns
+    -------
+    ndarray of bool or None
+        The mask; None where nothing has one.
+    """
+    mask = getattr(value, "mask", None) if isinstance(value, np.ndarray) else None
+    return None if mask is None or mask is np.ma.nomask else np.asarray(mask)
 
 
 def _flag_part(mask: Any) -> Part:
