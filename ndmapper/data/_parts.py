@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.errors import ModeError
+from ndmapper.errors import ModeError, NdmapperError
 from ndmapper.io.arrays import ArrayHandle, is_basic_index
 from ndmapper.io.headers import StoredHeader
 from ndmapper.numerics.formulas import as_float, float_type
@@ -188,7 +188,11 @@ class Part:
             return self.pending is not None
         if self.handle is None:
             return True
-        stored = self._stored()
+        try:
+            stored = self._stored()
+        except NdmapperError:
+            # The file is gone, or another one by now: this is all that there is.
+            return True
         same = stored.dtype == self._array.dtype and stored.shape == self._array.shape
         # Compared as bytes: NaN is NaN, and minus zero is not zero.
         return not (same and np.array_equal(_bits(stored), _bits(self._array)))

@@ -186,10 +186,11 @@ class DataFile(FileViews, FlaggedFile, Content):
     def record(self) -> list[dict[str, Any]]:
         """How the file was made, oldest step first; empty for a raw file."""
         if self._record is None:
-            self._record = []
+            rows: list[dict[str, Any]] = []
             if self._map is not None:
                 self._map.source.check()
-                self._record = read_records(self._map)
+                rows = read_records(self._map)
+            self._record = rows
         return self._record
 
     @record.setter

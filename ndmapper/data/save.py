@@ -1,6 +1,7 @@
 """Writing a DataFile: to any path, or whole and at once onto its name."""
 
 import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ndmapper.data._forms import computed
 from ndmapper.data._parts import Part
 from ndmapper.data._plan import Item, changes, is_rearranged, plan_items
+from ndmapper.errors import FileChangedError, MissingFileError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.checksum import with_checksums
 from ndmapper.io.digest import digest
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
 __all__ = ["save_datafile", "write_datafile"]
+
+log = logging.getLogger(__name__)
 
 
 def write_datafile(
@@ -99,10 +103,11 @@ def save_datafile(df: "DataFile", target: Path, *, checksum: bool = False) -> No
     what = list(dict.fromkeys(changes(items)))
     if not what and is_rearranged(df, items):
         what = ["extensions"]
+    is_made, rows_known = _is_made(df)
     temp = staging_name(target)
     try:
-        if df._has_new_record or not df.record or not what:
-            _write(df, temp, items, None)
+        if df._has_new_record or not is_made or not what:
+            _write(df, temp, items, None if rows_known else [])
         else:
             _write(df, temp, items, [])
             rows = edited(
@@ -126,6 +131,19 @@ def save_datafile(df: "DataFile", target: Path, *, checksum: bool = False) -> No
             temp.unlink(missing_ok=True)
         raise
     _connect(df, target, items)
+
+
+def _is_made(df: "DataFile") -> tuple[bool, bool]:
+    """Say whether there is a record, and whether that is known."""
+    try:
+        return bool(df.record), True
+    except (MissingFileError, FileChangedError):
+        if df._stored_record is not None:
+            log.warning(
+                "the record of %s, which was not looked at before its file was "
+                "replaced or deleted, is lost: it is saved without one", df,
+            )  # fmt: skip
+        return False, False
 
 
 def _connect(df: "DataFile", target: Path, items: list[Item]) -> None:

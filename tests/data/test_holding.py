@@ -1,12 +1,16 @@
 """Arrays that somebody holds: they stay the pixels, whatever else is done."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 from ndmapper.data import DataFile, NDLater
+from ndmapper.errors import MissingFileError, ModeError
+from ndmapper.io.record import encode
 from ndmapper.testing import make_mef
 
 
@@ -145,3 +149,83 @@ def test_augmented_assignment_to_data_keeps_the_array(folder):
     df[0].data += 5
     assert df[0].data is array
     assert df[0].copy().data[0, 0] == 1005
+
+
+ROW = {
+    "schema": 1, "step": "s", "module": None, "engine": "python", "code": None,
+    "tool": {"name": "x", "version": "1"}, "product": "p.fits", "output": None,
+    "key": "sha256:k", "content": "sha256:c", "inputs": [], "calibrations": {},
+    "parameters": {}, "config": {}, "references": {}, "source": None, "run": {},
+}  # fmt: skip
+
+
+GONE = {
+    "deleted": Path.unlink,
+    "replaced": lambda path: Path(make_mef("other.fits", n_ext=1)).replace(path),
+}
+
+
+@pytest.fixture
+def edited(folder):
+    """Give a file of which all is in memory, and some changed."""
+    make_mef("a.fits", n_ext=1, table=False)
+    df = DataFile("a.fits", mode="update")
+    df.tables["T"] = Table({"x": [1, 2]})
+    df.save()
+    _ = df[0].flags
+    df[0].data[0, 0] = 555
+    df[0].variance[0, 0] = 556
+    df.tables["T"]["x"][0] = 7
+    return df
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_pixels_in_memory_can_be_saved_when_their_file_is_gone(edited, how):
+    GONE[how](Path("a.fits"))
+    edited.save("b.fits")
+    saved = DataFile("b.fits")
+    assert saved[0].data[0, 0] == 555
+    assert saved[0].variance[0, 0] == 556
+    assert saved.tables["T"]["x"].tolist() == [7, 2]
+    assert edited.unloaded
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_pixels_in_memory_can_be_pickled_when_their_file_is_gone(edited, how):
+    GONE[how](Path("a.fits"))
+    again = pickle.loads(pickle.dumps(edited))
+    assert again[0].data[0, 0] == 555
+    assert again[0].flags.shape == again[0].shape
+    one = pickle.loads(pickle.dumps(edited[0]))
+    assert one.variance[0, 0] == 556
+
+
+def test_pixels_not_in_memory_cannot_be_saved_when_their_file_is_gone(folder):
+    make_mef("a.fits")
+    df = DataFile("a.fits")
+    df[0].data[0, 0] = 555
+    Path("a.fits").unlink()
+    with pytest.raises(MissingFileError, match=r"a\.fits"):
+        df.save("b.fits")
+    assert not list(folder.iterdir())
+
+
+def test_what_is_in_memory_only_cannot_be_freed(edited):
+    Path("a.fits").unlink()
+    with pytest.raises(ModeError, match="would be lost"):
+        del edited[0].data
+
+
+def test_pixels_are_saved_without_the_record_that_went_with_their_file(folder, caplog):
+    make_mef("a.fits", n_ext=1, table=False)
+    with Path("a.fits").open("ab") as stream:
+        stream.write(encode([ROW]))
+    df = DataFile("a.fits", mode="update")
+    _ = df[0].variance, df[0].flags
+    df[0].data[0, 0] = 555
+    Path("a.fits").unlink()
+    df.save("b.fits")
+    assert "record of a.fits" in caplog.text
+    saved = DataFile("b.fits")
+    assert saved.record == []
+    assert saved[0].data[0, 0] == 555
