@@ -81,6 +81,7 @@ class GroupList(Operators):
         old = self._groups[at]
         new = self._view(value, old.ident)
         new._origin = old._origin
+        new._tables = self._tables_of(new)
         self._groups[at] = new
 
     def __delitem__(self, item: Any) -> None:
