@@ -246,6 +246,16 @@ def test_tables_of_a_group_are_those_of_its_copy(tmp_path):
     assert list((df - 1)[1].tables) == ["OBJCAT"]
 
 
+def test_tables_of_a_place_stay_when_another_image_comes_there(tmp_path):
+    df = DataFile(dragons(tmp_path / "d.fits"), mode="update")
+    df[0] = df[1]
+    assert df[0].tables["OBJCAT"]["NUMBER"].tolist() == [10, 11]
+    df.save()
+    again = DataFile(tmp_path / "d.fits")
+    assert [ndd.tables["OBJCAT"]["NUMBER"][0] for ndd in df] == [10, 20]
+    assert [ndd.tables["OBJCAT"]["NUMBER"][0] for ndd in again] == [10, 20]
+
+
 def test_tables_of_a_group_follow_its_number(tmp_path):
     df = DataFile(dragons(tmp_path / "a.fits"), mode="update")
     df.renumber(5)
