@@ -246,6 +246,12 @@ class DataFile(FileViews, FlaggedFile, Content):
         FileAccessError
             If the file cannot be written.
         """
+        target = self._save_target(filename, overwrite=overwrite)
+        save_datafile(self, Path(target), checksum=checksum)
+        self._is_saved_as(target)
+
+    def _save_target(self, filename: Any = None, *, overwrite: bool) -> FileName:
+        """Find the name to save under, unless the mode forbids it."""
         target = self._filename if filename is None else FileName(filename)
         if not target:
             msg = "this DataFile has no name; call save('name.fits')"
@@ -259,8 +265,9 @@ class DataFile(FileViews, FlaggedFile, Content):
             raise ModeError(msg)
         if (is_other or self._mode == "new") and not overwrite:
             self._refuse_existing(target)
-        path = Path(os.path.abspath(target))  # noqa: PTH100
-        save_datafile(self, path, checksum=checksum)
+        return target
+
+    def _is_saved_as(self, target: FileName) -> None:
         self._filename = target
         self._opened_as = FileName(target)
         self._mode = "update"
