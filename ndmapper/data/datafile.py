@@ -186,10 +186,11 @@ class DataFile(FileViews, FlaggedFile, Content):
     def record(self) -> list[dict[str, Any]]:
         """How the file was made, oldest step first; empty for a raw file."""
         if self._record is None:
-            self._record = []
+            rows: list[dict[str, Any]] = []
             if self._map is not None:
                 self._map.source.check()
-                self._record = read_records(self._map)
+                rows = read_records(self._map)
+            self._record = rows
         return self._record
 
     @record.setter
@@ -251,6 +252,12 @@ class DataFile(FileViews, FlaggedFile, Content):
         FileAccessError
             If the file cannot be written.
         """
+        target = self._save_target(filename, overwrite=overwrite)
+        save_datafile(self, Path(target), checksum=checksum)
+        self._is_saved_as(target)
+
+    def _save_target(self, filename: Any = None, *, overwrite: bool) -> FileName:
+        """Find the name to save under, unless the mode forbids it."""
         target = self._filename if filename is None else FileName(filename)
         if not target:
             msg = "this DataFile has no name; call save('name.fits')"
@@ -264,8 +271,9 @@ class DataFile(FileViews, FlaggedFile, Content):
             raise ModeError(msg)
         if (is_other or self._mode == "new") and not overwrite:
             self._refuse_existing(target)
-        path = Path(os.path.abspath(target))  # noqa: PTH100
-        save_datafile(self, path, checksum=checksum)
+        return target
+
+    def _is_saved_as(self, target: FileName) -> None:
         self._filename = target
         self._opened_as = FileName(target)
         self._mode = "update"
