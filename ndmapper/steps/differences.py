@@ -59,7 +59,7 @@ def differences(
             found += _list_differences(word.format(name), old, new)
     for part, word in (("parameters", "parameter"), ("config", "config")):
         found += _value_differences(word, recorded[part], expected[part])
-    found += _task_differences(recorded.get("task"), expected.get("task"))
+    found += _task_differences(recorded, expected)
     for part in ("engine", "tool", "output"):
         if recorded[part] != expected[part]:
             found.append(
@@ -73,15 +73,26 @@ def differences(
 
 
 def _task_differences(
-    old: Mapping[str, Any] | None, new: Mapping[str, Any] | None
+    recorded: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> list[str]:
+    """Say how the tool would be called differently, as far as that was not said."""
+    old, new = recorded.get("task"), expected.get("task")
     if old is None or new is None:
         return []  # then the engine differs, which is said
     found = []
+    said = {
+        name: (recorded["parameters"].get(name), value)
+        for name, value in expected["parameters"].items()
+    }
     if old["name"] != new["name"]:
         found.append(f"it was made by {old['name']}, now {new['name']}")
-    for part, word in (("parameters", new["name"]), ("words", "option")):
-        found += _value_differences(word, old[part], new[part])
+    was, now = ({**task["parameters"]} for task in (old, new))
+    for name in {*was, *now}:
+        if said.get(name) == (was.get(name), now.get(name)):
+            was.pop(name, None)
+            now.pop(name, None)
+    found += _value_differences(new["name"], was, now)
+    found += _value_differences("option", old["words"], new["words"])
     return found
 
 

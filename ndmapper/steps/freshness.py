@@ -163,5 +163,11 @@ def _tool_version(row: Mapping[str, Any]) -> str | None:
         engine = get_engine(row["engine"])
     except DeclarationError:
         return None
-    wanted = Task(engine=engine.name, name=task["name"], inputs=(), outputs=())
+    wanted = Task(
+        engine=engine.name,
+        name=task["name"],
+        inputs=(),
+        outputs=(),
+        words={**engine.words, **task["words"]},
+    )
     return engine.tool(wanted)["version"]
