@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         NDLater,
         load_file_list,
     )
-    from ndmapper.engines import qc
+    from ndmapper.engines import decide, qc
     from ndmapper.steps import chain, run_task
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "__version__",
     "chain",
     "config",
+    "decide",
     "load_file_list",
     "qc",
     "run_task",
@@ -44,6 +45,7 @@ _HOMES = {
     "NDLater": "ndmapper.data",
     "chain": "ndmapper.steps",
     "load_file_list": "ndmapper.data",
+    "decide": "ndmapper.engines",
     "qc": "ndmapper.engines",
     "run_task": "ndmapper.steps",
 }

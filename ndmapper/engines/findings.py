@@ -10,7 +10,7 @@ import numpy as np
 
 from ndmapper.errors import ParameterError
 
-__all__ = ["Findings", "about", "collect_findings", "qc"]
+__all__ = ["Findings", "about", "collect_findings", "qc", "where_now"]
 
 
 @dataclass
@@ -91,6 +91,18 @@ def collect_findings() -> Iterator[Findings]:
         yield findings
     finally:
         _findings.reset(token)
+
+
+def where_now() -> str:
+    """
+    Say which extension is worked on.
+
+    Returns
+    -------
+    str
+        Such as ``'[2]'``; empty for a file of one.
+    """
+    return _about.get()
 
 
 @contextmanager

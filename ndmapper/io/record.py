@@ -25,6 +25,8 @@ the product. An entry is a JSON object::
                   parameters name
     qc            {name: number, text or {"value": ..., "unit": ...}} that the step said
                   of its product; absent where it said nothing
+    decisions     {name: value} that the user decided, with ``interact``; absent where
+                  nothing was to be decided
     source        text of a step that lives in a script, else null
     code          digest of what that text and its helpers do, without comments
     script        what a script needs to call the step again: "each", "outputs", and

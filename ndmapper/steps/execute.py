@@ -19,6 +19,7 @@ from ndmapper.parallel import map_parallel
 from ndmapper.steps.decide import PlanItem
 from ndmapper.steps.entry import Work
 from ndmapper.steps.events import now, write_event
+from ndmapper.steps.facts import keep_decisions, remembered, run_facts, said_of
 from ndmapper.steps.memory import run_unsaved
 from ndmapper.steps.paths import absolute
 from ndmapper.steps.plan import Plan
@@ -188,6 +189,7 @@ def _do(item: PlanItem) -> Made:
     with (
         stage(absolute(item.work.settings["outdir"])) as folder,
         collect_findings() as findings,
+        remembered(item) as decisions,
         _work_folder(item.work, folder) as place,
     ):
         outcome = run_work(item.work, item.targets, place)
@@ -195,7 +197,10 @@ def _do(item: PlanItem) -> Made:
             log.warning("%s: %s", line, warning)
         if outcome.log:
             log.info("%s", outcome.log.rstrip(), extra=FILE_ONLY)
-        contents = save_products(item, outcome, folder, started, findings)
+        said = said_of(findings, decisions)
+        run = run_facts(item, outcome, findings, started)
+        contents = save_products(item, outcome, folder, said | {"run": run})
+        keep_decisions(item, decisions)
     why = "made" if item.action == "run" else f"made again, {item.reason}"
     log.info("%s: %s", line, why if item.targets else "done")
     return Made(contents, "" if item.targets else outcome.log)

@@ -22,7 +22,7 @@ from ndmapper.steps.decide import PlanItem
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.entry import Work, ancestors, as_made, describe
 from ndmapper.steps.events import now
-from ndmapper.steps.facts import numbers, run_facts
+from ndmapper.steps.facts import keep_decisions, remembered, run_facts, said_of
 from ndmapper.steps.naming import Targets, name_products
 from ndmapper.steps.results import Products, Result
 from ndmapper.steps.units import make_works
@@ -113,11 +113,15 @@ def run_unsaved(item: PlanItem) -> Products:
         Output to a file that has its name and its record, and is not saved.
     """
     started, work = now(), item.work
-    with TemporaryDirectory(prefix="ndm-") as folder, collect_findings() as findings:
+    with (
+        TemporaryDirectory(prefix="ndm-") as folder,
+        collect_findings() as findings,
+        remembered(item) as decisions,
+    ):
         outcome = run_work(work, item.targets, Path(folder).resolve())
-        facts: dict[str, Any] = {"run": run_facts(item, outcome, findings, started)}
-        if findings.numbers:
-            facts["qc"] = numbers(findings)
+        facts = said_of(findings, decisions)
+        facts["run"] = run_facts(item, outcome, findings, started)
+        keep_decisions(item, decisions)
         before = ancestors(work.used)
         products: Products = {}
         for output, product in outcome.products.items():

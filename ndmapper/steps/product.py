@@ -6,7 +6,6 @@ from pathlib import Path
 from ndmapper.data import DataFile
 from ndmapper.data.save import write_datafile
 from ndmapper.engines.base import Outcome, Output
-from ndmapper.engines.findings import Findings
 from ndmapper.errors import FileAccessError, OutputExistsError
 from ndmapper.io.digest import digest
 from ndmapper.io.filetypes import is_compressed, split_ext
@@ -22,7 +21,6 @@ from ndmapper.io.source import find_source
 from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.decide import PlanItem
 from ndmapper.steps.entry import Entry, ancestors, as_made
-from ndmapper.steps.facts import numbers, run_facts
 from ndmapper.steps.paths import absolute
 
 __all__ = ["save_products"]
@@ -31,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def save_products(
-    item: PlanItem, outcome: Outcome, stage: Path, started: str, findings: Findings
+    item: PlanItem, outcome: Outcome, stage: Path, facts: Entry
 ) -> dict[str, str]:
     """
     Write all products of one unit of work, then publish them one after the other.
@@ -44,10 +42,9 @@ def save_products(
         What the engine made.
     stage : Path
         Folder for unfinished products of this call.
-    started : str
-        When the work began.
-    findings : Findings
-        What the step said of its products.
+    facts : dict
+        What the entries say beside what was expected: the ``run`` block, findings and
+        decisions.
 
     Returns
     -------
@@ -59,7 +56,6 @@ def save_products(
     finished = []
     contents = {}
     try:
-        run = run_facts(item, outcome, findings, started)
         for output, product in outcome.products.items():
             target = absolute(str(item.targets[output]))
             if target.parent == outdir:
@@ -68,8 +64,7 @@ def save_products(
                 _make_folder(target.parent)
                 temporary = staging_name(target)
             finished.append((temporary, target))
-            entry = {"qc": numbers(findings)} if findings.numbers else {}
-            rows = _write(item, output, product, temporary, (entry, run))
+            rows = _write(item, output, product, temporary, facts)
             contents[target] = rows[-1]["content"]
             if settings["record"] != "file":
                 _write_side(target, rows)
@@ -108,16 +103,14 @@ def _write(
     output: Output,
     product: DataFile,
     temporary: Path,
-    facts: tuple[Entry, Entry],
+    facts: Entry,
 ) -> list[Entry]:
     """Write one product, with its record where that belongs in the file."""
     work, name = item.work, Path(str(item.targets[output])).name
-    said, run = facts
-    entry = as_made(item.expected[output], work) | said
+    entry = as_made(item.expected[output], work) | facts
     if not _moved_whole(product, temporary):
         write_datafile(product, temporary, rows=[])
     entry["content"] = digest(temporary)
-    entry["run"] = run
     rows = [*ancestors(work.used), entry]
     if work.settings["record"] == "side":
         return rows

@@ -30,8 +30,7 @@ def count_workers(plan: Plan) -> int:
         (``options={'memory': '4 GB'}``).
     """
     declaration, settings = plan.declaration, plan.settings
-    asks = not declaration.is_python or "interact" in declaration.handed_in
-    if settings["interact"] and asks:
+    if settings["interact"]:
         return 1
     workers = resolve_workers(settings["workers"])
     memory = declaration.options.get("memory")
