@@ -210,17 +210,19 @@ class Chain:
         self, declarations: list[Declaration], bounds: list[Bound], inputs: Any
     ) -> tuple[Inputs, Plan]:
         given = coerce_roles(declarations[0], inputs, bounds[0].inputs)
-        preludes: list[Prelude] = [[] for _ in given.first]
-        current = given
-        for declaration, bound in zip(declarations[:-1], bounds[:-1], strict=True):
-            files = self._step_planned(declaration, bound, current, preludes)
-            following = declarations[declarations.index(declaration) + 1]
-            more = bounds[declarations.index(declaration) + 1].inputs
-            current = coerce_roles(following, files, more)
         last, bound = declarations[-1], bounds[-1]
         settings = settings_of(last, bound)
+        # One for all steps, so that those of the raw files are kept with the others.
+        digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
+        preludes: list[Prelude] = [[] for _ in given.first]
+        current = given
+        for position, following in enumerate(declarations[1:]):
+            files = self._step_planned(
+                declarations[position], bounds[position], current, preludes, digests
+            )
+            current = coerce_roles(following, files, bounds[position + 1].inputs)
         cals = resolve_calibrations(last, bound.calibrations, current.first)
-        plan = make_plan(last, bound, settings, current, cals)
+        plan = make_plan(last, bound, settings, current, cals, digests=digests)
         items = [
             replace(item, prelude=tuple(prelude))
             for item, prelude in zip(plan.items, preludes, strict=True)
@@ -233,11 +235,11 @@ class Chain:
         bound: Bound,
         current: Inputs,
         preludes: list[Prelude],
+        digests: DigestCache,
     ) -> DataFileList:
         """Plan a step before the last: its products are never seen."""
         settings: Settings = settings_of(declaration, bound)
         cals = resolve_calibrations(declaration, bound.calibrations, current.first)
-        digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
         works = make_works(declaration, bound, settings, current, cals, digests=digests)
         units = [work.roles for work in works]
         targets = name_products(declaration, units, None, settings["outdir"])

@@ -66,7 +66,7 @@ def execute(plan: Plan) -> list[Result]:
         For each unit of the plan: output to product, lazily mapped from disk; what
         went wrong, with ``on_error='continue'``; what a tool without products printed.
     """
-    step, settings = plan.declaration.name, plan.settings
+    step, settings = plan.step, plan.settings
     outdir = settings["outdir"]
     log.info("START %s", step, extra=FILE_ONLY)
     write_event(outdir, "start", step=step, units=len(plan.items))
@@ -134,7 +134,7 @@ def _say_reused(item: PlanItem) -> None:
 
 def _note(plan: Plan, item: PlanItem, result: Made | Failure) -> None:
     """Keep the books on one unit of work that is done."""
-    step, outdir = plan.declaration.name, plan.settings["outdir"]
+    step, outdir = plan.step, plan.settings["outdir"]
     names = item.products
     if isinstance(result, Failure):
         tally.add(failed=names or [item.sources])
