@@ -161,9 +161,11 @@ class Chain:
     def _bound(
         self, keywords: Mapping[str, Any]
     ) -> tuple[list[Declaration], list[Bound]]:
-        engine = keywords.get("engine")
-        declarations = [step.chosen(engine) for step in self.steps]
         routed = self._routed(keywords)
+        declarations = [
+            step.chosen(given.get("engine"))
+            for step, given in zip(self.steps, routed, strict=True)
+        ]
         return declarations, [
             bind(declaration, given)
             for declaration, given in zip(declarations, routed, strict=True)
@@ -180,7 +182,14 @@ class Chain:
         names = {step.name: position for position, step in enumerate(self.steps)}
         for name, value in keywords.items():
             takers = [i for i, known in enumerate(own) if name in known]
-            if name in CONFIG_WORDS:
+            if name == "engine" and value is not None:
+                takers = [i for i, s in enumerate(self.steps) if s.has_engine(value)]
+                if not takers:
+                    known = {e for step in self.steps for e in step.engines}
+                    hint = did_you_mean(value, known)
+                    msg = f"no step of {self.name} has an engine {value!r}{hint}"
+                    raise ParameterError(msg)
+            elif name in CONFIG_WORDS:
                 takers = list(range(len(self.steps)))
             elif name in names and isinstance(value, Mapping):
                 routed[names[name]].update(value)
