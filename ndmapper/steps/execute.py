@@ -253,7 +253,8 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
     """
     found = item.found.get(output)
     if isinstance(found, PlannedFile):
-        maker = partial(_make_again, item)
+        # Who only plans makes nothing, whoever looks.
+        maker = None if item.work.settings["dry_run"] else partial(_make_again, item)
         product: DataFile = PlannedFile(item.targets[output], found.record, {}, maker)
     elif item.action == "reuse" and found is not None:
         product = found
