@@ -9,7 +9,7 @@ from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
 from ndmapper.errors import NotMadeError
 
-__all__ = ["PlannedFile", "find_planned"]
+__all__ = ["PlannedFile", "find_planned", "open_planned"]
 
 _CONTENT = frozenset(
     ("_map", "_layout", "_labels", "_primary", "_bad_flags", "tables")
@@ -123,6 +123,28 @@ def find_planned(filename: str | os.PathLike[str]) -> PlannedFile | None:
     """
     found = _known.get(_path(filename))
     return None if found is None or found.is_made else found
+
+
+def open_planned(filename: str | os.PathLike[str]) -> DataFile:
+    """
+    Open a file, or give the one that is planned under its name.
+
+    Parameters
+    ----------
+    filename : str or path
+        The name.
+
+    Returns
+    -------
+    DataFile
+        The file.
+
+    Raises
+    ------
+    MissingFileError
+        If it is neither there nor planned.
+    """
+    return find_planned(filename) or DataFile(filename)
 
 
 def _path(filename: str | os.PathLike[str]) -> str:

@@ -161,9 +161,11 @@ class Chain:
     def _bound(
         self, keywords: Mapping[str, Any]
     ) -> tuple[list[Declaration], list[Bound]]:
-        engine = keywords.get("engine")
-        declarations = [step.chosen(engine) for step in self.steps]
         routed = self._routed(keywords)
+        declarations = [
+            step.chosen(given.get("engine"))
+            for step, given in zip(self.steps, routed, strict=True)
+        ]
         return declarations, [
             bind(declaration, given)
             for declaration, given in zip(declarations, routed, strict=True)
@@ -180,7 +182,14 @@ class Chain:
         names = {step.name: position for position, step in enumerate(self.steps)}
         for name, value in keywords.items():
             takers = [i for i, known in enumerate(own) if name in known]
-            if name in CONFIG_WORDS:
+            if name == "engine" and value is not None:
+                takers = [i for i, s in enumerate(self.steps) if s.has_engine(value)]
+                if not takers:
+                    known = {e for step in self.steps for e in step.engines}
+                    hint = did_you_mean(value, known)
+                    msg = f"no step of {self.name} has an engine {value!r}{hint}"
+                    raise ParameterError(msg)
+            elif name in CONFIG_WORDS:
                 takers = list(range(len(self.steps)))
             elif name in names and isinstance(value, Mapping):
                 routed[names[name]].update(value)
@@ -210,17 +219,19 @@ class Chain:
         self, declarations: list[Declaration], bounds: list[Bound], inputs: Any
     ) -> tuple[Inputs, Plan]:
         given = coerce_roles(declarations[0], inputs, bounds[0].inputs)
-        preludes: list[Prelude] = [[] for _ in given.first]
-        current = given
-        for declaration, bound in zip(declarations[:-1], bounds[:-1], strict=True):
-            files = self._step_planned(declaration, bound, current, preludes)
-            following = declarations[declarations.index(declaration) + 1]
-            more = bounds[declarations.index(declaration) + 1].inputs
-            current = coerce_roles(following, files, more)
         last, bound = declarations[-1], bounds[-1]
         settings = settings_of(last, bound)
+        # One for all steps, so that those of the raw files are kept with the others.
+        digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
+        preludes: list[Prelude] = [[] for _ in given.first]
+        current = given
+        for position, following in enumerate(declarations[1:]):
+            files = self._step_planned(
+                declarations[position], bounds[position], current, preludes, digests
+            )
+            current = coerce_roles(following, files, bounds[position + 1].inputs)
         cals = resolve_calibrations(last, bound.calibrations, current.first)
-        plan = make_plan(last, bound, settings, current, cals)
+        plan = make_plan(last, bound, settings, current, cals, digests=digests)
         items = [
             replace(item, prelude=tuple(prelude))
             for item, prelude in zip(plan.items, preludes, strict=True)
@@ -233,11 +244,11 @@ class Chain:
         bound: Bound,
         current: Inputs,
         preludes: list[Prelude],
+        digests: DigestCache,
     ) -> DataFileList:
         """Plan a step before the last: its products are never seen."""
         settings: Settings = settings_of(declaration, bound)
         cals = resolve_calibrations(declaration, bound.calibrations, current.first)
-        digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
         works = make_works(declaration, bound, settings, current, cals, digests=digests)
         units = [work.roles for work in works]
         targets = name_products(declaration, units, None, settings["outdir"])

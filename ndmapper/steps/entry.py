@@ -77,10 +77,10 @@ class Work:
         """Every file that goes in: inputs, calibrations, files given as parameters."""
         used = list(self.inputs)
         for cal in self.calibrations.values():
-            used += [] if cal is None else cal if isinstance(cal, list) else [cal]
-        used += [v for v in self.parameters.values() if isinstance(v, DataFile)]
+            used.extend(_listed(cal))
+        used.extend(v for v in self.parameters.values() if isinstance(v, DataFile))
         for files in files_among(self.tool_parameters).values():
-            used += files
+            used.extend(files)  # '+=' would be arithmetic with a list of files
         return list({id(df): df for df in used}.values())
 
 

@@ -67,7 +67,7 @@ def execute(plan: Plan) -> list[Result]:
         For each unit of the plan: output to product, lazily mapped from disk; what
         went wrong, with ``on_error='continue'``; what a tool without products printed.
     """
-    step, settings = plan.declaration.name, plan.settings
+    step, settings = plan.step, plan.settings
     outdir = settings["outdir"]
     log.info("START %s", step, extra=FILE_ONLY)
     write_event(outdir, "start", step=step, units=len(plan.items))
@@ -135,7 +135,7 @@ def _say_reused(item: PlanItem) -> None:
 
 def _note(plan: Plan, item: PlanItem, result: Made | Failure) -> None:
     """Keep the books on one unit of work that is done."""
-    step, outdir = plan.declaration.name, plan.settings["outdir"]
+    step, outdir = plan.step, plan.settings["outdir"]
     names = item.products
     if isinstance(result, Failure):
         tally.add(failed=names or [item.sources])
@@ -258,7 +258,8 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
     """
     found = item.found.get(output)
     if isinstance(found, PlannedFile):
-        maker = partial(_make_again, item)
+        # Who only plans makes nothing, whoever looks.
+        maker = None if item.work.settings["dry_run"] else partial(_make_again, item)
         product: DataFile = PlannedFile(item.targets[output], found.record, {}, maker)
     elif item.action == "reuse" and found is not None:
         product = found

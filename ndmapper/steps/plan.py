@@ -41,9 +41,13 @@ class Plan:
     items: Sequence[PlanItem]
     digests: DigestCache
 
+    @property
+    def step(self) -> str:
+        """The name of the step, or of all steps of a chain."""
+        return self.items[0].step if self.items else self.declaration.name
+
     def __repr__(self) -> str:
-        name = self.items[0].step if self.items else self.declaration.name
-        lines = [f"Plan of {name}"]
+        lines = [f"Plan of {self.step}"]
         for item in self.items:
             lines.append(str(item))
             for one in (*item.prelude, item) if item.action != "reuse" else ():
@@ -76,6 +80,8 @@ def make_plan(
     settings: Settings,
     inputs: Inputs,
     calibrations: Sequence[Mapping[str, Calibration]],
+    *,
+    digests: DigestCache | None = None,
 ) -> Plan:
     """
     Decide what a call would do. Nothing is written.
@@ -92,6 +98,8 @@ def make_plan(
         Its inputs.
     calibrations : sequence of mapping
         The calibrations of each file of the first input.
+    digests : DigestCache, optional
+        Digests that are known already; by default those of the folder of products.
 
     Returns
     -------
@@ -107,7 +115,8 @@ def make_plan(
     ParameterError, UnknownParameterError
         If a tool says that its parameters are wrong.
     """
-    digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
+    if digests is None:
+        digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
     works = make_works(
         declaration, bound, settings, inputs, calibrations, digests=digests
     )

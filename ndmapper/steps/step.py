@@ -194,19 +194,36 @@ class Step:
         ParameterError
             If the step has no such engine.
         """
-        everything = [self.declaration, *self._others.values()]
         wanted = engine if engine is not None else config["engine"]
-        if wanted is None:
-            return self.declaration
-        for declaration in everything:
+        found = None if wanted is None else self._by_engine(wanted)
+        if found is None and engine is not None:
+            hint = did_you_mean(engine, self.engines)
+            msg = f"{self.name} has no engine {engine!r}{hint}"
+            raise ParameterError(msg)
+        return found or self.declaration
+
+    def has_engine(self, engine: str) -> bool:
+        """
+        Say whether a call may choose an engine.
+
+        Parameters
+        ----------
+        engine : str
+            The name of an engine, or the start of the name of a tool.
+
+        Returns
+        -------
+        bool
+            Whether the step has it.
+        """
+        return self._by_engine(engine) is not None
+
+    def _by_engine(self, wanted: str) -> Declaration | None:
+        for declaration in (self.declaration, *self._others.values()):
             tool = declaration.task.name or ""
             if wanted == declaration.task.engine or f"{tool}.".startswith(f"{wanted}."):
                 return declaration
-        if engine is None:
-            return self.declaration
-        hint = did_you_mean(wanted, self.engines)
-        msg = f"{self.name} has no engine {wanted!r}{hint}"
-        raise ParameterError(msg)
+        return None
 
     def __call__(self, inputs: Any, /, *others: Any, **keywords: Any) -> Any:
         """

@@ -73,6 +73,9 @@ def _sorted_words(
     of_engine = {n: v for n, v in options.items() if n in engine.words}
     of_ours = {n: v for n, v in options.items() if n not in engine.words}
     of_tool = {_python_name(n): v for n, v in params.items()}
+    # What a tool takes may depend on words of its engine, such as a command line.
+    given = {n: v for n, v in {**words, **options}.items() if n in engine.words}
+    task = _with_words(task, engine, given)
     for name, value in words.items():
         if name in _TOOL_WORDS:
             of_engine[name] = value

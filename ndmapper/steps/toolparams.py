@@ -7,6 +7,7 @@ from typing import Any
 
 from ndmapper.config import Settings
 from ndmapper.data import DataFile, DataFileList, FileName
+from ndmapper.data.planned import open_planned
 from ndmapper.engines.base import Calibration
 from ndmapper.errors import NdmapperError, StepError
 from ndmapper.steps.declaration import Declaration
@@ -90,11 +91,13 @@ def _value(value: Any) -> Any:
     if isinstance(value, Path):
         return absolute(value)  # any file, FITS or not
     if isinstance(value, FileName):
-        return DataFile(value)
+        return open_planned(value)
     if isinstance(value, (list, tuple)) and any(
         isinstance(v, (FileName, DataFile)) for v in value
     ):
-        return DataFileList(data=[DataFile(v) for v in value])
+        return DataFileList(
+            data=[v if isinstance(v, DataFile) else open_planned(v) for v in value]
+        )
     return value
 
 

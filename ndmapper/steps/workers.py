@@ -10,7 +10,7 @@ from ndmapper.steps.plan import Plan
 
 __all__ = ["count_workers", "parse_memory"]
 
-_UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
+_UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
 
 def count_workers(plan: Plan) -> int:
@@ -58,11 +58,13 @@ def parse_memory(value: Any) -> float:
     ConfigError
         If it is something else.
     """
-    match = re.fullmatch(r"\s*([\d.]+(?:e\d+)?)\s*([kmgt]?b?)\s*", str(value).lower())
+    match = re.fullmatch(
+        r"\s*([\d.]+(?:e\+?\d+)?)\s*([kmgt]?)b?\s*", str(value).lower()
+    )
     try:
         if match and (amount := float(match[1]) * _UNITS[match[2]]) > 0:
             return amount
-    except (ValueError, KeyError):
+    except ValueError:
         pass
     msg = f"memory must be a number of bytes, or for instance '4 GB', not {value!r}"
     raise ConfigError(msg)
