@@ -217,7 +217,12 @@ class _Run:
         calls = self.calls
         if not calls.by_extension or list(made) == [None]:
             ((_, df),) = made.values()
-            return put_right(df, calls.bases.get(output))
+            drop = {
+                word: None
+                for word, key in (("variance", "use_uncert"), ("flags", "use_flags"))
+                if not self.job.settings[key]
+            }
+            return put_right(df, calls.bases.get(output), drop)
         return assemble(calls, output, made, parts, self.warnings)
 
     @contextmanager

@@ -85,21 +85,29 @@ def _text(cards: Iterable[Any]) -> list[bytes]:
     return [card_bytes(card).rstrip() for card in cards]
 
 
-def _same(one: Header, other: Header, keyword: str) -> bool:
-    """Say whether a keyword has the same values in both; comments do not count."""
+Cards = dict[str, list[Any]]
+
+
+def _by_keyword(header: Header) -> Cards:
+    found: Cards = {}
+    for card in header.cards:
+        found.setdefault(card.keyword, []).append(card)
+    return found
+
+
+def _same(one: list[Any], other: list[Any]) -> bool:
+    """Say whether cards have the same values; comments do not count."""
+    if _text(one) == _text(other):  # no card needs to be parsed
+        return True
     try:
-        return _values(one, keyword) == _values(other, keyword)
+        return _values(one) == _values(other)
     except UnreadableCardError:
-        return _text(_cards(one, keyword)) == _text(_cards(other, keyword))
+        return False
 
 
-def _values(header: Header, keyword: str) -> list[object]:
-    found = [card.value for card in _cards(header, keyword)]
+def _values(cards: list[Any]) -> list[object]:
+    found = [card.value for card in cards]
     return [v.rstrip() if isinstance(v, str) else v for v in found]
-
-
-def _cards(header: Header, keyword: str) -> list[Any]:
-    return [card for card in header.cards if card.keyword == keyword]
 
 
 def header_from(made: Header, given: Header, own: Header) -> tuple[Header, set[str]]:
@@ -123,17 +131,17 @@ def header_from(made: Header, given: Header, own: Header) -> tuple[Header, set[s
         Keywords that were not its own, but the file's, and have another value now.
     """
     header = own.copy()
-    in_own, in_given, in_made = set(own), set(given), set(made)
-    for keyword in in_own - in_made:
+    in_own, in_given, in_made = set(own), _by_keyword(given), _by_keyword(made)
+    for keyword in in_own - set(in_made):
         if keyword in in_given and keyword not in _COMMENTARY | _OF_IRAF:
             header.remove(keyword, ignore_missing=True, remove_all=True)
     made_up = not any(_COORDINATES.fullmatch(k) for k in in_given)
     made_up = made_up and _is_trivial(made)
     changed: set[str] = set()
-    for keyword in dict.fromkeys(made):
+    for keyword, cards in in_made.items():
         if _STRUCTURE.fullmatch(keyword) or keyword in _COMMENTARY | _OF_IRAF:
             continue
-        if keyword in in_given and _same(made, given, keyword):
+        if keyword in in_given and _same(cards, in_given[keyword]):
             continue
         if keyword not in in_given and (
             (made_up and _COORDINATES.fullmatch(keyword))
@@ -142,7 +150,7 @@ def header_from(made: Header, given: Header, own: Header) -> tuple[Header, set[s
             continue
         if keyword in in_given and keyword not in in_own:
             changed.add(keyword)
-        _replace(header, keyword, _cards(made, keyword))
+        _replace(header, keyword, cards)
     _add_commentary(header, made, given)
     return header, changed
 
@@ -207,14 +215,15 @@ def without_inherited(header: Header, primary: Header, own: Header) -> Header | 
     Header or None
         A copy without them; None where there are none.
     """
+    above = _by_keyword(primary)
     keywords = [
         keyword
-        for keyword in dict.fromkeys(header)
-        if keyword in primary
+        for keyword, cards in _by_keyword(header).items()
+        if keyword in above
         and keyword not in own
         and keyword not in _COMMENTARY
         and not _STRUCTURE.fullmatch(keyword)
-        and _same(header, primary, keyword)
+        and _same(cards, above[keyword])
     ]
     if not keywords:
         return None

@@ -164,7 +164,9 @@ def _raise_common(
             ndd.meta.remove(keyword, ignore_missing=True, remove_all=True)
 
 
-def put_right(product: DataFile, base: DataFile | None) -> DataFile:
+def put_right(
+    product: DataFile, base: DataFile | None, drop: Mapping[str, None]
+) -> DataFile:
     """
     Mend a file that a task wrote whole.
 
@@ -174,6 +176,8 @@ def put_right(product: DataFile, base: DataFile | None) -> DataFile:
         The file; it is changed where there is something to mend.
     base : DataFile or None
         The file that it was made of.
+    drop : mapping of str to None
+        What was asked not to be there: variance or flags.
 
     Returns
     -------
@@ -185,8 +189,10 @@ def put_right(product: DataFile, base: DataFile | None) -> DataFile:
         if base is not None and ndd.ident in base.idents:
             like = base[base.idents.index(ndd.ident)]
         mended = ndd
-        if ndd.has("flags"):
-            mended = _mended_flags(ndd, like, str(product))
+        if drop and (ndd.has("uncertainty") or ndd.has("flags")):
+            mended = ndd.replace(**drop)
+        if mended.has("flags"):
+            mended = _mended_flags(mended, like, str(product))
         if ndd.meta is not product.meta:
             own = Header() if like is None else like.meta
             cleaned = without_inherited(ndd.meta, product.meta, own)

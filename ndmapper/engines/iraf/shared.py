@@ -34,7 +34,9 @@ class SharedDatabase:
 
     def __init__(self, job: Job, folder: Path, *, keep_own: bool) -> None:
         self._task = str(job.task.name)
-        self._theirs = Path(job.settings["outdir"]).absolute() / "database"
+        outdir = Path(job.settings["outdir"]).absolute()
+        self._theirs = outdir / "database"
+        self._owners_of = outdir / ".ndmapper" / "database"
         self._mine = folder / "database"
         self._keep_own = keep_own
         self._before: dict[str, str] = {}
@@ -58,7 +60,6 @@ class SharedDatabase:
         """Put what the task wrote where others see it; whole files, or none."""
         if not self._mine.is_dir():
             return
-        new = {}
         for path in sorted(self._mine.iterdir()):
             if not _NAME.fullmatch(path.name) or not path.is_file():
                 continue
@@ -69,14 +70,15 @@ class SharedDatabase:
             temp = self._theirs / f".{path.name}-{secrets.token_hex(4)}"
             shutil.copyfile(path, temp)
             temp.replace(self._theirs / path.name)
-            new[path.name] = [self._task, digest]
-        for name, owner in new.items():
-            text = json.dumps({name: owner})
-            _write(self._theirs / f".{name}.owner", text)
+            self._owners_of.mkdir(parents=True, exist_ok=True)
+            _write(
+                self._owners_of / f"{path.name}.json",
+                json.dumps({path.name: [self._task, digest]}),
+            )
 
     def _owners(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for path in self._theirs.glob(".*.owner"):
+        for path in self._owners_of.glob("*.json"):
             with contextlib.suppress(OSError, ValueError):
                 found.update(json.loads(path.read_text()))
         return found

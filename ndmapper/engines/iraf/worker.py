@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, TextIO  # noqa: UP035  # Python 3.6
 
+__all__ = ["main"]
+
 HERE = Path(__file__).resolve().parent
 # The folder of a script comes first on the path, and hides other modules.
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != HERE]

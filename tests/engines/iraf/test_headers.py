@@ -90,12 +90,15 @@ def test_what_changes_everywhere_goes_to_the_primary_header(
     run_iraf: RunTask, tmp_path: Path
 ) -> None:
     path = make_mef(tmp_path / "x.fits", primary={"EXPTIME": 10.0})
-    outcome = run_iraf(
-        "images.imutil.hedit", {"images": path}, {"images": "y.fits"},
-        words={"vardq": "carry"}, fields="EXPTIME,NEWKEY", value="20", add=True,
-        verify=False, show=False,
-    )  # fmt: skip
-    outcome.products["images"].save(tmp_path / "y.fits")
+    product: Path | DataFile = path
+    for keyword in ("EXPTIME", "NEWKEY"):
+        outcome = run_iraf(
+            "images.imutil.hedit", {"images": product}, {"images": "y.fits"},
+            words={"vardq": "carry"}, fields=keyword, value="20", add=True,
+            verify=False, show=False,
+        )  # fmt: skip
+        product = outcome.products["images"]
+    product.save(tmp_path / "y.fits")
     with fits.open(tmp_path / "y.fits") as hdus:
         assert hdus[0].header["EXPTIME"] == 20
         assert "EXPTIME" not in hdus["SCI", 1].header

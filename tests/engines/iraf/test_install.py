@@ -9,7 +9,7 @@ import pytest
 
 from ndmapper.config import config
 from ndmapper.engines import Job
-from ndmapper.engines.iraf import IrafEngine, engine, install
+from ndmapper.engines.iraf import IrafEngine
 from ndmapper.engines.iraf.describe import describe
 from ndmapper.engines.iraf.install import Installation, find_iraf
 from ndmapper.errors import MissingToolError, ParameterError
@@ -21,10 +21,9 @@ JobFor = Callable[..., Job]
 @pytest.fixture
 def no_iraf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let nothing be found, neither IRAF nor PyRAF."""
-    for module in (install, engine):
-        if hasattr(module, "find_iraf"):
-            monkeypatch.setattr(module, "find_iraf", lambda: None)
-    monkeypatch.setattr("ndmapper.engines.iraf.describe.find_iraf", lambda: None)
+    for module in ("install", "describe"):
+        name = f"ndmapper.engines.iraf.{module}.find_iraf"
+        monkeypatch.setattr(name, lambda: None)
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nexit 1\n")
     python.chmod(python.stat().st_mode | stat.S_IXUSR)

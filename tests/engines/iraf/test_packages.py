@@ -12,7 +12,7 @@ from astropy.io import fits
 from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.engines import Outcome
-from ndmapper.errors import ConfigError, DeclarationError, StepError
+from ndmapper.errors import ConfigError, DeclarationError, ParameterError, StepError
 from ndmapper.testing import make_mef
 
 pytestmark = pytest.mark.iraf
@@ -112,7 +112,39 @@ def test_without_extend_nothing_is_spoilt(run_gem: RunTask, tmp_path: Path) -> N
 def test_many_whole_files(run_gem: RunTask, tmp_path: Path) -> None:
     files = [make_mef(tmp_path / f"x{n}.fits", 1) for n in range(3)]
     outcome = run_gem("fglist", {"inimages": files}, words={"comb_in": True})
-    assert outcome.log == "FGLIST x0.fits,x1.fits,x2.fits\n"
+    assert outcome.log.startswith("FGLIST x0.fits,x1.fits,x2.fits\n")
+
+
+def test_psets_are_heard(run_gem: RunTask, image: Path) -> None:
+    logs = [
+        run_gem("fglist", {"inimages": image}, **given).log.split()[2:]
+        for given in ({}, {"level": 7, "word": "x y"}, {})
+    ]
+    # What was given once does not stay.
+    assert logs == [
+        ["LEVEL", "3", "none"], ["LEVEL", "7", "x", "y"], ["LEVEL", "3", "none"]
+    ]  # fmt: skip
+    with pytest.raises(ParameterError, match=r"level .* from 1 up to 9, not 10"):
+        run_gem("fglist", {"inimages": image}, level=10)
+
+
+def test_pixels_of_whole_files(run_gem: RunTask, tmp_path: Path) -> None:
+    path = make_mef(tmp_path / "x.fits", 1, dtype="int64")
+    with fits.open(path, mode="update") as hdus:
+        hdus["DQ"].data = hdus["DQ"].data.astype("uint32")
+    outcome = run_gem("fgcopy", {"inimages": path}, {"outimages": "y.fits"})
+    product = outcome.products["outimages"]
+    np.testing.assert_array_equal(product[0].data, DataFile(path)[0].data + 1)
+    assert product[0].flags.dtype == np.uint32
+    assert any("is int64" in text for text in outcome.warnings)
+
+
+def test_switches_hold_for_whole_files(run_gem: RunTask, image: Path) -> None:
+    outcome = run_gem(
+        "fgcopy", {"inimages": image}, {"outimages": "y.fits"},
+        settings={"use_flags": False},
+    )  # fmt: skip
+    assert not outcome.products["outimages"][0].has("flags")
 
 
 def test_unknown_without_its_setup(run_iraf: RunTask, image: Path) -> None:

@@ -75,9 +75,7 @@ def test_the_script_replays_it(
             np.testing.assert_array_equal(hdus["SCI", ver].data, expected, str(done))
 
 
-def test_files_that_are_not_made_yet(
-    need_iraf: None, job_for: JobFor, tmp_path: Path
-) -> None:
+def test_nothing_is_touched(need_iraf: None, job_for: JobFor, tmp_path: Path) -> None:
     path = make_mef(tmp_path / "x.fits")
     job = job_for("images.imutil.imcopy", None, {"input": path}, {"output": "y.fits"})
     before = sorted(tmp_path.iterdir())

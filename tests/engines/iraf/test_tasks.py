@@ -163,6 +163,23 @@ def test_long_lists_go_through_a_file(run_iraf: RunTask, tmp_path: Path) -> None
     assert (outcome.products["output"][0].data == sum(range(120))).all()
 
 
+def test_a_list_gives_a_list(run_iraf: RunTask, tmp_path: Path) -> None:
+    files = [make_mef(tmp_path / f"{n}x.fits", dtype="int16") for n in range(3)]
+    for n, path in enumerate(files):
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].header["NUMBER"] = n
+            hdus["SCI", 2].data[...] = n
+    outcome = run_iraf(
+        "images.imutil.imcopy", {"input": files},
+        {"output": "a.fits", "output#2": "b.fits", "output#3": "c.fits"},
+        words={"comb_in": True}, verbose=False,
+    )  # fmt: skip
+    for n, product in enumerate(outcome.products.values()):
+        assert product.meta["NUMBER"] == n
+        assert (product[1].data == n).all()
+        np.testing.assert_array_equal(product[0].data, DataFile(files[n])[0].data)
+
+
 def test_imcopy_cuts_variance_and_flags_too(run_iraf: RunTask, tmp_path: Path) -> None:
     path = make_mef(tmp_path / "one.fits")
     outcome = run_iraf(

@@ -3,5 +3,6 @@ package fakegem
 
 task fgcopy = "fakegem$fgcopy.cl"
 task fglist = "fakegem$fglist.cl"
+task fgpars = "fakegem$fgpars.par"
 
 clbye()
