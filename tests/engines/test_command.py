@@ -64,7 +64,7 @@ def test_places_are_filled_as_whole_items(
 ) -> None:
     fake = faked(tmp_path)
     argv = ["run", "--n={order}", "{order}", "{flag}", "{many}", "--k={many}", "{ref}",
-            "{in}", "--to={out}", "{conf}", "{{x}"]  # fmt: skip
+            "{in}", "--to={out}", "{conf}", "{{x}", Path("/a/{b}")]  # fmt: skip
     job = make_job(
         f"command:{fake.path}", {"image": [image]}, ["sum"],
         words={"argv": argv}, targets={"sum": "sum.fits"},
@@ -77,7 +77,7 @@ def test_places_are_filled_as_whole_items(
     assert Path(found[7]).resolve() == Path(image)
     assert Path(found[8]).resolve() == Path(image)
     assert found[9] == f"--to={job.folder}/out/sum.fits"
-    assert found[10:] == [str(Path("a.conf").absolute()), "{1.5"]
+    assert found[10:] == [str(Path("a.conf").absolute()), "{1.5", "/a/{b}"]
     assert engine.parameters(job.task) == ["order", "flag", "many", "ref", "conf", "x"]
 
 
