@@ -20,6 +20,7 @@ from ndmapper.engines.process import (
     printable,
     read_log,
     run_program,
+    thread_limit,
 )
 from ndmapper.errors import (
     FormatError,
@@ -27,7 +28,6 @@ from ndmapper.errors import (
     MissingToolError,
     StepError,
 )
-from ndmapper.parallel.cores import count_threads
 
 __all__ = ["CommandEngine"]
 
@@ -166,7 +166,7 @@ class CommandEngine:
             argv,
             cwd=work,
             log=job.folder / "output",
-            env=os.environ | {"OMP_NUM_THREADS": str(count_threads())},
+            env=os.environ | thread_limit(),
             timeout=job.timeout,
         )
         text = printable(read_log(end.log))
