@@ -125,7 +125,15 @@ class CommandEngine:
         """
         given, made = _show(job)
         line = shlex.join([str(job.task.name), *arguments(job, given, made)])
-        return Preview(text=line, script=f"{line}\n", language="sh")
+        script = line
+        accepted = tuple(job.task.words["ok_exit"])
+        if accepted != (0,):
+            codes = "|".join(map(str, accepted))
+            script = (
+                f"code=0; {line} || code=$?\n"
+                f'case "$code" in {codes}) ;; *) exit "$code" ;; esac'
+            )
+        return Preview(text=line, script=f"{script}\n", language="sh")
 
     def run(self, job: Job) -> Outcome:
         """

@@ -178,11 +178,13 @@ def _watched(
         assert child.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             child.stdin.write(b"\n")
-            child.stdin.close()
+            child.stdin.flush()
         yield child
     finally:
         _signal(child, signal.SIGKILL)
         child.wait()
+        assert child.stdin is not None
+        child.stdin.close()
         if watcher is not None:
             watcher.kill()
             watcher.wait()

@@ -1,4 +1,5 @@
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -257,6 +258,16 @@ def test_preview_is_a_command_line(
     assert preview.language == "sh"
     assert preview.text == f"cp '{tmp_path}/it'\"'\"'s $HOME.fits' '{made}'"
     assert preview.script == preview.text + "\n"
+
+
+@pytest.mark.parametrize(("code", "ends_with"), [(2, 0), (3, 3)])
+def test_script_accepts_what_the_step_accepts(
+    image: DataFile, make_job: MakeJob, code: int, ends_with: int
+) -> None:
+    words = {"argv": ["-c", f"exit {code}"], "ok_exit": (0, 2)}
+    job = make_job("command:sh", {"in": [image]}, [None], words=words)
+    script = "set -e\n" + engine.preview(job).script
+    assert subprocess.run(["sh", "-c", script], check=False).returncode == ends_with
 
 
 def test_fpack_for_real(
