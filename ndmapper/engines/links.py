@@ -90,10 +90,8 @@ class Hand:
         Path
             Its own where that is safe and nothing differs from it in memory.
         """
-        return self._path(df, _untouched(df))
-
-    def _path(self, df: DataFile, own: Path | None) -> Path:
-        if own is not None and not self.always and is_safe(own):
+        own = _own_path(df)
+        if own is not None and not self.always and is_safe(own) and _is_on_disk(df):
             return own
         name = safe_name(str(df.filename or "memory.fits"), self._taken)
         self._taken.add(name)
@@ -118,15 +116,15 @@ class Hand:
         MissingFileError
             If it is not there any more.
         """
-        own = _untouched(df)
-        path = self._path(df, own)
-        if own is not None and not own.exists():
+        path = self.path(df)
+        own = _own_path(df)
+        if _is_on_disk(df) and own is not None and not own.exists():
             msg = f"{own} does not exist any more; make or fetch it again"
             raise MissingFileError(msg)
         if path == own:
             return path
         self.folder.mkdir(exist_ok=True)
-        if own is not None:
+        if _is_on_disk(df) and own is not None:
             path.symlink_to(own)
         else:
             write_datafile(df, path)
@@ -160,10 +158,12 @@ class Hand:
         return link
 
 
-def _untouched(df: DataFile) -> Path | None:
-    """Give the path of a file that nothing in memory differs from."""
-    # A file that is only planned is shown as if it were there.
-    is_planned = df._map is None and not len(df)
-    if df.filename is None or not (is_planned or df.unloaded):
+def _own_path(df: DataFile) -> Path | None:
+    if df.filename is None:
         return None
     return Path(os.path.abspath(df))  # noqa: PTH100  # links keep their names
+
+
+def _is_on_disk(df: DataFile) -> bool:
+    # A file that is only planned is shown as if it were there.
+    return df.unloaded or (df._map is None and df.filename is not None and not len(df))
