@@ -32,8 +32,7 @@ def places(argv: Iterable[object]) -> list[str]:
     list of str
         The names in braces, each once.
     """
-    found = (name for item in argv for name in _PLACE.findall(str(item)))
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(name for item in argv for name in _named(item)))
 
 
 def arguments(
@@ -78,7 +77,7 @@ def arguments(
     found = []
     for item in job.task.words["argv"]:
         text = _text(job, "argv", item)
-        named = _PLACE.findall(text)
+        named = _named(item)
         if not named:
             found.append(text)
             continue
@@ -92,6 +91,11 @@ def arguments(
                 _refuse_option(job, name, value)
             found.append(f"{before}{_text(job, name, value)}{after}")
     return found
+
+
+def _named(item: object) -> list[str]:
+    # A path that is written in argv is what it is, whatever its folders are called.
+    return [] if isinstance(item, Path) else _PLACE.findall(str(item))
 
 
 def _check_places(

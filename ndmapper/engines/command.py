@@ -20,6 +20,7 @@ from ndmapper.engines.process import (
     printable,
     read_log,
     run_program,
+    thread_limit,
 )
 from ndmapper.errors import (
     FormatError,
@@ -27,7 +28,6 @@ from ndmapper.errors import (
     MissingToolError,
     StepError,
 )
-from ndmapper.parallel.cores import count_threads
 
 __all__ = ["CommandEngine"]
 
@@ -125,7 +125,15 @@ class CommandEngine:
         """
         given, made = _show(job)
         line = shlex.join([str(job.task.name), *arguments(job, given, made)])
-        return Preview(text=line, script=f"{line}\n", language="sh")
+        script = line
+        accepted = tuple(job.task.words["ok_exit"])
+        if accepted != (0,):
+            codes = "|".join(map(str, accepted))
+            script = (
+                f"code=0; {line} || code=$?\n"
+                f'case "$code" in {codes}) ;; *) exit "$code" ;; esac'
+            )
+        return Preview(text=line, script=f"{script}\n", language="sh")
 
     def run(self, job: Job) -> Outcome:
         """
@@ -166,7 +174,7 @@ class CommandEngine:
             argv,
             cwd=work,
             log=job.folder / "output",
-            env=os.environ | {"OMP_NUM_THREADS": str(count_threads())},
+            env=os.environ | thread_limit(),
             timeout=job.timeout,
         )
         text = printable(read_log(end.log))

@@ -1,8 +1,10 @@
 """Running a program so that it can be stopped, and leaves nothing behind."""
 
 import contextlib
+import errno
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -11,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ndmapper.errors import MissingToolError
+from ndmapper.errors import MissingToolError, StepError
+from ndmapper.parallel.cores import count_threads
 
 __all__ = [
     "Finished",
@@ -21,6 +24,7 @@ __all__ = [
     "printable",
     "read_log",
     "run_program",
+    "thread_limit",
 ]
 
 GRACE = 3.0
@@ -122,17 +126,18 @@ def run_program(
     -------
     Finished
         How it ended, and where its log is.
+
+    Raises
+    ------
+    StepError
+        If it cannot be started.
     """
     started = time.monotonic()
     with log.open("wb") as stream, _watched(argv, cwd, stream.fileno(), env) as child:
-        timed_out = False
-        try:
-            child.wait(timeout)
-        except subprocess.TimeoutExpired:
-            timed_out = True
+        timed_out = not _wait(child, timeout)
+        if timed_out:
             _signal(child, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(GRACE)
+            _wait(child, GRACE)
     return Finished(
         returncode=child.returncode,
         log=log,
@@ -146,15 +151,21 @@ def _watched(
     argv: Sequence[str], cwd: Path, output: int, env: Mapping[str, str] | None
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Start a program and its watcher, and end both together."""
-    child = subprocess.Popen(
-        ["/bin/sh", "-c", _START, "sh", *argv],
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
-    )
+    try:
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", _START, "sh", *argv],
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    except OSError as err:
+        msg = f"{argv[0]} cannot be started in {cwd}: {err.strerror}"
+        if err.errno == errno.E2BIG:
+            msg += f" ({len(argv) - 1} arguments); give it fewer files at a time"
+        raise StepError(msg) from err
     watcher = None
     try:
         watcher = subprocess.Popen(
@@ -167,16 +178,55 @@ def _watched(
         assert child.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             child.stdin.write(b"\n")
-            child.stdin.close()
+            child.stdin.flush()
         yield child
     finally:
         _signal(child, signal.SIGKILL)
         child.wait()
+        assert child.stdin is not None
+        child.stdin.close()
         if watcher is not None:
             watcher.kill()
             watcher.wait()
             assert watcher.stdin is not None
             watcher.stdin.close()
+
+
+def thread_limit() -> dict[str, str]:
+    """
+    Say how many threads a program may use.
+
+    Returns
+    -------
+    dict of str to str
+        What is added to its environment: the share of the processors that this process
+        has, or less where the user has limited it.
+    """
+    own = os.environ.get("OMP_NUM_THREADS", "")
+    limit = int(own) if own.isdecimal() and int(own) else count_threads()
+    return {"OMP_NUM_THREADS": str(min(count_threads(), limit))}
+
+
+def _wait(child: "subprocess.Popen[bytes]", timeout: float | None) -> bool:
+    """Wait for the end, and say whether it came in time."""
+    # `wait` with a time looks up to 20 times a second, which is late for quick ones;
+    # where the kernel has handles of processes, it can tell at once.
+    if timeout is not None and hasattr(os, "pidfd_open"):
+        with contextlib.suppress(OSError):
+            handle = os.pidfd_open(child.pid)
+            try:
+                poller = select.poll()
+                poller.register(handle, select.POLLIN)
+                if not poller.poll(timeout * 1000):
+                    return False
+                timeout = None
+            finally:
+                os.close(handle)
+    try:
+        child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _signal(child: "subprocess.Popen[bytes]", number: signal.Signals) -> None:

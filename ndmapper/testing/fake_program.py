@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+__all__ = ["main"]
+
 _FITS = (".fits", ".fit", ".fits.gz", ".fits.fz")
 _SIDE = 100
 _HUGE = 8_000_000

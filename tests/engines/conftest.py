@@ -15,9 +15,13 @@ from ndmapper.engines import Job, Task, get_engine
 MakeJob = Callable[..., Job]
 
 
-def need_programs(*names: str) -> None:
-    """Skip a test without these programs, but fail it in continuous integration."""
+def need_tools(*names: str, recipes: Sequence[str] = ()) -> None:
+    """Skip a test without these tools, but fail it in continuous integration."""
     missing = [name for name in names if shutil.which(name) is None]
+    for name in recipes:
+        task = Task(engine="esorex", name=name, inputs=(), outputs=())
+        if get_engine("esorex").tool(task)["version"] is None:
+            missing.append(f"the recipe {name}")
     if missing:
         reason = f"{', '.join(missing)} not installed"
         if os.environ.get("CI"):
@@ -78,5 +82,5 @@ def make_job(tmp_path: Path) -> MakeJob:
 
 @pytest.fixture(scope="session")
 def need() -> Callable[..., None]:
-    """Give the function that skips a test where programs are missing."""
-    return need_programs
+    """Give the function that skips a test where tools are missing."""
+    return need_tools

@@ -1,4 +1,5 @@
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def test_places_are_filled_as_whole_items(
 ) -> None:
     fake = faked(tmp_path)
     argv = ["run", "--n={order}", "{order}", "{flag}", "{many}", "--k={many}", "{ref}",
-            "{in}", "--to={out}", "{conf}", "{{x}"]  # fmt: skip
+            "{in}", "--to={out}", "{conf}", "{{x}", Path("/a/{b}")]  # fmt: skip
     job = make_job(
         f"command:{fake.path}", {"image": [image]}, ["sum"],
         words={"argv": argv}, targets={"sum": "sum.fits"},
@@ -77,7 +78,7 @@ def test_places_are_filled_as_whole_items(
     assert Path(found[7]).resolve() == Path(image)
     assert Path(found[8]).resolve() == Path(image)
     assert found[9] == f"--to={job.folder}/out/sum.fits"
-    assert found[10:] == [str(Path("a.conf").absolute()), "{1.5"]
+    assert found[10:] == [str(Path("a.conf").absolute()), "{1.5", "/a/{b}"]
     assert engine.parameters(job.task) == ["order", "flag", "many", "ref", "conf", "x"]
 
 
@@ -257,6 +258,16 @@ def test_preview_is_a_command_line(
     assert preview.language == "sh"
     assert preview.text == f"cp '{tmp_path}/it'\"'\"'s $HOME.fits' '{made}'"
     assert preview.script == preview.text + "\n"
+
+
+@pytest.mark.parametrize(("code", "ends_with"), [(2, 0), (3, 3)])
+def test_script_accepts_what_the_step_accepts(
+    image: DataFile, make_job: MakeJob, code: int, ends_with: int
+) -> None:
+    words = {"argv": ["-c", f"exit {code}"], "ok_exit": (0, 2)}
+    job = make_job("command:sh", {"in": [image]}, [None], words=words)
+    script = "set -e\n" + engine.preview(job).script
+    assert subprocess.run(["sh", "-c", script], check=False).returncode == ends_with
 
 
 def test_fpack_for_real(

@@ -16,7 +16,7 @@ from ndmapper.engines.process import (
     read_log,
     run_program,
 )
-from ndmapper.errors import MissingToolError
+from ndmapper.errors import MissingToolError, StepError
 
 
 def run(tmp_path: Path, *argv: str, **options: float) -> process.Finished:
@@ -54,6 +54,20 @@ def test_folder_environment_and_empty_input(tmp_path: Path) -> None:
         env={"X": "1", "PATH": os.environ["PATH"]},
     )
     assert read_log(end.log).split() == [str(tmp_path), "1", "''"]
+
+
+def test_what_cannot_be_started(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match=r"30000 arguments\); give it fewer files"):
+        run(tmp_path, "/bin/echo", *["x" * 100] * 30_000)
+    with pytest.raises(StepError, match=r"cannot be started in .*nowhere"):
+        run_program(["/bin/echo"], cwd=tmp_path / "nowhere", log=tmp_path / "log")
+
+
+def test_thread_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "count_threads", lambda: 4)
+    for own, limit in (("", "4"), ("2", "2"), ("9", "4"), ("0", "4"), ("x", "4")):
+        monkeypatch.setenv("OMP_NUM_THREADS", own)
+        assert process.thread_limit() == {"OMP_NUM_THREADS": limit}
 
 
 def test_both_channels_in_one_log(tmp_path: Path) -> None:

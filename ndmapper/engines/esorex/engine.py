@@ -1,7 +1,6 @@
 """The engine of steps that are recipes of the ESO pipelines."""
 
 import contextlib
-import os
 import re
 import shutil
 from collections.abc import Collection, Mapping
@@ -30,9 +29,14 @@ from ndmapper.engines.esorex.sof import (
 from ndmapper.engines.esorex.values import arguments
 from ndmapper.engines.failures import end_failure, failure
 from ndmapper.engines.links import Hand
-from ndmapper.engines.process import Finished, printable, read_log, run_program
+from ndmapper.engines.process import (
+    Finished,
+    printable,
+    read_log,
+    run_program,
+    thread_limit,
+)
 from ndmapper.errors import MissingToolError
-from ndmapper.parallel.cores import count_threads
 
 __all__ = ["EsorexEngine"]
 
@@ -199,12 +203,11 @@ def _run(job: Job, recipe: Recipe, given: list[str], folder: Path) -> Outcome:
     home.mkdir()
     (folder / "empty.rc").touch()
     (folder / "frames.sof").write_text(sof_text(frames), encoding="utf-8")
-    threads = {"OMP_NUM_THREADS": str(_threads())}
     end = run_program(
         _argv(recipe, given),
         cwd=folder,
         log=folder / "output",
-        env=environment(recipe, home) | threads,
+        env=environment(recipe, home) | thread_limit(),
         timeout=job.timeout,
     )
     text = printable(read_log(end.log))
@@ -224,12 +227,6 @@ def _run(job: Job, recipe: Recipe, given: list[str], folder: Path) -> Outcome:
         log=text,
         warnings=tuple(dict.fromkeys([*words, *products.warnings, *others])),
     )
-
-
-def _threads() -> int:
-    own = os.environ.get("OMP_NUM_THREADS", "")
-    limit = int(own) if own.isdecimal() and int(own) else count_threads()
-    return min(count_threads(), limit)
 
 
 def _errors(text: str) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from ndmapper.engines.base import Job, Preview
 from ndmapper.engines.esorex.sof import Frame, frames_of, give_frames, sof_text
 from ndmapper.engines.links import Hand
+from ndmapper.engines.process import thread_limit
 from ndmapper.errors import MissingToolError
-from ndmapper.parallel.cores import count_threads
 
 __all__ = ["preview"]
 
@@ -60,7 +60,7 @@ def _script(job: Job, argv: Sequence[str], frames: Sequence[Frame]) -> str:
         f"printf '%s\\n' {quoted} > \"$work/frames.sof\"",
         *_links(job, frames),
         'cd "$work"',
-        f'env -i PATH="$PATH" HOME="$work/home" OMP_NUM_THREADS={count_threads()} '
+        f'env -i PATH="$PATH" HOME="$work/home" {_threads()} '
         + shlex.join(argv).replace("products.json", "products.sof"),
         'cd "$here"',
     ]
@@ -74,6 +74,10 @@ def _script(job: Job, argv: Sequence[str], frames: Sequence[Frame]) -> str:
         name = shlex.quote(str(Path(job.settings["outdir"], target).absolute()))
         lines.append(f'mv -- "$work/$product" {name}')
     return "\n".join([*lines, 'rm -r "$work")', ""])
+
+
+def _threads() -> str:
+    return " ".join(f"{name}={number}" for name, number in thread_limit().items())
 
 
 def _links(job: Job, frames: Sequence[Frame]) -> list[str]:

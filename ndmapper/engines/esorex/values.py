@@ -5,6 +5,7 @@ import numbers
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ndmapper.data import DataFile
@@ -217,6 +218,9 @@ def _double(value: Any) -> str | None:
 
 
 def _string(value: Any) -> str | None:
+    if isinstance(value, Path):
+        # The recipe runs in a folder of its own, where the name alone means nothing.
+        value = str(value.absolute())
     if isinstance(value, str):
         # Neither could be written into the header of a product.
         return None if "\0" in value or "\n" in value else value

@@ -17,7 +17,7 @@ Frames = dict[str, list[DataFile]]
 @pytest.fixture(scope="session")
 def esorex(need: Callable[..., None]) -> Callable[[Job], Outcome]:
     """Run a job with the real esorex."""
-    need("esorex")
+    need("esorex", recipes=("hawki_dark_combine", "muse_bias"))
     return get_engine("esorex").run
 
 

@@ -10,6 +10,7 @@ from ndmapper.data import DataFile
 from ndmapper.engines import Job, Outcome, get_engine
 from ndmapper.errors import (
     DeclarationError,
+    FileChangedError,
     MissingFileError,
     MissingToolError,
     ParameterError,
@@ -40,14 +41,6 @@ def fails(esorex: Run) -> Callable[[Job], str]:
         return str(caught.value)
 
     return check
-
-
-def damaged(path: Path, content: bytes, like: DataFile) -> DataFile:
-    """Open a good file, then damage it."""
-    path.write_bytes(Path(like).read_bytes())
-    df = DataFile(path)
-    path.write_bytes(content)
-    return df
 
 
 @pytest.mark.parametrize(
@@ -106,21 +99,42 @@ def test_file_missing(
         esorex(job)
 
 
-@pytest.mark.parametrize("what", ["half", "garbage", "empty"])
-def test_damaged_input(
+DAMAGED = [lambda good: good[:500_000], lambda good: bytes(range(256)) * 20,
+           lambda good: b""]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGED, ids=["half", "garbage", "empty"])
+def test_input_that_is_damaged_later(
     bias_files: list[DataFile], tmp_path: Path, make_job: MakeJob, esorex: Run,
-    what: str,
+    damage: Callable[[bytes], bytes],
 ) -> None:  # fmt: skip
-    good = Path(bias_files[0]).read_bytes()
-    content = {"half": good[:500_000], "garbage": bytes(range(256)) * 20, "empty": b""}
-    bad = damaged(tmp_path / "bad.fits", content[what], bias_files[0])
+    path = tmp_path / "bad.fits"
+    path.write_bytes(Path(bias_files[0]).read_bytes())
+    bad = DataFile(path)
+    path.write_bytes(damage(path.read_bytes()))
     job = make_job("esorex:muse_bias", {"BIAS": [*bias_files, bad]}, ["MASTER_BIAS"],
                    nifu=1)  # fmt: skip
-    # Three good ones are enough for the recipe, which ends with exit code 0.
-    with pytest.raises(Exception, match=r"bad\.fits"):
+    # Three good ones are enough for the recipe, which would end with exit code 0.
+    with pytest.raises(FileChangedError, match=r"bad\.fits"):
         esorex(job)
     assert job.folder is not None
     assert list(job.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", DAMAGED, ids=["half", "garbage", "empty"])
+def test_too_few_frames_that_can_be_read(
+    bias_files: list[DataFile], tmp_path: Path, make_job: MakeJob,
+    fails: Callable[[Job], str], damage: Callable[[bytes], bytes],
+) -> None:  # fmt: skip
+    bad = tmp_path / "bad.fits"
+    bad.write_bytes(damage(Path(bias_files[0]).read_bytes()))
+    sof = tmp_path / "my.sof"
+    sof.write_text("".join(f"{path} BIAS\n" for path in [*bias_files[:2], bad]))
+    job = make_job("esorex:muse_bias", {"BIAS": bias_files}, ["MASTER_BIAS"], nifu=1,
+                   words={"create_sof": False, "sof": sof})  # fmt: skip
+    text = fails(job)
+    assert "ended with exit code 255" in text
+    assert "its first error: " in text
 
 
 def test_left_out_frame_of_an_edited_sof(

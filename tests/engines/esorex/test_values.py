@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,7 @@ def test_all_are_written() -> None:
         ("range", (0.8, 2), "0.8,2"),
         ("range", "--rm", "--rm"),
         ("range", 5, "5"),
+        ("empty", Path("a b"), str(Path("a b").absolute())),
     ],
 )
 def test_values(name: str, value: object, text: str) -> None:
