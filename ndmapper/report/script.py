@@ -107,6 +107,10 @@ class _Writer:
             f"# Makes {listed} again, from {needed}:",
             "#     python SCRIPT [FOLDER OF THE RAW FILES]",
             f"# Written by 'ndmapper script' from {_versions(self.lineage.rows)}.",
+            *(
+                f"# It imports {comment(name)}, a file of your own: put that beside it."
+                for name in _own_files(self.lineage.rows)
+            ),
             *(f"# IT STOPS: {comment(problem)}" for problem in self.problems),
             "",
             *self.definitions.imports,
@@ -258,6 +262,12 @@ class _Writer:
 
 class _CannotBeWrittenError(Exception):
     """A call that no script can make."""
+
+
+def _own_files(rows: Sequence[Row]) -> list[str]:
+    """List the modules that are no packages."""
+    names = ((row.get("script") or {}).get("files") or () for row in rows)
+    return sorted({str(name) for listed in names for name in listed})
 
 
 def _versions(rows: Sequence[Row]) -> str:

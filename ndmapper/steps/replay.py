@@ -50,6 +50,8 @@ def script_block(
     }
     if context.items:
         block["context"] = [list(item) for item in context.items.items()]
+    if context.files:
+        block["files"] = list(context.files)
     if exact:
         block["parameters"] = exact
     if missing | context.missing:

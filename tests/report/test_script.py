@@ -4,6 +4,7 @@ import ast
 import functools
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -260,6 +261,22 @@ def test_script_of_a_large_array_as_parameter_says_so(folder, make_raw, capsys):
     weigh(make_raw("x.fits"), weights=np.ones(5000))
     assert main(["script", "wx.fits"]) == 3
     assert "uses weights, but its value is a ndarray" in capsys.readouterr().err
+
+
+def test_script_names_files_that_must_lie_beside_it(folder, make_raw, capsys):
+    (folder / "my_helpers.py").write_text("def twice(x):\n    return x * 2\n")
+    (folder / "user.py").write_text(
+        "import my_helpers\nfrom ndmapper import run_task\n"
+        "@run_task(prefix='t')\ndef step(ndd):\n    return my_helpers.twice(ndd)\n"
+        "step('x.fits')\n"
+    )
+    make_raw("x.fits")
+    assert main(["run", "user.py"]) == 0
+    sys.modules.pop("my_helpers")
+    capsys.readouterr()
+    assert main(["script", "tx.fits"]) == 0
+    text = capsys.readouterr().out
+    assert "# It imports my_helpers, a file of your own: put that beside it." in text
 
 
 def test_script_of_a_raw_file_is_an_error(folder, make_raw, capsys):
