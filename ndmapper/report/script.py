@@ -67,19 +67,21 @@ class _Writer:
     def _name_files(self) -> None:
         """Give every file a place; two of one name cannot have the same."""
         taken: set[str] = set()
-        for content, name in self.lineage.raws:
-            place = name
-            if place in taken:
-                place = f"{content.rpartition(':')[2][:8]}/{name}"
-            taken.add(place)
-            self.places[content, name] = place
-        for row in self.lineage.rows:
-            place, count = row["product"], 1
-            while place in taken:
+
+        def place(name: str) -> str:
+            # A record may come from anybody, and chooses no folder.
+            name = Path(name).name.replace("..", "") or "unnamed"
+            found, count = name, 1
+            while found in taken:
                 count += 1
-                place = f"{count}/{row['product']}"
-            taken.add(place)
-            self.places[id(row)] = place
+                found = f"{count}/{name}"
+            taken.add(found)
+            return found
+
+        for content, name in self.lineage.raws:
+            self.places[content, name] = place(name)
+        for row in self.lineage.rows:
+            self.places[id(row)] = place(row["product"])
 
     def file(self, use: Use) -> Code:
         """Write the path of a file."""
@@ -176,8 +178,9 @@ class _Writer:
         if row["step"] == "edited":
             what = ", ".join(map(str, row["parameters"].get("edited", ())))
             msg = (
-                f"{row['product']} was edited in Python ({what}); put the edited file "
-                f"there and delete this line"
+                f"{row['product']} was edited in Python ({what}); to go on, put the "
+                f"edited file to {self.places[id(row)]} in the folder of products, and "
+                "delete this line"
             )
             raise _CannotBeWrittenError(msg)
         name, lines, problem = self.definitions.step(row)
@@ -190,11 +193,9 @@ class _Writer:
             ]
             for unit in call.units
         ]
-        if script.get("each") == "list":
-            first: Any = inputs[0]
-        else:
-            first = [files[0] for files in inputs]
-            first = first[0] if len(first) == 1 else first
+        first: Any = [file for files in inputs for file in files]
+        if len(first) == 1 and script.get("each") != "list":
+            first = first[0]
         words: dict[str, Any] = {
             role: self._files(role, value)
             for role, value in row["calibrations"].items()

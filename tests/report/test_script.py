@@ -212,7 +212,8 @@ def test_script_places_files_of_one_name_apart(folder, make_raw, monkeypatch):
     (folder / "empty").mkdir()
     monkeypatch.chdir(folder / "empty")
     assert main(["run", "../again.py", "../raw"]) == 0
-    assert differences(folder / "x.fits", folder / "empty" / "2" / "x.fits") == []
+    (made,) = (folder / "empty").glob("*/x.fits")
+    assert differences(folder / "x.fits", made) == []
 
 
 @run_task(prefix="d")
@@ -413,6 +414,38 @@ ALLOWED = {
     "For", "Tuple", "Dict", "If", "BinOp", "Div", "Expr", "JoinedStr",
     "FormattedValue", "keyword", "List",
 }  # fmt: skip
+
+
+def test_script_lets_no_record_choose_a_folder(entry, raw):
+    row = entry("../../evil.fits", [raw("/etc/x.fits"), raw("..", "sha256:bb")])
+    text = write_script({"e.fits": [row]}).text
+    ((args, words),) = calls(text, "work")
+    assert words["out_names"] == "evil.fits"
+    assert args == [["RAW/x.fits", "RAW/unnamed"]]
+
+
+def test_script_imports_a_function_of_a_package_and_declares_it(entry, raw):
+    row = entry(
+        "a.fits", [raw("x.fits")], step="median", module="statistics", output="a",
+        script={"each": "list", "outputs": ["a", "b"]},
+    )  # fmt: skip
+    lines = write_script({"a.fits": [row]}).text.splitlines()
+    assert "from statistics import median" in lines
+    assert "median = run_task(median, each='list', outputs=('a', 'b'))" in lines
+
+
+def test_script_of_an_older_record_calls_steps_of_packages(entry, raw):
+    row = entry("a.fits", [raw("x.fits"), raw("y.fits", "sha256:bb")], step="make_bias",
+                module="ndmapper.lib.combine", script=None)  # fmt: skip
+    script = write_script({"a.fits": [row]})
+    assert script.problems == []
+    assert calls(script.text, "make_bias")[0][0] == [["RAW/x.fits", "RAW/y.fits"]]
+
+
+def test_script_of_an_older_record_cannot_call_steps_of_scripts(entry, raw):
+    row = entry("a.fits", [raw("x.fits")], module=None, source="def work(n):\n    n\n",
+                script=None)  # fmt: skip
+    assert "an older version" in write_script({"a.fits": [row]}).problems[0]
 
 
 def test_script_of_a_step_with_an_impossible_name_calls_nothing(entry, raw):
