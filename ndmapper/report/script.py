@@ -70,7 +70,8 @@ class _Writer:
 
         def place(name: str) -> str:
             # A record may come from anybody, and chooses no folder.
-            name = Path(name).name.replace("..", "") or "unnamed"
+            name = Path(name).name
+            name = "unnamed" if name in ("", "..") else name
             found, count = name, 1
             while found in taken:
                 count += 1
