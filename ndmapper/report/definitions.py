@@ -17,6 +17,7 @@ _OURS = {
     "pathlib": "import pathlib",
     "sys": "import sys",
     "config": "from ndmapper import config",
+    "DataFile": "from ndmapper import DataFile",
     "run_task": "from ndmapper import run_task",
     "digest": "from ndmapper.io.digest import digest",
 }

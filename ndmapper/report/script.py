@@ -204,7 +204,11 @@ class _Writer:
         exact = script.get("parameters") or {}
         for parameter, value in row["parameters"].items():
             if parameter in row["references"]:
-                words[parameter] = self._files(parameter, row["references"][parameter])
+                given = self._files(parameter, row["references"][parameter])
+                if exact.get(parameter) == "DataFile":
+                    lines = [*self.definitions.ours("DataFile"), *lines]
+                    given = Code(f"DataFile({given})")
+                words[parameter] = given
             elif parameter in exact:
                 words[parameter] = Code(exact[parameter])
             else:

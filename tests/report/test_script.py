@@ -264,6 +264,21 @@ def test_script_of_a_large_array_as_parameter_says_so(folder, make_raw, capsys):
     assert "uses weights, but its value is a ndarray" in capsys.readouterr().err
 
 
+def test_script_hands_in_files_that_are_parameters(folder, make_raw, remake):
+    (folder / "user.py").write_text(
+        "from pathlib import Path\nfrom ndmapper import DataFile, run_task\n"
+        "@run_task(prefix='s')\n"
+        "def step(ndd, *, other: DataFile, table: Path):\n"
+        "    return ndd + other[0].data * len(table.read_text())\n"
+        "step('raw/x.fits', other='raw/y.fits', table='raw/t.txt')\n"
+    )
+    make_raw("raw/x.fits")
+    make_raw("raw/y.fits", (3.0, 4.0))
+    (folder / "raw" / "t.txt").write_text("12")
+    assert main(["run", "user.py"]) == 0
+    assert differences(folder / "sx.fits", remake("sx.fits") / "sx.fits") == []
+
+
 def test_script_names_files_that_must_lie_beside_it(folder, make_raw, capsys):
     (folder / "my_helpers.py").write_text("def twice(x):\n    return x * 2\n")
     (folder / "user.py").write_text(
