@@ -277,7 +277,10 @@ def _compare_records(ours: Sequence[Row], theirs: Sequence[Row]) -> list[str]:
     alike = [r for r in other if r["step"] == row["step"]]
     named = [r for r in alike if r["product"] == row["product"]]
     match = (named or alike or other)[0]
-    words = differences(row, match) or ["they were made of other files"]
+    if row["step"] == match["step"]:
+        words = differences(row, match) or ["they were made of other files"]
+    else:
+        words = [f"the step was {row['step']}, now {match['step']}"]
     return [f"they part at {row['step']}, which made {row['product']}", *words]
 
 
