@@ -277,8 +277,11 @@ def _compare_records(ours: Sequence[Row], theirs: Sequence[Row]) -> list[str]:
     alike = [r for r in other if r["step"] == row["step"]]
     named = [r for r in alike if r["product"] == row["product"]]
     match = (named or alike or other)[0]
-    words = [str(d) for d in differences(row, match)]
-    words = words or ["they were made of other files"]
+    if row["step"] == match["step"]:
+        words = [str(d) for d in differences(row, match)]
+        words = words or ["they were made of other files"]
+    else:
+        words = [f"the step was {row['step']}, now {match['step']}"]
     return [f"they part at {row['step']}, which made {row['product']}", *words]
 
 

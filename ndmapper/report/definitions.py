@@ -17,6 +17,7 @@ _OURS = {
     "pathlib": "import pathlib",
     "sys": "import sys",
     "config": "from ndmapper import config",
+    "DataFile": "from ndmapper import DataFile",
     "run_task": "from ndmapper import run_task",
     "digest": "from ndmapper.io.digest import digest",
 }
@@ -136,12 +137,12 @@ class Definitions:
         problem : str or None
             Why it cannot be defined.
         """
-        step, script = row["step"], row.get("script")
+        step, script = row["step"], row.get("script") or {}
+        if row["module"] is not None:
+            return self._imported(row, script)
         if not script:
             why = "its record is from an older version, and tells too little of it"
             return step, [], f"{row['product']} was made by {step}, but {why}"
-        if row["module"] is not None:
-            return self._imported(row, script)
         if not row.get("source"):
             why = "the text of the step is not known (it was typed at a prompt)"
             return step, [], f"{row['product']} was made by {step}, but {why}"
@@ -166,10 +167,11 @@ class Definitions:
             found = None  # it may be there where the script will run
         if found is None or isinstance(found, Step):
             return step, self._define(needs), None
-        declared = f"{step} = run_task({step}, {_declaring(row, script)})"
+        words = _declaring(row, script)
+        declared = f"{step} = run_task({step}{', ' if words else ''}{words})"
         lines = self._define([*needs, ("run_task", _OURS["run_task"])])
         self._now.pop(step)
-        return step, [*lines, declared.replace(", )", ")")], None
+        return step, [*lines, declared], None
 
     def _define(self, needs: Sequence[tuple[str, str]]) -> list[str]:
         """Define what is not defined, or means something else."""
@@ -191,8 +193,8 @@ def _context(row: Row) -> list[tuple[str, str]]:
 def _declaring(row: Row, script: Mapping[str, Any]) -> str:
     """Write the arguments of `run_task` that matter where products are named."""
     words = {
-        "each": script["each"],
-        "outputs": tuple(filter(None, script["outputs"])) or None,
+        "each": script.get("each"),
+        "outputs": tuple(filter(None, script.get("outputs") or ())) or None,
         "cals": tuple(row["calibrations"]) or None,
     }
     return ", ".join(f"{word}={value!r}" for word, value in words.items() if value)

@@ -67,19 +67,22 @@ class _Writer:
     def _name_files(self) -> None:
         """Give every file a place; two of one name cannot have the same."""
         taken: set[str] = set()
-        for content, name in self.lineage.raws:
-            place = name
-            if place in taken:
-                place = f"{content.rpartition(':')[2][:8]}/{name}"
-            taken.add(place)
-            self.places[content, name] = place
-        for row in self.lineage.rows:
-            place, count = row["product"], 1
-            while place in taken:
+
+        def place(name: str) -> str:
+            # A record may come from anybody, and chooses no folder.
+            name = Path(name).name
+            name = "unnamed" if name in ("", "..") else name
+            found, count = name, 1
+            while found in taken:
                 count += 1
-                place = f"{count}/{row['product']}"
-            taken.add(place)
-            self.places[id(row)] = place
+                found = f"{count}/{name}"
+            taken.add(found)
+            return found
+
+        for content, name in self.lineage.raws:
+            self.places[content, name] = place(name)
+        for row in self.lineage.rows:
+            self.places[id(row)] = place(row["product"])
 
     def file(self, use: Use) -> Code:
         """Write the path of a file."""
@@ -107,6 +110,10 @@ class _Writer:
             f"# Makes {listed} again, from {needed}:",
             "#     python SCRIPT [FOLDER OF THE RAW FILES]",
             f"# Written by 'ndmapper script' from {_versions(self.lineage.rows)}.",
+            *(
+                f"# It imports {comment(name)}, a file of your own: put that beside it."
+                for name in _own_files(self.lineage.rows)
+            ),
             *(f"# IT STOPS: {comment(problem)}" for problem in self.problems),
             "",
             *self.definitions.imports,
@@ -172,8 +179,9 @@ class _Writer:
         if row["step"] == "edited":
             what = ", ".join(map(str, row["parameters"].get("edited", ())))
             msg = (
-                f"{row['product']} was edited in Python ({what}); put the edited file "
-                f"there and delete this line"
+                f"{row['product']} was edited in Python ({what}); to go on, put the "
+                f"edited file to {self.places[id(row)]} in the folder of products, and "
+                "delete this line"
             )
             raise _CannotBeWrittenError(msg)
         name, lines, problem = self.definitions.step(row)
@@ -186,11 +194,9 @@ class _Writer:
             ]
             for unit in call.units
         ]
-        if script.get("each") == "list":
-            first: Any = inputs[0]
-        else:
-            first = [files[0] for files in inputs]
-            first = first[0] if len(first) == 1 else first
+        first: Any = [file for files in inputs for file in files]
+        if len(first) == 1 and script.get("each") != "list":
+            first = first[0]
         words: dict[str, Any] = {
             role: self._files(role, value)
             for role, value in row["calibrations"].items()
@@ -198,7 +204,11 @@ class _Writer:
         exact = script.get("parameters") or {}
         for parameter, value in row["parameters"].items():
             if parameter in row["references"]:
-                words[parameter] = self._files(parameter, row["references"][parameter])
+                given = self._files(parameter, row["references"][parameter])
+                if exact.get(parameter) == "DataFile":
+                    lines = [*self.definitions.ours("DataFile"), *lines]
+                    given = Code(f"DataFile({given})")
+                words[parameter] = given
             elif parameter in exact:
                 words[parameter] = Code(exact[parameter])
             else:
@@ -258,6 +268,12 @@ class _Writer:
 
 class _CannotBeWrittenError(Exception):
     """A call that no script can make."""
+
+
+def _own_files(rows: Sequence[Row]) -> list[str]:
+    """List the modules that are no packages."""
+    names = ((row.get("script") or {}).get("files") or () for row in rows)
+    return sorted({str(name) for listed in names for name in listed})
 
 
 def _versions(rows: Sequence[Row]) -> str:

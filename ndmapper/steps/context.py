@@ -32,6 +32,8 @@ class Context:
         """Python text by the name that it defines, in an order that works."""
         self.missing: dict[str, str] = {}
         """Reasons by name, where no text can be given."""
+        self.files: list[str] = []
+        """Modules that are no packages, which the texts import."""
         self._marks: dict[str, str] = {}
         self._values: dict[str, Any] = {}
 
@@ -107,6 +109,8 @@ class Context:
             return  # it calls itself
         self._values[name] = value
         if isinstance(value, ModuleType):
+            if package_version(value.__name__.partition(".")[0]) is None:
+                self.files.append(value.__name__)
             self._put(name, _module_import(name, value, text), _module_mark(value))
             return
         if isinstance(getattr(value, "declaration", None), Declaration):
@@ -127,8 +131,8 @@ class Context:
             self._put(name, line, f"{package}:{func.__name__}")
             return
         text = step_text(func) if declaration else text_of(func)
-        if text is None or text.definition is None:
-            self._miss(name, "the text of its definition is not known")
+        if text is None or text.definition is None:  # perhaps a lambda with a name
+            self._add_value(name, value, func)
             return
         self.follow(text, func)
         words = text.source.rstrip("\n")
@@ -162,7 +166,7 @@ class Context:
             self._put(name, text.source, essence(text.source))
         else:
             kind = type(value).__name__
-            self._miss(name, f"it is a {kind}, which no short text can give")
+            self._miss(name, f"the text of this {kind} is not known")
 
     def _put(self, name: str, text: str, mark: str) -> None:
         self.items[name] = text

@@ -35,8 +35,10 @@ def script_block(
     exact: dict[str, str] = {}
     missing: dict[str, str] = {}
     for name, value in parameters.items():
-        if isinstance(value, (Path, DataFile)):
-            continue  # files are among the references
+        if isinstance(value, (Path, DataFile)):  # they are among the references
+            if isinstance(value, DataFile):
+                exact[name] = "DataFile"
+            continue
         recorded = repr(recordable(value, name))
         text = context.express(value)
         if text is None:
@@ -50,6 +52,8 @@ def script_block(
     }
     if context.items:
         block["context"] = [list(item) for item in context.items.items()]
+    if context.files:
+        block["files"] = list(context.files)
     if exact:
         block["parameters"] = exact
     if missing | context.missing:

@@ -59,14 +59,7 @@ class Text:
         Text
             With the names; without any where it is not whole statements.
         """
-        source = textwrap.dedent(source)
-        tree = _parsed(source)
-        if tree is None:
-            return cls(source, (), frozenset())
-        names: dict[str, None] = {}
-        _names(symtable.symtable(source, "<script>", "exec"), names, top=True)
-        chains = (_chain(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute))
-        return cls(source, tuple(names), frozenset(filter(None, chains)))
+        return _read(textwrap.dedent(source))
 
     def without(self, is_dropped: Callable[[str], bool]) -> "Text":
         """
@@ -157,6 +150,17 @@ def statement_of(name: str, filename: str) -> Text | None:
     text = "".join(linecache.getlines(filename))
     found = _assignments(text).get(name, ())
     return Text.of(found[0]) if len(found) == 1 else None
+
+
+@lru_cache(maxsize=1024)
+def _read(source: str) -> Text:
+    tree = _parsed(source)
+    if tree is None:
+        return Text(source, (), frozenset())
+    names: dict[str, None] = {}
+    _names(symtable.symtable(source, "<script>", "exec"), names, top=True)
+    chains = (_chain(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute))
+    return Text(source, tuple(names), frozenset(filter(None, chains)))
 
 
 @lru_cache(maxsize=512)

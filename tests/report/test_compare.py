@@ -173,6 +173,16 @@ def test_records_part_at_the_first_step_that_differs(write, entry, raw, product)
     ]
 
 
+def test_records_of_other_steps_name_both(write, entry, raw):
+    pair = [
+        write(f"{n}.fits", record=[entry("a.fits", [raw("x.fits")], step=n)])
+        for n in ("copy", "cp")
+    ]
+    assert compare(*pair).records == [
+        "they part at copy, which made a.fits", "the step was copy, now cp",
+    ]  # fmt: skip
+
+
 def test_records_that_differ_in_versions_only_say_so(write, entry, raw):
     pair = [
         write(f"{n}.fits", record=[

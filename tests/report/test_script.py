@@ -4,6 +4,7 @@ import ast
 import functools
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -211,7 +212,8 @@ def test_script_places_files_of_one_name_apart(folder, make_raw, monkeypatch):
     (folder / "empty").mkdir()
     monkeypatch.chdir(folder / "empty")
     assert main(["run", "../again.py", "../raw"]) == 0
-    assert differences(folder / "x.fits", folder / "empty" / "2" / "x.fits") == []
+    (made,) = (folder / "empty").glob("*/x.fits")
+    assert differences(folder / "x.fits", made) == []
 
 
 @run_task(prefix="d")
@@ -260,6 +262,37 @@ def test_script_of_a_large_array_as_parameter_says_so(folder, make_raw, capsys):
     weigh(make_raw("x.fits"), weights=np.ones(5000))
     assert main(["script", "wx.fits"]) == 3
     assert "uses weights, but its value is a ndarray" in capsys.readouterr().err
+
+
+def test_script_hands_in_files_that_are_parameters(folder, make_raw, remake):
+    (folder / "user.py").write_text(
+        "from pathlib import Path\nfrom ndmapper import DataFile, run_task\n"
+        "@run_task(prefix='s')\n"
+        "def step(ndd, *, other: DataFile, table: Path):\n"
+        "    return ndd + other[0].data * len(table.read_text())\n"
+        "step('raw/x.fits', other='raw/y.fits', table='raw/t.txt')\n"
+    )
+    make_raw("raw/x.fits")
+    make_raw("raw/y.fits", (3.0, 4.0))
+    (folder / "raw" / "t.txt").write_text("12")
+    assert main(["run", "user.py"]) == 0
+    assert differences(folder / "sx.fits", remake("sx.fits") / "sx.fits") == []
+
+
+def test_script_names_files_that_must_lie_beside_it(folder, make_raw, capsys):
+    (folder / "my_helpers.py").write_text("def twice(x):\n    return x * 2\n")
+    (folder / "user.py").write_text(
+        "import my_helpers\nfrom ndmapper import run_task\n"
+        "@run_task(prefix='t')\ndef step(ndd):\n    return my_helpers.twice(ndd)\n"
+        "step('x.fits')\n"
+    )
+    make_raw("x.fits")
+    assert main(["run", "user.py"]) == 0
+    sys.modules.pop("my_helpers")
+    capsys.readouterr()
+    assert main(["script", "tx.fits"]) == 0
+    text = capsys.readouterr().out
+    assert "# It imports my_helpers, a file of your own: put that beside it." in text
 
 
 def test_script_of_a_raw_file_is_an_error(folder, make_raw, capsys):
@@ -396,6 +429,38 @@ ALLOWED = {
     "For", "Tuple", "Dict", "If", "BinOp", "Div", "Expr", "JoinedStr",
     "FormattedValue", "keyword", "List",
 }  # fmt: skip
+
+
+def test_script_lets_no_record_choose_a_folder(entry, raw):
+    row = entry("../../evil.fits", [raw("/etc/x.fits"), raw("..", "sha256:bb")])
+    text = write_script({"e.fits": [row]}).text
+    ((args, words),) = calls(text, "work")
+    assert words["out_names"] == "evil.fits"
+    assert args == [["RAW/x.fits", "RAW/unnamed"]]
+
+
+def test_script_imports_a_function_of_a_package_and_declares_it(entry, raw):
+    row = entry(
+        "a.fits", [raw("x.fits")], step="median", module="statistics", output="a",
+        script={"each": "list", "outputs": ["a", "b"]},
+    )  # fmt: skip
+    lines = write_script({"a.fits": [row]}).text.splitlines()
+    assert "from statistics import median" in lines
+    assert "median = run_task(median, each='list', outputs=('a', 'b'))" in lines
+
+
+def test_script_of_an_older_record_calls_steps_of_packages(entry, raw):
+    row = entry("a.fits", [raw("x.fits"), raw("y.fits", "sha256:bb")], step="make_bias",
+                module="ndmapper.lib.combine", script=None)  # fmt: skip
+    script = write_script({"a.fits": [row]})
+    assert script.problems == []
+    assert calls(script.text, "make_bias")[0][0] == [["RAW/x.fits", "RAW/y.fits"]]
+
+
+def test_script_of_an_older_record_cannot_call_steps_of_scripts(entry, raw):
+    row = entry("a.fits", [raw("x.fits")], module=None, source="def work(n):\n    n\n",
+                script=None)  # fmt: skip
+    assert "an older version" in write_script({"a.fits": [row]}).problems[0]
 
 
 def test_script_of_a_step_with_an_impossible_name_calls_nothing(entry, raw):

@@ -180,6 +180,82 @@ def test_origin_of_a_part_of_python_is_no_script():
     assert origin_of(sqrt).tool["name"] == "math"
 
 
+HELPERS = {
+    "lambda": ("twice = lambda x: x * 2", "twice(3)", 6),
+    "partial": ("import functools\ntwice = functools.partial(pow, 2)", "twice(3)", 8),
+    "compiled": ("import numba\n@numba.njit\ndef f(x):\n    return x * F\nF = 2",
+                 "f(3)", 6),
+    "dataclass": (
+        "import dataclasses\n@dataclasses.dataclass\nclass D:\n    x: int = 4",
+        "D().x", 4,
+    ),
+    "enum": ("import enum\nclass E(enum.Enum):\n    a = 5\nM = E.a", "M.value", 5),
+    "enum of a package": (
+        "from ndmapper.lib.calibrator import OverscanMethods as O\nM = O.mean",
+        "M.name", "mean",
+    ),
+    "closure": (
+        "def make(a):\n    def inner(x):\n        return x + a\n    return inner\n"
+        "add = make(7)", "add(3)", 10,
+    ),
+    "alias": ("def f(x):\n    return -x\ng = f", "g(3)", -3),
+    "pattern": ("import re\nP = re.compile('a+', re.I)", "P.match('AA').end()", 2),
+    "parts of a package": ("import os.path", "os.path.basename('a/b')", "b"),
+    "unit": ("from astropy import units as u\nN = u.nm", "(2 * N).to_value(u.m)", 2e-9),
+    "config": ("from ndmapper import config", "config['outdir']", "."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "use", "result"), HELPERS.values(), ids=HELPERS)
+def test_context_gives_helpers_of_every_kind(load, text, use, result):
+    step = "from ndmapper import run_task\n@run_task(prefix='s')\ndef step(ndd):\n"
+    module = load(f"{text}\n{step}    return {use}\n")
+    origin = origin_of(module.step.func)
+    assert origin.context.missing == {}
+    names = {"__name__": "again"}
+    exec("\n".join([*origin.context.items.values(), origin.source]), names)
+    assert names["step"](None) == result
+
+
+def test_context_of_a_helper_in_another_file_has_its_constants(load, monkeypatch):
+    monkeypatch.setitem(
+        sys.modules, "mine", load("F = 3\ndef f(x):\n    return x * F\n")
+    )
+    text = (
+        "from mine import f\nfrom ndmapper import run_task\n"
+        "@run_task(prefix='s')\ndef step(ndd):\n    return f(ndd)\n"
+    )
+    items = origin_of(load(text).step.func).context.items
+    assert items == {"F": "F = 3", "f": "def f(x):\n    return x * F"}
+
+
+def test_context_says_where_a_name_means_two_things(load, monkeypatch):
+    monkeypatch.setitem(
+        sys.modules, "mine", load("F = 3\ndef f(x):\n    return x * F\n")
+    )
+    text = (
+        "from mine import f\nfrom ndmapper import run_task\nF = [1]\n"
+        "@run_task(prefix='s')\ndef step(ndd):\n    return f(ndd) * F[0]\n"
+    )
+    context = origin_of(load(text).step.func).context
+    assert context.missing == {"F": "stands for different things in different files"}
+
+
+def test_code_changes_with_a_module_that_is_no_package(load, monkeypatch, tmp_path):
+    text = (
+        "import mine\nfrom ndmapper import run_task\n"
+        "@run_task(prefix='s')\ndef step(ndd):\n    return mine.f(ndd)\n"
+    )
+    codes = []
+    for factor in (2, 3):
+        module = load(f"def f(x):\n    return x * {factor}\n")
+        monkeypatch.setitem(sys.modules, "mine", module)
+        origin = origin_of(load(text).step.func)
+        codes.append(origin.code)
+    assert codes[0] != codes[1]
+    assert origin.context.files == [module.__name__]
+
+
 def test_context_finds_a_class_whose_module_is_another_by_now(load, monkeypatch):
     module = load(
         SCRIPT.replace("scale = FACTOR", "scale = FACTOR\n    def f(self): 1")
