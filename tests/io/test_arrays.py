@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ndmapper.errors import FileChangedError
-from ndmapper.io.arrays import ArrayHandle, is_basic_index
+from ndmapper.io.arrays import ArrayHandle, is_basic_index, section_of
 from ndmapper.io.filemap import map_file
 from ndmapper.testing import count_reads
 
