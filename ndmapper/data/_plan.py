@@ -95,6 +95,8 @@ class _Plan:
         self.is_tiled = wants_tiles(source, target)
         self.groups = list(df._groups)
         refuse_same_idents(df)
+        for ndd in self.groups:
+            ndd._synced("uncertainty")
         self.items: list[Item] = []
         self.done: set[tuple[int, str]] = set()
         self.place = self._places()
