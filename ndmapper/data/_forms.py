@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.data._blocks import PARTS, stream
-from ndmapper.data._parts import Part, Pending
+from ndmapper.data._parts import Part, Pending, root_of
 from ndmapper.data._waiting import WaitingPart
 from ndmapper.data.ndlater import NDLater
 from ndmapper.io.filemap import HduMap
@@ -67,7 +67,7 @@ class Later:
             The array.
         """
         array = self.pending.read(whole=True)
-        return np.sqrt(array) if self.as_std else array
+        return root_of(array) if self.as_std else array
 
 
 Outs = HduMap | HduOut | bytes
@@ -129,7 +129,7 @@ def _together(node: Any, outs: list[HduOut]) -> HdusTogether:
             for i, (later, place) in enumerate(zip(laters, places, strict=True)):
                 array: Any = made[place]
                 if later.as_std:
-                    np.sqrt(array, out=array)
+                    root_of(array, out=array)
                 put(i, first * width, array)
 
         stream(node, {later.pending.name for later in laters}, rows)
@@ -164,7 +164,7 @@ def to_write(part: Part, *, as_std: bool) -> Any:
     ):
         return handle
     array = part.values()
-    return np.sqrt(array) if as_std else array
+    return root_of(array) if as_std else array
 
 
 def described_like(ndd: NDLater) -> StoredHeader:

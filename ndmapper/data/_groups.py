@@ -1,13 +1,19 @@
 """From the map of a file to the groups, tables and extras of a DataFile."""
 
+from typing import TYPE_CHECKING
+
 from ndmapper.data._parts import Part
 from ndmapper.data.ndlater import NDLater
+from ndmapper.errors import IdentError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Group, Ident, Layout
 
-__all__ = ["make_extras", "make_groups", "next_ident"]
+if TYPE_CHECKING:
+    from ndmapper.data.datafile import DataFile
+
+__all__ = ["make_extras", "make_groups", "next_ident", "refuse_same_idents"]
 
 
 def make_groups(
@@ -148,3 +154,27 @@ def next_ident(taken: list[Ident | None]) -> int:
         One more than the largest number, at least 1.
     """
     return max([0, *(i for i in taken if isinstance(i, int))]) + 1
+
+
+def refuse_same_idents(df: "DataFile") -> None:
+    """
+    Refuse two groups of one name, which nobody could tell apart in a file.
+
+    Parameters
+    ----------
+    df : DataFile
+        What is to be saved.
+
+    Raises
+    ------
+    IdentError
+        If there are two.
+    """
+    idents = df.idents
+    for n, ident in enumerate(idents):
+        if ident in idents[:n]:
+            msg = (
+                f"{df!r} has two extensions {ident!r}; give one of them another ident, "
+                "or call renumber()"
+            )
+            raise IdentError(msg)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ndmapper.data._blocks import PARTS, in_blocks, rows_at_once
 from ndmapper.data._parts import Part
-from ndmapper.data._waiting import WaitingPart
+from ndmapper.data._waiting import WaitingPart, WaitingSection
 from ndmapper.numerics.arith import Pixels, combine
 from ndmapper.numerics.formulas import BITWISE, flag_type, result_type
 from ndmapper.parallel.cores import count_threads
@@ -17,6 +17,9 @@ from ndmapper.parallel.cores import count_threads
 __all__ = ["PARTS", "Operand", "Waiting"]
 
 Array = npt.NDArray[Any]
+
+_HEAVIEST = 50
+"""So many operations at most wait for one result."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,18 @@ class Operand:
     def can_wait(self) -> bool:
         """Whether it will be the same whenever somebody looks at it."""
         return all(part.fixed or not part.is_loaded for part in self.parts.values())
+
+    @property
+    def weight(self) -> int:
+        """How many operations must be carried out to have its arrays."""
+        nodes: dict[int, Waiting] = {}
+        for part in self.parts.values():
+            waiting: Any = None if part.is_loaded else part.pending
+            while isinstance(waiting, WaitingSection):
+                waiting = waiting.whole
+            if waiting is not None:
+                nodes[id(waiting.node)] = waiting.node
+        return sum(node.weight for node in nodes.values())
 
     def apart(self) -> "Operand":
         """
@@ -160,6 +175,7 @@ class Waiting:
 
     def __post_init__(self) -> None:
         self._made: dict[str, Array] = {}
+        self.weight = 1 + self.first.weight + self.second.weight
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -168,8 +184,14 @@ class Waiting:
 
     @property
     def can_wait(self) -> bool:
-        """Whether the result will be the same whenever somebody looks at it."""
-        return self.first.can_wait and self.second.can_wait
+        """
+        Whether the result will be the same whenever somebody looks at it.
+
+        Long expressions do not wait: a sum of many files, made in a loop, would go
+        too deep, and what is used twice would be computed twice, each time.
+        """
+        light = self.weight <= _HEAVIEST
+        return light and self.first.can_wait and self.second.can_wait
 
     def apart(self) -> "Waiting":
         """

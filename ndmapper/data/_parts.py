@@ -10,7 +10,7 @@ from ndmapper.io.arrays import ArrayHandle, is_basic_index
 from ndmapper.io.headers import StoredHeader
 from ndmapper.numerics.formulas import as_float, float_type
 
-__all__ = ["Part", "Pending"]
+__all__ = ["Part", "Pending", "root_of", "squared"]
 
 Array = npt.NDArray[Any]
 
@@ -55,6 +55,44 @@ class Pending(Protocol):
         Pending
             The section.
         """
+
+
+def squared(std: Array) -> Array:
+    """
+    Make variances of standard deviations.
+
+    Parameters
+    ----------
+    std : ndarray
+        Standard deviations; integers become floating point first.
+
+    Returns
+    -------
+    ndarray of float
+        Variances, infinite where they are too large for their type.
+    """
+    with np.errstate(over="ignore"):
+        return np.asarray(np.square(as_float(std)))
+
+
+def root_of(variance: Array, out: Array | None = None) -> Array:
+    """
+    Make standard deviations of variances.
+
+    Parameters
+    ----------
+    variance : ndarray
+        Variances.
+    out : ndarray, optional
+        Array to be filled.
+
+    Returns
+    -------
+    ndarray of float
+        Standard deviations, NaN where a variance is negative.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.sqrt(variance, out=out))
 
 
 class Part:
@@ -179,7 +217,7 @@ class Part:
     def _stored(self) -> Array:
         assert self.handle is not None
         array = self.handle.read()
-        return np.asarray(np.square(as_float(array))) if self.is_std else array
+        return squared(array) if self.is_std else array
 
     @property
     def is_modified(self) -> bool:

@@ -12,6 +12,7 @@ from ndmapper.data._forms import (
     to_write,
     unit_card,
 )
+from ndmapper.data._groups import refuse_same_idents
 from ndmapper.data._merge import extension_header, merged_header, primary_header
 from ndmapper.data._tables import new_version
 from ndmapper.data.flags import name_flags
@@ -93,6 +94,9 @@ class _Plan:
         source = None if df._map is None else df._map.source.path
         self.is_tiled = wants_tiles(source, target)
         self.groups = list(df._groups)
+        refuse_same_idents(df)
+        for ndd in self.groups:
+            ndd._synced("uncertainty")
         self.items: list[Item] = []
         self.done: set[tuple[int, str]] = set()
         self.place = self._places()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ndmapper.data._parts import root_of
 from ndmapper.errors import OutputExistsError, ShapeError
 from ndmapper.plot.panels import Panel, draw_figure, draw_panel, missing, picture
 from ndmapper.plot.thumbnail import thumbnail
@@ -236,7 +237,7 @@ def panel_of(ndd: Any, *, flags: bool = True, size: int | None = None) -> Panel:
         return Panel(values=np.empty((0, 0)), title=title, unit=unit)
     error = None
     if ndd.ndim == 1 and ndd.has("uncertainty"):
-        error = np.sqrt(ndd.variance)
+        error = root_of(ndd.variance)
     return Panel(
         values=ndd.data,
         title=f"{title} [{unit}]" if unit and ndd.ndim == 2 else title,

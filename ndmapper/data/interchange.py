@@ -13,6 +13,7 @@ from astropy.nddata import (
 from astropy.wcs import WCS
 
 from ndmapper.data._flagging import as_bits
+from ndmapper.data._parts import root_of
 from ndmapper.data.flags import Flag, name_flags, named_flags, widened
 from ndmapper.errors import UnitError
 from ndmapper.io.headers import Header
@@ -84,7 +85,7 @@ class Interchange:
         if (variance := ndd.variance) is not None:
             uncertainty = VarianceUncertainty(variance)
             if std:
-                uncertainty = StdDevUncertainty(np.sqrt(variance))
+                uncertainty = StdDevUncertainty(root_of(variance))
         return CCDData(
             ndd.data,
             unit=unit,

@@ -11,7 +11,7 @@ from ndmapper.data._forms import computed
 from ndmapper.data._parts import Part
 from ndmapper.data._plan import Item, changes, is_rearranged, plan_items
 from ndmapper.data.pending import is_pending, settled
-from ndmapper.errors import FileChangedError, MissingFileError
+from ndmapper.errors import FileAccessError, FileChangedError, MissingFileError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.checksum import with_checksums
 from ndmapper.io.digest import digest
@@ -90,9 +90,20 @@ def real_target(target: str | os.PathLike[str]) -> Path:
     -------
     Path
         Its absolute path; a link keeps pointing at the file that is saved.
+
+    Raises
+    ------
+    FileAccessError
+        If a link leads nowhere but to itself.
     """
     path = Path(os.path.abspath(target))  # noqa: PTH100
-    return path.resolve() if path.is_symlink() else path
+    if not path.is_symlink():
+        return path
+    real = Path(os.path.realpath(path))
+    if real.is_symlink():
+        msg = f"{path} is a link that leads to itself, not to a file; delete it"
+        raise FileAccessError(msg)
+    return real
 
 
 def save_datafile(df: "DataFile", target: Path, *, checksum: bool = False) -> None:

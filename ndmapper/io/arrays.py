@@ -83,7 +83,12 @@ def section_of(section: Section, item: Any) -> Section:
     for axis, i in zip(open_axes, items, strict=False):
         pixels = taken[axis]
         assert isinstance(pixels, range)
-        taken[axis] = pixels[i]
+        try:
+            taken[axis] = pixels[i]
+        except IndexError:
+            at = open_axes.index(axis)
+            msg = f"there is no pixel {i} on axis {at}, which has {len(pixels)}"
+            raise IndexError(msg) from None
     return tuple(taken)
 
 

@@ -17,7 +17,7 @@ import shutil
 import time
 from pathlib import Path
 
-__all__ = ["staging_mark", "staging_name", "sweep"]
+__all__ = ["final_name", "staging_mark", "staging_name", "sweep"]
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,25 @@ def staging_name(target: Path) -> Path:
     # Names have a limit of 255 bytes in most file systems; the type must stay.
     kept = target.name.encode()[-180:].decode("utf-8", "ignore")
     return target.with_name(f"{staging_mark()}-{kept}")
+
+
+def final_name(path: Path) -> Path:
+    """
+    Give the name that an unfinished file will have, for messages.
+
+    Parameters
+    ----------
+    path : Path
+        A name made by `staging_name`, or any other.
+
+    Returns
+    -------
+    Path
+        The name without the mark of an unfinished file.
+    """
+    found = _NAME.fullmatch(path.name)
+    kept = found[3] if found else None
+    return path.with_name(kept[1:]) if kept and kept != "-" else path
 
 
 def sweep(folder: Path) -> None:

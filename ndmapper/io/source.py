@@ -9,13 +9,12 @@ import bz2
 import gzip
 import io
 import os
-import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import BinaryIO, Literal, cast
 
 from ndmapper.errors import (
     FileAccessError,
@@ -28,8 +27,9 @@ from ndmapper.errors import (
 
 __all__ = [
     "Compression",
-    "Pieces",
     "Source",
+    "clear_read_errors",
+    "count_read",
     "find_source",
     "observe_reads",
     "open_source",
@@ -50,8 +50,6 @@ _READABLE = ("gzip", "bzip2", "compress")
 # Most headers fit, so that mapping a file takes one read for each.
 _BUFFER = 16 * 1024
 
-_BINARY = getattr(os, "O_BINARY", 0)  # of Windows, which else translates line ends
-
 _observers: list[Callable[[Path, int], None]] = []
 
 
@@ -70,6 +68,21 @@ def observe_reads(observer: Callable[[Path, int], None]) -> Iterator[None]:
         yield
     finally:
         _observers.remove(observer)
+
+
+def count_read(path: Path, size: int) -> None:
+    """
+    Tell whoever counts of a read of a data unit.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    size : int
+        Number of bytes.
+    """
+    for observer in _observers:
+        observer(path, size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +117,23 @@ class Source:
         FileChangedError
             If it was replaced or written to.
         """
-        with _clear_errors(self.path):
-            self._compare(self.path.stat())
+        with clear_read_errors(self.path):
+            self.compare(self.path.stat())
 
-    def _compare(self, now: os.stat_result) -> None:
+    def compare(self, now: os.stat_result) -> None:
+        """
+        Make sure that a file that is open is the one that was mapped.
+
+        Parameters
+        ----------
+        now : os.stat_result
+            What the operating system says of it.
+
+        Raises
+        ------
+        FileChangedError
+            If it is another one.
+        """
         found = (now.st_size, now.st_mtime_ns, now.st_ino)
         if found != (self.size, self.mtime_ns, self.inode):
             msg = (
@@ -131,8 +157,8 @@ class Source:
         MissingFileError, FileAccessError, FileChangedError
             If the file is gone, cannot be read or is another one by now.
         """
-        with _clear_errors(self.path), self.path.open("rb") as raw:
-            self._compare(os.fstat(raw.fileno()))
+        with clear_read_errors(self.path), self.path.open("rb") as raw:
+            self.compare(os.fstat(raw.fileno()))
             with self._decompressed(raw) as stream:
                 yield stream
 
@@ -166,22 +192,11 @@ class Source:
         file
             The content, standing at `offset`.
         """
-        for observer in _observers if counted else ():
-            observer(self.path, size)
+        if counted:
+            count_read(self.path, size)
         with self.open() as stream:
             stream.seek(offset)
             yield stream
-
-    def pieces(self) -> AbstractContextManager["Pieces"]:
-        """
-        Open the file to read several small pieces of data units.
-
-        Returns
-        -------
-        Pieces
-            A context, in which `Pieces.read` gives one.
-        """
-        return Pieces(self)
 
     def read(self, offset: int, size: int, *, counted: bool = True) -> bytes:
         """
@@ -229,84 +244,6 @@ class Source:
             f"has {found}; copy or download it again"
         )
         return TruncatedFileError(msg)
-
-
-class Pieces:
-    """
-    A file that is open for as long as a context lasts, to read pieces of it.
-
-    Without the layers of a stream, which take longer than a small piece.
-
-    Parameters
-    ----------
-    source : Source
-        The file.
-    """
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._file = -1
-        self._stream = ExitStack()
-        self._content: BinaryIO | None = None
-
-    def __enter__(self) -> "Pieces":
-        source = self._source
-        if source.compression is not None:
-            self._content = self._stream.enter_context(source.open())
-            return self
-        try:
-            self._file = os.open(source.path, os.O_RDONLY | _BINARY)
-            source._compare(os.fstat(self._file))
-        except BaseException:
-            self.__exit__(*sys.exc_info())
-            raise
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, *where: Any) -> None:
-        if self._content is not None:
-            self._stream.__exit__(kind, error, *where)
-            return
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-        if error is not None:
-            with _clear_errors(self._source.path):
-                raise error
-
-    def read(self, offset: int, size: int) -> bytes:
-        """
-        Read a piece, which is counted.
-
-        Parameters
-        ----------
-        offset, size : int
-            Where, and how many bytes, of the decompressed content.
-
-        Returns
-        -------
-        bytes
-            Exactly `size` of them.
-
-        Raises
-        ------
-        TruncatedFileError
-            If the file ends before.
-        """
-        for observer in _observers:
-            observer(self._source.path, size)
-        if self._content is not None:
-            self._content.seek(offset)
-            found = self._content.read(size)
-        else:
-            os.lseek(self._file, offset, os.SEEK_SET)
-            found = os.read(self._file, size)
-            while len(found) < size and (
-                more := os.read(self._file, size - len(found))
-            ):
-                found += more
-        if len(found) != size:
-            raise self._source.truncated(offset + size, offset + len(found))
-        return found
 
 
 class _Content(io.BytesIO):
@@ -395,7 +332,7 @@ def open_source(
         As `find_source`.
     """
     full = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)
-    with _clear_errors(full), full.open("rb", _BUFFER) as raw:
+    with clear_read_errors(full), full.open("rb", _BUFFER) as raw:
         start = raw.read(6)
         stat = os.fstat(raw.fileno())
         kind = next((name for magic, name in _MAGIC if start.startswith(magic)), None)
@@ -418,8 +355,20 @@ def open_source(
 
 
 @contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
-    """Translate what the operating system and the decompressors say."""
+def clear_read_errors(path: Path) -> Iterator[None]:
+    """
+    Translate what the operating system and the decompressors say.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is read.
+
+    Raises
+    ------
+    MissingFileError, FileAccessError, FormatError, TruncatedFileError
+        If it is gone, cannot be read, or is damaged.
+    """
     try:
         yield
     except NdmapperError:

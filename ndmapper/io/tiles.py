@@ -21,6 +21,7 @@ from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.codecs import ALGORITHMS, DITHERS, decode, dequantise
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import Header, UnreadableCardError
+from ndmapper.io.pieces import Pieces
 
 __all__ = ["TileHandle", "Tiling", "tiling_of"]
 
@@ -245,7 +246,7 @@ class TileHandle(ArrayHandle):
         first, last = min(rows), max(rows)
         size = (last - first + 1) * tiling.row_size
         heap = self.offset + tiling.heap
-        with self.source.pieces() as pieces:
+        with Pieces(self.source) as pieces:
             content = pieces.read(self.offset + first * tiling.row_size, size)
             table = _Table(content, first, tiling)
             found = [table.find(row) for row in rows]

@@ -31,7 +31,7 @@ from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap, padded
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.forms import encoded, stored_form
-from ndmapper.io.leftovers import sweep
+from ndmapper.io.leftovers import final_name, sweep
 from ndmapper.io.pack import can_be_tiled, compressed_hdu, packed_header
 from ndmapper.io.tiles import TileHandle
 
@@ -254,6 +254,7 @@ def clear_write_errors(path: Path) -> Iterator[None]:
     FileAccessError
         If it cannot be written for any other reason.
     """
+    path = final_name(path)
     try:
         yield
     except NdmapperError:
@@ -284,8 +285,8 @@ def _compressing(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, packed)
     elif kind in ("z", "xz", "zip"):
         msg = (
-            f"{path} cannot be written: ndmapper compresses files with gzip (.gz), "
-            "bzip2 (.bz2) and in tiles (.fz); choose one of these"
+            f"{final_name(path)} cannot be written: ndmapper compresses files with "
+            "gzip (.gz), bzip2 (.bz2) and in tiles (.fz); choose one of these"
         )
         raise FormatError(msg)
     else:

@@ -97,6 +97,10 @@ def combine(
         zero it is infinite or NaN.
     """
     arrays = [None if _is_number(p.data) else np.asarray(p.data) for p in (left, right)]
+    if all(a is None for a in arrays):
+        # One of them gives the type: an array without axes, if there is one.
+        first = 0 if isinstance(left.data, np.ndarray) else 1
+        arrays[first] = np.asarray((left, right)[first].data)
     shape = np.broadcast_shapes(*(a.shape for a in arrays if a is not None))
     dtype = result_type(name, *(None if a is None else a.dtype for a in arrays))
     left, right = (

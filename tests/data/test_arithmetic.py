@@ -166,3 +166,28 @@ def test_methods_do_as_operators(left, right, name, op):
 def test_comparison_is_never_elementwise(left):
     assert (left == left.copy()) is False
     assert left == left  # noqa: PLR0124  # identity is the claim
+
+
+@pytest.mark.parametrize(
+    ("result", "data", "variance"),
+    [
+        (lambda n: n + 1, 6, 4),
+        (lambda n: 2 * n, 10, 16),
+        (lambda n: n * n, 25, 200),
+        (lambda n: 10 / n, 2, 0.64),
+        (lambda n: n**2, 25, 400),
+        (lambda n: n - n, 0, 8),
+    ],
+)
+def test_images_without_axes_are_combined(result, data, variance):
+    made = result(NDLater(np.float32(5), variance=np.float32(4), flags=np.uint16(8)))
+    assert made.shape == ()
+    assert float(made.data) == pytest.approx(data)
+    assert float(made.variance) == pytest.approx(variance)
+    assert made.dtype.kind == "f"
+
+
+def test_mean_is_a_number_that_does_not_widen():
+    ndd = NDLater(np.full((2, 3), 4, "f4"), variance=np.ones((2, 3), "f4"))
+    assert (ndd / (ndd.mean() * 2)).dtype == np.float32
+    assert (ndd / (ndd.mean() * 2)).data.tolist() == [[0.5] * 3] * 2

@@ -341,3 +341,25 @@ def test_arithmetic_of_compressed_files_waits(folder):
         np.testing.assert_array_equal(one[0].data, two[0].data)
         np.testing.assert_array_equal(one[1].variance, two[1].variance)
         np.testing.assert_array_equal(one[1].flags, two[1].flags)
+
+
+def test_sum_made_in_a_long_loop(folder):
+    total = DataFile("raw/a.fits")
+    for _ in range(400):
+        total = total + DataFile("raw/b.fits")
+    assert total[0].data[0, 0] == 401 * 1000
+    assert total[1][0].variance[0] == 401
+    total = DataFile("raw/a.fits")
+    for _ in range(400):
+        total += 1
+    assert total[0].data[0, 0] == 1400
+    total.save("x.fits")
+    assert DataFile("x.fits")[0].data[0, 0] == 1400
+
+
+def test_result_that_is_used_twice_again_and_again(folder):
+    total = DataFile("raw/a.fits")
+    for _ in range(40):
+        total = total + total
+    assert total[0].data[0, 0] == 1000 * 2.0**40
+    assert len(pickle.dumps(total)) < 1_000_000

@@ -229,3 +229,12 @@ def test_pixels_are_saved_without_the_record_that_went_with_their_file(folder, c
     saved = DataFile("b.fits")
     assert saved.record == []
     assert saved[0].data[0, 0] == 555
+
+
+def test_array_that_was_put_into_the_uncertainty_is_saved(folder):
+    make_mef("a.fits", n_ext=1)
+    df = DataFile("a.fits", mode="update")
+    df[0].uncertainty.array = np.full(df[0].shape, 3, "f4")
+    df.save()
+    assert fits.getdata("a.fits", ("VAR", 1))[0, 0] == 3
+    assert df.unloaded

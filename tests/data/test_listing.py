@@ -184,3 +184,13 @@ def test_comparison_is_identity(path):
     df = DataFile(path)
     assert df != DataFile(path)
     assert df in [df]
+
+
+def test_two_images_of_one_ident_are_not_saved(path, tmp_path):
+    df = DataFile(path, mode="update")
+    df[0].ident = 3
+    with pytest.raises(IdentError, match=r"two extensions 3.*renumber"):
+        df.save()
+    df.renumber()
+    df.save()
+    assert DataFile(path).idents == [1, 2, 3]

@@ -7,7 +7,12 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.data import DataFile, NDLater
-from ndmapper.errors import FileAccessError, FileChangedError, FormatError
+from ndmapper.errors import (
+    FileAccessError,
+    FileChangedError,
+    FormatError,
+    NdmapperError,
+)
 from ndmapper.testing import make_mef
 
 
@@ -129,3 +134,20 @@ def test_save_larger_than_allowed_keeps_the_old_file(path):
     assert only_file(path.parent) == ["a.fits"]
     df.save()
     assert len(DataFile(path)) == 3
+
+
+def test_save_onto_a_link_to_itself_is_an_error(tmp_path):
+    (tmp_path / "x.fits").symlink_to("x.fits")
+    df = DataFile(data=[NDLater([1.0])])
+    with pytest.raises(FileAccessError, match=r"x\.fits is a link that leads to"):
+        df.save(tmp_path / "x.fits", overwrite=True)
+    assert only_file(tmp_path) == ["x.fits"]
+
+
+@pytest.mark.parametrize("name", ["gone/x.fits", "x.fits.Z"])
+def test_errors_name_the_file_that_was_asked_for(tmp_path, name):
+    df = DataFile(data=[NDLater([1.0])])
+    with pytest.raises(NdmapperError) as caught:
+        df.save(tmp_path / name)
+    assert f"{tmp_path / name} cannot be written" in str(caught.value)
+    assert ".ndm-" not in str(caught.value)

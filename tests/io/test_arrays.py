@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ndmapper.errors import FileChangedError
-from ndmapper.io.arrays import ArrayHandle, is_basic_index
+from ndmapper.io.arrays import ArrayHandle, is_basic_index, section_of
 from ndmapper.io.filemap import map_file
 from ndmapper.testing import count_reads
 
@@ -170,3 +170,10 @@ def test_read_real_files_agrees_with_astropy(real_data):
                         np.testing.assert_array_equal(
                             handle[..., 9:2:-3], hdu.data[..., 9:2:-3]
                         )
+
+
+def test_section_outside_says_where():
+    with pytest.raises(IndexError, match="no pixel 10 on axis 1, which has 4"):
+        section_of((range(3), range(4)), (0, 10))
+    with pytest.raises(IndexError, match="no pixel -5 on axis 0, which has 4"):
+        section_of((2, range(4)), -5)

@@ -1,0 +1,89 @@
+"""Small pieces of a file, read with as little as possible around them."""
+
+import os
+import sys
+from contextlib import ExitStack
+from typing import Any, BinaryIO
+
+from ndmapper.io.source import Source, clear_read_errors, count_read
+
+__all__ = ["Pieces"]
+
+_BINARY = getattr(os, "O_BINARY", 0)  # of Windows, which else translates line ends
+
+
+class Pieces:
+    """
+    A file that is open for as long as a context lasts, to read pieces of it.
+
+    Without the layers of a stream, which take longer than a small piece.
+
+    Parameters
+    ----------
+    source : Source
+        The file.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._file = -1
+        self._stream = ExitStack()
+        self._content: BinaryIO | None = None
+
+    def __enter__(self) -> "Pieces":
+        source = self._source
+        if source.compression is not None:
+            self._content = self._stream.enter_context(source.open())
+            return self
+        try:
+            self._file = os.open(source.path, os.O_RDONLY | _BINARY)
+            source.compare(os.fstat(self._file))
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, *where: Any) -> None:
+        if self._content is not None:
+            self._stream.__exit__(kind, error, *where)
+            return
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        if error is not None:
+            with clear_read_errors(self._source.path):
+                raise error
+
+    def read(self, offset: int, size: int) -> bytes:
+        """
+        Read a piece, which is counted.
+
+        Parameters
+        ----------
+        offset, size : int
+            Where, and how many bytes, of the decompressed content.
+
+        Returns
+        -------
+        bytes
+            Exactly `size` of them.
+
+        Raises
+        ------
+        TruncatedFileError
+            If the file ends before.
+        """
+        count_read(self._source.path, size)
+        if self._content is not None:
+            self._content.seek(offset)
+            found = self._content.read(size)
+        else:
+            os.lseek(self._file, offset, os.SEEK_SET)
+            found = os.read(self._file, size)
+            while len(found) < size and (
+                more := os.read(self._file, size - len(found))
+            ):
+                found += more
+        if len(found) != size:
+            raise self._source.truncated(offset + size, offset + len(found))
+        return found
