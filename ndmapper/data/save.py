@@ -31,7 +31,10 @@ log = logging.getLogger(__name__)
 
 
 def write_datafile(
-    df: "DataFile", path: Path, rows: Sequence[Mapping[str, Any]] | None = None
+    df: "DataFile",
+    path: Path,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    tables: bytes = b"",
 ) -> None:
     """
     Write the content of a DataFile to a new file, which it is not connected with.
@@ -45,6 +48,8 @@ def write_datafile(
     rows : sequence of mapping, optional
         The record, in place of the one that the DataFile has; an empty one writes
         none.
+    tables : bytes
+        Whole HDUs that are written before the record.
 
     Raises
     ------
@@ -54,7 +59,7 @@ def write_datafile(
         If FITS cannot hold something in it.
     """
     items = plan_items(df, Path(path))
-    _write(df, Path(path), items, rows)
+    _write(df, Path(path), items, rows, tables)
 
 
 def _write(
@@ -62,10 +67,11 @@ def _write(
     path: Path,
     items: list[Item],
     rows: Sequence[Mapping[str, Any]] | None,
+    tables: bytes = b"",
 ) -> None:
     record: list[HduMap | bytes] = []
     if rows:
-        record = [encode(rows)]
+        record = [tables + encode(rows)]
     elif rows is None:
         stored = df._stored_record
         if stored is not None:

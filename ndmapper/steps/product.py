@@ -10,6 +10,7 @@ from ndmapper.errors import FileAccessError, OutputExistsError
 from ndmapper.io.digest import digest
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.leftovers import staging_name
+from ndmapper.io.provenance import provenance_hdus
 from ndmapper.io.record import (
     canonical,
     cleaned_path,
@@ -114,11 +115,12 @@ def _write(
     rows = [*ancestors(work.used), entry]
     if work.settings["record"] == "side":
         return rows
+    tables = provenance_hdus(rows) if work.settings["provenance_tables"] else b""
     if is_compressed(split_ext(name)[1]):
         temporary.unlink()  # nothing can be appended to what is compressed
-        write_datafile(product, temporary, rows=rows)
+        write_datafile(product, temporary, rows=rows, tables=tables)
         return rows
-    append_hdu(temporary, encode(rows))
+    append_hdu(temporary, tables + encode(rows))
     return rows
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.io import fits
 
 from ndmapper._version import __version__
 from ndmapper.config import config
@@ -173,3 +174,20 @@ def test_reuse_after_an_edit_says_in_words_what_happened(make_raw, caplog):
     with_edit.save()
     double(DataFile("x1.fits"), reprocess=False)
     assert "would be made now: it was edited and saved in Python" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.fits", "a.fits.gz"])
+def test_record_provenance_tables_on_request(make_raw, name):
+    raw = make_raw("x1.fits")
+    with config.using(provenance_tables=True):
+        df = double(raw, out_names=name)
+    with fits.open(name) as hdus:
+        assert [hdu.name for hdu in hdus[-3:]] == [
+            "PROVENANCE",
+            "HISTORY",
+            "NDM_RECORD",
+        ]
+        assert list(hdus["PROVENANCE"].data["filename"]) == ["x1.fits"]
+        assert list(hdus["HISTORY"].data["primitive"]) == ["double"]
+    assert list(df.tables) == []
+    assert double(raw, out_names=name, reprocess="auto").record == df.record
