@@ -1,13 +1,15 @@
 """What every test may rely on: a clean configuration, no network, the real frames."""
 
 import os
+import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from ndmapper.config import config
+from ndmapper.engines import Task, get_engine
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -53,6 +55,40 @@ def _no_network(
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Keep what is remembered of tools and folders out of the user's own cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def need_tools(*names: str, recipes: Sequence[str] = ()) -> None:
+    """Skip a test without these tools, but fail it in continuous integration."""
+    missing = [n for n in names if n != "iraf" and shutil.which(n) is None]
+    wanted = [("iraf", n) for n in names if n == "iraf"]
+    wanted += [("esorex", name) for name in recipes]
+    for engine, name in wanted:
+        task = Task(engine=engine, name=name, inputs=(), outputs=())
+        if get_engine(engine).tool(task)["version"] is None:
+            missing.append("IRAF with PyRAF" if engine == "iraf" else f"recipe {name}")
+    if missing:
+        reason = f"{', '.join(missing)} not installed; scripts/test installs it"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[..., None]:
+    """
+    Give the function that skips a test where tools are missing.
+
+    It is given names of programs, ``'iraf'``, and ``recipes`` of esorex.
+    """
+    return need_tools
 
 
 @pytest.fixture

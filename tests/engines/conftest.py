@@ -1,7 +1,5 @@
 """Jobs without steps: engines are driven directly."""
 
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,27 +11,6 @@ from ndmapper.data import DataFile
 from ndmapper.engines import Job, Task, get_engine
 
 MakeJob = Callable[..., Job]
-
-
-def need_tools(*names: str, recipes: Sequence[str] = ()) -> None:
-    """Skip a test without these tools, but fail it in continuous integration."""
-    missing = [name for name in names if shutil.which(name) is None]
-    for name in recipes:
-        task = Task(engine="esorex", name=name, inputs=(), outputs=())
-        if get_engine("esorex").tool(task)["version"] is None:
-            missing.append(f"the recipe {name}")
-    if missing:
-        reason = f"{', '.join(missing)} not installed"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture
@@ -78,9 +55,3 @@ def make_job(tmp_path: Path) -> MakeJob:
         )
 
     return make
-
-
-@pytest.fixture(scope="session")
-def need() -> Callable[..., None]:
-    """Give the function that skips a test where tools are missing."""
-    return need_tools

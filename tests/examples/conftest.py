@@ -34,9 +34,10 @@ def run_example():
             timeout=300,
         )
 
+    run.path = lambda name: REPOSITORY / "examples" / name
     return run
 
 
-@pytest.fixture(params=["demo_night.py", "kast_longslit.py"])
+@pytest.fixture(params=["demo_night.py", "four_engines.py", "kast_longslit.py"])
 def example(request):
     return REPOSITORY / "examples" / request.param

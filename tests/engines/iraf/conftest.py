@@ -1,7 +1,6 @@
 """Jobs for the IRAF engine, without the layer of steps."""
 
 import itertools
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,25 +61,10 @@ def job_for() -> Callable[..., Job]:
     return make_job
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is remembered of tasks stays out of the user's folders."""
-    folder = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
-
-
 @pytest.fixture
-def need_iraf() -> None:
+def need_iraf(need: Callable[..., None]) -> None:
     """Skip without IRAF; in continuous integration fail."""
-    version = IrafEngine().tool(Task(engine="iraf", name="x", inputs=(), outputs=()))
-    if version["version"] is not None:
-        return
-    reason = "no IRAF: install iraf, iraf-noao and pyraf"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    need("iraf")
 
 
 @pytest.fixture
