@@ -21,8 +21,7 @@ if TYPE_CHECKING:
         NDLater,
         load_file_list,
     )
-    from ndmapper.engines import decide, qc
-    from ndmapper.steps import chain, run_task
+    from ndmapper.steps import chain, decide, qc, run_task
 
 __all__ = [
     "DataFile",
@@ -45,8 +44,8 @@ _HOMES = {
     "NDLater": "ndmapper.data",
     "chain": "ndmapper.steps",
     "load_file_list": "ndmapper.data",
-    "decide": "ndmapper.engines",
-    "qc": "ndmapper.engines",
+    "decide": "ndmapper.steps",
+    "qc": "ndmapper.steps",
     "run_task": "ndmapper.steps",
 }
 

@@ -15,10 +15,11 @@ module:
     publish, map  `ndmapper.steps.product`       rename; lazily mapped results
 """
 
+from ndmapper.engines import decide, qc
 from ndmapper.steps.chain import chain
 from ndmapper.steps.now import TaskResult
 from ndmapper.steps.parameters import Range, Unit
 from ndmapper.steps.run_task import run_task
 from ndmapper.steps.step import Step
 
-__all__ = ["Range", "Step", "TaskResult", "Unit", "chain", "run_task"]
+__all__ = ["Range", "Step", "TaskResult", "Unit", "chain", "decide", "qc", "run_task"]
