@@ -295,7 +295,8 @@ class DataFile(FileViews, FlaggedFile, Content):
 
     def copy(self) -> "DataFile":
         """
-        Copy, without a name; no pixels are read or copied.
+        Copy, without a name; no pixels are read, and only those in memory that somebody
+        may hold are copied.
 
         Returns
         -------

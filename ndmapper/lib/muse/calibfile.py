@@ -222,7 +222,8 @@ class CalibFile(Spellings, DataFile):
 
     def copy(self) -> "CalibFile":
         """
-        Copy, without a name; no pixels are read or copied.
+        Copy, without a name; no pixels are read, and only those in memory that somebody
+        may hold are copied.
 
         Returns
         -------
