@@ -295,8 +295,9 @@ class DataFile(FileViews, FlaggedFile, Content):
 
     def copy(self) -> "DataFile":
         """
-        Copy, without a name; no pixels are read, and only those in memory that somebody
-        may hold are copied.
+        Copy, without a name; no pixels are read.
+
+        Of arrays in memory those are copied that somebody may hold.
 
         Returns
         -------

@@ -222,8 +222,9 @@ class CalibFile(Spellings, DataFile):
 
     def copy(self) -> "CalibFile":
         """
-        Copy, without a name; no pixels are read, and only those in memory that somebody
-        may hold are copied.
+        Copy, without a name; no pixels are read.
+
+        Of arrays in memory those are copied that somebody may hold.
 
         Returns
         -------
