@@ -301,7 +301,9 @@ class DataFile(FileViews, FlaggedFile, Content):
 
     def copy(self) -> "DataFile":
         """
-        Copy, without a name; no pixels are read or copied.
+        Copy, without a name; no pixels are read.
+
+        Of arrays in memory those are copied that somebody may hold.
 
         Returns
         -------

@@ -222,7 +222,9 @@ class CalibFile(Spellings, DataFile):
 
     def copy(self) -> "CalibFile":
         """
-        Copy, without a name; no pixels are read or copied.
+        Copy, without a name; no pixels are read.
+
+        Of arrays in memory those are copied that somebody may hold.
 
         Returns
         -------
