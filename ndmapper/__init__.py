@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         NDLater,
         load_file_list,
     )
-    from ndmapper.steps import run_task
+    from ndmapper.engines import decide, qc
+    from ndmapper.steps import chain, run_task
 
 __all__ = [
     "DataFile",
@@ -29,8 +30,11 @@ __all__ = [
     "FileName",
     "NDLater",
     "__version__",
+    "chain",
     "config",
+    "decide",
     "load_file_list",
+    "qc",
     "run_task",
 ]
 
@@ -39,7 +43,10 @@ _HOMES = {
     "DataFileList": "ndmapper.data",
     "FileName": "ndmapper.data",
     "NDLater": "ndmapper.data",
+    "chain": "ndmapper.steps",
     "load_file_list": "ndmapper.data",
+    "decide": "ndmapper.engines",
+    "qc": "ndmapper.engines",
     "run_task": "ndmapper.steps",
 }
 

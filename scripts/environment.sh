@@ -27,6 +27,35 @@ install_venv_module() {
     exit 1
 }
 
+# The external tools that steps are tested with. What is there is not touched.
+SYSTEM_PACKAGES="iraf iraf-noao esorex cpl-plugin-muse cpl-plugin-giraf cpl-plugin-hawki
+source-extractor libcfitsio-bin gcc python3-dev libx11-dev"
+
+install_system_packages() {
+    command -v dpkg-query >/dev/null || {
+        echo "These tests run real tools, which are packages of Debian and its children:" >&2
+        echo $SYSTEM_PACKAGES >&2
+        echo "Install IRAF, esorex and source-extractor in another way, or tests that" >&2
+        echo "need them are skipped, each with its reason." >&2
+        return
+    }
+    missing=
+    for package in $SYSTEM_PACKAGES; do
+        dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null |
+            grep -q '^installed$' || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" = 0 ]; then
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+            --no-install-recommends $missing >/dev/null && return
+    fi
+    echo "Missing packages:$missing" >&2
+    echo "Install them (sudo apt install$missing), or tests that need them are" >&2
+    echo "skipped, each with its reason." >&2
+    [ -z "${CI:-}" ] || exit 1
+}
+
 make_environment() {
     venv=${VENV:-$repository/.venv}
     if ! [ -x "$venv/bin/pip" ]; then

@@ -30,6 +30,7 @@ PUBLIC = (
     "ndmapper.data",
     "ndmapper.errors",
     "ndmapper.instruments",
+    "ndmapper.iraf_task",
     "ndmapper.lib.calibrator",
     "ndmapper.lib.ccd",
     "ndmapper.lib.combine",

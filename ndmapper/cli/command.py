@@ -8,7 +8,25 @@ import traceback
 from collections.abc import Sequence
 
 from ndmapper._version import __version__
-from ndmapper.cli import config, demo, info, log, ls, run, show
+from ndmapper.cli import (
+    clean,
+    config,
+    demo,
+    diff,
+    doctor,
+    graph,
+    info,
+    log,
+    ls,
+    qc,
+    remake,
+    run,
+    show,
+    step,
+    steps,
+    verify,
+    why,
+)
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import NdmapperError
 from ndmapper.log import log_to_terminal
@@ -20,9 +38,19 @@ VERBS: tuple[Verb, ...] = (
     show.VERB,
     ls.VERB,
     log.VERB,
-    config.VERB,
+    graph.VERB,
+    qc.VERB,
+    diff.VERB,
+    remake.VERB,
     run.VERB,
+    why.VERB,
+    verify.VERB,
+    clean.VERB,
+    steps.VERB,
+    step.VERB,
+    config.VERB,
     demo.VERB,
+    doctor.VERB,
 )
 """The verbs, in the order of the help text."""
 
@@ -129,6 +157,10 @@ def _parse(words: list[str]) -> argparse.Namespace:
     """Parse the command line; what a script is given may stand anywhere after it."""
     parser = make_parser()
     verb = next((word for word in words if not word.startswith("-")), None)
+    if verb == step.VERB.name:
+        args, rest = parser.parse_known_args(words)
+        args.rest = rest
+        return args
     if verb != run.VERB.name:
         return parser.parse_args(words)
     end = words.index("--") if "--" in words else len(words)

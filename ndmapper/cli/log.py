@@ -11,6 +11,10 @@ __all__ = ["VERB"]
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a product")
+    parser.add_argument(
+        "--full", action="store_true",
+        help="also every input, paths, the text of steps, and what tools printed",
+    )  # fmt: skip
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -21,7 +25,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(records)
         return 0
-    print("\n\n".join(history(rows, name) for name, rows in records.items()))
+    texts = (history(rows, name, full=args.full) for name, rows in records.items())
+    print("\n\n".join(texts))
     return 0
 
 
@@ -30,10 +35,12 @@ VERB = Verb(
     summary="show how products were made, back to the raw frames",
     description="""\
 Show the record of products: each step back to the raw frames, with its inputs,
-calibrations, parameters and versions. The record is in the file itself, or in
+calibrations, parameters, the numbers that it measured, and versions (where they differ
+from those of the step before). The record is in the file itself, or in
 .ndmapper/records/ beside it. A file without one is said to have none.""",
     examples=(
         ("ndmapper log xfgvbtob27.fits", "the history of one product"),
+        ("ndmapper log --full xfgvbtob27.fits", "with texts, paths, logs of tools"),
         ("ndmapper log --json *.fits", "the records as they are stored"),
     ),
     exit_codes={0: "shown", 1: "a file that cannot be read"},

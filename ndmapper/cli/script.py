@@ -35,8 +35,9 @@ class ScriptResult:
     error : str or None
         The message of the error that ended it.
     products : mapping of str to list of str
-        Names of the products that its steps ``made`` and ``reused``, and of those
-        among the latter that are ``differing`` from what would be made now.
+        Names of the products that its steps ``made`` and ``reused``, of those among
+        the latter that are ``differing`` from what would be made now, and of those
+        that ``failed`` while others went on.
     """
 
     code: int
@@ -50,13 +51,15 @@ def run_script(
     *,
     settings: Mapping[str, object] | None = None,
     output_to_stderr: bool = False,
+    quiet: bool = False,
     debug: bool = False,
 ) -> ScriptResult:
     """
     Run a script as ``python script`` would, with some of the configuration given.
 
-    Products are re-used (``reprocess`` False) where neither the settings, the
-    environment, a configuration file nor the script says otherwise.
+    Products that differ from what would be made now are made again (``reprocess``
+    'auto') where neither the settings, the environment, a configuration file nor the
+    script says otherwise.
 
     Parameters
     ----------
@@ -68,6 +71,8 @@ def run_script(
         Configuration keys and values, with the precedence of the command line.
     output_to_stderr : bool
         Send what it prints to standard error.
+    quiet : bool
+        Neither print the message of an error, nor count products.
     debug : bool
         Print the traceback of an error.
 
@@ -106,13 +111,20 @@ def run_script(
             if debug:
                 traceback.print_exc()
             code, error = 1, _message(err, path)
-            print(f"ndmapper: {error}", file=sys.stderr)
+            if not quiet:
+                print(f"ndmapper: {error}", file=sys.stderr)
     products = {
         "made": tally.made,
         "reused": tally.reused,
         "differing": tally.differing,
+        "failed": tally.failed,
     }
-    tally.report(failed=code != 0)
+    if tally.failed and code == 0:
+        code, error = 1, f"{len(tally.failed)} products failed, while others went on"
+    if quiet:
+        tally.clear()
+    else:
+        tally.report(failed=code != 0 and not tally.failed)
     return ScriptResult(code, error, products)
 
 
@@ -131,7 +143,7 @@ def _surroundings(
         stack.callback(config.from_command_line)
         if config.source("reprocess") == "default":
             # With the script's own precedence, so that the script can still say.
-            config["reprocess"] = False
+            config["reprocess"] = "auto"
         if output_to_stderr:
             stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         sys.argv = [str(path), *arguments]

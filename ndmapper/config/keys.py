@@ -204,6 +204,9 @@ KEYS: Mapping[str, Key] = {
         Key(name="record", default="file", check=_choice("file", "side", "both"),
             doc="Where the record of a product goes: into the file, into "
                 "outdir/.ndmapper/records/, or both."),
+        Key(name="provenance_tables", default=False, check=_boolean,
+            doc="Also write the tables PROVENANCE and HISTORY that DRAGONS keeps, "
+                "before the record."),
     )
 }  # fmt: skip
 """The declared keys, by name."""

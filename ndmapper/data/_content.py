@@ -39,6 +39,7 @@ class Content(GroupList):
         self.tables = TableStore()
         self._record: list[dict[str, Any]] | None = None
         self._has_new_record = False
+        self._fingerprint: str | None = None
 
     def _configured_labels(self) -> Any:
         given = self._wanted_labels
@@ -106,6 +107,7 @@ class Content(GroupList):
             self.extras = {name: self._adopted(ndd, other) for name, ndd in extras}
         self._record = None if other._record is None else list(other._record)
         self._has_new_record = other._has_new_record
+        self._fingerprint = other._fingerprint
         self.cals.update(other.cals)
         self.expected_key = other.expected_key
 

@@ -11,13 +11,15 @@ from astropy.nddata import NDData
 
 from ndmapper.config import config
 from ndmapper.data._parts import Part
+from ndmapper.data._publishing import save_files, sources_of, write_all
 from ndmapper.data._ready import SYMBOLS, is_operand
+from ndmapper.data._state import mask_of_array
 from ndmapper.data.arithmetic import Operators, checked_result, documented
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
 from ndmapper.data.ndlater import NDLater
+from ndmapper.data.save import real_target, stage
 from ndmapper.errors import ModeError, OutputExistsError, PlanError, ShapeError
-from ndmapper.parallel import map_parallel
 
 __all__ = ["FileOperators", "save_all"]
 
@@ -47,9 +49,11 @@ def _method(name: str) -> Callable[..., Any]:
             return self._operate(name, operand)
         targets = _targets(self, len(pairs), filename, prefix, suffix, dirname)
         _check_targets(targets, overwrite=overwrite)
-        work = partial(_save_result, name, overwrite)
-        jobs = [(*pair, t) for pair, t in zip(pairs, targets, strict=True)]
-        map_parallel(work, jobs, workers=workers, title=name)
+        write_all(
+            partial(_write_result, name),
+            pairs, [real_target(t) for t in targets], [sources_of(*p) for p in pairs],
+            workers=workers, title=name,
+        )  # fmt: skip
         return type(self)(targets, labels=self._labels)
 
     return documented(
@@ -147,7 +151,7 @@ def _fixed(value: Any) -> Any:
         fixed = value.copy()
         _fix(fixed, value)
         return fixed
-    if isinstance(value, NDData):
+    if isinstance(value, NDData) or mask_of_array(value) is not None:
         return _fixed(NDLater(value))
     if isinstance(value, np.ndarray):
         own = value.copy()
@@ -162,7 +166,7 @@ def _fix(ndd: NDLater, original: NDLater) -> None:
         array = part.peek().copy() if part.is_loaded else None
         pending = None if part.is_loaded else part.pending
         ndd._parts[name] = Part(
-            part.handle, array, header=part.header, is_std=part.is_std,
+            part.handle, array, header=part.header, is_std=part.is_std, held=False,
             pending=pending, fixed=True,
         )  # fmt: skip
 
@@ -197,10 +201,7 @@ def _targets(  # noqa: PLR0917
 
 def _check_targets(targets: Sequence[FileName], *, overwrite: bool) -> None:
     """Refuse what would be lost, before anything is computed."""
-    twice = sorted({str(t) for i, t in enumerate(targets) if t in targets[:i]})
-    if twice:
-        msg = f"several results would be called {twice[0]}; give each its own name"
-        raise PlanError(msg)
+    _refuse_twice(targets)
     there = [str(t) for t in targets if Path(t).exists()]
     if there and not overwrite:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
@@ -211,9 +212,17 @@ def _check_targets(targets: Sequence[FileName], *, overwrite: bool) -> None:
         raise OutputExistsError(msg)
 
 
-def _save_result(name: str, overwrite: bool, job: tuple[Any, Any, FileName]) -> None:
-    left, right, target = job
-    _combined(name, left, right).save(target, overwrite=overwrite)
+def _refuse_twice(targets: Sequence[FileName]) -> None:
+    seen: set[FileName] = set()
+    for target in targets:
+        if target in seen:
+            msg = f"several files would be called {target}; give each its own name"
+            raise PlanError(msg)
+        seen.add(target)
+
+
+def _write_result(name: str, pair: tuple[Any, Any], path: Path, temp: Path) -> None:
+    stage(_combined(name, *pair), path, temp)
 
 
 def save_all(
@@ -248,6 +257,7 @@ def save_all(
         targets = _targets(files, len(files), filename, None, None, None)
         _check_targets(targets, overwrite=overwrite)
     else:
+        files = list({id(df): df for df in files}.values())
         targets = [df.filename for df in files if df.filename is not None]
         if len(targets) != len(files):
             msg = (
@@ -255,19 +265,9 @@ def save_all(
                 "one for each: save(filename=[...])"
             )
             raise ModeError(msg)
-    jobs = list(zip(files, targets, strict=True))
-    elsewhere = filename is not None
-    work = partial(_save_file, overwrite, elsewhere)
-    for (df, target), saved_by in zip(
-        jobs, map_parallel(work, jobs, workers=workers, title="save"), strict=True
-    ):
-        if saved_by != os.getpid():
-            df.filename = target
-            df.mode = "update"
-            df.reload()
-
-
-def _save_file(overwrite: bool, elsewhere: bool, job: tuple[DataFile, FileName]) -> int:
-    df, target = job
-    df.save(target if elsewhere else None, overwrite=overwrite)
-    return os.getpid()
+        _refuse_twice(targets)
+    jobs = [
+        (df, df._save_target(None if filename is None else t, overwrite=overwrite))
+        for df, t in zip(files, targets, strict=True)
+    ]
+    save_files(jobs, workers=workers)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from astropy.nddata import NDData
 
 from ndmapper.data._parts import Part
-from ndmapper.data._state import State
+from ndmapper.data._state import State, mask_of_array
 from ndmapper.data.flags import FLAGS_DTYPE, Flag, named_flags, translated, widened
 from ndmapper.errors import ShapeError
 from ndmapper.instruments import FlagTable, load_flags, recognise_flags
@@ -191,10 +191,11 @@ def in_convention_of(like: Any, other: Any) -> Any:
     Returns
     -------
     object
-        The same one, unless it is an NDData whose flags mean something else: then an
-        NDLater with the flags turned.
+        The same one, unless it is an NDData whose flags mean something else, or a
+        masked array: then an NDLater with the flags turned.
     """
-    if isinstance(other, NDData) and not isinstance(other, Flagging):
+    is_other_nddata = isinstance(other, NDData) and not isinstance(other, Flagging)
+    if is_other_nddata or mask_of_array(other) is not None:
         other = type(like)(other)  # whose mask becomes the own flag BAD
     if not isinstance(other, Flagging) or "flags" not in other._parts:
         return other

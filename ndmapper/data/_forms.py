@@ -14,7 +14,7 @@ from ndmapper.data._parts import Part, Pending
 from ndmapper.data._waiting import WaitingPart
 from ndmapper.data.ndlater import NDLater
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.headers import StoredHeader, is_array_keyword, unit_text
+from ndmapper.io.headers import StoredHeader, is_array_keyword, unit_of, unit_text
 from ndmapper.io.write import HduOut, HdusTogether
 from ndmapper.numerics.arith import Pixels
 
@@ -208,14 +208,32 @@ def unit_card(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | N
     str or None
         The text; empty to take it out, None to leave it as it is.
     """
-    if part == "flags" or not (is_new or ndd._unit_edited):
+    if part == "flags":
         return None
+    if not (is_new or ndd._unit_edited):
+        return _unit_of_other_kind(ndd, as_std) if part == "uncertainty" else None
     unit = ndd.unit
     if unit is None:
         return "" if ndd._unit_edited else None
     if part == "data":
         return unit_text(unit) if ndd._unit_edited else None
     return unit_text(unit if as_std else unit**2)
+
+
+def _unit_of_other_kind(ndd: NDLater, as_std: bool) -> str | None:
+    """Find what BUNIT must say where std become variances, or the other way round."""
+    source = ndd._parts["uncertainty"]
+    if source.is_std == as_std or source.header is None:
+        return None
+    header = source.header.header
+    if "BUNIT" not in header:
+        return None
+    stated = unit_of(header)
+    if stated is not None and ndd.unit is not None:
+        stated = ndd.unit if as_std else ndd.unit**2
+    elif stated is not None:
+        stated = stated ** (0.5 if as_std else 2)
+    return "" if stated is None else unit_text(stated)
 
 
 def extension_name(df: "DataFile", ndd: NDLater, part: str) -> tuple[str, int | None]:

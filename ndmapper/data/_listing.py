@@ -81,6 +81,7 @@ class GroupList(Operators):
         old = self._groups[at]
         new = self._view(value, old.ident)
         new._origin = old._origin
+        new._tables = self._tables_of(new)
         self._groups[at] = new
 
     def __delitem__(self, item: Any) -> None:
@@ -184,8 +185,10 @@ class GroupList(Operators):
     def _view(self, item: Any, ident: Ident | None) -> NDLater:
         """Make an NDLater of our own; what another file holds is not shared with it."""
         (item,) = _checked([item])
-        owned = isinstance(item, NDLater) and item._is_owned
-        view = item.copy() if owned else NDLater(item)
+        if isinstance(item, NDLater):
+            view = item.copy() if item._is_owned else item._view()
+        else:
+            view = NDLater(item)
         if view._in_primary and view._stored.raw == self._primary.raw and (
             not view._stored.is_touched and not self._primary.is_touched
             and view._stored.raw is not None and len(self._groups) == 0

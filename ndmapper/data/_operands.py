@@ -51,14 +51,7 @@ class Operand:
     @property
     def can_wait(self) -> bool:
         """Whether it will be the same whenever somebody looks at it."""
-        return all(
-            part.fixed
-            or not (
-                part.is_loaded
-                or (part.handle is not None and part.handle.source.compression)
-            )
-            for part in self.parts.values()
-        )
+        return all(part.fixed or not part.is_loaded for part in self.parts.values())
 
     def apart(self) -> "Operand":
         """

@@ -5,9 +5,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.errors import ModeError
+from ndmapper.errors import ModeError, NdmapperError
 from ndmapper.io.arrays import ArrayHandle, is_basic_index
 from ndmapper.io.headers import StoredHeader
+from ndmapper.numerics.formulas import as_float, float_type
 
 __all__ = ["Part", "Pending"]
 
@@ -72,6 +73,9 @@ class Part:
         The file holds standard deviations, the array in memory is their square.
     borrowed : bool
         The array belongs to another part too; it is copied before it is handed out.
+    held : bool
+        Somebody outside may hold the array, who gave it or got it, and write to it at
+        any time. It stays the one of this part; a copy or section is made at once.
     pending : Pending, optional
         How to compute the array, where that was not done yet. It counts as a change
         to what lies in the file.
@@ -80,7 +84,8 @@ class Part:
     """
 
     __slots__ = (
-        "_array", "borrowed", "fixed", "handle", "header", "is_std", "pending",
+        "_array", "borrowed", "fixed", "handle", "header", "held", "is_std", "pending",
+        "shared",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +96,7 @@ class Part:
         header: StoredHeader | None = None,
         is_std: bool = False,
         borrowed: bool = False,
+        held: bool = True,
         pending: Pending | None = None,
         fixed: bool = False,
     ) -> None:
@@ -99,6 +105,9 @@ class Part:
         self.header = header
         self.is_std = is_std
         self.borrowed = borrowed
+        self.held = held and array is not None and not borrowed
+        # Whether several NDLater have this part.
+        self.shared = False
         self.pending = pending
         self.fixed = fixed
 
@@ -125,18 +134,19 @@ class Part:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the array."""
-        return self.form.dtype
+        form = self.form
+        is_root = self.is_std and form is self.handle
+        return float_type(form.dtype) if is_root else form.dtype
 
     @property
     def array(self) -> Array:
         """The array, read now if it was not."""
-        if self._array is None:
-            self._array = self._read()
-            self.pending = None
-        elif self.borrowed:
-            self._array = self._array.copy()
-        self.borrowed = False
-        return self._array
+        array = self.peek()
+        if self.borrowed:
+            array = self._array = array.copy()
+            self.borrowed = False
+        self.held = True
+        return array
 
     def peek(self) -> Array:
         """
@@ -147,7 +157,10 @@ class Part:
         ndarray
             The array; it may belong to another part, and must not be changed.
         """
-        return self.array if self._array is None else self._array
+        if self._array is None:
+            self._array = self._read()
+            self.pending = None
+        return self._array
 
     def values(self) -> Array:
         """
@@ -166,7 +179,7 @@ class Part:
     def _stored(self) -> Array:
         assert self.handle is not None
         array = self.handle.read()
-        return np.square(array) if self.is_std else array
+        return np.asarray(np.square(as_float(array))) if self.is_std else array
 
     @property
     def is_modified(self) -> bool:
@@ -175,36 +188,37 @@ class Part:
             return self.pending is not None
         if self.handle is None:
             return True
-        stored = self._stored()
+        try:
+            stored = self._stored()
+        except NdmapperError:
+            # The file is gone, or another one by now: this is all that there is.
+            return True
         same = stored.dtype == self._array.dtype and stored.shape == self._array.shape
         # Compared as bytes: NaN is NaN, and minus zero is not zero.
         return not (same and np.array_equal(_bits(stored), _bits(self._array)))
 
     def copy(self) -> "Part":
         """
-        Copy the part; neither reads nor copies the array.
+        Copy the part; nothing is read, and only an array that somebody holds copied.
 
         Returns
         -------
         Part
-            A change to the array of one never shows in the other: whoever hands it
-            out first, copies.
+            A change to the array of one never shows in the other. Of an array that
+            nobody holds, whoever hands it out first makes the copy.
         """
-        self.borrowed = self._array is not None
+        self.borrowed = self._array is not None and not self.held
         return Part(
             self.handle,
-            self._array,
+            self._array.copy()
+            if self._array is not None and self.held
+            else self._array,
             header=None if self.header is None else self.header.copy(),
             is_std=self.is_std,
             borrowed=self.borrowed,
+            held=False,
             pending=self.pending,
         )
-
-    def own(self) -> None:
-        """Copy an array in memory, so that it belongs to nobody else."""
-        if self._array is not None:
-            self._array = self._array.copy()
-            self.borrowed = False
 
     def section(self, item: Any) -> "Part":
         """
@@ -228,6 +242,8 @@ class Part:
                 taken_later = None if self.pending is None else self.pending.take(item)
                 return Part(handle, is_std=self.is_std, pending=taken_later)
         taken = np.asarray(self.peek()[item])
+        if self.held:
+            return Part(handle, taken.copy(), is_std=self.is_std, held=False)
         self.borrowed = True
         return Part(handle, taken, is_std=self.is_std, borrowed=True)
 
@@ -235,8 +251,9 @@ class Part:
         # Pixels that lie in a file travel as the name of that file.
         stored = self.handle is not None and not self.is_modified
         array = None if stored else self._array
+        borrowed = array is not None and self.borrowed
         return _rebuild, (
-            self.handle, array, self.header, self.is_std, self.borrowed, self.pending,
+            self.handle, array, self.header, self.is_std, borrowed, self.pending,
             self.fixed,
         )  # fmt: skip
 
@@ -261,6 +278,7 @@ class Part:
             )
             raise ModeError(msg)
         self._array = None
+        self.borrowed = self.held = False
 
     def rebase(self, handle: ArrayHandle, raw: bytes | None) -> None:
         """
@@ -292,7 +310,7 @@ def _rebuild(  # noqa: PLR0917  # what a pickle holds, in order
     fixed: bool,
 ) -> Part:
     return Part(
-        handle, array, header=header, is_std=is_std, borrowed=borrowed,
+        handle, array, header=header, is_std=is_std, borrowed=borrowed, held=False,
         pending=pending, fixed=fixed,
     )  # fmt: skip
 

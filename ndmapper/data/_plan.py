@@ -22,7 +22,7 @@ from ndmapper.io.filemap import HduMap
 from ndmapper.io.forms import stored_form
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.pack import wants_tiles
-from ndmapper.io.record import EXTNAME
+from ndmapper.io.record import is_record
 from ndmapper.io.structure import array_header, carried_header
 from ndmapper.io.tiles import TileHandle
 from ndmapper.io.write import HduOut
@@ -187,7 +187,7 @@ class _Plan:
     def _is_unknown(self, hdu: HduMap) -> bool:
         """Whether nobody knows what an HDU is, so that it is carried along."""
         assert self.df._layout is not None
-        if hdu.index in self.df._layout.known or hdu.name == EXTNAME:
+        if hdu.index in self.df._layout.known or is_record(hdu):
             return False
         # HST leaves places empty, which may have been filled since.
         split = None if hdu.data_size else self.df._labels.split(hdu.name)
@@ -388,5 +388,5 @@ def is_rearranged(df: "DataFile", items: list[Item]) -> bool:
     """
     if df._map is None or df._layout is None:
         return True
-    count = sum(hdu.name != EXTNAME for hdu in df._map.hdus)
+    count = sum(not is_record(hdu) for hdu in df._map.hdus)
     return len(items) != count or not _Plan(df).as_in_file

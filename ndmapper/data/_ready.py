@@ -12,7 +12,7 @@ from ndmapper.data._operands import PARTS, Operand, Waiting
 from ndmapper.data._parts import Part
 from ndmapper.data._state import State
 from ndmapper.data._waiting import WaitingPart
-from ndmapper.errors import ShapeError, UnitError
+from ndmapper.errors import ParameterError, ShapeError, UnitError
 from ndmapper.numerics.arith import Pixels
 from ndmapper.numerics.formulas import BITWISE
 
@@ -70,11 +70,11 @@ class Ready:
                 made["flags"] = sides[0].parts["flags"].copy()  # as they are
         else:
             arrays = node.evaluate(node.names)
-            made = {n: Part(array=arrays[PARTS.index(n)]) for n in node.names}
+            made = {n: _fresh(arrays, n) for n in node.names}
         for name, part in made.items():
             old = self.like._parts.get(name)
             if old is not None and old.header is not None:
-                part.header = old.header.copy()
+                part.header, part.is_std = old.header.copy(), old.is_std
             new._parts[name] = part
         new.unit = self.unit
         return new
@@ -94,7 +94,7 @@ class Ready:
             made = {n: Part(pending=WaitingPart(node, n)) for n in node.names}
         else:
             arrays = node.evaluate(node.names, self._room())
-            made = {n: Part(array=arrays[PARTS.index(n)]) for n in node.names}
+            made = {n: _fresh(arrays, n) for n in node.names}
         for name in PARTS:
             old, part = like._parts.pop(name, None), made.get(name)
             if part is None:
@@ -103,29 +103,39 @@ class Ready:
                 # Where it came from is kept: a save compares, and knows its header.
                 part.handle = old.handle if old.shape == part.shape else None
                 part.header, part.is_std = old.header, old.is_std
+                # The old array where there was room in it.
+                part.held = old.held and part.is_loaded and old.form is part.form
             like._parts[name] = part
         like._variance_object = None
         like.unit = self.unit
 
     def _room(self) -> Pixels:
         """Find arrays of the left operand that can take the result."""
+        sides = (self.node.first, self.node.second)
+        loaded = [p for side in sides for p in side.parts.values() if p.is_loaded]
+        read = [cast(Any, part.form) for part in loaded]
         arrays: list[Any] = []
-        others = [p.form for p in self.node.second.parts.values() if p.is_loaded]
         for name in PARTS:
             part = self.like._parts.get(name)
-            free = part is not None and part.is_loaded and not part.borrowed
-            array = part.form if part is not None and free else None
-            if isinstance(array, np.ndarray) and (
+            free = part is not None and part.is_loaded
+            if part is not None and (part.borrowed or part.shared):
+                free = False
+            array = cast(Any, part).form if free else None
+            # What is read at another place than it is written must stay, and one array
+            # cannot take two results.
+            if array is not None and (
                 not array.flags.writeable
-                # What is read at another place than it is written must stay.
-                or any(
-                    other is not array and np.may_share_memory(array, other)
-                    for other in others
-                )
+                or any(x is not array and np.may_share_memory(array, x) for x in read)
+                or any(x is not None and np.may_share_memory(array, x) for x in arrays)
             ):
                 array = None
             arrays.append(array)
         return Pixels(*arrays)
+
+
+def _fresh(arrays: Pixels, name: str) -> Part:
+    """Make a part of an array that nobody else has."""
+    return Part(array=arrays[PARTS.index(name)], held=False)
 
 
 def prepare(name: str, left: Any, right: Any) -> Ready:
@@ -160,6 +170,7 @@ def prepare(name: str, left: Any, right: Any) -> Ready:
     second, second_unit = _operand(in_convention_of(like, right), name)
     if name in BITWISE:
         _check_integers(name, first, second)
+        first, second = _as_bits(name, first, second), _as_bits(name, second, first)
     if name in ("add", "subtract", *BITWISE):
         second, unit = _in_unit_of(first_unit, second, second_unit, name)
     elif name == "power":
@@ -262,6 +273,26 @@ def _check_integers(name: str, first: Operand, second: Operand) -> None:
             found = type(side.number).__name__ if side.dtype is None else side.dtype
             msg = f"{SYMBOLS[name]} works on the bits of integers, not on {found}"
             raise TypeError(msg)
+
+
+def _as_bits(name: str, side: Operand, other: Operand) -> Operand:
+    """Give the bits of a number, negative ones too, in the type of the other side."""
+    if side.number is None or other.dtype is None:
+        return side
+    dtype = other.dtype
+    width = 1 if dtype.kind == "b" else 8 * dtype.itemsize
+    bits, number = (1 << width) - 1, int(side.number)
+    # Where both are ANDed, bits that the array has not are zero in the end.
+    if name != "bitwise_and" and not -(1 << width) <= number <= bits:
+        msg = (
+            f"{number} has more bits than {dtype}, which the array is of, so that "
+            f"{SYMBOLS[name]} would lose some; use data.astype of a wider type"
+        )
+        raise ParameterError(msg)
+    number &= bits
+    if dtype.kind == "i" and number >> (width - 1):
+        number -= 1 << width
+    return Operand({}, number)
 
 
 def _in_unit_of(

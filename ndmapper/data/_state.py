@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from ndmapper.data._tables import GroupTables
     from ndmapper.data.ndlater import NDLater
 
-__all__ = ["State", "array_part", "linked_variance", "variance_part"]
+__all__ = [
+    "State",
+    "array_part",
+    "linked_variance",
+    "mask_of_array",
+    "variance_part",
+]
 
 
 class State:
@@ -66,22 +72,26 @@ class State:
         self._bad_flags = bad_flags
 
     def _start(self, data: Any, bad_flags: int | str | None = None) -> None:
-        """Take over what `data` has, without reading it."""
+        """
+        Take over what `data` has, without reading it.
+
+        The arrays of another NDLater are copied as by its `copy`, those of the user
+        taken as they are.
+        """
         self._start_empty(config["bad_flags"] if bad_flags is None else bad_flags)
         if isinstance(data, State):
             data._synced("uncertainty")
-            self._parts = dict(data._parts)
+            self._parts = {name: part.copy() for name, part in data._parts.items()}
             self._take(data)
             if bad_flags is not None:
                 self._bad_flags = bad_flags
         elif isinstance(data, NDData):
             self._take_nddata(data)
         else:
-            mask = data.mask if isinstance(data, np.ma.MaskedArray) else None
             self._parts = {"data": array_part(data)}
             if isinstance(data, u.Quantity):
                 self._unit, self._has_unit = data.unit, True
-            if mask is not None and mask is not np.ma.nomask:
+            if (mask := mask_of_array(data)) is not None:
                 self._parts["flags"] = _flag_part(mask)
 
     def _take(self, other: "State") -> None:
@@ -125,6 +135,20 @@ class State:
                 self._parts["flags"] = Part(array=array.astype(known.dtype))
         self._check_shapes()
 
+    def _view(self) -> Self:
+        """
+        Make another one with the same arrays, read or not.
+
+        What is written into an array of one shows in the other, but operators in
+        place change only the one that they are used on.
+        """
+        new = self._bare()
+        self._synced("uncertainty")
+        for name, part in self._parts.items():
+            part.shared = True
+            new._parts[name] = part
+        return new
+
     def _bare(self) -> Self:
         """Make another one like this, without arrays, that no file owns."""
         new = object.__new__(type(self))
@@ -142,8 +166,6 @@ class State:
             return part
         if held.array is not part.peek():
             self._put(name, np.asarray(held.array))
-        elif part.borrowed:  # the array is another's too, so it is not held
-            self._variance_object = None
         return self._parts[name]
 
     def _put(self, name: str, array: npt.NDArray[Any]) -> None:
@@ -161,6 +183,8 @@ class State:
         old = self._parts.get(name)
         if old is None:
             self._parts[name] = Part(array=array)
+        elif old.is_loaded and old.form is array and not old.borrowed:
+            old.held = True  # as after ``ndd.data += 1``
         else:
             # Where it came from is kept: a save compares, and knows its header.
             same = array.shape == old.shape
@@ -231,6 +255,24 @@ def array_part(data: Any) -> Part:
         msg = f"pixels must be numbers, not {array.dtype}"
         raise TypeError(msg)
     return Part(array=array)
+
+
+def mask_of_array(value: Any) -> npt.NDArray[np.bool_] | None:
+    """
+    Give the mask of a masked array, NumPy's or astropy's.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+
+    Returns
+    -------
+    ndarray of bool or None
+        The mask; None where nothing has one.
+    """
+    mask = getattr(value, "mask", None) if isinstance(value, np.ndarray) else None
+    return None if mask is None or mask is np.ma.nomask else np.asarray(mask)
 
 
 def _flag_part(mask: Any) -> Part:

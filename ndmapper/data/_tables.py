@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from astropy.table import Table
 
-from ndmapper.errors import FormatError
+from ndmapper.errors import FormatError, NdmapperError
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Layout
@@ -196,10 +196,13 @@ class TableStore(MutableMapping[str, Table]):
             return False
         if hdu is None:
             return True
+        try:
+            stored = read_table(hdu)
+        except NdmapperError:
+            # The file is gone, or another one by now: this is all that there is.
+            return True
         # Both are written out: that tells every difference that would be saved.
-        return encode_table(self._loaded[name], "T") != encode_table(
-            read_table(hdu), "T"
-        )
+        return encode_table(self._loaded[name], "T") != encode_table(stored, "T")
 
     def stored(self, name: str) -> HduMap | None:
         """

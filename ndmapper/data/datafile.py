@@ -186,16 +186,18 @@ class DataFile(FileViews, FlaggedFile, Content):
     def record(self) -> list[dict[str, Any]]:
         """How the file was made, oldest step first; empty for a raw file."""
         if self._record is None:
-            self._record = []
+            rows: list[dict[str, Any]] = []
             if self._map is not None:
                 self._map.source.check()
-                self._record = read_records(self._map)
+                rows = read_records(self._map)
+            self._record = rows
         return self._record
 
     @record.setter
     def record(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self._record = [dict(row) for row in rows]
         self._has_new_record = True
+        self._fingerprint = None
 
     @property
     def _stored_record(self) -> HduMap | None:
@@ -204,6 +206,11 @@ class DataFile(FileViews, FlaggedFile, Content):
             return None
         index = self._layout.record
         return None if index is None else self._map.hdus[index]
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is any content: False for a product that is only planned."""
+        return True
 
     @property
     def unloaded(self) -> bool:
@@ -245,6 +252,12 @@ class DataFile(FileViews, FlaggedFile, Content):
         FileAccessError
             If the file cannot be written.
         """
+        target = self._save_target(filename, overwrite=overwrite)
+        save_datafile(self, Path(target), checksum=checksum)
+        self._is_saved_as(target)
+
+    def _save_target(self, filename: Any = None, *, overwrite: bool) -> FileName:
+        """Find the name to save under, unless the mode forbids it."""
         target = self._filename if filename is None else FileName(filename)
         if not target:
             msg = "this DataFile has no name; call save('name.fits')"
@@ -258,8 +271,9 @@ class DataFile(FileViews, FlaggedFile, Content):
             raise ModeError(msg)
         if (is_other or self._mode == "new") and not overwrite:
             self._refuse_existing(target)
-        path = Path(os.path.abspath(target))  # noqa: PTH100
-        save_datafile(self, path, checksum=checksum)
+        return target
+
+    def _is_saved_as(self, target: FileName) -> None:
         self._filename = target
         self._opened_as = FileName(target)
         self._mode = "update"
@@ -280,7 +294,7 @@ class DataFile(FileViews, FlaggedFile, Content):
         for name in ("_groups", "extras"):
             self.__dict__.pop(name, None)
         for name in ("_map", "_layout", "_labels", "_primary", "_bad_flags", "tables",
-                     "_record", "_has_new_record"):  # fmt: skip
+                     "_record", "_has_new_record", "_fingerprint"):  # fmt: skip
             setattr(self, name, getattr(fresh, name))
         if self._mode in ("new", "overwrite"):
             self._mode = "update"

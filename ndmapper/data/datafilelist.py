@@ -191,7 +191,10 @@ class DataFileList(ListViews, FileOperators, list[DataFile]):
         workers: int | str = 1,
     ) -> None:
         """
-        Save every file.
+        Save every file, and keep it connected with what was written.
+
+        Where one is to replace a file that another of the list is read from, all are
+        written before the first is replaced.
 
         Parameters
         ----------

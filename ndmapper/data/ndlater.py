@@ -47,8 +47,8 @@ class NDLater(
     Parameters
     ----------
     data : array_like, Quantity or NDData
-        The pixels. The parts of an NDData are taken over, and those of an NDLater
-        without reading them.
+        The pixels. The parts of an NDData are taken over as they are; those of an
+        NDLater are copied without reading them, as by its `copy`.
     uncertainty : NDUncertainty, optional
         Kept as a variance, whatever it is.
     mask : array_like of bool, optional
@@ -60,7 +60,8 @@ class NDLater(
     unit : unit or str, optional
         Unit of the pixels; by default what BUNIT says.
     copy : bool
-        Copy the arrays.
+        Copy the arrays. Otherwise those that are given are shared, so that operators
+        in place change them, where their type can hold the result.
     psf : object, optional
         Only there because NDData has one; it is not saved.
     flags : array_like of int, optional
@@ -110,8 +111,6 @@ class NDLater(
         self.psf = psf
         if copy:
             self._parts = {name: part.copy() for name, part in self._parts.items()}
-            for part in self._parts.values():
-                part.own()
 
     # ---- form, which is known without reading
 
@@ -283,17 +282,17 @@ class NDLater(
 
     def copy(self) -> "NDLater":
         """
-        Copy, without reading or copying pixels.
+        Copy, without reading; of arrays in memory those that somebody may hold.
 
         Returns
         -------
         NDLater
-            A change to one never shows in the other.
+            A change to one never shows in the other, and an array that was handed out
+            by this one stays its own.
         """
         self._synced("uncertainty")
         new = self._bare()
         new._parts = {name: part.copy() for name, part in self._parts.items()}
-        self._variance_object = None  # it holds an array that is shared now
         return new
 
     def __copy__(self) -> "NDLater":
@@ -368,7 +367,6 @@ class NDLater(
         self._synced("uncertainty")
         new = self._bare()
         new._parts = {name: part.section(item) for name, part in self._parts.items()}
-        self._variance_object = None
         if is_basic_index(item):
             whole = tuple(range(n) for n in self.shape)
             new._stored.edit(partial(cut_header, section=section_of(whole, item)))

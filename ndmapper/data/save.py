@@ -1,6 +1,8 @@
 """Writing a DataFile: to any path, or whole and at once onto its name."""
 
 import contextlib
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ndmapper.data._forms import computed
 from ndmapper.data._parts import Part
 from ndmapper.data._plan import Item, changes, is_rearranged, plan_items
+from ndmapper.data.pending import is_pending, settled
+from ndmapper.errors import FileChangedError, MissingFileError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.checksum import with_checksums
 from ndmapper.io.digest import digest
@@ -21,7 +25,9 @@ from ndmapper.io.write import append_hdu, can_write_together, publish, write_hdu
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
-__all__ = ["save_datafile", "write_datafile"]
+__all__ = ["connect", "real_target", "save_datafile", "stage", "write_datafile"]
+
+log = logging.getLogger(__name__)
 
 
 def write_datafile(
@@ -71,6 +77,24 @@ def _write(
     write_hdus(path, computed(outs, at_once=can_write_together(path)))
 
 
+def real_target(target: str | os.PathLike[str]) -> Path:
+    """
+    Find which file a save replaces.
+
+    Parameters
+    ----------
+    target : str or path
+        The name that was given.
+
+    Returns
+    -------
+    Path
+        Its absolute path; a link keeps pointing at the file that is saved.
+    """
+    path = Path(os.path.abspath(target))  # noqa: PTH100
+    return path.resolve() if path.is_symlink() else path
+
+
 def save_datafile(df: "DataFile", target: Path, *, checksum: bool = False) -> None:
     """
     Write a DataFile onto a name, and connect it with the new file.
@@ -93,43 +117,103 @@ def save_datafile(df: "DataFile", target: Path, *, checksum: bool = False) -> No
     FormatError
         If FITS cannot hold something in it.
     """
-    # A link keeps pointing at the file that is saved.
-    target = target.resolve() if target.is_symlink() else target
-    items = plan_items(df, target)
-    what = list(dict.fromkeys(changes(items)))
-    if not what and is_rearranged(df, items):
-        what = ["extensions"]
+    target = real_target(target)
     temp = staging_name(target)
     try:
-        if df._has_new_record or not df.record or not what:
-            _write(df, temp, items, None)
-        else:
-            _write(df, temp, items, [])
-            rows = edited(
-                df.record, product=target.name, what=what, digest=digest(temp)
-            )
-            if is_compressed(split_ext(target.name)[1]):
-                # Whole, since a second member behind the first hides from readers.
-                temp.unlink()
-                _write(df, temp, items, rows)
-            else:
-                append_hdu(temp, encode(rows))
-        if checksum:
-            unsummed, temp = temp, staging_name(target)
-            try:
-                write_hdus(temp, with_checksums(map_file(unsummed)))
-            finally:
-                unsummed.unlink(missing_ok=True)
+        items = stage(df, target, temp, checksum=checksum)
         publish(temp, target)
     except BaseException:
         with contextlib.suppress(OSError):
             temp.unlink(missing_ok=True)
         raise
-    _connect(df, target, items)
+    connect(df, target, items)
 
 
-def _connect(df: "DataFile", target: Path, items: list[Item]) -> None:
-    """Point everything in memory at the file that was written."""
+def stage(
+    df: "DataFile", target: Path, temp: Path, *, checksum: bool = False
+) -> list[Item]:
+    """
+    Write a DataFile under another name than it will have.
+
+    Parameters
+    ----------
+    df : DataFile
+        What is saved.
+    target : Path
+        The name it will have, which the record states.
+    temp : Path
+        The file to be written; if that fails something of it may be left.
+    checksum : bool
+        Write CHECKSUM and DATASUM into every header.
+
+    Returns
+    -------
+    list of Item
+        The HDUs that were written.
+
+    Raises
+    ------
+    FileAccessError, MissingFileError, FileChangedError, FormatError
+        As for `save_datafile`.
+    """
+    items = plan_items(df, target)
+    what = list(dict.fromkeys(changes(items)))
+    if not what and is_rearranged(df, items):
+        what = ["extensions"]
+    is_made, is_known = _is_made(df)
+    made = staging_name(target) if checksum else temp
+    try:
+        pending = is_pending(df)
+        if not pending and (df._has_new_record or not is_made or not what):
+            _write(df, made, items, None if is_known else [])
+        else:
+            _write(df, made, items, [])
+            content = digest(made)
+            if pending:
+                rows = settled(df, target.name, content)
+            else:
+                rows = edited(df.record, product=target.name, what=what, digest=content)
+            if is_compressed(split_ext(target.name)[1]):
+                # Whole, since a second member behind the first hides from readers.
+                made.unlink()
+                _write(df, made, items, rows)
+            else:
+                append_hdu(made, encode(rows))
+        if checksum:
+            write_hdus(temp, with_checksums(map_file(made)))
+    finally:
+        if checksum:
+            with contextlib.suppress(OSError):
+                made.unlink(missing_ok=True)
+    return items
+
+
+def _is_made(df: "DataFile") -> tuple[bool, bool]:
+    """Say whether there is a record, and whether that is known."""
+    try:
+        return bool(df.record), True
+    except (MissingFileError, FileChangedError):
+        if df._stored_record is not None:
+            log.warning(
+                "the record of %s, which was not looked at before its file was "
+                "replaced or deleted, is lost: it is saved without one", df,
+            )  # fmt: skip
+        return False, False
+
+
+def connect(df: "DataFile", target: Path, items: list[Item]) -> None:
+    """
+    Point everything in memory at the file that was written.
+
+    Parameters
+    ----------
+    df : DataFile
+        What was saved.
+    target : Path
+        Where it was saved.
+    items : list of Item
+        The HDUs that were written.
+    """
     fmap = map_file(target)
     fmap.keep_headers()
     before = df._primary
@@ -142,6 +226,7 @@ def _connect(df: "DataFile", target: Path, items: list[Item]) -> None:
     df._map = fmap
     df._layout = find_layout(fmap, df._labels)
     df._has_new_record = False
+    df._fingerprint = None
     df._record = None
 
 

@@ -41,7 +41,7 @@ class CommandEngine:
     name = "command"
     each: Each = "file"
     words: Mapping[str, Any] = MappingProxyType(
-        {"argv": ("{in}", "{out}"), "ok_exit": (0,), "version": None}
+        {"argv": ("{in}", "{out}"), "ok_exit": (0,), "version": None, "bare": True}
     )
 
     def tool(self, task: Task) -> dict[str, str | None]:
@@ -160,7 +160,7 @@ class CommandEngine:
         """
         assert job.folder is not None
         program = _find(job.task)
-        hand = Hand(job.folder / "in", always=True)
+        hand = Hand(job.folder / "in", always=True, bare=bool(job.task.words["bare"]))
         given = _files(job, lambda df: str(hand.give(df)))
         made = {
             name: str(job.folder / "out" / target)

@@ -69,11 +69,17 @@ class Hand:
     always : bool
         Never name the file itself, so that what the program writes beside its inputs
         stays in the folder.
+    bare : bool
+        Leave out the record of products, a table of a kind that not every program
+        reads; they are copied for it.
     """
 
-    def __init__(self, folder: Path, *, always: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, always: bool = False, bare: bool = False
+    ) -> None:
         self.folder = folder
         self.always = always
+        self.bare = bare
         self._taken: set[str] = set()
 
     def path(self, df: DataFile) -> Path:
@@ -124,7 +130,9 @@ class Hand:
         if path == own:
             return path
         self.folder.mkdir(exist_ok=True)
-        if _is_on_disk(df) and own is not None:
+        if self.bare and df.record:
+            write_datafile(df, path, rows=[])
+        elif _is_on_disk(df) and own is not None:
             path.symlink_to(own)
         else:
             write_datafile(df, path)
@@ -166,4 +174,4 @@ def _own_path(df: DataFile) -> Path | None:
 
 def _is_on_disk(df: DataFile) -> bool:
     # A file that is only planned is shown as if it were there.
-    return df.unloaded or (df._map is None and df.filename is not None and not len(df))
+    return not df.is_made or df.unloaded

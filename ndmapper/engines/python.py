@@ -19,6 +19,7 @@ from ndmapper.engines.base import (
     Preview,
     Task,
 )
+from ndmapper.engines.findings import about
 from ndmapper.errors import IdentError, NdmapperError, ShapeError, StepError
 
 __all__ = ["PythonEngine"]
@@ -158,11 +159,9 @@ def _run_ndd(job: Job) -> dict[Output, DataFile]:
             name: None if cal is None else strip(_matching(cal, ndd, df, name, job))
             for name, cal in job.calibrations.items()
         }
-        result = _guarded(
-            job,
-            where,
-            partial(_func(job), strip(ndd.copy()), **cals, **job.parameters),
-        )
+        call = partial(_func(job), strip(ndd.copy()), **cals, **job.parameters)
+        with about(f"[{ndd.ident}]" if len(df) > 1 else ""):
+            result = _guarded(job, where, call)
         for name, value in _by_output(job, result, where).items():
             results[name].append(strip(_as_ndd(job, value, ndd, where)))
     return {name: _assemble(df, ndds) for name, ndds in results.items()}

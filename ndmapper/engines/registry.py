@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from ndmapper.engines.base import Engine
 from ndmapper.engines.command import CommandEngine
 from ndmapper.engines.esorex import EsorexEngine
+from ndmapper.engines.iraf import IrafEngine
 from ndmapper.engines.python import PythonEngine
 from ndmapper.errors import DeclarationError, did_you_mean
 
@@ -21,9 +22,10 @@ __all__ = ["engine_names", "get_engine"]
 GROUP = "ndmapper.engines"
 
 _OURS: dict[str, Callable[[], Engine]] = {
-    "command": CommandEngine,
-    "esorex": EsorexEngine,
     "python": PythonEngine,
+    "iraf": IrafEngine,
+    "esorex": EsorexEngine,
+    "command": CommandEngine,
 }
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from ndmapper.errors import FormatError, MissingFileError
 from ndmapper.io.filemap import HduMap, map_file
 from ndmapper.io.leftovers import staging_name, sweep
-from ndmapper.io.record import EXTNAME
+from ndmapper.io.record import EXTNAME, is_record
 from ndmapper.io.source import Source, find_source
 
 __all__ = ["VOLATILE", "DigestCache", "differences", "digest"]
@@ -121,6 +121,10 @@ class DigestCache:
         self._known: dict[str, Any] | None = None
         self._new: dict[str, Any] = {}
 
+    def __reduce__(self) -> tuple[type, tuple[Path]]:
+        # Another process reads the file when it needs to.
+        return (DigestCache, (self.path.parent,))
+
     def get(self, source: Source) -> str | None:
         """
         Look a file up.
@@ -217,7 +221,7 @@ def _compute(path: str | os.PathLike[str]) -> str:
 
 
 def _counted(hdus: tuple[HduMap, ...]) -> list[HduMap]:
-    return [hdu for hdu in hdus if hdu.name != EXTNAME]
+    return [hdu for hdu in hdus if not is_record(hdu)]
 
 
 def _cards(hdu: HduMap) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from ndmapper.config import config
 from ndmapper.instruments import recognise
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.labels import DEFAULT_LABELS, STD_LABELS, Ident, Labels, make_labels
-from ndmapper.io.record import EXTNAME
+from ndmapper.io.record import EXTNAME, is_record
 
 __all__ = [
     "DEFAULT_LABELS",
@@ -122,8 +122,9 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
     """
     labels = _labels(labels, fmap)
     # Another program may have added something behind it.
-    records = [hdu.index for hdu in fmap.hdus if hdu.name == EXTNAME]
-    record = records[-1] if records else None
+    records = [hdu.index for hdu in fmap.hdus if is_record(hdu)]
+    own = [index for index in records if fmap.hdus[index].name == EXTNAME]
+    record = own[-1] if own else None
     hdus = [hdu for hdu in fmap.hdus if hdu.index not in records]
     groups: tuple[Group, ...] = ()
     for form in _FORMS:

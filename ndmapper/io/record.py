@@ -14,13 +14,26 @@ the product. An entry is a JSON object::
     key           identity of what was asked for (see `entry_key`)
     content       digest of the product without its record
     inputs        [{"name": ..., "digest" or "key": ...}, ...]; with "memory": true
-                  where it was not what lies on disk
+                  where it was not what lies on disk, and for a tool with "role", the
+                  parameter or tag that it was given for
+    task          {"name": ..., "parameters": {...}, "words": {...}} of the tool that
+                  ran; null, or absent, for a function
     calibrations  {type: reference like an input, list of them, or null if not applied}
     parameters    {name: value}
     config        {"use_uncert": ..., "use_flags": ..., "bad_flags": ...}
-    references    {parameter: {"name": ..., "digest": ...}} of files named by parameters
+    references    {parameter: reference like an input, or list of them} of files that
+                  parameters name
+    qc            {name: number, text or {"value": ..., "unit": ...}} that the step said
+                  of its product; absent where it said nothing
+    decisions     {name: value} that the user decided, with ``interact``; absent where
+                  nothing was to be decided
     source        text of a step that lives in a script, else null
-    code          digest of what that text does, without comments and layout
+    code          digest of what that text and its helpers do, without comments
+    script        what a script needs to call the step again: "each", "outputs", and
+                  where there is any "context" ([[name, text], ...] of what the source
+                  refers to), "files" (modules that are no packages, which it imports),
+                  "parameters" (exact text of values that JSON cannot hold) and
+                  "missing" ({name: why there is no text})
     run           all that is volatile: times, host, paths, versions of the libraries
 
 In FITS the record is a binary table named NDM_RECORD, the last HDU, one row per
@@ -40,20 +53,30 @@ import numpy as np
 from astropy.io import fits
 
 from ndmapper.errors import FormatError, RecordError
-from ndmapper.io.filemap import FileMap, map_file
+from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.record_text import SCHEMA, canonical, read_entries
-from ndmapper.io.side_record import pending_path, read_side, side_path
+from ndmapper.io.side_record import (
+    cleaned_path,
+    pending_path,
+    read_cleaned,
+    read_side,
+    side_path,
+)
 
 __all__ = [
     "EXTNAME",
+    "MARK",
     "SCHEMA",
     "canonical",
+    "cleaned_path",
     "decode",
     "edited",
     "encode",
     "entry_key",
     "identity",
+    "is_record",
     "pending_path",
+    "read_cleaned",
     "read_records",
     "read_side",
     "side_path",
@@ -61,10 +84,34 @@ __all__ = [
 
 EXTNAME = "NDM_RECORD"
 
+MARK = "NDMTABLE"
+"""Keyword of tables that only repeat what the record says."""
+
+_REPEATED = ("PROVENANCE", "HISTORY")
+
 # What decides whether a product would be the same. The names of files are left out
 # (a renamed input is the same input), and so are the module, the text of the source and
 # the run.
 _KEYED = ("step", "engine", "tool", "output", "parameters", "config", "code")
+
+
+def is_record(hdu: HduMap) -> bool:
+    """
+    Say whether an HDU tells how a file was made, and is not part of its content.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        The HDU.
+
+    Returns
+    -------
+    bool
+        True for the record, and for tables that repeat it for other programs.
+    """
+    return hdu.name == EXTNAME or (
+        hdu.name in _REPEATED and MARK.encode().ljust(8) + b"=" in hdu.raw
+    )
 
 
 def identity(reference: Mapping[str, Any] | None) -> str | None:
@@ -86,6 +133,12 @@ def identity(reference: Mapping[str, Any] | None) -> str | None:
     return str(reference.get("key") or reference.get("digest"))
 
 
+def _identities(reference: Any) -> Any:
+    if isinstance(reference, list):
+        return [identity(ref) for ref in reference]
+    return identity(reference)
+
+
 def entry_key(entry: Mapping[str, Any]) -> str:
     """
     Compute the key of the product that an entry describes.
@@ -103,14 +156,17 @@ def entry_key(entry: Mapping[str, Any]) -> str:
         inputs, calibrations and reference files.
     """
     calibrations = {
-        name: [identity(r) for r in ref] if isinstance(ref, list) else identity(ref)
-        for name, ref in entry["calibrations"].items()
+        name: _identities(ref) for name, ref in entry["calibrations"].items()
     }
     parts = {name: entry[name] for name in _KEYED} | {
         "inputs": [identity(ref) for ref in entry["inputs"]],
         "calibrations": calibrations,
-        "references": {n: r["digest"] for n, r in entry["references"].items()},
+        "references": {n: _identities(r) for n, r in entry["references"].items()},
     }
+    if entry.get("task") is not None:
+        # What was given for what counts as well, since a tool has several inputs.
+        parts["task"] = entry["task"]
+        parts["roles"] = [ref.get("role") for ref in entry["inputs"]]
     return "sha256:" + hashlib.sha256(canonical(parts).encode()).hexdigest()
 
 

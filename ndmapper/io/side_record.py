@@ -7,7 +7,7 @@ from typing import Any
 from ndmapper.errors import RecordError
 from ndmapper.io.record_text import read_entries
 
-__all__ = ["pending_path", "read_side", "side_path"]
+__all__ = ["cleaned_path", "pending_path", "read_cleaned", "read_side", "side_path"]
 
 
 def side_path(product: Path) -> Path:
@@ -64,7 +64,49 @@ def read_side(product: Path) -> list[dict[str, Any]]:
     RecordError
         If the side record is damaged.
     """
-    path = side_path(product)
+    return _read(side_path(product))
+
+
+def cleaned_path(product: Path) -> Path:
+    """
+    Name what is left of a product that was removed as it can be made again.
+
+    Parameters
+    ----------
+    product : Path
+        The product.
+
+    Returns
+    -------
+    Path
+        A JSON file in ``.ndmapper/cleaned/`` beside the place of the product.
+    """
+    return product.parent / ".ndmapper" / "cleaned" / f"{product.name}.json"
+
+
+def read_cleaned(product: Path) -> list[dict[str, Any]]:
+    """
+    Read the record that was left of a product.
+
+    Parameters
+    ----------
+    product : Path
+        The product, which is not there.
+
+    Returns
+    -------
+    list of dict
+        The entries, oldest first; empty if it was not removed by ``ndmapper clean``.
+
+    Raises
+    ------
+    RecordError
+        If the record is damaged.
+    """
+    return _read(cleaned_path(product))
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         schema = max([0, *(row["schema"] for row in rows)])

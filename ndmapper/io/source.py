@@ -9,12 +9,13 @@ import bz2
 import gzip
 import io
 import os
+import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 
 from ndmapper.errors import (
     FileAccessError,
@@ -25,7 +26,14 @@ from ndmapper.errors import (
     TruncatedFileError,
 )
 
-__all__ = ["Compression", "Source", "find_source", "observe_reads", "open_source"]
+__all__ = [
+    "Compression",
+    "Pieces",
+    "Source",
+    "find_source",
+    "observe_reads",
+    "open_source",
+]
 
 Compression = Literal["gzip", "bzip2", "compress"] | None
 """How a file is compressed as a whole."""
@@ -41,6 +49,8 @@ _READABLE = ("gzip", "bzip2", "compress")
 
 # Most headers fit, so that mapping a file takes one read for each.
 _BUFFER = 16 * 1024
+
+_BINARY = getattr(os, "O_BINARY", 0)  # of Windows, which else translates line ends
 
 _observers: list[Callable[[Path, int], None]] = []
 
@@ -162,6 +172,17 @@ class Source:
             stream.seek(offset)
             yield stream
 
+    def pieces(self) -> AbstractContextManager["Pieces"]:
+        """
+        Open the file to read several small pieces of data units.
+
+        Returns
+        -------
+        Pieces
+            A context, in which `Pieces.read` gives one.
+        """
+        return Pieces(self)
+
     def read(self, offset: int, size: int, *, counted: bool = True) -> bytes:
         """
         Read bytes of a data unit.
@@ -208,6 +229,84 @@ class Source:
             f"has {found}; copy or download it again"
         )
         return TruncatedFileError(msg)
+
+
+class Pieces:
+    """
+    A file that is open for as long as a context lasts, to read pieces of it.
+
+    Without the layers of a stream, which take longer than a small piece.
+
+    Parameters
+    ----------
+    source : Source
+        The file.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._file = -1
+        self._stream = ExitStack()
+        self._content: BinaryIO | None = None
+
+    def __enter__(self) -> "Pieces":
+        source = self._source
+        if source.compression is not None:
+            self._content = self._stream.enter_context(source.open())
+            return self
+        try:
+            self._file = os.open(source.path, os.O_RDONLY | _BINARY)
+            source._compare(os.fstat(self._file))
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, *where: Any) -> None:
+        if self._content is not None:
+            self._stream.__exit__(kind, error, *where)
+            return
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        if error is not None:
+            with _clear_errors(self._source.path):
+                raise error
+
+    def read(self, offset: int, size: int) -> bytes:
+        """
+        Read a piece, which is counted.
+
+        Parameters
+        ----------
+        offset, size : int
+            Where, and how many bytes, of the decompressed content.
+
+        Returns
+        -------
+        bytes
+            Exactly `size` of them.
+
+        Raises
+        ------
+        TruncatedFileError
+            If the file ends before.
+        """
+        for observer in _observers:
+            observer(self._source.path, size)
+        if self._content is not None:
+            self._content.seek(offset)
+            found = self._content.read(size)
+        else:
+            os.lseek(self._file, offset, os.SEEK_SET)
+            found = os.read(self._file, size)
+            while len(found) < size and (
+                more := os.read(self._file, size - len(found))
+            ):
+                found += more
+        if len(found) != size:
+            raise self._source.truncated(offset + size, offset + len(found))
+        return found
 
 
 class _Content(io.BytesIO):

@@ -132,6 +132,8 @@ def encode_table(table: Table, name: str, version: int | None = None) -> bytes:
         try:
             hdu: Any = fits.table_to_hdu(table)
             hdu.name = name
+            # With the comment of a new one, so that the same table is the same bytes.
+            hdu.header.comments["EXTNAME"] = "extension name"
             if version is not None:
                 hdu.ver = version
             fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(

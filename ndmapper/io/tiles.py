@@ -9,6 +9,7 @@ import functools
 import itertools
 import math
 import re
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ Array = npt.NDArray[Any]
 _TFORM = re.compile(r"(\d*)([LXBIJKAEDCMPQ])([BIJKED]?)")
 _WIDTH = {"L": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8,
           "M": 16, "P": 8, "Q": 16}  # fmt: skip
+_STRUCT = {"P": ">2i", "Q": ">2q", "B": ">B", "I": ">h", "J": ">i", "K": ">q",
+           "E": ">f", "D": ">d"}  # fmt: skip
 _NUMBER = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 
 
@@ -197,15 +200,15 @@ class TileHandle(ArrayHandle):
             _pieces(axis if isinstance(axis, range) else range(axis, axis + 1), size)
             for axis, size in zip(self.section, tiling.tile_shape, strict=True)
         ]
-        grid = [
-            -(-n // t)
-            for n, t in zip(self.stored_shape, tiling.tile_shape, strict=True)
-        ]
         combined = list(itertools.product(*pieces))
-        rows = [
-            int(np.ravel_multi_index([tile for tile, _, _ in combination], grid))
-            for combination in combined
-        ]
+        rows = [0] * len(combined)
+        for axis, (n, size) in enumerate(
+            zip(self.stored_shape, tiling.tile_shape, strict=True)
+        ):
+            across = -(-n // size)
+            rows = [
+                r * across + c[axis][0] for r, c in zip(rows, combined, strict=True)
+            ]
         try:
             taken = np.empty([along[-1][1].stop for along in pieces], dtype)
             table, contents = self._read(tiling, rows)
@@ -241,46 +244,41 @@ class TileHandle(ArrayHandle):
         """Read the rows of the table, and from the heap the content of each tile."""
         first, last = min(rows), max(rows)
         size = (last - first + 1) * tiling.row_size
-        offset = self.offset + first * tiling.row_size
-        table = _Table(self.source.read(offset, size), first, tiling)
-        found = [table.find(row) for row in rows]
-        start = min(at for _, at, _ in found)
-        stop = max(at + count for _, at, count in found)
-        if start < 0 or stop > tiling.heap_size:
-            msg = "a tile lies outside of the table"
-            raise ValueError(msg)
         heap = self.offset + tiling.heap
-        wanted = sum(count for *_, count in found)
-        with self.source.open_data(heap + start, wanted) as stream:
-            if stop - start <= 2 * wanted:
-                whole = stream.read(stop - start)
-                contents = [whole[at - start : at - start + n] for _, at, n in found]
-            else:
-                contents = []
-                for _, at, count in found:
-                    stream.seek(heap + at)
-                    contents.append(stream.read(count))
-        if any(len(c) != n for c, (*_, n) in zip(contents, found, strict=True)):
-            raise self.source.truncated(heap + stop, self.source.size)
-        named = zip(found, contents, strict=True)
-        return table, [(name, content) for (name, _, _), content in named]
+        with self.source.pieces() as pieces:
+            content = pieces.read(self.offset + first * tiling.row_size, size)
+            table = _Table(content, first, tiling)
+            found = [table.find(row) for row in rows]
+            start = min(at for _, at, _ in found)
+            stop = max(at + count for _, at, count in found)
+            if start < 0 or stop > tiling.heap_size:
+                msg = "a tile lies outside of the table"
+                raise ValueError(msg)
+            if stop - start <= 2 * sum(count for *_, count in found):
+                whole = pieces.read(heap + start, stop - start)
+                return table, [
+                    (name, whole[at - start : at - start + count])
+                    for name, at, count in found
+                ]
+            return table, [
+                (name, pieces.read(heap + at, count)) for name, at, count in found
+            ]
 
 
 class _Table:
     """Some rows of the table of a compressed image."""
 
     def __init__(self, content: bytes, first: int, tiling: Tiling) -> None:
-        count = len(content) // tiling.row_size
-        self._bytes = np.frombuffer(content, "u1").reshape(count, tiling.row_size)
+        self._content = content
         self._first = first
+        self._row_size = tiling.row_size
         self._columns = tiling.columns
-        self._values: dict[str, Array] = {}
 
     def find(self, row: int) -> tuple[str, int, int]:
         """Say in which column a tile is, and where in the heap."""
         for name in ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA"):
             if name in self._columns:
-                count, at = (int(n) for n in self._column(name)[row - self._first])
+                count, at = self._values(name, row)
                 if count > 0:
                     form = self._columns[name][1][1:]
                     return name, at, count * np.dtype(_NUMBER[form]).itemsize
@@ -289,18 +287,12 @@ class _Table:
 
     def number(self, name: str, row: int) -> Any:
         """Give a number of a row; None where there is no such column."""
-        if name not in self._columns:
-            return None
-        return self._column(name)[row - self._first, 0]
+        return self._values(name, row)[0] if name in self._columns else None
 
-    def _column(self, name: str) -> Array:
-        if name not in self._values:
-            at, form = self._columns[name]
-            dtype = {"P": ">i4", "Q": ">i8"}.get(form[0]) or _NUMBER[form[0]]
-            width = np.dtype(dtype).itemsize * (2 if form[0] in "PQ" else 1)
-            column = np.ascontiguousarray(self._bytes[:, at : at + width])
-            self._values[name] = column.view(dtype)
-        return self._values[name]
+    def _values(self, name: str, row: int) -> tuple[Any, ...]:
+        at, form = self._columns[name]
+        place = (row - self._first) * self._row_size + at
+        return struct.unpack_from(_STRUCT[form[0]], self._content, place)
 
 
 def _decoded(

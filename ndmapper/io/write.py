@@ -196,13 +196,7 @@ def publish(temp: Path, target: Path) -> None:
     with clear_write_errors(target):
         with contextlib.suppress(FileNotFoundError):
             mode = target.stat().st_mode
-            # A rename asks for the permissions of the folder alone.
-            if not mode & 0o222:
-                msg = (
-                    f"{target} is write-protected, so it is not replaced; give it "
-                    "another name, or take the protection off"
-                )
-                raise FileAccessError(msg)
+            refuse_protected(target)
             temp.chmod(mode & 0o7777)
         temp.replace(target)
         if os.name != "nt":  # where folders cannot be opened
@@ -213,6 +207,32 @@ def publish(temp: Path, target: Path) -> None:
             finally:
                 os.close(folder)
     sweep(target.parent)
+
+
+def refuse_protected(target: Path) -> None:
+    """
+    Refuse to replace a file that is write-protected.
+
+    Parameters
+    ----------
+    target : Path
+        A file that may exist; a rename asks for the permissions of its folder alone.
+
+    Raises
+    ------
+    FileAccessError
+        If nobody may write to it.
+    """
+    try:
+        mode = target.stat().st_mode
+    except OSError:
+        return
+    if not mode & 0o222:
+        msg = (
+            f"{target} is write-protected, so it is not replaced; give it another "
+            "name, or take the protection off"
+        )
+        raise FileAccessError(msg)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Running many things: processes, their share of the machine, progress."""
 
 from ndmapper.parallel.cores import count_cores
-from ndmapper.parallel.pool import map_parallel
+from ndmapper.parallel.pool import end_workers, map_parallel
 from ndmapper.parallel.progress import progress
 
-__all__ = ["count_cores", "map_parallel", "progress"]
+__all__ = ["count_cores", "end_workers", "map_parallel", "progress"]

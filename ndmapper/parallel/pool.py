@@ -1,7 +1,9 @@
 """Many things at once, in processes that never import the user's script."""
 
 import contextlib
+import gc
 import logging
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, as_completed
 from typing import Any, TypeVar
@@ -11,7 +13,9 @@ from ndmapper.parallel.cores import IN_WORKER, count_cores, resolve_workers
 from ndmapper.parallel.progress import Bar, progress
 from ndmapper.parallel.worker import Surroundings, carry_out, start_worker
 
-__all__ = ["map_parallel"]
+__all__ = ["end_workers", "map_parallel", "open_answer"]
+
+_started: "set[Any]" = set()
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,6 +34,9 @@ def map_parallel(
     items: Iterable[T],
     workers: int | str = 1,
     title: str | None = "",
+    *,
+    cluster: Any = None,
+    notify: Callable[[int, R], None] | None = None,
 ) -> list[R]:
     """
     Call a function with each of many things, several of them at once.
@@ -46,6 +53,11 @@ def map_parallel(
         The threads of a process are its share of the processors.
     title : str or None
         Words before the progress bar, which a terminal shows; None shows no bar.
+    cluster : str or distributed.Client, optional
+        A dask scheduler, or its address, whose workers do the work in place of
+        processes of this machine. They must see the same files.
+    notify : callable, optional
+        Is told the position and the result of a thing as soon as it is done.
 
     Returns
     -------
@@ -66,15 +78,24 @@ def map_parallel(
     same with any number of workers.
     """
     things = list(items)
+    tell = notify or (lambda position, result: None)
+    if cluster is not None and things and not os.environ.get(IN_WORKER):
+        from ndmapper.parallel.cluster import map_cluster
+
+        return map_cluster(func, things, cluster, title, tell)
     count = min(resolve_workers(workers), len(things))
     if count < 2:
-        return [func(item) for item in progress(things, title)]
+        results = []
+        for position, item in enumerate(progress(things, title)):
+            results.append(func(item))
+            tell(position, results[-1])
+        return results
     executor = _executor(count)
     call = Surroundings.here().pack(func)
     futures: list[Future[Any]] = []
     try:
         futures = [executor.submit(carry_out, call, item) for item in things]
-        return _gather(futures, title)
+        return _gather(futures, title, tell)
     except KeyboardInterrupt:
         # A user who interrupts expects that nothing goes on.
         with contextlib.suppress(Exception):
@@ -89,15 +110,27 @@ def _executor(count: int) -> Any:
     from loky import get_reusable_executor  # many scripts never need it
 
     threads = str(max(1, count_cores() // count))
-    return get_reusable_executor(
+    executor = get_reusable_executor(
         max_workers=count,
         timeout=IDLE,
         initializer=start_worker,
         env=dict.fromkeys(_THREADS, threads) | {IN_WORKER: "1"},
     )
+    _started.add(executor)
+    return executor
 
 
-def _gather(futures: list[Future[Any]], title: str | None) -> list[Any]:
+def end_workers() -> None:
+    """End all workers of this process, if there are any."""
+    while _started:
+        with contextlib.suppress(Exception):
+            _started.pop().shutdown(wait=True, kill_workers=True)
+    gc.collect()  # semaphores of the system go with their owners
+
+
+def _gather(
+    futures: list[Future[Any]], title: str | None, tell: Callable[[int, Any], None]
+) -> list[Any]:
     from loky.process_executor import BrokenProcessPool
 
     position = {future: i for i, future in enumerate(futures)}
@@ -110,7 +143,8 @@ def _gather(futures: list[Future[Any]], title: str | None) -> list[Any]:
             bar.update()
             i = position[future]
             try:
-                results[i] = _open(future.result())
+                results[i] = open_answer(future.result())
+                tell(i, results[i])
             except BrokenProcessPool as err:
                 msg = (
                     f"a worker process ended by itself ({_reason(err)}); it may have "
@@ -129,8 +163,27 @@ def _gather(futures: list[Future[Any]], title: str | None) -> list[Any]:
     return results
 
 
-def _open(answer: tuple[str, Any, list[logging.LogRecord]]) -> Any:
-    """Log what a worker logged, then give its result or raise its error."""
+def open_answer(answer: tuple[str, Any, list[logging.LogRecord]]) -> Any:
+    """
+    Log what a worker logged, then give its result or raise its error.
+
+    Parameters
+    ----------
+    answer : tuple
+        What `carry_out` gives.
+
+    Returns
+    -------
+    object
+        The result.
+
+    Raises
+    ------
+    WorkerError
+        If the error could not travel.
+    Exception
+        The error, if it could.
+    """
     kind, value, records = answer
     for record in records:
         logger = logging.getLogger(record.name)

@@ -59,7 +59,11 @@ class Surroundings:
             folder: str | None = str(Path.cwd())
         except OSError:  # the folder was deleted
             folder = None
-        settings: dict[str, Any] = dict(config.snapshot())
+        # Who works here does not hand the work on.
+        settings: dict[str, Any] = dict(config.snapshot()) | {
+            "workers": 1,
+            "cluster": None,
+        }
         if not isinstance(settings["labels"], str | None):
             settings["labels"] = dict(settings["labels"])  # a proxy does not travel
         level = logging.getLogger("ndmapper").getEffectiveLevel()

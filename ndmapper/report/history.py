@@ -1,12 +1,19 @@
 """The record of a product as text that a person reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
+
+from ndmapper.report.lineage import Lineage, Row, Use
+from ndmapper.report.qc import number_text
 
 __all__ = ["history"]
 
+_MOST = 6
+"""More files than this are not all named, but counted."""
 
-def history(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+
+def history(rows: Sequence[Row], name: str, *, full: bool = False) -> str:
     """
     Tell how a product was made, from raw data on.
 
@@ -16,6 +23,9 @@ def history(rows: Sequence[Mapping[str, Any]], name: str) -> str:
         Its record, oldest first, as `ndmapper.io.record.read_records` gives it.
     name : str
         Name of the file.
+    full : bool
+        Also show every input, paths, the text of steps of scripts, and what tools
+        printed.
 
     Returns
     -------
@@ -24,57 +34,118 @@ def history(rows: Sequence[Mapping[str, Any]], name: str) -> str:
     """
     if not rows:
         return f"{name} has no record: no step of ndmapper made it"
-    made = {row["key"] for row in rows}
-    raw = sorted(
-        {
-            reference["name"]
-            for row in rows
-            for reference in _references(row)
-            if reference.get("key") not in made and not reference.get("memory")
-        }
-    )
-    count = len(rows)
+    lineage = Lineage.of([rows])
+    raw = sorted({use.name for use in lineage.raws.values() if not use.memory})
+    count = len(lineage.rows)
     head = (
         f"{name} was made by {count} step{'s' if count > 1 else ''} from "
-        f"{len(raw)} raw file{'s' if len(raw) > 1 else ''}: {', '.join(raw)}"
+        f"{len(raw)} raw file{'s' if len(raw) != 1 else ''}: {_listed(raw, full=full)}"
     )
-    return "\n\n".join([head, *(_paragraph(n, row) for n, row in enumerate(rows, 1))])
+    paragraphs = [_clean(head)]
+    before: Any = None
+    for number, row in enumerate(lineage.rows, 1):
+        lines = [f"{number:3}. {row['product']}  by {row['step']} ({_maker(row)})"]
+        lines += [f"     {line}" for line in _details(row, before, full=full)]
+        before = row["run"].get("versions", before)
+        paragraphs.append("\n".join(map(_clean, lines)))
+    return "\n\n".join(paragraphs)
 
 
-def _references(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found = list(row["inputs"])
-    for value in row["calibrations"].values():
-        found += [] if value is None else value if isinstance(value, list) else [value]
-    return [*found, *row["references"].values()]
-
-
-def _paragraph(number: int, row: Mapping[str, Any]) -> str:
+def _maker(row: Row) -> str:
     tool = " ".join(str(v) for v in row["tool"].values() if v is not None)
-    where = f"{row['module']}, {tool}" if row["module"] else tool
-    lines = [f"{number:3}. {row['product']}  by {row['step']} ({where})"]
-    lines.append("     from " + ", ".join(_named(ref) for ref in row["inputs"]))
-    for name, value in row["calibrations"].items():
-        lines.append(f"     {name}: {_calibration(value)}")
-    lines += [
-        f"     {name} = {value}"
-        for name, value in row["parameters"].items()
-        if value is not None
-    ]
-    run = row["run"]
+    task = row.get("task")
+    if task:
+        return f"{row['engine']} {task['name']}, {tool}"
+    return f"{row['module']}, {tool}" if row["module"] else tool
+
+
+def _details(row: Row, before: Any, *, full: bool) -> Iterator[str]:
+    roles: dict[str, list[str]] = {}
+    for reference in row["inputs"]:
+        roles.setdefault(reference.get("role") or "", []).append(_named(reference))
+    for role, names in roles.items():
+        yield f"from {role + ': ' if role else ''}{_listed(names, full=full)}"
+    for name, value in (*row["calibrations"].items(), *row["references"].items()):
+        yield f"{name}: {_files(value, full=full)}"
+    task: Mapping[str, Any] = row.get("task") or {}
+    parameters = row["parameters"] | task.get("parameters", {}) | task.get("words", {})
+    for name, value in parameters.items():
+        if value is not None and name not in row["references"]:
+            yield f"{name} = {_value(value)}"
+    for name, value in (row.get("config") or {}).items():
+        if value is False:
+            yield f"{name} = {_value(value)}"
+    for name, value in (row.get("qc") or {}).items():
+        yield f"measured {name} = {number_text(value)}"
+    yield from _run(row["run"], before, full=full)
+    if full and row["source"]:
+        context = (row.get("script") or {}).get("context") or ()
+        texts = [row["source"], *(text for _, text in context)]
+        for head, text in zip(["its text:", *["with:"] * len(context)], texts,
+                              strict=True):  # fmt: skip
+            yield from _block(head, text)
+
+
+def _run(run: Mapping[str, Any], before: Any, *, full: bool) -> Iterator[str]:
     if "ended" in run:
-        versions = ", ".join(f"{n} {v}" for n, v in run["versions"].items())
-        lines.append(f"     on {run['host']}, {run['ended']}, with {versions}")
-    return "\n".join(lines)
+        yield f"on {run['host']}, {run['ended']}{_seconds(run)}"
+        versions = run.get("versions") or {}
+        if versions != before:
+            yield "with " + ", ".join(f"{n} {v}" for n, v in versions.items())
+    for figure in run.get("figures") or ():
+        yield f"figure {figure}"
+    if not full:
+        return
+    for path in (run.get("paths") or {}).values():
+        yield f"used {path}"
+    log = run.get("log")
+    if log:
+        yield from _block(
+            "it printed:", log if isinstance(log, str) else "\n".join(map(str, log))
+        )
 
 
-def _calibration(value: Any) -> str:
+def _seconds(run: Mapping[str, Any]) -> str:
+    try:
+        started, ended = (datetime.fromisoformat(run[n]) for n in ("started", "ended"))
+    except (KeyError, ValueError, TypeError):
+        return ""
+    return f" (after {(ended - started).total_seconds():.3g} s)"
+
+
+def _block(head: str, text: str) -> Iterator[str]:
+    yield head
+    for line in text.rstrip("\n").split("\n"):
+        yield f"    | {line}"
+
+
+def _value(value: Any) -> str:
+    """Write the value of a parameter; of a function, its name."""
+    if isinstance(value, Mapping) and set(value) == {"function", "code"}:
+        return str(value["function"])
+    return str(value)
+
+
+def _clean(line: str) -> str:
+    """Keep what a name or header holds from steering the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in line)
+
+
+def _files(value: Any, *, full: bool) -> str:
     if value is None:
         return "not applied"
     references = value if isinstance(value, list) else [value]
-    return ", ".join(_named(ref) for ref in references)
+    names = ["not applied" if ref is None else _named(ref) for ref in references]
+    return _listed(names, full=full)
+
+
+def _listed(names: Sequence[str], *, full: bool) -> str:
+    if full or len(names) <= _MOST:
+        return ", ".join(names)
+    return f"{names[0]}, {names[1]} ... {names[-1]} ({len(names)} files)"
 
 
 def _named(reference: Mapping[str, Any]) -> str:
     """Name a file, and say if what was used was only in memory."""
-    memory = " (as it was in memory)" if reference.get("memory") else ""
-    return f"{reference['name']}{memory}"
+    use = Use("", reference)
+    return f"{use.name} (as it was in memory)" if use.memory else use.name

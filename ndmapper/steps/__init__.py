@@ -1,21 +1,24 @@
 """
 Steps: what runs, on which files, with what, and what comes of it.
 
-`run_task` makes a step of a function. A call goes this way, each hop in one module:
+`run_task` makes a step of a function or a tool. A call goes this way, each hop in one
+module:
 
     bind          `ndmapper.steps.bind`          words of the call, checked
     config        `ndmapper.config`              one frozen snapshot
-    coerce        `ndmapper.steps.coerce`        inputs as a list of files
+    coerce        `ndmapper.steps.coerce`        inputs as lists of files
     calibrations  `ndmapper.steps.calibrate`     by name, from the call or the inputs
     plan          `ndmapper.steps.plan`          names; run, replace or re-use, and why
     stage         `ndmapper.steps.execute`       a folder of its own
     run, collect  `ndmapper.engines`             the work
     record        `ndmapper.steps.entry`         what was done, from the declaration
-    publish, map  `ndmapper.steps.execute`       rename; lazily mapped results
+    publish, map  `ndmapper.steps.product`       rename; lazily mapped results
 """
 
+from ndmapper.steps.chain import chain
+from ndmapper.steps.now import TaskResult
 from ndmapper.steps.parameters import Range, Unit
 from ndmapper.steps.run_task import run_task
 from ndmapper.steps.step import Step
 
-__all__ = ["Range", "Step", "Unit", "run_task"]
+__all__ = ["Range", "Step", "TaskResult", "Unit", "chain", "run_task"]

@@ -7,7 +7,7 @@ from typing import Any
 from ndmapper.errors import ParameterError, UnknownParameterError, did_you_mean
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.parameters import check_values
-from ndmapper.steps.words import CONFIG_WORDS, RESERVED
+from ndmapper.steps.words import CONFIG_WORDS
 
 __all__ = ["Bound", "bind"]
 
@@ -23,15 +23,21 @@ class Bound:
         Words of the framework that override the configuration.
     calibrations : mapping
         What the call says of calibrations; those it does not name are absent.
+    inputs : mapping
+        What the call gives by name for inputs beside the first.
     out_names : object
         What the call says of the names of products, or None.
+    save : bool
+        Whether products are written.
     parameters : mapping
         A checked value for every parameter.
     """
 
     words: Mapping[str, Any]
     calibrations: Mapping[str, Any]
+    inputs: Mapping[str, Any]
     out_names: Any
+    save: bool
     parameters: Mapping[str, Any]
 
 
@@ -60,10 +66,12 @@ def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
     """
     step = declaration.name
     rest = dict(keywords)
-    for name in sorted(RESERVED & set(rest)):
-        msg = f"{step}: {name!r} is a reserved word, which has no effect here; leave it"
-        raise ParameterError(msg)
     words = {n: rest.pop(n) for n in CONFIG_WORDS & set(rest)}
+    save = rest.pop("save", True)
+    if not isinstance(save, bool):
+        msg = f"{step}: save must be True or False, not {save!r}"
+        raise ParameterError(msg)
+    inputs = {n: rest.pop(n) for n in declaration.more_inputs if n in rest}
     calibrations = {n: rest.pop(n) for n in declaration.cals if n in rest}
     out_names = rest.pop("out_names", None)
     named = {n: rest.pop(n) for n in declaration.outputs if n is not None and n in rest}
@@ -71,8 +79,8 @@ def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
         msg = f"{step}: give the name of {sorted(named)} or out_names, not both"
         raise ParameterError(msg)
     known = {
-        *declaration.parameters, *declaration.cals, *CONFIG_WORDS, "out_names",
-        *filter(None, declaration.outputs),
+        *declaration.parameters, *declaration.cals, *CONFIG_WORDS, "out_names", "save",
+        *declaration.more_inputs, *filter(None, declaration.outputs),
     }  # fmt: skip
     for name in rest:
         if name not in declaration.parameters:
@@ -81,6 +89,8 @@ def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
     return Bound(
         words=words,
         calibrations=calibrations,
+        inputs=inputs,
         out_names=named or out_names,
+        save=save,
         parameters=check_values(declaration.parameters, rest, step),
     )

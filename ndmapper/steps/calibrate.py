@@ -7,6 +7,7 @@ from typing import Any
 from astropy.nddata import NDData
 
 from ndmapper.data import DataFile, DataFileList, FileName
+from ndmapper.data.planned import open_planned
 from ndmapper.engines.base import Calibration
 from ndmapper.errors import MissingCalibrationError, ParameterError, ShapeError
 from ndmapper.steps.declaration import Declaration
@@ -101,7 +102,7 @@ def as_calibration(value: Any, name: str, step: str) -> DataFile | None:
     if value is None or isinstance(value, DataFile):
         return value
     if isinstance(value, (str, FileName, os.PathLike)):
-        return DataFile(value)
+        return open_planned(value)
     msg = f"{step}: {name} must be a file or None, not a {type(value).__name__}"
     raise ParameterError(msg)
 

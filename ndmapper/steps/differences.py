@@ -1,14 +1,38 @@
 """How a product differs from what would be made now, in words."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ndmapper.io.record import identity
 
-__all__ = ["differences"]
+__all__ = ["Difference", "differences"]
 
 
-def differences(recorded: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+@dataclass(frozen=True)
+class Difference:
+    """
+    One way in which a product differs from what would be made now.
+
+    Parameters
+    ----------
+    text : str
+        In words.
+    forces : bool
+        Whether ``reprocess='auto'`` makes the product again for it. What a person did
+        to it is kept, and a change of a step's own code is only reported.
+    """
+
+    text: str
+    forces: bool = True
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def differences(
+    recorded: Mapping[str, Any], expected: Mapping[str, Any]
+) -> list[Difference]:
     """
     Say how a product differs from what would be made now.
 
@@ -21,35 +45,65 @@ def differences(recorded: Mapping[str, Any], expected: Mapping[str, Any]) -> lis
 
     Returns
     -------
-    list of str
-        One phrase for each difference; empty if there is none.
+    list of Difference
+        One for each; empty if there is none.
     """
-    found = []
     if recorded["step"] == "edited":
-        return ["it was edited and saved in Python"]
+        return [Difference("it was edited and saved in Python", forces=False)]
     if recorded["step"] != expected["step"]:
-        return [f"it was made by {recorded['step']}"]
-    found += _list_differences("input", recorded["inputs"], expected["inputs"])
-    for name in sorted({*recorded["calibrations"], *expected["calibrations"]}):
-        old, new = (e["calibrations"].get(name) for e in (recorded, expected))
-        found += _list_differences(name, _as_list(old), _as_list(new))
-    for part, word in (("parameters", "parameter"), ("config", "config")):
+        return [Difference(f"it was made by {recorded['step']}")]
+    found = _list_differences("input", recorded["inputs"], expected["inputs"])
+    for part, word in (("calibrations", "{}"), ("references", "file given as {}")):
         for name in sorted({*recorded[part], *expected[part]}):
-            old, new = (e[part].get(name) for e in (recorded, expected))
-            if old != new:
-                found.append(f"{word} {name} was {old!r}, now {new!r}")
-    for name in sorted({*recorded["references"], *expected["references"]}):
-        old, new = (e["references"].get(name) for e in (recorded, expected))
-        if identity(old) != identity(new):
-            found.append(f"the file given as {name} has another content")
+            old, new = (_as_list(e[part].get(name)) for e in (recorded, expected))
+            found += _list_differences(word.format(name), old, new)
+    for part, word in (("parameters", "parameter"), ("config", "config")):
+        found += _value_differences(word, recorded[part], expected[part])
+    found += _task_differences(recorded, expected)
     for part in ("engine", "tool", "output"):
         if recorded[part] != expected[part]:
             found.append(
                 f"{part} was {_short(recorded[part])}, now {_short(expected[part])}"
             )
+    made = [Difference(text) for text in found]
     if recorded["code"] != expected["code"]:
-        found.append(f"the code of {expected['step']} has changed")
+        text = f"the code of {expected['step']} has changed"
+        made.append(Difference(text, forces=False))
+    return made
+
+
+def _task_differences(
+    recorded: Mapping[str, Any], expected: Mapping[str, Any]
+) -> list[str]:
+    """Say how the tool would be called differently, as far as that was not said."""
+    old, new = recorded.get("task"), expected.get("task")
+    if old is None or new is None:
+        return []  # then the engine differs, which is said
+    found = []
+    said = {
+        name: (recorded["parameters"].get(name), value)
+        for name, value in expected["parameters"].items()
+    }
+    if old["name"] != new["name"]:
+        found.append(f"it was made by {old['name']}, now {new['name']}")
+    was, now = ({**task["parameters"]} for task in (old, new))
+    for name in {*was, *now}:
+        if said.get(name) == (was.get(name), now.get(name)):
+            was.pop(name, None)
+            now.pop(name, None)
+    found += _value_differences(new["name"], was, now)
+    found += _value_differences("option", old["words"], new["words"])
     return found
+
+
+def _value_differences(
+    word: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> list[str]:
+    return [
+        f"{word} {name} was {old.get(name)!r}, now {new.get(name)!r}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
 
 
 def _short(value: Any) -> str:

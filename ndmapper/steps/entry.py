@@ -1,33 +1,36 @@
 """The entry of a product in its record, written from the declaration alone."""
 
-import platform
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import astropy
-import numpy as np
-
-from ndmapper._version import __version__
 from ndmapper.config import Settings
 from ndmapper.data import DataFile
+from ndmapper.data.pending import pending_key
 from ndmapper.data.save import write_datafile
+from ndmapper.engines import get_engine
 from ndmapper.engines.base import Calibration, Output
 from ndmapper.io.digest import DigestCache, digest
 from ndmapper.io.record import SCHEMA, entry_key
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.origin import origin_of
+from ndmapper.steps.paths import absolute
 from ndmapper.steps.recordable import recordable
+from ndmapper.steps.replay import script_block
+from ndmapper.steps.toolparams import files_among, plain_values
 
-__all__ = ["Work", "ancestors", "describe", "is_as_recorded", "run_block"]
+__all__ = ["Entry", "Work", "ancestors", "as_made", "describe", "is_as_recorded"]
 
 Entry = dict[str, Any]
 """One entry of a record; its fields are listed in `ndmapper.io.record`."""
 
 _CONFIG = ("use_uncert", "use_flags", "bad_flags")
 """Keys of the configuration that change what a step makes."""
+
+_VOLATILE_WORDS = frozenset({"sof"})
+"""Words of engines that only say where something lies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +42,16 @@ class Work:
     ----------
     declaration : Declaration
         The step.
-    inputs : tuple of DataFile
-        What it works on.
+    roles : mapping of str to sequence of DataFile
+        What it works on, by the name of the input.
     calibrations : mapping
         What is applied, by type.
     parameters : mapping
-        The checked parameters.
+        The checked parameters of the function.
+    tool_parameters : mapping
+        Those of the tool, where it is not the function that does the work.
+    outputs : tuple of (str or None)
+        Names of the outputs.
     settings : Settings
         The configuration of the call.
     digests : DigestCache
@@ -52,24 +59,37 @@ class Work:
     """
 
     declaration: Declaration
-    inputs: tuple[DataFile, ...]
+    roles: Mapping[str, Sequence[DataFile]]
     calibrations: Mapping[str, Calibration]
     parameters: Mapping[str, Any]
+    tool_parameters: Mapping[str, Any] = field(default_factory=dict)
+    outputs: tuple[Output, ...]
     settings: Settings
     digests: DigestCache
+
+    @property
+    def inputs(self) -> list[DataFile]:
+        """All inputs, one role after the other."""
+        return [df for files in self.roles.values() for df in files]
 
     @property
     def used(self) -> list[DataFile]:
         """Every file that goes in: inputs, calibrations, files given as parameters."""
         used = list(self.inputs)
         for cal in self.calibrations.values():
-            used += [] if cal is None else cal if isinstance(cal, list) else [cal]
-        return used + [v for v in self.parameters.values() if isinstance(v, DataFile)]
+            used.extend(_listed(cal))
+        used.extend(v for v in self.parameters.values() if isinstance(v, DataFile))
+        for files in files_among(self.tool_parameters).values():
+            used.extend(files)  # '+=' would be arithmetic with a list of files
+        return list({id(df): df for df in used}.values())
 
 
-def describe(work: Work, output: Output, product: str, *, expected: bool) -> Entry:
+def describe(work: Work, output: Output, product: str) -> Entry:
     """
-    Describe a product: everything of its entry that is known before it is made.
+    Describe what would be made: all of an entry that is known before it is.
+
+    Inputs that were re-used although they differ from what would be made now count as
+    what they would be.
 
     Parameters
     ----------
@@ -79,9 +99,6 @@ def describe(work: Work, output: Output, product: str, *, expected: bool) -> Ent
         Name of the output.
     product : str
         File name of the product, without folder.
-    expected : bool
-        Whether inputs that were re-used although they differ from what would be made
-        now count as what they would be (True), or as what they are (False).
 
     Returns
     -------
@@ -89,21 +106,73 @@ def describe(work: Work, output: Output, product: str, *, expected: bool) -> Ent
         The entry, without ``content`` and ``run``.
     """
     declaration = work.declaration
-    step = declaration.name
-    origin = origin_of(declaration.func)
+    step, task = declaration.name, declaration.task
+    entry: Entry = {
+        "schema": SCHEMA,
+        "step": step,
+        **_ran(declaration, work.parameters),
+        "product": product,
+        "output": output,
+        "parameters": {
+            name: recordable(value, f"{step}: {name}")
+            for name, value in work.parameters.items()
+        },
+        "config": {name: work.settings[name] for name in _CONFIG},
+        **_files(work, expected=True),
+    }
+    if not declaration.is_python:
+        defaults = get_engine(task.engine).words
+        entry["task"] = {
+            "name": task.name,
+            "parameters": {
+                name: recordable(value, f"{step}: {name}")
+                for name, value in plain_values(work.tool_parameters).items()
+            },
+            "words": {
+                name: recordable(value, f"{step}: {name}")
+                for name, value in task.words.items()
+                if value != defaults.get(name) and name not in _VOLATILE_WORDS
+            },
+        }
+    entry["key"] = entry_key(entry)
+    return entry
+
+
+def as_made(expected: Mapping[str, Any], work: Work) -> Entry:
+    """
+    Describe what is made: as it was expected, with the inputs as they are.
+
+    Parameters
+    ----------
+    expected : mapping
+        What `describe` said. The process that works may not know the script of a
+        function, so what it is was said before.
+    work : Work
+        What it is made of.
+
+    Returns
+    -------
+    dict
+        The entry, without ``content`` and ``run``.
+    """
+    entry = {**expected, **_files(work, expected=False)}
+    entry["key"] = entry_key(entry)
+    return entry
+
+
+def _files(work: Work, *, expected: bool) -> Entry:
+    """Refer to all files that go in, as they are or as they would be made now."""
 
     def refer(df: DataFile) -> Entry:
         return _reference(df, work.digests, expected=expected)
 
-    entry: Entry = {
-        "schema": SCHEMA,
-        "step": step,
-        "module": origin.module,
-        "engine": "python",
-        "tool": origin.tool,
-        "product": product,
-        "output": output,
-        "inputs": [refer(df) for df in work.inputs],
+    is_python = work.declaration.is_python
+    return {
+        "inputs": [
+            refer(df) if is_python else {**refer(df), "role": role}
+            for role, files in work.roles.items()
+            for df in files
+        ],
         "calibrations": {
             name: None
             if cal is None
@@ -112,23 +181,51 @@ def describe(work: Work, output: Output, product: str, *, expected: bool) -> Ent
             else refer(cal)
             for name, cal in work.calibrations.items()
         },
-        "parameters": {
-            name: recordable(value, f"{step}: {name}")
-            for name, value in work.parameters.items()
-        },
-        "config": {name: work.settings[name] for name in _CONFIG},
-        "references": {
-            name: refer(value)
-            if isinstance(value, DataFile)
-            else {"name": value.name, "digest": digest(value, work.digests)}
-            for name, value in work.parameters.items()
-            if isinstance(value, (Path, DataFile))
-        },
-        "source": origin.source,
-        "code": origin.code,
+        "references": _references(work, refer),
     }
-    entry["key"] = entry_key(entry)
-    return entry
+
+
+def _ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
+    """Say what does the work: the code of a function, or the version of a tool."""
+    origin = None if declaration.func is None else origin_of(declaration.func)
+    if declaration.is_python and origin is not None:
+        return {
+            "module": origin.module,
+            "engine": "python",
+            "tool": origin.tool,
+            "source": origin.source,
+            "code": origin.code,
+            "script": script_block(declaration, origin.context, parameters),
+        }
+    # The code of a function that only gives parameters shows in these.
+    return {
+        "module": origin.module if origin else None,
+        "engine": declaration.task.engine,
+        "tool": get_engine(declaration.task.engine).tool(declaration.task),
+        "source": None,
+        "code": None,
+    }
+
+
+def _references(work: Work, refer: Callable[[DataFile], Entry]) -> dict[str, Any]:
+    """Refer to the files that parameters name, but to calibrations only once."""
+    applied = {id(df) for cal in work.calibrations.values() for df in _listed(cal)}
+    found: dict[str, Any] = {}
+    parameters = {**work.parameters, **work.tool_parameters}
+    for name, value in parameters.items():
+        if isinstance(value, Path):
+            path = absolute(value)
+            found[name] = {"name": path.name, "digest": digest(path, work.digests)}
+        elif isinstance(value, DataFile) and id(value) not in applied:
+            found[name] = refer(value)
+    for name, files in files_among(work.tool_parameters).items():
+        if isinstance(work.tool_parameters[name], list):
+            found[name] = [refer(df) for df in files if id(df) not in applied]
+    return found
+
+
+def _listed(cal: Calibration) -> list[DataFile]:
+    return [] if cal is None else cal if isinstance(cal, list) else [cal]
 
 
 def is_as_recorded(df: DataFile, digests: DigestCache) -> bool:
@@ -153,6 +250,10 @@ def is_as_recorded(df: DataFile, digests: DigestCache) -> bool:
 def _reference(df: DataFile, digests: DigestCache, *, expected: bool) -> Entry:
     """Refer to a file by its key if a step made it, else by its content."""
     name = Path(str(df)).name if df.filename is not None else "unnamed"
+    if not df.is_made:
+        return {"name": name, "key": df.record[-1]["key"]}
+    if (key := pending_key(df)) is not None:
+        return {"name": name, "key": key}
     if not df.unloaded or df.filename is None:
         # What is only in memory is what counts, not what lies on disk.
         with tempfile.TemporaryDirectory(prefix="ndmapper-") as folder:
@@ -165,38 +266,6 @@ def _reference(df: DataFile, digests: DigestCache, *, expected: bool) -> Entry:
             key = df.expected_key[1]
         return {"name": name, "key": key}
     return {"name": name, "digest": digest(Path(str(df)), digests)}
-
-
-def run_block(started: str, ended: str, paths: Mapping[str, str]) -> Entry:
-    """
-    Describe what is volatile about a run, which never counts in comparisons.
-
-    Parameters
-    ----------
-    started, ended : str
-        Times in UTC, ISO 8601.
-    paths : mapping
-        Name to absolute path of the inputs and calibrations.
-
-    Returns
-    -------
-    dict
-        The ``run`` block of an entry.
-    """
-    return {
-        "started": started,
-        "ended": ended,
-        "host": platform.node(),
-        "platform": platform.platform(),
-        "paths": dict(paths),
-        "workers": 1,
-        "versions": {
-            "ndmapper": __version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "astropy": astropy.__version__,
-        },
-    }
 
 
 def ancestors(files: Sequence[DataFile]) -> list[Entry]:

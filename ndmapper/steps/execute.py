@@ -1,28 +1,58 @@
 """The second half of a call: stage, run, collect, record, publish, map."""
 
 import logging
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 
 from ndmapper.data import DataFile
-from ndmapper.engines import Job, Task, get_engine
+from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
-from ndmapper.errors import ParameterError
+from ndmapper.engines.findings import collect_findings
+from ndmapper.io.source import find_source
 from ndmapper.log import FILE_ONLY
-from ndmapper.parallel import progress
+from ndmapper.parallel import map_parallel
+from ndmapper.steps.decide import PlanItem
 from ndmapper.steps.entry import Work
-from ndmapper.steps.naming import absolute
-from ndmapper.steps.plan import Plan, PlanItem
-from ndmapper.steps.product import now, save_products
+from ndmapper.steps.events import now, write_event
+from ndmapper.steps.facts import keep_decisions, remembered, run_facts, said_of
+from ndmapper.steps.memory import run_unsaved
+from ndmapper.steps.paths import absolute
+from ndmapper.steps.plan import Plan
+from ndmapper.steps.product import save_products
+from ndmapper.steps.results import Failure, Result
 from ndmapper.steps.stage import stage
 from ndmapper.steps.tally import tally
+from ndmapper.steps.work import run_work, shared_cals
+from ndmapper.steps.workers import count_workers
 
-__all__ = ["execute", "run_work"]
+__all__ = ["Made", "execute", "map_product"]
 
 log = logging.getLogger(__name__)
 
-Results = dict[Output, DataFile]
+
+@dataclass(frozen=True)
+class Made:
+    """
+    What came of one unit of work, as it travels between processes.
+
+    Parameters
+    ----------
+    contents : dict of str to str
+        Path of each product to the digest of its content.
+    text : str
+        What a tool printed, where it makes no products.
+    """
+
+    contents: dict[str, str] = field(default_factory=dict)
+    text: str = ""
 
 
-def execute(plan: Plan) -> list[Results]:
+def execute(plan: Plan) -> list[Result]:
     """
     Do what a plan says.
 
@@ -33,129 +63,228 @@ def execute(plan: Plan) -> list[Results]:
 
     Returns
     -------
-    list of dict
-        Output to product, lazily mapped from disk, for each unit of the plan.
+    list of dict, Failure or str
+        For each unit of the plan: output to product, lazily mapped from disk; what
+        went wrong, with ``on_error='continue'``; what a tool without products printed.
     """
-    step = plan.declaration.name
+    step, settings = plan.step, plan.settings
+    outdir = settings["outdir"]
     log.info("START %s", step, extra=FILE_ONLY)
-    counts = [0, 0, 0]
-    results = []
+    write_event(outdir, "start", step=step, units=len(plan.items))
+    todo = [item for item in plan.items if item.action != "reuse"]
+    made: dict[int, Made | Failure] = {}
+
+    def note(position: int, result: Made | Failure) -> None:
+        item = todo[position]
+        made[id(item)] = result
+        _note(plan, item, result)
+
     try:
-        for item in progress(plan.items, step):
-            results.append(_do(item))
-            names = [str(name) for name in item.targets.values()]
-            reused = names if item.action == "reuse" else []
-            made = names if item.action != "reuse" else []
-            differing = names if item.changes else []
-            tally.add(made=made, reused=reused, differing=differing)
-            for index, group in enumerate((made, reused, differing)):
-                counts[index] += len(group)
+        for item in plan.items:
+            if item.action == "reuse":
+                _say_reused(item)
+        for item in todo:
+            _make_inputs(item)
+        map_parallel(
+            _Doer(settings["on_error"] == "continue"),
+            todo,
+            workers=count_workers(plan),
+            title=step,
+            cluster=settings["cluster"],
+            notify=note,
+        )
+    except BaseException as err:
+        write_event(outdir, "failed", step=step, error=str(err))
+        raise
     finally:
         plan.digests.save()
-        words = "END   %s: %d made, %d re-used, %d of these differ"
-        log.info(words, step, *counts, extra=FILE_ONLY)
-    return results
+        counts = _counts(plan, made)
+        log.info(
+            "END   %s: %d made, %d re-used, %d of these differ",
+            step, *counts, extra=FILE_ONLY,
+        )  # fmt: skip
+        write_event(
+            outdir, "end", step=step,
+            **dict(zip(("made", "reused", "differing"), counts, strict=True)),
+        )  # fmt: skip
+    return [_result(item, made.get(id(item))) for item in plan.items]
 
 
-def _do(item: PlanItem) -> Results:
-    line = _line(item)
-    if item.action != "reuse":
-        started = now()
-        with stage(absolute(item.work.settings["outdir"])) as folder:
-            save_products(item, run_work(item.work), folder, started)
-        why = "made" if item.action == "run" else f"made again, {item.reason}"
-        log.info("%s: %s", line, why)
-    elif item.changes:
+def _counts(plan: Plan, made: dict[int, Made | Failure]) -> tuple[int, int, int]:
+    reused = [item for item in plan.items if item.action == "reuse"]
+    done = [i for i in plan.items if isinstance(made.get(id(i)), Made)]
+    return (
+        sum(len(item.targets) for item in done),
+        sum(len(item.targets) for item in reused),
+        sum(len(item.targets) for item in reused if item.changes),
+    )
+
+
+def _say_reused(item: PlanItem) -> None:
+    names = item.products
+    differing = names if item.changes else []
+    tally.add(made=[], reused=names, differing=differing)
+    if item.changes:
         words = "%s: re-used, but it differs from what would be made now: %s"
-        log.warning(words, line, "; ".join(item.changes))
+        log.warning(words, _line(item), "; ".join(item.changes))
+    elif item.reason == "exists":
+        log.info("%s: re-used", _line(item))
     else:
-        log.info("%s: re-used", line)
-    return {output: _map(item, output) for output in item.targets}
+        log.info("%s: %s, and not needed until now", _line(item), item.reason)
+
+
+def _note(plan: Plan, item: PlanItem, result: Made | Failure) -> None:
+    """Keep the books on one unit of work that is done."""
+    step, outdir = plan.step, plan.settings["outdir"]
+    names = item.products
+    if isinstance(result, Failure):
+        tally.add(failed=names or [item.sources])
+        log.error("%s", result.error)
+        write_event(outdir, "failed", step=step, products=names, error=result.error)
+        return
+    for path, content in result.contents.items():
+        plan.digests.put(find_source(path), content, ours=True)
+    tally.add(made=names)
+    write_event(
+        outdir, "made", step=step, products=names, inputs=item.sources, why=item.reason
+    )
+
+
+def _make_inputs(item: PlanItem) -> None:
+    """Make what was removed as nobody needed it, and is read now."""
+    for df in [df for work in item.works for df in work.used]:
+        if isinstance(df, PlannedFile) and df.can_be_made:
+            log.info("%s is needed, and made again", df)
+            df.make()
+
+
+def _result(item: PlanItem, result: Made | Failure | None) -> Result:
+    if isinstance(result, Failure):
+        return result
+    if isinstance(result, Made) and not item.targets:
+        return result.text
+    return {output: map_product(item, output) for output in item.targets}
+
+
+@dataclass(frozen=True)
+class _Doer:
+    """Do one unit of work, perhaps in another process."""
+
+    goes_on: bool
+
+    def __call__(self, item: PlanItem) -> Made | Failure:
+        try:
+            return _do(item)
+        except Exception as err:
+            if not self.goes_on:
+                raise
+            log.debug("%s failed", item.work.declaration.name, exc_info=err)
+            return Failure(str(err) or type(err).__name__)
+
+
+def _do(item: PlanItem) -> Made:
+    started = now()
+    line = _line(item)
+    item = _after_prelude(item)
+    with (
+        stage(absolute(item.work.settings["outdir"])) as folder,
+        collect_findings() as findings,
+        remembered(item) as decisions,
+        _work_folder(item.work, folder) as place,
+    ):
+        outcome = run_work(item.work, item.targets, place)
+        for warning in outcome.warnings:
+            log.warning("%s: %s", line, warning)
+        if outcome.log:
+            log.info("%s", outcome.log.rstrip(), extra=FILE_ONLY)
+        said = said_of(findings, decisions)
+        run = run_facts(item, outcome, findings, started)
+        contents = save_products(item, outcome, folder, said | {"run": run})
+        keep_decisions(item, decisions)
+    why = "made" if item.action == "run" else f"made again, {item.reason}"
+    log.info("%s: %s", line, why if item.targets else "done")
+    return Made(contents, "" if item.targets else outcome.log)
+
+
+def _after_prelude(item: PlanItem) -> PlanItem:
+    """Do the steps of a chain that come before the last one, in memory."""
+    made: list[DataFile] = []
+    for one in (*item.prelude, item):
+        work = one.work
+        if made:
+            first = next(iter(work.roles))
+            work = replace(work, roles={**work.roles, first: made})
+        one = replace(one, work=work)  # noqa: PLW2901  # the same, with real input
+        if one.action == "memory":
+            made = list(run_unsaved(one).values())
+    return one
+
+
+@contextmanager
+def _work_folder(work: Work, folder: Path) -> Iterator[Path]:
+    """Make a folder for a tool, beside the products where its path is plain."""
+    place = folder / "work"
+    # Tools of other times take no blanks, and cut off what is long.
+    if work.declaration.is_python or (
+        re.fullmatch(r"[\w./+-]+", str(place), re.ASCII) and len(str(place)) < 120
+    ):
+        place.mkdir()
+        yield place
+        return
+    with tempfile.TemporaryDirectory(prefix="ndm-") as other:
+        yield Path(other).resolve()
 
 
 def _line(item: PlanItem) -> str:
-    sources = [str(df) for df in item.work.inputs]
-    if len(sources) > 3:
-        sources = [f"{sources[0]} ... {sources[-1]} ({len(sources)} files)"]
-    targets = ", ".join(str(name) for name in item.targets.values())
-    return f"{item.work.declaration.name}: {', '.join(sources)} -> {targets}"
+    targets = ", ".join(item.products)
+    return f"{item.step}: {item.sources}{f' -> {targets}' if targets else ''}"
 
 
-def run_work(work: Work) -> Results:
+def map_product(item: PlanItem, output: Output) -> DataFile:
     """
-    Do one unit of work; nothing is written.
+    Map a product from disk; calibrations that all inputs share go along.
 
     Parameters
     ----------
-    work : Work
-        What to do.
+    item : PlanItem
+        A unit of work that is done.
+    output : str or None
+        The output.
 
     Returns
     -------
-    dict of (str or None) to DataFile
-        Output to an unsaved file.
-
-    Raises
-    ------
-    ParameterError
-        If the step cannot go without a calibration that is not applied.
+    DataFile
+        The product.
     """
-    declaration = work.declaration
-    if _passes_through(work):
-        return {declaration.outputs[0]: DataFile(data=work.inputs[0])}
-    handed_in = {name: work.settings[name] for name in declaration.handed_in}
-    job = Job(
-        step=declaration.name,
-        task=Task(
-            engine="python", name=None, inputs=("",), outputs=declaration.outputs
-        ),
-        func=declaration.func,
-        each=declaration.each,
-        roles={"": work.inputs},
-        calibrations=work.calibrations,
-        parameters={**work.parameters, **handed_in},
-        outputs=declaration.outputs,
-        settings=work.settings,
-    )
-    return dict(get_engine("python").run(job).products)
-
-
-def _passes_through(work: Work) -> bool:
-    """
-    Whether a step that only applies calibrations was told to apply none.
-
-    A function that takes None for a calibration decides itself; one that does not
-    is not called, and its product is the input, with a record that says so.
-    """
-    declaration = work.declaration
-    refused = [
-        name
-        for name, cal in work.calibrations.items()
-        if cal is None and not declaration.cal_parameters[name].takes_none
-    ]
-    if not refused:
-        return False
+    found = item.found.get(output)
+    if isinstance(found, PlannedFile):
+        # Who only plans makes nothing, whoever looks.
+        maker = None if item.work.settings["dry_run"] else partial(_make_again, item)
+        product: DataFile = PlannedFile(item.targets[output], found.record, {}, maker)
+    elif item.action == "reuse" and found is not None:
+        product = found
+    else:
+        product = DataFile(item.targets[output])
+    product.cals.update(shared_cals(item.work.inputs))
     if (
-        len(refused) == len(declaration.cals)
-        and len(declaration.outputs) == 1
-        and declaration.each != "list"
+        item.action == "reuse"
+        and item.work.settings["reprocess"] != "auto"
+        and product.record
+        and product.record[-1]["step"] != "edited"
     ):
-        return True
-    name = refused[0]
-    msg = f"{declaration.name} cannot go without a {name}; give {name}=<file>"
-    raise ParameterError(msg)
-
-
-def _map(item: PlanItem, output: Output) -> DataFile:
-    """Map a product from disk; calibrations that all inputs share go along."""
-    reused = item.action == "reuse"
-    product = item.found[output] if reused else DataFile(item.targets[output])
-    first, *others = item.work.inputs
-    for name, cal in first.cals.items():
-        if all(df.cals.get(name) is cal for df in others):
-            product.cals[name] = cal
-    if product.record and product.record[-1]["step"] != "edited":
         # What was edited by hand stays, so what is made of it follows the edit.
         keys = product.record[-1]["key"], item.expected[output]["key"]
         product.expected_key = keys if keys[0] != keys[1] else None
     return product
+
+
+def _make_again(item: PlanItem) -> None:
+    """Make what was removed; all outputs of a unit are made at once."""
+    if all(Path(str(name)).exists() for name in item.targets.values()):
+        return
+    _make_inputs(item)
+    with_digests = _do(item)
+    tally.add(made=item.products)
+    for path, content in with_digests.contents.items():
+        item.work.digests.put(find_source(path), content, ours=True)
+    item.work.digests.save()

@@ -1,44 +1,31 @@
 """What the products of a call are named, before anything is touched."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ndmapper.data import DataFile, FileName
 from ndmapper.engines.base import Output
-from ndmapper.errors import PlanError, ShapeError
+from ndmapper.errors import PlanError, ShapeError, did_you_mean
 from ndmapper.io.filetypes import plain_ext
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.entry import Work
+from ndmapper.steps.paths import absolute
+from ndmapper.steps.toolparams import files_among
 
-__all__ = ["absolute", "name_products", "refuse_clashes"]
+__all__ = ["Roles", "Targets", "name_products", "refuse_clashes"]
 
+Roles = Mapping[str, Sequence[DataFile]]
 Targets = dict[Output, FileName]
 
 _FITS = ("fits", "fit", "fts")
 
 
-def absolute(name: str | os.PathLike[str]) -> Path:
-    """
-    Give the absolute path of a file, without following links.
-
-    Parameters
-    ----------
-    name : str or path-like
-        Its name.
-
-    Returns
-    -------
-    Path
-        The path, with ``..`` taken out.
-    """
-    return Path(os.path.abspath(name))  # noqa: PTH100  # Path.absolute keeps '..'
-
-
 def name_products(
     declaration: Declaration,
-    units: Sequence[Sequence[DataFile]],
+    units: Sequence[Roles],
     out_names: Any,
     outdir: str,
 ) -> list[Targets]:
@@ -49,11 +36,14 @@ def name_products(
     ----------
     declaration : Declaration
         The step.
-    units : sequence of sequence of DataFile
-        The inputs of each unit of work.
+    units : sequence of mapping
+        The inputs of each unit of work, by the name of the input.
     out_names : object
         What the call says: a name, names aligned with the units, a mapping of those
-        by output, or None.
+        by output, or None. ``'@p'`` names products after each file of the input p,
+        ``'!p'`` after its first file; ``{base}`` and ``{output}`` in a name stand for
+        the base name of the first input and the name of the output, and ``{01..24}``
+        makes 24 names of one.
     outdir : str
         The folder for products that are not named with a folder.
 
@@ -69,49 +59,110 @@ def name_products(
     ShapeError
         If there are more or fewer names than products.
     """
-    by_output = _given_names(declaration, out_names, len(units))
-    targets: list[Targets] = []
-    for index, inputs in enumerate(units):
-        names: Targets = {}
-        for output in declaration.outputs:
-            given = by_output.get(output)
-            if given is not None:
-                names[output] = _placed(given[index], outdir)
-            else:
-                names[output] = _derived(declaration, inputs[0], output, outdir)
-        targets.append(names)
+    given = _by_output(declaration, out_names)
+    takes_all = declaration.each == "list"
+    targets: list[Targets] = [{} for _ in units]
+    for output in declaration.outputs:
+        if output not in given:
+            for names, roles in zip(targets, units, strict=True):
+                first = next(iter(roles.values()))[0]
+                names[output] = _derived(declaration, first, output, outdir)
+            continue
+        spec = given[output]
+        if isinstance(spec, str) and spec[:1] in ("@", "!"):
+            for names, roles in zip(targets, units, strict=True):
+                sources = _named_role(declaration, spec, roles, units)
+                made = [_derived(declaration, df, output, outdir) for df in sources]
+                names.update(_numbered(output, made))
+            continue
+        wanted = _expanded(declaration, spec, output, units[0])
+        if takes_all and (len(wanted) == 1 or not declaration.is_python):
+            placed = [_placed(name, outdir) for name in wanted]
+            targets[0].update(_numbered(output, placed))
+            continue
+        if len(wanted) != len(units):
+            products = "1 product" if len(units) == 1 else f"{len(units)} products"
+            count = len(wanted)
+            were = "1 name was" if count == 1 else f"{count} names were"
+            msg = (
+                f"{declaration.name} makes {products} of this call, but {were} given: "
+                f"{', '.join(map(str, wanted))}"
+            )
+            raise ShapeError(msg)
+        for names, name in zip(targets, wanted, strict=True):
+            names[output] = _placed(name, outdir)
     return targets
 
 
-def _given_names(
-    declaration: Declaration, out_names: Any, count: int
-) -> dict[Output, list[Any]]:
+def _by_output(declaration: Declaration, out_names: Any) -> Mapping[Output, Any]:
+    """Sort what the call says of names by output."""
+    step, outputs = declaration.name, declaration.outputs
     if out_names is None:
         return {}
-    step, outputs = declaration.name, declaration.outputs
     if not isinstance(out_names, Mapping):
-        if len(outputs) > 1:
+        if len(outputs) != 1:
             msg = f"{step} makes {list(outputs)}; give out_names as a mapping of those"
             raise PlanError(msg)
-        out_names = {outputs[0]: out_names}
-    elif unknown := set(out_names) - set(outputs):
-        msg = f"{step} makes {list(outputs)}, not {sorted(unknown)}"
+        return {outputs[0]: out_names}
+    if unknown := set(out_names) - set(outputs):
+        msg = f"{step} makes {list(outputs)}, not {sorted(map(str, unknown))}"
         raise PlanError(msg)
-    found = {}
-    for output, names in out_names.items():
-        if isinstance(names, (str, FileName, DataFile, os.PathLike)):
-            names = [names]  # noqa: PLW2901
-        names = list(names)  # noqa: PLW2901
-        if len(names) != count:
-            products = "1 product" if count == 1 else f"{count} products"
-            given = "1 name was" if len(names) == 1 else f"{len(names)} names were"
-            msg = (
-                f"{step} makes {products} of this call, but {given} given: "
-                f"{', '.join(map(str, names))}"
-            )
-            raise ShapeError(msg)
-        found[output] = names
+    return {name: spec for name, spec in out_names.items() if spec is not None}
+
+
+def _named_role(
+    declaration: Declaration, spec: str, roles: Roles, units: Sequence[Roles]
+) -> Sequence[DataFile]:
+    """Find the files that ``'@p'`` or ``'!p'`` names products after."""
+    name = spec[1:]
+    if name not in roles:
+        msg = (
+            f"{declaration.name}: the output {spec!r} is named after the input {name!r}"
+            f", which is not there{did_you_mean(name, roles)}"
+        )
+        raise PlanError(msg)
+    return roles[name] if spec[0] == "@" else units[0][name][:1]
+
+
+def _expanded(
+    declaration: Declaration, spec: Any, output: Output, roles: Roles
+) -> list[Any]:
+    """Make a list of names of what a call says, and fill in what stands in braces."""
+    names = (
+        [spec]
+        if isinstance(spec, (str, FileName, DataFile, os.PathLike))
+        else list(spec)
+    )
+    found: list[Any] = []
+    for name in names:
+        if not isinstance(name, str) or "{" not in name:
+            found.append(name)
+            continue
+        first = next(iter(roles.values()))[0]
+        base = first.filename.base if first.filename is not None else ""
+        text = name.replace("{base}", base).replace("{output}", str(output or ""))
+        found += _braces(text)
     return found
+
+
+def _braces(text: str) -> list[str]:
+    """Expand ``{01..24}`` as shells do."""
+    match = re.search(r"\{(\d+)\.\.(\d+)\}", text)
+    if match is None:
+        return [text]
+    start, stop = match.groups()
+    numbers = range(int(start), int(stop) + 1)
+    head, tail = text[: match.start()], text[match.end() :]
+    return [
+        f"{head}{n:0{len(start)}d}{rest}" for n in numbers for rest in _braces(tail)
+    ]
+
+
+def _numbered(output: Output, names: Sequence[FileName]) -> Targets:
+    """Tell several products of one output apart."""
+    if len(names) == 1:
+        return {output: names[0]}
+    return {f"{output}#{n}": name for n, name in enumerate(names, 1)}
 
 
 def _placed(name: Any, outdir: str) -> FileName:
@@ -175,8 +226,12 @@ def refuse_clashes(works: Sequence[Work], targets: Sequence[Targets]) -> None:
         for name, cal in work.calibrations.items():
             for df in [] if cal is None else cal if isinstance(cal, list) else [cal]:
                 needed.setdefault(absolute(str(df)), f"the {name} of an input")
-        for name, value in work.parameters.items():
-            if isinstance(value, (DataFile, Path)):
+        named = {**work.parameters, **work.tool_parameters}
+        for name, files in files_among(named).items():
+            for df in files:
+                needed.setdefault(absolute(str(df)), f"the file given as {name}")
+        for name, value in named.items():
+            if isinstance(value, Path):
                 needed.setdefault(absolute(str(value)), f"the file given as {name}")
     made: dict[Path, str] = {}
     for work, names in zip(works, targets, strict=True):

@@ -1,17 +1,13 @@
 """Where a function comes from: a package, which has a version, or a script."""
 
-import ast
 import hashlib
-import inspect
-import sys
-import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
-from importlib import metadata
+from dataclasses import dataclass, field
 from typing import Any
 
-from ndmapper._version import __version__
+from ndmapper.steps.context import Context, step_text
+from ndmapper.steps.packages import package_version
+from ndmapper.steps.source_text import essence
 
 __all__ = ["Origin", "origin_of"]
 
@@ -28,35 +24,29 @@ class Origin:
     tool : dict
         Name and version of the package.
     source : str or None
-        Its text, if it lives in a script and the text is known.
+        Its text, if it lives in a script and the text is known; without the decorator
+        that makes it a step.
+    context : Context
+        What that text refers to.
     """
 
     module: str | None
     tool: dict[str, str | None]
     source: str | None
+    context: Context = field(default_factory=Context)
 
     @property
     def code(self) -> str | None:
-        """Digest of what the source does: comments and layout do not count."""
+        """
+        Digest of what the source does, with the helpers and constants that it uses.
+
+        Comments, layout and docstrings do not count, and of packages nothing but
+        their names.
+        """
         if self.source is None:
             return None
-        try:
-            tree = ast.parse(textwrap.dedent(self.source))
-        except SyntaxError:  # a lambda in the middle of a call
-            text = self.source
-        else:
-            for node in ast.walk(tree):
-                if isinstance(node, ast.FunctionDef):
-                    _strip(node)
-            text = ast.dump(tree)
-        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def _strip(node: ast.FunctionDef) -> None:
-    """Leave out the docstring, and the decorator, which the entry tells by itself."""
-    node.decorator_list = []
-    if ast.get_docstring(node, clean=False) is not None:
-        node.body = node.body[1:]
+        parts = [essence(self.source), *self.context.marks]
+        return "sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def origin_of(func: Callable[..., Any]) -> Origin:
@@ -71,28 +61,22 @@ def origin_of(func: Callable[..., Any]) -> Origin:
     Returns
     -------
     Origin
-        Its module and version, or its source.
+        Its module and version, or its source and what that refers to.
     """
     module = getattr(func, "__module__", None) or "__main__"
     package = module.partition(".")[0]
-    version = None if package == "__main__" else _version(package)
+    version = None if package == "__main__" else package_version(package)
     if version is not None:
         return Origin(
             module=module, tool={"name": package, "version": version}, source=None
         )
-    try:
-        source = inspect.getsource(func)
-    except (OSError, TypeError):
-        source = None  # typed at a prompt; nothing has kept the text
-    return Origin(module=None, tool={"name": "script", "version": None}, source=source)
-
-
-@cache
-def _version(package: str) -> str | None:
-    if package == "ndmapper":
-        return __version__
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        version = getattr(sys.modules.get(package), "__version__", None)
-        return None if version is None else str(version)
+    context = Context()
+    text = step_text(func)
+    if text is not None:
+        context.follow(text, func)
+    return Origin(
+        module=None,
+        tool={"name": "script", "version": None},
+        source=None if text is None else text.source,
+        context=context,
+    )

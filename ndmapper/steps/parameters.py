@@ -17,6 +17,7 @@ import numpy as np
 from astropy import units
 
 from ndmapper.data import DataFile
+from ndmapper.data.planned import open_planned
 from ndmapper.errors import (
     DeclarationError,
     ParameterError,
@@ -209,7 +210,7 @@ class Parameter:
             if Path in kinds:
                 return Path(value)
             if DataFile in kinds:
-                return DataFile(value)
+                return open_planned(value)
         return value
 
 

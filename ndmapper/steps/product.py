@@ -1,43 +1,36 @@
 """Record and publish: how a product and its record come to disk together."""
 
 import logging
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ndmapper.data import DataFile
 from ndmapper.data.save import write_datafile
-from ndmapper.engines.base import Output
+from ndmapper.engines.base import Outcome, Output
 from ndmapper.errors import FileAccessError, OutputExistsError
 from ndmapper.io.digest import digest
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.leftovers import staging_name
-from ndmapper.io.record import canonical, encode, pending_path, side_path
+from ndmapper.io.record import (
+    canonical,
+    cleaned_path,
+    encode,
+    pending_path,
+    side_path,
+)
 from ndmapper.io.source import find_source
 from ndmapper.io.write import append_hdu, publish
-from ndmapper.steps.entry import Entry, ancestors, describe, run_block
-from ndmapper.steps.naming import absolute
-from ndmapper.steps.plan import PlanItem
+from ndmapper.steps.decide import PlanItem
+from ndmapper.steps.entry import Entry, ancestors, as_made
+from ndmapper.steps.paths import absolute
 
-__all__ = ["now", "save_products"]
+__all__ = ["save_products"]
 
 log = logging.getLogger(__name__)
 
 
-def now() -> str:
-    """
-    Tell the time.
-
-    Returns
-    -------
-    str
-        UTC in ISO 8601, to the millisecond.
-    """
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
 def save_products(
-    item: PlanItem, products: dict[Output, DataFile], stage: Path, started: str
-) -> None:
+    item: PlanItem, outcome: Outcome, stage: Path, facts: Entry
+) -> dict[str, str]:
     """
     Write all products of one unit of work, then publish them one after the other.
 
@@ -45,19 +38,25 @@ def save_products(
     ----------
     item : PlanItem
         What was planned.
-    products : dict of (str or None) to DataFile
+    outcome : Outcome
         What the engine made.
     stage : Path
         Folder for unfinished products of this call.
-    started : str
-        When the work began.
+    facts : dict
+        What the entries say beside what was expected: the ``run`` block, findings and
+        decisions.
+
+    Returns
+    -------
+    dict of str to str
+        Path of each product to the digest of its content.
     """
     settings = item.work.settings
     outdir = absolute(settings["outdir"])
     finished = []
     contents = {}
     try:
-        for output, product in products.items():
+        for output, product in outcome.products.items():
             target = absolute(str(item.targets[output]))
             if target.parent == outdir:
                 temporary = stage / target.name
@@ -65,7 +64,7 @@ def save_products(
                 _make_folder(target.parent)
                 temporary = staging_name(target)
             finished.append((temporary, target))
-            rows = _write(item, output, product, temporary, started)
+            rows = _write(item, output, product, temporary, facts)
             contents[target] = rows[-1]["content"]
             if settings["record"] != "file":
                 _write_side(target, rows)
@@ -80,12 +79,14 @@ def save_products(
                 publish(pending_path(target), side_path(target))
             else:
                 side_path(target).unlink(missing_ok=True)
+            cleaned_path(target).unlink(missing_ok=True)
     except BaseException:
         for temporary, target in finished:
             if temporary.exists():  # it was not published
                 temporary.unlink()
                 pending_path(target).unlink(missing_ok=True)
         raise
+    return {str(target): content for target, content in contents.items()}
 
 
 def _meanwhile(item: PlanItem, target: Path) -> None:
@@ -98,15 +99,18 @@ def _meanwhile(item: PlanItem, target: Path) -> None:
 
 
 def _write(
-    item: PlanItem, output: Output, product: DataFile, temporary: Path, started: str
+    item: PlanItem,
+    output: Output,
+    product: DataFile,
+    temporary: Path,
+    facts: Entry,
 ) -> list[Entry]:
     """Write one product, with its record where that belongs in the file."""
     work, name = item.work, Path(str(item.targets[output])).name
-    entry = describe(work, output, name, expected=False)
-    write_datafile(product, temporary, rows=[])
+    entry = as_made(item.expected[output], work) | facts
+    if not _moved_whole(product, temporary):
+        write_datafile(product, temporary, rows=[])
     entry["content"] = digest(temporary)
-    paths = {Path(str(df)).name: str(absolute(str(df))) for df in work.used}
-    entry["run"] = run_block(started, now(), paths)
     rows = [*ancestors(work.used), entry]
     if work.settings["record"] == "side":
         return rows
@@ -116,6 +120,20 @@ def _write(
         return rows
     append_hdu(temporary, encode(rows))
     return rows
+
+
+def _moved_whole(product: DataFile, temporary: Path) -> bool:
+    """Move what a tool has written, if nothing of it has to be changed."""
+    made = None if product.filename is None else absolute(str(product))
+    stage = temporary.parent
+    if made is None or not made.is_relative_to(stage) or not product.unloaded:
+        return False
+    if product.record or any(
+        is_compressed(split_ext(path.name)[1]) for path in (made, temporary)
+    ):
+        return False
+    made.replace(temporary)
+    return True
 
 
 def _write_side(target: Path, rows: list[Entry]) -> None:

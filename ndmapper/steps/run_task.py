@@ -3,17 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
 
-from ndmapper.engines import get_engine
 from ndmapper.errors import DeclarationError, did_you_mean
-from ndmapper.steps.declaration import Affix, declare
+from ndmapper.steps.declaration import Affix
+from ndmapper.steps.declare import declare_python
+from ndmapper.steps.now import run_now
 from ndmapper.steps.step import Step
+from ndmapper.steps.tool import find_tool, tool_declaration
 
 __all__ = ["run_task"]
 
 _WORDS = (
     "inputs", "outputs", "prefix", "suffix", "each", "cals", "reprocess", "logfile",
+    "options",
 )  # fmt: skip
-_FOR_TOOLS = {"comb_in", "MEF_ext", "path_param", "params", "options"}
 
 
 @overload
@@ -38,46 +40,72 @@ def run_task(
     outputs: Any = None,
     prefix: Affix = None,
     suffix: Affix = None,
-    each: str = "ndd",
+    each: str | None = None,
     cals: str | Sequence[str] | None = None,
+    comb_in: bool | None = None,
+    MEF_ext: bool | None = None,  # noqa: N803  # the published spelling
+    path_param: str | None = None,
     reprocess: bool | str | None = None,
     logfile: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
     **tool_params: Any,
 ) -> Any:
     """
-    Make a step of something that can run.
+    Make a step of something that can run, or run it at once.
+
+    With `inputs` (or `outputs`) as a mapping, a named task runs at once. Otherwise
+    what comes back is a step, or a decorator that makes one.
 
     Parameters
     ----------
     what : callable, str or None
         None or a function: a step of pure Python; None makes a decorator. A string
         names a task of another engine: ``'a.b.c'`` one of IRAF, ``'scheme:name'`` one
-        of the engine called scheme.
-    inputs : str, optional
-        Name of the parameter that takes the input; the first one of the function.
-    outputs : str or tuple of str, optional
-        Names of the outputs. A call may then name a product by the name of its
-        output: ``make_bias(files, bias='bias.fits')``.
+        of the engine called scheme (esorex, command, those of other packages).
+    inputs : str, tuple of str or mapping, optional
+        Of a function, the name of the parameter that takes the input: the first one,
+        so it need not be said. Of a tool, the names of its parameters for files (for
+        esorex, tags of frames); a mapping gives files for each, and runs the tool.
+    outputs : str, tuple of str or mapping, optional
+        Names of the outputs: of a tool, its parameters (for esorex, PRO.CATG). A call
+        may then name a product by the name of its output:
+        ``make_bias(files, bias='bias.fits')``. In a mapping, ``'@p'`` names products
+        after each file of the input p, with the prefix or suffix, ``'!p'`` after its
+        first file only.
     prefix, suffix : str or mapping, optional
         Put before and after the base name of the input to name the product. A
         mapping has one for each output.
-    each : {'ndd', 'file', 'list'}
-        What the function sees: one extension as an `~ndmapper.data.NDLater`, one
-        `~ndmapper.data.DataFile`, or a `~ndmapper.data.DataFileList` of all inputs.
+    each : {'ndd', 'file', 'list'}, optional
+        What the function sees: one extension as an `~ndmapper.data.NDLater` (the
+        default), one `~ndmapper.data.DataFile`, or a `~ndmapper.data.DataFileList` of
+        all inputs. A tool is handed one file at a time, or all.
     cals : str or sequence of str, optional
         Parameters of the function that are calibrations; a call finds them in the
         ``cals`` of the inputs unless it is given them.
-    reprocess : bool or None
+    comb_in : bool, optional
+        Hand all files to the tool in one call.
+    MEF_ext : bool, optional
+        Call an IRAF task for each extension (the default), or once for the file.
+    path_param : str, optional
+        The parameter of an IRAF task that takes the folder of the inputs, whose names
+        are then passed bare.
+    reprocess : bool, 'auto' or None
         What the step does where a product exists, unless a call says otherwise.
     logfile : str, optional
         A log file of the step's own.
+    params : mapping, optional
+        Parameters of the tool, whatever their names.
+    options : mapping, optional
+        Words of the framework (workers, timeout, memory, ...) and of the engine.
     **tool_params : object
-        Parameters of the tool, for engines other than Python.
+        Parameters of the tool, with ``_`` for ``-`` and ``.``.
 
     Returns
     -------
-    Step or callable
-        A step, or for ``what=None`` a decorator that makes one.
+    Step, callable or dict
+        A step; for ``what=None``, and for a tool with named inputs, a decorator that
+        makes one; for a tool that is run at once, its outputs: name to DataFileList.
 
     Raises
     ------
@@ -91,12 +119,64 @@ def run_task(
     ...     '''Subtract the associated bias.'''
     ...     return ndd - bias
     """
+    of_tools = {"comb_in": comb_in, "MEF_ext": MEF_ext, "path_param": path_param}
+    words = {n: v for n, v in of_tools.items() if v is not None}
     if isinstance(what, str):
-        _other_engine(what, inputs, outputs)
-    if what is not None and not callable(what):
+        given = tool_params | words
+        if isinstance(inputs, Mapping) or isinstance(outputs, Mapping):
+            if cals is not None:
+                msg = (
+                    f"run_task({what!r}) runs at once, so it has no cals; give the "
+                    "calibrations among the inputs or parameters"
+                )
+                raise DeclarationError(msg)
+            return run_now(
+                what,
+                inputs=inputs,
+                outputs=outputs,
+                words=given,
+                prefix=prefix,
+                suffix=suffix,
+                each=each,
+                params=params or {},
+                options=options or {},
+                reprocess=reprocess,
+                logfile=logfile,
+            )
+        find_tool(what)
+
+        def make_tool(func: Any) -> Step:
+            if not callable(func):
+                msg = (
+                    f"run_task({what!r}, ...) makes a decorator for a function, and "
+                    f"was given {func!r}; to run the task at once give its inputs as a "
+                    "mapping: inputs={'name': files}"
+                )
+                raise DeclarationError(msg)
+            return Step(
+                tool_declaration(
+                    func,
+                    what,
+                    inputs=inputs,
+                    outputs=outputs,
+                    words=given,
+                    prefix=prefix,
+                    suffix=suffix,
+                    each=each,
+                    cals=cals,
+                    params=params,
+                    options=options,
+                    reprocess=reprocess,
+                    logfile=logfile,
+                )
+            )
+
+        return make_tool
+    func: Any = what
+    if func is not None and not callable(func):
         msg = f"run_task takes a function or the name of a task, not {what!r}"
         raise DeclarationError(msg)
-    for name in _FOR_TOOLS & set(tool_params):
+    for name in [*words, *(["params"] if params is not None else [])]:
         msg = f"{name!r} is for named tools; a Python step does not take it"
         raise DeclarationError(msg)
     if tool_params:
@@ -116,7 +196,7 @@ def run_task(
 
     def make(func: Callable[..., Any]) -> Step:
         return Step(
-            declare(
+            declare_python(
                 func,
                 inputs=inputs,
                 outputs=outputs,
@@ -124,23 +204,10 @@ def run_task(
                 suffix=suffix,
                 each=each,
                 cals=cals,
+                options=options,
                 reprocess=reprocess,
                 logfile=logfile,
             )
         )
 
-    return make if what is None else make(what)
-
-
-def _other_engine(what: str, inputs: Any, outputs: Any) -> None:
-    """Find the engine of a named task, and say whether it would run or declare."""
-    now = isinstance(inputs, Mapping) or isinstance(outputs, Mapping)
-    scheme = what.partition(":")[0] if ":" in what else "iraf"
-    try:
-        get_engine(scheme)
-    except DeclarationError as err:
-        verb = "run" if now else "declare"
-        msg = f"run_task cannot {verb} {what!r}: {err}"
-        raise DeclarationError(msg) from err
-    msg = f"run_task({what!r}): the engine {scheme!r} takes a function, not a name"
-    raise DeclarationError(msg)
+    return make if func is None else make(func)

@@ -1,29 +1,31 @@
-"""A step: a function that knows its files."""
+"""A step: a function or a tool that knows its files."""
 
 import functools
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from astropy.nddata import NDData
 
 from ndmapper.config import Settings, config
-from ndmapper.data import DataFile, DataFileList, NDLater
+from ndmapper.data import DataFileList
 from ndmapper.engines.base import Output
-from ndmapper.errors import ParameterError
-from ndmapper.io.digest import DigestCache
+from ndmapper.errors import DeclarationError, ParameterError, StepError, did_you_mean
 from ndmapper.log import FILE_ONLY, log_to_file, log_to_terminal
 from ndmapper.steps.bind import Bound, bind
 from ndmapper.steps.calibrate import resolve_calibrations
-from ndmapper.steps.coerce import Inputs, coerce
-from ndmapper.steps.declaration import Declaration
-from ndmapper.steps.entry import Work
-from ndmapper.steps.execute import execute, run_work
+from ndmapper.steps.coerce import Inputs, coerce_roles
+from ndmapper.steps.declaration import Affix, Declaration
+from ndmapper.steps.dry import dry_results
+from ndmapper.steps.execute import execute
+from ndmapper.steps.memory import in_memory, unsaved
 from ndmapper.steps.plan import Plan, make_plan
+from ndmapper.steps.results import Failure, Result
+from ndmapper.steps.tool import tool_declaration
 
-__all__ = ["Step"]
+__all__ = ["Step", "run_planned", "settings_of", "shaped"]
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +36,14 @@ out_names : str or list of str, optional
     Names of the products; by default they follow from those of the inputs.
 outdir : str, optional
     Folder of the products; by default config['outdir'].
-reprocess : bool, optional
-    Where a product exists: False re-uses it, True makes it again, None (the
-    default) takes config['reprocess'], where None is an error.
-interact, use_uncert, use_flags : bool, optional
+reprocess : bool or 'auto', optional
+    Where a product exists: False re-uses it, True makes it again, 'auto' makes it
+    again only if it differs from what would be made now, None (the default) takes
+    config['reprocess'], where None is an error.
+workers, on_error, timeout, engine, dry_run, interact, use_uncert, use_flags : optional
     As in the configuration.
+save : bool, optional
+    False keeps the products in memory.
 
 Returns
 -------
@@ -58,17 +63,26 @@ class Step:
     ----------
     declaration : Declaration
         Everything that is known before a call.
+    others : mapping of str to Declaration, optional
+        The same step by other engines, by their names.
     """
 
-    def __init__(self, declaration: Declaration) -> None:
+    def __init__(
+        self, declaration: Declaration, others: Mapping[str, Declaration] | None = None
+    ) -> None:
         self.declaration = declaration
-        functools.update_wrapper(self, declaration.func)
-        own = inspect.getdoc(declaration.func) or ""
-        self.__doc__ = f"{own}\n{_KEYWORDS}"
+        self._others = dict(others or {})
+        if declaration.func is not None:
+            functools.update_wrapper(self, declaration.func)
+        own = inspect.getdoc(declaration.func) if declaration.func else None
+        self.__doc__ = f"{own or ''}\n{_KEYWORDS}"
 
     @property
     def func(self) -> Callable[..., Any]:
         """The bare function."""
+        if self.declaration.func is None:
+            msg = f"{self.name} is a tool that was run at once, so it has no function"
+            raise DeclarationError(msg)
         return self.declaration.func
 
     @property
@@ -83,14 +97,133 @@ class Step:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """Names of the engines that can run it."""
-        return ("python",)
+        """Names of the engines that can run it, the one that does first."""
+        return (self.declaration.task.engine, *self._others)
 
     def __repr__(self) -> str:
         return f"<step {self.name}{self.signature}>"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        return (Step, (self.declaration,))
+        return (Step, (self.declaration, self._others))
+
+    def engine(
+        self,
+        what: str,
+        /,
+        *,
+        inputs: str | Sequence[str],
+        outputs: str | Sequence[str],
+        prefix: Affix = None,
+        suffix: Affix = None,
+        options: Mapping[str, Any] | None = None,
+        **words: Any,
+    ) -> Callable[[Callable[..., Any]], "Step"]:
+        """
+        Add a second engine, which a call chooses with ``engine=``.
+
+        Parameters
+        ----------
+        what : str
+            The tool, as for `run_task`.
+        inputs, outputs : str or sequence of str
+            Names of the tool's parameters (or tags) for files.
+        prefix, suffix : str or mapping, optional
+            How products are named; by default as those of the step.
+        options : mapping, optional
+            Words of the framework or of the engine.
+        **words : object
+            Words of the engine, and parameters of the tool that are always given.
+
+        Returns
+        -------
+        callable
+            A decorator for a function with the same parameters, which gives those of
+            the tool. It gives back this step.
+        """
+
+        def add(func: Callable[..., Any]) -> Step:
+            first = self.declaration
+            other = tool_declaration(
+                func,
+                what,
+                name=first.name,
+                inputs=inputs,
+                outputs=outputs,
+                prefix=first.prefix if prefix is None else prefix,
+                suffix=first.suffix if suffix is None else suffix,
+                cals=first.cals,
+                options=options,
+                reprocess=first.reprocess,
+                logfile=first.logfile,
+                words=words,
+            )
+            if set(other.parameters) != set(first.parameters):
+                differ = sorted(set(other.parameters) ^ set(first.parameters))
+                msg = (
+                    f"the engine {what!r} of the step {first.name} must take the same "
+                    f"parameters as the step; what differs: {', '.join(differ)}"
+                )
+                raise DeclarationError(msg)
+            name = other.task.engine
+            if name in self.engines:
+                msg = f"the step {first.name} has the engine {name!r} already"
+                raise DeclarationError(msg)
+            self._others[name] = other
+            return self
+
+        return add
+
+    def chosen(self, engine: str | None) -> Declaration:
+        """
+        Give the declaration that an engine goes by.
+
+        Parameters
+        ----------
+        engine : str or None
+            What a call or the configuration says: the name of an engine, or the start
+            of the name of a tool.
+
+        Returns
+        -------
+        Declaration
+            The first where nothing that is said fits and only the configuration says
+            it.
+
+        Raises
+        ------
+        ParameterError
+            If the step has no such engine.
+        """
+        wanted = engine if engine is not None else config["engine"]
+        found = None if wanted is None else self._by_engine(wanted)
+        if found is None and engine is not None:
+            hint = did_you_mean(engine, self.engines)
+            msg = f"{self.name} has no engine {engine!r}{hint}"
+            raise ParameterError(msg)
+        return found or self.declaration
+
+    def has_engine(self, engine: str) -> bool:
+        """
+        Say whether a call may choose an engine.
+
+        Parameters
+        ----------
+        engine : str
+            The name of an engine, or the start of the name of a tool.
+
+        Returns
+        -------
+        bool
+            Whether the step has it.
+        """
+        return self._by_engine(engine) is not None
+
+    def _by_engine(self, wanted: str) -> Declaration | None:
+        for declaration in (self.declaration, *self._others.values()):
+            tool = declaration.task.name or ""
+            if wanted == declaration.task.engine or f"{tool}.".startswith(f"{wanted}."):
+                return declaration
+        return None
 
     def __call__(self, inputs: Any, /, *others: Any, **keywords: Any) -> Any:
         """
@@ -98,9 +231,10 @@ class Step:
 
         Parameters
         ----------
-        inputs : str, Path, FileName, DataFile, list of those or NDData
-            What to work on. NDData, where the step works on extensions, is worked on
-            in memory: no file is read or written.
+        inputs : str, Path, FileName, DataFile, list of those, mapping or NDData
+            What to work on. A step with several inputs takes a mapping of them, or
+            the first one here and the others by name. NDData, where the step works on
+            extensions, is worked on in memory: no file is read or written.
         *others : object
             Not allowed: everything else is given by name.
         **keywords : object
@@ -112,27 +246,56 @@ class Step:
         DataFile, DataFileList, NDLater or dict
             The products, mapped from disk.
         """
+        declaration = self.chosen(keywords.get("engine"))
         if others:
-            names = [*self.declaration.cals, *self.declaration.parameters]
+            names = [
+                *declaration.more_inputs,
+                *declaration.cals,
+                *declaration.parameters,
+            ]
             msg = (
                 f"{self.name} takes one input, a file or a list of files; give "
                 f"everything else by name{': ' if names else ''}"
                 f"{', '.join(f'{name}=...' for name in names)}"
             )
             raise ParameterError(msg)
-        bound = bind(self.declaration, keywords)
-        settings = self._settings(bound)
+        bound = bind(declaration, keywords)
         if isinstance(inputs, NDData):
-            return self._in_memory(inputs, bound, settings)
-        log_to_terminal()
-        with log_to_file(self._logfile(settings)):
-            try:
-                given, plan = self._plan(inputs, bound, settings)
-                results = execute(plan)
-            except Exception as err:
-                log.error("%s failed", self.name, exc_info=err, extra=FILE_ONLY)
-                raise
-        return self._shaped(given, results)
+            settings = settings_of(declaration, bound)
+            return in_memory(declaration, inputs, bound, settings)
+        given, results = self.run_bound(declaration, inputs, bound)
+        return shaped(declaration, given, results)
+
+    def run_bound(
+        self, declaration: Declaration, inputs: Any, bound: Bound
+    ) -> tuple[Inputs, list[Result]]:
+        """
+        Do the work of a call whose words are sorted.
+
+        Parameters
+        ----------
+        declaration : Declaration
+            The one that was chosen.
+        inputs : object
+            What to work on.
+        bound : Bound
+            The words of the call.
+
+        Returns
+        -------
+        inputs : Inputs
+            The inputs as files.
+        results : list of dict, Failure or str
+            What came of each unit of work.
+        """
+        settings = settings_of(declaration, bound)
+        if not bound.save and not settings["dry_run"]:
+            return unsaved(declaration, inputs, bound, settings)
+        return run_planned(
+            declaration,
+            settings,
+            lambda: _planned(declaration, inputs, bound, settings),
+        )
 
     def plan(self, inputs: Any, /, **keywords: Any) -> Plan:
         """
@@ -140,7 +303,7 @@ class Step:
 
         Parameters
         ----------
-        inputs : str, Path, FileName, DataFile or list of those
+        inputs : str, Path, FileName, DataFile, list or mapping of those
             As in a call.
         **keywords : object
             As in a call.
@@ -148,78 +311,130 @@ class Step:
         Returns
         -------
         Plan
-            What would run or be re-used, under which names, and why.
+            What would run or be re-used, under which names, with which parameters,
+            command lines or sets of frames, and why.
         """
-        bound = bind(self.declaration, keywords)
-        return self._plan(inputs, bound, self._settings(bound))[1]
+        declaration = self.chosen(keywords.get("engine"))
+        bound = bind(declaration, keywords)
+        settings = settings_of(declaration, bound)
+        return _planned(declaration, inputs, bound, settings)[1]
 
-    def _settings(self, bound: Bound) -> Settings:
-        words = dict(bound.words)
-        if words.get("reprocess") is None:
-            words["reprocess"] = self.declaration.reprocess
-        return config.snapshot(**words)
 
-    def _logfile(self, settings: Settings) -> Path | None:
-        """Find the log file; a name without a folder lies in outdir."""
-        name = self.declaration.logfile or settings["logfile"]
-        if name is None:
-            return None
-        path = Path(name)
-        return Path(settings["outdir"]) / path if path.parent == Path() else path
+def settings_of(declaration: Declaration, bound: Bound) -> Settings:
+    """
+    Freeze the configuration of a call.
 
-    def _plan(
-        self, inputs: Any, bound: Bound, settings: Settings
-    ) -> tuple[Inputs, Plan]:
-        given = coerce(inputs, self.name)
-        cals = resolve_calibrations(self.declaration, bound.calibrations, given.files)
-        plan = make_plan(self.declaration, bound, settings, given.files, cals)
-        return given, plan
+    Parameters
+    ----------
+    declaration : Declaration
+        The step, whose options hold unless the call says otherwise.
+    bound : Bound
+        The words of the call.
 
-    def _shaped(self, given: Inputs, results: list[dict[Output, DataFile]]) -> Any:
-        """Give back one file or a list, and a dict where outputs have names."""
-        outputs = self.declaration.outputs
-        shaped: dict[Output, Any] = {}
-        for output in outputs:
-            files = [result[output] for result in results]
-            single = given.form == "one" or self.declaration.each == "list"
-            shaped[output] = files[0] if single else DataFileList(data=files)
-        return shaped if len(outputs) > 1 else shaped[outputs[0]]
+    Returns
+    -------
+    Settings
+        Read-only.
+    """
+    known = {n: v for n, v in declaration.options.items() if n != "memory"}
+    words = {**known, **{n: v for n, v in bound.words.items() if v is not None}}
+    if words.get("reprocess") is None:
+        words["reprocess"] = declaration.reprocess
+    return config.snapshot(**words)
 
-    def _in_memory(self, ndd: NDData, bound: Bound, settings: Settings) -> Any:
-        declaration = self.declaration
-        if declaration.each != "ndd":
-            msg = (
-                f"{self.name} works on a whole {declaration.each}, not on NDData; "
-                "give it files"
-            )
-            raise ParameterError(msg)
-        if bound.out_names is not None:
-            msg = f"{self.name} writes no file for NDData in memory; leave out_names"
-            raise ParameterError(msg)
-        # As an unnamed file, so that memory and files go the same way.
-        item = ndd if isinstance(ndd, NDLater) else NDLater(ndd)
-        file = _as_file(item)
-        given = {
-            name: _as_file(value) if isinstance(value, NDData) else value
-            for name, value in bound.calibrations.items()
-        }
-        (cals,) = resolve_calibrations(declaration, given, DataFileList(data=[file]))
-        work = Work(
-            declaration=declaration,
-            inputs=(file,),
-            calibrations=cals,
-            parameters=bound.parameters,
-            settings=settings,
-            digests=DigestCache(settings["outdir"]),
+
+def run_planned(
+    declaration: Declaration,
+    settings: Settings,
+    make: Callable[[], tuple[Inputs, Plan]],
+) -> tuple[Inputs, list[Result]]:
+    """
+    Plan, and do what is planned.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        The step.
+    settings : Settings
+        The configuration of the call.
+    make : callable
+        Gives the inputs, and the plan.
+
+    Returns
+    -------
+    inputs : Inputs
+        The inputs as files.
+    results : list of dict, Failure or str
+        What came of each unit of work; with ``dry_run``, what would come of it.
+    """
+    if settings["dry_run"]:
+        given, plan = make()
+        return given, dry_results(plan)
+    log_to_terminal()
+    with log_to_file(_logfile(declaration, settings)):
+        try:
+            given, plan = make()
+            return given, execute(plan)
+        except Exception as err:
+            log.error("%s failed", declaration.name, exc_info=err, extra=FILE_ONLY)
+            raise
+
+
+def _planned(
+    declaration: Declaration, inputs: Any, bound: Bound, settings: Settings
+) -> tuple[Inputs, Plan]:
+    given = coerce_roles(declaration, inputs, bound.inputs)
+    cals = resolve_calibrations(declaration, bound.calibrations, given.first)
+    return given, make_plan(declaration, bound, settings, given, cals)
+
+
+def _logfile(declaration: Declaration, settings: Settings) -> Path | None:
+    """Find the log file; a name without a folder lies in outdir."""
+    name = declaration.logfile or settings["logfile"]
+    if name is None:
+        return None
+    path = Path(name)
+    return Path(settings["outdir"]) / path if path.parent == Path() else path
+
+
+def shaped(declaration: Declaration, given: Inputs, results: list[Result]) -> Any:
+    """
+    Give back one file or a list, and a dict where outputs have names.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        The step.
+    given : Inputs
+        Its inputs.
+    results : list of dict, Failure or str
+        What came of each unit of work.
+
+    Returns
+    -------
+    DataFile, DataFileList or dict
+        What a call gives back.
+
+    Raises
+    ------
+    StepError
+        If one file was given, and went wrong.
+    """
+    single = given.form == "one" or declaration.each == "list"
+    good = [result for result in results if isinstance(result, dict)]
+    failures = [result for result in results if isinstance(result, Failure)]
+    if single and failures:
+        raise StepError(failures[0].error)
+    shaped: dict[Output, Any] = {}
+    for output in declaration.outputs:
+        files = [
+            df
+            for result in good
+            for name, df in result.items()
+            if name == output or str(name).startswith(f"{output}#")
+        ]
+        shaped[output] = (
+            files[0] if single and len(files) == 1 else DataFileList(data=files)
         )
-        results = {output: df[0] for output, df in run_work(work).items()}
-        for result in results.values():
-            result.ident = item.ident
-        outputs = declaration.outputs
-        return results if len(outputs) > 1 else results[outputs[0]]
-
-
-def _as_file(ndd: NDData) -> DataFile:
-    """Hold NDData like a file of one extension, with the header of its own file."""
-    item = ndd if isinstance(ndd, NDLater) else NDLater(ndd)
-    return DataFile(data=[item], meta=item.primary_meta)
+    outputs = declaration.outputs
+    return shaped if len(outputs) != 1 else shaped[outputs[0]]

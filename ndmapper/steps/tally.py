@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ndmapper.parallel import end_workers
+
 __all__ = ["Tally", "tally"]
 
 log = logging.getLogger(__name__)
@@ -25,34 +27,43 @@ class Tally:
         Products that were there already.
     differing : list of str
         Those of them that differ from what would be made now.
+    failed : list of str
+        Products that could not be made, while others went on.
     """
 
     made: list[str] = field(default_factory=list)
     reused: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
     def add(
-        self, *, made: Sequence[str], reused: Sequence[str], differing: Sequence[str]
+        self,
+        *,
+        made: Sequence[str] = (),
+        reused: Sequence[str] = (),
+        differing: Sequence[str] = (),
+        failed: Sequence[str] = (),
     ) -> None:
         """
         Count the products of one call.
 
         Parameters
         ----------
-        made, reused, differing : sequence of str
+        made, reused, differing, failed : sequence of str
             Names of products.
         """
-        if not self.made and not self.reused:
+        if not self.made and not self.reused and not self.failed:
             atexit.unregister(_report_at_exit)
             atexit.register(_report_at_exit, os.getpid())
         self.made += made
         self.reused += reused
         self.differing += differing
+        self.failed += failed
 
     def __str__(self) -> str:
-        if not self.made and not self.reused:
+        if not self.made and not self.reused and not self.failed:
             return "no step has run"
-        if self.made:
+        if self.made or self.failed:
             words = f"{_products(self.made)} made, {len(self.reused)} re-used"
         else:
             words = f"nothing to do: all {_products(self.reused)} exist already"
@@ -62,6 +73,8 @@ class Tally:
                 f"; {len(self.differing)} of the re-used differ from what would be "
                 "made now (reprocess=True makes them again)"
             )
+        if self.failed:
+            words += f"; {_products(self.failed)} failed: {', '.join(self.failed)}"
         return words
 
     def report(self, *, failed: bool = False) -> None:
@@ -76,14 +89,15 @@ class Tally:
         if failed:
             words = "stopped by an error; %s made before that, %d re-used"
             log.info(words, _products(self.made), len(self.reused))
-        elif self.made or self.reused:
+        elif self.made or self.reused or self.failed:
             level = logging.WARNING if self.differing else logging.INFO
+            level = logging.ERROR if self.failed else level
             log.log(level, "%s", self)
         self.clear()
 
     def clear(self) -> None:
         """Forget all counts."""
-        self.made, self.reused, self.differing = [], [], []
+        self.made, self.reused, self.differing, self.failed = [], [], [], []
 
 
 def _products(names: Sequence[str]) -> str:
@@ -94,7 +108,17 @@ def _report_at_exit(pid: int) -> None:
     # A forked child inherits the call, but not the work that was done.
     if os.getpid() == pid:
         # Set by the interpreter where an error ended the script.
-        tally.report(failed=getattr(sys, "last_value", None) is not None)
+        stopped = getattr(sys, "last_value", None) is not None
+        failed = bool(tally.failed) and not stopped
+        tally.report(failed=stopped)
+        if failed:
+            # The script went on, and has ended as if all were well; nobody else can
+            # tell the shell now.
+            end_workers()
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
 
 
 tally = Tally()

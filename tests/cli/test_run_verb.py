@@ -50,7 +50,7 @@ def test_run_unknown_option_is_an_error(command, script):
 
 def test_run_reuses_products_by_default(command, script):
     path = script("from ndmapper.config import config; print(config['reprocess'])")
-    assert command("run", path).out == "False\n"
+    assert command("run", path).out == "auto\n"
 
 
 def test_run_script_overrides_the_default(command, script):

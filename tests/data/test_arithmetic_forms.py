@@ -5,9 +5,10 @@ import operator
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.utils.masked import Masked
 
-from ndmapper.data import DataFile, DataFileList, NDLater
-from ndmapper.errors import IdentError, ShapeError, UnitError
+from ndmapper.data import DataFile, DataFileList, Flag, NDLater
+from ndmapper.errors import IdentError, ParameterError, ShapeError, UnitError
 from ndmapper.testing import make_mef
 
 IN_PLACE = {
@@ -226,3 +227,81 @@ def test_files_and_lists_have_every_operator(folder, kind):
     assert value(~bits) == value(bits.invert()) == 65529
     assert value(bits | 1) == 7
     assert value(bits ^ 3) == 5
+
+
+# ---- masked arrays, whose mask becomes the flag BAD
+
+
+MASKED = {
+    "numpy": lambda: np.ma.array(np.full((2, 3), 2.0), mask=[[1, 0, 0], [0, 0, 0]]),
+    "astropy": lambda: Masked(np.full((2, 3), 2.0), mask=[[1, 0, 0], [0, 0, 0]]),
+    "quantity": lambda: Masked(
+        np.full((2, 3), 2.0) * u.adu, mask=[[1, 0, 0], [0, 0, 0]]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MASKED)
+def test_mask_of_a_masked_operand_counts(kind):
+    masked = MASKED[kind]()
+    ndd = NDLater(np.full((2, 3), 6.0), unit="adu")
+    for result in (ndd + masked, masked + ndd, NDLater(masked) + 6 * ndd.unit):
+        assert isinstance(result, NDLater)
+        assert (result.data == 8).all()
+        assert result.mask.tolist() == [[True, False, False], [False] * 3]
+    ndd *= masked.value if kind == "quantity" else masked
+    assert ndd.mask.tolist() == [[True, False, False], [False] * 3]
+
+
+def test_mask_of_a_masked_operand_is_said_in_the_convention_of_the_file():
+    ndd = NDLater(np.ones((2, 3)), flags=np.zeros((2, 3), "i2"))
+    ndd.flag_table = "hst"
+    ndd.bad_flags = "BAD"
+    result = ndd + MASKED["numpy"]()
+    assert result.flags[0, 0] == ndd.flag_table.like_own(Flag.BAD)
+    assert result.mask.sum() == 1
+
+
+def test_mask_of_a_masked_operand_counts_for_each_file_of_a_list():
+    files = DataFileList(data=[NDLater(np.ones((2, 3))), NDLater(np.ones((2, 3)))])
+    for df in files - MASKED["numpy"]():
+        assert df[0].mask.sum() == 1
+    files -= MASKED["numpy"]()
+    assert [df[0].mask.sum() for df in files] == [1, 1]
+
+
+# ---- numbers as bits
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name", "number", "expected"),
+    [
+        ("u2", "and", ~4, 0xFFF3 & ~4),
+        ("u2", "or", ~4, 0xFFFB),
+        ("u1", "and", -1, 0xF3),
+        ("u1", "and", 0x1FF, 0xF3),
+        ("i2", "and", ~4, 0xFFF3 - 0x10000 & ~4),
+        ("i2", "and", 0xFFFF, 0xFFF3 - 0x10000),
+        ("i2", "xor", 0x8000, 0x7FF3),
+        ("u8", "xor", -1, 12),
+        ("?", "and", ~4, True),
+        ("?", "and", 4, False),
+    ],
+)
+def test_numbers_are_bits_of_the_type_of_the_array(dtype, name, number, expected):
+    value = 1 if dtype == "?" else ~12 & (1 << 8 * np.dtype(dtype).itemsize) - 1
+    bits = np.array([value], "u8").astype(dtype)
+    ndd = NDLater(bits)
+    operator = {"and": ndd.bitwise_and, "or": ndd.bitwise_or, "xor": ndd.bitwise_xor}
+    result = operator[name](number)
+    assert result.dtype == bits.dtype
+    assert result.data.tolist() == [expected]
+
+
+@pytest.mark.parametrize(("dtype", "number"), [("u1", 256), ("i2", 1 << 16), ("?", 2)])
+def test_bits_that_the_type_has_not_are_a_clear_error(dtype, number):
+    ndd = NDLater(np.ones(3, dtype))
+    with pytest.raises(ParameterError, match="bits"):
+        _ = ndd | number
+    with pytest.raises(ParameterError, match="astype"):
+        _ = number ^ ndd

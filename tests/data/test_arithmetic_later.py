@@ -3,6 +3,7 @@
 import copy
 import errno
 import gc
+import gzip
 import os
 import pickle
 import tracemalloc
@@ -321,3 +322,22 @@ def test_file_method_names_the_result(folder):
     result = DataFile("raw/a.fits").power(2, filename="p.fits")
     assert (str(result), result.mode) == ("p.fits", "new")
     assert NDLater(result[0]).data[0, 0] == 1e6
+
+
+def test_arithmetic_of_compressed_files_waits(folder):
+    for name in "ab":
+        (folder / f"{name}.fits.gz").write_bytes(
+            gzip.compress((folder / "raw" / f"{name}.fits").read_bytes())
+        )
+    files = DataFileList(["a.fits.gz", "b.fits.gz"])
+    with count_reads() as reads:
+        result = (files - files[1]) * 2
+    assert reads.reads == 0
+    assert not any(p.is_loaded for df in result for n in df for p in n._parts.values())
+    result.save(filename=["x.fits", "y.fits"])
+    assert not any(p.is_loaded for df in result for n in df for p in n._parts.values())
+    plain = DataFileList(["raw/a.fits", "raw/b.fits"])
+    for one, two in zip(result, (plain - plain[1]) * 2, strict=True):
+        np.testing.assert_array_equal(one[0].data, two[0].data)
+        np.testing.assert_array_equal(one[1].variance, two[1].variance)
+        np.testing.assert_array_equal(one[1].flags, two[1].flags)

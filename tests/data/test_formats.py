@@ -163,6 +163,31 @@ def test_save_changed_variance_is_written_as_err(tmp_path):
         assert (hdus["ERR"].data == 3).all()
 
 
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ("u1", "f4"),
+        ("i2", "f4"),
+        ("u2", "f4"),
+        ("i4", "f8"),
+        ("f4", "f4"),
+        ("f8", "f8"),
+    ],
+)
+def test_squares_of_integer_errors_are_floating_point(tmp_path, stored, expected):
+    errors = np.full((2, 3), 250 if stored == "u1" else 300).astype(stored)
+    path = write(tmp_path / "a.fits", ("SCI", 1, pixels(0)), ("ERR", 1, errors))
+    ndd = DataFile(path)[0]
+    assert ndd._parts["uncertainty"].dtype == expected
+    assert ndd.variance.dtype == expected
+    assert (ndd.variance == float(errors[0, 0]) ** 2).all()
+    assert isinstance(ndd[0, 0].variance, np.ndarray)
+    df = DataFile(path, mode="update")
+    df[0].variance[0, 0] = 16
+    df.save()
+    assert fits.getdata(path, ("ERR", 1)).tolist()[0] == [4, *errors[0, 1:]]
+
+
 @pytest.mark.parametrize("preset", ["hst", "jwst"])
 def test_labels_preset_of_an_observatory(preset):
     assert make_labels(preset) == Labels(uncertainty="ERR", uncertainty_is="std")
@@ -219,6 +244,16 @@ def test_tables_of_a_group_are_those_of_its_copy(tmp_path):
     copy[0].tables["OBJCAT"]["NUMBER"][0] = 99
     assert df[0].tables["OBJCAT"]["NUMBER"][0] == 10
     assert list((df - 1)[1].tables) == ["OBJCAT"]
+
+
+def test_tables_of_a_place_stay_when_another_image_comes_there(tmp_path):
+    df = DataFile(dragons(tmp_path / "d.fits"), mode="update")
+    df[0] = df[1]
+    assert df[0].tables["OBJCAT"]["NUMBER"].tolist() == [10, 11]
+    df.save()
+    again = DataFile(tmp_path / "d.fits")
+    assert [ndd.tables["OBJCAT"]["NUMBER"][0] for ndd in df] == [10, 20]
+    assert [ndd.tables["OBJCAT"]["NUMBER"][0] for ndd in again] == [10, 20]
 
 
 def test_tables_of_a_group_follow_its_number(tmp_path):

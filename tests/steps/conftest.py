@@ -1,8 +1,16 @@
-"""Small raw files for the tests of steps."""
+"""Small raw files, and an engine, for the tests of steps."""
+
+from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from astropy.io import fits
+
+from ndmapper.data import DataFile
+from ndmapper.engines import registry
+from ndmapper.engines.base import Outcome, Preview
+from ndmapper.errors import UnknownParameterError
 
 
 @pytest.fixture
@@ -39,3 +47,50 @@ def pixels():
             return [float(h.data.flat[0]) for h in hdus if h.name == "SCI"]
 
     return read
+
+
+class FakeEngine:
+    """An engine that notes its jobs, and adds 1 to the first input for each output."""
+
+    name = "fake"
+    each = "file"
+    words = MappingProxyType({"speed": "slow", "sof": None})
+    version = "1.0"
+    known = None
+    jobs: ClassVar[list] = []
+
+    def tool(self, task):
+        return {"name": f"fake {task.name}", "version": type(self).version}
+
+    def parameters(self, task):
+        return type(self).known
+
+    def check(self, job):
+        known = type(self).known
+        for name in job.parameters if known is not None else ():
+            if name not in known:
+                raise UnknownParameterError(f"{job.task.name} has no parameter {name}")
+
+    def preview(self, job):
+        values = " ".join(f"{n}={v}" for n, v in job.parameters.items())
+        return Preview(text=f"fake {job.task.name} {values}".rstrip())
+
+    def run(self, job):
+        self.jobs.append(job)
+        products = {}
+        for number, output in enumerate(job.outputs, 1):
+            products[output] = product = DataFile(data=job.inputs[0])
+            for index, ndd in enumerate([*product]):
+                product[index] = ndd + number
+        return Outcome(products=products, log="fake was here\n")
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Register an engine 'fake'; its class, whose attributes a test may set."""
+
+    class Fake(FakeEngine):
+        jobs: ClassVar[list] = []
+
+    monkeypatch.setitem(registry._OURS, "fake", Fake)
+    return Fake

@@ -7,11 +7,11 @@ several amplifiers, each in an extension of its own with an overscan; the instru
 structure, pixels of different sensitivity, dust, vignetting, a bad column, cosmic rays
 and a saturated star. The same `Night` gives the same files.
 
-`simulate_hawki_darks` and `simulate_muse` write raw calibration frames that the recipes
-of ESO's pipelines reduce within a second.
+`simulate_hawki_darks`, `simulate_hawki_stars` and `simulate_muse` write raw frames that
+the recipes of ESO's pipelines reduce within a second.
 """
 
-from ndmapper.lib.simulate.hawki import simulate_hawki_darks
+from ndmapper.lib.simulate.hawki import simulate_hawki_darks, simulate_hawki_stars
 from ndmapper.lib.simulate.muse import MuseDetector, simulate_muse
 from ndmapper.lib.simulate.night import Night, Truth, simulate_night
 
@@ -20,6 +20,7 @@ __all__ = [
     "Night",
     "Truth",
     "simulate_hawki_darks",
+    "simulate_hawki_stars",
     "simulate_muse",
     "simulate_night",
 ]

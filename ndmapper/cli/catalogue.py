@@ -1,0 +1,113 @@
+"""The steps that there are: those of ndmapper, of other modules, and of scripts."""
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from pathlib import Path
+
+from ndmapper.errors import (
+    MissingFileError,
+    MissingPackageError,
+    ParameterError,
+    did_you_mean,
+)
+from ndmapper.steps import Step
+
+__all__ = ["find_step", "library_steps"]
+
+
+def library_steps() -> dict[str, Step]:
+    """
+    List the steps of ndmapper's own libraries.
+
+    Returns
+    -------
+    dict of str to Step
+        By ``module.name``, without the leading ``ndmapper.lib.``, sorted. A module
+        whose extra is not installed is left out.
+    """
+    from ndmapper import lib
+
+    found: dict[str, Step] = {}
+    seen: set[int] = set()
+    for info in pkgutil.walk_packages(lib.__path__, f"{lib.__name__}."):
+        if any(part.startswith("_") for part in info.name.split(".")):
+            continue
+        try:
+            module = importlib.import_module(info.name)
+        except (ImportError, MissingPackageError):
+            continue
+        for name, value in vars(module).items():
+            if isinstance(value, Step) and id(value) not in seen:
+                seen.add(id(value))
+                place = module.__name__.removeprefix(f"{lib.__name__}.")
+                found[f"{place}.{name}"] = value
+    return dict(sorted(found.items()))
+
+
+def find_step(name: str) -> Step:
+    """
+    Find a step.
+
+    Parameters
+    ----------
+    name : str
+        Its name among those of ndmapper (``subtract_bias`` or ``ccd.subtract_bias``),
+        ``module:name``, or ``script.py:name``.
+
+    Returns
+    -------
+    Step
+        The step.
+
+    Raises
+    ------
+    ParameterError
+        If there is none, or more than one.
+    MissingFileError
+        If there is no such module or script.
+    """
+    place, colon, last = name.rpartition(":")
+    if colon:
+        value = getattr(_load(place), last, None)
+        if isinstance(value, Step):
+            return value
+        msg = f"{place} has no step {last!r}"
+        raise ParameterError(msg)
+    known = library_steps()
+    matching = [
+        step
+        for full, step in known.items()
+        if full == name or full.endswith(f".{name}")
+    ]
+    if len({id(step) for step in matching}) == 1:
+        return matching[0]
+    if matching:
+        full = [n for n in known if n.endswith(f".{name}")]
+        msg = f"there are several steps {name!r}; say which: {', '.join(full)}"
+        raise ParameterError(msg)
+    short = {full.rpartition(".")[2] for full in known}
+    msg = (
+        f"there is no step {name!r}{did_you_mean(name, short)} One of a script is "
+        "named 'script.py:step'"
+    )
+    raise ParameterError(msg)
+
+
+def _load(place: str) -> object:
+    if not place.endswith(".py"):
+        try:
+            return importlib.import_module(place)
+        except ImportError as err:
+            msg = f"the module {place} cannot be imported ({err})"
+            raise MissingFileError(msg) from err
+    path = Path(place)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        msg = f"there is no script {place}"
+        raise MissingFileError(msg)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,117 @@
+"""``ndmapper diff``: how two products differ, and since which step."""
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+from ndmapper.cli.output import print_json
+from ndmapper.cli.verb import Verb
+
+__all__ = ["DIFFERS", "VERB", "WITHIN"]
+
+WITHIN = 3
+"""Exit code where values differ by less than the tolerance."""
+
+DIFFERS = 4
+"""Exit code where the files differ."""
+
+_MOST = 20
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError
+    return value
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("first", metavar="A", type=Path, help="a FITS file")
+    parser.add_argument("second", metavar="B", type=Path, help="another one")
+    parser.add_argument(
+        "--tolerance", metavar="T", type=_number,
+        help="by how much values may differ (default: not at all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--in", dest="kind", choices=("units", "relative", "sigma"), default="units",
+        help="what T counts: units of the values (default), parts of the larger of two "
+        "values, or standard deviations of A",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ignore", metavar="KEYWORD", action="append", default=[],
+        help="a keyword that does not count, or a pattern such as 'ESO QC *' (may be "
+        "given several times)",
+    )  # fmt: skip
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ndmapper.report.compare import compare
+    from ndmapper.report.pixels import Tolerance
+
+    kind: Any = "absolute" if args.kind == "units" else args.kind
+    tolerance = None if args.tolerance is None else Tolerance(args.tolerance, kind)
+    found = compare(args.first, args.second, tolerance, ignore=args.ignore)
+    if args.json:
+        print_json(
+            {
+                "verdict": found.verdict,
+                "records": found.records,
+                "headers": found.headers,
+                "values": {where: vars(v) for where, v in found.values.items()},
+            }
+        )
+    else:
+        words = {
+            "identical": "are identical",
+            "within": f"agree within {tolerance}",
+            "differs": "differ",
+        }
+        print(f"{args.first} and {args.second} {words[found.verdict]}")
+        _section("records (first -> second)", found.records)
+        _section("headers", found.headers)
+        _section("values", [f"{where}: {v}" for where, v in found.values.items()])
+    return {"identical": 0, "within": WITHIN, "differs": DIFFERS}[found.verdict]
+
+
+def _section(head: str, lines: list[str]) -> None:
+    if not lines:
+        return
+    print(f"\n{head}")
+    for line in lines[:_MOST]:
+        print(f"  {line}")
+    if len(lines) > _MOST:
+        print(f"  and {len(lines) - _MOST} more (--json shows all)")
+
+
+VERB = Verb(
+    name="diff",
+    summary="compare two products, and say since which step they differ",
+    description="""\
+Compare two FITS files, such as one product of two runs: since which step their records
+differ, and in what (inputs, calibrations, parameters, versions); then the cards of
+their headers, and their values. What changes from run to run (DATE, CHECKSUM ...) and
+the records themselves do not count for the verdict. Two values that are both NaN are
+equal.
+
+With --tolerance, values within it are told from others. Flags must be equal in any
+case; with '--in sigma' pixels without an uncertainty must be equal, and uncertainties
+may differ by that part of their value. Cards of headers are compared exactly.""",
+    examples=(
+        ("ndmapper diff a/final.fits b/final.fits", "identical or not, and why"),
+        ("ndmapper diff --tolerance 0.01 a.fits b.fits", "0.01 adu, for pixels in adu"),
+        (
+            "ndmapper diff --tolerance 0.1 --in sigma a.fits b.fits",
+            "parts of the noise",
+        ),
+        ("ndmapper diff --ignore 'ESO QC *' a.fits b.fits", "leave out some keywords"),
+    ),
+    exit_codes={
+        0: "identical",
+        1: "a file that cannot be read",
+        WITHIN: "values differ, by no more than the tolerance",
+        DIFFERS: "they differ",
+    },
+    add_arguments=_add_arguments,
+    run=_run,
+)

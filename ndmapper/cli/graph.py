@@ -1,0 +1,47 @@
+"""``ndmapper graph``: what products were made of, as a graph."""
+
+import argparse
+from pathlib import Path
+
+from ndmapper.cli.output import print_json
+from ndmapper.cli.records import read_all
+from ndmapper.cli.verb import Verb
+
+__all__ = ["VERB"]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a product")
+    parser.add_argument(
+        "--format", choices=("tree", "mermaid", "dot"), default="tree",
+        help="a tree of text (default), Mermaid for Markdown and web pages, or DOT for "
+        "Graphviz",
+    )  # fmt: skip
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ndmapper.report.graph import make_graph
+
+    graph = make_graph(read_all(args.files))
+    if args.json:
+        print_json(graph.as_dict())
+    else:
+        print(getattr(graph, args.format)())
+    return 0
+
+
+VERB = Verb(
+    name="graph",
+    summary="draw what products were made of, back to the raw frames",
+    description="""\
+Draw what products were made of, back to the raw frames: every file with the step that
+made it, and what its inputs were to it (bias, flat, a parameter of the tool).""",
+    examples=(
+        ("ndmapper graph xfgvbtob27.fits", "a tree of text"),
+        ("ndmapper graph --format mermaid *.fits", "for a page in Markdown"),
+        ("ndmapper graph --format dot a.fits | dot -Tsvg > a.svg", "a picture"),
+    ),
+    exit_codes={0: "drawn", 1: "a file that cannot be read, or has no record"},
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,82 @@
+"""``ndmapper qc``: the numbers that steps recorded about what they made."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ndmapper.cli.output import format_columns, print_json
+from ndmapper.cli.records import read_all
+from ndmapper.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from ndmapper.report.qc import Number
+
+__all__ = ["VERB"]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a product")
+    parser.add_argument(
+        "--step", metavar="NAME", action="append",
+        help="only the numbers of this step (may be given several times)",
+    )  # fmt: skip
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ndmapper.report.qc import collect_figures, collect_numbers
+
+    records = read_all(args.files)
+    steps: Sequence[str] | None = args.step
+    numbers = [
+        n for n in collect_numbers(records.values()) if not steps or n.step in steps
+    ]
+    figures = [
+        f for f in collect_figures(records.values()) if not steps or f.step in steps
+    ]
+    if args.json:
+        print_json(
+            {
+                "numbers": [vars(n) for n in numbers],
+                "figures": [vars(f) for f in figures],
+            }
+        )
+        return 0
+    blocks = [_table(step, numbers) for step in dict.fromkeys(n.step for n in numbers)]
+    if figures:
+        cells = [(f.product, f.step, f.path) for f in figures]
+        blocks.append(format_columns(cells, ["product", "step", "figure"]))
+    print("\n\n".join(blocks) or "no step recorded any number")
+    return 0
+
+
+def _table(step: str, numbers: "Sequence[Number]") -> str:
+    """Make the table of one step: products below each other, numbers beside."""
+    from ndmapper.report.qc import number_text
+
+    ours = [n for n in numbers if n.step == step]
+    heads = dict.fromkeys((n.name, n.unit) for n in ours)
+    cells: dict[str, dict[tuple[str, str | None], str]] = {}
+    for n in ours:
+        cells.setdefault(n.product, {})[n.name, n.unit] = number_text(n.value)
+    names = [f"{name} [{unit}]" if unit else name for name, unit in heads]
+    rows = [[product, *map(row.get, heads)] for product, row in cells.items()]
+    return f"{step}\n{format_columns(rows, ['product', *names])}"
+
+
+VERB = Verb(
+    name="qc",
+    summary="show the numbers that steps recorded about what they made",
+    description="""\
+Show the numbers that steps recorded with ndmapper.qc(), from the records of products: a
+table for each step, back to the raw frames, each number once. Figures are listed below;
+their paths start at the folder of the product.""",
+    examples=(
+        ("ndmapper qc final*.fits", "everything that was measured on the way"),
+        ("ndmapper qc --step fit_waves *.fits", "of one step"),
+        ("ndmapper qc --json final.fits", "for another program"),
+    ),
+    exit_codes={0: "shown", 1: "a file that cannot be read, or has no record"},
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,38 @@
+"""Read the records that a verb was asked for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ndmapper.errors import RecordError
+
+__all__ = ["read_all"]
+
+
+def read_all(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
+    """
+    Read the record of every file.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+
+    Returns
+    -------
+    dict of str to list of dict
+        Entries, oldest first, by the path as it was given.
+
+    Raises
+    ------
+    RecordError
+        If a file has none, or one that cannot be read.
+    """
+    from ndmapper.io.record import read_records
+
+    records = {str(path): read_records(path) for path in paths}
+    for name, rows in records.items():
+        if not rows:
+            msg = f"{name} has no record: no step of ndmapper made it"
+            raise RecordError(msg)
+    return records

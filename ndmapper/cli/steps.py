@@ -1,0 +1,132 @@
+"""``ndmapper steps``: which steps there are, and what one takes."""
+
+import argparse
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from ndmapper.cli.output import format_columns, print_json
+from ndmapper.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from ndmapper.steps import Step
+
+__all__ = ["VERB", "describe_step"]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action", nargs="?", choices=("list", "show"), default="list",
+        help="list all (the default), or show one",
+    )  # fmt: skip
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the step to show")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ndmapper.cli.catalogue import find_step, library_steps
+    from ndmapper.errors import ParameterError
+
+    if args.action == "show":
+        if args.name is None:
+            msg = "which step? 'ndmapper steps' lists them"
+            raise ParameterError(msg)
+        step = find_step(args.name)
+        if args.json:
+            print_json(describe_step(step))
+        else:
+            print(_text(step))
+        return 0
+    steps = library_steps()
+    if args.json:
+        print_json({name: describe_step(step) for name, step in steps.items()})
+        return 0
+    rows = [
+        (name, "/".join(step.engines), _summary(step)) for name, step in steps.items()
+    ]
+    print(format_columns(rows, ("step", "engine", "what it does")))
+    return 0
+
+
+def describe_step(step: "Step") -> dict[str, Any]:
+    """
+    Describe a step by what it declares.
+
+    Parameters
+    ----------
+    step : Step
+        The step.
+
+    Returns
+    -------
+    dict
+        Name, module, engines, what it sees, names of its products, calibrations and
+        parameters.
+    """
+    declaration = step.declaration
+    return {
+        "name": step.name,
+        "module": step.func.__module__,
+        "engines": list(step.engines),
+        "task": declaration.task.name,
+        "each": declaration.each,
+        "prefix": declaration.prefix,
+        "suffix": declaration.suffix,
+        "outputs": [output for output in declaration.outputs if output is not None],
+        "calibrations": list(declaration.cals),
+        "parameters": {
+            name: {
+                "takes": str(parameter),
+                **(
+                    {} if parameter.required else {"default": _plain(parameter.default)}
+                ),
+            }
+            for name, parameter in declaration.parameters.items()
+        },
+        "summary": _summary(step),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float, type(None))) else repr(value)
+
+
+def _summary(step: "Step") -> str:
+    text = inspect.getdoc(step.func) or ""
+    return text.strip().partition("\n")[0]
+
+
+def _text(step: "Step") -> str:
+    facts = describe_step(step)
+    made = [
+        f"{which} {facts[which]!r}" for which in ("prefix", "suffix") if facts[which]
+    ]
+    lines = [
+        f"{step.name}{step.signature}",
+        "",
+        f"  from    {facts['module']}",
+        f"  engine  {', '.join(facts['engines'])}"
+        + (f" ({facts['task']})" if facts["task"] else ""),
+        f"  sees    {facts['each']}",
+        f"  makes   {', '.join(made) or 'products named by the call'}",
+    ]
+    if facts["calibrations"]:
+        lines.append(f"  cals    {', '.join(facts['calibrations'])}")
+    lines += ["", inspect.getdoc(step.func) or ""]
+    return "\n".join(lines).rstrip()
+
+
+VERB = Verb(
+    name="steps",
+    summary="list the steps that there are, or show one",
+    description="""\
+List the steps of ndmapper's libraries, or show one: where it comes from, its engines,
+how it names products, its calibrations and parameters. A step of a script or of another
+module is named 'script.py:step' or 'module:step'.""",
+    examples=(
+        ("ndmapper steps", "all of them"),
+        ("ndmapper steps show subtract_bias", "one"),
+        ("ndmapper steps show night.py:flatten", "one of a script"),
+    ),
+    exit_codes={0: "shown", 1: "no such step"},
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,68 @@
+"""``ndmapper verify``: whether a script, as it stands, would make files."""
+
+import argparse
+from pathlib import Path
+
+from ndmapper.cli.output import print_json
+from ndmapper.cli.verb import Verb
+from ndmapper.cli.why import DIFFERS
+
+__all__ = ["VERB"]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("script", metavar="SCRIPT", type=Path, help="the script")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, help="products to verify"
+    )
+    parser.add_argument(
+        "--arg", action="append", default=[], metavar="WORD", dest="arguments",
+        help="handed to the script in sys.argv; may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--outdir", metavar="DIR", help="folder of products (default: the script's)"
+    )
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ndmapper.cli.planning import ScriptPlan, plan_script
+
+    settings = {} if args.outdir is None else {"outdir": args.outdir}
+    plan = plan_script(args.script, args.arguments, settings)
+
+    def judge(path: Path, plan: ScriptPlan) -> list[str]:
+        item = plan.find(path)
+        if item is None:
+            ended = f" (the plan ended early: {plan.ended})" if plan.ended else ""
+            return [f"{args.script} makes no such file{ended}"]
+        if item.action == "run":
+            return ["it is not there"]
+        if item.action == "replace":
+            return item.reason.split("; ")
+        return list(item.changes)
+
+    found = {str(path): judge(path, plan) for path in args.files}
+    if args.json:
+        print_json({"script": args.script, "files": found})
+    else:
+        for name, reasons in found.items():
+            words = "; ".join(reasons) if reasons else "as the script makes it"
+            print(f"{name}: {words}")
+    return DIFFERS if any(found.values()) else 0
+
+
+VERB = Verb(
+    name="verify",
+    summary="say if a script, as it stands, would make these files",
+    description="""\
+Run a script with steps that only plan, and compare what they would make with what the
+records of the files say: inputs by content, parameters, calibrations, versions, and
+the code of the script's own steps.""",
+    examples=(
+        ("ndmapper verify night.py sci.fits", "was it made by this script?"),
+        ("ndmapper verify night.py --arg raw/ *.fits", "the script takes a folder"),
+    ),
+    exit_codes={0: "it would make all of them", 1: "an error", DIFFERS: "not all"},
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,116 @@
+"""What a user decides while a step works, kept and replayed when nobody is asked."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from ndmapper.engines.findings import where_now
+from ndmapper.errors import ParameterError
+
+__all__ = ["Decisions", "collect_decisions", "decide"]
+
+
+@dataclass
+class Decisions:
+    """
+    The decisions of one unit of work.
+
+    Parameters
+    ----------
+    interact : bool
+        Whether the user is asked.
+    known : mapping
+        What was decided before.
+    made : dict
+        What is decided now.
+    """
+
+    interact: bool
+    known: Mapping[str, Any]
+    made: dict[str, Any] = field(default_factory=dict)
+
+
+_decisions: ContextVar[Decisions | None] = ContextVar("decisions", default=None)
+
+
+def decide(name: str, ask: Callable[[Any], Any], default: Any) -> Any:
+    """
+    Let the user decide something, from within a step that works.
+
+    With ``interact=True`` the user is asked, and what was decided is saved beside the
+    product and in its record. Without, what was decided the last time holds, so a
+    reduction that was tuned by hand runs again by itself.
+
+    Parameters
+    ----------
+    name : str
+        Name of the decision. A step that works on several extensions decides for
+        each.
+    ask : callable
+        Is given what holds now (the last decision, or the default), asks the user,
+        and returns the decision: what JSON can hold.
+    default : object
+        What holds where nothing was decided before.
+
+    Returns
+    -------
+    object
+        The decision.
+
+    Raises
+    ------
+    ParameterError
+        If JSON cannot hold the decision.
+
+    Examples
+    --------
+    >>> def order_of(ndd):
+    ...     return decide("order", lambda old: int(input(f"order [{old}]: ")), 3)
+    """
+    state = _decisions.get()
+    if state is None:
+        return default
+    key = f"{name}{where_now()}"
+    value = state.known.get(key, default)
+    if state.interact:
+        value = ask(value)
+    try:
+        value = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as err:
+        msg = (
+            f"the decision {name} is {value!r}, which cannot be kept ({err}); give "
+            "numbers, text, lists or mappings"
+        )
+        raise ParameterError(msg) from err
+    state.made[key] = value
+    return value
+
+
+@contextmanager
+def collect_decisions(
+    known: Mapping[str, Any], *, interact: bool
+) -> Iterator[Decisions]:
+    """
+    Collect what is decided while a ``with`` block lasts.
+
+    Parameters
+    ----------
+    known : mapping
+        What was decided before.
+    interact : bool
+        Whether the user is asked.
+
+    Yields
+    ------
+    Decisions
+        What is decided, filled as `decide` is called.
+    """
+    state = Decisions(interact, known)
+    token = _decisions.set(state)
+    try:
+        yield state
+    finally:
+        _decisions.reset(token)

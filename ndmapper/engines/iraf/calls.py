@@ -1,0 +1,322 @@
+"""What a job becomes for IRAF: files under plain names, and calls of the task."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ndmapper.data import DataFile, NDLater
+from ndmapper.engines.base import Job, Output
+from ndmapper.engines.iraf.describe import Parameter
+from ndmapper.engines.iraf.headers import header_for
+from ndmapper.engines.iraf.pixels import convert
+from ndmapper.engines.iraf.values import LONGEST, is_files, to_iraf
+from ndmapper.engines.iraf.whole import stage_whole
+from ndmapper.engines.staging import PlainNames, plain_root, write_image
+from ndmapper.errors import IdentError, StepError
+from ndmapper.io.headers import Header
+from ndmapper.io.layout import Ident
+
+__all__ = ["Call", "Calls", "base_output", "files_of"]
+
+Files = Mapping[str, list[DataFile]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """
+    One call of a task.
+
+    Parameters
+    ----------
+    ident : int, str or None
+        Which extension it is for; None for whole files.
+    part : {'data', 'uncertainty', 'flags'}
+        Which array of it.
+    parameters : dict
+        What is given to the task.
+    outputs : dict of (str or None) to str
+        The names of the files that it must make, by output.
+    given : dict of (str or None) to Header
+        For every output the header of the image that it is made of.
+    """
+
+    ident: Ident | None
+    part: str
+    parameters: dict[str, Any]
+    outputs: dict[Output, str]
+    given: dict[Output, Header] = field(default_factory=dict)
+
+
+def base_output(output: Output) -> str:
+    """
+    Give the parameter that an output belongs to.
+
+    Parameters
+    ----------
+    output : str or None
+        Name of an output; ``'result#2'`` is the second product of ``'result'``.
+
+    Returns
+    -------
+    str
+        Name of the parameter.
+    """
+    return str(output).partition("#")[0]
+
+
+def files_of(job: Job) -> dict[str, list[DataFile]]:
+    """
+    List all FITS files that a task is given, by parameter.
+
+    Parameters
+    ----------
+    job : Job
+        What is to be done.
+
+    Returns
+    -------
+    dict of str to list of DataFile
+        Inputs first, then parameters that name files.
+    """
+    found = {name: list(files) for name, files in job.roles.items()}
+    for name, value in job.parameters.items():
+        if is_files(value):
+            found[name] = [value] if isinstance(value, DataFile) else list(value)
+    return found
+
+
+class Calls:
+    """
+    The calls of one job, and the files that they need.
+
+    Parameters
+    ----------
+    job : Job
+        What is to be done.
+    known : mapping of str to Parameter or None
+        The parameters of the task.
+
+    Attributes
+    ----------
+    warnings : list of str
+        What the user should know.
+    """
+
+    def __init__(self, job: Job, known: Mapping[str, Parameter] | None) -> None:
+        assert job.folder is not None
+        assert job.task.name is not None
+        self.job = job
+        self.known = known
+        self.folder: Path = job.folder
+        self.warnings: list[str] = []
+        self.files = files_of(job)
+        self.by_extension = bool(job.task.words.get("MEF_ext", True))
+        self._names = PlainNames()
+        self._staged: dict[tuple[int, Ident | None, str, str], str] = {}
+        self._headers: dict[str, Header] = {}
+        self._lists = 0
+        nan_value = job.task.words.get("nan_value")
+        self._nan = None if nan_value is None else float(nan_value)
+
+    # ---- which extensions
+
+    @cached_property
+    def idents(self) -> list[Ident | None]:
+        """The extensions over which the job goes; None for whole files."""
+        if not self.by_extension:
+            return [None]
+        files = [df for several in self.files.values() for df in several]
+        if not files:
+            return [None]
+        for df in files:
+            if not len(df):
+                held = [f"table {t}" for t in df.tables] + list(df.extras)
+                msg = (
+                    f"{df} has no image for {self.job.task.name} to work on; it holds "
+                    f"{', '.join(held) or 'nothing but a header'}"
+                )
+                raise StepError(msg)
+        longest = max(files, key=len)
+        for df in files:
+            if len(df) > 1 and set(df.idents) != set(longest.idents):
+                msg = (
+                    f"{df} has the extensions {df.idents}, but {longest} has "
+                    f"{longest.idents}; files that go together need the same ones, or "
+                    "just one"
+                )
+                raise IdentError(msg)
+        return list(longest.idents)
+
+    @cached_property
+    def bases(self) -> dict[Output, DataFile]:
+        """For every output the file that gives all but the pixels."""
+        found: dict[Output, DataFile] = {}
+        counts: dict[str, int] = {}
+        inputs = self.job.inputs or [df for fs in self.files.values() for df in fs]
+        for output in self.job.outputs:
+            name = base_output(output)
+            place = counts[name] = counts.get(name, -1) + 1
+            several = sum(base_output(other) == name for other in self.job.outputs)
+            alike = [
+                files
+                for key, files in self.job.roles.items()
+                if key == name or (several > 1 and len(files) == several)
+            ]
+            alike.sort(key=lambda files: files is not self.job.roles.get(name))
+            if alike and place < len(alike[0]):
+                found[output] = alike[0][place]
+                continue
+            if not inputs:
+                continue
+            whole = [df for df in inputs if len(df) == len(self.idents)]
+            found[output] = (whole or inputs)[0]
+        return found
+
+    # ---- the calls
+
+    def all(self) -> Iterator[Call]:
+        """
+        Stage the files of one call after the other.
+
+        Yields
+        ------
+        Call
+            The calls for the data, in the order of the extensions.
+        """
+        for ident in self.idents:
+            yield self.one(ident, "data")
+
+    def one(self, ident: Ident | None, part: str) -> Call:
+        """
+        Stage the files of one call.
+
+        Parameters
+        ----------
+        ident : int, str or None
+            Which extension; None for whole files.
+        part : {'data', 'uncertainty', 'flags'}
+            Which array of it.
+
+        Returns
+        -------
+        Call
+            The call.
+        """
+        task = str(self.job.task.name)
+        edited = {base_output(o) for o in self.job.outputs} & set(self.files)
+        path_param = self.job.task.words.get("path_param")
+        inside = "raw" if path_param else ""
+        given: dict[str, Any] = {}
+        for name, known in (self.known or {}).items():
+            # A parameter that IRAF asks for although it has a value.
+            if known.mode.startswith("a") and known.default is not None:
+                given[name] = known.default
+        outputs: dict[Output, str] = {}
+        for name, files in self.files.items():
+            folder = inside if name in self.job.roles else ""
+            tag = name if name in edited else ""
+            staged = [self._stage(df, ident, part, folder, tag) for df in files]
+            given[name] = self._joined(staged)
+            if name in edited:
+                mine = [o for o in self.job.outputs if base_output(o) == name]
+                outputs |= dict(zip(mine, staged, strict=False))
+        for name, value in self.job.parameters.items():
+            if name not in self.files:
+                par = None if self.known is None else self.known.get(name)
+                given[name] = to_iraf(task, name, value, par)
+        if path_param:
+            given[path_param] = f"{inside}/"
+        made: dict[str, list[str]] = {}
+        for output in self.job.outputs:
+            if output not in outputs:
+                outputs[output] = self._output(output, ident, part)
+                made.setdefault(base_output(output), []).append(outputs[output])
+        given |= {name: self._joined(names) for name, names in made.items()}
+        headers = {
+            output: self._headers[key]
+            for output, df in self.bases.items()
+            if (key := self._key_of(df, ident, part)) is not None
+        }
+        return Call(
+            ident=ident,
+            part=part,
+            parameters={self._iraf_name(n): v for n, v in given.items()},
+            outputs=outputs,
+            given=headers,
+        )
+
+    def _iraf_name(self, name: str) -> str:
+        par = None if self.known is None else self.known.get(name)
+        return name if par is None else par.name
+
+    def _joined(self, names: Sequence[str]) -> str:
+        """Write names as one value; many of them go into a file."""
+        text = ",".join(names)
+        if len(text) <= LONGEST:
+            return text
+        self._lists += 1
+        path = self.folder / f"names{self._lists}.lis"
+        path.write_text("".join(f"{name}\n" for name in names))
+        return f"@{path.name}"
+
+    def _output(self, output: Output, ident: Ident | None, part: str) -> str:
+        name = self.job.targets.get(output) or str(output)
+        base = self.bases.get(output)
+        many = base is not None and _is_mef(base)
+        return self._names.new(name, _tail(ident if many else None, part))
+
+    # ---- files
+
+    def _key_of(self, df: DataFile, ident: Ident | None, part: str) -> str | None:
+        for (which, own, of, _), name in self._staged.items():
+            if (which, of) == (id(df), part) and own in (ident, _own_ident(df, ident)):
+                return name if name in self._headers else None
+        return None
+
+    def _stage(
+        self, df: DataFile, ident: Ident | None, part: str, folder: str, tag: str
+    ) -> str:
+        own = _own_ident(df, ident) if self.by_extension else None
+        key = (id(df), own, part, f"{folder}/{tag}")
+        if key in self._staged:
+            return self._staged[key]
+        tail = _tail(own if _is_mef(df) else None, part)
+        name = self._names.new(str(df) or "unnamed", tail)
+        if folder:
+            (self.folder / folder).mkdir(exist_ok=True)
+        path = self.folder / folder / name
+        if own is None or not self.by_extension:
+            stage_whole(df, path, self._nan, self.warnings)
+        else:
+            self._stage_image(df, df[df.idents.index(own)], part, path, name)
+        self._staged[key] = name
+        return name
+
+    def _stage_image(
+        self, df: DataFile, ndd: NDLater, part: str, path: Path, name: str
+    ) -> None:
+        # What is read of a copy does not stay in the user's memory.
+        array = getattr(ndd.copy(), {"uncertainty": "variance"}.get(part, part))
+        where = f"{df}[{ndd.ident}]" + ("" if part == "data" else f" ({part})")
+        if array is None:
+            msg = f"{where} is missing, so {self.job.task.name} cannot run over it"
+            raise StepError(msg)
+        header = header_for(df, ndd)
+        self._headers[name] = header
+        write_image(path, header, convert(array, where, self._nan, self.warnings))
+
+
+def _is_mef(df: DataFile) -> bool:
+    """Say whether images of a file are told apart by their idents."""
+    return len(df) != 1 or df[0].meta is not df.meta
+
+
+def _own_ident(df: DataFile, ident: Ident | None) -> Ident | None:
+    return df.idents[0] if ident is not None and len(df) == 1 else ident
+
+
+def _tail(ident: Ident | None, part: str) -> str:
+    tail = "" if ident is None else f"_{plain_root(f'x{ident}')[1:]}"
+    return tail + {"data": "", "uncertainty": "_var", "flags": "_dq"}[part]

@@ -1,0 +1,156 @@
+"""What parameters a task has, asked once and remembered."""
+
+import contextlib
+import functools
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import platformdirs
+
+from ndmapper.engines.iraf.install import Installation, find_iraf, fingerprint
+from ndmapper.engines.iraf.pool import worker
+from ndmapper.engines.iraf.process import DiedError
+from ndmapper.errors import DeclarationError, StepError
+
+__all__ = ["Parameter", "describe"]
+
+_SCHEMA = 1
+_TIME = 60.0
+"""The most time that loading packages may take [s]."""
+
+Scalar = bool | int | float | str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """
+    One parameter of a task.
+
+    Parameters
+    ----------
+    name : str
+        As IRAF knows it; one of a package is written ``package.name``.
+    type : str
+        As in a file of parameters: b, i, r, s, f, pset, struct, gcur, *struct ...
+    mode : str
+        Whether IRAF asks for it: a and q, else h.
+    default : bool, int, float, str or None
+        Its value where nobody gives one; None where it has none.
+    min, max : int, float, str or None
+        Limits.
+    choices : list of str or None
+        All values that it may have.
+    prompt : str
+        What it is, in words.
+    """
+
+    name: str
+    type: str
+    mode: str
+    default: Scalar
+    min: Scalar
+    max: Scalar
+    choices: list[str] | None
+    prompt: str
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a call must give it."""
+        # imexpr has one for every letter, and asks for those in its expression alone.
+        is_operand = len(self.name) == 1
+        return self.mode.startswith("a") and self.default is None and not is_operand
+
+
+def describe(installation: Installation, task: str) -> Mapping[str, Parameter] | None:
+    """
+    List the parameters of a task.
+
+    Parameters
+    ----------
+    installation : Installation
+        Which IRAF.
+    task : str
+        Its name, with those of its packages.
+
+    Returns
+    -------
+    mapping of str to Parameter or None
+        By the name in Python, where ``_`` stands for ``.``; None without IRAF.
+
+    Raises
+    ------
+    DeclarationError
+        If there is no such task.
+    StepError
+        If PyRAF does not start.
+    """
+    if find_iraf() is None or installation.pyraf is None:
+        return None
+    mark = fingerprint(installation)
+    return _cached(mark, task, installation.python, installation.setup)
+
+
+@functools.lru_cache(maxsize=256)
+def _cached(mark: str, task: str, python: str, setup: str) -> Mapping[str, Parameter]:
+    path = _cache_file(mark, task)
+    listed = _read(path)
+    if listed is None:
+        listed = _ask(Installation(python, setup), task)
+        _write(path, listed)
+    return MappingProxyType(
+        {entry["name"].replace(".", "_"): Parameter(**entry) for entry in listed}
+    )
+
+
+def _ask(installation: Installation, task: str) -> list[dict[str, Any]]:
+    try:
+        with worker(installation) as process:
+            reply = process.request({"do": "describe", "task": task}, _TIME)
+    except DiedError as err:
+        msg = f"IRAF cannot be asked for the parameters of {task}: {err}"
+        raise StepError(msg) from err
+    if "failed" in reply:
+        failed = reply["failed"]
+        hint = (
+            "; the name must be whole, with all packages, as in images.imutil.imarith, "
+            "and external packages must be known to config['iraf_setup']"
+            if failed["type"] == "LookupError"
+            else ""
+        )
+        msg = f"IRAF does not know the task {task}: {failed['text']}{hint}"
+        raise DeclarationError(msg)
+    listed: list[dict[str, Any]] = reply["parameters"]
+    return listed
+
+
+def _cache_file(mark: str, task: str) -> Path:
+    text = json.dumps([_SCHEMA, mark, task])
+    name = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return Path(platformdirs.user_cache_dir("ndmapper")) / "iraf" / f"{name}.json"
+
+
+def _read(path: Path) -> list[dict[str, Any]] | None:
+    try:
+        listed = json.loads(path.read_text())
+        [Parameter(**entry) for entry in listed]
+    except (OSError, ValueError, TypeError):
+        return None
+    return listed if isinstance(listed, list) else None
+
+
+def _write(path: Path, listed: list[dict[str, Any]]) -> None:
+    # Where the folder cannot be written, it is asked again next time.
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temp = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        try:
+            temp.write_text(json.dumps(listed))
+            temp.replace(path)
+        finally:
+            temp.unlink(missing_ok=True)

@@ -1,0 +1,282 @@
+"""The engine of IRAF tasks: each runs in a process that holds PyRAF."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ndmapper.data import DataFile
+from ndmapper.engines.base import Each, Job, Outcome, Output, Preview, Task
+from ndmapper.engines.iraf.calls import Call, Calls, base_output, files_of
+from ndmapper.engines.iraf.describe import Parameter, describe
+from ndmapper.engines.iraf.failures import failure, warning_lines, what_failed
+from ndmapper.engines.iraf.install import Installation, missing
+from ndmapper.engines.iraf.planes import check_vardq, decide, planes_of
+from ndmapper.engines.iraf.pool import worker
+from ndmapper.engines.iraf.process import DiedError, Worker
+from ndmapper.engines.iraf.products import UnmadeError, assemble, open_made, put_right
+from ndmapper.engines.iraf.script import preview
+from ndmapper.engines.iraf.shared import SharedDatabase
+from ndmapper.engines.iraf.values import check_names, check_required, to_iraf
+from ndmapper.errors import ParameterError, TimeLimitError
+
+__all__ = ["IrafEngine"]
+
+
+class IrafEngine:
+    """Run an IRAF task on files, extension by extension or whole."""
+
+    name = "iraf"
+    each: Each = "file"
+    words: Mapping[str, Any] = MappingProxyType(
+        {
+            "MEF_ext": True,
+            "comb_in": False,
+            "path_param": None,
+            "vardq": "auto",
+            "nan_value": None,
+        }
+    )
+
+    def tool(self, task: Task) -> dict[str, str | None]:
+        """
+        Say which IRAF would do the work; no IRAF is started for it.
+
+        Parameters
+        ----------
+        task : Task
+            What runs.
+
+        Returns
+        -------
+        dict
+            Name and version.
+        """
+        return {"name": "IRAF", "version": _installation().version()}
+
+    def parameters(self, task: Task) -> Collection[str] | None:
+        """
+        List the parameters of a task, of its psets and its packages.
+
+        Parameters
+        ----------
+        task : Task
+            What runs.
+
+        Returns
+        -------
+        collection of str or None
+            Their names; those of a package as ``package_name``. None without IRAF.
+        """
+        known = describe(_installation(), str(task.name))
+        return None if known is None else list(known)
+
+    def check(self, job: Job) -> None:
+        """
+        Check names, types, ranges and choices of all parameters.
+
+        Parameters
+        ----------
+        job : Job
+            What would be done.
+
+        Raises
+        ------
+        UnknownParameterError, ParameterError
+            If a parameter is not one of the task's, or its value is wrong.
+        """
+        known = describe(Installation.of(job.settings), str(job.task.name))
+        _check(job, known)
+
+    def preview(self, job: Job) -> Preview:
+        """
+        Show the exact parameters of every call, and CL lines that do the same.
+
+        Parameters
+        ----------
+        job : Job
+            What would be done.
+
+        Returns
+        -------
+        Preview
+            The calls.
+        """
+        known = describe(Installation.of(job.settings), str(job.task.name))
+        return preview(job, known)
+
+    def run(self, job: Job) -> Outcome:
+        """
+        Run a task on one set of files.
+
+        Parameters
+        ----------
+        job : Job
+            What to do.
+
+        Returns
+        -------
+        Outcome
+            The products: what the task made, in the file that it was made of.
+
+        Raises
+        ------
+        MissingToolError
+            If there is no IRAF.
+        StepError
+            If the task fails in any of the ways that IRAF knows.
+        """
+        installation = Installation.of(job.settings)
+        if installation.version() is None:
+            raise missing(installation, str(job.task.name))
+        known = describe(installation, str(job.task.name))
+        _check(job, known)
+        return _Run(job, known, installation).outcome()
+
+
+def _installation() -> Installation:
+    from ndmapper.config import config
+
+    return Installation.of(config.snapshot())
+
+
+def _check(job: Job, known: Mapping[str, Parameter] | None) -> None:
+    task = str(job.task.name)
+    check_vardq(job)
+    nan_value = job.task.words.get("nan_value")
+    if nan_value is not None and not isinstance(nan_value, int | float):
+        msg = f"nan_value must be a number, not {nan_value!r}"
+        raise ParameterError(msg)
+    files = files_of(job)
+    path_param = job.task.words.get("path_param")
+    given: dict[str, Any] = {base_output(o): None for o in job.outputs}
+    given |= dict(job.roles) | dict(job.parameters)
+    if path_param:
+        given[path_param] = None
+    if known is not None:
+        check_names(task, given, known)
+        check_required(task, given, known)
+    taken = {*job.roles, *map(base_output, job.outputs), path_param}
+    for name, value in job.parameters.items():
+        if name in taken:
+            msg = f"{name!r} of the IRAF task {task} is given twice"
+            raise ParameterError(msg)
+        if name in files:
+            continue
+        to_iraf(task, name, value, None if known is None else known.get(name))
+
+
+class _Run:
+    """The work of one job: state that its parts share."""
+
+    def __init__(
+        self,
+        job: Job,
+        known: Mapping[str, Parameter] | None,
+        installation: Installation,
+    ) -> None:
+        self.job = job
+        self.calls = Calls(job, known)
+        self.installation = installation
+        self.terminal = bool(job.settings["interact"])
+        self.log: list[str] = []
+        self.warnings = self.calls.warnings
+        self.before: set[str] = set()
+
+    def outcome(self) -> Outcome:
+        job, calls = self.job, self.calls
+        way = decide(job, calls) if calls.by_extension else "carry"
+        made: dict[Output, dict[Any, tuple[Call, DataFile]]] = {
+            output: {} for output in job.outputs
+        }
+        shared = SharedDatabase(job, calls.folder, keep_own=self.terminal)
+        shared.fetch()
+        with self._worker() as process:
+            for call in calls.all():
+                for output, df in self._one(process, call).items():
+                    made[output][call.ident] = (call, df)
+            parts = planes_of(job, calls, way, lambda c: self._one(process, c))
+        products = {
+            output: self._product(output, made[output], parts[output])
+            for output in job.outputs
+        }
+        shared.keep()
+        return Outcome(
+            products=products,
+            log="".join(self.log),
+            warnings=tuple(dict.fromkeys(self.warnings)),
+        )
+
+    def _product(
+        self,
+        output: Output,
+        made: dict[Any, tuple[Call, DataFile]],
+        parts: dict[Any, dict[str, Any]],
+    ) -> DataFile:
+        calls = self.calls
+        if not calls.by_extension or list(made) == [None]:
+            ((_, df),) = made.values()
+            drop = {
+                word: None
+                for word, key in (("variance", "use_uncert"), ("flags", "use_flags"))
+                if not self.job.settings[key]
+            }
+            return put_right(df, calls.bases.get(output), drop)
+        return assemble(calls, output, made, parts, self.warnings)
+
+    @contextmanager
+    def _worker(self) -> Iterator[Worker]:
+        try:
+            with worker(self.installation, terminal=self.terminal) as process:
+                yield process
+        except DiedError as err:
+            if err.log:
+                raise
+            raise failure(self.job, str(err), "") from err
+
+    def _one(self, process: Worker, call: Call) -> Mapping[Output, DataFile]:
+        """Run the task once, and open what it made."""
+        before = {path.name for path in self.calls.folder.glob("*.fits")}
+        message = {
+            "do": "run",
+            "task": self.job.task.name,
+            "folder": str(self.calls.folder),
+            "parameters": call.parameters,
+        }
+        said = len(process.said())
+        limit = None if self.terminal else self.job.timeout
+        try:
+            reply = process.request(message, limit)
+        except TimeLimitError as err:
+            what = f"it took longer than {limit:g} s and was ended"
+            log = self._keep(process)
+            raise failure(self.job, what, log, TimeLimitError) from err
+        except DiedError as err:
+            raise failure(self.job, str(err), self._keep(process)) from err
+        text = self._keep(process)
+        if "failed" in reply:
+            raise failure(self.job, reply["failed"]["text"], text)
+        wrong = what_failed(reply, text, process.said()[said:])
+        if wrong is not None:
+            raise failure(self.job, self._placed(call, wrong), "".join(self.log))
+        self.warnings.extend(warning_lines(text))
+        try:
+            return {
+                output: open_made(Path(self.calls.folder), call, output, before)
+                for output in call.outputs
+            }
+        except UnmadeError as err:
+            raise failure(
+                self.job, self._placed(call, str(err)), "".join(self.log)
+            ) from err
+
+    def _placed(self, call: Call, what: str) -> str:
+        if call.ident is None or len(self.calls.idents) == 1:
+            return what
+        return f"in extension {call.ident!r}: {what}"
+
+    def _keep(self, process: Worker) -> str:
+        text = process.printed()
+        self.log.append(text if text.endswith("\n") or not text else f"{text}\n")
+        return text

@@ -1,0 +1,149 @@
+"""What tells that a task failed, though it returned as if it had not."""
+
+import re
+from typing import Any
+
+from ndmapper.engines.base import Job
+from ndmapper.errors import StepError
+
+__all__ = ["failure", "failure_lines", "warning_lines", "what_failed"]
+
+_FAILURES = re.compile(
+    r"""(?mx)^(?:
+        ERROR\b.*
+      | \s*Warning:\s+(?:Cannot\ open|Operation\ would\ overwrite|Can't\ make
+            |Image\ already\ exists|No\ |Error|.*\ not\ found|.*does\ not\ exist).*
+      | .*is\ not\ an\ image\ or\ a\ number.*
+      | .*Error\ reading\ image.*
+      | .*Input\ images\ have\ different\ dimensions.*
+      | .*Images?\ .*different\ (?:sizes?|dimensions).*
+      | \s*Cannot\ open\ .*
+      | \s*No\ images\ to\ .*
+      | Unknown\ task\ name.*
+    )$"""
+)
+_WARNINGS = re.compile(r"(?mi)^\s*WARNING\b.*$")
+_LINES = 12
+
+
+def failure_lines(text: str) -> list[str]:
+    """
+    Find the lines by which tasks say that they failed.
+
+    Parameters
+    ----------
+    text : str
+        What a task printed.
+
+    Returns
+    -------
+    list of str
+        The lines.
+    """
+    return [found[0].strip() for found in _FAILURES.finditer(text)]
+
+
+def warning_lines(text: str) -> list[str]:
+    """
+    Find the lines by which tasks warn of something.
+
+    Parameters
+    ----------
+    text : str
+        What a task printed.
+
+    Returns
+    -------
+    list of str
+        The lines, each once.
+    """
+    return list(dict.fromkeys(f[0].strip() for f in _WARNINGS.finditer(text)))
+
+
+def _last_lines(text: str) -> str:
+    """
+    Give the end of what a task printed.
+
+    Parameters
+    ----------
+    text : str
+        What it printed.
+
+    Returns
+    -------
+    str
+        The last lines, indented; empty if there are none.
+    """
+    lines = [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
+    return "".join(f"\n  {line}" for line in lines[-_LINES:])
+
+
+def what_failed(reply: dict[str, Any], printed: str, said: str) -> str | None:
+    """
+    Judge a call by all that is known of it but its products.
+
+    Parameters
+    ----------
+    reply : dict
+        The answer of the worker.
+    printed, said : str
+        What the task printed, and what went past PyRAF.
+
+    Returns
+    -------
+    str or None
+        What went wrong, in words; None if nothing is known.
+    """
+    if (error := reply.get("error")) is not None:
+        text: str = error["text"]
+        if reply.get("asked"):
+            text += f" (it asked for {_question(said)})"
+        return text if error["type"] == "IrafError" else f"{error['type']}: {text}"
+    if reply.get("asked"):
+        return f"it asked for {_question(said)}, and nobody was there to answer"
+    if reply.get("status") not in (None, 0):
+        return f"it ended with status {reply['status']}"
+    if found := failure_lines(printed):
+        return found[0]
+    return None
+
+
+def _question(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    asked = [line for line in lines if line.endswith(":") or ":" in line]
+    return repr(asked[-1].rstrip(": ") if asked else "something")
+
+
+def failure(
+    job: Job, what: str, log: str, kind: type[StepError] = StepError
+) -> StepError:
+    """
+    Make the error that tells of a failure.
+
+    Parameters
+    ----------
+    job : Job
+        What was to be done.
+    what : str
+        What went wrong.
+    log : str
+        What the task printed.
+    kind : type
+        Class of the error.
+
+    Returns
+    -------
+    StepError
+        With the whole text in its attribute ``log``.
+    """
+    names = [str(df) or "an unnamed file" for df in job.inputs]
+    files = ", ".join(names[:3])
+    if len(names) > 3:
+        files += f" and {len(names) - 3} more"
+    step = "" if job.step == job.task.name else f" (step {job.step})"
+    lines = _last_lines(log)
+    printed = f"; it printed last:{lines}" if lines else "; it printed nothing"
+    on = f" on {files}" if files else ""
+    err = kind(f"the IRAF task {job.task.name}{step} failed{on}: {what}{printed}")
+    err.log = log
+    return err

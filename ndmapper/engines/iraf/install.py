@@ -1,0 +1,262 @@
+"""What IRAF there is, and what a worker needs to start it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ndmapper.config import Settings
+from ndmapper.errors import ConfigError, MissingToolError
+
+__all__ = [
+    "Installation",
+    "find_iraf",
+    "missing",
+]
+
+_ROOTS = (
+    "/usr/local/lib/iraf", "/usr/local/iraf", "/usr/lib/iraf", "/usr/iraf",
+    "/opt/iraf/iraf", "/opt/iraf", "/iraf/iraf",
+    "/Applications/IRAF.app/Contents/iraf-v218",
+)  # fmt: skip
+_ENVIRONMENT = "unix/hlib/zzsetenv.def"
+_VERSION = re.compile(r'^set\s+version\s*=\s*"(?:.*?V)?([^"]+)"', re.MULTILINE)
+_ASK = "import importlib.metadata as m; print(m.version('pyraf'))"
+
+# Programs that scripts of external packages call by name.
+_FOREIGN = (
+    "awk cat chmod cmp cp cut date df diff du echo egrep env fgrep file find grep "
+    "gzip head hostname less ln ls mkdir mv od printenv pwd rm rmdir sed sh sleep "
+    "sort sync tail tar touch tr true uname uniq vi w wc who"
+)
+# Those of the CL itself that have such a name stay what they are.
+_LOGIN = """\
+set home = "{home}/"
+set imdir = "HDR$"
+set cache = "home$cache/"
+set uparm = "home$uparm/"
+set tmp = "home$tmp/"
+set userid = "ndmapper"
+set imtype = "fits"
+set imextn = "oif:imh fxf:fits,fit,fts fxb:fxb plf:pl qpf:qp stf:hhh,??h"
+set clobber = no
+set imclobber = no
+set use_new_imt = "no"
+set min_lenuserarea = {length}
+stty {terminal}
+clpackage
+images
+menus = no
+package user
+{foreign}
+{setup}
+keep
+"""
+
+HEADER_LENGTH = 256_000
+"""Characters of header that IRAF is told to make room for."""
+
+
+class Installation:
+    """
+    The IRAF and the PyRAF that a configuration names.
+
+    Parameters
+    ----------
+    python : str
+        The Python that has PyRAF.
+    setup : str
+        CL lines for login.cl.
+    """
+
+    def __init__(self, python: str, setup: str) -> None:
+        self.python = python
+        self.setup = setup
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Installation":
+        """
+        Read the configuration.
+
+        Parameters
+        ----------
+        settings : Settings
+            The configuration.
+
+        Returns
+        -------
+        Installation
+            What it names.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such file of CL lines.
+        """
+        name = settings["iraf_setup"]
+        setup = ""
+        if name is not None:
+            try:
+                setup = Path(name).expanduser().read_text()
+            except (OSError, UnicodeError) as err:
+                msg = (
+                    f"config['iraf_setup'] names {name}, which cannot be read ({err}); "
+                    "it is a text file of CL lines, such as: reset gemini = ..."
+                )
+                raise ConfigError(msg) from err
+        python = settings["iraf_python"]
+        return cls(os.path.expanduser(python or sys.executable), setup)  # noqa: PTH111
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What a worker can be used again for."""
+        return self.python, self.setup
+
+    @property
+    def pyraf(self) -> str | None:
+        """Version of PyRAF; None where it is not installed."""
+        return _pyraf_version(self.python)
+
+    def version(self) -> str | None:
+        """
+        Say which version there is.
+
+        Returns
+        -------
+        str or None
+            Of IRAF and PyRAF; None where either is missing.
+        """
+        iraf, pyraf = find_iraf(), self.pyraf
+        if iraf is None or pyraf is None:
+            return None
+        return f"{iraf[1]} (PyRAF {pyraf})"
+
+    def login(self, home: Path, *, terminal: bool) -> str:
+        """
+        Write the login.cl of a worker.
+
+        Parameters
+        ----------
+        home : Path
+            Its folder.
+        terminal : bool
+            Whether it has the user's terminal.
+
+        Returns
+        -------
+        str
+            CL lines.
+        """
+        tasks = [name for name in _FOREIGN.split() if shutil.which(name)]
+        foreign = "".join(f'task ${name} = "$foreign"\n' for name in tasks)
+        return _LOGIN.format(
+            home=home,
+            foreign=foreign,
+            setup=self.setup,
+            length=HEADER_LENGTH,
+            terminal="xgterm" if terminal else "vt100",
+        )
+
+
+@cache
+def find_iraf() -> tuple[str, str] | None:
+    """
+    Look for IRAF, as PyRAF does.
+
+    Returns
+    -------
+    (str, str) or None
+        Its folder and version; None where there is none.
+    """
+    roots = [os.environ.get("iraf", "")]  # noqa: SIM112  # it is written small
+    for name in ("~/.iraf/irafroot", "/etc/iraf/irafroot"):
+        path = Path(name).expanduser()
+        if path.is_file():
+            roots.append(path.read_text().split("\n")[0].strip())
+    header = Path("/usr/include/iraf.h")
+    if header.is_file():
+        found = re.search(r'#define\s+iraf\s+"(/\S+)"', header.read_text())
+        roots.append(found[1] if found else "")
+    for root in [*roots, *_ROOTS]:
+        path = Path(root) / _ENVIRONMENT
+        if root and path.is_file():
+            found = _VERSION.search(path.read_text(errors="replace"))
+            return root, found[1] if found else "unknown"
+    return None
+
+
+@cache
+def _pyraf_version(python: str) -> str | None:
+    if python == sys.executable:
+        try:
+            return version("pyraf")
+        except PackageNotFoundError:
+            return None
+    try:
+        done = subprocess.run(
+            [python, "-c", _ASK],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def missing(installation: Installation, task: str) -> MissingToolError:
+    """
+    Say what is missing, and how to get it.
+
+    Parameters
+    ----------
+    installation : Installation
+        What the configuration names.
+    task : str
+        What should run.
+
+    Returns
+    -------
+    MissingToolError
+        The error.
+    """
+    lacks = []
+    if find_iraf() is None:
+        lacks.append(
+            "IRAF itself (on Debian and Ubuntu: apt install iraf iraf-noao; "
+            "else see https://iraf-community.github.io)"
+        )
+    if installation.pyraf is None:
+        lacks.append(
+            f"PyRAF for {installation.python} (pip install 'ndmapper[iraf]'; it is "
+            "compiled, which needs gcc and, on Debian, libx11-dev and python3-dev; "
+            "or name a Python that has it in config['iraf_python'])"
+        )
+    return MissingToolError(
+        f"the IRAF task {task} cannot run, since this is missing: "
+        + " and ".join(lacks or ["IRAF"])
+    )
+
+
+def fingerprint(installation: Installation) -> str:
+    """
+    Name all that decides which parameters a task has.
+
+    Parameters
+    ----------
+    installation : Installation
+        What the configuration names.
+
+    Returns
+    -------
+    str
+        Text to be hashed.
+    """
+    return json.dumps([find_iraf(), installation.pyraf, installation.setup])

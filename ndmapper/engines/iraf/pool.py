@@ -1,0 +1,67 @@
+"""Processes that hold PyRAF, kept for the next call."""
+
+import atexit
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ndmapper.engines.iraf.install import Installation
+from ndmapper.engines.iraf.process import Worker
+
+__all__ = ["close_workers", "worker"]
+
+_MAX_CALLS = 500
+"""A process is replaced after so many calls, whatever it may have gathered."""
+
+_idle: dict[tuple[str, str], list[Worker]] = {}
+_lock = threading.Lock()
+
+
+@contextmanager
+def worker(installation: Installation, *, terminal: bool = False) -> Iterator[Worker]:
+    """
+    Lend a process that nobody else uses.
+
+    Parameters
+    ----------
+    installation : Installation
+        Which Python, and what else login.cl holds.
+    terminal : bool
+        Let it have the user's terminal; it is not kept then.
+
+    Yields
+    ------
+    Worker
+        The process.
+    """
+    lent = None if terminal else _take(installation)
+    if lent is None:
+        lent = Worker(installation, terminal=terminal)
+    try:
+        yield lent
+    finally:
+        if terminal or not lent.is_usable or lent.calls >= _MAX_CALLS:
+            lent.kill()
+        else:
+            with _lock:
+                _idle.setdefault(installation.key, []).append(lent)
+
+
+def _take(installation: Installation) -> Worker | None:
+    with _lock:
+        kept = _idle.get(installation.key, [])
+        while kept:
+            found = kept.pop()
+            if found.is_usable:
+                return found
+            found.kill()
+    return None
+
+
+@atexit.register
+def close_workers() -> None:
+    """End all processes that wait for work."""
+    with _lock:
+        for kept in _idle.values():
+            while kept:
+                kept.pop().kill()

@@ -1,0 +1,254 @@
+"""A process that holds PyRAF, seen from here."""
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import site
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ndmapper.engines.iraf.install import Installation
+from ndmapper.errors import StepError, TimeLimitError
+
+__all__ = ["DiedError", "Worker"]
+
+_SCRIPT = Path(__file__).with_name("worker.py")
+_START = 60.0
+"""The most time that PyRAF may take to start [s]."""
+_LOG_LIMIT = 10_000_000
+"""Of what a task prints no more than so many bytes are kept, the last ones."""
+
+
+class DiedError(StepError):
+    """A worker process ended, or never came up."""
+
+
+class Worker:
+    """
+    One process that runs tasks, one after the other.
+
+    Parameters
+    ----------
+    installation : Installation
+        Which Python, and what else login.cl holds.
+    terminal : bool
+        Let it have the user's terminal and display.
+
+    Raises
+    ------
+    DiedError
+        If PyRAF does not start there.
+    """
+
+    def __init__(self, installation: Installation, *, terminal: bool = False) -> None:
+        self.calls = 0
+        self.owner = os.getpid()
+        self._is_leader = not terminal
+        self._has_ended = False
+        self.home = _make_home()
+        for name in ("uparm", "tmp", "cache"):
+            (self.home / name).mkdir()
+        login = installation.login(self.home, terminal=terminal)
+        (self.home / "login.cl").write_text(login)
+        self._said = (self.home / "said").open("wb")
+        to_worker, self._requests = os.pipe()
+        self._replies, from_worker = os.pipe()
+        kind = "terminal" if terminal else "quiet"
+        argv = [installation.python, str(_SCRIPT), str(to_worker), str(from_worker)]
+        try:
+            self._process = subprocess.Popen(
+                [*argv, kind],
+                cwd=self.home,
+                env=_environment(self.home, installation, terminal=terminal),
+                stdin=None if terminal else subprocess.DEVNULL,
+                stdout=None if terminal else self._said,
+                stderr=None if terminal else self._said,
+                start_new_session=not terminal,
+                pass_fds=(to_worker, from_worker),
+            )
+        except OSError as err:
+            self._forget()
+            msg = f"{installation.python} cannot be run ({err})"
+            raise DiedError(msg) from err
+        finally:
+            os.close(to_worker)
+            os.close(from_worker)
+        self._rest = b""
+        try:
+            hello = self._receive(time.monotonic() + _START)
+            if "failed" in hello:
+                raise DiedError(hello["failed"]["text"])
+        except BaseException as err:
+            last = self.said()
+            self.kill()
+            if not isinstance(err, StepError):
+                raise
+            msg = f"PyRAF does not start in {installation.python}: {err}\n{last}"
+            raise DiedError(msg.rstrip()) from err
+
+    def request(self, message: dict[str, Any], timeout: float | None) -> dict[str, Any]:
+        """
+        Ask for something, and wait for the answer.
+
+        Parameters
+        ----------
+        message : dict
+            What to do.
+        timeout : float or None
+            The most time that it may take, in seconds.
+
+        Returns
+        -------
+        dict
+            The answer.
+
+        Raises
+        ------
+        TimeLimitError
+            If it takes too long; the process is ended.
+        DiedError
+            If the process ends.
+        """
+        self.calls += 1
+        end = None if timeout is None else time.monotonic() + timeout
+        try:
+            line = json.dumps(message).encode() + b"\n"
+            while line:
+                line = line[os.write(self._requests, line) :]
+            return self._receive(end)
+        except BrokenPipeError as err:
+            self._end_group()
+            raise DiedError(self._how_it_ended()) from err
+        except BaseException:
+            # Also at Ctrl-C: nobody waits for the answer any more.
+            self._end_group()
+            raise
+
+    def _receive(self, end: float | None) -> dict[str, Any]:
+        while b"\n" not in self._rest:
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                msg = "it took too long"
+                raise TimeLimitError(msg)
+            wait = 1.0 if left is None else min(left, 1.0)
+            if not select.select([self._replies], [], [], wait)[0]:
+                if self._process.poll() is None:
+                    continue
+                if not select.select([self._replies], [], [], 0)[0]:
+                    raise DiedError(self._how_it_ended())
+            chunk = os.read(self._replies, 1 << 16)
+            if not chunk:
+                raise DiedError(self._how_it_ended())
+            self._rest += chunk
+        line, _, self._rest = self._rest.partition(b"\n")
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def _how_it_ended(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        code = self._process.returncode
+        if code is not None and code < 0:
+            return f"the process that runs IRAF was ended by signal {-code}"
+        return f"the process that runs IRAF ended by itself (status {code})"
+
+    def printed(self) -> str:
+        """
+        Give what the last task printed.
+
+        Returns
+        -------
+        str
+            Its text; the end of it where it is very long.
+        """
+        return _tail(self.home / "log")
+
+    def said(self) -> str:
+        """
+        Give what came past PyRAF, from the executables of IRAF.
+
+        Returns
+        -------
+        str
+            The text.
+        """
+        return _tail(self.home / "said")
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it runs, and belongs to this process."""
+        if self.owner != os.getpid() or self._has_ended:
+            return False
+        return self._process.poll() is None
+
+    def _end_group(self) -> None:
+        if self._has_ended:  # another process may have its number by now
+            return
+        self._has_ended = True
+        if self._is_leader:
+            # The executables of IRAF are in its group, and outlive it otherwise.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        else:
+            self._process.kill()
+        self._process.wait()
+
+    def kill(self) -> None:
+        """End the process and all that it started, and remove its folder."""
+        if self.owner != os.getpid():
+            return
+        self._end_group()
+        os.close(self._requests)
+        os.close(self._replies)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._said.close()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _make_home() -> Path:
+    """Make a folder whose path has no blanks: IRAF cannot go there otherwise."""
+    parent = tempfile.gettempdir()
+    if any(c.isspace() for c in parent) or not parent.isascii():
+        parent = "/tmp"  # a private folder is made in there
+    return Path(tempfile.mkdtemp(prefix="ndm-iraf-", dir=parent)).resolve()
+
+
+def _environment(
+    home: Path, installation: Installation, *, terminal: bool
+) -> dict[str, str]:
+    env = dict(os.environ)
+    # Where packages of the user alone are, which HOME would tell otherwise.
+    base = site.getuserbase()
+    if base:
+        env.setdefault("PYTHONUSERBASE", base)
+    if terminal:
+        env.setdefault("XAUTHORITY", str(Path.home() / ".Xauthority"))
+    else:
+        env |= {"TERM": "dumb", "PYRAF_NO_DISPLAY": "1"}
+    if installation.python != sys.executable:
+        env.pop("PYTHONPATH", None)
+        env.pop("PYTHONHOME", None)
+    # A file name with '!' would be taken to be on another host: it is never called.
+    env |= {"HOME": str(home), "USER": "ndmapper", "KSRSH": "/bin/false"}
+    env |= {"PYTHONDONTWRITEBYTECODE": "1"}
+    return env
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - _LOG_LIMIT))
+            text = stream.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    return text.replace("\x07", "").replace("\x00", "")

@@ -1,0 +1,212 @@
+"""What a task made: found, checked, and put into the place of what it was made of."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ndmapper.data import DataFile, NDLater
+from ndmapper.engines.base import Output
+from ndmapper.engines.iraf.calls import Call, Calls
+from ndmapper.engines.iraf.headers import header_from, without_inherited
+from ndmapper.engines.iraf.pixels import dtype_of_flags, fit_flags
+from ndmapper.errors import NdmapperError
+from ndmapper.io.headers import Header
+
+__all__ = ["UnmadeError", "assemble", "open_made", "put_right"]
+
+
+class UnmadeError(Exception):
+    """A file that a task should have made is missing, or is not whole."""
+
+
+def open_made(
+    folder: Path, call: Call, output: Output, before: Iterable[str]
+) -> DataFile:
+    """
+    Open what a task made.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it ran.
+    call : Call
+        The call.
+    output : str or None
+        Which of its outputs.
+    before : iterable of str
+        Names of the files that were there before.
+
+    Returns
+    -------
+    DataFile
+        The file; it is whole, and has pixels.
+
+    Raises
+    ------
+    UnmadeError
+        If it is missing or broken.
+    """
+    name = call.outputs[output]
+    path = folder / name
+    if not path.exists():
+        new = sorted({p.name for p in folder.glob("*.fits")} - set(before))
+        # Some tasks put their format behind the name.
+        mine = [n for n in new if n.startswith(f"{path.stem}.")]
+        if len(mine) != 1:
+            made = f"; it made {', '.join(new[:5])} instead" if new else ""
+            msg = f"it did not make {name} (its parameter {output!r}){made}"
+            raise UnmadeError(msg)
+        path = folder / mine[0]
+    try:
+        df = DataFile(path)
+        count = sum(ndd.size for ndd in df)
+    except NdmapperError as err:
+        msg = f"what it made as {output!r} is broken: {err}"
+        raise UnmadeError(msg) from err
+    if not count and not df.tables:
+        msg = f"what it made as {output!r} ({name}) has no pixels"
+        raise UnmadeError(msg)
+    return df
+
+
+def assemble(
+    calls: Calls,
+    output: Output,
+    made: Mapping[Any, tuple[Call, DataFile]],
+    parts: Mapping[Any, Mapping[str, Any]],
+    warnings: list[str],
+) -> DataFile:
+    """
+    Put the images that a task made into the file that they were made of.
+
+    Parameters
+    ----------
+    calls : Calls
+        The job.
+    output : str or None
+        Which of its outputs.
+    made : mapping of ident to (Call, DataFile)
+        The call and what came of it, for every extension.
+    parts : mapping of ident to mapping
+        The new variance and flags of each, where they are not carried along.
+    warnings : list of str
+        What the user should know is added here.
+
+    Returns
+    -------
+    DataFile
+        With primary header, tables and extras of the file that it was made of.
+    """
+    base = calls.bases.get(output)
+    if base is None:
+        ((_, alone),) = made.values()
+        return alone
+    product = DataFile(data=base)
+    del product[:]
+    moved: dict[str, list[Any]] = {}
+    for ident, (call, df) in made.items():
+        own = ident if ident in base.idents else base.idents[0]
+        like = base[base.idents.index(own)]
+        header, changed = header_from(df.meta, call.given[output], like.meta)
+        for keyword in changed:
+            moved.setdefault(keyword, []).append(df.meta[keyword])
+        ndd, lost = _group(like, ident, df, header, dict(parts.get(ident, {})))
+        product.append(ndd)
+        if lost:
+            warnings.append(
+                f"the {' and '.join(lost)} of {base}[{like.ident}] were dropped, since "
+                f"the image has another shape now: {ndd.shape}, not {like.shape}"
+            )
+    _raise_common(product, moved, len(made))
+    return product
+
+
+def _group(
+    like: NDLater,
+    ident: Any,
+    made: DataFile,
+    header: Header,
+    given: dict[str, Any],
+) -> tuple[NDLater, list[str]]:
+    data = made[0].data
+    lost = []
+    for word, part in (("variance", "uncertainty"), ("flags", "flags")):
+        kept = given.get(word, like if like.has(part) else None)
+        if kept is None:
+            continue
+        shape = like.shape if kept is like else np.shape(kept)
+        if shape != data.shape:
+            given[word] = None
+            lost.append(word)
+    if data.shape == like.shape:
+        ndd = like.replace(data=data, meta=header)
+        for word, array in given.items():
+            setattr(ndd, word, array)  # which keeps the header of its extension
+    else:
+        ndd = like.replace(data=data, meta=header, **given)
+    ndd.ident = ident
+    return ndd, lost
+
+
+def _raise_common(
+    product: DataFile, moved: Mapping[str, list[Any]], count: int
+) -> None:
+    """Put what changed alike in all images into the primary header, where it was."""
+    for keyword, values in moved.items():
+        if len(values) != count or any(v != values[0] for v in values):
+            continue
+        if any(ndd.meta is product.meta for ndd in product):
+            continue
+        product.meta[keyword] = values[0]
+        for ndd in product:
+            ndd.meta.remove(keyword, ignore_missing=True, remove_all=True)
+
+
+def put_right(
+    product: DataFile, base: DataFile | None, drop: Mapping[str, None]
+) -> DataFile:
+    """
+    Mend a file that a task wrote whole.
+
+    Parameters
+    ----------
+    product : DataFile
+        The file; it is changed where there is something to mend.
+    base : DataFile or None
+        The file that it was made of.
+    drop : mapping of str to None
+        What was asked not to be there: variance or flags.
+
+    Returns
+    -------
+    DataFile
+        The same: flags are integers, and extensions have what is their own.
+    """
+    for index, ndd in enumerate(product):
+        like = None
+        if base is not None and ndd.ident in base.idents:
+            like = base[base.idents.index(ndd.ident)]
+        mended = ndd
+        if drop and (ndd.has("uncertainty") or ndd.has("flags")):
+            mended = ndd.replace(**drop)
+        if mended.has("flags"):
+            mended = _mended_flags(mended, like, str(product))
+        if ndd.meta is not product.meta:
+            own = Header() if like is None else like.meta
+            cleaned = without_inherited(ndd.meta, product.meta, own)
+            if cleaned is not None:
+                mended = mended.replace(meta=cleaned)
+        if mended is not ndd:
+            product[index] = mended
+    return product
+
+
+def _mended_flags(ndd: NDLater, like: NDLater | None, name: str) -> NDLater:
+    wanted = np.dtype(np.uint16)
+    if like is not None and like.has("flags"):
+        wanted = dtype_of_flags(like)
+    flags = np.asarray(ndd.copy().flags)
+    fitted = fit_flags(flags, wanted, f"{name}[{ndd.ident}]")
+    return ndd if fitted is flags else ndd.replace(flags=fitted)

@@ -1,0 +1,94 @@
+"""The folder ``database`` of IRAF, which tasks that follow each other share."""
+
+import contextlib
+import hashlib
+import json
+import re
+import secrets
+import shutil
+from pathlib import Path
+
+from ndmapper.engines.base import Job
+
+__all__ = ["SharedDatabase"]
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
+
+
+class SharedDatabase:
+    """
+    What one job sees of the folder ``database`` in config['outdir'], and adds to it.
+
+    A task is not given what the same task wrote before, unless the user changed it
+    since: what is made again must not depend on what was there.
+
+    Parameters
+    ----------
+    job : Job
+        What is to be done.
+    folder : Path
+        Where the task runs.
+    keep_own : bool
+        Give the task its own entries all the same, for work by hand.
+    """
+
+    def __init__(self, job: Job, folder: Path, *, keep_own: bool) -> None:
+        self._task = str(job.task.name)
+        outdir = Path(job.settings["outdir"]).absolute()
+        self._theirs = outdir / "database"
+        self._owners_of = outdir / ".ndmapper" / "database"
+        self._mine = folder / "database"
+        self._keep_own = keep_own
+        self._before: dict[str, str] = {}
+
+    def fetch(self) -> None:
+        """Copy what there is to where the task runs."""
+        if not self._theirs.is_dir():
+            return
+        owners = {} if self._keep_own else self._owners()
+        for path in sorted(self._theirs.iterdir()):
+            if not _NAME.fullmatch(path.name) or not path.is_file():
+                continue
+            digest = _digest(path)
+            if owners.get(path.name) == [self._task, digest]:
+                continue
+            self._mine.mkdir(exist_ok=True)
+            shutil.copyfile(path, self._mine / path.name)
+            self._before[path.name] = digest
+
+    def keep(self) -> None:
+        """Put what the task wrote where others see it; whole files, or none."""
+        if not self._mine.is_dir():
+            return
+        for path in sorted(self._mine.iterdir()):
+            if not _NAME.fullmatch(path.name) or not path.is_file():
+                continue
+            digest = _digest(path)
+            if self._before.get(path.name) == digest:
+                continue
+            self._theirs.mkdir(parents=True, exist_ok=True)
+            temp = self._theirs / f".{path.name}-{secrets.token_hex(4)}"
+            shutil.copyfile(path, temp)
+            temp.replace(self._theirs / path.name)
+            self._owners_of.mkdir(parents=True, exist_ok=True)
+            _write(
+                self._owners_of / f"{path.name}.json",
+                json.dumps({path.name: [self._task, digest]}),
+            )
+
+    def _owners(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for path in self._owners_of.glob("*.json"):
+            with contextlib.suppress(OSError, ValueError):
+                found.update(json.loads(path.read_text()))
+        return found
+
+
+def _write(path: Path, text: str) -> None:
+    temp = path.with_name(f"{path.name}-{secrets.token_hex(4)}")
+    temp.write_text(text)
+    temp.replace(path)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

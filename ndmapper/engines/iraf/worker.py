@@ -1,0 +1,273 @@
+"""
+Hold PyRAF, and run tasks for another process.
+
+This script stands alone: it runs under any Python with PyRAF, from 3.6 on, and knows
+nothing of ndmapper. It is started in a folder of its own with a login.cl::
+
+    python worker.py REQUESTS REPLIES {quiet|terminal}
+
+The first two are numbers of file descriptors, over which one JSON object a line comes
+and goes. What tasks print goes to the file ``log`` in the folder.
+"""
+
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Dict, List, TextIO  # noqa: UP035  # Python 3.6
+
+__all__ = ["main"]
+
+HERE = Path(__file__).resolve().parent
+# The folder of a script comes first on the path, and hides other modules.
+sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != HERE]
+
+HOME = Path.cwd()
+SKIPPED = ("mode", "$nargs")
+Message = Dict[str, Any]  # noqa: UP006  # Python 3.6
+
+
+class Tee:
+    """Show on the terminal what is kept in the log."""
+
+    def __init__(self, terminal: TextIO, log: TextIO) -> None:
+        self.terminal, self.log = terminal, log
+
+    def write(self, text: str) -> int:
+        """Write to both."""
+        self.log.write(text)
+        return self.terminal.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.terminal, name)
+
+
+class NoInput:
+    """Stand for the keyboard where there is none, and remember that it was wanted."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+
+    def read(self, count: int = -1) -> str:
+        """Give nothing."""
+        self.wanted = True
+        return ""
+
+    def readline(self) -> str:
+        """Give nothing."""
+        return self.read()
+
+    def isatty(self) -> bool:
+        """Say that this is no terminal."""
+        return False
+
+
+def end(is_leader: bool) -> None:
+    """End this process and all that it started."""
+    shutil.rmtree(str(HOME), ignore_errors=True)
+    if is_leader:
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def watch(parent: int, is_leader: bool) -> None:
+    """Wait until the other process is gone."""
+    while os.getppid() == parent:
+        time.sleep(0.25)
+    end(is_leader)
+
+
+def find(iraf: Any, name: str) -> Any:
+    """Load the packages of a task, and give the task."""
+    words = name.split(".")
+    for package in words[:-1]:
+        loader = iraf.getPkg(package, found=1)
+        if loader is None or loader.getName() != package:
+            msg = f"there is no package {package!r}"
+            raise LookupError(msg)
+        if not loader.isLoaded():
+            loader.run(_doprint=0, _hush=1, Stdout=1)
+    try:
+        return iraf.getTask(".".join(words[-2:]))
+    except (KeyError, TypeError):
+        hint = ""
+    try:
+        other = iraf.getTask(words[-1])
+        # Short forms of a name, such as imstat, are what everybody writes.
+        if other.getPkgname() == words[-2]:
+            return other
+        hint = f"; but there is {other.getPkgname()}.{other.getName()}"
+    except (KeyError, TypeError, IndexError):
+        pass
+    msg = f"there is no task {name!r}{hint}"
+    raise LookupError(msg)
+
+
+def plain(value: Any) -> Any:
+    """Turn the value of a parameter into what JSON holds."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)
+
+
+def describe_one(par: Any, name: str) -> Message:
+    """Describe a parameter."""
+    return {
+        "name": name,
+        "type": par.type,
+        "mode": par.mode,
+        "default": plain(par.value),
+        "min": plain(par.min),
+        "max": plain(par.max),
+        "choices": [str(c) for c in par.choice] if par.choice else None,
+        "prompt": str(par.prompt or "").split("\n")[0].strip(),
+    }
+
+
+def packages_of(iraf: Any, task: Any) -> List[Any]:  # noqa: UP006  # Python 3.6
+    """Give the packages in which a task lies, the innermost first."""
+    found: List[Any] = []  # noqa: UP006  # Python 3.6
+    name = task.getPkgname()
+    while name and name not in ("clpackage", "cl", "user"):
+        package = iraf.getPkg(name)
+        found.append(package)
+        if package.getPkgname() == name:
+            break
+        name = package.getPkgname()
+    return found
+
+
+def describe(iraf: Any, request: Message) -> Message:
+    """List the parameters of a task, of its psets and of its packages."""
+    task = find(iraf, request["task"])
+    reset(iraf, task)
+    known = task.getParDict()
+    names = [name for name in list(known.keys()) if name not in SKIPPED]
+    listed = [describe_one(known[name], name) for name in names]
+    for package in packages_of(iraf, task):
+        known = package.getParDict()
+        for name in list(known.keys()):
+            if name not in SKIPPED and known[name].type != "pset":
+                entry = describe_one(known[name], f"{package.getName()}.{name}")
+                entry["mode"] = "h"  # it has a value, or the task does without
+                listed.append(entry)
+    return {"parameters": listed}
+
+
+def reset(iraf: Any, task: Any) -> None:
+    """Give a task, its psets and its packages their defaults."""
+    from pyraf.iraftask import IrafTask
+
+    for one in [task, *packages_of(iraf, task)]:
+        psets = [p.get() for p in one.getParList() if p.type == "pset"]
+        for each in [one, *psets]:
+            # That of a package would go through all of its tasks.
+            IrafTask.unlearn(each)
+
+
+def failure(err: BaseException) -> Message:
+    """Describe an error."""
+    text = str(err.args[0] if err.args else err).replace("\x07", "")
+    number = re.search(r"ERROR \((\d+)", text)
+    return {
+        "type": type(err).__name__,
+        "text": text.strip() or type(err).__name__,
+        "number": int(number.group(1)) if number else None,
+    }
+
+
+def run(iraf: Any, request: Message, log: TextIO, keyboard: Any) -> Message:
+    """Run a task once."""
+    task = find(iraf, request["task"])
+    iraf.chdir(request["folder"])
+    reset(iraf, task)
+    given: Message = {}
+    if isinstance(keyboard, NoInput):
+        keyboard.wanted = False
+        # Nobody sees plots, but with cursor commands from a file they are drawn.
+        given = {"Stdout": log, "Stderr": log, "StdoutG": "dev$null"}
+    reply: Message = {"error": None, "status": None}
+    try:
+        for name, value in request["parameters"].items():
+            owner, _, short = name.rpartition(".")
+            if owner:
+                iraf.getPkg(owner).setParam(short, value, exact=1)
+            else:
+                given[name] = value
+        task(**given)
+    except (Exception, SystemExit) as err:
+        reply["error"] = failure(err)
+        iraf.flprcache(Stdout=1)
+    known = task.getParDict()
+    if known._has("status", exact=1) and known["status"].type == "i":
+        reply["status"] = plain(known["status"].get(native=1, prompt=0))
+    reset(iraf, task)
+    reply["asked"] = getattr(keyboard, "wanted", False)
+    log.flush()
+    return reply
+
+
+def serve(iraf: Any, log: TextIO, keyboard: Any, stream: TextIO, answer: Any) -> None:
+    """Answer requests until there are no more."""
+    for line in stream:
+        request = json.loads(line)
+        try:
+            if request["do"] == "describe":
+                reply = describe(iraf, request)
+            else:
+                log.seek(0)
+                log.truncate()
+                reply = run(iraf, request, log, keyboard)
+        except (Exception, SystemExit) as err:
+            reply = {"failed": failure(err)}
+        answer(reply)
+    iraf.flprcache(Stdout=1)
+
+
+def main() -> None:
+    """Start PyRAF, and serve."""
+    requests, replies = int(sys.argv[1]), int(sys.argv[2])
+    terminal = sys.argv[3] == "terminal"
+    for descriptor in (requests, replies):
+        os.set_inheritable(descriptor, False)
+    watcher = threading.Thread(target=watch, args=(os.getppid(), not terminal))
+    watcher.daemon = True
+    watcher.start()
+    signal.signal(signal.SIGTERM, lambda *_: end(not terminal))
+    answers = os.fdopen(replies, "w", encoding="utf-8")
+
+    def answer(reply: Message) -> None:
+        answers.write(json.dumps(reply) + "\n")
+        answers.flush()
+
+    path = HOME / "log"
+    with path.open("w", buffering=1, encoding="utf-8", errors="replace") as log:
+        keyboard: Any = sys.stdin
+        if terminal:
+            streams: Any = (Tee(sys.stdout, log), Tee(sys.stderr, log))
+            sys.stdout, sys.stderr = streams
+            setattr(sys, "__stdout__", streams[0])  # noqa: B010  # it is called final
+        try:
+            from pyraf import iraf
+        except (Exception, SystemExit) as err:
+            answer({"failed": failure(err)})
+            return
+        if not terminal:
+            keyboard = NoInput()
+            sys.stdin = keyboard
+            setattr(sys, "__stdin__", keyboard)  # noqa: B010  # it is called final
+        answer({})
+        with os.fdopen(requests, encoding="utf-8") as stream:
+            serve(iraf, log, keyboard, stream, answer)
+
+
+if __name__ == "__main__":
+    main()

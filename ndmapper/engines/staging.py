@@ -1,0 +1,161 @@
+"""Hand files to an outside program: in a folder of its own, under plain names."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from ndmapper.data import DataFile
+from ndmapper.data.save import write_datafile
+from ndmapper.io.filemap import map_file, padded
+from ndmapper.io.filetypes import FITS_TYPES, split_ext
+from ndmapper.io.forms import encoded, stored_form
+from ndmapper.io.headers import Header
+from ndmapper.io.structure import array_header
+
+__all__ = ["PlainNames", "is_plain_file", "plain_root", "stage_file", "write_image"]
+
+_LONGEST = 80
+"""Of a name no more characters are kept."""
+
+
+def plain_root(name: str) -> str:
+    """
+    Make a name that every program takes as it is.
+
+    Parameters
+    ----------
+    name : str
+        A file name, with or without folder and type.
+
+    Returns
+    -------
+    str
+        Letters, digits, ``_``, ``-`` and ``+`` without a type. It starts with a
+        letter and has at least two characters.
+    """
+    stem, _ = split_ext(Path(name).name)
+    plain = re.sub(r"[^A-Za-z0-9_+-]+", "_", stem).strip("_")[:_LONGEST]
+    if len(plain) < 2 or not plain[0].isalpha():
+        plain = f"f_{plain}".rstrip("_")
+    return plain if len(plain) > 1 else "file"
+
+
+class PlainNames:
+    """The plain names that are taken in one folder."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def new(self, name: str, tail: str = "") -> str:
+        """
+        Take a name that nothing else has.
+
+        Parameters
+        ----------
+        name : str
+            A file name.
+        tail : str
+            What is put behind its root.
+
+        Returns
+        -------
+        str
+            A plain name that ends in .fits.
+        """
+        root = plain_root(name) + re.sub(r"[^A-Za-z0-9_+-]+", "_", tail)
+        found, count = root, 1
+        # Some file systems do not tell upper from lower case.
+        while found.lower() in self._taken:
+            count += 1
+            found = f"{root}_n{count}"
+        self._taken.add(found.lower())
+        return f"{found}.fits"
+
+
+def is_plain_file(df: DataFile) -> bool:
+    """
+    Say whether any program can read the file of a DataFile as it is on disk.
+
+    Parameters
+    ----------
+    df : DataFile
+        The file.
+
+    Returns
+    -------
+    bool
+        True if nothing in memory differs from it, and nothing in it is compressed.
+    """
+    if df.filename is None or (df.filename.ext or "").lower() not in FITS_TYPES:
+        return False
+    return df.unloaded and not any(hdu.is_tiled for hdu in map_file(df.filename).hdus)
+
+
+def stage_file(df: DataFile, path: Path, *, link: bool) -> None:
+    """
+    Put a whole file under another name.
+
+    Parameters
+    ----------
+    df : DataFile
+        The file. What was changed in memory is written; images are not compressed.
+    path : Path
+        Where it goes.
+    link : bool
+        A link will do, where the file needs not be written: for programs that never
+        change what they read.
+    """
+    if is_plain_file(df):
+        source = Path(os.path.abspath(df))  # noqa: PTH100  # links are followed once
+        if link:
+            path.symlink_to(source)
+        else:
+            shutil.copyfile(source, path)
+        return
+    write_datafile(_uncompressed(df), path)
+
+
+def _uncompressed(df: DataFile) -> DataFile:
+    """Read what is compressed in tiles, which a copy would keep as it is."""
+    if df.filename is None or not Path(df.filename).exists():
+        return df
+    if not any(hdu.is_tiled for hdu in map_file(df.filename).hdus):
+        return df
+    plain = DataFile(data=df)
+    for index, ndd in enumerate(df):
+        read = ndd.copy()
+        plain[index] = ndd.replace(
+            data=read.data, variance=read.variance, flags=read.flags
+        )
+    for name, extra in df.extras.items():
+        plain.extras[name] = extra.replace(data=extra.copy().data)
+    return plain
+
+
+def write_image(path: Path, header: Header, array: npt.NDArray[Any]) -> None:
+    """
+    Write a file of one image, without waiting for the disk.
+
+    Parameters
+    ----------
+    path : Path
+        A file that does not exist.
+    header : Header
+        Its cards; those that describe the array are made anew.
+    array : ndarray
+        The pixels.
+
+    Raises
+    ------
+    FormatError
+        If FITS has no form for the array.
+    """
+    form = stored_form(array)
+    with path.open("xb") as stream:
+        stream.write(array_header(header, form, primary=True))
+        stream.write(encoded(array.reshape(-1), form).data)
+        stream.write(b"\0" * (padded(array.nbytes) - array.nbytes))

@@ -1,0 +1,105 @@
+"""The calls of steps that made products, from their entries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ndmapper.io.record import canonical
+from ndmapper.report.lineage import Lineage, Row, references_of
+
+__all__ = ["Call", "Unit", "find_calls"]
+
+_UNIT = (
+    "step", "module", "engine", "task", "inputs", "calibrations", "parameters",
+    "references", "config", "code", "source", "script",
+)  # fmt: skip
+_CALL = tuple(name for name in _UNIT if name != "inputs")
+
+
+@dataclass
+class Unit:
+    """
+    What was made at once: the products of one unit of work.
+
+    Parameters
+    ----------
+    rows : dict of (str or None) to mapping
+        Entries by output.
+    """
+
+    rows: dict[str | None, Row]
+
+    @property
+    def first(self) -> Row:
+        """An entry, for all that they have in common."""
+        return next(iter(self.rows.values()))
+
+
+@dataclass
+class Call:
+    """
+    One call of a step.
+
+    Parameters
+    ----------
+    units : list of Unit
+        What it made.
+    """
+
+    units: list[Unit] = field(default_factory=list)
+
+    @property
+    def first(self) -> Row:
+        """An entry, for all that they have in common."""
+        return self.units[0].first
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether the step takes files one by one, so that one call takes many."""
+        row = self.first
+        script: Mapping[str, Any] = row.get("script") or {}
+        return not row.get("task") and script.get("each") in ("ndd", "file")
+
+
+def find_calls(lineage: Lineage) -> list[Call]:
+    """
+    Find calls that make all products again.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        The products.
+
+    Returns
+    -------
+    list of Call
+        In an order that works. What the same step did to several files, with the
+        same parameters and calibrations, is one call where it can be.
+    """
+    calls: list[Call] = []
+    place: dict[int, int] = {}
+    latest: dict[str, int] = {}
+    units: dict[str, Unit] = {}
+    for row in lineage.rows:
+        mark = _mark(row, _UNIT)
+        unit = units.get(mark)
+        if unit is not None and row.get("output") not in unit.rows:
+            unit.rows[row.get("output")] = row
+            place[id(row)] = place[id(unit.first)]
+            continue
+        units[mark] = unit = Unit({row.get("output"): row})
+        makers = [lineage.maker(use) for use in references_of(row)]
+        needed = max([-1, *(place[id(m)] for m in makers if m is not None)])
+        same = latest.get(_mark(row, _CALL), -1)
+        if same > needed and calls[same].one_by_one:
+            calls[same].units.append(unit)
+        else:
+            same = len(calls)
+            calls.append(Call([unit]))
+            latest[_mark(row, _CALL)] = same
+        place[id(row)] = same
+    return calls
+
+
+def _mark(row: Row, names: tuple[str, ...]) -> str:
+    return canonical([row.get(name) for name in names])

@@ -1,0 +1,302 @@
+"""How two products differ: in their records, headers and values."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.digest import VOLATILE, digest
+from ndmapper.io.filemap import FileMap, HduMap, map_file
+from ndmapper.io.layout import find_layout
+from ndmapper.io.record import is_record, read_records
+from ndmapper.io.tables import read_table
+from ndmapper.report.lineage import Lineage, Row
+from ndmapper.report.pixels import Tolerance, ValueDifference, compare_arrays
+from ndmapper.steps.differences import differences
+
+__all__ = ["Comparison", "Verdict", "compare"]
+
+Verdict = Literal["identical", "within", "differs"]
+
+
+@dataclass
+class Comparison:
+    """
+    How two files differ.
+
+    Parameters
+    ----------
+    records : list of str
+        Where their records part, and how.
+    headers : list of str
+        A line for every card, and everything in the structure, that differs.
+    values : dict of str to ValueDifference
+        By extension, and column of a table.
+    """
+
+    records: list[str] = field(default_factory=list)
+    headers: list[str] = field(default_factory=list)
+    values: dict[str, ValueDifference] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What counts in the end: headers and values; records only explain."""
+        if self.headers or any(found.beyond for found in self.values.values()):
+            return "differs"
+        return "within" if self.values else "identical"
+
+
+def compare(
+    first: Path,
+    second: Path,
+    tolerance: Tolerance | None = None,
+    *,
+    ignore: Sequence[str] = (),
+) -> Comparison:
+    """
+    Compare two FITS files, such as a product of two runs.
+
+    Parameters
+    ----------
+    first, second : Path
+        The files.
+    tolerance : Tolerance, optional
+        By how much values may differ. Flags and other integers of a group that are
+        flags may not differ at all.
+    ignore : sequence of str
+        Keywords, or patterns of them, whose cards do not count.
+
+    Returns
+    -------
+    Comparison
+        What differs. Values are read some rows at a time.
+
+    Raises
+    ------
+    MissingFileError, FormatError
+        If a file is missing or not FITS.
+    """
+    found = Comparison(_compare_records(read_records(first), read_records(second)))
+    if digest(first) == digest(second):
+        return found
+    maps = map_file(first), map_file(second)
+    pairs = [[h for h in fmap.hdus if not is_record(h)] for fmap in maps]
+    if len(pairs[0]) != len(pairs[1]):
+        found.headers.append(f"{len(pairs[0])} HDUs and {len(pairs[1])}")
+    parts = _parts(maps[0])
+    for ours, theirs in zip(*pairs, strict=False):
+        where = f"HDU {ours.index}" + (f" ({ours.name})" if ours.name else "")
+        found.headers += [
+            f"{where}: {line}" for line in _compare_headers(ours, theirs, ignore)
+        ]
+        part, sigma = parts.get(ours.index, ("", None))
+        if ours.is_image and theirs.is_image:
+            if ours.shape != theirs.shape:
+                found.headers.append(f"{where}: shape {ours.shape} and {theirs.shape}")
+            elif ours.shape:
+                limit = _limit(tolerance, part, sigma, maps[0])
+                difference = _compare_images(ours, theirs, limit)
+                if difference.different:
+                    found.values[where] = difference
+        elif ours.is_table and theirs.is_table:
+            if ours.read_data() != theirs.read_data():
+                _compare_tables(ours, theirs, where, tolerance, found)
+        elif (ours.is_image, ours.is_table) != (theirs.is_image, theirs.is_table):
+            kinds = [_kind(hdu) for hdu in (ours, theirs)]
+            found.headers.append(f"{where}: {kinds[0]} and {kinds[1]}")
+    return found
+
+
+def _kind(hdu: HduMap) -> str:
+    return "an image" if hdu.is_image else "a table" if hdu.is_table else "no data"
+
+
+def _compare_images(ours: HduMap, theirs: HduMap, limit: Any) -> ValueDifference:
+    packed = any(hdu.source.compression is not None for hdu in (ours, theirs))
+    handles = ArrayHandle.of(ours), ArrayHandle.of(theirs)
+    return compare_arrays(*handles, limit, whole=packed)
+
+
+def _compare_tables(
+    ours: HduMap,
+    theirs: HduMap,
+    where: str,
+    tolerance: Tolerance | None,
+    found: Comparison,
+) -> None:
+    tables = read_table(ours), read_table(theirs)
+    if len(tables[0]) != len(tables[1]):
+        found.headers.append(f"{where}: {len(tables[0])} rows and {len(tables[1])}")
+        return
+    limit = _limit(tolerance, "", None, None)
+    for name in tables[0].colnames:
+        if name not in tables[1].colnames:
+            continue  # the headers say so
+        columns = [
+            np.ma.filled(np.ma.asarray(table[name]), None) if table.masked
+            else np.asarray(table[name])
+            for table in tables
+        ]  # fmt: skip
+        if columns[0].shape != columns[1].shape:
+            found.headers.append(f"{where}: the cells of {name} have other shapes")
+            continue
+        difference = compare_arrays(columns[0], columns[1], limit)
+        if difference.different:
+            found.values[f"{where} column {name}"] = difference
+
+
+def _parts(fmap: FileMap) -> dict[int, tuple[str, tuple[int, bool] | None]]:
+    """Find the part of every HDU, and where the uncertainty of its pixels is."""
+    layout = find_layout(fmap)
+    parts: dict[int, tuple[str, tuple[int, bool] | None]] = {}
+    for group in layout.groups:
+        for part, index in group.hdus.items():
+            parts[index] = part, None
+        if group.uncertainty is not None:
+            is_variance = layout.labels.uncertainty_is == "variance"
+            parts[group.data] = "data", (group.uncertainty, is_variance)
+    return parts
+
+
+def _limit(
+    tolerance: Tolerance | None,
+    part: str,
+    sigma: tuple[int, bool] | None,
+    fmap: FileMap | None,
+) -> Any:
+    """Make the function that says by how much values may differ."""
+    if tolerance is None or part == "flags":
+        return None
+    value = tolerance.value
+    if tolerance.kind == "absolute":
+        return lambda ours, theirs, section: value
+    if tolerance.kind == "sigma" and sigma is not None and fmap is not None:
+        handle = ArrayHandle.of(fmap.hdus[sigma[0]])
+
+        def of_noise(ours: Any, theirs: Any, section: Any) -> Any:
+            noise = np.nan_to_num(
+                handle[section].astype(np.float64), posinf=0, neginf=0
+            )
+            noise = np.maximum(noise, 0)
+            return value * (np.sqrt(noise) if sigma[1] else noise)
+
+        return of_noise
+    if tolerance.kind == "sigma" and part != "uncertainty":
+        return None
+
+    def of_value(ours: Any, theirs: Any, section: Any) -> Any:
+        if (
+            "f" not in ours.dtype.kind + theirs.dtype.kind
+            and ours.dtype.kind not in "iu"
+        ):
+            return 0.0
+        larger = np.maximum(np.abs(ours.astype(float)), np.abs(theirs.astype(float)))
+        return np.nan_to_num(value * larger, posinf=0)
+
+    return of_value
+
+
+def _compare_headers(
+    ours: HduMap, theirs: HduMap, ignore: Sequence[str]
+) -> Iterator[str]:
+    cards = [_cards(hdu, ignore) for hdu in (ours, theirs)]
+    values = [_by_keyword(listed) for listed in cards]
+    for keyword in dict.fromkeys([*values[0], *values[1]]):
+        pair = [found.get(keyword) for found in values]
+        if pair[0] == pair[1]:
+            continue
+        for one, other, text in ((0, 1, "first"), (1, 0, "second")):
+            if pair[other] is None:
+                yield f"only the {text} has {keyword} = {_shown(pair[one])}"
+        if None not in pair:
+            yield from _compare_cards(keyword, pair)
+    if cards[0] != cards[1] and values[0] == values[1]:
+        yield "the cards have another order"
+
+
+def _compare_cards(keyword: str, pair: list[Any]) -> Iterator[str]:
+    contents = [[value for value, _ in cards] for cards in pair]
+    if contents[0] == contents[1]:
+        yield f"the comment of {keyword} differs"
+    elif len(contents[0]) == len(contents[1]) == 1:
+        yield f"{keyword} = {_shown(pair[0])} and {_shown(pair[1])}"
+    else:
+        for cards, others, text in (
+            (contents[0], contents[1], "first"),
+            (contents[1], contents[0], "second"),
+        ):
+            for value in cards:
+                if value not in others:
+                    yield f"only the {text} has {keyword} {value}"
+
+
+def _cards(hdu: HduMap, ignore: Sequence[str]) -> list[tuple[str, str, str]]:
+    """List cards as keyword, value in its text form, and comment."""
+    return [
+        (card.keyword, repr(card.value), card.comment)
+        for card in hdu.header.cards
+        if card.keyword not in VOLATILE
+        and not any(fnmatchcase(card.keyword, pattern) for pattern in ignore)
+    ]
+
+
+def _by_keyword(
+    cards: Sequence[tuple[str, str, str]],
+) -> Mapping[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for keyword, value, comment in cards:
+        found.setdefault(keyword, []).append((value, comment))
+    return found
+
+
+def _shown(cards: Any) -> str:
+    return ", ".join(value for value, _ in cards)
+
+
+def _compare_records(ours: Sequence[Row], theirs: Sequence[Row]) -> list[str]:
+    """Say where two records part, and how."""
+    if not ours or not theirs:
+        if not ours and not theirs:
+            return []
+        return [f"only the {'first' if ours else 'second'} has a record"]
+    rows = [Lineage.of([record]).rows for record in (ours, theirs)]
+    keys = [{row["key"] for row in found} for found in rows]
+    own = [row for row in rows[0] if row["key"] not in keys[1]]
+    other = [row for row in rows[1] if row["key"] not in keys[0]]
+    if not own and not other:
+        return _compare_versions(*rows)
+    if not own or not other:
+        row = (own or other)[0]
+        text = "first" if own else "second"
+        return [f"only the {text} went through {row['step']} ({row['product']})"]
+    row = own[0]
+    alike = [r for r in other if r["step"] == row["step"]]
+    named = [r for r in alike if r["product"] == row["product"]]
+    match = (named or alike or other)[0]
+    if row["step"] == match["step"]:
+        words = [str(d) for d in differences(row, match)]
+        words = words or ["they were made of other files"]
+    else:
+        words = [f"the step was {row['step']}, now {match['step']}"]
+    return [f"they part at {row['step']}, which made {row['product']}", *words]
+
+
+def _compare_versions(ours: Sequence[Row], theirs: Sequence[Row]) -> list[str]:
+    """Say where the same was done with other versions."""
+    by_key = {row["key"]: row for row in theirs}
+    for row in ours:
+        found, others = (
+            r["run"].get("versions") or {} for r in (row, by_key[row["key"]])
+        )
+        words = [
+            f"{name} was {found.get(name)}, now {others.get(name)}"
+            for name in sorted({*found, *others})
+            if found.get(name) != others.get(name)
+        ]
+        if words:
+            return [f"other versions from {row['step']} on ({row['product']})", *words]
+    return []

@@ -1,0 +1,200 @@
+"""What a script must define before it calls a step: imports, helpers, the step."""
+
+import builtins
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ndmapper.errors import NdmapperError
+from ndmapper.report.lineage import Row
+from ndmapper.report.python_text import is_name
+from ndmapper.steps import Step
+from ndmapper.steps.source_text import Text
+
+__all__ = ["Definitions"]
+
+_OURS = {
+    "pathlib": "import pathlib",
+    "sys": "import sys",
+    "config": "from ndmapper import config",
+    "DataFile": "from ndmapper import DataFile",
+    "run_task": "from ndmapper import run_task",
+    "digest": "from ndmapper.io.digest import digest",
+}
+"""What every script imports."""
+
+
+class Definitions:
+    """
+    The names that a script has defined so far.
+
+    Steps may come from several scripts, which mean different things by one name. So
+    a name is defined again, before a call that needs it, where it means something else.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        All entries, in the order of their calls.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._used: set[str] = set(_OURS)
+        meanings: dict[str, set[str]] = {name: {text} for name, text in _OURS.items()}
+        for row in rows:
+            for name, text in _context(row):
+                self._used.add(name)
+                meanings.setdefault(name, set()).add(text)
+            step, module = row["step"], row["module"]
+            self._used.add(str(step))
+            if row.get("source"):
+                meanings.setdefault(str(step), set()).add(row["source"])
+            elif is_name(step) and is_name(module):
+                meanings.setdefault(step, set()).add(f"from {module} import {step}")
+        unique = {n: texts.pop() for n, texts in meanings.items() if len(texts) == 1}
+        imports = {
+            n: t for n, t in unique.items() if t.startswith(("import ", "from "))
+        }
+        self._now = imports | _OURS
+        self._settings: dict[str, Any] = {}
+        lines = {line for text in self._now.values() for line in text.splitlines()}
+        future = {line for line in lines if line.startswith("from __future__")}
+        others = sorted(lines - future, key=lambda t: (t.startswith("from"), t))
+        self.imports = [*sorted(future), *([""] if future else []), *others]
+        """The lines at the start: imports that mean the same for all."""
+
+    def free(self, *names: str) -> list[str]:
+        """
+        Find names that nothing else has.
+
+        Parameters
+        ----------
+        *names : str
+            The names that would be nice.
+
+        Returns
+        -------
+        list of str
+            The same, with underscores where they are taken.
+        """
+        found = []
+        for name in names:
+            while name in self._used or hasattr(builtins, name):
+                name += "_"  # noqa: PLW2901
+            self._used.add(name)
+            found.append(name)
+        return found
+
+    def settings(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Tell what to set before a call.
+
+        Parameters
+        ----------
+        config : mapping
+            The settings that it needs.
+
+        Returns
+        -------
+        dict
+            Those that are not set yet.
+        """
+        unset = object()
+        changed = {n: v for n, v in config.items() if self._settings.get(n, unset) != v}
+        self._settings.update(changed)
+        return changed
+
+    def ours(self, *names: str) -> list[str]:
+        """
+        Make sure that names of ours mean what they should.
+
+        Parameters
+        ----------
+        *names : str
+            Such as ``run_task`` or ``sys``.
+
+        Returns
+        -------
+        list of str
+            The lines that must stand before.
+        """
+        return self._define([(name, _OURS[name]) for name in names])
+
+    def step(self, row: Row) -> tuple[str, list[str], str | None]:
+        """
+        Define a step of pure Python.
+
+        Parameters
+        ----------
+        row : mapping
+            An entry.
+
+        Returns
+        -------
+        name : str
+            What it is called.
+        lines : list of str
+            The lines that must stand before the call.
+        problem : str or None
+            Why it cannot be defined.
+        """
+        step, script = row["step"], row.get("script") or {}
+        if row["module"] is not None:
+            return self._imported(row, script)
+        if not script:
+            why = "its record is from an older version, and tells too little of it"
+            return step, [], f"{row['product']} was made by {step}, but {why}"
+        if not row.get("source"):
+            why = "the text of the step is not known (it was typed at a prompt)"
+            return step, [], f"{row['product']} was made by {step}, but {why}"
+        definition = Text.of(row["source"]).definition
+        if definition is None:
+            why = "the step is not a definition of its own (a lambda?)"
+            return step, [], f"{row['product']} was made by {step}, but {why}"
+        lines = self._define([*_context(row), ("run_task", _OURS["run_task"])])
+        text = f"@run_task({_declaring(row, script)})\n{row['source'].strip()}"
+        return definition.name, lines + self._define([(definition.name, text)]), None
+
+    def _imported(self, row: Row, script: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Import a step of a package, or the function that a script made one of."""
+        step, module = row["step"], row["module"]
+        if not is_name(step) or not is_name(module):
+            why = f"there cannot be such a step in {module!r}"
+            return step, [], f"{row['product']} was made by {step!r}, but {why}"
+        needs = [*_context(row), (step, f"from {module} import {step}")]
+        try:
+            found = getattr(importlib.import_module(module), step, None)
+        except (ImportError, NdmapperError):
+            found = None  # it may be there where the script will run
+        if found is None or isinstance(found, Step):
+            return step, self._define(needs), None
+        words = _declaring(row, script)
+        declared = f"{step} = run_task({step}{', ' if words else ''}{words})"
+        lines = self._define([*needs, ("run_task", _OURS["run_task"])])
+        self._now.pop(step)
+        return step, [*lines, declared], None
+
+    def _define(self, needs: Sequence[tuple[str, str]]) -> list[str]:
+        """Define what is not defined, or means something else."""
+        lines: list[str] = []
+        for name, text in needs:
+            if self._now.get(name) == text:
+                continue
+            self._now[name] = text
+            is_block = "\n" in text and not text.startswith(("import ", "from "))
+            lines += ["", text, ""] if is_block else [text]
+        return [*lines, ""] if lines else []
+
+
+def _context(row: Row) -> list[tuple[str, str]]:
+    script = row.get("script") or {}
+    return [(str(name), str(text)) for name, text in script.get("context") or ()]
+
+
+def _declaring(row: Row, script: Mapping[str, Any]) -> str:
+    """Write the arguments of `run_task` that matter where products are named."""
+    words = {
+        "each": script.get("each"),
+        "outputs": tuple(filter(None, script.get("outputs") or ())) or None,
+        "cals": tuple(row["calibrations"]) or None,
+    }
+    return ", ".join(f"{word}={value!r}" for word, value in words.items() if value)

@@ -1,0 +1,207 @@
+"""The record of products as a graph: a tree of text, Mermaid or DOT."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ndmapper.report.lineage import Lineage, Row, Use, references_of
+
+__all__ = ["FORMS", "Graph", "make_graph"]
+
+FORMS = ("tree", "mermaid", "dot")
+
+
+@dataclass(frozen=True)
+class Node:
+    """
+    A file.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    step : str or None
+        What made it; None for a file that no step made.
+    kind : {'product', 'raw', 'memory', 'edited'}
+        What it is.
+    """
+
+    name: str
+    step: str | None
+    kind: Literal["product", "raw", "memory", "edited"]
+
+    @property
+    def note(self) -> str:
+        """What is said behind the name."""
+        if self.kind == "memory":
+            return "as it was in memory"
+        return self.step or ""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """
+    Who was made of what.
+
+    Parameters
+    ----------
+    nodes : list of Node
+        The files, each after those that it was made of.
+    edges : list of (int, int, str)
+        Numbers of a file and of what was made of it, and its role there.
+    targets : list of int
+        Numbers of the products that were asked for.
+    """
+
+    nodes: list[Node]
+    edges: list[tuple[int, int, str]]
+    targets: list[int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """
+        Give the graph as plain data.
+
+        Returns
+        -------
+        dict
+            With ``nodes``, ``edges`` and ``targets``, for JSON.
+        """
+        return {
+            "nodes": [vars(node) for node in self.nodes],
+            "edges": [
+                {"from": source, "to": product, "role": role}
+                for source, product, role in self.edges
+            ],
+            "targets": self.targets,
+        }
+
+    def tree(self) -> str:
+        """
+        Draw the graph as a tree.
+
+        Returns
+        -------
+        str
+            Products first, what they were made of below. What is below a file is
+            shown once; ``...`` stands for it where the file comes again.
+        """
+        sources: dict[int, list[tuple[int, str]]] = {}
+        for source, product, role in self.edges:
+            sources.setdefault(product, []).append((source, role))
+        lines: list[str] = []
+        shown: set[int] = set()
+        # By hand, since the records of long nights are deeper than Python's stack.
+        stack = [(n, "", "", "") for n in reversed(self.targets)]
+        while stack:
+            number, role, branch, below = stack.pop()
+            node = self.nodes[number]
+            words = [_line(node.name)]
+            words += [f"({role})"] if role not in ("", "input") else []
+            words += [f"<- {_line(node.note)}"] if node.note else []
+            again = number in shown and number in sources
+            lines.append(branch + " ".join(words) + (" ..." if again else ""))
+            if again:
+                continue
+            shown.add(number)
+            children = sources.get(number, [])
+            for place, (child, child_role) in reversed([*enumerate(children, 1)]):
+                last = place == len(children)
+                start, rest = ("`-- ", "    ") if last else ("|-- ", "|   ")
+                stack.append((child, child_role, below + start, below + rest))
+        return "\n".join(lines)
+
+    def mermaid(self) -> str:
+        """
+        Write the graph for Mermaid.
+
+        Returns
+        -------
+        str
+            A flowchart from left to right.
+        """
+        lines = ["flowchart LR"]
+        for number, node in enumerate(self.nodes):
+            note = f"<br/>{_mermaid(node.note)}" if node.note else ""
+            start, end = ("[", "]") if node.kind == "product" else ("([", "])")
+            lines.append(f'    n{number}{start}"{_mermaid(node.name)}{note}"{end}')
+        for source, product, role in self.edges:
+            label = f'|"{_mermaid(role)}"| ' if role != "input" else ""
+            lines.append(f"    n{source} --> {label}n{product}")
+        return "\n".join(lines)
+
+    def dot(self) -> str:
+        """
+        Write the graph for Graphviz.
+
+        Returns
+        -------
+        str
+            A directed graph in DOT.
+        """
+        lines = ["digraph record {", "    rankdir=LR;", "    node [shape=box];"]
+        for number, node in enumerate(self.nodes):
+            note = f"\\n{_dot(node.note)}" if node.note else ""
+            shape = "" if node.kind == "product" else ", shape=ellipse"
+            lines.append(f'    n{number} [label="{_dot(node.name)}{note}"{shape}];')
+        for source, product, role in self.edges:
+            label = f' [label="{_dot(role)}"]' if role != "input" else ""
+            lines.append(f"    n{source} -> n{product}{label};")
+        return "\n".join([*lines, "}"])
+
+
+def make_graph(records: Mapping[str, Sequence[Row]]) -> Graph:
+    """
+    Make the graph of products.
+
+    Parameters
+    ----------
+    records : mapping of str to sequence of mapping
+        The record of each product by the name of its file.
+
+    Returns
+    -------
+    Graph
+        All of them in one graph.
+    """
+    lineage = Lineage.of(records.values())
+    numbers: dict[Any, int] = {}
+    nodes: list[Node] = []
+    edges: dict[tuple[int, int, str], None] = {}
+
+    def number_of(use: Use) -> int:
+        maker = lineage.maker(use)
+        mark = use.mark if maker is None else id(maker)
+        if mark not in numbers:
+            numbers[mark] = len(nodes)
+            nodes.append(Node(use.name, None, "memory" if use.memory else "raw"))
+        return numbers[mark]
+
+    for row in lineage.rows:
+        sources = [(number_of(use), use.role) for use in references_of(row)]
+        numbers[id(row)] = number = len(nodes)
+        kind: Any = "edited" if row["step"] == "edited" else "product"
+        nodes.append(Node(row["product"], row["step"], kind))
+        edges |= dict.fromkeys((source, number, role) for source, role in sources)
+    products = [
+        next(r for r in lineage.rows
+             if (r["key"], r["product"]) == (t["key"], t["product"]))
+        for t in lineage.targets
+    ]  # fmt: skip
+    targets = dict.fromkeys(numbers[id(row)] for row in products)
+    return Graph(nodes, list(edges), list(targets))
+
+
+def _line(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _mermaid(text: str) -> str:
+    """Write text so that nothing in it means anything to Mermaid."""
+    plain = set(" .,:-+/=_*")
+    return "".join(
+        c if c.isalnum() or c in plain else f"#{ord(c)};" for c in _line(text)
+    )
+
+
+def _dot(text: str) -> str:
+    return _line(text).replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,117 @@
+"""Python text that is written: calls, values, comments."""
+
+import keyword
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["Code", "call_text", "comment", "is_name"]
+
+_WIDTH = 88
+
+
+class Code(str):
+    """Text that is an expression already."""
+
+    __slots__ = ()
+
+
+def is_name(text: Any) -> bool:
+    """
+    Say whether a text can be a name in Python, perhaps with dots.
+
+    Parameters
+    ----------
+    text : object
+        From a record, which anybody may have written.
+
+    Returns
+    -------
+    bool
+        Whether it can.
+    """
+    return isinstance(text, str) and all(
+        part.isidentifier() and not keyword.iskeyword(part) for part in text.split(".")
+    )
+
+
+def comment(text: str) -> str:
+    """
+    Make text safe for a comment.
+
+    Parameters
+    ----------
+    text : str
+        Anything, for instance the name of a file.
+
+    Returns
+    -------
+    str
+        The same on one line.
+    """
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def call_text(name: str, first: Sequence[Any], words: Mapping[str, Any]) -> str:
+    """
+    Write a call.
+
+    Parameters
+    ----------
+    name : str
+        What is called.
+    first : sequence
+        The positional arguments.
+    words : mapping
+        The keywords; those that cannot be names are written as a mapping.
+
+    Returns
+    -------
+    str
+        One line where it is short, else one for each argument.
+    """
+    items: list[tuple[str, Any]] = [("", value) for value in first]
+    items += [(f"{word}=", value) for word, value in words.items() if is_name(word)]
+    odd = {word: value for word, value in words.items() if not is_name(word)}
+    if odd:
+        items.append(("**", odd))
+    line = f"{name}({', '.join(prefix + _flat(value) for prefix, value in items)})"
+    if len(line) <= _WIDTH:
+        return line
+    lines = [f"    {prefix}{_tall(value, 4, len(prefix))}," for prefix, value in items]
+    return "\n".join([f"{name}(", *lines, ")"])
+
+
+def _flat(value: Any) -> str:
+    """Write a value in one line."""
+    if isinstance(value, Code):
+        return str(value)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{k!r}: {_flat(v)}' for k, v in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_flat, value))}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    return repr(value)
+
+
+def _tall(value: Any, indent: int, used: int) -> str:
+    """Write a value, in several lines where one would be too long."""
+    line = _flat(value)
+    room = _WIDTH - indent - used - 1
+    if len(line) <= room or isinstance(value, Code) or not value:
+        return line
+    inner = " " * (indent + 4)
+    if isinstance(value, Mapping):
+        parts = [
+            f"{key!r}: {_tall(item, indent + 4, len(repr(key)) + 2)}"
+            for key, item in value.items()
+        ]
+        ends = "{}"
+    elif isinstance(value, (list, tuple)):
+        parts = [_tall(item, indent + 4, 0) for item in value]
+        ends = "[]"
+    else:
+        return line
+    body = "".join(f"{inner}{part},\n" for part in parts)
+    return f"{ends[0]}\n{body}{' ' * indent}{ends[1]}"

@@ -1,0 +1,130 @@
+"""The numbers that steps recorded about the quality of what they made, as tables."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Figure", "Number", "collect_figures", "collect_numbers", "number_text"]
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Number:
+    """
+    One number.
+
+    Parameters
+    ----------
+    product : str
+        File name of the product that it describes.
+    step : str
+        The step that gave it.
+    name : str
+        What it is.
+    value : float, int, str or None
+        The number; a text where a step gave one.
+    unit : str or None
+        Its unit.
+    """
+
+    product: str
+    step: str
+    name: str
+    value: Any
+    unit: str | None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """
+    One figure.
+
+    Parameters
+    ----------
+    product : str
+        File name of the product that it describes.
+    step : str
+        The step that drew it.
+    path : str
+        Where it is, from the folder of the product.
+    """
+
+    product: str
+    step: str
+    path: str
+
+
+def collect_numbers(records: Iterable[Sequence[Row]]) -> list[Number]:
+    """
+    Collect the numbers in records.
+
+    Parameters
+    ----------
+    records : iterable of sequence of mapping
+        The record of each product, oldest entry first.
+
+    Returns
+    -------
+    list of Number
+        Those of every step, each once although many products share it, the oldest
+        first.
+    """
+    found: list[Number] = []
+    for row in _each_once(records):
+        numbers: Mapping[str, Any] = row.get("qc") or {}
+        for name, given in numbers.items():
+            pair = given if isinstance(given, Mapping) else {"value": given}
+            value, unit = pair.get("value"), pair.get("unit")
+            found.append(Number(row["product"], row["step"], name, value, unit))
+    return found
+
+
+def collect_figures(records: Iterable[Sequence[Row]]) -> list[Figure]:
+    """
+    Collect the figures in records.
+
+    Parameters
+    ----------
+    records : iterable of sequence of mapping
+        The record of each product, oldest entry first.
+
+    Returns
+    -------
+    list of Figure
+        Those of every step, each once.
+    """
+    return [
+        Figure(row["product"], row["step"], str(path))
+        for row in _each_once(records)
+        for path in row["run"].get("figures") or ()
+    ]
+
+
+def number_text(value: Any) -> str:
+    """
+    Write a number as people read it.
+
+    Parameters
+    ----------
+    value : float, int, str or mapping
+        The number as a record holds it.
+
+    Returns
+    -------
+    str
+        Six digits at most, and the unit.
+    """
+    if isinstance(value, Mapping):
+        return f"{number_text(value.get('value'))} {value.get('unit') or ''}".rstrip()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def _each_once(records: Iterable[Sequence[Row]]) -> Iterable[Row]:
+    found: dict[tuple[str, str], Row] = {}
+    for rows in records:
+        for row in rows:
+            found.setdefault((row["key"], row["product"]), row)
+    return found.values()

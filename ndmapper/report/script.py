@@ -1,0 +1,288 @@
+"""A script that makes products again, written from their records."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ndmapper.report.calls import Call, find_calls
+from ndmapper.report.definitions import Definitions
+from ndmapper.report.lineage import Lineage, Row, Use, references_of
+from ndmapper.report.python_text import Code, call_text, comment
+
+__all__ = ["Script", "write_script"]
+
+
+@dataclass
+class Script:
+    """
+    A script that makes products again.
+
+    Parameters
+    ----------
+    text : str
+        The script.
+    raws : dict of str to str
+        What it needs: content by path in the folder of the raw files.
+    problems : list of str
+        What it cannot make, and why; empty if it makes everything.
+    """
+
+    text: str
+    raws: dict[str, str]
+    problems: list[str] = field(default_factory=list)
+
+
+def write_script(records: Mapping[str, Sequence[Row]]) -> Script:
+    """
+    Write a script that makes products again, from the raw files on.
+
+    Parameters
+    ----------
+    records : mapping of str to sequence of mapping
+        The record of each product by the name of its file.
+
+    Returns
+    -------
+    Script
+        The script. Where something cannot be made again it stops, and says so.
+    """
+    lineage = Lineage.of(records.values())
+    return _Writer(lineage).write(list(records))
+
+
+class _Writer:
+    """Writes one script."""
+
+    def __init__(self, lineage: Lineage) -> None:
+        self.lineage = lineage
+        self.calls = find_calls(lineage)
+        self.definitions = Definitions(lineage.rows)
+        self.raw, self.out, self.item = self.definitions.free("RAW", "OUT", "name")
+        self.places: dict[Any, str] = {}
+        self.raws: dict[str, str] = {}
+        self.problems: list[str] = []
+        self._name_files()
+
+    def _name_files(self) -> None:
+        """Give every file a place; two of one name cannot have the same."""
+        taken: set[str] = set()
+
+        def place(name: str) -> str:
+            # A record may come from anybody, and chooses no folder.
+            name = Path(name).name
+            name = "unnamed" if name in ("", "..") else name
+            found, count = name, 1
+            while found in taken:
+                count += 1
+                found = f"{count}/{name}"
+            taken.add(found)
+            return found
+
+        for content, name in self.lineage.raws:
+            self.places[content, name] = place(name)
+        for row in self.lineage.rows:
+            self.places[id(row)] = place(row["product"])
+
+    def file(self, use: Use) -> Code:
+        """Write the path of a file."""
+        maker = self.lineage.maker(use)
+        if maker is not None:
+            return Code(f"{self.out} / {self.places[id(maker)]!r}")
+        place = self.places[use.mark]
+        if not use.memory:
+            self.raws[place] = use.mark[0]
+        return Code(f"{self.raw} / {place!r}")
+
+    def write(self, names: Sequence[str]) -> Script:
+        """Write the script."""
+        body = [block for call in self.calls for block in self._call(call)]
+        return Script(
+            "\n".join([*self._head(names), *body]).rstrip("\n") + "\n",
+            self.raws,
+            self.problems,
+        )
+
+    def _head(self, names: Sequence[str]) -> list[str]:
+        listed = comment(", ".join(Path(name).name for name in names))
+        needed = f"{len(self.raws)} raw file{'s' if len(self.raws) != 1 else ''}"
+        lines = [
+            f"# Makes {listed} again, from {needed}:",
+            "#     python SCRIPT [FOLDER OF THE RAW FILES]",
+            f"# Written by 'ndmapper script' from {_versions(self.lineage.rows)}.",
+            *(
+                f"# It imports {comment(name)}, a file of your own: put that beside it."
+                for name in _own_files(self.lineage.rows)
+            ),
+            *(f"# IT STOPS: {comment(problem)}" for problem in self.problems),
+            "",
+            *self.definitions.imports,
+            "",
+            f"{self.raw} = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else '.')",
+            f"{self.out} = pathlib.Path(config['outdir'])",
+            "config['reprocess'] = 'auto'",
+            "",
+        ]
+        if self.raws:
+            raws = sorted(self.raws.items())
+            lines += [
+                "# The files that were used, by their content.",
+                f"for {self.item}, content in {{",
+                *(f"    {place!r}: {content!r}," for place, content in raws),
+                "}.items():",
+                f"    if digest({self.raw} / {self.item}) != content:",
+                f"        sys.exit(f'{{{self.raw} / {self.item}}} is not the file '",
+                "                 'that was used: its content differs')",
+                "",
+            ]
+        return lines
+
+    def _call(self, call: Call) -> list[str]:
+        row = call.first
+        lines = ["", *self._settings(row)]
+        problems = [*self._problems(call)]
+        try:
+            before, text = (self._tool if row.get("task") else self._step)(call)
+        except _CannotBeWrittenError as err:
+            before, text, problems = [], "", [*problems, str(err)]
+        lines += before
+        for problem in problems:
+            self.problems.append(problem)
+            lines += [
+                *self.definitions.ours("sys"),
+                f"# This cannot be made again: {comment(problem)}.",
+                f"sys.exit({problem!r})",
+            ]
+        return [*lines, *([text] if text else [])]
+
+    def _settings(self, row: Row) -> list[str]:
+        changed = self.definitions.settings(row.get("config") or {})
+        lines = self.definitions.ours("config") if changed else []
+        return [*lines, *(f"config[{n!r}] = {v!r}" for n, v in changed.items())]
+
+    def _problems(self, call: Call) -> Iterable[str]:
+        for unit in call.units:
+            for use in references_of(unit.first):
+                if use.memory:
+                    yield (
+                        f"{unit.first['product']} was made of {use.name} as it was in "
+                        f"memory, changed and not saved ({unit.first['step']})"
+                    )
+        row = call.first
+        script = row.get("script") or {}
+        for name, why in (script.get("missing") or {}).items():
+            yield f"{row['step']} of {row['product']} uses {name}, but {why}"
+
+    def _step(self, call: Call) -> tuple[list[str], str]:
+        """Write the call of a Python step."""
+        row = call.first
+        if row["step"] == "edited":
+            what = ", ".join(map(str, row["parameters"].get("edited", ())))
+            msg = (
+                f"{row['product']} was edited in Python ({what}); to go on, put the "
+                f"edited file to {self.places[id(row)]} in the folder of products, and "
+                "delete this line"
+            )
+            raise _CannotBeWrittenError(msg)
+        name, lines, problem = self.definitions.step(row)
+        if problem:
+            raise _CannotBeWrittenError(problem)
+        script = row.get("script") or {}
+        inputs = [
+            [self.file(use) for use in references_of(unit.first)][
+                : len(unit.first["inputs"])
+            ]
+            for unit in call.units
+        ]
+        first: Any = [file for files in inputs for file in files]
+        if len(first) == 1 and script.get("each") != "list":
+            first = first[0]
+        words: dict[str, Any] = {
+            role: self._files(role, value)
+            for role, value in row["calibrations"].items()
+        }
+        exact = script.get("parameters") or {}
+        for parameter, value in row["parameters"].items():
+            if parameter in row["references"]:
+                given = self._files(parameter, row["references"][parameter])
+                if exact.get(parameter) == "DataFile":
+                    lines = [*self.definitions.ours("DataFile"), *lines]
+                    given = Code(f"DataFile({given})")
+                words[parameter] = given
+            elif parameter in exact:
+                words[parameter] = Code(exact[parameter])
+            else:
+                words[parameter] = value
+        words["out_names"] = self._out_names(call)
+        return lines, call_text(name, [first], words)
+
+    def _files(self, role: str, value: Any) -> Any:
+        """Write the files of a calibration or parameter."""
+        if isinstance(value, list):
+            return [self._files(role, reference) for reference in value]
+        return None if value is None else self.file(Use(role, value))
+
+    def _out_names(self, call: Call) -> Any:
+        names: dict[str | None, list[Any]] = {}
+        for unit in call.units:
+            for output, row in unit.rows.items():
+                names.setdefault(output, []).append(self._product(row))
+        short = {n: v[0] if len(v) == 1 else v for n, v in names.items()}
+        return short[None] if set(short) == {None} else short
+
+    def _product(self, row: Row) -> Any:
+        place = self.places[id(row)]
+        return Code(f"{self.out} / {place!r}") if "/" in place else place
+
+    def _tool(self, call: Call) -> tuple[list[str], str]:
+        """Write the call of an external tool."""
+        row = call.first
+        task = row["task"]
+        inputs: dict[str, list[Any]] = {}
+        for reference in row["inputs"]:
+            role = reference.get("role") or "input"
+            inputs.setdefault(role, []).append(self.file(Use(role, reference)))
+        outputs: dict[str, list[tuple[int, Any]]] = {}
+        for output, made in call.units[0].rows.items():
+            tag, _, number = str(output).partition("#")
+            entry = int(number) if number.isdecimal() else 1, self._product(made)
+            outputs.setdefault(tag, []).append(entry)
+        params = dict(task.get("parameters") or {})
+        for parameter, value in row["references"].items():
+            params[parameter] = self._files(parameter, value)
+        what = task["name"]
+        if row["engine"] != "iraf":
+            what = f"{row['engine']}:{what}"
+        words: dict[str, Any] = {
+            "inputs": inputs,
+            "outputs": {
+                tag: [name for _, name in sorted(named, key=lambda pair: pair[0])]
+                for tag, named in outputs.items()
+            },
+        }
+        if task.get("words"):
+            words["options"] = dict(task["words"])
+        words["params"] = params
+        return self.definitions.ours("run_task"), call_text("run_task", [what], words)
+
+
+class _CannotBeWrittenError(Exception):
+    """A call that no script can make."""
+
+
+def _own_files(rows: Sequence[Row]) -> list[str]:
+    """List the modules that are no packages."""
+    names = ((row.get("script") or {}).get("files") or () for row in rows)
+    return sorted({str(name) for listed in names for name in listed})
+
+
+def _versions(rows: Sequence[Row]) -> str:
+    """Name what the products were made with."""
+    found: dict[str, None] = {}
+    for row in rows:
+        tool = row["tool"]
+        if tool.get("version"):
+            found[f"{tool['name']} {tool['version']}"] = None
+        for name, version in (row["run"].get("versions") or {}).items():
+            found[f"{name} {version}"] = None
+    return comment(", ".join(found) or "a record without versions")

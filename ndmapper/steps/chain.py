@@ -1,0 +1,262 @@
+"""Several steps as one: file by file in memory, of which only the last is published."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from astropy.nddata import NDData
+
+from ndmapper.config import Settings
+from ndmapper.data import DataFileList
+from ndmapper.data.planned import PlannedFile
+from ndmapper.errors import (
+    DeclarationError,
+    ParameterError,
+    UnknownParameterError,
+    did_you_mean,
+)
+from ndmapper.io.digest import DigestCache
+from ndmapper.steps.bind import Bound, bind
+from ndmapper.steps.calibrate import resolve_calibrations
+from ndmapper.steps.coerce import Inputs, coerce_roles
+from ndmapper.steps.decide import PlanItem
+from ndmapper.steps.declaration import Declaration
+from ndmapper.steps.entry import ancestors
+from ndmapper.steps.memory import memory_item
+from ndmapper.steps.naming import name_products
+from ndmapper.steps.plan import Plan, make_plan
+from ndmapper.steps.step import Step, run_planned, settings_of, shaped
+from ndmapper.steps.units import make_works
+from ndmapper.steps.words import CONFIG_WORDS
+from ndmapper.steps.work import shared_cals
+
+__all__ = ["Chain", "chain"]
+
+Prelude = list[PlanItem]
+
+
+def chain(*steps: Step) -> "Chain":
+    """
+    Make one step of several.
+
+    It takes the same inputs as the first. Each file goes through all steps in memory,
+    and only what the last one makes is published; its record tells of all of them.
+
+    Parameters
+    ----------
+    *steps : Step
+        Two steps or more that work file by file and, but for the last, have one
+        output each.
+
+    Returns
+    -------
+    Chain
+        Call it like a step. Parameters and calibrations go to the steps that have
+        them; a parameter that several steps have is given by the name of the step:
+        ``chain(trim, fit)(files, fit={'order': 3})``.
+
+    Raises
+    ------
+    DeclarationError
+        If the steps cannot be chained.
+
+    Examples
+    --------
+    >>> reduce = chain(subtract_overscan, trim, subtract_bias)  # doctest: +SKIP
+    >>> science = reduce("raw/*.fits", bias="bias.fits")  # doctest: +SKIP
+    """
+    return Chain(steps)
+
+
+class Chain:
+    """
+    What `chain` makes of steps.
+
+    Parameters
+    ----------
+    steps : tuple of Step
+        The steps.
+    """
+
+    def __init__(self, steps: tuple[Step, ...]) -> None:
+        if len(steps) < 2 or not all(isinstance(step, Step) for step in steps):
+            msg = "chain takes two steps or more, as run_task makes them"
+            raise DeclarationError(msg)
+        for step in steps:
+            if step.declaration.each == "list":
+                msg = f"{step.name} takes a list of files, and a chain works on one"
+                raise DeclarationError(msg)
+            if step is not steps[-1] and len(step.declaration.outputs) != 1:
+                msg = (
+                    f"{step.name} has {len(step.declaration.outputs)} outputs; only "
+                    "the last step of a chain may have several"
+                )
+                raise DeclarationError(msg)
+        if len({step.name for step in steps}) < len(steps):
+            msg = "a chain has each step once, so that parameters can be given by name"
+            raise DeclarationError(msg)
+        self.steps = steps
+
+    @property
+    def name(self) -> str:
+        """The names of the steps."""
+        return "+".join(step.name for step in self.steps)
+
+    def __repr__(self) -> str:
+        return f"<chain {' -> '.join(step.name for step in self.steps)}>"
+
+    def __call__(self, inputs: Any, /, **keywords: Any) -> Any:
+        """
+        Run all steps.
+
+        Parameters
+        ----------
+        inputs : str, Path, FileName, DataFile, list of those or NDData
+            As the first step takes them.
+        **keywords : object
+            Parameters, calibrations and words of the framework.
+
+        Returns
+        -------
+        DataFile, DataFileList, NDLater or dict
+            What the last step gives.
+        """
+        declarations, bounds = self._bound(keywords)
+        if isinstance(inputs, NDData):
+            result: Any = inputs
+            for step, words in zip(self.steps, self._routed(keywords), strict=True):
+                result = step(result, **words)
+            return result
+        last, bound = declarations[-1], bounds[-1]
+        settings = settings_of(last, bound)
+        if not bound.save:
+            result = inputs
+            for step, words in zip(self.steps, self._routed(keywords), strict=True):
+                result = step(result, **{**words, "save": False})
+            return result
+        given, results = run_planned(
+            last, settings, lambda: self._planned(declarations, bounds, inputs)
+        )
+        return shaped(last, given, results)
+
+    def plan(self, inputs: Any, /, **keywords: Any) -> Plan:
+        """
+        Decide what a call would do, without doing it.
+
+        Parameters
+        ----------
+        inputs : object
+            As in a call.
+        **keywords : object
+            As in a call.
+
+        Returns
+        -------
+        Plan
+            That of the last step.
+        """
+        return self._planned(*self._bound(keywords), inputs)[1]
+
+    def _bound(
+        self, keywords: Mapping[str, Any]
+    ) -> tuple[list[Declaration], list[Bound]]:
+        routed = self._routed(keywords)
+        declarations = [
+            step.chosen(given.get("engine"))
+            for step, given in zip(self.steps, routed, strict=True)
+        ]
+        return declarations, [
+            bind(declaration, given)
+            for declaration, given in zip(declarations, routed, strict=True)
+        ]
+
+    def _routed(self, keywords: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Give each step the keywords that are its own."""
+        routed: list[dict[str, Any]] = [{} for _ in self.steps]
+        own = [
+            {*s.declaration.parameters, *s.declaration.cals, *s.declaration.more_inputs}
+            for s in self.steps
+        ]
+        last = {"out_names", "save", *filter(None, self.steps[-1].declaration.outputs)}
+        names = {step.name: position for position, step in enumerate(self.steps)}
+        for name, value in keywords.items():
+            takers = [i for i, known in enumerate(own) if name in known]
+            if name == "engine" and value is not None:
+                takers = [i for i, s in enumerate(self.steps) if s.has_engine(value)]
+                if not takers:
+                    known = {e for step in self.steps for e in step.engines}
+                    hint = did_you_mean(value, known)
+                    msg = f"no step of {self.name} has an engine {value!r}{hint}"
+                    raise ParameterError(msg)
+            elif name in CONFIG_WORDS:
+                takers = list(range(len(self.steps)))
+            elif name in names and isinstance(value, Mapping):
+                routed[names[name]].update(value)
+                continue
+            elif name in last:
+                takers = [len(self.steps) - 1]
+            if not takers:
+                hint = did_you_mean(name, set().union(*own, last, CONFIG_WORDS))
+                msg = f"no step of {self.name} has a parameter {name!r}{hint}"
+                raise UnknownParameterError(msg)
+            parameters = [
+                i for i in takers if name in self.steps[i].declaration.parameters
+            ]
+            if len(parameters) > 1:
+                both = " and ".join(self.steps[i].name for i in parameters)
+                first = self.steps[parameters[0]].name
+                msg = (
+                    f"{both} have a parameter {name!r}; say whose it is: "
+                    f"{first}={{{name!r}: {value!r}}}"
+                )
+                raise ParameterError(msg)
+            for i in takers:
+                routed[i][name] = value
+        return routed
+
+    def _planned(
+        self, declarations: list[Declaration], bounds: list[Bound], inputs: Any
+    ) -> tuple[Inputs, Plan]:
+        given = coerce_roles(declarations[0], inputs, bounds[0].inputs)
+        last, bound = declarations[-1], bounds[-1]
+        settings = settings_of(last, bound)
+        # One for all steps, so that those of the raw files are kept with the others.
+        digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
+        preludes: list[Prelude] = [[] for _ in given.first]
+        current = given
+        for position, following in enumerate(declarations[1:]):
+            files = self._step_planned(
+                declarations[position], bounds[position], current, preludes, digests
+            )
+            current = coerce_roles(following, files, bounds[position + 1].inputs)
+        cals = resolve_calibrations(last, bound.calibrations, current.first)
+        plan = make_plan(last, bound, settings, current, cals, digests=digests)
+        items = [
+            replace(item, prelude=tuple(prelude))
+            for item, prelude in zip(plan.items, preludes, strict=True)
+        ]
+        return given, replace(plan, items=items)
+
+    def _step_planned(
+        self,
+        declaration: Declaration,
+        bound: Bound,
+        current: Inputs,
+        preludes: list[Prelude],
+        digests: DigestCache,
+    ) -> DataFileList:
+        """Plan a step before the last: its products are never seen."""
+        settings: Settings = settings_of(declaration, bound)
+        cals = resolve_calibrations(declaration, bound.calibrations, current.first)
+        works = make_works(declaration, bound, settings, current, cals, digests=digests)
+        units = [work.roles for work in works]
+        targets = name_products(declaration, units, None, settings["outdir"])
+        files = DataFileList()
+        for work, names, prelude in zip(works, targets, preludes, strict=True):
+            item = memory_item(work, names)
+            prelude.append(item)
+            ((output, name),) = names.items()
+            rows = [*ancestors(work.used), item.expected[output]]
+            files.append(PlannedFile(name, rows, shared_cals(work.inputs)))
+        return files

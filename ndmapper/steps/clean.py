@@ -1,0 +1,148 @@
+"""Which products a later run can make again when it needs them; and removing them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ndmapper.data import DataFile
+from ndmapper.errors import FileAccessError, FormatError, RecordError
+from ndmapper.io.digest import DigestCache
+from ndmapper.io.leftovers import staging_name
+from ndmapper.io.record import canonical, cleaned_path, side_path
+from ndmapper.steps.entry import is_as_recorded
+from ndmapper.steps.freshness import find_input, references_of
+
+__all__ = ["Candidate", "Keep", "find_removable", "remove"]
+
+Keep = Literal["final", "calibs"]
+"""What is kept: only products of which no other is made, or calibrations as well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """
+    A product, and what becomes of it.
+
+    Parameters
+    ----------
+    path : Path
+        The product.
+    size : int
+        Its size in bytes.
+    kept : str or None
+        Why it is kept; None if it is removed.
+    """
+
+    path: Path
+    size: int
+    kept: str | None
+
+
+def find_removable(folder: Path, keep: Keep = "calibs") -> list[Candidate]:
+    """
+    Sort the products of a folder into those that are kept and those that may go.
+
+    Parameters
+    ----------
+    folder : Path
+        Where products are; folders within are not looked at.
+    keep : {'calibs', 'final'}
+        Keep also what others are calibrated with, or only what nothing else is made of.
+
+    Returns
+    -------
+    list of Candidate
+        All products, sorted by name. Kept is also what somebody edited, and what could
+        not be made again since something that it is made of is missing.
+
+    Raises
+    ------
+    FileAccessError
+        If there is no such folder.
+    """
+    if not folder.is_dir():
+        msg = f"{folder} is no folder; name the one that holds the products"
+        raise FileAccessError(msg)
+    digests = DigestCache(folder / ".ndmapper")
+    products = _products(folder)
+    made_of: dict[str, set[str]] = {}
+    for rows in products.values():
+        for word, reference in references_of(rows[-1]):
+            key = reference.get("key")
+            if key is not None:
+                kind = "input" if word == "input" else "calibration"
+                made_of.setdefault(key, set()).add(kind)
+    found = []
+    for path, rows in products.items():
+        uses = made_of.get(rows[-1]["key"], set())
+        why = None
+        if not uses:
+            why = "nothing else is made of it"
+        elif keep == "calibs" and "calibration" in uses:
+            why = "it is a calibration"
+        elif rows[-1]["step"] == "edited" or not is_as_recorded(
+            DataFile(path), digests
+        ):
+            why = "it was edited"
+        elif missing := _missing(path, rows[-1]):
+            why = f"it could not be made again, for {missing} is missing"
+        found.append(Candidate(path=path, size=path.stat().st_size, kept=why))
+    digests.save()
+    return found
+
+
+def _products(folder: Path) -> dict[Path, Sequence[dict[str, Any]]]:
+    found: dict[Path, Sequence[dict[str, Any]]] = {}
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        try:
+            rows = DataFile(path).record
+        except (FormatError, RecordError, OSError):
+            continue  # no FITS file, so no product
+        if rows:
+            found[path] = rows
+    return found
+
+
+def _missing(path: Path, row: dict[str, Any]) -> str | None:
+    for _, reference in references_of(row):
+        if reference.get("memory"):
+            return f"{reference['name']}, which was only in memory,"
+        if find_input(reference["name"], row, path) is None:
+            return str(reference["name"])
+    return None
+
+
+def remove(path: Path) -> None:
+    """
+    Remove a product, and leave its record, so that later runs treat it as current.
+
+    Parameters
+    ----------
+    path : Path
+        The product.
+
+    Raises
+    ------
+    FileAccessError
+        If it cannot be removed, or nothing can be written beside it.
+    """
+    rows = DataFile(path).record
+    left = cleaned_path(path)
+    temporary = staging_name(left)
+    try:
+        left.parent.mkdir(parents=True, exist_ok=True)
+        lines = ",\n".join(canonical(row) for row in rows)
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(f"[{lines}]\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(left)
+        path.unlink()
+        side_path(path).unlink(missing_ok=True)
+    except OSError as err:
+        msg = f"{path} cannot be removed ({err.strerror}: {err.filename})"
+        raise FileAccessError(msg) from err

@@ -1,0 +1,248 @@
+"""Whether one unit of work is done, or its products are there already; and why."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ndmapper.data import DataFile
+from ndmapper.data.planned import PlannedFile
+from ndmapper.engines.base import Output
+from ndmapper.errors import (
+    FormatError,
+    OutputExistsError,
+    PartialOutputError,
+    RecordError,
+)
+from ndmapper.io.digest import DigestCache
+from ndmapper.io.record import entry_key, pending_path, read_cleaned
+from ndmapper.steps.differences import Difference, differences
+from ndmapper.steps.entry import Work, describe, is_as_recorded
+from ndmapper.steps.naming import Targets
+
+__all__ = ["Action", "PlanItem", "decide"]
+
+Action = Literal["run", "replace", "reuse", "memory"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanItem:
+    """
+    One unit of work, decided.
+
+    Parameters
+    ----------
+    work : Work
+        What it is made of.
+    targets : mapping
+        Output to name.
+    expected : mapping
+        Output to the entry of what would be made now.
+    action : {'run', 'replace', 'reuse', 'memory'}
+        What is done; 'memory' runs, and publishes nothing.
+    reason : str
+        Why.
+    changes : tuple of str
+        How products that are re-used differ from what would be made now.
+    found : mapping
+        Output to the product that is re-used.
+    prelude : tuple of PlanItem
+        What is done in memory before it, in a chain of steps.
+    """
+
+    work: Work
+    targets: Targets
+    expected: Mapping[Output, Mapping[str, Any]]
+    action: Action
+    reason: str
+    changes: tuple[str, ...] = ()
+    found: Mapping[Output, DataFile] = field(default_factory=dict)
+    prelude: "tuple[PlanItem, ...]" = ()
+
+    @property
+    def works(self) -> list[Work]:
+        """Everything that is done, the last step of a chain last."""
+        return [*(item.work for item in self.prelude), self.work]
+
+    @property
+    def step(self) -> str:
+        """The name of the step, or of all steps of a chain."""
+        return "+".join(work.declaration.name for work in self.works)
+
+    @property
+    def sources(self) -> str:
+        """The names of the inputs, as far as they fit into a line."""
+        names = [str(df) for df in self.works[0].inputs]
+        if len(names) > 3:
+            names = [f"{names[0]} ... {names[-1]} ({len(names)} files)"]
+        return ", ".join(names)
+
+    @property
+    def products(self) -> list[str]:
+        """The names of the products."""
+        return [str(name) for name in self.targets.values()]
+
+    def __str__(self) -> str:
+        made = ", ".join(self.products)
+        why = "; ".join((self.reason, *self.changes))
+        return f"{self.action:7} {self.sources} -> {made} ({why})"
+
+
+def decide(work: Work, targets: Targets) -> PlanItem:
+    """
+    Decide one unit of work. Nothing is written.
+
+    Parameters
+    ----------
+    work : Work
+        The unit.
+    targets : mapping
+        Output to name.
+
+    Returns
+    -------
+    PlanItem
+        The decision.
+
+    Raises
+    ------
+    OutputExistsError, PartialOutputError
+        If products exist, and ``reprocess`` is None; or what would be replaced was
+        made by no step.
+    """
+    paths = {output: Path(str(name)) for output, name in targets.items()}
+    expected = {
+        output: describe(work, output, path.name) for output, path in paths.items()
+    }
+
+    def item(
+        action: Action,
+        reason: str,
+        changes: Sequence[Difference] = (),
+        found: Mapping[Output, DataFile] | None = None,
+    ) -> PlanItem:
+        return PlanItem(
+            work=work,
+            targets=targets,
+            expected=expected,
+            action=action,
+            reason=reason,
+            changes=tuple(dict.fromkeys(map(str, changes))),
+            found=found or {},
+        )
+
+    there = [path for path in paths.values() if path.exists()]
+    if not there:
+        return _absent(item, work, expected, targets)
+    absent = [str(path) for path in paths.values() if path not in there]
+    reprocess = work.settings["reprocess"]
+    if reprocess in (None, "error"):
+        _refuse(work.declaration.name, there, absent)
+    if reprocess is True or absent:
+        _refuse_foreign(work.declaration.name, there)
+    if reprocess is True:
+        return item("replace", "reprocess=True")
+    if absent:
+        return item("replace", f"{', '.join(absent)} is missing beside {there[0]}")
+    changes: list[Difference] = []
+    found: dict[Output, DataFile] = {}
+    try:
+        for output, name in targets.items():
+            found[output] = product = DataFile(name)
+            changes += _differences(product, expected[output], work.digests)
+    except _Unusable as err:
+        return item("replace", f"{name} {err}")
+    except RecordError as err:
+        return item("replace", f"{name} has a damaged record ({err})")
+    except FormatError as err:
+        return item("replace", f"{name} is not a whole file ({err})")
+    forcing = list(dict.fromkeys(str(c) for c in changes if c.forces))
+    if reprocess == "auto" and forcing:
+        return item("replace", "; ".join(forcing))
+    return item("reuse", "exists", changes, found)
+
+
+def _absent(
+    item: Callable[..., PlanItem],
+    work: Work,
+    expected: Mapping[Output, Any],
+    targets: Targets,
+) -> PlanItem:
+    """Decide on products that are not there; perhaps as nobody needs them."""
+    cleaned: dict[Output, Sequence[Mapping[str, Any]]] = {}
+    if work.settings["reprocess"] in (False, "auto"):
+        cleaned = {o: read_cleaned(Path(str(n))) for o, n in targets.items()}
+    if not cleaned or not all(cleaned.values()):
+        return item("run", "new")
+    changes: list[Difference] = []
+    for output, rows in cleaned.items():
+        changes += _key_differences(rows[-1], expected[output])
+    if any(change.forces for change in changes):
+        return item("run", "it was removed, and would be another now")
+    # Nobody needs it until a step that must run reads it.
+    found = {o: PlannedFile(targets[o], rows, {}) for o, rows in cleaned.items()}
+    return item("reuse", "removed by clean", changes, found)
+
+
+def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
+    if absent:
+        msg = (
+            f"{step} makes {there[0]} and {', '.join(absent)} together, but only the "
+            "first exists; pass reprocess=True or False to make both again"
+        )
+        raise PartialOutputError(msg)
+    msg = (
+        f"{there[0]} already exists; pass reprocess=True to replace it or "
+        "reprocess=False to re-use it"
+    )
+    raise OutputExistsError(msg)
+
+
+def _refuse_foreign(step: str, there: Sequence[Path]) -> None:
+    """Refuse to replace a file that no step made: a raw frame, perhaps."""
+    for path in there:
+        try:
+            is_ours = bool(DataFile(path).record) or pending_path(path).exists()
+        except (FormatError, RecordError):
+            continue  # what is left of a product
+        if not is_ours:
+            msg = (
+                f"{step} would replace {path}, which no step made, for it has no "
+                "record; give another name with out_names, or delete it yourself"
+            )
+            raise OutputExistsError(msg)
+
+
+class _Unusable(Exception):  # noqa: N818  # never leaves this module
+    """A product that cannot be re-used."""
+
+
+def _differences(
+    product: DataFile, expected: Mapping[str, Any], digests: DigestCache
+) -> list[Difference]:
+    """Say how an existing product differs from what would be made now."""
+    if pending_path(Path(product)).exists():
+        msg = "was published without its record, by a run that was stopped"
+        raise _Unusable(msg)
+    rows = product.record
+    if not rows:
+        text = "it has no record, so nobody knows how it was made"
+        return [Difference(text, forces=False)]
+    if not is_as_recorded(product, digests):
+        text = "it was changed by hand or by another program"
+        return [Difference(text, forces=False)]
+    return _key_differences(rows[-1], expected)
+
+
+def _key_differences(
+    recorded: Mapping[str, Any], expected: Mapping[str, Any]
+) -> list[Difference]:
+    if recorded["key"] == expected["key"]:
+        return []
+    if expected["tool"]["version"] is None and "task" in expected:
+        # The tool is not installed here, so its version cannot tell anything.
+        known = {**expected, "tool": recorded["tool"]}
+        if entry_key(known) == recorded["key"]:
+            return []
+        expected = known
+    return differences(recorded, expected) or [Difference("its inputs have changed")]

@@ -1,0 +1,180 @@
+"""What is volatile about a run, and what its step said of the products."""
+
+import json
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import astropy
+import numpy as np
+
+from ndmapper._version import __version__
+from ndmapper.engines.base import Outcome
+from ndmapper.engines.decisions import Decisions, collect_decisions
+from ndmapper.engines.findings import Findings
+from ndmapper.errors import RecordError
+from ndmapper.io.leftovers import staging_name
+from ndmapper.steps.decide import PlanItem
+from ndmapper.steps.entry import Entry
+from ndmapper.steps.events import now
+from ndmapper.steps.paths import absolute
+from ndmapper.steps.recordable import recordable
+
+__all__ = ["keep_decisions", "remembered", "run_facts", "said_of"]
+
+_LINES = 40
+"""So many of the last lines that a tool printed are kept in the record."""
+
+
+def run_facts(
+    item: PlanItem, outcome: Outcome, findings: Findings, started: str
+) -> Entry:
+    """
+    Describe what is volatile about a run, which never counts in comparisons.
+
+    The log of a tool and the figures of a step are kept beside the products, and the
+    record says where.
+
+    Parameters
+    ----------
+    item : PlanItem
+        The unit of work.
+    outcome : Outcome
+        What came of it.
+    findings : Findings
+        What the step said.
+    started : str
+        When the work began; UTC, ISO 8601.
+
+    Returns
+    -------
+    dict
+        The ``run`` block of an entry.
+    """
+    side = absolute(item.work.settings["outdir"]) / ".ndmapper"
+    stem = next((Path(name).name for name in item.products), item.work.declaration.name)
+    facts: Entry = {
+        "started": started,
+        "ended": now(),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "paths": {Path(str(df)).name: str(absolute(str(df))) for df in item.work.used},
+        "workers": item.work.settings["workers"],
+        "versions": {
+            "ndmapper": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "astropy": astropy.__version__,
+        },
+    }
+    if outcome.log:
+        lines = outcome.log.splitlines()
+        facts["log"] = "\n".join(lines[-_LINES:])
+        if len(lines) > _LINES:
+            facts["log_file"] = _keep(side / "logs" / f"{stem}.log", outcome.log)
+    if findings.figures:
+        facts["figures"] = [
+            _draw(figure, side / "figures" / f"{stem}-{n}.png")
+            for n, figure in enumerate(findings.figures, 1)
+        ]
+    return facts
+
+
+def _keep(path: Path, text: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", errors="replace")
+    return f"{path.parent.name}/{path.name}"
+
+
+def _draw(figure: Any, path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if hasattr(figure, "savefig"):
+        figure.savefig(path)
+    else:
+        path = path.with_suffix(Path(figure).suffix)
+        path.write_bytes(Path(figure).read_bytes())
+    return f"{path.parent.name}/{path.name}"
+
+
+def said_of(findings: Findings, decisions: Decisions) -> Entry:
+    """
+    Turn what a step said of its products into what the record can hold.
+
+    Parameters
+    ----------
+    findings : Findings
+        What it found of their quality.
+    decisions : Decisions
+        What was decided.
+
+    Returns
+    -------
+    dict
+        ``qc`` and ``decisions`` of an entry, as far as there are any.
+    """
+    said: Entry = {}
+    if findings.numbers:
+        said["qc"] = {n: recordable(v, n) for n, v in findings.numbers.items()}
+    if decisions.made:
+        said["decisions"] = decisions.made
+    return said
+
+
+@contextmanager
+def remembered(item: PlanItem) -> Iterator[Decisions]:
+    """
+    Know, while a ``with`` block lasts, what was decided the last time.
+
+    Parameters
+    ----------
+    item : PlanItem
+        The unit of work.
+
+    Yields
+    ------
+    Decisions
+        What is decided now.
+    """
+    known: dict[str, Any] = {}
+    path = _decisions_path(item)
+    try:
+        known = dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, TypeError) as err:
+        msg = (
+            f"the decisions in {path} cannot be read ({err}); mend the file, or delete "
+            "it to go by the defaults"
+        )
+        raise RecordError(msg) from err
+    with collect_decisions(known, interact=item.work.settings["interact"]) as made:
+        yield made
+
+
+def keep_decisions(item: PlanItem, decisions: Decisions) -> None:
+    """
+    Save what was decided, beside the product.
+
+    Parameters
+    ----------
+    item : PlanItem
+        The unit of work.
+    decisions : Decisions
+        What was decided.
+    """
+    if not decisions.made or decisions.made == decisions.known:
+        return
+    path = _decisions_path(item)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = staging_name(path)
+    text = json.dumps(decisions.made, indent=1, sort_keys=True)
+    temporary.write_text(f"{text}\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _decisions_path(item: PlanItem) -> Path:
+    name = next((Path(n).name for n in item.products), item.work.declaration.name)
+    side = absolute(item.work.settings["outdir"]) / ".ndmapper"
+    return side / "decisions" / f"{name}.json"

@@ -1,0 +1,173 @@
+"""Whether a product is still what its inputs make, judged by its record alone."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ndmapper.data import DataFile
+from ndmapper.engines import Task, get_engine
+from ndmapper.errors import DeclarationError, FormatError, MissingFileError, RecordError
+from ndmapper.io.digest import DigestCache, digest
+from ndmapper.io.record import identity, read_cleaned, read_records
+from ndmapper.steps.entry import is_as_recorded
+from ndmapper.steps.packages import package_version
+
+__all__ = ["find_input", "references_of", "why_stale"]
+
+
+def why_stale(path: Path, digests: DigestCache | None = None) -> list[str]:
+    """
+    Say what has changed since a product was made.
+
+    Parameters
+    ----------
+    path : Path
+        The product.
+    digests : DigestCache, optional
+        Digests that are known already.
+
+    Returns
+    -------
+    list of str
+        One line for each thing that would make another product now; empty if it would
+        be the same. Parameters are those of the record, for nobody knows the script.
+
+    Raises
+    ------
+    RecordError
+        If the file has no record.
+    """
+    digests = digests or DigestCache(path.parent / ".ndmapper")
+    df = DataFile(path)
+    if not df.record:
+        msg = f"{path} has no record: no step of ndmapper made it"
+        raise RecordError(msg)
+    found = []
+    last = df.record[-1]
+    if last["step"] == "edited":
+        found.append("it was edited and saved in Python")
+    elif not is_as_recorded(df, digests):
+        found.append("it was changed by hand or by another program")
+    for row in df.record:
+        name = "" if row is last else f"{row['product']}: "
+        made = Path(find_input(row["product"], row, path) or path)
+        for word, reference in references_of(row):
+            reason = _reference_differs(reference, row, made, digests)
+            if reason:
+                found.append(f"{name}{word} {reference['name']} {reason}")
+        if (version := _tool_version(row)) is not None:
+            old = row["tool"]["version"]
+            if version != old:
+                tool = row["tool"]["name"]
+                found.append(f"{name}{tool} was {old}, now {version}")
+    digests.save()
+    return list(dict.fromkeys(found))
+
+
+def references_of(
+    row: Mapping[str, Any],
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """
+    List all files that an entry refers to.
+
+    Parameters
+    ----------
+    row : mapping
+        An entry of a record.
+
+    Yields
+    ------
+    str, mapping
+        What the file was (input, a type of calibration, a parameter), and how the
+        entry refers to it.
+    """
+    for reference in row["inputs"]:
+        yield "input", reference
+    for part in ("calibrations", "references"):
+        for name, value in row[part].items():
+            listed = value if isinstance(value, list) else [value]
+            for reference in listed:
+                if reference is not None:
+                    yield name, reference
+
+
+def find_input(name: str, row: Mapping[str, Any], product: Path) -> Path | None:
+    """
+    Find a file that an entry refers to.
+
+    Parameters
+    ----------
+    name : str
+        Its name, without folder.
+    row : mapping
+        The entry.
+    product : Path
+        A product, beside which it may lie.
+
+    Returns
+    -------
+    Path or None
+        Where it lay when the step ran, or else beside the product.
+    """
+    recorded = row["run"].get("paths", {}).get(name)
+    for path in ([Path(recorded)] if recorded else []) + [product.parent / name]:
+        if path.exists() or read_cleaned(path):
+            return path
+    return None
+
+
+def _reference_differs(
+    reference: Mapping[str, Any],
+    row: Mapping[str, Any],
+    product: Path,
+    digests: DigestCache,
+) -> str | None:
+    if reference.get("memory"):
+        return "was only in memory, so nobody can tell"
+    path = find_input(reference["name"], row, product)
+    if path is None:
+        return "is not here any more"
+    try:
+        return _content_differs(path, reference, digests)
+    except MissingFileError:
+        return "is not here any more"
+    except (FormatError, RecordError) as err:
+        return f"cannot be read ({err})"
+
+
+def _content_differs(
+    path: Path, reference: Mapping[str, Any], digests: DigestCache
+) -> str | None:
+    if not path.exists():
+        rows = read_cleaned(path)
+        same = bool(rows) and rows[-1]["key"] == identity(reference)
+        return None if same else "was removed, and was another one"
+    if "key" not in reference:
+        same = digest(path, digests) == reference["digest"]
+        return None if same else "has another content now"
+    rows = read_records(path)
+    if not rows or rows[-1]["key"] != reference["key"]:
+        return "was made anew since"
+    if not is_as_recorded(DataFile(path), digests):
+        return "was changed by hand or by another program"
+    return None
+
+
+def _tool_version(row: Mapping[str, Any]) -> str | None:
+    """Give the version of what would run now; None where that cannot be told."""
+    task = row.get("task")
+    if task is None:
+        name = row["tool"]["name"]
+        return None if name in ("script", "user") else package_version(name)
+    try:
+        engine = get_engine(row["engine"])
+    except DeclarationError:
+        return None
+    wanted = Task(
+        engine=engine.name,
+        name=task["name"],
+        inputs=(),
+        outputs=(),
+        words={**engine.words, **task["words"]},
+    )
+    return engine.tool(wanted)["version"]

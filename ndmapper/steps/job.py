@@ -1,0 +1,49 @@
+"""What an engine is handed for one unit of work."""
+
+from pathlib import Path
+
+from ndmapper.engines import Job
+from ndmapper.steps.entry import Work
+from ndmapper.steps.naming import Targets
+
+__all__ = ["make_job"]
+
+
+def make_job(work: Work, targets: Targets, folder: Path | None) -> Job:
+    """
+    Put together what an engine is handed.
+
+    Parameters
+    ----------
+    work : Work
+        The unit of work.
+    targets : mapping
+        Output to the name of the product.
+    folder : Path or None
+        A folder for this work alone; None where nothing is written.
+
+    Returns
+    -------
+    Job
+        The job.
+    """
+    declaration, settings = work.declaration, work.settings
+    if declaration.is_python:
+        handed_in = {name: settings[name] for name in declaration.handed_in}
+        parameters, calibrations = {**work.parameters, **handed_in}, work.calibrations
+    else:
+        parameters, calibrations = dict(work.tool_parameters), {}
+    return Job(
+        step=declaration.name,
+        task=declaration.task,
+        func=declaration.func if declaration.is_python else None,
+        each=declaration.each,
+        roles=work.roles,
+        calibrations=calibrations,
+        parameters=parameters,
+        outputs=work.outputs,
+        targets={o: Path(str(name)).name for o, name in targets.items()},
+        settings=settings,
+        folder=folder,
+        timeout=None if settings["interact"] else settings["timeout"],
+    )

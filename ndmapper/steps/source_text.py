@@ -1,0 +1,247 @@
+"""The text of functions and classes that live in scripts, and the names it uses."""
+
+import ast
+import inspect
+import linecache
+import symtable
+import textwrap
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+__all__ = ["Text", "essence", "statement_of", "text_of"]
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+@dataclass(frozen=True)
+class Text:
+    """
+    Python text, as it was written.
+
+    Parameters
+    ----------
+    source : str
+        The text, without the indentation that all its lines share.
+    names : tuple of str
+        The names that it takes from around it, builtins among them.
+    chains : frozenset of str
+        Names with all attributes that it takes of them: ``'scipy.ndimage.label'``.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    chains: frozenset[str]
+
+    @cached_property
+    def definition(self) -> Definition | None:
+        """The only statement, where that is a function or a class."""
+        body = _parsed(self.source)
+        if body is None or len(body.body) != 1:
+            return None
+        (node,) = body.body
+        return node if isinstance(node, Definition) else None
+
+    @classmethod
+    def of(cls, source: str) -> "Text":
+        """
+        Read a text.
+
+        Parameters
+        ----------
+        source : str
+            The text.
+
+        Returns
+        -------
+        Text
+            With the names; without any where it is not whole statements.
+        """
+        return _read(textwrap.dedent(source))
+
+    def without(self, is_dropped: Callable[[str], bool]) -> "Text":
+        """
+        Leave out decorators, from the first line to the last that is to be dropped.
+
+        Parameters
+        ----------
+        is_dropped : callable
+            Whether a decorator is, from the dotted name that it starts with.
+
+        Returns
+        -------
+        Text
+            The definition with the decorators that are left.
+        """
+        node = self.definition
+        if node is None:
+            return self
+        ends = [
+            n.end_lineno or n.lineno
+            for n in node.decorator_list
+            if is_dropped(_chain(n.func if isinstance(n, ast.Call) else n) or "")
+        ]
+        if not ends:
+            return self
+        lines = self.source.splitlines(keepends=True)
+        start = node.decorator_list[0].lineno - 1
+        return Text.of("".join(lines[:start] + lines[ends[-1] :]))
+
+
+_known: "weakref.WeakKeyDictionary[Any, Text]" = weakref.WeakKeyDictionary()
+
+
+def text_of(value: Any) -> Text | None:
+    """
+    Find the text of a function or class.
+
+    Parameters
+    ----------
+    value : function, class or other object that inspect knows
+        What was defined.
+
+    Returns
+    -------
+    Text or None
+        The text, read once for each object; None where nothing has kept it, as for
+        what was typed at a prompt.
+    """
+    try:
+        if value in _known:
+            return _known[value]
+        text = _class_text(value) if isinstance(value, type) else None
+        if text is None:
+            text = Text.of(inspect.getsource(value))
+        _known[value] = text
+    except (OSError, TypeError):
+        return None
+    return text
+
+
+def _class_text(value: type) -> Text | None:
+    """Find a class by the file of its methods, which also a notebook has."""
+    for method in vars(value).values():
+        code = getattr(method, "__code__", None)
+        lines = linecache.getlines(code.co_filename) if code else []
+        found = _classes("".join(lines)).get(value.__qualname__, ())
+        if len(found) == 1:
+            return Text.of(found[0])
+    return None
+
+
+def statement_of(name: str, filename: str) -> Text | None:
+    """
+    Find the statement of a script that gives a name its value.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+    filename : str
+        The script, as code objects name it.
+
+    Returns
+    -------
+    Text or None
+        The assignment, where there is just one.
+    """
+    text = "".join(linecache.getlines(filename))
+    found = _assignments(text).get(name, ())
+    return Text.of(found[0]) if len(found) == 1 else None
+
+
+@lru_cache(maxsize=1024)
+def _read(source: str) -> Text:
+    tree = _parsed(source)
+    if tree is None:
+        return Text(source, (), frozenset())
+    names: dict[str, None] = {}
+    _names(symtable.symtable(source, "<script>", "exec"), names, top=True)
+    chains = (_chain(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute))
+    return Text(source, tuple(names), frozenset(filter(None, chains)))
+
+
+@lru_cache(maxsize=512)
+def essence(source: str) -> str:
+    """
+    Tell what a text does: comments, layout and docstrings do not count.
+
+    Parameters
+    ----------
+    source : str
+        The text.
+
+    Returns
+    -------
+    str
+        Its syntax tree; the text itself where it is not whole statements.
+    """
+    tree = _parsed(textwrap.dedent(source))
+    if tree is None:  # a lambda in the middle of a call
+        return source
+    for node in ast.walk(tree):
+        if isinstance(node, Definition) and ast.get_docstring(node, clean=False):
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def _parsed(source: str) -> ast.Module | None:
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        return None
+
+
+def _names(table: symtable.SymbolTable, found: dict[str, None], *, top: bool) -> None:
+    """List names that are global, in the order in which they are met."""
+    for symbol in table.get_symbols():
+        outer = symbol.is_global() or (top and not symbol.is_assigned())
+        if symbol.is_referenced() and outer:
+            found.setdefault(symbol.get_name())
+    for child in table.get_children():
+        _names(child, found, top=False)
+
+
+def _chain(node: ast.AST) -> str | None:
+    """Write ``a.b.c``; None for anything else."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    return ".".join([node.id, *reversed(parts)])
+
+
+@lru_cache(maxsize=8)
+def _classes(text: str) -> Mapping[str, list[str]]:
+    """List the classes of a script by name."""
+    found: dict[str, list[str]] = {}
+    tree = _parsed(text)
+    lines = text.splitlines(keepends=True)
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.ClassDef):
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            segment = "".join(lines[first - 1 : node.end_lineno])
+            found.setdefault(node.name, []).append(segment)
+    return found
+
+
+@lru_cache(maxsize=8)
+def _assignments(text: str) -> Mapping[str, list[str]]:
+    """List the statements of a script that assign to one name, by that name."""
+    found: dict[str, list[str]] = {}
+    tree = _parsed(text)
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target: ast.expr = node.targets[0]
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            target = node.target
+        else:
+            continue
+        if isinstance(target, ast.Name):
+            segment = ast.get_source_segment(text, node)
+            found.setdefault(target.id, []).append(segment or "")
+    return found

@@ -1,0 +1,142 @@
+"""What a tool is given: the parameters that the function of its step returns."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ndmapper.config import Settings
+from ndmapper.data import DataFile, DataFileList, FileName
+from ndmapper.data.planned import open_planned
+from ndmapper.engines.base import Calibration
+from ndmapper.errors import NdmapperError, StepError
+from ndmapper.steps.declaration import Declaration
+from ndmapper.steps.paths import absolute
+
+__all__ = ["files_among", "plain_values", "tool_parameters"]
+
+log = logging.getLogger(__name__)
+
+
+def tool_parameters(
+    declaration: Declaration,
+    first: DataFile,
+    calibrations: Mapping[str, Calibration],
+    parameters: Mapping[str, Any],
+    settings: Settings,
+) -> dict[str, Any]:
+    """
+    Ask the function of a step for the parameters of its tool.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        A step that is not of pure Python.
+    first : DataFile
+        The first input, for a function that looks at its headers.
+    calibrations : mapping
+        What is applied, by type.
+    parameters : mapping
+        Checked values of the function's parameters.
+    settings : Settings
+        The configuration of the call.
+
+    Returns
+    -------
+    dict
+        Parameter of the tool to value; a `DataFile`, or a list of them, is a file. What
+        the function gives as None is left to the tool.
+
+    Raises
+    ------
+    StepError
+        If the function fails, or returns no mapping.
+    """
+    step, func = declaration.name, declaration.func
+    if func is None:
+        return _named(declaration.tool_params)
+    words = {name: settings[name] for name in declaration.handed_in}
+    where = f"{step}: the function that gives the parameters"
+    try:
+        found = func(
+            *([first] if declaration.sees_file else []),
+            **calibrations, **parameters, **words,
+        )  # fmt: skip
+    except NdmapperError:
+        raise
+    except Exception as err:
+        msg = f"{where} failed on {first}: {type(err).__name__}: {err}"
+        raise StepError(msg) from err
+    if found is None:
+        found = {}
+    if not isinstance(found, Mapping) or not all(isinstance(n, str) for n in found):
+        msg = (
+            f"{where} must return a mapping such as dict(order=3), but on {first} it "
+            f"returned {found!r}"
+        )
+        raise StepError(msg)
+    return _named({**declaration.tool_params, **found})
+
+
+def _named(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is None, and make files of what stands for one."""
+    return {
+        name.replace("-", "_").replace(".", "_"): _value(value)
+        for name, value in parameters.items()
+        if value is not None
+    }
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Path):
+        return absolute(value)  # any file, FITS or not
+    if isinstance(value, FileName):
+        return open_planned(value)
+    if isinstance(value, (list, tuple)) and any(
+        isinstance(v, (FileName, DataFile)) for v in value
+    ):
+        return DataFileList(
+            data=[v if isinstance(v, DataFile) else open_planned(v) for v in value]
+        )
+    return value
+
+
+def files_among(parameters: Mapping[str, Any]) -> dict[str, Sequence[DataFile]]:
+    """
+    Give those parameters that are files.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Parameters of a tool.
+
+    Returns
+    -------
+    dict of str to sequence of DataFile
+        The files of each.
+    """
+    found: dict[str, Sequence[DataFile]] = {}
+    for name, value in parameters.items():
+        if isinstance(value, DataFile):
+            found[name] = [value]
+        elif isinstance(value, list) and value and isinstance(value[0], DataFile):
+            found[name] = value
+    return found
+
+
+def plain_values(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Give those parameters that are no files.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Parameters of a tool.
+
+    Returns
+    -------
+    dict
+        The others.
+    """
+    files = files_among(parameters)
+    return {n: v for n, v in parameters.items() if n not in files}

@@ -1,0 +1,100 @@
+"""Inputs, calibrations and parameters, sorted into units of work."""
+
+from collections.abc import Mapping, Sequence
+
+from ndmapper.config import Settings
+from ndmapper.engines.base import Calibration
+from ndmapper.io.digest import DigestCache
+from ndmapper.steps.bind import Bound
+from ndmapper.steps.coerce import Inputs
+from ndmapper.steps.declaration import Declaration
+from ndmapper.steps.entry import Work
+from ndmapper.steps.naming import Roles
+from ndmapper.steps.toolparams import tool_parameters
+
+__all__ = ["make_works"]
+
+
+def make_works(
+    declaration: Declaration,
+    bound: Bound,
+    settings: Settings,
+    inputs: Inputs,
+    calibrations: Sequence[Mapping[str, Calibration]],
+    *,
+    digests: DigestCache,
+) -> list[Work]:
+    """
+    Sort inputs, calibrations and parameters into units of work.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        The step.
+    bound : Bound
+        The words of the call.
+    settings : Settings
+        Its configuration.
+    inputs : Inputs
+        Its inputs.
+    calibrations : sequence of mapping
+        The calibrations of each file of the first input.
+    digests : DigestCache
+        Digests that are known already.
+
+    Returns
+    -------
+    list of Work
+        One for each file, or one for all.
+    """
+    units: list[Roles]
+    cals: list[Mapping[str, Calibration]]
+    if declaration.each == "list":
+        units = [{name: list(files) for name, files in inputs.roles.items()}]
+        cals = [_joined(calibrations)]
+    else:
+        count = len(inputs.first)
+        units = [
+            {n: [files[i]] for n, files in inputs.roles.items()} for i in range(count)
+        ]
+        cals = list(calibrations)
+    works = []
+    for roles, applied in zip(units, cals, strict=True):
+        given = (
+            {}
+            if declaration.is_python
+            else tool_parameters(
+                declaration,
+                next(iter(roles.values()))[0],
+                applied,
+                bound.parameters,
+                settings,
+            )
+        )
+        works.append(
+            Work(
+                declaration=declaration,
+                roles=roles,
+                calibrations=applied,
+                parameters=bound.parameters,
+                tool_parameters=given,
+                outputs=declaration.outputs,
+                settings=settings,
+                digests=digests,
+            )
+        )
+    return works
+
+
+def _joined(
+    calibrations: Sequence[Mapping[str, Calibration]],
+) -> dict[str, Calibration]:
+    """Join the calibrations of a list: one file if all share it, else aligned."""
+    joined: dict[str, Calibration] = {}
+    for name in calibrations[0]:
+        column = [cals[name] for cals in calibrations]
+        if len({str(cal) for cal in column}) == 1:
+            joined[name] = column[0]
+        else:
+            joined[name] = column  # type: ignore[assignment]
+    return joined

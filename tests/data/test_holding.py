@@ -1,0 +1,231 @@
+"""Arrays that somebody holds: they stay the pixels, whatever else is done."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from ndmapper.data import DataFile, NDLater
+from ndmapper.errors import MissingFileError, ModeError
+from ndmapper.io.record import encode
+from ndmapper.testing import make_mef
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+WHAT_IS_DONE = {
+    "section": lambda df: df[0][1:3],
+    "section of file": lambda df: df[:1],
+    "copy": lambda df: df[0].copy(),
+    "copy of file": lambda df: DataFile(data=df),
+    "NDLater": lambda df: NDLater(df[0]),
+    "replace": lambda df: df[0].replace(unit="adu"),
+    "pickle": pickle.dumps,
+    "arithmetic": lambda df: df + 1,
+    "repr": lambda df: df._repr_html_(),
+}
+
+
+@pytest.mark.parametrize("what", WHAT_IS_DONE)
+def test_array_that_was_handed_out_stays_the_pixels(folder, what):
+    make_mef("a.fits")
+    df = DataFile("a.fits", mode="update")
+    data, variance, flags = df[0].data, df[0].variance, df[0].flags
+    uncertainty = df[0].uncertainty
+    taken = WHAT_IS_DONE[what](df)
+    assert df[0].data is data
+    data[0, 0] = 555
+    uncertainty.array[0, 0] = 556
+    variance[0, 1] = 557
+    flags[0, 0] = 8
+    df.save()
+    with fits.open("a.fits") as hdus:
+        assert hdus["SCI", 1].data[0, 0] == 555
+        assert hdus["VAR", 1].data[0, :2].tolist() == [556, 557]
+        assert hdus["DQ", 1].data[0, 0] == 8
+    del taken
+
+
+@pytest.mark.parametrize("take", ["copy", "section", "NDLater"])
+def test_array_of_the_user_does_not_show_in_what_was_taken(take):
+    array = np.ones((3, 4))
+    ndd = NDLater(array, variance=array)
+    taken = {
+        "copy": ndd.copy,
+        "section": lambda: ndd[:2],
+        "NDLater": lambda: NDLater(ndd),
+    }[take]()
+    array[0, 0] = 5
+    assert ndd.data is array
+    assert taken.data[0, 0] == 1
+    assert taken.variance[0, 0] == 1
+
+
+def test_result_of_arithmetic_is_copied_only_once_it_was_handed_out():
+    result = NDLater(np.ones((3, 4))) + 1
+    copy = result.copy()
+    assert copy._parts["data"].peek() is result._parts["data"].peek()
+    assert result.data is not copy._parts["data"].peek()
+    assert result.copy()._parts["data"].peek() is not result.data
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_in_place_operator_on_a_new_ndlater_leaves_the_old_one(folder, is_read):
+    make_mef("a.fits")
+    old = DataFile("a.fits")[0]
+    if is_read:
+        _ = old.data, old.variance
+    new = NDLater(old)
+    new += 1
+    assert old.data[0, 0] == 1000
+    assert new.data[0, 0] == 1001
+
+
+SIZES = {"small": (3, 4), "large": (1024, 1025)}
+
+
+@pytest.mark.parametrize("shape", SIZES.values(), ids=SIZES)
+def test_in_place_operator_where_data_and_variance_are_one_array(shape):
+    array = np.full(shape, 10.0)
+    ndd = NDLater(array, variance=array)
+    ndd *= 2
+    assert set(np.unique(ndd.data)) == {20}
+    assert set(np.unique(ndd.variance)) == {40}
+
+
+@pytest.mark.parametrize("shape", SIZES.values(), ids=SIZES)
+def test_in_place_operator_where_the_variance_is_a_view_of_the_data(shape):
+    array = np.arange(float(np.prod(shape))).reshape(shape)
+    expected = 4 * array[::-1]
+    ndd = NDLater(array, variance=array[::-1])
+    ndd *= 2
+    np.testing.assert_array_equal(ndd.variance, expected)
+
+
+@pytest.mark.parametrize("shape", SIZES.values(), ids=SIZES)
+def test_in_place_operator_where_two_operands_share_arrays(shape):
+    array, factor = np.full(shape, 10.0), np.full(shape, 3.0)
+    ndd = NDLater(array, variance=factor)
+    ndd *= NDLater(factor, variance=array)
+    assert set(np.unique(ndd.data)) == {30}
+    assert set(np.unique(ndd.variance)) == {3 * 9 + 10 * 100}
+
+
+def test_array_held_over_an_in_place_operator_stays_the_pixels():
+    ndd = NDLater(np.ones((3, 4)))
+    array = ndd.data
+    ndd += 1
+    copy = ndd.copy()
+    array[0, 0] = 7
+    assert ndd.data[0, 0] == 7
+    assert copy.data[0, 0] == 2
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_in_place_operator_on_what_was_appended_leaves_the_original(folder, is_read):
+    make_mef("a.fits")
+    section = DataFile("a.fits")[0][:2]
+    if is_read:
+        _ = section.data
+    df = DataFile(data=[section])
+    df += 1
+    assert section.data[0, 0] == 1000
+    assert df[0].data[0, 0] == 1001
+    section += 2
+    assert df[0].data[0, 0] == 1001
+
+
+def test_augmented_assignment_to_data_keeps_the_array(folder):
+    make_mef("a.fits")
+    df = DataFile("a.fits")
+    array = df[0].data
+    df[0].data += 5
+    assert df[0].data is array
+    assert df[0].copy().data[0, 0] == 1005
+
+
+ROW = {
+    "schema": 1, "step": "s", "module": None, "engine": "python", "code": None,
+    "tool": {"name": "x", "version": "1"}, "product": "p.fits", "output": None,
+    "key": "sha256:k", "content": "sha256:c", "inputs": [], "calibrations": {},
+    "parameters": {}, "config": {}, "references": {}, "source": None, "run": {},
+}  # fmt: skip
+
+
+GONE = {
+    "deleted": Path.unlink,
+    "replaced": lambda path: Path(make_mef("other.fits", n_ext=1)).replace(path),
+}
+
+
+@pytest.fixture
+def edited(folder):
+    """Give a file of which all is in memory, and some changed."""
+    make_mef("a.fits", n_ext=1, table=False)
+    df = DataFile("a.fits", mode="update")
+    df.tables["T"] = Table({"x": [1, 2]})
+    df.save()
+    _ = df[0].flags
+    df[0].data[0, 0] = 555
+    df[0].variance[0, 0] = 556
+    df.tables["T"]["x"][0] = 7
+    return df
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_pixels_in_memory_can_be_saved_when_their_file_is_gone(edited, how):
+    GONE[how](Path("a.fits"))
+    edited.save("b.fits")
+    saved = DataFile("b.fits")
+    assert saved[0].data[0, 0] == 555
+    assert saved[0].variance[0, 0] == 556
+    assert saved.tables["T"]["x"].tolist() == [7, 2]
+    assert edited.unloaded
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_pixels_in_memory_can_be_pickled_when_their_file_is_gone(edited, how):
+    GONE[how](Path("a.fits"))
+    again = pickle.loads(pickle.dumps(edited))
+    assert again[0].data[0, 0] == 555
+    assert again[0].flags.shape == again[0].shape
+    one = pickle.loads(pickle.dumps(edited[0]))
+    assert one.variance[0, 0] == 556
+
+
+def test_pixels_not_in_memory_cannot_be_saved_when_their_file_is_gone(folder):
+    make_mef("a.fits")
+    df = DataFile("a.fits")
+    df[0].data[0, 0] = 555
+    Path("a.fits").unlink()
+    with pytest.raises(MissingFileError, match=r"a\.fits"):
+        df.save("b.fits")
+    assert not list(folder.iterdir())
+
+
+def test_what_is_in_memory_only_cannot_be_freed(edited):
+    Path("a.fits").unlink()
+    with pytest.raises(ModeError, match="would be lost"):
+        del edited[0].data
+
+
+def test_pixels_are_saved_without_the_record_that_went_with_their_file(folder, caplog):
+    make_mef("a.fits", n_ext=1, table=False)
+    with Path("a.fits").open("ab") as stream:
+        stream.write(encode([ROW]))
+    df = DataFile("a.fits", mode="update")
+    _ = df[0].variance, df[0].flags
+    df[0].data[0, 0] = 555
+    Path("a.fits").unlink()
+    df.save("b.fits")
+    assert "record of a.fits" in caplog.text
+    saved = DataFile("b.fits")
+    assert saved.record == []
+    assert saved[0].data[0, 0] == 555

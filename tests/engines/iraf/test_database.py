@@ -1,0 +1,208 @@
+"""Text databases of IRAF, and how tasks that follow each other share them."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from ndmapper.engines import Outcome
+from ndmapper.errors import FormatError, MissingFileError, ParameterError
+from ndmapper.iraf_task import add_db_entry, db_path, read_db
+
+RunTask = Callable[..., Outcome]
+
+TEXT = """\
+# Thu 00:11:09 26-Nov-2026
+begin\tidentify arc - Ap 1
+\tid\tarc
+\ttask\tidentify
+\timage\tarc - Ap 1
+\tfeatures\t2
+\t         51.00 202.9 INDEF   4.0 1 1
+\t        121.00 202.9 121.    4.0 1 1 Hg I
+\tfunction chebyshev
+\tcoefficients\t3
+\t\t1.
+\t\t-2.5
+\t\t1.0E3
+
+# Thu 00:12:09 26-Nov-2026
+begin\taperture spec 1 100. 30.
+\timage\tspec
+\tcenter\t100. 30.
+\tbackground
+\t\txmin -10.
+\t\tfunction chebyshev
+\taxis\t2
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "database" / "idarc"
+    made.parent.mkdir()
+    made.write_text(TEXT)
+    return made
+
+
+def test_read(path: Path) -> None:
+    one, other = read_db(path)
+    assert (one.kind, one.name) == ("identify", "arc - Ap 1")
+    assert one.fields["image"] == "arc - Ap 1"
+    assert one.fields["function"] == "chebyshev"
+    assert one.numbers("coefficients") == [1, -2.5, 1000]
+    assert len(one.fields["features"]) == 2
+    assert one.fields["features"][1][-2:] == ("Hg", "I")
+    assert (other.kind, other.name) == ("aperture", "spec 1 100. 30.")
+    assert other.numbers("center") == [100, 30]
+    assert other.fields["background"] == (("xmin", "-10."), ("function", "chebyshev"))
+    assert one.text + other.text == TEXT
+
+
+def test_numbers_that_are_none(path: Path) -> None:
+    one, _ = read_db(path)
+    with pytest.raises(FormatError, match="has no 'shift'; it has id, task"):
+        one.numbers("shift")
+    with pytest.raises(FormatError, match="no numbers alone"):
+        one.numbers("features")
+
+
+def test_add_keeps_the_rest(path: Path) -> None:
+    fields = {"image": "x", "coefficients": np.array([1.0, 2.5]), "features":
+              [(1, None), (2, math.nan)], "background": {"xmin": -1.0}}  # fmt: skip
+    add_db_entry(path, "identify", "x - Ap 1", fields)
+    add_db_entry(path, "identify", "x - Ap 1", fields)
+    assert path.read_text().startswith(TEXT)
+    *_, new = read_db(path)
+    assert len(read_db(path)) == 3
+    assert new.numbers("coefficients") == [1, 2.5]
+    assert new.fields["features"] == (("1", "INDEF"), ("2", "INDEF"))
+    assert new.fields["background"] == (("xmin", "-1"),)
+    assert [p.name for p in path.parent.iterdir()] == ["idarc"]
+
+
+def test_add_replaces(path: Path) -> None:
+    add_db_entry(path, "identify", "arc - Ap 1", {"image": "new"})
+    entries = read_db(path)
+    assert [e.kind for e in entries] == ["aperture", "identify"]
+    assert entries[1].fields == {"image": "new"}
+
+
+def test_add_makes_a_file(tmp_path: Path) -> None:
+    path = db_path("identify", "arc.fits", tmp_path / "db")
+    add_db_entry(path, "identify", "arc", {"yes": True, "n": 3})
+    assert path == tmp_path / "db" / "idarc"
+    assert read_db(path)[0].fields == {"yes": "yes", "n": "3"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "fields"),
+    [
+        ("identify\nbegin x", "arc", {}), ("identify", "a\nbegin", {}),
+        ("identify", "arc", {"key": "a\nb"}), ("identify", "arc", {"a b": 1}),
+        ("identify", "arc", {"key": [["a", "b\n"]]}),
+        ("identify", "arc", {"key": {"a\n": 1}}),
+    ],
+)  # fmt: skip
+def test_nothing_else_can_be_slipped_in(
+    path: Path, kind: str, name: str, fields: dict[str, Any]
+) -> None:
+    with pytest.raises(ParameterError):
+        add_db_entry(path, kind, name, fields)
+    assert path.read_text() == TEXT
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match="does not exist"):
+        read_db(tmp_path / "idx")
+    (tmp_path / "idx").write_bytes(b"begin\tx\0")
+    with pytest.raises(FormatError, match="not a text database"):
+        read_db(tmp_path / "idx")
+    (tmp_path / "idx").write_text("begin\tx y\n\t1. 2.\n")
+    with pytest.raises(FormatError, match="not a text database"):
+        read_db(tmp_path / "idx")
+    with pytest.raises(ParameterError, match="kind must be one of"):
+        db_path("nothing", "x")
+
+
+def arc(path: Path, shift: float) -> Path:
+    x = np.arange(400.0)
+    lines = (50, 120, 200, 290, 350)
+    values = sum(1000 * np.exp(-0.5 * ((x - c - shift) / 2) ** 2) for c in lines)
+    fits.PrimaryHDU(np.asarray(values, "float32")).writeto(path)
+    return path
+
+
+def entry_of(name: str) -> dict[str, Any]:
+    lines = np.array([50, 120, 200, 290, 350]) + 1.0
+    features = [(c, 5000 + 2 * c, 5000 + 2 * c, 4.0, 1, 1) for c in lines]
+    return {
+        "id": name, "task": "identify", "image": f"{name} - Ap 1", "aperture": 1,
+        "aplow": None, "aphigh": None, "units": "Angstroms", "features": features,
+        "function": "chebyshev", "order": 2, "sample": "*", "naverage": 1,
+        "niterate": 0, "low_reject": 3.0, "high_reject": 3.0, "grow": 0.0,
+        "coefficients": [2, 2, 1, 400, 5401, 399],
+    }  # fmt: skip
+
+
+@pytest.mark.iraf
+def test_a_chain_shares_its_database(run_iraf: RunTask, tmp_path: Path) -> None:
+    path = db_path("identify", "ref.fits", tmp_path / "database")
+    add_db_entry(path, "identify", "ref - Ap 1", entry_of("ref"))
+    reference, other = arc(tmp_path / "ref.fits", 0), arc(tmp_path / "obj.fits", 1.5)
+    run_iraf(
+        "noao.onedspec.reidentify", {"reference": reference, "images": other},
+        interactive="no", shift=0, search=0, coordlist="",
+    )  # fmt: skip
+    (made,) = read_db(db_path("identify", "obj.fits", tmp_path / "database"))
+    assert made.fields["id"] == "obj"
+    features = np.array(
+        [[float(w) for w in row[:2]] for row in made.fields["features"]]
+    )
+    np.testing.assert_allclose(features[:, 0], np.array([51, 121, 201, 291, 351]) + 1.5,
+                               atol=0.05)  # fmt: skip
+    with fits.open(other, mode="update") as hdus:
+        hdus[0].header["REFSPEC1"] = "obj"
+    outcome = run_iraf("noao.onedspec.dispcor", {"input": other}, {"output": "w.fits"})
+    assert outcome.products["output"][0].meta["CD1_1"] == pytest.approx(2, abs=1e-3)
+
+
+@pytest.mark.iraf
+def test_made_again_it_is_the_same(run_iraf: RunTask, tmp_path: Path) -> None:
+    y, _ = np.mgrid[:60, :100]
+    fits.PrimaryHDU(
+        (1000 * np.exp(-0.5 * ((y - 30) / 2) ** 2)).astype("float32")
+    ).writeto(tmp_path / "spec.fits")
+
+    def extract(**other: Any) -> float:
+        outcome = run_iraf(
+            "noao.twodspec.apextract.apall", {"input": tmp_path / "spec.fits"},
+            {"output": "e.fits"}, interactive=False, nfind=1, resize=False, edit=False,
+            fittrace=False, extras=False, review=False, apextract_dispaxis=1, **other,
+        )  # fmt: skip
+        return float(outcome.products["output"][0].data.mean())
+
+    narrow = extract(lower=-1, upper=1)
+    # Apertures found before would win over what is asked now.
+    wide = extract(lower=-8, upper=8)
+    assert wide > 1.5 * narrow
+    # But what somebody changed by hand is taken.
+    path = tmp_path / "database" / "apspec"
+    path.write_text(path.read_text().replace("-8.", "-1.").replace(" 8.", " 1."))
+    assert extract(lower=-8, upper=8) == pytest.approx(narrow)
+
+
+@pytest.mark.iraf
+def test_commands_of_the_cursor_from_a_file(run_iraf: RunTask, tmp_path: Path) -> None:
+    path = arc(tmp_path / "obj.fits", 0)
+    commands = tmp_path / "cursor commands.txt"
+    commands.write_text("51 1 1 k\n200 1 1 k\n1 1 1 q\n")
+    outcome = run_iraf(
+        "noao.onedspec.splot", {"images": path}, cursor=commands, save_file="splot.log"
+    )
+    assert outcome.products == {}
+    assert "eqw" in outcome.log or "center" in outcome.log

@@ -1,0 +1,470 @@
+"""The script that a record gives makes the same products again."""
+
+import ast
+import functools
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from ndmapper.cli import main
+from ndmapper.data import DataFile
+from ndmapper.io.digest import differences, digest
+from ndmapper.io.record import read_records
+from ndmapper.lib import simulate
+from ndmapper.report.script import write_script
+from ndmapper.steps import run_task
+
+USER_SCRIPT = '''
+"""A script as users write them: its own steps, helpers and constants."""
+import sys
+from pathlib import Path
+
+import numpy as np
+from ndmapper import DataFileList, config, run_task
+
+RAW = Path(sys.argv[1])
+FACTOR = 3.0
+WEIGHTS = {"first": np.arange(3.0), "second": 2}
+config["reprocess"] = False
+
+
+class Model:
+    """A class of the script."""
+
+    def __init__(self, level):
+        self.level = level
+
+    def __call__(self, data):
+        return data - np.sum(WEIGHTS["first"]) * self.level
+
+
+def helper(data):
+    """Use a constant and a class of the script."""
+    return Model(FACTOR)(data)
+
+
+def smooth(data, width):
+    return np.round(data / width) * width
+
+
+@run_task(prefix="b", cals=["bias"])
+def subtract(ndd, bias, *, scale: float = 1.0):
+    """Subtract a scaled bias."""
+    return ndd - bias * scale
+
+
+@run_task(each="list", outputs=("mean", "spread"))
+def combine(files):
+    """Give two products."""
+    stack = np.array([df[0].data for df in files])
+    return {
+        "mean": files[0][0].replace(data=stack.mean(axis=0)),
+        "spread": files[0][0].replace(data=stack.std(axis=0)),
+    }
+
+
+@run_task(prefix="p")
+def process(ndd, *, kernel=None, table: Path | None = None, weights=None):
+    data = kernel(helper(ndd.data), 0.5) + len(Path(table).read_text())
+    return ndd.replace(data=data * weights.sum())
+
+
+raws = DataFileList(["r1.fits", "r2.fits"], dirname=RAW)
+bias = combine(DataFileList(["z1.fits", "z2.fits"], dirname=RAW), mean="bias.fits")
+products = process(
+    subtract(raws, bias=bias["mean"], scale=2),
+    kernel=smooth, table=RAW / "table.txt", weights=np.array([1.0, 2.0]),
+)
+'''
+
+
+@pytest.fixture
+def night(folder, make_raw):
+    """Raw files for the script above."""
+    for name, values in {
+        "r1.fits": (10.0,), "r2.fits": (20.0,), "z1.fits": (1.0,), "z2.fits": (2.0,),
+    }.items():  # fmt: skip
+        make_raw(f"raw/{name}", values)
+    (folder / "raw" / "table.txt").write_text("12 nm\n")
+    (folder / "user.py").write_text(USER_SCRIPT)
+    return folder
+
+
+@pytest.fixture
+def remake(folder, monkeypatch):
+    """Make products again in an empty folder, by the script of their record."""
+
+    def remake(*names, raw="raw"):
+        words = ["script", "-o", "again.py", *(str(folder / n) for n in names)]
+        assert main(words) == 0
+        empty = folder / "empty"
+        empty.mkdir()
+        with monkeypatch.context() as patch:
+            patch.chdir(empty)
+            assert main(["run", str(folder / "again.py"), str(folder / raw)]) == 0
+        return empty
+
+    return remake
+
+
+def test_script_with_steps_of_a_user_makes_identical_products(night, run_script):
+    run_script("user.py", "raw", folder=night)
+    assert main(["script", "-o", "again.py", "pbr1.fits", "pbr2.fits"]) == 0
+    empty = night / "empty"
+    empty.mkdir()
+    run_script(night / "again.py", night / "raw", folder=empty)
+    made = sorted(path.name for path in empty.glob("*.fits"))
+    assert made == [
+        "bias.fits", "br1.fits", "br2.fits", "pbr1.fits", "pbr2.fits",
+        "z1_spread.fits",
+    ]  # fmt: skip
+    assert [differences(night / name, empty / name) for name in made] == [[]] * 6
+    keys = [read_records(f / "pbr1.fits")[-1]["key"] for f in (night, empty)]
+    assert keys[0] == keys[1]
+
+
+def test_script_makes_only_what_the_product_needs(night, remake):
+    assert main(["run", "user.py", "raw"]) == 0
+    empty = remake("pbr1.fits")
+    assert differences(night / "pbr1.fits", empty / "pbr1.fits") == []
+    assert not (empty / "pbr2.fits").exists()
+
+
+def test_script_run_twice_does_nothing_the_second_time(
+    night, remake, monkeypatch, capsys
+):
+    main(["run", "user.py", "raw"])
+    monkeypatch.chdir(remake("pbr1.fits"))
+    capsys.readouterr()
+    assert main(["--json", "run", str(night / "again.py"), str(night / "raw")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["made"], len(found["reused"])) == ([], 4)
+
+
+def test_script_refuses_raw_files_with_another_content(night, capsys):
+    main(["run", "user.py", "raw"])
+    main(["script", "-o", "again.py", "pbr1.fits"])
+    shutil.copy(night / "raw" / "z1.fits", night / "raw" / "r1.fits")
+    assert main(["run", "again.py", "raw"]) == 1
+    assert "r1.fits is not the file that was used" in capsys.readouterr().err
+
+
+def test_script_with_steps_of_the_library_makes_identical_products(
+    folder, remake, monkeypatch
+):
+    pytest.importorskip("astroscrappy", reason="the extra ccd is not installed")
+    pytest.importorskip("matplotlib", reason="the extra plot is not installed")
+    small = simulate.Night(biases=3, flats=2, science=1, shape=(64, 64), rays=10)
+    simulated = functools.partial(simulate.simulate_night, night=small)
+    monkeypatch.setattr(simulate, "simulate_night", simulated)
+    assert main(["demo", "night"]) == 0
+    finals = [path.name for path in folder.glob("night/x*.fits")]
+    empty = remake(*(f"night/{name}" for name in finals), raw="night/raw")
+    made = [path.name for path in empty.glob("*.fits")]
+    assert len(made) > 20
+    assert set(finals) < set(made)
+    found = {name: differences(empty / name, folder / "night" / name) for name in made}
+    assert [name for name, lines in found.items() if lines] == []
+
+
+SOURCES = {
+    "one": "def change(x):\n    return x * 2\n",
+    "two": "def change(x):\n    return x + 100\n",
+}
+
+
+def test_script_keeps_apart_what_two_scripts_mean_by_a_name(folder, make_raw, remake):
+    make_raw("raw/x.fits")
+    step = (
+        "import sys\nfrom ndmapper import run_task\n{helper}"
+        "@run_task(prefix='{prefix}')\ndef step(ndd):\n"
+        "    return ndd.replace(data=change(ndd.data))\nstep(sys.argv[1])\n"
+    )
+    given = "raw/x.fits"
+    for prefix, helper in SOURCES.items():
+        (folder / f"{prefix}.py").write_text(step.format(prefix=prefix, helper=helper))
+        assert main(["run", f"{prefix}.py", given]) == 0
+        given = f"{prefix}x.fits" if prefix == "one" else given
+    empty = remake("twoonex.fits")
+    assert differences(folder / "twoonex.fits", empty / "twoonex.fits") == []
+
+
+def test_script_places_files_of_one_name_apart(folder, make_raw, monkeypatch):
+    for night, value in (("a", 1.0), ("b", 2.0)):
+        make_raw(f"{night}/x.fits", (value,))
+    (folder / "user.py").write_text(
+        "from ndmapper import run_task\n"
+        "@run_task(each='list', outputs='out')\n"
+        "def join(files):\n    return files[0][0] - files[1][0] * 3\n"
+        "join(['a/x.fits', 'b/x.fits'], out='x.fits')\n"
+    )
+    assert main(["run", "user.py"]) == 0
+    script = write_script({"x.fits": read_records(folder / "x.fits")})
+    assert len(script.raws) == 2
+    nights = {digest(f"{night}/x.fits"): night for night in "ab"}
+    for place, content in script.raws.items():
+        (folder / "raw" / place).parent.mkdir(exist_ok=True, parents=True)
+        shutil.copy(folder / nights[content] / "x.fits", folder / "raw" / place)
+    (folder / "again.py").write_text(script.text)
+    (folder / "empty").mkdir()
+    monkeypatch.chdir(folder / "empty")
+    assert main(["run", "../again.py", "../raw"]) == 0
+    (made,) = (folder / "empty").glob("*/x.fits")
+    assert differences(folder / "x.fits", made) == []
+
+
+@run_task(prefix="d")
+def double(ndd):
+    """Double."""
+    return ndd * 2
+
+
+def test_script_of_an_edited_product_says_so_and_stops(folder, make_raw, capsys):
+    product = double(make_raw("x.fits"))
+    edited = DataFile(str(product), mode="update")
+    edited[0].data[0, 0] = 7
+    edited.save()
+    double("dx.fits")
+    assert main(["script", "-o", "again.py", "ddx.fits"]) == 3
+    text = (folder / "again.py").read_text()
+    assert "# This cannot be made again: dx.fits was edited in Python" in text
+    capsys.readouterr()
+    assert main(["run", "again.py"]) == 1
+    assert "dx.fits was edited in Python" in capsys.readouterr().err
+
+
+def test_script_of_what_was_in_memory_says_so_and_stops(folder, make_raw, capsys):
+    df = DataFile(make_raw("x.fits"))
+    df[0].data[:] = 7
+    double(df)
+    assert main(["script", "-o", "again.py", "dx.fits"]) == 3
+    capsys.readouterr()
+    assert main(["run", "again.py"]) == 1
+    assert "made of x.fits as it was in memory" in capsys.readouterr().err
+
+
+def test_script_of_a_step_without_text_says_so(folder, make_raw, capsys):
+    names = {"run_task": run_task}
+    exec("@run_task(prefix='t')\ndef typed(ndd):\n    return ndd", names)
+    names["typed"](make_raw("x.fits"))
+    assert main(["script", "tx.fits"]) == 3
+    assert "typed at a prompt" in capsys.readouterr().err
+
+
+def test_script_of_a_large_array_as_parameter_says_so(folder, make_raw, capsys):
+    @run_task(prefix="w")
+    def weigh(ndd, *, weights: np.ndarray):
+        return ndd * weights.mean()
+
+    weigh(make_raw("x.fits"), weights=np.ones(5000))
+    assert main(["script", "wx.fits"]) == 3
+    assert "uses weights, but its value is a ndarray" in capsys.readouterr().err
+
+
+def test_script_hands_in_files_that_are_parameters(folder, make_raw, remake):
+    (folder / "user.py").write_text(
+        "from pathlib import Path\nfrom ndmapper import DataFile, run_task\n"
+        "@run_task(prefix='s')\n"
+        "def step(ndd, *, other: DataFile, table: Path):\n"
+        "    return ndd + other[0].data * len(table.read_text())\n"
+        "step('raw/x.fits', other='raw/y.fits', table='raw/t.txt')\n"
+    )
+    make_raw("raw/x.fits")
+    make_raw("raw/y.fits", (3.0, 4.0))
+    (folder / "raw" / "t.txt").write_text("12")
+    assert main(["run", "user.py"]) == 0
+    assert differences(folder / "sx.fits", remake("sx.fits") / "sx.fits") == []
+
+
+def test_script_names_files_that_must_lie_beside_it(folder, make_raw, capsys):
+    (folder / "my_helpers.py").write_text("def twice(x):\n    return x * 2\n")
+    (folder / "user.py").write_text(
+        "import my_helpers\nfrom ndmapper import run_task\n"
+        "@run_task(prefix='t')\ndef step(ndd):\n    return my_helpers.twice(ndd)\n"
+        "step('x.fits')\n"
+    )
+    make_raw("x.fits")
+    assert main(["run", "user.py"]) == 0
+    sys.modules.pop("my_helpers")
+    capsys.readouterr()
+    assert main(["script", "tx.fits"]) == 0
+    text = capsys.readouterr().out
+    assert "# It imports my_helpers, a file of your own: put that beside it." in text
+
+
+def test_script_of_a_raw_file_is_an_error(folder, make_raw, capsys):
+    assert main(["script", make_raw("x.fits")]) == 1
+    assert "x.fits has no record" in capsys.readouterr().err
+
+
+def test_script_never_replaces_a_file(folder, make_raw, capsys):
+    double(make_raw("x.fits"))
+    (folder / "again.py").write_text("mine")
+    assert main(["script", "-o", "again.py", "dx.fits"]) == 1
+    assert (folder / "again.py").read_text() == "mine"
+
+
+def test_script_json_has_text_raw_files_and_problems(folder, make_raw, capsys):
+    double(make_raw("x.fits"))
+    capsys.readouterr()
+    main(["script", "--json", "dx.fits"])
+    found = json.loads(capsys.readouterr().out)
+    assert (list(found["raw"]), found["problems"]) == (["x.fits"], [])
+    ast.parse(found["script"])
+
+
+# Records of external tools
+
+
+def calls(text, name="run_task"):
+    """Read the calls of a script: arguments and keywords, paths by their name."""
+    return [
+        (
+            [_value(argument) for argument in node.args],
+            {word.arg: _value(word.value) for word in node.keywords},
+        )
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == name
+    ]
+
+
+def _value(node):
+    if isinstance(node, ast.BinOp):
+        return f"{node.left.id}/{node.right.value}"
+    if isinstance(node, ast.List):
+        return [_value(item) for item in node.elts]
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return {_value(key): _value(value) for key, value in pairs}
+    return ast.literal_eval(node)
+
+
+def test_script_calls_an_iraf_task_at_once(entry, raw):
+    row = entry(
+        "a.fits",
+        [raw("x.fits", role="operand1"), raw("y.fits", "sha256:bb", role="operand2")],
+        engine="iraf", module=None, step="imarith", output="result", script=None,
+        task={"name": "images.imutil.imarith", "parameters": {"op": "+"},
+              "words": {"MEF_ext": False}},
+    )  # fmt: skip
+    assert calls(write_script({"a.fits": [row]}).text) == [
+        (
+            ["images.imutil.imarith"],
+            {
+                "inputs": {"operand1": ["RAW/x.fits"], "operand2": ["RAW/y.fits"]},
+                "outputs": {"result": ["a.fits"]},
+                "options": {"MEF_ext": False},
+                "params": {"op": "+"},
+            },
+        )
+    ]
+
+
+def test_script_gives_all_products_of_a_recipe_in_order(entry, raw, product):
+    task = {"name": "muse_bias", "parameters": {"nifu": 1}, "words": {}}
+    rows = [
+        entry(
+            f"b{n}.fits", [raw("x.fits", role="BIAS")], engine="esorex", module=None,
+            output=tag, task=task, step="muse_bias", script=None,
+        )
+        for n, tag in ((2, "MASTER_BIAS#2"), (1, "MASTER_BIAS"))
+    ]  # fmt: skip
+    last = entry("end.fits", [product(row) for row in rows], script={
+        "each": "list", "outputs": [None]})  # fmt: skip
+    text = write_script({"end.fits": [*rows, last]}).text
+    ((args, words),) = calls(text)
+    assert args == ["esorex:muse_bias"]
+    assert words["outputs"] == {"MASTER_BIAS": ["b1.fits", "b2.fits"]}
+
+
+def test_script_gives_a_command_its_argv_and_files(entry, raw):
+    row = entry(
+        "o.fits", [raw("x.fits", role="in")], engine="command", module=None,
+        step="prog", output="out", script=None,
+        references={"table": raw("t.dat", "sha256:cc"),
+                    "others": [raw("u.dat", "sha256:dd")]},
+        task={"name": "prog", "parameters": {"n": 2, "table": "t.dat"},
+              "words": {"argv": ["--n", "{n}", "{in}", "{out}"]}},
+    )  # fmt: skip
+    ((args, words),) = calls(write_script({"o.fits": [row]}).text)
+    assert args == ["command:prog"]
+    assert words["options"] == {"argv": ["--n", "{n}", "{in}", "{out}"]}
+    assert words["params"] == {
+        "n": 2, "table": "RAW/t.dat", "others": ["RAW/u.dat"],
+    }  # fmt: skip
+
+
+HOSTILE = [
+    "it's \"so\".fits", "a;rm -rf b.fits", "$(touch hit).fits", "line\nbreak.fits",
+    "'''\nimport os\n'''.fits", "\\.fits", "-o.fits", "{x}.fits", "#\x0cx\u2028.fits",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_script_holds_hostile_names_only_as_data(entry, raw, name):
+    row = entry(
+        name, [raw(name, role=name)], engine="iraf", module=None, step=name,
+        output=name, script=None, parameters={},
+        task={"name": name, "parameters": {name: name}, "words": {name: name}},
+        tool={"name": name, "version": name},
+    )  # fmt: skip
+    memory = entry(name, [raw(name, "sha256:ff", memory=True)], parameters={name: 1})
+    for rows in ([row], [memory]):
+        tree = ast.parse(write_script({name: rows}).text)
+        kinds = {type(node).__name__ for node in ast.walk(tree)}
+        assert not {"Import", "ImportFrom"} & {
+            type(node).__name__
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import) and node.names[0].name == "os"
+        }
+        assert kinds <= ALLOWED
+
+
+ALLOWED = {
+    "Module", "Import", "ImportFrom", "alias", "Assign", "Name", "Store", "Load",
+    "Call", "Attribute", "IfExp", "Compare", "Gt", "NotEq", "Constant", "Subscript",
+    "For", "Tuple", "Dict", "If", "BinOp", "Div", "Expr", "JoinedStr",
+    "FormattedValue", "keyword", "List",
+}  # fmt: skip
+
+
+def test_script_lets_no_record_choose_a_folder(entry, raw):
+    row = entry("../../evil.fits", [raw("/etc/x.fits"), raw("..", "sha256:bb")])
+    text = write_script({"e.fits": [row]}).text
+    ((args, words),) = calls(text, "work")
+    assert words["out_names"] == "evil.fits"
+    assert args == [["RAW/x.fits", "RAW/unnamed"]]
+
+
+def test_script_imports_a_function_of_a_package_and_declares_it(entry, raw):
+    row = entry(
+        "a.fits", [raw("x.fits")], step="median", module="statistics", output="a",
+        script={"each": "list", "outputs": ["a", "b"]},
+    )  # fmt: skip
+    lines = write_script({"a.fits": [row]}).text.splitlines()
+    assert "from statistics import median" in lines
+    assert "median = run_task(median, each='list', outputs=('a', 'b'))" in lines
+
+
+def test_script_of_an_older_record_calls_steps_of_packages(entry, raw):
+    row = entry("a.fits", [raw("x.fits"), raw("y.fits", "sha256:bb")], step="make_bias",
+                module="ndmapper.lib.combine", script=None)  # fmt: skip
+    script = write_script({"a.fits": [row]})
+    assert script.problems == []
+    assert calls(script.text, "make_bias")[0][0] == [["RAW/x.fits", "RAW/y.fits"]]
+
+
+def test_script_of_an_older_record_cannot_call_steps_of_scripts(entry, raw):
+    row = entry("a.fits", [raw("x.fits")], module=None, source="def work(n):\n    n\n",
+                script=None)  # fmt: skip
+    assert "an older version" in write_script({"a.fits": [row]}).problems[0]
+
+
+def test_script_of_a_step_with_an_impossible_name_calls_nothing(entry, raw):
+    row = entry("x.fits", [raw("r.fits")], step="x(); import os", module="a; b")
+    script = write_script({"x.fits": [row]})
+    assert "there cannot be such a step" in script.problems[0]
+    assert "import os" not in [line.strip() for line in script.text.splitlines()]

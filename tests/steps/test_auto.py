@@ -1,0 +1,286 @@
+"""reprocess='auto': what makes a product again, what is only said, and what is not."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+
+from ndmapper.config import config
+from ndmapper.data import DataFile
+from ndmapper.io.record import read_records
+from ndmapper.steps import run_task
+from ndmapper.steps.tally import tally
+from ndmapper.testing import count_reads
+
+DONE = []
+PRODUCTS = ["bias.fits", "braw1.fits", "braw2.fits", "dbraw1.fits", "dbraw2.fits"]
+
+
+@run_task(each="list", outputs="bias", suffix="_bias")
+def make_bias(files):
+    """Take the mean."""
+    DONE.append("make_bias")
+    return [sum((df[0] for df in files[1:]), files[0][0]) * (1 / len(files))]
+
+
+@run_task(prefix="b", cals=["bias"])
+def subtract(ndd, bias, *, scale: float = 1.0, table: Path | None = None):
+    """Subtract a scaled bias."""
+    DONE.append("subtract")
+    return ndd - bias * scale
+
+
+@run_task(prefix="d")
+def double(ndd):
+    """Double the data."""
+    DONE.append("double")
+    return ndd * 2
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    tally.clear()
+    with config.using(reprocess="auto"):
+        yield
+    tally.clear()
+
+
+def age(*names, time=1e9):
+    """Make files old, since digests of files written just now are not kept."""
+    for name in names:
+        os.utime(name, (time, time))
+
+
+@pytest.fixture
+def night(make_raw):
+    """Reduce two raw frames with a bias of three; a function that runs the script."""
+    for n in range(3):
+        age(make_raw(f"bias{n}.fits", (float(n),)))
+    age(make_raw("raw1.fits", (10.0,)), make_raw("raw2.fits", (20.0,)))
+
+    def script(biases=(0, 1, 2), raws=("raw1.fits", "raw2.fits"), **parameters):
+        DONE.clear()
+        tally.clear()
+        bias = make_bias([f"bias{n}.fits" for n in biases], bias="bias.fits")
+        return double(subtract([*raws], bias=bias, **parameters))
+
+    script()
+    return script
+
+
+def change_pixel(name, value=99.0):
+    with fits.open(name, mode="update") as hdus:
+        hdus[1].data[0, 0] = value
+    age(name, time=1.1e9)
+
+
+def warnings(caplog):
+    return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+
+
+def nothing_was_done():
+    return DONE == [] and tally.reused == PRODUCTS and tally.differing == []
+
+
+def test_auto_of_the_same_does_nothing(night):
+    night()
+    assert nothing_was_done()
+
+
+def test_auto_of_the_same_reads_no_pixel(night):
+    with count_reads() as reads:
+        night()
+    assert (reads.reads, DONE) == (0, [])
+
+
+def test_auto_reads_no_pixel_although_a_raw_was_changed_before(night):
+    change_pixel("raw1.fits")
+    night()
+    with count_reads() as reads:
+        night()
+    assert (reads.reads, DONE) == (0, [])
+
+
+def test_auto_with_touched_inputs_and_products_does_nothing(night):
+    for path in Path().glob("*.fits"):
+        path.touch()
+    night()
+    assert nothing_was_done()
+
+
+def test_auto_with_inputs_copied_anew_does_nothing(night):
+    for name in ("raw1.fits", "bias0.fits"):
+        shutil.copyfile(name, "copy")
+        Path(name).unlink()
+        Path("copy").rename(name)
+    night()
+    assert nothing_was_done()
+
+
+def test_auto_with_another_card_of_date_does_nothing(night):
+    with fits.open("raw1.fits", mode="update") as hdus:
+        hdus[0].header["DATE"] = "2026-11-26"
+    night()
+    assert nothing_was_done()
+
+
+def test_auto_with_inputs_in_another_folder_does_nothing(night):
+    Path("raw").mkdir()
+    shutil.move("raw1.fits", "raw/raw1.fits")
+    night(raws=("raw/raw1.fits", "raw2.fits"))
+    assert nothing_was_done()
+
+
+def test_auto_with_a_renamed_calibration_input_does_nothing(night):
+    Path("bias2.fits").rename("bias7.fits")
+    night(biases=(0, 1, 7))
+    assert nothing_was_done()
+
+
+def test_auto_with_a_renamed_product_as_input_does_nothing(night):
+    Path("braw1.fits").rename("other.fits")
+    made = double("other.fits", out_names="dbraw1.fits")
+    assert made.record[-1]["inputs"][0]["name"] == "braw1.fits"
+    assert DONE == ["make_bias", "subtract", "subtract", "double", "double"]
+
+
+def test_auto_with_new_content_makes_what_depends_on_it(night, caplog):
+    change_pixel("raw1.fits")
+    with caplog.at_level(logging.INFO):
+        night()
+    assert tally.made == ["braw1.fits", "dbraw1.fits"]
+    assert "made again, input raw1.fits differs" in caplog.text
+    assert "made again, input braw1.fits differs" in caplog.text
+    assert warnings(caplog) == []
+
+
+def test_auto_with_another_card_makes_it_again(night):
+    with fits.open("raw1.fits", mode="update") as hdus:
+        hdus[0].header["OBJECT"] = "moon"
+    night()
+    assert tally.made == ["braw1.fits", "dbraw1.fits"]
+
+
+def test_auto_with_another_parameter_makes_its_descendants_only(night):
+    night(scale=2.0)
+    assert tally.made == PRODUCTS[1:]
+    assert tally.reused == PRODUCTS[:1]
+
+
+def test_auto_with_another_parameter_makes_what_a_fresh_run_makes(night, pixels):
+    night(scale=2.0)
+    assert pixels("dbraw1.fits") == [2 * (10.0 - 2.0)]
+    assert read_records("dbraw1.fits")[1]["parameters"]["scale"] == 2
+
+
+def test_auto_with_the_same_number_written_otherwise_does_nothing(night):
+    night(scale=1)
+    assert nothing_was_done()
+
+
+def test_auto_with_fewer_calibration_inputs_makes_all_again(night):
+    night(biases=(0, 1))
+    assert tally.made == PRODUCTS
+
+
+def test_auto_with_another_calibration_says_which(night, caplog, make_raw):
+    make_raw("other.fits", (5.0,))
+    with caplog.at_level(logging.INFO):
+        subtract("raw1.fits", bias="other.fits")
+    assert "made again, bias" in caplog.text
+    assert DONE[-1] == "subtract"
+
+
+def test_auto_with_a_calibration_not_applied_makes_it_again(night, pixels):
+    subtract("raw1.fits", bias=None)
+    assert pixels("braw1.fits") == [10.0]
+
+
+def test_auto_with_a_reference_file_of_other_content_makes_it_again(night):
+    Path("lines.dat").write_text("5460.7\n")
+    night(table="lines.dat")
+    Path("lines.dat").touch()
+    night(table="lines.dat")
+    assert DONE == []
+    Path("lines.dat").write_text("5460.9\n")
+    night(table="lines.dat")
+    assert tally.made == PRODUCTS[1:]
+
+
+@pytest.mark.parametrize("key", ["use_uncert", "use_flags"])
+def test_auto_with_another_configuration_of_content_makes_it_again(night, key):
+    with config.using(**{key: False}):
+        night()
+    assert tally.made == PRODUCTS
+
+
+def test_auto_with_another_number_of_workers_does_nothing(night):
+    with config.using(workers=2, logfile="other.log", timeout=100, on_error="continue"):
+        night()
+    assert nothing_was_done()
+
+
+def test_auto_with_a_deleted_product_makes_only_that(night):
+    Path("braw2.fits").unlink()
+    night()
+    assert tally.made == ["braw2.fits"]
+
+
+def test_auto_with_what_no_step_made_keeps_it_and_says_so(night, caplog, make_raw):
+    Path("braw1.fits").unlink()
+    make_raw("braw1.fits", (7.0,))
+    night()
+    assert "braw1.fits: re-used, but it differs" in caplog.text
+    assert tally.made == ["dbraw1.fits"]
+    assert DONE == ["double"]
+
+
+# A function that says it comes from a package of a certain version.
+
+
+@pytest.fixture
+def packaged(make_raw, monkeypatch):
+    from ndmapper.steps import origin
+
+    def step(ndd):
+        DONE.append("step")
+        return ndd * 2
+
+    step.__module__ = "ndmapper.lib.ccd"
+    task = run_task(step, prefix="p")
+    make_raw("x.fits", (1.0,))
+    DONE.clear()
+    task("x.fits")
+
+    def rerun(version):
+        monkeypatch.setattr(origin, "__version__", version)
+        origin._version.cache_clear()
+        task("x.fits")
+        return len(DONE)
+
+    yield rerun
+    monkeypatch.undo()
+    origin._version.cache_clear()
+
+
+def test_auto_with_another_version_of_the_package_makes_it_again(packaged, caplog):
+    with caplog.at_level(logging.INFO):
+        assert packaged("99.0") == 2
+    assert "now ndmapper 99.0" in caplog.text
+
+
+def test_auto_with_the_version_of_before_makes_it_once(packaged):
+    assert packaged("99.0") == 2
+    assert packaged("99.0") == 2
+
+
+def test_auto_knows_a_chain_from_its_records_alone(night):
+    # Whoever has only the last products, and no digests, needs no pixel of them.
+    for name in ("bias.fits", "braw1.fits", "braw2.fits"):
+        assert DataFile(name).record
+    with count_reads() as reads:
+        double(["braw1.fits", "braw2.fits"])
+    assert (reads.reads, tally.reused[-2:]) == (0, PRODUCTS[3:])

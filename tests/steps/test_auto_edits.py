@@ -1,0 +1,156 @@
+"""reprocess='auto' after somebody edited products, or the code of the script."""
+
+import linecache
+import logging
+import runpy
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+
+from ndmapper.config import config
+from ndmapper.data import DataFile
+from ndmapper.steps.tally import tally
+
+SCRIPT = """
+from ndmapper.steps import run_task
+
+@run_task(prefix="c")
+def change(ndd, *, extra: float = 0.0):
+    return ndd * {factor} + extra
+
+@run_task(prefix="e")
+def follow(ndd):
+    return ndd + 1
+
+follow(change("x1.fits", extra={extra}))
+"""
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    tally.clear()
+    with config.using(reprocess="auto"):
+        yield
+    tally.clear()
+
+
+@pytest.fixture
+def run(make_raw):
+    """Write a script, and run it as a file, so that its steps have a source."""
+    make_raw("x1.fits", (1.0,))
+
+    def run(factor=2, extra=0.0):
+        tally.clear()
+        path = Path("script.py")
+        path.write_text(SCRIPT.format(factor=factor, extra=extra))
+        linecache.checkcache()
+        runpy.run_path(str(path), run_name="__main__")
+        return tally.made
+
+    run()
+    return run
+
+
+def warned(caplog):
+    return [
+        record.getMessage().split(" -> ")[1].split(":")[0]
+        for record in caplog.records
+        if record.levelno == logging.WARNING
+    ]
+
+
+def pixel(name):
+    with fits.open(name) as hdus:
+        return float(hdus[1].data[0, 0])
+
+
+def edit_in_python(name="cx1.fits", value=99):
+    df = DataFile(name, mode="update")
+    df[0].data[0, 0] = value
+    df.save()
+
+
+def edit_elsewhere(name="cx1.fits", value=99):
+    with fits.open(name, mode="update") as hdus:
+        hdus[1].data[0, 0] = value
+
+
+EDITS = pytest.mark.parametrize("edit", [edit_in_python, edit_elsewhere])
+
+
+def test_changed_code_is_said_and_nothing_is_made(run, caplog):
+    assert run(factor=3) == []
+    assert pixel("cx1.fits") == 2
+    assert "the code of change has changed" in caplog.text
+    assert "cx1.fits" in warned(caplog)
+
+
+def test_changed_code_does_not_force_what_follows(run):
+    run(factor=3)
+    assert pixel("ecx1.fits") == 3
+
+
+def test_changed_code_is_used_where_something_else_forces(run):
+    assert run(factor=3, extra=0.5) == ["cx1.fits", "ecx1.fits"]
+    assert pixel("ecx1.fits") == 4.5
+
+
+def test_product_made_with_new_code_forces_what_follows(run):
+    Path("cx1.fits").unlink()
+    assert run(factor=3) == ["cx1.fits", "ecx1.fits"]
+    assert pixel("ecx1.fits") == 4
+
+
+@EDITS
+def test_edit_is_kept_said_and_followed(run, caplog, edit):
+    edit()
+    assert run() == ["ecx1.fits"]
+    assert (pixel("cx1.fits"), pixel("ecx1.fits")) == (99, 100)
+    assert warned(caplog) == ["cx1.fits"]
+
+
+@EDITS
+def test_edit_is_followed_once(run, edit):
+    edit()
+    run()
+    assert run() == []
+
+
+@EDITS
+def test_edit_is_kept_although_a_parameter_changed(run, caplog, edit):
+    edit()
+    run(extra=5.0)
+    assert pixel("cx1.fits") == 99
+    assert warned(caplog) == ["cx1.fits"]
+
+
+@EDITS
+def test_edit_of_the_last_product_is_kept(run, caplog, edit):
+    edit("ecx1.fits")
+    assert run() == []
+    assert pixel("ecx1.fits") == 99
+    assert warned(caplog) == ["ecx1.fits"]
+
+
+@EDITS
+def test_edit_goes_where_the_user_says_reprocess(run, edit):
+    edit()
+    with config.using(reprocess=True):
+        assert run() == ["cx1.fits", "ecx1.fits"]
+    assert pixel("ecx1.fits") == 3
+
+
+@EDITS
+def test_edit_that_is_taken_back_by_deleting_the_product_is_gone(run, edit):
+    edit()
+    run()
+    Path("cx1.fits").unlink()
+    assert run() == ["cx1.fits", "ecx1.fits"]
+    assert pixel("ecx1.fits") == 3
+
+
+def test_edit_of_nothing_but_a_save_is_none(run):
+    df = DataFile("cx1.fits", mode="update")
+    df.save()
+    assert run() == []

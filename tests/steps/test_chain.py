@@ -1,0 +1,303 @@
+"""chain(): several steps in memory, of which only the last is published."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+from astropy.nddata import NDData
+
+from ndmapper.config import config
+from ndmapper.data import DataFile, NDLater
+from ndmapper.errors import (
+    DeclarationError,
+    MissingCalibrationError,
+    OutputExistsError,
+    ParameterError,
+    UnknownParameterError,
+)
+from ndmapper.io.digest import differences
+from ndmapper.steps import chain, run_task
+from ndmapper.steps.tally import tally
+from ndmapper.testing import count_reads
+
+DONE = []
+
+
+@run_task(prefix="b", cals=["bias"])
+def subtract(ndd, bias, *, scale: float = 1.0):
+    """Subtract a bias."""
+    DONE.append("subtract")
+    return ndd - bias * scale
+
+
+@run_task(prefix="d")
+def double(ndd, *, offset: float = 0.0):
+    """Double the data."""
+    DONE.append("double")
+    return ndd * 2 + offset
+
+
+@run_task(suffix="_s", outputs="shifted")
+def shift(ndd, *, offset: float = 1.0):
+    """Add a number."""
+    DONE.append("shift")
+    return ndd + offset
+
+
+@run_task(outputs=("low", "high"))
+def split(ndd):
+    """Give two products."""
+    return {"low": ndd * 0.5, "high": ndd * 2.0}
+
+
+@run_task(each="list")
+def add_up(files):
+    """Add up files."""
+    return [files[0][0]]
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    DONE.clear()
+    tally.clear()
+    yield
+    tally.clear()
+
+
+@pytest.fixture
+def raws(make_raw):
+    make_raw("bias.fits", (1.0,))
+    return [make_raw("x1.fits", (10.0,)), make_raw("x2.fits", (20.0,))]
+
+
+def test_chain_publishes_only_the_last(raws, pixels):
+    result = chain(subtract, double)(raws, bias="bias.fits")
+    assert [str(df) for df in result] == ["dbx1.fits", "dbx2.fits"]
+    assert pixels("dbx2.fits") == [38.0]
+    made = {path.name for path in Path().glob("*.fits")}
+    assert made == {*raws, "bias.fits", "dbx1.fits", "dbx2.fits"}
+
+
+def test_chain_gives_a_file_for_a_file(raws):
+    assert isinstance(chain(double, shift)("x1.fits"), DataFile)
+
+
+def test_chain_record_tells_all_steps(raws):
+    product = chain(subtract, double, shift)(raws[0], bias="bias.fits", scale=2)
+    assert [e["step"] for e in product.record] == ["subtract", "double", "shift"]
+    assert [e["product"] for e in product.record] == [
+        "bx1.fits", "dbx1.fits", "dbx1_s.fits",
+    ]  # fmt: skip
+    assert product.record[0]["calibrations"]["bias"]["name"] == "bias.fits"
+    assert product.record[0]["parameters"] == {"scale": 2}
+
+
+def test_chain_makes_what_its_steps_make(raws):
+    double(subtract(raws, bias="bias.fits"), outdir="steps")
+    chain(subtract, double)(raws, bias="bias.fits", outdir="chain")
+    assert differences("steps/dbx1.fits", "chain/dbx1.fits") == []
+    keys = {DataFile(f"{d}/dbx1.fits").record[-1]["key"] for d in ("steps", "chain")}
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize("reprocess", [False, "auto"])
+def test_chain_is_reused_without_reading(raws, reprocess):
+    reduce = chain(subtract, double)
+    for name in (*raws, "bias.fits"):
+        os.utime(name, (1e9, 1e9))  # digests of files written just now are not kept
+    reduce(raws, bias="bias.fits")
+    DONE.clear()
+    with count_reads() as reads:
+        reduce(raws, bias="bias.fits", reprocess=reprocess)
+    assert (DONE, reads.reads, tally.differing) == ([], 0, [])
+
+
+def test_chain_auto_makes_again_what_a_first_step_changes(raws, pixels):
+    reduce = chain(subtract, double)
+    reduce(raws, bias="bias.fits")
+    reduce(raws, bias="bias.fits", scale=3.0, reprocess="auto")
+    assert pixels("dbx1.fits") == [14.0]
+    tally.clear()
+    reduce(raws, bias="bias.fits", scale=3.0, reprocess="auto")
+    assert tally.reused == ["dbx1.fits", "dbx2.fits"]
+
+
+def test_chain_auto_makes_only_the_file_that_changed(raws):
+    reduce = chain(subtract, double)
+    reduce(raws, bias="bias.fits")
+    with fits.open("x1.fits", mode="update") as hdus:
+        hdus[1].data[0, 0] = 99
+    tally.clear()
+    reduce(raws, bias="bias.fits", reprocess="auto")
+    assert (tally.made, tally.reused) == (["dbx1.fits"], ["dbx2.fits"])
+
+
+def test_chain_reuses_what_its_steps_made_one_by_one(raws):
+    double(subtract(raws, bias="bias.fits"))
+    DONE.clear()
+    chain(subtract, double)(raws, bias="bias.fits", reprocess="auto")
+    assert DONE == []
+
+
+def test_chain_with_an_existing_product_is_an_error_by_default(raws):
+    chain(double, shift)(raws)
+    with pytest.raises(OutputExistsError, match=r"dx1_s\.fits already exists"):
+        chain(double, shift)(raws)
+
+
+def test_chain_parameter_goes_to_the_step_that_has_it(raws, pixels):
+    chain(subtract, double)("x1.fits", bias="bias.fits", scale=2, offset=5)
+    assert pixels("dbx1.fits") == [21.0]
+
+
+def test_chain_parameter_of_several_steps_is_asked_about(raws):
+    with pytest.raises(ParameterError, match=r"double and shift.*double=\{'offset'"):
+        chain(double, shift)(raws, offset=1)
+
+
+def test_chain_parameter_is_given_by_the_name_of_its_step(raws, pixels):
+    reduce = chain(double, shift)
+    reduce("x1.fits", double={"offset": 100}, shift={"offset": 0.5})
+    assert pixels("dx1_s.fits") == [120.5]
+
+
+def test_chain_unknown_parameter_suggests(raws):
+    with pytest.raises(UnknownParameterError, match="did you mean 'scale'"):
+        chain(subtract, double)(raws, sclae=1)
+
+
+def test_chain_wrong_value_fails_before_anything_runs(raws):
+    with pytest.raises(ParameterError, match="offset"):
+        chain(subtract, double)(raws, bias="bias.fits", offset="much")
+    assert DONE == []
+
+
+def test_chain_output_is_named_by_its_name_or_out_names(raws):
+    assert str(chain(double, shift)("x1.fits", shifted="a.fits")) == "a.fits"
+    assert str(chain(double, shift)("x1.fits", out_names="b.fits")) == "b.fits"
+
+
+def test_chain_last_step_may_have_several_outputs(raws):
+    both = chain(double, split)("x1.fits")
+    assert {n: str(df) for n, df in both.items()} == {
+        "low": "dx1_low.fits",
+        "high": "dx1_high.fits",
+    }
+
+
+def test_chain_calibration_comes_from_the_input(raws, pixels):
+    df = DataFile("x1.fits")
+    df.cals["bias"] = DataFile("bias.fits")
+    chain(double, subtract)(df)
+    assert pixels("bdx1.fits") == [19.0]
+
+
+def test_chain_calibration_not_applied_passes_through(raws, pixels):
+    product = chain(subtract, double)("x1.fits", bias=None)
+    assert pixels("dbx1.fits") == [20.0]
+    assert product.record[0]["calibrations"] == {"bias": None}
+
+
+def test_chain_missing_calibration_is_named(raws):
+    with pytest.raises(MissingCalibrationError, match="subtract needs a bias for dx1"):
+        chain(double, subtract)("x1.fits")
+
+
+def test_chain_of_ndd_stays_in_memory(raws, folder):
+    before = sorted(folder.rglob("*"))
+    result = chain(subtract, double)(
+        NDLater(data=[5.0]), bias=NDData([1.0]), offset=0.5
+    )
+    assert isinstance(result, NDLater)
+    assert result.data.tolist() == [8.5]
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_chain_unsaved_gives_the_product_in_memory(raws):
+    product = chain(subtract, double)("x1.fits", bias="bias.fits", save=False)
+    assert (str(product), product[0].data[0, 0]) == ("dbx1.fits", 18)
+    assert not Path("dbx1.fits").exists()
+    assert [e["step"] for e in product.record] == ["subtract", "double"]
+
+
+def test_chain_in_workers_makes_the_same(raws):
+    reduce = chain(subtract, double)
+    reduce(raws, bias="bias.fits", outdir="serial")
+    reduce(raws, bias="bias.fits", outdir="parallel", workers=2)
+    for name in ("dbx1.fits", "dbx2.fits"):
+        assert differences(f"serial/{name}", f"parallel/{name}") == []
+        records = [DataFile(f"{d}/{name}").record for d in ("serial", "parallel")]
+        keys = [[e["key"] for e in record] for record in records]
+        assert keys[0] == keys[1]
+
+
+def test_chain_error_names_the_step_and_goes_on(raws, caplog):
+    @run_task(prefix="z")
+    def fail(ndd):
+        if ndd.data[0, 0] == 20:
+            raise ValueError("no such luck")
+        return ndd
+
+    (made,) = chain(double, fail)(raws, on_error="continue")
+    assert str(made) == "zdx2.fits"
+    assert "fail failed on dx1.fits[1]: ValueError: no such luck" in caplog.text
+    (made,) = chain(fail, double)(raws, on_error="continue")
+    assert str(made) == "dzx1.fits"
+    assert tally.failed == ["zdx1.fits", "dzx2.fits"]
+
+
+def test_chain_plan_shows_all_steps_and_touches_nothing(raws, folder):
+    before = sorted(folder.rglob("*"))
+    plan = chain(subtract, double)(raws, bias="bias.fits", dry_run=True)
+    assert [str(df) for df in plan] == ["dbx1.fits", "dbx2.fits"]
+    text = repr(chain(subtract, double).plan(raws, bias="bias.fits", offset=3))
+    assert "subtract+double" in text
+    assert "double('bx1.fits', offset=3" in text
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_chain_says_its_steps_in_the_log(raws, caplog):
+    with caplog.at_level(logging.INFO):
+        chain(subtract, double)(raws[0], bias="bias.fits")
+    assert "subtract+double: x1.fits -> dbx1.fits: made" in caplog.text
+    assert "START subtract+double" in caplog.messages
+    assert "END   subtract+double: 1 made, 0 re-used, 0 of these differ" in caplog.text
+
+
+def test_chain_with_a_tool_in_the_middle(raws, fake, pixels):
+    @run_task("fake:add", inputs="a", outputs="b", prefix="f")
+    def add():
+        """Add one."""
+
+    product = chain(double, add, shift)("x1.fits", shift={"offset": 0.5})
+    assert pixels("fdx1_s.fits") == [21.5]
+    assert [e["engine"] for e in product.record] == ["python", "fake", "python"]
+
+
+def test_chain_repr_and_name():
+    reduce = chain(subtract, double)
+    assert repr(reduce) == "<chain subtract -> double>"
+    assert reduce.name == "subtract+double"
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ((double,), "two steps or more"),
+        ((double, print), "two steps or more"),
+        ((double, add_up), "add_up takes a list"),
+        ((split, double), "split has 2 outputs"),
+        ((double, subtract, double), "each step once"),
+    ],
+)
+def test_chain_of_what_does_not_chain_is_refused(steps, words):
+    with pytest.raises(DeclarationError, match=words):
+        chain(*steps)
+
+
+def test_chain_takes_the_configuration(raws):
+    with config.using(outdir="made"):
+        chain(double, shift)(raws)
+    assert Path("made/dx1_s.fits").exists()

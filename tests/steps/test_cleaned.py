@@ -1,0 +1,238 @@
+"""Products that were removed as they can be made again: made only where needed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+
+from ndmapper.config import config
+from ndmapper.data import DataFile
+from ndmapper.errors import NotMadeError
+from ndmapper.io.digest import differences
+from ndmapper.io.record import cleaned_path
+from ndmapper.steps import run_task
+from ndmapper.steps.tally import tally
+
+PRODUCTS = ["bias.fits", "braw1.fits", "braw2.fits", "dbraw1.fits", "dbraw2.fits"]
+
+
+@run_task(each="list", outputs="bias", suffix="_bias")
+def make_bias(files, *, factor: float = 1.0):
+    """Take the mean."""
+    total = sum((df[0] for df in files[1:]), files[0][0])
+    return [total * (factor / len(files))]
+
+
+@run_task(prefix="b", cals=["bias"])
+def subtract(ndd, bias, *, scale: float = 1.0):
+    """Subtract a scaled bias."""
+    return ndd - bias * scale
+
+
+@run_task(prefix="d")
+def double(ndd, *, offset: float = 0.0):
+    """Double the data."""
+    return ndd * 2 + offset
+
+
+@run_task(outputs=("low", "high"))
+def split(ndd):
+    """Give two products."""
+    return {"low": ndd * 0.5, "high": ndd * 2.0}
+
+
+def clean(*names):
+    """Leave the record of products, and nothing else."""
+    for name in names:
+        path = cleaned_path(Path(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(DataFile(name).record))
+        Path(name).unlink()
+
+
+@pytest.fixture(autouse=True, params=[False, "auto"])
+def fresh(request):
+    tally.clear()
+    with config.using(reprocess=request.param):
+        yield
+    tally.clear()
+
+
+@pytest.fixture
+def night(make_raw):
+    """Reduce two raw frames with a bias; a function that runs the script again."""
+    for n in range(2):
+        make_raw(f"bias{n}.fits", (float(n),))
+    make_raw("raw1.fits", (10.0,))
+    make_raw("raw2.fits", (20.0,))
+
+    def script(offset=0.0, scale=1.0, factor=1.0):
+        tally.clear()
+        bias = make_bias(["bias0.fits", "bias1.fits"], bias="bias.fits", factor=factor)
+        raws = ["raw1.fits", "raw2.fits"]
+        return double(subtract(raws, bias=bias, scale=scale), offset=offset)
+
+    script()
+    return script
+
+
+def there():
+    return [name for name in PRODUCTS if Path(name).exists()]
+
+
+def test_cleaned_products_are_current(night):
+    clean("bias.fits", "braw1.fits", "braw2.fits")
+    night()
+    assert (tally.made, tally.reused, tally.differing) == ([], PRODUCTS, [])
+    assert there() == PRODUCTS[3:]
+
+
+def test_cleaned_everything_stays_so(night):
+    clean(*PRODUCTS)
+    result = night()
+    assert (tally.made, there()) == ([], [])
+    assert [str(df) for df in result] == PRODUCTS[3:]
+
+
+def test_cleaned_product_keeps_its_record(night):
+    before = DataFile("dbraw1.fits").record
+    clean(*PRODUCTS)
+    assert night()[0].record == before
+
+
+def test_cleaned_product_is_made_when_somebody_looks(night, pixels):
+    clean(*PRODUCTS)
+    result = night()
+    assert result[0][0].data[0, 0] == 2 * (10 - 0.5)
+    assert sorted(tally.made) == ["bias.fits", "braw1.fits", "dbraw1.fits"]
+    assert pixels("dbraw1.fits") == [19.0]
+
+
+def test_cleaned_product_is_made_as_it_was(night):
+    Path("before").mkdir()
+    for name in PRODUCTS:
+        Path("before", name).write_bytes(Path(name).read_bytes())
+    clean(*PRODUCTS)
+    for df in night():
+        assert len(df) == 1
+    for name in PRODUCTS:
+        assert differences(name, f"before/{name}") == []
+        records = [DataFile(path).record for path in (name, f"before/{name}")]
+        keys = [[(e["key"], e["content"]) for e in record] for record in records]
+        assert keys[0] == keys[1]
+
+
+def test_cleaned_product_that_was_made_is_no_longer_cleaned(night):
+    clean("dbraw1.fits")
+    assert len(night()[0]) == 1
+    assert not cleaned_path(Path("dbraw1.fits")).exists()
+
+
+def test_cleaned_inputs_of_a_deleted_product_are_made_for_it(night):
+    clean("bias.fits", "braw1.fits", "braw2.fits")
+    Path("dbraw2.fits").unlink()
+    night()
+    assert sorted(tally.made) == ["bias.fits", "braw2.fits", "dbraw2.fits"]
+    assert there() == ["bias.fits", "braw2.fits", "dbraw1.fits", "dbraw2.fits"]
+
+
+def test_cleaned_inputs_are_made_for_a_step_that_is_new(night, pixels):
+    clean(*PRODUCTS)
+    double(night()[0])
+    assert sorted(tally.made) == [
+        "bias.fits", "braw1.fits", "dbraw1.fits", "ddbraw1.fits",
+    ]  # fmt: skip
+    assert pixels("ddbraw1.fits") == [38.0]
+
+
+def test_cleaned_inputs_are_made_for_workers(night):
+    clean(*PRODUCTS)
+    double(night(), workers=2)
+    assert len(tally.made) == 7
+
+
+def test_cleaned_inputs_are_made_for_a_step_in_memory(night):
+    clean(*PRODUCTS)
+    assert double(night()[0], save=False)[0].data[0, 0] == 38
+
+
+def test_cleaned_inputs_are_made_for_a_tool(night, fake):
+    clean(*PRODUCTS)
+
+    @run_task("fake:add", inputs="a", outputs="b", prefix="f")
+    def add():
+        """Add one."""
+
+    assert add(night()[0])[0].data[0, 0] == 20
+
+
+def test_cleaned_inputs_are_made_for_arithmetic(night):
+    clean(*PRODUCTS)
+    first, second = night()
+    assert (second - first)[0].data[0, 0] == 20
+
+
+def test_cleaned_product_by_name_is_made_where_needed(night):
+    clean(*PRODUCTS)
+    held = night()
+    double("dbraw1.fits")
+    assert "ddbraw1.fits" in tally.made
+    assert len(held) == 2
+
+
+def test_cleaned_several_outputs_are_made_together(make_raw):
+    split(make_raw("x1.fits", (10.0,)))
+    clean("x1_low.fits", "x1_high.fits")
+    tally.clear()
+    both = split("x1.fits")
+    assert tally.made == []
+    assert both["low"][0].data[0, 0] == 5
+    assert both["high"][0].data[0, 0] == 20
+    assert sorted(tally.made) == ["x1_high.fits", "x1_low.fits"]
+
+
+def test_cleaned_product_of_another_parameter_is_made_anew(night, pixels):
+    clean(*PRODUCTS)
+    night(offset=1.0)
+    assert sorted(tally.made) == sorted(PRODUCTS)
+    assert pixels("dbraw1.fits") == [20.0]
+
+
+def test_cleaned_product_of_a_changed_raw_is_made_anew(night):
+    clean(*PRODUCTS)
+    with fits.open("raw1.fits", mode="update") as hdus:
+        hdus[1].data[:] = 11
+    night()
+    assert sorted(tally.made) == ["bias.fits", "braw1.fits", "dbraw1.fits"]
+
+
+def test_cleaned_record_is_not_read_where_everything_is_made_again(night):
+    clean(*PRODUCTS)
+    with config.using(reprocess=True):
+        night()
+    assert sorted(tally.made) == sorted(PRODUCTS)
+
+
+def test_cleaned_products_in_a_dry_run_stay_away(night):
+    clean(*PRODUCTS)
+    with config.using(dry_run=True):
+        result = night()
+        double(result)
+    assert (tally.made, there()) == ([], [])
+
+
+def test_cleaned_products_in_a_dry_run_are_not_made_by_looking(night):
+    clean(*PRODUCTS)
+    with config.using(dry_run=True):
+        result = night()
+        with pytest.raises(NotMadeError):
+            len(result[0])
+    assert there() == []
+
+
+def test_cleaned_product_without_its_raw_is_still_current(night, folder):
+    # The raw files are on tape, and their digests are remembered by nobody.
+    clean("braw1.fits", "braw2.fits")
+    double(["dbraw1.fits", "dbraw2.fits"])
+    assert there() == ["bias.fits", *PRODUCTS[3:]]

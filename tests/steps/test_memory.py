@@ -1,0 +1,270 @@
+"""save=False: products that stay in memory, and know how they were made."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from ndmapper.config import config
+from ndmapper.data import DataFile, DataFileList
+from ndmapper.errors import ParameterError
+from ndmapper.steps import run_task
+from ndmapper.steps.tally import tally
+
+DONE = []
+
+
+@run_task(prefix="d")
+def double(ndd, *, offset: float = 0.0):
+    """Double the data."""
+    DONE.append("double")
+    return ndd * 2 + offset
+
+
+@run_task(prefix="b", cals=["bias"])
+def subtract(ndd, bias):
+    """Subtract a bias."""
+    DONE.append("subtract")
+    return ndd - bias
+
+
+@run_task(each="list", outputs="total", suffix="_sum")
+def add_up(files):
+    """Add up files."""
+    return [sum((df[0] for df in files[1:]), files[0][0])]
+
+
+@run_task(outputs=("low", "high"))
+def split(ndd):
+    """Give two products."""
+    return {"low": ndd * 0.5, "high": ndd * 2.0}
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    DONE.clear()
+    tally.clear()
+    yield
+    tally.clear()
+
+
+@pytest.fixture
+def raw(make_raw):
+    return make_raw("x1.fits", (10.0,))
+
+
+def products():
+    return sorted(path.name for path in Path().rglob("*.fits"))
+
+
+def steps(df):
+    return [entry["step"] for entry in df.record]
+
+
+def test_unsaved_product_has_its_name_and_is_not_on_disk(raw):
+    product = double(raw, save=False)
+    assert str(product) == "dx1.fits"
+    assert product[0].data[0, 0] == 20
+    assert products() == ["x1.fits"]
+
+
+def test_unsaved_product_takes_the_folder_and_name_of_the_call(raw):
+    assert str(double(raw, save=False, outdir="made")) == "made/dx1.fits"
+    assert str(double(raw, save=False, out_names="other")) == "other.fits"
+    assert products() == ["x1.fits"]
+
+
+def test_unsaved_list_gives_a_list_and_outputs_a_dict(raw):
+    (one,) = double([raw], save=False)
+    assert isinstance(double([raw], save=False), DataFileList)
+    both = split(one, save=False)
+    assert {name: str(df) for name, df in both.items()} == {
+        "low": "dx1_low.fits",
+        "high": "dx1_high.fits",
+    }
+
+
+def test_unsaved_list_step_gives_one_file(raw, make_raw):
+    other = make_raw("x2.fits", (5.0,))
+    total = add_up(double([raw, other], save=False), save=False)
+    assert (str(total), total[0].data[0, 0]) == ("dx1_sum.fits", 30)
+
+
+def test_unsaved_product_has_the_record_it_would_have(raw):
+    pending = double(raw, save=False).record[-1]
+    written = double(raw).record[-1]
+    assert "content" not in pending
+    for part in ("key", "step", "inputs", "parameters", "product"):
+        assert pending[part] == written[part]
+
+
+def test_unsaved_product_saves_its_record(raw):
+    double(raw, save=False).save()
+    record = DataFile("dx1.fits").record
+    assert [e["step"] for e in record] == ["double"]
+    assert record[0]["content"].startswith("sha256:")
+
+
+def test_unsaved_products_fed_on_nest_their_records(raw):
+    product = subtract(double(raw, save=False), bias=raw, save=False)
+    product = double(product)
+    assert str(product) == "dbdx1.fits"
+    assert steps(product) == ["double", "subtract", "double"]
+    assert products() == ["dbdx1.fits", "x1.fits"]
+
+
+def test_unsaved_product_is_referred_to_by_its_key(raw):
+    first = double(raw, save=False)
+    record = double(first).record
+    assert record[1]["inputs"] == [{"name": "dx1.fits", "key": first.record[0]["key"]}]
+
+
+def test_unsaved_and_saved_way_give_the_same_product(raw):
+    from ndmapper.io.digest import differences
+
+    double(double(raw), outdir="saved")
+    double(double(raw, save=False), outdir="memory")
+    assert differences("saved/ddx1.fits", "memory/ddx1.fits") == []
+    keys = [DataFile(f"{d}/ddx1.fits").record[-1]["key"] for d in ("saved", "memory")]
+    assert keys[0] == keys[1]
+
+
+def test_unsaved_calibration_is_applied_and_nested(raw, make_raw, pixels):
+    bias = double(make_raw("bias.fits", (1.0,)), save=False)
+    product = subtract(raw, bias=bias)
+    assert pixels("bx1.fits") == [8.0]
+    assert steps(product) == ["double", "subtract"]
+
+
+def test_unsaved_product_edited_before_save_says_so(raw):
+    product = double(raw, save=False)
+    product[0].data[0, 0] = -1
+    product.save()
+    assert steps(DataFile("dx1.fits")) == ["double", "edited"]
+
+
+def test_unsaved_product_edited_in_its_header_says_so(raw):
+    product = double(raw, save=False)
+    product.meta["OBJECT"] = "moon"
+    product.save()
+    assert steps(DataFile("dx1.fits")) == ["double", "edited"]
+
+
+def test_unsaved_product_only_looked_at_is_not_edited(raw):
+    product = double(raw, save=False)
+    assert np.mean(product[0].data) == 20
+    assert product[0].meta["EXTVER"] == 1
+    product.save()
+    assert steps(DataFile("dx1.fits")) == ["double"]
+
+
+def test_unsaved_product_edited_counts_by_its_content(raw):
+    product = double(raw, save=False)
+    product[0].data[0, 0] = -1
+    reference = double(product).record[-1]["inputs"][0]
+    assert reference["memory"]
+    assert "key" not in reference
+
+
+def test_unsaved_product_edited_after_it_was_saved_is_edited_once_more(raw):
+    product = double(raw, save=False)
+    product.save()
+    product.mode = "update"
+    product[0].data[0, 0] = -1
+    product.save()
+    assert steps(DataFile("dx1.fits")) == ["double", "edited"]
+
+
+def test_saved_by_hand_is_reused_by_auto(raw):
+    double(raw, save=False).save()
+    DONE.clear()
+    double(raw, reprocess="auto")
+    assert (DONE, tally.reused, tally.differing) == ([], ["dx1.fits"], [])
+
+
+def test_saved_by_hand_is_made_again_where_a_parameter_changed(raw):
+    double(raw, save=False).save()
+    DONE.clear()
+    double(raw, reprocess="auto", offset=1.0)
+    assert (DONE, tally.made) == (["double"], ["dx1.fits"])
+
+
+def test_saved_under_another_name_keeps_its_record(raw):
+    double(raw, save=False).save(filename="other.fits")
+    (entry,) = DataFile("other.fits").record
+    assert entry["product"] == "other.fits"
+
+
+def test_saved_edit_is_kept_by_auto_and_said(raw, caplog):
+    product = double(raw, save=False)
+    product[0].data[0, 0] = -1
+    product.save()
+    with caplog.at_level(logging.WARNING):
+        double(raw, reprocess="auto")
+    assert "it was edited and saved in Python" in caplog.text
+
+
+def test_auto_of_a_step_after_unsaved_ones_does_not_run_it(raw):
+    double(double(raw, save=False))
+    DONE.clear()
+    double(double(raw, save=False), reprocess="auto")
+    assert (DONE, tally.reused) == (["double"], ["ddx1.fits"])
+
+
+def test_unsaved_calibrations_go_along(raw, make_raw):
+    df = DataFile(raw)
+    df.cals["bias"] = DataFile(make_raw("bias.fits", (1.0,)))
+    product = subtract(double(df, save=False), save=False)
+    assert product[0].data[0, 0] == 19
+
+
+@pytest.mark.parametrize("save", [None, "no", 0])
+def test_save_is_true_or_false(raw, save):
+    with pytest.raises(ParameterError, match="save must be True or False"):
+        double(raw, save=save)
+
+
+def test_save_by_default_of_the_declaration_is_no_word(raw):
+    from ndmapper.errors import DeclarationError
+
+    with pytest.raises(DeclarationError, match="'save'"):
+        run_task(double.func, options={"save": False})
+
+
+def test_unsaved_product_with_existing_output_says_nothing(raw):
+    double(raw)
+    assert double(raw, save=False, offset=3.0)[0].data[0, 0] == 23
+    with fits.open("dx1.fits") as hdus:
+        assert hdus[1].data[0, 0] == 20
+
+
+def test_unsaved_product_of_a_tool_lives_on_without_its_folder(raw, fake):
+    @run_task("fake:add", inputs="a", outputs="b", prefix="f")
+    def add():
+        """Add one."""
+
+    product = add(raw, save=False)
+    assert (str(product), product[0].data[0, 0]) == ("fx1.fits", 11)
+    assert not fake.jobs[0].folder.exists()
+    product.save()
+    assert DataFile("fx1.fits").record[0]["engine"] == "fake"
+
+
+def test_unsaved_product_of_a_command_lives_on_without_its_folder(raw):
+    @run_task("command:cp", inputs="a", outputs="b", prefix="c", argv=["{in}", "{out}"])
+    def copy():
+        """Copy the file."""
+
+    product = copy(raw, save=False)
+    assert product[0].data[0, 0] == 10
+    product.save()
+    assert products() == ["cx1.fits", "x1.fits"]
+
+
+def test_unsaved_leaves_the_folder_as_it_was(raw):
+    with config.using(logfile=None):
+        double(raw, save=False)
+    left = {p.name for p in Path().rglob("*")} - {".ndmapper"}
+    assert left <= {"x1.fits", "digests.json", "digests.lock"}
