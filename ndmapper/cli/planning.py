@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ndmapper.cli.script import run_script
-from ndmapper.steps.decide import PlanItem
+from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.dry import collect_plans
 
 __all__ = ["ScriptPlan", "plan_script"]

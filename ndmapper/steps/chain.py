@@ -20,7 +20,7 @@ from ndmapper.io.digest import DigestCache
 from ndmapper.steps.bind import Bound, bind
 from ndmapper.steps.calibrate import resolve_calibrations
 from ndmapper.steps.coerce import Inputs, coerce_roles
-from ndmapper.steps.decide import PlanItem
+from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.entry import ancestors
 from ndmapper.steps.memory import memory_item

@@ -16,7 +16,7 @@ from ndmapper.engines.findings import collect_findings
 from ndmapper.io.source import find_source
 from ndmapper.log import FILE_ONLY
 from ndmapper.parallel import map_parallel
-from ndmapper.steps.decide import PlanItem
+from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.entry import Work
 from ndmapper.steps.events import now, write_event
 from ndmapper.steps.facts import keep_decisions, remembered, run_facts, said_of

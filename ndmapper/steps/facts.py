@@ -16,7 +16,7 @@ from ndmapper.engines.decisions import Decisions, collect_decisions
 from ndmapper.engines.findings import Findings
 from ndmapper.errors import RecordError
 from ndmapper.io.leftovers import staging_name
-from ndmapper.steps.decide import PlanItem
+from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.entry import Entry
 from ndmapper.steps.events import now
 from ndmapper.steps.paths import absolute

@@ -20,7 +20,7 @@ from ndmapper.io.record import (
 )
 from ndmapper.io.source import find_source
 from ndmapper.io.write import append_hdu, publish
-from ndmapper.steps.decide import PlanItem
+from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.entry import Entry, ancestors, as_made
 from ndmapper.steps.paths import absolute
 
