@@ -311,6 +311,16 @@ def test_in_place_tasks_change_a_copy(run_iraf: RunTask, tmp_path: Path) -> None
     assert path.read_bytes() == before
 
 
+def test_images_made_of_nothing(run_iraf: RunTask) -> None:
+    outcome = run_iraf(
+        "noao.artdata.mkpattern", {}, {"input": "p.fits"}, pattern="constant", v1=7,
+        ncols=20, nlines=10,
+    )  # fmt: skip
+    (ndd,) = outcome.products["input"]
+    assert ndd.shape == (10, 20)
+    assert (ndd.data == 7).all()
+
+
 def test_whole_files(run_iraf: RunTask, tmp_path: Path) -> None:
     path = simple(tmp_path / "one.fits", np.ones((4, 5)))
     before = path.read_bytes()
