@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from ndmapper.data import DataFile
 from ndmapper.engines import Outcome
-from ndmapper.errors import IdentError
+from ndmapper.errors import IdentError, ParameterError
 from ndmapper.testing import make_mef
 
 pytestmark = pytest.mark.iraf
@@ -232,6 +232,30 @@ def test_variance_as_asked(run_iraf: RunTask, tmp_path: Path, word: str) -> None
             made.data, ndd.data - ndd.data.mean(axis=1, keepdims=True), atol=1e-3
         )
     assert not outcome.warnings
+
+
+def test_variance_where_it_cannot_be_told(run_iraf: RunTask, tmp_path: Path) -> None:
+    path = make_mef(tmp_path / "one.fits")
+    for given in ({"op": "max", "operand2": 1}, {"op": "+", "operand2": "one_1.fits"}):
+        outcome = run_iraf(
+            "images.imutil.imarith", {"operand1": path}, {"result": "b.fits"}, **given
+        )
+        assert "variance and flags of its input" in outcome.warnings[0]
+        with pytest.raises(ParameterError, match="not known how"):
+            run_iraf(
+                "images.imutil.imarith", {"operand1": path}, {"result": "b.fits"},
+                words={"vardq": "recompute"}, **given,
+            )  # fmt: skip
+    with pytest.raises(ParameterError, match=r"vardq='drop' goes with MEF_ext=True"):
+        run_iraf(
+            "images.imutil.imcopy", {"input": path}, {"output": "b.fits"},
+            words={"vardq": "drop", "MEF_ext": False},
+        )  # fmt: skip
+    with pytest.raises(ParameterError, match="vardq must be one of"):
+        run_iraf(
+            "images.imutil.imcopy", {"input": path}, {"output": "b.fits"},
+            words={"vardq": "keep"},
+        )  # fmt: skip
 
 
 def test_switches_for_variance_and_flags(run_iraf: RunTask, tmp_path: Path) -> None:
