@@ -193,7 +193,7 @@ class _Run:
         made: dict[Output, dict[Any, tuple[Call, DataFile]]] = {
             output: {} for output in job.outputs
         }
-        shared = SharedDatabase(job, calls.folder, keep_own=self.terminal)
+        shared = SharedDatabase(job, calls.folder, by_hand=self.terminal)
         shared.fetch()
         with self._worker() as process:
             for call in calls.all():

@@ -62,15 +62,6 @@ def job_for() -> Callable[..., Job]:
     return make_job
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is remembered of tasks stays out of the user's folders."""
-    folder = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
-
-
 @pytest.fixture
 def need_iraf() -> None:
     """Skip without IRAF; in continuous integration fail."""
