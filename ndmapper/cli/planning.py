@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ndmapper.cli.script import run_script
-from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.dry import collect_plans
+from ndmapper.steps.planitem import PlanItem
 
 __all__ = ["ScriptPlan", "plan_script"]
 

@@ -20,12 +20,12 @@ from ndmapper.io.digest import DigestCache
 from ndmapper.steps.bind import Bound, bind
 from ndmapper.steps.calibrate import resolve_calibrations
 from ndmapper.steps.coerce import Inputs, coerce_roles
-from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.entry import ancestors
 from ndmapper.steps.memory import memory_item
 from ndmapper.steps.naming import name_products
 from ndmapper.steps.plan import Plan, make_plan
+from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.step import Step, run_planned, settings_of, shaped
 from ndmapper.steps.units import make_works
 from ndmapper.steps.words import CONFIG_WORDS

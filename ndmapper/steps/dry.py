@@ -10,10 +10,10 @@ from pathlib import Path
 from ndmapper.data.planned import PlannedFile
 from ndmapper.errors import FileAccessError
 from ndmapper.log import log_to_terminal
-from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.entry import ancestors
 from ndmapper.steps.execute import map_product
 from ndmapper.steps.plan import Plan, preview
+from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.results import Result
 from ndmapper.steps.work import shared_cals
 

@@ -16,13 +16,13 @@ from ndmapper.engines.findings import collect_findings
 from ndmapper.io.source import find_source
 from ndmapper.log import FILE_ONLY
 from ndmapper.parallel import map_parallel
-from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.entry import Work
 from ndmapper.steps.events import now, write_event
 from ndmapper.steps.facts import keep_decisions, remembered, run_facts, said_of
 from ndmapper.steps.memory import run_unsaved
 from ndmapper.steps.paths import absolute
 from ndmapper.steps.plan import Plan
+from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.product import save_products
 from ndmapper.steps.results import Failure, Result
 from ndmapper.steps.stage import stage

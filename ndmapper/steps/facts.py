@@ -16,10 +16,10 @@ from ndmapper.engines.decisions import Decisions, collect_decisions
 from ndmapper.engines.findings import Findings
 from ndmapper.errors import RecordError
 from ndmapper.io.leftovers import staging_name
-from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.entry import Entry
 from ndmapper.steps.events import now
 from ndmapper.steps.paths import absolute
+from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.recordable import recordable
 
 __all__ = ["keep_decisions", "remembered", "run_facts", "said_of"]

@@ -18,12 +18,12 @@ from ndmapper.io.digest import DigestCache
 from ndmapper.steps.bind import Bound
 from ndmapper.steps.calibrate import resolve_calibrations
 from ndmapper.steps.coerce import Inputs, coerce_roles
-from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.entry import Work, ancestors, as_made, describe
 from ndmapper.steps.events import now
 from ndmapper.steps.facts import keep_decisions, remembered, run_facts, said_of
 from ndmapper.steps.naming import Targets, name_products
+from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.results import Products, Result
 from ndmapper.steps.units import make_works
 from ndmapper.steps.work import run_work, shared_cals

@@ -10,10 +10,10 @@ from ndmapper.engines.base import Calibration
 from ndmapper.io.digest import DigestCache
 from ndmapper.steps.bind import Bound
 from ndmapper.steps.coerce import Inputs
-from ndmapper.steps.planitem import PlanItem, decide
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.job import make_job
 from ndmapper.steps.naming import name_products, refuse_clashes
+from ndmapper.steps.planitem import PlanItem, decide
 from ndmapper.steps.units import make_works
 
 __all__ = ["Plan", "make_plan", "preview"]

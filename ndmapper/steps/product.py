@@ -20,9 +20,9 @@ from ndmapper.io.record import (
 )
 from ndmapper.io.source import find_source
 from ndmapper.io.write import append_hdu, publish
-from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.entry import Entry, ancestors, as_made
 from ndmapper.steps.paths import absolute
+from ndmapper.steps.planitem import PlanItem
 
 __all__ = ["save_products"]
 

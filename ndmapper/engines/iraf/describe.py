@@ -103,9 +103,10 @@ def _cached(mark: str, task: str, python: str, setup: str) -> Mapping[str, Param
     if listed is None:
         listed = _ask(Installation(python, setup), task)
         _write(path, listed)
-    return MappingProxyType(
-        {entry["name"].replace(".", "_"): Parameter(**entry) for entry in listed}
-    )
+    found: dict[str, Parameter] = {}
+    for entry in listed:  # those of the task come first
+        found.setdefault(entry["name"].replace(".", "_"), Parameter(**entry))
+    return MappingProxyType(found)
 
 
 def _ask(installation: Installation, task: str) -> list[dict[str, Any]]:

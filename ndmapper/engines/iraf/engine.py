@@ -1,5 +1,6 @@
 """The engine of IRAF tasks: each runs in a process that holds PyRAF."""
 
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,9 +181,11 @@ class _Run:
         self.calls = Calls(job, known)
         self.installation = installation
         self.terminal = bool(job.settings["interact"])
+        # A user who is asked is not hurried.
+        limit = None if self.terminal else job.timeout
+        self.end = None if limit is None else time.monotonic() + limit
         self.log: list[str] = []
         self.warnings = self.calls.warnings
-        self.before: set[str] = set()
 
     def outcome(self) -> Outcome:
         job, calls = self.job, self.calls
@@ -190,7 +193,7 @@ class _Run:
         made: dict[Output, dict[Any, tuple[Call, DataFile]]] = {
             output: {} for output in job.outputs
         }
-        shared = SharedDatabase(job, calls.folder, keep_own=self.terminal)
+        shared = SharedDatabase(job, calls.folder, by_hand=self.terminal)
         shared.fetch()
         with self._worker() as process:
             for call in calls.all():
@@ -245,11 +248,11 @@ class _Run:
             "parameters": call.parameters,
         }
         said = len(process.said())
-        limit = None if self.terminal else self.job.timeout
+        left = None if self.end is None else max(0.0, self.end - time.monotonic())
         try:
-            reply = process.request(message, limit)
+            reply = process.request(message, left)
         except TimeLimitError as err:
-            what = f"it took longer than {limit:g} s and was ended"
+            what = f"it took longer than {self.job.timeout:g} s and was ended"
             log = self._keep(process)
             raise failure(self.job, what, log, TimeLimitError) from err
         except DiedError as err:

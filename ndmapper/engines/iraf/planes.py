@@ -7,7 +7,7 @@ import numpy as np
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.engines.base import Job
-from ndmapper.engines.iraf.calls import Call, Calls
+from ndmapper.engines.iraf.calls import Call, Calls, files_of
 from ndmapper.engines.iraf.pixels import dtype_of_flags, fit_flags
 from ndmapper.errors import ParameterError
 
@@ -47,6 +47,12 @@ def check_vardq(job: Job) -> None:
     if word not in CHOICES:
         msg = f"vardq must be one of {', '.join(CHOICES)}, not {word!r}"
         raise ParameterError(msg)
+    if word != "auto" and not job.task.words.get("MEF_ext", True):
+        msg = (
+            f"vardq={word!r} goes with MEF_ext=True; where {job.task.name} is given "
+            "whole files it must see to variance and flags itself"
+        )
+        raise ParameterError(msg)
     if word == "recompute" and _known_way(job) is None:
         msg = (
             f"it is not known how {job.task.name} changes variance and flags, so "
@@ -58,10 +64,21 @@ def check_vardq(job: Job) -> None:
 def _known_way(job: Job) -> str | None:
     if job.task.name in _REARRANGE:
         return "run"
-    is_known = job.task.name in _ARITHMETIC and (
-        job.parameters.get("op", "+") in _OPERATIONS
+    if job.task.name not in _ARITHMETIC or len(job.outputs) != 1:
+        return None
+    files = files_of(job)
+    is_known = job.parameters.get("op", "+") in _OPERATIONS and all(
+        name in files or _number(job.parameters.get(name)) is not None
+        for name in ("operand1", "operand2")
     )
-    return "arithmetic" if is_known and len(job.outputs) == 1 else None
+    return "arithmetic" if is_known else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(str(value))
+    except ValueError:
+        return None
 
 
 def decide(job: Job, calls: Calls) -> str:
@@ -186,11 +203,7 @@ def _computed(job: Job, calls: Calls, ident: Any) -> dict[str, Any]:
         if name in calls.files:
             operands.append(_group_of(calls.files[name][0], ident).copy())
             continue
-        value = job.parameters.get(name)
-        try:
-            operands.append(float(str(value)))
-        except ValueError:
-            return {}
+        operands.append(_number(job.parameters.get(name)))
     if not any(_is_image(o) for o in operands):
         return {}
     # Units are those of the header of the first, whatever the numbers are.

@@ -19,8 +19,9 @@ class SharedDatabase:
     """
     What one job sees of the folder ``database`` in config['outdir'], and adds to it.
 
-    A task is not given what the same task wrote before, unless the user changed it
-    since: what is made again must not depend on what was there.
+    A task is not given what the same task wrote before, since what is made again must
+    not depend on what was there. But what the user decided, in a task that asked or
+    with an editor, is given again.
 
     Parameters
     ----------
@@ -28,24 +29,25 @@ class SharedDatabase:
         What is to be done.
     folder : Path
         Where the task runs.
-    keep_own : bool
-        Give the task its own entries all the same, for work by hand.
+    by_hand : bool
+        The user takes part: the task gets its own entries too, and what it writes are
+        decisions of the user.
     """
 
-    def __init__(self, job: Job, folder: Path, *, keep_own: bool) -> None:
+    def __init__(self, job: Job, folder: Path, *, by_hand: bool) -> None:
         self._task = str(job.task.name)
         outdir = Path(job.settings["outdir"]).absolute()
         self._theirs = outdir / "database"
         self._owners_of = outdir / ".ndmapper" / "database"
         self._mine = folder / "database"
-        self._keep_own = keep_own
+        self._by_hand = by_hand
         self._before: dict[str, str] = {}
 
     def fetch(self) -> None:
         """Copy what there is to where the task runs."""
         if not self._theirs.is_dir():
             return
-        owners = {} if self._keep_own else self._owners()
+        owners = {} if self._by_hand else self._owners()
         for path in sorted(self._theirs.iterdir()):
             if not _NAME.fullmatch(path.name) or not path.is_file():
                 continue
@@ -70,11 +72,12 @@ class SharedDatabase:
             temp = self._theirs / f".{path.name}-{secrets.token_hex(4)}"
             shutil.copyfile(path, temp)
             temp.replace(self._theirs / path.name)
-            self._owners_of.mkdir(parents=True, exist_ok=True)
-            _write(
-                self._owners_of / f"{path.name}.json",
-                json.dumps({path.name: [self._task, digest]}),
-            )
+            owner = self._owners_of / f"{path.name}.json"
+            if self._by_hand:
+                owner.unlink(missing_ok=True)
+            else:
+                self._owners_of.mkdir(parents=True, exist_ok=True)
+                _write(owner, json.dumps({path.name: [self._task, digest]}))
 
     def _owners(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}

@@ -10,6 +10,7 @@ The first two are numbers of file descriptors, over which one JSON object a line
 and goes. What tasks print goes to the file ``log`` in the folder.
 """
 
+import itertools
 import json
 import math
 import os
@@ -29,6 +30,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != HERE]
 
 HOME = Path.cwd()
+NUMBERS = itertools.count(1)
 SKIPPED = ("mode", "$nargs")
 Message = Dict[str, Any]  # noqa: UP006  # Python 3.6
 
@@ -187,7 +189,12 @@ def failure(err: BaseException) -> Message:
 def run(iraf: Any, request: Message, log: TextIO, keyboard: Any) -> Message:
     """Run a task once."""
     task = find(iraf, request["task"])
-    iraf.chdir(request["folder"])
+    # IRAF reads '$' and blanks in a path in its own way, but not those behind a link.
+    for old in HOME.glob("job*"):
+        old.unlink()
+    link = HOME / f"job{next(NUMBERS)}"
+    link.symlink_to(request["folder"])
+    iraf.chdir(str(link))
     reset(iraf, task)
     given: Message = {}
     if isinstance(keyboard, NoInput):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from ndmapper.engines import Outcome
+from ndmapper.engines import Job, Outcome
+from ndmapper.engines.iraf.shared import SharedDatabase
 from ndmapper.errors import FormatError, MissingFileError, ParameterError
 from ndmapper.iraf_task import add_db_entry, db_path, read_db
 
@@ -194,6 +195,36 @@ def test_made_again_it_is_the_same(run_iraf: RunTask, tmp_path: Path) -> None:
     path = tmp_path / "database" / "apspec"
     path.write_text(path.read_text().replace("-8.", "-1.").replace(" 8.", " 1."))
     assert extract(lower=-8, upper=8) == pytest.approx(narrow)
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_decisions_of_the_user_are_given_again(
+    job_for: Callable[..., Job], tmp_path: Path, *, by_hand: bool
+) -> None:
+    settings = {"outdir": str(tmp_path / "out")}
+
+    def share(task: str, number: int, *, by_hand: bool) -> tuple[SharedDatabase, Path]:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        job = job_for(task, folder, settings=settings)
+        shared = SharedDatabase(job, folder, by_hand=by_hand)
+        shared.fetch()
+        return shared, folder / "database" / "idarc"
+
+    first, path = share("noao.onedspec.identify", 1, by_hand=by_hand)
+    path.parent.mkdir()
+    path.write_text(TEXT)
+    (path.parent / "..odd name").write_text("x")
+    first.keep()
+    kept = tmp_path / "out" / "database"
+    assert [p.name for p in kept.iterdir()] == ["idarc"]
+    _, path = share("noao.onedspec.identify", 2, by_hand=False)
+    assert path.exists() == by_hand
+    # Other tasks, and the user, always see it.
+    assert share("noao.onedspec.reidentify", 3, by_hand=False)[1].read_text() == TEXT
+    assert share("noao.onedspec.identify", 4, by_hand=True)[1].exists()
+    (kept / "idarc").write_text(TEXT + "# edited\n")
+    assert share("noao.onedspec.identify", 5, by_hand=False)[1].exists()
 
 
 @pytest.mark.iraf

@@ -11,6 +11,7 @@ from astropy.io import fits
 
 from ndmapper.data import DataFile
 from ndmapper.engines import Outcome
+from ndmapper.engines.iraf import IrafEngine
 from ndmapper.errors import ParameterError, StepError
 from ndmapper.testing import make_mef
 
@@ -175,3 +176,21 @@ def test_too_many_cards(run_iraf: RunTask, tmp_path: Path) -> None:
     path = make_mef(tmp_path / "two.fits", 1, extension=cards)
     outcome = run_iraf("images.imutil.imcopy", {"input": path}, {"output": "y.fits"})
     assert outcome.products["output"][0].meta["K002499"] == 2499
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a$b", "home$x", "a;b'c", "a!b", "x@y", "é", "a,b", "(x)", "with blank", "a[1]"],
+)
+def test_folders_of_jobs(
+    need_iraf: None, job_for: Callable[..., Any], tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / name / "job"
+    folder.mkdir(parents=True)
+    path = make_mef(tmp_path / name / "x.fits")
+    job = job_for(
+        "images.imutil.imarith", folder, {"operand1": path}, {"result": "y.fits"},
+        op="+", operand2=1, settings={"outdir": str(tmp_path / name)},
+    )  # fmt: skip
+    outcome = IrafEngine().run(job)
+    assert outcome.products["result"][0].data[0, 0] == 1001

@@ -36,7 +36,7 @@ print("LOGGED", "Number of apertures" in outcome.log)
 """
 
 
-def read_until(descriptor: int, text: bytes, seconds: float = 60) -> bytes:
+def read_until(descriptor: int, text: bytes, seconds: float = 120) -> bytes:
     seen, end = b"", time.monotonic() + seconds
     while text not in seen and time.monotonic() < end:
         try:
@@ -64,7 +64,7 @@ def test_questions_are_answered(need_iraf: None, tmp_path: Path) -> None:
         os.write(mine, b"1\n")
         seen = read_until(mine, b"LOGGED")
         seen += read_until(mine, b"\n")
-        assert process.wait(60) == 0, seen.decode()
+        assert process.wait(120) == 0, seen.decode()
         assert b"LOGGED True" in seen
     finally:
         process.kill()

@@ -69,7 +69,7 @@ def processes(homes: Path) -> dict[int, str]:
 
 
 def wait_for(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120  # the machine may be busy
     while time.monotonic() < end:
         if condition():
             return True
@@ -165,7 +165,7 @@ def test_it_dies_with_its_parent(
         assert wait_for(lambda: is_busy(homes))
     finally:
         parent.send_signal(sent)
-        parent.wait(20)
+        parent.wait(120)
     assert wait_for(lambda: processes(homes) == {})
     assert wait_for(lambda: not list(homes.iterdir()))
 

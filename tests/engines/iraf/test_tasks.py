@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from ndmapper.data import DataFile
 from ndmapper.engines import Outcome
-from ndmapper.errors import IdentError
+from ndmapper.errors import IdentError, ParameterError
 from ndmapper.testing import make_mef
 
 pytestmark = pytest.mark.iraf
@@ -234,6 +234,30 @@ def test_variance_as_asked(run_iraf: RunTask, tmp_path: Path, word: str) -> None
     assert not outcome.warnings
 
 
+def test_variance_where_it_cannot_be_told(run_iraf: RunTask, tmp_path: Path) -> None:
+    path = make_mef(tmp_path / "one.fits")
+    for given in ({"op": "max", "operand2": 1}, {"op": "+", "operand2": "one_1.fits"}):
+        outcome = run_iraf(
+            "images.imutil.imarith", {"operand1": path}, {"result": "b.fits"}, **given
+        )
+        assert "variance and flags of its input" in outcome.warnings[0]
+        with pytest.raises(ParameterError, match="not known how"):
+            run_iraf(
+                "images.imutil.imarith", {"operand1": path}, {"result": "b.fits"},
+                words={"vardq": "recompute"}, **given,
+            )  # fmt: skip
+    with pytest.raises(ParameterError, match=r"vardq='drop' goes with MEF_ext=True"):
+        run_iraf(
+            "images.imutil.imcopy", {"input": path}, {"output": "b.fits"},
+            words={"vardq": "drop", "MEF_ext": False},
+        )  # fmt: skip
+    with pytest.raises(ParameterError, match="vardq must be one of"):
+        run_iraf(
+            "images.imutil.imcopy", {"input": path}, {"output": "b.fits"},
+            words={"vardq": "keep"},
+        )  # fmt: skip
+
+
 def test_switches_for_variance_and_flags(run_iraf: RunTask, tmp_path: Path) -> None:
     path = make_mef(tmp_path / "one.fits")
     outcome = run_iraf(
@@ -309,6 +333,16 @@ def test_in_place_tasks_change_a_copy(run_iraf: RunTask, tmp_path: Path) -> None
     expected[expected <= 1010] = -1
     np.testing.assert_array_equal(product[0].data, expected)
     assert path.read_bytes() == before
+
+
+def test_images_made_of_nothing(run_iraf: RunTask) -> None:
+    outcome = run_iraf(
+        "noao.artdata.mkpattern", {}, {"input": "p.fits"}, pattern="constant", v1=7,
+        ncols=20, nlines=10,
+    )  # fmt: skip
+    (ndd,) = outcome.products["input"]
+    assert ndd.shape == (10, 20)
+    assert (ndd.data == 7).all()
 
 
 def test_whole_files(run_iraf: RunTask, tmp_path: Path) -> None:
