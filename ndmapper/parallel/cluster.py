@@ -1,6 +1,7 @@
 """Many things at once, on the workers of a dask scheduler."""
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -114,12 +115,17 @@ def _client(cluster: Any) -> Any:
     return _clients[cluster]
 
 
+_busy = threading.Lock()
+"""Surroundings are those of a process, so that its threads must take turns."""
+
+
 def _carry_out(call: Surroundings, thing: Any) -> Any:
     """Work as one of many, so that nothing that is called starts workers of its own."""
-    before = os.environ.get(IN_WORKER)
-    os.environ[IN_WORKER] = "1"
-    try:
-        return carry_out(call, thing)
-    finally:
-        if before is None:
-            del os.environ[IN_WORKER]
+    with _busy:
+        before = os.environ.get(IN_WORKER)
+        os.environ[IN_WORKER] = "1"
+        try:
+            return carry_out(call, thing)
+        finally:
+            if before is None:
+                del os.environ[IN_WORKER]
