@@ -67,7 +67,7 @@ def map_cluster(
     failed: tuple[int, BaseException] | None = None
     try:
         with Bar(len(futures), title) as bar:
-            for future in as_completed(futures, raise_errors=False):
+            for future in as_completed(futures, loop=client.loop, raise_errors=False):
                 i = position[future.key]
                 if future.cancelled():
                     continue
