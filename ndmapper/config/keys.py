@@ -105,6 +105,15 @@ def _text(value: Any) -> str:
     return text
 
 
+def _cluster(value: Any) -> Any:
+    if callable(getattr(value, "submit", None)) and hasattr(value, "scheduler"):
+        return value  # a distributed.Client, which nobody wants to import for this
+    try:
+        return _text_or_none(value)
+    except ValueError:
+        raise ValueError("an address, a distributed.Client or None") from None
+
+
 def _labels(value: Any) -> str | Mapping[str, Any] | None:
     if isinstance(value, str) and value.lstrip().startswith("{"):
         value = json.loads(value)
@@ -179,9 +188,9 @@ KEYS: Mapping[str, Key] = {
                 "('BAD|SATURATED', '-OVERLAP' for all but one)."),
         Key(name="workers", default=1, check=_workers,
             doc="How many units of work are done at once: a number, or 'all'."),
-        Key(name="cluster", default=None, check=_text_or_none,
-            doc="Address of a dask scheduler that does the work, such as "
-                "tcp://host:8786."),
+        Key(name="cluster", default=None, check=_cluster,
+            doc="A dask scheduler whose workers do the work: its address, such as "
+                "tcp://host:8786, or a distributed.Client."),
         Key(name="on_error", default="stop", check=_choice("stop", "continue"),
             doc="What a step does with its other files when one fails."),
         Key(name="dry_run", default=False, check=_boolean,

@@ -1,6 +1,7 @@
 """Many things at once, on the workers of a dask scheduler."""
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,7 +67,7 @@ def map_cluster(
     failed: tuple[int, BaseException] | None = None
     try:
         with Bar(len(futures), title) as bar:
-            for future in as_completed(futures, raise_errors=False):
+            for future in as_completed(futures, loop=client.loop, raise_errors=False):
                 i = position[future.key]
                 if future.cancelled():
                     continue
@@ -114,12 +115,17 @@ def _client(cluster: Any) -> Any:
     return _clients[cluster]
 
 
+_busy = threading.Lock()
+"""Surroundings are those of a process, so that its threads must take turns."""
+
+
 def _carry_out(call: Surroundings, thing: Any) -> Any:
     """Work as one of many, so that nothing that is called starts workers of its own."""
-    before = os.environ.get(IN_WORKER)
-    os.environ[IN_WORKER] = "1"
-    try:
-        return carry_out(call, thing)
-    finally:
-        if before is None:
-            del os.environ[IN_WORKER]
+    with _busy:
+        before = os.environ.get(IN_WORKER)
+        os.environ[IN_WORKER] = "1"
+        try:
+            return carry_out(call, thing)
+        finally:
+            if before is None:
+                del os.environ[IN_WORKER]

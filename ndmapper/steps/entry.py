@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ndmapper.config import Settings
@@ -66,6 +67,12 @@ class Work:
     outputs: tuple[Output, ...]
     settings: Settings
     digests: DigestCache
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A client of a cluster does not travel, and where the work is done there is
+        # nobody to hand it on to.
+        settings = {**self.settings, "cluster": None}
+        return {**self.__dict__, "settings": MappingProxyType(settings)}
 
     @property
     def inputs(self) -> list[DataFile]:

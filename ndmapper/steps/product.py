@@ -55,7 +55,7 @@ def save_products(
     settings = item.work.settings
     outdir = absolute(settings["outdir"])
     finished = []
-    contents = {}
+    contents, keys = {}, {}
     try:
         for output, product in outcome.products.items():
             target = absolute(str(item.targets[output]))
@@ -66,12 +66,12 @@ def save_products(
                 temporary = staging_name(target)
             finished.append((temporary, target))
             rows = _write(item, output, product, temporary, facts)
-            contents[target] = rows[-1]["content"]
+            contents[target], keys[target] = rows[-1]["content"], rows[-1]["key"]
             if settings["record"] != "file":
                 _write_side(target, rows)
         for temporary, target in finished:
             if item.action == "run" and target.exists():
-                _meanwhile(item, target)
+                contents[target] = _meanwhile(item, target, keys[target])
                 temporary.unlink()
                 continue
             publish(temporary, target)
@@ -90,13 +90,19 @@ def save_products(
     return {str(target): content for target, content in contents.items()}
 
 
-def _meanwhile(item: PlanItem, target: Path) -> None:
-    """Keep what another run has made while this one worked."""
+def _meanwhile(item: PlanItem, target: Path, key: str) -> str:
+    """Keep what somebody else has made while we worked; give its digest."""
     step = item.work.declaration.name
+    rows = DataFile(target).record
+    if rows and rows[-1]["key"] == key:
+        # The same: on a cluster, what a worker did that died before it could say so.
+        log.debug("%s: %s was made twice", step, target)
+        return str(rows[-1]["content"])
     if item.work.settings["reprocess"] in (None, "error"):
         msg = f"{target} was made by somebody else while {step} worked; it is kept"
         raise OutputExistsError(msg)
     log.warning("%s: %s was made by another run meanwhile; it is kept", step, target)
+    return digest(target)
 
 
 def _write(
