@@ -1,11 +1,13 @@
 """Helpers for tests of ndmapper, and of what others build on it."""
 
+from ndmapper.testing.engine_contract import EngineContract
 from ndmapper.testing.fakes import Call, Fake, FakeRecipe, fake_command, fake_esorex
 from ndmapper.testing.files import make_mef
 from ndmapper.testing.reads import Reads, count_reads
 
 __all__ = [
     "Call",
+    "EngineContract",
     "Fake",
     "FakeRecipe",
     "Reads",

@@ -1,0 +1,193 @@
+"""What every engine must do: inherit, say what yours runs, and run pytest."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ndmapper.config import config
+from ndmapper.data import DataFile
+from ndmapper.engines import Engine, Job, Task
+from ndmapper.errors import ParameterError
+from ndmapper.testing.files import make_mef
+
+__all__ = ["EngineContract"]
+
+
+class _Tests:
+    """The tests themselves; what they mean is in their names."""
+
+    task: ClassVar[Task]
+    parameters: ClassVar[Mapping[str, Any]]
+    unknown_parameter: ClassVar[str | None]
+    failing: ClassVar[Mapping[str, Any] | None]
+
+    def make_engine(self) -> Engine:
+        raise NotImplementedError
+
+    def make_inputs(self, folder: Path) -> dict[str, list[DataFile]]:
+        raise NotImplementedError
+
+    def _job(self, where: Path, /, **more: Any) -> Job:
+        engine = self.make_engine()
+        words = {**engine.words, **self.task.words}
+        task = Task(
+            engine=engine.name, name=self.task.name, inputs=self.task.inputs,
+            outputs=self.task.outputs, words=words,
+        )  # fmt: skip
+        given: dict[str, Any] = {
+            "step": "contract", "task": task, "each": engine.each,
+            "roles": self.make_inputs(where), "parameters": self.parameters,
+            "outputs": task.outputs, "settings": config.snapshot(outdir=str(where)),
+            "targets": {o: f"{o or 'product'}.fits" for o in task.outputs},
+        }  # fmt: skip
+        return Job(**given | more)
+
+    def _run(self, folder: Path, **more: Any) -> Any:
+        work = folder / "work"
+        work.mkdir()
+        return self.make_engine().run(self._job(folder, folder=work, **more))
+
+    def test_tool_says_what_would_run(self, tmp_path: Path) -> None:
+        """Name and version, the same whenever it is asked."""
+        task = self._job(tmp_path).task
+        tool = self.make_engine().tool(task)
+        assert set(tool) == {"name", "version"}
+        assert tool["version"]
+        assert self.make_engine().tool(task) == tool
+
+    def test_check_takes_what_is_right(self, tmp_path: Path) -> None:
+        """It writes nothing."""
+        job = self._job(tmp_path)
+        before = _tree(tmp_path)
+        self.make_engine().check(job)
+        assert _tree(tmp_path) == before
+
+    def test_check_refuses_an_unknown_parameter(self, tmp_path: Path) -> None:
+        """The error names it."""
+        name = self.unknown_parameter
+        if name is None:
+            return
+        job = self._job(tmp_path, parameters={**self.parameters, name: 1})
+        err = _error_of(lambda: self.make_engine().check(job))
+        assert isinstance(err, ParameterError)
+        assert name in str(err)
+
+    def test_preview_touches_nothing(self, tmp_path: Path) -> None:
+        """It names the tool and the inputs."""
+        job = self._job(tmp_path)
+        before = _tree(tmp_path)
+        shown = self.make_engine().preview(job)
+        assert _tree(tmp_path) == before
+        assert Path(str(job.inputs[0])).name in shown.text
+        assert bool(shown.script) == bool(shown.language)
+
+    def test_run_makes_every_output(self, tmp_path: Path) -> None:
+        """They are whole, and can be read."""
+        products = self._run(tmp_path).products
+        assert tuple(products) == self.task.outputs
+        for df in products.values():
+            assert all(np.size(ndd.data) == np.prod(ndd.shape) for ndd in df)
+
+    def test_run_leaves_the_inputs_alone(self, tmp_path: Path) -> None:
+        """What it needs to change it copies."""
+        job = self._job(tmp_path)
+        before = {p: p.read_bytes() for df in job.inputs for p in [Path(df)]}
+        work = tmp_path / "work"
+        work.mkdir()
+        self.make_engine().run(self._job(tmp_path, folder=work, roles=job.roles))
+        assert all(path.read_bytes() == content for path, content in before.items())
+
+    def test_run_takes_inputs_that_changed_in_memory(self, tmp_path: Path) -> None:
+        """What is in memory counts, not what lies on disk."""
+        roles = self.make_inputs(tmp_path)
+        plain = self._run(tmp_path, roles=roles).products
+        first = next(iter(roles.values()))[0]
+        first.meta["CHANGED"] = True
+        other = tmp_path / "other"
+        other.mkdir()
+        job = self._job(other, roles=roles, folder=other)
+        changed = self.make_engine().run(job).products
+        assert set(changed) == set(plain)
+        assert first.meta["CHANGED"]
+
+    def test_run_that_fails_names_the_step_and_the_file(self, tmp_path: Path) -> None:
+        """A tool that fails is an error, with the last lines that it printed."""
+        if self.failing is None:
+            return
+        err = _error_of(lambda: self._run(tmp_path, **dict(self.failing or {})))
+        assert isinstance(err, RuntimeError | ValueError | OSError)
+        assert "contract" in str(err)
+
+
+class EngineContract(_Tests):
+    """
+    Tests that an engine inherits.
+
+    A subclass sets the attributes, and gives `make_engine`.
+
+    Attributes
+    ----------
+    task : Task
+        What is run: its name, inputs, outputs, and words that differ from their
+        defaults. The name of the engine is filled in.
+    parameters : mapping
+        Parameters of the tool that are right.
+    unknown_parameter : str or None
+        One that the tool does not have; None for an engine that takes any.
+    failing : mapping or None
+        What of the job to replace so that the tool fails; None if nothing makes it.
+    """
+
+    task: ClassVar[Task]
+    parameters: ClassVar[Mapping[str, Any]] = {}
+    unknown_parameter: ClassVar[str | None] = "no_such_parameter"
+    failing: ClassVar[Mapping[str, Any] | None] = None
+
+    def make_engine(self) -> Engine:
+        """
+        Make the engine.
+
+        Returns
+        -------
+        Engine
+            A new one.
+        """
+        raise NotImplementedError
+
+    def make_inputs(self, folder: Path) -> dict[str, list[DataFile]]:
+        """
+        Make the inputs; small files of two extensions unless a subclass says more.
+
+        Parameters
+        ----------
+        folder : Path
+            Where they are written.
+
+        Returns
+        -------
+        dict of str to list of DataFile
+            Files for every input of the task.
+        """
+        return {
+            name: [DataFile(_once(folder / f"contract{n}.fits"))]
+            for n, name in enumerate(self.task.inputs)
+        }
+
+
+def _once(path: Path) -> Path:
+    return path if path.exists() else make_mef(path, table=False)
+
+
+def _tree(folder: Path) -> dict[str, int]:
+    return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*")}
+
+
+def _error_of(call: Callable[[], object]) -> BaseException:
+    try:
+        call()
+    except Exception as err:
+        return err
+    msg = "there was no error"
+    raise AssertionError(msg)
