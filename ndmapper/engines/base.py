@@ -96,6 +96,8 @@ class Job:
         function on what is in memory only.
     timeout : float or None
         The most time that the tool may take, in seconds.
+    workers : int
+        How many processes the engine may use for this job, beside those of others.
     """
 
     step: str
@@ -110,6 +112,7 @@ class Job:
     settings: Settings
     folder: Path | None = None
     timeout: float | None = None
+    workers: int = 1
 
     @property
     def inputs(self) -> list[DataFile]:

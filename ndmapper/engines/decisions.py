@@ -10,7 +10,7 @@ from typing import Any
 from ndmapper.engines.findings import where_now
 from ndmapper.errors import ParameterError
 
-__all__ = ["Decisions", "collect_decisions", "decide"]
+__all__ = ["Decisions", "collect_decisions", "current_decisions", "decide"]
 
 
 @dataclass
@@ -87,6 +87,18 @@ def decide(name: str, ask: Callable[[Any], Any], default: Any) -> Any:
         raise ParameterError(msg) from err
     state.made[key] = value
     return value
+
+
+def current_decisions() -> Decisions | None:
+    """
+    Give what is being collected.
+
+    Returns
+    -------
+    Decisions or None
+        None outside a step.
+    """
+    return _decisions.get()
 
 
 @contextmanager

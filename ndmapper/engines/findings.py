@@ -10,7 +10,14 @@ import numpy as np
 
 from ndmapper.errors import ParameterError
 
-__all__ = ["Findings", "about", "collect_findings", "qc", "where_now"]
+__all__ = [
+    "Findings",
+    "about",
+    "collect_findings",
+    "current_findings",
+    "qc",
+    "where_now",
+]
 
 
 @dataclass
@@ -91,6 +98,18 @@ def collect_findings() -> Iterator[Findings]:
         yield findings
     finally:
         _findings.reset(token)
+
+
+def current_findings() -> Findings | None:
+    """
+    Give what is being collected.
+
+    Returns
+    -------
+    Findings or None
+        None outside a step.
+    """
+    return _findings.get()
 
 
 def where_now() -> str:

@@ -19,8 +19,9 @@ from ndmapper.engines.base import (
     Preview,
     Task,
 )
-from ndmapper.engines.findings import about
+from ndmapper.engines.said import Said, known_decisions, repeat, said_about
 from ndmapper.errors import IdentError, NdmapperError, ShapeError, StepError
+from ndmapper.parallel import map_parallel
 
 __all__ = ["PythonEngine"]
 
@@ -153,17 +154,28 @@ def _run_ndd(job: Job) -> dict[Output, DataFile]:
         raise StepError(msg)
     strip = _stripper(job.settings, job.parameters)
     results: dict[Output, list[NDLater]] = {name: [] for name in job.outputs}
-    for ndd in df:
+    known = known_decisions()
+
+    def work(ndd: NDLater) -> tuple[dict[Output, NDLater], Said]:
         where = f"{df.filename or 'unnamed file'}[{ndd.ident}]"
         cals = {
             name: None if cal is None else strip(_matching(cal, ndd, df, name, job))
             for name, cal in job.calibrations.items()
         }
         call = partial(_func(job), strip(ndd.copy()), **cals, **job.parameters)
-        with about(f"[{ndd.ident}]" if len(df) > 1 else ""):
+        with said_about(f"[{ndd.ident}]" if len(df) > 1 else "", known) as said:
             result = _guarded(job, where, call)
-        for name, value in _by_output(job, result, where).items():
-            results[name].append(strip(_as_ndd(job, value, ndd, where)))
+        found = _by_output(job, result, where)
+        return {
+            name: strip(_as_ndd(job, value, ndd, where))
+            for name, value in found.items()
+        }, said
+
+    # One file is worked on by several processes, an extension each.
+    for made, said in map_parallel(work, list(df), job.workers, title=None):
+        repeat(said)
+        for name, ndd in made.items():
+            results[name].append(ndd)
     return {name: _assemble(df, ndds) for name, ndds in results.items()}
 
 

@@ -124,7 +124,7 @@ def describe(work: Work, output: Output, product: str) -> Entry:
             name: recordable(value, f"{step}: {name}")
             for name, value in work.parameters.items()
         },
-        "config": {name: work.settings[name] for name in _CONFIG},
+        "config": _config(work.settings),
         **_files(work, expected=True),
     }
     if not declaration.is_python:
@@ -143,6 +143,14 @@ def describe(work: Work, output: Output, product: str) -> Entry:
         }
     entry["key"] = entry_key(entry)
     return entry
+
+
+def _config(settings: Settings) -> Entry:
+    """Give what of the configuration changes what a step makes."""
+    found: Entry = {name: settings[name] for name in _CONFIG}
+    if settings["labels"] is not None:
+        found["labels"] = recordable(settings["labels"], "labels")
+    return found
 
 
 def as_made(expected: Mapping[str, Any], work: Work) -> Entry:

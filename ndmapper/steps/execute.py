@@ -85,10 +85,13 @@ def execute(plan: Plan) -> list[Result]:
                 _say_reused(item)
         for item in todo:
             _make_inputs(item)
+        workers = count_workers(plan)
+        # Where there is one unit, its extensions are worked on at once.
+        inside = workers if len(todo) == 1 and not settings["cluster"] else 1
         map_parallel(
-            _Doer(settings["on_error"] == "continue"),
+            _Doer(settings["on_error"] == "continue", inside),
             todo,
-            workers=count_workers(plan),
+            workers=workers,
             title=step,
             cluster=settings["cluster"],
             notify=note,
@@ -171,10 +174,11 @@ class _Doer:
     """Do one unit of work, perhaps in another process."""
 
     goes_on: bool
+    workers: int
 
     def __call__(self, item: PlanItem) -> Made | Failure:
         try:
-            return _do(item)
+            return _do(item, self.workers)
         except Exception as err:
             if not self.goes_on:
                 raise
@@ -182,7 +186,7 @@ class _Doer:
             return Failure(str(err) or type(err).__name__)
 
 
-def _do(item: PlanItem) -> Made:
+def _do(item: PlanItem, workers: int = 1) -> Made:
     started = now()
     line = _line(item)
     item = _after_prelude(item)
@@ -192,7 +196,7 @@ def _do(item: PlanItem) -> Made:
         remembered(item) as decisions,
         _work_folder(item.work, folder) as place,
     ):
-        outcome = run_work(item.work, item.targets, place)
+        outcome = run_work(item.work, item.targets, place, workers=workers)
         for warning in outcome.warnings:
             log.warning("%s: %s", line, warning)
         if outcome.log:

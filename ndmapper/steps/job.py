@@ -9,7 +9,9 @@ from ndmapper.steps.naming import Targets
 __all__ = ["make_job"]
 
 
-def make_job(work: Work, targets: Targets, folder: Path | None) -> Job:
+def make_job(
+    work: Work, targets: Targets, folder: Path | None, *, workers: int = 1
+) -> Job:
     """
     Put together what an engine is handed.
 
@@ -21,6 +23,8 @@ def make_job(work: Work, targets: Targets, folder: Path | None) -> Job:
         Output to the name of the product.
     folder : Path or None
         A folder for this work alone; None where nothing is written.
+    workers : int
+        How many processes the engine may use for it.
 
     Returns
     -------
@@ -46,4 +50,5 @@ def make_job(work: Work, targets: Targets, folder: Path | None) -> Job:
         settings=settings,
         folder=folder,
         timeout=None if settings["interact"] else settings["timeout"],
+        workers=workers,
     )

@@ -14,7 +14,9 @@ from ndmapper.steps.naming import Targets
 __all__ = ["run_work", "shared_cals"]
 
 
-def run_work(work: Work, targets: Targets, folder: Path | None) -> Outcome:
+def run_work(
+    work: Work, targets: Targets, folder: Path | None, *, workers: int = 1
+) -> Outcome:
     """
     Do one unit of work; nothing is published.
 
@@ -26,6 +28,8 @@ def run_work(work: Work, targets: Targets, folder: Path | None) -> Outcome:
         Output to the name that the product will have.
     folder : Path or None
         An empty folder for it.
+    workers : int
+        How many processes the engine may use for it.
 
     Returns
     -------
@@ -43,7 +47,7 @@ def run_work(work: Work, targets: Targets, folder: Path | None) -> Outcome:
     if _passes_through(work):
         return Outcome(products={work.outputs[0]: DataFile(data=work.inputs[0])})
     engine = get_engine(declaration.task.engine)
-    outcome = engine.run(make_job(work, targets, folder))
+    outcome = engine.run(make_job(work, targets, folder, workers=workers))
     if set(outcome.products) != set(work.outputs):
         missing = sorted(map(str, set(work.outputs) - set(outcome.products)))
         msg = f"{declaration.name}: the engine {engine.name} gave no {missing}"
