@@ -7,9 +7,7 @@ environment variable ``NDMAPPER_KEY``, ``ndmapper.toml`` in the working folder, 
 user's own ``ndmapper.toml``, the default.
 """
 
-import json
 import os
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from typing import Any
 
 import platformdirs
 
+from ndmapper import _checks
 from ndmapper.errors import (
     ConfigError,
     FileAccessError,
@@ -31,12 +30,6 @@ __all__ = ["KEYS", "Config", "Key", "Settings", "config"]
 
 Settings = Mapping[str, Any]
 """One frozen snapshot of the configuration, which a call takes along."""
-
-_WORDS = {
-    "true": True, "yes": True, "on": True,
-    "false": False, "no": False, "off": False,
-    "none": None, "null": None, "": None,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,118 +56,48 @@ class Key:
     doc: str
 
 
-def _word(value: Any) -> Any:
-    return _WORDS.get(value.lower(), value) if isinstance(value, str) else value
-
-
-def _boolean(value: Any) -> bool:
-    value = _word(value)
-    if isinstance(value, bool):
-        return value
-    raise ValueError("True or False")
-
-
-def _reprocess(value: Any) -> bool | str | None:
-    value = _word(value)
-    if value is None or isinstance(value, bool) or value == "error":
-        return value  # type: ignore[no-any-return]
-    raise ValueError("None or 'error' (an existing output is an error), True or False")
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, str):
-        value = int(value, 0)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise ValueError("an integer >= 0")
-
-
-def _flags(value: Any) -> int | str:
-    """Check bits, or names of flags; what the names mean depends on the file."""
-    if isinstance(value, list | tuple | set | frozenset):
-        value = (
-            "|".join(v if isinstance(v, str) else str(_integer(v)) for v in value)
-            or "NONE"
-        )
-    if isinstance(value, str):
-        try:
-            return _integer(value)
-        except ValueError:
-            words = re.split(r"[\s|,+]+", value.strip())
-        if all(re.fullmatch(r"-?[A-Za-z]\w*|\d+", word) for word in words):
-            return "|".join(words).upper()
-    try:
-        return _integer(value)
-    except ValueError:
-        raise ValueError("an integer >= 0, or names as in 'BAD|SATURATED'") from None
-
-
-def _text_or_none(value: Any) -> str | None:
-    value = _word(value)
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)  # type: ignore[no-any-return]
-    raise ValueError("a string or None")
-
-
-def _text(value: Any) -> str:
-    text = _text_or_none(value)
-    if text is None:
-        raise ValueError("a string")
-    return text
-
-
-def _labels(value: Any) -> str | Mapping[str, Any] | None:
-    if isinstance(value, str) and value.lstrip().startswith("{"):
-        value = json.loads(value)
-    if isinstance(value, Mapping):
-        known = {"data", "uncertainty", "flags", "uncertainty_is"}
-        if unknown := set(value) - known:
-            raise ValueError(
-                f"a mapping with keys among {sorted(known)}, not {unknown}"
-            )
-        return MappingProxyType(dict(value))
-    return _text_or_none(value)
-
-
-def _choice(*choices: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if value in choices:
-            return str(value)
-        raise ValueError("one of " + ", ".join(repr(c) for c in choices))
-
-    return check
-
-
 KEYS: Mapping[str, Key] = {
     key.name: key
     for key in (
-        Key(name="filename_regex", default=None, check=_text_or_none,
+        Key(name="filename_regex", default=None, check=_checks.text_or_none,
             doc="Regular expression of a base file name; None takes the union of the "
                 "instruments' own."),
-        Key(name="labels", default=None, check=_labels,
+        Key(name="labels", default=None, check=_checks.labels,
             doc="Names of the data, uncertainty and flags extensions: None recognises "
                 "them, a preset's name, or a mapping."),
-        Key(name="logfile", default="ndmapper.log", check=_text_or_none,
+        Key(name="logfile", default="ndmapper.log", check=_checks.text_or_none,
             doc="Log file; the default lies in outdir, None writes none."),
-        Key(name="outdir", default=".", check=_text,
+        Key(name="outdir", default=".", check=_checks.text,
             doc="Folder of products, log and side data (.ndmapper/)."),
-        Key(name="reprocess", default=None, check=_reprocess,
+        Key(name="reprocess", default=None, check=_checks.reprocess,
             doc="Where an output exists: None is an error, False re-uses it, "
                 "True makes it again."),
-        Key(name="interact", default=False, check=_boolean,
+        Key(name="interact", default=False, check=_checks.boolean,
             doc="Let steps that can ask the user do so."),
-        Key(name="use_uncert", default=True, check=_boolean,
+        Key(name="use_uncert", default=True, check=_checks.boolean,
             doc="Propagate uncertainty."),
-        Key(name="use_flags", default=True, check=_boolean,
+        Key(name="use_flags", default=True, check=_checks.boolean,
             doc="Propagate flags."),
-        Key(name="bad_flags", default=0xFFFFFFFF, check=_flags,
+        Key(name="bad_flags", default=0xFFFFFFFF, check=_checks.flags,
             doc="Bits of the flags that make a pixel masked: an integer, or names "
                 "('BAD|SATURATED', '-OVERLAP' for all but one)."),
-        Key(name="record", default="file", check=_choice("file", "side", "both"),
+        Key(name="record", default="file", check=_checks.choice("file", "side", "both"),
             doc="Where the record of a product goes: into the file, into "
                 "outdir/.ndmapper/records/, or both."),
+        Key(name="archive_urls", default=MappingProxyType({}), check=_checks.urls,
+            doc="Where archives are, if elsewhere than usual: a mapping such as "
+                "{'gemini': 'https://...'}."),
+        Key(name="archive_timeout", default=60.0, check=_checks.seconds,
+            doc="Seconds that an archive may be silent before it is asked again."),
+        Key(name="archive_transfers", default=4, check=_checks.at_least_one,
+            doc="How many requests may go to one archive at a time."),
+        Key(name="archive_record", default=None, check=_checks.text_or_none,
+            doc="Folder in which all answers of archives are kept."),
+        Key(name="archive_replay", default=None, check=_checks.text_or_none,
+            doc="Folder of kept answers, from which archives are played; the network "
+                "is not used."),
+        Key(name="offline", default=False, check=_checks.boolean,
+            doc="Never use the network; what needs an archive is an error."),
     )
 }  # fmt: skip
 """The declared keys, by name."""
@@ -365,7 +288,8 @@ def _checked(name: str, value: Any, where: str) -> Any:
         key = _declared(name)
         return key.check(value)
     except UnknownKeyError as err:
-        raise UnknownKeyError(f"{where}: {err}") from None
+        msg = f"{where}: {err}"
+        raise UnknownKeyError(msg) from None
     except ValueError as err:
         msg = f"{where} sets {name} to {value!r}, but it must be {err}"
         raise ConfigError(msg) from None

@@ -1,0 +1,341 @@
+"""
+One file from an archive to a folder: whole and verified, or not at all.
+
+What arrives is written to a hidden file ``.NAME.part`` beside the target. Where the
+server can go on in the middle of a file, and says by what the file is known, the part
+stays when the connection breaks, and the next attempt or the next run goes on with it.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ndmapper.errors import NdmapperError, ServiceError, ServiceUnreachableError
+from ndmapper.io.filetypes import is_fits, split_ext
+from ndmapper.io.write import clear_write_errors, publish
+from ndmapper.services.answers import Stream
+from ndmapper.services.checksum import has_checksum
+from ndmapper.services.http import Http
+from ndmapper.services.manifest import write_note
+from ndmapper.services.safename import name_of_disposition
+from ndmapper.services.unpack import check_beginning, check_whole, unpack
+
+__all__ = ["Remote", "Transfer"]
+
+log = logging.getLogger(__name__)
+
+_ATTEMPTS = 3
+_LARGEST = 1 << 36
+"""Bytes; of files whose size nobody says."""
+
+
+class _DamagedError(ServiceError):
+    """What arrived is not what was announced; another attempt may be luckier."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """
+    A file of an archive.
+
+    Parameters
+    ----------
+    path : str
+        Its path below the URL of the archive.
+    stored_name : str or None
+        Its name there; None where only the answer tells.
+    size, checksum : int and str, optional
+        Of the file as it is stored; the checksum is MD5.
+    plain_size, plain_checksum : int and str, optional
+        Of what it holds, without compression.
+    """
+
+    path: str
+    stored_name: str | None = None
+    size: int | None = None
+    checksum: str | None = None
+    plain_size: int | None = None
+    plain_checksum: str | None = None
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """All checksums that are known."""
+        return tuple(filter(None, (self.checksum, self.plain_checksum)))
+
+
+@dataclass
+class Transfer:
+    """
+    Get one file.
+
+    Parameters
+    ----------
+    http : Http
+        The archive.
+    remote : Remote
+        The file.
+    folder : Path
+        Where it goes.
+    name_target : callable
+        Takes the name as stored, and gives that of the file here.
+    explain : callable
+        Makes the error for an answer that is no file.
+    known : str, optional
+        A checksum that the user's document gives, of the file as stored or without
+        compression.
+    is_stopped : callable
+        Says whether the user wants no more.
+    """
+
+    http: Http
+    remote: Remote
+    folder: Path
+    name_target: Callable[[str | None], str]
+    explain: Callable[[Stream], NdmapperError]
+    known: str | None = None
+    is_stopped: Callable[[], bool] = field(default=lambda: False)
+
+    def run(self) -> Path:
+        """
+        Get the file.
+
+        Returns
+        -------
+        Path
+            Where it is.
+
+        Raises
+        ------
+        ServiceError
+            If it is not to be had, or damaged however often it is sent.
+        """
+        for number in range(1, _ATTEMPTS + 1):
+            try:
+                return self._once()
+            except (ServiceUnreachableError, _DamagedError) as err:
+                if number == _ATTEMPTS or self.is_stopped():
+                    raise
+                self.http.backoff.wait(number, str(err))
+        raise AssertionError  # pragma: no cover  # the last attempt returns or raises
+
+    def _once(self) -> Path:
+        part = _Part.of(self.folder, self.remote)
+        headers = part.range_headers()
+        with self.http.stream(self.remote.path, headers=headers) as stream:
+            if stream.status == 416 and headers:
+                part.discard()
+                msg = f"{stream.url} cannot go on where the part of it ends"
+                raise _DamagedError(msg)
+            if stream.status not in {200, 206}:
+                raise self.explain(stream)
+            start = part.begin(stream, self.remote)
+            disposition = stream.headers.get("content-disposition")
+            given = name_of_disposition(disposition, stream.url)
+            stored = self.remote.stored_name or given
+            target = self.folder / self.name_target(stored)
+            digest = hashlib.md5(usedforsecurity=False)
+            if start:
+                with part.path.open("rb") as old:
+                    while block := old.read(1 << 20):
+                        digest.update(block)
+            size = start + self._write(stream, part, digest.update, target.name)
+        if part.total is not None and size != part.total:
+            part.keep_if_resumable()
+            msg = f"{stream.url} ended after {size} of {part.total} bytes"
+            raise ServiceUnreachableError(msg)
+        md5, expected = digest.hexdigest(), self.remote.checksum
+        if expected is not None and md5 != expected:
+            part.discard()
+            msg = (
+                f"{target.name} came with the checksum {md5}, but the archive "
+                f"publishes {expected}; it was not kept"
+            )
+            raise _DamagedError(msg)
+        return self._finish(part, target, md5)
+
+    def _write(
+        self,
+        stream: Stream,
+        part: "_Part",
+        count: Callable[[bytes], object],
+        name: str,
+    ) -> int:
+        """Write what arrives, and say how much that was."""
+        content_type = stream.headers.get("content-type", "").partition(";")[0].strip()
+        start, written = part.start, 0
+        limit = (_LARGEST if part.total is None else part.total) - start
+        try:
+            with clear_write_errors(part.path), part.path.open(
+                "r+b" if start else "wb"
+            ) as out:  # fmt: skip
+                out.seek(start)
+                for chunk in stream.chunks:
+                    if self.is_stopped():
+                        msg = f"{stream.url} was stopped"
+                        raise ServiceUnreachableError(msg)
+                    if start + written == 0:
+                        check_beginning(chunk, content_type.lower(), name, stream.url)
+                    written += len(chunk)
+                    if written > limit:
+                        msg = (
+                            f"{stream.url} sends more than the {start + limit} bytes "
+                            "announced"
+                        )
+                        raise ServiceError(msg)
+                    count(chunk)
+                    out.write(chunk)
+                out.flush()
+                os.fsync(out.fileno())
+        except ServiceUnreachableError:
+            part.keep_if_resumable()
+            raise
+        except BaseException:
+            part.discard()
+            raise
+        return written
+
+    def _finish(self, part: "_Part", target: Path, md5: str) -> Path:
+        source = self.http.base_url + self.remote.path
+        finished = part.path
+        try:
+            here = md5
+            if not _is_packed(target.name):
+                finished, plain = unpack(part.path, target, self.remote.plain_size)
+                here = plain or md5
+                expected = self.remote.plain_checksum
+                if expected is not None and here != expected and not _is_tiled(
+                    self.remote.stored_name
+                ):  # fmt: skip
+                    msg = (
+                        f"{target.name} has the checksum {here} without compression, "
+                        f"but the archive publishes {expected}"
+                    )
+                    raise _DamagedError(msg)
+            if is_fits(split_ext(target.name)[1]):
+                check_whole(finished, source)
+            if self.known is not None and not any(
+                has_checksum(path, self.known) for path in {part.path, finished}
+            ):
+                msg = (
+                    f"{target.name} came with the checksum {md5}, but the calibration "
+                    f"document says {self.known}; it was not kept"
+                )
+                raise ServiceError(msg)
+            publish(finished, target)
+        except BaseException:
+            if finished != part.path:
+                with contextlib.suppress(OSError):
+                    finished.unlink()
+            part.discard()
+            raise
+        part.discard()
+        write_note(target, here, (*self.remote.published, md5), source)
+        log.info("%s was downloaded", target)
+        return target
+
+
+@dataclass
+class _Part:
+    """The part of a file that is here, and by what the server knows the file."""
+
+    path: Path
+    note: Path
+    remote_path: str
+    validator: str | None = None
+    total: int | None = None
+    start: int = 0
+
+    @classmethod
+    def of(cls, folder: Path, remote: Remote) -> "_Part":
+        name = remote.stored_name or remote.path.rpartition("/")[2]
+        name = re.sub(r"[^\w.:+-]", "_", name)[-200:]
+        part = cls(folder / f".{name}.part", folder / f".{name}.part.json", remote.path)
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            known = json.loads(part.note.read_text(encoding="utf-8"))
+            if known["path"] == remote.path and part.path.is_file():
+                part.validator, part.total = str(known["validator"]), known["total"]
+        return part
+
+    def range_headers(self) -> dict[str, str]:
+        """Ask for the rest, but only of the same file."""
+        size = self.path.stat().st_size if self.validator else 0
+        if not size or self.validator is None:
+            return {}
+        return {"Range": f"bytes={size}-", "If-Range": self.validator}
+
+    def begin(self, stream: Stream, remote: Remote) -> int:
+        """See what the server sends, and say at which byte it is to be written."""
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if stream.status == 206:
+            found = re.fullmatch(
+                r"bytes (\d+)-(\d+)/(\d+)", stream.headers.get("content-range", "")
+            )
+            numbers = [int(n) for n in found.groups()] if found else []
+            fits = numbers and numbers[0] == size and numbers[2] == self.total
+            if not fits or (remote.size is not None and numbers[2] != remote.size):
+                self.discard()
+                msg = f"{stream.url} goes on at another place than asked"
+                raise _DamagedError(msg)
+            log.info("%s goes on at byte %d", stream.url, size)
+            self.start = size
+            return size
+        headers = stream.headers
+        length = headers.get("content-length", "")
+        self.total = int(length) if length.isdecimal() else None
+        if None not in (self.total, remote.size) and self.total != remote.size:
+            msg = (
+                f"{stream.url} announces {self.total} bytes, but the archive lists "
+                f"{remote.size}"
+            )
+            raise _DamagedError(msg)
+        self.validator = _validator(headers)
+        if self.validator is not None and self.total is not None:
+            text = {"path": self.remote_path, "validator": self.validator,
+                    "total": self.total}  # fmt: skip
+            with clear_write_errors(self.note):
+                self.note.write_text(json.dumps(text), encoding="utf-8")
+        else:
+            self.validator = None
+        self.start = 0
+        self.total = remote.size if self.total is None else self.total
+        return 0
+
+    def keep_if_resumable(self) -> None:
+        if self.validator is None:
+            self.discard()
+
+    def discard(self) -> None:
+        self.validator = None
+        for path in (self.path, self.note):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _validator(headers: Mapping[str, str]) -> str | None:
+    """Find by what a file is known, where the server can go on within it."""
+    if "bytes" not in headers.get("accept-ranges", ""):
+        return None
+    etag = headers.get("etag", "")
+    if etag and not etag.startswith("W/"):
+        return etag
+    return headers.get("last-modified")
+
+
+def _is_packed(name: str) -> bool:
+    return (split_ext(name)[1] or "").rpartition(".")[2] in {
+        "bz2",
+        "gz",
+        "fz",
+        "Z",
+        "xz",
+    }
+
+
+def _is_tiled(name: str | None) -> bool:
+    return (name or "").endswith(".fz")
