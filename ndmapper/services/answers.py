@@ -13,7 +13,22 @@ __all__ = ["Reply", "Stream", "shown_url"]
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer; names of headers are in lower case."""
+    """
+    A whole answer.
+
+    Parameters
+    ----------
+    status : int
+        Its status.
+    headers : mapping
+        Its headers; names are in lower case.
+    body : bytes
+        Its body.
+    url : str
+        What was asked, as a person may see it.
+    cookies : mapping
+        What the server wants to be remembered.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -34,7 +49,20 @@ class Reply:
 
 @dataclass(frozen=True)
 class Stream:
-    """An answer whose body is read piece by piece, once."""
+    """
+    An answer whose body is read piece by piece, once.
+
+    Parameters
+    ----------
+    status : int
+        Its status.
+    headers : mapping
+        Its headers; names are in lower case.
+    chunks : iterator of bytes
+        Its body.
+    url : str
+        What was asked, as a person may see it.
+    """
 
     status: int
     headers: Mapping[str, str]

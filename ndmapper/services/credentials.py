@@ -37,7 +37,18 @@ _HANDED_OUT = {"gemini": "cookie", "eso": "token"}
 
 @dataclass(frozen=True)
 class Credentials:
-    """What the user has for one archive; passwords and the like show themselves not."""
+    """
+    What the user has for one archive.
+
+    Parameters
+    ----------
+    cookie, token : Secret, optional
+        What the archive handed out.
+    user : str, optional
+        Name of the user.
+    password : Secret, optional
+        The password.
+    """
 
     cookie: Secret | None = None
     token: Secret | None = None

@@ -101,8 +101,10 @@ class Fetcher:
     explain: Callable[[Stream], NdmapperError]
     decompress: bool | None = None
     overwrite: bool = False
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _unreachable: list[ServiceUnreachableError] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event, init=False)
+    _unreachable: list[ServiceUnreachableError] = field(
+        default_factory=list, init=False
+    )
 
     def fetch(
         self, names: Sequence[str], folder: Path, checksums: Mapping[str, str]
@@ -217,7 +219,7 @@ class Fetcher:
             name_target=lambda stored: target_name(name, stored, self.decompress),
             explain=self.explain,
             known=None if remote.published else checksum,
-            is_stopped=self._stop.is_set,
+            stop=self._stop,
         )
         return transfer.run()
 

@@ -31,6 +31,7 @@ from ndmapper.services.gemini_replies import (
     calibrations_of_xml,
     file_row,
 )
+from ndmapper.services.gemini_tar import fetch_tar
 from ndmapper.services.http import Http
 from ndmapper.services.secret import Secret
 from ndmapper.services.transfer import Remote
@@ -172,6 +173,8 @@ class GeminiService:
             decompress=self.decompress,
             overwrite=self.overwrite,
         )
+        if self.tar:
+            fetch_tar(fetcher, files, dirname, checksums)
         return fetcher.fetch(files, dirname, checksums)
 
     def describe(self, name: str, checksum: str | None = None) -> Remote:

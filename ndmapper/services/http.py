@@ -212,7 +212,12 @@ class Http:
         base = urlsplit(url)
         with _slots(base.netloc, int(config["archive_transfers"])):
             for _ in range(_REDIRECTS + 1):
-                response = self._sent(asked, url, is_trusted(base, urlsplit(url)))
+                trusted = is_trusted(base, urlsplit(url))
+                response = self._sent(asked, url, trusted)
+                renew = getattr(self.auth, "renew", None)
+                if response.status_code == 401 and trusted and renew and renew():
+                    response.close()
+                    response = self._sent(asked, url, trusted)
                 target = response.headers.get("location")
                 if response.status_code not in {301, 302, 303, 307, 308} or not target:
                     break

@@ -96,6 +96,18 @@ def _gemini(request: Request) -> Service:
     )
 
 
+def _eso(request: Request, mode: str = "raw2raw") -> Service:
+    from ndmapper.services.eso import EsoService
+
+    return EsoService(
+        request.files,
+        request.dirname,
+        mode=mode,
+        decompress=request.decompress,
+        overwrite=request.overwrite,
+    )
+
+
 _BUILT_IN: Mapping[str, Callable[[Request], Service]] = {
     "local": lambda request: LocalService(
         files=request.files,
@@ -104,6 +116,8 @@ _BUILT_IN: Mapping[str, Callable[[Request], Service]] = {
         instrument=request.instrument,
     ),
     "gemini": _gemini,
+    "eso": _eso,
+    "eso-raw2master": lambda request: _eso(request, mode="raw2master"),
 }
 
 

@@ -40,7 +40,16 @@ _HEADERS = frozenset(
 
 @dataclass(frozen=True)
 class Key:
-    """What was asked, in a form that is the same on every machine."""
+    """
+    What was asked, in a form that is the same on every machine.
+
+    Parameters
+    ----------
+    archive : str
+        Name of the archive.
+    asked : str
+        JSON of method, path, query, form and body.
+    """
 
     archive: str
     asked: str
@@ -88,7 +97,18 @@ class Key:
 
 @dataclass(frozen=True)
 class Kept:
-    """An answer that was kept."""
+    """
+    An answer that was kept.
+
+    Parameters
+    ----------
+    status : int
+        Its status.
+    headers : dict
+        The headers that describe its body.
+    body : Path
+        The file that holds its body.
+    """
 
     status: int
     headers: dict[str, str]

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,8 @@ class Remote:
         Its path below the URL of the archive.
     stored_name : str or None
         Its name there; None where only the answer tells.
+    base : str, optional
+        What that name begins with, before its type.
     size, checksum : int and str, optional
         Of the file as it is stored; the checksum is MD5.
     plain_size, plain_checksum : int and str, optional
@@ -58,6 +61,7 @@ class Remote:
 
     path: str
     stored_name: str | None = None
+    base: str | None = None
     size: int | None = None
     checksum: str | None = None
     plain_size: int | None = None
@@ -89,8 +93,8 @@ class Transfer:
     known : str, optional
         A checksum that the user's document gives, of the file as stored or without
         compression.
-    is_stopped : callable
-        Says whether the user wants no more.
+    stop : threading.Event
+        Set where the user wants no more.
     """
 
     http: Http
@@ -99,7 +103,7 @@ class Transfer:
     name_target: Callable[[str | None], str]
     explain: Callable[[Stream], NdmapperError]
     known: str | None = None
-    is_stopped: Callable[[], bool] = field(default=lambda: False)
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> Path:
         """
@@ -119,7 +123,7 @@ class Transfer:
             try:
                 return self._once()
             except (ServiceUnreachableError, _DamagedError) as err:
-                if number == _ATTEMPTS or self.is_stopped():
+                if number == _ATTEMPTS or self.stop.is_set():
                     raise
                 self.http.backoff.wait(number, str(err))
         raise AssertionError  # pragma: no cover  # the last attempt returns or raises
@@ -138,6 +142,10 @@ class Transfer:
             disposition = stream.headers.get("content-disposition")
             given = name_of_disposition(disposition, stream.url)
             stored = self.remote.stored_name or given
+            base = self.remote.base
+            if base is not None and stored is not None and split_ext(stored)[0] != base:
+                msg = f"{stream.url} sends {stored!r} in place of {base}"
+                raise ServiceError(msg)
             target = self.folder / self.name_target(stored)
             digest = hashlib.md5(usedforsecurity=False)
             if start:
@@ -176,7 +184,7 @@ class Transfer:
             ) as out:  # fmt: skip
                 out.seek(start)
                 for chunk in stream.chunks:
-                    if self.is_stopped():
+                    if self.stop.is_set():
                         msg = f"{stream.url} was stopped"
                         raise ServiceUnreachableError(msg)
                     if start + written == 0:

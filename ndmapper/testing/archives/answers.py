@@ -11,7 +11,20 @@ __all__ = ["SCENARIOS", "Answer", "Asked", "Switch"]
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it came in; names of headers are in lower case."""
+    """
+    A request as it came in.
+
+    Parameters
+    ----------
+    method : str
+        Its method.
+    target : str
+        Path and query.
+    headers : mapping
+        Its headers; names are in lower case.
+    body : bytes
+        Its body.
+    """
 
     method: str
     target: str

@@ -11,6 +11,7 @@ from typing import Any
 from ndmapper.config import config
 from ndmapper.errors import ParameterError, did_you_mean
 from ndmapper.testing.archives.answers import SCENARIOS, Answer, Asked, Switch
+from ndmapper.testing.archives.eso import EsoArchive
 from ndmapper.testing.archives.gemini import GeminiArchive
 
 __all__ = ["LoopbackArchives"]
@@ -27,6 +28,7 @@ class LoopbackArchives:
 
     def __init__(self) -> None:
         self.gemini = GeminiArchive()
+        self.eso = EsoArchive()
         self.asked: list[Asked] = []
         self.most_at_once = 0
         self._at_once = 0
@@ -46,7 +48,8 @@ class LoopbackArchives:
     @property
     def urls(self) -> dict[str, str]:
         """The URL of each archive, for ``config['archive_urls']``."""
-        return {"gemini": f"{self.url}/gemini"}
+        names = ("gemini", "eso", "eso-archive", "eso-login")
+        return {name: f"{self.url}/{name}" for name in names}
 
     def __enter__(self) -> "LoopbackArchives":
         self.start()
@@ -154,6 +157,8 @@ class LoopbackArchives:
         _, archive, *_ = [*asked.path.split("/"), ""]
         if archive == "gemini":
             return self.gemini.answer(asked)
+        if archive in {"eso", "eso-archive", "eso-login"}:
+            return self.eso.answer(asked)
         return Answer(404)
 
 
