@@ -3,10 +3,10 @@
 import email.utils
 import logging
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import sleep
 from typing import Any, TypeVar
 
 from ndmapper.errors import ServiceError, ServiceUnreachableError
@@ -123,7 +123,7 @@ class Backoff:
         pause = own if asked is None else asked + 0.1 * own
         log.info("%s; attempt %d of %d in %.1f s",
                  reason, number + 1, self.attempts, pause)  # fmt: skip
-        time.sleep(pause)
+        sleep(pause)
 
 
 def _status(answer: Any) -> int:

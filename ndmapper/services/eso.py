@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from astropy.table import Table
+
 from ndmapper.calibrations.names import frame_name
 from ndmapper.errors import (
     FileAccessError,
@@ -25,6 +27,7 @@ from ndmapper.errors import (
 from ndmapper.io.filetypes import split_ext
 from ndmapper.services.answers import Reply, Stream
 from ndmapper.services.backoff import RETRIED
+from ndmapper.services.eso_find import find_at_eso
 from ndmapper.services.eso_login import EsoLogin
 from ndmapper.services.eso_tree import (
     Association,
@@ -33,6 +36,7 @@ from ndmapper.services.eso_tree import (
 )
 from ndmapper.services.fetching import Fetcher
 from ndmapper.services.http import Http
+from ndmapper.services.search import Criteria
 from ndmapper.services.transfer import Remote
 
 __all__ = ["EsoService", "dataset_of"]
@@ -172,6 +176,22 @@ class EsoService:
             overwrite=self.overwrite,
         )
         return fetcher.fetch(files, dirname, checksums)
+
+    def find(self, criteria: Criteria) -> Table:
+        """
+        Find raw files.
+
+        Parameters
+        ----------
+        criteria : Criteria
+            What is looked for.
+
+        Returns
+        -------
+        Table
+            The files.
+        """
+        return find_at_eso(self.archive, criteria)
 
     def describe(self, name: str, checksum: str | None = None) -> Remote:
         """

@@ -140,7 +140,7 @@ class Fetcher:
         paths: dict[str, Path] = {}
         failed: dict[str, NdmapperError] = {}
         for name in wanted:
-            found = self._verified(name, folder, checksums.get(name))
+            found = self.verified(name, folder, checksums.get(name))
             if found is not None:
                 paths[name] = found
         missing = [name for name in wanted if name not in paths]
@@ -184,7 +184,7 @@ class Fetcher:
         try:
             with locked(folder, _lock_name(name)):
                 # Somebody else may have got it meanwhile.
-                found = self._verified(name, folder, checksum)
+                found = self.verified(name, folder, checksum)
                 return found or self._get(name, folder, checksum)
         except ServiceUnreachableError as err:
             self._unreachable.append(err)
@@ -212,7 +212,31 @@ class Fetcher:
                     "with overwrite=True"
                 )
                 raise ServiceError(msg)
-        transfer = Transfer(
+        return self.transfer(name, remote, folder, checksum).run()
+
+    def transfer(
+        self, name: str, remote: Remote, folder: Path, checksum: str | None
+    ) -> Transfer:
+        """
+        Prepare to get one file.
+
+        Parameters
+        ----------
+        name : str
+            The name that was asked for.
+        remote : Remote
+            What the archive has.
+        folder : Path
+            Where it goes.
+        checksum : str or None
+            What a document says of it.
+
+        Returns
+        -------
+        Transfer
+            To be run, or to be handed what arrives.
+        """
+        return Transfer(
             http=self.http,
             remote=remote,
             folder=folder,
@@ -221,10 +245,25 @@ class Fetcher:
             known=None if remote.published else checksum,
             stop=self._stop,
         )
-        return transfer.run()
 
-    def _verified(self, name: str, folder: Path, checksum: str | None) -> Path | None:
-        """Find a file that is there and as it should be, without any network."""
+    def verified(self, name: str, folder: Path, checksum: str | None) -> Path | None:
+        """
+        Find a file that is there and as it should be, without any network.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        folder : Path
+            Where it should be.
+        checksum : str or None
+            What a document says of it.
+
+        Returns
+        -------
+        Path or None
+            None where it is not there, or cannot be verified.
+        """
         path = self._here(name, folder)
         if path is None:
             return None

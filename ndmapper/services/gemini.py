@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from astropy.table import Table
+
 from ndmapper.calibrations.names import plain_name
 from ndmapper.errors import (
     MissingFileError,
@@ -25,6 +27,7 @@ from ndmapper.services.answers import Reply, Stream
 from ndmapper.services.backoff import RETRIED
 from ndmapper.services.credentials import find_credentials
 from ndmapper.services.fetching import Fetcher
+from ndmapper.services.gemini_find import find_at_gemini
 from ndmapper.services.gemini_replies import (
     Found,
     calibrations_of_json,
@@ -33,6 +36,7 @@ from ndmapper.services.gemini_replies import (
 )
 from ndmapper.services.gemini_tar import fetch_tar
 from ndmapper.services.http import Http
+from ndmapper.services.search import Criteria
 from ndmapper.services.secret import Secret
 from ndmapper.services.transfer import Remote
 
@@ -176,6 +180,22 @@ class GeminiService:
         if self.tar:
             fetch_tar(fetcher, files, dirname, checksums)
         return fetcher.fetch(files, dirname, checksums)
+
+    def find(self, criteria: Criteria) -> Table:
+        """
+        Find files.
+
+        Parameters
+        ----------
+        criteria : Criteria
+            What is looked for.
+
+        Returns
+        -------
+        Table
+            The files.
+        """
+        return find_at_gemini(self._ask, criteria)
 
     def describe(self, name: str, checksum: str | None = None) -> Remote:
         """

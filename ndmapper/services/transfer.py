@@ -104,6 +104,7 @@ class Transfer:
     explain: Callable[[Stream], NdmapperError]
     known: str | None = None
     stop: threading.Event = field(default_factory=threading.Event)
+    _has_begun: bool = field(default=False, init=False)
 
     def run(self) -> Path:
         """
@@ -120,10 +121,12 @@ class Transfer:
             If it is not to be had, or damaged however often it is sent.
         """
         for number in range(1, _ATTEMPTS + 1):
+            self._has_begun = False
             try:
                 return self._once()
             except (ServiceUnreachableError, _DamagedError) as err:
-                if number == _ATTEMPTS or self.stop.is_set():
+                # Whatever happens before a body begins, `Http` has tried again itself.
+                if number == _ATTEMPTS or self.stop.is_set() or not self._has_begun:
                     raise
                 self.http.backoff.wait(number, str(err))
         raise AssertionError  # pragma: no cover  # the last attempt returns or raises
@@ -134,25 +137,51 @@ class Transfer:
         with self.http.stream(self.remote.path, headers=headers) as stream:
             if stream.status == 416 and headers:
                 part.discard()
+                self._has_begun = True
                 msg = f"{stream.url} cannot go on where the part of it ends"
                 raise _DamagedError(msg)
             if stream.status not in {200, 206}:
                 raise self.explain(stream)
-            start = part.begin(stream, self.remote)
-            disposition = stream.headers.get("content-disposition")
-            given = name_of_disposition(disposition, stream.url)
-            stored = self.remote.stored_name or given
-            base = self.remote.base
-            if base is not None and stored is not None and split_ext(stored)[0] != base:
-                msg = f"{stream.url} sends {stored!r} in place of {base}"
-                raise ServiceError(msg)
-            target = self.folder / self.name_target(stored)
-            digest = hashlib.md5(usedforsecurity=False)
-            if start:
-                with part.path.open("rb") as old:
-                    while block := old.read(1 << 20):
-                        digest.update(block)
-            size = start + self._write(stream, part, digest.update, target.name)
+            return self.receive(stream, part)
+
+    def receive(self, stream: Stream, part: "_Part | None" = None) -> Path:
+        """
+        Take a body, verify it, and give it its name.
+
+        Parameters
+        ----------
+        stream : Stream
+            The body.
+        part : optional
+            What is here of it already.
+
+        Returns
+        -------
+        Path
+            Where the file is.
+
+        Raises
+        ------
+        ServiceError
+            If it is not what was announced.
+        """
+        self._has_begun = True
+        part = part or _Part.of(self.folder, self.remote)
+        start = part.begin(stream, self.remote)
+        disposition = stream.headers.get("content-disposition")
+        given = name_of_disposition(disposition, stream.url)
+        stored = self.remote.stored_name or given
+        base = self.remote.base
+        if base is not None and stored is not None and split_ext(stored)[0] != base:
+            msg = f"{stream.url} sends {stored!r} in place of {base}"
+            raise ServiceError(msg)
+        target = self.folder / self.name_target(stored)
+        digest = hashlib.md5(usedforsecurity=False)
+        if start:
+            with part.path.open("rb") as old:
+                while block := old.read(1 << 20):
+                    digest.update(block)
+        size = start + self._write(stream, part, digest.update, target.name)
         if part.total is not None and size != part.total:
             part.keep_if_resumable()
             msg = f"{stream.url} ended after {size} of {part.total} bytes"

@@ -142,6 +142,38 @@ class GeminiArchive:
         found = self._cals.setdefault((name, cal_type), [])
         found += [(cal, is_there) for cal in cals]
 
+    def held(self, name: str) -> Held:
+        """
+        Give a file that was added.
+
+        Parameters
+        ----------
+        name : str
+            Its name without compression.
+
+        Returns
+        -------
+        Held
+            The first of that name.
+        """
+        return next(held for held, _ in self._held if held.name == name)
+
+    def reply(self, path: str) -> Any:
+        """
+        Give what the archive answers in JSON.
+
+        Parameters
+        ----------
+        path : str
+            What is asked.
+
+        Returns
+        -------
+        object
+            The answer.
+        """
+        return json.loads(self.answer(Asked("GET", path, {})).body)
+
     def answer(self, asked: Asked) -> Answer:
         """
         Answer a request as the archive does.

@@ -34,7 +34,7 @@ class LoopbackArchives:
         self._at_once = 0
         self._switches: list[Switch] = []
         self._lock = threading.Lock()
-        self._server: ThreadingHTTPServer | None = None
+        self._server: _Server | None = None
         self._cleanup = contextlib.ExitStack()
 
     @property
@@ -166,6 +166,21 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     # A client that goes away in the middle is part of the game.
     request_queue_size = 64
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.connections: list[socket.socket] = []
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self.connections.append(connection)
+        return connection, address
+
+    def server_close(self) -> None:
+        super().server_close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass
