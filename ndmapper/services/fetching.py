@@ -148,7 +148,8 @@ class Fetcher:
             folder.mkdir(parents=True, exist_ok=True)
             self._fetch_all(missing, folder, checksums, paths, failed)
         if failed:
-            raise _summary(failed, len(wanted), folder)
+            ordered = {name: failed[name] for name in wanted if name in failed}
+            raise _summary(ordered, len(wanted), folder)
         return [paths[name] for name in names]
 
     def _fetch_all(
@@ -356,7 +357,7 @@ def _summary(
         reasons.setdefault(str(err), []).append(name)
     shown = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
     rest = count - len(failed)
-    kept = f" ({rest} are in {folder or Path()})" if rest else ""
+    kept = f" (the other {rest} in {folder})" if rest else ""
     msg = f"{len(failed)} of {count} files could not be got{kept}: {shown}"
     for kind in (MissingFileError, ServiceAccessError, ServiceUnreachableError):
         if all(isinstance(err, kind) for err in failed.values()):

@@ -179,7 +179,12 @@ class _Reader(io.RawIOBase):
         found = bytearray()
         while len(found) < size:
             if not self._rest:
-                self._rest = next(self._stream.chunks, b"")
+                try:
+                    self._rest = next(self._stream.chunks, b"")
+                except ServiceUnreachableError:
+                    if not found:
+                        raise
+                    break  # what arrived before is good; the next read ends as well
                 self._left -= len(self._rest)
                 if self._left < 0:
                     msg = f"{self._stream.url} sends far more than the files asked for"

@@ -17,6 +17,10 @@ from ndmapper.testing.archives.gemini import GeminiArchive
 __all__ = ["LoopbackArchives"]
 
 
+_PIECE = 1 << 12
+"""Bytes of a chunk, small enough that a cut comes between some."""
+
+
 class LoopbackArchives:
     """
     Archives on this machine, for tests: a context manager.
@@ -238,8 +242,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.connection.shutdown(socket.SHUT_RDWR)
 
     def _write(self, body: bytes, answer: Answer) -> None:
-        for at in range(0, len(body), 1 << 16):
-            piece = body[at : at + (1 << 16)]
+        for at in range(0, len(body), _PIECE):
+            piece = body[at : at + _PIECE]
             if answer.framing == "chunked":
                 self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
             else:
