@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from ndmapper.errors import NdmapperError, ServiceError, ServiceUnreachableError
 from ndmapper.io.filetypes import is_fits, split_ext
@@ -167,7 +168,6 @@ class Transfer:
         """
         self._has_begun = True
         part = part or _Part.of(self.folder, self.remote)
-        start = part.begin(stream, self.remote)
         disposition = stream.headers.get("content-disposition")
         given = name_of_disposition(disposition, stream.url)
         stored = self.remote.stored_name or given
@@ -176,6 +176,7 @@ class Transfer:
             msg = f"{stream.url} sends {stored!r} in place of {base}"
             raise ServiceError(msg)
         target = self.folder / self.name_target(stored)
+        start = part.begin(stream, self.remote)
         digest = hashlib.md5(usedforsecurity=False)
         if start:
             with part.path.open("rb") as old:
@@ -208,9 +209,7 @@ class Transfer:
         start, written = part.start, 0
         limit = (_LARGEST if part.total is None else part.total) - start
         try:
-            with clear_write_errors(part.path), part.path.open(
-                "r+b" if start else "wb"
-            ) as out:  # fmt: skip
+            with clear_write_errors(part.path), part.open() as out:
                 out.seek(start)
                 for chunk in stream.chunks:
                     if self.stop.is_set():
@@ -295,9 +294,22 @@ class _Part:
         part = cls(folder / f".{name}.part", folder / f".{name}.part.json", remote.path)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             known = json.loads(part.note.read_text(encoding="utf-8"))
-            if known["path"] == remote.path and part.path.is_file():
+            if (
+                known["path"] == remote.path
+                and part.path.is_file()
+                and (not part.path.is_symlink())
+            ):
                 part.validator, part.total = str(known["validator"]), known["total"]
         return part
+
+    def open(self) -> BinaryIO:
+        """Open it for writing where it goes on; a link is not followed."""
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        if not self.start:
+            with contextlib.suppress(FileNotFoundError):
+                self.path.unlink()
+            flags |= os.O_EXCL
+        return os.fdopen(os.open(self.path, flags, 0o666), "r+b")
 
     def range_headers(self) -> dict[str, str]:
         """Ask for the rest, but only of the same file."""

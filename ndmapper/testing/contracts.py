@@ -1,6 +1,6 @@
 """What every service must do: inherit, say what yours has, and run pytest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,16 +21,16 @@ class ServiceContract:
         A frame, and a type of calibration that the service finds for it.
     unknown_type : str
         A type that it finds for no frame.
-    files : list of str
+    files : sequence of str
         Names of two files or more that it has.
-    absent : list of str
+    absent : sequence of str
         Names of two files or more that it does not have.
     """
 
     known: ClassVar[tuple[str, str]]
     unknown_type: ClassVar[str] = "no-such-type"
-    files: ClassVar[list[str]]
-    absent: ClassVar[list[str]] = ["S19990101S0001.fits", "S19990101S0002.fits"]
+    files: ClassVar[Sequence[str]]
+    absent: ClassVar[Sequence[str]] = ("S19990101S0001.fits", "S19990101S0002.fits")
 
     def make_service(self, folder: Path) -> Any:
         """
@@ -73,16 +73,16 @@ class ServiceContract:
 
     def test_fetch_gives_paths_in_the_order_asked(self, tmp_path: Path) -> None:
         """Whatever arrives first."""
-        names = self.files[::-1]
+        names = list(self.files)[::-1]
         paths = self.make_service(tmp_path).fetch(names, tmp_path, {})
         assert paths == [tmp_path / name for name in names]
         assert all(path.is_file() for path in paths)
 
     def test_fetch_again_touches_nothing(self, tmp_path: Path) -> None:
         """What is there stays as it is."""
-        paths = self.make_service(tmp_path).fetch(self.files, tmp_path, {})
+        paths = self.make_service(tmp_path).fetch(list(self.files), tmp_path, {})
         before = [path.stat().st_mtime_ns for path in paths]
-        again = self.make_service(tmp_path).fetch(self.files, tmp_path, {})
+        again = self.make_service(tmp_path).fetch(list(self.files), tmp_path, {})
         assert [path.stat().st_mtime_ns for path in again] == before
 
     def test_fetch_of_nothing_gives_nothing(self, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ class ServiceContract:
         """A file that is not the one of the document is not taken for it."""
         service = self.make_service(tmp_path)
         err = _error_of(
-            lambda: service.fetch(self.files, tmp_path, {self.files[0]: "0" * 32})
+            lambda: service.fetch(list(self.files), tmp_path, {self.files[0]: "0" * 32})
         )
         assert self.files[0] in str(err)
 

@@ -31,7 +31,7 @@ def night(archives: LoopbackArchives) -> None:
 
 class TestContract(ServiceContract):
     known = (SCIENCE, "bias")
-    files = BIASES
+    files = tuple(BIASES)
 
     def make_service(self, folder: Path) -> GeminiService:
         return GeminiService()

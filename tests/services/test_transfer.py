@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -390,7 +391,7 @@ def test_killed_download_leaves_nothing_that_looks_whole(
     while process.poll() is None and not (
         part.exists() and part.stat().st_size > 50_000
     ):
-        pass
+        time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert [name for name in left(tmp_path) if not name.startswith(".")] == []
