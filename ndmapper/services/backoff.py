@@ -3,10 +3,11 @@
 import email.utils
 import logging
 import random
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import sleep
 from typing import Any, TypeVar
 
 from ndmapper.errors import ServiceError, ServiceUnreachableError
@@ -35,10 +36,13 @@ class Backoff:
         How often it is tried at most.
     pause : float
         Seconds before the second attempt, on average; doubled every time.
+    stop : threading.Event, optional
+        Set where the user wants no more.
     """
 
     attempts: int = 4
     pause: float = 1.0
+    stop: threading.Event | None = None
 
     def run(
         self,
@@ -123,7 +127,27 @@ class Backoff:
         pause = own if asked is None else asked + 0.1 * own
         log.info("%s; attempt %d of %d in %.1f s",
                  reason, number + 1, self.attempts, pause)  # fmt: skip
-        sleep(pause)
+        sleep(pause, self.stop)
+        if self.stop is not None and self.stop.is_set():
+            msg = f"{reason}; then it was stopped"
+            raise ServiceUnreachableError(msg)
+
+
+def sleep(seconds: float, stop: threading.Event | None = None) -> None:
+    """
+    Wait.
+
+    Parameters
+    ----------
+    seconds : float
+        For how long.
+    stop : threading.Event, optional
+        What ends it earlier.
+    """
+    if stop is None:
+        time.sleep(seconds)
+    else:
+        stop.wait(seconds)
 
 
 def _status(answer: Any) -> int:

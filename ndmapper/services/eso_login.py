@@ -35,7 +35,7 @@ class EsoLogin:
     def __init__(self, http: Http | None = None) -> None:
         self.http = http or Http("eso-login", _URL)
         self._token: Secret | None = None
-        self._expires = 0.0
+        self._use_until = 0.0
         self._is_looked_up = False
         self._found = Credentials()
         self._lock = threading.Lock()
@@ -54,9 +54,9 @@ class EsoLogin:
                 self._found = find_credentials("eso")
                 self._is_looked_up = True
                 self._token = self._found.token
-                self._expires = _expiry(self._token)
+                self._use_until = _expiry(self._token) - _MARGIN
             if self._can_renew() and (
-                self._token is None or time.time() > self._expires - _MARGIN
+                self._token is None or time.time() > self._use_until
             ):
                 self._log_in()
             if self._token is None:
@@ -108,8 +108,9 @@ class EsoLogin:
             )
             raise ServiceAccessError(msg)
         self._token = Secret(token)
-        # One that ends before the margin is used once, or it would never be.
-        self._expires = max(_expiry(self._token), time.time() + _MARGIN + 1)
+        end = _expiry(self._token)
+        # One that lasts no longer than the margin is used for half of its life.
+        self._use_until = end - min(_MARGIN, (end - time.time()) / 2)
         log.info("logged in at ESO as %s", self._found.user)
 
 

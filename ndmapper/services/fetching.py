@@ -5,7 +5,7 @@ import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ndmapper.calibrations.names import name_variants, plain_name
@@ -162,6 +162,7 @@ class Fetcher:
     ) -> None:
         self._stop.clear()
         self._unreachable.clear()
+        self.http.backoff = replace(self.http.backoff, stop=self._stop)
         pool = ThreadPoolExecutor(min(len(missing), int(config["archive_transfers"])))
         try:
             jobs = {

@@ -8,6 +8,7 @@ way to go on in the middle of a file.
 """
 
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,8 @@ class GeminiService:
         self.overwrite = overwrite
         self.tar = tar
         self._session: Secret | None = None
+        self._is_looked_up = False
+        self._lock = threading.Lock()
 
     def look_up(self, filename: str, cal_type: str) -> list[tuple[str, str | None]]:
         """
@@ -289,12 +292,14 @@ class GeminiService:
         return reply
 
     def _cookie(self) -> dict[str, str]:
-        if self._session is None:
-            found = find_credentials("gemini")
-            if found.cookie is not None:
-                self._session = found.cookie
-            elif found:
-                self._session = self._log_in(found.user or "", found.password)
+        with self._lock:
+            if not self._is_looked_up:
+                found = find_credentials("gemini")
+                if found.cookie is not None:
+                    self._session = found.cookie
+                elif found:
+                    self._session = self._log_in(found.user or "", found.password)
+                self._is_looked_up = True
         if self._session is None:
             return {}
         return {"Cookie": f"{_COOKIE}={self._session.reveal()}"}

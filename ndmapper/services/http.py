@@ -207,41 +207,55 @@ class Http:
     def _opened(
         self, asked: "_Asked", *, is_login: bool = False, may_leave: bool = False
     ) -> Iterator[requests.Response]:
-        """Open one answer, after following where it leads."""
+        """Open one answer, once more where a login was over."""
+        host = urlsplit(self.base_url).netloc
+        renew = getattr(self.auth, "renew", None)
+        for is_second in (False, True):
+            # Whoever has to log in first does so before it takes one of the slots.
+            secret = dict(self.auth()) if self.auth is not None else {}
+            with (
+                _slots(host, int(config["archive_transfers"])),
+                contextlib.closing(
+                    self._followed(asked, secret, is_login, may_leave)
+                ) as response,
+            ):
+                is_over = response.status_code == 401 and secret and not is_second
+                if is_over and renew is not None and renew():
+                    continue
+                yield response
+                return
+
+    def _followed(
+        self, asked: "_Asked", secret: dict[str, str], is_login: bool, may_leave: bool
+    ) -> requests.Response:
+        """Send a request, and follow where the answer leads."""
         url = self.base_url + asked.path
         base = urlsplit(url)
-        with _slots(base.netloc, int(config["archive_transfers"])):
-            for _ in range(_REDIRECTS + 1):
-                trusted = is_trusted(base, urlsplit(url))
-                response = self._sent(asked, url, trusted)
-                renew = getattr(self.auth, "renew", None)
-                if response.status_code == 401 and trusted and renew and renew():
-                    response.close()
-                    response = self._sent(asked, url, trusted)
-                target = response.headers.get("location")
-                if response.status_code not in {301, 302, 303, 307, 308} or not target:
-                    break
-                status = response.status_code
-                response.close()
-                url = urljoin(url, target)
-                problem = refusal(
-                    base, urlsplit(url), method=asked.method, status=status,
-                    is_login=is_login, may_leave=may_leave,
-                )  # fmt: skip
-                if problem is not None:
-                    msg = f"{self._shown(asked.path)} {problem}"
-                    raise ServiceError(msg)
-                asked = asked.without_query()
-            else:
-                msg = f"{self._shown(asked.path)} leads on and on; is the URL right?"
+        for _ in range(_REDIRECTS + 1):
+            trusted = is_trusted(base, urlsplit(url))
+            response = self._sent(asked, url, secret if trusted else {})
+            target = response.headers.get("location")
+            if response.status_code not in {301, 302, 303, 307, 308} or not target:
+                return response
+            status = response.status_code
+            response.close()
+            url = urljoin(url, target)
+            problem = refusal(
+                base, urlsplit(url), method=asked.method, status=status,
+                is_login=is_login, may_leave=may_leave,
+            )  # fmt: skip
+            if problem is not None:
+                msg = f"{self._shown(asked.path)} {problem}"
                 raise ServiceError(msg)
-            with contextlib.closing(response):
-                yield response
+            asked = asked.without_query()
+        msg = f"{self._shown(asked.path)} leads on and on; is the URL right?"
+        raise ServiceError(msg)
 
-    def _sent(self, asked: "_Asked", url: str, trusted: bool) -> requests.Response:
+    def _sent(
+        self, asked: "_Asked", url: str, secret: Mapping[str, str]
+    ) -> requests.Response:
         headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
-        headers |= asked.headers
-        secret = self.auth() if trusted and self.auth is not None else {}
+        headers |= asked.headers | dict(secret)
         session = _session(os.getpid())
         # Nothing is taken from the environment but proxies and certificates: a .netrc
         # would replace the credential that was meant.
@@ -250,7 +264,7 @@ class Http:
         with _clear_errors(shown_url(url)):
             return session.request(
                 asked.method, url, params=asked.params, data=asked.data,
-                json=asked.json, headers=headers | dict(secret), stream=True,
+                json=asked.json, headers=headers, stream=True,
                 allow_redirects=False, proxies=proxies,
                 verify=next(filter(None, bundles), True),
                 timeout=(_CONNECT_TIMEOUT, config["archive_timeout"]),

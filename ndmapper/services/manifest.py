@@ -1,5 +1,5 @@
 """
-What was downloaded into a folder: kept beside the files, in .ndmapper/downloads.json.
+What was downloaded into a folder: a note for each file, in .ndmapper/downloads/.
 
 Archives publish checksums of what they store, which is compressed; the file here often
 is not. The note says which published checksum was verified while the file arrived, and
@@ -11,11 +11,9 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
@@ -101,8 +99,8 @@ def find_note(path: Path) -> Note | None:
     Note or None
         None where nothing is known.
     """
-    entry: Any = _read(_place(path.parent)).get(path.name)
     try:
+        entry = json.loads(_place(path).read_text(encoding="utf-8"))
         return Note(
             size=int(entry["size"]),
             mtime_ns=int(entry["mtime_ns"]),
@@ -110,7 +108,11 @@ def find_note(path: Path) -> Note | None:
             published=tuple(map(str, entry["published"])),
             source=str(entry["source"]),
         )
-    except (TypeError, KeyError, ValueError):
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        log.warning("what is noted of the download %s cannot be read (%s); it is "
+                    "verified anew", path, type(err).__name__)  # fmt: skip
         return None
 
 
@@ -137,13 +139,13 @@ def write_note(path: Path, md5: str, published: tuple[str, ...], source: str) ->
         published=tuple(sorted({_digits(p) for p in published})),
         source=source,
     )
-    place = _place(path.parent)
+    place = _place(path)
+    content = {"schema": _SCHEMA, **asdict(note), "published": list(note.published)}
     # Without the note all works, only slower: a folder that others own is no error.
-    with contextlib.suppress(OSError), locked(path.parent, "downloads"):
-        files = _read(place)
-        files[path.name] = {**asdict(note), "published": list(note.published)}
-        text = json.dumps({"schema": _SCHEMA, "files": files}, indent=1, sort_keys=True)
+    with contextlib.suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
         temporary = staging_name(place)
+        text = json.dumps(content, indent=1, sort_keys=True)
         temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(place)
 
@@ -188,20 +190,8 @@ def locked(folder: Path, name: str) -> Iterator[None]:
         yield
 
 
-def _place(folder: Path) -> Path:
-    return folder / ".ndmapper" / "downloads.json"
-
-
-def _read(place: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(place.read_text(encoding="utf-8"))["files"]
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError) as err:
-        log.warning("%s cannot be read (%s); files are verified anew",
-                    os.fspath(place), type(err).__name__)  # fmt: skip
-        return {}
-    return found if isinstance(found, dict) else {}
+def _place(path: Path) -> Path:
+    return path.parent / ".ndmapper" / "downloads" / f"{path.name}.json"
 
 
 def _digits(checksum: str) -> str:

@@ -14,7 +14,7 @@ NAMES = [f"S20120827S006{n}.fits" for n in range(3)]
 @pytest.fixture
 def archives(monkeypatch, tmp_path):
     monkeypatch.setenv("NDMAPPER_CREDENTIALS", str(tmp_path / "none.toml"))
-    monkeypatch.setattr(backoff, "sleep", lambda _: None)
+    monkeypatch.setattr(backoff, "sleep", lambda *_: None)
     with LoopbackArchives() as found:
         for name in NAMES:
             found.gemini.add(name)

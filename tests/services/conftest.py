@@ -24,7 +24,7 @@ def kast(real_data: Path, tmp_path: Path) -> Path:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Wait for nothing, but remember for how long one would have waited."""
     found: list[float] = []
-    monkeypatch.setattr(backoff, "sleep", found.append)
+    monkeypatch.setattr(backoff, "sleep", lambda seconds, _=None: found.append(seconds))
     return found
 
 

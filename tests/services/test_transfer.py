@@ -410,7 +410,7 @@ def test_nothing_is_left_of_a_note_that_is_broken(
     archives: LoopbackArchives, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (path,) = download_files(NAMES[:1], "gemini", tmp_path)
-    (tmp_path / ".ndmapper" / "downloads.json").write_text("{")
+    (tmp_path / ".ndmapper" / "downloads" / f"{NAMES[0]}.json").write_text("{")
     assert find_note(path) is None
     assert download_files(NAMES[:1], "gemini", tmp_path) == [path]
     assert find_note(path) is not None

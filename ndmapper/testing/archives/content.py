@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits  # noqa: TID251  # an independent writer is the point here
 
-__all__ = ["compressed", "fits_bytes", "md5_of", "tiled_fits_bytes"]
+__all__ = ["Held", "compressed", "fits_bytes", "md5_of", "tiled_fits_bytes"]
 
 
 def fits_bytes(name: str, size: int = 40, **cards: Any) -> bytes:
