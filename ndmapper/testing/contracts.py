@@ -9,43 +9,15 @@ from ndmapper.errors import NdmapperError
 __all__ = ["ServiceContract"]
 
 
-class ServiceContract:
-    """
-    Tests that a service inherits.
-
-    A subclass sets the attributes, and gives `make_service`.
-
-    Attributes
-    ----------
-    known : tuple of (str, str)
-        A frame, and a type of calibration that the service finds for it.
-    unknown_type : str
-        A type that it finds for no frame.
-    files : sequence of str
-        Names of two files or more that it has.
-    absent : sequence of str
-        Names of two files or more that it does not have.
-    """
+class _Tests:
+    """The tests themselves; what they mean is in their names."""
 
     known: ClassVar[tuple[str, str]]
-    unknown_type: ClassVar[str] = "no-such-type"
+    unknown_type: ClassVar[str]
     files: ClassVar[Sequence[str]]
-    absent: ClassVar[Sequence[str]] = ("S19990101S0001.fits", "S19990101S0002.fits")
+    absent: ClassVar[Sequence[str]]
 
     def make_service(self, folder: Path) -> Any:
-        """
-        Make the service.
-
-        Parameters
-        ----------
-        folder : Path
-            Where it finds, or puts, its files.
-
-        Returns
-        -------
-        Service
-            The service.
-        """
         raise NotImplementedError
 
     def test_look_up_gives_names_without_folder(self, tmp_path: Path) -> None:
@@ -113,6 +85,46 @@ class ServiceContract:
         _error_of(lambda: service.fetch([*self.absent, *self.files], tmp_path, {}))
         left = [p.name for p in tmp_path.iterdir() if p.is_file()]
         assert not [name for name in left if name.startswith(".") or "part" in name]
+
+
+class ServiceContract(_Tests):
+    """
+    Tests that a service inherits.
+
+    A subclass sets the attributes, and gives `make_service`.
+
+    Attributes
+    ----------
+    known : tuple of (str, str)
+        A frame, and a type of calibration that the service finds for it.
+    unknown_type : str
+        A type that it finds for no frame.
+    files : sequence of str
+        Names of two files or more that it has.
+    absent : sequence of str
+        Names of two files or more that it does not have.
+    """
+
+    known: ClassVar[tuple[str, str]]
+    unknown_type: ClassVar[str] = "no-such-type"
+    files: ClassVar[Sequence[str]]
+    absent: ClassVar[Sequence[str]] = ("S19990101S0001.fits", "S19990101S0002.fits")
+
+    def make_service(self, folder: Path) -> Any:
+        """
+        Make the service.
+
+        Parameters
+        ----------
+        folder : Path
+            Where it finds, or puts, its files.
+
+        Returns
+        -------
+        Service
+            The service.
+        """
+        raise NotImplementedError
 
 
 def _error_of(call: Callable[[], object]) -> NdmapperError:

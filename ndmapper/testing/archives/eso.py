@@ -142,7 +142,7 @@ class EsoArchive:
             f'mode="{mode}"'
         )
         text = _tree("SCI", [dataset], cals, top, messages)
-        self.trees[dataset] = f'<?xml version="1.0"?>\n{text}'.encode()
+        self.trees[dataset] = f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode()
 
     def answer(self, asked: Asked) -> Answer:
         """
