@@ -133,7 +133,7 @@ def urls(value: Any) -> Mapping[str, str]:
             raise ValueError(expected)
         if parts.username is not None or parts.password is not None:
             raise ValueError("URLs without user and password; see the credentials file")
-    return MappingProxyType({str(k): str(v).rstrip("/") for k, v in value.items()})
+    return {str(k): str(v).rstrip("/") for k, v in value.items()}
 
 
 def seconds(value: Any) -> float:

@@ -84,7 +84,7 @@ KEYS: Mapping[str, Key] = {
         Key(name="record", default="file", check=_checks.choice("file", "side", "both"),
             doc="Where the record of a product goes: into the file, into "
                 "outdir/.ndmapper/records/, or both."),
-        Key(name="archive_urls", default=MappingProxyType({}), check=_checks.urls,
+        Key(name="archive_urls", default={}, check=_checks.urls,
             doc="Where archives are, if elsewhere than usual: a mapping such as "
                 "{'gemini': 'https://...'}."),
         Key(name="archive_timeout", default=60.0, check=_checks.seconds,

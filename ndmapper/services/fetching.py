@@ -4,8 +4,8 @@ import logging
 import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from ndmapper.calibrations.names import name_variants, plain_name
@@ -21,12 +21,13 @@ from ndmapper.errors import (
 )
 from ndmapper.io.filemap import map_file
 from ndmapper.io.filetypes import FITS_TYPES, is_fits, split_ext
-from ndmapper.parallel.progress import Bar
 from ndmapper.services.answers import Stream
 from ndmapper.services.checksum import has_checksum
-from ndmapper.services.http import Http
+from ndmapper.services.http import Http, NoConnectionError
 from ndmapper.services.manifest import file_digest, find_note, locked, write_note
+from ndmapper.services.progressbar import ByteBar
 from ndmapper.services.safename import safe_name
+from ndmapper.services.threads import in_threads
 from ndmapper.services.transfer import Remote, Transfer
 
 __all__ = ["Fetcher", "target_name"]
@@ -102,6 +103,7 @@ class Fetcher:
     decompress: bool | None = None
     overwrite: bool = False
     _stop: threading.Event = field(default_factory=threading.Event, init=False)
+    _bar: ByteBar | None = field(default=None, init=False)
     _unreachable: list[ServiceUnreachableError] = field(
         default_factory=list, init=False
     )
@@ -163,22 +165,19 @@ class Fetcher:
         self._stop.clear()
         self._unreachable.clear()
         self.http.backoff = replace(self.http.backoff, stop=self._stop)
-        pool = ThreadPoolExecutor(min(len(missing), int(config["archive_transfers"])))
-        try:
-            jobs = {
-                pool.submit(self._one, name, folder, checksums.get(name)): name
-                for name in missing
-            }
-            with Bar(len(jobs), f"from {self.http.name}") as bar:
-                for job in as_completed(jobs):
-                    try:
-                        paths[jobs[job]] = job.result()
-                    except NdmapperError as err:
-                        failed[jobs[job]] = err
-                    bar.update()
-        finally:
-            self._stop.set()
-            pool.shutdown(cancel_futures=True)
+        jobs = {
+            name: partial(self._one, name, folder, checksums.get(name))
+            for name in missing
+        }
+        count = int(config["archive_transfers"])
+        with ByteBar(f"from {self.http.name}") as self._bar:
+            for name, found in in_threads(jobs, count, self._stop):
+                if isinstance(found, NdmapperError):
+                    failed[name] = found
+                elif isinstance(found, BaseException):
+                    raise found
+                else:
+                    paths[name] = found
 
     def _one(self, name: str, folder: Path, checksum: str | None) -> Path:
         if self._unreachable:
@@ -188,7 +187,7 @@ class Fetcher:
                 # Somebody else may have got it meanwhile.
                 found = self.verified(name, folder, checksum)
                 return found or self._get(name, folder, checksum)
-        except ServiceUnreachableError as err:
+        except NoConnectionError as err:
             self._unreachable.append(err)
             raise
 
@@ -246,6 +245,7 @@ class Fetcher:
             explain=self.explain,
             known=None if remote.published else checksum,
             stop=self._stop,
+            bar=self._bar,
         )
 
     def verified(self, name: str, folder: Path, checksum: str | None) -> Path | None:

@@ -29,7 +29,7 @@ from ndmapper.services.backoff import RETRIED, Backoff
 from ndmapper.services.redirects import is_trusted, refusal
 from ndmapper.services.secret import hide_secrets, redacted
 
-__all__ = ["CHUNK", "Http", "user_agent"]
+__all__ = ["CHUNK", "Http", "NoConnectionError", "user_agent"]
 
 CHUNK = 1 << 16
 """Bytes that are read at a time."""
@@ -201,7 +201,7 @@ class Http:
             raise ServiceUnreachableError(msg)
         if config["offline"]:
             msg = f"{self.name}: config['offline'] is set, so the network is not used"
-            raise ServiceUnreachableError(msg)
+            raise NoConnectionError(msg)
 
     @contextlib.contextmanager
     def _opened(
@@ -272,6 +272,10 @@ class Http:
 
     def _shown(self, path: str) -> str:
         return shown_url(self.base_url + path)
+
+
+class NoConnectionError(ServiceUnreachableError):
+    """There is no connection to an archive, so nothing else can be got either."""
 
 
 @dataclass(frozen=True)
@@ -346,6 +350,7 @@ def _clear_errors(shown: str) -> Iterator[None]:
         OSError,
     ) as err:
         msg = f"{shown} cannot be reached ({_reason(err)})"
+        raise NoConnectionError(msg) from None
     except ValueError as err:
         msg = f"{shown}: the request cannot be sent ({redacted(str(err))})"
         raise ServiceError(msg) from None

@@ -25,6 +25,7 @@ from ndmapper.services.answers import Stream
 from ndmapper.services.checksum import has_checksum
 from ndmapper.services.http import Http
 from ndmapper.services.manifest import write_note
+from ndmapper.services.progressbar import ByteBar
 from ndmapper.services.safename import name_of_disposition
 from ndmapper.services.unpack import check_beginning, check_whole, unpack
 
@@ -96,6 +97,8 @@ class Transfer:
         compression.
     stop : threading.Event
         Set where the user wants no more.
+    bar : ByteBar, optional
+        Where arriving bytes are counted.
     """
 
     http: Http
@@ -105,6 +108,7 @@ class Transfer:
     explain: Callable[[Stream], NdmapperError]
     known: str | None = None
     stop: threading.Event = field(default_factory=threading.Event)
+    bar: ByteBar | None = None
     _has_begun: bool = field(default=False, init=False)
 
     def run(self) -> Path:
@@ -207,6 +211,8 @@ class Transfer:
         """Write what arrives, and say how much that was."""
         content_type = stream.headers.get("content-type", "").partition(";")[0].strip()
         start, written = part.start, 0
+        if self.bar is not None:
+            self.bar.expect((part.total or 0) - start)
         limit = (_LARGEST if part.total is None else part.total) - start
         try:
             with clear_write_errors(part.path), part.open() as out:
@@ -226,6 +232,8 @@ class Transfer:
                         raise ServiceError(msg)
                     count(chunk)
                     out.write(chunk)
+                    if self.bar is not None:
+                        self.bar.add(len(chunk))
                 out.flush()
                 os.fsync(out.fileno())
         except ServiceUnreachableError:
@@ -263,6 +271,9 @@ class Transfer:
                     f"document says {self.known}; it was not kept"
                 )
                 raise ServiceError(msg)
+            if self.stop.is_set():
+                msg = f"{target.name} was stopped"
+                raise ServiceUnreachableError(msg)
             publish(finished, target)
         except BaseException:
             if finished != part.path:

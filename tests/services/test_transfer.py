@@ -374,6 +374,7 @@ def test_range_that_is_refused_begins_anew(
     assert path.read_bytes() == LARGE
 
 
+@pytest.mark.slow
 def test_killed_download_leaves_nothing_that_looks_whole(
     archives: LoopbackArchives, tmp_path: Path
 ) -> None:
@@ -399,6 +400,46 @@ def test_killed_download_leaves_nothing_that_looks_whole(
     (path,) = download_files([f"{DATASET}.fits"], "eso", tmp_path)
     assert path.read_bytes() == LARGE
     assert archives.asked[-1].headers["range"].startswith("bytes=")
+
+
+@pytest.mark.slow
+def test_interrupt_does_not_wait_for_a_silent_server(
+    archives: LoopbackArchives, tmp_path: Path
+) -> None:
+    archives.switch("slow", path="/file/", seconds=50.0)
+    script = (
+        "from ndmapper.services import download_files\n"
+        "try:\n"
+        f"    download_files(['{DATASET}.fits'], 'eso', {str(tmp_path)!r})\n"
+        "except KeyboardInterrupt:\n"
+        "    raise SystemExit(7)\n"
+    )
+    urls = "{" + ", ".join(f'"{k}": "{v}"' for k, v in archives.urls.items()) + "}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "NDMAPPER_ARCHIVE_URLS": urls},
+    )
+    part = tmp_path / f".{DATASET}.part"
+    while process.poll() is None and not (
+        part.exists() and part.stat().st_size > 50_000
+    ):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    # The server would be silent for longer than this.
+    assert process.wait(timeout=40) == 7
+    assert [name for name in left(tmp_path) if not name.startswith(".")] == []
+
+
+def test_one_file_that_always_breaks_does_not_keep_the_others(
+    archives: LoopbackArchives, tmp_path: Path
+) -> None:
+    archives.switch("cut", path=f"/file/{NAMES[0]}")
+    with (
+        config.using(archive_transfers=1),
+        pytest.raises(ServiceUnreachableError, match="1 of 4 files"),
+    ):
+        download_files(NAMES, "gemini", tmp_path)
+    assert left(tmp_path) == NAMES[1:]
 
 
 def test_names_with_folders_are_refused(tmp_path: Path) -> None:
