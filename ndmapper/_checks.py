@@ -9,20 +9,6 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = [
-    "at_least_one",
-    "boolean",
-    "choice",
-    "flags",
-    "integer",
-    "labels",
-    "reprocess",
-    "seconds",
-    "text",
-    "text_or_none",
-    "urls",
-]
-
 _WORDS = {
     "true": True, "yes": True, "on": True,
     "false": False, "no": False, "off": False,
