@@ -87,8 +87,8 @@ DataFileList.""",
             "one night of a program",
         ),
         (
-            "ndmapper find eso --instrument MUSE --target 'NGC 1*' --save muse.ecsv",
-            "a table that can be edited",
+            "ndmapper find eso --target 'NGC 1*' --save muse.ecsv",
+            "a table to be edited",
         ),
     ),
     exit_codes={

@@ -107,7 +107,7 @@ def find_credentials(archive: str) -> Credentials:
 
 def _made(words: Mapping[str, str]) -> Credentials:
     hidden: dict[str, Any] = {
-        name: value if name == "user" else Secret(value)
+        name: value.strip("\r\n") if name == "user" else Secret(value.strip("\r\n"))
         for name, value in words.items()
         if value
     }

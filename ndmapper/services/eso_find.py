@@ -48,6 +48,9 @@ def find_at_eso(http: Http, criteria: Criteria) -> Table:
     conditions = " AND ".join(_conditions(criteria))
     adql = f"SELECT {_COLUMNS} FROM dbo.raw WHERE {conditions} ORDER BY exp_start"
     found = tap_query(http, adql, limit)
+    if missing := set(_COLUMNS.split(", ")) - set(found.colnames):
+        msg = f"the table of ESO lacks the columns {', '.join(sorted(missing))}"
+        raise ServiceError(msg)
     if found.meta["truncated"]:
         if criteria.limit is None:
             msg = (
@@ -95,7 +98,7 @@ def _described(row: Any, source: str) -> dict[str, Any]:
         "class": _plain(row["dp_cat"]),
         "type": _plain(row["dp_type"]),
         "exptime": _plain(row["exposure"]),
-        "size": None if size is None else 1024 * int(size),
+        "size": 1024 * size if isinstance(size, int) else None,
         "checksum": None,
     }
 

@@ -21,6 +21,7 @@ from ndmapper.errors import (
 )
 from ndmapper.io.filemap import map_file
 from ndmapper.io.filetypes import FITS_TYPES, is_fits, split_ext
+from ndmapper.io.write import clear_write_errors
 from ndmapper.services.answers import Stream
 from ndmapper.services.checksum import has_checksum
 from ndmapper.services.http import Http, NoConnectionError
@@ -147,7 +148,8 @@ class Fetcher:
                 paths[name] = found
         missing = [name for name in wanted if name not in paths]
         if missing:
-            folder.mkdir(parents=True, exist_ok=True)
+            with clear_write_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
             self._fetch_all(missing, folder, checksums, paths, failed)
         if failed:
             ordered = {name: failed[name] for name in wanted if name in failed}

@@ -224,14 +224,14 @@ class GeminiService:
         path = f"/jsonfilelist/canonical/filename={_quoted(plain_name(name))}"
         reply = self._ask(path)
         row = file_row(reply.body, name, checksum, reply.url)
-        folder = f"{row['path'].strip('/')}/" if row.get("path") else ""
+        folder = f"{quote(row.folder)}/" if row.folder else ""
         return Remote(
-            path=f"/file/{quote(folder)}{_quoted(row['filename'])}",
-            stored_name=row["filename"],
-            size=_count(row.get("file_size")),
-            checksum=row.get("file_md5"),
-            plain_size=_count(row.get("data_size")),
-            plain_checksum=row.get("data_md5"),
+            path=f"/file/{folder}{_quoted(row.filename)}",
+            stored_name=row.filename,
+            size=row.size,
+            checksum=row.checksum,
+            plain_size=row.plain_size,
+            plain_checksum=row.plain_checksum,
         )
 
     def explain(self, answer: Stream | Reply) -> NdmapperError:
@@ -282,7 +282,7 @@ class GeminiService:
                 row = file_row(reply.body, filename, None, reply.url)
             except MissingFileError:
                 return "slitillum"
-            return "flat" if row.get("mode") == "imaging" else "slitillum"
+            return "flat" if row.mode == "imaging" else "slitillum"
         return _ALIASES.get(cal_type, cal_type)
 
     def _ask(self, path: str, **words: Any) -> Reply:
@@ -317,7 +317,3 @@ class GeminiService:
 
 def _quoted(name: str) -> str:
     return quote(name, safe="")
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None

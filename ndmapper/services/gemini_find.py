@@ -44,7 +44,7 @@ def find_at_gemini(ask: Callable[[str], Reply], criteria: Criteria) -> Table:
     ServiceError
         If there are more files than the archive gives at once.
     """
-    rows = {row["name"]: row for row in _rows(ask, criteria)}
+    rows = {str(row["name"]): row for row in _rows(ask, criteria)}
     return made_table([_described(row) for row in rows.values()], "gemini")
 
 
@@ -66,7 +66,7 @@ def _rows(ask: Callable[[str], Reply], criteria: Criteria) -> list[Mapping[str, 
             )
             raise ServiceError(msg)
     for row in found:
-        safe_name(str(row.get("name")), reply.url)
+        safe_name(str(row.get("name") or ""), reply.url)
     return [row for row in found if _fits(row, criteria)]
 
 
@@ -106,18 +106,18 @@ def _fits(row: Mapping[str, Any], criteria: Criteria) -> bool:
     day = str(row.get("ut_datetime"))[:10]
     instrument = str(row.get("instrument"))
     return (
-        criteria.program in {None, row.get("program_id")}
+        criteria.program in (None, row.get("program_id"))
         and (criteria.first is None or day >= criteria.first.isoformat())
         and (criteria.last is None or day <= criteria.last.isoformat())
         and (criteria.instrument is None or instrument.startswith(criteria.instrument))
-        and criteria.obs_type in {None, row.get("observation_type")}
-        and criteria.obs_class in {None, row.get("observation_class")}
+        and criteria.obs_type in (None, row.get("observation_type"))
+        and criteria.obs_class in (None, row.get("observation_class"))
     )
 
 
 def _described(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "filename": row["name"],
+        "filename": str(row["name"]),
         "date": str(row.get("ut_datetime") or "").replace(" ", "T"),
         "program": row.get("program_id"),
         "object": row.get("object"),

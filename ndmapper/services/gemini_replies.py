@@ -9,7 +9,13 @@ from ndmapper.errors import MissingFileError, ServiceError
 from ndmapper.services.parse import parse_json_reply, parse_xml, tag_of
 from ndmapper.services.safename import inside, safe_name
 
-__all__ = ["Found", "calibrations_of_json", "calibrations_of_xml", "file_row"]
+__all__ = [
+    "Found",
+    "Listed",
+    "calibrations_of_json",
+    "calibrations_of_xml",
+    "file_row",
+]
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,36 @@ class Found:
     absent: tuple[str, ...] = ()
     is_known: bool = True
     has_failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """
+    What the archive lists of one file.
+
+    Parameters
+    ----------
+    filename, folder : str
+        Its name as it is stored, and the folder there.
+    size : int or None
+        Bytes, as stored.
+    checksum : str or None
+        MD5, as stored.
+    plain_size : int or None
+        Bytes without compression.
+    plain_checksum : str or None
+        MD5 without compression.
+    mode : str
+        Mode of the observation, where header data were asked for.
+    """
+
+    filename: str
+    folder: str
+    size: int | None
+    checksum: str | None
+    plain_size: int | None
+    plain_checksum: str | None
+    mode: str
 
 
 def calibrations_of_json(
@@ -133,9 +169,7 @@ def calibrations_of_xml(
     return Found(tuple(files.items()), tuple(absent), known, failed)
 
 
-def file_row(
-    body: bytes, name: str, checksum: str | None, source: str
-) -> Mapping[str, Any]:
+def file_row(body: bytes, name: str, checksum: str | None, source: str) -> Listed:
     """
     Read what ``jsonfilelist`` answers for one name.
 
@@ -152,8 +186,8 @@ def file_row(
 
     Returns
     -------
-    mapping
-        The row of the file.
+    Listed
+        The file.
 
     Raises
     ------
@@ -174,15 +208,24 @@ def file_row(
     digits = (checksum or "").strip().lower().rpartition(":")[2]
 
     def rank(row: Mapping[str, Any]) -> tuple[bool, bool, bool, str]:
-        meant = digits in {row.get("file_md5"), row.get("data_md5")}
+        meant = digits in (row.get("file_md5"), row.get("data_md5"))
         raw = not row.get("path")
         return meant, bool(row.get("canonical", True)), raw, str(row.get("lastmod"))
 
     row = max(rows, key=rank)
-    safe_name(str(row.get("filename")), source)
+    filename = safe_name(str(row.get("filename")), source)
+    folder = str(row.get("path") or "").strip("/")
     if row.get("path"):
         inside(f"{row['path']}/x", source)
-    return row
+    return Listed(
+        filename=filename,
+        folder=folder,
+        size=_count(row.get("file_size")),
+        checksum=_checksum(row.get("file_md5")),
+        plain_size=_count(row.get("data_size")),
+        plain_checksum=_checksum(row.get("data_md5")),
+        mode=str(row.get("mode")),
+    )
 
 
 def _rows(value: Any, source: str) -> list[Mapping[str, Any]]:
@@ -207,3 +250,7 @@ def _checksum(value: object) -> str | None:
 
 def _texts(elements: Iterable[Any]) -> dict[str, str]:
     return {tag_of(e): (e.text or "").strip() for e in elements if len(e) == 0}
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and value > 0 else None

@@ -231,6 +231,9 @@ class Http:
         """Send a request, and follow where the answer leads."""
         url = self.base_url + asked.path
         base = urlsplit(url)
+        if is_login and not is_trusted(base, base):
+            msg = f"{self._shown(asked.path)}: a password is sent by https alone"
+            raise ServiceError(msg)
         for _ in range(_REDIRECTS + 1):
             trusted = is_trusted(base, urlsplit(url))
             response = self._sent(asked, url, secret if trusted else {})
@@ -344,6 +347,13 @@ def _clear_errors(shown: str) -> Iterator[None]:
         urllib3.exceptions.ProtocolError,
     ):
         msg = f"{shown}: the connection broke before the end"
+    except ValueError:
+        # The reason would quote a header, which may be the credential.
+        msg = (
+            f"{shown}: the request cannot be sent; has a credential, or a word that is "
+            "looked for, characters that do not belong there?"
+        )
+        raise ServiceError(msg) from None
     except (
         requests.exceptions.ConnectionError,
         urllib3.exceptions.HTTPError,
@@ -351,9 +361,6 @@ def _clear_errors(shown: str) -> Iterator[None]:
     ) as err:
         msg = f"{shown} cannot be reached ({_reason(err)})"
         raise NoConnectionError(msg) from None
-    except ValueError as err:
-        msg = f"{shown}: the request cannot be sent ({redacted(str(err))})"
-        raise ServiceError(msg) from None
     else:
         return
     raise ServiceUnreachableError(msg) from None

@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ndmapper.io.leftovers import staging_name
+from ndmapper.io.write import clear_write_errors
 
 __all__ = ["Note", "file_digest", "find_note", "locked", "write_note"]
 
@@ -183,11 +184,21 @@ def locked(folder: Path, name: str) -> Iterator[None]:
         The folder, which must exist.
     name : str
         The thing.
+
+    Raises
+    ------
+    FileAccessError
+        If nothing can be written there.
     """
     side = folder / ".ndmapper"
-    side.mkdir(exist_ok=True)
-    with FileLock(side / f"{name}.lock"):
+    with clear_write_errors(side):
+        side.mkdir(exist_ok=True)
+        lock = FileLock(side / f"{name}.lock")
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _place(path: Path) -> Path:

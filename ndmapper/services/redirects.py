@@ -19,14 +19,19 @@ def is_trusted(base: SplitResult, url: SplitResult) -> bool:
     Returns
     -------
     bool
-        True for the same scheme, host and port, or the same host by https.
+        True for the same scheme, host and port, or the same host by https; never
+        where others could listen.
     """
-    if base.hostname != url.hostname:
+    if base.hostname != url.hostname or not _is_private(url):
         return False
     if base.scheme == url.scheme:
         return base.port == url.port
     # A host that moves everything to https is still the same.
     return url.scheme == "https" and url.port in {None, 443}
+
+
+def _is_private(url: SplitResult) -> bool:
+    return url.scheme == "https" or url.hostname in LOOPBACK
 
 
 def refusal(

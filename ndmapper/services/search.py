@@ -18,6 +18,7 @@ COLUMNS = (
 )  # fmt: skip
 """The columns that every search gives; ``size`` is in bytes, as stored."""
 
+_LARGEST = 2**62
 _NUMBERS = {"exptime": float, "size": int}
 
 
@@ -171,11 +172,24 @@ def made_table(rows: Sequence[dict[str, Any]], archive: str) -> Table:
     table = Table(meta={"archive": archive})
     for name in COLUMNS:
         kind = _NUMBERS.get(name, str)
-        values = [row.get(name) for row in rows]
+        values = [_converted(row.get(name), kind) for row in rows]
         mask = [value is None for value in values]
-        filled = [kind() if value is None else kind(value) for value in values]
+        filled = [kind() if value is None else value for value in values]
         table[name] = MaskedColumn(filled, mask=mask, dtype=kind if not rows else None)
     return table
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    """Take what fits into a column; anything else is as good as missing."""
+    try:
+        if value is None or isinstance(value, list | dict):
+            return None
+        found = kind(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if kind is str:
+        return "".join(c if c.isprintable() else "?" for c in found)
+    return found if abs(found) < _LARGEST else None
 
 
 def _opened(name: str) -> Searching:

@@ -11,12 +11,14 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from ndmapper.config import config
 from ndmapper.errors import ServiceError, ServiceUnreachableError
 from ndmapper.services.http import Http, user_agent
+from ndmapper.services.redirects import is_trusted, refusal
 from ndmapper.services.secret import Secret, redacted
 from ndmapper.testing import LoopbackArchives
 
@@ -310,6 +312,47 @@ def test_secret_shows_itself_nowhere() -> None:
     word = Secret("open-sesame")
     assert "sesame" not in f"{word} {word!r} {[word]} {word!s:>20}"
     assert redacted("Cookie: a=open-sesame; b") == "Cookie: a=(hidden); b"
+
+
+def test_header_that_cannot_be_sent_is_not_quoted(archives: LoopbackArchives) -> None:
+    word = Secret("line one\nline two").reveal()
+    with pytest.raises(ServiceError, match="characters that do not belong") as caught:
+        gemini(auth=lambda: {"Cookie": word}).ask(PATH)
+    assert "line" not in str(caught.value)
+    assert archives.asked == []
+
+
+def test_password_is_sent_by_https_alone() -> None:
+    with (
+        config.using(archive_urls={"gemini": "http://mirror.example"}),
+        pytest.raises(ServiceError, match="a password is sent by https alone"),
+    ):
+        gemini().ask("/login", method="POST", data={"a": "b"}, is_login=True)
+
+
+@pytest.mark.parametrize(
+    ("base", "url", "trusted"),
+    [
+        ("https://a.example/x", "https://a.example/y", True),
+        ("http://a.example", "https://a.example", True),
+        ("http://127.0.0.1:80", "http://127.0.0.1:80/x", True),
+        ("http://127.0.0.1:80", "http://127.0.0.1:81", False),
+        ("http://a.example", "http://a.example", False),
+        ("https://a.example", "https://a.example:444", False),
+        ("https://a.example", "https://b.example", False),
+        ("https://a.example", "https://a.example.evil.example", False),
+    ],
+)
+def test_credential_goes_where_it_belongs(base: str, url: str, trusted: bool) -> None:
+    assert is_trusted(urlsplit(base), urlsplit(url)) is trusted
+
+
+@pytest.mark.parametrize("to", ["http://127.0.0.1/x", "https://127.0.0.1/x",
+                                "http://archive.example/x"])  # fmt: skip
+def test_archive_leads_neither_to_this_machine_nor_out_of_encryption(to: str) -> None:
+    base = urlsplit("https://archive.example/y")
+    assert refusal(base, urlsplit(to), method="GET", status=302, is_login=False,
+                   may_leave=True)  # fmt: skip
 
 
 def test_login_is_asked_once(archives: LoopbackArchives) -> None:
