@@ -5,10 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from ndmapper.errors import ServiceError
+from ndmapper.errors import ServiceError, ServiceUnreachableError
 from ndmapper.services.secret import redacted
 
-__all__ = ["Reply", "Stream", "shown_url"]
+__all__ = ["NoConnectionError", "Reply", "Stream", "limited", "shown_url"]
+
+
+class NoConnectionError(ServiceUnreachableError):
+    """There is no connection to an archive, so nothing else can be got either."""
 
 
 @dataclass(frozen=True)
@@ -109,3 +113,35 @@ def shown_url(url: str) -> str:
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return redacted(f"{parts.scheme}://{parts.hostname}{port}{parts.path}")
+
+
+def limited(chunks: Iterator[bytes], limit: int, shown: str) -> bytes:
+    """
+    Read a whole body, unless it is too large.
+
+    Parameters
+    ----------
+    chunks : iterator of bytes
+        The body.
+    limit : int
+        The most bytes.
+    shown : str
+        Where it comes from, for messages.
+
+    Returns
+    -------
+    bytes
+        The body.
+
+    Raises
+    ------
+    ServiceError
+        If there is more.
+    """
+    found = bytearray()
+    for chunk in chunks:
+        found += chunk
+        if len(found) > limit:
+            msg = f"{shown} answers with more than {limit >> 20} MB; it is not read"
+            raise ServiceError(msg)
+    return bytes(found)

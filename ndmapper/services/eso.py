@@ -36,8 +36,8 @@ from ndmapper.services.eso_tree import (
 )
 from ndmapper.services.fetching import Fetcher
 from ndmapper.services.http import Http
+from ndmapper.services.part import Remote
 from ndmapper.services.search import Criteria
-from ndmapper.services.transfer import Remote
 
 __all__ = ["EsoService", "dataset_of"]
 

@@ -22,14 +22,15 @@ from ndmapper.errors import (
 from ndmapper.io.filemap import map_file
 from ndmapper.io.filetypes import FITS_TYPES, is_fits, split_ext
 from ndmapper.io.write import clear_write_errors
-from ndmapper.services.answers import Stream
+from ndmapper.services.answers import NoConnectionError, Stream
 from ndmapper.services.checksum import has_checksum
-from ndmapper.services.http import Http, NoConnectionError
+from ndmapper.services.http import Http
 from ndmapper.services.manifest import file_digest, find_note, locked, write_note
+from ndmapper.services.part import Remote
 from ndmapper.services.progressbar import ByteBar
 from ndmapper.services.safename import safe_name
 from ndmapper.services.threads import in_threads
-from ndmapper.services.transfer import Remote, Transfer
+from ndmapper.services.transfer import Transfer
 
 __all__ = ["Fetcher", "target_name"]
 

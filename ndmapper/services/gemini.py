@@ -37,9 +37,9 @@ from ndmapper.services.gemini_replies import (
 )
 from ndmapper.services.gemini_tar import fetch_tar
 from ndmapper.services.http import Http
+from ndmapper.services.part import Remote
 from ndmapper.services.search import Criteria
 from ndmapper.services.secret import Secret
-from ndmapper.services.transfer import Remote
 
 __all__ = ["GeminiService"]
 

@@ -24,8 +24,9 @@ from ndmapper.errors import (
 from ndmapper.services.answers import Stream
 from ndmapper.services.fetching import Fetcher
 from ndmapper.services.http import CHUNK
+from ndmapper.services.part import Remote
 from ndmapper.services.safename import inside
-from ndmapper.services.transfer import Remote, Transfer
+from ndmapper.services.transfer import Transfer
 
 __all__ = ["fetch_tar"]
 

@@ -24,12 +24,18 @@ from ndmapper._version import __version__
 from ndmapper.config import config
 from ndmapper.errors import ServiceError, ServiceUnreachableError
 from ndmapper.services import replay
-from ndmapper.services.answers import Reply, Stream, shown_url
+from ndmapper.services.answers import (
+    NoConnectionError,
+    Reply,
+    Stream,
+    limited,
+    shown_url,
+)
 from ndmapper.services.backoff import RETRIED, Backoff
 from ndmapper.services.redirects import is_trusted, refusal
 from ndmapper.services.secret import hide_secrets, redacted
 
-__all__ = ["CHUNK", "Http", "NoConnectionError", "user_agent"]
+__all__ = ["CHUNK", "Http", "user_agent"]
 
 CHUNK = 1 << 16
 """Bytes that are read at a time."""
@@ -135,7 +141,7 @@ class Http:
 
         def once() -> Reply:
             with self._opened(request, is_login=is_login) as response:
-                body = _limited(_pieces(response), limit, self._shown(path))
+                body = limited(_pieces(response), limit, self._shown(path))
                 found = _headers(response)
                 cookies = response.cookies.get_dict()
                 return Reply(
@@ -277,10 +283,6 @@ class Http:
         return shown_url(self.base_url + path)
 
 
-class NoConnectionError(ServiceUnreachableError):
-    """There is no connection to an archive, so nothing else can be got either."""
-
-
 @dataclass(frozen=True)
 class _Asked:
     method: str
@@ -383,16 +385,6 @@ def _reason(err: BaseException) -> str:
 def _pieces(response: requests.Response, *, decode: bool = True) -> Iterator[bytes]:
     with _clear_errors(shown_url(response.url)):
         yield from response.raw.stream(CHUNK, decode_content=decode)
-
-
-def _limited(chunks: Iterator[bytes], limit: int, shown: str) -> bytes:
-    found = bytearray()
-    for chunk in chunks:
-        found += chunk
-        if len(found) > limit:
-            msg = f"{shown} answers with more than {limit >> 20} MB; it is not read"
-            raise ServiceError(msg)
-    return bytes(found)
 
 
 def _headers(response: requests.Response) -> dict[str, str]:

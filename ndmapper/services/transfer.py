@@ -8,15 +8,12 @@ stays when the connection breaks, and the next attempt or the next run goes on w
 
 import contextlib
 import hashlib
-import json
 import logging
 import os
-import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from ndmapper.errors import NdmapperError, ServiceError, ServiceUnreachableError
 from ndmapper.io.filetypes import is_fits, split_ext
@@ -25,6 +22,7 @@ from ndmapper.services.answers import Stream
 from ndmapper.services.checksum import has_checksum
 from ndmapper.services.http import Http
 from ndmapper.services.manifest import write_note
+from ndmapper.services.part import DamagedError, Part, Remote
 from ndmapper.services.progressbar import ByteBar
 from ndmapper.services.safename import name_of_disposition
 from ndmapper.services.unpack import check_beginning, check_whole, unpack
@@ -36,43 +34,6 @@ log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 _LARGEST = 1 << 36
 """Bytes; of files whose size nobody says."""
-
-
-class _DamagedError(ServiceError):
-    """What arrived is not what was announced; another attempt may be luckier."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remote:
-    """
-    A file of an archive.
-
-    Parameters
-    ----------
-    path : str
-        Its path below the URL of the archive.
-    stored_name : str or None
-        Its name there; None where only the answer tells.
-    base : str, optional
-        What that name begins with, before its type.
-    size, checksum : int and str, optional
-        Of the file as it is stored; the checksum is MD5.
-    plain_size, plain_checksum : int and str, optional
-        Of what it holds, without compression.
-    """
-
-    path: str
-    stored_name: str | None = None
-    base: str | None = None
-    size: int | None = None
-    checksum: str | None = None
-    plain_size: int | None = None
-    plain_checksum: str | None = None
-
-    @property
-    def published(self) -> tuple[str, ...]:
-        """All checksums that are known."""
-        return tuple(filter(None, (self.checksum, self.plain_checksum)))
 
 
 @dataclass
@@ -129,7 +90,7 @@ class Transfer:
             self._has_begun = False
             try:
                 return self._once()
-            except (ServiceUnreachableError, _DamagedError) as err:
+            except (ServiceUnreachableError, DamagedError) as err:
                 # Whatever happens before a body begins, `Http` has tried again itself.
                 if number == _ATTEMPTS or self.stop.is_set() or not self._has_begun:
                     raise
@@ -137,19 +98,19 @@ class Transfer:
         raise AssertionError  # pragma: no cover  # the last attempt returns or raises
 
     def _once(self) -> Path:
-        part = _Part.of(self.folder, self.remote)
+        part = Part.of(self.folder, self.remote)
         headers = part.range_headers()
         with self.http.stream(self.remote.path, headers=headers) as stream:
             if stream.status == 416 and headers:
                 part.discard()
                 self._has_begun = True
                 msg = f"{stream.url} cannot go on where the part of it ends"
-                raise _DamagedError(msg)
+                raise DamagedError(msg)
             if stream.status not in {200, 206}:
                 raise self.explain(stream)
             return self.receive(stream, part)
 
-    def receive(self, stream: Stream, part: "_Part | None" = None) -> Path:
+    def receive(self, stream: Stream, part: Part | None = None) -> Path:
         """
         Take a body, verify it, and give it its name.
 
@@ -171,7 +132,7 @@ class Transfer:
             If it is not what was announced.
         """
         self._has_begun = True
-        part = part or _Part.of(self.folder, self.remote)
+        part = part or Part.of(self.folder, self.remote)
         disposition = stream.headers.get("content-disposition")
         given = name_of_disposition(disposition, stream.url)
         stored = self.remote.stored_name or given
@@ -198,13 +159,13 @@ class Transfer:
                 f"{target.name} came with the checksum {md5}, but the archive "
                 f"publishes {expected}; it was not kept"
             )
-            raise _DamagedError(msg)
+            raise DamagedError(msg)
         return self._finish(part, target, md5)
 
     def _write(
         self,
         stream: Stream,
-        part: "_Part",
+        part: Part,
         count: Callable[[bytes], object],
         name: str,
     ) -> int:
@@ -244,7 +205,7 @@ class Transfer:
             raise
         return written
 
-    def _finish(self, part: "_Part", target: Path, md5: str) -> Path:
+    def _finish(self, part: Part, target: Path, md5: str) -> Path:
         source = self.http.base_url + self.remote.path
         finished = part.path
         try:
@@ -260,7 +221,7 @@ class Transfer:
                         f"{target.name} has the checksum {here} without compression, "
                         f"but the archive publishes {expected}"
                     )
-                    raise _DamagedError(msg)
+                    raise DamagedError(msg)
             if is_fits(split_ext(target.name)[1]):
                 check_whole(finished, source)
             if self.known is not None and not any(
@@ -285,106 +246,6 @@ class Transfer:
         write_note(target, here, (*self.remote.published, md5), source)
         log.info("%s was downloaded", target)
         return target
-
-
-@dataclass
-class _Part:
-    """The part of a file that is here, and by what the server knows the file."""
-
-    path: Path
-    note: Path
-    remote_path: str
-    validator: str | None = None
-    total: int | None = None
-    start: int = 0
-
-    @classmethod
-    def of(cls, folder: Path, remote: Remote) -> "_Part":
-        name = remote.stored_name or remote.path.rpartition("/")[2]
-        name = re.sub(r"[^\w.:+-]", "_", name)[-200:]
-        part = cls(folder / f".{name}.part", folder / f".{name}.part.json", remote.path)
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            known = json.loads(part.note.read_text(encoding="utf-8"))
-            if (
-                known["path"] == remote.path
-                and part.path.is_file()
-                and (not part.path.is_symlink())
-            ):
-                part.validator, part.total = str(known["validator"]), known["total"]
-        return part
-
-    def open(self) -> BinaryIO:
-        """Open it for writing where it goes on; a link is not followed."""
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        if not self.start:
-            with contextlib.suppress(FileNotFoundError):
-                self.path.unlink()
-            flags |= os.O_EXCL
-        return os.fdopen(os.open(self.path, flags, 0o666), "r+b")
-
-    def range_headers(self) -> dict[str, str]:
-        """Ask for the rest, but only of the same file."""
-        size = self.path.stat().st_size if self.validator else 0
-        if not size or self.validator is None:
-            return {}
-        return {"Range": f"bytes={size}-", "If-Range": self.validator}
-
-    def begin(self, stream: Stream, remote: Remote) -> int:
-        """See what the server sends, and say at which byte it is to be written."""
-        size = self.path.stat().st_size if self.path.exists() else 0
-        if stream.status == 206:
-            found = re.fullmatch(
-                r"bytes (\d+)-(\d+)/(\d+)", stream.headers.get("content-range", "")
-            )
-            numbers = [int(n) for n in found.groups()] if found else []
-            fits = numbers and numbers[0] == size and numbers[2] == self.total
-            if not fits or (remote.size is not None and numbers[2] != remote.size):
-                self.discard()
-                msg = f"{stream.url} goes on at another place than asked"
-                raise _DamagedError(msg)
-            log.info("%s goes on at byte %d", stream.url, size)
-            self.start = size
-            return size
-        headers = stream.headers
-        length = headers.get("content-length", "")
-        self.total = int(length) if length.isdecimal() else None
-        if None not in (self.total, remote.size) and self.total != remote.size:
-            msg = (
-                f"{stream.url} announces {self.total} bytes, but the archive lists "
-                f"{remote.size}"
-            )
-            raise _DamagedError(msg)
-        self.validator = _validator(headers)
-        if self.validator is not None and self.total is not None:
-            text = {"path": self.remote_path, "validator": self.validator,
-                    "total": self.total}  # fmt: skip
-            with clear_write_errors(self.note):
-                self.note.write_text(json.dumps(text), encoding="utf-8")
-        else:
-            self.validator = None
-        self.start = 0
-        self.total = remote.size if self.total is None else self.total
-        return 0
-
-    def keep_if_resumable(self) -> None:
-        if self.validator is None:
-            self.discard()
-
-    def discard(self) -> None:
-        self.validator = None
-        for path in (self.path, self.note):
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-
-def _validator(headers: Mapping[str, str]) -> str | None:
-    """Find by what a file is known, where the server can go on within it."""
-    if "bytes" not in headers.get("accept-ranges", ""):
-        return None
-    etag = headers.get("etag", "")
-    if etag and not etag.startswith("W/"):
-        return etag
-    return headers.get("last-modified")
 
 
 def _is_packed(name: str) -> bool:

@@ -14,7 +14,7 @@ from ndmapper.errors import (
 from ndmapper.services.answers import Stream
 from ndmapper.services.fetching import Fetcher
 from ndmapper.services.http import Http
-from ndmapper.services.transfer import Remote
+from ndmapper.services.part import Remote
 
 __all__ = ["UrlService"]
 

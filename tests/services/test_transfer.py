@@ -1,11 +1,7 @@
 """Downloads: whole and verified, or not at all; and what is done when they break."""
 
 import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -308,126 +304,6 @@ def test_one_file_for_many_threads_comes_once(
         thread.join()
     assert found == [tmp_path / NAMES[0]] * 5
     assert len(archives.paths("/file/")) == 1
-
-
-def test_broken_file_goes_on_where_it_stopped(
-    archives: LoopbackArchives, tmp_path: Path
-) -> None:
-    archives.switch("cut", path="/file/", times=1, after=200_000)
-    (path,) = download_files([f"{DATASET}.fits"], "eso", tmp_path)
-    assert path.read_bytes() == LARGE
-    first, second = (a for a in archives.asked if "/file/" in a.path)
-    assert "range" not in first.headers
-    assert second.headers["range"] == "bytes=200000-"
-    assert second.headers["if-range"] == f'"{md5_of(LARGE)}"'
-
-
-def test_next_run_goes_on_where_it_stopped(
-    archives: LoopbackArchives, tmp_path: Path
-) -> None:
-    archives.switch("cut", path="/file/", times=3, after=100_000)
-    with pytest.raises(ServiceUnreachableError):
-        download_files([f"{DATASET}.fits"], "eso", tmp_path)
-    assert not (tmp_path / f"{DATASET}.fits").exists()
-    (path,) = download_files([f"{DATASET}.fits"], "eso", tmp_path)
-    assert path.read_bytes() == LARGE
-    assert archives.asked[-1].headers["range"].startswith("bytes=")
-    assert left(tmp_path) == [path.name]
-
-
-def test_file_that_changed_meanwhile_begins_anew(
-    archives: LoopbackArchives, tmp_path: Path
-) -> None:
-    archives.switch("cut", path="/file/", times=3, after=100_000)
-    with pytest.raises(ServiceUnreachableError):
-        download_files([f"{DATASET}.fits"], "eso", tmp_path)
-    newer = fits_bytes("newer", size=400)
-    archives.eso.add(DATASET, newer, kind="fits")
-    (path,) = download_files([f"{DATASET}.fits"], "eso", tmp_path)
-    assert path.read_bytes() == newer
-
-
-def test_wrong_range_is_not_put_together(
-    archives: LoopbackArchives, tmp_path: Path
-) -> None:
-    archives.switch("cut", path="/file/", times=1, after=100_000)
-    archives.switch("wrong-range", path="/nothing")
-    switches = archives._switches  # the second answer is wrong, and the third right
-    archives.switch("wrong-range", path="/file/", times=2)
-    switches[-1].times = None
-    with pytest.raises(ServiceError, match="goes on at another place than asked"):
-        download_files([f"{DATASET}.fits"], "eso", tmp_path)
-    assert left(tmp_path) == []
-    switches.clear()
-    (path,) = download_files([f"{DATASET}.fits"], "eso", tmp_path)
-    assert path.read_bytes() == LARGE
-
-
-def test_range_that_is_refused_begins_anew(
-    archives: LoopbackArchives, tmp_path: Path
-) -> None:
-    archives.switch("cut", path="/file/", times=3, after=100_000)
-    with pytest.raises(ServiceUnreachableError):
-        download_files([f"{DATASET}.fits"], "eso", tmp_path)
-    archives.switch("status", path="/file/", times=1, status=416)
-    (path,) = download_files([f"{DATASET}.fits"], "eso", tmp_path)
-    assert path.read_bytes() == LARGE
-
-
-@pytest.mark.slow
-def test_killed_download_leaves_nothing_that_looks_whole(
-    archives: LoopbackArchives, tmp_path: Path
-) -> None:
-    archives.switch("slow", path="/file/", seconds=30.0)
-    script = (
-        "from ndmapper.services import download_files\n"
-        f"download_files(['{DATASET}.fits'], 'eso', {str(tmp_path)!r})\n"
-    )
-    urls = "{" + ", ".join(f'"{k}": "{v}"' for k, v in archives.urls.items()) + "}"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        env={**os.environ, "NDMAPPER_ARCHIVE_URLS": urls},
-    )
-    part = tmp_path / f".{DATASET}.part"
-    while process.poll() is None and not (
-        part.exists() and part.stat().st_size > 50_000
-    ):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert [name for name in left(tmp_path) if not name.startswith(".")] == []
-    archives._switches.clear()
-    (path,) = download_files([f"{DATASET}.fits"], "eso", tmp_path)
-    assert path.read_bytes() == LARGE
-    assert archives.asked[-1].headers["range"].startswith("bytes=")
-
-
-@pytest.mark.slow
-def test_interrupt_does_not_wait_for_a_silent_server(
-    archives: LoopbackArchives, tmp_path: Path
-) -> None:
-    archives.switch("slow", path="/file/", seconds=50.0)
-    script = (
-        "from ndmapper.services import download_files\n"
-        "try:\n"
-        f"    download_files(['{DATASET}.fits'], 'eso', {str(tmp_path)!r})\n"
-        "except KeyboardInterrupt:\n"
-        "    raise SystemExit(7)\n"
-    )
-    urls = "{" + ", ".join(f'"{k}": "{v}"' for k, v in archives.urls.items()) + "}"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        env={**os.environ, "NDMAPPER_ARCHIVE_URLS": urls},
-    )
-    part = tmp_path / f".{DATASET}.part"
-    while process.poll() is None and not (
-        part.exists() and part.stat().st_size > 50_000
-    ):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    # The server would be silent for longer than this.
-    assert process.wait(timeout=40) == 7
-    assert [name for name in left(tmp_path) if not name.startswith(".")] == []
 
 
 def test_one_file_that_always_breaks_does_not_keep_the_others(
