@@ -24,6 +24,7 @@ from ndmapper.errors import (
     ServiceError,
     ServiceUnreachableError,
 )
+from ndmapper.io.filetypes import split_ext
 from ndmapper.services.answers import Reply, Stream
 from ndmapper.services.backoff import RETRIED
 from ndmapper.services.credentials import find_credentials
@@ -131,7 +132,7 @@ class GeminiService:
                 "hand", filename, cal_type,
             )  # fmt: skip
             return []
-        found = self._calibrations(plain_name(filename), asked)
+        found = self._calibrations(_frame(filename), asked)
         if found.has_failed:
             msg = (
                 f"the Gemini archive failed to search for {cal_type} of {filename}; "
@@ -221,9 +222,9 @@ class GeminiService:
         MissingFileError
             If there is none.
         """
-        path = f"/jsonfilelist/canonical/filename={_quoted(plain_name(name))}"
-        reply = self._ask(path)
-        row = file_row(reply.body, name, checksum, reply.url)
+        frame = _frame(name)
+        reply = self._ask(f"/jsonfilelist/canonical/filename={_quoted(frame)}")
+        row = file_row(reply.body, frame, checksum, reply.url)
         folder = f"{quote(row.folder)}/" if row.folder else ""
         return Remote(
             path=f"/file/{folder}{_quoted(row.filename)}",
@@ -276,10 +277,10 @@ class GeminiService:
     def _server_type(self, filename: str, cal_type: str) -> str:
         """Translate a type; what a twilight flat is called depends on the mode."""
         if cal_type == "twilight":
-            path = f"/jsonsummary/canonical/filename={_quoted(plain_name(filename))}"
-            reply = self._ask(path)
+            frame = _frame(filename)
+            reply = self._ask(f"/jsonsummary/canonical/filename={_quoted(frame)}")
             try:
-                row = file_row(reply.body, filename, None, reply.url)
+                row = file_row(reply.body, frame, None, reply.url)
             except MissingFileError:
                 return "slitillum"
             return "flat" if row.mode == "imaging" else "slitillum"
@@ -313,6 +314,12 @@ class GeminiService:
             msg = f"the Gemini archive does not take user {user!r} with this password"
             raise ServiceAccessError(msg)
         return Secret(cookie)
+
+
+def _frame(name: str) -> str:
+    """Give the name by which the archive lists a file."""
+    plain = plain_name(name)
+    return plain if split_ext(plain)[1] is not None else f"{plain}.fits"
 
 
 def _quoted(name: str) -> str:

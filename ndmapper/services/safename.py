@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from ndmapper.errors import ServiceError
 
@@ -106,20 +106,3 @@ def name_of_disposition(header: str | None, source: str) -> str | None:
     quoted, bare = found.groups()
     name = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare.strip()
     return safe_name(name, source) if name else None
-
-
-def is_within(path: Path, folder: Path) -> bool:
-    """
-    Say whether a path, links followed, lies in a folder.
-
-    Parameters
-    ----------
-    path, folder : Path
-        The two.
-
-    Returns
-    -------
-    bool
-        True where it does.
-    """
-    return path.resolve().is_relative_to(folder.resolve())

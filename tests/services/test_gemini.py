@@ -255,6 +255,16 @@ def test_compression_that_there_is_not_is_an_error(
         download_files([f"{SCIENCE}.gz"], "gemini", tmp_path)
 
 
+def test_name_without_type_gives_what_is_stored(
+    archives: LoopbackArchives, tmp_path: Path
+) -> None:
+    stem = SCIENCE.removesuffix(".fits")
+    (path,) = download_files([stem], "gemini", tmp_path)
+    assert path.name == f"{SCIENCE}.bz2"
+    archives.stop()
+    assert download_files([stem], "gemini", tmp_path) == [path]
+
+
 def test_uncompressed_file_is_taken_as_it_is(
     archives: LoopbackArchives, tmp_path: Path
 ) -> None:

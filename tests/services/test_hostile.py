@@ -179,6 +179,29 @@ def test_body_larger_than_announced_in_the_list_is_not_kept(
     assert not [p for p in tmp_path.iterdir() if p.is_file()]
 
 
+def test_file_larger_than_its_server_announces_is_not_kept(
+    archives: LoopbackArchives, tmp_path: Path
+) -> None:
+    archives.eso.add(DATASET, kind="fits")
+    archives.switch("no-ranges", path="/file/")
+    archives.switch("announced", path="/file/", size=5000)
+    with pytest.raises(ServiceError, match="no whole FITS file"):
+        download_files([f"{DATASET}.fits"], "eso", tmp_path)
+    assert not [p for p in tmp_path.iterdir() if p.is_file()]
+
+
+def test_file_smaller_than_its_server_announces_is_not_kept(
+    archives: LoopbackArchives, tmp_path: Path
+) -> None:
+    archives.eso.add(DATASET, kind="fits")
+    archives.switch("announced", path="/file/", size=1 << 30)
+    archives.switch("cut", path="/file/", after=1 << 20)
+    archives.switch("no-ranges", path="/file/")
+    with pytest.raises(ServiceError, match="broke before the end"):
+        download_files([f"{DATASET}.fits"], "eso", tmp_path)
+    assert not [p for p in tmp_path.iterdir() if p.is_file()]
+
+
 def test_file_that_grows_beyond_its_list_is_not_kept(
     archives: LoopbackArchives, tmp_path: Path
 ) -> None:

@@ -1,6 +1,8 @@
 """Downloads: whole and verified, or not at all; and what is done when they break."""
 
+import io
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from ndmapper.config import config
 from ndmapper.errors import (
     MissingFileError,
+    NdmapperError,
     ParameterError,
     ServiceAccessError,
     ServiceError,
@@ -263,6 +266,33 @@ def test_failures_are_listed_and_the_rest_is_kept(
     assert f"{NAMES[2]} came with the checksum" in text
     assert "S20120827S0099.fits: the archive has no such file" in text
     assert left(tmp_path) == [NAMES[0], NAMES[3]]
+
+
+def test_bytes_are_counted_on_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    download_files(NAMES, "gemini", tmp_path)
+    assert "from gemini" in terminal.getvalue()
+    assert "B/s" in terminal.getvalue()
+
+
+def test_nothing_is_counted_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    download_files(NAMES, "gemini", tmp_path)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "raw").write_text("mine")
+    with pytest.raises(NdmapperError, match="raw"):
+        download_files(NAMES, "gemini", tmp_path / "raw")
 
 
 def test_missing_files_are_an_error_of_missing_files(tmp_path: Path) -> None:

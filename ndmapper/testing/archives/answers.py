@@ -218,7 +218,12 @@ def _wrong_range(answer: Answer, value: str = "bytes 0-9/10") -> Answer:
     return replace(answer, status=206).with_headers(content_range=value)
 
 
+def _announced(answer: Answer, size: int = 1000) -> Answer:
+    return replace(answer, announced=size)
+
+
 SCENARIOS: Mapping[str, Scenario] = {
+    "announced": _announced,
     "blocked": _blocked,
     "body": _body,
     "busy": _busy,
