@@ -1,6 +1,7 @@
 """The part of a file that has arrived, and by what the server knows the file."""
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -67,8 +68,8 @@ class Part:
         The hidden file that holds it.
     note : Path
         The hidden file that says of what it is a part.
-    remote_path : str
-        Path of the file at the archive.
+    path_digest : str
+        Of the path at the archive, which may hold a key to the file.
     validator : str, optional
         By what the server knows the file; None where it cannot go on.
     total : int, optional
@@ -79,7 +80,7 @@ class Part:
 
     path: Path
     note: Path
-    remote_path: str
+    path_digest: str
     validator: str | None = None
     total: int | None = None
     start: int = 0
@@ -101,13 +102,17 @@ class Part:
         Part
             The part, which may be nothing yet.
         """
-        name = remote.stored_name or remote.path.rpartition("/")[2]
+        place, _, query = remote.path.partition("?")
+        name = remote.stored_name or place.rpartition("/")[2]
         name = re.sub(r"[^\w.:+-]", "_", name)[-200:]
-        part = cls(folder / f".{name}.part", folder / f".{name}.part.json", remote.path)
+        digest = hashlib.sha256(remote.path.encode()).hexdigest()
+        if query:
+            name += f"-{digest[:12]}"
+        part = cls(folder / f".{name}.part", folder / f".{name}.part.json", digest)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             known = json.loads(part.note.read_text(encoding="utf-8"))
             if (
-                known["path"] == remote.path
+                known["path"] == digest
                 and part.path.is_file()
                 and (not part.path.is_symlink())
             ):
@@ -190,7 +195,7 @@ class Part:
             raise DamagedError(msg)
         self.validator = _validator(headers)
         if self.validator is not None and self.total is not None:
-            text = {"path": self.remote_path, "validator": self.validator,
+            text = {"path": self.path_digest, "validator": self.validator,
                     "total": self.total}  # fmt: skip
             with clear_write_errors(self.note):
                 self.note.write_text(json.dumps(text), encoding="utf-8")

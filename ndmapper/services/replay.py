@@ -242,7 +242,7 @@ def kept_while_read(
         described = {
             "schema": _SCHEMA,
             "archive": key.archive,
-            "asked": json.loads(redacted(key.asked)),
+            "asked": _shown(key),
             "status": status,
             "headers": {k: v for k, v in headers.items() if k in _HEADERS},
         }
@@ -258,6 +258,13 @@ def kept_while_read(
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _shown(key: Key) -> Any:
+    """Say what was asked, without what may be a key to it."""
+    asked = json.loads(redacted(key.asked))
+    asked[1] = asked[1].partition("?")[0]
+    return asked
 
 
 def _pairs(values: Any) -> Any:

@@ -18,7 +18,7 @@ from pathlib import Path
 from ndmapper.errors import NdmapperError, ServiceError, ServiceUnreachableError
 from ndmapper.io.filetypes import is_fits, split_ext
 from ndmapper.io.write import clear_write_errors, publish
-from ndmapper.services.answers import Stream
+from ndmapper.services.answers import Stream, shown_url
 from ndmapper.services.checksum import has_checksum
 from ndmapper.services.http import Http
 from ndmapper.services.manifest import write_note
@@ -206,7 +206,7 @@ class Transfer:
         return written
 
     def _finish(self, part: Part, target: Path, md5: str) -> Path:
-        source = self.http.base_url + self.remote.path
+        source = shown_url(self.http.base_url + self.remote.path)
         finished = part.path
         try:
             here = md5

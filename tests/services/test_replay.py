@@ -103,6 +103,18 @@ def test_answer_that_broke_is_not_kept(
     assert not [path for path in kept.iterdir() if path.name.startswith(".")]
 
 
+def test_download_that_went_on_is_kept_whole(
+    archives: LoopbackArchives, kept: Path, tmp_path: Path
+) -> None:
+    archives.eso.add(DATASET, kind="fits")
+    archives.switch("cut", path="/file/", times=1, after=3000)
+    with config.using(archive_record=kept):
+        (path,) = download_files([DATASET], "eso", tmp_path / "one")
+    with config.using(archive_replay=kept):
+        (again,) = download_files([DATASET], "eso", tmp_path / "two")
+    assert again.read_bytes() == path.read_bytes()
+
+
 def test_answer_that_is_broken_is_named(kept: Path, archives: LoopbackArchives) -> None:
     with config.using(archive_record=kept):
         look_up_cals(SCIENCE, {"target": ["bias"]}, "gemini")

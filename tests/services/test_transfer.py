@@ -376,6 +376,33 @@ def test_url_of_a_function(archives: LoopbackArchives, tmp_path: Path) -> None:
     assert download_files(NAMES, url_of, tmp_path) == paths
 
 
+def test_key_in_a_url_is_written_nowhere(
+    archives: LoopbackArchives, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = archives.url
+    archives.switch("cut", path="/file/", after=1000)
+    archives.eso.add("MUSE.x", kind="fits")
+
+    def url_of(name: str) -> str:
+        return f"{place}/eso/dataPortal/file/{name}?signature=very-secret-{name}"
+
+    names = ["MUSE.x", DATASET]
+    with (
+        config.using(archive_record=tmp_path / "answers"),
+        pytest.raises(ServiceError) as caught,
+    ):
+        download_files(names, url_of, tmp_path / "raw")
+    archives._switches.clear()
+    with config.using(archive_record=tmp_path / "answers"):
+        paths = download_files(names, url_of, tmp_path / "raw")
+    assert [path.name for path in paths] == ["MUSE.x.fits", f"{DATASET}.fits"]
+    found = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(found) >= 6
+    texts = [str(path).encode() + path.read_bytes() for path in found]
+    assert not [text for text in texts if b"very-secret" in text]
+    assert "very-secret" not in f"{caught.value}{caplog.text}"
+
+
 def test_function_that_gives_no_url_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="no https URL, but 'x'"):
         download_files(["a.fits"], lambda _: "x", tmp_path)
