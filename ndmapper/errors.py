@@ -30,6 +30,8 @@ reader would think of first, so ``except FileNotFoundError`` works as expected::
     |-- CalibrationDocumentError    ValueError      calibrations.json is malformed
     |-- InstrumentError             ValueError      unknown, or wrongly described
     |-- ServiceError                OSError         an archive or a look-up failed
+    |   |-- ServiceAccessError      PermissionError it refuses this, or any, login
+    |   `-- ServiceUnreachableError ConnectionError no network, or no answer
     |-- RecordError                 ValueError      a record that cannot be read
     |-- WorkerError                 RuntimeError    a worker process died
     `-- MissingPackageError         ImportError     an extra is not installed
@@ -62,7 +64,9 @@ __all__ = [
     "PartialOutputError",
     "PlanError",
     "RecordError",
+    "ServiceAccessError",
     "ServiceError",
+    "ServiceUnreachableError",
     "ShapeError",
     "StepError",
     "TimeLimitError",
@@ -185,6 +189,14 @@ class InstrumentError(NdmapperError, ValueError):
 
 class ServiceError(NdmapperError, OSError):
     """An archive, or a look-up in one, failed."""
+
+
+class ServiceAccessError(ServiceError, PermissionError):
+    """An archive refuses what was asked without a login, or with this one."""
+
+
+class ServiceUnreachableError(ServiceError, ConnectionError):
+    """An archive cannot be reached, or does not answer."""
 
 
 class RecordError(NdmapperError, ValueError):

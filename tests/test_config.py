@@ -112,6 +112,40 @@ def test_environment_labels_take_json(make):
     assert make({"NDMAPPER_LABELS": json.dumps(labels)})["labels"] == labels
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"gemini": "ftp://x"},
+        {"gemini": "nowhere"},
+        {"gemini": "https://me:word@x"},
+        {"gemini": "https://[x"},
+        "https://x",
+        ["https://x"],
+    ],
+)
+def test_urls_of_archives_must_be_urls(value):
+    with pytest.raises(ConfigError, match="archive_urls"):
+        Config({})["archive_urls"] = value
+
+
+def test_urls_of_archives_come_from_anywhere(make):
+    expected = {"gemini": "https://x/y"}
+    text = '{"gemini": "https://x/y/"}'
+    assert make({"NDMAPPER_ARCHIVE_URLS": text})["archive_urls"] == expected
+    made = make(project='[archive_urls]\ngemini = "https://x/y/"\n')
+    assert made["archive_urls"] == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("archive_timeout", 0), ("archive_timeout", "inf"), ("archive_timeout", True),
+     ("archive_transfers", 0), ("offline", "perhaps")],
+)  # fmt: skip
+def test_impatience_has_limits(key, value):
+    with pytest.raises(ConfigError, match=key):
+        Config({})[key] = value
+
+
 def test_file_with_bad_toml_names_the_file(make):
     with pytest.raises(ConfigError, match=r"project\.toml is not valid TOML"):
         make(project="outdir = ")["outdir"]

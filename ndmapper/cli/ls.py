@@ -1,15 +1,10 @@
 """``ndmapper ls``: what a folder of frames holds."""
 
 import argparse
-import contextlib
-import io
-import os
 from pathlib import Path
-from typing import Any
 
-from ndmapper.cli.output import format_columns, print_json
+from ndmapper.cli.output import check_new, format_columns, print_json, save_table
 from ndmapper.cli.verb import Verb
-from ndmapper.errors import OutputExistsError
 
 __all__ = ["VERB"]
 
@@ -33,13 +28,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     from ndmapper.calibrations import survey
 
-    if args.save is not None and args.save.exists():
-        # It may hold classes that the user corrected.
-        msg = f"{args.save} already exists; name another file, or delete it first"
-        raise OutputExistsError(msg)
+    if args.save is not None:
+        check_new(args.save)
     table = survey(args.folder, instrument=args.instrument)
     if args.save is not None:
-        _save(table, args.save)
+        save_table(table, args.save)
     if args.json:
         print_json([dict(zip(table.colnames, row, strict=True)) for row in table])
         return 0
@@ -50,25 +43,6 @@ def _run(args: argparse.Namespace) -> int:
     if args.save is not None:
         print(f"\nwritten to {args.save}")
     return 0
-
-
-def _save(table: Any, path: Path) -> None:
-    """Write a table whole, or not at all."""
-    from ndmapper.io.leftovers import staging_name
-    from ndmapper.io.write import clear_write_errors, publish
-
-    text = io.StringIO()
-    table.write(text, format="ascii.ecsv")
-    temporary = staging_name(path)
-    try:
-        with clear_write_errors(path), temporary.open("x", encoding="utf-8") as stream:
-            stream.write(text.getvalue())
-            stream.flush()
-            os.fsync(stream.fileno())
-        publish(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def _shown(cell: object) -> object:

@@ -1,13 +1,19 @@
 """How the verbs print: aligned columns for people, JSON for programs."""
 
+import contextlib
+import io
 import json
 import math
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["format_columns", "print_json"]
+from ndmapper.errors import OutputExistsError
+
+__all__ = ["check_new", "format_columns", "print_json", "save_table"]
 
 
 def format_columns(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:
@@ -46,6 +52,53 @@ def print_json(value: object) -> None:
         else is shown as text.
     """
     print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def check_new(path: Path) -> None:
+    """
+    See that a table that is to be saved replaces nothing.
+
+    Parameters
+    ----------
+    path : Path
+        Where it goes.
+
+    Raises
+    ------
+    OutputExistsError
+        If there is something: it may be a table that the user corrected.
+    """
+    if path.exists():
+        msg = f"{path} already exists; name another file, or delete it first"
+        raise OutputExistsError(msg)
+
+
+def save_table(table: Any, path: Path) -> None:
+    """
+    Write a table whole, or not at all.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    path : Path
+        The ECSV file.
+    """
+    from ndmapper.io.leftovers import staging_name
+    from ndmapper.io.write import clear_write_errors, publish
+
+    text = io.StringIO()
+    table.write(text, format="ascii.ecsv")
+    temporary = staging_name(path)
+    try:
+        with clear_write_errors(path), temporary.open("x", encoding="utf-8") as stream:
+            stream.write(text.getvalue())
+            stream.flush()
+            os.fsync(stream.fileno())
+        publish(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _plain(value: Any) -> Any:

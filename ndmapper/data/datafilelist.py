@@ -27,9 +27,9 @@ class DataFileList(ListViews, FileOperators, list[DataFile]):
 
     Parameters
     ----------
-    filenames : name, DataFile, or sequence of those, optional
-        The files. A name such as ``'raw/*.fits'`` is a pattern; the files that match
-        are sorted by name.
+    filenames : name, DataFile, sequence of those, or Table, optional
+        The files; of a table, its column ``filename`` (or ``file``). A name such as
+        ``'raw/*.fits'`` is a pattern; the files that match are sorted by name.
     data : sequence, optional
         The content of each file: NDData, a list of NDData, or a DataFile. Without
         `filenames`, DataFiles are taken as they are.
@@ -292,6 +292,9 @@ def _names(filenames: Any, dirname: Any) -> list[Any]:
     """List what was given as names, with patterns filled in."""
     if isinstance(filenames, str | FileName | os.PathLike | DataFile):
         filenames = [filenames]
+    if isinstance(filenames, Table):
+        column = "filename" if "filename" in filenames.colnames else "file"
+        filenames = [str(name) for name in filenames[column]]
     found: list[Any] = []
     for item in filenames:
         text = None if isinstance(item, DataFile) else str(item)

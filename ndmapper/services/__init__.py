@@ -8,5 +8,6 @@ from another package as an entry point ``ndmapper.services``.
 
 from ndmapper.services.download import download_files
 from ndmapper.services.lookup import look_up_cals
+from ndmapper.services.search import find_files
 
-__all__ = ["download_files", "look_up_cals"]
+__all__ = ["download_files", "find_files", "look_up_cals"]

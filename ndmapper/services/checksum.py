@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ndmapper.errors import FileAccessError, ParameterError
+from ndmapper.services.manifest import file_digest, find_note
 
 __all__ = ["has_checksum"]
 
@@ -26,8 +27,8 @@ def has_checksum(path: Path, checksum: str) -> bool:
         The file.
     checksum : str
         MD5 or SHA-256 in hexadecimal digits, optionally after ``md5:`` or
-        ``sha256:``. It may be of the file or of what a compressed file holds, since
-        archives give either.
+        ``sha256:``. It may be of the file, of what a compressed file holds, or of the
+        compressed form in which a downloaded file arrived, since archives give any.
 
     Returns
     -------
@@ -50,6 +51,10 @@ def has_checksum(path: Path, checksum: str) -> bool:
         )
         raise ParameterError(msg)
     try:
+        note = find_note(path)
+        if note is not None and note.knows(checksum):
+            # The archive's own checksum may be of a form that is not here any more.
+            return note.is_of(path) or file_digest(path) == note.md5
         return any(_digest(stream, kind) == digits for stream in _readings(path))
     except (OSError, EOFError) as err:
         msg = f"{path} cannot be read to check it ({err})"

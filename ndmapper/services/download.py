@@ -1,35 +1,55 @@
 """Get raw files, or make sure that they are there."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
 from ndmapper.calibrations.schema import CALIBRATIONS, CHECKSUMS, check_document
-from ndmapper.errors import ParameterError
+from ndmapper.errors import ParameterError, did_you_mean
 from ndmapper.services.registry import Request, Service, open_service
 
 __all__ = ["download_files"]
 
+_COLUMNS = ("filename", "file")
+
 
 def download_files(
     filenames: Any,
-    server: str | Service = "local",
+    server: str | Service | Callable[[str], str] = "local",
     dirname: str | os.PathLike[str] = "",
+    *,
+    decompress: bool | None = None,
+    overwrite: bool = False,
+    tar: bool = False,
 ) -> list[Path]:
     """
     See to it that raw files are in a folder.
 
+    What is there already, and is what it should be, stays, and no network is needed
+    for it. The rest comes in parallel, each file under a hidden name until it is whole
+    and verified. A file that is there but differs is an error, since somebody may have
+    edited it.
+
     Parameters
     ----------
-    filenames : str, path, sequence of them, or calibration document
+    filenames : str, path, sequence of them, calibration document or Table
         Names of the files. Of a document, the raw frames of all calibrations; those
-        with a checksum are compared with it.
-    server : str or Service
-        The service that has them. ``"local"`` gets nothing, but checks that they are
-        there.
+        with a checksum are compared with it. Of a table, the column ``filename`` (or
+        ``file``), and ``checksum`` if there is one.
+    server : str, Service or callable
+        The service that has them, or a function that gives the URL of a name.
+        ``"local"`` gets nothing, but checks that they are there.
     dirname : str or path
         The folder.
+    decompress : bool, optional
+        True gives files without compression, False as the archive stores them. By
+        default the names tell: ``x.fits`` is decompressed, ``x.fits.bz2`` is not, and
+        what has no file type is as it is stored.
+    overwrite : bool
+        Replace files that differ from those of the archive.
+    tar : bool
+        Get all files in one piece, where the archive can.
 
     Returns
     -------
@@ -40,8 +60,13 @@ def download_files(
     ------
     MissingFileError
         If some are not to be had; all of them are named.
+    ServiceAccessError
+        If the archive wants a login.
+    ServiceUnreachableError
+        If it does not answer.
     ServiceError
-        If there is no such service, or files are damaged.
+        If there is no such service, or files are damaged. All that failed are named,
+        with the reasons; the others are there.
     ParameterError
         If a name leads out of the folder.
     """
@@ -52,22 +77,60 @@ def download_files(
         names = list(dict.fromkeys(name for files in sets for name in files))
         known = filenames.get(CHECKSUMS, {}).items()
         checksums = {name: checksum for name, checksum in known if checksum}
+    elif hasattr(filenames, "colnames"):
+        names, checksums = _of_table(filenames)
     else:
         names = _names(filenames)
     folder = Path(dirname)
     if os.fspath(dirname):
         for name in names:
             _stays_inside(name)
+    request = Request(
+        dirname=folder, decompress=decompress, overwrite=overwrite, tar=tar
+    )
+    return _service(server, request).fetch(names, folder, checksums)
+
+
+def _service(server: Any, request: Request) -> Service:
     if isinstance(server, str):
-        server = open_service(server, Request(dirname=folder))
-    return server.fetch(names, folder, checksums)
+        return open_service(server, request)
+    if hasattr(server, "fetch"):
+        service: Service = server
+        return service
+    if not callable(server):
+        msg = (
+            "server must be the name of a service, or a function that gives the URL of "
+            f"a file name, not {server!r}"
+        )
+        raise ParameterError(msg)
+    from ndmapper.services.urls import UrlService
+
+    return UrlService(
+        server, decompress=request.decompress, overwrite=request.overwrite
+    )
+
+
+def _of_table(table: Any) -> tuple[list[str], dict[str, str]]:
+    column = next((name for name in _COLUMNS if name in table.colnames), None)
+    if column is None:
+        hint = did_you_mean(_COLUMNS[0], table.colnames)
+        msg = f"the table has no column 'filename'{hint}"
+        raise ParameterError(msg)
+    names = [str(name) for name in table[column]]
+    if "checksum" not in table.colnames:
+        return names, {}
+    found = zip(names, map(str, table["checksum"]), strict=True)
+    return names, {name: text for name, text in found if text not in {"", "--"}}
 
 
 def _names(filenames: Any) -> list[str]:
     if isinstance(filenames, str | os.PathLike) or hasattr(filenames, "filename"):
         filenames = [filenames]
     if not isinstance(filenames, Iterable):
-        msg = f"download_files takes names, or a calibration document: {filenames!r}"
+        msg = (
+            "download_files takes names, a calibration document or a table: "
+            f"{filenames!r}"
+        )
         raise ParameterError(msg)
     return [str(getattr(file, "filename", file)) for file in filenames]
 

@@ -29,12 +29,21 @@ class Request:
         A survey of the raw frames, if one was given.
     instrument : str, path or None
         The instrument, if it was given.
+    decompress : bool or None
+        Whether files are decompressed that are got; None: as their names say.
+    overwrite : bool
+        Whether files are replaced that differ from those of the service.
+    tar : bool
+        Whether they may come in one piece.
     """
 
     files: tuple[Path, ...] = ()
     dirname: Path | None = None
     survey: Any = None
     instrument: str | os.PathLike[str] | None = None
+    decompress: bool | None = None
+    overwrite: bool = False
+    tar: bool = False
 
 
 class Service(Protocol):
@@ -79,6 +88,26 @@ class Service(Protocol):
         """
 
 
+def _gemini(request: Request) -> Service:
+    from ndmapper.services.gemini import GeminiService  # off line nobody needs it
+
+    return GeminiService(
+        decompress=request.decompress, overwrite=request.overwrite, tar=request.tar
+    )
+
+
+def _eso(request: Request, mode: str = "raw2raw") -> Service:
+    from ndmapper.services.eso import EsoService
+
+    return EsoService(
+        request.files,
+        request.dirname,
+        mode=mode,
+        decompress=request.decompress,
+        overwrite=request.overwrite,
+    )
+
+
 _BUILT_IN: Mapping[str, Callable[[Request], Service]] = {
     "local": lambda request: LocalService(
         files=request.files,
@@ -86,6 +115,9 @@ _BUILT_IN: Mapping[str, Callable[[Request], Service]] = {
         survey=request.survey,
         instrument=request.instrument,
     ),
+    "gemini": _gemini,
+    "eso": _eso,
+    "eso-raw2master": lambda request: _eso(request, mode="raw2master"),
 }
 
 

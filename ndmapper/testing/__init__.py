@@ -1,5 +1,7 @@
 """Helpers for tests of ndmapper, and of what others build on it."""
 
+from ndmapper.testing.archives import LoopbackArchives
+from ndmapper.testing.contracts import ServiceContract
 from ndmapper.testing.engine_contract import EngineContract
 from ndmapper.testing.fakes import Call, Fake, FakeRecipe, fake_command, fake_esorex
 from ndmapper.testing.files import make_mef
@@ -10,7 +12,9 @@ __all__ = [
     "EngineContract",
     "Fake",
     "FakeRecipe",
+    "LoopbackArchives",
     "Reads",
+    "ServiceContract",
     "count_reads",
     "fake_command",
     "fake_esorex",

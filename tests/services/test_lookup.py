@@ -346,8 +346,8 @@ def test_look_up_unknown_obs_type_is_an_error() -> None:
 
 
 def test_look_up_unknown_service_says_which_there_are() -> None:
-    with pytest.raises(ServiceError, match=r"'gemini'; there are: .*local"):
-        look_up_cals("x.fits", DEPENDENCIES, server="gemini")
+    with pytest.raises(ServiceError, match=r"'keck'; there are: .*local"):
+        look_up_cals("x.fits", DEPENDENCIES, server="keck")
 
 
 def test_look_up_server_that_is_no_function_is_an_error() -> None:

@@ -1,0 +1,147 @@
+"""What archives answer, and URLs as a person may see them."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from ndmapper.errors import ServiceError, ServiceUnreachableError
+from ndmapper.services.secret import redacted
+
+__all__ = ["NoConnectionError", "Reply", "Stream", "limited", "shown_url"]
+
+
+class NoConnectionError(ServiceUnreachableError):
+    """There is no connection to an archive, so nothing else can be got either."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """
+    A whole answer.
+
+    Parameters
+    ----------
+    status : int
+        Its status.
+    headers : mapping
+        Its headers; names are in lower case.
+    body : bytes
+        Its body.
+    url : str
+        What was asked, as a person may see it.
+    cookies : mapping
+        What the server wants to be remembered.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are no UTF-8 are replaced."""
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def content_type(self) -> str:
+        """The type of the body, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True)
+class Stream:
+    """
+    An answer whose body is read piece by piece, once.
+
+    Parameters
+    ----------
+    status : int
+        Its status.
+    headers : mapping
+        Its headers; names are in lower case.
+    chunks : iterator of bytes
+        Its body.
+    url : str
+        What was asked, as a person may see it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
+    url: str
+
+    def text(self, limit: int = 4096) -> str:
+        """
+        Read the beginning of the body, to see what it says.
+
+        Parameters
+        ----------
+        limit : int
+            Bytes.
+
+        Returns
+        -------
+        str
+            The text; empty where the body cannot be read.
+        """
+        found = b""
+        with contextlib.suppress(ServiceError):
+            for chunk in self.chunks:
+                found += chunk
+                if len(found) >= limit:
+                    break
+        return found[:limit].decode("utf-8", "replace")
+
+
+def shown_url(url: str) -> str:
+    """
+    Give a URL as a person may see it.
+
+    Parameters
+    ----------
+    url : str
+        The URL.
+
+    Returns
+    -------
+    str
+        The same without user, query and secrets.
+    """
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return redacted(f"{parts.scheme}://{parts.hostname}{port}{parts.path}")
+
+
+def limited(chunks: Iterator[bytes], limit: int, shown: str) -> bytes:
+    """
+    Read a whole body, unless it is too large.
+
+    Parameters
+    ----------
+    chunks : iterator of bytes
+        The body.
+    limit : int
+        The most bytes.
+    shown : str
+        Where it comes from, for messages.
+
+    Returns
+    -------
+    bytes
+        The body.
+
+    Raises
+    ------
+    ServiceError
+        If there is more.
+    """
+    found = bytearray()
+    for chunk in chunks:
+        found += chunk
+        if len(found) > limit:
+            msg = f"{shown} answers with more than {limit >> 20} MB; it is not read"
+            raise ServiceError(msg)
+    return bytes(found)

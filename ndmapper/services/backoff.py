@@ -1,0 +1,183 @@
+"""Ask again, later and later, where that may help."""
+
+import email.utils
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from ndmapper.errors import ServiceError, ServiceUnreachableError
+
+__all__ = ["RETRIED", "Backoff", "asked_pause"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+RETRIED = frozenset({429, 500, 502, 503, 504})
+"""Statuses that another attempt may change."""
+
+_LONGEST = 300.0
+"""Seconds that a server may ask to wait; beyond, the user is told."""
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """
+    How often something is tried, and how long is waited in between.
+
+    Parameters
+    ----------
+    attempts : int
+        How often it is tried at most.
+    pause : float
+        Seconds before the second attempt, on average; doubled every time.
+    stop : threading.Event, optional
+        Set where the user wants no more.
+    """
+
+    attempts: int = 4
+    pause: float = 1.0
+    stop: threading.Event | None = None
+
+    def run(
+        self,
+        once: Callable[[], T],
+        shown: str,
+        *,
+        once_only: bool = False,
+        is_busy: Callable[[T], bool] | None = None,
+        give_up: Callable[[T], None] | None = None,
+    ) -> T:
+        """
+        Try until there is an answer that another attempt would not change.
+
+        Parameters
+        ----------
+        once : callable
+            One attempt; gives something that has a status and headers.
+        shown : str
+            What is asked, for messages.
+        once_only : bool
+            Do not repeat it.
+        is_busy : callable, optional
+            Says of an answer whether to try again; by default its status does.
+        give_up : callable, optional
+            Called with an answer before the next attempt.
+
+        Returns
+        -------
+        object
+            The answer; the last one, where all say that the archive is busy.
+
+        Raises
+        ------
+        ServiceUnreachableError
+            If the last attempt gets no answer.
+        ServiceError
+            If the archive asks to wait for too long.
+        """
+        attempts = 1 if once_only else self.attempts
+        for number in range(1, attempts + 1):
+            is_last = number == attempts
+            try:
+                answer = once()
+            except ServiceUnreachableError as err:
+                if is_last:
+                    raise
+                reason, wait = str(err), None
+            else:
+                status = _status(answer)
+                busy = status in RETRIED if is_busy is None else is_busy(answer)
+                if not busy or is_last:
+                    return answer
+                reason = f"{shown} answers with status {status}"
+                wait = asked_pause(getattr(answer, "headers", {}))
+                if wait is not None and wait > _LONGEST:
+                    msg = (
+                        f"{shown} is busy and asks to wait {wait:.0f} seconds; try "
+                        "again then"
+                    )
+                    raise ServiceError(msg)
+                if give_up is not None:
+                    give_up(answer)
+            self.wait(number, reason, wait)
+        msg = f"{shown} was never asked"  # pragma: no cover  # attempts are >= 1
+        raise ServiceError(msg)
+
+    def wait(self, number: int, reason: str, asked: float | None = None) -> None:
+        """
+        Wait before the next attempt.
+
+        Parameters
+        ----------
+        number : int
+            How many attempts there were.
+        reason : str
+            Why the last one failed, for the log.
+        asked : float, optional
+            Seconds that the server asks to wait.
+        """
+        # Many clients that failed at once must not come back at once.
+        own = self.pause * 2 ** (number - 1) * random.uniform(0.5, 1.5)
+        pause = own if asked is None else asked + 0.1 * own
+        log.info("%s; attempt %d of %d in %.1f s",
+                 reason, number + 1, self.attempts, pause)  # fmt: skip
+        sleep(pause, self.stop)
+        if self.stop is not None and self.stop.is_set():
+            msg = f"{reason}; then it was stopped"
+            raise ServiceUnreachableError(msg)
+
+
+def sleep(seconds: float, stop: threading.Event | None = None) -> None:
+    """
+    Wait.
+
+    Parameters
+    ----------
+    seconds : float
+        For how long.
+    stop : threading.Event, optional
+        What ends it earlier.
+    """
+    if stop is None:
+        time.sleep(seconds)
+    else:
+        stop.wait(seconds)
+
+
+def _status(answer: Any) -> int:
+    found = getattr(answer, "status", None)
+    return int(answer.status_code if found is None else found)
+
+
+def asked_pause(headers: Any) -> float | None:
+    """
+    Read how long a server asks to wait.
+
+    Parameters
+    ----------
+    headers : mapping
+        The headers of its answer.
+
+    Returns
+    -------
+    float or None
+        Seconds, from now; None where it does not say.
+    """
+    text = headers.get("retry-after") or headers.get("Retry-After")
+    if text is None:
+        return None
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        when = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,166 @@
+"""
+Credentials of archives: from the environment, a file that only its owner may read, or
+the keyring of the desktop.
+
+For each archive there is a word that the archive itself handed out (``cookie`` of the
+Gemini archive, ``token`` of ESO), or ``user`` and ``password``. They are looked for in
+this order, all of one archive in one place:
+
+1. the environment: ``NDMAPPER_GEMINI_COOKIE``, ``NDMAPPER_ESO_USER``, ...;
+2. ``credentials.toml`` in the folder of the user's ndmapper.toml, mode 0600, with a
+   table for each archive: ``[eso]``, ``user = "..."``, ``password = "..."``;
+3. the keyring, if the package keyring is installed: service ``ndmapper gemini`` or
+   ``ndmapper eso``, with the user names ``cookie`` or ``token``, or one's own.
+"""
+
+import logging
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from ndmapper.errors import ConfigError, FileAccessError
+from ndmapper.services.secret import Secret
+
+__all__ = ["Credentials", "credentials_file", "find_credentials"]
+
+log = logging.getLogger(__name__)
+
+_WORDS = ("cookie", "token", "user", "password")
+_HANDED_OUT = {"gemini": "cookie", "eso": "token"}
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """
+    What the user has for one archive.
+
+    Parameters
+    ----------
+    cookie, token : Secret, optional
+        What the archive handed out.
+    user : str, optional
+        Name of the user.
+    password : Secret, optional
+        The password.
+    """
+
+    cookie: Secret | None = None
+    token: Secret | None = None
+    user: str | None = None
+    password: Secret | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.cookie or self.token or (self.user and self.password))
+
+
+def credentials_file() -> Path:
+    """
+    Say where the file of credentials is.
+
+    Returns
+    -------
+    Path
+        Its path; it need not exist. ``NDMAPPER_CREDENTIALS`` names another one.
+    """
+    given = os.environ.get("NDMAPPER_CREDENTIALS")
+    folder = Path(platformdirs.user_config_dir("ndmapper", appauthor=False))
+    return Path(given) if given else folder / "credentials.toml"
+
+
+def find_credentials(archive: str) -> Credentials:
+    """
+    Find what the user has for an archive.
+
+    Parameters
+    ----------
+    archive : str
+        Name of the archive.
+
+    Returns
+    -------
+    Credentials
+        Of the first place that has any; empty where none has.
+
+    Raises
+    ------
+    FileAccessError
+        If others may read the file of credentials.
+    ConfigError
+        If it is malformed.
+    """
+    for words in (
+        _of_environment(archive),
+        _of_file(archive),
+        _of_keyring(archive),
+    ):
+        found = _made(words)
+        if found:
+            return found
+    return Credentials()
+
+
+def _made(words: Mapping[str, str]) -> Credentials:
+    hidden: dict[str, Any] = {
+        name: value.strip("\r\n") if name == "user" else Secret(value.strip("\r\n"))
+        for name, value in words.items()
+        if value
+    }
+    return Credentials(**hidden)
+
+
+def _of_environment(archive: str) -> dict[str, str]:
+    found = {w: os.environ.get(f"NDMAPPER_{archive}_{w}".upper()) for w in _WORDS}
+    return {name: value for name, value in found.items() if value}
+
+
+def _of_file(archive: str) -> dict[str, str]:
+    path = credentials_file()
+    try:
+        with path.open("rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            if os.name != "nt" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+                msg = (
+                    f"others may read the credentials in {path}, so they are not "
+                    f"used; protect it with 'chmod 600 {path}', and change what it "
+                    "holds if it was not you who opened it"
+                )
+                raise FileAccessError(msg)
+            text = stream.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    try:
+        table = tomllib.loads(text.decode("utf-8")).get(archive, {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        # The reason would quote the line.
+        msg = f'{path} is not valid TOML; write [{archive}] and then name = "value"'
+        raise ConfigError(msg) from None
+    if not isinstance(table, dict) or not all(
+        name in _WORDS and isinstance(value, str) for name, value in table.items()
+    ):
+        msg = f"[{archive}] in {path} may have {', '.join(_WORDS)}, each a text"
+        raise ConfigError(msg)
+    return table
+
+
+def _of_keyring(archive: str) -> dict[str, str]:
+    try:
+        import keyring
+    except ImportError:
+        return {}
+    service = f"ndmapper {archive}"
+    name = _HANDED_OUT.get(archive, "token")
+    try:
+        word = keyring.get_password(service, name)
+        if word:
+            return {name: word}
+        found = keyring.get_credential(service, None)
+    except Exception as err:  # whatever its many back ends raise where none works
+        log.debug("the keyring cannot be used (%s)", type(err).__name__)
+        return {}
+    return {"user": found.username, "password": found.password} if found else {}

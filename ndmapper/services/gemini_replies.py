@@ -1,0 +1,256 @@
+"""What the Gemini archive answers, in the terms of ndmapper."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ndmapper.calibrations.names import plain_name
+from ndmapper.errors import MissingFileError, ServiceError
+from ndmapper.services.parse import parse_json_reply, parse_xml, tag_of
+from ndmapper.services.safename import inside, safe_name
+
+__all__ = [
+    "Found",
+    "Listed",
+    "calibrations_of_json",
+    "calibrations_of_xml",
+    "file_row",
+]
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    What the archive says of one type of calibration of one frame.
+
+    Parameters
+    ----------
+    files : tuple of (str, str or None)
+        Names and checksums (of the files as stored), the best first.
+    absent : tuple of str
+        Calibrations that it knows, but does not have.
+    is_known : bool
+        Whether it knows the frame at all.
+    has_failed : bool
+        Whether its search failed.
+    """
+
+    files: tuple[tuple[str, str | None], ...] = ()
+    absent: tuple[str, ...] = ()
+    is_known: bool = True
+    has_failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """
+    What the archive lists of one file.
+
+    Parameters
+    ----------
+    filename, folder : str
+        Its name as it is stored, and the folder there.
+    size : int or None
+        Bytes, as stored.
+    checksum : str or None
+        MD5, as stored.
+    plain_size : int or None
+        Bytes without compression.
+    plain_checksum : str or None
+        MD5 without compression.
+    mode : str
+        Mode of the observation, where header data were asked for.
+    """
+
+    filename: str
+    folder: str
+    size: int | None
+    checksum: str | None
+    plain_size: int | None
+    plain_checksum: str | None
+    mode: str
+
+
+def calibrations_of_json(
+    body: bytes, filename: str, cal_type: str, source: str
+) -> Found:
+    """
+    Read what ``jsoncalmgr`` answers.
+
+    Parameters
+    ----------
+    body : bytes
+        The answer.
+    filename : str
+        The frame that was asked for. The archive answers for others as well where it
+        does not understand the name.
+    cal_type : str
+        The type that was asked for; of one that it does not know it answers all.
+    source : str
+        Where it came from, for messages.
+
+    Returns
+    -------
+    Found
+        The calibrations.
+
+    Raises
+    ------
+    ServiceError
+        If the answer has another form.
+    """
+    datasets = _rows(parse_json_reply(body, source), source)
+    own = [d for d in datasets if _is_name(d.get("filename"), filename)]
+    if not own:
+        return Found(is_known=False)
+    files: dict[str, str | None] = {}
+    absent = []
+    failed = False
+    for dataset in own:
+        for info in _rows(dataset.get("cal_info"), source):
+            if info.get("type") != cal_type:
+                continue
+            failed |= bool(info.get("error"))
+            for cal in _rows(info.get("cals") or [], source):
+                name = _name(cal.get("name"), source)
+                if cal.get("url") is None:
+                    absent.append(name)
+                else:
+                    files.setdefault(name, _checksum(cal.get("md5")))
+    return Found(tuple(files.items()), tuple(absent), has_failed=failed)
+
+
+def calibrations_of_xml(
+    body: bytes, filename: str, cal_type: str, source: str
+) -> Found:
+    """
+    Read what ``xmlcalmgr`` answers.
+
+    Parameters
+    ----------
+    body : bytes
+        The answer.
+    filename, cal_type : str
+        What was asked for, as for `calibrations_of_json`.
+    source : str
+        Where it came from, for messages.
+
+    Returns
+    -------
+    Found
+        The calibrations. That a search failed is said in comments only.
+
+    Raises
+    ------
+    ServiceError
+        If the answer has another form.
+    """
+    root = parse_xml(body, source)
+    if tag_of(root) != "calibration_associations":
+        msg = f"{source} answers with <{tag_of(root)}> in place of calibrations"
+        raise ServiceError(msg)
+    files: dict[str, str | None] = {}
+    absent = []
+    known = False
+    for dataset in root:
+        if not _is_name(_texts(dataset).get("filename"), filename):
+            continue
+        known = True
+        for element in dataset:
+            cal = _texts(element)
+            if tag_of(element) != "calibration" or cal.get("caltype") != cal_type:
+                continue
+            name = _name(cal.get("filename"), source)
+            if cal.get("url"):
+                files.setdefault(name, _checksum(cal.get("md5")))
+            else:
+                absent.append(name)
+    failed = f"PROBLEM WHILE SEARCHING FOR caltype {cal_type} ".encode() in body
+    return Found(tuple(files.items()), tuple(absent), known, failed)
+
+
+def file_row(body: bytes, name: str, checksum: str | None, source: str) -> Listed:
+    """
+    Read what ``jsonfilelist`` answers for one name.
+
+    Parameters
+    ----------
+    body : bytes
+        The answer.
+    name : str
+        The name.
+    checksum : str or None
+        Which of several files of that name is meant.
+    source : str
+        Where it came from, for messages.
+
+    Returns
+    -------
+    Listed
+        The file.
+
+    Raises
+    ------
+    MissingFileError
+        If the archive has no such file.
+    ServiceError
+        If the answer has another form.
+    """
+    rows = [
+        row
+        for row in _rows(parse_json_reply(body, source), source)
+        if _is_name(row.get("name") or row.get("filename"), name)
+        and row.get("present", True)
+    ]
+    if not rows:
+        msg = "the archive has no such file"
+        raise MissingFileError(msg)
+    digits = (checksum or "").strip().lower().rpartition(":")[2]
+
+    def rank(row: Mapping[str, Any]) -> tuple[bool, bool, bool, str]:
+        meant = digits in (row.get("file_md5"), row.get("data_md5"))
+        raw = not row.get("path")
+        return meant, bool(row.get("canonical", True)), raw, str(row.get("lastmod"))
+
+    row = max(rows, key=rank)
+    filename = safe_name(str(row.get("filename")), source)
+    folder = str(row.get("path") or "").strip("/")
+    if row.get("path"):
+        inside(f"{row['path']}/x", source)
+    return Listed(
+        filename=filename,
+        folder=folder,
+        size=_count(row.get("file_size")),
+        checksum=_checksum(row.get("file_md5")),
+        plain_size=_count(row.get("data_size")),
+        plain_checksum=_checksum(row.get("data_md5")),
+        mode=str(row.get("mode")),
+    )
+
+
+def _rows(value: Any, source: str) -> list[Mapping[str, Any]]:
+    if isinstance(value, list) and all(isinstance(row, dict) for row in value):
+        return value
+    msg = f"{source} answers with something else than a list of objects"
+    raise ServiceError(msg)
+
+
+def _is_name(found: object, asked: str) -> bool:
+    return isinstance(found, str) and plain_name(found) == plain_name(asked)
+
+
+def _name(value: object, source: str) -> str:
+    return plain_name(safe_name(str(value or ""), source))
+
+
+def _checksum(value: object) -> str | None:
+    text = str(value or "").strip().lower()
+    return text if len(text) == 32 and not set(text) - set("0123456789abcdef") else None
+
+
+def _texts(elements: Iterable[Any]) -> dict[str, str]:
+    return {tag_of(e): (e.text or "").strip() for e in elements if len(e) == 0}
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and value > 0 else None

@@ -1,0 +1,228 @@
+"""The part of a file that has arrived, and by what the server knows the file."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ndmapper.errors import ServiceError
+from ndmapper.io.write import clear_write_errors
+from ndmapper.services.answers import Stream
+
+__all__ = ["DamagedError", "Part", "Remote"]
+
+log = logging.getLogger(__name__)
+
+
+class DamagedError(ServiceError):
+    """What arrived is not what was announced; another attempt may be luckier."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """
+    A file of an archive.
+
+    Parameters
+    ----------
+    path : str
+        Its path below the URL of the archive.
+    stored_name : str or None
+        Its name there; None where only the answer tells.
+    base : str, optional
+        What that name begins with, before its type.
+    size, checksum : int and str, optional
+        Of the file as it is stored; the checksum is MD5.
+    plain_size, plain_checksum : int and str, optional
+        Of what it holds, without compression.
+    """
+
+    path: str
+    stored_name: str | None = None
+    base: str | None = None
+    size: int | None = None
+    checksum: str | None = None
+    plain_size: int | None = None
+    plain_checksum: str | None = None
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """All checksums that are known."""
+        return tuple(filter(None, (self.checksum, self.plain_checksum)))
+
+
+@dataclass
+class Part:
+    """
+    The part of a file that is here, and by what the server knows the file.
+
+    Parameters
+    ----------
+    path : Path
+        The hidden file that holds it.
+    note : Path
+        The hidden file that says of what it is a part.
+    path_digest : str
+        Of the path at the archive, which may hold a key to the file.
+    validator : str, optional
+        By what the server knows the file; None where it cannot go on.
+    total : int, optional
+        Bytes of the whole file.
+    start : int
+        At which byte it goes on.
+    """
+
+    path: Path
+    note: Path
+    path_digest: str
+    validator: str | None = None
+    total: int | None = None
+    start: int = 0
+
+    @classmethod
+    def of(cls, folder: Path, remote: Remote) -> "Part":
+        """
+        Find what is here of a file.
+
+        Parameters
+        ----------
+        folder : Path
+            Where the file goes.
+        remote : Remote
+            The file.
+
+        Returns
+        -------
+        Part
+            The part, which may be nothing yet.
+        """
+        place, _, query = remote.path.partition("?")
+        name = remote.stored_name or place.rpartition("/")[2]
+        name = re.sub(r"[^\w.:+-]", "_", name)[-200:]
+        digest = hashlib.sha256(remote.path.encode()).hexdigest()
+        if query:
+            name += f"-{digest[:12]}"
+        part = cls(folder / f".{name}.part", folder / f".{name}.part.json", digest)
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            known = json.loads(part.note.read_text(encoding="utf-8"))
+            if (
+                known["path"] == digest
+                and part.path.is_file()
+                and (not part.path.is_symlink())
+            ):
+                part.validator, part.total = str(known["validator"]), known["total"]
+        return part
+
+    def open(self) -> BinaryIO:
+        """
+        Open it for writing; a link that lies there is not followed.
+
+        Returns
+        -------
+        file
+            At its beginning; what was there stays only if it goes on.
+        """
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        if not self.start:
+            with contextlib.suppress(FileNotFoundError):
+                self.path.unlink()
+            flags |= os.O_EXCL
+        return os.fdopen(os.open(self.path, flags, 0o666), "r+b")
+
+    def range_headers(self) -> dict[str, str]:
+        """
+        Say which headers ask for the rest, but only of the same file.
+
+        Returns
+        -------
+        dict
+            Empty where nothing is here.
+        """
+        size = self.path.stat().st_size if self.validator else 0
+        if not size or self.validator is None:
+            return {}
+        return {"Range": f"bytes={size}-", "If-Range": self.validator}
+
+    def begin(self, stream: Stream, remote: Remote) -> int:
+        """
+        See what the server sends.
+
+        Parameters
+        ----------
+        stream : Stream
+            The answer.
+        remote : Remote
+            The file.
+
+        Returns
+        -------
+        int
+            At which byte it is to be written.
+
+        Raises
+        ------
+        DamagedError
+            If it does not fit to what is here, or to what the archive lists.
+        """
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if stream.status == 206:
+            found = re.fullmatch(
+                r"bytes (\d+)-(\d+)/(\d+)", stream.headers.get("content-range", "")
+            )
+            numbers = [int(n) for n in found.groups()] if found else []
+            fits = numbers and numbers[0] == size and numbers[2] == self.total
+            if not fits or (remote.size is not None and numbers[2] != remote.size):
+                self.discard()
+                msg = f"{stream.url} goes on at another place than asked"
+                raise DamagedError(msg)
+            log.info("%s goes on at byte %d", stream.url, size)
+            self.start = size
+            return size
+        headers = stream.headers
+        length = headers.get("content-length", "")
+        self.total = int(length) if length.isdecimal() else None
+        if None not in (self.total, remote.size) and self.total != remote.size:
+            msg = (
+                f"{stream.url} announces {self.total} bytes, but the archive lists "
+                f"{remote.size}"
+            )
+            raise DamagedError(msg)
+        self.validator = _validator(headers)
+        if self.validator is not None and self.total is not None:
+            text = {"path": self.path_digest, "validator": self.validator,
+                    "total": self.total}  # fmt: skip
+            with clear_write_errors(self.note):
+                self.note.write_text(json.dumps(text), encoding="utf-8")
+        else:
+            self.validator = None
+        self.start = 0
+        self.total = remote.size if self.total is None else self.total
+        return 0
+
+    def keep_if_resumable(self) -> None:
+        """Throw away what the server cannot go on with."""
+        if self.validator is None:
+            self.discard()
+
+    def discard(self) -> None:
+        """Throw it away."""
+        self.validator = None
+        for path in (self.path, self.note):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _validator(headers: Mapping[str, str]) -> str | None:
+    """Find by what a file is known, where the server can go on within it."""
+    if "bytes" not in headers.get("accept-ranges", ""):
+        return None
+    etag = headers.get("etag", "")
+    if etag and not etag.startswith("W/"):
+        return etag
+    return headers.get("last-modified")

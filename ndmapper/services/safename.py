@@ -1,0 +1,108 @@
+"""Names of files that somebody else chose: they must not lead anywhere."""
+
+import re
+import unicodedata
+from pathlib import PurePosixPath
+
+from ndmapper.errors import ServiceError
+
+__all__ = ["inside", "name_of_disposition", "safe_name"]
+
+_LONGEST = 255
+
+
+def safe_name(name: str, source: str) -> str:
+    """
+    Check the name of a file that a server gave.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+    source : str
+        Who gave it, for messages.
+
+    Returns
+    -------
+    str
+        The same name.
+
+    Raises
+    ------
+    ServiceError
+        If it has folders or characters that do not belong into a name, or is hidden.
+    """
+    is_bad = (
+        not name
+        or name.startswith(".")
+        or "/" in name
+        or "\\" in name
+        or len(name.encode()) > _LONGEST
+        or any(unicodedata.category(c)[0] in "CZ" and c != " " for c in name)
+        or name != name.strip()
+    )
+    if is_bad:
+        msg = f"{source} gives a file the name {name[:80]!r}, which is not taken"
+        raise ServiceError(msg)
+    return name
+
+
+def inside(name: str, source: str) -> str:
+    """
+    Check a path that an archive of files gave, and take its folders off.
+
+    Parameters
+    ----------
+    name : str
+        The path.
+    source : str
+        Who gave it, for messages.
+
+    Returns
+    -------
+    str
+        Its last part.
+
+    Raises
+    ------
+    ServiceError
+        If it is absolute, goes up, or has a part that is no name.
+    """
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\\" in name:
+        msg = f"{source} gives a file the name {name[:80]!r}, which is not taken"
+        raise ServiceError(msg)
+    for part in parts:
+        safe_name(part, source)
+    return parts[-1]
+
+
+def name_of_disposition(header: str | None, source: str) -> str | None:
+    """
+    Read the name of a file from a header ``Content-Disposition``.
+
+    Parameters
+    ----------
+    header : str or None
+        The header.
+    source : str
+        Who sent it, for messages.
+
+    Returns
+    -------
+    str or None
+        The name; None where there is none.
+
+    Raises
+    ------
+    ServiceError
+        If it is no name of a file.
+    """
+    if header is None:
+        return None
+    found = re.search(r'(?i)\bfilename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))', header)
+    if found is None:
+        return None
+    quoted, bare = found.groups()
+    name = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare.strip()
+    return safe_name(name, source) if name else None

@@ -1,0 +1,223 @@
+"""Find files in archives, by what they are of."""
+
+import datetime
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from astropy.table import MaskedColumn, Table
+
+from ndmapper.errors import ParameterError, ServiceError, did_you_mean
+
+__all__ = ["COLUMNS", "Criteria", "Searching", "find_files", "made_table"]
+
+COLUMNS = (
+    "filename", "date", "program", "object", "instrument", "class", "type", "exptime",
+    "size", "checksum",
+)  # fmt: skip
+"""The columns that every search gives; ``size`` is in bytes, as stored."""
+
+_LARGEST = 2**62
+_NUMBERS = {"exptime": float, "size": int}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criteria:
+    """
+    What files are looked for; None where it does not matter.
+
+    Parameters
+    ----------
+    program : str, optional
+        The observing programme.
+    target : str, optional
+        The object, with ``*`` for anything.
+    first, last : date, optional
+        The first and last day (UT).
+    instrument : str, optional
+        Name of the instrument.
+    obs_type : str, optional
+        Type of observation, as the archive calls it.
+    obs_class : str, optional
+        Class of observation, as the archive calls it.
+    limit : int, optional
+        The most files; more are no error then.
+    """
+
+    program: str | None = None
+    target: str | None = None
+    first: datetime.date | None = None
+    last: datetime.date | None = None
+    instrument: str | None = None
+    obs_type: str | None = None
+    obs_class: str | None = None
+    limit: int | None = None
+
+    def halves(self) -> "tuple[Criteria, Criteria] | None":
+        """
+        Split the days in two.
+
+        Returns
+        -------
+        tuple of Criteria or None
+            None where there is only one day, or none is given.
+        """
+        if self.first is None or self.last is None or self.first >= self.last:
+            return None
+        middle = self.first + (self.last - self.first) // 2
+        following = middle + datetime.timedelta(days=1)
+        return replace(self, last=middle), replace(self, first=following)
+
+
+class Searching(Protocol):
+    """A service that can search."""
+
+    def find(self, criteria: Criteria) -> Table:
+        """
+        Find files.
+
+        Parameters
+        ----------
+        criteria : Criteria
+            What is looked for.
+
+        Returns
+        -------
+        Table
+            With the columns `COLUMNS` at least.
+        """
+
+
+def find_files(
+    server: str | Searching,
+    *,
+    program: str | None = None,
+    target: str | None = None,
+    date: Any = None,
+    instrument: str | None = None,
+    obs_type: str | None = None,
+    obs_class: str | None = None,
+    limit: int | None = None,
+) -> Table:
+    """
+    Find files in an archive.
+
+    The table can be given to `download_files`, and to DataFileList once they are there;
+    rows may be taken out of it, in Python or in the ECSV file it is saved to.
+
+    Parameters
+    ----------
+    server : str or service
+        The archive: ``"gemini"``, ``"eso"``, or what an installed package offers.
+    program : str, optional
+        The observing programme, as ``"GS-2012B-Q-1"`` or ``"60.A-9100(A)"``.
+    target : str, optional
+        The object as its observer named it, with ``*`` for anything.
+    date : str or date, optional
+        A day (UT) as ``"2012-08-27"``, or two as ``"2012-08-27..2012-08-30"``.
+    instrument : str, optional
+        Name of the instrument, as ``"GMOS-S"`` or ``"MUSE"``.
+    obs_type : str, optional
+        Type of observation as the archive calls it, as ``"BIAS"``.
+    obs_class : str, optional
+        Class of observation as the archive calls it, as ``"science"`` at Gemini or
+        ``"SCIENCE"`` at ESO.
+    limit : int, optional
+        The most files. Without it, more than the archive gives at once are an error.
+
+    Returns
+    -------
+    Table
+        One row for each file, by date.
+
+    Raises
+    ------
+    ParameterError
+        If nothing is looked for, or a date is malformed.
+    ServiceError
+        If the archive cannot be asked, or finds too many files.
+    """
+    first, last = _days(date)
+    criteria = Criteria(
+        program=program, target=target, first=first, last=last, instrument=instrument,
+        obs_type=obs_type, obs_class=obs_class, limit=limit,
+    )  # fmt: skip
+    if all(x is None for x in (program, target, first, instrument)):
+        msg = "say what to look for: a program, a target, a date or an instrument"
+        raise ParameterError(msg)
+    if isinstance(server, str):
+        server = _opened(server)
+    table = server.find(criteria)
+    table.sort(["date", "filename"])
+    return table if limit is None else table[:limit]
+
+
+def made_table(rows: Sequence[dict[str, Any]], archive: str) -> Table:
+    """
+    Make the table that a search gives.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        The columns of each file; those that are missing or None are masked.
+    archive : str
+        Name of the archive, which is noted.
+
+    Returns
+    -------
+    Table
+        The table.
+    """
+    table = Table(meta={"archive": archive})
+    for name in COLUMNS:
+        kind = _NUMBERS.get(name, str)
+        values = [_converted(row.get(name), kind) for row in rows]
+        mask = [value is None for value in values]
+        filled = [kind() if value is None else value for value in values]
+        table[name] = MaskedColumn(filled, mask=mask, dtype=kind if not rows else None)
+    return table
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    """Take what fits into a column; anything else is as good as missing."""
+    try:
+        if value is None or isinstance(value, list | dict):
+            return None
+        found = kind(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if kind is str:
+        return "".join(c if c.isprintable() else "?" for c in found)
+    return found if abs(found) < _LARGEST else None
+
+
+def _opened(name: str) -> Searching:
+    from ndmapper.services.registry import Request, names, open_service
+
+    service: Any = open_service(name, Request())
+    if hasattr(service, "find"):
+        found: Searching = service
+        return found
+    msg = f"the service {name!r} cannot search"
+    others = [other for other in names() if other != name]
+    raise ServiceError(msg + did_you_mean(name, others))
+
+
+def _days(date: Any) -> tuple[datetime.date | None, datetime.date | None]:
+    if date is None:
+        return None, None
+    if isinstance(date, datetime.date):
+        return date, date
+    words = re.split(r"\.\.+", str(date).strip())
+    try:
+        days = [datetime.date.fromisoformat(word.strip()) for word in words]
+        if len(days) > 2 or days[0] > days[-1]:
+            raise ValueError
+    except ValueError:
+        msg = (
+            f"{date!r} is no date; write it as 2012-08-27, or two as "
+            "2012-08-27..2012-08-30"
+        )
+        raise ParameterError(msg) from None
+    return days[0], days[-1]

@@ -1,0 +1,108 @@
+"""Words that nobody may read: they show themselves nowhere by accident."""
+
+import logging
+import re
+import threading
+
+__all__ = ["Secret", "hide_secrets", "redacted"]
+
+_HIDDEN = "(hidden)"
+_SHORTEST = 4
+"""Characters; a shorter word would be found all over innocent text."""
+
+_known: set[str] = set()
+_lock = threading.Lock()
+_PARAMETERS = re.compile(
+    r"(?i)\b(password|passwd|client_secret|token|id_token|access_token|"
+    r"gemini_archive_session)=[^&;\s'\"]+"
+)
+
+
+class Secret:
+    """
+    A password, cookie or token.
+
+    Parameters
+    ----------
+    value : str
+        The word itself.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        if len(value) >= _SHORTEST:
+            with _lock:
+                _known.add(value)
+
+    def reveal(self) -> str:
+        """
+        Give the word, to be sent to whom it is for.
+
+        Returns
+        -------
+        str
+            The word.
+        """
+        return self._value
+
+    def __repr__(self) -> str:
+        return _HIDDEN
+
+    def __format__(self, spec: str) -> str:
+        return _HIDDEN
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        msg = "a password, cookie or token is not written anywhere"
+        raise TypeError(msg)
+
+
+def redacted(text: str) -> str:
+    """
+    Take all known secrets out of a text.
+
+    Parameters
+    ----------
+    text : str
+        Anything that a person or a file may get to see.
+
+    Returns
+    -------
+    str
+        The same without them.
+    """
+    with _lock:
+        known = sorted(_known, key=len, reverse=True)
+    for word in known:
+        text = text.replace(word, _HIDDEN)
+    return _PARAMETERS.sub(rf"\1={_HIDDEN}", text)
+
+
+class _Hide(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        hidden = redacted(text)
+        if hidden != text:
+            record.msg, record.args = hidden, ()
+        return True
+
+
+def hide_secrets(logger_name: str) -> None:
+    """
+    Keep secrets out of what somebody else's package logs.
+
+    Parameters
+    ----------
+    logger_name : str
+        Name of its logger.
+    """
+    logger = logging.getLogger(logger_name)
+    if not any(isinstance(known, _Hide) for known in logger.filters):
+        logger.addFilter(_Hide())

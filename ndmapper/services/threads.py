@@ -1,0 +1,62 @@
+"""
+Do several things at a time, in threads that nobody waits for when the user interrupts.
+
+A thread that waits for a silent server cannot be woken; those of
+`concurrent.futures` would keep the process until the server's time is over.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+__all__ = ["in_threads"]
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+def in_threads(
+    jobs: Mapping[K, Callable[[], T]], count: int, stop: threading.Event
+) -> Iterator[tuple[K, T | BaseException]]:
+    """
+    Call functions, some at a time, and give what they return as it comes.
+
+    Parameters
+    ----------
+    jobs : mapping
+        The functions, by any name.
+    count : int
+        How many run at a time.
+    stop : threading.Event
+        Is set when the caller wants no more, by an error or an interrupt as well.
+        Functions that run then are not waited for.
+
+    Yields
+    ------
+    tuple
+        The name of a function, and what it returned or raised.
+    """
+    waiting: queue.SimpleQueue[tuple[K, Callable[[], T]]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[K, T | BaseException]] = queue.SimpleQueue()
+    for item in jobs.items():
+        waiting.put(item)
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                name, function = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                done.put((name, function()))
+            except BaseException as err:  # it is raised where it is waited for
+                done.put((name, err))
+
+    for _ in range(min(count, len(jobs))):
+        threading.Thread(target=work, daemon=True).start()
+    try:
+        for _ in jobs:
+            yield done.get()
+    finally:
+        stop.set()

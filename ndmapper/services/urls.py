@@ -1,0 +1,120 @@
+"""Files whose URLs a function of the user's gives."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ndmapper.errors import (
+    MissingFileError,
+    NdmapperError,
+    ParameterError,
+    ServiceAccessError,
+    ServiceError,
+)
+from ndmapper.services.answers import Stream
+from ndmapper.services.fetching import Fetcher
+from ndmapper.services.http import Http
+from ndmapper.services.part import Remote
+
+__all__ = ["UrlService"]
+
+
+class UrlService:
+    """
+    Get files by their URLs; no credentials are sent.
+
+    Parameters
+    ----------
+    url_of : callable
+        Takes the name of a file and gives its URL.
+    decompress : bool, optional
+        Whether files are decompressed; by default as their names say.
+    overwrite : bool
+        Whether files that differ are replaced.
+    """
+
+    def __init__(
+        self,
+        url_of: Callable[[str], str],
+        *,
+        decompress: bool | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self.url_of = url_of
+        self.decompress = decompress
+        self.overwrite = overwrite
+
+    def look_up(self, filename: str, cal_type: str) -> None:
+        """
+        Find nothing: URLs tell no associations.
+
+        Parameters
+        ----------
+        filename : str
+            Name of the frame.
+        cal_type : str
+            Type of calibration.
+        """
+
+    def fetch(
+        self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
+    ) -> list[Path]:
+        """
+        See to it that files are in a folder.
+
+        Parameters
+        ----------
+        files : sequence of str
+            Their names.
+        dirname : Path
+            The folder.
+        checksums : mapping of str to str
+            Those that are known.
+
+        Returns
+        -------
+        list of Path
+            In the order of `files`.
+
+        Raises
+        ------
+        ParameterError
+            If the function gives something that is no URL.
+        ServiceError
+            If some could not be got; all are named with the reason.
+        """
+        by_place: dict[str, list[str]] = {}
+        urls = {name: str(self.url_of(name)) for name in files}
+        for name, url in urls.items():
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                msg = f"the function gives {name} no https URL, but {url!r}"
+                raise ParameterError(msg)
+            by_place.setdefault(f"{parts.scheme}://{parts.netloc}", []).append(name)
+        paths: dict[str, Path] = {}
+        for place, names in by_place.items():
+            fetcher = Fetcher(
+                Http("urls", place),
+                lambda name, _: _remote(urls[name]),
+                _explained,
+                decompress=self.decompress,
+                overwrite=self.overwrite,
+            )
+            found = fetcher.fetch(names, dirname, checksums)
+            paths |= dict(zip(names, found, strict=True))
+        return [paths[name] for name in files]
+
+
+def _remote(url: str) -> Remote:
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
+    # The end of a query is no name of a file; then the answer tells.
+    stored = None if query else unquote(parts.path.rpartition("/")[2]) or None
+    return Remote(path=f"{parts.path or '/'}{query}", stored_name=stored)
+
+
+def _explained(answer: Stream) -> NdmapperError:
+    msg = f"{answer.url} answers with status {answer.status}"
+    if answer.status in {401, 403}:
+        return ServiceAccessError(f"{msg}: it is not given to everybody")
+    return (MissingFileError if answer.status in {404, 410} else ServiceError)(msg)

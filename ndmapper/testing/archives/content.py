@@ -1,0 +1,152 @@
+"""Small files as archives hold them, in the compressions that archives use."""
+
+import bz2
+import gzip
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from astropy.io import fits  # noqa: TID251  # an independent writer is the point here
+
+__all__ = ["Held", "compressed", "fits_bytes", "md5_of", "tiled_fits_bytes"]
+
+
+def fits_bytes(name: str, size: int = 40, **cards: Any) -> bytes:
+    """
+    Make a small FITS file whose pixels depend on its name.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+    size : int
+        Pixels along each side.
+    **cards : object
+        Cards of its header.
+
+    Returns
+    -------
+    bytes
+        The file.
+    """
+    out = io.BytesIO()
+    hdu = fits.PrimaryHDU(_pixels(name, size))
+    hdu.header.update(cards)
+    hdu.writeto(out)
+    return out.getvalue()
+
+
+def tiled_fits_bytes(name: str, size: int = 40, **cards: Any) -> bytes:
+    """
+    Make a FITS file whose image is compressed in tiles, as in ``.fits.fz``.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+    size : int
+        Pixels along each side.
+    **cards : object
+        Cards of its primary header.
+
+    Returns
+    -------
+    bytes
+        The file.
+    """
+    out = io.BytesIO()
+    primary = fits.PrimaryHDU()
+    primary.header.update(cards)
+    image = fits.CompImageHDU(_pixels(name, size), name="CHAN01")
+    fits.HDUList([primary, image]).writeto(out)
+    return out.getvalue()
+
+
+def _pixels(name: str, size: int) -> Any:
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    noise = np.random.default_rng(seed).normal(1000, 5, (size, size))
+    return noise.astype("int16")
+
+
+def compressed(content: bytes, kind: str) -> bytes:
+    """
+    Compress a file.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    kind : {'bz2', 'gz', 'Z', ''}
+        The compression, as file types name it.
+
+    Returns
+    -------
+    bytes
+        The compressed file.
+    """
+    if kind == "bz2":
+        return bz2.compress(content)
+    if kind == "gz":
+        return gzip.compress(content, mtime=0)
+    return _in_codes(content) if kind == "Z" else content
+
+
+def md5_of(content: bytes) -> str:
+    """
+    Compute the MD5 of a file.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits.
+    """
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _in_codes(content: bytes) -> bytes:
+    """
+    Write the form of ``compress``, without its gain.
+
+    All codes are bytes as they are, of 9 bits; the table is emptied before they would
+    become wider. Codes come in groups of eight, and a group that the emptying ends
+    is filled up.
+    """
+    out = bytearray(b"\x1f\x9d\x90")
+    for at in range(0, len(content), 240):
+        codes = list(content[at : at + 240])
+        if at + 240 < len(content):
+            codes += [256, *[0] * 7]
+        bits = sum(code << (9 * i) for i, code in enumerate(codes))
+        out += bits.to_bytes(-(-9 * len(codes) // 8), "little")
+    return bytes(out)
+
+
+@dataclass(frozen=True)
+class Held:
+    """
+    A file that an archive holds.
+
+    Parameters
+    ----------
+    name : str
+        Its name without compression.
+    stored_name : str
+        Its name there.
+    plain, stored : bytes
+        Its content without compression, and as it is there.
+    is_proprietary : bool
+        Whether it is given only to those who are logged in.
+    """
+
+    name: str
+    stored_name: str
+    plain: bytes
+    stored: bytes
+    is_proprietary: bool = False
