@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
-from ndmapper.calibrations.frames import Frame, find_frames, read_frame
+from ndmapper.calibrations.frames import Frame, read_frame
+from ndmapper.calibrations.scan import find_frames
 from ndmapper.errors import (
     FileAccessError,
     FormatError,

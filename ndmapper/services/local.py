@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ndmapper.calibrations.frames import Frame, find_frames, read_frame
+from ndmapper.calibrations.frames import Frame, read_frame
 from ndmapper.calibrations.matching import match_frames
 from ndmapper.calibrations.names import frame_name, name_variants
+from ndmapper.calibrations.scan import find_frames
 from ndmapper.calibrations.survey import frames_of_survey
 from ndmapper.errors import MissingFileError, ServiceError
 from ndmapper.instruments import load

@@ -1,0 +1,402 @@
+"""The functions by which the TOML of an instrument makes one value of headers."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from ndmapper.instruments.conditions import Value, like, parse_condition
+
+__all__ = ["FUNCTIONS", "Header", "HeaderPair", "check_options"]
+
+
+class Header(Protocol):
+    """What is asked of a header: FITS headers and mappings have it."""
+
+    def get(self, key: str, /) -> Any:
+        """
+        Return the value of a keyword.
+
+        Parameters
+        ----------
+        key : str
+            The keyword.
+
+        Returns
+        -------
+        object
+            Its value, or None.
+        """
+
+
+@dataclass(frozen=True)
+class HeaderPair:
+    """
+    The headers of a file: the primary one and those of its image extensions.
+
+    Parameters
+    ----------
+    primary : Header
+        The primary header.
+    extension : Header, optional
+        The header of the first image extension.
+    extension_first : bool
+        Whether a keyword of the extension wins over one of the primary header.
+    others : sequence of Header
+        The headers of the other image extensions.
+    filename : str
+        Name of the file, without folder.
+    """
+
+    primary: Header
+    extension: Header | None = None
+    extension_first: bool = False
+    others: Sequence[Header] = ()
+    filename: str = ""
+
+    def get(self, key: str) -> Value:
+        """
+        Return the value of the first card with a keyword.
+
+        Parameters
+        ----------
+        key : str
+            The keyword.
+
+        Returns
+        -------
+        str, int, float, bool or None
+            Text without blanks at its ends; None where the keyword is missing or
+            without a value.
+        """
+        headers = [h for h in (self.primary, self.extension) if h is not None]
+        for header in reversed(headers) if self.extension_first else headers:
+            if (value := plain_value(header, key)) is not None:
+                return value
+        return None
+
+    def images(self) -> list[Header]:
+        """
+        List the headers of all images.
+
+        Returns
+        -------
+        list of Header
+            Those of the extensions; where there are none, the primary header.
+        """
+        found = [h for h in (self.extension, *self.others) if h is not None]
+        return found or [self.primary]
+
+
+def plain_value(header: Header, key: str) -> Value:
+    """
+    Return the value of a card, where that is a number, a text or a logical value.
+
+    Parameters
+    ----------
+    header : Header
+        The header.
+    key : str
+        The keyword.
+
+    Returns
+    -------
+    str, int, float, bool or None
+        None where the keyword is missing, without a value, or breaks the standard.
+    """
+    try:
+        value = header.get(key)
+    except Exception:  # a card that breaks the standard: astropy's VerifyError
+        return None
+    if isinstance(value, str):
+        value = value.strip()
+    # A card without a value gives an object that is none of these.
+    if isinstance(value, str | int | float | bool) and value != "":
+        return value
+    return None
+
+
+def _first(headers: HeaderPair, keys: tuple[str, ...]) -> Value:
+    return next((v for k in keys if (v := headers.get(k)) is not None), None)
+
+
+def _word(headers: HeaderPair, keys: tuple[str, ...], *, n: int) -> Value:
+    words = str(_first(headers, keys) or "").split()
+    return words[n] if n < len(words) else None
+
+
+def _before(headers: HeaderPair, keys: tuple[str, ...], *, mark: str) -> Value:
+    """Cut a value where a mark begins."""
+    value = _first(headers, keys)
+    return None if value is None else str(value).split(mark)[0].strip() or None
+
+
+def _joined(headers: HeaderPair, keys: tuple[str, ...], *, drop: list[str]) -> Value:
+    found = [headers.get(key) for key in keys]
+    kept = [
+        str(v) for v in found if v is not None and not any(like(v, p) for p in drop)
+    ]
+    if all(v is None for v in found):
+        return None
+    return "+".join(sorted(kept)) or "open"
+
+
+def _above(
+    headers: HeaderPair,
+    keys: tuple[str, ...],
+    *,
+    limit: Any,
+    yes: str,
+    no: str,
+    by: str = "",
+    majority: bool = False,
+) -> Value:
+    """Compare with a limit, which may depend on another keyword."""
+    if isinstance(limit, list):
+        given = headers.get(by)
+        limit = next((n for pattern, n in limit if like(given, pattern)), None)
+        if limit is None:
+            return None
+    values = [_first(headers, keys)]
+    if majority:
+        values = [plain_value(h, k) for h in headers.images() for k in keys]
+    numbers = [v for v in values if isinstance(v, int | float)]
+    if not numbers:
+        return None
+    above = sum(number > limit for number in numbers)
+    return yes if 2 * above > len(numbers) else no
+
+
+def _switched_on(
+    headers: HeaderPair, keys: tuple[str, ...], *, names: list[str], on: list[str]
+) -> Value:
+    lit = [
+        str(headers.get(name) or name)
+        for key, name in zip(keys, names, strict=True)
+        if any(like(headers.get(key), pattern) for pattern in on)
+    ]
+    return "+".join(sorted(lit)) or None
+
+
+def _shape(headers: HeaderPair, keys: tuple[str, ...]) -> Value:
+    sizes = [headers.get(key) for key in keys or ("NAXIS1", "NAXIS2")]
+    return None if None in sizes else "x".join(str(size) for size in sizes)
+
+
+def _regions(headers: HeaderPair, keys: tuple[str, ...]) -> Value:
+    """List the region of the detector that each image is of, by amplifier."""
+    *names, section = keys
+    found = []
+    for header in headers.images():
+        region = plain_value(header, section)
+        if isinstance(region, str):
+            name = " ".join(str(plain_value(header, key) or "") for key in names)
+            found.append(f"{name.replace(';', ' ').replace('@', ' ')}@{region}")
+    return ";".join(sorted(found)) or None
+
+
+def _cases(
+    headers: HeaderPair, keys: tuple[str, ...], *, cases: list[dict[str, Any]]
+) -> Value:
+    """Give the value of the first case whose conditions on keywords are met."""
+    for case in cases:
+        if all(
+            condition.test(key, headers.get(key))[0]
+            for key, spec in case.items()
+            if key != "is"
+            for condition in parse_condition(spec)
+        ):
+            value: Value = case["is"]
+            return value
+    return None
+
+
+def _in_name(headers: HeaderPair, keys: tuple[str, ...], *, pattern: str) -> Value:
+    """Give what the first group of a regular expression finds in the file name."""
+    match = re.search(pattern, headers.filename)
+    return match[1] if match else None
+
+
+def _timestamp(headers: HeaderPair, keys: tuple[str, ...]) -> Value:
+    """Join a date and, where that has none, a time of day; in UT."""
+    moment = _moment(headers, keys)
+    return None if moment is None else moment.isoformat(timespec="milliseconds")
+
+
+def _night(
+    headers: HeaderPair, keys: tuple[str, ...], *, cut: Any, by: str = ""
+) -> Value:
+    """Give the date of the night: a new one begins at a time of day, in UT."""
+    moment = _moment(headers, keys)
+    if isinstance(cut, list):
+        given = headers.get(by)
+        cut = next((c for pattern, c in cut if like(given, pattern)), None)
+    if moment is None or cut is None:
+        return None
+    hours, minutes = map(int, str(cut).split(":"))
+    if timedelta(hours=moment.hour, minutes=moment.minute) < timedelta(
+        hours=hours, minutes=minutes
+    ):
+        moment -= timedelta(days=1)
+    return moment.date().isoformat()
+
+
+def _moment(headers: HeaderPair, keys: tuple[str, ...]) -> datetime | None:
+    date, *others = keys
+    value = headers.get(date)
+    if isinstance(value, int | float):
+        return _of_number(float(value), date)
+    text = str(value or "")
+    if text and "T" not in text:
+        text = f"{text}T{_first(headers, tuple(others)) or '00:00:00'}"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return moment
+
+
+def _of_number(days: float, key: str) -> datetime | None:
+    # A Julian date, or a modified one, which begins at midnight.
+    if not math.isfinite(days):
+        return None
+    modified = days - 2400000.5 if days > 2_000_000 and "MJD" not in key else days
+    try:
+        return datetime(1858, 11, 17) + timedelta(days=modified)
+    except OverflowError:
+        return None
+
+
+FUNCTIONS: Mapping[str, Callable[..., Value]] = {
+    "first": _first,
+    "word": _word,
+    "before": _before,
+    "joined": _joined,
+    "above": _above,
+    "switched_on": _switched_on,
+    "shape": _shape,
+    "regions": _regions,
+    "cases": _cases,
+    "in_name": _in_name,
+    "timestamp": _timestamp,
+    "night": _night,
+}
+"""The functions that a TOML may name."""
+
+_OPTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
+    "word": {"n": int},
+    "before": {"mark": str},
+    "joined": {"drop": list},
+    "above": {"limit": (int, float, list), "yes": str, "no": str},
+    "switched_on": {"names": list, "on": list},
+    "cases": {"cases": list},
+    "in_name": {"pattern": str},
+    "night": {"cut": (str, list)},
+}
+_OPTIONAL: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
+    "above": {"by": str, "majority": bool},
+    "night": {"by": str},
+}
+_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+
+
+def check_options(fn: str, options: Mapping[str, Any], n_keys: int) -> None:
+    """
+    Check the options of a function.
+
+    Parameters
+    ----------
+    fn : str
+        One of `FUNCTIONS`.
+    options : mapping
+        Its options, as the TOML has them.
+    n_keys : int
+        How many keywords it has.
+
+    Raises
+    ------
+    ValueError
+        Saying what was expected.
+    """
+    wanted = _OPTIONS.get(fn, {})
+    known = {**wanted, **_OPTIONAL.get(fn, {})}
+    if set(options) - set(known) or set(wanted) - set(options):
+        expected = ", ".join(known) or "none"
+        msg = f"expected the options of {fn} ({expected}), found {sorted(options)}"
+        raise ValueError(msg)
+    value: Any
+    for name, value in options.items():
+        if not isinstance(value, known[name]):
+            msg = f"{name} has the wrong type: found {value!r}"
+            raise ValueError(msg)
+        is_texts = name in {"names", "on", "drop"}
+        if is_texts and not all(isinstance(v, str) for v in value):
+            msg = f"expected {name} to be a list of texts, found {value!r}"
+            raise ValueError(msg)
+    check = _CHECKS.get(fn)
+    if check is not None:
+        check(options, n_keys)
+
+
+def _check_switched_on(options: Mapping[str, Any], n_keys: int) -> None:
+    if len(options["names"]) != n_keys:
+        msg = f"expected as many names as keys ({n_keys})"
+        raise ValueError(msg)
+
+
+def _check_cases(options: Mapping[str, Any], n_keys: int) -> None:
+    for case in options["cases"]:
+        if not isinstance(case, dict) or not isinstance(case.get("is"), str):
+            msg = f"expected tables of keywords, conditions, and 'is', found {case!r}"
+            raise ValueError(msg)
+        for key, spec in case.items():
+            if key != "is":
+                parse_condition(spec)
+
+
+def _check_in_name(options: Mapping[str, Any], n_keys: int) -> None:
+    try:
+        groups = re.compile(options["pattern"]).groups
+    except re.error as err:
+        msg = f"expected a regular expression: {err}"
+        raise ValueError(msg) from err
+    if groups != 1:
+        msg = f"expected a pattern with one group, found {options['pattern']!r}"
+        raise ValueError(msg)
+
+
+def _check_pairs(name: str, kind: type | tuple[type, ...]) -> Any:
+    def check(options: Mapping[str, Any], n_keys: int) -> None:
+        value: Any = options[name]
+        if not isinstance(value, list):
+            value = [["*", value]]
+        elif "by" not in options:
+            msg = f"a list of cases in {name} needs by, the keyword they depend on"
+            raise ValueError(msg)
+        pair: Any
+        for pair in value:
+            fits = isinstance(pair, list) and len(pair) == 2
+            if (
+                not fits
+                or not isinstance(pair[0], str)
+                or not isinstance(pair[1], kind)
+                or (kind is str and not _CLOCK.fullmatch(pair[1]))
+            ):
+                expected = "'hh:mm'" if kind is str else "a number"
+                msg = f"expected {name} as [pattern, {expected}], found {pair!r}"
+                raise ValueError(msg)
+
+    return check
+
+
+_CHECKS: Mapping[str, Callable[[Mapping[str, Any], int], None]] = {
+    "switched_on": _check_switched_on,
+    "cases": _check_cases,
+    "in_name": _check_in_name,
+    "above": _check_pairs("limit", (int, float)),
+    "night": _check_pairs("cut", str),
+}
