@@ -18,12 +18,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ndmapper.instruments.conditions import Value, like
-from ndmapper.instruments.functions import (
-    FUNCTIONS,
-    Header,
-    HeaderPair,
-    check_options,
-)
+from ndmapper.instruments.functions import FUNCTIONS, Header, HeaderPair
+from ndmapper.instruments.options import check_options
 
 __all__ = ["Descriptor", "parse_descriptor"]
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from ndmapper.instruments.conditions import Value, like, parse_condition
 
-__all__ = ["FUNCTIONS", "Header", "HeaderPair", "check_options"]
+__all__ = ["FUNCTIONS", "Header", "HeaderPair", "plain_value"]
 
 
 class Header(Protocol):
@@ -246,11 +246,14 @@ def _night(
 def _moment(headers: HeaderPair, keys: tuple[str, ...]) -> datetime | None:
     date, *others = keys
     value = headers.get(date)
+    if value is None:  # but there may be a Julian date
+        number = ((headers.get(key), key) for key in others if "JD" in key)
+        value, date = next((n for n in number if n[0] is not None), (None, date))
     if isinstance(value, int | float):
         return _of_number(float(value), date)
     text = str(value or "")
     if text and "T" not in text:
-        text = f"{text}T{_first(headers, tuple(others)) or '00:00:00'}"
+        text = f"{text}T{_first(headers, _clocks(others)) or '00:00:00'}"
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -258,6 +261,10 @@ def _moment(headers: HeaderPair, keys: tuple[str, ...]) -> datetime | None:
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC).replace(tzinfo=None)
     return moment
+
+
+def _clocks(keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(key for key in keys if "JD" not in key)
 
 
 def _of_number(days: float, key: str) -> datetime | None:
@@ -286,117 +293,3 @@ FUNCTIONS: Mapping[str, Callable[..., Value]] = {
     "night": _night,
 }
 """The functions that a TOML may name."""
-
-_OPTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
-    "word": {"n": int},
-    "before": {"mark": str},
-    "joined": {"drop": list},
-    "above": {"limit": (int, float, list), "yes": str, "no": str},
-    "switched_on": {"names": list, "on": list},
-    "cases": {"cases": list},
-    "in_name": {"pattern": str},
-    "night": {"cut": (str, list)},
-}
-_OPTIONAL: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
-    "above": {"by": str, "majority": bool},
-    "night": {"by": str},
-}
-_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
-
-
-def check_options(fn: str, options: Mapping[str, Any], n_keys: int) -> None:
-    """
-    Check the options of a function.
-
-    Parameters
-    ----------
-    fn : str
-        One of `FUNCTIONS`.
-    options : mapping
-        Its options, as the TOML has them.
-    n_keys : int
-        How many keywords it has.
-
-    Raises
-    ------
-    ValueError
-        Saying what was expected.
-    """
-    wanted = _OPTIONS.get(fn, {})
-    known = {**wanted, **_OPTIONAL.get(fn, {})}
-    if set(options) - set(known) or set(wanted) - set(options):
-        expected = ", ".join(known) or "none"
-        msg = f"expected the options of {fn} ({expected}), found {sorted(options)}"
-        raise ValueError(msg)
-    value: Any
-    for name, value in options.items():
-        if not isinstance(value, known[name]):
-            msg = f"{name} has the wrong type: found {value!r}"
-            raise ValueError(msg)
-        is_texts = name in {"names", "on", "drop"}
-        if is_texts and not all(isinstance(v, str) for v in value):
-            msg = f"expected {name} to be a list of texts, found {value!r}"
-            raise ValueError(msg)
-    check = _CHECKS.get(fn)
-    if check is not None:
-        check(options, n_keys)
-
-
-def _check_switched_on(options: Mapping[str, Any], n_keys: int) -> None:
-    if len(options["names"]) != n_keys:
-        msg = f"expected as many names as keys ({n_keys})"
-        raise ValueError(msg)
-
-
-def _check_cases(options: Mapping[str, Any], n_keys: int) -> None:
-    for case in options["cases"]:
-        if not isinstance(case, dict) or not isinstance(case.get("is"), str):
-            msg = f"expected tables of keywords, conditions, and 'is', found {case!r}"
-            raise ValueError(msg)
-        for key, spec in case.items():
-            if key != "is":
-                parse_condition(spec)
-
-
-def _check_in_name(options: Mapping[str, Any], n_keys: int) -> None:
-    try:
-        groups = re.compile(options["pattern"]).groups
-    except re.error as err:
-        msg = f"expected a regular expression: {err}"
-        raise ValueError(msg) from err
-    if groups != 1:
-        msg = f"expected a pattern with one group, found {options['pattern']!r}"
-        raise ValueError(msg)
-
-
-def _check_pairs(name: str, kind: type | tuple[type, ...]) -> Any:
-    def check(options: Mapping[str, Any], n_keys: int) -> None:
-        value: Any = options[name]
-        if not isinstance(value, list):
-            value = [["*", value]]
-        elif "by" not in options:
-            msg = f"a list of cases in {name} needs by, the keyword they depend on"
-            raise ValueError(msg)
-        pair: Any
-        for pair in value:
-            fits = isinstance(pair, list) and len(pair) == 2
-            if (
-                not fits
-                or not isinstance(pair[0], str)
-                or not isinstance(pair[1], kind)
-                or (kind is str and not _CLOCK.fullmatch(pair[1]))
-            ):
-                expected = "'hh:mm'" if kind is str else "a number"
-                msg = f"expected {name} as [pattern, {expected}], found {pair!r}"
-                raise ValueError(msg)
-
-    return check
-
-
-_CHECKS: Mapping[str, Callable[[Mapping[str, Any], int], None]] = {
-    "switched_on": _check_switched_on,
-    "cases": _check_cases,
-    "in_name": _check_in_name,
-    "above": _check_pairs("limit", (int, float)),
-    "night": _check_pairs("cut", str),
-}
