@@ -1,13 +1,14 @@
 """The functions by which the TOML of an instrument makes one value of headers."""
 
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from ndmapper.instruments.conditions import Value, like, parse_condition
+from ndmapper.instruments.conditions import Condition, Value, like, parse_condition
 
 __all__ = ["FUNCTIONS", "Header", "HeaderPair", "plain_value"]
 
@@ -55,6 +56,7 @@ class HeaderPair:
     extension_first: bool = False
     others: Sequence[Header] = ()
     filename: str = ""
+    _known: dict[str, Value] = field(default_factory=dict, init=False, repr=False)
 
     def get(self, key: str) -> Value:
         """
@@ -71,11 +73,15 @@ class HeaderPair:
             Text without blanks at its ends; None where the keyword is missing or
             without a value.
         """
+        if key in self._known:
+            return self._known[key]
         headers = [h for h in (self.primary, self.extension) if h is not None]
+        value = None
         for header in reversed(headers) if self.extension_first else headers:
             if (value := plain_value(header, key)) is not None:
-                return value
-        return None
+                break
+        self._known[key] = value
+        return value
 
     def images(self) -> list[Header]:
         """
@@ -203,14 +209,24 @@ def _cases(
     """Give the value of the first case whose conditions on keywords are met."""
     for case in cases:
         if all(
-            condition.test(key, headers.get(key))[0]
+            condition.is_met(headers.get(key))
             for key, spec in case.items()
             if key != "is"
-            for condition in parse_condition(spec)
+            for condition in _condition(spec)
         ):
             value: Value = case["is"]
             return value
     return None
+
+
+def _condition(spec: Any) -> tuple[Condition, ...]:
+    # What is in a TOML stays the same; most of it is text, which is quick to look up.
+    return _texts(spec) if isinstance(spec, str) else parse_condition(spec)
+
+
+@functools.cache
+def _texts(spec: str) -> tuple[Condition, ...]:
+    return parse_condition(spec)
 
 
 def _in_name(headers: HeaderPair, keys: tuple[str, ...], *, pattern: str) -> Value:

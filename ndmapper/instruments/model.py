@@ -263,12 +263,10 @@ class Instrument:
         why : str
             What speaks for the class, or against each of them.
         """
-        against = []
         for frame_class in self.classes:
-            met, why = frame_class.test(values)
-            if met:
-                return frame_class.name, why
-            against.append(f"not {frame_class.name} ({why})")
+            if all_met(frame_class.where, values):
+                return frame_class.name, frame_class.test(values)[1]
+        against = [f"not {c.name} ({c.test(values)[1]})" for c in self.classes]
         return None, "; ".join(against) or f"{self.name} describes no classes"
 
     def rule(

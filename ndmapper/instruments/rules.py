@@ -30,7 +30,7 @@ def all_met(where: Conditions, values: Mapping[str, Value]) -> bool:
         True also where there are no conditions.
     """
     return all(
-        condition.test(name, values.get(name))[0]
+        condition.is_met(values.get(name))
         for name, conditions in where.items()
         for condition in conditions
     )

@@ -28,12 +28,14 @@ class QuickHeader:
     Notes
     -----
     To make a card object of each of the hundreds or thousands of cards takes far
-    longer than to find a dozen of them.
+    longer than to find a dozen of them. Hierarchical keywords, of which there are most,
+    are searched for one by one.
     """
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         self._whole: fits.Header | None = None
+        self._cards: dict[bytes, int] | None = None
 
     def get(self, key: str, /) -> Any:
         """
@@ -50,22 +52,29 @@ class QuickHeader:
             Its value; None where there is no such card, or none can be understood.
         """
         pattern, hierarchical = _pattern(key)
+        if not hierarchical:
+            if self._cards is None:
+                raw = self.raw
+                places = range(len(raw) - _CARD, -1, -_CARD)
+                # Backwards, so that of several cards the first one stays.
+                self._cards = {raw[at : at + 9]: at for at in places}
+            found = self._cards.get(pattern)
+            return None if found is None else self._value(key, found, False)
         at = self.raw.find(pattern)
         while at != -1:
-            card = self.raw[at : at + _CARD]
-            if at % _CARD == 0 and (
-                not hierarchical or card[len(pattern) :].lstrip().startswith(b"=")
-            ):
-                return self._value(key, card, at, hierarchical)
+            after = self.raw[at + len(pattern) : at + _CARD].lstrip()
+            if at % _CARD == 0 and after.startswith(b"="):
+                return self._value(key, at, True)
             at = self.raw.find(pattern, at + 1)
         return None
 
-    def _value(self, key: str, card: bytes, at: int, hierarchical: bool) -> Any:
+    def _value(self, key: str, at: int, hierarchical: bool) -> Any:
         if self.raw.startswith(b"CONTINUE", at + _CARD):
             # A long text goes on over several cards, which astropy joins.
             if self._whole is None:
                 self._whole = fits.Header.fromstring(self.raw)
             return self._whole.get(key)
+        card = self.raw[at : at + _CARD]
         return _hierarchical_value(card) if hierarchical else card_value(card)
 
 
