@@ -2,6 +2,7 @@
 
 import datetime
 import functools
+from typing import Any
 
 from ndmapper.testing.headers import SimulatedArchive, header_bytes, moment
 
@@ -46,7 +47,7 @@ class GmosScene:
         self.mask, kind = masks[self.mode]
         filters = _FILTERS[number // 4 % 8]
         is_image = self.mode == "imaging"
-        self.cards: dict[str, str | int | float | bool] = {
+        self.cards: dict[str, Any] = {
             "INSTRUME": "GMOS-N" if self.north else "GMOS-S",
             "OBSTYPE": "OBJECT", "OBSCLASS": "science", "OBJECT": f"target {number}",
             "FILTER1": "open1-6", "FILTER2": filters,
@@ -56,7 +57,7 @@ class GmosScene:
             "ELEVATIO": 60.0, "CRPA": 20.0, "RAWGEMQA": "USABLE", "EXPTIME": 60.0,
         }  # fmt: skip
 
-    def add(self, days: float = 0.0, **changes: str | float | bool) -> str:
+    def add(self, days: float = 0.0, **changes: Any) -> str:
         """
         Write one frame.
 
@@ -120,7 +121,7 @@ class GmosScene:
         self.archive.misses[target, cal_type, name] = text
 
     def _biases(self, target: str) -> None:
-        def bias(days: float, set_: str = "1", **changes: str | float | bool) -> str:
+        def bias(days: float, set_: str = "1", **changes: Any) -> str:
             fixed = {"OBSTYPE": "BIAS", "OBSCLASS": "dayCal", "OBJECT": "Bias"}
             obsid = f"CAL-{self.number}-{set_}"
             return self.add(days, OBSID=obsid, EXPTIME=0.0, **fixed, **changes)
@@ -129,13 +130,14 @@ class GmosScene:
         good = [bias(-0.1 + i / 1000) for i in range(5)]
         self._note(target, "bias", *good)
         other = next(b for b in _BINNINGS if b != self.binning)
-        for text, changes in {
+        cases: dict[str, dict[str, Any]] = {
             "binning": {"binning": other},
             "read_speed": {"slow": not self.slow},
             "gain_setting": {"low": not self.low},
             "amplifiers do not cover": {"rows": 0.5},
             "quality": {"RAWGEMQA": "BAD"},
-        }.items():
+        }
+        for text, changes in cases.items():
             self._miss(target, "bias", bias(-0.1, **changes), text)
         for i in range(2):
             few = bias(-0.01 + i / 1000, "2")
@@ -151,7 +153,7 @@ class GmosScene:
         self._miss(target, "bias", bias(90.1, "5"), text)
         self._miss(target, "bias", bias(-181.0, "6"), "more than 180 d")
 
-    def _flat(self, days: float, **changes: str | float | bool) -> str:
+    def _flat(self, days: float, **changes: Any) -> str:
         cards = {"OBSTYPE": "FLAT", "OBSCLASS": "partnerCal", "OBJECT": "GCALflat"}
         return self.add(days, **{**cards, **changes})
 
@@ -163,13 +165,14 @@ class GmosScene:
         stranger = self._flat(0.001, OBSID="other")
         self._miss(target, "flat", stranger, "set inf")
         other = next(g for g in _GRATINGS if g != self.cards["GRATING"])
-        for text, changes in {
+        cases: dict[str, dict[str, Any]] = {
             "wavelength": {"GRWLEN": self.wavelength + 1.01},
             "mask": {"MASKNAME": "0.5arcsec"},
             "grating": {"GRATING": other},
             "filters": {"FILTER2": "CaT_G0309"},
             "read_speed": {"slow": not self.slow},
-        }.items():
+        }
+        for text, changes in cases.items():
             self._miss(target, "flat", self._flat(0.005, **changes), text)
         # R150 and IFU have a limit of elevation, others only one of the rotator; a
         # cosine of a half makes the latter twice as large.
@@ -183,24 +186,25 @@ class GmosScene:
             self._miss(target, "flat", moved, "fits only with quality 1")
 
     def _arcs(self, target: str) -> None:
-        def arc(days: float, **changes: str | float | bool) -> str:
+        def arc(days: float, **changes: Any) -> str:
             cards = {"OBSTYPE": "ARC", "OBSCLASS": "progCal", "OBJECT": "CuAr"}
             return self.add(days, **{**cards, **changes})
 
         # Read speed and gain may differ.
         self._note(target, "arc", arc(-0.03, slow=not self.slow))
         self._miss(target, "arc", arc(0.04), "beyond the 1 that are used, dt 0.04")
-        for text, changes in {
+        cases: dict[str, dict[str, Any]] = {
             "wavelength": {"GRWLEN": self.wavelength - 1.01},
             "filters": {"FILTER2": "CaT_G0309"},
             "mask": {"MASKNAME": "0.75arcsec"},
             "amplifiers do not cover": {"rows": 0.5},
-        }.items():
+        }
+        for text, changes in cases.items():
             self._miss(target, "arc", arc(0.01, **changes), text)
         self._miss(target, "arc", arc(366.0), "more than 365 d")
 
     def _standards(self, target: str) -> None:
-        def star(days: float, **changes: str | float | bool) -> str:
+        def star(days: float, **changes: Any) -> str:
             cards = {"OBSCLASS": "partnerCal", "OBJECT": "LTT 3218"}
             mask = "IFU-R" if self.mode == "IFU" else "5.0arcsec"
             return self.add(days, **{**cards, "MASKNAME": mask, **changes})
@@ -218,7 +222,7 @@ class GmosScene:
         self._miss(target, "standard", star(-184.0), "more than 183 d")
 
     def _twilights(self, target: str) -> None:
-        def sky(days: float, **changes: str | float | bool) -> str:
+        def sky(days: float, **changes: Any) -> str:
             cards = {"OBSCLASS": "dayCal", "OBJECT": "Twilight"}
             return self.add(days, **{**cards, **changes})
 
@@ -231,22 +235,23 @@ class GmosScene:
         self._miss(target, "twilight", sky(11.0), "beyond the 1 that are used")
 
     def _twilight_flats(self, target: str) -> None:
-        def sky(days: float, **changes: str | float | bool) -> str:
+        def sky(days: float, **changes: Any) -> str:
             cards = {"OBSCLASS": "dayCal", "OBJECT": "Twilight"}
             return self.add(days, **{**cards, **changes})
 
         self._note(target, "flat", *(sky(5 + i / 100) for i in range(20)))
         self._miss(target, "flat", sky(-6.0), "beyond the 20 that are used")
         other = next(f for f in _FILTERS if f != self.cards["FILTER2"])
-        for text, changes in {
+        cases: dict[str, dict[str, Any]] = {
             "filters": {"FILTER2": other},
             "gain_setting": {"low": not self.low},
-        }.items():
+        }
+        for text, changes in cases.items():
             self._miss(target, "flat", sky(1.0, **changes), text)
         self._miss(target, "flat", sky(180.5), "more than 180 d")
 
     def _masks(self, target: str) -> None:
-        def bpm(days: float, **changes: str | float | bool) -> str:
+        def bpm(days: float, **changes: Any) -> str:
             cards = {"OBSTYPE": "BPM", "OBSCLASS": "dayCal", "OBJECT": "BPM"}
             return self.add(days, **{**cards, **changes})
 
@@ -265,7 +270,7 @@ def _amplifiers(
     found = []
     for k in range(n):
         name = f"{'e2v' if north else 'BI5-36-4k-2'}, {k + 1}"
-        cards: dict[str, str | int | float | bool] = {
+        cards: dict[str, Any] = {
             "CCDSUM": binning, "AMPNAME": name,
             # One amplifier is out of line, and must be outvoted.
             "GAIN": 7.0 - gain if k == 0 else gain, "RDNOISE": 3.5,

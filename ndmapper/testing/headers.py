@@ -1,4 +1,4 @@
-"""Files of headers alone, written quickly, as an archive of thousands would hold them."""
+"""Files of headers alone, written quickly, as an archive has them by thousands."""
 
 import datetime
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,7 @@
 """Scenes of MUSE with right and nearly right calibrations, known by construction."""
 
 import datetime
+from typing import Any
 
 from ndmapper.testing.headers import SimulatedArchive, header_bytes, moment
 
@@ -31,7 +32,7 @@ class MuseScene:
         self.day = _START + datetime.timedelta(days=_SPACING * number)
         self.mode = _MODES[number % 3]
 
-    def add(self, kind: str, hours: float, **changes: str | float | bool) -> str:
+    def add(self, kind: str, hours: float, **changes: Any) -> str:
         """
         Write one frame.
 
@@ -58,7 +59,7 @@ class MuseScene:
         mode = str(changes.get("mode", self.mode))
         lamp = changes.get("lamp")
         start = moment(self.day, float(changes.get("set", hours)))
-        cards: dict[str, str | int | float | bool] = {
+        cards: dict[str, Any] = {
             "INSTRUME": "MUSE", "DATE-OBS": time.isoformat(timespec="milliseconds"),
             "MJD-OBS": (time - datetime.datetime(1858, 11, 17)).total_seconds() / 86400,
             "EXPTIME": 0.0 if dpr_type == "BIAS" else 30.0, "OBJECT": dpr_type,
@@ -104,7 +105,7 @@ class MuseScene:
         target: str,
         cal_type: str,
         kind: str,
-        change: dict[str, str | float | bool],
+        change: dict[str, Any],
         text: str,
     ) -> None:
         """Write sets of one template: the right one is of the morning after."""
@@ -142,7 +143,7 @@ class MuseScene:
         self._miss(target, "arc", wrong, "field")
 
     def _illums(self, target: str, other: str) -> None:
-        def illum(hours: float, **changes: str | float | bool) -> str:
+        def illum(hours: float, **changes: Any) -> str:
             return self.add("CALIB:FLAT,LAMP,ILLUM", hours, **changes)
 
         # The one that comes nearest in temperature, not in time.
@@ -155,7 +156,7 @@ class MuseScene:
         self._miss(target, "illum", illum(15.1), "more than 0.5 d")
 
     def _twilights(self, target: str, other: str) -> None:
-        def sky(hours: float, set_: float, **changes: str | float | bool) -> str:
+        def sky(hours: float, set_: float, **changes: Any) -> str:
             return self.add("CALIB:FLAT,SKY", hours, set=set_, **changes)
 
         self._note(target, "twilight", *(sky(23 + i / 50, 23) for i in range(3)))
@@ -193,7 +194,7 @@ def write_statics(archive: SimulatedArchive, runs: tuple[str, ...]) -> None:
                 ("geometry_table", "GEOMETRY_TABLE"),
                 ("astrometry_wcs", "ASTROMETRY_WCS"),
             ):
-                cards: dict[str, str | int | float | bool] = {
+                cards: dict[str, Any] = {
                     "INSTRUME": "MUSE", "ESO PRO CATG": product,
                     "ESO INS OPTI2 NAME": field.upper(),
                 }  # fmt: skip
