@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from ndmapper._version import __version__
-from ndmapper.cli import config, demo, info, log, ls, run, show
+from ndmapper.cli import cals, config, demo, info, log, ls, new, run, show
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import NdmapperError
 from ndmapper.log import log_to_terminal
@@ -19,6 +19,8 @@ VERBS: tuple[Verb, ...] = (
     info.VERB,
     show.VERB,
     ls.VERB,
+    cals.VERB,
+    new.VERB,
     log.VERB,
     config.VERB,
     run.VERB,

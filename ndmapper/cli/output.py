@@ -1,13 +1,16 @@
 """How the verbs print: aligned columns for people, JSON for programs."""
 
+import contextlib
 import json
 import math
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["format_columns", "print_json"]
+__all__ = ["format_columns", "print_json", "write_text"]
 
 
 def format_columns(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:
@@ -46,6 +49,37 @@ def print_json(value: object) -> None:
         else is shown as text.
     """
     print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def write_text(text: str, path: Path) -> None:
+    """
+    Write a text file whole, or not at all.
+
+    Parameters
+    ----------
+    text : str
+        What it is to hold.
+    path : Path
+        The file; one that is there is replaced.
+
+    Raises
+    ------
+    FileAccessError
+        If it cannot be written.
+    """
+    from ndmapper.io.leftovers import staging_name
+    from ndmapper.io.write import clear_write_errors, publish
+
+    temporary = staging_name(path)
+    try:
+        with clear_write_errors(path), temporary.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        publish(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _plain(value: Any) -> Any:
