@@ -11,6 +11,7 @@ from ndmapper.calibrations.against import (
     order_of,
 )
 from ndmapper.calibrations.frames import Frame
+from ndmapper.calibrations.names import frame_name
 from ndmapper.calibrations.pool import FramePool, classes_for
 from ndmapper.instruments import Rule
 
@@ -89,13 +90,34 @@ class Match:
         frames = self.pool.of_classes(
             self.target.instrument.name, classes_for(self.rule)
         )
-        used = [f for f in frames if f.name in set(self.files)]
-        found = [
-            _verdict(self, self.rule, frame, used)
-            for frame in frames
-            if frame.plain != self.target.plain
-        ]
+        found = [self.verdict(f) for f in frames if f.plain != self.target.plain]
         return tuple(sorted(found, key=lambda v: v.name))
+
+    @functools.cached_property
+    def used(self) -> tuple[Frame, ...]:
+        """The frames that match."""
+        plain = (frame_name(name) for name in self.files)
+        found = [frame for name in plain for frame in self.pool.named(name)]
+        return tuple(frame for frame in found if frame.name in self.files)
+
+    def verdict(self, frame: Frame) -> Verdict:
+        """
+        Say what became of one frame.
+
+        Parameters
+        ----------
+        frame : Frame
+            A frame of the right class.
+
+        Returns
+        -------
+        Verdict
+            Whether it is used, and if not, why not.
+        """
+        if self.rule is None:
+            why = self.summary
+            return Verdict(name=frame.name, status="failed", quality=None, why=why)
+        return _verdict(self, self.rule, frame, self.used)
 
     @property
     def reasons(self) -> tuple[str, ...]:
