@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -102,8 +102,10 @@ def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:
         If there is no such file.
     """
     try:
-        found = map_file(path)
-        primary, images = _headers(found, instrument)
+        found = map_file(path, keep=True)
+        primary = QuickHeader(found.primary.image_raw)
+        known = instrument or recognise(primary)
+        images = [] if known is None else _image_headers(found, known)
     except MissingFileError:
         raise
     except NdmapperError as err:
@@ -116,7 +118,6 @@ def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:
             values={},
             readable=False,
         )
-    known = instrument or recognise(primary)
     if known is None:
         why = "of no known instrument; name it with instrument="
         return Frame(name=path.name, folder=path.parent, instrument=None,
@@ -137,23 +138,16 @@ def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:
     )
 
 
-def _headers(
-    found: FileMap, instrument: Instrument | None
-) -> tuple[QuickHeader, Sequence[QuickHeader]]:
-    """Give the primary header and those of image extensions, as far as needed."""
+def _image_headers(found: FileMap, instrument: Instrument) -> list[QuickHeader]:
+    """Give the headers of image extensions, as far as they are needed."""
     hdus = found.hdus
-    primary = QuickHeader(hdus[0].image_raw)
-    wanted = [hdu for hdu in hdus[1:] if hdu.is_image or hdu.keys.get("NAXIS") == 0]
-    if hdus[0].shape or not wanted:
-        return primary, ()
-    known = instrument or recognise(primary)
-    if known is None:
-        return primary, ()
-    if not known.needs_all:
+    if hdus[0].shape:
+        return []
+    # Without pixels it has no axes, but is an image all the same.
+    wanted = [h for h in hdus[1:] if h.is_image or h.keys.get("NAXIS") == 0]
+    if not instrument.needs_all:
         wanted = wanted[:1]
-    if len(wanted) > 1:
-        found.keep_headers()
-    return primary, [QuickHeader(hdu.image_raw) for hdu in wanted]
+    return [QuickHeader(hdu.image_raw) for hdu in wanted]
 
 
 def _product_class(name: str, instrument: Instrument) -> tuple[str | None, str]:

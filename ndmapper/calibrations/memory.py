@@ -76,7 +76,17 @@ class FrameMemory:
         content = self._read() if len(files) >= _SMALL else None
         if content is None:
             return {}, list(files)
-        values = content["values"]
+        try:
+            return self._frames(files, content)
+        except (ValueError, TypeError, KeyError, IndexError, InstrumentError) as err:
+            # Another program, or an accident, has put something else there.
+            log.debug("no frames of %s are remembered: %s", self.folder, err)
+            return {}, list(files)
+
+    def _frames(
+        self, files: Files, content: Mapping[str, Any]
+    ) -> tuple[dict[str, Frame], list[str]]:
+        value_of = content["values"].__getitem__
         instruments = self._instruments(content["instruments"])
         columns = content["columns"]
         rows = content["files"]
@@ -84,19 +94,19 @@ class FrameMemory:
         unknown = []
         for name, now in files.items():
             row = rows.get(name)
-            if row is None or row[0] != now[0] or row[1] != now[1]:
+            if row is None or (row[0], row[1]) != now:
                 unknown.append(name)
                 continue
-            _, _, number, kind, why, readable, *found = row
-            names_of = columns[number]
+            number = row[2]
+            found = map(value_of, row[6:])
             frames[name] = Frame(
                 name=name,
                 folder=self.folder,
                 instrument=instruments[number],
-                frame_class=values[kind],
-                why=values[why],
-                values=dict(zip(names_of, [values[i] for i in found], strict=True)),
-                readable=bool(readable),
+                frame_class=value_of(row[3]),
+                why=value_of(row[4]),
+                values=dict(zip(columns[number], found, strict=True)),
+                readable=bool(row[5]),
             )
         return frames, unknown
 
@@ -172,8 +182,7 @@ class FrameMemory:
             content = json.loads(self.path.read_bytes())
             if content["version"] != _VERSION or content["digest"] != self._digest():
                 return None
-            _check(content)
-        except (OSError, ValueError, TypeError, KeyError, IndexError) as err:
+        except (OSError, ValueError, TypeError, KeyError) as err:
             log.debug("no frames of %s are remembered: %s", self.folder, err)
             return None
         return dict(content)
@@ -189,16 +198,3 @@ class FrameMemory:
             log.debug("the frames of %s are not remembered: %s", self.folder, err)
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-
-
-def _check(content: Mapping[str, Any]) -> None:
-    """Refuse what another program, or an accident, put there."""
-    n_values, columns = len(content["values"]), content["columns"]
-    if len(columns) != len(content["instruments"]):
-        msg = "another number of instruments"
-        raise ValueError(msg)
-    lengths = [6 + len(names_of) for names_of in columns]
-    for row in content["files"].values():
-        if len(row) != lengths[row[2]] or max(row[6:], default=0) >= n_values:
-            msg = "a row of another form"
-            raise ValueError(msg)

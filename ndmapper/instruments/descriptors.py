@@ -14,7 +14,7 @@ round with ``ext = true``).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ndmapper.instruments.conditions import Value, like
@@ -101,7 +101,7 @@ class Descriptor:
             The value; None where it is missing or not of the declared type.
         """
         if self.extension_first != headers.extension_first:
-            headers = replace(headers, extension_first=self.extension_first)
+            headers = headers.turned(self.extension_first)
         value = FUNCTIONS[self.fn](headers, self.keys, **self.options)
         for pattern, replacement in self.map:
             if like(value, pattern):

@@ -4,7 +4,6 @@ import functools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -32,7 +31,6 @@ class Header(Protocol):
         """
 
 
-@dataclass(frozen=True)
 class HeaderPair:
     """
     The headers of a file: the primary one and those of its image extensions.
@@ -51,12 +49,51 @@ class HeaderPair:
         Name of the file, without folder.
     """
 
-    primary: Header
-    extension: Header | None = None
-    extension_first: bool = False
-    others: Sequence[Header] = ()
-    filename: str = ""
-    _known: dict[str, Value] = field(default_factory=dict, init=False, repr=False)
+    __slots__ = (
+        "_known", "_order", "extension", "extension_first", "filename", "others",
+        "primary",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        primary: Header,
+        extension: Header | None = None,
+        *,
+        extension_first: bool = False,
+        others: Sequence[Header] = (),
+        filename: str = "",
+    ) -> None:
+        self.primary = primary
+        self.extension = extension
+        self.extension_first = extension_first
+        self.others = others
+        self.filename = filename
+        self._known: dict[str, Value] = {}
+        self._order: tuple[Header, ...] = (primary,)
+        if extension is not None:
+            first = extension_first
+            self._order = (extension, primary) if first else (primary, extension)
+
+    def turned(self, extension_first: bool) -> "HeaderPair":
+        """
+        Give the same headers in another order.
+
+        Parameters
+        ----------
+        extension_first : bool
+            Whether a keyword of the extension is to win.
+
+        Returns
+        -------
+        HeaderPair
+            These, or others.
+        """
+        if extension_first == self.extension_first:
+            return self
+        return HeaderPair(
+            self.primary, self.extension, extension_first=extension_first,
+            others=self.others, filename=self.filename,
+        )  # fmt: skip
 
     def get(self, key: str) -> Value:
         """
@@ -75,10 +112,10 @@ class HeaderPair:
         """
         if key in self._known:
             return self._known[key]
-        headers = [h for h in (self.primary, self.extension) if h is not None]
         value = None
-        for header in reversed(headers) if self.extension_first else headers:
-            if (value := plain_value(header, key)) is not None:
+        for header in self._order:
+            value = plain_value(header, key)
+            if value is not None:
                 break
         self._known[key] = value
         return value
@@ -94,6 +131,9 @@ class HeaderPair:
         """
         found = [h for h in (self.extension, *self.others) if h is not None]
         return found or [self.primary]
+
+
+_NUMBERS = (int, float)  # bool is an int
 
 
 def plain_value(header: Header, key: str) -> Value:
@@ -117,11 +157,9 @@ def plain_value(header: Header, key: str) -> Value:
     except Exception:  # a card that breaks the standard: astropy's VerifyError
         return None
     if isinstance(value, str):
-        value = value.strip()
+        return value.strip() or None
     # A card without a value gives an object that is none of these.
-    if isinstance(value, str | int | float | bool) and value != "":
-        return value
-    return None
+    return value if isinstance(value, _NUMBERS) else None
 
 
 def _first(headers: HeaderPair, keys: tuple[str, ...]) -> Value:
@@ -208,15 +246,20 @@ def _cases(
 ) -> Value:
     """Give the value of the first case whose conditions on keywords are met."""
     for case in cases:
-        if all(
-            condition.is_met(headers.get(key))
-            for key, spec in case.items()
-            if key != "is"
-            for condition in _condition(spec)
-        ):
+        if _fits(headers, case):
             value: Value = case["is"]
             return value
     return None
+
+
+def _fits(headers: HeaderPair, case: Mapping[str, Any]) -> bool:
+    for key, spec in case.items():
+        if key != "is":
+            value = headers.get(key)
+            for condition in _condition(spec):
+                if not condition.is_met(value):
+                    return False
+    return True
 
 
 def _condition(spec: Any) -> tuple[Condition, ...]:

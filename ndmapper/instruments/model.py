@@ -218,8 +218,8 @@ class Instrument:
         dict
             Descriptor to value; None is missing.
         """
-        plain = HeaderPair(primary, extension, False, others, filename)
-        first = HeaderPair(primary, extension, True, others, filename)
+        plain = HeaderPair(primary, extension, others=others, filename=filename)
+        first = plain.turned(True)
         return {
             name: descriptor.find_in(first if descriptor.extension_first else plain)
             for name, descriptor in self.descriptors.items()

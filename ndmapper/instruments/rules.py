@@ -29,11 +29,12 @@ def all_met(where: Conditions, values: Mapping[str, Value]) -> bool:
     bool
         True also where there are no conditions.
     """
-    return all(
-        condition.is_met(values.get(name))
-        for name, conditions in where.items()
-        for condition in conditions
-    )
+    for name, conditions in where.items():
+        value = values.get(name)
+        for condition in conditions:
+            if not condition.is_met(value):
+                return False
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
