@@ -1,6 +1,8 @@
 """Match frames with their calibrations by the rules of the instrument."""
 
 import functools
+import heapq
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +21,8 @@ __all__ = ["Match", "Verdict", "match_frames"]
 
 # So many candidates are spoken of in one line; the others are counted.
 _SHOWN = 12
+# Where there are more frames, that would take longer than to find them.
+_MANY = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +89,17 @@ class Match:
     @functools.cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
         """What became of every frame of the right class, by name."""
+        found = [self.verdict(f) for f in self.candidates]
+        return tuple(sorted(found, key=lambda v: v.name))
+
+    @functools.cached_property
+    def candidates(self) -> tuple[Frame, ...]:
+        """All frames of the right class."""
         if self.rule is None or self.target.instrument is None:
             return ()
-        frames = self.pool.of_classes(
-            self.target.instrument.name, classes_for(self.rule)
-        )
-        found = [self.verdict(f) for f in frames if f.plain != self.target.plain]
-        return tuple(sorted(found, key=lambda v: v.name))
+        name = self.target.instrument.name
+        frames = self.pool.of_classes(name, classes_for(self.rule))
+        return tuple(f for f in frames if f.plain != self.target.plain)
 
     @functools.cached_property
     def used(self) -> tuple[Frame, ...]:
@@ -127,12 +135,22 @@ class Match:
 
     @property
     def why(self) -> str:
-        """The reasons in one line, for the first few of many frames."""
-        reasons = self.reasons
-        shown = list(reasons[: _SHOWN + 1])
-        if len(reasons) > len(shown):
-            shown.append(f"and {len(reasons) - len(shown)} others do not")
-        return "; ".join(shown)
+        """The reasons in one line; of many candidates only for the nearest in time."""
+        if len(self.pool.frames) > _MANY:
+            # A folder of a season has thousands of candidates for thousands of frames.
+            return f"{self.summary}; 'ndmapper cals why' explains the others"
+        others = [f for f in self.candidates if f.name not in self.files]
+        shown = heapq.nsmallest(_SHOWN, others, key=self._nearness)
+        verdicts = sorted((self.verdict(f) for f in shown), key=lambda v: v.name)
+        parts = [self.summary, *(f"{v.name}: {v.why}" for v in verdicts)]
+        if len(others) > len(shown):
+            more = len(others) - len(shown)
+            parts.append(f"and {more} others, which 'ndmapper cals why' explains")
+        return "; ".join(parts)
+
+    def _nearness(self, frame: Frame) -> tuple[float, str]:
+        days = days_after(self.target, frame)
+        return (math.inf if days is None else abs(days), frame.name)
 
 
 def match_frames(

@@ -148,11 +148,11 @@ class LocalService:
         """
         match = self.match(filename, cal_type)
         used = ", ".join(match.files)
-        if not match.files:
+        if not match.files and log.isEnabledFor(logging.WARNING):
             log.warning("%s: there is no %s: %s", filename, cal_type, match.why)
-        elif match.warning is not None:
+        elif match.files and match.warning is not None:
             log.warning("%s: %s is %s: %s", filename, cal_type, used, match.warning)
-        elif log.isEnabledFor(logging.INFO):
+        elif match.files and log.isEnabledFor(logging.INFO):
             log.info("%s: %s is %s (%s)", filename, cal_type, used, match.why)
         instrument = match.target.instrument
         alone = match.is_processed and len(match.files) == 1
