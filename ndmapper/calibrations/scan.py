@@ -123,7 +123,7 @@ def _read(
         workers = 1 if len(paths) < _FEW else "all"
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
     # An instrument travels as the path of its TOML: it is read once by each process.
-    source = None if instrument is None else instrument.source
+    source = None if instrument is None else (instrument.source, instrument.digest)
     title = "headers" if len(paths) >= _FEW else None
     work = functools.partial(_read_chunk, source=source)
     found = map_parallel(work, chunks, workers, title)
@@ -137,8 +137,10 @@ def _read(
     return frames
 
 
-def _read_chunk(paths: Sequence[Path], source: str | None) -> list[dict[str, Any]]:
-    instrument = None if source is None else _loaded(source)
+def _read_chunk(
+    paths: Sequence[Path], source: tuple[str, str] | None
+) -> list[dict[str, Any]]:
+    instrument = None if source is None else _loaded(*source)
     rows = []
     for path in paths:
         try:
@@ -152,7 +154,7 @@ def _read_chunk(paths: Sequence[Path], source: str | None) -> list[dict[str, Any
 
 
 @functools.lru_cache(maxsize=16)
-def _loaded(source: str) -> Instrument:
+def _loaded(source: str, digest: str) -> Instrument:
     return load(source)
 
 

@@ -180,7 +180,7 @@ def test_functions_that_see_all_images_and_the_name() -> None:
     ],
 )  # fmt: skip
 def test_function_with_wrong_options_is_refused(spec: object) -> None:
-    with pytest.raises(ValueError, match="expected|needs by"):
+    with pytest.raises(ValueError, match=r"expected|needs by"):
         parse_descriptor(spec)
 
 
