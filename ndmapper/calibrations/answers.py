@@ -64,6 +64,9 @@ class Answer:
         The table of rules that was gone by.
     source : str
         Who was asked.
+    is_made : bool
+        Whether the files are a calibration that is made already, one for each part of
+        the instrument. Such files need no calibrations in turn.
     """
 
     files: tuple[tuple[str, str | None], ...] = ()
@@ -72,6 +75,7 @@ class Answer:
     why: str = ""
     rules: str | None = None
     source: str = ""
+    is_made: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -116,6 +120,8 @@ def note_answer(
         noted["quality"] = answer.quality
     if answer.files:
         noted["frames"] = _mark(cal_dict[CALIBRATIONS].get(label, ()))
+    if answer.is_made:
+        noted["made"] = True
     if answer.why:
         noted["why"] = answer.why
     cal_dict[ANSWERS].setdefault(name, {})[cal_type] = noted

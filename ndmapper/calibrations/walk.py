@@ -133,8 +133,7 @@ def walk_dependencies(
         done.add((name, kind))
         for cal_type in dependencies.get(kind, ()):
             walk.visit(name, cal_type)
-            label = types_of(cal_dict, name).get(cal_type)
-            files = good_frames(cal_dict[CALIBRATIONS].get(label, ()), cal_dict)
+            files = walk.raw_frames_of(name, cal_type)
             pending += [(file, cal_type) for file in reversed(files)]
     return walk.changes
 
@@ -203,6 +202,17 @@ class _Walk:
         note_matches(name, cal_type, answer, self.cal_dict)
         key = known_key(self.cal_dict[ASSOCIATIONS], name)
         note_answer(key, cal_type, answer, self.cal_dict)
+
+    def raw_frames_of(self, name: str, cal_type: str) -> list[str]:
+        """Give the frames that need calibrations in turn."""
+        associations = self.cal_dict[ASSOCIATIONS]
+        key = known_key(associations, name)
+        label = associations.get(key, {}).get(cal_type)
+        noted = answer_of(key, cal_type, self.cal_dict)
+        if label is None or (noted is not None and noted.get("made")):
+            return []
+        files = self.cal_dict[CALIBRATIONS].get(label, ())
+        return good_frames(files, self.cal_dict)
 
     def frames_of(self, name: str, cal_type: str) -> tuple[str, ...]:
         label = types_of(self.cal_dict, name)[cal_type]

@@ -54,9 +54,10 @@ def parse_rule(
     so_far = {k: v for k, v in given.items() if k != "levels"}
     for i, level in enumerate(levels):
         check.known(f"{key}.levels[{i}]", level, _LEVEL_KEYS)
+        before = so_far.get("tolerance", {})
         so_far = {**so_far, **{k: v for k, v in level.items() if k != "warn"}}
-        if "tolerance" in level:
-            so_far["tolerance"] = {**given.get("tolerance", {}), **level["tolerance"]}
+        if isinstance(before, dict) and isinstance(level.get("tolerance"), dict):
+            so_far["tolerance"] = {**before, **level["tolerance"]}
         warn = check.text("warn", level, f"{key}.levels[{i}].warn")
         relaxed.append(
             _one(check, f"{key}.levels[{i}]", kind, so_far, known, warn=warn)

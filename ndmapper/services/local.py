@@ -163,6 +163,7 @@ class LocalService:
             why=match.summary,
             rules=None if instrument is None else instrument.name,
             source="local",
+            is_made=match.is_processed,
         )
 
     def fetch(
