@@ -1,6 +1,7 @@
 """What the headers of a folder said, remembered between runs."""
 
 import contextlib
+import gc
 import hashlib
 import json
 import logging
@@ -76,12 +77,18 @@ class FrameMemory:
         content = self._read() if len(files) >= _SMALL else None
         if content is None:
             return {}, list(files)
+        # So many objects at once, none of which is garbage.
+        was_on = gc.isenabled()
+        gc.disable()
         try:
             return self._frames(files, content)
         except (ValueError, TypeError, KeyError, IndexError, InstrumentError) as err:
             # Another program, or an accident, has put something else there.
             log.debug("no frames of %s are remembered: %s", self.folder, err)
             return {}, list(files)
+        finally:
+            if was_on:
+                gc.enable()
 
     def _frames(
         self, files: Files, content: Mapping[str, Any]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ndmapper.instruments.conditions import Value, like
-from ndmapper.instruments.functions import FUNCTIONS, Header, HeaderPair
+from ndmapper.instruments.functions import FUNCTIONS, Header, HeaderPair, parse_cases
 from ndmapper.instruments.options import check_options
 
 __all__ = ["Descriptor", "parse_descriptor"]
@@ -51,17 +51,6 @@ class Descriptor:
     type: str | None = None
     map: tuple[tuple[str, str], ...] = ()
     extension_first: bool = False
-
-    @property
-    def keywords(self) -> set[str]:
-        """The header keywords that it may ask for."""
-        found = set(self.keys)
-        for name in ("by", "names"):
-            given = self.options.get(name, ())
-            found |= {given} if isinstance(given, str) else set(given)
-        for case in self.options.get("cases", ()):
-            found |= set(case) - {"is"}
-        return found
 
     @property
     def needs_all(self) -> bool:
@@ -167,6 +156,8 @@ def parse_descriptor(spec: object) -> Descriptor:
         msg = f"expected ext to be true or false, found {first!r}"
         raise ValueError(msg)
     check_options(fn, rest, len(keys))
+    if fn == "cases":
+        rest["cases"] = parse_cases(rest["cases"])
     return Descriptor(
         keys=keys,
         fn=fn,

@@ -1,6 +1,5 @@
 """The functions by which the TOML of an instrument makes one value of headers."""
 
-import functools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +8,10 @@ from typing import Any, Protocol
 
 from ndmapper.instruments.conditions import Condition, Value, like, parse_condition
 
-__all__ = ["FUNCTIONS", "Header", "HeaderPair", "plain_value"]
+__all__ = ["FUNCTIONS", "Header", "HeaderPair", "parse_cases", "plain_value"]
+
+Cases = tuple[tuple[str, Mapping[str, tuple[Condition, ...]]], ...]
+"""Values, and what has to be met by keywords for each."""
 
 
 class Header(Protocol):
@@ -241,35 +243,38 @@ def _regions(headers: HeaderPair, keys: tuple[str, ...]) -> Value:
     return ";".join(sorted(found)) or None
 
 
-def _cases(
-    headers: HeaderPair, keys: tuple[str, ...], *, cases: list[dict[str, Any]]
-) -> Value:
+def _cases(headers: HeaderPair, keys: tuple[str, ...], *, cases: Cases) -> Value:
     """Give the value of the first case whose conditions on keywords are met."""
-    for case in cases:
-        if _fits(headers, case):
-            value: Value = case["is"]
-            return value
-    return None
+    return next((case for case, asked in cases if _fits(headers, asked)), None)
 
 
-def _fits(headers: HeaderPair, case: Mapping[str, Any]) -> bool:
-    for key, spec in case.items():
-        if key != "is":
-            value = headers.get(key)
-            for condition in _condition(spec):
-                if not condition.is_met(value):
-                    return False
+def _fits(headers: HeaderPair, asked: Mapping[str, tuple[Condition, ...]]) -> bool:
+    for key, conditions in asked.items():
+        value = headers.get(key)
+        for condition in conditions:
+            if not condition.is_met(value):
+                return False
     return True
 
 
-def _condition(spec: Any) -> tuple[Condition, ...]:
-    # What is in a TOML stays the same; most of it is text, which is quick to look up.
-    return _texts(spec) if isinstance(spec, str) else parse_condition(spec)
+def parse_cases(given: Sequence[Mapping[str, Any]]) -> Cases:
+    """
+    Read the cases of a descriptor once, and not for every header.
 
+    Parameters
+    ----------
+    given : sequence of mapping
+        What the TOML has: keywords and conditions, and the value ``is``.
 
-@functools.cache
-def _texts(spec: str) -> tuple[Condition, ...]:
-    return parse_condition(spec)
+    Returns
+    -------
+    tuple of (str, mapping)
+        The value, and the conditions by keyword.
+    """
+    return tuple(
+        (str(case["is"]), {k: parse_condition(v) for k, v in case.items() if k != "is"})
+        for case in given
+    )
 
 
 def _in_name(headers: HeaderPair, keys: tuple[str, ...], *, pattern: str) -> Value:
