@@ -10,6 +10,7 @@ import pytest
 
 from ndmapper.config import config
 from ndmapper.engines import Task, get_engine
+from ndmapper.instruments import loader
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -28,6 +29,7 @@ def _clean_config(
     nowhere = tmp_path_factory.getbasetemp() / "no-such-folder" / "ndmapper.toml"
     monkeypatch.setattr(config, "_user_file", nowhere)
     monkeypatch.setattr(config, "_project_file", nowhere)
+    monkeypatch.setattr(loader, "user_folder", lambda: nowhere.parent / "instruments")
     monkeypatch.setattr(config, "_script", {})
     monkeypatch.setattr(config, "_command_line", {})
     config.reload()

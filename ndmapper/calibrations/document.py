@@ -1,7 +1,8 @@
 """
 The calibration document: an editable JSON file, and the dict that a script holds.
 
-It has three maps. ``associations`` says which calibration a frame uses, by type;
+It has three maps, beside which there may be those that `ndmapper.calibrations.answers`
+describes. ``associations`` says which calibration a frame uses, by type;
 null means that it was looked up and none was found, or that the user wants none.
 ``calibrations`` says of which raw frames a calibration is made. ``checksums`` has the
 checksums of raw frames, where they are known. Other keys are kept.
@@ -27,6 +28,7 @@ from ndmapper.calibrations.merge import merged_document
 from ndmapper.calibrations.order import in_order
 from ndmapper.calibrations.schema import MAPS, check_document, document_error
 from ndmapper.errors import FileAccessError
+from ndmapper.io.leftovers import staging_name, sweep
 
 __all__ = [
     "CalibrationDict",
@@ -50,6 +52,7 @@ class CalibrationDict(dict[str, Any]):
     path: Path | None
     base: dict[str, Any] | None
     targets: set[str]
+    folders: list[Path]
 
     def __init__(self, content: Mapping[str, Any], path: Path | None = None) -> None:
         super().__init__(content)
@@ -59,9 +62,13 @@ class CalibrationDict(dict[str, Any]):
         self.base = copy.deepcopy(dict(content)) if path is not None else None
         # Frames that are calibrated for their own sake, as far as this run knows.
         self.targets = set()
+        # Where the frames of this run are: calibrations that are made already may lie
+        # beside them.
+        self.folders = []
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (dict(self), self.path, self.base, set(self.targets))
+        state = (self.path, self.base, set(self.targets), list(self.folders))
+        return _restored, (dict(self), *state)
 
 
 def _restored(
@@ -69,9 +76,10 @@ def _restored(
     path: Path | None,
     base: dict[str, Any] | None,
     targets: set[str],
+    folders: list[Path],
 ) -> CalibrationDict:
     cal_dict = CalibrationDict(content, path)
-    cal_dict.base, cal_dict.targets = base, targets
+    cal_dict.base, cal_dict.targets, cal_dict.folders = base, targets, folders
     return cal_dict
 
 
@@ -243,7 +251,7 @@ def _back_up(path: Path) -> None:
 def _write(path: Path, content: bytes) -> None:
     """Write a file whole, or not at all; a link stays a link."""
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    temporary = staging_name(target)
     try:
         with temporary.open("wb") as stream:
             stream.write(content)
@@ -252,6 +260,7 @@ def _write(path: Path, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             temporary.chmod(target.stat().st_mode & 0o7777)
         temporary.replace(target)
+        sweep(target.parent)
     except OSError as err:
         with contextlib.suppress(OSError):
             temporary.unlink()

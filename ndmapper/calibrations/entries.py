@@ -2,12 +2,18 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePath
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ndmapper.calibrations.answers import (
+    Answer,
+    answer_of,
+    forget_answer,
+    good_frames,
+)
 from ndmapper.calibrations.labels import is_looked_up, new_label
-from ndmapper.calibrations.names import frame_name, name_variants, original_name
+from ndmapper.calibrations.matches import Matches, known_key, matched_files
+from ndmapper.calibrations.names import frame_name, original_name
 from ndmapper.calibrations.places import find_product, product_folders
 from ndmapper.calibrations.schema import (
     ASSOCIATIONS,
@@ -19,19 +25,14 @@ from ndmapper.calibrations.schema import (
 from ndmapper.errors import CalibrationDocumentError, ParameterError
 
 __all__ = [
-    "Matches",
     "add_cal_entry",
     "cal_entries",
     "clean_cal_entries_if_unused",
-    "matched_files",
     "note_matches",
     "note_target",
     "types_of",
     "types_of_known",
 ]
-
-Matches = Sequence[Any] | None
-"""What a look-up gives: names, or pairs of name and checksum; None where none fit."""
 
 
 def add_cal_entry(
@@ -75,6 +76,7 @@ def add_cal_entry(
     frames = (f for files in cal_dict[CALIBRATIONS].values() for f in files)
     if frame_name(name) not in map(frame_name, frames):
         note_target(name, cal_dict)
+    forget_answer(known_key(cal_dict[ASSOCIATIONS], name), cal_type, cal_dict)
     note_matches(name, cal_type, matches, cal_dict, clean=clean)
 
 
@@ -127,7 +129,7 @@ def note_matches(
         If `matches` has another form.
     """
     files = matched_files(matches)
-    key = _known_key(cal_dict[ASSOCIATIONS], name)
+    key = known_key(cal_dict[ASSOCIATIONS], name)
     types = cal_dict[ASSOCIATIONS].setdefault(key, {})
     replaced = types.get(cal_type)
     types[cal_type] = label = None
@@ -135,6 +137,9 @@ def note_matches(
         label = new_label([file for file, _ in files], cal_type, cal_dict)
         cal_dict[CALIBRATIONS].setdefault(label, [file for file, _ in files])
         types[cal_type] = label
+    elif isinstance(matches, Answer) and matches.product is not None:
+        # A calibration that is made already has no raw frames in the document.
+        types[cal_type] = label = matches.product
     for file, checksum in files:
         # A checksum that is there may have been corrected by the user.
         if checksum is not None:
@@ -189,13 +194,15 @@ def _drop_frame(name: str, cal_dict: dict[str, Any]) -> list[str]:
         cal_type: label
         for cal_type, label in types.items()
         if is_looked_up(label, cal_type, cal_dict)
+        or answer_of(name, cal_type, cal_dict) is not None
     }
     for cal_type in found:
         del types[cal_type]
+        forget_answer(name, cal_type, cal_dict)
     if not types:
         cal_dict[ASSOCIATIONS].pop(name, None)
         cal_dict[CHECKSUMS].pop(name, None)
-    return list(found.values())
+    return [label for label in found.values() if label is not None]
 
 
 def cal_entries(
@@ -216,14 +223,16 @@ def cal_entries(
     Returns
     -------
     list of (str, list of str)
-        Label and names of raw frames, sorted by label. A label whose frames are not
-        known (a calibration made elsewhere) has an empty list.
+        Label and names of raw frames, sorted by label, without those that are marked
+        bad. A label whose frames are not known (a calibration made elsewhere) has an
+        empty list.
 
     Raises
     ------
     CalibrationDocumentError
         If the document is malformed, or its file has a label that stands for nothing:
-        no raw frames, and no file in the folder of products or beside the document.
+        no raw frames, and no file in the folder of products or beside the document;
+        or all frames of a calibration are marked bad.
     """
     _check_maps(cal_dict)
     wanted = None
@@ -237,7 +246,19 @@ def cal_entries(
     }
     for label, name in labels.items():
         _check_label(label, name, cal_type, cal_dict)
-    return [(x, list(cal_dict[CALIBRATIONS].get(x, ()))) for x in sorted(labels)]
+    return [(x, _raw_frames(x, labels[x], cal_dict)) for x in sorted(labels)]
+
+
+def _raw_frames(label: str, name: str, cal_dict: Mapping[str, Any]) -> list[str]:
+    files = cal_dict[CALIBRATIONS].get(label, ())
+    good = good_frames(files, cal_dict)
+    if files and not good:
+        msg = (
+            f"all frames of {label}, which {name} uses, are marked bad: "
+            f"{', '.join(files)}; look its calibrations up again, or name others"
+        )
+        raise CalibrationDocumentError(msg)
+    return good
 
 
 def _check_label(
@@ -282,7 +303,7 @@ def types_of_known(
         Type to label, of the first name that is in the document; empty where none is.
     """
     associations = cal_dict[ASSOCIATIONS]
-    keys = (_known_key(associations, name) for name in names)
+    keys = (known_key(associations, name) for name in names)
     known: Iterable[Mapping[str, str | None]]
     known = (associations[key] for key in keys if key in associations)
     return next(iter(known), {})
@@ -305,53 +326,7 @@ def types_of(cal_dict: Mapping[str, Any], name: str) -> Mapping[str, str | None]
         Type to label; empty where the frame is not in the document.
     """
     associations: Mapping[str, dict[str, str | None]] = cal_dict[ASSOCIATIONS]
-    return associations.get(_known_key(associations, name), {})
-
-
-def matched_files(matches: Matches) -> list[tuple[str, str | None]]:
-    """
-    Bring what a look-up gives into one form.
-
-    Parameters
-    ----------
-    matches : sequence or None
-        Names, or pairs of name and checksum.
-
-    Returns
-    -------
-    list of (str, str or None)
-        Name, without folder, and checksum; sorted, none twice.
-
-    Raises
-    ------
-    ParameterError
-        If `matches` has another form.
-    """
-    if matches is None:
-        return []
-    if isinstance(matches, str | os.PathLike):
-        matches = [matches]
-    found: dict[str, str | None] = {}
-    for match in matches:
-        pair = match if isinstance(match, tuple | list) else (match, None)
-        if (
-            len(pair) != 2
-            or not isinstance(pair[0], str | os.PathLike)
-            or not isinstance(pair[1], str | None)
-        ):
-            msg = (
-                "matches must be names of files, or pairs (name, checksum), but one "
-                f"of them is {match!r}"
-            )
-            raise ParameterError(msg)
-        name = PurePath(os.fspath(pair[0])).name
-        found[name] = found.get(name) or pair[1]
-    return sorted(found.items())
-
-
-def _known_key(associations: Mapping[str, Any], name: str) -> str:
-    """Give the key of a frame that may be listed with another compression."""
-    return next((v for v in name_variants(name) if v in associations), name)
+    return associations.get(known_key(associations, name), {})
 
 
 def _several(reference: Any) -> list[Any]:

@@ -1,41 +1,161 @@
 """Match frames with their calibrations by the rules of the instrument."""
 
+import functools
+import heapq
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
+from ndmapper.calibrations.against import (
+    days_after,
+    fits_otherwise,
+    objections,
+    order_of,
+)
 from ndmapper.calibrations.frames import Frame
 from ndmapper.calibrations.names import frame_name
+from ndmapper.calibrations.pool import FramePool, classes_for
 from ndmapper.instruments import Rule
 
-__all__ = ["Match", "match_frames"]
+__all__ = ["Match", "Verdict", "match_frames"]
+
+# So many candidates are spoken of in one line; the others are counted.
+_SHOWN = 12
+# Where there are more frames, that would take longer than to find them.
+_MANY = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """
+    What became of one frame of the right class.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    status : {'used', 'lost', 'failed', 'bad'}
+        Whether it is used, fits but is less good, does not fit, or is marked bad.
+    quality : int or None
+        The level of the rule at which it fits.
+    why : str
+        What speaks against it, or by how much it lost; empty where it is used.
+    """
+
+    name: str
+    status: str
+    quality: int | None
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Match:
     """
     What a look-up found, and why.
 
     Parameters
     ----------
+    target : Frame
+        The frame to be calibrated.
+    rule : Rule or None
+        The rule; None where there is none.
     files : tuple of str
         Names of the frames that match, sorted.
-    reasons : tuple of str
-        What was decided, and for every frame of the right class that is not used,
-        why not.
+    quality : int or None
+        The level of the rule that allows them; 0 is the best, None is no match.
+    is_processed : bool
+        Whether they are calibrations that are made already.
+    summary : str
+        What was decided.
+    pool : FramePool
+        All frames that there are.
     """
 
+    target: Frame
+    rule: Rule | None = None
     files: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
+    quality: int | None = None
+    is_processed: bool = False
+    summary: str
+    pool: FramePool = field(repr=False)
+
+    @property
+    def warning(self) -> str | None:
+        """What the rule has to say of such a match, where it is not the best."""
+        if self.rule is None or not self.quality:
+            return None
+        return self.rule.graded[self.quality].warn or f"of quality {self.quality}"
+
+    @functools.cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What became of every frame of the right class, by name."""
+        found = [self.verdict(f) for f in self.candidates]
+        return tuple(sorted(found, key=lambda v: v.name))
+
+    @functools.cached_property
+    def candidates(self) -> tuple[Frame, ...]:
+        """All frames of the right class."""
+        if self.rule is None or self.target.instrument is None:
+            return ()
+        name = self.target.instrument.name
+        frames = self.pool.of_classes(name, classes_for(self.rule))
+        return tuple(f for f in frames if f.plain != self.target.plain)
+
+    @functools.cached_property
+    def used(self) -> tuple[Frame, ...]:
+        """The frames that match."""
+        plain = (frame_name(name) for name in self.files)
+        found = [frame for name in plain for frame in self.pool.named(name)]
+        return tuple(frame for frame in found if frame.name in self.files)
+
+    def verdict(self, frame: Frame) -> Verdict:
+        """
+        Say what became of one frame.
+
+        Parameters
+        ----------
+        frame : Frame
+            A frame of the right class.
+
+        Returns
+        -------
+        Verdict
+            Whether it is used, and if not, why not.
+        """
+        if self.rule is None:
+            why = self.summary
+            return Verdict(name=frame.name, status="failed", quality=None, why=why)
+        return _verdict(self, self.rule, frame, self.used)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What was decided, and for every frame of the right class why not that."""
+        against = [f"{v.name}: {v.why}" for v in self.verdicts if v.status != "used"]
+        return (self.summary, *against)
 
     @property
     def why(self) -> str:
-        """The reasons in one line."""
-        return "; ".join(self.reasons)
+        """The reasons in one line; of many candidates only for the nearest in time."""
+        if len(self.pool.frames) > _MANY:
+            # A folder of a season has thousands of candidates for thousands of frames.
+            return f"{self.summary}; 'ndmapper cals why' explains the others"
+        others = [f for f in self.candidates if f.name not in self.files]
+        shown = heapq.nsmallest(_SHOWN, others, key=self._nearness)
+        verdicts = sorted((self.verdict(f) for f in shown), key=lambda v: v.name)
+        parts = [self.summary, *(f"{v.name}: {v.why}" for v in verdicts)]
+        if len(others) > len(shown):
+            more = len(others) - len(shown)
+            parts.append(f"and {more} others, which 'ndmapper cals why' explains")
+        return "; ".join(parts)
+
+    def _nearness(self, frame: Frame) -> tuple[float, str]:
+        days = days_after(self.target, frame)
+        return (math.inf if days is None else abs(days), frame.name)
 
 
-def match_frames(target: Frame, cal_type: str, frames: Sequence[Frame]) -> Match:
+def match_frames(
+    target: Frame, cal_type: str, frames: Sequence[Frame] | FramePool
+) -> Match:
     """
     Find the frames that calibrate another one.
 
@@ -45,109 +165,148 @@ def match_frames(target: Frame, cal_type: str, frames: Sequence[Frame]) -> Match
         The frame to be calibrated.
     cal_type : str
         Type of calibration.
-    frames : sequence of Frame
-        All frames that there are; their order does not matter.
+    frames : sequence of Frame or FramePool
+        All frames that there are; their order does not matter. A pool is quicker
+        where many are looked for.
 
     Returns
     -------
     Match
-        Those that the rule of the instrument allows: of one set, the one that comes
-        nearest in time, and of that the nearest frames; ties go by name.
+        Those that the rule of the instrument allows: at the best of its levels where
+        there are enough, of one set, the one that has the best frame, and of that the
+        best frames; ties go to raw frames, then by name.
     """
+    pool = frames if isinstance(frames, FramePool) else FramePool(frames)
     if target.instrument is None:
-        reason = f"the instrument of {target.name} is not known ({target.why})"
-        return Match(reasons=(reason,))
-    rule = target.instrument.rule(cal_type)
+        why = f"the instrument of {target.name} is not known ({target.why})"
+        return Match(target=target, summary=why, pool=pool)
+    name = target.instrument.name
+    rule = target.instrument.rule(cal_type, target.values)
     if rule is None:
-        reason = f"{target.instrument.name} has no rule for {cal_type}"
-        return Match(reasons=(reason,))
-    fitting, reasons = _fitting(target, rule, frames)
-    chosen = _nearest_set(target, rule, fitting)
-    outside = [frame.name for frame in fitting if frame not in chosen]
-    if outside:
-        reasons.append(f"{', '.join(sorted(outside))}: another set, or further in time")
-    found = f"{len(chosen)} of class {' or '.join(rule.select)}"
-    if len(chosen) < rule.minimum:
-        needed = f"{found}, but at least {rule.minimum} needed"
-        return Match(reasons=(needed, *sorted(reasons)))
-    criteria = f", same {', '.join(rule.match)}" if rule.match else ""
-    files = tuple(sorted(frame.name for frame in chosen))
-    return Match(files=files, reasons=(found + criteria, *sorted(reasons)))
+        of_these = "" if target.instrument.rule(cal_type) is None else " of such frames"
+        why = f"{name} has no rule for {cal_type}{of_these}"
+        return Match(target=target, summary=why, pool=pool)
+    most = 0
+    for quality, level in enumerate(rule.graded):
+        fitting = [
+            frame
+            for frame in pool.near(target, level)
+            if frame.plain != target.plain
+            and frame.plain not in pool.bad
+            and fits_otherwise(target, level, frame)
+        ]
+        sets = _sets(target, level, fitting)
+        most = max([most, *(len(one) for one in sets)])
+        chosen = next((one for one in sets if not _lacks(level, one)), None)
+        if chosen is not None:
+            used = chosen[: level.maximum]
+            return Match(
+                target=target,
+                rule=rule,
+                files=tuple(sorted(frame.name for frame in used)),
+                quality=quality,
+                is_processed=used[0].is_processed,
+                summary=_summary(target, level, quality, used),
+                pool=pool,
+            )
+    found = f"{most} of class {' or '.join(rule.select)}"
+    lacking = f", with {', '.join(rule.values)} complete" if rule.values else ""
+    summary = f"{found}, but at least {rule.minimum} needed{lacking}"
+    return Match(target=target, rule=rule, summary=summary, pool=pool)
 
 
-def _fitting(
-    target: Frame, rule: Rule, frames: Sequence[Frame]
-) -> tuple[list[Frame], list[str]]:
-    fitting, reasons = [], []
-    for frame in frames:
-        if (
-            frame.instrument is None
-            or target.instrument is None
-            or frame.instrument.name != target.instrument.name
-            or frame.frame_class not in rule.select
-            or frame_name(frame.name) == frame_name(target.name)
-        ):
-            continue
-        against = _against(target, rule, frame)
-        if against:
-            reasons.append(f"{frame.name}: {', '.join(against)}")
-        else:
-            fitting.append(frame)
-    return fitting, reasons
+def _sets(target: Frame, level: Rule, fitting: Iterable[Frame]) -> list[list[Frame]]:
+    """Put frames that belong together into sets, the best first, and so in each."""
+    ranked = sorted(
+        fitting, key=lambda f: (*order_of(target, level, f), f.is_processed, f.name)
+    )
+    sets: dict[tuple[object, ...], list[Frame]] = {}
+    for frame in ranked:
+        sets.setdefault(_set_of(level, frame), []).append(frame)
+    return list(sets.values())
 
 
-def _against(target: Frame, rule: Rule, frame: Frame) -> list[str]:
-    """Say all that speaks against a frame."""
-    against = []
-    for name in rule.match:
-        found, wanted = frame.values.get(name), target.values.get(name)
-        if found != wanted:
-            against.append(f"{name} {_shown(found)} is not {_shown(wanted)}")
-    for name, limit in rule.tolerance.items():
-        found, wanted = frame.values.get(name), target.values.get(name)
-        if found is None and wanted is None:
-            continue
-        if not isinstance(found, int | float) or not isinstance(wanted, int | float):
-            against.append(f"{name} {_shown(found)} is not {_shown(wanted)}")
-        elif not abs(found - wanted) <= limit:
-            against.append(f"{name} {found:g} is not {wanted:g} within {limit:g}")
-    if rule.window is not None:
-        days = _days_after(target, frame)
-        before, after = rule.window
-        if days is None:
-            against.append("the time of one of the two is not known")
-        elif not -before <= days <= after:
-            side, limit = ("before", before) if days < 0 else ("after", after)
-            against.append(f"{abs(days):.1f} d {side}, more than {limit:g} d")
-    return against
+def _set_of(level: Rule, frame: Frame) -> tuple[object, ...]:
+    if not frame.is_processed:
+        return tuple(frame.values.get(name) for name in level.group)
+    # Calibrations that are made already stand alone, but for those of one recipe that
+    # makes a file for each part of the instrument.
+    part = frame.values.get("part")
+    same = frame.name if part is None else (frame.values.get("time"), frame.folder)
+    return ("\0processed", frame.frame_class, same)
 
 
-def _nearest_set(target: Frame, rule: Rule, fitting: Sequence[Frame]) -> list[Frame]:
-    if not fitting:
-        return []
-
-    def order(frame: Frame) -> tuple[float, str]:
-        days = _days_after(target, frame)
-        return (math.inf if days is None else abs(days), frame.name)
-
-    ordered = sorted(fitting, key=order)
-    shared = [ordered[0].values.get(name) for name in rule.group]
-    one_set = [
-        frame
-        for frame in ordered
-        if [frame.values.get(name) for name in rule.group] == shared
-    ]
-    return one_set[: rule.maximum]
-
-
-def _days_after(target: Frame, frame: Frame) -> float | None:
-    times = [frame.values.get("time"), target.values.get("time")]
-    try:
-        later, earlier = (datetime.fromisoformat(str(time)) for time in times)
-    except ValueError:
+def _lacks(level: Rule, one_set: Sequence[Frame]) -> str | None:
+    """Say what a set lacks."""
+    if one_set[0].is_processed:
         return None
-    return (later - earlier).total_seconds() / 86400.0
+    if len(one_set) < level.minimum:
+        return f"its set has {len(one_set)} of at least {level.minimum}"
+    for name, wanted in level.values.items():
+        there = "+".join(str(f.values.get(name) or "") for f in one_set).split("+")
+        missing = [value for value in wanted if value not in there]
+        if missing:
+            return f"its set has no {name} {', '.join(missing)}"
+    return None
 
 
-def _shown(value: object) -> str:
-    return "missing" if value is None else repr(value)
+def _summary(target: Frame, level: Rule, quality: int, used: Sequence[Frame]) -> str:
+    kind = used[0].frame_class if used[0].is_processed else " or ".join(level.select)
+    parts = [f"{len(used)} of class {kind}"]
+    if level.match:
+        parts.append(f"same {', '.join(level.match)}")
+    days = days_after(target, used[0])
+    if days is not None:
+        parts.append(f"{abs(days):.2g} d {'before' if days < 0 else 'after'}")
+    if quality:
+        parts.append(f"quality {quality}" + (f": {level.warn}" if level.warn else ""))
+    return ", ".join(parts)
+
+
+def _verdict(match: Match, rule: Rule, frame: Frame, used: Sequence[Frame]) -> Verdict:
+    name, target = frame.name, match.target
+    if frame in used:
+        return Verdict(name=name, status="used", quality=match.quality, why="")
+    if frame.plain in match.pool.bad:
+        why = f"marked bad ({match.pool.bad[frame.plain]})"
+        return Verdict(name=name, status="bad", quality=None, why=why)
+    against: list[str] = []
+    for quality, level in enumerate(rule.graded):
+        against = objections(target, level, frame)
+        if not against:
+            why = _lost(match, level, quality, frame, used)
+            return Verdict(name=name, status="lost", quality=quality, why=why)
+    why = ", ".join(against)
+    return Verdict(name=name, status="failed", quality=None, why=why)
+
+
+def _lost(
+    match: Match, level: Rule, quality: int, frame: Frame, used: Sequence[Frame]
+) -> str:
+    """Say why a frame that fits is not used."""
+    if match.quality is not None and quality > match.quality:
+        return f"fits only with quality {quality}, and others with {match.quality}"
+    its_set = [
+        other
+        for other in match.pool.near(match.target, level)
+        if _set_of(level, other) == _set_of(level, frame)
+        and other.plain != match.target.plain
+        and other.plain not in match.pool.bad
+        and fits_otherwise(match.target, level, other)
+    ]
+    lacks = _lacks(level, its_set) if its_set else None
+    if lacks is not None or not used:
+        return lacks or "not enough of them"
+    best = min(used, key=lambda f: order_of(match.target, level, f))
+    in_set = _set_of(level, best) == _set_of(level, frame)
+    rival = (
+        max(used, key=lambda f: order_of(match.target, level, f)) if in_set else best
+    )
+    what = f"beyond the {level.maximum} that are used" if in_set else "of another set"
+    mine, theirs = (order_of(match.target, level, f) for f in (frame, rival))
+    labels = [" and ".join(units) for units in level.order]
+    for label, a, b in zip([*labels, "length of the run"], mine, theirs, strict=True):
+        if a != b:
+            unit = " d" if label == "dt" else ""
+            return f"{what}, {label} {a:.3g}{unit} and not {b:.3g}{unit}"
+    return f"{what}, equally good, but later by name"

@@ -4,7 +4,15 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS, CHECKSUMS
+from ndmapper.calibrations.schema import (
+    ANSWERS,
+    ASSOCIATIONS,
+    BAD_FRAMES,
+    CALIBRATIONS,
+    CHECKSUMS,
+    LOCKED,
+    MAPS,
+)
 
 __all__ = ["merged_document"]
 
@@ -41,8 +49,8 @@ def merged_document(
 def _is_map(path: tuple[str, ...]) -> bool:
     """Say whether an object is merged key by key, or taken as a whole."""
     if len(path) <= 1:
-        return path in {(), (ASSOCIATIONS,), (CALIBRATIONS,), (CHECKSUMS,)}
-    return len(path) == 2 and path[0] == ASSOCIATIONS
+        return path == () or path[0] in {*MAPS, ANSWERS, LOCKED, BAD_FRAMES}
+    return len(path) == 2 and path[0] in {ASSOCIATIONS, ANSWERS}
 
 
 def _merged(base: Any, mine: Any, theirs: Any, path: tuple[str, ...]) -> Any:

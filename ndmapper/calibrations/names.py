@@ -1,5 +1,6 @@
 """Names of frames, as calibration documents speak of them."""
 
+import functools
 import os
 from pathlib import PurePath
 from typing import Any
@@ -138,6 +139,7 @@ def product_name(label: str) -> str:
     return label if split_ext(label)[1] is not None else f"{label}.fits"
 
 
+@functools.lru_cache(maxsize=65536)
 def frame_name(name: str) -> str:
     """
     Give what two names of one frame have in common.

@@ -3,7 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ndmapper.calibrations.schema import ASSOCIATIONS, MAPS
+from ndmapper.calibrations.schema import (
+    ANSWERS,
+    ASSOCIATIONS,
+    BAD_FRAMES,
+    LOCKED,
+    MAPS,
+)
 
 __all__ = ["in_order"]
 
@@ -26,12 +32,13 @@ def in_order(document: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str,
         The same document. Lists, and what is not of ndmapper, are as they were.
     """
     result = dict(document)
-    for name in MAPS:
+    for name in (*MAPS, ANSWERS, LOCKED, BAD_FRAMES):
         if name in result:
             result[name] = _sorted(result[name], known.get(name, {}))
-    associations = known.get(ASSOCIATIONS, {})
-    for frame, types in result.get(ASSOCIATIONS, {}).items():
-        result[ASSOCIATIONS][frame] = _sorted(types, associations.get(frame, {}))
+    for name in (ASSOCIATIONS, ANSWERS):
+        before = known.get(name, {})
+        for frame, types in result.get(name, {}).items():
+            result[name][frame] = _sorted(types, before.get(frame, {}))
     return result
 
 

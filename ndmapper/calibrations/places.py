@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.calibrations.names import product_name
+from ndmapper.calibrations.schema import CALIBRATIONS
 from ndmapper.config import config
 
 __all__ = ["find_product", "product_folders"]
@@ -50,5 +51,9 @@ def find_product(label: str, cal_dict: Mapping[str, Any]) -> Path | None:
     """
     # A step adds the type where a label has none, so the file may have either name.
     names = dict.fromkeys((product_name(label), label))
-    paths = (d / name for d in product_folders(cal_dict) for name in names)
+    folders = product_folders(cal_dict)
+    if label not in cal_dict.get(CALIBRATIONS, {}):
+        # Found by a look-up, beside raw frames; what is yet to be made is not there.
+        folders += getattr(cal_dict, "folders", [])
+    paths = (d / name for d in folders for name in names)
     return next((path for path in paths if path.is_file()), None)

@@ -11,9 +11,12 @@ from ndmapper.errors import CalibrationDocumentError
 from ndmapper.io.filetypes import split_ext
 
 __all__ = [
+    "ANSWERS",
     "ASSOCIATIONS",
+    "BAD_FRAMES",
     "CALIBRATIONS",
     "CHECKSUMS",
+    "LOCKED",
     "MAPS",
     "check_document",
     "document_error",
@@ -23,6 +26,11 @@ ASSOCIATIONS = "associations"
 CALIBRATIONS = "calibrations"
 CHECKSUMS = "checksums"
 MAPS = (ASSOCIATIONS, CALIBRATIONS, CHECKSUMS)
+"""The maps that every document has."""
+
+ANSWERS = "answers"
+LOCKED = "locked"
+BAD_FRAMES = "bad_frames"
 
 # How like one of the maps another key must be (0 to 1) to be taken for a slip.
 _MISSPELT = 0.85
@@ -77,6 +85,29 @@ def _check(document: Any) -> None:
     for name, checksum in document.get(CHECKSUMS, {}).items():
         fits = checksum is None or isinstance(checksum, str)
         _expect(fits, (CHECKSUMS, name), "a checksum (text) or null", checksum)
+    _expect_notes(document)
+
+
+def _expect_notes(document: Mapping[str, Any]) -> None:
+    """Check the maps that a document may have besides."""
+    for name in (ANSWERS, LOCKED, BAD_FRAMES):
+        _expect_names(document.get(name, {}), (name,))
+    for name, types in document.get(ANSWERS, {}).items():
+        path: JsonPath = (ANSWERS, name)
+        _expect_keys(types, path, "an object of calibration types")
+        for cal_type, noted in types.items():
+            _expect_keys(noted, (*path, cal_type), "an object")
+    for name, kinds in document.get(LOCKED, {}).items():
+        is_list = isinstance(kinds, list) and all(isinstance(k, str) for k in kinds)
+        _expect(is_list, (LOCKED, name), "a list of calibration types", kinds)
+    for name, said in document.get(BAD_FRAMES, {}).items():
+        path = (BAD_FRAMES, name)
+        fits = isinstance(said, str | dict)
+        _expect(fits, path, 'a text, or an object with "who" and "why"', said)
+        for key in ("who", "why") if isinstance(said, dict) else ():
+            value = said.get(key)
+            fits = value is None or isinstance(value, str)
+            _expect(fits, (*path, key), "a text", value)
 
 
 def _expect(fits: bool, path: JsonPath, expected: str, found: object) -> None:

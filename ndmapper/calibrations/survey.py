@@ -2,6 +2,7 @@
 
 import logging
 import os
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
-from ndmapper.calibrations.frames import Frame, find_frames, read_frame
+from ndmapper.calibrations.frames import Frame, read_frame
+from ndmapper.calibrations.scan import find_frames
 from ndmapper.errors import (
     FileAccessError,
     FormatError,
@@ -30,19 +32,23 @@ UNCLASSIFIED = "?"
 
 # Room for any class, since text that is assigned to a narrower column is cut.
 _CLASS_TYPE = "U32"
+# From so many rows on, folders are scanned instead of single files.
+_MANY = 50
 _OWN = ("file", "class", "why", "instrument")
 
 
 def survey(
     folder: str | os.PathLike[str],
     instrument: Instrument | str | os.PathLike[str] | None = None,
+    known: Table | str | os.PathLike[str] | None = None,
 ) -> Table:
     """
     List the frames of a folder and say what each of them is, and why.
 
     The classes can be corrected, and rows taken out, in the table itself or in an
     ECSV file it is saved to (``table.write('night.ecsv')``). The table, or the file,
-    is then given to `ndmapper.services.look_up_cals` with ``survey=``.
+    is then given to `ndmapper.services.look_up_cals` with ``survey=``, or back to this
+    function with ``known=`` when there are new frames.
 
     Parameters
     ----------
@@ -51,6 +57,9 @@ def survey(
     instrument : str or path, optional
         Name of the instrument, or the path of its TOML; by default the header of
         each frame tells.
+    known : Table, str or path, optional
+        An earlier survey of the folder, or its ECSV file: its rows stay as they are,
+        rows that were taken out stay out, and those of new frames are added.
 
     Returns
     -------
@@ -70,7 +79,16 @@ def survey(
     if unknown:
         log.info("%d of %d frames in %s without a class: %s",
                  len(unknown), len(frames), folder, ", ".join(unknown))  # fmt: skip
-    table = Table(meta={"folder": os.fspath(folder)})
+    table = _table(frames, folder)
+    if known is None:
+        return table
+    before = known if isinstance(known, Table) else _read(Path(known))
+    return _with_new(before, table)
+
+
+def _table(frames: Sequence[Frame], folder: str | os.PathLike[str]) -> Table:
+    marks = " ".join(_mark(frame.name) for frame in frames)
+    table = Table(meta={"folder": os.fspath(folder), "seen": marks})
     table["file"] = _texts(frame.name for frame in frames)
     table["class"] = np.array(
         [frame.frame_class or UNCLASSIFIED for frame in frames], dtype=_CLASS_TYPE
@@ -80,6 +98,37 @@ def survey(
     for name in _shown(frames):
         table[name] = _column([frame.values.get(name) for frame in frames])
     return table
+
+
+def _with_new(before: Table, now: Table) -> Table:
+    """Add the rows of frames that an earlier survey has not seen."""
+    from astropy.table import vstack
+
+    _check_columns(before, "the survey")
+    rows = {str(name) for name in before["file"]}
+    seen = set(str(before.meta.get("seen", "")).split())
+    new = [n not in rows and _mark(n) not in seen for n in map(str, now["file"])]
+    if not any(new):
+        return before
+    # Text of another length, and columns of another instrument, find room.
+    meta = {**before.meta, "seen": now.meta["seen"]}
+    result = vstack([before, now[new]], metadata_conflicts="silent")
+    result.meta = meta
+    result["class"] = result["class"].astype(_CLASS_TYPE)
+    return result
+
+
+def _mark(name: str) -> str:
+    """Give a short mark of a name, to know what was seen but taken out."""
+    return f"{zlib.crc32(name.encode('utf-8', 'surrogateescape')):08x}"
+
+
+def _check_columns(table: Table, source: str) -> None:
+    for name in ("file", "class"):
+        if name not in table.colnames:
+            hint = did_you_mean(name, table.colnames)
+            msg = f"{source} has no column {name!r}{hint}; it needs file and class"
+            raise ParameterError(msg)
 
 
 def frames_of_survey(
@@ -114,12 +163,10 @@ def frames_of_survey(
     if not isinstance(table, Table):
         source = f"the survey {os.fspath(table)}"
         table = _read(Path(table))
-    for name in ("file", "class"):
-        if name not in table.colnames:
-            hint = did_you_mean(name, table.colnames)
-            msg = f"{source} has no column {name!r}{hint}; it needs file and class"
-            raise ParameterError(msg)
+    _check_columns(table, source)
     places = [*folders, Path(str(table.meta.get("folder", ".")))]
+    # Of a large folder more is remembered than is read.
+    scanned = _Scanned(len(table))
     frames = []
     for row in table:
         name = str(row["file"])
@@ -128,7 +175,7 @@ def frames_of_survey(
             where = ", ".join(str(place) for place in places)
             log.warning("%s of %s is not in %s and is left out", name, source, where)
         else:
-            frames.append(_corrected(row, path))
+            frames.append(_corrected(row, path, scanned))
     _warn_of_classes(frames, source)
     return frames
 
@@ -149,9 +196,28 @@ def _read(path: Path) -> Table:
         raise FormatError(msg) from err
 
 
-def _corrected(row: Any, path: Path) -> Frame:
-    named = _text(row, "instrument")
-    frame = read_frame(path, load(named) if named else None)
+class _Scanned:
+    """The frames of folders, read all at once where a survey has many of them."""
+
+    def __init__(self, count: int) -> None:
+        self.is_many = count > _MANY
+        self.folders: dict[Path, dict[str, Frame]] = {}
+
+    def frame(self, path: Path, named: str) -> Frame:
+        """Describe a frame by an instrument, or by what its header tells."""
+        instrument = load(named) if named else None
+        if self.is_many:
+            if path.parent not in self.folders:
+                found = find_frames(path.parent)
+                self.folders[path.parent] = {frame.name: frame for frame in found}
+            frame = self.folders[path.parent].get(path.name)
+            if frame is not None and instrument in (None, frame.instrument):
+                return frame
+        return read_frame(path, instrument)
+
+
+def _corrected(row: Any, path: Path, scanned: _Scanned) -> Frame:
+    frame = scanned.frame(path, _text(row, "instrument"))
     given = _text(row, "class")
     frame_class = None if given in {"", UNCLASSIFIED} else given
     why = frame.why

@@ -1,24 +1,64 @@
 """Walk the calibrations that a frame needs, and those which they need in turn."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ndmapper.calibrations.entries import (
-    Matches,
-    note_matches,
-    note_target,
-    types_of,
+from ndmapper.calibrations.answers import (
+    Answer,
+    answer_of,
+    bad_frames,
+    good_frames,
+    is_locked,
+    note_answer,
 )
-from ndmapper.calibrations.schema import CALIBRATIONS
-from ndmapper.errors import ParameterError
+from ndmapper.calibrations.entries import note_matches, note_target, types_of
+from ndmapper.calibrations.matches import Matches, known_key, matched_files
+from ndmapper.calibrations.names import frame_name
+from ndmapper.calibrations.schema import ANSWERS, ASSOCIATIONS, CALIBRATIONS
+from ndmapper.errors import NdmapperError, ParameterError
 
-__all__ = ["Dependencies", "LookUp", "check_dependencies", "walk_dependencies"]
+__all__ = [
+    "Change",
+    "Dependencies",
+    "LookUp",
+    "check_dependencies",
+    "walk_dependencies",
+]
+
+log = logging.getLogger(__name__)
 
 Dependencies = Mapping[str, Sequence[str]]
 """What each kind of frame needs: type to types of calibration."""
 
 LookUp = Callable[[str, str], Matches]
 """Takes the name of a frame and a type of calibration, and gives the matches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """
+    An association that a look-up changed.
+
+    Parameters
+    ----------
+    name : str
+        The frame.
+    cal_type : str
+        Type of calibration.
+    before, after : tuple of str
+        Raw frames, or the calibration that is made already; empty for none.
+    """
+
+    name: str
+    cal_type: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+    def __str__(self) -> str:
+        before, after = (", ".join(x) or "none" for x in (self.before, self.after))
+        return f"{self.cal_type} of {self.name}: {after} instead of {before}"
 
 
 def check_dependencies(dependencies: object) -> None:
@@ -54,12 +94,14 @@ def walk_dependencies(
     cal_dict: dict[str, Any],
     *,
     refresh: bool = False,
-) -> None:
+) -> list[Change]:
     """
     Note the calibrations of frames, and theirs in turn.
 
-    An association that the document has is never touched, whoever made it; one that
-    is null is asked for again only with `refresh`.
+    What a person said in the document, or locked, is never touched. Of what a look-up
+    answered, that is asked for again which is empty or has a frame that is marked bad
+    by now; where nobody can answer, it stays. All of it is asked for again with
+    `refresh`.
 
     Parameters
     ----------
@@ -72,11 +114,17 @@ def walk_dependencies(
     cal_dict : dict
         The calibration document, which is changed.
     refresh : bool
-        Whether to ask again where the document has null.
+        Whether to ask again for all that look-ups answered.
+
+    Returns
+    -------
+    list of Change
+        What differs from an answer that was there before.
     """
     pending = list(frames)[::-1]
     for name, _ in pending:
         note_target(name, cal_dict)
+    walk = _Walk(look_up, cal_dict, refresh)
     done = set()
     while pending:
         name, kind = pending.pop()
@@ -84,9 +132,91 @@ def walk_dependencies(
             continue
         done.add((name, kind))
         for cal_type in dependencies.get(kind, ()):
-            types = types_of(cal_dict, name)
-            if cal_type not in types or (refresh and types[cal_type] is None):
-                note_matches(name, cal_type, look_up(name, cal_type), cal_dict)
-            label = types_of(cal_dict, name)[cal_type]
-            files = cal_dict[CALIBRATIONS].get(label, ())
+            walk.visit(name, cal_type)
+            files = walk.raw_frames_of(name, cal_type)
             pending += [(file, cal_type) for file in reversed(files)]
+    return walk.changes
+
+
+class _Walk:
+    """What is done with each frame and type of calibration on the way."""
+
+    def __init__(
+        self, look_up: LookUp, cal_dict: dict[str, Any], refresh: bool
+    ) -> None:
+        self.look_up = look_up
+        self.cal_dict = cal_dict
+        self.refresh = refresh
+        self.changes: list[Change] = []
+
+    def visit(self, name: str, cal_type: str) -> None:
+        types = types_of(self.cal_dict, name)
+        if is_locked(name, cal_type, self.cal_dict):
+            return
+        if cal_type not in types:
+            self.note(name, cal_type, self.ask(name, cal_type))
+        elif self.is_open(name, cal_type):
+            self.ask_again(name, cal_type)
+
+    def is_open(self, name: str, cal_type: str) -> bool:
+        """Say whether an association is to be asked for again."""
+        key = known_key(self.cal_dict[ASSOCIATIONS], name)
+        label = self.cal_dict[ASSOCIATIONS][key][cal_type]
+        if answer_of(key, cal_type, self.cal_dict) is None:
+            # Null was what a look-up found, where no answers were noted yet.
+            return self.refresh and label is None and ANSWERS not in self.cal_dict
+        files = self.cal_dict[CALIBRATIONS].get(label, [label])
+        has_bad = len(good_frames(files, self.cal_dict)) < len(files) if label else 0
+        return self.refresh or label is None or bool(has_bad)
+
+    def ask(self, name: str, cal_type: str) -> Answer:
+        found = self.look_up(name, cal_type)
+        if not isinstance(found, Answer):
+            found = Answer(files=tuple(matched_files(found)))
+        bad = bad_frames(self.cal_dict)
+        if not bad:
+            return found
+        kept = tuple(f for f in found.files if frame_name(f[0]) not in bad)
+        product = found.product
+        if product is not None and frame_name(product) in bad:
+            product = None
+        return replace(found, files=kept, product=product)
+
+    def ask_again(self, name: str, cal_type: str) -> None:
+        before = self.frames_of(name, cal_type)
+        try:
+            answer = self.ask(name, cal_type)
+        except (NdmapperError, OSError) as err:
+            if self.refresh:
+                raise
+            # What was found before is good enough to go on with.
+            log.info("%s of %s was not asked for again: %s", cal_type, name, err)
+            return
+        after = tuple(answer.names) or (() if not answer.product else (answer.product,))
+        if set(after) != set(before):
+            self.note(name, cal_type, answer)
+            change = Change(name=name, cal_type=cal_type, before=before, after=after)
+            self.changes.append(change)
+
+    def note(self, name: str, cal_type: str, answer: Answer) -> None:
+        note_matches(name, cal_type, answer, self.cal_dict)
+        key = known_key(self.cal_dict[ASSOCIATIONS], name)
+        note_answer(key, cal_type, answer, self.cal_dict)
+
+    def raw_frames_of(self, name: str, cal_type: str) -> list[str]:
+        """Give the frames that need calibrations in turn."""
+        associations = self.cal_dict[ASSOCIATIONS]
+        key = known_key(associations, name)
+        label = associations.get(key, {}).get(cal_type)
+        noted = answer_of(key, cal_type, self.cal_dict)
+        if label is None or (noted is not None and noted.get("made")):
+            return []
+        files = self.cal_dict[CALIBRATIONS].get(label, ())
+        return good_frames(files, self.cal_dict)
+
+    def frames_of(self, name: str, cal_type: str) -> tuple[str, ...]:
+        label = types_of(self.cal_dict, name)[cal_type]
+        if label is None:
+            return ()
+        files = self.cal_dict[CALIBRATIONS].get(label, [label])
+        return tuple(good_frames(files, self.cal_dict))

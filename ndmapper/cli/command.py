@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ndmapper._version import __version__
 from ndmapper.cli import (
+    cals,
     clean,
     config,
     demo,
@@ -20,6 +21,7 @@ from ndmapper.cli import (
     info,
     log,
     ls,
+    new,
     qc,
     remake,
     run,
@@ -41,6 +43,8 @@ VERBS: tuple[Verb, ...] = (
     ls.VERB,
     find.VERB,
     fetch.VERB,
+    cals.VERB,
+    new.VERB,
     log.VERB,
     graph.VERB,
     qc.VERB,

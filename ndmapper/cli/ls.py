@@ -1,7 +1,9 @@
 """``ndmapper ls``: what a folder of frames holds."""
 
 import argparse
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from ndmapper.cli.output import check_new, format_columns, print_json, save_table
 from ndmapper.cli.verb import Verb
@@ -20,8 +22,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "header tells)",
     )  # fmt: skip
     parser.add_argument(
+        "--rules", action="store_true",
+        help="show the classes and why, what each calibrates, and what has no class",
+    )  # fmt: skip
+    save = parser.add_mutually_exclusive_group()
+    save.add_argument(
         "--save", metavar="FILE", type=Path,
         help="write the table (.ecsv), to be edited and given back to look_up_cals",
+    )  # fmt: skip
+    save.add_argument(
+        "--update", metavar="FILE", type=Path,
+        help="add new frames to a table that was saved before, as it was edited",
     )  # fmt: skip
 
 
@@ -30,19 +41,60 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.save is not None:
         check_new(args.save)
-    table = survey(args.folder, instrument=args.instrument)
-    if args.save is not None:
-        save_table(table, args.save)
+    table = survey(args.folder, instrument=args.instrument, known=args.update)
+    written = args.save or args.update
+    if written is not None:
+        save_table(table, written)
     if args.json:
         print_json([dict(zip(table.colnames, row, strict=True)) for row in table])
+        return 0
+    if args.rules:
+        _print_rules(table)
         return 0
     # The reason is the longest by far, and the least often wanted.
     names = [*(name for name in table.colnames if name != "why"), "why"]
     cells = [[_shown(row[name]) for name in names] for row in table]
     print(format_columns(cells, names))
-    if args.save is not None:
-        print(f"\nwritten to {args.save}")
+    if written is not None:
+        print(f"\nwritten to {written}")
     return 0
+
+
+def _print_rules(table: Any) -> None:
+    """Show what the rules make of each frame, class by class."""
+    from ndmapper.instruments import load
+
+    for name in dict.fromkeys(str(n) for n in table["instrument"]):
+        rows = table[[str(n) == name for n in table["instrument"]]]
+        if not name:
+            continue
+        instrument = load(name)
+        print(f"{instrument.name}: {instrument.description}\n")
+        counts = Counter(str(c) for c in rows["class"])
+        cells = []
+        for kind in dict.fromkeys([*(c.name for c in instrument.classes), *counts]):
+            if kind == "?":
+                continue
+            of_target = instrument.dependencies.get("target", ())
+            needs = instrument.dependencies.get(
+                kind, of_target if kind == "object" else ()
+            )
+            serves = [
+                rule.type
+                for rule in instrument.rules
+                if kind in rule.select or kind == f"processed_{rule.type}"
+            ]
+            listed = (
+                ", ".join(dict.fromkeys(types)) or None for types in (needs, serves)
+            )
+            cells.append((kind, counts.get(kind, 0), *listed))
+        print(format_columns(cells, ("class", "frames", "needs", "serves as")) + "\n")
+        known = [(r["file"], r["class"], r["why"]) for r in rows if r["class"] != "?"]
+        print(format_columns(known, ("file", "class", "why")) + "\n")
+    unknown = [(r["file"], r["why"]) for r in table if r["class"] == "?"]
+    print(f"{len(unknown)} of {len(table)} without a class")
+    if unknown:
+        print(format_columns(unknown, ("file", "why")))
 
 
 def _shown(cell: object) -> object:
@@ -60,7 +112,9 @@ The classes can be corrected: save the table, edit it, and hand it to look_up_ca
     examples=(
         ("ndmapper ls raw", "a table"),
         ("ndmapper ls raw --instrument kast", "by the rules of one instrument"),
+        ("ndmapper ls raw --rules", "what calibrates what, and what is unknown"),
         ("ndmapper ls raw --save night.ecsv", "a table that can be edited"),
+        ("ndmapper ls raw --update night.ecsv", "the same, with new frames"),
     ),
     exit_codes={
         0: "listed",

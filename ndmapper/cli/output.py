@@ -13,7 +13,7 @@ import numpy as np
 
 from ndmapper.errors import OutputExistsError
 
-__all__ = ["check_new", "format_columns", "print_json", "save_table"]
+__all__ = ["check_new", "format_columns", "print_json", "save_table", "write_text"]
 
 
 def format_columns(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:
@@ -82,17 +82,41 @@ def save_table(table: Any, path: Path) -> None:
     table : Table
         The table.
     path : Path
-        The ECSV file.
+        The ECSV file; one that is there is replaced.
+
+    Raises
+    ------
+    FileAccessError
+        If it cannot be written.
+    """
+    text = io.StringIO()
+    table.write(text, format="ascii.ecsv")
+    write_text(text.getvalue(), path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """
+    Write a text file whole, or not at all.
+
+    Parameters
+    ----------
+    text : str
+        What it is to hold.
+    path : Path
+        The file; one that is there is replaced.
+
+    Raises
+    ------
+    FileAccessError
+        If it cannot be written.
     """
     from ndmapper.io.leftovers import staging_name
     from ndmapper.io.write import clear_write_errors, publish
 
-    text = io.StringIO()
-    table.write(text, format="ascii.ecsv")
     temporary = staging_name(path)
     try:
         with clear_write_errors(path), temporary.open("x", encoding="utf-8") as stream:
-            stream.write(text.getvalue())
+            stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
         publish(temporary, path)

@@ -15,7 +15,8 @@ from ndmapper.instruments.conventions import (
     recognise_flags,
 )
 from ndmapper.instruments.loader import filename_regexes, load, names, recognise
-from ndmapper.instruments.model import Amplifier, Instrument, Rule
+from ndmapper.instruments.model import Amplifier, Instrument
+from ndmapper.instruments.rules import Rule
 
 __all__ = [
     "Amplifier",

@@ -17,6 +17,7 @@ A table with several words asks for all of them. A value that is missing meets o
 """
 
 import fnmatch
+import functools
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -69,23 +70,43 @@ class Condition:
         text : str
             What was compared, to be read as a reason.
         """
+        met = self.is_met(value)
         text = f"{value:g}" if isinstance(value, float) else repr(value)
         shown = f"{name} {text}" if value not in (None, "") else f"no {name}"
+        if self.word in _NUMERIC:
+            sign = _NUMERIC[self.word][0]
+            shown += f"{'' if met else ' not'} {sign} {self.value:g}"
+        return met, shown
+
+    def is_met(self, value: Value) -> bool:
+        """
+        Say whether a value meets it.
+
+        Parameters
+        ----------
+        value : str, int, float, bool or None
+            The value.
+
+        Returns
+        -------
+        bool
+            Whether it does.
+        """
         if self.word == "present":
-            return (value not in (None, "")) == self.value, shown
+            return bool((value not in (None, "")) == self.value)
         if self.word == "not":
-            met = value is None or not any(like(value, p) for p in self.value)
-            return met, shown
+            return value is None or not any(like(value, p) for p in self.value)
         if self.word == "like":
-            return value is not None and any(like(value, p) for p in self.value), shown
+            return value is not None and any(like(value, p) for p in self.value)
         if self.word == "equals":
-            return value is not None and value == self.value, shown
-        sign, compare = _NUMERIC[self.word]
+            return value is not None and bool(value == self.value)
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        met = number and compare(float(value or 0), float(self.value))
-        return met, f"{shown}{'' if met else ' not'} {sign} {self.value:g}"
+        compare = _NUMERIC[self.word][1]
+        return number and compare(float(value or 0), float(self.value))
 
 
+# Headers of a night share most of their values. 1 and True are not the same.
+@functools.lru_cache(maxsize=16384, typed=True)
 def like(value: Value, pattern: str) -> bool:
     """
     Say whether a value is like a pattern.

@@ -16,7 +16,7 @@ from typing import Any
 
 from ndmapper.errors import ConfigError, InstrumentError, did_you_mean
 from ndmapper.instruments.conditions import like
-from ndmapper.instruments.descriptors import Header, HeaderPair
+from ndmapper.instruments.functions import Header, HeaderPair
 
 __all__ = ["FlagBit", "FlagTable", "flag_conventions", "load_flags", "recognise_flags"]
 

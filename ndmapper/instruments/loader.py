@@ -1,30 +1,50 @@
 """Find and read the descriptions of instruments."""
 
 import functools
+import hashlib
+import logging
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
+
+import platformdirs
 
 from ndmapper.errors import InstrumentError, did_you_mean
-from ndmapper.instruments.descriptors import Header
+from ndmapper.instruments.functions import Header
 from ndmapper.instruments.model import Instrument
 from ndmapper.instruments.parse import parse_instrument
 
-__all__ = ["filename_regexes", "load", "names", "recognise"]
+__all__ = ["filename_regexes", "load", "names", "recognise", "user_folder"]
+
+log = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).parent
 
 
+@functools.cache
+def user_folder() -> Path:
+    """
+    Give the folder for the tables of a user, which are known by name.
+
+    Returns
+    -------
+    Path
+        The folder, which need not exist.
+    """
+    return Path(platformdirs.user_config_path("ndmapper")) / "instruments"
+
+
 def names() -> list[str]:
     """
-    List the instruments that come with ndmapper.
+    List the instruments that are known by name.
 
     Returns
     -------
     list of str
-        Their names, sorted.
+        Those that come with ndmapper, and those in the folder of the user, sorted.
     """
-    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+    return sorted({*_built_in_names(), *_of_user()})
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Instrument:
@@ -34,7 +54,8 @@ def load(name_or_path: str | os.PathLike[str]) -> Instrument:
     Parameters
     ----------
     name_or_path : str or path
-        One of `names`, or the path of a TOML (``*.toml``) of one's own.
+        One of `names`, or the path of a TOML (``*.toml``) of one's own. One in the
+        folder of the user goes before one of the same name that comes with ndmapper.
 
     Returns
     -------
@@ -49,10 +70,14 @@ def load(name_or_path: str | os.PathLike[str]) -> Instrument:
     given = os.fspath(name_or_path)
     if given.endswith(".toml"):
         return _read(Path(given))
-    if given not in names():
+    own = _of_user().get(given)
+    if own is not None:
+        return _read_once(own, own.stat().st_mtime_ns)
+    if given not in _built_in_names():
         msg = (
             f"there is no instrument {given!r}{did_you_mean(given, names())}; an "
-            "instrument of your own is given as the path of its .toml"
+            f"instrument of your own is given as the path of its .toml, or put into "
+            f"{user_folder()}"
         )
         raise InstrumentError(msg)
     return _built_in(given)
@@ -70,13 +95,14 @@ def recognise(header: Header) -> Instrument | None:
     Returns
     -------
     Instrument or None
-        None where none of those that come with ndmapper fits.
+        None where none of those that are known by name fits. Those of the user are
+        asked first.
     """
-    known = [_built_in(name) for name in names()]
-    for instrument in sorted(known, key=lambda i: (i.fallback, i.name)):
-        if instrument.recognises(header):
-            return instrument
-    return None
+    own = _readable_of_user()
+    # The fallback is for what nobody else knows.
+    known = [*(i for i in own if not i.fallback), *_by_precedence()]
+    known += [i for i in own if i.fallback]
+    return next((i for i in known if i.recognises(header)), None)
 
 
 def filename_regexes() -> list[str]:
@@ -88,8 +114,50 @@ def filename_regexes() -> list[str]:
     list of str
         One for each instrument with distinctive file names.
     """
-    found = (_built_in(name).filename_regex for name in names())
-    return [regex for regex in found if regex]
+    built_in = [_built_in(name) for name in _built_in_names()]
+    found = (i.filename_regex for i in [*built_in, *_readable_of_user()])
+    return list(dict.fromkeys(regex for regex in found if regex))
+
+
+@functools.cache
+def _built_in_names() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+@functools.cache
+def _by_precedence() -> tuple[Instrument, ...]:
+    known = [_built_in(name) for name in _built_in_names()]
+    return tuple(sorted(known, key=lambda i: (i.fallback, i.name)))
+
+
+def _of_user() -> dict[str, Path]:
+    # Asked for every file that is opened, so the folder is only listed when it changed.
+    folder = user_folder()
+    try:
+        return _listed(folder, folder.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@functools.lru_cache(maxsize=8)
+def _listed(folder: Path, mtime_ns: int) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def _readable_of_user() -> list[Instrument]:
+    """Leave out what is wrong: it must not keep other files from being opened."""
+    found = []
+    for path in _of_user().values():
+        try:
+            found.append(_read_once(path, path.stat().st_mtime_ns))
+        except (InstrumentError, OSError) as err:
+            _warn_once(f"{err}; it is left out")
+    return found
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    log.warning(message)
 
 
 @functools.cache
@@ -97,13 +165,60 @@ def _built_in(name: str) -> Instrument:
     return _read(_FOLDER / f"{name}.toml")
 
 
+@functools.lru_cache(maxsize=64)
+def _read_once(path: Path, mtime_ns: int) -> Instrument:
+    return _read(path)
+
+
 def _read(path: Path) -> Instrument:
+    document, digest = _document(path, ())
+    return parse_instrument(document, path.stem, str(path), digest)
+
+
+def _document(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
+    """Read a TOML and, where it extends another one, that too."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
     except OSError as err:
         msg = f"the instrument file {path} cannot be read ({err.strerror})"
         raise InstrumentError(msg) from err
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         msg = f"the instrument file {path} is not valid TOML: {err}"
         raise InstrumentError(msg) from err
-    return parse_instrument(document, path.stem, str(path))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    base = document.pop("extends", None)
+    if base is None:
+        return document, digest
+    if not isinstance(base, str) or path in above:
+        msg = (
+            f"the instrument file {path} is wrong at extends: expected the name or "
+            f"path of another instrument, found {base!r}"
+        )
+        raise InstrumentError(msg)
+    if base.endswith(".toml"):
+        base_path = path.parent / base
+    elif base in _built_in_names():
+        base_path = _FOLDER / f"{base}.toml"
+    else:
+        msg = (
+            f"the instrument file {path} extends {base!r}, which is none of "
+            f"{', '.join(_built_in_names())}{did_you_mean(base, _built_in_names())}"
+        )
+        raise InstrumentError(msg)
+    below, other = _document(base_path, (*above, path))
+    return _extended(below, document), f"{digest}+{other}"
+
+
+def _extended(below: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """Put a table over another: its rules and classes are tried first."""
+    result = dict(below)
+    for key, value in document.items():
+        old = result.get(key)
+        if isinstance(value, dict) and isinstance(old, dict) and key != "applies":
+            result[key] = {**old, **value}
+        elif key in {"class", "rule", "period"} and isinstance(old, list):
+            result[key] = [*value, *old] if isinstance(value, list) else value
+        else:
+            result[key] = value
+    return result

@@ -1,13 +1,16 @@
 """What an instrument is: facts and rules as frozen data, read from one TOML."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ndmapper.instruments.conditions import Condition, Value, like
-from ndmapper.instruments.descriptors import Descriptor, Header, HeaderPair
+from ndmapper.instruments.descriptors import Descriptor
+from ndmapper.instruments.functions import Header, HeaderPair
+from ndmapper.instruments.rules import Period, Rule, all_met
 
-__all__ = ["Amplifier", "FixedAmplifier", "FrameClass", "Instrument", "Rule"]
+__all__ = ["Amplifier", "FixedAmplifier", "FrameClass", "Instrument"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,41 +104,6 @@ class FrameClass:
         return True, ", ".join(reasons)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """
-    Which frames calibrate another one.
-
-    Parameters
-    ----------
-    type : str
-        Type of calibration.
-    select : tuple of str
-        Classes of the frames that can be used.
-    match : tuple of str
-        Descriptors that must be equal; two missing values are equal.
-    tolerance : mapping of str to float
-        Descriptors that must agree, and how far they may differ.
-    window : tuple of (float, float) or None
-        How long before and after the frame a calibration may be taken [day].
-    group : tuple of str
-        Descriptors that frames of one set share.
-    minimum : int
-        Fewer than so many are no match.
-    maximum : int or None
-        No more than so many are used, the nearest in time.
-    """
-
-    type: str
-    select: tuple[str, ...]
-    match: tuple[str, ...] = ()
-    tolerance: Mapping[str, float]
-    window: tuple[float, float] | None = None
-    group: tuple[str, ...] = ()
-    minimum: int = 1
-    maximum: int | None = None
-
-
 # Compared by identity: the mappings inside cannot be hashed.
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Instrument:
@@ -175,6 +143,10 @@ class Instrument:
         Parts of an amplifier, and the header keywords that give them.
     fixed_amplifiers : tuple of FixedAmplifier
         Amplifiers that no header describes.
+    periods : mapping of str to Period
+        Runs of observations that static calibrations are named after.
+    digest : str
+        Of the TOML, to know what was made by another version of it.
     """
 
     name: str
@@ -192,6 +164,13 @@ class Instrument:
     rules: tuple[Rule, ...] = ()
     amplifier_keys: Mapping[str, str]
     fixed_amplifiers: tuple[FixedAmplifier, ...] = ()
+    periods: Mapping[str, Period] = field(default_factory=dict)
+    digest: str = ""
+
+    @functools.cached_property
+    def needs_all(self) -> bool:
+        """Whether descriptors look at the headers of all images of a file."""
+        return any(d.needs_all for d in self.descriptors.values())
 
     def recognises(self, header: Header) -> bool:
         """
@@ -214,7 +193,11 @@ class Instrument:
         )
 
     def describe(
-        self, primary: Header, extension: Header | None = None
+        self,
+        primary: Header,
+        extension: Header | None = None,
+        others: Sequence[Header] = (),
+        filename: str = "",
     ) -> dict[str, Value]:
         """
         Find the values of all descriptors.
@@ -224,15 +207,21 @@ class Instrument:
         primary : Header
             Primary header of a file.
         extension : Header, optional
-            Header of its first extension.
+            Header of its first image extension.
+        others : sequence of Header
+            Headers of its other image extensions.
+        filename : str
+            Its name, without folder.
 
         Returns
         -------
         dict
             Descriptor to value; None is missing.
         """
+        plain = HeaderPair(primary, extension, others=others, filename=filename)
+        first = plain.turned(True)
         return {
-            name: descriptor.find(primary, extension)
+            name: descriptor.find_in(first if descriptor.extension_first else plain)
             for name, descriptor in self.descriptors.items()
         }
 
@@ -274,15 +263,15 @@ class Instrument:
         why : str
             What speaks for the class, or against each of them.
         """
-        against = []
         for frame_class in self.classes:
-            met, why = frame_class.test(values)
-            if met:
-                return frame_class.name, why
-            against.append(f"not {frame_class.name} ({why})")
+            if all_met(frame_class.where, values):
+                return frame_class.name, frame_class.test(values)[1]
+        against = [f"not {c.name} ({c.test(values)[1]})" for c in self.classes]
         return None, "; ".join(against) or f"{self.name} describes no classes"
 
-    def rule(self, cal_type: str) -> Rule | None:
+    def rule(
+        self, cal_type: str, values: Mapping[str, Value] | None = None
+    ) -> Rule | None:
         """
         Find the rule for a type of calibration.
 
@@ -290,13 +279,19 @@ class Instrument:
         ----------
         cal_type : str
             The type.
+        values : mapping, optional
+            Descriptors of the frame to be calibrated, where rules differ between
+            kinds of frames; without it the first rule of the type is given.
 
         Returns
         -------
         Rule or None
             None where there is no such rule.
         """
-        return next((rule for rule in self.rules if rule.type == cal_type), None)
+        for rule in self.rules:
+            if rule.type == cal_type and (values is None or all_met(rule.when, values)):
+                return rule
+        return None
 
     def amplifiers(
         self, primary: Header, extension: Header | None = None
@@ -325,11 +320,7 @@ class Instrument:
         return tuple(
             fixed.amplifier
             for fixed in self.fixed_amplifiers
-            if all(
-                condition.test(name, values.get(name))[0]
-                for name, conditions in fixed.where.items()
-                for condition in conditions
-            )
+            if all_met(fixed.where, values)
         )
 
 

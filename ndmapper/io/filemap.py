@@ -193,7 +193,7 @@ class FileMap:
                 hdu.kept = stream.read(hdu.data_offset - hdu.header_offset)
 
 
-def map_file(path: str | os.PathLike[str]) -> FileMap:
+def map_file(path: str | os.PathLike[str], *, keep: bool = False) -> FileMap:
     """
     Map a FITS file, reading nothing but its headers.
 
@@ -201,6 +201,8 @@ def map_file(path: str | os.PathLike[str]) -> FileMap:
     ----------
     path : str or path
         The file, plain or compressed with gzip or bzip2.
+    keep : bool
+        Whether all headers stay in memory, for somebody who will look at them.
 
     Returns
     -------
@@ -215,7 +217,7 @@ def map_file(path: str | os.PathLike[str]) -> FileMap:
         If it is not FITS, or shorter than its headers say.
     """
     with open_source(path) as (source, stream):
-        return FileMap(source, tuple(_without_dummy(_scan(source, stream))))
+        return FileMap(source, tuple(_without_dummy(_scan(source, stream, keep))))
 
 
 def _without_dummy(hdus: list[HduMap]) -> list[HduMap]:
@@ -235,7 +237,7 @@ def _without_dummy(hdus: list[HduMap]) -> list[HduMap]:
     return hdus
 
 
-def _scan(source: Source, stream: BinaryIO) -> list[HduMap]:
+def _scan(source: Source, stream: BinaryIO, keep: bool) -> list[HduMap]:
     end = source.size if source.compression is None else None
     hdus: list[HduMap] = []
     position = 0
@@ -249,7 +251,7 @@ def _scan(source: Source, stream: BinaryIO) -> list[HduMap]:
         position = hdu.data_offset + padded(hdu.data_size)
         # Nobody may ever look at the other headers; but in a compressed file it would
         # be slow to find one again.
-        if hdu.index == 0 or end is None:
+        if keep or hdu.index == 0 or end is None:
             hdu.kept = raw
         if end is None and _ends_here(source, data_end, position):
             return hdus

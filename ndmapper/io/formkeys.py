@@ -13,6 +13,7 @@ from typing import Any
 from astropy.io import fits
 
 __all__ = [
+    "card_value",
     "data_size_of",
     "form_keywords",
     "header_size",
@@ -75,7 +76,7 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
         if keyword in _WANTED:
             # "= " marks a value, but the first card of a header may do with "=".
             if raw.startswith(b"= ", at + 8) or at == 0:
-                found.setdefault(_WANTED[keyword], _value(raw[at : at + _CARD]))
+                found.setdefault(_WANTED[keyword], card_value(raw[at : at + _CARD]))
         elif keyword == _END:
             break
     return found
@@ -83,7 +84,20 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
 
 # The extensions of a file, and the files of a night, share most of these cards.
 @functools.lru_cache(maxsize=4096)
-def _value(card: bytes) -> Any:
+def card_value(card: bytes) -> Any:
+    """
+    Read the value of one card.
+
+    Parameters
+    ----------
+    card : bytes
+        80 of them.
+
+    Returns
+    -------
+    object
+        The value, text without blanks at its ends; None where it is not understood.
+    """
     if fixed := _FIXED.fullmatch(card, 8):
         number, text, logical = fixed.groups()
         if number is not None:

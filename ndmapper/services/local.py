@@ -7,9 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ndmapper.calibrations.frames import Frame, find_frames, read_frame
-from ndmapper.calibrations.matching import match_frames
+from ndmapper.calibrations.answers import Answer
+from ndmapper.calibrations.frames import Frame, read_frame
+from ndmapper.calibrations.matching import Match, match_frames
 from ndmapper.calibrations.names import frame_name, name_variants
+from ndmapper.calibrations.pool import FramePool
+from ndmapper.calibrations.scan import find_frames
 from ndmapper.calibrations.survey import frames_of_survey
 from ndmapper.errors import MissingFileError, ServiceError
 from ndmapper.instruments import load
@@ -34,19 +37,28 @@ class LocalService:
         A survey whose classes are used, and whose frames are all that there are.
     instrument : str or path, optional
         The instrument; by default the headers tell.
+    folders : sequence of Path
+        More folders of raw frames, or of calibrations that are made already.
+    bad : mapping of str to str, optional
+        Frames that are marked bad: name without compression, to who and why.
     """
 
     def __init__(
         self,
         files: Sequence[Path] = (),
         dirname: Path | None = None,
+        *,
         survey: Any = None,
         instrument: str | os.PathLike[str] | None = None,
+        folders: Sequence[Path] = (),
+        bad: Mapping[str, str] | None = None,
     ) -> None:
         self.files = files
         self.dirname = dirname
         self.survey = survey
         self.instrument = instrument
+        self.folders = folders
+        self.bad = bad
 
     @cached_property
     def frames(self) -> list[Frame]:
@@ -60,6 +72,29 @@ class LocalService:
                 # One name is one frame, or it would count twice in a set.
                 frames.setdefault(frame.name, frame)
         return list(frames.values())
+
+    @cached_property
+    def pool(self) -> FramePool:
+        """The same, in an order in which they are found quickly."""
+        return FramePool(self.frames, self.bad)
+
+    def match(self, filename: str, cal_type: str) -> Match:
+        """
+        Find the frames that calibrate another one, and what speaks against others.
+
+        Parameters
+        ----------
+        filename : str
+            Name of the frame, without folder.
+        cal_type : str
+            Type of calibration.
+
+        Returns
+        -------
+        Match
+            What was found.
+        """
+        return match_frames(self.frame(filename), cal_type, self.pool)
 
     def frame(self, name: str) -> Frame:
         """
@@ -80,7 +115,7 @@ class LocalService:
         MissingFileError
             If there is no such file.
         """
-        found = [f for f in self.frames if frame_name(f.name) == frame_name(name)]
+        found = self.pool.named(frame_name(name))
         if found:
             # Of a frame that is there twice, one has the class.
             return next((f for f in found if f.frame_class is not None), found[0])
@@ -95,7 +130,7 @@ class LocalService:
         msg = f"there is no file {name} in {where}; name its folder with dirname="
         raise MissingFileError(msg)
 
-    def look_up(self, filename: str, cal_type: str) -> list[str]:
+    def look_up(self, filename: str, cal_type: str) -> Answer:
         """
         Find the frames that calibrate another one.
 
@@ -108,16 +143,28 @@ class LocalService:
 
         Returns
         -------
-        list of str
+        Answer
             Their names, sorted; empty where none fit. The log says why.
         """
-        match = match_frames(self.frame(filename), cal_type, self.frames)
-        if match.files:
-            used = ", ".join(match.files)
-            log.info("%s: %s is %s (%s)", filename, cal_type, used, match.why)
-        else:
+        match = self.match(filename, cal_type)
+        used = ", ".join(match.files)
+        if not match.files and log.isEnabledFor(logging.WARNING):
             log.warning("%s: there is no %s: %s", filename, cal_type, match.why)
-        return list(match.files)
+        elif match.files and match.warning is not None:
+            log.warning("%s: %s is %s: %s", filename, cal_type, used, match.warning)
+        elif match.files and log.isEnabledFor(logging.INFO):
+            log.info("%s: %s is %s (%s)", filename, cal_type, used, match.why)
+        instrument = match.target.instrument
+        alone = match.is_processed and len(match.files) == 1
+        return Answer(
+            files=() if alone else tuple((name, None) for name in match.files),
+            product=match.files[0] if alone else None,
+            quality=match.quality,
+            why=match.summary,
+            rules=None if instrument is None else instrument.name,
+            source="local",
+            is_made=match.is_processed,
+        )
 
     def fetch(
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
@@ -172,9 +219,10 @@ class LocalService:
         return paths
 
     def _folders(self) -> list[Path]:
-        if self.dirname is not None:
-            return [self.dirname]
-        return list(dict.fromkeys(path.parent for path in self.files)) or [Path()]
+        places = [self.dirname] if self.dirname is not None else []
+        if not places and not self.folders:
+            places = [path.parent for path in self.files] or [Path()]
+        return list(dict.fromkeys([*places, *self.folders]))
 
 
 def _hinted(path: Path) -> str:

@@ -3,43 +3,32 @@
 import copy
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ndmapper.calibrations.document import init_cal_dict, save_cal_dict
-from ndmapper.calibrations.entries import Matches
+from ndmapper.calibrations.answers import bad_frames
+from ndmapper.calibrations.document import (
+    CalibrationDict,
+    init_cal_dict,
+    save_cal_dict,
+)
 from ndmapper.calibrations.names import file_path, original_name
 from ndmapper.calibrations.schema import ASSOCIATIONS
 from ndmapper.calibrations.walk import (
+    Change,
     Dependencies,
-    LookUp,
     check_dependencies,
     walk_dependencies,
 )
 from ndmapper.errors import ParameterError, did_you_mean
+from ndmapper.services.asking import Inquiry, Server
 from ndmapper.services.local import LocalService
-from ndmapper.services.registry import Request, Service, open_service
+from ndmapper.services.registry import Request
 
 __all__ = ["look_up_cals"]
 
 log = logging.getLogger(__name__)
-
-Server = str | Callable[[str, str], Matches] | Service
-
-
-class _Remembering:
-    """Ask every question once."""
-
-    def __init__(self, look_up: LookUp) -> None:
-        self.look_up = look_up
-        self.answers: dict[tuple[str, str], Matches] = {}
-
-    def __call__(self, filename: str, cal_type: str) -> Matches:
-        question = filename, cal_type
-        if question not in self.answers:
-            self.answers[question] = self.look_up(filename, cal_type)
-        return self.answers[question]
 
 
 def look_up_cals(
@@ -49,7 +38,7 @@ def look_up_cals(
     cache: str | os.PathLike[str] | None = None,
     obs_type: str = "target",
     *,
-    dirname: str | os.PathLike[str] | None = None,
+    dirname: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     survey: Any = None,
     instrument: str | os.PathLike[str] | None = None,
     refresh: bool = False,
@@ -57,8 +46,10 @@ def look_up_cals(
     """
     Look up the calibrations of files, and the calibrations of those in turn.
 
-    What the cache has already is never looked up again nor changed, so that the user
-    can correct it by hand, even while the look-up runs.
+    What a person said in the cache, or locked there, is never looked up nor changed,
+    even while the look-up runs. Of its own answers, that is asked for again which was
+    empty, or has a frame that is marked bad by now, if somebody can answer; nothing
+    else changes without `refresh`.
 
     Parameters
     ----------
@@ -67,22 +58,24 @@ def look_up_cals(
     dependencies : mapping, optional
         What each kind of frame needs, such as ``{'target': ['bias', 'flat'], 'flat':
         ['bias']}``; by default what the instrument of the files says.
-    server : str, callable or Service
+    server : str, callable, Service, or a list of them
         Name of the service to ask, or a function that takes the name of a frame and
-        a type, and gives names, or pairs of name and checksum, or None.
+        a type, and gives names, or pairs of name and checksum, or None. Of several,
+        each is asked what those before it could not answer.
     cache : str or path, optional
         The JSON file that remembers.
     obs_type : str
         The key of `dependencies` that holds for the files. Where there is no
         ``"target"``, the class of each file is taken.
-    dirname : str or path, optional
-        Folder of the raw frames; by default that of the files.
+    dirname : str, path, or several of them, optional
+        Folders of the raw frames, and of calibrations that are made already; by
+        default those of the files.
     survey : Table, str or path, optional
         A survey, as somebody corrected it, or its ECSV file.
     instrument : str or path, optional
         The instrument; by default the headers tell.
     refresh : bool
-        Ask again where the cache has null.
+        Ask again for all that no person said; the log tells what changed.
 
     Returns
     -------
@@ -100,23 +93,39 @@ def look_up_cals(
         file has no name.
     """
     files = _several(filenames)
+    cal_dict = init_cal_dict(cache)
+    folders = _folders(dirname)
     request = Request(
         files=tuple(Path(file_path(file)) for file in files),
-        dirname=None if dirname is None else Path(dirname),
+        dirname=folders[0] if folders else None,
         survey=survey,
         instrument=instrument,
+        folders=folders[1:],
+        bad=bad_frames(cal_dict),
     )
-    cal_dict = init_cal_dict(cache)
-    ask = _Remembering(_asker(server, request))
-    local = LocalService(request.files, request.dirname, survey, instrument)
+    if isinstance(cal_dict, CalibrationDict):
+        beside = (path.parent for path in request.files)
+        cal_dict.folders = list(folders or dict.fromkeys(beside))
+    ask = Inquiry(server, request)
+    local = LocalService(
+        request.files,
+        request.dirname,
+        survey=survey,
+        instrument=instrument,
+        folders=request.folders,
+        bad=request.bad,
+    )
     names = [original_name(file) for file in files]
     if dependencies is None:
         dependencies = _of_instrument(local, names)
     check_dependencies(dependencies)
+    changes: list[Change] = []
     start = [(name, _kind(name, obs_type, dependencies, local)) for name in names]
     while True:
         try:
-            walk_dependencies(start, dependencies, ask, cal_dict, refresh=refresh)
+            changes += walk_dependencies(
+                start, dependencies, ask, cal_dict, refresh=refresh
+            )
         except BaseException:
             if cache is not None:  # what was found until now need not be asked again
                 save_cal_dict(cal_dict, cache)
@@ -130,12 +139,18 @@ def look_up_cals(
         # Somebody edited the file meanwhile. It may name frames whose calibrations
         # nobody has looked up yet; what is known already is not asked for again.
         log.info("%s was edited during the look-up; the edit holds", cache)
-    _report_null(cal_dict, ask)
+    _report(changes, cal_dict, ask, refresh=refresh)
     return cal_dict
 
 
-def _report_null(cal_dict: Mapping[str, Any], ask: _Remembering) -> None:
-    """Say which calibrations are known to be missing and were not looked for now."""
+def _report(
+    changes: list[Change], cal_dict: Mapping[str, Any], ask: Inquiry, *, refresh: bool
+) -> None:
+    """Say what changed, and what is known to be missing and was not looked for now."""
+    for change in changes:
+        log.info("%s", change)
+    if changes or refresh:
+        log.info("%d calibrations changed", len(changes))
     old = [
         f"{cal_type} of {name}"
         for name, types in cal_dict[ASSOCIATIONS].items()
@@ -143,7 +158,15 @@ def _report_null(cal_dict: Mapping[str, Any], ask: _Remembering) -> None:
         if label is None and (name, cal_type) not in ask.answers
     ]
     if old:
-        log.info("none, by the cache: %s; refresh=True asks again", ", ".join(old))
+        log.info("none, as the document says: %s", ", ".join(old))
+
+
+def _folders(dirname: Any) -> tuple[Path, ...]:
+    if dirname is None:
+        return ()
+    if isinstance(dirname, str | os.PathLike):
+        return (Path(dirname),)
+    return tuple(Path(folder) for folder in dirname)
 
 
 def _several(filenames: Any) -> list[Any]:
@@ -154,20 +177,6 @@ def _several(filenames: Any) -> list[Any]:
         return list(filenames)
     msg = f"look_up_cals takes names of files or DataFiles, not {filenames!r}"
     raise ParameterError(msg)
-
-
-def _asker(server: Server, request: Request) -> LookUp:
-    if isinstance(server, str):
-        return open_service(server, request).look_up
-    look_up = getattr(server, "look_up", server)
-    if not callable(look_up):
-        msg = (
-            "server must be the name of a service, or a function that takes the name "
-            f"of a frame and a type of calibration, not {server!r}"
-        )
-        raise ParameterError(msg)
-    answer: LookUp = look_up
-    return answer
 
 
 def _of_instrument(local: LocalService, names: Iterable[str]) -> Dependencies:

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-from ndmapper.calibrations.entries import Matches
+from ndmapper.calibrations.matches import Matches
 from ndmapper.errors import ServiceError, did_you_mean
 from ndmapper.services.local import LocalService
 
@@ -35,6 +35,11 @@ class Request:
         Whether files are replaced that differ from those of the service.
     tar : bool
         Whether they may come in one piece.
+    folders : tuple of Path
+        More folders of raw frames and of calibrations that are made already.
+    bad : mapping of str to str
+        Frames that are marked bad: name without compression, to who and why. They
+        are left out of what a service answers, but it can look for others.
     """
 
     files: tuple[Path, ...] = ()
@@ -44,6 +49,8 @@ class Request:
     decompress: bool | None = None
     overwrite: bool = False
     tar: bool = False
+    folders: tuple[Path, ...] = ()
+    bad: Mapping[str, str] = field(default_factory=dict)
 
 
 class Service(Protocol):
@@ -62,8 +69,10 @@ class Service(Protocol):
 
         Returns
         -------
-        sequence or None
-            Names, or pairs of name and checksum; None where none fit.
+        sequence, Answer or None
+            Names, or pairs of name and checksum; an
+            `ndmapper.calibrations.answers.Answer`, which can also say why and how
+            good it is; None where none fit.
         """
 
     def fetch(
@@ -114,6 +123,8 @@ _BUILT_IN: Mapping[str, Callable[[Request], Service]] = {
         dirname=request.dirname,
         survey=request.survey,
         instrument=request.instrument,
+        folders=request.folders,
+        bad=request.bad,
     ),
     "gemini": _gemini,
     "eso": _eso,

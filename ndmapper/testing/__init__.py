@@ -5,7 +5,9 @@ from ndmapper.testing.contracts import ServiceContract
 from ndmapper.testing.engine_contract import EngineContract
 from ndmapper.testing.fakes import Call, Fake, FakeRecipe, fake_command, fake_esorex
 from ndmapper.testing.files import make_mef
+from ndmapper.testing.headers import SimulatedArchive, write_headers
 from ndmapper.testing.reads import Reads, count_reads
+from ndmapper.testing.scenes import write_scenes
 
 __all__ = [
     "Call",
@@ -15,8 +17,11 @@ __all__ = [
     "LoopbackArchives",
     "Reads",
     "ServiceContract",
+    "SimulatedArchive",
     "count_reads",
     "fake_command",
     "fake_esorex",
     "make_mef",
+    "write_headers",
+    "write_scenes",
 ]

@@ -105,14 +105,24 @@ def test_survey_goes_on_after_a_broken_file(make_raw: Any, camera: Path) -> None
     assert table["why"][1].startswith("cannot be read: ")
 
 
-def test_survey_leaves_products_unclassified(make_raw: Any, camera: Path) -> None:
-    path = make_raw("a_bias.fits", "bias")
+@pytest.mark.parametrize(
+    ("name", "expected", "why"),
+    [
+        ("b_a.fits", "?", "a product of ndmapper, not a raw frame"),
+        ("a_bias.fits", "processed_bias", "a product of ndmapper, by its name"),
+        ("a_bias_2.fits", "processed_bias", "a product of ndmapper, by its name"),
+    ],
+)
+def test_survey_knows_products_by_name(
+    make_raw: Any, camera: Path, name: str, expected: str, why: str
+) -> None:
+    path = make_raw(name, "bias")
     record = fits.BinTableHDU(np.array([(1,)], dtype=[("x", "i4")]), name="NDM_RECORD")
     with fits.open(path, mode="append") as hdus:
         hdus.append(record)
     table = survey(camera.parent, camera)
-    assert table["class"][0] == "?"
-    assert table["why"][0] == "a product of ndmapper, not a raw frame"
+    assert table["class"][0] == expected
+    assert table["why"][0] == why
 
 
 def test_survey_counts_a_frame_and_its_compressed_copy_once(

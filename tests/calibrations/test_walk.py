@@ -1,12 +1,14 @@
 """Walking dependencies with any look-up."""
 
+import copy
 from typing import Any
 
 import pytest
 
 from ndmapper.calibrations import add_cal_entry, init_cal_dict
-from ndmapper.calibrations.walk import check_dependencies, walk_dependencies
-from ndmapper.errors import ParameterError
+from ndmapper.calibrations.answers import Answer
+from ndmapper.calibrations.walk import Change, check_dependencies, walk_dependencies
+from ndmapper.errors import ParameterError, ServiceError
 
 DEPENDENCIES = {"target": ["flat", "bias"], "flat": ["bias"]}
 
@@ -25,8 +27,8 @@ class Archive:
         return [f"{cal_type[0]}{filename}"]
 
 
-def walk(cal_dict: dict[str, Any], archive: Archive, **options: Any) -> None:
-    walk_dependencies(
+def walk(cal_dict: dict[str, Any], archive: Any, **options: Any) -> list[Change]:
+    return walk_dependencies(
         [("x.fits", "target")], DEPENDENCIES, archive, cal_dict, **options
     )
 
@@ -48,18 +50,141 @@ def test_walk_notes_what_is_not_found() -> None:
 
 def test_walk_again_asks_nothing() -> None:
     cal_dict = init_cal_dict()
-    walk(cal_dict, Archive("flat"))
+    walk(cal_dict, Archive())
     again = Archive()
     walk(cal_dict, again)
     assert again.asked == []
 
 
-def test_walk_refresh_asks_for_null_only() -> None:
+def test_walk_again_asks_for_what_was_not_found() -> None:
     cal_dict = init_cal_dict()
     walk(cal_dict, Archive("flat"))
     again = Archive()
+    walk(cal_dict, again)
+    assert again.asked == [("x.fits", "flat"), ("fx.fits", "bias")]
+
+
+def test_walk_again_off_line_keeps_what_was_not_found() -> None:
+    cal_dict = init_cal_dict()
+    walk(cal_dict, Archive("flat"))
+    before = copy.deepcopy(dict(cal_dict))
+
+    def stopped(filename: str, cal_type: str) -> None:
+        raise ServiceError(filename)
+
+    walk(cal_dict, stopped)
+    assert cal_dict == before
+
+
+def test_walk_again_never_asks_for_null_of_the_user() -> None:
+    cal_dict = init_cal_dict()
+    walk(cal_dict, Archive())
+    cal_dict["associations"]["x.fits"]["flat"] = None
+    again = Archive()
+    walk(cal_dict, again, refresh=True)
+    assert ("x.fits", "flat") not in again.asked
+    assert cal_dict["associations"]["x.fits"]["flat"] is None
+
+
+def test_walk_refresh_asks_for_all_answers_and_changes_what_differs() -> None:
+    cal_dict = init_cal_dict()
+    walk(cal_dict, Archive())
+    changes = walk(cal_dict, lambda name, kind: [f"{kind[0]}new.fits"], refresh=True)
+    assert cal_dict["associations"] == {
+        "x.fits": {"flat": "fnew_flat.fits", "bias": "bnew_bias.fits"},
+        "fnew.fits": {"bias": "bnew_bias.fits"},
+    }
+    assert [str(change) for change in changes] == [
+        "flat of x.fits: fnew.fits instead of fx.fits",
+        "bias of x.fits: bnew.fits instead of bx.fits",
+    ]
+
+
+def test_walk_refresh_with_the_same_answers_changes_nothing() -> None:
+    cal_dict = init_cal_dict()
+    walk(cal_dict, Archive())
+    before = copy.deepcopy(dict(cal_dict))
+    assert walk(cal_dict, Archive(), refresh=True) == []
+    assert cal_dict == before
+
+
+def test_walk_refresh_keeps_edits_of_the_user() -> None:
+    cal_dict = init_cal_dict()
+    walk(cal_dict, lambda name, kind: [f"{kind}1.fits", f"{kind}2.fits"])
+    cal_dict["calibrations"]["bias1_bias.fits"] = ["bias1.fits"]
+    add_cal_entry("x.fits", "flat", ["mine.fits"], cal_dict)
+    walk(cal_dict, Archive(), refresh=True)
+    assert cal_dict["associations"]["x.fits"] == {
+        "flat": "mine_flat.fits",
+        "bias": "bias1_bias.fits",
+    }
+    assert cal_dict["calibrations"]["bias1_bias.fits"] == ["bias1.fits"]
+
+
+def test_walk_refresh_keeps_what_is_locked() -> None:
+    cal_dict = init_cal_dict()
+    walk(cal_dict, Archive())
+    cal_dict["locked"] = {"x.fits": ["bias"]}
+    again = Archive()
+    walk(cal_dict, again, refresh=True)
+    assert ("x.fits", "bias") not in again.asked
+
+
+def test_walk_refresh_that_fails_is_an_error() -> None:
+    cal_dict = init_cal_dict()
+    walk(cal_dict, Archive())
+
+    def stopped(filename: str, cal_type: str) -> None:
+        raise ServiceError(filename)
+
+    with pytest.raises(ServiceError):
+        walk(cal_dict, stopped, refresh=True)
+
+
+def test_walk_in_document_without_answers_asks_for_null_with_refresh_only() -> None:
+    cal_dict = init_cal_dict()
+    cal_dict["associations"] = {"x.fits": {"flat": None, "bias": "mine.fits"}}
+    again = Archive()
+    walk(cal_dict, again)
+    assert again.asked == []
     walk(cal_dict, again, refresh=True)
     assert again.asked == [("x.fits", "flat"), ("fx.fits", "bias")]
+
+
+def test_walk_asks_again_where_a_frame_is_bad_by_now() -> None:
+    cal_dict = init_cal_dict()
+    walk(cal_dict, lambda name, kind: [f"{kind}1.fits", f"{kind}2.fits"])
+    cal_dict["bad_frames"] = {"bias2.fits.gz": "stripes"}
+    walk(cal_dict, lambda name, kind: [f"{kind}{i}.fits" for i in (1, 2, 3)])
+    label = cal_dict["associations"]["x.fits"]["bias"]
+    assert cal_dict["calibrations"][label] == ["bias1.fits", "bias3.fits"]
+
+
+def test_walk_with_a_bad_frame_and_no_other_keeps_the_set() -> None:
+    cal_dict = init_cal_dict()
+    server = lambda name, kind: [f"{kind}1.fits", f"{kind}2.fits"]  # noqa: E731
+    walk(cal_dict, server)
+    cal_dict["bad_frames"] = {"bias2.fits": {"who": "me", "why": "stripes"}}
+    before = copy.deepcopy(dict(cal_dict))
+    walk(cal_dict, server)
+    assert cal_dict == before
+
+
+def test_walk_never_takes_a_bad_frame() -> None:
+    cal_dict = init_cal_dict()
+    cal_dict["bad_frames"] = {"fx.fits": "lamp off"}
+    walk(cal_dict, Archive())
+    assert cal_dict["associations"]["x.fits"]["flat"] is None
+
+
+def test_walk_takes_a_calibration_that_is_made_already() -> None:
+    cal_dict = init_cal_dict()
+    made = Answer(product="master_flat.fits", quality=0, source="local")
+    walk(cal_dict, lambda name, kind: made if kind == "flat" else None)
+    assert cal_dict["associations"] == {
+        "x.fits": {"flat": "master_flat.fits", "bias": None}
+    }
+    assert cal_dict["calibrations"] == {}
 
 
 def test_walk_follows_an_edit_of_the_user() -> None:

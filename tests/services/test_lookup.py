@@ -227,29 +227,6 @@ def test_look_up_keeps_fewer_frames_in_a_set(cache: Path) -> None:
     assert found["calibrations"] == {"b1_bias.fits": ["b1.fits", "b3.fits"]}
 
 
-def test_look_up_keeps_null(cache: Path) -> None:
-    look_up_cals("x.fits", {"target": ["bias"]}, lambda *_: None, cache)
-    found = look_up_cals("x.fits", {"target": ["bias"]}, lambda *_: ["b1.fits"], cache)
-    assert found["associations"]["x.fits"]["bias"] is None
-
-
-def test_look_up_says_what_is_null(
-    cache: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    look_up_cals("x.fits", {"target": ["bias"]}, lambda *_: None, cache)
-    with caplog.at_level(logging.INFO):
-        look_up_cals("x.fits", {"target": ["bias"]}, lambda *_: ["b1.fits"], cache)
-    assert "none, by the cache: bias of x.fits; refresh=True asks again" in caplog.text
-
-
-def test_look_up_refresh_asks_again_for_null(cache: Path) -> None:
-    look_up_cals("x.fits", {"target": ["bias"]}, lambda *_: None, cache)
-    found = look_up_cals(
-        "x.fits", {"target": ["bias"]}, lambda *_: ["b1.fits"], cache, refresh=True
-    )
-    assert found["associations"]["x.fits"]["bias"] == "b1_bias.fits"
-
-
 def editing(cache: Path, edit: Callable[[Any], None]) -> Callable[[str, str], Any]:
     """Give a look-up during which somebody edits the file, once."""
     edited = []

@@ -1,0 +1,182 @@
+"""What speaks against a frame as a calibration of another one, and how far they are."""
+
+import math
+from datetime import date, datetime, timedelta
+
+from ndmapper.calibrations.frames import Frame
+from ndmapper.calibrations.regions import uncovered
+from ndmapper.instruments import Rule
+from ndmapper.instruments.conditions import Value
+
+__all__ = ["days_after", "fits_otherwise", "objections", "order_of"]
+
+
+def objections(target: Frame, rule: Rule, frame: Frame) -> list[str]:
+    """
+    Say all that speaks against a frame.
+
+    Parameters
+    ----------
+    target : Frame
+        The frame to be calibrated.
+    rule : Rule
+        The rule, at one level.
+    frame : Frame
+        A frame of the right class.
+
+    Returns
+    -------
+    list of str
+        Empty where it fits.
+    """
+    against = []
+    for name in rule.match:
+        found, wanted = frame.values.get(name), target.values.get(name)
+        if found != wanted or isinstance(found, bool) != isinstance(wanted, bool):
+            against.append(f"{name} {_shown(found)} is not {_shown(wanted)}")
+    against += _beyond_equality(target, rule, frame)
+    if rule.night:
+        found, wanted = frame.values.get("night"), target.values.get("night")
+        if found != wanted:
+            against.append(f"night {_shown(found)} is not {_shown(wanted)}")
+    if rule.window is not None:
+        days = days_after(target, frame)
+        before, after = rule.window
+        if days is None:
+            against.append("the time of one of the two is not known")
+        elif not -before <= days <= after:
+            side, limit = ("before", before) if days < 0 else ("after", after)
+            against.append(f"{abs(days):.1f} d {side}, more than {limit:g} d")
+    return against
+
+
+def fits_otherwise(target: Frame, rule: Rule, frame: Frame) -> bool:
+    """
+    Say whether a frame fits that is equal and near enough in time already.
+
+    Parameters
+    ----------
+    target : Frame
+        The frame to be calibrated.
+    rule : Rule
+        The rule, at one level.
+    frame : Frame
+        A frame of the right class.
+
+    Returns
+    -------
+    bool
+        Whether it fits.
+    """
+    return not _beyond_equality(target, rule, frame)
+
+
+def _beyond_equality(target: Frame, rule: Rule, frame: Frame) -> list[str]:
+    against = []
+    for name, conditions in rule.where.items():
+        for condition in conditions:
+            met, text = condition.test(name, frame.values.get(name))
+            if not met:
+                against.append(f"{text} is not what the rule asks for")
+    for name, tolerance in rule.tolerance.items():
+        text_ = tolerance.against(
+            name, frame.values.get(name), target.values.get(name), target.values
+        )
+        if text_ is not None:
+            against.append(text_)
+    for name in rule.covers:
+        found, wanted = frame.values.get(name), target.values.get(name)
+        if found == wanted or wanted is None:
+            continue
+        missing = uncovered(str(wanted), str(found or ""))
+        if missing is not None:
+            against.append(f"{name} do not cover {missing}")
+    return against
+
+
+def days_after(target: Frame, frame: Frame) -> float | None:
+    """
+    Say how long after another frame one was taken.
+
+    Parameters
+    ----------
+    target, frame : Frame
+        The frames.
+
+    Returns
+    -------
+    float or None
+        Time [day], negative where `frame` came before; None where one is not known.
+    """
+    if target.days is None or frame.days is None:
+        return None
+    return frame.days - target.days
+
+
+def order_of(target: Frame, rule: Rule, frame: Frame) -> tuple[float, ...]:
+    """
+    Say how good a frame is that fits.
+
+    Parameters
+    ----------
+    target : Frame
+        The frame to be calibrated.
+    rule : Rule
+        The rule, at one level.
+    frame : Frame
+        A frame that fits it.
+
+    Returns
+    -------
+    tuple of float
+        Less is better, and the first counts most.
+    """
+    period = _period(target, rule, frame)
+    found = []
+    for units in rule.order:
+        total = 0.0
+        for name, unit in units.items():
+            if name == "dt" and period is not None:
+                total += period[0] / unit
+            elif name == "dt":
+                days = days_after(target, frame)
+                total += math.inf if days is None else abs(days) / unit
+            else:
+                total += _apart(rule, name, frame, target) / unit
+        found.append(total)
+    return (*found, 0.0 if period is None else period[1])
+
+
+def _apart(rule: Rule, name: str, frame: Frame, target: Frame) -> float:
+    a, b = frame.values.get(name), target.values.get(name)
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        tolerance = rule.tolerance.get(name)
+        return tolerance.difference(a, b) if tolerance else abs(a - b)
+    return 0.0 if a == b else math.inf
+
+
+def _period(target: Frame, rule: Rule, frame: Frame) -> tuple[float, float] | None:
+    """Give how far the run of a calibration is, and how long it lasts [day]."""
+    if rule.period is None or frame.instrument is None:
+        return None
+    name = frame.values.get(rule.period)
+    period = frame.instrument.periods.get(str(name))
+    night = _night(target)
+    if period is None or night is None:
+        return None
+    outside = max((period.begin - night).days, (night - period.end).days, 0)
+    return float(outside), float((period.end - period.begin).days)
+
+
+def _night(frame: Frame) -> date | None:
+    for name in ("night", "time"):
+        value = frame.values.get(name)
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            # Without a cut of its own, the night ends at noon.
+            return (moment if name == "night" else moment - timedelta(hours=12)).date()
+    return None
+
+
+def _shown(value: Value) -> str:
+    return "missing" if value is None else repr(value)

@@ -1,0 +1,72 @@
+"""Draft the description of an instrument from the frames in a folder."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ndmapper.calibrations.scan import fits_files
+from ndmapper.errors import MissingFileError, NdmapperError, ParameterError
+from ndmapper.instruments.draft import draft_instrument
+from ndmapper.io.filemap import map_file
+from ndmapper.io.headers import UnreadableCardError
+
+__all__ = ["draft_from_folder"]
+
+# More headers do not say more.
+_MOST = 500
+
+
+def draft_from_folder(name: str, folder: str | os.PathLike[str]) -> str:
+    """
+    Draft the TOML of an instrument from the headers of frames.
+
+    Parameters
+    ----------
+    name : str
+        The name of the instrument.
+    folder : str or path
+        A folder with frames of every kind.
+
+    Returns
+    -------
+    str
+        The TOML.
+
+    Raises
+    ------
+    ParameterError
+        If the name cannot be that of a file.
+    MissingFileError
+        If there is no such folder, or no FITS file in it that can be read.
+    """
+    if not name.replace("_", "").replace("-", "").isalnum():
+        msg = f"{name!r} is no name for an instrument; use letters, digits, - and _"
+        raise ParameterError(msg)
+    place = Path(folder)
+    files = list(fits_files(place))
+    # Evenly, since kinds of frames follow one another.
+    step = max(1, -(-len(files) // _MOST))
+    headers = []
+    for file in files[::step]:
+        try:
+            hdus = map_file(place / file).hdus
+        except NdmapperError:
+            continue
+        images = [h for h in hdus[1:] if h.is_image or h.keys.get("NAXIS") == 0]
+        extension = images[0].header if images and not hdus[0].shape else None
+        headers.append((_plain(hdus[0].header), extension and _plain(extension)))
+    if not headers:
+        msg = f"{folder} has no FITS file that can be read; name the folder of frames"
+        raise MissingFileError(msg)
+    return draft_instrument(name, headers)
+
+
+def _plain(header: Any) -> dict[str, Any]:
+    """Give what can be read of a header, the first of each keyword."""
+    found: dict[str, Any] = {}
+    for card in header.cards:
+        try:
+            found.setdefault(card.keyword, card.value)
+        except UnreadableCardError:
+            continue
+    return found

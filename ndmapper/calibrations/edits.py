@@ -1,0 +1,168 @@
+"""What a person says of calibrations, where that is more than editing the file."""
+
+import getpass
+from collections.abc import Iterable
+from typing import Any
+
+from ndmapper.calibrations.answers import forget_answer
+from ndmapper.calibrations.entries import add_cal_entry, clean_cal_entries_if_unused
+from ndmapper.calibrations.matches import known_key
+from ndmapper.calibrations.names import file_name, frame_name, original_name
+from ndmapper.calibrations.schema import (
+    ASSOCIATIONS,
+    BAD_FRAMES,
+    LOCKED,
+    check_document,
+)
+from ndmapper.errors import ParameterError
+
+__all__ = ["lock_cals", "mark_bad", "replace_cals", "unmark_bad"]
+
+
+def mark_bad(
+    files: Any, cal_dict: dict[str, Any], why: str, who: str | None = None
+) -> None:
+    """
+    Say that frames are not to be used, in any calibration.
+
+    They are left out of every look-up, and of the sets that `cal_entries` gives; the
+    lists in the document stay as they are.
+
+    Parameters
+    ----------
+    files : str, path, DataFile or a sequence of them
+        The frames.
+    cal_dict : dict
+        The calibration document, which is changed.
+    why : str
+        What is wrong with them.
+    who : str, optional
+        Who says so; by default the user of this machine.
+
+    Raises
+    ------
+    ParameterError
+        If no reason is given, or a file has no name.
+    """
+    if not why.strip():
+        msg = "say why a frame is bad, for those who ask themselves later"
+        raise ParameterError(msg)
+    check_document(cal_dict)
+    said = {"who": who or _user(), "why": why.strip()}
+    bad = cal_dict.setdefault(BAD_FRAMES, {})
+    for file in _several(files):
+        bad[known_key(bad, file_name(file))] = dict(said)
+
+
+def unmark_bad(files: Any, cal_dict: dict[str, Any]) -> None:
+    """
+    Take back that frames are bad.
+
+    Parameters
+    ----------
+    files : str, path, DataFile or a sequence of them
+        The frames.
+    cal_dict : dict
+        The calibration document, which is changed.
+
+    Raises
+    ------
+    ParameterError
+        If one of them is not marked bad.
+    """
+    bad = cal_dict.get(BAD_FRAMES, {})
+    keys = {frame_name(key): key for key in bad}
+    for file in _several(files):
+        name = file_name(file)
+        if frame_name(name) not in keys:
+            msg = f"{name} is not marked bad; there are: {', '.join(bad) or 'none'}"
+            raise ParameterError(msg)
+        bad.pop(keys[frame_name(name)], None)
+    if not bad:
+        cal_dict.pop(BAD_FRAMES, None)
+
+
+def lock_cals(
+    filename: Any, cal_type: str, cal_dict: dict[str, Any], *, locked: bool = True
+) -> None:
+    """
+    Say whether look-ups may change an association.
+
+    Parameters
+    ----------
+    filename : str, path or DataFile
+        The file to be calibrated.
+    cal_type : str
+        Type of calibration.
+    cal_dict : dict
+        The calibration document, which is changed.
+    locked : bool
+        Whether it is locked from now on.
+    """
+    check_document(cal_dict)
+    locks = cal_dict.setdefault(LOCKED, {})
+    key = known_key(locks, original_name(filename))
+    kinds = [kind for kind in locks.get(key, ()) if kind != cal_type]
+    if locked:
+        kinds.append(cal_type)
+    locks[key] = sorted(kinds)
+    if not kinds:
+        del locks[key]
+    if not locks:
+        del cal_dict[LOCKED]
+
+
+def replace_cals(
+    filename: Any,
+    cal_type: str,
+    cal_dict: dict[str, Any],
+    *,
+    frames: Iterable[Any] = (),
+    product: str | None = None,
+) -> None:
+    """
+    Say which calibration a file has, in place of what was said before.
+
+    Parameters
+    ----------
+    filename : str, path or DataFile
+        The file to be calibrated.
+    cal_type : str
+        Type of calibration.
+    cal_dict : dict
+        The calibration document, which is changed.
+    frames : iterable of str, path or DataFile
+        The raw frames that it is to be made of.
+    product : str, optional
+        Instead, the file name of a calibration that is made already. Without either
+        the file has none.
+    """
+    check_document(cal_dict)
+    names = [file_name(frame) for frame in frames]
+    if product is None:
+        add_cal_entry(filename, cal_type, names or None, cal_dict)
+        return
+    associations = cal_dict[ASSOCIATIONS]
+    key = known_key(associations, original_name(filename))
+    types = associations.setdefault(key, {})
+    replaced = types.get(cal_type)
+    types[cal_type] = product
+    forget_answer(key, cal_type, cal_dict)
+    check_document(cal_dict)
+    if replaced is not None and replaced != product:
+        clean_cal_entries_if_unused(replaced, cal_dict)
+
+
+def _several(files: Any) -> list[Any]:
+    # A DataFile is a list too, but of extensions.
+    is_one = isinstance(files, str) or hasattr(files, "filename")
+    if is_one or not isinstance(files, Iterable):
+        return [files]
+    return list(files)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

@@ -1,0 +1,164 @@
+"""Frames ordered so that those which may calibrate another one are found quickly."""
+
+import bisect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ndmapper.calibrations.frames import PROCESSED, Frame
+from ndmapper.instruments import Rule
+from ndmapper.instruments.conditions import Value
+
+__all__ = ["FramePool", "classes_for"]
+
+_Key = tuple[Value, ...]
+
+
+def classes_for(rule: Rule) -> tuple[str, ...]:
+    """
+    List the classes of frames that a rule is about.
+
+    Parameters
+    ----------
+    rule : Rule
+        The rule.
+
+    Returns
+    -------
+    tuple of str
+        Those that it selects, and processed calibrations of its type.
+    """
+    return tuple(dict.fromkeys((*rule.select, f"{PROCESSED}{rule.type}")))
+
+
+@dataclass
+class _Shelf:
+    """Frames that are equal in all that must be equal, in order of time."""
+
+    frames: list[Frame] = field(default_factory=list)
+    days: list[float] = field(default_factory=list)
+    timeless: list[Frame] = field(default_factory=list)
+
+
+class FramePool:
+    """
+    All frames that there are.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        The frames, in any order.
+    bad : mapping of str to str, optional
+        Frames that somebody marked as bad: name to who and why.
+    """
+
+    def __init__(
+        self, frames: Sequence[Frame], bad: Mapping[str, str] | None = None
+    ) -> None:
+        self.frames = list(frames)
+        self.bad = dict(bad or {})
+        self._shelves: dict[tuple[str, ...], dict[_Key, _Shelf]] = {}
+        self._by_class: dict[tuple[str, str], list[Frame]] | None = None
+        self._by_name: dict[str, list[Frame]] | None = None
+
+    def named(self, plain: str) -> list[Frame]:
+        """
+        Find frames by name.
+
+        Parameters
+        ----------
+        plain : str
+            A name without compression.
+
+        Returns
+        -------
+        list of Frame
+            Those that are called so.
+        """
+        if self._by_name is None:
+            self._by_name = {}
+            for frame in self.frames:
+                self._by_name.setdefault(frame.plain, []).append(frame)
+        return self._by_name.get(plain, [])
+
+    def of_classes(self, instrument: str, classes: Sequence[str]) -> list[Frame]:
+        """
+        List the frames of some classes.
+
+        Parameters
+        ----------
+        instrument : str
+            The name of their instrument.
+        classes : sequence of str
+            The classes.
+
+        Returns
+        -------
+        list of Frame
+            Those frames.
+        """
+        if self._by_class is None:
+            self._by_class = {}
+            for frame in self.frames:
+                if frame.instrument is not None and frame.frame_class is not None:
+                    key = frame.instrument.name, frame.frame_class
+                    self._by_class.setdefault(key, []).append(frame)
+        known = self._by_class
+        return [f for name in classes for f in known.get((instrument, name), ())]
+
+    def near(self, target: Frame, rule: Rule) -> Iterator[Frame]:
+        """
+        Give the frames that are equal where they must be, and near enough in time.
+
+        Parameters
+        ----------
+        target : Frame
+            The frame to be calibrated.
+        rule : Rule
+            What must be equal, and how near.
+
+        Yields
+        ------
+        Frame
+            One after the other. Where the rule has a window, in order of time.
+        """
+        if target.instrument is None:
+            return
+        match = rule.match if not rule.night else (*rule.match, "night")
+        classes = classes_for(rule)
+        place = (target.instrument.name, *classes, "\0", *match)
+        shelves = self._shelves.get(place)
+        if shelves is None:
+            shelves = self._sort(target.instrument.name, classes, match)
+            self._shelves[place] = shelves
+        shelf = shelves.get(tuple(_comparable(target.values.get(n)) for n in match))
+        if shelf is None:
+            return
+        if rule.window is None:
+            yield from shelf.frames
+            yield from shelf.timeless
+        elif target.days is not None:
+            before, after = rule.window
+            first = bisect.bisect_left(shelf.days, target.days - before)
+            last = bisect.bisect_right(shelf.days, target.days + after)
+            yield from shelf.frames[first:last]
+
+    def _sort(
+        self, instrument: str, classes: Sequence[str], match: Sequence[str]
+    ) -> dict[_Key, _Shelf]:
+        shelves: dict[_Key, _Shelf] = {}
+        for frame in self.of_classes(instrument, classes):
+            key = tuple(_comparable(frame.values.get(name)) for name in match)
+            shelf = shelves.setdefault(key, _Shelf())
+            if frame.days is None:
+                shelf.timeless.append(frame)
+            else:
+                shelf.frames.append(frame)
+        for shelf in shelves.values():
+            shelf.frames.sort(key=lambda f: (f.days, f.name))
+            shelf.days = [f.days for f in shelf.frames if f.days is not None]
+        return shelves
+
+
+def _comparable(value: Value) -> Value:
+    # A logical value equals no number.
+    return str(value) if isinstance(value, bool) else value

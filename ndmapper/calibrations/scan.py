@@ -1,0 +1,192 @@
+"""Scanning folders: the frames in them, remembered by name, size and time of change."""
+
+import functools
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ndmapper.calibrations.frames import Frame, read_frame
+from ndmapper.calibrations.memory import FrameMemory
+from ndmapper.errors import FileAccessError, MissingFileError
+from ndmapper.instruments import Instrument, load
+from ndmapper.io.filetypes import is_compressed, is_fits, split_ext
+from ndmapper.parallel import map_parallel
+
+__all__ = ["find_frames", "fits_files"]
+
+log = logging.getLogger(__name__)
+
+# So many headers are read sooner by one process than others begin their work.
+_FEW = 400
+_CHUNK = 100
+
+
+def find_frames(
+    folder: str | os.PathLike[str],
+    instrument: Instrument | str | os.PathLike[str] | None = None,
+    workers: int | str | None = None,
+) -> list[Frame]:
+    """
+    Classify all FITS files of a folder.
+
+    Headers are read once: what they say is remembered in the folder for side data,
+    until a file, or the description of its instrument, changes.
+
+    Parameters
+    ----------
+    folder : str or path
+        The folder; those in it are not searched.
+    instrument : Instrument, str or path, optional
+        The instrument, its name or the path of its TOML; by default the header of
+        each frame tells.
+    workers : int or 'all', optional
+        How many processes read headers; by default all processors where there are
+        many files.
+
+    Returns
+    -------
+    list of Frame
+        Sorted by name. Of a frame that is there twice, compressed and not, only one
+        has a class: the plain file, unless that cannot be read.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such folder.
+    FileAccessError
+        If the folder cannot be read.
+    """
+    if instrument is not None and not isinstance(instrument, Instrument):
+        instrument = load(instrument)
+    place = Path(folder)
+    files = fits_files(place)
+    memory = FrameMemory(place, instrument)
+    frames, unknown = memory.recall(files)
+    if unknown:
+        read = _read([place / name for name in unknown], instrument, workers)
+        for frame in read:
+            frames[frame.name] = frame
+        memory.note(files, frames)
+    return _without_twins([frames[name] for name in files if name in frames])
+
+
+def fits_files(folder: Path) -> dict[str, tuple[int, int]]:
+    """
+    List the FITS files of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+
+    Returns
+    -------
+    dict of str to (int, int)
+        Name to size and time of change [ns], sorted by name; hidden files are left
+        out.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such folder.
+    FileAccessError
+        If the folder cannot be read.
+    """
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.startswith(".") or not (
+                    name.endswith(".fits") or is_fits(split_ext(name)[1])
+                ):
+                    continue
+                if entry.is_file():
+                    stat = entry.stat()
+                    found.append((name, (stat.st_size, stat.st_mtime_ns)))
+    except (FileNotFoundError, NotADirectoryError) as err:
+        msg = f"there is no folder {folder}; name the one that the raw frames are in"
+        raise MissingFileError(msg) from err
+    except OSError as err:
+        msg = f"the folder {folder} cannot be read ({err.strerror})"
+        raise FileAccessError(msg) from err
+    return dict(sorted(found))
+
+
+def _read(
+    paths: Sequence[Path], instrument: Instrument | None, workers: int | str | None
+) -> list[Frame]:
+    if workers is None:
+        workers = 1 if len(paths) < _FEW else "all"
+    chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
+    # An instrument travels as the path of its TOML: it is read once by each process.
+    source = None if instrument is None else (instrument.source, instrument.digest)
+    title = "headers" if len(paths) >= _FEW else None
+    work = functools.partial(_read_chunk, source=source)
+    found = map_parallel(work, chunks, workers, title)
+    known = {} if instrument is None else {instrument.name: instrument}
+    frames = []
+    for row in (row for rows in found for row in rows):
+        name = row.pop("instrument")
+        if name is not None and name not in known:
+            known[name] = load(name)
+        frames.append(Frame(**row, instrument=None if name is None else known[name]))
+    return frames
+
+
+def _read_chunk(
+    paths: Sequence[Path], source: tuple[str, str] | None
+) -> list[dict[str, Any]]:
+    instrument = None if source is None else _loaded(*source)
+    rows = []
+    for path in paths:
+        try:
+            frame = read_frame(path, instrument)
+        except MissingFileError:
+            continue  # it was removed meanwhile
+        row = dict(vars(frame))
+        row["instrument"] = None if frame.instrument is None else frame.instrument.name
+        rows.append(row)
+    return rows
+
+
+@functools.lru_cache(maxsize=16)
+def _loaded(source: str, digest: str) -> Instrument:
+    return load(source)
+
+
+def _without_twins(frames: Sequence[Frame]) -> list[Frame]:
+    # Both would end up in one set, and count twice.
+    compressed = [f for f in frames if not f.name.endswith(".fits") and _is_packed(f)]
+    doubtful = {frame.plain for frame in compressed}
+    if not doubtful:
+        return list(frames)
+    best: dict[str, Frame] = {}
+    for frame in sorted(frames, key=lambda f: (not f.readable, _is_packed(f))):
+        if frame.plain in doubtful:
+            best.setdefault(frame.plain, frame)
+    result = []
+    for frame in frames:
+        twin = best.get(frame.plain, frame)
+        if twin is frame:
+            result.append(frame)
+        elif twin.readable and not frame.readable:
+            _warn_once(f"{twin.path} is used, since {frame.name} {frame.why}")
+            result.append(frame)
+        else:
+            why = f"the same frame as {twin.name}"
+            result.append(replace(frame, frame_class=None, why=why))
+    return result
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    # A script surveys a folder, and the look-up does so again.
+    log.warning(message)
+
+
+def _is_packed(frame: Frame) -> bool:
+    return is_compressed(split_ext(frame.name)[1])

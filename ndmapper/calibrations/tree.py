@@ -1,0 +1,150 @@
+"""The tree of calibrations: of a frame, of the frames of those, and so on; drawn."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ndmapper.calibrations.answers import good_frames
+from ndmapper.calibrations.matches import known_key
+from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
+
+__all__ = ["FORMS", "Branch", "cal_tree", "draw_tree"]
+
+FORMS = ("text", "mermaid", "dot")
+"""How a tree can be drawn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """
+    A frame, or a calibration, and what it needs.
+
+    Parameters
+    ----------
+    name : str
+        The frame, or the label; "none" where there is no calibration.
+    cal_type : str or None
+        Type of the calibration; None for a frame at the top.
+    frames : tuple of str
+        The raw frames that it is made of.
+    branches : tuple of Branch
+        What its frames need in turn.
+    """
+
+    name: str
+    cal_type: str | None = None
+    frames: tuple[str, ...] = ()
+    branches: tuple["Branch", ...] = field(default=())
+
+
+def cal_tree(cal_dict: Mapping[str, Any], keys: Iterable[str]) -> list[Branch]:
+    """
+    Build the tree of the calibrations of frames.
+
+    Parameters
+    ----------
+    cal_dict : dict
+        The calibration document.
+    keys : iterable of str
+        Keys in the associations.
+
+    Returns
+    -------
+    list of Branch
+        One for each frame. Frames of one calibration that need the same share a
+        branch; one that needs itself is not followed further.
+    """
+    return [Branch(name=key, branches=_below(cal_dict, [key], ())) for key in keys]
+
+
+def _below(
+    cal_dict: Mapping[str, Any], frames: Sequence[str], above: tuple[str, ...]
+) -> tuple[Branch, ...]:
+    associations = cal_dict[ASSOCIATIONS]
+    found: dict[tuple[str, str | None], None] = {}
+    for frame in frames:
+        types = associations.get(known_key(associations, frame), {})
+        found |= dict.fromkeys(types.items())
+    branches = []
+    for cal_type, label in found:
+        files = good_frames(cal_dict[CALIBRATIONS].get(label, ()), cal_dict)
+        deeper: tuple[Branch, ...] = ()
+        if label is not None and label not in above:
+            deeper = _below(cal_dict, files, (*above, label))
+        branches.append(
+            Branch(
+                name=label or "none",
+                cal_type=cal_type,
+                frames=tuple(files),
+                branches=deeper,
+            )
+        )
+    return tuple(branches)
+
+
+def draw_tree(tree: Iterable[Branch], form: str = "text") -> str:
+    """
+    Draw a tree.
+
+    Parameters
+    ----------
+    tree : iterable of Branch
+        What to draw.
+    form : {'text', 'mermaid', 'dot'}
+        As lines of text, or in the language of Mermaid or of Graphviz.
+
+    Returns
+    -------
+    str
+        The lines.
+    """
+    if form == "text":
+        return "\n".join(line for top in tree for line in _text(top))
+    nodes: dict[tuple[str, str], str] = {}
+    edges: dict[tuple[str, str, str], None] = {}
+    for top in tree:
+        _connect(top, nodes, edges)
+    if form == "mermaid":
+        lines = ["graph LR"]
+        lines += [f'    {n}["{_escaped(key[0])}"]' for key, n in nodes.items()]
+        lines += [f'    {a} -->|"{_escaped(kind)}"| {b}' for a, b, kind in edges]
+        return "\n".join(lines)
+    lines = ["digraph calibrations {", "    rankdir=LR;", "    node [shape=box];"]
+    lines += [f"    {n} [label={_quoted(key[0])}];" for key, n in nodes.items()]
+    lines += [f"    {a} -> {b} [label={_quoted(kind)}];" for a, b, kind in edges]
+    return "\n".join([*lines, "}"])
+
+
+def _text(branch: Branch) -> list[str]:
+    count = len(branch.frames)
+    made_of = f" ({count} frame{'s' if count > 1 else ''})" if count else ""
+    kind = f"{branch.cal_type}: " if branch.cal_type else ""
+    lines = [f"{kind}{branch.name}{made_of}"]
+    for number, below in enumerate(branch.branches, 1):
+        first, *others = _text(below)
+        is_last = number == len(branch.branches)
+        lines.append(f"{'└─' if is_last else '├─'} {first}")
+        lines += [f"{'  ' if is_last else '│ '} {line}" for line in others]
+    return lines
+
+
+def _connect(
+    branch: Branch,
+    nodes: dict[tuple[str, str], str],
+    edges: dict[tuple[str, str, str], None],
+) -> str:
+    """Give every frame and calibration one node, however often it is needed."""
+    # "none" is a node of its own for each type.
+    key = (branch.name, branch.cal_type or "" if branch.name == "none" else "")
+    node = nodes.setdefault(key, f"n{len(nodes)}")
+    for below in branch.branches:
+        edges[node, _connect(below, nodes, edges), str(below.cal_type)] = None
+    return node
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

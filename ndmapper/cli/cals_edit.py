@@ -1,0 +1,164 @@
+"""The actions of ``ndmapper cals`` that change the document."""
+
+import argparse
+from typing import Any
+
+from ndmapper.cli.cals_look import add_where, read
+from ndmapper.cli.output import print_json
+
+__all__ = ["add_bad", "add_override", "add_update"]
+
+
+def add_update(parser: argparse.ArgumentParser) -> None:
+    """
+    Add the arguments of ``cals update``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Its parser.
+    """
+    parser.add_argument("files", nargs="+", metavar="FILE", help="raw frames")
+    parser.add_argument(
+        "--server", metavar="NAME", action="append",
+        help="a service; of several, each is asked what those before it do not have "
+        "(default: local)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--refresh", action="store_true",
+        help="ask again for all that no person said, and show what changed",
+    )  # fmt: skip
+    add_where(parser)
+    parser.set_defaults(act=_update)
+
+
+def _update(args: argparse.Namespace) -> int:
+    from ndmapper.calibrations.listing import entries_of, keys_of
+    from ndmapper.services import look_up_cals
+
+    cals = look_up_cals(
+        args.files,
+        server=args.server or "local",
+        cache=args.document,
+        dirname=args.dirname or None,
+        survey=args.survey,
+        instrument=args.instrument,
+        refresh=args.refresh,
+    )
+    known = [f for f in args.files if _is_known(f, cals)]
+    entries = entries_of(cals, keys_of(cals, known))
+    if args.json:
+        print_json(cals)
+    else:
+        missing = [f"{e.cal_type} of {e.frame}" for e in entries if e.label is None]
+        print(f"{args.document}: {len(entries)} calibrations of {len(known)} files")
+        if missing:
+            print(f"none was found: {', '.join(missing)}")
+    return 0
+
+
+def _is_known(file: str, cals: dict[str, Any]) -> bool:
+    from ndmapper.calibrations.matches import known_key
+    from ndmapper.calibrations.names import original_name
+
+    associations = cals["associations"]
+    return known_key(associations, original_name(file)) in associations
+
+
+def add_override(parser: argparse.ArgumentParser) -> None:
+    """
+    Add the arguments of ``cals override``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Its parser.
+    """
+    parser.add_argument("file", metavar="FILE", help="the frame to be calibrated")
+    parser.add_argument("type", metavar="TYPE", help="type of calibration")
+    parser.add_argument(
+        "frames", nargs="*", metavar="FRAME", help="the raw frames that it is made of"
+    )
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument(
+        "--product", metavar="NAME", help="instead, a calibration that is made already"
+    )
+    other.add_argument("--none", action="store_true", help="it is to have none")
+    lock = parser.add_mutually_exclusive_group()
+    lock.add_argument(
+        "--lock", action="store_true",
+        help="no look-up may change it, refresh or not; without frames, as it is",
+    )  # fmt: skip
+    lock.add_argument("--unlock", action="store_true", help="look-ups may change it")
+    parser.set_defaults(act=_override)
+
+
+def _override(args: argparse.Namespace) -> int:
+    from ndmapper.calibrations import save_cal_dict
+    from ndmapper.calibrations.edits import lock_cals, replace_cals
+    from ndmapper.calibrations.listing import entries_of, keys_of
+    from ndmapper.errors import ParameterError
+
+    replaces = bool(args.frames or args.product or args.none)
+    if not replaces and not args.lock and not args.unlock:
+        msg = "say by what: frames, --product or --none; or --lock, --unlock"
+        raise ParameterError(msg)
+    if args.frames and (args.product or args.none):
+        msg = "name frames, or --product, or --none, but not several of them"
+        raise ParameterError(msg)
+    cals = read(args)
+    (key,) = keys_of(cals, [args.file])
+    if replaces:
+        replace_cals(key, args.type, cals, frames=args.frames, product=args.product)
+    if args.lock or args.unlock:
+        lock_cals(key, args.type, cals, locked=args.lock)
+    save_cal_dict(cals, args.document)
+    found = [e for e in entries_of(cals, [key]) if e.cal_type == args.type]
+    entry = found[0] if found else None
+    label = None if entry is None else entry.label
+    frames = [] if entry is None else list(entry.frames)
+    locked = entry is not None and entry.locked
+    if args.json:
+        print_json({"frame": key, "type": args.type, "label": label,
+                    "frames": frames, "locked": locked})  # fmt: skip
+    else:
+        made_of = f" of {', '.join(frames)}" if frames else ""
+        print(f"{args.type} of {key}: {label or 'none'}{made_of}"
+              f"{', locked' if locked else ''}")  # fmt: skip
+    return 0
+
+
+def add_bad(parser: argparse.ArgumentParser) -> None:
+    """
+    Add the arguments of ``cals bad``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Its parser.
+    """
+    parser.add_argument("files", nargs="+", metavar="FRAME", help="raw frames")
+    parser.add_argument("--why", metavar="TEXT", default="", help="what is wrong")
+    parser.add_argument(
+        "--who", metavar="NAME", help="who says so (default: the user of this machine)"
+    )
+    parser.add_argument("--undo", action="store_true", help="they are good after all")
+    parser.set_defaults(act=_bad)
+
+
+def _bad(args: argparse.Namespace) -> int:
+    from ndmapper.calibrations import save_cal_dict
+    from ndmapper.calibrations.edits import mark_bad, unmark_bad
+
+    cals = read(args)
+    if args.undo:
+        unmark_bad(args.files, cals)
+    else:
+        mark_bad(args.files, cals, args.why, args.who)
+    save_cal_dict(cals, args.document)
+    bad = cals.get("bad_frames", {})
+    if args.json:
+        print_json(bad)
+    else:
+        print(f"bad frames: {', '.join(bad) or 'none'}")
+    return 0

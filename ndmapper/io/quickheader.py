@@ -1,0 +1,114 @@
+"""A header of which only a few values are wanted, found in its bytes."""
+
+import functools
+import re
+from typing import Any
+
+from astropy.io import fits
+
+from ndmapper.io.formkeys import card_value
+
+__all__ = ["QuickHeader"]
+
+_CARD = 80
+# So many keywords are searched for before all are sorted.
+_FEW = 4
+
+# A hierarchical keyword, as ESO and others write long ones: nothing of it is escaped.
+_HIERARCHICAL = re.compile(rb"HIERARCH +(.+?) *= *(.*)", re.DOTALL)
+
+
+class QuickHeader:
+    """
+    The values of a header, looked for when somebody asks.
+
+    Parameters
+    ----------
+    raw : bytes
+        The header as stored.
+
+    Notes
+    -----
+    To make a card object of each of the hundreds or thousands of cards takes far
+    longer than to find a dozen of them. Hierarchical keywords, of which there are most,
+    are searched for one by one.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self._whole: fits.Header | None = None
+        self._cards: dict[bytes, int] | None = None
+        self._asked = 0
+
+    def get(self, key: str, /) -> Any:
+        """
+        Give the value of the first card with a keyword.
+
+        Parameters
+        ----------
+        key : str
+            The keyword, a hierarchical one without HIERARCH.
+
+        Returns
+        -------
+        object
+            Its value; None where there is no such card, or none can be understood.
+        """
+        pattern, hierarchical = _pattern(key)
+        if hierarchical:
+            return self._hierarchical(key, pattern)
+        if self._cards is None:
+            self._asked += 1
+            if self._asked <= _FEW:
+                at = self.raw.find(pattern)
+                while at % _CARD and at != -1:
+                    at = self.raw.find(pattern, at + 1)
+                return None if at == -1 else self._value(key, at)
+            raw = self.raw
+            # Backwards, so that of several cards the first one stays.
+            places = range(len(raw) - _CARD, -1, -_CARD)
+            self._cards = {raw[at : at + 9]: at for at in places}
+        found = self._cards.get(pattern)
+        return None if found is None else self._value(key, found)
+
+    def _hierarchical(self, key: str, pattern: bytes) -> Any:
+        at = self.raw.find(pattern)
+        while at != -1:
+            after = self.raw[at + len(pattern) : at + _CARD].lstrip()
+            if at % _CARD == 0 and after.startswith(b"="):
+                value = _hierarchical_value(self.raw[at : at + _CARD])
+                return self._whole_value(key, at, value)
+            at = self.raw.find(pattern, at + 1)
+        return None
+
+    def _value(self, key: str, at: int) -> Any:
+        value = card_value(self.raw[at : at + _CARD])
+        return self._whole_value(key, at, value) if type(value) is str else value
+
+    def _whole_value(self, key: str, at: int, value: Any) -> Any:
+        """Give a text that goes on over several cards as astropy joins it."""
+        if type(value) is not str or value[-1:] != "&":
+            return value
+        if not self.raw.startswith(b"CONTINUE", at + _CARD):
+            return value
+        if self._whole is None:
+            self._whole = fits.Header.fromstring(self.raw)
+        return self._whole.get(key)
+
+
+@functools.lru_cache(maxsize=1024)
+def _pattern(key: str) -> tuple[bytes, bool]:
+    word = key.upper().encode("latin-1", "replace")
+    if len(word) > 8 or b" " in word:
+        return b"HIERARCH " + word, True
+    return word.ljust(8) + b"=", False
+
+
+@functools.lru_cache(maxsize=4096)
+def _hierarchical_value(card: bytes) -> Any:
+    match = _HIERARCHICAL.match(card)
+    if match is None:
+        return None
+    # The same value in a short card is read by the same rules.
+    short = b"VALUE   = " + match[2].rstrip()
+    return card_value(short.ljust(_CARD)[: max(_CARD, len(short))])

@@ -1,0 +1,102 @@
+"""Check that the files which a calibration document names are there, and whole."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ndmapper.calibrations.names import name_variants
+from ndmapper.calibrations.places import find_product
+from ndmapper.calibrations.schema import CHECKSUMS
+from ndmapper.calibrations.tree import Branch, cal_tree
+from ndmapper.errors import FileAccessError, ParameterError
+from ndmapper.services.checksum import has_checksum
+
+__all__ = ["FileState", "check_cal_files"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileState:
+    """
+    One file that a document names.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    state : {'ok', 'there', 'missing', 'damaged'}
+        Whether it has its checksum; is there, but has no checksum in the document;
+        is not there; or is another one.
+    path : Path or None
+        Where it is.
+    why : str
+        What there is to say.
+    """
+
+    name: str
+    state: str
+    path: Path | None = None
+    why: str = ""
+
+
+def check_cal_files(
+    cal_dict: Mapping[str, Any], keys: Iterable[str], folders: Sequence[Path]
+) -> list[FileState]:
+    """
+    Check the files of all calibrations of frames, and of theirs in turn.
+
+    Parameters
+    ----------
+    cal_dict : dict
+        The calibration document.
+    keys : iterable of str
+        Keys in the associations.
+    folders : sequence of Path
+        Where raw frames are looked for.
+
+    Returns
+    -------
+    list of FileState
+        One for each file: the frames themselves, the raw frames of calibrations,
+        and calibrations that are made elsewhere. Frames that are marked bad are not
+        looked for.
+    """
+    found: dict[str, FileState] = {}
+
+    def visit(branch: Branch) -> None:
+        names = branch.frames or (branch.name,)
+        is_made = branch.cal_type is not None and not branch.frames
+        for name in names:
+            if name not in found and name != "none":
+                found[name] = _state(name, cal_dict, folders, is_made=is_made)
+        for below in branch.branches:
+            visit(below)
+
+    for top in cal_tree(cal_dict, keys):
+        visit(top)
+    return list(found.values())
+
+
+def _state(
+    name: str, cal_dict: Mapping[str, Any], folders: Sequence[Path], *, is_made: bool
+) -> FileState:
+    path = find_product(name, cal_dict) if is_made else None
+    if path is None:
+        places = (d / variant for d in folders for variant in name_variants(name))
+        path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        where = ", ".join(str(folder) for folder in folders)
+        return FileState(name=name, state="missing", why=f"not in {where}")
+    checksums = cal_dict[CHECKSUMS]
+    keys = (key for key in name_variants(name) if checksums.get(key))
+    checksum = next((checksums[key] for key in keys), None)
+    if checksum is None:
+        why = "the document has no checksum of it"
+        return FileState(name=name, state="there", path=path, why=why)
+    try:
+        if has_checksum(path, checksum):
+            return FileState(name=name, state="ok", path=path)
+    except (FileAccessError, ParameterError) as err:
+        return FileState(name=name, state="damaged", path=path, why=str(err))
+    why = f"its checksum is not {checksum}, as the document says"
+    return FileState(name=name, state="damaged", path=path, why=why)

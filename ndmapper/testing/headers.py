@@ -1,0 +1,136 @@
+"""Files of headers alone, written quickly, as an archive has them by thousands."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["SimulatedArchive", "write_headers"]
+
+_BLOCK = 2880
+
+Cards = Mapping[str, str | int | float | bool]
+
+
+@dataclass
+class SimulatedArchive:
+    """
+    What is in a simulated archive, and what is right.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files are.
+    count : int
+        How many there are.
+    answers : dict of (str, str) to tuple of str
+        Name of a target and type of calibration, to the names that must be found.
+    qualities : dict of (str, str) to int
+        The quality of those answers that are not the best.
+    misses : dict of (str, str, str) to str
+        Name of a target, type and name of a frame that nearly fits: what must be said
+        of it.
+    """
+
+    folder: Path
+    count: int = 0
+    answers: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    qualities: dict[tuple[str, str], int] = field(default_factory=dict)
+    misses: dict[tuple[str, str, str], str] = field(default_factory=dict)
+
+    def write(self, name: str, headers: Sequence[Cards | bytes]) -> str:
+        """
+        Write one file.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        headers : sequence of mapping or bytes
+            The cards of each HDU, or a header as `header_bytes` makes it.
+
+        Returns
+        -------
+        str
+            The name.
+        """
+        write_headers(self.folder / name, headers)
+        self.count += 1
+        return name
+
+
+def write_headers(path: Path, headers: Sequence[Cards | bytes]) -> None:
+    """
+    Write a FITS file without data.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    headers : sequence of mapping or bytes
+        The cards of each HDU, the primary one first, without those of form; or a
+        header that is made already.
+    """
+    made = [
+        given if isinstance(given, bytes) else header_bytes(given, first=i == 0)
+        for i, given in enumerate(headers)
+    ]
+    path.write_bytes(b"".join(made))
+
+
+def header_bytes(cards: Cards, *, first: bool = False) -> bytes:
+    """
+    Make the header of an HDU without data.
+
+    Parameters
+    ----------
+    cards : mapping
+        Keywords and values, without those of form. Keywords with blanks are written
+        as ESO does.
+    first : bool
+        Whether it is the primary header.
+
+    Returns
+    -------
+    bytes
+        The header, padded to whole blocks.
+    """
+    form: dict[str, str | int | bool] = {"SIMPLE": True} if first else {}
+    if not first:
+        form["XTENSION"] = "IMAGE"
+    form |= {"BITPIX": 16, "NAXIS": 0}
+    form |= {"EXTEND": True} if first else {"PCOUNT": 0, "GCOUNT": 1}
+    raw = b"".join(_card(key, value) for key, value in {**form, **cards}.items())
+    raw += b"END".ljust(80)
+    return raw.ljust(-(-len(raw) // _BLOCK) * _BLOCK)
+
+
+def _card(key: str, value: str | float | bool) -> bytes:
+    if isinstance(value, bool):
+        text = f"{'T' if value else 'F':>20}"
+    elif isinstance(value, str):
+        text = f"'{value.replace(chr(39), chr(39) * 2):<8}'"
+    else:
+        text = f"{value!r:>20}"
+    start = f"HIERARCH {key} = " if " " in key or len(key) > 8 else f"{key:<8}= "
+    return f"{start}{text}".ljust(80)[:80].encode("ascii")
+
+
+def moment(day: datetime.date, hours: float) -> datetime.datetime:
+    """
+    Give a time, in hours after midnight of a date.
+
+    Parameters
+    ----------
+    day : date
+        The date.
+    hours : float
+        Time of day [h]; it may be negative, or beyond the day.
+
+    Returns
+    -------
+    datetime
+        The time, to a millisecond.
+    """
+    start = datetime.datetime.combine(day, datetime.time())
+    return start + datetime.timedelta(milliseconds=round(hours * 3600e3))

@@ -1,0 +1,219 @@
+"""The verbs cals and new, and what is new in ls."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ndmapper.lib.simulate import Night, simulate_night
+
+
+@pytest.fixture
+def night(folder: Path) -> Path:
+    """Simulate frames: sim0001 to 0003 are biases, 0004 a flat, 0005 an object."""
+    raw = folder / "raw"
+    raw.mkdir()
+    simulate_night(raw, Night(shape=(32, 32), biases=3, flats=1, science=1))
+    return raw
+
+
+@pytest.fixture
+def document(command: Any, night: Path) -> Path:
+    assert command("cals", "update", "raw/sim0005.fits").code == 0
+    return night.parent / "calibrations.json"
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_cals_update_makes_a_document(command: Any, night: Path) -> None:
+    result = command("cals", "update", "raw/sim0005.fits")
+    assert result.out == "calibrations.json: 2 calibrations of 1 files\n"
+    found = read(night.parent / "calibrations.json")
+    assert found["associations"]["sim0005.fits"]["flat"] == "sim0004_flat.fits"
+
+
+def test_cals_update_says_what_was_not_found(command: Any, night: Path) -> None:
+    (night / "sim0004.fits").unlink()
+    result = command("cals", "update", "raw/sim0005.fits")
+    assert "none was found: flat of sim0005.fits" in result.out
+
+
+def test_cals_show_lists_every_association(command: Any, document: Path) -> None:
+    found = command("cals", "show", "--json").json
+    shown = {(e["frame"], e["cal_type"]): e for e in found}
+    assert set(shown) == {
+        ("sim0005.fits", "bias"), ("sim0005.fits", "flat"), ("sim0004.fits", "bias"),
+    }  # fmt: skip
+    bias = shown["sim0005.fits", "bias"]
+    assert bias["frames"] == ["sim0001.fits", "sim0002.fits", "sim0003.fits"]
+    assert (bias["source"], bias["quality"]) == ("local (simcam)", 0)
+    lines = command("cals", "show", "raw/sim0005.fits").out.splitlines()
+    assert lines[0].split()[:3] == ["frame", "type", "calibration"]
+    assert len(lines) == 3
+
+
+def test_cals_without_document_says_how_to_make_one(command: Any) -> None:
+    result = command("cals", "show")
+    assert result.code == 1
+    assert "make one with 'ndmapper cals update" in result.err
+
+
+def test_cals_why_explains_each_candidate(command: Any, document: Path) -> None:
+    command("cals", "bad", "sim0002.fits", "--why", "stripes", "--who", "me")
+    result = command("cals", "why", "raw/sim0005.fits", "--type", "bias", "--json")
+    (found,) = result.json
+    assert result.code == 3
+    assert "2 of class bias, but at least 3 needed" in found["summary"]
+    fates = {c["name"]: (c["status"], c["why"]) for c in found["candidates"]}
+    assert fates["sim0002.fits"] == ("bad", "marked bad (me: stripes)")
+    assert fates["sim0001.fits"] == ("lost", "its set has 2 of at least 3")
+
+
+def test_cals_why_without_document_works(command: Any, night: Path) -> None:
+    result = command("cals", "why", "raw/sim0005.fits")
+    assert result.code == 0
+    assert result.out.startswith("bias of sim0005.fits: 3 of class bias, same shape")
+    assert "flat of sim0005.fits: 1 of class flat" in result.out
+
+
+def test_cals_override_replaces_one_and_wins_over_refresh(
+    command: Any, document: Path
+) -> None:
+    command("cals", "override", "sim0005.fits", "bias", "sim0001.fits", "sim0003.fits")
+    command("cals", "update", "raw/sim0005.fits", "--refresh")
+    found = read(document)
+    label = found["associations"]["sim0005.fits"]["bias"]
+    assert found["calibrations"][label] == ["sim0001.fits", "sim0003.fits"]
+    assert found["associations"]["sim0004.fits"]["bias"] == "sim0001_bias.fits"
+
+
+def test_cals_override_with_none_or_product(command: Any, document: Path) -> None:
+    assert command("cals", "override", "sim0005.fits", "flat", "--none").code == 0
+    command("cals", "override", "sim0005.fits", "bias", "--product", "made.fits")
+    assert read(document)["associations"]["sim0005.fits"] == {
+        "bias": "made.fits", "flat": None,
+    }  # fmt: skip
+
+
+def test_cals_override_locks_and_unlocks(command: Any, document: Path) -> None:
+    result = command("cals", "override", "sim0005.fits", "bias", "--lock")
+    assert result.out.endswith(", locked\n")
+    assert read(document)["locked"] == {"sim0005.fits": ["bias"]}
+    command("cals", "override", "sim0005.fits", "bias", "--unlock")
+    assert "locked" not in read(document)
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["sim0001.fits", "--none"], ["sim0001.fits", "--product", "x.fits"]]
+)
+def test_cals_override_says_what_is_missing(
+    command: Any, document: Path, words: list[str]
+) -> None:
+    before = document.read_bytes()
+    assert command("cals", "override", "sim0005.fits", "bias", *words).code == 1
+    assert document.read_bytes() == before
+
+
+def test_cals_bad_and_undo(command: Any, document: Path) -> None:
+    before = document.read_bytes()
+    assert command("cals", "bad", "raw/sim0001.fits").code == 1  # without a reason
+    assert document.read_bytes() == before
+    result = command("cals", "bad", "raw/sim0001.fits", "--why", "fog", "--who", "me")
+    assert result.out == "bad frames: sim0001.fits\n"
+    shown = command("cals", "show", "sim0005.fits").out
+    assert "1 bad" in shown
+    assert "bad: sim0001.fits: fog (me)" in shown
+    command("cals", "bad", "sim0001.fits", "--undo")
+    assert document.read_bytes() == before
+
+
+def test_cals_check_tells_whole_missing_and_damaged_files(
+    command: Any, document: Path, night: Path
+) -> None:
+    found = read(document)
+    content = (night / "sim0001.fits").read_bytes()
+    found["checksums"]["sim0001.fits"] = hashlib.md5(content).hexdigest()
+    document.write_text(json.dumps(found))
+    result = command("cals", "check", "--dirname", "raw", "--json")
+    states = {s["name"]: s["state"] for s in result.json}
+    assert result.code == 0
+    assert states == {"sim0005.fits": "there", "sim0001.fits": "ok"} | dict.fromkeys(
+        ["sim0002.fits", "sim0003.fits", "sim0004.fits"], "there"
+    )
+    (night / "sim0001.fits").write_bytes(content[:-1] + b"?")
+    (night / "sim0002.fits").unlink()
+    result = command("cals", "check", "--dirname", "raw", "--json")
+    states = {s["name"]: s["state"] for s in result.json}
+    assert result.code == 3
+    assert (states["sim0001.fits"], states["sim0002.fits"]) == ("damaged", "missing")
+
+
+def test_cals_graph_draws_the_tree(command: Any, document: Path) -> None:
+    assert command("cals", "graph").out == (
+        "sim0005.fits\n"
+        "├─ bias: sim0001_bias.fits (3 frames)\n"
+        "└─ flat: sim0004_flat.fits (1 frame)\n"
+        "   └─ bias: sim0001_bias.fits (3 frames)\n"
+    )
+    assert command("cals", "graph", "--form", "dot").out.startswith("digraph")
+    (top,) = command("--json", "cals", "graph").json
+    assert [b["cal_type"] for b in top["branches"]] == ["bias", "flat"]
+
+
+@pytest.mark.parametrize(
+    "action", ["show", "why", "graph", "check", "update", "override", "bad"]
+)
+def test_help_of_every_action_fits_a_terminal(command: Any, action: str) -> None:
+    result = command("cals", action, "--help")
+    assert result.code == 0
+    assert all(len(line) <= 88 for line in result.out.splitlines())
+
+
+def test_new_instrument_drafts_a_table_that_works(command: Any, night: Path) -> None:
+    result = command("new", "instrument", "mycam", "raw", "--json")
+    assert result.json == {
+        "file": "mycam.toml", "classes": {"bias": 3, "flat": 1, "object": 1},
+    }  # fmt: skip
+    again = command("new", "instrument", "mycam", "raw")
+    assert again.code == 1
+    assert "already exists" in again.err
+    listed = command("ls", "raw", "--instrument", "mycam.toml", "--rules").out
+    assert "0 of 5 without a class" in listed
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", ""])
+def test_new_instrument_with_a_name_that_is_none(
+    command: Any, night: Path, name: str
+) -> None:
+    assert command("new", "instrument", name, "raw", "-o", "x.toml").code == 1
+    assert not (night.parent / "x.toml").exists()
+
+
+def test_ls_rules_shows_classes_and_what_has_none(command: Any, night: Path) -> None:
+    (night / "odd.fits").write_text("no FITS file")
+    lines = command("ls", "raw", "--rules").out.splitlines()
+    rows = [line.split() for line in lines]
+    assert ["bias", "3", "-", "bias"] in rows
+    assert ["object", "1", "bias,", "flat", "-"] in rows
+    assert ["1", "of", "6", "without", "a", "class"] in rows
+    assert rows[-1][:3] == ["odd.fits", "cannot", "be"]
+
+
+def test_ls_update_adds_new_frames_to_an_edited_table(
+    command: Any, night: Path
+) -> None:
+    last = night / "sim0005.fits"
+    content = last.read_bytes()
+    last.unlink()
+    command("ls", "raw", "--save", "night.ecsv")
+    table = night.parent / "night.ecsv"
+    table.write_text(table.read_text().replace("sim0002.fits bias", "sim0002.fits ?"))
+    last.write_bytes(content)
+    command("ls", "raw", "--update", "night.ecsv")
+    text = table.read_text()
+    assert "sim0002.fits ?" in text
+    assert "sim0005.fits object" in text
