@@ -50,7 +50,7 @@ held = double(halves["high"], save=False)
 double(held, out_names=[f"end{n}.fits.gz" for n in range(len(held))])
 """
 
-RUNS = {"night": 10, "mixed": 50}
+RUNS = {"night": 3, "mixed": 50}
 """How often each is killed."""
 
 # All is imported once; every run is a fork of this process, so that a moment between
