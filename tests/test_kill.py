@@ -1,15 +1,57 @@
 """A run killed at any moment loses nothing, and leaves nothing half done."""
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ndmapper.data import DataFile
 from ndmapper.io.digest import differences
 from ndmapper.lib.simulate import Night, simulate_night
+from ndmapper.testing import make_mef
 
-KILLS = 20
+NIGHT = Path(__file__).parents[1] / "examples" / "demo_night.py"
+
+# Small, so that 50 runs take little time, but with a bit of everything.
+MIXED = """
+import sys
+from ndmapper import DataFileList, chain, config, qc, run_task
+
+config["record"] = "both"
+
+@run_task(each="list", outputs="bias")
+def make_bias(files):
+    return [(files[0][n] + files[1][n]) / 2 for n in range(len(files[0]))]
+
+@run_task(prefix="b", cals=["bias"])
+def subtract(ndd, bias):
+    qc(mean=float(ndd.data.mean()))
+    return ndd - bias
+
+@run_task(prefix="d")
+def double(ndd):
+    return ndd * 2
+
+@run_task(outputs=("low", "high"))
+def split(ndd):
+    return ndd / 2, ndd * 3
+
+@run_task("command:cp", inputs="a", outputs="b", prefix="c", argv=["{in}", "{out}"])
+def copied():
+    "Copy the file."
+
+raws = DataFileList(sys.argv[1] + "/*.fits")
+bias = make_bias(raws[:2], bias="bias.fits")
+science = chain(subtract, double)(raws[2:], bias=bias)
+halves = split(copied(science))
+held = double(halves["high"], save=False)
+double(held, out_names=[f"end{n}.fits.gz" for n in range(len(held))])
+"""
+
+RUNS = {"night": 3, "mixed": 50}
+"""How often each is killed."""
 
 # All is imported once; every run is a fork of this process, so that a moment between
 # zero and the duration of a run falls into the run and not into its imports.
@@ -31,7 +73,7 @@ def start(folder):
     if pid == 0:
         folder.mkdir(exist_ok=True)
         os.chdir(folder)
-        os._exit(run_script(script, [raw]).code)
+        os._exit(run_script(script, [raw], settings={"reprocess": "auto"}).code)
     return pid
 
 
@@ -51,66 +93,93 @@ for n in range(int(kills)):
     time.sleep(random.uniform(0, duration))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    print(n, len(list(folder.glob("*.fits"))), "products before the kill")
+    print(n, len(list(folder.glob("*.fits*"))), "products before the kill")
     finish(folder)
 """
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Reduce a small night undisturbed, and many times killed and run again."""
+@pytest.fixture(scope="module", params=RUNS)
+def runs(request, tmp_path_factory):
+    """Reduce frames undisturbed, and many times killed and run again."""
     home = tmp_path_factory.mktemp("kill")
     raw = home / "raw"
-    simulate_night(
-        raw, Night(biases=3, flats=2, science=2, amplifiers=4, shape=(64, 64), rays=8)
-    )
+    if request.param == "night":
+        script = NIGHT
+        simulate_night(
+            raw,
+            Night(biases=3, flats=2, science=2, amplifiers=4, shape=(64, 64), rays=8),
+        )
+    else:
+        script = home / "mixed.py"
+        script.write_text(MIXED)
+        raw.mkdir()
+        for n in range(4):
+            make_mef(raw / f"x{n}.fits", n_ext=2, shape=(30, 40))
+    kills = RUNS[request.param]
     before = {path.name: path.read_bytes() for path in raw.iterdir()}
-    script = Path(__file__).parents[1] / "examples" / "demo_night.py"
     result = subprocess.run(
-        [sys.executable, "-c", HARNESS, script, raw, home, str(KILLS)],
+        [sys.executable, "-c", HARNESS, script, raw, home, str(kills)],
         capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-3000:]
     after = {path.name: path.read_bytes() for path in raw.iterdir()}
-    return home, before == after, result.stdout
+    return home, kills, before == after, result.stdout
 
 
 pytestmark = pytest.mark.slow
 
 
 def products(folder):
-    return sorted(path.name for path in folder.glob("*.fits"))
+    return sorted(path.name for path in folder.glob("*.fits*"))
 
 
 def test_kill_moments_are_spread_over_the_run(runs):
-    home, _, output = runs
+    home, kills, _, output = runs
     counts = [
         int(line.split()[1]) for line in output.splitlines() if "products" in line
     ]
     whole = len(products(home / "whole"))
-    assert len(counts) == KILLS
-    # 20 moments, evenly spread: if all fell into one half, the test would show little.
+    assert len(counts) == kills
+    # If all fell into one half of the run, the test would show little.
     assert min(counts) < whole / 2 < max(counts)
 
 
 def test_kill_loses_no_input(runs):
-    assert runs[1]
+    assert runs[2]
 
 
-@pytest.mark.parametrize("n", range(KILLS))
-def test_kill_and_run_again_ends_as_an_undisturbed_run(runs, n):
-    home = runs[0]
-    whole, killed = home / "whole", home / f"killed{n}"
-    assert products(killed) == products(whole)
-    found = {name: differences(whole / name, killed / name) for name in products(whole)}
-    assert {name: diff for name, diff in found.items() if diff} == {}
+def test_kill_and_run_again_ends_as_an_undisturbed_run(runs):
+    home, kills, *_ = runs
+    whole = home / "whole"
+    assert products(whole)
+    found = {}
+    for n in range(kills):
+        killed = home / f"killed{n}"
+        assert products(killed) == products(whole)
+        for name in products(whole):
+            found[killed.name, name] = differences(whole / name, killed / name)
+            ours, theirs = (DataFile(f / name).record for f in (whole, killed))
+            assert [e["key"] for e in ours] == [e["key"] for e in theirs]
+    assert {where: diff for where, diff in found.items() if diff} == {}
 
 
-@pytest.mark.parametrize("n", range(KILLS))
-def test_kill_leaves_no_stray_file(runs, n):
-    home = runs[0]
+def test_kill_leaves_no_stray_file(runs):
+    home, kills, *_ = runs
 
     def listing(folder):
         return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
 
-    assert listing(home / f"killed{n}") == listing(home / "whole")
+    for n in range(kills):
+        assert listing(home / f"killed{n}") == listing(home / "whole")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_kill_leaves_no_stray_process(runs):
+    home = str(runs[0])
+    stray = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            command = (process / "cmdline").read_bytes().decode(errors="replace")
+            if home in command or str((process / "cwd").readlink()).startswith(home):
+                stray.append(command)
+    assert stray == []

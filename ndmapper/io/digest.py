@@ -225,8 +225,9 @@ def _counted(hdus: tuple[HduMap, ...]) -> list[HduMap]:
 
 
 def _cards(hdu: HduMap) -> Iterator[bytes]:
-    for at in range(0, len(hdu.raw), 80):
-        card = hdu.raw[at : at + 80]
+    raw = hdu.raw  # which may be read from the file each time
+    for at in range(0, len(raw), 80):
+        card = raw[at : at + 80]
         keyword = card[:8].rstrip().decode("latin-1")
         if keyword == "END" and not card[3:].strip():
             return

@@ -247,29 +247,34 @@ def encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
     table["r"][:, 0] = lengths
     table["r"][:, 1] = np.cumsum([0, *lengths[:-1]]) if rows else 0
     heap = b"".join(texts)
-    header = fits.Header(
-        [
-            ("XTENSION", "BINTABLE", "binary table extension"),
-            ("BITPIX", 8),
-            ("NAXIS", 2),
-            ("NAXIS1", table.dtype.itemsize, "width of a row in bytes"),
-            ("NAXIS2", len(rows), "one row per step, oldest first"),
-            ("PCOUNT", len(heap), "size of the heap in bytes"),
-            ("GCOUNT", 1),
-            ("TFIELDS", 3),
-            ("TTYPE1", "STEP", "name of the step"),
-            ("TFORM1", f"{widths[0]}A"),
-            ("TTYPE2", "PRODUCT", "file that the step made"),
-            ("TFORM2", f"{widths[1]}A"),
-            ("TTYPE3", "RECORD", "canonical JSON"),
-            ("TFORM3", f"1PA({max([1, *lengths])})"),
-            ("EXTNAME", EXTNAME, "how ndmapper made this file"),
-            ("NDMSCHEM", SCHEMA, "number of the schema of RECORD"),
-        ]
+    cards = (
+        ("XTENSION", "BINTABLE", "binary table extension"),
+        ("BITPIX", 8),
+        ("NAXIS", 2),
+        ("NAXIS1", table.dtype.itemsize, "width of a row in bytes"),
+        ("NAXIS2", len(rows), "one row per step, oldest first"),
+        ("PCOUNT", len(heap), "size of the heap in bytes"),
+        ("GCOUNT", 1),
+        ("TFIELDS", 3),
+        ("TTYPE1", "STEP", "name of the step"),
+        ("TFORM1", f"{widths[0]}A"),
+        ("TTYPE2", "PRODUCT", "file that the step made"),
+        ("TFORM2", f"{widths[1]}A"),
+        ("TTYPE3", "RECORD", "canonical JSON"),
+        ("TFORM3", f"1PA({max([1, *lengths])})"),
+        ("EXTNAME", EXTNAME, "how ndmapper made this file"),
+        ("NDMSCHEM", SCHEMA, "number of the schema of RECORD"),
     )
     data = table.tobytes() + heap
-    text: str = header.tostring()
-    return text.encode("ascii") + data + bytes(-len(data) % 2880)
+    text = "".join(_card(*card) for card in cards) + "END".ljust(80)
+    header = text.ljust(-(-len(text) // 2880) * 2880).encode("ascii")
+    return header + data + bytes(-len(data) % 2880)
+
+
+def _card(keyword: str, value: int | str, comment: str = "") -> str:
+    """Write a card in fixed format (FITS standard 4.0, section 4.2)."""
+    shown = f"'{value:8}'".ljust(20) if isinstance(value, str) else f"{value:20d}"
+    return f"{keyword:8}= {shown}{f' / {comment}' if comment else ''}".ljust(80)
 
 
 def decode(hdu: bytes) -> list[dict[str, Any]]:

@@ -227,11 +227,12 @@ def _after_prelude(item: PlanItem) -> PlanItem:
 @contextmanager
 def _work_folder(work: Work, folder: Path) -> Iterator[Path]:
     """Make a folder for a tool, beside the products where its path is plain."""
+    if work.declaration.is_python:
+        yield folder  # a function needs none of its own
+        return
     place = folder / "work"
     # Tools of other times take no blanks, and cut off what is long.
-    if work.declaration.is_python or (
-        re.fullmatch(r"[\w./+-]+", str(place), re.ASCII) and len(str(place)) < 120
-    ):
+    if re.fullmatch(r"[\w./+-]+", str(place), re.ASCII) and len(str(place)) < 120:
         place.mkdir()
         yield place
         return
