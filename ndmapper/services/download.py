@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from ndmapper.calibrations.answers import good_frames
 from ndmapper.calibrations.schema import CALIBRATIONS, CHECKSUMS, check_document
 from ndmapper.errors import ParameterError, did_you_mean
 from ndmapper.services.registry import Request, Service, open_service
@@ -34,9 +35,9 @@ def download_files(
     Parameters
     ----------
     filenames : str, path, sequence of them, calibration document or Table
-        Names of the files. Of a document, the raw frames of all calibrations; those
-        with a checksum are compared with it. Of a table, the column ``filename`` (or
-        ``file``), and ``checksum`` if there is one.
+        Names of the files. Of a document, the raw frames of all calibrations but those
+        that are marked bad; those with a checksum are compared with it. Of a table, the
+        column ``filename`` (or ``file``), and ``checksum`` if there is one.
     server : str, Service or callable
         The service that has them, or a function that gives the URL of a name.
         ``"local"`` gets nothing, but checks that they are there.
@@ -74,7 +75,8 @@ def download_files(
     if isinstance(filenames, Mapping):
         check_document(filenames)
         sets = filenames.get(CALIBRATIONS, {}).values()
-        names = list(dict.fromkeys(name for files in sets for name in files))
+        every = list(dict.fromkeys(name for files in sets for name in files))
+        names = good_frames(every, filenames)
         known = filenames.get(CHECKSUMS, {}).items()
         checksums = {name: checksum for name, checksum in known if checksum}
     elif hasattr(filenames, "colnames"):

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from astropy.table import Table
 
+from ndmapper.calibrations.answers import Answer
 from ndmapper.calibrations.names import frame_name
 from ndmapper.errors import (
     FileAccessError,
@@ -111,7 +112,7 @@ class EsoService:
         self._known: dict[str, list[Association]] = {}
         self._asked: set[str] = set()
 
-    def look_up(self, filename: str, cal_type: str) -> list[str]:
+    def look_up(self, filename: str, cal_type: str) -> Answer:
         """
         Find the frames that calibrate another one.
 
@@ -124,8 +125,9 @@ class EsoService:
 
         Returns
         -------
-        list of str
-            Their names, with the type ``fits``.
+        Answer
+            Their names, with the type ``fits``. The quality is 0 for what is complete
+            and certified, 1 for what is not certified, and 2 for what is incomplete.
 
         Raises
         ------
@@ -139,9 +141,9 @@ class EsoService:
                 names = [f"{name}.fits" for name in found.names]
                 log.info("%s: %s is %d files of category %s (ESO)",
                          filename, cal_type, len(names), found.category)  # fmt: skip
-                return names
+                return _answer(association, found, names)
         log.warning("%s: ESO associates no %s", filename, cal_type)
-        return []
+        return Answer(why=f"ESO associates no {cal_type} with {dataset}")
 
     def fetch(
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
@@ -302,3 +304,21 @@ def _report(tree: Association, mode: str) -> None:
             log.warning("%s: ESO has not certified the associations yet", where)
         for message in part.messages:
             log.warning("%s: ESO remarks: %s", where, message)
+
+
+def _answer(whole: Association, found: Association, names: list[str]) -> Answer:
+    """Say how good what ESO associates is, and what it remarks."""
+    words = [f"category {found.category}", *(m for m in found.messages if m)]
+    quality = 0
+    if not (whole.is_certified and found.is_certified):
+        words.append("not certified")
+        quality = 1
+    if not found.is_complete:
+        words.append("incomplete")
+        quality = 2
+    return Answer(
+        files=tuple((name, None) for name in names),
+        quality=quality,
+        why="; ".join(words),
+        rules=whole.mode or None,
+    )

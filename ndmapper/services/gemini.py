@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from astropy.table import Table
 
+from ndmapper.calibrations.answers import Answer
 from ndmapper.calibrations.names import plain_name
 from ndmapper.errors import (
     MissingFileError,
@@ -104,7 +105,7 @@ class GeminiService:
         self._is_looked_up = False
         self._lock = threading.Lock()
 
-    def look_up(self, filename: str, cal_type: str) -> list[tuple[str, str | None]]:
+    def look_up(self, filename: str, cal_type: str) -> Answer:
         """
         Find the frames that calibrate another one.
 
@@ -117,8 +118,9 @@ class GeminiService:
 
         Returns
         -------
-        list of (str, str or None)
-            Names and checksums, of the files as the archive stores them.
+        Answer
+            Names and checksums, of the files as the archive stores them, in the order
+            of the archive, which has the best first.
 
         Raises
         ------
@@ -131,7 +133,7 @@ class GeminiService:
                 "%s: the Gemini archive knows no calibrations of type %r; add it by "
                 "hand", filename, cal_type,
             )  # fmt: skip
-            return []
+            return Answer(why=f"the archive knows no calibrations of type {cal_type}")
         found = self._calibrations(_frame(filename), asked)
         if found.has_failed:
             msg = (
@@ -147,7 +149,10 @@ class GeminiService:
                         filename, name, cal_type)  # fmt: skip
         log.info("%s: %s is %s (Gemini archive)", filename, cal_type,
                  ", ".join(name for name, _ in found.files) or "not found")  # fmt: skip
-        return list(found.files)
+        why = "" if found.is_known else f"the archive has no {filename}"
+        if found.absent:
+            why = f"the archive does not have {', '.join(found.absent)}"
+        return Answer(files=tuple(found.files), why=why)
 
     def fetch(
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]

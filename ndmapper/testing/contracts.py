@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ndmapper.calibrations.matches import matched_files
 from ndmapper.errors import NdmapperError
 
 __all__ = ["ServiceContract"]
@@ -23,14 +24,14 @@ class _Tests:
     def test_look_up_gives_names_without_folder(self, tmp_path: Path) -> None:
         """A match is a name, or a name and a checksum."""
         found = self.make_service(tmp_path).look_up(*self.known)
-        names = [match if isinstance(match, str) else match[0] for match in found]
+        names = [name for name, _ in matched_files(found)]
         assert names
         assert all(name and "/" not in name for name in names)
 
     def test_look_up_gives_each_name_once(self, tmp_path: Path) -> None:
         """A frame counts once in a set."""
         found = self.make_service(tmp_path).look_up(*self.known)
-        names = [match if isinstance(match, str) else match[0] for match in found]
+        names = [name for name, _ in matched_files(found)]
         assert len(set(names)) == len(names)
 
     def test_look_up_again_gives_the_same(self, tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ class _Tests:
     def test_look_up_of_an_unknown_type_finds_nothing(self, tmp_path: Path) -> None:
         """Not all types, and no error: the user may add it by hand."""
         service = self.make_service(tmp_path)
-        assert not service.look_up(self.known[0], self.unknown_type)
+        assert not matched_files(service.look_up(self.known[0], self.unknown_type))
 
     def test_fetch_gives_paths_in_the_order_asked(self, tmp_path: Path) -> None:
         """Whatever arrives first."""

@@ -63,7 +63,7 @@ def test_tree_answers_for_all_that_is_in_it(archives: LoopbackArchives) -> None:
 
 
 def test_categories_of_eso_can_be_asked_for() -> None:
-    found = EsoService().look_up(SCIENCE, "FLAT")
+    found = EsoService().look_up(SCIENCE, "FLAT").names
     assert found == [f"{name}.fits" for name in FLATS]
 
 
@@ -146,7 +146,7 @@ def test_empty_tree_is_said(
     archives: LoopbackArchives, caplog: pytest.LogCaptureFixture
 ) -> None:
     archives.eso.associate(SCIENCE, {})
-    assert EsoService().look_up(SCIENCE, "bias") == []
+    assert EsoService().look_up(SCIENCE, "bias").names == []
     assert "ESO associates nothing with it; is its type supported?" in caplog.text
 
 

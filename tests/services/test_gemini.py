@@ -40,7 +40,7 @@ class TestContract(ServiceContract):
 def test_look_up_gives_names_and_checksums_of_stored_files(
     archives: LoopbackArchives,
 ) -> None:
-    found = GeminiService().look_up(SCIENCE, "bias")
+    found = GeminiService().look_up(SCIENCE, "bias").files
     assert [name for name, _ in found] == BIASES
     stored = archives.gemini.held(BIASES[0]).stored
     assert found[0][1] == md5_of(stored)
@@ -55,18 +55,18 @@ def test_look_up_names_the_file_as_a_file(archives: LoopbackArchives) -> None:
 def test_look_up_of_an_unknown_file_says_so(
     archives: LoopbackArchives, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert GeminiService().look_up("S20120827S0099.fits", "bias") == []
+    assert GeminiService().look_up("S20120827S0099.fits", "bias").names == []
     assert "has no such file" in caplog.text
 
 
 def test_look_up_without_match_finds_nothing(archives: LoopbackArchives) -> None:
-    assert GeminiService().look_up(SCIENCE, "arc") == []
+    assert GeminiService().look_up(SCIENCE, "arc").names == []
 
 
 def test_look_up_of_an_unknown_type_asks_nothing(
     archives: LoopbackArchives, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert GeminiService().look_up(SCIENCE, "trace") == []
+    assert GeminiService().look_up(SCIENCE, "trace").names == []
     assert archives.asked == []
     assert "knows no calibrations of type 'trace'" in caplog.text
 
@@ -97,7 +97,7 @@ def test_calibration_without_url_is_left_out(
 ) -> None:
     archives.gemini.add("S20120826S0300.fits")
     archives.gemini.associate(SCIENCE, "arc", ["S20120826S0300.fits"], is_there=False)
-    assert GeminiService().look_up(SCIENCE, "arc") == []
+    assert GeminiService().look_up(SCIENCE, "arc").names == []
     assert "S20120826S0300.fits is its arc, but the archive does not" in caplog.text
 
 
