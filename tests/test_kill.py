@@ -90,7 +90,7 @@ random.seed(20120827)
 for n in range(int(kills)):
     folder = home / f"killed{n}"
     pid = start(folder)
-    time.sleep(random.uniform(0, duration))
+    time.sleep(random.uniform(n, n + 1) / int(kills) * duration)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     print(n, len(list(folder.glob("*.fits*"))), "products before the kill")

@@ -26,7 +26,8 @@ from ndmapper.steps.memory import memory_item
 from ndmapper.steps.naming import name_products
 from ndmapper.steps.plan import Plan, make_plan
 from ndmapper.steps.planitem import PlanItem
-from ndmapper.steps.step import Step, run_planned, settings_of, shaped
+from ndmapper.steps.results import shaped
+from ndmapper.steps.step import Step, run_planned, settings_of
 from ndmapper.steps.units import make_works
 from ndmapper.steps.words import CONFIG_WORDS
 from ndmapper.steps.work import shared_cals

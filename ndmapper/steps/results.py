@@ -1,11 +1,15 @@
 """What comes of one unit of work."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, DataFileList
 from ndmapper.engines.base import Output
+from ndmapper.errors import StepError
+from ndmapper.steps.coerce import Inputs
+from ndmapper.steps.declaration import Declaration
 
-__all__ = ["Failure", "Products", "Result"]
+__all__ = ["Failure", "Products", "Result", "shaped"]
 
 Products = dict[Output, DataFile]
 """Output to product."""
@@ -27,3 +31,46 @@ class Failure:
 
 Result = Products | Failure | str
 """Products; what went wrong; or what a tool without products printed."""
+
+
+def shaped(declaration: Declaration, given: Inputs, results: list[Result]) -> Any:
+    """
+    Give back one file or a list, and a dict where outputs have names.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        The step.
+    given : Inputs
+        Its inputs.
+    results : list of dict, Failure or str
+        What came of each unit of work.
+
+    Returns
+    -------
+    DataFile, DataFileList or dict
+        What a call gives back.
+
+    Raises
+    ------
+    StepError
+        If one file was given, and went wrong.
+    """
+    single = given.form == "one" or declaration.each == "list"
+    good = [result for result in results if isinstance(result, dict)]
+    failures = [result for result in results if isinstance(result, Failure)]
+    if single and failures:
+        raise StepError(failures[0].error)
+    shaped: dict[Output, Any] = {}
+    for output in declaration.outputs:
+        files = [
+            df
+            for result in good
+            for name, df in result.items()
+            if name == output or str(name).startswith(f"{output}#")
+        ]
+        shaped[output] = (
+            files[0] if single and len(files) == 1 else DataFileList(data=files)
+        )
+    outputs = declaration.outputs
+    return shaped if len(outputs) != 1 else shaped[outputs[0]]

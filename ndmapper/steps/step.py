@@ -10,9 +10,7 @@ from typing import Any
 from astropy.nddata import NDData
 
 from ndmapper.config import Settings, config
-from ndmapper.data import DataFileList
-from ndmapper.engines.base import Output
-from ndmapper.errors import DeclarationError, ParameterError, StepError, did_you_mean
+from ndmapper.errors import DeclarationError, ParameterError, did_you_mean
 from ndmapper.log import FILE_ONLY, log_to_file, log_to_terminal
 from ndmapper.steps.bind import Bound, bind
 from ndmapper.steps.calibrate import resolve_calibrations
@@ -22,10 +20,10 @@ from ndmapper.steps.dry import dry_results
 from ndmapper.steps.execute import execute
 from ndmapper.steps.memory import in_memory, unsaved
 from ndmapper.steps.plan import Plan, make_plan
-from ndmapper.steps.results import Failure, Result
+from ndmapper.steps.results import Result, shaped
 from ndmapper.steps.tool import tool_declaration
 
-__all__ = ["Step", "run_planned", "settings_of", "shaped"]
+__all__ = ["Step", "run_planned", "settings_of"]
 
 log = logging.getLogger(__name__)
 
@@ -395,46 +393,3 @@ def _logfile(declaration: Declaration, settings: Settings) -> Path | None:
         return None
     path = Path(name)
     return Path(settings["outdir"]) / path if path.parent == Path() else path
-
-
-def shaped(declaration: Declaration, given: Inputs, results: list[Result]) -> Any:
-    """
-    Give back one file or a list, and a dict where outputs have names.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    given : Inputs
-        Its inputs.
-    results : list of dict, Failure or str
-        What came of each unit of work.
-
-    Returns
-    -------
-    DataFile, DataFileList or dict
-        What a call gives back.
-
-    Raises
-    ------
-    StepError
-        If one file was given, and went wrong.
-    """
-    single = given.form == "one" or declaration.each == "list"
-    good = [result for result in results if isinstance(result, dict)]
-    failures = [result for result in results if isinstance(result, Failure)]
-    if single and failures:
-        raise StepError(failures[0].error)
-    shaped: dict[Output, Any] = {}
-    for output in declaration.outputs:
-        files = [
-            df
-            for result in good
-            for name, df in result.items()
-            if name == output or str(name).startswith(f"{output}#")
-        ]
-        shaped[output] = (
-            files[0] if single and len(files) == 1 else DataFileList(data=files)
-        )
-    outputs = declaration.outputs
-    return shaped if len(outputs) != 1 else shaped[outputs[0]]
