@@ -87,6 +87,19 @@ class Content(GroupList):
         return make_extras(self._map, self._layout, self._primary, self._bad_flags)
 
     @property
+    def _is_untouched(self) -> bool:
+        """Whether nobody can have changed anything, since nobody has looked."""
+        made = self.__dict__
+        return (
+            self._layout is not None
+            and "_groups" not in made
+            and "extras" not in made
+            and self._labels is self._layout.labels
+            and self.tables.is_untouched
+            and not self._primary.is_touched
+        )
+
+    @property
     def _outline(self) -> Sequence[NDLater | Group]:
         if "_groups" in self.__dict__ or self._layout is None:
             return self._groups

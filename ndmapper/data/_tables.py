@@ -101,6 +101,12 @@ class TableStore(MutableMapping[str, Table]):
         self._loaded: dict[str, Table] = {}
         if fmap is not None and layout is not None:
             self._hdus = {n: fmap.hdus[i] for n, i in layout.tables.items()}
+        self._in_file = len(self._hdus)
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nobody has looked at a table, nor added or removed one."""
+        return not self._loaded and len(self._hdus) == self._in_file
 
     def __getitem__(self, name: str) -> Table:
         if name not in self._loaded:

@@ -219,6 +219,8 @@ class DataFile(FileViews, FlaggedFile, Content):
             return False
         if self._filename != self._map.source.path:
             return False
+        if self._is_untouched:
+            return True
         items = plan_items(self)
         return not any(changes(items)) and not is_rearranged(self, items)
 

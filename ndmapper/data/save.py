@@ -35,6 +35,8 @@ def write_datafile(
     path: Path,
     rows: Sequence[Mapping[str, Any]] | None = None,
     tables: bytes = b"",
+    *,
+    more: bool = False,
 ) -> None:
     """
     Write the content of a DataFile to a new file, which it is not connected with.
@@ -50,6 +52,8 @@ def write_datafile(
         none.
     tables : bytes
         Whole HDUs that are written before the record.
+    more : bool
+        Something will be appended, and that brings all of it to the disk.
 
     Raises
     ------
@@ -59,7 +63,7 @@ def write_datafile(
         If FITS cannot hold something in it.
     """
     items = plan_items(df, Path(path))
-    _write(df, Path(path), items, rows, tables)
+    _write(df, Path(path), items, rows, tables, more=more)
 
 
 def _write(
@@ -68,6 +72,8 @@ def _write(
     items: list[Item],
     rows: Sequence[Mapping[str, Any]] | None,
     tables: bytes = b"",
+    *,
+    more: bool = False,
 ) -> None:
     record: list[HduMap | bytes] = []
     if rows:
@@ -80,7 +86,7 @@ def _write(
             record = [encode(df.record)]
     # One after the other, so that what is computed is in memory one at a time.
     outs = [*(i.out for i in items), *record]
-    write_hdus(path, computed(outs, at_once=can_write_together(path)))
+    write_hdus(path, computed(outs, at_once=can_write_together(path)), more=more)
 
 
 def real_target(target: str | os.PathLike[str]) -> Path:

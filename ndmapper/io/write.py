@@ -93,7 +93,10 @@ class HdusTogether:
 
 
 def write_hdus(
-    path: Path, hdus: Iterable[HduMap | HduOut | bytes | HdusTogether]
+    path: Path,
+    hdus: Iterable[HduMap | HduOut | bytes | HdusTogether],
+    *,
+    more: bool = False,
 ) -> None:
     """
     Write a file and bring it to the disk.
@@ -106,6 +109,8 @@ def write_hdus(
     hdus : iterable of HduMap, HduOut, bytes or HdusTogether
         HDUs copied as they are in another file, put together, or ready as bytes;
         several together only where `can_write_together`.
+    more : bool
+        Something will be appended, and that brings all of it to the disk.
 
     Raises
     ------
@@ -136,7 +141,7 @@ def write_hdus(
                     _write_hdu(out, hdu)
             for done in on_disk:
                 done.result()  # which raises what went wrong
-            _flush(out, raw)
+            _flush(out, raw, sync=not more)
     except BaseException:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
@@ -293,12 +298,13 @@ def _compressing(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
         yield raw
 
 
-def _flush(out: BinaryIO, raw: BinaryIO) -> None:
-    """Bring everything to the disk."""
+def _flush(out: BinaryIO, raw: BinaryIO, *, sync: bool = True) -> None:
+    """Bring everything to the operating system, and to the disk."""
     if out is not raw:
         out.close()
     raw.flush()
-    os.fsync(raw.fileno())
+    if sync:
+        os.fsync(raw.fileno())
 
 
 def _write_hdu(out: BinaryIO, hdu: HduMap | HduOut | bytes) -> None:

@@ -170,7 +170,10 @@ def as_made(expected: Mapping[str, Any], work: Work) -> Entry:
     dict
         The entry, without ``content`` and ``run``.
     """
-    entry = {**expected, **_files(work, expected=False)}
+    entry = dict(expected)
+    if not any(df.expected_key for df in work.used):
+        return entry  # nothing was re-used that differs from what is expected
+    entry |= _files(work, expected=False)
     entry["key"] = entry_key(entry)
     return entry
 

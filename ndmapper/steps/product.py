@@ -116,7 +116,9 @@ def _write(
     work, name = item.work, Path(str(item.targets[output])).name
     entry = as_made(item.expected[output], work) | facts
     if not _moved_whole(product, temporary):
-        write_datafile(product, temporary, rows=[])
+        # What is appended below brings all of it to the disk.
+        more = work.settings["record"] != "side"
+        write_datafile(product, temporary, rows=[], more=more)
     entry["content"] = digest(temporary)
     rows = [*ancestors(work.used), entry]
     if work.settings["record"] == "side":
