@@ -3,7 +3,15 @@
 from ndmapper.testing.archives import LoopbackArchives
 from ndmapper.testing.contracts import ServiceContract
 from ndmapper.testing.engine_contract import EngineContract
-from ndmapper.testing.fakes import Call, Fake, FakeRecipe, fake_command, fake_esorex
+from ndmapper.testing.fakes import (
+    Call,
+    Fake,
+    FakeRecipe,
+    FakeTask,
+    fake_command,
+    fake_esorex,
+    fake_iraf,
+)
 from ndmapper.testing.files import make_mef
 from ndmapper.testing.headers import SimulatedArchive, write_headers
 from ndmapper.testing.reads import Reads, count_reads
@@ -14,6 +22,7 @@ __all__ = [
     "EngineContract",
     "Fake",
     "FakeRecipe",
+    "FakeTask",
     "LoopbackArchives",
     "Reads",
     "ServiceContract",
@@ -21,6 +30,7 @@ __all__ = [
     "count_reads",
     "fake_command",
     "fake_esorex",
+    "fake_iraf",
     "make_mef",
     "write_headers",
     "write_scenes",

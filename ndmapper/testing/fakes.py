@@ -9,14 +9,24 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
-from ndmapper.testing import fake_program
+from ndmapper.testing import fake_iraf_worker, fake_program
 
-__all__ = ["Call", "Fake", "FakeRecipe", "Fault", "fake_command", "fake_esorex"]
+__all__ = [
+    "Call",
+    "Fake",
+    "FakeRecipe",
+    "FakeTask",
+    "Fault",
+    "fake_command",
+    "fake_esorex",
+    "fake_iraf",
+]
 
 Fault = Literal[
     "exit", "signal", "no product", "half a product", "huge output", "bad UTF-8", "hang"
@@ -66,6 +76,25 @@ class FakeRecipe:
     """
 
     products: Mapping[str, int]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeTask:
+    """
+    A task of a fake IRAF.
+
+    Parameters
+    ----------
+    inputs, outputs : sequence of str
+        Its parameters that take files, and those that name what it makes: a copy of
+        the first input.
+    parameters : mapping of str to (bool, int, float or str)
+        Its other parameters and their defaults.
+    """
+
+    inputs: Sequence[str]
+    outputs: Sequence[str] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -179,6 +208,51 @@ def fake_esorex(
     return fake
 
 
+def fake_iraf(
+    folder: str | os.PathLike[str],
+    tasks: Mapping[str, FakeTask],
+    *,
+    fault: Fault | None = None,
+    prints: str = "",
+) -> Fake:
+    """
+    Make an IRAF with tasks.
+
+    Parameters
+    ----------
+    folder : str or path
+        Where it is put. The environment variable ``iraf`` must name this folder, so
+        that an IRAF is found there.
+    tasks : mapping of str to FakeTask
+        The tasks by their whole names, such as ``'gemini.gmos.gprepare'``.
+    fault : str, optional
+        How it misbehaves; after ``'exit'`` a task has printed an error.
+    prints : str
+        What a task prints.
+
+    Returns
+    -------
+    Fake
+        The Python that has a fake PyRAF; its `settings` are those of ``config`` that
+        choose it. A call has the name of the task and its parameters in `argv`.
+    """
+    root = Path(folder).absolute()
+    (root / "unix" / "hlib").mkdir(parents=True, exist_ok=True)
+    version = 'set version = "FAKE V1.0"\n'
+    (root / "unix" / "hlib" / "zzsetenv.def").write_text(version, encoding="utf-8")
+    told = {
+        name: {
+            "inputs": list(task.inputs),
+            "outputs": list(task.outputs),
+            "parameters": dict(task.parameters),
+        }
+        for name, task in tasks.items()
+    }
+    fake = _make(root, "python", fault, 1, prints, told, fake_iraf_worker)
+    fake.settings["iraf_python"] = str(fake.path)
+    return fake
+
+
 def _make(  # noqa: PLR0917
     folder: Path,
     name: str,
@@ -186,6 +260,7 @@ def _make(  # noqa: PLR0917
     exit_code: int,
     prints: str,
     recipes: dict[str, Any] | None,
+    program: ModuleType = fake_program,
 ) -> Fake:
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -198,7 +273,7 @@ def _make(  # noqa: PLR0917
         "recipes": recipes,
     }
     told.write_text(json.dumps(content), encoding="utf-8")
-    script = str(Path(str(fake_program.__file__)).absolute())
+    script = str(Path(str(program.__file__)).absolute())
     command = shlex.join([sys.executable, "-I", "-S", script, str(told)])
     path = folder / name
     path.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")

@@ -163,7 +163,6 @@ class Installation:
         )
 
 
-@cache
 def find_iraf() -> tuple[str, str] | None:
     """
     Look for IRAF, as PyRAF does.
@@ -173,7 +172,12 @@ def find_iraf() -> tuple[str, str] | None:
     (str, str) or None
         Its folder and version; None where there is none.
     """
-    roots = [os.environ.get("iraf", "")]  # noqa: SIM112  # it is written small
+    return _find_iraf(os.environ.get("iraf", ""))  # noqa: SIM112  # written small
+
+
+@cache
+def _find_iraf(named: str) -> tuple[str, str] | None:
+    roots = [named]
     for name in ("~/.iraf/irafroot", "/etc/iraf/irafroot"):
         path = Path(name).expanduser()
         if path.is_file():
