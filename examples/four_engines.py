@@ -3,8 +3,8 @@ A recipe of ESO, a function, an IRAF task and a program, in one script.
 
     python four_engines.py [SIGMA]      (of the smoothing, in pixels)
 
-Works in the current folder, on frames of HAWK-I that it simulates there. It needs
-esorex with the pipeline of HAWK-I, IRAF with PyRAF, and source-extractor.
+Works in the current folder, on frames that it simulates there. It needs esorex with
+the pipeline of HAWK-I, IRAF with PyRAF, and source-extractor.
 """
 
 import sys
@@ -22,16 +22,14 @@ config["reprocess"] = "auto"  # made again is only what differs from what is the
 if not Path("raw").is_dir():
     simulate_hawki_darks("raw", number=5, size=128)
     simulate_hawki_stars("raw", number=2, size=128)
-COLUMNS = Path("columns.param")
-COLUMNS.write_text("NUMBER\nX_IMAGE\nY_IMAGE\nFLUX_AUTO\n")
+Path("columns.param").write_text("NUMBER\nX_IMAGE\nY_IMAGE\nFLUX_AUTO\n")
 
 
 @run_task(prefix="d", cals=["dark"])
 def subtract_dark(ndd, dark):
     """Subtract the dark, and say how bright the sky is."""
-    result = ndd - dark
-    qc(sky=float(np.median(result.data)))
-    return result
+    qc(sky=float(np.median(ndd.data - dark.data)))
+    return ndd - dark
 
 
 @run_task("images.imfilter.gauss", inputs="input", outputs="output", prefix="g")
@@ -49,7 +47,7 @@ def smooth(*, sigma: Annotated[float, Range(gt=0)] = 1.0):
 )  # fmt: skip
 def detect(*, threshold: Annotated[float, Range(gt=0)] = 5.0):
     """Find stars."""
-    return {"threshold": threshold, "columns": COLUMNS}
+    return {"threshold": threshold, "columns": Path("columns.param")}
 
 
 darks = DataFileList("raw/*DARK*.fits")
@@ -58,6 +56,5 @@ master = run_task(
     outputs={"MASTER_DARK": "master_dark.fits"},
 )["MASTER_DARK"][0]  # fmt: skip
 images = smooth(subtract_dark("raw/*OBJECT*.fits", dark=master), sigma=SIGMA)
-catalogues = detect(images)
-for df in catalogues:
+for df in detect(images):
     print(df, "has", sum(len(table) for table in df.tables.values()), "sources")

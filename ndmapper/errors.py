@@ -23,7 +23,7 @@ reader would think of first, so ``except FileNotFoundError`` works as expected::
     |   `-- UnknownParameterError   TypeError       no such parameter
     |-- PlanError                   ValueError      outputs that cannot be made as asked
     |-- StepError                   RuntimeError    a step's function or tool failed
-    |   `-- TimeLimitError          TimeoutError    a tool took too long
+    |   `-- TimeLimitError                          a tool took too long
     |-- MissingToolError            FileNotFoundError  a program is not installed
     |-- NotMadeError                LookupError     pixels of what is only planned
     |-- MissingCalibrationError     LookupError
@@ -163,7 +163,7 @@ class StepError(NdmapperError, RuntimeError):
     """All that the tool printed."""
 
 
-class TimeLimitError(StepError, TimeoutError):
+class TimeLimitError(StepError):
     """A tool took longer than it may."""
 
 

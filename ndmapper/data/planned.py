@@ -1,5 +1,6 @@
 """Files that a step would make, or can make again, but that are not there."""
 
+import copyreg
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -102,7 +103,9 @@ class PlannedFile(DataFile):
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.is_made:
-            return (DataFile, (str(self._filename),))
+            # A file like every other, which need not be found where it is unpacked.
+            state = {n: v for n, v in self.__dict__.items() if n != "_maker"}
+            return (copyreg.__newobj__, (DataFile,), state)  # type: ignore[attr-defined]
         # What makes it stays in this process.
         return (PlannedFile, (str(self._filename), self.record, {}))
 

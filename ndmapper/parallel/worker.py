@@ -105,12 +105,13 @@ class Surroundings:
         collector = _Collector()
         logger.setLevel(self.level)
         logger.addHandler(collector)
-        logger.propagate = False
+        propagate, logger.propagate = logger.propagate, False
         try:
             with config.using(**self.settings):
                 yield collector.records
         finally:
             logger.removeHandler(collector)
+            logger.propagate = propagate
 
 
 class _Collector(logging.Handler):

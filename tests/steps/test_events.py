@@ -1,7 +1,6 @@
 """The log of events: whole lines of JSON, whoever writes at the same time."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -106,13 +105,6 @@ def test_events_of_many_writers_are_whole(tmp_path):
 def test_events_that_cannot_be_written_are_left_out(tmp_path, prepare):
     prepare(tmp_path)
     write_event(tmp_path, "start", step="double")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_events_in_a_folder_that_is_read_only_are_left_out(tmp_path):
-    tmp_path.chmod(0o500)
-    write_event(tmp_path, "start", step="double")
-    tmp_path.chmod(0o700)
 
 
 def test_events_that_cannot_be_written_do_not_stop_a_step(make_raw, pixels):
