@@ -1,6 +1,5 @@
 """Files that a step would make, or can make again, but that are not there."""
 
-import copyreg
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -105,9 +104,14 @@ class PlannedFile(DataFile):
         if self.is_made:
             # A file like every other, which need not be found where it is unpacked.
             state = {n: v for n, v in self.__dict__.items() if n != "_maker"}
-            return (copyreg.__newobj__, (DataFile,), state)  # type: ignore[attr-defined]
+            return (_empty_file, (), state)
         # What makes it stays in this process.
         return (PlannedFile, (str(self._filename), self.record, {}))
+
+
+def _empty_file() -> DataFile:
+    """Make what the state of a file is unpacked into."""
+    return object.__new__(DataFile)
 
 
 def find_planned(filename: str | os.PathLike[str]) -> PlannedFile | None:
