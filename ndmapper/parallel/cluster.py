@@ -7,9 +7,8 @@ from typing import Any
 
 from ndmapper.errors import MissingPackageError, WorkerError
 from ndmapper.parallel.cores import IN_WORKER
-from ndmapper.parallel.pool import open_answer
 from ndmapper.parallel.progress import Bar
-from ndmapper.parallel.worker import Surroundings, carry_out
+from ndmapper.parallel.worker import Surroundings, carry_out, open_answer
 
 __all__ = ["map_cluster"]
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import logging
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, as_completed
@@ -11,9 +10,14 @@ from typing import Any, TypeVar
 from ndmapper.errors import WorkerError
 from ndmapper.parallel.cores import IN_WORKER, count_cores, resolve_workers
 from ndmapper.parallel.progress import Bar, progress
-from ndmapper.parallel.worker import Surroundings, carry_out, start_worker
+from ndmapper.parallel.worker import (
+    Surroundings,
+    carry_out,
+    open_answer,
+    start_worker,
+)
 
-__all__ = ["end_workers", "map_parallel", "open_answer"]
+__all__ = ["end_workers", "map_parallel"]
 
 _started: "set[Any]" = set()
 
@@ -161,39 +165,6 @@ def _gather(
     if failed is not None:
         raise failed[1]
     return results
-
-
-def open_answer(answer: tuple[str, Any, list[logging.LogRecord]]) -> Any:
-    """
-    Log what a worker logged, then give its result or raise its error.
-
-    Parameters
-    ----------
-    answer : tuple
-        What `carry_out` gives.
-
-    Returns
-    -------
-    object
-        The result.
-
-    Raises
-    ------
-    WorkerError
-        If the error could not travel.
-    Exception
-        The error, if it could.
-    """
-    kind, value, records = answer
-    for record in records:
-        logger = logging.getLogger(record.name)
-        if logger.isEnabledFor(record.levelno):
-            logger.handle(record)
-    if kind == "error":
-        raise value
-    if kind == "foreign":
-        raise WorkerError(value)
-    return value
 
 
 def _reason(err: BaseException) -> str:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from ndmapper.config import config
+from ndmapper.errors import WorkerError
 
-__all__ = ["Surroundings", "carry_out", "start_worker"]
+__all__ = ["Surroundings", "carry_out", "open_answer", "start_worker"]
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,39 @@ def carry_out(
                 return "error", err, records
             text = f"{type(err).__name__} in a worker process: {err}\n{where}"
             return "foreign", text, records
+
+
+def open_answer(answer: tuple[str, Any, list[logging.LogRecord]]) -> Any:
+    """
+    Log what a worker logged, then give its result or raise its error.
+
+    Parameters
+    ----------
+    answer : tuple
+        What `carry_out` gives.
+
+    Returns
+    -------
+    object
+        The result.
+
+    Raises
+    ------
+    WorkerError
+        If the error could not travel.
+    Exception
+        The error, if it could.
+    """
+    kind, value, records = answer
+    for record in records:
+        logger = logging.getLogger(record.name)
+        if logger.isEnabledFor(record.levelno):
+            logger.handle(record)
+    if kind == "error":
+        raise value
+    if kind == "foreign":
+        raise WorkerError(value)
+    return value
 
 
 def _travels(err: Exception) -> bool:
