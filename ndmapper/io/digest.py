@@ -14,13 +14,13 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ndmapper.errors import FormatError, MissingFileError
 from ndmapper.io.filemap import HduMap, map_file
 from ndmapper.io.leftovers import staging_name, sweep
 from ndmapper.io.record import EXTNAME, is_record
-from ndmapper.io.source import Source, find_source
+from ndmapper.io.source import Source, count_read, find_source
 
 __all__ = ["VOLATILE", "DigestCache", "differences", "digest"]
 
@@ -200,7 +200,7 @@ class DigestCache:
 def _compute(path: str | os.PathLike[str]) -> str:
     total = hashlib.sha256()
     try:
-        hdus = _counted(map_file(path).hdus)
+        hdus = _counted(map_file(path, keep=True).hdus)
     except MissingFileError:
         raise
     except FormatError as err:
@@ -210,13 +210,14 @@ def _compute(path: str | os.PathLike[str]) -> str:
             for chunk in iter(lambda: stream.read(_CHUNK), b""):
                 total.update(chunk)
         return f"sha256:{total.hexdigest()}"
-    for hdu in hdus:
-        for card in _cards(hdu):
-            total.update(card)
-        total.update(b"END")
-        total.update(hdu.data_size.to_bytes(8, "big"))
-        for chunk in _chunks(hdu):
-            total.update(chunk)
+    # One look at the file serves all of its HDUs.
+    with hdus[0].source.open() as stream:
+        for hdu in hdus:
+            total.update(b"".join(_cards(hdu)))
+            total.update(b"END")
+            total.update(hdu.data_size.to_bytes(8, "big"))
+            for chunk in _chunks(hdu, stream):
+                total.update(chunk)
     return f"sha256:{total.hexdigest()}"
 
 
@@ -235,22 +236,24 @@ def _cards(hdu: HduMap) -> Iterator[bytes]:
             yield card
 
 
-def _chunks(hdu: HduMap) -> Iterator[bytes]:
+def _chunks(hdu: HduMap, stream: BinaryIO) -> Iterator[bytes]:
     left = hdu.data_size
     if not left:
         return
-    with hdu.source.open_data(hdu.data_offset, left) as stream:
-        while left:
-            chunk = stream.read(min(left, _CHUNK))
-            if not chunk:
-                size = hdu.data_offset + hdu.data_size
-                raise hdu.source.truncated(size, size - left)
-            left -= len(chunk)
-            yield chunk
+    count_read(hdu.source.path, left)
+    stream.seek(hdu.data_offset)
+    while left:
+        chunk = stream.read(min(left, _CHUNK))
+        if not chunk:
+            size = hdu.data_offset + hdu.data_size
+            raise hdu.source.truncated(size, size - left)
+        left -= len(chunk)
+        yield chunk
 
 
 def _data_hash(hdu: HduMap) -> bytes:
     total = hashlib.sha256()
-    for chunk in _chunks(hdu):
-        total.update(chunk)
+    with hdu.source.open() as stream:
+        for chunk in _chunks(hdu, stream):
+            total.update(chunk)
     return total.digest()
