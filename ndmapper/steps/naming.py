@@ -13,7 +13,7 @@ from ndmapper.io.filetypes import plain_ext
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.entry import Work
 from ndmapper.steps.paths import absolute
-from ndmapper.steps.toolparams import files_among
+from ndmapper.steps.toolparams import files_within
 
 __all__ = ["Roles", "Targets", "name_products", "refuse_clashes"]
 
@@ -226,13 +226,9 @@ def refuse_clashes(works: Sequence[Work], targets: Sequence[Targets]) -> None:
         for name, cal in work.calibrations.items():
             for df in [] if cal is None else cal if isinstance(cal, list) else [cal]:
                 needed.setdefault(absolute(str(df)), f"the {name} of an input")
-        named = {**work.parameters, **work.tool_parameters}
-        for name, files in files_among(named).items():
-            for df in files:
-                needed.setdefault(absolute(str(df)), f"the file given as {name}")
-        for name, value in named.items():
-            if isinstance(value, Path):
-                needed.setdefault(absolute(str(value)), f"the file given as {name}")
+        for name, value in {**work.parameters, **work.tool_parameters}.items():
+            for file in files_within(value):
+                needed.setdefault(absolute(str(file)), f"the file given as {name}")
     made: dict[Path, str] = {}
     for work, names in zip(works, targets, strict=True):
         step, source = work.declaration.name, str(work.inputs[0])

@@ -44,8 +44,8 @@ def save_products(
     stage : Path
         Folder for unfinished products of this call.
     facts : dict
-        What the entries say beside what was expected: the ``run`` block, findings and
-        decisions.
+        What the entries say beside what was expected: the files as they were, the
+        ``run`` block, findings and decisions.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def _write(
 ) -> list[Entry]:
     """Write one product, with its record where that belongs in the file."""
     work, name = item.work, Path(str(item.targets[output])).name
-    entry = as_made(item.expected[output], work) | facts
+    entry = as_made(item.expected[output], facts) | facts
     if not _moved_whole(product, temporary):
         write_datafile(product, temporary, rows=[])
     entry["content"] = digest(temporary)

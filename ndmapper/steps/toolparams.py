@@ -1,7 +1,7 @@
 """What a tool is given: the parameters that the function of its step returns."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ndmapper.errors import NdmapperError, StepError
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.paths import absolute
 
-__all__ = ["files_among", "plain_values", "tool_parameters"]
+__all__ = ["files_among", "files_within", "plain_values", "tool_parameters"]
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,8 @@ def _value(value: Any) -> Any:
         return absolute(value)  # any file, FITS or not
     if isinstance(value, FileName):
         return open_planned(value)
+    if isinstance(value, (list, tuple)) and any(isinstance(v, Path) for v in value):
+        return [_value(v) for v in value]
     if isinstance(value, (list, tuple)) and any(
         isinstance(v, (FileName, DataFile)) for v in value
     ):
@@ -122,6 +124,32 @@ def files_among(parameters: Mapping[str, Any]) -> dict[str, Sequence[DataFile]]:
         elif isinstance(value, list) and value and isinstance(value[0], DataFile):
             found[name] = value
     return found
+
+
+def files_within(value: Any) -> Iterator[DataFile | Path]:
+    """
+    Find all files that the value of a parameter names, in lists and mappings too.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Yields
+    ------
+    DataFile or Path
+        Each file, in order.
+    """
+    if isinstance(value, (DataFile, Path)):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from files_within(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from files_within(item)
+    elif isinstance(value, (set, frozenset)):
+        yield from sorted(v for v in value if isinstance(v, Path))
 
 
 def plain_values(parameters: Mapping[str, Any]) -> dict[str, Any]:
