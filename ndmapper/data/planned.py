@@ -102,9 +102,16 @@ class PlannedFile(DataFile):
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.is_made:
-            return (DataFile, (str(self._filename),))
+            # As any other file: a name alone could mean another folder there.
+            state = {n: v for n, v in self.__dict__.items() if n != "_maker"}
+            return (_blank, (), state)
         # What makes it stays in this process.
         return (PlannedFile, (str(self._filename), self.record, {}))
+
+
+def _blank() -> DataFile:
+    """Make a file that gets its state from what is unpickled."""
+    return DataFile.__new__(DataFile)
 
 
 def find_planned(filename: str | os.PathLike[str]) -> PlannedFile | None:

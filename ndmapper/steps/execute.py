@@ -201,8 +201,9 @@ def _do(item: PlanItem) -> Made:
             log.info("%s", outcome.log.rstrip(), extra=FILE_ONLY)
         said = said_of(findings, decisions)
         run = run_facts(item, outcome, findings, started)
-        contents = save_products(item, outcome, folder, files | said | {"run": run})
+        # First, for no answer of a user is lost where the rest fails.
         keep_decisions(item, decisions)
+        contents = save_products(item, outcome, folder, files | said | {"run": run})
     why = "made" if item.action == "run" else f"made again, {item.reason}"
     log.info("%s: %s", line, why if item.targets else "done")
     return Made(contents, "" if item.targets else outcome.log)

@@ -14,8 +14,8 @@ from ndmapper._version import __version__
 from ndmapper.engines.base import Outcome
 from ndmapper.engines.decisions import Decisions, collect_decisions
 from ndmapper.engines.findings import Findings
-from ndmapper.errors import RecordError
 from ndmapper.io.leftovers import staging_name
+from ndmapper.steps.decided import decisions_path, read_decisions
 from ndmapper.steps.entry import Entry
 from ndmapper.steps.events import now
 from ndmapper.steps.paths import absolute
@@ -137,18 +137,7 @@ def remembered(item: PlanItem) -> Iterator[Decisions]:
     Decisions
         What is decided now.
     """
-    known: dict[str, Any] = {}
-    path = _decisions_path(item)
-    try:
-        known = dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, TypeError) as err:
-        msg = (
-            f"the decisions in {path} cannot be read ({err}); mend the file, or delete "
-            "it to go by the defaults"
-        )
-        raise RecordError(msg) from err
+    known = read_decisions(_decisions_path(item))
     with collect_decisions(known, interact=item.work.settings["interact"]) as made:
         yield made
 
@@ -175,6 +164,7 @@ def keep_decisions(item: PlanItem, decisions: Decisions) -> None:
 
 
 def _decisions_path(item: PlanItem) -> Path:
-    name = next((Path(n).name for n in item.products), item.work.declaration.name)
     side = absolute(item.work.settings["outdir"]) / ".ndmapper"
-    return side / "decisions" / f"{name}.json"
+    for product in map(absolute, item.products):
+        return decisions_path(product)
+    return side / "decisions" / f"{item.work.declaration.name}.json"
