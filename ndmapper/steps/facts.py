@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import astropy
 import numpy as np
 
 from ndmapper._version import __version__
+from ndmapper.data import DataFile
 from ndmapper.engines.base import Outcome
 from ndmapper.engines.decisions import Decisions, collect_decisions
 from ndmapper.engines.findings import Findings
@@ -60,7 +61,7 @@ def run_facts(
         "ended": now(),
         "host": platform.node(),
         "platform": platform.platform(),
-        "paths": {Path(str(df)).name: str(absolute(str(df))) for df in item.work.used},
+        "paths": _paths([*item.work.used, *item.work.named]),
         "workers": item.work.settings["workers"],
         "versions": {
             "ndmapper": __version__,
@@ -80,6 +81,15 @@ def run_facts(
             for n, figure in enumerate(findings.figures, 1)
         ]
     return facts
+
+
+def _paths(files: Sequence[DataFile | Path]) -> dict[str, str | list[str]]:
+    """Give the place of each file; a list where several have the same name."""
+    places: dict[str, list[str]] = {}
+    names = [str(file) for file in files]
+    for path in dict.fromkeys(absolute(name) for name in names if name):
+        places.setdefault(path.name, []).append(str(path))
+    return {n: p[0] if len(p) == 1 else p for n, p in places.items()}
 
 
 def _keep(path: Path, text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from ndmapper.config import Settings
 from ndmapper.data import DataFile, DataFileList, FileName
 from ndmapper.data.planned import open_planned
+from ndmapper.engines import get_engine
 from ndmapper.engines.base import Calibration
 from ndmapper.errors import NdmapperError, StepError
 from ndmapper.steps.declaration import Declaration
@@ -54,7 +55,7 @@ def tool_parameters(
     """
     step, func = declaration.name, declaration.func
     if func is None:
-        return _named(declaration.tool_params)
+        return _named(declaration, declaration.tool_params)
     words = {name: settings[name] for name in declaration.handed_in}
     where = f"{step}: the function that gives the parameters"
     try:
@@ -75,15 +76,17 @@ def tool_parameters(
             f"returned {found!r}"
         )
         raise StepError(msg)
-    return _named({**declaration.tool_params, **found})
+    return _named(declaration, {**declaration.tool_params, **found})
 
 
-def _named(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _named(declaration: Declaration, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what is None, and make files of what stands for one."""
+    # Where every parameter has its place, None says that the place stays empty.
+    takes_none = getattr(get_engine(declaration.task.engine), "takes_none", False)
     return {
         name.replace("-", "_").replace(".", "_"): _value(value)
         for name, value in parameters.items()
-        if value is not None
+        if value is not None or takes_none
     }
 
 
