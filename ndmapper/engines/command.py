@@ -44,6 +44,8 @@ class CommandEngine:
         {"argv": ("{in}", "{out}"), "ok_exit": (0,), "version": None, "bare": True}
     )
 
+    takes_none = True
+
     def tool(self, task: Task) -> dict[str, str | None]:
         """
         Say which version of a program is installed.

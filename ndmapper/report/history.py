@@ -96,8 +96,9 @@ def _run(run: Mapping[str, Any], before: Any, *, full: bool) -> Iterator[str]:
         yield f"figure {figure}"
     if not full:
         return
-    for path in (run.get("paths") or {}).values():
-        yield f"used {path}"
+    for paths in (run.get("paths") or {}).values():
+        for path in [paths] if isinstance(paths, str) else paths:
+            yield f"used {path}"
     log = run.get("log")
     if log:
         yield from _block(

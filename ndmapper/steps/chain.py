@@ -232,7 +232,10 @@ class Chain:
             )
             current = coerce_roles(following, files, bounds[position + 1].inputs)
         cals = resolve_calibrations(last, bound.calibrations, current.first)
-        plan = make_plan(last, bound, settings, current, cals, digests=digests)
+        before = [item for prelude in preludes for item in prelude]
+        plan = make_plan(
+            last, bound, settings, current, cals, digests=digests, before=before
+        )
         items = [
             replace(item, prelude=tuple(prelude))
             for item, prelude in zip(plan.items, preludes, strict=True)

@@ -21,10 +21,13 @@ class Difference:
     forces : bool
         Whether ``reprocess='auto'`` makes the product again for it. What a person did
         to it is kept, and a change of a step's own code is only reported.
+    is_edit : bool
+        Whether a person did it.
     """
 
     text: str
     forces: bool = True
+    is_edit: bool = False
 
     def __str__(self) -> str:
         return self.text
@@ -49,7 +52,8 @@ def differences(
         One for each; empty if there is none.
     """
     if recorded["step"] == "edited":
-        return [Difference("it was edited and saved in Python", forces=False)]
+        text = "it was edited and saved in Python"
+        return [Difference(text, forces=False, is_edit=True)]
     if recorded["step"] != expected["step"]:
         return [Difference(f"it was made by {recorded['step']}")]
     found = _list_differences("input", recorded["inputs"], expected["inputs"])

@@ -20,9 +20,17 @@ from ndmapper.steps.origin import origin_of
 from ndmapper.steps.paths import absolute
 from ndmapper.steps.recordable import recordable
 from ndmapper.steps.replay import script_block
-from ndmapper.steps.toolparams import files_among, plain_values
+from ndmapper.steps.toolparams import files_within, plain_values
 
-__all__ = ["Entry", "Work", "ancestors", "as_made", "describe", "is_as_recorded"]
+__all__ = [
+    "Entry",
+    "Work",
+    "ancestors",
+    "as_made",
+    "describe",
+    "is_as_recorded",
+    "references",
+]
 
 Entry = dict[str, Any]
 """One entry of a record; its fields are listed in `ndmapper.io.record`."""
@@ -80,14 +88,18 @@ class Work:
         return [df for files in self.roles.values() for df in files]
 
     @property
+    def named(self) -> list[DataFile | Path]:
+        """Every file that a parameter names."""
+        values = [*self.parameters.values(), *self.tool_parameters.values()]
+        return [*files_within(values)]
+
+    @property
     def used(self) -> list[DataFile]:
         """Every file that goes in: inputs, calibrations, files given as parameters."""
         used = list(self.inputs)
         for cal in self.calibrations.values():
             used.extend(_listed(cal))
-        used.extend(v for v in self.parameters.values() if isinstance(v, DataFile))
-        for files in files_among(self.tool_parameters).values():
-            used.extend(files)  # '+=' would be arithmetic with a list of files
+        used.extend(df for df in self.named if isinstance(df, DataFile))
         return list({id(df): df for df in used}.values())
 
 
@@ -125,7 +137,7 @@ def describe(work: Work, output: Output, product: str) -> Entry:
             for name, value in work.parameters.items()
         },
         "config": _config(work.settings),
-        **_files(work, expected=True),
+        **references(work, expected=True),
     }
     if not declaration.is_python:
         defaults = get_engine(task.engine).words
@@ -153,7 +165,7 @@ def _config(settings: Settings) -> Entry:
     return found
 
 
-def as_made(expected: Mapping[str, Any], work: Work) -> Entry:
+def as_made(expected: Mapping[str, Any], files: Entry) -> Entry:
     """
     Describe what is made: as it was expected, with the inputs as they are.
 
@@ -162,27 +174,42 @@ def as_made(expected: Mapping[str, Any], work: Work) -> Entry:
     expected : mapping
         What `describe` said. The process that works may not know the script of a
         function, so what it is was said before.
-    work : Work
-        What it is made of.
+    files : dict
+        What `references` says of the inputs as they are.
 
     Returns
     -------
     dict
         The entry, without ``content`` and ``run``.
     """
-    entry = dict(expected)
-    if not any(df.expected_key for df in work.used):
-        return entry  # nothing was re-used that differs from what is expected
-    entry |= _files(work, expected=False)
+    entry = {**expected, **files}
     entry["key"] = entry_key(entry)
     return entry
 
 
-def _files(work: Work, *, expected: bool) -> Entry:
-    """Refer to all files that go in, as they are or as they would be made now."""
+def references(work: Work, *, expected: bool) -> Entry:
+    """
+    Refer to all files that go into a product.
 
-    def refer(df: DataFile) -> Entry:
-        return _reference(df, work.digests, expected=expected)
+    Parameters
+    ----------
+    work : Work
+        What it is made of.
+    expected : bool
+        Refer to what was re-used although it differs as it would be made now, not as
+        it is.
+
+    Returns
+    -------
+    dict
+        ``inputs``, ``calibrations`` and ``references`` of an entry.
+    """
+
+    def refer(file: DataFile | Path) -> Entry:
+        if isinstance(file, DataFile):
+            return _reference(file, work.digests, expected=expected)
+        path = absolute(file)
+        return {"name": path.name, "digest": digest(path, work.digests)}
 
     is_python = work.declaration.is_python
     return {
@@ -199,7 +226,7 @@ def _files(work: Work, *, expected: bool) -> Entry:
             else refer(cal)
             for name, cal in work.calibrations.items()
         },
-        "references": _references(work, refer),
+        "references": _named(work, refer),
     }
 
 
@@ -225,20 +252,17 @@ def _ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
     }
 
 
-def _references(work: Work, refer: Callable[[DataFile], Entry]) -> dict[str, Any]:
+def _named(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
     """Refer to the files that parameters name, but to calibrations only once."""
     applied = {id(df) for cal in work.calibrations.values() for df in _listed(cal)}
     found: dict[str, Any] = {}
-    parameters = {**work.parameters, **work.tool_parameters}
-    for name, value in parameters.items():
-        if isinstance(value, Path):
-            path = absolute(value)
-            found[name] = {"name": path.name, "digest": digest(path, work.digests)}
-        elif isinstance(value, DataFile) and id(value) not in applied:
-            found[name] = refer(value)
-    for name, files in files_among(work.tool_parameters).items():
-        if isinstance(work.tool_parameters[name], list):
-            found[name] = [refer(df) for df in files if id(df) not in applied]
+    for name, value in {**work.parameters, **work.tool_parameters}.items():
+        files = [*files_within(value)]
+        references = [refer(file) for file in files if id(file) not in applied]
+        if files and value is not files[0]:
+            found[name] = references
+        elif references:
+            found[name] = references[0]
     return found
 
 

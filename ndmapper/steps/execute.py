@@ -26,6 +26,7 @@ from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.product import save_products
 from ndmapper.steps.results import Failure, Result
 from ndmapper.steps.stage import stage
+from ndmapper.steps.steady import steady
 from ndmapper.steps.tally import tally
 from ndmapper.steps.work import run_work, shared_cals
 from ndmapper.steps.workers import count_workers
@@ -196,15 +197,17 @@ def _do(item: PlanItem, workers: int = 1) -> Made:
         remembered(item) as decisions,
         _work_folder(item.work, folder) as place,
     ):
-        outcome = run_work(item.work, item.targets, place, workers=workers)
+        with steady(item.work) as files:
+            outcome = run_work(item.work, item.targets, place, workers=workers)
         for warning in outcome.warnings:
             log.warning("%s: %s", line, warning)
         if outcome.log:
             log.info("%s", outcome.log.rstrip(), extra=FILE_ONLY)
         said = said_of(findings, decisions)
         run = run_facts(item, outcome, findings, started)
-        contents = save_products(item, outcome, folder, said | {"run": run})
+        # First, for no answer of a user is lost where the rest fails.
         keep_decisions(item, decisions)
+        contents = save_products(item, outcome, folder, files | said | {"run": run})
     why = "made" if item.action == "run" else f"made again, {item.reason}"
     log.info("%s: %s", line, why if item.targets else "done")
     return Made(contents, "" if item.targets else outcome.log)

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ import astropy
 import numpy as np
 
 from ndmapper._version import __version__
+from ndmapper.data import DataFile
 from ndmapper.engines.base import Outcome
 from ndmapper.engines.decisions import Decisions, collect_decisions
 from ndmapper.engines.findings import Findings
-from ndmapper.errors import RecordError
 from ndmapper.io.leftovers import staging_name
+from ndmapper.steps.decided import decisions_path, read_decisions
 from ndmapper.steps.entry import Entry
 from ndmapper.steps.events import now
 from ndmapper.steps.paths import absolute
@@ -60,7 +61,7 @@ def run_facts(
         "ended": now(),
         "host": platform.node(),
         "platform": platform.platform(),
-        "paths": {Path(str(df)).name: str(absolute(str(df))) for df in item.work.used},
+        "paths": _paths([*item.work.used, *item.work.named]),
         "workers": item.work.settings["workers"],
         "versions": {
             "ndmapper": __version__,
@@ -80,6 +81,15 @@ def run_facts(
             for n, figure in enumerate(findings.figures, 1)
         ]
     return facts
+
+
+def _paths(files: Sequence[DataFile | Path]) -> dict[str, str | list[str]]:
+    """Give the place of each file; a list where several have the same name."""
+    places: dict[str, list[str]] = {}
+    names = [str(file) for file in files]
+    for path in dict.fromkeys(absolute(name) for name in names if name):
+        places.setdefault(path.name, []).append(str(path))
+    return {n: p[0] if len(p) == 1 else p for n, p in places.items()}
 
 
 def _keep(path: Path, text: str) -> str:
@@ -137,18 +147,7 @@ def remembered(item: PlanItem) -> Iterator[Decisions]:
     Decisions
         What is decided now.
     """
-    known: dict[str, Any] = {}
-    path = _decisions_path(item)
-    try:
-        known = dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, TypeError) as err:
-        msg = (
-            f"the decisions in {path} cannot be read ({err}); mend the file, or delete "
-            "it to go by the defaults"
-        )
-        raise RecordError(msg) from err
+    known = read_decisions(_decisions_path(item))
     with collect_decisions(known, interact=item.work.settings["interact"]) as made:
         yield made
 
@@ -175,6 +174,7 @@ def keep_decisions(item: PlanItem, decisions: Decisions) -> None:
 
 
 def _decisions_path(item: PlanItem) -> Path:
-    name = next((Path(n).name for n in item.products), item.work.declaration.name)
     side = absolute(item.work.settings["outdir"]) / ".ndmapper"
-    return side / "decisions" / f"{name}.json"
+    for product in map(absolute, item.products):
+        return decisions_path(product)
+    return side / "decisions" / f"{item.work.declaration.name}.json"

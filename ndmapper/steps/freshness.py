@@ -109,11 +109,18 @@ def find_input(name: str, row: Mapping[str, Any], product: Path) -> Path | None:
     Path or None
         Where it lay when the step ran, or else beside the product.
     """
-    recorded = row["run"].get("paths", {}).get(name)
-    for path in ([Path(recorded)] if recorded else []) + [product.parent / name]:
-        if path.exists() or read_cleaned(path):
-            return path
-    return None
+    return next(_places(name, row, product), None)
+
+
+def _places(name: str, row: Mapping[str, Any], product: Path) -> Iterator[Path]:
+    """Find all places of a name: files of several folders may have the same."""
+    recorded = row["run"].get("paths", {}).get(name) or []
+    places = [Path(p) for p in ([recorded] if isinstance(recorded, str) else recorded)]
+    found = [path for path in places if path.exists() or read_cleaned(path)]
+    beside = product.parent / name
+    if not found and (beside.exists() or read_cleaned(beside)):
+        found.append(beside)
+    yield from found
 
 
 def _reference_differs(
@@ -124,9 +131,18 @@ def _reference_differs(
 ) -> str | None:
     if reference.get("memory"):
         return "was only in memory, so nobody can tell"
-    path = find_input(reference["name"], row, product)
-    if path is None:
-        return "is not here any more"
+    reasons = []
+    for path in _places(reference["name"], row, product):
+        reason = _place_differs(path, reference, digests)
+        if reason is None:
+            return None
+        reasons.append(reason)
+    return reasons[0] if reasons else "is not here any more"
+
+
+def _place_differs(
+    path: Path, reference: Mapping[str, Any], digests: DigestCache
+) -> str | None:
     try:
         return _content_differs(path, reference, digests)
     except MissingFileError:

@@ -1,5 +1,6 @@
 """Steps whose products stay in memory."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from ndmapper.engines.base import Output
 from ndmapper.engines.findings import collect_findings
 from ndmapper.errors import ParameterError
 from ndmapper.io.digest import DigestCache
+from ndmapper.log import FILE_ONLY
 from ndmapper.steps.bind import Bound
 from ndmapper.steps.calibrate import resolve_calibrations
 from ndmapper.steps.coerce import Inputs, coerce_roles
@@ -25,8 +27,11 @@ from ndmapper.steps.facts import keep_decisions, remembered, run_facts, said_of
 from ndmapper.steps.naming import Targets, name_products
 from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.results import Products, Result
+from ndmapper.steps.steady import steady
 from ndmapper.steps.units import make_works
 from ndmapper.steps.work import run_work, shared_cals
+
+log = logging.getLogger(__name__)
 
 __all__ = ["in_memory", "memory_item", "run_unsaved", "unsaved"]
 
@@ -118,7 +123,12 @@ def run_unsaved(item: PlanItem) -> Products:
         collect_findings() as findings,
         remembered(item) as decisions,
     ):
-        outcome = run_work(work, item.targets, Path(folder).resolve())
+        with steady(work) as files:
+            outcome = run_work(work, item.targets, Path(folder).resolve())
+        for warning in outcome.warnings:
+            log.warning("%s: %s: %s", work.declaration.name, item.sources, warning)
+        if outcome.log:
+            log.info("%s", outcome.log.rstrip(), extra=FILE_ONLY)
         facts = said_of(findings, decisions)
         facts["run"] = run_facts(item, outcome, findings, started)
         keep_decisions(item, decisions)
@@ -130,7 +140,7 @@ def run_unsaved(item: PlanItem) -> Products:
                 _load(made)  # the folder with its file goes
             made.filename = item.targets[output]
             made.cals.update(shared_cals(work.inputs))
-            entry = as_made(item.expected[output], work) | facts
+            entry = as_made(item.expected[output], files) | facts
             hold(made, [*before, entry])
             products[output] = made
     return products

@@ -13,7 +13,7 @@ from ndmapper.io.filetypes import plain_ext
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.entry import Work
 from ndmapper.steps.paths import absolute
-from ndmapper.steps.toolparams import files_among
+from ndmapper.steps.toolparams import files_within
 
 __all__ = ["Roles", "Targets", "name_products", "refuse_clashes"]
 
@@ -203,7 +203,12 @@ def _derived(
     return name
 
 
-def refuse_clashes(works: Sequence[Work], targets: Sequence[Targets]) -> None:
+def refuse_clashes(
+    works: Sequence[Work],
+    targets: Sequence[Targets],
+    *,
+    before: Sequence[tuple[Work, Targets]] = (),
+) -> None:
     """
     Make sure that no product replaces another, or anything that is needed.
 
@@ -213,6 +218,9 @@ def refuse_clashes(works: Sequence[Work], targets: Sequence[Targets]) -> None:
         The units of work.
     targets : sequence of dict
         The names of their products.
+    before : sequence of tuple
+        Units of work that are done in memory before them, and the names that their
+        products would have.
 
     Raises
     ------
@@ -220,19 +228,18 @@ def refuse_clashes(works: Sequence[Work], targets: Sequence[Targets]) -> None:
         If one does.
     """
     needed: dict[Path, str] = {}
-    for work in works:
+    for work in (*works, *(work for work, _ in before)):
         for df in work.inputs:
             needed.setdefault(absolute(str(df)), "its input")
         for name, cal in work.calibrations.items():
             for df in [] if cal is None else cal if isinstance(cal, list) else [cal]:
                 needed.setdefault(absolute(str(df)), f"the {name} of an input")
-        named = {**work.parameters, **work.tool_parameters}
-        for name, files in files_among(named).items():
-            for df in files:
-                needed.setdefault(absolute(str(df)), f"the file given as {name}")
-        for name, value in named.items():
-            if isinstance(value, Path):
-                needed.setdefault(absolute(str(value)), f"the file given as {name}")
+        for name, value in {**work.parameters, **work.tool_parameters}.items():
+            for file in files_within(value):
+                needed.setdefault(absolute(str(file)), f"the file given as {name}")
+    for _, names in before:
+        for target in names.values():  # it is never written
+            needed.pop(absolute(str(target)), None)
     made: dict[Path, str] = {}
     for work, names in zip(works, targets, strict=True):
         step, source = work.declaration.name, str(work.inputs[0])

@@ -82,6 +82,7 @@ def make_plan(
     calibrations: Sequence[Mapping[str, Calibration]],
     *,
     digests: DigestCache | None = None,
+    before: Sequence[PlanItem] = (),
 ) -> Plan:
     """
     Decide what a call would do. Nothing is written.
@@ -100,6 +101,8 @@ def make_plan(
         The calibrations of each file of the first input.
     digests : DigestCache, optional
         Digests that are known already; by default those of the folder of products.
+    before : sequence of PlanItem
+        What a chain does in memory before.
 
     Returns
     -------
@@ -126,7 +129,9 @@ def make_plan(
         replace(work, outputs=tuple(names))
         for work, names in zip(works, targets, strict=True)
     ]
-    refuse_clashes(works, targets)
+    refuse_clashes(
+        works, targets, before=[(item.work, item.targets) for item in before]
+    )
     items = [decide(work, names) for work, names in zip(works, targets, strict=True)]
     engine = get_engine(declaration.task.engine)
     for item in items:

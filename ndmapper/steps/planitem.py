@@ -1,6 +1,6 @@
 """Whether one unit of work is done, or its products are there already; and why."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from ndmapper.errors import (
 )
 from ndmapper.io.digest import DigestCache
 from ndmapper.io.record import entry_key, pending_path, read_cleaned
+from ndmapper.steps.decided import decided_otherwise
 from ndmapper.steps.differences import Difference, differences
 from ndmapper.steps.entry import Work, describe, is_as_recorded
 from ndmapper.steps.naming import Targets
@@ -131,57 +132,72 @@ def decide(work: Work, targets: Targets) -> PlanItem:
             found=found or {},
         )
 
+    step, reprocess = work.declaration.name, work.settings["reprocess"]
     there = [path for path in paths.values() if path.exists()]
-    if not there:
-        return _absent(item, work, expected, targets)
-    absent = [str(path) for path in paths.values() if path not in there]
-    reprocess = work.settings["reprocess"]
-    if reprocess in (None, "error"):
-        _refuse(work.declaration.name, there, absent)
+    cleaned = {} if reprocess not in (False, "auto") else _cleaned(paths)
+    absent = [
+        str(path)
+        for output, path in paths.items()
+        if path not in there and output not in cleaned
+    ]
+    if not there and (absent or not targets):
+        return item("run", "new")
+    if there and reprocess in (None, "error"):
+        _refuse(step, there, absent)
     if reprocess is True or absent:
-        _refuse_foreign(work.declaration.name, there)
+        _refuse_foreign(step, there)
     if reprocess is True:
         return item("replace", "reprocess=True")
     if absent:
-        return item("replace", f"{', '.join(absent)} is missing beside {there[0]}")
+        reason = f"{', '.join(absent)} is missing beside {there[0]}"
+        _refuse_edited(step, there, reason, work.digests)
+        return item("replace", reason)
     changes: list[Difference] = []
     found: dict[Output, DataFile] = {}
+    name: object = None
     try:
         for output, name in targets.items():
-            found[output] = product = DataFile(name)
-            changes += _differences(product, expected[output], work.digests)
-    except _Unusable as err:
-        return item("replace", f"{name} {err}")
-    except RecordError as err:
-        return item("replace", f"{name} has a damaged record ({err})")
-    except FormatError as err:
-        return item("replace", f"{name} is not a whole file ({err})")
+            if output in cleaned:
+                rows = cleaned[output]
+                # Nobody needs it until a step that must run reads it.
+                found[output] = PlannedFile(name, rows, {})
+                changes += _key_differences(rows[-1], expected[output])
+            else:
+                found[output] = product = DataFile(name)
+                changes += _differences(product, expected[output], work.digests)
+    except (_Unusable, RecordError, FormatError) as err:
+        reason = f"{name} {_unusable(err)}"
+        others = [path for path in there if path != Path(str(name))]
+        _refuse_edited(step, others, reason, work.digests)
+        return item("replace", reason)
+    first = next(iter(paths), None)
+    if there and found[first].record and not any(c.is_edit for c in changes):
+        changes += decided_otherwise(paths[first], found[first].record[-1])
     forcing = list(dict.fromkeys(str(c) for c in changes if c.forces))
-    if reprocess == "auto" and forcing:
-        return item("replace", "; ".join(forcing))
-    return item("reuse", "exists", changes, found)
-
-
-def _absent(
-    item: Callable[..., PlanItem],
-    work: Work,
-    expected: Mapping[Output, Any],
-    targets: Targets,
-) -> PlanItem:
-    """Decide on products that are not there; perhaps as nobody needs them."""
-    cleaned: dict[Output, Sequence[Mapping[str, Any]]] = {}
-    if work.settings["reprocess"] in (False, "auto"):
-        cleaned = {o: read_cleaned(Path(str(n))) for o, n in targets.items()}
-    if not cleaned or not all(cleaned.values()):
-        return item("run", "new")
-    changes: list[Difference] = []
-    for output, rows in cleaned.items():
-        changes += _key_differences(rows[-1], expected[output])
-    if any(change.forces for change in changes):
+    if forcing and not there:
         return item("run", "it was removed, and would be another now")
-    # Nobody needs it until a step that must run reads it.
-    found = {o: PlannedFile(targets[o], rows, {}) for o, rows in cleaned.items()}
-    return item("reuse", "removed by clean", changes, found)
+    # Outputs are made together, so that what somebody edited keeps the others as well.
+    is_edited = any(c.is_edit for c in changes)
+    if forcing and not is_edited and (cleaned or reprocess == "auto"):
+        return item("replace", "; ".join(forcing))
+    return item("reuse", "removed by clean" if cleaned else "exists", changes, found)
+
+
+def _cleaned(
+    paths: Mapping[Output, Path],
+) -> dict[Output, Sequence[Mapping[str, Any]]]:
+    """Find the records of products that were removed as they can be made again."""
+    absent = {output: path for output, path in paths.items() if not path.exists()}
+    found = {output: read_cleaned(path) for output, path in absent.items()}
+    return {output: rows for output, rows in found.items() if rows}
+
+
+def _unusable(err: Exception) -> str:
+    if isinstance(err, _Unusable):
+        return str(err)
+    if isinstance(err, RecordError):
+        return f"has a damaged record ({err})"
+    return f"is not a whole file ({err})"
 
 
 def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
@@ -213,6 +229,30 @@ def _refuse_foreign(step: str, there: Sequence[Path]) -> None:
             raise OutputExistsError(msg)
 
 
+def _refuse_edited(
+    step: str, there: Sequence[Path], reason: str, digests: DigestCache
+) -> None:
+    """Refuse to make again, with others, what somebody has edited."""
+    for path in there:
+        try:
+            product = DataFile(path)
+            rows = product.record
+            if not rows or pending_path(path).exists():
+                continue
+            is_edited = rows[-1]["step"] == "edited" or not is_as_recorded(
+                product, digests
+            )
+        except (FormatError, RecordError):
+            continue
+        if is_edited:
+            msg = (
+                f"{step} makes {path} together with others, and would make all of "
+                f"them again ({reason}), but {path} was edited; move it away to keep "
+                "it, or pass reprocess=True to replace it"
+            )
+            raise OutputExistsError(msg)
+
+
 class _Unusable(Exception):  # noqa: N818  # never leaves this module
     """A product that cannot be re-used."""
 
@@ -230,7 +270,7 @@ def _differences(
         return [Difference(text, forces=False)]
     if not is_as_recorded(product, digests):
         text = "it was changed by hand or by another program"
-        return [Difference(text, forces=False)]
+        return [Difference(text, forces=False, is_edit=True)]
     return _key_differences(rows[-1], expected)
 
 

@@ -1,6 +1,7 @@
 """Record and publish: how a product and its record come to disk together."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from ndmapper.data import DataFile
@@ -29,6 +30,48 @@ __all__ = ["save_products"]
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class _Finished:
+    """A product that is written, and not published yet."""
+
+    temporary: Path
+    target: Path
+    side: Path | None = None
+
+    def write_side(self, rows: list[Entry]) -> None:
+        """Write the side record, under a name that nobody else has."""
+        self.side = staging_name(side_path(self.target))
+        _make_folder(self.side.parent)
+        lines = ",\n".join(canonical(row) for row in rows)
+        self.side.write_text(f"[{lines}]\n", encoding="utf-8")
+
+    def publish(self) -> None:
+        """Give product and side record their names."""
+        # First, so that nobody who deletes it later takes it for removed by us.
+        cleaned_path(self.target).unlink(missing_ok=True)
+        if self.side is None:
+            publish(self.temporary, self.target)
+            side_path(self.target).unlink(missing_ok=True)
+            return
+        # Where a kill comes between the two, what waits tells that the product is
+        # without its record.
+        pending = pending_path(self.target)
+        self.side.replace(pending)
+        try:
+            publish(self.temporary, self.target)
+        except BaseException:
+            if self.temporary.exists():
+                pending.unlink(missing_ok=True)
+            raise
+        publish(pending, side_path(self.target))
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        self.temporary.unlink(missing_ok=True)
+        if self.side is not None:
+            self.side.unlink(missing_ok=True)
+
+
 def save_products(
     item: PlanItem, outcome: Outcome, stage: Path, facts: Entry
 ) -> dict[str, str]:
@@ -44,8 +87,8 @@ def save_products(
     stage : Path
         Folder for unfinished products of this call.
     facts : dict
-        What the entries say beside what was expected: the ``run`` block, findings and
-        decisions.
+        What the entries say beside what was expected: the files as they were, the
+        ``run`` block, findings and decisions.
 
     Returns
     -------
@@ -54,7 +97,7 @@ def save_products(
     """
     settings = item.work.settings
     outdir = absolute(settings["outdir"])
-    finished = []
+    finished: list[_Finished] = []
     contents, keys = {}, {}
     try:
         for output, product in outcome.products.items():
@@ -64,35 +107,29 @@ def save_products(
             else:  # a rename needs one file system, so it waits beside its place
                 _make_folder(target.parent)
                 temporary = staging_name(target)
-            finished.append((temporary, target))
+            finished.append(_Finished(temporary, target))
             rows = _write(item, output, product, temporary, facts)
             contents[target], keys[target] = rows[-1]["content"], rows[-1]["key"]
             if settings["record"] != "file":
-                _write_side(target, rows)
-        for temporary, target in finished:
-            if item.action == "run" and target.exists():
-                contents[target] = _meanwhile(item, target, keys[target])
-                temporary.unlink()
-                continue
-            publish(temporary, target)
-            item.work.digests.put(find_source(target), contents[target], ours=True)
-            if settings["record"] != "file":
-                publish(pending_path(target), side_path(target))
+                finished[-1].write_side(rows)
+        for one in finished:
+            target = one.target
+            if target.exists() and item.action in ("run", "reuse"):
+                contents[target] = _kept(item, target, keys[target])
             else:
-                side_path(target).unlink(missing_ok=True)
-            cleaned_path(target).unlink(missing_ok=True)
-    except BaseException:
-        for temporary, target in finished:
-            if temporary.exists():  # it was not published
-                temporary.unlink()
-                pending_path(target).unlink(missing_ok=True)
-        raise
+                one.publish()
+                item.work.digests.put(find_source(target), contents[target], ours=True)
+    finally:
+        for one in finished:
+            one.discard()
     return {str(target): content for target, content in contents.items()}
 
 
-def _meanwhile(item: PlanItem, target: Path, key: str) -> str:
-    """Keep what somebody else has made while we worked; give its digest."""
+def _kept(item: PlanItem, target: Path, key: str) -> str:
+    """Keep what is there, perhaps since somebody else has made it; give its digest."""
     step = item.work.declaration.name
+    if item.action == "reuse":  # only what was made with it had been removed
+        return digest(target)
     rows = DataFile(target).record
     if rows and rows[-1]["key"] == key:
         # The same: on a cluster, what a worker did that died before it could say so.
@@ -114,7 +151,7 @@ def _write(
 ) -> list[Entry]:
     """Write one product, with its record where that belongs in the file."""
     work, name = item.work, Path(str(item.targets[output])).name
-    entry = as_made(item.expected[output], work) | facts
+    entry = as_made(item.expected[output], facts) | facts
     if not _moved_whole(product, temporary):
         # What is appended below brings all of it to the disk.
         more = work.settings["record"] != "side"
@@ -144,19 +181,6 @@ def _moved_whole(product: DataFile, temporary: Path) -> bool:
         return False
     made.replace(temporary)
     return True
-
-
-def _write_side(target: Path, rows: list[Entry]) -> None:
-    """
-    Write the side record, not yet under its name.
-
-    It gets that after the product got its own; where a kill comes between the two,
-    what waits tells that the product is without its record.
-    """
-    path = pending_path(target)
-    _make_folder(path.parent)
-    lines = ",\n".join(canonical(row) for row in rows)
-    path.write_text(f"[{lines}]\n", encoding="utf-8")
 
 
 def _make_folder(folder: Path) -> None:

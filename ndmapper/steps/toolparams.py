@@ -1,19 +1,20 @@
 """What a tool is given: the parameters that the function of its step returns."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ndmapper.config import Settings
 from ndmapper.data import DataFile, DataFileList, FileName
 from ndmapper.data.planned import open_planned
+from ndmapper.engines import get_engine
 from ndmapper.engines.base import Calibration
 from ndmapper.errors import NdmapperError, StepError
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.paths import absolute
 
-__all__ = ["files_among", "plain_values", "tool_parameters"]
+__all__ = ["files_among", "files_within", "plain_values", "tool_parameters"]
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def tool_parameters(
     """
     step, func = declaration.name, declaration.func
     if func is None:
-        return _named(declaration.tool_params)
+        return _named(declaration, declaration.tool_params)
     words = {name: settings[name] for name in declaration.handed_in}
     where = f"{step}: the function that gives the parameters"
     try:
@@ -75,15 +76,17 @@ def tool_parameters(
             f"returned {found!r}"
         )
         raise StepError(msg)
-    return _named({**declaration.tool_params, **found})
+    return _named(declaration, {**declaration.tool_params, **found})
 
 
-def _named(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _named(declaration: Declaration, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what is None, and make files of what stands for one."""
+    # Where every parameter has its place, None says that the place stays empty.
+    takes_none = getattr(get_engine(declaration.task.engine), "takes_none", False)
     return {
         name.replace("-", "_").replace(".", "_"): _value(value)
         for name, value in parameters.items()
-        if value is not None
+        if value is not None or takes_none
     }
 
 
@@ -92,6 +95,8 @@ def _value(value: Any) -> Any:
         return absolute(value)  # any file, FITS or not
     if isinstance(value, FileName):
         return open_planned(value)
+    if isinstance(value, (list, tuple)) and any(isinstance(v, Path) for v in value):
+        return [_value(v) for v in value]
     if isinstance(value, (list, tuple)) and any(
         isinstance(v, (FileName, DataFile)) for v in value
     ):
@@ -122,6 +127,32 @@ def files_among(parameters: Mapping[str, Any]) -> dict[str, Sequence[DataFile]]:
         elif isinstance(value, list) and value and isinstance(value[0], DataFile):
             found[name] = value
     return found
+
+
+def files_within(value: Any) -> Iterator[DataFile | Path]:
+    """
+    Find all files that the value of a parameter names, in lists and mappings too.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Yields
+    ------
+    DataFile or Path
+        Each file, in order.
+    """
+    if isinstance(value, (DataFile, Path)):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from files_within(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from files_within(item)
+    elif isinstance(value, (set, frozenset)):
+        yield from sorted(v for v in value if isinstance(v, Path))
 
 
 def plain_values(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from ndmapper.config import Settings
+from ndmapper.data import DataFile
 from ndmapper.engines.base import Calibration
+from ndmapper.errors import ParameterError
 from ndmapper.io.digest import DigestCache
 from ndmapper.steps.bind import Bound
 from ndmapper.steps.coerce import Inputs
@@ -51,7 +53,7 @@ def make_works(
     cals: list[Mapping[str, Calibration]]
     if declaration.each == "list":
         units = [{name: list(files) for name, files in inputs.roles.items()}]
-        cals = [_joined(calibrations)]
+        cals = [_joined(declaration, inputs.first, calibrations)]
     else:
         count = len(inputs.first)
         units = [
@@ -87,14 +89,37 @@ def make_works(
 
 
 def _joined(
+    declaration: Declaration,
+    files: Sequence[DataFile],
     calibrations: Sequence[Mapping[str, Calibration]],
 ) -> dict[str, Calibration]:
     """Join the calibrations of a list: one file if all share it, else aligned."""
     joined: dict[str, Calibration] = {}
     for name in calibrations[0]:
         column = [cals[name] for cals in calibrations]
-        if len({str(cal) for cal in column}) == 1:
+        absent = [df for df, cal in zip(files, column, strict=True) if cal is None]
+        if len(absent) not in (0, len(column)):
+            msg = (
+                f"{declaration.name} works on all files together, but no {name} is "
+                f"applied to {', '.join(map(str, absent))}, and one to the others; "
+                f"give {name}=<file or list>, or {name}=None for all"
+            )
+            raise ParameterError(msg)
+        if all(_is_same(cal, column[0]) for cal in column):
             joined[name] = column[0]
         else:
             joined[name] = column  # type: ignore[assignment]
     return joined
+
+
+def _is_same(first: Calibration, second: Calibration) -> bool:
+    """Whether two calibrations are one file; what is only in memory is another."""
+    if first is second:
+        return True
+    return (
+        isinstance(first, DataFile)
+        and isinstance(second, DataFile)
+        and first.filename is not None
+        and first.filename == second.filename
+        and first.unloaded == second.unloaded is True
+    )

@@ -243,7 +243,7 @@ def test_auto_with_what_no_step_made_keeps_it_and_says_so(night, caplog, make_ra
 
 @pytest.fixture
 def packaged(make_raw, monkeypatch):
-    from ndmapper.steps import origin
+    from ndmapper.steps import packages
 
     def step(ndd):
         DONE.append("step")
@@ -256,14 +256,14 @@ def packaged(make_raw, monkeypatch):
     task("x.fits")
 
     def rerun(version):
-        monkeypatch.setattr(origin, "__version__", version)
-        origin._version.cache_clear()
+        monkeypatch.setattr(packages, "__version__", version)
+        packages.package_version.cache_clear()
         task("x.fits")
         return len(DONE)
 
     yield rerun
     monkeypatch.undo()
-    origin._version.cache_clear()
+    packages.package_version.cache_clear()
 
 
 def test_auto_with_another_version_of_the_package_makes_it_again(packaged, caplog):

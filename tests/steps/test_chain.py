@@ -15,6 +15,7 @@ from ndmapper.errors import (
     MissingCalibrationError,
     OutputExistsError,
     ParameterError,
+    PlanError,
     UnknownParameterError,
 )
 from ndmapper.io.digest import differences
@@ -301,3 +302,15 @@ def test_chain_takes_the_configuration(raws):
     with config.using(outdir="made"):
         chain(double, shift)(raws)
     assert Path("made/dx1_s.fits").exists()
+
+
+@pytest.mark.parametrize("name", ["x1.fits", "bias.fits"])
+def test_chain_does_not_replace_what_its_first_step_reads(make_raw, pixels, name):
+    double(make_raw("y1.fits"), out_names="x1.fits")
+    double("y1.fits", out_names="bias.fits")
+    before = pixels(name)
+    reduce = chain(subtract, double)
+    with pytest.raises(PlanError, match=f"would write {name}, which is "):
+        reduce("x1.fits", bias="bias.fits", out_names=name, reprocess=True)
+    assert pixels(name) == before
+    assert reduce("x1.fits", bias="bias.fits", out_names="bx1.fits")[0].data[0, 0] == 0

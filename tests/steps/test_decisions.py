@@ -98,3 +98,33 @@ def test_decide_failing_question_makes_no_product():
     with pytest.raises(StepError, match="division by zero"):
         broken("x.fits", interact=True)
     assert not Path("dx.fits").exists()
+
+
+def test_decide_an_edited_decision_counts_for_auto(pixels, caplog):
+    scale("x.fits", interact=True)
+    scale("x.fits", reprocess="auto")
+    assert pixels("dx.fits") == [30.0, 60.0]
+    KEPT.write_text('{"factor[1]": 7, "factor[2]": 3}')
+    with caplog.at_level("INFO"):
+        scale("x.fits", reprocess="auto")
+    assert "the decision factor[1] was 3, now 7" in caplog.text
+    assert pixels("dx.fits") == [70.0, 60.0]
+
+
+def test_decide_products_of_one_name_have_decisions_of_their_own(pixels):
+    scale("x.fits", out_names="one/dx.fits", interact=True)
+    scale("x.fits", out_names="two/dx.fits")
+    assert pixels("two/dx.fits") == [20.0, 40.0]
+    assert (Path("one") / KEPT).exists()
+
+
+def test_decide_keeps_the_answer_where_the_product_cannot_be_saved(monkeypatch):
+    from ndmapper.steps import execute
+
+    def full(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(execute, "save_products", full)
+    with pytest.raises(OSError, match="disk full"):
+        scale("x.fits", interact=True)
+    assert json.loads(KEPT.read_text()) == {"factor[1]": 3, "factor[2]": 3}

@@ -1,6 +1,7 @@
 """save=False: products that stay in memory, and know how they were made."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from astropy.io import fits
 from ndmapper.config import config
 from ndmapper.data import DataFile, DataFileList
 from ndmapper.errors import ParameterError
-from ndmapper.steps import run_task
+from ndmapper.steps import chain, run_task
 from ndmapper.steps.tally import tally
 
 DONE = []
@@ -268,3 +269,20 @@ def test_unsaved_leaves_the_folder_as_it_was(raw):
         double(raw, save=False)
     left = {p.name for p in Path().rglob("*")} - {".ndmapper"}
     assert left <= {"x1.fits", "digests.json", "digests.lock"}
+
+
+def test_warnings_of_a_tool_are_said_in_memory_and_in_chains(
+    make_raw, fake, monkeypatch, caplog
+):
+    def warn(self, job):
+        outcome = run(self, job)
+        return replace(outcome, warnings=("mind the step",))
+
+    run = fake.run
+    monkeypatch.setattr(fake, "run", warn)
+    make_raw("x1.fits")
+    add = run_task("fake:add", inputs="in", outputs="out", prefix="a")(lambda: {})
+    add("x1.fits", save=False)
+    assert caplog.text.count("x1.fits: mind the step") == 1
+    chain(add, double)("x1.fits")
+    assert caplog.text.count("x1.fits: mind the step") == 2

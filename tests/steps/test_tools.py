@@ -17,6 +17,7 @@ from ndmapper.errors import (
     UnknownParameterError,
 )
 from ndmapper.steps import Range, run_task
+from ndmapper.steps.plan import preview
 
 
 def declare(func=None, **words):
@@ -332,3 +333,20 @@ def test_tool_step_code_of_the_function_does_not_count(fake, make_raw, caplog):
     declare(lambda: {"order": 1 + 2})("x1.fits", reprocess="auto")
     assert len(fake.jobs) == 1
     assert "code" not in caplog.text
+
+
+def test_a_parameter_of_a_program_that_is_none_gives_no_item(make_raw):
+    argv = ["--{how}", "{in}", "{out}"]
+
+    @run_task("command:cp", inputs="in", outputs="out", prefix="c", argv=argv)
+    def copy(*, how: str | None = None):
+        return {"how": how}
+
+    make_raw("x1.fits")
+    first, *_ = copy.plan("x1.fits").items
+    x1, cx1 = (Path(name).absolute() for name in ("x1.fits", "cx1.fits"))
+    assert preview(first).text == f"cp {x1} {cx1}"
+    assert copy("x1.fits").record[-1]["task"]["parameters"] == {"how": None}
+    (item,) = copy.plan("x1.fits", how="archive", reprocess="auto").items
+    assert item.reason == "parameter how was None, now 'archive'"
+    assert preview(item).text == f"cp --archive {x1} {cx1}"

@@ -1,0 +1,64 @@
+"""Whether the files that go into a product stay as they are while it is made."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ndmapper.errors import StepError
+from ndmapper.steps.entry import Entry, Work, references
+from ndmapper.steps.paths import absolute
+
+__all__ = ["steady"]
+
+
+@contextmanager
+def steady(work: Work) -> Iterator[Entry]:
+    """
+    Refer to the files that go in, and see to it that they stay as they are.
+
+    Parameters
+    ----------
+    work : Work
+        What is done while the ``with`` block lasts.
+
+    Yields
+    ------
+    dict
+        What `references` says of the files as they are.
+
+    Raises
+    ------
+    StepError
+        At the end, if a file has another content by then.
+    """
+    stamps = _stamps(work)
+    found = references(work, expected=False)
+    yield found
+    changed = [path for path, stamp in stamps.items() if _stamp(path) != stamp]
+    if changed and references(work, expected=False) != found:
+        msg = (
+            f"{work.declaration.name}: {', '.join(map(str, changed))} was changed "
+            "while the step worked, so nobody can tell which content the product is "
+            "made of; nothing was saved. Run it again when the file is complete"
+        )
+        raise StepError(msg)
+
+
+def _stamps(work: Work) -> dict[Path, Any]:
+    """Note when each file on disk was changed."""
+    paths = [
+        absolute(str(df))
+        for df in work.used
+        if df.is_made and df.unloaded and df.filename is not None
+    ]
+    paths += [absolute(path) for path in work.named if isinstance(path, Path)]
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
