@@ -112,7 +112,7 @@ import os, signal, sys
 import numpy as np
 from ndmapper.data import DataFile, NDLater
 import ndmapper.io.write as write
-def killed(*_):
+def killed(*_, **words):
     os.kill(os.getpid(), signal.SIGKILL)
 write._flush = killed
 DataFile(sys.argv[1], data=[NDLater(np.zeros(1000))], mode="overwrite").save()
