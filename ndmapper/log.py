@@ -115,7 +115,8 @@ def log_to_file(path: Path | None) -> Iterator[None]:
     except OSError as err:
         msg = (
             f"the log file {path} cannot be written ({err.strerror}); choose another "
-            "with config['logfile'], or None for no log file"
+            "folder with outdir, another log file with config['logfile'], or None for "
+            "no log file"
         )
         raise FileAccessError(msg) from err
     handler.setFormatter(logging.Formatter(_FILE_FORMAT))

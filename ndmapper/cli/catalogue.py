@@ -89,7 +89,7 @@ def find_step(name: str) -> Step:
         raise ParameterError(msg)
     short = {full.rpartition(".")[2] for full in known}
     msg = (
-        f"there is no step {name!r}{did_you_mean(name, short)} One of a script is "
+        f"there is no step {name!r}{did_you_mean(name, short)}; one of a script is "
         "named 'script.py:step'"
     )
     raise ParameterError(msg)

@@ -66,13 +66,17 @@ def final_name(path: Path) -> Path:
     Parameters
     ----------
     path : Path
-        A name made by `staging_name`, or any other.
+        A name made by `staging_name`, one in a folder for unfinished products, or any
+        other.
 
     Returns
     -------
     Path
-        The name without the mark of an unfinished file.
+        The name without the mark of an unfinished file, in the folder of products.
     """
+    *_, side, stage, mark = ("", "", "", *path.parent.parts)
+    if (side, stage) == (".ndmapper", "stage") and _NAME.fullmatch(mark):
+        return path.parents[3] / path.name
     found = _NAME.fullmatch(path.name)
     kept = found[3] if found else None
     return path.with_name(kept[1:]) if kept and kept != "-" else path

@@ -204,7 +204,7 @@ class _Writer:
         exact = script.get("parameters") or {}
         for parameter, value in row["parameters"].items():
             if parameter in row["references"]:
-                given = self._files(parameter, row["references"][parameter])
+                given = self._named_files(row, parameter, value)
                 if exact.get(parameter) == "DataFile":
                     lines = [*self.definitions.ours("DataFile"), *lines]
                     given = Code(f"DataFile({given})")
@@ -215,6 +215,19 @@ class _Writer:
                 words[parameter] = value
         words["out_names"] = self._out_names(call)
         return lines, call_text(name, [first], words)
+
+    def _named_files(self, row: Row, parameter: str, value: Any) -> Any:
+        """Write the files of a parameter, which may be a list of nothing else."""
+        files = row["references"][parameter]
+        if isinstance(files, list) and (
+            not isinstance(value, list) or len(value) != len(files)
+        ):
+            msg = (
+                f"{row['step']} of {row['product']}: of {parameter}={value!r} "
+                "only a part are files; write it here instead of this line"
+            )
+            raise _CannotBeWrittenError(msg)
+        return self._files(parameter, files)
 
     def _files(self, role: str, value: Any) -> Any:
         """Write the files of a calibration or parameter."""
@@ -239,17 +252,25 @@ class _Writer:
         row = call.first
         task = row["task"]
         inputs: dict[str, list[Any]] = {}
-        for reference in row["inputs"]:
-            role = reference.get("role") or "input"
+        options = dict(task.get("words") or {})
+        params = dict(task.get("parameters") or {})
+        if frames := options.pop("frames", None):
+            # A set of frames that the user had edited says what went in.
+            options.pop("create_sof", None)
+            used = zip(frames, row["references"]["sof"], strict=True)
+            roles = [(frame.split()[-1], reference) for frame, reference in used]
+        else:
+            roles = [(ref.get("role") or "input", ref) for ref in row["inputs"]]
+        for role, reference in roles:
             inputs.setdefault(role, []).append(self.file(Use(role, reference)))
         outputs: dict[str, list[tuple[int, Any]]] = {}
         for output, made in call.units[0].rows.items():
             tag, _, number = str(output).partition("#")
             entry = int(number) if number.isdecimal() else 1, self._product(made)
             outputs.setdefault(tag, []).append(entry)
-        params = dict(task.get("parameters") or {})
         for parameter, value in row["references"].items():
-            params[parameter] = self._files(parameter, value)
+            if not (frames and parameter == "sof"):
+                params[parameter] = self._files(parameter, value)
         what = task["name"]
         if row["engine"] != "iraf":
             what = f"{row['engine']}:{what}"
@@ -260,8 +281,8 @@ class _Writer:
                 for tag, named in outputs.items()
             },
         }
-        if task.get("words"):
-            words["options"] = dict(task["words"])
+        if options:
+            words["options"] = options
         words["params"] = params
         return self.definitions.ours("run_task"), call_text("run_task", [what], words)
 

@@ -91,7 +91,14 @@ class Work:
     def named(self) -> list[DataFile | Path]:
         """Every file that a parameter names."""
         values = [*self.parameters.values(), *self.tool_parameters.values()]
-        return [*files_within(values)]
+        return [*files_within(values), *(path for path, _ in self.frames)]
+
+    @property
+    def frames(self) -> list[tuple[Path, str]]:
+        """What goes in since a file of the user says so: path, and what it is."""
+        task = self.declaration.task
+        listed = getattr(get_engine(task.engine), "frames_of_user", None)
+        return [] if listed is None else listed(task)
 
     @property
     def used(self) -> list[DataFile]:
@@ -153,6 +160,10 @@ def describe(work: Work, output: Output, product: str) -> Entry:
                 if value != defaults.get(name) and name not in _VOLATILE_WORDS
             },
         }
+        if work.frames:
+            entry["task"]["words"]["frames"] = [
+                f"{path.name} {what}" for path, what in work.frames
+            ]
     entry["key"] = entry_key(entry)
     return entry
 
@@ -263,6 +274,8 @@ def _named(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, A
             found[name] = references
         elif references:
             found[name] = references[0]
+    if work.frames:
+        found["sof"] = [refer(path) for path, _ in work.frames]
     return found
 
 

@@ -1,13 +1,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.io import leftovers
-from ndmapper.io.leftovers import staging_mark, staging_name, sweep
+from ndmapper.io.leftovers import final_name, staging_mark, staging_name, sweep
 from ndmapper.steps.stage import stage
 
 
@@ -111,7 +112,7 @@ import os, signal, sys
 import numpy as np
 from ndmapper.data import DataFile, NDLater
 import ndmapper.io.write as write
-def killed(*_):
+def killed(*_, **words):
     os.kill(os.getpid(), signal.SIGKILL)
 write._flush = killed
 DataFile(sys.argv[1], data=[NDLater(np.zeros(1000))], mode="overwrite").save()
@@ -124,3 +125,10 @@ DataFile(sys.argv[1], data=[NDLater(np.zeros(1000))], mode="overwrite").save()
     assert path.read_text() == "old"
     DataFile(tmp_path / "b.fits", data=[NDLater(np.zeros(3))]).save()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.fits", "b.fits"]
+
+
+def test_final_name_of_what_waits_in_a_folder_for_unfinished_products(tmp_path):
+    stage = tmp_path / ".ndmapper" / "stage"
+    assert final_name(stage / staging_mark() / "x.fits") == tmp_path / "x.fits"
+    assert final_name(stage / "mine" / "x.fits") == stage / "mine" / "x.fits"
+    assert final_name(Path("x.fits")) == Path("x.fits")

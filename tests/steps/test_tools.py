@@ -350,3 +350,25 @@ def test_a_parameter_of_a_program_that_is_none_gives_no_item(make_raw):
     (item,) = copy.plan("x1.fits", how="archive", reprocess="auto").items
     assert item.reason == "parameter how was None, now 'archive'"
     assert preview(item).text == f"cp --archive {x1} {cx1}"
+
+
+def test_frames_that_the_user_lists_count_with_their_content(make_raw, fake):
+    frames = [(Path("a.fits"), "DARK")]
+    fake.frames_of_user = lambda self, task: frames
+    add = run_task("fake:add", inputs="in", outputs="out", prefix="a")(lambda: {})
+    for name in ("x1.fits", "a.fits", "b.fits"):
+        make_raw(name)
+    with config.using(reprocess="auto"):
+        row = add("x1.fits").record[-1]
+        assert row["task"]["words"]["frames"] == ["a.fits DARK"]
+        assert row["references"]["sof"][0]["name"] == "a.fits"
+        assert row["run"]["paths"]["a.fits"] == str(Path("a.fits").absolute())
+        add("x1.fits")
+        assert len(fake.jobs) == 1
+        Path("a.fits").unlink()
+        make_raw("a.fits", (5.0,))
+        add("x1.fits")
+        assert len(fake.jobs) == 2
+        frames[:] = [(Path("a.fits"), "FLAT")]
+        add("x1.fits")
+        assert len(fake.jobs) == 3

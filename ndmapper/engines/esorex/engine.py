@@ -24,6 +24,7 @@ from ndmapper.engines.esorex.sof import (
     frames_of,
     give_frames,
     keep_sof,
+    read_sof,
     sof_text,
 )
 from ndmapper.engines.esorex.values import arguments
@@ -63,6 +64,30 @@ class EsorexEngine:
     name = "esorex"
     each: Each = "list"
     words: Mapping[str, Any] = MappingProxyType({"create_sof": True, "sof": None})
+
+    def frames_of_user(self, task: Task) -> list[tuple[Path, str]]:
+        """
+        List the frames of a set that the user has edited, and wants to be used.
+
+        Parameters
+        ----------
+        task : Task
+            The recipe.
+
+        Returns
+        -------
+        list of tuple
+            Path and tag of each; none where ndmapper writes the set.
+
+        Raises
+        ------
+        MissingFileError, FormatError
+            If the set, or a file that it names, cannot be read.
+        """
+        words = task.words
+        if words["create_sof"] or words["sof"] is None:
+            return []
+        return [(path, tag) for path, tag, _ in read_sof(Path(words["sof"]))]
 
     def tool(self, task: Task) -> dict[str, str | None]:
         """
@@ -221,11 +246,10 @@ def _run(job: Job, recipe: Recipe, given: list[str], folder: Path) -> Outcome:
     except ProductError as err:
         raise failure(job, tool, f"{err}{_hint(end, text, frames)}", text) from err
     words = [f"it printed the error: {line}" for line in _errors(text)]
-    others = _other_frames(job, frames)
     return Outcome(
         products=found,
         log=text,
-        warnings=tuple(dict.fromkeys([*words, *products.warnings, *others])),
+        warnings=tuple(dict.fromkeys([*words, *products.warnings])),
     )
 
 
@@ -241,22 +265,6 @@ def _hint(end: Finished, text: str, frames: list[Frame]) -> str:
     if end.returncode > 0 and any(frame.tag != frame.tag.upper() for frame in frames):
         hint += "; note that upper and lower case of frame tags differ"
     return hint
-
-
-def _other_frames(job: Job, frames: list[Frame]) -> list[str]:
-    """Report what an edited SOF names, and the step does not know of."""
-    if job.task.words["create_sof"]:
-        return []
-    known = {Path(df).resolve() for _, df in frames_of(job) if df.filename}
-    others = [
-        str(p) for p in (Path(f.path).resolve() for f in frames) if p not in known
-    ]
-    if not others:
-        return []
-    return [
-        f"{job.task.words['sof']} names files that are not among the inputs, so no "
-        f"change of them is noticed: {', '.join(others[:3])}"
-    ]
 
 
 def _discard(folder: Path) -> None:

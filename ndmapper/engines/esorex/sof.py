@@ -19,7 +19,15 @@ from ndmapper.errors import (
     ParameterError,
 )
 
-__all__ = ["Frame", "check_sof", "frames_of", "give_frames", "keep_sof", "sof_text"]
+__all__ = [
+    "Frame",
+    "check_sof",
+    "frames_of",
+    "give_frames",
+    "keep_sof",
+    "read_sof",
+    "sof_text",
+]
 
 _TAG = re.compile(r"[A-Za-z0-9_.+-]+")
 _FIRST_LINE = re.compile(
@@ -127,7 +135,7 @@ def give_frames(job: Job, hand: Hand, *, really: bool = True) -> list[Frame]:
     if not job.task.words["create_sof"]:
         return [
             Frame(path=str(hand.link(path) if really else path), tag=tag, group=group)
-            for path, tag, group in _read_sof(_sof_path(job))
+            for path, tag, group in read_sof(_sof_path(job))
         ]
     give = hand.give if really else hand.path
     return [Frame(path=str(give(df)), tag=tag) for tag, df in frames_of(job)]
@@ -153,7 +161,7 @@ def check_sof(job: Job) -> None:
     """
     words = job.task.words
     if not words["create_sof"]:
-        _read_sof(_sof_path(job))
+        read_sof(_sof_path(job))
         return
     if words["sof"] is None:
         return
@@ -214,8 +222,27 @@ def _sof_path(job: Job) -> Path:
     return Path(sof)
 
 
-def _read_sof(sof: Path) -> list[tuple[Path, str, str]]:
-    """Read path, tag and group of the frames of a file of the user."""
+def read_sof(sof: Path) -> list[tuple[Path, str, str]]:
+    """
+    Read a set of frames.
+
+    Parameters
+    ----------
+    sof : Path
+        The file, which a user may have edited.
+
+    Returns
+    -------
+    list of tuple
+        Path, tag and group of each frame.
+
+    Raises
+    ------
+    MissingFileError
+        If it, or a file that it names, does not exist.
+    FormatError
+        If it cannot be read.
+    """
     try:
         text = sof.read_text(encoding="utf-8")
     except FileNotFoundError:
