@@ -7,7 +7,6 @@ from typing import Any
 
 from ndmapper.calibrations.answers import Answer
 from ndmapper.calibrations.matches import Matches, matched_files
-from ndmapper.calibrations.names import frame_name
 from ndmapper.calibrations.walk import LookUp
 from ndmapper.errors import NdmapperError, ParameterError
 from ndmapper.services.registry import Request, Service, open_service
@@ -106,8 +105,7 @@ class Inquiry:
     def _answer(self, source: str, found: Matches) -> Answer:
         if not isinstance(found, Answer):
             found = Answer(files=tuple(matched_files(found)))
-        kept = tuple(f for f in found.files if frame_name(f[0]) not in self.bad)
-        return replace(found, files=kept, source=found.source or source)
+        return replace(found.without(self.bad), source=found.source or source)
 
 
 def _opened(server: Any, request: Request) -> tuple[str, LookUp]:

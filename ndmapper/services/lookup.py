@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ndmapper.calibrations.answers import bad_frames
 from ndmapper.calibrations.document import (
     CalibrationDict,
     init_cal_dict,
@@ -15,6 +14,7 @@ from ndmapper.calibrations.document import (
 )
 from ndmapper.calibrations.names import file_path, original_name
 from ndmapper.calibrations.schema import ASSOCIATIONS
+from ndmapper.calibrations.tainted import bad_with_products
 from ndmapper.calibrations.walk import (
     Change,
     Dependencies,
@@ -95,17 +95,17 @@ def look_up_cals(
     files = _several(filenames)
     cal_dict = init_cal_dict(cache)
     folders = _folders(dirname)
+    paths = tuple(Path(file_path(file)) for file in files)
+    if isinstance(cal_dict, CalibrationDict):
+        cal_dict.folders = list(folders or dict.fromkeys(p.parent for p in paths))
     request = Request(
-        files=tuple(Path(file_path(file)) for file in files),
+        files=paths,
         dirname=folders[0] if folders else None,
         survey=survey,
         instrument=instrument,
         folders=folders[1:],
-        bad=bad_frames(cal_dict),
+        bad=bad_with_products(cal_dict),
     )
-    if isinstance(cal_dict, CalibrationDict):
-        beside = (path.parent for path in request.files)
-        cal_dict.folders = list(folders or dict.fromkeys(beside))
     ask = Inquiry(server, request)
     local = LocalService(
         request.files,
@@ -124,7 +124,12 @@ def look_up_cals(
     while True:
         try:
             changes += walk_dependencies(
-                start, dependencies, ask, cal_dict, refresh=refresh
+                start,
+                dependencies,
+                ask,
+                cal_dict,
+                refresh=refresh,
+                bad=bad_with_products(cal_dict),
             )
         except BaseException:
             if cache is not None:  # what was found until now need not be asked again
