@@ -322,7 +322,7 @@ class Fetcher:
             msg = (
                 f"the calibration document gives {name} the checksum {checksum}, but "
                 f"the archive has {' or '.join(remote.published)}; it was replaced "
-                "there since, so look it up again, or correct the document"
+                "there since: correct the checksum in the document, or delete it there"
             )
             raise ServiceError(msg)
 
