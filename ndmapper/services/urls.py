@@ -121,7 +121,9 @@ def _remote(url: str) -> Remote:
     query = f"?{parts.query}" if parts.query else ""
     # The end of a query is no name of a file; then the answer tells.
     stored = None if query else unquote(parts.path.rpartition("/")[2]) or None
-    return Remote(path=f"{parts.path or '/'}{query}", stored_name=stored)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    path = f"{parts.path or '/'}{query}"
+    return Remote(path=path, stored_name=stored, origin=origin)
 
 
 def _explained(answer: Stream) -> NdmapperError:

@@ -1,5 +1,8 @@
 """Files whose URLs a function gives."""
 
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -43,3 +46,39 @@ def test_error_of_a_url_does_not_show_what_may_be_a_key(tmp_path: Path) -> None:
             [NAME], lambda _: "ftp://me:sesame-1@host/x.fits?key=sesame-2", tmp_path
         )
     assert "sesame" not in str(caught.value)
+
+
+@pytest.fixture
+def two_folders(waits: list[float]) -> Iterator[str]:
+    """Serve /a/x.fits and /b/x.fits, each only while the other is on its way, too."""
+    together = threading.Barrier(2)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = fits_bytes(self.path[1], size=200)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[:40_000])
+            self.wfile.flush()
+            together.wait(20)
+            self.wfile.write(body[40_000:])
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_files_of_one_name_in_two_folders_are_not_mixed(
+    two_folders: str, tmp_path: Path
+) -> None:
+    names = ["a.fits", "b.fits"]
+    paths = download_files(names, lambda n: f"{two_folders}/{n[0]}/x.fits", tmp_path)
+    assert [path.read_bytes() for path in paths] == [
+        fits_bytes(name[0], size=200) for name in names
+    ]
