@@ -8,7 +8,7 @@ from typing import Any
 from ndmapper.calibrations.answers import Answer
 from ndmapper.calibrations.matches import Matches, matched_files
 from ndmapper.calibrations.walk import LookUp
-from ndmapper.errors import NdmapperError, ParameterError
+from ndmapper.errors import NdmapperError, ParameterError, ServiceUnreachableError
 from ndmapper.services.registry import Request, Service, open_service
 
 __all__ = ["Inquiry", "Server"]
@@ -52,6 +52,7 @@ class Inquiry:
         self.services = [_opened(one, request) for one in servers]
         self.bad: Mapping[str, str] = request.bad
         self.answers: dict[tuple[str, str], Answer] = {}
+        self._down: dict[int, ServiceUnreachableError] = {}
 
     def __call__(self, filename: str, cal_type: str) -> Answer:
         """
@@ -82,10 +83,15 @@ class Inquiry:
     def _ask(self, filename: str, cal_type: str) -> Answer:
         failed: Exception | None = None
         empty: list[Answer] = []
-        for source, look_up in self.services:
+        for number, (source, look_up) in enumerate(self.services):
             try:
+                if number in self._down:
+                    raise self._down[number]
                 answer = self._answer(source, look_up(filename, cal_type))
             except (NdmapperError, OSError) as err:
+                if isinstance(err, ServiceUnreachableError):
+                    # It was asked patiently; hundreds of questions need not all wait.
+                    self._down[number] = err
                 if len(self.services) == 1:
                     raise
                 log.info("%s was not told by %s: %s", cal_type, source, err)
