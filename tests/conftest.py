@@ -41,10 +41,10 @@ def _clean_config(
 def _no_network(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    """Refuse every connection but those to this machine."""
+    """Refuse every connection but those to this machine, and to ask for others."""
     if request.node.get_closest_marker("remote"):
         return
-    connect = socket.socket.connect
+    connect, resolve = socket.socket.connect, socket.getaddrinfo
 
     def guarded(self: socket.socket, address: object) -> None:
         local = self.family == getattr(socket, "AF_UNIX", None) or (
@@ -56,7 +56,15 @@ def _no_network(
             raise AssertionError(msg)
         connect(self, address)  # type: ignore[arg-type]
 
+    def resolved(host: object, *words: object, **options: object) -> object:
+        # The name of an archive is asked for before it is connected to.
+        if host not in (None, "", "127.0.0.1", "::1", "localhost"):
+            msg = f"this test asks where {host!r} is, and tests run off line"
+            raise AssertionError(msg)
+        return resolve(host, *words, **options)  # type: ignore[arg-type]
+
     monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,9 @@
 """What speaks against a frame as a calibration of another one, and how far they are."""
 
 import math
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
-from ndmapper.calibrations.frames import Frame
+from ndmapper.calibrations.frames import Frame, moment_of
 from ndmapper.calibrations.regions import uncovered
 from ndmapper.instruments import Rule
 from ndmapper.instruments.conditions import Value
@@ -170,9 +170,8 @@ def _period(target: Frame, rule: Rule, frame: Frame) -> tuple[float, float] | No
 
 def _night(frame: Frame) -> date | None:
     for name in ("night", "time"):
-        value = frame.values.get(name)
-        if isinstance(value, str):
-            moment = datetime.fromisoformat(value)
+        moment = moment_of(frame.values.get(name))
+        if moment is not None:
             # Without a cut of its own, the night ends at noon.
             return (moment if name == "night" else moment - timedelta(hours=12)).date()
     return None

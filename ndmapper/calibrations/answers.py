@@ -16,7 +16,7 @@ The calibration document may have three maps beside the published ones:
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ndmapper.calibrations.names import frame_name, name_variants
@@ -29,6 +29,7 @@ from ndmapper.calibrations.schema import (
 )
 
 __all__ = [
+    "EARLIER",
     "Answer",
     "answer_of",
     "bad_frames",
@@ -42,7 +43,8 @@ __all__ = [
 USER = "user"
 """The source of what no look-up answered."""
 
-_EARLIER = "an earlier version"
+EARLIER = "an earlier version"
+"""The source of null in a document that did not say yet who said what."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,26 @@ class Answer:
         """Whether nothing was found."""
         return not self.files and self.product is None
 
+    def without(self, bad: Mapping[str, str]) -> "Answer":
+        """
+        Leave out what is not to be used.
+
+        Parameters
+        ----------
+        bad : mapping of str to str
+            Names without compression.
+
+        Returns
+        -------
+        Answer
+            The same without them.
+        """
+        kept = tuple(f for f in self.files if frame_name(f[0]) not in bad)
+        product = self.product
+        if product is not None and frame_name(product) in bad:
+            product = None
+        return replace(self, files=kept, product=product)
+
 
 def note_answer(
     name: str, cal_type: str, answer: Answer, cal_dict: dict[str, Any]
@@ -106,9 +128,9 @@ def note_answer(
         The calibration document, which is changed.
     """
     if ANSWERS not in cal_dict:
-        # Of a document without answers, null is known to be that of a look-up.
+        # Of a document without answers, null may be that of a look-up, or of a person.
         cal_dict[ANSWERS] = {
-            frame: {kind: {"source": _EARLIER, "label": None} for kind in nulls}
+            frame: {kind: {"source": EARLIER, "label": None} for kind in nulls}
             for frame, types in cal_dict[ASSOCIATIONS].items()
             if (nulls := [kind for kind, label in types.items() if label is None])
         }

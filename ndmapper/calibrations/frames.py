@@ -4,7 +4,7 @@ import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ndmapper.calibrations.names import frame_name
@@ -16,7 +16,7 @@ from ndmapper.io.filemap import FileMap, map_file
 from ndmapper.io.filetypes import split_ext
 from ndmapper.io.quickheader import QuickHeader
 
-__all__ = ["PROCESSED", "Frame", "read_frame"]
+__all__ = ["PROCESSED", "Frame", "moment_of", "read_frame"]
 
 PROCESSED = "processed_"
 """What the class of a processed calibration begins with; its type follows."""
@@ -71,11 +71,33 @@ class Frame:
     @functools.cached_property
     def days(self) -> float | None:
         """When it was taken [day], from some beginning; None where that is unknown."""
-        try:
-            moment = datetime.fromisoformat(str(self.values.get("time")))
-        except ValueError:
+        moment = moment_of(self.values.get("time"))
+        if moment is None:
             return None
         return (moment - datetime(2000, 1, 1)).total_seconds() / 86400.0
+
+
+def moment_of(value: Value) -> datetime | None:
+    """
+    Read a time.
+
+    Parameters
+    ----------
+    value : str, number, bool or None
+        A time in ISO 8601, which a person may have edited.
+
+    Returns
+    -------
+    datetime or None
+        The time (UT), without time zone; None where it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return (
+        moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    )
 
 
 def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:

@@ -1,14 +1,15 @@
 """Labels of calibrations, which are the file names that they get once they are made."""
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ndmapper.calibrations.names import plain_name
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 from ndmapper.io.filetypes import split_ext
 
-__all__ = ["is_looked_up", "new_label"]
+__all__ = ["is_looked_up", "new_label", "numbered"]
 
 
 def new_label(files: list[str], cal_type: str, cal_dict: Mapping[str, Any]) -> str:
@@ -30,11 +31,29 @@ def new_label(files: list[str], cal_type: str, cal_dict: Mapping[str, Any]) -> s
         The one that the document has for this set, or one that it does not use.
     """
     stem, ending = _parts(files[0], cal_type)
-    label, n = f"{stem}{ending}", 0
-    while _is_taken(label, files, cal_dict):
-        n += 1
-        label = f"{stem}_{n}{ending}"
-    return label
+    label = f"{stem}{ending}"
+    if not _is_taken(label, files, cal_dict):
+        return label
+    return next(x for x in numbered(label) if not _is_taken(x, files, cal_dict))
+
+
+def numbered(label: str) -> Iterator[str]:
+    """
+    Give a label numbers, for where it is taken.
+
+    Parameters
+    ----------
+    label : str
+        The label.
+
+    Yields
+    ------
+    str
+        The label with 1, 2, and so on.
+    """
+    stem, ext = split_ext(label)
+    for n in itertools.count(1):
+        yield f"{stem}_{n}" if ext is None else f"{stem}_{n}.{ext}"
 
 
 def is_looked_up(label: str | None, cal_type: str, cal_dict: Mapping[str, Any]) -> bool:

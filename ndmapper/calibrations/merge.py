@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from ndmapper.calibrations.labels import numbered
 from ndmapper.calibrations.schema import (
     ANSWERS,
     ASSOCIATIONS,
@@ -39,8 +40,10 @@ def merged_document(
     -------
     dict
         The merged document. A calibration that the script dropped as unused but that
-        the file refers to is kept, with all that belongs to it.
+        the file refers to is kept, with all that belongs to it. Where both gave one
+        label to different sets, that of the script gets a number.
     """
+    mine = _told_apart(base, mine, theirs)
     result: dict[str, Any] = _merged(base, mine, theirs, ())
     _restore(result, theirs)
     return result
@@ -69,6 +72,40 @@ def _merged(base: Any, mine: Any, theirs: Any, path: tuple[str, ...]) -> Any:
         else:
             values = (base.get(key, _ABSENT), mine[key], theirs[key])
             result[key] = _merged(*values, (*path, key))
+    return result
+
+
+def _told_apart(
+    base: Mapping[str, Any], mine: Mapping[str, Any], theirs: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Rename new calibrations whose label somebody else gave to other frames."""
+    ours, others = mine[CALIBRATIONS], theirs[CALIBRATIONS]
+    clashing = [
+        label
+        for label, files in ours.items()
+        if label not in base[CALIBRATIONS] and others.get(label, files) != files
+    ]
+    if not clashing:
+        return mine
+    taken = {
+        label
+        for document in (mine, theirs)
+        for types in document[ASSOCIATIONS].values()
+        for label in types.values()
+    }
+    result = copy.deepcopy(dict(mine))
+    for label in clashing:
+        files = result[CALIBRATIONS].pop(label)
+        for new in numbered(label):
+            used = others.get(new, result[CALIBRATIONS].get(new))
+            if used == files or (used is None and new not in taken):
+                break
+        result[CALIBRATIONS][new] = files
+        for types in result[ASSOCIATIONS].values():
+            types.update({kind: new for kind, old in types.items() if old == label})
+        for noted in (n for t in result.get(ANSWERS, {}).values() for n in t.values()):
+            if noted.get("label") == label:
+                noted["label"] = new
     return result
 
 

@@ -15,7 +15,7 @@ from ndmapper.instruments import Instrument, load
 from ndmapper.io.filetypes import is_compressed, is_fits, split_ext
 from ndmapper.parallel import map_parallel
 
-__all__ = ["find_frames", "fits_files"]
+__all__ = ["find_frames", "fits_files", "without_twins"]
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def find_frames(
         for frame in read:
             frames[frame.name] = frame
         memory.note(files, frames)
-    return _without_twins([frames[name] for name in files if name in frames])
+    return without_twins([frames[name] for name in files if name in frames])
 
 
 def fits_files(folder: Path) -> dict[str, tuple[int, int]]:
@@ -158,8 +158,23 @@ def _loaded(source: str, digest: str) -> Instrument:
     return load(source)
 
 
-def _without_twins(frames: Sequence[Frame]) -> list[Frame]:
-    # Both would end up in one set, and count twice.
+def without_twins(frames: Sequence[Frame]) -> list[Frame]:
+    """
+    Take the class off all but one of the files of each frame.
+
+    Both would end up in one set, and count twice.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        The frames, some of which may be there compressed and not.
+
+    Returns
+    -------
+    list of Frame
+        The same; of each frame the plain file has a class, unless that cannot be
+        read.
+    """
     compressed = [f for f in frames if not f.name.endswith(".fits") and _is_packed(f)]
     doubtful = {frame.plain for frame in compressed}
     if not doubtful:

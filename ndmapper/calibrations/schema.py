@@ -141,9 +141,10 @@ def _expect_no_slip(key: object) -> None:
     # Other keys are the user's own, but a map under another name would be no map at
     # all, and what was edited in it would have no effect.
     text = str(key)
-    if text in MAPS or text.startswith("_"):
+    maps = (*MAPS, LOCKED, BAD_FRAMES)  # those that people write
+    if text in maps or text.startswith("_"):
         return
-    near = difflib.get_close_matches(text.lower(), MAPS, n=1, cutoff=_MISSPELT)
+    near = difflib.get_close_matches(text.lower(), maps, n=1, cutoff=_MISSPELT)
     if near:
         msg = (
             f"there is no such map; did you mean {near[0]!r}? (A key of your own may "

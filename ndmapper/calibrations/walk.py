@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ndmapper.calibrations.answers import (
+    EARLIER,
     Answer,
     answer_of,
     bad_frames,
@@ -94,6 +95,7 @@ def walk_dependencies(
     cal_dict: dict[str, Any],
     *,
     refresh: bool = False,
+    bad: Mapping[str, str] | None = None,
 ) -> list[Change]:
     """
     Note the calibrations of frames, and theirs in turn.
@@ -115,6 +117,9 @@ def walk_dependencies(
         The calibration document, which is changed.
     refresh : bool
         Whether to ask again for all that look-ups answered.
+    bad : mapping of str to str, optional
+        Names without compression that are not to be used; by default those that the
+        document calls bad.
 
     Returns
     -------
@@ -124,7 +129,8 @@ def walk_dependencies(
     pending = list(frames)[::-1]
     for name, _ in pending:
         note_target(name, cal_dict)
-    walk = _Walk(look_up, cal_dict, refresh)
+    bad = bad_frames(cal_dict) if bad is None else bad
+    walk = _Walk(look_up, cal_dict, bad, refresh=refresh)
     done = set()
     while pending:
         name, kind = pending.pop()
@@ -142,9 +148,15 @@ class _Walk:
     """What is done with each frame and type of calibration on the way."""
 
     def __init__(
-        self, look_up: LookUp, cal_dict: dict[str, Any], refresh: bool
+        self,
+        look_up: LookUp,
+        cal_dict: dict[str, Any],
+        bad: Mapping[str, str],
+        *,
+        refresh: bool,
     ) -> None:
         self.look_up = look_up
+        self.bad = bad
         self.cal_dict = cal_dict
         self.refresh = refresh
         self.changes: list[Change] = []
@@ -162,25 +174,24 @@ class _Walk:
         """Say whether an association is to be asked for again."""
         key = known_key(self.cal_dict[ASSOCIATIONS], name)
         label = self.cal_dict[ASSOCIATIONS][key][cal_type]
-        if answer_of(key, cal_type, self.cal_dict) is None:
-            # Null was what a look-up found, where no answers were noted yet.
-            return self.refresh and label is None and ANSWERS not in self.cal_dict
+        noted = answer_of(key, cal_type, self.cal_dict)
+        if noted is None and (label is not None or ANSWERS in self.cal_dict):
+            return False
+        if noted is None or noted.get("source") == EARLIER:
+            # It may be of a look-up, or of a person who wants none.
+            return self.refresh
         files = self.cal_dict[CALIBRATIONS].get(label, [label])
-        has_bad = len(good_frames(files, self.cal_dict)) < len(files) if label else 0
-        return self.refresh or label is None or bool(has_bad)
+        return (
+            self.refresh
+            or label is None
+            or any(frame_name(file) in self.bad for file in files)
+        )
 
     def ask(self, name: str, cal_type: str) -> Answer:
         found = self.look_up(name, cal_type)
         if not isinstance(found, Answer):
             found = Answer(files=tuple(matched_files(found)))
-        bad = bad_frames(self.cal_dict)
-        if not bad:
-            return found
-        kept = tuple(f for f in found.files if frame_name(f[0]) not in bad)
-        product = found.product
-        if product is not None and frame_name(product) in bad:
-            product = None
-        return replace(found, files=kept, product=product)
+        return found.without(self.bad)
 
     def ask_again(self, name: str, cal_type: str) -> None:
         before = self.frames_of(name, cal_type)

@@ -64,7 +64,7 @@ in the file wins over every look-up. 'ndmapper cals ACTION --help' explains one.
     exit_codes={
         0: "done; all files are there, all calibrations were found",
         1: "an error, such as a malformed document or an unknown file",
-        3: "files are missing or damaged (check), a calibration is missing (why)",
+        3: "files (check) or calibrations (why, update) are missing or damaged",
     },
     add_arguments=_add_arguments,
     run=_run,

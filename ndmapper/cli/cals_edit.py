@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from ndmapper.cli.cals_look import add_where, read
+from ndmapper.cli.cals_look import INCOMPLETE, add_where, read
 from ndmapper.cli.output import print_json
 
 __all__ = ["add_bad", "add_override", "add_update"]
@@ -54,7 +54,9 @@ def _update(args: argparse.Namespace) -> int:
         print(f"{args.document}: {len(entries)} calibrations of {len(known)} files")
         if missing:
             print(f"none was found: {', '.join(missing)}")
-    return 0
+    # Where a person said that there is none, nothing is missing.
+    lacking = any(e.label is None and e.source != "user" for e in entries)
+    return INCOMPLETE if lacking else 0
 
 
 def _is_known(file: str, cals: dict[str, Any]) -> bool:
@@ -155,6 +157,7 @@ def _bad(args: argparse.Namespace) -> int:
         unmark_bad(args.files, cals)
     else:
         mark_bad(args.files, cals, args.why, args.who)
+        _hint_at_slips(args.files, cals)
     save_cal_dict(cals, args.document)
     bad = cals.get("bad_frames", {})
     if args.json:
@@ -162,3 +165,22 @@ def _bad(args: argparse.Namespace) -> int:
     else:
         print(f"bad frames: {', '.join(bad) or 'none'}")
     return 0
+
+
+def _hint_at_slips(files: list[str], cals: dict[str, Any]) -> None:
+    """Say which frames the document does not know: it may have been meant otherwise."""
+    import logging
+
+    from ndmapper.calibrations.names import file_name, frame_name
+    from ndmapper.errors import did_you_mean
+
+    sets = cals["calibrations"]
+    known = {frame_name(n) for n in (*cals["associations"], *sets)}
+    known |= {frame_name(n) for frames in sets.values() for n in frames}
+    for name in map(file_name, files):
+        if frame_name(name) not in known:
+            hint = did_you_mean(frame_name(name), known)
+            logging.getLogger(__name__).warning(
+                "%s is marked bad, but no calibration of the document has it%s",
+                name, hint,
+            )  # fmt: skip

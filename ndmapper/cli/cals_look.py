@@ -8,9 +8,18 @@ from typing import Any
 from ndmapper.cli.output import format_columns, print_json
 from ndmapper.errors import MissingFileError
 
-__all__ = ["add_check", "add_graph", "add_show", "add_where", "add_why", "read"]
+__all__ = [
+    "INCOMPLETE",
+    "add_check",
+    "add_graph",
+    "add_show",
+    "add_where",
+    "add_why",
+    "read",
+]
 
-_INCOMPLETE = 3
+INCOMPLETE = 3
+"""The exit code where files or calibrations are missing."""
 
 
 def read(args: argparse.Namespace) -> dict[str, Any]:
@@ -174,16 +183,23 @@ def _why(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found)
     else:
-        print("\n\n".join(_explained(one) for one in found))
-    return _INCOMPLETE if any(not one["files"] for one in found) else 0
+        told = {one["frame"] for one in found}
+        rest = [name for name in map(original_name, args.files) if name not in told]
+        texts = [_explained(one) for one in found]
+        texts += [f"{name} needs no calibrations" for name in rest]
+        print("\n\n".join(texts))
+    return INCOMPLETE if any(not one["files"] for one in found) else 0
 
 
 def _needed(frame: Any) -> list[str]:
-    if frame.instrument is None:
+    instrument = frame.instrument
+    if instrument is None:
         return []
-    kinds = frame.instrument.dependencies
-    types = kinds.get(frame.frame_class, kinds.get("target", ()))
-    return list(types) or list(dict.fromkeys(r.type for r in frame.instrument.rules))
+    types = instrument.needs(frame.frame_class)
+    if not types and not instrument.serves(frame.frame_class):
+        # A table of one's own need not say what is needed.
+        types = dict.fromkeys(rule.type for rule in instrument.rules)
+    return list(types)
 
 
 def _explained(one: dict[str, Any]) -> str:
@@ -264,4 +280,4 @@ def _check(args: argparse.Namespace) -> int:
         rows = [(s.name, s.state, s.path, s.why or None) for s in states]
         print(format_columns(rows, ("file", "state", "where", "why")))
         print(f"\n{len(states)} files, {len(failed)} of them missing or damaged")
-    return _INCOMPLETE if failed else 0
+    return INCOMPLETE if failed else 0

@@ -75,18 +75,8 @@ def _print_rules(table: Any) -> None:
         for kind in dict.fromkeys([*(c.name for c in instrument.classes), *counts]):
             if kind == "?":
                 continue
-            of_target = instrument.dependencies.get("target", ())
-            needs = instrument.dependencies.get(
-                kind, of_target if kind == "object" else ()
-            )
-            serves = [
-                rule.type
-                for rule in instrument.rules
-                if kind in rule.select or kind == f"processed_{rule.type}"
-            ]
-            listed = (
-                ", ".join(dict.fromkeys(types)) or None for types in (needs, serves)
-            )
+            types = (instrument.needs(kind), instrument.serves(kind))
+            listed = (", ".join(some) or None for some in types)
             cells.append((kind, counts.get(kind, 0), *listed))
         print(format_columns(cells, ("class", "frames", "needs", "serves as")) + "\n")
         known = [(r["file"], r["class"], r["why"]) for r in rows if r["class"] != "?"]

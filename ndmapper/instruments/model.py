@@ -172,6 +172,46 @@ class Instrument:
         """Whether descriptors look at the headers of all images of a file."""
         return any(d.needs_all for d in self.descriptors.values())
 
+    def serves(self, frame_class: str | None) -> tuple[str, ...]:
+        """
+        Say what frames of a class calibrate.
+
+        Parameters
+        ----------
+        frame_class : str or None
+            The class.
+
+        Returns
+        -------
+        tuple of str
+            Types of calibration, each once.
+        """
+        types = (
+            rule.type
+            for rule in self.rules
+            if frame_class in rule.select or frame_class == f"processed_{rule.type}"
+        )
+        return tuple(dict.fromkeys(types))
+
+    def needs(self, frame_class: str | None) -> tuple[str, ...]:
+        """
+        Say which calibrations frames of a class need.
+
+        Parameters
+        ----------
+        frame_class : str or None
+            The class; None where it is not known.
+
+        Returns
+        -------
+        tuple of str
+            Types of calibration: those of a target, but for frames that are
+            calibrations themselves.
+        """
+        if frame_class in self.dependencies:
+            return tuple(self.dependencies[str(frame_class)])
+        return () if self.serves(frame_class) else self.dependencies.get("target", ())
+
     def recognises(self, header: Header) -> bool:
         """
         Say whether a file is of this instrument.

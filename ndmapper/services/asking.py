@@ -7,9 +7,8 @@ from typing import Any
 
 from ndmapper.calibrations.answers import Answer
 from ndmapper.calibrations.matches import Matches, matched_files
-from ndmapper.calibrations.names import frame_name
 from ndmapper.calibrations.walk import LookUp
-from ndmapper.errors import NdmapperError, ParameterError
+from ndmapper.errors import NdmapperError, ParameterError, ServiceUnreachableError
 from ndmapper.services.registry import Request, Service, open_service
 
 __all__ = ["Inquiry", "Server"]
@@ -53,6 +52,7 @@ class Inquiry:
         self.services = [_opened(one, request) for one in servers]
         self.bad: Mapping[str, str] = request.bad
         self.answers: dict[tuple[str, str], Answer] = {}
+        self._down: dict[int, ServiceUnreachableError] = {}
 
     def __call__(self, filename: str, cal_type: str) -> Answer:
         """
@@ -83,10 +83,15 @@ class Inquiry:
     def _ask(self, filename: str, cal_type: str) -> Answer:
         failed: Exception | None = None
         empty: list[Answer] = []
-        for source, look_up in self.services:
+        for number, (source, look_up) in enumerate(self.services):
             try:
+                if number in self._down:
+                    raise self._down[number]
                 answer = self._answer(source, look_up(filename, cal_type))
             except (NdmapperError, OSError) as err:
+                if isinstance(err, ServiceUnreachableError):
+                    # It was asked patiently; hundreds of questions need not all wait.
+                    self._down[number] = err
                 if len(self.services) == 1:
                     raise
                 log.info("%s was not told by %s: %s", cal_type, source, err)
@@ -106,8 +111,7 @@ class Inquiry:
     def _answer(self, source: str, found: Matches) -> Answer:
         if not isinstance(found, Answer):
             found = Answer(files=tuple(matched_files(found)))
-        kept = tuple(f for f in found.files if frame_name(f[0]) not in self.bad)
-        return replace(found, files=kept, source=found.source or source)
+        return replace(found.without(self.bad), source=found.source or source)
 
 
 def _opened(server: Any, request: Request) -> tuple[str, LookUp]:

@@ -290,7 +290,7 @@ class EsoService:
 
 def _report(tree: Association, mode: str) -> None:
     """Say in what an answer falls short of what was asked."""
-    name = ", ".join(tree.names)
+    name = ", ".join(tree.names) or "a dataset"
     if not tree.children:
         log.warning("%s: ESO associates nothing with it; is its type supported?", name)
     if tree.mode and tree.mode.lower() != mode:

@@ -29,9 +29,12 @@ _ALIASES = {
     "geometry": ("GEOMETRY*",),
     "illum": ("ILLUM*", "*ILLUM*"),
     "standard": ("STD*", "STANDARD*", "*STD*"),
-    "twilight": ("SKYFLAT*", "SKY_FLAT*", "FLAT_SKY*", "TWILIGHT*"),
+    "twilight": ("SKYFLAT*", "MASTER_SKYFLAT*", "SKY_FLAT*", "FLAT_SKY*", "TWILIGHT*"),
 }
 """Categories, best first; which there are is each instrument's own affair."""
+
+# Of a spectrograph, beside flats of a lamp: none is better than such a one.
+_OTHERS = {"flat": ("SKYFLAT*", "MASTER_SKYFLAT*")}
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,18 @@ class Association:
             The first that fits best.
         """
         wanted = cal_type.upper()
+        others = _OTHERS.get(cal_type.lower(), ())
         for pattern in (wanted, *_ALIASES.get(cal_type.lower(), ())):
             for child in self.children:
                 categories = [
                     child.category,
                     *(c for c, _ in child.files),
                 ]
-                if any(fnmatch.fnmatchcase(c.upper(), pattern) for c in categories):
+                if any(
+                    fnmatch.fnmatchcase(c.upper(), pattern)
+                    and not any(fnmatch.fnmatchcase(c.upper(), o) for o in others)
+                    for c in categories
+                ):
                     return child
         return None
 

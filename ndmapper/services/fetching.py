@@ -209,6 +209,10 @@ class Fetcher:
         self._check_document(name, checksum, remote)
         if here is not None:
             if self._is_same(here, remote):
+                if checksum is not None and not (
+                    _is_vouched(checksum, remote) or has_checksum(here, checksum)
+                ):
+                    raise ServiceError(_unlike_document(here.name, checksum))
                 return here
             if not self.overwrite and _is_whole(here):
                 msg = (
@@ -246,7 +250,7 @@ class Fetcher:
             folder=folder,
             name_target=lambda stored: target_name(name, stored, self.decompress),
             explain=self.explain,
-            known=None if remote.published else checksum,
+            known=None if _is_vouched(checksum, remote) else checksum,
             stop=self._stop,
             bar=self._bar,
         )
@@ -275,6 +279,8 @@ class Fetcher:
         note = find_note(path)
         if note is not None:
             fits = checksum is None or note.knows(checksum)
+            # A document may have a checksum of another kind.
+            fits = fits or has_checksum(path, str(checksum))
             if fits and (note.is_of(path) or file_digest(path) == note.md5):
                 return path
             return None
@@ -316,9 +322,23 @@ class Fetcher:
             msg = (
                 f"the calibration document gives {name} the checksum {checksum}, but "
                 f"the archive has {' or '.join(remote.published)}; it was replaced "
-                "there since, so look it up again, or correct the document"
+                "there since: correct the checksum in the document, or delete it there"
             )
             raise ServiceError(msg)
+
+
+def _is_vouched(checksum: str | None, remote: Remote) -> bool:
+    """Say whether a checksum of a document is one that the archive publishes."""
+    if checksum is None:
+        return True
+    return checksum.strip().lower().rpartition(":")[2] in remote.published
+
+
+def _unlike_document(name: str, checksum: str) -> str:
+    return (
+        f"the calibration document gives {name} the checksum {checksum}, but it is the "
+        "file of the archive, which has another one; correct the document"
+    )
 
 
 def _lock_name(name: str) -> str:

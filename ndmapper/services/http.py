@@ -64,6 +64,8 @@ class Http:
         How often a request is sent at most.
     pause : float
         Seconds before it is sent again, on average, doubled every time.
+    kept_as : str, optional
+        The name under which answers are kept; by default that of the archive.
     """
 
     def __init__(
@@ -74,14 +76,13 @@ class Http:
         auth: Auth | None = None,
         attempts: int = 4,
         pause: float = 1.0,
+        kept_as: str | None = None,
     ) -> None:
         self.name = name
+        self.kept_as = kept_as or name
         self.base_url = str(config["archive_urls"].get(name, base_url)).rstrip("/")
         self.auth = auth
         self.backoff = Backoff(attempts, pause)
-
-    def __repr__(self) -> str:
-        return f"<Http {self.name} at {self.base_url}>"
 
     def ask(
         self,
@@ -132,7 +133,7 @@ class Http:
         """
         request = _Asked(method, path, params, data, json, dict(headers or {}))
         key = replay.Key.of(
-            self.name, method, path, params=params, data=data, body=json
+            self.kept_as, method, path, params=params, data=data, body=json
         )
         if not is_login and (kept := replay.find(key)) is not None:
             body = b"".join(kept.chunks())
@@ -177,7 +178,7 @@ class Http:
         """
         method = words.get("method", "GET")
         params, data = words.get("params"), words.get("data")
-        key = replay.Key.of(self.name, method, path, params=params, data=data)
+        key = replay.Key.of(self.kept_as, method, path, params=params, data=data)
         shown = self._shown(path)
         if (kept := replay.find(key)) is not None:
             yield Stream(kept.status, kept.headers, kept.chunks(), shown)

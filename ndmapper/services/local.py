@@ -12,8 +12,9 @@ from ndmapper.calibrations.frames import Frame, read_frame
 from ndmapper.calibrations.matching import Match, match_frames
 from ndmapper.calibrations.names import frame_name, name_variants
 from ndmapper.calibrations.pool import FramePool
-from ndmapper.calibrations.scan import find_frames
+from ndmapper.calibrations.scan import find_frames, without_twins
 from ndmapper.calibrations.survey import frames_of_survey
+from ndmapper.calibrations.tainted import tainted
 from ndmapper.errors import MissingFileError, ServiceError
 from ndmapper.instruments import load
 from ndmapper.services.checksum import has_checksum
@@ -71,12 +72,14 @@ class LocalService:
             for frame in find_frames(folder, self.instrument):
                 # One name is one frame, or it would count twice in a set.
                 frames.setdefault(frame.name, frame)
-        return list(frames.values())
+        return without_twins(list(frames.values()))
 
     @cached_property
     def pool(self) -> FramePool:
         """The same, in an order in which they are found quickly."""
-        return FramePool(self.frames, self.bad)
+        bad = dict(self.bad or {})
+        made = (frame.path for frame in self.frames if frame.is_processed)
+        return FramePool(self.frames, tainted(made, bad) | bad)
 
     def match(self, filename: str, cal_type: str) -> Match:
         """

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ndmapper.calibrations.answers import bad_frames
 from ndmapper.calibrations.document import (
     CalibrationDict,
     init_cal_dict,
     save_cal_dict,
 )
+from ndmapper.calibrations.entries import note_target
 from ndmapper.calibrations.names import file_path, original_name
 from ndmapper.calibrations.schema import ASSOCIATIONS
+from ndmapper.calibrations.tainted import bad_with_products
 from ndmapper.calibrations.walk import (
     Change,
     Dependencies,
@@ -57,7 +58,7 @@ def look_up_cals(
         The files.
     dependencies : mapping, optional
         What each kind of frame needs, such as ``{'target': ['bias', 'flat'], 'flat':
-        ['bias']}``; by default what the instrument of the files says.
+        ['bias']}``; by default what the instrument of each file says.
     server : str, callable, Service, or a list of them
         Name of the service to ask, or a function that takes the name of a frame and
         a type, and gives names, or pairs of name and checksum, or None. Of several,
@@ -95,17 +96,17 @@ def look_up_cals(
     files = _several(filenames)
     cal_dict = init_cal_dict(cache)
     folders = _folders(dirname)
+    paths = tuple(Path(file_path(file)) for file in files)
+    if isinstance(cal_dict, CalibrationDict):
+        cal_dict.folders = list(folders or dict.fromkeys(p.parent for p in paths))
     request = Request(
-        files=tuple(Path(file_path(file)) for file in files),
+        files=paths,
         dirname=folders[0] if folders else None,
         survey=survey,
         instrument=instrument,
         folders=folders[1:],
-        bad=bad_frames(cal_dict),
+        bad=bad_with_products(cal_dict),
     )
-    if isinstance(cal_dict, CalibrationDict):
-        beside = (path.parent for path in request.files)
-        cal_dict.folders = list(folders or dict.fromkeys(beside))
     ask = Inquiry(server, request)
     local = LocalService(
         request.files,
@@ -116,16 +117,17 @@ def look_up_cals(
         bad=request.bad,
     )
     names = [original_name(file) for file in files]
-    if dependencies is None:
-        dependencies = _of_instrument(local, names)
-    check_dependencies(dependencies)
+    starts = _starts(names, dependencies, obs_type, local)
+    for name in names:
+        note_target(name, cal_dict)
     changes: list[Change] = []
-    start = [(name, _kind(name, obs_type, dependencies, local)) for name in names]
     while True:
         try:
-            changes += walk_dependencies(
-                start, dependencies, ask, cal_dict, refresh=refresh
-            )
+            bad = bad_with_products(cal_dict)
+            for needs, start in starts:
+                changes += walk_dependencies(
+                    start, needs, ask, cal_dict, refresh=refresh, bad=bad
+                )
         except BaseException:
             if cache is not None:  # what was found until now need not be asked again
                 save_cal_dict(cal_dict, cache)
@@ -179,24 +181,30 @@ def _several(filenames: Any) -> list[Any]:
     raise ParameterError(msg)
 
 
-def _of_instrument(local: LocalService, names: Iterable[str]) -> Dependencies:
-    found: dict[str, Mapping[str, Any]] = {}
+def _starts(
+    names: Iterable[str],
+    dependencies: Dependencies | None,
+    obs_type: str,
+    local: LocalService,
+) -> list[tuple[Dependencies, list[tuple[str, str]]]]:
+    """Say where to begin, and with which dependencies: those of each instrument."""
+    if dependencies is not None:
+        check_dependencies(dependencies)
+        kinds = [(n, _kind(n, obs_type, dependencies, local)) for n in names]
+        return [(dependencies, kinds)]
+    found: dict[str, tuple[Dependencies, list[tuple[str, str]]]] = {}
     for name in names:
-        frame = local.frame(name)
-        if frame.instrument is None:
+        instrument = local.frame(name).instrument
+        if instrument is None:
             msg = (
                 f"the instrument of {name} is not known, so neither is which "
                 "calibrations it needs; name it with instrument=, or give dependencies="
             )
             raise ParameterError(msg)
-        found[frame.instrument.name] = frame.instrument.dependencies
-    if len(found) > 1:
-        msg = (
-            f"the files are of several instruments ({', '.join(sorted(found))}); look "
-            "up those of one at a time, or give dependencies="
-        )
-        raise ParameterError(msg)
-    return next(iter(found.values()), {"target": ()})
+        needs = instrument.dependencies
+        start = found.setdefault(instrument.name, (needs, []))[1]
+        start.append((name, _kind(name, obs_type, needs, local)))
+    return list(found.values())
 
 
 def _kind(

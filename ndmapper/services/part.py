@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,6 +41,9 @@ class Remote:
         Of the file as it is stored; the checksum is MD5.
     plain_size, plain_checksum : int and str, optional
         Of what it holds, without compression.
+    origin : str
+        Where it is, if files of many places go through one service: there the last
+        part of the path does not tell a file from others.
     """
 
     path: str
@@ -50,6 +53,7 @@ class Remote:
     checksum: str | None = None
     plain_size: int | None = None
     plain_checksum: str | None = None
+    origin: str = field(default="", repr=False)
 
     @property
     def published(self) -> tuple[str, ...]:
@@ -105,8 +109,8 @@ class Part:
         place, _, query = remote.path.partition("?")
         name = remote.stored_name or place.rpartition("/")[2]
         name = re.sub(r"[^\w.:+-]", "_", name)[-200:]
-        digest = hashlib.sha256(remote.path.encode()).hexdigest()
-        if query:
+        digest = hashlib.sha256(f"{remote.origin}{remote.path}".encode()).hexdigest()
+        if query or remote.origin:
             name += f"-{digest[:12]}"
         part = cls(folder / f".{name}.part", folder / f".{name}.part.json", digest)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):

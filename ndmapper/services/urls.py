@@ -1,5 +1,7 @@
 """Files whose URLs a function of the user's gives."""
 
+import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -88,13 +90,15 @@ class UrlService:
         for name, url in urls.items():
             parts = urlsplit(url)
             if parts.scheme not in {"http", "https"} or not parts.hostname:
-                msg = f"the function gives {name} no https URL, but {url!r}"
+                # What is before the host, or in the query, may be a key.
+                shown = re.sub(r"//[^/]*@", "//", url.partition("?")[0])
+                msg = f"the function gives {name} no https URL, but {shown!r}"
                 raise ParameterError(msg)
             by_place.setdefault(f"{parts.scheme}://{parts.netloc}", []).append(name)
         paths: dict[str, Path] = {}
         for place, names in by_place.items():
             fetcher = Fetcher(
-                Http("urls", place),
+                Http("urls", place, kept_as=f"urls-{_mark(place)}"),
                 lambda name, _: _remote(urls[name]),
                 _explained,
                 decompress=self.decompress,
@@ -105,12 +109,21 @@ class UrlService:
         return [paths[name] for name in files]
 
 
+def _mark(place: str) -> str:
+    """Tell hosts apart in what is kept of their answers, without naming them."""
+    parts = urlsplit(place)
+    host = f"{parts.scheme}://{parts.hostname}:{parts.port}"
+    return hashlib.sha256(host.encode()).hexdigest()[:8]
+
+
 def _remote(url: str) -> Remote:
     parts = urlsplit(url)
     query = f"?{parts.query}" if parts.query else ""
     # The end of a query is no name of a file; then the answer tells.
     stored = None if query else unquote(parts.path.rpartition("/")[2]) or None
-    return Remote(path=f"{parts.path or '/'}{query}", stored_name=stored)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    path = f"{parts.path or '/'}{query}"
+    return Remote(path=path, stored_name=stored, origin=origin)
 
 
 def _explained(answer: Stream) -> NdmapperError:

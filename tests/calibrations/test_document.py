@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ndmapper.calibrations import add_cal_entry, init_cal_dict, save_cal_dict
+from ndmapper.calibrations.answers import answer_of
+from ndmapper.calibrations.walk import walk_dependencies
 from ndmapper.errors import CalibrationDocumentError, FileAccessError
 
 EXAMPLE: dict[str, Any] = {
@@ -246,6 +248,34 @@ def test_save_by_several_runs_at_once_keeps_the_entries_of_all(path: Path) -> No
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(run, range(40)))
     assert set(read(path)["associations"]) == {f"x{i}.fits" for i in range(40)}
+
+
+def test_save_by_two_runs_that_gave_one_label_to_different_sets(path: Path) -> None:
+    save_cal_dict(init_cal_dict(), path)
+    first, second, third = (init_cal_dict(path) for _ in range(3))
+    add_cal_entry("x.fits", "bias", ["b1.fits", "b2.fits", "b3.fits"], first)
+    for cals, name in ((second, "y.fits"), (third, "z.fits")):
+        walk_dependencies(
+            [(name, "target")],
+            {"target": ["bias"]},
+            lambda *_: ["b1.fits", "b2.fits"],
+            cals,
+        )
+    for cals in (first, second, third):
+        save_cal_dict(cals, path)
+    found = init_cal_dict(path)
+    assert found["calibrations"] == {
+        "b1_bias.fits": ["b1.fits", "b2.fits", "b3.fits"],
+        "b1_bias_1.fits": ["b1.fits", "b2.fits"],
+    }
+    labels = {name: types["bias"] for name, types in found["associations"].items()}
+    assert labels == {
+        "x.fits": "b1_bias.fits",
+        "y.fits": "b1_bias_1.fits",
+        "z.fits": "b1_bias_1.fits",
+    }
+    assert answer_of("y.fits", "bias", found) is not None
+    assert answer_of("z.fits", "bias", found) is not None
 
 
 def test_save_other_document_keeps_what_the_file_held(path: Path) -> None:

@@ -129,3 +129,22 @@ def test_match_unknown_instrument_says_so() -> None:
                    values={})  # fmt: skip
     why = match_frames(target, "bias", []).why
     assert why == "the instrument of x.fits is not known (odd)"
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("2000-01-02T00:00:00", 1.0),
+        ("2000-01-02T00:00:00Z", 1.0),
+        ("2000-01-02T06:00:00+06:00", 1.0),
+        ("in the evening", None),
+        (None, None),
+    ],
+)
+def test_time_of_a_frame_is_universal_whatever_a_person_made_of_it(
+    text: str | None, days: float | None
+) -> None:
+    frame = Frame(
+        name="a", instrument=None, frame_class=None, why="", values={"time": text}
+    )
+    assert frame.days == days

@@ -90,6 +90,9 @@ def test_init_other_json_is_malformed(path: Path, content: bytes) -> None:
         ("Associations", "associations"),
         ("calibration", "calibrations"),
         ("check_sums", "checksums"),
+        ("bad_frame", "bad_frames"),
+        ("badframes", "bad_frames"),
+        ("lockd", "locked"),
     ],
 )
 def test_init_misspelt_map_is_an_error_with_a_suggestion(

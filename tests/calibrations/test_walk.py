@@ -151,6 +151,17 @@ def test_walk_in_document_without_answers_asks_for_null_with_refresh_only() -> N
     assert again.asked == [("x.fits", "flat"), ("fx.fits", "bias")]
 
 
+def test_walk_in_document_without_answers_keeps_null_of_before_as_it_was() -> None:
+    cal_dict = init_cal_dict()
+    cal_dict["associations"] = {"x.fits": {"flat": None}}
+    walk(cal_dict, Archive())  # the bias is new, so the document has answers then
+    again = Archive()
+    assert walk(cal_dict, again) == []
+    assert again.asked == []
+    walk(cal_dict, again, refresh=True)
+    assert ("x.fits", "flat") in again.asked
+
+
 def test_walk_asks_again_where_a_frame_is_bad_by_now() -> None:
     cal_dict = init_cal_dict()
     walk(cal_dict, lambda name, kind: [f"{kind}1.fits", f"{kind}2.fits"])

@@ -40,6 +40,9 @@ def test_cals_update_says_what_was_not_found(command: Any, night: Path) -> None:
     (night / "sim0004.fits").unlink()
     result = command("cals", "update", "raw/sim0005.fits")
     assert "none was found: flat of sim0005.fits" in result.out
+    assert result.code == 3
+    command("cals", "override", "sim0005.fits", "flat", "--none")
+    assert command("cals", "update", "raw/sim0005.fits").code == 0
 
 
 def test_cals_show_lists_every_association(command: Any, document: Path) -> None:
@@ -71,6 +74,15 @@ def test_cals_why_explains_each_candidate(command: Any, document: Path) -> None:
     fates = {c["name"]: (c["status"], c["why"]) for c in found["candidates"]}
     assert fates["sim0002.fits"] == ("bad", "marked bad (me: stripes)")
     assert fates["sim0001.fits"] == ("lost", "its set has 2 of at least 3")
+
+
+def test_cals_why_of_a_calibration_asks_for_what_it_needs(
+    command: Any, night: Path
+) -> None:
+    flat = command("cals", "why", "raw/sim0004.fits", "--json")
+    assert [one["type"] for one in flat.json] == ["bias"]
+    bias = command("cals", "why", "raw/sim0001.fits")
+    assert (bias.code, bias.out.strip()) == (0, "sim0001.fits needs no calibrations")
 
 
 def test_cals_why_without_document_works(command: Any, night: Path) -> None:
@@ -129,6 +141,16 @@ def test_cals_bad_and_undo(command: Any, document: Path) -> None:
     assert "bad: sim0001.fits: fog (me)" in shown
     command("cals", "bad", "sim0001.fits", "--undo")
     assert document.read_bytes() == before
+
+
+def test_cals_bad_hints_at_a_slip(
+    command: Any, document: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = command("cals", "bad", "sim001.fits", "sim0002.fits", "--why", "fog")
+    assert result.code == 0
+    said = "sim001.fits is marked bad, but no calibration of the document has it"
+    assert said in caplog.text
+    assert "sim0002.fits is marked bad" not in caplog.text
 
 
 def test_cals_check_tells_whole_missing_and_damaged_files(

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.calibrations import associate_cals, survey
-from ndmapper.errors import ServiceError
+from ndmapper.errors import ServiceError, ServiceUnreachableError
 from ndmapper.lib.simulate import simulate_night
 from ndmapper.services import look_up_cals
 
@@ -115,3 +115,22 @@ def test_look_up_refresh_asks_again_for_null(cache: Path) -> None:
         "x.fits", {"target": ["bias"]}, lambda *_: ["b1.fits"], cache, refresh=True
     )
     assert found["associations"]["x.fits"]["bias"] == "b1_bias.fits"
+
+
+def test_server_that_does_not_answer_is_asked_once(cache: Path) -> None:
+    names = [f"x{i}.fits" for i in range(5)]
+    look_up_cals(names, DEPENDENCIES, lambda *_: None, cache)
+    before, asked = cache.read_bytes(), []
+
+    def stopped(name: str, cal_type: str) -> None:
+        asked.append(name)
+        msg = "nobody is there"
+        raise ServiceUnreachableError(msg)
+
+    look_up_cals(names, DEPENDENCIES, stopped, cache)
+    assert len(asked) == 1
+    assert cache.read_bytes() == before
+    # Others of the same name answer all the same.
+    found = look_up_cals(names, DEPENDENCIES, [stopped, lambda *_: ["b.fits"]])
+    assert set(found["calibrations"]) == {"b_bias.fits", "b_flat.fits"}
+    assert len(asked) == 2

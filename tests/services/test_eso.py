@@ -14,7 +14,11 @@ from ndmapper.errors import (
 )
 from ndmapper.services import download_files, look_up_cals
 from ndmapper.services.eso import EsoService, dataset_of
-from ndmapper.services.eso_tree import parse_association, parse_associations
+from ndmapper.services.eso_tree import (
+    Association,
+    parse_association,
+    parse_associations,
+)
 from ndmapper.testing import LoopbackArchives, ServiceContract
 from ndmapper.testing.archives.content import compressed, fits_bytes, tiled_fits_bytes
 
@@ -362,3 +366,22 @@ def test_refusals_are_told_apart(
     archives.switch("status", path="/file/", status=status)
     with pytest.raises(error):
         download_files([SCIENCE], "eso", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("categories", "flat", "twilight"),
+    [
+        (["SKYFLAT", "FLAT"], "FLAT", "SKYFLAT"),
+        (["SKYFLAT", "BIAS"], None, "SKYFLAT"),
+        (["MASTER_SKYFLAT"], None, "MASTER_SKYFLAT"),
+        (["SKY_FLAT_IMG"], "SKY_FLAT_IMG", "SKY_FLAT_IMG"),
+        (["FLAT_SKY"], "FLAT_SKY", "FLAT_SKY"),
+    ],
+)
+def test_sky_of_a_spectrograph_is_no_flat(
+    categories: list[str], flat: str | None, twilight: str | None
+) -> None:
+    children = tuple(Association(category=category) for category in categories)
+    tree = Association(category="SCIENCE", children=children)
+    found = [tree.find(cal_type) for cal_type in ("flat", "twilight")]
+    assert [a.category if a else None for a in found] == [flat, twilight]

@@ -20,6 +20,7 @@ from ndmapper.errors import (
 )
 from ndmapper.lib.simulate import Night, simulate_night
 from ndmapper.services import look_up_cals
+from ndmapper.testing import write_headers
 
 DEPENDENCIES = {"target": ["bias", "flat"], "flat": ["bias"]}
 BIAS = ["b21.fits.gz", "b22.fits.gz", "b23.fits.gz"]
@@ -343,12 +344,19 @@ def test_look_up_unknown_instrument_asks_for_it(tmp_path: Path) -> None:
         look_up_cals(tmp_path / "x.fits")
 
 
-def test_look_up_files_of_two_instruments_is_an_error(tmp_path: Path) -> None:
-    for name, instrument in (("x.fits", "SIMCAM"), ("y.fits", "MUSE")):
-        header = fits.Header({"INSTRUME": instrument})
-        fits.PrimaryHDU(header=header).writeto(tmp_path / name)
-    with pytest.raises(ParameterError, match="several instruments"):
-        look_up_cals([tmp_path / "x.fits", tmp_path / "y.fits"])
+def test_look_up_files_of_two_instruments_asks_each_by_its_own_needs(
+    tmp_path: Path,
+) -> None:
+    simulate_night(tmp_path, Night(shape=(32, 32), biases=3, flats=1, science=1))
+    other = tmp_path / "muse"
+    other.mkdir()
+    header = {"INSTRUME": "MUSE", "DATE-OBS": "2017-06-16T03:00:00", "OBJECT": "x",
+              "ESO DPR CATG": "SCIENCE", "ESO DPR TYPE": "OBJECT"}  # fmt: skip
+    write_headers(other / "y.fits", [header])
+    found = look_up_cals([tmp_path / "sim0005.fits", other / "y.fits"])
+    alone = look_up_cals(tmp_path / "sim0005.fits")["associations"]
+    assert {k: v for k, v in found["associations"].items() if k != "y.fits"} == alone
+    assert {"geometry", "astrometry"} <= set(found["associations"]["y.fits"])
 
 
 def test_look_up_no_files_gives_an_empty_document() -> None:

@@ -1,5 +1,6 @@
 """Downloads: whole and verified, or not at all; and what is done when they break."""
 
+import hashlib
 import io
 import os
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ndmapper.calibrations import add_cal_entry, init_cal_dict
 from ndmapper.config import config
 from ndmapper.errors import (
     MissingFileError,
@@ -411,3 +413,29 @@ def test_function_that_gives_no_url_is_an_error(tmp_path: Path) -> None:
 def test_server_of_another_kind_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="server must be the name of a service"):
         download_files(["a.fits"], 7, tmp_path)  # type: ignore[arg-type]
+
+
+def with_checksum(checksum: str) -> dict[str, object]:
+    cals = init_cal_dict()
+    add_cal_entry("x.fits", "bias", [(NAMES[0], checksum)], cals)
+    return cals
+
+
+def test_checksum_of_another_kind_is_checked_and_known_off_line(
+    archives: LoopbackArchives, tmp_path: Path
+) -> None:
+    right = hashlib.sha256(fits_bytes(NAMES[0])).hexdigest()
+    download_files(with_checksum(right), "gemini", tmp_path)
+    archives.stop()
+    assert download_files(with_checksum(right), "gemini", tmp_path)
+
+
+def test_wrong_checksum_of_another_kind_is_an_error(tmp_path: Path) -> None:
+    wrong = with_checksum("0" * 64)
+    with pytest.raises(ServiceError, match=r"the calibration document says 0{64}"):
+        download_files(wrong, "gemini", tmp_path)
+    assert left(tmp_path) == []
+    download_files(NAMES[:1], "gemini", tmp_path)
+    with pytest.raises(ServiceError, match=r"has another one; correct the document"):
+        download_files(wrong, "gemini", tmp_path)
+    assert left(tmp_path) == NAMES[:1]
