@@ -291,9 +291,14 @@ def _checked_each(each: str, step: str) -> Each:
 
 
 def _positional(func: Callable[..., Any]) -> list[str]:
+    try:
+        signature = inspect.signature(func)
+    except ValueError as err:
+        msg = f"{func!r} does not tell its parameters, so it cannot be a step"
+        raise DeclarationError(msg) from err
     return [
         p.name
-        for p in inspect.signature(func).parameters.values()
+        for p in signature.parameters.values()
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
 

@@ -245,7 +245,9 @@ def _work_folder(work: Work, folder: Path) -> Iterator[Path]:
 
 def _line(item: PlanItem) -> str:
     targets = ", ".join(item.products)
-    return f"{item.step}: {item.sources}{f' -> {targets}' if targets else ''}"
+    line = f"{item.step}: {item.sources}{f' -> {targets}' if targets else ''}"
+    # A name may hold anything, and a line of the log is a line.
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def map_product(item: PlanItem, output: Output) -> DataFile:

@@ -26,8 +26,9 @@ from ndmapper.steps.events import now
 from ndmapper.steps.facts import keep_decisions, remembered, run_facts, said_of
 from ndmapper.steps.naming import Targets, name_products
 from ndmapper.steps.planitem import PlanItem
-from ndmapper.steps.results import Products, Result
+from ndmapper.steps.results import Failure, Products, Result
 from ndmapper.steps.steady import steady
+from ndmapper.steps.tally import tally
 from ndmapper.steps.units import make_works
 from ndmapper.steps.work import run_work, shared_cals
 
@@ -66,10 +67,16 @@ def unsaved(
     works = make_works(declaration, bound, settings, given, cals, digests=digests)
     units = [work.roles for work in works]
     targets = name_products(declaration, units, bound.out_names, settings["outdir"])
-    results: list[Result] = [
-        run_unsaved(memory_item(work, names))
-        for work, names in zip(works, targets, strict=True)
-    ]
+    results: list[Result] = []
+    for work, names in zip(works, targets, strict=True):
+        try:
+            results.append(run_unsaved(memory_item(work, names)))
+        except Exception as err:
+            if settings["on_error"] != "continue":
+                raise
+            log.error("%s", err)
+            tally.add(failed=[str(name) for name in names.values()])
+            results.append(Failure(str(err) or type(err).__name__))
     digests.save()
     return given, results
 

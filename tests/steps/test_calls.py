@@ -337,3 +337,9 @@ def test_call_shows_progress_where_somebody_watches(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: watched)
     scale(names)
     assert ("0/2" in capsys.readouterr().err) is watched
+
+
+def test_call_odd_name_keeps_to_its_line_of_the_log(make_raw, caplog):
+    scale(make_raw("a\nb.fits"))
+    lines = [r.getMessage() for r in caplog.records if "made" in r.getMessage()]
+    assert lines[0] == r"scale: a\nb.fits -> da\nb.fits: made"

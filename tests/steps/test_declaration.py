@@ -133,3 +133,8 @@ def test_declare_default_that_does_not_fit_its_annotation_is_refused(hint):
 def test_declare_unknown_unit_is_refused():
     with pytest.raises(DeclarationError, match="flurb"):
         Unit("flurb")
+
+
+def test_declare_function_without_a_signature_is_refused():
+    with pytest.raises(DeclarationError, match="does not tell its parameters"):
+        run_task("images.imutil.imarith", inputs="operand1", outputs="result")(dict)

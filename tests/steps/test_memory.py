@@ -286,3 +286,15 @@ def test_warnings_of_a_tool_are_said_in_memory_and_in_chains(
     assert caplog.text.count("x1.fits: mind the step") == 1
     chain(add, double)("x1.fits")
     assert caplog.text.count("x1.fits: mind the step") == 2
+
+
+def test_memory_goes_on_where_one_file_fails(make_raw):
+    @run_task(prefix="p")
+    def picky(ndd):
+        if ndd.data.flat[0] < 0:
+            raise ValueError("negative")
+        return ndd
+
+    names = [make_raw("x1.fits", (-1.0,)), make_raw("x2.fits", (1.0,))]
+    made = picky(names, save=False, on_error="continue")
+    assert [str(df) for df in made] == ["px2.fits"]
