@@ -220,6 +220,7 @@ class DataFile(FileViews, FlaggedFile, Content):
         if self._filename != self._map.source.path:
             return False
         if self._is_untouched:
+            self._map.source.check()
             return True
         items = plan_items(self)
         return not any(changes(items)) and not is_rearranged(self, items)

@@ -130,8 +130,4 @@ def test_iraf_is_found_by_its_variable(
     made.mkdir(parents=True)
     (made / "zzsetenv.def").write_text('set version = "Community IRAF V2.99"\n')
     monkeypatch.setenv("iraf", str(tmp_path))
-    find_iraf.cache_clear()
-    try:
-        assert find_iraf() == (str(tmp_path), "2.99")
-    finally:
-        find_iraf.cache_clear()
+    assert find_iraf() == (str(tmp_path), "2.99")
