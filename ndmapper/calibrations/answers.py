@@ -36,6 +36,7 @@ __all__ = [
     "forget_answer",
     "good_frames",
     "is_locked",
+    "made_labels",
     "note_answer",
     "source_of",
 ]
@@ -190,17 +191,39 @@ def answer_of(
         None where a person made or edited it.
     """
     noted = cal_dict.get(ANSWERS, {}).get(name, {}).get(cal_type)
-    types = cal_dict[ASSOCIATIONS].get(name, {})
+    types = cal_dict.get(ASSOCIATIONS, {}).get(name, {})
     if noted is None or cal_type not in types:
         return None
     label = types[cal_type]
     if noted.get("label") != label:
         return None
-    files = cal_dict[CALIBRATIONS].get(label) if label is not None else None
+    files = cal_dict.get(CALIBRATIONS, {}).get(label) if label is not None else None
     if (noted.get("frames") or None) != (None if files is None else _mark(files)):
         return None
     found: Mapping[str, Any] = noted
     return found
+
+
+def made_labels(cal_dict: Mapping[str, Any]) -> set[str]:
+    """
+    List the sets that are calibrations already, one file for each part.
+
+    Parameters
+    ----------
+    cal_dict : dict
+        The calibration document.
+
+    Returns
+    -------
+    set of str
+        Their labels; a set that somebody edited is not among them.
+    """
+    return {
+        str(noted["label"])
+        for name, types in cal_dict.get(ANSWERS, {}).items()
+        for cal_type in types
+        if (noted := answer_of(name, cal_type, cal_dict)) and noted.get("made")
+    }
 
 
 def source_of(name: str, cal_type: str, cal_dict: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from ndmapper.calibrations.answers import good_frames
+from ndmapper.calibrations.answers import good_frames, made_labels
 from ndmapper.calibrations.schema import CALIBRATIONS, CHECKSUMS, check_document
 from ndmapper.errors import ParameterError, did_you_mean
 from ndmapper.services.registry import Request, Service, open_service
@@ -36,7 +36,8 @@ def download_files(
     ----------
     filenames : str, path, sequence of them, calibration document or Table
         Names of the files. Of a document, the raw frames of all calibrations but those
-        that are marked bad; those with a checksum are compared with it. Of a table, the
+        that are marked bad, and no calibrations that are made already; those with a
+        checksum are compared with it. Of a table, the
         column ``filename`` (or ``file``), and ``checksum`` if there is one.
     server : str, Service or callable
         The service that has them, or a function that gives the URL of a name.
@@ -74,8 +75,10 @@ def download_files(
     checksums: dict[str, str] = {}
     if isinstance(filenames, Mapping):
         check_document(filenames)
-        sets = filenames.get(CALIBRATIONS, {}).values()
-        every = list(dict.fromkeys(name for files in sets for name in files))
+        made = made_labels(filenames)
+        sets = filenames.get(CALIBRATIONS, {}).items()
+        raw = (name for label, files in sets if label not in made for name in files)
+        every = list(dict.fromkeys(raw))
         names = good_frames(every, filenames)
         known = filenames.get(CHECKSUMS, {}).items()
         checksums = {name: checksum for name, checksum in known if checksum}

@@ -11,7 +11,7 @@ from ndmapper.calibrations import cal_entries, init_cal_dict, save_cal_dict
 from ndmapper.calibrations.edits import mark_bad, replace_cals
 from ndmapper.config import config
 from ndmapper.data import DataFile, DataFileList
-from ndmapper.services import look_up_cals
+from ndmapper.services import download_files, look_up_cals
 from ndmapper.testing import write_headers
 
 TIME = "2017-06-16T{}"
@@ -52,6 +52,8 @@ def test_masters_of_parts_are_one_set_that_needs_nothing(target: Path) -> None:
     assert found["calibrations"][label] == names
     assert set(found["associations"]) == {"o.fits"}
     assert look_up_cals(target, DEPENDENCIES) == found
+    # An archive of raw frames need not be asked for them.
+    assert download_files(found, "eso", target.parent / "raw") == []
 
 
 def test_master_competes_with_raw_frames_by_time(target: Path) -> None:
