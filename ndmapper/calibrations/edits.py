@@ -7,7 +7,7 @@ from typing import Any
 from ndmapper.calibrations.answers import forget_answer
 from ndmapper.calibrations.entries import add_cal_entry, clean_cal_entries_if_unused
 from ndmapper.calibrations.matches import known_key
-from ndmapper.calibrations.names import file_name, frame_name, original_name
+from ndmapper.calibrations.names import file_name, frame_name, original_name, several
 from ndmapper.calibrations.schema import (
     ASSOCIATIONS,
     BAD_FRAMES,
@@ -50,7 +50,7 @@ def mark_bad(
     check_document(cal_dict)
     said = {"who": who or _user(), "why": why.strip()}
     bad = cal_dict.setdefault(BAD_FRAMES, {})
-    for file in _several(files):
+    for file in several(files):
         bad[known_key(bad, file_name(file))] = dict(said)
 
 
@@ -72,7 +72,7 @@ def unmark_bad(files: Any, cal_dict: dict[str, Any]) -> None:
     """
     bad = cal_dict.get(BAD_FRAMES, {})
     keys = {frame_name(key): key for key in bad}
-    for file in _several(files):
+    for file in several(files):
         name = file_name(file)
         if frame_name(name) not in keys:
             msg = f"{name} is not marked bad; there are: {', '.join(bad) or 'none'}"
@@ -151,14 +151,6 @@ def replace_cals(
     check_document(cal_dict)
     if replaced is not None and replaced != product:
         clean_cal_entries_if_unused(replaced, cal_dict)
-
-
-def _several(files: Any) -> list[Any]:
-    # A DataFile is a list too, but of extensions.
-    is_one = isinstance(files, str) or hasattr(files, "filename")
-    if is_one or not isinstance(files, Iterable):
-        return [files]
-    return list(files)
 
 
 def _user() -> str:

@@ -1,7 +1,6 @@
 """Entries of a calibration document: add them, clean them up, list them."""
 
 import difflib
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from ndmapper.calibrations.answers import (
 )
 from ndmapper.calibrations.labels import is_looked_up, new_label
 from ndmapper.calibrations.matches import Matches, known_key, matched_files
-from ndmapper.calibrations.names import frame_name, original_name
+from ndmapper.calibrations.names import frame_name, original_name, several
 from ndmapper.calibrations.places import find_product, product_folders
 from ndmapper.calibrations.schema import (
     ASSOCIATIONS,
@@ -237,7 +236,7 @@ def cal_entries(
     _check_maps(cal_dict)
     wanted = None
     if reference is not None:
-        wanted = {frame_name(original_name(file)) for file in _several(reference)}
+        wanted = {frame_name(original_name(file)) for file in several(reference)}
     labels = {
         types[cal_type]: name
         for name, types in cal_dict[ASSOCIATIONS].items()
@@ -327,13 +326,6 @@ def types_of(cal_dict: Mapping[str, Any], name: str) -> Mapping[str, str | None]
     """
     associations: Mapping[str, dict[str, str | None]] = cal_dict[ASSOCIATIONS]
     return associations.get(known_key(associations, name), {})
-
-
-def _several(reference: Any) -> list[Any]:
-    # A DataFile is a list too, but of extensions.
-    if isinstance(reference, str | os.PathLike) or hasattr(reference, "filename"):
-        return [reference]
-    return list(reference)
 
 
 def _check_maps(cal_dict: Mapping[str, Any]) -> None:

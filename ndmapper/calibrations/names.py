@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = [
     "original_name",
     "plain_name",
     "product_name",
+    "several",
 ]
 
 _COMPRESSIONS = ("gz", "bz2", "fz", "Z")
@@ -77,6 +79,25 @@ def file_name(file: Any) -> str:
         If it has no name.
     """
     return PurePath(file_path(file)).name
+
+
+def several(files: Any) -> list[Any]:
+    """
+    Bring one file, or several, into one form.
+
+    Parameters
+    ----------
+    files : str, path, FileName, DataFile, or an iterable of them
+        The files.
+
+    Returns
+    -------
+    list
+        The same, one by one. What is no file at all is left to `file_path` to refuse.
+    """
+    # A DataFile is a list too, but of extensions.
+    is_one = isinstance(files, str | os.PathLike) or hasattr(files, "filename")
+    return [files] if is_one or not isinstance(files, Iterable) else list(files)
 
 
 def original_name(file: Any) -> str:

@@ -19,15 +19,10 @@ from ndmapper.calibrations.answers import Answer
 from ndmapper.calibrations.names import frame_name
 from ndmapper.errors import (
     FileAccessError,
-    MissingFileError,
     NdmapperError,
-    ServiceAccessError,
-    ServiceError,
-    ServiceUnreachableError,
 )
 from ndmapper.io.filetypes import split_ext
 from ndmapper.services.answers import Reply, Stream
-from ndmapper.services.backoff import RETRIED
 from ndmapper.services.eso_find import find_at_eso
 from ndmapper.services.eso_login import EsoLogin
 from ndmapper.services.eso_tree import (
@@ -38,6 +33,7 @@ from ndmapper.services.eso_tree import (
 from ndmapper.services.fetching import Fetcher
 from ndmapper.services.http import Http
 from ndmapper.services.part import Remote
+from ndmapper.services.refused import refused
 from ndmapper.services.search import Criteria
 
 __all__ = ["EsoService", "dataset_of"]
@@ -229,15 +225,8 @@ class EsoService:
         NdmapperError
             To be raised.
         """
-        if answer.status in {401, 403}:
-            msg = f"ESO gives it only to those who may have it: {_LOGIN_ADVICE}"
-            return ServiceAccessError(msg)
-        if answer.status == 404:
-            return MissingFileError("the archive has no such file")
-        msg = f"{answer.url} answers with status {answer.status}"
-        if answer.status in RETRIED:
-            return ServiceUnreachableError(f"{msg}; try again later")
-        return ServiceError(msg)
+        advice = f"ESO gives it only to those who may have it: {_LOGIN_ADVICE}"
+        return refused(answer, lambda: advice)
 
     def _associations(self, dataset: str) -> list[Association]:
         """Find all places of a dataset in trees that are known, or ask for its own."""

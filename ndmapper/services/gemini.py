@@ -23,11 +23,9 @@ from ndmapper.errors import (
     NdmapperError,
     ServiceAccessError,
     ServiceError,
-    ServiceUnreachableError,
 )
 from ndmapper.io.filetypes import split_ext
 from ndmapper.services.answers import Reply, Stream
-from ndmapper.services.backoff import RETRIED
 from ndmapper.services.credentials import find_credentials
 from ndmapper.services.fetching import Fetcher
 from ndmapper.services.gemini_find import find_at_gemini
@@ -40,6 +38,7 @@ from ndmapper.services.gemini_replies import (
 from ndmapper.services.gemini_tar import fetch_tar
 from ndmapper.services.http import Http
 from ndmapper.services.part import Remote
+from ndmapper.services.refused import refused
 from ndmapper.services.search import Criteria
 from ndmapper.services.secret import Secret
 
@@ -254,20 +253,17 @@ class GeminiService:
         NdmapperError
             To be raised.
         """
-        text = answer.text() if isinstance(answer, Stream) else answer.text
-        if answer.status in {401, 403}:
+
+        def denied() -> str:
+            text = answer.text() if isinstance(answer, Stream) else answer.text
             why = (
                 "the Gemini archive wants a login from here"
                 if "login required" in text.lower()
                 else "the Gemini archive does not give proprietary data without a login"
             )
-            return ServiceAccessError(f"{why}: {_LOGIN_ADVICE}")
-        if answer.status == 404:
-            return MissingFileError("the archive has no such file")
-        msg = f"{answer.url} answers with status {answer.status}"
-        if answer.status in RETRIED:
-            return ServiceUnreachableError(f"{msg}; try again later")
-        return ServiceError(msg)
+            return f"{why}: {_LOGIN_ADVICE}"
+
+        return refused(answer, denied)
 
     def _calibrations(self, name: str, cal_type: str) -> Found:
         selection = f"{cal_type}/filename={_quoted(name)}"

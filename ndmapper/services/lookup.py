@@ -13,7 +13,7 @@ from ndmapper.calibrations.document import (
     save_cal_dict,
 )
 from ndmapper.calibrations.entries import note_target
-from ndmapper.calibrations.names import file_path, original_name
+from ndmapper.calibrations.names import file_path, original_name, several
 from ndmapper.calibrations.schema import ASSOCIATIONS
 from ndmapper.calibrations.tainted import bad_with_products
 from ndmapper.calibrations.walk import (
@@ -93,7 +93,7 @@ def look_up_cals(
         If `dependencies` do not have `obs_type`, the instrument is not known, or a
         file has no name.
     """
-    files = _several(filenames)
+    files = several(filenames)
     cal_dict = init_cal_dict(cache)
     folders = _folders(dirname)
     paths = tuple(Path(file_path(file)) for file in files)
@@ -169,16 +169,6 @@ def _folders(dirname: Any) -> tuple[Path, ...]:
     if isinstance(dirname, str | os.PathLike):
         return (Path(dirname),)
     return tuple(Path(folder) for folder in dirname)
-
-
-def _several(filenames: Any) -> list[Any]:
-    # A DataFile is a list as well, but of extensions.
-    if isinstance(filenames, str | os.PathLike) or hasattr(filenames, "filename"):
-        return [filenames]
-    if isinstance(filenames, Iterable):
-        return list(filenames)
-    msg = f"look_up_cals takes names of files or DataFiles, not {filenames!r}"
-    raise ParameterError(msg)
 
 
 def _starts(

@@ -7,16 +7,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ndmapper.errors import (
-    MissingFileError,
     NdmapperError,
     ParameterError,
-    ServiceAccessError,
-    ServiceError,
 )
 from ndmapper.services.answers import Stream
 from ndmapper.services.fetching import Fetcher
 from ndmapper.services.http import Http
 from ndmapper.services.part import Remote
+from ndmapper.services.refused import refused
 
 __all__ = ["UrlService"]
 
@@ -127,7 +125,5 @@ def _remote(url: str) -> Remote:
 
 
 def _explained(answer: Stream) -> NdmapperError:
-    msg = f"{answer.url} answers with status {answer.status}"
-    if answer.status in {401, 403}:
-        return ServiceAccessError(f"{msg}: it is not given to everybody")
-    return (MissingFileError if answer.status in {404, 410} else ServiceError)(msg)
+    said = f"{answer.url} answers with status {answer.status}"
+    return refused(answer, lambda: f"{said}: it is not given to everybody", said)
