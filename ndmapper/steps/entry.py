@@ -30,6 +30,7 @@ __all__ = [
     "describe",
     "is_as_recorded",
     "references",
+    "what_ran",
 ]
 
 Entry = dict[str, Any]
@@ -59,6 +60,8 @@ class Work:
         The checked parameters of the function.
     tool_parameters : mapping
         Those of the tool, where it is not the function that does the work.
+    ran : mapping
+        What `what_ran` says, where that is known already.
     outputs : tuple of (str or None)
         Names of the outputs.
     settings : Settings
@@ -72,6 +75,7 @@ class Work:
     calibrations: Mapping[str, Calibration]
     parameters: Mapping[str, Any]
     tool_parameters: Mapping[str, Any] = field(default_factory=dict)
+    ran: Mapping[str, Any] = field(default_factory=dict)
     outputs: tuple[Output, ...]
     settings: Settings
     digests: DigestCache
@@ -136,7 +140,7 @@ def describe(work: Work, output: Output, product: str) -> Entry:
     entry: Entry = {
         "schema": SCHEMA,
         "step": step,
-        **_ran(declaration, work.parameters),
+        **(work.ran or what_ran(declaration, work.parameters)),
         "product": product,
         "output": output,
         "parameters": {
@@ -241,8 +245,22 @@ def references(work: Work, *, expected: bool) -> Entry:
     }
 
 
-def _ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
-    """Say what does the work: the code of a function, or the version of a tool."""
+def what_ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
+    """
+    Say what does the work: the code of a function, or the version of a tool.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        The step.
+    parameters : mapping
+        The checked parameters of the function.
+
+    Returns
+    -------
+    dict
+        A part of an entry, the same for all units of a call.
+    """
     origin = None if declaration.func is None else origin_of(declaration.func)
     if declaration.is_python and origin is not None:
         return {

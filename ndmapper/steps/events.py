@@ -5,8 +5,11 @@ import logging
 import os
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from ndmapper.steps.paths import absolute
 
 __all__ = ["now", "write_event"]
 
@@ -25,6 +28,15 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+@cache
+def _lock(path: Path) -> Any:
+    """Make the lock of a log, which a process needs for each of its lines."""
+    from filelock import FileLock  # slow to import
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path.with_suffix(".lock"), timeout=5)
+
+
 def write_event(outdir: str | os.PathLike[str], event: str, **what: Any) -> None:
     """
     Add a line to ``outdir/.ndmapper/log.jsonl``.
@@ -41,18 +53,15 @@ def write_event(outdir: str | os.PathLike[str], event: str, **what: Any) -> None
     **what : object
         More about it, as far as JSON can hold it.
     """
-    from filelock import FileLock  # slow to import
-
-    path = Path(outdir) / ".ndmapper" / "log.jsonl"
+    path = absolute(outdir) / ".ndmapper" / "log.jsonl"
     line = json.dumps(
         {"time": now(), "event": event, "host": platform.node(), "pid": os.getpid()}
         | what,
         default=str,
     )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Appending is one step on a local disk only; over a network a lock is needed.
-        with FileLock(path.with_suffix(".lock"), timeout=5), path.open("ab") as stream:
+        with _lock(path), path.open("ab", buffering=0) as stream:
             stream.write(line.encode() + b"\n")
     except OSError as err:  # also where the lock takes too long
         log.debug("an event is not logged: %s", err)

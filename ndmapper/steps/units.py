@@ -10,7 +10,7 @@ from ndmapper.io.digest import DigestCache
 from ndmapper.steps.bind import Bound
 from ndmapper.steps.coerce import Inputs
 from ndmapper.steps.declaration import Declaration
-from ndmapper.steps.entry import Work
+from ndmapper.steps.entry import Work, what_ran
 from ndmapper.steps.naming import Roles
 from ndmapper.steps.toolparams import tool_parameters
 
@@ -61,6 +61,7 @@ def make_works(
         ]
         cals = list(calibrations)
     works = []
+    ran = what_ran(declaration, bound.parameters)
     for roles, applied in zip(units, cals, strict=True):
         given = (
             {}
@@ -80,6 +81,7 @@ def make_works(
                 calibrations=applied,
                 parameters=bound.parameters,
                 tool_parameters=given,
+                ran=ran,
                 outputs=declaration.outputs,
                 settings=settings,
                 digests=digests,
