@@ -7,6 +7,7 @@ by Python.
 
 import math
 import zlib
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -94,16 +95,18 @@ def decode(
     elif algorithm == "PLIO_1":
         codec = _codecs.PLIO1(tilesize=size)
     else:
-        codec = _codecs.Rice1(
-            blocksize=settings.get("blocksize", 32),
-            bytepix=settings.get("bytepix", 4),
-            tilesize=size,
-        )
+        codec = _rice(settings.get("blocksize", 32), settings.get("bytepix", 4), size)
     decoded = np.asarray(codec.decode(np.frombuffer(content, _TYPES.get(algorithm))))
     if decoded.dtype == np.int8:
         decoded = decoded.view(np.uint8)
     # Tiles at an edge may be padded.
     return decoded.reshape(-1)[:size].reshape(shape)
+
+
+@lru_cache(maxsize=64)
+def _rice(blocksize: int, bytepix: int, size: int) -> Any:
+    """Make a decoder, which serves all tiles of a size."""
+    return _codecs.Rice1(blocksize=blocksize, bytepix=bytepix, tilesize=size)
 
 
 _TYPES = {"PLIO_1": ">i2", "HCOMPRESS_1": "u1", "RICE_1": "u1", "RICE_ONE": "u1"}

@@ -8,6 +8,7 @@ a column of descriptors says where in the heap each one lies.
 import functools
 import itertools
 import math
+import operator
 import re
 import struct
 from dataclasses import dataclass
@@ -213,16 +214,20 @@ class TileHandle(ArrayHandle):
         try:
             taken = np.empty([along[-1][1].stop for along in pieces], dtype)
             table, contents = self._read(tiling, rows)
+            whole = tiling.tile_shape
+            ends = [n // size for n, size in zip(self.stored_shape, whole, strict=True)]
             for row, combination, content in zip(rows, combined, contents, strict=True):
-                shape = tuple(
-                    min(size, n - tile * size)
-                    for (tile, _, _), size, n in zip(
-                        combination, tiling.tile_shape, self.stored_shape, strict=True
+                numbers, target, local = zip(*combination, strict=True)
+                shape = whole
+                if any(map(operator.ge, numbers, ends)):  # tiles at an end are cut off
+                    shape = tuple(
+                        min(size, n - number * size)
+                        for number, size, n in zip(
+                            numbers, whole, self.stored_shape, strict=True
+                        )
                     )
-                )
                 tile = _decoded((tiling, table, row), content, shape, self.bitpix)
-                target = tuple(there for _, there, _ in combination)
-                taken[target] = tile[tuple(local for _, _, local in combination)]
+                taken[target] = tile[local]
         except NdmapperError:
             raise
         # Whatever a damaged file makes the decoders stumble over.
