@@ -13,6 +13,7 @@ from ndmapper.data import DataFile
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
 from ndmapper.engines.findings import collect_findings
+from ndmapper.io.leftovers import sweep
 from ndmapper.io.source import find_source
 from ndmapper.log import FILE_ONLY
 from ndmapper.parallel import map_parallel
@@ -71,6 +72,8 @@ def execute(plan: Plan) -> list[Result]:
     step, settings = plan.step, plan.settings
     outdir = settings["outdir"]
     log.info("START %s", step, extra=FILE_ONLY)
+    # Also where there is nothing to do: a run may have been killed at its very end.
+    sweep(absolute(outdir) / ".ndmapper" / "stage")
     write_event(outdir, "start", step=step, units=len(plan.items))
     todo = [item for item in plan.items if item.action != "reuse"]
     made: dict[int, Made | Failure] = {}

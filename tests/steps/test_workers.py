@@ -1,6 +1,7 @@
 """How many units of work are done at once, and that it makes no difference."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import ndmapper
 from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.errors import ConfigError
+from ndmapper.io import leftovers
 from ndmapper.io.digest import differences
 from ndmapper.steps import run_task, workers
 from ndmapper.steps.tally import tally
@@ -145,3 +147,19 @@ def test_unsaved_products_travel_to_workers(make_raw, pixels):
     made = step(step(names, save=False), workers=2)
     assert pixels("ddx0.fits") == [4.0]
     assert len(made[0].record) == 2
+
+
+def test_run_that_does_nothing_sweeps_what_a_killed_one_left(make_raw):
+    @run_task(prefix="d")
+    def double(ndd):
+        return ndd * 2
+
+    double(make_raw("x1.fits"))
+    process = subprocess.Popen(["true"])
+    process.wait()
+    mark = leftovers.staging_mark().replace(str(os.getpid()), str(process.pid), 1)
+    left = Path(".ndmapper/stage") / mark
+    left.mkdir(parents=True)
+    leftovers._swept.clear()
+    double("x1.fits", reprocess="auto")
+    assert not left.exists()
