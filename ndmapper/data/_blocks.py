@@ -1,18 +1,23 @@
 """Results that wait: some rows at a time are read and computed, and stay cached."""
 
 import math
-import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ndmapper.numerics.arith import Pixels
+from ndmapper.data._waiting import WaitingPart
+from ndmapper.io.pieces import Pieces
+from ndmapper.io.source import Source
+from ndmapper.numerics.arith import Pixels, combine
 from ndmapper.parallel.cores import count_threads
 
 if TYPE_CHECKING:
-    from ndmapper.data._operands import Waiting
+    from ndmapper.data._operands import Operand, Waiting
+    from ndmapper.data._parts import Part
 
 __all__ = ["PARTS", "in_blocks", "rows_at_once", "stream"]
 
@@ -44,17 +49,32 @@ def rows_at_once(node: "Waiting") -> int | None:
     """
     shape = node.shape
     size = math.prod(shape)
-    if size < 2 * _BLOCK or shape[0] < 2:
+    if size < 2 * _BLOCK or shape[0] < 2 or not _has_rows(node):
         return None
-    parts = [p for s in (node.first, node.second) for p in s.parts.values()]
-    for part in parts:
-        handle = part.handle if part.pending is None else None
-        packed = handle is not None and handle.source.compression is not None
-        if part.shape != shape or (packed and not part.is_loaded):
-            return None
-    if all(part.is_loaded for part in parts):
+    if all(part.is_loaded for part in _parts(node)):
         return None
     return max(1, max(_BLOCK, size // _BLOCKS) * shape[0] // size)
+
+
+def _parts(node: "Waiting") -> list["Part"]:
+    return [p for side in (node.first, node.second) for p in side.parts.values()]
+
+
+def _has_rows(node: "Waiting") -> bool:
+    """Whether some rows of the result are made of the same rows of every operand."""
+    for part in _parts(node):
+        if part.shape != node.shape:
+            return False
+        if part.is_loaded:
+            continue
+        pending = part.pending
+        if pending is None:
+            # Only the whole of a compressed file can be read.
+            if part.handle is None or part.handle.source.compression is not None:
+                return False
+        elif not isinstance(pending, WaitingPart) or not _has_rows(pending.node):
+            return False
+    return True
 
 
 def in_blocks(node: "Waiting", names: set[str], rows: int) -> Pixels:
@@ -77,10 +97,10 @@ def in_blocks(node: "Waiting", names: set[str], rows: int) -> Pixels:
     """
     made = _room(node, names, node.shape)
 
-    def block(span: slice, section: "Waiting") -> None:
-        section.compute(names, _cut(made, span), total=math.prod(node.shape))
+    def block(span: slice, work: _Rows) -> None:
+        work.make(span, _cut(made, span))
 
-    _run(node, rows, block)
+    _run(node, names, rows, block)
     return made
 
 
@@ -100,37 +120,131 @@ def stream(
         Takes the number of the first row, and rows in memory that it may change, and
         that is used again. Several threads call it, in any order.
     """
-    names = {*wanted, "data"}
     rows = rows_at_once(node)
     assert rows is not None
-    local = threading.local()
 
-    def block(span: slice, section: "Waiting") -> None:
-        if not hasattr(local, "room"):
-            local.room = _room(node, names, (rows, *node.shape[1:]))
-        out = _cut(local.room, slice(span.stop - span.start))
-        put(span.start, section.compute(names, out, total=math.prod(node.shape)))
+    def block(span: slice, work: _Rows) -> None:
+        put(span.start, work.make(span))
 
-    _run(node, rows, block)
+    _run(node, {*wanted, "data"}, rows, block)
 
 
-def _run(node: "Waiting", rows: int, work: Callable[[slice, "Waiting"], None]) -> None:
-    for side in (node.first, node.second):
-        for part in side.parts.values():
-            if part.fixed:
-                part.peek()  # it is kept, so that it is read only once
+def _run(
+    node: "Waiting",
+    names: set[str],
+    rows: int,
+    block: Callable[[slice, "_Rows"], None],
+) -> None:
+    """Work on all blocks, in threads of which each has files and memory of its own."""
+    for part in _parts(node):
+        if part.fixed:
+            part.peek()  # it is kept, so that it is read only once
     count = node.shape[0]
+    left = deque(range(0, count, rows))
 
-    def block(start: int) -> None:
-        span = slice(start, min(start + rows, count))
-        section = node.section(span)
-        assert section is not None
-        work(span, section)
+    def some(_: int) -> None:
+        with _Files() as files:
+            work = _Rows(node, names, rows, files)
+            try:
+                while left:
+                    start = left.popleft()
+                    block(slice(start, min(start + rows, count)), work)
+            except IndexError:
+                return  # another thread took the last one
+            except BaseException:
+                left.clear()
+                raise
 
-    starts = range(0, count, rows)
-    with ThreadPoolExecutor(min(count_threads(), len(starts))) as pool:
-        for _ in pool.map(block, starts):
+    threads = min(count_threads(), len(left))
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(some, range(threads)):
             pass
+
+
+class _Files(ExitStack):
+    """Files that are opened when they are needed, for as long as a context lasts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open: dict[Source, Pieces] = {}
+
+    def find(self, source: Source) -> Pieces:
+        if source not in self._open:
+            pieces = self._open[source] = self.enter_context(Pieces(source))
+            self.callback(pieces.compare)
+        return self._open[source]
+
+
+class _Rows:
+    """Rows of the result of an operation, made in memory that is used again."""
+
+    def __init__(
+        self, node: "Waiting", names: set[str], rows: int, files: _Files
+    ) -> None:
+        self._node = node
+        self._names = names
+        self._rows = rows
+        self._total = math.prod(node.shape)
+        self._made: Pixels | None = None
+        self._sides = [
+            _Side(side, names, rows, files) for side in (node.first, node.second)
+        ]
+
+    def make(self, span: slice, out: Pixels | None = None) -> Pixels:
+        if out is None:
+            if self._made is None:
+                shape = (self._rows, *self._node.shape[1:])
+                self._made = _room(self._node, self._names, shape)
+            out = _cut(self._made, slice(span.stop - span.start))
+        one, two = (side.make(span) for side in self._sides)
+        return combine(self._node.name, one, two, out=out, total=self._total)
+
+
+class _Side:
+    """Rows of one side of an operation."""
+
+    def __init__(
+        self, operand: "Operand", names: set[str], rows: int, files: _Files
+    ) -> None:
+        self._operand = operand
+        self._files = files
+        self._parts: dict[str, Part] = {}
+        self._room: dict[str, Any] = {}
+        nodes: dict[int, tuple[Waiting, set[str]]] = {}
+        for name, part in operand.parts.items():
+            if name not in names:
+                continue
+            waiting = None if part.is_loaded else part.pending
+            if isinstance(waiting, WaitingPart):
+                # The parts of one operation are computed together.
+                nodes.setdefault(id(waiting.node), (waiting.node, set()))[1].add(name)
+                continue
+            self._parts[name] = part
+            if not part.is_loaded:
+                self._room[name] = np.empty((rows, *part.shape[1:]), part.dtype)
+        self._inner = [
+            (_Rows(node, {*wanted, "data"}, rows, files), wanted)
+            for node, wanted in nodes.values()
+        ]
+
+    def make(self, span: slice) -> Pixels:
+        found = {name: self._read(name, span) for name in self._parts}
+        for inner, wanted in self._inner:
+            made = inner.make(span)
+            found |= {n: made[PARTS.index(n)] for n in wanted}
+        return self._operand.pixels(found)
+
+    def _read(self, name: str, span: slice) -> Any:
+        part = self._parts[name]
+        if part.is_loaded:
+            return part.peek()[span]
+        handle = part.handle
+        assert handle is not None
+        if part.is_std or not handle.has_rows:
+            return part.section(span).values()
+        out = self._room[name][: span.stop - span.start]
+        handle.read_rows(self._files.find(handle.source), span, out)
+        return out
 
 
 def _room(node: "Waiting", names: set[str], shape: tuple[int, ...]) -> Pixels:

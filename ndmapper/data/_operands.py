@@ -1,5 +1,6 @@
 """Operands of arithmetic: what is in memory, and what lies in files or is not made."""
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -115,7 +116,7 @@ class Operand:
             parts[name] = part.section(item)
         return replace(self, parts=parts)
 
-    def fetch(self, wanted: Iterable[str], total: int | None = None) -> Pixels:
+    def fetch(self, wanted: Iterable[str]) -> Pixels:
         """
         Read or compute arrays.
 
@@ -123,31 +124,41 @@ class Operand:
         ----------
         wanted : iterable of str
             The parts that are needed.
-        total : int, optional
-            How many pixels there are in all, where this is a section.
 
         Returns
         -------
         Pixels
             Only to be looked at; data are zero where they were not wanted.
         """
-        if not self.parts:
-            return Pixels(self.number)
         names = [name for name in PARTS if name in wanted and name in self.parts]
         found: dict[str, Any] = {}
         waiting = {n: p.pending for n in names if not (p := self.parts[n]).is_loaded}
         nodes = [w.node for w in waiting.values() if isinstance(w, WaitingPart)]
         if nodes and len(nodes) == len(waiting) and all(n is nodes[0] for n in nodes):
-            made = (
-                nodes[0].evaluate(waiting)
-                if total is None
-                else nodes[0].compute({*waiting, "data"}, None, total=total)
-            )
+            made = nodes[0].evaluate(waiting)
             found = {n: made[PARTS.index(n)] for n in waiting}
         for name in names:
             if name not in found:
                 part = self.parts[name]
                 found[name] = part.peek() if part.fixed else part.values()
+        return self.pixels(found)
+
+    def pixels(self, found: dict[str, Any]) -> Pixels:
+        """
+        Put together what was read, in the unit that is wanted.
+
+        Parameters
+        ----------
+        found : dict of str to ndarray
+            Arrays by the name of their part, which are left as they are.
+
+        Returns
+        -------
+        Pixels
+            The arrays, or the number; data are zero where they were not read.
+        """
+        if not self.parts:
+            return Pixels(self.number)
         data = found.get("data", np.zeros((), self.dtype))
         variance, flags = found.get("uncertainty"), found.get("flags")
         if self.factor != 1:
@@ -177,7 +188,7 @@ class Waiting:
         self._made: dict[str, Array] = {}
         self.weight = 1 + self.first.weight + self.second.weight
 
-    @property
+    @functools.cached_property
     def shape(self) -> tuple[int, ...]:
         """Shape of the result."""
         return np.broadcast_shapes(self.first.shape, self.second.shape)
@@ -254,36 +265,8 @@ class Waiting:
         rows = rows_at_once(self)
         if out is None and rows is not None:
             return in_blocks(self, names, rows)
-        return self.compute(names, out, count_threads())
-
-    def compute(
-        self,
-        names: set[str],
-        out: Pixels | None,
-        threads: int = 1,
-        total: int | None = None,
-    ) -> Pixels:
-        """
-        Carry the operation out in one go.
-
-        Parameters
-        ----------
-        names : set of str
-            The parts that are needed.
-        out : Pixels or None
-            Arrays to be filled.
-        threads : int
-            At most so many.
-        total : int, optional
-            How many pixels there are in all, where this is a section.
-
-        Returns
-        -------
-        Pixels
-            The result.
-        """
-        one, two = (side.fetch(names, total) for side in (self.first, self.second))
-        return combine(self.name, one, two, out=out, threads=threads, total=total)
+        one, two = (side.fetch(names) for side in (self.first, self.second))
+        return combine(self.name, one, two, out=out, threads=count_threads())
 
     @property
     def has_blocks(self) -> bool:

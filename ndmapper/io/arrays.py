@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.io.filemap import HduMap
+from ndmapper.io.pieces import Pieces
 from ndmapper.io.source import Source
 
 __all__ = ["ArrayHandle", "Section", "is_basic_index", "section_of"]
@@ -252,23 +253,17 @@ class ArrayHandle:
             axis if isinstance(axis, int) else _as_slice(axis) for axis in self.section
         )
         if self.source.compression is not None or self.is_whole:
-            content = np.empty(total, "u1")
-            with self.source.open_data(self.offset, total) as stream:
-                found = _read_into(stream, content)
-            if found != total:
-                raise self.source.truncated(self.offset + total, self.offset + found)
-            stored = content.view(dtype).reshape(self.stored_shape)
+            stored = np.empty(self.stored_shape, dtype)
+            with Pieces(self.source) as pieces:
+                pieces.read_into(self.offset, _bytes_of(stored))
             if not self.is_whole:
                 stored = stored[(*index, ...)].copy()
         elif (first := self._first_of_rows()) is not None:
             # One piece of the file: reading it is quicker than mapping its pages.
-            content = np.empty(int(np.prod(self.shape)) * dtype.itemsize, "u1")
+            stored = np.empty(self.shape, dtype)
             start = self.offset + first * (total // self.stored_shape[0])
-            with self.source.open_data(start, len(content)) as stream:
-                found = _read_into(stream, content)
-            if found != len(content):
-                raise self.source.truncated(start + len(content), start + found)
-            stored = content.view(dtype).reshape(self.shape)
+            with Pieces(self.source) as pieces:
+                pieces.read_into(start, _bytes_of(stored))
         else:
             wanted = int(np.prod(self.shape)) * dtype.itemsize
             with self.source.open_data(self.offset, wanted) as stream:
@@ -288,17 +283,37 @@ class ArrayHandle:
                         whole[(*index, ...)]
                     )  # no scalar, also without axes
                     del whole
-        # In place, so that no second copy of a large array is made.
-        if not dtype.isnative:
-            native = stored.view(dtype.newbyteorder("="))
-            if stored.flags.c_contiguous:
-                # Assigned to its own memory, which NumPy does in one row without a
-                # copy, and several times faster than byteswap().
-                native.reshape(-1)[...] = stored.reshape(-1)
-            else:
-                native.byteswap(inplace=True)
-            return native
-        return stored
+        return _native(stored)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether rows of it are pieces of a plain file, and of the same size."""
+        return (
+            type(self) is ArrayHandle
+            and self.source.compression is None
+            and (self.is_pseudo or not self.is_converted)
+            and self._first_of_rows() is not None
+        )
+
+    def read_rows(self, pieces: Pieces, span: slice, out: npt.NDArray[Any]) -> None:
+        """
+        Read some rows into memory that is there already, where it has rows.
+
+        Parameters
+        ----------
+        pieces : Pieces
+            The file, which is open.
+        span : slice
+            Which rows of what is taken.
+        out : ndarray
+            An array without gaps, of the shape of the rows and the type of the values.
+        """
+        first = self._first_of_rows()
+        assert first is not None
+        stored = out.view(np.dtype(_STORED[self.bitpix]).newbyteorder(">"))
+        start = self.offset + (first + span.start) * (out.nbytes // len(out))
+        pieces.read_into(start, _bytes_of(stored))
+        self._scaled(_native(stored))
 
     def _first_of_rows(self) -> int | None:
         """Give the first of the rows, where the section is whole rows in order."""
@@ -337,12 +352,19 @@ def _number(value: Any, default: float) -> float:
     return value if isinstance(value, int | float) else default
 
 
-def _read_into(stream: Any, content: npt.NDArray[np.uint8]) -> int:
-    found = 0
-    with content.data as view:
-        while found < len(content):
-            count = stream.readinto(view[found:])
-            if not count:
-                break
-            found += count
-    return found
+def _bytes_of(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return array.reshape(-1).view(np.uint8)
+
+
+def _native(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Bring numbers to the byte order of this machine, in the memory they have."""
+    if stored.dtype.isnative:
+        return stored
+    native = stored.view(stored.dtype.newbyteorder("="))
+    if stored.flags.c_contiguous:
+        # Assigned to its own memory, which NumPy does in one row without a copy, and
+        # several times faster than byteswap().
+        native.reshape(-1)[...] = stored.reshape(-1)
+    else:
+        native.byteswap(inplace=True)
+    return native

@@ -3,7 +3,10 @@
 import os
 import sys
 from contextlib import ExitStack
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from ndmapper.io.source import Source, clear_read_errors, count_read
 
@@ -53,6 +56,56 @@ class Pieces:
         if error is not None:
             with clear_read_errors(self._source.path):
                 raise error
+
+    def read_into(self, offset: int, content: npt.NDArray[np.uint8]) -> None:
+        """
+        Read a piece into memory that is there already; it is counted.
+
+        Parameters
+        ----------
+        offset : int
+            Where it starts, in bytes of the decompressed content.
+        content : ndarray of uint8
+            One row of bytes, all of which are filled.
+
+        Raises
+        ------
+        TruncatedFileError
+            If the file ends before.
+        """
+        count_read(self._source.path, len(content))
+        if self._content is not None:
+            self._content.seek(offset)
+        found = 0
+        with content.data as view:
+            while found < len(content):
+                count = self._read_some(offset + found, view[found:])
+                if not count:
+                    end = offset + len(content)
+                    raise self._source.truncated(end, offset + found)
+                found += count
+
+    def _read_some(self, offset: int, view: memoryview) -> int:
+        if self._content is not None:
+            return int(cast(Any, self._content).readinto(view))
+        if hasattr(os, "preadv"):  # which Windows has not
+            return os.preadv(self._file, [view], offset)
+        os.lseek(self._file, offset, os.SEEK_SET)
+        found = os.read(self._file, len(view))
+        view[: len(found)] = found
+        return len(found)
+
+    def compare(self) -> None:
+        """
+        Make sure that the file was not written to while it was open.
+
+        Raises
+        ------
+        FileChangedError
+            If it was.
+        """
+        if self._content is None:
+            self._source.compare(os.fstat(self._file))
 
     def read(self, offset: int, size: int) -> bytes:
         """

@@ -44,6 +44,9 @@ THREADS_FROM = 1 << 22
 _BLOCK = 1 << 16
 """Pixels that are worked on at a time; a dozen arrays of them fit into a cache."""
 
+_STRETCH = 1 << 18
+"""Pixels that one call of a compiled loop works on; the threads share such pieces."""
+
 
 class Pixels(NamedTuple):
     """
@@ -224,7 +227,9 @@ def _fused(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work | None:
                 values[i] = values[i].astype(float_type(values[i].dtype), copy=False)
         kernel(stop - start, *values)
 
-    return block, made.data.size, _BLOCK
+    # One pass needs no blocks, unless numbers of another type are converted for it.
+    same = all(v is None or np.asarray(v).dtype.kind == "f" for v in (x, y))
+    return block, made.data.size, _BLOCK if not same else _STRETCH
 
 
 def _plain(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work:

@@ -363,3 +363,74 @@ def test_result_that_is_used_twice_again_and_again(folder):
         total = total + total
     assert total[0].data[0, 0] == 1000 * 2.0**40
     assert len(pickle.dumps(total)) < 1_000_000
+
+
+def big_files(folder):
+    for name in "xyz":
+        if not (folder / f"{name}.fits").exists():
+            make_mef(folder / f"{name}.fits", n_ext=1, shape=(30, 9))
+    return [DataFile(f"{name}.fits") for name in "xyz"]
+
+
+def test_blocks_open_each_file_once_for_each_thread(folder, monkeypatch):
+    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    monkeypatch.setattr(blocks, "count_threads", lambda: 2)
+    x, y, _ = big_files(folder)
+    opened = []
+    enter = blocks.Pieces.__enter__
+
+    def counted(pieces):
+        opened.append(pieces._source.path.name)
+        return enter(pieces)
+
+    result = x - y
+    monkeypatch.setattr(blocks.Pieces, "__enter__", counted)
+    with count_reads() as reads:
+        _ = result[0].data
+    assert reads.bytes == 2 * 30 * 9 * 4
+    assert {*opened} == {"x.fits", "y.fits"}
+    assert 2 <= len(opened) <= 4
+
+
+def test_file_that_is_written_to_between_blocks_is_noticed(folder, monkeypatch):
+    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    x, y, _ = big_files(folder)
+    result = x - y
+    compute = blocks.combine
+
+    def disturbed(*args, **options):
+        with (folder / "y.fits").open("r+b") as stream:
+            stream.seek(-1, os.SEEK_END)
+            stream.write(b"x")
+        os.utime(folder / "y.fits", (1, 1))
+        return compute(*args, **options)
+
+    monkeypatch.setattr(blocks, "combine", disturbed)
+    with pytest.raises(FileChangedError, match=r"y\.fits"):
+        _ = result[0].data
+
+
+def test_blocks_of_a_result_with_a_broadcast_row_inside(folder, monkeypatch):
+    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    x, y, _ = big_files(folder)
+    row = np.arange(9, dtype="f4")
+    row.flags.writeable = False
+    expected = (x[0].data - row) / y[0].data
+    x, y, _ = big_files(folder)
+    result = (x - row) / y
+    with count_reads() as reads:
+        np.testing.assert_array_equal(result[0].data, expected)
+    assert reads.bytes == 2 * 30 * 9 * 4  # and not the whole for every block
+
+
+def test_blocks_take_flags_of_another_operation(folder, monkeypatch):
+    x, y, z = big_files(folder)
+    _ = y[0].data, y[0].variance, y[0].flags
+    result = x * 3
+    # Its flags are those of another result, which waits as well.
+    result[0]._parts["flags"] = (z * z)[0]._parts["flags"]
+    expected = result[0].copy().data / y[0].data
+    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    made = result / y
+    np.testing.assert_array_equal(made[0].data, expected)
+    np.testing.assert_array_equal(made[0].flags, z[0].flags | y[0].flags)
