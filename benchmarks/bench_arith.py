@@ -17,7 +17,6 @@ from astropy.nddata import CCDData, VarianceUncertainty
 from timing import show, together
 
 from ndmapper.data import DataFile, DataFileList, NDLater
-from ndmapper.numerics.arith import Pixels, combine
 from ndmapper.parallel.cores import count_threads
 
 try:
@@ -41,7 +40,12 @@ def in_memory() -> None:
             flags=rng.integers(0, 4, shape).astype("u2"),
         )
 
-    left, right = image(), image()
+    left, right, changed = image(), image(), image()
+
+    def in_place() -> None:
+        nonlocal changed
+        changed *= right
+
     nine = [a for x in (left, right, left) for a in (x.data, x.variance, x.flags)]
     into = [np.empty_like(a) for a in nine]
     one, two = (
@@ -54,8 +58,6 @@ def in_memory() -> None:
         )
         for x in (left, right)
     )
-
-    pixels = [Pixels(x.data, x.variance, x.flags) for x in (left, right)]
 
     def copy_into() -> None:
         for array, target in zip(nine, into, strict=True):
@@ -86,9 +88,7 @@ def in_memory() -> None:
             "the same into memory that is there": copy_into,
             "floor: sums of all pairs, in threads, new memory": floor,
             "ndmapper multiply": lambda: left * right,
-            "ndmapper multiply into memory that is there": lambda: combine(
-                "multiply", *pixels, out=Pixels(*into[:3]), threads=count_threads()
-            ),
+            "ndmapper multiply in place": in_place,
             "ndmapper divide": lambda: left / right,
             "CCDData multiply": lambda: one.multiply(two),
             "CCDData divide": lambda: one.divide(two),
@@ -240,5 +240,10 @@ else:
         if "memory" not in sys.argv:
             in_memory()
             disk_to_disk(Path(name))
+            if Path("/dev/shm").is_dir():
+                # What is left where no disk has a part in it.
+                with tempfile.TemporaryDirectory(dir="/dev/shm") as fast:
+                    print("in a file system in memory")
+                    disk_to_disk(Path(fast))
         if "speed" not in sys.argv:
             list_memory(Path(name))

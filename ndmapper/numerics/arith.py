@@ -216,6 +216,12 @@ def _fused(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work | None:
 
     kernel = KERNELS[name]
     x, vx, fx, y, vy, fy, *outs = flat
+    in_place = any(
+        np.may_share_memory(out, v)
+        for out in outs
+        for v in flat[:6]
+        if isinstance(out, np.ndarray) and isinstance(v, np.ndarray)
+    )
 
     def block(start: int, stop: int) -> None:
         values: list[Any] = [
@@ -225,11 +231,20 @@ def _fused(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work | None:
         for i in (0, 3):
             if not isinstance(values[i], np.generic):
                 values[i] = values[i].astype(float_type(values[i].dtype), copy=False)
-        kernel(stop - start, *values)
+        if not in_place:
+            kernel(stop - start, *values)
+            return
+        # Loops that write what they read are not vectorised, which costs more than
+        # this copy from the cache.
+        made_here = [None if v is None else np.empty_like(v) for v in values[6:]]
+        kernel(stop - start, *values[:6], *made_here)
+        for target, array in zip(values[6:], made_here, strict=True):
+            if target is not None:
+                target[...] = array
 
     # One pass needs no blocks, unless numbers of another type are converted for it.
     same = all(v is None or np.asarray(v).dtype.kind == "f" for v in (x, y))
-    return block, made.data.size, _BLOCK if not same else _STRETCH
+    return block, made.data.size, _STRETCH if same and not in_place else _BLOCK
 
 
 def _plain(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work:
