@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from ndmapper.data._waiting import WaitingPart
 from ndmapper.io.pieces import Pieces
-from ndmapper.io.source import Source
+from ndmapper.io.source import Source, clear_read_errors
 from ndmapper.numerics.arith import Pixels, combine
 from ndmapper.parallel.cores import count_threads
 
@@ -142,17 +142,22 @@ def _run(
     count = node.shape[0]
     left = deque(range(0, count, rows))
 
+    def starts() -> Iterator[int]:
+        while True:
+            try:
+                start = left.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            yield start
+
     def some(_: int) -> None:
         with _Files() as files:
             work = _Rows(node, names, rows, files)
             try:
-                while left:
-                    start = left.popleft()
+                for start in starts():
                     block(slice(start, min(start + rows, count)), work)
-            except IndexError:
-                return  # another thread took the last one
             except BaseException:
-                left.clear()
+                left.clear()  # nobody wants the rest
                 raise
 
     threads = min(count_threads(), len(left))
@@ -170,7 +175,10 @@ class _Files(ExitStack):
 
     def find(self, source: Source) -> Pieces:
         if source not in self._open:
-            pieces = self._open[source] = self.enter_context(Pieces(source))
+            pieces = self._open[source] = Pieces(source).__enter__()
+            # Not as a context: what goes wrong where the rows go, such as a full disk,
+            # is no error of this file.
+            self.callback(pieces.__exit__, None, None)
             self.callback(pieces.compare)
         return self._open[source]
 
@@ -220,7 +228,8 @@ class _Side:
                 nodes.setdefault(id(waiting.node), (waiting.node, set()))[1].add(name)
                 continue
             self._parts[name] = part
-            if not part.is_loaded:
+            handle = None if part.is_loaded or part.is_std else part.handle
+            if handle is not None and handle.has_rows:
                 self._room[name] = np.empty((rows, *part.shape[1:]), part.dtype)
         self._inner = [
             (_Rows(node, {*wanted, "data"}, rows, files), wanted)
@@ -239,11 +248,11 @@ class _Side:
         if part.is_loaded:
             return part.peek()[span]
         handle = part.handle
-        assert handle is not None
-        if part.is_std or not handle.has_rows:
+        if handle is None or name not in self._room:
             return part.section(span).values()
         out = self._room[name][: span.stop - span.start]
-        handle.read_rows(self._files.find(handle.source), span, out)
+        with clear_read_errors(handle.source.path):
+            handle.read_rows(self._files.find(handle.source), span, out)
         return out
 
 

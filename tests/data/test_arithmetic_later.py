@@ -434,3 +434,36 @@ def test_blocks_take_flags_of_another_operation(folder, monkeypatch):
     made = result / y
     np.testing.assert_array_equal(made[0].data, expected)
     np.testing.assert_array_equal(made[0].flags, z[0].flags | y[0].flags)
+
+
+def test_disk_that_is_full_in_the_middle_is_not_blamed_on_what_is_read(
+    folder, monkeypatch
+):
+    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    x, y, _ = big_files(folder)
+    result = x / y
+    write, done = os.pwrite, []
+
+    def full(file, content, at):
+        done.append(at)
+        if len(done) > 12:  # the headers and what pads the data fit
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, content, at)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(FileAccessError, match=r"new\.fits cannot .*No space"):
+        result.save("new.fits")
+    assert not (folder / "new.fits").exists()
+
+
+def test_error_inside_a_block_is_never_taken_for_the_end(folder, monkeypatch):
+    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    x, y, _ = big_files(folder)
+
+    def wrong(*args, **options):
+        raise IndexError("inside")
+
+    result = x / y
+    monkeypatch.setattr(blocks, "combine", wrong)
+    with pytest.raises(IndexError, match="inside"):
+        _ = result[0].data
