@@ -2,12 +2,15 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from ndmapper.data._waiting import WaitingPart
 from ndmapper.io.pieces import Pieces
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
     from ndmapper.data._operands import Operand, Waiting
     from ndmapper.data._parts import Part
 
-__all__ = ["PARTS", "in_blocks", "rows_at_once", "stream"]
+__all__ = ["PARTS", "Streamed", "in_blocks", "rows_at_once", "stream"]
+
+Array = npt.NDArray[Any]
 
 PARTS = ("data", "uncertainty", "flags")
 """The names of the parts, in the order of `Pixels`."""
@@ -77,6 +82,41 @@ def _has_rows(node: "Waiting") -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class Streamed:
+    """
+    An operation whose result is taken away a few rows at a time, and not kept.
+
+    Parameters
+    ----------
+    node : Waiting
+        The operation, which has blocks.
+    wanted : set of str
+        The parts that are needed.
+    put : callable
+        Takes the number of the first row, and rows in memory that it may change, and
+        that is used again; floating point in the byte order of FITS. Several threads
+        call it, in any order.
+    """
+
+    node: "Waiting"
+    wanted: set[str]
+    put: Callable[[int, Pixels], None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    node: "Waiting"
+    names: set[str]
+    rows: int
+    block: Callable[[slice, "_Rows"], None]
+
+    def spans(self) -> Iterator[slice]:
+        count = self.node.shape[0]
+        for start in range(0, count, self.rows):
+            yield slice(start, min(start + self.rows, count))
+
+
 def in_blocks(node: "Waiting", names: set[str], rows: int) -> Pixels:
     """
     Carry an operation out a few rows at a time.
@@ -95,67 +135,60 @@ def in_blocks(node: "Waiting", names: set[str], rows: int) -> Pixels:
     Pixels
         The result.
     """
-    made = _room(node, names, node.shape)
+    made = _room(node, names, node.shape, np.empty)
 
     def block(span: slice, work: _Rows) -> None:
         work.make(span, _cut(made, span))
 
-    _run(node, names, rows, block)
+    _run([_Job(node, names, rows, block)])
     return made
 
 
-def stream(
-    node: "Waiting", wanted: Iterable[str], put: Callable[[int, Pixels], None]
-) -> None:
+def stream(operations: Iterable[Streamed]) -> None:
     """
-    Carry an operation out a few rows at a time, which are not kept.
+    Carry operations out a few rows at a time, which are not kept.
 
     Parameters
     ----------
-    node : Waiting
-        The operation, which has blocks.
-    wanted : iterable of str
-        The parts that are needed.
-    put : callable
-        Takes the number of the first row, and rows in memory that it may change, and
-        that is used again. Several threads call it, in any order.
+    operations : iterable of Streamed
+        They are worked on in this order, but none waits for the one before.
     """
-    rows = rows_at_once(node)
-    assert rows is not None
 
-    def block(span: slice, work: _Rows) -> None:
-        put(span.start, work.make(span))
+    def job(node: "Waiting", wanted: set[str], put: Callable[..., None]) -> _Job:
+        rows = rows_at_once(node)
+        assert rows is not None
+        return _Job(
+            node, {*wanted, "data"}, rows,
+            lambda span, work: put(span.start, work.make(span)),
+        )  # fmt: skip
 
-    _run(node, {*wanted, "data"}, rows, block)
+    _run([job(x.node, x.wanted, x.put) for x in operations])
 
 
-def _run(
-    node: "Waiting",
-    names: set[str],
-    rows: int,
-    block: Callable[[slice, "_Rows"], None],
-) -> None:
+def _run(jobs: Sequence[_Job]) -> None:
     """Work on all blocks, in threads of which each has files and memory of its own."""
-    for part in _parts(node):
-        if part.fixed:
-            part.peek()  # it is kept, so that it is read only once
-    count = node.shape[0]
-    left = deque(range(0, count, rows))
+    for job in jobs:
+        for part in _kept(job.node):
+            part.peek()  # now, so that it is read only once
+    left = deque((job, span) for job in jobs for span in job.spans())
 
-    def starts() -> Iterator[int]:
+    def spans() -> Iterator[tuple[_Job, slice]]:
         while True:
             try:
-                start = left.popleft()
+                found = left.popleft()
             except IndexError:  # another thread took the last one
                 return
-            yield start
+            yield found
 
-    def some(_: int) -> None:
+    def some(number: int) -> None:
+        memory = _Memory()
         with _Files() as files:
-            work = _Rows(node, names, rows, files)
             try:
-                for start in starts():
-                    block(slice(start, min(start + rows, count)), work)
+                for job, its in groupby(spans(), lambda found: found[0]):
+                    memory.free()
+                    work = _Rows(job.node, job.names, job.rows, files, memory)
+                    for _, span in its:
+                        job.block(span, work)
             except BaseException:
                 left.clear()  # nobody wants the rest
                 raise
@@ -164,6 +197,36 @@ def _run(
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(some, range(threads)):
             pass
+
+
+def _kept(node: "Waiting") -> Iterator["Part"]:
+    """List the parts, also of operations inside, that stay in memory for others."""
+    for part in _parts(node):
+        if part.fixed:
+            yield part
+        elif not part.is_loaded and isinstance(part.pending, WaitingPart):
+            yield from _kept(part.pending.node)
+
+
+class _Memory:
+    """Arrays that one operation after the other uses."""
+
+    def __init__(self) -> None:
+        self._free: list[Array] = []
+        self._used: list[Array] = []
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        for i, found in enumerate(self._free):
+            if found.shape == shape and found.dtype == dtype:
+                del self._free[i]
+                break
+        else:
+            found = np.empty(shape, dtype)
+        self._used.append(found)
+        return found
+
+    def free(self) -> None:
+        self._free, self._used = self._used, []
 
 
 class _Files(ExitStack):
@@ -187,32 +250,52 @@ class _Rows:
     """Rows of the result of an operation, made in memory that is used again."""
 
     def __init__(
-        self, node: "Waiting", names: set[str], rows: int, files: _Files
+        self,
+        node: "Waiting",
+        names: set[str],
+        rows: int,
+        files: _Files,
+        memory: _Memory,
+        *,
+        order: Literal[">", "="] = ">",
     ) -> None:
+        self._memory = memory
+        # Of floating point that is not read again but written to a file, or "=".
+        self._order = order
         self._node = node
         self._names = names
         self._rows = rows
         self._total = math.prod(node.shape)
         self._made: Pixels | None = None
         self._sides = [
-            _Side(side, names, rows, files) for side in (node.first, node.second)
+            _Side(side, names, rows, files, memory)
+            for side in (node.first, node.second)
         ]
 
     def make(self, span: slice, out: Pixels | None = None) -> Pixels:
         if out is None:
             if self._made is None:
                 shape = (self._rows, *self._node.shape[1:])
-                self._made = _room(self._node, self._names, shape)
+                self._made = _room(self._node, self._names, shape, self._empty)
             out = _cut(self._made, slice(span.stop - span.start))
         one, two = (side.make(span) for side in self._sides)
         return combine(self._node.name, one, two, out=out, total=self._total)
+
+    def _empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        order = self._order if dtype.kind == "f" else "="
+        return self._memory.array(shape, dtype.newbyteorder(order))
 
 
 class _Side:
     """Rows of one side of an operation."""
 
     def __init__(
-        self, operand: "Operand", names: set[str], rows: int, files: _Files
+        self,
+        operand: "Operand",
+        names: set[str],
+        rows: int,
+        files: _Files,
+        memory: _Memory,
     ) -> None:
         self._operand = operand
         self._files = files
@@ -230,9 +313,10 @@ class _Side:
             self._parts[name] = part
             handle = None if part.is_loaded or part.is_std else part.handle
             if handle is not None and handle.has_rows:
-                self._room[name] = np.empty((rows, *part.shape[1:]), part.dtype)
+                shape = (rows, *part.shape[1:])
+                self._room[name] = memory.array(shape, part.dtype)
         self._inner = [
-            (_Rows(node, {*wanted, "data"}, rows, files), wanted)
+            (_Rows(node, {*wanted, "data"}, rows, files, memory, order="="), wanted)
             for node, wanted in nodes.values()
         ]
 
@@ -252,13 +336,17 @@ class _Side:
             return part.section(span).values()
         out = self._room[name][: span.stop - span.start]
         with clear_read_errors(handle.source.path):
-            handle.read_rows(self._files.find(handle.source), span, out)
-        return out
+            return handle.read_rows(self._files.find(handle.source), span, out)
 
 
-def _room(node: "Waiting", names: set[str], shape: tuple[int, ...]) -> Pixels:
+def _room(
+    node: "Waiting",
+    names: set[str],
+    shape: tuple[int, ...],
+    empty: Callable[..., Array],
+) -> Pixels:
     room: Any = (
-        np.empty(shape, node.dtype(n)) if n in names and n in node.names else None
+        empty(shape, node.dtype(n)) if n in names and n in node.names else None
         for n in PARTS
     )
     return Pixels(*room)

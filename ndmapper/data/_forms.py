@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.data._blocks import PARTS, stream
+from ndmapper.data._blocks import PARTS, Streamed, stream
 from ndmapper.data._parts import Part, Pending, root_of
 from ndmapper.data._waiting import WaitingPart
 from ndmapper.data.ndlater import NDLater
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import StoredHeader, is_array_keyword, unit_of, unit_text
-from ndmapper.io.write import HduOut, HdusTogether
+from ndmapper.io.together import HdusTogether
+from ndmapper.io.write import HduOut
 from ndmapper.numerics.arith import Pixels
 
 if TYPE_CHECKING:
@@ -91,9 +92,9 @@ def computed(
     HduMap, HduOut, bytes or HdusTogether
         What can be written.
     """
-    for node, found in groupby(outs, _node if at_once else _nothing):
-        if node is not None:
-            yield _together(node, cast(list[HduOut], list(found)))
+    for together, found in groupby(outs, _has_blocks if at_once else _nothing):
+        if together:
+            yield _together(cast(list[HduOut], list(found)))
             continue
         for out in found:
             data: Any = getattr(out, "data", None)
@@ -103,36 +104,42 @@ def computed(
                 yield out
 
 
-def _nothing(out: Outs) -> Any:
-    return None
+def _nothing(out: Outs) -> bool:
+    return False
 
 
-def _node(out: Outs) -> Any:
-    """Find the operation that makes an array some rows at a time."""
+def _has_blocks(out: Outs) -> bool:
+    """Say whether the array of an HDU is made some rows at a time."""
     data: Any = getattr(out, "data", None)
     if not isinstance(out, HduOut) or out.is_tiled or not isinstance(data, Later):
-        return None
+        return False
     pending = data.pending
-    can = isinstance(pending, WaitingPart) and pending.node.has_blocks
-    return cast(WaitingPart, pending).node if can else None
+    return isinstance(pending, WaitingPart) and pending.node.has_blocks
 
 
-def _together(node: Any, outs: list[HduOut]) -> HdusTogether:
-    """Write arrays of one operation together."""
+def _together(outs: list[HduOut]) -> HdusTogether:
+    """Write arrays together that are made some rows at a time."""
     laters: list[Any] = [out.data for out in outs]
-    places = [PARTS.index(later.pending.name) for later in laters]
 
     def fill(put: Callable[[int, int, npt.NDArray[Any]], None]) -> None:
-        width = math.prod(node.shape[1:])
+        def streamed(node: Any, numbers: list[int]) -> Streamed:
+            width = math.prod(node.shape[1:])
 
-        def rows(first: int, made: Pixels) -> None:
-            for i, (later, place) in enumerate(zip(laters, places, strict=True)):
-                array: Any = made[place]
-                if later.as_std:
-                    root_of(array, out=array)
-                put(i, first * width, array)
+            def rows(first: int, made: Pixels) -> None:
+                for i in numbers:
+                    array: Any = made[PARTS.index(laters[i].pending.name)]
+                    if laters[i].as_std:
+                        root_of(array, out=array)
+                    put(i, first * width, array)
 
-        stream(node, {later.pending.name for later in laters}, rows)
+            return Streamed(node, {laters[i].pending.name for i in numbers}, rows)
+
+        # The parts of one operation are computed together.
+        nodes: dict[int, tuple[Any, list[int]]] = {}
+        for i, later in enumerate(laters):
+            node = later.pending.node
+            nodes.setdefault(id(node), (node, []))[1].append(i)
+        stream(streamed(*found) for found in nodes.values())
 
     return HdusTogether(tuple(outs), fill)
 

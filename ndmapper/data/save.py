@@ -20,7 +20,8 @@ from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.layout import find_layout
 from ndmapper.io.leftovers import staging_name
 from ndmapper.io.record import edited, encode
-from ndmapper.io.write import append_hdu, can_write_together, publish, write_hdus
+from ndmapper.io.together import can_write_together
+from ndmapper.io.write import append_hdu, publish, write_hdus
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile

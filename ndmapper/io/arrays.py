@@ -295,7 +295,9 @@ class ArrayHandle:
             and self._first_of_rows() is not None
         )
 
-    def read_rows(self, pieces: Pieces, span: slice, out: npt.NDArray[Any]) -> None:
+    def read_rows(
+        self, pieces: Pieces, span: slice, out: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
         """
         Read some rows into memory that is there already, where it has rows.
 
@@ -307,13 +309,19 @@ class ArrayHandle:
             Which rows of what is taken.
         out : ndarray
             An array without gaps, of the shape of the rows and the type of the values.
+
+        Returns
+        -------
+        ndarray
+            The values in that memory: floating point as it is stored, in the byte order
+            of the file, and integers in that of this machine.
         """
         first = self._first_of_rows()
         assert first is not None
         stored = out.view(np.dtype(_STORED[self.bitpix]).newbyteorder(">"))
         start = self.offset + (first + span.start) * (out.nbytes // len(out))
         pieces.read_into(start, _bytes_of(stored))
-        self._scaled(_native(stored))
+        return stored if self.bitpix < 0 else self._scaled(_native(stored))
 
     def _first_of_rows(self) -> int | None:
         """Give the first of the rows, where the section is whole rows in order."""

@@ -116,7 +116,9 @@ def encoded(
                 numbers.dtype.type(1 << (8 * size - 1)),
                 out=numbers if in_place else None,
             )
-    if in_place and numbers.dtype.itemsize == size:
+    if in_place and numbers.dtype == stored:
+        swapped = numbers
+    elif in_place and numbers.dtype.itemsize == size:
         swapped = numbers.view(stored)
         swapped[...] = numbers
     else:

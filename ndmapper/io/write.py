@@ -8,10 +8,8 @@ renamed onto its name.
 import bz2
 import contextlib
 import gzip
-import math
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,17 +27,16 @@ from ndmapper.errors import (
 )
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap, padded
-from ndmapper.io.filetypes import is_compressed, split_ext
+from ndmapper.io.filetypes import split_ext
 from ndmapper.io.forms import encoded, stored_form
 from ndmapper.io.leftovers import final_name, sweep
 from ndmapper.io.pack import can_be_tiled, compressed_hdu, packed_header
 from ndmapper.io.tiles import TileHandle
+from ndmapper.io.together import HdusTogether, write_together
 
 __all__ = [
     "HduOut",
-    "HdusTogether",
     "append_hdu",
-    "can_write_together",
     "publish",
     "write_hdus",
 ]
@@ -69,27 +66,6 @@ class HduOut:
     data: ArrayHandle | npt.NDArray[Any] | HduMap | None = None
     is_tiled: bool = False
     like: TileHandle | None = None
-
-
-Put = Callable[[int, int, npt.NDArray[Any]], None]
-
-
-@dataclass(frozen=True)
-class HdusTogether:
-    """
-    HDUs, one behind the other, whose arrays are computed together in pieces.
-
-    Parameters
-    ----------
-    hdus : tuple of HduOut
-        Their headers; of the data only shape and type are looked at.
-    fill : callable
-        Is given a function that takes the number of the HDU, that of the first pixel,
-        and pixels, which it may change. Several threads may call it.
-    """
-
-    hdus: tuple[HduOut, ...]
-    fill: Callable[[Put], None]
 
 
 def write_hdus(
@@ -129,40 +105,17 @@ def write_hdus(
             clear_write_errors(path),
             raw,
             _compressing(path, raw) as out,
-            ThreadPoolExecutor(1) as pool,
         ):
-            on_disk = []
             for hdu in hdus:
                 if isinstance(hdu, HdusTogether):
-                    _write_together(raw, hdu)
-                    # The disk takes it while the next is computed.
-                    on_disk.append(pool.submit(os.fsync, raw.fileno()))
+                    write_together(raw, hdu)
                 else:
                     _write_hdu(out, hdu)
-            for done in on_disk:
-                done.result()  # which raises what went wrong
             _flush(out, raw, sync=not more)
     except BaseException:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         raise
-
-
-def can_write_together(path: Path) -> bool:
-    """
-    Say whether pieces of a file can be written in any order.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    bool
-        True for a plain file, where the operating system can do that.
-    """
-    return hasattr(os, "pwrite") and not is_compressed(split_ext(path.name)[1])
 
 
 def append_hdu(path: Path, hdu: bytes) -> None:
@@ -366,35 +319,3 @@ def _encode(out: BinaryIO, data: npt.NDArray[Any]) -> None:
     for start in range(0, flat.size, step):
         out.write(encoded(flat[start : start + step], form).data)
     out.write(bytes(padded(flat.size * size) - flat.size * size))
-
-
-def _write_together(raw: BinaryIO, together: HdusTogether) -> None:
-    """Write pieces where they belong, while others are computed."""
-    raw.flush()
-    at = raw.tell()
-    forms, starts = [], []
-    for hdu in together.hdus:
-        form = stored_form(cast(Any, hdu.data))
-        size = math.prod(form.shape) * abs(form.bitpix) // 8
-        _write_at(raw, hdu.header, at)
-        at += len(hdu.header)
-        forms.append(form)
-        starts.append(at)
-        at += padded(size)
-        _write_at(raw, bytes(padded(size) - size), starts[-1] + size)
-
-    def put(number: int, first: int, pixels: npt.NDArray[Any]) -> None:
-        form = forms[number]
-        content = encoded(pixels.reshape(-1), form, in_place=True)
-        start = starts[number] + first * abs(form.bitpix) // 8
-        _write_at(raw, content.data, start)
-
-    together.fill(put)
-    raw.seek(at)
-
-
-def _write_at(raw: BinaryIO, content: bytes | memoryview, at: int) -> None:
-    view = memoryview(content)
-    while view:
-        count = os.pwrite(raw.fileno(), view, at)
-        view, at = view[count:], at + count

@@ -84,10 +84,11 @@ def combine(
     name : str
         One of `FORMULAS` or `BITWISE`.
     left, right : Pixels
-        The operands, of shapes that broadcast; at least one of them an array.
+        The operands, of shapes that broadcast, in any byte order; at least one of
+        them an array.
     out : Pixels, optional
-        Arrays of the shape of the result to be filled; they may be those of an
-        operand. A missing one is made.
+        Arrays of the shape of the result to be filled, in any byte order; they may be
+        those of an operand. A missing one is made.
     threads : int
         At most so many, where the arrays are large.
     total : int, optional
@@ -157,7 +158,9 @@ def _made(  # noqa: PLR0917
         *(
             None if kind is None
             else array
-            if array is not None and array.dtype == kind and array.shape == shape
+            if array is not None
+            and array.dtype.newbyteorder("=") == kind
+            and array.shape == shape
             else np.empty(shape, kind)
             for array, kind in zip(given, types, strict=True)
         )  # type: ignore[arg-type]
@@ -206,15 +209,16 @@ def _fused(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work | None:
             if not (
                 array.shape == shape
                 and array.flags.c_contiguous
-                and array.dtype.isnative
                 and array.dtype.kind in wanted
-                and (array.dtype.itemsize in (4, 8) or array.dtype.kind != "f")
-            ):
+                and (array.dtype.itemsize in (4, 8) if array.dtype.kind == "f"
+                     else array.dtype.isnative)
+            ):  # fmt: skip
                 return None
             flat.append(array.reshape(-1))
-    from ndmapper.numerics.fused import KERNELS
+    from ndmapper.numerics.fused import KERNELS, bits
 
     kernel = KERNELS[name]
+    flat = [bits(v) if isinstance(v, np.ndarray) else v for v in flat]
     x, vx, fx, y, vy, fy, *outs = flat
     in_place = any(
         np.may_share_memory(out, v)
@@ -228,9 +232,9 @@ def _fused(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work | None:
             v if v is None or isinstance(v, np.generic) else v[start:stop]
             for v in (x, vx, fx, y, vy, fy, *outs)
         ]
-        for i in (0, 3):
-            if not isinstance(values[i], np.generic):
-                values[i] = values[i].astype(float_type(values[i].dtype), copy=False)
+        for i, kind in ((0, left.data.dtype), (3, right.data.dtype)):
+            if kind.kind != "f":
+                values[i] = values[i].astype(float_type(kind))
         if not in_place:
             kernel(stop - start, *values)
             return
@@ -243,7 +247,7 @@ def _fused(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work | None:
                 target[...] = array
 
     # One pass needs no blocks, unless numbers of another type are converted for it.
-    same = all(v is None or np.asarray(v).dtype.kind == "f" for v in (x, y))
+    same = all(p.data.dtype.kind == "f" for p in (left, right))
     return block, made.data.size, _STRETCH if same and not in_place else _BLOCK
 
 

@@ -4,16 +4,65 @@ Compiled loops of the arithmetic: data, variance and flags in one pass.
 They are compiled once for each combination of types and parts, and kept on disk.
 Each does what the formula of the same name in `ndmapper.numerics.arith` does, in the
 same order, so that the numbers are the same to the last bit.
+
+Floating point in the other byte order, as FITS files have it, is given as `bits`, which
+are turned around between memory and processor.
 """
 
 from collections.abc import Callable
 from typing import Any, cast
 
 import numba
+import numpy as np
+import numpy.typing as npt
 from numba.core import types
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
-__all__ = ["KERNELS"]
+__all__ = ["KERNELS", "bits"]
+
+
+def bits(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """
+    Show an array to the compiled loops, which know no byte orders.
+
+    Parameters
+    ----------
+    array : ndarray
+        Of any type.
+
+    Returns
+    -------
+    ndarray
+        The same memory: floating point of the other byte order as unsigned integers,
+        anything else as it is.
+    """
+    if array.dtype.kind != "f" or array.dtype.isnative:
+        return array
+    return array.view(f"u{array.dtype.itemsize}")
+
+
+def _type_float_of(context: Any, bits: Any) -> Any:
+    made: Any = {32: types.float32, 64: types.float64}[bits.bitwidth]
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = context.get_value_type(signature.return_type)
+        return builder.bitcast(builder.bswap(args[0]), kind)
+
+    return made(bits), code
+
+
+def _type_bits_of(context: Any, number: Any) -> Any:
+    made: Any = {32: types.uint32, 64: types.uint64}[number.bitwidth]
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = context.get_value_type(signature.return_type)
+        return builder.bswap(builder.bitcast(args[0], kind))
+
+    return made(number), code
+
+
+_float_of: Any = intrinsic(_type_float_of)
+_bits_of: Any = intrinsic(_type_bits_of)
 
 
 # What is absent is None, whose type is known when a loop is compiled: these choose
@@ -24,12 +73,12 @@ def _at(x: Any, i: Any) -> Any:
     """Give an element, or the number itself; nothing where there is no array."""
 
 
-def _times(v: Any, i: Any, w: Any) -> Any:
-    """Multiply an element; nothing where there is no array."""
+def _times(v: Any, w: Any) -> Any:
+    """Multiply; nothing stays nothing."""
 
 
-def _over(v: Any, i: Any, w: Any) -> Any:
-    """Divide an element; nothing where there is no array."""
+def _over(v: Any, w: Any) -> Any:
+    """Divide; nothing stays nothing."""
 
 
 def _plus(a: Any, b: Any) -> Any:
@@ -49,21 +98,23 @@ def _is_none(kind: Any) -> bool:
 
 
 def _type_at(x: Any, i: Any) -> Any:
-    if isinstance(x, types.Array):
-        return lambda x, i: x[i]
-    return lambda x, i: x
+    if not isinstance(x, types.Array):
+        return lambda x, i: x
+    if isinstance(x.dtype, types.Integer):
+        return lambda x, i: _float_of(x[i])
+    return lambda x, i: x[i]
 
 
-def _type_times(v: Any, i: Any, w: Any) -> Any:
+def _type_times(v: Any, w: Any) -> Any:
     if _is_none(v):
-        return lambda v, i, w: None
-    return lambda v, i, w: v[i] * w
+        return lambda v, w: None
+    return lambda v, w: v * w
 
 
-def _type_over(v: Any, i: Any, w: Any) -> Any:
+def _type_over(v: Any, w: Any) -> Any:
     if _is_none(v):
-        return lambda v, i, w: None
-    return lambda v, i, w: v[i] / w
+        return lambda v, w: None
+    return lambda v, w: v / w
 
 
 def _type_plus(a: Any, b: Any) -> Any:
@@ -88,8 +139,21 @@ def _type_put(out: Any, i: Any, value: Any) -> Any:
     if _is_none(out) or _is_none(value):
         return lambda out, i, value: None
 
-    def put(out: Any, i: Any, value: Any) -> None:
-        out[i] = value
+    is_turned = isinstance(value, types.Float) and isinstance(out.dtype, types.Integer)
+    if is_turned and out.dtype.bitwidth == 32:
+
+        def put(out: Any, i: Any, value: Any) -> None:
+            out[i] = _bits_of(np.float32(value))
+
+    elif is_turned:
+
+        def put(out: Any, i: Any, value: Any) -> None:
+            out[i] = _bits_of(np.float64(value))
+
+    else:
+
+        def put(out: Any, i: Any, value: Any) -> None:
+            out[i] = value
 
     put.__annotations__.clear()
     return put
@@ -116,7 +180,7 @@ def _add(  # noqa: PLR0917  # compiled functions take positions
         value = _at(x, i) + _at(y, i)
         _put(vout, i, _plus(_at(vx, i), _at(vy, i)))
         _put(fout, i, _join(fx, fy, i))
-        out[i] = value
+        _put(out, i, value)
 
 
 def _subtract(  # noqa: PLR0917
@@ -127,7 +191,7 @@ def _subtract(  # noqa: PLR0917
         value = _at(x, i) - _at(y, i)
         _put(vout, i, _plus(_at(vx, i), _at(vy, i)))
         _put(fout, i, _join(fx, fy, i))
-        out[i] = value
+        _put(out, i, value)
 
 
 def _multiply(  # noqa: PLR0917
@@ -137,9 +201,11 @@ def _multiply(  # noqa: PLR0917
     for i in range(n):
         a = _at(x, i)
         b = _at(y, i)
-        _put(vout, i, _plus(_times(vx, i, b * b), _times(vy, i, a * a)))
+        first = _times(_at(vx, i), b * b)
+        second = _times(_at(vy, i), a * a)
+        _put(vout, i, _plus(first, second))
         _put(fout, i, _join(fx, fy, i))
-        out[i] = a * b
+        _put(out, i, a * b)
 
 
 def _divide(  # noqa: PLR0917
@@ -150,9 +216,11 @@ def _divide(  # noqa: PLR0917
         b = _at(y, i)
         quotient = _at(x, i) / b
         ratio = quotient / b
-        _put(vout, i, _plus(_over(vx, i, b * b), _times(vy, i, ratio * ratio)))
+        _put(
+            vout, i, _plus(_over(_at(vx, i), b * b), _times(_at(vy, i), ratio * ratio))
+        )
         _put(fout, i, _join(fx, fy, i))
-        out[i] = quotient
+        _put(out, i, quotient)
 
 
 def _compiled(func: Callable[..., None]) -> Callable[..., None]:

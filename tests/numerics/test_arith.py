@@ -302,6 +302,37 @@ def test_unusual_memory_gives_the_same(monkeypatch, change):
     equal(combine("multiply", turned, right), combine("multiply", usual, right))
 
 
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("turned", ["left", "right", "result", "all"])
+def test_compiled_loop_takes_either_byte_order(monkeypatch, name, dtype, turned):
+    def turn(pixels, role):
+        order = "S" if turned in (role, "all") else "="
+        x, v, f = pixels
+        return Pixels(x.astype(x.dtype.newbyteorder(order)),
+                      v.astype(v.dtype.newbyteorder(order)), f)  # fmt: skip
+
+    left, right = (images((7, 30), i, dtype=dtype, variance=dtype) for i in (1, 2))
+    plain = combine(name, left, right)
+    out = turn(images((7, 30), 3, dtype=dtype, variance=dtype), "result")
+    monkeypatch.setattr(arith, "FUSED_FROM", 1)
+    result = combine(name, turn(left, "left"), turn(right, "right"), out=out)
+    assert all(a is b for a, b in zip(result, out, strict=True))
+    for made, expected in zip(result, plain, strict=True):
+        np.testing.assert_array_equal(made, expected)
+
+
+def test_compiled_loop_narrows_a_wide_variance_into_either_byte_order(monkeypatch):
+    left = images((7, 30), 1, variance="f8")
+    plain = combine("add", left, left)
+    out = Pixels(np.empty((7, 30), ">f4"), np.empty((7, 30), ">f4"),
+                 np.empty((7, 30), "u2"))  # fmt: skip
+    monkeypatch.setattr(arith, "FUSED_FROM", 1)
+    np.testing.assert_array_equal(
+        combine("add", left, left, out=out).variance, plain.variance
+    )
+
+
 def test_small_arrays_never_load_the_compiler():
     code = (
         "import sys, numpy as np; from ndmapper.data import NDLater;"
