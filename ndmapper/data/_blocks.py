@@ -16,6 +16,7 @@ from ndmapper.data._waiting import WaitingPart
 from ndmapper.io.pieces import Pieces
 from ndmapper.io.source import Source, clear_read_errors
 from ndmapper.numerics.arith import Pixels, combine
+from ndmapper.numerics.memory import empty
 from ndmapper.parallel.cores import count_threads
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def in_blocks(node: "Waiting", names: set[str], rows: int) -> Pixels:
     Pixels
         The result.
     """
-    made = _room(node, names, node.shape, np.empty)
+    made = _room(node, names, node.shape, empty)
 
     def block(span: slice, work: _Rows) -> None:
         work.make(span, _cut(made, span))
@@ -343,10 +344,10 @@ def _room(
     node: "Waiting",
     names: set[str],
     shape: tuple[int, ...],
-    empty: Callable[..., Array],
+    make: Callable[..., Array],
 ) -> Pixels:
     room: Any = (
-        empty(shape, node.dtype(n)) if n in names and n in node.names else None
+        make(shape, node.dtype(n)) if n in names and n in node.names else None
         for n in PARTS
     )
     return Pixels(*room)

@@ -29,6 +29,7 @@ from ndmapper.numerics.formulas import (
     float_type,
     result_type,
 )
+from ndmapper.numerics.memory import empty
 
 __all__ = ["FUSED_FROM", "OPERATIONS", "Pixels", "combine"]
 
@@ -161,7 +162,7 @@ def _made(  # noqa: PLR0917
             if array is not None
             and array.dtype.newbyteorder("=") == kind
             and array.shape == shape
-            else np.empty(shape, kind)
+            else empty(shape, kind)
             for array, kind in zip(given, types, strict=True)
         )  # type: ignore[arg-type]
     )  # fmt: skip
