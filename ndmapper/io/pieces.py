@@ -2,7 +2,7 @@
 
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -30,13 +30,14 @@ class Pieces:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._file = -1
-        self._stream = ExitStack()
+        self._stream: AbstractContextManager[BinaryIO] | None = None
         self._content: BinaryIO | None = None
 
     def __enter__(self) -> "Pieces":
         source = self._source
         if source.compression is not None:
-            self._content = self._stream.enter_context(source.open())
+            self._stream = source.open()
+            self._content = self._stream.__enter__()
             return self
         try:
             self._file = os.open(source.path, os.O_RDONLY | _BINARY)
@@ -47,8 +48,8 @@ class Pieces:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, *where: Any) -> None:
-        if self._content is not None:
-            self._stream.__exit__(kind, error, *where)
+        if self._stream is not None:
+            self._stream.__exit__(kind, error, where[0] if where else None)
             return
         if self._file >= 0:
             os.close(self._file)
@@ -90,8 +91,7 @@ class Pieces:
             return int(cast(Any, self._content).readinto(view))
         if hasattr(os, "preadv"):  # which Windows has not
             return os.preadv(self._file, [view], offset)
-        os.lseek(self._file, offset, os.SEEK_SET)
-        found = os.read(self._file, len(view))
+        found = self._read_at(offset, len(view))
         view[: len(found)] = found
         return len(found)
 
@@ -131,12 +131,17 @@ class Pieces:
             self._content.seek(offset)
             found = self._content.read(size)
         else:
-            os.lseek(self._file, offset, os.SEEK_SET)
-            found = os.read(self._file, size)
+            found = self._read_at(offset, size)
             while len(found) < size and (
-                more := os.read(self._file, size - len(found))
+                more := self._read_at(offset + len(found), size - len(found))
             ):
                 found += more
         if len(found) != size:
             raise self._source.truncated(offset + size, offset + len(found))
         return found
+
+    def _read_at(self, offset: int, size: int) -> bytes:
+        if hasattr(os, "pread"):  # which Windows has not
+            return os.pread(self._file, size, offset)
+        os.lseek(self._file, offset, os.SEEK_SET)
+        return os.read(self._file, size)

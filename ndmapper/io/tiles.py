@@ -73,6 +73,8 @@ class Tiling:
     blank: int | None
 
 
+# Reading the header takes longer than decoding a tile, and sections come in numbers.
+@functools.lru_cache(maxsize=64)
 def tiling_of(hdu: HduMap) -> Tiling:
     """
     Read how an image is cut into tiles.
@@ -105,8 +107,6 @@ def tiling_of(hdu: HduMap) -> Tiling:
         raise FormatError(msg) from err
 
 
-# Reading the header takes longer than decoding a tile, and sections come in numbers.
-@functools.lru_cache(maxsize=64)
 def _read_tiling(raw: bytes, shape: tuple[int, ...]) -> Tiling:
     header = Header.fromstring(raw)
     algorithm = str(header["ZCMPTYPE"]).strip().upper()

@@ -63,8 +63,8 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return array.reshape(shape)
 
 
-# Neither has a lock, since the second may run in the middle of anything; each thing that
-# is done to the list is done at once.
+# Neither has a lock, since the second may run in the middle of anything; the list is
+# changed in one step each time.
 
 
 def _take(size: int) -> mmap.mmap | None:
