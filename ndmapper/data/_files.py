@@ -10,10 +10,12 @@ import numpy as np
 from astropy.nddata import NDData
 
 from ndmapper.config import config
+from ndmapper.data._given import is_operand
 from ndmapper.data._parts import Part
 from ndmapper.data._publishing import save_files, sources_of, write_all
-from ndmapper.data._ready import SYMBOLS, is_operand
+from ndmapper.data._ready import put_all
 from ndmapper.data._state import mask_of_array
+from ndmapper.data._unit_rules import SYMBOLS
 from ndmapper.data.arithmetic import Operators, checked_result, documented
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
@@ -95,7 +97,7 @@ class FileOperators(Operators):
         if not isinstance(other, list | DataFile) and not is_operand(other):
             return NotImplemented
         files: list[Any] = list(self)  # type: ignore[call-overload]
-        others = list(other) if isinstance(other, list) else [other]
+        others = _checked(list(other) if isinstance(other, list) else [other])
         if len(files) != len(others):
             if len(others) == 1:
                 others = [_fixed(others[0])] * len(files)
@@ -128,9 +130,7 @@ class FileOperators(Operators):
             )
             raise ShapeError(msg)
         ready = [left._ready(name, right) for left, right in pairs]
-        for one in ready:
-            for group in one:
-                group.put(later=True)
+        put_all([group for one in ready for group in one], later=True)
         return self
 
 
@@ -138,6 +138,17 @@ def _combined(name: str, left: Any, right: Any) -> Any:
     if isinstance(left, DataFile):
         return left._operate(name, right)
     return right._operate(name, left, swapped=True)
+
+
+def _checked(items: list[Any]) -> list[Any]:
+    for item in items:
+        if not isinstance(item, DataFile) and not is_operand(item):
+            msg = (
+                "a list that is combined with files has a file, image, array or number "
+                f"for each of them, not {type(item).__name__}"
+            )
+            raise TypeError(msg)
+    return items
 
 
 def _fixed(value: Any) -> Any:

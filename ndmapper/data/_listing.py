@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.nddata import NDData
 
+from ndmapper.data._given import is_operand
 from ndmapper.data._groups import next_ident
-from ndmapper.data._ready import Ready, is_operand, operate, prepare
+from ndmapper.data._ready import Ready, operate, prepare, put_all
 from ndmapper.data.arithmetic import Operators, checked_result, documented
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import IdentError
@@ -93,14 +94,14 @@ class GroupList(Operators):
     def _position(self, item: Any) -> int:
         if isinstance(item, int | np.integer) and not isinstance(item, bool):
             if not -len(self) <= item < len(self):
-                msg = f"{self} has {len(self)} extensions, so none at {item}"
+                msg = f"{self!r} has {len(self)} extensions, so none at {item}"
                 raise IndexError(msg)
             return int(item) % len(self)
         if isinstance(item, str):
             found = [i for i, ndd in enumerate(self._groups) if ndd.ident == item]
             if len(found) == 1:
                 return found[0]
-            msg = f"{self} has no extension {item!r}; there are: {self.idents}"
+            msg = f"{self!r} has no extension {item!r}; there are: {self.idents}"
             raise IdentError(msg)
         msg = f"an extension is found by position or ident, not by {item!r}"
         raise TypeError(msg)
@@ -222,19 +223,20 @@ class GroupList(Operators):
     def _operate_in_place(self, name: str, other: Any) -> Any:
         if not isinstance(other, GroupList) and not is_operand(other):
             return NotImplemented
-        for one in self._ready(name, other):
-            one.put(later=True)
+        put_all(self._ready(name, other), later=True)
         return self
 
     def _ready(self, name: str, other: Any) -> list[Ready]:
         """Check an operation in the place of this file, before anything changes."""
         if isinstance(other, GroupList) and len(self) == 1 < len(other):
             msg = (
-                f"{self} has one extension and {other} has {len(other)}, so the result "
-                "does not fit in the place of the first"
+                f"{self!r} has one extension and {other!r} has {len(other)}, so the "
+                "result does not fit in the place of the first"
             )
             raise IdentError(msg)
-        return [prepare(name, ndd, _partner(other, ndd, self)) for ndd in self]
+        return [
+            prepare(name, ndd, _partner(other, ndd, self), like=ndd) for ndd in self
+        ]
 
     def _combine(self, name: str, left: Any, right: Any) -> "DataFile":
         from ndmapper.data.datafile import DataFile
@@ -246,7 +248,7 @@ class GroupList(Operators):
         results = []
         for ndd in like:
             pair = [_partner(x, ndd, like) for x in (left, right)]
-            result = operate(name, *pair, later=True)
+            result = operate(name, *pair, later=True, like=_like(ndd, pair))
             result.ident = ndd.ident
             result._origin = ndd._origin
             results.append(result)
@@ -255,6 +257,15 @@ class GroupList(Operators):
         made.record = []
         made.expected_key = None
         return made
+
+
+def _like(ndd: NDLater, pair: list[Any]) -> NDLater | None:
+    """Take the header of the file's own image, unless that is a row of the other's."""
+    try:
+        shape = np.broadcast_shapes(*map(np.shape, pair))
+    except ValueError:
+        return ndd
+    return ndd if ndd.shape == shape else None
 
 
 def _partner(operand: Any, ndd: NDLater, like: GroupList) -> Any:
@@ -267,7 +278,7 @@ def _partner(operand: Any, ndd: NDLater, like: GroupList) -> Any:
     found = [other for other in operand if other.ident == ndd.ident]
     if len(found) != 1 or len(operand) != len(like):
         msg = (
-            f"{like} has the extensions {like.idents} and {operand} has "
+            f"{like!r} has the extensions {like.idents} and {operand!r} has "
             f"{operand.idents}; they must be the same, or one of them a single one"
         )
         raise IdentError(msg)

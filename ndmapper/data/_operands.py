@@ -12,7 +12,13 @@ from ndmapper.data._blocks import PARTS, in_blocks, rows_at_once
 from ndmapper.data._parts import Part
 from ndmapper.data._waiting import WaitingPart, WaitingSection
 from ndmapper.numerics.arith import Pixels, combine
-from ndmapper.numerics.formulas import BITWISE, flag_type, result_type
+from ndmapper.numerics.formulas import (
+    BITWISE,
+    as_float,
+    flag_type,
+    float_type,
+    result_type,
+)
 from ndmapper.parallel.cores import count_threads
 
 __all__ = ["PARTS", "Operand", "Waiting"]
@@ -50,7 +56,10 @@ class Operand:
     @property
     def dtype(self) -> np.dtype[Any] | None:
         """Type of the data; None for a number."""
-        return self.parts["data"].dtype if self.parts else None
+        if not self.parts:
+            return None
+        dtype = self.parts["data"].dtype
+        return dtype if self.factor == 1 else float_type(dtype)
 
     @property
     def can_wait(self) -> bool:
@@ -162,7 +171,7 @@ class Operand:
         data = found.get("data", np.zeros((), self.dtype))
         variance, flags = found.get("uncertainty"), found.get("flags")
         if self.factor != 1:
-            data = data * self.factor
+            data = as_float(data) * self.factor  # which does not widen it
             variance = None if variance is None else variance * self.factor**2
         return Pixels(data, variance, flags)
 

@@ -1,28 +1,25 @@
 """Operations of which everything is known but the numbers: units, shapes, headers."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-from astropy import units as u
-from astropy.nddata import NDData
 
 from ndmapper.data._flagging import in_convention_of
-from ndmapper.data._operands import PARTS, Operand, Waiting
+from ndmapper.data._given import as_bits, check_integers, given_operand, ones
+from ndmapper.data._operands import PARTS, Waiting
 from ndmapper.data._parts import Part
 from ndmapper.data._state import State
+from ndmapper.data._unit_rules import SYMBOLS, put_unit, unit_of_result
 from ndmapper.data._waiting import WaitingPart
-from ndmapper.errors import ParameterError, ShapeError, UnitError
+from ndmapper.errors import ShapeError
 from ndmapper.numerics.arith import Pixels
 from ndmapper.numerics.formulas import BITWISE
+from ndmapper.numerics.overlaps import Overlaps
 
-__all__ = ["SYMBOLS", "Ready", "is_operand", "operate", "prepare"]
-
-SYMBOLS = {
-    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**",
-    "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^", "invert": "~",
-}  # fmt: skip
-"""How the operations are written."""
+__all__ = ["Ready", "operate", "prepare", "put_all"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Ready:
         Whose header, ident and coordinates the result has.
     node : Waiting
         What is to be computed.
-    unit : unit or None
+    unit : unit or None or UNREADABLE
         Unit of the result.
     """
 
@@ -76,25 +73,42 @@ class Ready:
             if old is not None and old.header is not None:
                 part.header, part.is_std = old.header.copy(), old.is_std
             new._parts[name] = part
-        new.unit = self.unit
+        put_unit(new, self.unit)
         return new
 
-    def put(self, *, later: bool = False) -> None:
+    def made(self, *, later: bool, room: Pixels | None) -> dict[str, Part]:
         """
-        Put the result in the place of the left operand.
+        Make the parts of the result, or note what they will be.
 
         Parameters
         ----------
         later : bool
-            Compute it only when somebody looks, where that can wait.
+            Compute them only when somebody looks, where that can wait.
+        room : Pixels or None
+            Arrays that may be filled.
+
+        Returns
+        -------
+        dict of str to Part
+            The parts by name.
         """
-        like, node = self.like, self.node
+        node = self.node
         if later and node.can_wait:
             node = node.apart()
-            made = {n: Part(pending=WaitingPart(node, n)) for n in node.names}
-        else:
-            arrays = node.evaluate(node.names, self._room())
-            made = {n: _fresh(arrays, n) for n in node.names}
+            return {n: Part(pending=WaitingPart(node, n)) for n in node.names}
+        arrays = node.evaluate(node.names, room)
+        return {n: _fresh(arrays, n) for n in node.names}
+
+    def put(self, made: dict[str, Part]) -> None:
+        """
+        Put a result in the place of the left operand.
+
+        Parameters
+        ----------
+        made : dict of str to Part
+            Its parts.
+        """
+        like = self.like
         for name in PARTS:
             old, part = like._parts.pop(name, None), made.get(name)
             if part is None:
@@ -107,13 +121,30 @@ class Ready:
                 part.held = old.held and part.is_loaded and old.form is part.form
             like._parts[name] = part
         like._variance_object = None
-        like.unit = self.unit
+        put_unit(like, self.unit)
 
-    def _room(self) -> Pixels:
-        """Find arrays of the left operand that can take the result."""
+    def reads(self) -> list[Any]:
+        """
+        List the arrays in memory that are read.
+
+        Returns
+        -------
+        list of ndarray
+            The arrays.
+        """
         sides = (self.node.first, self.node.second)
-        loaded = [p for side in sides for p in side.parts.values() if p.is_loaded]
-        read = [cast(Any, part.form) for part in loaded]
+        return [p.form for side in sides for p in side.parts.values() if p.is_loaded]
+
+    def room(self) -> Pixels:
+        """
+        Find arrays of the left operand that can take the result.
+
+        Returns
+        -------
+        Pixels
+            The arrays; None where there is none.
+        """
+        read = self.reads()
         arrays: list[Any] = []
         for name in PARTS:
             part = self.like._parts.get(name)
@@ -138,7 +169,46 @@ def _fresh(arrays: Pixels, name: str) -> Part:
     return Part(array=arrays[PARTS.index(name)], held=False)
 
 
-def prepare(name: str, left: Any, right: Any) -> Ready:
+def put_all(operations: Sequence[Ready], *, later: bool = False) -> None:
+    """
+    Put results in the place of the left operands.
+
+    Each is made of what was there before the first was put.
+
+    Parameters
+    ----------
+    operations : sequence of Ready
+        The operations.
+    later : bool
+        Compute them only when somebody looks, where that can wait.
+    """
+    reads = [one.reads() for one in operations]
+    readers = Overlaps([(a, i) for i, arrays in enumerate(reads) for a in arrays])
+    waiting = []
+    for i, one in enumerate(operations):
+        room = one.room()
+        if any(array is not None and readers.last(array) > i for array in room):
+            # It is filled when those that read it are done.
+            waiting.append((one, one.made(later=later, room=None), room))
+        else:
+            one.put(one.made(later=later, room=room))
+    for one, made, room in waiting:
+        one.put({name: _moved(part, name, room) for name, part in made.items()})
+
+
+def _moved(part: Part, name: str, room: Pixels) -> Part:
+    """Move a result into an array of the left operand, where it fits."""
+    target: Any = room[PARTS.index(name)]
+    if target is None or not part.is_loaded:
+        return part
+    array = part.peek()
+    if (target.shape, target.dtype) != (array.shape, array.dtype):
+        return part
+    target[...] = array
+    return Part(array=target, held=False)
+
+
+def prepare(name: str, left: Any, right: Any, *, like: Any = None) -> Ready:
     """
     Check two operands, one of them an NDLater; nothing is read.
 
@@ -148,6 +218,9 @@ def prepare(name: str, left: Any, right: Any) -> Ready:
         The operation, a key of `SYMBOLS`.
     left, right : NDLater, NDData, Quantity, array_like or number
         The operands.
+    like : NDLater, optional
+        Whose header, ident and coordinates the result has, and whose shape; by
+        default the first NDLater that has the shape of the result.
 
     Returns
     -------
@@ -163,20 +236,18 @@ def prepare(name: str, left: Any, right: Any) -> Ready:
     TypeError
         If bits are asked of what are no integers.
     """
-    like: Any = left if isinstance(left, State) else right
+    if like is None:
+        like = _described(left, right)
     if name == "invert":
-        name, right = "bitwise_xor", _ones(like.dtype)
-    first, first_unit = _operand(in_convention_of(like, left), name)
-    second, second_unit = _operand(in_convention_of(like, right), name)
+        name, right = "bitwise_xor", ones(like.dtype)
+    first, first_unit = given_operand(in_convention_of(like, left), name)
+    second, second_unit = given_operand(in_convention_of(like, right), name)
     if name in BITWISE:
-        _check_integers(name, first, second)
-        first, second = _as_bits(name, first, second), _as_bits(name, second, first)
-    if name in ("add", "subtract", *BITWISE):
-        second, unit = _in_unit_of(first_unit, second, second_unit, name)
-    elif name == "power":
-        second, unit = _unit_of_power(first, first_unit, second, second_unit)
-    else:
-        unit = _unit_of_product(name, first_unit, second_unit, left, right)
+        check_integers(name, first, second)
+        first, second = as_bits(name, first, second), as_bits(name, second, first)
+    second, unit = unit_of_result(
+        name, (first, second), (first_unit, second_unit), (left, right)
+    )
     node = Waiting(name, first, second)
     try:
         shape: Any = node.shape
@@ -191,7 +262,20 @@ def prepare(name: str, left: Any, right: Any) -> Ready:
     return Ready(like, node, unit)
 
 
-def operate(name: str, left: Any, right: Any, *, later: bool = False) -> Any:
+def _described(left: Any, right: Any) -> Any:
+    """Find the NDLater that a result is like: a row is like the image it goes with."""
+    if not isinstance(left, State) or not isinstance(right, State):
+        return left if isinstance(left, State) else right
+    shapes = [cast(Any, side).shape for side in (left, right)]
+    with suppress(ValueError):
+        if shapes[0] != np.broadcast_shapes(*shapes) == shapes[1]:
+            return right
+    return left
+
+
+def operate(
+    name: str, left: Any, right: Any, *, later: bool = False, like: Any = None
+) -> Any:
     """
     Combine two operands, one of them an NDLater.
 
@@ -205,11 +289,13 @@ def operate(name: str, left: Any, right: Any, *, later: bool = False) -> Any:
     later : bool
         Compute the result when somebody looks at it, unless an operand is in memory,
         where it may be changed in the meantime.
+    like : NDLater, optional
+        As for `prepare`.
 
     Returns
     -------
     NDLater
-        The result, with header, ident and coordinates of the first NDLater.
+        The result, with header, ident and coordinates of `like`.
 
     Raises
     ------
@@ -218,143 +304,4 @@ def operate(name: str, left: Any, right: Any, *, later: bool = False) -> Any:
     UnitError
         If both have units, and they do not.
     """
-    return prepare(name, left, right).result(later=later)
-
-
-def is_operand(value: Any) -> bool:
-    """
-    Say whether something can be combined with an NDLater.
-
-    Parameters
-    ----------
-    value : object
-        Anything.
-
-    Returns
-    -------
-    bool
-        True for numbers, arrays, Quantities and NDData.
-    """
-    return isinstance(value, NDData | np.ndarray | np.generic | int | float)
-
-
-def _operand(value: Any, name: str) -> tuple[Operand, Any]:
-    if isinstance(value, NDData) and not isinstance(value, State):
-        from ndmapper.data.ndlater import NDLater
-
-        value = NDLater(value)
-    if isinstance(value, State):
-        value._synced("uncertainty")
-        return Operand(dict(value._parts)), cast(Any, value).unit
-    unit = value.unit if isinstance(value, u.Quantity) else None
-    fixed = isinstance(value, np.ndarray) and not (
-        value.flags.writeable or value.base is not None
-    )
-    if isinstance(value, u.Quantity):
-        value = value.value
-    # A number never widens an array, not even a scalar of NumPy.
-    if np.ndim(value) == 0:
-        number = value.item() if isinstance(value, np.ndarray | np.generic) else value
-        return Operand({}, number if name in BITWISE else float(number)), unit
-    # Nobody can change an array that is nobody's view, and read-only.
-    return Operand({"data": Part(array=np.asarray(value), fixed=fixed)}), unit
-
-
-def _ones(dtype: np.dtype[Any]) -> int:
-    if dtype.kind == "u":
-        return int(np.iinfo(dtype).max)
-    return 1 if dtype.kind == "b" else -1
-
-
-def _check_integers(name: str, first: Operand, second: Operand) -> None:
-    for side in (first, second):
-        kind = "i" if isinstance(side.number, int) else (side.dtype or np.dtype("f8"))
-        if np.dtype(kind).kind not in "iub":
-            found = type(side.number).__name__ if side.dtype is None else side.dtype
-            msg = f"{SYMBOLS[name]} works on the bits of integers, not on {found}"
-            raise TypeError(msg)
-
-
-def _as_bits(name: str, side: Operand, other: Operand) -> Operand:
-    """Give the bits of a number, negative ones too, in the type of the other side."""
-    if side.number is None or other.dtype is None:
-        return side
-    dtype = other.dtype
-    width = 1 if dtype.kind == "b" else 8 * dtype.itemsize
-    bits, number = (1 << width) - 1, int(side.number)
-    # Where both are ANDed, bits that the array has not are zero in the end.
-    if name != "bitwise_and" and not -(1 << width) <= number <= bits:
-        msg = (
-            f"{number} has more bits than {dtype}, which the array is of, so that "
-            f"{SYMBOLS[name]} would lose some; use data.astype of a wider type"
-        )
-        raise ParameterError(msg)
-    number &= bits
-    if dtype.kind == "i" and number >> (width - 1):
-        number -= 1 << width
-    return Operand({}, number)
-
-
-def _in_unit_of(
-    unit: Any, other: Operand, other_unit: Any, name: str
-) -> tuple[Operand, Any]:
-    """Convert the second operand of a sum to the unit of the first."""
-    if unit is None or other_unit is None:
-        return other, unit if unit is not None else other_unit
-    try:
-        factor = other_unit.to(unit)
-    except u.UnitConversionError as err:
-        msg = f"{unit} and {other_unit} cannot be combined with {SYMBOLS[name]}"
-        raise UnitError(msg) from err
-    if factor != 1 and name in BITWISE:
-        msg = f"bits of {unit} and {other_unit} cannot be combined; convert one first"
-        raise UnitError(msg)
-    return _scaled(other, factor), unit
-
-
-def _scaled(operand: Operand, factor: float) -> Operand:
-    if factor == 1:
-        return operand
-    if operand.number is not None:
-        return Operand({}, operand.number * factor)
-    return Operand(operand.parts, None, operand.factor * factor)
-
-
-def _unit_of_product(name: str, first: Any, second: Any, left: Any, right: Any) -> Any:
-    """
-    Find the unit of a product or quotient.
-
-    A plain number or array has no unit, but an image without BUNIT has an unknown
-    one, and so has what is made of it.
-    """
-    if any(isinstance(x, NDData) and unit is None for x, unit in
-           ((left, first), (right, second))):  # fmt: skip
-        return first if isinstance(left, NDData) and first is not None else None
-    one = u.dimensionless_unscaled
-    if first is None and second is None:
-        return None
-    first, second = first or one, second or one
-    return first * second if name == "multiply" else first / second
-
-
-def _unit_of_power(
-    first: Operand, unit: Any, second: Operand, other_unit: Any
-) -> tuple[Operand, Any]:
-    """Check the exponent, and find the unit of a power."""
-    if other_unit is not None:
-        try:
-            second = _scaled(second, other_unit.to(u.dimensionless_unscaled))
-        except u.UnitConversionError as err:
-            msg = f"an exponent has no unit, but this one has {other_unit}"
-            raise UnitError(msg) from err
-    if unit is None:
-        return second, None
-    if second.number is not None:
-        return second, unit**second.number
-    if unit != u.dimensionless_unscaled:
-        msg = (
-            f"{unit} to the power of an array would give each pixel another unit; use "
-            "a number, or take the unit off"
-        )
-        raise UnitError(msg)
-    return second, unit
+    return prepare(name, left, right, like=like).result(later=later)

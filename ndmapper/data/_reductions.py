@@ -80,7 +80,7 @@ class Reductions(State):
         """
         good = self._good()
         return self._reduced(
-            np.sum(self._data(), axis=axis, where=good),
+            np.sum(self._pixels(), axis=axis, where=good),
             lambda variance: np.sum(variance, axis=axis, where=good),
         )
 
@@ -100,10 +100,10 @@ class Reductions(State):
             where there is none.
         """
         good = self._good()
-        count = np.sum(np.broadcast_to(good, self._data().shape), axis=axis)
+        count = np.sum(np.broadcast_to(good, self._pixels().shape), axis=axis)
         with np.errstate(divide="ignore", invalid="ignore"):
             return self._reduced(
-                np.sum(self._data(), axis=axis, where=good) / count,
+                np.sum(self._pixels(), axis=axis, where=good) / count,
                 lambda variance: np.sum(variance, axis=axis, where=good) / count**2,
             )
 
@@ -122,7 +122,7 @@ class Reductions(State):
             It, without variance, for the least of many has another distribution.
         """
         return self._reduced(
-            np.min(self._data(), axis=axis, where=self._good(), initial=np.inf)
+            np.min(self._pixels(), axis=axis, where=self._good(), initial=np.inf)
         )
 
     def max(self, axis: Axis = None) -> Any:
@@ -140,10 +140,10 @@ class Reductions(State):
             It, without variance, for the greatest of many has another distribution.
         """
         return self._reduced(
-            np.max(self._data(), axis=axis, where=self._good(), initial=-np.inf)
+            np.max(self._pixels(), axis=axis, where=self._good(), initial=-np.inf)
         )
 
-    def _data(self) -> npt.NDArray[Any]:
+    def _pixels(self) -> npt.NDArray[Any]:
         array = self._parts["data"].peek()
         # In double precision: a sum of a million pixels of float32 loses digits.
         return np.asarray(array, np.float64)

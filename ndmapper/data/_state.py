@@ -311,7 +311,11 @@ def variance_part(value: NDUncertainty, shape: tuple[int, ...], unit: Any) -> Pa
         )
         raise TypeError(msg)
     if not isinstance(value, VarianceUncertainty):
-        value = value.represent_as(VarianceUncertainty)
+        try:
+            value = value.represent_as(VarianceUncertainty)
+        except TypeError as err:
+            msg = f"a variance cannot be made of a {type(value).__name__}"
+            raise TypeError(msg) from err
     array = np.asarray(value.array)
     if unit is not None and value.unit is not None:
         factor = value.unit.to(unit**2)
@@ -345,7 +349,8 @@ def linked_variance(ndd: "NDLater", array: npt.NDArray[Any]) -> VarianceUncertai
     VarianceUncertainty
         The object.
     """
-    unit = None if ndd.unit is None else ndd.unit**2
+    # The square of a logarithmic unit is none.
+    unit = ndd.unit**2 if isinstance(ndd.unit, u.UnitBase) else None
     made = VarianceUncertainty(array, copy=False, unit=unit)
     # Setting parent_nddata itself would look at the data, and so read them.
     made._parent_nddata = weakref.ref(ndd)

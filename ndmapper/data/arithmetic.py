@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from ndmapper.data._ready import SYMBOLS, is_operand, operate, prepare
+from ndmapper.data._given import is_operand
+from ndmapper.data._ready import operate, prepare, put_all
+from ndmapper.data._unit_rules import SYMBOLS
 
 __all__ = ["SYMBOLS", "Operators", "checked_result", "documented", "is_operand"]
 
@@ -163,5 +165,5 @@ class Operators:
     def _operate_in_place(self, name: str, other: Any) -> Any:
         if not is_operand(other):
             return NotImplemented
-        prepare(name, self, other).put()
+        put_all([prepare(name, self, other, like=self)])
         return self

@@ -269,7 +269,7 @@ def _plain(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work:
         )
         variance = None
         if name in BITWISE:
-            data = BITWISE[name](one.data, two.data)
+            data = BITWISE[name](*(_bits(x, made.data.dtype) for x in (one, two)))
         else:
             data, variance = FORMULAS[name](
                 as_float(one.data), one.variance, as_float(two.data), two.variance
@@ -286,6 +286,10 @@ def _plain(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work:
         target.data[...] = data
         if target.variance is not None:
             target.variance[...] = variance
+
+    def _bits(side: Pixels, dtype: np.dtype[Any]) -> Any:
+        # Of a signed and an unsigned type of 64 bits, NumPy would make floats.
+        return np.asarray(side.data).astype(dtype, copy=False)
 
     count = shape[0] if shape else 1
     return block, count, max(1, _BLOCK * count // made.data.size)
