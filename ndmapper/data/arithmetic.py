@@ -1,5 +1,6 @@
 """The operators and methods of arithmetic, for pixels, files and lists."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -104,14 +105,19 @@ def checked_result(name: str, operand: Any, result: Any, *, takes: str) -> Any:
 
 
 def _method(name: str) -> Callable[..., Any]:
-    def method(self: Any, operand: Any) -> Any:
+    def method(
+        self: Any, operand: Any, filename: str | os.PathLike[str] | None = None
+    ) -> Any:
         found = self._operate(name, operand)
         takes = "NDData, arrays, Quantities and numbers"
-        return checked_result(name, operand, found, takes=takes)
+        made = checked_result(name, operand, found, takes=takes)
+        return made if filename is None else made._named(filename)
 
     return documented(
         method, name, "Operators", "NDData, Quantity, array_like or number",
-        "\nReturns\n-------\nNDLater\n    The result.\n",
+        "filename : str or path, optional\n    Name of a file with the result.\n\n"
+        "Returns\n-------\nNDLater or DataFile\n"
+        "    The result; with `filename`, a file with it that is not saved.\n",
     )  # fmt: skip
 
 
@@ -149,6 +155,14 @@ class Operators:
             The result.
         """
         return ~self
+
+    def _named(self, filename: str | os.PathLike[str]) -> Any:
+        """Make a file of a result."""
+        from ndmapper.data.datafile import DataFile
+
+        made = DataFile(data=self)
+        made.filename = filename
+        return made
 
     def __neg__(self) -> Any:
         return self._operate("multiply", -1)

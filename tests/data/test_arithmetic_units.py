@@ -157,6 +157,14 @@ def test_masked_functions_of_numpy_see_the_pixels():
     assert np.ma.masked_greater(ndd, 3).count() == 3
 
 
+def test_method_of_an_image_names_a_file(folder):
+    made = image("adu").divide(2, filename="half.fits")
+    assert isinstance(made, DataFile)
+    assert str(made.filename) == "half.fits"
+    made.save()
+    np.testing.assert_array_equal(DataFile("half.fits")[0].data, A / 2)
+
+
 # ---- what a result is like
 
 

@@ -22,6 +22,7 @@ from ndmapper.lib.muse.ifus import (
 )
 from ndmapper.lib.muse.spellings import Spellings, show
 from ndmapper.lib.muse.writing import check_targets, write_files
+from ndmapper.parallel import map_threads
 
 __all__ = ["CalibDir"]
 
@@ -38,7 +39,7 @@ class CalibDir(Spellings, Operators):
         Their folder, with files ``<type>-NN.fits`` or ``<type>_NN.fits`` or one
         merged ``<type>.fits``; or the name of a merged file. None makes an empty one.
     progress : bool
-        Show the progress of `write` on a terminal.
+        Show the progress of `write`, and of arithmetic, on a terminal.
     workers : int or 'all'
         How many processes `write` uses; 'all' means one for each processor.
 
@@ -67,7 +68,8 @@ class CalibDir(Spellings, Operators):
     Arithmetic goes IFU by IFU, with another CalibDir that has the same IFUs, or with
     one number, image or file for all. What lies in files is read, and the result
     computed, when somebody looks at it; `write` computes all in parallel, and no more
-    than one IFU is in the memory of each process.
+    than one IFU is in the memory of each process. What is in memory is computed at
+    once, several IFUs at a time.
     """
 
     def __init__(
@@ -272,17 +274,26 @@ class CalibDir(Spellings, Operators):
             others = dict.fromkeys(self, _as_it_is(other))
         else:
             return NotImplemented
-        made = {}
-        for ifu in self:
+
+        def one(ifu: int) -> Any:
             left = _as_it_is(self.files[ifu])
             try:
-                made[ifu] = left._operate(name, others[ifu], swapped=swapped)
+                return left._operate(name, others[ifu], swapped=swapped)
             except NdmapperError as err:
                 msg = f"IFU {ifu} of {self.type}: {err}"
                 raise type(err)(msg) from err
-        result = self._like(made)
+
+        # What is in memory is computed here; what lies in files, when it is written.
+        ifus = list(self)
+        title = self.type if self.progress else None
+        made = map_threads(one, ifus, title=title)
+        result = self._like(dict(zip(ifus, made, strict=True)))
         result.dirname = None
         return result
+
+    def _named(self, filename: Any) -> Any:
+        msg = "a CalibDir has many files; write the result with write(dirname)"
+        raise TypeError(msg)
 
     def _operate_in_place(self, name: str, other: Any) -> Any:
         result = self._operate(name, other)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from ndmapper.lib.muse import CalibDir
+
 SHAPE = (5, 6)
 
 
@@ -79,3 +81,8 @@ def make_folder(tmp_path, write_single):
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture
+def biases(make_folder):
+    return CalibDir("MASTER_BIAS", make_folder(), workers=1)
