@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
+import numpy.typing as npt
 from astropy.nddata import NDData
 
 from ndmapper.data._content import Content
@@ -35,9 +37,9 @@ class DataFile(FileViews, FlaggedFile, Content):
     ----------
     filename : str, path, FileName or DataFile, optional
         Name of the file. A DataFile gives its content too, where there is no `data`.
-    data : NDData, list of NDData, or DataFile, optional
-        The content. ``[]`` ignores what is in the file; a DataFile is copied, of
-        which no pixels are read.
+    data : NDData, ndarray, list of these, or DataFile, optional
+        The content: one image, or several. ``[]`` ignores what is in the file; a
+        DataFile is copied, of which no pixels are read.
     meta : Header or mapping, optional
         The primary header, in place of the existing one.
     mode : {'read', 'update', 'new', 'overwrite'}, optional
@@ -76,7 +78,7 @@ class DataFile(FileViews, FlaggedFile, Content):
     def __init__(  # noqa: PLR0917  # the published order
         self,
         filename: "str | os.PathLike[str] | FileName | Named | None" = None,
-        data: "NDData | Sequence[Any] | DataFile | None" = None,
+        data: "NDData | npt.NDArray[Any] | Sequence[Any] | DataFile | None" = None,
         meta: Mapping[str, Any] | None = None,
         mode: Mode | None = None,
         strip: bool = False,
@@ -117,7 +119,9 @@ class DataFile(FileViews, FlaggedFile, Content):
             self._copy(data)
         elif data is not None:
             del self[:]
-            self.extend([data] if isinstance(data, NDData) else data)
+            # A bare array is one image, and not a list of its rows.
+            single = isinstance(data, NDData | np.ndarray)
+            self.extend([data] if single else cast(Sequence[Any], data))
         if meta is not None:
             self.meta = meta
 

@@ -299,3 +299,9 @@ def test_info_describes_groups_and_tables(path):
         "uint16",
     ]
     assert lines[-1].split() == ["MDF", "table"]
+
+
+def test_bare_array_is_one_image():
+    df = DataFile(data=np.ones((4, 5)))
+    assert (len(df), df[0].shape) == (1, (4, 5))
+    assert len(DataFile(data=[np.ones((4, 5)), np.ones(3)])) == 2
