@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from ndmapper.config import config
 from ndmapper.data._groups import make_extras, make_groups
+from ndmapper.data._held import note
 from ndmapper.data._listing import GroupList
+from ndmapper.data._parts import Part
 from ndmapper.data._tables import GroupTables, TableStore
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import MissingFileError
@@ -123,6 +125,32 @@ class Content(GroupList):
         self._fingerprint = other._fingerprint
         self.cals.update(other.cals)
         self.expected_key = other.expected_key
+        if self._map is not None:
+            note(self._map.source.path, self)
+
+    def keep(self) -> None:
+        """Read what still lies in the file, as that is about to be replaced."""
+        if self._map is None:
+            return
+        self._map.keep_headers()
+        for ndd in (*self._groups, *self.extras.values()):
+            for part in ndd._parts.values():
+                part.keep()
+        for name in self.tables:
+            _ = self.tables[name]
+
+    def parts(self) -> list[Part]:
+        """
+        List the parts of all images, without making any.
+
+        Returns
+        -------
+        list of Part
+            The parts.
+        """
+        made = self.__dict__
+        found = (*made.get("_groups", ()), *made.get("extras", {}).values())
+        return [part for ndd in found for part in ndd._parts.values()]
 
     def _adopted(self, ndd: NDLater, other: "Content") -> NDLater:
         new = ndd.copy()

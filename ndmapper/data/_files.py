@@ -179,7 +179,7 @@ def _fix(ndd: NDLater, original: NDLater) -> None:
         ndd._parts[name] = Part(
             part.handle, array, header=part.header, is_std=part.is_std, held=False,
             pending=pending, fixed=True,
-        )  # fmt: skip
+        ).noted()  # fmt: skip
 
 
 def _targets(  # noqa: PLR0917

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ndmapper.data._held import note
 from ndmapper.errors import ModeError, NdmapperError
 from ndmapper.io.arrays import ArrayHandle, is_basic_index
 from ndmapper.io.headers import StoredHeader
@@ -122,8 +123,8 @@ class Part:
     """
 
     __slots__ = (
-        "_array", "borrowed", "fixed", "handle", "header", "held", "is_std", "pending",
-        "shared",
+        "__weakref__", "_array", "borrowed", "fixed", "handle", "header", "held",
+        "is_std", "pending", "shared",
     )  # fmt: skip
 
     def __init__(
@@ -246,7 +247,7 @@ class Part:
             nobody holds, whoever hands it out first makes the copy.
         """
         self.borrowed = self._array is not None and not self.held
-        return Part(
+        new = Part(
             self.handle,
             self._array.copy()
             if self._array is not None and self.held
@@ -257,6 +258,25 @@ class Part:
             held=False,
             pending=self.pending,
         )
+        return new.noted()
+
+    def noted(self) -> "Part":
+        """
+        Have the pixels read before this program replaces the file they are in.
+
+        Returns
+        -------
+        Part
+            This one.
+        """
+        if self._array is None and self.pending is None and self.handle is not None:
+            note(self.handle.source.path, self)
+        return self
+
+    def keep(self) -> None:
+        """Read the pixels, as their file is about to be replaced."""
+        if self.pending is None:
+            self.peek()
 
     def section(self, item: Any) -> "Part":
         """
@@ -278,7 +298,8 @@ class Part:
                 handle = self.handle.take(item)
             if self._array is None:
                 taken_later = None if self.pending is None else self.pending.take(item)
-                return Part(handle, is_std=self.is_std, pending=taken_later)
+                new = Part(handle, is_std=self.is_std, pending=taken_later)
+                return new.noted()
         taken = np.asarray(self.peek()[item])
         if self.held:
             return Part(handle, taken.copy(), is_std=self.is_std, held=False)
@@ -347,10 +368,11 @@ def _rebuild(  # noqa: PLR0917  # what a pickle holds, in order
     pending: Pending | None,
     fixed: bool,
 ) -> Part:
-    return Part(
+    new = Part(
         handle, array, header=header, is_std=is_std, borrowed=borrowed, held=False,
         pending=pending, fixed=fixed,
     )  # fmt: skip
+    return new.noted()
 
 
 def _bits(array: Array) -> Array:

@@ -2,14 +2,14 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ndmapper.data._held import keep_before, walk
 from ndmapper.data._parts import Part
 from ndmapper.data._plan import plan_items
-from ndmapper.data._waiting import WaitingPart, WaitingSection
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
 from ndmapper.data.ndlater import NDLater
@@ -117,6 +117,9 @@ def write_all(
     for path in paths:
         refuse_protected(path)
     tangled = _is_tangled(paths, sources)
+    own = list(walk(_parts_of(*_flat(items))))
+    for path in paths:
+        keep_before(path, own)
     # The names are those of this process, which lives until all are published.
     temps = [staging_name(path) for path in paths]
     is_new = [not path.exists() for path in paths]
@@ -131,6 +134,10 @@ def write_all(
         for temp in temps:
             with contextlib.suppress(OSError):
                 temp.unlink(missing_ok=True)
+
+
+def _flat(items: Sequence[Any]) -> list[Any]:
+    return [x for item in items for x in (item if isinstance(item, tuple) else (item,))]
 
 
 def _write_one(write: Write, at_once: bool, job: tuple[Any, Path, Path, bool]) -> None:
@@ -176,30 +183,25 @@ def sources_of(*values: Any) -> set[str]:
         Their paths.
     """
     found: set[str] = set()
-    seen: set[int] = set()
     for value in values:
-        if isinstance(value, NDLater):
-            _add_parts(value._parts.values(), found, seen)
-        elif isinstance(value, DataFile):
+        if isinstance(value, DataFile):
             if value._map is not None:
                 found.add(str(value._map.source.path))
             stored = (value.tables.stored(name) for name in value.tables)
             found |= {str(hdu.source.path) for hdu in stored if hdu is not None}
-            for ndd in (*value, *value.extras.values()):
-                _add_parts(ndd._parts.values(), found, seen)
+    for part in walk(_parts_of(*values)):
+        if not part.is_loaded and part.pending is None and part.handle is not None:
+            found.add(str(part.handle.source.path))
     return found
 
 
-def _add_parts(parts: Iterable[Part], found: set[str], seen: set[int]) -> None:
-    for part in parts:
-        pending: Any = part.pending
-        if part.is_loaded:
-            continue
-        if pending is None and part.handle is not None:
-            found.add(str(part.handle.source.path))
-        while isinstance(pending, WaitingSection):
-            pending = pending.whole
-        if isinstance(pending, WaitingPart) and id(pending.node) not in seen:
-            seen.add(id(pending.node))
-            for side in (pending.node.first, pending.node.second):
-                _add_parts(side.parts.values(), found, seen)
+def _parts_of(*values: Any) -> list[Part]:
+    """List the parts of files and images."""
+    found: list[Part] = []
+    for value in values:
+        if isinstance(value, NDLater):
+            found += value._parts.values()
+        elif isinstance(value, DataFile):
+            _ = value._groups, value.extras
+            found += value.parts()
+    return found

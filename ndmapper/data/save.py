@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.data._forms import computed
+from ndmapper.data._held import keep_before, walk
 from ndmapper.data._parts import Part
 from ndmapper.data._plan import Item, changes, is_rearranged, plan_items
 from ndmapper.data.pending import is_pending, settled
@@ -145,6 +146,7 @@ def save_datafile(df: "DataFile", target: Path, *, checksum: bool = False) -> No
     temp = staging_name(target)
     try:
         items = stage(df, target, temp, checksum=checksum)
+        keep_before(target, walk(df.parts()))
         publish(temp, target)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -242,7 +242,7 @@ class TileHandle(ArrayHandle):
             else slice(None) if isinstance(axis, range) else 0
             for axis in self.section
         )  # fmt: skip
-        return np.ascontiguousarray(taken[backwards])
+        return np.array(taken[backwards], order="C")  # also without axes
 
     def _read(
         self, tiling: Tiling, rows: list[int]

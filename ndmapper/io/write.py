@@ -106,11 +106,12 @@ def write_hdus(
             raw,
             _compressing(path, raw) as out,
         ):
+            writer = _Writer(out, path)
             for hdu in hdus:
                 if isinstance(hdu, HdusTogether):
                     write_together(raw, hdu)
                 else:
-                    _write_hdu(out, hdu)
+                    _write_hdu(writer, hdu)
             _flush(out, raw, sync=not more)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -260,7 +261,19 @@ def _flush(out: BinaryIO, raw: BinaryIO, *, sync: bool = True) -> None:
         os.fsync(raw.fileno())
 
 
-def _write_hdu(out: BinaryIO, hdu: HduMap | HduOut | bytes) -> None:
+class _Writer:
+    """Writes so that a full disk is never taken for a fault of what is read."""
+
+    def __init__(self, out: BinaryIO, path: Path) -> None:
+        self._out = out
+        self._path = path
+
+    def write(self, content: bytes | memoryview) -> None:
+        with clear_write_errors(self._path):
+            self._out.write(content)
+
+
+def _write_hdu(out: _Writer, hdu: HduMap | HduOut | bytes) -> None:
     if isinstance(hdu, bytes):
         out.write(hdu)
     elif isinstance(hdu, HduMap):
@@ -283,7 +296,7 @@ def _write_hdu(out: BinaryIO, hdu: HduMap | HduOut | bytes) -> None:
             _encode(out, hdu.data)
 
 
-def _write_tiled(out: BinaryIO, hdu: HduOut) -> None:
+def _write_tiled(out: _Writer, hdu: HduOut) -> None:
     assert hdu.data is not None
     assert not isinstance(hdu.data, HduMap)
     if isinstance(hdu.data, TileHandle):
@@ -296,7 +309,7 @@ def _write_tiled(out: BinaryIO, hdu: HduOut) -> None:
             out.write(piece)
 
 
-def _copy(out: BinaryIO, open_data: Any, offset: int, size: int) -> None:
+def _copy(out: _Writer, open_data: Any, offset: int, size: int) -> None:
     """Copy a data unit with its padding, which is made up where it is missing."""
     if size == 0:
         return
@@ -311,7 +324,7 @@ def _copy(out: BinaryIO, open_data: Any, offset: int, size: int) -> None:
     out.write(bytes(left))
 
 
-def _encode(out: BinaryIO, data: npt.NDArray[Any]) -> None:
+def _encode(out: _Writer, data: npt.NDArray[Any]) -> None:
     form = stored_form(data)
     flat = data.reshape(-1)  # a view, unless the array is not contiguous
     size = abs(form.bitpix) // 8

@@ -195,3 +195,10 @@ def test_section_of_packed_file_can_be_saved(tmp_path):
     np.testing.assert_array_equal(
         DataFile(tmp_path / "b.fits")[0].data, df[0].data[5:9, 10:30]
     )
+
+
+def test_single_pixel_of_a_compressed_image_has_no_axes(tmp_path):
+    ndd = DataFile(packed_single(tmp_path / "a.fits"))[0]
+    assert ndd[3, 4].data.shape == ndd[3, 4].shape == ()
+    assert ndd[3, 4].data == ndd.data[3, 4]
+    assert ndd[3, 4:6].data.shape == (2,)

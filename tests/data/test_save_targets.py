@@ -136,6 +136,20 @@ def test_save_larger_than_allowed_keeps_the_old_file(path):
     assert len(DataFile(path)) == 3
 
 
+def test_copying_more_than_allowed_is_not_blamed_on_what_is_read(tmp_path):
+    resource = pytest.importorskip("resource", reason="only on Unix")
+    DataFile(data=[NDLater(np.zeros((200, 200)))]).save(tmp_path / "big.fits")
+    df = DataFile(tmp_path / "big.fits")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(FileAccessError, match=r"new\.fits cannot be written"):
+            df.save(tmp_path / "new.fits")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert only_file(tmp_path) == ["big.fits"]
+
+
 def test_save_onto_a_link_to_itself_is_an_error(tmp_path):
     (tmp_path / "x.fits").symlink_to("x.fits")
     df = DataFile(data=[NDLater([1.0])])

@@ -1,0 +1,94 @@
+"""What still lies in a file that is about to be replaced, and somebody may want."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+from weakref import WeakSet
+
+from ndmapper.errors import NdmapperError
+
+__all__ = ["Keeper", "keep_before", "note", "walk"]
+
+_MANY = 1000
+"""From so many files on, those are forgotten of which nobody holds anything."""
+
+
+class Keeper(Protocol):
+    """Something with pixels that lie in a file."""
+
+    def keep(self) -> None:
+        """Read them into memory, as they are about to go."""
+
+    def __hash__(self) -> int: ...
+
+
+_keepers: dict[Path, "WeakSet[Any]"] = {}
+
+
+def note(path: Path, keeper: Keeper) -> None:
+    """
+    Note that a copy or section refers to a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    keeper : Keeper
+        What is read before this program replaces the file.
+    """
+    if len(_keepers) > _MANY and path not in _keepers:
+        for gone in [p for p, found in list(_keepers.items()) if not found]:
+            _keepers.pop(gone, None)
+    _keepers.setdefault(path, WeakSet()).add(keeper)
+
+
+def keep_before(path: Path, own: Iterable[Any] = ()) -> None:
+    """
+    Read what copies and sections have in a file, before it is replaced.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    own : iterable of Part
+        Parts that need not be read, since the new file is made of them.
+    """
+    found = _keepers.pop(path, None)
+    if not found:
+        return
+    mine = {id(part) for part in own}
+    for keeper in list(found):
+        if id(keeper) in mine:
+            continue
+        # Where it cannot be read any more, that is said when somebody looks.
+        with contextlib.suppress(NdmapperError):
+            keeper.keep()
+
+
+def walk(parts: Iterable[Any]) -> Iterator[Any]:
+    """
+    Go through parts, and those that they are computed from.
+
+    Parameters
+    ----------
+    parts : iterable of Part
+        Where to begin.
+
+    Yields
+    ------
+    Part
+        Each part that is in a file or in memory, or waits for others.
+    """
+    left, seen = list(parts), set()
+    while left:
+        part = left.pop()
+        yield part
+        pending: Any = None if part.is_loaded else part.pending
+        while hasattr(pending, "whole"):
+            pending = pending.whole
+        node = getattr(pending, "node", None)
+        if node is not None and id(node) not in seen:
+            seen.add(id(node))
+            for side in (node.first, node.second):
+                left += side.parts.values()

@@ -1,0 +1,110 @@
+"""Copies, sections and results of a file that is saved in its place."""
+
+import copy
+import gc
+import pickle
+
+import numpy as np
+import pytest
+
+from ndmapper.data import DataFile, DataFileList, NDLater, _held
+from ndmapper.errors import FileChangedError
+from ndmapper.testing import count_reads, make_mef
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_held, "_keepers", {})
+    make_mef(tmp_path / "a.fits", n_ext=2)
+    return tmp_path / "a.fits"
+
+
+HOLDERS = {
+    "copy of the file": lambda df: df.copy(),
+    "copy of the file, looked at": lambda df: (len(df[:]), df.copy())[1],
+    "slice of the file": lambda df: df[0:1],
+    "file of it": lambda df: DataFile(data=df),
+    "copy of an image": lambda df: [df[0].copy()],
+    "deep copy": lambda df: [copy.deepcopy(df[0])],
+    "NDLater of it": lambda df: [NDLater(df[0])],
+    "pickle": lambda df: [pickle.loads(pickle.dumps(df[0]))],
+    "section": lambda df: [df[0][:]],
+    "section of a section": lambda df: [df[0][:, :][:, :]],
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize("way", ["file", "list", "workers", "method"])
+def test_what_was_taken_of_a_file_outlives_its_save(path, holder, way):
+    expected = DataFile(path)[0].copy()
+    expected = (expected.data, expected.variance, expected.flags)
+    df = DataFile(path, mode="update")
+    with count_reads() as reads:
+        held = HOLDERS[holder](df)
+    assert reads.reads == 0
+    if way == "method":
+        DataFileList(data=[df]).multiply(3, filename=["a.fits"], overwrite=True)
+    else:
+        df *= 3
+        if way == "file":
+            df.save()
+        else:
+            DataFileList(data=[df]).save(workers=2 if way == "workers" else 1)
+    np.testing.assert_array_equal(DataFile(path)[0].data, 3 * expected[0])
+    for found, right in zip(
+        (held[0].data, held[0].variance, held[0].flags), expected, strict=True
+    ):
+        np.testing.assert_array_equal(found, right)
+
+
+def test_result_that_waits_outlives_the_save_of_an_operand(path):
+    make_mef(path.parent / "b.fits", n_ext=2)
+    a, b = DataFile(path, mode="update"), DataFile("b.fits")
+    expected = (a.copy() - b.copy() * 2)[0].data
+    result, files = a - b * 2, DataFileList([path, "b.fits"]) + 1
+    plus_one = a[1].copy().data + 1
+    a[0].data[...] = 100
+    a.save()
+    np.testing.assert_array_equal(result[0].data, expected)
+    np.testing.assert_array_equal(files[0][1].data, plus_one)
+
+
+def test_copy_of_a_file_is_saved_whole(path):
+    before = DataFile(path).copy()
+    content = path.read_bytes()
+    df = DataFile(path, mode="update")
+    df[0].data *= 2
+    df.save()
+    before.save("before.fits")
+    old, new = DataFile("before.fits"), df
+    np.testing.assert_array_equal(2 * old[0].data, new[0].data)
+    assert path.read_bytes() != content
+    assert old.tables.keys() == new.tables.keys()
+
+
+def test_nothing_is_read_for_what_the_new_file_is_made_of(path):
+    df = DataFile(path, mode="update")
+    df -= 1
+    with count_reads() as reads:
+        df.save()
+    size = 2 * 6 * 8 * (4 + 4 + 2)
+    assert reads.bytes <= size + 100  # each part once, and the table
+
+
+def test_file_of_another_process_is_noticed_as_before(path):
+    held = DataFile(path).copy()
+    other = path.with_name("other.fits")
+    make_mef(other, n_ext=2)
+    other.replace(path)
+    with pytest.raises(FileChangedError):
+        _ = held[0].data
+
+
+def test_what_nobody_holds_is_forgotten(path, monkeypatch):
+    monkeypatch.setattr(_held, "_MANY", 2)
+    for name in "wxyz":
+        make_mef(path.parent / f"{name}.fits", n_ext=1)
+        _ = DataFile(f"{name}.fits")[0][1:]
+        gc.collect()
+    assert len(_held._keepers) <= 3
