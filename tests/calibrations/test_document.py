@@ -2,11 +2,7 @@
 
 import copy
 import json
-import os
 import pickle
-import shutil
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -373,62 +369,3 @@ def test_save_through_a_link_keeps_the_link(tmp_path: Path) -> None:
     save_cal_dict(cal_dict, link)
     assert link.is_symlink()
     assert "new.fits" in read(target)["associations"]
-
-
-def test_save_leaves_no_temporary_file(path: Path) -> None:
-    save_cal_dict(init_cal_dict(), path)
-    names = {p.name for p in path.parent.iterdir()}
-    assert names == {"calibrations.json", ".ndmapper"}
-
-
-def test_save_failing_half_way_keeps_the_old_file(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(path, EXAMPLE)
-    cal_dict = init_cal_dict(path)
-    add_cal_entry("new.fits", "bias", None, cal_dict)
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(FileAccessError, match="No space left"):
-        save_cal_dict(cal_dict, path)
-    assert read(path) == EXAMPLE
-    assert not list(path.parent.glob(".*.part"))
-
-
-@pytest.fixture
-def read_only_folder() -> Iterator[Path]:
-    """Give a folder that this process cannot write to, even where it runs as root."""
-    folder = Path(tempfile.mkdtemp())
-    write(folder / "calibrations.json", EXAMPLE)
-    (folder / "calibrations.json").chmod(0o444)
-    folder.chmod(0o555)
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
-    yield folder
-    os.seteuid(user)
-    folder.chmod(0o755)
-    shutil.rmtree(folder)
-
-
-def test_save_in_read_only_folder_is_an_access_error(read_only_folder: Path) -> None:
-    path = read_only_folder / "calibrations.json"
-    cal_dict = init_cal_dict(path)
-    cal_dict["associations"]["new.fits"] = {"bias": None}
-    with pytest.raises(FileAccessError, match=r"cannot be written \(Permission denied"):
-        save_cal_dict(cal_dict, path)
-    assert read(path) == EXAMPLE
-
-
-def test_save_unchanged_in_read_only_folder_is_no_error(read_only_folder: Path) -> None:
-    path = read_only_folder / "calibrations.json"
-    save_cal_dict(init_cal_dict(path), path)
-    assert {p.name for p in read_only_folder.iterdir()} == {"calibrations.json"}
-
-
-def test_save_into_missing_folder_is_an_access_error(tmp_path: Path) -> None:
-    with pytest.raises(FileAccessError, match="is its folder there"):
-        save_cal_dict(init_cal_dict(), tmp_path / "none" / "calibrations.json")

@@ -1,6 +1,5 @@
 """Downloads: whole and verified, or not at all; and what is done when they break."""
 
-import hashlib
 import io
 import os
 import sys
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from ndmapper.calibrations import add_cal_entry, init_cal_dict
 from ndmapper.config import config
 from ndmapper.errors import (
     MissingFileError,
@@ -364,78 +362,3 @@ def test_nothing_is_left_of_a_note_that_is_broken(
     assert download_files(NAMES[:1], "gemini", tmp_path) == [path]
     assert find_note(path) is not None
     assert len(archives.paths("/file/")) == 1
-
-
-def test_url_of_a_function(archives: LoopbackArchives, tmp_path: Path) -> None:
-    place = archives.url
-
-    def url_of(name: str) -> str:
-        return f"{place}/gemini/file/{name}.bz2"
-
-    paths = download_files(NAMES, url_of, tmp_path)
-    assert [path.read_bytes() for path in paths] == [fits_bytes(n) for n in NAMES]
-    archives.stop()
-    assert download_files(NAMES, url_of, tmp_path) == paths
-
-
-def test_key_in_a_url_is_written_nowhere(
-    archives: LoopbackArchives, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    place = archives.url
-    archives.switch("cut", path="/file/", after=1000)
-    archives.eso.add("MUSE.x", kind="fits")
-
-    def url_of(name: str) -> str:
-        return f"{place}/eso/dataPortal/file/{name}?signature=very-secret-{name}"
-
-    names = ["MUSE.x", DATASET]
-    with (
-        config.using(archive_record=tmp_path / "answers"),
-        pytest.raises(ServiceError) as caught,
-    ):
-        download_files(names, url_of, tmp_path / "raw")
-    archives._switches.clear()
-    with config.using(archive_record=tmp_path / "answers"):
-        paths = download_files(names, url_of, tmp_path / "raw")
-    assert [path.name for path in paths] == ["MUSE.x.fits", f"{DATASET}.fits"]
-    found = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(found) >= 6
-    texts = [str(path).encode() + path.read_bytes() for path in found]
-    assert not [text for text in texts if b"very-secret" in text]
-    assert "very-secret" not in f"{caught.value}{caplog.text}"
-
-
-def test_function_that_gives_no_url_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="no https URL, but 'x'"):
-        download_files(["a.fits"], lambda _: "x", tmp_path)
-
-
-def test_server_of_another_kind_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="server must be the name of a service"):
-        download_files(["a.fits"], 7, tmp_path)  # type: ignore[arg-type]
-
-
-def with_checksum(checksum: str) -> dict[str, object]:
-    cals = init_cal_dict()
-    add_cal_entry("x.fits", "bias", [(NAMES[0], checksum)], cals)
-    return cals
-
-
-def test_checksum_of_another_kind_is_checked_and_known_off_line(
-    archives: LoopbackArchives, tmp_path: Path
-) -> None:
-    right = hashlib.sha256(fits_bytes(NAMES[0])).hexdigest()
-    download_files(with_checksum(right), "gemini", tmp_path)
-    archives.stop()
-    assert download_files(with_checksum(right), "gemini", tmp_path)
-
-
-def test_wrong_checksum_of_another_kind_is_an_error(tmp_path: Path) -> None:
-    wrong = with_checksum("0" * 64)
-    with pytest.raises(ServiceError, match=r"the calibration document says 0{64}"):
-        download_files(wrong, "gemini", tmp_path)
-    assert left(tmp_path) == []
-    download_files(NAMES[:1], "gemini", tmp_path)
-    with pytest.raises(ServiceError, match=r"has another one; correct the document"):
-        download_files(wrong, "gemini", tmp_path)
-    assert left(tmp_path) == NAMES[:1]
