@@ -61,6 +61,8 @@ def read_only_folder() -> Iterator[Path]:
     """Give a folder that this process cannot write to, even where it runs as root."""
     folder = Path(tempfile.mkdtemp())
     write(folder / "calibrations.json", EXAMPLE)
+    # What is imported by it may be out of reach for the other user.
+    init_cal_dict(folder / "calibrations.json")
     (folder / "calibrations.json").chmod(0o444)
     folder.chmod(0o555)
     user = os.geteuid()
