@@ -1,5 +1,6 @@
 """What a DataFile holds, made from the map of its file as far as somebody looks."""
 
+import copy
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,8 @@ class Content(GroupList):
             return self._groups
         return self._layout.groups
 
-    def _copy(self, other: "Content") -> None:
+    def _copy(self, other: "Content", memo: dict[int, Any] | None = None) -> None:
+        """Take over the content of another; with a memo, as copy.deepcopy does."""
         self._map, self._layout = other._map, other._layout
         if self._wanted_labels is None:
             self._labels = other._labels
@@ -116,14 +118,16 @@ class Content(GroupList):
         self.tables = other.tables.copy()
         made = other.__dict__
         if "_groups" in made:
-            self._groups = [self._adopted(ndd, other) for ndd in made["_groups"]]
+            self._groups = [self._adopted(ndd, other, memo) for ndd in made["_groups"]]
         if "extras" in made:
             extras = made["extras"].items()
-            self.extras = {name: self._adopted(ndd, other) for name, ndd in extras}
-        self._record = None if other._record is None else list(other._record)
+            self.extras = {n: self._adopted(ndd, other, memo) for n, ndd in extras}
+        self._record = copy.deepcopy(other._record)
         self._has_new_record = other._has_new_record
         self._fingerprint = other._fingerprint
-        self.cals.update(other.cals)
+        self.cals.update(
+            other.cals if memo is None else copy.deepcopy(other.cals, memo)
+        )
         self.expected_key = other.expected_key
         if self._map is not None:
             note(self._map.source.path, self)
@@ -152,8 +156,10 @@ class Content(GroupList):
         found = (*made.get("_groups", ()), *made.get("extras", {}).values())
         return [part for ndd in found for part in ndd._parts.values()]
 
-    def _adopted(self, ndd: NDLater, other: "Content") -> NDLater:
-        new = ndd.copy()
+    def _adopted(
+        self, ndd: NDLater, other: "Content", memo: dict[int, Any] | None
+    ) -> NDLater:
+        new = ndd.copy() if memo is None else copy.deepcopy(ndd, memo)
         if ndd._stored is other._primary:
             new._stored = self._primary
         new._primary = self._primary

@@ -95,8 +95,9 @@ class _Plan:
         self.is_tiled = wants_tiles(source, target)
         self.groups = list(df._groups)
         refuse_same_idents(df)
-        for ndd in self.groups:
+        for ndd in (*self.groups, *df.extras.values()):
             ndd._synced("uncertainty")
+            ndd._settle_wcs()
         self.items: list[Item] = []
         self.done: set[tuple[int, str]] = set()
         self.place = self._places()

@@ -1,5 +1,6 @@
 """What an NDLater is made of, and how it is put together and travels."""
 
+import copy
 import weakref
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -9,6 +10,7 @@ from astropy import units as u
 from astropy.nddata import NDData, NDUncertainty, VarianceUncertainty
 
 from ndmapper.config import config
+from ndmapper.data._coordinates import Coordinates
 from ndmapper.data._parts import Part
 from ndmapper.data.flags import FLAGS_DTYPE, Flag
 from ndmapper.errors import ShapeError
@@ -41,8 +43,8 @@ class State:
     _unit: Any
     _unit_of_meta: Any
     _has_unit: bool
-    _wcs: Any
-    _has_wcs: bool
+    _coordinates: Coordinates | None
+    """What the header says of them is read when somebody asks."""
     _variance_object: VarianceUncertainty | None
     _is_owned: bool
     """Whether a DataFile holds this one."""
@@ -62,8 +64,9 @@ class State:
         self._primary = None
         self._origin = None
         self._tables = None
-        self._unit = self._unit_of_meta = self._wcs = None
-        self._has_unit = self._has_wcs = False
+        self._unit = self._unit_of_meta = None
+        self._has_unit = False
+        self._coordinates = None
         self._variance_object = None
         self._is_owned = False
         self.ident = None
@@ -96,25 +99,29 @@ class State:
 
     def _take(self, other: "State") -> None:
         """Take over all but the arrays."""
+        other._settle_wcs()
         self._stored = other._stored.copy()
         self._primary = other._primary
         self._origin = other._origin
         self._tables = other._tables
         self._unit, self._has_unit = other._unit, other._has_unit
         self._unit_of_meta = other._unit_of_meta
-        self._wcs, self._has_wcs = other._wcs, other._has_wcs
+        held = other._coordinates
+        self._coordinates = None if held is None else held.copy()
         self._flag_table = other._flag_table
         self._flag_primary = other._flag_primary
         self._bad_flags = other._bad_flags
-        self.ident, self.psf = other.ident, other.psf
+        self.ident, self.psf = other.ident, copy.deepcopy(other.psf)
 
     def _take_nddata(self, data: NDData) -> None:
         self._parts = {"data": array_part(data.data)}
         self._stored = StoredHeader(header=as_header(data.meta))
         if data.unit is not None:
             self._unit, self._has_unit = data.unit, True
+        self.psf = data.psf
         if data.wcs is not None:
-            self._wcs, self._has_wcs = data.wcs, True
+            self._coordinates = Coordinates(data.wcs)
+            self._coordinates.put(self._stored.header, came_along=True)
         if data.uncertainty is not None:
             self._parts["uncertainty"] = variance_part(
                 data.uncertainty, self._parts["data"].shape, data.unit
@@ -216,10 +223,16 @@ class State:
         """Whether the unit is not what the header says."""
         return self._has_unit and self._unit != self._unit_of_meta
 
+    def _settle_wcs(self) -> None:
+        """Write into the header what somebody changed in the coordinates."""
+        if self._coordinates is not None:
+            self._coordinates.settle(self._stored)
+
     @property
     def _is_modified(self) -> bool:
         """Whether anything in memory differs from the file, or is in no file."""
         self._synced("uncertainty")
+        self._settle_wcs()
         return (
             self._stored.is_touched
             or self._unit_edited
@@ -228,8 +241,15 @@ class State:
 
     def __getstate__(self) -> dict[str, Any]:
         self._synced("uncertainty")
-        # It refers to its parent weakly, and is made again when it is asked for.
-        return {**self.__dict__, "_variance_object": None}
+        self._settle_wcs()
+        held = self._coordinates
+        # The variance object refers to its parent weakly. Both are made again when they
+        # are asked for.
+        return {
+            **self.__dict__,
+            "_variance_object": None,
+            "_coordinates": held if held is not None and held.in_memory else None,
+        }
 
 
 def array_part(data: Any) -> Part:

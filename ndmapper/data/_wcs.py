@@ -2,21 +2,31 @@
 
 import contextlib
 import logging
+import math
 import re
+import sys
 import warnings
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from astropy.wcs import WCS
-from astropy.wcs.wcsapi import HighLevelWCSWrapper
+from astropy.wcs.wcsapi import SlicedLowLevelWCS
 
 from ndmapper.io.headers import Header, UnreadableCardError, is_array_keyword
 
-__all__ = ["cut_header", "put_wcs", "read_wcs"]
+__all__ = ["cut_header", "fits_cards", "put_wcs", "read_wcs", "update_wcs"]
 
 log = logging.getLogger(__name__)
 
 _PIXEL_AXIS = re.compile(r"(CRPIX|LTV)(\d+)([A-Z]?)")
 _SCALE_AXIS = re.compile(r"(?:CD\d+_|PC\d+_)(\d+)([A-Z]?)|LTM\d+_(\d+)([A-Z]?)")
+
+_OBSERVATION = re.compile(r"(DATE|MJD)-|OBSGEO|TELESCOP|TIMESYS")
+_OTHER = re.compile(
+    r"(?:CRPIX|CRVAL|CDELT|CTYPE|CUNIT|CNAME|CROTA|(?:CD|PC|PV|PS)\d+_)\d+[A-Z]"
+    r"|(?:WCSAXES|WCSNAME|LONPOLE|LATPOLE)[A-Z]|LTV\d+|LTM\d+_\d+"
+)
+"""Keywords of a second system, and of the pixels of the detector."""
 
 
 def read_wcs(header: Header) -> Any:
@@ -58,7 +68,7 @@ def cut_header(header: Header, section: tuple[range | int, ...]) -> None:
     naxis = len(section)
     axes = {naxis - i: pixels for i, pixels in enumerate(section)}  # FITS numbers
     dropped = [n for n, pixels in axes.items() if isinstance(pixels, int)]
-    if dropped and min(dropped) <= naxis - len(dropped):
+    if _drops_middle(section):
         # Axes in the middle would have to be renumbered, with all that couples them.
         keys = [k for k in header if is_array_keyword(k) and k != "BUNIT"]
         if keys:
@@ -72,6 +82,12 @@ def cut_header(header: Header, section: tuple[range | int, ...]) -> None:
         # A card that breaks the standard is nobody's coordinate, and stays as it is.
         with contextlib.suppress(UnreadableCardError):
             _cut_card(header, keyword, axes)
+
+
+def _drops_middle(section: Sequence[range | int]) -> bool:
+    """Whether an axis goes that FITS counts before one that stays."""
+    numbers = [isinstance(pixels, int) for pixels in section]
+    return any(numbers[numbers.index(False) :]) if False in numbers else False
 
 
 def _cut_card(header: Header, keyword: str, axes: dict[int, range | int]) -> None:
@@ -106,7 +122,68 @@ def _line(pixels: range | int | None) -> tuple[int, int]:
     return pixels.start, pixels.step
 
 
-def put_wcs(header: Header, wcs: Any) -> None:
+def fits_cards(wcs: Any) -> tuple[Header | None, bool]:
+    """
+    Say a world coordinate system in FITS.
+
+    Parameters
+    ----------
+    wcs : object or None
+        A system of astropy, or a section of one.
+
+    Returns
+    -------
+    cards : Header or None
+        None where FITS cannot say it.
+    whole : bool
+        Whether the cards say all of it.
+    """
+    wcs = getattr(wcs, "low_level_wcs", wcs)
+    section = None
+    if isinstance(wcs, SlicedLowLevelWCS):
+        wcs, section = wcs._wcs, wcs._slices_array
+    if not isinstance(wcs, WCS):
+        return None, False
+    with warnings.catch_warnings(), _quiet():
+        warnings.simplefilter("ignore")
+        try:
+            cards = wcs.to_header(relax=True)
+            has_tables = bool(wcs.wcs.tab)
+        except Exception as err:  # wcslib raises many kinds; pixels matter more
+            log.debug("the world coordinates cannot be written: %s", err)
+            return None, False
+    if has_tables:  # which would have to be another HDU
+        return None, False
+    if section is not None:
+        pixels = tuple(
+            range(x.start or 0, sys.maxsize) if isinstance(x, slice) else int(x)
+            for x in section
+        )
+        if _drops_middle(pixels):
+            return None, False
+        cut_header(cards, pixels)
+    tables = (wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2)
+    return cards, all(table is None for table in tables)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep astropy from saying each time what it said when the header was read."""
+    logger = logging.getLogger("astropy")
+    logger.addFilter(_is_not_about_sip)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_not_about_sip)
+
+
+def _is_not_about_sip(record: logging.LogRecord) -> bool:
+    return "SIP" not in str(record.msg)
+
+
+def put_wcs(
+    header: Header, cards: Header | None, *, only: Collection[str] | None = None
+) -> None:
     """
     Write a world coordinate system into a header, in place of what is there.
 
@@ -114,16 +191,54 @@ def put_wcs(header: Header, wcs: Any) -> None:
     ----------
     header : Header
         The header, changed in place.
-    wcs : object or None
-        A system of astropy; None takes the coordinates out.
+    cards : Header or None
+        The cards of the system; None takes the coordinates out.
+    only : collection of str, optional
+        Keywords that may be taken out; by default all that describe coordinates.
     """
     for key in [k for k in header if is_array_keyword(k) and k != "BUNIT"]:
-        header.remove(key, ignore_missing=True, remove_all=True)
-    if isinstance(wcs, HighLevelWCSWrapper):
-        wcs = wcs.low_level_wcs
-    if isinstance(wcs, WCS):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            header.update(wcs.to_header(relax=True))
-    elif wcs is not None:
-        log.warning("coordinates of type %s cannot be saved", type(wcs).__name__)
+        if only is None or key in only:
+            header.remove(key, ignore_missing=True, remove_all=True)
+    for card in () if cards is None else cards.cards:
+        # When and where the image was taken its own header knows better.
+        if not (_OBSERVATION.match(card.keyword) and card.keyword in header):
+            header[card.keyword] = (card.value, card.comment)
+
+
+def update_wcs(header: Header, before: Header | None, after: Header) -> None:
+    """
+    Write into a header what changed in its world coordinate system.
+
+    Parameters
+    ----------
+    header : Header
+        The header, changed in place. Other systems that it has stay.
+    before : Header or None
+        The cards of the system before the change.
+    after : Header
+        The cards of the system now.
+    """
+    known = Header() if before is None else before
+    keys = dict.fromkeys([*known, *after])
+    changed = [k for k in keys if known.get(k) != after.get(k)]
+    if all(_is_place(k) and _agree(header, known, k) and k in after for k in changed):
+        # The rest may be written in another way than astropy does, and stays as it is.
+        for key in changed:
+            header[key] = after[key]
+        return
+    put_wcs(header, after, only=[k for k in header if not _OTHER.fullmatch(k)])
+
+
+def _is_place(keyword: str) -> bool:
+    return re.fullmatch(r"CR(PIX|VAL)\d+[A-Z]?", keyword) is not None
+
+
+def _agree(header: Header, known: Header, keyword: str) -> bool:
+    """Whether a header has the value of a keyword that is known."""
+    try:
+        value, other = header.get(keyword), known.get(keyword)
+    except UnreadableCardError:
+        return False
+    if not isinstance(value, int | float) or not isinstance(other, int | float):
+        return False
+    return math.isclose(value, other, rel_tol=1e-12)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -323,7 +324,21 @@ class DataFile(FileViews, FlaggedFile, Content):
         return self.copy()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "DataFile":
-        return self.copy()
+        # With its name, unlike a copy: what holds files is copied as a whole.
+        new = object.__new__(type(self))
+        memo[id(self)] = new
+        self._copy_into(new, memo)
+        return new
+
+    def _copy_into(self, new: "DataFile", memo: dict[int, Any]) -> None:
+        new.__dict__.update(self.__dict__)
+        for name in ("_groups", "extras"):
+            new.__dict__.pop(name, None)
+        for name in ("_filename", "_opened_as", "_wanted_labels"):
+            setattr(new, name, deepcopy(getattr(self, name), memo))
+        new.cals = {}
+        new._copy(self, memo)
+        new._labels = self._labels
 
     def info(self) -> str:
         """

@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,16 @@ class DataFileList(ListViews, FileOperators, list[DataFile]):
             The list.
         """
         return self._like(self)
+
+    def __copy__(self) -> "DataFileList":
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "DataFileList":
+        # The files may have other modes by now than the list takes.
+        new = self._like(())
+        memo[id(self)] = new
+        list.extend(new, (deepcopy(df, memo) for df in self))
+        return new
 
     # Lists are the same if they hold the same files; nothing compares pixels.
     def __eq__(self, other: object) -> bool:

@@ -115,8 +115,8 @@ class Interchange:
             With its flags; pixels that were masked since get the flag for BAD, and
             those that were unmasked lose the flags that masked them.
         """
-        ndd: Any = cls(ccd)  # type: ignore[call-arg]
-        ndd._parts = {name: part.copy() for name, part in ndd._parts.items()}
+        # A copy, since the object of another package stays that of its owner.
+        ndd: Any = cls(ccd).copy()  # type: ignore[call-arg,attr-defined]
         header = ndd.meta
         if (table := named_flags(header)) is not None:
             ndd.flag_table = table

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from astropy import units as u
-from astropy.nddata import NDDataArray, NDUncertainty, VarianceUncertainty
+from astropy.nddata import NDData, NDDataArray, NDUncertainty, VarianceUncertainty
 from astropy.table import Table
 
+from ndmapper.data._coordinates import Coordinates
 from ndmapper.data._flagging import Flagging
 from ndmapper.data._reductions import Reductions
-from ndmapper.data._state import array_part, linked_variance, variance_part
+from ndmapper.data._state import State, array_part, linked_variance, variance_part
 from ndmapper.data._tables import GroupTables
 from ndmapper.data._views import PixelViews
-from ndmapper.data._wcs import cut_header, put_wcs, read_wcs
+from ndmapper.data._wcs import cut_header, put_wcs
 from ndmapper.data.arithmetic import Operators
 from ndmapper.data.flags import FLAGS_DTYPE
 from ndmapper.data.interchange import Interchange
@@ -54,7 +55,7 @@ class NDLater(
     mask : array_like of bool, optional
         True where a pixel is bad; becomes the bit BAD of the flags.
     wcs : object, optional
-        World coordinates; by default those of the header.
+        World coordinates; by default those of the NDData, or of the header.
     meta : Header or mapping, optional
         The header.
     unit : unit or str, optional
@@ -93,11 +94,13 @@ class NDLater(
     ) -> None:
         self._start(data, bad_flags)
         if meta is not None:
+            if wcs is None and isinstance(data, NDData) and not isinstance(data, State):
+                wcs = data.wcs  # an object of its own, not what its header says
             self.meta = meta
         if unit is not None:
             self.unit = unit
         if wcs is not None:
-            self._wcs, self._has_wcs = wcs, True
+            self.wcs = wcs
         if uncertainty is not None:
             self.uncertainty = uncertainty
         if variance is not None:
@@ -108,7 +111,8 @@ class NDLater(
             self.mask = mask
         if ident is not None:
             self.ident = ident
-        self.psf = psf
+        if psf is not None:
+            self.psf = psf
         if copy:
             self._parts = {name: part.copy() for name, part in self._parts.items()}
 
@@ -239,6 +243,8 @@ class NDLater(
     @meta.setter
     def meta(self, value: Mapping[str, Any] | None) -> None:
         self._stored = StoredHeader(self._stored.raw, as_header(value))
+        if self._coordinates is not None and not self._coordinates.in_memory:
+            self._coordinates = None
 
     @property
     def tables(self) -> Mapping[str, Table]:
@@ -268,15 +274,14 @@ class NDLater(
     @property
     def wcs(self) -> Any:
         """World coordinates, made from the header when somebody asks for them."""
-        if not self._has_wcs:
-            self._wcs = read_wcs(self.meta)
-            self._has_wcs = True
-        return self._wcs
+        if self._coordinates is None:
+            self._coordinates = Coordinates.read(self.meta, self.shape)
+        return self._coordinates.wcs
 
     @wcs.setter
     def wcs(self, value: Any) -> None:
-        put_wcs(self.meta, value)
-        self._wcs, self._has_wcs = value, True
+        self._coordinates = Coordinates(value)
+        self._coordinates.put(self.meta)
 
     # ---- copies and sections
 
@@ -368,11 +373,13 @@ class NDLater(
         new = self._bare()
         new._parts = {name: part.section(item) for name, part in self._parts.items()}
         if is_basic_index(item):
-            whole = tuple(range(n) for n in self.shape)
-            new._stored.edit(partial(cut_header, section=section_of(whole, item)))
+            section = section_of(tuple(range(n) for n in self.shape), item)
+            new._stored.edit(partial(cut_header, section=section))
+            if (held := new._coordinates) is not None:
+                new._coordinates = held.section(section)
         else:
-            new._stored.edit(partial(put_wcs, wcs=None))
-        new._wcs, new._has_wcs = None, False
+            new._stored.edit(partial(put_wcs, cards=None))
+            new._coordinates = None
         return new
 
     def __repr__(self) -> str:

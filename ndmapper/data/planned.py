@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -99,6 +100,21 @@ class PlannedFile(DataFile):
         if self.is_made:
             return super().__repr__()
         return f"DataFile {str(self._filename)!r} (not made)"
+
+    def _copy_into(self, new: DataFile, memo: dict[int, Any]) -> None:
+        if self.is_made:
+            super()._copy_into(new, memo)
+            return
+        new.__dict__.update(self.__dict__)
+        new._filename, new._opened_as = (
+            FileName(self._filename),
+            FileName(self._filename),
+        )
+        new.cals = deepcopy(self.cals, memo)
+        new._record = deepcopy(self._record)
+        if self._maker is not None:
+            # The file is made once, whichever of the two is looked at first.
+            new.__dict__["_maker"] = self.make
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.is_made:

@@ -65,7 +65,18 @@ def write_datafile(
         If FITS cannot hold something in it.
     """
     items = plan_items(df, Path(path))
+    _warn_of_coordinates(df)
     _write(df, Path(path), items, rows, tables, more=more)
+
+
+def _warn_of_coordinates(df: "DataFile") -> None:
+    """Say which coordinates are not in the file, which has cards alone."""
+    for ndd in (*df._groups, *df.extras.values()):
+        if (held := ndd._coordinates) is not None and held.in_memory:
+            log.warning(
+                "the coordinates (%s) of %r in %s are not saved, or not all of them: "
+                "FITS headers cannot hold these", held.kind, ndd, df or "a file",
+            )  # fmt: skip
 
 
 def _write(
@@ -183,6 +194,7 @@ def stage(
         As for `save_datafile`.
     """
     items = plan_items(df, target)
+    _warn_of_coordinates(df)
     what = list(dict.fromkeys(changes(items)))
     if not what and is_rearranged(df, items):
         what = ["extensions"]

@@ -3,6 +3,7 @@
 import os
 import pickle
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,10 @@ class CalibDir(Spellings, Operators):
         return self.copy()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "CalibDir":
-        return self.copy()
+        new = self._like({})
+        memo[id(self)] = new
+        new.files = {ifu: deepcopy(self.files[ifu], memo) for ifu in self}
+        return new
 
     def _like(self, files: dict[int, CalibFile]) -> "CalibDir":
         new = CalibDir(self.type, progress=self.progress, workers=self.workers)

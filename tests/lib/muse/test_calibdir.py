@@ -1,5 +1,7 @@
 """Folders of MUSE calibrations: mapping them, and finding IFUs in them."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -163,6 +165,13 @@ def test_empty_one_is_filled_by_assignment(tmp_path):
     cals.write(tmp_path / "new")
     assert [p.name for p in (tmp_path / "new").iterdir()] == [f"{KIND}_02.fits"]
     assert cals[2].ifu == 2
+
+
+def test_deepcopy_has_the_names_and_one_copy_of_each_file(biases):
+    new, file = deepcopy((biases, biases[1]))
+    assert [str(new[ifu]) for ifu in new] == [str(biases[ifu]) for ifu in biases]
+    assert new[1] is file is not biases[1]
+    assert (type(file), file.mode) == (type(biases[1]), biases[1].mode)
 
 
 @pytest.mark.parametrize("side", ["copy", "original"])
