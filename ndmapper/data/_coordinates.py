@@ -14,7 +14,7 @@ from astropy.wcs.wcsapi import (
 )
 
 from ndmapper.data._wcs import fits_cards, put_wcs, read_wcs, update_wcs
-from ndmapper.io.headers import Header, StoredHeader
+from ndmapper.io.headers import Header, StoredHeader, card_bytes, is_array_keyword
 
 __all__ = ["Coordinates"]
 
@@ -45,6 +45,7 @@ class Coordinates:
         self._cards, whole = fits_cards(wcs)
         self._before = _inside(wcs)
         self.in_memory = wcs is not None and not whole
+        self._seen: list[bytes] | None = None
 
     @property
     def kind(self) -> str:
@@ -74,7 +75,26 @@ class Coordinates:
             wcs.array_shape = shape  # the header of a section has still the old one
         new = cls(wcs)
         new.in_memory = False
+        new._seen = _cards_of(header)
         return new
+
+    def is_outdated(self, stored: StoredHeader) -> bool:
+        """
+        Say whether the header that they are from was changed since.
+
+        Parameters
+        ----------
+        stored : StoredHeader
+            The header.
+
+        Returns
+        -------
+        bool
+            False where the object says more than the header can.
+        """
+        if self._seen is None or not stored.is_parsed:
+            return False
+        return self._seen != _cards_of(stored.header)
 
     def put(self, header: Header, *, came_along: bool = False) -> None:
         """
@@ -115,7 +135,9 @@ class Coordinates:
         self._cards = cards
         self.in_memory = not whole
         if cards is not None:
+            is_known = self._seen is not None and not self.is_outdated(stored)
             update_wcs(stored.header, before, cards)
+            self._seen = _cards_of(stored.header) if is_known else None
 
     def copy(self) -> "Coordinates | None":
         """
@@ -152,6 +174,10 @@ class Coordinates:
             log.warning("the section has no coordinates: %s", err)
             return None
         return Coordinates(cut)
+
+
+def _cards_of(header: Header) -> list[bytes]:
+    return [card_bytes(c) for c in header.cards if is_array_keyword(c.keyword)]
 
 
 def _inside(wcs: Any) -> tuple[Any, Any] | None:

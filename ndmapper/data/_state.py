@@ -15,7 +15,7 @@ from ndmapper.data._parts import Part
 from ndmapper.data.flags import FLAGS_DTYPE, Flag
 from ndmapper.errors import ShapeError
 from ndmapper.instruments import FlagTable
-from ndmapper.io.headers import StoredHeader, as_header
+from ndmapper.io.headers import StoredHeader, as_header, unit_of, unit_words
 from ndmapper.io.layout import Ident
 from ndmapper.io.source import Source
 
@@ -42,6 +42,8 @@ class State:
     """Where the data were in a file, so that a product keeps the order of HDUs."""
     _unit: Any
     _unit_of_meta: Any
+    _unit_words: str
+    """What BUNIT said when the unit was read or set."""
     _has_unit: bool
     _coordinates: Coordinates | None
     """What the header says of them is read when somebody asks."""
@@ -65,6 +67,7 @@ class State:
         self._origin = None
         self._tables = None
         self._unit = self._unit_of_meta = None
+        self._unit_words = ""
         self._has_unit = False
         self._coordinates = None
         self._variance_object = None
@@ -105,7 +108,7 @@ class State:
         self._origin = other._origin
         self._tables = other._tables
         self._unit, self._has_unit = other._unit, other._has_unit
-        self._unit_of_meta = other._unit_of_meta
+        self._unit_of_meta, self._unit_words = other._unit_of_meta, other._unit_words
         held = other._coordinates
         self._coordinates = None if held is None else held.copy()
         self._flag_table = other._flag_table
@@ -118,6 +121,7 @@ class State:
         self._stored = StoredHeader(header=as_header(data.meta))
         if data.unit is not None:
             self._unit, self._has_unit = data.unit, True
+            self._unit_words = unit_words(self._stored.header)
         self.psf = data.psf
         if data.wcs is not None:
             self._coordinates = Coordinates(data.wcs)
@@ -221,7 +225,24 @@ class State:
     @property
     def _unit_edited(self) -> bool:
         """Whether the unit is not what the header says."""
+        if self._has_unit:
+            self._read_unit()
         return self._has_unit and self._unit != self._unit_of_meta
+
+    def _read_unit(self) -> None:
+        """Take the unit from the header, where it was not, or was changed since."""
+        if self._has_unit and not self._stored.is_parsed:
+            return
+        words = unit_words(self._stored.header)
+        if self._has_unit and words == self._unit_words:
+            return
+        # A unit that was set stays when the card goes.
+        stays = self._has_unit and not words and self._unit != self._unit_of_meta
+        self._unit_of_meta = unit_of(self._stored.header)
+        if not stays:
+            self._unit = self._unit_of_meta
+        self._unit_words, self._has_unit = words, True
+        self._variance_object = None
 
     def _settle_wcs(self) -> None:
         """Write into the header what somebody changed in the coordinates."""

@@ -7,7 +7,7 @@ from astropy.nddata import NDData
 
 from ndmapper.data._operands import Operand
 from ndmapper.errors import UnitError
-from ndmapper.io.headers import Header, UnreadableCardError
+from ndmapper.io.headers import Header, unit_words
 from ndmapper.numerics.formulas import BITWISE
 
 __all__ = ["SYMBOLS", "UNREADABLE", "put_unit", "unit_of_result", "unit_or_unreadable"]
@@ -38,11 +38,7 @@ def unit_or_unreadable(ndd: Any) -> Any:
     """
     if ndd.unit is not None or ndd._unit_of_meta is not None:
         return ndd.unit
-    try:
-        text = str(ndd.meta.get("BUNIT") or "").strip()
-    except UnreadableCardError:
-        text = "?"
-    return UNREADABLE if text else None
+    return UNREADABLE if unit_words(ndd.meta) else None
 
 
 def put_unit(ndd: Any, unit: Any) -> None:

@@ -23,7 +23,7 @@ from ndmapper.data.flags import FLAGS_DTYPE
 from ndmapper.data.interchange import Interchange
 from ndmapper.errors import ShapeError
 from ndmapper.io.arrays import is_basic_index, section_of
-from ndmapper.io.headers import Header, StoredHeader, as_header, unit_of
+from ndmapper.io.headers import Header, StoredHeader, as_header
 from ndmapper.io.layout import Ident
 
 __all__ = ["NDLater"]
@@ -259,10 +259,7 @@ class NDLater(
     @property
     def unit(self) -> Any:
         """The unit of the data; None where there is none, or it is not understood."""
-        if not self._has_unit:
-            self._unit = unit_of(self.meta)
-            self._has_unit = True
-            self._unit_of_meta = self._unit
+        self._read_unit()
         return self._unit
 
     @unit.setter
@@ -274,7 +271,8 @@ class NDLater(
     @property
     def wcs(self) -> Any:
         """World coordinates, made from the header when somebody asks for them."""
-        if self._coordinates is None:
+        if self._coordinates is None or self._coordinates.is_outdated(self._stored):
+            self._settle_wcs()
             self._coordinates = Coordinates.read(self.meta, self.shape)
         return self._coordinates.wcs
 

@@ -26,6 +26,7 @@ __all__ = [
     "is_array_keyword",
     "unit_of",
     "unit_text",
+    "unit_words",
     "whole_header",
 ]
 
@@ -137,6 +138,11 @@ class StoredHeader:
             self._edits += (edit,)
         else:
             edit(self._header)
+
+    @property
+    def is_parsed(self) -> bool:
+        """Whether somebody may have changed something in it."""
+        return self._header is not None
 
     @property
     def is_touched(self) -> bool:
@@ -270,6 +276,26 @@ def as_header(meta: Any) -> Header:
     return header
 
 
+def unit_words(header: Mapping[str, Any]) -> str:
+    """
+    Read what BUNIT says.
+
+    Parameters
+    ----------
+    header : mapping
+        A header.
+
+    Returns
+    -------
+    str
+        The text; empty where there is none, or the card breaks the standard.
+    """
+    try:
+        return str(header.get("BUNIT") or "").strip()
+    except UnreadableCardError:
+        return ""
+
+
 def unit_of(header: Mapping[str, Any]) -> u.UnitBase | None:
     """
     Read the unit of the pixels.
@@ -284,10 +310,7 @@ def unit_of(header: Mapping[str, Any]) -> u.UnitBase | None:
     unit or None
         What BUNIT says; None where it is missing or not understood.
     """
-    try:
-        text = str(header.get("BUNIT") or "").strip()
-    except UnreadableCardError:
-        return None
+    text = unit_words(header)
     if not text:
         return None
     if text.upper() in _UNIT_WORDS:

@@ -356,3 +356,35 @@ def test_new_header_brings_its_coordinates(path):
     assert ndd.wcs.wcs.crval.tolist() == [10, 20]
     ndd.meta = coordinates(crval=[1, 2]).to_header()
     assert ndd.wcs.wcs.crval.tolist() == [1, 2]
+
+
+def test_header_that_is_edited_changes_unit_and_coordinates(tmp_path):
+    ndd = NDLater(np.ones((4, 5)), unit="adu", variance=np.ones((4, 5)))
+    ndd.meta.update(CTYPE1="LINEAR", CRPIX1=1.0, CRVAL1=1.0, CDELT1=1.0, BUNIT="adu")
+    DataFile(data=ndd).save(tmp_path / "a.fits")
+    ndd = DataFile(tmp_path / "a.fits")[0]
+    assert (ndd.unit, ndd.wcs.wcs.crval[0]) == ("adu", 1)
+    assert ndd.uncertainty.unit == "adu2"
+    ndd.meta["BUNIT"], ndd.meta["CRVAL1"] = "electron", 7.0
+    assert (ndd.unit, ndd.wcs.wcs.crval[0]) == ("electron", 7)
+    assert ndd.uncertainty.unit == "electron2"
+    assert (ndd * 2).unit == "electron"
+    assert ndd.wcs is ndd.wcs
+    held = ndd.wcs
+    held.wcs.crpix = [3, 4]
+    DataFile(data=ndd).save(tmp_path / "b.fits")
+    assert ndd.wcs is held  # as long as nobody edits the header
+    stored = DataFile(tmp_path / "b.fits")[0]
+    assert (stored.unit, stored.meta["CRVAL1"], stored.meta["CRPIX1"]) == (
+        "electron", 7, 3,
+    )  # fmt: skip
+    del ndd.meta["BUNIT"]
+    assert ndd.unit is None
+
+
+def test_unit_that_was_set_stays_without_a_card():
+    ndd = NDLater(np.ones(3), meta={"BUNIT": "adu"}, unit="Jy")
+    del ndd.meta["BUNIT"]
+    assert ndd.unit == "Jy"
+    ndd.meta["BUNIT"] = "s"
+    assert ndd.unit == "s"
