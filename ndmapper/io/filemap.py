@@ -110,6 +110,11 @@ class HduMap:
         return value if isinstance(value, int) else None
 
     @property
+    def number(self) -> int:
+        """EXTVER; 1 where there is none, as the standard has it (section 4.4.2.6)."""
+        return 1 if self.version is None else self.version
+
+    @property
     def raw(self) -> bytes:
         """The header as stored, with its padding; read where it is not kept."""
         if self.kept is not None:

@@ -195,7 +195,7 @@ def _grouped(
     images: list[HduMap], hdus: list[HduMap], labels: Labels, *, by_order: bool = False
 ) -> tuple[Group, ...]:
     """Make groups that are numbered by EXTVER, or in file order."""
-    versions = [1 if h.version is None else h.version for h in images]
+    versions = [h.number for h in images]
     if by_order or len(set(versions)) < len(versions):
         versions = list(range(1, len(images) + 1))
         by_order = True
@@ -211,7 +211,7 @@ def _grouped(
             if by_order and unnumbered:
                 found = same[order] if order < len(same) else None
             else:
-                found = next((h for h in same if (h.version or 1) == ident), None)
+                found = next((h for h in same if h.number == ident), None)
             parts[part] = _fitting(found, image)
         groups.append(Group(ident, image.index, parts["uncertainty"], parts["flags"]))
     return tuple(groups)

@@ -329,3 +329,12 @@ def test_save_array_into_an_empty_place_takes_it(tmp_path):
     )
     assert (fits.getdata(path, ("ERR", 2)) == 2).all()
     assert (DataFile(path)[1].variance == 4).all()
+
+
+def test_image_with_number_zero_keeps_its_variance(tmp_path):
+    df = DataFile(tmp_path / "a.fits", mode="new")
+    for ident in (0, 1):
+        df.append(NDLater(pixels(1), variance=pixels(100 + ident), ident=ident))
+    df.save()
+    again = DataFile(tmp_path / "a.fits")
+    assert [(n.ident, n.variance.min()) for n in again] == [(0, 100), (1, 101)]

@@ -151,3 +151,15 @@ def test_make_labels_toml_of_ones_own(tmp_path):
     assert (labels.data, labels.uncertainty, labels.uncertainty_is) == (
         "IMG", "SIG", "std",
     )  # fmt: skip
+
+
+def test_find_layout_extver_zero_is_a_number_like_others(tmp_path):
+    path = write(
+        tmp_path / "a.fits",
+        ("SCI", 0, 3), ("VAR", 0, 3), ("SCI", 1, 3), ("VAR", 1, 3),
+    )  # fmt: skip
+    layout = layout_of(path)
+    assert [(g.ident, g.data, g.uncertainty) for g in layout.groups] == [
+        (0, 1, 2), (1, 3, 4),
+    ]  # fmt: skip
+    assert layout.extras == {}
