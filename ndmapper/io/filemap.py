@@ -7,7 +7,6 @@ parsed when somebody asks for them, and data units are skipped.
 
 import logging
 import os
-import struct
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -20,6 +19,7 @@ from ndmapper.io.formkeys import (
     shape_of,
     tiled_keywords,
 )
+from ndmapper.io.members import ends_at
 from ndmapper.io.source import Source, open_source
 from ndmapper.io.tileheader import image_header, is_dummy_primary
 
@@ -258,7 +258,8 @@ def _scan(source: Source, stream: BinaryIO, keep: bool) -> list[HduMap]:
         # be slow to find one again.
         if keep or hdu.index == 0 or end is None:
             hdu.kept = raw
-        if end is None and _ends_here(source, data_end, position):
+        # Else the data of the last HDU would be decompressed to find nothing there.
+        if source.compression == "gzip" and ends_at(source.path, position):
             return hdus
         if end is None:
             stream.seek(data_end)
@@ -305,21 +306,6 @@ def _map_hdu(source: Source, raw: bytes, position: int, index: int) -> HduMap:
         is_table=kind in ("BINTABLE", "TABLE") and keys.get("ZIMAGE") is not True,
         is_tiled=tiled is not None,
     )
-
-
-def _ends_here(source: Source, data_end: int, position: int) -> bool:
-    """
-    Say whether a gzip file ends after an HDU, without decompressing its data.
-
-    The last four bytes of a gzip member are the size of its content (RFC 1952,
-    section 2.3.1). Where they agree with the headers nothing can follow.
-    """
-    if source.compression != "gzip":
-        return False
-    with source.path.open("rb") as raw:
-        raw.seek(-4, os.SEEK_END)
-        (size,) = struct.unpack("<I", raw.read(4))
-    return size in (data_end & 0xFFFFFFFF, position & 0xFFFFFFFF)
 
 
 def _read_header(
