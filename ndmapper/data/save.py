@@ -13,6 +13,7 @@ from ndmapper.data._plan import Item, changes, is_rearranged, plan_items
 from ndmapper.data.pending import is_pending, settled
 from ndmapper.errors import FileAccessError, FileChangedError, MissingFileError
 from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.bits import flags_handle
 from ndmapper.io.checksum import with_checksums
 from ndmapper.io.digest import digest
 from ndmapper.io.filemap import HduMap, map_file
@@ -258,7 +259,7 @@ def _connect_part(ndd: Any, name: str, hdu: HduMap, df: "DataFile") -> None:
     part: Part = ndd._parts[name]
     if name == "uncertainty":
         part.is_std = df._labels.uncertainty_is == "std"
-    handle = ArrayHandle.of(hdu)
+    handle = flags_handle(hdu) if name == "flags" else ArrayHandle.of(hdu)
     if name != "data":
         part.rebase(handle, hdu.image_raw)
         return
