@@ -223,11 +223,13 @@ class DataFile(FileViews, FlaggedFile, Content):
             return False
         if self._filename != self._map.source.path:
             return False
-        if self._is_untouched:
-            self._map.source.check()
-            return True
-        items = plan_items(self)
-        return not any(changes(items)) and not is_rearranged(self, items)
+        if not self._is_untouched:
+            items = plan_items(self)
+            if any(changes(items)) or is_rearranged(self, items):
+                return False
+        # Whoever asks will hand the name on, of what may be another file by now.
+        self._map.source.check()
+        return True
 
     # ---- saving and reading anew
 
