@@ -338,3 +338,13 @@ def test_image_with_number_zero_keeps_its_variance(tmp_path):
     df.save()
     again = DataFile(tmp_path / "a.fits")
     assert [(n.ident, n.variance.min()) for n in again] == [(0, 100), (1, 101)]
+
+
+def test_image_with_a_long_name_keeps_its_variance(tmp_path):
+    name = "VERY-LONG-" * 8
+    df = DataFile(tmp_path / "a.fits", mode="new")
+    df.append(NDLater(pixels(1), variance=pixels(2), ident=name))
+    df.save()
+    again = DataFile(tmp_path / "a.fits")
+    assert again.idents == [name]
+    assert (again[name].variance == pixels(2)).all()
