@@ -23,8 +23,8 @@ __all__ = ["FlagBit", "FlagTable", "flag_conventions", "load_flags", "recognise_
 OWN = "ndmapper"
 """The convention that all others are translated by."""
 
-ALL_BITS = 0xFFFFFFFF
-"""More than 32 bits are in no convention."""
+ALL_BITS = (1 << 64) - 1
+"""Conventions name the lower 32 of them; integers have room for more."""
 
 _FOLDER = Path(__file__).parent / "flags"
 _TOKEN = re.compile(r"[^\s|,+]+")
@@ -154,9 +154,9 @@ class FlagTable:
         list of str
             Their names, lowest bit first; ``bit N`` for one without a name.
         """
-        value = int(value) & ALL_BITS
+        value = int(value) & (0xFFFFFFFF if value < 0 else ALL_BITS)
         known = {b.bit: b.name for b in self.bits}
-        return [known.get(n, f"bit {n}") for n in range(32) if value >> n & 1]
+        return [known.get(n, f"bit {n}") for n in range(64) if value >> n & 1]
 
     def like_own(self, flag: int) -> int:
         """
@@ -191,19 +191,19 @@ class FlagTable:
         Returns
         -------
         dict of int to int
-            For each of 32 bits, by value, the bits in the other convention. Where both
+            For each of 64 bits, by value, the bits in the other convention. Where both
             have a flag of one name it stays; else the own flag that it is like
             decides. What says nothing against a pixel becomes 0; bits without a name
             become the other's flag for BAD.
         """
         layout = [(b.bit, b.own) for b in self.bits]
         if layout == [(b.bit, b.own) for b in to.bits]:
-            return {1 << n: 1 << n for n in range(32)}
+            return {1 << n: 1 << n for n in range(64)}
         own = {b.name: b.value for b in load_flags(OWN).bits}
         there = {b.name.upper(): b.value for b in to.bits}
         known = {b.bit: b for b in self.bits}
         made = {}
-        for number in range(32):
+        for number in range(64):
             bit = known.get(number)
             if bit is None:
                 made[1 << number] = to.like_own(own["BAD"])

@@ -9,6 +9,7 @@ from astropy.io import fits
 from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import FormatError, ShapeError
 from ndmapper.io.filemap import map_file
+from ndmapper.numerics.combine import combine
 from ndmapper.testing import count_reads
 
 
@@ -93,3 +94,22 @@ def test_flags_of_other_form_are_joined(tmp_path):
     one = DataFile(write(tmp_path / "a.fits", np.array([[0, 4]] * 2, "f4")))
     two = DataFile(write(tmp_path / "b.fits", np.array([[1, 0]] * 2, "i2"), BLANK=1))
     assert (one + two)[0].flags.tolist() == [[1, 4]] * 2
+
+
+@pytest.mark.parametrize("bad_flags", [None, "ALL", "-OVERLAP"])
+@pytest.mark.parametrize("bit", [32, 40, 63])
+def test_flags_above_those_that_have_names_count(bit, bad_flags):
+    flags = np.array([0, 1 << bit, 4], "u8").view("i8")
+    ndd = NDLater(np.zeros(3), flags=flags, bad_flags=bad_flags)
+    assert ndd.mask.tolist() == [False, True, True]
+    assert ndd.flag_table.names(1 << bit) == [f"bit {bit}"]
+    turned = ndd.translate_flags("gemini")
+    assert turned.flags.view("u8").tolist() == [0, 1 << bit, 4]
+    assert turned.mask.tolist() == [False, True, True]
+    assert ndd.translate_flags("hst").mask.tolist() == [False, True, True]
+
+
+def test_combining_leaves_out_what_has_a_flag_above_those_with_names():
+    flags = [np.array([[1 << 40]], "i8"), np.array([[0]], "i8")]
+    made = combine([np.array([[9.0]]), np.array([[1.0]])], flags=flags)
+    assert made.data.item() == 1
