@@ -76,6 +76,8 @@ class FlagTable:
         The flag that stands for each of ndmapper's own, by name; empty for none.
     applies : mapping of str to tuple of str
         Header keywords, and patterns of their values, that say that a file has it.
+    aliases : tuple of str
+        Other names that it goes by.
     """
 
     name: str
@@ -83,6 +85,7 @@ class FlagTable:
     bits: tuple[FlagBit, ...]
     from_own: Mapping[str, str] = field(default_factory=dict)
     applies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
 
     def value(self, flags: int | str | Iterable[int | str]) -> int:
         """
@@ -233,7 +236,8 @@ def load_flags(name_or_path: str | os.PathLike[str]) -> FlagTable:
     Parameters
     ----------
     name_or_path : str or path
-        One of `flag_conventions`, or the path of a TOML (``*.toml``) of one's own.
+        One of `flag_conventions`, or another name that one of them goes by, such as
+        ``'dragons'`` and ``'muse'``; or the path of a TOML (``*.toml``) of one's own.
 
     Returns
     -------
@@ -248,14 +252,18 @@ def load_flags(name_or_path: str | os.PathLike[str]) -> FlagTable:
     given = os.fspath(name_or_path)
     if given.endswith(".toml"):
         return _read(Path(given))
-    if given.lower() not in flag_conventions():
-        msg = (
-            f"there is no convention of flags {given!r}"
-            f"{did_you_mean(given, flag_conventions())}; one of your own is given as "
-            "the path of its .toml"
-        )
-        raise InstrumentError(msg)
-    return _built_in(given.lower())
+    name = given.strip().lower()
+    if name not in flag_conventions():
+        aliases = {a: n for n in flag_conventions() for a in _built_in(n).aliases}
+        if name not in aliases:
+            choice = did_you_mean(given, [*flag_conventions(), *aliases])
+            msg = (
+                f"there is no convention of flags {given!r}{choice}; one of your own "
+                "is given as the path of its .toml"
+            )
+            raise InstrumentError(msg)
+        name = aliases[name]
+    return _built_in(name)
 
 
 def recognise_flags(header: Header) -> FlagTable | None:
@@ -315,7 +323,7 @@ def _read(path: Path) -> FlagTable:
 
 
 def _table(document: Mapping[str, Any], name: str) -> FlagTable:
-    known = {"schema", "description", "bits", "from_own", "applies"}
+    known = {"schema", "description", "bits", "from_own", "applies", "aliases"}
     for key in document:
         if key not in known:
             msg = f"there is no key {key!r}{did_you_mean(key, known)}"
@@ -351,4 +359,5 @@ def _table(document: Mapping[str, Any], name: str) -> FlagTable:
     return FlagTable(
         name=name, description=str(document.get("description", name)), bits=bits,
         from_own=from_own, applies=applies,
+        aliases=tuple(document.get("aliases", ())),
     )  # fmt: skip

@@ -189,3 +189,17 @@ def test_load_wrong_file_says_what(own_file, old, new, match):
 def test_load_missing_file_names_it(tmp_path):
     with pytest.raises(InstrumentError, match=r"none\.toml cannot be read"):
         load_flags(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("dragons", "gemini"), ("DRAGONS", "gemini"), ("muse", "euro3d")],
+)
+def test_load_flags_takes_both_names_of_a_convention(alias, name):
+    assert load_flags(alias) is load_flags(name)
+    assert alias not in flag_conventions()
+
+
+def test_load_flags_unknown_name_suggests_also_another_name():
+    with pytest.raises(InstrumentError, match="did you mean 'dragons'"):
+        load_flags("dragon")
