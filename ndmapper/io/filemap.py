@@ -315,10 +315,16 @@ def _read_header(
     block = stream.read(BLOCK)
     start = b"SIMPLE  =" if first else b"XTENSION="
     if not block.startswith(start):
+        if first and block and start.startswith(block):
+            msg = (
+                f"{source.path} is truncated: it has {len(block)} bytes, and a header "
+                "alone has 2880; copy or download it again"
+            )
+            raise TruncatedFileError(msg)
         if first:
             msg = (
-                f"{source.path} is not a FITS file: it starts with "
-                f"{block[:20]!r} and not with SIMPLE"
+                f"{source.path} is not a FITS file: it starts with {block[:20]!r} and "
+                f"not with {start!r}"
             )
             raise FormatError(msg)
         if block.strip(b"\0 "):

@@ -155,6 +155,13 @@ def test_map_file_without_permission_is_an_error(mef, monkeypatch):
         map_file(mef)
 
 
+@pytest.mark.parametrize("content", [b"S", b"SIMPLE", b"SIMPLE  "])
+def test_map_file_that_ends_in_the_first_card_is_truncated(tmp_path, content):
+    (tmp_path / "a.fits").write_bytes(content)
+    with pytest.raises(TruncatedFileError, match=f"it has {len(content)} bytes"):
+        map_file(tmp_path / "a.fits")
+
+
 def test_map_file_rubbish_at_the_end_is_ignored(mef):
     count = len(map_file(mef).hdus)
     mef.write_bytes(mef.read_bytes() + b"rubbish" * 1000)
