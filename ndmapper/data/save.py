@@ -250,6 +250,12 @@ def connect(df: "DataFile", target: Path, items: list[Item]) -> None:
     before.rebase(fmap.primary.image_raw)
     df._map = fmap
     df._layout = find_layout(fmap, df._labels)
+    found = {group.data: group.ident for group in df._layout.groups}
+    for ndd in df._groups:
+        ident = None if ndd._origin is None else found.get(ndd._origin[1])
+        if isinstance(ndd.ident, str) and isinstance(ident, str):
+            # Of several that have one name, fewer may be left.
+            ndd.ident = ident
     df._has_new_record = False
     df._fingerprint = None
     df._record = None
