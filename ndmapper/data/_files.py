@@ -242,6 +242,7 @@ def save_all(
     *,
     overwrite: bool = False,
     workers: int | str = 1,
+    checksum: bool = False,
 ) -> None:
     """
     Save files, several at once.
@@ -256,6 +257,8 @@ def save_all(
         Replace files even where the mode is 'new'.
     workers : int or 'all'
         How many processes.
+    checksum : bool
+        Write CHECKSUM and DATASUM into every header.
 
     Raises
     ------
@@ -281,4 +284,4 @@ def save_all(
         (df, df._save_target(None if filename is None else t, overwrite=overwrite))
         for df, t in zip(files, targets, strict=True)
     ]
-    save_files(jobs, workers=workers)
+    save_files(jobs, workers=workers, checksum=checksum)

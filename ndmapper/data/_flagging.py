@@ -1,5 +1,7 @@
 """Flags of an NDLater by name, and the mask that they make."""
 
+import functools
+import operator
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from ndmapper.data._state import State, mask_of_array
 from ndmapper.data.flags import FLAGS_DTYPE, Flag, named_flags, translated, widened
 from ndmapper.errors import ShapeError
 from ndmapper.instruments import FlagTable, load_flags, recognise_flags
+from ndmapper.instruments.conventions import ALL_BITS
 from ndmapper.io.headers import StoredHeader
 
 if TYPE_CHECKING:
@@ -172,7 +175,7 @@ class Flagging(State):
         if self.bad_flags & every != every:
             turned = self.flag_table.translation(table).items()
             there = [v for bit, v in turned if self.bad_flags & bit]
-            new._bad_flags = int(np.bitwise_or.reduce(there)) if there else 0
+            new._bad_flags = functools.reduce(operator.or_, there, 0)
         new._flag_table = table
         return new  # type: ignore[no-any-return]
 
@@ -246,7 +249,8 @@ def as_bits(value: int, dtype: np.dtype[Any]) -> Any:
     Parameters
     ----------
     value : int
-        The bits.
+        The bits; the lower 32 of them, which is all that has names, mean those above,
+        too.
     dtype : dtype
         Type of an array of flags.
 
@@ -255,5 +259,6 @@ def as_bits(value: int, dtype: np.dtype[Any]) -> Any:
     numpy.integer
         The bits that fit.
     """
+    value = ALL_BITS if value == 0xFFFFFFFF else value
     width = 8 * dtype.itemsize
     return np.array(value & ((1 << width) - 1), f"u{dtype.itemsize}").astype(dtype)[()]

@@ -268,18 +268,39 @@ def extension_name(df: "DataFile", ndd: NDLater, part: str) -> tuple[str, int | 
     FormatError
         If its ident can be neither.
     """
-    if part == "data" and all(_has_own_name(group) for group in df._groups):
-        return str(ndd.ident), None
-    return df._labels.join(ndd.ident, part)
+    ident = _repeated_name(df, ndd) or ndd.ident
+    if part == "data" and all(_has_own_name(df, group) for group in df._groups):
+        return str(ident), None
+    return df._labels.join(ident, part)
 
 
-def _has_own_name(ndd: NDLater) -> bool:
+def _has_own_name(df: "DataFile", ndd: NDLater) -> bool:
     """Whether a group is one image that has its ident as name, as in raw files."""
+    ident = _repeated_name(df, ndd) or ndd.ident
     return (
-        isinstance(ndd.ident, str)
+        isinstance(ident, str)
         and len(ndd._parts) == 1
-        and is_named(ndd._stored, ndd.ident, None)
+        and is_named(ndd._stored, ident, None)
     )
+
+
+def _repeated_name(df: "DataFile", ndd: NDLater) -> str | None:
+    """Find the name in the file of a group that got a number, as one of several."""
+    ident = ndd.ident
+    if df._map is None or df._layout is None or not isinstance(ident, str):
+        return None
+    if not ident.rstrip("_")[-1:].isdecimal():
+        return None
+    origin = ndd._origin
+    if origin is None or origin[0] != df._map.source:
+        return None
+    if (origin[1], ident) not in [(g.data, g.ident) for g in df._layout.groups]:
+        return None
+    written = str(ndd._stored.header.get("EXTNAME", "")).strip()
+    stem, part = df._labels.split(written) or ("", "")
+    name = stem if stem and part == "data" else written
+    given = ident.removeprefix(f"{name}_") != ident and name not in df.idents
+    return name if name and given else None
 
 
 def is_named(stored: StoredHeader, name: str, version: int | None) -> bool:

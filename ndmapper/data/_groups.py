@@ -6,6 +6,7 @@ from ndmapper.data._parts import Part
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import IdentError
 from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.bits import flags_handle
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Group, Ident, Layout
@@ -55,7 +56,7 @@ def _make_group(
     for name, index in group.hdus.items():
         hdu = fmap.hdus[index]
         parts[name] = Part(
-            ArrayHandle.of(hdu),
+            flags_handle(hdu) if name == "flags" else ArrayHandle.of(hdu),
             header=None if name == "data" else StoredHeader(hdu.image_raw),
             is_std=name == "uncertainty" and layout.labels.uncertainty_is == "std",
         )

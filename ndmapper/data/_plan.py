@@ -197,7 +197,7 @@ class _Plan:
         # HST leaves places empty, which may have been filled since.
         split = None if hdu.data_size else self.df._labels.split(hdu.name)
         filled = [ndd for ndd in self.groups if split and split[1] in ndd._parts]
-        return split is None or (hdu.name, hdu.version or 1) not in [
+        return split is None or (hdu.name, hdu.number) not in [
             extension_name(self.df, ndd, split[1]) for ndd in filled
         ]
 

@@ -26,7 +26,10 @@ Write = Callable[[Any, Path, Path], None]
 
 
 def save_files(
-    jobs: Sequence[tuple[DataFile, FileName]], *, workers: int | str
+    jobs: Sequence[tuple[DataFile, FileName]],
+    *,
+    workers: int | str,
+    checksum: bool = False,
 ) -> None:
     """
     Save files and connect them with what was written.
@@ -37,6 +40,8 @@ def save_files(
         The files, and their names, which were checked.
     workers : int or 'all'
         How many processes.
+    checksum : bool
+        Write CHECKSUM and DATASUM into every header.
     """
     files = [df for df, _ in jobs]
     paths = [real_target(target) for _, target in jobs]
@@ -44,13 +49,14 @@ def save_files(
         refuse_protected(path)
     sources = [sources_of(df) for df in files]
     if workers == 1 and not _is_tangled(paths, sources):
-        map_parallel(_save_one, jobs, workers=1, title="save")
+        map_parallel(partial(_save_one, checksum), jobs, workers=1, title="save")
         return
     # While everything can still be compared with the files that are there.
     plans = [plan_items(*pair) for pair in zip(files, paths, strict=True)]
     before = [_stamp(path) for path in paths]
     try:
-        write_all(_write_file, files, paths, sources, workers=workers, title="save")
+        write = partial(_write_file, checksum)
+        write_all(write, files, paths, sources, workers=workers, title="save")
     finally:
         # Where one could not be saved, others were.
         for (df, target), path, items, old in zip(
@@ -61,14 +67,14 @@ def save_files(
                 df._is_saved_as(target)
 
 
-def _save_one(job: tuple[DataFile, FileName]) -> None:
+def _save_one(checksum: bool, job: tuple[DataFile, FileName]) -> None:
     df, target = job
-    save_datafile(df, Path(target))
+    save_datafile(df, Path(target), checksum=checksum)
     df._is_saved_as(target)
 
 
-def _write_file(df: DataFile, path: Path, temp: Path) -> None:
-    stage(df, path, temp)
+def _write_file(checksum: bool, df: DataFile, path: Path, temp: Path) -> None:
+    stage(df, path, temp, checksum=checksum)
 
 
 def _stamp(path: Path) -> Any:

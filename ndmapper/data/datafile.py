@@ -103,7 +103,7 @@ class DataFile(FileViews, FlaggedFile, Content):
         elif renamed:
             msg = "prefix, suffix, dirname and strip change a name, but none is given"
             raise ModeError(msg)
-        self._opened_as = None if self._filename is None else FileName(self._filename)
+        self._note_name()
         self._mode = _checked_mode(mode, self._filename, has_data=data is not None)
         self.cals: dict[str, DataFile] = {}
         self.expected_key: tuple[str, str] | None = None
@@ -135,6 +135,21 @@ class DataFile(FileViews, FlaggedFile, Content):
             raise OutputExistsError(msg)
 
     # ---- name and mode
+
+    def _note_name(self) -> None:
+        """Note which file the name means now; a change of folder does not matter."""
+        self._opened_name = str(self._filename or "")
+        self._opened_as = os.path.abspath(self._opened_name)  # noqa: PTH100
+
+    @property
+    def _file(self) -> FileName | None:
+        """The name, in full where another folder is the current one by now."""
+        if not self._filename or self._mode in ("new", "overwrite"):
+            return self._filename
+        is_same = str(self._filename) == self._opened_name
+        if is_same and self._filename != self._opened_as:
+            return FileName(self._opened_as)
+        return self._filename
 
     @property
     def filename(self) -> FileName | None:
@@ -224,11 +239,13 @@ class DataFile(FileViews, FlaggedFile, Content):
             return False
         if self._filename != self._map.source.path:
             return False
-        if self._is_untouched:
-            self._map.source.check()
-            return True
-        items = plan_items(self)
-        return not any(changes(items)) and not is_rearranged(self, items)
+        if not self._is_untouched:
+            items = plan_items(self)
+            if any(changes(items)) or is_rearranged(self, items):
+                return False
+        # Whoever asks will hand the name on, of what may be another file by now.
+        self._map.source.check()
+        return True
 
     # ---- saving and reading anew
 
@@ -266,7 +283,7 @@ class DataFile(FileViews, FlaggedFile, Content):
 
     def _save_target(self, filename: Any = None, *, overwrite: bool) -> FileName:
         """Find the name to save under, unless the mode forbids it."""
-        target = self._filename if filename is None else FileName(filename)
+        target = self._file if filename is None else FileName(filename)
         if not target:
             msg = "this DataFile has no name; call save('name.fits')"
             raise ModeError(msg)
@@ -283,7 +300,7 @@ class DataFile(FileViews, FlaggedFile, Content):
 
     def _is_saved_as(self, target: FileName) -> None:
         self._filename = target
-        self._opened_as = FileName(target)
+        self._note_name()
         self._mode = "update"
 
     def reload(self) -> None:
@@ -298,7 +315,7 @@ class DataFile(FileViews, FlaggedFile, Content):
         if not self._filename:
             msg = "this DataFile has no name, so there is nothing to read anew"
             raise ModeError(msg)
-        fresh = DataFile(self._filename, mode="read", labels=self._wanted_labels)
+        fresh = DataFile(self._file, mode="read", labels=self._wanted_labels)
         for name in ("_groups", "extras"):
             self.__dict__.pop(name, None)
         for name in ("_map", "_layout", "_labels", "_primary", "_bad_flags", "tables",

@@ -200,6 +200,7 @@ class DataFileList(ListViews, FileOperators, list[DataFile]):
         filename: Any = None,
         *,
         workers: int | str = 1,
+        checksum: bool = False,
     ) -> None:
         """
         Save every file, and keep it connected with what was written.
@@ -215,6 +216,8 @@ class DataFileList(ListViews, FileOperators, list[DataFile]):
             New names, one for each file.
         workers : int or 'all'
             How many processes save files.
+        checksum : bool
+            Write CHECKSUM and DATASUM into every header.
 
         Raises
         ------
@@ -223,7 +226,9 @@ class DataFileList(ListViews, FileOperators, list[DataFile]):
         OutputExistsError
             If a file exists that must not; of new names none is taken then.
         """
-        save_all(self, filename, overwrite=overwrite, workers=workers)
+        save_all(
+            self, filename, overwrite=overwrite, workers=workers, checksum=checksum
+        )
 
     def reload(self) -> None:
         """Read every file anew, giving up what was changed in memory."""

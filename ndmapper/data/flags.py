@@ -52,7 +52,14 @@ def widened(flags: Array, bits: int) -> Array:
     wanted = bits.bit_length()
     if wanted <= 8 * flags.dtype.itemsize:
         return flags
-    return _unsigned(flags).astype(FLAGS_DTYPE if wanted <= 16 else np.uint32)
+    return _unsigned(flags).astype(_type_for(bits))
+
+
+def _type_for(bits: int) -> np.dtype[Any]:
+    for dtype in (FLAGS_DTYPE, np.dtype("uint32")):
+        if bits <= np.iinfo(dtype).max:
+            return dtype
+    return np.dtype("uint64")
 
 
 def _unsigned(flags: Array) -> Array:
@@ -82,7 +89,7 @@ def translated(flags: Array, source: FlagTable, to: FlagTable) -> Array:
     made = 0
     for value, there in table.items():
         made |= there if used & value else 0
-    result = np.zeros(flags.shape, np.uint32 if made >> 16 else FLAGS_DTYPE)
+    result = np.zeros(flags.shape, _type_for(made))
     for value, there in table.items():
         if used & value and there:
             result[(flags & flags.dtype.type(value)) != 0] |= result.dtype.type(there)

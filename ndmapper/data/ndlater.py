@@ -23,6 +23,7 @@ from ndmapper.data.flags import FLAGS_DTYPE
 from ndmapper.data.interchange import Interchange
 from ndmapper.errors import ShapeError
 from ndmapper.io.arrays import is_basic_index, section_of
+from ndmapper.io.bits import unfit_as_bits
 from ndmapper.io.headers import Header, StoredHeader, as_header
 from ndmapper.io.layout import Ident
 
@@ -222,10 +223,14 @@ class NDLater(
             return
         array = np.asarray(value)
         if array.dtype.kind not in "iu":
-            if array.dtype.kind == "f" and not np.array_equal(array, np.trunc(array)):
-                msg = "flags are bits, so they must be integers"
+            if array.dtype.kind == "f" and (wrong := unfit_as_bits(array)) is not None:
+                msg = (
+                    "flags are bits, so they must be whole numbers of up to 32 bits, "
+                    f"not {wrong}"
+                )
                 raise ShapeError(msg)
-            array = array.astype(FLAGS_DTYPE)
+            is_wide = array.size and array.max() > np.iinfo(FLAGS_DTYPE).max
+            array = array.astype(np.uint32 if is_wide else FLAGS_DTYPE)
         self._put("flags", array)
 
     @flags.deleter

@@ -47,7 +47,7 @@ class PlannedFile(DataFile):
         maker: Callable[[], object] | None = None,
     ) -> None:
         self._filename = FileName(filename)
-        self._opened_as = FileName(filename)
+        self._note_name()
         self._mode = "read"
         self.cals = dict(cals)
         self.expected_key = None

@@ -14,6 +14,7 @@ from ndmapper.data._plan import Item, changes, is_rearranged, plan_items
 from ndmapper.data.pending import is_pending, settled
 from ndmapper.errors import FileAccessError, FileChangedError, MissingFileError
 from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.bits import flags_handle
 from ndmapper.io.checksum import with_checksums
 from ndmapper.io.digest import digest
 from ndmapper.io.filemap import HduMap, map_file
@@ -263,6 +264,12 @@ def connect(df: "DataFile", target: Path, items: list[Item]) -> None:
     before.rebase(fmap.primary.image_raw)
     df._map = fmap
     df._layout = find_layout(fmap, df._labels)
+    found = {group.data: group.ident for group in df._layout.groups}
+    for ndd in df._groups:
+        ident = None if ndd._origin is None else found.get(ndd._origin[1])
+        if isinstance(ndd.ident, str) and isinstance(ident, str):
+            # Of several that have one name, fewer may be left.
+            ndd.ident = ident
     df._has_new_record = False
     df._fingerprint = None
     df._record = None
@@ -272,7 +279,7 @@ def _connect_part(ndd: Any, name: str, hdu: HduMap, df: "DataFile") -> None:
     part: Part = ndd._parts[name]
     if name == "uncertainty":
         part.is_std = df._labels.uncertainty_is == "std"
-    handle = ArrayHandle.of(hdu)
+    handle = flags_handle(hdu) if name == "flags" else ArrayHandle.of(hdu)
     if name != "data":
         part.rebase(handle, hdu.image_raw)
         return

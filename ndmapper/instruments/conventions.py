@@ -23,8 +23,8 @@ __all__ = ["FlagBit", "FlagTable", "flag_conventions", "load_flags", "recognise_
 OWN = "ndmapper"
 """The convention that all others are translated by."""
 
-ALL_BITS = 0xFFFFFFFF
-"""More than 32 bits are in no convention."""
+ALL_BITS = (1 << 64) - 1
+"""Conventions name the lower 32 of them; integers have room for more."""
 
 _FOLDER = Path(__file__).parent / "flags"
 _TOKEN = re.compile(r"[^\s|,+]+")
@@ -76,6 +76,8 @@ class FlagTable:
         The flag that stands for each of ndmapper's own, by name; empty for none.
     applies : mapping of str to tuple of str
         Header keywords, and patterns of their values, that say that a file has it.
+    aliases : tuple of str
+        Other names that it goes by.
     """
 
     name: str
@@ -83,6 +85,7 @@ class FlagTable:
     bits: tuple[FlagBit, ...]
     from_own: Mapping[str, str] = field(default_factory=dict)
     applies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
 
     def value(self, flags: int | str | Iterable[int | str]) -> int:
         """
@@ -154,9 +157,9 @@ class FlagTable:
         list of str
             Their names, lowest bit first; ``bit N`` for one without a name.
         """
-        value = int(value) & ALL_BITS
+        value = int(value) & (0xFFFFFFFF if value < 0 else ALL_BITS)
         known = {b.bit: b.name for b in self.bits}
-        return [known.get(n, f"bit {n}") for n in range(32) if value >> n & 1]
+        return [known.get(n, f"bit {n}") for n in range(64) if value >> n & 1]
 
     def like_own(self, flag: int) -> int:
         """
@@ -191,19 +194,19 @@ class FlagTable:
         Returns
         -------
         dict of int to int
-            For each of 32 bits, by value, the bits in the other convention. Where both
+            For each of 64 bits, by value, the bits in the other convention. Where both
             have a flag of one name it stays; else the own flag that it is like
             decides. What says nothing against a pixel becomes 0; bits without a name
             become the other's flag for BAD.
         """
         layout = [(b.bit, b.own) for b in self.bits]
         if layout == [(b.bit, b.own) for b in to.bits]:
-            return {1 << n: 1 << n for n in range(32)}
+            return {1 << n: 1 << n for n in range(64)}
         own = {b.name: b.value for b in load_flags(OWN).bits}
         there = {b.name.upper(): b.value for b in to.bits}
         known = {b.bit: b for b in self.bits}
         made = {}
-        for number in range(32):
+        for number in range(64):
             bit = known.get(number)
             if bit is None:
                 made[1 << number] = to.like_own(own["BAD"])
@@ -233,7 +236,8 @@ def load_flags(name_or_path: str | os.PathLike[str]) -> FlagTable:
     Parameters
     ----------
     name_or_path : str or path
-        One of `flag_conventions`, or the path of a TOML (``*.toml``) of one's own.
+        One of `flag_conventions`, or another name that one of them goes by, such as
+        ``'dragons'`` and ``'muse'``; or the path of a TOML (``*.toml``) of one's own.
 
     Returns
     -------
@@ -248,14 +252,18 @@ def load_flags(name_or_path: str | os.PathLike[str]) -> FlagTable:
     given = os.fspath(name_or_path)
     if given.endswith(".toml"):
         return _read(Path(given))
-    if given.lower() not in flag_conventions():
-        msg = (
-            f"there is no convention of flags {given!r}"
-            f"{did_you_mean(given, flag_conventions())}; one of your own is given as "
-            "the path of its .toml"
-        )
-        raise InstrumentError(msg)
-    return _built_in(given.lower())
+    name = given.strip().lower()
+    if name not in flag_conventions():
+        aliases = {a: n for n in flag_conventions() for a in _built_in(n).aliases}
+        if name not in aliases:
+            choice = did_you_mean(given, [*flag_conventions(), *aliases])
+            msg = (
+                f"there is no convention of flags {given!r}{choice}; one of your own "
+                "is given as the path of its .toml"
+            )
+            raise InstrumentError(msg)
+        name = aliases[name]
+    return _built_in(name)
 
 
 def recognise_flags(header: Header) -> FlagTable | None:
@@ -315,7 +323,7 @@ def _read(path: Path) -> FlagTable:
 
 
 def _table(document: Mapping[str, Any], name: str) -> FlagTable:
-    known = {"schema", "description", "bits", "from_own", "applies"}
+    known = {"schema", "description", "bits", "from_own", "applies", "aliases"}
     for key in document:
         if key not in known:
             msg = f"there is no key {key!r}{did_you_mean(key, known)}"
@@ -351,4 +359,5 @@ def _table(document: Mapping[str, Any], name: str) -> FlagTable:
     return FlagTable(
         name=name, description=str(document.get("description", name)), bits=bits,
         from_own=from_own, applies=applies,
+        aliases=tuple(document.get("aliases", ())),
     )  # fmt: skip

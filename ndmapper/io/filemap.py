@@ -7,7 +7,6 @@ parsed when somebody asks for them, and data units are skipped.
 
 import logging
 import os
-import struct
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -20,6 +19,7 @@ from ndmapper.io.formkeys import (
     shape_of,
     tiled_keywords,
 )
+from ndmapper.io.members import ends_at
 from ndmapper.io.source import Source, open_source
 from ndmapper.io.tileheader import image_header, is_dummy_primary
 
@@ -108,6 +108,11 @@ class HduMap:
         """EXTVER; None where there is none."""
         value = self.keys.get("EXTVER")
         return value if isinstance(value, int) else None
+
+    @property
+    def number(self) -> int:
+        """EXTVER; 1 where there is none, as the standard has it (section 4.4.2.6)."""
+        return 1 if self.version is None else self.version
 
     @property
     def raw(self) -> bytes:
@@ -253,7 +258,8 @@ def _scan(source: Source, stream: BinaryIO, keep: bool) -> list[HduMap]:
         # be slow to find one again.
         if keep or hdu.index == 0 or end is None:
             hdu.kept = raw
-        if end is None and _ends_here(source, data_end, position):
+        # Else the data of the last HDU would be decompressed to find nothing there.
+        if source.compression == "gzip" and ends_at(source.path, position):
             return hdus
         if end is None:
             stream.seek(data_end)
@@ -302,21 +308,6 @@ def _map_hdu(source: Source, raw: bytes, position: int, index: int) -> HduMap:
     )
 
 
-def _ends_here(source: Source, data_end: int, position: int) -> bool:
-    """
-    Say whether a gzip file ends after an HDU, without decompressing its data.
-
-    The last four bytes of a gzip member are the size of its content (RFC 1952,
-    section 2.3.1). Where they agree with the headers nothing can follow.
-    """
-    if source.compression != "gzip":
-        return False
-    with source.path.open("rb") as raw:
-        raw.seek(-4, os.SEEK_END)
-        (size,) = struct.unpack("<I", raw.read(4))
-    return size in (data_end & 0xFFFFFFFF, position & 0xFFFFFFFF)
-
-
 def _read_header(
     source: Source, stream: BinaryIO, position: int, *, first: bool
 ) -> bytes | None:
@@ -324,10 +315,16 @@ def _read_header(
     block = stream.read(BLOCK)
     start = b"SIMPLE  =" if first else b"XTENSION="
     if not block.startswith(start):
+        if first and block and start.startswith(block):
+            msg = (
+                f"{source.path} is truncated: it has {len(block)} bytes, and a header "
+                "alone has 2880; copy or download it again"
+            )
+            raise TruncatedFileError(msg)
         if first:
             msg = (
-                f"{source.path} is not a FITS file: it starts with "
-                f"{block[:20]!r} and not with SIMPLE"
+                f"{source.path} is not a FITS file: it starts with {block[:20]!r} and "
+                f"not with {start!r}"
             )
             raise FormatError(msg)
         if block.strip(b"\0 "):

@@ -76,10 +76,22 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
         if keyword in _WANTED:
             # "= " marks a value, but the first card of a header may do with "=".
             if raw.startswith(b"= ", at + 8) or at == 0:
-                found.setdefault(_WANTED[keyword], card_value(raw[at : at + _CARD]))
+                value = card_value(raw[at : at + _CARD])
+                if type(value) is str and value[-1:] == "&":
+                    value = _long_value(raw, at, value)
+                found.setdefault(_WANTED[keyword], value)
         elif keyword == _END:
             break
     return found
+
+
+def _long_value(raw: bytes, at: int, value: str) -> Any:
+    """Join a text that goes on in the cards behind its own, if it does."""
+    end = at + _CARD
+    while raw.startswith(b"CONTINUE  ", end):
+        end += _CARD
+    joined = None if end == at + _CARD else card_value(raw[at:end])
+    return value if joined is None else joined
 
 
 # The extensions of a file, and the files of a night, share most of these cards.
@@ -91,7 +103,7 @@ def card_value(card: bytes) -> Any:
     Parameters
     ----------
     card : bytes
-        80 of them.
+        80 of them, and those of the cards that continue it.
 
     Returns
     -------

@@ -14,6 +14,7 @@ from ndmapper.config import config
 from ndmapper.instruments import recognise
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.labels import DEFAULT_LABELS, STD_LABELS, Ident, Labels, make_labels
+from ndmapper.io.pairs import are_numbered, in_order, paired
 from ndmapper.io.record import EXTNAME, is_record
 
 __all__ = [
@@ -195,26 +196,27 @@ def _grouped(
     images: list[HduMap], hdus: list[HduMap], labels: Labels, *, by_order: bool = False
 ) -> tuple[Group, ...]:
     """Make groups that are numbered by EXTVER, or in file order."""
-    versions = [1 if h.version is None else h.version for h in images]
+    versions = [h.number for h in images]
     if by_order or len(set(versions)) < len(versions):
         versions = list(range(1, len(images) + 1))
         by_order = True
-    named = {
-        part: [h for h in hdus if h.is_image and h.name == labels.names[part]]
-        for part in ("uncertainty", "flags")
-    }
-    groups = []
-    for order, (ident, image) in enumerate(zip(versions, images, strict=True)):
-        parts: dict[str, int | None] = {}
-        for part, same in named.items():
-            unnumbered = len({h.version for h in same}) < len(same)
-            if by_order and unnumbered:
-                found = same[order] if order < len(same) else None
-            else:
-                found = next((h for h in same if (h.version or 1) == ident), None)
-            parts[part] = _fitting(found, image)
-        groups.append(Group(ident, image.index, parts["uncertainty"], parts["flags"]))
-    return tuple(groups)
+    found: dict[str, dict[int, HduMap | None]] = {}
+    for part in ("uncertainty", "flags"):
+        same = [h for h in hdus if h.is_image and h.name == labels.names[part]]
+        found[part] = (
+            dict(zip(versions, in_order(images, same), strict=True))
+            if by_order and not are_numbered(same)
+            else {h.number: h for h in reversed(same)}
+        )
+    return tuple(
+        Group(
+            ident,
+            image.index,
+            _fitting(found["uncertainty"].get(ident), image),
+            _fitting(found["flags"].get(ident), image),
+        )
+        for ident, image in zip(versions, images, strict=True)
+    )
 
 
 def _own_parts(
@@ -225,20 +227,24 @@ def _own_parts(
     for hdu in hdus if images else ():
         if hdu.is_image and (split := labels.split(_written_name(hdu))) is not None:
             parts.setdefault((split[0].upper(), split[1]), []).append(hdu)
-    idents = _distinct(images)
-    order: dict[str, int] = {}
-    groups = []
-    for ident, (stem, image) in zip(idents, images, strict=True):
-        at = order[stem] = order.get(stem, -1) + 1
-        found = {
-            part: next(iter(parts.get((stem.upper(), part), [])[at : at + 1]), None)
-            for part in ("uncertainty", "flags")
-        }
-        fitting = {part: _fitting(hdu, image) for part, hdu in found.items()}
-        groups.append(
-            Group(ident, image.index, fitting["uncertainty"], fitting["flags"])
+    stems: dict[str, list[HduMap]] = {}
+    for stem, image in images:
+        stems.setdefault(stem.upper(), []).append(image)
+    found: dict[tuple[int, str], HduMap | None] = {}
+    for stem, same in stems.items():
+        for part in ("uncertainty", "flags"):
+            others = paired(same, parts.get((stem, part), []))
+            for image, other in zip(same, others, strict=True):
+                found[image.index, part] = other
+    return tuple(
+        Group(
+            ident,
+            image.index,
+            _fitting(found[image.index, "uncertainty"], image),
+            _fitting(found[image.index, "flags"], image),
         )
-    return tuple(groups)
+        for ident, (_, image) in zip(_distinct(images), images, strict=True)
+    )
 
 
 def _tables_of(

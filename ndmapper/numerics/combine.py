@@ -124,6 +124,8 @@ def combine(
     (see `clipped_variance`). Limits below two standard deviations of a scatter that is
     made anew in each round take nearly everything away, and a lot of the precision.
     """
+    # Every bit that has a name: then those above, which have none, count as well.
+    bad = (1 << 64) - 1 if bad_flags == 0xFFFFFFFF else bad_flags
     n = _check(data, variance, flags, scale, method)
     shape = tuple(data[0].shape)
     out = Combined(
@@ -143,7 +145,7 @@ def combine(
         usable = np.isfinite(stack)
         if var is not None:
             usable &= np.isfinite(var)
-        good = usable & ((dq & dq.dtype.type(bad_flags & np.iinfo(dq.dtype).max)) == 0)
+        good = usable & ((dq & dq.dtype.type(bad & np.iinfo(dq.dtype).max)) == 0)
         # A pixel that is bad in every frame keeps its best guess, and its flags.
         good = np.where(good.any(axis=0), good, usable)
         used = good

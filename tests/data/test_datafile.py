@@ -13,6 +13,7 @@ from astropy.table import Table
 from ndmapper.config import config
 from ndmapper.data import DataFile, FileName
 from ndmapper.errors import (
+    FileChangedError,
     FormatError,
     MissingFileError,
     ModeError,
@@ -250,6 +251,15 @@ def test_unloaded_is_true_after_only_looking(path):
         )
     _ = df.tables["MDF"]["NO"].sum(), df.meta["OBJECT"]
     assert df.unloaded
+
+
+@pytest.mark.parametrize("look", [lambda df: None, lambda df: df[0].meta])
+def test_unloaded_notices_that_the_file_was_replaced(path, look):
+    df = DataFile(path)
+    look(df)
+    make_mef("b.fits", n_ext=3).replace(path)
+    with pytest.raises(FileChangedError):
+        _ = df.unloaded
 
 
 def test_reload_gives_edits_up(path):

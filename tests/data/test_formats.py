@@ -5,6 +5,7 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.data import DataFile, NDLater
+from ndmapper.io.filemap import map_file
 from ndmapper.io.labels import Labels, make_labels
 
 
@@ -329,3 +330,59 @@ def test_save_array_into_an_empty_place_takes_it(tmp_path):
     )
     assert (fits.getdata(path, ("ERR", 2)) == 2).all()
     assert (DataFile(path)[1].variance == 4).all()
+
+
+def test_image_with_number_zero_keeps_its_variance(tmp_path):
+    df = DataFile(tmp_path / "a.fits", mode="new")
+    for ident in (0, 1):
+        df.append(NDLater(pixels(1), variance=pixels(100 + ident), ident=ident))
+    df.save()
+    again = DataFile(tmp_path / "a.fits")
+    assert [(n.ident, n.variance.min()) for n in again] == [(0, 100), (1, 101)]
+
+
+def test_image_with_a_long_name_keeps_its_variance(tmp_path):
+    name = "VERY-LONG-" * 8
+    df = DataFile(tmp_path / "a.fits", mode="new")
+    df.append(NDLater(pixels(1), variance=pixels(2), ident=name))
+    df.save()
+    again = DataFile(tmp_path / "a.fits")
+    assert again.idents == [name]
+    assert (again[name].variance == pixels(2)).all()
+
+
+@pytest.mark.parametrize(
+    ("gone", "left", "idents"),
+    [
+        ("BAR", ["FOO", "FOO"], ["FOO_1", "FOO_2"]),
+        ("FOO_1", ["BAR", "FOO"], ["BAR", "FOO"]),
+    ],
+)
+def test_save_without_one_of_names_that_repeat_keeps_the_others(
+    tmp_path, gone, left, idents
+):
+    names = ["FOO", "BAR", "FOO"]
+    path = write(
+        tmp_path / "a.fits", *[(name, None, pixels(n)) for n, name in enumerate(names)]
+    )
+    before = [hdu.read_bytes() for hdu in map_file(path).hdus]
+    df = DataFile(path, mode="update")
+    place = df.idents.index(gone)
+    del df[place]
+    df.save()
+    after = [hdu.read_bytes() for hdu in map_file(path).hdus]
+    assert after == before[: place + 1] + before[place + 2 :]
+    assert [name for name, _ in names_in(path)] == left
+    assert df.idents == DataFile(path).idents == idents
+    assert df.unloaded
+
+
+def test_save_without_one_of_groups_that_repeat_keeps_the_other(tmp_path):
+    path = merged_muse(tmp_path / "m.fits", (7, 7))
+    df = DataFile(path, mode="update")
+    del df[0]
+    df.save()
+    assert [name for name, _ in names_in(path)] == [
+        "CHAN07.DATA", "CHAN07.DQ", "CHAN07.STAT",
+    ]  # fmt: skip
+    assert df.idents == DataFile(path).idents == ["CHAN07"]

@@ -190,3 +190,15 @@ def test_sources_are_found_through_operations_and_sections(folder):
         names = {Path(name).name for name in sources_of(value)}
         assert names == {"a.fits", "b.fits", "c.fits"}
     assert sources_of(NDLater(np.ones(3)), 1, None) == set()
+
+
+@WORKERS
+@pytest.mark.parametrize("turned", [False, True])
+def test_list_is_saved_with_checksums(folder, workers, turned):
+    files = DataFileList("*.fits", mode="update")
+    files += files[::-1] if turned else 1
+    files.save(workers=workers, checksum=True)
+    assert files[0][0].data[0, 0] == (101 if turned else 2)
+    for name in "abc":
+        with fits.open(f"{name}.fits", checksum=True) as hdus:
+            assert all(hdu._checksum and hdu.verify_checksum() == 1 for hdu in hdus)

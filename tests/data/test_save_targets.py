@@ -1,6 +1,7 @@
 """Odd targets of a save: the file itself by other names, folders, links, names."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from ndmapper.errors import (
     FileAccessError,
     FileChangedError,
     FormatError,
+    ModeError,
     NdmapperError,
 )
 from ndmapper.testing import make_mef
@@ -165,3 +167,27 @@ def test_errors_name_the_file_that_was_asked_for(tmp_path, name):
         df.save(tmp_path / name)
     assert f"{tmp_path / name} cannot be written" in str(caught.value)
     assert ".ndm-" not in str(caught.value)
+
+
+def test_save_after_a_change_of_folder_writes_the_file_that_was_opened(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "other").mkdir()
+    path = make_mef(tmp_path / "a.fits")
+    monkeypatch.chdir(tmp_path)
+    df = DataFile("a.fits", mode="update")
+    read_only = DataFile("a.fits")
+    df.meta["NEW"] = 1
+    monkeypatch.chdir(tmp_path / "other")
+    df.save()
+    assert not Path("a.fits").exists()
+    assert DataFile(path).meta["NEW"] == 1
+    assert df.filename == path
+    df.meta["NEW"] = 2
+    df.reload()
+    assert df.meta["NEW"] == 1
+    with pytest.raises(ModeError):
+        read_only.save()
+    read_only.reload()
+    read_only.save("a.fits")
+    assert Path("a.fits").exists()

@@ -73,9 +73,9 @@ def test_value_of_own_name_means_all_that_are_like_it():
         ("BAD|SATURATED", 5),
         ("bad, saturated", 5),
         (["BAD", 4], 5),
-        ("ALL", 0xFFFFFFFF),
+        ("ALL", 2**64 - 1),
         ("NONE", 0),
-        ("-OVERLAP", 0xFFFFFFFF ^ 32),
+        ("-OVERLAP", (2**64 - 1) ^ 32),
         ("BAD|SATURATED|-BAD", 4),
         ("16", 16),
         (12, 12),
@@ -105,7 +105,7 @@ def test_names_lists_bits_also_without_name():
 @pytest.mark.parametrize("name", flag_conventions())
 def test_translation_into_itself_changes_nothing(name):
     table = load_flags(name)
-    assert table.translation(table) == {1 << n: 1 << n for n in range(32)}
+    assert table.translation(table) == {1 << n: 1 << n for n in range(64)}
 
 
 @pytest.mark.parametrize("name", flag_conventions())
@@ -189,3 +189,17 @@ def test_load_wrong_file_says_what(own_file, old, new, match):
 def test_load_missing_file_names_it(tmp_path):
     with pytest.raises(InstrumentError, match=r"none\.toml cannot be read"):
         load_flags(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("dragons", "gemini"), ("DRAGONS", "gemini"), ("muse", "euro3d")],
+)
+def test_load_flags_takes_both_names_of_a_convention(alias, name):
+    assert load_flags(alias) is load_flags(name)
+    assert alias not in flag_conventions()
+
+
+def test_load_flags_unknown_name_suggests_also_another_name():
+    with pytest.raises(InstrumentError, match="did you mean 'dragons'"):
+        load_flags("dragon")

@@ -14,6 +14,7 @@ from ndmapper.errors import (
     MissingFileError,
     TruncatedFileError,
 )
+from ndmapper.io import members
 from ndmapper.io.filemap import map_file
 from ndmapper.testing import count_reads, make_mef
 
@@ -69,6 +70,28 @@ def test_map_file_gzip_single_image_is_not_decompressed(tmp_path, monkeypatch):
     )
     assert len(map_file(path).hdus) == 1
     assert seeks == []
+
+
+@pytest.mark.parametrize("cut", [2880, 5760, 8640])
+def test_map_file_gzip_of_several_members_is_read_to_its_end(tmp_path, cut):
+    hdus = [fits.PrimaryHDU(), fits.ImageHDU(np.zeros(10, "f4"), name="SCI")]
+    fits.HDUList([*hdus, hdus[1].copy()]).writeto(tmp_path / "a.fits")
+    content = (tmp_path / "a.fits").read_bytes()
+    packed = tmp_path / "a.fits.gz"
+    packed.write_bytes(gzip.compress(content[:cut]) + gzip.compress(content[cut:]))
+    assert [hdu.name for hdu in map_file(packed).hdus] == ["", "SCI", "SCI"]
+
+
+def test_ends_at_finds_a_member_across_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(members, "_CHUNK", 7)
+    noise = np.random.default_rng(1).bytes(500)
+    for cut in range(1, 15):
+        first, last = gzip.compress(noise[:cut]), gzip.compress(noise[cut:])
+        (tmp_path / "a.gz").write_bytes(first + last)
+        assert not members.ends_at(tmp_path / "a.gz", 500 - cut)
+    # What looks like the start of one may stand in the data.
+    (tmp_path / "a.gz").write_bytes(gzip.compress(noise + b"\x1f\x8b\x08\xff" * 9, 0))
+    assert members.ends_at(tmp_path / "a.gz", 536)
 
 
 @pytest.mark.parametrize("keep", [100, 2879, 2880 + 100, 2 * 2880 + 1, 3 * 2880 + 100])
@@ -130,6 +153,13 @@ def test_map_file_without_permission_is_an_error(mef, monkeypatch):
     monkeypatch.setattr(type(mef), "open", refuse)
     with pytest.raises(FileAccessError, match="permissions"):
         map_file(mef)
+
+
+@pytest.mark.parametrize("content", [b"S", b"SIMPLE", b"SIMPLE  "])
+def test_map_file_that_ends_in_the_first_card_is_truncated(tmp_path, content):
+    (tmp_path / "a.fits").write_bytes(content)
+    with pytest.raises(TruncatedFileError, match=f"it has {len(content)} bytes"):
+        map_file(tmp_path / "a.fits")
 
 
 def test_map_file_rubbish_at_the_end_is_ignored(mef):

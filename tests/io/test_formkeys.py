@@ -118,3 +118,17 @@ def test_shape_of_wrong_keywords_is_none(wrong):
 def test_data_size_of_follows_the_standard(more, size):
     found = keys(**more)
     assert data_size_of(found, shape_of(found)) == size
+
+
+@pytest.mark.parametrize("length", [67, 68, 69, 100, 300])
+def test_form_keywords_join_a_name_that_is_continued(length):
+    name = "VERY-'LONG' NAME "[: length % 17 + 1] * 20
+    header = fits.Header([("XTENSION", "IMAGE"), ("EXTNAME", name[:length])])
+    header["EXTVER"] = 2
+    found = form_keywords(header.tostring().encode())
+    assert (found["EXTNAME"], found["EXTVER"]) == (name[:length].strip(), 2)
+
+
+@pytest.mark.parametrize("follows", ["EXTVER  = 1", "CONTINUE  7", "CONTINUE"])
+def test_form_keywords_of_a_name_that_only_seems_continued(follows):
+    assert form_keywords(header_of("EXTNAME = 'A&'", follows))["EXTNAME"] == "A&"

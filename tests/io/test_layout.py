@@ -151,3 +151,53 @@ def test_make_labels_toml_of_ones_own(tmp_path):
     assert (labels.data, labels.uncertainty, labels.uncertainty_is) == (
         "IMG", "SIG", "std",
     )  # fmt: skip
+
+
+def test_find_layout_extver_zero_is_a_number_like_others(tmp_path):
+    path = write(
+        tmp_path / "a.fits",
+        ("SCI", 0, 3), ("VAR", 0, 3), ("SCI", 1, 3), ("VAR", 1, 3),
+    )  # fmt: skip
+    layout = layout_of(path)
+    assert [(g.ident, g.data, g.uncertainty) for g in layout.groups] == [
+        (0, 1, 2), (1, 3, 4),
+    ]  # fmt: skip
+    assert layout.extras == {}
+
+
+def pairs_in(path):
+    return [(g.ident, g.data, g.uncertainty) for g in layout_of(path).groups]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("SCI SCI VAR SCI VAR", [(1, 1, None), (2, 2, 3), (3, 4, 5)]),
+        ("SCI SCI VAR", [(1, 1, None), (2, 2, 3)]),
+        ("SCI VAR SCI", [(1, 1, 2), (2, 3, None)]),
+        ("SCI SCI VAR VAR", [(1, 1, 3), (2, 2, 4)]),
+        ("VAR SCI VAR SCI", [(1, 2, 1), (2, 4, 3)]),
+        ("SCI VAR DQ SCI VAR DQ", [(1, 1, 2), (2, 4, 5)]),
+        ("A.SCI A.SCI A.VAR", [("A_1", 1, None), ("A_2", 2, 3)]),
+        ("A.SCI A.SCI A.VAR A.VAR", [("A_1", 1, 3), ("A_2", 2, 4)]),
+    ],
+)
+def test_find_layout_without_numbers_pairs_by_place(tmp_path, names, expected):
+    path = write(tmp_path / "a.fits", *[(name, None, 3) for name in names.split()])
+    assert pairs_in(path) == expected
+
+
+def test_find_layout_pairs_that_cannot_be_told_are_extras(tmp_path, caplog):
+    names = ["SCI", "SCI", "SCI", "VAR", "VAR"]
+    path = write(tmp_path / "a.fits", *[(name, None, 3) for name in names])
+    assert pairs_in(path) == [(1, 1, None), (2, 2, None), (3, 3, None)]
+    assert list(layout_of(path).extras) == ["VAR_1", "VAR_2"]
+    assert "VAR" in caplog.text
+
+
+def test_find_layout_numbers_of_names_that_repeat_hold(tmp_path):
+    path = write(
+        tmp_path / "a.fits",
+        ("A.SCI", 1, 3), ("A.SCI", 2, 3), ("A.VAR", 2, 3), ("A.VAR", 1, 3),
+    )  # fmt: skip
+    assert pairs_in(path) == [("A_1", 1, 4), ("A_2", 2, 3)]
