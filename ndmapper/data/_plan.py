@@ -1,7 +1,5 @@
 """What a save writes: the HDUs of a DataFile in order, copied where nothing changed."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ from ndmapper.data._forms import (
     unit_card,
 )
 from ndmapper.data._groups import refuse_same_idents
+from ndmapper.data._items import Item
 from ndmapper.data._merge import extension_header, merged_header, primary_header
 from ndmapper.data._tables import new_version
 from ndmapper.data.flags import name_flags
@@ -31,33 +30,11 @@ from ndmapper.io.write import HduOut
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
-__all__ = ["Item", "changes", "is_rearranged", "plan_items"]
+__all__ = ["is_rearranged", "plan_items"]
 
 
-@dataclass(frozen=True)
-class Item:
-    """
-    One HDU that a save writes.
-
-    Parameters
-    ----------
-    out : HduMap, HduOut or bytes
-        What is written.
-    changed : str or None
-        What of it differs from the file, in words; None if nothing does.
-    ndd : NDLater, optional
-        Whose array it is.
-    part : str, optional
-        Which of its arrays.
-    table : str, optional
-        Name of the table that it is.
-    """
-
-    out: HduMap | HduOut | bytes
-    changed: str | None = None
-    ndd: NDLater | None = None
-    part: str | None = None
-    table: str | None = None
+Name = tuple[str, int | None]
+"""EXTNAME and EXTVER."""
 
 
 def plan_items(df: "DataFile", target: Path | None = None) -> list[Item]:
@@ -227,14 +204,14 @@ class _Plan:
         touched = "primary header" if df._primary.is_touched else None
         if self.single is not None:
             header = merged_header(df._primary, self.single._stored)
-            self._array(self.single, "data", header, primary=True, named=False)
+            self._array(self.single, "data", header, None, primary=True)
             self.done.add((id(self.single), "data"))
             return
         extra = next(
             (n for n in df.extras.values() if n._stored is df._primary), None
         )  # fmt: skip
         if extra is not None:
-            self._array(extra, "data", df._primary, primary=True, named=False)
+            self._array(extra, "data", df._primary, None, primary=True)
             return
         stored = primary_header(df._primary, self.groups)
         is_empty = bool(self.hdus) and not self.hdus[0].data_size
@@ -277,43 +254,62 @@ class _Plan:
                 header = extension_header(self.df._primary, ndd._stored)
         else:
             header = ndd._parts[part].header or described_like(ndd)
-        # A section, or an array that was replaced, has no header that names it.
-        named = not self.as_in_file or header.raw is None
-        self._array(ndd, part, header, primary=False, named=named)
+        self._array(ndd, part, header, self._name(ndd, part, header))
+
+    def _name(self, ndd: NDLater, part: str, stored: StoredHeader) -> Name | None:
+        """Find EXTNAME and EXTVER; None where the header has the right ones."""
+        if not self.as_in_file:
+            return extension_name(self.df, ndd, part)
+        assert self.df._layout is not None
+        assert ndd._origin is not None
+        groups = self.df._layout.groups
+        at = next(group for group in groups if group.data == ndd._origin[1])
+        hdu = self.hdus[at.hdus[part]]
+        if stored.raw == hdu.image_raw and not stored.is_touched:
+            return None
+        # An image from elsewhere, a new array, or a header that somebody set may have
+        # another name or none, and would not be found in its group again.
+        return hdu.name, hdu.version
 
     def _array(
         self,
         ndd: NDLater,
         part: str,
         stored: StoredHeader,
+        name: Name | None,
         *,
-        primary: bool,
-        named: bool,
+        primary: bool = False,
     ) -> None:
         source = ndd._parts[part]
         as_std = part == "uncertainty" and self.df._labels.uncertainty_is == "std"
         data = to_write(source, as_std=as_std)
-        name, version = (None, None)
-        if named:
-            name, version = extension_name(self.df, ndd, part)
+        if name is not None and is_named(stored, *name):
+            name = None
         unit = unit_card(ndd, part, as_std=as_std, is_new=stored.raw is None)
         unnamed = part == "flags" and ndd._must_name_flags()
         same = isinstance(data, ArrayHandle) and not stored.is_touched and not unnamed
-        right = name is None or is_named(stored, name, version)
-        if same and right and stored.raw is not None and unit is None:
-            self.items.append(
-                Item(self._out(stored.raw, data, source.handle), None, ndd, part)
-            )
+        if same and name is None and stored.raw is not None and unit is None:
+            out = self._out(stored.raw, data, source.handle)
+            is_here = self.df._map is None or data.source == self.df._map.source
+            what = None if is_here else self._words(ndd, part)
+            self.items.append(Item(out, what, ndd, part))
             return
         if unnamed or (part == "flags" and not isinstance(data, ArrayHandle)):
             stored = stored.copy()
             name_flags(stored.header, ndd.flag_table)
         made = array_header(
-            stored, stored_form(data), primary=primary, name=name, version=version,
-            unit=unit,
+            stored, stored_form(data), primary=primary, unit=unit,
+            name=None if name is None else name[0],
+            version=None if name is None else name[1],
         )  # fmt: skip
-        what = ",".join(map(str, extension_name(self.df, ndd, part)))
-        self.items.append(Item(self._out(made, data, source.handle), what, ndd, part))
+        out = self._out(made, data, source.handle)
+        self.items.append(Item(out, self._words(ndd, part), ndd, part))
+
+    def _words(self, ndd: NDLater, part: str) -> str:
+        """Say which array differs from the file."""
+        if ndd.ident is None:  # an image in the primary HDU, beside the groups
+            return "PRIMARY"
+        return ",".join(map(str, extension_name(self.df, ndd, part)))
 
     def _extra(self, name: str, *, named: bool) -> None:
         ndd = self.df.extras[name]
@@ -353,25 +349,6 @@ class _Plan:
 
 def _first(item: tuple[int, Any]) -> int:
     return item[0]
-
-
-def changes(items: list[Item]) -> Iterator[str]:
-    """
-    Say what differs from the file.
-
-    Parameters
-    ----------
-    items : list of Item
-        What a save would write.
-
-    Yields
-    ------
-    str
-        For instance ``"SCI,1"``.
-    """
-    for item in items:
-        if item.changed is not None:
-            yield item.changed
 
 
 def is_rearranged(df: "DataFile", items: list[Item]) -> bool:

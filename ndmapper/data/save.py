@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.data._forms import computed
+from ndmapper.data._items import Item, changes
 from ndmapper.data._parts import Part
-from ndmapper.data._plan import Item, changes, is_rearranged, plan_items
+from ndmapper.data._plan import is_rearranged, plan_items
 from ndmapper.data.pending import is_pending, settled
 from ndmapper.errors import FileAccessError, FileChangedError, MissingFileError
 from ndmapper.io.arrays import ArrayHandle

@@ -36,7 +36,7 @@ def array_header(
     primary : bool
         Whether it is the primary header.
     name : str, optional
-        EXTNAME; None leaves it as it is.
+        EXTNAME; None leaves it as it is, and an empty string takes it out.
     version : int, optional
         EXTVER; None leaves it as it is.
     unit : str, optional
@@ -68,16 +68,16 @@ def array_header(
     new = [fits.Card(k, scaling[k], _comment(cards, k)) for k in missing]
     if primary and not any(c.keyword == "EXTEND" for c in rest):
         new.insert(0, fits.Card("EXTEND", True, "there may be extensions"))
-    made_name = name is not None and not any(c.keyword == "EXTNAME" for c in rest)
+    made_name = bool(name) and not any(c.keyword == "EXTNAME" for c in rest)
     for keyword, value, comment in (
-        ("EXTNAME", name, "name of this extension"),
+        ("EXTNAME", name or None, "name of this extension"),
         ("EXTVER", version, "number of this extension"),
         ("BUNIT", unit or None, "unit of the pixels"),
     ):
         if value is not None:
             _set(rest, new, keyword, value, comment)
-    if unit == "":
-        rest = [card for card in rest if card.keyword != "BUNIT"]
+    gone = {key for key, text in (("BUNIT", unit), ("EXTNAME", name)) if text == ""}
+    rest = [card for card in rest if card.keyword not in gone]
     if made_name and not any(c.keyword == "INHERIT" for c in rest):
         new.append(fits.Card("INHERIT", False, "does not inherit the primary header"))
     made = whole_header([*structure, *new, *rest])
