@@ -20,7 +20,7 @@ from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.forms import stored_form
-from ndmapper.io.headers import StoredHeader
+from ndmapper.io.headers import StoredHeader, changed_keywords
 from ndmapper.io.pack import wants_tiles
 from ndmapper.io.record import is_record
 from ndmapper.io.structure import array_header, carried_header
@@ -265,7 +265,9 @@ class _Plan:
         groups = self.df._layout.groups
         at = next(group for group in groups if group.data == ndd._origin[1])
         hdu = self.hdus[at.hdus[part]]
-        if stored.raw == hdu.image_raw and not stored.is_touched:
+        if stored.raw == hdu.image_raw and not (
+            stored.is_touched and changed_keywords(stored) & {"EXTNAME", "EXTVER"}
+        ):
             return None
         # An image from elsewhere, a new array, or a header that somebody set may have
         # another name or none, and would not be found in its group again.
