@@ -26,6 +26,7 @@ __all__ = [
     "computed",
     "described_like",
     "extension_name",
+    "filled",
     "is_named",
     "to_write",
     "unit_card",
@@ -192,6 +193,31 @@ def described_like(ndd: NDLater) -> StoredHeader:
     for keyword in dict.fromkeys(header):
         if not is_array_keyword(keyword) or keyword == "BUNIT":
             header.remove(keyword, ignore_missing=True, remove_all=True)
+    return StoredHeader(header=header)
+
+
+def filled(empty: StoredHeader, described: StoredHeader) -> StoredHeader:
+    """
+    Make the header of an array that takes an empty place, as HST leaves them.
+
+    Parameters
+    ----------
+    empty : StoredHeader
+        The header of the place; with NPIX1, NPIX2 and PIXVALUE it says how the array
+        would be, if it was there.
+    described : StoredHeader
+        The coordinates, where it has none itself.
+
+    Returns
+    -------
+    StoredHeader
+        The header.
+    """
+    header = empty.header
+    for keyword in ("NPIX1", "NPIX2", "PIXVALUE"):
+        header.remove(keyword, ignore_missing=True, remove_all=True)
+    if not any(map(is_array_keyword, header)):
+        header.extend(described.header.cards)
     return StoredHeader(header=header)
 
 

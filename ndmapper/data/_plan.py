@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ndmapper.data._forms import (
     described_like,
     extension_name,
+    filled,
     is_named,
     to_write,
     unit_card,
@@ -253,8 +254,17 @@ class _Plan:
             if ndd._in_primary:
                 header = extension_header(self.df._primary, ndd._stored)
         else:
-            header = ndd._parts[part].header or described_like(ndd)
+            header = ndd._parts[part].header or self._left_empty(ndd, part)
         self._array(ndd, part, header, self._name(ndd, part, header))
+
+    def _left_empty(self, ndd: NDLater, part: str) -> StoredHeader:
+        """Make the header of a new array, of that of the HDU that HST left empty."""
+        name = extension_name(self.df, ndd, part)
+        header = described_like(ndd)
+        for hdu in self.hdus[1:]:
+            if not hdu.data_size and (hdu.name, hdu.version or 1) == name:
+                return filled(StoredHeader(hdu.image_raw), header)
+        return header
 
     def _name(self, ndd: NDLater, part: str, stored: StoredHeader) -> Name | None:
         """Find EXTNAME and EXTVER; None where the header has the right ones."""

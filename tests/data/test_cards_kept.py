@@ -68,5 +68,7 @@ def test_sample_files_keep_all_cards_but_checksums(tmp_path, name):
         map_file(SAMPLES / name).hdus, map_file(tmp_path / "b.fits").hdus, strict=True
     )
     for old, new in hdus:
-        kept = [c for c in cards(old.image_raw) if c[:8] not in (b"CHECKSUM", b"DATASUM ")]
+        kept = [
+            c for c in cards(old.image_raw) if c[:8] not in (b"CHECKSUM", b"DATASUM ")
+        ]
         assert [c for c in cards(new.image_raw) if c[:6] != b"EDITED"] == kept
