@@ -166,7 +166,7 @@ def to_write(part: Part, *, as_std: bool) -> Any:
     handle = part.handle
     if (
         handle is not None
-        and handle.is_whole
+        and (handle.is_whole or (not handle.shape and handle.stored_shape == (1,)))
         and part.is_std == as_std
         and not part.is_modified
     ):

@@ -260,6 +260,8 @@ def _connect_part(ndd: Any, name: str, hdu: HduMap, df: "DataFile") -> None:
     if name == "uncertainty":
         part.is_std = df._labels.uncertainty_is == "std"
     handle = ArrayHandle.of(hdu)
+    if not part.shape and handle.shape:
+        handle = handle.take(0)  # a single number, which is an axis of one pixel there
     if name != "data":
         part.rebase(handle, hdu.image_raw)
         return
