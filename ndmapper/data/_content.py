@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.config import config
+from ndmapper.data._extras import Extras
 from ndmapper.data._groups import make_extras, make_groups
 from ndmapper.data._listing import GroupList
 from ndmapper.data._tables import GroupTables, TableStore
@@ -80,10 +81,10 @@ class Content(GroupList):
         return None
 
     @cached_property
-    def extras(self) -> dict[str, NDLater]:
+    def extras(self) -> Extras:
         """The images that are neither data nor uncertainty nor flags, by name."""
         if self._map is None or self._layout is None:
-            return {}
+            return Extras(self._primary)
         return make_extras(self._map, self._layout, self._primary, self._bad_flags)
 
     @property
@@ -116,8 +117,9 @@ class Content(GroupList):
         if "_groups" in made:
             self._groups = [self._adopted(ndd, other) for ndd in made["_groups"]]
         if "extras" in made:
-            extras = made["extras"].items()
-            self.extras = {name: self._adopted(ndd, other) for name, ndd in extras}
+            extras = made["extras"]
+            images = {n: self._adopted(ndd, other) for n, ndd in extras.items()}
+            self.extras = Extras(self._primary, images, dict(extras.places))
         self._record = None if other._record is None else list(other._record)
         self._has_new_record = other._has_new_record
         self._fingerprint = other._fingerprint

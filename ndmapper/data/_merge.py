@@ -26,7 +26,7 @@ from ndmapper.io.headers import (
 if TYPE_CHECKING:
     from ndmapper.data.ndlater import NDLater
 
-__all__ = ["extension_header", "merged_header", "primary_header"]
+__all__ = ["extension_header", "merged_header", "primary_header", "replaced_header"]
 
 _COMMENTARY = {"COMMENT", "HISTORY", ""}
 # What says something of a file, or of its first HDU, and nothing of an extension.
@@ -117,6 +117,29 @@ def primary_header(primary: StoredHeader, groups: Sequence["NDLater"]) -> Stored
         for keyword in dict.fromkeys(stored.header):
             if keyword in changed or is_array_keyword(keyword):
                 stored.header.remove(keyword, ignore_missing=True, remove_all=True)
+    return stored
+
+
+def replaced_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
+    """
+    Make the primary header where an image without such a header takes that place.
+
+    Parameters
+    ----------
+    primary, image : StoredHeader
+        The file's header, and that of an extension or of an image from memory.
+
+    Returns
+    -------
+    StoredHeader
+        The file's header without what described its pixels, and with the image's cards.
+    """
+    stored = primary.copy()
+    for keyword in dict.fromkeys(stored.header):
+        if is_array_keyword(keyword):
+            stored.header.remove(keyword, ignore_missing=True, remove_all=True)
+    own = {key for key in image.header if not is_form_keyword(key)}
+    _overlay(stored.header, image, own - {"EXTNAME", "EXTVER", "INHERIT"})
     return stored
 
 

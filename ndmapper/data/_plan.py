@@ -4,16 +4,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.data._forms import (
+    Name,
     described_like,
     extension_name,
     filled,
     is_named,
+    kept_name,
     to_write,
     unit_card,
 )
 from ndmapper.data._groups import refuse_same_idents
 from ndmapper.data._items import Item
-from ndmapper.data._merge import extension_header, merged_header, primary_header
+from ndmapper.data._merge import (
+    extension_header,
+    merged_header,
+    primary_header,
+    replaced_header,
+)
 from ndmapper.data._tables import new_version
 from ndmapper.data.flags import name_flags
 from ndmapper.data.ndlater import NDLater
@@ -21,7 +28,7 @@ from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.forms import stored_form
-from ndmapper.io.headers import StoredHeader, changed_keywords
+from ndmapper.io.headers import StoredHeader
 from ndmapper.io.pack import wants_tiles
 from ndmapper.io.record import is_record
 from ndmapper.io.structure import array_header, carried_header
@@ -32,10 +39,6 @@ if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
 __all__ = ["is_rearranged", "plan_items"]
-
-
-Name = tuple[str, int | None]
-"""EXTNAME and EXTVER."""
 
 
 def plan_items(df: "DataFile", target: Path | None = None) -> list[Item]:
@@ -131,7 +134,7 @@ class _Plan:
             elif hdu.index in tables:
                 self._table(tables[hdu.index])
             elif hdu.index in extras:
-                self._extra(extras[hdu.index], named=False)
+                self._extra(extras[hdu.index], hdu)
             elif self._is_unknown(hdu):
                 self.items.append(Item(hdu))
         self._groups_up_to(None)
@@ -140,7 +143,7 @@ class _Plan:
                 self._table(name)
         for name in df.extras:
             if name not in extras.values():
-                self._extra(name, named=True)
+                self._extra(name, None)
 
     def _owners(self) -> dict[int, tuple[NDLater, str]]:
         """Find whose array goes where each HDU was."""
@@ -208,11 +211,12 @@ class _Plan:
             self._array(self.single, "data", header, None, primary=True)
             self.done.add((id(self.single), "data"))
             return
-        extra = next(
-            (n for n in df.extras.values() if n._stored is df._primary), None
-        )  # fmt: skip
-        if extra is not None:
-            self._array(extra, "data", df._primary, None, primary=True)
+        if (name := self._stored_extras().get(0)) is not None:
+            extra = df.extras[name]
+            combine = merged_header if extra._in_primary else replaced_header
+            header = combine(df._primary, extra._stored)
+            in_place = self._extra_name(name, self.hdus[0], header)
+            self._array(extra, "data", header, in_place, primary=True, words=name)
             return
         stored = primary_header(df._primary, self.groups)
         is_empty = bool(self.hdus) and not self.hdus[0].data_size
@@ -233,13 +237,17 @@ class _Plan:
         layout = self.df._layout
         if layout is None or self.df._map is None:
             return {}
-        source = self.df._map.source
-        return {
-            ndd._origin[1]: name
-            for name, ndd in self.df.extras.items()
-            if ndd._origin is not None and ndd._origin[0] == source
-            and ndd._origin[1] in layout.extras.values()
-        }  # fmt: skip
+        found: dict[int, str] = {}
+        for name, ndd in self.df.extras.items():
+            if ndd._origin is None or ndd._origin[0] != self.df._map.source:
+                continue
+            index = ndd._origin[1]
+            # Of several from one place it is the one that has its name.
+            if index in layout.extras.values() and (
+                index not in found or self.df.extras.places.get(name) == index
+            ):
+                found[index] = name
+        return found
 
     def _group(self, ndd: NDLater) -> None:
         for part in ("data", "uncertainty", "flags"):
@@ -275,13 +283,7 @@ class _Plan:
         groups = self.df._layout.groups
         at = next(group for group in groups if group.data == ndd._origin[1])
         hdu = self.hdus[at.hdus[part]]
-        if stored.raw == hdu.image_raw and not (
-            stored.is_touched and changed_keywords(stored) & {"EXTNAME", "EXTVER"}
-        ):
-            return None
-        # An image from elsewhere, a new array, or a header that somebody set may have
-        # another name or none, and would not be found in its group again.
-        return hdu.name, hdu.version
+        return kept_name(hdu, stored)
 
     def _array(
         self,
@@ -291,6 +293,7 @@ class _Plan:
         name: Name | None,
         *,
         primary: bool = False,
+        words: str | None = None,
     ) -> None:
         source = ndd._parts[part]
         as_std = part == "uncertainty" and self.df._labels.uncertainty_is == "std"
@@ -303,27 +306,24 @@ class _Plan:
         if same and name is None and stored.raw is not None and unit is None:
             out = self._out(stored.raw, data, source.handle)
             is_here = self.df._map is None or data.source == self.df._map.source
-            what = None if is_here else self._words(ndd, part)
-            self.items.append(Item(out, what, ndd, part))
-            return
-        if unnamed or (part == "flags" and not isinstance(data, ArrayHandle)):
-            stored = stored.copy()
-            name_flags(stored.header, ndd.flag_table)
-        made = array_header(
-            stored, stored_form(data), primary=primary, unit=unit,
-            name=None if name is None else name[0],
-            version=None if name is None else name[1],
-        )  # fmt: skip
-        out = self._out(made, data, source.handle)
-        self.items.append(Item(out, self._words(ndd, part), ndd, part))
+            if is_here:
+                self.items.append(Item(out, None, ndd, part))
+                return
+        else:
+            if unnamed or (part == "flags" and not isinstance(data, ArrayHandle)):
+                stored = stored.copy()
+                name_flags(stored.header, ndd.flag_table)
+            made = array_header(
+                stored, stored_form(data), primary=primary, unit=unit,
+                name=None if name is None else name[0],
+                version=None if name is None else name[1],
+            )  # fmt: skip
+            out = self._out(made, data, source.handle)
+        if words is None:
+            words = ",".join(map(str, extension_name(self.df, ndd, part)))
+        self.items.append(Item(out, words, ndd, part))
 
-    def _words(self, ndd: NDLater, part: str) -> str:
-        """Say which array differs from the file."""
-        if ndd.ident is None:  # an image in the primary HDU, beside the groups
-            return "PRIMARY"
-        return ",".join(map(str, extension_name(self.df, ndd, part)))
-
-    def _extra(self, name: str, *, named: bool) -> None:
+    def _extra(self, name: str, hdu: HduMap | None) -> None:
         ndd = self.df.extras[name]
         if len(ndd._parts) > 1:
             msg = (
@@ -331,21 +331,19 @@ class _Plan:
                 "only groups have; append it to the file instead"
             )
             raise FormatError(msg)
-        if ndd._stored is self.df._primary:
-            return
-        source = ndd._parts["data"]
-        data = to_write(source, as_std=False)
-        raw = ndd._stored.raw
-        if isinstance(data, ArrayHandle) and raw and not ndd._is_modified and not named:
-            out = self._out(raw, data, source.handle)
-            self.items.append(Item(out, None, ndd, "data"))
-            return
-        made = array_header(
-            ndd._stored, stored_form(data), primary=False, name=name if named else None,
-            unit=unit_card(ndd, "data", as_std=False, is_new=raw is None),
-        )  # fmt: skip
-        out = self._out(made, data, source.handle)
-        self.items.append(Item(out, name, ndd, "data"))
+        stored = ndd._stored
+        if ndd._in_primary:  # what was in the primary HDU, here or elsewhere
+            stored = extension_header(StoredHeader(), stored)
+        in_place = self._extra_name(name, hdu, stored)
+        self._array(ndd, "data", stored, in_place, words=name)
+
+    def _extra_name(
+        self, name: str, hdu: HduMap | None, stored: StoredHeader
+    ) -> Name | None:
+        """Find EXTNAME and EXTVER of an extra; None where the header has them."""
+        if hdu is None or self.df.extras.places.get(name) != hdu.index:
+            return name, None
+        return kept_name(hdu, stored)
 
     def _out(self, header: bytes, data: Any, before: ArrayHandle | None) -> HduOut:
         """Put an image together, compressed where it was, or where that is asked."""

@@ -248,6 +248,8 @@ def connect(df: "DataFile", target: Path, items: list[Item]) -> None:
         if item.table is not None:
             df.tables.connect(item.table, hdu)
     before.rebase(fmap.primary.image_raw)
+    if "extras" in df.__dict__:
+        df.extras.connect()
     df._map = fmap
     df._layout = find_layout(fmap, df._labels)
     df._has_new_record = False

@@ -22,7 +22,7 @@ class StoredForm:
     bitpix : int
         BITPIX.
     shape : tuple of int
-        Shape in the order of Python. FITS holds a single number as an axis of one pixel.
+        Shape in the order of Python. In FITS a single number is an axis of one pixel.
     scaling : dict
         The values of BSCALE, BZERO and BLANK that are needed.
     """

@@ -72,7 +72,8 @@ def array_header(
     new = [fits.Card(k, scaling[k], _comment(cards, k)) for k in missing]
     if primary and not any(c.keyword == "EXTEND" for c in rest):
         new.insert(0, fits.Card("EXTEND", True, "there may be extensions"))
-    made_name = bool(name) and not any(c.keyword == "EXTNAME" for c in rest)
+    is_there = any(card.keyword == "EXTNAME" for card in rest)
+    made_name = bool(name) and not primary and not is_there
     for keyword, value, comment in (
         ("EXTNAME", name or None, "name of this extension"),
         ("EXTVER", version, "number of this extension"),
