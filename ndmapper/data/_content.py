@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.config import config
+from ndmapper.data._extras import Extras
 from ndmapper.data._groups import make_extras, make_groups
 from ndmapper.data._held import note
 from ndmapper.data._listing import GroupList
@@ -83,10 +84,10 @@ class Content(GroupList):
         return None
 
     @cached_property
-    def extras(self) -> dict[str, NDLater]:
+    def extras(self) -> Extras:
         """The images that are neither data nor uncertainty nor flags, by name."""
         if self._map is None or self._layout is None:
-            return {}
+            return Extras(self._primary)
         return make_extras(self._map, self._layout, self._primary, self._bad_flags)
 
     @property
@@ -120,8 +121,9 @@ class Content(GroupList):
         if "_groups" in made:
             self._groups = [self._adopted(ndd, other, memo) for ndd in made["_groups"]]
         if "extras" in made:
-            extras = made["extras"].items()
-            self.extras = {n: self._adopted(ndd, other, memo) for n, ndd in extras}
+            extras = made["extras"]
+            images = {n: self._adopted(x, other, memo) for n, x in extras.items()}
+            self.extras = Extras(self._primary, images, dict(extras.places))
         self._record = copy.deepcopy(other._record)
         self._has_new_record = other._has_new_record
         self._fingerprint = other._fingerprint

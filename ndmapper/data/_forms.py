@@ -14,7 +14,13 @@ from ndmapper.data._parts import Part, Pending, root_of
 from ndmapper.data._waiting import WaitingPart
 from ndmapper.data.ndlater import NDLater
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.headers import StoredHeader, is_array_keyword, unit_of, unit_text
+from ndmapper.io.headers import (
+    StoredHeader,
+    changed_keywords,
+    is_array_keyword,
+    unit_of,
+    unit_text,
+)
 from ndmapper.io.together import HdusTogether
 from ndmapper.io.write import HduOut
 from ndmapper.numerics.arith import Pixels
@@ -23,10 +29,13 @@ if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
 __all__ = [
+    "Name",
     "computed",
     "described_like",
     "extension_name",
+    "filled",
     "is_named",
+    "kept_name",
     "to_write",
     "unit_card",
 ]
@@ -70,6 +79,9 @@ class Later:
         array = self.pending.read(whole=True)
         return root_of(array) if self.as_std else array
 
+
+Name = tuple[str, int | None]
+"""EXTNAME and EXTVER."""
 
 Outs = HduMap | HduOut | bytes
 
@@ -165,7 +177,7 @@ def to_write(part: Part, *, as_std: bool) -> Any:
     handle = part.handle
     if (
         handle is not None
-        and handle.is_whole
+        and (handle.is_whole or (not handle.shape and handle.stored_shape == (1,)))
         and part.is_std == as_std
         and not part.is_modified
     ):
@@ -192,6 +204,31 @@ def described_like(ndd: NDLater) -> StoredHeader:
     for keyword in dict.fromkeys(header):
         if not is_array_keyword(keyword) or keyword == "BUNIT":
             header.remove(keyword, ignore_missing=True, remove_all=True)
+    return StoredHeader(header=header)
+
+
+def filled(empty: StoredHeader, described: StoredHeader) -> StoredHeader:
+    """
+    Make the header of an array that takes an empty place, as HST leaves them.
+
+    Parameters
+    ----------
+    empty : StoredHeader
+        The header of the place; with NPIX1, NPIX2 and PIXVALUE it says how the array
+        would be, if it was there.
+    described : StoredHeader
+        The coordinates, where it has none itself.
+
+    Returns
+    -------
+    StoredHeader
+        The header.
+    """
+    header = empty.header
+    for keyword in ("NPIX1", "NPIX2", "PIXVALUE"):
+        header.remove(keyword, ignore_missing=True, remove_all=True)
+    if not any(map(is_array_keyword, header)):
+        header.extend(described.header.cards)
     return StoredHeader(header=header)
 
 
@@ -326,3 +363,27 @@ def is_named(stored: StoredHeader, name: str, version: int | None) -> bool:
     return written.upper() == name.upper() and (
         version is None or header.get("EXTVER") == version
     )
+
+
+def kept_name(hdu: HduMap, stored: StoredHeader) -> Name | None:
+    """
+    Find the name that an extension must keep, whatever was put in its place.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        What was there.
+    stored : StoredHeader
+        The header of what is there now: that of an image from elsewhere, or one that
+        somebody set, may have another name or none.
+
+    Returns
+    -------
+    (str, int or None) or None
+        EXTNAME, which may be empty, and EXTVER; None where they are as they were.
+    """
+    if stored.raw == hdu.image_raw and not (
+        stored.is_touched and changed_keywords(stored) & {"EXTNAME", "EXTVER"}
+    ):
+        return None
+    return hdu.name, hdu.version

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ndmapper.data._extras import Extras
 from ndmapper.data._parts import Part
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import IdentError
@@ -111,7 +112,7 @@ def from_parts(
 
 def make_extras(
     fmap: FileMap, layout: Layout, primary: StoredHeader, bad_flags: int | str
-) -> dict[str, NDLater]:
+) -> Extras:
     """
     Make one NDLater for each image that plays no part; no pixels are read.
 
@@ -128,7 +129,7 @@ def make_extras(
 
     Returns
     -------
-    dict of str to NDLater
+    Extras
         By name, in file order.
     """
     made = {}
@@ -137,7 +138,7 @@ def make_extras(
         header = primary if index == 0 else StoredHeader(hdu.image_raw)
         parts = {"data": Part(ArrayHandle.of(hdu))}
         made[name] = from_parts(parts, header, None, primary, hdu, bad_flags=bad_flags)
-    return made
+    return Extras(primary, made, dict(layout.extras))
 
 
 def next_ident(taken: list[Ident | None]) -> int:

@@ -5,6 +5,9 @@ Such an image has one header for two things: the file, and the pixels. As long a
 saved as a single image both stay together. Once it gets a variance, flags or company it
 becomes an extension, and what describes the pixels goes there: coordinates, unit, and
 what was changed in the header of the image since it was read.
+
+An image from the primary HDU of another file brings a header of its own, which is not
+that of the file. Alone it has it still; in company it goes into its extension.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,16 +17,20 @@ from ndmapper.io.headers import (
     Header,
     StoredHeader,
     card_bytes,
+    cards_by_keyword,
     changed_keywords,
     is_array_keyword,
+    is_form_keyword,
 )
 
 if TYPE_CHECKING:
     from ndmapper.data.ndlater import NDLater
 
-__all__ = ["extension_header", "merged_header", "primary_header"]
+__all__ = ["extension_header", "merged_header", "primary_header", "replaced_header"]
 
 _COMMENTARY = {"COMMENT", "HISTORY", ""}
+# What says something of a file, or of its first HDU, and nothing of an extension.
+_PRIMARY_ONLY = {"SIMPLE", "EXTEND", "NEXTEND", "BLOCKED", "GROUPS"}
 
 
 def merged_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
@@ -33,15 +40,19 @@ def merged_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
     Parameters
     ----------
     primary, image : StoredHeader
-        Both come from one header; either may have been changed since.
+        Both come from one header, and either may have been changed since; or the
+        image comes from elsewhere.
 
     Returns
     -------
     StoredHeader
-        The file's header with the image's changes.
+        The file's header with the image's changes, or the header that the image
+        brought, with what was set in that of the file.
     """
     if image is primary:
         return primary
+    if not _is_of(primary, image):
+        return _brought_header(primary, image)
     merged = primary.copy()
     _overlay(merged.header, image, _changes(primary, image))
     return merged
@@ -54,13 +65,20 @@ def extension_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader
     Parameters
     ----------
     primary, image : StoredHeader
-        Both come from one header; either may have been changed since.
+        Both come from one header, and either may have been changed since; or the
+        image comes from elsewhere.
 
     Returns
     -------
     StoredHeader
-        Coordinates, unit and the image's changes.
+        Coordinates, unit and the image's changes; all that the image brought, where
+        it comes from elsewhere.
     """
+    if not _is_of(primary, image):
+        brought = image.header.copy()
+        for keyword in _PRIMARY_ONLY:
+            brought.remove(keyword, ignore_missing=True, remove_all=True)
+        return StoredHeader(header=brought)
     changed = set() if image is primary else _changes(primary, image)
     header = Header()
     for card in image.header.cards:
@@ -94,7 +112,7 @@ def primary_header(primary: StoredHeader, groups: Sequence["NDLater"]) -> Stored
     kept = changed_keywords(primary)
     for ndd in images:
         changed = set()
-        if ndd._stored is not primary:
+        if ndd._stored is not primary and _is_of(primary, ndd._stored):
             changed = _changes(primary, ndd._stored) - kept - _COMMENTARY
         for keyword in dict.fromkeys(stored.header):
             if keyword in changed or is_array_keyword(keyword):
@@ -102,13 +120,77 @@ def primary_header(primary: StoredHeader, groups: Sequence["NDLater"]) -> Stored
     return stored
 
 
+def replaced_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
+    """
+    Make the primary header where an image without such a header takes that place.
+
+    Parameters
+    ----------
+    primary, image : StoredHeader
+        The file's header, and that of an extension or of an image from memory.
+
+    Returns
+    -------
+    StoredHeader
+        The file's header without what described its pixels, and with the image's cards.
+    """
+    stored = primary.copy()
+    for keyword in dict.fromkeys(stored.header):
+        if is_array_keyword(keyword):
+            stored.header.remove(keyword, ignore_missing=True, remove_all=True)
+    own = {key for key in image.header if not is_form_keyword(key)}
+    _overlay(stored.header, image, own - {"EXTNAME", "EXTVER", "INHERIT"})
+    return stored
+
+
+def _is_of(primary: StoredHeader, image: StoredHeader) -> bool:
+    """Whether the header of an image was that of this file once."""
+    if image is primary:
+        return True
+    # One that was put together in memory may be that of the file, with changes.
+    return primary.raw is not None and image.raw in (None, primary.raw)
+
+
+def _brought_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
+    """Give an image from elsewhere the cards that somebody wants in its new file."""
+    if _has_pixels(primary):
+        # It described the pixels that were there. What was set since is wanted.
+        wanted = changed_keywords(primary)
+    else:
+        wanted = set(primary.header)
+    if not wanted:
+        return image
+    theirs, ours = cards_by_keyword(image.pristine()), cards_by_keyword(primary.header)
+    # Where the file says what the image did at first, the image may have changed it.
+    wanted = {
+        keyword
+        for keyword in wanted & ours.keys()
+        if not is_array_keyword(keyword)
+        and not is_form_keyword(keyword)
+        and ours[keyword] != theirs.get(keyword)
+    }
+    merged = image.copy()
+    there = {card_bytes(card) for card in merged.header.cards}
+    for keyword in wanted - _COMMENTARY:
+        merged.header.remove(keyword, ignore_missing=True, remove_all=True)
+    for card in primary.header.cards:
+        if card.keyword in wanted and not (
+            card.keyword in _COMMENTARY and card_bytes(card) in there
+        ):
+            merged.header.append(card, end=True)
+    return merged
+
+
+def _has_pixels(primary: StoredHeader) -> bool:
+    return primary.raw is not None and bool(primary.pristine().get("NAXIS"))
+
+
 def _changes(primary: StoredHeader, image: StoredHeader) -> set[str]:
     raw = image.raw or primary.raw
     return {
         keyword
         for keyword in changed_keywords(StoredHeader(raw, image.header))
-        if keyword not in ("SIMPLE", "BITPIX", "EXTEND", "BSCALE", "BZERO", "BLANK")
-        and not keyword.startswith("NAXIS")
+        if not is_form_keyword(keyword)
     }
 
 

@@ -1,19 +1,26 @@
 """What a save writes: the HDUs of a DataFile in order, copied where nothing changed."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.data._forms import (
+    Name,
     described_like,
     extension_name,
+    filled,
     is_named,
+    kept_name,
     to_write,
     unit_card,
 )
 from ndmapper.data._groups import refuse_same_idents
-from ndmapper.data._merge import extension_header, merged_header, primary_header
+from ndmapper.data._items import Item
+from ndmapper.data._merge import (
+    extension_header,
+    merged_header,
+    primary_header,
+    replaced_header,
+)
 from ndmapper.data._tables import new_version
 from ndmapper.data.flags import name_flags
 from ndmapper.data.ndlater import NDLater
@@ -31,33 +38,7 @@ from ndmapper.io.write import HduOut
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
-__all__ = ["Item", "changes", "is_rearranged", "plan_items"]
-
-
-@dataclass(frozen=True)
-class Item:
-    """
-    One HDU that a save writes.
-
-    Parameters
-    ----------
-    out : HduMap, HduOut or bytes
-        What is written.
-    changed : str or None
-        What of it differs from the file, in words; None if nothing does.
-    ndd : NDLater, optional
-        Whose array it is.
-    part : str, optional
-        Which of its arrays.
-    table : str, optional
-        Name of the table that it is.
-    """
-
-    out: HduMap | HduOut | bytes
-    changed: str | None = None
-    ndd: NDLater | None = None
-    part: str | None = None
-    table: str | None = None
+__all__ = ["is_rearranged", "plan_items"]
 
 
 def plan_items(df: "DataFile", target: Path | None = None) -> list[Item]:
@@ -154,7 +135,7 @@ class _Plan:
             elif hdu.index in tables:
                 self._table(tables[hdu.index])
             elif hdu.index in extras:
-                self._extra(extras[hdu.index], named=False)
+                self._extra(extras[hdu.index], hdu)
             elif self._is_unknown(hdu):
                 self.items.append(Item(hdu))
         self._groups_up_to(None)
@@ -163,7 +144,7 @@ class _Plan:
                 self._table(name)
         for name in df.extras:
             if name not in extras.values():
-                self._extra(name, named=True)
+                self._extra(name, None)
 
     def _owners(self) -> dict[int, tuple[NDLater, str]]:
         """Find whose array goes where each HDU was."""
@@ -228,14 +209,15 @@ class _Plan:
         touched = "primary header" if df._primary.is_touched else None
         if self.single is not None:
             header = merged_header(df._primary, self.single._stored)
-            self._array(self.single, "data", header, primary=True, named=False)
+            self._array(self.single, "data", header, None, primary=True)
             self.done.add((id(self.single), "data"))
             return
-        extra = next(
-            (n for n in df.extras.values() if n._stored is df._primary), None
-        )  # fmt: skip
-        if extra is not None:
-            self._array(extra, "data", df._primary, primary=True, named=False)
+        if (name := self._stored_extras().get(0)) is not None:
+            extra = df.extras[name]
+            combine = merged_header if extra._in_primary else replaced_header
+            header = combine(df._primary, extra._stored)
+            in_place = self._extra_name(name, self.hdus[0], header)
+            self._array(extra, "data", header, in_place, primary=True, words=name)
             return
         stored = primary_header(df._primary, self.groups)
         is_empty = bool(self.hdus) and not self.hdus[0].data_size
@@ -256,13 +238,17 @@ class _Plan:
         layout = self.df._layout
         if layout is None or self.df._map is None:
             return {}
-        source = self.df._map.source
-        return {
-            ndd._origin[1]: name
-            for name, ndd in self.df.extras.items()
-            if ndd._origin is not None and ndd._origin[0] == source
-            and ndd._origin[1] in layout.extras.values()
-        }  # fmt: skip
+        found: dict[int, str] = {}
+        for name, ndd in self.df.extras.items():
+            if ndd._origin is None or ndd._origin[0] != self.df._map.source:
+                continue
+            index = ndd._origin[1]
+            # Of several from one place it is the one that has its name.
+            if index in layout.extras.values() and (
+                index not in found or self.df.extras.places.get(name) == index
+            ):
+                found[index] = name
+        return found
 
     def _group(self, ndd: NDLater) -> None:
         for part in ("data", "uncertainty", "flags"):
@@ -277,46 +263,68 @@ class _Plan:
             if ndd._in_primary:
                 header = extension_header(self.df._primary, ndd._stored)
         else:
-            header = ndd._parts[part].header or described_like(ndd)
-        # A section, or an array that was replaced, has no header that names it.
-        named = not self.as_in_file or header.raw is None
-        self._array(ndd, part, header, primary=False, named=named)
+            header = ndd._parts[part].header or self._left_empty(ndd, part)
+        self._array(ndd, part, header, self._name(ndd, part, header))
+
+    def _left_empty(self, ndd: NDLater, part: str) -> StoredHeader:
+        """Make the header of a new array, of that of the HDU that HST left empty."""
+        name = extension_name(self.df, ndd, part)
+        header = described_like(ndd)
+        for hdu in self.hdus[1:]:
+            if not hdu.data_size and (hdu.name, hdu.version or 1) == name:
+                return filled(StoredHeader(hdu.image_raw), header)
+        return header
+
+    def _name(self, ndd: NDLater, part: str, stored: StoredHeader) -> Name | None:
+        """Find EXTNAME and EXTVER; None where the header has the right ones."""
+        if not self.as_in_file:
+            return extension_name(self.df, ndd, part)
+        assert self.df._layout is not None
+        assert ndd._origin is not None
+        groups = self.df._layout.groups
+        at = next(group for group in groups if group.data == ndd._origin[1])
+        hdu = self.hdus[at.hdus[part]]
+        return kept_name(hdu, stored)
 
     def _array(
         self,
         ndd: NDLater,
         part: str,
         stored: StoredHeader,
+        name: Name | None,
         *,
-        primary: bool,
-        named: bool,
+        primary: bool = False,
+        words: str | None = None,
     ) -> None:
         source = ndd._parts[part]
         as_std = part == "uncertainty" and self.df._labels.uncertainty_is == "std"
         data = to_write(source, as_std=as_std)
-        name, version = (None, None)
-        if named:
-            name, version = extension_name(self.df, ndd, part)
+        if name is not None and is_named(stored, *name):
+            name = None
         unit = unit_card(ndd, part, as_std=as_std, is_new=stored.raw is None)
         unnamed = part == "flags" and ndd._must_name_flags()
         same = isinstance(data, ArrayHandle) and not stored.is_touched and not unnamed
-        right = name is None or is_named(stored, name, version)
-        if same and right and stored.raw is not None and unit is None:
-            self.items.append(
-                Item(self._out(stored.raw, data, source.handle), None, ndd, part)
-            )
-            return
-        if unnamed or (part == "flags" and not isinstance(data, ArrayHandle)):
-            stored = stored.copy()
-            name_flags(stored.header, ndd.flag_table)
-        made = array_header(
-            stored, stored_form(data), primary=primary, name=name, version=version,
-            unit=unit,
-        )  # fmt: skip
-        what = ",".join(map(str, extension_name(self.df, ndd, part)))
-        self.items.append(Item(self._out(made, data, source.handle), what, ndd, part))
+        if same and name is None and stored.raw is not None and unit is None:
+            out = self._out(stored.raw, data, source.handle)
+            is_here = self.df._map is None or data.source == self.df._map.source
+            if is_here:
+                self.items.append(Item(out, None, ndd, part))
+                return
+        else:
+            if unnamed or (part == "flags" and not isinstance(data, ArrayHandle)):
+                stored = stored.copy()
+                name_flags(stored.header, ndd.flag_table)
+            made = array_header(
+                stored, stored_form(data), primary=primary, unit=unit,
+                name=None if name is None else name[0],
+                version=None if name is None else name[1],
+            )  # fmt: skip
+            out = self._out(made, data, source.handle)
+        if words is None:
+            words = ",".join(map(str, extension_name(self.df, ndd, part)))
+        self.items.append(Item(out, words, ndd, part))
 
-    def _extra(self, name: str, *, named: bool) -> None:
+    def _extra(self, name: str, hdu: HduMap | None) -> None:
         ndd = self.df.extras[name]
         if len(ndd._parts) > 1:
             msg = (
@@ -324,21 +332,19 @@ class _Plan:
                 "only groups have; append it to the file instead"
             )
             raise FormatError(msg)
-        if ndd._stored is self.df._primary:
-            return
-        source = ndd._parts["data"]
-        data = to_write(source, as_std=False)
-        raw = ndd._stored.raw
-        if isinstance(data, ArrayHandle) and raw and not ndd._is_modified and not named:
-            out = self._out(raw, data, source.handle)
-            self.items.append(Item(out, None, ndd, "data"))
-            return
-        made = array_header(
-            ndd._stored, stored_form(data), primary=False, name=name if named else None,
-            unit=unit_card(ndd, "data", as_std=False, is_new=raw is None),
-        )  # fmt: skip
-        out = self._out(made, data, source.handle)
-        self.items.append(Item(out, name, ndd, "data"))
+        stored = ndd._stored
+        if ndd._in_primary:  # what was in the primary HDU, here or elsewhere
+            stored = extension_header(StoredHeader(), stored)
+        in_place = self._extra_name(name, hdu, stored)
+        self._array(ndd, "data", stored, in_place, words=name)
+
+    def _extra_name(
+        self, name: str, hdu: HduMap | None, stored: StoredHeader
+    ) -> Name | None:
+        """Find EXTNAME and EXTVER of an extra; None where the header has them."""
+        if hdu is None or self.df.extras.places.get(name) != hdu.index:
+            return name, None
+        return kept_name(hdu, stored)
 
     def _out(self, header: bytes, data: Any, before: ArrayHandle | None) -> HduOut:
         """Put an image together, compressed where it was, or where that is asked."""
@@ -354,25 +360,6 @@ class _Plan:
 
 def _first(item: tuple[int, Any]) -> int:
     return item[0]
-
-
-def changes(items: list[Item]) -> Iterator[str]:
-    """
-    Say what differs from the file.
-
-    Parameters
-    ----------
-    items : list of Item
-        What a save would write.
-
-    Yields
-    ------
-    str
-        For instance ``"SCI,1"``.
-    """
-    for item in items:
-        if item.changed is not None:
-            yield item.changed
 
 
 def is_rearranged(df: "DataFile", items: list[Item]) -> bool:

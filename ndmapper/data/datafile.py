@@ -12,7 +12,8 @@ from astropy.nddata import NDData
 
 from ndmapper.data._content import Content
 from ndmapper.data._flagging import FlaggedFile
-from ndmapper.data._plan import changes, is_rearranged, plan_items
+from ndmapper.data._items import changes
+from ndmapper.data._plan import is_rearranged, plan_items
 from ndmapper.data._views import FileViews
 from ndmapper.data.filename import FileName, Named
 from ndmapper.data.save import save_datafile

@@ -199,10 +199,12 @@ class NDLater(
 
     @uncertainty.setter
     def uncertainty(self, value: NDUncertainty | None) -> None:
-        self._variance_object = None
-        self._parts.pop("uncertainty", None)
-        if value is not None:
-            self._parts["uncertainty"] = variance_part(value, self.shape, self.unit)
+        if value is None:
+            self.variance = None
+        else:
+            part = variance_part(value, self.shape, self.unit)
+            self._variance_object = None
+            self._put("uncertainty", part.peek())
 
     @uncertainty.deleter
     def uncertainty(self) -> None:
@@ -375,14 +377,21 @@ class NDLater(
         self._synced("uncertainty")
         new = self._bare()
         new._parts = {name: part.section(item) for name, part in self._parts.items()}
+        whole = tuple(range(n) for n in self.shape)
+        cut = partial(put_wcs, cards=None)
         if is_basic_index(item):
-            section = section_of(tuple(range(n) for n in self.shape), item)
-            new._stored.edit(partial(cut_header, section=section))
+            section = section_of(whole, item)
+            cut = partial(cut_header, section=section)
             if (held := new._coordinates) is not None:
                 new._coordinates = held.section(section)
         else:
-            new._stored.edit(partial(put_wcs, cards=None))
             new._coordinates = None
+        new._stored.edit(cut)
+        for name, part in self._parts.items():
+            # It has coordinates too, and says what the bits of flags mean.
+            if part.header is not None:
+                new._parts[name].header = header = part.header.copy()
+                header.edit(cut)
         return new
 
     def __repr__(self) -> str:

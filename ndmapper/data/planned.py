@@ -106,10 +106,7 @@ class PlannedFile(DataFile):
             super()._copy_into(new, memo)
             return
         new.__dict__.update(self.__dict__)
-        new._filename, new._opened_as = (
-            FileName(self._filename),
-            FileName(self._filename),
-        )
+        new._filename = FileName(self._filename)
         new.cals = deepcopy(self.cals, memo)
         new._record = deepcopy(self._record)
         if self._maker is not None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ndmapper.data._forms import computed
 from ndmapper.data._held import keep_before, walk
+from ndmapper.data._items import Item, changes
 from ndmapper.data._parts import Part
-from ndmapper.data._plan import Item, changes, is_rearranged, plan_items
+from ndmapper.data._plan import is_rearranged, plan_items
 from ndmapper.data.pending import is_pending, settled
 from ndmapper.errors import FileAccessError, FileChangedError, MissingFileError
 from ndmapper.io.arrays import ArrayHandle
@@ -262,6 +263,8 @@ def connect(df: "DataFile", target: Path, items: list[Item]) -> None:
         if item.table is not None:
             df.tables.connect(item.table, hdu)
     before.rebase(fmap.primary.image_raw)
+    if "extras" in df.__dict__:
+        df.extras.connect()
     df._map = fmap
     df._layout = find_layout(fmap, df._labels)
     found = {group.data: group.ident for group in df._layout.groups}
@@ -280,6 +283,8 @@ def _connect_part(ndd: Any, name: str, hdu: HduMap, df: "DataFile") -> None:
     if name == "uncertainty":
         part.is_std = df._labels.uncertainty_is == "std"
     handle = flags_handle(hdu) if name == "flags" else ArrayHandle.of(hdu)
+    if not part.shape and handle.shape:
+        handle = handle.take(0)  # a single number, which is an axis of one pixel there
     if name != "data":
         part.rebase(handle, hdu.image_raw)
         return

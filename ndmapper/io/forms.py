@@ -22,7 +22,7 @@ class StoredForm:
     bitpix : int
         BITPIX.
     shape : tuple of int
-        Shape in the order of Python.
+        Shape in the order of Python. In FITS a single number is an axis of one pixel.
     scaling : dict
         The values of BSCALE, BZERO and BLANK that are needed.
     """
@@ -75,7 +75,7 @@ def stored_form(data: ArrayHandle | npt.NDArray[Any]) -> StoredForm:
     bzero = _BZERO.get(kind)
     return StoredForm(
         _BITPIX[kind],
-        data.shape,
+        data.shape or (1,),  # in FITS nothing follows a header without axes
         {} if bzero is None else {"BSCALE": 1, "BZERO": bzero},
     )
 

@@ -22,8 +22,10 @@ __all__ = [
     "UnreadableCardError",
     "as_header",
     "card_bytes",
+    "cards_by_keyword",
     "changed_keywords",
     "is_array_keyword",
+    "is_form_keyword",
     "unit_of",
     "unit_text",
     "unit_words",
@@ -41,6 +43,7 @@ _ARRAY_KEYWORD = re.compile(
     r"(BUNIT|WCSAXES|WCSNAME|WCSDIM|LONPOLE|LATPOLE|CNAME\d+|CTYPE\d+|CUNIT\d+|CRPIX\d+"
     r"|CRVAL\d+|CDELT\d+|CROTA\d+|(CD|PC|PV|PS|LTM|WAT)\d+_\d+|LTV\d+|[AB]P?_\w+)[A-Z]?"
 )
+_FORM_KEYWORD = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|BSCALE|BZERO|BLANK")
 
 # How units are spelt in headers, beside what astropy understands.
 _UNIT_WORDS = {
@@ -217,11 +220,24 @@ def changed_keywords(stored: StoredHeader) -> set[str]:
         Keywords that were set, added or removed; COMMENT, HISTORY and blank
         ones are told apart by their text only.
     """
-    now, before = _by_keyword(stored.header), _by_keyword(stored.pristine())
+    now, before = cards_by_keyword(stored.header), cards_by_keyword(stored.pristine())
     return {k for k in now.keys() | before.keys() if now.get(k) != before.get(k)}
 
 
-def _by_keyword(header: Header) -> dict[str, list[bytes]]:
+def cards_by_keyword(header: Header) -> dict[str, list[bytes]]:
+    """
+    Sort the cards of a header by keyword.
+
+    Parameters
+    ----------
+    header : Header
+        The header.
+
+    Returns
+    -------
+    dict of str to list of bytes
+        The cards as they are written, in the order of the header.
+    """
     found: dict[str, list[bytes]] = {}
     for card in header.cards:
         found.setdefault(card.keyword, []).append(card_bytes(card))
@@ -243,6 +259,23 @@ def is_array_keyword(keyword: str) -> bool:
         True for ``"CRPIX1"`` and ``"BUNIT"``.
     """
     return _ARRAY_KEYWORD.fullmatch(keyword) is not None
+
+
+def is_form_keyword(keyword: str) -> bool:
+    """
+    Say whether a keyword tells how the pixels are stored.
+
+    Parameters
+    ----------
+    keyword : str
+        The keyword.
+
+    Returns
+    -------
+    bool
+        True for ``"NAXIS1"`` and ``"BZERO"``.
+    """
+    return _FORM_KEYWORD.fullmatch(keyword) is not None
 
 
 def as_header(meta: Any) -> Header:

@@ -11,6 +11,7 @@ __all__ = ["array_header", "carried_header", "empty_primary"]
 
 _FORM = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "GROUPS"}
 _SCALING = ("BSCALE", "BZERO", "BLANK")
+_NO_SCALING = {"BSCALE": 1, "BZERO": 0}
 # They are of the bytes that were there before.
 _SUMS = {"CHECKSUM", "DATASUM"}
 
@@ -36,7 +37,7 @@ def array_header(
     primary : bool
         Whether it is the primary header.
     name : str, optional
-        EXTNAME; None leaves it as it is.
+        EXTNAME; None leaves it as it is, and an empty string takes it out.
     version : int, optional
         EXTVER; None leaves it as it is.
     unit : str, optional
@@ -51,33 +52,37 @@ def array_header(
     cards = list(header.cards)
     structure = _structure(cards, form, primary=primary)
     scaling = {} if form is None else form.scaling
+    was_extension = any(card.keyword == "XTENSION" for card in cards)
     rest: list[fits.Card] = []
     kept: set[str] = set()
     for card in cards:
         keyword = card.keyword
-        if _is_form(keyword) or keyword in _SUMS:
+        if keyword in _SUMS or (_is_form(keyword) and not _says_nothing(card, primary)):
             continue
-        if keyword in _SCALING:
-            if keyword not in scaling or not _equals(card, scaling[keyword]):
+        if keyword in scaling:
+            if not _equals(card, scaling[keyword]):
                 continue
             kept.add(keyword)
-        if keyword == "EXTEND" and not primary:
+        elif keyword in _SCALING and not _is_idle(card, cards, form):
+            continue
+        if keyword == "EXTEND" and not primary and not was_extension:
             continue
         rest.append(card)
     missing = [k for k in _SCALING if k in scaling and k not in kept]
     new = [fits.Card(k, scaling[k], _comment(cards, k)) for k in missing]
     if primary and not any(c.keyword == "EXTEND" for c in rest):
         new.insert(0, fits.Card("EXTEND", True, "there may be extensions"))
-    made_name = name is not None and not any(c.keyword == "EXTNAME" for c in rest)
+    is_there = any(card.keyword == "EXTNAME" for card in rest)
+    made_name = bool(name) and not primary and not is_there
     for keyword, value, comment in (
-        ("EXTNAME", name, "name of this extension"),
+        ("EXTNAME", name or None, "name of this extension"),
         ("EXTVER", version, "number of this extension"),
         ("BUNIT", unit or None, "unit of the pixels"),
     ):
         if value is not None:
             _set(rest, new, keyword, value, comment)
-    if unit == "":
-        rest = [card for card in rest if card.keyword != "BUNIT"]
+    gone = {key for key, text in (("BUNIT", unit), ("EXTNAME", name)) if text == ""}
+    rest = [card for card in rest if card.keyword not in gone]
     if made_name and not any(c.keyword == "INHERIT" for c in rest):
         new.append(fits.Card("INHERIT", False, "does not inherit the primary header"))
     made = whole_header([*structure, *new, *rest])
@@ -170,6 +175,23 @@ def _keyword(cards: list[fits.Card], keyword: str) -> Any:
 
 def _is_form(keyword: str) -> bool:
     return keyword in _FORM or (keyword[:5] == "NAXIS" and keyword[5:].isdigit())
+
+
+def _says_nothing(card: fits.Card, primary: bool) -> bool:
+    """Whether a card gives the form that an image has anyway, and needs no place."""
+    if card.keyword == "GROUPS":
+        return _equals(card, False)
+    wanted = {"PCOUNT": 0, "GCOUNT": 1}.get(card.keyword) if primary else None
+    return wanted is not None and _equals(card, wanted)
+
+
+def _is_idle(card: fits.Card, cards: list[fits.Card], form: StoredForm | None) -> bool:
+    """Whether a card on scaling had no effect in this header, and has none now."""
+    if form is None:
+        return bool(_keyword(cards, "NAXIS") == 0)
+    if card.keyword == "BLANK":
+        return bool(form.bitpix == _keyword(cards, "BITPIX") < 0)
+    return _equals(card, _NO_SCALING[card.keyword])
 
 
 def _equals(card: fits.Card, value: Any) -> bool:

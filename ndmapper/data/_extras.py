@@ -1,0 +1,65 @@
+"""The images of a file that play no part, by name."""
+
+from collections import UserDict
+from typing import Any
+
+import numpy as np
+from astropy.nddata import NDData
+
+from ndmapper.data.ndlater import NDLater
+from ndmapper.io.headers import StoredHeader
+
+__all__ = ["Extras"]
+
+
+class Extras(UserDict[str, NDLater]):
+    """
+    Images by name, each an NDLater of the file's own.
+
+    Parameters
+    ----------
+    primary : StoredHeader
+        The primary header of the file.
+    images : dict of str to NDLater
+        The images that the file has, which are taken as they are.
+    places : dict of str to int
+        Which HDU of the file has which of these names.
+    """
+
+    def __init__(
+        self,
+        primary: StoredHeader,
+        images: dict[str, NDLater] | None = None,
+        places: dict[str, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self._primary = primary
+        self.data = {} if images is None else images
+        self.places = {} if places is None else places
+
+    def connect(self) -> None:
+        """Take over the places that a save gave the images, with the names here."""
+        self.places = {
+            name: image._origin[1]
+            for name, image in self.data.items()
+            if image._origin is not None
+        }
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if not isinstance(value, NDData | np.ndarray):
+            msg = f"an extra is an image, so an NDData, not a {type(value).__name__}"
+            raise TypeError(msg)
+        old = self.data.get(name)
+        if value is old:
+            return
+        if isinstance(value, NDLater):
+            image = value.copy() if value._is_owned else value._view()
+            if value._stored is self._primary:
+                image._stored = self._primary
+        else:
+            image = NDLater(value)
+        if old is not None:  # it goes where that was
+            image._origin = old._origin
+        image._primary = self._primary
+        image._is_owned = True
+        self.data[str(name)] = image

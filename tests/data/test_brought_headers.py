@@ -1,0 +1,125 @@
+"""Images that bring the header of the primary HDU of another file."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from ndmapper.data import DataFile, NDLater
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for n, name in ((1, "x"), (2, "y")):
+        hdu = fits.PrimaryHDU(np.full((3, 3), n, "f4"))
+        hdu.header.update({"OBJECT": name, "CRVAL1": 5.0 * n, "CRPIX1": 2.0})
+        hdu.header["CTYPE1"] = "LINEAR"
+        hdu.header["BUNIT"] = "adu"
+        hdu.header[f"ONLY{n}"] = n
+        hdu.header["HIERARCH ESO DET DIT"] = 0.5 * n
+        hdu.header["HISTORY"] = f"made as {name}"
+        hdu.writeto(f"p{n}.fits")
+
+
+def cards(path, hdu=0):
+    return [str(card) for card in fits.getheader(path, hdu).cards]
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: [NDLater(x)]])
+def test_single_image_has_its_header_in_another_file(wrap):
+    df = DataFile("one.fits", data=wrap(DataFile("p1.fits")[0]))
+    assert df[0].meta["OBJECT"] == "x"
+    df.save()
+    assert cards("one.fits") == cards("p1.fits")
+    assert df[0].meta["OBJECT"] == df.meta["OBJECT"] == "x"
+    assert df.unloaded
+
+
+def test_result_has_the_header_of_its_image_in_another_file():
+    DataFile("two.fits", data=DataFile("p1.fits")[0] * 2).save()
+    assert cards("two.fits") == cards("p1.fits")
+    assert fits.getdata("two.fits")[0, 0] == 2
+
+
+def test_section_has_its_header_in_another_file():
+    df = DataFile("part.fits", mode="new")
+    df.append(DataFile("p1.fits")[0][:, 1:])
+    df.save()
+    header = fits.getheader("part.fits")
+    assert (header["OBJECT"], header["CRPIX1"], header["NAXIS1"]) == ("x", 1.0, 2)
+    assert list(header["HISTORY"]) == ["made as x"]
+
+
+def test_images_of_several_files_keep_their_cards_in_one():
+    df = DataFile("mef.fits", data=[DataFile("p1.fits")[0], DataFile("p2.fits")[0]])
+    df.save()
+    for n, name in ((1, "x"), (2, "y")):
+        header = fits.getheader("mef.fits", n)
+        assert (header["OBJECT"], header["CRVAL1"]) == (name, 5.0 * n)
+        assert (header["BUNIT"], header["ESO DET DIT"]) == ("adu", 0.5 * n)
+        assert list(header["HISTORY"]) == [f"made as {name}"]
+        assert not {"SIMPLE", "EXTEND"} & set(header)
+        assert df[n - 1].meta["OBJECT"] == name
+    assert not {"OBJECT", "CRVAL1"} & set(fits.getheader("mef.fits"))
+
+
+def test_image_of_another_file_is_appended_to_a_single_one():
+    df = DataFile("p1.fits", mode="update")
+    df.append(DataFile("p2.fits")[0])
+    df.save()
+    headers = [fits.getheader("p1.fits", n) for n in range(3)]
+    assert headers[0]["OBJECT"] == "x"
+    assert "CRVAL1" not in headers[0]
+    assert headers[1]["CRVAL1"] == 5
+    assert (headers[2]["OBJECT"], headers[2]["CRVAL1"]) == ("y", 10)
+
+
+def test_image_takes_the_place_of_another_with_its_header():
+    df = DataFile("p1.fits", mode="update")
+    df[0] = DataFile("p2.fits")[0]
+    assert not df.unloaded
+    df.meta["OBSERVER"] = "me"  # which is said of the new one
+    df.save()
+    header = fits.getheader("p1.fits")
+    assert header.pop("OBSERVER") == "me"
+    assert [str(card) for card in header.cards] == cards("p2.fits")
+    assert df[0].meta["OBJECT"] == "y"
+
+
+def test_image_with_variance_takes_the_place_of_another():
+    df = DataFile("p1.fits", mode="update")
+    df[0] = DataFile("p2.fits")[0].replace(variance=np.ones((3, 3)))
+    df.save()
+    primary, header = (fits.getheader("p1.fits", n) for n in (0, 1))
+    assert (header["OBJECT"], header["CRVAL1"], header["ONLY2"]) == ("y", 10, 2)
+    assert "CRVAL1" not in primary
+
+
+def test_given_header_wins_but_for_what_describes_the_pixels():
+    df = DataFile("p.fits", data=DataFile("p1.fits")[0], meta=DataFile("p2.fits").meta)
+    df[0].meta["GAIN"] = 2.0
+    df.save()
+    header = fits.getheader("p.fits")
+    assert (header["OBJECT"], header["ONLY1"], header["ONLY2"]) == ("y", 1, 2)
+    assert (header["CRVAL1"], header["GAIN"]) == (5, 2.0)
+    assert list(header["HISTORY"]) == ["made as x", "made as y"]
+
+
+def test_change_of_the_image_survives_the_header_that_it_had():
+    p1 = DataFile("p1.fits")
+    image = p1[0] * 2
+    image.meta["OBJECT"] = "changed"
+    DataFile("p.fits", data=image, meta=p1.meta).save()
+    assert fits.getheader("p.fits")["OBJECT"] == "changed"
+    assert list(fits.getheader("p.fits")["HISTORY"]) == ["made as x"]
+
+
+def test_extension_takes_the_place_of_another_of_its_name():
+    for n in (1, 2):
+        DataFile(f"m{n}.fits", data=[DataFile(f"p{n}.fits")[0] for _ in "ab"]).save()
+    df = DataFile("m1.fits", mode="update")
+    assert df.unloaded
+    df[0] = DataFile("m2.fits")[0]
+    assert not df.unloaded
+    df.save()
+    assert fits.getdata("m1.fits", 1)[0, 0] == 2

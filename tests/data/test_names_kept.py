@@ -1,0 +1,89 @@
+"""Extensions keep their names, whatever is put in their place."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import NDData
+
+from ndmapper.data import DataFile
+from ndmapper.io.filemap import map_file
+from ndmapper.testing import make_mef
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return make_mef(tmp_path / "a.fits")
+
+
+def names(path):
+    return [(h.name, h.version) for h in map_file(path).hdus]
+
+
+def test_name_survives_a_new_header(path):
+    before = names(path)
+    df = DataFile(path, mode="update")
+    df[0].meta = {"OBJECT": "z"}
+    df.save()
+    assert names(path) == before
+    again = DataFile(path)
+    assert (again.idents, list(again.extras)) == ([1, 2], [])
+    assert (again[0].meta["OBJECT"], again[0].has("flags")) == ("z", True)
+    assert df[0].meta["EXTNAME"] == "SCI"
+
+
+@pytest.mark.parametrize("change", ["EXTNAME", "EXTVER"])
+def test_name_survives_its_card(path, change):
+    before = names(path)
+    df = DataFile(path, mode="update")
+    del df[0].meta[change]
+    df.save()
+    assert names(path) == before
+
+
+def test_name_survives_an_image_of_another_name(path):
+    before = names(path)
+    df = DataFile(path, mode="update")
+    df[0] = df[1]
+    assert not df.unloaded
+    df.save()
+    assert names(path) == before
+    again = DataFile(path)
+    assert np.array_equal(again[0].data, again[1].data)
+
+
+def test_name_of_a_raw_file_survives_a_new_header(tmp_path):
+    path = tmp_path / "raw.fits"
+    hdus = [fits.ImageHDU(np.zeros(3), name=f"CHAN{n:02}") for n in (1, 2)]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
+    df = DataFile(path, mode="update")
+    df["CHAN01"].meta = {}
+    df.save()
+    assert names(path)[1:] == [("CHAN01", None), ("CHAN02", None)]
+
+
+def test_unnamed_extensions_stay_unnamed(path):
+    other = path.with_name("b.fits")
+    hdus = [fits.ImageHDU(np.zeros(3)), fits.ImageHDU(np.zeros(3))]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(other)
+    df = DataFile(other, mode="update")
+    df[0] = DataFile(path)[1].replace(variance=None, flags=None)
+    df[1] = NDData(np.ones(4))
+    df.save()
+    assert [name for name, _ in names(other)] == ["", "", ""]
+    assert DataFile(other).idents == [1, 2]
+
+
+def test_image_beside_extensions_is_saved_after_an_edit(tmp_path):
+    path = tmp_path / "a.fits"
+    hdus = [fits.PrimaryHDU(np.ones((2, 2))), fits.ImageHDU(np.zeros(3), name="SCI")]
+    fits.HDUList(hdus).writeto(path)
+    df = DataFile(path, mode="update")
+    df.meta["OBJECT"] = "z"
+    df.save()
+    df.extras["PRIMARY"].data[0, 0] = 7
+    df.save()
+    with fits.open(path) as found:
+        assert (found[0].header["OBJECT"], found[0].data[0, 0]) == ("z", 7)
+        assert found[1].name == "SCI"
+    assert list(DataFile(path).extras) == ["PRIMARY"]
