@@ -16,6 +16,7 @@ from ndmapper.data.ndlater import NDLater
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import (
     StoredHeader,
+    UnreadableCardError,
     changed_keywords,
     is_array_keyword,
     unit_of,
@@ -359,10 +360,12 @@ def is_named(stored: StoredHeader, name: str, version: int | None) -> bool:
         True if nothing needs to be set.
     """
     header = stored.header
-    written = str(header.get("EXTNAME", "")).strip()
-    return written.upper() == name.upper() and (
-        version is None or header.get("EXTVER") == version
-    )
+    try:
+        written = str(header.get("EXTNAME", "")).strip()
+        number = header.get("EXTVER")
+    except UnreadableCardError:
+        return False
+    return written.upper() == name.upper() and version in (None, number)
 
 
 def kept_name(hdu: HduMap, stored: StoredHeader) -> Name | None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ndmapper.data._parts import root_of
-from ndmapper.errors import OutputExistsError, ShapeError
+from ndmapper.errors import OutputExistsError, ParameterError, ShapeError
+from ndmapper.io.write import clear_write_errors
 from ndmapper.plot.panels import Panel, draw_figure, draw_panel, missing, picture
 from ndmapper.plot.thumbnail import thumbnail
 
@@ -60,12 +61,20 @@ class Preview:
         ------
         OutputExistsError
             If it exists already.
+        ParameterError
+            If its name is that of another kind of picture.
+        FileAccessError, MissingFileError
+            If it cannot be written.
         """
         target = Path(path)
-        if target.exists() and not overwrite:
+        if target.suffix.lower() not in ("", ".png"):
+            msg = f"{target} would be a PNG; give it a name that ends in .png"
+            raise ParameterError(msg)
+        if os.path.exists(target) and not overwrite:  # noqa: PTH110
             msg = f"{target} exists already; name another file, or pass overwrite=True"
             raise OutputExistsError(msg)
-        target.write_bytes(self.png)
+        with clear_write_errors(target):
+            target.write_bytes(self.png)
         return target
 
 
@@ -161,9 +170,14 @@ class FileViews:
         ------
         ShapeError
             If there is nothing to draw.
+        ParameterError
+            If the size is no number of pixels.
         MissingPackageError
             If matplotlib is not installed.
         """
+        if not isinstance(size, int | np.integer) or size < 1:
+            msg = f"size is a number of pixels, at least 1, not {size!r}"
+            raise ParameterError(msg)
         return Preview(picture(self._panels(idents, flags=flags, size=size), str(self)))
 
     def _panels(

@@ -128,7 +128,8 @@ class DataFile(FileViews, FlaggedFile, Content):
             self.meta = meta
 
     def _refuse_existing(self, name: FileName) -> None:
-        if Path(name).exists():
+        # A name that no file can have is none that exists; a save says what is wrong.
+        if os.path.exists(name):  # noqa: PTH110
             msg = (
                 f"{name} exists already; choose another name, or mode='overwrite' to "
                 "replace it"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.instruments import FlagBit, FlagTable, flag_conventions, load_flags
-from ndmapper.io.headers import Header
+from ndmapper.io.headers import Header, UnreadableCardError
 
 __all__ = ["FLAGS_DTYPE", "Flag", "name_flags", "named_flags", "translated", "widened"]
 
@@ -108,11 +108,11 @@ def name_flags(header: Header, table: FlagTable) -> None:
     table : FlagTable
         The convention.
     """
-    if header.get(_CONVENTION) == table.name and _bits(header) == [
-        (b.bit, b.name) for b in table.bits
-    ]:
+    bits: list[tuple[int, str | None]] = [(b.bit, b.name) for b in table.bits]
+    if _text(header, _CONVENTION) == table.name and _bits(header) == bits:
         return
-    for keyword in [k for k in header if _CARD.fullmatch(k)]:
+    wrong = [_CONVENTION] if _text(header, _CONVENTION) is None else []
+    for keyword in [*wrong, *(k for k in header if _CARD.fullmatch(k))]:
         header.remove(keyword, ignore_missing=True, remove_all=True)
     header[_CONVENTION] = (table.name, "convention of these flags")
     for bit in table.bits:
@@ -135,14 +135,17 @@ def named_flags(header: Header) -> FlagTable | None:
     FlagTable or None
         The convention; None where the header does not name the flags.
     """
-    if _CONVENTION not in header:
+    name, bits = _text(header, _CONVENTION), _bits(header)
+    if name is None:
         return None
-    name, bits = str(header[_CONVENTION]), _bits(header)
     if name in flag_conventions():
         table = load_flags(name)
-        if [(b.bit, b.name) for b in table.bits] == bits:
+        wanted = {b.bit: b.name for b in table.bits}
+        # A card that cannot be read says nothing else than the convention does.
+        if {n: wanted.get(n) if text is None else text for n, text in bits} == wanted:
             return table
     own = set(load_flags("ndmapper").from_own)
+    readable = [(number, flag) for number, flag in bits if flag is not None]
     return FlagTable(
         name=name,
         bits=tuple(
@@ -153,12 +156,20 @@ def named_flags(header: Header) -> FlagTable | None:
                 # What is known of it is its name alone.
                 own=flag.upper() if flag.upper() in own else "BAD",
             )
-            for number, flag in bits
+            for number, flag in readable
         ),
-        from_own={flag.upper(): flag for _, flag in bits if flag.upper() in own},
+        from_own={flag.upper(): flag for _, flag in readable if flag.upper() in own},
     )
 
 
-def _bits(header: Header) -> list[tuple[int, str]]:
-    found = {int(m[1]): str(header[k]) for k in header if (m := _CARD.fullmatch(k))}
+def _bits(header: Header) -> list[tuple[int, str | None]]:
+    """Read the names of bits; None for those whose card breaks the standard."""
+    found = {int(m[1]): _text(header, k) for k in header if (m := _CARD.fullmatch(k))}
     return sorted(found.items())
+
+
+def _text(header: Header, keyword: str) -> str | None:
+    try:
+        return str(header[keyword])
+    except (KeyError, UnreadableCardError):
+        return None

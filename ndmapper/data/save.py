@@ -121,10 +121,13 @@ def real_target(target: str | os.PathLike[str]) -> Path:
     Raises
     ------
     FileAccessError
-        If a link leads nowhere but to itself.
+        If a link leads nowhere but to itself, or no file can have the name.
     """
     path = Path(os.path.abspath(target))  # noqa: PTH100
-    if not path.is_symlink():
+    if "\0" in str(path):
+        msg = f"no file can be called {str(path)!r}; choose a name without \\0"
+        raise FileAccessError(msg)
+    if not os.path.islink(path):  # noqa: PTH114  # also false of too long a name
         return path
     real = Path(os.path.realpath(path))
     if real.is_symlink():

@@ -106,10 +106,12 @@ class FlagTable:
         Raises
         ------
         ConfigError
-            If no convention has such a name.
+            If no convention has such a name, or it is neither a name nor bits.
         """
         if isinstance(flags, int):
             return int(flags)
+        if not isinstance(flags, Iterable):
+            raise _no_flags(flags)
         total = 0
         words = [flags] if isinstance(flags, str) else list(flags)
         tokens = [
@@ -118,6 +120,8 @@ class FlagTable:
         for number, token in enumerate(tokens):
             if isinstance(token, int):
                 total |= token
+            elif not isinstance(token, str):
+                raise _no_flags(token)
             elif token.startswith("-"):
                 total = (total if number else ALL_BITS) & ~self._named(token[1:])
             else:
@@ -229,6 +233,10 @@ def flag_conventions() -> list[str]:
     return list(_built_in_names())
 
 
+def _no_flags(value: object) -> ConfigError:
+    return ConfigError(f"flags are given by their names or as bits, not by {value!r}")
+
+
 def load_flags(name_or_path: str | os.PathLike[str]) -> FlagTable:
     """
     Read a convention of flags.
@@ -249,7 +257,11 @@ def load_flags(name_or_path: str | os.PathLike[str]) -> FlagTable:
     InstrumentError
         If there is no such convention, or its TOML is wrong.
     """
-    given = os.fspath(name_or_path)
+    try:
+        given = os.fspath(name_or_path)
+    except TypeError as err:
+        msg = f"a convention of flags is given by its name, not by {name_or_path!r}"
+        raise InstrumentError(msg) from err
     if given.endswith(".toml"):
         return _read(Path(given))
     name = given.strip().lower()

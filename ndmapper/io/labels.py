@@ -1,7 +1,10 @@
 """The names of extensions: what a user may say, and the presets."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
+
+import numpy as np
 
 from ndmapper.errors import ConfigError, FormatError, did_you_mean
 from ndmapper.instruments import load, names
@@ -87,8 +90,8 @@ class Labels:
         label = self.names[part]
         if isinstance(ident, str) and ident.strip():
             return f"{ident}.{label}", None
-        if isinstance(ident, int) and not isinstance(ident, bool):
-            return label, ident
+        if isinstance(ident, int | np.integer) and not isinstance(ident, bool):
+            return label, int(ident)
         msg = (
             f"the ident {ident!r} cannot be saved: it must be an integer, which "
             "becomes EXTVER, or a name; set it, or call renumber()"
@@ -140,10 +143,16 @@ def make_labels(labels: Any) -> Labels:
         return labels
     if isinstance(labels, str):
         return _preset(labels)
+    if not isinstance(labels, Mapping):
+        msg = f"labels are the name of a preset, or a mapping, not {labels!r}"
+        raise ConfigError(msg)
     known = set(DEFAULT_LABELS.__dict__)
     for key in labels:
         if key not in known:
             msg = f"labels have no part {key!r}{did_you_mean(key, known)}"
+            raise ConfigError(msg)
+        if labels[key] is not None and not isinstance(labels[key], str):
+            msg = f"labels[{key!r}] must be a text, not {labels[key]!r}"
             raise ConfigError(msg)
     values = {
         key: str(value) if key == "uncertainty_is" else str(value).strip().upper()

@@ -332,6 +332,9 @@ def open_source(
         As `find_source`.
     """
     full = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)
+    if "\0" in str(full):
+        msg = f"no file can be called {str(full)!r}; check its name"
+        raise MissingFileError(msg)
     with clear_read_errors(full), full.open("rb", _BUFFER) as raw:
         start = raw.read(6)
         stat = os.fstat(raw.fileno())

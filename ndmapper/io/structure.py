@@ -4,6 +4,7 @@ from typing import Any
 
 from astropy.io import fits
 
+from ndmapper.errors import FormatError
 from ndmapper.io.forms import StoredForm
 from ndmapper.io.headers import Header, StoredHeader, whole_header
 
@@ -47,7 +48,14 @@ def array_header(
     -------
     bytes
         The header, padded to whole blocks.
+
+    Raises
+    ------
+    FormatError
+        If FITS cannot hold the name.
     """
+    if name:
+        _refuse_name(name)
     header = stored.header if isinstance(stored, StoredHeader) else stored
     cards = list(header.cards)
     structure = _structure(cards, form, primary=primary)
@@ -90,6 +98,18 @@ def array_header(
     if raw is not None and _same_cards(made, raw):
         return raw  # with whatever padding it had
     return made
+
+
+def _refuse_name(name: str) -> None:
+    """Refuse a name that a card cannot hold."""
+    if not (name.isascii() and name.isprintable()):
+        why = "it may have letters, numbers and signs of ASCII alone"
+    elif len(name.replace("'", "''")) > 68:
+        why = "it may have 68 characters"
+    else:
+        return
+    msg = f"the name {name!r} of an extension cannot be saved: {why}; set its ident"
+    raise FormatError(msg)
 
 
 def empty_primary(header: Header) -> bytes:

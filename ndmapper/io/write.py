@@ -144,7 +144,8 @@ def publish(temp: Path, target: Path) -> None:
     temp : Path
         The finished file, in the same folder.
     target : Path
-        Its name; a file of that name is replaced, and lends its permissions.
+        Its name; a file of that name is replaced, and lends its permissions, and its
+        owner and group as far as that is allowed.
 
     Raises
     ------
@@ -154,9 +155,10 @@ def publish(temp: Path, target: Path) -> None:
     """
     with clear_write_errors(target):
         with contextlib.suppress(FileNotFoundError):
-            mode = target.stat().st_mode
+            old = target.stat()
             refuse_protected(target)
-            temp.chmod(mode & 0o7777)
+            _give(temp, old)  # first, since it may take permissions away
+            temp.chmod(old.st_mode & 0o7777)
         temp.replace(target)
         if os.name != "nt":  # where folders cannot be opened
             # The rename is on the disk only when the folder is.
@@ -166,6 +168,19 @@ def publish(temp: Path, target: Path) -> None:
             finally:
                 os.close(folder)
     sweep(target.parent)
+
+
+def _give(path: Path, like: os.stat_result) -> None:
+    """Give a file the owner and group of another, as far as that is allowed."""
+    now = path.stat()
+    if os.name == "nt" or (now.st_uid, now.st_gid) == (like.st_uid, like.st_gid):
+        return
+    for owner in (like.st_uid, -1):
+        try:
+            os.chown(path, owner, like.st_gid)
+        except OSError:
+            continue
+        return
 
 
 def refuse_protected(target: Path) -> None:
