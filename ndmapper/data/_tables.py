@@ -5,12 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 from astropy.table import Table
 
-from ndmapper.errors import FormatError, NdmapperError
+from ndmapper.errors import (
+    FileAccessError,
+    FileChangedError,
+    FormatError,
+    MissingFileError,
+)
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Layout
 from ndmapper.io.structure import carried_header
 from ndmapper.io.tables import encode_table, read_table
+from ndmapper.io.tableupdate import updated_table
 from ndmapper.io.write import HduOut
 
 if TYPE_CHECKING:
@@ -173,42 +179,25 @@ class TableStore(MutableMapping[str, Table]):
         hdu = self._hdus[name]
         if hdu is None:
             return encode_table(self._loaded[name], name, version)
-        version = hdu.version if version is None else version
-        if self.is_modified(name):
-            written = str(hdu.keys.get("EXTNAME") or "").strip()
-            return encode_table(self._loaded[name], written, version)
-        if version == hdu.version:
+        if name in self._loaded:
+            made = self._updated(name, hdu, version)
+            if made is not None:
+                return made
+        if version in (None, hdu.version):
             return hdu
         header = hdu.header.copy()
         header["EXTVER"] = version
         return HduOut(carried_header(StoredHeader(hdu.raw, header)), hdu)
 
-    def is_modified(self, name: str) -> bool:
-        """
-        Say whether a table differs from the file, or is in no file.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-
-        Returns
-        -------
-        bool
-            False for a table that nobody looked at.
-        """
-        hdu = self._hdus[name]
-        if name not in self._loaded:
-            return False
-        if hdu is None:
-            return True
+    def _updated(self, name: str, hdu: HduMap, version: int | None) -> bytes | None:
+        """Write a table that somebody looked at; None if it is as it is stored."""
         try:
-            stored = read_table(hdu)
-        except NdmapperError:
+            return updated_table(self._loaded[name], hdu, version)
+        except (MissingFileError, FileAccessError, FileChangedError):
             # The file is gone, or another one by now: this is all that there is.
-            return True
-        # Both are written out: that tells every difference that would be saved.
-        return encode_table(self._loaded[name], "T") != encode_table(stored, "T")
+            written = str(hdu.keys.get("EXTNAME") or "").strip()
+            version = hdu.version if version is None else version
+            return encode_table(self._loaded[name], written, version)
 
     def stored(self, name: str) -> HduMap | None:
         """
