@@ -153,7 +153,8 @@ class _Plan:
             elif hdu.index in tables:
                 self._table(tables[hdu.index])
             elif hdu.index in extras:
-                self._extra(extras[hdu.index], named=False)
+                version = new_version(df, self.place, hdu)
+                self._extra(extras[hdu.index], named=False, version=version)
             elif self._is_unknown(hdu):
                 self.items.append(Item(hdu))
         self._groups_up_to(None)
@@ -315,7 +316,7 @@ class _Plan:
         what = ",".join(map(str, extension_name(self.df, ndd, part)))
         self.items.append(Item(self._out(made, data, source.handle), what, ndd, part))
 
-    def _extra(self, name: str, *, named: bool) -> None:
+    def _extra(self, name: str, *, named: bool, version: int | None = None) -> None:
         ndd = self.df.extras[name]
         if len(ndd._parts) > 1:
             msg = (
@@ -328,13 +329,15 @@ class _Plan:
         source = ndd._parts["data"]
         data = to_write(source, as_std=False)
         raw = ndd._stored.raw
-        if isinstance(data, ArrayHandle) and raw and not ndd._is_modified and not named:
+        same = isinstance(data, ArrayHandle) and not ndd._is_modified and not named
+        if same and raw and version in (None, ndd.meta.get("EXTVER")):
             out = self._out(raw, data, source.handle)
             self.items.append(Item(out, None, ndd, "data"))
             return
+        unit = unit_card(ndd, "data", as_std=False, is_new=raw is None)
         made = array_header(
             ndd._stored, stored_form(data), primary=False, name=name if named else None,
-            unit=unit_card(ndd, "data", as_std=False, is_new=raw is None),
+            version=version, unit=unit,
         )  # fmt: skip
         out = self._out(made, data, source.handle)
         self.items.append(Item(out, name, ndd, "data"))
@@ -346,7 +349,9 @@ class _Plan:
         return HduOut(header, data, is_tiled, like)
 
     def _table(self, name: str) -> None:
-        out = self.df.tables.to_write(name, new_version(self.df, self.place, name))
+        hdu = self.df.tables.stored(name)
+        version = None if hdu is None else new_version(self.df, self.place, hdu)
+        out = self.df.tables.to_write(name, version)
         changed = None if isinstance(out, HduMap) else name
         self.items.append(Item(out, changed, table=name))
 

@@ -56,10 +56,10 @@ class GroupTables(Mapping[str, Table]):
 
 
 def new_version(
-    df: "DataFile", place: Mapping[int, "NDLater"], name: str
+    df: "DataFile", place: Mapping[int, "NDLater"], hdu: HduMap
 ) -> int | None:
     """
-    Give the EXTVER of a table whose group has another number than in the file.
+    Give the EXTVER of what belongs to a group that has another number than in the file.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def new_version(
         The file.
     place : mapping of int to NDLater
         Which group took the place of the data in which HDU.
-    name : str
-        Name of the table.
+    hdu : HduMap
+        A table, or an image that plays no part.
 
     Returns
     -------
@@ -76,16 +76,20 @@ def new_version(
         The number of its group. Where its group is gone, and another one has its
         number, one that nobody has; None where the number stays.
     """
-    groups = () if df._layout is None else df._layout.groups
-    for group in groups:
-        if name not in group.tables.values() or isinstance(group.ident, str):
-            continue
-        if (ndd := place.get(group.data)) is not None:
-            return ndd.ident if isinstance(ndd.ident, int) else None
-        if group.ident in df.idents:
-            taken = [*df.idents, *(other.ident for other in groups)]
-            return max(ident for ident in taken if isinstance(ident, int)) + 1
-    return None
+    if df._layout is None or df._map is None or hdu.source != df._map.source:
+        return None
+    groups = {g.ident: g for g in df._layout.groups if isinstance(g.ident, int)}
+    group = groups.get(hdu.version) if hdu.version is not None else None
+    if group is None:
+        return None
+    if (ndd := place.get(group.data)) is not None:
+        return ndd.ident if isinstance(ndd.ident, int) else None
+    numbers = [ident for ident in df.idents if isinstance(ident, int)]
+    homeless = [n for n, g in groups.items() if g.data not in place and n in numbers]
+    if hdu.version not in homeless:
+        return None
+    # Those of one group stay together, and apart from those of another.
+    return max([*numbers, *groups]) + 1 + homeless.index(hdu.version)
 
 
 class TableStore(MutableMapping[str, Table]):
