@@ -14,7 +14,7 @@ from ndmapper.data._forms import (
 )
 from ndmapper.data._groups import refuse_same_idents
 from ndmapper.data._merge import extension_header, merged_header, primary_header
-from ndmapper.data._tables import new_version
+from ndmapper.data._tableplan import new_version, stored_tables, table_to_write
 from ndmapper.data.flags import name_flags
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
@@ -142,7 +142,7 @@ class _Plan:
         df = self.df
         order = [self._rank(ndd) for _, ndd in sorted(self.place.items(), key=_first)]
         in_order = order == sorted(order)
-        tables = {h.index: n for n in df.tables if (h := df.tables.stored(n))}
+        tables = stored_tables(df)
         extras = self._stored_extras()
         owners = self._owners()
         if 0 in self.place and self.single is None:
@@ -159,7 +159,7 @@ class _Plan:
                 self.items.append(Item(hdu))
         self._groups_up_to(None)
         for name in df.tables:
-            if df.tables.stored(name) is None:
+            if name not in tables.values():
                 self._table(name)
         for name in df.extras:
             if name not in extras.values():
@@ -349,11 +349,8 @@ class _Plan:
         return HduOut(header, data, is_tiled, like)
 
     def _table(self, name: str) -> None:
-        hdu = self.df.tables.stored(name)
-        version = None if hdu is None else new_version(self.df, self.place, hdu)
-        out = self.df.tables.to_write(name, version)
-        changed = None if isinstance(out, HduMap) else name
-        self.items.append(Item(out, changed, table=name))
+        out, is_changed = table_to_write(self.df, self.place, name)
+        self.items.append(Item(out, name if is_changed else None, table=name))
 
 
 def _first(item: tuple[int, Any]) -> int:

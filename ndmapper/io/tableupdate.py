@@ -42,7 +42,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def updated_table(
-    table: Table, hdu: HduMap, version: int | None = None
+    table: Table, hdu: HduMap, version: int | None = None, name: str | None = None
 ) -> bytes | None:
     """
     Write a table that is stored already.
@@ -55,6 +55,8 @@ def updated_table(
         Where it is stored.
     version : int, optional
         EXTVER; None leaves it as it is.
+    name : str, optional
+        EXTNAME; None leaves it as it is.
 
     Returns
     -------
@@ -74,12 +76,14 @@ def updated_table(
     raw = hdu.read_data()
     fields = _stored_fields(stored, hdu.header, raw)
     if fields is None or any(column is None for column in columns):
-        return _generally(table, stored, hdu, version)
+        return _generally(table, stored, hdu, version, name)
     made = _Update(columns, stored, fields, hdu.header.copy(), raw)
     header = made.header
     put_meta(header, table.meta, stored.meta)
     if version is not None and header.get("EXTVER") != version:
         header["EXTVER"] = version
+    if name is not None:
+        header["EXTNAME"] = name
     data = made.data
     cards = whole_header(header.cards)
     if data == raw and cards.rstrip() == hdu.raw.rstrip():
@@ -91,13 +95,13 @@ def updated_table(
 
 
 def _generally(
-    table: Table, stored: Table, hdu: HduMap, version: int | None
+    table: Table, stored: Table, hdu: HduMap, version: int | None, name: str | None
 ) -> bytes | None:
     """Write a table of which the columns are not simply those that are stored."""
-    stays = version in (None, hdu.version)
+    stays = version in (None, hdu.version) and name is None
     if stays and _is_same(table, stored):
         return None
-    name = str(hdu.keys.get("EXTNAME") or "").strip()
+    name = str(hdu.keys.get("EXTNAME") or "").strip() if name is None else name
     made = encode_table(table, name, hdu.version if version is None else version)
     if stays and any(not isinstance(c, BaseColumn) for c in stored.itercols()):
         # Columns of astropy's own kinds, which only it can compare.

@@ -298,13 +298,6 @@ def test_extras_of_a_group_follow_its_number(tmp_path):
         df[0].meta["AGAIN"] = True
 
 
-def test_tables_of_a_group_that_was_appended_stay_behind(tmp_path):
-    df = DataFile(dragons(tmp_path / "a.fits"))
-    other = DataFile(dragons(tmp_path / "b.fits"))
-    df.append(other[0])
-    assert list(df[2].tables) == []
-
-
 def test_tables_of_a_group_with_a_name(tmp_path):
     path = merged_muse(tmp_path / "a.fits")
     with fits.open(path, mode="append") as hdus:
