@@ -16,6 +16,7 @@ reader would think of first, so ``except FileNotFoundError`` works as expected::
     |-- ShapeError                  ValueError      arrays or lists that do not match
     |-- UnitError                   ValueError
     |-- IdentError                  LookupError     no, or more than one, such extension
+    |   `-- MissingTableError       KeyError        no such table
     |-- ConfigError                 ValueError      a wrong value of a known key
     |   `-- UnknownKeyError         KeyError        no such key
     |-- DeclarationError            TypeError       a step is declared wrongly
@@ -55,6 +56,7 @@ __all__ = [
     "MissingCalibrationError",
     "MissingFileError",
     "MissingPackageError",
+    "MissingTableError",
     "MissingToolError",
     "ModeError",
     "NdmapperError",
@@ -130,6 +132,10 @@ class UnitError(NdmapperError, ValueError):
 
 class IdentError(NdmapperError, LookupError):
     """There is no extension, or more than one, with an ident."""
+
+
+class MissingTableError(IdentError, KeyError):
+    """There is no table of a name."""
 
 
 class ConfigError(NdmapperError, ValueError):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ndmapper.config import config
 from ndmapper.data._extras import Extras
 from ndmapper.data._groups import make_extras, make_groups
+from ndmapper.data._grouptables import GroupTables
 from ndmapper.data._held import note
 from ndmapper.data._listing import GroupList
 from ndmapper.data._parts import Part
-from ndmapper.data._tables import GroupTables, TableStore
+from ndmapper.data._tables import TableStore
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import MissingFileError
 from ndmapper.io.filemap import FileMap, map_file
@@ -73,15 +74,24 @@ class Content(GroupList):
             ndd._tables = self._tables_of(ndd)
         return groups
 
-    def _tables_of(self, ndd: NDLater) -> GroupTables | None:
-        """Find the tables that belong to a group, if it comes from this file."""
-        if self._layout is None or self._map is None or ndd._origin is None:
-            return None
-        source, index = ndd._origin
-        for group in self._layout.groups if source == self._map.source else ():
-            if group.data == index and group.tables:
-                return GroupTables(self.tables, group.tables)
-        return None
+    def _tables_of(self, ndd: NDLater) -> GroupTables:
+        """Find the tables that belong to a group which was read from this file."""
+        names: dict[str, str] = {}
+        if self._layout is not None and self._map is not None and ndd._origin:
+            source, index = ndd._origin
+            for group in self._layout.groups if source == self._map.source else ():
+                if group.data == index:
+                    names |= group.tables
+        return GroupTables(self.tables, names, ndd.ident)
+
+    def _take_tables(self, ndd: NDLater, others: Sequence[NDLater]) -> None:
+        mine = GroupTables() if ndd._tables is None else ndd._tables
+        mine.ident = ndd.ident
+        taken: set[str] = set()
+        for other in others:
+            if other is not ndd and other._tables is not None:
+                taken |= other._tables.keys_in(self.tables)
+        ndd._tables = mine.moved(self.tables, taken)
 
     @cached_property
     def extras(self) -> Extras:
@@ -165,6 +175,7 @@ class Content(GroupList):
         if ndd._stored is other._primary:
             new._stored = self._primary
         new._primary = self._primary
-        new._tables = self._tables_of(new)
+        if ndd._tables is not None:
+            new._tables = GroupTables(self.tables, ndd._tables._names, ndd.ident)
         new._is_owned = True
         return new

@@ -75,14 +75,18 @@ class GroupList(Operators):
         if isinstance(item, slice):
             kept = list(self._groups)
             kept[item] = [self._view(ndd, None) for ndd in _checked(value)]
+            before = self._groups
             self._groups = kept
             self._number(kept)
+            for ndd in kept:
+                if not any(ndd is old for old in before):
+                    self._take_tables(ndd, kept)
             return
         at = self._position(item)
         old = self._groups[at]
         new = self._view(value, old.ident)
         new._origin = old._origin
-        new._tables = self._tables_of(new)
+        new._tables = old._tables  # they belong to the place
         self._groups[at] = new
 
     def __delitem__(self, item: Any) -> None:
@@ -111,8 +115,8 @@ class GroupList(Operators):
         """The idents in order."""
         return [group.ident for group in self._outline]
 
-    def _tables_of(self, ndd: NDLater) -> Any:
-        return None
+    def _take_tables(self, ndd: NDLater, others: Sequence[NDLater]) -> None:
+        """Take the tables that belong to a new group into this file."""
 
     @property
     def _outline(self) -> "Sequence[NDLater | Group]":
@@ -170,6 +174,7 @@ class GroupList(Operators):
         view = self._view(item, None)
         if view.ident is None or view.ident in self.idents:
             view.ident = next_ident(self.idents)
+        self._take_tables(view, self._groups)
         self._groups.insert(index, view)
 
     def reverse(self) -> None:
@@ -197,7 +202,6 @@ class GroupList(Operators):
             view._stored = self._primary
         view._keep_flag_table()
         view._primary = self._primary
-        view._tables = self._tables_of(view)
         view._is_owned = True
         if ident is not None:
             view.ident = ident
@@ -250,10 +254,12 @@ class GroupList(Operators):
             pair = [_partner(x, ndd, like) for x in (left, right)]
             result = operate(name, *pair, later=True, like=_like(ndd, pair))
             result.ident = ndd.ident
-            result._origin = ndd._origin
+            result._origin, result._tables = ndd._origin, ndd._tables
             results.append(result)
         made = DataFile(data=like)
         made._groups = [made._view(result, result.ident) for result in results]
+        for ndd in made._groups:
+            made._take_tables(ndd, made._groups)
         made.record = []
         made.expected_key = None
         return made

@@ -21,7 +21,7 @@ from ndmapper.data._merge import (
     primary_header,
     replaced_header,
 )
-from ndmapper.data._tables import new_version
+from ndmapper.data._tableplan import new_version, stored_tables, table_to_write
 from ndmapper.data.flags import name_flags
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
@@ -124,7 +124,7 @@ class _Plan:
         df = self.df
         order = [self._rank(ndd) for _, ndd in sorted(self.place.items(), key=_first)]
         in_order = order == sorted(order)
-        tables = {h.index: n for n in df.tables if (h := df.tables.stored(n))}
+        tables = stored_tables(df)
         extras = self._stored_extras()
         owners = self._owners()
         if 0 in self.place and self.single is None:
@@ -140,7 +140,7 @@ class _Plan:
                 self.items.append(Item(hdu))
         self._groups_up_to(None)
         for name in df.tables:
-            if df.tables.stored(name) is None:
+            if name not in tables.values():
                 self._table(name)
         for name in df.extras:
             if name not in extras.values():
@@ -344,7 +344,9 @@ class _Plan:
         """Find EXTNAME and EXTVER of an extra; None where the header has them."""
         if hdu is None or self.df.extras.places.get(name) != hdu.index:
             return name, None
-        return kept_name(hdu, stored)
+        kept = kept_name(hdu, stored)
+        version = new_version(self.df, self.place, hdu)
+        return kept if version is None else (kept[0] if kept else hdu.name, version)
 
     def _out(self, header: bytes, data: Any, before: ArrayHandle | None) -> HduOut:
         """Put an image together, compressed where it was, or where that is asked."""
@@ -353,9 +355,8 @@ class _Plan:
         return HduOut(header, data, is_tiled, like)
 
     def _table(self, name: str) -> None:
-        out = self.df.tables.to_write(name, new_version(self.df, self.place, name))
-        changed = None if isinstance(out, HduMap) else name
-        self.items.append(Item(out, changed, table=name))
+        out, is_changed = table_to_write(self.df, self.place, name)
+        self.items.append(Item(out, name if is_changed else None, table=name))
 
 
 def _first(item: tuple[int, Any]) -> int:

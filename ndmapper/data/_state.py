@@ -20,7 +20,7 @@ from ndmapper.io.layout import Ident
 from ndmapper.io.source import Source
 
 if TYPE_CHECKING:
-    from ndmapper.data._tables import GroupTables
+    from ndmapper.data._grouptables import GroupTables
     from ndmapper.data.ndlater import NDLater
 
 __all__ = [
@@ -106,7 +106,7 @@ class State:
         self._stored = other._stored.copy()
         self._primary = other._primary
         self._origin = other._origin
-        self._tables = other._tables
+        self._tables = None if other._tables is None else other._tables.detached()
         self._unit, self._has_unit = other._unit, other._has_unit
         self._unit_of_meta, self._unit_words = other._unit_of_meta, other._unit_words
         held = other._coordinates

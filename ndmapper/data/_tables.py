@@ -1,85 +1,67 @@
-"""The tables of a file, and those of one group."""
+"""The tables of a file."""
 
-from collections.abc import Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, MutableMapping
+from typing import Any
 
 from astropy.table import Table
 
-from ndmapper.errors import FormatError, NdmapperError
+from ndmapper.errors import (
+    FileAccessError,
+    FileChangedError,
+    FormatError,
+    MissingFileError,
+    MissingTableError,
+    did_you_mean,
+)
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Layout
 from ndmapper.io.structure import carried_header
 from ndmapper.io.tables import encode_table, read_table
+from ndmapper.io.tableupdate import updated_table
 from ndmapper.io.write import HduOut
 
-if TYPE_CHECKING:
-    from ndmapper.data.datafile import DataFile
-    from ndmapper.data.ndlater import NDLater
-
-__all__ = ["GroupTables", "TableStore", "new_version"]
+__all__ = ["TableStore", "checked_name", "missing_table"]
 
 
-class GroupTables(Mapping[str, Table]):
+def checked_name(name: Any) -> None:
     """
-    The tables that belong to one group of a file.
+    Make sure that something can name a table.
 
     Parameters
     ----------
-    tables : mapping of str to Table
-        The tables of the file.
-    names : dict of str to str
-        Of each table of the group, its name there and in the file.
-    """
-
-    def __init__(self, tables: Mapping[str, Table], names: dict[str, str]) -> None:
-        self._tables = tables
-        self._names = names
-
-    def __getitem__(self, name: str) -> Table:
-        return self._tables[self._names[name]]
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, key in self._names.items() if key in self._tables)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __repr__(self) -> str:
-        return f"<tables: {', '.join(self) or 'none'}>"
-
-
-def new_version(
-    df: "DataFile", place: Mapping[int, "NDLater"], name: str
-) -> int | None:
-    """
-    Give the EXTVER of a table whose group has another number than in the file.
-
-    Parameters
-    ----------
-    df : DataFile
-        The file.
-    place : mapping of int to NDLater
-        Which group took the place of the data in which HDU.
     name : str
-        Name of the table.
+        The name.
+
+    Raises
+    ------
+    FormatError
+        If it cannot.
+    """
+    if not isinstance(name, str) or not name:
+        msg = f"a table needs a name, not {name!r}"
+        raise FormatError(msg)
+
+
+def missing_table(name: object, known: Iterable[str]) -> MissingTableError:
+    """
+    Make the error for a table that is not there.
+
+    Parameters
+    ----------
+    name : object
+        What was asked for.
+    known : iterable of str
+        The names of those that there are.
 
     Returns
     -------
-    int or None
-        The number of its group. Where its group is gone, and another one has its
-        number, one that nobody has; None where the number stays.
+    MissingTableError
+        The error.
     """
-    groups = () if df._layout is None else df._layout.groups
-    for group in groups:
-        if name not in group.tables.values() or isinstance(group.ident, str):
-            continue
-        if (ndd := place.get(group.data)) is not None:
-            return ndd.ident if isinstance(ndd.ident, int) else None
-        if group.ident in df.idents:
-            taken = [*df.idents, *(other.ident for other in groups)]
-            return max(ident for ident in taken if isinstance(ident, int)) + 1
-    return None
+    return MissingTableError(
+        f"there is no table {name!r}{did_you_mean(str(name), known)}"
+    )
 
 
 class TableStore(MutableMapping[str, Table]):
@@ -97,34 +79,39 @@ class TableStore(MutableMapping[str, Table]):
     def __init__(
         self, fmap: FileMap | None = None, layout: Layout | None = None
     ) -> None:
+        self.family = object()  # which it shares with its copies
         self._hdus: dict[str, HduMap | None] = {}
         self._loaded: dict[str, Table] = {}
         if fmap is not None and layout is not None:
             self._hdus = {n: fmap.hdus[i] for n, i in layout.tables.items()}
-        self._in_file = len(self._hdus)
+        self._in_file = dict(self._hdus)
 
     @property
     def is_untouched(self) -> bool:
         """Whether nobody has looked at a table, nor added or removed one."""
-        return not self._loaded and len(self._hdus) == self._in_file
+        return not self._loaded and self._hdus == self._in_file
 
     def __getitem__(self, name: str) -> Table:
         if name not in self._loaded:
-            hdu = self._hdus[name]
+            hdu = self._known(name)
             assert hdu is not None
             self._loaded[name] = read_table(hdu)
         return self._loaded[name]
 
     def __setitem__(self, name: str, table: Any) -> None:
-        if not isinstance(name, str) or not name:
-            msg = f"a table needs a name, not {name!r}"
-            raise FormatError(msg)
+        checked_name(name)
         self._loaded[name] = table if isinstance(table, Table) else Table(table)
         self._hdus.setdefault(name, None)
 
     def __delitem__(self, name: str) -> None:
+        self._known(name)
         del self._hdus[name]
         self._loaded.pop(name, None)
+
+    def _known(self, name: str) -> HduMap | None:
+        if name not in self._hdus:
+            raise missing_table(name, self)
+        return self._hdus[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._hdus)
@@ -138,9 +125,14 @@ class TableStore(MutableMapping[str, Table]):
     def __repr__(self) -> str:
         return f"<tables: {', '.join(self._hdus) or 'none'}>"
 
-    def copy(self) -> "TableStore":
+    def copy(self, names: Iterable[str] | None = None) -> "TableStore":
         """
         Copy; tables that nobody looked at stay in their file.
+
+        Parameters
+        ----------
+        names : iterable of str, optional
+            Which ones; None takes all.
 
         Returns
         -------
@@ -148,12 +140,31 @@ class TableStore(MutableMapping[str, Table]):
             A change to one never shows in the other.
         """
         new = TableStore()
-        new._hdus = dict(self._hdus)
-        new._loaded = {name: table.copy() for name, table in self._loaded.items()}
+        new.family = self.family
+        for name in list(self._hdus) if names is None else names:
+            new.take_over(name, self, name)
         return new
 
+    def take_over(self, name: str, other: "TableStore", key: str) -> None:
+        """
+        Copy a table of another file; one that nobody looked at stays there.
+
+        Parameters
+        ----------
+        name : str
+            Its name here.
+        other : TableStore
+            The tables of the other file.
+        key : str
+            Its name there.
+        """
+        self._hdus[name] = other._hdus[key]
+        self._loaded.pop(name, None)
+        if key in other._loaded:
+            self._loaded[name] = other._loaded[key].copy()
+
     def to_write(
-        self, name: str, version: int | None = None
+        self, name: str, version: int | None = None, written: str | None = None
     ) -> HduMap | HduOut | bytes:
         """
         Give a table in the form in which it is written.
@@ -163,7 +174,9 @@ class TableStore(MutableMapping[str, Table]):
         name : str
             Its name.
         version : int, optional
-            EXTVER, where that is not the stored one.
+            EXTVER, where that may not be the stored one.
+        written : str, optional
+            EXTNAME, where that may be neither the stored one nor the name.
 
         Returns
         -------
@@ -172,43 +185,29 @@ class TableStore(MutableMapping[str, Table]):
         """
         hdu = self._hdus[name]
         if hdu is None:
-            return encode_table(self._loaded[name], name, version)
-        version = hdu.version if version is None else version
-        if self.is_modified(name):
-            written = str(hdu.keys.get("EXTNAME") or "").strip()
-            return encode_table(self._loaded[name], written, version)
+            return encode_table(self._loaded[name], written or name, version)
+        before = str(hdu.keys.get("EXTNAME") or "").strip()
+        if not before or written is None or written.upper() == before.upper():
+            written = None
         if version == hdu.version:
+            version = None
+        if name in self._loaded:
+            try:
+                made = updated_table(self._loaded[name], hdu, version, written)
+            except (MissingFileError, FileAccessError, FileChangedError):
+                # The file is gone, or another one by now: this is all that there is.
+                version = hdu.version if version is None else version
+                made = encode_table(self._loaded[name], written or before, version)
+            if made is not None:
+                return made
+        if version is None and written is None:
             return hdu
         header = hdu.header.copy()
-        header["EXTVER"] = version
+        if version is not None:
+            header["EXTVER"] = version
+        if written is not None:
+            header["EXTNAME"] = written
         return HduOut(carried_header(StoredHeader(hdu.raw, header)), hdu)
-
-    def is_modified(self, name: str) -> bool:
-        """
-        Say whether a table differs from the file, or is in no file.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-
-        Returns
-        -------
-        bool
-            False for a table that nobody looked at.
-        """
-        hdu = self._hdus[name]
-        if name not in self._loaded:
-            return False
-        if hdu is None:
-            return True
-        try:
-            stored = read_table(hdu)
-        except NdmapperError:
-            # The file is gone, or another one by now: this is all that there is.
-            return True
-        # Both are written out: that tells every difference that would be saved.
-        return encode_table(self._loaded[name], "T") != encode_table(stored, "T")
 
     def stored(self, name: str) -> HduMap | None:
         """

@@ -1,7 +1,7 @@
 """NDData whose pixels are read from the file when somebody looks at them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from functools import partial
 from typing import Any
 
@@ -13,9 +13,9 @@ from astropy.table import Table
 
 from ndmapper.data._coordinates import Coordinates
 from ndmapper.data._flagging import Flagging
+from ndmapper.data._grouptables import GroupTables
 from ndmapper.data._reductions import Reductions
 from ndmapper.data._state import State, array_part, linked_variance, variance_part
-from ndmapper.data._tables import GroupTables
 from ndmapper.data._views import PixelViews
 from ndmapper.data._wcs import cut_header, put_wcs
 from ndmapper.data.arithmetic import Operators
@@ -254,9 +254,12 @@ class NDLater(
             self._coordinates = None
 
     @property
-    def tables(self) -> Mapping[str, Table]:
+    def tables(self) -> MutableMapping[str, Table]:
         """The tables of the file that belong to this group: its EXTVER, or name."""
-        return GroupTables({}, {}) if self._tables is None else self._tables
+        if self._tables is None:
+            self._tables = GroupTables()
+        self._tables.ident = self.ident
+        return self._tables
 
     @property
     def primary_meta(self) -> Header | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import re
 import warnings
 from typing import Any
 
@@ -11,7 +10,9 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
 from ndmapper.errors import FormatError
+from ndmapper.io.fields import fields_of
 from ndmapper.io.filemap import HduMap
+from ndmapper.io.headers import whole_header
 
 __all__ = ["encode_table", "read_table"]
 
@@ -38,19 +39,25 @@ def read_table(hdu: HduMap) -> Table:
     is_ascii = hdu.keys.get("XTENSION") == "TABLE"
     kind = fits.TableHDU if is_ascii else fits.BinTableHDU
     content = hdu.read_bytes()
-    nulls: dict[str, Any] = {}
     with warnings.catch_warnings():
         # Units that are not understood stay as text; nothing is lost by it.
         warnings.simplefilter("ignore")
         try:
-            if is_ascii:
-                content, nulls = _without_nulls(content, len(hdu.raw))
+            header = hdu.header
+            content, nulls = _without_nulls(content, header, len(hdu.raw))
+            # astropy (8.0.2) fails where there is nothing behind the header.
+            is_empty = is_ascii and header["NAXIS2"] == 0
+            if is_empty:
+                content = _with_a_row(header)
             # Text is read as bytes first, as astropy does for files: that is how it
             # knows that there is none in a field.
-            stored = kind.fromstring(content, character_as_bytes=True)
+            stored = kind.fromstring(content, character_as_bytes=True, uint=True)
             table = _native(Table.read(stored))
             for name, null in nulls.items():
-                table[name] = MaskedColumn(table[name], mask=null)
+                mask = null.reshape(table[name].shape)
+                table[name] = MaskedColumn(table[name], mask=mask)
+            if is_empty:
+                table = table[:0]
         # Whatever a damaged file makes the parser stumble over.
         except Exception as err:
             msg = (
@@ -60,30 +67,49 @@ def read_table(hdu: HduMap) -> Table:
     return table
 
 
-def _without_nulls(content: bytes, size: int) -> tuple[bytes, dict[str, Any]]:
-    """
-    Take the texts for undefined numbers (TNULLn) out of a text table.
+def _with_a_row(header: fits.Header) -> bytes:
+    """Write a text table without rows with a blank one."""
+    header = header.copy()
+    header["NAXIS2"] = 1
+    for keyword in list(header["TNULL*"]):
+        del header[keyword]
+    return whole_header(header.cards) + b" " * int(header["NAXIS1"])
 
-    Table.read (astropy 8.0.2) takes such a text for a number, and fails.
+
+def _without_nulls(
+    content: bytes, header: fits.Header, size: int
+) -> tuple[bytes, dict[str, Any]]:
     """
-    header = fits.Header.fromstring(content[:size])
+    Take the undefined numbers (TNULLn) out that Table.read fails at.
+
+    It (astropy 8.0.2) takes the text for one in a text table for a number, and
+    compares numbers that it has scaled, or made unsigned, with what is stored for one.
+    """
+    if not any(keyword.startswith("TNULL") for keyword in header):
+        return content, {}
+    is_text = header["XTENSION"].strip() == "TABLE"
+    header = header.copy()
     width, rows = header["NAXIS1"], header["NAXIS2"]
     cells = np.frombuffer(content[size : size + width * rows], "u1").copy()
     cells = cells.reshape(rows, width)
     nulls = {}
-    for i in range(1, header["TFIELDS"] + 1):
-        form = re.match(r"\s*[IFED](\d+)", str(header.get(f"TFORM{i}")))
-        if f"TNULL{i}" not in header or form is None:
+    for field in fields_of(header):
+        if field.null is None or field.code == "A" or field.pointer:
             continue
-        start = header[f"TBCOL{i}"] - 1
-        column = np.ascontiguousarray(cells[:, start : start + int(form[1])])
-        texts = np.char.strip(column.view(f"S{column.shape[1]}")[:, 0])
-        null = texts == str(header[f"TNULL{i}"]).strip().encode()
-        cells[null, start : start + int(form[1])] = ord(" ")
+        place = slice(field.start, field.start + field.width)
+        column = np.ascontiguousarray(cells[:, place])
+        if is_text:
+            texts = np.char.strip(column.view(f"S{field.width}")[:, 0])
+            null = texts == str(field.null).strip().encode()
+            cells[null, place] = ord(" ")
+        elif field.is_scaled and field.width:
+            null = column.view(field.dtype) == field.null
+        else:
+            continue
         if null.any():
-            nulls[str(header.get(f"TTYPE{i}", f"col{i}")).strip()] = null
-        del header[f"TNULL{i}"]
-    made = header.tostring(padding=True).encode("latin-1")
+            nulls[field.name] = null
+        del header[f"TNULL{field.number}"]
+    made = whole_header(header.cards)
     return made + cells.tobytes() + content[size + width * rows :], nulls
 
 
@@ -126,20 +152,46 @@ def encode_table(table: Table, name: str, version: int | None = None) -> bytes:
     FormatError
         If FITS cannot hold the table.
     """
+    try:
+        return _encoded(table, name, version)
+    except _IMPOSSIBLE as err:
+        which = _impossible_column(table)
+        what = f"the table {name!r}" if name else "a table"
+        if which is not None:
+            what = f"the column {which!r} of {what}"
+        msg = f"{what} cannot be written to FITS ({' '.join(str(err).split())})"
+        raise FormatError(msg) from err
+
+
+_IMPOSSIBLE = (ValueError, TypeError, AttributeError, KeyError, fits.VerifyError)
+
+
+def _encoded(table: Table, name: str, version: int | None = None) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            hdu: Any = fits.table_to_hdu(table)
-            hdu.name = name
-            # With the comment of a new one, so that the same table is the same bytes.
-            hdu.header.comments["EXTNAME"] = "extension name"
-            if version is not None:
-                hdu.ver = version
-            fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(
-                buffer, output_verify="silentfix"
-            )
-        except (ValueError, TypeError, AttributeError) as err:
-            msg = f"the table {name!r} cannot be written to FITS ({err})"
-            raise FormatError(msg) from err
+        hdu: Any = fits.table_to_hdu(table)
+        # Not by its attribute, which makes the letters large.
+        if name:
+            hdu.header["EXTNAME"] = (name, "extension name")
+        else:
+            hdu.header.remove("EXTNAME", ignore_missing=True)
+        if version is not None:
+            hdu.ver = version
+        # They are of the bytes that the table was read from.
+        for keyword in ("CHECKSUM", "DATASUM"):
+            hdu.header.remove(keyword, ignore_missing=True)
+        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(
+            buffer, output_verify="silentfix"
+        )
     return buffer.getvalue()[2880:]
+
+
+def _impossible_column(table: Table) -> str | None:
+    """Find the first column that cannot be written by itself either."""
+    for name in table.colnames:
+        try:
+            _encoded(table[[name]], "")
+        except _IMPOSSIBLE:
+            return str(name)
+    return None

@@ -280,11 +280,23 @@ def test_tables_of_a_group_stay_where_another_takes_the_number(
     assert len(again.tables) == 3
 
 
-def test_tables_of_a_group_that_was_appended_stay_behind(tmp_path):
-    df = DataFile(dragons(tmp_path / "a.fits"))
-    other = DataFile(dragons(tmp_path / "b.fits"))
-    df.append(other[0])
-    assert list(df[2].tables) == []
+def test_extras_of_a_group_follow_its_number(tmp_path):
+    path = dragons(tmp_path / "a.fits", (1, 2, 3, 4))
+    with fits.open(path, mode="append") as hdus:
+        for n in (1, 2, 3, 4, 9):
+            hdus.append(fits.ImageHDU(pixels(n), name="OBJMASK", ver=n))
+    df = DataFile(path, mode="update")
+    del df[:2]
+    df.renumber()
+    for _ in range(2):  # the second time nothing may move
+        df.save()
+        with fits.open(path) as hdus:
+            found = {(h.name, h.ver): h.data for h in hdus[1:]}
+        for ver, number in ((1, 3), (2, 4), (5, 1), (6, 2)):
+            assert found["OBJCAT", ver]["NUMBER"][0] == 10 * number
+            np.testing.assert_array_equal(found["OBJMASK", ver], pixels(number))
+        assert ("OBJMASK", 9) in found
+        df[0].meta["AGAIN"] = True
 
 
 def test_tables_of_a_group_with_a_name(tmp_path):
