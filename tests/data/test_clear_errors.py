@@ -56,7 +56,7 @@ def test_open_a_name_that_no_file_can_have(path):
         DataFile("a\0b.fits")
 
 
-@pytest.mark.parametrize("ident", ["\u00e9", "a\nb", "a" * 80])
+@pytest.mark.parametrize("ident", ["\u00e9", "a\nb"])
 def test_ident_that_fits_cannot_hold(path, ident):
     df = DataFile(data=[NDData([1]), NDData([1])])
     df[0].ident = ident
