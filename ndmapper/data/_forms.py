@@ -13,6 +13,7 @@ from ndmapper.data._blocks import PARTS, Streamed, stream
 from ndmapper.data._parts import Part, Pending, root_of
 from ndmapper.data._waiting import WaitingPart
 from ndmapper.data.ndlater import NDLater
+from ndmapper.io.ccddata import KIND_KEYWORD, KIND_NAMES, ConvertedHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import StoredHeader, is_array_keyword, unit_of, unit_text
 from ndmapper.io.together import HdusTogether
@@ -29,6 +30,7 @@ __all__ = [
     "is_named",
     "to_write",
     "unit_card",
+    "with_kind",
 ]
 
 
@@ -144,7 +146,7 @@ def _together(outs: list[HduOut]) -> HdusTogether:
     return HdusTogether(tuple(outs), fill)
 
 
-def to_write(part: Part, *, as_std: bool) -> Any:
+def to_write(part: Part, *, as_std: bool, is_ccddata: bool = False) -> Any:
     """
     Give the stored bytes of an array if nobody changed it, else its values.
 
@@ -154,6 +156,9 @@ def to_write(part: Part, *, as_std: bool) -> Any:
         The array.
     as_std : bool
         Write standard deviations instead of variances.
+    is_ccddata : bool
+        The file is laid out as those of CCDData; elsewhere the numbers of a mask, or
+        of inverse variances, would mean something else.
 
     Returns
     -------
@@ -167,6 +172,7 @@ def to_write(part: Part, *, as_std: bool) -> Any:
         handle is not None
         and handle.is_whole
         and part.is_std == as_std
+        and (is_ccddata or not isinstance(handle, ConvertedHandle))
         and not part.is_modified
     ):
         return handle
@@ -193,6 +199,33 @@ def described_like(ndd: NDLater) -> StoredHeader:
         if not is_array_keyword(keyword) or keyword == "BUNIT":
             header.remove(keyword, ignore_missing=True, remove_all=True)
     return StoredHeader(header=header)
+
+
+def with_kind(stored: StoredHeader, *, as_std: bool, is_ccddata: bool) -> StoredHeader:
+    """
+    See to it that a header says of which kind an uncertainty is, where that is usual.
+
+    Parameters
+    ----------
+    stored : StoredHeader
+        The header.
+    as_std : bool
+        Standard deviations are written instead of variances.
+    is_ccddata : bool
+        The file is laid out as those of CCDData.
+
+    Returns
+    -------
+    StoredHeader
+        The same, or a copy that says it.
+    """
+    name = KIND_NAMES["std" if as_std else "variance"]
+    found = stored.header.get(KIND_KEYWORD)
+    if found == name or (found is None and not is_ccddata):
+        return stored
+    stored = stored.copy()
+    stored.header[KIND_KEYWORD] = name
+    return stored
 
 
 def unit_card(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | None:

@@ -11,6 +11,7 @@ from ndmapper.data._forms import (
     is_named,
     to_write,
     unit_card,
+    with_kind,
 )
 from ndmapper.data._groups import refuse_same_idents
 from ndmapper.data._merge import extension_header, merged_header, primary_header
@@ -109,8 +110,10 @@ class _Plan:
         """Find the image that stays in the primary HDU, if there is one."""
         if len(self.groups) != 1 or not self.groups[0]._in_primary:
             return None
-        alone = len(self.groups[0]._parts) == 1
-        return self.groups[0] if alone or self.as_in_file else None
+        only = self.groups[0]
+        # CCDData has it there, and the other arrays behind it.
+        usual = self.df._labels.are_ccddata and only.ident == 1
+        return only if len(only._parts) == 1 or usual or self.as_in_file else None
 
     # ---- the order of HDUs
 
@@ -140,7 +143,7 @@ class _Plan:
     def _walk(self) -> None:
         """Go through the HDUs of the file, then add what is new."""
         df = self.df
-        order = [self._rank(ndd) for _, ndd in sorted(self.place.items(), key=_first)]
+        order = [self._rank(self.place[place]) for place in sorted(self.place)]
         in_order = order == sorted(order)
         tables = {h.index: n for n in df.tables if (h := df.tables.stored(n))}
         extras = self._stored_extras()
@@ -292,10 +295,10 @@ class _Plan:
     ) -> None:
         source = ndd._parts[part]
         as_std = part == "uncertainty" and self.df._labels.uncertainty_is == "std"
-        data = to_write(source, as_std=as_std)
-        name, version = (None, None)
-        if named:
-            name, version = extension_name(self.df, ndd, part)
+        is_ccddata = self.df._labels.are_ccddata
+        data = to_write(source, as_std=as_std, is_ccddata=is_ccddata)
+        names = extension_name(self.df, ndd, part) if named else (None, None)
+        name, version = names
         unit = unit_card(ndd, part, as_std=as_std, is_new=stored.raw is None)
         unnamed = part == "flags" and ndd._must_name_flags()
         same = isinstance(data, ArrayHandle) and not stored.is_touched and not unnamed
@@ -308,6 +311,8 @@ class _Plan:
         if unnamed or (part == "flags" and not isinstance(data, ArrayHandle)):
             stored = stored.copy()
             name_flags(stored.header, ndd.flag_table)
+        if part == "uncertainty" and not isinstance(data, ArrayHandle):
+            stored = with_kind(stored, as_std=as_std, is_ccddata=is_ccddata)
         made = array_header(
             stored, stored_form(data), primary=primary, name=name, version=version,
             unit=unit,
@@ -349,10 +354,6 @@ class _Plan:
         out = self.df.tables.to_write(name, new_version(self.df, self.place, name))
         changed = None if isinstance(out, HduMap) else name
         self.items.append(Item(out, changed, table=name))
-
-
-def _first(item: tuple[int, Any]) -> int:
-    return item[0]
 
 
 def changes(items: list[Item]) -> Iterator[str]:
