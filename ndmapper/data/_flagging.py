@@ -16,6 +16,7 @@ from ndmapper.data.flags import FLAGS_DTYPE, Flag, named_flags, translated, wide
 from ndmapper.errors import ShapeError
 from ndmapper.instruments import FlagTable, load_flags, recognise_flags
 from ndmapper.instruments.conventions import ALL_BITS
+from ndmapper.io.ccddata import ConvertedHandle
 from ndmapper.io.headers import StoredHeader
 
 if TYPE_CHECKING:
@@ -233,6 +234,8 @@ class FlaggedFile:
 
 def _stated(part: Part | None) -> FlagTable | None:
     """Read the table that the header of the flags states, if it does."""
+    if part is not None and isinstance(part.handle, ConvertedHandle):
+        return load_flags("ndmapper")  # of a mask, whose 1 is our own BAD
     if part is None or part.header is None:
         return None
     raw = part.header.raw

@@ -13,6 +13,7 @@ from ndmapper.data._blocks import PARTS, Streamed, stream
 from ndmapper.data._parts import Part, Pending, root_of
 from ndmapper.data._waiting import WaitingPart
 from ndmapper.data.ndlater import NDLater
+from ndmapper.io.ccddata import KIND_KEYWORD, KIND_NAMES, ConvertedHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import (
     StoredHeader,
@@ -39,6 +40,7 @@ __all__ = [
     "kept_name",
     "to_write",
     "unit_card",
+    "with_kind",
 ]
 
 
@@ -157,7 +159,7 @@ def _together(outs: list[HduOut]) -> HdusTogether:
     return HdusTogether(tuple(outs), fill)
 
 
-def to_write(part: Part, *, as_std: bool) -> Any:
+def to_write(part: Part, *, as_std: bool, is_ccddata: bool = False) -> Any:
     """
     Give the stored bytes of an array if nobody changed it, else its values.
 
@@ -167,6 +169,9 @@ def to_write(part: Part, *, as_std: bool) -> Any:
         The array.
     as_std : bool
         Write standard deviations instead of variances.
+    is_ccddata : bool
+        The file is laid out as those of CCDData; elsewhere the numbers of a mask, or
+        of inverse variances, would mean something else.
 
     Returns
     -------
@@ -180,6 +185,7 @@ def to_write(part: Part, *, as_std: bool) -> Any:
         handle is not None
         and (handle.is_whole or (not handle.shape and handle.stored_shape == (1,)))
         and part.is_std == as_std
+        and (is_ccddata or not isinstance(handle, ConvertedHandle))
         and not part.is_modified
     ):
         return handle
@@ -231,6 +237,33 @@ def filled(empty: StoredHeader, described: StoredHeader) -> StoredHeader:
     if not any(map(is_array_keyword, header)):
         header.extend(described.header.cards)
     return StoredHeader(header=header)
+
+
+def with_kind(stored: StoredHeader, *, as_std: bool, is_ccddata: bool) -> StoredHeader:
+    """
+    See to it that a header says of which kind an uncertainty is, where that is usual.
+
+    Parameters
+    ----------
+    stored : StoredHeader
+        The header.
+    as_std : bool
+        Standard deviations are written instead of variances.
+    is_ccddata : bool
+        The file is laid out as those of CCDData.
+
+    Returns
+    -------
+    StoredHeader
+        The same, or a copy that says it.
+    """
+    name = KIND_NAMES["std" if as_std else "variance"]
+    found = stored.header.get(KIND_KEYWORD)
+    if found == name or (found is None and not is_ccddata):
+        return stored
+    stored = stored.copy()
+    stored.header[KIND_KEYWORD] = name
+    return stored
 
 
 def unit_card(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | None:

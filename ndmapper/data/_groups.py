@@ -8,14 +8,21 @@ from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import IdentError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.bits import flags_handle
+from ndmapper.io.ccddata import mask_handle, weighed_handle
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
-from ndmapper.io.layout import Group, Ident, Layout
+from ndmapper.io.layout import Group, Ident, Labels, Layout
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
-__all__ = ["make_extras", "make_groups", "next_ident", "refuse_same_idents"]
+__all__ = [
+    "handle_of",
+    "make_extras",
+    "make_groups",
+    "next_ident",
+    "refuse_same_idents",
+]
 
 
 def make_groups(
@@ -57,7 +64,7 @@ def _make_group(
     for name, index in group.hdus.items():
         hdu = fmap.hdus[index]
         parts[name] = Part(
-            flags_handle(hdu) if name == "flags" else ArrayHandle.of(hdu),
+            handle_of(hdu, name, layout.labels),
             header=None if name == "data" else StoredHeader(hdu.image_raw),
             is_std=name == "uncertainty" and layout.labels.uncertainty_is == "std",
         )
@@ -65,6 +72,31 @@ def _make_group(
     data = fmap.hdus[group.data]
     header = primary if group.data == 0 else StoredHeader(data.image_raw)
     return from_parts(parts, header, group.ident, primary, data, bad_flags=bad_flags)
+
+
+def handle_of(hdu: HduMap, part: str, labels: Labels) -> ArrayHandle:
+    """
+    Make the handle of an array.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        Where it is.
+    part : str
+        What it is.
+    labels : Labels
+        The labels of the file.
+
+    Returns
+    -------
+    ArrayHandle
+        One that gives integers for flags, and for the uncertainty what they say.
+    """
+    if labels.are_ccddata and part == "uncertainty":
+        return weighed_handle(hdu)
+    if labels.are_ccddata and part == "flags" and b"FLAGCONV=" not in hdu.image_raw:
+        return mask_handle(hdu)
+    return flags_handle(hdu) if part == "flags" else ArrayHandle.of(hdu)
 
 
 def from_parts(

@@ -12,6 +12,7 @@ from ndmapper.data._forms import (
     kept_name,
     to_write,
     unit_card,
+    with_kind,
 )
 from ndmapper.data._groups import refuse_same_idents
 from ndmapper.data._items import Item
@@ -91,8 +92,10 @@ class _Plan:
         """Find the image that stays in the primary HDU, if there is one."""
         if len(self.groups) != 1 or not self.groups[0]._in_primary:
             return None
-        alone = len(self.groups[0]._parts) == 1
-        return self.groups[0] if alone or self.as_in_file else None
+        only = self.groups[0]
+        # CCDData has it there, and the other arrays behind it.
+        usual = self.df._labels.are_ccddata and only.ident == 1
+        return only if len(only._parts) == 1 or usual or self.as_in_file else None
 
     # ---- the order of HDUs
 
@@ -122,7 +125,7 @@ class _Plan:
     def _walk(self) -> None:
         """Go through the HDUs of the file, then add what is new."""
         df = self.df
-        order = [self._rank(ndd) for _, ndd in sorted(self.place.items(), key=_first)]
+        order = [self._rank(self.place[place]) for place in sorted(self.place)]
         in_order = order == sorted(order)
         tables = stored_tables(df)
         extras = self._stored_extras()
@@ -298,7 +301,8 @@ class _Plan:
     ) -> None:
         source = ndd._parts[part]
         as_std = part == "uncertainty" and self.df._labels.uncertainty_is == "std"
-        data = to_write(source, as_std=as_std)
+        is_ccddata = self.df._labels.are_ccddata
+        data = to_write(source, as_std=as_std, is_ccddata=is_ccddata)
         if name is not None and is_named(stored, *name):
             name = None
         unit = unit_card(ndd, part, as_std=as_std, is_new=stored.raw is None)
@@ -314,6 +318,8 @@ class _Plan:
             if unnamed or (part == "flags" and not isinstance(data, ArrayHandle)):
                 stored = stored.copy()
                 name_flags(stored.header, ndd.flag_table)
+            if part == "uncertainty" and not isinstance(data, ArrayHandle):
+                stored = with_kind(stored, as_std=as_std, is_ccddata=is_ccddata)
             made = array_header(
                 stored, stored_form(data), primary=primary, unit=unit,
                 name=None if name is None else name[0],
@@ -357,10 +363,6 @@ class _Plan:
     def _table(self, name: str) -> None:
         out, is_changed = table_to_write(self.df, self.place, name)
         self.items.append(Item(out, name if is_changed else None, table=name))
-
-
-def _first(item: tuple[int, Any]) -> int:
-    return item[0]
 
 
 def is_rearranged(df: "DataFile", items: list[Item]) -> bool:

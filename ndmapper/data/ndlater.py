@@ -227,7 +227,7 @@ class NDLater(
         if array.dtype.kind not in "iu":
             if array.dtype.kind == "f" and (wrong := unfit_as_bits(array)) is not None:
                 msg = (
-                    "flags are bits, so they must be whole numbers of up to 32 bits, "
+                    "flags are bits, so they must be integers of up to 32 bits, "
                     f"not {wrong}"
                 )
                 raise ShapeError(msg)

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.data._forms import computed
+from ndmapper.data._groups import handle_of
 from ndmapper.data._held import keep_before, walk
 from ndmapper.data._items import Item, changes
 from ndmapper.data._parts import Part
 from ndmapper.data._plan import is_rearranged, plan_items
 from ndmapper.data.pending import is_pending, settled
 from ndmapper.errors import FileAccessError, FileChangedError, MissingFileError
-from ndmapper.io.arrays import ArrayHandle
-from ndmapper.io.bits import flags_handle
 from ndmapper.io.checksum import with_checksums
 from ndmapper.io.digest import digest
 from ndmapper.io.filemap import HduMap, map_file
@@ -285,7 +284,7 @@ def _connect_part(ndd: Any, name: str, hdu: HduMap, df: "DataFile") -> None:
     part: Part = ndd._parts[name]
     if name == "uncertainty":
         part.is_std = df._labels.uncertainty_is == "std"
-    handle = flags_handle(hdu) if name == "flags" else ArrayHandle.of(hdu)
+    handle = handle_of(hdu, name, df._labels)
     if not part.shape and handle.shape:
         handle = handle.take(0)  # a single number, which is an axis of one pixel there
     if name != "data":

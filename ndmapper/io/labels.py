@@ -9,7 +9,14 @@ import numpy as np
 from ndmapper.errors import ConfigError, FormatError, did_you_mean
 from ndmapper.instruments import load, names
 
-__all__ = ["DEFAULT_LABELS", "STD_LABELS", "Ident", "Labels", "make_labels"]
+__all__ = [
+    "CCDDATA_LABELS",
+    "DEFAULT_LABELS",
+    "STD_LABELS",
+    "Ident",
+    "Labels",
+    "make_labels",
+]
 
 Ident = int | str
 """What names a group in a file: EXTVER, or a name."""
@@ -41,6 +48,11 @@ class Labels:
             "uncertainty": self.uncertainty,
             "flags": self.flags,
         }
+
+    @property
+    def are_ccddata(self) -> bool:
+        """Whether uncertainty and mask are what astropy's CCDData writes."""
+        return (self.uncertainty, self.flags) == ("UNCERT", "MASK")
 
     def split(self, name: str) -> tuple[str, str] | None:
         """
@@ -105,6 +117,9 @@ DEFAULT_LABELS = Labels()
 STD_LABELS = Labels(uncertainty="ERR", uncertainty_is="std")
 """Those of HST and JWST."""
 
+CCDDATA_LABELS = Labels(uncertainty="UNCERT", flags="MASK", uncertainty_is="std")
+"""Those of astropy's CCDData; which kind the uncertainty is, its header tells."""
+
 _PRESETS = {
     "default": DEFAULT_LABELS,
     "sci": DEFAULT_LABELS,
@@ -112,8 +127,9 @@ _PRESETS = {
     "dragons": DEFAULT_LABELS,
     "hst": STD_LABELS,
     "jwst": STD_LABELS,
+    "ccddata": CCDDATA_LABELS,
 }
-"""Those of whole observatories; the others are in the TOML of an instrument."""
+"""Of observatories and of astropy; the others are in the TOML of an instrument."""
 
 
 def make_labels(labels: Any) -> Labels:

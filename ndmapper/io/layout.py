@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from ndmapper.config import config
-from ndmapper.instruments import recognise
 from ndmapper.io.filemap import FileMap, HduMap
-from ndmapper.io.labels import DEFAULT_LABELS, STD_LABELS, Ident, Labels, make_labels
+from ndmapper.io.labels import DEFAULT_LABELS, Ident, Labels, make_labels
 from ndmapper.io.pairs import are_numbered, in_order, paired
+from ndmapper.io.recognition import NO_NAMES, labels_of
 from ndmapper.io.record import EXTNAME, is_record
 
 __all__ = [
@@ -30,9 +29,6 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 Part = Literal["data", "uncertainty", "flags"]
-
-_NO_NAMES = ("", "COMPRESSED_IMAGE")
-"""EXTNAME that says nothing: the second one comes with compression."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +117,7 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
     ConfigError
         If there is no such preset, or the labels are malformed.
     """
-    labels = _labels(labels, fmap)
+    labels = labels_of(fmap, labels)
     # Another program may have added something behind it.
     records = [hdu.index for hdu in fmap.hdus if is_record(hdu)]
     own = [index for index in records if fmap.hdus[index].name == EXTNAME]
@@ -166,7 +162,7 @@ def _named(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
 
 def _unnamed(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
     """Take the image extensions without a name, in file order."""
-    images = [h for h in hdus[1:] if h.is_image and h.name in _NO_NAMES]
+    images = [h for h in hdus[1:] if h.is_image and h.name in NO_NAMES]
     return _grouped(images, hdus, labels, by_order=True)
 
 
@@ -314,49 +310,3 @@ def _has_pixels(hdu: HduMap) -> bool:
 
 def _written_name(hdu: HduMap) -> str:
     return str(hdu.keys.get("EXTNAME") or "").strip()
-
-
-def _labels(labels: Any, fmap: FileMap) -> Labels:
-    if labels is None:
-        labels = config["labels"]
-    if labels is None:
-        return _recognised(fmap)
-    return make_labels(labels)
-
-
-def _recognised(fmap: FileMap) -> Labels:
-    """Find the labels by the names that there are, else by the instrument."""
-    # HST leaves the place of arrays empty that have one value everywhere.
-    written = [hdu.name for hdu in fmap.hdus[1:] if not hdu.is_table]
-    images = {name for name in written if name not in _NO_NAMES}
-    if not images:
-        return DEFAULT_LABELS
-    lasts = {name.rpartition(".")[2] for name in images}
-    if DEFAULT_LABELS.data in lasts:
-        has_std = STD_LABELS.uncertainty in lasts
-        has_variance = DEFAULT_LABELS.uncertainty in lasts
-        return STD_LABELS if has_std and not has_variance else DEFAULT_LABELS
-    if (instrument := recognise(fmap.primary.header)) is not None:
-        labels = make_labels(instrument.labels)
-        if labels != DEFAULT_LABELS:
-            return labels
-    muse = make_labels("muse")
-    if {muse.data, muse.uncertainty} <= lasts or {muse.data, muse.flags} <= lasts:
-        return muse
-    # One name in several versions is that of the data.
-    data = images - {DEFAULT_LABELS.uncertainty, DEFAULT_LABELS.flags}
-    name = next(iter(data or images))
-    versions = {hdu.version for hdu in fmap.hdus[1:] if hdu.name == name}
-    if len(data or images) == 1 < len(versions) == written.count(name):
-        return _labelled(name)
-    return DEFAULT_LABELS
-
-
-def _labelled(data: str) -> Labels:
-    """Make labels for files whose data have a name of their own."""
-    others = {
-        part: f"{label}_{part}".upper() if label == data else label
-        for part, label in DEFAULT_LABELS.names.items()
-        if part != "data"
-    }
-    return Labels(data, others["uncertainty"], others["flags"])

@@ -74,7 +74,7 @@ def in_order(images: Sequence[HduMap], others: Sequence[HduMap]) -> list[HduMap 
     if -1 not in owners and len(set(owners)) == len(owners):
         placed = dict(zip(owners, others, strict=True))
         return [placed.get(n) for n in range(len(images))]
-    if len(others) == len(images) or len(images) == 1:
+    if len(others) == len(images) or len(images) < 2:
         return list(others[: len(images)])
     log.warning(
         "%s: neither numbers nor places of the %d extensions %s tell to which of %d "
