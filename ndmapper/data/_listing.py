@@ -9,6 +9,7 @@ from astropy.nddata import NDData
 
 from ndmapper.data._given import is_operand
 from ndmapper.data._groups import next_ident
+from ndmapper.data._merge import caught_up
 from ndmapper.data._ready import Ready, operate, prepare, put_all
 from ndmapper.data.arithmetic import Operators, checked_result, documented
 from ndmapper.data.ndlater import NDLater
@@ -195,6 +196,12 @@ class GroupList(Operators):
             view = item.copy() if item._is_owned else item._view()
         else:
             view = NDLater(item)
+        if (
+            isinstance(item, NDLater)
+            and item._primary is self._primary
+            and (view._in_primary)
+        ):
+            view._stored = caught_up(self._primary, view._stored)
         if view._in_primary and view._stored.raw == self._primary.raw and (
             not view._stored.is_touched and not self._primary.is_touched
             and view._stored.raw is not None and len(self._groups) == 0

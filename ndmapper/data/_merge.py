@@ -26,7 +26,13 @@ from ndmapper.io.headers import (
 if TYPE_CHECKING:
     from ndmapper.data.ndlater import NDLater
 
-__all__ = ["extension_header", "merged_header", "primary_header", "replaced_header"]
+__all__ = [
+    "caught_up",
+    "extension_header",
+    "merged_header",
+    "primary_header",
+    "replaced_header",
+]
 
 _COMMENTARY = {"COMMENT", "HISTORY", ""}
 # What says something of a file, or of its first HDU, and nothing of an extension.
@@ -51,7 +57,8 @@ def merged_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
     """
     if image is primary:
         return primary
-    if not _is_of(primary, image):
+    # One that was put together in memory has all that it wants to have.
+    if image.raw is None or not _is_of(primary, image):
         return _brought_header(primary, image)
     merged = primary.copy()
     _overlay(merged.header, image, _changes(primary, image))
@@ -84,7 +91,7 @@ def extension_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader
     for card in image.header.cards:
         if is_array_keyword(card.keyword) and card.keyword not in changed:
             header.append(card, end=True)
-    _overlay(header, image, changed)
+    _overlay(header, StoredHeader(image.raw or primary.raw, image.header), changed)
     return StoredHeader(header=header)
 
 
@@ -102,22 +109,44 @@ def primary_header(primary: StoredHeader, groups: Sequence["NDLater"]) -> Stored
     Returns
     -------
     StoredHeader
-        Without what goes with the image; the same one if no image was in the
-        primary HDU.
+        Without what goes with the image, or went with one that is gone; the same one
+        if no image was in the primary HDU.
     """
     images = [ndd for ndd in groups if ndd._in_primary]
-    if not images:
+    if not images and not _has_pixels(primary):
         return primary
     stored = primary.copy()
     kept = changed_keywords(primary)
+    gone = {keyword for keyword in stored.header if is_array_keyword(keyword)}
     for ndd in images:
-        changed = set()
         if ndd._stored is not primary and _is_of(primary, ndd._stored):
-            changed = _changes(primary, ndd._stored) - kept - _COMMENTARY
-        for keyword in dict.fromkeys(stored.header):
-            if keyword in changed or is_array_keyword(keyword):
-                stored.header.remove(keyword, ignore_missing=True, remove_all=True)
+            gone |= _changes(primary, ndd._stored) - kept - _COMMENTARY
+    for keyword in gone:
+        stored.header.remove(keyword, ignore_missing=True, remove_all=True)
     return stored
+
+
+def caught_up(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
+    """
+    Bring the header of an image up to date, whose file was saved since it was taken.
+
+    Parameters
+    ----------
+    primary, image : StoredHeader
+        The file's header, and that of an image that was in its primary HDU.
+
+    Returns
+    -------
+    StoredHeader
+        The file's header with the image's changes, as far as the file has such an
+        image still; else the same one.
+    """
+    if image.raw in (None, primary.raw) or not _has_pixels(primary):
+        return image
+    new = StoredHeader(primary.raw)
+    if changed := _changes(primary, image):
+        _overlay(new.header, image, changed)
+    return new
 
 
 def replaced_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:

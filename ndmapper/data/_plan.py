@@ -287,6 +287,8 @@ class _Plan:
         groups = self.df._layout.groups
         at = next(group for group in groups if group.data == ndd._origin[1])
         hdu = self.hdus[at.hdus[part]]
+        if not hdu.index:  # the image that was in the primary HDU
+            return extension_name(self.df, ndd, part)
         return kept_name(hdu, stored)
 
     def _array(

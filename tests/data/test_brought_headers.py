@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import NDData
 
 from ndmapper.data import DataFile, NDLater
 
@@ -123,3 +124,34 @@ def test_extension_takes_the_place_of_another_of_its_name():
     assert not df.unloaded
     df.save()
     assert fits.getdata("m1.fits", 1)[0, 0] == 2
+
+
+def test_result_from_before_a_save_keeps_what_was_saved():
+    df = DataFile("p1.fits", mode="update")
+    result = df[0] * 2
+    result.meta["GAIN"] = 2.0
+    df.meta["OBSERVER"] = "me"
+    df.save()
+    df[0] = result
+    df.save()
+    header = fits.getheader("p1.fits")
+    assert (header["OBSERVER"], header["GAIN"], header["OBJECT"]) == ("me", 2, "x")
+    assert list(header["HISTORY"]) == ["made as x"]
+
+
+def test_image_from_memory_with_a_whole_header_takes_the_place_of_another():
+    df = DataFile("p1.fits", mode="update")
+    df[0] = DataFile("p2.fits")[0].to_ccddata()
+    df.save()
+    assert set(fits.getheader("p1.fits")) == set(fits.getheader("p2.fits"))
+    assert list(fits.getheader("p1.fits")["HISTORY"]) == ["made as y"]
+
+
+def test_image_without_header_takes_the_place_of_another():
+    df = DataFile("p1.fits", mode="update")
+    df[0] = NDData(np.ones((2, 2)))
+    df.save()
+    primary, header = (fits.getheader("p1.fits", n) for n in (0, 1))
+    assert (header["EXTNAME"], header["EXTVER"]) == ("SCI", 1)
+    assert primary["OBJECT"] == "x"
+    assert not {"CRVAL1", "BUNIT"} & set(primary)
