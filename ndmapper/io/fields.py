@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from ndmapper.io.headers import Header
 
-__all__ = ["DoesNotFitError", "Field", "encode_cells", "encode_values", "fields_of"]
+__all__ = ["DoesNotFitError", "Field", "ascii_bytes", "encode_values", "fields_of"]
 
 _TYPES = {
     "B": ">u1", "I": ">i2", "J": ">i4", "K": ">i8",
     "E": ">f4", "D": ">f8", "C": ">c8", "M": ">c16",
-    "L": "u1", "A": "u1",
+    "L": "u1", "A": "u1", "X": "u1",
 }  # fmt: skip
 _BINARY = re.compile(r"\s*(\d*)([PQ]?)([LXBIJKAEDCM])")
 _TEXT = re.compile(r"\s*([AIFED])(\d+)(?:\.(\d+))?")
@@ -180,76 +180,25 @@ def encode_values(
     return np.ascontiguousarray(made).view("u1").reshape(rows, field.width)
 
 
-def encode_cells(field: Field, cells: npt.NDArray[Any], heap: bytearray) -> Bytes:
+def ascii_bytes(text: str) -> bytes:
     """
-    Write the arrays of a column of varying length.
+    Write a text as FITS does.
 
     Parameters
     ----------
-    field : Field
-        The column.
-    cells : ndarray of object
-        An array or a text for each row.
-    heap : bytearray
-        What follows the rows; the elements are added to it.
+    text : str
+        The text.
 
     Returns
     -------
-    ndarray of uint8
-        The bytes of each row: how many elements there are, and where.
+    bytes
+        The same.
 
     Raises
     ------
     DoesNotFitError
-        If a value cannot be stored in this form.
+        If it is not ASCII.
     """
-    pointers = np.zeros((len(cells), 2), ">i4" if field.pointer == "P" else ">i8")
-    for row, cell in enumerate(cells):
-        stored, count = _elements(field, cell)
-        if not field.width and count:
-            msg = "there is no place for arrays"
-            raise DoesNotFitError(msg)
-        pointers[row] = count, len(heap)
-        heap += stored
-    return pointers.view("u1").reshape(len(cells), -1)[:, : field.width]
-
-
-def _elements(field: Field, cell: Any) -> tuple[bytes, int]:
-    """Give the elements of a cell as stored, and their number."""
-    if field.code == "A":
-        text = cell if isinstance(cell, str | bytes) else _joined(cell)
-        stored = text if isinstance(text, bytes) else _ascii(text)
-        return stored, len(stored)
-    mask = np.ma.getmaskarray(np.ma.asanyarray(cell)).reshape(-1)
-    values = np.asarray(cell).reshape(-1)
-    if field.code == "X":
-        return np.packbits(values.astype(bool)).tobytes(), len(values)
-    if not field.is_scaled and field.code != "L":
-        wanted = field.dtype.newbyteorder("=")
-        if values.dtype != wanted:
-            cast = values.astype(wanted)
-            if not np.array_equal(cast, values, equal_nan=wanted.kind in "fc"):
-                msg = f"{cell!r} is not of type {wanted}"
-                raise DoesNotFitError(msg)
-            values = cast
-    width = field.dtype.itemsize
-    one = Field(
-        field.number, field.name, field.code, 0, width,
-        scale=field.scale, zero=field.zero, null=field.null,
-    )  # fmt: skip
-    return encode_values(one, values, mask).tobytes(), len(values)
-
-
-def _joined(cell: Any) -> str | bytes:
-    """Put the letters together that a text of varying length is read as."""
-    letters = np.asarray(cell).reshape(-1)
-    if letters.dtype.kind == "S":
-        return b"".join(letters.tolist())
-    # numpy takes blanks at the end away.
-    return "".join(str(letter) or " " for letter in letters)
-
-
-def _ascii(text: str) -> bytes:
     try:
         return text.encode("ascii")
     except UnicodeEncodeError as err:
@@ -261,7 +210,7 @@ def _strings(
     values: npt.NDArray[Any], mask: npt.NDArray[np.bool_], size: int
 ) -> npt.NDArray[Any]:
     flat = [
-        b"" if null else text if isinstance(text, bytes) else _ascii(text)
+        b"" if null else text if isinstance(text, bytes) else ascii_bytes(text)
         for text, null in zip(values.reshape(-1).tolist(), mask.flat, strict=True)
     ]
     if any(len(text) > size for text in flat):
@@ -330,7 +279,7 @@ def _texts(
         if len(text) > field.width:
             msg = f"{value!r} is longer than {field.width} characters"
             raise DoesNotFitError(msg)
-        made.append(_ascii(text))
+        made.append(ascii_bytes(text))
     return np.array(made, f"S{field.width}")
 
 

@@ -165,6 +165,8 @@ def put_meta(
     meta, stored : mapping
         As it is, and as it was read.
     """
+    # Keywords have large letters in the file.
+    meta = {key if key == "comments" else key.upper(): v for key, v in meta.items()}
     # A table that takes the place of another has the name of that.
     for key in stored.keys() - meta.keys() - {"EXTNAME", "EXTVER"}:
         header.remove(_keyword(key), ignore_missing=True, remove_all=True)

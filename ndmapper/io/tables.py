@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
+from astropy.table.column import BaseColumn
+from astropy.time import Time
+from astropy.units import Quantity
 
 from ndmapper.errors import FormatError
 from ndmapper.io.fields import fields_of
@@ -170,7 +173,7 @@ def _encoded(table: Table, name: str, version: int | None = None) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        hdu: Any = fits.table_to_hdu(table)
+        hdu: Any = _as_hdu(table)
         # Not by its attribute, which makes the letters large.
         if name:
             hdu.header["EXTNAME"] = (name, "extension name")
@@ -185,6 +188,17 @@ def _encoded(table: Table, name: str, version: int | None = None) -> bytes:
             buffer, output_verify="silentfix"
         )
     return buffer.getvalue()[2880:]
+
+
+def _as_hdu(table: Table) -> Any:
+    if not table.columns.not_isinstance((BaseColumn, Quantity, Time)):
+        return fits.table_to_hdu(table)
+    # Only its writer takes columns such as coordinates apart; it says so in comments.
+    buffer = io.BytesIO()
+    table.write(buffer, format="fits")
+    buffer.seek(0)
+    with fits.open(buffer, character_as_bytes=True, uint=True) as hdus:
+        return hdus[1].copy()
 
 
 def _impossible_column(table: Table) -> str | None:

@@ -19,12 +19,12 @@ from astropy.units import Quantity
 from ndmapper.io.fields import (
     DoesNotFitError,
     Field,
-    encode_cells,
     encode_values,
     fields_of,
 )
 from ndmapper.io.filemap import HduMap, padded
 from ndmapper.io.headers import Header, whole_header
+from ndmapper.io.heap import encode_cells, packed_heap
 from ndmapper.io.tableheader import (
     column_cards,
     describe,
@@ -198,6 +198,14 @@ class _Update:
         if self.is_text and not self.is_same:
             # Text and binary forms cannot be mixed.
             self.kept, self.is_text = {}, False
+        if len(self.heap) > len(raw) - start:
+            # Arrays that were changed are behind the others, and their old ones unused.
+            pointing = [
+                (kept.field, kept.rows)
+                for kept in self.kept.values()
+                if kept.field.pointer and kept.field.width
+            ]
+            self.heap, self.gap = packed_heap(pointing, self.heap), b""
         self.data = self._same_rows() if self.is_same else self._other_rows(columns)
 
     def _kept(self, column: Any, stored: Any, field: Field) -> _Kept | None:
