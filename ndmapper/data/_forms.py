@@ -1,17 +1,9 @@
 """In which form an array is written, and with which cards."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from ndmapper.data._blocks import PARTS, Streamed, stream
-from ndmapper.data._parts import Part, Pending, root_of
-from ndmapper.data._waiting import WaitingPart
+from ndmapper.data._computed import Later
+from ndmapper.data._parts import Part, root_of
 from ndmapper.data.ndlater import NDLater
 from ndmapper.io.ccddata import KIND_KEYWORD, KIND_NAMES, ConvertedHandle
 from ndmapper.io.filemap import HduMap
@@ -23,16 +15,12 @@ from ndmapper.io.headers import (
     unit_of,
     unit_text,
 )
-from ndmapper.io.together import HdusTogether
-from ndmapper.io.write import HduOut
-from ndmapper.numerics.arith import Pixels
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
 __all__ = [
     "Name",
-    "computed",
     "described_like",
     "extension_name",
     "filled",
@@ -44,119 +32,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Later:
-    """
-    An array that is computed when its turn comes to be written.
-
-    Parameters
-    ----------
-    pending : Pending
-        The array.
-    as_std : bool
-        Write the square root.
-    """
-
-    pending: Pending
-    as_std: bool
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape; nothing is computed."""
-        return self.pending.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Its type; nothing is computed."""
-        return self.pending.dtype
-
-    def read(self) -> np.ndarray[Any, Any]:
-        """
-        Compute it.
-
-        Returns
-        -------
-        ndarray
-            The array.
-        """
-        array = self.pending.read(whole=True)
-        return root_of(array) if self.as_std else array
-
-
 Name = tuple[str, int | None]
 """EXTNAME and EXTVER."""
-
-Outs = HduMap | HduOut | bytes
-
-
-def computed(
-    outs: Iterable[Outs], *, at_once: bool
-) -> Iterator[HduMap | HduOut | bytes | HdusTogether]:
-    """
-    Compute the arrays of HDUs when it is their turn.
-
-    Parameters
-    ----------
-    outs : iterable of HduMap, HduOut or bytes
-        What is to be written.
-    at_once : bool
-        Arrays of one operation may be written together, some rows at a time.
-
-    Yields
-    ------
-    HduMap, HduOut, bytes or HdusTogether
-        What can be written.
-    """
-    for together, found in groupby(outs, _has_blocks if at_once else _nothing):
-        if together:
-            yield _together(cast(list[HduOut], list(found)))
-            continue
-        for out in found:
-            data: Any = getattr(out, "data", None)
-            if isinstance(out, HduOut) and isinstance(data, Later):
-                yield replace(out, data=data.read())
-            else:
-                yield out
-
-
-def _nothing(out: Outs) -> bool:
-    return False
-
-
-def _has_blocks(out: Outs) -> bool:
-    """Say whether the array of an HDU is made some rows at a time."""
-    data: Any = getattr(out, "data", None)
-    if not isinstance(out, HduOut) or out.is_tiled or not isinstance(data, Later):
-        return False
-    pending = data.pending
-    return isinstance(pending, WaitingPart) and pending.node.has_blocks
-
-
-def _together(outs: list[HduOut]) -> HdusTogether:
-    """Write arrays together that are made some rows at a time."""
-    laters: list[Any] = [out.data for out in outs]
-
-    def fill(put: Callable[[int, int, npt.NDArray[Any]], None]) -> None:
-        def streamed(node: Any, numbers: list[int]) -> Streamed:
-            width = math.prod(node.shape[1:])
-
-            def rows(first: int, made: Pixels) -> None:
-                for i in numbers:
-                    array: Any = made[PARTS.index(laters[i].pending.name)]
-                    if laters[i].as_std:
-                        root_of(array, out=array)
-                    put(i, first * width, array)
-
-            return Streamed(node, {laters[i].pending.name for i in numbers}, rows)
-
-        # The parts of one operation are computed together.
-        nodes: dict[int, tuple[Any, list[int]]] = {}
-        for i, later in enumerate(laters):
-            node = later.pending.node
-            nodes.setdefault(id(node), (node, []))[1].append(i)
-        stream(streamed(*found) for found in nodes.values())
-
-    return HdusTogether(tuple(outs), fill)
 
 
 def to_write(part: Part, *, as_std: bool, is_ccddata: bool = False) -> Any:

@@ -81,6 +81,17 @@ class Preview:
 class PixelViews:
     """How an NDLater is shown."""
 
+    def __repr__(self: Any) -> str:
+        parts = [
+            "x".join(map(str, self.shape)) or "scalar",
+            str(self.dtype),
+            *(name for name in ("uncertainty", "flags") if self.has(name)),
+        ]
+        ident = "" if self.ident is None else f" {self.ident}"
+        return f"<NDLater{ident}: {', '.join(parts)}>"
+
+    __str__ = __repr__
+
     def plot(self, ax: Any = None, *, flags: bool = True) -> Any:
         """
         Draw the image (or spectrum) with the levels of zscale.
@@ -114,6 +125,37 @@ class PixelViews:
 
 class FileViews:
     """How a DataFile is shown."""
+
+    def info(self: Any) -> str:
+        """
+        Describe the groups, tables and extras, from headers alone.
+
+        Returns
+        -------
+        str
+            A line for the file, and one for each part of it.
+        """
+        rows: list[tuple[str, ...]] = [
+            ("ident", "shape", "type", "unit", "uncertainty", "flags")
+        ]
+        for ndd in self._groups:
+            parts = [
+                str(ndd._parts[p].dtype) if ndd.has(p) else "-"
+                for p in ("uncertainty", "flags")
+            ]
+            shape = " x ".join(map(str, ndd.shape))
+            unit = "-" if ndd.unit is None else str(ndd.unit)
+            rows.append((str(ndd.ident), shape, str(ndd.dtype), unit, *parts))
+        rows += [(name, "", "table", "", "", "") for name in self.tables]
+        for name, extra in self.extras.items():
+            shape = " x ".join(map(str, extra.shape))
+            rows.append((name, shape, str(extra.dtype), "", "", ""))
+        widths = [max(len(row[i]) for row in rows) for i in range(6)]
+        lines = [
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))
+            for row in rows
+        ]
+        return "\n".join([repr(self), *(f"  {line}".rstrip() for line in lines)])
 
     def plot(self, *idents: int | str, figure: Any = None, flags: bool = True) -> Any:
         """

@@ -359,37 +359,6 @@ class DataFile(FileViews, FlaggedFile, Content):
         new._copy(self, memo)
         new._labels = self._labels
 
-    def info(self) -> str:
-        """
-        Describe the groups, tables and extras, from headers alone.
-
-        Returns
-        -------
-        str
-            A line for the file, and one for each part of it.
-        """
-        rows: list[tuple[str, ...]] = [
-            ("ident", "shape", "type", "unit", "uncertainty", "flags")
-        ]
-        for ndd in self._groups:
-            parts = [
-                str(ndd._parts[p].dtype) if ndd.has(p) else "-"
-                for p in ("uncertainty", "flags")
-            ]
-            shape = " x ".join(map(str, ndd.shape))
-            unit = "-" if ndd.unit is None else str(ndd.unit)
-            rows.append((str(ndd.ident), shape, str(ndd.dtype), unit, *parts))
-        rows += [(name, "", "table", "", "", "") for name in self.tables]
-        for name, extra in self.extras.items():
-            shape = " x ".join(map(str, extra.shape))
-            rows.append((name, shape, str(extra.dtype), "", "", ""))
-        widths = [max(len(row[i]) for row in rows) for i in range(6)]
-        lines = [
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))
-            for row in rows
-        ]
-        return "\n".join([repr(self), *(f"  {line}".rstrip() for line in lines)])
-
 
 def _checked_mode(mode: Any, name: FileName | None, *, has_data: bool) -> Mode:
     if mode is None:

@@ -396,14 +396,3 @@ class NDLater(
                 new._parts[name].header = header = part.header.copy()
                 header.edit(cut)
         return new
-
-    def __repr__(self) -> str:
-        parts = [
-            "x".join(map(str, self.shape)) or "scalar",
-            str(self.dtype),
-            *(name for name in ("uncertainty", "flags") if self.has(name)),
-        ]
-        ident = "" if self.ident is None else f" {self.ident}"
-        return f"<NDLater{ident}: {', '.join(parts)}>"
-
-    __str__ = __repr__

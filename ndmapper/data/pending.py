@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ndmapper.data._forms import computed
+from ndmapper.data._computed import computed
 from ndmapper.data._plan import plan_items
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.record import edited

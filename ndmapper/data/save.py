@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ndmapper.data._forms import computed
+from ndmapper.data._computed import computed
 from ndmapper.data._groups import handle_of
 from ndmapper.data._held import keep_before, walk
 from ndmapper.data._items import Item, changes
