@@ -235,16 +235,22 @@ class DataFile(FileViews, FlaggedFile, Content):
         return True
 
     @property
-    def unloaded(self) -> bool:
-        """Whether nothing in memory differs from the file of this name on disk."""
+    def unchanged(self) -> bool:
+        """Whether nothing in memory differs from the file as it was opened."""
         if self._map is None or not self._filename or self._has_new_record:
             return False
         if self._filename != self._map.source.path:
             return False
-        if not self._is_untouched:
-            items = plan_items(self)
-            if any(changes(items)) or is_rearranged(self, items):
-                return False
+        if self._is_untouched:
+            return True
+        items = plan_items(self)
+        return not any(changes(items)) and not is_rearranged(self, items)
+
+    @property
+    def unloaded(self) -> bool:
+        """Whether nothing in memory differs from the file of this name on disk."""
+        if self._map is None or not self.unchanged:
+            return False
         # Whoever asks will hand the name on, of what may be another file by now.
         self._map.source.check()
         return True

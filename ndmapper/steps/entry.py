@@ -327,7 +327,8 @@ def _reference(df: DataFile, digests: DigestCache, *, expected: bool) -> Entry:
         return {"name": name, "key": df.record[-1]["key"]}
     if (key := pending_key(df)) is not None:
         return {"name": name, "key": key}
-    if not df.unloaded or df.filename is None:
+    # A file that was replaced meanwhile is found out by whoever compares the digests.
+    if not df.unchanged or df.filename is None:
         # What is only in memory is what counts, not what lies on disk.
         with tempfile.TemporaryDirectory(prefix="ndmapper-") as folder:
             path = Path(folder) / "content.fits"

@@ -249,7 +249,7 @@ def test_mask_any_integer_type_of_flags(dtype):
 
 
 def test_flags_with_fractions_are_refused():
-    with pytest.raises(ShapeError, match="whole numbers"):
+    with pytest.raises(ShapeError, match="integers"):
         NDLater([1.0], flags=[0.5])
 
 
