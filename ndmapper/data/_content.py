@@ -142,7 +142,12 @@ class Content(GroupList):
         )
         self.expected_key = other.expected_key
         if self._map is not None:
-            note(self._map.source.path, self)
+            note(self._map.source, self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._map is not None:
+            note(self._map.source, self)
 
     def keep(self) -> None:
         """Read what still lies in the file, as that is about to be replaced."""
@@ -152,8 +157,7 @@ class Content(GroupList):
         for ndd in (*self._groups, *self.extras.values()):
             for part in ndd._parts.values():
                 part.keep()
-        for name in self.tables:
-            _ = self.tables[name]
+        self.tables.keep()
 
     def parts(self) -> list[Part]:
         """

@@ -116,7 +116,9 @@ def filled(empty: StoredHeader, described: StoredHeader) -> StoredHeader:
     return StoredHeader(header=header)
 
 
-def with_kind(stored: StoredHeader, *, as_std: bool, is_ccddata: bool) -> StoredHeader:
+def with_kind(
+    stored: StoredHeader, *, as_std: bool, is_ccddata: bool, is_new: bool
+) -> StoredHeader:
     """
     See to it that a header says of which kind an uncertainty is, where that is usual.
 
@@ -128,6 +130,8 @@ def with_kind(stored: StoredHeader, *, as_std: bool, is_ccddata: bool) -> Stored
         Standard deviations are written instead of variances.
     is_ccddata : bool
         The file is laid out as those of CCDData.
+    is_new : bool
+        The array is not copied from a file.
 
     Returns
     -------
@@ -136,7 +140,9 @@ def with_kind(stored: StoredHeader, *, as_std: bool, is_ccddata: bool) -> Stored
     """
     name = KIND_NAMES["std" if as_std else "variance"]
     found = stored.header.get(KIND_KEYWORD)
-    if found == name or (found is None and not is_ccddata):
+    if found is None and (not is_ccddata or (as_std and not is_new)):
+        return stored  # which says enough
+    if found == name:
         return stored
     stored = stored.copy()
     stored.header[KIND_KEYWORD] = name

@@ -4,9 +4,10 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from ndmapper.errors import NdmapperError
+from ndmapper.io.source import Source
 
 __all__ = ["Keeper", "keep_before", "note", "walk"]
 
@@ -20,27 +21,27 @@ class Keeper(Protocol):
     def keep(self) -> None:
         """Read them into memory, as they are about to go."""
 
-    def __hash__(self) -> int: ...
+
+# By the number that the file has on its disk, since a file has many names.
+_keepers: dict[int, "WeakValueDictionary[int, Any]"] = {}
 
 
-_keepers: dict[Path, "WeakSet[Any]"] = {}
-
-
-def note(path: Path, keeper: Keeper) -> None:
+def note(source: Source, keeper: Keeper) -> None:
     """
     Note that a copy or section refers to a file.
 
     Parameters
     ----------
-    path : Path
+    source : Source
         The file.
     keeper : Keeper
         What is read before this program replaces the file.
     """
-    if len(_keepers) > _MANY and path not in _keepers:
-        for gone in [p for p, found in list(_keepers.items()) if not found]:
+    number = source.inode
+    if len(_keepers) > _MANY and number not in _keepers:
+        for gone in [n for n, found in list(_keepers.items()) if not found]:
             _keepers.pop(gone, None)
-    _keepers.setdefault(path, WeakSet()).add(keeper)
+    _keepers.setdefault(number, WeakValueDictionary())[id(keeper)] = keeper
 
 
 def keep_before(path: Path, own: Iterable[Any] = ()) -> None:
@@ -54,11 +55,14 @@ def keep_before(path: Path, own: Iterable[Any] = ()) -> None:
     own : iterable of Part
         Parts that need not be read, since the new file is made of them.
     """
-    found = _keepers.pop(path, None)
+    try:
+        found = _keepers.pop(path.stat().st_ino, None)
+    except OSError:  # there is none
+        return
     if not found:
         return
     mine = {id(part) for part in own}
-    for keeper in list(found):
+    for keeper in list(found.values()):
         if id(keeper) in mine:
             continue
         # Where it cannot be read any more, that is said when somebody looks.

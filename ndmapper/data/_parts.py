@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.data._held import note
+from ndmapper.data._held import note, walk
 from ndmapper.errors import ModeError, NdmapperError
 from ndmapper.io.arrays import ArrayHandle, is_basic_index
 from ndmapper.io.headers import StoredHeader
@@ -269,14 +269,15 @@ class Part:
         Part
             This one.
         """
-        if self._array is None and self.pending is None and self.handle is not None:
-            note(self.handle.source.path, self)
+        if self._array is None:
+            for part in walk([self]):
+                if not part.is_loaded and part.pending is None:
+                    note(part.handle.source, self)
         return self
 
     def keep(self) -> None:
-        """Read the pixels, as their file is about to be replaced."""
-        if self.pending is None:
-            self.peek()
+        """Read or compute the pixels, as a file is about to be replaced."""
+        self.peek()
 
     def section(self, item: Any) -> "Part":
         """

@@ -27,6 +27,7 @@ from ndmapper.data.flags import name_flags
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.ccddata import ConvertedHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.forms import stored_form
 from ndmapper.io.headers import StoredHeader
@@ -309,7 +310,16 @@ class _Plan:
             name = None
         unit = unit_card(ndd, part, as_std=as_std, is_new=stored.raw is None)
         unnamed = part == "flags" and ndd._must_name_flags()
-        same = isinstance(data, ArrayHandle) and not stored.is_touched and not unnamed
+        is_new = not isinstance(data, ArrayHandle)
+        if not isinstance(data, ConvertedHandle) and (is_new or is_ccddata):
+            # What such a file would take for standard deviations, or for a mask.
+            if part == "uncertainty":
+                stored = with_kind(
+                    stored, as_std=as_std, is_ccddata=is_ccddata, is_new=is_new
+                )
+            elif part == "flags":
+                unnamed = unnamed or is_new or "FLAGCONV" not in stored.header
+        same = not is_new and not stored.is_touched and not unnamed
         if same and name is None and stored.raw is not None and unit is None:
             out = self._out(stored.raw, data, source.handle)
             is_here = self.df._map is None or data.source == self.df._map.source
@@ -317,11 +327,9 @@ class _Plan:
                 self.items.append(Item(out, None, ndd, part))
                 return
         else:
-            if unnamed or (part == "flags" and not isinstance(data, ArrayHandle)):
+            if unnamed:
                 stored = stored.copy()
                 name_flags(stored.header, ndd.flag_table)
-            if part == "uncertainty" and not isinstance(data, ArrayHandle):
-                stored = with_kind(stored, as_std=as_std, is_ccddata=is_ccddata)
             made = array_header(
                 stored, stored_form(data), primary=primary, unit=unit,
                 name=None if name is None else name[0],

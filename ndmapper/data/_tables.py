@@ -5,6 +5,7 @@ from typing import Any
 
 from astropy.table import Table
 
+from ndmapper.data._held import note
 from ndmapper.errors import (
     FileAccessError,
     FileChangedError,
@@ -162,6 +163,13 @@ class TableStore(MutableMapping[str, Table]):
         self._loaded.pop(name, None)
         if key in other._loaded:
             self._loaded[name] = other._loaded[key].copy()
+        if (stored := self._hdus[name]) is not None:
+            note(stored.source, self)
+
+    def keep(self) -> None:
+        """Read what still lies in a file, as that is about to be replaced."""
+        for name in self:
+            _ = self[name]
 
     def to_write(
         self, name: str, version: int | None = None, written: str | None = None

@@ -167,8 +167,9 @@ def put_meta(
     """
     # Keywords have large letters in the file.
     meta = {key if key == "comments" else key.upper(): v for key, v in meta.items()}
-    # A table that takes the place of another has the name of that.
-    for key in stored.keys() - meta.keys() - {"EXTNAME", "EXTVER"}:
+    # The name is that of the place in the file, whatever the table was called before.
+    meta, stored = _unnamed(meta), _unnamed(stored)
+    for key in stored.keys() - meta.keys():
         header.remove(_keyword(key), ignore_missing=True, remove_all=True)
     for key, value in meta.items():
         if key in _SUMS or (key in stored and _same(value, stored[key])):
@@ -203,11 +204,16 @@ def is_same_meta(meta: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
     Returns
     -------
     bool
-        Whether every item is the same.
+        Whether every item but the name is the same.
     """
+    meta, stored = _unnamed(meta), _unnamed(stored)
     return meta.keys() == stored.keys() and all(
         _same(value, stored[key]) for key, value in meta.items()
     )
+
+
+def _unnamed(meta: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in meta.items() if k.upper() not in ("EXTNAME", "EXTVER")}
 
 
 def _keyword(key: str) -> str:

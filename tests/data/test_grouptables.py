@@ -173,3 +173,36 @@ def test_table_that_is_not_there_is_a_clear_error(path, use):
         assert tables.get("OBJCAD") is None
     with pytest.raises(MissingTableError, match="no table 'X'; there are: OBJCAT_1, O"):
         df.tables["X"]
+
+
+def test_tables_stay_with_their_groups_over_many_saves(tmp_path):
+    hdus = [fits.PrimaryHDU()]
+    for i in (1, 2):
+        hdus += [
+            fits.ImageHDU(np.ones((9, 9)), name="SCI", ver=i),
+            fits.BinTableHDU(Table({"a": np.arange(3) + i}), name="OBJCAT", ver=i),
+        ]
+    fits.HDUList(hdus).writeto(tmp_path / "b.fits")
+    df = DataFile(tmp_path / "b.fits", mode="update")
+    _ = list(df.tables.values())
+    df[0].ident, df[1].ident = 2, 1
+    for _ in range(3):
+        df.save()
+        stored = DataFile(tmp_path / "b.fits")
+        found = {ndd.ident: list(ndd.tables["OBJCAT"]["a"]) for ndd in stored}
+        assert found == {2: [1, 2, 3], 1: [2, 3, 4]}
+
+
+def test_table_in_the_place_of_another_has_its_number(tmp_path):
+    path = tmp_path / "b.fits"
+    tables = [fits.BinTableHDU(Table({"a": [i]}), name="CAT", ver=i) for i in (1, 2)]
+    fits.HDUList([fits.PrimaryHDU(), *tables]).writeto(path)
+    df = DataFile(path, mode="update")
+    first, second = df.tables
+    df.tables[first] = df.tables[second][:1]
+    df.tables["FREE"] = df.tables[second].copy()
+    for _ in range(2):
+        df.save()
+        with fits.open(path) as hdus:
+            names = [(hdu.name, hdu.ver) for hdu in hdus[1:4]]
+        assert names == [("CAT", 1), ("CAT", 2), ("FREE", 2)]

@@ -6,6 +6,8 @@ import pickle
 
 import numpy as np
 import pytest
+from astropy.io import fits
+from astropy.table import Table
 
 from ndmapper.data import DataFile, DataFileList, NDLater, _held
 from ndmapper.errors import FileChangedError
@@ -108,3 +110,72 @@ def test_what_nobody_holds_is_forgotten(path, monkeypatch):
         _ = DataFile(f"{name}.fits")[0][1:]
         gc.collect()
     assert len(_held._keepers) <= 3
+
+
+def with_tables(path):
+    hdus = [fits.PrimaryHDU()]
+    for i in (1, 2):
+        hdus += [
+            fits.ImageHDU(np.full((9, 9), i, "f4"), name="SCI", ver=i),
+            fits.BinTableHDU(Table({"a": np.arange(3) + i}), name="OBJCAT", ver=i),
+        ]
+    fits.HDUList(hdus).writeto(path, overwrite=True)
+    return DataFile(path, mode="update")
+
+
+@pytest.mark.parametrize(
+    "take", [lambda df: df[0].copy(), lambda df: df[0][2:], lambda df: NDLater(df[0])]
+)
+def test_tables_of_a_group_outlive_the_save(path, take):
+    df, other = with_tables("t.fits"), with_tables("o.fits")
+    taken = take(df)
+    taken.ident = 3
+    other.append(taken)
+    df[0].data[:] = 5
+    df[0].tables["OBJCAT"]["a"] = 7
+    df.save()
+    other.save("new.fits")
+    stored = DataFile("new.fits")
+    assert list(stored[2].tables["OBJCAT"]["a"]) == [1, 2, 3]
+    assert (stored[2].data == 1).all()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda df: df.copy(), lambda df: copy.deepcopy(DataFileList(data=[df]))[0],
+        lambda df: pickle.loads(pickle.dumps(df)), lambda df: df + 0,
+    ],
+)  # fmt: skip
+def test_result_that_waits_twice_is_saved_once(path, other):
+    expected = DataFile(path)[0].data.copy() * 2
+    df = DataFile(path, mode="update")
+    df *= 2
+    held = other(df)
+    df.save()
+    np.testing.assert_array_equal(held[0].data, expected)
+
+
+def test_file_of_another_name_is_the_same_file(path):
+    (path.parent / "link.fits").symlink_to("a.fits")
+    expected = DataFile(path)[0].data.copy()
+    df = DataFile("link.fits", mode="update")
+    held, section = df.copy(), df[0][2:5]
+    df[0].data[:] = 7
+    df.save()
+    np.testing.assert_array_equal(held[0].data, expected)
+    np.testing.assert_array_equal(section.data, expected[2:5])
+
+
+@pytest.mark.parametrize("look", [False, True])
+def test_pickle_of_a_file_outlives_its_save(path, look):
+    expected = DataFile(path)[0].data.copy()
+    df = DataFile(path, mode="update")
+    if look:
+        _ = df[0]
+    held = pickle.loads(pickle.dumps(df))
+    df[0].data[:] = 1
+    df.save()
+    np.testing.assert_array_equal(held[0].data, expected)
+    held.save("new.fits")
+    assert DataFile("new.fits").tables.keys() == df.tables.keys()
