@@ -269,10 +269,11 @@ class Part:
         Part
             This one.
         """
-        if self._array is None:
-            for part in walk([self]):
-                if not part.is_loaded and part.pending is None:
-                    note(part.handle.source, self)
+        if self._array is not None:
+            return self
+        for part in walk([self]) if self.pending is not None else (self,):
+            if not part.is_loaded and part.pending is None and part.handle is not None:
+                note(part.handle.source, self)
         return self
 
     def keep(self) -> None:
