@@ -54,9 +54,13 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     size = -(-size // _STEP) * _STEP
     memory = _take(size)
     if memory is None:
-        memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if _LARGE_PAGES is not None:
-            memory.madvise(_LARGE_PAGES)
+        try:
+            memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except OSError:  # NumPy says best that there is not so much
+            return np.empty(shape, dtype)
+        with suppress(OSError):  # of a system that is built without large pages
+            if _LARGE_PAGES is not None:
+                memory.madvise(_LARGE_PAGES)
     array = np.frombuffer(memory, dtype, count)
     # All views of it have it as their base, so that it lives as long as they do.
     weakref.finalize(array, _keep, memory).atexit = False

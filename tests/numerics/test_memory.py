@@ -80,6 +80,18 @@ def test_what_is_kept_is_free_for_the_system():
     assert sum(map(int, found)) >= (16 << 10) - 4 * 512  # kB; edges may be left
 
 
+@needs_free
+def test_system_without_large_pages(monkeypatch):
+    monkeypatch.setattr(memory, "_LARGE_PAGES", 12345)
+    assert empty((SIDE, SIDE), F4).shape == (SIDE, SIDE)
+
+
+@needs_free
+def test_more_than_there_is_is_an_error_of_memory():
+    with pytest.raises(MemoryError):
+        empty((1 << 28, 1 << 28), F4)
+
+
 def test_small_arrays_are_those_of_numpy():
     array = empty((20, 30), F4)
     assert array.base is None
