@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ndmapper.errors import FileAccessError
-
 __all__ = ["FILE_ONLY", "log_to_file", "log_to_terminal"]
 
 ROOT = "ndmapper"
@@ -30,11 +28,14 @@ class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
         return not getattr(record, "file_only", False) and bool(super().filter(record))
 
     def emit(self, record: logging.LogRecord) -> None:
-        from tqdm import tqdm  # a progress bar is there only where tqdm is loaded
-
         try:
             text = self.format(record)
-            tqdm.write(text, file=sys.stderr)
+            if "tqdm" in sys.modules:  # there may be a progress bar
+                from tqdm import tqdm
+
+                tqdm.write(text, file=sys.stderr)
+            else:
+                sys.stderr.write(text + "\n")
         except Exception:  # as logging does: a failing log never stops a reduction
             self.handleError(record)
 
@@ -94,10 +95,10 @@ def log_to_file(path: Path | None) -> Iterator[None]:
     path : Path or None
         The log file; its folder is made where it is missing. None writes no file.
 
-    Raises
-    ------
-    FileAccessError
-        If the file cannot be written.
+    Notes
+    -----
+    A file that cannot be written is warned of, and the work goes on without it: a log
+    never stops a reduction.
     """
     if path is None:
         yield
@@ -113,12 +114,14 @@ def log_to_file(path: Path | None) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = _LogFile(path, encoding="utf-8")
     except OSError as err:
-        msg = (
-            f"the log file {path} cannot be written ({err.strerror}); choose another "
-            "folder with outdir, another log file with config['logfile'], or None for "
-            "no log file"
+        logger.warning(
+            "the log file %s cannot be written (%s), and nothing is logged there; "
+            "choose another with config['logfile'], or None for no log file",
+            path,
+            err.strerror or err,
         )
-        raise FileAccessError(msg) from err
+        yield
+        return
     handler.setFormatter(logging.Formatter(_FILE_FORMAT))
     logger.addHandler(handler)
     try:

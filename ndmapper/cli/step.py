@@ -91,7 +91,7 @@ def _value(step: "Step", name: str, text: str) -> Any:
         return None if text in ("None", "none") else text
     if name in _WORDS and name != "reprocess":
         return text if name in ("outdir", "engine", "on_error") else _literal(text)
-    if parameter is not None and parameter.annotation is str:
+    if parameter is not None and parameter.kind.types == {str}:
         return text
     return _literal(text)
 

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -94,8 +95,26 @@ class Work:
     @property
     def named(self) -> list[DataFile | Path]:
         """Every file that a parameter names."""
-        values = [*self.parameters.values(), *self.tool_parameters.values()]
+        values = self.counted_parameters | self.counted_tool_parameters
         return [*files_within(values), *(path for path, _ in self.frames)]
+
+    @cached_property
+    def counted_parameters(self) -> dict[str, Any]:
+        """The parameters as they count: a text that names a file is that file."""
+        declared = self.declaration.parameters
+        return {
+            name: value
+            if name in declared and value in declared[name].kind.choices
+            else _naming_files(value)
+            for name, value in self.parameters.items()
+        }
+
+    @cached_property
+    def counted_tool_parameters(self) -> dict[str, Any]:
+        """The same of the parameters of the tool."""
+        return {
+            name: _naming_files(value) for name, value in self.tool_parameters.items()
+        }
 
     @property
     def frames(self) -> list[tuple[Path, str]]:
@@ -145,7 +164,7 @@ def describe(work: Work, output: Output, product: str) -> Entry:
         "output": output,
         "parameters": {
             name: recordable(value, f"{step}: {name}")
-            for name, value in work.parameters.items()
+            for name, value in work.counted_parameters.items()
         },
         "config": _config(work.settings),
         **references(work, expected=True),
@@ -156,7 +175,7 @@ def describe(work: Work, output: Output, product: str) -> Entry:
             "name": task.name,
             "parameters": {
                 name: recordable(value, f"{step}: {name}")
-                for name, value in plain_values(work.tool_parameters).items()
+                for name, value in plain_values(work.counted_tool_parameters).items()
             },
             "words": {
                 name: recordable(value, f"{step}: {name}")
@@ -285,7 +304,10 @@ def _named(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, A
     """Refer to the files that parameters name, but to calibrations only once."""
     applied = {id(df) for cal in work.calibrations.values() for df in _listed(cal)}
     found: dict[str, Any] = {}
-    for name, value in {**work.parameters, **work.tool_parameters}.items():
+    for name, value in {
+        **work.counted_parameters,
+        **work.counted_tool_parameters,
+    }.items():
         files = [*files_within(value)]
         references = [refer(file) for file in files if id(file) not in applied]
         if files and value is not files[0]:
@@ -295,6 +317,22 @@ def _named(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, A
     if work.frames:
         found["sof"] = [refer(path) for path, _ in work.frames]
     return found
+
+
+def _naming_files(value: Any) -> Any:
+    """Turn each text that is the name of an existing file into its path."""
+    if isinstance(value, str):
+        try:
+            return Path(value) if value and Path(value).is_file() else value
+        except (OSError, ValueError):  # too long for a name, or with NUL
+            return value
+    if isinstance(value, Mapping):
+        return {key: _naming_files(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_naming_files(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return frozenset(_naming_files(item) for item in value)
+    return value
 
 
 def _listed(cal: Calibration) -> list[DataFile]:

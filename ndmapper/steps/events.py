@@ -5,7 +5,7 @@ import logging
 import os
 import platform
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-@cache
-def _lock(path: Path) -> Any:
-    """Make the lock of a log, which a process needs for each of its lines."""
+@lru_cache(maxsize=64)
+def _lock(path: Path, _pid: int) -> Any:
+    """Make the lock of a log; a forked process must not use its parent's."""
     from filelock import FileLock  # slow to import
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def write_event(outdir: str | os.PathLike[str], event: str, **what: Any) -> None
     )
     try:
         # Appending is one step on a local disk only; over a network a lock is needed.
-        with _lock(path), path.open("ab", buffering=0) as stream:
+        with _lock(path, os.getpid()), path.open("ab", buffering=0) as stream:
             stream.write(line.encode() + b"\n")
-    except OSError as err:  # also where the lock takes too long
+    except Exception as err:  # also where the lock takes too long
         log.debug("an event is not logged: %s", err)

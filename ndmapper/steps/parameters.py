@@ -6,10 +6,9 @@ the step is called, before any pixel is read, and the same values go to the reco
 """
 
 import inspect
-import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,43 +23,11 @@ from ndmapper.errors import (
     UnknownParameterError,
     did_you_mean,
 )
+from ndmapper.steps.annotations import Kind, Range, understand
 
 __all__ = ["Parameter", "Range", "Unit", "check_values", "read_parameters"]
 
 _EMPTY = inspect.Parameter.empty
-
-
-@dataclass(frozen=True, kw_only=True)
-class Range:
-    """
-    Limits of a number: ``Annotated[float, Range(gt=0)]``.
-
-    Parameters
-    ----------
-    gt, ge, lt, le : float, optional
-        The number must be greater than, greater or equal, less than, less or equal.
-    """
-
-    gt: float | None = None
-    ge: float | None = None
-    lt: float | None = None
-    le: float | None = None
-
-    def __contains__(self, value: Any) -> bool:
-        return (
-            (self.gt is None or value > self.gt)
-            and (self.ge is None or value >= self.ge)
-            and (self.lt is None or value < self.lt)
-            and (self.le is None or value <= self.le)
-        )
-
-    def __str__(self) -> str:
-        signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-        return " and ".join(
-            f"{sign} {getattr(self, name):g}"
-            for name, sign in signs.items()
-            if getattr(self, name) is not None
-        )
 
 
 @dataclass(frozen=True)
@@ -96,20 +63,17 @@ class Parameter:
     ----------
     name : str
         Its name.
-    annotation : object
-        Its annotation without the extras of ``Annotated``.
+    kind : Kind
+        What its annotation says that a value must be like.
     default : object
         Its default, or `inspect.Parameter.empty`.
-    limits : Range or None
-        Its range.
     unit : Unit or None
         Its unit.
     """
 
     name: str
-    annotation: Any = Any
+    kind: Kind = field(default_factory=Kind)
     default: Any = _EMPTY
-    limits: Range | None = None
     unit: Unit | None = None
 
     @classmethod
@@ -128,16 +92,24 @@ class Parameter:
         -------
         Parameter
             The declaration.
+
+        Raises
+        ------
+        DeclarationError
+            If the annotation cannot be checked, or the default does not fit it.
         """
         extras: tuple[Any, ...] = ()
         if typing.get_origin(hint) is typing.Annotated:
-            hint, *rest = typing.get_args(hint)
-            extras = tuple(rest)
+            extras = typing.get_args(hint)[1:]
+        try:
+            kind = understand(hint)
+        except DeclarationError as err:
+            msg = f"{parameter.name}: {err}"
+            raise DeclarationError(msg) from None
         read = cls(
             name=parameter.name,
-            annotation=hint,
+            kind=kind,
             default=parameter.default,
-            limits=next((e for e in extras if isinstance(e, Range)), None),
             unit=next((e for e in extras if isinstance(e, Unit)), None),
         )
         if not read.required and read.default is not None:
@@ -156,17 +128,10 @@ class Parameter:
     @property
     def takes_none(self) -> bool:
         """Whether it says that None is a value for it."""
-        return self.default is None or (
-            self.annotation not in (Any, _EMPTY) and _fits(None, self.annotation, None)
-        )
+        return self.default is None or type(None) in self.kind.types
 
     def __str__(self) -> str:
-        words = [_words(self.annotation)]
-        if self.limits:
-            words.append(str(self.limits))
-        if self.unit:
-            words.append(f"in {self.unit.unit}")
-        return " ".join(words)
+        return f"{self.kind} in {self.unit.unit}" if self.unit else str(self.kind)
 
     def check(self, value: Any, step: str) -> Any:
         """
@@ -196,101 +161,22 @@ class Parameter:
             except units.UnitConversionError as err:
                 msg = f"{step}: {self.name} = {value} must be {self}; {err}"
                 raise ParameterError(msg) from None
-        if not _fits(value, self.annotation, self.limits):
+        if value not in self.kind:
             msg = f"{step}: {self.name} = {value!r} must be {self}"
-            if isinstance(value, str) and (choices := _choices(self.annotation)):
+            if isinstance(value, str) and (choices := self.kind.choices):
                 msg += did_you_mean(value, choices)
             raise ParameterError(msg)
         return self._converted(value)
 
     def _converted(self, value: Any) -> Any:
         """Turn the name of a file into what the annotation says."""
-        kinds = (self.annotation, *typing.get_args(self.annotation))
-        if isinstance(value, str) and str not in kinds:
-            if Path in kinds:
+        allowed = self.kind.types
+        if isinstance(value, str) and str not in allowed:
+            if Path in allowed:
                 return Path(value)
-            if DataFile in kinds:
+            if DataFile in allowed:
                 return open_planned(value)
         return value
-
-
-def _choices(annotation: Any) -> tuple[str, ...]:
-    if typing.get_origin(annotation) is typing.Literal:
-        return tuple(str(c) for c in typing.get_args(annotation))
-    return tuple(c for a in typing.get_args(annotation) for c in _choices(a))
-
-
-def _words(annotation: Any) -> str:
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation is type(None) or annotation is None:
-        return "None"
-    if origin is typing.Literal:
-        return "one of " + ", ".join(repr(a) for a in arguments)
-    if origin is typing.Union or isinstance(annotation, types.UnionType):
-        return " or ".join(_words(a) for a in arguments)
-    if origin is not None and origin is not Callable:
-        inside = ", ".join(_words(a) for a in arguments if a is not Ellipsis)
-        return f"{getattr(origin, '__name__', origin)} of {inside}"
-    return getattr(annotation, "__name__", str(annotation))
-
-
-def _fits(value: Any, annotation: Any, limits: Range | None) -> bool:
-    """Whether a value is of an annotated type; numbers also within the limits."""
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation in (Any, _EMPTY) or isinstance(annotation, (str, typing.TypeVar)):
-        return True
-    if annotation in (None, type(None)):
-        return value is None
-    if origin is typing.Annotated:
-        inner = next((e for e in arguments[1:] if isinstance(e, Range)), limits)
-        return _fits(value, arguments[0], inner)
-    if origin is typing.Union or isinstance(annotation, types.UnionType):
-        return any(_fits(value, a, limits) for a in arguments)
-    if origin is typing.Literal:
-        return any(type(value) is type(a) and value == a for a in arguments)
-    if annotation is bool:
-        return isinstance(value, (bool, np.bool_))
-    if annotation in (int, float):
-        numbers = (int, np.integer) if annotation is int else (
-            int, float, np.integer, np.floating)  # fmt: skip
-        return (
-            isinstance(value, numbers)
-            and not isinstance(value, bool)
-            and bool(np.isfinite(value))
-            and (limits is None or value in limits)
-        )
-    if annotation in (Path, DataFile):
-        return isinstance(value, (str, annotation))
-    if origin is not None:
-        return _fits_container(value, origin, arguments, limits)
-    return not isinstance(annotation, type) or isinstance(value, annotation)
-
-
-def _fits_container(
-    value: Any, origin: Any, arguments: tuple[Any, ...], limits: Range | None
-) -> bool:
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return isinstance(value, Mapping) and (
-            not arguments
-            or all(
-                _fits(k, arguments[0], None) and _fits(v, arguments[1], limits)
-                for k, v in value.items()
-            )
-        )
-    if isinstance(origin, type) and issubclass(origin, Sequence):
-        # A list where a tuple is declared, or the reverse, is no mistake.
-        if isinstance(value, (str, bytes)) or not isinstance(
-            value, (Sequence, np.ndarray)
-        ):
-            return False
-        if origin is tuple and arguments and arguments[-1] is not Ellipsis:
-            return len(value) == len(arguments) and all(
-                _fits(v, a, limits) for v, a in zip(value, arguments, strict=True)
-            )
-        return not arguments or all(_fits(v, arguments[0], limits) for v in value)
-    if origin is Callable or origin is typing.get_origin(Callable[[], Any]):
-        return callable(value)
-    return isinstance(value, origin)
 
 
 def check_values(
@@ -375,8 +261,13 @@ def read_parameters(
                 "they can be checked and recorded"
             )
             raise DeclarationError(msg)
-        if parameter.name not in skip:
+        if parameter.name in skip:
+            continue
+        try:
             found[parameter.name] = Parameter.read(
                 parameter, hints.get(parameter.name, Any)
             )
+        except DeclarationError as err:
+            msg = f"the step {name}: {err}"
+            raise DeclarationError(msg) from err
     return found

@@ -1,6 +1,7 @@
 """Processes that hold PyRAF, kept for the next call."""
 
 import atexit
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,3 +66,14 @@ def close_workers() -> None:
         for kept in _idle.values():
             while kept:
                 kept.pop().kill()
+
+
+def _forget_workers() -> None:
+    """Leave the processes to the parent: one pipe has no two users."""
+    global _lock  # noqa: PLW0603  # a thread of the parent may have held it
+    _idle.clear()
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_workers)
