@@ -26,7 +26,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from ndmapper.config import config
-    from ndmapper.steps.clean import find_removable, remove
+    from ndmapper.steps.clean import find_removable, finish_removals, remove
 
     folder = args.folder or Path(config["outdir"])
     candidates = find_removable(folder, args.keep)
@@ -34,6 +34,7 @@ def _run(args: argparse.Namespace) -> int:
     if not args.dry_run:
         for candidate in gone:
             remove(candidate.path)
+        finish_removals(folder)
     if args.json:
         print_json(
             {

@@ -64,6 +64,9 @@ KEYS: Mapping[str, Key] = {
         Key(name="cluster", default=None, check=_checks.cluster,
             doc="A dask scheduler whose workers do the work: its address, such as "
                 "tcp://host:8786, or a distributed.Client."),
+        Key(name="cluster_wait", default=600.0, check=_checks.seconds,
+            doc="Seconds that work waits for a cluster that has no workers, before it "
+                "is an error."),
         Key(name="on_error", default="stop", check=_checks.choice("stop", "continue"),
             doc="What a step does with its other files when one fails."),
         Key(name="dry_run", default=False, check=_checks.boolean,

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shlex
-import tempfile
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +27,7 @@ from ndmapper.errors import (
     MissingToolError,
     StepError,
 )
+from ndmapper.io.leftovers import scratch_folder
 
 __all__ = ["CommandEngine"]
 
@@ -256,9 +256,9 @@ def _probe(argv: tuple[str, ...], program: Path, stamp: int) -> str | None:
             first = find_program(argv[0], "the version of the program is unknown")
         except MissingToolError:
             return None
-    with tempfile.TemporaryDirectory(prefix="ndmapper-version-") as temp:
-        log = Path(temp) / "output"
-        run_program([str(first), *argv[1:]], cwd=Path(temp), log=log, timeout=_PROBE)
+    with scratch_folder() as folder:
+        log = folder / "output"
+        run_program([str(first), *argv[1:]], cwd=folder, log=log, timeout=_PROBE)
         lines = printable(read_log(log)).splitlines()
     words = [line.strip() for line in lines if line.strip()]
     return words[0][:200] if words else _digest(program, stamp)

@@ -14,14 +14,24 @@ import platform
 import re
 import secrets
 import shutil
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["final_name", "staging_mark", "staging_name", "sweep"]
+__all__ = [
+    "final_name",
+    "make_scratch_folder",
+    "scratch_folder",
+    "staging_mark",
+    "staging_name",
+    "sweep",
+    "sweep_side_data",
+]
 
 log = logging.getLogger(__name__)
 
-_NAME = re.compile(r"\.ndm-(\d+)-([0-9a-f]{8})-[0-9a-f]{8}(-.*)?")
+_NAME = re.compile(r"\.?ndm-(\d+)-([0-9a-f]{8})-[0-9a-f]{8}(-.*)?")
 _PAUSE = 60.0
 """Seconds until a folder is looked through once more by the same process."""
 
@@ -57,6 +67,44 @@ def staging_name(target: Path) -> Path:
     # Names have a limit of 255 bytes in most file systems; the type must stay.
     kept = target.name.encode()[-180:].decode("utf-8", "ignore")
     return target.with_name(f"{staging_mark()}-{kept}")
+
+
+def make_scratch_folder(parent: Path | None = None) -> Path:
+    """
+    Make a private folder for temporary files, which a later process can sweep.
+
+    Parameters
+    ----------
+    parent : Path, optional
+        Where it is made; by default in the folder of temporary files (TMPDIR).
+
+    Returns
+    -------
+    Path
+        The new folder, without links in its path.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    sweep(parent)
+    folder = parent / staging_mark().removeprefix(".")  # some tools skip hidden names
+    folder.mkdir(mode=0o700)
+    return folder.resolve()
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """
+    Make a private folder for temporary files, and remove it in the end.
+
+    Yields
+    ------
+    Path
+        The folder.
+    """
+    folder = make_scratch_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def final_name(path: Path) -> Path:
@@ -109,6 +157,22 @@ def sweep(folder: Path) -> None:
             else:
                 with contextlib.suppress(OSError):
                     Path(entry.path).unlink()
+
+
+def sweep_side_data(folder: Path) -> None:
+    """
+    Remove what killed processes left in a folder of side data, and in those in it.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder ``.ndmapper`` of a folder of products.
+    """
+    sweep(folder)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                sweep(Path(entry.path))
 
 
 @functools.cache

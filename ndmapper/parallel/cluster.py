@@ -1,16 +1,25 @@
 """Many things at once, on the workers of a dask scheduler."""
 
+import logging
 import os
+import queue
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from ndmapper.config import config
 from ndmapper.errors import MissingPackageError, WorkerError
 from ndmapper.parallel.cores import IN_WORKER
 from ndmapper.parallel.progress import Bar
 from ndmapper.parallel.worker import Surroundings, carry_out, open_answer
 
 __all__ = ["map_cluster"]
+
+log = logging.getLogger(__name__)
+
+_LOOK = 3.0
+"""Seconds without a result after which the workers are looked for."""
 
 _clients: dict[str, Any] = {}
 """Clients by address; a script needs one for all of its steps."""
@@ -47,15 +56,13 @@ def map_cluster(
     Raises
     ------
     WorkerError
-        If workers died with a thing again and again, or an error cannot travel.
+        If there are no workers for longer than config['cluster_wait'], workers died
+        with a thing again and again, or an error cannot travel.
     Exception
         The error of the first thing, in their order, that has failed.
     """
     client = _client(cluster)
-    import distributed
     from distributed.scheduler import KilledWorker
-
-    as_completed: Any = distributed.as_completed
 
     call = Surroundings.here().pack(func)
     futures = [
@@ -66,7 +73,7 @@ def map_cluster(
     failed: tuple[int, BaseException] | None = None
     try:
         with Bar(len(futures), title) as bar:
-            for future in as_completed(futures, loop=client.loop, raise_errors=False):
+            for future in _as_completed(client, futures):
                 i = position[future.key]
                 if future.cancelled():
                     continue
@@ -89,6 +96,51 @@ def map_cluster(
     if failed is not None:
         raise failed[1]
     return results
+
+
+def _as_completed(client: Any, futures: Sequence[Any]) -> Iterator[Any]:
+    """Give futures as they are done, and look after the workers that do them."""
+    done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for future in futures:
+        future.add_done_callback(done.put)
+    alone_since: float | None = None  # when the last worker was seen to be gone
+    limit = float(config["cluster_wait"])
+    for _ in futures:
+        while True:
+            try:
+                future = done.get(timeout=min(_LOOK, limit))
+                break
+            except queue.Empty:
+                now = time.monotonic()
+                if _has_workers(client):
+                    alone_since = None
+                elif alone_since is None:
+                    alone_since = now
+                    log.warning(
+                        "the cluster at %s has no workers; waiting for them, at most "
+                        "%g s (config['cluster_wait'])",
+                        _address(client),
+                        limit,
+                    )
+                elif now - alone_since > limit:
+                    msg = (
+                        f"the cluster at {_address(client)} had no workers for "
+                        f"{limit:g} s (config['cluster_wait']); start some with 'dask "
+                        "worker ADDRESS', or look into the queue of the machine"
+                    )
+                    raise WorkerError(msg) from None
+        yield future
+
+
+def _has_workers(client: Any) -> bool:
+    try:
+        return bool(client.scheduler_info(n_workers=-1)["workers"])
+    except TypeError:  # an older distributed, which tells of all of them
+        return bool(client.scheduler_info()["workers"])
+
+
+def _address(client: Any) -> str:
+    return str(getattr(client.scheduler, "address", client.scheduler))
 
 
 def _client(cluster: Any) -> Any:

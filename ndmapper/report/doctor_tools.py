@@ -5,12 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ndmapper.io.leftovers import scratch_folder
 
 __all__ = ["Tool", "find_tools"]
 
@@ -155,13 +156,13 @@ def _pipeline(recipe: str) -> str:
 
 def _output(argv: Sequence[str]) -> str | None:
     """Run a program in an empty folder and home; None if it fails."""
-    with tempfile.TemporaryDirectory(prefix="ndmapper-") as folder:
+    with scratch_folder() as folder:
         try:
             done = subprocess.run(
                 argv,
                 cwd=folder,
                 # Settings in the user's home would be taken for those of the program.
-                env=os.environ | {"HOME": folder},
+                env=os.environ | {"HOME": str(folder)},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=_PATIENCE,

@@ -1,7 +1,8 @@
 """Which products a later run can make again when it needs them; and removing them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from ndmapper.io.record import canonical, cleaned_path, side_path
 from ndmapper.steps.entry import is_as_recorded
 from ndmapper.steps.freshness import find_input, references_of
 
-__all__ = ["Candidate", "Keep", "find_removable", "remove"]
+__all__ = ["Candidate", "Keep", "find_removable", "finish_removals", "remove"]
 
 Keep = Literal["final", "calibs"]
 """What is kept: only products of which no other is made, or calibrations as well."""
@@ -68,8 +69,10 @@ def find_removable(folder: Path, keep: Keep = "calibs") -> list[Candidate]:
     digests = DigestCache(folder / ".ndmapper")
     products = _products(folder)
     made_of: dict[str, set[str]] = {}
-    for rows in products.values():
-        for word, reference in references_of(rows[-1]):
+    # Of all entries: what was made of a product may be gone, since an earlier call was
+    # interrupted, while what was made of that is here.
+    for row in {row["key"]: row for rows in products.values() for row in rows}.values():
+        for word, reference in references_of(row):
             key = reference.get("key")
             if key is not None:
                 kind = "input" if word == "input" else "calibration"
@@ -86,11 +89,27 @@ def find_removable(folder: Path, keep: Keep = "calibs") -> list[Candidate]:
             DataFile(path), digests
         ):
             why = "it was edited"
-        elif missing := _missing(path, rows[-1]):
+        elif missing := _missing(path, rows[-1], rows):
             why = f"it could not be made again, for {missing} is missing"
         found.append(Candidate(path=path, size=path.stat().st_size, kept=why))
     digests.save()
     return found
+
+
+def finish_removals(folder: Path) -> None:
+    """
+    Complete what an interrupted clean has begun.
+
+    Parameters
+    ----------
+    folder : Path
+        Where products are: side records of those that are removed go as well.
+    """
+    for side in (folder / ".ndmapper" / "records").glob("*.json"):
+        product = folder / side.name.removesuffix(".json")
+        if not product.exists() and cleaned_path(product).exists():
+            with suppress(OSError):
+                side.unlink()
 
 
 def _products(folder: Path) -> dict[Path, Sequence[dict[str, Any]]]:
@@ -107,12 +126,22 @@ def _products(folder: Path) -> dict[Path, Sequence[dict[str, Any]]]:
     return found
 
 
-def _missing(path: Path, row: dict[str, Any]) -> str | None:
+def _missing(
+    path: Path, row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> str | None:
+    """Name what would be needed to make a product again, and is not there."""
+    made_by = {other["key"]: other for other in rows}
     for _, reference in references_of(row):
         if reference.get("memory"):
             return f"{reference['name']}, which was only in memory,"
-        if find_input(reference["name"], row, path) is None:
+        if find_input(reference["name"], row, path) is not None:
+            continue
+        # A chain published only its last product; it would make the others again.
+        before = made_by.get(reference.get("key"))
+        if before is None or before is row or before["step"] == "edited":
             return str(reference["name"])
+        if missing := _missing(path, before, rows):
+            return missing
     return None
 
 

@@ -1,6 +1,5 @@
 """The entry of a product in its record, written from the declaration alone."""
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +14,7 @@ from ndmapper.data.save import write_datafile
 from ndmapper.engines import get_engine
 from ndmapper.engines.base import Calibration, Output
 from ndmapper.io.digest import DigestCache, digest
+from ndmapper.io.leftovers import scratch_folder
 from ndmapper.io.record import SCHEMA, entry_key
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.origin import origin_of
@@ -368,8 +368,8 @@ def _reference(df: DataFile, digests: DigestCache, *, expected: bool) -> Entry:
     # A file that was replaced meanwhile is found out by whoever compares the digests.
     if not df.unchanged or df.filename is None:
         # What is only in memory is what counts, not what lies on disk.
-        with tempfile.TemporaryDirectory(prefix="ndmapper-") as folder:
-            path = Path(folder) / "content.fits"
+        with scratch_folder() as folder:
+            path = folder / "content.fits"
             write_datafile(df, path, rows=[])
             return {"name": name, "digest": digest(path), "memory": True}
     if df.record and is_as_recorded(df, digests):

@@ -1,7 +1,9 @@
 """The second half of a call: stage, run, collect, record, publish, map."""
 
+import errno
 import logging
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,8 @@ from ndmapper.data import DataFile
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
 from ndmapper.engines.findings import collect_findings
-from ndmapper.io.leftovers import sweep
+from ndmapper.errors import FileAccessError
+from ndmapper.io.leftovers import scratch_folder, sweep_side_data
 from ndmapper.io.source import find_source
 from ndmapper.log import FILE_ONLY
 from ndmapper.parallel import map_parallel
@@ -35,6 +38,9 @@ from ndmapper.steps.workers import count_workers
 __all__ = ["Made", "execute", "map_product"]
 
 log = logging.getLogger(__name__)
+
+_FULL = 2**20
+"""A disk with less free space than this is called full where something fails [byte]."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def execute(plan: Plan) -> list[Result]:
     outdir = settings["outdir"]
     log.info("START %s", step, extra=FILE_ONLY)
     # Also where there is nothing to do: a run may have been killed at its very end.
-    sweep(absolute(outdir) / ".ndmapper" / "stage")
+    sweep_side_data(absolute(outdir) / ".ndmapper")
     write_event(outdir, "start", step=step, units=len(plan.items))
     todo = [item for item in plan.items if item.action != "reuse"]
     made: dict[int, Made | Failure] = {}
@@ -199,6 +205,7 @@ def _do(item: PlanItem, workers: int = 1) -> Made:
         collect_findings() as findings,
         remembered(item) as decisions,
         _work_folder(item.work, folder) as place,
+        _full_disk_named(item),
     ):
         with steady(item.work) as files:
             outcome = run_work(item.work, item.targets, place, workers=workers)
@@ -214,6 +221,39 @@ def _do(item: PlanItem, workers: int = 1) -> Made:
     why = "made" if item.action == "run" else f"made again, {item.reason}"
     log.info("%s: %s", line, why if item.targets else "done")
     return Made(contents, "" if item.targets else outcome.log)
+
+
+@contextmanager
+def _full_disk_named(item: PlanItem) -> Iterator[None]:
+    """
+    Say of whatever fails that a disk is full, where one is.
+
+    Tools that cannot write say so in many ways, or not at all.
+    """
+    try:
+        yield
+    except Exception as err:
+        if getattr(err.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise  # it says so already
+        # Now, before what was half written is removed.
+        outdir = absolute(item.work.settings["outdir"])
+        for folder in (outdir, Path(tempfile.gettempdir())):
+            if _is_full(folder):
+                product = next(iter(item.targets.values()), item.sources)
+                msg = (
+                    f"{item.step}: the disk of {folder} is full, so {product} is not "
+                    f"made from {item.sources}; make room, or choose another folder "
+                    f"with outdir or TMPDIR, and run again. What failed first: {err}"
+                )
+                raise FileAccessError(msg) from err
+        raise
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _FULL
+    except OSError:
+        return False
 
 
 def _after_prelude(item: PlanItem) -> PlanItem:
@@ -242,8 +282,8 @@ def _work_folder(work: Work, folder: Path) -> Iterator[Path]:
         place.mkdir()
         yield place
         return
-    with tempfile.TemporaryDirectory(prefix="ndm-") as other:
-        yield Path(other).resolve()
+    with scratch_folder() as other:
+        yield other
 
 
 def _line(item: PlanItem) -> str:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from astropy.nddata import NDData
@@ -16,6 +15,7 @@ from ndmapper.engines.base import Output
 from ndmapper.engines.findings import collect_findings
 from ndmapper.errors import ParameterError
 from ndmapper.io.digest import DigestCache
+from ndmapper.io.leftovers import scratch_folder
 from ndmapper.log import FILE_ONLY
 from ndmapper.steps.bind import Bound
 from ndmapper.steps.calibrate import resolve_calibrations
@@ -126,12 +126,12 @@ def run_unsaved(item: PlanItem) -> Products:
     """
     started, work = now(), item.work
     with (
-        TemporaryDirectory(prefix="ndm-") as folder,
+        scratch_folder() as folder,
         collect_findings() as findings,
         remembered(item) as decisions,
     ):
         with steady(work) as files:
-            outcome = run_work(work, item.targets, Path(folder).resolve())
+            outcome = run_work(work, item.targets, folder)
         for warning in outcome.warnings:
             log.warning("%s: %s: %s", work.declaration.name, item.sources, warning)
         if outcome.log:

@@ -8,7 +8,15 @@ import pytest
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.io import leftovers
-from ndmapper.io.leftovers import final_name, staging_mark, staging_name, sweep
+from ndmapper.io.leftovers import (
+    final_name,
+    make_scratch_folder,
+    scratch_folder,
+    staging_mark,
+    staging_name,
+    sweep,
+    sweep_side_data,
+)
 from ndmapper.steps.stage import stage
 
 
@@ -132,3 +140,37 @@ def test_final_name_of_what_waits_in_a_folder_for_unfinished_products(tmp_path):
     assert final_name(stage / staging_mark() / "x.fits") == tmp_path / "x.fits"
     assert final_name(stage / "mine" / "x.fits") == stage / "mine" / "x.fits"
     assert final_name(Path("x.fits")) == Path("x.fits")
+
+
+def test_scratch_folder_is_private_and_goes(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with scratch_folder() as folder:
+        assert folder.parent == tmp_path.resolve()
+        assert not folder.name.startswith(".")
+        assert folder.stat().st_mode & 0o077 == 0
+        (folder / "x").touch()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scratch_folder_of_a_killed_process_is_swept_by_the_next(tmp_path, dead):
+    left = tmp_path / mark_of(dead).removeprefix(".")
+    left.mkdir()
+    (left / "login.cl").touch()
+    made = make_scratch_folder(tmp_path)
+    assert list(tmp_path.iterdir()) == [made]
+
+
+def test_side_data_are_swept_with_their_folders(tmp_path, dead):
+    side = tmp_path / ".ndmapper"
+    (side / "decisions").mkdir(parents=True)
+    for folder in (side, side / "decisions"):
+        (folder / f"{mark_of(dead)}-a.json").touch()
+        (folder / "kept.json").touch()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / mark_of(dead)).touch()
+    (side / "link").symlink_to(elsewhere)
+    sweep_side_data(side)
+    assert sorted(p.name for p in side.iterdir()) == ["decisions", "kept.json", "link"]
+    assert [p.name for p in (side / "decisions").iterdir()] == ["kept.json"]
+    assert len(list(elsewhere.iterdir())) == 1

@@ -6,6 +6,7 @@ import pytest
 
 from ndmapper.errors import (
     ConfigError,
+    FileAccessError,
     MissingFileError,
     OutputExistsError,
     ParameterError,
@@ -227,3 +228,23 @@ def test_call_more_names_than_products_counts_both(make_raw):
     words = r"makes 1 product of this call, but 2 names were given: a\.fits, b\.fits"
     with pytest.raises(ShapeError, match=words):
         scale(make_raw("x1.fits"), out_names=["a.fits", "b.fits"])
+
+
+@run_task("command:false", inputs="a", outputs="b", prefix="f", argv=[])
+def fail():
+    """End with exit code 1, without a word."""
+
+
+def test_full_disk_is_named_whatever_failed_first(make_raw, monkeypatch):
+    usage = type("Usage", (), {"free": 4096})
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
+    with pytest.raises(
+        FileAccessError, match=r"disk of .* is full, so fx1\.fits.*false"
+    ):
+        fail(make_raw("x1.fits"))
+    assert not Path("fx1.fits").exists()
+
+
+def test_failure_with_room_on_the_disk_stays_what_it_is(make_raw):
+    with pytest.raises(StepError, match="false ended with exit code 1"):
+        fail(make_raw("x1.fits"))

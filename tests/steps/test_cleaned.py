@@ -10,8 +10,9 @@ from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.errors import NotMadeError
 from ndmapper.io.digest import differences
-from ndmapper.io.record import cleaned_path
-from ndmapper.steps import run_task
+from ndmapper.io.record import cleaned_path, side_path
+from ndmapper.steps import chain, run_task
+from ndmapper.steps.clean import find_removable, finish_removals, remove
 from ndmapper.steps.tally import tally
 
 PRODUCTS = ["bias.fits", "braw1.fits", "braw2.fits", "dbraw1.fits", "dbraw2.fits"]
@@ -34,6 +35,12 @@ def subtract(ndd, bias, *, scale: float = 1.0):
 def double(ndd, *, offset: float = 0.0):
     """Double the data."""
     return ndd * 2 + offset
+
+
+@run_task(prefix="s")
+def shift(ndd):
+    """Add one."""
+    return ndd + 1
 
 
 @run_task(outputs=("low", "high"))
@@ -236,3 +243,49 @@ def test_cleaned_product_without_its_raw_is_still_current(night, folder):
     clean("braw1.fits", "braw2.fits")
     double(["dbraw1.fits", "dbraw2.fits"])
     assert there() == ["bias.fits", *PRODUCTS[3:]]
+
+
+def removable(keep="calibs"):
+    return [c.path.name for c in find_removable(Path(), keep) if c.kept is None]
+
+
+def test_product_of_a_chain_can_be_cleaned_and_made_again(make_raw, pixels):
+    raws = [make_raw("raw1.fits", (10.0,))]
+
+    def script(offset=0.0):
+        tally.clear()
+        return split(chain(double, shift)(raws, offset=offset))
+
+    script()
+    assert removable() == ["sdraw1.fits"]  # that it was made of was never on disk
+    remove(Path("sdraw1.fits"))
+    script()
+    assert tally.made == []
+    Path("raw1_low.fits").unlink(missing_ok=True)
+    made = script()["high"][0]
+    assert made[0].data[0, 0] == 2 * (2 * 10 + 1)
+
+
+def test_chain_of_a_raw_file_that_is_gone_is_kept(make_raw):
+    split(chain(double, shift)([make_raw("raw1.fits", (10.0,))]))
+    Path("raw1.fits").unlink()
+    assert removable() == []
+
+
+@pytest.mark.parametrize("first", ["braw1.fits", "bias.fits"])
+def test_clean_completes_what_was_interrupted(night, first):
+    before = removable("final")
+    assert before == ["bias.fits", "braw1.fits", "braw2.fits"]
+    remove(Path(first))  # and then the power failed
+    assert removable("final") == [name for name in before if name != first]
+
+
+def test_side_record_left_by_an_interrupted_clean_goes(night):
+    side = side_path(Path("braw1.fits"))
+    side.parent.mkdir(parents=True, exist_ok=True)
+    other = side_path(Path("dbraw1.fits"))
+    clean("braw1.fits")
+    for path in (side, other):
+        path.write_text("[]")
+    finish_removals(Path())
+    assert (side.exists(), other.exists()) == (False, True)

@@ -191,3 +191,21 @@ def test_cluster_that_is_not_there_says_what_to_do(raws):
     _, err = process.communicate(timeout=240)
     assert process.returncode == 1
     assert "there is no dask scheduler at tcp://127.0.0.1:9" in err
+
+
+def test_cluster_without_workers_is_said_and_then_an_error(raws, tmp_path):
+    about = tmp_path / "scheduler.json"
+    local = ("--host", "127.0.0.1", "--no-dashboard", "--port", "0")
+    scheduler = start("scheduler", *local, "--scheduler-file", str(about), cwd=tmp_path)
+    try:
+        wait_until(about.exists)
+        address = wait_until(lambda: json.loads(about.read_text() or "{}"))["address"]
+        process = run(ADDRESS.format(address=address), cluster_wait=1)
+        _, err = process.communicate(timeout=240)
+    finally:
+        scheduler.kill()
+        scheduler.wait(timeout=30)
+    assert process.returncode != 0
+    assert f"the cluster at {address} has no workers; waiting" in err
+    assert "had no workers for 1 s" in err
+    assert not list(Path().glob("sx*.fits"))

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +16,7 @@ import platformdirs
 from ndmapper.engines.esorex.values import Parameter, read_parameters
 from ndmapper.engines.process import find_program, last_lines, read_log, run_program
 from ndmapper.errors import MissingToolError, StepError
-from ndmapper.io.leftovers import staging_name
+from ndmapper.io.leftovers import scratch_folder, staging_name
 
 __all__ = ["Recipe", "describe", "environment", "find_recipe"]
 
@@ -273,8 +272,7 @@ def _cache_file(recipe: Recipe) -> Path:
 
 
 def _ask(recipe: Recipe) -> str:
-    with tempfile.TemporaryDirectory(prefix="ndmapper-esorex-") as temp:
-        folder = Path(temp)
+    with scratch_folder() as folder:
         (folder / "empty.rc").touch()
         end = run_program(
             [

@@ -16,6 +16,7 @@ from typing import Any
 
 from ndmapper.engines.iraf.install import Installation
 from ndmapper.errors import StepError, TimeLimitError
+from ndmapper.io.leftovers import make_scratch_folder
 
 __all__ = ["DiedError", "Worker"]
 
@@ -219,7 +220,7 @@ def _make_home() -> Path:
     parent = tempfile.gettempdir()
     if any(c.isspace() for c in parent) or not parent.isascii():
         parent = "/tmp"  # a private folder is made in there
-    return Path(tempfile.mkdtemp(prefix="ndm-iraf-", dir=parent)).resolve()
+    return make_scratch_folder(Path(parent))
 
 
 def _environment(
