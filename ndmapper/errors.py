@@ -217,6 +217,10 @@ class MissingPackageError(NdmapperError, ImportError):
     """A package that an optional part of ndmapper needs is not installed."""
 
 
+_LISTED = 60
+"""No more names than this are listed in a message."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     Suggest the nearest of the known names, as the end of an error message.
@@ -237,4 +241,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name), names, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; there are: {', '.join(names)}" if names else ""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"; there are: {', '.join(names[:_LISTED])}{more}" if names else ""

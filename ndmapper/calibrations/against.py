@@ -141,6 +141,8 @@ def order_of(target: Frame, rule: Rule, frame: Frame) -> tuple[float, ...]:
             elif name == "dt":
                 days = days_after(target, frame)
                 total += math.inf if days is None else abs(days) / unit
+            elif name == "night" and "night" not in target.values:
+                total += 0.0 if _night(frame) == _night(target) is not None else 1.0
             else:
                 total += _apart(rule, name, frame, target) / unit
         found.append(total)

@@ -17,6 +17,7 @@ The calibration document may have three maps beside the published ones:
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ndmapper.calibrations.names import frame_name, name_variants
@@ -70,6 +71,8 @@ class Answer:
     is_made : bool
         Whether the files are a calibration that is made already, one for each part of
         the instrument. Such files need no calibrations in turn.
+    paths : tuple of Path
+        Where the files lie, if on this machine.
     """
 
     files: tuple[tuple[str, str | None], ...] = ()
@@ -79,6 +82,7 @@ class Answer:
     rules: str | None = None
     source: str = ""
     is_made: bool = False
+    paths: tuple[Path, ...] = ()
 
     @property
     def names(self) -> list[str]:

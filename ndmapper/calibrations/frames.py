@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ndmapper.calibrations.names import frame_name
+from ndmapper.calibrations.processed import TYPE_KEYS, why_processed
 from ndmapper.errors import MissingFileError, NdmapperError
 from ndmapper.instruments import Instrument, recognise
 from ndmapper.instruments.conditions import Value
@@ -16,10 +17,13 @@ from ndmapper.io.filemap import FileMap, map_file
 from ndmapper.io.filetypes import split_ext
 from ndmapper.io.quickheader import QuickHeader
 
-__all__ = ["PROCESSED", "Frame", "moment_of", "read_frame"]
+__all__ = ["PROCESSED", "PROCESSED_WHY", "Frame", "moment_of", "read_frame"]
 
 PROCESSED = "processed_"
 """What the class of a processed calibration begins with; its type follows."""
+
+PROCESSED_WHY = "says that it is combined or processed"
+"""What is said of a frame that would be taken for a raw one otherwise."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -150,6 +154,11 @@ def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:
     if any(hdu.name == record.EXTNAME for hdu in found.hdus):
         # Its header still says what its first raw frame was.
         frame_class, why = _product_class(path.name, known)
+    elif frame_class is not None and not frame_class.startswith(PROCESSED):
+        sign = why_processed(primary, path.name)
+        if sign is not None and not _is_asked_for(sign, frame_class, known):
+            why = f"{sign} {PROCESSED_WHY}: no raw {frame_class}"
+            frame_class = None
     return Frame(
         name=path.name,
         folder=path.parent,
@@ -157,6 +166,18 @@ def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:
         frame_class=frame_class,
         why=why,
         values=values,
+    )
+
+
+def _is_asked_for(sign: str, frame_class: str, instrument: Instrument) -> bool:
+    """Say whether a class of an instrument is defined by what shows processing."""
+    key = sign.partition(" = ")[0]
+    if key in TYPE_KEYS:
+        return False
+    found = next(c for c in instrument.classes if c.name == frame_class)
+    asked = (instrument.descriptors.get(name) for name in found.where)
+    return any(
+        d is not None and (key in d.keys or key in str(d.options)) for d in asked
     )
 
 

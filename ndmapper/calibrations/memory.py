@@ -21,7 +21,7 @@ __all__ = ["FrameMemory"]
 
 log = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 # The clock of a file system may stand still for so long [ns] while a file changes.
 _TICK = 50_000_000
 # A folder that is smaller is read again about as quickly.

@@ -11,6 +11,7 @@ from ndmapper.calibrations.schema import (
     BAD_FRAMES,
     CALIBRATIONS,
     CHECKSUMS,
+    FOLDERS,
     LOCKED,
     MAPS,
 )
@@ -52,7 +53,7 @@ def merged_document(
 def _is_map(path: tuple[str, ...]) -> bool:
     """Say whether an object is merged key by key, or taken as a whole."""
     if len(path) <= 1:
-        return path == () or path[0] in {*MAPS, ANSWERS, LOCKED, BAD_FRAMES}
+        return path == () or path[0] in {*MAPS, ANSWERS, LOCKED, BAD_FRAMES, FOLDERS}
     return len(path) == 2 and path[0] in {ASSOCIATIONS, ANSWERS}
 
 

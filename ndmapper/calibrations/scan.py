@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ndmapper.calibrations.copies import is_lossy, without_copies
 from ndmapper.calibrations.frames import Frame, read_frame
 from ndmapper.calibrations.memory import FrameMemory
 from ndmapper.errors import FileAccessError, MissingFileError
@@ -50,7 +51,8 @@ def find_frames(
     -------
     list of Frame
         Sorted by name. Of a frame that is there twice, compressed and not, only one
-        has a class: the plain file, unless that cannot be read.
+        has a class: the plain file, unless that cannot be read. The same holds for
+        files of one time and class with the same pixels.
 
     Raises
     ------
@@ -70,7 +72,8 @@ def find_frames(
         for frame in read:
             frames[frame.name] = frame
         memory.note(files, frames)
-    return without_twins([frames[name] for name in files if name in frames])
+    found = [frames[name] for name in files if name in frames]
+    return without_copies(without_twins(found))
 
 
 def fits_files(folder: Path) -> dict[str, tuple[int, int]]:
@@ -192,6 +195,8 @@ def without_twins(frames: Sequence[Frame]) -> list[Frame]:
             _warn_once(f"{twin.path} is used, since {frame.name} {frame.why}")
             result.append(frame)
         else:
+            if is_lossy(frame.path):
+                _warn_once(f"{frame.path} is a lossy copy of {twin.name}, and not used")
             why = f"the same frame as {twin.name}"
             result.append(replace(frame, frame_class=None, why=why))
     return result

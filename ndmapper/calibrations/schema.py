@@ -16,6 +16,7 @@ __all__ = [
     "BAD_FRAMES",
     "CALIBRATIONS",
     "CHECKSUMS",
+    "FOLDERS",
     "LOCKED",
     "MAPS",
     "check_document",
@@ -31,6 +32,7 @@ MAPS = (ASSOCIATIONS, CALIBRATIONS, CHECKSUMS)
 ANSWERS = "answers"
 LOCKED = "locked"
 BAD_FRAMES = "bad_frames"
+FOLDERS = "folders"
 
 # How like one of the maps another key must be (0 to 1) to be taken for a slip.
 _MISSPELT = 0.85
@@ -92,6 +94,9 @@ def _expect_notes(document: Mapping[str, Any]) -> None:
     """Check the maps that a document may have besides."""
     for name in (ANSWERS, LOCKED, BAD_FRAMES):
         _expect_names(document.get(name, {}), (name,))
+    _expect_names(document.get(FOLDERS, {}), (FOLDERS,))
+    for name, folder in document.get(FOLDERS, {}).items():
+        _expect(isinstance(folder, str), (FOLDERS, name), "a folder", folder)
     for name, types in document.get(ANSWERS, {}).items():
         path: JsonPath = (ANSWERS, name)
         _expect_keys(types, path, "an object of calibration types")

@@ -77,13 +77,23 @@ def survey(
     frames = find_frames(folder, instrument)
     unknown = [frame.name for frame in frames if frame.frame_class is None]
     if unknown:
-        log.info("%d of %d frames in %s without a class: %s",
-                 len(unknown), len(frames), folder, ", ".join(unknown))  # fmt: skip
+        log.info("%d of %d frames in %s without a class:\n%s",
+                 len(unknown), len(frames), folder, _in_columns(unknown))  # fmt: skip
     table = _table(frames, folder)
     if known is None:
         return table
     before = known if isinstance(known, Table) else _read(Path(known))
     return _with_new(before, table)
+
+
+def _in_columns(names: Sequence[str], width: int = 88) -> str:
+    """Lay names out in columns, as many as a line has room for."""
+    wide = max(map(len, names)) + 2
+    count = max(1, (width - 2) // wide)
+    rows = [names[i : i + count] for i in range(0, len(names), count)]
+    return "\n".join(
+        "  " + "".join(name.ljust(wide) for name in row).rstrip() for row in rows
+    )
 
 
 def _table(frames: Sequence[Frame], folder: str | os.PathLike[str]) -> Table:

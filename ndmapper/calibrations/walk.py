@@ -15,6 +15,7 @@ from ndmapper.calibrations.answers import (
     note_answer,
 )
 from ndmapper.calibrations.entries import note_matches, note_target, types_of
+from ndmapper.calibrations.folders import note_folders
 from ndmapper.calibrations.matches import Matches, known_key, matched_files
 from ndmapper.calibrations.names import frame_name
 from ndmapper.calibrations.schema import ANSWERS, ASSOCIATIONS, CALIBRATIONS
@@ -210,6 +211,7 @@ class _Walk:
             self.changes.append(change)
 
     def note(self, name: str, cal_type: str, answer: Answer) -> None:
+        note_folders(answer.paths, self.cal_dict)
         note_matches(name, cal_type, answer, self.cal_dict)
         key = known_key(self.cal_dict[ASSOCIATIONS], name)
         note_answer(key, cal_type, answer, self.cal_dict)

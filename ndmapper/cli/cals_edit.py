@@ -1,6 +1,7 @@
 """The actions of ``ndmapper cals`` that change the document."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from ndmapper.cli.cals_look import INCOMPLETE, add_where, read
@@ -110,6 +111,8 @@ def _override(args: argparse.Namespace) -> int:
         raise ParameterError(msg)
     cals = read(args)
     (key,) = keys_of(cals, [args.file])
+    _check_type(args.type, cals)
+    _check_frames(args, cals)
     if replaces:
         replace_cals(key, args.type, cals, frames=args.frames, product=args.product)
     if args.lock or args.unlock:
@@ -128,6 +131,49 @@ def _override(args: argparse.Namespace) -> int:
         print(f"{args.type} of {key}: {label or 'none'}{made_of}"
               f"{', locked' if locked else ''}")  # fmt: skip
     return 0
+
+
+def _check_type(cal_type: str, cals: dict[str, Any]) -> None:
+    """Refuse a type of calibration that neither document nor instruments know."""
+    from ndmapper.errors import ParameterError, did_you_mean
+    from ndmapper.instruments import load, names
+
+    known = {kind for types in cals["associations"].values() for kind in types}
+    if cal_type in known:
+        return
+    known |= {rule.type for name in names() for rule in load(name).rules}
+    if cal_type not in known:
+        msg = (
+            f"no frame and no instrument has a calibration of type {cal_type!r}"
+            f"{did_you_mean(cal_type, known)}; a type of your own comes into the "
+            "document with add_cal_entry in Python, or by editing it"
+        )
+        raise ParameterError(msg)
+
+
+def _check_frames(args: argparse.Namespace, cals: dict[str, Any]) -> None:
+    """Refuse frames that neither the document nor a folder has."""
+    from ndmapper.calibrations.names import file_name, frame_name
+    from ndmapper.errors import ParameterError, did_you_mean
+
+    names = {*cals["associations"]}
+    names.update(name for files in cals["calibrations"].values() for name in files)
+    known = {frame_name(name) for name in names}
+    document = Path(args.document).parent
+    folders = [Path(), document]
+    folders += [document / folder for folder in set(cals.get("folders", {}).values())]
+    for frame in args.frames:
+        name = file_name(frame)
+        if frame_name(name) in known or Path(frame).is_file():
+            continue
+        if not any((folder / name).is_file() for folder in folders):
+            there = {p.name for folder in folders if folder.is_dir()
+                     for p in folder.iterdir()}  # fmt: skip
+            msg = (
+                f"neither the document nor a folder has a frame {name}"
+                f"{did_you_mean(name, names | there)}; give its path"
+            )
+            raise ParameterError(msg)
 
 
 def add_bad(parser: argparse.ArgumentParser) -> None:

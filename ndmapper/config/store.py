@@ -1,6 +1,7 @@
 """The mapping of the declared keys, in which places of higher precedence win."""
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -22,6 +23,17 @@ __all__ = ["Config", "Settings", "config"]
 
 Settings = Mapping[str, Any]
 """One frozen snapshot of the configuration, which a call takes along."""
+
+_PREFIX = "NDMAPPER_"
+# Credentials of archives, those of packages outside too, and what is not for users.
+_OTHERS = re.compile(
+    r"NDMAPPER_(CREDENTIALS|IN_WORKER|TEST_DATA|[A-Z0-9_]+_(USER|PASSWORD|TOKEN|COOKIE))"
+)
+_SHOWN = (
+    "NDMAPPER_CREDENTIALS",
+    *(f"NDMAPPER_ESO_{word}" for word in ("USER", "PASSWORD", "TOKEN")),
+    *(f"NDMAPPER_GEMINI_{word}" for word in ("USER", "PASSWORD", "COOKIE")),
+)
 
 
 class Config(MutableMapping[str, Any]):
@@ -189,10 +201,18 @@ class Config(MutableMapping[str, Any]):
             for name, value in _read_toml(path).items():
                 found[name] = (_checked(name, value, str(path)), str(path))
         environ = os.environ if self._environ is None else self._environ
-        for name in KEYS:
-            variable = f"NDMAPPER_{name.upper()}"
-            if variable in environ:
-                found[name] = (_checked(name, environ[variable], variable), variable)
+        for variable, text in environ.items():
+            if not variable.startswith(_PREFIX) or _OTHERS.fullmatch(variable):
+                continue
+            name = variable.removeprefix(_PREFIX).lower()
+            if name not in KEYS:
+                known = [*(f"{_PREFIX}{key.upper()}" for key in KEYS), *_SHOWN]
+                msg = (
+                    f"the environment has {variable}, but there is no such setting"
+                    f"{did_you_mean(variable, known)}; unset it if it is not needed"
+                )
+                raise UnknownKeyError(msg)
+            found[name] = (_checked(name, text, variable), variable)
         return found
 
 

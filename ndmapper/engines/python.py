@@ -25,6 +25,9 @@ from ndmapper.parallel import map_parallel
 
 __all__ = ["PythonEngine"]
 
+_ALIKE = frozenset({"", "SCI", "DATA", "PRIMARY", "IMAGE", "FLUX", "SIGNAL"})
+"""Names of extensions that do not say which detector, or part of one, it is."""
+
 
 class PythonEngine:
     """Call the function of a step on extensions, on files or on lists of files."""
@@ -261,14 +264,31 @@ def _matching(
         msg = f"{job.step}: {name} must be one file for {df}, not {cal!r}"
         raise StepError(msg)
     if ndd.ident in cal.idents:
-        return cast(NDLater, cal[cal.idents.index(ndd.ident)])
-    if len(cal) == 1:
-        return cast(NDLater, cal[0])
+        found = cast(NDLater, cal[cal.idents.index(ndd.ident)])
+    elif len(cal) == 1:
+        found = cast(NDLater, cal[0])
+    else:
+        found = None
+    if found is not None:
+        own, other = _own_name(ndd), _own_name(found)
+        if not own or not other or own == other:
+            return found
+        msg = (
+            f"{job.step}: the extension {own} of {df} is not {other}, which {name} "
+            f"{cal} has in its place; use a {name} of the same detector"
+        )
+        raise IdentError(msg)
     msg = (
         f"{job.step}: {df} has the extension {ndd.ident!r}, but its {name} {cal} has "
         f"only {cal.idents}; use a {name} with the same extensions"
     )
     raise IdentError(msg)
+
+
+def _own_name(ndd: NDLater) -> str:
+    """Give the name of an extension, where it says which one it is."""
+    name = str(ndd.meta.get("EXTNAME") or "").strip().upper()
+    return "" if name in _ALIKE else name
 
 
 def _by_output(job: Job, result: Any, where: str) -> dict[Output, Any]:

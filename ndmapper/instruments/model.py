@@ -224,12 +224,16 @@ class Instrument:
         Returns
         -------
         bool
-            Whether every keyword of `applies` fits.
+            Whether every keyword of `applies` fits; of ``"A|B"``, one of the two.
         """
         pair = HeaderPair(header)
         return bool(self.applies) and all(
-            any(like(pair.get(key), pattern) for pattern in patterns)
-            for key, patterns in self.applies.items()
+            any(
+                like(pair.get(key), pattern)
+                for key in keys.split("|")
+                for pattern in patterns
+            )
+            for keys, patterns in self.applies.items()
         )
 
     def describe(

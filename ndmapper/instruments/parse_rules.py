@@ -193,7 +193,7 @@ def _order(
         if not isinstance(item, dict) or not item:
             expected = "expected descriptors or dt, or tables of their units"
             raise check.error(key, f"{expected}, found {item!r}")
-        check.names(key, [n for n in item if n != "dt"], known)
+        check.names(key, [n for n in item if n not in ("dt", "night")], known)
         units = {n: check.number(f"{key}.{n}", v) for n, v in item.items()}
         if not all(units.values()):
             raise check.error(key, f"expected units above 0, found {item!r}")

@@ -210,7 +210,9 @@ class Rule:
         Descriptors, and the values that must all be there in a set.
     order : tuple of mapping of str to float
         What makes a candidate better, the most important first. Each is a sum of
-        differences, in the given units; ``dt`` is the time [day].
+        differences, in the given units; ``dt`` is the time [day], ``night`` 0 in the
+        own night (by the descriptor of that name, or from noon to noon UT) and more
+        in another one.
     warn : str or None
         What to say of a calibration that only this level allows.
     levels : tuple of Rule

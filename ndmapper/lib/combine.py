@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
 from ndmapper.errors import IdentError, ShapeError, UnitError
 from ndmapper.numerics.combine import combine as combine_arrays
@@ -95,6 +96,11 @@ def combine_files(files: Sequence[DataFile], **options: Any) -> list[NDLater]:
     IdentError
         If the files do not have the same extensions.
     """
+    kept = distinct_exposures(files)
+    scale = options.get("scale")
+    if scale is not None and len(scale) == len(files):
+        options["scale"] = [scale[position] for position in kept]
+    files = [files[position] for position in kept]
     first = files[0]
     for df in files[1:]:
         if sorted(map(str, df.idents)) != sorted(map(str, first.idents)):

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.calibrations.answers import Answer
-from ndmapper.calibrations.frames import Frame, read_frame
+from ndmapper.calibrations.copies import without_copies
+from ndmapper.calibrations.folders import check_names
+from ndmapper.calibrations.frames import PROCESSED_WHY, Frame, read_frame
 from ndmapper.calibrations.matching import Match, match_frames
 from ndmapper.calibrations.names import frame_name, name_variants
 from ndmapper.calibrations.pool import FramePool
@@ -71,8 +73,12 @@ class LocalService:
         for folder in folders:
             for frame in find_frames(folder, self.instrument):
                 # One name is one frame, or it would count twice in a set.
-                frames.setdefault(frame.name, frame)
-        return without_twins(list(frames.values()))
+                known = frames.setdefault(frame.name, frame)
+                if known is not frame and not frame.is_processed:
+                    check_names([known.path, frame.path])
+        found = without_copies(without_twins(list(frames.values())))
+        _say_processed(found)
+        return found
 
     @cached_property
     def pool(self) -> FramePool:
@@ -166,6 +172,7 @@ class LocalService:
             why=match.summary,
             rules=None if instrument is None else instrument.name,
             source="local",
+            paths=tuple(frame.path for frame in match.used),
             is_made=match.is_processed,
         )
 
@@ -226,6 +233,18 @@ class LocalService:
         if not places and not self.folders:
             places = [path.parent for path in self.files] or [Path()]
         return list(dict.fromkeys([*places, *self.folders]))
+
+
+def _say_processed(frames: Sequence[Frame]) -> None:
+    """Say which frames are kept out of all sets since they are no raw frames."""
+    names = [f.name for f in frames if f.frame_class is None and PROCESSED_WHY in f.why]
+    if names:
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        log.info(
+            "combined or processed already, and kept out of sets of raw frames: %s%s",
+            ", ".join(names[:5]),
+            more,
+        )
 
 
 def _hinted(path: Path) -> str:

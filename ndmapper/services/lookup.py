@@ -13,6 +13,7 @@ from ndmapper.calibrations.document import (
     save_cal_dict,
 )
 from ndmapper.calibrations.entries import note_target
+from ndmapper.calibrations.folders import check_names, note_folders
 from ndmapper.calibrations.names import file_path, original_name, several
 from ndmapper.calibrations.schema import ASSOCIATIONS
 from ndmapper.calibrations.tainted import bad_with_products
@@ -117,6 +118,10 @@ def look_up_cals(
         bad=request.bad,
     )
     names = [original_name(file) for file in files]
+    # Of a product the document knows the raw frame, which lies elsewhere.
+    raws = [p for p, n in zip(paths, names, strict=True) if p.name == n]
+    check_names(raws)
+    note_folders(raws, cal_dict)
     starts = _starts(names, dependencies, obs_type, local)
     for name in names:
         note_target(name, cal_dict)

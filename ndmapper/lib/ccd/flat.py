@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib.combine import combine_files
@@ -15,6 +16,9 @@ from ndmapper.numerics.flat import NormalisedFlat, normalise_flat, plain_flat
 from ndmapper.steps import Range, run_task
 
 __all__ = ["apply_flat", "make_flat"]
+
+_LOWEST = 0.05
+"""A flat whose median is lower than this, or higher than its inverse, is refused."""
 
 
 @run_task(each="list", outputs="flat", suffix="_flat")
@@ -71,6 +75,7 @@ def make_flat(
         The flat, without unit. Pixels beside the slit are flagged UNILLUMINATED and
         are 1.
     """
+    files = DataFileList(data=[files[i] for i in distinct_exposures(files)])
     factors = _scales(files) if scale else [1.0] * len(files)
     combined = combine_files(files, method=method, low=low, high=high, scale=factors)
     level = _common_level(combined) if normalise == "plain" else None
@@ -113,10 +118,33 @@ def apply_flat(ndd: NDLater, flat: NDLater | None) -> NDLater:
     -------
     NDLater
         The frame. Its variance contains that of the flat, and its flags those of
-        the flat.
+        the flat. Where the flat is zero, negative or no number, the frame is not
+        divided, and is flagged BAD.
+
+    Raises
+    ------
+    ParameterError
+        If the flat is not normalised: the median of its good pixels is not near 1.
     """
     if flat is None:
         return ndd.copy()
+    values = np.asarray(flat.data)
+    unusable = ~np.isfinite(values) | (values <= 0)
+    good = ~unusable if flat.mask is None else ~unusable & ~np.asarray(flat.mask)
+    level = float(np.median(values[good])) if good.any() else 0.0
+    if not _LOWEST < level < 1 / _LOWEST:
+        unit = "" if flat.unit is None else f" {flat.unit}"
+        msg = (
+            f"the flat is not normalised: the median of its good pixels is {level:.4g}"
+            f"{unit}, and should be about 1; make it with make_flat, or divide it by "
+            "its level"
+        )
+        raise ParameterError(msg)
+    if unusable.any():
+        flat = flat.replace(
+            data=np.where(unusable, 1, values),
+            flags=flags_with(flat, (unusable, Flag.BAD)),
+        )
     result: NDLater = ndd / flat
     return result
 
@@ -189,5 +217,9 @@ def _as_ndd(ndd: NDLater, flat: NormalisedFlat, factors: Sequence[float]) -> NDL
         unit=None,
     )
     for n, factor in enumerate(factors, start=1):
-        result.meta[f"FSCALE{n}"] = (round(factor, 6), f"scale of frame {n}")
+        # A keyword has eight characters.
+        result.meta[f"FSCALE{n}" if n < 100 else f"FSCAL{n:03}"] = (
+            round(factor, 6),
+            f"scale of frame {n}",
+        )
     return result

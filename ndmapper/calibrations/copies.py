@@ -1,0 +1,210 @@
+"""One exposure in several files: copies, links, compressed forms under other names."""
+
+import functools
+import logging
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ndmapper.calibrations.frames import Frame
+from ndmapper.data import DataFile
+from ndmapper.errors import NdmapperError
+from ndmapper.io.filemap import map_file
+from ndmapper.io.quickheader import QuickHeader
+
+__all__ = ["distinct_exposures", "holds_same_pixels", "is_lossy", "without_copies"]
+
+log = logging.getLogger(__name__)
+
+_TIMES = ("DATE-OBS", "TIME-OBS", "UT", "UTSTART", "MJD-OBS", "JD")
+
+_ROWS = 64
+"""So many rows in the middle of an image are compared before all of it is read."""
+
+
+def without_copies(frames: Sequence[Frame]) -> list[Frame]:
+    """
+    Take the class off all but one of the files that hold one exposure.
+
+    Two of them in one set would count twice. Pixels are read only of calibrations of
+    one class and one time.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        The frames.
+
+    Returns
+    -------
+    list of Frame
+        The same; of each exposure the file that comes first by name has a class. A
+        copy that a lossy compression has made is warned of.
+    """
+    groups: dict[Hashable, list[Frame]] = {}
+    for frame in frames:
+        kind, time = frame.frame_class, frame.values.get("time")
+        if kind and time and frame.instrument and frame.instrument.serves(kind):
+            key = frame.instrument.name, kind, time, frame.values.get("shape")
+            groups.setdefault(key, []).append(frame)
+    originals: dict[int, Frame] = {}
+    for group in groups.values():
+        if len(group) > 1:
+            originals |= {id(copy): kept for copy, kept in _copies(group)}
+    return [
+        replace(
+            f, frame_class=None, why=f"the same exposure as {originals[id(f)].name}"
+        )
+        if id(f) in originals
+        else f
+        for f in frames
+    ]
+
+
+def _copies(group: Sequence[Frame]) -> Iterator[tuple[Frame, Frame]]:
+    """Give the copies among frames of one time, each with what it is a copy of."""
+    kept: list[Frame] = []
+    for frame in sorted(group, key=lambda f: (is_lossy(f.path), f.name)):
+        for original in kept:
+            if holds_same_pixels(frame.path, original.path):
+                yield frame, original
+                break
+            if is_lossy(frame.path) and _differ_by_noise(frame.path, original.path):
+                _warn_once(
+                    f"{frame.path} is a lossy copy of {original.name}, and not used"
+                )
+                yield frame, original
+                break
+        else:
+            kept.append(frame)
+
+
+def holds_same_pixels(one: Path, other: Path) -> bool:
+    """
+    Say whether two files hold the same images, however these are stored.
+
+    Parameters
+    ----------
+    one, other : Path
+        The files.
+
+    Returns
+    -------
+    bool
+        Whether they have the same number of images, with equal values; False where
+        one cannot be read.
+    """
+    try:
+        return one.samefile(other) or _same_pixels(DataFile(one), DataFile(other))
+    except (NdmapperError, OSError):
+        return False
+
+
+def _same_pixels(first: DataFile, second: DataFile) -> bool:
+    if [ndd.shape for ndd in first] != [ndd.shape for ndd in second] or not len(first):
+        return False
+    middle = _middle(first[0].shape)
+    if not _equal(first[0][middle].data, second[0][middle].data):
+        return False
+    return all(_equal(a.data, b.data) for a, b in zip(first, second, strict=True))
+
+
+def distinct_exposures(files: Sequence[DataFile]) -> list[int]:
+    """
+    Find files that hold the same exposure as another one.
+
+    Parameters
+    ----------
+    files : sequence of DataFile
+        Files that are to be combined.
+
+    Returns
+    -------
+    list of int
+        The positions of the others; what is left out is warned of. Pixels are read
+        only of files whose headers have the same time.
+    """
+    kept: list[int] = []
+    for position, df in enumerate(files):
+        time = _time_cards(df)
+        for other in (files[i] for i in kept):
+            if time and time == _time_cards(other) and _same_pixels(df, other):
+                log.warning("%s is the exposure of %s, and counts once", df, other)
+                break
+        else:
+            kept.append(position)
+    return kept
+
+
+def _time_cards(df: DataFile) -> tuple[object, ...]:
+    """Give what the primary header says of the time; empty where that is nothing."""
+    found = tuple(df.meta.get(key) for key in _TIMES)
+    return found if any(found) else ()
+
+
+def is_lossy(path: Path) -> bool:
+    """
+    Say whether a file has an image whose compression has changed its pixels.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bool
+        Whether floating-point pixels were quantised, or HCOMPRESS was given a scale.
+    """
+    try:
+        headers = [QuickHeader(hdu.raw) for hdu in map_file(path, keep=True).hdus]
+    except (NdmapperError, OSError):
+        return False
+    for header in headers:
+        if header.get("ZIMAGE") is not True:
+            continue
+        kind = str(header.get("ZCMPTYPE"))
+        quantised = str(header.get("ZQUANTIZ") or "NO_DITHER").strip() != "NONE"
+        if int(header.get("ZBITPIX") or 8) < 0 and quantised and "GZIP" not in kind:
+            return True
+        if kind.startswith("HCOMPRESS") and any(
+            header.get(f"ZNAME{n}") == "SCALE" and float(header.get(f"ZVAL{n}") or 0)
+            for n in range(1, 10)
+        ):
+            return True
+    return False
+
+
+def _differ_by_noise(one: Path, other: Path) -> bool:
+    """Say whether images differ by much less than the noise of their pixels."""
+    try:
+        first, second = DataFile(one)[0], DataFile(other)[0]
+        if first.shape != second.shape:
+            return False
+        middle = _middle(first.shape)
+        a = np.asarray(first[middle].data, np.float64)
+        b = np.asarray(second[middle].data, np.float64)
+    except (NdmapperError, OSError, IndexError):
+        return False
+    # Two exposures differ by 1.4 times the noise, which neighbours tell; what rounding
+    # changes is less than half of it.
+    steps = np.abs(np.diff(b, axis=-1))
+    return bool(np.nanstd(a - b) < 0.5 * np.nanmedian(steps))
+
+
+def _middle(shape: tuple[int, ...]) -> slice:
+    start = max(0, shape[0] // 2 - _ROWS // 2)
+    return slice(start, start + _ROWS)
+
+
+def _equal(one: npt.NDArray[np.generic], other: npt.NDArray[np.generic]) -> bool:
+    inexact = one.dtype.kind == "f" and other.dtype.kind == "f"
+    return np.array_equal(one, other, equal_nan=inexact)
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    # A script surveys a folder, and the look-up does so again.
+    log.warning(message)

@@ -1,0 +1,113 @@
+"""
+Where the frames of a calibration document lie: names are all that it knows them by.
+
+The map ``folders`` of a document has, for each frame that was found on this machine,
+its folder relative to that of the document. A second frame of the same name would get
+the calibrations of the first.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ndmapper.calibrations.copies import holds_same_pixels
+from ndmapper.calibrations.frames import read_frame
+from ndmapper.calibrations.names import frame_name, name_variants
+from ndmapper.calibrations.schema import FOLDERS
+from ndmapper.errors import MissingFileError, ParameterError
+
+__all__ = ["check_names", "is_same_frame", "note_folders"]
+
+
+def is_same_frame(one: Path, other: Path) -> bool:
+    """
+    Say whether two files are one exposure.
+
+    Parameters
+    ----------
+    one, other : Path
+        The files.
+
+    Returns
+    -------
+    bool
+        Whether they are one file, or have the same time and the same pixels.
+    """
+    try:
+        if one.samefile(other):
+            return True
+        times = [read_frame(path).values.get("time") for path in (one, other)]
+    except (MissingFileError, OSError):
+        return False
+    return times[0] == times[1] and holds_same_pixels(one, other)
+
+
+def check_names(paths: Iterable[Path]) -> None:
+    """
+    Refuse two frames of one name.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files of several folders.
+
+    Raises
+    ------
+    ParameterError
+        If two of them have the same name, without compression, and are not the same
+        exposure.
+    """
+    seen: dict[str, Path] = {}
+    for path in paths:
+        known = seen.setdefault(frame_name(path.name), path)
+        if known != path and known.parent != path.parent:
+            _refuse_others(known, path, "")
+
+
+def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
+    """
+    Note in which folders frames lie.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Their files; those that do not exist are left out.
+    cal_dict : dict
+        The calibration document, which is changed.
+
+    Raises
+    ------
+    ParameterError
+        If the document has another frame of the same name, which is still there.
+    """
+    document = getattr(cal_dict, "path", None)
+    base = Path.cwd() if document is None else Path(document).absolute().parent
+    for path in paths:
+        if not path.is_file():
+            continue
+        folders = cal_dict.setdefault(FOLDERS, {})
+        name = frame_name(path.name)
+        found = os.path.relpath(path.absolute().parent, base)
+        if (known := folders.get(name)) == found:
+            continue
+        for other in _files(base, known, path.name) if known else ():
+            where = "" if document is None else f" (known to {document})"
+            _refuse_others(other, path, where)
+        folders[name] = Path(found).as_posix()
+
+
+def _files(base: Path, folder: str, name: str) -> list[Path]:
+    places = [base / folder / variant for variant in name_variants(name)]
+    return [path for path in places if path.is_file()][:1]
+
+
+def _refuse_others(known: Path, path: Path, where: str) -> None:
+    if is_same_frame(known, path):
+        return
+    msg = (
+        f"{known}{where} and {path} are two frames of one name, and calibrations are "
+        "told by names; rename one, or look up each folder by itself, with a "
+        "cache= of its own"
+    )
+    raise ParameterError(msg)

@@ -1,0 +1,96 @@
+"""What tells a combined or processed frame, of whatever program, from a raw one."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ndmapper.io.quickheader import QuickHeader
+
+__all__ = ["TYPE_KEYS", "why_processed"]
+
+_IS_MASTER = re.compile(
+    r"(^|[^a-z])(master|super|combined|stacked|stack|average|median|mean)",
+    re.IGNORECASE,
+)
+_MASTER_NAME = re.compile(
+    r"^(master|super)[ _-]?(bias|zero|dark|flat|arc|light|science|[^a-z])"
+    r"|(^|[ _-])master([ _.-]|$)",
+    re.IGNORECASE,
+)
+
+
+def _above_one(value: Any) -> bool:
+    """Whether a card counts frames, and more than one."""
+    try:
+        return float(value) > 1
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a card says something, as IRAF's do: when and how a step was done."""
+    return isinstance(value, str) and value.strip() not in ("", "F", "None", "no", "NO")
+
+
+def _is_true(value: Any) -> bool:
+    return value is True or value in (1, "T", "True", "true", "yes")
+
+
+_CARDS: tuple[tuple[str, Callable[[Any], bool]], ...] = (
+    # IRAF imcombine, Gemini, ccdproc; MaxIm DL; Siril; Siril and ASTAP; LCO BANZAI
+    ("NCOMBINE", _above_one),
+    ("IMCMB001", _is_text),
+    ("SNAPSHOT", _above_one),
+    ("STACKCNT", _above_one),
+    ("BIAS_CNT", _above_one),
+    ("DARK_CNT", _above_one),
+    ("FLAT_CNT", _above_one),
+    ("LIGH_CNT", _above_one),
+    ("ISMASTER", _is_true),
+    # Products of ESO pipelines; IRAF ccdproc; MaxIm DL; DRAGONS
+    ("ESO PRO CATG", _is_text),
+    ("CCDPROC", _is_text),
+    ("ZEROCOR", _is_text),
+    ("DARKCOR", _is_text),
+    ("FLATCOR", _is_text),
+    ("CALSTAT", _is_text),
+    ("PROCBIAS", _is_text),
+    ("PROCDARK", _is_text),
+    ("PROCFLAT", _is_text),
+    ("PROCARC", _is_text),
+    ("PROCSTND", _is_text),
+    ("PREPARE", _is_text),
+    ("GPREPARE", _is_text),
+)
+TYPE_KEYS = ("IMAGETYP", "OBSTYPE", "OBS_TYPE", "FRAME", "FRAMETYP")
+"""Keywords that say what was exposed."""
+
+
+def why_processed(header: QuickHeader, name: str) -> str | None:
+    """
+    Say what shows that a file is no raw frame.
+
+    Parameters
+    ----------
+    header : QuickHeader
+        The primary header.
+    name : str
+        The name of the file.
+
+    Returns
+    -------
+    str or None
+        A card of programs that combine or calibrate frames, a type or a name that
+        says 'master'; None where nothing shows it.
+    """
+    for key, tells in _CARDS:
+        value = header.get(key)
+        if value is not None and tells(value):
+            return f"{key} = {value!r}"
+    for key in TYPE_KEYS:
+        value = header.get(key)
+        if isinstance(value, str) and _IS_MASTER.search(value):
+            return f"{key} = {value!r}"
+    if _MASTER_NAME.search(name):
+        return "its name"
+    return None
