@@ -22,7 +22,12 @@ from ndmapper.data._merge import (
     primary_header,
     replaced_header,
 )
-from ndmapper.data._tableplan import new_version, stored_tables, table_to_write
+from ndmapper.data._tableplan import (
+    belonging_name,
+    free_version,
+    stored_tables,
+    table_to_write,
+)
 from ndmapper.data.flags import name_flags
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
@@ -31,6 +36,7 @@ from ndmapper.io.ccddata import ConvertedHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.forms import stored_form
 from ndmapper.io.headers import StoredHeader
+from ndmapper.io.layout import OF_THE_FILE
 from ndmapper.io.pack import wants_tiles
 from ndmapper.io.record import is_record
 from ndmapper.io.structure import array_header, carried_header
@@ -141,7 +147,7 @@ class _Plan:
             elif hdu.index in extras:
                 self._extra(extras[hdu.index], hdu)
             elif self._is_unknown(hdu):
-                self.items.append(Item(hdu))
+                self._carried(hdu)
         self._groups_up_to(None)
         for name in df.tables:
             if name not in tables.values():
@@ -185,6 +191,22 @@ class _Plan:
         return split is None or (hdu.name, hdu.number) not in [
             extension_name(self.df, ndd, split[1]) for ndd in filled
         ]
+
+    def _carried(self, hdu: HduMap) -> None:
+        """Carry along what nobody knows; what is empty goes with its group."""
+        layout = self.df._layout
+        assert layout is not None
+        group = next((g for g in layout.groups if g.ident == hdu.version), None)
+        if group is None or hdu.data_size or hdu.name in OF_THE_FILE:
+            self.items.append(Item(hdu))
+        elif (ndd := self.place.get(group.data)) is not None:
+            if ndd.ident == group.ident or not isinstance(ndd.ident, int):
+                self.items.append(Item(hdu))
+            else:
+                stored = StoredHeader(hdu.raw)
+                stored.header["EXTVER"] = ndd.ident
+                out = HduOut(carried_header(stored), hdu)
+                self.items.append(Item(out, f"{hdu.name},{ndd.ident}"))
 
     def _rank(self, ndd: NDLater) -> int:
         return next(i for i, other in enumerate(self.groups) if other is ndd)
@@ -242,16 +264,15 @@ class _Plan:
         layout = self.df._layout
         if layout is None or self.df._map is None:
             return {}
-        found: dict[int, str] = {}
-        for name, ndd in self.df.extras.items():
+        free, extras = set(layout.extras.values()), self.df.extras
+        # Of several from one place it is the one that has its name.
+        found = {at: name for name in extras if (at := extras.places.get(name)) in free}
+        for name, ndd in extras.items():
             if ndd._origin is None or ndd._origin[0] != self.df._map.source:
                 continue
             index = ndd._origin[1]
-            # Of several from one place it is the one that has its name.
-            if index in layout.extras.values() and (
-                index not in found or self.df.extras.places.get(name) == index
-            ):
-                found[index] = name
+            if index in free and name not in found.values():
+                found.setdefault(index, name)
         return found
 
     def _group(self, ndd: NDLater) -> None:
@@ -358,10 +379,12 @@ class _Plan:
         self, name: str, hdu: HduMap | None, stored: StoredHeader
     ) -> Name | None:
         """Find EXTNAME and EXTVER of an extra; None where the header has them."""
+        if (owned := belonging_name(self.df, "extras", name)) is not None:
+            return owned
         if hdu is None or self.df.extras.places.get(name) != hdu.index:
             return name, None
         kept = kept_name(hdu, stored)
-        version = new_version(self.df, self.place, hdu)
+        version = free_version(self.df, hdu)
         return kept if version is None else (kept[0] if kept else hdu.name, version)
 
     def _out(self, header: bytes, data: Any, before: ArrayHandle | None) -> HduOut:
@@ -371,7 +394,7 @@ class _Plan:
         return HduOut(header, data, is_tiled, like)
 
     def _table(self, name: str) -> None:
-        out, is_changed = table_to_write(self.df, self.place, name)
+        out, is_changed = table_to_write(self.df, name)
         self.items.append(Item(out, name if is_changed else None, table=name))
 
 
