@@ -92,8 +92,10 @@ class _Plan:
         self.place = self._places()
         self.as_in_file = self._is_as_in_file()
         self.single = self._single_image()
+        self.counts: dict[str, int] = {}
         self._primary()
         self._walk()
+        self._count()
 
     def _single_image(self) -> NDLater | None:
         """Find the image that stays in the primary HDU, if there is one."""
@@ -200,6 +202,9 @@ class _Plan:
         if group is None or hdu.data_size or hdu.name in OF_THE_FILE:
             self.items.append(Item(hdu))
         elif (ndd := self.place.get(group.data)) is not None:
+            split = self.df._labels.split(hdu.name)
+            if split is not None and split[1] in ndd._parts:
+                return  # filled since
             if ndd.ident == group.ident or not isinstance(ndd.ident, int):
                 self.items.append(Item(hdu))
             else:
@@ -228,24 +233,52 @@ class _Plan:
             self._new_before(ndd)
             self._group(ndd)
 
+    def _count(self) -> None:
+        """Put the numbers of extensions right where they are other than they were."""
+        layout = self.df._layout
+        before = {"NEXTEND": -1, "NSCIEXT": -1}
+        if layout is not None:
+            before["NEXTEND"] = sum(not is_record(hdu) for hdu in self.hdus) - 1
+            before["NSCIEXT"] = len(layout.groups)
+        now = {"NEXTEND": len(self.items) - 1, "NSCIEXT": len(self.groups)}
+        header = self.df._primary.header if now != before else {}
+        self.counts = {
+            key: n for key, n in now.items() if key in header and n != before[key]
+        }
+        if self.counts:
+            rest, self.items = self.items[1:], []
+            self.done -= {(id(self.single), "data")}
+            self._primary()
+            self.items += rest
+
+    def _file_header(self) -> StoredHeader:
+        """Give the primary header, with the numbers of extensions that there are."""
+        stored = self.df._primary
+        wanted = {k: n for k, n in self.counts.items() if stored.header.get(k) != n}
+        if wanted:
+            stored = stored.copy()
+            stored.header.update(wanted)
+        return stored
+
     # ---- the HDUs
 
     def _primary(self) -> None:
         df = self.df
-        touched = "primary header" if df._primary.is_touched else None
+        file_header = self._file_header()
+        touched = "primary header" if file_header.is_touched else None
         if self.single is not None:
-            header = merged_header(df._primary, self.single._stored)
+            header = merged_header(file_header, self.single._stored)
             self._array(self.single, "data", header, None, primary=True)
             self.done.add((id(self.single), "data"))
             return
         if (name := self._stored_extras().get(0)) is not None:
             extra = df.extras[name]
             combine = merged_header if extra._in_primary else replaced_header
-            header = combine(df._primary, extra._stored)
+            header = combine(file_header, extra._stored)
             in_place = self._extra_name(name, self.hdus[0], header)
             self._array(extra, "data", header, in_place, primary=True, words=name)
             return
-        stored = primary_header(df._primary, self.groups)
+        stored = primary_header(file_header, self.groups)
         is_empty = bool(self.hdus) and not self.hdus[0].data_size
         raw = stored.raw
         if raw is not None and is_empty and not stored.is_touched:
@@ -253,7 +286,7 @@ class _Plan:
             return
         if self.hdus and not is_empty and not self.hdus[0].is_image:
             # Random groups are carried along as they are.
-            header_bytes = carried_header(df._primary)
+            header_bytes = carried_header(file_header)
             self.items.append(Item(HduOut(header_bytes, self.hdus[0]), touched))
             return
         what = touched or ("primary image" if self.hdus else None)
@@ -286,16 +319,20 @@ class _Plan:
         if part == "data":
             header = ndd._stored
             if ndd._in_primary:
-                header = extension_header(self.df._primary, ndd._stored)
+                header = extension_header(ndd._stored)
         else:
             header = ndd._parts[part].header or self._left_empty(ndd, part)
         self._array(ndd, part, header, self._name(ndd, part, header))
 
     def _left_empty(self, ndd: NDLater, part: str) -> StoredHeader:
         """Make the header of a new array, of that of the HDU that HST left empty."""
-        name = extension_name(self.df, ndd, part)
         header = described_like(ndd)
-        for hdu in self.hdus[1:]:
+        at = next((at for at, other in self.place.items() if other is ndd), None)
+        layout = self.df._layout
+        for group in () if layout is None or at is None else layout.groups:
+            if group.data == at:
+                name = self.df._labels.join(group.ident, part)
+        for hdu in self.hdus[1:] if at is not None else ():
             if not hdu.data_size and (hdu.name, hdu.version or 1) == name:
                 return filled(StoredHeader(hdu.image_raw), header)
         return header
@@ -371,7 +408,7 @@ class _Plan:
             raise FormatError(msg)
         stored = ndd._stored
         if ndd._in_primary:  # what was in the primary HDU, here or elsewhere
-            stored = extension_header(StoredHeader(), stored)
+            stored = extension_header(stored)
         in_place = self._extra_name(name, hdu, stored)
         self._array(ndd, "data", stored, in_place, words=name)
 

@@ -24,6 +24,7 @@ __all__ = [
     "cut_sections",
     "drop_sections",
     "joined_sections",
+    "pixel_keywords",
 ]
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,28 @@ def amplifier_numbers(header: Header) -> list[int]:
     """
     found = (re.fullmatch(r"AMPSEC(\d{1,2})", keyword) for keyword in header)
     return sorted({int(match[1]) for match in found if match})
+
+
+def pixel_keywords(header: Header) -> list[str]:
+    """
+    List the keywords that describe the pixels of an image as those of a detector.
+
+    Parameters
+    ----------
+    header : Header
+        The header.
+
+    Returns
+    -------
+    list of str
+        Sections, and what the steps for CCDs have written of amplifiers.
+    """
+    own = {
+        amplifier_card(stem, number)
+        for number in amplifier_numbers(header)
+        for stem in AMPLIFIER_CARDS
+    }
+    return [key for key in header if _is_section(key) or key in own]
 
 
 def drop_sections(header: Header, *, detector: bool = False) -> None:

@@ -272,6 +272,81 @@ def test_empty_hdu_goes_with_its_group(tmp_path):
         assert found[2].header["PIXVALUE"] == 2
 
 
+def test_array_in_the_place_of_an_empty_hdu_of_a_group_with_another_number(tmp_path):
+    hdus = [fits.PrimaryHDU()]
+    for n in (1, 2):
+        hdus.append(fits.ImageHDU(np.full((4, 5), n, "f4"), name="SCI", ver=n))
+        hdus.append(fits.ImageHDU(name="ERR", ver=n))
+        hdus[-1].header["FROM"] = n
+    fits.HDUList(hdus).writeto(tmp_path / "hst.fits")
+    df = DataFile(tmp_path / "hst.fits", mode="update")
+    del df[1]
+    df.renumber(2)
+    df[0].variance = np.ones((4, 5))
+    df.append(NDLater(np.ones((4, 5)), variance=np.ones((4, 5))))
+    df.save()
+    with fits.open(tmp_path / "hst.fits") as found:
+        assert [(h.name, h.ver) for h in found[1:]] == [
+            ("SCI", 2), ("ERR", 2), ("SCI", 3), ("ERR", 3),
+        ]  # fmt: skip
+        assert found["ERR", 2].header["FROM"] == 1
+        assert "FROM" not in found["ERR", 3].header
+
+
+def count_in(path):
+    with fits.open(path) as hdus:
+        keys = ("NEXTEND", "NSCIEXT")
+        return len(hdus) - 1, *(hdus[0].header.get(key) for key in keys)
+
+
+def test_numbers_of_extensions_follow(path, tmp_path):
+    fits.setval(path, "NEXTEND", value=10)
+    fits.setval(path, "NSCIEXT", value=3)
+    df = DataFile(path, mode="update")
+    df[0].meta["A"] = 1
+    df.save()
+    assert count_in(path) == (10, 10, 3)
+    del df[1]
+    df.save()
+    assert count_in(path) == (7, 7, 2)
+    assert (df.meta["NEXTEND"], df.meta["NSCIEXT"]) == (7, 2)
+    df[0].variance = np.ones((4, 5))
+    df.append(np.ones((4, 5)))
+    df.save()
+    assert count_in(path) == (9, 9, 3)
+    assert df.unloaded
+    new = DataFile(tmp_path / "new.fits", data=df[0], meta=df.meta)
+    new.save()
+    assert count_in(tmp_path / "new.fits") == (4, 4, 1)
+
+
+def test_number_that_was_wrong_is_not_touched_without_need(path):
+    fits.setval(path, "NEXTEND", value=99)
+    df = DataFile(path, mode="update")
+    df[0].meta["A"] = 1
+    df.save()
+    assert count_in(path)[1] == 99
+
+
+def test_image_in_the_primary_hdu_gets_company(tmp_path):
+    cards = {"NEXTEND": 0, "GAIN": 2.0, "DATASEC": "[1:5,1:4]", "EXPTIME": 30.0,
+             "AMPSEC1": "[1:5,1:4]", "GAIN1": 2.0}  # fmt: skip
+    hdu = fits.PrimaryHDU(np.ones((4, 5), "f4"))
+    hdu.header.update(cards)
+    hdu.writeto(tmp_path / "a.fits")
+    df = DataFile(tmp_path / "a.fits", mode="update")
+    in_memory = dict(df[0].meta)
+    df[0].variance = np.ones((4, 5))
+    df.save()
+    for again in (df, DataFile(tmp_path / "a.fits")):
+        for key in set(cards) - {"NEXTEND"}:
+            assert again[0].meta[key] == in_memory[key]
+        assert again.meta["EXPTIME"] == 30
+        assert again.meta["NEXTEND"] == 2
+        # These are of the pixels, and would be out of date with the next cut.
+        assert not {"DATASEC", "AMPSEC1", "GAIN1"} & set(again.meta)
+
+
 class Files(RuleBasedStateMachine):
     """Any sequence of edits, against a list of numbers."""
 
