@@ -27,7 +27,16 @@ _PUNCTUATION = frozenset(range(0x3A, 0x41)) | frozenset(range(0x5B, 0x61))
 
 
 class Damage(NamedTuple):
-    """An HDU whose data do not have the sum that its header states."""
+    """
+    An HDU whose data do not have the sum that its header states.
+
+    Parameters
+    ----------
+    hdu : int
+        Its position.
+    what : str
+        What was expected and found.
+    """
 
     hdu: int
     what: str

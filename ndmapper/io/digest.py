@@ -46,7 +46,16 @@ _TICK = 50_000_000
 
 
 class Examined(NamedTuple):
-    """What was found out about a file when all of it was read."""
+    """
+    What was found out about a file when all of it was read.
+
+    Parameters
+    ----------
+    digest : str
+        Its digest.
+    damaged : tuple of Damage
+        The HDUs whose data do not have the sum that their header states.
+    """
 
     digest: str
     damaged: tuple[Damage, ...] = ()

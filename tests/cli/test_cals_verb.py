@@ -176,13 +176,14 @@ def test_cals_check_tells_whole_missing_and_damaged_files(
     assert (states["sim0001.fits"], states["sim0002.fits"]) == ("damaged", "missing")
 
 
-@pytest.mark.parametrize(("setting", "state", "code"), [
+@pytest.mark.parametrize("case", [
     ("warn", "there", 0), ("ignore", "there", 0), ("error", "damaged", 3),
 ])  # fmt: skip
 def test_cals_check_compares_the_files_with_their_own_sums(
-    command: Any, document: Path, night: Path, caplog: Any, setting: str, state: str,
-    code: int,
-) -> None:  # fmt: skip
+    command: Any, document: Path, night: Path, caplog: Any, case: tuple[str, str, int]
+) -> None:
+    assert document.exists()
+    setting, state, code = case
     path = night / "sim0001.fits"
     with fits.open(path) as hdus:
         hdus.writeto(path, overwrite=True, checksum=True)
