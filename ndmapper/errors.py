@@ -130,6 +130,10 @@ class UnitError(NdmapperError, ValueError):
     """Units cannot be combined or understood."""
 
 
+class ChecksumError(FormatError):
+    """The data of a file have not the sum that their header states."""
+
+
 class IdentError(NdmapperError, LookupError):
     """There is no extension, or more than one, with an ident."""
 

@@ -89,6 +89,11 @@ KEYS: Mapping[str, Key] = {
         Key(name="record", default="file", check=_checks.choice("file", "side", "both"),
             doc="Where the record of a product goes: into the file, into "
                 "outdir/.ndmapper/records/, or both."),
+        Key(name="checksums", default="warn",
+            check=_checks.choice("warn", "error", "ignore"),
+            doc="What becomes of an input whose data do not have the DATASUM of its "
+                "header, as other programs leave behind: 'warn', 'error' or 'ignore'. "
+                "A product that fails is always an error."),
         Key(name="provenance_tables", default=False, check=_checks.boolean,
             doc="Also write the tables PROVENANCE and HISTORY that DRAGONS keeps, "
                 "before the record."),

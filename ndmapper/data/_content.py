@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ndmapper.config import config
 from ndmapper.data._extras import Extras
 from ndmapper.data._groups import make_extras, make_groups
-from ndmapper.data._grouptables import GroupTables
+from ndmapper.data._grouptables import Belongings
 from ndmapper.data._held import note
 from ndmapper.data._listing import GroupList
 from ndmapper.data._parts import Part
@@ -70,28 +70,42 @@ class Content(GroupList):
         if self._map is None or self._layout is None:
             return []
         groups = make_groups(self._map, self._layout, self._primary, self._bad_flags)
-        for ndd in groups:
-            ndd._tables = self._tables_of(ndd)
+        for ndd, group in zip(groups, self._layout.groups, strict=True):
+            ndd._tables = Belongings(self.tables, group.tables, ndd.ident)
+            ndd._extras = Belongings(self.extras, group.extras, ndd.ident, "extra")
         return groups
 
-    def _tables_of(self, ndd: NDLater) -> GroupTables:
-        """Find the tables that belong to a group which was read from this file."""
-        names: dict[str, str] = {}
-        if self._layout is not None and self._map is not None and ndd._origin:
-            source, index = ndd._origin
-            for group in self._layout.groups if source == self._map.source else ():
-                if group.data == index:
-                    names |= group.tables
-        return GroupTables(self.tables, names, ndd.ident)
+    def _own(self, ndd: NDLater, group: Group) -> None:
+        """Say what belongs to a group, as the file that was written has it."""
+        assert self._layout is not None
+        for kind, store, names, places in (
+            ("_tables", self.tables, group.tables, self._layout.tables),
+            ("_extras", self.extras, group.extras, self._layout.extras),
+        ):
+            keys = {at: key for key, at in store.places.items()}
+            at = {name: places[key] for name, key in names.items()}
+            found = {name: keys[i] for name, i in at.items() if i in keys}
+            what = "extra" if kind == "_extras" else "table"
+            setattr(ndd, kind, Belongings(store, found, ndd.ident, what))
 
-    def _take_tables(self, ndd: NDLater, others: Sequence[NDLater]) -> None:
-        mine = GroupTables() if ndd._tables is None else ndd._tables
-        mine.ident = ndd.ident
-        taken: set[str] = set()
-        for other in others:
-            if other is not ndd and other._tables is not None:
-                taken |= other._tables.keys_in(self.tables)
-        ndd._tables = mine.moved(self.tables, taken)
+    def _leave(self, ndd: NDLater) -> None:
+        for part in ndd._parts.values():
+            part.noted()  # whoever took it out may look at it after the next save
+        if ndd._tables is not None:
+            ndd._tables = ndd._tables.leave()
+        if ndd._extras is not None:
+            ndd._extras = ndd._extras.leave()
+
+    def _join(self, ndd: NDLater, heir_of: NDLater | None = None) -> None:
+        tables, extras = ndd._tables, ndd._extras
+        if heir_of is not None and not (ndd._has_belonged or tables or extras):
+            tables, extras = heir_of._tables, heir_of._extras
+        ndd._tables = Belongings(self.tables, None, ndd.ident)
+        if tables is not None:
+            ndd._tables = tables.join(self.tables, ndd.ident)
+        ndd._extras = Belongings(self.extras, None, ndd.ident, "extra")
+        if extras is not None:
+            ndd._extras = extras.join(self.extras, ndd.ident)
 
     @cached_property
     def extras(self) -> Extras:
@@ -128,12 +142,15 @@ class Content(GroupList):
         self._bad_flags = other._bad_flags
         self.tables = other.tables.copy()
         made = other.__dict__
-        if "_groups" in made:
-            self._groups = [self._adopted(ndd, other, memo) for ndd in made["_groups"]]
         if "extras" in made:
             extras = made["extras"]
             images = {n: self._adopted(x, other, memo) for n, x in extras.items()}
             self.extras = Extras(self._primary, images, dict(extras.places))
+            self.extras.family = extras.family
+        if "_groups" in made:
+            self._groups = [self._adopted(ndd, other, memo) for ndd in made["_groups"]]
+            for ndd, old in zip(self._groups, made["_groups"], strict=True):
+                self._refer(ndd, old)
         self._record = copy.deepcopy(other._record)
         self._has_new_record = other._has_new_record
         self._fingerprint = other._fingerprint
@@ -179,7 +196,11 @@ class Content(GroupList):
         if ndd._stored is other._primary:
             new._stored = self._primary
         new._primary = self._primary
-        if ndd._tables is not None:
-            new._tables = GroupTables(self.tables, ndd._tables._names, ndd.ident)
         new._is_owned = True
         return new
+
+    def _refer(self, ndd: NDLater, old: NDLater) -> None:
+        if old._tables is not None:
+            ndd._tables = old._tables.within(self.tables, ndd.ident)
+        if old._extras is not None:
+            ndd._extras = old._extras.within(self.extras, ndd.ident)

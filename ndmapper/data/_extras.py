@@ -1,6 +1,7 @@
 """The images of a file that play no part, by name."""
 
 from collections import UserDict
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class Extras(UserDict[str, NDLater]):
         places: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
+        self.family = object()  # which it shares with its copies
         self._primary = primary
         self.data = {} if images is None else images
         self.places = {} if places is None else places
@@ -44,6 +46,44 @@ class Extras(UserDict[str, NDLater]):
             for name, image in self.data.items()
             if image._origin is not None
         }
+
+    def copy(self, names: Iterable[str] | None = None) -> "Extras":
+        """
+        Copy; nothing is read.
+
+        Parameters
+        ----------
+        names : iterable of str, optional
+            Which images; None takes all.
+
+        Returns
+        -------
+        Extras
+            A change to one never shows in the other.
+        """
+        new = Extras(StoredHeader(), None, dict(self.places))
+        new.family = self.family
+        for name in list(self.data) if names is None else names:
+            new.take_over(name, self, name)
+        return new
+
+    def take_over(self, name: str, other: "Extras", key: str) -> None:
+        """
+        Copy an image of another file, unread.
+
+        Parameters
+        ----------
+        name : str
+            Its name here.
+        other : Extras
+            The images of the other file.
+        key : str
+            Its name there.
+        """
+        image = other.data[key].copy()
+        image._primary = self._primary
+        image._is_owned = True
+        self.data[name] = image
 
     def __setitem__(self, name: str, value: Any) -> None:
         if not isinstance(value, NDData | np.ndarray):

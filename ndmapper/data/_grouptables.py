@@ -1,81 +1,127 @@
-"""The tables that belong to one group of a file."""
+"""What belongs to one group of a file beside its arrays: tables, and further images."""
 
-from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Protocol, Self
 
-from astropy.table import Table
-
-from ndmapper.data._tables import TableStore, checked_name, missing_table
+from ndmapper.data._tables import checked_name, missing_table
 from ndmapper.io.layout import Ident
 
-__all__ = ["GroupTables"]
+__all__ = ["Belongings", "Store"]
 
 
-class GroupTables(MutableMapping[str, Table]):
+class Store(Protocol):
+    """The tables, or the images without a part, of a whole file."""
+
+    family: object
+
+    def copy(self, names: Iterable[str] | None = None) -> Any:
+        """
+        Copy; what nobody looked at stays in its file.
+
+        Parameters
+        ----------
+        names : iterable of str, optional
+            Which ones; None takes all.
+
+        Returns
+        -------
+        Store
+            A change to one never shows in the other.
+        """
+
+    def take_over(self, name: str, other: Any, key: str) -> None:
+        """
+        Copy one of another file; one that nobody looked at stays there.
+
+        Parameters
+        ----------
+        name : str
+            Its name here.
+        other : Store
+            Those of the other file.
+        key : str
+            Its name there.
+        """
+
+    def __getitem__(self, name: str) -> Any: ...
+
+    def __setitem__(self, name: str, value: Any) -> None: ...
+
+    def __delitem__(self, name: str) -> None: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def __contains__(self, name: object) -> bool: ...
+
+
+class Belongings(MutableMapping[str, Any]):
     """
-    The tables that belong to one group of a file.
+    The tables, or the images without a part, that belong to one group of a file.
 
-    A table that is put here gets the EXTVER of the group, or its name, when the file is
-    saved.
+    What is put here gets the EXTVER of the group, or its name, when the file is saved.
 
     Parameters
     ----------
-    tables : TableStore, optional
-        The tables of the file; None for a group that is in none.
+    store : Store
+        Those of the file; one of its own for a group that is in none.
     names : mapping of str to str
-        Of each table of the group, its name there and in the file.
+        The name in the group, and that in the file.
     ident : int or str, optional
         What names the group.
+    what : str
+        What they are, for errors.
     """
 
     def __init__(
         self,
-        tables: TableStore | None = None,
+        store: Store,
         names: Mapping[str, str] | None = None,
         ident: Ident | None = None,
+        what: str = "table",
     ) -> None:
-        self._tables = TableStore() if tables is None else tables
-        self._names = dict(names or {})
+        self.store = store
         self.ident = ident
+        self._names = dict(names or {})
+        self._what = what
 
-    def __getitem__(self, name: str) -> Table:
-        return self._tables[self._known(name)]
+    def __getitem__(self, name: str) -> Any:
+        return self.store[self._known(name)]
 
-    def __setitem__(self, name: str, table: Any) -> None:
-        checked_name(name)
+    def __setitem__(self, name: str, value: Any) -> None:
+        checked_name(name, self._what)
         key = self._names.get(name) or self._new_key(name)
-        self._tables[key] = table
+        self.store[key] = value
         self._names[name] = key
 
     def __delitem__(self, name: str) -> None:
-        del self._tables[self._known(name)]
+        del self.store[self._known(name)]
         del self._names[name]
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, key in self._names.items() if key in self._tables)
+        return (name for name, key in self._names.items() if key in self.store)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return name in list(self)
+        return isinstance(name, str) and self._names.get(name) in self.store
 
     def __repr__(self) -> str:
-        return f"<tables: {', '.join(self) or 'none'}>"
+        return f"<{self._what}s: {', '.join(self) or 'none'}>"
 
     def _known(self, name: str) -> str:
         if name not in self:
-            raise missing_table(name, self)
+            raise missing_table(name, self, self._what)
         return self._names[name]
 
     def _new_key(self, name: str) -> str:
-        """Name a table in the file, as it will be named when that is opened."""
+        """Name one in the file, as it will be named when that is opened."""
         key = name
         if isinstance(self.ident, str):
             key = self._full_name(name)
-        elif any(k == name or k.startswith(f"{name}_") for k in self._tables):
+        elif any(k == name or k.startswith(f"{name}_") for k in self.store):
             key = f"{name}_{self.ident}"
-        while key in self._tables:
+        while key in self.store:
             key += "_"
         return key
 
@@ -85,80 +131,93 @@ class GroupTables(MutableMapping[str, Table]):
             return name
         return f"{self.ident}.{name}"
 
-    def keys_in(self, tables: TableStore) -> set[str]:
+    def name_of(self, key: str) -> tuple[str, int | None] | None:
         """
-        Say which tables of a file are these.
-
-        Parameters
-        ----------
-        tables : TableStore
-            The tables of the file.
-
-        Returns
-        -------
-        set of str
-            Their names; empty if the group is in another file.
-        """
-        return set(self._names.values()) if self._tables is tables else set()
-
-    def names_of(self, key: str) -> tuple[str, int | None]:
-        """
-        Give EXTNAME and EXTVER of a table as the group has it.
+        Give EXTNAME and EXTVER of one of these.
 
         Parameters
         ----------
         key : str
-            Its name in the file, where it is one of these.
+            A name in the file.
 
         Returns
         -------
-        name : str
-            EXTNAME.
-        version : int or None
-            EXTVER; None for a group that has a name.
+        (str, int or None) or None
+            None for what is not of this group. The EXTVER is None for a group that has
+            a name.
         """
-        name = next(name for name, k in self._names.items() if k == key)
+        name = next((name for name, k in self._names.items() if k == key), None)
+        if name is None:
+            return None
         version = self.ident if isinstance(self.ident, int) else None
         return self._full_name(name), version
 
-    def detached(self) -> "GroupTables | None":
+    def within(self, store: Store, ident: Ident | None) -> Self:
+        """
+        Refer to the same ones in a copy of the file.
+
+        Parameters
+        ----------
+        store : Store
+            Those of the copy, which has the same names.
+        ident : int or str or None
+            What names the group.
+
+        Returns
+        -------
+        Belongings
+            Those of the group there.
+        """
+        return type(self)(store, self._names, ident, self._what)
+
+    def detached(self) -> Self:
         """
         Copy them for a group that is in no file.
 
         Returns
         -------
-        GroupTables or None
-            With tables of its own, those that nobody looked at unread; None where
-            there are none.
+        Belongings
+            With a store of its own; what nobody looked at stays unread.
         """
-        keys = {key for key in self._names.values() if key in self._tables}
-        if not keys:
-            return None
-        return GroupTables(self._tables.copy(keys), self._names, self.ident)
+        keys = [key for key in self._names.values() if key in self.store]
+        return self.within(self.store.copy(keys), self.ident)
 
-    def moved(self, tables: TableStore, taken: set[str]) -> "GroupTables":
+    def leave(self) -> Self:
         """
-        Take them along to a file.
-
-        Parameters
-        ----------
-        tables : TableStore
-            The tables of the file.
-        taken : set of str
-            The names of those that belong to its other groups.
+        Take them out of the file, as their group is taken out.
 
         Returns
         -------
-        GroupTables
-            The same ones, if the group was in that file or a copy of it; else they are
-            added.
+        Belongings
+            With a store of its own.
         """
-        new = GroupTables(tables, None, self.ident)
-        is_of_file = self._tables.family is tables.family
+        new = self.detached()
+        for name in list(self):
+            del self.store[self._names[name]]
+        return new
+
+    def join(self, store: Store, ident: Ident | None) -> Self:
+        """
+        Take them along into a file.
+
+        Parameters
+        ----------
+        store : Store
+            Those of the file.
+        ident : int or str or None
+            What names the group there.
+
+        Returns
+        -------
+        Belongings
+            Those of the group in the file.
+        """
+        new = type(self)(store, None, ident, self._what)
+        is_of_file = self.store.family is store.family
         for name in self:
             key = self._names[name]
-            if not is_of_file or key in taken or key not in tables:
+            if not is_of_file or key in store:
                 key = new._new_key(name)
-            tables.take_over(key, self._tables, self._names[name])
+            store.take_over(key, self.store, self._names[name])
             new._names[name] = key
         return new

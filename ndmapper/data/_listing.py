@@ -68,33 +68,45 @@ class GroupList(Operators):
     def __getitem__(self, item: Any) -> Any:
         if isinstance(item, slice):
             new = self.copy()  # type: ignore[attr-defined]
-            new._groups = new._groups[item]
+            kept = new._groups[item]
+            for ndd in _without(new._groups, kept):
+                new._leave(ndd)
+            new._groups = kept
             return new
         return self._groups[self._position(item)]
 
     def __setitem__(self, item: Any, value: Any) -> None:
         if isinstance(item, slice):
-            kept = list(self._groups)
-            kept[item] = [self._view(ndd, None) for ndd in _checked(value)]
             before = self._groups
-            self._groups = kept
+            kept = list(before)
+            kept[item] = [self._view(ndd, None) for ndd in _checked(value)]
             self._number(kept)
-            for ndd in kept:
-                if not any(ndd is old for old in before):
-                    self._take_tables(ndd, kept)
+            self._groups = kept
+            gone, come = _without(before, kept), _without(kept, before)
+            for ndd in gone:
+                self._leave(ndd)
+            for ndd in come:
+                same = [old for old in gone if old.ident == ndd.ident]
+                self._join(ndd, same[0] if same else None)
             return
         at = self._position(item)
         old = self._groups[at]
         new = self._view(value, old.ident)
         new._origin = old._origin
-        new._tables = old._tables  # they belong to the place
         self._groups[at] = new
+        if value is old:  # as after ``df[0] -= 1``
+            new._tables, new._extras = old._tables, old._extras
+            return
+        self._leave(old)
+        self._join(new, old)
 
     def __delitem__(self, item: Any) -> None:
-        if isinstance(item, slice):
-            del self._groups[item]
-        else:
-            del self._groups[self._position(item)]
+        at = item if isinstance(item, slice) else self._position(item)
+        kept = list(self._groups)
+        del kept[at]
+        for ndd in _without(self._groups, kept):
+            self._leave(ndd)
+        self._groups = kept
 
     def _position(self, item: Any) -> int:
         if isinstance(item, int | np.integer) and not isinstance(item, bool):
@@ -116,8 +128,19 @@ class GroupList(Operators):
         """The idents in order."""
         return [group.ident for group in self._outline]
 
-    def _take_tables(self, ndd: NDLater, others: Sequence[NDLater]) -> None:
-        """Take the tables that belong to a new group into this file."""
+    def _leave(self, ndd: NDLater) -> None:
+        """Take what belongs to a group out of this file, with it."""
+
+    def _join(self, ndd: NDLater, heir_of: NDLater | None = None) -> None:
+        """
+        Take what belongs to a new group into this file.
+
+        What never was in a file, such as an array, takes over what belonged to the
+        group in whose place it comes.
+        """
+
+    def _refer(self, ndd: NDLater, old: NDLater) -> None:
+        """Find what belongs to a group of a copy in the copy."""
 
     @property
     def _outline(self) -> "Sequence[NDLater | Group]":
@@ -175,7 +198,7 @@ class GroupList(Operators):
         view = self._view(item, None)
         if view.ident is None or view.ident in self.idents:
             view.ident = next_ident(self.idents)
-        self._take_tables(view, self._groups)
+        self._join(view)
         self._groups.insert(index, view)
 
     def reverse(self) -> None:
@@ -261,15 +284,22 @@ class GroupList(Operators):
             pair = [_partner(x, ndd, like) for x in (left, right)]
             result = operate(name, *pair, later=True, like=_like(ndd, pair))
             result.ident = ndd.ident
-            result._origin, result._tables = ndd._origin, ndd._tables
+            result._origin = ndd._origin
+            result._tables = result._extras = None  # those of the file are taken
             results.append(result)
         made = DataFile(data=like)
         made._groups = [made._view(result, result.ident) for result in results]
-        for ndd in made._groups:
-            made._take_tables(ndd, made._groups)
+        for result, ndd in zip(made._groups, like, strict=True):
+            made._refer(result, ndd)
         made.record = []
         made.expected_key = None
         return made
+
+
+def _without(groups: list[NDLater], others: list[NDLater]) -> list[NDLater]:
+    """Leave those out that others have as well."""
+    known = {id(other) for other in others}
+    return [ndd for ndd in groups if id(ndd) not in known]
 
 
 def _like(ndd: NDLater, pair: list[Any]) -> NDLater | None:

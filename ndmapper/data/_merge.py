@@ -3,8 +3,10 @@ The headers of an image that lives in the primary HDU.
 
 Such an image has one header for two things: the file, and the pixels. As long as it is
 saved as a single image both stay together. Once it gets a variance, flags or company it
-becomes an extension, and what describes the pixels goes there: coordinates, unit, and
-what was changed in the header of the image since it was read.
+becomes an extension with all of that header, as it had in memory. The file keeps what
+does not describe the pixels: coordinates, unit, sections and what is known of
+amplifiers go, and so does what was changed in the header of the image since it was
+read.
 
 An image from the primary HDU of another file brings a header of its own, which is not
 that of the file. Alone it has it still; in company it goes into its extension.
@@ -13,6 +15,7 @@ that of the file. Alone it has it still; in company it goes into its extension.
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from ndmapper.data.detector import pixel_keywords
 from ndmapper.io.headers import (
     Header,
     StoredHeader,
@@ -65,34 +68,25 @@ def merged_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
     return merged
 
 
-def extension_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
+def extension_header(image: StoredHeader) -> StoredHeader:
     """
     Make the header of the extension that such an image becomes.
 
     Parameters
     ----------
-    primary, image : StoredHeader
-        Both come from one header, and either may have been changed since; or the
-        image comes from elsewhere.
+    image : StoredHeader
+        The header of the image, which may be that of its file.
 
     Returns
     -------
     StoredHeader
-        Coordinates, unit and the image's changes; all that the image brought, where
-        it comes from elsewhere.
+        All of it but what is said of a file: whoever asks the image for a card finds
+        on disk what was there in memory.
     """
-    if not _is_of(primary, image):
-        brought = image.header.copy()
-        for keyword in _PRIMARY_ONLY:
-            brought.remove(keyword, ignore_missing=True, remove_all=True)
-        return StoredHeader(header=brought)
-    changed = set() if image is primary else _changes(primary, image)
-    header = Header()
-    for card in image.header.cards:
-        if is_array_keyword(card.keyword) and card.keyword not in changed:
-            header.append(card, end=True)
-    _overlay(header, StoredHeader(image.raw or primary.raw, image.header), changed)
-    return StoredHeader(header=header)
+    brought = image.header.copy()
+    for keyword in _PRIMARY_ONLY:
+        brought.remove(keyword, ignore_missing=True, remove_all=True)
+    return StoredHeader(header=brought)
 
 
 def primary_header(primary: StoredHeader, groups: Sequence["NDLater"]) -> StoredHeader:
@@ -118,6 +112,7 @@ def primary_header(primary: StoredHeader, groups: Sequence["NDLater"]) -> Stored
     stored = primary.copy()
     kept = changed_keywords(primary)
     gone = {keyword for keyword in stored.header if is_array_keyword(keyword)}
+    gone |= set(pixel_keywords(stored.header))
     for ndd in images:
         if ndd._stored is not primary and _is_of(primary, ndd._stored):
             gone |= _changes(primary, ndd._stored) - kept - _COMMENTARY

@@ -22,7 +22,12 @@ from ndmapper.data._merge import (
     primary_header,
     replaced_header,
 )
-from ndmapper.data._tableplan import new_version, stored_tables, table_to_write
+from ndmapper.data._tableplan import (
+    belonging_name,
+    free_version,
+    stored_tables,
+    table_to_write,
+)
 from ndmapper.data.flags import name_flags
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
@@ -31,6 +36,7 @@ from ndmapper.io.ccddata import ConvertedHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.forms import stored_form
 from ndmapper.io.headers import StoredHeader
+from ndmapper.io.layout import OF_THE_FILE
 from ndmapper.io.pack import wants_tiles
 from ndmapper.io.record import is_record
 from ndmapper.io.structure import array_header, carried_header
@@ -86,8 +92,10 @@ class _Plan:
         self.place = self._places()
         self.as_in_file = self._is_as_in_file()
         self.single = self._single_image()
+        self.counts: dict[str, int] = {}
         self._primary()
         self._walk()
+        self._count()
 
     def _single_image(self) -> NDLater | None:
         """Find the image that stays in the primary HDU, if there is one."""
@@ -141,7 +149,7 @@ class _Plan:
             elif hdu.index in extras:
                 self._extra(extras[hdu.index], hdu)
             elif self._is_unknown(hdu):
-                self.items.append(Item(hdu))
+                self._carried(hdu)
         self._groups_up_to(None)
         for name in df.tables:
             if name not in tables.values():
@@ -186,6 +194,25 @@ class _Plan:
             extension_name(self.df, ndd, split[1]) for ndd in filled
         ]
 
+    def _carried(self, hdu: HduMap) -> None:
+        """Carry along what nobody knows; what is empty goes with its group."""
+        layout = self.df._layout
+        assert layout is not None
+        group = next((g for g in layout.groups if g.ident == hdu.version), None)
+        if group is None or hdu.data_size or hdu.name in OF_THE_FILE:
+            self.items.append(Item(hdu))
+        elif (ndd := self.place.get(group.data)) is not None:
+            split = self.df._labels.split(hdu.name)
+            if split is not None and split[1] in ndd._parts:
+                return  # filled since
+            if ndd.ident == group.ident or not isinstance(ndd.ident, int):
+                self.items.append(Item(hdu))
+            else:
+                stored = StoredHeader(hdu.raw)
+                stored.header["EXTVER"] = ndd.ident
+                out = HduOut(carried_header(stored), hdu)
+                self.items.append(Item(out, f"{hdu.name},{ndd.ident}"))
+
     def _rank(self, ndd: NDLater) -> int:
         return next(i for i, other in enumerate(self.groups) if other is ndd)
 
@@ -206,24 +233,52 @@ class _Plan:
             self._new_before(ndd)
             self._group(ndd)
 
+    def _count(self) -> None:
+        """Put the numbers of extensions right where they are other than they were."""
+        layout = self.df._layout
+        before = {"NEXTEND": -1, "NSCIEXT": -1}
+        if layout is not None:
+            before["NEXTEND"] = sum(not is_record(hdu) for hdu in self.hdus) - 1
+            before["NSCIEXT"] = len(layout.groups)
+        now = {"NEXTEND": len(self.items) - 1, "NSCIEXT": len(self.groups)}
+        header = self.df._primary.header if now != before else {}
+        self.counts = {
+            key: n for key, n in now.items() if key in header and n != before[key]
+        }
+        if self.counts:
+            rest, self.items = self.items[1:], []
+            self.done -= {(id(self.single), "data")}
+            self._primary()
+            self.items += rest
+
+    def _file_header(self) -> StoredHeader:
+        """Give the primary header, with the numbers of extensions that there are."""
+        stored = self.df._primary
+        wanted = {k: n for k, n in self.counts.items() if stored.header.get(k) != n}
+        if wanted:
+            stored = stored.copy()
+            stored.header.update(wanted)
+        return stored
+
     # ---- the HDUs
 
     def _primary(self) -> None:
         df = self.df
-        touched = "primary header" if df._primary.is_touched else None
+        file_header = self._file_header()
+        touched = "primary header" if file_header.is_touched else None
         if self.single is not None:
-            header = merged_header(df._primary, self.single._stored)
+            header = merged_header(file_header, self.single._stored)
             self._array(self.single, "data", header, None, primary=True)
             self.done.add((id(self.single), "data"))
             return
         if (name := self._stored_extras().get(0)) is not None:
             extra = df.extras[name]
             combine = merged_header if extra._in_primary else replaced_header
-            header = combine(df._primary, extra._stored)
+            header = combine(file_header, extra._stored)
             in_place = self._extra_name(name, self.hdus[0], header)
             self._array(extra, "data", header, in_place, primary=True, words=name)
             return
-        stored = primary_header(df._primary, self.groups)
+        stored = primary_header(file_header, self.groups)
         is_empty = bool(self.hdus) and not self.hdus[0].data_size
         raw = stored.raw
         if raw is not None and is_empty and not stored.is_touched:
@@ -231,7 +286,7 @@ class _Plan:
             return
         if self.hdus and not is_empty and not self.hdus[0].is_image:
             # Random groups are carried along as they are.
-            header_bytes = carried_header(df._primary)
+            header_bytes = carried_header(file_header)
             self.items.append(Item(HduOut(header_bytes, self.hdus[0]), touched))
             return
         what = touched or ("primary image" if self.hdus else None)
@@ -242,16 +297,15 @@ class _Plan:
         layout = self.df._layout
         if layout is None or self.df._map is None:
             return {}
-        found: dict[int, str] = {}
-        for name, ndd in self.df.extras.items():
+        free, extras = set(layout.extras.values()), self.df.extras
+        # Of several from one place it is the one that has its name.
+        found = {at: name for name in extras if (at := extras.places.get(name)) in free}
+        for name, ndd in extras.items():
             if ndd._origin is None or ndd._origin[0] != self.df._map.source:
                 continue
             index = ndd._origin[1]
-            # Of several from one place it is the one that has its name.
-            if index in layout.extras.values() and (
-                index not in found or self.df.extras.places.get(name) == index
-            ):
-                found[index] = name
+            if index in free and name not in found.values():
+                found.setdefault(index, name)
         return found
 
     def _group(self, ndd: NDLater) -> None:
@@ -265,16 +319,20 @@ class _Plan:
         if part == "data":
             header = ndd._stored
             if ndd._in_primary:
-                header = extension_header(self.df._primary, ndd._stored)
+                header = extension_header(ndd._stored)
         else:
             header = ndd._parts[part].header or self._left_empty(ndd, part)
         self._array(ndd, part, header, self._name(ndd, part, header))
 
     def _left_empty(self, ndd: NDLater, part: str) -> StoredHeader:
         """Make the header of a new array, of that of the HDU that HST left empty."""
-        name = extension_name(self.df, ndd, part)
         header = described_like(ndd)
-        for hdu in self.hdus[1:]:
+        at = next((at for at, other in self.place.items() if other is ndd), None)
+        layout = self.df._layout
+        for group in () if layout is None or at is None else layout.groups:
+            if group.data == at:
+                name = self.df._labels.join(group.ident, part)
+        for hdu in self.hdus[1:] if at is not None else ():
             if not hdu.data_size and (hdu.name, hdu.version or 1) == name:
                 return filled(StoredHeader(hdu.image_raw), header)
         return header
@@ -350,7 +408,7 @@ class _Plan:
             raise FormatError(msg)
         stored = ndd._stored
         if ndd._in_primary:  # what was in the primary HDU, here or elsewhere
-            stored = extension_header(StoredHeader(), stored)
+            stored = extension_header(stored)
         in_place = self._extra_name(name, hdu, stored)
         self._array(ndd, "data", stored, in_place, words=name)
 
@@ -358,10 +416,12 @@ class _Plan:
         self, name: str, hdu: HduMap | None, stored: StoredHeader
     ) -> Name | None:
         """Find EXTNAME and EXTVER of an extra; None where the header has them."""
+        if (owned := belonging_name(self.df, "extras", name)) is not None:
+            return owned
         if hdu is None or self.df.extras.places.get(name) != hdu.index:
             return name, None
         kept = kept_name(hdu, stored)
-        version = new_version(self.df, self.place, hdu)
+        version = free_version(self.df, hdu)
         return kept if version is None else (kept[0] if kept else hdu.name, version)
 
     def _out(self, header: bytes, data: Any, before: ArrayHandle | None) -> HduOut:
@@ -371,7 +431,7 @@ class _Plan:
         return HduOut(header, data, is_tiled, like)
 
     def _table(self, name: str) -> None:
-        out, is_changed = table_to_write(self.df, self.place, name)
+        out, is_changed = table_to_write(self.df, name)
         self.items.append(Item(out, name if is_changed else None, table=name))
 
 

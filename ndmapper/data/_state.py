@@ -20,7 +20,7 @@ from ndmapper.io.layout import Ident
 from ndmapper.io.source import Source
 
 if TYPE_CHECKING:
-    from ndmapper.data._grouptables import GroupTables
+    from ndmapper.data._grouptables import Belongings
     from ndmapper.data.ndlater import NDLater
 
 __all__ = [
@@ -56,7 +56,10 @@ class State:
     """Primary header of the file that the flags are from, if it is another's now."""
     _bad_flags: int | str
     """Bits, or names of flags until somebody asks what they mean."""
-    _tables: "GroupTables | None"
+    _tables: "Belongings | None"
+    _extras: "Belongings | None"
+    _has_belonged: bool
+    """Whether it is of a group of a file, so that it is known what belongs to it."""
     ident: Ident | None
     psf: Any
 
@@ -65,7 +68,8 @@ class State:
         self._stored = StoredHeader()
         self._primary = None
         self._origin = None
-        self._tables = None
+        self._tables = self._extras = None
+        self._has_belonged = False
         self._unit = self._unit_of_meta = None
         self._unit_words = ""
         self._has_unit = False
@@ -106,7 +110,9 @@ class State:
         self._stored = other._stored.copy()
         self._primary = other._primary
         self._origin = other._origin
-        self._tables = None if other._tables is None else other._tables.detached()
+        self._tables = other._tables.detached() if other._tables else None
+        self._extras = other._extras.detached() if other._extras else None
+        self._has_belonged = other._has_belonged or other._is_owned
         self._unit, self._has_unit = other._unit, other._has_unit
         self._unit_of_meta, self._unit_words = other._unit_of_meta, other._unit_words
         held = other._coordinates

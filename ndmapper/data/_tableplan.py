@@ -1,58 +1,77 @@
 """What a save writes of the tables, and the numbers of what goes with groups."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ndmapper.data._forms import Name
 from ndmapper.io.filemap import HduMap
+from ndmapper.io.layout import OF_THE_FILE
 from ndmapper.io.write import HduOut
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
-    from ndmapper.data.ndlater import NDLater
 
-__all__ = ["new_version", "stored_tables", "table_to_write"]
+__all__ = ["belonging_name", "free_version", "stored_tables", "table_to_write"]
 
 
-def new_version(
-    df: "DataFile", place: Mapping[int, "NDLater"], hdu: HduMap
-) -> int | None:
+def belonging_name(df: "DataFile", kind: str, key: str) -> Name | None:
     """
-    Give the EXTVER of what belongs to a group that has another number than in the file.
+    Give EXTNAME and EXTVER of what belongs to a group.
 
     Parameters
     ----------
     df : DataFile
         The file.
-    place : mapping of int to NDLater
-        Which group took the place of the data in which HDU.
+    kind : {'tables', 'extras'}
+        What it is.
+    key : str
+        Its name in the file.
+
+    Returns
+    -------
+    (str, int or None) or None
+        None for what belongs to no group.
+    """
+    store = getattr(df, kind)
+    for ndd in df._groups:
+        mine = ndd._tables if kind == "tables" else ndd._extras
+        if mine is not None and mine.store is store:
+            mine.ident = ndd.ident
+            if (name := mine.name_of(key)) is not None:
+                return name
+    return None
+
+
+def free_version(df: "DataFile", hdu: HduMap) -> int | None:
+    """
+    Give the EXTVER of what belongs to no group, where it may not be the stored one.
+
+    Parameters
+    ----------
+    df : DataFile
+        The file.
     hdu : HduMap
-        A table, or an image that plays no part.
+        Where it is stored.
 
     Returns
     -------
     int or None
-        The number of its group. Where its group is gone, and another one has its
-        number, one that nobody has; None where the number stays.
+        A number that nobody has, where a group has the stored one, which would own it
+        when the file is opened; None where the number stays.
     """
-    if df._layout is None or df._map is None or hdu.source != df._map.source:
+    if hdu.version is None or hdu.name.upper() in OF_THE_FILE:
         return None
-    groups = {g.ident: g for g in df._layout.groups if isinstance(g.ident, int)}
-    group = groups.get(hdu.version) if hdu.version is not None else None
-    if group is None:
+    taken = {ident for ident in df.idents if isinstance(ident, int)}
+    if hdu.version not in taken:
         return None
-    if (ndd := place.get(group.data)) is not None:
-        return ndd.ident if isinstance(ndd.ident, int) else None
-    numbers = [ident for ident in df.idents if isinstance(ident, int)]
-    homeless = [n for n, g in groups.items() if g.data not in place and n in numbers]
-    if hdu.version not in homeless:
-        return None
-    # Those of one group stay together, and apart from those of another.
-    return max([*numbers, *groups]) + 1 + homeless.index(hdu.version)
+    stored = () if df._map is None else df._map.hdus
+    versions = {h.version for h in stored if h.version is not None} | {hdu.version}
+    # Those of one number stay together, and apart from those of another.
+    return max(taken | versions) + sorted(taken & versions).index(hdu.version) + 1
 
 
 def stored_tables(df: "DataFile") -> dict[int, str]:
     """
-    Find which HDUs of its file are the tables that a DataFile has.
+    Find in the place of which HDUs of its file the tables of a DataFile go.
 
     Parameters
     ----------
@@ -65,16 +84,16 @@ def stored_tables(df: "DataFile") -> dict[int, str]:
         The name of each, by position.
     """
     found: dict[int, str] = {}
+    if df._layout is None:
+        return found
+    places = set(df._layout.tables.values())
     for name in df.tables:
-        hdu = df.tables.stored(name)
-        if hdu is not None and df._map is not None and hdu.source == df._map.source:
-            found.setdefault(hdu.index, name)
+        if (at := df.tables.places.get(name)) in places and at is not None:
+            found.setdefault(at, name)
     return found
 
 
-def table_to_write(
-    df: "DataFile", place: Mapping[int, "NDLater"], name: str
-) -> tuple[HduMap | HduOut | bytes, bool]:
+def table_to_write(df: "DataFile", name: str) -> tuple[HduMap | HduOut | bytes, bool]:
     """
     Give a table in the form in which it is written.
 
@@ -82,8 +101,6 @@ def table_to_write(
     ----------
     df : DataFile
         The file.
-    place : mapping of int to NDLater
-        Which group took the place of the data in which HDU.
     name : str
         Name of the table.
 
@@ -95,15 +112,11 @@ def table_to_write(
         Whether that differs from what the file has.
     """
     hdu = df.tables.stored(name)
-    for ndd in df._groups:
-        tables = ndd._tables
-        if tables is not None and name in tables.keys_in(df.tables):
-            tables.ident = ndd.ident
-            written, version = tables.names_of(name)
-            break
+    if (owned := belonging_name(df, "tables", name)) is not None:
+        written: str | None
+        written, version = owned
     else:
-        written = None
-        version = None if hdu is None else new_version(df, place, hdu)
+        written, version = None, None if hdu is None else free_version(df, hdu)
     out = df.tables.to_write(name, version, written)
     source = None if df._map is None else df._map.source
     return out, out is not hdu or hdu is None or hdu.source != source

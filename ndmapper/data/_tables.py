@@ -25,14 +25,16 @@ from ndmapper.io.write import HduOut
 __all__ = ["TableStore", "checked_name", "missing_table"]
 
 
-def checked_name(name: Any) -> None:
+def checked_name(name: Any, what: str = "table") -> None:
     """
-    Make sure that something can name a table.
+    Make sure that something can name a table, or an image.
 
     Parameters
     ----------
     name : str
         The name.
+    what : str
+        What is named, for the error.
 
     Raises
     ------
@@ -40,11 +42,14 @@ def checked_name(name: Any) -> None:
         If it cannot.
     """
     if not isinstance(name, str) or not name:
-        msg = f"a table needs a name, not {name!r}"
+        article = "an" if what[0] in "aeiou" else "a"
+        msg = f"{article} {what} needs a name, not {name!r}"
         raise FormatError(msg)
 
 
-def missing_table(name: object, known: Iterable[str]) -> MissingTableError:
+def missing_table(
+    name: object, known: Iterable[str], what: str = "table"
+) -> MissingTableError:
     """
     Make the error for a table that is not there.
 
@@ -54,6 +59,8 @@ def missing_table(name: object, known: Iterable[str]) -> MissingTableError:
         What was asked for.
     known : iterable of str
         The names of those that there are.
+    what : str
+        What is missing.
 
     Returns
     -------
@@ -61,7 +68,7 @@ def missing_table(name: object, known: Iterable[str]) -> MissingTableError:
         The error.
     """
     return MissingTableError(
-        f"there is no table {name!r}{did_you_mean(str(name), known)}"
+        f"there is no {what} {name!r}{did_you_mean(str(name), known)}"
     )
 
 
@@ -86,6 +93,7 @@ class TableStore(MutableMapping[str, Table]):
         if fmap is not None and layout is not None:
             self._hdus = {n: fmap.hdus[i] for n, i in layout.tables.items()}
         self._in_file = dict(self._hdus)
+        self.places = {n: hdu.index for n, hdu in self._hdus.items() if hdu is not None}
 
     @property
     def is_untouched(self) -> bool:
@@ -142,6 +150,7 @@ class TableStore(MutableMapping[str, Table]):
         """
         new = TableStore()
         new.family = self.family
+        new.places = dict(self.places)
         for name in list(self._hdus) if names is None else names:
             new.take_over(name, self, name)
         return new
@@ -245,3 +254,4 @@ class TableStore(MutableMapping[str, Table]):
             Where it is stored now.
         """
         self._hdus[name] = hdu
+        self.places[name] = hdu.index

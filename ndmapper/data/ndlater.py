@@ -13,12 +13,14 @@ from astropy.table import Table
 
 from ndmapper.data._coordinates import Coordinates
 from ndmapper.data._flagging import Flagging
-from ndmapper.data._grouptables import GroupTables
+from ndmapper.data._grouptables import Belongings
 from ndmapper.data._reductions import Reductions
 from ndmapper.data._state import State, array_part, linked_variance, variance_part
+from ndmapper.data._tables import TableStore
 from ndmapper.data._views import PixelViews
 from ndmapper.data._wcs import cut_header, put_wcs
 from ndmapper.data.arithmetic import Operators
+from ndmapper.data.detector import cut_sections, drop_sections
 from ndmapper.data.flags import FLAGS_DTYPE
 from ndmapper.data.interchange import Interchange
 from ndmapper.errors import ShapeError
@@ -257,9 +259,19 @@ class NDLater(
     def tables(self) -> MutableMapping[str, Table]:
         """The tables of the file that belong to this group: its EXTVER, or name."""
         if self._tables is None:
-            self._tables = GroupTables()
+            self._tables = Belongings(TableStore())
         self._tables.ident = self.ident
         return self._tables
+
+    @property
+    def extras(self) -> MutableMapping[str, "NDLater"]:
+        """The images without a part that belong to this group: its EXTVER, or name."""
+        if self._extras is None:
+            from ndmapper.data._extras import Extras
+
+            self._extras = Belongings(Extras(StoredHeader()), what="extra")
+        self._extras.ident = self.ident
+        return self._extras
 
     @property
     def primary_meta(self) -> Header | None:
@@ -380,19 +392,26 @@ class NDLater(
         self._synced("uncertainty")
         new = self._bare()
         new._parts = {name: part.section(item) for name, part in self._parts.items()}
+        for name, image in (new._extras or {}).items():
+            if image.shape == self.shape:  # of the same pixels
+                new.extras[name] = image[item]
         whole = tuple(range(n) for n in self.shape)
         cut = partial(put_wcs, cards=None)
+        cut_detector = partial(drop_sections, detector=True)
         if is_basic_index(item):
             section = section_of(whole, item)
             cut = partial(cut_header, section=section)
+            cut_detector = partial(cut_sections, section=section, shape=self.shape)
             if (held := new._coordinates) is not None:
                 new._coordinates = held.section(section)
         else:
             new._coordinates = None
         new._stored.edit(cut)
+        new._stored.edit(cut_detector)
         for name, part in self._parts.items():
             # It has coordinates too, and says what the bits of flags mean.
             if part.header is not None:
                 new._parts[name].header = header = part.header.copy()
                 header.edit(cut)
+                header.edit(cut_detector)
         return new

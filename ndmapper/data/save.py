@@ -259,22 +259,25 @@ def connect(df: "DataFile", target: Path, items: list[Item]) -> None:
     fmap = map_file(target)
     fmap.keep_headers()
     before = df._primary
+    df.tables.places.clear()
     for item, hdu in zip(items, fmap.hdus, strict=False):
         if item.ndd is not None and item.part is not None:
             _connect_part(item.ndd, item.part, hdu, df)
         if item.table is not None:
             df.tables.connect(item.table, hdu)
     before.rebase(fmap.primary.image_raw)
-    if "extras" in df.__dict__:
-        df.extras.connect()
+    df.extras.connect()
     df._map = fmap
     df._layout = find_layout(fmap, df._labels)
-    found = {group.data: group.ident for group in df._layout.groups}
+    found = {group.data: group for group in df._layout.groups}
     for ndd in df._groups:
-        ident = None if ndd._origin is None else found.get(ndd._origin[1])
-        if isinstance(ndd.ident, str) and isinstance(ident, str):
+        group = None if ndd._origin is None else found.get(ndd._origin[1])
+        if group is None:
+            continue
+        if isinstance(ndd.ident, str) and isinstance(group.ident, str):
             # Of several that have one name, fewer may be left.
-            ndd.ident = ident
+            ndd.ident = group.ident
+        df._own(ndd, group)
     df._has_new_record = False
     df._fingerprint = None
     df._record = None

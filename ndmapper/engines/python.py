@@ -337,6 +337,5 @@ def _as_ndd(job: Job, value: Any, like: NDLater | None, where: str) -> NDLater:
 def _assemble(base: DataFile, ndds: Sequence[NDLater]) -> DataFile:
     """Put results in the place of the groups of a file, and keep the rest of it."""
     product = DataFile(data=base)
-    del product[:]
-    product.extend(ndds)
+    product[:] = ndds
     return product

@@ -5,21 +5,163 @@ Both are sums of 32-bit words in ones' complement arithmetic. That of a whole HD
 brought to minus zero by the sixteen letters of CHECKSUM.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from ndmapper.io.filemap import FileMap, HduMap, padded
-from ndmapper.io.formkeys import header_size
+from ndmapper.io.formkeys import card_value, header_size
 from ndmapper.io.write import HduOut
 
-__all__ = ["with_checksums"]
+__all__ = ["Damage", "DataSum", "with_checksums", "without_checksums"]
+
+log = logging.getLogger(__name__)
 
 _CARD = 80
 _CHUNK = 1 << 22
 _NOTHING = "0" * 16
 # Not letters and digits, which are all that may stand in CHECKSUM.
 _PUNCTUATION = frozenset(range(0x3A, 0x41)) | frozenset(range(0x5B, 0x61))
+
+
+class Damage(NamedTuple):
+    """
+    An HDU whose data do not have the sum that its header states.
+
+    Parameters
+    ----------
+    hdu : int
+        Its position.
+    what : str
+        What was expected and found.
+    """
+
+    hdu: int
+    what: str
+
+
+class DataSum:
+    """
+    The sum of a data unit, taken while it is read for another purpose.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        The HDU.
+
+    Attributes
+    ----------
+    is_wanted : bool
+        Whether the header states a sum, so that there is something to compare.
+    """
+
+    def __init__(self, hdu: HduMap) -> None:
+        self._hdu = hdu
+        self._total = 0
+        self._rest = b""
+        self._stated = [value for card in _stated(hdu) if (value := _number(card, hdu))
+                        is not None]  # fmt: skip
+        self.is_wanted = bool(self._stated)
+
+    def add(self, content: bytes) -> None:
+        """
+        Add a piece of the data, or of their padding.
+
+        Parameters
+        ----------
+        content : bytes
+            What follows the pieces before.
+        """
+        if self._rest:
+            content = self._rest + content
+        whole = len(content) // 4 * 4
+        self._rest = content[whole:]
+        self._total = _add(self._total, _sum(memoryview(content)[:whole]))
+
+    def damage(self) -> Damage | None:
+        """
+        Compare, when all was added.
+
+        Returns
+        -------
+        Damage or None
+            None where a stated sum is that of the data. Of two that a header states one
+            may be left from before.
+        """
+        total = _add(self._total, _sum(self._rest.ljust(-(-len(self._rest) // 4) * 4,
+                                                        b"\0")))  # fmt: skip
+        # There are two ways to write zero in ones' complement.
+        if not self._stated or any(
+            n == total or {n, total} == {0, 0xFFFFFFFF} for n in self._stated
+        ):
+            return None
+        stated = " and ".join(map(str, self._stated))
+        return Damage(
+            self._hdu.index,
+            f"{_where(self._hdu)}: DATASUM says {stated}, its data have {total}",
+        )
+
+
+def _where(hdu: HduMap) -> str:
+    return f"HDU {hdu.index} ({hdu.name or 'no name'})"
+
+
+def _stated(hdu: HduMap) -> Iterator[bytes]:
+    """Give the DATASUM cards of a header."""
+    raw = hdu.raw
+    at = raw.find(b"DATASUM =")
+    while at != -1:
+        if not at % _CARD:
+            yield raw[at : at + _CARD]
+        at = raw.find(b"DATASUM =", at + 1)
+
+
+def _number(card: bytes, hdu: HduMap) -> int | None:
+    """Read a sum; None for a blank one, which states nothing."""
+    value = card_value(card)
+    if type(value) is int:
+        return value
+    if not isinstance(value, str) or not value.strip():
+        return None
+    if not (value.strip().isascii() and value.strip().isdigit()):
+        log.warning(
+            "%s: %s has the DATASUM %r, which is no number; its data are not checked",
+            hdu.source.path, _where(hdu), value,
+        )  # fmt: skip
+        return None
+    return int(value)
+
+
+def without_checksums(
+    fmap: FileMap, which: Collection[int]
+) -> Iterator[HduOut | HduMap | bytes]:
+    """
+    Give the HDUs of a file without the sums that some of them state wrongly.
+
+    Parameters
+    ----------
+    fmap : FileMap
+        The map of the file.
+    which : collection of int
+        Positions of these HDUs.
+
+    Yields
+    ------
+    HduOut, HduMap or bytes
+        Each HDU, of which the data are copied.
+    """
+    for hdu in fmap.hdus:
+        if hdu.before:
+            yield hdu.before
+        if hdu.index not in which:
+            yield HduOut(hdu.raw, hdu)
+            continue
+        raw = hdu.raw
+        cards = [raw[at : at + _CARD] for at in range(0, header_size(raw), _CARD)]
+        sums = (b"CHECKSUM", b"DATASUM ")
+        yield HduOut(_padded([card for card in cards if card[:8] not in sums]), hdu)
 
 
 def with_checksums(fmap: FileMap) -> Iterator[HduOut | bytes]:
@@ -83,7 +225,7 @@ def _data_sum(hdu: HduMap) -> int:
     return total
 
 
-def _sum(content: bytes) -> int:
+def _sum(content: bytes | memoryview) -> int:
     return _folded(int(np.frombuffer(content, ">u4").sum(dtype=np.uint64)))
 
 

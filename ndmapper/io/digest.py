@@ -12,17 +12,27 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
-from ndmapper.errors import FormatError, MissingFileError
-from ndmapper.io.filemap import HduMap, map_file
+from ndmapper.config import config
+from ndmapper.errors import ChecksumError, FormatError, MissingFileError
+from ndmapper.io.checksum import Damage, DataSum
+from ndmapper.io.filemap import HduMap, map_file, padded
 from ndmapper.io.leftovers import staging_name, sweep
 from ndmapper.io.record import EXTNAME, is_record
 from ndmapper.io.source import Source, count_read, find_source
 
-__all__ = ["VOLATILE", "DigestCache", "differences", "digest"]
+__all__ = [
+    "VOLATILE",
+    "DigestCache",
+    "Examined",
+    "differences",
+    "digest",
+    "examine",
+    "name_damage",
+]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +43,22 @@ _CHUNK = 1 << 22
 _VERSION = 1
 _TICK = 50_000_000
 """Longer than a tick of the clock of file systems, in nanoseconds."""
+
+
+class Examined(NamedTuple):
+    """
+    What was found out about a file when all of it was read.
+
+    Parameters
+    ----------
+    digest : str
+        Its digest.
+    damaged : tuple of Damage
+        The HDUs whose data do not have the sum that their header states.
+    """
+
+    digest: str
+    damaged: tuple[Damage, ...] = ()
 
 
 def digest(path: str | os.PathLike[str], cache: "DigestCache | None" = None) -> str:
@@ -56,6 +82,32 @@ def digest(path: str | os.PathLike[str], cache: "DigestCache | None" = None) -> 
     MissingFileError, FileAccessError, TruncatedFileError
         If the file cannot be read.
     """
+    return examine(path, cache).digest
+
+
+def examine(
+    path: str | os.PathLike[str], cache: "DigestCache | None" = None
+) -> Examined:
+    """
+    Compute the digest of a file, and compare its data with each DATASUM on the way.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. One that is not FITS is taken byte by byte.
+    cache : DigestCache, optional
+        Where it is remembered.
+
+    Returns
+    -------
+    Examined
+        The digest, and the HDUs that are damaged.
+
+    Raises
+    ------
+    MissingFileError, FileAccessError, TruncatedFileError
+        If the file cannot be read.
+    """
     if cache is None:
         return _compute(path)
     source = find_source(path, strict=False)
@@ -63,8 +115,56 @@ def digest(path: str | os.PathLike[str], cache: "DigestCache | None" = None) -> 
     if known is None:
         known = _compute(path)
         source.check()
-        cache.put(source, known)
+        cache.put(source, known.digest, known.damaged)
     return known
+
+
+def name_damage(
+    path: str | os.PathLike[str], found: Examined, *, checksums: str | None = None
+) -> list[str]:
+    """
+    Say that the pixels of a file are not those that its DATASUM was made of.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    found : Examined
+        What `examine` found out about it.
+    checksums : {'warn', 'error', 'ignore'}, optional
+        What to do about it; by default what the configuration says.
+
+    Returns
+    -------
+    list of str
+        What is wrong with each HDU, for a warning; empty for nothing to be said.
+
+    Raises
+    ------
+    ChecksumError
+        If that is an error, as it always is for a product with a record.
+    """
+    if not found.damaged:
+        return []
+    checksums = config["checksums"] if checksums is None else checksums
+    wrong = "; ".join(damage.what for damage in found.damaged)
+    try:
+        is_product = any(map(is_record, map_file(path).hdus))
+    except MissingFileError:
+        is_product = False
+    if is_product:
+        msg = (
+            f"{path} is damaged, or was changed by a program that left its checksums "
+            f"as they were: {wrong}. It is a product, so make it again"
+        )
+        raise ChecksumError(msg)
+    if checksums == "error":
+        msg = (
+            f"{path} is damaged, or was changed by a program that left its checksums "
+            f"as they were: {wrong}. Fetch it again, or set config['checksums']"
+        )
+        raise ChecksumError(msg)
+    return [] if checksums == "ignore" else [damage.what for damage in found.damaged]
 
 
 def differences(
@@ -120,12 +220,14 @@ class DigestCache:
         self.path = Path(folder) / "digests.json"
         self._known: dict[str, Any] | None = None
         self._new: dict[str, Any] = {}
+        self.named: set[Path] = set()
+        """Files of which it was said already that they are damaged."""
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
         # Another process reads the file when it needs to.
         return (DigestCache, (self.path.parent,))
 
-    def get(self, source: Source) -> str | None:
+    def get(self, source: Source) -> Examined | None:
         """
         Look a file up.
 
@@ -136,17 +238,30 @@ class DigestCache:
 
         Returns
         -------
-        str or None
-            Its digest if it did not change since that was remembered.
+        Examined or None
+            What is known of it if it did not change since that was remembered.
         """
         if self._known is None:
             self._known = self._read()
         entry = self._new.get(str(source.path)) or self._known.get(str(source.path))
-        if isinstance(entry, list) and entry[:2] == [source.size, source.mtime_ns]:
-            return str(entry[2])
+        # One of three parts is from before checksums were compared.
+        if (
+            isinstance(entry, list)
+            and len(entry) == 4
+            and entry[:2] == [source.size, source.mtime_ns]
+        ):
+            damaged = tuple(Damage(int(at), str(what)) for at, what in entry[3])
+            return Examined(str(entry[2]), damaged)
         return None
 
-    def put(self, source: Source, value: str, *, ours: bool = False) -> None:
+    def put(
+        self,
+        source: Source,
+        value: str,
+        damaged: Sequence[Damage] = (),
+        *,
+        ours: bool = False,
+    ) -> None:
         """
         Remember a digest, until `save` also in the file.
 
@@ -156,13 +271,17 @@ class DigestCache:
             The file as it was when the digest was computed.
         value : str
             The digest.
+        damaged : sequence of Damage
+            What of it has not the sum that it states.
         ours : bool
             Whether this process has just put the file there, whole.
         """
         # Clocks of file systems tick: a file that was written just now could be
         # written once more without a change of its time.
         if ours or abs(time.time_ns() - source.mtime_ns) > _TICK:
-            self._new[str(source.path)] = [source.size, source.mtime_ns, value]
+            self._new[str(source.path)] = [
+                source.size, source.mtime_ns, value, [list(one) for one in damaged]
+            ]  # fmt: skip
 
     def save(self) -> None:
         """Write what is new to the file of the cache, if that can be written."""
@@ -197,7 +316,7 @@ class DigestCache:
         return {}
 
 
-def _compute(path: str | os.PathLike[str]) -> str:
+def _compute(path: str | os.PathLike[str]) -> Examined:
     total = hashlib.sha256()
     try:
         hdus = _counted(map_file(path, keep=True).hdus)
@@ -209,16 +328,25 @@ def _compute(path: str | os.PathLike[str]) -> str:
         with Path(path).open("rb") as stream:
             for chunk in iter(lambda: stream.read(_CHUNK), b""):
                 total.update(chunk)
-        return f"sha256:{total.hexdigest()}"
+        return Examined(f"sha256:{total.hexdigest()}")
+    damaged = []
     # One look at the file serves all of its HDUs.
     with hdus[0].source.open() as stream:
         for hdu in hdus:
             total.update(b"".join(_cards(hdu)))
             total.update(b"END")
             total.update(hdu.data_size.to_bytes(8, "big"))
+            stated = DataSum(hdu)
             for chunk in _chunks(hdu, stream):
                 total.update(chunk)
-    return f"sha256:{total.hexdigest()}"
+                if stated.is_wanted:
+                    stated.add(chunk)
+            if stated.is_wanted:
+                # Padding, which counts nothing where it is missing.
+                stated.add(stream.read(padded(hdu.data_size) - hdu.data_size))
+                if (damage := stated.damage()) is not None:
+                    damaged.append(damage)
+    return Examined(f"sha256:{total.hexdigest()}", tuple(damaged))
 
 
 def _counted(hdus: tuple[HduMap, ...]) -> list[HduMap]:

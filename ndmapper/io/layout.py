@@ -18,6 +18,7 @@ from ndmapper.io.record import EXTNAME, is_record
 
 __all__ = [
     "DEFAULT_LABELS",
+    "OF_THE_FILE",
     "Group",
     "Ident",
     "Labels",
@@ -46,6 +47,8 @@ class Group:
         Positions of the other two.
     tables : dict of str to str
         The tables that belong to it: their names in the group, and in the file.
+    extras : dict of str to str
+        The images without a part that belong to it, in the same way.
     """
 
     ident: Ident
@@ -53,6 +56,7 @@ class Group:
     uncertainty: int | None = None
     flags: int | None = None
     tables: dict[str, str] = field(default_factory=dict, hash=False)
+    extras: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def hdus(self) -> dict[str, int]:
@@ -129,18 +133,23 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
             break
     tables = [h for h in hdus if h.is_table]
     names = _by_name(tables, "TABLE")
-    if tables:
+    taken = {index for group in groups for index in group.hdus.values()}
+    free = [h for h in hdus if h.index not in taken and h.is_image and _has_pixels(h)]
+    extras = _by_name(free, "IMAGE")
+    if tables or free:
         groups = tuple(
-            replace(group, tables=_tables_of(group.ident, tables, names))
+            replace(
+                group,
+                tables=_belonging(group.ident, tables, names),
+                extras=_belonging(group.ident, free, extras),
+            )
             for group in groups
         )
-    taken = {index for group in groups for index in group.hdus.values()}
-    free = [hdu for hdu in hdus if hdu.index not in taken]
     return Layout(
         labels=labels,
         groups=groups,
         tables=names,
-        extras=_by_name([h for h in free if h.is_image and _has_pixels(h)], "IMAGE"),
+        extras=extras,
         record=record,
     )
 
@@ -243,15 +252,21 @@ def _own_parts(
     )
 
 
-def _tables_of(
-    ident: Ident, tables: list[HduMap], names: dict[str, int]
+OF_THE_FILE = frozenset((
+    "MDF", "WCSDVARR", "D2IMARR", "WCSCORR", "WCS-TABLE", "WCS-TAB", "HDRLET", "ASDF",
+))  # fmt: skip
+"""Names whose EXTVER does not number groups: they are of the file, or of several."""
+
+
+def _belonging(
+    ident: Ident, hdus: list[HduMap], names: dict[str, int]
 ) -> dict[str, str]:
-    """Find the tables with the EXTVER of a group, or with its name."""
+    """Find what has the EXTVER of a group, or its name."""
     found = {}
-    for hdu, name in zip(tables, names, strict=True):
+    for hdu, name in zip(hdus, names, strict=True):
         written = _written_name(hdu)
         if isinstance(ident, int):
-            if hdu.version == ident:
+            if hdu.version == ident and written.upper() not in OF_THE_FILE:
                 found[written or name] = name
         elif written.upper() == ident.upper():
             found[written] = name

@@ -1,7 +1,8 @@
 """Check that the files which a calibration document names are there, and whole."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,20 @@ from ndmapper.calibrations.names import name_variants
 from ndmapper.calibrations.places import find_product
 from ndmapper.calibrations.schema import CHECKSUMS
 from ndmapper.calibrations.tree import Branch, cal_tree
-from ndmapper.errors import FileAccessError, ParameterError
+from ndmapper.errors import (
+    ChecksumError,
+    FileAccessError,
+    FormatError,
+    ParameterError,
+)
+from ndmapper.io.digest import examine, name_damage
+from ndmapper.io.filemap import map_file
 from ndmapper.services.checksum import has_checksum
 
 __all__ = ["FileState", "check_cal_files"]
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +89,35 @@ def check_cal_files(
 
 
 def _state(
+    name: str, cal_dict: Mapping[str, Any], folders: Sequence[Path], *, is_made: bool
+) -> FileState:
+    state = _by_document(name, cal_dict, folders, is_made=is_made)
+    if state.path is None or state.state == "damaged":
+        return state
+    try:
+        wrong = _by_itself(state.path)
+    except (ChecksumError, FileAccessError) as err:
+        return replace(state, state="damaged", why=str(err))
+    if not wrong:
+        return state
+    log.warning("%s may be damaged: %s", state.path, "; ".join(wrong))
+    return replace(state, why="; ".join(filter(None, [state.why, *wrong])))
+
+
+def _by_itself(path: Path) -> list[str]:
+    """Say where the data of a file have not the sum that it states."""
+    try:
+        if not any(b"DATASUM =" in hdu.raw for hdu in map_file(path, keep=True).hdus):
+            return []
+        return name_damage(path, examine(path))
+    except ChecksumError:
+        raise
+    except FormatError as err:  # what is no FITS is another's business
+        log.debug("%s has no checksums of its own: %s", path, err)
+        return []
+
+
+def _by_document(
     name: str, cal_dict: Mapping[str, Any], folders: Sequence[Path], *, is_made: bool
 ) -> FileState:
     path = find_product(name, cal_dict) if is_made else None

@@ -1,5 +1,6 @@
 """The entry of a product in its record, written from the declaration alone."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,7 @@ from ndmapper.data.pending import pending_key
 from ndmapper.data.save import write_datafile
 from ndmapper.engines import get_engine
 from ndmapper.engines.base import Calibration, Output
-from ndmapper.io.digest import DigestCache, digest
+from ndmapper.io.digest import DigestCache, Examined, digest, examine, name_damage
 from ndmapper.io.leftovers import scratch_folder
 from ndmapper.io.record import SCHEMA, entry_key
 from ndmapper.steps.declaration import Declaration
@@ -33,6 +34,8 @@ __all__ = [
     "references",
     "what_ran",
 ]
+
+log = logging.getLogger(__name__)
 
 Entry = dict[str, Any]
 """One entry of a record; its fields are listed in `ndmapper.io.record`."""
@@ -241,9 +244,12 @@ def references(work: Work, *, expected: bool) -> Entry:
 
     def refer(file: DataFile | Path) -> Entry:
         if isinstance(file, DataFile):
-            return _reference(file, work.digests, expected=expected)
+            return _reference(file, work, expected=expected)
         path = absolute(file)
-        return {"name": path.name, "digest": digest(path, work.digests)}
+        found = examine(path, work.digests)
+        if expected:
+            _name_damage(path, found, work)
+        return {"name": path.name, "digest": found.digest}
 
     is_python = work.declaration.is_python
     return {
@@ -358,7 +364,21 @@ def is_as_recorded(df: DataFile, digests: DigestCache) -> bool:
     return digest(Path(df), digests) == str(df.record[-1]["content"])
 
 
-def _reference(df: DataFile, digests: DigestCache, *, expected: bool) -> Entry:
+def _name_damage(
+    path: Path, found: Examined, work: Work, name: str | None = None
+) -> None:
+    """Say once in a call that an input is damaged, unless that is an error."""
+    wrong = name_damage(path, found, checksums=work.settings["checksums"])
+    place = path if name is None else Path(name)
+    if wrong and place not in work.digests.named:
+        work.digests.named.add(place)
+        log.warning(
+            "%s: %s may be damaged, or a program that changed it left its checksums as "
+            "they were: %s", work.declaration.name, name or path, "; ".join(wrong),
+        )  # fmt: skip
+
+
+def _reference(df: DataFile, work: Work, *, expected: bool) -> Entry:
     """Refer to a file by its key if a step made it, else by its content."""
     name = Path(str(df)).name if df.filename is not None else "unnamed"
     if not df.is_made:
@@ -371,13 +391,19 @@ def _reference(df: DataFile, digests: DigestCache, *, expected: bool) -> Entry:
         with scratch_folder() as folder:
             path = folder / "content.fits"
             write_datafile(df, path, rows=[])
-            return {"name": name, "digest": digest(path), "memory": True}
-    if df.record and is_as_recorded(df, digests):
+            found = examine(path)
+            if expected:
+                _name_damage(path, found, work, name)
+            return {"name": name, "digest": found.digest, "memory": True}
+    found = examine(Path(str(df)), work.digests)
+    if expected:
+        _name_damage(Path(str(df)), found, work)
+    if df.record and found.digest == str(df.record[-1]["content"]):
         key = df.record[-1]["key"]
         if expected and df.expected_key and df.expected_key[0] == key:
             key = df.expected_key[1]
         return {"name": name, "key": key}
-    return {"name": name, "digest": digest(Path(str(df)), digests)}
+    return {"name": name, "digest": found.digest}
 
 
 def ancestors(files: Sequence[DataFile]) -> list[Entry]:

@@ -163,6 +163,8 @@ def _load(df: DataFile) -> None:
         )
     for name in list(df.tables):
         df.tables[name] = df.tables[name].copy()
+    for name, image in list(df.extras.items()):
+        df.extras[name] = image.replace(data=image.data.copy())
 
 
 def in_memory(

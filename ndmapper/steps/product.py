@@ -8,7 +8,9 @@ from ndmapper.data import DataFile
 from ndmapper.data.save import write_datafile
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.errors import FileAccessError, OutputExistsError
-from ndmapper.io.digest import digest
+from ndmapper.io.checksum import without_checksums
+from ndmapper.io.digest import digest, examine
+from ndmapper.io.filemap import map_file
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.leftovers import staging_name
 from ndmapper.io.provenance import provenance_hdus
@@ -20,8 +22,8 @@ from ndmapper.io.record import (
     side_path,
 )
 from ndmapper.io.source import find_source
-from ndmapper.io.write import append_hdu, publish
-from ndmapper.steps.entry import Entry, ancestors, as_made
+from ndmapper.io.write import append_hdu, publish, write_hdus
+from ndmapper.steps.entry import Entry, Work, ancestors, as_made
 from ndmapper.steps.paths import absolute
 from ndmapper.steps.planitem import PlanItem
 
@@ -156,17 +158,37 @@ def _write(
         # What is appended below brings all of it to the disk.
         more = work.settings["record"] != "side"
         write_datafile(product, temporary, rows=[], more=more)
-    entry["content"] = digest(temporary)
+    found = examine(temporary)
+    entry["content"] = found.digest
     rows = [*ancestors(work.used), entry]
-    if work.settings["record"] == "side":
-        return rows
+    if work.settings["record"] != "side":
+        _add_record(work, product, temporary, rows, name)
+    if found.damaged:
+        _take_sums_out(temporary, [damage.hdu for damage in found.damaged])
+    return rows
+
+
+def _take_sums_out(path: Path, which: list[int]) -> None:
+    """
+    Take out checksums that are not those of the data.
+
+    They came with an HDU that was copied as it was, or a tool has left them behind. The
+    product is as it should be, and its input was named.
+    """
+    right = staging_name(path)
+    write_hdus(right, without_checksums(map_file(path), which))
+    right.replace(path)
+
+
+def _add_record(
+    work: Work, product: DataFile, temporary: Path, rows: list[Entry], name: str
+) -> None:
     tables = provenance_hdus(rows) if work.settings["provenance_tables"] else b""
     if is_compressed(split_ext(name)[1]):
         temporary.unlink()  # nothing can be appended to what is compressed
         write_datafile(product, temporary, rows=rows, tables=tables)
-        return rows
+        return
     append_hdu(temporary, tables + encode(rows))
-    return rows
 
 
 def _moved_whole(product: DataFile, temporary: Path) -> bool:

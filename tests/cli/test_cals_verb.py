@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from astropy.io import fits
 
+from ndmapper import config
 from ndmapper.lib.simulate import Night, simulate_night
 
 
@@ -172,6 +174,30 @@ def test_cals_check_tells_whole_missing_and_damaged_files(
     states = {s["name"]: s["state"] for s in result.json}
     assert result.code == 3
     assert (states["sim0001.fits"], states["sim0002.fits"]) == ("damaged", "missing")
+
+
+@pytest.mark.parametrize("case", [
+    ("warn", "there", 0), ("ignore", "there", 0), ("error", "damaged", 3),
+])  # fmt: skip
+def test_cals_check_compares_the_files_with_their_own_sums(
+    command: Any, document: Path, night: Path, caplog: Any, case: tuple[str, str, int]
+) -> None:
+    assert document.exists()
+    setting, state, code = case
+    path = night / "sim0001.fits"
+    with fits.open(path) as hdus:
+        hdus.writeto(path, overwrite=True, checksum=True)
+    assert command("cals", "check", "--dirname", "raw").code == 0
+    assert "damaged" not in caplog.text
+    content = bytearray(path.read_bytes())
+    content[-2880] ^= 1
+    path.write_bytes(content)
+    with config.using(checksums=setting):
+        result = command("cals", "check", "--dirname", "raw", "--json")
+    (found,) = (s for s in result.json if s["name"] == "sim0001.fits")
+    assert (found["state"], result.code) == (state, code)
+    assert ("DATASUM says" in found["why"]) == (setting != "ignore")
+    assert ("sim0001.fits may be damaged" in caplog.text) == (setting == "warn")
 
 
 def test_cals_graph_draws_the_tree(command: Any, document: Path) -> None:

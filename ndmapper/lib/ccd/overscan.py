@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from ndmapper.data import Flag, NDLater
+from ndmapper.data.detector import drop_sections, joined_sections
 from ndmapper.errors import InstrumentError, ParameterError
 from ndmapper.lib.ccd.readout import Readout, readouts, stamp
 from ndmapper.lib.flagging import flags_with
@@ -148,8 +149,7 @@ def trim(ndd: NDLater) -> NDLater:
     else:
         result, trimmed = _joined(ndd, amplifiers, rows, columns)
     # These describe the raw array; what holds now is in the cards of the amplifiers.
-    for key in ("BIASSEC", "TRIMSEC", "DATASEC"):
-        result.meta.remove(key, ignore_missing=True)
+    drop_sections(result.meta)
     stamp(result.meta, trimmed)
     return result
 
@@ -267,7 +267,10 @@ def _joined(
         return out
 
     # The coordinates are those of the first amplifier's pixels, as in ndd[section].
-    first = ndd[rows[0], columns[0]]
+    meta = ndd.meta.copy()
+    drop_sections(meta, detector=True)
+    first = ndd.replace(meta=meta)[rows[0], columns[0]]
+    first.meta.update(joined_sections(ndd.meta, shape))
     result = NDLater(
         join(ndd.data),
         variance=join(ndd.variance),

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.data import NDLater
+from ndmapper.data.detector import AMPLIFIER_CARDS, amplifier_card, amplifier_numbers
 from ndmapper.errors import InstrumentError, ParameterError, ShapeError
 from ndmapper.instruments import Amplifier, load, recognise
 from ndmapper.numerics.sections import format_section, parse_section
@@ -70,22 +71,23 @@ class Readout:
     level_error: float = 0.0
 
 
-def _key(stem: str, n: int) -> str:
-    # Keywords have eight characters; the number is what makes them different.
-    return f"{stem[: 8 - len(str(n))]}{n}"
-
-
 _SECTIONS = {"AMPSEC": "data", "OVSCSEC": "overscan"}
-_FACTS = {
-    "AMPNAM": ("name", "name of amplifier {n}"),
-    "AMPSEC": ("data", "pixels of amplifier {n}"),
-    "OVSCSEC": ("overscan", "overscan of amplifier {n}"),
-    "GAIN": ("gain", "[electron/adu] gain of amplifier {n}"),
-    "RDNOISE": ("read_noise", "[electron] read noise of amplifier {n}"),
-    "SATUR": ("saturation", "saturation level of amplifier {n}"),
-    "OVSCLEV": ("level", "[adu] overscan level of amplifier {n}"),
-    "OVSCERR": ("level_error", "error of that level"),
-}
+_FACTS = dict(
+    zip(
+        AMPLIFIER_CARDS,
+        (
+            ("name", "name of amplifier {n}"),
+            ("data", "pixels of amplifier {n}"),
+            ("overscan", "overscan of amplifier {n}"),
+            ("gain", "[electron/adu] gain of amplifier {n}"),
+            ("read_noise", "[electron] read noise of amplifier {n}"),
+            ("saturation", "saturation level of amplifier {n}"),
+            ("level", "[adu] overscan level of amplifier {n}"),
+            ("level_error", "error of that level"),
+        ),
+        strict=True,
+    )
+)
 
 
 def readouts(ndd: NDLater, *, instead: str = "") -> list[Readout]:
@@ -119,11 +121,7 @@ def readouts(ndd: NDLater, *, instead: str = "") -> list[Readout]:
         )
         raise ShapeError(msg)
     header = ndd.meta
-    found = []
-    n = 1
-    while _key("AMPSEC", n) in header:
-        found.append(_from_cards(header, n))
-        n += 1
+    found = [_from_cards(header, n) for n in amplifier_numbers(header)]
     if not found:
         primary = header if ndd.primary_meta is None else ndd.primary_meta
         # Of a camera that nobody described, the usual keywords may say enough.
@@ -157,29 +155,27 @@ def stamp(header: Any, amplifiers: Sequence[Readout]) -> None:
     amplifiers : sequence of Readout
         The amplifiers.
     """
-    n = 1
-    while _key("AMPSEC", n) in header:
+    for n in amplifier_numbers(header):
         for stem in _FACTS:
-            header.remove(_key(stem, n), ignore_missing=True)
-        n += 1
+            header.remove(amplifier_card(stem, n), ignore_missing=True)
     for n, readout in enumerate(amplifiers, start=1):
         for stem, (field, comment) in _FACTS.items():
             value = getattr(readout, field)
             if stem in _SECTIONS and value is not None:
                 value = format_section(value)
             if value is not None and (stem != "OVSCERR" or readout.level is not None):
-                header[_key(stem, n)] = (value, comment.format(n=n))
+                header[amplifier_card(stem, n)] = (value, comment.format(n=n))
 
 
 def _from_cards(header: Mapping[str, Any], n: int) -> Readout:
     facts = {
-        field: header[_key(stem, n)]
+        field: header[amplifier_card(stem, n)]
         for stem, (field, _) in _FACTS.items()
-        if _key(stem, n) in header
+        if amplifier_card(stem, n) in header
     }
     for stem, field in _SECTIONS.items():
         if field in facts:
-            facts[field] = _section(facts[field], _key(stem, n))
+            facts[field] = _section(facts[field], amplifier_card(stem, n))
     return Readout(**{"name": str(n), **facts})
 
 
