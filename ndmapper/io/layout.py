@@ -5,16 +5,26 @@ A layout is data. Nothing above this module asks for the names of extensions, so
 another way of laying out a file is another function in `_FORMS`.
 """
 
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ndmapper.io.filemap import FileMap, HduMap
-from ndmapper.io.labels import DEFAULT_LABELS, Ident, Labels, make_labels
+from ndmapper.io.labels import (
+    DEFAULT_LABELS,
+    PRIMARY,
+    USUAL_NAMES,
+    Ident,
+    Labels,
+    make_labels,
+)
 from ndmapper.io.pairs import are_numbered, in_order, paired
-from ndmapper.io.recognition import NO_NAMES, labels_of
+from ndmapper.io.recognition import labels_of
 from ndmapper.io.record import EXTNAME, is_record
+from ndmapper.io.roles import NO_NAMES, find_pairs, is_never_data, role_of
+from ndmapper.io.source import Source
 
 __all__ = [
     "DEFAULT_LABELS",
@@ -127,6 +137,7 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
     for form in _FORMS:
         if groups := form(hdus, labels):
             break
+    groups = _completed(groups, hdus, labels)
     tables = [h for h in hdus if h.is_table]
     names = _by_name(tables, "TABLE")
     if tables:
@@ -135,18 +146,22 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
             for group in groups
         )
     taken = {index for group in groups for index in group.hdus.values()}
-    free = [hdu for hdu in hdus if hdu.index not in taken]
+    free = [h for h in hdus if h.index not in taken and h.is_image and _has_pixels(h)]
+    if free:
+        _warn_of_left_out(fmap, groups, free)
     return Layout(
         labels=labels,
         groups=groups,
         tables=names,
-        extras=_by_name([h for h in free if h.is_image and _has_pixels(h)], "IMAGE"),
+        extras=_by_name(free, "IMAGE"),
         record=record,
     )
 
 
 def _named(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
     """Take the extensions that have the name of the data, alone or after a dot."""
+    if labels.in_primary and (groups := _primary(hdus, labels)):
+        return groups
     numbered: list[HduMap] = []
     dotted: list[tuple[str, HduMap]] = []
     for hdu in hdus:
@@ -160,29 +175,54 @@ def _named(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
     return tuple(sorted(groups, key=lambda group: group.data))
 
 
-def _unnamed(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
-    """Take the image extensions without a name, in file order."""
-    images = [h for h in hdus[1:] if h.is_image and h.name in NO_NAMES]
+def _primary(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
+    """Take the image in the primary HDU, whatever else there is."""
+    others = any(h.is_image for h in hdus[1:])
+    if others and hdus[0].data_size and hdus[0].name not in (*NO_NAMES, PRIMARY):
+        # HAWC+ and FIFI-LS of SOFIA have the first of several images with errors there.
+        pairs = find_pairs(hdus)
+        images = [h for h in hdus if h.index in pairs.parts]
+        if 0 in pairs.parts and len(images) > 1:
+            return _own_parts([(_written_name(h), h) for h in images], hdus, labels)
+    images = [h for h in hdus[:1] if h.is_image and (h.data_size or not others)]
     return _grouped(images, hdus, labels, by_order=True)
 
 
-def _primary(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
-    """Take the image in the primary HDU."""
-    others = any(h.is_image for h in hdus[1:])
-    images = [h for h in hdus[:1] if h.is_image and (h.data_size or not others)]
+def _unnamed(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
+    """Take the image extensions without a name, in file order."""
+    images = [h for h in hdus[1:] if h.is_image and h.name in NO_NAMES]
+    if len(images) > 1:
+        # A card may say that one is the error of another.
+        images = [h for h in images if role_of(h) is None] or images
     return _grouped(images, hdus, labels, by_order=True)
 
 
 def _own_names(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
     """Take every image under its own name, such as raw frames with CHAN01, ..."""
     images = [h for h in hdus[1:] if h.is_image and labels.split(h.name) is None]
+    images = [h for h in images if not is_never_data(h)]
+    roles = [role_of(h) for h in images]
+    if any(roles):
+        pairs = find_pairs(hdus)
+        known = {index for index in pairs.parts} | {
+            h.index
+            for h, role in zip(images, roles, strict=True)
+            if role is None or not role.at_end
+        }
+        paired = {
+            other.index
+            for parts in pairs.parts.values()
+            for others in parts.values()
+            for other, _ in others
+        }
+        images = [h for h in images if h.index in known - paired] or images
     return _own_parts([(_written_name(h), h) for h in images], hdus, labels)
 
 
 _FORMS: tuple[Callable[[list[HduMap], Labels], tuple[Group, ...]], ...] = (
     _named,
-    _unnamed,
     _primary,
+    _unnamed,
     _own_names,
 )
 """The forms of files, the first that finds something wins."""
@@ -241,6 +281,66 @@ def _own_parts(
         )
         for ident, (_, image) in zip(_distinct(images), images, strict=True)
     )
+
+
+def _completed(
+    groups: tuple[Group, ...], hdus: list[HduMap], labels: Labels
+) -> tuple[Group, ...]:
+    """Give groups the errors and flags that have other names than the labels say."""
+    # Whoever names them means these and no others.
+    usual = {"uncertainty": USUAL_NAMES[labels.uncertainty_is], "flags": "DQ"}
+    parts = [part for part, name in usual.items() if labels.names[part] == name]
+    lacking = [g for g in groups if any(part not in g.hdus for part in parts)]
+    taken = {index for group in groups for index in group.hdus.values()}
+    free = [
+        h for h in hdus
+        if h.is_image and h.data_size and h.index not in taken
+        and labels.split(h.name) is None  # else it was looked at already
+    ]  # fmt: skip
+    if not lacking or not any(role_of(h) for h in free):
+        return groups
+    data = [group.data for group in groups]
+    pairs = find_pairs([h for h in hdus if h.index in data or h in free], data)
+    found = []
+    for group in groups:
+        new = group
+        if "uncertainty" in parts and group.uncertainty is None:
+            hdu = pairs.of_kind(group.data, labels.uncertainty_is)
+            new = replace(new, uncertainty=None if hdu is None else hdu.index)
+        if "flags" in parts and group.flags is None:
+            hdu = pairs.flags(group.data)
+            # A mask of objects is called MASK, too.
+            known = new.uncertainty is not None or labels.data != "SCI"
+            if hdu is not None and (known or not is_never_data(hdu) or not group.data):
+                new = replace(new, flags=hdu.index)
+        found.append(new)
+    return tuple(found)
+
+
+def _warn_of_left_out(
+    fmap: FileMap, groups: tuple[Group, ...], free: list[HduMap]
+) -> None:
+    """Say which images take no part in arithmetic, and look as if they should."""
+    for hdu in free:
+        role = role_of(hdu)
+        part = "flags" if role is not None and role.part == "flags" else "uncertainty"
+        like = [g for g in groups if fmap.hdus[g.data].shape == hdu.shape]
+        if not hdu.data_size or not any(part not in group.hdus for group in like):
+            continue
+        if role is not None and role.part in ("uncertainty", "flags", "weight"):
+            what = {"flags": "a mask", "weight": "a weight"}.get(role.part, "an error")
+            _warn_once(fmap.source, f"looks like {what} ({role.word})", hdu.index, hdu.name)
+        elif role is None and hdu.name in NO_NAMES and groups[0].data == 0:
+            _warn_once(fmap.source, "may be an error or a mask", hdu.index, hdu.name)
+
+
+@functools.lru_cache(maxsize=4096)
+def _warn_once(source: Source, what: str, index: int, name: str) -> None:
+    log.warning(
+        "%s: HDU %d (%s) has the shape of the data and %s, but takes no part in "
+        "arithmetic; if it should, say so with labels",
+        source.path, index, name or "without a name", what,
+    )  # fmt: skip
 
 
 def _tables_of(
