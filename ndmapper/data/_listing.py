@@ -250,6 +250,7 @@ class GroupList(Operators):
         ]
 
     def _combine(self, name: str, left: Any, right: Any) -> "DataFile":
+        from ndmapper.data._further import drop_stale
         from ndmapper.data.datafile import DataFile
 
         like = left if isinstance(left, GroupList) else right
@@ -267,6 +268,7 @@ class GroupList(Operators):
         made._groups = [made._view(result, result.ident) for result in results]
         for ndd in made._groups:
             made._take_tables(ndd, made._groups)
+        drop_stale(made)
         made.record = []
         made.expected_key = None
         return made

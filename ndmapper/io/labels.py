@@ -13,9 +13,10 @@ from ndmapper.io.roles import UncertaintyKind
 __all__ = [
     "CCDDATA_LABELS",
     "DEFAULT_LABELS",
-    "STD_LABELS",
     "PRIMARY",
     "SEPARATORS",
+    "STD_LABELS",
+    "USUAL_NAMES",
     "Ident",
     "Labels",
     "make_labels",
@@ -84,9 +85,9 @@ class Labels:
         Returns
         -------
         tuple of str or None
-            What stands before the dot, or another separator (empty where the group has no name of its own)
-            and the part: ``("CHAN07", "data")`` for ``"CHAN07.DATA"``. None for
-            an extension of another name.
+            What stands before the dot, or another separator (empty where the group
+            has no name of its own), and the part: ``("CHAN07", "data")`` for
+            ``"CHAN07.DATA"``. None for an extension of another name.
         """
         upper = name.upper()
         for part, label in self.names.items():

@@ -23,7 +23,7 @@ from ndmapper.io.labels import (
 from ndmapper.io.pairs import are_numbered, in_order, paired
 from ndmapper.io.recognition import labels_of
 from ndmapper.io.record import EXTNAME, is_record
-from ndmapper.io.roles import NO_NAMES, find_pairs, is_never_data, role_of
+from ndmapper.io.roles import NO_NAMES, are_alike, find_pairs, is_never_data, role_of
 from ndmapper.io.source import Source
 
 __all__ = [
@@ -90,6 +90,9 @@ class Layout:
         Position of each table, and of each image that plays no part, by name.
     record : int, optional
         Position of the record of the product.
+    further : dict of str to tuple of int
+        The extras that hold errors beside the uncertainty, such as VAR_POISSON, and
+        the positions of the data which they belong to.
     """
 
     labels: Labels
@@ -97,6 +100,7 @@ class Layout:
     tables: dict[str, int]
     extras: dict[str, int]
     record: int | None = None
+    further: dict[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
 
     @property
     def known(self) -> set[int]:
@@ -149,12 +153,14 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
     free = [h for h in hdus if h.index not in taken and h.is_image and _has_pixels(h)]
     if free:
         _warn_of_left_out(fmap, groups, free)
+    extras = _by_name(free, "IMAGE")
     return Layout(
         labels=labels,
         groups=groups,
         tables=names,
-        extras=_by_name(free, "IMAGE"),
+        extras=extras,
         record=record,
+        further=_further(fmap, groups, extras),
     )
 
 
@@ -204,10 +210,11 @@ def _own_names(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
     roles = [role_of(h) for h in images]
     if any(roles):
         pairs = find_pairs(hdus)
-        known = {index for index in pairs.parts} | {
+        known = set(pairs.parts) | {
             h.index
             for h, role in zip(images, roles, strict=True)
-            if role is None or not role.at_end
+            if role is None
+            or not (role.at_end or (pairs.parts and role.part == "other"))
         }
         paired = {
             other.index
@@ -317,6 +324,29 @@ def _completed(
     return tuple(found)
 
 
+def _further(
+    fmap: FileMap, groups: tuple[Group, ...], extras: dict[str, int]
+) -> dict[str, tuple[int, ...]]:
+    """Find errors of groups that have an uncertainty already."""
+    found = {}
+    for name, index in extras.items():
+        hdu = fmap.hdus[index]
+        role = role_of(hdu)
+        if role is None or role.part != "uncertainty" or not hdu.data_size:
+            continue
+        about = [
+            fmap.hdus[group.data]
+            for group in groups
+            if group.uncertainty is not None
+            and fmap.hdus[group.data].shape == hdu.shape
+        ]
+        same = [data for data in about if are_alike(role.rest, data.name)]
+        same = same or [data for data in about if data.number == hdu.number] or about
+        if same:
+            found[name] = tuple(data.index for data in same)
+    return found
+
+
 def _warn_of_left_out(
     fmap: FileMap, groups: tuple[Group, ...], free: list[HduMap]
 ) -> None:
@@ -329,7 +359,9 @@ def _warn_of_left_out(
             continue
         if role is not None and role.part in ("uncertainty", "flags", "weight"):
             what = {"flags": "a mask", "weight": "a weight"}.get(role.part, "an error")
-            _warn_once(fmap.source, f"looks like {what} ({role.word})", hdu.index, hdu.name)
+            _warn_once(
+                fmap.source, f"looks like {what} ({role.word})", hdu.index, hdu.name
+            )
         elif role is None and hdu.name in NO_NAMES and groups[0].data == 0:
             _warn_once(fmap.source, "may be an error or a mask", hdu.index, hdu.name)
 

@@ -66,40 +66,44 @@ def _recognised(fmap: FileMap) -> Labels:
     # HST leaves the place of arrays empty that have one value everywhere.
     written = [hdu.name for hdu in fmap.hdus[1:] if not hdu.is_table]
     images = {name for name in written if name not in NO_NAMES}
-    lasts = {name.rpartition(".")[2] for name in images}
     has_primary = fmap.primary.is_image and fmap.primary.data_size > 0
     instrument = None
     if images:
+        lasts = {name.rpartition(".")[2] for name in images}
         if _are_ccddata(fmap, lasts):
             return CCDDATA_LABELS
         if DEFAULT_LABELS.data in lasts:
             return _beside_sci(fmap, lasts)
-        if (instrument := recognise(fmap.primary.header)) is not None:
-            labels = make_labels(instrument.labels)
-            if labels != DEFAULT_LABELS and labels.data in lasts:
-                return labels
+        instrument = _of_instrument(fmap)
         muse = make_labels("muse")
-        if {muse.data, muse.uncertainty} <= lasts or {muse.data, muse.flags} <= lasts:
-            return muse
+        for labels in (instrument, muse):
+            others = {labels.uncertainty, labels.flags} if labels else set()
+            if labels and labels.data in lasts and (labels != muse or others & lasts):
+                return labels
     if written and any(role_of(h) for h in fmap.hdus[1:] if h.is_image):
         pairs = find_pairs(fmap.hdus)
         if 0 in pairs.parts or (pairs.parts and not has_primary):
             return _labels_of(pairs)
-    if not images:
-        return DEFAULT_LABELS
-    if not has_primary and (labels := _of_mpdaf(images)) is not None:
-        return labels
-    if instrument is not None:
-        labels = make_labels(instrument.labels)
-        if labels != DEFAULT_LABELS:
-            return labels
-    if has_primary:
-        return DEFAULT_LABELS
-    # One name in several versions is that of the data.
-    data = {h.name for h in fmap.hdus[1:] if h.name in images and not role_of(h)}
-    if len(data) == 1:
-        (name,) = data
-        versions = {hdu.version for hdu in fmap.hdus[1:] if hdu.name == name}
+    if images and not has_primary:
+        return _of_mpdaf(images) or instrument or _of_one_name(fmap, written)
+    return instrument or DEFAULT_LABELS
+
+
+def _of_instrument(fmap: FileMap) -> Labels | None:
+    """Give the labels that the instrument's table names, if it does."""
+    if (instrument := recognise(fmap.primary.header)) is None:
+        return None
+    labels = make_labels(instrument.labels)
+    return None if labels == DEFAULT_LABELS else labels
+
+
+def _of_one_name(fmap: FileMap, written: list[str]) -> Labels:
+    """Take one name in several versions for that of the data."""
+    images = [h for h in fmap.hdus[1:] if not h.is_table and h.name not in NO_NAMES]
+    names = {h.name for h in images if role_of(h) is None}
+    if len(names) == 1:
+        (name,) = names
+        versions = {hdu.version for hdu in images if hdu.name == name}
         if 1 < len(versions) == written.count(name):
             return _labelled(name)
     return DEFAULT_LABELS
@@ -146,7 +150,7 @@ def _labels_of(pairs: Pairs) -> Labels:
                 return usual
     if len({first.names["data"], *names.values()}) < 3:
         return usual
-    return replace(first, **names)
+    return replace(first, uncertainty=names["uncertainty"], flags=names["flags"])
 
 
 def _labels_of_group(
@@ -157,19 +161,19 @@ def _labels_of_group(
 ) -> Labels | None:
     """Split the names of a group into its own and those of parts; None if not so."""
     stem, separator, word = split_data_name(data.name)
-    others = ["" if hdu is None else hdu.name for hdu in (uncertainty, flags)]
+    errors, masks = ("" if hdu is None else hdu.name for hdu in (uncertainty, flags))
     if data.index and word and stem:
         start = stem + separator
-        if all(not name or name.startswith(start) for name in others):
-            others = [name.removeprefix(start) for name in others]
-            return Labels(word, *others, kind, separator)
+        if all(not name or name.startswith(start) for name in (errors, masks)):
+            errors, masks = errors.removeprefix(start), masks.removeprefix(start)
+            return Labels(word, errors, masks, kind, separator)
         return None
     if data.index and data.name not in NO_NAMES:
-        if not word and any(data.name in name for name in others):
+        if not word and (data.name in errors or data.name in masks):
             return None
-        return Labels(data.name, *others, kind)
-    others = ["" if name in NO_NAMES else name for name in others]
-    return Labels(DEFAULT_LABELS.data if data.index else PRIMARY, *others, kind)
+        return Labels(data.name, errors, masks, kind)
+    errors, masks = ("" if name in NO_NAMES else name for name in (errors, masks))
+    return Labels(DEFAULT_LABELS.data if data.index else PRIMARY, errors, masks, kind)
 
 
 def _kind(pairs: Pairs) -> UncertaintyKind:

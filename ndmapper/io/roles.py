@@ -16,8 +16,8 @@ from typing import Literal
 from ndmapper.io.filemap import HduMap
 
 __all__ = [
-    "DATA_WORDS", "NO_NAMES", "Pairs", "Role", "UncertaintyKind", "find_pairs",
-    "is_never_data", "role_of", "split_data_name",
+    "DATA_WORDS", "NO_NAMES", "Pairs", "Role", "UncertaintyKind", "are_alike",
+    "find_pairs", "is_never_data", "role_of", "split_data_name",
 ]  # fmt: skip
 
 UncertaintyKind = Literal["variance", "std", "ivar"]
@@ -77,7 +77,7 @@ _SELDOM_DATA = {
 # At the end of a word these say the same: SCIVAR, CHIP1ERR, FLUXIVAR.
 _ENDINGS = (
     "VARIANCE", "IVAR", "VAR", "ERROR", "ERRS", "ERR", "SIGMA", "NOISE", "MASK", "BPM",
-    "QUAL", "FLAGS",
+    "QUAL", "FLAGS", "WAVE", "WAVELENGTH",
 )  # fmt: skip
 _DATA_ENDINGS = ("FLUX", "IMG", "IMAGE", "DATA")
 
@@ -265,12 +265,33 @@ def _role_of_name(name: str) -> Role | None:
     for i, whole in enumerate(words):
         number = re.fullmatch(r"(.+?)(\d*)", whole)
         assert number is not None
-        for ending in _ENDINGS:
+        ends = [e for e in _ENDINGS if number[1].endswith(e) and number[1] != e]
+        # SCIVAR is the variance of SCI, and no IVAR.
+        ends.sort(key=lambda e: number[1].removesuffix(e) not in DATA_WORDS)
+        for ending in ends:
             stem = number[1].removesuffix(ending)
-            if stem and stem != number[1]:
-                rest = " ".join((*words[:i], stem + number[2], *words[i + 1 :]))
-                return _of_word(ending, rest, at_end=False)
+            rest = " ".join((*words[:i], stem + number[2], *words[i + 1 :]))
+            return _of_word(ending, rest, at_end=False)
     return None
+
+
+def are_alike(rest: str, name: str) -> bool:
+    """
+    Say whether what is left of the name of an error fits the name of data.
+
+    Parameters
+    ----------
+    rest : str
+        As of a `Role`.
+    name : str
+        Name of the data.
+
+    Returns
+    -------
+    bool
+        True if they have the same words but for those for data.
+    """
+    return not set(_cores(rest)).isdisjoint(_cores(" ".join(_words(name))))
 
 
 def _of_word(word: str, rest: str, *, at_end: bool) -> Role | None:
@@ -282,7 +303,7 @@ def _of_word(word: str, rest: str, *, at_end: bool) -> Role | None:
     if word in _WEIGHTS:
         return Role("weight", None, rest, 0, at_end, word)
     if word in _NEVER_DATA or word in _SELDOM_DATA:
-        return Role("other", None, rest, 0, at_end, word) if at_end else None
+        return Role("other", None, rest, 0, at_end, word)
     return None
 
 
@@ -412,10 +433,10 @@ def _are_linked(hdu: HduMap, role: Role, data: HduMap) -> bool:
     return bool((theirs and theirs == hdu.name) or (mine and mine == data.name))
 
 
-def _level(role: Role, data: HduMap, alone: bool) -> int | None:  # noqa: FBT001
+def _level(role: Role, data: HduMap, alone: bool) -> int | None:
     """Say how well names fit: 1 is best; None if not at all."""
-    mine = _with_and_without(role.rest)
-    theirs = [] if data.name in NO_NAMES else _with_and_without(" ".join(_words(data.name)))
+    mine = _cores(role.rest)
+    theirs = [] if data.name in NO_NAMES else list(_cores(" ".join(_words(data.name))))
     if "" not in theirs and (not theirs or data.index == 0 or alone):
         theirs.append("")
     levels = [
@@ -426,6 +447,7 @@ def _level(role: Role, data: HduMap, alone: bool) -> int | None:  # noqa: FBT001
 
 @functools.lru_cache(maxsize=4096)
 def _cores(text: str) -> tuple[str, ...]:
+    """Give what is left of a name, and the same without the word for data."""
     words = text.split()
     found = [text]
     for i in dict.fromkeys((len(words) - 1, 0)) if words else ():
@@ -440,11 +462,6 @@ def _cores(text: str) -> tuple[str, ...]:
             found.append(" ".join((*words[:i], stem, *words[i + 1 :])))
             break
     return tuple(found)
-
-
-def _with_and_without(text: str) -> list[str]:
-    """Give what is left of a name, and the same without the word for data."""
-    return list(_cores(text))
 
 
 @functools.lru_cache(maxsize=4096)
