@@ -205,6 +205,13 @@ class DataFile(FileViews, FlaggedFile, Content):
         self._labels = make_labels(value)
 
     @property
+    def unplaced(self) -> tuple[str, ...]:
+        """Names of the extras that may be errors or masks of the data: of its shape."""
+        if self._layout is None:
+            return ()
+        return tuple(name for name in self._layout.unplaced if name in self.extras)
+
+    @property
     def record(self) -> list[dict[str, Any]]:
         """How the file was made, oldest step first; empty for a raw file."""
         if self._record is None:

@@ -274,7 +274,7 @@ def connect(df: "DataFile", target: Path, items: list[Item]) -> None:
     if "extras" in df.__dict__:
         df.extras.connect()
     df._map = fmap
-    df._layout = find_layout(fmap, df._labels)
+    df._layout = find_layout(fmap, df._labels, warn=False)
     found = {group.data: group.ident for group in df._layout.groups}
     for ndd in df._groups:
         ident = None if ndd._origin is None else found.get(ndd._origin[1])

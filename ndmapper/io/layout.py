@@ -93,6 +93,9 @@ class Layout:
     further : dict of str to tuple of int
         The extras that hold errors beside the uncertainty, such as VAR_POISSON, and
         the positions of the data which they belong to.
+    unplaced : tuple of str
+        The extras that have the shape of the data, and neither name nor cards that
+        say that they are something else.
     """
 
     labels: Labels
@@ -101,6 +104,7 @@ class Layout:
     extras: dict[str, int]
     record: int | None = None
     further: dict[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+    unplaced: tuple[str, ...] = ()
 
     @property
     def known(self) -> set[int]:
@@ -109,7 +113,7 @@ class Layout:
         return groups | {*self.tables.values()} | {*self.extras.values()}
 
 
-def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
+def find_layout(fmap: FileMap, labels: Any = None, *, warn: bool = True) -> Layout:
     """
     Find which HDU plays which part.
 
@@ -120,6 +124,8 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
     labels : str or mapping or Labels, optional
         Name of a preset, or the labels themselves; None takes those of the
         configuration, else recognises them.
+    warn : bool
+        Warn of what takes no part, and looks as if it should.
 
     Returns
     -------
@@ -151,16 +157,25 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
         )
     taken = {index for group in groups for index in group.hdus.values()}
     free = [h for h in hdus if h.index not in taken and h.is_image and _has_pixels(h)]
-    if free:
+    if free and warn:
         _warn_of_left_out(fmap, groups, free)
     extras = _by_name(free, "IMAGE")
+    further = _further(fmap, groups, extras)
+    shapes = {fmap.hdus[group.data].shape for group in groups}
     return Layout(
         labels=labels,
         groups=groups,
         tables=names,
         extras=extras,
         record=record,
-        further=_further(fmap, groups, extras),
+        further=further,
+        unplaced=tuple(
+            name
+            for name, index in extras.items()
+            if name not in further
+            and fmap.hdus[index].shape in shapes
+            and not _is_described(fmap.hdus[index])
+        ),
     )
 
 
@@ -322,6 +337,12 @@ def _completed(
                 new = replace(new, flags=hdu.index)
         found.append(new)
     return tuple(found)
+
+
+def _is_described(hdu: HduMap) -> bool:
+    """Whether name or cards say that it is no error or mask."""
+    role = role_of(hdu)
+    return role is not None and role.part == "other"
 
 
 def _further(

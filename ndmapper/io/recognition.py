@@ -76,10 +76,13 @@ def _recognised(fmap: FileMap) -> Labels:
             return _beside_sci(fmap, lasts)
         instrument = _of_instrument(fmap)
         muse = make_labels("muse")
-        for labels in (instrument, muse):
-            others = {labels.uncertainty, labels.flags} if labels else set()
-            if labels and labels.data in lasts and (labels != muse or others & lasts):
-                return labels
+        if instrument is not None and instrument.data in lasts:
+            return instrument
+        if muse.data in lasts and (
+            muse.uncertainty in lasts
+            or (muse.flags in lasts and not _has_errors(fmap))
+        ):
+            return muse
     if written and any(role_of(h) for h in fmap.hdus[1:] if h.is_image):
         pairs = find_pairs(fmap.hdus)
         if 0 in pairs.parts or (pairs.parts and not has_primary):
@@ -87,6 +90,12 @@ def _recognised(fmap: FileMap) -> Labels:
     if images and not has_primary:
         return _of_mpdaf(images) or instrument or _of_one_name(fmap, written)
     return instrument or DEFAULT_LABELS
+
+
+def _has_errors(fmap: FileMap) -> bool:
+    """Whether an extension looks like an uncertainty, of whatever name."""
+    roles = (role_of(h) for h in fmap.hdus[1:] if h.is_image)
+    return any(role is not None and role.part == "uncertainty" for role in roles)
 
 
 def _of_instrument(fmap: FileMap) -> Labels | None:
@@ -207,10 +216,10 @@ def _are_ccddata(fmap: FileMap, names: set[str]) -> bool:
     if first is None or first.name not in ("", DEFAULT_LABELS.data):
         return False
     same = [h for h in fmap.hdus if h.name in mine and h.shape == first.shape]
-    return any(
-        h.name == CCDDATA_LABELS.uncertainty
-        or (h.keys["BITPIX"] == 8 and first.name == "")
-        or b"FLAGCONV=" in h.raw
+    if any(h.name == CCDDATA_LABELS.uncertainty for h in same):
+        return True
+    return not _has_errors(fmap) and any(
+        (h.keys["BITPIX"] == 8 and first.name == "") or b"FLAGCONV=" in h.raw
         for h in same
     )
 

@@ -63,14 +63,14 @@ _WEIGHTS = ("WHT", "WEIGHT", "WEIGHTS", "WGT", "ERRWEIGHT", "CONF", "CONFIDENCE"
 
 _NEVER_DATA = {
     "WAVELENGTH", "WAVELENGTHS", "LOGLAM", "RESOLUTION", "WCSDVARR", "D2IMARR",
-    "WCSCORR",
+    "WCSCORR", "APERTURE",
 }  # fmt: skip
 
 _SELDOM_DATA = {
     "WAVE", "LAMBDA", "WAVEIMG", "WAVEDATA", "WAVEDISP", "DLLDATA", "TILTS", "SPECRES",
     "SPECRESD", "PREDISP", "DISP", "LSF", "LSFPRE", "LSFPOST", "COVAR", "CORREL",
     "EXPOSURE", "EXPMAP", "COVERAGE", "SAMP", "TIME", "CTX", "WMAP", "NHIT",
-    "APERTURE", "SEG", "SEGM", "SEGMAP", "SEGMENTATION",
+    "SEG", "SEGM", "SEGMAP", "SEGMENTATION",
 }  # fmt: skip
 """What describes data, and is taken for data only where there is nothing else."""
 
