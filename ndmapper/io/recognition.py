@@ -79,8 +79,7 @@ def _recognised(fmap: FileMap) -> Labels:
         if instrument is not None and instrument.data in lasts:
             return instrument
         if muse.data in lasts and (
-            muse.uncertainty in lasts
-            or (muse.flags in lasts and not _has_errors(fmap))
+            muse.uncertainty in lasts or (muse.flags in lasts and not _has_errors(fmap))
         ):
             return muse
     if written and any(role_of(h) for h in fmap.hdus[1:] if h.is_image):

@@ -219,7 +219,8 @@ def _role_of_class(hdu: HduMap, named: Role | None) -> Role | None:
     if part not in ("ERROR", "QUALITY"):
         return None
     form = str(hdu.keys.get("HDUCLAS3") or "").upper()
-    rest = hdu.name if named is None else named.rest
+    # A name without such a word is like no other; links must tell then.
+    rest = named.rest if named else "" if hdu.name in NO_NAMES else "?"
     if part == "QUALITY":
         return Role("flags", rest=rest, word=form or "QUALITY")
     kind: UncertaintyKind | None
