@@ -7,6 +7,7 @@ another way of laying out a file is another function in `_FORMS`.
 
 import functools
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+_UNNAMED = re.compile(r"IMAGE(?:_([1-9]\d{0,3}))?")
 
 Part = Literal["data", "uncertainty", "flags"]
 
@@ -157,9 +160,9 @@ def find_layout(fmap: FileMap, labels: Any = None, *, warn: bool = True) -> Layo
         )
     taken = {index for group in groups for index in group.hdus.values()}
     free = [h for h in hdus if h.index not in taken and h.is_image and _has_pixels(h)]
-    if free and warn:
-        _warn_of_left_out(fmap, groups, free)
     extras = _by_name(free, "IMAGE")
+    if extras and warn:
+        _warn_of_left_out(fmap, groups, extras)
     further = _further(fmap, groups, extras)
     shapes = {fmap.hdus[group.data].shape for group in groups}
     return Layout(
@@ -260,7 +263,7 @@ def _grouped(
         by_order = True
     found: dict[str, dict[int, HduMap | None]] = {}
     for part in ("uncertainty", "flags"):
-        same = [h for h in hdus if h.is_image and h.name == labels.names[part]]
+        same = _called(labels.names[part], hdus)
         found[part] = (
             dict(zip(versions, in_order(images, same), strict=True))
             if by_order and not are_numbered(same)
@@ -275,6 +278,17 @@ def _grouped(
         )
         for ident, image in zip(versions, images, strict=True)
     )
+
+
+def _called(name: str, hdus: list[HduMap]) -> list[HduMap]:
+    """Find images by EXTNAME, or by what they are called among the extras without."""
+    same = [h for h in hdus if h.is_image and h.name == name]
+    if same or not (match := _UNNAMED.fullmatch(name)):
+        return same
+    unnamed = [h for h in hdus[1:] if h.is_image and h.name in NO_NAMES]
+    number = int(match[1] or 1)
+    alone = match[1] is None and len(unnamed) != 1
+    return [] if alone else unnamed[number - 1 : number]
 
 
 def _own_parts(
@@ -369,10 +383,11 @@ def _further(
 
 
 def _warn_of_left_out(
-    fmap: FileMap, groups: tuple[Group, ...], free: list[HduMap]
+    fmap: FileMap, groups: tuple[Group, ...], extras: dict[str, int]
 ) -> None:
     """Say which images take no part in arithmetic, and look as if they should."""
-    for hdu in free:
+    for name, index in extras.items():
+        hdu = fmap.hdus[index]
         role = role_of(hdu)
         part = "flags" if role is not None and role.part == "flags" else "uncertainty"
         like = [g for g in groups if fmap.hdus[g.data].shape == hdu.shape]
@@ -384,7 +399,8 @@ def _warn_of_left_out(
                 fmap.source, f"looks like {what} ({role.word})", hdu.index, hdu.name
             )
         elif role is None and hdu.name in NO_NAMES and groups[0].data == 0:
-            _warn_once(fmap.source, "may be an error or a mask", hdu.index, hdu.name)
+            what = "may be an error or a mask"
+            _warn_once(fmap.source, what, hdu.index, f"without a name, {name}")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -392,7 +408,7 @@ def _warn_once(source: Source, what: str, index: int, name: str) -> None:
     log.warning(
         "%s: HDU %d (%s) has the shape of the data and %s, but takes no part in "
         "arithmetic; if it should, say so with labels",
-        source.path, index, name or "without a name", what,
+        source.path, index, name, what,
     )  # fmt: skip
 
 
