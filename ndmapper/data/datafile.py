@@ -55,8 +55,9 @@ class DataFile(FileViews, FlaggedFile, Content):
     dirname : str or path, optional
         Folder in place of the existing one.
     labels : str or mapping, optional
-        Names of the extensions: a preset, or a mapping with the keys data,
-        uncertainty, flags and uncertainty_is. By default they are recognised.
+        Names of the extensions: a preset, or a mapping with the keys data (which may
+        be 'PRIMARY'), uncertainty, flags and uncertainty_is ('variance', 'std' or
+        'ivar'). By default they are recognised.
 
     Attributes
     ----------

@@ -170,8 +170,8 @@ def make_labels(labels: Any) -> Labels:
     ----------
     labels : str or mapping or Labels or None
         Name of a preset, which is that of an observatory or an instrument; or the
-        path of an instrument's TOML; or a mapping with the keys data, uncertainty,
-        flags and uncertainty_is; or None for the default.
+        path of an instrument's TOML; or a mapping with the keys data (which may be
+        PRIMARY), uncertainty, flags and uncertainty_is; or None for the default.
 
     Returns
     -------
