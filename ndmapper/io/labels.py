@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -54,7 +55,7 @@ class Labels:
     uncertainty_is: UncertaintyKind = "variance"
     separator: str = "."
 
-    @property
+    @cached_property
     def names(self) -> dict[str, str]:
         """Name by part, of extensions: data that leave the primary HDU are SCI."""
         return {
@@ -89,15 +90,21 @@ class Labels:
             has no name of its own), and the part: ``("CHAN07", "data")`` for
             ``"CHAN07.DATA"``. None for an extension of another name.
         """
-        upper = name.upper()
-        for part, label in self.names.items():
+        upper, names = name.upper(), self.names
+        for part, label in names.items():
             if upper == label:
                 return "", part
-        for part, label in self.names.items():
+        if not upper.endswith(self._ends):
+            return None
+        for part, label in names.items():
             end = len(name) - len(label)
             if end > 0 and upper.endswith(label) and name[end - 1] in SEPARATORS:
                 return name[: end - 1], part
         return None
+
+    @cached_property
+    def _ends(self) -> tuple[str, ...]:
+        return tuple(self.names.values())
 
     def join(self, ident: Ident | None, part: str) -> tuple[str, int | None]:
         """

@@ -257,6 +257,8 @@ def _grouped(
     images: list[HduMap], hdus: list[HduMap], labels: Labels, *, by_order: bool = False
 ) -> tuple[Group, ...]:
     """Make groups that are numbered by EXTVER, or in file order."""
+    if not images:
+        return ()
     versions = [h.number for h in images]
     if by_order or len(set(versions)) < len(versions):
         versions = list(range(1, len(images) + 1))
@@ -295,8 +297,10 @@ def _own_parts(
     images: list[tuple[str, HduMap]], hdus: list[HduMap], labels: Labels
 ) -> tuple[Group, ...]:
     """Name groups by what stands before the dot."""
+    if not images:
+        return ()
     parts: dict[tuple[str, str], list[HduMap]] = {}
-    for hdu in hdus if images else ():
+    for hdu in hdus:
         if hdu.is_image and (split := labels.split(_written_name(hdu))) is not None:
             parts.setdefault((split[0].upper(), split[1]), []).append(hdu)
     stems: dict[str, list[HduMap]] = {}
@@ -326,8 +330,8 @@ def _completed(
     # Whoever names them means these and no others.
     usual = {"uncertainty": USUAL_NAMES[labels.uncertainty_is], "flags": "DQ"}
     parts = [part for part, name in usual.items() if labels.names[part] == name]
-    lacking = [g for g in groups if any(part not in g.hdus for part in parts)]
-    taken = {index for group in groups for index in group.hdus.values()}
+    lacking = any(getattr(group, part) is None for part in parts for group in groups)
+    taken = {i for g in groups for i in (g.data, g.uncertainty, g.flags)}
     free = [
         h for h in hdus
         if h.is_image and h.data_size and h.index not in taken

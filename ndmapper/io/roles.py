@@ -200,13 +200,15 @@ def role_of(hdu: HduMap) -> Role | None:
     Role or None
         None for what may be data.
     """
-    role = None if hdu.name in NO_NAMES else _role_of_name(hdu.name)
-    told = _role_of_class(hdu, role)
-    if told is None and role is None and hdu.index:
-        told = _role_of_text(str(hdu.keys.get("IMAGETYP") or ""))
-        if told is None and hdu.name in NO_NAMES:
-            told = _role_of_text(str(hdu.keys.get("BUNIT") or ""))
-    role = told or role
+    name, keys = hdu.name, hdu.keys
+    role = _role_of_name(name) if name else None
+    if "HDUCLAS2" in keys:
+        role = _role_of_class(hdu, role) or role
+    if role is None and hdu.index:
+        if "IMAGETYP" in keys:
+            role = _role_of_text(str(keys["IMAGETYP"]))
+        if role is None and "BUNIT" in keys and name in NO_NAMES:
+            role = _role_of_text(str(keys["BUNIT"]))
     if role is not None and role.part == "uncertainty":
         stated = _KINDS_BY_UTYPE.get(str(hdu.keys.get("UTYPE") or ""), role.kind)
         role = role if stated == role.kind else replace(role, kind=stated)
