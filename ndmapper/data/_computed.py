@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.data._blocks import PARTS, Streamed, stream
-from ndmapper.data._parts import Pending, root_of
+from ndmapper.data._parts import Pending, as_stored
 from ndmapper.data._waiting import WaitingPart
 from ndmapper.io.filemap import HduMap
+from ndmapper.io.roles import UncertaintyKind
 from ndmapper.io.together import HdusTogether
 from ndmapper.io.write import HduOut
 from ndmapper.numerics.arith import Pixels
@@ -29,12 +30,12 @@ class Later:
     ----------
     pending : Pending
         The array.
-    as_std : bool
-        Write the square root.
+    kind : {'variance', 'std', 'ivar'}
+        What is written of a variance.
     """
 
     pending: Pending
-    as_std: bool
+    kind: UncertaintyKind = "variance"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,7 +57,7 @@ class Later:
             The array.
         """
         array = self.pending.read(whole=True)
-        return root_of(array) if self.as_std else array
+        return as_stored(array, self.kind)
 
 
 Outs = HduMap | HduOut | bytes
@@ -116,8 +117,8 @@ def _together(outs: list[HduOut]) -> HdusTogether:
             def rows(first: int, made: Pixels) -> None:
                 for i in numbers:
                     array: Any = made[PARTS.index(laters[i].pending.name)]
-                    if laters[i].as_std:
-                        root_of(array, out=array)
+                    if laters[i].kind != "variance":
+                        as_stored(array, laters[i].kind, out=array)
                     put(i, first * width, array)
 
             return Streamed(node, {laters[i].pending.name for i in numbers}, rows)

@@ -3,9 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.data._computed import Later
-from ndmapper.data._parts import Part, root_of
+from ndmapper.data._parts import Part, as_stored
 from ndmapper.data.ndlater import NDLater
-from ndmapper.io.ccddata import KIND_KEYWORD, KIND_NAMES, ConvertedHandle
+from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.ccddata import (
+    KIND_KEYWORD,
+    KIND_NAMES,
+    ConvertedHandle,
+    InverseHandle,
+    NoDataHandle,
+)
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import (
     StoredHeader,
@@ -15,6 +22,7 @@ from ndmapper.io.headers import (
     unit_of,
     unit_text,
 )
+from ndmapper.io.roles import UncertaintyKind
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
@@ -36,7 +44,9 @@ Name = tuple[str, int | None]
 """EXTNAME and EXTVER."""
 
 
-def to_write(part: Part, *, as_std: bool, is_ccddata: bool = False) -> Any:
+def to_write(
+    part: Part, *, kind: UncertaintyKind = "variance", is_ccddata: bool = False
+) -> Any:
     """
     Give the stored bytes of an array if nobody changed it, else its values.
 
@@ -44,30 +54,38 @@ def to_write(part: Part, *, as_std: bool, is_ccddata: bool = False) -> Any:
     ----------
     part : Part
         The array.
-    as_std : bool
-        Write standard deviations instead of variances.
+    kind : {'variance', 'std', 'ivar'}
+        What is written of variances.
     is_ccddata : bool
-        The file is laid out as those of CCDData; elsewhere the numbers of a mask, or
-        of inverse variances, would mean something else.
+        The file is laid out as those of CCDData; elsewhere the numbers of a mask
+        would mean something else.
 
     Returns
     -------
     ArrayHandle, ndarray or Later
-        What is written.
+        What is written; a NoDataHandle where flags are as they were read.
     """
     if not part.is_loaded and part.pending is not None:
-        return Later(part.pending, as_std)
-    handle = part.handle
+        return Later(part.pending, kind)
+    handle, as_std = part.handle, kind == "std"
     if (
         handle is not None
         and (handle.is_whole or (not handle.shape and handle.stored_shape == (1,)))
         and part.is_std == as_std
-        and (is_ccddata or not isinstance(handle, ConvertedHandle))
+        and (is_ccddata or _means_the_same(handle, kind))
         and not part.is_modified
     ):
         return handle
-    array = part.values()
-    return root_of(array) if as_std else array
+    return as_stored(part.values(), kind)
+
+
+def _means_the_same(handle: ArrayHandle, kind: UncertaintyKind) -> bool:
+    """Whether the stored numbers mean in the file to be written what they meant."""
+    if isinstance(handle, InverseHandle):
+        return kind == "ivar"
+    if isinstance(handle, NoDataHandle):
+        return True  # whoever writes it sees to that
+    return not isinstance(handle, ConvertedHandle) and kind != "ivar"
 
 
 def described_like(ndd: NDLater) -> StoredHeader:
@@ -117,7 +135,7 @@ def filled(empty: StoredHeader, described: StoredHeader) -> StoredHeader:
 
 
 def with_kind(
-    stored: StoredHeader, *, as_std: bool, is_ccddata: bool, is_new: bool
+    stored: StoredHeader, *, kind: UncertaintyKind, is_ccddata: bool, is_new: bool
 ) -> StoredHeader:
     """
     See to it that a header says of which kind an uncertainty is, where that is usual.
@@ -126,8 +144,8 @@ def with_kind(
     ----------
     stored : StoredHeader
         The header.
-    as_std : bool
-        Standard deviations are written instead of variances.
+    kind : {'variance', 'std', 'ivar'}
+        What is written.
     is_ccddata : bool
         The file is laid out as those of CCDData.
     is_new : bool
@@ -138,9 +156,9 @@ def with_kind(
     StoredHeader
         The same, or a copy that says it.
     """
-    name = KIND_NAMES["std" if as_std else "variance"]
+    name = KIND_NAMES["inverse" if kind == "ivar" else kind]
     found = stored.header.get(KIND_KEYWORD)
-    if found is None and (not is_ccddata or (as_std and not is_new)):
+    if found is None and (not is_ccddata or (kind == "std" and not is_new)):
         return stored  # which says enough
     if found == name:
         return stored
@@ -149,7 +167,9 @@ def with_kind(
     return stored
 
 
-def unit_card(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | None:
+def unit_card(
+    ndd: NDLater, part: str, *, kind: UncertaintyKind, is_new: bool
+) -> str | None:
     """
     Find what BUNIT must say.
 
@@ -159,8 +179,8 @@ def unit_card(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | N
         Whose unit it is.
     part : str
         Which array is written.
-    as_std : bool
-        Standard deviations are written instead of variances.
+    kind : {'variance', 'std', 'ivar'}
+        What is written of variances.
     is_new : bool
         The array has no header yet.
 
@@ -172,28 +192,37 @@ def unit_card(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | N
     if part == "flags":
         return None
     if not (is_new or ndd._unit_edited):
-        return _unit_of_other_kind(ndd, as_std) if part == "uncertainty" else None
+        return _unit_of_other_kind(ndd, kind) if part == "uncertainty" else None
     unit = ndd.unit
     if unit is None:
         return "" if ndd._unit_edited else None
     if part == "data":
         return unit_text(unit) if ndd._unit_edited else None
-    return unit_text(unit if as_std else unit**2)
+    return unit_text(unit ** _POWERS[kind])
 
 
-def _unit_of_other_kind(ndd: NDLater, as_std: bool) -> str | None:
+_POWERS: dict[UncertaintyKind, int] = {"std": 1, "variance": 2, "ivar": -2}
+"""The unit of what a file holds is this power of that of the data."""
+
+
+def _unit_of_other_kind(ndd: NDLater, kind: UncertaintyKind) -> str | None:
     """Find what BUNIT must say where std become variances, or the other way round."""
     source = ndd._parts["uncertainty"]
-    if source.is_std == as_std or source.header is None:
+    before: UncertaintyKind = "std" if source.is_std else "variance"
+    if isinstance(source.handle, InverseHandle):
+        before = "ivar"
+    elif source.handle is None and kind == "ivar" and not source.is_std:
+        before = kind  # what was computed has the header of what is stored
+    if before == kind or source.header is None:
         return None
     header = source.header.header
     if "BUNIT" not in header:
         return None
     stated = unit_of(header)
     if stated is not None and ndd.unit is not None:
-        stated = ndd.unit if as_std else ndd.unit**2
+        stated = ndd.unit ** _POWERS[kind]
     elif stated is not None:
-        stated = stated ** (0.5 if as_std else 2)
+        stated = stated ** (_POWERS[kind] / _POWERS[before])
     return "" if stated is None else unit_text(stated)
 
 

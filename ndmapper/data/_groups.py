@@ -4,11 +4,19 @@ from typing import TYPE_CHECKING
 
 from ndmapper.data._extras import Extras
 from ndmapper.data._parts import Part
+from ndmapper.data.flags import Flag
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import IdentError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.bits import flags_handle
-from ndmapper.io.ccddata import mask_handle, weighed_handle
+from ndmapper.io.ccddata import (
+    InverseHandle,
+    NoDataHandle,
+    inverse_handle,
+    mask_handle,
+    no_data_handle,
+    weighed_handle,
+)
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Group, Ident, Labels, Layout
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
 __all__ = [
+    "flag_no_data",
     "handle_of",
     "make_extras",
     "make_groups",
@@ -71,7 +80,34 @@ def _make_group(
     # An image in the primary HDU has one header, which is that of the file.
     data = fmap.hdus[group.data]
     header = primary if group.data == 0 else StoredHeader(data.image_raw)
-    return from_parts(parts, header, group.ident, primary, data, bad_flags=bad_flags)
+    ndd = from_parts(parts, header, group.ident, primary, data, bad_flags=bad_flags)
+    flag_no_data(ndd)
+    return ndd
+
+
+def flag_no_data(ndd: NDLater) -> None:
+    """
+    Flag the pixels whose inverse variance says that nothing was measured.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        An image as it lies in a file; others stay as they are.
+    """
+    variance = ndd._parts.get("uncertainty")
+    if variance is None or not isinstance(variance.handle, InverseHandle):
+        return
+    flags = ndd._parts.get("flags")
+    stored = None if flags is None else flags.handle
+    if isinstance(stored, NoDataHandle):
+        stored = stored.flags
+    table = ndd.flag_table
+    bit = table.like_own(Flag.NO_DATA) or table.like_own(Flag.BAD) or int(Flag.NO_DATA)
+    handle = no_data_handle(variance.handle, stored, bit)
+    if flags is None:
+        ndd._parts["flags"] = Part(handle)
+    else:
+        flags.handle = handle
 
 
 def handle_of(hdu: HduMap, part: str, labels: Labels) -> ArrayHandle:
@@ -92,6 +128,8 @@ def handle_of(hdu: HduMap, part: str, labels: Labels) -> ArrayHandle:
     ArrayHandle
         One that gives integers for flags, and for the uncertainty what they say.
     """
+    if part == "uncertainty" and labels.uncertainty_is == "ivar":
+        return inverse_handle(hdu)
     if labels.are_ccddata and part == "uncertainty":
         return weighed_handle(hdu)
     if labels.are_ccddata and part == "flags" and b"FLAGCONV=" not in hdu.image_raw:

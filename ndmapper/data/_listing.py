@@ -273,6 +273,7 @@ class GroupList(Operators):
         ]
 
     def _combine(self, name: str, left: Any, right: Any) -> "DataFile":
+        from ndmapper.data._further import drop_stale
         from ndmapper.data.datafile import DataFile
 
         like = left if isinstance(left, GroupList) else right
@@ -291,6 +292,7 @@ class GroupList(Operators):
         made._groups = [made._view(result, result.ident) for result in results]
         for result, ndd in zip(made._groups, like, strict=True):
             made._refer(result, ndd)
+        drop_stale(made)
         made.record = []
         made.expected_key = None
         return made

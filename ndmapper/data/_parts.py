@@ -9,9 +9,10 @@ from ndmapper.data._held import note, walk
 from ndmapper.errors import ModeError, NdmapperError
 from ndmapper.io.arrays import ArrayHandle, is_basic_index
 from ndmapper.io.headers import StoredHeader
+from ndmapper.io.roles import UncertaintyKind
 from ndmapper.numerics.formulas import as_float, float_type
 
-__all__ = ["Part", "Pending", "root_of", "squared"]
+__all__ = ["Part", "Pending", "as_stored", "root_of", "squared"]
 
 Array = npt.NDArray[Any]
 
@@ -94,6 +95,38 @@ def root_of(variance: Array, out: Array | None = None) -> Array:
     """
     with np.errstate(invalid="ignore"):
         return np.asarray(np.sqrt(variance, out=out))
+
+
+def as_stored(
+    variance: Array, kind: UncertaintyKind, out: Array | None = None
+) -> Array:
+    """
+    Make of variances what a file holds.
+
+    Parameters
+    ----------
+    variance : ndarray
+        Variances.
+    kind : {'variance', 'std', 'ivar'}
+        What the file holds.
+    out : ndarray, optional
+        Array to be filled.
+
+    Returns
+    -------
+    ndarray
+        The variances themselves, standard deviations, or inverse variances, which are
+        0 where a variance is not finite.
+    """
+    if kind == "variance":
+        return variance
+    if kind == "std":
+        return root_of(variance, out)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        inverse = np.asarray(np.divide(1, variance, out=out))
+    # An infinite one, without noise, would be read as no data as well.
+    inverse[~np.isfinite(inverse)] = 0
+    return inverse
 
 
 class Part:

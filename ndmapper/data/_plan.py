@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ndmapper.data._forms import (
     Name,
     described_like,
@@ -32,7 +34,7 @@ from ndmapper.data.flags import name_flags
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
-from ndmapper.io.ccddata import ConvertedHandle
+from ndmapper.io.ccddata import ConvertedHandle, InverseHandle, NoDataHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.forms import stored_form
 from ndmapper.io.headers import StoredHeader
@@ -82,6 +84,7 @@ class _Plan:
         self.hdus = () if df._map is None else df._map.hdus
         source = None if df._map is None else df._map.source.path
         self.is_tiled = wants_tiles(source, target)
+        self.kind = df._labels.uncertainty_is
         self.groups = list(df._groups)
         refuse_same_idents(df)
         for ndd in (*self.groups, *df.extras.values()):
@@ -99,12 +102,41 @@ class _Plan:
 
     def _single_image(self) -> NDLater | None:
         """Find the image that stays in the primary HDU, if there is one."""
-        if len(self.groups) != 1 or not self.groups[0]._in_primary:
+        inside = [ndd for ndd in self.groups if ndd._in_primary]
+        if self.as_in_file and len(inside) == 1 and self.place.get(0) is inside[0]:
+            return inside[0]
+        if len(self.groups) != 1:
             return None
         only = self.groups[0]
+        if self.df._labels.in_primary and only.ident == 1:
+            return only
         # CCDData has it there, and the other arrays behind it.
         usual = self.df._labels.are_ccddata and only.ident == 1
-        return only if len(only._parts) == 1 or usual or self.as_in_file else None
+        alone = len(only._parts) == 1 or usual or self.as_in_file
+        return only if only._in_primary and alone else None
+
+    def _is_told(self, ndd: NDLater, part: str) -> bool:
+        """Whether flags are no array of their own: inverse variances of 0 say them."""
+        handle = ndd._parts[part].handle
+        return (
+            part == "flags"
+            and isinstance(handle, NoDataHandle)
+            and handle.flags is None
+            and self._tells_no_data(ndd, handle)
+            and not ndd._parts[part].is_modified
+        )
+
+    def _tells_no_data(self, ndd: NDLater, handle: NoDataHandle) -> bool:
+        """Whether the variances that are written say which pixels have none."""
+        variance = ndd._parts.get("uncertainty")
+        if variance is None or not handle.is_whole:
+            return False
+        if self.kind != "ivar":
+            is_kept = self.df._labels.are_ccddata and not variance.is_modified
+            return is_kept and isinstance(variance.handle, InverseHandle)
+        if not variance.is_loaded:
+            return True  # what is computed of no variance is none
+        return not np.isfinite(variance.peek()[~handle.weights.is_measured()]).any()
 
     # ---- the order of HDUs
 
@@ -127,7 +159,7 @@ class _Plan:
         return len(layout.groups) == len(self.groups) and all(
             self.place.get(group.data) is ndd
             and group.ident == ndd.ident
-            and set(ndd._parts) == set(group.hdus)
+            and {n for n in ndd._parts if not self._is_told(ndd, n)} == set(group.hdus)
             for group, ndd in zip(layout.groups, self.groups, strict=True)
         )
 
@@ -315,6 +347,8 @@ class _Plan:
     def _part(self, ndd: NDLater, part: str) -> None:
         if part not in ndd._parts or (id(ndd), part) in self.done:
             return
+        if self._is_told(ndd, part):
+            return
         self.done.add((id(ndd), part))
         if part == "data":
             header = ndd._stored
@@ -361,19 +395,22 @@ class _Plan:
         words: str | None = None,
     ) -> None:
         source = ndd._parts[part]
-        as_std = part == "uncertainty" and self.df._labels.uncertainty_is == "std"
+        kind = self.kind if part == "uncertainty" else "variance"
         is_ccddata = self.df._labels.are_ccddata
-        data = to_write(source, as_std=as_std, is_ccddata=is_ccddata)
+        data = to_write(source, kind=kind, is_ccddata=is_ccddata)
+        if isinstance(data, NoDataHandle):
+            told = data.flags is not None and self._tells_no_data(ndd, data)
+            data = data.flags if told else source.values()
         if name is not None and is_named(stored, *name):
             name = None
-        unit = unit_card(ndd, part, as_std=as_std, is_new=stored.raw is None)
+        unit = unit_card(ndd, part, kind=kind, is_new=stored.raw is None)
         unnamed = part == "flags" and ndd._must_name_flags()
         is_new = not isinstance(data, ArrayHandle)
         if not isinstance(data, ConvertedHandle) and (is_new or is_ccddata):
             # What such a file would take for standard deviations, or for a mask.
             if part == "uncertainty":
                 stored = with_kind(
-                    stored, as_std=as_std, is_ccddata=is_ccddata, is_new=is_new
+                    stored, kind=kind, is_ccddata=is_ccddata, is_new=is_new
                 )
             elif part == "flags":
                 unnamed = unnamed or is_new or "FLAGCONV" not in stored.header

@@ -55,8 +55,9 @@ class DataFile(FileViews, FlaggedFile, Content):
     dirname : str or path, optional
         Folder in place of the existing one.
     labels : str or mapping, optional
-        Names of the extensions: a preset, or a mapping with the keys data,
-        uncertainty, flags and uncertainty_is. By default they are recognised.
+        Names of the extensions: a preset, or a mapping with the keys data (which may
+        be 'PRIMARY'), uncertainty, flags and uncertainty_is ('variance', 'std' or
+        'ivar'). By default they are recognised.
 
     Attributes
     ----------
@@ -203,6 +204,13 @@ class DataFile(FileViews, FlaggedFile, Content):
     @labels.setter
     def labels(self, value: Any) -> None:
         self._labels = make_labels(value)
+
+    @property
+    def unplaced(self) -> tuple[str, ...]:
+        """Names of the extras that may be errors or masks of the data: of its shape."""
+        if self._layout is None:
+            return ()
+        return tuple(name for name in self._layout.unplaced if name in self.extras)
 
     @property
     def record(self) -> list[dict[str, Any]]:

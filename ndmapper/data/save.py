@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.data._computed import computed
-from ndmapper.data._groups import handle_of
+from ndmapper.data._further import drop_stale
+from ndmapper.data._groups import flag_no_data, handle_of
 from ndmapper.data._held import keep_before, walk
 from ndmapper.data._items import Item, changes
 from ndmapper.data._parts import Part
 from ndmapper.data._plan import is_rearranged, plan_items
 from ndmapper.data.pending import is_pending, settled
 from ndmapper.errors import FileAccessError, FileChangedError, MissingFileError
+from ndmapper.io.ccddata import InverseHandle
 from ndmapper.io.checksum import with_checksums
 from ndmapper.io.digest import digest
 from ndmapper.io.filemap import HduMap, map_file
@@ -65,6 +67,7 @@ def write_datafile(
     FormatError
         If FITS cannot hold something in it.
     """
+    drop_stale(df)
     items = plan_items(df, Path(path))
     _warn_of_coordinates(df)
     _write(df, Path(path), items, rows, tables, more=more)
@@ -197,6 +200,7 @@ def stage(
     FileAccessError, MissingFileError, FileChangedError, FormatError
         As for `save_datafile`.
     """
+    drop_stale(df)
     items = plan_items(df, target)
     _warn_of_coordinates(df)
     what = list(dict.fromkeys(changes(items)))
@@ -265,10 +269,12 @@ def connect(df: "DataFile", target: Path, items: list[Item]) -> None:
             _connect_part(item.ndd, item.part, hdu, df)
         if item.table is not None:
             df.tables.connect(item.table, hdu)
+    for ndd in df._groups:
+        _connect_told_flags(ndd)
     before.rebase(fmap.primary.image_raw)
     df.extras.connect()
     df._map = fmap
-    df._layout = find_layout(fmap, df._labels)
+    df._layout = find_layout(fmap, df._labels, warn=False)
     found = {group.data: group for group in df._layout.groups}
     for ndd in df._groups:
         group = None if ndd._origin is None else found.get(ndd._origin[1])
@@ -281,6 +287,14 @@ def connect(df: "DataFile", target: Path, items: list[Item]) -> None:
     df._has_new_record = False
     df._fingerprint = None
     df._record = None
+
+
+def _connect_told_flags(ndd: Any) -> None:
+    """Point flags that inverse variances tell at those that were written."""
+    variance, flags = ndd._parts.get("uncertainty"), ndd._parts.get("flags")
+    is_inverse = variance is not None and isinstance(variance.handle, InverseHandle)
+    if is_inverse and (flags is None or flags.handle is not None):
+        flag_no_data(ndd)
 
 
 def _connect_part(ndd: Any, name: str, hdu: HduMap, df: "DataFile") -> None:

@@ -131,9 +131,9 @@ class _Parser(Checker):
         self.known("labels", labels, _LABELS)
         for key in labels:
             self.text(key, labels, f"labels.{key}")
-        if labels.get("uncertainty_is", "variance") not in {"variance", "std"}:
+        if labels.get("uncertainty_is", "variance") not in {"variance", "std", "ivar"}:
             found = labels["uncertainty_is"]
-            expected = f"expected 'variance' or 'std', found {found!r}"
+            expected = f"expected 'variance', 'std' or 'ivar', found {found!r}"
             raise self.error(key="labels.uncertainty_is", problem=expected)
         return dict(labels) or None
 

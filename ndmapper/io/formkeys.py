@@ -44,6 +44,15 @@ _FORM = [
     *(f"ZNAXIS{i}" for i in range(1, 1000)),
     "EXTEND",
     "INHERIT",
+    # What an extension is, where its name does not tell.
+    "HDUCLAS2",
+    "HDUCLAS3",
+    "SCIDATA",
+    "ERRDATA",
+    "QUALDATA",
+    "IMAGETYP",
+    "BUNIT",
+    "UTYPE",
 ]
 _WANTED = {keyword.encode().ljust(8): keyword for keyword in _FORM}
 _END = b"END".ljust(8)

@@ -2,21 +2,32 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 
 from ndmapper.errors import ConfigError, FormatError, did_you_mean
 from ndmapper.instruments import load, names
+from ndmapper.io.roles import UncertaintyKind
 
 __all__ = [
     "CCDDATA_LABELS",
     "DEFAULT_LABELS",
+    "PRIMARY",
+    "SEPARATORS",
     "STD_LABELS",
+    "USUAL_NAMES",
     "Ident",
     "Labels",
     "make_labels",
 ]
+
+PRIMARY = "PRIMARY"
+"""The name that labels give the image in the primary HDU."""
+
+SEPARATORS = "._- "
+"""What may stand between the name of a group and that of a part, by maker."""
 
 Ident = int | str
 """What names a group in a file: EXTVER, or a name."""
@@ -30,24 +41,33 @@ class Labels:
     Parameters
     ----------
     data, uncertainty, flags : str
-        EXTNAME of each, in upper case.
-    uncertainty_is : {'variance', 'std'}
-        What the uncertainty extension holds.
+        EXTNAME of each, in upper case; data may be PRIMARY, for the image in the
+        primary HDU.
+    uncertainty_is : {'variance', 'std', 'ivar'}
+        What the uncertainty extension holds; 'ivar' is the inverse of the variance.
+    separator : str
+        What stands between the name of a group and these in EXTNAME.
     """
 
     data: str = "SCI"
     uncertainty: str = "VAR"
     flags: str = "DQ"
-    uncertainty_is: Literal["variance", "std"] = "variance"
+    uncertainty_is: UncertaintyKind = "variance"
+    separator: str = "."
 
-    @property
+    @cached_property
     def names(self) -> dict[str, str]:
-        """Name by part."""
+        """Name by part, of extensions: data that leave the primary HDU are SCI."""
         return {
-            "data": self.data,
+            "data": "SCI" if self.in_primary else self.data,
             "uncertainty": self.uncertainty,
             "flags": self.flags,
         }
+
+    @property
+    def in_primary(self) -> bool:
+        """Whether the data are in the primary HDU, also beside other extensions."""
+        return self.data == PRIMARY
 
     @property
     def are_ccddata(self) -> bool:
@@ -66,15 +86,25 @@ class Labels:
         Returns
         -------
         tuple of str or None
-            What stands before the dot (empty where the group has no name of its own)
-            and the part: ``("CHAN07", "data")`` for ``"CHAN07.DATA"``. None for
-            an extension of another name.
+            What stands before the dot, or another separator (empty where the group
+            has no name of its own), and the part: ``("CHAN07", "data")`` for
+            ``"CHAN07.DATA"``. None for an extension of another name.
         """
-        stem, _, last = name.rpartition(".")
-        for part, label in self.names.items():
-            if last.upper() == label:
-                return stem, part
+        upper, names = name.upper(), self.names
+        for part, label in names.items():
+            if upper == label:
+                return "", part
+        if not upper.endswith(self._ends):
+            return None
+        for part, label in names.items():
+            end = len(name) - len(label)
+            if end > 0 and upper.endswith(label) and name[end - 1] in SEPARATORS:
+                return name[: end - 1], part
         return None
+
+    @cached_property
+    def _ends(self) -> tuple[str, ...]:
+        return tuple(self.names.values())
 
     def join(self, ident: Ident | None, part: str) -> tuple[str, int | None]:
         """
@@ -101,7 +131,7 @@ class Labels:
         """
         label = self.names[part]
         if isinstance(ident, str) and ident.strip():
-            return f"{ident}.{label}", None
+            return f"{ident}{self.separator}{label}", None
         if isinstance(ident, int | np.integer) and not isinstance(ident, bool):
             return label, int(ident)
         msg = (
@@ -110,6 +140,13 @@ class Labels:
         )
         raise FormatError(msg)
 
+
+USUAL_NAMES: dict[UncertaintyKind, str] = {
+    "variance": "VAR",
+    "std": "ERR",
+    "ivar": "IVAR",
+}
+"""What a new uncertainty is called where a file has no name for it."""
 
 DEFAULT_LABELS = Labels()
 """What a new file gets where nobody says anything."""
@@ -140,8 +177,8 @@ def make_labels(labels: Any) -> Labels:
     ----------
     labels : str or mapping or Labels or None
         Name of a preset, which is that of an observatory or an instrument; or the
-        path of an instrument's TOML; or a mapping with the keys data, uncertainty,
-        flags and uncertainty_is; or None for the default.
+        path of an instrument's TOML; or a mapping with the keys data (which may be
+        PRIMARY), uncertainty, flags and uncertainty_is; or None for the default.
 
     Returns
     -------
@@ -162,7 +199,7 @@ def make_labels(labels: Any) -> Labels:
     if not isinstance(labels, Mapping):
         msg = f"labels are the name of a preset, or a mapping, not {labels!r}"
         raise ConfigError(msg)
-    known = set(DEFAULT_LABELS.__dict__)
+    known = {"data", "uncertainty", "flags", "uncertainty_is"}
     for key in labels:
         if key not in known:
             msg = f"labels have no part {key!r}{did_you_mean(key, known)}"
@@ -176,9 +213,9 @@ def make_labels(labels: Any) -> Labels:
         if value
     }
     made = Labels(**cast(Any, values))
-    if made.uncertainty_is not in ("variance", "std"):
+    if made.uncertainty_is not in ("variance", "std", "ivar"):
         msg = (
-            "labels['uncertainty_is'] must be 'variance' or 'std', not "
+            "labels['uncertainty_is'] must be 'variance', 'std' or 'ivar', not "
             f"{made.uncertainty_is!r}"
         )
         raise ConfigError(msg)

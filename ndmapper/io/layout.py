@@ -5,16 +5,27 @@ A layout is data. Nothing above this module asks for the names of extensions, so
 another way of laying out a file is another function in `_FORMS`.
 """
 
+import functools
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ndmapper.io.filemap import FileMap, HduMap
-from ndmapper.io.labels import DEFAULT_LABELS, Ident, Labels, make_labels
+from ndmapper.io.labels import (
+    DEFAULT_LABELS,
+    PRIMARY,
+    USUAL_NAMES,
+    Ident,
+    Labels,
+    make_labels,
+)
 from ndmapper.io.pairs import are_numbered, in_order, paired
-from ndmapper.io.recognition import NO_NAMES, labels_of
+from ndmapper.io.recognition import labels_of
 from ndmapper.io.record import EXTNAME, is_record
+from ndmapper.io.roles import NO_NAMES, are_alike, find_pairs, is_never_data, role_of
+from ndmapper.io.source import Source
 
 __all__ = [
     "DEFAULT_LABELS",
@@ -28,6 +39,8 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+_UNNAMED = re.compile(r"IMAGE(?:_([1-9]\d{0,3}))?")
 
 Part = Literal["data", "uncertainty", "flags"]
 
@@ -84,6 +97,12 @@ class Layout:
         Position of each table, and of each image that plays no part, by name.
     record : int, optional
         Position of the record of the product.
+    further : dict of str to tuple of int
+        The extras that hold errors beside the uncertainty, such as VAR_POISSON, and
+        the positions of the data which they belong to.
+    unplaced : tuple of str
+        The extras that have the shape of the data, and neither name nor cards that
+        say that they are something else.
     """
 
     labels: Labels
@@ -91,6 +110,8 @@ class Layout:
     tables: dict[str, int]
     extras: dict[str, int]
     record: int | None = None
+    further: dict[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+    unplaced: tuple[str, ...] = ()
 
     @property
     def known(self) -> set[int]:
@@ -99,7 +120,7 @@ class Layout:
         return groups | {*self.tables.values()} | {*self.extras.values()}
 
 
-def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
+def find_layout(fmap: FileMap, labels: Any = None, *, warn: bool = True) -> Layout:
     """
     Find which HDU plays which part.
 
@@ -110,6 +131,8 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
     labels : str or mapping or Labels, optional
         Name of a preset, or the labels themselves; None takes those of the
         configuration, else recognises them.
+    warn : bool
+        Warn of what takes no part, and looks as if it should.
 
     Returns
     -------
@@ -131,6 +154,7 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
     for form in _FORMS:
         if groups := form(hdus, labels):
             break
+    groups = _completed(groups, hdus, labels)
     tables = [h for h in hdus if h.is_table]
     names = _by_name(tables, "TABLE")
     taken = {index for group in groups for index in group.hdus.values()}
@@ -145,17 +169,31 @@ def find_layout(fmap: FileMap, labels: Any = None) -> Layout:
             )
             for group in groups
         )
+    if extras and warn:
+        _warn_of_left_out(fmap, groups, extras)
+    further = _further(fmap, groups, extras)
+    shapes = {fmap.hdus[group.data].shape for group in groups}
     return Layout(
         labels=labels,
         groups=groups,
         tables=names,
         extras=extras,
         record=record,
+        further=further,
+        unplaced=tuple(
+            name
+            for name, index in extras.items()
+            if name not in further
+            and fmap.hdus[index].shape in shapes
+            and not _is_described(fmap.hdus[index])
+        ),
     )
 
 
 def _named(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
     """Take the extensions that have the name of the data, alone or after a dot."""
+    if labels.in_primary and (groups := _primary(hdus, labels)):
+        return groups
     numbered: list[HduMap] = []
     dotted: list[tuple[str, HduMap]] = []
     for hdu in hdus:
@@ -169,29 +207,55 @@ def _named(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
     return tuple(sorted(groups, key=lambda group: group.data))
 
 
-def _unnamed(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
-    """Take the image extensions without a name, in file order."""
-    images = [h for h in hdus[1:] if h.is_image and h.name in NO_NAMES]
+def _primary(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
+    """Take the image in the primary HDU, whatever else there is."""
+    others = any(h.is_image for h in hdus[1:])
+    if others and hdus[0].data_size and hdus[0].name not in (*NO_NAMES, PRIMARY):
+        # HAWC+ and FIFI-LS of SOFIA have the first of several images with errors there.
+        pairs = find_pairs(hdus)
+        images = [h for h in hdus if h.index in pairs.parts]
+        if 0 in pairs.parts and len(images) > 1:
+            return _own_parts([(_written_name(h), h) for h in images], hdus, labels)
+    images = [h for h in hdus[:1] if h.is_image and (h.data_size or not others)]
     return _grouped(images, hdus, labels, by_order=True)
 
 
-def _primary(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
-    """Take the image in the primary HDU."""
-    others = any(h.is_image for h in hdus[1:])
-    images = [h for h in hdus[:1] if h.is_image and (h.data_size or not others)]
+def _unnamed(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
+    """Take the image extensions without a name, in file order."""
+    images = [h for h in hdus[1:] if h.is_image and h.name in NO_NAMES]
+    if len(images) > 1:
+        # A card may say that one is the error of another.
+        images = [h for h in images if role_of(h) is None] or images
     return _grouped(images, hdus, labels, by_order=True)
 
 
 def _own_names(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
     """Take every image under its own name, such as raw frames with CHAN01, ..."""
     images = [h for h in hdus[1:] if h.is_image and labels.split(h.name) is None]
+    images = [h for h in images if not is_never_data(h)]
+    roles = [role_of(h) for h in images]
+    if any(roles):
+        pairs = find_pairs(hdus)
+        known = set(pairs.parts) | {
+            h.index
+            for h, role in zip(images, roles, strict=True)
+            if role is None
+            or not (role.at_end or (pairs.parts and role.part == "other"))
+        }
+        paired = {
+            other.index
+            for parts in pairs.parts.values()
+            for others in parts.values()
+            for other, _ in others
+        }
+        images = [h for h in images if h.index in known - paired] or images
     return _own_parts([(_written_name(h), h) for h in images], hdus, labels)
 
 
 _FORMS: tuple[Callable[[list[HduMap], Labels], tuple[Group, ...]], ...] = (
     _named,
-    _unnamed,
     _primary,
+    _unnamed,
     _own_names,
 )
 """The forms of files, the first that finds something wins."""
@@ -201,13 +265,15 @@ def _grouped(
     images: list[HduMap], hdus: list[HduMap], labels: Labels, *, by_order: bool = False
 ) -> tuple[Group, ...]:
     """Make groups that are numbered by EXTVER, or in file order."""
+    if not images:
+        return ()
     versions = [h.number for h in images]
     if by_order or len(set(versions)) < len(versions):
         versions = list(range(1, len(images) + 1))
         by_order = True
     found: dict[str, dict[int, HduMap | None]] = {}
     for part in ("uncertainty", "flags"):
-        same = [h for h in hdus if h.is_image and h.name == labels.names[part]]
+        same = _called(labels.names[part], hdus)
         found[part] = (
             dict(zip(versions, in_order(images, same), strict=True))
             if by_order and not are_numbered(same)
@@ -224,12 +290,25 @@ def _grouped(
     )
 
 
+def _called(name: str, hdus: list[HduMap]) -> list[HduMap]:
+    """Find images by EXTNAME, or by what they are called among the extras without."""
+    same = [h for h in hdus if h.is_image and h.name == name]
+    if same or not (match := _UNNAMED.fullmatch(name)):
+        return same
+    unnamed = [h for h in hdus[1:] if h.is_image and h.name in NO_NAMES]
+    number = int(match[1] or 1)
+    alone = match[1] is None and len(unnamed) != 1
+    return [] if alone else unnamed[number - 1 : number]
+
+
 def _own_parts(
     images: list[tuple[str, HduMap]], hdus: list[HduMap], labels: Labels
 ) -> tuple[Group, ...]:
     """Name groups by what stands before the dot."""
+    if not images:
+        return ()
     parts: dict[tuple[str, str], list[HduMap]] = {}
-    for hdu in hdus if images else ():
+    for hdu in hdus:
         if hdu.is_image and (split := labels.split(_written_name(hdu))) is not None:
             parts.setdefault((split[0].upper(), split[1]), []).append(hdu)
     stems: dict[str, list[HduMap]] = {}
@@ -250,6 +329,99 @@ def _own_parts(
         )
         for ident, (_, image) in zip(_distinct(images), images, strict=True)
     )
+
+
+def _completed(
+    groups: tuple[Group, ...], hdus: list[HduMap], labels: Labels
+) -> tuple[Group, ...]:
+    """Give groups the errors and flags that have other names than the labels say."""
+    # Whoever names them means these and no others.
+    usual = {"uncertainty": USUAL_NAMES[labels.uncertainty_is], "flags": "DQ"}
+    parts = [part for part, name in usual.items() if labels.names[part] == name]
+    lacking = any(getattr(group, part) is None for part in parts for group in groups)
+    taken = {i for g in groups for i in (g.data, g.uncertainty, g.flags)}
+    free = [
+        h for h in hdus
+        if h.is_image and h.data_size and h.index not in taken
+        and labels.split(h.name) is None  # else it was looked at already
+    ]  # fmt: skip
+    if not lacking or not any(role_of(h) for h in free):
+        return groups
+    data = [group.data for group in groups]
+    pairs = find_pairs([h for h in hdus if h.index in data or h in free], data)
+    found = []
+    for group in groups:
+        new = group
+        if "uncertainty" in parts and group.uncertainty is None:
+            hdu = pairs.of_kind(group.data, labels.uncertainty_is)
+            new = replace(new, uncertainty=None if hdu is None else hdu.index)
+        if "flags" in parts and group.flags is None:
+            hdu = pairs.flags(group.data)
+            # A mask of objects is called MASK, too.
+            known = new.uncertainty is not None or labels.data != "SCI"
+            if hdu is not None and (known or not is_never_data(hdu) or not group.data):
+                new = replace(new, flags=hdu.index)
+        found.append(new)
+    return tuple(found)
+
+
+def _is_described(hdu: HduMap) -> bool:
+    """Whether name or cards say that it is no error or mask."""
+    role = role_of(hdu)
+    return role is not None and role.part == "other"
+
+
+def _further(
+    fmap: FileMap, groups: tuple[Group, ...], extras: dict[str, int]
+) -> dict[str, tuple[int, ...]]:
+    """Find errors of groups that have an uncertainty already."""
+    found = {}
+    for name, index in extras.items():
+        hdu = fmap.hdus[index]
+        role = role_of(hdu)
+        if role is None or role.part != "uncertainty" or not hdu.data_size:
+            continue
+        about = [
+            fmap.hdus[group.data]
+            for group in groups
+            if group.uncertainty is not None
+            and fmap.hdus[group.data].shape == hdu.shape
+        ]
+        same = [data for data in about if are_alike(role.rest, data.name)]
+        same = same or [data for data in about if data.number == hdu.number] or about
+        if same:
+            found[name] = tuple(data.index for data in same)
+    return found
+
+
+def _warn_of_left_out(
+    fmap: FileMap, groups: tuple[Group, ...], extras: dict[str, int]
+) -> None:
+    """Say which images take no part in arithmetic, and look as if they should."""
+    for name, index in extras.items():
+        hdu = fmap.hdus[index]
+        role = role_of(hdu)
+        part = "flags" if role is not None and role.part == "flags" else "uncertainty"
+        like = [g for g in groups if fmap.hdus[g.data].shape == hdu.shape]
+        if not hdu.data_size or not any(part not in group.hdus for group in like):
+            continue
+        if role is not None and role.part in ("uncertainty", "flags", "weight"):
+            what = {"flags": "a mask", "weight": "a weight"}.get(role.part, "an error")
+            _warn_once(
+                fmap.source, f"looks like {what} ({role.word})", hdu.index, hdu.name
+            )
+        elif role is None and hdu.name in NO_NAMES and groups[0].data == 0:
+            what = "may be an error or a mask"
+            _warn_once(fmap.source, what, hdu.index, f"without a name, {name}")
+
+
+@functools.lru_cache(maxsize=4096)
+def _warn_once(source: Source, what: str, index: int, name: str) -> None:
+    log.warning(
+        "%s: HDU %d (%s) has the shape of the data and %s, but takes no part in "
+        "arithmetic; if it should, say so with labels",
+        source.path, index, name, what,
+    )  # fmt: skip
 
 
 OF_THE_FILE = frozenset((

@@ -6,19 +6,26 @@ from typing import Any
 from ndmapper.config import config
 from ndmapper.instruments import recognise
 from ndmapper.io.ccddata import kind_of_uncertainty
-from ndmapper.io.filemap import FileMap
+from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.labels import (
     CCDDATA_LABELS,
     DEFAULT_LABELS,
+    PRIMARY,
     STD_LABELS,
+    USUAL_NAMES,
     Labels,
     make_labels,
 )
+from ndmapper.io.roles import (
+    NO_NAMES,
+    Pairs,
+    UncertaintyKind,
+    find_pairs,
+    role_of,
+    split_data_name,
+)
 
-__all__ = ["NO_NAMES", "labels_of"]
-
-NO_NAMES = ("", "COMPRESSED_IMAGE")
-"""EXTNAME that says nothing: the second one comes with compression."""
+__all__ = ["labels_of"]
 
 
 def labels_of(fmap: FileMap, given: Any = None) -> Labels:
@@ -59,29 +66,140 @@ def _recognised(fmap: FileMap) -> Labels:
     # HST leaves the place of arrays empty that have one value everywhere.
     written = [hdu.name for hdu in fmap.hdus[1:] if not hdu.is_table]
     images = {name for name in written if name not in NO_NAMES}
-    if not images:
-        return DEFAULT_LABELS
-    lasts = {name.rpartition(".")[2] for name in images}
-    if _are_ccddata(fmap, lasts):
-        return CCDDATA_LABELS
-    if DEFAULT_LABELS.data in lasts:
-        has_std = STD_LABELS.uncertainty in lasts
-        has_variance = DEFAULT_LABELS.uncertainty in lasts
-        return STD_LABELS if has_std and not has_variance else DEFAULT_LABELS
-    if (instrument := recognise(fmap.primary.header)) is not None:
-        labels = make_labels(instrument.labels)
-        if labels != DEFAULT_LABELS:
-            return labels
-    muse = make_labels("muse")
-    if {muse.data, muse.uncertainty} <= lasts or {muse.data, muse.flags} <= lasts:
-        return muse
-    # One name in several versions is that of the data.
-    data = images - {DEFAULT_LABELS.uncertainty, DEFAULT_LABELS.flags}
-    name = next(iter(data or images))
-    versions = {hdu.version for hdu in fmap.hdus[1:] if hdu.name == name}
-    if len(data or images) == 1 < len(versions) == written.count(name):
-        return _labelled(name)
+    has_primary = fmap.primary.is_image and fmap.primary.data_size > 0
+    instrument = None
+    if images:
+        lasts = {name.rpartition(".")[2] for name in images}
+        if _are_ccddata(fmap, lasts):
+            return CCDDATA_LABELS
+        if DEFAULT_LABELS.data in lasts:
+            return _beside_sci(fmap, lasts)
+        instrument = _of_instrument(fmap)
+        muse = make_labels("muse")
+        if instrument is not None and instrument.data in lasts:
+            return instrument
+        if muse.data in lasts and (
+            muse.uncertainty in lasts or (muse.flags in lasts and not _has_errors(fmap))
+        ):
+            return muse
+    if written and any(role_of(h) for h in fmap.hdus[1:] if h.is_image):
+        pairs = find_pairs(fmap.hdus)
+        if 0 in pairs.parts or (pairs.parts and not has_primary):
+            return _labels_of(pairs)
+    if images and not has_primary:
+        return _of_mpdaf(images) or instrument or _of_one_name(fmap, written)
+    return instrument or DEFAULT_LABELS
+
+
+def _has_errors(fmap: FileMap) -> bool:
+    """Whether an extension looks like an uncertainty, of whatever name."""
+    roles = (role_of(h) for h in fmap.hdus[1:] if h.is_image)
+    return any(role is not None and role.part == "uncertainty" for role in roles)
+
+
+def _of_instrument(fmap: FileMap) -> Labels | None:
+    """Give the labels that the instrument's table names, if it does."""
+    if (instrument := recognise(fmap.primary.header)) is None:
+        return None
+    labels = make_labels(instrument.labels)
+    return None if labels == DEFAULT_LABELS else labels
+
+
+def _of_one_name(fmap: FileMap, written: list[str]) -> Labels:
+    """Take one name in several versions for that of the data."""
+    images = [h for h in fmap.hdus[1:] if not h.is_table and h.name not in NO_NAMES]
+    names = {h.name for h in images if role_of(h) is None}
+    if len(names) == 1:
+        (name,) = names
+        versions = {hdu.version for hdu in images if hdu.name == name}
+        if 1 < len(versions) == written.count(name):
+            return _labelled(name)
     return DEFAULT_LABELS
+
+
+def _beside_sci(fmap: FileMap, lasts: set[str]) -> Labels:
+    """Find what errors and flags of SCI are called."""
+    if DEFAULT_LABELS.uncertainty in lasts:
+        return DEFAULT_LABELS
+    if {STD_LABELS.uncertainty, STD_LABELS.flags} <= lasts:
+        return STD_LABELS
+    sci = {h.index for h in fmap.hdus if split_data_name(h.name)[2] == "SCI"}
+    pairs = find_pairs(fmap.hdus, sci)
+    if not any("uncertainty" in parts for parts in pairs.parts.values()):
+        # A MASK alone may be one of objects.
+        return STD_LABELS if STD_LABELS.uncertainty in lasts else DEFAULT_LABELS
+    return _labels_of(pairs)
+
+
+def _labels_of(pairs: Pairs) -> Labels:
+    """Make labels of the names of what belongs together."""
+    kind = _kind(pairs)
+    found = [
+        (hdu, pairs.of_kind(hdu.index, kind), pairs.flags(hdu.index))
+        for hdu in pairs.data
+        if hdu.index in pairs.parts
+    ]
+    made = [_labels_of_group(*some, kind) for some in found]
+    first = made[0]
+    usual = Labels(uncertainty=USUAL_NAMES[kind], uncertainty_is=kind)
+    if first is None or None in made:
+        return usual
+    # Some groups may have no flags, or no errors.
+    names = {"uncertainty": usual.uncertainty, "flags": usual.flags}
+    for labels in made:
+        assert labels is not None
+        if (labels.data, labels.separator) != (first.data, first.separator):
+            return usual
+        for part, name in names.items():
+            mine = labels.names[part]
+            if mine and name == usual.names[part]:
+                names[part] = mine
+            elif mine and mine != name:
+                return usual
+    if len({first.names["data"], *names.values()}) < 3:
+        return usual
+    return replace(first, uncertainty=names["uncertainty"], flags=names["flags"])
+
+
+def _labels_of_group(
+    data: HduMap,
+    uncertainty: HduMap | None,
+    flags: HduMap | None,
+    kind: UncertaintyKind,
+) -> Labels | None:
+    """Split the names of a group into its own and those of parts; None if not so."""
+    stem, separator, word = split_data_name(data.name)
+    errors, masks = ("" if hdu is None else hdu.name for hdu in (uncertainty, flags))
+    if data.index and word and stem:
+        start = stem + separator
+        if all(not name or name.startswith(start) for name in (errors, masks)):
+            errors, masks = errors.removeprefix(start), masks.removeprefix(start)
+            return Labels(word, errors, masks, kind, separator)
+        return None
+    if data.index and data.name not in NO_NAMES:
+        if not word and (data.name in errors or data.name in masks):
+            return None
+        return Labels(data.name, errors, masks, kind)
+    errors, masks = ("" if name in NO_NAMES else name for name in (errors, masks))
+    return Labels(DEFAULT_LABELS.data if data.index else PRIMARY, errors, masks, kind)
+
+
+def _kind(pairs: Pairs) -> UncertaintyKind:
+    """Say what the uncertainties of a file are, where there are several of them."""
+    for hdu in pairs.data:
+        for _, role in pairs.parts.get(hdu.index, {}).get("uncertainty", ()):
+            if role.kind is not None:
+                return role.kind
+    return "variance"
+
+
+def _of_mpdaf(images: set[str]) -> Labels | None:
+    """Give the labels of MUSE for IMA_x_DATA of a source, of which no STAT is there."""
+    muse = make_labels("muse")
+    found = [split_data_name(name) for name in images]
+    if any(stem and (gap, word) == ("_", muse.data) for stem, gap, word in found):
+        return replace(muse, separator="_")
+    return None
 
 
 def _are_ccddata(fmap: FileMap, names: set[str]) -> bool:
@@ -97,10 +215,10 @@ def _are_ccddata(fmap: FileMap, names: set[str]) -> bool:
     if first is None or first.name not in ("", DEFAULT_LABELS.data):
         return False
     same = [h for h in fmap.hdus if h.name in mine and h.shape == first.shape]
-    return any(
-        h.name == CCDDATA_LABELS.uncertainty
-        or (h.keys["BITPIX"] == 8 and first.name == "")
-        or b"FLAGCONV=" in h.raw
+    if any(h.name == CCDDATA_LABELS.uncertainty for h in same):
+        return True
+    return not _has_errors(fmap) and any(
+        (h.keys["BITPIX"] == 8 and first.name == "") or b"FLAGCONV=" in h.raw
         for h in same
     )
 

@@ -20,12 +20,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from ndmapper.data import DataFile, Flag, NDLater
-from ndmapper.errors import IdentError, ParameterError, ShapeError
+from ndmapper.errors import FormatError, IdentError, ParameterError, ShapeError
 from ndmapper.lib.flagging import flags_with
 from ndmapper.lib.overscan_methods import (
     Method,
@@ -61,7 +61,8 @@ def calibrate_image(
     read_noise: Annotated[float | None, Range(ge=0), Unit("electron")] = None,
     saturation: float | None = None,
     image_area: Mapping[str, int] | None = None,
-) -> list[NDLater]:
+    output: Literal["sci+var+dq", "image+error"] = "sci+var+dq",
+) -> DataFile:
     """
     Calibrate one image: overscan, trim, bias, variance, dark, flat.
 
@@ -87,13 +88,20 @@ def calibrate_image(
         Raw pixels from this level on are flagged SATURATED [adu].
     image_area : mapping, optional
         xmin, xmax, ymin, ymax of the pixels that are kept; all by default.
+    output : {'sci+var+dq', 'image+error'}
+        How the file is laid out: extensions SCI, VAR and DQ, or the image in the
+        primary HDU and its standard deviation in ERROR (with flags, where there are
+        any, in MASK).
 
     Returns
     -------
-    list of NDLater
+    DataFile
         The calibrated extensions [adu], with variance and flags.
     """
     masters = {"bias": master_bias, "dark": master_dark, "flat": master_flat}
+    for name, master in masters.items():
+        if master is not None:
+            _refuse_unplaced(master, raw, name)
     method = as_method(overscan_method)
     results = []
     for ndd in raw:
@@ -125,7 +133,45 @@ def calibrate_image(
         _describe_areas(new.meta, overscans or (), method, section)
         new.meta["CALBGAIN"] = (gain, "[electron/adu] gain used for the variance")
         results.append(new)
-    return results
+    return _laid_out(raw, results, output)
+
+
+def _laid_out(raw: DataFile, results: list[NDLater], output: str) -> DataFile:
+    """Put calibrated images into a file of the layout that is wanted."""
+    product = DataFile(data=raw)
+    del product[:]
+    product.extend(results)
+    if output == "image+error":
+        is_single = len(results) == 1
+        product.labels = {
+            "data": "PRIMARY" if is_single else "IMAGE",
+            "uncertainty": "ERROR",
+            "flags": "MASK",
+            "uncertainty_is": "std",
+        }
+        if is_single:
+            product.renumber()
+    return product
+
+
+def _refuse_unplaced(master: DataFile, raw: DataFile, what: str) -> None:
+    """Refuse a master with an image that nobody would use, and may be its error."""
+    advice = (
+        "; an error is told by its EXTNAME (ERROR, VAR) or by IMAGETYP = 'error', and "
+        "labels can name another one"
+    )
+    if master.unplaced:
+        msg = (
+            f"the master {what} {master} has images that are neither data nor known "
+            f"to be errors or flags: {', '.join(master.unplaced)}{advice}"
+        )
+        raise FormatError(msg)
+    if len(raw) == 1 < len(master) and not all(x.meta.get("EXTNAME") for x in master):
+        msg = (
+            f"the master {what} {master} has {len(master)} images without names, and "
+            f"{raw} has one{advice}"
+        )
+        raise IdentError(msg)
 
 
 @dataclass(kw_only=True)
@@ -150,6 +196,9 @@ class Calibrator:
         Level from which raw pixels are flagged SATURATED [adu].
     image_area : dict, optional
         The part of the frame that is image; it has the shape of the masters.
+    output : {'sci+var+dq', 'image+error'}
+        How calibrated images are laid out: SCI, VAR and DQ, or the image in the
+        primary HDU and its standard deviation in ERROR. Both are read as masters.
     """
 
     overscans: Sequence[Mapping[str, int]] | None = None
@@ -161,6 +210,7 @@ class Calibrator:
     read_noise: float | None = None
     saturation: float | None = None
     image_area: Mapping[str, int] | None = None
+    output: Literal["sci+var+dq", "image+error"] = "sci+var+dq"
 
     def set_masters(self, **masters: Any) -> None:
         """

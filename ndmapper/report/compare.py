@@ -13,6 +13,7 @@ from ndmapper.io.digest import VOLATILE, digest
 from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.layout import find_layout
 from ndmapper.io.record import is_record, read_records
+from ndmapper.io.roles import UncertaintyKind
 from ndmapper.io.tables import read_table
 from ndmapper.report.lineage import Lineage, Row
 from ndmapper.report.pixels import Tolerance, ValueDifference, compare_arrays
@@ -149,23 +150,25 @@ def _compare_tables(
             found.values[f"{where} column {name}"] = difference
 
 
-def _parts(fmap: FileMap) -> dict[int, tuple[str, tuple[int, bool] | None]]:
+def _parts(
+    fmap: FileMap,
+) -> dict[int, tuple[str, tuple[int, UncertaintyKind] | None]]:
     """Find the part of every HDU, and where the uncertainty of its pixels is."""
     layout = find_layout(fmap)
-    parts: dict[int, tuple[str, tuple[int, bool] | None]] = {}
+    parts: dict[int, tuple[str, tuple[int, UncertaintyKind] | None]] = {}
     for group in layout.groups:
         for part, index in group.hdus.items():
             parts[index] = part, None
         if group.uncertainty is not None:
-            is_variance = layout.labels.uncertainty_is == "variance"
-            parts[group.data] = "data", (group.uncertainty, is_variance)
+            kind = layout.labels.uncertainty_is
+            parts[group.data] = "data", (group.uncertainty, kind)
     return parts
 
 
 def _limit(
     tolerance: Tolerance | None,
     part: str,
-    sigma: tuple[int, bool] | None,
+    sigma: tuple[int, UncertaintyKind] | None,
     fmap: FileMap | None,
 ) -> Any:
     """Make the function that says by how much values may differ."""
@@ -182,7 +185,9 @@ def _limit(
                 handle[section].astype(np.float64), posinf=0, neginf=0
             )
             noise = np.maximum(noise, 0)
-            return value * (np.sqrt(noise) if sigma[1] else noise)
+            if sigma[1] == "ivar":
+                noise = np.divide(1, noise, out=noise, where=noise > 0)
+            return value * (noise if sigma[1] == "std" else np.sqrt(noise))
 
         return of_noise
     if tolerance.kind == "sigma" and part != "uncertainty":

@@ -133,3 +133,20 @@ def test_mask_beside_sci_is_an_extra_as_ever(tmp_path):
     images = [fits.ImageHDU(np.zeros((2, 2), "u1"), name=n) for n in ("SCI", "MASK")]
     fits.HDUList([fits.PrimaryHDU(), *images]).writeto(tmp_path / "a.fits")
     assert list(DataFile(tmp_path / "a.fits").extras) == ["MASK"]
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_inverse_variance_of_0_is_no_data_in_a_file_of_ccddata_too(tmp_path, mask):
+    path = write(tmp_path / "a.fits", InverseVariance, mask=mask)
+    with fits.open(path, mode="update") as hdus:
+        hdus["UNCERT"].data[0, 0] = 0
+    df = DataFile(path)
+    assert df[0].flags[0].tolist() == [16, 0, 0]
+    assert np.isinf(df[0].variance[0, 0])
+    df.save(tmp_path / "b.fits")
+    assert (tmp_path / "b.fits").read_bytes() == path.read_bytes()
+    (df * 2).save(tmp_path / "c.fits")
+    again = DataFile(tmp_path / "c.fits")
+    assert again[0].flags[0, 0]
+    assert not again[0].flags[0, 1]
+    assert again[0].variance[0, 1] == 16

@@ -4,9 +4,11 @@ import hashlib
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import (
+    FormatError,
     IdentError,
     OutputExistsError,
     ParameterError,
@@ -238,3 +240,63 @@ def test_calibrator_cube_raises(folder):
     save("cube.fits", np.ones((2, 3, 4), "f4"))
     with pytest.raises(ShapeError, match="3 axes"):
         Calibrator()(raw="cube.fits", calibrated="o.fits")
+
+
+ERROR = np.full((100, 200), 0.05, "f4")
+
+
+def two_hdus(name, *hdus, primary=None):
+    made = [fits.PrimaryHDU(primary)]
+    for data, cards in hdus:
+        made.append(fits.ImageHDU(data))
+        made[-1].header.update(cards)
+    fits.HDUList(made).writeto(name, overwrite=True)
+    return name
+
+
+@pytest.mark.parametrize("form", ["primary", "named", "card"])
+def test_master_of_image_and_error_is_used_with_its_error(folder, form):
+    flat = np.full((100, 200), 0.5, "f4")
+    if form == "primary":
+        master = two_hdus("flat.fits", (ERROR, {"EXTNAME": "ERROR"}), primary=flat)
+    elif form == "named":
+        cards = {"EXTNAME": "IMAGE"}, {"EXTNAME": "ERROR"}
+        master = two_hdus("flat.fits", (flat, cards[0]), (ERROR, cards[1]))
+    else:
+        master = two_hdus("flat.fits", (flat, {}), (ERROR, {"IMAGETYP": "error"}))
+    save("raw.fits", np.full((100, 200), 1000, "f4"))
+    # So large a gain leaves the error of the flat alone.
+    result = Calibrator(master_flat=master, gain=1e9)("raw.fits", "out.fits")
+    expected = 0.05**2 * 1000**2 / 0.5**4
+    np.testing.assert_allclose(result[0].variance, expected, rtol=1e-5)
+
+
+def test_master_with_an_image_that_cannot_be_placed_is_refused(folder):
+    flat = np.full((100, 200), 0.5, "f4")
+    save("raw.fits", np.full((100, 200), 1000, "f4"))
+    for master, error in (
+        (two_hdus("a.fits", (ERROR, {}), primary=flat), FormatError),
+        (two_hdus("b.fits", (ERROR, {"EXTNAME": "ODD"}), primary=flat), FormatError),
+        (two_hdus("c.fits", (flat, {}), (ERROR, {})), IdentError),
+    ):
+        with pytest.raises(error, match="IMAGETYP = 'error'"):
+            Calibrator(master_flat=master)("raw.fits", "out.fits")
+    # What says that it is something else is no error.
+    master = two_hdus("d.fits", (ERROR, {"EXTNAME": "WAVELENGTH"}), primary=flat)
+    assert len(Calibrator(master_flat=master)("raw.fits", "out.fits")) == 1
+
+
+def test_calibrator_writes_image_and_error(folder):
+    calibrate = calibrator(output="image+error")
+    result = calibrate(raw=raw(), calibrated="out.fits")
+    with fits.open("out.fits") as hdus:
+        assert hdus[0].data.shape == (100, 200)
+        assert hdus[1].name == "ERROR"
+        np.testing.assert_array_equal(hdus[0].data, result[0].data)
+        np.testing.assert_allclose(hdus[1].data ** 2, result[0].variance, rtol=1e-6)
+        assert [hdu.name for hdu in hdus[2:]] == ["NDM_RECORD"]
+    again = calibrator(output="image+error", saturation=600, master_dark="out.fits")
+    (ndd,) = again(raw=raw(), calibrated="two.fits")
+    np.testing.assert_allclose(ndd.data, 0, atol=1e-3)
+    with fits.open("two.fits") as hdus:
+        assert [hdu.name for hdu in hdus[1:3]] == ["ERROR", "MASK"]
