@@ -59,7 +59,7 @@ class Content(GroupList):
         self._map = fmap
         self._layout = find_layout(fmap, self._wanted_labels)
         self._labels = self._layout.labels
-        self._primary = StoredHeader(fmap.primary.image_raw)
+        self._primary = StoredHeader(fmap.primary.image_raw, place=fmap.primary.place)
         self.tables = TableStore(fmap, self._layout)
 
     # Groups and extras are made from the map when somebody first looks at one: in most

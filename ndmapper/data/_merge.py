@@ -21,6 +21,7 @@ from ndmapper.io.headers import (
     changed_keywords,
     is_array_keyword,
     is_form_keyword,
+    is_frame_keyword,
 )
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ def extension_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader
     changed = set() if image is primary else _changes(primary, image)
     header = Header()
     for card in image.header.cards:
-        if is_array_keyword(card.keyword) and card.keyword not in changed:
+        keyword = card.keyword
+        is_wanted = is_array_keyword(keyword) or is_frame_keyword(keyword)
+        if is_wanted and keyword not in changed:
             header.append(card, end=True)
     _overlay(header, StoredHeader(image.raw or primary.raw, image.header), changed)
     return StoredHeader(header=header)

@@ -17,7 +17,7 @@ from ndmapper.data._grouptables import GroupTables
 from ndmapper.data._reductions import Reductions
 from ndmapper.data._state import State, array_part, linked_variance, variance_part
 from ndmapper.data._views import PixelViews
-from ndmapper.data._wcs import cut_header, put_wcs
+from ndmapper.data._wcscut import cut_header, drop_coordinates
 from ndmapper.data.arithmetic import Operators
 from ndmapper.data.flags import FLAGS_DTYPE
 from ndmapper.data.interchange import Interchange
@@ -283,7 +283,8 @@ class NDLater(
         """World coordinates, made from the header when somebody asks for them."""
         if self._coordinates is None or self._coordinates.is_outdated(self._stored):
             self._settle_wcs()
-            self._coordinates = Coordinates.read(self.meta, self.shape)
+            tables = self._coordinate_tables
+            self._coordinates = Coordinates.read(self._stored, self.shape, tables)
         return self._coordinates.wcs
 
     @wcs.setter
@@ -381,12 +382,14 @@ class NDLater(
         new = self._bare()
         new._parts = {name: part.section(item) for name, part in self._parts.items()}
         whole = tuple(range(n) for n in self.shape)
-        cut = partial(put_wcs, cards=None)
+        cut: partial[None] = partial(drop_coordinates)
         if is_basic_index(item):
             section = section_of(whole, item)
             cut = partial(cut_header, section=section)
             if (held := new._coordinates) is not None:
                 new._coordinates = held.section(section)
+            if (tables := new._coordinate_tables) is not None:
+                new._coordinate_tables = tables.section(section)
         else:
             new._coordinates = None
         new._stored.edit(cut)
@@ -394,5 +397,5 @@ class NDLater(
             # It has coordinates too, and says what the bits of flags mean.
             if part.header is not None:
                 new._parts[name].header = header = part.header.copy()
-                header.edit(cut)
+                header.edit(partial(cut, is_part=True))
         return new

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ndmapper.io.cards import header_size
 from ndmapper.io.filemap import FileMap, HduMap, padded
-from ndmapper.io.formkeys import header_size
 from ndmapper.io.write import HduOut
 
 __all__ = ["with_checksums"]

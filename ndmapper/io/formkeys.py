@@ -12,11 +12,12 @@ from typing import Any
 
 from astropy.io import fits
 
+from ndmapper.io.cards import printable
+
 __all__ = [
     "card_value",
     "data_size_of",
     "form_keywords",
-    "header_size",
     "shape_of",
     "tiled_keywords",
 ]
@@ -47,7 +48,6 @@ _FORM = [
 ]
 _WANTED = {keyword.encode().ljust(8): keyword for keyword in _FORM}
 _END = b"END".ljust(8)
-_END_CARD = b"END".ljust(_CARD)
 
 # Whole numbers, plain text and logical values, as most cards are written.
 _FIXED = re.compile(rb"= *(?:(-?\d+)|'([ -&(-~]*)'|([TF])) *(?:/.*)?")
@@ -116,7 +116,7 @@ def card_value(card: bytes) -> Any:
             return int(number)
         return logical == b"T" if text is None else text.decode("ascii").strip()
     try:
-        value = fits.Card.fromstring(card).value
+        value = fits.Card.fromstring(printable(card)).value
     except (ValueError, fits.VerifyError):
         return None
     return value.strip() if isinstance(value, str) else value
@@ -205,23 +205,3 @@ def tiled_keywords(keys: dict[str, Any]) -> dict[str, Any] | None:
     if image.get("EXTNAME") == "COMPRESSED_IMAGE":
         del image["EXTNAME"]
     return None if not shape_of(image) else image
-
-
-def header_size(raw: bytes) -> int:
-    """
-    Find where the cards of a header end.
-
-    Parameters
-    ----------
-    raw : bytes
-        A header.
-
-    Returns
-    -------
-    int
-        Number of bytes before the END card.
-    """
-    at = raw.find(_END_CARD)
-    while at != -1 and at % _CARD:
-        at = raw.find(_END_CARD, at + 1)
-    return len(raw) - len(raw) % _CARD if at == -1 else at

@@ -6,6 +6,7 @@ from typing import Any
 
 from astropy.io import fits
 
+from ndmapper.io.cards import parse_header
 from ndmapper.io.formkeys import card_value
 
 __all__ = ["QuickHeader"]
@@ -92,7 +93,7 @@ class QuickHeader:
         if not self.raw.startswith(b"CONTINUE", at + _CARD):
             return value
         if self._whole is None:
-            self._whole = fits.Header.fromstring(self.raw)
+            self._whole = parse_header(self.raw)
         return self._whole.get(key)
 
 
