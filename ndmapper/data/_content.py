@@ -13,6 +13,7 @@ from ndmapper.data._held import note
 from ndmapper.data._listing import GroupList
 from ndmapper.data._parts import Part
 from ndmapper.data._tables import TableStore
+from ndmapper.data._takentables import take_coordinate_tables
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import MissingFileError
 from ndmapper.io.filemap import FileMap, map_file
@@ -93,6 +94,12 @@ class Content(GroupList):
                 taken |= other._tables.keys_in(self.tables)
         ndd._tables = mine.moved(self.tables, taken)
 
+    def _take_coordinate_tables(
+        self, ndd: NDLater, others: Sequence[NDLater], replaced: NDLater | None = None
+    ) -> None:
+        if ndd._coordinate_tables is not None:
+            take_coordinate_tables(self, ndd, others, replaced)
+
     @cached_property
     def extras(self) -> Extras:
         """The images that are neither data nor uncertainty nor flags, by name."""
@@ -134,6 +141,7 @@ class Content(GroupList):
             extras = made["extras"]
             images = {n: self._adopted(x, other, memo) for n, x in extras.items()}
             self.extras = Extras(self._primary, images, dict(extras.places))
+            self.extras.lookups = set(extras.lookups)
         self._record = copy.deepcopy(other._record)
         self._has_new_record = other._has_new_record
         self._fingerprint = other._fingerprint

@@ -121,6 +121,17 @@ class GroupTables(MutableMapping[str, Table]):
         version = self.ident if isinstance(self.ident, int) else None
         return self._full_name(name), version
 
+    def release(self, key: str) -> None:
+        """
+        Leave a table to the file, so that it keeps its name and number.
+
+        Parameters
+        ----------
+        key : str
+            Its name in the file.
+        """
+        self._names = {name: k for name, k in self._names.items() if k != key}
+
     def detached(self) -> "GroupTables | None":
         """
         Copy them for a group that is in no file.

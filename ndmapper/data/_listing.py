@@ -82,12 +82,15 @@ class GroupList(Operators):
             for ndd in kept:
                 if not any(ndd is old for old in before):
                     self._take_tables(ndd, kept)
+                    self._take_coordinate_tables(ndd, kept)
             return
         at = self._position(item)
         old = self._groups[at]
         new = self._view(value, old.ident)
         new._origin = old._origin
         new._tables = old._tables  # they belong to the place
+        others = [ndd for ndd in self._groups if ndd is not old]
+        self._take_coordinate_tables(new, others, old)
         self._groups[at] = new
 
     def __delitem__(self, item: Any) -> None:
@@ -118,6 +121,11 @@ class GroupList(Operators):
 
     def _take_tables(self, ndd: NDLater, others: Sequence[NDLater]) -> None:
         """Take the tables that belong to a new group into this file."""
+
+    def _take_coordinate_tables(
+        self, ndd: NDLater, others: Sequence[NDLater], replaced: NDLater | None = None
+    ) -> None:
+        """Take the tables along that the coordinates of a new group lie in."""
 
     @property
     def _outline(self) -> "Sequence[NDLater | Group]":
@@ -176,6 +184,7 @@ class GroupList(Operators):
         if view.ident is None or view.ident in self.idents:
             view.ident = next_ident(self.idents)
         self._take_tables(view, self._groups)
+        self._take_coordinate_tables(view, self._groups)
         self._groups.insert(index, view)
 
     def reverse(self) -> None:
@@ -267,6 +276,7 @@ class GroupList(Operators):
         made._groups = [made._view(result, result.ident) for result in results]
         for ndd in made._groups:
             made._take_tables(ndd, made._groups)
+            made._take_coordinate_tables(ndd, made._groups)
         made.record = []
         made.expected_key = None
         return made

@@ -35,6 +35,7 @@ from ndmapper.io.pack import wants_tiles
 from ndmapper.io.record import is_record
 from ndmapper.io.structure import array_header, carried_header
 from ndmapper.io.tiles import TileHandle
+from ndmapper.io.wcstables import LOOKUP_NAMES
 from ndmapper.io.write import HduOut
 
 if TYPE_CHECKING:
@@ -358,9 +359,13 @@ class _Plan:
         self, name: str, hdu: HduMap | None, stored: StoredHeader
     ) -> Name | None:
         """Find EXTNAME and EXTVER of an extra; None where the header has them."""
+        if name in self.df.extras.lookups:
+            return None  # it has the name and number that other headers lead to
         if hdu is None or self.df.extras.places.get(name) != hdu.index:
             return name, None
         kept = kept_name(hdu, stored)
+        if hdu.name in LOOKUP_NAMES:
+            return kept  # its number is not that of a group
         version = new_version(self.df, self.place, hdu)
         return kept if version is None else (kept[0] if kept else hdu.name, version)
 

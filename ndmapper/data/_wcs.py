@@ -125,9 +125,14 @@ def _has_more_axes(header: Header, ndim: int) -> bool:
 
 def _of_image(header: Header, ndim: int, tables: Any) -> Any:
     """Read the coordinates of the first axes, of more that the header describes."""
-    with contextlib.suppress(ValueError):  # they depend on the other ones
+    try:
+        whole = WCS(header, tables)
+    except ValueError:  # distortion is read only where there are two axes in all
         return WCS(header, tables, naxis=ndim)
-    whole = WCS(header, tables)
+    depends = whole.axis_correlation_matrix
+    if not (depends[:, :ndim].any(axis=1) & depends[:, ndim:].any(axis=1)).any():
+        return whole.sub(list(range(1, ndim + 1)))
+    whole.pixel_shape = None  # that of the header has fewer axes
     left = [0] * (whole.naxis - ndim) + [slice(None)] * ndim
     return HighLevelWCSWrapper(SlicedLowLevelWCS(whole, left))
 

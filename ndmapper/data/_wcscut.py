@@ -260,7 +260,7 @@ def _move_system(
 ) -> None:
     """Move one system: its reference pixel, and its steps for a stepped section."""
     for n, move in moves.items():
-        if n in gone and n not in axes:
+        if n in gone and not axes & gone:
             continue  # nobody will ask where on it the section was
         # Without a card it is 0 by the standard, and moves all the same.
         cards.change(f"CRPIX{n}{letter}", move.position, 0.0)
@@ -388,6 +388,14 @@ def _renumber(header: Header, new: Mapping[int, int], say: Callable[..., None]) 
             "a section without its axis of wavelengths has no coordinates: those of "
             "IRAF's multispec format cannot say which pixel of each spectrum it is"
         )
+        _remove(header, _is_coordinate)
+        return
+    turned = [k for k in header if re.fullmatch(r"CTYPE\d+", k)]
+    if any(re.search(r"-T(PV|NX|PD)$|-ZPX", str(header[k])) for k in turned):
+        say(
+            "a section without its first axis has no coordinates: those of the "
+            "projection %s depend on the order of the axes", header[turned[0]],
+        )  # fmt: skip
         _remove(header, _is_coordinate)
         return
     swaps = {new.get(1, 1), new.get(2, 2)} == {1, 2}

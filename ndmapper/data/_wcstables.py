@@ -102,25 +102,26 @@ class CoordinateTables:
             new._axes = None
         return new
 
-    def renamed(self, versions: Mapping[TableReference, int]) -> "CoordinateTables":
+    def renamed(
+        self, names: Mapping[TableReference, tuple[str, int]]
+    ) -> "CoordinateTables":
         """
-        Give tables other numbers.
+        Give tables other names.
 
         Parameters
         ----------
-        versions : mapping of TableReference to int
-            The new EXTVER of each that gets one.
+        names : mapping of TableReference to (str, int)
+            The new EXTNAME and EXTVER of each that gets them.
 
         Returns
         -------
         CoordinateTables
-            The same tables, that a header with these numbers leads to.
+            The same tables, to which a header with these names leads.
         """
         new = self._like()
         new._names = dict(self._names)
-        for one, version in versions.items():
-            old = self._names.get((one.name, one.version), (one.name, one.version))
-            new._names[one.name, version] = old
+        for one, name in names.items():
+            new._names[name] = self._names.get(one[:2], one[:2])
         return new
 
     def find(self, reference: TableReference) -> HduMap | None:
@@ -139,12 +140,9 @@ class CoordinateTables:
         """
         named = reference.name, reference.version
         name, version = self._names.get(named, named)
-        for hdu in self._hdus:
-            is_image = reference.axis > 0
-            if hdu.is_image == is_image and hdu.name == name.upper():
-                if hdu.number == version:
-                    return hdu
-        return None
+        wanted = (reference.axis > 0, name.upper(), version)
+        same = (h for h in self._hdus if (h.is_image, h.name, h.number) == wanted)
+        return next(same, None)
 
     def table(self, hdu: HduMap, reference: TableReference) -> Any:
         """
@@ -188,7 +186,9 @@ class CoordinateTables:
         if not wanted:
             return None
         found = [(one, self.find(one)) for one in wanted]
-        return hdu_list([(x, self.table(hdu, x)) for x, hdu in found if hdu is not None])
+        return hdu_list(
+            [(x, self.table(hdu, x)) for x, hdu in found if hdu is not None]
+        )
 
     def keep(self) -> None:
         """Read them all, as their file is about to be replaced."""

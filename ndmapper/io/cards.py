@@ -53,19 +53,19 @@ class HeaderPlace(NamedTuple):
     """Where a header stands, for errors about its cards."""
 
     path: str
-    index: int
+    hdu: int
     name: str
 
     def __str__(self) -> str:
         name = f" ({self.name})" if self.name else ""
-        return f"HDU {self.index}{name} of {self.path}"
+        return f"HDU {self.hdu}{name} of {self.path}"
 
 
-class UnparsableCardError(CardError, fits.VerifyError):
+class UnparsableCardError(CardError, fits.VerifyError):  # type: ignore[misc]
     """The value of a card cannot be parsed; also the exception of astropy."""
 
 
-class OddCard(fits.Card):
+class OddCard(fits.Card):  # type: ignore[misc]
     """
     A card that breaks the standard, or that astropy would write in another way.
 

@@ -39,8 +39,12 @@ IMAGES = {
     "no reference pixel": {"CTYPE1": "LINEAR", "CRVAL1": 7.0, "CD1_1": 0.5},
     "second axis alone": {"CTYPE2": "WAVE", "CRVAL2": 1e-7, "CDELT2": 1e-9},
     "CD and CDELT": {
-        "CTYPE1": "LINEAR", "CRVAL1": 3.5, "CD1_1": 1e-4, "CDELT1": 1e-4, "CRPIX1": 1,
-    },  # fmt: skip
+        "CTYPE1": "LINEAR",
+        "CRVAL1": 3.5,
+        "CD1_1": 1e-4,
+        "CDELT1": 1e-4,
+        "CRPIX1": 1,
+    },
     "CD of other": {"CTYPE1": "LINEAR", "CRVAL1": 3.5, "CD1_1": 1e-4, "CTYPE2": "X"},
     "SIP": TAN | CD | SIP,
     "SIP without its suffix": TAN | CD | SIP | {"CTYPE1": "RA---TAN"},
@@ -48,37 +52,57 @@ IMAGES = {
     | CD
     | {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV", "PV1_1": 1.01, "PV2_2": 0.02}
     | {"PV1_0": 0.0, "PV2_0": 0.0, "PV2_1": 1.0},
-    "ZPN": TAN | CD | {"CTYPE1": "RA---ZPN", "CTYPE2": "DEC--ZPN", "PV2_1": 1.0}
+    "ZPN": TAN
+    | CD
+    | {"CTYPE1": "RA---ZPN", "CTYPE2": "DEC--ZPN", "PV2_1": 1.0}
     | {"PV2_3": 42.0},
     "galactic": TAN | CD | {"CTYPE1": "GLON-CAR", "CTYPE2": "GLAT-CAR"},
-    "latitude first": TAN | CD | {"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN"},
+    "latitude first": TAN
+    | CD
+    | {"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN", "CRVAL1": 2.0, "CRVAL2": 150.0},
     "multispec": {
-        "WCSDIM": 2, "CTYPE1": "MULTISPE", "CTYPE2": "MULTISPE", "CD1_1": 1.0,
-        "CD2_2": 1.0, "LTM1_1": 1.0, "LTM2_2": 1.0,
-    },  # fmt: skip
-}  # fmt: skip
+        "WCSDIM": 2,
+        "CTYPE1": "MULTISPE",
+        "CTYPE2": "MULTISPE",
+        "CD1_1": 1.0,
+        "CD2_2": 1.0,
+        "LTM1_1": 1.0,
+        "LTM2_2": 1.0,
+        "WAT0_001": "system=multispec",
+    },
+}
 CUBES = {
     "sky and wavelength": TAN | CD | WAVE,
     "steps by CDELT": TAN
     | {k: v for k, v in WAVE.items() if k != "CD3_3"}
     | {"CDELT1": -1e-3, "CDELT2": 1e-3, "CDELT3": 1e-10},
     "wavelength first": {
-        "CTYPE1": "WAVE", "CRVAL1": 5e-7, "CDELT1": 1e-10, "CTYPE2": "RA---TAN",
-        "CTYPE3": "DEC--TAN", "CRVAL2": 10.0, "CRVAL3": 20.0, "CDELT2": -1e-3,
-        "CDELT3": 1e-3, "CRPIX3": 3.0,
-    },  # fmt: skip
+        "CTYPE1": "WAVE",
+        "CRVAL1": 5e-7,
+        "CDELT1": 1e-10,
+        "CTYPE2": "RA---TAN",
+        "CTYPE3": "DEC--TAN",
+        "CRVAL2": 10.0,
+        "CRVAL3": 20.0,
+        "CDELT2": -1e-3,
+        "CDELT3": 1e-3,
+        "CRPIX3": 3.0,
+    },
     "third axis alone": {
-        "CTYPE3": "VELOCITY", "CRVAL3": 2500.0, "CDELT3": -62.8, "CRPIX3": 403.1,
-    },  # fmt: skip
+        "CTYPE3": "VELOCITY",
+        "CRVAL3": 2500.0,
+        "CDELT3": -62.8,
+        "CRPIX3": 403.1,
+    },
     "all axes together": TAN | CD | WAVE | {"CD3_1": 1e-12, "CD1_3": 1e-5},
     "time": TAN | CD | {"CTYPE3": "TIME", "CRVAL3": 10.0, "CD3_3": 2.0, "CUNIT3": "s"},
-}  # fmt: skip
+}
 RADIO = TAN | {
     "CDELT1": -1e-3, "CDELT2": 1e-3, "CTYPE3": "FREQ", "CRVAL3": 1e9, "CDELT3": 1e6,
     "CTYPE4": "STOKES", "CRVAL4": 1.0, "CDELT4": 1.0, "CRPIX4": 1.0,
 }  # fmt: skip
 
-SHAPES = {2: (9, 8), 3: (7, 9, 8), 4: (3, 5, 4, 6)}
+SHAPES = {2: (9, 8), 3: (7, 9, 8), 4: (4, 5, 4, 6)}
 CASES = {
     **{name: (2, cards) for name, cards in IMAGES.items()},
     **{name: (3, cards) for name, cards in CUBES.items()},
@@ -108,6 +132,10 @@ def assert_same_sky(part, header, shape, item, whole):
     assert part.wcs.low_level_wcs.pixel_n_dim == part.ndim
     # An axis that is gone may have its coordinate left out: the others are all there.
     assert _is_among(found, rows)
+    header = header.copy()
+    header["NAXIS"] = part.ndim  # as it is when it is saved
+    for n in range(part.ndim, len(shape)):
+        del header[f"NAXIS{n + 1}"]
     stored = WCS(header)
     assert stored.naxis <= whole.naxis
     extra = [np.zeros(part.shape)] * (stored.naxis - part.ndim)
@@ -140,7 +168,7 @@ def axis_items(length):
             ends,
             ends,
             steps,
-        ),  # fmt: skip
+        ),
     )
 
 
@@ -161,7 +189,7 @@ def test_pixels_of_a_section_keep_their_coordinates(name, data):
     whole = WCS(ndd.meta)
     is_column = isinstance(item[-1], int)
     part = ndd[item]
-    if name == "multispec" and is_column:
+    if name in ("multispec", "TPV") and is_column:
         assert part.wcs is None
         return
     assert_same_sky(part, part.meta, shape, item, whole)
@@ -256,8 +284,7 @@ def test_physical_pixels_of_iraf_move_where_their_cards_are_defaults():
 
 
 def test_column_of_multispec_is_said_to_have_no_coordinates(caplog):
-    cards = IMAGES["multispec"] | {"WAT0_001": "system=multispec"}
-    part = NDLater(np.zeros((9, 8)), meta=cards)[:, 3]
+    part = NDLater(np.zeros((9, 8)), meta=IMAGES["multispec"])[:, 3]
     assert part.wcs is None
     assert "multispec" in caplog.text
     assert not [k for k in part.meta if k.startswith(("LT", "WAT", "CD"))]
@@ -272,7 +299,7 @@ def test_wavelengths_of_sdss_move_in_all_their_cards():
     part = ndd[1, 10::3]
     assert part.meta["COEFF0"] + 2 * part.meta["COEFF1"] == pytest.approx(3.5545)
     assert part.wcs.pixel_to_world_values(2) == pytest.approx(
-        ndd.wcs.pixel_to_world_values(16, 0)[0]
+        ndd.wcs.pixel_to_world_values(16)
     )
     assert part.wcs.naxis == 1
     assert "COEFF0" not in ndd[:, 3].meta
@@ -305,7 +332,7 @@ def test_picked_pixels_have_no_coordinates_and_that_is_said(caplog):
         assert "no coordinates" in caplog.text
         assert list(part.meta) == []
     caplog.clear()
-    NDLater(np.zeros(5), meta={"OBJECT": "x"})[[1, 2]].meta
+    assert len(NDLater(np.zeros(5), meta={"OBJECT": "x"})[[1, 2]].meta) == 1
     assert caplog.text == ""
 
 
@@ -327,7 +354,6 @@ def test_polynomial_that_cannot_be_moved_is_named(caplog):
         (TAN | {"CTYPE2": "RA---TAN"}, ""),
         (TAN | {"CTYPE2": "GLAT-TAN"}, ""),
         (TAN | CD | {"CTYPE1": "RA---XYZ", "CTYPE2": "DEC--XYZ"}, ""),
-        (TAN | {"CD1_1": 0.0, "CD2_2": 0.0}, "singular"),
         (TAN | CD | {"A_ORDER": 2, "A_2_0": 1e-3}, "B_ORDER"),
         (TAN | CD | SIP | WAVE, "2 dimensions"),
     ],
