@@ -7,6 +7,7 @@ printable ASCII, and is written back byte for byte as long as nobody sets it.
 
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from astropy.io import fits
@@ -218,6 +219,15 @@ def parse_header(raw: bytes, place: HeaderPlace | None = None) -> Header:
     odd = [at for at in range(0, end, _CARD) if not match(raw, at, at + _CARD)]
     if not odd:
         return Header.fromstring(raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is said to who asks for such a card
+        return _parse_odd(raw, end, odd, place)
+
+
+def _parse_odd(
+    raw: bytes, end: int, odd: Sequence[int], place: HeaderPlace | None
+) -> Header:
+    """Parse a header of which some cards, that begin at known places, are odd."""
     parsed = Header.fromstring(printable(raw[:end]) + raw[end:])
     cards: list[fits.Card] = []
     at, waiting = 0, iter([*odd, end])

@@ -18,6 +18,9 @@ _FEW = 4
 # A hierarchical keyword, as ESO and others write long ones: nothing of it is escaped.
 _HIERARCHICAL = re.compile(rb"HIERARCH +(.+?) *= *(.*)", re.DOTALL)
 
+_LOWER = re.compile(rb"(?:.{80})*?[^a-z]{0,7}[a-z]", re.DOTALL)
+"""A card with a lower-case letter in its keyword."""
+
 
 class QuickHeader:
     """
@@ -40,6 +43,7 @@ class QuickHeader:
         self._whole: fits.Header | None = None
         self._cards: dict[bytes, int] | None = None
         self._asked = 0
+        self._is_upper = False
 
     def get(self, key: str, /) -> Any:
         """
@@ -55,6 +59,15 @@ class QuickHeader:
         object
             Its value; None where there is no such card, or none can be understood.
         """
+        found = self._get(key)
+        if found is None and not self._is_upper:
+            self._is_upper = True
+            if _LOWER.match(self.raw):  # against the standard, and read all the same
+                self.raw, self._cards = _with_upper(self.raw), None
+                return self._get(key)
+        return found
+
+    def _get(self, key: str) -> Any:
         pattern, hierarchical = _pattern(key)
         if hierarchical:
             return self._hierarchical(key, pattern)
@@ -95,6 +108,12 @@ class QuickHeader:
         if self._whole is None:
             self._whole = parse_header(self.raw)
         return self._whole.get(key)
+
+
+def _with_upper(raw: bytes) -> bytes:
+    """Write the keywords of a header in upper case."""
+    cards = (raw[at : at + _CARD] for at in range(0, len(raw), _CARD))
+    return b"".join(card[:8].upper() + card[8:] for card in cards)
 
 
 @functools.lru_cache(maxsize=1024)
