@@ -1,15 +1,18 @@
 """A header of which only a few values are wanted, found in its bytes."""
 
 import functools
+import logging
 import re
 from typing import Any
 
 from astropy.io import fits
 
-from ndmapper.io.cards import parse_header
+from ndmapper.io.cards import HeaderPlace, parse_header, printable
 from ndmapper.io.formkeys import card_value
 
 __all__ = ["QuickHeader"]
+
+log = logging.getLogger(__name__)
 
 _CARD = 80
 # So many keywords are searched for before all are sorted.
@@ -30,6 +33,8 @@ class QuickHeader:
     ----------
     raw : bytes
         The header as stored.
+    place : HeaderPlace, optional
+        Where it stands, for warnings about its cards.
 
     Notes
     -----
@@ -38,12 +43,14 @@ class QuickHeader:
     are searched for one by one.
     """
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, place: HeaderPlace | None = None) -> None:
         self.raw = raw
+        self.place = place
         self._whole: fits.Header | None = None
         self._cards: dict[bytes, int] | None = None
         self._asked = 0
         self._is_upper = False
+        self._said: set[str] = set()
 
     def get(self, key: str, /) -> Any:
         """
@@ -97,10 +104,24 @@ class QuickHeader:
 
     def _value(self, key: str, at: int) -> Any:
         value = card_value(self.raw[at : at + _CARD])
-        return self._whole_value(key, at, value) if type(value) is str else value
+        if value is None or type(value) is str:
+            return self._whole_value(key, at, value)
+        return value
+
+    def _say_unreadable(self, key: str, at: int) -> None:
+        card = self.raw[at : at + _CARD]
+        if key in self._said or not card.partition(b"=")[2].partition(b"/")[0].strip():
+            return  # a card without a value is no mistake
+        self._said.add(key)
+        text = printable(card).decode("ascii").rstrip()
+        log.warning(
+            "the card %r in %s cannot be read; it counts as missing", text, self.place
+        )
 
     def _whole_value(self, key: str, at: int, value: Any) -> Any:
         """Give a text that goes on over several cards as astropy joins it."""
+        if value is None and self.place is not None:
+            self._say_unreadable(key, at)
         if type(value) is not str or value[-1:] != "&":
             return value
         if not self.raw.startswith(b"CONTINUE", at + _CARD):

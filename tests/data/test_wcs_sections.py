@@ -395,3 +395,51 @@ def test_frame_goes_with_the_coordinates_of_a_primary_image(tmp_path):
         for hdu in hdus[1:]:
             assert WCS(hdu.header).wcs.radesys == "FK4"
         assert hdus[0].header["EQUINOX"] == 1950
+
+
+def test_plate_that_astropy_reads_keeps_its_sky():
+    terms = {f"AMD{axis}{n}": 0.0 for axis in "XY" for n in range(1, 21)}
+    plate = terms | {
+        "AMDX1": 67.1464, "AMDX2": -0.0512, "AMDX3": -289.6, "AMDY1": 67.14,
+        "AMDY2": 0.05, "AMDY3": 128.0, "CNPIX1": 5000, "CNPIX2": 6000,
+        "XPIXELSZ": 25.28445, "YPIXELSZ": 25.28445, "PPO1": -3.069417e6, "PPO2": 0.0,
+        "PPO3": 177500.0, "PPO4": 0.0, "PPO5": 3.069417e6, "PPO6": 177500.0,
+        "PLTRAH": 10, "PLTRAM": 3, "PLTRAS": 27.7, "PLTDECSN": "-", "PLTDECD": 39,
+        "PLTDECM": 52, "PLTDECS": 5.0, "PLTSCALE": 67.2,
+    }  # fmt: skip
+    ndd = NDLater(np.zeros((60, 50)), meta=fits.ImageHDU(np.zeros((60, 50))).header)
+    ndd.meta.update(plate)
+    expected = WCS(ndd.meta).all_pix2world(20, 30, 0)
+    assert np.abs(expected[1]) > 1
+    for part, x, y in (
+        (ndd, 20, 30), (ndd[10:, 5:], 15, 20), (ndd[::2, ::2], 10, 15),
+        (ndd[10:, 5:][::4, ::3], 5, 5),
+    ):  # fmt: skip
+        np.testing.assert_allclose(part.wcs.all_pix2world(x, y, 0), expected)
+
+
+def test_real_files_have_the_coordinates_that_astropy_gives_them(real_data):
+    folders = ("real", "misc", "muse")
+    paths = [p for f in folders for p in (real_data / f).glob("*.fit*")]
+    count = 0
+    for path in sorted(paths):
+        with fits.open(path) as hdus:
+            for ndd in DataFile(path):
+                whole = WCS(hdus[ndd._origin[1]].header, hdus)
+                if ndd.wcs is None:
+                    assert not any(whole.wcs.ctype), path
+                    continue
+                pixels = np.full((whole.naxis, 4), np.arange(4.0))
+                expected = world(whole, *pixels)
+                np.testing.assert_allclose(world(ndd.wcs, *pixels), expected)
+                starts = [1 if n > 3 else 0 for n in ndd.shape]
+                steps = [2 if n > 3 else 1 for n in ndd.shape]
+                item = [slice(a, None, b) for a, b in zip(starts, steps, strict=True)]
+                part = ndd[tuple(item)]
+                more = whole.naxis - ndd.ndim
+                moved = np.array([*starts[::-1], *[0] * more])[:, None]
+                scale = np.array([*steps[::-1], *[1] * more])[:, None]
+                expected = world(whole, *(moved + scale * pixels))
+                np.testing.assert_allclose(world(part.wcs, *pixels), expected)
+                count += 1
+    assert count >= 12

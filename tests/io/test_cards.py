@@ -215,3 +215,14 @@ def test_printable_keeps_the_length_and_all_of_ascii(card):
     assert made.decode("ascii").isprintable()
     for before, after in zip(card, made, strict=True):
         assert before == after or not 0x20 <= before < 0x7F
+
+
+def test_survey_says_which_card_it_cannot_read(tmp_path, caplog):
+    raw = header(b"EXPTIME = 12,5", b"FILTER  =", b"GAIN    = 1.5")
+    quick = QuickHeader(raw, HeaderPlace("a.fits", 0, ""))
+    for _ in range(2):
+        assert [quick.get(k) for k in ("EXPTIME", "GAIN", "X")] == [None, 1.5, None]
+        quick.get("FILTER")  # it has no value, which is no mistake
+    assert caplog.text.count("12,5") == 1
+    assert "a.fits" in caplog.text
+    assert "FILTER" not in caplog.text
