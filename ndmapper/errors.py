@@ -12,6 +12,7 @@ reader would think of first, so ``except FileNotFoundError`` works as expected::
     |-- FormatError                 OSError         not FITS, or damaged
     |   `-- TruncatedFileError                      shorter than its headers say
     |-- FileChangedError            OSError         replaced on disk since it was mapped
+    |-- CardError                   ValueError      a header card that cannot be read
     |-- ModeError                   ValueError      against the mode of a file
     |-- ShapeError                  ValueError      arrays or lists that do not match
     |-- UnitError                   ValueError
@@ -46,6 +47,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "CalibrationDocumentError",
+    "CardError",
     "ConfigError",
     "DeclarationError",
     "FileAccessError",
@@ -112,6 +114,10 @@ class FormatError(NdmapperError, OSError):
 
 class TruncatedFileError(FormatError):
     """A file is shorter than its own headers say."""
+
+
+class CardError(NdmapperError, ValueError):
+    """The value of a header card cannot be parsed."""
 
 
 class FileChangedError(NdmapperError, OSError):

@@ -129,7 +129,7 @@ def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:
     """
     try:
         found = map_file(path, keep=True)
-        primary = QuickHeader(found.primary.image_raw)
+        primary = QuickHeader(found.primary.image_raw, found.primary.place)
         known = instrument or recognise(primary)
         images = [] if known is None else _image_headers(found, known)
     except MissingFileError:
@@ -190,7 +190,7 @@ def _image_headers(found: FileMap, instrument: Instrument) -> list[QuickHeader]:
     wanted = [h for h in hdus[1:] if h.is_image or h.keys.get("NAXIS") == 0]
     if not instrument.needs_all:
         wanted = wanted[:1]
-    return [QuickHeader(hdu.image_raw) for hdu in wanted]
+    return [QuickHeader(hdu.image_raw, hdu.place) for hdu in wanted]
 
 
 def _product_class(name: str, instrument: Instrument) -> tuple[str | None, str]:

@@ -13,6 +13,7 @@ from ndmapper.data._held import note
 from ndmapper.data._listing import GroupList
 from ndmapper.data._parts import Part
 from ndmapper.data._tables import TableStore
+from ndmapper.data._takentables import take_coordinate_tables
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import MissingFileError
 from ndmapper.io.filemap import FileMap, map_file
@@ -59,7 +60,7 @@ class Content(GroupList):
         self._map = fmap
         self._layout = find_layout(fmap, self._wanted_labels)
         self._labels = self._layout.labels
-        self._primary = StoredHeader(fmap.primary.image_raw)
+        self._primary = StoredHeader(fmap.primary.image_raw, place=fmap.primary.place)
         self.tables = TableStore(fmap, self._layout)
 
     # Groups and extras are made from the map when somebody first looks at one: in most
@@ -107,6 +108,12 @@ class Content(GroupList):
         if extras is not None:
             ndd._extras = extras.join(self.extras, ndd.ident)
 
+    def _take_coordinate_tables(
+        self, ndd: NDLater, others: Sequence[NDLater], replaced: NDLater | None = None
+    ) -> None:
+        if ndd._coordinate_tables is not None:
+            take_coordinate_tables(self, ndd, others, replaced)
+
     @cached_property
     def extras(self) -> Extras:
         """The images that are neither data nor uncertainty nor flags, by name."""
@@ -147,6 +154,7 @@ class Content(GroupList):
             images = {n: self._adopted(x, other, memo) for n, x in extras.items()}
             self.extras = Extras(self._primary, images, dict(extras.places))
             self.extras.family = extras.family
+            self.extras.lookups = set(extras.lookups)
         if "_groups" in made:
             self._groups = [self._adopted(ndd, other, memo) for ndd in made["_groups"]]
             for ndd, old in zip(self._groups, made["_groups"], strict=True):

@@ -14,7 +14,9 @@ from astropy.wcs.wcsapi import (
 )
 
 from ndmapper.data._wcs import fits_cards, put_wcs, read_wcs, update_wcs
+from ndmapper.data._wcstables import CoordinateTables
 from ndmapper.io.headers import Header, StoredHeader, card_bytes, is_array_keyword
+from ndmapper.io.wcstables import references
 
 __all__ = ["Coordinates"]
 
@@ -45,6 +47,7 @@ class Coordinates:
         self._cards, whole = fits_cards(wcs)
         self._before = _inside(wcs)
         self.in_memory = wcs is not None and not whole
+        self._is_read = False
         self._seen: list[bytes] | None = None
 
     @property
@@ -54,26 +57,37 @@ class Coordinates:
         return f"{type(inner).__module__.partition('.')[0]} {type(inner).__name__}"
 
     @classmethod
-    def read(cls, header: Header, shape: tuple[int, ...]) -> "Coordinates":
+    def read(
+        cls,
+        stored: StoredHeader,
+        shape: tuple[int, ...],
+        tables: CoordinateTables | None = None,
+    ) -> "Coordinates":
         """
         Make the object that a header describes.
 
         Parameters
         ----------
-        header : Header
+        stored : StoredHeader
             The header; it stays as it is.
         shape : tuple of int
             Shape of the image.
+        tables : CoordinateTables, optional
+            What the file has of them beside the header.
 
         Returns
         -------
         Coordinates
             With None as object where the header has none that is understood.
         """
-        wcs = read_wcs(header)
-        if wcs is not None and wcs.naxis == len(shape):
+        header = stored.header
+        where = "" if stored.place is None else str(stored.place)
+        hdus = None if tables is None else tables.hdus(header)
+        wcs = read_wcs(header, len(shape), hdus, where)
+        if isinstance(wcs, WCS) and wcs.naxis == len(shape):
             wcs.array_shape = shape  # the header of a section has still the old one
         new = cls(wcs)
+        new._is_read = True
         new.in_memory = False
         new._seen = _cards_of(header)
         return new
@@ -110,7 +124,7 @@ class Coordinates:
         """
         if self._cards is None and came_along:
             return
-        if self._cards is not None:
+        if self._cards is not None and not references(header):
             there, _ = fits_cards(read_wcs(header))
             if _same(there, self._cards):
                 return
@@ -133,7 +147,8 @@ class Coordinates:
         if _same(cards, before):
             return
         self._cards = cards
-        self.in_memory = not whole
+        # What a header says with the tables of its file is not only in memory.
+        self.in_memory = not whole and not self._is_read
         if cards is not None:
             is_known = self._seen is not None and not self.is_outdated(stored)
             update_wcs(stored.header, before, cards)
@@ -212,5 +227,5 @@ def _same(one: Header | None, two: Header | None) -> bool:
 def _as_slice(pixels: range | int) -> slice | int:
     if isinstance(pixels, int):
         return pixels
-    # Only sections without a step have coordinates, so the end is never before zero.
+    # Only sections without a step have them, so the end is never before zero.
     return slice(pixels.start, max(pixels.stop, 0), pixels.step)

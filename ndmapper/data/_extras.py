@@ -38,6 +38,7 @@ class Extras(UserDict[str, NDLater]):
         self._primary = primary
         self.data = {} if images is None else images
         self.places = {} if places is None else places
+        self.lookups: set[str] = set()  # those of sections, that are in no file yet
 
     def connect(self) -> None:
         """Take over the places that a save gave the images, with the names here."""
@@ -46,6 +47,21 @@ class Extras(UserDict[str, NDLater]):
             for name, image in self.data.items()
             if image._origin is not None
         }
+        self.lookups = set()
+
+    def put_lookup(self, name: str, image: NDLater) -> None:
+        """
+        Put a lookup table of coordinates here, that has its EXTNAME and EXTVER.
+
+        Parameters
+        ----------
+        name : str
+            Its name here.
+        image : NDLater
+            The table.
+        """
+        self[name] = image
+        self.lookups.add(name)
 
     def copy(self, names: Iterable[str] | None = None) -> "Extras":
         """

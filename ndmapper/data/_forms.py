@@ -19,6 +19,7 @@ from ndmapper.io.headers import (
     UnreadableCardError,
     changed_keywords,
     is_array_keyword,
+    is_frame_keyword,
     unit_of,
     unit_text,
 )
@@ -104,7 +105,8 @@ def described_like(ndd: NDLater) -> StoredHeader:
     """
     header = ndd.meta.copy()
     for keyword in dict.fromkeys(header):
-        if not is_array_keyword(keyword) or keyword == "BUNIT":
+        is_wanted = is_array_keyword(keyword) or is_frame_keyword(keyword)
+        if not is_wanted or keyword == "BUNIT":
             header.remove(keyword, ignore_missing=True, remove_all=True)
     return StoredHeader(header=header)
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from ndmapper.data._extras import Extras
 from ndmapper.data._parts import Part
+from ndmapper.data._wcstables import CoordinateTables
 from ndmapper.data.flags import Flag
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import IdentError
@@ -57,9 +58,13 @@ def make_groups(
         In file order.
     """
     fmap.keep_headers()
-    return [
+    tables = CoordinateTables.of(fmap)
+    groups = [
         _make_group(fmap, layout, group, primary, bad_flags) for group in layout.groups
     ]
+    for ndd in groups:
+        ndd._coordinate_tables = tables
+    return groups
 
 
 def _make_group(
@@ -74,12 +79,16 @@ def _make_group(
         hdu = fmap.hdus[index]
         parts[name] = Part(
             handle_of(hdu, name, layout.labels),
-            header=None if name == "data" else StoredHeader(hdu.image_raw),
+            header=None
+            if name == "data"
+            else StoredHeader(hdu.image_raw, place=hdu.place),
             is_std=name == "uncertainty" and layout.labels.uncertainty_is == "std",
         )
     # An image in the primary HDU has one header, which is that of the file.
     data = fmap.hdus[group.data]
-    header = primary if group.data == 0 else StoredHeader(data.image_raw)
+    header = (
+        primary if group.data == 0 else StoredHeader(data.image_raw, place=data.place)
+    )
     ndd = from_parts(parts, header, group.ident, primary, data, bad_flags=bad_flags)
     flag_no_data(ndd)
     return ndd
@@ -108,6 +117,10 @@ def flag_no_data(ndd: NDLater) -> None:
         ndd._parts["flags"] = Part(handle)
     else:
         flags.handle = handle
+
+
+def _header_of(hdu: HduMap) -> StoredHeader:
+    return StoredHeader(hdu.image_raw, place=hdu.place)
 
 
 def handle_of(hdu: HduMap, part: str, labels: Labels) -> ArrayHandle:
@@ -205,7 +218,7 @@ def make_extras(
     made = {}
     for name, index in layout.extras.items():
         hdu = fmap.hdus[index]
-        header = primary if index == 0 else StoredHeader(hdu.image_raw)
+        header = primary if index == 0 else _header_of(hdu)
         parts = {"data": Part(ArrayHandle.of(hdu))}
         made[name] = from_parts(parts, header, None, primary, hdu, bad_flags=bad_flags)
     return Extras(primary, made, dict(layout.extras))

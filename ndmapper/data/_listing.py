@@ -88,17 +88,20 @@ class GroupList(Operators):
             for ndd in come:
                 same = [old for old in gone if old.ident == ndd.ident]
                 self._join(ndd, same[0] if same else None)
+                self._take_coordinate_tables(ndd, kept)
             return
         at = self._position(item)
         old = self._groups[at]
         new = self._view(value, old.ident)
         new._origin = old._origin
+        others = [ndd for ndd in self._groups if ndd is not old]
         self._groups[at] = new
         if value is old:  # as after ``df[0] -= 1``
             new._tables, new._extras = old._tables, old._extras
-            return
-        self._leave(old)
-        self._join(new, old)
+        else:
+            self._leave(old)
+            self._join(new, old)
+        self._take_coordinate_tables(new, others, old)
 
     def __delitem__(self, item: Any) -> None:
         at = item if isinstance(item, slice) else self._position(item)
@@ -141,6 +144,11 @@ class GroupList(Operators):
 
     def _refer(self, ndd: NDLater, old: NDLater) -> None:
         """Find what belongs to a group of a copy in the copy."""
+
+    def _take_coordinate_tables(
+        self, ndd: NDLater, others: Sequence[NDLater], replaced: NDLater | None = None
+    ) -> None:
+        """Take the tables along that the coordinates of a new group lie in."""
 
     @property
     def _outline(self) -> "Sequence[NDLater | Group]":
@@ -199,6 +207,7 @@ class GroupList(Operators):
         if view.ident is None or view.ident in self.idents:
             view.ident = next_ident(self.idents)
         self._join(view)
+        self._take_coordinate_tables(view, self._groups)
         self._groups.insert(index, view)
 
     def reverse(self) -> None:
@@ -292,6 +301,7 @@ class GroupList(Operators):
         made._groups = [made._view(result, result.ident) for result in results]
         for result, ndd in zip(made._groups, like, strict=True):
             made._refer(result, ndd)
+            made._take_coordinate_tables(result, made._groups)
         drop_stale(made)
         made.record = []
         made.expected_key = None

@@ -27,6 +27,7 @@ from ndmapper.data._merge import (
 from ndmapper.data._tableplan import (
     belonging_name,
     free_version,
+    is_of_the_file,
     stored_tables,
     table_to_write,
 )
@@ -38,7 +39,6 @@ from ndmapper.io.ccddata import ConvertedHandle, InverseHandle, NoDataHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.forms import stored_form
 from ndmapper.io.headers import StoredHeader
-from ndmapper.io.layout import OF_THE_FILE
 from ndmapper.io.pack import wants_tiles
 from ndmapper.io.record import is_record
 from ndmapper.io.structure import array_header, carried_header
@@ -231,7 +231,7 @@ class _Plan:
         layout = self.df._layout
         assert layout is not None
         group = next((g for g in layout.groups if g.ident == hdu.version), None)
-        if group is None or hdu.data_size or hdu.name in OF_THE_FILE:
+        if group is None or hdu.data_size or is_of_the_file(self.df, hdu.name):
             self.items.append(Item(hdu))
         elif (ndd := self.place.get(group.data)) is not None:
             split = self.df._labels.split(hdu.name)
@@ -455,6 +455,8 @@ class _Plan:
         """Find EXTNAME and EXTVER of an extra; None where the header has them."""
         if (owned := belonging_name(self.df, "extras", name)) is not None:
             return owned
+        if name in self.df.extras.lookups:
+            return None  # it has the name and number that other headers lead to
         if hdu is None or self.df.extras.places.get(name) != hdu.index:
             return name, None
         kept = kept_name(hdu, stored)

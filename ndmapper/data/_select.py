@@ -2,14 +2,18 @@
 
 import fnmatch
 import glob
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from astropy.table import MaskedColumn
 
 from ndmapper.data.datafile import DataFile
+from ndmapper.io.headers import UnreadableCardError
 
 __all__ = ["column_of", "look_up", "matches"]
+
+log = logging.getLogger(__name__)
 
 
 def look_up(df: DataFile, keyword: str) -> Any:
@@ -27,11 +31,16 @@ def look_up(df: DataFile, keyword: str) -> Any:
     -------
     object
         Its value in the primary header, else in that of the first extension; None
-        where it is in neither, or has no value.
+        where it is in neither, has no value, or its card cannot be parsed, which is
+        said in a warning.
     """
     for header in _headers(df):
         if keyword in header:
-            value = header[keyword]
+            try:
+                value = header[keyword]
+            except UnreadableCardError as err:
+                log.warning("%s counts as a file without %s: %s", df, keyword, err)
+                return None
             # An undefined value (a card without one) is no value.
             return value if isinstance(value, str | int | float | complex) else None
     return None

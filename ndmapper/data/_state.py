@@ -12,6 +12,7 @@ from astropy.nddata import NDData, NDUncertainty, VarianceUncertainty
 from ndmapper.config import config
 from ndmapper.data._coordinates import Coordinates
 from ndmapper.data._parts import Part
+from ndmapper.data._wcstables import CoordinateTables
 from ndmapper.data.flags import FLAGS_DTYPE, Flag
 from ndmapper.errors import ShapeError
 from ndmapper.instruments import FlagTable
@@ -47,6 +48,8 @@ class State:
     _has_unit: bool
     _coordinates: Coordinates | None
     """What the header says of them is read when somebody asks."""
+    _coordinate_tables: CoordinateTables | None
+    """Where a file has what its headers only refer to."""
     _variance_object: VarianceUncertainty | None
     _is_owned: bool
     """Whether a DataFile holds this one."""
@@ -74,6 +77,7 @@ class State:
         self._unit_words = ""
         self._has_unit = False
         self._coordinates = None
+        self._coordinate_tables = None
         self._variance_object = None
         self._is_owned = False
         self.ident = None
@@ -117,6 +121,7 @@ class State:
         self._unit_of_meta, self._unit_words = other._unit_of_meta, other._unit_words
         held = other._coordinates
         self._coordinates = None if held is None else held.copy()
+        self._coordinate_tables = other._coordinate_tables
         self._flag_table = other._flag_table
         self._flag_primary = other._flag_primary
         self._bad_flags = other._bad_flags

@@ -5,12 +5,19 @@ from typing import TYPE_CHECKING
 from ndmapper.data._forms import Name
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.layout import OF_THE_FILE
+from ndmapper.io.wcstables import references
 from ndmapper.io.write import HduOut
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
-__all__ = ["belonging_name", "free_version", "stored_tables", "table_to_write"]
+__all__ = [
+    "belonging_name",
+    "free_version",
+    "is_of_the_file",
+    "stored_tables",
+    "table_to_write",
+]
 
 
 def belonging_name(df: "DataFile", kind: str, key: str) -> Name | None:
@@ -41,6 +48,31 @@ def belonging_name(df: "DataFile", kind: str, key: str) -> Name | None:
     return None
 
 
+def is_of_the_file(df: "DataFile", name: str) -> bool:
+    """
+    Say whether extensions of a name belong to no group, whatever their number.
+
+    Parameters
+    ----------
+    df : DataFile
+        The file.
+    name : str
+        EXTNAME.
+
+    Returns
+    -------
+    bool
+        True also of tables that the coordinates of an image of the file lie in.
+    """
+    known = OF_THE_FILE if df._layout is None else df._layout.of_the_file
+    return name.upper() in known or any(
+        one.name.upper() == name.upper()
+        for ndd in df._groups
+        if ndd._coordinate_tables is not None
+        for one in references(ndd.meta)
+    )
+
+
 def free_version(df: "DataFile", hdu: HduMap) -> int | None:
     """
     Give the EXTVER of what belongs to no group, where it may not be the stored one.
@@ -58,7 +90,7 @@ def free_version(df: "DataFile", hdu: HduMap) -> int | None:
         A number that nobody has, where a group has the stored one, which would own it
         when the file is opened; None where the number stays.
     """
-    if hdu.version is None or hdu.name.upper() in OF_THE_FILE:
+    if hdu.version is None or is_of_the_file(df, hdu.name):
         return None
     taken = {ident for ident in df.idents if isinstance(ident, int)}
     if hdu.version not in taken:

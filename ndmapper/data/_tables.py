@@ -175,6 +175,31 @@ class TableStore(MutableMapping[str, Table]):
         if (stored := self._hdus[name]) is not None:
             note(stored.source, self)
 
+    def add_stored(self, name: str, hdu: HduMap) -> str:
+        """
+        Add a table of another file, unread, unless it is there already.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        hdu : HduMap
+            Where it is stored.
+
+        Returns
+        -------
+        str
+            Its name here, which is another one where that was taken.
+        """
+        for key, known in self._hdus.items():
+            if known and (known.source, known.index) == (hdu.source, hdu.index):
+                return key
+        while name in self._hdus:
+            name += "_"
+        self._hdus[name] = hdu
+        note(hdu.source, self)
+        return name
+
     def keep(self) -> None:
         """Read what still lies in a file, as that is about to be replaced."""
         for name in self:

@@ -6,30 +6,44 @@ import math
 import re
 import sys
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from astropy.wcs import WCS
-from astropy.wcs.wcsapi import SlicedLowLevelWCS
+from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
 
+from ndmapper.data._wcscut import cut_header, systems
 from ndmapper.io.headers import Header, UnreadableCardError, is_array_keyword
+from ndmapper.io.wcstables import hdu_list, references
 
-__all__ = ["cut_header", "fits_cards", "put_wcs", "read_wcs", "update_wcs"]
+__all__ = ["fits_cards", "is_described", "put_wcs", "read_wcs", "update_wcs"]
 
 log = logging.getLogger(__name__)
-
-_PIXEL_AXIS = re.compile(r"(CRPIX|LTV)(\d+)([A-Z]?)")
-_SCALE_AXIS = re.compile(r"(?:CD\d+_|PC\d+_)(\d+)([A-Z]?)|LTM\d+_(\d+)([A-Z]?)")
 
 _OBSERVATION = re.compile(r"(DATE|MJD)-|OBSGEO|TELESCOP|TIMESYS")
 _OTHER = re.compile(
     r"(?:CRPIX|CRVAL|CDELT|CTYPE|CUNIT|CNAME|CROTA|(?:CD|PC|PV|PS)\d+_)\d+[A-Z]"
     r"|(?:WCSAXES|WCSNAME|LONPOLE|LATPOLE)[A-Z]|LTV\d+|LTM\d+_\d+"
+    r"|(?:CPDIS|CPERR|DP|D2IMDIS|D2IMERR|D2IM)\d+(?:\..+)?|D2IMEXT|AXISCORR"
 )
-"""Keywords of a second system, and of the pixels of the detector."""
+"""Keywords of a second system, of the pixels of the detector, and of lookup tables."""
 
 
-def read_wcs(header: Header) -> Any:
+# What astropy and wcslib raise at headers that they do not understand.
+_NOT_UNDERSTOOD = (
+    ValueError, TypeError, LookupError, AttributeError, AssertionError,
+    ArithmeticError, MemoryError, UnreadableCardError,
+)  # fmt: skip
+
+_NUMBER = re.compile(
+    r"(?:CRPIX|CRVAL|CDELT|CROTA)\d+|(?:CD|PC|PV)\d+_\d+|[AB]P?_\d+_\d+"
+    r"|LONPOLE|LATPOLE"
+)
+
+
+def read_wcs(
+    header: Header, ndim: int | None = None, tables: Any = None, where: str = ""
+) -> Any:
     """
     Make the world coordinate system that a header describes.
 
@@ -37,89 +51,90 @@ def read_wcs(header: Header) -> Any:
     ----------
     header : Header
         The header of an image.
+    ndim : int, optional
+        Number of axes of the image. Where WCSAXES says that the coordinates have
+        more, the object has those of the image alone.
+    tables : astropy.io.fits.HDUList, optional
+        The HDUs that the header refers to.
+    where : str
+        Where the header is from, for the warning.
 
     Returns
     -------
-    astropy.wcs.WCS or None
-        None where the header has none, or one that astropy does not understand.
+    astropy.wcs.WCS or HighLevelWCSWrapper or None
+        None where the header has none, or one that astropy does not understand, which
+        is said in a warning. The wrapper, as astropy's slices have it, where the axes
+        of the image cannot be told apart from those that it has no more.
     """
-    if not any(key in header for key in ("CTYPE1", "CRPIX1", "CD1_1", "CDELT1")):
+    if not is_described(header):
         return None
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         try:
-            return WCS(header)
-        except Exception as err:  # wcslib raises many kinds; pixels matter more
-            log.debug("the world coordinates are not understood: %s", err)
-            return None
+            _refuse_unreadable(header)
+            if tables is None and references(header):
+                tables = hdu_list([])  # else astropy leaves D2IM out without a word
+            if ndim and _has_more_axes(header, ndim):
+                return _of_image(header, ndim, tables)
+            return WCS(header, tables)
+        except _NOT_UNDERSTOOD as err:
+            reason = str(err).strip().replace("\n", " ") or type(err).__name__
+    log.warning(
+        "there are no coordinates%s, as its header is not understood: %s",
+        f" of {where}" if where else "", reason,
+    )  # fmt: skip
+    return None
 
 
-def cut_header(header: Header, section: tuple[range | int, ...]) -> None:
+def is_described(header: Header) -> bool:
     """
-    Adjust the coordinates in a header to a section of its image.
+    Say whether a header has a primary coordinate system.
 
     Parameters
     ----------
     header : Header
-        The header, changed in place.
-    section : tuple of range or int
-        What is taken of each axis, in the order of Python.
+        The header.
+
+    Returns
+    -------
+    bool
+        True where any of its axes has something, or a plate has.
     """
-    naxis = len(section)
-    axes = {naxis - i: pixels for i, pixels in enumerate(section)}  # FITS numbers
-    dropped = [n for n, pixels in axes.items() if isinstance(pixels, int)]
-    if _drops_middle(section):
-        # Axes in the middle would have to be renumbered, with all that couples them.
-        keys = [k for k in header if is_array_keyword(k) and k != "BUNIT"]
-        if keys:
-            log.warning("a section without axis %s has no coordinates", min(dropped))
-        for key in keys:
-            header.remove(key, ignore_missing=True, remove_all=True)
-        return
-    if dropped and any(f"CTYPE{n}" in header for n in dropped):
-        header["WCSAXES"] = (max(naxis, header.get("WCSAXES", 0)), "axes of the WCS")
-    for keyword in list(header):
-        # A card that breaks the standard is nobody's coordinate, and stays as it is.
-        with contextlib.suppress(UnreadableCardError):
-            _cut_card(header, keyword, axes)
+    return "" in systems(header) or ("PLTRAH" in header and "AMDX1" in header)
 
 
-def _drops_middle(section: Sequence[range | int]) -> bool:
-    """Whether an axis goes that FITS counts before one that stays."""
-    numbers = [isinstance(pixels, int) for pixels in section]
-    return any(numbers[numbers.index(False) :]) if False in numbers else False
+def _refuse_unreadable(header: Header) -> None:
+    """Refuse numbers that are none: wcslib would take the default in their place."""
+    for keyword in header:
+        if _NUMBER.fullmatch(keyword):
+            value = header[keyword]
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                msg = f"{keyword} is {value!r}, and must be a number"
+                raise ValueError(msg)
 
 
-def _cut_card(header: Header, keyword: str, axes: dict[int, range | int]) -> None:
-    if found := _PIXEL_AXIS.fullmatch(keyword):
-        start, step = _line(axes.get(int(found[2])))
-        value = header[keyword]
-        if not isinstance(value, int | float):
-            return
-        if found[1] == "CRPIX":
-            header[keyword] = (value - 1 - start) / step + 1
-        else:  # physical = (logical - LTV) / LTM, as IRAF has it
-            header[keyword] = (value - 1 - start) / step + 1
-    elif found := _SCALE_AXIS.fullmatch(keyword):
-        start, step = _line(axes.get(int(found[1] or found[3])))
-        if step != 1 and isinstance(header[keyword], int | float):
-            header[keyword] = (
-                header[keyword] * step if found[1] else header[keyword] / step
-            )
-    elif found := re.fullmatch(r"CDELT(\d+)([A-Z]?)", keyword):
-        _, step = _line(axes.get(int(found[1])))
-        # With a PC matrix the step is in that already.
-        has_pc = any(re.fullmatch(rf"PC\d+_{found[1]}{found[2]}", k) for k in header)
-        if step != 1 and not has_pc and isinstance(header[keyword], int | float):
-            header[keyword] = header[keyword] * step
+def _has_more_axes(header: Header, ndim: int) -> bool:
+    """Whether a header says that the coordinates have more axes than the image."""
+    if isinstance(count := header.get("WCSAXES"), int):
+        return count > ndim
+    # The form of a section in memory is still that of the whole.
+    naxis = header.get("NAXIS")
+    is_stale = isinstance(naxis, int) and naxis > ndim
+    return is_stale and max(systems(header).get("", {0})) <= ndim
 
 
-def _line(pixels: range | int | None) -> tuple[int, int]:
-    if pixels is None:
-        return 0, 1
-    if isinstance(pixels, int):
-        return pixels, 1
-    return pixels.start, pixels.step
+def _of_image(header: Header, ndim: int, tables: Any) -> Any:
+    """Read the coordinates of the first axes, of more that the header describes."""
+    try:
+        whole = WCS(header, tables)
+    except ValueError:  # distortion is read only where there are two axes in all
+        return WCS(header, tables, naxis=ndim)
+    depends = whole.axis_correlation_matrix
+    if not (depends[:, :ndim].any(axis=1) & depends[:, ndim:].any(axis=1)).any():
+        return whole.sub(list(range(1, ndim + 1)))
+    whole.pixel_shape = None  # that of the header has fewer axes
+    left = [0] * (whole.naxis - ndim) + [slice(None)] * ndim
+    return HighLevelWCSWrapper(SlicedLowLevelWCS(whole, left))
 
 
 def fits_cards(wcs: Any) -> tuple[Header | None, bool]:
@@ -149,8 +164,8 @@ def fits_cards(wcs: Any) -> tuple[Header | None, bool]:
         try:
             cards = wcs.to_header(relax=True)
             has_tables = bool(wcs.wcs.tab)
-        except Exception as err:  # wcslib raises many kinds; pixels matter more
-            log.debug("the world coordinates cannot be written: %s", err)
+        except _NOT_UNDERSTOOD as err:
+            log.warning("coordinates cannot be put into a header: %s", err)
             return None, False
     if has_tables:  # which would have to be another HDU
         return None, False
@@ -159,8 +174,6 @@ def fits_cards(wcs: Any) -> tuple[Header | None, bool]:
             range(x.start or 0, sys.maxsize) if isinstance(x, slice) else int(x)
             for x in section
         )
-        if _drops_middle(pixels):
-            return None, False
         cut_header(cards, pixels)
     tables = (wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2)
     return cards, all(table is None for table in tables)

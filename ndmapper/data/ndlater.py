@@ -18,7 +18,7 @@ from ndmapper.data._reductions import Reductions
 from ndmapper.data._state import State, array_part, linked_variance, variance_part
 from ndmapper.data._tables import TableStore
 from ndmapper.data._views import PixelViews
-from ndmapper.data._wcs import cut_header, put_wcs
+from ndmapper.data._wcscut import cut_header, drop_coordinates
 from ndmapper.data.arithmetic import Operators
 from ndmapper.data.detector import cut_sections, drop_sections
 from ndmapper.data.flags import FLAGS_DTYPE
@@ -295,7 +295,8 @@ class NDLater(
         """World coordinates, made from the header when somebody asks for them."""
         if self._coordinates is None or self._coordinates.is_outdated(self._stored):
             self._settle_wcs()
-            self._coordinates = Coordinates.read(self.meta, self.shape)
+            tables = self._coordinate_tables
+            self._coordinates = Coordinates.read(self._stored, self.shape, tables)
         return self._coordinates.wcs
 
     @wcs.setter
@@ -396,7 +397,7 @@ class NDLater(
             if image.shape == self.shape:  # of the same pixels
                 new.extras[name] = image[item]
         whole = tuple(range(n) for n in self.shape)
-        cut = partial(put_wcs, cards=None)
+        cut: partial[None] = partial(drop_coordinates)
         cut_detector = partial(drop_sections, detector=True)
         if is_basic_index(item):
             section = section_of(whole, item)
@@ -404,6 +405,8 @@ class NDLater(
             cut_detector = partial(cut_sections, section=section, shape=self.shape)
             if (held := new._coordinates) is not None:
                 new._coordinates = held.section(section)
+            if (tables := new._coordinate_tables) is not None:
+                new._coordinate_tables = tables.section(section)
         else:
             new._coordinates = None
         new._stored.edit(cut)
@@ -412,6 +415,6 @@ class NDLater(
             # It has coordinates too, and says what the bits of flags mean.
             if part.header is not None:
                 new._parts[name].header = header = part.header.copy()
-                header.edit(cut)
+                header.edit(partial(cut, is_part=True))
                 header.edit(cut_detector)
         return new

@@ -14,6 +14,7 @@ from ndmapper.data._held import keep_before, walk
 from ndmapper.data._items import Item, changes
 from ndmapper.data._parts import Part
 from ndmapper.data._plan import is_rearranged, plan_items
+from ndmapper.data._wcstables import CoordinateTables
 from ndmapper.data.pending import is_pending, settled
 from ndmapper.errors import FileAccessError, FileChangedError, MissingFileError
 from ndmapper.io.ccddata import InverseHandle
@@ -275,8 +276,10 @@ def connect(df: "DataFile", target: Path, items: list[Item]) -> None:
     df.extras.connect()
     df._map = fmap
     df._layout = find_layout(fmap, df._labels, warn=False)
+    tables = CoordinateTables.of(fmap)
     found = {group.data: group for group in df._layout.groups}
     for ndd in df._groups:
+        ndd._coordinate_tables = tables
         group = None if ndd._origin is None else found.get(ndd._origin[1])
         if group is None:
             continue

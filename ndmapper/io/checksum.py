@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ndmapper.io.cards import header_size
 from ndmapper.io.filemap import FileMap, HduMap, padded
-from ndmapper.io.formkeys import card_value, header_size
+from ndmapper.io.formkeys import card_value
 from ndmapper.io.write import HduOut
 
 __all__ = ["Damage", "DataSum", "with_checksums", "without_checksums"]

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from astropy.io import fits
 
 from ndmapper.errors import FormatError, TruncatedFileError
+from ndmapper.io.cards import HeaderPlace, parse_header
 from ndmapper.io.formkeys import (
     data_size_of,
     form_keywords,
@@ -128,10 +129,15 @@ class HduMap:
         return image_header(self.raw) if self.is_tiled else self.raw
 
     @property
+    def place(self) -> HeaderPlace:
+        """Where the header stands, for errors about its cards."""
+        return HeaderPlace(str(self.source.path), self.index, self.name)
+
+    @property
     def header(self) -> fits.Header:
         """The header, parsed; an own copy for whoever maps the file."""
         if self._header is None:
-            self._header = fits.Header.fromstring(self.image_raw)
+            self._header = parse_header(self.image_raw, self.place)
         return self._header
 
     def read_data(self) -> bytes:
@@ -290,6 +296,7 @@ def _map_hdu(source: Source, raw: bytes, position: int, index: int) -> HduMap:
         raise FormatError(msg)
     size = data_size_of(keys, shape)
     if tiled := tiled_keywords(keys):
+        tiled |= {key: keys[key] for key in ("-TAB",) if key in keys}
         keys, shape = tiled, shape_of(tiled) or ()
     kind = keys.get("XTENSION", "IMAGE" if "SIMPLE" in keys else "")
     groups = keys.get("GROUPS") is True

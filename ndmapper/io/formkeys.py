@@ -12,11 +12,12 @@ from typing import Any
 
 from astropy.io import fits
 
+from ndmapper.io.cards import printable
+
 __all__ = [
     "card_value",
     "data_size_of",
     "form_keywords",
-    "header_size",
     "shape_of",
     "tiled_keywords",
 ]
@@ -56,10 +57,12 @@ _FORM = [
 ]
 _WANTED = {keyword.encode().ljust(8): keyword for keyword in _FORM}
 _END = b"END".ljust(8)
-_END_CARD = b"END".ljust(_CARD)
 
 # Whole numbers, plain text and logical values, as most cards are written.
 _FIXED = re.compile(rb"= *(?:(-?\d+)|'([ -&(-~]*)'|([TF])) *(?:/.*)?")
+
+# The table that the coordinates of an axis lie in.
+_TABLE_NAME = re.compile(rb"PS\d+_0[A-Z ]? *= *'([^']*)'")
 
 _BITPIX = (8, 16, 32, 64, -32, -64)
 
@@ -77,7 +80,7 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
     -------
     dict of str to value
         Those that there are; the first of each counts. None for a value that cannot
-        be understood.
+        be understood. Where coordinates lie in tables, ``-TAB`` has their names.
     """
     found: dict[str, Any] = {}
     for at in range(0, len(raw), _CARD):
@@ -91,6 +94,9 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
                 found.setdefault(_WANTED[keyword], value)
         elif keyword == _END:
             break
+    if b"-TAB" in raw:
+        names = (name.decode("latin-1") for name in _TABLE_NAME.findall(raw))
+        found["-TAB"] = tuple(name.strip().upper() for name in names)
     return found
 
 
@@ -125,7 +131,7 @@ def card_value(card: bytes) -> Any:
             return int(number)
         return logical == b"T" if text is None else text.decode("ascii").strip()
     try:
-        value = fits.Card.fromstring(card).value
+        value = fits.Card.fromstring(printable(card)).value
     except (ValueError, fits.VerifyError):
         return None
     return value.strip() if isinstance(value, str) else value
@@ -214,23 +220,3 @@ def tiled_keywords(keys: dict[str, Any]) -> dict[str, Any] | None:
     if image.get("EXTNAME") == "COMPRESSED_IMAGE":
         del image["EXTNAME"]
     return None if not shape_of(image) else image
-
-
-def header_size(raw: bytes) -> int:
-    """
-    Find where the cards of a header end.
-
-    Parameters
-    ----------
-    raw : bytes
-        A header.
-
-    Returns
-    -------
-    int
-        Number of bytes before the END card.
-    """
-    at = raw.find(_END_CARD)
-    while at != -1 and at % _CARD:
-        at = raw.find(_END_CARD, at + 1)
-    return len(raw) - len(raw) % _CARD if at == -1 else at

@@ -14,6 +14,12 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.io.fits import Header
 
+from ndmapper.io.cards import (
+    HeaderPlace,
+    UnreadableCardError,
+    card_bytes,
+    parse_header,
+)
 from ndmapper.io.filemap import padded
 
 __all__ = [
@@ -26,6 +32,7 @@ __all__ = [
     "changed_keywords",
     "is_array_keyword",
     "is_form_keyword",
+    "is_frame_keyword",
     "unit_of",
     "unit_text",
     "unit_words",
@@ -34,14 +41,20 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-UnreadableCardError = fits.VerifyError
-"""What asking for the value of a card raises that breaks the standard."""
-
 _END = b"END".ljust(80)
 
 _ARRAY_KEYWORD = re.compile(
     r"(BUNIT|WCSAXES|WCSNAME|WCSDIM|LONPOLE|LATPOLE|CNAME\d+|CTYPE\d+|CUNIT\d+|CRPIX\d+"
-    r"|CRVAL\d+|CDELT\d+|CROTA\d+|(CD|PC|PV|PS|LTM|WAT)\d+_\d+|LTV\d+|[AB]P?_\w+)[A-Z]?"
+    r"|CRVAL\d+|CDELT\d+|CROTA\d+|CRDER\d+|CSYER\d+|CZPHS\d+|CPERI\d+"
+    r"|(CD|PC|PV|PS|LTM|WAT)\d+_\d+|LTV\d+|[AB]P?_\w+)[A-Z]?"
+    r"|(CD|PC)\d{6}|WAXMAP\d+"
+    r"|(C[PQ]DIS|C[PQ]ERR|D2IMDIS|D2IMERR)\d|(DP|DQ|D2IM)\d(\..+)?|AXISCORR|D2IMEXT"
+)
+_FRAME_KEYWORD = re.compile(
+    r"(RADESYS|RADECSYS|EQUINOX|EPOCH|SPECSYS|SSYSOBS|SSYSSRC|VELOSYS|VELANGL|ZSOURCE"
+    r"|RESTFRQ|RESTFREQ|RESTWAV)[A-Z]?"
+    r"|VELREF|DC-FLAG|COEFF[01]|APNUM\d+|APID\d+"
+    r"|PLT(RA|DEC)\w+|PLTSCALE|PPO\d|[XY]PIXELSZ|CNPIX\d|AMD[XY]\d+"
 )
 _FORM_KEYWORD = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|BSCALE|BZERO|BLANK")
 
@@ -54,28 +67,6 @@ _UNIT_WORDS = {
     "ELECTRONS": u.electron,
     "E": u.electron,
 }
-
-
-def card_bytes(card: fits.Card) -> bytes:
-    """
-    Write a card, exactly as it was in the file if nobody changed it.
-
-    Parameters
-    ----------
-    card : astropy.io.fits.Card
-        The card.
-
-    Returns
-    -------
-    bytes
-        80 of them, or a multiple for a long string.
-    """
-    # Card.image would mend what breaks the standard, also in a card nobody touched.
-    if card._image is not None and not card._modified:
-        image = card._image
-    else:
-        image = card.image
-    return image.encode("latin-1").ljust(-(-len(image) // 80) * 80)  # type: ignore[no-any-return]
 
 
 def whole_header(cards: Iterable[fits.Card]) -> bytes:
@@ -106,10 +97,18 @@ class StoredHeader:
         The header as stored, with END and padding.
     header : astropy.io.fits.Header, optional
         The header as it is in memory.
+    place : HeaderPlace, optional
+        Where it is stored, for errors about its cards.
     """
 
-    def __init__(self, raw: bytes | None = None, header: Header | None = None) -> None:
+    def __init__(
+        self,
+        raw: bytes | None = None,
+        header: Header | None = None,
+        place: HeaderPlace | None = None,
+    ) -> None:
         self.raw = raw
+        self.place = place
         self._header = header
         self._edits: tuple[Callable[[Header], None], ...] = ()
 
@@ -167,7 +166,7 @@ class StoredHeader:
         """
         if self.raw is None:
             return Header()
-        return Header.fromstring(self.raw)
+        return parse_header(self.raw, self.place)
 
     def copy(self) -> "StoredHeader":
         """
@@ -179,10 +178,10 @@ class StoredHeader:
             The copy.
         """
         if self._header is None:
-            new = StoredHeader(self.raw)
+            new = StoredHeader(self.raw, place=self.place)
             new._edits = self._edits
             return new
-        return StoredHeader(self.raw, self._header.copy())
+        return StoredHeader(self.raw, self._header.copy(), self.place)
 
     def rebase(self, raw: bytes) -> None:
         """
@@ -259,6 +258,23 @@ def is_array_keyword(keyword: str) -> bool:
         True for ``"CRPIX1"`` and ``"BUNIT"``.
     """
     return _ARRAY_KEYWORD.fullmatch(keyword) is not None
+
+
+def is_frame_keyword(keyword: str) -> bool:
+    """
+    Say whether a keyword is of the coordinates, and may be of the whole file as well.
+
+    Parameters
+    ----------
+    keyword : str
+        The keyword.
+
+    Returns
+    -------
+    bool
+        True for ``"RADESYS"`` and ``"RESTFRQ"``.
+    """
+    return _FRAME_KEYWORD.fullmatch(keyword) is not None
 
 
 def is_form_keyword(keyword: str) -> bool:

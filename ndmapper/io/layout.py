@@ -45,6 +45,12 @@ _UNNAMED = re.compile(r"IMAGE(?:_([1-9]\d{0,3}))?")
 Part = Literal["data", "uncertainty", "flags"]
 
 
+OF_THE_FILE = frozenset((
+    "MDF", "WCSDVARR", "D2IMARR", "WCSCORR", "WCS-TABLE", "WCS-TAB", "HDRLET", "ASDF",
+))  # fmt: skip
+"""Names whose EXTVER does not number groups: they are of the file, or of several."""
+
+
 @dataclass(frozen=True)
 class Group:
     """
@@ -103,6 +109,8 @@ class Layout:
     unplaced : tuple of str
         The extras that have the shape of the data, and neither name nor cards that
         say that they are something else.
+    of_the_file : frozenset of str
+        Names of what belongs to no group, whatever its number.
     """
 
     labels: Labels
@@ -112,6 +120,7 @@ class Layout:
     record: int | None = None
     further: dict[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
     unplaced: tuple[str, ...] = ()
+    of_the_file: frozenset[str] = OF_THE_FILE
 
     @property
     def known(self) -> set[int]:
@@ -160,12 +169,13 @@ def find_layout(fmap: FileMap, labels: Any = None, *, warn: bool = True) -> Layo
     taken = {index for group in groups for index in group.hdus.values()}
     free = [h for h in hdus if h.index not in taken and h.is_image and _has_pixels(h)]
     extras = _by_name(free, "IMAGE")
+    of_the_file = OF_THE_FILE.union(*(h.keys.get("-TAB", ()) for h in hdus))
     if tables or free:
         groups = tuple(
             replace(
                 group,
-                tables=_belonging(group.ident, tables, names),
-                extras=_belonging(group.ident, free, extras),
+                tables=_belonging(group.ident, tables, names, of_the_file),
+                extras=_belonging(group.ident, free, extras, of_the_file),
             )
             for group in groups
         )
@@ -180,6 +190,7 @@ def find_layout(fmap: FileMap, labels: Any = None, *, warn: bool = True) -> Layo
         extras=extras,
         record=record,
         further=further,
+        of_the_file=of_the_file,
         unplaced=tuple(
             name
             for name, index in extras.items()
@@ -424,21 +435,18 @@ def _warn_once(source: Source, what: str, index: int, name: str) -> None:
     )  # fmt: skip
 
 
-OF_THE_FILE = frozenset((
-    "MDF", "WCSDVARR", "D2IMARR", "WCSCORR", "WCS-TABLE", "WCS-TAB", "HDRLET", "ASDF",
-))  # fmt: skip
-"""Names whose EXTVER does not number groups: they are of the file, or of several."""
-
-
 def _belonging(
-    ident: Ident, hdus: list[HduMap], names: dict[str, int]
+    ident: Ident,
+    hdus: list[HduMap],
+    names: dict[str, int],
+    of_the_file: frozenset[str],
 ) -> dict[str, str]:
     """Find what has the EXTVER of a group, or its name."""
     found = {}
     for hdu, name in zip(hdus, names, strict=True):
         written = _written_name(hdu)
         if isinstance(ident, int):
-            if hdu.version == ident and written.upper() not in OF_THE_FILE:
+            if hdu.version == ident and written.upper() not in of_the_file:
                 found[written or name] = name
         elif written.upper() == ident.upper():
             found[written] = name

@@ -12,9 +12,9 @@ from astropy.io import fits
 
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.cards import header_size
 from ndmapper.io.filemap import BLOCK, padded
 from ndmapper.io.filetypes import split_ext
-from ndmapper.io.formkeys import header_size
 from ndmapper.io.tileheader import table_header
 from ndmapper.io.tiles import TileHandle, tiling_of
 

@@ -1,14 +1,18 @@
 """A header of which only a few values are wanted, found in its bytes."""
 
 import functools
+import logging
 import re
 from typing import Any
 
 from astropy.io import fits
 
+from ndmapper.io.cards import HeaderPlace, parse_header, printable
 from ndmapper.io.formkeys import card_value
 
 __all__ = ["QuickHeader"]
+
+log = logging.getLogger(__name__)
 
 _CARD = 80
 # So many keywords are searched for before all are sorted.
@@ -16,6 +20,9 @@ _FEW = 4
 
 # A hierarchical keyword, as ESO and others write long ones: nothing of it is escaped.
 _HIERARCHICAL = re.compile(rb"HIERARCH +(.+?) *= *(.*)", re.DOTALL)
+
+_LOWER = re.compile(rb"(?:.{80})*?[^a-z]{0,7}[a-z]", re.DOTALL)
+"""A card with a lower-case letter in its keyword."""
 
 
 class QuickHeader:
@@ -26,6 +33,8 @@ class QuickHeader:
     ----------
     raw : bytes
         The header as stored.
+    place : HeaderPlace, optional
+        Where it stands, for warnings about its cards.
 
     Notes
     -----
@@ -34,11 +43,14 @@ class QuickHeader:
     are searched for one by one.
     """
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, place: HeaderPlace | None = None) -> None:
         self.raw = raw
+        self.place = place
         self._whole: fits.Header | None = None
         self._cards: dict[bytes, int] | None = None
         self._asked = 0
+        self._is_upper = False
+        self._said: set[str] = set()
 
     def get(self, key: str, /) -> Any:
         """
@@ -54,6 +66,15 @@ class QuickHeader:
         object
             Its value; None where there is no such card, or none can be understood.
         """
+        found = self._get(key)
+        if found is None and not self._is_upper:
+            self._is_upper = True
+            if _LOWER.match(self.raw):  # against the standard, and read all the same
+                self.raw, self._cards = _with_upper(self.raw), None
+                return self._get(key)
+        return found
+
+    def _get(self, key: str) -> Any:
         pattern, hierarchical = _pattern(key)
         if hierarchical:
             return self._hierarchical(key, pattern)
@@ -83,17 +104,37 @@ class QuickHeader:
 
     def _value(self, key: str, at: int) -> Any:
         value = card_value(self.raw[at : at + _CARD])
-        return self._whole_value(key, at, value) if type(value) is str else value
+        if value is None or type(value) is str:
+            return self._whole_value(key, at, value)
+        return value
+
+    def _say_unreadable(self, key: str, at: int) -> None:
+        card = self.raw[at : at + _CARD]
+        if key in self._said or not card.partition(b"=")[2].partition(b"/")[0].strip():
+            return  # a card without a value is no mistake
+        self._said.add(key)
+        text = printable(card).decode("ascii").rstrip()
+        log.warning(
+            "the card %r in %s cannot be read; it counts as missing", text, self.place
+        )
 
     def _whole_value(self, key: str, at: int, value: Any) -> Any:
         """Give a text that goes on over several cards as astropy joins it."""
+        if value is None and self.place is not None:
+            self._say_unreadable(key, at)
         if type(value) is not str or value[-1:] != "&":
             return value
         if not self.raw.startswith(b"CONTINUE", at + _CARD):
             return value
         if self._whole is None:
-            self._whole = fits.Header.fromstring(self.raw)
+            self._whole = parse_header(self.raw)
         return self._whole.get(key)
+
+
+def _with_upper(raw: bytes) -> bytes:
+    """Write the keywords of a header in upper case."""
+    cards = (raw[at : at + _CARD] for at in range(0, len(raw), _CARD))
+    return b"".join(card[:8].upper() + card[8:] for card in cards)
 
 
 @functools.lru_cache(maxsize=1024)

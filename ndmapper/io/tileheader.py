@@ -8,7 +8,7 @@ its own. Here one is made of the other, card by card and byte for byte.
 import re
 from collections.abc import Iterator
 
-from ndmapper.io.formkeys import header_size
+from ndmapper.io.cards import header_size
 
 __all__ = ["image_header", "is_dummy_primary", "table_header"]
 

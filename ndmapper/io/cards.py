@@ -1,0 +1,252 @@
+"""
+Header cards as they are in real files: any byte, and values that nobody can parse.
+
+A card that breaks the standard is shown as astropy shows it, with '?' for what is no
+printable ASCII, and is written back byte for byte as long as nobody sets it.
+"""
+
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from astropy.io import fits
+from astropy.io.fits import Header
+
+from ndmapper.errors import CardError
+
+__all__ = [
+    "HeaderPlace",
+    "OddCard",
+    "UnreadableCardError",
+    "card_bytes",
+    "header_size",
+    "parse_header",
+    "printable",
+]
+
+UnreadableCardError = fits.VerifyError
+"""What asking for the value of a card raises that breaks the standard."""
+
+_CARD = 80
+_END_CARD = b"END".ljust(_CARD)
+
+_TEXT = rb"'(?:[ -&(-~]|'')*'"
+_VALUE = (
+    rb" *(?:" + _TEXT + rb"|[TF]|[+-]?(?:\d+\.?\d*|\.\d+)(?:[ED][+-]?\d+)?)?"
+    rb" *(?:/[ -~]*)?"
+)
+_CLEAN = re.compile(
+    rb"(?=[A-Z0-9_ -]{8}= )[A-Z0-9_-]+ *= " + _VALUE
+    + rb"|(?:COMMENT |HISTORY | {8})[ -~]*"
+    + rb"|HIERARCH [A-Z0-9_. -]+= " + _VALUE
+    + rb"|CONTINUE  *" + _TEXT + rb" *(?:/[ -~]*)?"
+)  # fmt: skip
+"""A card of which astropy changes nothing when it shows or writes it."""
+
+_ODD_BYTE = re.compile(rb"[^ -~]")
+_QUOTED = re.compile(rb"'(?:[^']|'')*'")
+_CONTROL = bytes([*range(0x21), 0x7F])
+_BLANK_FOR_CONTROL = bytes(0x20 if b in _CONTROL else b for b in range(256))
+
+
+class HeaderPlace(NamedTuple):
+    """Where a header stands, for errors about its cards."""
+
+    path: str
+    hdu: int
+    name: str
+
+    def __str__(self) -> str:
+        name = f" ({self.name})" if self.name else ""
+        return f"HDU {self.hdu}{name} of {self.path}"
+
+
+class UnparsableCardError(CardError, fits.VerifyError):  # type: ignore[misc]
+    """The value of a card cannot be parsed; also the exception of astropy."""
+
+
+class OddCard(fits.Card):  # type: ignore[misc]
+    """
+    A card that breaks the standard, or that astropy would write in another way.
+
+    Attributes
+    ----------
+    stored : bytes
+        The card as it is in the file.
+    place : HeaderPlace or None
+        Where that is.
+    """
+
+    stored: bytes = b""
+    place: HeaderPlace | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether somebody has set its value, keyword or comment."""
+        return bool(self._modified)
+
+    @property
+    def image(self) -> str:
+        """The text of the card as astropy shows it; to look changes nothing."""
+        if self.is_set:
+            return str(super().image)
+        text = printable(self.stored).decode("ascii")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return str(fits.Card.fromstring(text).image)
+            except (ValueError, fits.VerifyError):
+                return text
+
+    @property
+    def value(self) -> Any:
+        """The value; one that cannot be parsed is an error that names the card."""
+        try:
+            return super().value
+        except (ValueError, fits.VerifyError) as err:
+            text = printable(self.stored).decode("ascii").rstrip()
+            where = "a header" if self.place is None else str(self.place)
+            msg = (
+                f"the card {text!r} in {where} cannot be read: its value must be a "
+                "number, T, F or a text in quotes; set the keyword "
+                f"{self.keyword!r}, or correct the file"
+            )
+            raise UnparsableCardError(msg) from err
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        fits.Card.value.fset(self, value)
+
+    @value.deleter
+    def value(self) -> None:
+        fits.Card.value.fdel(self)
+
+
+def card_bytes(card: fits.Card) -> bytes:
+    """
+    Write a card, exactly as it was in the file if nobody changed it.
+
+    Parameters
+    ----------
+    card : astropy.io.fits.Card
+        The card.
+
+    Returns
+    -------
+    bytes
+        80 of them, or a multiple for a long string.
+    """
+    if isinstance(card, OddCard) and not card.is_set:
+        return card.stored
+    # Card.image would mend what breaks the standard, also in a card nobody touched.
+    if card._image is not None and not card._modified:
+        image = card._image
+    else:
+        image = card.image
+    size = -(-len(image) // _CARD) * _CARD
+    return image.encode("latin-1").ljust(size)  # type: ignore[no-any-return]
+
+
+def printable(card: bytes) -> bytes:
+    """
+    Put printable ASCII in the place of all other bytes.
+
+    Parameters
+    ----------
+    card : bytes
+        A card, or a whole header.
+
+    Returns
+    -------
+    bytes
+        As many. Control characters around values become blanks, as the programs mean
+        them that pad with NUL or tab; whatever else there is becomes '?'.
+    """
+    if _ODD_BYTE.search(card) is None:
+        return card
+    if len(card) > _CARD:
+        pieces = (card[at : at + _CARD] for at in range(0, len(card), _CARD))
+        return b"".join(map(printable, pieces))
+    keyword = _ODD_BYTE.sub(b"?", card[:8].rstrip(_CONTROL)).ljust(8)[: len(card)]
+    quoted = _QUOTED.search(card, 9) if card[8:9] == b"=" else None
+    start, end = (len(card), len(card)) if quoted is None else quoted.span()
+    before, after = (
+        _ODD_BYTE.sub(b"?", x.translate(_BLANK_FOR_CONTROL))
+        for x in (card[8:start], card[end:])
+    )
+    return keyword + before + _ODD_BYTE.sub(b"?", card[start:end]) + after
+
+
+def header_size(raw: bytes) -> int:
+    """
+    Find where the cards of a header end.
+
+    Parameters
+    ----------
+    raw : bytes
+        A header.
+
+    Returns
+    -------
+    int
+        Number of bytes before the END card.
+    """
+    at = raw.find(_END_CARD)
+    while at != -1 and at % _CARD:
+        at = raw.find(_END_CARD, at + 1)
+    return len(raw) - len(raw) % _CARD if at == -1 else at
+
+
+def parse_header(raw: bytes, place: HeaderPlace | None = None) -> Header:
+    """
+    Parse a header, whatever bytes it has.
+
+    Parameters
+    ----------
+    raw : bytes
+        The header as stored, with END.
+    place : HeaderPlace, optional
+        Where it stands.
+
+    Returns
+    -------
+    Header
+        Its cards come back byte for byte by `card_bytes`.
+    """
+    end = header_size(raw)
+    match = _CLEAN.fullmatch
+    odd = [at for at in range(0, end, _CARD) if not match(raw, at, at + _CARD)]
+    if not odd:
+        return Header.fromstring(raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is said to who asks for such a card
+        return _parse_odd(raw, end, odd, place)
+
+
+def _parse_odd(
+    raw: bytes, end: int, odd: Sequence[int], place: HeaderPlace | None
+) -> Header:
+    """Parse a header of which some cards, that begin at known places, are odd."""
+    parsed = Header.fromstring(printable(raw[:end]) + raw[end:])
+    cards: list[fits.Card] = []
+    at, waiting = 0, iter([*odd, end])
+    following = next(waiting)
+    for card in parsed.cards:
+        size = len(card_bytes(card))
+        if following < at + size:
+            stored = raw[at : at + size]
+            cards.append(_odd(stored, place))
+            while following < at + size:
+                following = next(waiting)
+        else:
+            cards.append(card)
+        at += size
+    return Header(cards)
+
+
+def _odd(stored: bytes, place: HeaderPlace | None) -> OddCard:
+    card = OddCard.fromstring(printable(stored).decode("ascii"))
+    assert isinstance(card, OddCard)
+    card.stored, card.place = stored, place
+    return card

@@ -1,0 +1,198 @@
+"""
+The HDUs that coordinates lie in beside their header.
+
+Of the FITS distortion paper: images WCSDVARR and D2IMARR, to which CPDISi and D2IMDISi
+lead; and of paper III: tables with the coordinates of -TAB axes, which PSi_0 names.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from astropy.io import fits
+
+from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.cards import UnreadableCardError
+from ndmapper.io.filemap import HduMap
+from ndmapper.io.headers import Header
+
+__all__ = [
+    "LOOKUP_NAMES",
+    "TableReference",
+    "hdu_list",
+    "is_coordinate_hdu",
+    "moved_lookup",
+    "read_lookup",
+    "references",
+]
+
+LOOKUP_NAMES = ("WCSDVARR", "D2IMARR")
+"""EXTNAME of the lookup tables, which are images, of distortions."""
+
+
+class TableReference(NamedTuple):
+    """
+    What a header says of an HDU that its coordinates lie in.
+
+    Parameters
+    ----------
+    name : str
+        Its EXTNAME.
+    version : int
+        Its EXTVER.
+    axis : int
+        The axis that it corrects; 0 for a table of -TAB axes.
+    keyword : str
+        Which keyword of the header has the version.
+    """
+
+    name: str
+    version: int
+    axis: int
+    keyword: str
+
+
+def is_coordinate_hdu(hdu: HduMap) -> bool:
+    """
+    Say whether coordinates of an image may lie in an HDU.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        The HDU.
+
+    Returns
+    -------
+    bool
+        True for lookup tables, and for tables of one row.
+    """
+    if hdu.is_image:
+        return hdu.name in LOOKUP_NAMES
+    return hdu.is_table and hdu.name != "" and hdu.keys.get("NAXIS2") == 1
+
+
+def references(header: Header) -> list[TableReference]:
+    """
+    List the HDUs that the coordinates in a header lie in.
+
+    Parameters
+    ----------
+    header : Header
+        The header.
+
+    Returns
+    -------
+    list of TableReference
+        Empty for most headers.
+    """
+    found: list[TableReference] = []
+    for keyword in dict.fromkeys(header):
+        if keyword.startswith(("CPDIS", "D2IMDIS")) and keyword[-1:].isdigit():
+            if _text(header, keyword).upper() != "LOOKUP":
+                continue
+            is_prior, axis = keyword.startswith("CPDIS"), keyword[-1]
+            key = f"{'DP' if is_prior else 'D2IM'}{axis}.EXTVER"
+            name = LOOKUP_NAMES[0 if is_prior else 1]
+            found.append(TableReference(name, _version(header, key), int(axis), key))
+        elif keyword.startswith("PS") and keyword.partition("_")[2][:1] == "0":
+            axis = keyword[2:].partition("_")[0]
+            letter = keyword[-1] if keyword[-1].isalpha() else ""
+            name = _text(header, keyword)
+            if axis.isdigit() and name and _is_tab(header, f"CTYPE{axis}{letter}"):
+                key = f"PV{axis}_1{letter}"
+                found.append(TableReference(name, _version(header, key), 0, key))
+    return found
+
+
+def _is_tab(header: Header, keyword: str) -> bool:
+    return _text(header, keyword).upper().endswith("-TAB")
+
+
+def _text(header: Header, keyword: str) -> str:
+    try:
+        return str(header.get(keyword, "")).strip()
+    except UnreadableCardError:
+        return ""
+
+
+def _version(header: Header, keyword: str) -> int:
+    try:
+        return int(header.get(keyword, 1))
+    except (UnreadableCardError, ValueError, TypeError):
+        return 1
+
+
+def read_lookup(hdu: HduMap) -> Any:
+    """
+    Read a lookup table.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        Where it is.
+
+    Returns
+    -------
+    astropy.io.fits.ImageHDU
+        The table.
+    """
+    return fits.ImageHDU(ArrayHandle.of(hdu).read(), hdu.header.copy())
+
+
+def moved_lookup(table: Any, axes: Sequence[tuple[int, int, int]], axis: int) -> Any:
+    """
+    Make the lookup table of a section.
+
+    Parameters
+    ----------
+    table : astropy.io.fits.ImageHDU
+        The lookup table of the whole image.
+    axes : sequence of (int, int, int)
+        Of the first two axes of the section: which one of the whole each is, its first
+        pixel there, and the step.
+    axis : int
+        The axis of the section that the table corrects.
+
+    Returns
+    -------
+    astropy.io.fits.ImageHDU
+        The table, in pixels of the section.
+    """
+    data, header = table.data, table.header.copy()
+    if axes[0][0] == 2:
+        data = data.T
+        for name in ("CRPIX", "CRVAL", "CDELT"):
+            default = 1.0 if name == "CDELT" else 0.0
+            one, two = (header.get(f"{name}{n}", default) for n in (1, 2))
+            header[f"{name}1"], header[f"{name}2"] = two, one
+    for n, (_, start, step) in enumerate(axes[:2], start=1):
+        if (start, step) != (0, 1):
+            header[f"CRVAL{n}"] = (header.get(f"CRVAL{n}", 0.0) - 1 - start) / step + 1
+        if step != 1:
+            header[f"CDELT{n}"] = header.get(f"CDELT{n}", 1.0) / step
+    if (step := axes[axis - 1][2]) != 1:
+        data = data / np.float32(step)  # the corrections are in pixels as well
+    return fits.ImageHDU(np.ascontiguousarray(data), header)
+
+
+def hdu_list(tables: Sequence[tuple[TableReference, Any]]) -> Any:
+    """
+    Put HDUs together in the form in which astropy looks for them.
+
+    Parameters
+    ----------
+    tables : sequence of (TableReference, ImageHDU or bytes)
+        Each with the name and number under which a header has it.
+
+    Returns
+    -------
+    astropy.io.fits.HDUList
+        With an empty primary HDU.
+    """
+    hdus = fits.HDUList([fits.PrimaryHDU()])
+    for reference, table in tables:
+        hdu = fits.BinTableHDU.fromstring(table) if isinstance(table, bytes) else table
+        hdu.header["EXTNAME"], hdu.header["EXTVER"] = reference[:2]
+        hdu.name, hdu.ver = reference[:2]
+        hdus.append(hdu)
+    return hdus
