@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from astropy import units as u
+
 from ndmapper.data._computed import Later
 from ndmapper.data._parts import Part, root_of
 from ndmapper.data.ndlater import NDLater
@@ -14,7 +16,9 @@ from ndmapper.io.headers import (
     is_array_keyword,
     unit_of,
     unit_text,
+    unit_words,
 )
+from ndmapper.io.rescaled import RescaledHandle
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
@@ -25,6 +29,7 @@ __all__ = [
     "extension_name",
     "filled",
     "is_named",
+    "is_relabelled",
     "kept_name",
     "to_write",
     "unit_card",
@@ -36,7 +41,9 @@ Name = tuple[str, int | None]
 """EXTNAME and EXTVER."""
 
 
-def to_write(part: Part, *, as_std: bool, is_ccddata: bool = False) -> Any:
+def to_write(
+    part: Part, *, as_std: bool, is_ccddata: bool = False, is_relabelled: bool = False
+) -> Any:
     """
     Give the stored bytes of an array if nobody changed it, else its values.
 
@@ -49,6 +56,8 @@ def to_write(part: Part, *, as_std: bool, is_ccddata: bool = False) -> Any:
     is_ccddata : bool
         The file is laid out as those of CCDData; elsewhere the numbers of a mask, or
         of inverse variances, would mean something else.
+    is_relabelled : bool
+        The header says another unit of the data than it did.
 
     Returns
     -------
@@ -62,7 +71,12 @@ def to_write(part: Part, *, as_std: bool, is_ccddata: bool = False) -> Any:
         handle is not None
         and (handle.is_whole or (not handle.shape and handle.stored_shape == (1,)))
         and part.is_std == as_std
-        and (is_ccddata or not isinstance(handle, ConvertedHandle))
+        # Of one that is only turned into the unit of its data the header tells.
+        and (
+            is_ccddata
+            or (isinstance(handle, RescaledHandle) and not is_relabelled)
+            or not isinstance(handle, ConvertedHandle)
+        )
         and not part.is_modified
     ):
         return handle
@@ -149,7 +163,31 @@ def with_kind(
     return stored
 
 
-def unit_card(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | None:
+def is_relabelled(ndd: NDLater) -> bool:
+    """
+    Say whether the unit of the data is another one than in their file.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        The data.
+
+    Returns
+    -------
+    bool
+        True where somebody set the unit, or changed BUNIT.
+    """
+    if ndd._unit_edited:
+        return True
+    stored = ndd._stored
+    return stored.is_touched and unit_words(stored.header) != unit_words(
+        stored.pristine()
+    )
+
+
+def unit_card(
+    ndd: NDLater, part: str, *, as_std: bool, is_new: bool, is_copied: bool
+) -> str | None:
     """
     Find what BUNIT must say.
 
@@ -163,6 +201,8 @@ def unit_card(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | N
         Standard deviations are written instead of variances.
     is_new : bool
         The array has no header yet.
+    is_copied : bool
+        The array is copied as it is stored.
 
     Returns
     -------
@@ -171,8 +211,12 @@ def unit_card(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | N
     """
     if part == "flags":
         return None
+    if part == "uncertainty" and is_relabelled(ndd):
+        is_copied = False
     if not (is_new or ndd._unit_edited):
-        return _unit_of_other_kind(ndd, as_std) if part == "uncertainty" else None
+        if part != "uncertainty" or is_copied:
+            return None
+        return _unit_of_values(ndd, as_std)
     unit = ndd.unit
     if unit is None:
         return "" if ndd._unit_edited else None
@@ -181,20 +225,25 @@ def unit_card(ndd: NDLater, part: str, *, as_std: bool, is_new: bool) -> str | N
     return unit_text(unit if as_std else unit**2)
 
 
-def _unit_of_other_kind(ndd: NDLater, as_std: bool) -> str | None:
-    """Find what BUNIT must say where std become variances, or the other way round."""
+def _unit_of_values(ndd: NDLater, as_std: bool) -> str | None:
+    """
+    Find what BUNIT must say of an uncertainty that is not copied.
+
+    It was turned into the unit of the data, or a square of that, when it was read.
+    """
     source = ndd._parts["uncertainty"]
-    if source.is_std == as_std or source.header is None:
-        return None
-    header = source.header.header
-    if "BUNIT" not in header:
+    header = None if source.header is None else source.header.header
+    if header is None or "BUNIT" not in header:
         return None
     stated = unit_of(header)
-    if stated is not None and ndd.unit is not None:
-        stated = ndd.unit if as_std else ndd.unit**2
-    elif stated is not None:
-        stated = stated ** (0.5 if as_std else 2)
-    return "" if stated is None else unit_text(stated)
+    if isinstance(ndd.unit, u.UnitBase):
+        wanted = ndd.unit if as_std else ndd.unit**2
+        return None if stated == wanted else unit_text(wanted)
+    if is_relabelled(ndd) and not unit_words(ndd.meta):
+        return ""
+    if source.is_std == as_std:
+        return None
+    return "" if stated is None else unit_text(stated ** (0.5 if as_std else 2))
 
 
 def extension_name(df: "DataFile", ndd: NDLater, part: str) -> tuple[str, int | None]:

@@ -12,6 +12,7 @@ from ndmapper.io.ccddata import mask_handle, weighed_handle
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Group, Ident, Labels, Layout
+from ndmapper.io.rescaled import in_unit_of_data
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
@@ -64,7 +65,7 @@ def _make_group(
     for name, index in group.hdus.items():
         hdu = fmap.hdus[index]
         parts[name] = Part(
-            handle_of(hdu, name, layout.labels),
+            handle_of(hdu, name, layout.labels, fmap.hdus[group.data].image_raw),
             header=None if name == "data" else StoredHeader(hdu.image_raw),
             is_std=name == "uncertainty" and layout.labels.uncertainty_is == "std",
         )
@@ -74,7 +75,7 @@ def _make_group(
     return from_parts(parts, header, group.ident, primary, data, bad_flags=bad_flags)
 
 
-def handle_of(hdu: HduMap, part: str, labels: Labels) -> ArrayHandle:
+def handle_of(hdu: HduMap, part: str, labels: Labels, data_raw: bytes) -> ArrayHandle:
     """
     Make the handle of an array.
 
@@ -86,14 +87,18 @@ def handle_of(hdu: HduMap, part: str, labels: Labels) -> ArrayHandle:
         What it is.
     labels : Labels
         The labels of the file.
+    data_raw : bytes
+        The header of the data that it belongs to.
 
     Returns
     -------
     ArrayHandle
         One that gives integers for flags, and for the uncertainty what they say.
     """
-    if labels.are_ccddata and part == "uncertainty":
-        return weighed_handle(hdu)
+    if part == "uncertainty":
+        handle = weighed_handle(hdu) if labels.are_ccddata else ArrayHandle.of(hdu)
+        is_std = labels.uncertainty_is == "std"
+        return in_unit_of_data(handle, hdu.image_raw, data_raw, is_std=is_std)
     if labels.are_ccddata and part == "flags" and b"FLAGCONV=" not in hdu.image_raw:
         return mask_handle(hdu)
     return flags_handle(hdu) if part == "flags" else ArrayHandle.of(hdu)

@@ -284,7 +284,7 @@ def _connect_part(ndd: Any, name: str, hdu: HduMap, df: "DataFile") -> None:
     part: Part = ndd._parts[name]
     if name == "uncertainty":
         part.is_std = df._labels.uncertainty_is == "std"
-    handle = handle_of(hdu, name, df._labels)
+    handle = handle_of(hdu, name, df._labels, ndd._stored.raw or b"")
     if not part.shape and handle.shape:
         handle = handle.take(0)  # a single number, which is an axis of one pixel there
     if name != "data":
