@@ -9,9 +9,9 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.data._blocks import PARTS, Streamed, stream
+from ndmapper.data._blocks import PARTS, Streamed, WiderVarianceError, stream
 from ndmapper.data._parts import Pending, root_of
-from ndmapper.data._waiting import WaitingPart
+from ndmapper.data._waiting import WaitingPart, WaitingSection
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.together import HdusTogether
 from ndmapper.io.write import HduOut
@@ -29,12 +29,21 @@ class Later:
     ----------
     pending : Pending
         The array.
-    as_std : bool
-        Write the square root.
+    std_dtype : dtype or None
+        Write the square root, as this type.
+
+    Raises
+    ------
+    WiderVarianceError
+        When it is read, if it is not of the type that it was to have: headers are made
+        before.
     """
 
     pending: Pending
-    as_std: bool
+    std_dtype: np.dtype[Any] | None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_dtype", self.std_dtype or self.pending.dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -44,7 +53,7 @@ class Later:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Its type; nothing is computed."""
-        return self.pending.dtype
+        return cast(Any, self)._dtype  # type: ignore[no-any-return]
 
     def read(self) -> np.ndarray[Any, Any]:
         """
@@ -56,7 +65,15 @@ class Later:
             The array.
         """
         array = self.pending.read(whole=True)
-        return root_of(array) if self.as_std else array
+        if self.std_dtype is None and array.dtype != self.dtype:
+            raise WiderVarianceError(_node_of(self.pending))
+        return array if self.std_dtype is None else root_of(array, self.std_dtype)
+
+
+def _node_of(pending: Any) -> Any:
+    while isinstance(pending, WaitingSection):
+        pending = pending.whole
+    return pending.node
 
 
 Outs = HduMap | HduOut | bytes
@@ -108,6 +125,9 @@ def _has_blocks(out: Outs) -> bool:
 def _together(outs: list[HduOut]) -> HdusTogether:
     """Write arrays together that are made some rows at a time."""
     laters: list[Any] = [out.data for out in outs]
+    for later in laters:
+        if later.std_dtype is None and later.dtype != later.pending.dtype:
+            raise WiderVarianceError(later.pending.node)
 
     def fill(put: Callable[[int, int, npt.NDArray[Any]], None]) -> None:
         def streamed(node: Any, numbers: list[int]) -> Streamed:
@@ -116,8 +136,9 @@ def _together(outs: list[HduOut]) -> HdusTogether:
             def rows(first: int, made: Pixels) -> None:
                 for i in numbers:
                     array: Any = made[PARTS.index(laters[i].pending.name)]
-                    if laters[i].as_std:
-                        root_of(array, out=array)
+                    if (dtype := laters[i].std_dtype) is not None:
+                        out = np.empty(array.shape, dtype.newbyteorder(">"))
+                        array = root_of(array, out=out)
                     put(i, first * width, array)
 
             return Streamed(node, {laters[i].pending.name for i in numbers}, rows)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from astropy import units as u
 
 from ndmapper.data._computed import Later
@@ -19,6 +20,7 @@ from ndmapper.io.headers import (
     unit_words,
 )
 from ndmapper.io.rescaled import RescaledHandle
+from ndmapper.numerics.formulas import float_type, narrowed
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
@@ -42,7 +44,12 @@ Name = tuple[str, int | None]
 
 
 def to_write(
-    part: Part, *, as_std: bool, is_ccddata: bool = False, is_relabelled: bool = False
+    part: Part,
+    *,
+    as_std: bool,
+    data_dtype: np.dtype[Any],
+    is_ccddata: bool = False,
+    is_relabelled: bool = False,
 ) -> Any:
     """
     Give the stored bytes of an array if nobody changed it, else its values.
@@ -53,6 +60,8 @@ def to_write(
         The array.
     as_std : bool
         Write standard deviations instead of variances.
+    data_dtype : dtype
+        Type of the data; standard deviations are written as wide as these.
     is_ccddata : bool
         The file is laid out as those of CCDData; elsewhere the numbers of a mask, or
         of inverse variances, would mean something else.
@@ -65,7 +74,7 @@ def to_write(
         What is written.
     """
     if not part.is_loaded and part.pending is not None:
-        return Later(part.pending, as_std)
+        return Later(part.pending, float_type(data_dtype) if as_std else None)
     handle = part.handle
     if (
         handle is not None
@@ -81,7 +90,7 @@ def to_write(
     ):
         return handle
     array = part.values()
-    return root_of(array) if as_std else array
+    return narrowed(root_of(array), data_dtype) if as_std else array
 
 
 def described_like(ndd: NDLater) -> StoredHeader:

@@ -9,7 +9,6 @@ from ndmapper.data._held import note, walk
 from ndmapper.errors import ModeError, NdmapperError
 from ndmapper.io.arrays import ArrayHandle, is_basic_index
 from ndmapper.io.headers import StoredHeader
-from ndmapper.numerics.formulas import as_float, float_type
 
 __all__ = ["Part", "Pending", "root_of", "squared"]
 
@@ -69,14 +68,16 @@ def squared(std: Array) -> Array:
 
     Returns
     -------
-    ndarray of float
-        Variances, infinite where they are too large for their type.
+    ndarray of float64
+        Variances. Those of float32 are exact: their roots are the same numbers again.
     """
-    with np.errstate(over="ignore"):
-        return np.asarray(np.square(as_float(std)))
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(np.square(std, dtype=np.float64))
 
 
-def root_of(variance: Array, out: Array | None = None) -> Array:
+def root_of(
+    variance: Array, dtype: np.dtype[Any] | None = None, out: Array | None = None
+) -> Array:
     """
     Make standard deviations of variances.
 
@@ -84,16 +85,21 @@ def root_of(variance: Array, out: Array | None = None) -> Array:
     ----------
     variance : ndarray
         Variances.
+    dtype : dtype, optional
+        Type of the result; by default that of the variances.
     out : ndarray, optional
-        Array to be filled.
+        Array to be filled, instead.
 
     Returns
     -------
     ndarray of float
         Standard deviations, NaN where a variance is negative.
     """
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.sqrt(variance, out=out))
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        if out is None:
+            root = np.asarray(np.sqrt(variance))
+            return root if dtype is None else root.astype(dtype, copy=False)
+        return np.asarray(np.sqrt(variance, out=out, casting="same_kind"))
 
 
 class Part:
@@ -175,7 +181,7 @@ class Part:
         """Type of the array."""
         form = self.form
         is_root = self.is_std and form is self.handle
-        return float_type(form.dtype) if is_root else form.dtype
+        return np.dtype(np.float64) if is_root else form.dtype
 
     @property
     def array(self) -> Array:

@@ -308,7 +308,7 @@ class _Plan:
         as_std = part == "uncertainty" and self.df._labels.uncertainty_is == "std"
         is_ccddata = self.df._labels.are_ccddata
         data = to_write(
-            source, as_std=as_std, is_ccddata=is_ccddata,
+            source, as_std=as_std, data_dtype=ndd.dtype, is_ccddata=is_ccddata,
             is_relabelled=isinstance(source.handle, RescaledHandle)
             and is_relabelled(ndd),
         )  # fmt: skip

@@ -8,6 +8,7 @@ from astropy import units as u
 
 from ndmapper.data._state import State
 from ndmapper.errors import UnitError
+from ndmapper.numerics.formulas import narrowed
 
 __all__ = ["Reductions"]
 
@@ -60,7 +61,8 @@ class Reductions(State):
             raise UnitError(str(err)) from err
         variance = ndd.variance
         if variance is not None:
-            variance = variance * variance.dtype.type(factor**2)
+            wide = np.asarray(variance, np.float64) * factor**2
+            variance = narrowed(wide, variance.dtype)
         data = np.asarray(data).astype(ndd.dtype if ndd.dtype.kind == "f" else float)
         return ndd.replace(data=data, variance=variance, unit=unit)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ndmapper.data._blocks import WiderVarianceError
 from ndmapper.data._computed import computed
 from ndmapper.data._groups import handle_of
 from ndmapper.data._held import keep_before, walk
@@ -67,7 +68,7 @@ def write_datafile(
     """
     items = plan_items(df, Path(path))
     _warn_of_coordinates(df)
-    _write(df, Path(path), items, rows, tables, more=more)
+    _write(df, Path(path), Path(path), items, rows, tables, more=more)
 
 
 def _warn_of_coordinates(df: "DataFile") -> None:
@@ -80,9 +81,10 @@ def _warn_of_coordinates(df: "DataFile") -> None:
             )  # fmt: skip
 
 
-def _write(
+def _write(  # noqa: PLR0917
     df: "DataFile",
     path: Path,
+    target: Path,
     items: list[Item],
     rows: Sequence[Mapping[str, Any]] | None,
     tables: bytes = b"",
@@ -98,9 +100,19 @@ def _write(
             record = [stored]
         elif df.record:
             record = [encode(df.record)]
-    # One after the other, so that what is computed is in memory one at a time.
-    outs = [*(i.out for i in items), *record]
-    write_hdus(path, computed(outs, at_once=can_write_together(path)), more=more)
+    while True:
+        # One after the other, so that what is computed is in memory one at a time.
+        outs = [*(i.out for i in items), *record]
+        try:
+            write_hdus(
+                path, computed(outs, at_once=can_write_together(path)), more=more
+            )
+        except WiderVarianceError as found:
+            # The headers promised float32, and it turned out that this is too narrow.
+            found.mark()
+            items[:] = plan_items(df, target)
+        else:
+            return
 
 
 def real_target(target: str | os.PathLike[str]) -> Path:
@@ -207,9 +219,9 @@ def stage(
     try:
         pending = is_pending(df)
         if not pending and (df._has_new_record or not is_made or not what):
-            _write(df, made, items, None if is_known else [])
+            _write(df, made, target, items, None if is_known else [])
         else:
-            _write(df, made, items, [])
+            _write(df, made, target, items, [])
             content = digest(made)
             if pending:
                 rows = settled(df, target.name, content)
@@ -218,7 +230,7 @@ def stage(
             if is_compressed(split_ext(target.name)[1]):
                 # Whole, since a second member behind the first hides from readers.
                 made.unlink()
-                _write(df, made, items, rows)
+                _write(df, made, target, items, rows)
             else:
                 append_hdu(made, encode(rows))
         if checksum:
