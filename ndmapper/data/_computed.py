@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ndmapper.data._blocks import PARTS, Streamed, WiderVarianceError, stream
 from ndmapper.data._parts import Pending, root_of
 from ndmapper.data._waiting import WaitingPart, WaitingSection
-from ndmapper.io.filemap import HduMap
+from ndmapper.io.filemap import HduMap, Tail
 from ndmapper.io.together import HdusTogether
 from ndmapper.io.write import HduOut
 from ndmapper.numerics.arith import Pixels
@@ -76,25 +76,23 @@ def _node_of(pending: Any) -> Any:
     return pending.node
 
 
-Outs = HduMap | HduOut | bytes
+Outs = HduMap | HduOut | bytes | Tail
 
 
-def computed(
-    outs: Iterable[Outs], *, at_once: bool
-) -> Iterator[HduMap | HduOut | bytes | HdusTogether]:
+def computed(outs: Iterable[Outs], *, at_once: bool) -> Iterator[Outs | HdusTogether]:
     """
     Compute the arrays of HDUs when it is their turn.
 
     Parameters
     ----------
-    outs : iterable of HduMap, HduOut or bytes
+    outs : iterable of HduMap, HduOut, bytes or Tail
         What is to be written.
     at_once : bool
         Arrays of one operation may be written together, some rows at a time.
 
     Yields
     ------
-    HduMap, HduOut, bytes or HdusTogether
+    HduMap, HduOut, bytes, Tail or HdusTogether
         What can be written.
     """
     for together, found in groupby(outs, _has_blocks if at_once else _nothing):

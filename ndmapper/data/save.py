@@ -18,7 +18,7 @@ from ndmapper.data.pending import is_pending, settled
 from ndmapper.errors import FileAccessError, FileChangedError, MissingFileError
 from ndmapper.io.checksum import with_checksums
 from ndmapper.io.digest import digest
-from ndmapper.io.filemap import HduMap, map_file
+from ndmapper.io.filemap import HduMap, Tail, map_file
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.layout import find_layout
 from ndmapper.io.leftovers import staging_name
@@ -91,7 +91,7 @@ def _write(  # noqa: PLR0917
     *,
     more: bool = False,
 ) -> None:
-    record: list[HduMap | bytes] = []
+    record: list[HduMap | bytes | Tail] = []
     if rows:
         record = [tables + encode(rows)]
     elif rows is None:
@@ -100,6 +100,8 @@ def _write(  # noqa: PLR0917
             record = [stored]
         elif df.record:
             record = [encode(df.record)]
+    if df._map is not None and df._map.tail is not None:
+        record.append(df._map.tail)
     while True:
         # One after the other, so that what is computed is in memory one at a time.
         outs = [*(i.out for i in items), *record]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ndmapper.io.filemap import FileMap, HduMap, padded
+from ndmapper.io.filemap import FileMap, HduMap, Tail, padded
 from ndmapper.io.formkeys import header_size
 from ndmapper.io.write import HduOut
 
@@ -22,7 +22,7 @@ _NOTHING = "0" * 16
 _PUNCTUATION = frozenset(range(0x3A, 0x41)) | frozenset(range(0x5B, 0x61))
 
 
-def with_checksums(fmap: FileMap) -> Iterator[HduOut | bytes]:
+def with_checksums(fmap: FileMap) -> Iterator[HduOut | bytes | Tail]:
     """
     Give the HDUs of a file with their sums.
 
@@ -33,13 +33,15 @@ def with_checksums(fmap: FileMap) -> Iterator[HduOut | bytes]:
 
     Yields
     ------
-    HduOut or bytes
-        Each HDU, of which the data are copied.
+    HduOut, bytes or Tail
+        Each HDU, of which the data are copied, and what follows the last.
     """
     for hdu in fmap.hdus:
         if hdu.before:
             yield _summed(hdu.before, 0)
         yield HduOut(_summed(hdu.raw, _data_sum(hdu)), hdu)
+    if fmap.tail is not None:
+        yield fmap.tail
 
 
 def _summed(raw: bytes, data_sum: int) -> bytes:
