@@ -1,5 +1,6 @@
 """Sums, means and extremes of an NDLater, and its conversion to other units."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,38 @@ class Reductions(State):
         return self._reduced(
             np.max(self._pixels(), axis=axis, where=self._good(), initial=-np.inf)
         )
+
+    def median(self, axis: Axis = None) -> Any:
+        """
+        Find the median of the pixels that are not masked.
+
+        Parameters
+        ----------
+        axis : int or tuple of int, optional
+            Along which axes; all by default.
+
+        Returns
+        -------
+        NDLater
+            It; NaN where there is no pixel.
+
+        Raises
+        ------
+        TypeError
+            If there is a variance: that of a median depends on how the pixels that it
+            is taken of differ, which nobody knows.
+        """
+        if self._synced("uncertainty") is not None:
+            msg = (
+                "the variance of a median is not known, since that depends on how "
+                "pixels differ; take it of the data, as in numpy.median(ndd.data), or "
+                "of ndd.replace(variance=None)"
+            )
+            raise TypeError(msg)
+        pixels = np.where(self._good(), self._pixels(), np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # where all are masked
+            return self._reduced(np.nanmedian(pixels, axis=axis))
 
     def _pixels(self) -> npt.NDArray[Any]:
         array = self._parts["data"].peek()
