@@ -5,7 +5,7 @@ An image is no array, so that NumPy would take its pixels alone, and drop the re
 without a word. What there is a rule for is computed with it, what only asks something
 of the pixels is answered, and the rest is refused.
 
-Elementwise functions (ufuncs) are all refused by NumPy itself, since ``__array_ufunc__``
+Elementwise functions (ufuncs) are refused by NumPy itself, since ``__array_ufunc__``
 is None: else masked arrays, which are asked first, would take the pixels alone.
 """
 
@@ -22,6 +22,15 @@ _REDUCTIONS = {
     np.mean: "mean", np.sum: "sum", np.min: "min", np.max: "max", np.amin: "min",
     np.amax: "max", np.median: "median",
 }  # fmt: skip
+
+# What is known without reading a pixel.
+_FORMS: dict[Any, Any] = {
+    np.shape: lambda ndd: ndd.shape,
+    np.ndim: lambda ndd: ndd.ndim,
+    np.size: lambda ndd: ndd.size,
+    np.iscomplexobj: lambda ndd: False,
+    np.isrealobj: lambda ndd: True,
+}
 
 _ABOUT = {
     np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj,
@@ -96,6 +105,8 @@ def apply_function(func: Any, args: Any, options: Any) -> Any:
         if len(axes) <= 1 and not given.keys() - {"axis"} and hasattr(ndd, "_parts"):
             return getattr(ndd, _REDUCTIONS[func])(*axes, **given)
         raise _refusal(func, " with more than an axis")
+    if func in _FORMS and len(args) == 1 and not options:
+        return _FORMS[func](args[0])
     if func in _ABOUT:
         plain = [_plain(x) for x in args]
         return func(*plain, **{k: _plain(v) for k, v in options.items()})

@@ -342,6 +342,19 @@ class NDLater(
         known = is_operand(other)
         return compared(np.greater_equal, self, other) if known else NotImplemented
 
+    def share(self, other: "NDLater") -> None:
+        """
+        Share the arrays of another image, read or not.
+
+        Parameters
+        ----------
+        other : NDLater
+            The other one. What is written into an array of one shows in the other, but
+            operators in place change only the one that they are used on.
+        """
+        self._parts = other._view()._parts
+        self._variance_object = None
+
     def __copy__(self) -> "NDLater":
         return self.copy()
 
