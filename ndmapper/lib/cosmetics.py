@@ -29,6 +29,9 @@ def init_bpm(
     """
     Make a bad pixel mask: ``init_bpm(reference, regions=..., filename='bpm.fits')``.
 
+    What is after the reference may be given by position, in the order ``regions``,
+    ``convention``, ``value``, ``filename``.
+
     Parameters
     ----------
     reference : DataFile
@@ -63,10 +66,13 @@ def init_bpm(
     return masks
 
 
+init_bpm.positional = ("regions", "convention", "value", "filename")
+
+
 @run_task(prefix="k", cals=["bpm"])
 def add_bpm(ndd: NDLater, bpm: NDLater | None) -> NDLater:
     """
-    Join a bad pixel mask to the flags.
+    Join a bad pixel mask to the flags: ``add_bpm(files, bpm)``.
 
     Parameters
     ----------
@@ -92,6 +98,9 @@ def add_bpm(ndd: NDLater, bpm: NDLater | None) -> NDLater:
     return ndd.replace(flags=joined(ndd.flags, bits))
 
 
+add_bpm.positional = ("bpm",)
+
+
 @run_task(prefix="x")
 def clean_cosmic_rays(
     ndd: NDLater,
@@ -102,6 +111,8 @@ def clean_cosmic_rays(
     sigfrac: Annotated[float, Range(gt=0, le=1)] = 0.32,
     objlim: Annotated[float, Range(gt=0)] = 1.0,
     iterations: Annotated[int, Range(ge=1)] = 5,
+    sepmed: bool = False,
+    bitmask: Annotated[int | None, Range(ge=0, le=0xFFFFFFFF)] = None,
 ) -> NDLater:
     """
     Find cosmic rays, flag them, and replace them by means of the pixels around.
@@ -123,6 +134,11 @@ def clean_cosmic_rays(
         Least contrast against the fine structure of the image.
     iterations : int
         At most so many rounds.
+    sepmed : bool
+        Use separable median filters: quicker, and nearly the same.
+    bitmask : int, optional
+        Flag bits of pixels that are neither searched nor used; 0 for none. By default
+        those that mask a pixel.
 
     Returns
     -------
@@ -137,7 +153,8 @@ def clean_cosmic_rays(
         sigfrac=sigfrac,
         objlim=objlim,
         niter=iterations,
-        sepmed=False,
+        sepmed=sepmed,
+        bitmask=bitmask,
     )
 
 
@@ -151,6 +168,7 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     niter: int = 5,
     sepmed: bool = True,
     cleantype: str = "meanmask",
+    bitmask: int | None = None,
 ) -> NDLater:
     """
     Clean cosmic rays from a spectrum whose wavelength runs along x.
@@ -180,6 +198,9 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
         Use separable median filters: quicker, and nearly the same.
     cleantype : str
         How hits are replaced: ``'median'``, ``'medmask'``, ``'meanmask'`` or ``'idw'``.
+    bitmask : int, optional
+        Flag bits of pixels that are neither searched nor used; 0 for none. By default
+        those that mask a pixel.
 
     Returns
     -------
@@ -200,7 +221,7 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     objects = 9 if x_order is None else x_order
     sky = (2 if ny < 50 else 3 if ny < 80 else 5) if y_order is None else y_order
     data = np.asarray(ndd.data, np.float64)
-    mask = ndd.mask
+    mask = ndd.flagged(ndd.bad_flags if bitmask is None else bitmask)
     fits = objects > 0 or sky > 0
     variance = _variance(ndd, data)
     try:
