@@ -101,7 +101,8 @@ def _readable(header: fits.Header) -> tuple[fits.Header, list[Field]]:
         n = field.number
         if header.get(f"TTYPE{n}") != field.name:
             header[f"TTYPE{n}"] = field.name
-        if not field.is_text and header.get(f"TNULL{n}") != field.null:
+        stated = header.get(f"TNULL{n}")
+        if not field.is_text and (stated != field.null or isinstance(stated, float)):
             header.remove(f"TNULL{n}", ignore_missing=True)
             if field.null is not None:
                 header[f"TNULL{n}"] = field.null

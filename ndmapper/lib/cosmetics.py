@@ -11,6 +11,7 @@ from ndmapper.errors import MissingPackageError, ParameterError, ShapeError
 from ndmapper.lib.ccd.readout import pixel_map, readouts
 from ndmapper.lib.flagging import flags_with, joined
 from ndmapper.numerics.cosmicray import find_cosmic_rays, spectrum_model
+from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.noise import pixel_variance
 from ndmapper.numerics.sections import parse_region
 from ndmapper.steps import Range, run_task
@@ -250,7 +251,9 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     cleaned = ndd.replace(
         data=result.data.astype(_float_type(ndd)),
         flags=flags_with(ndd, (result.found, Flag.COSMIC_RAY)),
-        **{"variance": result.variance.astype(np.float32)} if had_variance else {},
+        **{"variance": narrowed(result.variance, np.dtype("f4"))}
+        if had_variance
+        else {},
     )
     cleaned.meta["NCOSMIC"] = (int(result.found.sum()), "pixels hit by cosmic rays")
     return cleaned

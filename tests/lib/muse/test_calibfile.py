@@ -87,7 +87,7 @@ def test_write_replaces_the_file_it_was_read_from(bias, tmp_path):
     again.get_data()[0, 0] = -2
     again.write()
     assert CalibFile(tmp_path / "MASTER_BIAS-07.fits").get_data()[0, 0] == -2
-    new = CalibFile(data=bias)
+    new = CalibFile(data=again)
     with pytest.raises(OutputExistsError):
         new.write(tmp_path / "MASTER_BIAS-07.fits")
 
