@@ -269,7 +269,8 @@ class CalibFile(Spellings, DataFile):
             If the file cannot be written.
         """
         target = FileName(self._file if filename is None else filename)
-        own = self._map is not None and target == self._map.source.path
+        # Not what was made of it, though that may still lie there.
+        own = self._map is not None and target == self._opened_as
         self.save(filename, overwrite=overwrite or own)
 
     def copy(self) -> "CalibFile":
