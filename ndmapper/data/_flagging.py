@@ -107,7 +107,7 @@ class Flagging(State):
         False, bad ones lose the bits of `bad_flags`. Flags of others stay as they are.
         """
         found = self.flagged(self.bad_flags)
-        return None if found is None else Mask.of(self, found)
+        return None if found is None else Mask(self, found)
 
     @mask.setter
     def mask(self: Any, value: Any) -> None:

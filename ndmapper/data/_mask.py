@@ -19,27 +19,18 @@ class Mask(np.ndarray[Any, np.dtype[np.bool_]]):
 
     It is what the flags were when somebody asked for it. Results of operations are
     plain arrays, and parts of a mask are read-only.
+
+    Parameters
+    ----------
+    owner : NDLater
+        Whose flags are set.
+    array : ndarray of bool
+        The mask, which nobody else has.
     """
 
     _owner: "Flagging | None"
 
-    @classmethod
-    def of(cls, owner: "Flagging", array: npt.NDArray[np.bool_]) -> "Mask":
-        """
-        Make the mask of an image.
-
-        Parameters
-        ----------
-        owner : NDLater
-            Whose flags are set.
-        array : ndarray of bool
-            The mask, which nobody else has.
-
-        Returns
-        -------
-        Mask
-            The mask.
-        """
+    def __new__(cls, owner: "Flagging", array: npt.NDArray[np.bool_]) -> "Mask":
         made = array.view(cls)
         made._owner = owner
         # Whatever writes without asking is refused: flags would not follow.
