@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from ndmapper.data._operands import Operand, Waiting
     from ndmapper.data._parts import Part
 
-__all__ = ["PARTS", "Streamed", "in_blocks", "rows_at_once", "stream"]
+__all__ = [
+    "PARTS",
+    "Streamed",
+    "WiderVarianceError",
+    "in_blocks",
+    "rows_at_once",
+    "stream",
+]
 
 Array = npt.NDArray[Any]
 
@@ -37,6 +44,27 @@ does not count."""
 _BLOCKS = 8
 """An image is worked on in about so many blocks, which then take little memory and stay
 in the cache."""
+
+
+class WiderVarianceError(Exception):
+    """
+    Said by some rows of which float32 does not hold the variances; nobody sees it.
+
+    All rows are to be of one type, so the work starts anew.
+
+    Parameters
+    ----------
+    node : Waiting
+        The operation that they are the result of.
+    """
+
+    def __init__(self, node: "Waiting") -> None:
+        super().__init__("variances that float32 does not hold")
+        self._node = node
+
+    def mark(self) -> None:
+        """Have the variances in double precision from now on."""
+        self._node.is_wide = True
 
 
 def rows_at_once(node: "Waiting") -> int | None:
@@ -281,6 +309,8 @@ class _Rows:
             out = _cut(self._made, slice(span.stop - span.start))
         one, two = (side.make(span) for side in self._sides)
         made = combine(self._node.name, one, two, out=out, total=self._total)
+        if made.variance is not out.variance and made.variance is not None:
+            raise WiderVarianceError(self._node)
         # What would not fit there is a fault of ours, and nobody must see it.
         assert all(a is b for a, b in zip(made, out, strict=True) if a is not None)
         return made

@@ -9,10 +9,10 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.data._blocks import PARTS, Streamed, stream
+from ndmapper.data._blocks import PARTS, Streamed, WiderVarianceError, stream
 from ndmapper.data._parts import Pending, as_stored
-from ndmapper.data._waiting import WaitingPart
-from ndmapper.io.filemap import HduMap
+from ndmapper.data._waiting import WaitingPart, WaitingSection
+from ndmapper.io.filemap import HduMap, Tail
 from ndmapper.io.roles import UncertaintyKind
 from ndmapper.io.together import HdusTogether
 from ndmapper.io.write import HduOut
@@ -32,10 +32,22 @@ class Later:
         The array.
     kind : {'variance', 'std', 'ivar'}
         What is written of a variance.
+    stored_dtype : dtype or None
+        Type of what is written; by default that of the array.
+
+    Raises
+    ------
+    WiderVarianceError
+        When it is read, if it is not of the type that it was to have: headers are made
+        before.
     """
 
     pending: Pending
     kind: UncertaintyKind = "variance"
+    stored_dtype: np.dtype[Any] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_dtype", self.stored_dtype or self.pending.dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -45,7 +57,7 @@ class Later:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Its type; nothing is computed."""
-        return self.pending.dtype
+        return cast(Any, self)._dtype  # type: ignore[no-any-return]
 
     def read(self) -> np.ndarray[Any, Any]:
         """
@@ -57,28 +69,34 @@ class Later:
             The array.
         """
         array = self.pending.read(whole=True)
-        return as_stored(array, self.kind)
+        if self.kind == "variance" and array.dtype != self.dtype:
+            raise WiderVarianceError(_node_of(self.pending))
+        return as_stored(array, self.kind, self.dtype)
 
 
-Outs = HduMap | HduOut | bytes
+def _node_of(pending: Any) -> Any:
+    while isinstance(pending, WaitingSection):
+        pending = pending.whole
+    return pending.node
 
 
-def computed(
-    outs: Iterable[Outs], *, at_once: bool
-) -> Iterator[HduMap | HduOut | bytes | HdusTogether]:
+Outs = HduMap | HduOut | bytes | Tail
+
+
+def computed(outs: Iterable[Outs], *, at_once: bool) -> Iterator[Outs | HdusTogether]:
     """
     Compute the arrays of HDUs when it is their turn.
 
     Parameters
     ----------
-    outs : iterable of HduMap, HduOut or bytes
+    outs : iterable of HduMap, HduOut, bytes or Tail
         What is to be written.
     at_once : bool
         Arrays of one operation may be written together, some rows at a time.
 
     Yields
     ------
-    HduMap, HduOut, bytes or HdusTogether
+    HduMap, HduOut, bytes, Tail or HdusTogether
         What can be written.
     """
     for together, found in groupby(outs, _has_blocks if at_once else _nothing):
@@ -109,6 +127,9 @@ def _has_blocks(out: Outs) -> bool:
 def _together(outs: list[HduOut]) -> HdusTogether:
     """Write arrays together that are made some rows at a time."""
     laters: list[Any] = [out.data for out in outs]
+    for later in laters:
+        if later.kind == "variance" and later.dtype != later.pending.dtype:
+            raise WiderVarianceError(later.pending.node)
 
     def fill(put: Callable[[int, int, npt.NDArray[Any]], None]) -> None:
         def streamed(node: Any, numbers: list[int]) -> Streamed:
@@ -118,7 +139,8 @@ def _together(outs: list[HduOut]) -> HdusTogether:
                 for i in numbers:
                     array: Any = made[PARTS.index(laters[i].pending.name)]
                     if laters[i].kind != "variance":
-                        as_stored(array, laters[i].kind, out=array)
+                        out = np.empty(array.shape, laters[i].dtype.newbyteorder(">"))
+                        array = as_stored(array, laters[i].kind, out=out)
                     put(i, first * width, array)
 
             return Streamed(node, {laters[i].pending.name for i in numbers}, rows)

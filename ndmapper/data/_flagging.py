@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from astropy.nddata import NDData
 
+from ndmapper.data._mask import Mask
 from ndmapper.data._parts import Part
 from ndmapper.data._state import State, mask_of_array
 from ndmapper.data.flags import FLAGS_DTYPE, Flag, named_flags, translated, widened
-from ndmapper.errors import ShapeError
+from ndmapper.errors import ParameterError, ShapeError
 from ndmapper.instruments import FlagTable, load_flags, recognise_flags
 from ndmapper.instruments.conventions import ALL_BITS
 from ndmapper.io.ccddata import ConvertedHandle
@@ -98,8 +99,15 @@ class Flagging(State):
 
     @property
     def mask(self) -> npt.NDArray[np.bool_] | None:
-        """Where flags have a bit of `bad_flags`; None where there are no flags."""
-        return self.flagged(self.bad_flags)
+        """
+        Where flags have a bit of `bad_flags`; None where there are no flags.
+
+        Where it is set to True, also item by item (``ndd.mask[2, 3] = True``), pixels
+        that were good get the flag for BAD of their convention; where it is set to
+        False, bad ones lose the bits of `bad_flags`. Flags of others stay as they are.
+        """
+        found = self.flagged(self.bad_flags)
+        return None if found is None else Mask(self, found)
 
     @mask.setter
     def mask(self: Any, value: Any) -> None:
@@ -111,16 +119,30 @@ class Flagging(State):
         if wanted.shape not in ((), self.shape):
             msg = f"the mask has shape {wanted.shape}, but the data have {self.shape}"
             raise ShapeError(msg)
-        bad = self.flag_table.like_own(Flag.BAD) or int(Flag.BAD)
         if not self.has("flags"):
             self._put("flags", np.zeros(self.shape, FLAGS_DTYPE))
+        before = self.flagged(self.bad_flags)
+        self._change_mask(wanted & ~before, before & ~wanted)
+
+    def _change_mask(
+        self: Any, marked: npt.NDArray[np.bool_], cleared: npt.NDArray[np.bool_]
+    ) -> None:
+        """Make pixels bad that are good, and others good that are bad."""
         flags = self.flags
-        if wanted.any() and (wider := widened(flags, bad)) is not flags:
-            self._put("flags", wider)
-            flags = wider
-        bits = as_bits(self.bad_flags, flags.dtype)
-        bad_bit = as_bits(bad, flags.dtype)
-        flags[...] = np.where(wanted, flags | bad_bit, flags & ~bits)
+        if marked.any():
+            bad = self.flag_table.like_own(Flag.BAD) or int(Flag.BAD)
+            if not bad & self.bad_flags:
+                msg = (
+                    "bad_flags leave BAD out, so that setting the mask would mask "
+                    "nothing; set flags, or bad_flags"
+                )
+                raise ParameterError(msg)
+            if (wider := widened(flags, bad)) is not flags:
+                self._put("flags", wider)
+                flags = self.flags
+            flags[marked] |= as_bits(bad, flags.dtype)
+        if cleared.any():
+            flags[cleared] &= ~as_bits(self.bad_flags, flags.dtype)
 
     def flagged(self, names: Names) -> npt.NDArray[np.bool_] | None:
         """

@@ -2,8 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from astropy import units as u
+
 from ndmapper.data._computed import Later
-from ndmapper.data._parts import Part, as_stored
+from ndmapper.data._parts import Part, as_stored, root_of
 from ndmapper.data.ndlater import NDLater
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.ccddata import (
@@ -22,8 +25,11 @@ from ndmapper.io.headers import (
     is_frame_keyword,
     unit_of,
     unit_text,
+    unit_words,
 )
+from ndmapper.io.rescaled import RescaledHandle
 from ndmapper.io.roles import UncertaintyKind
+from ndmapper.numerics.formulas import float_type, narrowed
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
@@ -34,6 +40,7 @@ __all__ = [
     "extension_name",
     "filled",
     "is_named",
+    "is_relabelled",
     "kept_name",
     "to_write",
     "unit_card",
@@ -46,7 +53,12 @@ Name = tuple[str, int | None]
 
 
 def to_write(
-    part: Part, *, kind: UncertaintyKind = "variance", is_ccddata: bool = False
+    part: Part,
+    *,
+    data_dtype: np.dtype[Any],
+    kind: UncertaintyKind = "variance",
+    is_ccddata: bool = False,
+    is_relabelled: bool = False,
 ) -> Any:
     """
     Give the stored bytes of an array if nobody changed it, else its values.
@@ -55,29 +67,40 @@ def to_write(
     ----------
     part : Part
         The array.
+    data_dtype : dtype
+        Type of the data; standard deviations are written as wide as these.
     kind : {'variance', 'std', 'ivar'}
         What is written of variances.
     is_ccddata : bool
         The file is laid out as those of CCDData; elsewhere the numbers of a mask
         would mean something else.
+    is_relabelled : bool
+        The header says another unit of the data than it did.
 
     Returns
     -------
     ArrayHandle, ndarray or Later
         What is written; a NoDataHandle where flags are as they were read.
     """
+    as_std = kind == "std"
     if not part.is_loaded and part.pending is not None:
-        return Later(part.pending, kind)
-    handle, as_std = part.handle, kind == "std"
+        return Later(part.pending, kind, float_type(data_dtype) if as_std else None)
+    handle = part.handle
     if (
         handle is not None
         and (handle.is_whole or (not handle.shape and handle.stored_shape == (1,)))
         and part.is_std == as_std
-        and (is_ccddata or _means_the_same(handle, kind))
+        # Of one that is only turned into the unit of its data the header tells.
+        and (
+            is_ccddata
+            or (isinstance(handle, RescaledHandle) and not is_relabelled)
+            or _means_the_same(handle, kind)
+        )
         and not part.is_modified
     ):
         return handle
-    return as_stored(part.values(), kind)
+    array = part.values()
+    return narrowed(root_of(array), data_dtype) if as_std else as_stored(array, kind)
 
 
 def _means_the_same(handle: ArrayHandle, kind: UncertaintyKind) -> bool:
@@ -169,8 +192,30 @@ def with_kind(
     return stored
 
 
+def is_relabelled(ndd: NDLater) -> bool:
+    """
+    Say whether the unit of the data is another one than in their file.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        The data.
+
+    Returns
+    -------
+    bool
+        True where somebody set the unit, or changed BUNIT.
+    """
+    if ndd._unit_edited:
+        return True
+    stored = ndd._stored
+    return stored.is_touched and unit_words(stored.header) != unit_words(
+        stored.pristine()
+    )
+
+
 def unit_card(
-    ndd: NDLater, part: str, *, kind: UncertaintyKind, is_new: bool
+    ndd: NDLater, part: str, *, kind: UncertaintyKind, is_new: bool, is_copied: bool
 ) -> str | None:
     """
     Find what BUNIT must say.
@@ -185,6 +230,8 @@ def unit_card(
         What is written of variances.
     is_new : bool
         The array has no header yet.
+    is_copied : bool
+        The array is copied as it is stored.
 
     Returns
     -------
@@ -193,8 +240,12 @@ def unit_card(
     """
     if part == "flags":
         return None
+    if part == "uncertainty" and is_relabelled(ndd):
+        is_copied = False
     if not (is_new or ndd._unit_edited):
-        return _unit_of_other_kind(ndd, kind) if part == "uncertainty" else None
+        if part != "uncertainty" or is_copied:
+            return None
+        return _unit_of_values(ndd, kind)
     unit = ndd.unit
     if unit is None:
         return "" if ndd._unit_edited else None
@@ -207,25 +258,31 @@ _POWERS: dict[UncertaintyKind, int] = {"std": 1, "variance": 2, "ivar": -2}
 """The unit of what a file holds is this power of that of the data."""
 
 
-def _unit_of_other_kind(ndd: NDLater, kind: UncertaintyKind) -> str | None:
-    """Find what BUNIT must say where std become variances, or the other way round."""
+def _unit_of_values(ndd: NDLater, kind: UncertaintyKind) -> str | None:
+    """
+    Find what BUNIT must say of an uncertainty that is not copied.
+
+    It was turned into the unit of the data, or a square of that, when it was read.
+    """
     source = ndd._parts["uncertainty"]
+    header = None if source.header is None else source.header.header
+    if header is None or "BUNIT" not in header:
+        return None
     before: UncertaintyKind = "std" if source.is_std else "variance"
     if isinstance(source.handle, InverseHandle):
         before = "ivar"
     elif source.handle is None and kind == "ivar" and not source.is_std:
         before = kind  # what was computed has the header of what is stored
-    if before == kind or source.header is None:
-        return None
-    header = source.header.header
-    if "BUNIT" not in header:
-        return None
     stated = unit_of(header)
-    if stated is not None and ndd.unit is not None:
-        stated = ndd.unit ** _POWERS[kind]
-    elif stated is not None:
-        stated = stated ** (_POWERS[kind] / _POWERS[before])
-    return "" if stated is None else unit_text(stated)
+    if isinstance(ndd.unit, u.UnitBase) and not before == kind == "ivar":
+        wanted = ndd.unit ** _POWERS[kind]
+        return None if stated == wanted else unit_text(wanted)
+    if is_relabelled(ndd) and not unit_words(ndd.meta):
+        return ""
+    if before == kind:
+        return None
+    power = _POWERS[kind] / _POWERS[before]
+    return "" if stated is None else unit_text(stated**power)
 
 
 def extension_name(df: "DataFile", ndd: NDLater, part: str) -> tuple[str, int | None]:

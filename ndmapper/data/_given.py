@@ -50,7 +50,7 @@ def given_operand(value: Any, name: str) -> tuple[Operand, Any]:
     -------
     Operand
         The operand; nothing is read.
-    unit or None or UNREADABLE
+    unit or None or UnreadUnit
         Its unit.
 
     Raises

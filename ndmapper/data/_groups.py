@@ -21,6 +21,7 @@ from ndmapper.io.ccddata import (
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Group, Ident, Labels, Layout
+from ndmapper.io.rescaled import in_unit_of_data
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
@@ -78,7 +79,7 @@ def _make_group(
     for name, index in group.hdus.items():
         hdu = fmap.hdus[index]
         parts[name] = Part(
-            handle_of(hdu, name, layout.labels),
+            handle_of(hdu, name, layout.labels, fmap.hdus[group.data].image_raw),
             header=None
             if name == "data"
             else StoredHeader(hdu.image_raw, place=hdu.place),
@@ -123,7 +124,7 @@ def _header_of(hdu: HduMap) -> StoredHeader:
     return StoredHeader(hdu.image_raw, place=hdu.place)
 
 
-def handle_of(hdu: HduMap, part: str, labels: Labels) -> ArrayHandle:
+def handle_of(hdu: HduMap, part: str, labels: Labels, data_raw: bytes) -> ArrayHandle:
     """
     Make the handle of an array.
 
@@ -135,6 +136,8 @@ def handle_of(hdu: HduMap, part: str, labels: Labels) -> ArrayHandle:
         What it is.
     labels : Labels
         The labels of the file.
+    data_raw : bytes
+        The header of the data that it belongs to.
 
     Returns
     -------
@@ -143,8 +146,10 @@ def handle_of(hdu: HduMap, part: str, labels: Labels) -> ArrayHandle:
     """
     if part == "uncertainty" and labels.uncertainty_is == "ivar":
         return inverse_handle(hdu)
-    if labels.are_ccddata and part == "uncertainty":
-        return weighed_handle(hdu)
+    if part == "uncertainty":
+        handle = weighed_handle(hdu) if labels.are_ccddata else ArrayHandle.of(hdu)
+        is_std = labels.uncertainty_is == "std"
+        return in_unit_of_data(handle, hdu.image_raw, data_raw, is_std=is_std)
     if labels.are_ccddata and part == "flags" and b"FLAGCONV=" not in hdu.image_raw:
         return mask_handle(hdu)
     return flags_handle(hdu) if part == "flags" else ArrayHandle.of(hdu)

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.data._blocks import PARTS, in_blocks, rows_at_once
+from ndmapper.data._blocks import (
+    PARTS,
+    WiderVarianceError,
+    in_blocks,
+    rows_at_once,
+)
 from ndmapper.data._parts import Part
 from ndmapper.data._waiting import WaitingPart, WaitingSection
 from ndmapper.numerics.arith import Pixels, combine
@@ -60,6 +65,13 @@ class Operand:
             return None
         dtype = self.parts["data"].dtype
         return dtype if self.factor == 1 else float_type(dtype)
+
+    @property
+    def variance_dtype(self) -> np.dtype[Any]:
+        """Type of the variance, where there is one."""
+        if self.factor != 1:
+            return np.dtype(np.float64)
+        return self.parts["uncertainty"].dtype
 
     @property
     def can_wait(self) -> bool:
@@ -172,7 +184,8 @@ class Operand:
         variance, flags = found.get("uncertainty"), found.get("flags")
         if self.factor != 1:
             data = as_float(data) * self.factor  # which does not widen it
-            variance = None if variance is None else variance * self.factor**2
+            if variance is not None:
+                variance = np.asarray(variance, np.float64) * self.factor**2
         return Pixels(data, variance, flags)
 
 
@@ -195,6 +208,8 @@ class Waiting:
 
     def __post_init__(self) -> None:
         self._made: dict[str, Array] = {}
+        # Whether it turned out that float32 does not hold its variances.
+        self.is_wide = False
         self.weight = 1 + self.first.weight + self.second.weight
 
     @functools.cached_property
@@ -249,7 +264,12 @@ class Waiting:
         if name == "flags":
             sides = (self.first, self.second)
             return flag_type(*(s.parts[name].dtype for s in sides if name in s.parts))
-        return result_type(self.name, self.first.dtype, self.second.dtype)
+        dtype = result_type(self.name, self.first.dtype, self.second.dtype)
+        if name == "data" or self.is_wide:
+            return dtype if name == "data" else np.dtype(np.float64)
+        sides = (self.first, self.second)
+        known = [float_type(s.variance_dtype) for s in sides if name in s.parts]
+        return np.result_type(dtype, *known).newbyteorder("=")
 
     def evaluate(self, wanted: Iterable[str], out: Pixels | None = None) -> Pixels:
         """
@@ -273,9 +293,16 @@ class Waiting:
         names.add("data")
         rows = rows_at_once(self)
         if out is None and rows is not None:
-            return in_blocks(self, names, rows)
+            try:
+                return in_blocks(self, names, rows)
+            except WiderVarianceError as found:
+                found.mark()
+                return self.evaluate(wanted)
         one, two = (side.fetch(names) for side in (self.first, self.second))
-        return combine(self.name, one, two, out=out, threads=count_threads())
+        made = combine(self.name, one, two, out=out, threads=count_threads())
+        if self.is_wide and made.variance is not None:
+            made = made._replace(variance=made.variance.astype(np.float64, copy=False))
+        return made
 
     @property
     def has_blocks(self) -> bool:

@@ -10,7 +10,6 @@ from ndmapper.errors import ModeError, NdmapperError
 from ndmapper.io.arrays import ArrayHandle, is_basic_index
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.roles import UncertaintyKind
-from ndmapper.numerics.formulas import as_float, float_type
 
 __all__ = ["Part", "Pending", "as_stored", "root_of", "squared"]
 
@@ -70,14 +69,16 @@ def squared(std: Array) -> Array:
 
     Returns
     -------
-    ndarray of float
-        Variances, infinite where they are too large for their type.
+    ndarray of float64
+        Variances. Those of float32 are exact: their roots are the same numbers again.
     """
-    with np.errstate(over="ignore"):
-        return np.asarray(np.square(as_float(std)))
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(np.square(std, dtype=np.float64))
 
 
-def root_of(variance: Array, out: Array | None = None) -> Array:
+def root_of(
+    variance: Array, dtype: np.dtype[Any] | None = None, out: Array | None = None
+) -> Array:
     """
     Make standard deviations of variances.
 
@@ -85,20 +86,28 @@ def root_of(variance: Array, out: Array | None = None) -> Array:
     ----------
     variance : ndarray
         Variances.
+    dtype : dtype, optional
+        Type of the result; by default that of the variances.
     out : ndarray, optional
-        Array to be filled.
+        Array to be filled, instead.
 
     Returns
     -------
     ndarray of float
         Standard deviations, NaN where a variance is negative.
     """
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.sqrt(variance, out=out))
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        if out is None:
+            root = np.asarray(np.sqrt(variance))
+            return root if dtype is None else root.astype(dtype, copy=False)
+        return np.asarray(np.sqrt(variance, out=out, casting="same_kind"))
 
 
 def as_stored(
-    variance: Array, kind: UncertaintyKind, out: Array | None = None
+    variance: Array,
+    kind: UncertaintyKind,
+    dtype: np.dtype[Any] | None = None,
+    out: Array | None = None,
 ) -> Array:
     """
     Make of variances what a file holds.
@@ -109,8 +118,10 @@ def as_stored(
         Variances.
     kind : {'variance', 'std', 'ivar'}
         What the file holds.
+    dtype : dtype, optional
+        Type of the result; by default that of the variances.
     out : ndarray, optional
-        Array to be filled.
+        Array to be filled, instead.
 
     Returns
     -------
@@ -121,9 +132,11 @@ def as_stored(
     if kind == "variance":
         return variance
     if kind == "std":
-        return root_of(variance, out)
+        return root_of(variance, dtype, out)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        inverse = np.asarray(np.divide(1, variance, out=out))
+        inverse = np.asarray(np.divide(1, variance, out=out, casting="same_kind"))
+        if out is None and dtype is not None:
+            inverse = inverse.astype(dtype, copy=False)
     # An infinite one, without noise, would be read as no data as well.
     inverse[~np.isfinite(inverse)] = 0
     return inverse
@@ -208,7 +221,7 @@ class Part:
         """Type of the array."""
         form = self.form
         is_root = self.is_std and form is self.handle
-        return float_type(form.dtype) if is_root else form.dtype
+        return np.dtype(np.float64) if is_root else form.dtype
 
     @property
     def array(self) -> Array:

@@ -11,6 +11,7 @@ from ndmapper.data._forms import (
     extension_name,
     filled,
     is_named,
+    is_relabelled,
     kept_name,
     to_write,
     unit_card,
@@ -41,6 +42,7 @@ from ndmapper.io.forms import stored_form
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.pack import wants_tiles
 from ndmapper.io.record import is_record
+from ndmapper.io.rescaled import RescaledHandle
 from ndmapper.io.structure import array_header, carried_header
 from ndmapper.io.tiles import TileHandle
 from ndmapper.io.write import HduOut
@@ -397,15 +399,21 @@ class _Plan:
         source = ndd._parts[part]
         kind = self.kind if part == "uncertainty" else "variance"
         is_ccddata = self.df._labels.are_ccddata
-        data = to_write(source, kind=kind, is_ccddata=is_ccddata)
+        data = to_write(
+            source, kind=kind, data_dtype=ndd.dtype, is_ccddata=is_ccddata,
+            is_relabelled=isinstance(source.handle, RescaledHandle)
+            and is_relabelled(ndd),
+        )  # fmt: skip
         if isinstance(data, NoDataHandle):
             told = data.flags is not None and self._tells_no_data(ndd, data)
             data = data.flags if told else source.values()
         if name is not None and is_named(stored, *name):
             name = None
-        unit = unit_card(ndd, part, kind=kind, is_new=stored.raw is None)
-        unnamed = part == "flags" and ndd._must_name_flags()
         is_new = not isinstance(data, ArrayHandle)
+        unit = unit_card(
+            ndd, part, kind=kind, is_new=stored.raw is None, is_copied=not is_new
+        )
+        unnamed = part == "flags" and ndd._must_name_flags()
         if not isinstance(data, ConvertedHandle) and (is_new or is_ccddata):
             # What such a file would take for standard deviations, or for a mask.
             if part == "uncertainty":

@@ -33,7 +33,7 @@ class Ready:
         Whose header, ident and coordinates the result has.
     node : Waiting
         What is to be computed.
-    unit : unit or None or UNREADABLE
+    unit : unit or None or UnreadUnit
         Unit of the result.
     """
 

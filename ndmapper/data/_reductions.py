@@ -1,5 +1,6 @@
 """Sums, means and extremes of an NDLater, and its conversion to other units."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from astropy import units as u
 
 from ndmapper.data._state import State
 from ndmapper.errors import UnitError
+from ndmapper.numerics.formulas import narrowed
 
 __all__ = ["Reductions"]
 
@@ -60,7 +62,8 @@ class Reductions(State):
             raise UnitError(str(err)) from err
         variance = ndd.variance
         if variance is not None:
-            variance = variance * variance.dtype.type(factor**2)
+            wide = np.asarray(variance, np.float64) * factor**2
+            variance = narrowed(wide, variance.dtype)
         data = np.asarray(data).astype(ndd.dtype if ndd.dtype.kind == "f" else float)
         return ndd.replace(data=data, variance=variance, unit=unit)
 
@@ -142,6 +145,38 @@ class Reductions(State):
         return self._reduced(
             np.max(self._pixels(), axis=axis, where=self._good(), initial=-np.inf)
         )
+
+    def median(self, axis: Axis = None) -> Any:
+        """
+        Find the median of the pixels that are not masked.
+
+        Parameters
+        ----------
+        axis : int or tuple of int, optional
+            Along which axes; all by default.
+
+        Returns
+        -------
+        NDLater
+            It; NaN where there is no pixel.
+
+        Raises
+        ------
+        TypeError
+            If there is a variance: that of a median depends on how the pixels that it
+            is taken of differ, which nobody knows.
+        """
+        if self._synced("uncertainty") is not None:
+            msg = (
+                "the variance of a median is not known, since that depends on how "
+                "pixels differ; take it of the data, as in numpy.median(ndd.data), or "
+                "of ndd.replace(variance=None)"
+            )
+            raise TypeError(msg)
+        pixels = np.where(self._good(), self._pixels(), np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # where all are masked
+            return self._reduced(np.nanmedian(pixels, axis=axis))
 
     def _pixels(self) -> npt.NDArray[Any]:
         array = self._parts["data"].peek()

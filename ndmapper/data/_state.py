@@ -7,18 +7,25 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 import numpy.typing as npt
 from astropy import units as u
-from astropy.nddata import NDData, NDUncertainty, VarianceUncertainty
+from astropy.nddata import (
+    InverseVariance,
+    NDData,
+    NDUncertainty,
+    StdDevUncertainty,
+    VarianceUncertainty,
+)
 
 from ndmapper.config import config
 from ndmapper.data._coordinates import Coordinates
-from ndmapper.data._parts import Part
+from ndmapper.data._parts import Part, squared
 from ndmapper.data._wcstables import CoordinateTables
 from ndmapper.data.flags import FLAGS_DTYPE, Flag
-from ndmapper.errors import ShapeError
+from ndmapper.errors import ShapeError, UnitError
 from ndmapper.instruments import FlagTable
 from ndmapper.io.headers import StoredHeader, as_header, unit_of, unit_words
 from ndmapper.io.layout import Ident
 from ndmapper.io.source import Source
+from ndmapper.numerics.formulas import narrowed
 
 if TYPE_CHECKING:
     from ndmapper.data._grouptables import Belongings
@@ -355,6 +362,8 @@ def variance_part(value: NDUncertainty, shape: tuple[int, ...], unit: Any) -> Pa
         If it cannot be turned into a variance.
     ShapeError
         If it has another shape.
+    UnitError
+        If its unit does not go with that of the data.
     """
     if not isinstance(value, NDUncertainty):
         msg = (
@@ -362,16 +371,26 @@ def variance_part(value: NDUncertainty, shape: tuple[int, ...], unit: Any) -> Pa
             f"{type(value).__name__}; set variance to give an array"
         )
         raise TypeError(msg)
-    if not isinstance(value, VarianceUncertainty):
+    array, own = np.asarray(value.array), value.unit
+    dtype = array.dtype
+    if isinstance(value, StdDevUncertainty):
+        array, own = squared(array), None if own is None else own**2
+    elif isinstance(value, InverseVariance):
+        with np.errstate(divide="ignore", over="ignore"):
+            array = 1 / np.asarray(array, np.float64)
+        own = None if own is None else own**-1
+    elif not isinstance(value, VarianceUncertainty):
+        msg = f"a variance cannot be made of a {type(value).__name__}"
+        raise TypeError(msg)
+    if unit is not None and own is not None:
         try:
-            value = value.represent_as(VarianceUncertainty)
-        except TypeError as err:
-            msg = f"a variance cannot be made of a {type(value).__name__}"
-            raise TypeError(msg) from err
-    array = np.asarray(value.array)
-    if unit is not None and value.unit is not None:
-        factor = value.unit.to(unit**2)
-        array = array if factor == 1 else array * factor
+            factor = own.to(unit**2)
+        except u.UnitConversionError as err:
+            msg = f"an uncertainty in {own} does not go with data in {unit}"
+            raise UnitError(msg) from err
+        array = array if factor == 1 else np.asarray(array, np.float64) * factor
+    if array is not value.array:
+        array = narrowed(array, dtype)
     if array.shape != shape:
         array = _spread(array, shape)
     return Part(array=array)

@@ -1,5 +1,7 @@
 """The unit of a result, and operands brought to a unit that fits."""
 
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from astropy import units as u
@@ -10,7 +12,7 @@ from ndmapper.errors import UnitError
 from ndmapper.io.headers import Header, unit_words
 from ndmapper.numerics.formulas import BITWISE
 
-__all__ = ["SYMBOLS", "UNREADABLE", "put_unit", "unit_of_result", "unit_or_unreadable"]
+__all__ = ["SYMBOLS", "UnreadUnit", "put_unit", "unit_of_result", "unit_or_unreadable"]
 
 SYMBOLS = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**",
@@ -18,8 +20,22 @@ SYMBOLS = {
 }  # fmt: skip
 """How the operations are written."""
 
-UNREADABLE: Any = object()
-"""A unit that BUNIT gives in words that nobody understands."""
+
+@dataclass(frozen=True)
+class UnreadUnit:
+    """
+    A unit that BUNIT gives in words that nobody understands.
+
+    Parameters
+    ----------
+    text : str
+        The words.
+    """
+
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.text!r} (which is not understood)"
 
 
 def unit_or_unreadable(ndd: Any) -> Any:
@@ -33,12 +49,13 @@ def unit_or_unreadable(ndd: Any) -> Any:
 
     Returns
     -------
-    unit or None or UNREADABLE
+    unit or None or UnreadUnit
         None where there is none.
     """
     if ndd.unit is not None or ndd._unit_of_meta is not None:
         return ndd.unit
-    return UNREADABLE if unit_words(ndd.meta) else None
+    text = unit_words(ndd.meta)
+    return UnreadUnit(" ".join(text.split())) if text else None
 
 
 def put_unit(ndd: Any, unit: Any) -> None:
@@ -49,18 +66,24 @@ def put_unit(ndd: Any, unit: Any) -> None:
     ----------
     ndd : NDLater
         The result, with the header of an operand.
-    unit : unit or None or UNREADABLE
-        The unit; with UNREADABLE the card stays as it is.
+    unit : unit or None or UnreadUnit
+        The unit; an UnreadUnit is what the card says, in its own words.
     """
-    if unit is UNREADABLE:
+    if isinstance(unit, UnreadUnit):
+        if unit_or_unreadable(ndd) != unit:
+            ndd._stored.edit(partial(_with_words, text=unit.text))
         return
-    if unit is None and unit_or_unreadable(ndd) is UNREADABLE:
+    if unit is None and isinstance(unit_or_unreadable(ndd), UnreadUnit):
         ndd._stored.edit(_without_unit)
     ndd.unit = unit
 
 
 def _without_unit(header: Header) -> None:
     header.remove("BUNIT", ignore_missing=True, remove_all=True)
+
+
+def _with_words(header: Header, text: str) -> None:
+    header["BUNIT"] = text
 
 
 def unit_of_result(
@@ -75,7 +98,7 @@ def unit_of_result(
         The operation.
     sides : tuple of Operand
         The operands.
-    units : tuple of unit, None or UNREADABLE
+    units : tuple of unit, None or UnreadUnit
         Their units.
     values : tuple of object
         What was given as operands.
@@ -84,7 +107,7 @@ def unit_of_result(
     -------
     Operand
         The second operand, converted to the unit of the first where that is needed.
-    unit or None or UNREADABLE
+    unit or None or UnreadUnit
         The unit of the result.
 
     Raises
@@ -114,8 +137,15 @@ def _unit_of_sum(
     """Convert the second operand of a sum to the unit of the first."""
     if unit is None or other_unit is None:
         return second, unit if unit is not None else other_unit
-    if unit is UNREADABLE or other_unit is UNREADABLE:
-        return second, unit  # nobody can check that
+    if isinstance(unit, UnreadUnit) or isinstance(other_unit, UnreadUnit):
+        if unit == other_unit:
+            return second, unit
+        msg = (
+            f"{unit} and {other_unit} cannot be combined with {SYMBOLS[name]}, since "
+            "nobody can tell whether they are the same; set the unit of one, as in "
+            "df[0].unit = 'adu'"
+        )
+        raise UnitError(msg)
     try:
         factor = other_unit.to(unit)
     except u.UnitConversionError as err:
@@ -142,9 +172,11 @@ def _unit_of_product(name: str, first: Any, second: Any, left: Any, right: Any) 
     A plain number or array has no unit, but an image without BUNIT has an unknown
     one, and so has what is made of it.
     """
-    if first is UNREADABLE or second is UNREADABLE:
-        keeps = second is None or (first is None and name == "multiply")
-        return UNREADABLE if keeps else None
+    if isinstance(first, UnreadUnit) or isinstance(second, UnreadUnit):
+        plain = (None, u.dimensionless_unscaled)
+        if isinstance(first, UnreadUnit):
+            return first if second in plain else None
+        return second if first in plain and name == "multiply" else None
     if any(isinstance(x, NDData) and unit is None for x, unit in
            ((left, first), (right, second))):  # fmt: skip
         return first if isinstance(left, NDData) and first is not None else None
@@ -157,7 +189,7 @@ def _unit_of_product(name: str, first: Any, second: Any, left: Any, right: Any) 
 
 def _unit_of_power(second: Operand, unit: Any, other_unit: Any) -> tuple[Operand, Any]:
     """Check the exponent, and find the unit of a power."""
-    if other_unit is UNREADABLE:
+    if isinstance(other_unit, UnreadUnit):
         other_unit = None
     if other_unit is not None:
         try:
@@ -167,8 +199,8 @@ def _unit_of_power(second: Operand, unit: Any, other_unit: Any) -> tuple[Operand
             raise UnitError(msg) from err
     if unit is None:
         return second, None
-    if unit is UNREADABLE:
-        return second, UNREADABLE if second.number == 1 else None
+    if isinstance(unit, UnreadUnit):
+        return second, unit if second.number == 1 else None
     if second.number is not None:
         try:
             return second, unit**second.number

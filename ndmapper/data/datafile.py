@@ -263,6 +263,18 @@ class DataFile(FileViews, FlaggedFile, Content):
         self._map.source.check()
         return True
 
+    def share(self, other: "DataFile") -> None:
+        """
+        Share the arrays of another file of the same content.
+
+        Parameters
+        ----------
+        other : DataFile
+            The other file. What is written into an array of one shows in the other.
+        """
+        for mine, its in zip(self, other, strict=True):
+            mine.share(its)
+
     # ---- saving and reading anew
 
     def save(

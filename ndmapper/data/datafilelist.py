@@ -2,11 +2,12 @@
 
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from astropy.nddata import NDData
 from astropy.table import Table
 
@@ -20,6 +21,15 @@ from ndmapper.errors import MissingFileError, ModeError, ShapeError
 __all__ = ["DataFileList"]
 
 
+_GO_TOGETHER: dict[str, tuple[str, ...]] = {
+    "read": ("read", "update"),
+    "update": ("update",),
+    "new": ("new",),
+    "overwrite": ("overwrite", "new", "update"),
+}
+"""Files of which modes a list of some mode takes."""
+
+
 class DataFileList(ListViews, FileOperators, list[DataFile]):
     """
     A list of files.
@@ -31,9 +41,13 @@ class DataFileList(ListViews, FileOperators, list[DataFile]):
     filenames : name, DataFile, sequence of those, or Table, optional
         The files; of a table, its column ``filename`` (or ``file``). A name such as
         ``'raw/*.fits'`` is a pattern; the files that match are sorted by name.
-    data : sequence, optional
-        The content of each file: NDData, a list of NDData, or a DataFile. Without
-        `filenames`, DataFiles are taken as they are.
+    data : NDData, DataFile, or sequence, optional
+        The content of each file: NDData, a list of NDData, or a DataFile. A single one,
+        or a list of one, is that of every file; these share its arrays. Without
+        `filenames`, DataFiles are taken as they are, or copied where another name,
+        header or mode is asked for.
+    meta : Header or mapping, or sequence of those, optional
+        The primary header of each file, or one for all.
     mode : {'read', 'update', 'new', 'overwrite'}, optional
         Mode of the files, also of those that are appended.
     strip : bool
@@ -61,6 +75,7 @@ class DataFileList(ListViews, FileOperators, list[DataFile]):
         self,
         filenames: Any = None,
         data: Any = None,
+        meta: Any = None,
         mode: Mode | None = None,
         strip: bool = False,
         prefix: str | None = None,
@@ -71,32 +86,45 @@ class DataFileList(ListViews, FileOperators, list[DataFile]):
         super().__init__()
         self.mode = mode
         self._labels = labels
-        names = [] if filenames is None else _names(filenames, dirname)
-        contents = _contents(data, len(names), has_names=filenames is not None)
-        if filenames is None:
-            names = [None] * len(contents)
-        if len(names) != len(contents):
-            msg = f"there are {len(names)} names for {len(contents)} contents"
-            raise ShapeError(msg)
+        names = None if filenames is None else _names(filenames, dirname)
+        contents = _contents(data, has_names=names is not None)
+        metas = [meta] if isinstance(meta, Mapping) else meta
+        if names is None:
+            count = max(len(given) for given in (contents or (), metas or ()))
+            names = [None] * count
+        is_one = contents is not None and len(contents) == 1 < len(names)
+        contents = _for_each(contents, len(names), "contents")
+        metas = _for_each(metas, len(names), "headers")
         renamed = strip or any(x is not None for x in (prefix, suffix, dirname))
-        for name, content in zip(names, contents, strict=True):
+        for name, content, header in zip(names, contents, metas, strict=True):
             taken = name if content is None else content if name is None else None
-            if isinstance(taken, DataFile) and not renamed:
+            stays = not renamed and header is None
+            if isinstance(taken, DataFile) and stays and (
+                content is None or mode in (None, taken.mode)
+            ):  # fmt: skip
                 self.append(taken)
                 continue
-            super().append(
-                DataFile(
-                    name, content, mode=mode, strip=strip, prefix=prefix,
-                    suffix=suffix, dirname=dirname, labels=labels,
-                )
+            if name is None and isinstance(content, DataFile):
+                name = content  # noqa: PLW2901  # whose name it has, too
+            made = DataFile(
+                name, content, header, _mode_for(name, content, mode), strip=strip,
+                prefix=prefix, suffix=suffix, dirname=dirname, labels=labels,
             )  # fmt: skip
+            if is_one and isinstance(content, DataFile):
+                made.share(content)
+            super().append(made)
 
     def _coerced(self, item: Any) -> DataFile:
         if isinstance(item, DataFile):
-            if self.mode is not None and item.mode != self.mode:
+            if self.mode is not None and item.mode not in _GO_TOGETHER[self.mode]:
+                why = (
+                    "which could not be read"
+                    if self.mode in ("read", "update")
+                    else "which would be lost"
+                )
                 msg = (
                     f"{item!r} has mode {item.mode!r}, but this list takes files in "
-                    f"mode {self.mode!r}"
+                    f"mode {self.mode!r}, {why}"
                 )
                 raise ModeError(msg)
             return item
@@ -330,12 +358,28 @@ def _names(filenames: Any, dirname: Any) -> list[Any]:
     return found
 
 
-def _contents(data: Any, count: int, *, has_names: bool) -> list[Any]:
+def _contents(data: Any, *, has_names: bool) -> list[Any] | None:
     if data is None:
-        return [None] * count
-    if isinstance(data, DataFile | NDData):
-        data = [data]
-    items = list(data)
-    if has_names and not items:
-        return [[] for _ in range(count)]  # as for one file: ignore what is there
-    return items
+        return None
+    if isinstance(data, DataFile | NDData | np.ndarray):
+        return [data]
+    # An empty list is an empty content: what is in a file is ignored.
+    return list(data) or ([[]] if has_names else [])
+
+
+def _for_each(given: Any, count: int, what: str) -> list[Any]:
+    """Give one for each file, where there is one for all or one for each."""
+    if given is None or len(given) == 1:
+        return list(given or [None]) * count
+    if len(given) != count:
+        msg = f"there are {count} names for {len(given)} {what}"
+        raise ShapeError(msg)
+    return list(given)
+
+
+def _mode_for(name: Any, content: Any, mode: Mode | None) -> Mode | None:
+    """Let content be put in the place of what a file holds, without a mode."""
+    if mode is None and content is not None and name is not None:
+        is_there = not isinstance(name, DataFile) and Path(name).exists()
+        return "read" if is_there else None
+    return mode

@@ -12,9 +12,8 @@ from astropy.nddata import (
 )
 from astropy.wcs import WCS
 
-from ndmapper.data._flagging import as_bits
 from ndmapper.data._parts import root_of
-from ndmapper.data.flags import Flag, name_flags, named_flags, widened
+from ndmapper.data.flags import name_flags, named_flags
 from ndmapper.errors import UnitError
 from ndmapper.io.headers import Header
 
@@ -90,7 +89,7 @@ class Interchange:
             ndd.data,
             unit=unit,
             uncertainty=uncertainty,
-            mask=ndd.mask,
+            mask=None if ndd.mask is None else np.array(ndd.mask, subok=False),
             flags=ndd.flags,
             meta=header,
             wcs=wcs,
@@ -123,21 +122,8 @@ class Interchange:
             for keyword in ("FLAGCONV", *(f"FLAG{b.bit}" for b in table.bits)):
                 header.remove(keyword, ignore_missing=True)
         if getattr(ccd, "flags", None) is not None and ccd.mask is not None:
-            # As they went out: a mask alone would mark them by another bit.
             ndd.flags = np.array(ccd.flags)
-            _follow_mask(ndd, np.broadcast_to(ccd.mask, ndd.shape))
+            ndd.mask = np.broadcast_to(ccd.mask, ndd.shape)
         if ident is not None:
             ndd.ident = ident
         return ndd  # type: ignore[no-any-return]
-
-
-def _follow_mask(ndd: Any, mask: Any) -> None:
-    """Change the flags only where the mask says something else than they do."""
-    before = ndd.mask
-    marked, cleared = mask & ~before, before & ~mask
-    if marked.any():
-        bad = ndd.flag_table.like_own(Flag.BAD)
-        ndd.flags = widened(ndd.flags, bad)
-        ndd.flags[marked] |= ndd.flags.dtype.type(bad)
-    if cleared.any():
-        ndd.flags[cleared] &= ~as_bits(ndd.bad_flags, ndd.flags.dtype)

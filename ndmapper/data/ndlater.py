@@ -13,7 +13,9 @@ from astropy.table import Table
 
 from ndmapper.data._coordinates import Coordinates
 from ndmapper.data._flagging import Flagging
+from ndmapper.data._given import is_operand
 from ndmapper.data._grouptables import Belongings
+from ndmapper.data._numpy import apply_function, compared
 from ndmapper.data._reductions import Reductions
 from ndmapper.data._state import State, array_part, linked_variance, variance_part
 from ndmapper.data._tables import TableStore
@@ -320,6 +322,51 @@ class NDLater(
         new = self._bare()
         new._parts = {name: part.copy() for name, part in self._parts.items()}
         return new
+
+    # ---- functions of NumPy, and comparisons
+
+    # Operators of arrays leave the work to ours, and ufuncs refuse.
+    __array_ufunc__ = None
+
+    def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
+        return apply_function(func, args, options)
+
+    def __abs__(self) -> "NDLater":
+        return self.replace(data=np.abs(self._parts["data"].peek()))
+
+    def __float__(self) -> float:
+        if self.size != 1:
+            msg = f"an image of {self.size} pixels is no number"
+            raise TypeError(msg)
+        return float(self.data.item())
+
+    def __lt__(self, other: Any) -> Any:
+        return compared(np.less, self, other) if is_operand(other) else NotImplemented
+
+    def __le__(self, other: Any) -> Any:
+        known = is_operand(other)
+        return compared(np.less_equal, self, other) if known else NotImplemented
+
+    def __gt__(self, other: Any) -> Any:
+        known = is_operand(other)
+        return compared(np.greater, self, other) if known else NotImplemented
+
+    def __ge__(self, other: Any) -> Any:
+        known = is_operand(other)
+        return compared(np.greater_equal, self, other) if known else NotImplemented
+
+    def share(self, other: "NDLater") -> None:
+        """
+        Share the arrays of another image, read or not.
+
+        Parameters
+        ----------
+        other : NDLater
+            The other one. What is written into an array of one shows in the other, but
+            operators in place change only the one that they are used on.
+        """
+        self._parts = other._view()._parts
+        self._variance_object = None
 
     def __copy__(self) -> "NDLater":
         return self.copy()

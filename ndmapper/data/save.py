@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ndmapper.data._blocks import WiderVarianceError
 from ndmapper.data._computed import computed
 from ndmapper.data._further import drop_stale
 from ndmapper.data._groups import flag_no_data, handle_of
@@ -20,7 +21,7 @@ from ndmapper.errors import FileAccessError, FileChangedError, MissingFileError
 from ndmapper.io.ccddata import InverseHandle
 from ndmapper.io.checksum import with_checksums
 from ndmapper.io.digest import digest
-from ndmapper.io.filemap import HduMap, map_file
+from ndmapper.io.filemap import HduMap, Tail, map_file
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.layout import find_layout
 from ndmapper.io.leftovers import staging_name
@@ -71,7 +72,7 @@ def write_datafile(
     drop_stale(df)
     items = plan_items(df, Path(path))
     _warn_of_coordinates(df)
-    _write(df, Path(path), items, rows, tables, more=more)
+    _write(df, Path(path), Path(path), items, rows, tables, more=more)
 
 
 def _warn_of_coordinates(df: "DataFile") -> None:
@@ -84,16 +85,17 @@ def _warn_of_coordinates(df: "DataFile") -> None:
             )  # fmt: skip
 
 
-def _write(
+def _write(  # noqa: PLR0917
     df: "DataFile",
     path: Path,
+    target: Path,
     items: list[Item],
     rows: Sequence[Mapping[str, Any]] | None,
     tables: bytes = b"",
     *,
     more: bool = False,
 ) -> None:
-    record: list[HduMap | bytes] = []
+    record: list[HduMap | bytes | Tail] = []
     if rows:
         record = [tables + encode(rows)]
     elif rows is None:
@@ -102,9 +104,21 @@ def _write(
             record = [stored]
         elif df.record:
             record = [encode(df.record)]
-    # One after the other, so that what is computed is in memory one at a time.
-    outs = [*(i.out for i in items), *record]
-    write_hdus(path, computed(outs, at_once=can_write_together(path)), more=more)
+    if df._map is not None and df._map.tail is not None:
+        record.append(df._map.tail)
+    while True:
+        # One after the other, so that what is computed is in memory one at a time.
+        outs = [*(i.out for i in items), *record]
+        try:
+            write_hdus(
+                path, computed(outs, at_once=can_write_together(path)), more=more
+            )
+        except WiderVarianceError as found:
+            # The headers promised float32, and it turned out that this is too narrow.
+            found.mark()
+            items[:] = plan_items(df, target)
+        else:
+            return
 
 
 def real_target(target: str | os.PathLike[str]) -> Path:
@@ -212,9 +226,9 @@ def stage(
     try:
         pending = is_pending(df)
         if not pending and (df._has_new_record or not is_made or not what):
-            _write(df, made, items, None if is_known else [])
+            _write(df, made, target, items, None if is_known else [])
         else:
-            _write(df, made, items, [])
+            _write(df, made, target, items, [])
             content = digest(made)
             if pending:
                 rows = settled(df, target.name, content)
@@ -223,7 +237,7 @@ def stage(
             if is_compressed(split_ext(target.name)[1]):
                 # Whole, since a second member behind the first hides from readers.
                 made.unlink()
-                _write(df, made, items, rows)
+                _write(df, made, target, items, rows)
             else:
                 append_hdu(made, encode(rows))
         if checksum:
@@ -304,7 +318,7 @@ def _connect_part(ndd: Any, name: str, hdu: HduMap, df: "DataFile") -> None:
     part: Part = ndd._parts[name]
     if name == "uncertainty":
         part.is_std = df._labels.uncertainty_is == "std"
-    handle = handle_of(hdu, name, df._labels)
+    handle = handle_of(hdu, name, df._labels, ndd._stored.raw or b"")
     if not part.shape and handle.shape:
         handle = handle.take(0)  # a single number, which is an axis of one pixel there
     if name != "data":

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ndmapper.io.cards import header_size
-from ndmapper.io.filemap import FileMap, HduMap, padded
+from ndmapper.io.filemap import FileMap, HduMap, Tail, padded
 from ndmapper.io.formkeys import card_value
 from ndmapper.io.write import HduOut
 
@@ -137,7 +137,7 @@ def _number(card: bytes, hdu: HduMap) -> int | None:
 
 def without_checksums(
     fmap: FileMap, which: Collection[int]
-) -> Iterator[HduOut | HduMap | bytes]:
+) -> Iterator[HduOut | HduMap | bytes | Tail]:
     """
     Give the HDUs of a file without the sums that some of them state wrongly.
 
@@ -150,8 +150,8 @@ def without_checksums(
 
     Yields
     ------
-    HduOut, HduMap or bytes
-        Each HDU, of which the data are copied.
+    HduOut, HduMap, bytes or Tail
+        Each HDU, of which the data are copied, and what follows the last one.
     """
     for hdu in fmap.hdus:
         if hdu.before:
@@ -163,9 +163,11 @@ def without_checksums(
         cards = [raw[at : at + _CARD] for at in range(0, header_size(raw), _CARD)]
         sums = (b"CHECKSUM", b"DATASUM ")
         yield HduOut(_padded([card for card in cards if card[:8] not in sums]), hdu)
+    if fmap.tail is not None:
+        yield fmap.tail
 
 
-def with_checksums(fmap: FileMap) -> Iterator[HduOut | bytes]:
+def with_checksums(fmap: FileMap) -> Iterator[HduOut | bytes | Tail]:
     """
     Give the HDUs of a file with their sums.
 
@@ -176,13 +178,15 @@ def with_checksums(fmap: FileMap) -> Iterator[HduOut | bytes]:
 
     Yields
     ------
-    HduOut or bytes
-        Each HDU, of which the data are copied.
+    HduOut, bytes or Tail
+        Each HDU, of which the data are copied, and what follows the last.
     """
     for hdu in fmap.hdus:
         if hdu.before:
             yield _summed(hdu.before, 0)
         yield HduOut(_summed(hdu.raw, _data_sum(hdu)), hdu)
+    if fmap.tail is not None:
+        yield fmap.tail
 
 
 def _summed(raw: bytes, data_sum: int) -> bytes:

@@ -14,7 +14,14 @@ import numpy.typing as npt
 
 from ndmapper.io.headers import Header
 
-__all__ = ["DoesNotFitError", "Field", "ascii_bytes", "encode_values", "fields_of"]
+__all__ = [
+    "DoesNotFitError",
+    "Field",
+    "ascii_bytes",
+    "column_names",
+    "encode_values",
+    "fields_of",
+]
 
 _TYPES = {
     "B": ">u1", "I": ">i2", "J": ">i4", "K": ">i8",
@@ -84,6 +91,36 @@ class Field:
         return self.code in "BIJKEDCM" and (self.scale, self.zero) != (1, 0)
 
 
+def column_names(header: Header) -> list[str]:
+    """
+    Give each column of a table a name of its own.
+
+    Parameters
+    ----------
+    header : Header
+        Its header, in which names may be missing, blank or there twice.
+
+    Returns
+    -------
+    list of str
+        The names in the header; ``col3`` for the third column where there is none, and
+        ``flux_3`` where an earlier one is called flux.
+    """
+    found: list[str] = []
+    given = [
+        str(header.get(f"TTYPE{n}", "")).strip()
+        for n in range(1, header["TFIELDS"] + 1)
+    ]
+    for n, name in enumerate(given, start=1):
+        wanted = made = name or f"col{n}"
+        if made in found or (not name and made in given):
+            made = f"{wanted}_{n}"
+        while made in found or (made != wanted and made in given):
+            made += "_"
+        found.append(made)
+    return found
+
+
 def fields_of(header: Header) -> list[Field]:
     """
     Find the columns of a table.
@@ -105,6 +142,7 @@ def fields_of(header: Header) -> list[Field]:
     """
     is_text = header["XTENSION"].strip() == "TABLE"
     found = []
+    names = column_names(header)
     start = 0
     for n in range(1, header["TFIELDS"] + 1):
         form = str(header[f"TFORM{n}"])
@@ -114,7 +152,7 @@ def fields_of(header: Header) -> list[Field]:
             raise ValueError(msg)
         given: dict[str, Any] = {
             "number": n,
-            "name": str(header.get(f"TTYPE{n}", f"col{n}")).strip(),
+            "name": names[n - 1],
             "scale": header.get(f"TSCAL{n}", 1),
             "zero": header.get(f"TZERO{n}", 0),
             "null": header.get(f"TNULL{n}"),
@@ -134,9 +172,23 @@ def fields_of(header: Header) -> list[Field]:
         else:
             width = count * np.dtype(_TYPES[code]).itemsize
         given |= {"count": count, "pointer": pointer}
+        given["null"] = _stored_null(given["null"], code)
         found.append(Field(code=code, start=start, width=width, **given))
         start += width
     return found
+
+
+def _stored_null(null: Any, code: str) -> int | None:
+    """Give TNULLn of a binary table, if a number of that type can be the same."""
+    if code not in "BIJK" or null is None or isinstance(null, bool):
+        return None  # undefined floats are NaN, and undefined texts empty
+    try:
+        number = float(null)
+        limits = np.iinfo(_TYPES[code])
+        value = int(null) if number.is_integer() else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return value if value is not None and limits.min <= value <= limits.max else None
 
 
 def encode_values(

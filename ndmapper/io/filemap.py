@@ -24,7 +24,7 @@ from ndmapper.io.members import ends_at
 from ndmapper.io.source import Source, open_source
 from ndmapper.io.tileheader import image_header, is_dummy_primary
 
-__all__ = ["BLOCK", "FileMap", "HduMap", "map_file", "padded"]
+__all__ = ["BLOCK", "FileMap", "HduMap", "Tail", "map_file", "padded"]
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +166,23 @@ class HduMap:
 
 
 @dataclass(frozen=True)
+class Tail:
+    """
+    What follows the last HDU: special records, another file, blocks of padding.
+
+    Parameters
+    ----------
+    source : Source
+        The file.
+    offset : int
+        Where it starts, in bytes of the decompressed content; it ends with the file.
+    """
+
+    source: Source
+    offset: int
+
+
+@dataclass(frozen=True)
 class FileMap:
     """
     The map of one file.
@@ -176,10 +193,13 @@ class FileMap:
         The file as it was when it was mapped.
     hdus : tuple of HduMap
         Its HDUs in file order.
+    tail : Tail, optional
+        What follows them.
     """
 
     source: Source
     hdus: tuple[HduMap, ...]
+    tail: Tail | None = None
 
     @property
     def primary(self) -> HduMap:
@@ -228,7 +248,8 @@ def map_file(path: str | os.PathLike[str], *, keep: bool = False) -> FileMap:
         If it is not FITS, or shorter than its headers say.
     """
     with open_source(path) as (source, stream):
-        return FileMap(source, tuple(_without_dummy(_scan(source, stream, keep))))
+        hdus, tail = _scan(source, stream, keep)
+        return FileMap(source, tuple(_without_dummy(hdus)), tail)
 
 
 def _without_dummy(hdus: list[HduMap]) -> list[HduMap]:
@@ -248,14 +269,17 @@ def _without_dummy(hdus: list[HduMap]) -> list[HduMap]:
     return hdus
 
 
-def _scan(source: Source, stream: BinaryIO, keep: bool) -> list[HduMap]:
+def _scan(
+    source: Source, stream: BinaryIO, keep: bool
+) -> tuple[list[HduMap], Tail | None]:
     end = source.size if source.compression is None else None
     hdus: list[HduMap] = []
     position = 0
     while True:
         raw = _read_header(source, stream, position, first=not hdus)
         if raw is None:
-            return hdus
+            stream.seek(position)
+            return hdus, Tail(source, position) if stream.read(1) else None
         hdu = _map_hdu(source, raw, position, index=len(hdus))
         hdus.append(hdu)
         data_end = hdu.data_offset + hdu.data_size
@@ -266,7 +290,7 @@ def _scan(source: Source, stream: BinaryIO, keep: bool) -> list[HduMap]:
             hdu.kept = raw
         # Else the data of the last HDU would be decompressed to find nothing there.
         if source.compression == "gzip" and ends_at(source.path, position):
-            return hdus
+            return hdus, None
         if end is None:
             stream.seek(data_end)
             end_found = stream.tell()
@@ -282,7 +306,7 @@ def _scan(source: Source, stream: BinaryIO, keep: bool) -> list[HduMap]:
                 len(hdus) - 1,
             )
         if end is not None and position >= end:
-            return hdus
+            return hdus, None
         stream.seek(position)
 
 
@@ -335,8 +359,8 @@ def _read_header(
             )
             raise FormatError(msg)
         if block.strip(b"\0 "):
-            # Special records (section 3.5) or rubbish; either way no HDU.
-            log.debug("%s: ignored what follows byte %d", source.path, position)
+            # Special records (section 3.5), another file, or rubbish: a `Tail`.
+            log.debug("%s: no HDU from byte %d on", source.path, position)
         return None
     blocks = [block]
     while (end := _find_end(blocks[-1])) is None:

@@ -21,6 +21,7 @@ from ndmapper.io.cards import (
     parse_header,
 )
 from ndmapper.io.filemap import padded
+from ndmapper.io.units import says_nothing, unit_from_text, unit_to_text
 
 __all__ = [
     "Header",
@@ -57,16 +58,6 @@ _FRAME_KEYWORD = re.compile(
     r"|PLT(RA|DEC)\w+|PLTSCALE|PPO\d|[XY]PIXELSZ|CNPIX\d|AMD[XY]\d+"
 )
 _FORM_KEYWORD = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|BSCALE|BZERO|BLANK")
-
-# How units are spelt in headers, beside what astropy understands.
-_UNIT_WORDS = {
-    "ADUS": u.adu,
-    "COUNT": u.count,
-    "COUNTS": u.count,
-    "E-": u.electron,
-    "ELECTRONS": u.electron,
-    "E": u.electron,
-}
 
 
 def whole_header(cards: Iterable[fits.Card]) -> bytes:
@@ -337,12 +328,14 @@ def unit_words(header: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        The text; empty where there is none, or the card breaks the standard.
+        The text; empty where there is none, or it says so, or the card breaks the
+        standard.
     """
     try:
-        return str(header.get("BUNIT") or "").strip()
+        text = str(header.get("BUNIT") or "").strip()
     except UnreadableCardError:
         return ""
+    return "" if says_nothing(text) else text
 
 
 def unit_of(header: Mapping[str, Any]) -> u.UnitBase | None:
@@ -360,20 +353,10 @@ def unit_of(header: Mapping[str, Any]) -> u.UnitBase | None:
         What BUNIT says; None where it is missing or not understood.
     """
     text = unit_words(header)
-    if not text:
-        return None
-    if text.upper() in _UNIT_WORDS:
-        return _UNIT_WORDS[text.upper()]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for spelling in (text, text.lower()):
-            for form in ("fits", None):
-                try:
-                    return u.Unit(spelling, format=form)
-                except (ValueError, TypeError):
-                    continue
-    log.debug("the unit %r is not understood; it stays in the header", text)
-    return None
+    unit = unit_from_text(text) if text else None
+    if text and unit is None:
+        log.debug("the unit %r is not understood; it stays in the header", text)
+    return unit
 
 
 def unit_text(unit: u.UnitBase) -> str:
@@ -390,9 +373,4 @@ def unit_text(unit: u.UnitBase) -> str:
     str
         Text for BUNIT.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return str(unit.to_string("fits"))
-        except ValueError:
-            return str(unit.to_string())
+    return unit_to_text(unit)

@@ -13,7 +13,7 @@ from astropy.time import Time
 from astropy.units import Quantity
 
 from ndmapper.errors import FormatError
-from ndmapper.io.fields import fields_of
+from ndmapper.io.fields import Field, fields_of
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import whole_header
 
@@ -37,8 +37,15 @@ def read_table(hdu: HduMap) -> Table:
     Raises
     ------
     FormatError
-        If the table is damaged.
+        If the table is damaged, or compressed.
     """
+    if hdu.keys.get("ZTABLE") is True or b"ZTABLE  =                    T" in hdu.raw:
+        msg = (
+            f"the table in HDU {hdu.index} of {hdu.source.path} is compressed "
+            "(ZTABLE), which ndmapper copies but does not read; uncompress it with "
+            "funpack"
+        )
+        raise FormatError(msg)
     is_ascii = hdu.keys.get("XTENSION") == "TABLE"
     kind = fits.TableHDU if is_ascii else fits.BinTableHDU
     content = hdu.read_bytes()
@@ -46,8 +53,10 @@ def read_table(hdu: HduMap) -> Table:
         # Units that are not understood stay as text; nothing is lost by it.
         warnings.simplefilter("ignore")
         try:
-            header = hdu.header
-            content, nulls = _without_nulls(content, header, len(hdu.raw))
+            header, scaled = _readable(hdu.header)
+            raw = whole_header(header.cards)
+            content = raw + content[len(hdu.raw) :]
+            content, nulls = _without_nulls(content, header, len(raw))
             # astropy (8.0.2) fails where there is nothing behind the header.
             is_empty = is_ascii and header["NAXIS2"] == 0
             if is_empty:
@@ -59,6 +68,8 @@ def read_table(hdu: HduMap) -> Table:
             for name, null in nulls.items():
                 mask = null.reshape(table[name].shape)
                 table[name] = MaskedColumn(table[name], mask=mask)
+            for field in scaled:
+                _scale_cells(table[field.name], field)
             if is_empty:
                 table = table[:0]
         # Whatever a damaged file makes the parser stumble over.
@@ -68,6 +79,64 @@ def read_table(hdu: HduMap) -> Table:
             )
             raise FormatError(msg) from err
     return table
+
+
+def _readable(header: fits.Header) -> tuple[fits.Header, list[Field]]:
+    """
+    Change what Table.read (astropy 8.0.2) fails at, or reads wrongly.
+
+    It wants a name for each column, numbers as TNULLn, and scales the first array
+    alone of columns of varying length.
+
+    Returns
+    -------
+    header : Header
+        A copy in which columns have names, and nothing is scaled that is in the heap.
+    list of Field
+        The columns that are to be scaled.
+    """
+    header = header.copy()
+    scaled = []
+    for field in fields_of(header):
+        n = field.number
+        if header.get(f"TTYPE{n}") != field.name:
+            header[f"TTYPE{n}"] = field.name
+        stated = header.get(f"TNULL{n}")
+        if not field.is_text and (stated != field.null or isinstance(stated, float)):
+            header.remove(f"TNULL{n}", ignore_missing=True)
+            if field.null is not None:
+                header[f"TNULL{n}"] = field.null
+        if field.pointer and (field.is_scaled or field.null is not None):
+            scaled.append(field)
+            for keyword in (f"TSCAL{n}", f"TZERO{n}", f"TNULL{n}"):
+                header.remove(keyword, ignore_missing=True)
+    return header, scaled
+
+
+def _scale_cells(column: Any, field: Field) -> None:
+    """Turn the stored numbers of arrays of varying length into those that are meant."""
+    size = field.dtype.itemsize
+    is_unsigned = (
+        field.dtype.kind == "i"
+        and field.scale == 1
+        and field.zero == 1 << (8 * size - 1)
+    )
+    for row, cell in enumerate(column):
+        stored = np.asarray(cell)
+        meant: Any
+        if not field.is_scaled:
+            meant = stored
+        elif is_unsigned:
+            bits = stored.astype(f"i{size}").view(f"u{size}")
+            meant = bits ^ bits.dtype.type(1 << (8 * size - 1))
+        elif field.code == "B" and (field.scale, field.zero) == (1, -128):
+            meant = (stored.astype("u1") ^ np.uint8(128)).view("i1")
+        else:
+            wide = "c16" if field.dtype.kind == "c" else "f8"
+            meant = stored.astype(wide) * field.scale + field.zero
+        if field.null is not None and (stored == field.null).any():
+            meant = np.ma.array(meant, mask=stored == field.null)
+        column[row] = meant
 
 
 def _with_a_row(header: fits.Header) -> bytes:

@@ -26,7 +26,7 @@ from ndmapper.errors import (
     OutputExistsError,
 )
 from ndmapper.io.arrays import ArrayHandle
-from ndmapper.io.filemap import HduMap, padded
+from ndmapper.io.filemap import HduMap, Tail, map_file, padded
 from ndmapper.io.filetypes import split_ext
 from ndmapper.io.forms import encoded, stored_form
 from ndmapper.io.leftovers import final_name, sweep
@@ -70,7 +70,7 @@ class HduOut:
 
 def write_hdus(
     path: Path,
-    hdus: Iterable[HduMap | HduOut | bytes | HdusTogether],
+    hdus: Iterable[HduMap | HduOut | bytes | HdusTogether | Tail],
     *,
     more: bool = False,
 ) -> None:
@@ -82,9 +82,10 @@ def write_hdus(
     path : Path
         A file that does not exist; it is compressed where its name ends in .gz or
         .bz2.
-    hdus : iterable of HduMap, HduOut, bytes or HdusTogether
+    hdus : iterable of HduMap, HduOut, bytes, HdusTogether or Tail
         HDUs copied as they are in another file, put together, or ready as bytes;
-        several together only where `can_write_together`.
+        several together only where `can_write_together`. What follows the last HDU of
+        a file comes last.
     more : bool
         Something will be appended, and that brings all of it to the disk.
 
@@ -121,7 +122,9 @@ def write_hdus(
 
 def append_hdu(path: Path, hdu: bytes) -> None:
     """
-    Add an HDU at the end of a plain file that is not published yet.
+    Add an HDU behind the others of a plain file that is not published yet.
+
+    What follows them and is no HDU stays behind it, since it would hide it.
 
     Parameters
     ----------
@@ -130,8 +133,16 @@ def append_hdu(path: Path, hdu: bytes) -> None:
     hdu : bytes
         The HDU, padded to whole blocks.
     """
-    with clear_write_errors(path), path.open("ab") as raw:
-        raw.write(hdu)
+    tail = map_file(path).tail
+    with clear_write_errors(path), path.open("r+b") as raw:
+        behind = b""
+        if tail is None:
+            raw.seek(0, os.SEEK_END)
+        else:
+            raw.seek(tail.offset)
+            behind = raw.read()
+            raw.seek(tail.offset)
+        raw.write(hdu + behind)
         _flush(raw, raw)
 
 
@@ -288,12 +299,16 @@ class _Writer:
             self._out.write(content)
 
 
-def _write_hdu(out: _Writer, hdu: HduMap | HduOut | bytes) -> None:
+def _write_hdu(out: _Writer, hdu: HduMap | HduOut | bytes | Tail) -> None:
     if isinstance(hdu, bytes):
         out.write(hdu)
     elif isinstance(hdu, HduMap):
         out.write(hdu.raw)
         _copy(out, hdu.source.open_data, hdu.data_offset, hdu.data_size)
+    elif isinstance(hdu, Tail):
+        with hdu.source.open_data(hdu.offset, 0) as stream:
+            while chunk := stream.read(_CHUNK):
+                out.write(chunk)
     elif hdu.is_tiled and can_be_tiled(hdu.data):
         _write_tiled(out, hdu)
     else:

@@ -35,6 +35,7 @@ from ndmapper.lib.overscan_methods import (
     level_of,
     scatter_of,
 )
+from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.noise import pixel_variance
 from ndmapper.steps import Range, Unit, run_task
 
@@ -273,7 +274,7 @@ def _apply_masters(
     variance = pixel_variance(ndd.data, gain, read_noise)
     if ndd.variance is not None:
         variance += ndd.variance
-    ndd = ndd.replace(variance=variance.astype(np.float32))
+    ndd = ndd.replace(variance=narrowed(variance, np.dtype("f4")))
     if (dark := masters["dark"]) is not None:
         ndd = ndd - _of(dark, ndd, "dark")
     if (flat := masters["flat"]) is not None:

@@ -10,6 +10,7 @@ from ndmapper.calibrations.copies import distinct_exposures
 from ndmapper.data import DataFile, DataFileList, Flag, NDLater
 from ndmapper.errors import IdentError, ShapeError, UnitError
 from ndmapper.numerics.combine import combine as combine_arrays
+from ndmapper.numerics.formulas import narrowed
 from ndmapper.steps import Range, run_task
 
 __all__ = ["combine", "combine_files", "combine_ndds", "make_bias"]
@@ -178,7 +179,7 @@ def combine_ndds(
     known = has_variance or len(ndds) > 1
     combined = first.replace(
         data=result.data.astype(np.float32),
-        variance=result.variance.astype(np.float32) if known else None,
+        variance=narrowed(result.variance, np.dtype("f4")) if known else None,
         flags=result.flags,
     )
     combined.meta["NCOMBINE"] = (len(ndds), "number of frames combined")

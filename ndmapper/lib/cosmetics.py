@@ -11,6 +11,7 @@ from ndmapper.errors import MissingPackageError, ParameterError, ShapeError
 from ndmapper.lib.ccd.readout import pixel_map, readouts
 from ndmapper.lib.flagging import flags_with, joined
 from ndmapper.numerics.cosmicray import find_cosmic_rays, spectrum_model
+from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.noise import pixel_variance
 from ndmapper.numerics.sections import parse_region
 from ndmapper.steps import Range, run_task
@@ -28,6 +29,9 @@ def init_bpm(
 ) -> list[NDLater]:
     """
     Make a bad pixel mask: ``init_bpm(reference, regions=..., filename='bpm.fits')``.
+
+    What is after the reference may be given by position, in the order ``regions``,
+    ``convention``, ``value``, ``filename``.
 
     Parameters
     ----------
@@ -63,10 +67,13 @@ def init_bpm(
     return masks
 
 
+init_bpm.positional = ("regions", "convention", "value", "filename")
+
+
 @run_task(prefix="k", cals=["bpm"])
 def add_bpm(ndd: NDLater, bpm: NDLater | None) -> NDLater:
     """
-    Join a bad pixel mask to the flags.
+    Join a bad pixel mask to the flags: ``add_bpm(files, bpm)``.
 
     Parameters
     ----------
@@ -92,6 +99,9 @@ def add_bpm(ndd: NDLater, bpm: NDLater | None) -> NDLater:
     return ndd.replace(flags=joined(ndd.flags, bits))
 
 
+add_bpm.positional = ("bpm",)
+
+
 @run_task(prefix="x")
 def clean_cosmic_rays(
     ndd: NDLater,
@@ -102,6 +112,8 @@ def clean_cosmic_rays(
     sigfrac: Annotated[float, Range(gt=0, le=1)] = 0.32,
     objlim: Annotated[float, Range(gt=0)] = 1.0,
     iterations: Annotated[int, Range(ge=1)] = 5,
+    sepmed: bool = False,
+    bitmask: Annotated[int | None, Range(ge=0, le=0xFFFFFFFF)] = None,
 ) -> NDLater:
     """
     Find cosmic rays, flag them, and replace them by means of the pixels around.
@@ -123,6 +135,11 @@ def clean_cosmic_rays(
         Least contrast against the fine structure of the image.
     iterations : int
         At most so many rounds.
+    sepmed : bool
+        Use separable median filters: quicker, and nearly the same.
+    bitmask : int, optional
+        Flag bits of pixels that are neither searched nor used; 0 for none. By default
+        those that mask a pixel.
 
     Returns
     -------
@@ -137,7 +154,8 @@ def clean_cosmic_rays(
         sigfrac=sigfrac,
         objlim=objlim,
         niter=iterations,
-        sepmed=False,
+        sepmed=sepmed,
+        bitmask=bitmask,
     )
 
 
@@ -151,6 +169,7 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     niter: int = 5,
     sepmed: bool = True,
     cleantype: str = "meanmask",
+    bitmask: int | None = None,
 ) -> NDLater:
     """
     Clean cosmic rays from a spectrum whose wavelength runs along x.
@@ -180,6 +199,9 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
         Use separable median filters: quicker, and nearly the same.
     cleantype : str
         How hits are replaced: ``'median'``, ``'medmask'``, ``'meanmask'`` or ``'idw'``.
+    bitmask : int, optional
+        Flag bits of pixels that are neither searched nor used; 0 for none. By default
+        those that mask a pixel.
 
     Returns
     -------
@@ -200,7 +222,7 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     objects = 9 if x_order is None else x_order
     sky = (2 if ny < 50 else 3 if ny < 80 else 5) if y_order is None else y_order
     data = np.asarray(ndd.data, np.float64)
-    mask = ndd.mask
+    mask = ndd.flagged(ndd.bad_flags if bitmask is None else bitmask)
     fits = objects > 0 or sky > 0
     variance = _variance(ndd, data)
     try:
@@ -229,7 +251,9 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     cleaned = ndd.replace(
         data=result.data.astype(_float_type(ndd)),
         flags=flags_with(ndd, (result.found, Flag.COSMIC_RAY)),
-        **{"variance": result.variance.astype(np.float32)} if had_variance else {},
+        **{"variance": narrowed(result.variance, np.dtype("f4"))}
+        if had_variance
+        else {},
     )
     cleaned.meta["NCOSMIC"] = (int(result.found.sum()), "pixels hit by cosmic rays")
     return cleaned

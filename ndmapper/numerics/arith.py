@@ -4,7 +4,9 @@ Arithmetic of pixels with variance and flags.
 Operands are independent: variances are propagated to first order without a
 correlation term, so ``x - x`` gets twice the variance of ``x``. Flags are combined
 with OR. Values of ``float32`` stay ``float32``; integers become floating point
-first, so that nothing wraps around.
+first, so that nothing wraps around. Variances are as wide as the data, or as one that
+goes in; where float32 cannot hold the variance of some pixel, though the data are
+``float32``, those of all become ``float64``.
 
 Large arrays go through memory once: the four rules are compiled loops over data,
 variance and flags together, everything else works in blocks that stay in the cache.
@@ -13,7 +15,7 @@ the same numbers to the last bit.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -28,6 +30,7 @@ from ndmapper.numerics.formulas import (
     flag_type,
     float_type,
     result_type,
+    variance_type,
 )
 from ndmapper.numerics.memory import empty
 
@@ -89,7 +92,8 @@ def combine(
         them an array.
     out : Pixels, optional
         Arrays of the shape of the result to be filled, in any byte order; they may be
-        those of an operand. A missing one is made.
+        those of an operand. A missing one is made, and so is one for variances that do
+        not fit there.
     threads : int
         At most so many, where the arrays are large.
     total : int, optional
@@ -115,9 +119,11 @@ def combine(
     made = _made(name, left, right, shape, dtype, out)
     if made.data.size:
         is_large = (total or made.data.size) >= FUSED_FROM
-        work = _fused(name, left, right, made) if is_large else None
-        work = work or _plain(name, left, right, made)
+        wide = _Wide(name, made.variance)
+        work = _fused(name, left, right, made, wide) if is_large else None
+        work = work or _plain(name, left, right, made, wide)
         _run(work, threads if made.data.size >= THREADS_FROM else 1)
+        made = made._replace(variance=wide.joined())
     return made
 
 
@@ -151,21 +157,78 @@ def _made(  # noqa: PLR0917
     flags = [p.flags.dtype for p in (left, right) if p.flags is not None]
     types = (
         dtype,
-        dtype if has_variance else None,
+        variance_type(dtype, *(p.variance for p in (left, right)))
+        if has_variance
+        else None,
         flag_type(*flags) if flags else None,
     )
     given = (None, None, None) if out is None else out
-    return Pixels(
-        *(
-            None if kind is None
-            else array
-            if array is not None
-            and array.dtype.newbyteorder("=") == kind
+    arrays: list[Any] = []
+    for array, kind in zip(given, types, strict=True):
+        # What is wide enough for variances that float32 does not hold is for others.
+        kinds = (kind, np.dtype("f8")) if len(arrays) == 1 else (kind,)
+        if kind is None:
+            arrays.append(None)
+        elif (
+            array is not None
+            and array.dtype.newbyteorder("=") in kinds
             and array.shape == shape
-            else empty(shape, kind)
-            for array, kind in zip(given, types, strict=True)
-        )  # type: ignore[arg-type]
-    )  # fmt: skip
+        ):
+            arrays.append(array)
+        else:
+            arrays.append(empty(shape, kind))
+    return Pixels(*arrays)
+
+
+class _Wide:
+    """Variances that float32 does not hold, which are kept until all are known."""
+
+    def __init__(self, name: str, target: Array | None) -> None:
+        self._name = name
+        self._target = target
+        self._found: list[tuple[Any, Array, Array]] = []
+        self.is_flat = False
+
+    def look(self, place: Any, left: Pixels, right: Pixels, made: Array) -> None:
+        """
+        Compute some variances again, and keep those that were lost.
+
+        Parameters
+        ----------
+        place : index
+            Where they are in the result, or in one row of all its pixels.
+        left, right : Pixels
+            The operands.
+        made : ndarray
+            The variances that were computed with them.
+        """
+        sides = (left.data, left.variance, right.data, right.variance)
+        doubles = (None if x is None else np.asarray(x, np.float64) for x in sides)
+        with np.errstate(all="ignore"):
+            exact = np.asarray(FORMULAS[self._name](*doubles)[1])
+            kept = np.abs(exact - made) <= 1e-5 * np.abs(exact)
+            lost = ~(kept | (exact == made) | np.isnan(exact))
+        if lost.any():
+            self._found.append((place, lost, exact[lost]))
+
+    def joined(self) -> Array | None:
+        """
+        Give all variances, of a type that holds them.
+
+        Returns
+        -------
+        ndarray or None
+            The target, unless some do not fit there.
+        """
+        target = self._target
+        if target is None or not self._found:
+            return target
+        if target.dtype.itemsize < 8:
+            target = target.astype(np.float64)
+        row = target.reshape(-1) if self.is_flat else target
+        for place, lost, exact in self._found:
+            row[place][lost] = exact
+        return target
 
 
 Work = tuple[Callable[[int, int], None], int, int]
@@ -195,7 +258,9 @@ def _spans(count: int, parts: int, step: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + size, count)
 
 
-def _fused(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work | None:
+def _fused(
+    name: str, left: Pixels, right: Pixels, made: Pixels, wide: _Wide
+) -> Work | None:
     """Find the compiled loop for operands that can be walked through in step."""
     if name not in ("add", "subtract", "multiply", "divide"):
         return None
@@ -228,6 +293,11 @@ def _fused(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work | None:
         if isinstance(out, np.ndarray) and isinstance(v, np.ndarray)
     )
 
+    wide.is_flat = True
+    narrow = _is_narrow(left, right, made)
+    # To the last bit as they are where nothing needs the room.
+    rounds = narrow and made.variance is not None and made.variance.itemsize == 8
+
     def block(start: int, stop: int) -> None:
         values: list[Any] = [
             v if v is None or isinstance(v, np.generic) else v[start:stop]
@@ -236,15 +306,21 @@ def _fused(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work | None:
         for i, kind in ((0, left.data.dtype), (3, right.data.dtype)):
             if kind.kind != "f":
                 values[i] = values[i].astype(float_type(kind))
-        if not in_place:
-            kernel(stop - start, *values)
-            return
-        # Loops that write what they read are not vectorised, which costs more than
-        # this copy from the cache.
-        made_here = [None if v is None else np.empty_like(v) for v in values[6:]]
-        kernel(stop - start, *values[:6], *made_here)
-        for target, array in zip(values[6:], made_here, strict=True):
-            if target is not None:
+        targets = values[6:]
+        if in_place:
+            # Loops that write what they read are not vectorised, which costs more than
+            # this copy from the cache.
+            values[6:] = [None if v is None else np.empty_like(v) for v in targets]
+        if rounds:
+            values[7] = np.empty(stop - start, np.float32)
+        if kernel(stop - start, *values) and narrow:
+            one, two = (Pixels(*_numbers(values[i : i + 3])) for i in (0, 3))
+            wide.look(slice(start, stop), one, two, _numbers(values[7:8])[0])
+        for i, (target, array) in enumerate(zip(targets, values[6:], strict=True)):
+            if rounds and i == 1:
+                assert made.variance is not None
+                made.variance.reshape(-1)[start:stop] = array
+            elif target is not None and target is not array:
                 target[...] = array
 
     # One pass needs no blocks, unless numbers of another type are converted for it.
@@ -252,9 +328,34 @@ def _fused(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work | None:
     return block, made.data.size, _STRETCH if same and not in_place else _BLOCK
 
 
-def _plain(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work:
+def _numbers(values: Iterable[Any]) -> list[Any]:
+    """Give floating point in the other byte order, which the loops have as bits."""
+    return [
+        v.view(np.dtype(f"f{v.itemsize}").newbyteorder())
+        if isinstance(v, np.ndarray) and v.dtype.kind == "u" and v.itemsize >= 4
+        else v
+        for v in values
+    ]
+
+
+def _is_narrow(left: Pixels, right: Pixels, made: Pixels) -> bool:
+    """Whether variances are computed in float32."""
+    if made.variance is None:
+        return False
+    kind = variance_type(made.data.dtype, left.variance, right.variance)
+    return kind.itemsize == 4
+
+
+def _plain(name: str, left: Pixels, right: Pixels, made: Pixels, wide: _Wide) -> Work:
     """Work with NumPy, in blocks along the first axis."""
     shape = made.data.shape
+    narrow = _is_narrow(left, right, made)
+    # Variances in double precision are made of data in double precision.
+    apart = (
+        made.variance is not None
+        and not narrow
+        and any(float_type(side.data.dtype).itemsize == 4 for side in (left, right))
+    )
 
     def rows(array: Any, start: int, stop: int) -> Any:
         whole = array is None or isinstance(array, np.generic) or not shape
@@ -270,10 +371,22 @@ def _plain(name: str, left: Pixels, right: Pixels, made: Pixels) -> Work:
         variance = None
         if name in BITWISE:
             data = BITWISE[name](*(_bits(x, made.data.dtype) for x in (one, two)))
+        elif apart:
+            doubles = (np.asarray(side.data, np.float64) for side in (one, two))
+            variance = FORMULAS[name](
+                next(doubles), one.variance, next(doubles), two.variance
+            )[1]
+            data = FORMULAS[name](as_float(one.data), None, as_float(two.data), None)[0]
         else:
-            data, variance = FORMULAS[name](
-                as_float(one.data), one.variance, as_float(two.data), two.variance
-            )
+            sides = as_float(one.data), one.variance, as_float(two.data), two.variance
+            # The processor notices what float32 cannot hold.
+            noted: list[int] = []
+            how: Any = "call" if narrow else "ignore"
+            with np.errstate(under=how, over=how, call=lambda _, n: noted.append(n)):
+                data, variance = FORMULAS[name](*sides)
+            if noted and variance is not None:
+                place = slice(start, stop) if shape else ...
+                wide.look(place, one, two, np.asarray(variance))
         flags = [p.flags for p in (one, two) if p.flags is not None]
         # Everything is computed before anything is written: the target may be an
         # operand.

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BITWISE", "FORMULAS", "as_float", "flag_type", "float_type", "result_type"]
+__all__ = [
+    "BITWISE",
+    "FORMULAS",
+    "as_float",
+    "flag_type",
+    "float_type",
+    "narrowed",
+    "result_type",
+    "variance_type",
+]
 
 Array = npt.NDArray[Any]
 
@@ -74,6 +83,53 @@ def result_type(name: str, left: Any, right: Any) -> np.dtype[Any]:
     if name in BITWISE:
         return flag_type(*known)
     return np.result_type(*(float_type(t) for t in known)).newbyteorder("=")
+
+
+def variance_type(dtype: np.dtype[Any], *variances: Array | None) -> np.dtype[Any]:
+    """
+    Give the type of the variance of a result, where it holds all that come out.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Type of the data of the result.
+    *variances : ndarray or None
+        Those of the operands; only their types are looked at.
+
+    Returns
+    -------
+    dtype
+        The widest of them.
+    """
+    known = [float_type(v.dtype) for v in variances if v is not None]
+    return np.result_type(dtype, *known).newbyteorder("=")
+
+
+def narrowed(values: Array, dtype: np.dtype[Any]) -> Array:
+    """
+    Store numbers of double precision in a narrower type, if that holds all of them.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        The numbers.
+    dtype : dtype
+        The type that is wanted.
+
+    Returns
+    -------
+    ndarray
+        Of that type; the same array where a number would become zero or infinite, or
+        lose more digits than such numbers have.
+    """
+    dtype = float_type(dtype).newbyteorder("=")
+    if dtype.itemsize >= values.dtype.itemsize:
+        return values
+    with np.errstate(all="ignore"):
+        made = values.astype(dtype)
+        kept = np.abs(made - values) <= 1e-6 * np.abs(values)
+        fits = kept | (made == values) | np.isnan(values)
+    return made if fits.all() else values
 
 
 def flag_type(*dtypes: np.dtype[Any]) -> np.dtype[Any]:

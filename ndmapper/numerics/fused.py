@@ -20,6 +20,10 @@ from numba.extending import intrinsic, overload
 
 __all__ = ["KERNELS", "bits"]
 
+# Between these float32 holds a number with all its digits.
+_LEAST = np.float32(np.finfo(np.float32).tiny)
+_MOST = np.float32(np.finfo(np.float32).max)
+
 
 def bits(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """
@@ -93,6 +97,18 @@ def _put(out: Any, i: Any, value: Any) -> Any:
     """Store, where there is an array to store in."""
 
 
+def _like(out: Any, x: Any) -> Any:
+    """Give a number in double precision, where the variance has it."""
+
+
+def _lost(out: Any, v: Any, x: Any, factor: Any, product: Any) -> Any:
+    """Say whether v * factor, which is made of x, may be no number of float32."""
+
+
+def _too_large(out: Any, v: Any, w: Any, total: Any) -> Any:
+    """Say whether a sum is no number of float32."""
+
+
 def _is_none(kind: Any) -> bool:
     return isinstance(kind, types.NoneType | types.Omitted)
 
@@ -159,6 +175,33 @@ def _type_put(out: Any, i: Any, value: Any) -> Any:
     return put
 
 
+def _type_like(out: Any, x: Any) -> Any:
+    if not _is_none(out) and out.dtype.bitwidth == 64:
+        return lambda out, x: np.float64(x)
+    return lambda out, x: x
+
+
+def _type_lost(out: Any, v: Any, x: Any, factor: Any, product: Any) -> Any:
+    if _is_none(out) or _is_none(v) or out.dtype.bitwidth == 64:
+        return lambda out, v, x, factor, product: False
+
+    def lost(out: Any, v: Any, x: Any, factor: Any, product: Any) -> Any:
+        outside = (
+            (factor < _LEAST) | (factor > _MOST) | (product > _MOST)
+            | ((product < _LEAST) & (v > 0))
+        )  # fmt: skip
+        return outside & (v <= _MOST) & (x != 0)
+
+    lost.__annotations__.clear()
+    return lost
+
+
+def _type_too_large(out: Any, v: Any, w: Any, total: Any) -> Any:
+    if _is_none(out) or _is_none(v) or _is_none(w) or out.dtype.bitwidth == 64:
+        return lambda out, v, w, total: False
+    return lambda out, v, w, total: (total > _MOST) & (v <= _MOST) & (w <= _MOST)
+
+
 for _stub, _typed in (
     (_at, _type_at),
     (_times, _type_times),
@@ -166,6 +209,9 @@ for _stub, _typed in (
     (_plus, _type_plus),
     (_join, _type_join),
     (_put, _type_put),
+    (_like, _type_like),
+    (_lost, _type_lost),
+    (_too_large, _type_too_large),
 ):
     # The compiler compares these with the functions that they return.
     _typed.__annotations__.clear()
@@ -175,66 +221,101 @@ for _stub, _typed in (
 def _add(  # noqa: PLR0917  # compiled functions take positions
     n: Any, x: Any, vx: Any, fx: Any, y: Any, vy: Any, fy: Any,
     out: Any, vout: Any, fout: Any,
-) -> None:  # fmt: skip
+) -> Any:  # fmt: skip
+    lost = False
     for i in range(n):
         value = _at(x, i) + _at(y, i)
-        _put(vout, i, _plus(_at(vx, i), _at(vy, i)))
+        v = _at(vx, i)
+        w = _at(vy, i)
+        total = _plus(v, w)
+        lost = lost | _too_large(vout, v, w, total)
+        _put(vout, i, total)
         _put(fout, i, _join(fx, fy, i))
         _put(out, i, value)
+    return lost
 
 
 def _subtract(  # noqa: PLR0917
     n: Any, x: Any, vx: Any, fx: Any, y: Any, vy: Any, fy: Any,
     out: Any, vout: Any, fout: Any,
-) -> None:  # fmt: skip
+) -> Any:  # fmt: skip
+    lost = False
     for i in range(n):
         value = _at(x, i) - _at(y, i)
-        _put(vout, i, _plus(_at(vx, i), _at(vy, i)))
+        v = _at(vx, i)
+        w = _at(vy, i)
+        total = _plus(v, w)
+        lost = lost | _too_large(vout, v, w, total)
+        _put(vout, i, total)
         _put(fout, i, _join(fx, fy, i))
         _put(out, i, value)
+    return lost
 
 
 def _multiply(  # noqa: PLR0917
     n: Any, x: Any, vx: Any, fx: Any, y: Any, vy: Any, fy: Any,
     out: Any, vout: Any, fout: Any,
-) -> None:  # fmt: skip
+) -> Any:  # fmt: skip
+    lost = False
     for i in range(n):
         a = _at(x, i)
         b = _at(y, i)
-        first = _times(_at(vx, i), b * b)
-        second = _times(_at(vy, i), a * a)
-        _put(vout, i, _plus(first, second))
+        c = _like(vout, a)
+        d = _like(vout, b)
+        v = _at(vx, i)
+        w = _at(vy, i)
+        first = _times(v, d * d)
+        second = _times(w, c * c)
+        total = _plus(first, second)
+        lost = lost | _lost(vout, v, b, d * d, first) | _lost(vout, w, a, c * c, second)
+        _put(vout, i, total)
         _put(fout, i, _join(fx, fy, i))
         _put(out, i, a * b)
+    return lost
 
 
 def _divide(  # noqa: PLR0917
     n: Any, x: Any, vx: Any, fx: Any, y: Any, vy: Any, fy: Any,
     out: Any, vout: Any, fout: Any,
-) -> None:  # fmt: skip
+) -> Any:  # fmt: skip
+    lost = False
     for i in range(n):
+        a = _at(x, i)
         b = _at(y, i)
-        quotient = _at(x, i) / b
-        ratio = quotient / b
-        _put(
-            vout, i, _plus(_over(_at(vx, i), b * b), _times(_at(vy, i), ratio * ratio))
+        d = _like(vout, b)
+        ratio = _like(vout, a) / d / d
+        v = _at(vx, i)
+        w = _at(vy, i)
+        first = _over(v, d * d)
+        second = _times(w, ratio * ratio)
+        lost = (
+            lost
+            | _lost(vout, v, b, d * d, first)
+            | (_lost(vout, w, a, ratio * ratio, second) & (b != 0))
         )
+        _put(vout, i, _plus(first, second))
         _put(fout, i, _join(fx, fy, i))
-        _put(out, i, quotient)
+        _put(out, i, a / b)
+    return lost
 
 
-def _compiled(func: Callable[..., None]) -> Callable[..., None]:
+def _compiled(func: Callable[..., Any]) -> Callable[..., bool]:
     try:
         made = numba.njit(cache=True, nogil=True, error_model="numpy")(func)
     except RuntimeError:  # there is no folder that the compiled code could be kept in
         made = numba.njit(nogil=True, error_model="numpy")(func)
-    return cast(Callable[..., None], made)
+    return cast(Callable[..., bool], made)
 
 
-KERNELS: dict[str, Callable[..., None]] = {
+KERNELS: dict[str, Callable[..., bool]] = {
     "add": _compiled(_add),
     "subtract": _compiled(_subtract),
     "multiply": _compiled(_multiply),
     "divide": _compiled(_divide),
 }
-"""The loops by the name of the operation."""
+"""
+The loops by the name of the operation.
+
+Each says whether a variance may be lost, since float32 does not hold it or a factor of
+it; where that is the case depends on the numbers, and is to be looked at.
+"""

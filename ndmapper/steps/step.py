@@ -70,6 +70,8 @@ class Step:
     ) -> None:
         self.declaration = declaration
         self._others = dict(others or {})
+        self.positional: tuple[str, ...] = ()
+        """What may follow the input by position, where that was published so."""
         if declaration.func is not None:
             functools.update_wrapper(self, declaration.func)
         own = inspect.getdoc(declaration.func) if declaration.func else None
@@ -234,7 +236,7 @@ class Step:
             the first one here and the others by name. NDData, where the step works on
             extensions, is worked on in memory: no file is read or written.
         *others : object
-            Not allowed: everything else is given by name.
+            What `positional` names, in that order; everything else is given by name.
         **keywords : object
             Parameters of the step, its calibrations by name, and the words of the
             framework.
@@ -245,7 +247,8 @@ class Step:
             The products, mapped from disk.
         """
         declaration = self.chosen(keywords.get("engine"))
-        if others:
+        named = dict(zip(self.positional, others, strict=False))
+        if len(others) > len(self.positional) or named.keys() & keywords.keys():
             names = [
                 *declaration.more_inputs,
                 *declaration.cals,
@@ -257,7 +260,7 @@ class Step:
                 f"{', '.join(f'{name}=...' for name in names)}"
             )
             raise ParameterError(msg)
-        bound = bind(declaration, keywords)
+        bound = bind(declaration, {**named, **keywords})
         if isinstance(inputs, NDData):
             settings = settings_of(declaration, bound)
             return in_memory(declaration, inputs, bound, settings)

@@ -107,8 +107,8 @@ def test_list_of_nddata_without_names():
 
 
 def test_list_of_other_length_than_its_data_is_an_error(folder):
-    with pytest.raises(ShapeError, match="2 names for 1"):
-        DataFileList(["x.fits", "y.fits"], [NDData([1])])
+    with pytest.raises(ShapeError, match="2 names for 3"):
+        DataFileList(["x.fits", "y.fits"], [NDData([1])] * 3)
 
 
 def test_list_mode_is_that_of_its_files(folder):

@@ -156,10 +156,10 @@ def test_mask_set_true_sets_the_conventions_own_bit(tmp_path):
 
 
 def test_mask_set_true_makes_room_for_a_high_bit(tmp_path):
-    ndd = DataFile(write(tmp_path / "a.fits", MUSE, np.ones(2, "u1")))[0]
-    ndd.mask = [True, False]
+    ndd = DataFile(write(tmp_path / "a.fits", MUSE, np.array([0, 1, 1], "u1")))[0]
+    ndd.mask = [True, False, True]
     assert ndd.flags.dtype == np.uint16
-    assert ndd.flags.tolist() == [1 | 1 << 14, 0]
+    assert ndd.flags.tolist() == [1 << 14, 0, 1]
 
 
 def test_steps_set_the_bit_of_the_conventions(tmp_path):

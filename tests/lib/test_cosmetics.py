@@ -35,6 +35,39 @@ def test_init_bpm_fits_regions_are_set(reference):
     assert np.argwhere(bpm[1].data)[[0, -1]].tolist() == [[99, 49], [109, 59]]
 
 
+def test_masks_by_position_as_published(reference):
+    reference.save()
+    regions = [["100,*"], []]
+    bpm = init_bpm("ref.fits", regions, "fits", 4, "bpm.fits")
+    assert str(bpm) == "bpm.fits"
+    assert (bpm[0].data[:, 99] == 4).all()
+    flagged = add_bpm("ref.fits", bpm)
+    assert (flagged[0].flags[:, 99] == 4).all()
+    with pytest.raises(ParameterError, match="by name"):
+        add_bpm("ref.fits", bpm, bpm=bpm)
+    with pytest.raises(ParameterError, match="by name"):
+        init_bpm("ref.fits", regions, "fits", 4, "bpm2.fits", "auto")
+
+
+def test_bitmask_says_which_pixels_are_left_alone():
+    pytest.importorskip("astroscrappy")
+    rng = np.random.default_rng(5)
+    data = rng.normal(100, 3, (40, 50)).astype("f4")
+    data[20, 25] = 5000
+    flags = np.zeros((40, 50), "u2")
+    flags[20, 25] = 4
+    ndd = NDLater(data, variance=np.full((40, 50), 9, "f4"), flags=flags)
+    found = {}
+    for bitmask in (None, 0, 4, 8):
+        cleaned = lacosmic_spec(ndd, x_order=0, y_order=0, bitmask=bitmask)
+        found[bitmask] = bool(cleaned.flags[20, 25] & Flag.COSMIC_RAY)
+        step = clean_cosmic_rays(
+            ndd, x_order=0, y_order=0, bitmask=bitmask, sepmed=True
+        )
+        assert bool(step.flags[20, 25] & Flag.COSMIC_RAY) == found[bitmask]
+    assert found == {None: False, 0: True, 4: False, 8: True}
+
+
 def test_init_bpm_is_a_file_of_integers(reference):
     bpm = made(reference, [[], []])
     assert str(bpm) == "bpm.fits"

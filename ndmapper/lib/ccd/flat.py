@@ -13,6 +13,7 @@ from ndmapper.errors import ParameterError
 from ndmapper.lib.combine import combine_files
 from ndmapper.lib.flagging import flags_with
 from ndmapper.numerics.flat import NormalisedFlat, normalise_flat, plain_flat
+from ndmapper.numerics.formulas import narrowed
 from ndmapper.steps import Range, run_task
 
 __all__ = ["apply_flat", "make_flat"]
@@ -212,7 +213,9 @@ def _as_ndd(ndd: NDLater, flat: NormalisedFlat, factors: Sequence[float]) -> NDL
     flags = flags_with(ndd, (flat.unlit, Flag.UNILLUMINATED), (flat.low, Flag.BAD))
     result = ndd.replace(
         data=flat.data.astype(np.float32),
-        variance=None if ndd.variance is None else flat.variance.astype(np.float32),
+        variance=None
+        if ndd.variance is None
+        else narrowed(flat.variance, np.dtype("f4")),
         flags=flags,
         unit=None,
     )

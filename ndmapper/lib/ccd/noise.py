@@ -9,6 +9,7 @@ from astropy import units as u
 from ndmapper.data import NDLater
 from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib.ccd.readout import pixel_map, readouts, stamp, with_values
+from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.noise import pixel_variance
 from ndmapper.steps import Range, Unit, run_task
 
@@ -56,7 +57,7 @@ def add_variance(
     variance = pixel_variance(ndd.data, factor, noise, poisson=poisson) + level**2
     if ndd.variance is not None:
         variance += ndd.variance
-    result = ndd.replace(variance=variance.astype(np.float32))
+    result = ndd.replace(variance=narrowed(variance, np.dtype("f4")))
     stamp(result.meta, amplifiers)
     model = "photons + read noise" if poisson else "read noise"
     result.meta[_DONE] = (model, "what the variance was made from")

@@ -19,6 +19,45 @@ _OPENED = ("read", "update")
 """Modes in which the content comes from the file."""
 
 
+class NameText(str):
+    """
+    The name of a file as a text, as these classes had it, with what a FileName tells.
+
+    Parameters
+    ----------
+    name : FileName
+        The name.
+    """
+
+    _name: FileName
+
+    def __new__(cls, name: FileName) -> "NameText":
+        made = super().__new__(cls, name)
+        made._name = name
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._name, name)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str) and not isinstance(other, NameText):
+            return str.__eq__(self, other)
+        if isinstance(other, FileName | os.PathLike | NameText):
+            return self._name == FileName(other)
+        return NotImplemented
+
+    def __ne__(self, other: object) -> bool:
+        found = self.__eq__(other)
+        return found if found is NotImplemented else not found
+
+    __hash__ = str.__hash__
+
+    def __reduce__(self) -> Any:
+        return NameText, (self._name,)
+
+
 class CalibFile(Spellings, DataFile):
     """
     A calibration file of MUSE: a DataFile of DATA, STAT and DQ.
@@ -88,6 +127,15 @@ class CalibFile(Spellings, DataFile):
                 raise FormatError(msg)
 
     # ---- the published spellings
+
+    @property
+    def filename(self) -> Any:
+        """The name of the file: a text, with the parts of a FileName; None without."""
+        return None if self._filename is None else NameText(self._filename)
+
+    @filename.setter
+    def filename(self, value: str | os.PathLike[str] | FileName | None) -> None:
+        self._filename = None if value is None else FileName(value)
 
     @property
     def primary_header(self) -> Header:
@@ -204,12 +252,14 @@ class CalibFile(Spellings, DataFile):
         """
         Save it, whether it was changed or not, under a name that it takes on.
 
+        The file that it was read from is replaced, as published.
+
         Parameters
         ----------
         filename : str, path or FileName, optional
             The name; by default the one that it has.
         overwrite : bool
-            Replace a file of this name.
+            Replace another file of this name.
 
         Raises
         ------
@@ -218,7 +268,10 @@ class CalibFile(Spellings, DataFile):
         FileAccessError
             If the file cannot be written.
         """
-        self.save(filename, overwrite=overwrite)
+        target = FileName(self._file if filename is None else filename)
+        # Not what was made of it, though that may still lie there.
+        own = self._map is not None and target == self._opened_as
+        self.save(filename, overwrite=overwrite or own)
 
     def copy(self) -> "CalibFile":
         """

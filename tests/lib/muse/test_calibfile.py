@@ -1,8 +1,10 @@
+import pickle
+
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from ndmapper.data import DataFile, NDLater
+from ndmapper.data import DataFile, FileName, NDLater
 from ndmapper.errors import (
     FormatError,
     IdentError,
@@ -57,6 +59,37 @@ def test_primary_header_may_be_replaced(bias):
 
 def test_filename_is_the_name(bias, tmp_path):
     assert bias.filename == str(tmp_path / "MASTER_BIAS-07.fits")
+
+
+def test_filename_behaves_as_a_text(bias, tmp_path):
+    name = bias.filename
+    assert isinstance(name, str)
+    assert name.endswith("MASTER_BIAS-07.fits")
+    assert name + ".bak" == f"{tmp_path}/MASTER_BIAS-07.fits.bak"
+    assert name.split("/")[-1] == "MASTER_BIAS-07.fits"
+    assert {str(name): 1}[name] == 1
+    assert name == tmp_path / "MASTER_BIAS-07.fits"
+    assert name != "other.fits"
+    assert name != FileName("other.fits")
+    assert (name.ext, FileName(name, prefix="b").name) == (
+        "fits", "bMASTER_BIAS-07.fits",
+    )  # fmt: skip
+    assert pickle.loads(pickle.dumps(bias)).filename == name
+    bias.filename = "other.fits"
+    assert bias.filename == "other.fits"
+
+
+def test_write_replaces_the_file_it_was_read_from(bias, tmp_path):
+    bias.get_data()[0, 0] = -1
+    bias.write(bias.filename)
+    assert CalibFile(tmp_path / "MASTER_BIAS-07.fits").get_data()[0, 0] == -1
+    again = CalibFile(tmp_path / "MASTER_BIAS-07.fits")
+    again.get_data()[0, 0] = -2
+    again.write()
+    assert CalibFile(tmp_path / "MASTER_BIAS-07.fits").get_data()[0, 0] == -2
+    new = CalibFile(data=again)
+    with pytest.raises(OutputExistsError):
+        new.write(tmp_path / "MASTER_BIAS-07.fits")
 
 
 def test_arrays_are_named_by_the_file_they_are_read_from(bias):
