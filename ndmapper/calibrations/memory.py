@@ -13,6 +13,7 @@ from typing import Any
 
 from ndmapper.calibrations.frames import Frame
 from ndmapper.config import config
+from ndmapper.documents import load_json
 from ndmapper.errors import InstrumentError
 from ndmapper.instruments import Instrument, load, names
 from ndmapper.io.leftovers import staging_name
@@ -186,7 +187,7 @@ class FrameMemory:
 
     def _read(self) -> dict[str, Any] | None:
         try:
-            content = json.loads(self.path.read_bytes())
+            content = load_json(self.path.read_bytes())
             if content["version"] != _VERSION or content["digest"] != self._digest():
                 return None
         except (OSError, ValueError, TypeError, KeyError) as err:

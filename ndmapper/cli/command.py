@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from ndmapper._version import __version__
 from ndmapper.cli import (
@@ -32,6 +33,7 @@ from ndmapper.cli import (
     why,
 )
 from ndmapper.cli.verb import Verb
+from ndmapper.config import config as configuration
 from ndmapper.errors import NdmapperError
 from ndmapper.log import log_to_terminal
 
@@ -84,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed the help or the message
         return int(stop.code or 0)
     log_to_terminal(logging.DEBUG if args.debug else logging.INFO)
+    if args.trust_folder:
+        configuration.trust(Path.cwd())
     code = 0
     try:
         code = args.run(args)
@@ -133,6 +137,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--debug", action="store_true", help="show details, and tracebacks of errors"
     )
+    parser.add_argument(
+        "--trust-folder",
+        action="store_true",
+        help="let ndmapper.toml of this folder name programs and archives with logins",
+    )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
         child = verbs.add_parser(
@@ -155,6 +164,13 @@ def make_parser() -> argparse.ArgumentParser:
             action="store_true",
             default=argparse.SUPPRESS,
             help="show details, and tracebacks of errors",
+        )
+        child.add_argument(
+            "--trust-folder",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="let ndmapper.toml of this folder name programs and archives with "
+            "logins",
         )
         verb.add_arguments(child)
         child.set_defaults(run=verb.run)

@@ -4,7 +4,7 @@ import argparse
 
 from ndmapper.cli.output import format_columns, print_json
 from ndmapper.cli.verb import Verb
-from ndmapper.config import KEYS, config
+from ndmapper.config import KEYS, Refused, config
 
 __all__ = ["VERB"]
 
@@ -19,7 +19,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(
             {
-                name: {"value": value, "source": source, "doc": KEYS[name].doc}
+                name: {"value": _plain(value), "source": source, "doc": KEYS[name].doc}
                 for name, value, source in rows
             }
         )
@@ -31,6 +31,10 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _plain(value: object) -> object:
+    return repr(value) if isinstance(value, Refused) else value
+
+
 VERB = Verb(
     name="config",
     summary="show the configuration: keys, values, where each comes from",
@@ -39,7 +43,11 @@ Show the configuration: every key, its value and where the value comes from.
 
 The first of these places that gives a value wins: the argument of a call, the
 command line, the script, an environment variable NDMAPPER_KEY, ndmapper.toml in the
-working folder, the user's own ndmapper.toml, the default.""",
+working folder, the user's own ndmapper.toml, the default.
+
+The file of a working folder may come from anybody. What it says of programs (esorex,
+iraf_python ...) is used, and archives that it names get credentials, only where
+trusted_folders in your own file, or the option --trust-folder, trusts the folder.""",
     examples=(
         ("ndmapper config", "all keys"),
         ("ndmapper config reprocess", "one key, and what it means"),

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ndmapper.documents import load_json
 from ndmapper.errors import FormatError, MissingFileError
 from ndmapper.io.filemap import HduMap, map_file
 from ndmapper.io.leftovers import staging_name, sweep
@@ -189,7 +190,7 @@ class DigestCache:
 
     def _read(self) -> dict[str, Any]:
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
+            content = load_json(self.path.read_bytes())
             if content["version"] == _VERSION:
                 return dict(content["digests"])
         except (OSError, ValueError, TypeError, KeyError) as err:

@@ -29,11 +29,12 @@ the product. An entry is a JSON object::
                   nothing was to be decided
     source        text of a step that lives in a script, else null
     code          digest of what that text and its helpers do, without comments
-    script        what a script needs to call the step again: "each", "outputs", and
-                  where there is any "context" ([[name, text], ...] of what the source
-                  refers to), "files" (modules that are no packages, which it imports),
-                  "parameters" (exact text of values that JSON cannot hold) and
-                  "missing" ({name: why there is no text})
+    script        what a script needs to call the step again: "each", "outputs",
+                  "wrapped" (whether the module has the plain function, of which
+                  another one made a step), and where there is any "context" ([[name,
+                  text], ...] of what the source refers to), "files" (modules that are
+                  no packages, which it imports), "parameters" (exact text of values
+                  that JSON cannot hold) and "missing" ({name: why there is no text})
     run           all that is volatile: times, host, paths, versions of the libraries
 
 In FITS the record is a binary table named NDM_RECORD, the last HDU, one row per

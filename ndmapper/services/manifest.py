@@ -17,6 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ndmapper.documents import load_json
 from ndmapper.io.leftovers import staging_name
 from ndmapper.io.write import clear_write_errors
 
@@ -101,7 +102,7 @@ def find_note(path: Path) -> Note | None:
         None where nothing is known.
     """
     try:
-        entry = json.loads(_place(path).read_text(encoding="utf-8"))
+        entry = load_json(_place(path).read_bytes())
         return Note(
             size=int(entry["size"]),
             mtime_ns=int(entry["mtime_ns"]),

@@ -8,6 +8,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+from ndmapper.documents import load_json
 from ndmapper.engines.base import Job
 
 __all__ = ["SharedDatabase"]
@@ -82,8 +83,8 @@ class SharedDatabase:
     def _owners(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for path in self._owners_of.glob("*.json"):
-            with contextlib.suppress(OSError, ValueError):
-                found.update(json.loads(path.read_text()))
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                found.update(load_json(path.read_bytes()))
         return found
 
 
