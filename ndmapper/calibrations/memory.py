@@ -17,6 +17,7 @@ from ndmapper.documents import load_json
 from ndmapper.errors import InstrumentError
 from ndmapper.instruments import Instrument, load, names
 from ndmapper.io.leftovers import staging_name
+from ndmapper.io.sidedata import make_side_folder
 
 __all__ = ["FrameMemory"]
 
@@ -198,7 +199,7 @@ class FrameMemory:
     def _write(self, content: Mapping[str, Any]) -> None:
         temporary = staging_name(self.path)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_side_folder(self.path)
             text = json.dumps(content, separators=(",", ":"), allow_nan=False)
             temporary.write_text(text, encoding="utf-8")
             temporary.replace(self.path)

@@ -21,6 +21,7 @@ from ndmapper.errors import FormatError, MissingFileError
 from ndmapper.io.filemap import HduMap, map_file
 from ndmapper.io.leftovers import staging_name, sweep
 from ndmapper.io.record import EXTNAME, is_record
+from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import Source, count_read, find_source
 
 __all__ = ["VOLATILE", "DigestCache", "differences", "digest"]
@@ -173,7 +174,8 @@ class DigestCache:
 
         temp = staging_name(self.path)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_side_folder(self.path)
+            make_side_folder(self.path.with_suffix(".lock"))
             with FileLock(self.path.with_suffix(".lock"), timeout=5):
                 # Others may have written since we read.
                 known = self._read() | self._new

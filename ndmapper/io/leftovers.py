@@ -17,6 +17,8 @@ import shutil
 import time
 from pathlib import Path
 
+from ndmapper.io.sidedata import linked_part
+
 __all__ = ["final_name", "staging_mark", "staging_name", "sweep"]
 
 log = logging.getLogger(__name__)
@@ -98,6 +100,8 @@ def sweep(folder: Path) -> None:
     if now - _swept.get(key, -_PAUSE) < _PAUSE:
         return
     _swept[key] = now
+    if linked_part(folder) is not None:
+        return
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _NAME.fullmatch(entry.name)

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import lzma
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,7 @@ from ndmapper.errors import FormatError, ServiceAccessError, ServiceError
 from ndmapper.io.filemap import map_file
 from ndmapper.io.filetypes import is_fits, split_ext
 from ndmapper.io.leftovers import staging_name
+from ndmapper.io.lzw import LzwStream
 from ndmapper.io.write import clear_write_errors
 
 __all__ = ["check_beginning", "check_whole", "unpack"]
@@ -186,13 +188,15 @@ def _expand(path: Path, kind: str, temporary: Path, limit: int) -> str:
 
 def _opened(path: Path, kind: str) -> contextlib.AbstractContextManager[BinaryIO]:
     if kind == "Z":
-        import io
-
-        from ndmapper.numerics.lzw import decompress
-
-        return contextlib.nullcontext(io.BytesIO(decompress(path.read_bytes())))
+        return _opened_lzw(path)
     openers = {"bz2": bz2.open, "gz": gzip.open, "xz": lzma.open}
     return openers[kind](path, "rb")  # type: ignore[operator,no-any-return]
+
+
+@contextlib.contextmanager
+def _opened_lzw(path: Path) -> Iterator[BinaryIO]:
+    with path.open("rb") as raw:
+        yield LzwStream(raw)  # type: ignore[misc]
 
 
 def _without_tiles(path: Path, target: Path, temporary: Path) -> tuple[Path, str]:

@@ -138,13 +138,19 @@ def test_script_imports_a_function_of_a_package_and_declares_it(entry, raw):
     assert "median = run_task(median, each='list', outputs=('a', 'b'))" in lines
 
 
+@pytest.fixture
+def beside(folder, monkeypatch):
+    """Give a folder that modules are imported from."""
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
 @pytest.mark.parametrize("module", ["this", "json.tool", "beside", "no.such.module"])
 @pytest.mark.parametrize("wrapped", [True, False, None])
 def test_script_imports_no_module_that_a_record_names(
-    entry, raw, module, wrapped, folder, monkeypatch
+    entry, raw, module, wrapped, beside
 ):
-    monkeypatch.syspath_prepend(folder)
-    (folder / "beside.py").write_text("raise SystemExit('it is run')\n")
+    (beside / "beside.py").write_text("raise SystemExit('it is run')\n")
     script = {"each": "file", "outputs": [None]}
     if wrapped is not None:
         script["wrapped"] = wrapped

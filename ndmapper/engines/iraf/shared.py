@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ndmapper.documents import load_json
 from ndmapper.engines.base import Job
+from ndmapper.io.sidedata import make_side_folder
 
 __all__ = ["SharedDatabase"]
 
@@ -77,7 +78,7 @@ class SharedDatabase:
             if self._by_hand:
                 owner.unlink(missing_ok=True)
             else:
-                self._owners_of.mkdir(parents=True, exist_ok=True)
+                make_side_folder(owner)
                 _write(owner, json.dumps({path.name: [self._task, digest]}))
 
     def _owners(self) -> dict[str, list[str]]:
