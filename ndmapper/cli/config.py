@@ -2,7 +2,7 @@
 
 import argparse
 
-from ndmapper.cli.output import format_columns, print_json
+from ndmapper.cli.output import format_columns, print_json, say
 from ndmapper.cli.verb import Verb
 from ndmapper.config import KEYS, Refused, config
 
@@ -25,9 +25,9 @@ def _run(args: argparse.Namespace) -> int:
         )
         return 0
     shown = [(name, repr(value), source) for name, value, source in rows]
-    print(format_columns(shown, ["key", "value", "source"]))
+    say(format_columns(shown, ["key", "value", "source"]))
     if args.key is not None:
-        print(f"\n{KEYS[args.key].doc}")
+        say(f"\n{KEYS[args.key].doc}")
     return 0
 
 

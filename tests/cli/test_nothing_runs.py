@@ -1,12 +1,9 @@
 """Looking at a file runs nothing that the file says."""
 
-import copy
 from pathlib import Path
 
 import pytest
 
-from ndmapper.io.filemap import map_file
-from ndmapper.io.record import EXTNAME, encode, entry_key, read_records
 from ndmapper.steps import run_task
 from ndmapper.testing import make_mef
 
@@ -18,17 +15,6 @@ LOOKS = (
 @run_task("command:cp", inputs="a", outputs="b", prefix="c", argv=["{in}", "{out}"])
 def copied():
     """Copy."""
-
-
-def forge(path, target, change):
-    """Write a product once more, with another record."""
-    rows = copy.deepcopy(read_records(path))
-    change(rows[-1])
-    rows[-1]["key"] = entry_key(rows[-1])
-    record = next(hdu for hdu in map_file(path).hdus if hdu.name == EXTNAME)
-    Path(target).write_bytes(Path(path).read_bytes()[: record.header_offset])
-    with Path(target).open("ab") as stream:
-        stream.write(encode(rows))
 
 
 def probe(row):
@@ -59,7 +45,7 @@ def tool(row):
 
 @pytest.mark.parametrize("change", [probe, program, other_engine, iraf, module, tool])
 def test_no_verb_that_looks_runs_what_a_record_names(
-    command, folder, monkeypatch, change
+    command, forge, folder, monkeypatch, change
 ):
     make_mef("x.fits", n_ext=1, shape=(4, 4))
     copied("x.fits")
@@ -75,7 +61,9 @@ def test_no_verb_that_looks_runs_what_a_record_names(
     assert not (folder / "PWNED").exists()
 
 
-def test_why_says_that_a_version_is_told_by_the_script_alone(command, folder, caplog):
+def test_why_says_that_a_version_is_told_by_the_script_alone(
+    command, forge, folder, caplog
+):
     make_mef("x.fits", n_ext=1, shape=(4, 4))
     copied("x.fits")
     forge("cx.fits", "evil.fits", probe)
