@@ -13,6 +13,7 @@ from astropy.table import MaskedColumn, Table
 
 from ndmapper.calibrations.frames import Frame, read_frame
 from ndmapper.calibrations.scan import find_frames
+from ndmapper.documents import check_length
 from ndmapper.errors import (
     FileAccessError,
     FormatError,
@@ -189,7 +190,11 @@ def _read(path: Path) -> Table:
     except OSError as err:
         msg = f"the survey {path} cannot be read ({err.strerror})"
         raise FileAccessError(msg) from err
+    except UnicodeDecodeError as err:
+        msg = f"the survey {path} is not a table in ECSV form: it is no UTF-8 ({err})"
+        raise FormatError(msg) from err
     try:
+        check_length(text)
         return Table.read(text.splitlines(), format="ascii.ecsv")
     except Exception as err:  # the reader raises whatever its parsers raise
         msg = f"the survey {path} is not a table in ECSV form: {err}"

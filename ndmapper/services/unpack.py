@@ -27,6 +27,7 @@ _COMPRESSED = {
 }
 _BLOCK = 1 << 20
 _LARGEST_RATIO = 200
+_XZ_MEMORY = 128 << 20
 _ALWAYS_ALLOWED = 1 << 30
 """Bytes: a frame of zeros compresses beyond any ratio, but is not larger than this."""
 
@@ -189,6 +190,9 @@ def _expand(path: Path, kind: str, temporary: Path, limit: int) -> str:
 def _opened(path: Path, kind: str) -> contextlib.AbstractContextManager[BinaryIO]:
     if kind == "Z":
         return _opened_lzw(path)
+    if kind == "xz":
+        with path.open("rb") as raw:  # its beginning says how much memory it takes
+            lzma.LZMADecompressor(memlimit=_XZ_MEMORY).decompress(raw.read(4096), 1)
     openers = {"bz2": bz2.open, "gz": gzip.open, "xz": lzma.open}
     return openers[kind](path, "rb")  # type: ignore[operator,no-any-return]
 

@@ -124,11 +124,18 @@ def _places(name: str, row: Mapping[str, Any], product: Path) -> Iterator[Path]:
     """Find all places of a name: files of several folders may have the same."""
     recorded = row["run"].get("paths", {}).get(name) or []
     places = [Path(p) for p in ([recorded] if isinstance(recorded, str) else recorded)]
-    found = [path for path in places if path.exists() or read_cleaned(path)]
-    beside = product.parent / name
-    if not found and (beside.exists() or read_cleaned(beside)):
+    found = [path for path in places if _was_there(path)]
+    beside = product.parent / Path(name).name  # no record chooses another folder
+    if not found and _was_there(beside):
         found.append(beside)
     yield from found
+
+
+def _was_there(path: Path) -> bool:
+    try:
+        return path.exists() or bool(read_cleaned(path))
+    except (OSError, ValueError):  # a record may hold what can be no path
+        return False
 
 
 def _reference_differs(

@@ -23,10 +23,10 @@ from ndmapper.config import Config
 from ndmapper.data import load_file_list
 from ndmapper.errors import NdmapperError
 from ndmapper.instruments import load
-from ndmapper.instruments.conventions import FlagTable
+from ndmapper.instruments.conventions import load_flags
 from ndmapper.io.digest import DigestCache, digest
 from ndmapper.io.record import read_cleaned, read_records, side_path
-from ndmapper.services.manifest import read_note
+from ndmapper.services.manifest import find_note
 from ndmapper.steps import run_task
 from ndmapper.steps.decided import decisions_path, read_decisions
 from ndmapper.testing import make_mef
@@ -116,14 +116,15 @@ def documents(tmp_path, monkeypatch):
         (cleaned, rows, lambda: read_cleaned(Path("x.fits"))),
         (decided, '{"order": 3, "x": [1, 2]}', lambda: read_decisions(decided)),
         (digests, json.dumps(kept), cached),
-        (note, json.dumps(noted), lambda: read_note(Path("x.fits"))),
+        (note, json.dumps(noted), lambda: find_note(Path("x.fits"))),
         (Path("ndmapper.toml"), CONFIG,
          lambda: dict(Config({}, Path("no"), Path("ndmapper.toml")))),
         (Path("i.toml"), (PACKAGE / "gmos.toml").read_text(), lambda: load("i.toml")),
-        (Path("f.toml"), flags.read_text(), lambda: FlagTable.read(Path("f.toml"))),
+        (Path("f.toml"), flags.read_text(), lambda: load_flags("f.toml")),
         (Path("survey.ecsv"), Path("survey.ecsv").read_text(),
          lambda: frames_of_survey("survey.ecsv", [Path("raw")])),
-        (Path("list.txt"), "x.fits\ny.fits # two\n", lambda: load_file_list("list.txt")),
+        (Path("list.txt"), "x.fits\ny.fits # two\n",
+         lambda: load_file_list("list.txt")),
     ]  # fmt: skip
 
 
