@@ -323,6 +323,9 @@ def _texts(header: fits.Header, data: bytes) -> list[str]:
     if any(type(number) is not int for number in (width, rows, heap)):
         msg = "its size is no whole number"
         raise ValueError(msg)
+    if not 1 <= header["TFIELDS"] <= 999:
+        msg = f"it has {header['TFIELDS']} columns"
+        raise ValueError(msg)
     for number in range(1, header["TFIELDS"] + 1):
         repeat, kind = re.match(r"(\d{0,9})([APQ])", header[f"TFORM{number}"]).groups()  # type: ignore[union-attr]
         if header[f"TTYPE{number}"] == "RECORD":
