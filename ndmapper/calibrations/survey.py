@@ -17,7 +17,9 @@ from ndmapper.documents import check_length
 from ndmapper.errors import (
     FileAccessError,
     FormatError,
+    InstrumentError,
     MissingFileError,
+    NdmapperError,
     ParameterError,
     did_you_mean,
 )
@@ -176,7 +178,16 @@ def frames_of_survey(
             where = ", ".join(str(place) for place in places)
             log.warning("%s of %s is not in %s and is left out", name, source, where)
         else:
-            frames.append(_corrected(row, path, scanned))
+            try:
+                frames.append(_corrected(row, path, scanned))
+            except InstrumentError as err:
+                msg = f"{source}, row of {name}: {err}"
+                raise InstrumentError(msg) from err
+            except NdmapperError:
+                raise
+            except (ValueError, TypeError, ArithmeticError) as err:
+                msg = f"{source}: the row of {name} cannot be understood ({err})"
+                raise FormatError(msg) from err
     _warn_of_classes(frames, source)
     return frames
 
