@@ -45,6 +45,8 @@ to do. They never start with "Error:".
 import difflib
 from collections.abc import Iterable
 
+from ndmapper.terminal import printable
+
 __all__ = [
     "CalibrationDocumentError",
     "CardError",
@@ -89,7 +91,7 @@ class NdmapperError(Exception):
     # KeyError shows the repr of its argument and OSError fills in an errno; a
     # message written for a person is shown as it was written.
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
+        return printable(self.args[0]) if self.args else ""
 
 
 class MissingFileError(NdmapperError, FileNotFoundError):

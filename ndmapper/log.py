@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ndmapper.terminal import printable
+
 __all__ = ["FILE_ONLY", "log_to_file", "log_to_terminal"]
 
 ROOT = "ndmapper"
@@ -55,10 +57,17 @@ class _TerminalFormatter(logging.Formatter):
     """Show plain lines, with the level named only where it matters."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = printable(super().format(record))
         if record.levelno >= logging.WARNING:
             return f"{record.levelname}: {text}"
         return text
+
+
+class _FileFormatter(logging.Formatter):
+    """Write messages so that the file can be shown on a terminal as well."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def log_to_terminal(level: int = logging.INFO) -> None:
@@ -122,7 +131,7 @@ def log_to_file(path: Path | None) -> Iterator[None]:
         )
         yield
         return
-    handler.setFormatter(logging.Formatter(_FILE_FORMAT))
+    handler.setFormatter(_FileFormatter(_FILE_FORMAT))
     logger.addHandler(handler)
     try:
         yield

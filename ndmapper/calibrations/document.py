@@ -29,6 +29,7 @@ from ndmapper.calibrations.order import in_order
 from ndmapper.calibrations.schema import MAPS, check_document, document_error
 from ndmapper.errors import FileAccessError
 from ndmapper.io.leftovers import staging_name, sweep
+from ndmapper.io.sidedata import make_side_folder
 
 __all__ = [
     "CalibrationDict",
@@ -220,7 +221,7 @@ def _locked(path: Path) -> Iterator[None]:
     """Keep other runs out between reading a file and replacing it."""
     folder = path.parent / ".ndmapper"
     try:
-        folder.mkdir(exist_ok=True)
+        make_side_folder(folder / f"{path.name}.lock")
         lock = FileLock(folder / f"{path.name}.lock")
         lock.acquire()
     except OSError as err:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from ndmapper.documents import check_depth, check_length
+
 __all__ = ["JsonError", "JsonPath", "line_of", "parse_json", "show_path"]
 
 JsonPath = tuple[str | int, ...]
@@ -85,11 +87,17 @@ def parse_json(text: str) -> Any:
         Infinity (which JSON has not), or is nested too deeply.
     """
     try:
-        return json.loads(
+        check_length(text)
+    except ValueError as err:
+        raise JsonError((), str(err)) from None
+    try:
+        value = json.loads(
             text, object_pairs_hook=_without_doubles, parse_constant=_refuse
         )
+        check_depth(value)
     except (ValueError, RecursionError):
         return _Reader(text).read()
+    return value
 
 
 def line_of(text: str, path: JsonPath) -> int | None:
@@ -164,7 +172,10 @@ class _Reader:
         if match is None:
             raise self.problem(path, f"a value was expected, found {self.here()}")
         self.at = match.end()
-        return json.loads(match.group())
+        try:
+            return json.loads(match.group())
+        except ValueError as err:  # a number of thousands of digits
+            raise self.problem(path, f"this number is not read: {err}") from err
 
     def object(self, path: JsonPath) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -13,9 +13,11 @@ from typing import Any
 
 from ndmapper.calibrations.frames import Frame
 from ndmapper.config import config
+from ndmapper.documents import load_json
 from ndmapper.errors import InstrumentError
 from ndmapper.instruments import Instrument, load, names
 from ndmapper.io.leftovers import staging_name
+from ndmapper.io.sidedata import make_side_folder
 
 __all__ = ["FrameMemory"]
 
@@ -186,7 +188,7 @@ class FrameMemory:
 
     def _read(self) -> dict[str, Any] | None:
         try:
-            content = json.loads(self.path.read_bytes())
+            content = load_json(self.path.read_bytes())
             if content["version"] != _VERSION or content["digest"] != self._digest():
                 return None
         except (OSError, ValueError, TypeError, KeyError) as err:
@@ -197,7 +199,7 @@ class FrameMemory:
     def _write(self, content: Mapping[str, Any]) -> None:
         temporary = staging_name(self.path)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_side_folder(self.path)
             text = json.dumps(content, separators=(",", ":"), allow_nan=False)
             temporary.write_text(text, encoding="utf-8")
             temporary.replace(self.path)

@@ -13,10 +13,13 @@ from astropy.table import MaskedColumn, Table
 
 from ndmapper.calibrations.frames import Frame, read_frame
 from ndmapper.calibrations.scan import find_frames
+from ndmapper.documents import check_length
 from ndmapper.errors import (
     FileAccessError,
     FormatError,
+    InstrumentError,
     MissingFileError,
+    NdmapperError,
     ParameterError,
     did_you_mean,
 )
@@ -185,7 +188,16 @@ def frames_of_survey(
             where = ", ".join(str(place) for place in places)
             log.warning("%s of %s is not in %s and is left out", name, source, where)
         else:
-            frames.append(_corrected(row, path, scanned))
+            try:
+                frames.append(_corrected(row, path, scanned))
+            except InstrumentError as err:
+                msg = f"{source}, row of {name}: {err}"
+                raise InstrumentError(msg) from err
+            except NdmapperError:
+                raise
+            except (ValueError, TypeError, ArithmeticError) as err:
+                msg = f"{source}: the row of {name} cannot be understood ({err})"
+                raise FormatError(msg) from err
     _warn_of_classes(frames, source)
     return frames
 
@@ -199,7 +211,11 @@ def _read(path: Path) -> Table:
     except OSError as err:
         msg = f"the survey {path} cannot be read ({err.strerror})"
         raise FileAccessError(msg) from err
+    except UnicodeDecodeError as err:
+        msg = f"the survey {path} is not a table in ECSV form: it is no UTF-8 ({err})"
+        raise FormatError(msg) from err
     try:
+        check_length(text)
         return Table.read(text.splitlines(), format="ascii.ecsv")
     except Exception as err:  # the reader raises whatever its parsers raise
         msg = f"the survey {path} is not a table in ECSV form: {err}"

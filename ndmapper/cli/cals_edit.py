@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.cli.cals_look import INCOMPLETE, add_where, read
-from ndmapper.cli.output import print_json
+from ndmapper.cli.output import print_json, say
 
 __all__ = ["add_bad", "add_override", "add_update"]
 
@@ -52,9 +52,9 @@ def _update(args: argparse.Namespace) -> int:
         print_json(cals)
     else:
         missing = [f"{e.cal_type} of {e.frame}" for e in entries if e.label is None]
-        print(f"{args.document}: {len(entries)} calibrations of {len(known)} files")
+        say(f"{args.document}: {len(entries)} calibrations of {len(known)} files")
         if missing:
-            print(f"none was found: {', '.join(missing)}")
+            say(f"none was found: {', '.join(missing)}")
     # Where a person said that there is none, nothing is missing.
     lacking = any(e.label is None and e.source != "user" for e in entries)
     return INCOMPLETE if lacking else 0
@@ -128,7 +128,7 @@ def _override(args: argparse.Namespace) -> int:
                     "frames": frames, "locked": locked})  # fmt: skip
     else:
         made_of = f" of {', '.join(frames)}" if frames else ""
-        print(f"{args.type} of {key}: {label or 'none'}{made_of}"
+        say(f"{args.type} of {key}: {label or 'none'}{made_of}"
               f"{', locked' if locked else ''}")  # fmt: skip
     return 0
 
@@ -209,7 +209,7 @@ def _bad(args: argparse.Namespace) -> int:
     if args.json:
         print_json(bad)
     else:
-        print(f"bad frames: {', '.join(bad) or 'none'}")
+        say(f"bad frames: {', '.join(bad) or 'none'}")
     return 0
 
 

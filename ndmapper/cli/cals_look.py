@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from ndmapper.cli.output import format_columns, print_json
+from ndmapper.cli.output import format_columns, print_json, say
 from ndmapper.errors import MissingFileError
 
 __all__ = [
@@ -120,12 +120,12 @@ def _show(args: argparse.Namespace) -> int:
              entry.quality, ", ".join(marks) or None, entry.why or None)
         )  # fmt: skip
     heads = ("frame", "type", "calibration", "n", "source", "quality", "marks", "why")
-    print(format_columns(rows, heads))
+    say(format_columns(rows, heads))
     for name, said in cals.get("bad_frames", {}).items():
         text = (
             said if isinstance(said, str) else f"{said.get('why')} ({said.get('who')})"
         )
-        print(f"bad: {name}: {text}")
+        say(f"bad: {name}: {text}")
     return 0
 
 
@@ -187,7 +187,7 @@ def _why(args: argparse.Namespace) -> int:
         rest = [name for name in map(original_name, args.files) if name not in told]
         texts = [_explained(one) for one in found]
         texts += [f"{name} needs no calibrations" for name in rest]
-        print("\n\n".join(texts))
+        say("\n\n".join(texts))
     return INCOMPLETE if any(not one["files"] for one in found) else 0
 
 
@@ -243,7 +243,7 @@ def _graph(args: argparse.Namespace) -> int:
     if args.json:
         print_json([dataclasses.asdict(branch) for branch in tree])
     else:
-        print(draw_tree(tree, args.form))
+        say(draw_tree(tree, args.form))
     return 0
 
 
@@ -278,6 +278,6 @@ def _check(args: argparse.Namespace) -> int:
         print_json([dataclasses.asdict(state) for state in states])
     else:
         rows = [(s.name, s.state, s.path, s.why or None) for s in states]
-        print(format_columns(rows, ("file", "state", "where", "why")))
-        print(f"\n{len(states)} files, {len(failed)} of them missing or damaged")
+        say(format_columns(rows, ("file", "state", "where", "why")))
+        say(f"\n{len(states)} files, {len(failed)} of them missing or damaged")
     return INCOMPLETE if failed else 0

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ndmapper.cli.output import format_columns, print_json
+from ndmapper.cli.output import format_columns, print_json, say
 from ndmapper.cli.verb import Verb
 
 __all__ = ["VERB"]
@@ -47,13 +47,13 @@ def _run(args: argparse.Namespace) -> int:
         )
         return 0
     if not candidates:
-        print(f"there are no products in {folder}")
+        say(f"there are no products in {folder}")
         return 0
     verb = "would be removed" if args.dry_run else "removed"
     rows = [(c.path.name, f"kept: {c.kept}" if c.kept else verb) for c in candidates]
-    print(format_columns(rows, ("product", "what becomes of it")))
+    say(format_columns(rows, ("product", "what becomes of it")))
     megabytes = sum(c.size for c in gone) / 1e6
-    print(f"{len(gone)} of {len(candidates)} products {verb}, {megabytes:.1f} MB")
+    say(f"{len(gone)} of {len(candidates)} products {verb}, {megabytes:.1f} MB")
     return 0
 
 

@@ -5,7 +5,10 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from ndmapper._version import __version__
 from ndmapper.cli import (
@@ -31,9 +34,12 @@ from ndmapper.cli import (
     verify,
     why,
 )
+from ndmapper.cli.output import say
 from ndmapper.cli.verb import Verb
+from ndmapper.config import config as configuration
 from ndmapper.errors import NdmapperError
 from ndmapper.log import log_to_terminal
+from ndmapper.terminal import printable
 
 __all__ = ["VERBS", "main", "make_parser"]
 
@@ -83,7 +89,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parse(words)
     except SystemExit as stop:  # argparse has printed the help or the message
         return int(stop.code or 0)
+    warnings.formatwarning = _warning
     log_to_terminal(logging.DEBUG if args.debug else logging.INFO)
+    if args.trust_folder:
+        configuration.trust(Path.cwd())
     code = 0
     try:
         code = args.run(args)
@@ -133,6 +142,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--debug", action="store_true", help="show details, and tracebacks of errors"
     )
+    parser.add_argument(
+        "--trust-folder",
+        action="store_true",
+        help="let ndmapper.toml of this folder name programs and archives with logins",
+    )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
         child = verbs.add_parser(
@@ -155,6 +169,13 @@ def make_parser() -> argparse.ArgumentParser:
             action="store_true",
             default=argparse.SUPPRESS,
             help="show details, and tracebacks of errors",
+        )
+        child.add_argument(
+            "--trust-folder",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="let ndmapper.toml of this folder name programs and archives with "
+            "logins",
         )
         verb.add_arguments(child)
         child.set_defaults(run=verb.run)
@@ -191,7 +212,15 @@ def _is_number(word: str) -> bool:
     return True
 
 
+_format_warning = warnings.formatwarning
+
+
+def _warning(*words: Any, **options: Any) -> str:
+    """Write a warning of any package, which may quote the card of a header."""
+    return printable(_format_warning(*words, **options))
+
+
 def _say(message: str, *, debug: bool = False) -> None:
     if debug:
-        traceback.print_exc()
-    print(f"ndmapper: {message}", file=sys.stderr)
+        say(traceback.format_exc(), file=sys.stderr)
+    say(f"ndmapper: {message}", file=sys.stderr)

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ndmapper.cli.output import format_columns, print_json
+from ndmapper.cli.output import format_columns, print_json, say
 from ndmapper.cli.script import READER_LEFT, ScriptResult, run_script
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import FileAccessError, NdmapperError, OutputExistsError
@@ -113,7 +113,7 @@ def _show(folder: Path, result: ScriptResult, *, as_json: bool) -> None:
         )
         return
     rows = [(step, len(names), names[0]) for step, names in by_step.items()]
-    print(f"\n{format_columns(rows, ['step', 'products', 'the first of them'])}\n")
+    say(f"\n{format_columns(rows, ['step', 'products', 'the first of them'])}\n")
     final = rows[-1][-1]
     places = [
         ("before and after", picture),
@@ -124,7 +124,7 @@ def _show(folder: Path, result: ScriptResult, *, as_json: bool) -> None:
     ]
     width = max(len(what) for what, _ in places)
     for what, where in places:
-        print(f"{what:<{width}}  {where}")
+        say(f"{what:<{width}}  {where}")
 
 
 VERB = Verb(

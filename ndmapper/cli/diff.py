@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ndmapper.cli.output import print_json
+from ndmapper.cli.output import print_json, say, say_line
 from ndmapper.cli.verb import Verb
 
 __all__ = ["DIFFERS", "VERB", "WITHIN"]
@@ -67,7 +67,7 @@ def _run(args: argparse.Namespace) -> int:
             "within": f"agree within {tolerance}",
             "differs": "differ",
         }
-        print(f"{args.first} and {args.second} {words[found.verdict]}")
+        say(f"{args.first} and {args.second} {words[found.verdict]}")
         _section("records (first -> second)", found.records)
         _section("headers", found.headers)
         _section("values", [f"{where}: {v}" for where, v in found.values.items()])
@@ -77,11 +77,11 @@ def _run(args: argparse.Namespace) -> int:
 def _section(head: str, lines: list[str]) -> None:
     if not lines:
         return
-    print(f"\n{head}")
+    say(f"\n{head}")
     for line in lines[:_MOST]:
-        print(f"  {line}")
+        say_line(f"  {line}")
     if len(lines) > _MOST:
-        print(f"  and {len(lines) - _MOST} more (--json shows all)")
+        say(f"  and {len(lines) - _MOST} more (--json shows all)")
 
 
 VERB = Verb(

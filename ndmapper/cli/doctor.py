@@ -2,7 +2,7 @@
 
 import argparse
 
-from ndmapper.cli.output import format_columns, print_json
+from ndmapper.cli.output import format_columns, print_json, say
 from ndmapper.cli.verb import Verb
 
 __all__ = ["VERB", "WRONG"]
@@ -31,12 +31,12 @@ def _run(args: argparse.Namespace) -> int:
         return code
     cells = [(_SIGNS[f.state], f.topic, f.name, f.found) for f in findings]
     if cells:
-        print(format_columns(cells, ["state", "topic", "what", "found"]))
+        say(format_columns(cells, ["state", "topic", "what", "found"]))
     lacking = [f for f in findings if f.state != "ok"]
     for finding in lacking:
-        print(f"\n{finding.name}, for {finding.used_for}:\n    {finding.advice}")
+        say(f"\n{finding.name}, for {finding.used_for}:\n    {finding.advice}")
     if not lacking:
-        print(f"{'' if args.missing else chr(10)}nothing is missing")
+        say(f"{'' if args.missing else chr(10)}nothing is missing")
     return code
 
 

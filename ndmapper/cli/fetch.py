@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ndmapper.cli.output import print_json
+from ndmapper.cli.output import print_json, say_line
 from ndmapper.cli.verb import Verb
 
 __all__ = ["VERB"]
@@ -64,7 +64,7 @@ def _run(args: argparse.Namespace) -> int:
         print_json([str(path) for path in paths])
     else:
         for path in paths:
-            print(path)
+            say_line(path)
     return 0
 
 

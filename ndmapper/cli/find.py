@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ndmapper.cli.output import check_new, format_columns, print_json, save_table
+from ndmapper.cli.output import check_new, format_columns, print_json, save_table, say
 from ndmapper.cli.verb import Verb
 
 __all__ = ["VERB"]
@@ -60,13 +60,13 @@ def _run(args: argparse.Namespace) -> int:
         print_json([dict(zip(table.colnames, row, strict=True)) for row in table])
         return 0
     if not len(table):
-        print(f"{args.archive} has no such files")
+        say(f"{args.archive} has no such files")
         return 0
     cells = [[_cell(row[name]) for name in _SHOWN] for row in table]
-    print(format_columns(cells, _SHOWN))
-    print(f"\n{len(table)} files, {sum(table['size'].filled(0)) / 1e6:.1f} MB")
+    say(format_columns(cells, _SHOWN))
+    say(f"\n{len(table)} files, {sum(table['size'].filled(0)) / 1e6:.1f} MB")
     if args.save is not None:
-        print(f"written to {args.save}")
+        say(f"written to {args.save}")
     return 0
 
 

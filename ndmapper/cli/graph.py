@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ndmapper.cli.output import print_json
+from ndmapper.cli.output import print_json, say
 from ndmapper.cli.records import read_all
 from ndmapper.cli.verb import Verb
 
@@ -26,7 +26,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(graph.as_dict())
     else:
-        print(getattr(graph, args.format)())
+        say(getattr(graph, args.format)())
     return 0
 
 

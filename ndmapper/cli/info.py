@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ndmapper.cli.output import format_columns, print_json
+from ndmapper.cli.output import format_columns, print_json, say
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import NdmapperError
+from ndmapper.terminal import one_line
 
 __all__ = ["VERB", "describe_file"]
 
@@ -95,6 +96,7 @@ def _show(found: dict[str, Any]) -> str:
         count = f"{len(steps)} steps" if len(steps) > 1 else "1 step"
         record = f"{count}, the last is {steps[-1]}"
     lines = [found["file"], f"  name: {name}", f"  record: {record}"]
+    lines = [one_line(line) for line in lines]
     table = format_columns(rows, _HEADS).splitlines()
     return "\n".join([*lines, *(f"  {line}" for line in table)])
 
@@ -120,9 +122,9 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found + failed)
     elif found:
-        print("\n\n".join(map(_show, found)))
+        say("\n\n".join(map(_show, found)))
     for failure in failed:
-        print(f"ndmapper: {failure['error']}", file=sys.stderr)
+        say(f"ndmapper: {failure['error']}", file=sys.stderr)
     return 1 if failed else 0
 
 

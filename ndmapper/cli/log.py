@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ndmapper.cli.output import print_json
+from ndmapper.cli.output import print_json, say
 from ndmapper.cli.verb import Verb
 
 __all__ = ["VERB"]
@@ -26,7 +26,7 @@ def _run(args: argparse.Namespace) -> int:
         print_json(records)
         return 0
     texts = (history(rows, name, full=args.full) for name, rows in records.items())
-    print("\n\n".join(texts))
+    say("\n\n".join(texts))
     return 0
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ndmapper.cli.output import check_new, format_columns, print_json, save_table
+from ndmapper.cli.output import check_new, format_columns, print_json, save_table, say
 from ndmapper.cli.verb import Verb
 
 __all__ = ["VERB"]
@@ -54,9 +54,9 @@ def _run(args: argparse.Namespace) -> int:
     # The reason is the longest by far, and the least often wanted.
     names = [*(name for name in table.colnames if name != "why"), "why"]
     cells = [[_shown(row[name]) for name in names] for row in table]
-    print(format_columns(cells, names))
+    say(format_columns(cells, names))
     if written is not None:
-        print(f"\nwritten to {written}")
+        say(f"\nwritten to {written}")
     return 0
 
 
@@ -69,7 +69,7 @@ def _print_rules(table: Any) -> None:
         if not name:
             continue
         instrument = load(name)
-        print(f"{instrument.name}: {instrument.description}\n")
+        say(f"{instrument.name}: {instrument.description}\n")
         counts = Counter(str(c) for c in rows["class"])
         cells = []
         for kind in dict.fromkeys([*(c.name for c in instrument.classes), *counts]):
@@ -78,13 +78,13 @@ def _print_rules(table: Any) -> None:
             types = (instrument.needs(kind), instrument.serves(kind))
             listed = (", ".join(some) or None for some in types)
             cells.append((kind, counts.get(kind, 0), *listed))
-        print(format_columns(cells, ("class", "frames", "needs", "serves as")) + "\n")
+        say(format_columns(cells, ("class", "frames", "needs", "serves as")) + "\n")
         known = [(r["file"], r["class"], r["why"]) for r in rows if r["class"] != "?"]
-        print(format_columns(known, ("file", "class", "why")) + "\n")
+        say(format_columns(known, ("file", "class", "why")) + "\n")
     unknown = [(r["file"], r["why"]) for r in table if r["class"] == "?"]
-    print(f"{len(unknown)} of {len(table)} without a class")
+    say(f"{len(unknown)} of {len(table)} without a class")
     if unknown:
-        print(format_columns(unknown, ("file", "why")))
+        say(format_columns(unknown, ("file", "why")))
 
 
 def _shown(cell: object) -> object:

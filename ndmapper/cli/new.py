@@ -4,7 +4,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from ndmapper.cli.output import format_columns, print_json, write_text
+from ndmapper.cli.output import format_columns, print_json, say, write_text
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import OutputExistsError
 
@@ -39,9 +39,9 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"file": str(path), "classes": dict(counts)})
         return 0
-    print(f"{path} is written; by it, {args.folder} has")
-    print(format_columns(sorted(counts.items()), ("class", "frames")))
-    print(
+    say(f"{path} is written; by it, {args.folder} has")
+    say(format_columns(sorted(counts.items()), ("class", "frames")))
+    say(
         f"\nGo over it, then try: ndmapper ls {args.folder} --instrument {path} --rules"
     )
     return 0

@@ -5,15 +5,30 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from ndmapper.errors import OutputExistsError
+from ndmapper.terminal import one_line, printable
 
-__all__ = ["check_new", "format_columns", "print_json", "save_table", "write_text"]
+__all__ = [
+    "check_new",
+    "format_columns",
+    "print_json",
+    "save_table",
+    "say",
+    "say_line",
+    "write_text",
+]
+
+# JSON itself escapes only the controls of ASCII.
+_NOT_SHOWN = re.compile(
+    "[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
 
 
 def format_columns(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:
@@ -32,8 +47,8 @@ def format_columns(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> st
     str
         The lines, without blanks at their ends.
     """
-    table = [[str(h) for h in heads]]
-    table += [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    table = [[one_line(h) for h in heads]]
+    table += [["-" if cell is None else one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in table) for i in range(len(heads))]
     return "\n".join(
         "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip()
@@ -51,7 +66,36 @@ def print_json(value: object) -> None:
         Mappings, sequences, numbers, text, None, and NumPy's forms of them; anything
         else is shown as text.
     """
-    print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    print(_NOT_SHOWN.sub(lambda found: json.dumps(found[0])[1:-1], text))
+
+
+def say(*parts: object, end: str = "\n", file: TextIO | None = None) -> None:
+    """
+    Print text for a person: the one place where verbs do.
+
+    Parameters
+    ----------
+    *parts : object
+        Texts of one or several lines, in which nothing steers the terminal then.
+    end : str
+        What follows.
+    file : file, optional
+        Standard error, where it is not the result.
+    """
+    print(*map(printable, parts), end=end, file=file)
+
+
+def say_line(text: object) -> None:
+    """
+    Print a text in one line, whatever names in it hold.
+
+    Parameters
+    ----------
+    text : object
+        The text.
+    """
+    print(one_line(text))
 
 
 def check_new(path: Path) -> None:

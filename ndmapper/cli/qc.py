@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ndmapper.cli.output import format_columns, print_json
+from ndmapper.cli.output import format_columns, print_json, say
 from ndmapper.cli.records import read_all
 from ndmapper.cli.verb import Verb
+from ndmapper.terminal import one_line
 
 if TYPE_CHECKING:
     from ndmapper.report.qc import Number
@@ -46,7 +47,7 @@ def _run(args: argparse.Namespace) -> int:
     if figures:
         cells = [(f.product, f.step, f.path) for f in figures]
         blocks.append(format_columns(cells, ["product", "step", "figure"]))
-    print("\n\n".join(blocks) or "no step recorded any number")
+    say("\n\n".join(blocks) or "no step recorded any number")
     return 0
 
 
@@ -61,7 +62,7 @@ def _table(step: str, numbers: "Sequence[Number]") -> str:
         cells.setdefault(n.product, {})[n.name, n.unit] = number_text(n.value)
     names = [f"{name} [{unit}]" if unit else name for name, unit in heads]
     rows = [[product, *map(row.get, heads)] for product, row in cells.items()]
-    return f"{step}\n{format_columns(rows, ['product', *names])}"
+    return f"{one_line(step)}\n{format_columns(rows, ['product', *names])}"
 
 
 VERB = Verb(

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from ndmapper.cli.output import print_json
+from ndmapper.cli.output import print_json, say
 from ndmapper.cli.records import read_all
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import FileAccessError, OutputExistsError
@@ -35,9 +35,9 @@ def _run(args: argparse.Namespace) -> int:
             {"script": script.text, "raw": script.raws, "problems": script.problems}
         )
     elif args.output is None:
-        print(script.text, end="")
+        say(script.text, end="")
     for problem in script.problems:
-        print(f"ndmapper: it cannot be made again: {problem}", file=sys.stderr)
+        say(f"ndmapper: it cannot be made again: {problem}", file=sys.stderr)
     return INCOMPLETE if script.problems else 0
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ndmapper.cli.output import say
 from ndmapper.config import config
 from ndmapper.errors import (
     FileAccessError,
@@ -112,7 +113,7 @@ def run_script(
                 traceback.print_exc()
             code, error = 1, _message(err, path)
             if not quiet:
-                print(f"ndmapper: {error}", file=sys.stderr)
+                say(f"ndmapper: {error}", file=sys.stderr)
     products = {
         "made": tally.made,
         "reused": tally.reused,
@@ -158,7 +159,7 @@ def _exit(stop: SystemExit) -> tuple[int, str | None]:
     """Read an exit code as the interpreter does."""
     if stop.code is None or isinstance(stop.code, int):
         return int(stop.code or 0) & 0xFF, None
-    print(stop.code, file=sys.stderr)
+    say(stop.code, file=sys.stderr)
     return 1, str(stop.code)
 
 

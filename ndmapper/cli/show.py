@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ndmapper.cli.output import print_json
+from ndmapper.cli.output import print_json, say
 from ndmapper.cli.verb import Verb
 
 __all__ = ["VERB"]
@@ -60,7 +60,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found)
     else:
-        print(text)
+        say(text)
     return 0
 
 

@@ -4,7 +4,7 @@ import argparse
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from ndmapper.cli.output import format_columns, print_json
+from ndmapper.cli.output import format_columns, print_json, say
 from ndmapper.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _run(args: argparse.Namespace) -> int:
         if args.json:
             print_json(describe_step(step))
         else:
-            print(_text(step))
+            say(_text(step))
         return 0
     steps = library_steps()
     if args.json:
@@ -42,7 +42,7 @@ def _run(args: argparse.Namespace) -> int:
     rows = [
         (name, "/".join(step.engines), _summary(step)) for name, step in steps.items()
     ]
-    print(format_columns(rows, ("step", "engine", "what it does")))
+    say(format_columns(rows, ("step", "engine", "what it does")))
     return 0
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ndmapper.cli.output import print_json
+from ndmapper.cli.output import print_json, say_line
 from ndmapper.cli.verb import Verb
 from ndmapper.cli.why import DIFFERS
 
@@ -47,7 +47,7 @@ def _run(args: argparse.Namespace) -> int:
     else:
         for name, reasons in found.items():
             words = "; ".join(reasons) if reasons else "as the script makes it"
-            print(f"{name}: {words}")
+            say_line(f"{name}: {words}")
     return DIFFERS if any(found.values()) else 0
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ndmapper.cli.output import print_json
+from ndmapper.cli.output import print_json, say, say_line
 from ndmapper.cli.verb import Verb
 
 __all__ = ["VERB"]
@@ -54,13 +54,13 @@ def _run(args: argparse.Namespace) -> int:
             made = ", ".join(item.products) or "no product"
             verb = {"run": "made", "replace": "made again"}.get(item.action, "kept")
             reasons = item.changes if item.action == "reuse" else (item.reason,)
-            print(
+            say_line(
                 f"{item.step}: {item.sources} -> {made}: {verb}: {'; '.join(reasons)}"
             )
         current = len(plan.items) - len(todo)
-        print(f"{len(todo)} to do, {current} current")
+        say(f"{len(todo)} to do, {current} current")
         if plan.ended:
-            print(f"the plan ends here: {plan.ended}")
+            say_line(f"the plan ends here: {plan.ended}")
     return DIFFERS if todo else 0
 
 
@@ -71,9 +71,10 @@ def _run_file(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"file": args.file, "reasons": reasons})
     elif not reasons:
-        print(f"{args.file} is what its record says, and would be the same today")
+        say(f"{args.file} is what its record says, and would be the same today")
     else:
-        print("\n".join(f"{args.file}: {reason}" for reason in reasons))
+        for reason in reasons:
+            say_line(f"{args.file}: {reason}")
     return DIFFERS if reasons else 0
 
 

@@ -1,6 +1,5 @@
 """Checks of configuration values: each gives the final form, or a ValueError."""
 
-import json
 import math
 import os
 import re
@@ -8,6 +7,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
+
+from ndmapper.documents import load_json
 
 _WORDS = {
     "true": True, "yes": True, "on": True,
@@ -82,7 +83,7 @@ def text(value: Any) -> str:
 
 def labels(value: Any) -> str | Mapping[str, Any] | None:
     if isinstance(value, str) and value.lstrip().startswith("{"):
-        value = json.loads(value)
+        value = load_json(value)
     if isinstance(value, Mapping):
         known = {"data", "uncertainty", "flags", "uncertainty_is"}
         if unknown := set(value) - known:
@@ -105,7 +106,7 @@ def choice(*choices: str) -> Callable[[Any], str]:
 def urls(value: Any) -> Mapping[str, str]:
     """Check names of archives and where they are."""
     if isinstance(value, str):
-        value = json.loads(value)
+        value = load_json(value)
     expected = (
         "a mapping of names of archives to URLs, such as {'gemini': 'https://...'}"
     )
@@ -122,6 +123,18 @@ def urls(value: Any) -> Mapping[str, str]:
         if parts.username is not None or parts.password is not None:
             raise ValueError("URLs without user and password; see the credentials file")
     return {str(k): str(v).rstrip("/") for k, v in value.items()}
+
+
+def folders(value: Any) -> tuple[str, ...]:
+    """Check whole paths of folders."""
+    listed = value if isinstance(value, list | tuple) else [value]
+    found = tuple(os.fspath(p) for p in listed if isinstance(p, str | os.PathLike))
+    if len(found) != len(listed) or not all(
+        os.path.isabs(os.path.expanduser(path))  # noqa: PTH111, PTH117
+        for path in found
+    ):
+        raise ValueError("a list of whole paths of folders")
+    return found
 
 
 def seconds(value: Any) -> float:

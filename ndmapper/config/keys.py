@@ -25,12 +25,16 @@ class Key:
         what was expected.
     doc : str
         What it does, in a sentence.
+    is_run : bool
+        Whether it names what is run, or whose answers are trusted like code. The file
+        of a working folder sets it only where the user trusts that folder.
     """
 
     name: str
     default: Any
     check: Callable[[Any], Any]
     doc: str
+    is_run: bool = False
 
 
 KEYS: Mapping[str, Key] = {
@@ -61,7 +65,7 @@ KEYS: Mapping[str, Key] = {
                 "('BAD|SATURATED', '-OVERLAP' for all but one)."),
         Key(name="workers", default=1, check=_checks.workers,
             doc="How many units of work are done at once: a number, or 'all'."),
-        Key(name="cluster", default=None, check=_checks.cluster,
+        Key(name="cluster", default=None, check=_checks.cluster, is_run=True,
             doc="A dask scheduler whose workers do the work: its address, such as "
                 "tcp://host:8786, or a distributed.Client."),
         Key(name="cluster_wait", default=600.0, check=_checks.seconds,
@@ -78,12 +82,15 @@ KEYS: Mapping[str, Key] = {
             doc="The engine that steps take which have several: its name, or the start "
                 "of the name of a task ('iraf', 'gemini')."),
         Key(name="iraf_python", default=None, check=_checks.text_or_none,
+            is_run=True,
             doc="The Python that runs IRAF tasks and has PyRAF; None is this one."),
         Key(name="iraf_setup", default=None, check=_checks.text_or_none,
+            is_run=True,
             doc="A file of CL lines that are added to login.cl: external packages."),
-        Key(name="esorex", default="esorex", check=_checks.text,
+        Key(name="esorex", default="esorex", check=_checks.text, is_run=True,
             doc="The esorex program: a name or a path."),
         Key(name="esorex_plugins", default=None, check=_checks.text_or_none,
+            is_run=True,
             doc="Folders of pipelines for esorex, with ':' between them; None finds "
                 "them."),
         Key(name="record", default="file", check=_checks.choice("file", "side", "both"),
@@ -109,6 +116,9 @@ KEYS: Mapping[str, Key] = {
         Key(name="archive_replay", default=None, check=_checks.text_or_none,
             doc="Folder of kept answers, from which archives are played; the network "
                 "is not used."),
+        Key(name="trusted_folders", default=(), check=_checks.folders,
+            doc="Folders whose ndmapper.toml may name programs, and archives that get "
+                "credentials; said in the user's own file alone."),
         Key(name="offline", default=False, check=_checks.boolean,
             doc="Never use the network; what needs an archive is an error."),
     )

@@ -2,16 +2,17 @@
 
 import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import platformdirs
 
 from ndmapper.config.keys import KEYS, Key
+from ndmapper.config.trust import Refused
+from ndmapper.documents import load_toml
 from ndmapper.errors import (
     ConfigError,
     FileAccessError,
@@ -61,7 +62,8 @@ class Config(MutableMapping[str, Any]):
         self._project_file = project_file
         self._command_line: dict[str, Any] = {}
         self._script: dict[str, Any] = {}
-        self._files: dict[str, tuple[Any, str]] | None = None
+        self._files: dict[str, list[_Given]] | None = None
+        self._trusted: set[Path] = set()
 
     def __getitem__(self, name: str) -> Any:
         return self._find(name)[0]
@@ -180,26 +182,82 @@ class Config(MutableMapping[str, Any]):
         """Read the environment and the TOML files anew at the next look-up."""
         self._files = None
 
+    def trust(self, folder: Path) -> None:
+        """
+        Trust the ndmapper.toml of a folder with what is run, in this process.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder. The key ``trusted_folders`` of the user's own file is for ever.
+        """
+        self._trusted.add(folder.resolve())
+        self.reload()
+
+    def own(self, name: str) -> Any:
+        """
+        Give the value that the user's own places have, whatever others say.
+
+        Parameters
+        ----------
+        name : str
+            The key.
+
+        Returns
+        -------
+        object
+            The value, without an environment variable, and without the file of a
+            working folder that the user does not trust: anybody may have made these,
+            so that no credential goes where only they say.
+        """
+        return self._given(name, own=True).value
+
     def _find(self, name: str) -> tuple[Any, str]:
+        found = self._given(name)
+        return found.value, found.source
+
+    def _given(self, name: str, *, own: bool = False) -> "_Given":
         key = _declared(name)
         if name in self._command_line:
-            return self._command_line[name], "command line"
+            return _Given(self._command_line[name], "command line", True)
         if name in self._script:
-            return self._script[name], "script"
+            return _Given(self._script[name], "script", True)
         if self._files is None:
             self._files = self._read_files()
-        return self._files.get(name, (key.default, "default"))
+        for given in self._files.get(name, ()):
+            if given.is_own or not own:
+                return given
+        return _Given(key.default, "default", True)
 
-    def _read_files(self) -> dict[str, tuple[Any, str]]:
+    def _read_files(self) -> dict[str, list["_Given"]]:
+        """List what the files and the environment say, the strongest first."""
         user = self._user_file or (
             Path(platformdirs.user_config_dir("ndmapper", appauthor=False))
             / "ndmapper.toml"
         )
         project = self._project_file or Path("ndmapper.toml")
-        found: dict[str, tuple[Any, str]] = {}
-        for path in (user, project):
-            for name, value in _read_toml(path).items():
-                found[name] = (_checked(name, value, str(path)), str(path))
+        found: dict[str, list[_Given]] = {}
+        for name, value in _read_toml(user).items():
+            checked = _checked(name, value, str(user))
+            found[name] = [_Given(checked, str(user), True)]
+        folder = Path(project.absolute()).parent.resolve()
+        trusted = {Path(p).expanduser() for p in self._trusted_folders(found)}
+        is_own = folder in self._trusted | {p.resolve() for p in trusted} or (
+            project.absolute() == user.absolute()
+        )
+        for name, value in _read_toml(project).items():
+            checked = _checked(name, value, str(project))
+            if name == "trusted_folders" and not is_own:
+                raise ConfigError(_own_alone(project, user))
+            if KEYS[name].is_run and not is_own and checked != KEYS[name].default:
+                checked = Refused(
+                    checked,
+                    f"{project.absolute()} sets {name} to {checked!r}, but what is run "
+                    "is not taken from the file of a working folder that you do not "
+                    f"trust; to trust it, add trusted_folders = [{str(folder)!r}] to "
+                    f"your own {user}, or give the command the option --trust-folder",
+                )
+            found.setdefault(name, []).insert(0, _Given(checked, str(project), is_own))
         environ = os.environ if self._environ is None else self._environ
         for variable, text in environ.items():
             if not variable.startswith(_PREFIX) or _OTHERS.fullmatch(variable):
@@ -212,8 +270,28 @@ class Config(MutableMapping[str, Any]):
                     f"{did_you_mean(variable, known)}; unset it if it is not needed"
                 )
                 raise UnknownKeyError(msg)
-            found[name] = (_checked(name, text, variable), variable)
+            if name == "trusted_folders":
+                raise ConfigError(_own_alone(variable, user))
+            checked = _checked(name, text, variable)
+            found.setdefault(name, []).insert(0, _Given(checked, variable, False))
         return found
+
+    def _trusted_folders(self, found: Mapping[str, list["_Given"]]) -> Sequence[str]:
+        given = found.get("trusted_folders")
+        return given[0].value if given else ()
+
+
+class _Given(NamedTuple):
+    value: Any
+    source: str
+    is_own: bool
+
+
+def _own_alone(place: object, user: Path) -> str:
+    return (
+        f"{place} sets trusted_folders, which only your own {user} can say; take it "
+        "out, or look at what else is in there"
+    )
 
 
 def _declared(name: str) -> Key:
@@ -227,7 +305,7 @@ def _declared(name: str) -> Key:
 def _checked(name: str, value: Any, where: str) -> Any:
     try:
         key = _declared(name)
-        return key.check(value)
+        return value if isinstance(value, Refused) else key.check(value)
     except UnknownKeyError as err:
         raise UnknownKeyError(f"{where}: {err}") from None
     except ValueError as err:
@@ -237,15 +315,15 @@ def _checked(name: str, value: Any, where: str) -> Any:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as err:
         msg = f"the configuration file {path} cannot be read ({err.strerror})"
         raise FileAccessError(msg) from err
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as err:
+        return load_toml(text)
+    except ValueError as err:
         msg = f"the configuration file {path} is not valid TOML: {err}"
         raise ConfigError(msg) from err
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ndmapper.errors import FileAccessError, MissingFileError
+from ndmapper.errors import FileAccessError, FormatError, MissingFileError
 
 __all__ = ["load_file_list"]
 
@@ -28,6 +28,8 @@ def load_file_list(path: str | os.PathLike[str]) -> list[str]:
     ------
     MissingFileError, FileAccessError
         If the text file cannot be read.
+    FormatError
+        If a line cannot be the name of a file.
     """
     where = Path(os.fspath(path))
     if not where.exists() and str(where).startswith("@"):
@@ -41,10 +43,14 @@ def load_file_list(path: str | os.PathLike[str]) -> list[str]:
         msg = f"the list of files {where} cannot be read ({err})"
         raise FileAccessError(msg) from err
     names = []
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         name = line.partition("#")[0].strip()
         if name:
             beside = where.parent / name
-            names.append(name if Path(name).exists() or not beside.exists()
-                         else str(beside))  # fmt: skip
+            try:
+                is_here = Path(name).exists() or not beside.exists()
+            except (OSError, ValueError) as err:
+                msg = f"line {number} of {where} is no name of a file ({name[:60]!r})"
+                raise FormatError(msg) from err
+            names.append(name if is_here else str(beside))
     return names

@@ -8,12 +8,12 @@ instrument (``flags = "<name>"``) or say in ``[applies]`` which headers are know
 import functools
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ndmapper.documents import load_toml
 from ndmapper.errors import ConfigError, InstrumentError, did_you_mean
 from ndmapper.instruments.conditions import like
 from ndmapper.instruments.functions import Header, HeaderPair
@@ -320,11 +320,11 @@ def _built_in(name: str) -> FlagTable:
 
 def _read(path: Path) -> FlagTable:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = load_toml(path.read_bytes())
     except OSError as err:
         msg = f"the flags file {path} cannot be read ({err.strerror})"
         raise InstrumentError(msg) from err
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+    except ValueError as err:
         msg = f"the flags file {path} is not valid TOML: {err}"
         raise InstrumentError(msg) from err
     try:

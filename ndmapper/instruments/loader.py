@@ -4,12 +4,12 @@ import functools
 import hashlib
 import logging
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
+from ndmapper.documents import load_toml
 from ndmapper.errors import InstrumentError, did_you_mean
 from ndmapper.instruments.functions import Header
 from ndmapper.instruments.model import Instrument
@@ -179,11 +179,11 @@ def _document(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], str]
     """Read a TOML and, where it extends another one, that too."""
     try:
         text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
+        document = load_toml(text)
     except OSError as err:
         msg = f"the instrument file {path} cannot be read ({err.strerror})"
         raise InstrumentError(msg) from err
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+    except ValueError as err:
         msg = f"the instrument file {path} is not valid TOML: {err}"
         raise InstrumentError(msg) from err
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]

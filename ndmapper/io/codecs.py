@@ -6,6 +6,7 @@ by Python.
 """
 
 import math
+import struct
 import zlib
 from functools import lru_cache
 from typing import Any
@@ -85,6 +86,7 @@ def decode(
         return np.frombuffer(content, f">{kind}{width}").reshape(shape)
     if algorithm == "HCOMPRESS_1":
         nx, ny = _two_axes(shape)
+        content = _safe_hcompress(content, nx, ny)
         codec = _codecs.HCompress1(
             scale=int(settings.get("scale", 0)),
             smooth=settings.get("smooth", 0),
@@ -93,6 +95,7 @@ def decode(
             ny=ny,
         )
     elif algorithm == "PLIO_1":
+        _check_plio(content)
         codec = _codecs.PLIO1(tilesize=size)
     else:
         codec = _rice(settings.get("blocksize", 32), settings.get("bytepix", 4), size)
@@ -118,6 +121,40 @@ def _two_axes(shape: tuple[int, ...]) -> tuple[int, int]:
         msg = f"an H-compress tile has two axes, not the shape {shape}"
         raise ValueError(msg)
     return axes[0], axes[1]
+
+
+def _safe_hcompress(content: bytes, nx: int, ny: int) -> bytes:
+    """
+    See that a tile is as large as it says itself, and can be read to its end.
+
+    The decoder (astropy 8.0.2) believes the tile: it writes as many pixels, and reads
+    as many bits, whatever there is room for.
+    """
+    if len(content) < _HCOMPRESS.size:
+        msg = "the tile is shorter than its own header"
+        raise ValueError(msg)
+    magic, *found, _, _, a, b, c = _HCOMPRESS.unpack_from(content)
+    if magic != b"\xdd\x99" or found != [nx, ny] or max(a, b, c) > _BIT_PLANES:
+        msg = f"the tile says that it is {found}, and not {[nx, ny]}, pixels large"
+        raise ValueError(msg)
+    # Zeros are read as planes of bits, of which there are no more than these.
+    return content + bytes(16 * nx * ny + 1024)
+
+
+_HCOMPRESS = struct.Struct(">2siiiq3B")
+_BIT_PLANES = 64
+
+
+def _check_plio(content: bytes) -> None:
+    """See that a list of runs is as long as it says itself."""
+    words = np.frombuffer(content[: len(content) // 2 * 2], ">i2").astype(int)
+    if len(words) < 7:
+        msg = "the tile is shorter than its own header"
+        raise ValueError(msg)
+    length = words[2] if words[2] > 0 else (words[4] << 15) + words[3]
+    if length > len(words) or not 0 <= words[1] <= len(words):
+        msg = f"the tile says that it has {length} words, and has {len(words)}"
+        raise ValueError(msg)
 
 
 def _unzipped(content: bytes, limit: int) -> bytes:

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ndmapper.config import config
+from ndmapper.documents import load_json
 from ndmapper.errors import ChecksumError, FormatError, MissingFileError
 from ndmapper.io.checksum import Damage, DataSum
 from ndmapper.io.filemap import HduMap, map_file, padded
 from ndmapper.io.leftovers import staging_name, sweep
 from ndmapper.io.record import EXTNAME, is_record
+from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import Source, count_read, find_source
 
 __all__ = [
@@ -291,7 +293,8 @@ class DigestCache:
 
         temp = staging_name(self.path)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_side_folder(self.path)
+            make_side_folder(self.path.with_suffix(".lock"))
             with FileLock(self.path.with_suffix(".lock"), timeout=5):
                 # Others may have written since we read.
                 known = self._read() | self._new
@@ -308,7 +311,7 @@ class DigestCache:
 
     def _read(self) -> dict[str, Any]:
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
+            content = load_json(self.path.read_bytes())
             if content["version"] == _VERSION:
                 return dict(content["digests"])
         except (OSError, ValueError, TypeError, KeyError) as err:

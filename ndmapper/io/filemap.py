@@ -35,6 +35,11 @@ _CARD = 80
 _END = b"END".ljust(_CARD)
 # Without an END card within this many bytes the file is taken to be no FITS file.
 _LONGEST_HEADER = 200_000 * _CARD
+_LONGEST_HEADERS = 256 << 20
+"""Bytes of all headers: a compressed file of kilobytes can hold any number of them."""
+_MOST_HDUS = 50_000
+_FARTHEST = (1 << 63) - BLOCK
+"""Where no file can reach; the sizes in a header may be any."""
 
 
 def padded(size: int) -> int:
@@ -274,7 +279,7 @@ def _scan(
 ) -> tuple[list[HduMap], Tail | None]:
     end = source.size if source.compression is None else None
     hdus: list[HduMap] = []
-    position = 0
+    position = headers = 0
     while True:
         raw = _read_header(source, stream, position, first=not hdus)
         if raw is None:
@@ -283,6 +288,15 @@ def _scan(
         hdu = _map_hdu(source, raw, position, index=len(hdus))
         hdus.append(hdu)
         data_end = hdu.data_offset + hdu.data_size
+        headers += len(raw)
+        if data_end > _FARTHEST:
+            raise source.truncated(data_end, min(source.size, _FARTHEST))
+        if len(hdus) > _MOST_HDUS or headers > _LONGEST_HEADERS:
+            msg = (
+                f"{source.path} has more than {_MOST_HDUS} HDUs, or {headers} bytes of "
+                "headers; that is no file that an instrument writes"
+            )
+            raise FormatError(msg)
         position = hdu.data_offset + padded(hdu.data_size)
         # Nobody may ever look at the other headers; but in a compressed file it would
         # be slow to find one again.

@@ -19,6 +19,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ndmapper.io.sidedata import linked_part
+
 __all__ = [
     "final_name",
     "make_scratch_folder",
@@ -146,6 +148,8 @@ def sweep(folder: Path) -> None:
     if now - _swept.get(key, -_PAUSE) < _PAUSE:
         return
     _swept[key] = now
+    if linked_part(folder) is not None:
+        return
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _NAME.fullmatch(entry.name)

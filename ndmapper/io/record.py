@@ -29,11 +29,12 @@ the product. An entry is a JSON object::
                   nothing was to be decided
     source        text of a step that lives in a script, else null
     code          digest of what that text and its helpers do, without comments
-    script        what a script needs to call the step again: "each", "outputs", and
-                  where there is any "context" ([[name, text], ...] of what the source
-                  refers to), "files" (modules that are no packages, which it imports),
-                  "parameters" (exact text of values that JSON cannot hold) and
-                  "missing" ({name: why there is no text})
+    script        what a script needs to call the step again: "each", "outputs",
+                  "wrapped" (whether the module has the plain function, of which
+                  another one made a step), and where there is any "context" ([[name,
+                  text], ...] of what the source refers to), "files" (modules that are
+                  no packages, which it imports), "parameters" (exact text of values
+                  that JSON cannot hold) and "missing" ({name: why there is no text})
     run           all that is volatile: times, host, paths, versions of the libraries
 
 In FITS the record is a binary table named NDM_RECORD, the last HDU, one row per
@@ -51,7 +52,9 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
 
+from ndmapper.documents import LARGEST
 from ndmapper.errors import FormatError, RecordError
 from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.record_text import SCHEMA, canonical, read_entries
@@ -300,7 +303,9 @@ def decode(hdu: bytes) -> list[dict[str, Any]]:
         header = fits.Header.fromstring(hdu)
         schema = header["NDMSCHEM"]
         texts = _texts(header, hdu[len(header.tostring()) :])
-    except (KeyError, ValueError, AttributeError, struct.error) as err:
+    except (
+        KeyError, ValueError, TypeError, AttributeError, VerifyError, struct.error
+    ) as err:  # fmt: skip
         msg = f"the {EXTNAME} table cannot be read ({err})"
         raise RecordError(msg) from err
     return read_entries(texts, schema)
@@ -315,15 +320,29 @@ def _texts(header: fits.Header, data: bytes) -> list[str]:
     width, rows = header["NAXIS1"], header["NAXIS2"]
     heap = header.get("THEAP", width * rows)
     offset = 0
+    if any(type(number) is not int for number in (width, rows, heap)):
+        msg = "its size is no whole number"
+        raise ValueError(msg)
+    if not 1 <= header["TFIELDS"] <= 999:
+        msg = f"it has {header['TFIELDS']} columns"
+        raise ValueError(msg)
     for number in range(1, header["TFIELDS"] + 1):
-        repeat, kind = re.match(r"(\d*)([APQ])", header[f"TFORM{number}"]).groups()  # type: ignore[union-attr]
+        repeat, kind = re.match(r"(\d{0,9})([APQ])", header[f"TFORM{number}"]).groups()  # type: ignore[union-attr]
         if header[f"TTYPE{number}"] == "RECORD":
             break
         offset += int(repeat or 1) * {"A": 1, "P": 8, "Q": 16}[kind]
-    texts = []
+    form = struct.Struct(">qq" if kind == "Q" else ">ii")
+    if not 0 <= offset <= offset + form.size <= width or not 0 <= rows * width <= heap:
+        msg = "its rows have no place for texts"
+        raise ValueError(msg)
+    texts, left = [], len(data) - heap
     for row in range(rows):
-        at = row * width + offset
-        length, start = struct.unpack_from(">qq" if kind == "Q" else ">ii", data, at)
+        length, start = form.unpack_from(data, row * width + offset)
+        left -= length
+        # Each text has its own place: rows that share one take memory without end.
+        if not 0 <= start <= start + length <= len(data) - heap or left < 0:
+            msg = f"the text of row {row + 1} is not in its heap"
+            raise ValueError(msg)
         texts.append(data[heap + start : heap + start + length].decode("ascii"))
     return texts
 
@@ -358,6 +377,12 @@ def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:
     for hdu in reversed(fmap.hdus):
         if hdu.name == EXTNAME:
             size = hdu.data_size
+            if size > LARGEST:
+                msg = (
+                    f"{fmap.source.path}: the {EXTNAME} table has {size} bytes, which "
+                    f"is more than any record ({LARGEST}); it is not read"
+                )
+                raise RecordError(msg)
             data = hdu.source.read(hdu.data_offset, size, counted=False)
             try:
                 return decode(hdu.raw + data)

@@ -1,11 +1,11 @@
 """Records that lie beside their products, as JSON files."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from ndmapper.documents import load_json
 from ndmapper.errors import RecordError
-from ndmapper.io.record_text import read_entries
+from ndmapper.io.record_text import check_entries
 
 __all__ = ["cleaned_path", "pending_path", "read_cleaned", "read_side", "side_path"]
 
@@ -108,7 +108,7 @@ def read_cleaned(product: Path) -> list[dict[str, Any]]:
 
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = load_json(path.read_bytes(), finite=True)
         schema = max([0, *(row["schema"] for row in rows)])
     except (FileNotFoundError, NotADirectoryError):
         return []
@@ -117,4 +117,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
             f"the side record {path} cannot be read ({err}); delete it if it is damaged"
         )
         raise RecordError(msg) from err
-    return read_entries([json.dumps(row) for row in rows], schema)
+    try:
+        return check_entries(rows, schema)
+    except RecordError as err:
+        msg = f"the side record {path}: {err}"
+        raise RecordError(msg) from err

@@ -7,8 +7,8 @@ the place where reads are counted. A file is open only inside a call.
 
 import bz2
 import gzip
-import io
 import os
+import stat as modes
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -49,6 +49,7 @@ _READABLE = ("gzip", "bzip2", "compress")
 
 # Most headers fit, so that mapping a file takes one read for each.
 _BUFFER = 16 * 1024
+_PIECE = 64 << 20
 
 _observers: list[Callable[[Path, int], None]] = []
 
@@ -168,7 +169,10 @@ class Source:
         if self.compression == "bzip2":
             return cast(AbstractContextManager[BinaryIO], bz2.BZ2File(raw))
         if self.compression == "compress":
-            return _Content(_uncompressed(raw.read()))
+            from ndmapper.io.lzw import open_lzw  # for few files
+
+            mark = (self.path, self.size, self.mtime_ns, self.inode)
+            return nullcontext(open_lzw(raw, mark))
         return nullcontext(raw)
 
     @contextmanager
@@ -220,7 +224,11 @@ class Source:
             If the file ends before.
         """
         with self.open_data(offset, size, counted=counted) as stream:
-            content = stream.read(size)
+            if self.compression is None or size <= _PIECE:
+                content = stream.read(size)
+            else:  # only what there is takes memory
+                pieces = iter(lambda: stream.read(min(_PIECE, size)), b"")
+                content = b"".join(_no_more(pieces, size))
         if len(content) != size:
             raise self.truncated(offset + size, offset + len(content))
         return content
@@ -244,39 +252,6 @@ class Source:
             f"has {found}; copy or download it again"
         )
         return TruncatedFileError(msg)
-
-
-class _Content(io.BytesIO):
-    """A file in memory, whose end cannot be passed, as that of other files."""
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """
-        Go to a place, or to the end where that comes before.
-
-        Parameters
-        ----------
-        offset : int
-            Where to.
-        whence : int
-            Counted from the start (0), from here (1) or from the end (2).
-
-        Returns
-        -------
-        int
-            Where that is.
-        """
-        end = self.getbuffer().nbytes
-        return super().seek(min(super().seek(offset, whence), end))
-
-
-def _uncompressed(content: bytes) -> bytes:
-    from ndmapper.numerics.lzw import decompress  # compiled, for few files
-
-    try:
-        return decompress(content)
-    except ValueError as err:
-        msg = f"it is damaged: {err}"
-        raise OSError(msg) from err
 
 
 def find_source(path: str | os.PathLike[str], *, strict: bool = True) -> Source:
@@ -335,6 +310,8 @@ def open_source(
     if "\0" in str(full):
         msg = f"no file can be called {str(full)!r}; check its name"
         raise MissingFileError(msg)
+    with clear_read_errors(full):
+        _check_is_file(full, full.stat().st_mode)
     with clear_read_errors(full), full.open("rb", _BUFFER) as raw:
         start = raw.read(6)
         stat = os.fstat(raw.fileno())
@@ -355,6 +332,20 @@ def open_source(
         raw.seek(0)
         with source._decompressed(raw) as stream:
             yield source, stream
+
+
+def _no_more(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Give as many bytes, and look for no more behind them."""
+    while size > 0 and (piece := next(pieces, b"")):
+        yield piece[:size]
+        size -= len(piece)
+
+
+def _check_is_file(path: Path, mode: int) -> None:
+    """Refuse what has no end or waits for somebody: devices, pipes, sockets."""
+    if not modes.S_ISREG(mode) and not modes.S_ISDIR(mode):
+        msg = f"{path} is no ordinary file, but a device, pipe or socket"
+        raise FormatError(msg)
 
 
 @contextmanager

@@ -19,6 +19,13 @@ from ndmapper.io.headers import whole_header
 
 __all__ = ["encode_table", "read_table"]
 
+_MOST_FIELDS = 999
+"""Columns (FITS standard 4.0, section 7.2.1)."""
+_MOST_EMPTY = 1_000_000
+"""Rows without any bytes."""
+_SHARED = 16 << 20
+"""Elements that several rows may have in common, beyond what the file holds."""
+
 
 def read_table(hdu: HduMap) -> Table:
     """
@@ -48,12 +55,14 @@ def read_table(hdu: HduMap) -> Table:
         raise FormatError(msg)
     is_ascii = hdu.keys.get("XTENSION") == "TABLE"
     kind = fits.TableHDU if is_ascii else fits.BinTableHDU
+    _check_form(hdu)
     content = hdu.read_bytes()
     with warnings.catch_warnings():
         # Units that are not understood stay as text; nothing is lost by it.
         warnings.simplefilter("ignore")
         try:
             header, scaled = _readable(hdu.header)
+            _check_arrays(hdu, hdu.header, content)
             raw = whole_header(header.cards)
             content = raw + content[len(hdu.raw) :]
             content, nulls = _without_nulls(content, header, len(raw))
@@ -137,6 +146,46 @@ def _scale_cells(column: Any, field: Field) -> None:
         if field.null is not None and (stored == field.null).any():
             meant = np.ma.array(meant, mask=stored == field.null)
         column[row] = meant
+
+
+def _check_form(hdu: HduMap) -> None:
+    """Refuse a table whose header asks for more memory than the file has bytes."""
+    try:
+        fields = hdu.header.get("TFIELDS")
+    except fits.VerifyError:
+        fields = None
+    rows = hdu.shape[0] if len(hdu.shape) == 2 else -1
+    if type(fields) is not int or not 0 <= fields <= _MOST_FIELDS or rows < 0:
+        problem = f"it has {fields!r} columns and the shape {hdu.shape}"
+    elif rows > max(hdu.data_size, _MOST_EMPTY):
+        problem = f"it has {rows} rows in {hdu.data_size} bytes"
+    else:
+        return
+    msg = f"the table in HDU {hdu.index} of {hdu.source.path} is damaged ({problem})"
+    raise FormatError(msg)
+
+
+def _check_arrays(hdu: HduMap, header: fits.Header, content: bytes) -> None:
+    """Refuse arrays of varying length that share one place a million times."""
+    if hdu.keys.get("XTENSION") == "TABLE" or not hdu.keys.get("PCOUNT"):
+        return
+    rows, width = hdu.shape
+    start = len(hdu.raw)
+    cells = np.frombuffer(content[start : start + rows * width], "u1")
+    cells = cells.reshape(rows, width)
+    total = 0
+    for field in fields_of(header):
+        if field.pointer and field.width:
+            kind = ">i4" if field.pointer == "P" else ">i8"
+            place = cells[:, field.start : field.start + field.width]
+            pointers = np.ascontiguousarray(place).view(kind)
+            total += int(pointers[:, 0].clip(0).sum(dtype=np.float64))
+            if (pointers < 0).any():
+                msg = f"an array of the column {field.name} begins before the heap"
+                raise ValueError(msg)
+    if total > hdu.data_size + _SHARED:
+        msg = f"its arrays have {total} elements in {hdu.data_size} bytes"
+        raise ValueError(msg)
 
 
 def _with_a_row(header: fits.Header) -> bytes:

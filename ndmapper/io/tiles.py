@@ -73,6 +73,10 @@ class Tiling:
     blank: int | None
 
 
+_LARGEST_RATIO = 10_000
+"""Pixels for each byte of the table; long runs of one value come to some thousand."""
+
+
 # Reading the header takes longer than decoding a tile, and sections come in numbers.
 @functools.lru_cache(maxsize=64)
 def tiling_of(hdu: HduMap) -> Tiling:
@@ -124,6 +128,10 @@ def _read_tiling(raw: bytes, shape: tuple[int, ...]) -> Tiling:
     wanted = math.prod(-(-n // t) for n, t in zip(shape, tile_shape, strict=True))
     if rows < wanted:
         msg = f"the table has {rows} rows for {wanted} tiles"
+        raise ValueError(msg)
+    stored = int(header["NAXIS1"]) * rows + int(header["PCOUNT"])
+    if math.prod(shape) > _LARGEST_RATIO * stored:
+        msg = f"{stored} bytes cannot hold an image of the shape {shape}"
         raise ValueError(msg)
     columns: dict[str, tuple[int, str]] = {}
     at = 0

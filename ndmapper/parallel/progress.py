@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
+from ndmapper.terminal import one_line
+
 __all__ = ["Bar", "progress"]
 
 T = TypeVar("T")
@@ -28,7 +30,7 @@ class Bar:
             from tqdm import tqdm  # a script without a terminal never needs it
 
             self._bar = tqdm(
-                total=total, desc=title or None, unit="file", leave=False,
+                total=total, desc=one_line(title) or None, unit="file", leave=False,
                 dynamic_ncols=True,
             )  # fmt: skip
 

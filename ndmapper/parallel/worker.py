@@ -65,6 +65,10 @@ class Surroundings:
             "workers": 1,
             "cluster": None,
         }
+        # What only the environment or the folder says of archives is found there again,
+        # and stays without credentials.
+        if config["archive_urls"] != config.own("archive_urls"):
+            del settings["archive_urls"]
         if not isinstance(settings["labels"], str | None):
             settings["labels"] = dict(settings["labels"])  # a proxy does not travel
         level = logging.getLogger("ndmapper").getEffectiveLevel()

@@ -1,14 +1,11 @@
 """What a script must define before it calls a step: imports, helpers, the step."""
 
 import builtins
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ndmapper.errors import NdmapperError
 from ndmapper.report.lineage import Row
 from ndmapper.report.python_text import is_name
-from ndmapper.steps import Step
 from ndmapper.steps.source_text import Text
 
 __all__ = ["Definitions"]
@@ -155,20 +152,24 @@ class Definitions:
         return definition.name, lines + self._define([(definition.name, text)]), None
 
     def _imported(self, row: Row, script: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Import a step of a package, or the function that a script made one of."""
+        """
+        Import a step of a package, or the function that a script made one of.
+
+        Which it is stands in the record. A record names any module it likes, so that
+        none is imported to find out.
+        """
         step, module = row["step"], row["module"]
         if not is_name(step) or not is_name(module):
             why = f"there cannot be such a step in {module!r}"
             return step, [], f"{row['product']} was made by {step!r}, but {why}"
         needs = [*_context(row), (step, f"from {module} import {step}")]
-        try:
-            found = getattr(importlib.import_module(module), step, None)
-        except (ImportError, NdmapperError):
-            found = None  # it may be there where the script will run
-        if found is None or isinstance(found, Step):
+        wrapped = script.get("wrapped", None if script else False)
+        if wrapped is False or module.split(".")[0] == "ndmapper":
             return step, self._define(needs), None
         words = _declaring(row, script)
         declared = f"{step} = run_task({step}{', ' if words else ''}{words})"
+        if wrapped is None:  # a record of an older version does not tell
+            declared = f"if not hasattr({step}, 'plan'):\n    {declared}"
         lines = self._define([*needs, ("run_task", _OURS["run_task"])])
         self._now.pop(step)
         return step, [*lines, declared], None

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ndmapper.config import usable
+from ndmapper.errors import ConfigError
 from ndmapper.io.leftovers import scratch_folder
 
 __all__ = ["Tool", "find_tools"]
@@ -67,8 +69,18 @@ def find_tools(settings: Mapping[str, Any]) -> Iterator[Tool]:
         What was found, or is missing.
     """
     yield from _iraf()
-    yield _pyraf(settings["iraf_python"])
-    yield from _esorex(settings["esorex"], settings["esorex_plugins"])
+    for look, keys in (
+        (_pyraf, ("iraf_python",)),
+        (_esorex, ("esorex", "esorex_plugins")),
+    ):
+        try:
+            given = [usable(settings[key]) for key in keys]
+        except ConfigError as err:
+            yield Tool(
+                keys[0], "external tools", problem="not looked for", advice=str(err)
+            )
+        else:
+            yield from look(*given)
     for name, used_for, advice in (
         ("ds9", "looking at images: ndmapper show", "apt install saods9"),
         ("dot", "pictures of 'ndmapper graph --format dot'", "apt install graphviz"),
@@ -105,12 +117,12 @@ def _iraf_version(root: Path) -> str:
     return match[1] if match else "of unknown version"
 
 
-def _pyraf(python: str | None) -> Tool:
+def _pyraf(python: str | None) -> Iterator[Tool]:
     program = python or sys.executable
     code = "import importlib.metadata as m; print(m.version('pyraf'))"
     done = _output([program, "-c", code])
     version = done.strip().splitlines()[-1] if done and done.strip() else ""
-    return Tool(
+    yield Tool(
         "PyRAF", "IRAF tasks", f"{version} (in {program})" if version else "",
         problem=f"not in {program}",
         advice="python -m pip install 'ndmapper[iraf]', or set iraf_python to a Python "

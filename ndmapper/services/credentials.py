@@ -16,7 +16,6 @@ this order, all of one archive in one place:
 import logging
 import os
 import stat
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 
 import platformdirs
 
+from ndmapper.documents import load_toml
 from ndmapper.errors import ConfigError, FileAccessError
 from ndmapper.services.secret import Secret
 
@@ -135,8 +135,8 @@ def _of_file(archive: str) -> dict[str, str]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     try:
-        table = tomllib.loads(text.decode("utf-8")).get(archive, {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        table = load_toml(text).get(archive, {})
+    except ValueError:
         # The reason would quote the line.
         msg = f'{path} is not valid TOML; write [{archive}] and then name = "value"'
         raise ConfigError(msg) from None

@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-import json
 import logging
 import threading
 import time
 
+from ndmapper.documents import load_json
 from ndmapper.errors import ServiceAccessError
 from ndmapper.services.credentials import Credentials, find_credentials
 from ndmapper.services.http import Http
@@ -121,6 +121,6 @@ def _expiry(token: Secret | None) -> float:
     payload = token.reveal().split(".")[1:2]
     try:
         padded = payload[0] + "=" * (-len(payload[0]) % 4)
-        return float(json.loads(base64.urlsafe_b64decode(padded))["exp"])
+        return float(load_json(base64.urlsafe_b64decode(padded))["exp"])
     except (IndexError, ValueError, KeyError, TypeError, binascii.Error):
         return float("inf")

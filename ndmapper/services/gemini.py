@@ -308,6 +308,7 @@ class GeminiService:
 
     def _log_in(self, user: str, password: Secret | None) -> Secret:
         http = Http(self.http.name, self.http.base_url)
+        http.takes_credentials = self.http.takes_credentials
         form = {"username": user, "password": password.reveal() if password else ""}
         reply = http.ask("/login", method="POST", data=form, is_login=True)
         cookie = reply.cookies.get(_COOKIE)

@@ -9,6 +9,7 @@ what is said of a failure holds no query and no secret.
 
 import contextlib
 import functools
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,11 @@ import urllib3
 
 from ndmapper._version import __version__
 from ndmapper.config import config
-from ndmapper.errors import ServiceError, ServiceUnreachableError
+from ndmapper.errors import (
+    ServiceAccessError,
+    ServiceError,
+    ServiceUnreachableError,
+)
 from ndmapper.services import replay
 from ndmapper.services.answers import (
     NoConnectionError,
@@ -32,10 +37,12 @@ from ndmapper.services.answers import (
     shown_url,
 )
 from ndmapper.services.backoff import RETRIED, Backoff
-from ndmapper.services.redirects import is_trusted, refusal
+from ndmapper.services.redirects import is_same_host, is_trusted, refusal
 from ndmapper.services.secret import hide_secrets, redacted
 
 __all__ = ["CHUNK", "Http", "user_agent"]
+
+log = logging.getLogger(__name__)
 
 CHUNK = 1 << 16
 """Bytes that are read at a time."""
@@ -66,6 +73,12 @@ class Http:
         Seconds before it is sent again, on average, doubled every time.
     kept_as : str, optional
         The name under which answers are kept; by default that of the archive.
+
+    Attributes
+    ----------
+    takes_credentials : bool
+        Whether a credential may be sent: not where only the environment, or the file
+        of a working folder that the user does not trust, says where the archive is.
     """
 
     def __init__(
@@ -81,6 +94,8 @@ class Http:
         self.name = name
         self.kept_as = kept_as or name
         self.base_url = str(config["archive_urls"].get(name, base_url)).rstrip("/")
+        own = str(config.own("archive_urls").get(name, base_url))
+        self.takes_credentials = is_same_host(urlsplit(own), urlsplit(self.base_url))
         self.auth = auth
         self.backoff = Backoff(attempts, pause)
 
@@ -221,7 +236,7 @@ class Http:
         renew = getattr(self.auth, "renew", None)
         for is_second in (False, True):
             # Whoever has to log in first does so before it takes one of the slots.
-            secret = dict(self.auth()) if self.auth is not None else {}
+            secret = self._credentials()
             with (
                 _slots(host, int(config["archive_transfers"])),
                 contextlib.closing(
@@ -234,12 +249,30 @@ class Http:
                 yield response
                 return
 
+    def _credentials(self) -> dict[str, str]:
+        if self.auth is None:
+            return {}
+        if not self.takes_credentials:
+            _say_once(self._refusal())
+            return {}
+        return dict(self.auth())
+
+    def _refusal(self) -> str:
+        return (
+            f"{self._shown('')} gets no password, cookie or token, since only "
+            f"{config.source('archive_urls')} says that {self.name} is there; name it "
+            "under archive_urls in your own ndmapper.toml or in the script, or trust "
+            "the folder (trusted_folders there, or the option --trust-folder)"
+        )
+
     def _followed(
         self, asked: "_Asked", secret: dict[str, str], is_login: bool, may_leave: bool
     ) -> requests.Response:
         """Send a request, and follow where the answer leads."""
         url = self.base_url + asked.path
         base = urlsplit(url)
+        if is_login and not self.takes_credentials:
+            raise ServiceAccessError(self._refusal())
         if is_login and not is_trusted(base, base):
             msg = f"{self._shown(asked.path)}: a password is sent by https alone"
             raise ServiceError(msg)
@@ -298,6 +331,11 @@ class _Asked:
     def without_query(self) -> "_Asked":
         """Leave out the query, which the place that is led to has in its own URL."""
         return _Asked(self.method, self.path, None, self.data, self.json, self.headers)
+
+
+@functools.lru_cache(maxsize=64)
+def _say_once(message: str) -> None:
+    log.warning(message)
 
 
 def user_agent() -> str:

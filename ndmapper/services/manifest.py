@@ -17,7 +17,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ndmapper.documents import load_json
 from ndmapper.io.leftovers import staging_name
+from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.write import clear_write_errors
 
 __all__ = ["Note", "file_digest", "find_note", "locked", "write_note"]
@@ -101,7 +103,7 @@ def find_note(path: Path) -> Note | None:
         None where nothing is known.
     """
     try:
-        entry = json.loads(_place(path).read_text(encoding="utf-8"))
+        entry = load_json(_place(path).read_bytes())
         return Note(
             size=int(entry["size"]),
             mtime_ns=int(entry["mtime_ns"]),
@@ -144,7 +146,7 @@ def write_note(path: Path, md5: str, published: tuple[str, ...], source: str) ->
     content = {"schema": _SCHEMA, **asdict(note), "published": list(note.published)}
     # Without the note all works, only slower: a folder that others own is no error.
     with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_side_folder(place)
         temporary = staging_name(place)
         text = json.dumps(content, indent=1, sort_keys=True)
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -192,7 +194,7 @@ def locked(folder: Path, name: str) -> Iterator[None]:
     """
     side = folder / ".ndmapper"
     with clear_write_errors(side):
-        side.mkdir(exist_ok=True)
+        make_side_folder(side / f"{name}.lock")
         lock = FileLock(side / f"{name}.lock")
         lock.acquire()
     try:

@@ -1,6 +1,5 @@
 """Read JSON and XML that somebody else wrote, with limits."""
 
-import json
 import re
 import xml.etree.ElementTree as ET
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import defusedxml.ElementTree
 from defusedxml import DefusedXmlException
 
+from ndmapper.documents import load_json
 from ndmapper.errors import ServiceError
 
 __all__ = ["parse_json_reply", "parse_xml", "tag_of"]
@@ -46,8 +46,8 @@ def parse_json_reply(body: bytes, source: str) -> Any:
             msg = f"{source} answers with JSON nested deeper than {_DEEPEST} levels"
             raise ServiceError(msg)
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return load_json(body)
+    except ValueError:
         msg = f"{source} does not answer with JSON, but with {_beginning(body)}"
         raise ServiceError(msg) from None
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from ndmapper.documents import load_json
 from ndmapper.errors import ServiceError
 from ndmapper.io.write import clear_write_errors
 from ndmapper.services.answers import Stream
@@ -114,7 +115,7 @@ class Part:
             name += f"-{digest[:12]}"
         part = cls(folder / f".{name}.part", folder / f".{name}.part.json", digest)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            known = json.loads(part.note.read_text(encoding="utf-8"))
+            known = load_json(part.note.read_bytes())
             if (
                 known["path"] == digest
                 and part.path.is_file()

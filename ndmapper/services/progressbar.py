@@ -5,6 +5,8 @@ import threading
 from types import TracebackType
 from typing import Any
 
+from ndmapper.terminal import one_line
+
 __all__ = ["ByteBar"]
 
 
@@ -25,7 +27,7 @@ class ByteBar:
             from tqdm import tqdm  # a script without a terminal never needs it
 
             self._bar = tqdm(
-                total=0, desc=title, unit="B", unit_scale=True, leave=False,
+                total=0, desc=one_line(title), unit="B", unit_scale=True, leave=False,
                 dynamic_ncols=True,
             )  # fmt: skip
 

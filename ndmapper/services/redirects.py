@@ -2,7 +2,7 @@
 
 from urllib.parse import SplitResult
 
-__all__ = ["is_trusted", "refusal"]
+__all__ = ["is_same_host", "is_trusted", "refusal"]
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -22,7 +22,24 @@ def is_trusted(base: SplitResult, url: SplitResult) -> bool:
         True for the same scheme, host and port, or the same host by https; never
         where others could listen.
     """
-    if base.hostname != url.hostname or not _is_private(url):
+    return is_same_host(base, url) and _is_private(url)
+
+
+def is_same_host(base: SplitResult, url: SplitResult) -> bool:
+    """
+    Say whether two places are of one server.
+
+    Parameters
+    ----------
+    base, url : SplitResult
+        The two places.
+
+    Returns
+    -------
+    bool
+        True for the same scheme, host and port, or the same host by https.
+    """
+    if base.hostname != url.hostname:
         return False
     if base.scheme == url.scheme:
         return base.port == url.port

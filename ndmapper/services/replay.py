@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.config import config
+from ndmapper.documents import load_json
 from ndmapper.errors import ServiceError
 from ndmapper.io.leftovers import staging_name
 from ndmapper.services.secret import redacted
@@ -175,7 +176,7 @@ def find(key: Key) -> Kept | None:
         return None
     path = Path(config["archive_replay"]) / f"{key.stem}.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = load_json(path.read_bytes())
         headers = {str(k): str(v) for k, v in found["headers"].items()}
         return Kept(int(found["status"]), headers, path.with_suffix(".body"))
     except FileNotFoundError:

@@ -1,7 +1,8 @@
 """Names of files that somebody else chose: they must not lead anywhere."""
 
-import re
 import unicodedata
+from email.message import Message
+from email.utils import collapse_rfc2231_value
 from pathlib import PurePosixPath
 
 from ndmapper.errors import ServiceError
@@ -37,7 +38,7 @@ def safe_name(name: str, source: str) -> str:
         or name.startswith(".")
         or "/" in name
         or "\\" in name
-        or len(name.encode()) > _LONGEST
+        or len(name.encode("utf-8", "surrogatepass")) > _LONGEST
         or any(unicodedata.category(c)[0] in "CZ" and c != " " for c in name)
         or name != name.strip()
     )
@@ -100,9 +101,15 @@ def name_of_disposition(header: str | None, source: str) -> str | None:
     """
     if header is None:
         return None
-    found = re.search(r'(?i)\bfilename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))', header)
-    if found is None:
-        return None
-    quoted, bare = found.groups()
-    name = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare.strip()
+    message = Message()
+    try:
+        message["Content-Disposition"] = header
+        found = message.get_params([], header="Content-Disposition")
+        given = [value for name, value in found if name.lower() == "filename"]
+        # The form with a character set is the one that counts (RFC 6266, section 4.3).
+        given.sort(key=lambda value: not isinstance(value, tuple))
+        name = collapse_rfc2231_value(given[0]).strip() if given else None
+    except (ValueError, LookupError, UnicodeError):
+        msg = f"{source} gives a file a name that cannot be read: {header[:80]!r}"
+        raise ServiceError(msg) from None
     return safe_name(name, source) if name else None

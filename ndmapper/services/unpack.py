@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import lzma
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,7 @@ from ndmapper.errors import FormatError, ServiceAccessError, ServiceError
 from ndmapper.io.filemap import map_file
 from ndmapper.io.filetypes import is_fits, split_ext
 from ndmapper.io.leftovers import staging_name
+from ndmapper.io.lzw import LzwStream
 from ndmapper.io.write import clear_write_errors
 
 __all__ = ["check_beginning", "check_whole", "unpack"]
@@ -25,6 +27,7 @@ _COMPRESSED = {
 }
 _BLOCK = 1 << 20
 _LARGEST_RATIO = 200
+_XZ_MEMORY = 128 << 20
 _ALWAYS_ALLOWED = 1 << 30
 """Bytes: a frame of zeros compresses beyond any ratio, but is not larger than this."""
 
@@ -186,13 +189,18 @@ def _expand(path: Path, kind: str, temporary: Path, limit: int) -> str:
 
 def _opened(path: Path, kind: str) -> contextlib.AbstractContextManager[BinaryIO]:
     if kind == "Z":
-        import io
-
-        from ndmapper.numerics.lzw import decompress
-
-        return contextlib.nullcontext(io.BytesIO(decompress(path.read_bytes())))
+        return _opened_lzw(path)
+    if kind == "xz":
+        with path.open("rb") as raw:  # its beginning says how much memory it takes
+            lzma.LZMADecompressor(memlimit=_XZ_MEMORY).decompress(raw.read(4096), 1)
     openers = {"bz2": bz2.open, "gz": gzip.open, "xz": lzma.open}
     return openers[kind](path, "rb")  # type: ignore[operator,no-any-return]
+
+
+@contextlib.contextmanager
+def _opened_lzw(path: Path) -> Iterator[BinaryIO]:
+    with path.open("rb") as raw:
+        yield LzwStream(raw)  # type: ignore[misc]
 
 
 def _without_tiles(path: Path, target: Path, temporary: Path) -> tuple[Path, str]:

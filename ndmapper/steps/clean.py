@@ -12,6 +12,7 @@ from ndmapper.errors import FileAccessError, FormatError, RecordError
 from ndmapper.io.digest import DigestCache
 from ndmapper.io.leftovers import staging_name
 from ndmapper.io.record import canonical, cleaned_path, side_path
+from ndmapper.io.sidedata import make_side_folder
 from ndmapper.steps.entry import is_as_recorded
 from ndmapper.steps.freshness import find_input, references_of
 
@@ -163,7 +164,7 @@ def remove(path: Path) -> None:
     left = cleaned_path(path)
     temporary = staging_name(left)
     try:
-        left.parent.mkdir(parents=True, exist_ok=True)
+        make_side_folder(left)
         lines = ",\n".join(canonical(row) for row in rows)
         with temporary.open("w", encoding="utf-8") as stream:
             stream.write(f"[{lines}]\n")

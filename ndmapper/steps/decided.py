@@ -1,10 +1,10 @@
 """What the user has decided of products: files of JSON beside them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ndmapper.documents import load_json
 from ndmapper.errors import RecordError
 from ndmapper.steps.differences import Difference
 
@@ -48,7 +48,7 @@ def read_decisions(path: Path) -> dict[str, Any]:
         If the file is damaged.
     """
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(load_json(path.read_bytes()))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as err:

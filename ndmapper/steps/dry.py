@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ndmapper.data.planned import PlannedFile
 from ndmapper.errors import FileAccessError
+from ndmapper.io.sidedata import make_side_folder
 from ndmapper.log import log_to_terminal
 from ndmapper.steps.entry import ancestors
 from ndmapper.steps.execute import map_product
@@ -111,7 +112,7 @@ def _write_replay(outdir: Path, item: PlanItem) -> None:
     path = outdir / ".ndmapper" / f"replay.{shown.language}"
     mode = "a" if path in _begun else "w"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_side_folder(path)
         with path.open(mode, encoding="utf-8") as stream:
             if mode == "w":
                 folder = shlex.quote(os.getcwd())  # noqa: PTH109  # for a shell

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ndmapper.io.sidedata import make_side_folder
 from ndmapper.steps.paths import absolute
 
 __all__ = ["now", "write_event"]
@@ -33,7 +34,7 @@ def _lock(path: Path, _pid: int) -> Any:
     """Make the lock of a log; a forked process must not use its parent's."""
     from filelock import FileLock  # slow to import
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_side_folder(path.with_suffix(".lock"))
     return FileLock(path.with_suffix(".lock"), timeout=5)
 
 
@@ -61,6 +62,7 @@ def write_event(outdir: str | os.PathLike[str], event: str, **what: Any) -> None
     )
     try:
         # Appending is one step on a local disk only; over a network a lock is needed.
+        make_side_folder(path)
         with _lock(path, os.getpid()), path.open("ab", buffering=0) as stream:
             stream.write(line.encode() + b"\n")
     except Exception as err:  # also where the lock takes too long

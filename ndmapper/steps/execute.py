@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from ndmapper.config import usable
 from ndmapper.data import DataFile
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
@@ -97,7 +98,7 @@ def execute(plan: Plan) -> list[Result]:
             _make_inputs(item)
         workers = count_workers(plan)
         # Where there is one unit, its extensions are worked on at once.
-        inside = workers if len(todo) == 1 and not settings["cluster"] else 1
+        inside = workers if len(todo) == 1 and not usable(settings["cluster"]) else 1
         map_parallel(
             _Doer(settings["on_error"] == "continue", inside),
             todo,

@@ -16,6 +16,7 @@ from ndmapper.engines.base import Outcome
 from ndmapper.engines.decisions import Decisions, collect_decisions
 from ndmapper.engines.findings import Findings
 from ndmapper.io.leftovers import staging_name
+from ndmapper.io.sidedata import make_side_folder
 from ndmapper.steps.decided import decisions_path, read_decisions
 from ndmapper.steps.entry import Entry
 from ndmapper.steps.events import now
@@ -93,17 +94,18 @@ def _paths(files: Sequence[DataFile | Path]) -> dict[str, str | list[str]]:
 
 
 def _keep(path: Path, text: str) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_side_folder(path)
     path.write_text(text, encoding="utf-8", errors="replace")
     return f"{path.parent.name}/{path.name}"
 
 
 def _draw(figure: Any, path: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_side_folder(path)
     if hasattr(figure, "savefig"):
         figure.savefig(path)
     else:
         path = path.with_suffix(Path(figure).suffix)
+        make_side_folder(path)
         path.write_bytes(Path(figure).read_bytes())
     return f"{path.parent.name}/{path.name}"
 
@@ -166,7 +168,7 @@ def keep_decisions(item: PlanItem, decisions: Decisions) -> None:
     if not decisions.made or decisions.made == decisions.known:
         return
     path = _decisions_path(item)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_side_folder(path)
     temporary = staging_name(path)
     text = json.dumps(decisions.made, indent=1, sort_keys=True)
     temporary.write_text(f"{text}\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 """Whether a product is still what its inputs make, judged by its record alone."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from ndmapper.steps.entry import is_as_recorded
 from ndmapper.steps.packages import package_version
 
 __all__ = ["find_input", "references_of", "why_stale"]
+
+log = logging.getLogger(__name__)
 
 
 def why_stale(path: Path, digests: DigestCache | None = None) -> list[str]:
@@ -55,11 +58,16 @@ def why_stale(path: Path, digests: DigestCache | None = None) -> list[str]:
             reason = _reference_differs(reference, row, made, digests)
             if reason:
                 found.append(f"{name}{word} {reference['name']} {reason}")
-        if (version := _tool_version(row)) is not None:
-            old = row["tool"]["version"]
-            if version != old:
-                tool = row["tool"]["name"]
-                found.append(f"{name}{tool} was {old}, now {version}")
+        tool, old = row["tool"]["name"], row["tool"]["version"]
+        if _needs_a_script(row):
+            log.info(
+                "%s%s was %s; which version there is now can only be told by "
+                "'ndmapper why SCRIPT', since the command that asks for it stands in "
+                "the script",
+                name, tool, old,
+            )  # fmt: skip
+        elif (version := _tool_version(row)) is not None and version != old:
+            found.append(f"{name}{tool} was {old}, now {version}")
     digests.save()
     return list(dict.fromkeys(found))
 
@@ -116,11 +124,18 @@ def _places(name: str, row: Mapping[str, Any], product: Path) -> Iterator[Path]:
     """Find all places of a name: files of several folders may have the same."""
     recorded = row["run"].get("paths", {}).get(name) or []
     places = [Path(p) for p in ([recorded] if isinstance(recorded, str) else recorded)]
-    found = [path for path in places if path.exists() or read_cleaned(path)]
-    beside = product.parent / name
-    if not found and (beside.exists() or read_cleaned(beside)):
+    found = [path for path in places if _was_there(path)]
+    beside = product.parent / Path(name).name  # no record chooses another folder
+    if not found and _was_there(beside):
         found.append(beside)
     yield from found
+
+
+def _was_there(path: Path) -> bool:
+    try:
+        return path.exists() or bool(read_cleaned(path))
+    except (OSError, ValueError):  # a record may hold what can be no path
+        return False
 
 
 def _reference_differs(
@@ -169,8 +184,23 @@ def _content_differs(
     return None
 
 
+def _needs_a_script(row: Mapping[str, Any]) -> bool:
+    """
+    Say whether a version was asked for by a command that a script declares.
+
+    The record repeats that command, but nothing that a record says is ever run.
+    """
+    task = row.get("task")
+    return bool(task and task["words"].get("version"))
+
+
 def _tool_version(row: Mapping[str, Any]) -> str | None:
-    """Give the version of what would run now; None where that cannot be told."""
+    """
+    Give the version of what would run now; None where that cannot be told.
+
+    The engine, which is installed code, is asked with its own words alone, not with
+    those of the record.
+    """
     task = row.get("task")
     if task is None:
         name = row["tool"]["name"]
@@ -184,6 +214,6 @@ def _tool_version(row: Mapping[str, Any]) -> str | None:
         name=task["name"],
         inputs=(),
         outputs=(),
-        words={**engine.words, **task["words"]},
+        words=engine.words,
     )
     return engine.tool(wanted)["version"]

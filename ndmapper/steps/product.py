@@ -21,6 +21,7 @@ from ndmapper.io.record import (
     pending_path,
     side_path,
 )
+from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import find_source
 from ndmapper.io.write import append_hdu, publish, write_hdus
 from ndmapper.steps.entry import Entry, Work, ancestors, as_made
@@ -207,7 +208,7 @@ def _moved_whole(product: DataFile, temporary: Path) -> bool:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_side_folder(folder / "any")
     except OSError as err:
         msg = f"the folder {folder} cannot be made ({err.strerror}); choose another"
         raise FileAccessError(msg) from err

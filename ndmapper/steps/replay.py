@@ -1,6 +1,7 @@
 """What a script needs to call a step again, besides what the entry says."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ def script_block(
         "each": declaration.each,
         "outputs": list(declaration.outputs),
     }
+    if declaration.func is not None:
+        block["wrapped"] = _is_wrapped(declaration.func)
     if context.items:
         block["context"] = [list(item) for item in context.items.items()]
     if context.files:
@@ -59,3 +62,9 @@ def script_block(
     if missing | context.missing:
         block["missing"] = missing | context.missing
     return block
+
+
+def _is_wrapped(func: Callable[..., Any]) -> bool:
+    """Tell a plain function of a module, which a script made a step of, from a step."""
+    module = sys.modules.get(getattr(func, "__module__", None) or "")
+    return getattr(module, getattr(func, "__name__", ""), None) is func

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ndmapper.errors import FileAccessError
 from ndmapper.io.leftovers import staging_mark, sweep
+from ndmapper.io.sidedata import make_side_folder
 
 __all__ = ["stage"]
 
@@ -35,7 +36,8 @@ def stage(outdir: Path) -> Iterator[Path]:
     home = outdir / ".ndmapper" / "stage"
     folder = home / staging_mark()
     try:
-        folder.mkdir(parents=True)
+        make_side_folder(folder)
+        folder.mkdir()
     except OSError as err:
         msg = (
             f"products cannot be written to {outdir.absolute()} ({err.strerror}: "

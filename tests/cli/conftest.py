@@ -1,5 +1,6 @@
 """A folder to work in, and the command as a function."""
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from ndmapper.cli import main
+from ndmapper.io.filemap import map_file
+from ndmapper.io.record import EXTNAME, encode, entry_key, read_records
 
 
 class Result(NamedTuple):
@@ -37,3 +40,18 @@ def command(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
         return Result(code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def forge() -> Callable[[str, str, Callable[[dict[str, Any]], object]], None]:
+    """Give the function that writes a product once more, with another record."""
+
+    def write(path: str, target: str, change: Callable[[Any], object]) -> None:
+        rows = copy.deepcopy(read_records(path))
+        change(rows[-1])
+        rows[-1]["key"] = entry_key(rows[-1])
+        record = next(hdu for hdu in map_file(path).hdus if hdu.name == EXTNAME)
+        content = Path(path).read_bytes()[: record.header_offset]
+        Path(target).write_bytes(content + encode(rows))
+
+    return write

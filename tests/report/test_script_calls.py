@@ -1,6 +1,7 @@
 """The calls that a script makes of the records of external tools."""
 
 import ast
+import sys
 
 import pytest
 
@@ -130,11 +131,35 @@ def test_script_lets_no_record_choose_a_folder(entry, raw):
 def test_script_imports_a_function_of_a_package_and_declares_it(entry, raw):
     row = entry(
         "a.fits", [raw("x.fits")], step="median", module="statistics", output="a",
-        script={"each": "list", "outputs": ["a", "b"]},
+        script={"each": "list", "outputs": ["a", "b"], "wrapped": True},
     )  # fmt: skip
     lines = write_script({"a.fits": [row]}).text.splitlines()
     assert "from statistics import median" in lines
     assert "median = run_task(median, each='list', outputs=('a', 'b'))" in lines
+
+
+@pytest.fixture
+def beside(folder, monkeypatch):
+    """Give a folder that modules are imported from."""
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+@pytest.mark.parametrize("module", ["this", "json.tool", "beside", "no.such.module"])
+@pytest.mark.parametrize("wrapped", [True, False, None])
+def test_script_imports_no_module_that_a_record_names(
+    entry, raw, module, wrapped, beside
+):
+    (beside / "beside.py").write_text("raise SystemExit('it is run')\n")
+    script = {"each": "file", "outputs": [None]}
+    if wrapped is not None:
+        script["wrapped"] = wrapped
+    row = entry("a.fits", [raw("x.fits")], step="work", module=module, script=script)
+    before = set(sys.modules)
+    text = write_script({"a.fits": [row]}).text
+    assert not {"this", "json.tool", "beside"} & (set(sys.modules) - before)
+    assert f"from {module} import work" in text.splitlines()
+    assert ("run_task(work" in text) is (wrapped is not False)
 
 
 def test_script_of_an_older_record_calls_steps_of_packages(entry, raw):

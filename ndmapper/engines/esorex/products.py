@@ -1,12 +1,12 @@
 """What a recipe has made: found by category, checked against what it was given."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ndmapper.data import DataFile
+from ndmapper.documents import load_json
 from ndmapper.engines.base import Output
 from ndmapper.engines.esorex.sof import Frame
 from ndmapper.errors import FormatError, MissingFileError
@@ -162,7 +162,7 @@ def find_products(folder: Path, listing: Path) -> Products:
         If there is no list, or a file is missing or damaged.
     """
     try:
-        entries = json.loads(listing.read_text(encoding="utf-8"))
+        entries = load_json(listing.read_bytes())
         named = [(str(e["category"]), Path(str(e["name"])).name) for e in entries]
     except (OSError, ValueError, TypeError, KeyError) as err:
         msg = f"did not write a list of products ({type(err).__name__})"

@@ -1,7 +1,6 @@
 """Which recipes there are, where, of which version, and with which parameters."""
 
 import hashlib
-import json
 import logging
 import os
 import re
@@ -13,6 +12,8 @@ from typing import Any
 
 import platformdirs
 
+from ndmapper.config import usable
+from ndmapper.documents import load_json
 from ndmapper.engines.esorex.values import Parameter, read_parameters
 from ndmapper.engines.process import find_program, last_lines, read_log, run_program
 from ndmapper.errors import MissingToolError, StepError
@@ -100,7 +101,7 @@ def find_recipe(name: str, settings: Mapping[str, Any]) -> Recipe:
     MissingToolError
         If esorex or the pipeline is not installed.
     """
-    program, plugins = settings["esorex"], settings["esorex_plugins"]
+    program, plugins = (usable(settings[key]) for key in ("esorex", "esorex_plugins"))
     key = (name, program, plugins, os.environ.get("PATH"))
     known = _found.get(key)
     if known is not None and _stamp(known.plugin) == known.stamp:
@@ -248,11 +249,11 @@ def _describe(recipe: Recipe) -> dict[str, Parameter]:
     # Asking costs as much as a small recipe, so the answer is kept for other processes.
     kept = _cache_file(recipe)
     try:
-        return read_parameters(json.loads(kept.read_text(encoding="utf-8")))
+        return read_parameters(load_json(kept.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError) as err:
         log.debug("%s: its parameters are not known yet: %s", recipe.name, err)
     text = _ask(recipe)
-    parameters = read_parameters(json.loads(text))
+    parameters = read_parameters(load_json(text))
     temp = staging_name(kept)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -290,7 +291,7 @@ def _ask(recipe: Recipe) -> str:
         )
         try:
             text = (folder / "parameters.json").read_text(encoding="utf-8")
-            json.loads(text)
+            load_json(text)
         except (OSError, ValueError) as err:
             msg = (
                 f"{recipe.program} does not tell the parameters of {recipe.name} "

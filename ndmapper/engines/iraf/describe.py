@@ -13,6 +13,7 @@ from typing import Any
 
 import platformdirs
 
+from ndmapper.documents import load_json
 from ndmapper.engines.iraf.install import Installation, find_iraf, fingerprint
 from ndmapper.engines.iraf.pool import worker
 from ndmapper.engines.iraf.process import DiedError
@@ -138,7 +139,7 @@ def _cache_file(mark: str, task: str) -> Path:
 
 def _read(path: Path) -> list[dict[str, Any]] | None:
     try:
-        listed = json.loads(path.read_text())
+        listed = load_json(path.read_bytes())
         [Parameter(**entry) for entry in listed]
     except (OSError, ValueError, TypeError):
         return None

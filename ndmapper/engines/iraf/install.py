@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ndmapper.config import Settings
+from ndmapper.config import Settings, usable
 from ndmapper.errors import ConfigError, MissingToolError
 
 __all__ = [
@@ -98,7 +98,7 @@ class Installation:
         ConfigError
             If there is no such file of CL lines.
         """
-        name = settings["iraf_setup"]
+        name = usable(settings["iraf_setup"])
         setup = ""
         if name is not None:
             try:
@@ -109,7 +109,7 @@ class Installation:
                     "it is a text file of CL lines, such as: reset gemini = ..."
                 )
                 raise ConfigError(msg) from err
-        python = settings["iraf_python"]
+        python = usable(settings["iraf_python"])
         return cls(os.path.expanduser(python or sys.executable), setup)  # noqa: PTH111
 
     @property

@@ -8,7 +8,9 @@ import secrets
 import shutil
 from pathlib import Path
 
+from ndmapper.documents import load_json
 from ndmapper.engines.base import Job
+from ndmapper.io.sidedata import make_side_folder
 
 __all__ = ["SharedDatabase"]
 
@@ -76,14 +78,14 @@ class SharedDatabase:
             if self._by_hand:
                 owner.unlink(missing_ok=True)
             else:
-                self._owners_of.mkdir(parents=True, exist_ok=True)
+                make_side_folder(owner)
                 _write(owner, json.dumps({path.name: [self._task, digest]}))
 
     def _owners(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for path in self._owners_of.glob("*.json"):
-            with contextlib.suppress(OSError, ValueError):
-                found.update(json.loads(path.read_text()))
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                found.update(load_json(path.read_bytes()))
         return found
 
 

@@ -1,10 +1,18 @@
+import io
 import shutil
 import subprocess
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from ndmapper.numerics.lzw import decompress
+from ndmapper.errors import ServiceError
+from ndmapper.io.lzw import LzwStream, open_lzw
+from ndmapper.services.unpack import unpack
+
+
+def decompress(content):
+    return LzwStream(io.BytesIO(content)).read()
 
 
 def compress(content, largest=16, *, has_clear=True):
@@ -65,11 +73,16 @@ CONTENT = {
 
 
 @pytest.mark.parametrize("largest", [9, 12, 16])
-@pytest.mark.parametrize("has_clear", [True, False])
 @pytest.mark.parametrize("name", CONTENT)
-def test_decompress_gives_what_was_compressed(name, largest, has_clear):
-    packed = compress(CONTENT[name], largest, has_clear=has_clear)
+def test_decompress_gives_what_was_compressed(name, largest):
+    packed = compress(CONTENT[name], largest)
     assert decompress(packed) == CONTENT[name]
+
+
+def test_decompress_of_the_old_form_is_refused_and_not_wrong():
+    packed = compress(CONTENT["text"], has_clear=False)
+    with pytest.raises(OSError, match="gzip -d"):
+        decompress(packed)
 
 
 @pytest.mark.skipif(not shutil.which("gzip"), reason="gzip is not installed")
@@ -86,10 +99,59 @@ def test_decompress_agrees_with_gzip(name):
     ids=["empty", "other", "width", "code"],
 )
 def test_decompress_damaged_is_an_error(content):
-    with pytest.raises(ValueError, match=r"\w"):
+    with pytest.raises(OSError, match="damaged"):
         decompress(content)
 
 
 def test_decompress_short_gives_what_there_is():
     whole = compress(CONTENT["text"])
     assert CONTENT["text"].startswith(decompress(whole[: len(whole) // 2]))
+
+
+def test_stream_seeks_to_and_fro():
+    content = CONTENT["levels"]
+    stream = LzwStream(io.BytesIO(compress(content)))
+    for at in (0, 50_000, 10, 110_000, 3, len(content) + 5):
+        assert stream.seek(at) == stream.tell() == min(at, len(content))
+        assert stream.read(70) == content[at : at + 70]
+
+
+def test_content_is_decompressed_once_for_all_extensions(monkeypatch):
+    packed = compress(CONTENT["text"])
+    assert open_lzw(io.BytesIO(packed), "one").read() == CONTENT["text"]
+    assert open_lzw(io.BytesIO(b""), "one").read() == CONTENT["text"]
+    assert open_lzw(io.BytesIO(compress(b"other")), "two").read() == b"other"
+
+
+def bomb(codes=65_000):
+    """Write a file of which each code stands for one byte more than the one before."""
+    out = bytearray(b"\x1f\x9d\x90")
+    width, free, group = 9, 257, [97]
+    for _ in range(codes):
+        group.append(free)
+        free += 1
+        if len(group) == 8:
+            bits = sum(code << (i * width) for i, code in enumerate(group))
+            out += bits.to_bytes(width, "little")
+            group = []
+        if free > (1 << width) - 1 and width < 16:
+            bits = sum(code << (i * width) for i, code in enumerate(group))
+            out += bits.to_bytes(width, "little") if group else b""
+            group, width = [], width + 1
+    return bytes(out)
+
+
+def test_bomb_is_refused_before_it_takes_the_memory(tmp_path):
+    content = bomb()
+    assert len(content) < 140_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(OSError, match="256 MB"):
+            LzwStream(io.BytesIO(content)).read()
+        (tmp_path / "a.Z").write_bytes(content)
+        with pytest.raises(ServiceError, match="no whole Z file"):
+            unpack(tmp_path / "a.Z", tmp_path / "a.fits")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 30
+    finally:
+        tracemalloc.stop()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.Z"]

@@ -1,0 +1,63 @@
+"""
+Side data, in the folder ``.ndmapper``: made where it is, not where a link leads.
+
+A folder with data may come from anybody. A link in the place of ``.ndmapper``, or of
+anything in it, would let a run write wherever the link leads.
+"""
+
+from pathlib import Path
+
+from ndmapper.errors import FileAccessError
+
+__all__ = ["SIDE", "linked_part", "make_side_folder"]
+
+SIDE = ".ndmapper"
+
+
+def make_side_folder(path: Path) -> None:
+    """
+    Make the folder of a file of side data that is about to be written.
+
+    Parameters
+    ----------
+    path : Path
+        The file, somewhere below a folder ``.ndmapper``.
+
+    Raises
+    ------
+    FileAccessError
+        If the folder, what is above it up to ``.ndmapper``, or the file itself is a
+        link.
+    OSError
+        If the folder cannot be made.
+    """
+    if (link := linked_part(path)) is not None:
+        err = FileAccessError(f"{link} is not written to: {_WHY}")
+        err.strerror, err.filename = _WHY, str(link)
+        raise err
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+_WHY = "it is a link, which is not followed to write; put a folder in its place"
+
+
+def linked_part(path: Path) -> Path | None:
+    """
+    Find a link on the way to side data.
+
+    Parameters
+    ----------
+    path : Path
+        A path, below a folder ``.ndmapper`` or not.
+
+    Returns
+    -------
+    Path or None
+        The first link from ``.ndmapper`` on; None where there is none.
+    """
+    parts = [path, *path.parents]
+    names = [part.name for part in parts]
+    if SIDE not in names:
+        return None
+    inside = parts[: names.index(SIDE) + 1]
+    return next((part for part in reversed(inside) if part.is_symlink()), None)

@@ -1,0 +1,60 @@
+"""
+Text that is shown on a terminal, which obeys some characters and does not show them.
+
+Names of files, cards of headers and entries of records come from anybody: escape codes
+would recolour or clear the screen or put text into the input, and marks of direction
+would make one name look like another.
+"""
+
+import re
+
+__all__ = ["one_line", "printable"]
+
+# All but plain ASCII, line ends and tabs; most texts have none of these.
+_SUSPICIOUS = re.compile(r"[^\n\t -~]")
+
+
+def printable(text: object) -> str:
+    r"""
+    Write what would steer a terminal as it is written in Python (``\x1b``).
+
+    Parameters
+    ----------
+    text : object
+        Any text, of one line or several.
+
+    Returns
+    -------
+    str
+        The same where all characters are visible; line ends and tabs stay.
+    """
+    return _SUSPICIOUS.sub(_escaped, str(text))
+
+
+def one_line(text: object) -> str:
+    """
+    Write a text in one line, with nothing in it that would steer a terminal.
+
+    Parameters
+    ----------
+    text : object
+        Any text, such as the name of a file, in which there may be line ends too.
+
+    Returns
+    -------
+    str
+        The same where it is visible as it is.
+    """
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    character = match.group()
+    # A blank of another width does no harm.
+    if character.isprintable() or (character.isspace() and ord(character) > 0x9F
+                                   and character not in "\u2028\u2029"):  # fmt: skip
+        return character
+    number = ord(character)
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
