@@ -11,6 +11,7 @@ from ndmapper.calibrations.names import frame_name
 from ndmapper.errors import MissingFileError, NdmapperError
 from ndmapper.instruments import Instrument, recognise
 from ndmapper.instruments.conditions import Value
+from ndmapper.instruments.moments import read_moment
 from ndmapper.io import record
 from ndmapper.io.filemap import FileMap, map_file
 from ndmapper.io.filetypes import split_ext
@@ -94,7 +95,7 @@ def moment_of(value: Value) -> datetime | None:
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:
-        return None
+        return read_moment([("time", value)]).time
     return (
         moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
     )

@@ -14,8 +14,16 @@ from ndmapper.instruments.conventions import (
     load_flags,
     recognise_flags,
 )
-from ndmapper.instruments.loader import filename_regexes, load, names, recognise
-from ndmapper.instruments.model import Amplifier, Instrument
+from ndmapper.instruments.amplifiers import Amplifier
+from ndmapper.instruments.loader import (
+    chosen,
+    filename_regexes,
+    load,
+    names,
+    origin_of,
+    recognise,
+)
+from ndmapper.instruments.model import Instrument
 from ndmapper.instruments.rules import Rule
 
 __all__ = [
@@ -24,11 +32,13 @@ __all__ = [
     "FlagTable",
     "Instrument",
     "Rule",
+    "chosen",
     "filename_regexes",
     "flag_conventions",
     "load",
     "load_flags",
     "names",
+    "origin_of",
     "recognise",
     "recognise_flags",
 ]
