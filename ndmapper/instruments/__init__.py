@@ -7,6 +7,7 @@ classified, which calibrations they need and which frames can serve. ``kast.toml
 a complete example.
 """
 
+from ndmapper.instruments.amplifiers import Amplifier
 from ndmapper.instruments.conventions import (
     FlagBit,
     FlagTable,
@@ -14,10 +15,10 @@ from ndmapper.instruments.conventions import (
     load_flags,
     recognise_flags,
 )
-from ndmapper.instruments.amplifiers import Amplifier
 from ndmapper.instruments.loader import (
     chosen,
     filename_regexes,
+    has_own_tables,
     load,
     names,
     origin_of,
@@ -35,6 +36,7 @@ __all__ = [
     "chosen",
     "filename_regexes",
     "flag_conventions",
+    "has_own_tables",
     "load",
     "load_flags",
     "names",

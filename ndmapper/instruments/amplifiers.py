@@ -111,7 +111,9 @@ class FixedAmplifier:
                 met, text = condition.test(name, values.get(name))
                 if not met:
                     is_value = condition.word in ("like", "equals")
-                    return f"{text}, not {_shown(condition.value)}" if is_value else text
+                    return (
+                        f"{text}, not {_shown(condition.value)}" if is_value else text
+                    )
         return None
 
 
@@ -152,7 +154,7 @@ def find_amplifiers(
     described = [f.amplifier for f in fixed if all_met(f.where, known)]
     cards = _Cards(keys, headers)
     found = cards.amplifier(whole=not fixed)
-    if found is None or (described and "data" not in found.cards):
+    if found is None:
         return tuple(cards.completed(amplifier) for amplifier in described)
     same = [a for a in described if a.data == found.data or len(described) == 1]
     return (_merged(found, same[0]) if same else found,)
@@ -189,13 +191,15 @@ class _Cards:
             if not whole or self.shape is None:
                 return None
             data = f"[1:{self.shape[0]},1:{self.shape[1]}]"
+            self.used["data"] = "NAXISn"
         if overscan is not None:
             self.used["overscan"] = overscan[0]
         return self._made(data, None if overscan is None else overscan[1])
 
     def _made(self, data: str, overscan: str | None) -> Amplifier:
-        numbers = {part: self._number(part) for part in _WORDS}
-        name = self._first("name")
+        numbers: dict[str, Any] = {part: self._number(part) for part in _WORDS}
+        if (name := self._first("name")) is not None:
+            self.used["name"] = self.keys["name"][0]
         return Amplifier(
             name=str(name or "1"), data=data, overscan=overscan, **numbers,
             cards=dict(self.used), unknown=dict(self.unknown),
@@ -206,7 +210,7 @@ class _Cards:
         """Let the cards say what a TOML leaves open of an amplifier."""
         parts = [p for p in _WORDS if getattr(amplifier, p) is None]
         self.used, self.unknown, self.remarks = {}, {}, []
-        numbers = {p: self._number(p) for p in parts if p in self.keys}
+        numbers: dict[str, Any] = {p: self._number(p) for p in parts if p in self.keys}
         return replace(
             amplifier, cards=dict(self.used), unknown=dict(self.unknown),
             remarks=tuple(self.remarks),
@@ -303,8 +307,9 @@ class _Cards:
             self.remarks.append(f"{others} {what}: {key} = {value!r} is taken")
         if part == "gain" and number > _HIGH_GAIN:
             self.remarks.append(
-                f"{key} = {value!r} is taken for electron/adu, but looks like a setting "
-                "of the camera; if it is one, give gain=... or describe the instrument"
+                f"{key} = {value!r} is taken for electron/adu, but looks like a "
+                "setting of the camera; if it is one, give gain=... or describe the "
+                "instrument"
             )
         if part == "read_noise" and number == 0:
             self.remarks.append(f"{key} = {value!r}: there is no read noise")

@@ -20,6 +20,7 @@ from ndmapper.instruments.parse import parse_instrument
 __all__ = [
     "chosen",
     "filename_regexes",
+    "has_own_tables",
     "load",
     "names",
     "origin_of",
@@ -90,6 +91,18 @@ def chosen() -> Instrument | None:
     """
     named = config["instrument"]
     return None if named is None else load(named)
+
+
+def has_own_tables() -> bool:
+    """
+    Say whether any table counts that does not come with ndmapper.
+
+    Returns
+    -------
+    bool
+        Whether the user, the script or the configuration brings one.
+    """
+    return config["instrument"] is not None or bool(_own())
 
 
 def origin_of(instrument: Instrument) -> str:
@@ -212,7 +225,10 @@ def _own() -> dict[str, Path]:
     # Asked for every file that is opened, so a folder is only listed when it changed.
     beside = script_folder()
     found = {} if beside is None else _tables(beside, _beside)
-    return {**found, **{n: p for n, p in _tables(user_folder()).items() if n not in found}}
+    return {
+        **found,
+        **{n: p for n, p in _tables(user_folder()).items() if n not in found},
+    }
 
 
 def _tables(folder: Path, listing: Any = None) -> dict[str, Path]:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from ndmapper.instruments.conditions import Value
 
@@ -255,7 +255,7 @@ def _with_clock(
     day: date, clocks: Sequence[tuple[str, Value]]
 ) -> tuple[datetime | None, list[str]]:
     """Find the time of day of a date in the cards beside it."""
-    refused = []
+    refused: list[str] = []
     for key, value in clocks:
         if _LOCAL.search(key):
             continue

@@ -180,7 +180,7 @@ class _Parser(Checker):
                     f"expected a section like '[1:1024,1:350]', found {given[part]!r}"
                 )
                 raise self.error(key=f"{key}.{part}", problem=expected)
-        numbers = {
+        numbers: dict[str, Any] = {
             part: self.number(f"{key}.{part}", given[part]) if part in given else None
             for part in ("gain", "read_noise", "saturation")
         }

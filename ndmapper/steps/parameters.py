@@ -25,7 +25,7 @@ from ndmapper.errors import (
     did_you_mean,
 )
 
-__all__ = ["Parameter", "Range", "Unit", "check_values", "read_parameters"]
+__all__ = ["FromTable", "Parameter", "Range", "Unit", "check_values", "read_parameters"]
 
 _EMPTY = inspect.Parameter.empty
 
@@ -87,6 +87,11 @@ class Unit:
             raise DeclarationError(msg) from err
 
 
+@dataclass(frozen=True)
+class FromTable:
+    """Marks the parameter that takes what an instrument table says of amplifiers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
     """
@@ -104,6 +109,8 @@ class Parameter:
         Its range.
     unit : Unit or None
         Its unit.
+    is_table : bool
+        Whether it takes what an instrument table says.
     """
 
     name: str
@@ -111,6 +118,7 @@ class Parameter:
     default: Any = _EMPTY
     limits: Range | None = None
     unit: Unit | None = None
+    is_table: bool = False
 
     @classmethod
     def read(cls, parameter: inspect.Parameter, hint: Any) -> "Parameter":
@@ -139,6 +147,7 @@ class Parameter:
             default=parameter.default,
             limits=next((e for e in extras if isinstance(e, Range)), None),
             unit=next((e for e in extras if isinstance(e, Unit)), None),
+            is_table=any(isinstance(e, FromTable) for e in extras),
         )
         if not read.required and read.default is not None:
             try:

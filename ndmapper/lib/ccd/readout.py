@@ -2,8 +2,9 @@
 What is known of the amplifiers of a frame, from the raw frame to the product.
 
 Raw frames say it in keywords of their own, or the instrument's TOML does (see
-`ndmapper.instruments.amplifiers`). The first step that needs it writes it to the header of the extension, one card per amplifier n
-and fact, and the steps that follow read those:
+`ndmapper.instruments.amplifiers`). The first step that needs it writes it to the header
+of the extension, one card per amplifier n and fact, and the steps that follow read
+those:
 
 ======== ========================================================================
 AMPNAMn  name of the amplifier
@@ -17,9 +18,10 @@ OVSCERRn the standard error of that level [unit of the frame]
 ======== ========================================================================
 """
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -30,7 +32,7 @@ from ndmapper.data import NDLater
 from ndmapper.errors import InstrumentError, ParameterError, ShapeError
 from ndmapper.instruments import Amplifier
 from ndmapper.numerics.sections import format_section, intersect, parse_section
-from ndmapper.steps import InstrumentTable, TableFacts, table_facts
+from ndmapper.steps import InstrumentTable, table_facts
 
 __all__ = ["Readout", "image_of", "pixel_map", "readouts", "stamp"]
 
@@ -74,7 +76,7 @@ class Readout:
     saturation: float | None = None
     level: float | None = None
     level_error: float = 0.0
-    unknown: Mapping[str, str] = field(default_factory=dict, compare=False)
+    unknown: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
 
 
 def _key(stem: str, n: int) -> str:
@@ -165,7 +167,7 @@ def readouts(
         for readout in found:
             for section in (readout.data, readout.overscan):
                 _check_inside(section, ndd.shape, readout.name)
-        return found
+        return _explained(found, ndd, instrument)
     facts = table_facts(ndd, instrument)
     known = facts.of(ndd)
     if not known:
@@ -220,6 +222,20 @@ def _from_cards(header: Mapping[str, Any], n: int) -> Readout:
         if field in facts:
             facts[field] = _section(facts[field], _key(stem, n))
     return Readout(**{"name": str(n), **facts})
+
+
+def _explained(
+    found: list[Readout], ndd: NDLater, instrument: InstrumentTable
+) -> list[Readout]:
+    """Say why a value is not known, which nobody needed until now."""
+    if all(None not in (r.gain, r.read_noise) for r in found):
+        return found
+    try:
+        known = table_facts(ndd, instrument).of(ndd)
+    except InstrumentError:
+        return found
+    unknown = known[0].unknown if known else {}
+    return [replace(readout, unknown=unknown) for readout in found]
 
 
 def _from_instrument(amplifier: Amplifier) -> Readout:
