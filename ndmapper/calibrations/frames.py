@@ -77,6 +77,21 @@ class Frame:
             return None
         return (moment - datetime(2000, 1, 1)).total_seconds() / 86400.0
 
+    @functools.cached_property
+    def why_no_time(self) -> str:
+        """Which cards of its header give no time, and their values."""
+        if (given := self.values.get("time")) is not None:
+            return f"time = {given!r}"
+        if self.instrument is None:
+            return "of no known instrument"
+        try:
+            found = map_file(self.path, keep=True)
+            primary = QuickHeader(found.primary.image_raw)
+            images = _image_headers(found, self.instrument)
+        except NdmapperError as err:
+            return f"cannot be read: {err}"
+        return self.instrument.why_no_time(primary, images[0] if images else None)
+
 
 def moment_of(value: Value) -> datetime | None:
     """

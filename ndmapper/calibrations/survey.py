@@ -34,6 +34,8 @@ UNCLASSIFIED = "?"
 _CLASS_TYPE = "U32"
 # From so many rows on, folders are scanned instead of single files.
 _MANY = 50
+# So many frames are named in a warning.
+_SHOWN = 5
 _OWN = ("file", "class", "why", "instrument")
 
 
@@ -79,6 +81,7 @@ def survey(
     if unknown:
         log.info("%d of %d frames in %s without a class: %s",
                  len(unknown), len(frames), folder, ", ".join(unknown))  # fmt: skip
+    _warn_of_times(frames)
     table = _table(frames, folder)
     if known is None:
         return table
@@ -228,6 +231,20 @@ def _corrected(row: Any, path: Path, scanned: _Scanned) -> Frame:
         if name in values and name not in _OWN:
             values[name] = _cell(row[name])
     return replace(frame, frame_class=frame_class, why=why, values=values)
+
+
+def _warn_of_times(frames: Sequence[Frame]) -> None:
+    """Warn of raw frames without a time, with the cards that should have it."""
+    unknown = [
+        f for f in frames
+        if f.frame_class is not None and not f.is_processed and f.days is None
+        and f.instrument is not None and "time" in f.instrument.descriptors
+    ]  # fmt: skip
+    if unknown:
+        shown = "; ".join(f"{f.name}: {f.why_no_time}" for f in unknown[:_SHOWN])
+        more = f"; and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+        log.warning("the time of %d frames is not known: %s%s",
+                    len(unknown), shown, more)  # fmt: skip
 
 
 def _warn_of_classes(frames: Sequence[Frame], source: str) -> None:

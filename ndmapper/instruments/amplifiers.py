@@ -301,10 +301,11 @@ class _Cards:
     ) -> None:
         key, number, value = found[0]
         differ = [f"{k} = {v!r}" for k, n, v in found[1:] if not _close(n, number)]
-        if refused or differ:
-            others = " and ".join([*differ, *refused])
-            what = "are different" if differ else "is there, too"
-            self.remarks.append(f"{others} {what}: {key} = {value!r} is taken")
+        taken = f"{key} = {value!r} is taken for the {_WORDS[part]}"
+        if differ:
+            self.remarks.append(f"{taken}, not {' or '.join(differ)}")
+        if refused:
+            self.remarks.append(f"{'; '.join(refused)}; {taken}")
         if part == "gain" and number > _HIGH_GAIN:
             self.remarks.append(
                 f"{key} = {value!r} is taken for electron/adu, but looks like a "

@@ -12,7 +12,7 @@ from ndmapper.instruments.amplifiers import (
 )
 from ndmapper.instruments.conditions import Condition, Value, like
 from ndmapper.instruments.descriptors import Descriptor
-from ndmapper.instruments.functions import Header, HeaderPair
+from ndmapper.instruments.functions import Header, HeaderPair, moment_in
 from ndmapper.instruments.rules import Period, Rule, all_met
 
 __all__ = ["Amplifier", "FixedAmplifier", "FrameClass", "Instrument"]
@@ -362,6 +362,31 @@ class Instrument:
             f"amplifier {fixed.amplifier.name} does not fit ({fixed.against(values)})"
             for fixed in self.fixed_amplifiers
         )
+
+    def why_no_time(self, primary: Header, extension: Header | None = None) -> str:
+        """
+        Say why the time of a frame is not known.
+
+        Parameters
+        ----------
+        primary : Header
+            Its primary header.
+        extension : Header, optional
+            Header of its first extension.
+
+        Returns
+        -------
+        str
+            The cards that cannot be read and their values, or those that are missing.
+        """
+        descriptor = self.descriptors.get("time")
+        if descriptor is None or descriptor.fn != "timestamp":
+            return f"{self.name} has no descriptor time with a timestamp"
+        headers = HeaderPair(
+            primary, extension, extension_first=descriptor.extension_first
+        )
+        refused = moment_in(headers, descriptor.keys).refused
+        return ", ".join(refused) or f"no value of {', '.join(descriptor.keys)}"
 
     def conflict(self, header: Header) -> str | None:
         """

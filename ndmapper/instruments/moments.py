@@ -6,9 +6,9 @@ date and a clock beside it, a (modified) Julian date. What is not UT, could be r
 two ways, or is no date of an observation, is not read.
 """
 
-import functools
 import math
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -23,8 +23,12 @@ _YEARS = range(1890, 2200)
 _EPOCH = datetime(1858, 11, 17)
 _NEAR = timedelta(days=2.5)
 """A night may begin on the day that a date names, or end on it."""
-_OTHER_SCALES = {"TAI": "tai", "IAT": "tai", "TT": "tt", "TDT": "tt", "ET": "tt",
-                 "TDB": "tdb", "TCB": "tcb", "TCG": "tcg"}  # fmt: skip
+_TERRESTRIAL = 32.184
+_SCALES = {"TAI": 0.0, "IAT": 0.0, "GPS": -19.0} | dict.fromkeys(
+    ("TT", "TDT", "ET", "TDB"), _TERRESTRIAL
+)
+"""Time scales, and by how many seconds they are ahead of atomic time."""
+
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:(?:[Tt_]|\s+)\s*(\S.*))?")
 _COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:[Tt](\d\d)(\d\d)(\d\d(?:\.\d*)?))?")
 _DAY_FIRST = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{2}|\d{4})(?:\s+(\S.*))?")
@@ -108,8 +112,8 @@ def read_moment(cards: Sequence[tuple[str, Value]], scale: Value = None) -> Mome
     if moment is None and not is_broken:
         # Without any clock the day alone has to do; with a broken one it will not.
         moment = bare
-    if moment is not None and (other := _OTHER_SCALES.get(scale.upper())) is not None:
-        moment = _to_utc(moment, other)
+    if moment is not None and (ahead := _SCALES.get(scale.upper())) is not None:
+        moment = _to_utc(moment, ahead)
     return Moment(moment, tuple(dict.fromkeys(refused)), remark)
 
 
@@ -327,9 +331,11 @@ def _in_range(moment: datetime | None) -> datetime | None:
     return None if moment is None or moment.year not in _YEARS else moment
 
 
-@functools.lru_cache(maxsize=1024)
-def _to_utc(moment: datetime, scale: str) -> datetime:
-    from astropy.time import Time
+def _to_utc(moment: datetime, ahead: float) -> datetime:
+    """Turn atomic time, or one that is ahead of it by some seconds, into UTC."""
+    import erfa  # as in astropy, but without looking for newer leap seconds on line
 
-    found: datetime = Time(moment, scale=scale).utc.datetime
-    return found
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", erfa.ErfaWarning)  # of years to come
+        leap = float(erfa.dat(moment.year, moment.month, moment.day, 0.0))
+    return moment - timedelta(seconds=leap + ahead)

@@ -168,7 +168,7 @@ def entry_key(entry: Mapping[str, Any]) -> str:
         "calibrations": calibrations,
         "references": {n: _identities(r) for n, r in entry["references"].items()},
     }
-    if table := entry.get("instrument"):
+    if isinstance(table := entry.get("instrument"), Mapping) and table:
         # Not which table it was, but what it said.
         parts["instrument"] = {
             n: v for n, v in table.items() if n not in ("table", "origin")

@@ -335,8 +335,11 @@ def _parts(
         n: p for n, p in everything.items() if n not in cal_names and n not in WORDS
     }
     tables = [n for n, p in parameters.items() if p.is_table]
-    if len(tables) > 1:
-        msg = f"the step {step} has two instrument tables, {' and '.join(tables)}"
+    if tables not in ([], ["instrument"]):
+        msg = (
+            f"the step {step} takes an instrument table as {' and '.join(tables)}; "
+            "call that parameter instrument, as in all steps"
+        )
         raise DeclarationError(msg)
     for name in tables:
         del parameters[name]

@@ -8,7 +8,7 @@ goes into the record and the key of the product.
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +22,7 @@ from ndmapper.instruments import (
     has_own_tables,
     load,
     load_flags,
+    names,
     origin_of,
     recognise,
 )
@@ -32,9 +33,11 @@ __all__ = [
     "InstrumentTable",
     "TableFacts",
     "block_differences",
+    "block_of",
     "check_table",
     "describe_block",
     "flags_block",
+    "named_changes",
     "plan_facts",
     "table_facts",
 ]
@@ -203,7 +206,7 @@ def plan_facts(files: Sequence[DataFile], given: Any) -> TableFacts:
     blocks = [facts.block for facts in found if facts.block]
     if not blocks:
         return replace(found[0], filename="", planned={})
-    images = [i for block in blocks for i in block.get("amplifiers", ())]
+    images = [list(i) for block in blocks for i in _amplifiers(block)]
     unique = [i for n, i in enumerate(images) if i not in images[:n]]
     block = {**blocks[0], "amplifiers": unique}
     return replace(found[0], filename="", planned={}, block=block)
@@ -293,6 +296,38 @@ def block_differences(old: Block, new: Block) -> list[str]:
     return found
 
 
+def named_changes(block: Block) -> list[str]:
+    """
+    Say what the table of that name gives otherwise, where no frame is at hand.
+
+    Parameters
+    ----------
+    block : mapping
+        What a record has.
+
+    Returns
+    -------
+    list of str
+        One line for each value, or that there is no such table.
+    """
+    name = Path(str(block.get("table", ""))).stem
+    if not block.get("amplifiers"):
+        return []
+    if name not in names():
+        return [f"there is no instrument table {block.get('table')} here"]
+    fixed = [f.amplifier for f in load(name).fixed_amplifiers]
+    found = []
+    for ident, listed in _amplifiers(block):
+        for values in listed:
+            same = [_given([a])[0] for a in fixed if a.name == values["name"]]
+            parts = [{p: v for p, v in s.items() if p in values} for s in same]
+            if values not in parts:
+                now = {"amplifiers": [[ident, parts[:1]]], "table": f"{name}.toml"}
+                was = {"amplifiers": [[ident, [values]]]}
+                found += block_differences(was, now)
+    return list(dict.fromkeys(found))
+
+
 def describe_block(block: Block) -> str:
     """
     Say in a line what a table gave.
@@ -325,6 +360,9 @@ def _of_file(df: DataFile, given: Any) -> TableFacts:
     if isinstance(given, Mapping):
         instrument = recognise(primary) or load("ccd")
         facts = TableFacts(instrument=instrument, filename=name)
+        flags = {n: v for n, v in given.items() if n in ("table", "flags")}
+        for text in block_differences(flags, flags_block(df)):
+            log.warning("%s: %s here, which counts", name, text)
         return _recorded(facts, list(source), given)
     instrument = load(given) if given is not None else recognise(primary) or load("ccd")
     facts = TableFacts(instrument=instrument, filename=name)
@@ -356,13 +394,15 @@ def _of_file(df: DataFile, given: Any) -> TableFacts:
 def _recorded(facts: TableFacts, images: Sequence[NDLater], block: Block) -> TableFacts:
     """Take what a record says, and tell where the tables here say something else."""
     assert facts.instrument is not None
-    given = dict(block.get("amplifiers", ()))
+    given = dict(_amplifiers(block))
+    keywords: dict[str, str] = {}
     planned = {}
     for ndd in images:
         listed = given.get(ndd.ident)
         if listed is None or _is_stamped(ndd):
             continue
         local = _find(facts.instrument, ndd, facts.filename)
+        keywords |= {p: k for amplifier in local for p, k in amplifier.cards.items()}
         here = {a.name: a for a in local}
         made = []
         for values in listed:
@@ -375,7 +415,14 @@ def _recorded(facts: TableFacts, images: Sequence[NDLater], block: Block) -> Tab
         was = {"table": block.get("table"), "amplifiers": [[ndd.ident, listed]]}
         for text in block_differences(was, now):
             log.warning("%s: %s here; what was recorded counts", facts.filename, text)
-    return replace(facts, planned=planned, block=dict(block))
+    kept = {n: v for n, v in block.items() if n != "flags"}
+    if "keywords" in kept:
+        # These say where to look in a header, which is done here.
+        was = {n: kept.get(n) for n in ("table", "keywords")}
+        for text in block_differences(was, {**was, "keywords": keywords}):
+            log.warning("%s: %s here, which counts", facts.filename, text)
+        kept["keywords"] = keywords
+    return replace(facts, planned=planned, block=kept)
 
 
 def _source(df: DataFile) -> DataFile | None:
@@ -449,22 +496,49 @@ def _place(instrument: Instrument) -> dict[str, str]:
     return {"table": name, "origin": origin_of(instrument)}
 
 
+def block_of(row: Mapping[str, Any]) -> Block | None:
+    """
+    Give what an entry of a record says of instrument tables.
+
+    Parameters
+    ----------
+    row : mapping
+        The entry, which anybody may have written.
+
+    Returns
+    -------
+    mapping or None
+        None where it says nothing.
+    """
+    block = row.get("instrument")
+    return block if isinstance(block, Mapping) else None
+
+
+def _amplifiers(block: Block) -> Iterator[tuple[Any, list[Mapping[str, Any]]]]:
+    """List the amplifiers of each extension, as far as they are well formed."""
+    given = block.get("amplifiers")
+    for item in given if isinstance(given, list | tuple) else ():
+        if not isinstance(item, list | tuple) or len(item) != 2:
+            continue
+        ident, listed = item
+        if isinstance(ident, str | int) and isinstance(listed, list | tuple):
+            yield ident, [a for a in listed if isinstance(a, Mapping) and "name" in a]
+
+
 def _values(block: Block) -> dict[tuple[Any, str, str], Any]:
     found = {
         (ident, str(amplifier["name"]), part): value
-        for ident, amplifiers in block.get("amplifiers") or ()
+        for ident, amplifiers in _amplifiers(block)
         for amplifier in amplifiers
         for part, value in amplifier.items()
         if part != "name"
     }
-    keywords = block.get("keywords") or {}
-    found |= {
-        ("", "", f"keyword of {_WORDS.get(p, p)}"): k for p, k in keywords.items()
-    }
-    flags = block.get("flags") or {}
-    for part, value in flags.items():
-        word = {"convention": "convention", "bits": "meaning of bits"}.get(part, part)
-        found["", "", f"flags, {word}"] = value
+    words = {"convention": "convention", "bits": "meaning of bits"}
+    for group, shown in (("keywords", "keyword of {}"), ("flags", "flags, {}")):
+        values = block.get(group)
+        for part, value in values.items() if isinstance(values, Mapping) else ():
+            word = words.get(part, part) if group == "flags" else _WORDS.get(part, part)
+            found["", "", shown.format(word)] = value
     return found
 
 
