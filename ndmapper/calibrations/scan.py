@@ -11,7 +11,7 @@ from typing import Any
 from ndmapper.calibrations.frames import Frame, read_frame
 from ndmapper.calibrations.memory import FrameMemory
 from ndmapper.errors import FileAccessError, MissingFileError
-from ndmapper.instruments import Instrument, load
+from ndmapper.instruments import Instrument, chosen, load
 from ndmapper.io.filetypes import is_compressed, is_fits, split_ext
 from ndmapper.parallel import map_parallel
 
@@ -59,7 +59,9 @@ def find_frames(
     FileAccessError
         If the folder cannot be read.
     """
-    if instrument is not None and not isinstance(instrument, Instrument):
+    if instrument is None:
+        instrument = chosen()
+    elif not isinstance(instrument, Instrument):
         instrument = load(instrument)
     place = Path(folder)
     files = fits_files(place)

@@ -266,9 +266,8 @@ def _instrument_name(frame: Frame) -> str:
     if frame.instrument is None:
         return ""
     # An instrument that does not come with ndmapper is found again by its file.
-    if frame.instrument.name in names():
-        return frame.instrument.name
-    return frame.instrument.source
+    name, source = frame.instrument.name, frame.instrument.source
+    return name if name in names() and load(name).source == source else source
 
 
 def _shown(frames: Sequence[Frame]) -> list[str]:

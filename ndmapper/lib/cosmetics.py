@@ -13,7 +13,7 @@ from ndmapper.lib.flagging import flags_with, joined
 from ndmapper.numerics.cosmicray import find_cosmic_rays, spectrum_model
 from ndmapper.numerics.noise import pixel_variance
 from ndmapper.numerics.sections import parse_region
-from ndmapper.steps import Range, run_task
+from ndmapper.steps import InstrumentTable, Range, run_task
 
 __all__ = ["add_bpm", "clean_cosmic_rays", "init_bpm", "lacosmic_spec"]
 
@@ -102,6 +102,7 @@ def clean_cosmic_rays(
     sigfrac: Annotated[float, Range(gt=0, le=1)] = 0.32,
     objlim: Annotated[float, Range(gt=0)] = 1.0,
     iterations: Annotated[int, Range(ge=1)] = 5,
+    instrument: InstrumentTable = None,
 ) -> NDLater:
     """
     Find cosmic rays, flag them, and replace them by means of the pixels around.
@@ -123,6 +124,9 @@ def clean_cosmic_rays(
         Least contrast against the fine structure of the image.
     iterations : int
         At most so many rounds.
+    instrument : str or path, optional
+        Name of the instrument or path of its TOML, for a frame without variance; by
+        default that of the configuration, else the header tells.
 
     Returns
     -------
@@ -138,6 +142,7 @@ def clean_cosmic_rays(
         objlim=objlim,
         niter=iterations,
         sepmed=False,
+        instrument=instrument,
     )
 
 
@@ -151,6 +156,8 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     niter: int = 5,
     sepmed: bool = True,
     cleantype: str = "meanmask",
+    *,
+    instrument: InstrumentTable = None,
 ) -> NDLater:
     """
     Clean cosmic rays from a spectrum whose wavelength runs along x.
@@ -180,6 +187,8 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
         Use separable median filters: quicker, and nearly the same.
     cleantype : str
         How hits are replaced: ``'median'``, ``'medmask'``, ``'meanmask'`` or ``'idw'``.
+    instrument : str or path, optional
+        Name of the instrument or path of its TOML, for an image without variance.
 
     Returns
     -------
@@ -202,7 +211,7 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     data = np.asarray(ndd.data, np.float64)
     mask = ndd.mask
     fits = objects > 0 or sky > 0
-    variance = _variance(ndd, data)
+    variance = _variance(ndd, data, instrument)
     try:
         result = find_cosmic_rays(
             data,
@@ -254,10 +263,12 @@ def _slices(text: str, convention: str, ndd: NDLater) -> tuple[slice, ...]:
     return slices
 
 
-def _variance(ndd: NDLater, data: np.ndarray) -> np.ndarray:
+def _variance(
+    ndd: NDLater, data: np.ndarray, instrument: InstrumentTable
+) -> np.ndarray:
     if ndd.variance is not None:
         return np.asarray(ndd.variance, np.float64)
-    amplifiers = readouts(ndd)
+    amplifiers = readouts(ndd, instrument=instrument)
     gain = pixel_map(amplifiers, ndd.shape, lambda r: r.gain, "gain")
     noise = pixel_map(amplifiers, ndd.shape, lambda r: r.read_noise, "read noise")
     return pixel_variance(data, gain, noise)

@@ -375,7 +375,10 @@ def _of_file(df: DataFile, given: Any) -> TableFacts:
     for ndd in source:
         if _is_stamped(ndd) or ndd.ndim < 2:
             continue
-        found = _find(instrument, ndd, name)
+        try:
+            found = _find(instrument, ndd, name)
+        except InstrumentError:
+            continue  # perhaps the step does not need it; else it says so
         planned[ndd.ident] = (ndd.shape, found)
         if any(_given(found)):
             images.append([ndd.ident, _given(found)])
@@ -438,7 +441,9 @@ def _is_taken(record: Sequence[Mapping[str, Any]]) -> bool:
     rows = {row["key"]: row for row in record}
     row = record[-1] if record else None
     while row is not None:
-        if "instrument" in row:
+        block = block_of(row)
+        # What it says of flags alone, every step does.
+        if block is not None and (not block or {"amplifiers", "keywords"} & set(block)):
             return True
         key = next((ref.get("key") for ref in row["inputs"]), None)
         row = rows.pop(str(key), None)

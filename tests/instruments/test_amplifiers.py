@@ -46,7 +46,7 @@ def test_section_is_read_as_it_is_meant(text, meant):
 def test_section_that_is_none_is_refused_with_its_card(text):
     with pytest.raises(ValueError, match=r"first|axes|axis"):
         read_section(text, (60, 40))
-    with pytest.raises(InstrumentError, match="BIASSEC = .* is no section"):
+    with pytest.raises(InstrumentError, match=r"BIASSEC = .* is no section"):
         one(BIASSEC=text)
 
 

@@ -238,6 +238,24 @@ def test_flags_table_of_a_user_counts_in_every_step(users, raw):
     assert reason.startswith("flags, meaning of bits was")
 
 
+def test_flags_of_a_table_do_not_hide_its_amplifiers(users, raw):
+    @run_task(prefix="q")
+    def plain(ndd):
+        return ndd.copy()
+
+    table(users / "somecam.toml", flags='flags = "hst"')
+    made = ccd.subtract_overscan(plain(raw))
+    assert made.record[-1]["instrument"]["amplifiers"]
+    assert made.record[-2]["instrument"]["flags"] == {"convention": "hst"}
+
+
+def test_section_that_nobody_needs_is_no_error(users, tmp_path):
+    table(users / "somecam.toml", extends='extends = "ccd"')
+    raw = frame(tmp_path / "raw_1.fits", DATASEC="[0:9,1:2]")
+    made = ccd.subtract_overscan(raw, overscan="[21:24,1:30]")
+    assert made[0].meta["AMPSEC1"] == "[1:20,1:30]"
+
+
 @pytest.mark.parametrize("form", ["mine.toml", Path("mine.toml")])
 def test_instrument_of_a_call_and_of_the_configuration(users, tmp_path, form):
     table(tmp_path / "mine.toml", gain=7.0)
