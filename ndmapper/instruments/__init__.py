@@ -18,6 +18,7 @@ from ndmapper.instruments.conventions import (
 from ndmapper.instruments.loader import (
     chosen,
     filename_regexes,
+    has_fixed_amplifiers,
     has_own_tables,
     load,
     names,
@@ -36,6 +37,7 @@ __all__ = [
     "chosen",
     "filename_regexes",
     "flag_conventions",
+    "has_fixed_amplifiers",
     "has_own_tables",
     "load",
     "load_flags",

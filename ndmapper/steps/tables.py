@@ -19,6 +19,7 @@ from ndmapper.errors import InstrumentError, ParameterError
 from ndmapper.instruments import (
     Amplifier,
     Instrument,
+    has_fixed_amplifiers,
     has_own_tables,
     load,
     load_flags,
@@ -250,8 +251,7 @@ def flags_block(df: DataFile) -> Block:
         Empty where no table but those that come with ndmapper can say anything: these
         change with its steps.
     """
-    source = _source(df)
-    if source is None or not has_own_tables():
+    if not has_own_tables() or (source := _source(df)) is None:
         return {}
     instrument = recognise(source.header_values)
     if instrument is None or instrument.flags is None:
@@ -357,6 +357,8 @@ def _of_file(df: DataFile, given: Any) -> TableFacts:
         return TableFacts(filename=str(df))
     name = str(source)
     primary = source.header_values
+    if given is None and not (has_own_tables() or has_fixed_amplifiers(primary)):
+        return TableFacts(filename=name)  # the headers say it all, when it runs
     if isinstance(given, Mapping):
         instrument = recognise(primary) or load("ccd")
         facts = TableFacts(instrument=instrument, filename=name)
