@@ -43,7 +43,10 @@ def objections(target: Frame, rule: Rule, frame: Frame) -> list[str]:
         days = days_after(target, frame)
         before, after = rule.window
         if days is None:
-            against.append("the time of one of the two is not known")
+            unknown = (f for f in (target, frame) if f.days is None)
+            against += [
+                f"the time of {f.name} is not known ({f.why_no_time})" for f in unknown
+            ]
         elif not -before <= days <= after:
             side, limit = ("before", before) if days < 0 else ("after", after)
             against.append(f"{abs(days):.1f} d {side}, more than {limit:g} d")

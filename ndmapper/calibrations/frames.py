@@ -12,6 +12,7 @@ from ndmapper.calibrations.processed import TYPE_KEYS, why_processed
 from ndmapper.errors import MissingFileError, NdmapperError
 from ndmapper.instruments import Instrument, recognise
 from ndmapper.instruments.conditions import Value
+from ndmapper.instruments.moments import read_moment
 from ndmapper.io import record
 from ndmapper.io.filemap import FileMap, map_file
 from ndmapper.io.filetypes import split_ext
@@ -80,6 +81,21 @@ class Frame:
             return None
         return (moment - datetime(2000, 1, 1)).total_seconds() / 86400.0
 
+    @functools.cached_property
+    def why_no_time(self) -> str:
+        """Which cards of its header give no time, and their values."""
+        if (given := self.values.get("time")) is not None:
+            return f"time = {given!r}"
+        if self.instrument is None:
+            return "of no known instrument"
+        try:
+            found = map_file(self.path, keep=True)
+            primary = QuickHeader(found.primary.image_raw)
+            images = _image_headers(found, self.instrument)
+        except NdmapperError as err:
+            return f"cannot be read: {err}"
+        return self.instrument.why_no_time(primary, images[0] if images else None)
+
 
 def moment_of(value: Value) -> datetime | None:
     """
@@ -98,7 +114,7 @@ def moment_of(value: Value) -> datetime | None:
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:
-        return None
+        return read_moment([("time", value)]).time
     return (
         moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
     )

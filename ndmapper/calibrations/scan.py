@@ -12,7 +12,7 @@ from ndmapper.calibrations.copies import is_lossy, without_copies
 from ndmapper.calibrations.frames import Frame, read_frame
 from ndmapper.calibrations.memory import FrameMemory
 from ndmapper.errors import FileAccessError, MissingFileError
-from ndmapper.instruments import Instrument, load
+from ndmapper.instruments import Instrument, chosen, load
 from ndmapper.io.filetypes import is_compressed, is_fits, split_ext
 from ndmapper.parallel import map_parallel
 
@@ -61,7 +61,9 @@ def find_frames(
     FileAccessError
         If the folder cannot be read.
     """
-    if instrument is not None and not isinstance(instrument, Instrument):
+    if instrument is None:
+        instrument = chosen()
+    elif not isinstance(instrument, Instrument):
         instrument = load(instrument)
     place = Path(folder)
     files = fits_files(place)

@@ -37,6 +37,8 @@ UNCLASSIFIED = "?"
 _CLASS_TYPE = "U32"
 # From so many rows on, folders are scanned instead of single files.
 _MANY = 50
+# So many frames are named in a warning.
+_SHOWN = 5
 _OWN = ("file", "class", "why", "instrument")
 
 
@@ -82,6 +84,7 @@ def survey(
     if unknown:
         log.info("%d of %d frames in %s without a class:\n%s",
                  len(unknown), len(frames), folder, _in_columns(unknown))  # fmt: skip
+    _warn_of_times(frames)
     table = _table(frames, folder)
     if known is None:
         return table
@@ -256,6 +259,20 @@ def _corrected(row: Any, path: Path, scanned: _Scanned) -> Frame:
     return replace(frame, frame_class=frame_class, why=why, values=values)
 
 
+def _warn_of_times(frames: Sequence[Frame]) -> None:
+    """Warn of raw frames without a time, with the cards that should have it."""
+    unknown = [
+        f for f in frames
+        if f.frame_class is not None and not f.is_processed and f.days is None
+        and f.instrument is not None and "time" in f.instrument.descriptors
+    ]  # fmt: skip
+    if unknown:
+        shown = "; ".join(f"{f.name}: {f.why_no_time}" for f in unknown[:_SHOWN])
+        more = f"; and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+        log.warning("the time of %d frames is not known: %s%s",
+                    len(unknown), shown, more)  # fmt: skip
+
+
 def _warn_of_classes(frames: Sequence[Frame], source: str) -> None:
     """Warn of a class that nothing knows: it may be misspelt, or cut by a column."""
     for frame in frames:
@@ -275,9 +292,8 @@ def _instrument_name(frame: Frame) -> str:
     if frame.instrument is None:
         return ""
     # An instrument that does not come with ndmapper is found again by its file.
-    if frame.instrument.name in names():
-        return frame.instrument.name
-    return frame.instrument.source
+    name, source = frame.instrument.name, frame.instrument.source
+    return name if name in names() and load(name).source == source else source
 
 
 def _shown(frames: Sequence[Frame]) -> list[str]:

@@ -46,6 +46,9 @@ KEYS: Mapping[str, Key] = {
         Key(name="labels", default=None, check=_checks.labels,
             doc="Names of the data, uncertainty and flags extensions: None recognises "
                 "them, a preset's name, or a mapping."),
+        Key(name="instrument", default=None, check=_checks.text_or_none,
+            doc="The instrument that all frames are of: its name or the path of its "
+                "TOML; None lets the header of each frame tell."),
         Key(name="logfile", default="ndmapper.log", check=_checks.text_or_none,
             doc="Log file; the default lies in outdir, None writes none."),
         Key(name="outdir", default=".", check=_checks.text,

@@ -21,6 +21,7 @@ from ndmapper.errors import MissingFileError, ModeError, OutputExistsError
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import Header, as_header
 from ndmapper.io.layout import Labels, make_labels
+from ndmapper.io.quickheader import HeaderValues, values_of
 from ndmapper.io.record import read_records
 
 __all__ = ["DataFile", "Mode"]
@@ -195,6 +196,11 @@ class DataFile(FileViews, FlaggedFile, Content):
     @meta.setter
     def meta(self, value: Mapping[str, Any]) -> None:
         self._primary.header = as_header(value)
+
+    @property
+    def header_values(self) -> HeaderValues:
+        """The primary header to find values in, not parsed where nobody changed it."""
+        return values_of(self._primary)
 
     @property
     def labels(self) -> Labels:

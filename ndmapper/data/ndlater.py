@@ -30,6 +30,7 @@ from ndmapper.io.arrays import is_basic_index, section_of
 from ndmapper.io.bits import unfit_as_bits
 from ndmapper.io.headers import Header, StoredHeader, as_header
 from ndmapper.io.layout import Ident
+from ndmapper.io.quickheader import HeaderValues, values_of
 
 __all__ = ["NDLater"]
 
@@ -279,6 +280,16 @@ class NDLater(
     def primary_meta(self) -> Header | None:
         """Primary header of the file that this belongs to; None without a file."""
         return None if self._primary is None else self._primary.header
+
+    @property
+    def header_values(self) -> HeaderValues:
+        """The header to find values in, not parsed where nobody changed it."""
+        return values_of(self._stored)
+
+    @property
+    def primary_values(self) -> HeaderValues | None:
+        """The primary header, likewise; None without a file."""
+        return None if self._primary is None else values_of(self._primary)
 
     @property
     def unit(self) -> Any:

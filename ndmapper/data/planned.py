@@ -37,6 +37,8 @@ class PlannedFile(DataFile):
         The calibrations that go along.
     maker : callable, optional
         Makes the product, without arguments.
+    like : DataFile, optional
+        The file whose headers it will have, as far as no step changes them.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class PlannedFile(DataFile):
         record: Sequence[Mapping[str, Any]],
         cals: Mapping[str, DataFile],
         maker: Callable[[], object] | None = None,
+        like: DataFile | None = None,
     ) -> None:
         self._filename = FileName(filename)
         self._note_name()
@@ -56,6 +59,7 @@ class PlannedFile(DataFile):
         self._has_new_record = False
         self._fingerprint = None
         self._maker = maker
+        self.like = like
         _known[_path(filename)] = self
 
     def __getattr__(self, name: str) -> Any:

@@ -7,6 +7,7 @@ classified, which calibrations they need and which frames can serve. ``kast.toml
 a complete example.
 """
 
+from ndmapper.instruments.amplifiers import Amplifier
 from ndmapper.instruments.conventions import (
     FlagBit,
     FlagTable,
@@ -14,8 +15,17 @@ from ndmapper.instruments.conventions import (
     load_flags,
     recognise_flags,
 )
-from ndmapper.instruments.loader import filename_regexes, load, names, recognise
-from ndmapper.instruments.model import Amplifier, Instrument
+from ndmapper.instruments.loader import (
+    chosen,
+    filename_regexes,
+    has_fixed_amplifiers,
+    has_own_tables,
+    load,
+    names,
+    origin_of,
+    recognise,
+)
+from ndmapper.instruments.model import Instrument
 from ndmapper.instruments.rules import Rule
 
 __all__ = [
@@ -24,11 +34,15 @@ __all__ = [
     "FlagTable",
     "Instrument",
     "Rule",
+    "chosen",
     "filename_regexes",
     "flag_conventions",
+    "has_fixed_amplifiers",
+    "has_own_tables",
     "load",
     "load_flags",
     "names",
+    "origin_of",
     "recognise",
     "recognise_flags",
 ]

@@ -1,14 +1,24 @@
 """The functions by which the TOML of an instrument makes one value of headers."""
 
-import math
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from ndmapper.instruments.conditions import Condition, Value, like, parse_condition
+from ndmapper.instruments.moments import Moment, read_moment
 
-__all__ = ["FUNCTIONS", "Header", "HeaderPair", "parse_cases", "plain_value"]
+__all__ = [
+    "FUNCTIONS",
+    "Header",
+    "HeaderPair",
+    "moment_in",
+    "parse_cases",
+    "plain_value",
+]
+
+log = logging.getLogger(__name__)
 
 Cases = tuple[tuple[str, Mapping[str, tuple[Condition, ...]]], ...]
 """Values, and what has to be met by keywords for each."""
@@ -307,39 +317,41 @@ def _night(
     return moment.date().isoformat()
 
 
+def moment_in(headers: HeaderPair, keys: Sequence[str]) -> Moment:
+    """
+    Read the time of a frame.
+
+    Parameters
+    ----------
+    headers : HeaderPair
+        Its headers.
+    keys : sequence of str
+        The keywords of dates, clocks and Julian dates, the best first.
+
+    Returns
+    -------
+    Moment
+        The time, and what could not be read.
+    """
+    cards = [(key, headers.get(key)) for key in keys]
+    return read_moment(cards, headers.get("TIMESYS"))
+
+
 def _moment(headers: HeaderPair, keys: tuple[str, ...]) -> datetime | None:
-    date, *others = keys
-    value = headers.get(date)
-    if value is None:  # but there may be a Julian date
-        number = ((headers.get(key), key) for key in others if "JD" in key)
-        value, date = next((n for n in number if n[0] is not None), (None, date))
-    if isinstance(value, int | float):
-        return _of_number(float(value), date)
-    text = str(value or "")
-    if text and "T" not in text:
-        text = f"{text}T{_first(headers, _clocks(others)) or '00:00:00'}"
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return moment
+    moment = moment_in(headers, keys)
+    if moment.remark is not None:
+        _remark_once(keys, f"{headers.filename or 'a frame'}: {moment.remark}")
+    return moment.time
 
 
-def _clocks(keys: Sequence[str]) -> tuple[str, ...]:
-    return tuple(key for key in keys if "JD" not in key)
+_remarked: set[tuple[str, ...]] = set()
 
 
-def _of_number(days: float, key: str) -> datetime | None:
-    # A Julian date, or a modified one, which begins at midnight.
-    if not math.isfinite(days):
-        return None
-    modified = days - 2400000.5 if days > 2_000_000 and "MJD" not in key else days
-    try:
-        return datetime(1858, 11, 17) + timedelta(days=modified)
-    except OverflowError:
-        return None
+def _remark_once(keys: tuple[str, ...], text: str) -> None:
+    """Say of the first frame what is so in all frames of a camera."""
+    if keys not in _remarked:
+        _remarked.add(keys)
+        log.warning("%s (said once)", text)
 
 
 FUNCTIONS: Mapping[str, Callable[..., Value]] = {

@@ -4,18 +4,31 @@ import functools
 import hashlib
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
+from ndmapper.config import config
 from ndmapper.documents import load_toml
 from ndmapper.errors import InstrumentError, did_you_mean
 from ndmapper.instruments.functions import Header
 from ndmapper.instruments.model import Instrument
 from ndmapper.instruments.parse import parse_instrument
 
-__all__ = ["filename_regexes", "load", "names", "recognise", "user_folder"]
+__all__ = [
+    "chosen",
+    "filename_regexes",
+    "has_fixed_amplifiers",
+    "has_own_tables",
+    "load",
+    "names",
+    "origin_of",
+    "recognise",
+    "script_folder",
+    "user_folder",
+]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +48,21 @@ def user_folder() -> Path:
     return Path(platformdirs.user_config_path("ndmapper")) / "instruments"
 
 
+def script_folder() -> Path | None:
+    """
+    Give the folder of the script that runs, whose tables are known by name.
+
+    Returns
+    -------
+    Path or None
+        None where no script runs.
+    """
+    program = sys.argv[0] if sys.argv else ""
+    if not program or not os.path.isfile(program):  # noqa: PTH113  # asked often
+        return None
+    return Path(os.path.dirname(os.path.abspath(program)))  # noqa: PTH100, PTH120
+
+
 def names() -> list[str]:
     """
     List the instruments that are known by name.
@@ -42,9 +70,80 @@ def names() -> list[str]:
     Returns
     -------
     list of str
-        Those that come with ndmapper, and those in the folder of the user, sorted.
+        Those that come with ndmapper, those in the folder of the user, and those beside
+        the script, sorted.
     """
-    return sorted({*_built_in_names(), *_of_user()})
+    return sorted({*_built_in_names(), *_own()})
+
+
+def chosen() -> Instrument | None:
+    """
+    Give the instrument that the configuration names.
+
+    Returns
+    -------
+    Instrument or None
+        None where ``config['instrument']`` is None, so that headers tell.
+
+    Raises
+    ------
+    InstrumentError
+        If there is no such instrument, or its TOML is wrong.
+    """
+    named = config["instrument"]
+    return None if named is None else load(named)
+
+
+def has_own_tables() -> bool:
+    """
+    Say whether any table counts that does not come with ndmapper.
+
+    Returns
+    -------
+    bool
+        Whether the user, the script or the configuration brings one.
+    """
+    return config["instrument"] is not None or bool(_own())
+
+
+def has_fixed_amplifiers(header: Header) -> bool:
+    """
+    Say whether a table that comes with ndmapper describes amplifiers of a file.
+
+    Parameters
+    ----------
+    header : Header
+        Its primary header.
+
+    Returns
+    -------
+    bool
+        Told sooner than by `recognise`, since few tables do.
+    """
+    return any(i.fixed_amplifiers and i.recognises(header) for i in _by_precedence())
+
+
+def origin_of(instrument: Instrument) -> str:
+    """
+    Say where the description of an instrument comes from.
+
+    Parameters
+    ----------
+    instrument : Instrument
+        The instrument.
+
+    Returns
+    -------
+    {'packaged', 'user', 'script', 'given'}
+        It comes with ndmapper, lies in the folder of the user or beside the script, or
+        its path was given.
+    """
+    folder = Path(instrument.source).absolute().parent
+    if folder == _FOLDER:
+        return "packaged"
+    if folder == user_folder().absolute():
+        return "user"
+    return "script" if folder == script_folder() else "given"
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Instrument:
@@ -54,8 +153,10 @@ def load(name_or_path: str | os.PathLike[str]) -> Instrument:
     Parameters
     ----------
     name_or_path : str or path
-        One of `names`, or the path of a TOML (``*.toml``) of one's own. One in the
-        folder of the user goes before one of the same name that comes with ndmapper.
+        One of `names`, or the path of a TOML (``*.toml``) of one's own, from the
+        working folder or else from that of the script. One beside the script, or in
+        the folder of the user, goes before one of the same name that comes with
+        ndmapper.
 
     Returns
     -------
@@ -69,10 +170,13 @@ def load(name_or_path: str | os.PathLike[str]) -> Instrument:
     """
     given = os.fspath(name_or_path)
     if given.endswith(".toml"):
-        return _read(Path(given))
-    own = _of_user().get(given)
+        path, beside = Path(given), script_folder()
+        if beside is not None and not path.exists() and (beside / path).exists():
+            path = beside / path
+        return _read_as_is(path)
+    own = _own().get(given)
     if own is not None:
-        return _read_once(own, own.stat().st_mtime_ns)
+        return _read_as_is(own)
     if given not in _built_in_names():
         msg = (
             f"there is no instrument {given!r}{did_you_mean(given, names())}; an "
@@ -95,10 +199,14 @@ def recognise(header: Header) -> Instrument | None:
     Returns
     -------
     Instrument or None
-        None where none of those that are known by name fits. Those of the user are
-        asked first.
+        The one that ``config['instrument']`` names, whatever the header says. Else
+        those beside the script are asked first, then those of the user, then those
+        that come with ndmapper; None where none of them fits.
     """
-    own = _readable_of_user()
+    named = chosen()
+    if named is not None:
+        return named
+    own = _readable()
     # The fallback is for what nobody else knows.
     known = [*(i for i in own if not i.fallback), *_by_precedence()]
     known += [i for i in own if i.fallback]
@@ -115,7 +223,7 @@ def filename_regexes() -> list[str]:
         One for each instrument with distinctive file names.
     """
     built_in = [_built_in(name) for name in _built_in_names()]
-    found = (i.filename_regex for i in [*built_in, *_readable_of_user()])
+    found = (i.filename_regex for i in [*built_in, *_readable()])
     return list(dict.fromkeys(regex for regex in found if regex))
 
 
@@ -130,11 +238,20 @@ def _by_precedence() -> tuple[Instrument, ...]:
     return tuple(sorted(known, key=lambda i: (i.fallback, i.name)))
 
 
-def _of_user() -> dict[str, Path]:
-    # Asked for every file that is opened, so the folder is only listed when it changed.
-    folder = user_folder()
+def _own() -> dict[str, Path]:
+    """List the tables of the user and of the script, which goes first."""
+    # Asked for every file that is opened, so a folder is only listed when it changed.
+    beside = script_folder()
+    found = {} if beside is None else _tables(beside, _beside)
+    return {
+        **found,
+        **{n: p for n, p in _tables(user_folder()).items() if n not in found},
+    }
+
+
+def _tables(folder: Path, listing: Any = None) -> dict[str, Path]:
     try:
-        return _listed(folder, folder.stat().st_mtime_ns)
+        return dict((listing or _listed)(folder, folder.stat().st_mtime_ns))
     except OSError:
         return {}
 
@@ -144,12 +261,32 @@ def _listed(folder: Path, mtime_ns: int) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def _readable_of_user() -> list[Instrument]:
+@functools.lru_cache(maxsize=8)
+def _beside(folder: Path, mtime_ns: int) -> dict[str, Path]:
+    """List the TOMLs of a folder that describe an instrument; others lie there, too."""
+    found = _listed(folder, mtime_ns)
+    return {name: path for name, path in found.items() if _describes(path)}
+
+
+def _describes(path: Path) -> bool:
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = load_toml(text)
+    except (OSError, UnicodeDecodeError):
+        return False
+    except ValueError:
+        # One that is wrong is named as such.
+        return text.lstrip().startswith("schema") and "[applies]" in text
+    is_table = {"applies", "descriptors", "amplifier", "extends"} & set(document)
+    return "schema" in document and bool(is_table) and "bits" not in document
+
+
+def _readable() -> list[Instrument]:
     """Leave out what is wrong: it must not keep other files from being opened."""
     found = []
-    for path in _of_user().values():
+    for path in _own().values():
         try:
-            found.append(_read_once(path, path.stat().st_mtime_ns))
+            found.append(_read_as_is(path))
         except (InstrumentError, OSError) as err:
             _warn_once(f"{err}; it is left out")
     return found
@@ -165,8 +302,17 @@ def _built_in(name: str) -> Instrument:
     return _read(_FOLDER / f"{name}.toml")
 
 
+def _read_as_is(path: Path) -> Instrument:
+    """Read a table, unless that was done since it was changed."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return _read(path)  # which says what is wrong
+    return _read_once(path, stat.st_mtime_ns, stat.st_size)
+
+
 @functools.lru_cache(maxsize=64)
-def _read_once(path: Path, mtime_ns: int) -> Instrument:
+def _read_once(path: Path, mtime_ns: int, size: int) -> Instrument:
     return _read(path)
 
 

@@ -5,60 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ndmapper.instruments.amplifiers import (
+    Amplifier,
+    FixedAmplifier,
+    find_amplifiers,
+)
 from ndmapper.instruments.conditions import Condition, Value, like
 from ndmapper.instruments.descriptors import Descriptor
-from ndmapper.instruments.functions import Header, HeaderPair
+from ndmapper.instruments.functions import Header, HeaderPair, moment_in
 from ndmapper.instruments.rules import Period, Rule, all_met
 
 __all__ = ["Amplifier", "FixedAmplifier", "FrameClass", "Instrument"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Amplifier:
-    """
-    One amplifier, or one region of a raw frame with a gain of its own.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    data : str
-        Section of the raw image that was exposed, as in a FITS header: 1-based,
-        both ends included, x first, for instance ``"[1:1024,1:350]"``.
-    overscan : str or None
-        Section of its overscan in the raw image, if there is any.
-    gain : float or None
-        Gain [electron/adu].
-    read_noise : float or None
-        Read noise [electron].
-    saturation : float or None
-        Level from which a pixel is saturated [adu].
-    """
-
-    name: str
-    data: str
-    overscan: str | None = None
-    gain: float | None = None
-    read_noise: float | None = None
-    saturation: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FixedAmplifier:
-    """
-    An amplifier that the TOML describes because the headers do not.
-
-    Parameters
-    ----------
-    amplifier : Amplifier
-        What is known of it.
-    where : mapping of str to tuple of Condition
-        Descriptors of the frames that it is valid for, since sections belong to one
-        readout geometry.
-    """
-
-    amplifier: Amplifier
-    where: Mapping[str, tuple[Condition, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +96,9 @@ class Instrument:
         What each kind of frame needs: type to types of calibration.
     rules : tuple of Rule
         Which frames calibrate another one.
-    amplifier_keys : mapping of str to str
-        Parts of an amplifier, and the header keywords that give them.
+    amplifier_keys : mapping of str to tuple of str
+        Parts of an amplifier, and the header keywords that may give them, the first
+        that can be used.
     fixed_amplifiers : tuple of FixedAmplifier
         Amplifiers that no header describes.
     periods : mapping of str to Period
@@ -162,7 +120,7 @@ class Instrument:
     classes: tuple[FrameClass, ...] = ()
     dependencies: Mapping[str, tuple[str, ...]]
     rules: tuple[Rule, ...] = ()
-    amplifier_keys: Mapping[str, str]
+    amplifier_keys: Mapping[str, tuple[str, ...]]
     fixed_amplifiers: tuple[FixedAmplifier, ...] = ()
     periods: Mapping[str, Period] = field(default_factory=dict)
     digest: str = ""
@@ -338,7 +296,10 @@ class Instrument:
         return None
 
     def amplifiers(
-        self, primary: Header, extension: Header | None = None
+        self,
+        primary: Header,
+        extension: Header | None = None,
+        filename: str = "",
     ) -> tuple[Amplifier, ...]:
         """
         Describe the amplifiers that read an image out.
@@ -349,38 +310,106 @@ class Instrument:
             Primary header of a raw file.
         extension : Header, optional
             Header of the image extension, where the image is in one.
+        filename : str
+            Name of the file, without folder.
 
         Returns
         -------
         tuple of Amplifier
-            From the header keywords that the TOML names, else from the TOML itself.
-            Empty where neither knows this readout geometry.
+            From the header keywords that the TOML names, else from the TOML itself;
+            what one leaves open, the other says. Where there is no section at all and
+            the TOML has no amplifiers, one that is the whole image. Empty where nobody
+            knows this readout geometry.
+
+        Raises
+        ------
+        InstrumentError
+            If a card that should hold a section holds something else.
         """
-        headers = HeaderPair(primary, extension, extension_first=True)
-        found = {part: headers.get(key) for part, key in self.amplifier_keys.items()}
-        if isinstance(found.get("data"), str):
-            return (_from_header(found),)
-        values = self.describe(primary, extension)
-        return tuple(
-            fixed.amplifier
-            for fixed in self.fixed_amplifiers
-            if all_met(fixed.where, values)
+        return find_amplifiers(
+            self.amplifier_keys,
+            self.fixed_amplifiers,
+            HeaderPair(primary, extension, extension_first=True),
+            lambda: self.describe(primary, extension, filename=filename),
         )
 
+    def why_no_amplifier(
+        self,
+        primary: Header,
+        extension: Header | None = None,
+        filename: str = "",
+    ) -> str:
+        """
+        Say why nothing is known of the amplifiers of an image.
 
-def _from_header(found: Mapping[str, Value]) -> Amplifier:
-    overscan = found.get("overscan")
-    return Amplifier(
-        name=str(found.get("name") or "1"),
-        data=str(found["data"]),
-        overscan=overscan if isinstance(overscan, str) else None,
-        gain=_number(found.get("gain")),
-        read_noise=_number(found.get("read_noise")),
-        saturation=_number(found.get("saturation")),
-    )
+        Parameters
+        ----------
+        primary : Header
+            Primary header of a raw file.
+        extension : Header, optional
+            Header of the image extension, where the image is in one.
+        filename : str
+            Name of the file, without folder.
 
+        Returns
+        -------
+        str
+            The amplifiers that the TOML describes, and what speaks against each.
+        """
+        if not self.fixed_amplifiers:
+            return (
+                f"{self.source} has neither [[amplifier]] nor [amplifier_keys] (with "
+                'extends = "ccd" it takes over the usual header keywords)'
+            )
+        values = self.describe(primary, extension, filename=filename)
+        return "; ".join(
+            f"amplifier {fixed.amplifier.name} does not fit ({fixed.against(values)})"
+            for fixed in self.fixed_amplifiers
+        )
 
-def _number(value: Value) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    return None
+    def why_no_time(self, primary: Header, extension: Header | None = None) -> str:
+        """
+        Say why the time of a frame is not known.
+
+        Parameters
+        ----------
+        primary : Header
+            Its primary header.
+        extension : Header, optional
+            Header of its first extension.
+
+        Returns
+        -------
+        str
+            The cards that cannot be read and their values, or those that are missing.
+        """
+        descriptor = self.descriptors.get("time")
+        if descriptor is None or descriptor.fn != "timestamp":
+            return f"{self.name} has no descriptor time with a timestamp"
+        headers = HeaderPair(
+            primary, extension, extension_first=descriptor.extension_first
+        )
+        refused = moment_in(headers, descriptor.keys).refused
+        return ", ".join(refused) or f"no value of {', '.join(descriptor.keys)}"
+
+    def conflict(self, header: Header) -> str | None:
+        """
+        Say what in a header speaks against this instrument.
+
+        Parameters
+        ----------
+        header : Header
+            The primary header of a file.
+
+        Returns
+        -------
+        str or None
+            A card that has another value than `applies` asks for; None where there is
+            none. A card that is missing speaks against nothing.
+        """
+        pair = HeaderPair(header)
+        for key, patterns in self.applies.items():
+            value = pair.get(key)
+            if value is not None and not any(like(value, p) for p in patterns):
+                return f"{key} = {value!r}"
+        return None

@@ -8,15 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.errors import InstrumentError
+from ndmapper.instruments.amplifiers import PARTS, Amplifier, FixedAmplifier
 from ndmapper.instruments.checks import Checker
 from ndmapper.instruments.conventions import load_flags
 from ndmapper.instruments.descriptors import Descriptor, parse_descriptor
-from ndmapper.instruments.model import (
-    Amplifier,
-    FixedAmplifier,
-    FrameClass,
-    Instrument,
-)
+from ndmapper.instruments.model import FrameClass, Instrument
 from ndmapper.instruments.parse_rules import RULE_KEYS, parse_rule
 from ndmapper.instruments.rules import Period
 
@@ -30,7 +26,7 @@ _TOP = {
     "amplifier", "period",
 }  # fmt: skip
 _LABELS = {"data", "uncertainty", "flags", "uncertainty_is"}
-_PARTS = {"name", "data", "overscan", "gain", "read_noise", "saturation"}
+_PARTS = set(PARTS)
 # 1-based and both ends included, as in a FITS header: [x1:x2,y1:y2].
 _SECTION = re.compile(r"\[\d+:\d+,\d+:\d+\]")
 
@@ -167,11 +163,12 @@ class _Parser(Checker):
             found.setdefault(name, Period(name=name, begin=begin, end=end))
         return found
 
-    def amplifier_keys(self) -> dict[str, str]:
+    def amplifier_keys(self) -> dict[str, tuple[str, ...]]:
         keys = self.table("amplifier_keys")
         self.known("amplifier_keys", keys, _PARTS)
         return {
-            part: self.required(f"amplifier_keys.{part}", keys, part) for part in keys
+            part: self.texts(f"amplifier_keys.{part}", value)
+            for part, value in keys.items()
         }
 
     def amplifier(self, key: str, given: Mapping[str, Any]) -> Amplifier:
@@ -183,7 +180,7 @@ class _Parser(Checker):
                     f"expected a section like '[1:1024,1:350]', found {given[part]!r}"
                 )
                 raise self.error(key=f"{key}.{part}", problem=expected)
-        numbers = {
+        numbers: dict[str, Any] = {
             part: self.number(f"{key}.{part}", given[part]) if part in given else None
             for part in ("gain", "read_noise", "saturation")
         }

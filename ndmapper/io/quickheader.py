@@ -3,14 +3,15 @@
 import functools
 import logging
 import re
-from typing import Any
+from typing import Any, TypeAlias
 
 from astropy.io import fits
 
 from ndmapper.io.cards import HeaderPlace, parse_header, printable
 from ndmapper.io.formkeys import card_value
+from ndmapper.io.headers import StoredHeader
 
-__all__ = ["QuickHeader"]
+__all__ = ["HeaderValues", "QuickHeader", "values_of"]
 
 log = logging.getLogger(__name__)
 
@@ -153,3 +154,27 @@ def _hierarchical_value(card: bytes) -> Any:
     # The same value in a short card is read by the same rules.
     short = b"VALUE   = " + match[2].rstrip()
     return card_value(short.ljust(_CARD)[: max(_CARD, len(short))])
+
+
+HeaderValues: TypeAlias = QuickHeader | fits.Header
+"""What has the values of a header, by ``get``."""
+
+
+def values_of(stored: StoredHeader) -> HeaderValues:
+    """
+    Give a header to find values in, without parsing one that nobody looked at.
+
+    Parameters
+    ----------
+    stored : StoredHeader
+        The header.
+
+    Returns
+    -------
+    QuickHeader or Header
+        Which has ``get``.
+    """
+    if stored.raw is None or stored.is_parsed or stored.is_touched:
+        header: fits.Header = stored.header
+        return header
+    return QuickHeader(stored.raw)

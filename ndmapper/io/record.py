@@ -27,6 +27,11 @@ the product. An entry is a JSON object::
                   of its product; absent where it said nothing
     decisions     {name: value} that the user decided, with ``interact``; absent where
                   nothing was to be decided
+    instrument    what a table of an instrument gave: "table" and "origin" (packaged,
+                  user, script or given), "amplifiers" ([[ident, [{"name": ...,
+                  part: value}, ...]], ...]), "keywords" ({part: keyword}) and "flags";
+                  empty where the step asked and the headers said it all, absent where
+                  it did not ask, or in older records
     source        text of a step that lives in a script, else null
     code          digest of what that text and its helpers do, without comments
     script        what a script needs to call the step again: "each", "outputs",
@@ -166,6 +171,11 @@ def entry_key(entry: Mapping[str, Any]) -> str:
         "calibrations": calibrations,
         "references": {n: _identities(r) for n, r in entry["references"].items()},
     }
+    if isinstance(table := entry.get("instrument"), Mapping) and table:
+        # Not which table it was, but what it said.
+        parts["instrument"] = {
+            n: v for n, v in table.items() if n not in ("table", "origin")
+        }
     if entry.get("task") is not None:
         # What was given for what counts as well, since a tool has several inputs.
         parts["task"] = entry["task"]

@@ -14,7 +14,7 @@ from ndmapper.numerics.cosmicray import find_cosmic_rays, spectrum_model
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.noise import pixel_variance
 from ndmapper.numerics.sections import parse_region
-from ndmapper.steps import Range, run_task
+from ndmapper.steps import InstrumentTable, Range, run_task
 
 __all__ = ["add_bpm", "clean_cosmic_rays", "init_bpm", "lacosmic_spec"]
 
@@ -114,6 +114,7 @@ def clean_cosmic_rays(
     iterations: Annotated[int, Range(ge=1)] = 5,
     sepmed: bool = False,
     bitmask: Annotated[int | None, Range(ge=0, le=0xFFFFFFFF)] = None,
+    instrument: InstrumentTable = None,
 ) -> NDLater:
     """
     Find cosmic rays, flag them, and replace them by means of the pixels around.
@@ -140,6 +141,9 @@ def clean_cosmic_rays(
     bitmask : int, optional
         Flag bits of pixels that are neither searched nor used; 0 for none. By default
         those that mask a pixel.
+    instrument : str or path, optional
+        Name of the instrument or path of its TOML, for a frame without variance; by
+        default that of the configuration, else the header tells.
 
     Returns
     -------
@@ -156,6 +160,7 @@ def clean_cosmic_rays(
         niter=iterations,
         sepmed=sepmed,
         bitmask=bitmask,
+        instrument=instrument,
     )
 
 
@@ -170,6 +175,8 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     sepmed: bool = True,
     cleantype: str = "meanmask",
     bitmask: int | None = None,
+    *,
+    instrument: InstrumentTable = None,
 ) -> NDLater:
     """
     Clean cosmic rays from a spectrum whose wavelength runs along x.
@@ -202,6 +209,8 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     bitmask : int, optional
         Flag bits of pixels that are neither searched nor used; 0 for none. By default
         those that mask a pixel.
+    instrument : str or path, optional
+        Name of the instrument or path of its TOML, for an image without variance.
 
     Returns
     -------
@@ -224,7 +233,7 @@ def lacosmic_spec(  # noqa: PLR0917  # the published signature
     data = np.asarray(ndd.data, np.float64)
     mask = ndd.flagged(ndd.bad_flags if bitmask is None else bitmask)
     fits = objects > 0 or sky > 0
-    variance = _variance(ndd, data)
+    variance = _variance(ndd, data, instrument)
     try:
         result = find_cosmic_rays(
             data,
@@ -278,10 +287,12 @@ def _slices(text: str, convention: str, ndd: NDLater) -> tuple[slice, ...]:
     return slices
 
 
-def _variance(ndd: NDLater, data: np.ndarray) -> np.ndarray:
+def _variance(
+    ndd: NDLater, data: np.ndarray, instrument: InstrumentTable
+) -> np.ndarray:
     if ndd.variance is not None:
         return np.asarray(ndd.variance, np.float64)
-    amplifiers = readouts(ndd)
+    amplifiers = readouts(ndd, instrument=instrument)
     gain = pixel_map(amplifiers, ndd.shape, lambda r: r.gain, "gain")
     noise = pixel_map(amplifiers, ndd.shape, lambda r: r.read_noise, "read noise")
     return pixel_variance(data, gain, noise)

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -38,6 +38,8 @@ class Surroundings:
         Messages below this level are not logged.
     func : bytes
         The function, pickled.
+    program : str
+        The script that runs, beside which things may lie.
     """
 
     folder: str | None
@@ -45,6 +47,7 @@ class Surroundings:
     settings: dict[str, Any]
     level: int
     func: bytes = b""
+    program: str = ""
 
     @classmethod
     def here(cls) -> "Surroundings":
@@ -72,7 +75,8 @@ class Surroundings:
         if not isinstance(settings["labels"], str | None):
             settings["labels"] = dict(settings["labels"])  # a proxy does not travel
         level = logging.getLogger("ndmapper").getEffectiveLevel()
-        return cls(folder, list(sys.path), settings, level)
+        program = os.path.abspath(sys.argv[0]) if sys.argv and sys.argv[0] else ""  # noqa: PTH100
+        return cls(folder, list(sys.path), settings, level, program=program)
 
     def pack(self, func: Callable[[Any], Any]) -> "Surroundings":
         """
@@ -90,8 +94,7 @@ class Surroundings:
         """
         import cloudpickle
 
-        packed = cloudpickle.dumps(func)
-        return Surroundings(self.folder, self.path, self.settings, self.level, packed)
+        return replace(self, func=cloudpickle.dumps(func))
 
     @contextlib.contextmanager
     def taken_on(self) -> Iterator[list[logging.LogRecord]]:
@@ -104,6 +107,7 @@ class Surroundings:
             What is logged in the meantime.
         """
         sys.path[:] = self.path
+        sys.argv[:1] = [self.program]
         if self.folder is not None:
             os.chdir(self.folder)
         logger = logging.getLogger("ndmapper")

@@ -6,6 +6,7 @@ from typing import Any
 
 from ndmapper.report.lineage import Lineage, Row, Use
 from ndmapper.report.qc import number_text
+from ndmapper.steps.tables import block_of, describe_block
 
 __all__ = ["history"]
 
@@ -75,6 +76,8 @@ def _details(row: Row, before: Any, *, full: bool) -> Iterator[str]:
     for name, value in (row.get("config") or {}).items():
         if value is False:
             yield f"{name} = {_value(value)}"
+    if table := block_of(row):
+        yield f"from {describe_block(table)}"
     for name, value in (row.get("qc") or {}).items():
         yield f"measured {name} = {number_text(value)}"
     yield from _run(row["run"], before, full=full)

@@ -9,6 +9,8 @@ from ndmapper.report.calls import Call, find_calls
 from ndmapper.report.definitions import Definitions
 from ndmapper.report.lineage import Lineage, Row, Use, references_of
 from ndmapper.report.python_text import Code, call_text, comment
+from ndmapper.steps.freshness import table_changes
+from ndmapper.steps.tables import block_of, describe_block
 
 __all__ = ["Script", "write_script"]
 
@@ -48,14 +50,16 @@ def write_script(records: Mapping[str, Sequence[Row]]) -> Script:
         The script. Where something cannot be made again it stops, and says so.
     """
     lineage = Lineage.of(records.values())
-    return _Writer(lineage).write(list(records))
+    product = Path(next(iter(records), "unnamed"))
+    return _Writer(lineage, product).write(list(records))
 
 
 class _Writer:
     """Writes one script."""
 
-    def __init__(self, lineage: Lineage) -> None:
+    def __init__(self, lineage: Lineage, product: Path) -> None:
         self.lineage = lineage
+        self.product = product
         self.calls = find_calls(lineage)
         self.definitions = Definitions(lineage.rows)
         self.raw, self.out, self.item = self.definitions.free("RAW", "OUT", "name")
@@ -213,8 +217,21 @@ class _Writer:
                 words[parameter] = Code(exact[parameter])
             else:
                 words[parameter] = value
+        if (table := block_of(row) or {}).get("amplifiers"):
+            # As a literal, so that it counts also where the table is another one; what
+            # the two differ in is said when the script runs.
+            words["instrument"] = table
+            lines = [*lines, *self._table_lines(row, table)]
         words["out_names"] = self._out_names(call)
         return lines, call_text(name, [first], words)
+
+    def _table_lines(self, row: Row, table: Mapping[str, Any]) -> list[str]:
+        """Say what an instrument table gave, and whether that is so here."""
+        here = table_changes(row, self.product)
+        return [
+            f"# From {comment(describe_block(table))}",
+            *(f"# THE TABLE HERE DIFFERS: {comment(text)}" for text in here),
+        ]
 
     def _named_files(self, row: Row, parameter: str, value: Any) -> Any:
         """Write the files of a parameter, which may be a list of nothing else."""

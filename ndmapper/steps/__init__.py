@@ -21,5 +21,18 @@ from ndmapper.steps.now import TaskResult
 from ndmapper.steps.parameters import Range, Unit
 from ndmapper.steps.run_task import run_task
 from ndmapper.steps.step import Step
+from ndmapper.steps.tables import InstrumentTable, TableFacts, table_facts
 
-__all__ = ["Range", "Step", "TaskResult", "Unit", "chain", "decide", "qc", "run_task"]
+__all__ = [
+    "InstrumentTable",
+    "Range",
+    "Step",
+    "TableFacts",
+    "TaskResult",
+    "Unit",
+    "chain",
+    "decide",
+    "qc",
+    "run_task",
+    "table_facts",
+]

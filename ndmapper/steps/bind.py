@@ -7,6 +7,7 @@ from typing import Any
 from ndmapper.errors import ParameterError, UnknownParameterError, did_you_mean
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.parameters import check_values
+from ndmapper.steps.tables import check_table
 from ndmapper.steps.words import CONFIG_WORDS
 
 __all__ = ["Bound", "bind"]
@@ -31,6 +32,8 @@ class Bound:
         Whether products are written.
     parameters : mapping
         A checked value for every parameter.
+    table : object
+        What the call says of the instrument table, or None.
     """
 
     words: Mapping[str, Any]
@@ -39,6 +42,7 @@ class Bound:
     out_names: Any
     save: bool
     parameters: Mapping[str, Any]
+    table: Any = None
 
 
 def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
@@ -74,6 +78,9 @@ def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
     inputs = {n: rest.pop(n) for n in declaration.more_inputs if n in rest}
     calibrations = {n: rest.pop(n) for n in declaration.cals if n in rest}
     out_names = rest.pop("out_names", None)
+    table = None
+    if declaration.table is not None:
+        table = check_table(rest.pop(declaration.table, None), step)
     named = {n: rest.pop(n) for n in declaration.outputs if n is not None and n in rest}
     if named and out_names is not None:
         msg = f"{step}: give the name of {sorted(named)} or out_names, not both"
@@ -81,6 +88,7 @@ def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
     known = {
         *declaration.parameters, *declaration.cals, *CONFIG_WORDS, "out_names", "save",
         *declaration.more_inputs, *filter(None, declaration.outputs),
+        *filter(None, [declaration.table]),
     }  # fmt: skip
     for name in rest:
         if name not in declaration.parameters:
@@ -93,4 +101,5 @@ def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
         out_names=named or out_names,
         save=save,
         parameters=check_values(declaration.parameters, rest, step),
+        table=table,
     )

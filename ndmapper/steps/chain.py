@@ -176,7 +176,12 @@ class Chain:
         """Give each step the keywords that are its own."""
         routed: list[dict[str, Any]] = [{} for _ in self.steps]
         own = [
-            {*s.declaration.parameters, *s.declaration.cals, *s.declaration.more_inputs}
+            {
+                *s.declaration.parameters,
+                *s.declaration.cals,
+                *s.declaration.more_inputs,
+                *filter(None, [s.declaration.table]),
+            }
             for s in self.steps
         ]
         last = {"out_names", "save", *filter(None, self.steps[-1].declaration.outputs)}
@@ -262,5 +267,6 @@ class Chain:
             prelude.append(item)
             ((output, name),) = names.items()
             rows = [*ancestors(work.used), item.expected[output]]
-            files.append(PlannedFile(name, rows, shared_cals(work.inputs)))
+            cals_of = shared_cals(work.inputs)
+            files.append(PlannedFile(name, rows, cals_of, like=work.inputs[0]))
         return files

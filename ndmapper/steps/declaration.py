@@ -39,6 +39,8 @@ class Declaration:
         Those of the calibrations.
     handed_in : frozenset of str
         Words of the framework that the function names to be given their value.
+    table : str or None
+        Name of the parameter that takes what an instrument table says.
     sees_file : bool
         Whether the function of another engine takes the first input, to look at its
         headers.
@@ -62,6 +64,7 @@ class Declaration:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     cal_parameters: Mapping[str, Parameter] = field(default_factory=dict)
     handed_in: frozenset[str] = frozenset()
+    table: str | None = None
     sees_file: bool = False
     tool_params: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -156,6 +156,12 @@ def declare_tool(
         )
         raise DeclarationError(msg)
     parts = _parts(func, step, positional, cals)
+    if parts["table"] is not None:
+        msg = (
+            f"the step {step} takes an instrument table ({parts['table']}), which only "
+            "a step of pure Python can"
+        )
+        raise DeclarationError(msg)
     _refuse_clash(step, (*task.inputs[1:], *task.outputs), parts)
     check_affixes(step, task.outputs, prefix, suffix)
     return Declaration(
@@ -328,17 +334,27 @@ def _parts(
     parameters: dict[str, Parameter] = {
         n: p for n, p in everything.items() if n not in cal_names and n not in WORDS
     }
+    tables = [n for n, p in parameters.items() if p.is_table]
+    if tables not in ([], ["instrument"]):
+        msg = (
+            f"the step {step} takes an instrument table as {' and '.join(tables)}; "
+            "call that parameter instrument, as in all steps"
+        )
+        raise DeclarationError(msg)
+    for name in tables:
+        del parameters[name]
     return {
         "cals": cal_names,
         "parameters": parameters,
         "cal_parameters": {n: everything[n] for n in cal_names},
         "handed_in": frozenset(everything) & HANDED_IN,
+        "table": next(iter(tables), None),
     }
 
 
 def _refuse_clash(step: str, names: Iterable[Output], parts: Mapping[str, Any]) -> None:
     """Refuse files and parameters of one name, which a call could not tell apart."""
-    taken = {*parts["parameters"], *parts["cals"], *WORDS}
+    taken = {*parts["parameters"], *parts["cals"], *WORDS, parts["table"]}
     if clash := sorted(set(filter(None, names)) & taken):
         msg = (
             f"the step {step} has an output and a parameter {clash[0]!r}; call one "

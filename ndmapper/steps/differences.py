@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ndmapper.io.record import identity
+from ndmapper.steps.tables import block_differences, block_of
 
 __all__ = ["Difference", "differences"]
 
@@ -64,6 +65,9 @@ def differences(
     for part, word in (("parameters", "parameter"), ("config", "config")):
         found += _value_differences(word, recorded[part], expected[part])
     found += _task_differences(recorded, expected)
+    if "instrument" in recorded or not expected.get("instrument"):
+        was, now = (block_of(e) or {} for e in (recorded, expected))
+        found += block_differences(was, now)
     for part in ("engine", "tool", "output"):
         if recorded[part] != expected[part]:
             found.append(

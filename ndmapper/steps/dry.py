@@ -98,7 +98,12 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
         cals = shared_cals(item.work.inputs)
         results.append(
             {
-                output: PlannedFile(name, [*before, item.expected[output]], cals)
+                output: PlannedFile(
+                    name,
+                    [*before, item.expected[output]],
+                    cals,
+                    like=item.works[0].inputs[0],
+                )
                 for output, name in item.targets.items()
             }
         )

@@ -22,6 +22,7 @@ from ndmapper.steps.origin import origin_of
 from ndmapper.steps.paths import absolute
 from ndmapper.steps.recordable import recordable
 from ndmapper.steps.replay import script_block
+from ndmapper.steps.tables import TableFacts, flags_block
 from ndmapper.steps.toolparams import files_within, plain_values
 
 __all__ = [
@@ -64,6 +65,8 @@ class Work:
         The checked parameters of the function.
     tool_parameters : mapping
         Those of the tool, where it is not the function that does the work.
+    table : TableFacts
+        What an instrument table says, where the function takes it.
     ran : mapping
         What `what_ran` says, where that is known already.
     outputs : tuple of (str or None)
@@ -79,6 +82,7 @@ class Work:
     calibrations: Mapping[str, Calibration]
     parameters: Mapping[str, Any]
     tool_parameters: Mapping[str, Any] = field(default_factory=dict)
+    table: TableFacts = field(default_factory=TableFacts)
     ran: Mapping[str, Any] = field(default_factory=dict)
     outputs: tuple[Output, ...]
     settings: Settings
@@ -171,6 +175,7 @@ def describe(work: Work, output: Output, product: str) -> Entry:
         },
         "config": _config(work.settings),
         **references(work, expected=True),
+        **_instrument(work),
     }
     if not declaration.is_python:
         defaults = get_engine(task.engine).words
@@ -192,6 +197,16 @@ def describe(work: Work, output: Output, product: str) -> Entry:
             ]
     entry["key"] = entry_key(entry)
     return entry
+
+
+def _instrument(work: Work) -> Entry:
+    """Give what instrument tables said; nothing for a step that asks for none."""
+    if not work.declaration.is_python:
+        return {}
+    block = {**flags_block(work.inputs[0]), **work.table.block}
+    if work.declaration.table is None and not block:
+        return {}
+    return {"instrument": block}
 
 
 def _config(settings: Settings) -> Entry:

@@ -314,7 +314,9 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
     if isinstance(found, PlannedFile):
         # Who only plans makes nothing, whoever looks.
         maker = None if item.work.settings["dry_run"] else partial(_make_again, item)
-        product: DataFile = PlannedFile(item.targets[output], found.record, {}, maker)
+        product: DataFile = PlannedFile(
+            item.targets[output], found.record, {}, maker, like=item.works[0].inputs[0]
+        )
     elif item.action == "reuse" and found is not None:
         product = found
     else:
@@ -323,6 +325,7 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
     if (
         item.action == "reuse"
         and item.work.settings["reprocess"] != "auto"
+        and item.changes
         and product.record
         and product.record[-1]["step"] != "edited"
     ):

@@ -71,6 +71,8 @@ def run_facts(
             "astropy": astropy.__version__,
         },
     }
+    if item.work.table.block and item.work.table.instrument is not None:
+        facts["table"] = str(absolute(item.work.table.instrument.source))
     if outcome.log:
         lines = outcome.log.splitlines()
         facts["log"] = "\n".join(lines[-_LINES:])

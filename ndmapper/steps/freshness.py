@@ -7,13 +7,27 @@ from typing import Any
 
 from ndmapper.data import DataFile
 from ndmapper.engines import Task, get_engine
-from ndmapper.errors import DeclarationError, FormatError, MissingFileError, RecordError
+from ndmapper.errors import (
+    DeclarationError,
+    FormatError,
+    InstrumentError,
+    MissingFileError,
+    RecordError,
+)
+from ndmapper.instruments import has_own_tables
 from ndmapper.io.digest import DigestCache, digest
 from ndmapper.io.record import identity, read_cleaned, read_records
 from ndmapper.steps.entry import is_as_recorded
 from ndmapper.steps.packages import package_version
+from ndmapper.steps.tables import (
+    block_differences,
+    block_of,
+    flags_block,
+    named_changes,
+    plan_facts,
+)
 
-__all__ = ["find_input", "references_of", "why_stale"]
+__all__ = ["find_input", "references_of", "table_changes", "why_stale"]
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +72,7 @@ def why_stale(path: Path, digests: DigestCache | None = None) -> list[str]:
             reason = _reference_differs(reference, row, made, digests)
             if reason:
                 found.append(f"{name}{word} {reference['name']} {reason}")
+        found += [f"{name}{text}" for text in table_changes(row, made)]
         tool, old = row["tool"]["name"], row["tool"]["version"]
         if _needs_a_script(row):
             log.info(
@@ -70,6 +85,44 @@ def why_stale(path: Path, digests: DigestCache | None = None) -> list[str]:
             found.append(f"{name}{tool} was {old}, now {version}")
     digests.save()
     return list(dict.fromkeys(found))
+
+
+def table_changes(row: Mapping[str, Any], product: Path) -> list[str]:
+    """
+    Say what an instrument table gives otherwise than a record tells.
+
+    Parameters
+    ----------
+    row : mapping
+        An entry of a record.
+    product : Path
+        A product, beside which the inputs may lie.
+
+    Returns
+    -------
+    list of str
+        One line for each value; empty where nothing differs, or the entry says nothing
+        of tables.
+    """
+    block = block_of(row)
+    if block is None or not (block or has_own_tables()):
+        return []
+    source = row["run"].get("table")
+    given = source if source is not None and Path(str(source)).is_file() else None
+    path = next(
+        (p for ref in row["inputs"] if (p := find_input(ref["name"], row, product))),
+        None,
+    )
+    if path is None or not path.exists():
+        return named_changes(block)
+    try:
+        df = DataFile(path)
+        now = {**flags_block(df), **plan_facts([df], given).block}
+    except (FormatError, RecordError, MissingFileError):
+        return []  # which is said of the input
+    except InstrumentError as err:
+        return [str(err)]
+    return block_differences(block, now)
 
 
 def references_of(

@@ -35,6 +35,8 @@ def make_job(
     if declaration.is_python:
         handed_in = {name: settings[name] for name in declaration.handed_in}
         parameters, calibrations = {**work.parameters, **handed_in}, work.calibrations
+        if declaration.table is not None:
+            parameters[declaration.table] = work.table
     else:
         parameters, calibrations = dict(work.tool_parameters), {}
     return Job(

@@ -28,6 +28,7 @@ from ndmapper.steps.naming import Targets, name_products
 from ndmapper.steps.planitem import PlanItem
 from ndmapper.steps.results import Failure, Products, Result
 from ndmapper.steps.steady import steady
+from ndmapper.steps.tables import table_facts
 from ndmapper.steps.tally import tally
 from ndmapper.steps.units import make_works
 from ndmapper.steps.work import run_work, shared_cals
@@ -216,6 +217,7 @@ def in_memory(
         roles={declaration.task.inputs[0]: (file,)},
         calibrations=cals,
         parameters=bound.parameters,
+        table=table_facts(item, bound.table),
         outputs=declaration.outputs,
         settings=settings,
         digests=DigestCache(settings["outdir"]),

@@ -25,7 +25,7 @@ from ndmapper.errors import (
 )
 from ndmapper.steps.annotations import Kind, Range, understand
 
-__all__ = ["Parameter", "Range", "Unit", "check_values", "read_parameters"]
+__all__ = ["FromTable", "Parameter", "Range", "Unit", "check_values", "read_parameters"]
 
 _EMPTY = inspect.Parameter.empty
 
@@ -54,6 +54,11 @@ class Unit:
             raise DeclarationError(msg) from err
 
 
+@dataclass(frozen=True)
+class FromTable:
+    """Marks the parameter that takes what an instrument table says of amplifiers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
     """
@@ -69,12 +74,15 @@ class Parameter:
         Its default, or `inspect.Parameter.empty`.
     unit : Unit or None
         Its unit.
+    is_table : bool
+        Whether it takes what an instrument table says.
     """
 
     name: str
     kind: Kind = field(default_factory=Kind)
     default: Any = _EMPTY
     unit: Unit | None = None
+    is_table: bool = False
 
     @classmethod
     def read(cls, parameter: inspect.Parameter, hint: Any) -> "Parameter":
@@ -111,6 +119,7 @@ class Parameter:
             kind=kind,
             default=parameter.default,
             unit=next((e for e in extras if isinstance(e, Unit)), None),
+            is_table=any(isinstance(e, FromTable) for e in extras),
         )
         if not read.required and read.default is not None:
             try:

@@ -12,6 +12,7 @@ from ndmapper.steps.coerce import Inputs
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.entry import Work, what_ran
 from ndmapper.steps.naming import Roles
+from ndmapper.steps.tables import TableFacts, plan_facts
 from ndmapper.steps.toolparams import tool_parameters
 
 __all__ = ["make_works"]
@@ -81,6 +82,9 @@ def make_works(
                 calibrations=applied,
                 parameters=bound.parameters,
                 tool_parameters=given,
+                table=TableFacts()
+                if declaration.table is None
+                else plan_facts(next(iter(roles.values())), bound.table),
                 ran=ran,
                 outputs=declaration.outputs,
                 settings=settings,

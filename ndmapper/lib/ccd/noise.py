@@ -8,10 +8,16 @@ from astropy import units as u
 
 from ndmapper.data import NDLater
 from ndmapper.errors import ParameterError, UnitError
-from ndmapper.lib.ccd.readout import pixel_map, readouts, stamp, with_values
+from ndmapper.lib.ccd.readout import (
+    image_of,
+    pixel_map,
+    readouts,
+    stamp,
+    with_values,
+)
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.noise import pixel_variance
-from ndmapper.steps import Range, Unit, run_task
+from ndmapper.steps import InstrumentTable, Range, Unit, run_task
 
 __all__ = ["add_variance", "correct_gain"]
 
@@ -25,6 +31,7 @@ def add_variance(
     poisson: bool = True,
     gain: Annotated[float | None, Range(gt=0), Unit("electron/adu")] = None,
     read_noise: Annotated[float | None, Range(ge=0), Unit("electron")] = None,
+    instrument: InstrumentTable = None,
 ) -> NDLater:
     """
     Add the variance of photons, read noise and overscan level to what there is.
@@ -40,6 +47,9 @@ def add_variance(
         Gain [electron/adu], instead of what header or instrument say.
     read_noise : float, optional
         Read noise [electron], likewise.
+    instrument : str or path, optional
+        Name of the instrument or path of its TOML; by default that of the
+        configuration, else the header tells.
 
     Returns
     -------
@@ -50,7 +60,9 @@ def add_variance(
     if _DONE in ndd.meta:
         msg = f"the frame has its variance already ({_DONE} = {ndd.meta[_DONE]!r})"
         raise ParameterError(msg)
-    amplifiers = with_values(readouts(ndd), gain=gain, read_noise=read_noise)
+    ndd = image_of(ndd)
+    known = readouts(ndd, instrument=instrument)
+    amplifiers = with_values(known, gain=gain, read_noise=read_noise)
     noise = pixel_map(amplifiers, ndd.shape, lambda r: r.read_noise, "read noise")
     factor = pixel_map(amplifiers, ndd.shape, lambda r: r.gain, "gain")
     level = pixel_map(amplifiers, ndd.shape, lambda r: r.level_error, "overscan error")
@@ -69,6 +81,7 @@ def correct_gain(
     ndd: NDLater,
     *,
     gain: Annotated[float | None, Range(gt=0), Unit("electron/adu")] = None,
+    instrument: InstrumentTable = None,
 ) -> NDLater:
     """
     Multiply by the gain, from adu to electrons.
@@ -79,6 +92,9 @@ def correct_gain(
         Extension of a frame without bias [adu].
     gain : float, optional
         Gain [electron/adu], instead of what header or instrument say.
+    instrument : str or path, optional
+        Name of the instrument or path of its TOML; by default that of the
+        configuration, else the header tells.
 
     Returns
     -------
@@ -88,7 +104,8 @@ def correct_gain(
     if ndd.unit is not None and ndd.unit != u.adu:
         msg = f"the gain turns adu into electrons, but the frame is in {ndd.unit}"
         raise UnitError(msg)
-    amplifiers = with_values(readouts(ndd), gain=gain)
+    ndd = image_of(ndd)
+    amplifiers = with_values(readouts(ndd, instrument=instrument), gain=gain)
     factor = pixel_map(amplifiers, ndd.shape, lambda r: r.gain, "gain")
     variance = None if ndd.variance is None else ndd.variance * factor**2
     result = ndd.replace(

@@ -10,11 +10,11 @@ import numpy as np
 from ndmapper.data import Flag, NDLater
 from ndmapper.data.detector import drop_sections, joined_sections
 from ndmapper.errors import InstrumentError, ParameterError
-from ndmapper.lib.ccd.readout import Readout, readouts, stamp
+from ndmapper.lib.ccd.readout import Readout, image_of, readouts, stamp
 from ndmapper.lib.flagging import flags_with
 from ndmapper.numerics.overscan import overscan_level
 from ndmapper.numerics.sections import offset_section, parse_section
-from ndmapper.steps import Range, run_task
+from ndmapper.steps import InstrumentTable, Range, run_task
 
 __all__ = ["subtract_overscan", "trim"]
 
@@ -27,6 +27,7 @@ def subtract_overscan(
     degree: Annotated[int, Range(ge=0)] = 3,
     clip: Annotated[float, Range(gt=0)] = 4.0,
     overscan: str | Mapping[str, str] | None = None,
+    instrument: InstrumentTable = None,
 ) -> NDLater:
     """
     Subtract the level of each amplifier's overscan.
@@ -46,6 +47,9 @@ def subtract_overscan(
         Sections as in FITS headers, where neither the header nor the instrument's
         TOML knows them, or to use others: one overscan section for the whole
         image, or a data section and its overscan section for each amplifier.
+    instrument : str or path, optional
+        Name of the instrument or path of its TOML; by default that of the
+        configuration, else the header tells.
 
     Returns
     -------
@@ -54,10 +58,13 @@ def subtract_overscan(
         and its error are in the cards OVSCLEVn and OVSCERRn. Pixels that reach the
         saturation level, which only raw counts show, are flagged SATURATED.
     """
+    ndd = image_of(ndd)
     if overscan is None:
-        amplifiers = readouts(ndd, instead="the sections with overscan=")
+        amplifiers = readouts(
+            ndd, instead="the sections with overscan=", instrument=instrument
+        )
     else:
-        amplifiers = _given(ndd, overscan)
+        amplifiers = _given(ndd, overscan, instrument)
     raw = np.asarray(ndd.data)
     data = raw.astype(np.float32)
     saturated = np.zeros(ndd.shape, np.bool_)
@@ -115,7 +122,7 @@ def subtract_overscan(
 
 
 @run_task(prefix="t")
-def trim(ndd: NDLater) -> NDLater:
+def trim(ndd: NDLater, *, instrument: InstrumentTable = None) -> NDLater:
     """
     Cut the overscan off, and join the parts of the amplifiers.
 
@@ -123,13 +130,17 @@ def trim(ndd: NDLater) -> NDLater:
     ----------
     ndd : NDLater
         Extension of a frame whose amplifiers are known.
+    instrument : str or path, optional
+        Name of the instrument or path of its TOML; by default that of the
+        configuration, else the header tells.
 
     Returns
     -------
     NDLater
         The data sections alone, in the places in which they lie to each other.
     """
-    amplifiers = readouts(ndd)
+    ndd = image_of(ndd)
+    amplifiers = readouts(ndd, instrument=instrument)
     rows = _places([readout.data[0] for readout in amplifiers], ndd, 0)
     columns = _places([readout.data[1] for readout in amplifiers], ndd, 1)
     if len(rows) * len(columns) != len(amplifiers):
@@ -163,7 +174,9 @@ def _beside(readout: Readout, readout_axis: int) -> bool:
     return readout.overscan[readout_axis] == readout.data[readout_axis]
 
 
-def _given(ndd: NDLater, overscan: str | Mapping[str, str]) -> list[Readout]:
+def _given(
+    ndd: NDLater, overscan: str | Mapping[str, str], instrument: InstrumentTable
+) -> list[Readout]:
     """Make readouts of the sections that a user gave."""
     try:
         if isinstance(overscan, str):
@@ -184,7 +197,7 @@ def _given(ndd: NDLater, overscan: str | Mapping[str, str]) -> list[Readout]:
             msg = f"overscan = {overscan!r} is not in an image of shape {ndd.shape}"
             raise ParameterError(msg)
     try:
-        known = readouts(ndd)
+        known = readouts(ndd, instrument=instrument)
     except InstrumentError:
         # Sections are enough here; gain and read noise are for later steps.
         known = []

@@ -1,9 +1,10 @@
 """
 What is known of the amplifiers of a frame, from the raw frame to the product.
 
-Raw frames say it in keywords of their own, or the instrument's TOML does. The first
-step that needs it writes it to the header of the extension, one card per amplifier n
-and fact, and the steps that follow read those:
+Raw frames say it in keywords of their own, or the instrument's TOML does (see
+`ndmapper.instruments.amplifiers`). The first step that needs it writes it to the header
+of the extension, one card per amplifier n and fact, and the steps that follow read
+those:
 
 ======== ========================================================================
 AMPNAMn  name of the amplifier
@@ -17,9 +18,11 @@ OVSCERRn the standard error of that level [unit of the frame]
 ======== ========================================================================
 """
 
-from collections import ChainMap
+import dataclasses
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -28,10 +31,13 @@ import numpy.typing as npt
 from ndmapper.data import NDLater
 from ndmapper.data.detector import AMPLIFIER_CARDS, amplifier_card, amplifier_numbers
 from ndmapper.errors import InstrumentError, ParameterError, ShapeError
-from ndmapper.instruments import Amplifier, load, recognise
-from ndmapper.numerics.sections import format_section, parse_section
+from ndmapper.instruments import Amplifier
+from ndmapper.numerics.sections import format_section, intersect, parse_section
+from ndmapper.steps import InstrumentTable, table_facts
 
-__all__ = ["Readout", "pixel_map", "readouts", "stamp"]
+__all__ = ["Readout", "image_of", "pixel_map", "readouts", "stamp"]
+
+log = logging.getLogger(__name__)
 
 Section = tuple[slice, ...]
 
@@ -59,6 +65,8 @@ class Readout:
         Mean overscan level that was subtracted [adu].
     level_error : float
         Standard error of that level [unit of the array].
+    unknown : mapping of str to str
+        Why a value is not known, though it was looked for.
     """
 
     name: str
@@ -69,6 +77,7 @@ class Readout:
     saturation: float | None = None
     level: float | None = None
     level_error: float = 0.0
+    unknown: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
 
 
 _SECTIONS = {"AMPSEC": "data", "OVSCSEC": "overscan"}
@@ -90,7 +99,39 @@ _FACTS = dict(
 )
 
 
-def readouts(ndd: NDLater, *, instead: str = "") -> list[Readout]:
+def image_of(ndd: NDLater) -> NDLater:
+    """
+    Give an image its two axes, where further ones have one pixel (NAXIS3 = 1).
+
+    Parameters
+    ----------
+    ndd : NDLater
+        The extension of a frame.
+
+    Returns
+    -------
+    NDLater
+        The same, or the only plane of it.
+
+    Raises
+    ------
+    ShapeError
+        If the array is no image.
+    """
+    if ndd.ndim > 2 and set(ndd.shape[:-2]) == {1}:
+        return ndd[(0,) * (ndd.ndim - 2)]
+    if ndd.ndim != 2:
+        msg = (
+            f"amplifiers are parts of an image, which has 2 axes, but this array has "
+            f"{ndd.ndim} (shape {ndd.shape}); take an image out of it first"
+        )
+        raise ShapeError(msg)
+    return ndd
+
+
+def readouts(
+    ndd: NDLater, *, instead: str = "", instrument: InstrumentTable = None
+) -> list[Readout]:
     """
     List the amplifiers of an extension.
 
@@ -100,47 +141,47 @@ def readouts(ndd: NDLater, *, instead: str = "") -> list[Readout]:
         The extension of a raw frame or of a product.
     instead : str
         What the user may give to the step instead, for the error.
+    instrument : str, path or TableFacts, optional
+        The name of an instrument or the path of its TOML, or what a step was handed for
+        it; by default ``config['instrument']``, else the primary header tells.
 
     Returns
     -------
     list of Readout
-        From the cards that `stamp` wrote, else from the instrument that the primary
-        header names.
+        From the cards that `stamp` wrote, else from the header or the instrument's
+        TOML. A raw frame without any section has one amplifier, the whole image.
 
     Raises
     ------
     InstrumentError
-        If neither knows, or a section lies outside the array.
+        If neither knows, or a section lies outside the array or in another's.
     ShapeError
         If the array has not two axes.
     """
-    if ndd.ndim != 2:
-        msg = (
-            f"amplifiers are parts of an image, which has 2 axes, but this array has "
-            f"{ndd.ndim} (shape {ndd.shape}); take an image out of it first"
-        )
-        raise ShapeError(msg)
+    ndd = image_of(ndd)
     header = ndd.meta
     found = [_from_cards(header, n) for n in amplifier_numbers(header)]
-    if not found:
-        primary = header if ndd.primary_meta is None else ndd.primary_meta
-        # Of a camera that nobody described, the usual keywords may say enough.
-        instrument = recognise(primary) or load("ccd")
-        # An image that was not read from a file has no NAXISn in its header.
-        axes = {f"NAXIS{n}": size for n, size in enumerate(reversed(ndd.shape), 1)}
-        described = ChainMap(axes, header)
-        known = instrument.amplifiers(primary, described)
-        if not known:
-            msg = (
-                f"nothing is known of the amplifiers of an image of shape {ndd.shape} "
-                f"(instrument {instrument.name}); describe them in the TOML of the "
-                f"instrument{f', or give {instead}' if instead else ''}"
-            )
-            raise InstrumentError(msg)
-        found = [_from_instrument(amplifier) for amplifier in known]
+    if found:
+        for readout in found:
+            for section in (readout.data, readout.overscan):
+                _check_inside(section, ndd.shape, readout.name)
+        return _explained(found, ndd, instrument)
+    facts = table_facts(ndd, instrument)
+    known = facts.of(ndd)
+    if not known:
+        msg = (
+            f"nothing is known of the amplifiers of an image of shape {ndd.shape} "
+            f"({facts.why_none(ndd)}); describe them in the TOML of the "
+            f"instrument{f', or give {instead}' if instead else ''}"
+        )
+        raise InstrumentError(msg)
+    for remark in dict.fromkeys(r for amplifier in known for r in amplifier.remarks):
+        log.warning("%s: %s", facts.filename or "this frame", remark)
+    found = [_from_instrument(amplifier) for amplifier in known]
     for readout in found:
         for section in (readout.data, readout.overscan):
             _check_inside(section, ndd.shape, readout.name)
+    _check_apart(found)
     return found
 
 
@@ -179,6 +220,20 @@ def _from_cards(header: Mapping[str, Any], n: int) -> Readout:
     return Readout(**{"name": str(n), **facts})
 
 
+def _explained(
+    found: list[Readout], ndd: NDLater, instrument: InstrumentTable
+) -> list[Readout]:
+    """Say why a value is not known, which nobody needed until now."""
+    if all(None not in (r.gain, r.read_noise) for r in found):
+        return found
+    try:
+        known = table_facts(ndd, instrument).of(ndd)
+    except InstrumentError:
+        return found
+    unknown = known[0].unknown if known else {}
+    return [replace(readout, unknown=unknown) for readout in found]
+
+
 def _from_instrument(amplifier: Amplifier) -> Readout:
     overscan = amplifier.overscan
     return Readout(
@@ -190,6 +245,7 @@ def _from_instrument(amplifier: Amplifier) -> Readout:
         gain=amplifier.gain,
         read_noise=amplifier.read_noise,
         saturation=amplifier.saturation,
+        unknown=amplifier.unknown,
     )
 
 
@@ -212,6 +268,21 @@ def _check_inside(section: Section | None, shape: tuple[int, ...], name: str) ->
             f"image of shape {shape}; the description is for another readout geometry"
         )
         raise InstrumentError(msg)
+
+
+def _check_apart(amplifiers: Sequence[Readout]) -> None:
+    """Refuse data sections that overlap an overscan, or one another."""
+    parts = [(r, "data", r.data) for r in amplifiers]
+    parts += [(r, "overscan", r.overscan) for r in amplifiers if r.overscan is not None]
+    for (one, what, first), (other, which, second) in combinations(parts, 2):
+        # Several amplifiers may share an overscan.
+        if "data" in (what, which) and intersect(first, second) is not None:
+            msg = (
+                f"the {what} section {format_section(first)} of amplifier {one.name} "
+                f"overlaps the {which} section {format_section(second)} of amplifier "
+                f"{other.name}; correct the cards or the TOML that say so"
+            )
+            raise InstrumentError(msg)
 
 
 def with_values(amplifiers: Sequence[Readout], **values: float | None) -> list[Readout]:
@@ -270,9 +341,11 @@ def pixel_map(
     numbers = [value(readout) for readout in amplifiers]
     for readout, number in zip(amplifiers, numbers, strict=True):
         if number is None:
+            why = readout.unknown.get(what.replace(" ", "_"))
             msg = (
-                f"the {what} of amplifier {readout.name} is not known; give it to the "
-                "step or describe it in the TOML of the instrument"
+                f"the {what} of amplifier {readout.name} is not known"
+                f"{f': {why}' if why else ''}; give it to the step or describe it in "
+                "the TOML of the instrument"
             )
             raise ParameterError(msg)
     out = np.full(shape, np.nan, np.float32)

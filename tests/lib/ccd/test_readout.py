@@ -53,9 +53,96 @@ def test_stamp_of_fewer_amplifiers_removes_the_others():
     assert "GAIN2" not in ndd.meta
 
 
-def test_readouts_of_an_unknown_camera_raise():
-    with pytest.raises(InstrumentError, match="nothing is known of the amplifiers"):
-        readouts(image((10, 10)))
+def test_frame_without_any_section_has_one_amplifier():
+    (readout,) = readouts(image((10, 12), GAIN=2.0))
+    assert readout.data == section(1, 12, 1, 10)
+    assert (readout.overscan, readout.gain) == (None, 2.0)
+
+
+def test_error_names_the_camera_that_no_table_claims():
+    with pytest.raises(
+        ParameterError, match="no instrument table claims INSTRUME = 'X'"
+    ):
+        correct_gain(image((10, 10), INSTRUME="X"))
+
+
+def test_error_says_why_no_amplifier_of_a_table_fits():
+    with pytest.raises(
+        InstrumentError,
+        match=r"left does not fit \(shape '10x10', not '2112x350'\); amplifier right",
+    ):
+        readouts(image((10, 10), VERSION="kastb"))
+
+
+def test_image_with_a_third_axis_of_one_plane_is_an_image():
+    ndd = NDLater(np.full((1, 20, 30), 7, "u2"))
+    ndd.meta.update(DATASEC="[1:25,1:20,1:1]", BIASSEC="[26:30,1:20]", GAIN=2.0)
+    result = correct_gain(trim(subtract_overscan(ndd)))
+    assert result.shape == (20, 25)
+    assert not result.data.any()
+
+
+@pytest.mark.parametrize("gain", [0, -1.5, "2,0", "Unknown", "", "nan", True])
+def test_gain_of_no_use_is_named_with_its_card(gain):
+    ndd = image((10, 10), GAIN=gain)
+    shown = "no value of EGAIN or GAIN" if gain == "" else f"GAIN = {gain!r} is no gain"
+    with pytest.raises(ParameterError, match=shown):
+        correct_gain(ndd)
+    # The user may know better.
+    assert correct_gain(ndd, gain=2.0).meta["GAIN1"] == 1.0
+
+
+def test_gain_of_no_use_is_named_also_after_other_steps():
+    ndd = trim(subtract_overscan(image((10, 10), GAIN=0, BIASSEC="[9:10,1:10]")))
+    with pytest.raises(ParameterError, match="GAIN = 0 is no gain"):
+        correct_gain(ndd)
+
+
+@pytest.mark.parametrize(
+    ("data", "overscan"),
+    [("[1:30,1:20]", "[26:30,1:20]"), ("[1:26,1:20]", "[26:30,*]"),
+     ("[2:30,5:6]", "[30:26,1:20]")],
+)  # fmt: skip
+def test_data_section_that_overlaps_the_overscan_is_an_error(data, overscan):
+    ndd = image((20, 30), DATASEC=data, BIASSEC=overscan)
+    for step in (subtract_overscan, trim):
+        with pytest.raises(InstrumentError, match=r"overlaps the overscan section"):
+            step(ndd)
+
+
+def test_trimsec_is_taken_where_datasec_contains_the_overscan(caplog):
+    ndd = image(
+        (20, 30), DATASEC="[1:30,1:20]", TRIMSEC="[1:25,1:20]", BIASSEC="[26:30,1:20]"
+    )
+    assert trim(ndd).shape == (20, 25)
+    assert "TRIMSEC = [1:25,1:20] is taken" in caplog.text
+
+
+@pytest.mark.parametrize("section", ["[1:25,1:21]", "[5:31,1:20]"])
+def test_section_beyond_the_image_is_an_error(section):
+    with pytest.raises(InstrumentError, match="is not in an image of shape"):
+        trim(image((20, 30), DATASEC=section))
+
+
+@pytest.mark.parametrize("level", [50, 50.0, "50", "50.", " 5e1 ADU", "[50]"])
+def test_saturation_level_may_be_text(level):
+    ndd = image((4, 6), BIASSEC="[6:6,1:4]", SATURATE=level)
+    data = ndd.data.copy()
+    data[2, 3] = 50
+    ndd.data = data
+    assert subtract_overscan(ndd).flags.sum() > 0
+
+
+@pytest.mark.parametrize("level", ["Unknown", 0, -1])
+def test_saturation_level_of_no_use_flags_nothing_and_is_told(level, caplog):
+    result = subtract_overscan(image((4, 6), BIASSEC="[6:6,1:4]", SATURATE=level))
+    assert result.flags is None or not result.flags.any()
+    assert f"SATURATE = {level!r} is no saturation level" in caplog.text
+
+
+def test_gain_that_looks_like_a_setting_is_told(caplog):
+    correct_gain(image((4, 6), GAIN=139))
+    assert "GAIN = 139 is taken for electron/adu, but looks like" in caplog.text
 
 
 @pytest.mark.parametrize("shape", [(10,), (3, 10, 10)])
@@ -68,12 +155,12 @@ def test_step_on_data_that_are_no_image_says_so(step, shape):
 @pytest.mark.parametrize("step", [trim, add_variance, correct_gain])
 def test_step_without_overscan_parameter_does_not_advise_it(step):
     with pytest.raises(InstrumentError, match=r"TOML of the instrument$"):
-        step(NDLater(np.zeros((10, 10), "f4")))
+        step(image((10, 10), VERSION="kastb"))
 
 
-def test_subtract_overscan_of_an_unknown_camera_advises_sections():
+def test_subtract_overscan_of_an_unknown_geometry_advises_sections():
     with pytest.raises(InstrumentError, match=r"or give the sections with overscan=$"):
-        subtract_overscan(NDLater(np.zeros((10, 10), "f4")))
+        subtract_overscan(image((10, 10), VERSION="kastb"))
 
 
 def test_readouts_of_an_unknown_camera_come_from_the_usual_keywords():

@@ -1,0 +1,407 @@
+"""
+The amplifiers of a raw frame: what its header says of them, as cameras write it.
+
+Numbers may be text, a section reversed, starred or padded with blanks, and a card may
+hold what is no value at all. What cannot be used is kept as a reason, for whoever needs
+the value; what was chosen among several cards is kept as a remark.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ndmapper.errors import InstrumentError
+from ndmapper.instruments.conditions import Condition, Value
+from ndmapper.instruments.functions import HeaderPair
+from ndmapper.instruments.rules import all_met
+
+__all__ = ["PARTS", "Amplifier", "FixedAmplifier", "find_amplifiers", "read_section"]
+
+PARTS = ("name", "data", "overscan", "gain", "read_noise", "saturation")
+"""What is known of an amplifier."""
+
+_WORDS = {"gain": "gain", "read_noise": "read noise", "saturation": "saturation level"}
+_NO_VALUE = {"", "unknown", "none", "n/a", "na", "undefined", "undef", "null", "-", "?"}
+_NUMBER = re.compile(r"\s*\[?([-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?)\s*(.*)")
+_ELECTRON, _ADU = r"(e-?|el|elec|electrons?)", r"(adu|dn|counts?|cts?)s?"
+_UNITS = {
+    "gain": rf"{_ELECTRON}\s*(/|per)\s*{_ADU}",
+    "read_noise": _ELECTRON,
+    "saturation": _ADU,
+}
+_HIGH_GAIN = 30.0
+"""No converter of a CCD has more electrons in a step; settings of cameras do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amplifier:
+    """
+    One amplifier, or one region of a raw frame with a gain of its own.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    data : str
+        Section of the raw image that was exposed, as in a FITS header: 1-based,
+        both ends included, x first, for instance ``"[1:1024,1:350]"``.
+    overscan : str or None
+        Section of its overscan in the raw image, if there is any.
+    gain : float or None
+        Gain [electron/adu].
+    read_noise : float or None
+        Read noise [electron].
+    saturation : float or None
+        Level from which a pixel is saturated [adu].
+    cards : mapping of str to str
+        The parts that header cards gave, and their keywords; the others are what the
+        TOML of the instrument says.
+    unknown : mapping of str to str
+        Why a part is not known, though it was looked for.
+    remarks : tuple of str
+        What somebody should know of the values that were taken.
+    """
+
+    name: str
+    data: str
+    overscan: str | None = None
+    gain: float | None = None
+    read_noise: float | None = None
+    saturation: float | None = None
+    cards: Mapping[str, str] = field(default_factory=dict, compare=False)
+    unknown: Mapping[str, str] = field(default_factory=dict, compare=False)
+    remarks: tuple[str, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedAmplifier:
+    """
+    An amplifier that the TOML describes because the headers do not.
+
+    Parameters
+    ----------
+    amplifier : Amplifier
+        What is known of it.
+    where : mapping of str to tuple of Condition
+        Descriptors of the frames that it is valid for, since sections belong to one
+        readout geometry.
+    """
+
+    amplifier: Amplifier
+    where: Mapping[str, tuple[Condition, ...]]
+
+    def against(self, values: Mapping[str, Value]) -> str | None:
+        """
+        Say why a frame is not read out by it.
+
+        Parameters
+        ----------
+        values : mapping
+            Descriptors of the frame.
+
+        Returns
+        -------
+        str or None
+            The first condition that is not met; None where all are.
+        """
+        for name, conditions in self.where.items():
+            for condition in conditions:
+                met, text = condition.test(name, values.get(name))
+                if not met:
+                    is_value = condition.word in ("like", "equals")
+                    return (
+                        f"{text}, not {_shown(condition.value)}" if is_value else text
+                    )
+        return None
+
+
+def find_amplifiers(
+    keys: Mapping[str, Sequence[str]],
+    fixed: Sequence[FixedAmplifier],
+    headers: HeaderPair,
+    values: Callable[[], Mapping[str, Value]],
+) -> tuple[Amplifier, ...]:
+    """
+    Find the amplifiers of an image.
+
+    Parameters
+    ----------
+    keys : mapping of str to sequence of str
+        Parts of an amplifier, and the header keywords that may give them.
+    fixed : sequence of FixedAmplifier
+        Amplifiers that the TOML of the instrument describes.
+    headers : HeaderPair
+        The headers of the image, which have NAXIS1 and NAXIS2.
+    values : callable
+        Gives the descriptors of the frame.
+
+    Returns
+    -------
+    tuple of Amplifier
+        One from the cards, or else those of the TOML whose conditions are met; what one
+        of the two leaves open, the other says. Where the cards have no section at all
+        and the TOML has no amplifiers, one that is the whole image. Empty where nobody
+        knows.
+
+    Raises
+    ------
+    InstrumentError
+        If a card that should hold a section holds something else.
+    """
+    known = values() if fixed else {}
+    described = [f.amplifier for f in fixed if all_met(f.where, known)]
+    cards = _Cards(keys, headers)
+    found = cards.amplifier(whole=not fixed)
+    if found is None:
+        return tuple(cards.completed(amplifier) for amplifier in described)
+    same = [a for a in described if a.data == found.data or len(described) == 1]
+    return (_merged(found, same[0]) if same else found,)
+
+
+def _merged(found: Amplifier, other: Amplifier) -> Amplifier:
+    """Let a TOML say what the cards leave open."""
+    parts = [p for p in PARTS if getattr(found, p) is None]
+    given = {p: getattr(other, p) for p in parts if getattr(other, p) is not None}
+    unknown = {p: why for p, why in found.unknown.items() if p not in given}
+    return replace(found, unknown=unknown, **given)
+
+
+class _Cards:
+    """The header cards that tell of an amplifier."""
+
+    def __init__(self, keys: Mapping[str, Sequence[str]], headers: HeaderPair) -> None:
+        self.keys, self.headers = keys, headers
+        self.used: dict[str, str] = {}
+        self.unknown: dict[str, str] = {}
+        self.remarks: list[str] = []
+        sizes = (headers.get("NAXIS1"), headers.get("NAXIS2"))
+        self.shape = None
+        if all(isinstance(size, int) for size in sizes):
+            self.shape = (int(sizes[0] or 0), int(sizes[1] or 0))
+
+    def amplifier(self, *, whole: bool) -> Amplifier | None:
+        """Give what the cards say; None where they give no section, and none fits."""
+        if "data" not in self.keys:
+            return None
+        overscan = next(iter(self._sections("overscan")), None)
+        data = self._data(overscan)
+        if data is None:
+            if not whole or self.shape is None:
+                return None
+            data = f"[1:{self.shape[0]},1:{self.shape[1]}]"
+            self.used["data"] = "NAXISn"
+        if overscan is not None:
+            self.used["overscan"] = overscan[0]
+        return self._made(data, None if overscan is None else overscan[1])
+
+    def _made(self, data: str, overscan: str | None) -> Amplifier:
+        numbers: dict[str, Any] = {part: self._number(part) for part in _WORDS}
+        if (name := self._first("name")) is not None:
+            self.used["name"] = self.keys["name"][0]
+        return Amplifier(
+            name=str(name or "1"), data=data, overscan=overscan, **numbers,
+            cards=dict(self.used), unknown=dict(self.unknown),
+            remarks=tuple(self.remarks),
+        )  # fmt: skip
+
+    def completed(self, amplifier: Amplifier) -> Amplifier:
+        """Let the cards say what a TOML leaves open of an amplifier."""
+        parts = [p for p in _WORDS if getattr(amplifier, p) is None]
+        self.used, self.unknown, self.remarks = {}, {}, []
+        numbers: dict[str, Any] = {p: self._number(p) for p in parts if p in self.keys}
+        return replace(
+            amplifier, cards=dict(self.used), unknown=dict(self.unknown),
+            remarks=tuple(self.remarks),
+            **{p: n for p, n in numbers.items() if n is not None},
+        )  # fmt: skip
+
+    def _first(self, part: str) -> Value:
+        values = (self.headers.get(key) for key in self.keys.get(part, ()))
+        return next((v for v in values if v is not None), None)
+
+    def _data(self, overscan: tuple[str, str] | None) -> str | None:
+        """Choose the section of the data: the first that is clear of the overscan."""
+        sections = list(self._sections("data"))
+        if not sections:
+            if overscan is None or self.shape is None:
+                return None
+            return self._beside(*overscan)
+        key, data = sections[0]
+        if overscan is not None and _overlap(data, overscan[1]):
+            clear = [s for s in sections if not _overlap(s[1], overscan[1])]
+            if clear:
+                self.remarks.append(
+                    f"{key} = {data} overlaps {overscan[0]} = {overscan[1]}; "
+                    f"{clear[0][0]} = {clear[0][1]} is taken"
+                )
+                key, data = clear[0]
+        self.used["data"] = key
+        return data
+
+    def _beside(self, key: str, strip: str) -> str:
+        """Give the image beside an overscan that reaches along one of its borders."""
+        assert self.shape is not None
+        ends = _ends(strip)
+        for axis in (0, 1):
+            (start, stop), n = ends[axis], self.shape[axis]
+            if ends[1 - axis] == (1, self.shape[1 - axis]) and (
+                (start == 1) != (stop == n)
+            ):
+                rest = (stop + 1, n) if start == 1 else (1, start - 1)
+                parts = [rest if a == axis else ends[a] for a in (0, 1)]
+                self.used["data"] = key
+                return "[" + ",".join(f"{a}:{b}" for a, b in parts) + "]"
+        msg = (
+            f"{key} = {strip} says where the overscan is, but no "
+            f"{' or '.join(self.keys['data'])} says where the data are"
+        )
+        raise InstrumentError(msg)
+
+    def _sections(self, part: str) -> Iterator[tuple[str, str]]:
+        for key in self.keys.get(part, ()):
+            value = self.headers.get(key)
+            if value is None or str(value).strip().casefold() in _NO_VALUE:
+                continue
+            try:
+                yield key, read_section(str(value), self.shape)
+            except ValueError as err:
+                msg = f"{key} = {value!r} is no section of an image: {err}"
+                raise InstrumentError(msg) from err
+
+    def _number(self, part: str) -> float | None:
+        """Take the first card that holds a number of the right kind."""
+        word, refused = _WORDS[part], []
+        found: list[tuple[str, float, Value]] = []
+        for key in self.keys.get(part, ()):
+            value = self.headers.get(key)
+            if value is None:
+                continue
+            number = _number_of(value, _UNITS[part])
+            if number is None or number < 0 or (number == 0 and part != "read_noise"):
+                refused.append(f"{key} = {value!r} is no {word}")
+            else:
+                found.append((key, number, value))
+        if not found:
+            keys = self.keys.get(part, ())
+            if keys:
+                missing = f"the header has no value of {' or '.join(keys)}"
+                self.unknown[part] = "; ".join(refused) or missing
+            if part == "saturation" and refused:
+                self.remarks += [f"{r}; no pixel is flagged for it" for r in refused]
+            return None
+        key, number, value = found[0]
+        self.used[part] = key
+        self._remark(part, found, refused)
+        return number
+
+    def _remark(
+        self, part: str, found: list[tuple[str, float, Value]], refused: list[str]
+    ) -> None:
+        key, number, value = found[0]
+        differ = [f"{k} = {v!r}" for k, n, v in found[1:] if not _close(n, number)]
+        taken = f"{key} = {value!r} is taken for the {_WORDS[part]}"
+        if differ:
+            self.remarks.append(f"{taken}, not {' or '.join(differ)}")
+        if refused:
+            self.remarks.append(f"{'; '.join(refused)}; {taken}")
+        if part == "gain" and number > _HIGH_GAIN:
+            self.remarks.append(
+                f"{key} = {value!r} is taken for electron/adu, but looks like a "
+                "setting of the camera; if it is one, give gain=... or describe the "
+                "instrument"
+            )
+        if part == "read_noise" and number == 0:
+            self.remarks.append(f"{key} = {value!r}: there is no read noise")
+
+
+def _close(first: float, second: float) -> bool:
+    return math.isclose(first, second, rel_tol=1e-3)
+
+
+def _number_of(value: Value, unit: str) -> float | None:
+    """Read a number, which may be text, with its unit behind it."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float):
+        return float(value) if math.isfinite(value) else None
+    match = _NUMBER.fullmatch(value)
+    if match is None:
+        return None
+    rest = match[2].strip().strip("[]()").strip()
+    if rest and not re.fullmatch(unit, rest, re.IGNORECASE):
+        return None
+    return float(match[1].upper().replace("D", "E"))
+
+
+def read_section(text: str, shape: tuple[int, int] | None = None) -> str:
+    """
+    Read a section as cameras write it.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``"[1:2048,1:100]"``, with blanks, without brackets or in others,
+        reversed (``"[2048:1,1:100]"``), with stars (``"[*,1:20]"``), or with a third
+        axis of one plane.
+    shape : (int, int), optional
+        Width and height of the image, for what has stars.
+
+    Returns
+    -------
+    str
+        The same pixels as ``"[x1:x2,y1:y2]"`` with x1 <= x2.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be understood.
+    """
+    bare = text.strip()
+    if bare[:1] + bare[-1:] in ("[]", "()", "{}"):
+        bare = bare[1:-1]
+    parts = [re.sub(r"\s+", "", part) for part in bare.split(",")]
+    while len(parts) > 2 and parts[-1] in ("1", "1:1", "*"):
+        parts.pop()
+    if len(parts) != 2:
+        msg = f"it has {len(parts)} axes instead of 2"
+        raise ValueError(msg)
+    return "[" + ",".join(
+        _range(part, None if shape is None else shape[axis], axis)
+        for axis, part in enumerate(parts)
+    ) + "]"  # fmt: skip
+
+
+def _range(part: str, size: int | None, axis: int) -> str:
+    if part in ("*", "-*", ":"):
+        if size is None:
+            msg = "the size of the image is not known"
+            raise ValueError(msg)
+        return f"1:{size}"
+    ends = re.fullmatch(r"(\d+)(?:\.0*)?(?::(\d+)(?:\.0*)?(?::-?1)?)?", part)
+    if ends is None:
+        msg = f"{part!r} is not of the form 'first:last'"
+        raise ValueError(msg)
+    first, last = int(ends[1]), int(ends[2] or ends[1])
+    first, last = min(first, last), max(first, last)
+    if first < 1:
+        msg = f"{part!r} begins before the first pixel, which is 1"
+        raise ValueError(msg)
+    return f"{first}:{last}"
+
+
+def _ends(section: str) -> list[tuple[int, int]]:
+    pairs = (part.split(":") for part in section.strip("[]").split(","))
+    return [(int(first), int(last)) for first, last in pairs]
+
+
+def _overlap(first: str, second: str) -> bool:
+    pairs = zip(_ends(first), _ends(second), strict=True)
+    return all(a[0] <= b[1] and b[0] <= a[1] for a, b in pairs)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " or ".join(repr(v) for v in value)
+    return repr(value)

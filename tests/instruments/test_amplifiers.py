@@ -1,0 +1,150 @@
+"""Sections and numbers of amplifiers, as cameras write them."""
+
+import pytest
+
+from ndmapper import instruments
+from ndmapper.errors import InstrumentError
+from ndmapper.instruments.amplifiers import read_section
+from ndmapper.instruments.parse import parse_instrument
+
+CCD = instruments.load("ccd")
+SIZE = {"NAXIS1": 60, "NAXIS2": 40}
+
+
+def one(instrument=CCD, **cards):
+    (found,) = instrument.amplifiers({**SIZE, **cards})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("[1:50,1:40]", "[1:50,1:40]"),
+        (" [ 1 : 50 , 1 : 40 ] ", "[1:50,1:40]"),
+        ("1:50,1:40", "[1:50,1:40]"),
+        ("(1:50,1:40)", "[1:50,1:40]"),
+        ("[1.0:50.0,1.:40.]", "[1:50,1:40]"),
+        ("[50:1,40:1]", "[1:50,1:40]"),
+        ("[50:1:-1,1:40:1]", "[1:50,1:40]"),
+        ("[*,1:20]", "[1:60,1:20]"),
+        ("[51:60,-*]", "[51:60,1:40]"),
+        ("[1:50,1:40,1:1]", "[1:50,1:40]"),
+        ("[1:50,1:40,*]", "[1:50,1:40]"),
+        ("[51,1:40]", "[51:51,1:40]"),
+        ("[001:050,0001:0040]", "[1:50,1:40]"),
+    ],
+)
+def test_section_is_read_as_it_is_meant(text, meant):
+    assert read_section(text, (60, 40)) == meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[0:49,0:39]", "[1:50]", "[1:50,1:40,1:3]", "[1:50:2,1:40]", "[a:b,1:40]",
+     "[-5:50,1:40]", "[1.5:50,1:40]", "[]", "[1:50;1:40]", "[:50,1:40]"],
+)  # fmt: skip
+def test_section_that_is_none_is_refused_with_its_card(text):
+    with pytest.raises(ValueError, match=r"first|axes|axis"):
+        read_section(text, (60, 40))
+    with pytest.raises(InstrumentError, match=r"BIASSEC = .* is no section"):
+        one(BIASSEC=text)
+
+
+@pytest.mark.parametrize("value", ["", "UNKNOWN", " n/a", "None", None])
+def test_section_without_a_value_is_none(value):
+    found = one(DATASEC=value, BIASSEC=value)
+    assert (found.data, found.overscan) == ("[1:60,1:40]", None)
+
+
+@pytest.mark.parametrize(
+    ("overscan", "data"),
+    [("[51:60,1:40]", "[1:50,1:40]"), ("[1:4,*]", "[5:60,1:40]"),
+     ("[1:60,39:40]", "[1:60,1:38]")],
+)  # fmt: skip
+def test_data_are_what_the_overscan_leaves(overscan, data):
+    assert one(BIASSEC=overscan).data == data
+
+
+@pytest.mark.parametrize("overscan", ["[20:30,1:40]", "[51:60,2:40]", "[1:60,1:40]"])
+def test_overscan_that_leaves_no_rectangle_needs_a_data_section(overscan):
+    with pytest.raises(InstrumentError, match="no DATASEC or TRIMSEC says"):
+        one(BIASSEC=overscan)
+
+
+@pytest.mark.parametrize(
+    "gain", [2, 2.0, "2.0", " 2 ", "2.0 e-/ADU", "2 [electrons/adu]", "0.2D1", "[2.0]"]
+)
+def test_gain_may_be_text(gain):
+    assert one(GAIN=gain).gain == 2.0
+
+
+@pytest.mark.parametrize("gain", ["0.5 ADU/e-", "high", "1.5 2.5", False, "inf"])
+def test_text_that_is_no_gain_is_none(gain):
+    found = one(GAIN=gain)
+    assert found.gain is None
+    assert found.unknown["gain"] == f"GAIN = {gain!r} is no gain"
+
+
+@pytest.mark.parametrize(
+    ("cards", "gain", "remark"),
+    [
+        ({"GAIN": 2.0, "EGAIN": 2.0}, 2.0, None),
+        ({"GAIN": "2.0", "EGAIN": 2}, 2.0, None),
+        ({"GAIN": 100, "EGAIN": 0.25}, 0.25, "not GAIN = 100"),
+        ({"GAIN": 1.9, "EGAIN": 2.0}, 2.0, "not GAIN = 1.9"),
+        ({"GAIN": 1.9, "EGAIN": 0}, 1.9, "EGAIN = 0 is no gain; GAIN = 1.9 is taken"),
+        ({"GAIN": "HIGH", "EGAIN": 1.1}, 1.1, "GAIN = 'HIGH' is no gain"),
+        ({"EGAIN": 1.1}, 1.1, None),
+    ],
+)
+def test_egain_wins_and_a_difference_is_told(cards, gain, remark):
+    found = one(**cards)
+    assert found.gain == gain
+    if remark is None:
+        assert found.remarks == ()
+    else:
+        assert remark in found.remarks[0]
+
+
+def test_read_noise_of_zero_is_told():
+    found = one(RDNOISE=0)
+    assert found.read_noise == 0
+    assert found.remarks == ("RDNOISE = 0: there is no read noise",)
+
+
+def described(**amplifier):
+    return parse_instrument(
+        {
+            "schema": 1,
+            "descriptors": {"shape": {"fn": "shape"}},
+            "amplifier_keys": {"data": "DATASEC", "gain": ["EGAIN", "GAIN"]},
+            "amplifier": [{"name": "A", "where": {"shape": "60x40"}, **amplifier}],
+        },
+        "mine",
+        "mine.toml",
+    )
+
+
+def test_table_says_what_the_cards_leave_open_and_the_reverse():
+    mine = described(data="[1:50,1:40]", read_noise=4.0)
+    found = one(mine, GAIN=2.0)
+    assert (found.data, found.gain, found.read_noise) == ("[1:50,1:40]", 2.0, 4.0)
+    assert found.cards == {"gain": "GAIN"}
+    found = one(mine, DATASEC="[1:48,1:40]", EGAIN=3.0)
+    assert (found.data, found.gain, found.read_noise) == ("[1:48,1:40]", 3.0, 4.0)
+    assert found.cards == {"data": "DATASEC", "gain": "EGAIN"}
+
+
+def test_table_with_amplifiers_does_not_guess_the_whole_image():
+    mine = described(data="[1:50,1:40]")
+    header = {"NAXIS1": 30, "NAXIS2": 40}
+    assert mine.amplifiers(header) == ()
+    assert mine.why_no_amplifier(header) == (
+        "amplifier A does not fit (shape '30x40', not '60x40')"
+    )
+
+
+def test_table_without_amplifiers_advises_to_extend():
+    mine = parse_instrument({"schema": 1}, "mine", "mine.toml")
+    assert mine.amplifiers(SIZE) == ()
+    assert 'extends = "ccd"' in mine.why_no_amplifier(SIZE)
