@@ -1,9 +1,7 @@
 """The steps that there are: those of ndmapper, of other modules, and of scripts."""
 
 import importlib
-import importlib.util
 import pkgutil
-import sys
 from pathlib import Path
 
 from ndmapper.errors import (
@@ -46,15 +44,20 @@ def library_steps() -> dict[str, Step]:
     return dict(sorted(found.items()))
 
 
-def find_step(name: str) -> Step:
+def find_step(name: str, *, to_run: bool = False) -> Step:
     """
     Find a step.
+
+    Of a script nothing is run but imports, ``def``, ``class`` and assignments of
+    literals.
 
     Parameters
     ----------
     name : str
         Its name among those of ndmapper (``subtract_bias`` or ``ccd.subtract_bias``),
         ``module:name``, or ``script.py:name``.
+    to_run : bool
+        Make sure that a step of a script has everything that its function uses.
 
     Returns
     -------
@@ -67,8 +70,18 @@ def find_step(name: str) -> Step:
         If there is none, or more than one.
     MissingFileError
         If there is no such module or script.
+    DeclarationError
+        If a step of a script needs more of it than is run.
     """
     place, colon, last = name.rpartition(":")
+    if place.endswith(".py"):
+        from ndmapper.cli.definitions import ScriptDefinitions
+
+        script = ScriptDefinitions(Path(place))
+        step = script.step(last)
+        if to_run:
+            script.check_whole(step)
+        return step
     if colon:
         value = getattr(_load(place), last, None)
         if isinstance(value, Step):
@@ -96,18 +109,8 @@ def find_step(name: str) -> Step:
 
 
 def _load(place: str) -> object:
-    if not place.endswith(".py"):
-        try:
-            return importlib.import_module(place)
-        except ImportError as err:
-            msg = f"the module {place} cannot be imported ({err})"
-            raise MissingFileError(msg) from err
-    path = Path(place)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        msg = f"there is no script {place}"
-        raise MissingFileError(msg)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
+    try:
+        return importlib.import_module(place)
+    except ImportError as err:
+        msg = f"the module {place} cannot be imported ({err})"
+        raise MissingFileError(msg) from err
