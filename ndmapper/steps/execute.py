@@ -13,6 +13,7 @@ from ndmapper.data import DataFile
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
 from ndmapper.engines.findings import collect_findings
+from ndmapper.errors import StepError
 from ndmapper.io.leftovers import sweep
 from ndmapper.io.source import find_source
 from ndmapper.log import FILE_ONLY
@@ -170,7 +171,22 @@ def _result(item: PlanItem, result: Made | Failure | None) -> Result:
         return result
     if isinstance(result, Made) and not item.targets:
         return result.text
-    return {output: map_product(item, output) for output in item.targets}
+    products = {output: map_product(item, output) for output in item.targets}
+    if isinstance(result, Made):
+        for df in products.values():
+            _refuse_replaced(df, result)
+    return products
+
+
+def _refuse_replaced(df: DataFile, made: Made) -> None:
+    """Refuse to go on with what another run has put in the place of a product."""
+    content = made.contents[str(absolute(str(df)))]
+    if not df.record or df.record[-1]["content"] != content:
+        msg = (
+            f"{df} was replaced by another run as soon as it was made; scripts that "
+            "give one name to different products need folders of their own (outdir)"
+        )
+        raise StepError(msg)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from ndmapper.steps.decided import decided_otherwise
 from ndmapper.steps.differences import Difference, differences
 from ndmapper.steps.entry import Work, describe, is_as_recorded
 from ndmapper.steps.naming import Targets
+from ndmapper.steps.paths import Stamp, stamp_of
 
 __all__ = ["Action", "PlanItem", "decide"]
 
@@ -49,6 +50,9 @@ class PlanItem:
         Output to the product that is re-used.
     prelude : tuple of PlanItem
         What is done in memory before it, in a chain of steps.
+    seen : mapping
+        Output to the stamp of the file that was there, if any, so that what another
+        run makes meanwhile is noticed.
     """
 
     work: Work
@@ -59,6 +63,7 @@ class PlanItem:
     changes: tuple[str, ...] = ()
     found: Mapping[Output, DataFile] = field(default_factory=dict)
     prelude: "tuple[PlanItem, ...]" = ()
+    seen: Mapping[Output, Stamp | None] = field(default_factory=dict)
 
     @property
     def works(self) -> list[Work]:
@@ -112,6 +117,7 @@ def decide(work: Work, targets: Targets) -> PlanItem:
         made by no step.
     """
     paths = {output: Path(str(name)) for output, name in targets.items()}
+    seen = {output: stamp_of(path) for output, path in paths.items()}
     expected = {
         output: describe(work, output, path.name) for output, path in paths.items()
     }
@@ -130,6 +136,7 @@ def decide(work: Work, targets: Targets) -> PlanItem:
             reason=reason,
             changes=tuple(dict.fromkeys(map(str, changes))),
             found=found or {},
+            seen=seen,
         )
 
     step, reprocess = work.declaration.name, work.settings["reprocess"]
