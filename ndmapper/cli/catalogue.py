@@ -12,7 +12,7 @@ from ndmapper.errors import (
 )
 from ndmapper.steps import Step
 
-__all__ = ["find_step", "library_steps"]
+__all__ = ["find_step", "library_steps", "revision_now"]
 
 
 def library_steps() -> dict[str, Step]:
@@ -42,6 +42,33 @@ def library_steps() -> dict[str, Step]:
                 place = module.__name__.removeprefix(f"{lib.__name__}.")
                 found[f"{place}.{name}"] = value
     return dict(sorted(found.items()))
+
+
+def revision_now(module: str, step: str) -> int | None:
+    """
+    Give the revision that a step of ndmapper's own libraries has.
+
+    Parameters
+    ----------
+    module : str
+        A module, as a record names it. Nothing but a module of `ndmapper.lib` is
+        imported.
+    step : str
+        The name of the step.
+
+    Returns
+    -------
+    int or None
+        None where there is no such step.
+    """
+    from ndmapper import lib
+
+    for info in pkgutil.walk_packages(lib.__path__, f"{lib.__name__}."):
+        if info.name == module:
+            for value in vars(importlib.import_module(info.name)).values():
+                if isinstance(value, Step) and value.name == step:
+                    return value.declaration.revision or 1
+    return None
 
 
 def find_step(name: str, *, to_run: bool = False) -> Step:

@@ -65,9 +65,10 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _run_file(args: argparse.Namespace) -> int:
+    from ndmapper.cli.catalogue import revision_now
     from ndmapper.steps.freshness import why_stale
 
-    reasons = why_stale(args.file)
+    reasons = why_stale(args.file, revision_now=revision_now)
     if args.json:
         print_json({"file": args.file, "reasons": reasons})
     elif not reasons:

@@ -97,7 +97,10 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
         cals = shared_cals(item.work.inputs)
         results.append(
             {
-                output: PlannedFile(name, [*before, item.expected[output]], cals)
+                # What is in it is not known; that it has content some day is.
+                output: PlannedFile(
+                    name, [*before, {**item.expected[output], "content": None}], cals
+                )
                 for output, name in item.targets.items()
             }
         )

@@ -296,7 +296,7 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
         product = DataFile(item.targets[output])
     product.cals.update(shared_cals(item.work.inputs))
     if (
-        item.action == "reuse"
+        item.changes
         and item.work.settings["reprocess"] != "auto"
         and product.record
         and product.record[-1]["step"] != "edited"

@@ -1,6 +1,6 @@
 """Whether a product is still what its inputs make, judged by its record alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,18 @@ from ndmapper.errors import DeclarationError, FormatError, MissingFileError, Rec
 from ndmapper.io.digest import DigestCache, digest
 from ndmapper.io.record import identity, read_cleaned, read_records
 from ndmapper.steps.entry import is_as_recorded
+from ndmapper.steps.equivalence import revision_of
 from ndmapper.steps.packages import package_version
 
 __all__ = ["find_input", "references_of", "why_stale"]
 
 
-def why_stale(path: Path, digests: DigestCache | None = None) -> list[str]:
+def why_stale(
+    path: Path,
+    digests: DigestCache | None = None,
+    *,
+    revision_now: Callable[[str, str], int | None] | None = None,
+) -> list[str]:
     """
     Say what has changed since a product was made.
 
@@ -25,6 +31,9 @@ def why_stale(path: Path, digests: DigestCache | None = None) -> list[str]:
         The product.
     digests : DigestCache, optional
         Digests that are known already.
+    revision_now : callable, optional
+        Gives the revision that a step of ndmapper has now, by its module and its name;
+        None where there is no such step.
 
     Returns
     -------
@@ -55,7 +64,12 @@ def why_stale(path: Path, digests: DigestCache | None = None) -> list[str]:
             reason = _reference_differs(reference, row, made, digests)
             if reason:
                 found.append(f"{name}{word} {reference['name']} {reason}")
-        if (version := _tool_version(row)) is not None:
+        if (was := revision_of(row)) is not None and row["engine"] == "python":
+            now = revision_now(row["module"], row["step"]) if revision_now else None
+            if now not in (None, was):
+                text = f"the revision of {row['step']} was {was}, now {now}"
+                found.append(f"{name}{text}")
+        elif (version := _tool_version(row)) is not None:
             old = row["tool"]["version"]
             if version != old:
                 tool = row["tool"]["name"]
