@@ -73,7 +73,7 @@ def differences(
     step = expected["step"]
     if recorded["step"] == "edited":
         text = "it was edited and saved in Python"
-        return [Difference(text, text, forces=False, is_edit=True)]
+        return [Difference(text, "they were edited", forces=False, is_edit=True)]
     if recorded["step"] != step:
         text = f"it was made by {recorded['step']}"
         return [Difference(text, f"they were made by {recorded['step']}")]

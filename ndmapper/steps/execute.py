@@ -130,11 +130,15 @@ def _counts(plan: Plan, made: dict[int, Made | Failure]) -> tuple[int, int, int]
 
 def _say_reused(item: PlanItem) -> None:
     names = item.products
-    differing = names if item.changes else []
-    tally.add(made=[], reused=names, differing=differing)
+    tally.add(reused=names)
+    if item.reason != "exists":
+        tally.cleaned += [n for n in names if not Path(n).exists()]
     if item.changes:
+        is_new = tally.note_stale(names, item.causes, kept=item.is_kept)
+        # One line for a reason, however many products are stale for it.
         words = "%s: re-used, but it differs from what would be made now: %s"
-        log.warning(words, _line(item), "; ".join(item.changes))
+        extra = None if is_new or item.is_kept else FILE_ONLY
+        log.warning(words, _line(item), "; ".join(item.changes), extra=extra)
     elif item.reason == "exists":
         log.info("%s: re-used", _line(item))
     else:
@@ -314,6 +318,7 @@ def _make_again(item: PlanItem) -> None:
     _make_inputs(item)
     with_digests = _do(item)
     tally.add(made=item.products)
+    tally.cleaned = [name for name in tally.cleaned if name not in item.products]
     for path, content in with_digests.contents.items():
         item.work.digests.put(find_source(path), content, ours=True)
     item.work.digests.save()

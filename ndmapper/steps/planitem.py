@@ -51,8 +51,9 @@ class PlanItem:
     causes : tuple of str
         The same, or why products are made again, less what only follows from other
         products, in words that hold for many.
-    is_edited : bool
-        Whether somebody edited a product.
+    is_kept : bool
+        Whether products that differ are kept by 'auto' as well, as somebody has edited
+        them, say.
     is_open : bool
         Whether a plan cannot tell if the products are made again.
     found : mapping
@@ -71,7 +72,7 @@ class PlanItem:
     reason: str
     changes: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
-    is_edited: bool = False
+    is_kept: bool = False
     is_open: bool = False
     found: Mapping[Output, DataFile] = field(default_factory=dict)
     prelude: "tuple[PlanItem, ...]" = ()
@@ -148,7 +149,8 @@ def decide(work: Work, targets: Targets) -> PlanItem:
             reason=reason,
             changes=tuple(dict.fromkeys(map(str, changes))),
             causes=tuple(dict.fromkeys(c.cause for c in changes if not c.follows)),
-            is_edited=any(c.is_edit for c in changes),
+            is_kept=bool(changes)
+            and (any(c.is_edit for c in changes) or not any(c.forces for c in changes)),
             found=found or {},
             seen=seen,
         )
@@ -312,7 +314,7 @@ class _Judge:
             return [Difference(text, "they have no record", forces=False)]
         if not is_as_recorded(product, self._work.digests):
             text = "it was changed by hand or by another program"
-            return [Difference(text, text, forces=False, is_edit=True)]
+            return [Difference(text, "they were edited", forces=False, is_edit=True)]
         return self.rows(rows, expected)
 
     def rows(
@@ -332,8 +334,9 @@ class _Judge:
             for text in (f"the code of {step} has changed" for step in same.recoded)
         ]
         if not found and same.waiting:
-            names = ", ".join(dict.fromkeys(same.waiting))
-            text = f"if {names} comes out otherwise"
+            names = list(dict.fromkeys(same.waiting))
+            any_of = "any of " if len(names) > 1 else ""
+            text = f"if {any_of}{', '.join(names)} comes out otherwise"
             found = [Difference(text, text, follows=True, is_open=True)]
         if own_key(recorded) == own_key(same.expected):
             return found
