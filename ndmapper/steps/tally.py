@@ -45,7 +45,7 @@ class Tally:
     differing: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
-    _causes: dict[str, bool] = field(default_factory=dict)
+    _causes: dict[str, bool] = field(default_factory=dict, init=False)
 
     def add(
         self,
