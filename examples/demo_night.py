@@ -19,7 +19,7 @@ from ndmapper.plot import before_after
 from ndmapper.services import look_up_cals
 
 RAW, OUT = Path(sys.argv[1]), Path(config["outdir"])
-config["reprocess"] = False
+config["reprocess"] = "auto"
 
 
 def prepare(files):

@@ -4,7 +4,7 @@ Reduce a long-slit night of Shane/Kast (blue), from raw frames to clean 2-D spec
     python kast_longslit.py FOLDER      (the folder of the raw frames)
 
 Products, the log and calibrations.json go to the current folder. Edit that file to
-change a calibration, and run the script again: what is there is not made again.
+change a calibration, and run the script again: only what depends on it is made again.
 """
 
 import sys
@@ -19,7 +19,7 @@ from ndmapper.services import look_up_cals
 
 RAW = sys.argv[1]
 CAL_DEPS = {"target": ["bias", "flat"], "flat": ["bias"]}
-config["reprocess"] = False
+config["reprocess"] = "auto"
 
 
 def prepare(files, poisson=True):

@@ -1,9 +1,7 @@
 """The steps that there are: those of ndmapper, of other modules, and of scripts."""
 
 import importlib
-import importlib.util
 import pkgutil
-import sys
 from pathlib import Path
 
 from ndmapper.errors import (
@@ -14,7 +12,7 @@ from ndmapper.errors import (
 )
 from ndmapper.steps import Step
 
-__all__ = ["find_step", "library_steps"]
+__all__ = ["find_step", "library_steps", "revision_now"]
 
 
 def library_steps() -> dict[str, Step]:
@@ -46,15 +44,47 @@ def library_steps() -> dict[str, Step]:
     return dict(sorted(found.items()))
 
 
-def find_step(name: str) -> Step:
+def revision_now(module: str, step: str) -> int | None:
+    """
+    Give the revision that a step of ndmapper's own libraries has.
+
+    Parameters
+    ----------
+    module : str
+        A module, as a record names it. Nothing but a module of `ndmapper.lib` is
+        imported.
+    step : str
+        The name of the step.
+
+    Returns
+    -------
+    int or None
+        None where there is no such step.
+    """
+    from ndmapper import lib
+
+    for info in pkgutil.walk_packages(lib.__path__, f"{lib.__name__}."):
+        if info.name == module:
+            for value in vars(importlib.import_module(info.name)).values():
+                if isinstance(value, Step) and value.name == step:
+                    return value.declaration.revision or 1
+    return None
+
+
+def find_step(name: str, *, to_run: bool = False) -> Step:
     """
     Find a step.
+
+    Of a script nothing is run but imports, ``def``, ``class`` and assignments of
+    literals.
 
     Parameters
     ----------
     name : str
         Its name among those of ndmapper (``subtract_bias`` or ``ccd.subtract_bias``),
         ``module:name``, or ``script.py:name``.
+    to_run : bool
+        Make sure that a step of a script has everything that its function uses.
 
     Returns
     -------
@@ -67,8 +97,18 @@ def find_step(name: str) -> Step:
         If there is none, or more than one.
     MissingFileError
         If there is no such module or script.
+    DeclarationError
+        If a step of a script needs more of it than is run.
     """
     place, colon, last = name.rpartition(":")
+    if place.endswith(".py"):
+        from ndmapper.cli.definitions import ScriptDefinitions
+
+        script = ScriptDefinitions(Path(place))
+        step = script.step(last)
+        if to_run:
+            script.check_whole(step)
+        return step
     if colon:
         value = getattr(_load(place), last, None)
         if isinstance(value, Step):
@@ -96,18 +136,8 @@ def find_step(name: str) -> Step:
 
 
 def _load(place: str) -> object:
-    if not place.endswith(".py"):
-        try:
-            return importlib.import_module(place)
-        except ImportError as err:
-            msg = f"the module {place} cannot be imported ({err})"
-            raise MissingFileError(msg) from err
-    path = Path(place)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        msg = f"there is no script {place}"
-        raise MissingFileError(msg)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
+    try:
+        return importlib.import_module(place)
+    except ImportError as err:
+        msg = f"the module {place} cannot be imported ({err})"
+        raise MissingFileError(msg) from err

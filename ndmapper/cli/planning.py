@@ -1,10 +1,12 @@
 """Run a script that only plans, and tell how far the plan goes."""
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ndmapper.cli.script import run_script
+from ndmapper.data.planned import PlannedFile, watch_looks
 from ndmapper.steps.dry import collect_plans
 from ndmapper.steps.planitem import PlanItem
 
@@ -21,7 +23,8 @@ class ScriptPlan:
     items : list of PlanItem
         The units of work of all its steps, in order.
     ended : str or None
-        Where the plan ended before the script did, and why.
+        Beyond which line of the script nothing can be told, and why: it looks at what
+        is not made yet, or ends with an error.
     """
 
     items: list[PlanItem]
@@ -63,20 +66,42 @@ def plan_script(
     arguments : sequence of str
         What it finds in ``sys.argv[1:]``.
     settings : mapping, optional
-        Configuration keys and values, with the precedence of the command line.
+        Configuration keys and values, with the precedence of the command line. Where
+        they do not say it, re-use is up to the script, as in a run.
 
     Returns
     -------
     ScriptPlan
         What its steps would do.
     """
-    with collect_plans() as plans:
+    looks: list[tuple[int, int | None, str]] = []
+
+    def note(file: PlannedFile) -> None:
+        stack = traceback.extract_stack()
+        lines = [f.lineno for f in stack if f.filename == str(script)]
+        planned = sum(len(plan.items) for plan in plans)
+        reason = f"{file} is not made yet, and what is in it is not known"
+        looks.append((planned, lines[-1] if lines else None, reason))
+
+    with collect_plans() as plans, watch_looks(note):
         result = run_script(
             script,
             arguments,
-            settings={"reprocess": "auto", **(settings or {}), "dry_run": True},
+            settings={**(settings or {}), "dry_run": True},
             output_to_stderr=True,
             quiet=True,
         )
     items = [item for plan in plans for item in plan.items]
-    return ScriptPlan(items, result.error)
+    if looks:
+        # The first counts, also where the script goes on, with what it cannot know.
+        planned, line, reason = looks[0]
+        return ScriptPlan(items[:planned], _ended(script, line, reason))
+    if result.error is None:
+        return ScriptPlan(items, None)
+    reason = result.error.removeprefix(f"{script}, line {result.line}: ")
+    return ScriptPlan(items, _ended(script, result.line, reason))
+
+
+def _ended(script: Path, line: int | None, reason: str) -> str:
+    where = f"line {line} of {script}" if line else str(script)
+    return f"cannot tell beyond {where}: {reason}"

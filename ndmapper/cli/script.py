@@ -37,13 +37,16 @@ class ScriptResult:
         The message of the error that ended it.
     products : mapping of str to list of str
         Names of the products that its steps ``made`` and ``reused``, of those among
-        the latter that are ``differing`` from what would be made now, and of those
-        that ``failed`` while others went on.
+        the latter that were ``cleaned`` and that are ``differing`` from what would be
+        made now, and of those that ``failed`` while others went on.
+    line : int or None
+        The line of the script where the error was.
     """
 
     code: int
     error: str | None
     products: Mapping[str, list[str]]
+    line: int | None = None
 
 
 def run_script(
@@ -99,7 +102,7 @@ def run_script(
         raise MissingFileError(msg)
     _check_is_script(path)
     tally.clear()
-    code, error = 0, None
+    code, error, line = 0, None, None
     with _surroundings(path, arguments, settings or {}, output_to_stderr):
         try:
             runpy.run_path(str(path), run_name="__main__")
@@ -111,12 +114,14 @@ def run_script(
                 return ScriptResult(READER_LEFT, None, {})
             if debug:
                 traceback.print_exc()
-            code, error = 1, _message(err, path)
+            line = _line(err, path)
+            code, error = 1, _message(err, path, line)
             if not quiet:
                 say(f"ndmapper: {error}", file=sys.stderr)
     products = {
         "made": tally.made,
         "reused": tally.reused,
+        "cleaned": tally.cleaned,
         "differing": tally.differing,
         "failed": tally.failed,
     }
@@ -125,8 +130,11 @@ def run_script(
     if quiet:
         tally.clear()
     else:
-        tally.report(failed=code != 0 and not tally.failed)
-    return ScriptResult(code, error, products)
+        tally.report(
+            failed=code != 0 and not tally.failed,
+            remedy="--reprocess auto makes them again",
+        )
+    return ScriptResult(code, error, products, line)
 
 
 @contextlib.contextmanager
@@ -177,14 +185,21 @@ def _reader_left() -> bool:
         return False
 
 
-def _message(err: Exception, path: Path) -> str:
-    """Say what went wrong, and in which line of the script."""
+def _line(err: Exception, path: Path) -> int | None:
+    """Find the line of the script in which something went wrong."""
+    if isinstance(err, SyntaxError) and err.filename == str(path):
+        return err.lineno
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(err.__traceback__)
         if frame.filename == str(path)
     ]
-    where = f"{path}, line {lines[-1]}: " if lines else ""
+    return lines[-1] if lines else None
+
+
+def _message(err: Exception, path: Path, line: int | None) -> str:
+    """Say what went wrong, and in which line of the script."""
+    where = f"{path}, line {line}: " if line else ""
     if isinstance(err, NdmapperError):
         return f"{where}{err}"
     return f"{where}{type(err).__name__}: {err} (--debug shows the traceback)"

@@ -39,7 +39,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     from ndmapper.cli.catalogue import find_step
 
-    step = find_step(args.name)
+    step = find_step(args.name, to_run=True)
     keywords = _keywords(step, args.rest)
     if args.dry_run:
         keywords["dry_run"] = True
@@ -111,8 +111,10 @@ VERB = Verb(
     summary="run one step on files",
     description="""\
 Run one step of ndmapper's libraries, of another module (module:step) or of a script
-(script.py:step). Its parameters, calibrations and the words of the framework are given
-as --name value; wrong ones are refused before anything is read.""",
+(script.py:step). Of a script nothing else is run: only its imports, functions, classes
+and literals are read, and a step that needs more is refused. Parameters, calibrations
+and the words of the framework are given as --name value; wrong ones are refused before
+anything is read.""",
     examples=(
         ("ndmapper step trim raw/*.fits --outdir reduced", "one step on many files"),
         (

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.cli.output import format_columns, print_json, say
@@ -64,7 +65,7 @@ def describe_step(step: "Step") -> dict[str, Any]:
     declaration = step.declaration
     return {
         "name": step.name,
-        "module": step.func.__module__,
+        "module": _home(step.func),
         "engines": list(step.engines),
         "task": declaration.task.name,
         "each": declaration.each,
@@ -83,6 +84,13 @@ def describe_step(step: "Step") -> dict[str, Any]:
         },
         "summary": _summary(step),
     }
+
+
+def _home(func: Any) -> str:
+    """Name the module of a function, or the script that it stands in."""
+    if func.__module__ != "__main__":
+        return str(func.__module__)
+    return Path(inspect.unwrap(func).__code__.co_filename).name
 
 
 def _plain(value: Any) -> Any:
@@ -120,7 +128,8 @@ VERB = Verb(
     description="""\
 List the steps of ndmapper's libraries, or show one: where it comes from, its engines,
 how it names products, its calibrations and parameters. A step of a script or of another
-module is named 'script.py:step' or 'module:step'.""",
+module is named 'script.py:step' or 'module:step'; of a script only imports, functions,
+classes and literals are read, nothing is run.""",
     examples=(
         ("ndmapper steps", "all of them"),
         ("ndmapper steps show subtract_bias", "one"),

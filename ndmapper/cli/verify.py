@@ -27,14 +27,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     from ndmapper.cli.planning import ScriptPlan, plan_script
 
-    settings = {} if args.outdir is None else {"outdir": args.outdir}
+    # Whatever the script does where a product exists, what differs is told.
+    settings = {"reprocess": "auto", "code": "make"}
+    if args.outdir is not None:
+        settings["outdir"] = args.outdir
     plan = plan_script(args.script, args.arguments, settings)
 
     def judge(path: Path, plan: ScriptPlan) -> list[str]:
         item = plan.find(path)
         if item is None:
-            ended = f" (the plan ended early: {plan.ended})" if plan.ended else ""
-            return [f"{args.script} makes no such file{ended}"]
+            return [plan.ended or f"{args.script} makes no such file"]
+        if item.is_open:
+            return [f"cannot tell: it is made again {item.reason}"]
         if item.action == "run":
             return ["it is not there"]
         if item.action == "replace":
@@ -57,7 +61,8 @@ VERB = Verb(
     description="""\
 Run a script with steps that only plan, and compare what they would make with what the
 records of the files say: inputs by content, parameters, calibrations, versions, and
-the code of the script's own steps.""",
+the code of the script's own steps. Where the script looks at pixels that are not made
+yet nothing can be told of what it does beyond that line, and the line is named.""",
     examples=(
         ("ndmapper verify night.py sci.fits", "was it made by this script?"),
         ("ndmapper verify night.py --arg raw/ *.fits", "the script takes a folder"),

@@ -1,14 +1,23 @@
 """``ndmapper why``: what would be made again, and for which reason."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ndmapper.cli.output import print_json, say, say_line
 from ndmapper.cli.verb import Verb
 
+if TYPE_CHECKING:
+    from ndmapper.cli.planning import ScriptPlan
+    from ndmapper.steps.planitem import PlanItem
+
 __all__ = ["VERB"]
 
 DIFFERS = 3
+
+_FEW = 3
+"""Up to so many units of the same step and reason have a line each."""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +30,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--outdir", metavar="DIR", help="folder of products (default: the script's)"
     )
+    parser.add_argument(
+        "--reprocess",
+        choices=("true", "false", "auto", "error"),
+        help="plan as a run with this option (default: the script's, else auto)",
+    )
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -28,10 +42,10 @@ def _run(args: argparse.Namespace) -> int:
         return _run_file(args)
     from ndmapper.cli.planning import plan_script
 
-    settings = {} if args.outdir is None else {"outdir": args.outdir}
+    given = {"outdir": args.outdir, "reprocess": args.reprocess}
+    settings = {name: value for name, value in given.items() if value is not None}
     plan = plan_script(args.file, args.arguments, settings)
     todo = [item for item in plan.items if item.action != "reuse"]
-    noted = [item for item in plan.items if item.action == "reuse" and item.changes]
     if args.json:
         print_json(
             {
@@ -39,7 +53,7 @@ def _run(args: argparse.Namespace) -> int:
                 "steps": [
                     {
                         "step": item.step,
-                        "action": item.action,
+                        "action": "perhaps" if item.is_open else item.action,
                         "inputs": [str(df) for df in item.works[0].inputs],
                         "products": item.products,
                         "reasons": [item.reason, *item.changes],
@@ -50,31 +64,87 @@ def _run(args: argparse.Namespace) -> int:
             }
         )
     else:
-        for item in (*todo, *noted):
-            made = ", ".join(item.products) or "no product"
-            verb = {"run": "made", "replace": "made again"}.get(item.action, "kept")
-            reasons = item.changes if item.action == "reuse" else (item.reason,)
-            say_line(
-                f"{item.step}: {item.sources} -> {made}: {verb}: {'; '.join(reasons)}"
-            )
-        current = len(plan.items) - len(todo)
-        say(f"{len(todo)} to do, {current} current")
-        if plan.ended:
-            say_line(f"the plan ends here: {plan.ended}")
-    return DIFFERS if todo else 0
+        for line in _lines(plan):
+            say_line(line)
+    return DIFFERS if todo else int(plan.ended is not None)
+
+
+def _lines(plan: "ScriptPlan") -> list[str]:
+    """Say what is done, what is stale, and how much there is of each."""
+    from ndmapper.steps.tally import stale_line
+
+    todo = [item for item in plan.items if item.action != "reuse"]
+    there = [item for item in plan.items if item.action == "reuse"]
+    kept = [item for item in there if item.is_kept]
+    stale = [item for item in there if item.changes and not item.is_kept]
+    cleaned = [item for item in there if item.reason != "exists"]
+    groups: dict[tuple[str, ...], list[PlanItem]] = {}
+    for item in (*todo, *kept):
+        because = item.causes or (item.reason if item.reason == "new" else "",)
+        key = (item.step, item.action, str(item.is_open), *because)
+        groups.setdefault(key, []).append(item)
+    lines = [line for items in groups.values() for line in _group_lines(items)]
+    if stale:
+        count = sum(len(item.products) for item in stale)
+        causes = list(dict.fromkeys(c for item in stale for c in item.causes))
+        remedy = "--reprocess auto makes them again"
+        lines.append(f"{stale_line(count, causes)}; {remedy}")
+    perhaps = sum(item.is_open for item in todo)
+    current = len(there) - len({id(item) for item in (*stale, *kept, *cleaned)})
+    counts = {
+        "that nobody can tell": perhaps,
+        "cleaned": len(cleaned),
+        "stale": len(stale),
+        "kept": len(kept),
+    }
+    words = [f"{len(todo) - perhaps} to do", f"{current} current"]
+    words += [f"{count} {word}" for word, count in counts.items() if count]
+    if plan.ended:
+        return [*lines, f"before that: {', '.join(words)}", plan.ended]
+    return [*lines, ", ".join(words)]
+
+
+def _group_lines(items: "Sequence[PlanItem]") -> list[str]:
+    """Give a line for each unit, but one for many that have the same reason."""
+    first = items[0]
+    verb = {"run": "made", "replace": "made again"}.get(first.action, "kept")
+    verb = f"perhaps {verb}" if first.is_open else verb
+    if len(items) > _FEW:
+        why = "; ".join(first.causes) or first.reason
+        if first.reason != "new" and not first.causes:
+            why = "as what they are made of differs"
+        names = [f"{pair[0]} ... {pair[1]}" for pair in _ends(items)]
+        return [f"{first.step}: {names[0]} -> {names[1]} ({len(items)}): {verb}: {why}"]
+    return [
+        f"{item.step}: {item.sources} -> {', '.join(item.products) or 'no product'}: "
+        f"{verb}: {'; '.join(item.changes or (item.reason,))}"
+        for item in items
+    ]
+
+
+def _ends(items: "Sequence[PlanItem]") -> list[tuple[str, str]]:
+    """Name the first and the last input and product."""
+    ends = items[0], items[-1]
+    inputs, products = (
+        [item.sources for item in ends],
+        [", ".join(item.products) or "no product" for item in ends],
+    )
+    return [(inputs[0], inputs[1]), (products[0], products[1])]
 
 
 def _run_file(args: argparse.Namespace) -> int:
+    from ndmapper.cli.catalogue import revision_now
     from ndmapper.steps.freshness import why_stale
 
-    reasons = why_stale(args.file)
+    reasons = why_stale(args.file, revision_now=revision_now)
     if args.json:
         print_json({"file": args.file, "reasons": reasons})
-    elif not reasons:
+        return DIFFERS if reasons else 0
+    for reason in reasons:
+        say_line(f"{args.file}: {reason}")
+    if not reasons:
         say(f"{args.file} is what its record says, and would be the same today")
-    else:
-        for reason in reasons:
-            say_line(f"{args.file}: {reason}")
+    say("(by its record alone; the script was not looked at: 'ndmapper why SCRIPT')")
     return DIFFERS if reasons else 0
 
 
@@ -82,17 +152,23 @@ VERB = Verb(
     name="why",
     summary="say what would be made again, and why",
     description="""\
-Of a script: run it with steps that only plan, and list what they would make, and for
-which reason; what the script does outside of steps is done. Where it looks at pixels
-that are not made yet, the plan ends, and the line is named.
+Of a script: run it with steps that only plan, and list what 'ndmapper run' would make,
+and for which reason, with the script's own settings; what the script does outside of
+steps is done. Where it looks at pixels that are not made yet, nothing can be told of
+what comes beyond that line, and the line is named. What follows from a step whose code
+has changed is made again only if that comes out otherwise, so it is called 'perhaps'.
 
 Of a product: what has changed since it was made (inputs, calibrations, versions), by
-its record alone.""",
+its record alone; the script is not looked at.""",
     examples=(
         ("ndmapper why night.py raw/", "what a run would do now"),
         ("ndmapper why sci.fits", "is it still what its inputs make?"),
     ),
-    exit_codes={0: "nothing to do", 1: "an error", DIFFERS: "something would be made"},
+    exit_codes={
+        0: "nothing to do",
+        1: "an error, also of the script",
+        DIFFERS: "something would be made",
+    },
     add_arguments=_add_arguments,
     run=_run,
 )

@@ -57,6 +57,10 @@ KEYS: Mapping[str, Key] = {
             doc="Where an output exists: None is an error, False re-uses it, "
                 "True makes it again, 'auto' only if it differs from what would be "
                 "made now."),
+        Key(name="code", default="make", check=_checks.choice("make", "report"),
+            doc="Where the code of a step that stands in a script has changed, "
+                "reprocess 'auto' makes its products again ('make') or only says so "
+                "('report')."),
         Key(name="interact", default=False, check=_checks.boolean,
             doc="Let steps that can ask the user do so."),
         Key(name="use_uncert", default=True, check=_checks.boolean,

@@ -1,7 +1,8 @@
 """Files that a step would make, or can make again, but that are not there."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 from weakref import WeakValueDictionary
@@ -10,13 +11,14 @@ from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
 from ndmapper.errors import NotMadeError
 
-__all__ = ["PlannedFile", "find_planned", "open_planned"]
+__all__ = ["PlannedFile", "find_planned", "open_planned", "watch_looks"]
 
 _CONTENT = frozenset(
     ("_map", "_layout", "_labels", "_primary", "_bad_flags", "tables")
 )  # fmt: skip
 """What a file has once it was opened; looking at any of it makes the file."""
 
+_watchers: "list[Callable[[PlannedFile], object]]" = []
 _known: "WeakValueDictionary[str, PlannedFile]" = WeakValueDictionary()
 
 
@@ -91,6 +93,8 @@ class PlannedFile(DataFile):
         if self.is_made:
             return
         if self._maker is None:
+            for watcher in _watchers:
+                watcher(self)
             msg = (
                 f"{self} is not made yet, for this run only plans; what is in it is "
                 "not known"
@@ -124,6 +128,23 @@ class PlannedFile(DataFile):
             return (_empty_file, (), state)
         # What makes it stays in this process.
         return (PlannedFile, (str(self._filename), self.record, {}))
+
+
+@contextmanager
+def watch_looks(watcher: Callable[[PlannedFile], object]) -> Iterator[None]:
+    """
+    Be told when somebody looks into a file that is only planned.
+
+    Parameters
+    ----------
+    watcher : callable
+        Is given the file, right before the error, while a ``with`` block lasts.
+    """
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
 
 
 def _empty_file() -> DataFile:

@@ -4,11 +4,14 @@ The record of a product: its schema, its text form, and its place in a FITS file
 A record is a list of entries, oldest first, one for every step between raw data and
 the product. An entry is a JSON object::
 
-    schema        1
+    schema        2
     step          name of the step, e.g. "subtract_bias"
     module        where the step is defined; null for one that lives in a script
     engine        what ran it, e.g. "python"
     tool          {"name": ..., "version": ...} of the package or program that ran
+    revision      number of the results of a step that lives in a package, which is
+                  raised where it makes other numbers; absent for other steps, and in
+                  schema 1, where the version of the package counted instead
     product       file name of the product
     output        name of the output, where the step has named ones, else null
     key           identity of what was asked for (see `entry_key`)
@@ -51,7 +54,7 @@ a JSON file in ``.ndmapper/records/`` beside the product.
 import hashlib
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +85,7 @@ __all__ = [
     "encode",
     "entry_key",
     "identity",
+    "is_of_library",
     "is_record",
     "pending_path",
     "read_cleaned",
@@ -94,6 +98,9 @@ EXTNAME = "NDM_RECORD"
 
 MARK = "NDMTABLE"
 """Keyword of tables that only repeat what the record says."""
+
+Identify = Callable[[Mapping[str, Any] | None], str | None]
+"""What tells the identity of a file that goes in."""
 
 _REPEATED = ("PROVENANCE", "HISTORY")
 
@@ -141,13 +148,30 @@ def identity(reference: Mapping[str, Any] | None) -> str | None:
     return str(reference.get("key") or reference.get("digest"))
 
 
-def _identities(reference: Any) -> Any:
+def is_of_library(tool: Mapping[str, Any]) -> bool:
+    """
+    Say whether a step comes from ndmapper itself, so that it has a revision.
+
+    Parameters
+    ----------
+    tool : mapping
+        Name and version of the package, as an entry has them.
+
+    Returns
+    -------
+    bool
+        True for ndmapper. A step of another package has one if it says so.
+    """
+    return bool(tool["name"] == "ndmapper")
+
+
+def _identities(reference: Any, identify: Identify) -> Any:
     if isinstance(reference, list):
-        return [identity(ref) for ref in reference]
-    return identity(reference)
+        return [identify(ref) for ref in reference]
+    return identify(reference)
 
 
-def entry_key(entry: Mapping[str, Any]) -> str:
+def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str:
     """
     Compute the key of the product that an entry describes.
 
@@ -156,26 +180,35 @@ def entry_key(entry: Mapping[str, Any]) -> str:
     entry : mapping
         An entry; its own ``key``, ``content``, ``source`` and ``run`` do not count,
         but what the source does (``code``) does.
+    identify : callable
+        Gives the identity of an input or calibration.
 
     Returns
     -------
     str
         ``"sha256:<hex>"`` over the step, engine, tool, parameters, the identities of
-        inputs, calibrations and reference files.
+        inputs, calibrations and reference files. Of a package that tells the revision
+        of its step, the version does not count.
     """
     calibrations = {
-        name: _identities(ref) for name, ref in entry["calibrations"].items()
+        name: _identities(ref, identify) for name, ref in entry["calibrations"].items()
     }
     parts = {name: entry[name] for name in _KEYED} | {
-        "inputs": [identity(ref) for ref in entry["inputs"]],
+        "inputs": [identify(ref) for ref in entry["inputs"]],
         "calibrations": calibrations,
-        "references": {n: _identities(r) for n, r in entry["references"].items()},
+        "references": {
+            n: _identities(r, identify) for n, r in entry["references"].items()
+        },
     }
     if isinstance(table := entry.get("instrument"), Mapping) and table:
         # Not which table it was, but what it said.
         parts["instrument"] = {
             n: v for n, v in table.items() if n not in ("table", "origin")
         }
+    if entry.get("revision") is not None:
+        parts["revision"] = entry["revision"]
+        if entry["engine"] == "python":
+            parts["tool"] = entry["tool"]["name"]
     if entry.get("task") is not None:
         # What was given for what counts as well, since a tool has several inputs.
         parts["task"] = entry["task"]

@@ -10,7 +10,7 @@ from ndmapper.errors import RecordError
 
 __all__ = ["SCHEMA", "canonical", "check_entries", "read_entries"]
 
-SCHEMA = 1
+SCHEMA = 2
 """Number of the schema that is written; older ones are read for ever."""
 
 _LONGEST_NAME = 1024

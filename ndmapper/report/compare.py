@@ -274,20 +274,36 @@ def _compare_records(ours: Sequence[Row], theirs: Sequence[Row]) -> list[str]:
     other = [row for row in rows[1] if row["key"] not in keys[0]]
     if not own and not other:
         return _compare_versions(*rows)
-    if not own or not other:
-        row = (own or other)[0]
-        text = "first" if own else "second"
-        return [f"only the {text} went through {row['step']} ({row['product']})"]
-    row = own[0]
-    alike = [r for r in other if r["step"] == row["step"]]
-    named = [r for r in alike if r["product"] == row["product"]]
-    match = (named or alike or other)[0]
-    if row["step"] == match["step"]:
-        words = [str(d) for d in differences(row, match)]
-        words = words or ["they were made of other files"]
-    else:
-        words = [f"the step was {row['step']}, now {match['step']}"]
-    return [f"they part at {row['step']}, which made {row['product']}", *words]
+    lines: list[str] = []
+    left = list(other)
+    for row in own:
+        match = _match(row, left)
+        if match is None:
+            lines.append(f"only the first went through {_made(row)}")
+            continue
+        left.remove(match)
+        if row["step"] == match["step"]:
+            found = differences(row, match, stale=keys[1] - keys[0])
+            words = [str(d) for d in found if not d.follows]
+            if not words and (found or row["schema"] != match["schema"]):
+                continue  # it only follows from what was said, or is written otherwise
+            words = words or ["they were made of other files"]
+        else:
+            words = [f"the step was {row['step']}, now {match['step']}"]
+        lines += [f"they part at {row['step']}, which made {row['product']}", *words]
+    return [*lines, *(f"only the second went through {_made(row)}" for row in left)]
+
+
+def _match(row: Row, others: Sequence[Row]) -> Row | None:
+    """Find what the other record has in the place of an entry."""
+    same = [r for r in others if r["step"] == row["step"]]
+    named = [r for r in same if r["product"] == row["product"]]
+    renamed = [r for r in others if r["product"] == row["product"]]
+    return next(iter(named or same or renamed), None)
+
+
+def _made(row: Row) -> str:
+    return f"{row['step']} ({row['product']})"
 
 
 def _compare_versions(ours: Sequence[Row], theirs: Sequence[Row]) -> list[str]:

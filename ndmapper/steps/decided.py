@@ -80,7 +80,10 @@ def decided_otherwise(product: Path, row: Mapping[str, Any]) -> list[Difference]
         return []
     known = read_decisions(decisions_path(product))
     return [
-        Difference(f"the decision {name} was {old!r}, now {known[name]!r}")
+        Difference(
+            text := f"the decision {name} was {old!r}, now {known[name]!r}",
+            f"{row['step']}: {text}",
+        )
         for name, old in made.items()
         if name in known and known[name] != old
     ]

@@ -77,6 +77,12 @@ class Declaration:
         return self.task.outputs
 
     @property
+    def revision(self) -> int | None:
+        """Number of its results: raised where it makes other numbers than before."""
+        revision: int | None = self.options.get("revision")
+        return revision
+
+    @property
     def is_python(self) -> bool:
         """Whether the function does the work itself."""
         return self.task.name is None

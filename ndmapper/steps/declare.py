@@ -269,7 +269,7 @@ def checked_options(options: Mapping[str, Any] | None, step: str) -> dict[str, A
     Raises
     ------
     DeclarationError
-        If one is no word of the framework.
+        If one is no word of the framework, or the revision no number from 1 on.
     """
     for name in options or {}:
         if name not in OPTIONS:
@@ -278,6 +278,13 @@ def checked_options(options: Mapping[str, Any] | None, step: str) -> dict[str, A
                 f"{did_you_mean(name, OPTIONS)}"
             )
             raise DeclarationError(msg)
+    revision = (options or {}).get("revision", 1)
+    if not isinstance(revision, int) or isinstance(revision, bool) or revision < 1:
+        msg = (
+            f"the step {step} has the revision {revision!r}; it is a number from 1 on, "
+            "raised where the step makes other numbers than before"
+        )
+        raise DeclarationError(msg)
     return dict(options or {})
 
 

@@ -1,10 +1,11 @@
 """How a product differs from what would be made now, in words."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ndmapper.io.record import identity
+from ndmapper.steps.equivalence import revision_of
 from ndmapper.steps.tables import block_differences, block_of
 
 __all__ = ["Difference", "differences"]
@@ -19,23 +20,36 @@ class Difference:
     ----------
     text : str
         In words.
+    cause : str
+        In words that hold for many products: which step, and no name of a file.
     forces : bool
         Whether ``reprocess='auto'`` makes the product again for it. What a person did
-        to it is kept, and a change of a step's own code is only reported.
+        to it is kept.
     is_edit : bool
         Whether a person did it.
+    follows : bool
+        Whether it only follows from another product that differs.
+    is_open : bool
+        Whether a plan cannot tell: it depends on how another product comes out.
     """
 
     text: str
+    cause: str = ""
     forces: bool = True
     is_edit: bool = False
+    follows: bool = False
+    is_open: bool = False
 
     def __str__(self) -> str:
         return self.text
 
 
 def differences(
-    recorded: Mapping[str, Any], expected: Mapping[str, Any]
+    recorded: Mapping[str, Any],
+    expected: Mapping[str, Any],
+    *,
+    stale: Collection[str] = (),
+    code_forces: bool = True,
 ) -> list[Difference]:
     """
     Say how a product differs from what would be made now.
@@ -46,38 +60,64 @@ def differences(
         The last entry of its record.
     expected : mapping
         What `describe` says now.
+    stale : collection of str
+        Keys of inputs that differ themselves: of what is made of these, they are the
+        reason.
+    code_forces : bool
+        Whether other code of a script is a reason to make the product again.
 
     Returns
     -------
     list of Difference
         One for each; empty if there is none.
     """
+    step = expected["step"]
     if recorded["step"] == "edited":
         text = "it was edited and saved in Python"
-        return [Difference(text, forces=False, is_edit=True)]
-    if recorded["step"] != expected["step"]:
-        return [Difference(f"it was made by {recorded['step']}")]
-    found = _list_differences("input", recorded["inputs"], expected["inputs"])
+        return [Difference(text, "they were edited", forces=False, is_edit=True)]
+    if recorded["step"] != step:
+        text = f"it was made by {recorded['step']}"
+        return [Difference(text, f"they were made by {recorded['step']}")]
+    found = _file_differences("input", recorded, expected, "inputs", stale)
     for part, word in (("calibrations", "{}"), ("references", "file given as {}")):
         for name in sorted({*recorded[part], *expected[part]}):
-            old, new = (_as_list(e[part].get(name)) for e in (recorded, expected))
-            found += _list_differences(word.format(name), old, new)
-    for part, word in (("parameters", "parameter"), ("config", "config")):
-        found += _value_differences(word, recorded[part], expected[part])
-    found += _task_differences(recorded, expected)
+            old, new = ({**e, name: e[part].get(name)} for e in (recorded, expected))
+            found += _file_differences(word.format(name), old, new, name, stale)
+    for part, word in (("parameters", "parameter "), ("config", "config ")):
+        for text in _value_differences("", recorded[part], expected[part]):
+            name, _, rest = text.partition(" was ")
+            found.append(Difference(f"{word}{text}", f"{name} of {step} was {rest}"))
+    texts = _maker_differences(recorded, expected)
+    found += [Difference(text, f"{step}: {text}") for text in texts]
+    if recorded["code"] != expected["code"]:
+        is_known = None not in (recorded["code"], expected["code"])
+        text = f"the code of {step} has changed"
+        if not is_known:
+            text = f"the code of {step} cannot be compared"
+        found.append(Difference(text, text, forces=code_forces and is_known))
+    return found
+
+
+def _maker_differences(
+    recorded: Mapping[str, Any], expected: Mapping[str, Any]
+) -> list[str]:
+    """Say how tool, tables of the instrument and revision of the step differ."""
+    texts = _task_differences(recorded, expected)
     if "instrument" in recorded or not expected.get("instrument"):
         was, now = (block_of(e) or {} for e in (recorded, expected))
-        found += block_differences(was, now)
-    for part in ("engine", "tool", "output"):
+        texts += block_differences(was, now)
+    old_revision, revision = revision_of(recorded), revision_of(expected)
+    if old_revision != revision and None not in (old_revision, revision):
+        texts.append(f"revision was {old_revision}, now {revision}")
+    parts = ["engine", "output"]
+    if old_revision is None or revision is None or expected["engine"] != "python":
+        parts.insert(1, "tool")
+    for part in parts:
         if recorded[part] != expected[part]:
-            found.append(
+            texts.append(
                 f"{part} was {_short(recorded[part])}, now {_short(expected[part])}"
             )
-    made = [Difference(text) for text in found]
-    if recorded["code"] != expected["code"]:
-        text = f"the code of {expected['step']} has changed"
-        made.append(Difference(text, forces=False))
-    return made
+    return texts
 
 
 def _task_differences(
@@ -108,7 +148,7 @@ def _value_differences(
     word: str, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> list[str]:
     return [
-        f"{word} {name} was {old.get(name)!r}, now {new.get(name)!r}"
+        f"{word} {name} was {old.get(name)!r}, now {new.get(name)!r}".lstrip()
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
@@ -126,18 +166,38 @@ def _as_list(reference: Any) -> list[Any]:
     return reference if isinstance(reference, list) else [reference]
 
 
-def _list_differences(word: str, old: list[Any], new: list[Any]) -> list[str]:
+def _file_differences(
+    word: str,
+    recorded: Mapping[str, Any],
+    expected: Mapping[str, Any],
+    part: str,
+    stale: Collection[str],
+) -> list[Difference]:
     """Name what came, what went, and what is there with another content."""
+    old, new = (_as_list(entry[part]) for entry in (recorded, expected))
+    step = expected["step"]
     before = {identity(r): r["name"] for r in old}
     after = {identity(r): r["name"] for r in new}
     gone = [name for i, name in before.items() if i not in after]
-    come = [name for i, name in after.items() if i not in before]
-    changed = sorted(set(gone) & set(come))
-    found = [f"{word} {name} differs" for name in changed]
-    found += [
-        f"{word} {name} is no longer used" for name in gone if name not in changed
+    come = {name: str(i) for i, name in after.items() if i not in before}
+    changed = sorted({*gone} & {*come})
+    other = [name for name in gone if name not in changed]
+    found = [
+        Difference(
+            f"{word} {name} differs",
+            f"the {word} of {step} differs",
+            follows=come[name] in stale,
+        )
+        for name in changed
     ]
-    found += [f"{word} {name} is new" for name in come if name not in changed]
+    cause = f"{step} has other files as {word}"
+    found += [Difference(f"{word} {name} is no longer used", cause) for name in other]
+    found += [
+        Difference(f"{word} {name} is new", cause)
+        for name in come
+        if name not in changed
+    ]
     if not found and list(before) != list(after):
-        found.append(f"the order of {word} files has changed")
+        text = f"the order of {word} files has changed"
+        found.append(Difference(text, f"{text} for {step}"))
     return found

@@ -16,7 +16,7 @@ from ndmapper.engines import get_engine
 from ndmapper.engines.base import Calibration, Output
 from ndmapper.io.digest import DigestCache, Examined, digest, examine, name_damage
 from ndmapper.io.leftovers import scratch_folder
-from ndmapper.io.record import SCHEMA, entry_key
+from ndmapper.io.record import SCHEMA, entry_key, is_of_library
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.origin import origin_of
 from ndmapper.steps.paths import absolute
@@ -287,7 +287,7 @@ def references(work: Work, *, expected: bool) -> Entry:
 
 def what_ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
     """
-    Say what does the work: the code of a function, or the version of a tool.
+    Say what does the work: the code or revision of a function, or a tool's version.
 
     Parameters
     ----------
@@ -302,8 +302,13 @@ def what_ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
         A part of an entry, the same for all units of a call.
     """
     origin = None if declaration.func is None else origin_of(declaration.func)
+    revision = declaration.revision
+    said: Entry = {} if revision is None else {"revision": revision}
     if declaration.is_python and origin is not None:
+        if is_of_library(origin.tool):
+            said.setdefault("revision", 1)
         return {
+            **said,
             "module": origin.module,
             "engine": "python",
             "tool": origin.tool,
@@ -313,6 +318,7 @@ def what_ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
         }
     # The code of a function that only gives parameters shows in these.
     return {
+        **said,
         "module": origin.module if origin else None,
         "engine": declaration.task.engine,
         "tool": get_engine(declaration.task.engine).tool(declaration.task),

@@ -16,7 +16,7 @@ from ndmapper.data import DataFile
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
 from ndmapper.engines.findings import collect_findings
-from ndmapper.errors import FileAccessError
+from ndmapper.errors import FileAccessError, StepError
 from ndmapper.io.leftovers import scratch_folder, sweep_side_data
 from ndmapper.io.source import find_source
 from ndmapper.log import FILE_ONLY
@@ -136,11 +136,15 @@ def _counts(plan: Plan, made: dict[int, Made | Failure]) -> tuple[int, int, int]
 
 def _say_reused(item: PlanItem) -> None:
     names = item.products
-    differing = names if item.changes else []
-    tally.add(made=[], reused=names, differing=differing)
+    tally.add(reused=names)
+    if item.reason != "exists":
+        tally.cleaned += [n for n in names if not Path(n).exists()]
     if item.changes:
+        is_new = tally.note_stale(names, item.causes, kept=item.is_kept)
+        # One line for a reason, however many products are stale for it.
         words = "%s: re-used, but it differs from what would be made now: %s"
-        log.warning(words, _line(item), "; ".join(item.changes))
+        extra = None if is_new or item.is_kept else FILE_ONLY
+        log.warning(words, _line(item), "; ".join(item.changes), extra=extra)
     elif item.reason == "exists":
         log.info("%s: re-used", _line(item))
     else:
@@ -177,7 +181,22 @@ def _result(item: PlanItem, result: Made | Failure | None) -> Result:
         return result
     if isinstance(result, Made) and not item.targets:
         return result.text
-    return {output: map_product(item, output) for output in item.targets}
+    products = {output: map_product(item, output) for output in item.targets}
+    if isinstance(result, Made):
+        for df in products.values():
+            _refuse_replaced(df, result)
+    return products
+
+
+def _refuse_replaced(df: DataFile, made: Made) -> None:
+    """Refuse to go on with what another run has put in the place of a product."""
+    content = made.contents[str(absolute(str(df)))]
+    if not df.record or df.record[-1]["content"] != content:
+        msg = (
+            f"{df} was replaced by another run as soon as it was made; scripts that "
+            "give one name to different products need folders of their own (outdir)"
+        )
+        raise StepError(msg)
 
 
 @dataclass(frozen=True)
@@ -323,9 +342,8 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
         product = DataFile(item.targets[output])
     product.cals.update(shared_cals(item.work.inputs))
     if (
-        item.action == "reuse"
+        item.changes
         and item.work.settings["reprocess"] != "auto"
-        and item.changes
         and product.record
         and product.record[-1]["step"] != "edited"
     ):
@@ -342,6 +360,7 @@ def _make_again(item: PlanItem) -> None:
     _make_inputs(item)
     with_digests = _do(item)
     tally.add(made=item.products)
+    tally.cleaned = [name for name in tally.cleaned if name not in item.products]
     for path, content in with_digests.contents.items():
         item.work.digests.put(find_source(path), content, ours=True)
     item.work.digests.save()

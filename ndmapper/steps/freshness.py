@@ -1,7 +1,7 @@
 """Whether a product is still what its inputs make, judged by its record alone."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ndmapper.instruments import has_own_tables
 from ndmapper.io.digest import DigestCache, digest
 from ndmapper.io.record import identity, read_cleaned, read_records
 from ndmapper.steps.entry import is_as_recorded
+from ndmapper.steps.equivalence import revision_of
 from ndmapper.steps.packages import package_version
 from ndmapper.steps.tables import (
     block_differences,
@@ -32,7 +33,12 @@ __all__ = ["find_input", "references_of", "table_changes", "why_stale"]
 log = logging.getLogger(__name__)
 
 
-def why_stale(path: Path, digests: DigestCache | None = None) -> list[str]:
+def why_stale(
+    path: Path,
+    digests: DigestCache | None = None,
+    *,
+    revision_now: Callable[[str, str], int | None] | None = None,
+) -> list[str]:
     """
     Say what has changed since a product was made.
 
@@ -42,6 +48,9 @@ def why_stale(path: Path, digests: DigestCache | None = None) -> list[str]:
         The product.
     digests : DigestCache, optional
         Digests that are known already.
+    revision_now : callable, optional
+        Gives the revision that a step of ndmapper has now, by its module and its name;
+        None where there is no such step.
 
     Returns
     -------
@@ -74,7 +83,12 @@ def why_stale(path: Path, digests: DigestCache | None = None) -> list[str]:
                 found.append(f"{name}{word} {reference['name']} {reason}")
         found += [f"{name}{text}" for text in table_changes(row, made)]
         tool, old = row["tool"]["name"], row["tool"]["version"]
-        if _needs_a_script(row):
+        if (was := revision_of(row)) is not None and row["engine"] == "python":
+            now = revision_now(row["module"], row["step"]) if revision_now else None
+            if now not in (None, was):
+                text = f"the revision of {row['step']} was {was}, now {now}"
+                found.append(f"{name}{text}")
+        elif _needs_a_script(row):
             log.info(
                 "%s%s was %s; which version there is now can only be told by "
                 "'ndmapper why SCRIPT', since the command that asks for it stands in "

@@ -1,7 +1,8 @@
 """Whether one unit of work is done, or its products are there already; and why."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +19,10 @@ from ndmapper.io.digest import DigestCache
 from ndmapper.io.record import entry_key, pending_path, read_cleaned
 from ndmapper.steps.decided import decided_otherwise
 from ndmapper.steps.differences import Difference, differences
-from ndmapper.steps.entry import Work, describe, is_as_recorded
+from ndmapper.steps.entry import Work, ancestors, describe, is_as_recorded
+from ndmapper.steps.equivalence import Equivalence, own_key
 from ndmapper.steps.naming import Targets
+from ndmapper.steps.paths import Stamp, stamp_of
 
 __all__ = ["Action", "PlanItem", "decide"]
 
@@ -45,10 +48,21 @@ class PlanItem:
         Why.
     changes : tuple of str
         How products that are re-used differ from what would be made now.
+    causes : tuple of str
+        The same, or why products are made again, less what only follows from other
+        products, in words that hold for many.
+    is_kept : bool
+        Whether products that differ are kept by 'auto' as well, as somebody has edited
+        them, say.
+    is_open : bool
+        Whether a plan cannot tell if the products are made again.
     found : mapping
         Output to the product that is re-used.
     prelude : tuple of PlanItem
         What is done in memory before it, in a chain of steps.
+    seen : mapping
+        Output to the stamp of the file that was there, if any, so that what another
+        run makes meanwhile is noticed.
     """
 
     work: Work
@@ -57,8 +71,12 @@ class PlanItem:
     action: Action
     reason: str
     changes: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+    is_kept: bool = False
+    is_open: bool = False
     found: Mapping[Output, DataFile] = field(default_factory=dict)
     prelude: "tuple[PlanItem, ...]" = ()
+    seen: Mapping[Output, Stamp | None] = field(default_factory=dict)
 
     @property
     def works(self) -> list[Work]:
@@ -112,6 +130,7 @@ def decide(work: Work, targets: Targets) -> PlanItem:
         made by no step.
     """
     paths = {output: Path(str(name)) for output, name in targets.items()}
+    seen = {output: stamp_of(path) for output, path in paths.items()}
     expected = {
         output: describe(work, output, path.name) for output, path in paths.items()
     }
@@ -129,7 +148,11 @@ def decide(work: Work, targets: Targets) -> PlanItem:
             action=action,
             reason=reason,
             changes=tuple(dict.fromkeys(map(str, changes))),
+            causes=tuple(dict.fromkeys(c.cause for c in changes if not c.follows)),
+            is_kept=bool(changes)
+            and (any(c.is_edit for c in changes) or not any(c.forces for c in changes)),
             found=found or {},
+            seen=seen,
         )
 
     step, reprocess = work.declaration.name, work.settings["reprocess"]
@@ -154,6 +177,7 @@ def decide(work: Work, targets: Targets) -> PlanItem:
         return item("replace", reason)
     changes: list[Difference] = []
     found: dict[Output, DataFile] = {}
+    judge = _Judge(work)
     name: object = None
     try:
         for output, name in targets.items():
@@ -161,10 +185,10 @@ def decide(work: Work, targets: Targets) -> PlanItem:
                 rows = cleaned[output]
                 # Nobody needs it until a step that must run reads it.
                 found[output] = PlannedFile(name, rows, {})
-                changes += _key_differences(rows[-1], expected[output])
+                changes += judge.rows(rows, expected[output])
             else:
                 found[output] = product = DataFile(name)
-                changes += _differences(product, expected[output], work.digests)
+                changes += judge.file(product, expected[output])
     except (_Unusable, RecordError, FormatError) as err:
         reason = f"{name} {_unusable(err)}"
         others = [path for path in there if path != Path(str(name))]
@@ -173,13 +197,16 @@ def decide(work: Work, targets: Targets) -> PlanItem:
     first = next(iter(paths), None)
     if there and found[first].record and not any(c.is_edit for c in changes):
         changes += decided_otherwise(paths[first], found[first].record[-1])
-    forcing = list(dict.fromkeys(str(c) for c in changes if c.forces))
-    if forcing and not there:
-        return item("run", "it was removed, and would be another now")
+    forcing = [c for c in changes if c.forces]
+    is_open = bool(forcing) and all(c.is_open for c in forcing)
     # Outputs are made together, so that what somebody edited keeps the others as well.
     is_edited = any(c.is_edit for c in changes)
+    if forcing and not there:
+        reason = "it was removed, and would be another now"
+        return replace(item("run", reason, changes), changes=(), is_open=is_open)
     if forcing and not is_edited and (cleaned or reprocess == "auto"):
-        return item("replace", "; ".join(forcing))
+        reason = "; ".join(dict.fromkeys(map(str, forcing)))
+        return replace(item("replace", reason, changes), changes=(), is_open=is_open)
     return item("reuse", "removed by clean" if cleaned else "exists", changes, found)
 
 
@@ -257,37 +284,70 @@ class _Unusable(Exception):  # noqa: N818  # never leaves this module
     """A product that cannot be re-used."""
 
 
-def _differences(
-    product: DataFile, expected: Mapping[str, Any], digests: DigestCache
-) -> list[Difference]:
-    """Say how an existing product differs from what would be made now."""
-    if pending_path(Path(product)).exists():
-        msg = "was published without its record, by a run that was stopped"
-        raise _Unusable(msg)
-    rows = product.record
-    if not rows:
-        text = "it has no record, so nobody knows how it was made"
-        return [Difference(text, forces=False)]
-    if not is_as_recorded(product, digests):
-        text = "it was changed by hand or by another program"
-        return [Difference(text, forces=False, is_edit=True)]
-    return _key_differences(rows[-1], expected)
+class _Judge:
+    """
+    Compare products with what would be made now.
 
+    Parameters
+    ----------
+    work : Work
+        What they would be made of.
+    """
 
-def _key_differences(
-    recorded: Mapping[str, Any], expected: Mapping[str, Any]
-) -> list[Difference]:
-    if recorded["key"] == expected["key"]:
-        return []
-    if "instrument" not in recorded and expected.get("instrument"):
-        # A record of an older version does not say what an instrument table gave.
-        expected = {n: v for n, v in expected.items() if n != "instrument"}
-        if entry_key(expected) == recorded["key"]:
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._stale = {df.expected_key[1] for df in work.used if df.expected_key}
+
+    @cached_property
+    def _given(self) -> list[dict[str, Any]]:
+        """The records of all that goes in, needed only where something differs."""
+        return ancestors(self._work.used)
+
+    def file(self, product: DataFile, expected: Mapping[str, Any]) -> list[Difference]:
+        """Say how an existing product differs from what would be made now."""
+        if pending_path(Path(product)).exists():
+            msg = "was published without its record, by a run that was stopped"
+            raise _Unusable(msg)
+        rows = product.record
+        if not rows:
+            text = "it has no record, so nobody knows how it was made"
+            return [Difference(text, "they have no record", forces=False)]
+        if not is_as_recorded(product, self._work.digests):
+            text = "it was changed by hand or by another program"
+            return [Difference(text, "they were edited", forces=False, is_edit=True)]
+        return self.rows(rows, expected)
+
+    def rows(
+        self, rows: Sequence[Mapping[str, Any]], expected: Mapping[str, Any]
+    ) -> list[Difference]:
+        """Say how a record differs from that of what would be made now."""
+        recorded = rows[-1]
+        if "instrument" not in recorded and expected.get("instrument"):
+            # A record of an older version does not say what an instrument table gave.
+            expected = {n: v for n, v in expected.items() if n != "instrument"}
+            expected = {**expected, "key": entry_key(expected)}
+        if recorded["key"] == expected["key"]:
             return []
-    if expected["tool"]["version"] is None and "task" in expected:
-        # The tool is not installed here, so its version cannot tell anything.
-        known = {**expected, "tool": recorded["tool"]}
-        if entry_key(known) == recorded["key"]:
-            return []
-        expected = known
-    return differences(recorded, expected) or [Difference("its inputs have changed")]
+        if expected["tool"]["version"] is None and "task" in expected:
+            # The tool is not installed here, so its version cannot tell anything.
+            expected = {**expected, "tool": recorded["tool"]}
+        code_forces = self._work.settings["code"] == "make"
+        same = Equivalence.of(rows, expected, self._given)
+        found = [
+            Difference(text, text, forces=code_forces)
+            for text in (f"the code of {step} has changed" for step in same.recoded)
+        ]
+        if not found and same.waiting:
+            names = list(dict.fromkeys(same.waiting))
+            any_of = "any of " if len(names) > 1 else ""
+            text = f"if {any_of}{', '.join(names)} comes out otherwise"
+            found = [Difference(text, text, follows=True, is_open=True)]
+        if own_key(recorded) == own_key(same.expected):
+            return found
+        planned = {row["key"] for row in self._given if row.get("content", 0) is None}
+        return differences(
+            recorded,
+            same.expected,
+            stale=self._stale | planned,
+            code_forces=code_forces,
+        ) or [Difference("its inputs have changed", "their inputs have changed")]

@@ -1,13 +1,20 @@
 """Record and publish: how a product and its record come to disk together."""
 
 import logging
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ndmapper.data import DataFile
 from ndmapper.data.save import write_datafile
 from ndmapper.engines.base import Outcome, Output
-from ndmapper.errors import FileAccessError, OutputExistsError
+from ndmapper.errors import (
+    FileAccessError,
+    FormatError,
+    OutputExistsError,
+    RecordError,
+)
 from ndmapper.io.checksum import without_checksums
 from ndmapper.io.digest import digest, examine
 from ndmapper.io.filemap import map_file
@@ -24,13 +31,17 @@ from ndmapper.io.record import (
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import find_source
 from ndmapper.io.write import append_hdu, publish, write_hdus
+from ndmapper.steps.differences import differences
 from ndmapper.steps.entry import Entry, Work, ancestors, as_made
-from ndmapper.steps.paths import absolute
+from ndmapper.steps.paths import absolute, stamp_of
 from ndmapper.steps.planitem import PlanItem
 
 __all__ = ["save_products"]
 
 log = logging.getLogger(__name__)
+
+_PATIENCE = 30.0
+"""Seconds to wait for others who publish, which takes them an instant."""
 
 
 @dataclass
@@ -115,34 +126,73 @@ def save_products(
             contents[target], keys[target] = rows[-1]["content"], rows[-1]["key"]
             if settings["record"] != "file":
                 finished[-1].write_side(rows)
-        for one in finished:
-            target = one.target
-            if target.exists() and item.action in ("run", "reuse"):
-                contents[target] = _kept(item, target, keys[target])
-            else:
-                one.publish()
-                item.work.digests.put(find_source(target), contents[target], ours=True)
+        outputs = list(outcome.products)
+        with _publishing({one.target.parent for one in finished}):
+            # All are looked at before the first is published.
+            kept = {
+                one.target: content
+                for output, one in zip(outputs, finished, strict=True)
+                if (content := _kept(item, output, one.target, keys[one.target]))
+            }
+            for one in finished:
+                if one.target not in kept:
+                    one.publish()
+        for target, content in contents.items():
+            if target not in kept:
+                item.work.digests.put(find_source(target), content, ours=True)
+        contents |= kept
     finally:
         for one in finished:
             one.discard()
     return {str(target): content for target, content in contents.items()}
 
 
-def _kept(item: PlanItem, target: Path, key: str) -> str:
-    """Keep what is there, perhaps since somebody else has made it; give its digest."""
-    step = item.work.declaration.name
-    if item.action == "reuse":  # only what was made with it had been removed
-        return digest(target)
-    rows = DataFile(target).record
+@contextmanager
+def _publishing(folders: Collection[Path]) -> Iterator[None]:
+    """Let one run at a time compare what is there, and put its products there."""
+    from filelock import FileLock  # slow to import
+
+    with ExitStack() as stack:
+        for folder in sorted(folders):
+            lock = folder / ".ndmapper" / "publish.lock"
+            try:
+                lock.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(lock, timeout=_PATIENCE))
+            except (OSError, NotImplementedError) as err:
+                # A file system without locks, or the lock of another user: what is
+                # compared is compared anyway, an instant before it is replaced.
+                log.debug("no lock %s: %s", lock, err)
+        yield
+
+
+def _kept(item: PlanItem, output: Output, target: Path, key: str) -> str | None:
+    """Give the digest of what is there, where it is kept; None where it is not."""
+    stamp, step = stamp_of(target), item.work.declaration.name
+    if stamp is None:
+        return None
+    if stamp == item.seen[output]:
+        # Made again with what was removed beside it, and not to be replaced.
+        return digest(target) if item.action == "reuse" else None
+    try:
+        rows = DataFile(target).record
+    except (FormatError, RecordError):
+        rows = []
     if rows and rows[-1]["key"] == key:
-        # The same: on a cluster, what a worker did that died before it could say so.
+        # The same: another run of the same script, or on a cluster what a worker did
+        # that died before it could say so.
         log.debug("%s: %s was made twice", step, target)
         return str(rows[-1]["content"])
-    if item.work.settings["reprocess"] in (None, "error"):
-        msg = f"{target} was made by somebody else while {step} worked; it is kept"
-        raise OutputExistsError(msg)
-    log.warning("%s: %s was made by another run meanwhile; it is kept", step, target)
-    return digest(target)
+    reasons = (
+        [str(d) for d in differences(rows[-1], item.expected[output])] if rows else []
+    )
+    how = f" ({'; '.join(reasons)})" if reasons else ""
+    msg = (
+        f"{target} was made or changed by somebody else while {step} worked, and it is "
+        f"not what {step} makes{how}; it is kept. Run again when the other run has "
+        "ended; scripts that give one name to different products need folders of their "
+        "own (outdir)"
+    )
+    raise OutputExistsError(msg)
 
 
 def _write(

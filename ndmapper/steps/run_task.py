@@ -97,7 +97,9 @@ def run_task(
     params : mapping, optional
         Parameters of the tool, whatever their names.
     options : mapping, optional
-        Words of the framework (workers, timeout, memory, ...) and of the engine.
+        Words of the framework (workers, timeout, memory, ...) and of the engine. Of
+        a step in a package, ``revision`` is raised where the step makes other numbers
+        than before; what was made by an older revision is stale.
     **tool_params : object
         Parameters of the tool, with ``_`` for ``-`` and ``.``.
 

@@ -4,6 +4,7 @@ import ast
 import inspect
 import linecache
 import symtable
+import sys
 import textwrap
 import weakref
 from collections.abc import Callable, Mapping
@@ -184,7 +185,15 @@ def essence(source: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, Definition) and ast.get_docstring(node, clean=False):
             node.body = node.body[1:]
-    return ast.dump(tree)
+        elif isinstance(node, ast.JoinedStr):
+            node.values = [v for v in node.values if not _is_empty_text(v)]
+    # The same words by every version of Python, so that a newer one changes nothing.
+    words = {"show_empty": True} if sys.version_info >= (3, 13) else {}
+    return ast.dump(tree, **words).replace(", type_params=[]", "")
+
+
+def _is_empty_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value == ""
 
 
 def _parsed(source: str) -> ast.Module | None:

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ndmapper.errors import StepError
 from ndmapper.steps.entry import Entry, Work, references
-from ndmapper.steps.paths import absolute
+from ndmapper.steps.paths import Stamp, absolute, stamp_of
 
 __all__ = ["steady"]
 
@@ -35,7 +34,7 @@ def steady(work: Work) -> Iterator[Entry]:
     stamps = _stamps(work)
     found = references(work, expected=False)
     yield found
-    changed = [path for path, stamp in stamps.items() if _stamp(path) != stamp]
+    changed = [path for path, stamp in stamps.items() if stamp_of(path) != stamp]
     if changed and references(work, expected=False) != found:
         msg = (
             f"{work.declaration.name}: {', '.join(map(str, changed))} was changed "
@@ -45,7 +44,7 @@ def steady(work: Work) -> Iterator[Entry]:
         raise StepError(msg)
 
 
-def _stamps(work: Work) -> dict[Path, Any]:
+def _stamps(work: Work) -> dict[Path, Stamp | None]:
     """Note when each file on disk was changed."""
     paths = [
         absolute(str(df))
@@ -53,12 +52,4 @@ def _stamps(work: Work) -> dict[Path, Any]:
         if df.is_made and df.unloaded and df.filename is not None
     ]
     paths += [absolute(path) for path in work.named if isinstance(path, Path)]
-    return {path: _stamp(path) for path in paths}
-
-
-def _stamp(path: Path) -> tuple[int, ...] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return {path: stamp_of(path) for path in paths}

@@ -22,6 +22,7 @@ from ndmapper.steps.memory import in_memory, unsaved
 from ndmapper.steps.plan import Plan, make_plan
 from ndmapper.steps.results import Result, shaped
 from ndmapper.steps.tool import tool_declaration
+from ndmapper.steps.words import OF_DECLARATION
 
 __all__ = ["Step", "run_planned", "settings_of"]
 
@@ -337,7 +338,7 @@ def settings_of(declaration: Declaration, bound: Bound) -> Settings:
     Settings
         Read-only.
     """
-    known = {n: v for n, v in declaration.options.items() if n != "memory"}
+    known = {n: v for n, v in declaration.options.items() if n not in OF_DECLARATION}
     words = {**known, **{n: v for n, v in bound.words.items() if v is not None}}
     if words.get("reprocess") is None:
         words["reprocess"] = declaration.reprocess

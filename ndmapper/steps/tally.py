@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 
 from ndmapper.parallel import end_workers
 
-__all__ = ["Tally", "tally"]
+__all__ = ["Tally", "stale_line", "tally"]
 
 log = logging.getLogger(__name__)
+
+_MOST = 5
+"""So many reasons are said in a line."""
 
 
 @dataclass
@@ -24,24 +27,31 @@ class Tally:
     made : list of str
         Products that were made.
     reused : list of str
-        Products that were there already.
+        Products that were current, as they are there or as ``ndmapper clean`` removed
+        them.
+    cleaned : list of str
+        Those of them that were removed, and not needed.
     differing : list of str
         Those of them that differ from what would be made now.
+    kept : list of str
+        Those of the latter that 'auto' keeps as well, as somebody has edited them, say.
     failed : list of str
         Products that could not be made, while others went on.
     """
 
     made: list[str] = field(default_factory=list)
     reused: list[str] = field(default_factory=list)
+    cleaned: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    _causes: dict[str, bool] = field(default_factory=dict, init=False)
 
     def add(
         self,
         *,
         made: Sequence[str] = (),
         reused: Sequence[str] = (),
-        differing: Sequence[str] = (),
         failed: Sequence[str] = (),
     ) -> None:
         """
@@ -49,7 +59,7 @@ class Tally:
 
         Parameters
         ----------
-        made, reused, differing, failed : sequence of str
+        made, reused, failed : sequence of str
             Names of products.
         """
         if not self.made and not self.reused and not self.failed:
@@ -57,27 +67,82 @@ class Tally:
             atexit.register(_report_at_exit, os.getpid())
         self.made += made
         self.reused += reused
-        self.differing += differing
         self.failed += failed
+
+    def note_stale(
+        self, names: Sequence[str], causes: Sequence[str], *, kept: bool
+    ) -> bool:
+        """
+        Count products that are re-used although they differ.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Their names.
+        causes : sequence of str
+            Why, in words that hold for many; empty where it only follows from others.
+        kept : bool
+            Whether 'auto' keeps them as well.
+
+        Returns
+        -------
+        bool
+            Whether there is a cause that was not known before.
+        """
+        self.differing += names
+        is_new = any(cause not in self._causes for cause in causes)
+        self.kept += names if kept else []
+        self._causes |= dict.fromkeys(causes, kept)
+        return is_new
 
     def __str__(self) -> str:
         if not self.made and not self.reused and not self.failed:
             return "no step has run"
-        if self.made or self.failed:
-            words = f"{_products(self.made)} made, {len(self.reused)} re-used"
-        else:
+        words = f"{_products(self.made)} made, {len(self.reused)} re-used"
+        there = len(self.reused) - len(self.cleaned)
+        if not (self.made or self.failed or self.differing):
             words = f"nothing to do: all {_products(self.reused)} exist already"
-        if self.differing:
-            words = words.removeprefix("nothing to do: ")
-            words += (
-                f"; {len(self.differing)} of the re-used differ from what would be "
-                "made now (reprocess=True makes them again)"
-            )
+            if self.cleaned:
+                words = f"nothing to do: {there} of {_products(self.reused)} exist"
+        if self.cleaned:
+            words += f", {len(self.cleaned)} removed by clean and not needed"
         if self.failed:
             words += f"; {_products(self.failed)} failed: {', '.join(self.failed)}"
         return words
 
-    def report(self, *, failed: bool = False) -> None:
+    def said_of_stale(self, remedy: str) -> list[str]:
+        """
+        Say what is stale, and why, in a line.
+
+        Parameters
+        ----------
+        remedy : str
+            What makes it again.
+
+        Returns
+        -------
+        list of str
+            A line of what is stale, and one of what differs and is kept.
+        """
+        lines = []
+        causes: dict[bool, list[str]] = {True: [], False: []}
+        for cause, kept in self._causes.items():
+            causes[kept].append(cause)
+        stale = len(self.differing) - len(self.kept)
+        if stale:
+            lines.append(f"{stale_line(stale, causes[False])}; {remedy}")
+        if self.kept:
+            are = "product is" if len(self.kept) == 1 else "products are"
+            why = " and ".join(causes[True])
+            lines.append(f"{len(self.kept)} {are} kept although {why}")
+        return lines
+
+    def report(
+        self,
+        *,
+        failed: bool = False,
+        remedy: str = "reprocess='auto' makes them again",
+    ) -> None:
         """
         Log the counts, once, and start anew.
 
@@ -85,19 +150,47 @@ class Tally:
         ----------
         failed : bool
             Whether the script ended with an error.
+        remedy : str
+            What makes stale products again.
         """
         if failed:
             words = "stopped by an error; %s made before that, %d re-used"
             log.info(words, _products(self.made), len(self.reused))
         elif self.made or self.reused or self.failed:
-            level = logging.WARNING if self.differing else logging.INFO
-            level = logging.ERROR if self.failed else level
-            log.log(level, "%s", self)
+            log.log(logging.ERROR if self.failed else logging.INFO, "%s", self)
+        for line in self.said_of_stale(remedy):
+            log.warning("%s", line)
         self.clear()
 
     def clear(self) -> None:
         """Forget all counts."""
-        self.made, self.reused, self.differing, self.failed = [], [], [], []
+        self.made, self.reused, self.cleaned = [], [], []
+        self.differing, self.kept, self.failed = [], [], []
+        self._causes = {}
+
+
+def stale_line(count: int, causes: Sequence[str]) -> str:
+    """
+    Say in a line how many products are stale, and since what.
+
+    Parameters
+    ----------
+    count : int
+        How many they are.
+    causes : sequence of str
+        What has changed.
+
+    Returns
+    -------
+    str
+        For instance "33 products are stale since degree of subtract_overscan was 6,
+        now 4".
+    """
+    words = [*causes[:_MOST]]
+    if len(causes) > _MOST:
+        words.append(f"{len(causes) - _MOST} more reasons (see the log)")
+    since = f" since {' and '.join(words)}" if words else ""
+    return f"{count} product{' is' if count == 1 else 's are'} stale{since}"
 
 
 def _products(names: Sequence[str]) -> str:

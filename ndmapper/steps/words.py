@@ -1,6 +1,6 @@
 """Words of the framework in the call of a step."""
 
-__all__ = ["CONFIG_WORDS", "HANDED_IN", "OPTIONS", "WORDS"]
+__all__ = ["CONFIG_WORDS", "HANDED_IN", "OF_DECLARATION", "OPTIONS", "WORDS"]
 
 HANDED_IN = frozenset({"interact", "use_uncert", "use_flags"})
 """A function that names one of these is given its value, resolved."""
@@ -13,5 +13,8 @@ CONFIG_WORDS = HANDED_IN | {
 WORDS = CONFIG_WORDS | {"out_names", "save"}
 """All keywords of the framework; no parameter of a function may have such a name."""
 
-OPTIONS = CONFIG_WORDS | {"memory", "record"}
+OF_DECLARATION = frozenset({"memory", "revision"})
+"""What is said of a step once, in its ``options``, and not configured."""
+
+OPTIONS = CONFIG_WORDS | OF_DECLARATION | {"record"}
 """What a declaration may say in its ``options``, beside the words of its engine."""

@@ -81,24 +81,168 @@ def test_why_names_the_reasons_before_a_run_does_just_that(command, script):
     assert command("run", script, "--json").json["made"] == PRODUCTS
 
 
-def test_why_reports_changed_code_that_forces_nothing(command, script):
+def test_why_says_what_changed_code_makes_again_and_perhaps_makes_again(
+    command, script
+):
+    command("run", script)
+    edit(script, "FACTOR = 3.0", "FACTOR = 4.0")
+    result = command("why", script)
+    assert result.code == 3
+    assert result.out.splitlines() == [
+        *(
+            f"multiply: a{x} -> ma{x}: made again: the code of multiply has changed"
+            for x in ("x1.fits", "x2.fits")
+        ),
+        "total: max1.fits, max2.fits -> max1_sum.fits: perhaps made again: "
+        "if any of max1.fits, max2.fits comes out otherwise",
+        "2 to do, 2 current, 1 that nobody can tell",
+    ]
+    found = command("why", script, "--json").json["steps"]
+    assert [one["action"] for one in found] == ["reuse"] * 2 + ["replace"] * 2 + [
+        "perhaps"
+    ]
+    assert command("run", script, "--json").json["made"] == PRODUCTS[2:]
+
+
+def test_why_with_the_setting_that_only_reports_code(command, script):
+    edit(script, "FACTOR = 3.0", "FACTOR = 3.0\n" + REPORT)
     command("run", script)
     edit(script, "FACTOR = 3.0", "FACTOR = 4.0")
     result = command("why", script)
     assert result.code == 0
-    assert (
-        "multiply: ax1.fits -> max1.fits: kept: the code of multiply has changed"
-        in (result.out)
+    kept = "multiply: ax1.fits -> max1.fits: kept: the code of multiply has changed"
+    assert kept in result.out
+    assert result.out.endswith("0 to do, 3 current, 2 kept\n")
+    again = command("run", script, "--json")
+    assert (again.json["made"], again.json["differing"]) == ([], PRODUCTS[2:4])
+
+
+REUSE = """
+    from ndmapper import config
+    config["reprocess"] = {}
+"""
+REPORT = textwrap.dedent(REUSE).replace("reprocess", "code").format("'report'")
+
+
+def test_why_answers_for_the_script_s_own_settings(command, script, caplog):
+    """Where the script re-uses what exists, a run makes nothing, and says why."""
+    edit(script, "NUMBER = 1.0", "NUMBER = 1.0\n" + REUSE.format(False))
+    text = textwrap.dedent(script.read_text().replace("\n    from", "\nfrom"))
+    script.write_text(text.replace("\n    config", "\nconfig"))
+    command("run", script)
+    edit(script, "NUMBER = 1.0", "NUMBER = 2.0")
+    stale = "5 products are stale since number of add was 1, now 2; "
+    result = command("why", script)
+    assert (result.code, result.out.splitlines()) == (
+        0,
+        [f"{stale}--reprocess auto makes them again", "0 to do, 0 current, 5 stale"],
     )
-    assert "total" not in result.out
+    caplog.clear()
+    assert command("run", script, "--json").json["made"] == []
+    lines = [r.getMessage() for r in caplog.records if "stale since" in r.getMessage()]
+    assert lines == [f"{stale}--reprocess auto makes them again"]
+    # The reason is said once more where it was found, and of no other product.
+    shown = [
+        r.getMessage()
+        for r in caplog.records
+        if "differs from" in r.getMessage() and not hasattr(r, "file_only")
+    ]
+    assert [line.split(":")[0] for line in shown] == ["add"]
+    assert command("why", script, "--reprocess", "auto").out.endswith(
+        "5 to do, 0 current\n"
+    )
+    assert command("run", script, "--reprocess", "auto", "--json").json["made"] == (
+        PRODUCTS
+    )
+
+
+@pytest.mark.parametrize(("value", "done"), [(True, 5), (None, 0)])
+def test_why_where_the_script_makes_all_again_or_stops(command, script, value, done):
+    edit(script, "FACTOR = 3.0", f"config['reprocess'] = {value}; FACTOR = 3.0")
+    edit(script, "import sys", "from ndmapper import config")
+    command("run", script)
+    result = command("why", script)
+    if done:
+        assert (result.code, "5 to do, 0 current" in result.out) == (3, True)
+    else:
+        assert result.code == 1
+        assert "ax1.fits already exists" in result.out
+        assert f"cannot tell beyond line 20 of {script}" in result.out
+    assert len(command("run", script, "--json").json["made"]) == done
+
+
+def test_why_says_many_units_of_one_reason_in_a_line(command, script):
+    for n in range(3, 8):
+        make_mef(f"x{n}.fits", n_ext=1)
+    names = str([f"x{n}.fits" for n in range(1, 8)])
+    edit(script, '["x1.fits", "x2.fits"]', names)
+    out = command("why", script).out.splitlines()
+    assert out == [
+        "add: x1.fits ... x7.fits -> ax1.fits ... ax7.fits (7): made: new",
+        "multiply: ax1.fits ... ax7.fits -> max1.fits ... max7.fits (7): made: new",
+        "total: max1.fits ... max7.fits (7 files) -> max1_sum.fits: made: new",
+        "15 to do, 0 current",
+    ]
+    command("run", script)
+    edit(script, "NUMBER = 1.0", "NUMBER = 2.0")
+    out = command("why", script).out.splitlines()
+    assert out[0].endswith("(7): made again: number of add was 1, now 2")
+    assert out[1].endswith("(7): made again: as what they are made of differs")
+
+
+def test_why_and_run_say_what_was_cleaned(command, script, caplog):
+    command("run", script)
+    command("clean")
+    result = command("why", script)
+    assert (result.code, result.out) == (0, "0 to do, 1 current, 4 cleaned\n")
+    caplog.clear()
+    found = command("run", script, "--json").json
+    assert sorted(found["cleaned"]) == sorted(PRODUCTS[:4])
+    words = "nothing to do: 1 of 5 products exist, 4 removed by clean and not needed"
+    assert words in caplog.text
 
 
 def test_why_ends_where_a_script_looks_at_pixels_that_are_not_made(command, script):
     edit(script, "total(multiply(", "print(add('x1.fits')[0].data); total(multiply(")
     result = command("why", script)
     assert result.code == 3
-    assert "the plan ends here" in result.out
-    assert "night.py, line 20: ax1.fits is not made yet" in result.out
+    assert result.out.splitlines()[-2:] == [
+        "before that: 1 to do, 0 current",
+        f"cannot tell beyond line 20 of {script}: ax1.fits is not made yet, and what "
+        "is in it is not known",
+    ]
+    (product,) = command("why", script, "--json").json["steps"]
+    assert product["products"] == ["ax1.fits"]
+
+
+def test_why_ends_there_also_where_the_script_goes_on(command, script):
+    """What a script does with an error of a plan is not what a run would do."""
+    look = """
+    try:
+        first = add('x1.fits')[0].data[0, 0]
+    except Exception:
+        first = 0
+    total(multiply("""
+    edit(script, "total(multiply(", textwrap.dedent(look))
+    for words in (("why", script), ("verify", script, "max1_sum.fits")):
+        result = command(*words)
+        assert result.code == 3
+        assert f"cannot tell beyond line 22 of {script}" in result.out
+    assert "1 to do" in command("why", script).out
+    assert len(command("why", script, "--json").json["steps"]) == 1
+
+
+def test_why_of_a_script_with_an_error_tells_the_line(command, script):
+    edit(script, "NUMBER = 1.0", "NUMBER = 1 / 0")
+    result = command("why", script)
+    assert result.code == 1
+    assert f"cannot tell beyond line 19 of {script}: ZeroDivisionError" in result.out
+    assert "0 to do" in result.out
+
+
+NOT_LOOKED_AT = (
+    "(by its record alone; the script was not looked at: 'ndmapper why SCRIPT')"
+)
 
 
 def test_why_of_a_product_tells_what_its_inputs_are_now(command, script):
@@ -109,7 +253,8 @@ def test_why_of_a_product_tells_what_its_inputs_are_now(command, script):
     result = command("why", "max1_sum.fits")
     assert (result.code, result.out) == (
         3,
-        "max1_sum.fits: ax1.fits: input x1.fits has another content now\n",
+        "max1_sum.fits: ax1.fits: input x1.fits has another content now\n"
+        f"{NOT_LOOKED_AT}\n",
     )
     Path("x2.fits").unlink()
     assert "input x2.fits is not here any more" in command("why", "ax2.fits").out
@@ -122,7 +267,7 @@ def test_why_of_a_product_that_was_edited(command, script):
     content[at + 11 : at + 15] = b"TEST"
     Path("ax1.fits").write_bytes(content)
     assert command("why", "ax1.fits").out == (
-        "ax1.fits: it was changed by hand or by another program\n"
+        f"ax1.fits: it was changed by hand or by another program\n{NOT_LOOKED_AT}\n"
     )
     assert command("why", "x1.fits").code == 1
 
@@ -142,11 +287,26 @@ def test_verify_says_if_a_script_makes_a_file(command, script):
 def test_verify_reports_code_of_the_script(command, script):
     command("run", script)
     edit(script, "FACTOR = 3.0", "FACTOR = 4.0")
-    result = command("verify", script, "max1.fits")
-    assert (result.code, result.out) == (
+    result = command("verify", script, "ax1.fits", "max1.fits", "max1_sum.fits")
+    assert (result.code, result.out.splitlines()) == (
         3,
-        "max1.fits: the code of multiply has changed\n",
+        [
+            "ax1.fits: as the script makes it",
+            "max1.fits: the code of multiply has changed",
+            "max1_sum.fits: cannot tell: it is made again if any of max1.fits, "
+            "max2.fits comes out otherwise",
+        ],
     )
+
+
+@pytest.mark.parametrize("value", [False, True, None])
+def test_verify_judges_whatever_the_script_says_of_re_use(command, script, value):
+    edit(script, "FACTOR = 3.0", f"config['reprocess'] = {value}; FACTOR = 3.0")
+    edit(script, "import sys", "from ndmapper import config")
+    command("run", script)
+    assert command("verify", script, *PRODUCTS).code == 0
+    edit(script, "NUMBER = 1.0", "NUMBER = 2.0")
+    assert "parameter number was 1, now 2" in command("verify", script, "ax1.fits").out
 
 
 def test_clean_leaves_what_nothing_else_is_made_of(command, script, folder):

@@ -173,6 +173,55 @@ def test_records_part_at_the_first_step_that_differs(write, entry, raw, product)
     ]
 
 
+def test_records_part_at_every_step_that_differs(write, entry, raw, product):
+    def record(n, prepare, extract):
+        first = entry("p.fits", [raw("x.fits")], step="prepare",
+                      parameters={"order": prepare})  # fmt: skip
+        other = entry("q.fits", [raw("y.fits", f"sha256:{n}")], step="prepare")
+        middle = entry("s.fits", [product(first)], step="scale")
+        last = entry("e.fits", [product(middle), product(other)], step="extract",
+                     parameters={"width": extract})  # fmt: skip
+        return [first, other, middle, last]
+
+    pair = [write(f"{n}.fits", record=record(n, n, n * 10)) for n in (1, 2)]
+    assert compare(*pair).records == [
+        "they part at prepare, which made p.fits", "parameter order was 1, now 2",
+        "they part at prepare, which made q.fits", "input y.fits differs",
+        "they part at extract, which made e.fits", "parameter width was 10, now 20",
+    ]  # fmt: skip
+
+
+def test_records_with_a_step_in_one_only_say_so_beside_other_differences(
+    write, entry, raw, product
+):
+    def record(n, extra):
+        first = entry("p.fits", [raw("x.fits")], step="prepare",
+                      parameters={"order": n})  # fmt: skip
+        rows = [first]
+        if extra:
+            rows.append(entry("c.fits", [product(first)], step="clean"))
+        return [*rows, entry("e.fits", [product(rows[-1])], step="extract")]
+
+    pair = [write(f"{n}.fits", record=record(n, n == 2)) for n in (1, 2)]
+    assert compare(*pair).records == [
+        "they part at prepare, which made p.fits", "parameter order was 1, now 2",
+        "they part at extract, which made e.fits", "input p.fits is no longer used",
+        "input c.fits is new", "only the second went through clean (c.fits)",
+    ]  # fmt: skip
+
+
+def test_records_of_two_schemas_differ_in_nothing_else(write, entry, raw, product):
+    def record(version):
+        old = version is None
+        words = {"schema": 1} if old else {"schema": 2, "revision": 1}
+        first = entry("p.fits", [raw("x.fits")], step="prepare", **words)
+        last = entry("e.fits", [product(first)], step="extract", **words)
+        return [first, last]
+
+    pair = [write(f"{n}.fits", record=record(n)) for n in (None, 2)]
+    assert compare(*pair).records == []
+
+
 def test_records_of_other_steps_name_both(write, entry, raw):
     pair = [
         write(f"{n}.fits", record=[entry("a.fits", [raw("x.fits")], step=n)])

@@ -238,45 +238,6 @@ def test_auto_with_what_no_step_made_keeps_it_and_says_so(night, caplog, make_ra
     assert DONE == ["double"]
 
 
-# A function that says it comes from a package of a certain version.
-
-
-@pytest.fixture
-def packaged(make_raw, monkeypatch):
-    from ndmapper.steps import packages
-
-    def step(ndd):
-        DONE.append("step")
-        return ndd * 2
-
-    step.__module__ = "ndmapper.lib.ccd"
-    task = run_task(step, prefix="p")
-    make_raw("x.fits", (1.0,))
-    DONE.clear()
-    task("x.fits")
-
-    def rerun(version):
-        monkeypatch.setattr(packages, "__version__", version)
-        packages.package_version.cache_clear()
-        task("x.fits")
-        return len(DONE)
-
-    yield rerun
-    monkeypatch.undo()
-    packages.package_version.cache_clear()
-
-
-def test_auto_with_another_version_of_the_package_makes_it_again(packaged, caplog):
-    with caplog.at_level(logging.INFO):
-        assert packaged("99.0") == 2
-    assert "now ndmapper 99.0" in caplog.text
-
-
-def test_auto_with_the_version_of_before_makes_it_once(packaged):
-    assert packaged("99.0") == 2
-    assert packaged("99.0") == 2
-
-
 def test_auto_knows_a_chain_from_its_records_alone(night):
     # Whoever has only the last products, and no digests, needs no pixel of them.
     for name in ("bias.fits", "braw1.fits", "braw2.fits"):

@@ -79,29 +79,6 @@ def edit_elsewhere(name="cx1.fits", value=99):
 EDITS = pytest.mark.parametrize("edit", [edit_in_python, edit_elsewhere])
 
 
-def test_changed_code_is_said_and_nothing_is_made(run, caplog):
-    assert run(factor=3) == []
-    assert pixel("cx1.fits") == 2
-    assert "the code of change has changed" in caplog.text
-    assert "cx1.fits" in warned(caplog)
-
-
-def test_changed_code_does_not_force_what_follows(run):
-    run(factor=3)
-    assert pixel("ecx1.fits") == 3
-
-
-def test_changed_code_is_used_where_something_else_forces(run):
-    assert run(factor=3, extra=0.5) == ["cx1.fits", "ecx1.fits"]
-    assert pixel("ecx1.fits") == 4.5
-
-
-def test_product_made_with_new_code_forces_what_follows(run):
-    Path("cx1.fits").unlink()
-    assert run(factor=3) == ["cx1.fits", "ecx1.fits"]
-    assert pixel("ecx1.fits") == 4
-
-
 @EDITS
 def test_edit_is_kept_said_and_followed(run, caplog, edit):
     edit()

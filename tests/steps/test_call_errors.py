@@ -180,7 +180,8 @@ def test_call_never_replaces_what_no_step_made(make_raw):
     assert Path("dx1.fits").read_bytes() == before
 
 
-def test_call_keeps_what_another_run_made_meanwhile(make_raw, caplog):
+@pytest.mark.parametrize("reprocess", [False, "auto", True])
+def test_call_keeps_and_never_uses_what_another_made_meanwhile(make_raw, reprocess):
     @run_task(prefix="s")
     def slow(ndd):
         other = Path("sx1.fits")
@@ -188,8 +189,8 @@ def test_call_keeps_what_another_run_made_meanwhile(make_raw, caplog):
             other.write_bytes(Path("x1.fits").read_bytes())
         return ndd
 
-    slow(make_raw("x1.fits"), reprocess=False)
-    assert "made by another run meanwhile" in caplog.text
+    with pytest.raises(OutputExistsError, match="by somebody else while slow worked"):
+        slow(make_raw("x1.fits"), reprocess=reprocess)
     assert Path("sx1.fits").read_bytes() == Path("x1.fits").read_bytes()
 
 

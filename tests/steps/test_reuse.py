@@ -122,7 +122,9 @@ def test_rerun_with_one_bias_fewer_warns_of_all_that_depend_on_it(night, caplog)
     night(biases=(0, 1))
     assert warned(caplog) == PRODUCTS
     assert "bias2.fits is no longer used" in caplog.text
-    assert "5 of the re-used differ" in str(tally)
+    assert tally.said_of_stale("make them again") == [
+        "5 products are stale since make_bias has other files as input; make them again"
+    ]
     assert DONE == []
 
 

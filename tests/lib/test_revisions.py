@@ -1,0 +1,236 @@
+"""
+A step of the library whose numbers change has a new revision.
+
+`revisions.json` has the digest of what every step makes of small fixed frames, by the
+revision of the step. Where a test fails since numbers were to change, raise the
+revision (``run_task(..., options={"revision": 2})``), so that whoever has products of
+before is told; then add the new digests, which leaves the old ones, by ::
+
+    NDM_NEW_REVISIONS=1 pytest -n 0 tests/lib/test_revisions.py
+
+A new step needs a case here. The frames are made of small whole numbers, and what comes
+out is compared to five digits: neither the order of additions nor a library of another
+machine shows in it.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from ndmapper import config
+from ndmapper.cli.catalogue import library_steps
+from ndmapper.data import DataFile
+from ndmapper.lib import ccd, combine, cosmetics
+from ndmapper.lib.calibrator import calibrate_image
+
+STORED = Path(__file__).with_name("revisions.json")
+NY, NX = 16, 32
+
+
+def frame(name, *, light=0, step=3, shape=(NY, NX)):
+    """Write a raw frame: whole numbers, and an overscan that rises by whole numbers."""
+    level, overscan = 1000, 8
+    y, x = np.mgrid[: shape[0], : shape[1] + overscan]
+    pixels = level + 2 * y + ((7 * x + 5 * y * step) % 16) * 4
+    pixels[:, : shape[1]] += light
+    pixels[:, shape[1] :] = level + 2 * y[:, shape[1] :]
+    header = fits.Header()
+    header["INSTRUME"], header["GAIN"], header["RDNOISE"] = "TESTCAM", 2.0, 4.0
+    header["SATURATE"] = 60000
+    header["DATASEC"] = f"[1:{shape[1]},1:{shape[0]}]"
+    header["BIASSEC"] = f"[{shape[1] + 1}:{shape[1] + overscan},1:{shape[0]}]"
+    fits.PrimaryHDU(pixels.astype(np.uint16), header).writeto(name)
+    return name
+
+
+def overscan(folder):
+    raw = frame("x.fits", light=500)
+    yield from (
+        ccd.subtract_overscan(raw, out_names=f"{n}.fits", **words)
+        for n, words in enumerate(
+            (
+                {},
+                {"method": "median"},
+                {"method": "polynomial", "degree": 1},
+                {"overscan": f"[{NX + 5}:{NX + 8},1:{NY}]"},
+            )
+        )
+    )
+
+
+def trimmed(name, **words):
+    return ccd.trim(ccd.subtract_overscan(frame(name, **words)))
+
+
+def trim(folder):
+    yield trimmed("x.fits")
+
+
+def noisy(name, **words):
+    return ccd.add_variance(trimmed(name, **words))
+
+
+def variance(folder):
+    plain = trimmed("x.fits", light=512)
+    yield ccd.add_variance(plain)
+    yield ccd.add_variance(plain, poisson=False, gain=4, read_noise=8, out_names="b")
+
+
+def gain(folder):
+    yield ccd.correct_gain(noisy("x.fits", light=512))
+    yield ccd.correct_gain(noisy("y.fits"), gain=4.0)
+
+
+def frames(count=4, **words):
+    return [noisy(f"c{n}.fits", step=n + 1, **words) for n in range(count)]
+
+
+def biases(folder):
+    files = frames()
+    for n, method in enumerate(("mean", "median", "sigclip")):
+        yield ccd.make_bias(files, bias=f"{n}.fits", method=method)
+
+
+def bias(folder):
+    yield ccd.subtract_bias(noisy("x.fits", light=64), bias=noisy("y.fits", step=1))
+
+
+def combined(folder):
+    files = frames(light=256)
+    for n, method in enumerate(("mean", "median", "sigclip")):
+        yield combine.combine(files, combined=f"{n}.fits", method=method)
+    yield combine.combine(files, combined="s.fits", method="mean", scale=[1, 2, 0.5, 1])
+
+
+def flats(folder):
+    files = frames(light=4096, shape=(32, 64))
+    yield ccd.make_flat(files, flat="plain.fits", normalise="plain")
+    yield ccd.make_flat(
+        files, flat="spectral.fits", method="mean", slit_degree=2, slit_degree_along=1,
+        knot_spacing=16.0,
+    )  # fmt: skip
+
+
+def flat(folder):
+    made = ccd.make_flat(frames(light=4096), flat="f.fits", normalise="plain")
+    yield ccd.apply_flat(noisy("x.fits", light=512), flat=made)
+
+
+def mask(folder):
+    raw = frame("x.fits")
+    yield cosmetics.init_bpm(raw, regions=[["2:5,3:4", "*,9"]], filename="a.fits")
+    yield cosmetics.init_bpm(
+        raw, regions=[["2:5,3:4"]], filename="b.fits", convention="FITS", value=4
+    )
+
+
+def masked(folder):
+    file = noisy("x.fits")
+    yield cosmetics.add_bpm(
+        file, bpm=cosmetics.init_bpm(file, regions=[["2:5,3:4"]], filename="b.fits")
+    )
+
+
+def cosmic(folder):
+    name = frame("x.fits", light=512, shape=(32, 32))
+    with fits.open(name, mode="update") as hdus:
+        for y, x in ((5, 9), (14, 20), (15, 21), (26, 3)):
+            hdus[0].data[y, x] += 20000
+    file = ccd.add_variance(ccd.trim(ccd.subtract_overscan(name)))
+    yield cosmetics.clean_cosmic_rays(file)
+
+
+def calibrated(folder):
+    raw = frame("x.fits", light=512)
+    area = {"xmin": 0, "xmax": NX, "ymin": 0, "ymax": NY}
+    strip = {"xmin": NX, "xmax": NX + 8, "ymin": 0, "ymax": NY}
+    dark = calibrate_image(frame("d.fits"), image_area=area, out_names="dark.fits")
+    yield calibrate_image(
+        raw, overscans=[strip], image_area=area, gain=2.0, read_noise=4.0,
+        saturation=1600, master_dark=dark, out_names="a.fits",
+    )  # fmt: skip
+    yield calibrate_image(raw, overscan_method="mean", out_names="b.fits")
+
+
+CASES = {
+    "calibrator.calibrate_image": calibrated,
+    "ccd.add_variance": variance,
+    "ccd.apply_flat": flat,
+    "ccd.correct_gain": gain,
+    "ccd.make_bias": biases,
+    "ccd.make_flat": flats,
+    "ccd.subtract_bias": bias,
+    "ccd.subtract_overscan": overscan,
+    "ccd.trim": trim,
+    "combine.combine": combined,
+    "cosmetics.add_bpm": masked,
+    "cosmetics.clean_cosmic_rays": cosmic,
+    "cosmetics.init_bpm": mask,
+}
+
+
+def outcome(files):
+    """Digest pixels, variances and flags to five digits."""
+    found = hashlib.sha256()
+    for file in files:
+        for ndd in DataFile(str(file)):
+            variance = None if ndd.uncertainty is None else ndd.uncertainty.array
+            for array in (ndd.data, variance, ndd.flags):
+                if array is None:
+                    found.update(b"none\n")
+                    continue
+                values = np.asarray(array, np.float64) + 0.0  # no negative zero
+                lines = " ".join(f"{value:.4e}" for value in values.ravel())
+                found.update(f"{values.shape} {lines}\n".encode())
+    return found.hexdigest()[:16]
+
+
+@pytest.fixture(autouse=True)
+def quiet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with config.using(reprocess=None, logfile=None):
+        yield
+
+
+def test_every_step_of_the_library_has_a_case():
+    # One that is made of external tools makes what these make, by their versions.
+    own = {n for n, s in library_steps().items() if s.declaration.is_python}
+    assert own == set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_numbers_are_those_of_the_revision(name, tmp_path):
+    revision = str(library_steps()[name].declaration.revision or 1)
+    found = outcome(CASES[name](tmp_path))
+    stored = json.loads(STORED.read_text()) if STORED.exists() else {}
+    if os.environ.get("NDM_NEW_REVISIONS"):
+        stored.setdefault(name, {}).setdefault(revision, found)
+        STORED.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n")
+    known = stored.get(name, {}).get(revision)
+    assert found == known, (
+        f"{name} makes other numbers than its revision {revision} did: raise the "
+        "revision and store the new digest, as the head of this file says"
+    )
+
+
+def test_revisions_only_rise():
+    stored = json.loads(STORED.read_text())
+    steps = library_steps()
+    for name, digests in stored.items():
+        numbers = sorted(map(int, digests))
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert (steps[name].declaration.revision or 1) == numbers[-1]
+        assert len(set(digests.values())) == len(digests)
+
+
+@pytest.mark.parametrize("change", [0.01, 1.0])
+def test_a_change_of_a_number_shows(monkeypatch, tmp_path, change):
+    found = outcome(trim(tmp_path))
+    with fits.open("tox.fits", mode="update") as hdus:
+        hdus[1].data[3, 4] += change
+    assert outcome(["tox.fits"]) != found
