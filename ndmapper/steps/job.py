@@ -5,6 +5,7 @@ from pathlib import Path
 from ndmapper.engines import Job
 from ndmapper.steps.entry import Work
 from ndmapper.steps.naming import Targets
+from ndmapper.steps.toolparams import switch_values
 
 __all__ = ["make_job"]
 
@@ -36,7 +37,13 @@ def make_job(
         handed_in = {name: settings[name] for name in declaration.handed_in}
         parameters, calibrations = {**work.parameters, **handed_in}, work.calibrations
     else:
-        parameters, calibrations = dict(work.tool_parameters), {}
+        # Whoever gives a parameter itself means that. The switches are no parameters in
+        # the record: two of them are its config, and interact never counts.
+        parameters = {
+            **switch_values(declaration.task, settings),
+            **work.tool_parameters,
+        }
+        calibrations = {}
     return Job(
         step=declaration.name,
         task=declaration.task,

@@ -34,7 +34,7 @@ _FOREIGN = (
     "gzip head hostname less ln ls mkdir mv od printenv pwd rm rmdir sed sh sleep "
     "sort sync tail tar touch tr true uname uniq vi w wc who"
 )
-# Those of the CL itself that have such a name stay what they are.
+# What IRAF has under such a name stays what it is: head, mkdir, sort, tail, touch, ...
 _LOGIN = """\
 set home = "{home}/"
 set imdir = "HDR$"
@@ -118,6 +118,11 @@ class Installation:
         return self.python, self.setup
 
     @property
+    def maker(self) -> tuple[str, str]:
+        """What writes the translations of CL scripts: a Python and its PyRAF."""
+        return self.python, str(self.pyraf)
+
+    @property
     def pyraf(self) -> str | None:
         """Version of PyRAF; None where it is not installed."""
         return _pyraf_version(self.python)
@@ -153,7 +158,10 @@ class Installation:
             CL lines.
         """
         tasks = [name for name in _FOREIGN.split() if shutil.which(name)]
-        foreign = "".join(f'task ${name} = "$foreign"\n' for name in tasks)
+        foreign = "".join(
+            f'if (!deftask("{name}"))\n    task ${name} = "$foreign"\n'
+            for name in tasks
+        )
         return _LOGIN.format(
             home=home,
             foreign=foreign,
