@@ -217,16 +217,24 @@ def references(work: Work, *, expected: bool) -> Entry:
     Returns
     -------
     dict
-        ``inputs``, ``calibrations`` and ``references`` of an entry.
+        ``inputs``, ``calibrations``, ``references`` and ``tags`` of an entry.
     """
+    known: dict[int, Entry] = {}
 
     def refer(file: DataFile | Path) -> Entry:
+        # A calibration stands in several places, and is looked at once.
+        if id(file) not in known:
+            known[id(file)] = look(file)
+        return dict(known[id(file)])
+
+    def look(file: DataFile | Path) -> Entry:
         if isinstance(file, DataFile):
             return _reference(file, work.digests, expected=expected)
         path = absolute(file)
         return {"name": path.name, "digest": digest(path, work.digests)}
 
     is_python = work.declaration.is_python
+    tags = {} if is_python else {"tags": _tags(work, refer)}
     return {
         "inputs": [
             refer(df) if is_python else {**refer(df), "role": role}
@@ -242,6 +250,7 @@ def references(work: Work, *, expected: bool) -> Entry:
             for name, cal in work.calibrations.items()
         },
         "references": _named(work, refer),
+        **tags,
     }
 
 
@@ -294,6 +303,17 @@ def _named(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, A
             found[name] = references[0]
     if work.frames:
         found["sof"] = [refer(path) for path, _ in work.frames]
+    return found
+
+
+def _tags(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
+    """Refer to all files that a tool is given by its parameters or tags."""
+    found: dict[str, Any] = {}
+    for name, value in work.tool_parameters.items():
+        files = [*files_within(value)]
+        if files:
+            is_one = value is files[0]
+            found[name] = refer(files[0]) if is_one else [refer(f) for f in files]
     return found
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ndmapper.data import DataFile
-from ndmapper.data.save import write_datafile
+from ndmapper.data.save import carries_record, write_datafile
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.errors import FileAccessError, OutputExistsError
 from ndmapper.io.digest import digest
@@ -108,9 +108,10 @@ def save_products(
                 _make_folder(target.parent)
                 temporary = staging_name(target)
             finished.append(_Finished(temporary, target))
-            rows = _write(item, output, product, temporary, facts)
+            place = settings["record"] if carries_record(product) else "side"
+            rows = _write(item, output, product, temporary, facts, place)
             contents[target], keys[target] = rows[-1]["content"], rows[-1]["key"]
-            if settings["record"] != "file":
+            if place != "file":
                 finished[-1].write_side(rows)
         for one in finished:
             target = one.target
@@ -148,17 +149,18 @@ def _write(
     product: DataFile,
     temporary: Path,
     facts: Entry,
+    place: str,
 ) -> list[Entry]:
     """Write one product, with its record where that belongs in the file."""
     work, name = item.work, Path(str(item.targets[output])).name
     entry = as_made(item.expected[output], facts) | facts
     if not _moved_whole(product, temporary):
         # What is appended below brings all of it to the disk.
-        more = work.settings["record"] != "side"
+        more = place != "side"
         write_datafile(product, temporary, rows=[], more=more)
     entry["content"] = digest(temporary)
     rows = [*ancestors(work.used), entry]
-    if work.settings["record"] == "side":
+    if place == "side":
         return rows
     tables = provenance_hdus(rows) if work.settings["provenance_tables"] else b""
     if is_compressed(split_ext(name)[1]):
