@@ -109,20 +109,24 @@ def _tag_differences(
     if recorded.get("tags") is None and any(recorded["calibrations"].values()):
         return ["its record does not say under which tag its calibrations went in"]
     old, new = (_by_file(row.get("tags") or {}) for row in (recorded, expected))
-    return [
-        f"{name} went in as {', '.join(old[mark][1]) or 'nothing'}, "
-        f"now as {', '.join(tags) or 'nothing'}"
-        for mark, (name, tags) in new.items()
-        if mark in old and old[mark][1] != tags
-    ] + [
-        f"{name} went in as {', '.join(tags)}, now not at all"
-        for mark, (name, tags) in old.items()
-        if mark not in new and _is_calibration(mark, expected)
-    ] + [
-        f"{name} did not go in, and does now as {', '.join(tags)}"
-        for mark, (name, tags) in new.items()
-        if mark not in old and _is_calibration(mark, recorded)
-    ]
+    return (
+        [
+            f"{name} went in as {', '.join(old[mark][1]) or 'nothing'}, "
+            f"now as {', '.join(tags) or 'nothing'}"
+            for mark, (name, tags) in new.items()
+            if mark in old and old[mark][1] != tags
+        ]
+        + [
+            f"{name} went in as {', '.join(tags)}, now not at all"
+            for mark, (name, tags) in old.items()
+            if mark not in new and _is_calibration(mark, expected)
+        ]
+        + [
+            f"{name} did not go in, and does now as {', '.join(tags)}"
+            for mark, (name, tags) in new.items()
+            if mark not in old and _is_calibration(mark, recorded)
+        ]
+    )
 
 
 def _by_file(tags: Mapping[str, Any]) -> dict[str | None, tuple[str, list[str]]]:

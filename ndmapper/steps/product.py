@@ -108,8 +108,8 @@ def save_products(
                 _make_folder(target.parent)
                 temporary = staging_name(target)
             finished.append(_Finished(temporary, target))
-            place = settings["record"] if carries_record(product) else "side"
-            rows = _write(item, output, product, temporary, facts, place)
+            place = _place_of_record(item, product)
+            rows = _write(item, output, product, temporary, facts)
             contents[target], keys[target] = rows[-1]["content"], rows[-1]["key"]
             if place != "file":
                 finished[-1].write_side(rows)
@@ -143,16 +143,22 @@ def _kept(item: PlanItem, target: Path, key: str) -> str:
     return digest(target)
 
 
+def _place_of_record(item: PlanItem, product: DataFile) -> str:
+    """Say where the record goes: where the configuration wants it, if it can."""
+    wanted: str = item.work.settings["record"]
+    return wanted if carries_record(product) else "side"
+
+
 def _write(
     item: PlanItem,
     output: Output,
     product: DataFile,
     temporary: Path,
     facts: Entry,
-    place: str,
 ) -> list[Entry]:
     """Write one product, with its record where that belongs in the file."""
     work, name = item.work, Path(str(item.targets[output])).name
+    place = _place_of_record(item, product)
     entry = as_made(item.expected[output], facts) | facts
     if not _moved_whole(product, temporary):
         # What is appended below brings all of it to the disk.

@@ -4,7 +4,6 @@ import contextlib
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,25 +23,60 @@ Entries = dict[str, str]
 
 @dataclass(frozen=True)
 class _Write:
-    """What one job did to a file: who it was, what it saw, wrote and took out."""
+    """What one job did to a file: who it was, and what it wrote and took out."""
 
     by: str
-    saw: Entries
     wrote: Entries
     removed: list[str]
 
-    def touches(self, titles: Mapping[str, str]) -> bool:
-        """Whether it was built upon what another one wrote."""
-        return any(title in titles for title in (*self.wrote, *self.removed))
+    @property
+    def titles(self) -> set[str]:
+        """What it changed."""
+        return {*self.wrote, *self.removed}
 
     def apply(self, entries: Entries) -> Entries:
-        """Do the same to other entries."""
-        left = {
-            title: entry
-            for title, entry in entries.items()
-            if title not in self.removed and title not in self.wrote
-        }
-        return left | self.wrote
+        """Do it to entries."""
+        kept = {t: e for t, e in entries.items() if t not in self.titles}
+        return kept | self.wrote
+
+
+@dataclass(frozen=True)
+class _History:
+    """How a file became what it is: what nobody knows of, and what jobs then did."""
+
+    base: Entries
+    writes: list[_Write]
+
+    def place(self, job: str) -> int:
+        """Say when a job wrote; one that did not would do so now."""
+        found = (n for n, write in enumerate(self.writes) if write.by == job)
+        return next(found, len(self.writes))
+
+    def entries(self) -> Entries:
+        """Give what comes of it."""
+        found = self.base
+        for write in self.writes:
+            found = write.apply(found)
+        return found
+
+    def without(self, job: str) -> "_History":
+        """Leave out what a job wrote, and what others made of its own entries."""
+        place = self.place(job)
+        gone: set[str] = set()
+        kept = self.writes[:place]
+        for write in self.writes[place:]:
+            if write.by == job or gone & write.titles:
+                gone |= write.titles
+            else:
+                kept.append(write)
+        return _History(self.base, kept)
+
+    def with_write(self, write: _Write) -> "_History":
+        """Put in what a job wrote now, at the place of what it wrote before."""
+        place = self.place(write.by)
+        kept = self.without(write.by).writes
+        later = [w for w in kept[place:] if not w.titles & write.titles]
+        return _History(self.base, [*kept[:place], write, *later])
 
 
 class SharedDatabase:
@@ -85,7 +119,11 @@ class SharedDatabase:
                 shutil.copyfile(path, self._mine / path.name)
                 continue
             head, entries = split_entries(text)
-            before = self._before(entries, self._writes(path.name, text))
+            before = entries
+            if not self._by_hand:
+                history = self._history(path.name, text, entries)
+                if history.place(self._job) < len(history.writes):
+                    before = history.without(self._job).entries()
             if entries and not before:
                 continue
             seen = text if before == entries else join_entries(head, before)
@@ -117,52 +155,30 @@ class SharedDatabase:
         if not mine and not there:  # text of another kind, which is replaced
             _write(target, text)
             return
-        writes = self._writes(target.name, old)
+        history = self._history(target.name, old, there)
         write = _Write(
             by=self._job,
-            saw=given,
             wrote={t: e for t, e in mine.items() if given.get(t) != e},
             removed=[title for title in given if title not in mine],
         )
-        before = there if self._by_hand else self._before(there, writes)
-        merged = join_entries(old_head or head, write.apply(before))
-        _write(target, merged)
         side = self._side / f"{target.name}.json"
         if self._by_hand:
+            merged = join_entries(old_head or head, write.apply(there))
             side.unlink(missing_ok=True)
-            return
-        kept = [*self._without_mine(writes), write]
-        record = {"text": merged, "writes": [asdict(one) for one in kept]}
-        _write(side, json.dumps(record))
+        else:
+            history = history.with_write(write)
+            merged = join_entries(old_head or head, history.entries())
+            _write(side, json.dumps({"text": merged, **asdict(history)}))
+        _write(target, merged)
 
-    def _before(self, entries: Entries, writes: Sequence[_Write]) -> Entries:
-        """Give entries as they would be if this job had never written any."""
-        place = next((n for n, w in enumerate(writes) if w.by == self._job), None)
-        if place is None or self._by_hand:
-            return entries
-        found = writes[place].saw
-        for write in self._without_mine(writes)[place:]:
-            found = write.apply(found)
-        return found
-
-    def _without_mine(self, writes: Sequence[_Write]) -> list[_Write]:
-        """Leave out what this job wrote, and all that was built upon that."""
-        kept: list[_Write] = []
-        mine: Entries = {}
-        for write in writes:
-            if write.by == self._job or (mine and write.touches(mine)):
-                mine |= write.wrote
-            else:
-                kept.append(write)
-        return kept
-
-    def _writes(self, name: str, text: str) -> list[_Write]:
-        """Read who wrote what into a file; nobody knows where it was edited since."""
+    def _history(self, name: str, text: str, entries: Entries) -> _History:
+        """Read how a file became what it is; nobody knows if it was edited since."""
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             record = json.loads((self._side / f"{name}.json").read_text("utf-8"))
             if record["text"] == text:
-                return [_Write(**write) for write in record["writes"]]
-        return []
+                writes = [_Write(**write) for write in record["writes"]]
+                return _History(dict(record["base"]), writes)
+        return _History(entries, [])
 
 
 def _mark(job: Job) -> str:
