@@ -34,7 +34,7 @@ class Translations:
     """
 
     def __init__(self, home: Path, maker: str) -> None:
-        self._mine = home / "pyraf" / "clcache"
+        self._mine = home / "pyraf" / "clcache.sqlite3"
         name = hashlib.sha256(maker.encode()).hexdigest()[:16]
         folder = Path(platformdirs.user_cache_dir("ndmapper")) / "iraf"
         self._kept = folder / f"clcache-{name}"

@@ -373,7 +373,7 @@ def main() -> None:
             sys.stdout, sys.stderr = streams
             setattr(sys, "__stdout__", streams[0])  # noqa: B010  # it is called final
         try:
-            check_translations(HOME / "pyraf" / "clcache")
+            check_translations(HOME / "pyraf" / "clcache.sqlite3")
             from pyraf import iraf
         except (Exception, SystemExit) as err:
             answer({"failed": failure(err)})

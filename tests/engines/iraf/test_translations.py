@@ -25,7 +25,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def home_of(tmp_path: Path, name: str) -> tuple[Path, Path]:
     home = tmp_path / name
     home.mkdir()
-    return home, home / "pyraf" / "clcache"
+    return home, home / "pyraf" / "clcache.sqlite3"
 
 
 def test_what_is_new_is_kept(tmp_path: Path, cache: Path) -> None:
