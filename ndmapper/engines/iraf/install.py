@@ -34,9 +34,10 @@ _FOREIGN = (
     "gzip head hostname less ln ls mkdir mv od printenv pwd rm rmdir sed sh sleep "
     "sort sync tail tar touch tr true uname uniq vi w wc who"
 )
+# No path of the process stands in it, so its translation is found again.
 # What IRAF has under such a name stays what it is: head, mkdir, sort, tail, touch, ...
 _LOGIN = """\
-set home = "{home}/"
+set home = (envget("HOME") // "/")
 set imdir = "HDR$"
 set cache = "home$cache/"
 set uparm = "home$uparm/"
@@ -141,14 +142,12 @@ class Installation:
             return None
         return f"{iraf[1]} (PyRAF {pyraf})"
 
-    def login(self, home: Path, *, terminal: bool) -> str:
+    def login(self, *, terminal: bool) -> str:
         """
         Write the login.cl of a worker.
 
         Parameters
         ----------
-        home : Path
-            Its folder.
         terminal : bool
             Whether it has the user's terminal.
 
@@ -163,7 +162,6 @@ class Installation:
             for name in tasks
         )
         return _LOGIN.format(
-            home=home,
             foreign=foreign,
             setup=self.setup,
             length=HEADER_LENGTH,

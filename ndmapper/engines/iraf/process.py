@@ -57,7 +57,7 @@ class Worker:
         self.home = _make_home()
         for name in ("uparm", "tmp", "cache"):
             (self.home / name).mkdir()
-        login = installation.login(self.home, terminal=terminal)
+        login = installation.login(terminal=terminal)
         (self.home / "login.cl").write_text(login)
         self._translations = Translations(self.home, "\0".join(installation.maker))
         self._translations.fetch()
