@@ -38,23 +38,23 @@ class Translations:
         name = hashlib.sha256(maker.encode()).hexdigest()[:16]
         folder = Path(platformdirs.user_cache_dir("ndmapper")) / "iraf"
         self._kept = folder / f"clcache-{name}"
-        self._size = 0
+        self._seen: tuple[int, int] | None = None
 
     def fetch(self) -> None:
         """Copy what was kept, if anything, before PyRAF starts."""
         self._mine.parent.mkdir()
         with contextlib.suppress(OSError):
             shutil.copyfile(self._kept, self._mine)
-            self._size = self._mine.stat().st_size
+            self._seen = _stamp(self._mine)
 
     def keep(self) -> None:
         """Keep what is new, while the process does nothing."""
         # Where nothing can be kept, scripts are translated again next time.
         with contextlib.suppress(OSError):
-            size = self._mine.stat().st_size
-            if not self._size < size < _LARGEST:
+            stamp = _stamp(self._mine)
+            if stamp == self._seen or stamp[1] > _LARGEST:
                 return
-            self._size = size
+            self._seen = stamp
             self._kept.parent.mkdir(parents=True, exist_ok=True)
             temp = staging_name(self._kept)
             try:
@@ -62,3 +62,8 @@ class Translations:
                 temp.replace(self._kept)
             finally:
                 temp.unlink(missing_ok=True)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size

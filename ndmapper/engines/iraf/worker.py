@@ -115,7 +115,12 @@ def end(is_leader: bool) -> None:
 
 
 def check_translations(path: Path) -> None:
-    """Throw away the translations of CL scripts where they cannot be read."""
+    """
+    Throw away translations of CL scripts that cannot be read.
+
+    And those of lines that are no script: some hold a number of their process, so they
+    are never found again, and there would be more with every session.
+    """
     import sqlite3
 
     if not path.exists():
@@ -124,6 +129,9 @@ def check_translations(path: Path) -> None:
         connection = sqlite3.connect(str(path))
         try:
             is_whole = connection.execute("pragma quick_check").fetchone() == ("ok",)
+            lines = (b"def string_proc(",)
+            connection.execute("delete from shelf where instr(value_str, ?) > 0", lines)
+            connection.commit()
         finally:
             connection.close()
     except sqlite3.Error:
