@@ -275,7 +275,8 @@ class _Writer:
             tags = {n: v for n, v in named if not (frames and n == "sof")}
         for parameter, value in tags.items():
             params[parameter] = self._files(parameter, value)
-            if parameter not in task["parameters"]:
+            # A command takes any file by its path.
+            if parameter not in task["parameters"] and row["engine"] != "command":
                 before = [*self.definitions.ours("DataFile"), *before]
                 params[parameter] = _opened(params[parameter])
         what = task["name"]
