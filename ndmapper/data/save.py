@@ -26,15 +26,46 @@ from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.layout import find_layout
 from ndmapper.io.leftovers import staging_name
 from ndmapper.io.record import edited, encode
+from ndmapper.io.side_record import write_side
 from ndmapper.io.together import can_write_together
 from ndmapper.io.write import append_hdu, publish, write_hdus
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
 
-__all__ = ["connect", "real_target", "save_datafile", "stage", "write_datafile"]
+__all__ = [
+    "carries_record",
+    "connect",
+    "real_target",
+    "save_datafile",
+    "stage",
+    "write_datafile",
+]
 
 log = logging.getLogger(__name__)
+
+
+_PIXEL_TABLE = {"xpos", "ypos", "lambda"}
+
+
+def carries_record(df: "DataFile") -> bool:
+    """
+    Say whether a file may have its record within.
+
+    Parameters
+    ----------
+    df : DataFile
+        The file.
+
+    Returns
+    -------
+    bool
+        False for the pixel tables of MUSE, whose readers take every extension for a
+        column and fail at one that is none. Their record lies beside them.
+    """
+    if {str(name).lower() for name in df.extras} >= _PIXEL_TABLE:
+        return False
+    return not str(df.meta.get("ESO PRO CATG", "")).startswith("PIXTABLE_")
 
 
 def write_datafile(
@@ -96,6 +127,8 @@ def _write(  # noqa: PLR0917
     more: bool = False,
 ) -> None:
     record: list[HduMap | bytes | Tail] = []
+    if (rows is None or rows) and not carries_record(df):
+        rows = []
     if rows:
         record = [tables + encode(rows)]
     elif rows is None:
@@ -225,7 +258,12 @@ def stage(
     made = staging_name(target) if checksum else temp
     try:
         pending = is_pending(df)
-        if not pending and (df._has_new_record or not is_made or not what):
+        if not carries_record(df):
+            _write(df, made, target, items, [])
+            # Where a kill comes before the file has its name, the record does not fit
+            # to what is there, and nobody trusts it.
+            write_side(target, _rows_of(df, target.name, made, what, known=is_known))
+        elif not pending and (df._has_new_record or not is_made or not what):
             _write(df, made, target, items, None if is_known else [])
         else:
             _write(df, made, target, items, [])
@@ -247,6 +285,19 @@ def stage(
             with contextlib.suppress(OSError):
                 made.unlink(missing_ok=True)
     return items
+
+
+def _rows_of(
+    df: "DataFile", name: str, made: Path, what: Sequence[str], *, known: bool
+) -> Sequence[Mapping[str, Any]]:
+    """Give the record of a file that was written without."""
+    if not known:
+        return []
+    if is_pending(df):
+        return settled(df, name, digest(made))
+    if what and df.record and not df._has_new_record:
+        return edited(df.record, product=name, what=what, digest=digest(made))
+    return df.record
 
 
 def _is_made(df: "DataFile") -> tuple[bool, bool]:

@@ -26,6 +26,10 @@ the product. An entry is a JSON object::
     config        {"use_uncert": ..., "use_flags": ..., "bad_flags": ...}
     references    {parameter: reference like an input, or list of them} of files that
                   parameters name
+    tags          {parameter or tag: reference like an input, or list of them} of all
+                  files that a tool was given by a parameter, calibrations among them:
+                  a calibration that no tag has was not handed to the tool; absent for
+                  a function, and in records that are older than it
     qc            {name: number, text or {"value": ..., "unit": ...}} that the step said
                   of its product; absent where it said nothing
     decisions     {name: value} that the user decided, with ``interact``; absent where
@@ -213,6 +217,10 @@ def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str
         # What was given for what counts as well, since a tool has several inputs.
         parts["task"] = entry["task"]
         parts["roles"] = [ref.get("role") for ref in entry["inputs"]]
+        # Those that the references do not tell already, as calibrations.
+        tags = {n: _identities(r, identify) for n, r in entry.get("tags", {}).items()}
+        if more := {n: i for n, i in tags.items() if i != parts["references"].get(n)}:
+            parts["tags"] = more
     return "sha256:" + hashlib.sha256(canonical(parts).encode()).hexdigest()
 
 

@@ -1,13 +1,23 @@
 """Records that lie beside their products, as JSON files."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ndmapper.documents import load_json
 from ndmapper.errors import RecordError
-from ndmapper.io.record_text import check_entries
+from ndmapper.io.leftovers import staging_name
+from ndmapper.io.record_text import canonical, check_entries
+from ndmapper.io.sidedata import make_side_folder
 
-__all__ = ["cleaned_path", "pending_path", "read_cleaned", "read_side", "side_path"]
+__all__ = [
+    "cleaned_path",
+    "pending_path",
+    "read_cleaned",
+    "read_side",
+    "side_path",
+    "write_side",
+]
 
 
 def side_path(product: Path) -> Path:
@@ -65,6 +75,31 @@ def read_side(product: Path) -> list[dict[str, Any]]:
         If the side record is damaged.
     """
     return _read(side_path(product))
+
+
+def write_side(product: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """
+    Write the side record of a product.
+
+    Parameters
+    ----------
+    product : Path
+        The product.
+    rows : sequence of mapping
+        The entries; where there are none, a side record that is there is removed.
+    """
+    path = side_path(product)
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    make_side_folder(path)
+    temp = staging_name(path)
+    try:
+        lines = ",\n".join(canonical(row) for row in rows)
+        temp.write_text(f"[{lines}]\n", encoding="utf-8")
+        temp.replace(path)
+    finally:
+        temp.unlink(missing_ok=True)
 
 
 def cleaned_path(product: Path) -> Path:

@@ -11,7 +11,7 @@ __all__ = ["Call", "Unit", "find_calls"]
 
 _UNIT = (
     "step", "module", "engine", "task", "inputs", "calibrations", "parameters",
-    "references", "config", "instrument", "code", "source", "script",
+    "references", "tags", "config", "instrument", "code", "source", "script",
 )  # fmt: skip
 _CALL = tuple(name for name in _UNIT if name != "inputs")
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ndmapper.io.record import identity
 from ndmapper.report.lineage import Lineage, Row, Use
 from ndmapper.report.qc import number_text
 from ndmapper.steps.tables import block_of, describe_block
@@ -66,8 +67,12 @@ def _details(row: Row, before: Any, *, full: bool) -> Iterator[str]:
         roles.setdefault(reference.get("role") or "", []).append(_named(reference))
     for role, names in roles.items():
         yield f"from {role + ': ' if role else ''}{_listed(names, full=full)}"
+    tags = _tags(row)
     for name, value in (*row["calibrations"].items(), *row["references"].items()):
-        yield f"{name}: {_files(value, full=full)}"
+        as_what = ""
+        if value is not None and name in row["calibrations"] and "tags" in row:
+            as_what = f" (as {tags[name]})" if tags[name] else " (not handed to it)"
+        yield f"{name}: {_files(value, full=full)}{as_what}"
     task: Mapping[str, Any] = row.get("task") or {}
     parameters = row["parameters"] | task.get("parameters", {}) | task.get("words", {})
     for name, value in parameters.items():
@@ -87,6 +92,20 @@ def _details(row: Row, before: Any, *, full: bool) -> Iterator[str]:
         for head, text in zip(["its text:", *["with:"] * len(context)], texts,
                               strict=True):  # fmt: skip
             yield from _block(head, text)
+
+
+def _tags(row: Row) -> dict[str, str]:
+    """Say under which tags or parameters of a tool each calibration went in."""
+    given: dict[str | None, list[str]] = {}
+    for tag, value in (row.get("tags") or {}).items():
+        for reference in value if isinstance(value, list) else [value]:
+            given.setdefault(identity(reference), []).append(str(tag))
+    found = {}
+    for name, value in row["calibrations"].items():
+        references = value if isinstance(value, list) else [value]
+        names = [tag for r in references for tag in given.get(identity(r), ())]
+        found[name] = ", ".join(dict.fromkeys(names))
+    return found
 
 
 def _run(run: Mapping[str, Any], before: Any, *, full: bool) -> Iterator[str]:

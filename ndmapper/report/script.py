@@ -285,9 +285,17 @@ class _Writer:
             tag, _, number = str(output).partition("#")
             entry = int(number) if number.isdecimal() else 1, self._product(made)
             outputs.setdefault(tag, []).append(entry)
-        for parameter, value in row["references"].items():
-            if not (frames and parameter == "sof"):
-                params[parameter] = self._files(parameter, value)
+        before = self.definitions.ours("run_task")
+        tags = row.get("tags")
+        if tags is None:  # a record from before it said what went in as what
+            named = row["references"].items()
+            tags = {n: v for n, v in named if not (frames and n == "sof")}
+        for parameter, value in tags.items():
+            params[parameter] = self._files(parameter, value)
+            # A command takes any file by its path.
+            if parameter not in task["parameters"] and row["engine"] != "command":
+                before = [*self.definitions.ours("DataFile"), *before]
+                params[parameter] = _opened(params[parameter])
         what = task["name"]
         if row["engine"] != "iraf":
             what = f"{row['engine']}:{what}"
@@ -301,7 +309,14 @@ class _Writer:
         if options:
             words["options"] = options
         words["params"] = params
-        return self.definitions.ours("run_task"), call_text("run_task", [what], words)
+        return before, call_text("run_task", [what], words)
+
+
+def _opened(files: Any) -> Any:
+    """Write files that are frames, which a path alone would not say."""
+    if isinstance(files, list):
+        return [_opened(file) for file in files]
+    return Code(f"DataFile({files})")
 
 
 class _CannotBeWrittenError(Exception):

@@ -44,8 +44,8 @@ class Inputs:
 
     @property
     def first(self) -> DataFileList:
-        """The files of the first input."""
-        return next(iter(self.roles.values()))
+        """The files of the first input; none of a tool without inputs."""
+        return next(iter(self.roles.values()), DataFileList())
 
 
 def coerce_roles(
@@ -81,8 +81,11 @@ def coerce_roles(
         If a file is not there.
     """
     step, names = declaration.name, declaration.task.inputs
-    if isinstance(given, Mapping):
-        named = {**given, **more}
+    if isinstance(given, Mapping) or (given is None and not names):
+        named = {**(given or {}), **more}
+    elif not names:
+        msg = f"{step} has no inputs, and was given {given!r}; call it without"
+        raise ParameterError(msg)
     else:
         named = {names[0]: given, **more}
     if unknown := [name for name in named if name not in names]:
@@ -96,7 +99,7 @@ def coerce_roles(
     found = {name: coerce(named[name], step) for name in names}
     form: Form = "many" if any(f.form == "many" for f in found.values()) else "one"
     roles = {name: f.first for name, f in found.items()}
-    if declaration.each != "list":
+    if declaration.each != "list" and roles:
         count = max(len(files) for files in roles.values())
         for name, files in roles.items():
             if len(files) not in (1, count):

@@ -141,7 +141,54 @@ def _task_differences(
             now.pop(name, None)
     found += _value_differences(new["name"], was, now)
     found += _value_differences("option", old["words"], new["words"])
+    return found + _tag_differences(recorded, expected)
+
+
+def _tag_differences(
+    recorded: Mapping[str, Any], expected: Mapping[str, Any]
+) -> list[str]:
+    """Say which file would go in under another tag, or not at all."""
+    if not expected.get("tags") and not recorded.get("tags"):
+        return []
+    if recorded.get("tags") is None and any(recorded["calibrations"].values()):
+        return ["its record does not say under which tag its calibrations went in"]
+    old, new = (_by_file(row.get("tags") or {}) for row in (recorded, expected))
+    return (
+        [
+            f"{name} went in as {', '.join(old[mark][1]) or 'nothing'}, "
+            f"now as {', '.join(tags) or 'nothing'}"
+            for mark, (name, tags) in new.items()
+            if mark in old and old[mark][1] != tags
+        ]
+        + [
+            f"{name} went in as {', '.join(tags)}, now not at all"
+            for mark, (name, tags) in old.items()
+            if mark not in new and _is_calibration(mark, expected)
+        ]
+        + [
+            f"{name} did not go in, and does now as {', '.join(tags)}"
+            for mark, (name, tags) in new.items()
+            if mark not in old and _is_calibration(mark, recorded)
+        ]
+    )
+
+
+def _by_file(tags: Mapping[str, Any]) -> dict[str | None, tuple[str, list[str]]]:
+    found: dict[str | None, tuple[str, list[str]]] = {}
+    for tag, value in tags.items():
+        for reference in _as_list(value):
+            found.setdefault(identity(reference), (reference["name"], []))[1].append(
+                tag
+            )
     return found
+
+
+def _is_calibration(mark: str | None, row: Mapping[str, Any]) -> bool:
+    return any(
+        identity(reference) == mark
+        for value in row["calibrations"].values()
+        for reference in _as_list(value)
+    )
 
 
 def _value_differences(

@@ -254,10 +254,17 @@ def references(work: Work, *, expected: bool) -> Entry:
     Returns
     -------
     dict
-        ``inputs``, ``calibrations`` and ``references`` of an entry.
+        ``inputs``, ``calibrations``, ``references`` and ``tags`` of an entry.
     """
+    known: dict[int, Entry] = {}
 
     def refer(file: DataFile | Path) -> Entry:
+        # A calibration stands in several places, and is looked at once.
+        if id(file) not in known:
+            known[id(file)] = look(file)
+        return dict(known[id(file)])
+
+    def look(file: DataFile | Path) -> Entry:
         if isinstance(file, DataFile):
             return _reference(file, work, expected=expected)
         path = absolute(file)
@@ -267,6 +274,7 @@ def references(work: Work, *, expected: bool) -> Entry:
         return {"name": path.name, "digest": found.digest}
 
     is_python = work.declaration.is_python
+    tags = {} if is_python else {"tags": _tags(work, refer)}
     return {
         "inputs": [
             refer(df) if is_python else {**refer(df), "role": role}
@@ -282,6 +290,7 @@ def references(work: Work, *, expected: bool) -> Entry:
             for name, cal in work.calibrations.items()
         },
         "references": _named(work, refer),
+        **tags,
     }
 
 
@@ -360,6 +369,17 @@ def _naming_files(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return frozenset(_naming_files(item) for item in value)
     return value
+
+
+def _tags(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
+    """Refer to all files that a tool is given by its parameters or tags."""
+    found: dict[str, Any] = {}
+    for name, value in work.tool_parameters.items():
+        files = [*files_within(value)]
+        if files:
+            is_one = value is files[0]
+            found[name] = refer(files[0]) if is_one else [refer(f) for f in files]
+    return found
 
 
 def _listed(cal: Calibration) -> list[DataFile]:

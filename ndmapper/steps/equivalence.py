@@ -218,6 +218,7 @@ def _translated(row: Row, keys: Mapping[str, str]) -> Row:
         "inputs": translate(row["inputs"]),
         **{
             part: {name: translate(value) for name, value in row[part].items()}
-            for part in ("calibrations", "references")
+            for part in ("calibrations", "references", "tags")
+            if part in row
         },
     }

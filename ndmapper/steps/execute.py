@@ -78,7 +78,8 @@ def execute(plan: Plan) -> list[Result]:
     """
     step, settings = plan.step, plan.settings
     outdir = settings["outdir"]
-    log.info("START %s", step, extra=FILE_ONLY)
+    title = _title(plan)
+    log.info("START %s", title, extra=FILE_ONLY)
     # Also where there is nothing to do: a run may have been killed at its very end.
     sweep_side_data(absolute(outdir) / ".ndmapper")
     write_event(outdir, "start", step=step, units=len(plan.items))
@@ -115,13 +116,23 @@ def execute(plan: Plan) -> list[Result]:
         counts = _counts(plan, made)
         log.info(
             "END   %s: %d made, %d re-used, %d of these differ",
-            step, *counts, extra=FILE_ONLY,
+            title, *counts, extra=FILE_ONLY,
         )  # fmt: skip
         write_event(
             outdir, "end", step=step,
             **dict(zip(("made", "reused", "differing"), counts, strict=True)),
         )  # fmt: skip
     return [_result(item, made.get(id(item))) for item in plan.items]
+
+
+def _title(plan: Plan) -> str:
+    """Name the step, and the task that it runs in full."""
+    task = plan.declaration.task
+    if plan.declaration.is_python or task.name is None:
+        return plan.step
+    full = task.name if task.engine == "iraf" else f"{task.engine}:{task.name}"
+    is_short = plan.step == task.name.rpartition(".")[2]
+    return full if is_short else f"{plan.step} ({full})"
 
 
 def _counts(plan: Plan, made: dict[int, Made | Failure]) -> tuple[int, int, int]:
@@ -308,7 +319,8 @@ def _work_folder(work: Work, folder: Path) -> Iterator[Path]:
 
 def _line(item: PlanItem) -> str:
     targets = ", ".join(item.products)
-    line = f"{item.step}: {item.sources}{f' -> {targets}' if targets else ''}"
+    line = item.step + (f": {item.sources}" if item.sources else "")
+    line += f" -> {targets}" if targets else ""
     # A name may hold anything, and a line of the log is a line.
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from ndmapper.engines import Job
 from ndmapper.steps.entry import Work
 from ndmapper.steps.naming import Targets
+from ndmapper.steps.toolparams import switch_values
 
 __all__ = ["make_job"]
 
@@ -38,7 +39,13 @@ def make_job(
         if declaration.table is not None:
             parameters[declaration.table] = work.table
     else:
-        parameters, calibrations = dict(work.tool_parameters), {}
+        # Whoever gives a parameter itself means that. The switches are no parameters in
+        # the record: two of them are its config, and interact never counts.
+        parameters = {
+            **switch_values(declaration.task, settings),
+            **work.tool_parameters,
+        }
+        calibrations = {}
     return Job(
         step=declaration.name,
         task=declaration.task,

@@ -65,7 +65,7 @@ def name_products(
     for output in declaration.outputs:
         if output not in given:
             for names, roles in zip(targets, units, strict=True):
-                first = next(iter(roles.values()))[0]
+                first = _first(declaration, roles)
                 names[output] = _derived(declaration, first, output, outdir)
             continue
         spec = given[output]
@@ -110,6 +110,14 @@ def _by_output(declaration: Declaration, out_names: Any) -> Mapping[Output, Any]
     return {name: spec for name, spec in out_names.items() if spec is not None}
 
 
+def _first(declaration: Declaration, roles: Roles) -> DataFile:
+    """Give the file that a product is named after."""
+    for files in roles.values():
+        return files[0]
+    msg = f"{declaration.name} has no input to name its product after; give out_names"
+    raise PlanError(msg)
+
+
 def _named_role(
     declaration: Declaration, spec: str, roles: Roles, units: Sequence[Roles]
 ) -> Sequence[DataFile]:
@@ -138,8 +146,9 @@ def _expanded(
         if not isinstance(name, str) or "{" not in name:
             found.append(name)
             continue
-        first = next(iter(roles.values()))[0]
-        base = first.filename.base if first.filename is not None else ""
+        first = next((files[0] for files in roles.values()), None)
+        named = None if first is None else first.filename
+        base = "" if named is None else named.base
         text = name.replace("{base}", base).replace("{output}", str(output or ""))
         found += _braces(text)
     return found
@@ -242,7 +251,10 @@ def refuse_clashes(
             needed.pop(absolute(str(target)), None)
     made: dict[Path, str] = {}
     for work, names in zip(works, targets, strict=True):
-        step, source = work.declaration.name, str(work.inputs[0])
+        step, source = (
+            work.declaration.name,
+            ", ".join(map(str, work.inputs[:1])) or "nothing",
+        )
         for target in names.values():
             path = absolute(str(target))
             if path in made:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ndmapper.data import DataFile
-from ndmapper.data.save import write_datafile
+from ndmapper.data.save import carries_record, write_datafile
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.errors import (
     FileAccessError,
@@ -122,9 +122,10 @@ def save_products(
                 _make_folder(target.parent)
                 temporary = staging_name(target)
             finished.append(_Finished(temporary, target))
+            place = _place_of_record(item, product)
             rows = _write(item, output, product, temporary, facts)
             contents[target], keys[target] = rows[-1]["content"], rows[-1]["key"]
-            if settings["record"] != "file":
+            if place != "file":
                 finished[-1].write_side(rows)
         outputs = list(outcome.products)
         with _publishing({one.target.parent for one in finished}):
@@ -156,7 +157,7 @@ def _publishing(folders: Collection[Path]) -> Iterator[None]:
         for folder in sorted(folders):
             lock = folder / ".ndmapper" / "publish.lock"
             try:
-                lock.parent.mkdir(parents=True, exist_ok=True)
+                make_side_folder(lock)
                 stack.enter_context(FileLock(lock, timeout=_PATIENCE))
             except (OSError, NotImplementedError) as err:
                 # A file system without locks, or the lock of another user: what is
@@ -195,6 +196,12 @@ def _kept(item: PlanItem, output: Output, target: Path, key: str) -> str | None:
     raise OutputExistsError(msg)
 
 
+def _place_of_record(item: PlanItem, product: DataFile) -> str:
+    """Say where the record goes: where the configuration wants it, if it can."""
+    wanted: str = item.work.settings["record"]
+    return wanted if carries_record(product) else "side"
+
+
 def _write(
     item: PlanItem,
     output: Output,
@@ -204,15 +211,16 @@ def _write(
 ) -> list[Entry]:
     """Write one product, with its record where that belongs in the file."""
     work, name = item.work, Path(str(item.targets[output])).name
+    place = _place_of_record(item, product)
     entry = as_made(item.expected[output], facts) | facts
     if not _moved_whole(product, temporary):
         # What is appended below brings all of it to the disk.
-        more = work.settings["record"] != "side"
+        more = place != "side"
         write_datafile(product, temporary, rows=[], more=more)
     found = examine(temporary)
     entry["content"] = found.digest
     rows = [*ancestors(work.used), entry]
-    if work.settings["record"] != "side":
+    if place != "side":
         _add_record(work, product, temporary, rows, name)
     if found.damaged:
         _take_sums_out(temporary, [damage.hdu for damage in found.damaged])

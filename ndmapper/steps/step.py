@@ -226,7 +226,7 @@ class Step:
                 return declaration
         return None
 
-    def __call__(self, inputs: Any, /, *others: Any, **keywords: Any) -> Any:
+    def __call__(self, inputs: Any = None, /, *others: Any, **keywords: Any) -> Any:
         """
         Run the step.
 
@@ -235,7 +235,8 @@ class Step:
         inputs : str, Path, FileName, DataFile, list of those, mapping or NDData
             What to work on. A step with several inputs takes a mapping of them, or
             the first one here and the others by name. NDData, where the step works on
-            extensions, is worked on in memory: no file is read or written.
+            extensions, is worked on in memory: no file is read or written. A tool
+            without inputs takes nothing.
         *others : object
             What `positional` names, in that order; everything else is given by name.
         **keywords : object
@@ -299,7 +300,7 @@ class Step:
             lambda: _planned(declaration, inputs, bound, settings),
         )
 
-    def plan(self, inputs: Any, /, **keywords: Any) -> Plan:
+    def plan(self, inputs: Any = None, /, **keywords: Any) -> Plan:
         """
         Decide what a call would do, without doing it.
 

@@ -14,6 +14,7 @@ from ndmapper.steps.declare import (
     declare_tool,
     names_of,
 )
+from ndmapper.steps.toolparams import check_switches, python_name
 from ndmapper.steps.words import OPTIONS
 
 __all__ = ["find_tool", "now_declaration", "tool_declaration"]
@@ -72,7 +73,7 @@ def _sorted_words(
     """
     of_engine = {n: v for n, v in options.items() if n in engine.words}
     of_ours = {n: v for n, v in options.items() if n not in engine.words}
-    of_tool = {_python_name(n): v for n, v in params.items()}
+    of_tool = {python_name(n): v for n, v in params.items()}
     # What a tool takes may depend on words of its engine, such as a command line.
     given = {n: v for n, v in {**words, **options}.items() if n in engine.words}
     task = _with_words(task, engine, given)
@@ -90,12 +91,8 @@ def _sorted_words(
                 raise ParameterError(msg)
             (of_engine if name in engine.words else of_ours)[name] = value
         else:
-            of_tool[_python_name(name)] = value
+            of_tool[python_name(name)] = value
     return of_engine, of_ours, of_tool
-
-
-def _python_name(name: str) -> str:
-    return str(name).replace("-", "_").replace(".", "_")
 
 
 def _each_of(engine: Engine, each: str | None, words: Mapping[str, Any]) -> Each:
@@ -257,10 +254,12 @@ def _with_words(task: Task, engine: Engine, given: Mapping[str, Any]) -> Task:
             f"{did_you_mean(unknown[0], engine.words)}"
         )
         raise DeclarationError(msg)
-    return Task(
+    made = Task(
         engine=task.engine,
         name=task.name,
         inputs=task.inputs,
         outputs=task.outputs,
         words={**engine.words, **{n: v for n, v in given.items() if n in engine.words}},
     )
+    check_switches(made)
+    return made

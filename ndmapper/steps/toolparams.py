@@ -8,20 +8,34 @@ from typing import Any
 from ndmapper.config import Settings
 from ndmapper.data import DataFile, DataFileList, FileName
 from ndmapper.data.planned import open_planned
-from ndmapper.engines import get_engine
+from ndmapper.engines import Task, get_engine
 from ndmapper.engines.base import Calibration
-from ndmapper.errors import NdmapperError, StepError
+from ndmapper.errors import (
+    DeclarationError,
+    NdmapperError,
+    StepError,
+    did_you_mean,
+)
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.paths import absolute
+from ndmapper.steps.words import HANDED_IN
 
-__all__ = ["files_among", "files_within", "plain_values", "tool_parameters"]
+__all__ = [
+    "check_switches",
+    "files_among",
+    "files_within",
+    "plain_values",
+    "python_name",
+    "switch_values",
+    "tool_parameters",
+]
 
 log = logging.getLogger(__name__)
 
 
 def tool_parameters(
     declaration: Declaration,
-    first: DataFile,
+    first: DataFile | None,
     calibrations: Mapping[str, Calibration],
     parameters: Mapping[str, Any],
     settings: Settings,
@@ -33,8 +47,9 @@ def tool_parameters(
     ----------
     declaration : Declaration
         A step that is not of pure Python.
-    first : DataFile
-        The first input, for a function that looks at its headers.
+    first : DataFile or None
+        The first input, for a function that looks at its headers; None where there
+        are no inputs.
     calibrations : mapping
         What is applied, by type.
     parameters : mapping
@@ -66,14 +81,15 @@ def tool_parameters(
     except NdmapperError:
         raise
     except Exception as err:
-        msg = f"{where} failed on {first}: {type(err).__name__}: {err}"
+        on = "" if first is None else f" on {first}"
+        msg = f"{where} failed{on}: {type(err).__name__}: {err}"
         raise StepError(msg) from err
     if found is None:
         found = {}
     if not isinstance(found, Mapping) or not all(isinstance(n, str) for n in found):
         msg = (
-            f"{where} must return a mapping such as dict(order=3), but on {first} it "
-            f"returned {found!r}"
+            f"{where} must return a mapping such as dict(order=3), but "
+            f"{'' if first is None else f'on {first} '}it returned {found!r}"
         )
         raise StepError(msg)
     return _named(declaration, {**declaration.tool_params, **found})
@@ -84,7 +100,7 @@ def _named(declaration: Declaration, parameters: Mapping[str, Any]) -> dict[str,
     # Where every parameter has its place, None says that the place stays empty.
     takes_none = getattr(get_engine(declaration.task.engine), "takes_none", False)
     return {
-        name.replace("-", "_").replace(".", "_"): _value(value)
+        python_name(name): _value(value)
         for name, value in parameters.items()
         if value is not None or takes_none
     }
@@ -171,3 +187,78 @@ def plain_values(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """
     files = files_among(parameters)
     return {n: v for n, v in parameters.items() if n not in files}
+
+
+def check_switches(task: Task) -> None:
+    """
+    Check which parameters of a tool follow the switches of the framework.
+
+    Parameters
+    ----------
+    task : Task
+        What runs; its word ``switches``, where its engine has that, maps parameters to
+        one of ``'use_uncert'``, ``'use_flags'``, ``'interact'``, or to several of them
+        with ``|`` between: on if any is.
+
+    Raises
+    ------
+    DeclarationError
+        If it says something else.
+    """
+    switches = task.words.get("switches")
+    if switches is None:
+        return
+    if not isinstance(switches, Mapping):
+        msg = (
+            f"{task.name}: switches={switches!r}; give a mapping from parameters to "
+            "switches, such as {'fl_vardq': 'use_uncert|use_flags'}"
+        )
+        raise DeclarationError(msg)
+    for name, value in switches.items():
+        for word in str(value).split("|"):
+            if word not in HANDED_IN:
+                msg = (
+                    f"{task.name}: {name} follows {word!r} in switches, which is no "
+                    f"switch{did_you_mean(word, HANDED_IN)}"
+                )
+                raise DeclarationError(msg)
+
+
+def switch_values(task: Task, settings: Settings) -> dict[str, bool]:
+    """
+    Give the parameters of a tool that follow the switches of the framework.
+
+    Parameters
+    ----------
+    task : Task
+        What runs.
+    settings : Settings
+        The configuration of the call.
+
+    Returns
+    -------
+    dict of str to bool
+        Parameter to whether it is on.
+    """
+    switches = task.words.get("switches") or {}
+    return {
+        python_name(name): any(settings[word] for word in value.split("|"))
+        for name, value in switches.items()
+    }
+
+
+def python_name(name: str) -> str:
+    """
+    Write the name of a parameter as in Python.
+
+    Parameters
+    ----------
+    name : str
+        As the tool spells it.
+
+    Returns
+    -------
+    str
+        With ``_`` for ``-`` and ``.``.
+    """
+    return str(name).replace("-", "_").replace(".", "_")

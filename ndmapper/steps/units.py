@@ -52,7 +52,9 @@ def make_works(
     """
     units: list[Roles]
     cals: list[Mapping[str, Calibration]]
-    if declaration.each == "list":
+    if not inputs.roles:
+        units, cals = [{}], list(calibrations)
+    elif declaration.each == "list":
         units = [{name: list(files) for name, files in inputs.roles.items()}]
         cals = [_joined(declaration, inputs.first, calibrations)]
     else:
@@ -69,7 +71,7 @@ def make_works(
             if declaration.is_python
             else tool_parameters(
                 declaration,
-                next(iter(roles.values()))[0],
+                next((files[0] for files in roles.values()), None),
                 applied,
                 bound.parameters,
                 settings,

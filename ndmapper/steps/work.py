@@ -95,6 +95,8 @@ def shared_cals(inputs: Sequence[DataFile]) -> dict[str, Any]:
     dict of str to DataFile
         By type.
     """
+    if not inputs:
+        return {}
     first, *others = inputs
     return {
         name: cal

@@ -57,14 +57,14 @@ def main(told: dict[str, Any], argv: list[str]) -> int:
         print("[ ERROR ] fake: told to fail", file=sys.stderr)
         return int(told["code"])
     if fault != "no product":
-        half = fault in ("half a product", "signal")
+        half = fault in ("half a product", "signal", "crash")
         if recipes is None:
             _products_of_program(argv, half=half)
         else:
             _products_of_recipe(recipes[words[0]], options, words[-1], half=half)
-    if fault == "signal":
+    if fault in ("signal", "crash"):
         sys.stdout.flush()
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL if fault == "signal" else signal.SIGSEGV)
     return 0
 
 

@@ -29,13 +29,14 @@ __all__ = [
 ]
 
 Fault = Literal[
-    "exit", "signal", "no product", "half a product", "huge output", "bad UTF-8", "hang"
-]
+    "exit", "signal", "crash", "no product", "half a product", "huge output",
+    "bad UTF-8", "hang",
+]  # fmt: skip
 """
 How a fake misbehaves.
 
-``'signal'`` leaves half a product and dies by SIGKILL; after ``'huge output'`` and
-``'bad UTF-8'`` all goes well.
+``'signal'`` leaves half a product and dies by SIGKILL, ``'crash'`` by SIGSEGV; after
+``'huge output'`` and ``'bad UTF-8'`` all goes well.
 """
 
 

@@ -242,7 +242,7 @@ def _run(job: Job, recipe: Recipe, given: list[str], folder: Path) -> Outcome:
     try:
         products = find_products(folder, folder / "products.json")
         found = products.by_output(job.outputs)
-        products.check_inputs(frames)
+        products.check_inputs(frames, given)
     except ProductError as err:
         raise failure(job, tool, f"{err}{_hint(end, text, frames)}", text) from err
     words = [f"it printed the error: {line}" for line in _errors(text)]

@@ -15,6 +15,8 @@ __all__ = ["ProductError", "Products", "find_products"]
 
 # Names in headers are cut where the card ends; shorter ones are whole.
 _WHOLE_NAME = 30
+_FILTERS = "FILTER_LIST"
+_RECIPE = re.compile(r"(?:HIERARCH )?ESO PRO REC(\d+) ")
 
 
 class ProductError(Exception):
@@ -88,7 +90,9 @@ class Products:
             raise ProductError(msg)
         return files[0]
 
-    def check_inputs(self, frames: Sequence[Frame]) -> None:
+    def check_inputs(
+        self, frames: Sequence[Frame], parameters: Sequence[str] = ()
+    ) -> None:
         """
         Compare what the products say they were made of with what was given.
 
@@ -96,6 +100,8 @@ class Products:
         ----------
         frames : sequence of Frame
             The frames of the run.
+        parameters : sequence of str
+            The arguments of the recipe.
 
         Raises
         ------
@@ -125,6 +131,8 @@ class Products:
                     "products (a damaged file?)"
                 )
                 raise ProductError(msg)
+            if tag == _FILTERS and "--filter=white" in parameters:
+                continue  # the one filter that the recipes of MUSE have themselves
             if len(missing) == given.total():
                 self.warnings.append(
                     f"its products do not list the {tag} that was given: it may not "
@@ -187,8 +195,10 @@ def _natural(text: str) -> list[tuple[int, str]]:
 
 def _listed(meta: Mapping[str, object], kind: str) -> list[tuple[str, str]]:
     """Read tags and names of the frames of one kind off a header."""
+    # The lists of what the inputs themselves were made of stand before the last.
+    numbers = [int(m[1]) for keyword in meta if (m := _RECIPE.match(keyword))]
     found: list[tuple[str, str]] = []
-    start = f"ESO PRO REC1 {kind}"
+    start = f"ESO PRO REC{max(numbers, default=1)} {kind}"
     while (name := meta.get(f"{start}{len(found) + 1} NAME")) is not None:
         tag = meta.get(f"{start}{len(found) + 1} CATG", "")
         found.append((str(tag).strip(), str(name).strip()))

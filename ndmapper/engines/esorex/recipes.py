@@ -19,7 +19,7 @@ from ndmapper.engines.process import find_program, last_lines, read_log, run_pro
 from ndmapper.errors import MissingToolError, StepError
 from ndmapper.io.leftovers import scratch_folder, staging_name
 
-__all__ = ["Recipe", "describe", "environment", "find_recipe"]
+__all__ = ["ZEROS", "Recipe", "describe", "environment", "find_recipe"]
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,10 @@ _PROGRAM_ADVICE = (
     "install it (Debian, Ubuntu: apt install esorex; otherwise a pipeline kit from "
     "https://www.eso.org/pipelines), or name it in config['esorex']"
 )
+# muse_create_sky (2.8.7) reads memory that it has not written, so its sky mask depended
+# on what was there before. With this the malloc of the GNU C library gives zeros, which
+# are 255 inverted: then the mask is the same each time.
+ZEROS = {"MALLOC_PERTURB_": "255"}
 _ASK = 60.0
 """The most time that esorex may take to list the parameters of a recipe [s]."""
 
@@ -219,7 +223,7 @@ def environment(recipe: Recipe, home: Path) -> dict[str, str]:
     """
     starts = ("ESOREX_", "CPL_", f"{recipe.pipeline.upper()}_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(starts)}
-    return kept | {"HOME": str(home)}
+    return kept | {"HOME": str(home)} | ZEROS
 
 
 def describe(recipe: Recipe) -> dict[str, Parameter]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ndmapper.engines.base import Job, Preview
+from ndmapper.engines.esorex.recipes import ZEROS
 from ndmapper.engines.esorex.sof import Frame, frames_of, give_frames, sof_text
 from ndmapper.engines.links import Hand
 from ndmapper.engines.process import thread_limit
@@ -60,7 +61,7 @@ def _script(job: Job, argv: Sequence[str], frames: Sequence[Frame]) -> str:
         f"printf '%s\\n' {quoted} > \"$work/frames.sof\"",
         *_links(job, frames),
         'cd "$work"',
-        f'env -i PATH="$PATH" HOME="$work/home" {_threads()} '
+        f'env -i PATH="$PATH" HOME="$work/home" {_environment()} '
         + shlex.join(argv).replace("products.json", "products.sof"),
         'cd "$here"',
     ]
@@ -76,8 +77,9 @@ def _script(job: Job, argv: Sequence[str], frames: Sequence[Frame]) -> str:
     return "\n".join([*lines, 'rm -r "$work")', ""])
 
 
-def _threads() -> str:
-    return " ".join(f"{name}={number}" for name, number in thread_limit().items())
+def _environment() -> str:
+    settings = ZEROS | thread_limit()
+    return " ".join(f"{name}={value}" for name, value in settings.items())
 
 
 def _links(job: Job, frames: Sequence[Frame]) -> list[str]:

@@ -102,6 +102,8 @@ class Calls:
     ----------
     warnings : list of str
         What the user should know.
+    written : set of Path
+        The files that the task is given.
     """
 
     def __init__(self, job: Job, known: Mapping[str, Parameter] | None) -> None:
@@ -111,6 +113,7 @@ class Calls:
         self.known = known
         self.folder: Path = job.folder
         self.warnings: list[str] = []
+        self.written: set[Path] = set()
         self.files = files_of(job)
         self.by_extension = bool(job.task.words.get("MEF_ext", True))
         self._names = PlainNames()
@@ -258,6 +261,7 @@ class Calls:
             return text
         self._lists += 1
         path = self.folder / f"names{self._lists}.lis"
+        self.written.add(path)
         path.write_text("".join(f"{name}\n" for name in names))
         return f"@{path.name}"
 
@@ -287,6 +291,7 @@ class Calls:
         if folder:
             (self.folder / folder).mkdir(exist_ok=True)
         path = self.folder / folder / name
+        self.written.add(path)
         if own is None or not self.by_extension:
             stage_whole(df, path, self._nan, self.warnings)
         else:

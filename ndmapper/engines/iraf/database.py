@@ -11,7 +11,14 @@ from typing import Any
 
 from ndmapper.errors import FormatError, MissingFileError, ParameterError
 
-__all__ = ["DbEntry", "add_db_entry", "db_path", "read_db"]
+__all__ = [
+    "DbEntry",
+    "add_db_entry",
+    "db_path",
+    "join_entries",
+    "read_db",
+    "split_entries",
+]
 
 _PREFIXES = {"identify": "id", "aperture": "ap", "fitcoords": "fc"}
 _KEY = re.compile(r"[A-Za-z]\w*")
@@ -174,6 +181,48 @@ def add_db_entry(
         temp.replace(target)
     finally:
         temp.unlink(missing_ok=True)
+
+
+def split_entries(text: str) -> tuple[str, dict[str, str]]:
+    """
+    Take the text of a database apart.
+
+    Parameters
+    ----------
+    text : str
+        All of a file.
+
+    Returns
+    -------
+    head : str
+        What stands before the first entry.
+    entries : dict of str to str
+        The lines of each entry by its kind and name, the comment before it included;
+        of two that have a name the last, as IRAF takes it.
+    """
+    if text and not text.endswith("\n"):
+        text += "\n"
+    head, parts = _split(text)
+    return head, {" ".join(_title(part)): part for part in parts}
+
+
+def join_entries(head: str, entries: Mapping[str, str]) -> str:
+    """
+    Put a database together.
+
+    Parameters
+    ----------
+    head : str
+        What stands before the first entry.
+    entries : mapping of str to str
+        The lines of each.
+
+    Returns
+    -------
+    str
+        All of a file.
+    """
+    return "".join([head, *entries.values()])
 
 
 def _text(path: Path_) -> str:

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +21,7 @@ from ndmapper.errors import DeclarationError, StepError
 
 __all__ = ["Parameter", "describe"]
 
-_SCHEMA = 1
+_SCHEMA = 2
 _TIME = 60.0
 """The most time that loading packages may take [s]."""
 
@@ -68,9 +68,11 @@ class Parameter:
         return self.mode.startswith("a") and self.default is None and not is_operand
 
 
-def describe(installation: Installation, task: str) -> Mapping[str, Parameter] | None:
+def describe(
+    installation: Installation, task: str, given: Iterable[str] = ()
+) -> Mapping[str, Parameter] | None:
     """
-    List the parameters of a task.
+    List the parameters of a task, of its psets and of its packages.
 
     Parameters
     ----------
@@ -78,6 +80,10 @@ def describe(installation: Installation, task: str) -> Mapping[str, Parameter] |
         Which IRAF.
     task : str
         Its name, with those of its packages.
+    given : iterable of str
+        Names that a call gives. Those which the task does not have are looked for in
+        all other packages: ``longslit_dispaxis`` is the parameter dispaxis of
+        longslit.
 
     Returns
     -------
@@ -93,27 +99,36 @@ def describe(installation: Installation, task: str) -> Mapping[str, Parameter] |
     """
     if find_iraf() is None or installation.pyraf is None:
         return None
-    mark = fingerprint(installation)
-    return _cached(mark, task, installation.python, installation.setup)
+    key = fingerprint(installation), task, installation.python, installation.setup
+    known = _cached(*key, ())
+    elsewhere = sorted(name for name in given if name not in known and "_" in name)
+    return _cached(*key, tuple(elsewhere)) if elsewhere else known
 
 
 @functools.lru_cache(maxsize=256)
-def _cached(mark: str, task: str, python: str, setup: str) -> Mapping[str, Parameter]:
-    path = _cache_file(mark, task)
+def _cached(
+    mark: str, task: str, python: str, setup: str, elsewhere: tuple[str, ...]
+) -> Mapping[str, Parameter]:
+    path = _cache_file(mark, task, elsewhere)
     listed = _read(path)
     if listed is None:
-        listed = _ask(Installation(python, setup), task)
+        listed = _ask(Installation(python, setup), task, elsewhere)
         _write(path, listed)
     found: dict[str, Parameter] = {}
     for entry in listed:  # those of the task come first
-        found.setdefault(entry["name"].replace(".", "_"), Parameter(**entry))
+        plain = {key: value for key, value in entry.items() if key != "alias"}
+        name = entry.get("alias") or entry["name"].replace(".", "_")
+        found.setdefault(name, Parameter(**plain))
     return MappingProxyType(found)
 
 
-def _ask(installation: Installation, task: str) -> list[dict[str, Any]]:
+def _ask(
+    installation: Installation, task: str, elsewhere: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    message = {"do": "describe", "task": task, "elsewhere": elsewhere}
     try:
         with worker(installation) as process:
-            reply = process.request({"do": "describe", "task": task}, _TIME)
+            reply = process.request(message, _TIME)
     except DiedError as err:
         msg = f"IRAF cannot be asked for the parameters of {task}: {err}"
         raise StepError(msg) from err
@@ -131,8 +146,8 @@ def _ask(installation: Installation, task: str) -> list[dict[str, Any]]:
     return listed
 
 
-def _cache_file(mark: str, task: str) -> Path:
-    text = json.dumps([_SCHEMA, mark, task])
+def _cache_file(mark: str, task: str, elsewhere: tuple[str, ...]) -> Path:
+    text = json.dumps([_SCHEMA, mark, task, elsewhere])
     name = hashlib.sha256(text.encode()).hexdigest()[:32]
     return Path(platformdirs.user_cache_dir("ndmapper")) / "iraf" / f"{name}.json"
 
@@ -140,8 +155,9 @@ def _cache_file(mark: str, task: str) -> Path:
 def _read(path: Path) -> list[dict[str, Any]] | None:
     try:
         listed = load_json(path.read_bytes())
-        [Parameter(**entry) for entry in listed]
-    except (OSError, ValueError, TypeError):
+        for entry in listed:
+            Parameter(**{k: v for k, v in entry.items() if k != "alias"})
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
     return listed if isinstance(listed, list) else None
 

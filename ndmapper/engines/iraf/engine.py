@@ -13,6 +13,7 @@ from ndmapper.engines.iraf.calls import Call, Calls, base_output, files_of
 from ndmapper.engines.iraf.describe import Parameter, describe
 from ndmapper.engines.iraf.failures import failure, warning_lines, what_failed
 from ndmapper.engines.iraf.install import Installation, missing
+from ndmapper.engines.iraf.leftovers import keep_undeclared, undeclared
 from ndmapper.engines.iraf.planes import check_vardq, decide, planes_of
 from ndmapper.engines.iraf.pool import worker
 from ndmapper.engines.iraf.process import DiedError, Worker
@@ -37,6 +38,7 @@ class IrafEngine:
             "path_param": None,
             "vardq": "auto",
             "nan_value": None,
+            "switches": None,
         }
     )
 
@@ -87,7 +89,9 @@ class IrafEngine:
         UnknownParameterError, ParameterError
             If a parameter is not one of the task's, or its value is wrong.
         """
-        known = describe(Installation.of(job.settings), str(job.task.name))
+        known = describe(
+            Installation.of(job.settings), str(job.task.name), job.parameters
+        )
         _check(job, known)
 
     def preview(self, job: Job) -> Preview:
@@ -104,7 +108,9 @@ class IrafEngine:
         Preview
             The calls.
         """
-        known = describe(Installation.of(job.settings), str(job.task.name))
+        known = describe(
+            Installation.of(job.settings), str(job.task.name), job.parameters
+        )
         return preview(job, known)
 
     def run(self, job: Job) -> Outcome:
@@ -131,7 +137,7 @@ class IrafEngine:
         installation = Installation.of(job.settings)
         if installation.version() is None:
             raise missing(installation, str(job.task.name))
-        known = describe(installation, str(job.task.name))
+        known = describe(installation, str(job.task.name), job.parameters)
         _check(job, known)
         return _Run(job, known, installation).outcome()
 
@@ -157,7 +163,10 @@ def _check(job: Job, known: Mapping[str, Parameter] | None) -> None:
         given[path_param] = None
     if known is not None:
         check_names(task, given, known)
-        check_required(task, given, known)
+        # Of a task that needs no files, only running it tells what it asks for:
+        # observatory has a list of images that it looks at for one command alone.
+        if job.roles or job.outputs:
+            check_required(task, given, known)
     taken = {*job.roles, *map(base_output, job.outputs), path_param}
     for name, value in job.parameters.items():
         if name in taken:
@@ -185,6 +194,7 @@ class _Run:
         limit = None if self.terminal else job.timeout
         self.end = None if limit is None else time.monotonic() + limit
         self.log: list[str] = []
+        self.opened: set[Path] = set()
         self.warnings = self.calls.warnings
 
     def outcome(self) -> Outcome:
@@ -205,11 +215,21 @@ class _Run:
             for output in job.outputs
         }
         shared.keep()
+        self._keep_undeclared()
         return Outcome(
             products=products,
             log="".join(self.log),
             warnings=tuple(dict.fromkeys(self.warnings)),
         )
+
+    def _keep_undeclared(self) -> None:
+        found = undeclared(self.calls.folder, self.calls.written | self.opened)
+        if not found:
+            return
+        log, warning = keep_undeclared(self.job, found)
+        self.log.append(log)
+        if warning:
+            self.warnings.append(warning)
 
     def _product(
         self,
@@ -225,7 +245,8 @@ class _Run:
                 for word, key in (("variance", "use_uncert"), ("flags", "use_flags"))
                 if not self.job.settings[key]
             }
-            return put_right(df, calls.bases.get(output), drop)
+            given = [df for several in calls.files.values() for df in several]
+            return put_right(df, calls.bases.get(output), drop, given)
         return assemble(calls, output, made, parts, self.warnings)
 
     @contextmanager
@@ -265,14 +286,22 @@ class _Run:
             raise failure(self.job, self._placed(call, wrong), "".join(self.log))
         self.warnings.extend(warning_lines(text))
         try:
-            return {
-                output: open_made(Path(self.calls.folder), call, output, before)
+            made = {
+                output: open_made(
+                    self.calls.folder,
+                    call,
+                    output,
+                    before,
+                    self.calls.bases.get(output),
+                )
                 for output in call.outputs
             }
         except UnmadeError as err:
             raise failure(
                 self.job, self._placed(call, str(err)), "".join(self.log)
             ) from err
+        self.opened |= {Path(df) for df in made.values()}
+        return made
 
     def _placed(self, call: Call, what: str) -> str:
         if call.ident is None or len(self.calls.idents) == 1:

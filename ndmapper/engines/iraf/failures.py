@@ -94,13 +94,16 @@ def what_failed(reply: dict[str, Any], printed: str, said: str) -> str | None:
     str or None
         What went wrong, in words; None if nothing is known.
     """
+    asked = reply.get("asked")
+    if asked is True:
+        asked = _question(said)
     if (error := reply.get("error")) is not None:
         text: str = error["text"]
-        if reply.get("asked"):
-            text += f" (it asked for {_question(said)})"
+        if asked:
+            text += f" (it asked for {asked})"
         return text if error["type"] == "IrafError" else f"{error['type']}: {text}"
-    if reply.get("asked"):
-        return f"it asked for {_question(said)}, and nobody was there to answer"
+    if asked:
+        return f"it asked for {asked}, and nobody was there to answer"
     if reply.get("status") not in (None, 0):
         return f"it ended with status {reply['status']}"
     if found := failure_lines(printed):

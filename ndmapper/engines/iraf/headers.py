@@ -1,7 +1,7 @@
 """Headers on their way to IRAF and back: only what a task changed is taken over."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ndmapper.data import DataFile, NDLater
@@ -197,9 +197,14 @@ def _is_trivial(header: Header) -> bool:
     return True
 
 
-def without_inherited(header: Header, primary: Header, own: Header) -> Header | None:
+def without_inherited(
+    header: Header, primary: Header, own: Header, above: Sequence[Header]
+) -> Header | None:
     """
     Take out what IRAF copied from the primary header into that of an extension.
+
+    A task that writes a card into both means both; so only those are taken for copies
+    that stood above the image before the task ran, and stand there still.
 
     Parameters
     ----------
@@ -209,21 +214,25 @@ def without_inherited(header: Header, primary: Header, own: Header) -> Header | 
         The primary header of the same file.
     own : Header
         That of the extension from which it was made.
+    above : sequence of Header
+        The primary headers of the files that the task was given.
 
     Returns
     -------
     Header or None
         A copy without them; None where there are none.
     """
-    above = _by_keyword(primary)
+    still = _by_keyword(primary)
+    before = [_by_keyword(given) for given in above]
     keywords = [
         keyword
         for keyword, cards in _by_keyword(header).items()
-        if keyword in above
+        if keyword in still
         and keyword not in own
         and keyword not in _COMMENTARY
         and not _STRUCTURE.fullmatch(keyword)
-        and _same(cards, above[keyword])
+        and _same(cards, still[keyword])
+        and any(_same(cards, given.get(keyword, [])) for given in before)
     ]
     if not keywords:
         return None

@@ -34,9 +34,10 @@ _FOREIGN = (
     "gzip head hostname less ln ls mkdir mv od printenv pwd rm rmdir sed sh sleep "
     "sort sync tail tar touch tr true uname uniq vi w wc who"
 )
-# Those of the CL itself that have such a name stay what they are.
+# No path of the process stands in it, so its translation is found again.
+# What IRAF has under such a name stays what it is: head, mkdir, sort, tail, touch, ...
 _LOGIN = """\
-set home = "{home}/"
+set home = (envget("HOME") // "/")
 set imdir = "HDR$"
 set cache = "home$cache/"
 set uparm = "home$uparm/"
@@ -118,6 +119,11 @@ class Installation:
         return self.python, self.setup
 
     @property
+    def maker(self) -> tuple[str, str]:
+        """What writes the translations of CL scripts: a Python and its PyRAF."""
+        return self.python, str(self.pyraf)
+
+    @property
     def pyraf(self) -> str | None:
         """Version of PyRAF; None where it is not installed."""
         return _pyraf_version(self.python)
@@ -136,14 +142,12 @@ class Installation:
             return None
         return f"{iraf[1]} (PyRAF {pyraf})"
 
-    def login(self, home: Path, *, terminal: bool) -> str:
+    def login(self, *, terminal: bool) -> str:
         """
         Write the login.cl of a worker.
 
         Parameters
         ----------
-        home : Path
-            Its folder.
         terminal : bool
             Whether it has the user's terminal.
 
@@ -153,9 +157,11 @@ class Installation:
             CL lines.
         """
         tasks = [name for name in _FOREIGN.split() if shutil.which(name)]
-        foreign = "".join(f'task ${name} = "$foreign"\n' for name in tasks)
+        foreign = "".join(
+            f'if (!deftask("{name}"))\n    task ${name} = "$foreign"\n'
+            for name in tasks
+        )
         return _LOGIN.format(
-            home=home,
             foreign=foreign,
             setup=self.setup,
             length=HEADER_LENGTH,

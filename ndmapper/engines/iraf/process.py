@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.engines.iraf.install import Installation
+from ndmapper.engines.iraf.translations import Translations
 from ndmapper.errors import StepError, TimeLimitError
 from ndmapper.io.leftovers import make_scratch_folder
 
@@ -53,11 +54,14 @@ class Worker:
         self.owner = os.getpid()
         self._is_leader = not terminal
         self._has_ended = False
+        self._is_spoilt = False
         self.home = _make_home()
         for name in ("uparm", "tmp", "cache"):
             (self.home / name).mkdir()
-        login = installation.login(self.home, terminal=terminal)
+        login = installation.login(terminal=terminal)
         (self.home / "login.cl").write_text(login)
+        self._translations = Translations(self.home, "\0".join(installation.maker))
+        self._translations.fetch()
         self._said = (self.home / "said").open("wb")
         to_worker, self._requests = os.pipe()
         self._replies, from_worker = os.pipe()
@@ -123,7 +127,7 @@ class Worker:
             line = json.dumps(message).encode() + b"\n"
             while line:
                 line = line[os.write(self._requests, line) :]
-            return self._receive(end)
+            reply = self._receive(end)
         except BrokenPipeError as err:
             self._end_group()
             raise DiedError(self._how_it_ended()) from err
@@ -131,6 +135,11 @@ class Worker:
             # Also at Ctrl-C: nobody waits for the answer any more.
             self._end_group()
             raise
+        # A package that is loaded in part would be taken for loaded by the next call.
+        self._is_spoilt = "failed" in reply
+        if not self._is_spoilt:
+            self._translations.keep()
+        return reply
 
     def _receive(self, end: float | None) -> dict[str, Any]:
         while b"\n" not in self._rest:
@@ -184,8 +193,8 @@ class Worker:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it runs, and belongs to this process."""
-        if self.owner != os.getpid() or self._has_ended:
+        """Whether it runs, belongs to this process, and has all that it loaded."""
+        if self.owner != os.getpid() or self._has_ended or self._is_spoilt:
             return False
         return self._process.poll() is None
 

@@ -1,6 +1,6 @@
 """What a task made: found, checked, and put into the place of what it was made of."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,11 @@ class UnmadeError(Exception):
 
 
 def open_made(
-    folder: Path, call: Call, output: Output, before: Iterable[str]
+    folder: Path,
+    call: Call,
+    output: Output,
+    before: Iterable[str],
+    base: DataFile | None = None,
 ) -> DataFile:
     """
     Open what a task made.
@@ -37,11 +41,13 @@ def open_made(
         Which of its outputs.
     before : iterable of str
         Names of the files that were there before.
+    base : DataFile or None
+        The file that it is made of.
 
     Returns
     -------
     DataFile
-        The file; it is whole, and has pixels.
+        The file; it is whole, and has pixels where its base has some.
 
     Raises
     ------
@@ -61,14 +67,24 @@ def open_made(
         path = folder / mine[0]
     try:
         df = DataFile(path)
-        count = sum(ndd.size for ndd in df)
+        count = _pixels(df)
     except NdmapperError as err:
         msg = f"what it made as {output!r} is broken: {err}"
         raise UnmadeError(msg) from err
-    if not count and not df.tables:
-        msg = f"what it made as {output!r} ({name}) has no pixels"
+    if not count and (not df.tables or (base is not None and _pixels(base))):
+        held = [f"table {table}" for table in df.tables]
+        msg = (
+            f"what it made as {output!r} ({name}) has no pixels, but "
+            f"{', '.join(held) or 'a header alone'}"
+        )
+        if base is not None and (images := len(base) + len(base.extras)):
+            msg += f"; {base} has {images} image{'s' if images > 1 else ''}"
         raise UnmadeError(msg)
     return df
+
+
+def _pixels(df: DataFile) -> int:
+    return sum(ndd.size for ndd in (*df, *df.extras.values()))
 
 
 def assemble(
@@ -165,7 +181,10 @@ def _raise_common(
 
 
 def put_right(
-    product: DataFile, base: DataFile | None, drop: Mapping[str, None]
+    product: DataFile,
+    base: DataFile | None,
+    drop: Mapping[str, None],
+    given: Sequence[DataFile],
 ) -> DataFile:
     """
     Mend a file that a task wrote whole.
@@ -178,12 +197,15 @@ def put_right(
         The file that it was made of.
     drop : mapping of str to None
         What was asked not to be there: variance or flags.
+    given : sequence of DataFile
+        All files that the task was given.
 
     Returns
     -------
     DataFile
         The same: flags are integers, and extensions have what is their own.
     """
+    above = [df.meta for df in given]
     for index, ndd in enumerate(product):
         like = None
         if base is not None and ndd.ident in base.idents:
@@ -194,13 +216,23 @@ def put_right(
         if mended.has("flags"):
             mended = _mended_flags(mended, like, str(product))
         if ndd.meta is not product.meta:
-            own = Header() if like is None else like.meta
-            cleaned = without_inherited(ndd.meta, product.meta, own)
+            own = _own_header(base) if like is None else like.meta
+            cleaned = without_inherited(ndd.meta, product.meta, own, above)
             if cleaned is not None:
                 mended = mended.replace(meta=cleaned)
         if mended is not ndd:
             product[index] = mended
     return product
+
+
+def _own_header(base: DataFile | None) -> Header:
+    """Join what any extension has of its own, for one that is made of several."""
+    own = Header()
+    if base is not None:
+        for ndd in base:
+            if ndd.meta is not base.meta:
+                own.extend(ndd.meta.cards, unique=True)
+    return own
 
 
 def _mended_flags(ndd: NDLater, like: NDLater | None, name: str) -> NDLater:

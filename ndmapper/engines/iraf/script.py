@@ -52,9 +52,9 @@ def preview(job: Job, known: Mapping[str, Parameter] | None) -> Preview:
         if ident is not None:
             lines.append(f"  extension {ident!r}")
         lines += [f"    {name} = {value!r}" for name, value in values.items()]
-        arguments = ", ".join(
-            f"{_iraf_name(name, known)}={_cl(value)}" for name, value in values.items()
-        )
+        named = {_iraf_name(name, known): value for name, value in values.items()}
+        script += [f"{n} = {_cl(v)}" for n, v in named.items() if "." in n]
+        arguments = ", ".join(f"{n}={_cl(v)}" for n, v in named.items() if "." not in n)
         script.append(f'{short} ({arguments}, mode="h")')
     return Preview(text="\n".join(lines), script="\n".join(script), language="cl")
 

@@ -1,29 +1,96 @@
 """The folder ``database`` of IRAF, which tasks that follow each other share."""
 
 import contextlib
-import hashlib
 import json
 import re
-import secrets
 import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from ndmapper.documents import load_json
 from ndmapper.engines.base import Job
+from ndmapper.engines.iraf.database import join_entries, split_entries
+from ndmapper.io.leftovers import staging_name
 from ndmapper.io.sidedata import make_side_folder
 
 __all__ = ["SharedDatabase"]
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
+Entries = dict[str, str]
+"""The lines of entries by what they begin with, that is their kind and name."""
+
+
+@dataclass(frozen=True)
+class _Write:
+    """What one job did to a file: who it was, and what it wrote and took out."""
+
+    by: str
+    wrote: Entries
+    removed: list[str]
+
+    @property
+    def titles(self) -> set[str]:
+        """What it changed."""
+        return {*self.wrote, *self.removed}
+
+    def apply(self, entries: Entries) -> Entries:
+        """Do it to entries."""
+        kept = {t: e for t, e in entries.items() if t not in self.titles}
+        return kept | self.wrote
+
+
+@dataclass(frozen=True)
+class _History:
+    """How a file became what it is: what nobody knows of, and what jobs then did."""
+
+    base: Entries
+    writes: list[_Write]
+
+    def place(self, job: str) -> int:
+        """Say when a job wrote; one that did not would do so now."""
+        found = (n for n, write in enumerate(self.writes) if write.by == job)
+        return next(found, len(self.writes))
+
+    def entries(self) -> Entries:
+        """Give what comes of it."""
+        found = self.base
+        for write in self.writes:
+            found = write.apply(found)
+        return found
+
+    def without(self, job: str) -> "_History":
+        """Leave out what a job wrote, and what others made of its own entries."""
+        place = self.place(job)
+        gone: set[str] = set()
+        kept = self.writes[:place]
+        for write in self.writes[place:]:
+            if write.by == job or gone & write.titles:
+                gone |= write.titles
+            else:
+                kept.append(write)
+        return _History(self.base, kept)
+
+    def with_write(self, write: _Write) -> "_History":
+        """Put in what a job wrote now, at the place of what it wrote before."""
+        place = self.place(write.by)
+        kept = self.without(write.by).writes
+        later = [w for w in kept[place:] if not w.titles & write.titles]
+        return _History(self.base, [*kept[:place], write, *later])
+
 
 class SharedDatabase:
     """
     What one job sees of the folder ``database`` in config['outdir'], and adds to it.
 
-    A task is not given what the same task wrote before, since what is made again must
-    not depend on what was there. But what the user decided, in a task that asked or
-    with an editor, is given again.
+    What is made again must not depend on what it left behind itself. So where this very
+    job wrote before (the same task, for the same products), it is shown a file as it
+    was before that; what others have added since is there as well, but not what they
+    made of its own entries. For this it is kept beside the products who wrote what.
+    Jobs see everything else: what other tasks wrote, what the same task wrote for other
+    files, and what the user decided, in a task that asked or with an editor.
 
     Parameters
     ----------
@@ -37,63 +104,111 @@ class SharedDatabase:
     """
 
     def __init__(self, job: Job, folder: Path, *, by_hand: bool) -> None:
-        self._task = str(job.task.name)
+        self._job = _mark(job)
         outdir = Path(job.settings["outdir"]).absolute()
         self._theirs = outdir / "database"
-        self._owners_of = outdir / ".ndmapper" / "database"
+        self._side = outdir / ".ndmapper" / "database"
         self._mine = folder / "database"
         self._by_hand = by_hand
-        self._before: dict[str, str] = {}
+        self._given: dict[str, str] = {}
 
     def fetch(self) -> None:
         """Copy what there is to where the task runs."""
-        if not self._theirs.is_dir():
-            return
-        owners = {} if self._by_hand else self._owners()
-        for path in sorted(self._theirs.iterdir()):
-            if not _NAME.fullmatch(path.name) or not path.is_file():
-                continue
-            digest = _digest(path)
-            if owners.get(path.name) == [self._task, digest]:
-                continue
+        for path in _files(self._theirs):
             self._mine.mkdir(exist_ok=True)
-            shutil.copyfile(path, self._mine / path.name)
-            self._before[path.name] = digest
+            text = _read(path)
+            if text is None:  # no database, but somebody put it there
+                shutil.copyfile(path, self._mine / path.name)
+                continue
+            head, entries = split_entries(text)
+            before = entries
+            if not self._by_hand:
+                history = self._history(path.name, text, entries)
+                if history.place(self._job) < len(history.writes):
+                    before = history.without(self._job).entries()
+            if entries and not before:
+                continue
+            seen = text if before == entries else join_entries(head, before)
+            _write(self._mine / path.name, seen)
+            self._given[path.name] = seen
 
     def keep(self) -> None:
-        """Put what the task wrote where others see it; whole files, or none."""
-        if not self._mine.is_dir():
-            return
-        for path in sorted(self._mine.iterdir()):
-            if not _NAME.fullmatch(path.name) or not path.is_file():
-                continue
-            digest = _digest(path)
-            if self._before.get(path.name) == digest:
+        """Put what the task wrote where others see it; whole entries, or none."""
+        for path in _files(self._mine):
+            text = _read(path)
+            if text is not None and text == self._given.get(path.name):
                 continue
             self._theirs.mkdir(parents=True, exist_ok=True)
-            temp = self._theirs / f".{path.name}-{secrets.token_hex(4)}"
-            shutil.copyfile(path, temp)
-            temp.replace(self._theirs / path.name)
-            owner = self._owners_of / f"{path.name}.json"
-            if self._by_hand:
-                owner.unlink(missing_ok=True)
-            else:
-                make_side_folder(owner)
-                _write(owner, json.dumps({path.name: [self._task, digest]}))
+            target = self._theirs / path.name
+            if text is None:
+                shutil.copyfile(path, temp := staging_name(target))
+                temp.replace(target)
+                continue
+            make_side_folder(self._side / target.name)
+            # Jobs that work at the same time may write into one file.
+            with FileLock(self._side / f".{path.name}.lock"):
+                self._merge(target, text)
 
-    def _owners(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for path in self._owners_of.glob("*.json"):
-            with contextlib.suppress(OSError, ValueError, TypeError):
-                found.update(load_json(path.read_bytes()))
-        return found
+    def _merge(self, target: Path, text: str) -> None:
+        head, mine = split_entries(text)
+        _, given = split_entries(self._given.get(target.name, ""))
+        old = (_read(target) if target.exists() else "") or ""
+        old_head, there = split_entries(old)
+        if not mine and not there:  # text of another kind, which is replaced
+            _write(target, text)
+            return
+        history = self._history(target.name, old, there)
+        write = _Write(
+            by=self._job,
+            wrote={t: e for t, e in mine.items() if given.get(t) != e},
+            removed=[title for title in given if title not in mine],
+        )
+        side = self._side / f"{target.name}.json"
+        if self._by_hand:
+            merged = join_entries(old_head or head, write.apply(there))
+            side.unlink(missing_ok=True)
+        else:
+            history = history.with_write(write)
+            merged = join_entries(old_head or head, history.entries())
+            _write(side, json.dumps({"text": merged, **asdict(history)}))
+        _write(target, merged)
+
+    def _history(self, name: str, text: str, entries: Entries) -> _History:
+        """Read how a file became what it is; nobody knows if it was edited since."""
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            record = load_json((self._side / f"{name}.json").read_bytes())
+            if record["text"] == text:
+                writes = [_Write(**write) for write in record["writes"]]
+                return _History(dict(record["base"]), writes)
+        return _History(entries, [])
+
+
+def _mark(job: Job) -> str:
+    """Name a job by what it makes; where it makes no files, by what it works on."""
+    names = sorted(job.targets.values()) or sorted(map(str, job.inputs))
+    return json.dumps([job.task.name, *names])
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if _NAME.fullmatch(path.name) and path.is_file()
+    )
+
+
+def _read(path: Path) -> str | None:
+    """Read a text database; None where the file is none."""
+    raw = path.read_bytes()
+    return None if b"\0" in raw else raw.decode("utf-8", "replace")
 
 
 def _write(path: Path, text: str) -> None:
-    temp = path.with_name(f"{path.name}-{secrets.token_hex(4)}")
-    temp.write_text(text)
-    temp.replace(path)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    temp = staging_name(path)
+    try:
+        temp.write_text(text, encoding="utf-8")
+        temp.replace(path)
+    finally:
+        temp.unlink(missing_ok=True)

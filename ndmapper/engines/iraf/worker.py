@@ -32,6 +32,8 @@ sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != HERE]
 HOME = Path.cwd()
 NUMBERS = itertools.count(1)
 SKIPPED = ("mode", "$nargs")
+COMMON = ("noao", "twodspec", "imred")
+"""Packages of packages that are there for everybody, but not known until loaded."""
 Message = Dict[str, Any]  # noqa: UP006  # Python 3.6
 
 
@@ -54,7 +56,7 @@ class NoInput:
     """Stand for the keyboard where there is none, and remember that it was wanted."""
 
     def __init__(self) -> None:
-        self.wanted = False
+        self.wanted: Any = False
 
     def read(self, count: int = -1) -> str:
         """Give nothing."""
@@ -70,12 +72,72 @@ class NoInput:
         return False
 
 
+def take_defaults(keyboard: NoInput) -> None:
+    """
+    Let a parameter that has a value answer its own question.
+
+    At the end of the input PyRAF takes the value that stands in the question, as the
+    CL does; only where there is none does it fail, and somebody was needed. A cursor
+    that is not read from a file has no value.
+    """
+    from pyraf import irafpar
+
+    owner: Any = next(c for c in irafpar.IrafParS.__mro__ if "getWithPrompt" in vars(c))
+    ask = owner.getWithPrompt
+
+    def ask_or_take(par: Any) -> None:
+        before = keyboard.wanted
+        ask(par)  # which raises an error where there is no value
+        keyboard.wanted = before
+
+    owner.getWithPrompt = ask_or_take
+
+    def want(cursor: Any, what: str) -> None:
+        read = cursor._getNextValue
+
+        def read_nobody(par: Any) -> Any:
+            keyboard.wanted = what
+            return read(par)
+
+        cursor._getNextValue = read_nobody
+
+    want(irafpar.IrafParGCur, "the graphics cursor")
+    want(irafpar.IrafParImCur, "the image cursor")
+    want(irafpar.IrafParUKey, "a key")
+
+
 def end(is_leader: bool) -> None:
     """End this process and all that it started."""
     shutil.rmtree(str(HOME), ignore_errors=True)
     if is_leader:
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
+
+
+def check_translations(path: Path) -> None:
+    """
+    Throw away translations of CL scripts that cannot be read.
+
+    And those of lines that are no script: some hold a number of their process, so they
+    are never found again, and there would be more with every session.
+    """
+    import sqlite3
+
+    if not path.exists():
+        return
+    try:
+        connection = sqlite3.connect(str(path))
+        try:
+            is_whole = connection.execute("pragma quick_check").fetchone() == ("ok",)
+            lines = (b"def string_proc(",)
+            connection.execute("delete from shelf where instr(value_str, ?) > 0", lines)
+            connection.commit()
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        is_whole = False
+    if not is_whole:
+        path.unlink()
 
 
 def watch(parent: int, is_leader: bool) -> None:
@@ -89,12 +151,9 @@ def find(iraf: Any, name: str) -> Any:
     """Load the packages of a task, and give the task."""
     words = name.split(".")
     for package in words[:-1]:
-        loader = iraf.getPkg(package, found=1)
-        if loader is None or loader.getName() != package:
+        if load(iraf, package) is None:
             msg = f"there is no package {package!r}"
             raise LookupError(msg)
-        if not loader.isLoaded():
-            loader.run(_doprint=0, _hush=1, Stdout=1)
     try:
         return iraf.getTask(".".join(words[-2:]))
     except (KeyError, TypeError):
@@ -109,6 +168,47 @@ def find(iraf: Any, name: str) -> Any:
         pass
     msg = f"there is no task {name!r}{hint}"
     raise LookupError(msg)
+
+
+def load(iraf: Any, name: str) -> Any:
+    """Give a package, loaded; None where there is none of exactly this name."""
+    loader = iraf.getPkg(name, found=1)
+    if loader is None or loader.getName() != name:
+        return None
+    if not loader.isLoaded():
+        loader.run(_doprint=0, _hush=1, Stdout=1)
+    return loader
+
+
+def load_anywhere(iraf: Any, name: str) -> Any:
+    """Give a package, loaded, though the packages that it lies in may not be yet."""
+    for parent in ("", *COMMON):
+        if not parent or load(iraf, parent) is not None:
+            package = load(iraf, name)
+            if package is not None:
+                return package
+    return None
+
+
+def find_elsewhere(iraf: Any, name: str) -> Any:
+    """
+    Find a parameter of any package, and give that and the name in it.
+
+    The name is written as in Python, with ``_`` for each ``.``, so all ways to split it
+    are tried. Packages before the last one are only loaded.
+    """
+    words = name.split("_")
+    for count in range(1, len(words)):
+        package = load_anywhere(iraf, "_".join(words[:count]))
+        if package is None:
+            continue
+        rest = "_".join(words[count:])
+        if package.getParDict()._has(rest, exact=1):
+            return package, rest
+        found = find_elsewhere(iraf, rest)
+        if found is not None:
+            return found
+    return None
 
 
 def plain(value: Any) -> Any:
@@ -161,6 +261,13 @@ def describe(iraf: Any, request: Message) -> Message:
                 entry = describe_one(known[name], f"{package.getName()}.{name}")
                 entry["mode"] = "h"  # it has a value, or the task does without
                 listed.append(entry)
+    for name in request.get("elsewhere", ()):
+        found = find_elsewhere(iraf, name)
+        if found is not None:
+            package, short = found
+            par = package.getParDict()[short]
+            entry = describe_one(par, f"{package.getName()}.{short}")
+            listed.append(dict(entry, mode="h", alias=name))
     return {"parameters": listed}
 
 
@@ -202,17 +309,28 @@ def run(iraf: Any, request: Message, log: TextIO, keyboard: Any) -> Message:
         # Nobody sees plots, but with cursor commands from a file they are drawn.
         given = {"Stdout": log, "Stderr": log, "StdoutG": "dev$null"}
     reply: Message = {"error": None, "status": None}
+    own = [package.getName() for package in packages_of(iraf, task)]
+    before = []
     try:
         for name, value in request["parameters"].items():
             owner, _, short = name.rpartition(".")
-            if owner:
-                iraf.getPkg(owner).setParam(short, value, exact=1)
-            else:
+            if not owner:
                 given[name] = value
+                continue
+            package = load_anywhere(iraf, owner)
+            if package is None:
+                msg = f"there is no package {owner!r}"
+                raise LookupError(msg)
+            if owner not in own:
+                par = package.getParDict()[short]
+                before.append((par, par.value))
+            package.setParam(short, value, exact=1)
         task(**given)
     except (Exception, SystemExit) as err:
         reply["error"] = failure(err)
         iraf.flprcache(Stdout=1)
+    for par, value in before:
+        par.value = value
     known = task.getParDict()
     if known._has("status", exact=1) and known["status"].type == "i":
         reply["status"] = plain(known["status"].get(native=1, prompt=0))
@@ -263,6 +381,7 @@ def main() -> None:
             sys.stdout, sys.stderr = streams
             setattr(sys, "__stdout__", streams[0])  # noqa: B010  # it is called final
         try:
+            check_translations(HOME / "pyraf" / "clcache.sqlite3")
             from pyraf import iraf
         except (Exception, SystemExit) as err:
             answer({"failed": failure(err)})
@@ -271,6 +390,7 @@ def main() -> None:
             keyboard = NoInput()
             sys.stdin = keyboard
             setattr(sys, "__stdin__", keyboard)  # noqa: B010  # it is called final
+            take_defaults(keyboard)
         answer({})
         with os.fdopen(requests, encoding="utf-8") as stream:
             serve(iraf, log, keyboard, stream, answer)

@@ -15,7 +15,6 @@ from ndmapper.errors import (
     MissingToolError,
     ParameterError,
     StepError,
-    TimeLimitError,
     UnknownParameterError,
 )
 
@@ -224,10 +223,6 @@ def test_ifu_that_is_not_there(
         fails(make_job("esorex:muse_bias", roles, ["MASTER_BIAS"], **options))
 
 
-def test_crash(make_job: MakeJob, fails: Callable[[Job], str]) -> None:
-    assert "crashed (SIGSEGV)" in fails(make_job("esorex:muse_geometry", {}, ["X"]))
-
-
 def test_expected_product_is_not_made(
     dark_files: list[DataFile], make_job: MakeJob, fails: Callable[[Job], str]
 ) -> None:
@@ -236,12 +231,3 @@ def test_expected_product_is_not_made(
     assert "made no DIFFIMG_DARK, but MASTER_DARK" in text
     text = fails(make_job("esorex:hawki_dark_combine", roles, ["MASTER_DARK#2"]))
     assert "the output MASTER_DARK#2 is not there" in text
-
-
-def test_recipe_that_hangs(make_job: MakeJob, esorex: Run) -> None:
-    # This one never ends where it has no input.
-    job = make_job("esorex:muse_qi_mask", {}, ["X"], timeout=1.0)
-    with pytest.raises(TimeLimitError, match="longer than 1 s"):
-        esorex(job)
-    assert job.folder is not None
-    assert list(job.folder.iterdir()) == []

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from astropy.io import fits
 
 from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.engines import Job, get_engine
+from ndmapper.engines.esorex.products import ProductError, Products
+from ndmapper.engines.esorex.sof import Frame
 from ndmapper.errors import StepError, TimeLimitError
 from ndmapper.testing import FakeRecipe, fake_esorex, make_mef
 from ndmapper.testing.fakes import Fault
@@ -57,6 +61,8 @@ def test_what_it_is_given(
     ]
     assert call.cwd == str(job.folder)
     assert call.environment["OMP_NUM_THREADS"].isdecimal()
+    assert call.environment["MALLOC_PERTURB_"] == "255"
+    assert "MALLOC_PERTURB_=255" in engine.preview(job).script
     home = Path(call.environment["HOME"])
     assert home.parent == job.folder
     assert list(home.iterdir()) == []
@@ -67,6 +73,7 @@ def test_what_it_is_given(
     [
         ("exit", "ended with exit code 255.*its first error: told to fail"),
         ("signal", r"was killed \(SIGKILL"),
+        ("crash", r"crashed \(SIGSEGV\)"),
         ("no product", "did not write a list of products"),
         ("half a product", "damaged product MASTER_BIAS-01.fits.*truncated"),
     ],
@@ -92,6 +99,8 @@ def test_hang(tmp_path: Path, frames: list[DataFile], make_job: MakeJob) -> None
         job = make_job("esorex:make_bias", {"BIAS": frames}, ["QC_TABLE"], timeout=0.5)
     with pytest.raises(TimeLimitError, match=r"longer than 0\.5 s"):
         engine.run(job)
+    assert job.folder is not None
+    assert list(job.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("fault", ["huge output", "bad UTF-8"])
@@ -164,3 +173,46 @@ def test_esorex_that_cannot_tell_parameters(
         job = make_job("esorex:other", {"BIAS": frames}, ["X"])
     with pytest.raises(StepError, match="does not tell the parameters of other"):
         engine.check(job)
+
+
+def product_of(path: Path, raws: dict[int, int], cal: str = "") -> DataFile:
+    """Write a product that lists so many raw frames, by the number of the list."""
+    header = fits.Header()
+    for number, count in raws.items():
+        start = f"HIERARCH ESO PRO REC{number}"
+        for n in range(1, count + 1):
+            header[f"{start} RAW{n} NAME"] = f"r{number}_{n}.fits"
+            header[f"{start} RAW{n} CATG"] = f"RAW{number}"
+        if cal and number == max(raws):
+            header[f"{start} CAL1 NAME"] = "cal.fits"
+            header[f"{start} CAL1 CATG"] = cal
+    fits.PrimaryHDU(np.zeros((2, 2), "i2"), header).writeto(path)
+    return DataFile(path)
+
+
+def test_lists_of_the_recipe_itself_are_the_last(tmp_path: Path) -> None:
+    # The product of a product: its own recipe is the third, of ten or more the tenth.
+    for last in (3, 10):
+        df = product_of(tmp_path / f"p{last}.fits", {1: 3, 2: 1, last: 2}, "MASTER")
+        frames = [
+            *(Frame(path=f"/x/r{last}_{n}.fits", tag=f"RAW{last}") for n in (1, 2)),
+            Frame(path="/x/cal.fits", tag="MASTER"),
+        ]
+        products = Products([("X", df)])
+        products.check_inputs(frames)
+        assert products.warnings == []
+        more = Frame(path=f"/x/r{last}_3.fits", tag=f"RAW{last}")
+        with pytest.raises(
+            ProductError, match=f"only 2 of 3 RAW{last} frames: r{last}_3"
+        ):
+            products.check_inputs([*frames, more])
+
+
+def test_a_list_of_filters_that_no_filter_needs(tmp_path: Path) -> None:
+    df = product_of(tmp_path / "p.fits", {1: 1})
+    frames = [Frame(path="/x/r1_1.fits", tag="RAW1"),
+              Frame(path="/x/f.fits", tag="FILTER_LIST")]  # fmt: skip
+    for filters, count in (("white", 0), ("white,Johnson_V", 1)):
+        products = Products([("X", df)])
+        products.check_inputs(frames, ["--save=cube", f"--filter={filters}"])
+        assert len(products.warnings) == count

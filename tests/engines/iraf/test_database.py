@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from ndmapper.data import DataFile
 from ndmapper.engines import Job, Outcome
 from ndmapper.engines.iraf.shared import SharedDatabase
 from ndmapper.errors import FormatError, MissingFileError, ParameterError
@@ -225,6 +226,102 @@ def test_decisions_of_the_user_are_given_again(
     assert share("noao.onedspec.identify", 4, by_hand=True)[1].exists()
     (kept / "idarc").write_text(TEXT + "# edited\n")
     assert share("noao.onedspec.identify", 5, by_hand=False)[1].exists()
+
+
+@pytest.mark.iraf
+@pytest.mark.parametrize("as_file", [True, False])
+def test_a_task_sees_what_it_wrote_for_another_file(
+    run_iraf: RunTask, tmp_path: Path, *, as_file: bool
+) -> None:
+    y, x = np.mgrid[:100, :60]
+    for name, flux in (("bright", 5000.0), ("faint", 50.0)):
+        image = flux * np.exp(-0.5 * ((x - 30 - y / 50) / 2) ** 2)
+        fits.PrimaryHDU(image.astype("float32")).writeto(tmp_path / f"{name}.fits")
+    quiet: dict[str, Any] = {
+        "interactive": False, "edit": False, "review": False, "resize": False,
+        "fittrace": False, "extras": False, "recenter": False,
+        "apextract_dispaxis": 2,
+    }  # fmt: skip
+
+    def extract(name: str, **given: Any) -> np.ndarray:
+        outcome = run_iraf(
+            "noao.twodspec.apextract.apall", {"input": tmp_path / f"{name}.fits"},
+            {"output": f"{name}_1d.fits"}, **quiet, **given,
+        )  # fmt: skip
+        return np.asarray(outcome.products["output"][0].data)
+
+    bright = extract("bright", nfind=1, find=True, trace=True)
+    given: Any = DataFile(tmp_path / "bright.fits") if as_file else "bright"
+    faint = extract("faint", references=given, find=False, trace=False)
+    np.testing.assert_allclose(faint, bright / 100, rtol=1e-4)
+    # Made again, each is the same as before.
+    again = extract("faint", references=given, find=False, trace=False)
+    np.testing.assert_array_equal(again, faint)
+    again = extract("bright", nfind=1, find=True, trace=True)
+    np.testing.assert_array_equal(again, bright)
+
+
+class Writer:
+    """Jobs that write into a database, without a task."""
+
+    def __init__(self, job_for: Callable[..., Job], tmp_path: Path) -> None:
+        self.job_for, self.tmp_path, self.count = job_for, tmp_path, 0
+        self.file = tmp_path / "out" / "database" / "apx"
+
+    def run(self, product: str, text: str | None, task: str = "a.apall") -> str:
+        """Write a file, where there is text for it; give what is seen before."""
+        self.count += 1
+        folder = self.tmp_path / str(self.count)
+        folder.mkdir()
+        job = self.job_for(
+            task, folder, None, {"output": product},
+            settings={"outdir": str(self.tmp_path / "out")},
+        )  # fmt: skip
+        shared = SharedDatabase(job, folder, by_hand=False)
+        shared.fetch()
+        path = folder / "database" / "apx"
+        seen = path.read_text() if path.exists() else ""
+        path.parent.mkdir(exist_ok=True)
+        if text is not None:
+            path.write_text(text)
+        shared.keep()
+        return seen
+
+
+def aperture(center: int) -> str:
+    return f"# now\nbegin\taperture x 1 {center}.\n\tcenter\t{center}.\n"
+
+
+def test_what_is_made_again_sees_what_was_there_before_it(
+    job_for: Callable[..., Job], tmp_path: Path
+) -> None:
+    writer = Writer(job_for, tmp_path)
+    assert writer.run("one.fits", aperture(1)) == ""
+    # Another product of the same task is built upon it, and takes its place.
+    assert writer.run("two.fits", aperture(2)) == aperture(1)
+    assert writer.run("two.fits", aperture(3)) == aperture(1)
+    assert writer.file.read_text() == aperture(3)
+    # The first one must not see what was made of its own entry; that is gone then.
+    assert writer.run("one.fits", aperture(4)) == ""
+    assert writer.file.read_text() == aperture(4)
+    assert writer.run("two.fits", aperture(5)) == aperture(4)
+    # Somebody has edited it, which counts for all.
+    writer.file.write_text(aperture(6))
+    assert writer.run("one.fits", None) == aperture(6)
+
+
+def test_entries_of_others_in_the_same_file_stay(
+    job_for: Callable[..., Job], tmp_path: Path
+) -> None:
+    writer = Writer(job_for, tmp_path)
+    other = aperture(9).replace("x 1", "y 1")
+    writer.run("one.fits", aperture(1))
+    assert writer.run("two.fits", aperture(1) + other) == aperture(1)
+    assert writer.run("one.fits", other + aperture(2)) == other
+    assert writer.file.read_text() == aperture(2) + other
+    assert writer.run("two.fits", aperture(2) + other) == aperture(2)
+    # Another task for the same product sees all.
+    assert writer.run("two.fits", None, task="a.apedit") == aperture(2) + other
 
 
 @pytest.mark.iraf

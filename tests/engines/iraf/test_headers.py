@@ -79,10 +79,20 @@ def test_what_inherit_brought_is_taken_out() -> None:
     primary = Header({"EXPTIME": 5.0, "GAIN": 1.0})
     own = Header({"GAIN": 1.0})
     made = Header({"EXPTIME": 5.0, "GAIN": 1.0, "NEW": 1})
-    cleaned = without_inherited(made, primary, own)
+    cleaned = without_inherited(made, primary, own, [primary])
     assert cleaned is not None
     assert list(cleaned) == ["GAIN", "NEW"]
-    assert without_inherited(own, primary, own) is None
+    assert without_inherited(own, primary, own, [primary]) is None
+
+
+def test_what_a_task_wrote_into_both_headers_stays_in_both() -> None:
+    before = Header({"EXPTIME": 5.0, "GAIN": 2.0})
+    primary = Header({"EXPTIME": 5.0, "GAIN": 1.0, "DISPAXIS": 1})
+    made = Header({"EXPTIME": 5.0, "GAIN": 1.0, "DISPAXIS": 1})
+    cleaned = without_inherited(made, primary, Header(), [Header(), before])
+    assert cleaned is not None
+    assert list(cleaned) == ["GAIN", "DISPAXIS"]
+    assert without_inherited(made, primary, Header(), []) is None
 
 
 @pytest.mark.iraf

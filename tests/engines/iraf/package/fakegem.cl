@@ -2,6 +2,7 @@
 package fakegem
 
 task fgcopy = "fakegem$fgcopy.cl"
+task fgtry = "fakegem$fgtry.cl"
 task fglist = "fakegem$fglist.cl"
 task fgpars = "fakegem$fgpars.par"
 

@@ -1,0 +1,88 @@
+"""Files that a task made besides its products, which nobody declared."""
+
+import re
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from ndmapper.engines.base import Job
+from ndmapper.io.leftovers import staging_name
+from ndmapper.io.sidedata import make_side_folder
+
+__all__ = ["keep_undeclared", "undeclared"]
+
+_LOG = re.compile(r".*\.log|logfile", re.IGNORECASE)
+
+
+def undeclared(folder: Path, known: Collection[Path]) -> list[Path]:
+    """
+    List what a task made besides its products.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it ran.
+    known : collection of Path
+        What was there before, and its products.
+
+    Returns
+    -------
+    list of Path
+        Files, relative to the folder; databases are kept anyway.
+    """
+    return sorted(
+        path.relative_to(folder)
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not path.is_symlink()
+        and path not in known
+        and path.relative_to(folder).parts[0] != "database"
+    )
+
+
+def keep_undeclared(job: Job, files: Collection[Path]) -> tuple[str, str]:
+    """
+    Keep files that nobody declared, for the folder of a job is removed.
+
+    Parameters
+    ----------
+    job : Job
+        What was done.
+    files : collection of Path
+        The files, relative to its folder.
+
+    Returns
+    -------
+    log : str
+        What the logs among them say.
+    warning : str
+        Which others there are, and where all are now; empty if there are only logs.
+    """
+    assert job.folder is not None
+    log = ""
+    named = []
+    for name in sorted(files):
+        if _LOG.fullmatch(name.name):
+            text = (job.folder / name).read_bytes().decode("utf-8", "replace")
+            log += f"{name}:\n{text.rstrip()}\n"
+        else:
+            named.append(name)
+    stem = next(iter(job.targets.values()), None) or str(job.task.name)
+    place = Path(job.settings["outdir"], ".ndmapper", "undeclared", Path(stem).name)
+    # All of them at once, in place of what an earlier run left there.
+    temp = staging_name(place)  # which a later run sweeps, if this one is killed
+    make_side_folder(place)
+    for name in files:
+        (temp / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(job.folder / name, temp / name)
+    shutil.rmtree(place, ignore_errors=True)
+    temp.replace(place)
+    if not named:
+        return log, ""
+    listed = ", ".join(map(str, named[:10]))
+    if len(named) > 10:
+        listed += f" and {len(named) - 10} more"
+    warning = (
+        f"{job.task.name} also made {listed}, which no output declares; kept in {place}"
+    )
+    return log, warning
