@@ -8,6 +8,7 @@ accepted that would let anything pass.
 import functools
 import inspect
 import operator
+import os
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -452,7 +453,10 @@ def _union(
     if "_SupportsArray" in str(annotation):
         arguments = tuple(a for a in arguments if a is type(None))
         kinds = (_ArrayLike(limits),)
-    return _Either(kinds=kinds + tuple(understand(a, limits) for a in arguments))
+    # None is within any limits.
+    none = type(None)
+    kinds += tuple(understand(a, () if a is none else limits) for a in arguments)
+    return _Either(kinds=kinds)
 
 
 def _generic(
@@ -461,6 +465,8 @@ def _generic(
     """Read a type with arguments: the items of a container, above all."""
     if origin is Callable:
         return _Function(limits)
+    if origin is os.PathLike:
+        return _Instance(limits, os.PathLike)
     if origin is type:
         if isinstance(arguments[0], type):
             return _Subclass(limits, arguments[0])

@@ -2,6 +2,7 @@
 
 import enum
 import functools
+import os
 import sys
 import typing
 from collections import abc
@@ -87,6 +88,7 @@ FITS = [
     (bytes, b"a"),
     (u.Quantity["m"], 3 * u.cm),
     (Annotated[float, at.Gt(0)], 1),
+    (Annotated[float | None, Range(gt=0)], None),
     (Annotated[float, at.Interval(ge=0, lt=1)], 0),
     (Annotated[list[float], Range(gt=0)], [1, 2]),
     (Annotated[int, at.MultipleOf(2)], 4),
@@ -99,6 +101,7 @@ FITS = [
     (dict[str, Annotated[int, at.Ge(0)]], {"a": 0}),
     (Annotated[u.Quantity, Range(gt=0)], 1 * u.m),
     (list[Path], ["a.dat"]),
+    (str | os.PathLike[str] | None, Path("a.dat")),
     (list[Any], [object()]),
 ]
 MISFITS = [
