@@ -221,6 +221,7 @@ def _locked(path: Path) -> Iterator[None]:
     """Keep other runs out between reading a file and replacing it."""
     folder = path.parent / ".ndmapper"
     try:
+        path.parent.stat()  # which is not made here: its name may be a slip
         make_side_folder(folder / f"{path.name}.lock")
         lock = FileLock(folder / f"{path.name}.lock")
         lock.acquire()

@@ -30,7 +30,9 @@ def make(tmp_path: Path) -> Any:
         fits.PrimaryHDU(np.zeros((2, 2), "f4")).writeto(path)
         if made_of is not None:
             raw = {"name": made_of, "digest": "sha256:0"}
-            entry = {"schema": 1, "step": "test", "product": name, "inputs": [raw]}
+            entry = {"schema": 1, "step": "test", "product": name, "inputs": [raw],
+                     "key": f"sha256:{name}", "calibrations": {}, "references": {},
+                     "run": {}}  # fmt: skip
             path.write_bytes(path.read_bytes() + encode([entry]))
         return DataFile(path)
 
@@ -266,7 +268,8 @@ def flat_fielded(tmp_path: Path) -> DataFile:
 
     def entry(name: str, key: str, *inputs: dict[str, str], **cals: Any) -> Any:
         return {"schema": 1, "step": "test", "product": name, "key": key,
-                "inputs": list(inputs), "calibrations": cals}  # fmt: skip
+                "inputs": list(inputs), "calibrations": cals, "references": {},
+                "run": {}}  # fmt: skip
 
     def raw(name: str) -> dict[str, str]:
         return {"name": name, "digest": f"sha256:{name}"}
