@@ -1,5 +1,6 @@
 """One exposure in several files: copies, links, compressed forms under other names."""
 
+import filecmp
 import functools
 import logging
 from collections.abc import Hashable, Iterator, Sequence
@@ -97,7 +98,9 @@ def holds_same_pixels(one: Path, other: Path) -> bool:
         one cannot be read.
     """
     try:
-        return one.samefile(other) or _same_pixels(DataFile(one), DataFile(other))
+        return filecmp.cmp(one, other, shallow=False) or _same_pixels(
+            DataFile(one), DataFile(other)
+        )
     except (NdmapperError, OSError):
         return False
 

@@ -132,7 +132,10 @@ def test_interrupt_does_not_wait_for_a_silent_server(
 ) -> None:
     archives.switch("slow", path="/file/", seconds=50.0)
     script = (
+        "import signal\n"
         "from ndmapper.services import download_files\n"
+        # A shell starts what runs in the background with interrupts ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "try:\n"
         f"    download_files(['{DATASET}.fits'], 'eso', {str(tmp_path)!r})\n"
         "except KeyboardInterrupt:\n"
