@@ -151,7 +151,8 @@ def test_record_that_was_set_is_written(path):
     df = DataFile(path)
     df.record = [ENTRY]
     df.save("b.fits")
-    assert read_records("b.fits") == [ENTRY]
+    (row,) = read_records("b.fits")
+    assert row | ENTRY == row
 
 
 def test_record_of_arithmetic_is_not_that_of_the_operand(product):

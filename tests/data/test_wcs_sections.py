@@ -418,6 +418,7 @@ def test_plate_that_astropy_reads_keeps_its_sky():
         np.testing.assert_allclose(part.wcs.all_pix2world(x, y, 0), expected)
 
 
+@pytest.mark.filterwarnings("ignore::astropy.io.fits.verify.VerifyWarning")
 def test_real_files_have_the_coordinates_that_astropy_gives_them(real_data):
     folders = ("real", "misc", "muse")
     paths = [p for f in folders for p in (real_data / f).glob("*.fit*")]

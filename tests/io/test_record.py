@@ -90,9 +90,8 @@ def test_read_records_of_a_missing_file_says_so(tmp_path):
 def test_read_records_of_a_newer_schema_is_refused(tmp_path):
     path = tmp_path / "x.fits"
     write(path, [entry()])
-    blob = path.read_bytes().replace(
-        b"NDMSCHEM=                    1", b"NDMSCHEM=                   99"
-    )
+    now = b"NDMSCHEM=%21d" % record.SCHEMA
+    blob = path.read_bytes().replace(now, b"NDMSCHEM=                   99")
     path.write_bytes(blob)
     with pytest.raises(RecordError, match=r"x\.fits.*schema 99.*update ndmapper"):
         record.read_records(path)
