@@ -393,4 +393,8 @@ def kept_name(hdu: HduMap, stored: StoredHeader) -> Name | None:
         stored.is_touched and changed_keywords(stored) & {"EXTNAME", "EXTVER"}
     ):
         return None
-    return hdu.name, hdu.version
+    # A number that was brought along would make it another one's.
+    return (
+        hdu.name,
+        1 if hdu.version is None and "EXTVER" in stored.header else hdu.version,
+    )

@@ -287,7 +287,7 @@ def _grouped(
         same = _called(labels.names[part], hdus)
         found[part] = (
             dict(zip(versions, in_order(images, same), strict=True))
-            if by_order and not are_numbered(same)
+            if by_order and (len(images) == len(same) == 1 or not are_numbered(same))
             else {h.number: h for h in reversed(same)}
         )
     return tuple(
