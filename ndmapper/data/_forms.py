@@ -394,7 +394,6 @@ def kept_name(hdu: HduMap, stored: StoredHeader) -> Name | None:
     ):
         return None
     # A number that was brought along would make it another one's.
-    return (
-        hdu.name,
-        1 if hdu.version is None and "EXTVER" in stored.header else hdu.version,
-    )
+    is_new = hdu.version is None and "EXTVER" in stored.header
+    written = str(hdu.keys.get("EXTNAME") or "").strip()  # im2, where the name is IM2
+    return written, 1 if is_new else hdu.version
