@@ -393,4 +393,7 @@ def kept_name(hdu: HduMap, stored: StoredHeader) -> Name | None:
         stored.is_touched and changed_keywords(stored) & {"EXTNAME", "EXTVER"}
     ):
         return None
-    return hdu.name, hdu.version
+    # A number that was brought along would make it another one's.
+    is_new = hdu.version is None and "EXTVER" in stored.header
+    written = str(hdu.keys.get("EXTNAME") or "").strip()  # im2, where the name is IM2
+    return written, 1 if is_new else hdu.version

@@ -159,11 +159,17 @@ def replaced_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
         The file's header without what described its pixels, and with the image's cards.
     """
     stored = primary.copy()
-    for keyword in dict.fromkeys(stored.header):
-        if is_array_keyword(keyword):
-            stored.header.remove(keyword, ignore_missing=True, remove_all=True)
+    header = stored.header
+    gone = {*filter(is_array_keyword, header), *pixel_keywords(header)}
+    for keyword in gone - changed_keywords(primary):
+        header.remove(keyword, ignore_missing=True, remove_all=True)
     own = {key for key in image.header if not is_form_keyword(key)}
-    _overlay(stored.header, image, own - {"EXTNAME", "EXTVER", "INHERIT"})
+    own -= {"EXTNAME", "EXTVER", "INHERIT", "PCOUNT", "GCOUNT"}
+    _overlay(header, image, own - _COMMENTARY)
+    there = {card_bytes(card) for card in header.cards}
+    for card in image.header.cards:
+        if card.keyword in own & _COMMENTARY and card_bytes(card) not in there:
+            header.append(card, end=True)
     return stored
 
 

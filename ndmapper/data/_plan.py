@@ -301,14 +301,13 @@ class _Plan:
         file_header = self._file_header()
         touched = "primary header" if file_header.is_touched else None
         if self.single is not None:
-            header = merged_header(file_header, self.single._stored)
+            header = self._header_in_primary(file_header, self.single)
             self._array(self.single, "data", header, None, primary=True)
             self.done.add((id(self.single), "data"))
             return
         if (name := self._stored_extras().get(0)) is not None:
             extra = df.extras[name]
-            combine = merged_header if extra._in_primary else replaced_header
-            header = combine(file_header, extra._stored)
+            header = self._header_in_primary(file_header, extra)
             in_place = self._extra_name(name, self.hdus[0], header)
             self._array(extra, "data", header, in_place, primary=True, words=name)
             return
@@ -326,6 +325,12 @@ class _Plan:
         what = touched or ("primary image" if self.hdus else None)
         header_bytes = array_header(stored, None, primary=True)
         self.items.append(Item(HduOut(header_bytes), what))
+
+    @staticmethod
+    def _header_in_primary(file_header: StoredHeader, ndd: NDLater) -> StoredHeader:
+        """Make the primary header of an image, which may be of an extension."""
+        combine = merged_header if ndd._in_primary else replaced_header
+        return combine(file_header, ndd._stored)
 
     def _stored_extras(self) -> dict[int, str]:
         layout = self.df._layout

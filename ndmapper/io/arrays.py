@@ -6,6 +6,8 @@ integers by table 11, and integers equal to BLANK become NaN where the values ar
 scaled to floating point or there is no scaling of unsigned integers at work.
 """
 
+import functools
+import logging
 import mmap
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,8 @@ __all__ = ["ArrayHandle", "Section", "is_basic_index", "section_of"]
 
 Section = tuple[range | int, ...]
 """For each axis, which pixels are taken; a number takes the axis away."""
+
+log = logging.getLogger(__name__)
 
 _STORED = {8: "u1", 16: "i2", 32: "i4", 64: "i8", -32: "f4", -64: "f8"}
 _OFFSETS = {8: -128, 16: 1 << 15, 32: 1 << 31, 64: 1 << 63}
@@ -162,8 +166,8 @@ class ArrayHandle:
             hdu.data_offset,
             bitpix,
             hdu.shape,
-            _number(hdu.keys.get("BSCALE"), 1),
-            _number(hdu.keys.get("BZERO"), 0),
+            _scaling(hdu, "BSCALE", 1),
+            _scaling(hdu, "BZERO", 0),
             blank if bitpix > 0 and isinstance(blank, int) else None,
             tuple(range(n) for n in hdu.shape),
         )
@@ -356,8 +360,21 @@ def _as_slice(axis: range) -> slice:
     return slice(axis.start, None if axis.stop < 0 else stop, axis.step)
 
 
-def _number(value: Any, default: float) -> float:
-    return value if isinstance(value, int | float) else default
+def _scaling(hdu: HduMap, keyword: str, default: float) -> float:
+    """Read BSCALE or BZERO; without a number in it pixels are as they are stored."""
+    value = hdu.keys.get(keyword, default)
+    if isinstance(value, int | float):
+        return value
+    _warn_once(hdu.source, hdu.index, keyword)
+    return default
+
+
+@functools.lru_cache(maxsize=4096)
+def _warn_once(source: Source, index: int, keyword: str) -> None:
+    log.warning(
+        "%s: %s of HDU %d is no number that can be read: its pixels are taken as they "
+        "are stored; correct the file", source.path, keyword, index,
+    )  # fmt: skip
 
 
 def _bytes_of(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

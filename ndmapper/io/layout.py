@@ -287,7 +287,7 @@ def _grouped(
         same = _called(labels.names[part], hdus)
         found[part] = (
             dict(zip(versions, in_order(images, same), strict=True))
-            if by_order and not are_numbered(same)
+            if by_order and (len(images) == len(same) == 1 or not are_numbered(same))
             else {h.number: h for h in reversed(same)}
         )
     return tuple(
@@ -351,10 +351,13 @@ def _completed(
     parts = [part for part, name in usual.items() if labels.names[part] == name]
     lacking = any(getattr(group, part) is None for part in parts for group in groups)
     taken = {i for g in groups for i in (g.data, g.uncertainty, g.flags)}
+    stems = {"", *(str(group.ident).upper() for group in groups)}
+    splits = {h.index: labels.split(h.name) for h in hdus if h.is_image}
     free = [
         h for h in hdus
         if h.is_image and h.data_size and h.index not in taken
-        and labels.split(h.name) is None  # else it was looked at already
+        # else it was looked at already
+        and ((split := splits[h.index]) is None or split[0].upper() not in stems)
     ]  # fmt: skip
     if not lacking or not any(role_of(h) for h in free):
         return groups
@@ -398,6 +401,9 @@ def _further(
             if group.uncertainty is not None
             and fmap.hdus[group.data].shape == hdu.shape
         ]
+        others = (fmap.hdus[i].name for i in extras.values() if i != index)
+        if role.rest and any(are_alike(role.rest, other) for other in others):
+            continue  # it is the error of that one
         same = [data for data in about if are_alike(role.rest, data.name)]
         same = same or [data for data in about if data.number == hdu.number] or about
         if same:

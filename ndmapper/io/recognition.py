@@ -140,15 +140,21 @@ def _labels_of(pairs: Pairs) -> Labels:
         if hdu.index in pairs.parts
     ]
     made = [_labels_of_group(*some, kind) for some in found]
-    first = made[0]
+    # What has no name before the word for its part says nothing of what stands between.
+    is_parted = [
+        bool(hdu.index and split_data_name(hdu.name)[1]) for hdu, _, _ in found
+    ]
+    first = made[is_parted.index(True)] if any(is_parted) else made[0]
     usual = Labels(uncertainty=USUAL_NAMES[kind], uncertainty_is=kind)
     if first is None or None in made:
         return usual
     # Some groups may have no flags, or no errors.
     names = {"uncertainty": usual.uncertainty, "flags": usual.flags}
-    for labels in made:
+    for labels, has_separator in zip(made, is_parted, strict=True):
         assert labels is not None
-        if (labels.data, labels.separator) != (first.data, first.separator):
+        if labels.data != first.data:
+            return usual
+        if has_separator and labels.separator != first.separator:
             return usual
         for part, name in names.items():
             mine = labels.names[part]

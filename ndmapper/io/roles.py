@@ -294,7 +294,12 @@ def are_alike(rest: str, name: str) -> bool:
     bool
         True if they have the same words but for those for data.
     """
-    return not set(_cores(rest)).isdisjoint(_cores(" ".join(_words(name))))
+    mine, theirs = (
+        [w for w in words if w not in DATA_WORDS]
+        for words in (rest.split(), _words(name))
+    )
+    cores = _cores(" ".join(_words(name)))
+    return mine == theirs or not set(_cores(rest)).isdisjoint(cores)
 
 
 def _of_word(word: str, rest: str, *, at_end: bool) -> Role | None:

@@ -155,3 +155,74 @@ def test_image_without_header_takes_the_place_of_another():
     assert (header["EXTNAME"], header["EXTVER"]) == ("SCI", 1)
     assert primary["OBJECT"] == "x"
     assert not {"CRVAL1", "BUNIT"} & set(primary)
+
+
+def primary_with_errors(path):
+    """Write an image in the primary HDU, with its errors and flags behind it."""
+    image = fits.PrimaryHDU(np.full((3, 3), 1, "f4"))
+    image.header.update(OBJECT="x", CCDSEC="[1:3,1:3]", EXPTIME=5.0)
+    image.header["HISTORY"] = "reduced"
+    flags = fits.ImageHDU(np.zeros((3, 3), "i2"), name="DQ")
+    error = fits.ImageHDU(np.full((3, 3), 3, "f4"), name="ERR")
+    fits.HDUList([image, error, flags]).writeto(path)
+
+
+@pytest.fixture
+def second_group():
+    """Give the second group of a file of SCI, VAR and DQ."""
+    hdus = [fits.PrimaryHDU()]
+    for n in (1, 2):
+        for name, value, form in (("SCI", 10, "f4"), ("VAR", 4, "f4"), ("DQ", 8, "i2")):
+            array = np.full((3, 3), n * value, form)
+            hdus.append(fits.ImageHDU(array, name=name, ver=n))
+        hdus[-3].header.update(GAIN=2.0 * n, EXPTIME=10.0)
+        hdus[-3].header["HISTORY"] = "of an extension"
+    fits.HDUList(hdus).writeto("mef.fits")
+    return DataFile("mef.fits")[1]
+
+
+def test_extension_takes_the_place_of_a_primary_image(second_group):
+    primary_with_errors("pe.fits")
+    df = DataFile("pe.fits")
+    df[0] = second_group
+    df.save("new.fits")
+    with fits.open("new.fits") as hdus:
+        hdus.verify("exception")
+        assert [h.name for h in hdus] == ["PRIMARY", "ERR", "DQ"]
+        assert [h.data[0, 0] for h in hdus] == [20, np.float32(8**0.5), 16]
+        header = hdus[0].header
+    assert (header["OBJECT"], header["GAIN"], header["EXPTIME"]) == ("x", 4.0, 10.0)
+    assert "CCDSEC" not in header  # of the pixels that are gone
+    assert list(header["HISTORY"]) == ["reduced", "of an extension"]
+    again = DataFile("new.fits")[0]
+    assert again.variance[0, 0] == pytest.approx(8)
+    assert again.flags[0, 0] == 16
+
+
+def test_primary_header_stays_where_an_array_takes_the_place_of_its_image():
+    primary_with_errors("pe.fits")
+    df = DataFile("pe.fits")
+    df[0] = NDLater(np.ones((3, 3), "f4"))
+    df.save("new.fits")
+    assert fits.getheader("new.fits")["OBJECT"] == "x"
+
+
+def test_errors_of_one_image_are_its_own_whatever_their_number(caplog):
+    hdus = [fits.PrimaryHDU(np.ones((3, 3), "f4"))]
+    hdus += [fits.ImageHDU(np.full((3, 3), 3, "f4"), name="ERR", ver=2)]
+    fits.HDUList(hdus).writeto("two.fits")
+    assert DataFile("two.fits")[0].variance[0, 0] == 9
+    assert not caplog.records
+
+
+def test_number_that_is_brought_along_is_not_that_of_unnumbered_extensions(
+    second_group,
+):
+    hdus = [fits.ImageHDU(np.ones((3, 3), "f4"), name=n) for n in ("SCI", "VAR", "DQ")]
+    hdus[2].data = np.zeros((3, 3), "i2")
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto("plain.fits")
+    df = DataFile("plain.fits")
+    df[0] = second_group
+    df.save("new.fits")
+    assert [h.version for h in df._map.hdus[1:]] == [1, 1, 1]
+    assert DataFile("new.fits").idents == [1]

@@ -78,6 +78,10 @@ MAKERS = {
     ],
     "NEID": [None, "d:SCIFLUX", "d:SKYFLUX", "v:SCIVAR", "v:SKYVAR", "o:SCIWAVE"],
     "CARMENES": [None, "d:SPEC", "o:CONT", "s:SIG", "o:WAVE"],
+    "cameras and one without": [
+        None, "d:B_FLUX", "i:B_IVAR", "f:B_MASK", "d:FLUX", "i:IVAR", "f:MASK",
+    ],
+    "own name beside word": [None, "d:B_FLUX", "i:B_IVAR", "d:X", "i:X_IVAR"],
     "versions": [None, "d:FLUX,1", "s:ERR,1", "d:FLUX,2", "s:ERR,2"],
     "distortion": ["d", "o:WCSDVARR,1", "o:WCSDVARR,2", "o:D2IMARR"],
     "HST": [
@@ -431,3 +435,26 @@ def test_standard_deviation_of_arithmetic_is_right_in_the_file(tmp_path):
     with fits.open(tmp_path / "b.fits") as hdus:
         np.testing.assert_allclose(hdus["ERRS"].data, 3 * np.sqrt(2), rtol=1e-6)
         assert hdus["QUAL"].data[1, 1] == 4
+
+
+def test_group_with_a_number_among_groups_with_names(tmp_path):
+    path = write(tmp_path / "a.fits", "DESI spectra")
+    df = DataFile(path)
+    df.append(DataFile(path)[0] * 2)
+    df[-1].ident = 1
+    df.save(tmp_path / "b.fits")
+    again = DataFile(tmp_path / "b.fits")
+    assert again.idents == df.idents
+    for got, wanted in zip(again, df, strict=True):
+        np.testing.assert_array_equal(got.variance, wanted.variance)
+        np.testing.assert_array_equal(got.flags, wanted.flags)
+
+
+def test_error_of_another_image_is_not_dropped(tmp_path):
+    maker = [None, "d:RED_DATA", "i:RED_IVAR", "d:RED_DATA_NOSS", "i:RED_IVAR_NOSS"]
+    path = write(tmp_path / "a.fits", maker)
+    (DataFile(path) * 2).save(tmp_path / "b.fits")
+    with fits.open(path) as before, fits.open(tmp_path / "b.fits") as after:
+        assert [h.name for h in before] == [h.name for h in after]
+        for name in ("RED_DATA_NOSS", "RED_IVAR_NOSS"):
+            np.testing.assert_array_equal(before[name].data, after[name].data)

@@ -87,3 +87,16 @@ def test_image_beside_extensions_is_saved_after_an_edit(tmp_path):
         assert (found[0].header["OBJECT"], found[0].data[0, 0]) == ("z", 7)
         assert found[1].name == "SCI"
     assert list(DataFile(path).extras) == ["PRIMARY"]
+
+
+def test_name_in_small_letters_survives(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hdus = [fits.ImageHDU(np.full((2, 2), n), name=f"im{n}") for n in (1, 2)]
+    for n, hdu in enumerate(hdus, start=1):
+        hdu.header["EXTNAME"] = f"im{n}"
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto("raw.fits")
+    df = DataFile("raw.fits")
+    df[0] = df[1].copy()
+    df[0].ident = "im1"
+    df.save("new.fits")
+    assert df.idents == DataFile("new.fits").idents == ["im1", "im2"]

@@ -177,3 +177,20 @@ def test_section_outside_says_where():
         section_of((range(3), range(4)), (0, 10))
     with pytest.raises(IndexError, match="no pixel -5 on axis 0, which has 4"):
         section_of((2, range(4)), -5)
+
+
+@pytest.mark.parametrize("card", ["BZERO   = 32768,0", "BSCALE  = '0.5'", "BZERO   ="])
+def test_scaling_that_cannot_be_read_is_said(tmp_path, caplog, card):
+    path = tmp_path / "scaled.fits"
+    hdu = fits.PrimaryHDU(np.arange(6, dtype="i2").reshape(2, 3))
+    hdu.header["SCALING"] = 1
+    hdu.writeto(path)
+    place = f"{'SCALING':8}= ".encode()
+    content = path.read_bytes()
+    at = content.index(place)
+    path.write_bytes(content[:at] + card.encode().ljust(80) + content[at + 80 :])
+    ArrayHandle.of(map_file(path).hdus[0])
+    ArrayHandle.of(map_file(path).hdus[0])
+    (record,) = caplog.records  # once for each file
+    assert card[:6].strip() in record.getMessage()
+    assert str(path) in record.getMessage()
