@@ -46,7 +46,7 @@ _VALUES = _DECLARING | {
     "abc", "builtins", "contextlib", "datetime", "decimal", "fractions", "pathlib",
     "re", "types",
 }  # fmt: skip
-"""Modules of Python whose classes and wrappers do nothing but hold what they are given."""
+"""Modules of Python whose classes and wrappers only hold what they are given."""
 
 
 class _NotRead(Exception):  # noqa: N818  # never leaves this module

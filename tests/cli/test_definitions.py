@@ -47,7 +47,7 @@ RUNS = {
     "a lambda as a decorator": (
         "@(lambda func: func())\ndef main():\n    Path('ran').touch()"
     ),
-    "a command as a decorator": "import os\n@os.system('touch ran')\ndef f():\n    pass",
+    "a command as a decorator": "import os\n@os.system('touch ran')\ndef f(): ...",
     "a class that works": (
         "import logging\nclass C:\n    log = logging.FileHandler('ran')"
     ),
