@@ -1,5 +1,6 @@
 """Whether one unit of work is done, or its products are there already; and why."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,6 +27,8 @@ from ndmapper.steps.paths import Stamp, stamp_of
 from ndmapper.steps.tables import tells_of_tables
 
 __all__ = ["Action", "PlanItem", "decide"]
+
+log = logging.getLogger(__name__)
 
 Action = Literal["run", "replace", "reuse", "memory"]
 
@@ -216,8 +219,16 @@ def _cleaned(
 ) -> dict[Output, Sequence[Mapping[str, Any]]]:
     """Find the records of products that were removed as they can be made again."""
     absent = {output: path for output, path in paths.items() if not path.exists()}
-    found = {output: read_cleaned(path) for output, path in absent.items()}
+    found = {output: _rows_left(path) for output, path in absent.items()}
     return {output: rows for output, rows in found.items() if rows}
+
+
+def _rows_left(path: Path) -> Sequence[Mapping[str, Any]]:
+    try:
+        return read_cleaned(path)
+    except RecordError as err:
+        log.warning("%s; %s is made anew", err, path)
+        return []
 
 
 def _unusable(err: Exception) -> str:
