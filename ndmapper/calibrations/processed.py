@@ -9,12 +9,17 @@ from ndmapper.io.quickheader import QuickHeader
 __all__ = ["TYPE_KEYS", "why_processed"]
 
 _IS_MASTER = re.compile(
-    r"(^|[^a-z])(master|super|combined|stacked|stack|average|median|mean)",
+    r"(^|[^a-z])(master|super|combined|stacked|stack|average|median|mean"
+    r"|m(bias|zero|dark|flat|skyflat)([^a-z]|$))",
     re.IGNORECASE,
 )
+_KIND = "(bias|zero|dark|flat|skyflat|domeflat|arc)"
+_HOW = "(master|super|combined?|coadd(ed)?|stack(ed)?|average|avg|median|mean)"
 _MASTER_NAME = re.compile(
     r"^(master|super)[ _-]?(bias|zero|dark|flat|arc|light|science|[^a-z])"
-    r"|(^|[ _-])master([ _.-]|$)",
+    r"|(^|[ _-])master([ _.-]|$)"
+    rf"|(^|[ _-]){_HOW}[ _-]?{_KIND}(s?[^a-z]|$)"
+    rf"|(^|[ _-]){_KIND}s?[ _-]{_HOW}([^a-z]|$)",
     re.IGNORECASE,
 )
 
@@ -47,6 +52,7 @@ _CARDS: tuple[tuple[str, Callable[[Any], bool]], ...] = (
     ("FLAT_CNT", _above_one),
     ("LIGH_CNT", _above_one),
     ("ISMASTER", _is_true),
+    ("RLEVEL", _above_one),
     # Products of ESO pipelines; IRAF ccdproc; MaxIm DL; DRAGONS
     ("ESO PRO CATG", _is_text),
     ("CCDPROC", _is_text),

@@ -7,7 +7,7 @@ import builtins
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from ndmapper.errors import (
@@ -18,7 +18,7 @@ from ndmapper.errors import (
     ParameterError,
     did_you_mean,
 )
-from ndmapper.steps import Step
+from ndmapper.steps import Step, run_task
 from ndmapper.steps.chain import Chain
 from ndmapper.steps.source_text import text_of
 
@@ -37,10 +37,16 @@ _HEADER = (
     ast.FormattedValue, ast.Starred, ast.Lambda, ast.Call, ast.keyword,
     ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop,
 )  # fmt: skip
+_OF_PROPERTY = ("getter", "setter", "deleter")
 _DECLARING = frozenset(
     ("collections", "dataclasses", "enum", "functools", "operator", "typing")
 )
 """Modules whose functions belong to definitions, such as dataclasses.field."""
+_VALUES = _DECLARING | {
+    "abc", "builtins", "contextlib", "datetime", "decimal", "fractions", "pathlib",
+    "re", "types",
+}  # fmt: skip
+"""Modules of Python whose classes and wrappers only hold what they are given."""
 
 
 class _NotRead(Exception):  # noqa: N818  # never leaves this module
@@ -213,6 +219,8 @@ class ScriptDefinitions:
             if not isinstance(part, ast.Name | ast.Tuple | ast.List | ast.expr_context):
                 msg = f"line {node.lineno} changes something that is there"
                 raise _NotRead(msg)
+        if isinstance(node, ast.AnnAssign):
+            self._check_header(node.annotation)
         if node.value is not None:
             self._check_literal(node.value)
 
@@ -231,8 +239,7 @@ class ScriptDefinitions:
             raise _NotRead(msg)
 
     def _check_function(self, node: _Function) -> None:
-        for decorator in node.decorator_list:
-            self._check_decorator(decorator)
+        self._check_decorators(node)
         given = node.args
         arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs]
         arguments += [one for one in (given.vararg, given.kwarg) if one is not None]
@@ -244,28 +251,39 @@ class ScriptDefinitions:
         )
 
     def _check_class(self, node: ast.ClassDef) -> None:
-        for decorator in node.decorator_list:
-            self._check_decorator(decorator)
+        self._check_decorators(node)
         self._check_header(*node.bases, *(word.value for word in node.keywords))
         for one in node.body:
             if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant):
                 continue  # a docstring
             if isinstance(one, ast.Assign | ast.AnnAssign):
-                self._check_header(*filter(None, [one.value]))
+                annotation = getattr(one, "annotation", None)
+                self._check_header(*filter(None, [one.value, annotation]))
             else:
                 self._check(one)
 
-    def _check_decorator(self, node: ast.expr) -> None:
-        """Let a decorator be called, which only wraps what it is given."""
-        if not isinstance(node, ast.Call):
-            self._check_header(node)
-            return
-        self._check_header(
-            node.func, *node.args, *(word.value for word in node.keywords)
-        )
-        if isinstance(self._meaning(node.func), Step | Chain):
-            msg = f"line {node.lineno} would run a step"
-            raise _NotRead(msg)
+    def _check_decorators(self, node: _Function | ast.ClassDef) -> None:
+        """Let decorators be called that only wrap what they are given."""
+        called = [
+            one.func if isinstance(one, ast.Call) else one
+            for one in node.decorator_list
+        ]
+        # What the script itself puts under run_task belongs to the declaration.
+        is_step = any(self._meaning(one) is run_task for one in called)
+        for decorator, func in zip(node.decorator_list, called, strict=True):
+            self._check_header(func)
+            if isinstance(decorator, ast.Call):
+                words = (word.value for word in decorator.keywords)
+                self._check_header(*decorator.args, *words)
+            if isinstance(func, ast.Attribute) and func.attr in _OF_PROPERTY:
+                continue
+            meaning = self._meaning(func)
+            if isinstance(meaning, Step | Chain):
+                msg = f"line {decorator.lineno} would run a step"
+                raise _NotRead(msg)
+            if not _only_wraps(meaning, of_step=is_step):
+                msg = f"line {decorator.lineno} calls {ast.unparse(func)}"
+                raise _NotRead(msg)
 
     def _check_header(self, *expressions: ast.expr) -> None:
         """Refuse an expression that does more than name and combine values."""
@@ -293,10 +311,26 @@ class ScriptDefinitions:
 
 def _only_declares(called: Callable[..., Any] | None) -> bool:
     """Tell the classes of packages, as in annotations, from what does some work."""
-    home = getattr(called, "__module__", None) or ""
+    home = _home(called)
     if isinstance(called, type):
-        return home != "__main__"
-    return home.partition(".")[0] in _DECLARING
+        # Of those of Python many work when they are made: a process, a log file.
+        return home in _VALUES or home not in {"__main__", *sys.stdlib_module_names}
+    return home in _DECLARING
+
+
+def _only_wraps(called: Callable[..., Any] | None, *, of_step: bool) -> bool:
+    """Tell what decorates a definition from what does some work at once."""
+    home = _home(called)
+    if isinstance(called, type) or called is None:
+        return _only_declares(called)
+    if home == "__main__":
+        return of_step
+    is_python = isinstance(called, FunctionType | MethodType)
+    return home in _VALUES or (is_python and home not in sys.stdlib_module_names)
+
+
+def _home(called: object) -> str:
+    return (getattr(called, "__module__", None) or "").partition(".")[0]
 
 
 def _bound(node: ast.AST) -> Iterator[str]:

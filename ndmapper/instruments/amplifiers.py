@@ -332,7 +332,8 @@ def _number_of(value: Value, unit: str) -> float | None:
     rest = match[2].strip().strip("[]()").strip()
     if rest and not re.fullmatch(unit, rest, re.IGNORECASE):
         return None
-    return float(match[1].upper().replace("D", "E"))
+    number = float(match[1].upper().replace("D", "E"))
+    return number if math.isfinite(number) else None
 
 
 def read_section(text: str, shape: tuple[int, int] | None = None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ndmapper.io.record import identity
 from ndmapper.steps.equivalence import revision_of
-from ndmapper.steps.tables import block_differences, block_of
+from ndmapper.steps.tables import block_differences, block_of, tells_of_tables
 
 __all__ = ["Difference", "differences"]
 
@@ -103,7 +103,7 @@ def _maker_differences(
 ) -> list[str]:
     """Say how tool, tables of the instrument and revision of the step differ."""
     texts = _task_differences(recorded, expected)
-    if "instrument" in recorded or not expected.get("instrument"):
+    if tells_of_tables(recorded):
         was, now = (block_of(e) or {} for e in (recorded, expected))
         texts += block_differences(was, now)
     old_revision, revision = revision_of(recorded), revision_of(expected)

@@ -355,6 +355,7 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
     product.cals.update(shared_cals(item.work.inputs))
     if (
         item.changes
+        and not item.is_kept
         and item.work.settings["reprocess"] != "auto"
         and product.record
         and product.record[-1]["step"] != "edited"

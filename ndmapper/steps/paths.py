@@ -1,7 +1,10 @@
 """Paths as they are compared and recorded."""
 
+import errno
 import os
 from pathlib import Path
+
+from ndmapper.errors import FileAccessError
 
 __all__ = ["Stamp", "absolute", "stamp_of"]
 
@@ -39,9 +42,20 @@ def stamp_of(path: Path) -> Stamp | None:
     -------
     tuple of int or None
         Another one after every change of the file; None where there is none.
+
+    Raises
+    ------
+    FileAccessError
+        If no file can have that name.
     """
     try:
         found = path.stat()
-    except OSError:
+    except ValueError as err:  # a NUL, or what the file system cannot encode
+        msg = f"no file can be called {str(path)!r} ({err}); give another name"
+        raise FileAccessError(msg) from err
+    except OSError as err:
+        if err.errno == errno.ENAMETOOLONG:
+            msg = f"the name {path} is too long for a file here; give a shorter one"
+            raise FileAccessError(msg) from err
         return None
     return found.st_size, found.st_mtime_ns, found.st_ino

@@ -1,5 +1,6 @@
 """Whether one unit of work is done, or its products are there already; and why."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,8 +24,11 @@ from ndmapper.steps.entry import Work, ancestors, describe, is_as_recorded
 from ndmapper.steps.equivalence import Equivalence, own_key
 from ndmapper.steps.naming import Targets
 from ndmapper.steps.paths import Stamp, stamp_of
+from ndmapper.steps.tables import tells_of_tables
 
 __all__ = ["Action", "PlanItem", "decide"]
+
+log = logging.getLogger(__name__)
 
 Action = Literal["run", "replace", "reuse", "memory"]
 
@@ -215,8 +219,16 @@ def _cleaned(
 ) -> dict[Output, Sequence[Mapping[str, Any]]]:
     """Find the records of products that were removed as they can be made again."""
     absent = {output: path for output, path in paths.items() if not path.exists()}
-    found = {output: read_cleaned(path) for output, path in absent.items()}
+    found = {output: _rows_left(path) for output, path in absent.items()}
     return {output: rows for output, rows in found.items() if rows}
+
+
+def _rows_left(path: Path) -> Sequence[Mapping[str, Any]]:
+    try:
+        return read_cleaned(path)
+    except RecordError as err:
+        log.warning("%s; %s is made anew", err, path)
+        return []
 
 
 def _unusable(err: Exception) -> str:
@@ -284,6 +296,14 @@ class _Unusable(Exception):  # noqa: N818  # never leaves this module
     """A product that cannot be re-used."""
 
 
+def _untold(block: Mapping[str, Any]) -> list[Difference]:
+    """Say that nobody can tell whether a table of the user was edited."""
+    if not block or block.get("origin") == "packaged":
+        return []
+    text = f"of an older version and does not say what {block.get('table')} gave"
+    return [Difference(f"its record is {text}", f"it is {text}", forces=False)]
+
+
 class _Judge:
     """
     Compare products with what would be made now.
@@ -322,10 +342,17 @@ class _Judge:
     ) -> list[Difference]:
         """Say how a record differs from that of what would be made now."""
         recorded = rows[-1]
-        if "instrument" not in recorded and expected.get("instrument"):
-            # A record of an older version does not say what an instrument table gave.
+        untold: list[Difference] = []
+        if not tells_of_tables(recorded) and "instrument" in expected:
+            untold = _untold(expected["instrument"])
             expected = {n: v for n, v in expected.items() if n != "instrument"}
             expected = {**expected, "key": entry_key(expected)}
+        return self._since(rows, expected) or untold
+
+    def _since(
+        self, rows: Sequence[Mapping[str, Any]], expected: Mapping[str, Any]
+    ) -> list[Difference]:
+        recorded = rows[-1]
         if recorded["key"] == expected["key"]:
             return []
         if expected["tool"]["version"] is None and "task" in expected:
@@ -345,9 +372,33 @@ class _Judge:
         if own_key(recorded) == own_key(same.expected):
             return found
         planned = {row["key"] for row in self._given if row.get("content", 0) is None}
-        return differences(
+        found = differences(
             recorded,
             same.expected,
             stale=self._stale | planned,
             code_forces=code_forces,
-        ) or [Difference("its inputs have changed", "their inputs have changed")]
+        )
+        return self._traced(rows, found) or [
+            Difference("its inputs have changed", "their inputs have changed")
+        ]
+
+    def _traced(
+        self, rows: Sequence[Mapping[str, Any]], found: Sequence[Difference]
+    ) -> list[Difference]:
+        """Say why inputs differ that stay in memory, which nobody ever sees."""
+        was = {str(row["product"]): row for row in rows[:-1]}
+        traced: list[Difference] = []
+        for one in found:
+            inner = [
+                row
+                for row in self._given
+                if "content" not in row
+                and row["product"] in was
+                and one.text == f"input {row['product']} differs"
+            ]
+            if inner:
+                before = [*rows[: rows.index(was[inner[-1]["product"]]) + 1]]
+                traced += self.rows(before, inner[-1]) or [one]
+            else:
+                traced.append(one)
+        return traced

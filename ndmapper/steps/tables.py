@@ -41,6 +41,7 @@ __all__ = [
     "named_changes",
     "plan_facts",
     "table_facts",
+    "tells_of_tables",
 ]
 
 log = logging.getLogger(__name__)
@@ -519,6 +520,24 @@ def block_of(row: Mapping[str, Any]) -> Block | None:
     """
     block = row.get("instrument")
     return block if isinstance(block, Mapping) else None
+
+
+def tells_of_tables(row: Mapping[str, Any]) -> bool:
+    """
+    Say if an entry of a record would tell what instrument tables gave.
+
+    Parameters
+    ----------
+    row : mapping
+        The entry.
+
+    Returns
+    -------
+    bool
+        False for entries of schema 1, which do not say whether any table gave
+        anything. In later ones, what does not stand there was not given.
+    """
+    return "instrument" in row or row["schema"] > 1
 
 
 def _amplifiers(block: Block) -> Iterator[tuple[Any, list[Mapping[str, Any]]]]:

@@ -107,8 +107,12 @@ def cards_of(cards):
 
 
 @pytest.mark.parametrize(
-    "name", ["MasterBias.fits", "master_flat_V.fits", "superbias.fits", "b_master.fits"]
-)
+    "name",
+    [
+        "MasterBias.fits", "master_flat_V.fits", "superbias.fits", "b_master.fits",
+        "stack_bias.fits", "bias_median_20.fits", "n1-flats-combined.fits",
+    ],
+)  # fmt: skip
 def test_master_is_known_by_its_name(name):
     night()
     frame(f"raw/{name}", "Bias Frame", 5)
@@ -117,7 +121,13 @@ def test_master_is_known_by_its_name(name):
 
 def test_name_that_only_resembles_is_no_master():
     header = QuickHeader(fits.Header().tostring().encode())
-    for name in ("masterton1.fits", "remaster.fits", "b1.fits"):
+    for name in (
+        "masterton1.fits",
+        "remaster.fits",
+        "b1.fits",
+        "bias_meander.fits",
+        "mean.fits",
+    ):
         assert why_processed(header, name) is None
 
 

@@ -36,6 +36,26 @@ RUNS = {
     "a base": "class C(type(Path('ran').touch())):\n    pass",
     "a step as a default": "def other(x=scale('x.fits')):\n    return x",
     "a step as a decorator": "@scale('x.fits')\ndef other():\n    pass",
+    "a step as a bare decorator": "@scale\ndef other():\n    pass",
+    "a decorator that runs": (
+        "def now(func):\n    func()\n\n@now\ndef main():\n    Path('ran').touch()"
+    ),
+    "a decorator that is made": (
+        "def now(name):\n    Path(name).touch()\n    return int\n\n"
+        "@now('ran')\ndef main():\n    pass"
+    ),
+    "a lambda as a decorator": (
+        "@(lambda func: func())\ndef main():\n    Path('ran').touch()"
+    ),
+    "a command as a decorator": "import os\n@os.system('touch ran')\ndef f(): ...",
+    "a class that works": (
+        "import logging\nclass C:\n    log = logging.FileHandler('ran')"
+    ),
+    "a process as a default": (
+        "import subprocess\ndef f(x=subprocess.Popen(['touch', 'ran'])):\n    pass"
+    ),
+    "an annotation of a name": "x: Path('ran').touch() = 1",
+    "an annotation in a class": "class C:\n    x: Path('ran').touch() = 1",
     "a formatted text": "x = f\"{Path('ran').touch()}\"",
     "a deletion": "del [Path('ran').touch()][0]",
     "a walrus": "(x := Path('ran').touch())",
@@ -99,6 +119,14 @@ def test_what_a_declaration_may_be_made_of(command, folder):
 
             def twice(self):
                 return self.first * 2
+
+            @property
+            def half(self):
+                return self.first / 2
+
+            @half.setter
+            def half(self, value):
+                self.first = value * 2
 
         def helper(value):
             return value + Options().twice() + SAME["a"][1]

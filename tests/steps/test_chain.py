@@ -125,6 +125,22 @@ def test_chain_auto_makes_again_what_a_first_step_changes(raws, pixels):
     assert tally.reused == ["dbx1.fits", "dbx2.fits"]
 
 
+def test_chain_says_what_differs_and_not_what_nobody_sees(raws):
+    @run_task(prefix="p")
+    def plain(ndd):
+        return ndd * 1
+
+    steps = chain(subtract, double, plain)
+    bias = str(raws[-1])
+    steps(raws[:1], bias=bias)
+    item = steps.plan(raws[:1], bias=bias, scale=2, reprocess="auto").items[0]
+    assert (item.action, item.reason) == ("replace", "parameter scale was 1, now 2")
+    item = steps.plan(raws[:1], bias=bias, offset=1, reprocess=False).items[0]
+    assert item.causes == ("offset of double was 0, now 1",)
+    item = steps.plan(raws[:1], bias=str(raws[0]), reprocess=False).items[0]
+    assert item.causes == ("subtract has other files as bias",)
+
+
 def test_chain_auto_makes_only_the_file_that_changed(raws):
     reduce = chain(subtract, double)
     reduce(raws, bias="bias.fits")

@@ -208,12 +208,31 @@ def test_record_of_an_older_version_stays_current(users, raw, monkeypatch):
     table(users / "somecam.toml")
     made = ccd.subtract_overscan(raw)
     row = {n: v for n, v in made.record[-1].items() if n != "instrument"}
+    row["schema"] = 1
     row["key"] = entry_key(row)
     old = DataFile(str(made))
     old.record = [row]
     old.save("old.fits")
     Path("old.fits").replace(str(made))
-    assert changes(ccd.subtract_overscan, raw) == ("reuse", "exists")
+    item = ccd.subtract_overscan.plan(raw, reprocess="auto").items[0]
+    assert (item.action, item.reason, item.is_kept) == ("reuse", "exists", True)
+    told = "its record is of an older version and does not say what somecam.toml gave"
+    assert item.changes == (told,)
+    again = ccd.subtract_overscan(raw, reprocess=False)
+    assert again.expected_key is None
+
+
+def test_flags_table_that_appears_later_makes_again(users, raw):
+    @run_task(prefix="q")
+    def plain(ndd):
+        return ndd.copy()
+
+    plain(raw)
+    assert changes(plain, raw) == ("reuse", "exists")
+    table(users / "somecam.toml", flags='flags = "hst"')
+    action, reason = changes(plain, raw)
+    assert action == "replace"
+    assert reason == "flags, convention was not given, now hst, in somecam.toml"
 
 
 def test_flags_table_of_a_user_counts_in_every_step(users, raw):
