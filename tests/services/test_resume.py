@@ -141,7 +141,11 @@ def test_interrupt_does_not_wait_for_a_silent_server(
     urls = "{" + ", ".join(f'"{k}": "{v}"' for k, v in archives.urls.items()) + "}"
     process = subprocess.Popen(
         [sys.executable, "-c", script],
-        env={**os.environ, "NDMAPPER_ARCHIVE_URLS": urls},
+        env={
+            **os.environ,
+            "NDMAPPER_ARCHIVE_URLS": urls,
+            "NDMAPPER_ARCHIVE_TIMEOUT": "1000",
+        },
     )
     part = tmp_path / f".{DATASET}.part"
     while process.poll() is None and not (
@@ -149,6 +153,6 @@ def test_interrupt_does_not_wait_for_a_silent_server(
     ):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    # The server would be silent for longer than this.
+    # The server would be silent, and it would wait, for longer than this.
     assert process.wait(timeout=300) == 7
     assert [name for name in left(tmp_path) if not name.startswith(".")] == []
