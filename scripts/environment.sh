@@ -3,14 +3,19 @@
 # It can be called again at any time. $PYTHON names another interpreter.
 
 find_python() {
-    for python in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
+    if [ -n "${PYTHON:-}" ]; then
+        set -- "$PYTHON"
+    else
+        set -- python3 python3.13 python3.12 python3.11
+    fi
+    for python; do
         if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
         then
             echo "$python"
             return
         fi
     done
-    echo "ndmapper needs Python 3.11 or later, and there is none on the path." >&2
+    echo "ndmapper needs Python 3.11 or later, and there is none among: $*" >&2
     echo "Install it (Debian, Ubuntu: apt install python3 python3-venv), or name an" >&2
     echo "interpreter: PYTHON=/path/to/python3 $0" >&2
     exit 1
@@ -62,6 +67,14 @@ make_environment() {
         python=$(find_python)
         "$python" -c 'import venv, ensurepip' 2>/dev/null || install_venv_module "$python"
         "$python" -m venv "$venv"
+    elif [ -n "${PYTHON:-}" ]; then
+        version='import sys; print("%d.%d" % sys.version_info[:2])'
+        wanted=$("$PYTHON" -c "$version")
+        if [ "$("$venv/bin/python" -c "$version")" != "$wanted" ]; then
+            echo "$venv is of another Python than $PYTHON ($wanted)." >&2
+            echo "Remove it, or name a new folder: VENV=$venv-$wanted $0" >&2
+            exit 1
+        fi
     fi
     PATH=$venv/bin:$PATH
     python -m pip install --quiet --disable-pip-version-check \

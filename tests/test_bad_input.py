@@ -174,7 +174,7 @@ def test_script_in_a_read_only_folder_says_what_to_do(open_folder):
     try:
         result = subprocess.run(
             [sys.executable, "-c", AS_NOBODY, str(work)],
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True, text=True, timeout=600, check=False,
             env={**os.environ, "XDG_CONFIG_HOME": str(open_folder)},
         )  # fmt: skip
     finally:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,10 @@ def bare_path(tmp_path):
     return folder
 
 
-def run(script, bare_path, tmp_path):
+def run(script, bare_path, tmp_path, **env):
     return subprocess.run(
         [bare_path / "sh", SCRIPTS / script],
-        env={"PATH": str(bare_path), "VENV": str(tmp_path / "venv")},
+        env={"PATH": str(bare_path), "VENV": str(tmp_path / "venv"), **env},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -54,6 +55,33 @@ def test_script_without_venv_module_names_the_package(script, bare_path, tmp_pat
     done = run(script, bare_path, tmp_path)
     assert done.returncode == 1
     assert "python3.12-venv" in done.stderr
+
+
+@pytest.mark.parametrize("script", ["demo", "test"])
+def test_script_takes_no_other_python_than_the_one_that_is_named(
+    script, bare_path, tmp_path
+):
+    (bare_path / "python3").symlink_to(sys.executable)
+    done = run(script, bare_path, tmp_path, PYTHON="/no/such/python")
+    assert done.returncode == 1
+    assert "there is none among: /no/such/python" in done.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize("script", ["demo", "test"])
+def test_script_does_not_use_an_environment_of_another_python(
+    script, bare_path, tmp_path
+):
+    programs = tmp_path / "venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "pip"):
+        program = programs / name
+        program.write_text(f"#!{bare_path / 'sh'}\necho 3.10\n")
+        program.chmod(0o755)
+    done = run(script, bare_path, tmp_path, PYTHON=sys.executable)
+    assert done.returncode == 1
+    assert "venv is of another Python than" in done.stderr
+    assert f"VENV={tmp_path / 'venv'}-3." in done.stderr
 
 
 def test_scripts_can_be_executed():

@@ -85,7 +85,7 @@ def translated(flags: Array, source: FlagTable, to: FlagTable) -> Array:
     """
     flags = _unsigned(np.ascontiguousarray(flags))
     table = source.translation(to)
-    used = int(np.bitwise_or.reduce(flags, axis=None)) if flags.size else 0
+    used = int(np.bitwise_or.reduce(flags, axis=None, keepdims=True).item())
     made = 0
     for value, there in table.items():
         made |= there if used & value else 0

@@ -171,8 +171,8 @@ def _check_arrays(hdu: HduMap, header: fits.Header, content: bytes) -> None:
         return
     rows, width = hdu.shape
     start = len(hdu.raw)
-    cells = np.frombuffer(content[start : start + rows * width], "u1")
-    cells = cells.reshape(rows, width)
+    stored = content[start : start + rows * width]
+    cells = np.frombuffer(stored, "u1").reshape(rows, width)
     total = 0
     for field in fields_of(header):
         if field.pointer and field.width:
@@ -211,8 +211,8 @@ def _without_nulls(
     is_text = header["XTENSION"].strip() == "TABLE"
     header = header.copy()
     width, rows = header["NAXIS1"], header["NAXIS2"]
-    cells = np.frombuffer(content[size : size + width * rows], "u1").copy()
-    cells = cells.reshape(rows, width)
+    stored = content[size : size + width * rows]
+    cells = np.frombuffer(stored, "u1").copy().reshape(rows, width)
     nulls = {}
     for field in fields_of(header):
         if field.null is None or field.code == "A" or field.pointer:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -172,11 +173,11 @@ def combine(
             value = np.where(clipped_out, middle, value)
             result_variance = np.where(clipped_out, middle_variance, result_variance)
             used = np.where(clipped_out, good, used)
-        bits = np.bitwise_or.reduce(np.where(used, dq, 0), axis=0)
+        bits = reduce(np.bitwise_or, np.where(used, dq, 0))
         bits = bits | np.where(clipped_out, dq.dtype.type(clipped_flag), 0)
         empty = ~used.any(axis=0)
         # Nothing was used: what all frames say about the pixel still holds.
-        lost = np.bitwise_or.reduce(dq, axis=0) | dq.dtype.type(no_data_flag)
+        lost = reduce(np.bitwise_or, dq) | dq.dtype.type(no_data_flag)
         out.data[rows], out.variance[rows] = value, result_variance
         if out.flags.dtype < dq.dtype:
             out = replace(out, flags=out.flags.astype(dq.dtype))

@@ -257,7 +257,7 @@ def _fit_response(image: Array, usable: Mask, knot_spacing: float) -> Array:
     from scipy.interpolate import make_lsq_spline
 
     count = usable.sum(axis=0)
-    has_light = count >= max(1, 0.2 * count.max())
+    has_light = count >= max(1, 0.2 * np.max(count))
     mean = np.where(usable, image, 0).sum(axis=0) / np.maximum(count, 1)
     x = np.arange(image.shape[1], dtype=np.float64)
     # Photon noise: the variance of the mean goes as its level.

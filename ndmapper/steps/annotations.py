@@ -335,7 +335,7 @@ class _ArrayLike(Kind):
         return "array, or numbers that make one"
 
     def is_kind(self, value: Any) -> bool:
-        return np.asarray(value).dtype.kind != "O"
+        return bool(np.asarray(value).dtype.kind != "O")
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ def test_file_that_came_meanwhile_is_not_replaced(folder, monkeypatch):
         Path("y.fits").write_text("precious", encoding="utf-8")
         return replace(*args)
 
-    monkeypatch.setattr("pathlib.os.replace", slow)
+    monkeypatch.setattr(os, "replace", slow)
     with pytest.raises(OutputExistsError, match=r"y\.fits was written"):
         files.add(1, filename=["x.fits", "y.fits", "z.fits"])
     assert Path("y.fits").read_text(encoding="utf-8") == "precious"

@@ -84,7 +84,7 @@ def test_image_displays_of_a_hub_that_died_is_empty(lockfile):
 
 def test_send_image_reaches_the_display_with_a_proper_url(display, path):
     assert send_image(path) == ["display"]
-    assert display.got_one.wait(10)
+    assert display.got_one.wait(120)
     assert display.received == [{"url": path.as_uri(), "name": "b#1.fits"}]
     assert "%23" in display.received[0]["url"]
 

@@ -102,7 +102,7 @@ def test_range_that_is_refused_begins_anew(
 def test_killed_download_leaves_nothing_that_looks_whole(
     archives: LoopbackArchives, tmp_path: Path
 ) -> None:
-    archives.switch("slow", path="/file/", seconds=30.0)
+    archives.switch("slow", path="/file/", seconds=600.0)
     script = (
         "from ndmapper.services import download_files\n"
         f"download_files(['{DATASET}.fits'], 'eso', {str(tmp_path)!r})\n"
@@ -130,7 +130,7 @@ def test_killed_download_leaves_nothing_that_looks_whole(
 def test_interrupt_does_not_wait_for_a_silent_server(
     archives: LoopbackArchives, tmp_path: Path
 ) -> None:
-    archives.switch("slow", path="/file/", seconds=50.0)
+    archives.switch("slow", path="/file/", seconds=600.0)
     script = (
         "import signal\n"
         "from ndmapper.services import download_files\n"
@@ -144,7 +144,11 @@ def test_interrupt_does_not_wait_for_a_silent_server(
     urls = "{" + ", ".join(f'"{k}": "{v}"' for k, v in archives.urls.items()) + "}"
     process = subprocess.Popen(
         [sys.executable, "-c", script],
-        env={**os.environ, "NDMAPPER_ARCHIVE_URLS": urls},
+        env={
+            **os.environ,
+            "NDMAPPER_ARCHIVE_URLS": urls,
+            "NDMAPPER_ARCHIVE_TIMEOUT": "1000",
+        },
     )
     part = tmp_path / f".{DATASET}.part"
     while process.poll() is None and not (
@@ -152,6 +156,6 @@ def test_interrupt_does_not_wait_for_a_silent_server(
     ):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    # The server would be silent for longer than this.
-    assert process.wait(timeout=40) == 7
+    # The server would be silent, and it would wait, for longer than this.
+    assert process.wait(timeout=300) == 7
     assert [name for name in left(tmp_path) if not name.startswith(".")] == []

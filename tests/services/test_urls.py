@@ -61,7 +61,7 @@ def two_folders(waits: list[float]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body[:40_000])
             self.wfile.flush()
-            together.wait(20)
+            together.wait(120)
             self.wfile.write(body[40_000:])
 
         def log_message(self, *words: object) -> None:

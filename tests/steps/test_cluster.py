@@ -94,7 +94,7 @@ def cluster(tmp_path_factory):
     finally:
         for process in reversed(processes):
             process.kill()
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_cluster_goes_on_where_a_worker_is_killed(raws, cluster, tmp_path_factor
         finish(process)
     finally:
         extra.kill()
-        extra.wait(timeout=30)
+        extra.wait(timeout=120)
     # The source differs by the word that makes it wait, and so do the keys.
     for path in Path("serial").glob("*.fits"):
         assert differences(path, Path("cluster", path.name)) == []
@@ -204,7 +204,7 @@ def test_cluster_without_workers_is_said_and_then_an_error(raws, tmp_path):
         _, err = process.communicate(timeout=240)
     finally:
         scheduler.kill()
-        scheduler.wait(timeout=30)
+        scheduler.wait(timeout=120)
     assert process.returncode != 0
     assert f"the cluster at {address} has no workers; waiting" in err
     assert "had no workers for 1 s" in err

@@ -253,7 +253,7 @@ def test_dry_run_of_a_tool_shows_its_command_line(raws, folder, caplog):
 
 def replay(path=".ndmapper/replay.sh", cwd="/"):
     return subprocess.run(
-        ["/bin/sh", Path(path).absolute()], cwd=cwd, check=True, timeout=30
+        ["/bin/sh", Path(path).absolute()], cwd=cwd, check=True, timeout=240
     )
 
 

@@ -174,7 +174,7 @@ def test_script_that_ends_leaves_no_process_and_no_half_product(
             os.killpg(process.pid, signum)
         else:
             process.send_signal(signum)
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
         wait_until(lambda: not any(is_running(pid) for pid in pids))
     finally:
         if process.poll() is None:
@@ -197,4 +197,4 @@ def test_script_interrupted_says_so(folder, make_raw, runner):
     )  # fmt: skip
     wait_until(lambda: list(Path().glob("*.pid")))
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=60) in {130, -signal.SIGINT}
+    assert process.wait(timeout=240) in {130, -signal.SIGINT}

@@ -5,6 +5,7 @@ import json
 import re
 import sqlite3
 import time
+from contextlib import closing
 from typing import Any
 from urllib.parse import unquote
 from xml.sax.saxutils import escape, quoteattr
@@ -237,7 +238,7 @@ class EsoArchive:
 
     def _table(self, form: dict[str, str]) -> Answer:
         limit = int(form.get("MAXREC", "1000"))
-        with sqlite3.connect(":memory:") as database:
+        with closing(sqlite3.connect(":memory:")) as database:
             database.row_factory = sqlite3.Row
             fields = ", ".join(f"{name} {_SQL[t]}" for name, t in _COLUMNS.items())
             database.execute(f"CREATE TABLE raw ({fields})")

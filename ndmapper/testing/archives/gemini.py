@@ -263,7 +263,7 @@ class GeminiArchive:
                 _add(tar, name, held.stored)
                 sums += f"{md5_of(held.stored)}  {name}\n"
             for member in self.tar_extra:
-                tar.addfile(member)
+                out.write(member.tobuf())  # its header alone, whatever size that says
             if self.tar_trailer:
                 _add(tar, "md5sums.txt", sums.encode())
                 refused = "".join(f"{name}\n" for name in denied)

@@ -67,7 +67,7 @@ def test_the_script_replays_it(
     )
     done = subprocess.run(
         ["irafcl", "-f", "x.cl"], cwd=tmp_path, stdin=subprocess.DEVNULL,
-        capture_output=True, timeout=60, check=False,
+        capture_output=True, timeout=300, check=False,
     )  # fmt: skip
     with fits.open(tmp_path / "y.fits") as hdus:
         for ver in (1, 2):

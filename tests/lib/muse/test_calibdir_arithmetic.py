@@ -1,7 +1,6 @@
 """Arithmetic of folders of MUSE calibrations."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -134,11 +133,14 @@ def test_folders_in_memory_are_computed_by_several_threads(
 ):
     monkeypatch.setattr(threads, "count_threads", lambda: 2)
     names = set()
+    both = threading.Event()
     operate = CalibFile._operate
 
     def noted(*args, **options):
-        time.sleep(0.01)  # so that one thread cannot do all of it
         names.add(threading.current_thread().name)
+        if len(names) == 2:
+            both.set()
+        both.wait(60)  # so that one thread cannot do all of it
         return operate(*args, **options)
 
     monkeypatch.setattr(CalibFile, "_operate", noted)
