@@ -145,8 +145,8 @@ def _check_type(cal_type: str, cals: dict[str, Any]) -> None:
     if cal_type not in known:
         msg = (
             f"no frame and no instrument has a calibration of type {cal_type!r}"
-            f"{did_you_mean(cal_type, known)}; a type of your own comes into the "
-            "document with add_cal_entry in Python, or by editing it"
+            f"{did_you_mean(cal_type, known)} (a type of your own comes into the "
+            "document with add_cal_entry in Python, or by editing it)"
         )
         raise ParameterError(msg)
 
@@ -171,7 +171,7 @@ def _check_frames(args: argparse.Namespace, cals: dict[str, Any]) -> None:
                      for p in folder.iterdir()}  # fmt: skip
             msg = (
                 f"neither the document nor a folder has a frame {name}"
-                f"{did_you_mean(name, names | there)}; give its path"
+                f"{did_you_mean(name, names | there)} (or give its path)"
             )
             raise ParameterError(msg)
 

@@ -259,18 +259,21 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     _files(parser)
     parser.add_argument(
         "--dirname", metavar="FOLDER", action="append", type=Path, default=[],
-        help="where raw frames are; may be given several times (default: beside FILE, "
-        "and beside the document)",
+        help="where raw frames are; may be given several times (default: beside FILE "
+        "and the document, and where the document says that they lay)",
     )  # fmt: skip
     parser.set_defaults(act=_check)
 
 
 def _check(args: argparse.Namespace) -> int:
+    from ndmapper.calibrations.schema import FOLDERS
     from ndmapper.services.check import check_cal_files
 
     cals = read(args)
     beside = [Path(file).parent for file in args.files]
-    folders = args.dirname or [*beside, Path(args.document).parent]
+    base = Path(args.document).parent
+    noted = [base / folder for folder in cals.get(FOLDERS, {}).values()]
+    folders = args.dirname or [*beside, base, *noted]
     folders = list(dict.fromkeys(folders))
     states = check_cal_files(cals, _keys(args, cals), folders)
     failed = [s for s in states if s.state in ("missing", "damaged")]

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from ndmapper.steps import Step
 
 __all__ = ["VERB", "describe_step"]
+
+# Modules before the names of types, but not what stands in a text.
+_MODULES = re.compile(r"(?<![\w.'\"/])(?:[a-z_]\w*\.)+(?=[A-Z])")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +112,7 @@ def _text(step: "Step") -> str:
         f"{which} {facts[which]!r}" for which in ("prefix", "suffix") if facts[which]
     ]
     lines = [
-        f"{step.name}{step.signature}",
+        f"{step.name}{_MODULES.sub('', str(step.signature))}",
         "",
         f"  from    {facts['module']}",
         f"  engine  {', '.join(facts['engines'])}"

@@ -267,7 +267,7 @@ class Config(MutableMapping[str, Any]):
                 known = [*(f"{_PREFIX}{key.upper()}" for key in KEYS), *_SHOWN]
                 msg = (
                     f"the environment has {variable}, but there is no such setting"
-                    f"{did_you_mean(variable, known)}; unset it if it is not needed"
+                    f"{did_you_mean(variable, known)} (unset it if it is not needed)"
                 )
                 raise UnknownKeyError(msg)
             if name == "trusted_folders":

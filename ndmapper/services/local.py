@@ -136,7 +136,10 @@ class LocalService:
                 instrument = None if self.instrument is None else load(self.instrument)
                 return read_frame(path, instrument)
         where = ", ".join(str(folder) for folder in folders)
-        msg = f"there is no file {name} in {where}; name its folder with dirname="
+        msg = (
+            f"there is no file {name} in {where}; give its path, or its folder "
+            "(dirname)"
+        )
         raise MissingFileError(msg)
 
     def look_up(self, filename: str, cal_type: str) -> Answer:

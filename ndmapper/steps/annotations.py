@@ -61,6 +61,11 @@ class Range:
             and (self.le is None or np.all(value <= self.le))
         )
 
+    def __repr__(self) -> str:
+        limits = {name: getattr(self, name) for name in _SIGNS}
+        given = (f"{name}={x!r}" for name, x in limits.items() if x is not None)
+        return f"Range({', '.join(given)})"
+
     def __str__(self) -> str:
         return " and ".join(
             f"{sign} {_short(getattr(self, name))}"

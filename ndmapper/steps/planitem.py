@@ -247,8 +247,8 @@ def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
         )
         raise PartialOutputError(msg)
     msg = (
-        f"{there[0]} already exists; pass reprocess=True to replace it or "
-        "reprocess=False to re-use it"
+        f"{there[0]} already exists; pass reprocess='auto' to make it again only if it "
+        "would differ, reprocess=True to replace it or reprocess=False to re-use it"
     )
     raise OutputExistsError(msg)
 

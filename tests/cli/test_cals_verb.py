@@ -176,6 +176,16 @@ def test_cals_check_tells_whole_missing_and_damaged_files(
     assert (states["sim0001.fits"], states["sim0002.fits"]) == ("damaged", "missing")
 
 
+def test_cals_check_looks_where_the_document_says_that_frames_lay(
+    command: Any, document: Path
+) -> None:
+    assert read(document)["folders"]["sim0001.fits"] == "raw"
+    result = command("cals", "check", "--json")
+    assert result.code == 0
+    assert {s["state"] for s in result.json} == {"there"}
+    assert command("cals", "check", "--dirname", "elsewhere").code == 3
+
+
 @pytest.mark.parametrize("case", [
     ("warn", "there", 0), ("ignore", "there", 0), ("error", "damaged", 3),
 ])  # fmt: skip

@@ -93,3 +93,9 @@ def test_step_wrong_words_are_errors(command, script, words, message):
 def test_step_unknown_places_are_errors(command, script):
     for name in ("nowhere.py:add", "no.such.module:add", f"{script}:nothing"):
         assert command("step", name, "x.fits").code == 1
+
+
+def test_steps_show_has_plain_names_of_types_and_the_limits_that_there_are(command):
+    shown = command("steps", "show", "subtract_overscan").out
+    assert "degree: Annotated[int, Range(ge=0)] = 3" in shown
+    assert "(ndd: NDLater, " in shown
