@@ -63,8 +63,8 @@ def test_muse_chain_with_our_record(
     made = Path(esorex(job).products["MASTER_BIAS"])
     bias = tmp_path / "master bias.fits"
     made.replace(bias)
-    rows = [{"step": "make_bias", "product": bias.name, "schema": 1, "key": "sha256:1",
-             "inputs": [], "calibrations": {}, "references": {}, "run": {}}]  # fmt: skip
+    row = {"step": "make_bias", "product": bias.name, "schema": 1, "key": "sha256:1"}
+    rows = [row | {"inputs": [], "calibrations": {}, "references": {}, "run": {}}]
     with bias.open("ab") as stream:
         stream.write(encode(rows))
     master = DataFile(bias)
