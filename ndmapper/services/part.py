@@ -115,7 +115,7 @@ class Part:
             name += f"-{digest[:12]}"
         part = cls(folder / f".{name}.part", folder / f".{name}.part.json", digest)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            known = load_json(part.note.read_bytes())
+            known = load_json(part.note.read_bytes(), finite=True)
             validator, total = known["validator"], known["total"]
             if (
                 known["path"] == digest

@@ -67,6 +67,7 @@ RECIPE = json.dumps([
     {"display_name": "combine", "valtype": "string", "value": "a", "valenum": ["a"]},
 ])  # fmt: skip
 PARSER = make_parser()
+RAW = ("x.fits", "y.fits", "b1.fits")
 INTERESTING = (
     b"null", b"true", b"-1", b"1e999", b"NaN", b"9" * 5000, b"{}", b"[]", b'""',
     b"[" * 50_000, b'{"a":' * 2000, b"\x00", b"\xff\xfe", b"\\ud800", b"'", b"\n",
@@ -253,7 +254,7 @@ def test_damaged_document_is_read_or_is_an_error_of_ours(
         damaged = mutated(text.encode(), rng)
         for look in looks:
             path.write_bytes(damaged)
-            failure = failure_of(look, path.name)
+            failure = failure_of(look, path.name, *RAW)
             if failure:
                 failed.append(f"seed {seed} ({path}): {failure}")
         path.unlink(missing_ok=True)
