@@ -8,6 +8,8 @@ ValueError, which the caller makes an error with the name of the file.
 
 import json
 import math
+import os
+import re
 import tomllib
 from typing import Any
 
@@ -16,6 +18,7 @@ __all__ = [
     "LARGEST",
     "check_depth",
     "check_length",
+    "is_file",
     "load_json",
     "load_toml",
 ]
@@ -81,13 +84,21 @@ def load_toml(text: str | bytes) -> dict[str, Any]:
         If it is not TOML, too long, or nested too deeply.
     """
     check_length(text)
+    decoded = _decoded(text)
+    # Python's reader takes a time that grows with the square of the parts of a key.
+    if any(len(_DOT.findall(part)) > DEEPEST for part in _BETWEEN.split(decoded)):
+        raise ValueError(_TOO_DEEP)
     try:
-        value = tomllib.loads(_decoded(text))
+        value = tomllib.loads(decoded)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     check_depth(value)
     return value
 
+
+# What separates keys and values from others, and the dots between parts of a key.
+_BETWEEN = re.compile(r"[\n,=\[\]{}#]")
+_DOT = re.compile(r"""[\w"'-][ \t]*\.(?=[ \t]*[\w"'-])""")
 
 _TOO_DEEP = f"it is nested more than {DEEPEST} deep"
 
@@ -137,6 +148,24 @@ def check_length(text: str | bytes) -> None:
     if len(text) > LARGEST:
         msg = f"it has {len(text)} characters, where {LARGEST} are the most"
         raise ValueError(msg)
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """
+    Say whether there is a file of a name that a document gives.
+
+    Parameters
+    ----------
+    path : str or path
+        Its path; anything may stand there.
+
+    Returns
+    -------
+    bool
+        False too for a name that no file can have, which `Path.is_file` fails at: one
+        that is too long, or has a NUL.
+    """
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _decoded(text: str | bytes) -> str:

@@ -31,6 +31,7 @@ def test_misspelt_variable_is_an_error_with_a_suggestion(tmp_path, variable, mea
         "NDMAPPER_ESO_USER",
         "NDMAPPER_MYARCHIVE_TOKEN",
         "NDMAPPER_CREDENTIALS",
+        "NDMAPPER_FUZZ",
         "NDMAPPER_TEST_DATA",
         "MY_NDMAPPER_X",
         "ndmapper_x",

@@ -15,6 +15,7 @@ from ndmapper.calibrations.copies import holds_same_pixels
 from ndmapper.calibrations.frames import read_frame
 from ndmapper.calibrations.names import frame_name, name_variants
 from ndmapper.calibrations.schema import FOLDERS
+from ndmapper.documents import is_file
 from ndmapper.errors import MissingFileError, ParameterError
 
 __all__ = ["check_names", "is_same_frame", "note_folders"]
@@ -84,7 +85,7 @@ def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
     document = getattr(cal_dict, "path", None)
     base = Path.cwd() if document is None else Path(document).absolute().parent
     for path in paths:
-        if not path.is_file():
+        if not is_file(path):
             continue
         folders = cal_dict.setdefault(FOLDERS, {})
         name = frame_name(path.name)
@@ -99,7 +100,7 @@ def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
 
 def _files(base: Path, folder: str, name: str) -> list[Path]:
     places = [base / folder / variant for variant in name_variants(name)]
-    return [path for path in places if path.is_file()][:1]
+    return [path for path in places if is_file(path)][:1]
 
 
 def _refuse_others(known: Path, path: Path, where: str) -> None:

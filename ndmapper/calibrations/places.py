@@ -7,6 +7,7 @@ from typing import Any
 from ndmapper.calibrations.names import product_name
 from ndmapper.calibrations.schema import CALIBRATIONS
 from ndmapper.config import config
+from ndmapper.documents import is_file
 
 __all__ = ["find_product", "product_folders"]
 
@@ -56,4 +57,4 @@ def find_product(label: str, cal_dict: Mapping[str, Any]) -> Path | None:
         # Found by a look-up, beside raw frames; what is yet to be made is not there.
         folders += getattr(cal_dict, "folders", [])
     paths = (d / name for d in folders for name in names)
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if is_file(path)), None)

@@ -13,7 +13,7 @@ from astropy.table import MaskedColumn, Table
 
 from ndmapper.calibrations.frames import Frame, read_frame
 from ndmapper.calibrations.scan import find_frames
-from ndmapper.documents import check_length
+from ndmapper.documents import check_length, is_file
 from ndmapper.errors import (
     FileAccessError,
     FormatError,
@@ -186,7 +186,7 @@ def frames_of_survey(
     frames = []
     for row in table:
         name = str(row["file"])
-        path = next((p / name for p in places if (p / name).is_file()), None)
+        path = next((p / name for p in places if is_file(p / name)), None)
         if path is None:
             where = ", ".join(str(place) for place in places)
             log.warning("%s of %s is not in %s and is left out", name, source, where)

@@ -82,7 +82,8 @@ def _show(found: dict[str, Any]) -> str:
     for extension in found["extensions"]:
         cells = dict(extension)
         if extension["part"] in ("table", "record"):
-            rows_in_table = extension["shape"][0]
+            is_whole = len(extension["shape"]) == 2  # a damaged one may say otherwise
+            rows_in_table = extension["shape"][0] if is_whole else 0
             cells["shape"] = f"{rows_in_table} row{'s' if rows_in_table != 1 else ''}"
         elif extension["shape"] is not None:
             cells["shape"] = " x ".join(map(str, extension["shape"]))

@@ -28,7 +28,7 @@ Settings = Mapping[str, Any]
 _PREFIX = "NDMAPPER_"
 # Credentials of archives, those of packages outside too, and what is not for users.
 _OTHERS = re.compile(
-    r"NDMAPPER_(CREDENTIALS|IN_WORKER|TEST_DATA|[A-Z0-9_]+_(USER|PASSWORD|TOKEN|COOKIE))"
+    r"NDMAPPER_(CREDENTIALS|FUZZ|IN_WORKER|TEST_DATA|[A-Z0-9_]+_(USER|PASSWORD|TOKEN|COOKIE))"
 )
 _SHOWN = (
     "NDMAPPER_CREDENTIALS",

@@ -311,7 +311,7 @@ class DigestCache:
 
     def _read(self) -> dict[str, Any]:
         try:
-            content = load_json(self.path.read_bytes())
+            content = load_json(self.path.read_bytes(), finite=True)
             if content["version"] == _VERSION:
                 return dict(content["digests"])
         except (OSError, ValueError, TypeError, KeyError) as err:

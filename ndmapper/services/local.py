@@ -17,6 +17,7 @@ from ndmapper.calibrations.pool import FramePool
 from ndmapper.calibrations.scan import find_frames, without_twins
 from ndmapper.calibrations.survey import frames_of_survey
 from ndmapper.calibrations.tainted import tainted
+from ndmapper.documents import is_file
 from ndmapper.errors import MissingFileError, ServiceError
 from ndmapper.instruments import load
 from ndmapper.services.checksum import has_checksum
@@ -132,7 +133,7 @@ class LocalService:
         places = [p for p in self.files if frame_name(p.name) == frame_name(name)]
         places += [d / variant for d in folders for variant in name_variants(name)]
         for path in places:
-            if path.is_file():
+            if is_file(path):
                 instrument = None if self.instrument is None else load(self.instrument)
                 return read_frame(path, instrument)
         where = ", ".join(str(folder) for folder in folders)
@@ -207,7 +208,7 @@ class LocalService:
             If some do not have their checksum; all are named.
         """
         paths = [dirname / name for name in files]
-        missing = [path for path in paths if not path.is_file()]
+        missing = [path for path in paths if not is_file(path)]
         if missing:
             shown = ", ".join(_hinted(path) for path in missing)
             msg = (
@@ -252,6 +253,6 @@ def _say_processed(frames: Sequence[Frame]) -> None:
 
 def _hinted(path: Path) -> str:
     for variant in name_variants(path.name):
-        if path.with_name(variant).is_file():
+        if is_file(path.with_name(variant)):
             return f"{path} (but there is {variant})"
     return str(path)

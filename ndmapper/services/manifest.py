@@ -103,7 +103,7 @@ def find_note(path: Path) -> Note | None:
         None where nothing is known.
     """
     try:
-        entry = load_json(_place(path).read_bytes())
+        entry = load_json(_place(path).read_bytes(), finite=True)
         return Note(
             size=int(entry["size"]),
             mtime_ns=int(entry["mtime_ns"]),

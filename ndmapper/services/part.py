@@ -115,13 +115,15 @@ class Part:
             name += f"-{digest[:12]}"
         part = cls(folder / f".{name}.part", folder / f".{name}.part.json", digest)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            known = load_json(part.note.read_bytes())
+            known = load_json(part.note.read_bytes(), finite=True)
+            validator, total = known["validator"], known["total"]
             if (
                 known["path"] == digest
+                and (type(validator), type(total)) == (str, int)
                 and part.path.is_file()
                 and (not part.path.is_symlink())
             ):
-                part.validator, part.total = str(known["validator"]), known["total"]
+                part.validator, part.total = validator, total
         return part
 
     def open(self) -> BinaryIO:

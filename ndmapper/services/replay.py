@@ -176,7 +176,7 @@ def find(key: Key) -> Kept | None:
         return None
     path = Path(config["archive_replay"]) / f"{key.stem}.json"
     try:
-        found = load_json(path.read_bytes())
+        found = load_json(path.read_bytes(), finite=True)
         headers = {str(k): str(v) for k, v in found["headers"].items()}
         return Kept(int(found["status"]), headers, path.with_suffix(".body"))
     except FileNotFoundError:

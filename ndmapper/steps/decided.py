@@ -48,7 +48,7 @@ def read_decisions(path: Path) -> dict[str, Any]:
         If the file is damaged.
     """
     try:
-        return dict(load_json(path.read_bytes()))
+        return dict(load_json(path.read_bytes(), finite=True))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as err:

@@ -73,6 +73,20 @@ def test_info_labels_say_which_extension_is_what(command, folder):
     ]
 
 
+@pytest.mark.parametrize("axes", [0, 1, 3])
+def test_info_table_of_another_rank_is_listed(command, folder, axes):
+    table = fits.table_to_hdu(Table({"a": [1, 2]}))
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(folder / "t.fits")
+    content = (folder / "t.fits").read_bytes()
+    old = b"NAXIS   =" + b"2".rjust(21)
+    assert content.count(old) == 1
+    new = b"NAXIS   =" + str(axes).encode().rjust(21)
+    more = (b"NAXIS3  =" + b"1".rjust(21)).ljust(80)
+    content = content.replace(old, new).replace(b"".ljust(80), more, 1)
+    (folder / "t.fits").write_bytes(content)
+    assert "0 rows" in command("info", "t.fits").out
+
+
 def test_info_bad_file_is_named_and_the_others_shown(command, mef, folder):
     (folder / "notes.fits").write_text("not FITS")
     result = command("info", "notes.fits", "nowhere.fits", mef.name)

@@ -10,26 +10,39 @@ import json
 import logging
 import os
 import re
-import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ndmapper.calibrations import init_cal_dict, survey
+from ndmapper.calibrations import (
+    associate_cals,
+    cal_entries,
+    init_cal_dict,
+    survey,
+)
+from ndmapper.calibrations.scan import find_frames
 from ndmapper.calibrations.survey import frames_of_survey
+from ndmapper.cli.command import make_parser
 from ndmapper.cli.output import save_table
-from ndmapper.config import Config
-from ndmapper.data import load_file_list
-from ndmapper.errors import NdmapperError
+from ndmapper.config import Config, config
+from ndmapper.data import DataFile, load_file_list
+from ndmapper.documents import load_json
+from ndmapper.engines.decisions import decide
+from ndmapper.engines.esorex.values import read_parameters
 from ndmapper.instruments import load
 from ndmapper.instruments.conventions import load_flags
 from ndmapper.io.digest import DigestCache, digest
 from ndmapper.io.record import read_cleaned, read_records, side_path
+from ndmapper.services import look_up_cals
+from ndmapper.services.credentials import find_credentials
 from ndmapper.services.manifest import find_note
+from ndmapper.services.part import Part, Remote
+from ndmapper.services.replay import Key, find
 from ndmapper.steps import run_task
 from ndmapper.steps.decided import decisions_path, read_decisions
-from ndmapper.testing import make_mef
+from ndmapper.testing import make_mef, write_headers
 
 MUTATIONS = int(os.environ.get("NDMAPPER_FUZZ", "1000"))
 CHUNKS = 4
@@ -46,6 +59,15 @@ bad_flags = ["BAD", "SATURATED"]
 workers = 2
 archive_urls = {gemini = "https://mirror.example"}
 """
+MUSE = {"INSTRUME": "MUSE", "OBJECT": "x", "ESO INS MODE": "WFM-NOAO-N",
+        "ESO DET READ CURID": 1}  # fmt: skip
+RECIPE = json.dumps([
+    {"display_name": "nifu", "valtype": "int", "value": 0, "valmin": -1, "valmax": 24,
+     "description": "which"},
+    {"display_name": "combine", "valtype": "string", "value": "a", "valenum": ["a"]},
+])  # fmt: skip
+PARSER = make_parser()
+RAW = ("x.fits", "y.fits", "b1.fits")
 INTERESTING = (
     b"null", b"true", b"-1", b"1e999", b"NaN", b"9" * 5000, b"{}", b"[]", b'""',
     b"[" * 50_000, b'{"a":' * 2000, b"\x00", b"\xff\xfe", b"\\ud800", b"'", b"\n",
@@ -81,74 +103,160 @@ def mutated(content, rng):
     return bytes(content)
 
 
+def bumped(ndd):
+    """Make something of an image, after a question."""
+    return ndd * decide("order", lambda default: default, 3)
+
+
+def verb(name, *words):
+    """Run a verb of the command line; `main` would make a message of anything."""
+    args = PARSER.parse_args([*name.split(), *words])
+    assert args.run(args) in (0, 1, 3)
+
+
+def make_night(folder):
+    """Write headers of biases and one exposure, enough that they are remembered."""
+    folder.mkdir()
+    for number in range(22):
+        cards = MUSE | {"DATE-OBS": f"2017-06-16T03:{number:02d}:00"}
+        kind = "SCIENCE", "OBJECT" if number == 0 else "CALIB", "BIAS"
+        cards |= {"ESO DPR CATG": kind[0], "ESO DPR TYPE": kind[1]}
+        write_headers(folder / ("o.fits" if number == 0 else f"b{number}.fits"),
+                      [cards])  # fmt: skip
+
+
+def calibrated(document):
+    """Use a document of calibrations as a script and the command line do."""
+    cals = look_up_cals("raw/b1.fits", {"target": ["bias"]}, cache=document,
+                        dirname="raw")  # fmt: skip
+    for label, names in cal_entries(cals, "bias"):
+        assert isinstance(label, str)
+        assert all(isinstance(name, str) for name in names)
+    associate_cals(DataFile("x.fits"), "x.fits", "bias", cal_dict=cals)
+
+
 @pytest.fixture
 def documents(tmp_path, monkeypatch):
-    """Give each document: its place, and what reads it."""
+    """Give each document: its place, its text, and all that reads it."""
     monkeypatch.chdir(tmp_path)
     make_mef("x.fits", n_ext=1, shape=(4, 4))
-    run_task(lambda ndd: ndd, prefix="d")("x.fits", outdir=".")
-    Path(".ndmapper/records").mkdir(parents=True, exist_ok=True)
-    Path(".ndmapper/cleaned").mkdir(parents=True, exist_ok=True)
+    step = run_task(bumped, prefix="d")
+    with config.using(record="both"):
+        step("x.fits")
+    product = Path("dx.fits").read_bytes()
     rows = json.dumps(read_records("dx.fits"), indent=1)
-    side = side_path(Path("x.fits"))
-    cleaned = Path(".ndmapper/cleaned/x.fits.json")
-    decided = decisions_path(Path("x.fits"))
+    side = side_path(Path("dx.fits"))
+    cleaned = Path(".ndmapper/cleaned/dx.fits.json")
+    decided = decisions_path(Path("dx.fits"))
     note = Path(".ndmapper/downloads/x.fits.json")
-    for place in (decided, note):
-        place.parent.mkdir(parents=True, exist_ok=True)
-    Path("raw").mkdir()
-    make_mef("raw/y.fits", n_ext=1, shape=(4, 4))
-    save_table(survey("raw"), Path("survey.ecsv"))
+    make_night(Path("raw"))
+    night = survey("raw")
+    save_table(night, Path("survey.ecsv"))
+    remembered = next(Path(".ndmapper").glob("frames-*.json"))
+    part = Part.of(Path("raw"), Remote(path="/a/p.fits"))
+    part.path.write_bytes(b"abc")
     digests = Path(".ndmapper/digests.json")
     kept = {"version": 1, "digests": {str(Path("x.fits").absolute()): [1, 2, "sha"]}}
     noted = {"schema": 1, "size": 1, "mtime_ns": 2, "md5": "0", "published": ["1"],
              "source": "u"}  # fmt: skip
+    parted = {"path": part.path_digest, "validator": "v", "total": 5}
     flags = sorted((PACKAGE / "flags").glob("*.toml"))[0]
+    key = Key("eso", "[]")
+    answer = Path("replies") / f"{key.stem}.json"
+    secret = Path("credentials.toml")
+    monkeypatch.setenv("NDMAPPER_CREDENTIALS", str(secret))
+    for place in (side, cleaned, decided, note, digests, answer):
+        place.parent.mkdir(parents=True, exist_ok=True)
 
-    def cached():
-        cache = DigestCache(Path(".ndmapper"))
-        digest("x.fits", cache)
+    def again():
+        with config.using(reprocess="auto", record="both"):
+            step("x.fits")
 
+    def cleaned_again():
+        Path("dx.fits").unlink(missing_ok=True)
+        side.unlink(missing_ok=True)
+        try:
+            again()
+        finally:
+            Path("dx.fits").write_bytes(product)
+
+    def replayed():
+        with config.using(archive_replay="replies"):
+            find(key)
+
+    def looked(name):
+        return [
+            partial(verb, name, "dx.fits"),
+            partial(verb, f"{name} --json", "dx.fits"),
+        ]
+
+    def set_up():
+        fresh = Config({}, Path("no"), Path("ndmapper.toml"))
+        dict(fresh)
+        fresh.snapshot()
+
+    def resumed():
+        found = Part.of(Path("raw"), Remote(path="/a/p.fits"))
+        assert found.total is None or isinstance(found.total, int)
+
+    def described():
+        try:
+            read_parameters(load_json(Path("recipe.json").read_bytes()))
+        except (ValueError, KeyError, TypeError):  # what `describe` works around
+            return
+
+    monkeypatch.setattr(config, "_project_file", Path("ndmapper.toml"))
+    shown = [look for name in ("log", "graph", "qc", "script", "why", "info")
+             for look in looked(name)]  # fmt: skip
+    seen = [partial(find_frames, "raw"), partial(survey, "raw")]
     return [
         (Path("c.json"), json.dumps(CALIBRATIONS, indent=1),
-         lambda: init_cal_dict("c.json")),
-        (side, rows, lambda: read_records("x.fits")),
-        (cleaned, rows, lambda: read_cleaned(Path("x.fits"))),
-        (decided, '{"order": 3, "x": [1, 2]}', lambda: read_decisions(decided)),
-        (digests, json.dumps(kept), cached),
-        (note, json.dumps(noted), lambda: find_note(Path("x.fits"))),
-        (Path("ndmapper.toml"), CONFIG,
-         lambda: dict(Config({}, Path("no"), Path("ndmapper.toml")))),
-        (Path("i.toml"), (PACKAGE / "gmos.toml").read_text(), lambda: load("i.toml")),
-        (Path("f.toml"), flags.read_text(), lambda: load_flags("f.toml")),
+         [lambda: init_cal_dict("c.json"), partial(calibrated, "c.json"),
+          *(partial(verb, f"cals {name}", "-d", "c.json") for name in
+            ("show", "graph", "check"))]),
+        (side, rows, [lambda: read_records("dx.fits"), *shown, again]),
+        (cleaned, rows, [lambda: read_cleaned(Path("dx.fits")), cleaned_again]),
+        (decided, '{"order": 3, "x": [1, 2]}',
+         [lambda: read_decisions(decided), *looked("why"), again]),
+        (digests, json.dumps(kept),
+         [lambda: digest("x.fits", DigestCache(Path(".ndmapper"))), again]),
+        (note, json.dumps(noted), [lambda: find_note(Path("x.fits"))]),
+        (part.note, json.dumps(parted), [resumed]),
+        (Path("ndmapper.toml"), CONFIG, [set_up]),
+        (Path("i.toml"), (PACKAGE / "gmos.toml").read_text(),
+         [lambda: load("i.toml"), partial(survey, "raw", "i.toml")]),
+        (Path("f.toml"), flags.read_text(), [lambda: load_flags("f.toml")]),
         (Path("survey.ecsv"), Path("survey.ecsv").read_text(),
-         lambda: frames_of_survey("survey.ecsv", [Path("raw")])),
+         [lambda: frames_of_survey("survey.ecsv", [Path("raw")]),
+          partial(survey, "raw", known="survey.ecsv"),
+          lambda: look_up_cals("raw/b1.fits", {"target": ["bias"]},
+                               survey="survey.ecsv", dirname="raw")]),
+        (remembered, remembered.read_text(), seen),
         (Path("list.txt"), "x.fits\ny.fits # two\n",
-         lambda: load_file_list("list.txt")),
+         [lambda: load_file_list("list.txt")]),
+        (secret, '[eso]\nuser = "u"\npassword = "p"\n',
+         [lambda: (secret.chmod(0o600), find_credentials("eso"))]),
+        (answer, '{"status": 200, "headers": {"etag": "x"}}', [replayed]),
+        (Path("recipe.json"), RECIPE, [described]),
+        (Path(".ndmapper/log.jsonl"), '{"event": "start"}\n', [again]),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_damaged_document_is_read_or_is_an_error_of_ours(
-    documents, chunk, caplog, bounds
+    documents, chunk, failure_of, caplog, capsys
 ):
     caplog.set_level(logging.CRITICAL)
     failed = []
     for seed in range(chunk, MUTATIONS, CHUNKS):
         rng = np.random.default_rng([20120828, seed])
-        path, text, look = documents[seed // CHUNKS % len(documents)]
-        path.write_bytes(mutated(text.encode(), rng))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                with bounds():
-                    look()
-            except NdmapperError as err:
-                if not any(n in str(err) for n in (path.name, "y.fits")):
-                    failed.append(f"seed {seed} ({path}): no file in {err}")
-            except KeyboardInterrupt:
-                raise
-            except BaseException as err:  # that is what is looked for
-                failed.append(f"seed {seed} ({path}): {type(err).__name__} {err}")
+        path, text, looks = documents[seed // CHUNKS % len(documents)]
+        damaged = mutated(text.encode(), rng)
+        for look in looks:
+            path.write_bytes(damaged)
+            failure = failure_of(look, path.name, *RAW)
+            if failure:
+                failed.append(f"seed {seed} ({path}): {failure}")
         path.unlink(missing_ok=True)
+        capsys.readouterr()
     assert failed == []

@@ -1,5 +1,6 @@
 """Downloads that break, are killed or interrupted: the next one goes on."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from ndmapper.errors import (
     ServiceUnreachableError,
 )
 from ndmapper.services import download_files
+from ndmapper.services.part import Part, Remote
 from ndmapper.testing import LoopbackArchives
 from ndmapper.testing.archives.content import fits_bytes, md5_of
 
@@ -57,6 +59,25 @@ def test_next_run_goes_on_where_it_stopped(
     assert path.read_bytes() == LARGE
     assert archives.asked[-1].headers["range"].startswith("bytes=")
     assert left(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("word", ["total", "validator", "path"])
+@pytest.mark.parametrize("value", ["5", [1], {}, True, 1.5, None])
+def test_note_of_a_part_that_says_nothing_sensible_is_not_believed(
+    tmp_path: Path, word: str, value: object
+) -> None:
+    remote = Remote(path="/a/b.fits")
+    part = Part.of(tmp_path, remote)
+    part.path.write_bytes(b"abc")
+    known = {"path": part.path_digest, "validator": "v", "total": 5}
+    part.note.write_text(json.dumps(known))
+    assert Part.of(tmp_path, remote).total == 5
+    part.note.write_text(json.dumps(known | {word: value}))
+    found = Part.of(tmp_path, remote)
+    if (word, value) == ("validator", "5"):
+        assert found.validator == "5"
+    else:
+        assert (found.validator, found.total) == (None, None)
 
 
 def test_file_that_changed_meanwhile_begins_anew(

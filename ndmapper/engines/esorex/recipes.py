@@ -254,7 +254,7 @@ def _describe(recipe: Recipe) -> dict[str, Parameter]:
     kept = _cache_file(recipe)
     try:
         return read_parameters(load_json(kept.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError) as err:
+    except (OSError, ValueError) as err:
         log.debug("%s: its parameters are not known yet: %s", recipe.name, err)
     text = _ask(recipe)
     parameters = read_parameters(load_json(text))
@@ -295,7 +295,7 @@ def _ask(recipe: Recipe) -> str:
         )
         try:
             text = (folder / "parameters.json").read_text(encoding="utf-8")
-            load_json(text)
+            read_parameters(load_json(text))
         except (OSError, ValueError) as err:
             msg = (
                 f"{recipe.program} does not tell the parameters of {recipe.name} "

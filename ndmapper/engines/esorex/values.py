@@ -3,7 +3,7 @@
 import math
 import numbers
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,22 +85,33 @@ def is_frames(value: Any) -> bool:
     )
 
 
-def read_parameters(described: Iterable[Mapping[str, Any]]) -> dict[str, Parameter]:
+def read_parameters(described: Any) -> dict[str, Parameter]:
     """
     Understand what esorex writes with --create-config.
 
     Parameters
     ----------
-    described : iterable of mapping
+    described : list of dict
         The content of its JSON file.
 
     Returns
     -------
     dict of str to Parameter
         By their names as in Python.
+
+    Raises
+    ------
+    ValueError
+        If it does not describe parameters.
     """
+    if not isinstance(described, list):
+        msg = "it is no list of parameters"
+        raise ValueError(msg)
     found = {}
     for entry in described:
+        if not _is_described(entry):
+            msg = f"{entry!r:.80} does not describe a parameter"
+            raise ValueError(msg)
         name, kind, default = entry["display_name"], entry["valtype"], entry["value"]
         choices = tuple(entry.get("valenum", ()))
         words: tuple[str, ...] = ()
@@ -116,6 +127,17 @@ def read_parameters(described: Iterable[Mapping[str, Any]]) -> dict[str, Paramet
             words=words,
         )
     return found
+
+
+def _is_described(entry: Any) -> bool:
+    if not isinstance(entry, dict) or "value" not in entry:
+        return False
+    limits = (entry.get("valmin"), entry.get("valmax"))
+    return (
+        all(isinstance(entry.get(word), str) for word in ("display_name", "valtype"))
+        and all(n is None or type(n) in (int, float) for n in limits)
+        and isinstance(entry.get("valenum", []), list)
+    )
 
 
 def _words(default: str, text: str) -> tuple[str, ...]:

@@ -155,11 +155,30 @@ def _cache_file(mark: str, task: str, elsewhere: tuple[str, ...]) -> Path:
 def _read(path: Path) -> list[dict[str, Any]] | None:
     try:
         listed = load_json(path.read_bytes())
-        for entry in listed:
+        found = [
             Parameter(**{k: v for k, v in entry.items() if k != "alias"})
+            for entry in listed
+        ]
     except (OSError, ValueError, TypeError, AttributeError):
         return None
-    return listed if isinstance(listed, list) else None
+    is_sound = (
+        isinstance(listed, list)
+        and all(map(_is_sound, found))
+        and all(isinstance(entry.get("alias"), str | None) for entry in listed)
+    )
+    return listed if is_sound else None
+
+
+def _is_sound(parameter: Parameter) -> bool:
+    """Say whether what was kept of a parameter has the types that it was kept with."""
+    texts = (parameter.name, parameter.type, parameter.mode, parameter.prompt)
+    scalars = (parameter.default, parameter.min, parameter.max)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(s is None or isinstance(s, bool | int | float | str) for s in scalars)
+        and isinstance(parameter.choices, list | None)
+        and all(isinstance(choice, str) for choice in parameter.choices or ())
+    )
 
 
 def _write(path: Path, listed: list[dict[str, Any]]) -> None:

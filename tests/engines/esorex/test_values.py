@@ -30,6 +30,23 @@ def written(**given: object) -> dict[str, str]:
     return dict(line[2:].partition("=")[::2] for line in lines)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {}, 3, None, "abc", [3], ["abc"], [{}],
+        [described("n", 1) | {"display_name": 3}],
+        [described("n", 1) | {"valtype": ["int"]}],
+        [described("n", 1, valmin="1")],
+        [described("n", 1, valmax=True)],
+        [described("n", 1, valenum="ab")],
+        [described("n", 1, valenum=None)],
+    ],
+)  # fmt: skip
+def test_what_describes_no_parameters_is_refused(content: object) -> None:
+    with pytest.raises(ValueError, match="parameter"):
+        read_parameters(content)
+
+
 def test_all_are_written() -> None:
     assert written() == {
         "n": "1", "limit.low": "3.0", "do-it": "FALSE", "cells": "8", "save": "cube",

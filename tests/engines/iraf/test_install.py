@@ -1,5 +1,6 @@
 """What IRAF there is, and what is said where there is none."""
 
+import json
 import stat
 import sys
 from collections.abc import Callable
@@ -94,6 +95,29 @@ def test_another_python(
         assert IrafEngine().tool(job.task)["version"] is not None
         outcome = IrafEngine().run(job)
     assert outcome.products["result"][0].data[0, 1] == 1002
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"name": 3}, {"type": None}, {"mode": 1}, {"prompt": []}, {"default": [1]},
+        {"min": {}}, {"choices": "ab"}, {"choices": [1]}, {"alias": []}, {"more": 1},
+    ],
+)  # fmt: skip
+def test_spoilt_parameters_are_not_believed(
+    tmp_path: Path, spoilt: dict[str, object]
+) -> None:
+    from ndmapper.engines.iraf.describe import _read
+
+    entry = {
+        "name": "n", "type": "i", "mode": "h", "default": 1, "min": None, "max": 3,
+        "choices": None, "prompt": "how many", "alias": "p_n",
+    }  # fmt: skip
+    kept = tmp_path / "kept.json"
+    kept.write_text(json.dumps([entry]))
+    assert _read(kept) == [entry]
+    kept.write_text(json.dumps([entry | spoilt]))
+    assert _read(kept) is None
 
 
 @pytest.mark.iraf
