@@ -53,7 +53,16 @@ _NUMBERED: tuple[tuple[re.Pattern[str], tuple[int, ...]], ...] = (
 
 
 class Move(NamedTuple):
-    """Where the pixels of an axis are taken from: the first one, and every how many."""
+    """
+    Where the pixels of an axis are taken from.
+
+    Parameters
+    ----------
+    start : int
+        The first one.
+    step : int
+        Every so many.
+    """
 
     start: int
     step: int

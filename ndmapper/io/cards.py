@@ -51,7 +51,18 @@ _BLANK_FOR_CONTROL = bytes(0x20 if b in _CONTROL else b for b in range(256))
 
 
 class HeaderPlace(NamedTuple):
-    """Where a header stands, for errors about its cards."""
+    """
+    Where a header stands, for errors about its cards.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    hdu : int
+        Position of the HDU.
+    name : str
+        Its EXTNAME.
+    """
 
     path: str
     hdu: int
@@ -69,6 +80,13 @@ class UnparsableCardError(CardError, fits.VerifyError):  # type: ignore[misc]
 class OddCard(fits.Card):  # type: ignore[misc]
     """
     A card that breaks the standard, or that astropy would write in another way.
+
+    Parameters
+    ----------
+    keyword, value, comment : object
+        As of an `astropy.io.fits.Card`.
+    **kwargs : object
+        The same.
 
     Attributes
     ----------

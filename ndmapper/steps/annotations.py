@@ -176,7 +176,19 @@ class Kind:
         return frozenset()
 
     def is_kind(self, value: Any) -> bool:
-        """Whether a value is of the type, whatever its limits."""
+        """
+        Say whether a value is of the type, whatever its limits.
+
+        Parameters
+        ----------
+        value : object
+            The value.
+
+        Returns
+        -------
+        bool
+            Whether it is.
+        """
         return True
 
 
