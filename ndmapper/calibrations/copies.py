@@ -47,7 +47,9 @@ def without_copies(frames: Sequence[Frame]) -> list[Frame]:
     groups: dict[Hashable, list[Frame]] = {}
     for frame in frames:
         kind, time = frame.frame_class, frame.values.get("time")
-        if kind and time and frame.instrument and frame.instrument.serves(kind):
+        if not kind or not time or not frame.instrument or frame.is_processed:
+            continue  # what is made already may have the time of what it is made of
+        if frame.instrument.serves(kind):
             key = frame.instrument.name, kind, time, frame.values.get("shape")
             groups.setdefault(key, []).append(frame)
     originals: dict[int, Frame] = {}

@@ -174,8 +174,10 @@ def test_flat_script_is_not_imported_by_workers(tmp_path):
 
 
 SLEEPER = """
-import os, time
+import os, signal, time
 from ndmapper.parallel import map_parallel
+# A shell starts what runs in the background with interrupts ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def work(i):
     with open(f"{i}.pid", "w") as f:
         f.write(str(os.getpid()) + " ")

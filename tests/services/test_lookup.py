@@ -334,7 +334,7 @@ def test_look_up_server_that_is_no_function_is_an_error() -> None:
 
 
 def test_look_up_missing_file_names_folder(tmp_path: Path) -> None:
-    with pytest.raises(MissingFileError, match=r"no file x\.fits in .*name its folder"):
+    with pytest.raises(MissingFileError, match=r"no file x\.fits in .*give its path"):
         look_up_cals(tmp_path / "x.fits")
 
 

@@ -172,7 +172,10 @@ def find(iraf: Any, name: str) -> Any:
 
 def load(iraf: Any, name: str) -> Any:
     """Give a package, loaded; None where there is none of exactly this name."""
-    loader = iraf.getPkg(name, found=1)
+    try:
+        loader = iraf.getPkg(name, found=1)
+    except KeyError:  # it could be short for several
+        return None
     if loader is None or loader.getName() != name:
         return None
     if not loader.isLoaded():
