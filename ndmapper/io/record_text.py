@@ -17,19 +17,23 @@ _LONGEST_NAME = 1024
 
 _MAYBE_TEXT = (str, type(None))
 _KINDS: dict[str, Any] = {
-    "step": str, "product": str, "key": str, "inputs": list, "calibrations": dict,
-    "references": dict, "run": dict, "engine": str, "module": _MAYBE_TEXT,
-    "tool": dict, "output": _MAYBE_TEXT, "content": _MAYBE_TEXT, "parameters": dict,
-    "config": dict, "source": _MAYBE_TEXT, "code": _MAYBE_TEXT,
+    "schema": int, "step": str, "product": str, "key": str, "inputs": list,
+    "calibrations": dict, "references": dict, "run": dict, "engine": str,
+    "module": _MAYBE_TEXT, "tool": dict, "output": _MAYBE_TEXT,
+    "content": _MAYBE_TEXT, "parameters": dict, "config": dict,
+    "source": _MAYBE_TEXT, "code": _MAYBE_TEXT,
     "task": (dict, type(None)), "script": (dict, type(None)),
-    "qc": (dict, type(None)), "decisions": (dict, type(None)),
+    "qc": (dict, type(None)), "decisions": (dict, type(None)), "tags": dict,
+    "revision": (int, type(None)), "instrument": (dict, type(None)),
 }  # fmt: skip
 _EMPTY: dict[str, Any] = {
     "engine": "unknown", "module": None, "tool": {"name": "unknown", "version": None},
     "output": None, "content": None, "parameters": {}, "config": {}, "source": None,
     "code": None,
 }  # fmt: skip
-_OPTIONAL = ("task", "script", "qc", "decisions")
+_OPTIONAL = frozenset((
+    "schema", "task", "script", "qc", "decisions", "tags", "revision", "instrument",
+))  # fmt: skip
 
 # What is read within a part: the value, its kind, and the kind of the items in it.
 _PARTS = (
@@ -123,7 +127,7 @@ def check_entries(rows: Any, schema: Any) -> list[dict[str, Any]]:
         if (problem := _problem(row)) is not None:
             msg = f"entry {number} of the record cannot be understood: {problem}"
             raise RecordError(msg)
-    return [_completed(row) for row in rows]
+    return [_completed({"schema": schema} | row) for row in rows]
 
 
 def _completed(row: dict[str, Any]) -> dict[str, Any]:
@@ -156,6 +160,7 @@ def _problem(row: Any) -> str | None:
             return f"{part} is a {type(row[part]).__name__}"
     problems = [_name_problem(row["product"])]
     listed = [*row["calibrations"].values(), *row["references"].values()]
+    listed += row.get("tags", {}).values()
     for value in [row["inputs"], *listed]:
         references = value if isinstance(value, list) else [value]
         problems += [_reference_problem(r) for r in references if r is not None]

@@ -154,3 +154,28 @@ def test_edited_leaves_the_old_record_alone():
     rows = [entry()]
     record.edited(rows, product="bx.fits", what=["data"], digest="sha256:e")
     assert len(rows) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"schema": "2"},
+        {"revision": "one"},
+        {"instrument": [1]},
+        {"tags": ["a"]},
+        {"tags": {"BIAS": {"key": "k"}}},
+    ],
+    ids=str,
+)
+def test_parts_that_newer_entries_have_are_checked(tmp_path, wrong):
+    path = tmp_path / "x.fits"
+    write(path, [entry() | wrong])
+    with pytest.raises(RecordError, match="cannot be understood"):
+        record.read_records(path)
+
+
+def test_entry_without_a_schema_has_that_of_its_record(tmp_path):
+    path = tmp_path / "x.fits"
+    row = {name: value for name, value in entry().items() if name != "schema"}
+    write(path, [row])
+    assert record.read_records(path)[0]["schema"] == record.SCHEMA
