@@ -4,8 +4,9 @@ Compare this checkout with an older one: the same work in turns, in one run.
     python benchmarks/bench_versions.py OLD [ROUNDS]
 
 OLD is a folder with the older checkout (``git worktree add OLD COMMIT``). In each round
-each of the two works in a process of its own, the order changing from round to round;
-what is printed is the median of new / old over the rounds, with its quartiles.
+both start anew, each in a process of its own, and do every piece of work right after one
+another, the order changing from round to round, so that what else the machine does meets
+both; what is printed is the median of new / old over the rounds, with its quartiles.
 """
 
 import json
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 # What each process runs: public names only, since both checkouts must know them.
 WORK = r"""
@@ -84,24 +86,42 @@ works = {
     "re-run of 20 products": lambda: scale(DataFileList(raws), reprocess=False),
     "re-run of 20, 'auto'": lambda: scale(DataFileList(raws), reprocess="auto"),
 }
-print(json.dumps({what: best(work, 3, 0.1) for what, work in works.items()}))
+print(json.dumps(list(works)), flush=True)
+for line in sys.stdin:
+    print(best(works[line.rstrip("\n")], 5, 0.05), flush=True)
 """
 
 
-def measure(checkout: Path, folder: str) -> dict[str, float]:
-    """Run the work with one checkout, in a process of its own."""
-    paths = [str(checkout), str(Path(__file__).resolve().parent)]
-    done = subprocess.run(
-        [sys.executable, "-c", WORK, folder],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"{checkout}: {done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+class Worker:
+    """A process that does the work with one checkout, a piece at a time."""
+
+    def __init__(self, checkout: Path, folder: str) -> None:
+        paths = [str(checkout), str(Path(__file__).resolve().parent)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WORK, folder],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.works: list[str] = self._answer()
+
+    def _answer(self) -> Any:
+        """What the process says next."""
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else sys.exit("a process ended early")
+
+    def measure(self, work: str) -> float:
+        """Return the seconds that one piece of work takes."""
+        self.process.stdin.write(work + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def main(old: Path, rounds: int) -> None:
@@ -111,11 +131,14 @@ def main(old: Path, rounds: int) -> None:
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
-            order = sorted(checkouts, reverse=bool(number % 2))
-            times = {name: measure(checkouts[name], folder) for name in order}
-            for what, new in times["new"].items():
-                ratios.setdefault(what, []).append(new / times["old"][what])
-                seconds[what] = min(new, seconds.get(what, new))
+            workers = {name: Worker(path, folder) for name, path in checkouts.items()}
+            order = sorted(workers, reverse=bool(number % 2))
+            for what in workers["new"].works:
+                times = {name: workers[name].measure(what) for name in order}
+                ratios.setdefault(what, []).append(times["new"] / times["old"])
+                seconds[what] = min(times["new"], seconds.get(what, times["new"]))
+            for worker in workers.values():
+                worker.close()
     print(f"{'':<34}{'new/old':>8}  {'quartiles':<14}{'new [ms]':>10}")
     for what, found in ratios.items():
         low, middle, high = (
