@@ -4,9 +4,10 @@ Compare this checkout with an older one: the same work in turns, in one run.
     python benchmarks/bench_versions.py OLD [ROUNDS]
 
 OLD is a folder with the older checkout (``git worktree add OLD COMMIT``). In each round
-both start anew, each in a process of its own, and do every piece of work right after one
-another, the order changing from round to round, so that what else the machine does meets
-both; what is printed is the median of new / old over the rounds, with its quartiles.
+both start anew, each in a process of its own, and do every piece of work right after
+one another, the order changing from round to round, so that what else the machine does
+meets both; what is printed is the median of new / old over the rounds, with its
+quartiles.
 """
 
 import json
@@ -108,7 +109,7 @@ class Worker:
         self.works: list[str] = self._answer()
 
     def _answer(self) -> Any:
-        """What the process says next."""
+        """Read what the process says next."""
         line = self.process.stdout.readline()
         return json.loads(line) if line else sys.exit("a process ended early")
 

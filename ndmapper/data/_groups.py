@@ -79,7 +79,7 @@ def _make_group(
     for name, index in group.hdus.items():
         hdu = fmap.hdus[index]
         parts[name] = Part(
-            handle_of(hdu, name, layout.labels, fmap.hdus[group.data].image_raw),
+            handle_of(hdu, name, layout.labels, fmap.hdus[group.data]),
             header=None
             if name == "data"
             else StoredHeader(hdu.image_raw, place=hdu.place),
@@ -124,7 +124,7 @@ def _header_of(hdu: HduMap) -> StoredHeader:
     return StoredHeader(hdu.image_raw, place=hdu.place)
 
 
-def handle_of(hdu: HduMap, part: str, labels: Labels, data_raw: bytes) -> ArrayHandle:
+def handle_of(hdu: HduMap, part: str, labels: Labels, data: HduMap) -> ArrayHandle:
     """
     Make the handle of an array.
 
@@ -136,8 +136,8 @@ def handle_of(hdu: HduMap, part: str, labels: Labels, data_raw: bytes) -> ArrayH
         What it is.
     labels : Labels
         The labels of the file.
-    data_raw : bytes
-        The header of the data that it belongs to.
+    data : HduMap
+        Where the data are that it belongs to.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def handle_of(hdu: HduMap, part: str, labels: Labels, data_raw: bytes) -> ArrayH
     if part == "uncertainty":
         handle = weighed_handle(hdu) if labels.are_ccddata else ArrayHandle.of(hdu)
         is_std = labels.uncertainty_is == "std"
-        return in_unit_of_data(handle, hdu.image_raw, data_raw, is_std=is_std)
+        return in_unit_of_data(handle, hdu, data, is_std=is_std)
     if labels.are_ccddata and part == "flags" and b"FLAGCONV=" not in hdu.image_raw:
         return mask_handle(hdu)
     return flags_handle(hdu) if part == "flags" else ArrayHandle.of(hdu)

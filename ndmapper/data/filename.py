@@ -79,7 +79,7 @@ class FileName:
         dirname: str | os.PathLike[str] | None = None,
         regex: str | None = None,
     ) -> None:
-        if not isinstance(path, str | FileName) and isinstance(path, Named):
+        if not isinstance(path, str | Path | FileName) and isinstance(path, Named):
             path = path.filename
         self.sep = sep
         self._regex = regex

@@ -330,9 +330,11 @@ def connect(df: "DataFile", target: Path, items: list[Item]) -> None:
     fmap.keep_headers()
     before = df._primary
     df.tables.places.clear()
-    for item, hdu in zip(items, fmap.hdus, strict=False):
+    written = [*zip(items, fmap.hdus, strict=False)]
+    data = {id(item.ndd): hdu for item, hdu in written if item.part == "data"}
+    for item, hdu in written:
         if item.ndd is not None and item.part is not None:
-            _connect_part(item.ndd, item.part, hdu, df)
+            _connect_part(item.ndd, item.part, hdu, data[id(item.ndd)], df)
         if item.table is not None:
             df.tables.connect(item.table, hdu)
     for ndd in df._groups:
@@ -365,11 +367,13 @@ def _connect_told_flags(ndd: Any) -> None:
         flag_no_data(ndd)
 
 
-def _connect_part(ndd: Any, name: str, hdu: HduMap, df: "DataFile") -> None:
+def _connect_part(
+    ndd: Any, name: str, hdu: HduMap, data: HduMap, df: "DataFile"
+) -> None:
     part: Part = ndd._parts[name]
     if name == "uncertainty":
         part.is_std = df._labels.uncertainty_is == "std"
-    handle = handle_of(hdu, name, df._labels, ndd._stored.raw or b"")
+    handle = handle_of(hdu, name, df._labels, data)
     if not part.shape and handle.shape:
         handle = handle.take(0)  # a single number, which is an axis of one pixel there
     if name != "data":

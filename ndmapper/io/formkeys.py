@@ -8,6 +8,7 @@ takes most of the time of opening a file.
 import functools
 import math
 import re
+import struct
 from typing import Any
 
 from astropy.io import fits
@@ -23,6 +24,8 @@ __all__ = [
 ]
 
 _CARD = 80
+_CARDS = struct.Struct("8s72s").iter_unpack
+"""Keyword and rest of each card, without a slice for each (bench_versions.py)."""
 
 _FORM = [
     "SIMPLE",
@@ -83,18 +86,18 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
         be understood. Where coordinates lie in tables, ``-TAB`` has their names.
     """
     found: dict[str, Any] = {}
-    for at in range(0, len(raw), _CARD):
-        keyword = raw[at : at + 8]
+    number = 0
+    for number, (keyword, rest) in enumerate(_CARDS(raw)):
         if keyword in _WANTED:
             # "= " marks a value, but the first card of a header may do with "=".
-            if raw.startswith(b"= ", at + 8) or at == 0:
-                value = card_value(raw[at : at + _CARD])
+            if rest.startswith(b"= ") or number == 0:
+                value = card_value(keyword + rest)
                 if type(value) is str and value[-1:] == "&":
-                    value = _long_value(raw, at, value)
+                    value = _long_value(raw, number * _CARD, value)
                 found.setdefault(_WANTED[keyword], value)
         elif keyword == _END:
             break
-    if b"-TAB" in raw:
+    if raw.find(b"-TAB", 0, number * _CARD) != -1:  # what follows are only blanks
         names = (name.decode("latin-1") for name in _TABLE_NAME.findall(raw))
         found["-TAB"] = tuple(name.strip().upper() for name in names)
     return found
@@ -156,8 +159,10 @@ def shape_of(keys: dict[str, Any]) -> tuple[int, ...] | None:
     if not _is_count(naxis) or naxis > 999 or keys.get("BITPIX") not in _BITPIX:
         return None
     shape = tuple([keys.get(f"NAXIS{i}", -1) for i in range(naxis, 0, -1)])
-    counts = (*shape, keys.get("GCOUNT", 1), keys.get("PCOUNT", 0))
-    return shape if all(map(_is_count, counts)) else None
+    for count in (*shape, keys.get("GCOUNT", 1), keys.get("PCOUNT", 0)):
+        if not _is_count(count):
+            return None
+    return shape
 
 
 def _is_count(value: Any) -> bool:

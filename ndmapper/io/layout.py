@@ -349,7 +349,8 @@ def _completed(
     # Whoever names them means these and no others.
     usual = {"uncertainty": USUAL_NAMES[labels.uncertainty_is], "flags": "DQ"}
     parts = [part for part, name in usual.items() if labels.names[part] == name]
-    lacking = any(getattr(group, part) is None for part in parts for group in groups)
+    if all(getattr(group, part) is not None for part in parts for group in groups):
+        return groups
     taken = {i for g in groups for i in (g.data, g.uncertainty, g.flags)}
     stems = {"", *(str(group.ident).upper() for group in groups)}
     splits = {h.index: labels.split(h.name) for h in hdus if h.is_image}
@@ -359,7 +360,7 @@ def _completed(
         # else it was looked at already
         and ((split := splits[h.index]) is None or split[0].upper() not in stems)
     ]  # fmt: skip
-    if not lacking or not any(role_of(h) for h in free):
+    if not any(role_of(h) for h in free):
         return groups
     data = [group.data for group in groups]
     pairs = find_pairs([h for h in hdus if h.index in data or h in free], data)

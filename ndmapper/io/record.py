@@ -63,12 +63,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
-from astropy.io.fits.verify import VerifyError
 
 from ndmapper.documents import LARGEST
 from ndmapper.errors import FormatError, RecordError
-from ndmapper.io.filemap import FileMap, HduMap, map_file
+from ndmapper.io.cards import header_size
+from ndmapper.io.filemap import FileMap, HduMap, map_file, padded
+from ndmapper.io.quickheader import QuickHeader
 from ndmapper.io.record_text import SCHEMA, canonical, read_entries
 from ndmapper.io.side_record import (
     cleaned_path,
@@ -351,44 +351,46 @@ def decode(hdu: bytes) -> list[dict[str, Any]]:
         If the table does not hold a record, or one of a newer schema.
     """
     try:
-        header = fits.Header.fromstring(hdu)
-        schema = header["NDMSCHEM"]
-        texts = _texts(header, hdu[len(header.tostring()) :])
-    except (
-        KeyError, ValueError, TypeError, AttributeError, VerifyError, struct.error
-    ) as err:  # fmt: skip
+        end = header_size(hdu) + 80
+        header = QuickHeader(hdu[:end])  # a quarter of a re-run went into all cards
+        schema = header.get("NDMSCHEM")
+        texts = _texts(header, hdu[padded(end) :])
+    except (KeyError, ValueError, TypeError, AttributeError, struct.error) as err:
         msg = f"the {EXTNAME} table cannot be read ({err})"
         raise RecordError(msg) from err
     return read_entries(texts, schema)
 
 
-def _texts(header: fits.Header, data: bytes) -> list[str]:
+def _texts(header: QuickHeader, data: bytes) -> list[str]:
     """
     Read the column RECORD, which is of variable-length characters.
 
     By hand, since astropy gives those back as arrays of single characters.
     """
-    width, rows = header["NAXIS1"], header["NAXIS2"]
-    heap = header.get("THEAP", width * rows)
+    width, rows, columns, heap = map(
+        header.get, ("NAXIS1", "NAXIS2", "TFIELDS", "THEAP")
+    )
+    heap = width * rows if heap is None else heap
     offset = 0
     if any(type(number) is not int for number in (width, rows, heap)):
         msg = "its size is no whole number"
         raise ValueError(msg)
-    if not 1 <= header["TFIELDS"] <= 999:
-        msg = f"it has {header['TFIELDS']} columns"
+    if not 1 <= columns <= 999:
+        msg = f"it has {columns} columns"
         raise ValueError(msg)
-    for number in range(1, header["TFIELDS"] + 1):
-        repeat, kind = re.match(r"(\d{0,9})([APQ])", header[f"TFORM{number}"]).groups()  # type: ignore[union-attr]
-        if header[f"TTYPE{number}"] == "RECORD":
+    for number in range(1, columns + 1):
+        form = re.match(r"(\d{0,9})([APQ])", header.get(f"TFORM{number}"))
+        repeat, kind = form.groups()  # type: ignore[union-attr]
+        if header.get(f"TTYPE{number}") == "RECORD":
             break
         offset += int(repeat or 1) * {"A": 1, "P": 8, "Q": 16}[kind]
-    form = struct.Struct(">qq" if kind == "Q" else ">ii")
-    if not 0 <= offset <= offset + form.size <= width or not 0 <= rows * width <= heap:
+    place = struct.Struct(">qq" if kind == "Q" else ">ii")
+    if not 0 <= offset <= offset + place.size <= width or not 0 <= rows * width <= heap:
         msg = "its rows have no place for texts"
         raise ValueError(msg)
     texts, left = [], len(data) - heap
     for row in range(rows):
-        length, start = form.unpack_from(data, row * width + offset)
+        length, start = place.unpack_from(data, row * width + offset)
         left -= length
         # Each text has its own place: rows that share one take memory without end.
         if not 0 <= start <= start + length <= len(data) - heap or left < 0:

@@ -10,7 +10,7 @@ from astropy import units as u
 
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.ccddata import ConvertedHandle
-from ndmapper.io.quickheader import QuickHeader
+from ndmapper.io.filemap import HduMap
 from ndmapper.io.source import Source
 from ndmapper.io.tiles import TileHandle
 from ndmapper.io.units import says_nothing, unit_from_text
@@ -46,7 +46,7 @@ class _TiledRescaled(RescaledHandle, TileHandle):
 
 
 def in_unit_of_data(
-    handle: ArrayHandle, raw: bytes, data_raw: bytes, *, is_std: bool
+    handle: ArrayHandle, hdu: HduMap, data: HduMap, *, is_std: bool
 ) -> ArrayHandle:
     """
     Check what the header of an uncertainty says of its unit.
@@ -55,8 +55,8 @@ def in_unit_of_data(
     ----------
     handle : ArrayHandle
         The uncertainty.
-    raw, data_raw : bytes
-        Its header, and that of the data.
+    hdu, data : HduMap
+        Where it is, and where its data are.
     is_std : bool
         It holds standard deviations, not variances.
 
@@ -67,11 +67,11 @@ def in_unit_of_data(
         the units do not fit each other there is a warning in the log, and the values
         are taken as they are.
     """
-    if b"BUNIT   =" not in raw or b"BUNIT   =" not in data_raw:
+    text, data_text = (str(h.keys.get("BUNIT") or "") for h in (hdu, data))
+    if not text or not data_text:
         return handle
     if isinstance(handle, ConvertedHandle):
         return handle  # inverse variances, whose unit is another matter
-    text, data_text = (str(QuickHeader(r).get("BUNIT") or "") for r in (raw, data_raw))
     if says_nothing(text) or says_nothing(data_text):
         return handle
     unit, of_data = unit_from_text(text), unit_from_text(data_text)

@@ -310,11 +310,10 @@ def open_source(
     if "\0" in str(full):
         msg = f"no file can be called {str(full)!r}; check its name"
         raise MissingFileError(msg)
-    with clear_read_errors(full):
-        _check_is_file(full, full.stat().st_mode)
-    with clear_read_errors(full), full.open("rb", _BUFFER) as raw:
-        start = raw.read(6)
+    with clear_read_errors(full), open(full, "rb", _BUFFER, opener=_opened) as raw:
         stat = os.fstat(raw.fileno())
+        _check_is_file(full, stat.st_mode)
+        start = raw.read(6)
         kind = next((name for magic, name in _MAGIC if start.startswith(magic)), None)
         if strict and kind is not None and kind not in _READABLE:
             msg = (
@@ -339,6 +338,11 @@ def _no_more(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
     while size > 0 and (piece := next(pieces, b"")):
         yield piece[:size]
         size -= len(piece)
+
+
+def _opened(path: str, flags: int) -> int:
+    """Open without waiting for who writes into a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check_is_file(path: Path, mode: int) -> None:
