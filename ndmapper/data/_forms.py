@@ -17,6 +17,7 @@ from ndmapper.io.ccddata import (
     NoDataHandle,
 )
 from ndmapper.io.filemap import HduMap
+from ndmapper.io.formkeys import form_keywords
 from ndmapper.io.headers import (
     StoredHeader,
     UnreadableCardError,
@@ -209,9 +210,10 @@ def is_relabelled(ndd: NDLater) -> bool:
     if ndd._unit_edited:
         return True
     stored = ndd._stored
-    return stored.is_touched and unit_words(stored.header) != unit_words(
-        stored.pristine()
-    )
+    if not stored.is_parsed and not stored.is_touched:
+        return False
+    before = {} if stored.raw is None else form_keywords(stored.raw)
+    return unit_words(stored.header) != unit_words(before)
 
 
 def unit_card(

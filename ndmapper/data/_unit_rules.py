@@ -9,7 +9,7 @@ from astropy.nddata import NDData
 
 from ndmapper.data._operands import Operand
 from ndmapper.errors import UnitError
-from ndmapper.io.headers import Header, unit_words
+from ndmapper.io.headers import Header
 from ndmapper.numerics.formulas import BITWISE
 
 __all__ = ["SYMBOLS", "UnreadUnit", "put_unit", "unit_of_result", "unit_or_unreadable"]
@@ -52,10 +52,10 @@ def unit_or_unreadable(ndd: Any) -> Any:
     unit or None or UnreadUnit
         None where there is none.
     """
-    if ndd.unit is not None or ndd._unit_of_meta is not None:
-        return ndd.unit
-    text = unit_words(ndd.meta)
-    return UnreadUnit(" ".join(text.split())) if text else None
+    unit = ndd.unit  # which reads the words, too
+    if unit is not None or ndd._unit_of_meta is not None or not ndd._unit_words:
+        return unit
+    return UnreadUnit(" ".join(ndd._unit_words.split()))
 
 
 def put_unit(ndd: Any, unit: Any) -> None:

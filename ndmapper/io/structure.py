@@ -5,6 +5,8 @@ from typing import Any
 from astropy.io import fits
 
 from ndmapper.errors import FormatError
+from ndmapper.io.cards import card_bytes
+from ndmapper.io.formkeys import card_value
 from ndmapper.io.forms import StoredForm
 from ndmapper.io.headers import Header, StoredHeader, whole_header
 
@@ -213,10 +215,13 @@ def _is_idle(card: fits.Card, cards: list[fits.Card], form: StoredForm | None) -
 
 
 def _equals(card: fits.Card, value: Any) -> bool:
-    try:
-        old = card.value
-    except (ValueError, fits.VerifyError):
-        return False
+    # That of most is known, and a card takes its time to parse itself.
+    old = card_value(card_bytes(card))
+    if old is None or isinstance(old, str):
+        try:
+            old = card.value
+        except (ValueError, fits.VerifyError):
+            return False
     if isinstance(old, str) and isinstance(value, str):
         return old.rstrip() == value.rstrip()
     # True == 1 in Python, and they are different values in FITS.

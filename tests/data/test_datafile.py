@@ -2,7 +2,6 @@ import copy
 import io
 import pickle
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,14 +88,14 @@ def test_datafile_open_does_not_see_pixels_at_all(tmp_path, monkeypatch):
             asked.append(count)
             return count
 
-    opened = Path.open
+    opened = open
 
-    def spy(self, mode="r", *args, **kwargs):
+    def spy(file, mode="r", *args, **kwargs):
         if mode == "rb":
-            return io.BufferedReader(Spy(self), buffer_size=2880)
-        return opened(self, mode, *args, **kwargs)
+            return io.BufferedReader(Spy(file), buffer_size=2880)
+        return opened(file, mode, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "open", spy)
+    monkeypatch.setattr("builtins.open", spy)
     DataFile(path)
     # 14 headers and a few blocks beside them; the file has 40 MB.
     assert 14 * 2880 <= sum(asked) < 60 * 2880

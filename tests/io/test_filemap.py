@@ -150,7 +150,7 @@ def test_map_file_without_permission_is_an_error(mef, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(type(mef), "open", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(FileAccessError, match="permissions"):
         map_file(mef)
 
