@@ -120,6 +120,16 @@ def test_damaged_product_is_an_error(good, checksums):
         add_one("bad.fits")
 
 
+def test_damaged_product_whose_record_lies_beside_it(good):
+    with config.using(record="side"):
+        made = Path(str(add_one(good)))
+    DataFile(made, mode="update").save(checksum=True)
+    add_one(made)
+    damaged(made, made)
+    with pytest.raises(ChecksumError, match=r"pgood.fits is damaged.* It is a product"):
+        run_task(prefix="q")(add_one.func)(made)
+
+
 def test_damaged_calibration_and_file_in_memory(good, caplog):
     @run_task(prefix="b", cals=["bias"])
     def subtract(ndd, bias):
