@@ -1,8 +1,8 @@
-import re
 
 """Downloads from addresses that a function gives, and other checksums."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
