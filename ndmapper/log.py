@@ -57,9 +57,8 @@ class _LogFile(logging.FileHandler):
             self._is_broken = True
             # Where the disk is full, what goes to a terminal may go there as well.
             with suppress(OSError, ValueError, AttributeError):
-                print(
-                    f"the log file {self.baseFilename} cannot be written",
-                    file=sys.stderr,
+                sys.stderr.write(
+                    f"the log file {self.baseFilename} cannot be written\n"
                 )
 
 
