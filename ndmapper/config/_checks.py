@@ -116,6 +116,7 @@ def urls(value: Any) -> Mapping[str, str]:
         try:
             parts = urlsplit(str(url))
             fits = parts.scheme in {"http", "https"} and parts.hostname
+            _ = parts.port  # which is read when it is asked for
         except ValueError:
             fits = False
         if not fits:

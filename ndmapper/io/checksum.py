@@ -120,19 +120,20 @@ def _stated(hdu: HduMap) -> Iterator[bytes]:
 
 
 def _number(card: bytes, hdu: HduMap) -> int | None:
-    """Read a sum; None for a blank one, which states nothing."""
+    """Read a sum; None for what states nothing, or none of 32 bits."""
     value = card_value(card)
-    if type(value) is int:
-        return value
-    if not isinstance(value, str) or not value.strip():
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value).strip() if isinstance(value, (str, int, float)) else ""
+    if not text:
         return None
-    if not (value.strip().isascii() and value.strip().isdigit()):
-        log.warning(
-            "%s: %s has the DATASUM %r, which is no number; its data are not checked",
-            hdu.source.path, _where(hdu), value,
-        )  # fmt: skip
-        return None
-    return int(value)
+    if text.isascii() and text.isdigit() and (number := int(text)) < 1 << 32:
+        return number
+    log.warning(
+        "%s: %s has the DATASUM %r, which is no sum; its data are not checked",
+        hdu.source.path, _where(hdu), value,
+    )  # fmt: skip
+    return None
 
 
 def without_checksums(

@@ -186,12 +186,14 @@ def with_sum(*values):
 @pytest.mark.parametrize(("values", "expected"), [
     (["right"], 0), (["1"], 1), (["0"], 1), ([""], 0), (["   "], 0), ([17], 1),
     (["1", "right"], 0), (["right", "1"], 0), (["1", "2"], 1), (["unknown"], 0),
-    (["-5"], 0), ([True], 0), (["  0001"], 1),
+    (["-5"], 0), ([True], 0), (["  0001"], 1), ([-5], 0), ([2**32], 0), (["9" * 60], 0),
+    (["NaN"], 0), ([1.5], 0), ([17.0], 1), ([None], 0), ([2**32 - 1], 1),
 ])  # fmt: skip
 def test_cards(folder, values, expected, caplog):
     assert with_sum(*values) == expected
-    is_text = values[0] in ("unknown", "-5")
-    assert ("is no number; its data are not checked" in caplog.text) == is_text
+    no_sums = ("unknown", "-5", -5, True, 2**32, "9" * 60, "NaN", 1.5)
+    is_told = any(value is values[0] or value == values[0] for value in no_sums)
+    assert ("is no sum; its data are not checked" in caplog.text) == is_told
 
 
 def test_nothing_more_is_read(good, folder):
