@@ -82,7 +82,7 @@ def make_flat(
     level = _common_level(combined) if normalise == "plain" else None
     flats = []
     for ndd in combined:
-        mask = None if ndd.mask is None else np.asarray(ndd.mask)
+        mask = np.asarray(ndd.mask) if ndd.has("flags") else None
         if level is not None:
             result = plain_flat(
                 ndd.data, ndd.variance, mask=mask, level=level, threshold=threshold
@@ -131,7 +131,7 @@ def apply_flat(ndd: NDLater, flat: NDLater | None) -> NDLater:
         return ndd.copy()
     values = np.asarray(flat.data)
     unusable = ~np.isfinite(values) | (values <= 0)
-    good = ~unusable if flat.mask is None else ~unusable & ~np.asarray(flat.mask)
+    good = ~unusable & ~np.asarray(flat.mask)
     level = float(np.median(values[good])) if good.any() else 0.0
     if not _LOWEST < level < 1 / _LOWEST:
         unit = "" if flat.unit is None else f" {flat.unit}"
@@ -185,8 +185,7 @@ def _scales(files: Sequence[DataFile]) -> list[float]:
 def _light(ndd: NDLater) -> _Light:
     values = np.asarray(ndd.data, np.float64)
     usable = np.isfinite(values)
-    if ndd.mask is not None:
-        usable &= ~ndd.mask
+    usable &= ~ndd.mask
     # The brighter pixels tell the ratio best, and exclude what is beside a slit.
     limit = 0.3 * np.percentile(values[usable], 95) if usable.any() else np.inf
     lit = usable & (values > max(limit, 0))
@@ -198,8 +197,7 @@ def _common_level(ndds: Sequence[NDLater]) -> float:
     usable = []
     for ndd in ndds:
         good = np.isfinite(ndd.data)
-        if ndd.mask is not None:
-            good &= ~ndd.mask
+        good &= ~ndd.mask
         usable.append(np.asarray(ndd.data)[good])
     values = np.concatenate(usable)
     level = float(np.median(values)) if values.size else 0.0
