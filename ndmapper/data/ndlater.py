@@ -339,6 +339,21 @@ class NDLater(
     # Operators of arrays leave the work to ours, and ufuncs refuse.
     __array_ufunc__ = None
 
+    _baseclass = np.ndarray
+    """By this name numpy.ma asks for the type of the pixels."""
+
+    @property
+    def _mask(self) -> Any:
+        """The mask by the name that numpy.ma asks for, so that none gets lost there."""
+        if not self.has("flags"):
+            return np.ma.nomask
+        return np.array(self.mask, subok=False)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self.has("flags"):
+            return np.ma.MaskedArray(self.data, self._mask, dtype=dtype, copy=copy)
+        return np.array(self.data, dtype=dtype, copy=copy)
+
     def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
         return apply_function(func, args, options)
 

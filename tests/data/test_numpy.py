@@ -98,3 +98,40 @@ def test_absolute_values_keep_the_rest(ndd):
     np.testing.assert_array_equal(made.variance, ndd.variance)
     assert made.unit == u.adu
     assert made.has("flags")
+
+
+MASKED = {
+    "array": np.ma.array, "masked_array": np.ma.masked_array, "asarray": np.ma.asarray,
+    "asanyarray": np.asanyarray, "invalid": np.ma.masked_invalid,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masked_arrays_are_made_with_the_mask(ndd, name):
+    made = MASKED[name](ndd)
+    assert made.mask.tolist() == ndd.mask.tolist()
+    assert made.mean() == np.mean([2, 3, 4, 6])
+    assert repr(made.copy())
+    made[0, 2] = np.ma.masked
+    assert made.filled(0).tolist() == [[0, 2, 0], [4, 0, 6]]
+    assert ndd.flags.tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+def test_functions_of_masked_arrays_heed_the_mask(ndd):
+    assert np.ma.mean(ndd) == 3.75
+    assert np.ma.sum(ndd, axis=0).tolist() == [4, 2, 9]
+    assert np.ma.median(ndd) == 3.5
+    assert np.ma.array([ndd, ndd]).mask.sum() == 4
+    assert np.ma.getmask(ndd).tolist() == ndd.mask.tolist()
+    assert (np.ma.ones((2, 3)) < ndd).mask.tolist() == ndd.mask.tolist()
+    assert np.ma.mean(NDLater(3.0, flags=1)) is np.ma.masked
+
+
+def test_arrays_are_of_the_pixels_alone(ndd):
+    for made in (np.asarray(ndd), np.array(ndd, dtype="i4"), np.array([ndd])[0]):
+        assert type(made) is np.ndarray
+        assert made.tolist() == ndd.data.tolist()
+    bare = ndd.replace(flags=None)
+    assert type(np.asanyarray(bare)) is np.ndarray
+    assert np.ma.getmask(bare) is np.ma.nomask
+    assert np.ma.mean(bare) == 3.5
