@@ -15,7 +15,7 @@ from ndmapper.data._coordinates import Coordinates
 from ndmapper.data._flagging import Flagging
 from ndmapper.data._given import is_operand
 from ndmapper.data._grouptables import Belongings
-from ndmapper.data._numpy import apply_function, compared
+from ndmapper.data._numpy import compared
 from ndmapper.data._reductions import Reductions
 from ndmapper.data._state import State, array_part, linked_variance, variance_part
 from ndmapper.data._tables import TableStore
@@ -336,9 +336,6 @@ class NDLater(
 
     # ---- functions of NumPy, and comparisons
 
-    # Operators of arrays leave the work to ours, and ufuncs refuse.
-    __array_ufunc__ = None
-
     _baseclass = np.ndarray
     """By this name numpy.ma asks for the type of the pixels."""
 
@@ -353,9 +350,6 @@ class NDLater(
         if self.has("flags"):
             return np.ma.MaskedArray(self.data, self._mask, dtype=dtype, copy=copy)
         return np.array(self.data, dtype=dtype, copy=copy)
-
-    def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
-        return apply_function(func, args, options)
 
     def __abs__(self) -> "NDLater":
         return self.replace(data=np.abs(self._parts["data"].peek()))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from ndmapper.data import DataFile, NDLater
+from ndmapper.data import DataFile, DataFileList, NDLater
 from ndmapper.errors import UnitError
 from ndmapper.testing import count_reads, make_mef
 
@@ -43,7 +43,8 @@ def test_median_leaves_out_masked_pixels_and_makes_up_no_variance(ndd):
 REFUSED = {
     "add": lambda x: np.add(x, 1), "sqrt": np.sqrt, "isnan": np.isnan,
     "reduce": np.add.reduce, "std": np.std, "clip": lambda x: np.clip(x, 0, 1),
-    "where": lambda x: np.where(x.data > 1, x, 0), "stack": lambda x: np.stack([x, x]),
+    "where": lambda x: np.where(np.ones((2, 3)) > 1, x, 0),
+    "stack": lambda x: np.stack([x, x]),
     "concatenate": lambda x: np.concatenate([x, x]), "nanmean": np.nanmean,
     "percentile": lambda x: np.percentile(x, 50), "transpose": np.transpose,
     "out": lambda x: np.add(np.ones((2, 3)), x, out=np.ones((2, 3))),
@@ -55,6 +56,21 @@ REFUSED = {
 def test_what_would_drop_the_variance_is_refused(ndd, name):
     with pytest.raises(TypeError, match="NDLater"):
         REFUSED[name](ndd)
+
+
+@pytest.mark.parametrize("name", [*REFUSED, "mean", "median"])
+@pytest.mark.parametrize("kind", [DataFile, DataFileList])
+def test_of_files_too(ndd, kind, name):
+    files = kind(data=ndd)
+    with pytest.raises(TypeError, match=kind.__name__ + "|NDLater"):
+        REFUSED.get(name, getattr(np, name, None))(files)
+
+
+def test_questions_about_files_are_answered(ndd):
+    df = DataFile(data=ndd)
+    assert np.shape(df) == (1, 2, 3)
+    assert np.array_equal(df, [ndd.data])
+    assert (np.ones((2, 3)) + df)[0].flags.tolist() == ndd.flags.tolist()
 
 
 def test_questions_are_answered(ndd):
