@@ -122,12 +122,12 @@ def log_to_file(path: Path | None) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = _LogFile(path, encoding="utf-8")
-    except OSError as err:
+    except (OSError, ValueError) as err:  # ValueError: for a NUL in its name
         logger.warning(
             "the log file %s cannot be written (%s), and nothing is logged there; "
             "choose another with config['logfile'], or None for no log file",
             path,
-            err.strerror or err,
+            getattr(err, "strerror", None) or err,
         )
         yield
         return

@@ -27,6 +27,7 @@ from ndmapper.io.layout import find_layout
 from ndmapper.io.leftovers import staging_name
 from ndmapper.io.record import edited, encode
 from ndmapper.io.side_record import write_side
+from ndmapper.io.source import check_name
 from ndmapper.io.together import can_write_together
 from ndmapper.io.write import append_hdu, publish, write_hdus
 
@@ -174,9 +175,7 @@ def real_target(target: str | os.PathLike[str]) -> Path:
         If a link leads nowhere but to itself, or no file can have the name.
     """
     path = Path(os.path.abspath(target))  # noqa: PTH100
-    if "\0" in str(path):
-        msg = f"no file can be called {str(path)!r}; choose a name without \\0"
-        raise FileAccessError(msg)
+    check_name(path)
     if not os.path.islink(path):  # noqa: PTH114  # also false of too long a name
         return path
     real = Path(os.path.realpath(path))
