@@ -17,10 +17,15 @@ from ndmapper.data._parts import Part
 from ndmapper.data._plan import is_rearranged, plan_items
 from ndmapper.data._wcstables import CoordinateTables
 from ndmapper.data.pending import is_pending, settled
-from ndmapper.errors import FileAccessError, FileChangedError, MissingFileError
+from ndmapper.errors import (
+    ChecksumError,
+    FileAccessError,
+    FileChangedError,
+    MissingFileError,
+)
 from ndmapper.io.ccddata import InverseHandle
-from ndmapper.io.checksum import with_checksums
-from ndmapper.io.digest import digest
+from ndmapper.io.checksum import take_sums_out, with_checksums
+from ndmapper.io.digest import Examined, examine
 from ndmapper.io.filemap import HduMap, Tail, map_file
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.layout import find_layout
@@ -266,7 +271,8 @@ def stage(
             _write(df, made, target, items, None if is_known else [])
         else:
             _write(df, made, target, items, [])
-            content = digest(made)
+            found = _examine(df, made)
+            content = found.digest
             if pending:
                 rows = settled(df, target.name, content)
             else:
@@ -275,10 +281,12 @@ def stage(
                 # Whole, since a second member behind the first hides from readers.
                 made.unlink()
                 _write(df, made, target, items, rows)
+                if found.damaged:
+                    take_sums_out(made, found.damaged)
             else:
                 append_hdu(made, encode(rows))
         if checksum:
-            write_hdus(temp, with_checksums(map_file(made)))
+            write_hdus(temp, with_checksums(map_file(made), target))
     finally:
         if checksum:
             with contextlib.suppress(OSError):
@@ -293,10 +301,27 @@ def _rows_of(
     if not known:
         return []
     if is_pending(df):
-        return settled(df, name, digest(made))
+        return settled(df, name, _examine(df, made).digest)
     if what and df.record and not df._has_new_record:
-        return edited(df.record, product=name, what=what, digest=digest(made))
+        found = _examine(df, made)
+        return edited(df.record, product=name, what=what, digest=found.digest)
     return df.record
+
+
+def _examine(df: "DataFile", made: Path) -> Examined:
+    """Compute the digest of a product, and leave no sums there that do not fit."""
+    found = examine(made)
+    if found.damaged and not is_pending(df):
+        wrong = "; ".join(damage.what for damage in found.damaged)
+        msg = (
+            f"{df} is not saved: pixels that nobody changed are damaged, or were "
+            f"changed by a program that left their checksums as they were: {wrong}. It "
+            "is a product, so make it again"
+        )
+        raise ChecksumError(msg)
+    if found.damaged:
+        take_sums_out(made, found.damaged)
+    return found
 
 
 def _is_made(df: "DataFile") -> tuple[bool, bool]:
