@@ -348,7 +348,8 @@ class NDLater(
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self.has("flags"):
-            return np.ma.MaskedArray(self.data, self._mask, dtype=dtype, copy=copy)
+            array = np.array(self.data, dtype=dtype, copy=copy)
+            return np.ma.MaskedArray(array, self._mask)
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __abs__(self) -> "NDLater":
