@@ -1,5 +1,6 @@
 """Making and applying flats."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -17,6 +18,8 @@ from ndmapper.numerics.formulas import narrowed
 from ndmapper.steps import Range, run_task
 
 __all__ = ["apply_flat", "make_flat"]
+
+log = logging.getLogger(__name__)
 
 _LOWEST = 0.05
 """A flat whose median is lower than this, or higher than its inverse, is refused."""
@@ -118,9 +121,10 @@ def apply_flat(ndd: NDLater, flat: NDLater | None) -> NDLater:
     Returns
     -------
     NDLater
-        The frame. Its variance contains that of the flat, and its flags those of
-        the flat. Where the flat is zero, negative or no number, the frame is not
-        divided, and is flagged BAD.
+        The frame. Its variance contains that of the flat (of a frame without any it is
+        only that, of which there is a warning), and its flags those of the flat. Where
+        the flat is zero, negative or no number, the frame is not divided, and is
+        flagged BAD.
 
     Raises
     ------
@@ -145,6 +149,11 @@ def apply_flat(ndd: NDLater, flat: NDLater | None) -> NDLater:
         flat = flat.replace(
             data=np.where(unusable, 1, values),
             flags=flags_with(flat, (unusable, Flag.BAD)),
+        )
+    if flat.variance is not None and ndd.variance is None:
+        log.warning(
+            "a frame without variance is divided by a flat that has one, so that the "
+            "result has the variance of the flat alone; use add_variance before"
         )
     result: NDLater = ndd / flat
     return result

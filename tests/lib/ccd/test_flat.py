@@ -109,6 +109,20 @@ def test_apply_flat_joins_the_flags():
     assert apply_flat(ndd, flat=flat).flags.tolist() == [[68, 4], [4, 4]]
 
 
+@pytest.mark.parametrize(
+    ("frame", "flat"), [(False, True), (True, True), (False, False)]
+)
+def test_apply_flat_says_where_the_variance_is_that_of_the_flat_alone(
+    frame, flat, caplog
+):
+    image = np.full((4, 5), 100.0)
+    ndd = NDLater(image, variance=image if frame else None)
+    lamp = np.ones((4, 5))
+    result = apply_flat(ndd, flat=NDLater(lamp, variance=lamp / 99 if flat else None))
+    assert (result.variance is None) == (not frame and not flat)
+    assert ("variance of the flat alone" in caplog.text) == (flat and not frame)
+
+
 def test_apply_flat_of_none_changes_nothing():
     ndd = NDLater(np.arange(4.0))
     np.testing.assert_array_equal(apply_flat(ndd, flat=None).data, ndd.data)
