@@ -25,7 +25,7 @@ _LOWEST = 0.05
 """A flat whose median is lower than this, or higher than its inverse, is refused."""
 
 
-@run_task(each="list", outputs="flat", suffix="_flat")
+@run_task(each="list", outputs="flat", suffix="_flat", options={"revision": 2})
 def make_flat(
     files: DataFileList,
     *,
@@ -91,17 +91,21 @@ def make_flat(
                 ndd.data, ndd.variance, mask=mask, level=level, threshold=threshold
             )
         else:
-            result = normalise_flat(
-                ndd.data,
-                ndd.variance,
-                mask=mask,
-                dispersion_axis=dispersion_axis,
-                knot_spacing=knot_spacing,
-                illumination_degree=(slit_degree, slit_degree_along),
-                keep_illumination=keep_illumination,
-                edge_margin=edge_margin,
-                threshold=threshold,
-            )
+            try:
+                result = normalise_flat(
+                    ndd.data,
+                    ndd.variance,
+                    mask=mask,
+                    dispersion_axis=dispersion_axis,
+                    knot_spacing=knot_spacing,
+                    illumination_degree=(slit_degree, slit_degree_along),
+                    keep_illumination=keep_illumination,
+                    edge_margin=edge_margin,
+                    threshold=threshold,
+                )
+            except ValueError as err:
+                msg = f"{err}{_masked(combined)}"
+                raise ParameterError(msg) from err
         flats.append(_as_ndd(ndd, result, factors))
     return flats
 
@@ -171,24 +175,45 @@ class _Light:
 def _scales(files: Sequence[DataFile]) -> list[float]:
     """Find the factors that bring every frame to the level of the first one."""
     first = [_light(ndd) for ndd in files[0]]
+    if len(files) > 1 and not any(light.lit.any() for light in first):
+        msg = (
+            f"{files[0]}, the first of {len(files)} flats, to which the others are "
+            f"scaled, has no good pixel with light{_masked(files[0])}; leave it out, "
+            "or combine with scale=False"
+        )
+        raise ParameterError(msg)
     scales = [1.0]
     for df in files[1:]:
         ratios = []
         for light in first:
-            other = np.asarray(df[df.idents.index(light.ident)].data)[light.lit]
+            ndd = df[df.idents.index(light.ident)]
+            other = np.asarray(ndd.data)[light.lit]
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratio = light.values / other
-            ratios.append(ratio[np.isfinite(ratio)])
+            ratios.append(ratio[np.isfinite(ratio) & ~ndd.mask[light.lit]])
         together = np.concatenate(ratios)
         factor = float(np.median(together)) if together.size else 0.0
         if not factor > 0:
             msg = (
-                f"{df} has no light where {files[0]} has; leave it out, or combine "
-                "with scale=False"
+                f"{df} has no light where {files[0]} has{_masked(df)}; leave it out, "
+                "or combine with scale=False"
             )
             raise ParameterError(msg)
         scales.append(factor)
     return scales
+
+
+def _masked(df: DataFile) -> str:
+    """Say how much of a file is masked, and by which flags, if that is much of it."""
+    count = sum(int(ndd.mask.sum()) for ndd in df)
+    share = count / sum(ndd.size for ndd in df)
+    if share < 0.01:
+        return ""
+    bits = [int(np.bitwise_or.reduce(ndd.flags, axis=None)) & ndd.bad_flags
+            for ndd in df if ndd.has("flags")]  # fmt: skip
+    tables = [ndd.flag_table for ndd in df if ndd.has("flags")]
+    names = [name for t, b in zip(tables, bits, strict=True) for name in t.names(b)]
+    return f" ({share:.0%} of its pixels are masked: {', '.join(dict.fromkeys(names))})"
 
 
 def _light(ndd: NDLater) -> _Light:
@@ -211,7 +236,8 @@ def _common_level(ndds: Sequence[NDLater]) -> float:
     values = np.concatenate(usable)
     level = float(np.median(values)) if values.size else 0.0
     if not level > 0:
-        msg = f"the flats have a median of {level:.4g}, so there is no light in them"
+        why = f"a median of {level:.4g}" if values.size else "no good pixel"
+        msg = f"the flats have {why}, so there is no light in them"
         raise ParameterError(msg)
     return level
 
