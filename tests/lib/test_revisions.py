@@ -115,11 +115,11 @@ def flats(folder):
         knot_spacing=16.0,
     )  # fmt: skip
     # Most of the second frame is saturated, which does not count for its scale.
-    burnt = DataFile(files[1], mode="update")
+    burnt = files[1].copy()
     burnt[0].data[:24] *= 4
     burnt[0].mask[:24] = True
-    burnt.save()
-    yield ccd.make_flat(files[:2], flat="burnt.fits", normalise="plain")
+    burnt.filename = "burnt.fits"
+    yield ccd.make_flat([files[0], burnt], flat="scaled.fits", normalise="plain")
 
 
 def flat(folder):
