@@ -508,7 +508,8 @@ class ScriptDefinitions:
             if isinstance(part, ast.Name):
                 is_own = part.id in self._shadowed or _holds_own(self._meaning(part))
             if is_own:
-                msg = f"line {part.lineno} hands {ast.unparse(part)} over"
+                line = getattr(part, "lineno", 0)
+                msg = f"line {line} hands {ast.unparse(part)} over"
                 raise _NotRead(msg)
 
     def _meaning(self, node: ast.AST) -> Any:

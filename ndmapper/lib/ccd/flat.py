@@ -203,13 +203,13 @@ def _scales(files: Sequence[DataFile]) -> list[float]:
     return scales
 
 
-def _masked(df: DataFile) -> str:
+def _masked(df: DataFile | list[NDLater]) -> str:
     """Say how much of a file is masked, and by which flags, if that is much of it."""
     count = sum(int(ndd.mask.sum()) for ndd in df)
     share = count / sum(ndd.size for ndd in df)
     if share < 0.01:
         return ""
-    bits = [int(np.bitwise_or.reduce(ndd.flags, axis=None)) & ndd.bad_flags
+    bits = [int(np.bitwise_or.reduce(np.asarray(ndd.flags), axis=None)) & ndd.bad_flags
             for ndd in df if ndd.has("flags")]  # fmt: skip
     tables = [ndd.flag_table for ndd in df if ndd.has("flags")]
     names = [name for t, b in zip(tables, bits, strict=True) for name in t.names(b)]
