@@ -185,7 +185,7 @@ class Reductions(State):
 
     def _good(self) -> Any:
         ndd: Any = self
-        return True if ndd.mask is None else ~ndd.mask
+        return ~ndd.mask if ndd.has("flags") else True
 
     def _reduced(self, data: Any, variance: Any = None) -> Any:
         ndd: Any = self

@@ -244,3 +244,38 @@ def test_no_save_leaves_sums_that_are_out_of_date(good, edit, tiled):
     df.save()
     assert not sums(df.filename)
     assert not examine(df.filename).damaged
+
+
+@pytest.mark.parametrize("name", ["pbad.fits", "pbad.fits.gz"])
+def test_product_saved_later_has_no_sums_of_a_damaged_input(good, name):
+    bad = damaged("bad.fits", good, hdu=2, at=3)  # a table that is copied
+    made = add_one(bad, save=False)
+    made.save(name)
+    assert not sums(name)
+    assert not examine(name).damaged
+    with config.using(checksums="error"):
+        assert add_one(name).record[-2]["product"] == name
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_edit_of_a_damaged_product_is_not_saved(good, suffix):
+    DataFile(add_one(good)).save("good2.fits", checksum=True)
+    bad = damaged("bad.fits", "good2.fits")
+    df = DataFile(bad)
+    df.meta["A"] = 1
+    with pytest.raises(ChecksumError, match=r"HDU 1 .*make it again"):
+        df.save(f"out.fits{suffix}")
+    assert not [p for p in Path().iterdir() if "out.fits" in p.name]
+    df[0].data[0, 0] += 1  # what was damaged is another array now
+    df.save(f"out.fits{suffix}")
+    assert not sums(f"out.fits{suffix}")
+
+
+def test_damage_of_what_is_no_product_stays_to_be_seen(good, caplog):
+    df = DataFile(damaged("bad.fits", good))
+    df.meta["A"] = 1
+    df.save("copy.fits")
+    assert examine("copy.fits").damaged
+    DataFile("copy.fits").save("summed.fits", checksum=True)
+    assert "summed.fits may be damaged: HDU 1" in caplog.text
+    assert not examine("summed.fits").damaged
