@@ -98,17 +98,16 @@ class Flagging(State):
         )
 
     @property
-    def mask(self: Any) -> npt.NDArray[np.bool_]:
+    def mask(self) -> npt.NDArray[np.bool_] | None:
         """
-        Where flags have a bit of `bad_flags`; False all over where there are no flags.
+        Where flags have a bit of `bad_flags`; None where there are no flags.
 
         Where it is set to True, also item by item (``ndd.mask[2, 3] = True``), pixels
         that were good get the flag for BAD of their convention; where it is set to
         False, bad ones lose the bits of `bad_flags`. Flags of others stay as they are.
-        Where there are no flags, setting it makes them.
         """
         found = self.flagged(self.bad_flags)
-        return Mask(self, np.zeros(self.shape, np.bool_) if found is None else found)
+        return None if found is None else Mask(self, found)
 
     @mask.setter
     def mask(self: Any, value: Any) -> None:
@@ -129,8 +128,6 @@ class Flagging(State):
         self: Any, marked: npt.NDArray[np.bool_], cleared: npt.NDArray[np.bool_]
     ) -> None:
         """Make pixels bad that are good, and others good that are bad."""
-        if marked.any() and not self.has("flags"):
-            self._put("flags", np.zeros(self.shape, FLAGS_DTYPE))
         flags = self.flags
         if marked.any():
             bad = self.flag_table.like_own(Flag.BAD) or int(Flag.BAD)

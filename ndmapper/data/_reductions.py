@@ -185,7 +185,7 @@ class Reductions(State):
 
     def _good(self) -> Any:
         ndd: Any = self
-        return ~ndd.mask if ndd.has("flags") else True
+        return True if ndd.mask is None else ~ndd.mask
 
     def _reduced(self, data: Any, variance: Any = None) -> Any:
         ndd: Any = self

@@ -89,7 +89,7 @@ class Interchange:
             ndd.data,
             unit=unit,
             uncertainty=uncertainty,
-            mask=np.array(ndd.mask, subok=False) if ndd.has("flags") else None,
+            mask=None if ndd.mask is None else np.array(ndd.mask, subok=False),
             flags=ndd.flags,
             meta=header,
             wcs=wcs,

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from ndmapper.data import DataFile, NDLater
+from ndmapper.data import NDLater
 from ndmapper.errors import ModeError, ParameterError
 
 
@@ -71,41 +71,3 @@ def test_copies_and_results_are_plain(ndd):
         own[...] = True
     assert ndd.to_ccddata("adu").mask.sum() == 3
     assert ndd.flags.tolist() == [[0, 4, 0], [8, 0, 5]]
-
-
-@pytest.mark.parametrize("how", ["item", "bool", "in place", "held"])
-def test_without_flags_setting_it_makes_them(how):
-    ndd = NDLater(np.ones((2, 3), "f4"))
-    new = np.array([[False, True, False], [False, False, False]])
-    mask = ndd.mask
-    if how == "item":
-        ndd.mask[0, 1] = True
-    elif how == "bool":
-        ndd.mask[new] = True
-    elif how == "in place":
-        ndd.mask |= new
-    else:
-        mask |= new
-    assert ndd.flags.tolist() == [[0, 1, 0], [0, 0, 0]]
-    assert ndd.mask.tolist() == new.tolist()
-
-
-def test_without_flags_looking_at_it_makes_none():
-    ndd = NDLater(np.ones((2, 3), "f4"))
-    ndd.mask[0] = False
-    assert not (ndd.mask | ndd.mask).any()
-    assert not ndd.has("flags")
-    assert ndd.to_ccddata("adu").mask is None
-    number = NDLater(5.0)
-    number.mask[()] = True
-    assert number.flags == 1
-
-
-def test_of_a_file_without_flags_is_saved(tmp_path):
-    df = DataFile(tmp_path / "a.fits", mode="new")
-    df.append(NDLater(np.ones((2, 3), "f4")))
-    df.save()
-    df = DataFile(tmp_path / "a.fits", mode="update")
-    df[0].mask[1, 2] = True
-    df.save()
-    assert DataFile(tmp_path / "a.fits")[0].mask.nonzero() == (1, 2)

@@ -200,8 +200,7 @@ def test_ndlater_uncertainty_knows_its_parent(ndd):
 def test_ndlater_parts_can_be_taken_away(ndd):
     ndd.uncertainty = None
     ndd.flags = None
-    assert ndd.variance is ndd.flags is None
-    assert not ndd.mask.any()
+    assert ndd.variance is ndd.flags is ndd.mask is None
 
 
 # ---- flags and mask
@@ -218,10 +217,8 @@ def test_mask_bad_flags_are_fixed_at_creation(path):
     assert pickle.loads(pickle.dumps(ndd)).bad_flags == 2
 
 
-def test_mask_without_flags_is_false_all_over():
-    ndd = NDLater([1, 2])
-    assert ndd.mask.tolist() == [False, False]
-    assert not ndd.has("flags")
+def test_mask_without_flags_is_none():
+    assert NDLater([1, 2]).mask is None
 
 
 def test_mask_set_true_sets_our_bit_and_false_clears_bad_bits():

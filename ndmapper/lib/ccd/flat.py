@@ -85,7 +85,7 @@ def make_flat(
     level = _common_level(combined) if normalise == "plain" else None
     flats = []
     for ndd in combined:
-        mask = np.asarray(ndd.mask) if ndd.has("flags") else None
+        mask = None if ndd.mask is None else np.asarray(ndd.mask)
         if level is not None:
             result = plain_flat(
                 ndd.data, ndd.variance, mask=mask, level=level, threshold=threshold
@@ -139,7 +139,7 @@ def apply_flat(ndd: NDLater, flat: NDLater | None) -> NDLater:
         return ndd.copy()
     values = np.asarray(flat.data)
     unusable = ~np.isfinite(values) | (values <= 0)
-    good = ~unusable & ~np.asarray(flat.mask)
+    good = ~unusable & ~_mask(flat)
     level = float(np.median(values[good])) if good.any() else 0.0
     if not _LOWEST < level < 1 / _LOWEST:
         unit = "" if flat.unit is None else f" {flat.unit}"
@@ -190,7 +190,7 @@ def _scales(files: Sequence[DataFile]) -> list[float]:
             other = np.asarray(ndd.data)[light.lit]
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratio = light.values / other
-            ratios.append(ratio[np.isfinite(ratio) & ~ndd.mask[light.lit]])
+            ratios.append(ratio[np.isfinite(ratio) & ~_mask(ndd)[light.lit]])
         together = np.concatenate(ratios)
         factor = float(np.median(together)) if together.size else 0.0
         if not factor > 0:
@@ -205,7 +205,7 @@ def _scales(files: Sequence[DataFile]) -> list[float]:
 
 def _masked(df: DataFile | list[NDLater]) -> str:
     """Say how much of a file is masked, and by which flags, if that is much of it."""
-    count = sum(int(ndd.mask.sum()) for ndd in df)
+    count = sum(int(_mask(ndd).sum()) for ndd in df)
     share = count / sum(ndd.size for ndd in df)
     if share < 0.01:
         return ""
@@ -219,7 +219,7 @@ def _masked(df: DataFile | list[NDLater]) -> str:
 def _light(ndd: NDLater) -> _Light:
     values = np.asarray(ndd.data, np.float64)
     usable = np.isfinite(values)
-    usable &= ~ndd.mask
+    usable &= ~_mask(ndd)
     # The brighter pixels tell the ratio best, and exclude what is beside a slit.
     limit = 0.3 * np.percentile(values[usable], 95) if usable.any() else np.inf
     lit = usable & (values > max(limit, 0))
@@ -231,7 +231,7 @@ def _common_level(ndds: Sequence[NDLater]) -> float:
     usable = []
     for ndd in ndds:
         good = np.isfinite(ndd.data)
-        good &= ~ndd.mask
+        good &= ~_mask(ndd)
         usable.append(np.asarray(ndd.data)[good])
     values = np.concatenate(usable)
     level = float(np.median(values)) if values.size else 0.0
