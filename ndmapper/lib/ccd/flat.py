@@ -203,6 +203,12 @@ def _scales(files: Sequence[DataFile]) -> list[float]:
     return scales
 
 
+def _mask(ndd: NDLater) -> npt.NDArray[np.bool_]:
+    """Give the mask of an image, False all over where it has no flags."""
+    mask = ndd.mask
+    return np.zeros(ndd.shape, np.bool_) if mask is None else np.asarray(mask)
+
+
 def _masked(df: DataFile | list[NDLater]) -> str:
     """Say how much of a file is masked, and by which flags, if that is much of it."""
     count = sum(int(_mask(ndd).sum()) for ndd in df)
