@@ -155,7 +155,11 @@ def _client(cluster: Any) -> Any:
             )
             raise MissingPackageError(msg) from err
         connect: Any = distributed.Client
+        parse: Any = distributed.comm.get_address_host_port
         try:
+            # A client with an address that is none takes a minute to give up.
+            if not cluster.startswith("inproc:"):
+                parse(cluster)
             _clients[cluster] = connect(cluster, timeout="30s", set_as_default=False)
         except (OSError, TimeoutError, ValueError) as err:
             msg = (

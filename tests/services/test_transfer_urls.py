@@ -1,4 +1,3 @@
-
 """Downloads from addresses that a function gives, and other checksums."""
 
 import hashlib
