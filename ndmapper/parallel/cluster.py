@@ -149,13 +149,14 @@ def _client(cluster: Any) -> Any:
     if cluster not in _clients:
         try:
             import distributed
+            from distributed.comm import addressing
         except ImportError as err:
             msg = (
                 "a cluster needs dask.distributed; pip install 'ndmapper[distributed]'"
             )
             raise MissingPackageError(msg) from err
         connect: Any = distributed.Client
-        parse: Any = distributed.comm.get_address_host_port
+        parse: Any = addressing.get_address_host_port
         try:
             # A client with an address that is none takes a minute to give up.
             if not cluster.startswith("inproc:"):

@@ -67,8 +67,9 @@ def test_cluster_of_another_kind_says_what_it_takes(value):
         config["cluster"] = value
 
 
-@pytest.mark.parametrize("address", ["somewhere", "http://127.0.0.1:1",
-                                     "tcp://127.0.0.1", "tcp://127.0.0.1:port"])  # fmt: skip
+@pytest.mark.parametrize("address", [
+    "somewhere", "http://127.0.0.1:1", "tcp://127.0.0.1", "tcp://127.0.0.1:port",
+])  # fmt: skip
 def test_address_that_is_none_is_told_before_anything_is_tried(address, monkeypatch):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(distributed, "Client", None)
