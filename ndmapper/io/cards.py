@@ -37,7 +37,7 @@ _VALUE = (
     rb" *(?:/[ -~]*)?"
 )
 _CLEAN = re.compile(
-    rb"(?=[A-Z0-9_ -]{8}= )[A-Z0-9_-]+ *= " + _VALUE
+    rb"(?=[A-Z0-9_ -]{8}= )(?!CONTINUE)[A-Z0-9_-]+ *= " + _VALUE
     + rb"|(?:COMMENT |HISTORY | {8})[ -~]*"
     + rb"|HIERARCH [A-Z0-9_. -]+= " + _VALUE
     + rb"|CONTINUE  *" + _TEXT + rb" *(?:/[ -~]*)?"

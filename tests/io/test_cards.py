@@ -235,6 +235,7 @@ def test_survey_says_which_card_it_cannot_read(tmp_path, caplog):
         [b"EXPTIME = T / shutter", b"CONTINUE  'open&'", b"CONTINUE  'ed'"],
         [b"HIERARCH ESO DET EXP = 3", b"CONTINUE  'x'"],
         [b"EXPTIME = 'long&'", b"CONTINUE  12"],
+        [b"EXPTIME = 'long&'", b"CONTINUE= 12"],
         [b"NAXIS3  = 7", b"CONTINUE  'x'"],
     ],
 )
