@@ -100,8 +100,8 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
                 known = found.setdefault(_WANTED[keyword], value)
                 if known != value and keyword.startswith(_OF_PIXELS):
                     found["-TWICE"] = (*found.get("-TWICE", ()), _WANTED[keyword])
-        elif keyword == _END:
-            break
+        elif keyword == _END and not raw[at + 8 : at + _CARD].strip():
+            break  # `END     = 3` is a card like any other
     if b"-TAB" in raw:
         names = (name.decode("latin-1") for name in _TABLE_NAME.findall(raw))
         found["-TAB"] = tuple(name.strip().upper() for name in names)

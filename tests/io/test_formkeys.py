@@ -139,3 +139,10 @@ def test_form_keywords_in_lower_case_count():
     assert form_keywords(raw) == {
         "BITPIX": 16, "NAXIS": 2, "BZERO": 32768, "ZBITPIX": 8,
     }  # fmt: skip
+
+
+def test_form_keywords_behind_a_card_that_only_begins_like_end_count():
+    raw = header_of("BITPIX  = 16", "END     = 3", "BZERO   = 32768")
+    assert form_keywords(raw + header_of("BSCALE  = 2")) == {
+        "BITPIX": 16, "BZERO": 32768,
+    }  # fmt: skip
