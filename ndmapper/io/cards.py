@@ -252,7 +252,7 @@ def parse_header(raw: bytes, place: HeaderPlace | None = None) -> Header:
     """
     end = header_size(raw)
     odd = [at for at in range(0, end, _CARD) if not _is_clean(raw[at : at + _CARD])]
-    if b"CONTINUE" in raw:
+    if raw.find(b"CONTINUE", 0, end) != -1:
         odd = sorted({*odd, *_falsely_continued(raw, end)})
     if not odd:
         return Header.fromstring(raw)
