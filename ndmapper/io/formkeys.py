@@ -90,7 +90,7 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
         ``-TWICE`` has the keywords of pixels that further cards give other values.
     """
     found: dict[str, Any] = {}
-    if any((letters := raw[n::_CARD]) != letters.upper() for n in range(2)):
+    if not (raw[::_CARD] + raw[1::_CARD]).isupper():
         raw = with_upper(raw)
     number = 0
     for number, (keyword, rest) in enumerate(_CARDS(raw)):
@@ -182,17 +182,15 @@ def shape_of(keys: dict[str, Any]) -> tuple[int, ...] | None:
         that give shape and size is missing or wrong.
     """
     naxis: Any = keys.get("NAXIS")
-    if not _is_count(naxis) or naxis > 999 or keys.get("BITPIX") not in _BITPIX:
+    if type(naxis) is not int or not 0 <= naxis <= 999:
+        return None
+    if keys.get("BITPIX") not in _BITPIX:
         return None
     shape = tuple([keys.get(f"NAXIS{i}", -1) for i in range(naxis, 0, -1)])
     for count in (*shape, keys.get("GCOUNT", 1), keys.get("PCOUNT", 0)):
-        if not _is_count(count):
+        if type(count) is not int or count < 0:  # a logical value is no number
             return None
     return shape
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0  # a logical value is no number
 
 
 def data_size_of(keys: dict[str, Any], shape: tuple[int, ...]) -> int:

@@ -90,17 +90,21 @@ class Labels:
             has no name of its own), and the part: ``("CHAN07", "data")`` for
             ``"CHAN07.DATA"``. None for an extension of another name.
         """
-        upper, names = name.upper(), self.names
-        for part, label in names.items():
-            if upper == label:
-                return "", part
+        upper = name.upper()
+        if (part := self._parts.get(upper)) is not None:
+            return "", part
         if not upper.endswith(self._ends):
             return None
-        for part, label in names.items():
+        for part, label in self.names.items():
             end = len(name) - len(label)
             if end > 0 and upper.endswith(label) and name[end - 1] in SEPARATORS:
                 return name[: end - 1], part
         return None
+
+    @cached_property
+    def _parts(self) -> dict[str, str]:
+        """Part by name; of parts of one name the first counts."""
+        return {label: part for part, label in reversed(self.names.items())}
 
     @cached_property
     def _ends(self) -> tuple[str, ...]:

@@ -172,10 +172,13 @@ def find_layout(fmap: FileMap, labels: Any = None, *, warn: bool = True) -> Layo
     of_the_file = OF_THE_FILE.union(*(h.keys.get("-TAB", ()) for h in hdus))
     if tables or free:
         groups = tuple(
-            replace(
-                group,
-                tables=_belonging(group.ident, tables, names, of_the_file),
-                extras=_belonging(group.ident, free, extras, of_the_file),
+            Group(
+                group.ident,
+                group.data,
+                group.uncertainty,
+                group.flags,
+                _belonging(group.ident, tables, names, of_the_file),
+                _belonging(group.ident, free, extras, of_the_file),
             )
             for group in groups
         )
