@@ -13,9 +13,9 @@ from ndmapper.data._blocks import PARTS, Streamed, WiderVarianceError, stream
 from ndmapper.data._parts import Pending, as_stored
 from ndmapper.data._waiting import WaitingPart, WaitingSection
 from ndmapper.io.filemap import HduMap, Tail
+from ndmapper.io.hdu import HduOut
 from ndmapper.io.roles import UncertaintyKind
 from ndmapper.io.together import HdusTogether
-from ndmapper.io.write import HduOut
 from ndmapper.numerics.arith import Pixels
 
 __all__ = ["Later", "computed"]

@@ -65,10 +65,6 @@ def given_operand(value: Any, name: str) -> tuple[Operand, Any]:
             msg = f"{SYMBOLS[name]} takes no bare unit; write 1 * {value} if that is it"
             raise TypeError(msg)
         return Operand({}, 1.0), value
-    if isinstance(value, NDData) and not isinstance(value, State):
-        from ndmapper.data.ndlater import NDLater
-
-        value = NDLater(value)
     if isinstance(value, State):
         value._synced("uncertainty")
         return Operand(dict(value._parts)), unit_or_unreadable(value)

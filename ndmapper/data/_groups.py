@@ -22,6 +22,7 @@ from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Group, Ident, Labels, Layout
 from ndmapper.io.rescaled import in_unit_of_data
+from ndmapper.io.tiles import open_array
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
@@ -147,12 +148,12 @@ def handle_of(hdu: HduMap, part: str, labels: Labels, data: HduMap) -> ArrayHand
     if part == "uncertainty" and labels.uncertainty_is == "ivar":
         return inverse_handle(hdu)
     if part == "uncertainty":
-        handle = weighed_handle(hdu) if labels.are_ccddata else ArrayHandle.of(hdu)
+        handle = weighed_handle(hdu) if labels.are_ccddata else open_array(hdu)
         is_std = labels.uncertainty_is == "std"
         return in_unit_of_data(handle, hdu, data, is_std=is_std)
     if labels.are_ccddata and part == "flags" and b"FLAGCONV=" not in hdu.image_raw:
         return mask_handle(hdu)
-    return flags_handle(hdu) if part == "flags" else ArrayHandle.of(hdu)
+    return flags_handle(hdu) if part == "flags" else open_array(hdu)
 
 
 def from_parts(
@@ -224,7 +225,7 @@ def make_extras(
     for name, index in layout.extras.items():
         hdu = fmap.hdus[index]
         header = primary if index == 0 else _header_of(hdu)
-        parts = {"data": Part(ArrayHandle.of(hdu))}
+        parts = {"data": Part(open_array(hdu))}
         made[name] = from_parts(parts, header, None, primary, hdu, bad_flags=bad_flags)
     return Extras(primary, made, dict(layout.extras))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ndmapper.data.ndlater import NDLater
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.write import HduOut
+from ndmapper.io.hdu import HduOut
 
 __all__ = ["Item", "changes"]
 

@@ -39,13 +39,13 @@ from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.ccddata import ConvertedHandle, InverseHandle, NoDataHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.forms import stored_form
+from ndmapper.io.hdu import HduOut
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.pack import wants_tiles
 from ndmapper.io.record import is_record
 from ndmapper.io.rescaled import RescaledHandle
 from ndmapper.io.structure import array_header, carried_header
 from ndmapper.io.tiles import TileHandle
-from ndmapper.io.write import HduOut
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from ndmapper.data._forms import Name
 from ndmapper.io.filemap import HduMap
+from ndmapper.io.hdu import HduOut
 from ndmapper.io.layout import OF_THE_FILE
 from ndmapper.io.wcstables import references
-from ndmapper.io.write import HduOut
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile

@@ -15,12 +15,12 @@ from ndmapper.errors import (
     did_you_mean,
 )
 from ndmapper.io.filemap import FileMap, HduMap
+from ndmapper.io.hdu import HduOut
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Layout
 from ndmapper.io.structure import carried_header
 from ndmapper.io.tables import encode_table, read_table
 from ndmapper.io.tableupdate import updated_table
-from ndmapper.io.write import HduOut
 
 __all__ = ["TableStore", "checked_name", "missing_table"]
 

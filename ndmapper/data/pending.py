@@ -14,8 +14,8 @@ import numpy as np
 from ndmapper.data._computed import computed
 from ndmapper.data._plan import plan_items
 from ndmapper.io.filemap import HduMap
+from ndmapper.io.hdu import HduOut
 from ndmapper.io.record import edited
-from ndmapper.io.write import HduOut
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile

@@ -149,15 +149,10 @@ class ArrayHandle:
         ArrayHandle
             The handle.
         """
-        if hdu.is_tiled:
-            # A layer on top of this one, which only such files need.
-            from ndmapper.io.tiles import TileHandle
-
-            return TileHandle(*(*cls._form(hdu), hdu))
-        return cls(*cls._form(hdu))
+        return cls(*cls._fields_of(hdu))
 
     @staticmethod
-    def _form(hdu: HduMap) -> tuple[Any, ...]:
+    def _fields_of(hdu: HduMap) -> tuple[Any, ...]:
         bitpix = hdu.keys["BITPIX"]
         blank = hdu.keys.get("BLANK")
         return (

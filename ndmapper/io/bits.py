@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.tiles import TileHandle
+from ndmapper.io.tiles import TileHandle, open_array
 
 __all__ = ["flags_handle", "unfit_as_bits"]
 
@@ -31,7 +31,7 @@ def flags_handle(hdu: HduMap) -> ArrayHandle:
     ArrayHandle
         One whose values are integers.
     """
-    handle = ArrayHandle.of(hdu)
+    handle = open_array(hdu)
     if handle.is_pseudo or (handle.bitpix > 0 and not handle.is_converted):
         return handle
     if isinstance(handle, TileHandle):

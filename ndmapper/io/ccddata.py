@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.tiles import TileHandle
+from ndmapper.io.tiles import TileHandle, open_array
 from ndmapper.numerics.formulas import as_float, float_type
 
 __all__ = [
@@ -85,7 +85,7 @@ def weighed_handle(hdu: HduMap) -> ArrayHandle:
         One whose values are variances, or else standard deviations.
     """
     if kind_of_uncertainty(hdu) != "inverse":
-        return ArrayHandle.of(hdu)
+        return open_array(hdu)
     return inverse_handle(hdu)
 
 
@@ -103,7 +103,7 @@ def inverse_handle(hdu: HduMap) -> "InverseHandle":
     InverseHandle
         One whose values are variances: infinite where nothing was measured.
     """
-    handle = ArrayHandle.of(hdu)
+    handle = open_array(hdu)
     kind = _TiledInverse if isinstance(handle, TileHandle) else InverseHandle
     return kind(**handle.__dict__)
 
@@ -122,7 +122,7 @@ def mask_handle(hdu: HduMap) -> ArrayHandle:
     ArrayHandle
         One whose values are 0 and 1.
     """
-    handle = ArrayHandle.of(hdu)
+    handle = open_array(hdu)
     kind = _TiledMask if isinstance(handle, TileHandle) else _Mask
     return kind(**handle.__dict__)
 

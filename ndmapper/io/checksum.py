@@ -14,7 +14,7 @@ import numpy as np
 from ndmapper.io.cards import header_size
 from ndmapper.io.filemap import FileMap, HduMap, Tail, padded
 from ndmapper.io.formkeys import card_value
-from ndmapper.io.write import HduOut
+from ndmapper.io.hdu import HduOut
 
 __all__ = ["Damage", "DataSum", "with_checksums", "without_checksums"]
 

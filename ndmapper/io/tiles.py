@@ -24,7 +24,7 @@ from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import Header, UnreadableCardError
 from ndmapper.io.pieces import Pieces
 
-__all__ = ["TileHandle", "Tiling", "tiling_of"]
+__all__ = ["TileHandle", "Tiling", "open_array", "tiling_of"]
 
 Array = npt.NDArray[Any]
 
@@ -184,6 +184,23 @@ class TileHandle(ArrayHandle):
     """
 
     hdu: HduMap
+
+    @classmethod
+    def of(cls, hdu: HduMap) -> "TileHandle":
+        """
+        Make the handle of the whole array of an HDU that is compressed in tiles.
+
+        Parameters
+        ----------
+        hdu : HduMap
+            The table.
+
+        Returns
+        -------
+        TileHandle
+            The handle.
+        """
+        return cls(*(*cls._fields_of(hdu), hdu))
 
     def stored(self) -> Array:
         """
@@ -359,3 +376,21 @@ def _pieces(axis: range, size: int) -> list[tuple[int, slice, slice]]:
         )
         done += count
     return pieces
+
+
+def open_array(hdu: HduMap) -> ArrayHandle:
+    """
+    Make the handle of an array, compressed in tiles or not; nothing is read.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        An HDU that holds an image.
+
+    Returns
+    -------
+    ArrayHandle
+        The handle.
+    """
+    kind = TileHandle if hdu.is_tiled else ArrayHandle
+    return kind.of(hdu)

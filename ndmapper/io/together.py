@@ -8,16 +8,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy.typing as npt
 
 from ndmapper.io.filemap import padded
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.forms import encoded, stored_form
-
-if TYPE_CHECKING:
-    from ndmapper.io.write import HduOut
+from ndmapper.io.hdu import HduOut
 
 __all__ = ["HdusTogether", "can_write_together", "write_together"]
 
@@ -41,7 +39,7 @@ class HdusTogether:
         and pixels, which it may change. Several threads may call it.
     """
 
-    hdus: "tuple[HduOut, ...]"
+    hdus: tuple[HduOut, ...]
     fill: Callable[[Put], None]
 
 

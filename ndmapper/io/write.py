@@ -11,7 +11,6 @@ import gzip
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -29,43 +28,19 @@ from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap, Tail, map_file, padded
 from ndmapper.io.filetypes import split_ext
 from ndmapper.io.forms import encoded, stored_form
+from ndmapper.io.hdu import HduOut
 from ndmapper.io.leftovers import final_name, sweep
 from ndmapper.io.pack import can_be_tiled, compressed_hdu, packed_header
 from ndmapper.io.tiles import TileHandle
 from ndmapper.io.together import HdusTogether, write_together
 
 __all__ = [
-    "HduOut",
     "append_hdu",
     "publish",
     "write_hdus",
 ]
 
 _CHUNK = 1 << 22
-
-
-@dataclass(frozen=True)
-class HduOut:
-    """
-    An HDU that is put together for writing.
-
-    Parameters
-    ----------
-    header : bytes
-        The header, padded to whole blocks.
-    data : ArrayHandle, ndarray or HduMap, optional
-        Pixels that are copied as they are stored, an array to be encoded, or an HDU
-        of which the data are copied.
-    is_tiled : bool
-        Compress the pixels in tiles.
-    like : TileHandle, optional
-        A compressed image whose tiles are taken over.
-    """
-
-    header: bytes
-    data: ArrayHandle | npt.NDArray[Any] | HduMap | None = None
-    is_tiled: bool = False
-    like: TileHandle | None = None
 
 
 def write_hdus(

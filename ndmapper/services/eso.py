@@ -23,6 +23,7 @@ from ndmapper.errors import (
 )
 from ndmapper.io.filetypes import split_ext
 from ndmapper.services.answers import Reply, Stream
+from ndmapper.services.criteria import Criteria
 from ndmapper.services.eso_find import find_at_eso
 from ndmapper.services.eso_login import EsoLogin
 from ndmapper.services.eso_tree import (
@@ -34,7 +35,6 @@ from ndmapper.services.fetching import Fetcher
 from ndmapper.services.http import Http
 from ndmapper.services.part import Remote
 from ndmapper.services.refused import refused
-from ndmapper.services.search import Criteria
 
 __all__ = ["EsoService", "dataset_of"]
 

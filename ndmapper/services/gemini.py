@@ -27,6 +27,7 @@ from ndmapper.errors import (
 from ndmapper.io.filetypes import split_ext
 from ndmapper.services.answers import Reply, Stream
 from ndmapper.services.credentials import find_credentials
+from ndmapper.services.criteria import Criteria
 from ndmapper.services.fetching import Fetcher
 from ndmapper.services.gemini_find import find_at_gemini
 from ndmapper.services.gemini_replies import (
@@ -39,7 +40,6 @@ from ndmapper.services.gemini_tar import fetch_tar
 from ndmapper.services.http import Http
 from ndmapper.services.part import Remote
 from ndmapper.services.refused import refused
-from ndmapper.services.search import Criteria
 from ndmapper.services.secret import Secret
 
 __all__ = ["GeminiService"]

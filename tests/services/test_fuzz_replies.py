@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ndmapper.errors import NdmapperError
 from ndmapper.services.answers import Reply
+from ndmapper.services.criteria import Criteria
 from ndmapper.services.eso_tree import parse_associations
 from ndmapper.services.gemini_find import find_at_gemini
 from ndmapper.services.gemini_replies import (
@@ -17,7 +18,6 @@ from ndmapper.services.gemini_replies import (
     calibrations_of_xml,
     file_row,
 )
-from ndmapper.services.search import Criteria
 
 NAME = "S20120827S0066.fits"
 
