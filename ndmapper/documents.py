@@ -16,6 +16,7 @@ from typing import Any
 __all__ = [
     "DEEPEST",
     "LARGEST",
+    "can_be_name",
     "check_depth",
     "check_length",
     "is_file",
@@ -166,6 +167,27 @@ def is_file(path: str | os.PathLike[str]) -> bool:
         that is too long, or has a NUL.
     """
     return os.path.isfile(path)  # noqa: PTH113
+
+
+def can_be_name(path: str | os.PathLike[str]) -> bool:
+    """
+    Say whether a file can have a name, be it there or not.
+
+    Parameters
+    ----------
+    path : str or path
+        The name.
+
+    Returns
+    -------
+    bool
+        False where the operating system need not be asked: for a NUL, or what no file
+        system can encode.
+    """
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def _decoded(text: str | bytes) -> str:

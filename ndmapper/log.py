@@ -6,6 +6,7 @@ imported; the first step that runs attaches the log file and, where the user has
 up no logging of their own, a plain stream to the terminal.
 """
 
+import errno
 import logging
 import sys
 from collections.abc import Iterator
@@ -39,7 +40,8 @@ class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
             else:
                 sys.stderr.write(text + "\n")
         except Exception:  # as logging does: a failing log never stops a reduction
-            self.handleError(record)
+            with suppress(ValueError):  # a closed stream, which logging does not expect
+                self.handleError(record)
 
 
 class _LogFile(logging.FileHandler):
@@ -48,9 +50,16 @@ class _LogFile(logging.FileHandler):
     _is_broken = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        if not self._is_broken:
+        if not isinstance(sys.exc_info()[1], OSError):
+            with suppress(ValueError):
+                super().handleError(record)  # a message that is none
+        elif not self._is_broken:
             self._is_broken = True
-            sys.stderr.write(f"the log file {self.baseFilename} cannot be written\n")
+            # Where the disk is full, what goes to a terminal may go there as well.
+            with suppress(OSError, ValueError, AttributeError):
+                sys.stderr.write(
+                    f"the log file {self.baseFilename} cannot be written\n"
+                )
 
 
 class _TerminalFormatter(logging.Formatter):
@@ -121,13 +130,15 @@ def log_to_file(path: Path | None) -> Iterator[None]:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_fifo():
+            raise OSError(errno.EINVAL, "it is a pipe, which may have no reader")
         handler = _LogFile(path, encoding="utf-8")
-    except OSError as err:
+    except (OSError, ValueError) as err:  # a name with NUL is a ValueError
         logger.warning(
             "the log file %s cannot be written (%s), and nothing is logged there; "
             "choose another with config['logfile'], or None for no log file",
             path,
-            err.strerror or err,
+            getattr(err, "strerror", None) or err,
         )
         yield
         return

@@ -119,6 +119,8 @@ def test_environment_labels_take_json(make):
         {"gemini": "nowhere"},
         {"gemini": "https://me:word@x"},
         {"gemini": "https://[x"},
+        {"gemini": "https://x:port"},
+        {"gemini": "https://x:70000"},
         "https://x",
         ["https://x"],
     ],

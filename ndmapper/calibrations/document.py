@@ -30,6 +30,7 @@ from ndmapper.calibrations.schema import MAPS, check_document, document_error
 from ndmapper.errors import FileAccessError
 from ndmapper.io.leftovers import staging_name, sweep
 from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.source import check_name
 
 __all__ = [
     "CalibrationDict",
@@ -170,6 +171,7 @@ def save_cal_dict(cal_dict: dict[str, Any], filename: str | os.PathLike[str]) ->
 
 def _read(path: Path) -> dict[str, Any] | None:
     """Read and check a file; None where there is none."""
+    check_name(path)
     try:
         # A byte order mark, which some editors add, is no part of the text.
         text = path.read_bytes().decode("utf-8-sig")

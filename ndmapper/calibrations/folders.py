@@ -18,7 +18,7 @@ from ndmapper.calibrations.schema import FOLDERS
 from ndmapper.documents import is_file
 from ndmapper.errors import MissingFileError, ParameterError
 
-__all__ = ["check_names", "is_same_frame", "note_folders"]
+__all__ = ["check_names", "is_same_frame", "note_folders", "noted_file"]
 
 
 def is_same_frame(one: Path, other: Path) -> bool:
@@ -96,6 +96,31 @@ def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
             where = "" if document is None else f" (known to {document})"
             _refuse_others(other, path, where)
         folders[name] = Path(found).as_posix()
+
+
+def noted_file(file: Path, cal_dict: dict[str, Any]) -> Path:
+    """
+    Give the file of a frame, which may lie where the document says that it lay.
+
+    Parameters
+    ----------
+    file : Path
+        Its file, or its name alone.
+    cal_dict : dict
+        The calibration document.
+
+    Returns
+    -------
+    Path
+        The file, if there is one; else the one in the folder that was noted; else what
+        was given.
+    """
+    folder = cal_dict.get(FOLDERS, {}).get(frame_name(file.name))
+    if folder is None or is_file(file):
+        return file
+    document = getattr(cal_dict, "path", None)
+    base = Path() if document is None else Path(document).parent
+    return next(iter(_files(base, folder, file.name)), file)
 
 
 def _files(base: Path, folder: str, name: str) -> list[Path]:

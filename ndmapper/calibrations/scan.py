@@ -14,6 +14,7 @@ from ndmapper.calibrations.memory import FrameMemory
 from ndmapper.errors import FileAccessError, MissingFileError
 from ndmapper.instruments import Instrument, chosen, load
 from ndmapper.io.filetypes import is_compressed, is_fits, split_ext
+from ndmapper.io.source import check_name
 from ndmapper.parallel import map_parallel
 
 __all__ = ["find_frames", "fits_files", "without_twins"]
@@ -101,6 +102,7 @@ def fits_files(folder: Path) -> dict[str, tuple[int, int]]:
         If the folder cannot be read.
     """
     found = []
+    check_name(folder, MissingFileError)
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

@@ -151,13 +151,14 @@ def _why(args: argparse.Namespace) -> int:
     from ndmapper.calibrations import init_cal_dict
     from ndmapper.calibrations.answers import bad_frames, source_of
     from ndmapper.calibrations.entries import types_of
+    from ndmapper.calibrations.folders import noted_file
     from ndmapper.calibrations.matches import known_key
     from ndmapper.calibrations.names import original_name
     from ndmapper.services.local import LocalService
 
     cals = init_cal_dict(args.document)
     local = LocalService(
-        [Path(file) for file in args.files],
+        [noted_file(Path(file), cals) for file in args.files],
         folders=args.dirname,
         survey=args.survey,
         instrument=args.instrument,

@@ -101,6 +101,28 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, type(None))) else repr(value)
 
 
+class _Words:
+    """An annotation in words."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _shown(signature: inspect.Signature) -> inspect.Signature:
+    """Say in words what a parameter for an instrument table takes."""
+    from ndmapper.steps import InstrumentTable
+
+    parameters = [
+        one.replace(annotation=_Words("name or path of an instrument table"))
+        if one.annotation == InstrumentTable else one
+        for one in signature.parameters.values()
+    ]  # fmt: skip
+    return signature.replace(parameters=parameters)
+
+
 def _summary(step: "Step") -> str:
     text = inspect.getdoc(step.func) or ""
     return text.strip().partition("\n")[0]
@@ -112,7 +134,7 @@ def _text(step: "Step") -> str:
         f"{which} {facts[which]!r}" for which in ("prefix", "suffix") if facts[which]
     ]
     lines = [
-        f"{step.name}{_MODULES.sub('', str(step.signature))}",
+        f"{step.name}{_MODULES.sub('', str(_shown(step.signature)))}",
         "",
         f"  from    {facts['module']}",
         f"  engine  {', '.join(facts['engines'])}"

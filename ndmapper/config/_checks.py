@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from ndmapper.documents import load_json
+from ndmapper.documents import can_be_name, load_json
 
 _WORDS = {
     "true": True, "yes": True, "on": True,
@@ -67,11 +67,16 @@ def flags(value: Any) -> int | str:
 
 def text_or_none(value: Any) -> str | None:
     value = word(value)
-    if value is None or isinstance(value, str):
-        return value
     if isinstance(value, os.PathLike):
-        return os.fspath(value)  # type: ignore[no-any-return]
-    raise ValueError("a string or None")
+        value = os.fspath(value)
+    if value is None:
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a string or None")
+    # Most texts become names of files, and none means anything with such characters.
+    if not can_be_name(value):
+        raise ValueError("a text that can be the name of a file")
+    return value
 
 
 def text(value: Any) -> str:
@@ -116,6 +121,7 @@ def urls(value: Any) -> Mapping[str, str]:
         try:
             parts = urlsplit(str(url))
             fits = parts.scheme in {"http", "https"} and parts.hostname
+            _ = parts.port  # which is read when it is asked for
         except ValueError:
             fits = False
         if not fits:

@@ -6,7 +6,8 @@ without a word. What there is a rule for is computed with it, what only asks som
 of the pixels is answered, and the rest is refused.
 
 Elementwise functions (ufuncs) are refused by NumPy itself, since ``__array_ufunc__``
-is None: else masked arrays, which are asked first, would take the pixels alone.
+is None: else masked arrays, NumPy's and astropy's, which are asked first, would take
+the pixels alone. So nothing can be said there of what to use; the operators are that.
 """
 
 from typing import Any
@@ -62,8 +63,7 @@ def compared(ufunc: Any, *inputs: Any) -> Any:
     known = [x for x in inputs if getattr(x, "unit", None) is not None]
     values = []
     for x in inputs:
-        is_image = hasattr(x, "_parts")
-        array = x._parts["data"].peek() if is_image else x
+        array = x._parts["data"].peek() if _is_image(x) else x
         if known and not isinstance(array, u.Quantity) and getattr(x, "unit", None):
             array = u.Quantity(array, x.unit)
         values.append(array)
@@ -99,13 +99,13 @@ def apply_function(func: Any, args: Any, options: Any) -> Any:
     TypeError
         If there is no rule for variance and flags.
     """
-    if func in _REDUCTIONS:
+    if func in _REDUCTIONS and args and _is_image(args[0]):
         ndd, *axes = args
         given = {k: v for k, v in options.items() if v is not np._NoValue}
-        if len(axes) <= 1 and not given.keys() - {"axis"} and hasattr(ndd, "_parts"):
+        if len(axes) <= 1 and not given.keys() - {"axis"}:
             return getattr(ndd, _REDUCTIONS[func])(*axes, **given)
         raise _refusal(func, " with more than an axis")
-    if func in _FORMS and len(args) == 1 and not options:
+    if func in _FORMS and len(args) == 1 and not options and _is_image(args[0]):
         return _FORMS[func](args[0])
     if func in _ABOUT:
         plain = [_plain(x) for x in args]
@@ -114,12 +114,16 @@ def apply_function(func: Any, args: Any, options: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    return np.asarray(value) if hasattr(value, "_parts") else value
+    return np.asarray(value) if hasattr(value, "_operate") else value
+
+
+def _is_image(value: Any) -> bool:
+    return hasattr(value, "_parts")
 
 
 def _refusal(func: Any, how: str = "") -> TypeError:
     return TypeError(
         f"numpy.{func.__name__}{how} has no rule for the variance and flags of an "
-        "NDLater; use the operators and methods of that, or its data alone, as in "
-        f"numpy.{func.__name__}(ndd.data)"
+        "NDLater, nor for files of those; use the operators and methods of them, or "
+        f"the data of an image alone, as in numpy.{func.__name__}(ndd.data)"
     )

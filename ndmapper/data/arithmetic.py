@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ndmapper.data._given import is_operand
+from ndmapper.data._numpy import apply_function
 from ndmapper.data._ready import operate, prepare, put_all
 from ndmapper.data._unit_rules import SYMBOLS
 
@@ -126,6 +127,11 @@ class Operators:
 
     # Above Quantity, so that `quantity * ndd` comes here as well.
     __array_priority__ = 1_000_000
+    # Operators of arrays leave the work to ours, and ufuncs refuse.
+    __array_ufunc__ = None
+
+    def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
+        return apply_function(func, args, options)
 
     __add__, __radd__, __iadd__ = _operator("add")
     __sub__, __rsub__, __isub__ = _operator("subtract")

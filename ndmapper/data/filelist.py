@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from ndmapper.errors import FileAccessError, FormatError, MissingFileError
+from ndmapper.io.source import check_name
 
 __all__ = ["load_file_list"]
 
@@ -31,6 +32,7 @@ def load_file_list(path: str | os.PathLike[str]) -> list[str]:
     FormatError
         If a line cannot be the name of a file.
     """
+    check_name(path, MissingFileError)
     where = Path(os.fspath(path))
     if not where.exists() and str(where).startswith("@"):
         where = Path(str(where)[1:])

@@ -15,7 +15,7 @@ from ndmapper.data._coordinates import Coordinates
 from ndmapper.data._flagging import Flagging
 from ndmapper.data._given import is_operand
 from ndmapper.data._grouptables import Belongings
-from ndmapper.data._numpy import apply_function, compared
+from ndmapper.data._numpy import compared
 from ndmapper.data._reductions import Reductions
 from ndmapper.data._state import State, array_part, linked_variance, variance_part
 from ndmapper.data._tables import TableStore
@@ -336,11 +336,21 @@ class NDLater(
 
     # ---- functions of NumPy, and comparisons
 
-    # Operators of arrays leave the work to ours, and ufuncs refuse.
-    __array_ufunc__ = None
+    _baseclass = np.ndarray
+    """By this name numpy.ma asks for the type of the pixels."""
 
-    def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
-        return apply_function(func, args, options)
+    @property
+    def _mask(self) -> Any:
+        """The mask by the name that numpy.ma asks for, so that none gets lost there."""
+        if not self.has("flags"):
+            return np.ma.nomask
+        return np.array(self.mask, subok=False)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self.has("flags"):
+            array = np.array(self.data, dtype=dtype, copy=copy)
+            return np.ma.MaskedArray(array, self._mask)
+        return np.array(self.data, dtype=dtype, copy=copy)
 
     def __abs__(self) -> "NDLater":
         return self.replace(data=np.abs(self._parts["data"].peek()))

@@ -17,16 +17,22 @@ from ndmapper.data._parts import Part
 from ndmapper.data._plan import is_rearranged, plan_items
 from ndmapper.data._wcstables import CoordinateTables
 from ndmapper.data.pending import is_pending, settled
-from ndmapper.errors import FileAccessError, FileChangedError, MissingFileError
+from ndmapper.errors import (
+    ChecksumError,
+    FileAccessError,
+    FileChangedError,
+    MissingFileError,
+)
 from ndmapper.io.ccddata import InverseHandle
-from ndmapper.io.checksum import with_checksums
-from ndmapper.io.digest import digest
+from ndmapper.io.checksum import take_sums_out, with_checksums
+from ndmapper.io.digest import Examined, examine
 from ndmapper.io.filemap import HduMap, Tail, map_file
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.layout import find_layout
 from ndmapper.io.leftovers import staging_name
 from ndmapper.io.record import edited, encode
 from ndmapper.io.side_record import write_side
+from ndmapper.io.source import check_name
 from ndmapper.io.together import can_write_together
 from ndmapper.io.write import append_hdu, publish, write_hdus
 
@@ -174,9 +180,7 @@ def real_target(target: str | os.PathLike[str]) -> Path:
         If a link leads nowhere but to itself, or no file can have the name.
     """
     path = Path(os.path.abspath(target))  # noqa: PTH100
-    if "\0" in str(path):
-        msg = f"no file can be called {str(path)!r}; choose a name without \\0"
-        raise FileAccessError(msg)
+    check_name(path)
     if not os.path.islink(path):  # noqa: PTH114  # also false of too long a name
         return path
     real = Path(os.path.realpath(path))
@@ -267,7 +271,8 @@ def stage(
             _write(df, made, target, items, None if is_known else [])
         else:
             _write(df, made, target, items, [])
-            content = digest(made)
+            found = _examine(df, made)
+            content = found.digest
             if pending:
                 rows = settled(df, target.name, content)
             else:
@@ -276,10 +281,12 @@ def stage(
                 # Whole, since a second member behind the first hides from readers.
                 made.unlink()
                 _write(df, made, target, items, rows)
+                if found.damaged:
+                    take_sums_out(made, found.damaged)
             else:
                 append_hdu(made, encode(rows))
         if checksum:
-            write_hdus(temp, with_checksums(map_file(made)))
+            write_hdus(temp, with_checksums(map_file(made), target))
     finally:
         if checksum:
             with contextlib.suppress(OSError):
@@ -294,10 +301,27 @@ def _rows_of(
     if not known:
         return []
     if is_pending(df):
-        return settled(df, name, digest(made))
+        return settled(df, name, _examine(df, made).digest)
     if what and df.record and not df._has_new_record:
-        return edited(df.record, product=name, what=what, digest=digest(made))
+        found = _examine(df, made)
+        return edited(df.record, product=name, what=what, digest=found.digest)
     return df.record
+
+
+def _examine(df: "DataFile", made: Path) -> Examined:
+    """Compute the digest of a product, and leave no sums there that do not fit."""
+    found = examine(made)
+    if found.damaged and not is_pending(df):
+        wrong = "; ".join(damage.what for damage in found.damaged)
+        msg = (
+            f"{df} is not saved: pixels that nobody changed are damaged, or were "
+            f"changed by a program that left their checksums as they were: {wrong}. It "
+            "is a product, so make it again"
+        )
+        raise ChecksumError(msg)
+    if found.damaged:
+        take_sums_out(made, found.damaged)
+    return found
 
 
 def _is_made(df: "DataFile") -> tuple[bool, bool]:

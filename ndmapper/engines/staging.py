@@ -50,9 +50,9 @@ class PlainNames:
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def new(self, name: str, tail: str = "") -> str:
+    def new(self, name: str, tail: str = "", ext: str = ".fits") -> str:
         """
-        Take a name that nothing else has.
+        Take a name that nothing else has, whatever type its file has.
 
         Parameters
         ----------
@@ -60,11 +60,13 @@ class PlainNames:
             A file name.
         tail : str
             What is put behind its root.
+        ext : str
+            How it ends.
 
         Returns
         -------
         str
-            A plain name that ends in .fits.
+            A plain name.
         """
         root = plain_root(name) + re.sub(r"[^A-Za-z0-9_+-]+", "_", tail)
         found, count = root, 1
@@ -73,7 +75,7 @@ class PlainNames:
             count += 1
             found = f"{root}_n{count}"
         self._taken.add(found.lower())
-        return f"{found}.fits"
+        return found + ext
 
 
 def is_plain_file(df: DataFile) -> bool:

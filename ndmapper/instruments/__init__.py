@@ -7,7 +7,7 @@ classified, which calibrations they need and which frames can serve. ``kast.toml
 a complete example.
 """
 
-from ndmapper.instruments.amplifiers import Amplifier
+from ndmapper.instruments.amplifiers import LIMITS, Amplifier, why_not
 from ndmapper.instruments.conventions import (
     FlagBit,
     FlagTable,
@@ -29,6 +29,7 @@ from ndmapper.instruments.model import Instrument
 from ndmapper.instruments.rules import Rule
 
 __all__ = [
+    "LIMITS",
     "Amplifier",
     "FlagBit",
     "FlagTable",
@@ -45,4 +46,5 @@ __all__ = [
     "origin_of",
     "recognise",
     "recognise_flags",
+    "why_not",
 ]

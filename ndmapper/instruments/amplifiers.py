@@ -17,12 +17,23 @@ from ndmapper.instruments.conditions import Condition, Value
 from ndmapper.instruments.functions import HeaderPair
 from ndmapper.instruments.rules import all_met
 
-__all__ = ["PARTS", "Amplifier", "FixedAmplifier", "find_amplifiers", "read_section"]
+__all__ = [
+    "LIMITS",
+    "PARTS",
+    "Amplifier",
+    "FixedAmplifier",
+    "find_amplifiers",
+    "read_section",
+    "why_not",
+]
 
 PARTS = ("name", "data", "overscan", "gain", "read_noise", "saturation")
 """What is known of an amplifier."""
 
 _WORDS = {"gain": "gain", "read_noise": "read noise", "saturation": "saturation level"}
+LIMITS = {"gain": (1e-4, 1e7), "read_noise": (0.0, 1e5), "saturation": (0.1, math.inf)}
+"""Least and greatest values that can be meant; those of images in other units, too."""
+
 _NO_VALUE = {"", "unknown", "none", "n/a", "na", "undefined", "undef", "null", "-", "?"}
 _NUMBER = re.compile(r"\s*\[?([-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?)\s*(.*)")
 _ELECTRON, _ADU = r"(e-?|el|elec|electrons?)", r"(adu|dn|counts?|cts?)s?"
@@ -115,6 +126,29 @@ class FixedAmplifier:
                         f"{text}, not {_shown(condition.value)}" if is_value else text
                     )
         return None
+
+
+def why_not(part: str, number: float) -> str | None:
+    """
+    Say why a number cannot be what it is given for.
+
+    Parameters
+    ----------
+    part : str
+        'gain', 'read_noise' or 'saturation'.
+    number : float
+        Its value.
+
+    Returns
+    -------
+    str or None
+        What is expected; None where the number can be right.
+    """
+    low, high = LIMITS[part]
+    if math.isfinite(number) and low <= number <= high:
+        return None
+    limit = "" if high == math.inf else f" and {high:g}"
+    return f"expected {'between ' if limit else 'at least '}{low:g}{limit}"
 
 
 def find_amplifiers(
@@ -279,8 +313,9 @@ class _Cards:
             if value is None:
                 continue
             number = _number_of(value, _UNITS[part])
-            if number is None or number < 0 or (number == 0 and part != "read_noise"):
-                refused.append(f"{key} = {value!r} is no {word}")
+            if number is None or (why := why_not(part, number)) is not None:
+                why = f" ({why})" if number is not None and number > 0 else ""
+                refused.append(f"{key} = {value!r} is no {word}{why}")
             else:
                 found.append((key, number, value))
         if not found:

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.errors import InstrumentError
-from ndmapper.instruments.amplifiers import PARTS, Amplifier, FixedAmplifier
+from ndmapper.instruments.amplifiers import (
+    LIMITS,
+    PARTS,
+    Amplifier,
+    FixedAmplifier,
+    why_not,
+)
 from ndmapper.instruments.checks import Checker
 from ndmapper.instruments.conventions import load_flags
 from ndmapper.instruments.descriptors import Descriptor, parse_descriptor
@@ -182,8 +188,12 @@ class _Parser(Checker):
                 raise self.error(key=f"{key}.{part}", problem=expected)
         numbers: dict[str, Any] = {
             part: self.number(f"{key}.{part}", given[part]) if part in given else None
-            for part in ("gain", "read_noise", "saturation")
+            for part in LIMITS
         }
+        for part, number in numbers.items():
+            if number is not None and (why := why_not(part, number)) is not None:
+                problem = f"{why}, found {number!r}"
+                raise self.error(key=f"{key}.{part}", problem=problem)
         return Amplifier(
             name=self.required(f"{key}.name", given, "name"),
             data=self.required(f"{key}.data", given, "data"),

@@ -7,16 +7,19 @@ brought to minus zero by the sixteen letters of CHECKSUM.
 
 import logging
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ndmapper.io.cards import header_size
-from ndmapper.io.filemap import FileMap, HduMap, Tail, padded
+from ndmapper.io.filemap import FileMap, HduMap, Tail, map_file, padded
 from ndmapper.io.formkeys import card_value
 from ndmapper.io.hdu import HduOut
+from ndmapper.io.leftovers import staging_name
+from ndmapper.io.write import write_hdus
 
-__all__ = ["Damage", "DataSum", "with_checksums", "without_checksums"]
+__all__ = ["Damage", "DataSum", "take_sums_out", "with_checksums"]
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +54,8 @@ class DataSum:
     ----------
     hdu : HduMap
         The HDU.
+    total : int
+        The sum of what was added already.
 
     Attributes
     ----------
@@ -58,9 +63,9 @@ class DataSum:
         Whether the header states a sum, so that there is something to compare.
     """
 
-    def __init__(self, hdu: HduMap) -> None:
+    def __init__(self, hdu: HduMap, total: int = 0) -> None:
         self._hdu = hdu
-        self._total = 0
+        self._total = total
         self._rest = b""
         self._stated = [value for card in _stated(hdu) if (value := _number(card, hdu))
                         is not None]  # fmt: skip
@@ -120,39 +125,45 @@ def _stated(hdu: HduMap) -> Iterator[bytes]:
 
 
 def _number(card: bytes, hdu: HduMap) -> int | None:
-    """Read a sum; None for a blank one, which states nothing."""
+    """Read a sum; None for what states nothing, or none of 32 bits."""
     value = card_value(card)
-    if type(value) is int:
-        return value
-    if not isinstance(value, str) or not value.strip():
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value).strip() if isinstance(value, (str, int, float)) else ""
+    if not text:
         return None
-    if not (value.strip().isascii() and value.strip().isdigit()):
-        log.warning(
-            "%s: %s has the DATASUM %r, which is no number; its data are not checked",
-            hdu.source.path, _where(hdu), value,
-        )  # fmt: skip
-        return None
-    return int(value)
+    if text.isascii() and text.isdigit() and (number := int(text)) < 1 << 32:
+        return number
+    log.warning(
+        "%s: %s has the DATASUM %r, which is no sum; its data are not checked",
+        hdu.source.path, _where(hdu), value,
+    )  # fmt: skip
+    return None
 
 
-def without_checksums(
-    fmap: FileMap, which: Collection[int]
-) -> Iterator[HduOut | HduMap | bytes | Tail]:
+def take_sums_out(path: Path, damaged: Collection[Damage]) -> None:
     """
-    Give the HDUs of a file without the sums that some of them state wrongly.
+    Take sums that are not those of the data out of a file that is being made.
+
+    They came with an HDU that was copied as it was, or a tool has left them behind. The
+    file is as it should be, and what it was made of was named.
 
     Parameters
     ----------
-    fmap : FileMap
-        The map of the file.
-    which : collection of int
-        Positions of these HDUs.
-
-    Yields
-    ------
-    HduOut, HduMap, bytes or Tail
-        Each HDU, of which the data are copied, and what follows the last one.
+    path : Path
+        The file, which has not its final name yet.
+    damaged : collection of Damage
+        What `examine` found in it.
     """
+    right = staging_name(path)
+    write_hdus(right, _without(map_file(path), [one.hdu for one in damaged]))
+    right.replace(path)
+
+
+def _without(
+    fmap: FileMap, which: Collection[int]
+) -> Iterator[HduOut | HduMap | bytes | Tail]:
+    """Give the HDUs of a file without the sums that some of them state wrongly."""
     for hdu in fmap.hdus:
         if hdu.before:
             yield hdu.before
@@ -167,14 +178,18 @@ def without_checksums(
         yield fmap.tail
 
 
-def with_checksums(fmap: FileMap) -> Iterator[HduOut | bytes | Tail]:
+def with_checksums(
+    fmap: FileMap, target: Path | None = None
+) -> Iterator[HduOut | bytes | Tail]:
     """
-    Give the HDUs of a file with their sums.
+    Give the HDUs of a file with their sums; a sum that does not fit is named.
 
     Parameters
     ----------
     fmap : FileMap
         The map of the file.
+    target : Path, optional
+        The name that the file will have, for what is said of it.
 
     Yields
     ------
@@ -184,7 +199,13 @@ def with_checksums(fmap: FileMap) -> Iterator[HduOut | bytes | Tail]:
     for hdu in fmap.hdus:
         if hdu.before:
             yield _summed(hdu.before, 0)
-        yield HduOut(_summed(hdu.raw, _data_sum(hdu)), hdu)
+        total = _data_sum(hdu)
+        if (damage := DataSum(hdu, total).damage()) is not None:
+            log.warning(
+                "%s may be damaged: %s. Its new checksums are of what is there now",
+                target or fmap.source.path, damage.what,
+            )  # fmt: skip
+        yield HduOut(_summed(hdu.raw, total), hdu)
     if fmap.tail is not None:
         yield fmap.tail
 

@@ -22,7 +22,7 @@ from ndmapper.errors import ChecksumError, FormatError, MissingFileError
 from ndmapper.io.checksum import Damage, DataSum
 from ndmapper.io.filemap import HduMap, map_file, padded
 from ndmapper.io.leftovers import staging_name, sweep
-from ndmapper.io.record import EXTNAME, is_record
+from ndmapper.io.record import EXTNAME, is_record, side_path
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import Source, count_read, find_source
 
@@ -144,14 +144,17 @@ def name_damage(
     Raises
     ------
     ChecksumError
-        If that is an error, as it always is for a product with a record.
+        If that is an error, as it always is for a product with a record, in it or
+        beside it.
     """
     if not found.damaged:
         return []
     checksums = config["checksums"] if checksums is None else checksums
     wrong = "; ".join(damage.what for damage in found.damaged)
     try:
-        is_product = any(map(is_record, map_file(path).hdus))
+        is_product = (
+            any(map(is_record, map_file(path).hdus)) or side_path(Path(path)).exists()
+        )
     except MissingFileError:
         is_product = False
     if is_product:

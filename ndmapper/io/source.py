@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
+from ndmapper.documents import can_be_name
 from ndmapper.errors import (
     FileAccessError,
     FileChangedError,
@@ -28,6 +29,7 @@ from ndmapper.errors import (
 __all__ = [
     "Compression",
     "Source",
+    "check_name",
     "clear_read_errors",
     "count_read",
     "find_source",
@@ -307,9 +309,7 @@ def open_source(
         As `find_source`.
     """
     full = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)
-    if "\0" in str(full):
-        msg = f"no file can be called {str(full)!r}; check its name"
-        raise MissingFileError(msg)
+    check_name(full, MissingFileError)
     with clear_read_errors(full), open(full, "rb", _BUFFER, opener=_opened) as raw:
         stat = os.fstat(raw.fileno())
         _check_is_file(full, stat.st_mode)
@@ -350,6 +350,29 @@ def _check_is_file(path: Path, mode: int) -> None:
     if not modes.S_ISREG(mode) and not modes.S_ISDIR(mode):
         msg = f"{path} is no ordinary file, but a device, pipe or socket"
         raise FormatError(msg)
+
+
+def check_name(
+    path: str | os.PathLike[str], error: type[NdmapperError] = FileAccessError
+) -> None:
+    """
+    Make sure that a file can have a name, before the operating system is asked.
+
+    Parameters
+    ----------
+    path : str or path
+        The name.
+    error : type
+        The error.
+
+    Raises
+    ------
+    FileAccessError
+        Or the error that is given, for a NUL, or what the file system cannot encode.
+    """
+    if not can_be_name(path):
+        msg = f"no file can be called {os.fspath(path)!r}; choose another name"
+        raise error(msg)
 
 
 @contextmanager

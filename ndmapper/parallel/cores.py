@@ -1,5 +1,6 @@
 """How many processors there are for us."""
 
+import multiprocessing
 import os
 from functools import cache
 
@@ -56,7 +57,8 @@ def resolve_workers(workers: int | str) -> int:
     Returns
     -------
     int
-        The number, which is 1 inside a worker: its processor is taken already.
+        The number, which is 1 inside a worker, ours or one of the user's own pool: its
+        processor is taken already.
 
     Raises
     ------
@@ -67,6 +69,7 @@ def resolve_workers(workers: int | str) -> int:
     if workers != "all" and not (is_number and int(workers) > 0):
         msg = f"workers must be 'all' or a number from 1 on, not {workers!r}"
         raise ValueError(msg)
-    if os.environ.get(IN_WORKER):
+    # A process of multiprocessing.Pool may have no children.
+    if os.environ.get(IN_WORKER) or multiprocessing.current_process().daemon:
         return 1
     return count_cores() if workers == "all" else int(workers)

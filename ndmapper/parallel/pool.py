@@ -5,6 +5,7 @@ import gc
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, as_completed
+from multiprocessing import util
 from typing import Any, TypeVar
 
 from ndmapper.errors import WorkerError
@@ -19,7 +20,8 @@ from ndmapper.parallel.worker import (
 
 __all__ = ["end_workers", "map_parallel"]
 
-_started: "set[Any]" = set()
+_started: "dict[Any, int]" = {}
+"""Executors with the number of the process that has started each."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -113,6 +115,10 @@ def map_parallel(
 def _executor(count: int) -> Any:
     from loky import get_reusable_executor  # many scripts never need it
 
+    _leave_workers_of_parent()
+    if not _started:
+        # A process of multiprocessing waits for its children before it runs atexit.
+        util.Finalize(None, end_workers, exitpriority=100)
     threads = str(max(1, count_cores() // count))
     executor = get_reusable_executor(
         max_workers=count,
@@ -120,15 +126,24 @@ def _executor(count: int) -> Any:
         initializer=start_worker,
         env=dict.fromkeys(_THREADS, threads) | {IN_WORKER: "1"},
     )
-    _started.add(executor)
+    _started.setdefault(executor, os.getpid())
     return executor
+
+
+def _leave_workers_of_parent() -> None:
+    """Forget the workers of the process that this one was forked from."""
+    for executor in [e for e, pid in _started.items() if pid != os.getpid()]:
+        del _started[executor]
+        with contextlib.suppress(Exception):
+            executor.shutdown(wait=False)  # in this process: nobody is told of it
 
 
 def end_workers() -> None:
     """End all workers of this process, if there are any."""
+    _leave_workers_of_parent()
     while _started:
         with contextlib.suppress(Exception):
-            _started.pop().shutdown(wait=True, kill_workers=True)
+            _started.popitem()[0].shutdown(wait=True, kill_workers=True)
     gc.collect()  # semaphores of the system go with their owners
 
 

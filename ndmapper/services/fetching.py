@@ -21,6 +21,7 @@ from ndmapper.errors import (
 )
 from ndmapper.io.filemap import map_file
 from ndmapper.io.filetypes import FITS_TYPES, is_fits, split_ext
+from ndmapper.io.source import check_name
 from ndmapper.io.write import clear_write_errors
 from ndmapper.services.answers import NoConnectionError, Stream
 from ndmapper.services.checksum import has_checksum
@@ -149,6 +150,7 @@ class Fetcher:
                 paths[name] = found
         missing = [name for name in wanted if name not in paths]
         if missing:
+            check_name(folder)
             with clear_write_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
             self._fetch_all(missing, folder, checksums, paths, failed)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -37,7 +37,7 @@ from ndmapper.services.answers import (
     shown_url,
 )
 from ndmapper.services.backoff import RETRIED, Backoff
-from ndmapper.services.redirects import is_same_host, is_trusted, refusal
+from ndmapper.services.redirects import is_same_host, is_trusted, led_to, refusal
 from ndmapper.services.secret import hide_secrets, redacted
 
 __all__ = ["CHUNK", "Http", "user_agent"]
@@ -284,7 +284,14 @@ class Http:
                 return response
             status = response.status_code
             response.close()
-            url = urljoin(url, target)
+            following = led_to(url, target)
+            if following is None:
+                msg = (
+                    f"{self._shown(asked.path)} is redirected to something that is no "
+                    "https URL; it is not followed; check config['archive_urls']"
+                )
+                raise ServiceError(msg)
+            url = following
             problem = refusal(
                 base, urlsplit(url), method=asked.method, status=status,
                 is_login=is_login, may_leave=may_leave,
@@ -350,10 +357,17 @@ def user_agent() -> str:
     return f"ndmapper/{__version__} python-requests/{requests.__version__}"
 
 
+class _Session(requests.Session):
+    """A session that looks at no redirect: `Http` does so, by its own rules."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
+
 @functools.lru_cache(maxsize=1)
 def _session(_pid: int) -> requests.Session:
     """Make the session of a process; a child must not use its parent's sockets."""
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False
     # Cookies are credentials, and are sent where `auth` says, not where they fit.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

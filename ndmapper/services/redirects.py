@@ -1,10 +1,60 @@
 """Where an archive may lead, and to whom a credential may go."""
 
-from urllib.parse import SplitResult
+import ipaddress
+import socket
+from contextlib import suppress
+from urllib.parse import SplitResult, urljoin, urlsplit
 
-__all__ = ["is_same_host", "is_trusted", "refusal"]
+__all__ = ["is_same_host", "is_trusted", "led_to", "refusal", "split_url"]
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def split_url(text: str) -> SplitResult | None:
+    """
+    Take a URL apart.
+
+    Parameters
+    ----------
+    text : str
+        The URL.
+
+    Returns
+    -------
+    SplitResult or None
+        Its parts; None where it is no URL of a host, by http or https.
+    """
+    try:
+        url = urlsplit(text)
+        _ = url.port  # which is read when it is asked for
+    except ValueError:
+        return None
+    return url if url.scheme in _PORTS and url.hostname else None
+
+
+def led_to(url: str, location: str) -> str | None:
+    """
+    Say where an answer leads.
+
+    Parameters
+    ----------
+    url : str
+        What was asked for.
+    location : str
+        Where the answer says that it is.
+
+    Returns
+    -------
+    str or None
+        The URL; None where it is none by http or https.
+    """
+    try:
+        found = urljoin(url, location)
+    except ValueError:
+        return None
+    return None if split_url(found) is None else found
 
 
 def is_trusted(base: SplitResult, url: SplitResult) -> bool:
@@ -42,9 +92,34 @@ def is_same_host(base: SplitResult, url: SplitResult) -> bool:
     if base.hostname != url.hostname:
         return False
     if base.scheme == url.scheme:
-        return base.port == url.port
+        return _port(base) == _port(url)
     # A host that moves everything to https is still the same.
-    return url.scheme == "https" and url.port in {None, 443}
+    return url.scheme == "https" and _port(url) == _PORTS["https"]
+
+
+def _port(url: SplitResult) -> int | None:
+    return url.port or _PORTS.get(url.scheme)
+
+
+def _is_inside(host: str | None) -> bool:
+    """Tell this machine and its own network, however they are spelled."""
+    name = host or ""
+    with suppress(UnicodeError):
+        name = name.encode("idna").decode("ascii")
+    name = name.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        try:  # 127.1, 0x7f000001: what the resolver takes for numbers
+            address = ipaddress.IPv4Address(socket.inet_aton(name))
+        except (OSError, ValueError):
+            return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return not address.is_global
 
 
 def _is_private(url: SplitResult) -> bool:
@@ -85,8 +160,6 @@ def refusal(
     """
     advice = "it is not followed; check config['archive_urls']"
     to = f"is redirected to {url.scheme}://{url.hostname}"
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        return f"is redirected to something that is no https URL; {advice}"
     if url.username is not None or url.password is not None:
         return f"{to} with a user name in the URL; {advice}"
     is_local = base.hostname in LOOPBACK
@@ -94,8 +167,8 @@ def refusal(
         is_local or (base.scheme == "http" and base.hostname == url.hostname)
     ):
         return f"{to}, without encryption; {advice}"
-    if url.hostname in LOOPBACK and not is_local:
-        return f"{to}, which is this machine; {advice}"
+    if _is_inside(url.hostname) and not _is_inside(base.hostname):
+        return f"{to}, which is this machine or its own network; {advice}"
     if not is_trusted(base, url) and (is_login or not may_leave):
         return f"{to}, another host, to which no query or credential is sent; {advice}"
     if method != "GET" and status not in {307, 308}:

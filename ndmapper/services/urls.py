@@ -14,6 +14,7 @@ from ndmapper.services.answers import Stream
 from ndmapper.services.fetching import Fetcher
 from ndmapper.services.http import Http
 from ndmapper.services.part import Remote
+from ndmapper.services.redirects import split_url
 from ndmapper.services.refused import refused
 
 __all__ = ["UrlService"]
@@ -86,8 +87,8 @@ class UrlService:
         by_place: dict[str, list[str]] = {}
         urls = {name: str(self.url_of(name)) for name in files}
         for name, url in urls.items():
-            parts = urlsplit(url)
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
+            parts = split_url(url)
+            if parts is None:
                 # What is before the host, or in the query, may be a key.
                 shown = re.sub(r"//[^/]*@", "//", url.partition("?")[0])
                 msg = f"the function gives {name} no https URL, but {shown!r}"

@@ -5,6 +5,7 @@ An annotation is understood as a whole when a step is declared, or refused then;
 accepted that would let anything pass.
 """
 
+import collections
 import functools
 import inspect
 import operator
@@ -20,7 +21,8 @@ from typing import Any
 import numpy as np
 from astropy import units
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, FileName
+from ndmapper.data.planned import open_planned
 from ndmapper.errors import DeclarationError
 
 __all__ = ["Kind", "Range", "understand"]
@@ -125,13 +127,16 @@ class _Predicate:
 class _Convertible:
     """A quantity must have a unit that can be converted: ``Quantity['m']``."""
 
-    unit: Any
+    unit: Any  # or a physical type: Quantity['length']
 
     def __contains__(self, value: Any) -> bool:
+        if isinstance(self.unit, units.PhysicalType):
+            return bool(value.unit.physical_type == self.unit)
         return bool(value.unit.is_equivalent(self.unit))
 
     def __str__(self) -> str:
-        return f"in {self.unit}"
+        is_type = isinstance(self.unit, units.PhysicalType)
+        return f"in {'a unit of ' * is_type}{self.unit}"
 
 
 _OF_ITEMS = (Range, _MultipleOf)
@@ -167,7 +172,7 @@ class Kind:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The strings that are allowed, where these are listed."""
+        """The strings that are listed as allowed, also for what is in a container."""
         return ()
 
     @property
@@ -191,6 +196,22 @@ class Kind:
         """
         return True
 
+    def converted(self, value: Any) -> Any:
+        """
+        Turn names of files into what the annotation says.
+
+        Parameters
+        ----------
+        value : object
+            A value that fits.
+
+        Returns
+        -------
+        object
+            The value, with a `Path` or `DataFile` for each name of one.
+        """
+        return value
+
 
 @dataclass(frozen=True)
 class _Instance(Kind):
@@ -208,7 +229,7 @@ class _Instance(Kind):
 
     def is_kind(self, value: Any) -> bool:
         if self.type in (Path, DataFile):
-            return isinstance(value, (str, self.type))
+            return isinstance(value, (str, FileName, self.type))
         if self.type in _NUMBERS:
             is_bool = isinstance(value, _NUMBERS[bool])
             return (
@@ -217,6 +238,13 @@ class _Instance(Kind):
                 and bool(np.isfinite(np.asarray(value)))
             )
         return isinstance(value, self.type)
+
+    def converted(self, value: Any) -> Any:
+        if not isinstance(value, (str, FileName)):
+            return value
+        if self.type is Path:
+            return Path(value)
+        return open_planned(str(value)) if self.type is DataFile else value
 
 
 @dataclass(frozen=True)
@@ -232,7 +260,13 @@ class _Choice(Kind):
         return tuple(str(value) for value in self.values)
 
     def is_kind(self, value: Any) -> bool:
+        if isinstance(value, np.generic):  # as they stand in a table
+            value = value.item()
         return any(type(value) is type(v) and value == v for v in self.values)
+
+
+def _choices_of(kinds: Iterable[Kind]) -> tuple[str, ...]:
+    return tuple(choice for kind in kinds for choice in kind.choices)
 
 
 @dataclass(frozen=True)
@@ -245,7 +279,7 @@ class _Either(Kind):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        return tuple(choice for kind in self.kinds for choice in kind.choices)
+        return _choices_of(self.kinds)
 
     @property
     def types(self) -> frozenset[Any]:
@@ -253,6 +287,13 @@ class _Either(Kind):
 
     def is_kind(self, value: Any) -> bool:
         return any(value in kind for kind in self.kinds)
+
+    def converted(self, value: Any) -> Any:
+        fits = [kind for kind in self.kinds if value in kind]
+        # A name stays one where that is allowed as well.
+        if any(isinstance(value, tuple(kind.types)) for kind in fits):
+            return value
+        return fits[0].converted(value) if fits else value
 
 
 @dataclass(frozen=True)
@@ -268,6 +309,10 @@ class _Items(Kind):
         kinds = [self.item] if self.places is None else self.places
         inside = ", ".join(str(kind) for kind in kinds)
         return f"{self.container.__name__} of {inside or 'nothing'}"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return _choices_of([self.item] if self.places is None else self.places)
 
     def is_kind(self, value: Any) -> bool:
         if isinstance(value, (str, bytes)):
@@ -287,6 +332,14 @@ class _Items(Kind):
             item in kind for item, kind in zip(value, self.places, strict=True)
         )
 
+    def converted(self, value: Any) -> Any:
+        if type(value) not in (list, tuple, set, frozenset):
+            return value
+        kinds = [self.item] * len(value) if self.places is None else self.places
+        return type(value)(
+            kind.converted(item) for kind, item in zip(kinds, value, strict=True)
+        )
+
 
 @dataclass(frozen=True)
 class _Mapped(Kind):
@@ -297,10 +350,19 @@ class _Mapped(Kind):
     def words(self) -> str:
         return f"mapping of {self.key} to {self.value}"
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return _choices_of([self.value])
+
     def is_kind(self, value: Any) -> bool:
         return isinstance(value, Mapping) and all(
             k in self.key and v in self.value for k, v in value.items()
         )
+
+    def converted(self, value: Any) -> Any:
+        if type(value) is not dict:
+            return value
+        return {k: self.value.converted(v) for k, v in value.items()}
 
 
 @dataclass(frozen=True)
@@ -316,6 +378,10 @@ class _Record(Kind):
         inside = ", ".join(f"{name}: {kind}" for name, kind in self.fields)
         return f"{self.name} {{{inside}}}"
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return _choices_of(kind for _, kind in self.fields)
+
     def is_kind(self, value: Any) -> bool:
         if not isinstance(value, Mapping):
             return False
@@ -324,6 +390,12 @@ class _Record(Kind):
             key in kinds and item in kinds[key] for key, item in value.items()
         )
 
+    def converted(self, value: Any) -> Any:
+        if type(value) is not dict:
+            return value
+        kinds = dict(self.fields)
+        return {key: kinds[key].converted(item) for key, item in value.items()}
+
 
 @dataclass(frozen=True)
 class _Array(Kind):
@@ -331,16 +403,25 @@ class _Array(Kind):
 
     @property
     def words(self) -> str:
-        return f"array of {np.dtype(self.dtype)}" if self.dtype else "array"
+        if self.dtype is None:
+            return "array"
+        return f"array of {self._wanted or self.dtype.__name__}"
+
+    @property
+    def _wanted(self) -> "np.dtype[Any] | None":
+        """The type of the pixels; None for an abstract one, as numpy.floating."""
+        try:
+            wanted: np.dtype[Any] = np.dtype(self.dtype)
+        except TypeError:
+            return None
+        return wanted
 
     def is_kind(self, value: Any) -> bool:
         if not isinstance(value, np.ndarray):
             return False
         if self.dtype is None:
             return True
-        try:
-            wanted = np.dtype(self.dtype)
-        except TypeError:  # an abstract type, as numpy.floating
+        if (wanted := self._wanted) is None:
             return bool(np.issubdtype(value.dtype, self.dtype))
         return np.can_cast(value.dtype, wanted, "same_kind")
 
@@ -399,25 +480,34 @@ def understand(annotation: Any, limits: tuple[Any, ...] = ()) -> Kind:
     DeclarationError
         If the annotation, or a part of it, is none that a value can be checked with.
     """
-    if annotation in (Any, object, inspect.Parameter.empty):
+    try:
+        return _understand(annotation, limits)
+    except (NameError, RecursionError, TypeError, ValueError) as err:
+        if isinstance(err, DeclarationError):
+            raise
+        # An alias that names nothing or itself, arguments that do not belong there.
+        why = "it names itself" if isinstance(err, RecursionError) else err
+        msg = f"{annotation} ({why})"
+        raise _refusal(msg) from err
+
+
+def _understand(annotation: Any, limits: tuple[Any, ...] = ()) -> Kind:
+    """Read an annotation or a part of one."""
+    if any(annotation is any_ for any_ in (Any, object, inspect.Parameter.empty)):
         return Kind(limits)
     if annotation is None:
         annotation = type(None)
     for inner in _stands_for(annotation):
-        return understand(inner, limits)
+        return _understand(inner, limits)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return understand(arguments[0], (*limits, *_limits(arguments[1:])))
+        return _understand(arguments[0], (*limits, *_limits(arguments[1:])))
     if origin is typing.Union or isinstance(annotation, types.UnionType):
         return _union(annotation, arguments, limits)
     if origin is typing.Literal:
         return _Choice(limits, arguments)
-    if typing.is_typeddict(annotation):
-        hints = typing.get_type_hints(annotation, include_extras=True)
-        fields = tuple((name, understand(hint)) for name, hint in hints.items())
-        return _Record(
-            limits, annotation.__name__, fields, annotation.__required_keys__
-        )
+    if typing.is_typeddict(origin or annotation):
+        return _record(origin or annotation, arguments, limits)
     if origin is not None:
         return _generic(annotation, origin, arguments, limits)
     if annotation is np.ndarray:
@@ -472,8 +562,28 @@ def _union(
         kinds = (_ArrayLike(limits),)
     # None is within any limits.
     none = type(None)
-    kinds += tuple(understand(a, () if a is none else limits) for a in arguments)
+    kinds += tuple(_understand(a, () if a is none else limits) for a in arguments)
     return _Either(kinds=kinds)
+
+
+def _record(
+    described: Any, arguments: tuple[Any, ...], limits: tuple[Any, ...]
+) -> Kind:
+    """Read a TypedDict, which may have parameters of its own."""
+    given = dict(zip(getattr(described, "__parameters__", ()), arguments, strict=False))
+    fields = []
+    for name, hint in typing.get_type_hints(described, include_extras=True).items():
+        free = getattr(hint, "__parameters__", ())
+        if isinstance(hint, typing.TypeVar):
+            filled = given.get(hint, hint)
+        elif given and free:
+            filled = hint[tuple(given.get(one, one) for one in free)]
+        else:
+            filled = hint
+        fields.append((name, _understand(filled)))
+    return _Record(
+        limits, described.__name__, tuple(fields), described.__required_keys__
+    )
 
 
 def _generic(
@@ -485,8 +595,9 @@ def _generic(
     if origin is os.PathLike:
         return _Instance(limits, os.PathLike)
     if origin is type:
-        if isinstance(arguments[0], type):
-            return _Subclass(limits, arguments[0])
+        base = object if arguments[0] is Any else arguments[0]
+        if isinstance(base, type):
+            return _Subclass(limits, base)
         raise _refusal(annotation)
     if origin is np.ndarray:
         dtype = (typing.get_args(arguments[-1]) or (Any,))[0]
@@ -499,18 +610,20 @@ def _generic(
     if not isinstance(origin, type):
         raise _refusal(annotation)
     if issubclass(origin, Mapping):
+        if origin is collections.Counter:
+            arguments = (*arguments, int)[:2] if arguments else (Any, int)
         key, value = arguments or (Any, Any)
-        return _Mapped(of_whole, understand(key), understand(value, of_items))
+        return _Mapped(of_whole, _understand(key), _understand(value, of_items))
     if not issubclass(origin, Iterable) or issubclass(origin, Iterator):
         raise _refusal(annotation)
     is_empty = isinstance(annotation, types.GenericAlias) and not arguments
     if origin is tuple and arguments[-1:] != (Ellipsis,) and (arguments or is_empty):
-        places = tuple(understand(a, of_items) for a in arguments)
+        places = tuple(_understand(a, of_items) for a in arguments)
         return _Items(of_whole, origin, places=places)
     if origin.__module__ not in ("builtins", "collections", "collections.abc"):
         raise _refusal(annotation)  # of somebody's own container nothing is known
     inside = arguments[0] if arguments else Any
-    return _Items(of_whole, origin, understand(inside, of_items))
+    return _Items(of_whole, origin, _understand(inside, of_items))
 
 
 def _limits(extras: Iterable[Any]) -> Iterator[Any]:
@@ -518,7 +631,8 @@ def _limits(extras: Iterable[Any]) -> Iterator[Any]:
     for extra in extras:
         if isinstance(extra, Range):
             yield extra
-        elif isinstance(extra, units.UnitBase):  # astropy's Quantity['m']
+        # astropy's Quantity['m'] and Quantity['length']
+        elif isinstance(extra, (units.UnitBase, units.PhysicalType)):
             yield _Convertible(extra)
         elif isinstance(extra, slice):
             yield _Length(extra.start or 0, extra.stop)
@@ -540,7 +654,7 @@ def _foreign_limits(extra: Any) -> Iterator[Any]:
         yield _Length(extra.min_length, None)
     elif hasattr(extra, "max_length"):
         yield _Length(0, extra.max_length)
-    elif hasattr(extra, "func"):
-        yield _Predicate(extra.func)
+    elif hasattr(extra, "func"):  # Not is called itself
+        yield _Predicate(extra if callable(extra) else extra.func)
     elif type(extra).__name__ != "DocInfo":
         raise _refusal(extra)

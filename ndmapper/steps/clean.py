@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ndmapper.data import DataFile
 from ndmapper.errors import FileAccessError, FormatError, RecordError
 from ndmapper.io.digest import DigestCache
-from ndmapper.io.leftovers import staging_name
+from ndmapper.io.leftovers import staging_name, sweep_side_data
 from ndmapper.io.record import canonical, cleaned_path, side_path
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.steps.entry import is_as_recorded
@@ -111,6 +111,7 @@ def finish_removals(folder: Path) -> None:
         if not product.exists() and cleaned_path(product).exists():
             with suppress(OSError):
                 side.unlink()
+    sweep_side_data(folder / ".ndmapper")
 
 
 def _products(folder: Path) -> dict[Path, Sequence[dict[str, Any]]]:

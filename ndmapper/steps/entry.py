@@ -8,8 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from ndmapper.config import Settings
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, FileName
 from ndmapper.data.pending import pending_key
 from ndmapper.data.save import write_datafile
 from ndmapper.engines import get_engine
@@ -110,9 +112,9 @@ class Work:
         """The parameters as they count: a text that names a file is that file."""
         declared = self.declaration.parameters
         return {
-            name: value
-            if name in declared and value in declared[name].kind.choices
-            else _naming_files(value)
+            name: _naming_files(
+                value, declared[name].kind.choices if name in declared else ()
+            )
             for name, value in self.parameters.items()
         }
 
@@ -355,19 +357,24 @@ def _named(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, A
     return found
 
 
-def _naming_files(value: Any) -> Any:
-    """Turn each text that is the name of an existing file into its path."""
+def _naming_files(value: Any, choices: Sequence[str] = ()) -> Any:
+    """Turn each text that is the name of an existing file, and no choice, into one."""
     if isinstance(value, str):
         try:
-            return Path(value) if value and Path(value).is_file() else value
+            is_file = value and value not in choices and Path(value).is_file()
+            return Path(value) if is_file else value
         except (OSError, ValueError):  # too long for a name, or with NUL
             return value
+    if isinstance(value, (DataFile, FileName)):
+        return Path(value) if isinstance(value, FileName) else value
     if isinstance(value, Mapping):
-        return {key: _naming_files(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_naming_files(item) for item in value]
+        return {key: _naming_files(item, choices) for key, item in value.items()}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "UO":
+        return _naming_files(value.tolist(), choices)
     if isinstance(value, (set, frozenset)):
-        return frozenset(_naming_files(item) for item in value)
+        return frozenset(_naming_files(item, choices) for item in value)
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, range)):
+        return [_naming_files(item, choices) for item in value]
     return value
 
 

@@ -9,14 +9,11 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy import units
 
-from ndmapper.data import DataFile
-from ndmapper.data.planned import open_planned
 from ndmapper.errors import (
     DeclarationError,
     ParameterError,
@@ -175,17 +172,7 @@ class Parameter:
             if isinstance(value, str) and (choices := self.kind.choices):
                 msg += did_you_mean(value, choices)
             raise ParameterError(msg)
-        return self._converted(value)
-
-    def _converted(self, value: Any) -> Any:
-        """Turn the name of a file into what the annotation says."""
-        allowed = self.kind.types
-        if isinstance(value, str) and str not in allowed:
-            if Path in allowed:
-                return Path(value)
-            if DataFile in allowed:
-                return open_planned(value)
-        return value
+        return self.kind.converted(value)
 
 
 def check_values(
@@ -227,8 +214,10 @@ def check_values(
         elif parameter.required:
             msg = f"{step} needs the parameter {name} ({parameter})"
             raise ParameterError(msg)
+        elif parameter.default is None:
+            values[name] = None
         else:
-            values[name] = parameter.default
+            values[name] = parameter.check(parameter.default, step)
     return values
 
 

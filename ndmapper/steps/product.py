@@ -15,9 +15,8 @@ from ndmapper.errors import (
     OutputExistsError,
     RecordError,
 )
-from ndmapper.io.checksum import without_checksums
+from ndmapper.io.checksum import take_sums_out
 from ndmapper.io.digest import digest, examine
-from ndmapper.io.filemap import map_file
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.leftovers import staging_name
 from ndmapper.io.provenance import provenance_hdus
@@ -30,7 +29,7 @@ from ndmapper.io.record import (
 )
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import find_source
-from ndmapper.io.write import append_hdu, publish, write_hdus
+from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.differences import differences
 from ndmapper.steps.entry import Entry, Work, ancestors, as_made
 from ndmapper.steps.paths import absolute, stamp_of
@@ -223,20 +222,8 @@ def _write(
     if place != "side":
         _add_record(work, product, temporary, rows, name)
     if found.damaged:
-        _take_sums_out(temporary, [damage.hdu for damage in found.damaged])
+        take_sums_out(temporary, found.damaged)
     return rows
-
-
-def _take_sums_out(path: Path, which: list[int]) -> None:
-    """
-    Take out checksums that are not those of the data.
-
-    They came with an HDU that was copied as it was, or a tool has left them behind. The
-    product is as it should be, and its input was named.
-    """
-    right = staging_name(path)
-    write_hdus(right, without_checksums(map_file(path), which))
-    right.replace(path)
 
 
 def _add_record(

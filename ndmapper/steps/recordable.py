@@ -1,6 +1,7 @@
 """What a record can hold of the value of a parameter."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from astropy import units
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, FileName
 from ndmapper.errors import ParameterError
 from ndmapper.steps.origin import origin_of
 
@@ -53,24 +54,28 @@ def recordable(value: Any, where: str) -> Any:  # noqa: PLR0912  # a chain of ty
         return {"value": recordable(value.value, where), "unit": value.unit.to_string()}
     if isinstance(value, (units.UnitBase, np.dtype)):
         return str(value)
+    if isinstance(value, complex):
+        return str(value)
     if isinstance(value, np.generic):
-        return recordable(value.item(), where)
+        plain = value.item()
+        # Long floating point numbers stay what they are.
+        return recordable(str(plain) if isinstance(plain, np.generic) else plain, where)
     if isinstance(value, np.ndarray):
-        if value.size <= _MAX_LISTED:
+        if value.size <= _MAX_LISTED or value.dtype.hasobject:
             return recordable(value.tolist(), where)
-        content = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
-        return {
-            "shape": list(value.shape),
-            "dtype": value.dtype.str,
-            "digest": f"sha256:{content}",
-        }
-    if isinstance(value, (Path, DataFile)):
+        return _digested(value)
+    if isinstance(value, (Path, FileName, DataFile)):
         return Path(value).name
     if isinstance(value, Mapping):
         return {str(k): recordable(v, where) for k, v in value.items()}
     if isinstance(value, (Sequence, set, frozenset)):
-        items = sorted(value) if isinstance(value, (set, frozenset)) else value
-        return [recordable(v, where) for v in items]
+        if not isinstance(value, (set, frozenset)):
+            return [recordable(v, where) for v in value]
+        items = [recordable(v, where) for v in value]
+        try:
+            return sorted(items)
+        except TypeError:  # of several types
+            return sorted(items, key=json.dumps)
     if isinstance(value, slice):
         return f"{value.start}:{value.stop}:{value.step}"
     if callable(value) and hasattr(value, "__qualname__"):
@@ -83,3 +88,15 @@ def recordable(value: Any, where: str) -> Any:  # noqa: PLR0912  # a chain of ty
         "numbers, strings, lists, mappings, arrays, quantities or paths"
     )
     raise ParameterError(msg)
+
+
+def _digested(array: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Give shape, type and digest of a large array, and of its mask."""
+    found: dict[str, Any] = {"shape": list(array.shape), "dtype": array.dtype.str}
+    parts = {"digest": np.asarray(array)}
+    if isinstance(array, np.ma.MaskedArray) and array.mask is not np.ma.nomask:
+        parts = {"digest": array.filled(), "mask": np.asarray(array.mask)}
+    for name, part in parts.items():
+        content = hashlib.sha256(np.ascontiguousarray(part).tobytes()).hexdigest()
+        found[name] = f"sha256:{content}"
+    return found

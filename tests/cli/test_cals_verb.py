@@ -78,6 +78,18 @@ def test_cals_why_explains_each_candidate(command: Any, document: Path) -> None:
     assert fates["sim0001.fits"] == ("lost", "its set has 2 of at least 3")
 
 
+def test_cals_why_finds_a_frame_where_the_document_says(
+    command: Any, document: Path
+) -> None:
+    assert read(document)["folders"]["sim0005.fits"] == "raw"
+    whole, bare = (
+        command("cals", "why", name, "--json") for name in
+        ("raw/sim0005.fits", "sim0005.fits")
+    )  # fmt: skip
+    assert (bare.code, bare.json) == (whole.code, whole.json)
+    assert command("cals", "why", "sim0099.fits").code == 1
+
+
 def test_cals_why_of_a_calibration_asks_for_what_it_needs(
     command: Any, night: Path
 ) -> None:

@@ -62,6 +62,179 @@ RUNS = {
 }
 
 
+TOUCH = "Path('ran').touch()"
+MEMBERS = "import enum\nimport functools\nclass E(enum.Enum):\n    X = 1\n"
+RUNS |= {
+    "a hook of a subclass": (
+        f"class A:\n    def __init_subclass__(cls):\n        {TOUCH}\n"
+        "class B(A):\n    pass"
+    ),
+    "a hook that is assigned": (
+        f"def hook(cls):\n    {TOUCH}\n"
+        "class A:\n    __init_subclass__ = hook\nclass B(A):\n    pass"
+    ),
+    "a metaclass": (
+        f"class M(type):\n    def __new__(*x):\n        {TOUCH}\n"
+        "class A(metaclass=M):\n    pass"
+    ),
+    "a metaclass by another name": (
+        f"class M(type):\n    def __init__(*x):\n        {TOUCH}\n"
+        "N = M\nclass A(metaclass=N):\n    pass"
+    ),
+    "a metaclass of a base": (
+        f"class M(type):\n    def __call__(*x):\n        {TOUCH}\n"
+        "class A(metaclass=M):\n    pass\nclass B(A()):\n    pass"
+    ),
+    "a metaclass that is a function": (
+        f"def make(*x):\n    {TOUCH}\nclass A(metaclass=make):\n    pass"
+    ),
+    "an instance as a base": (
+        f"class A:\n    def __init__(self):\n        {TOUCH}\nclass B(A()):\n    pass"
+    ),
+    "a class that says it is from elsewhere": (
+        "class A:\n    __module__ = 'numpy'\n"
+        f"    def __init__(self):\n        {TOUCH}\n"
+        "def f(x=A()):\n    pass"
+    ),
+    "a script that says so": (
+        f"__name__ = 'numpy'\nclass A:\n    def __init__(self):\n        {TOUCH}\n"
+        "def f(x=A()):\n    pass"
+    ),
+    "a function that says so": (
+        "import functools\nimport dataclasses\n@functools.wraps(dataclasses.field)\n"
+        f"def g():\n    {TOUCH}\ndef f(x=g()):\n    pass"
+    ),
+    "other builtins": (
+        f"def build(*x):\n    {TOUCH}\n__builtins__ = {{'__build_class__': build}}\n"
+        "class A:\n    pass"
+    ),
+    "an item of a class": (
+        f"class A:\n    def __class_getitem__(cls, x):\n        {TOUCH}\n"
+        "def f(x: A[1]):\n    pass"
+    ),
+    "a class decorator": f"def d(c):\n    {TOUCH}\n@d\nclass A:\n    pass",
+    "a class as a decorator": (
+        f"class D:\n    def __init__(self, f):\n        {TOUCH}\n@D\ndef f():\n    pass"
+    ),
+    "a decorator under the step": (
+        f"def d(f):\n    {TOUCH}\n    return f\n"
+        "@run_task(prefix='o')\n@d\ndef other(ndd):\n    return ndd"
+    ),
+    "a decorator above it": (
+        f"def d(f):\n    {TOUCH}\n    return f\n"
+        "@d\n@run_task(prefix='o')\ndef other(ndd):\n    return ndd"
+    ),
+    "a setter that is none": (
+        f"class A:\n    def setter(f):\n        {TOUCH}\n@A.setter\ndef f():\n    pass"
+    ),
+    "a setter within": (
+        f"class C:\n    class A:\n        def setter(f):\n            {TOUCH}\n"
+        "    @A.setter\n    def f(self):\n        pass"
+    ),
+    "a key of a builtin": (
+        f"def g(x):\n    {TOUCH}\n    return 1\n"
+        "@max('a', 'b', key=g)\ndef f():\n    pass"
+    ),
+    "a map": f"def g(x):\n    {TOUCH}\ndef f(x=list(map(g, [1]))):\n    pass",
+    "a missing item": (
+        f"from collections import defaultdict\ndef g():\n    {TOUCH}\n"
+        "def f(x=defaultdict(g)[1]):\n    pass"
+    ),
+    "a missing item of a lambda": (
+        "from collections import defaultdict\n"
+        f"def f(x=defaultdict(lambda: {TOUCH})[1]):\n    pass"
+    ),
+    "a function in a list": (
+        f"from collections import defaultdict\ndef g():\n    {TOUCH}\nG = [g]\n"
+        "def f(x=defaultdict(G[0])[1]):\n    pass"
+    ),
+    "a lambda at once": f"def f(x=(lambda: {TOUCH})()):\n    pass",
+    "a partial as a decorator": (
+        f"import functools\ndef g(f):\n    {TOUCH}\n"
+        "@functools.partial(g)\ndef f():\n    pass"
+    ),
+    "a caller of methods": (
+        f"import operator\n@operator.methodcaller('__call__')\ndef f():\n    {TOUCH}"
+    ),
+    "a substitution": (
+        f"import re\ndef g(m):\n    {TOUCH}\n    return ''\n"
+        "@re.sub('a', g, 'a')\ndef f():\n    pass"
+    ),
+    "a member of an enum": (
+        "import enum\nclass E(enum.Enum):\n    X = 1\n"
+        f"    def __init__(self, x):\n        {TOUCH}"
+    ),
+    "a member of a base": (
+        "import enum\nclass A:\n    def __new__(cls, x):\n"
+        f"        {TOUCH}\n        return object.__new__(cls)\n"
+        "class E(A, enum.Enum):\n    X = 1"
+    ),
+    "a property of a member": (
+        f"{MEMBERS}    @property\n    def p(self):\n        {TOUCH}\n"
+        "def f(x=E.X.p):\n    pass"
+    ),
+    "a cached property of one": (
+        f"{MEMBERS}    @functools.cached_property\n    def p(self):\n        {TOUCH}\n"
+        "def f(x=E.X.p):\n    pass"
+    ),
+    "a property of one in a list": (
+        f"{MEMBERS}    @property\n    def p(self):\n        {TOUCH}\n"
+        "class C:\n    m = [E.X]\ndef f(x=C.m[0].p):\n    pass"
+    ),
+    "a text of a member": (
+        f"{MEMBERS}    def __format__(self, x):\n        {TOUCH}\n        return ''\n"
+        "def f(x=f'{E.X}'):\n    pass"
+    ),
+    "a sum of members": (
+        f"{MEMBERS}    def __add__(self, x):\n        {TOUCH}\n"
+        "def f(x=E.X + E.X):\n    pass"
+    ),
+    "a name that a class binds": (
+        f"def g(x):\n    {TOUCH}\nclass C:\n    int = g\n    y = int('3')"
+    ),
+    "a name that a block binds": (
+        f"def g(x):\n    {TOUCH}\nif True:\n    int = g\n"
+        "    def f(x=int('3')):\n        pass"
+    ),
+    "an annotation in quotes": (
+        "@run_task(prefix='o')\ndef other(ndd, *, x: \"Path('ran').touch()\" = 1):\n"
+        "    return ndd"
+    ),
+    "an annotation in quotes within": (
+        "from typing import Optional\n@run_task(prefix='o')\n"
+        "def other(ndd, *, x: Optional[\"Path('ran').touch()\"] = 1):\n    return ndd"
+    ),
+    "an annotation by name": (
+        "T = \"Path('ran').touch()\"\n@run_task(prefix='o')\n"
+        "def other(ndd, *, x: T = 1):\n    return ndd"
+    ),
+    "an annotation that is put together": (
+        "@run_task(prefix='o')\n"
+        "def other(ndd, *, x: \"Path('ran')\" + '.touch()' = 1):\n    return ndd"
+    ),
+    "an annotation that is formatted": (
+        "@run_task(prefix='o')\n"
+        "def other(ndd, *, x: f\"Path('ran').{'touch'}()\" = 1):\n    return ndd"
+    ),
+    "an annotation of a dict": (
+        "T = {'a': \"Path('ran').touch()\"}\n@run_task(prefix='o')\n"
+        "def other(ndd, *, x: T['a'] = 1):\n    return ndd"
+    ),
+    "an annotation of a forward reference": (
+        "import typing\n@run_task(prefix='o')\n"
+        "def other(ndd, *, x: typing.ForwardRef(\"Path('ran').touch()\") = 1):\n"
+        "    return ndd"
+    ),
+    "an import that fails": (
+        f"try:\n    import nobody_has_this\nexcept ImportError:\n    {TOUCH}"
+    ),
+    "a match": f"match 1:\n    case 1:\n        {TOUCH}",
+    "a generator": f"x = tuple({TOUCH} for n in (1, 2))",
+    "a walrus in a default": f"def f(x=(y := {TOUCH})):\n    pass",
+    "a comprehension of a class": f"class C:\n    x = [{TOUCH} for n in (1, 2)]",
+}
+
+
 @pytest.mark.parametrize("statement", RUNS.values(), ids=RUNS)
 def test_nothing_else_of_a_script_runs(command, folder, statement):
     make_mef("x.fits", n_ext=1)
@@ -131,11 +304,7 @@ def test_what_a_declaration_may_be_made_of(command, folder):
         def helper(value):
             return value + Options().twice() + SAME["a"][1]
 
-        def plain(func):
-            return func
-
         @run_task(prefix="s" + "c")
-        @plain
         def scale(ndd, *, factor: Annotated[float, Range(ge=0, le=9)] = FACTOR,
                   way: Literal["up", "down"] = "up", offset: float = OFFSET):
             return ndd * factor + helper(offset)
@@ -158,6 +327,13 @@ REFUSED = {
     "set within": ("T = {}\nT['a'] = 2", "order: dict = T", 4, "T"),
     "counted up": ("N = 1\nN += 1", "order: int = N", 4, "N"),
     "bound by another": ("A = int('1')\nB = A", "order: int = B", 4, "B"),
+    "a class with a hook": (
+        "class A:\n    def __init_subclass__(cls):\n        pass\n"
+        "class B(A):\n    pass",
+        "order: B = None",
+        6,
+        "B",
+    ),
     "a call in the declaration": ("x = 1", "order: int = int.from_bytes(b'')", 6, 0),
 }
 
@@ -176,6 +352,19 @@ def test_declaration_that_needs_more_is_refused_with_its_line(command, folder, c
         assert f"line {line}" in result.err
         assert "the step scale cannot be read without running the script" in result.err
         assert not name or name in result.err
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_decorator_of_the_script_is_refused_with_its_line(command, folder, order):
+    lines = ["@run_task(prefix='s')", "@plain"]
+    path = folder / "mine.py"
+    path.write_text(
+        "from ndmapper import run_task\n\ndef plain(f):\n    return f\n\n"
+        + "\n".join(lines[:: 1 - 2 * order])
+        + "\ndef scale(ndd):\n    return ndd\n"
+    )
+    result = command("steps", "show", f"{path}:scale")
+    assert (result.code, f"line {7 - order} calls plain" in result.err) == (1, True)
 
 
 def test_step_that_is_made_by_a_call_is_refused(command, folder):

@@ -32,6 +32,12 @@ def test_steps_lists_those_of_the_libraries(command):
     assert "ccd.subtract_bias" in command("steps").out
 
 
+def test_steps_says_in_words_what_an_instrument_is(command):
+    out = command("steps", "show", "ccd.add_variance").out
+    assert "instrument: name or path of an instrument table = None" in out
+    assert "FromTable" not in out
+
+
 def test_steps_shows_one(command, script):
     out = command("steps", "show", f"{script}:add").out
     assert out.startswith("add(ndd, dark=None, *, number: float = 1.0")

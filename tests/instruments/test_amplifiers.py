@@ -106,6 +106,26 @@ def test_egain_wins_and_a_difference_is_told(cards, gain, remark):
         assert remark in found.remarks[0]
 
 
+@pytest.mark.parametrize(
+    ("card", "part", "value"),
+    [("RDNOISE", "read_noise", 1e9), ("RDNOISE", "read_noise", -3),
+     ("SATURATE", "saturation", 1e-30), ("SATURATE", "saturation", "-5")],
+)  # fmt: skip
+def test_what_no_detector_has_is_no_value(card, part, value):
+    found = one(**{card: value})
+    assert getattr(found, part) is None
+    assert found.unknown[part].startswith(f"{card} = {value!r} is no ")
+
+
+@pytest.mark.parametrize(
+    ("part", "value"), [("gain", 0), ("gain", 1e-30), ("read_noise", 1e9),
+                        ("saturation", 0.0), ("gain", float("inf"))],
+)  # fmt: skip
+def test_what_no_detector_has_is_an_error_in_a_table(part, value):
+    with pytest.raises(InstrumentError, match=rf"{part}.*(expected|finite)"):
+        described(data="[1:60,1:40]", **{part: value})
+
+
 def test_read_noise_of_zero_is_told():
     found = one(RDNOISE=0)
     assert found.read_noise == 0

@@ -237,6 +237,10 @@ def test_cookies_of_a_server_are_not_kept(archives: LoopbackArchives) -> None:
         ("https://me:word@archive.gemini.edu/x", "with a user name in the URL"),
         ("ftp://archive.gemini.edu/x", "no https URL"),
         ("file:///etc/passwd", "no https URL"),
+        ("data:,x", "no https URL"),
+        ("https://archive.gemini.edu:99999/x", "no https URL"),
+        ("https://archive.gemini.edu:port/x", "no https URL"),
+        ("https://[::1", "no https URL"),
     ],
 )
 def test_strange_redirect_is_refused(
@@ -340,6 +344,10 @@ def test_password_is_sent_by_https_alone() -> None:
         ("https://a.example", "https://a.example:444", False),
         ("https://a.example", "https://b.example", False),
         ("https://a.example", "https://a.example.evil.example", False),
+        ("https://a.example", "https://A.Example:443/x", True),
+        ("http://a.example", "https://a.example:443", True),
+        ("http://a.example", "https://a.example:80", False),
+        ("https://a.example", "https://a.example:80", False),
     ],
 )
 def test_credential_goes_where_it_belongs(base: str, url: str, trusted: bool) -> None:
@@ -352,6 +360,26 @@ def test_archive_leads_neither_to_this_machine_nor_out_of_encryption(to: str) ->
     base = urlsplit("https://archive.example/y")
     assert refusal(base, urlsplit(to), method="GET", status=302, is_login=False,
                    may_leave=True)  # fmt: skip
+
+
+@pytest.mark.parametrize("host", [
+    "localhost.", "x.localhost", "127.0.0.2", "127.1", "0x7f000001", "2130706433",
+    "0.0.0.0", "[::ffff:127.0.0.1]", "[0:0:0:0:0:0:0:1]", "[::]", "[fe80::1%25eth0]",
+    "127\N{IDEOGRAPHIC FULL STOP}0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254",
+])  # fmt: skip
+@pytest.mark.parametrize("base", ["https://archive.example/y", "https://8.8.8.8/y"])
+def test_archive_does_not_lead_into_the_own_network(base: str, host: str) -> None:
+    url = urlsplit(f"https://{host}/x")
+    found = refusal(urlsplit(base), url, method="GET", status=302, is_login=False,
+                    may_leave=True)  # fmt: skip
+    assert found is not None
+    assert "own network" in found
+
+
+def test_archive_of_the_own_network_leads_within_it_and_out_of_it() -> None:
+    for to in ("https://10.0.0.6/x", "https://archive.example/x"):
+        assert refusal(urlsplit("https://10.0.0.5/y"), urlsplit(to), method="GET",
+                       status=302, is_login=False, may_leave=True) is None  # fmt: skip
 
 
 def test_login_is_asked_once(archives: LoopbackArchives) -> None:

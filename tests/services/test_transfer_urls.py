@@ -1,6 +1,7 @@
 """Downloads from addresses that a function gives, and other checksums."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -65,9 +66,11 @@ def test_key_in_a_url_is_written_nowhere(
     assert "very-secret" not in f"{caught.value}{caplog.text}"
 
 
-def test_function_that_gives_no_url_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="no https URL, but 'x'"):
-        download_files(["a.fits"], lambda _: "x", tmp_path)
+@pytest.mark.parametrize("url", ["x", "https://x:port/a", "https://[x/a", "https:///a",
+                                 "https://x:70000/a", "file:///etc/hosts"])  # fmt: skip
+def test_function_that_gives_no_url_is_an_error(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ParameterError, match=re.escape(f"no https URL, but {url!r}")):
+        download_files(["a.fits"], lambda _: url, tmp_path)
 
 
 def test_server_of_another_kind_is_an_error(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Annotations: each is checked, or refused when the step is declared."""
 
+import collections
 import enum
 import functools
 import os
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pytest
 from astropy import units as u
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, FileName
 from ndmapper.errors import DeclarationError
 from ndmapper.steps import run_task
 from ndmapper.steps.annotations import Range, understand
@@ -30,6 +31,18 @@ class Window(TypedDict):
     low: float
     high: Positive
     name: typing.NotRequired[str]
+
+
+Item = TypeVar("Item")
+
+
+class Boxed(TypedDict, typing.Generic[Item]):
+    item: Item
+    more: list[Item]
+
+
+class Tree(TypedDict):
+    branches: "list[Tree]"
 
 
 class Filter(enum.Enum):
@@ -103,6 +116,16 @@ FITS = [
     (list[Path], ["a.dat"]),
     (str | os.PathLike[str] | None, Path("a.dat")),
     (list[Any], [object()]),
+    (Boxed[int], {"item": 1, "more": [2]}),
+    (Boxed, {"item": "a", "more": []}),
+    (collections.Counter[str], {"a": 1}),
+    (npt.NDArray[np.integer[Any]], np.zeros(2, "u1")),
+    (u.Quantity["length"], 3 * u.cm),
+    (Literal["a", 1], np.str_("a")),
+    (Literal["a", 1], np.int16(1)),
+    (type[Any], int),
+    (Annotated[int, at.Not(bool)], 0),
+    (Path, FileName("a.dat")),
 ]
 MISFITS = [
     (Pixels, 3.5),
@@ -150,6 +173,14 @@ MISFITS = [
     (Annotated[u.Quantity, Range(gt=0)], -1 * u.m),
     (list[Path], [1]),
     (Annotated[npt.NDArray[float], Range(gt=0)], np.array([1.0, -1.0])),
+    (Boxed[int], {"item": "a", "more": [2]}),
+    (Boxed[int], {"item": 1, "more": ["a"]}),
+    (collections.Counter[str], {"a": "b"}),
+    (npt.NDArray[np.integer[Any]], np.zeros(2)),
+    (u.Quantity["length"], 3 * u.s),
+    (Literal[1], np.float64(1)),
+    (type[Any], 1),
+    (Annotated[int, at.Not(bool)], 1),
 ]
 REFUSED = [
     Unchecked,
@@ -164,6 +195,8 @@ REFUSED = [
     "int | nothing",
     int | Unchecked,
     3,
+    Tree,  # names itself
+    np.array([1, 2]),
 ]
 
 
@@ -205,11 +238,25 @@ if sys.version_info >= (3, 12):  # which has the statement `type`
         assert (1, 2) in understand(names["Pair"][int])
         assert (1, "2") not in understand(names["Pair"][int])
 
+    @pytest.mark.parametrize("value", ["list[nothing]", "dict[str, Row]", "Row"])
+    def test_alias_statement_of_itself_or_of_nothing_is_refused(value):
+        names: dict[str, Any] = {}
+        exec(f"type Row = {value}", names)
+        with pytest.raises(DeclarationError, match="no value can be checked"):
+            understand(names["Row"])
+
+
+@pytest.mark.parametrize("hint", [hint for hint, _ in MISFITS], ids=str)
+def test_every_kind_has_words(hint):
+    assert str(understand(hint))
+
 
 def test_words_say_what_fits():
     assert str(understand(Annotated[float, at.Gt(0)] | None)) == "float > 0 or None"
     assert str(understand(set[Literal["a"]])) == "set of one of 'a'"
     assert "high: float > 0" in str(understand(Window))
+    assert str(understand(npt.NDArray[np.integer[Any]])) == "array of integer"
+    assert str(understand(u.Quantity["length"])) == "Quantity in a unit of length"
 
 
 def test_kind_travels_to_workers():
@@ -263,3 +310,70 @@ def test_choice_that_is_also_the_name_of_a_file_is_a_choice(tmp_path, monkeypatc
     make_mef("x.fits", n_ext=1, shape=(2, 2))
     Path("mean").write_text("no table")
     assert choose("x.fits").record[-1]["references"] == {}
+
+
+def test_choice_in_a_container_is_a_choice_and_arrays_are_none(tmp_path, monkeypatch):
+    from ndmapper.testing import make_mef
+
+    @run_task(prefix="c")
+    def choose(
+        ndd,
+        *,
+        how: list[Literal["mean", "median"]],
+        weights: npt.NDArray[np.float64] | Literal["mean"] = "mean",
+    ):
+        """Do nothing."""
+        return ndd
+
+    monkeypatch.chdir(tmp_path)
+    make_mef("x.fits", n_ext=1, shape=(2, 2))
+    Path("mean").write_text("no table")
+    made = choose("x.fits", how=["mean"], weights=np.ones(3))
+    assert made.record[-1]["references"] == {}
+
+
+@pytest.mark.parametrize(("hint", "value"), [
+    (set[str], {"one.txt", "none.txt"}),
+    (collections.deque[str], collections.deque(["one.txt"])),
+    (npt.NDArray[np.str_], np.array(["one.txt", "none.txt"])),
+    (dict[str, list[str]], {"a": ["one.txt"]}),
+    (FileName, FileName("one.txt")),
+    (os.PathLike, FileName("one.txt")),
+    (Path, FileName("one.txt")),
+    (str, np.str_("one.txt")),
+])  # fmt: skip
+def test_file_counts_by_its_content_wherever_it_stands(
+    tmp_path, monkeypatch, hint, value
+):
+    from ndmapper.testing import make_mef
+
+    def read(ndd, *, table):
+        """Do nothing."""
+        return ndd
+
+    read.__annotations__["table"] = hint
+    step = run_task(prefix="r")(read)
+    monkeypatch.chdir(tmp_path)
+    make_mef("x.fits", n_ext=1, shape=(2, 2))
+    Path("one.txt").write_text("1")
+    first = step("x.fits", table=value).record[-1]
+    assert "one.txt" in str(first["references"])
+    Path("one.txt").write_text("2")
+    assert step("x.fits", table=value, reprocess=True).record[-1]["key"] != first["key"]
+
+
+@pytest.mark.parametrize(("hint", "value", "expected"), [
+    (Path, "a.dat", Path("a.dat")),
+    (list[Path], ["a.dat"], [Path("a.dat")]),
+    (tuple[int, Path], (1, "a.dat"), (1, Path("a.dat"))),
+    (set[Path], {"a.dat"}, {Path("a.dat")}),
+    (dict[str, Path | None], {"a": "b", "c": None}, {"a": Path("b"), "c": None}),
+    (str | Path, np.str_("a.dat"), "a.dat"),
+    (list[Path] | None, ["a.dat"], [Path("a.dat")]),
+    (Literal["a.dat"] | Path, "b.dat", Path("b.dat")),
+    (list[str], ["a.dat"], ["a.dat"]),
+])  # fmt: skip
+def test_name_becomes_what_the_annotation_says(hint, value, expected):
+    found = understand(hint).converted(value)
+    assert found == expected
+    assert type(found) in (type(expected), type(value))

@@ -120,6 +120,16 @@ def test_damaged_product_is_an_error(good, checksums):
         add_one("bad.fits")
 
 
+def test_damaged_product_whose_record_lies_beside_it(good):
+    with config.using(record="side"):
+        made = Path(str(add_one(good)))
+    DataFile(made, mode="update").save(checksum=True)
+    add_one(made)
+    damaged(made, made)
+    with pytest.raises(ChecksumError, match=r"pgood.fits is damaged.* It is a product"):
+        run_task(prefix="q")(add_one.func)(made)
+
+
 def test_damaged_calibration_and_file_in_memory(good, caplog):
     @run_task(prefix="b", cals=["bias"])
     def subtract(ndd, bias):
@@ -176,12 +186,14 @@ def with_sum(*values):
 @pytest.mark.parametrize(("values", "expected"), [
     (["right"], 0), (["1"], 1), (["0"], 1), ([""], 0), (["   "], 0), ([17], 1),
     (["1", "right"], 0), (["right", "1"], 0), (["1", "2"], 1), (["unknown"], 0),
-    (["-5"], 0), ([True], 0), (["  0001"], 1),
+    (["-5"], 0), ([True], 0), (["  0001"], 1), ([-5], 0), ([2**32], 0), (["9" * 60], 0),
+    (["NaN"], 0), ([1.5], 0), ([17.0], 1), ([None], 0), ([2**32 - 1], 1),
 ])  # fmt: skip
 def test_cards(folder, values, expected, caplog):
     assert with_sum(*values) == expected
-    is_text = values[0] in ("unknown", "-5")
-    assert ("is no number; its data are not checked" in caplog.text) == is_text
+    no_sums = ("unknown", "-5", -5, True, 2**32, "9" * 60, "NaN", 1.5)
+    is_told = any(value is values[0] or value == values[0] for value in no_sums)
+    assert ("is no sum; its data are not checked" in caplog.text) == is_told
 
 
 def test_nothing_more_is_read(good, folder):
@@ -232,3 +244,38 @@ def test_no_save_leaves_sums_that_are_out_of_date(good, edit, tiled):
     df.save()
     assert not sums(df.filename)
     assert not examine(df.filename).damaged
+
+
+@pytest.mark.parametrize("name", ["pbad.fits", "pbad.fits.gz"])
+def test_product_saved_later_has_no_sums_of_a_damaged_input(good, name):
+    bad = damaged("bad.fits", good, hdu=2, at=3)  # a table that is copied
+    made = add_one(bad, save=False)
+    made.save(name)
+    assert not sums(name)
+    assert not examine(name).damaged
+    with config.using(checksums="error"):
+        assert add_one(name).record[-2]["product"] == name
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_edit_of_a_damaged_product_is_not_saved(good, suffix):
+    DataFile(add_one(good)).save("good2.fits", checksum=True)
+    bad = damaged("bad.fits", "good2.fits")
+    df = DataFile(bad)
+    df.meta["A"] = 1
+    with pytest.raises(ChecksumError, match=r"HDU 1 .*make it again"):
+        df.save(f"out.fits{suffix}")
+    assert not [p for p in Path().iterdir() if "out.fits" in p.name]
+    df[0].data[0, 0] += 1  # what was damaged is another array now
+    df.save(f"out.fits{suffix}")
+    assert not sums(f"out.fits{suffix}")
+
+
+def test_damage_of_what_is_no_product_stays_to_be_seen(good, caplog):
+    df = DataFile(damaged("bad.fits", good))
+    df.meta["A"] = 1
+    df.save("copy.fits")
+    assert examine("copy.fits").damaged
+    DataFile("copy.fits").save("summed.fits", checksum=True)
+    assert "summed.fits may be damaged: HDU 1" in caplog.text
+    assert not examine("summed.fits").damaged

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
+from ndmapper.data import FileName
 from ndmapper.errors import DeclarationError, ParameterError, UnknownParameterError
 from ndmapper.steps.parameters import (
     Parameter,
@@ -149,6 +150,13 @@ def test_read_parameters_annotation_of_nothing_is_refused():
         (np.median, "numpy:median"),
         ((1, None, "x"), [1, None, "x"]),
         (slice(1, 2), "1:2:None"),
+        ({3, 1, 2.5}, [1, 2.5, 3]),
+        ({"b", 1, None}, ["b", 1, None]),
+        ({Path("z/a.txt"), "b"}, ["a.txt", "b"]),
+        (frozenset({frozenset("ba"), frozenset("c")}), [["a", "b"], ["c"]]),
+        (np.longdouble("1.5"), "1.5"),
+        (1 + 2j, "(1+2j)"),
+        (FileName("raw/a.fits"), "a.fits"),
     ],
 )
 def test_recordable_gives_json(value, form):
@@ -159,6 +167,24 @@ def test_recordable_large_array_gives_a_digest_of_its_values():
     zeros, ones = (recordable(f((9, 9)), "p")["digest"] for f in (np.zeros, np.ones))
     assert zeros.startswith("sha256:")
     assert zeros != ones
+
+
+def test_recordable_large_array_of_objects_is_listed():
+    assert recordable(np.array([None, "a"] * 50), "p") == [None, "a"] * 50
+
+
+def test_recordable_large_masked_array_gives_a_digest_of_its_mask_too():
+    values = np.arange(99)
+    one, other = (recordable(np.ma.array(values, mask=values > n), "p") for n in (5, 6))
+    assert one != other
+    hidden = np.ma.array(np.where(values > 5, 0, values), mask=values > 5)
+    assert recordable(hidden, "p") == one  # what is masked does not count
+
+
+def test_default_is_converted_like_what_is_given():
+    kind = Annotated[float, Unit("m")]
+    known = {"p": parameter(kind, 300 * u.cm), "q": parameter(Path, "a.txt")}
+    assert check_values(known, {}, "s") == {"p": 3.0, "q": Path("a.txt")}
 
 
 def test_recordable_object_without_a_form_is_refused():

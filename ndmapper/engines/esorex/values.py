@@ -14,6 +14,10 @@ from ndmapper.errors import ParameterError, UnknownParameterError, did_you_mean
 __all__ = ["Parameter", "arguments", "is_frames", "python_name", "read_parameters"]
 
 
+# Frames have tags in capitals, and parameters of recipes names in small letters.
+_TAG = re.compile(r"[A-Z][A-Z0-9_]+")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
     """
@@ -183,7 +187,12 @@ def arguments(
     """
     for name, value in given.items():
         if name not in known and value is not None and not is_frames(value):
-            msg = f"{recipe} has no parameter {name!r}{did_you_mean(name, known)}"
+            hint = did_you_mean(name, known)
+            if _TAG.fullmatch(name) and isinstance(value, str | Path):
+                hint = (
+                    f"; a frame is given as a DataFile: {name}=DataFile({str(value)!r})"
+                )
+            msg = f"{recipe} has no parameter {name!r}{hint}"
             raise UnknownParameterError(msg)
     lines = []
     for name, parameter in known.items():

@@ -1,15 +1,17 @@
 """What a job becomes for IRAF: files under plain names, and calls of the task."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.engines.base import Job, Output
 from ndmapper.engines.iraf.describe import Parameter
 from ndmapper.engines.iraf.headers import header_for
+from ndmapper.engines.iraf.leftovers import difference
 from ndmapper.engines.iraf.pixels import convert
 from ndmapper.engines.iraf.values import LONGEST, is_files, to_iraf
 from ndmapper.engines.iraf.whole import stage_whole
@@ -21,6 +23,17 @@ from ndmapper.io.layout import Ident
 __all__ = ["Call", "Calls", "base_output", "files_of"]
 
 Files = Mapping[str, list[DataFile]]
+
+_BARE = {
+    "longslit.fitcoords": "images",
+    "longslit.transform": "fitnames",
+    "longslit.fceval": "fitnames",
+}
+"""Of these tasks one parameter is the name of database entries as it stands, while what
+writes those leaves out the type of the file."""
+
+# The pixels of such a file are in another one, which is looked for beside it.
+_WITH_PIXELS_BESIDE = re.compile(r"\.(imh|\w\wh)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +60,16 @@ class Call:
     parameters: dict[str, Any]
     outputs: dict[Output, str]
     given: dict[Output, Header] = field(default_factory=dict)
+
+
+class _Copy(NamedTuple):
+    """A copy of an input, which the task may write into."""
+
+    role: str
+    df: DataFile
+    ident: Ident | None
+    part: str
+    stamp: tuple[int, int]
 
 
 def base_output(output: Output) -> str:
@@ -117,9 +140,11 @@ class Calls:
         self.files = files_of(job)
         self.by_extension = bool(job.task.words.get("MEF_ext", True))
         self._names = PlainNames()
-        self._staged: dict[tuple[int, Ident | None, str, str], str] = {}
+        self._staged: dict[tuple[object, Ident | None, str, str], str] = {}
         self._headers: dict[str, Header] = {}
         self._lists = 0
+        self._links: dict[Path, str] = {}
+        self._copies: dict[Path, _Copy] = {}
         nan_value = job.task.words.get("nan_value")
         self._nan = None if nan_value is None else float(nan_value)
 
@@ -219,16 +244,21 @@ class Calls:
         outputs: dict[Output, str] = {}
         for name, files in self.files.items():
             folder = inside if name in self.job.roles else ""
-            tag = name if name in edited else ""
-            staged = [self._stage(df, ident, part, folder, tag) for df in files]
-            given[name] = self._joined(staged)
+            staged = [self._stage(df, ident, part, folder) for df in files]
+            if name in self.job.roles and not self.job.outputs:
+                for df, file in zip(files, staged, strict=True):
+                    path = self.folder / folder / file
+                    copy = _Copy(name, df, ident, part, _stamp(path))
+                    self._copies.setdefault(path, copy)
+            given[name] = self._joined([self._called(name, n) for n in staged])
             if name in edited:
                 mine = [o for o in self.job.outputs if base_output(o) == name]
                 outputs |= dict(zip(mine, staged, strict=False))
         for name, value in self.job.parameters.items():
             if name not in self.files:
                 par = None if self.known is None else self.known.get(name)
-                given[name] = to_iraf(task, name, value, par)
+                short = self._link(value) if isinstance(value, Path) else value
+                given[name] = to_iraf(task, name, short, par)
         if path_param:
             given[path_param] = f"{inside}/"
         made: dict[str, list[str]] = {}
@@ -254,6 +284,44 @@ class Calls:
         par = None if self.known is None else self.known.get(name)
         return name if par is None else par.name
 
+    def _called(self, name: str, file: str) -> str:
+        short = ".".join(str(self.job.task.name).split(".")[-2:])
+        return file.removesuffix(".fits") if _BARE.get(short) == name else file
+
+    def _link(self, path: Path) -> Path | str:
+        """
+        Link a file, which is no image of ours, to where the task runs.
+
+        Many tasks have room for a short name alone, and none takes blanks.
+        """
+        if not path.is_file() or _WITH_PIXELS_BESIDE.fullmatch(path.suffix):
+            return path
+        path = path.absolute()
+        if path not in self._links:
+            ext = re.sub(r"[^A-Za-z0-9.]", "", path.suffix)
+            root = path.name.removesuffix(path.suffix)
+            self._links[path] = self._names.new(f"{root}.fits", ext=ext)
+            (self.folder / self._links[path]).symlink_to(path)
+        return self._links[path]
+
+    def changed(self) -> Iterator[tuple[str, DataFile, str]]:
+        """
+        Find inputs of which the task has changed its copy.
+
+        Yields
+        ------
+        (str, DataFile, str)
+            The parameter, the file, and what is other now.
+        """
+        for path, copy in self._copies.items():
+            if not path.exists():
+                yield copy.role, copy.df, "it is gone"
+            elif _stamp(path) != copy.stamp:
+                again = self._stage(copy.df, copy.ident, copy.part, "", "before")
+                before, after = DataFile(self.folder / again), DataFile(path)
+                if what := difference(before, after):
+                    yield copy.role, copy.df, what
+
     def _joined(self, names: Sequence[str]) -> str:
         """Write names as one value; many of them go into a file."""
         text = ",".join(names)
@@ -275,15 +343,18 @@ class Calls:
 
     def _key_of(self, df: DataFile, ident: Ident | None, part: str) -> str | None:
         for (which, own, of, _), name in self._staged.items():
-            if (which, of) == (id(df), part) and own in (ident, _own_ident(df, ident)):
+            if (which, of) == (_which(df), part) and own in (
+                ident,
+                _own_ident(df, ident),
+            ):
                 return name if name in self._headers else None
         return None
 
     def _stage(
-        self, df: DataFile, ident: Ident | None, part: str, folder: str, tag: str
+        self, df: DataFile, ident: Ident | None, part: str, folder: str, tag: str = ""
     ) -> str:
         own = _own_ident(df, ident) if self.by_extension else None
-        key = (id(df), own, part, f"{folder}/{tag}")
+        key = (_which(df), own, part, f"{folder}/{tag}")
         if key in self._staged:
             return self._staged[key]
         tail = _tail(own if _is_mef(df) else None, part)
@@ -311,6 +382,16 @@ class Calls:
         header = header_for(df, ndd)
         self._headers[name] = header
         write_image(path, header, convert(array, where, self._nan, self.warnings))
+
+
+def _which(df: DataFile) -> object:
+    """Tell files apart: one file that was opened twice has one name for the task."""
+    return Path(df).absolute() if df.filename and df.unloaded else id(df)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def _is_mef(df: DataFile) -> bool:

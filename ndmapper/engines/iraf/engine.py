@@ -216,6 +216,7 @@ class _Run:
         }
         shared.keep()
         self._keep_undeclared()
+        self._tell_of_lost_changes()
         return Outcome(
             products=products,
             log="".join(self.log),
@@ -230,6 +231,16 @@ class _Run:
         self.log.append(log)
         if warning:
             self.warnings.append(warning)
+
+    def _tell_of_lost_changes(self) -> None:
+        """Warn where a task was there to change its input, and works on a copy."""
+        if self.job.outputs:
+            return
+        for name, df, what in self.calls.changed():
+            self.warnings.append(
+                f"{self.job.task.name} changed its copy of {df} ({what}), which is not "
+                f"kept: declare outputs={{{name!r}: '@{name}'}} to have it as a product"
+            )
 
     def _product(
         self,
@@ -261,7 +272,7 @@ class _Run:
 
     def _one(self, process: Worker, call: Call) -> Mapping[Output, DataFile]:
         """Run the task once, and open what it made."""
-        before = {path.name for path in self.calls.folder.glob("*.fits")}
+        before = {path.name for path in self.calls.folder.iterdir()}
         message = {
             "do": "run",
             "task": self.job.task.name,

@@ -22,6 +22,9 @@ _FAILURES = re.compile(
       | Unknown\ task\ name.*
     )$"""
 )
+_PARAMETER = re.compile(r"EOF while reading .*parameter \((\w+)\)")
+# The executables tell there of their own end as well.
+_ASKS = re.compile(r"^(?!PANIC|Killing|Warning).*[:?](?:\s*\(\w*\):?)?$")
 _WARNINGS = re.compile(r"(?mi)^\s*WARNING\b.*$")
 _LINES = 12
 
@@ -95,9 +98,10 @@ def what_failed(reply: dict[str, Any], printed: str, said: str) -> str | None:
         What went wrong, in words; None if nothing is known.
     """
     asked = reply.get("asked")
+    error = reply.get("error")
     if asked is True:
-        asked = _question(said)
-    if (error := reply.get("error")) is not None:
+        asked = _question(said, printed, "" if error is None else error["text"])
+    if error is not None:
         text: str = error["text"]
         if asked:
             text += f" (it asked for {asked})"
@@ -111,10 +115,16 @@ def what_failed(reply: dict[str, Any], printed: str, said: str) -> str | None:
     return None
 
 
-def _question(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    asked = [line for line in lines if line.endswith(":") or ":" in line]
-    return repr(asked[-1].rstrip(": ") if asked else "something")
+def _question(said: str, printed: str, error: str) -> str:
+    """Find what was asked: a parameter, or what a task printed last and then read."""
+    if found := _PARAMETER.search(error):
+        return repr(found[1])
+    for text in (said, printed):
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        asked = [line for line in lines if _ASKS.search(line)]
+        if asked:
+            return repr(asked[-1].rstrip(": ")[:200])
+    return "something"
 
 
 def failure(

@@ -9,7 +9,7 @@ from ndmapper.engines.iraf.install import HEADER_LENGTH
 from ndmapper.errors import StepError
 from ndmapper.io.headers import Header, UnreadableCardError, card_bytes
 
-__all__ = ["header_for", "header_from", "without_inherited"]
+__all__ = ["changed_keywords", "header_for", "header_from", "without_inherited"]
 
 _STRUCTURE = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|BSCALE|BZERO|BLANK"
@@ -153,6 +153,31 @@ def header_from(made: Header, given: Header, own: Header) -> tuple[Header, set[s
         _replace(header, keyword, cards)
     _add_commentary(header, made, given)
     return header, changed
+
+
+def changed_keywords(made: Header, given: Header) -> list[str]:
+    """
+    Name the cards that a task wrote, changed or deleted.
+
+    Parameters
+    ----------
+    made : Header
+        Of the image that the task left.
+    given : Header
+        Of the image that it was given.
+
+    Returns
+    -------
+    list of str
+        Keywords, each once; those are left out that IRAF writes into every file.
+    """
+    header, _ = header_from(made, given, given)
+    before, after = _by_keyword(given), _by_keyword(header)
+    return [
+        keyword
+        for keyword in dict.fromkeys([*before, *after])
+        if _text(before.get(keyword, [])) != _text(after.get(keyword, []))
+    ]
 
 
 def _replace(header: Header, keyword: str, cards: list[Any]) -> None:

@@ -1,16 +1,21 @@
-"""Files that a task made besides its products, which nobody declared."""
+"""What a task made besides its products: files, and changes of what it was given."""
 
 import re
 import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
+
+from ndmapper.data import DataFile
 from ndmapper.engines.base import Job
+from ndmapper.engines.iraf.headers import changed_keywords
 from ndmapper.io.leftovers import staging_name
 from ndmapper.io.sidedata import make_side_folder
 
-__all__ = ["keep_undeclared", "undeclared"]
+__all__ = ["difference", "keep_undeclared", "undeclared"]
 
+_ARRAYS = {"data": "data", "uncertainty": "variance", "flags": "flags"}
 _LOG = re.compile(r".*\.log|logfile", re.IGNORECASE)
 
 
@@ -86,3 +91,38 @@ def keep_undeclared(job: Job, files: Collection[Path]) -> tuple[str, str]:
         f"{job.task.name} also made {listed}, which no output declares; kept in {place}"
     )
     return log, warning
+
+
+def difference(before: DataFile, after: DataFile) -> str:
+    """
+    Say what a task did to a file, but for what IRAF writes into every file.
+
+    Parameters
+    ----------
+    before, after : DataFile
+        The file as the task was given it, and as it left it.
+
+    Returns
+    -------
+    str
+        Keywords and parts that differ; empty if nothing does.
+    """
+    old, new = ([*df, *df.extras.values()] for df in (before, after))
+    if len(old) != len(new) or list(before.tables) != list(after.tables):
+        return "its extensions"
+    headers = [(before.meta, after.meta)]
+    headers += [
+        (one.meta, other.meta)
+        for one, other in zip(old, new, strict=True)
+        if one.meta is not before.meta
+    ]
+    found = [k for one, other in headers for k in changed_keywords(other, one)]
+    for one, other in zip(old, new, strict=True):
+        for part in ("data", "uncertainty", "flags"):
+            was, now = (getattr(n.copy(), _ARRAYS[part]) for n in (one, other))
+            if (was is None) != (now is None) or (
+                was is not None and not np.array_equal(was, now)
+            ):
+                found.append({"data": "pixels"}.get(part, part))
+    named = list(dict.fromkeys(found))
+    return ", ".join(named[:5]) + (", ..." if len(named) > 5 else "")

@@ -2,17 +2,24 @@
 
 import atexit
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ndmapper.engines.iraf.install import Installation
-from ndmapper.engines.iraf.process import Worker
+from ndmapper.engines.iraf.process import DiedError, Worker
 
 __all__ = ["close_workers", "worker"]
 
 _MAX_CALLS = 500
 """A process is replaced after so many calls, whatever it may have gathered."""
+
+_STARTS = 3
+# IRAF lists its folder for external packages, which ls ends with status 2 where there
+# are none. On a busy machine it has ended before PyRAF looks, which takes that for a
+# failure of its own.
+_LOST_RACE = re.compile(r"Child process .* exited with return code")
 
 _idle: dict[tuple[str, str], list[Worker]] = {}
 _lock = threading.Lock()
@@ -37,7 +44,7 @@ def worker(installation: Installation, *, terminal: bool = False) -> Iterator[Wo
     """
     lent = None if terminal else _take(installation)
     if lent is None:
-        lent = Worker(installation, terminal=terminal)
+        lent = _start(installation, terminal=terminal)
     try:
         yield lent
     finally:
@@ -46,6 +53,17 @@ def worker(installation: Installation, *, terminal: bool = False) -> Iterator[Wo
         else:
             with _lock:
                 _idle.setdefault(installation.key, []).append(lent)
+
+
+def _start(installation: Installation, *, terminal: bool) -> Worker:
+    """Start a process, once more where PyRAF lost a race."""
+    for _ in range(_STARTS - 1):
+        try:
+            return Worker(installation, terminal=terminal)
+        except DiedError as err:
+            if _LOST_RACE.search(str(err)) is None:
+                raise
+    return Worker(installation, terminal=terminal)
 
 
 def _take(installation: Installation) -> Worker | None:

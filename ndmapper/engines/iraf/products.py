@@ -57,9 +57,9 @@ def open_made(
     name = call.outputs[output]
     path = folder / name
     if not path.exists():
-        new = sorted({p.name for p in folder.glob("*.fits")} - set(before))
+        new = sorted({p.name for p in folder.iterdir() if p.is_file()} - set(before))
         # Some tasks put their format behind the name.
-        mine = [n for n in new if n.startswith(f"{path.stem}.")]
+        mine = [n for n in new if n.startswith(f"{path.stem}.") and n.endswith(".fits")]
         if len(mine) != 1:
             made = f"; it made {', '.join(new[:5])} instead" if new else ""
             msg = f"it did not make {name} (its parameter {output!r}){made}"

@@ -34,6 +34,8 @@ NUMBERS = itertools.count(1)
 SKIPPED = ("mode", "$nargs")
 COMMON = ("noao", "twodspec", "imred")
 """Packages of packages that are there for everybody, but not known until loaded."""
+OFTEN = 3000
+"""So many times a task may ask for one parameter in one call."""
 Message = Dict[str, Any]  # noqa: UP006  # Python 3.6
 
 
@@ -56,7 +58,17 @@ class NoInput:
     """Stand for the keyboard where there is none, and remember that it was wanted."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Start again: nothing was wanted."""
         self.wanted: Any = False
+        self.asked: Dict[str, int] = {}  # noqa: UP006  # Python 3.6
+
+    def count(self, name: str) -> int:
+        """Note that a parameter was asked for, and say how often it was."""
+        self.asked[name] = self.asked.get(name, 0) + 1
+        return self.asked[name]
 
     def read(self, count: int = -1) -> str:
         """Give nothing."""
@@ -77,8 +89,8 @@ def take_defaults(keyboard: NoInput) -> None:
     Let a parameter that has a value answer its own question.
 
     At the end of the input PyRAF takes the value that stands in the question, as the
-    CL does; only where there is none does it fail, and somebody was needed. A cursor
-    that is not read from a file has no value.
+    CL does. Where there is none it fails, or goes on with an empty text; either way
+    somebody was needed. A cursor that is not read from a file has no value.
     """
     from pyraf import irafpar
 
@@ -87,7 +99,14 @@ def take_defaults(keyboard: NoInput) -> None:
 
     def ask_or_take(par: Any) -> None:
         before = keyboard.wanted
-        ask(par)  # which raises an error where there is no value
+        what = f"the parameter {par.name!r}"
+        if keyboard.count(par.name) > OFTEN:
+            # The value is no answer that the task takes.
+            keyboard.wanted = f"{what} again and again"
+            raise EOFError(keyboard.wanted)
+        if par.value is None:
+            before = before or what
+        ask(par)  # which raises an error for most without a value
         keyboard.wanted = before
 
     owner.getWithPrompt = ask_or_take
@@ -308,7 +327,7 @@ def run(iraf: Any, request: Message, log: TextIO, keyboard: Any) -> Message:
     reset(iraf, task)
     given: Message = {}
     if isinstance(keyboard, NoInput):
-        keyboard.wanted = False
+        keyboard.forget()
         # Nobody sees plots, but with cursor commands from a file they are drawn.
         given = {"Stdout": log, "Stderr": log, "StdoutG": "dev$null"}
     reply: Message = {"error": None, "status": None}

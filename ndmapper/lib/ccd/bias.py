@@ -22,7 +22,7 @@ def subtract_bias(ndd: NDLater, bias: NDLater | None) -> NDLater:
     -------
     NDLater
         The frame without bias. Its variance contains that of the bias, also where
-        the frame had none before.
+        the frame had none before; `add_variance` adds that of the frame.
     """
     if bias is None:
         return ndd.copy()

@@ -1,5 +1,6 @@
 """Making and applying flats."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -18,11 +19,13 @@ from ndmapper.steps import Range, run_task
 
 __all__ = ["apply_flat", "make_flat"]
 
+log = logging.getLogger(__name__)
+
 _LOWEST = 0.05
 """A flat whose median is lower than this, or higher than its inverse, is refused."""
 
 
-@run_task(each="list", outputs="flat", suffix="_flat")
+@run_task(each="list", outputs="flat", suffix="_flat", options={"revision": 2})
 def make_flat(
     files: DataFileList,
     *,
@@ -88,17 +91,21 @@ def make_flat(
                 ndd.data, ndd.variance, mask=mask, level=level, threshold=threshold
             )
         else:
-            result = normalise_flat(
-                ndd.data,
-                ndd.variance,
-                mask=mask,
-                dispersion_axis=dispersion_axis,
-                knot_spacing=knot_spacing,
-                illumination_degree=(slit_degree, slit_degree_along),
-                keep_illumination=keep_illumination,
-                edge_margin=edge_margin,
-                threshold=threshold,
-            )
+            try:
+                result = normalise_flat(
+                    ndd.data,
+                    ndd.variance,
+                    mask=mask,
+                    dispersion_axis=dispersion_axis,
+                    knot_spacing=knot_spacing,
+                    illumination_degree=(slit_degree, slit_degree_along),
+                    keep_illumination=keep_illumination,
+                    edge_margin=edge_margin,
+                    threshold=threshold,
+                )
+            except ValueError as err:
+                msg = f"{err}{_masked(combined)}"
+                raise ParameterError(msg) from err
         flats.append(_as_ndd(ndd, result, factors))
     return flats
 
@@ -118,9 +125,10 @@ def apply_flat(ndd: NDLater, flat: NDLater | None) -> NDLater:
     Returns
     -------
     NDLater
-        The frame. Its variance contains that of the flat, and its flags those of
-        the flat. Where the flat is zero, negative or no number, the frame is not
-        divided, and is flagged BAD.
+        The frame. Its variance contains that of the flat (of a frame without any it is
+        only that, of which there is a warning), and its flags those of the flat. Where
+        the flat is zero, negative or no number, the frame is not divided, and is
+        flagged BAD.
 
     Raises
     ------
@@ -131,7 +139,7 @@ def apply_flat(ndd: NDLater, flat: NDLater | None) -> NDLater:
         return ndd.copy()
     values = np.asarray(flat.data)
     unusable = ~np.isfinite(values) | (values <= 0)
-    good = ~unusable if flat.mask is None else ~unusable & ~np.asarray(flat.mask)
+    good = ~unusable & ~_mask(flat)
     level = float(np.median(values[good])) if good.any() else 0.0
     if not _LOWEST < level < 1 / _LOWEST:
         unit = "" if flat.unit is None else f" {flat.unit}"
@@ -145,6 +153,11 @@ def apply_flat(ndd: NDLater, flat: NDLater | None) -> NDLater:
         flat = flat.replace(
             data=np.where(unusable, 1, values),
             flags=flags_with(flat, (unusable, Flag.BAD)),
+        )
+    if flat.variance is not None and ndd.variance is None:
+        log.warning(
+            "a frame without variance is divided by a flat that has one, so that the "
+            "result has the variance of the flat alone; use add_variance before"
         )
     result: NDLater = ndd / flat
     return result
@@ -162,31 +175,57 @@ class _Light:
 def _scales(files: Sequence[DataFile]) -> list[float]:
     """Find the factors that bring every frame to the level of the first one."""
     first = [_light(ndd) for ndd in files[0]]
+    if len(files) > 1 and not any(light.lit.any() for light in first):
+        msg = (
+            f"{files[0]}, the first of {len(files)} flats, to which the others are "
+            f"scaled, has no good pixel with light{_masked(files[0])}; leave it out, "
+            "or combine with scale=False"
+        )
+        raise ParameterError(msg)
     scales = [1.0]
     for df in files[1:]:
         ratios = []
         for light in first:
-            other = np.asarray(df[df.idents.index(light.ident)].data)[light.lit]
+            ndd = df[df.idents.index(light.ident)]
+            other = np.asarray(ndd.data)[light.lit]
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratio = light.values / other
-            ratios.append(ratio[np.isfinite(ratio)])
+            ratios.append(ratio[np.isfinite(ratio) & ~_mask(ndd)[light.lit]])
         together = np.concatenate(ratios)
         factor = float(np.median(together)) if together.size else 0.0
         if not factor > 0:
             msg = (
-                f"{df} has no light where {files[0]} has; leave it out, or combine "
-                "with scale=False"
+                f"{df} has no light where {files[0]} has{_masked(df)}; leave it out, "
+                "or combine with scale=False"
             )
             raise ParameterError(msg)
         scales.append(factor)
     return scales
 
 
+def _mask(ndd: NDLater) -> npt.NDArray[np.bool_]:
+    """Give the mask of an image, False all over where it has no flags."""
+    mask = ndd.mask
+    return np.zeros(ndd.shape, np.bool_) if mask is None else np.asarray(mask)
+
+
+def _masked(df: DataFile | list[NDLater]) -> str:
+    """Say how much of a file is masked, and by which flags, if that is much of it."""
+    count = sum(int(_mask(ndd).sum()) for ndd in df)
+    share = count / sum(ndd.size for ndd in df)
+    if share < 0.01:
+        return ""
+    bits = [int(np.bitwise_or.reduce(np.asarray(ndd.flags), axis=None)) & ndd.bad_flags
+            for ndd in df if ndd.has("flags")]  # fmt: skip
+    tables = [ndd.flag_table for ndd in df if ndd.has("flags")]
+    names = [name for t, b in zip(tables, bits, strict=True) for name in t.names(b)]
+    return f" ({share:.0%} of its pixels are masked: {', '.join(dict.fromkeys(names))})"
+
+
 def _light(ndd: NDLater) -> _Light:
     values = np.asarray(ndd.data, np.float64)
     usable = np.isfinite(values)
-    if ndd.mask is not None:
-        usable &= ~ndd.mask
+    usable &= ~_mask(ndd)
     # The brighter pixels tell the ratio best, and exclude what is beside a slit.
     limit = 0.3 * np.percentile(values[usable], 95) if usable.any() else np.inf
     lit = usable & (values > max(limit, 0))
@@ -198,13 +237,13 @@ def _common_level(ndds: Sequence[NDLater]) -> float:
     usable = []
     for ndd in ndds:
         good = np.isfinite(ndd.data)
-        if ndd.mask is not None:
-            good &= ~ndd.mask
+        good &= ~_mask(ndd)
         usable.append(np.asarray(ndd.data)[good])
     values = np.concatenate(usable)
     level = float(np.median(values)) if values.size else 0.0
     if not level > 0:
-        msg = f"the flats have a median of {level:.4g}, so there is no light in them"
+        why = f"a median of {level:.4g}" if values.size else "no good pixel"
+        msg = f"the flats have {why}, so there is no light in them"
         raise ParameterError(msg)
     return level
 

@@ -12,13 +12,14 @@ from ndmapper.data import DataFile, DataFileList, FileName, NDLater
 from ndmapper.errors import ParameterError
 from ndmapper.lib.ccd.readout import Readout, readouts
 from ndmapper.numerics.noise import gain_from_pairs, read_noise_from_pair
+from ndmapper.steps import InstrumentTable
 
 __all__ = ["measure_gain", "measure_read_noise"]
 
 Files = DataFileList | Sequence[str | PathLike[str] | FileName | DataFile]
 
 
-def measure_read_noise(biases: Files) -> Table:
+def measure_read_noise(biases: Files, *, instrument: InstrumentTable = None) -> Table:
     """
     Measure the read noise of each amplifier from pairs of bias frames.
 
@@ -27,6 +28,9 @@ def measure_read_noise(biases: Files) -> Table:
     biases : DataFileList or list of files
         Two or more bias frames; without overscan where their level drifts, since a
         drift counts as noise.
+    instrument : str or path, optional
+        Name of the instrument or path of its TOML; by default that of the
+        configuration, else the header tells.
 
     Returns
     -------
@@ -41,7 +45,7 @@ def measure_read_noise(biases: Files) -> Table:
         If there are fewer than two frames.
     """
     rows = []
-    for ident, readout, frames in _by_amplifier(biases, None):
+    for ident, readout, frames in _by_amplifier(biases, None, instrument):
         pairs = [
             read_noise_from_pair(a[readout.data], b[readout.data])
             for a, b in combinations(frames, 2)
@@ -63,6 +67,7 @@ def measure_gain(
     read_noise: float | None = None,
     region: tuple[slice, slice] = (slice(None), slice(None)),
     max_level: float = np.inf,
+    instrument: InstrumentTable = None,
 ) -> Table:
     """
     Measure the gain of each amplifier from pairs of flats.
@@ -79,6 +84,9 @@ def measure_gain(
         The lit rows and columns of the array.
     max_level : float
         Levels above this are not used [adu].
+    instrument : str or path, optional
+        Name of the instrument or path of its TOML; by default that of the
+        configuration, else the header tells.
 
     Returns
     -------
@@ -93,7 +101,7 @@ def measure_gain(
     """
     master = None if bias is None else DataFile(bias) if isinstance(bias, str) else bias
     rows = []
-    for ident, readout, frames in _by_amplifier(flats, master):
+    for ident, readout, frames in _by_amplifier(flats, master, instrument):
         section = tuple(
             _within(part, wanted, n)
             for part, wanted, n in zip(
@@ -114,7 +122,7 @@ def measure_gain(
 
 
 def _by_amplifier(
-    files: Files, bias: DataFile | None
+    files: Files, bias: DataFile | None, instrument: InstrumentTable
 ) -> Iterator[tuple[Any, Readout, list[np.ndarray]]]:
     frames = files if isinstance(files, DataFileList) else DataFileList(list(files))
     if len(frames) < 2:
@@ -127,7 +135,7 @@ def _by_amplifier(
             if bias is not None:
                 ndd = ndd - _of(bias, first, index)
             images.append(np.asarray(ndd.data, np.float64))
-        for readout in readouts(first):
+        for readout in readouts(first, instrument=instrument):
             yield first.ident, readout, images
 
 

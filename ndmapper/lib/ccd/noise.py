@@ -29,8 +29,8 @@ def add_variance(
     ndd: NDLater,
     *,
     poisson: bool = True,
-    gain: Annotated[float | None, Range(gt=0), Unit("electron/adu")] = None,
-    read_noise: Annotated[float | None, Range(ge=0), Unit("electron")] = None,
+    gain: Annotated[float | None, Range(ge=1e-4, le=1e12), Unit("electron/adu")] = None,
+    read_noise: Annotated[float | None, Range(ge=0, le=1e5), Unit("electron")] = None,
     instrument: InstrumentTable = None,
 ) -> NDLater:
     """
@@ -80,7 +80,7 @@ def add_variance(
 def correct_gain(
     ndd: NDLater,
     *,
-    gain: Annotated[float | None, Range(gt=0), Unit("electron/adu")] = None,
+    gain: Annotated[float | None, Range(ge=1e-4, le=1e12), Unit("electron/adu")] = None,
     instrument: InstrumentTable = None,
 ) -> NDLater:
     """

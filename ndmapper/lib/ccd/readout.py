@@ -31,7 +31,7 @@ import numpy.typing as npt
 from ndmapper.data import NDLater
 from ndmapper.data.detector import AMPLIFIER_CARDS, amplifier_card, amplifier_numbers
 from ndmapper.errors import InstrumentError, ParameterError, ShapeError
-from ndmapper.instruments import Amplifier
+from ndmapper.instruments import LIMITS, Amplifier, why_not
 from ndmapper.numerics.sections import format_section, intersect, parse_section
 from ndmapper.steps import InstrumentTable, table_facts
 
@@ -217,7 +217,21 @@ def _from_cards(header: Mapping[str, Any], n: int) -> Readout:
     for stem, field in _SECTIONS.items():
         if field in facts:
             facts[field] = _section(facts[field], amplifier_card(stem, n))
+    for stem, (field, _) in _FACTS.items():
+        if field in ("gain", "read_noise", "level") and field in facts:
+            _check_number(field, amplifier_card(stem, n), facts[field])
     return Readout(**{"name": str(n), **facts})
+
+
+def _check_number(field: str, card: str, value: Any) -> None:
+    """Make sure that a card of our own, which anybody may have edited, has a number."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    why = "expected a number"
+    if is_number:
+        why = why_not(field, value) or "" if field in LIMITS else ""
+    if why:
+        msg = f"{card} = {value!r} is no {field.replace('_', ' ')}: {why}"
+        raise InstrumentError(msg)
 
 
 def _explained(

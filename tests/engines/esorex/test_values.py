@@ -1,3 +1,5 @@
+"""Parameters of recipes."""
+
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +110,9 @@ def test_unknown_names() -> None:
         UnknownParameterError, match=r"'limit'.*did you mean 'limit_low'"
     ):
         written(limit=2)
+    for name in ("dark.fits", Path("dark.fits")):
+        with pytest.raises(UnknownParameterError, match=r"=DataFile\('dark\.fits'\)$"):
+            written(MASTER_DARK=name)
     # None is what a step gives that applies no calibration.
     assert written(MASTER_DARK=None) == written()
 

@@ -334,3 +334,63 @@ def test_commands_of_the_cursor_from_a_file(run_iraf: RunTask, tmp_path: Path) -
     )
     assert outcome.products == {}
     assert "eqw" in outcome.log or "center" in outcome.log
+
+
+def make_arc(path: Path, shift: float) -> Path:
+    """Write an arc whose lines are at 4000 + 2 x + shift, a little tilted."""
+    x, rows = np.arange(1.0, 201.0), np.arange(-10.0, 10.0)
+    image = np.zeros((rows.size, x.size))
+    for position in LINES:
+        center = position - shift + 0.02 * rows[:, np.newaxis]
+        image += 1000 * np.exp(-(((x - center) / 2) ** 2))
+    hdu = fits.PrimaryHDU(image.astype("float32"))
+    hdu.header["DISPAXIS"] = 1
+    hdu.writeto(path)
+    return path
+
+
+LINES = (30.0, 75.0, 120.0, 170.0)
+
+
+def test_coordinates_of_a_long_slit(run_iraf: RunTask, tmp_path: Path) -> None:
+    """Each task finds what the one before it wrote, whatever the files are called."""
+    longslit = "noao.twodspec.longslit"
+    first = make_arc(tmp_path / "first.fits", 0)
+    other = make_arc(tmp_path / "an other [2].fits", 1.5)
+    lines = tmp_path / "lines of the lamp.dat"
+    lines.write_text("".join(f"{4000 + 2 * x}\n" for x in LINES))
+    add_db_entry(
+        db_path("identify", "first"), "identify", "first[*,10]",
+        {
+            "id": "first[*,10]", "task": "identify", "image": "first[*,10]",
+            "features": [(x, y := 4000 + 2 * x, y, 4, 1, 1) for x in LINES],
+            "function": "legendre", "order": 2, "sample": "*", "naverage": 1,
+            "niterate": 0, "low_reject": 3, "high_reject": 3, "grow": 0,
+            "coefficients": [2, 2, 1, 200, 4201, 199],
+        },
+    )  # fmt: skip
+    for path, own in ((first, "first"), (other, "an_other_2")):
+        # The reference is the input, opened once more, or another file.
+        outcome = run_iraf(
+            f"{longslit}.reidentify", {"images": path}, {"images": f"id{path.name}"},
+            reference=DataFile(first), interactive=False, section="middle line",
+            step=3, coordlist=lines, crval="INDEF", cdelt="INDEF", trace=True,
+            newaps=True, override=True, refit=True,
+        )  # fmt: skip
+        assert outcome.products["images"][0].meta["REFSPEC1"] == own
+        run_iraf(f"{longslit}.fitcoords", {"images": path}, interactive=False,
+                 fitname="", xorder=2, yorder=2)  # fmt: skip
+        product = run_iraf(
+            f"{longslit}.transform", {"input": path}, {"output": f"t{path.name}"},
+            fitnames=DataFile(path), x1=4000, x2=4400, dx=2,
+        ).products["output"]  # fmt: skip
+        # The lines are straight, and where they belong.
+        mean = product[0].data[2:-2].mean(axis=0)
+        for position in LINES:
+            around = slice(int(position) - 8, int(position) + 9)
+            pixels = np.arange(200)[around] * 2 + 4000
+            weights = mean[around]
+            center = np.sum(pixels * weights) / np.sum(weights)
+            assert center == pytest.approx(4000 + 2 * position, abs=0.1)
+    names = sorted(p.name for p in (tmp_path / "database").iterdir())
+    assert names == ["fcan_other_2", "fcfirst", "idan_other_2", "idfirst"]

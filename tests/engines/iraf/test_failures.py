@@ -130,6 +130,23 @@ def test_a_question_is_an_error(run_iraf: RunTask, tmp_path: Path) -> None:
 
 
 @pytest.mark.iraf
+def test_questions_that_nothing_answers(run_iraf: RunTask, tmp_path: Path) -> None:
+    # A text without a value is no empty text, and what was asked has its name.
+    with pytest.raises(StepError, match="it asked for the parameter 'images'"):
+        run_iraf("images.imutil.sections")
+    with pytest.raises(StepError, match="it asked for 'year'"):
+        run_iraf("noao.astutil.asttimes", observatory="kpno")
+
+
+@pytest.mark.iraf
+def test_a_question_without_end(run_iraf: RunTask, tmp_path: Path) -> None:
+    # Its own answer is no observatory, so it asks for one for ever.
+    path = simple(tmp_path / "f.fits")
+    with pytest.raises(StepError, match="'override' again and again"):
+        run_iraf("noao.observatory", {"images": path}, command="images", timeout=300)
+
+
+@pytest.mark.iraf
 def test_unknown_tasks(run_iraf: RunTask, tmp_path: Path) -> None:
     path = simple(tmp_path / "f.fits")
     with pytest.raises(DeclarationError, match=r"there is immatch\.imcombine"):
@@ -159,6 +176,24 @@ def test_failure_lines(line: str) -> None:
 )
 def test_other_lines(line: str) -> None:
     assert failure_lines(f"{line}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("said", "printed", "error", "words"),
+    [
+        ("", "a line\nWrite to the database (yes)? \n", "", "'Write to the database"),
+        ("How many (3): ", "", "", "'How many (3)'"),
+        ("PANIC in `x': no reader:\n", "", "", "something"),
+        ("x: ", "", "EOF while reading list structured parameter (list)", "'list'"),
+    ],
+)
+def test_what_was_asked(said: str, printed: str, error: str, words: str) -> None:
+    reply: dict[str, Any] = {"asked": True, "error": None}
+    if error:
+        reply["error"] = {"type": "IrafError", "text": error}
+    wrong = what_failed(reply, printed, said)
+    assert wrong is not None
+    assert f"it asked for {words}" in wrong
 
 
 def test_status_of_a_task() -> None:

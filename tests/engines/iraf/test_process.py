@@ -16,7 +16,10 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.engines import Outcome
+from ndmapper.engines.iraf import pool
+from ndmapper.engines.iraf.install import Installation
 from ndmapper.engines.iraf.pool import close_workers
+from ndmapper.engines.iraf.process import DiedError
 from ndmapper.errors import StepError, TimeLimitError
 
 pytestmark = pytest.mark.iraf
@@ -245,3 +248,26 @@ def test_text_after_many_calls(run_iraf: RunTask, tmp_path: Path) -> None:
     for _ in range(3):
         outcome = run_iraf("images.imutil.imstat", {"images": path}, format=False)
         assert len(outcome.log.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "starts"),
+    [("Child process '/bin/ls x' exited with return code 2", 3), ("no PyRAF", 1)],
+)
+def test_a_start_that_lost_a_race_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, text: str, starts: int
+) -> None:
+    started = []
+
+    def start(installation: Installation, *, terminal: bool) -> None:
+        started.append(installation)
+        msg = f"PyRAF does not start in python: {text}"
+        raise DiedError(msg)
+
+    monkeypatch.setattr(pool, "Worker", start)
+    with (
+        pytest.raises(DiedError, match="PyRAF does not start"),
+        pool.worker(Installation("no python", "none")),
+    ):
+        pass
+    assert len(started) == starts

@@ -354,3 +354,54 @@ def test_whole_files(run_iraf: RunTask, tmp_path: Path) -> None:
     )  # fmt: skip
     assert outcome.products["images"].meta["NEWKEY"] == 3
     assert path.read_bytes() == before
+
+
+def test_changes_of_a_copy_are_told(run_iraf: RunTask, tmp_path: Path) -> None:
+    path = make_mef(tmp_path / "m.fits")
+    before = path.read_bytes()
+    edit = {"fields": "NEW", "value": "1.5", "add": True, "verify": False}
+    for words in ({}, {"MEF_ext": False}):
+        outcome = run_iraf("images.imutil.hedit", {"images": path}, words=words, **edit)
+        (warning,) = outcome.warnings
+        assert "changed its copy of" in warning
+        assert "(NEW)" in warning
+        assert "outputs={'images': '@images'}" in warning
+    outcome = run_iraf("images.imutil.imreplace", {"images": path}, value=0, upper=1003)
+    assert "(pixels)" in outcome.warnings[0]
+    outcome = run_iraf("images.imutil.imdelete", {"images": path}, verify=False)
+    assert "(it is gone)" in outcome.warnings[0]
+    assert path.read_bytes() == before
+    # What is looked at alone is not changed, whatever IRAF does to its headers.
+    for name in ("imstatistics", "imheader", "listpixels"):
+        assert run_iraf(f"images.imutil.{name}", {"images": path}).warnings == ()
+
+
+def test_ccdproc_in_place(run_iraf: RunTask, tmp_path: Path) -> None:
+    path = simple(tmp_path / "raw.fits", np.full((8, 12), 100.0), IMAGETYP="object")
+    settings = dict.fromkeys(
+        ("darkcor", "flatcor", "fixpix", "zerocor", "overscan"), False
+    )
+    call = {"ccdtype": "", "trim": True, "trimsec": "[1:8,*]", **settings}
+    name = "noao.imred.ccdred.ccdproc"
+    assert "raw.fits (" in run_iraf(name, {"images": path}, **call).warnings[0]
+    outcome = run_iraf(name, {"images": path}, {"images": "new.fits"}, **call)
+    assert outcome.warnings == ()
+    assert outcome.products["images"][0].shape == (8, 8)
+
+
+@pytest.mark.parametrize("name", ["objects of,all [a].dat", "o" * 150, "$HOME.txt"])
+def test_text_files_with_odd_and_long_names(
+    run_iraf: RunTask, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "a folder whose name is longer than mkobjects has room for"
+    folder.mkdir()
+    objects = folder / name
+    objects.write_text("5 5 -5\n")
+    image = simple(tmp_path / "sky.fits", np.zeros((10, 10)))
+    outcome = run_iraf(
+        "noao.artdata.mkobjects", {"input": image}, {"output": "made.fits"},
+        objects=objects, exptime=1.0, comments=False,
+    )  # fmt: skip
+    product = outcome.products["output"]
+    assert np.unravel_index(np.argmax(product[0].data), (10, 10)) == (4, 4)
+    assert objects.read_text() == "5 5 -5\n"

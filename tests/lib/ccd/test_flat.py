@@ -50,6 +50,41 @@ def test_make_flat_has_no_unit():
     assert FLAT(files, normalise="plain")[0].unit is None
 
 
+def saturated(df, share):
+    """Flag a share of the rows, whose counts are those of the saturation."""
+    rows = int(share * df[0].shape[0])
+    df[0].data[:rows] = 65535
+    df[0].flags = np.zeros(df[0].shape, "u2")
+    df[0].flags[:rows] = Flag.SATURATED
+
+
+@pytest.mark.parametrize("normalise", ["plain", "spectral"])
+def test_make_flat_names_a_saturated_first_frame(normalise):
+    files, _ = lamps()
+    for number, df in enumerate(files):
+        df.filename = f"lamp{number}.fits"
+    saturated(files[0], 1)
+    first = r"lamp0.fits, the first of 3 flats.*100% of its pixels .* SATURATED"
+    with pytest.raises(ParameterError, match=first):
+        FLAT(files, normalise=normalise)
+    with pytest.raises(
+        ParameterError, match=r"lamp0.fits has no light where lamp1.*SAT"
+    ):
+        FLAT(DataFileList(data=[*files[1:], files[0]]), normalise=normalise)
+    assert FLAT(files, normalise="plain", scale=False)[0].flags.max() == 0
+    with pytest.raises(ParameterError, match=r"lit \(100% .*SATURATED"):
+        FLAT(files[:1])
+    with pytest.raises(ParameterError, match="no good pixel"):
+        FLAT(files[:1], normalise="plain")
+
+
+def test_make_flat_scales_by_what_is_not_saturated():
+    files, _ = lamps(levels=(1000.0, 2000.0))
+    saturated(files[1], 0.7)
+    (flat,) = FLAT(files, normalise="plain")
+    assert flat.meta["FSCALE2"] == pytest.approx(0.5, rel=0.01)
+
+
 def test_make_flat_dead_pixel_is_flagged_and_harmless():
     files, _ = lamps()
     for df in files:
@@ -107,6 +142,20 @@ def test_apply_flat_joins_the_flags():
     flat = NDLater(np.ones((2, 2)), flags=flags)
     ndd = NDLater(np.ones((2, 2)), flags=np.full((2, 2), Flag.SATURATED, "u2"))
     assert apply_flat(ndd, flat=flat).flags.tolist() == [[68, 4], [4, 4]]
+
+
+@pytest.mark.parametrize(
+    ("frame", "flat"), [(False, True), (True, True), (False, False)]
+)
+def test_apply_flat_says_where_the_variance_is_that_of_the_flat_alone(
+    frame, flat, caplog
+):
+    image = np.full((4, 5), 100.0)
+    ndd = NDLater(image, variance=image if frame else None)
+    lamp = np.ones((4, 5))
+    result = apply_flat(ndd, flat=NDLater(lamp, variance=lamp / 99 if flat else None))
+    assert (result.variance is None) == (not frame and not flat)
+    assert ("variance of the flat alone" in caplog.text) == (flat and not frame)
 
 
 def test_apply_flat_of_none_changes_nothing():

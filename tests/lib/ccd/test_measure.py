@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ndmapper.config import config
-from ndmapper.data import DataFileList
-from ndmapper.errors import ParameterError
+from ndmapper.data import DataFile, DataFileList, NDLater
+from ndmapper.errors import InstrumentError, ParameterError
 from ndmapper.lib.ccd import (
     make_bias,
     measure_gain,
@@ -60,3 +60,24 @@ def test_measure_gain_of_one_frame_raises(night, tmp_path):
 def test_measure_gain_in_the_dark_raises(night, tmp_path):
     with pytest.raises(ParameterError, match="amplifier A1 of extension 1"):
         measure_gain(prepared(night, "bias", tmp_path)[:2], read_noise=50.0)
+
+
+@pytest.mark.parametrize("measure", [measure_gain, measure_read_noise])
+def test_instrument_table_can_be_given(measure, tmp_path):
+    """Of frames whose headers say nothing."""
+    table = tmp_path / "mine.toml"
+    table.write_text(
+        'schema = 1\n[[amplifier]]\nname = "left"\ndata = "[1:40,1:90]"\ngain = 2.5\n'
+        'read_noise = 5.0\n[[amplifier]]\nname = "right"\ndata = "[41:80,1:90]"\n'
+        "gain = 1.5\nread_noise = 3.0\n"
+    )
+    rng = np.random.default_rng(7)
+    level = np.linspace(100, 20000, 90)[:, None]
+    frames = [NDLater(rng.poisson(level, (90, 80)).astype("f4")) for _ in range(2)]
+    files = DataFileList(data=[DataFile(data=ndd) for ndd in frames])
+    found = measure(files, instrument=table)
+    assert list(found["amplifier"]) == ["left", "right"]
+    wanted = [2.5, 1.5] if measure is measure_gain else [2.0, 2.0]
+    assert list(found["declared"]) == wanted
+    with pytest.raises(InstrumentError, match="there is no instrument 'nobody'"):
+        measure(files, instrument="nobody")

@@ -1,8 +1,10 @@
+import re
+
 import numpy as np
 import pytest
 
-from ndmapper.data import NDLater
-from ndmapper.errors import InstrumentError, ParameterError, ShapeError
+from ndmapper.data import DataFile, NDLater
+from ndmapper.errors import InstrumentError, NdmapperError, ParameterError, ShapeError
 from ndmapper.lib.ccd import (
     Readout,
     add_variance,
@@ -90,6 +92,39 @@ def test_gain_of_no_use_is_named_with_its_card(gain):
         correct_gain(ndd)
     # The user may know better.
     assert correct_gain(ndd, gain=2.0).meta["GAIN1"] == 1.0
+
+
+@pytest.mark.parametrize("gain", [1e-30, 1e-5, "1e-30", 1e12])
+def test_gain_that_nothing_has_is_named_with_what_is_expected(gain):
+    wanted = "is no gain (expected between 0.0001 and 1e+07)"
+    with pytest.raises(ParameterError, match=re.escape(f"GAIN = {gain!r} {wanted}")):
+        correct_gain(image((10, 10), GAIN=gain))
+
+
+@pytest.mark.parametrize("card", ["GAIN1", "RDNOISE1"])
+@pytest.mark.parametrize("value", ["high", -1.0, 1e-30, 1e30, True])
+def test_card_of_a_product_that_somebody_edited_is_named(card, value):
+    ndd = trim(subtract_overscan(image((10, 10), GAIN=2.0, BIASSEC="[9:10,1:10]")))
+    ndd.meta[card] = value
+    if (card, value) == ("RDNOISE1", 1e-30):
+        assert readouts(ndd)[0].read_noise == value  # none, which can be
+        return
+    with pytest.raises(InstrumentError, match=f"{card} = {re.escape(repr(value))} is"):
+        readouts(ndd)
+
+
+@pytest.mark.parametrize("word", ["gain", "read_noise"])
+@pytest.mark.parametrize("value", [-1.0, np.inf, np.nan, 1e30])
+def test_value_of_a_call_that_nothing_has_is_refused(word, value):
+    with pytest.raises(ParameterError, match=f"{word} = "):
+        add_variance(image((10, 10), GAIN=2.0, RDNOISE=3.0), **{word: value})
+
+
+def test_gain_that_nothing_has_is_an_error_for_a_file_too(tmp_path):
+    df = DataFile(data=image((10, 10), GAIN=1e-30))
+    df.save(tmp_path / "odd.fits")
+    with pytest.raises(NdmapperError, match=r"odd.fits.*GAIN = 1e-30"):
+        correct_gain(DataFile(tmp_path / "odd.fits"), save=False)
 
 
 def test_gain_of_no_use_is_named_also_after_other_steps():
