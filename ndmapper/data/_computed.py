@@ -9,9 +9,15 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.data._blocks import PARTS, Streamed, WiderVarianceError, stream
 from ndmapper.data._parts import Pending, as_stored
-from ndmapper.data._waiting import WaitingPart, WaitingSection
+from ndmapper.data.deferred import (
+    PARTS,
+    Result,
+    ResultSection,
+    Streamed,
+    WiderVarianceError,
+    stream,
+)
 from ndmapper.io.filemap import HduMap, Tail
 from ndmapper.io.hdu import HduOut
 from ndmapper.io.roles import UncertaintyKind
@@ -75,7 +81,7 @@ class Later:
 
 
 def _node_of(pending: Any) -> Any:
-    while isinstance(pending, WaitingSection):
+    while isinstance(pending, ResultSection):
         pending = pending.whole
     return pending.node
 
@@ -121,7 +127,7 @@ def _has_blocks(out: Outs) -> bool:
     if not isinstance(out, HduOut) or out.is_tiled or not isinstance(data, Later):
         return False
     pending = data.pending
-    return isinstance(pending, WaitingPart) and pending.node.has_blocks
+    return isinstance(pending, Result) and pending.node.has_blocks
 
 
 def _together(outs: list[HduOut]) -> HdusTogether:

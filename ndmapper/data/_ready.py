@@ -9,11 +9,10 @@ import numpy as np
 
 from ndmapper.data._flagging import in_convention_of
 from ndmapper.data._given import as_bits, check_integers, given_operand, ones
-from ndmapper.data._operands import PARTS, Waiting
 from ndmapper.data._parts import Part
 from ndmapper.data._state import State
 from ndmapper.data._unit_rules import SYMBOLS, put_unit, unit_of_result
-from ndmapper.data._waiting import WaitingPart
+from ndmapper.data.deferred import PARTS, Operation, Result
 from ndmapper.errors import ShapeError
 from ndmapper.numerics.arith import Pixels
 from ndmapper.numerics.formulas import BITWISE
@@ -31,14 +30,14 @@ class Ready:
     ----------
     like : NDLater
         Whose header, ident and coordinates the result has.
-    node : Waiting
+    node : Operation
         What is to be computed.
     unit : unit or None or UnreadUnit
         Unit of the result.
     """
 
     like: Any
-    node: Waiting
+    node: Operation
     unit: Any
 
     def result(self, *, later: bool = False) -> Any:
@@ -57,10 +56,10 @@ class Ready:
         """
         node = self.node
         new = self.like._bare()
-        if later and node.can_wait:
-            node = node.apart()
+        if later and node.is_deferrable:
+            node = node.snapshot()
             made: dict[str, Any] = {
-                n: Part(pending=WaitingPart(node, n)) for n in node.names
+                n: Part(pending=Result(node, n)) for n in node.names
             }
             sides = [s for s in (node.first, node.second) if "flags" in s.parts]
             if len(sides) == 1 and sides[0].parts["flags"].shape == node.shape:
@@ -93,9 +92,9 @@ class Ready:
             The parts by name.
         """
         node = self.node
-        if later and node.can_wait:
-            node = node.apart()
-            return {n: Part(pending=WaitingPart(node, n)) for n in node.names}
+        if later and node.is_deferrable:
+            node = node.snapshot()
+            return {n: Part(pending=Result(node, n)) for n in node.names}
         arrays = node.evaluate(node.names, room)
         return {n: _fresh(arrays, n) for n in node.names}
 
@@ -248,7 +247,7 @@ def prepare(name: str, left: Any, right: Any, *, like: Any = None) -> Ready:
     second, unit = unit_of_result(
         name, (first, second), (first_unit, second_unit), (left, right)
     )
-    node = Waiting(name, first, second)
+    node = Operation(name, first, second)
     try:
         shape: Any = node.shape
     except ValueError:

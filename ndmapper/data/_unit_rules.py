@@ -7,7 +7,7 @@ from typing import Any
 from astropy import units as u
 from astropy.nddata import NDData
 
-from ndmapper.data._operands import Operand
+from ndmapper.data.deferred import Operand
 from ndmapper.errors import UnitError
 from ndmapper.io.headers import Header
 from ndmapper.numerics.formulas import BITWISE

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ndmapper.data._blocks import WiderVarianceError
 from ndmapper.data._computed import computed
 from ndmapper.data._further import drop_stale
 from ndmapper.data._groups import flag_no_data, handle_of
@@ -16,6 +15,7 @@ from ndmapper.data._items import Item, changes
 from ndmapper.data._parts import Part
 from ndmapper.data._plan import is_rearranged, plan_items
 from ndmapper.data._wcstables import CoordinateTables
+from ndmapper.data.deferred import WiderVarianceError
 from ndmapper.data.pending import is_pending, settled
 from ndmapper.errors import (
     ChecksumError,
