@@ -17,7 +17,7 @@ from ndmapper.documents import load_json
 from ndmapper.errors import InstrumentError
 from ndmapper.instruments import Instrument, load, names
 from ndmapper.io.leftovers import staging_name
-from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.sidedata import make_side_folder, read_side_data
 
 __all__ = ["FrameMemory"]
 
@@ -188,7 +188,7 @@ class FrameMemory:
 
     def _read(self) -> dict[str, Any] | None:
         try:
-            content = load_json(self.path.read_bytes())
+            content = load_json(read_side_data(self.path))
             if content["version"] != _VERSION or content["digest"] != self._digest():
                 return None
         except (OSError, ValueError, TypeError, KeyError) as err:

@@ -155,6 +155,8 @@ class ArrayHandle:
     def _fields_of(hdu: HduMap) -> tuple[Any, ...]:
         bitpix = hdu.keys["BITPIX"]
         blank = hdu.keys.get("BLANK")
+        for keyword in hdu.keys.get("-TWICE", ()):
+            _warn_of_second(hdu.source, hdu.index, keyword)
         return (
             hdu.source,
             hdu.index,
@@ -362,6 +364,16 @@ def _scaling(hdu: HduMap, keyword: str, default: float) -> float:
         return value
     _warn_once(hdu.source, hdu.index, keyword)
     return default
+
+
+@functools.lru_cache(maxsize=4096)
+def _warn_of_second(source: Source, index: int, keyword: str) -> None:
+    """Say that the pixels are ambiguous: programs differ in which card they take."""
+    log.warning(
+        "%s: HDU %d has cards of %s that say different things: the first counts, and "
+        "other programs may take the last; correct the file",
+        source.path, index, keyword,
+    )  # fmt: skip
 
 
 @functools.lru_cache(maxsize=4096)

@@ -8,7 +8,7 @@ printable ASCII, and is written back byte for byte as long as nobody sets it.
 import functools
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from astropy.io import fits
@@ -38,13 +38,14 @@ _VALUE = (
     rb" *(?:/[ -~]*)?"
 )
 _CLEAN = re.compile(
-    rb"(?=[A-Z0-9_ -]{8}= )[A-Z0-9_-]+ *= " + _VALUE
+    rb"(?=[A-Z0-9_ -]{8}= )(?!CONTINUE)[A-Z0-9_-]+ *= " + _VALUE
     + rb"|(?:COMMENT |HISTORY | {8})[ -~]*"
     + rb"|HIERARCH [A-Z0-9_. -]+= " + _VALUE
     + rb"|CONTINUE  *" + _TEXT + rb" *(?:/[ -~]*)?"
 )  # fmt: skip
 """A card of which astropy changes nothing when it shows or writes it."""
 
+_HAS_TEXT = re.compile(rb"(?:HIERARCH [^=]*|.{8})= *'", re.DOTALL)
 _ODD_BYTE = re.compile(rb"[^ -~]")
 _QUOTED = re.compile(rb"'(?:[^']|'')*'")
 _CONTROL = bytes([*range(0x21), 0x7F])
@@ -141,6 +142,22 @@ class OddCard(fits.Card):  # type: ignore[misc]
     def value(self) -> None:
         fits.Card.value.fdel(self)
 
+    @property
+    def comment(self) -> str:
+        """The comment; none where it cannot be told from a value that is unreadable."""
+        try:
+            return str(super().comment)
+        except (ValueError, fits.VerifyError):
+            return ""
+
+    @comment.setter
+    def comment(self, comment: Any) -> None:
+        fits.Card.comment.fset(self, comment)
+
+    @comment.deleter
+    def comment(self) -> None:
+        fits.Card.comment.fdel(self)
+
 
 def card_bytes(card: fits.Card) -> bytes:
     """
@@ -235,6 +252,8 @@ def parse_header(raw: bytes, place: HeaderPlace | None = None) -> Header:
     """
     end = header_size(raw)
     odd = [at for at in range(0, end, _CARD) if not _is_clean(raw[at : at + _CARD])]
+    if raw.find(b"CONTINUE", 0, end) != -1:
+        odd = sorted({*odd, *_falsely_continued(raw, end)})
     if not odd:
         return Header.fromstring(raw)
     with warnings.catch_warnings():
@@ -247,6 +266,16 @@ def parse_header(raw: bytes, place: HeaderPlace | None = None) -> Header:
 def _is_clean(card: bytes) -> bool:
     """Whether astropy changes nothing in a card; see bench_versions.py for its time."""
     return _CLEAN.fullmatch(card) is not None
+
+
+def _falsely_continued(raw: bytes, end: int) -> Iterator[int]:
+    """Find the cards that a text goes on from, and that have none."""
+    start = 0
+    for at in range(0, end, _CARD):
+        if not raw.startswith(b"CONTINUE", at):
+            start = at
+        elif at == start + _CARD and not _HAS_TEXT.match(raw, start, at):
+            yield start
 
 
 def _parse_odd(

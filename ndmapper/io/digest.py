@@ -23,7 +23,7 @@ from ndmapper.io.checksum import Damage, DataSum
 from ndmapper.io.filemap import HduMap, map_file, padded
 from ndmapper.io.leftovers import staging_name, sweep
 from ndmapper.io.record import EXTNAME, is_record, side_path
-from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.sidedata import make_side_folder, read_side_data
 from ndmapper.io.source import Source, count_read, find_source
 
 __all__ = [
@@ -314,7 +314,7 @@ class DigestCache:
 
     def _read(self) -> dict[str, Any]:
         try:
-            content = load_json(self.path.read_bytes(), finite=True)
+            content = load_json(read_side_data(self.path), finite=True)
             if content["version"] == _VERSION:
                 return dict(content["digests"])
         except (OSError, ValueError, TypeError, KeyError) as err:

@@ -5,6 +5,7 @@ Only header blocks are read (FITS standard 4.0, sections 3.3 and 4.4.1); headers
 parsed when somebody asks for them, and data units are skipped.
 """
 
+import functools
 import logging
 import os
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ _LONGEST_HEADER = 200_000 * _CARD
 _LONGEST_HEADERS = 256 << 20
 """Bytes of all headers: a compressed file of kilobytes can hold any number of them."""
 _MOST_HDUS = 50_000
+_LOOKED_THROUGH = 100 * BLOCK
+"""Bytes behind the last HDU that are read, to tell padding from what was meant."""
 _FARTHEST = (1 << 63) - BLOCK
 """Where no file can reach; the sizes in a header may be any."""
 
@@ -284,7 +287,7 @@ def _scan(
         raw = _read_header(source, stream, position, first=not hdus)
         if raw is None:
             stream.seek(position)
-            return hdus, Tail(source, position) if stream.read(1) else None
+            return hdus, _tail(source, stream, position, len(hdus))
         hdu = _map_hdu(source, raw, position, index=len(hdus))
         hdus.append(hdu)
         data_end = hdu.data_offset + hdu.data_size
@@ -322,6 +325,23 @@ def _scan(
         if end is not None and position >= end:
             return hdus, None
         stream.seek(position)
+
+
+def _tail(source: Source, stream: BinaryIO, position: int, count: int) -> Tail | None:
+    """Say what follows the last HDU; in blocks of padding extensions may hide."""
+    start = stream.read(_LOOKED_THROUGH)
+    if start.strip(b"\0 \r\n\x1a"):
+        _warn_of_tail(source, position, count)
+    return Tail(source, position) if start else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _warn_of_tail(source: Source, position: int, count: int) -> None:
+    log.warning(
+        "%s: what follows HDU %d, from byte %d on, is no HDU (special records, another "
+        "file, or extensions behind a header with a wrong size); it is kept, and not "
+        "shown", source.path, count - 1, position,
+    )  # fmt: skip
 
 
 def _map_hdu(source: Source, raw: bytes, position: int, index: int) -> HduMap:
@@ -372,9 +392,6 @@ def _read_header(
                 f"not with {start!r}"
             )
             raise FormatError(msg)
-        if block.strip(b"\0 "):
-            # Special records (section 3.5), another file, or rubbish: a `Tail`.
-            log.debug("%s: no HDU from byte %d on", source.path, position)
         return None
     blocks = [block]
     while (end := _find_end(blocks[-1])) is None:

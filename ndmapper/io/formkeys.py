@@ -21,6 +21,7 @@ __all__ = [
     "form_keywords",
     "shape_of",
     "tiled_keywords",
+    "with_upper",
 ]
 
 _CARD = 80
@@ -44,6 +45,7 @@ _FORM = [
     "ZIMAGE",
     "ZSIMPLE",
     "ZBITPIX",
+    "ZBLANK",
     "ZNAXIS",
     *(f"ZNAXIS{i}" for i in range(1, 1000)),
     "EXTEND",
@@ -59,6 +61,7 @@ _FORM = [
     "UTYPE",
 ]
 _WANTED = {keyword.encode().ljust(8): keyword for keyword in _FORM}
+_OF_PIXELS = (b"BITPIX", b"NAXIS", b"BSCALE", b"BZERO", b"BLANK", b"ZBITPIX", b"ZNAXIS")
 _END = b"END".ljust(8)
 
 # Whole numbers, plain text and logical values, as most cards are written.
@@ -83,9 +86,12 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
     -------
     dict of str to value
         Those that there are; the first of each counts. None for a value that cannot
-        be understood. Where coordinates lie in tables, ``-TAB`` has their names.
+        be understood. Where coordinates lie in tables, ``-TAB`` has their names;
+        ``-TWICE`` has the keywords of pixels that further cards give other values.
     """
     found: dict[str, Any] = {}
+    if any((letters := raw[n::_CARD]) != letters.upper() for n in range(2)):
+        raw = with_upper(raw)
     number = 0
     for number, (keyword, rest) in enumerate(_CARDS(raw)):
         if keyword in _WANTED:
@@ -94,13 +100,33 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
                 value = card_value(keyword + rest)
                 if type(value) is str and value[-1:] == "&":
                     value = _long_value(raw, number * _CARD, value)
-                found.setdefault(_WANTED[keyword], value)
-        elif keyword == _END:
-            break
+                known = found.setdefault(_WANTED[keyword], value)
+                if known != value and keyword.startswith(_OF_PIXELS):
+                    found["-TWICE"] = (*found.get("-TWICE", ()), _WANTED[keyword])
+        elif keyword == _END and not rest.strip():
+            break  # `END     = 3` is a card like any other
     if raw.find(b"-TAB", 0, number * _CARD) != -1:  # what follows are only blanks
         names = (name.decode("latin-1") for name in _TABLE_NAME.findall(raw))
         found["-TAB"] = tuple(name.strip().upper() for name in names)
     return found
+
+
+def with_upper(raw: bytes) -> bytes:
+    """
+    Write the keywords of a header in upper case.
+
+    Parameters
+    ----------
+    raw : bytes
+        A header; lower case is against the standard, and read all the same.
+
+    Returns
+    -------
+    bytes
+        As many.
+    """
+    cards = (raw[at : at + _CARD] for at in range(0, len(raw), _CARD))
+    return b"".join(card[:8].upper() + card[8:] for card in cards)
 
 
 def _long_value(raw: bytes, at: int, value: str) -> Any:
@@ -217,6 +243,8 @@ def tiled_keywords(keys: dict[str, Any]) -> dict[str, Any] | None:
     image = {k: v for k, v in keys.items() if k[:1] != "Z" and k[:5] != "NAXIS"}
     image |= {k[1:]: v for k, v in keys.items() if k[:6] == "ZNAXIS" or k == "ZBITPIX"}
     image |= {"PCOUNT": 0, "GCOUNT": 1}
+    if "ZBLANK" in keys:
+        image.setdefault("BLANK", keys["ZBLANK"])  # which counts for integers alone
     if keys.get("ZSIMPLE") is True:
         del image["XTENSION"]
         image["SIMPLE"] = True

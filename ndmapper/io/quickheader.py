@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from astropy.io import fits
 
 from ndmapper.io.cards import HeaderPlace, parse_header, printable
-from ndmapper.io.formkeys import card_value
+from ndmapper.io.formkeys import card_value, with_upper
 from ndmapper.io.headers import StoredHeader
 
 __all__ = ["HeaderValues", "QuickHeader", "values_of"]
@@ -71,7 +71,7 @@ class QuickHeader:
         if found is None and not self._is_upper:
             self._is_upper = True
             if _LOWER.match(self.raw):  # against the standard, and read all the same
-                self.raw, self._cards = _with_upper(self.raw), None
+                self.raw, self._cards = with_upper(self.raw), None
                 return self._get(key)
         return found
 
@@ -130,12 +130,6 @@ class QuickHeader:
         if self._whole is None:
             self._whole = parse_header(self.raw)
         return self._whole.get(key)
-
-
-def _with_upper(raw: bytes) -> bytes:
-    """Write the keywords of a header in upper case."""
-    cards = (raw[at : at + _CARD] for at in range(0, len(raw), _CARD))
-    return b"".join(card[:8].upper() + card[8:] for card in cards)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ from ndmapper.documents import load_json
 from ndmapper.errors import RecordError
 from ndmapper.io.leftovers import staging_name
 from ndmapper.io.record_text import canonical, check_entries
-from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.sidedata import make_side_folder, read_side_data
 
 __all__ = [
     "cleaned_path",
@@ -143,7 +143,7 @@ def read_cleaned(product: Path) -> list[dict[str, Any]]:
 
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
-        rows = load_json(path.read_bytes(), finite=True)
+        rows = load_json(read_side_data(path), finite=True)
         schema = max([0, *(row["schema"] for row in rows)])
     except (FileNotFoundError, NotADirectoryError):
         return []

@@ -5,11 +5,14 @@ A folder with data may come from anybody. A link in the place of ``.ndmapper``, 
 anything in it, would let a run write wherever the link leads.
 """
 
+import errno
+import os
+import stat
 from pathlib import Path
 
 from ndmapper.errors import FileAccessError
 
-__all__ = ["SIDE", "linked_part", "make_side_folder"]
+__all__ = ["SIDE", "linked_part", "make_side_folder", "read_side_data"]
 
 SIDE = ".ndmapper"
 
@@ -29,13 +32,50 @@ def make_side_folder(path: Path) -> None:
         If the folder, what is above it up to ``.ndmapper``, or the file itself is a
         link.
     OSError
-        If the folder cannot be made.
+        If the folder cannot be made, or a pipe or device is in the place of the file.
     """
     if (link := linked_part(path)) is not None:
         err = FileAccessError(f"{link} is not written to: {_WHY}")
         err.strerror, err.filename = _WHY, str(link)
         raise err
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _check_is_file(path, path.stat().st_mode)
+    except FileNotFoundError:
+        return
+
+
+def read_side_data(path: Path) -> bytes:
+    """
+    Read a file of side data, without waiting for who might write into a pipe.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bytes
+        Its content.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is a pipe or device.
+    """
+    with open(path, "rb", opener=_opened) as stream:
+        _check_is_file(path, os.fstat(stream.fileno()).st_mode)
+        return stream.read()
+
+
+def _opened(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_is_file(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "it is a pipe or device, and no file", str(path))
 
 
 _WHY = "it is a link, which is not followed to write; put a folder in its place"

@@ -62,6 +62,7 @@ def read_table(hdu: HduMap) -> Table:
         warnings.simplefilter("ignore")
         try:
             header, scaled = _readable(hdu.header)
+            _check_rows(hdu.header)
             _check_arrays(hdu, hdu.header, content)
             raw = whole_header(header.cards)
             content = raw + content[len(hdu.raw) :]
@@ -163,6 +164,16 @@ def _check_form(hdu: HduMap) -> None:
         return
     msg = f"the table in HDU {hdu.index} of {hdu.source.path} is damaged ({problem})"
     raise FormatError(msg)
+
+
+def _check_rows(header: fits.Header) -> None:
+    """Refuse rows of another size than their columns, which nobody can cut up."""
+    if header["XTENSION"].strip() == "TABLE" or not header["NAXIS2"]:
+        return
+    width = sum(field.width for field in fields_of(header))
+    if width != header["NAXIS1"]:
+        msg = f"its columns take {width} bytes, and its rows have {header['NAXIS1']}"
+        raise ValueError(msg)
 
 
 def _check_arrays(hdu: HduMap, header: fits.Header, content: bytes) -> None:

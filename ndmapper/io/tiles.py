@@ -28,6 +28,7 @@ __all__ = ["TileHandle", "Tiling", "open_array", "tiling_of"]
 
 Array = npt.NDArray[Any]
 
+_NUMBERS = ("ZSCALE", "ZZERO", "ZBLANK")
 _TFORM = re.compile(r"(\d*)([LXBIJKAEDCMPQ])([BIJKED]?)")
 _WIDTH = {"L": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8,
           "M": 16, "P": 8, "Q": 16}  # fmt: skip
@@ -141,6 +142,12 @@ def _read_tiling(raw: bytes, shape: tuple[int, ...]) -> Tiling:
             msg = f"TFORM{i} is {header[f'TFORM{i}']!r}"
             raise ValueError(msg)
         name = str(header.get(f"TTYPE{i}", "")).strip().upper()
+        if name in _NUMBERS and (
+            header.get(f"TSCAL{i}", 1),
+            header.get(f"TZERO{i}", 0),
+        ) != (1, 0):
+            msg = f"{name}, column {i}, has a TSCAL{i} or TZERO{i} of its own"
+            raise ValueError(msg)
         columns[name] = at, form[2] + form[3]
         count = int(form[1] or 1)
         at += -(-count // 8) if form[2] == "X" else count * _WIDTH[form[2]]

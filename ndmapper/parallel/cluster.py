@@ -149,13 +149,18 @@ def _client(cluster: Any) -> Any:
     if cluster not in _clients:
         try:
             import distributed
+            from distributed.comm import addressing
         except ImportError as err:
             msg = (
                 "a cluster needs dask.distributed; pip install 'ndmapper[distributed]'"
             )
             raise MissingPackageError(msg) from err
         connect: Any = distributed.Client
+        parse: Any = addressing.get_address_host_port
         try:
+            # A client with an address that is none takes a minute to give up.
+            if not cluster.startswith("inproc:"):
+                parse(cluster)
             _clients[cluster] = connect(cluster, timeout="30s", set_as_default=False)
         except (OSError, TimeoutError, ValueError) as err:
             msg = (

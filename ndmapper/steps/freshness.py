@@ -213,6 +213,8 @@ def _reference_differs(
 ) -> str | None:
     if reference.get("memory"):
         return "was only in memory, so nobody can tell"
+    if not (reference.get("key") or reference.get("digest")):
+        return "has no digest in the record, so nobody can tell"
     reasons = []
     for path in _places(reference["name"], row, product):
         reason = _place_differs(path, reference, digests)
@@ -240,7 +242,7 @@ def _content_differs(
         rows = read_cleaned(path)
         same = bool(rows) and rows[-1]["key"] == identity(reference)
         return None if same else "was removed, and was another one"
-    if "key" not in reference:
+    if not reference.get("key"):
         same = digest(path, digests) == reference["digest"]
         return None if same else "has another content now"
     rows = read_records(path)

@@ -195,3 +195,14 @@ def test_doctor_json_lists_findings(command, findings):
     findings("ok", "wrong")
     found = command("doctor", "--json").json
     assert [finding["state"] for finding in found] == ["ok", "wrong"]
+
+
+@pytest.mark.parametrize("digest", [{}, {"digest": ""}, {"key": None}])
+def test_why_of_an_input_without_a_digest_says_so(command, forge, product, digest):
+    def change(row):
+        row["inputs"] = [{"name": "x.fits", **digest}]
+
+    forge(product, "other.fits", change)
+    assert (
+        "input x.fits has no digest in the record" in command("why", "other.fits").out
+    )

@@ -77,3 +77,38 @@ def test_results_take_it_along_as_all_that_is_not_understood(tmp_path, tail):
     (DataFile(write(tmp_path / "a.fits", tail)) * 2).save(tmp_path / "b.fits")
     assert (tmp_path / "b.fits").read_bytes().endswith(tail)
     assert map_file(tmp_path / "b.fits").tail is not None
+
+
+def write_hidden(path, change):
+    """Write a file of three extensions with something done to its bytes."""
+    images = [fits.ImageHDU(np.ones((3, 4), "f4"), name=n) for n in ("A", "B", "C")]
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(path)
+    path.write_bytes(change(path.read_bytes()))
+    return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw.replace(b"NAXIS2  =                    3",
+                                b"NAXIS2  =                    0", 1),
+        lambda raw: raw[: 2880 * 3] + bytes(2880) + raw[2880 * 3 :],
+        lambda raw: raw[: 2880 * 3] + b"xtension" + raw[2880 * 3 + 8 :],
+        lambda raw: raw + SECOND,
+    ],
+    ids=["wrong size", "padding between", "lower case", "another file"],
+)  # fmt: skip
+def test_extensions_that_cannot_be_reached_are_told_once(tmp_path, change, caplog):
+    path = write_hidden(tmp_path / "a.fits", change)
+    DataFile(path)
+    DataFile(path)
+    (said,) = (r.getMessage() for r in caplog.records)
+    assert str(path) in said
+    assert f"what follows HDU {len(map_file(path).hdus) - 1}, from byte" in said
+
+
+@pytest.mark.parametrize("padding", [bytes(2880 * 3), b" " * 2880, b"\r\n", b"\x1a"])
+def test_padding_is_not_worth_a_word(tmp_path, padding, caplog):
+    path = write_hidden(tmp_path / "a.fits", lambda raw: raw + padding)
+    assert len(DataFile(path)) == 3
+    assert not caplog.records

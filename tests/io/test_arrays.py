@@ -195,3 +195,58 @@ def test_scaling_that_cannot_be_read_is_said(tmp_path, caplog, card):
     (record,) = caplog.records  # once for each file
     assert card[:6].strip() in record.getMessage()
     assert str(path) in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("keyword", "cards"),
+    [
+        ("BZERO", [("BZERO", 32768), ("BZERO", 0)]),
+        ("BSCALE", [("BSCALE", 2), ("BSCALE", 1)]),
+        ("BLANK", [("BLANK", 3), ("BLANK", 4)]),
+        ("BITPIX", [("BITPIX", 8)]),
+        ("NAXIS1", [("NAXIS1", 2)]),
+    ],
+)
+def test_cards_that_contradict_one_another_are_told(tmp_path, keyword, cards, caplog):
+    path = tmp_path / "a.fits"
+    header = fits.Header()
+    for number in range(len(cards)):
+        header[f"PLACE{number}"] = 0
+    header["PLACE"] = 0
+    fits.PrimaryHDU(np.arange(12, dtype="i2").reshape(3, 4), header).writeto(path)
+    raw = path.read_bytes()
+    for card in cards:
+        at = raw.index(b"PLACE")
+        raw = raw[:at] + fits.Card(*card).image.encode() + raw[at + 80 :]
+    path.write_bytes(raw)
+    for _ in range(2):
+        handle_of(path).read()
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert f"{path}: HDU 0 has cards of {keyword} that say different things" in said
+
+
+def test_cards_that_say_the_same_twice_are_not_worth_a_word(tmp_path, caplog):
+    path = tmp_path / "a.fits"
+    header = fits.Header({"PLACE": 0})
+    fits.PrimaryHDU(np.arange(12, dtype="u2").reshape(3, 4), header).writeto(path)
+    card = fits.Card("BZERO", 32768).image.encode()
+    raw = path.read_bytes()
+    at = raw.index(b"PLACE")
+    path.write_bytes(raw[:at] + card + raw[at + 80 :])
+    np.testing.assert_array_equal(handle_of(path).read(), fits.getdata(path))
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("keyword", ["BZERO", "BSCALE", "BLANK", "NAXIS1", "BITPIX"])
+def test_keyword_in_lower_case_counts_as_for_astropy(tmp_path, keyword):
+    path = tmp_path / "a.fits"
+    header = fits.Header({"BLANK": 3, "BSCALE": 0.5, "BZERO": 2.0})
+    fits.PrimaryHDU(np.zeros((3, 4), "i2")).writeto(path)
+    with fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
+        hdus[0].header.update(header)
+        hdus[0].data[...] = np.arange(12).reshape(3, 4)
+    raw = path.read_bytes()
+    card = keyword.encode().ljust(8)
+    assert raw.count(card) == 1
+    path.write_bytes(raw.replace(card, card.lower()))
+    np.testing.assert_array_equal(handle_of(path).read(), fits.getdata(path))

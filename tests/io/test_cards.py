@@ -226,3 +226,34 @@ def test_survey_says_which_card_it_cannot_read(tmp_path, caplog):
     assert caplog.text.count("12,5") == 1
     assert "a.fits" in caplog.text
     assert "FILTER" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        [b"EXPTIME = 12", b"CONTINUE  'seconds'"],
+        [b"EXPTIME = T / shutter", b"CONTINUE  'open&'", b"CONTINUE  'ed'"],
+        [b"HIERARCH ESO DET EXP = 3", b"CONTINUE  'x'"],
+        [b"EXPTIME = 'long&'", b"CONTINUE  12"],
+        [b"EXPTIME = 'long&'", b"CONTINUE= 12"],
+        [b"NAXIS3  = 7", b"CONTINUE  'x'"],
+    ],
+)
+def test_what_goes_on_from_something_else_than_a_text_is_an_odd_card(tmp_path, cards):
+    path = tmp_path / "a.fits"
+    stored = b"".join(card.ljust(80) for card in cards)
+    lines = [*START, *cards, b"END"]
+    raw = b"".join(card.ljust(80) for card in lines).ljust(2880)
+    path.write_bytes(raw + np.arange(12, dtype=">i2").tobytes().ljust(2880, b"\0"))
+    df = DataFile(path)
+    assert "BITPIX" in repr(df.meta)
+    assert "BITPIX" in str(df[0].meta)
+    (odd,) = (c for c in df.meta.cards if isinstance(c, OddCard) and len(c.stored) > 80)
+    with pytest.raises(CardError, match=r"a\.fits"):
+        _ = odd.value
+    assert odd.comment == ""
+    df.save(tmp_path / "same.fits")
+    assert stored in (tmp_path / "same.fits").read_bytes()
+    df[0] = df[0][:2, :3] * 2
+    df.save(tmp_path / "cut.fits")
+    assert DataFile(tmp_path / "cut.fits")[0].shape == (2, 3)

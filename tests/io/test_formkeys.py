@@ -132,3 +132,17 @@ def test_form_keywords_join_a_name_that_is_continued(length):
 @pytest.mark.parametrize("follows", ["EXTVER  = 1", "CONTINUE  7", "CONTINUE"])
 def test_form_keywords_of_a_name_that_only_seems_continued(follows):
     assert form_keywords(header_of("EXTNAME = 'A&'", follows))["EXTNAME"] == "A&"
+
+
+def test_form_keywords_in_lower_case_count():
+    raw = header_of("bitpix  = 16", "Naxis   = 2", "bzero   = 32768", "zbitpix = 8")
+    assert form_keywords(raw) == {
+        "BITPIX": 16, "NAXIS": 2, "BZERO": 32768, "ZBITPIX": 8,
+    }  # fmt: skip
+
+
+def test_form_keywords_behind_a_card_that_only_begins_like_end_count():
+    raw = header_of("BITPIX  = 16", "END     = 3", "BZERO   = 32768")
+    assert form_keywords(raw + header_of("BSCALE  = 2")) == {
+        "BITPIX": 16, "BZERO": 32768,
+    }  # fmt: skip

@@ -118,3 +118,15 @@ def test_compressed_table_is_named_for_what_it_is(tmp_path):
         df.tables["CAT"]
     df.save(tmp_path / "b.fits")
     assert (tmp_path / "b.fits").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("width", [6, 12, 24, 4])
+def test_rows_of_another_size_than_their_columns_are_refused(tmp_path, width):
+    path = write(tmp_path / "t.fits", ROWS, width, TWO)
+    with pytest.raises(FormatError, match=f"columns take 8 bytes.* rows have {width}"):
+        DataFile(path).tables["CAT"]
+
+
+def test_rows_of_another_size_do_no_harm_where_there_are_none(tmp_path):
+    path = write(tmp_path / "t.fits", b"", 12, TWO)
+    assert len(DataFile(path).tables["CAT"]) == 0

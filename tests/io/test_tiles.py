@@ -191,3 +191,31 @@ def test_table_header_of_changed_image_has_the_new_cards(tmp_path):
     assert fits.Header.fromstring(made)["ZTILE1"] == 50
     assert fits.Header.fromstring(image_header(made))["OBJECT"] == "new"
     assert image_header(made) == changed
+
+
+def with_cards(path, **cards):
+    """Put cards into the header of the table, before END."""
+    raw = path.read_bytes()
+    at = raw.rindex(b"END".ljust(80))
+    made = b"".join(fits.Card(*card).image.encode() for card in cards.items())
+    assert not raw[at + 80 : at + 80 + len(made)].strip()
+    path.write_bytes(raw[:at] + made + b"END".ljust(80) + raw[at + 80 + len(made) :])
+    return path
+
+
+@pytest.mark.parametrize("keyword", ["ZBLANK", "BLANK"])
+def test_undefined_pixels_of_integers_agree_with_astropy(tmp_path, keyword):
+    path = compressed(tmp_path / "a.fits", pixels("i4"), compression_type="RICE_1")
+    same_as_astropy(with_cards(path, **{keyword: 100}))
+    assert np.isnan(handle_of(path).read()).any()
+
+
+@pytest.mark.parametrize("name", ["ZSCALE", "ZZERO"])
+@pytest.mark.parametrize("keyword", ["TSCAL", "TZERO"])
+def test_scaled_scales_are_refused(tmp_path, name, keyword):
+    path = compressed(tmp_path / "a.fits", pixels("f4"), quantize_method=1)
+    with fits.open(path, disable_image_compression=True) as hdus:
+        number = hdus[1].columns.names.index(name) + 1
+    with_cards(path, **{f"{keyword}{number}": 3.0})
+    with pytest.raises(FormatError, match=f"{name}, column {number}"):
+        handle_of(path).read()

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from ndmapper.config import config
-from ndmapper.errors import ConfigError
+from ndmapper.errors import ConfigError, WorkerError
+from ndmapper.parallel import map_parallel
 from ndmapper.parallel.cluster import _carry_out
 from ndmapper.parallel.cores import IN_WORKER
 from ndmapper.parallel.worker import Surroundings
@@ -64,3 +65,13 @@ def test_cluster_may_be_a_client():
 def test_cluster_of_another_kind_says_what_it_takes(value):
     with pytest.raises(ConfigError, match=r"an address, a distributed\.Client"):
         config["cluster"] = value
+
+
+@pytest.mark.parametrize("address", [
+    "somewhere", "http://127.0.0.1:1", "tcp://127.0.0.1", "tcp://127.0.0.1:port",
+])  # fmt: skip
+def test_address_that_is_none_is_told_before_anything_is_tried(address, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(distributed, "Client", None)
+    with pytest.raises(WorkerError, match="there is no dask scheduler at"):
+        map_parallel(abs, [1, 2], cluster=address)
