@@ -28,9 +28,9 @@ from ndmapper.calibrations.merge import merged_document
 from ndmapper.calibrations.order import in_order
 from ndmapper.calibrations.schema import MAPS, check_document, document_error
 from ndmapper.errors import FileAccessError
-from ndmapper.io.leftovers import staging_name, sweep
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import check_name
+from ndmapper.io.temporary import staging_name, sweep
 
 __all__ = [
     "CalibrationDict",

@@ -16,8 +16,8 @@ from ndmapper.config import config
 from ndmapper.documents import load_json
 from ndmapper.errors import InstrumentError
 from ndmapper.instruments import Instrument, load, names
-from ndmapper.io.leftovers import staging_name
 from ndmapper.io.sidedata import make_side_folder, read_side_data
+from ndmapper.io.temporary import staging_name
 
 __all__ = ["FrameMemory"]
 

@@ -22,7 +22,7 @@ from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Group, Ident, Labels, Layout
 from ndmapper.io.rescaled import in_unit_of_data
-from ndmapper.io.tiles import open_array
+from ndmapper.io.tiles.read import open_array
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile

@@ -41,11 +41,11 @@ from ndmapper.io.filemap import HduMap
 from ndmapper.io.forms import stored_form
 from ndmapper.io.hdu import HduOut
 from ndmapper.io.headers import StoredHeader
-from ndmapper.io.pack import wants_tiles
 from ndmapper.io.record import is_record
 from ndmapper.io.rescaled import RescaledHandle
 from ndmapper.io.structure import array_header, carried_header
-from ndmapper.io.tiles import TileHandle
+from ndmapper.io.tiles.read import TileHandle
+from ndmapper.io.tiles.write import wants_tiles
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile

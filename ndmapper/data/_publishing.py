@@ -15,7 +15,7 @@ from ndmapper.data.filename import FileName
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.save import connect, real_target, save_datafile, stage
 from ndmapper.errors import OutputExistsError
-from ndmapper.io.leftovers import staging_name
+from ndmapper.io.temporary import staging_name
 from ndmapper.io.write import publish, refuse_protected
 from ndmapper.parallel import map_parallel
 

@@ -19,8 +19,8 @@ from ndmapper.io.hdu import HduOut
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Layout
 from ndmapper.io.structure import carried_header
-from ndmapper.io.tables import encode_table, read_table
-from ndmapper.io.tableupdate import updated_table
+from ndmapper.io.tables.convert import encode_table, read_table
+from ndmapper.io.tables.update import updated_table
 
 __all__ = ["TableStore", "checked_name", "missing_table"]
 

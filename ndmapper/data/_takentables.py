@@ -8,7 +8,7 @@ from ndmapper.data._wcstables import CoordinateTables
 from ndmapper.data.ndlater import NDLater
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import Header, UnreadableCardError
-from ndmapper.io.tables import read_table
+from ndmapper.io.tables.convert import read_table
 from ndmapper.io.wcstables import TableReference, references
 
 if TYPE_CHECKING:

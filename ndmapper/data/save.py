@@ -29,10 +29,10 @@ from ndmapper.io.digest import Examined, examine
 from ndmapper.io.filemap import HduMap, Tail, map_file
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.layout import find_layout
-from ndmapper.io.leftovers import staging_name
 from ndmapper.io.record import edited, encode
 from ndmapper.io.side_record import write_side
 from ndmapper.io.source import check_name
+from ndmapper.io.temporary import staging_name
 from ndmapper.io.together import can_write_together
 from ndmapper.io.write import append_hdu, publish, write_hdus
 

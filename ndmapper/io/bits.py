@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.tiles import TileHandle, open_array
+from ndmapper.io.tiles.read import TileHandle, open_array
 
 __all__ = ["flags_handle", "unfit_as_bits"]
 

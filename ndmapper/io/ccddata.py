@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.tiles import TileHandle, open_array
+from ndmapper.io.tiles.read import TileHandle, open_array
 from ndmapper.numerics.formulas import as_float, float_type
 
 __all__ = [

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.tiles import TileHandle
+from ndmapper.io.tiles.read import TileHandle
 
 __all__ = ["HduOut"]
 

@@ -12,7 +12,7 @@ from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.ccddata import ConvertedHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.source import Source
-from ndmapper.io.tiles import TileHandle
+from ndmapper.io.tiles.read import TileHandle
 from ndmapper.io.units import says_nothing, unit_from_text
 
 __all__ = ["RescaledHandle", "in_unit_of_data"]

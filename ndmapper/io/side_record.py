@@ -6,9 +6,9 @@ from typing import Any
 
 from ndmapper.documents import load_json
 from ndmapper.errors import RecordError
-from ndmapper.io.leftovers import staging_name
 from ndmapper.io.record_text import canonical, check_entries
 from ndmapper.io.sidedata import make_side_folder, read_side_data
+from ndmapper.io.temporary import staging_name
 
 __all__ = [
     "cleaned_path",

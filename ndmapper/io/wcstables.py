@@ -14,7 +14,7 @@ from astropy.io import fits
 from ndmapper.io.cards import UnreadableCardError
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import Header
-from ndmapper.io.tiles import open_array
+from ndmapper.io.tiles.read import open_array
 
 __all__ = [
     "LOOKUP_NAMES",

@@ -29,9 +29,9 @@ from ndmapper.io.filemap import HduMap, Tail, map_file, padded
 from ndmapper.io.filetypes import split_ext
 from ndmapper.io.forms import encoded, stored_form
 from ndmapper.io.hdu import HduOut
-from ndmapper.io.leftovers import final_name, sweep
-from ndmapper.io.pack import can_be_tiled, compressed_hdu, packed_header
-from ndmapper.io.tiles import TileHandle
+from ndmapper.io.temporary import final_name, sweep
+from ndmapper.io.tiles.read import TileHandle
+from ndmapper.io.tiles.write import can_be_tiled, compressed_hdu, packed_header
 from ndmapper.io.together import HdusTogether, write_together
 
 __all__ = [

@@ -13,8 +13,8 @@ from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.layout import find_layout
 from ndmapper.io.record import is_record, read_records
 from ndmapper.io.roles import UncertaintyKind
-from ndmapper.io.tables import read_table
-from ndmapper.io.tiles import open_array
+from ndmapper.io.tables.convert import read_table
+from ndmapper.io.tiles.read import open_array
 from ndmapper.report.lineage import Lineage, Row
 from ndmapper.report.pixels import Tolerance, ValueDifference, compare_arrays
 from ndmapper.steps.differences import differences

@@ -18,8 +18,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from ndmapper.documents import load_json
-from ndmapper.io.leftovers import staging_name
 from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.temporary import staging_name
 from ndmapper.io.write import clear_write_errors
 
 __all__ = ["Note", "file_digest", "find_note", "locked", "write_note"]

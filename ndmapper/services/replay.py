@@ -19,7 +19,7 @@ from typing import Any
 from ndmapper.config import config
 from ndmapper.documents import load_json
 from ndmapper.errors import ServiceError
-from ndmapper.io.leftovers import staging_name
+from ndmapper.io.temporary import staging_name
 from ndmapper.services.secret import redacted
 
 __all__ = [

@@ -13,8 +13,8 @@ from typing import BinaryIO
 from ndmapper.errors import FormatError, ServiceAccessError, ServiceError
 from ndmapper.io.filemap import map_file
 from ndmapper.io.filetypes import is_fits, split_ext
-from ndmapper.io.leftovers import staging_name
 from ndmapper.io.lzw import LzwStream
+from ndmapper.io.temporary import staging_name
 from ndmapper.io.write import clear_write_errors
 
 __all__ = ["check_beginning", "check_whole", "unpack"]

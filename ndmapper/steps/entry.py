@@ -17,8 +17,8 @@ from ndmapper.data.save import write_datafile
 from ndmapper.engines import get_engine
 from ndmapper.engines.base import Calibration, Output
 from ndmapper.io.digest import DigestCache, Examined, digest, examine, name_damage
-from ndmapper.io.leftovers import scratch_folder
 from ndmapper.io.record import SCHEMA, entry_key, is_of_library
+from ndmapper.io.temporary import scratch_folder
 from ndmapper.steps.declaration import Declaration
 from ndmapper.steps.origin import origin_of
 from ndmapper.steps.paths import absolute

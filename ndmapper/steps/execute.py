@@ -17,8 +17,8 @@ from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
 from ndmapper.engines.findings import collect_findings
 from ndmapper.errors import FileAccessError, StepError
-from ndmapper.io.leftovers import scratch_folder, sweep_side_data
 from ndmapper.io.source import find_source
+from ndmapper.io.temporary import scratch_folder, sweep_side_data
 from ndmapper.log import FILE_ONLY
 from ndmapper.parallel import map_parallel
 from ndmapper.steps.entry import Work

@@ -15,8 +15,8 @@ from ndmapper.data import DataFile
 from ndmapper.engines.base import Outcome
 from ndmapper.engines.decisions import Decisions, collect_decisions
 from ndmapper.engines.findings import Findings
-from ndmapper.io.leftovers import staging_name
 from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.temporary import staging_name
 from ndmapper.steps.decided import decisions_path, read_decisions
 from ndmapper.steps.entry import Entry
 from ndmapper.steps.events import now

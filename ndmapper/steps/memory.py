@@ -15,7 +15,7 @@ from ndmapper.engines.base import Output
 from ndmapper.engines.findings import collect_findings
 from ndmapper.errors import ParameterError
 from ndmapper.io.digest import DigestCache
-from ndmapper.io.leftovers import scratch_folder
+from ndmapper.io.temporary import scratch_folder
 from ndmapper.log import FILE_ONLY
 from ndmapper.steps.bind import Bound
 from ndmapper.steps.calibrate import resolve_calibrations

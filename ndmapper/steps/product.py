@@ -18,7 +18,6 @@ from ndmapper.errors import (
 from ndmapper.io.checksum import take_sums_out
 from ndmapper.io.digest import digest, examine
 from ndmapper.io.filetypes import is_compressed, split_ext
-from ndmapper.io.leftovers import staging_name
 from ndmapper.io.provenance import provenance_hdus
 from ndmapper.io.record import (
     canonical,
@@ -29,6 +28,7 @@ from ndmapper.io.record import (
 )
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import find_source
+from ndmapper.io.temporary import staging_name
 from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.differences import differences
 from ndmapper.steps.entry import Entry, Work, ancestors, as_made

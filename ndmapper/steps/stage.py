@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ndmapper.errors import FileAccessError
-from ndmapper.io.leftovers import staging_mark, sweep
 from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.temporary import staging_mark, sweep
 
 __all__ = ["stage"]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ndmapper.errors import FileChangedError
 from ndmapper.io.arrays import is_basic_index, section_of
 from ndmapper.io.filemap import map_file
-from ndmapper.io.tiles import open_array
+from ndmapper.io.tiles.read import open_array
 from ndmapper.testing import count_reads
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ndmapper.data import DataFile, NDLater
-from ndmapper.io import leftovers
-from ndmapper.io.leftovers import (
+from ndmapper.io import temporary
+from ndmapper.io.temporary import (
     final_name,
     make_scratch_folder,
     scratch_folder,
@@ -22,7 +22,7 @@ from ndmapper.steps.stage import stage
 
 @pytest.fixture(autouse=True)
 def _forget_what_was_swept(monkeypatch):
-    monkeypatch.setattr(leftovers, "_swept", {})
+    monkeypatch.setattr(temporary, "_swept", {})
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_sweep_leaves_what_is_being_written(tmp_path):
 def test_sweep_leaves_the_files_of_other_hosts(tmp_path, dead, monkeypatch):
     path = tmp_path / mark_of(dead)
     path.touch()
-    monkeypatch.setattr(leftovers, "_host", lambda: "0" * 8)
+    monkeypatch.setattr(temporary, "_host", lambda: "0" * 8)
     sweep(tmp_path)
     assert path.exists()
 

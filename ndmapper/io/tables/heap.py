@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.io.fields import DoesNotFitError, Field, ascii_bytes, encode_values
+from ndmapper.io.tables.fields import DoesNotFitError, Field, ascii_bytes, encode_values
 
 __all__ = ["encode_cells", "packed_heap"]
 

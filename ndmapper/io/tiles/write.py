@@ -15,8 +15,8 @@ from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.cards import header_size
 from ndmapper.io.filemap import BLOCK, padded
 from ndmapper.io.filetypes import split_ext
-from ndmapper.io.tileheader import table_header
-from ndmapper.io.tiles import TileHandle, tiling_of
+from ndmapper.io.tile_header import table_header
+from ndmapper.io.tiles.read import TileHandle, tiling_of
 
 __all__ = [
     "can_be_tiled",

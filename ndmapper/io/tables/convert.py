@@ -13,9 +13,9 @@ from astropy.time import Time
 from astropy.units import Quantity
 
 from ndmapper.errors import FormatError
-from ndmapper.io.fields import Field, fields_of
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import whole_header
+from ndmapper.io.tables.fields import Field, fields_of
 
 __all__ = ["encode_table", "read_table"]
 

@@ -16,16 +16,16 @@ from astropy.table import Column, Table
 from astropy.table.column import BaseColumn
 from astropy.units import Quantity
 
-from ndmapper.io.fields import (
+from ndmapper.io.filemap import HduMap, padded
+from ndmapper.io.headers import Header, whole_header
+from ndmapper.io.tables.convert import encode_table, read_table
+from ndmapper.io.tables.fields import (
     DoesNotFitError,
     Field,
     encode_values,
     fields_of,
 )
-from ndmapper.io.filemap import HduMap, padded
-from ndmapper.io.headers import Header, whole_header
-from ndmapper.io.heap import encode_cells, packed_heap
-from ndmapper.io.tableheader import (
+from ndmapper.io.tables.header import (
     column_cards,
     describe,
     drop_sums,
@@ -34,7 +34,7 @@ from ndmapper.io.tableheader import (
     renumbered,
     set_form,
 )
-from ndmapper.io.tables import encode_table, read_table
+from ndmapper.io.tables.heap import encode_cells, packed_heap
 
 __all__ = ["updated_table"]
 
