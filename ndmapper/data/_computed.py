@@ -21,7 +21,7 @@ from ndmapper.data.deferred import (
 from ndmapper.io.filemap import HduMap, Tail
 from ndmapper.io.hdu import HduOut
 from ndmapper.io.roles import UncertaintyKind
-from ndmapper.io.together import HdusTogether
+from ndmapper.io.write import HdusTogether
 from ndmapper.numerics.arith import Pixels
 
 __all__ = ["Later", "computed"]

@@ -17,7 +17,7 @@ from ndmapper.data.flags import FLAGS_DTYPE, Flag, named_flags, translated, wide
 from ndmapper.errors import ParameterError, ShapeError
 from ndmapper.instruments import FlagTable, load_flags, recognise_flags
 from ndmapper.instruments.conventions import ALL_BITS
-from ndmapper.io.ccddata import ConvertedHandle
+from ndmapper.io.converted import ConvertedHandle
 from ndmapper.io.headers import StoredHeader
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ from ndmapper.data._computed import Later
 from ndmapper.data._parts import Part, as_stored, root_of
 from ndmapper.data.ndlater import NDLater
 from ndmapper.io.arrays import ArrayHandle
-from ndmapper.io.ccddata import (
+from ndmapper.io.converted import (
     KIND_KEYWORD,
     KIND_NAMES,
     ConvertedHandle,
     InverseHandle,
     NoDataHandle,
+    RescaledHandle,
 )
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.formkeys import form_keywords
@@ -28,7 +29,6 @@ from ndmapper.io.headers import (
     unit_text,
     unit_words,
 )
-from ndmapper.io.rescaled import RescaledHandle
 from ndmapper.io.roles import UncertaintyKind
 from ndmapper.numerics.formulas import float_type, narrowed
 

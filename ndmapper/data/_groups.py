@@ -9,10 +9,11 @@ from ndmapper.data.flags import Flag
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import IdentError
 from ndmapper.io.arrays import ArrayHandle
-from ndmapper.io.bits import flags_handle
-from ndmapper.io.ccddata import (
+from ndmapper.io.converted import (
     InverseHandle,
     NoDataHandle,
+    flags_handle,
+    in_unit_of_data,
     inverse_handle,
     mask_handle,
     no_data_handle,
@@ -21,7 +22,6 @@ from ndmapper.io.ccddata import (
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Group, Ident, Labels, Layout
-from ndmapper.io.rescaled import in_unit_of_data
 from ndmapper.io.tiles.read import open_array
 
 if TYPE_CHECKING:

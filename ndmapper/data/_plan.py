@@ -36,13 +36,16 @@ from ndmapper.data.flags import name_flags
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
-from ndmapper.io.ccddata import ConvertedHandle, InverseHandle, NoDataHandle
+from ndmapper.io.converted import (
+    ConvertedHandle,
+    InverseHandle,
+    NoDataHandle,
+    RescaledHandle,
+)
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.forms import stored_form
-from ndmapper.io.hdu import HduOut
+from ndmapper.io.hdu import HduOut, stored_form
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.record import is_record
-from ndmapper.io.rescaled import RescaledHandle
 from ndmapper.io.structure import array_header, carried_header
 from ndmapper.io.tiles.read import TileHandle
 from ndmapper.io.tiles.write import wants_tiles

@@ -22,8 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.data._parts import Part
-from ndmapper.io.pieces import Pieces
-from ndmapper.io.source import Source, clear_read_errors
+from ndmapper.io.source import Pieces, Source, clear_read_errors
 from ndmapper.numerics.arith import Pixels, combine
 from ndmapper.numerics.formulas import (
     BITWISE,

@@ -23,18 +23,16 @@ from ndmapper.errors import (
     FileChangedError,
     MissingFileError,
 )
-from ndmapper.io.ccddata import InverseHandle
 from ndmapper.io.checksum import take_sums_out, with_checksums
+from ndmapper.io.converted import InverseHandle
 from ndmapper.io.digest import Examined, examine
 from ndmapper.io.filemap import HduMap, Tail, map_file
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.layout import find_layout
-from ndmapper.io.record import edited, encode
-from ndmapper.io.side_record import write_side
+from ndmapper.io.record import edited, encode, write_side
 from ndmapper.io.source import check_name
 from ndmapper.io.temporary import staging_name
-from ndmapper.io.together import can_write_together
-from ndmapper.io.write import append_hdu, publish, write_hdus
+from ndmapper.io.write import append_hdu, can_write_together, publish, write_hdus
 
 if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile

@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.pieces import Pieces
-from ndmapper.io.source import Source
+from ndmapper.io.source import Pieces, Source
 
 __all__ = ["ArrayHandle", "Section", "is_basic_index", "section_of"]
 

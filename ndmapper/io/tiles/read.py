@@ -21,7 +21,7 @@ from ndmapper.errors import FormatError, NdmapperError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import Header, UnreadableCardError
-from ndmapper.io.pieces import Pieces
+from ndmapper.io.source import Pieces
 from ndmapper.io.tiles.codecs import ALGORITHMS, DITHERS, decode, dequantise
 
 __all__ = ["TileHandle", "Tiling", "open_array", "tiling_of"]
