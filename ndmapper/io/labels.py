@@ -1,4 +1,4 @@
-"""The names of extensions: presets, what a user may say, and how they are recognised."""
+"""The names of extensions: presets, what a user may say, and recognition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
