@@ -215,10 +215,10 @@ def _masked(df: DataFile | list[NDLater]) -> str:
     share = count / sum(ndd.size for ndd in df)
     if share < 0.01:
         return ""
-    bits = [int(np.bitwise_or.reduce(np.asarray(ndd.flags), axis=None)) & ndd.bad_flags
-            for ndd in df if ndd.has("flags")]  # fmt: skip
-    tables = [ndd.flag_table for ndd in df if ndd.has("flags")]
-    names = [name for t, b in zip(tables, bits, strict=True) for name in t.names(b)]
+    names: list[str] = []
+    for ndd in df:
+        for value in np.unique(np.asarray(ndd.flags)) if ndd.has("flags") else ():
+            names += ndd.flag_table.names(int(value) & ndd.bad_flags)
     return f" ({share:.0%} of its pixels are masked: {', '.join(dict.fromkeys(names))})"
 
 
