@@ -13,8 +13,8 @@ from astropy.wcs.wcsapi import (
     SlicedLowLevelWCS,
 )
 
-from ndmapper.data._wcs import fits_cards, put_wcs, read_wcs, update_wcs
-from ndmapper.data._wcstables import CoordinateTables
+from ndmapper.data.wcs import fits_cards, put_wcs, read_wcs, update_wcs
+from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.io.headers import Header, StoredHeader, card_bytes, is_array_keyword
 from ndmapper.io.wcstables import references
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from astropy.nddata import NDData
 
 from ndmapper.data._mask import Mask
-from ndmapper.data._parts import Part
-from ndmapper.data._state import State, mask_of_array
+from ndmapper.data.array import Part
 from ndmapper.data.flags import FLAGS_DTYPE, Flag, named_flags, translated, widened
+from ndmapper.data.image import State, mask_of_array
 from ndmapper.errors import ParameterError, ShapeError
 from ndmapper.instruments import FlagTable, load_flags, recognise_flags
 from ndmapper.instruments.conventions import ALL_BITS

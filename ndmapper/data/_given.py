@@ -6,10 +6,10 @@ import numpy as np
 from astropy import units as u
 from astropy.nddata import NDData
 
-from ndmapper.data._parts import Part
-from ndmapper.data._state import State
-from ndmapper.data._unit_rules import SYMBOLS, unit_or_unreadable
+from ndmapper.data.array import Part
 from ndmapper.data.deferred import Operand
+from ndmapper.data.image import State
+from ndmapper.data.units import SYMBOLS, unit_or_unreadable
 from ndmapper.errors import ParameterError
 from ndmapper.numerics.formulas import BITWISE
 

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from ndmapper.data._extras import Extras
-from ndmapper.data._parts import Part
-from ndmapper.data._wcstables import CoordinateTables
+from ndmapper.data.array import Part
 from ndmapper.data.flags import Flag
 from ndmapper.data.ndlater import NDLater
+from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.errors import IdentError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.converted import (

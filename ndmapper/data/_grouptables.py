@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Protocol, Self
 
-from ndmapper.data._tables import checked_name, missing_table
+from ndmapper.data.tables import checked_name, missing_table
 from ndmapper.io.layout import Ident
 
 __all__ = ["Belongings", "Store"]

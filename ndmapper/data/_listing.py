@@ -9,10 +9,10 @@ from astropy.nddata import NDData
 
 from ndmapper.data._given import is_operand
 from ndmapper.data._groups import next_ident
-from ndmapper.data._merge import caught_up
-from ndmapper.data._ready import Ready, operate, prepare, put_all
-from ndmapper.data.arithmetic import Operators, checked_result, documented
 from ndmapper.data.ndlater import NDLater
+from ndmapper.data.operations import Ready, operate, prepare, put_all
+from ndmapper.data.operators import Operators, checked_result, documented
+from ndmapper.data.saving.primary_header import caught_up
 from ndmapper.errors import IdentError
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Group, Ident

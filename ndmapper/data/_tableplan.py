@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ndmapper.data._forms import Name
+from ndmapper.data.saving.hdus import Name
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.hdu import HduOut
 from ndmapper.io.layout import OF_THE_FILE

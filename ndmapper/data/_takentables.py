@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ndmapper.data._wcstables import CoordinateTables
 from ndmapper.data.ndlater import NDLater
+from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import Header, UnreadableCardError
 from ndmapper.io.tables.convert import read_table
 from ndmapper.io.wcstables import TableReference, references
 
 if TYPE_CHECKING:
-    from ndmapper.data._content import Content
+    from ndmapper.data.content import Content
 
 __all__ = ["take_coordinate_tables"]
 

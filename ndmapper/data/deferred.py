@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.data._parts import Part
+from ndmapper.data.array import Part
 from ndmapper.io.source import Pieces, Source, clear_read_errors
 from ndmapper.numerics.arith import Pixels, combine
 from ndmapper.numerics.formulas import (

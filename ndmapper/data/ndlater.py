@@ -15,16 +15,16 @@ from ndmapper.data._coordinates import Coordinates
 from ndmapper.data._flagging import Flagging
 from ndmapper.data._given import is_operand
 from ndmapper.data._grouptables import Belongings
-from ndmapper.data._numpy import compared
-from ndmapper.data._reductions import Reductions
-from ndmapper.data._state import State, array_part, linked_variance, variance_part
-from ndmapper.data._tables import TableStore
-from ndmapper.data._views import PixelViews
-from ndmapper.data._wcscut import cut_header, drop_coordinates
-from ndmapper.data.arithmetic import Operators
+from ndmapper.data.ccddata import Interchange
 from ndmapper.data.detector import cut_sections, drop_sections
+from ndmapper.data.display import PixelViews
 from ndmapper.data.flags import FLAGS_DTYPE
-from ndmapper.data.interchange import Interchange
+from ndmapper.data.image import State, array_part, linked_variance, variance_part
+from ndmapper.data.numpy_functions import compared
+from ndmapper.data.operators import Operators
+from ndmapper.data.reductions import Reductions
+from ndmapper.data.tables import TableStore
+from ndmapper.data.wcs_cut import cut_header, drop_coordinates
 from ndmapper.errors import ShapeError
 from ndmapper.io.arrays import is_basic_index, section_of
 from ndmapper.io.converted import unfit_as_bits

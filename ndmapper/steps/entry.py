@@ -12,8 +12,8 @@ import numpy as np
 
 from ndmapper.config import Settings
 from ndmapper.data import DataFile, FileName
-from ndmapper.data.pending import pending_key
-from ndmapper.data.save import write_datafile
+from ndmapper.data.saving.save import write_datafile
+from ndmapper.data.saving.unsaved import pending_key
 from ndmapper.engines import get_engine
 from ndmapper.engines.base import Calibration, Output
 from ndmapper.io.digest import DigestCache, Examined, digest, examine, name_damage

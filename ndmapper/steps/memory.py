@@ -10,7 +10,7 @@ from astropy.nddata import NDData
 
 from ndmapper.config import Settings
 from ndmapper.data import DataFile, DataFileList, NDLater
-from ndmapper.data.pending import hold
+from ndmapper.data.saving.unsaved import hold
 from ndmapper.engines.base import Output
 from ndmapper.engines.findings import collect_findings
 from ndmapper.errors import ParameterError

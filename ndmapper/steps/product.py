@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ndmapper.data import DataFile
-from ndmapper.data.save import carries_record, write_datafile
+from ndmapper.data.saving.save import carries_record, write_datafile
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.errors import (
     FileAccessError,

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ndmapper.data._computed import computed
 from ndmapper.data._further import drop_stale
 from ndmapper.data._groups import flag_no_data, handle_of
 from ndmapper.data._held import keep_before, walk
 from ndmapper.data._items import Item, changes
-from ndmapper.data._parts import Part
-from ndmapper.data._plan import is_rearranged, plan_items
-from ndmapper.data._wcstables import CoordinateTables
+from ndmapper.data.array import Part
 from ndmapper.data.deferred import WiderVarianceError
-from ndmapper.data.pending import is_pending, settled
+from ndmapper.data.saving.computed import computed
+from ndmapper.data.saving.plan import is_rearranged, plan_items
+from ndmapper.data.saving.unsaved import is_pending, settled
+from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.errors import (
     ChecksumError,
     FileAccessError,

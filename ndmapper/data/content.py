@@ -11,10 +11,10 @@ from ndmapper.data._groups import make_extras, make_groups
 from ndmapper.data._grouptables import Belongings
 from ndmapper.data._held import note
 from ndmapper.data._listing import GroupList
-from ndmapper.data._parts import Part
-from ndmapper.data._tables import TableStore
 from ndmapper.data._takentables import take_coordinate_tables
+from ndmapper.data.array import Part
 from ndmapper.data.ndlater import NDLater
+from ndmapper.data.tables import TableStore
 from ndmapper.errors import MissingFileError
 from ndmapper.io.filemap import FileMap, map_file
 from ndmapper.io.headers import StoredHeader

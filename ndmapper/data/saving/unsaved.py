@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ndmapper.data._computed import computed
-from ndmapper.data._plan import plan_items
+from ndmapper.data.saving.computed import computed
+from ndmapper.data.saving.plan import plan_items
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.hdu import HduOut
 from ndmapper.io.record import edited

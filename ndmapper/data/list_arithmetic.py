@@ -11,16 +11,16 @@ from astropy.nddata import NDData
 
 from ndmapper.config import config
 from ndmapper.data._given import is_operand
-from ndmapper.data._parts import Part
-from ndmapper.data._publishing import save_files, sources_of, write_all
-from ndmapper.data._ready import put_all
-from ndmapper.data._state import mask_of_array
-from ndmapper.data._unit_rules import SYMBOLS
-from ndmapper.data.arithmetic import Operators, checked_result, documented
+from ndmapper.data.array import Part
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
+from ndmapper.data.image import mask_of_array
 from ndmapper.data.ndlater import NDLater
-from ndmapper.data.save import real_target, stage
+from ndmapper.data.operations import put_all
+from ndmapper.data.operators import Operators, checked_result, documented
+from ndmapper.data.save_list import save_files, sources_of, write_all
+from ndmapper.data.saving.save import real_target, stage
+from ndmapper.data.units import SYMBOLS
 from ndmapper.errors import ModeError, OutputExistsError, PlanError, ShapeError
 
 __all__ = ["FileOperators", "save_all"]

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy import units as u
 
-from ndmapper.data._computed import Later
-from ndmapper.data._parts import Part, as_stored, root_of
+from ndmapper.data.array import Part, as_stored, root_of
 from ndmapper.data.ndlater import NDLater
+from ndmapper.data.saving.computed import Later
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.converted import (
     KIND_KEYWORD,

@@ -9,10 +9,10 @@ import numpy as np
 
 from ndmapper.data._flagging import in_convention_of
 from ndmapper.data._given import as_bits, check_integers, given_operand, ones
-from ndmapper.data._parts import Part
-from ndmapper.data._state import State
-from ndmapper.data._unit_rules import SYMBOLS, put_unit, unit_of_result
+from ndmapper.data.array import Part
 from ndmapper.data.deferred import PARTS, Operation, Result
+from ndmapper.data.image import State
+from ndmapper.data.units import SYMBOLS, put_unit, unit_of_result
 from ndmapper.errors import ShapeError
 from ndmapper.numerics.arith import Pixels
 from ndmapper.numerics.formulas import BITWISE

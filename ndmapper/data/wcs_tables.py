@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ndmapper.data._held import note
-from ndmapper.data._wcscut import moves_of, order_of
+from ndmapper.data.wcs_cut import moves_of, order_of
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import Header
 from ndmapper.io.wcstables import (

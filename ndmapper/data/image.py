@@ -17,9 +17,9 @@ from astropy.nddata import (
 
 from ndmapper.config import config
 from ndmapper.data._coordinates import Coordinates
-from ndmapper.data._parts import Part, squared
-from ndmapper.data._wcstables import CoordinateTables
+from ndmapper.data.array import Part, squared
 from ndmapper.data.flags import FLAGS_DTYPE, Flag
+from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.errors import ShapeError, UnitError
 from ndmapper.instruments import FlagTable
 from ndmapper.io.headers import StoredHeader, as_header, unit_of, unit_words

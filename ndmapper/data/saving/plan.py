@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ndmapper.data._forms import (
+from ndmapper.data._groups import refuse_same_idents
+from ndmapper.data._items import Item
+from ndmapper.data._tableplan import (
+    belonging_name,
+    free_version,
+    is_of_the_file,
+    stored_tables,
+    table_to_write,
+)
+from ndmapper.data.flags import name_flags
+from ndmapper.data.ndlater import NDLater
+from ndmapper.data.saving.hdus import (
     Name,
     described_like,
     extension_name,
@@ -17,23 +28,12 @@ from ndmapper.data._forms import (
     unit_card,
     with_kind,
 )
-from ndmapper.data._groups import refuse_same_idents
-from ndmapper.data._items import Item
-from ndmapper.data._merge import (
+from ndmapper.data.saving.primary_header import (
     extension_header,
     merged_header,
     primary_header,
     replaced_header,
 )
-from ndmapper.data._tableplan import (
-    belonging_name,
-    free_version,
-    is_of_the_file,
-    stored_tables,
-    table_to_write,
-)
-from ndmapper.data.flags import name_flags
-from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.converted import (

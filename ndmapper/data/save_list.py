@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.data._held import keep_before, walk
-from ndmapper.data._parts import Part
-from ndmapper.data._plan import plan_items
+from ndmapper.data.array import Part
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
 from ndmapper.data.ndlater import NDLater
-from ndmapper.data.save import connect, real_target, save_datafile, stage
+from ndmapper.data.saving.plan import plan_items
+from ndmapper.data.saving.save import connect, real_target, save_datafile, stage
 from ndmapper.errors import OutputExistsError
 from ndmapper.io.temporary import staging_name
 from ndmapper.io.write import publish, refuse_protected

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ndmapper.data._given import is_operand
-from ndmapper.data._numpy import apply_function
-from ndmapper.data._ready import operate, prepare, put_all
-from ndmapper.data._unit_rules import SYMBOLS
+from ndmapper.data.numpy_functions import apply_function
+from ndmapper.data.operations import operate, prepare, put_all
+from ndmapper.data.units import SYMBOLS
 
 __all__ = ["SYMBOLS", "Operators", "checked_result", "documented", "is_operand"]
 

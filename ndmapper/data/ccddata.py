@@ -12,7 +12,7 @@ from astropy.nddata import (
 )
 from astropy.wcs import WCS
 
-from ndmapper.data._parts import root_of
+from ndmapper.data.array import root_of
 from ndmapper.data.flags import name_flags, named_flags
 from ndmapper.errors import UnitError
 from ndmapper.io.headers import Header

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.data._parts import Pending, as_stored
+from ndmapper.data.array import Pending, as_stored
 from ndmapper.data.deferred import (
     PARTS,
     Result,

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy import units as u
 
-from ndmapper.data._state import State
+from ndmapper.data.image import State
 from ndmapper.errors import UnitError
 from ndmapper.numerics.formulas import narrowed
 

@@ -12,7 +12,7 @@ from typing import Any
 from astropy.wcs import WCS
 from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
 
-from ndmapper.data._wcscut import cut_header, systems
+from ndmapper.data.wcs_cut import cut_header, systems
 from ndmapper.io.headers import Header, UnreadableCardError, is_array_keyword
 from ndmapper.io.wcstables import hdu_list, references
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ndmapper.data._parts import root_of
+from ndmapper.data.array import root_of
 from ndmapper.errors import OutputExistsError, ParameterError, ShapeError
 from ndmapper.io.write import clear_write_errors
 from ndmapper.plot.panels import Panel, draw_figure, draw_panel, missing, picture
