@@ -2,8 +2,7 @@
 
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.datafilelist import DataFileList
-from ndmapper.data.filelist import load_file_list
-from ndmapper.data.filename import FileName
+from ndmapper.data.filename import FileName, load_file_list
 from ndmapper.data.flags import Flag
 from ndmapper.data.ndlater import NDLater
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.nddata import NDData
 
-from ndmapper.data._given import is_operand
-from ndmapper.data._groups import next_ident
+from ndmapper.data.groups import next_ident
 from ndmapper.data.ndlater import NDLater
-from ndmapper.data.operations import Ready, operate, prepare, put_all
+from ndmapper.data.operations import Ready, is_operand, operate, prepare, put_all
 from ndmapper.data.operators import Operators, checked_result, documented
 from ndmapper.data.saving.primary_header import caught_up
 from ndmapper.errors import IdentError

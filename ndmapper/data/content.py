@@ -6,15 +6,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.config import config
-from ndmapper.data._extras import Extras
-from ndmapper.data._groups import make_extras, make_groups
-from ndmapper.data._grouptables import Belongings
-from ndmapper.data._held import note
 from ndmapper.data._listing import GroupList
-from ndmapper.data._takentables import take_coordinate_tables
-from ndmapper.data.array import Part
+from ndmapper.data.array import Part, note
+from ndmapper.data.groups import (
+    Extras,
+    make_extras,
+    make_groups,
+    take_coordinate_tables,
+)
 from ndmapper.data.ndlater import NDLater
-from ndmapper.data.tables import TableStore
+from ndmapper.data.tables import Belongings, TableStore
 from ndmapper.errors import MissingFileError
 from ndmapper.io.filemap import FileMap, map_file
 from ndmapper.io.headers import StoredHeader

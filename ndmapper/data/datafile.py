@@ -11,11 +11,10 @@ import numpy.typing as npt
 from astropy.nddata import NDData
 
 from ndmapper.data._flagging import FlaggedFile
-from ndmapper.data._items import changes
 from ndmapper.data.content import Content
 from ndmapper.data.display import FileViews
 from ndmapper.data.filename import FileName, Named
-from ndmapper.data.saving.plan import is_rearranged, plan_items
+from ndmapper.data.saving.plan import changes, is_rearranged, plan_items
 from ndmapper.data.saving.save import save_datafile
 from ndmapper.errors import MissingFileError, ModeError, OutputExistsError
 from ndmapper.io.filemap import HduMap

@@ -16,9 +16,9 @@ from astropy.nddata import (
 )
 
 from ndmapper.config import config
-from ndmapper.data._coordinates import Coordinates
 from ndmapper.data.array import Part, squared
 from ndmapper.data.flags import FLAGS_DTYPE, Flag
+from ndmapper.data.wcs import Coordinates
 from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.errors import ShapeError, UnitError
 from ndmapper.instruments import FlagTable
@@ -28,8 +28,8 @@ from ndmapper.io.source import Source
 from ndmapper.numerics.formulas import narrowed
 
 if TYPE_CHECKING:
-    from ndmapper.data._grouptables import Belongings
     from ndmapper.data.ndlater import NDLater
+    from ndmapper.data.tables import Belongings
 
 __all__ = [
     "State",

@@ -10,13 +10,12 @@ import numpy as np
 from astropy.nddata import NDData
 
 from ndmapper.config import config
-from ndmapper.data._given import is_operand
 from ndmapper.data.array import Part
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
 from ndmapper.data.image import mask_of_array
 from ndmapper.data.ndlater import NDLater
-from ndmapper.data.operations import put_all
+from ndmapper.data.operations import is_operand, put_all
 from ndmapper.data.operators import Operators, checked_result, documented
 from ndmapper.data.save_list import save_files, sources_of, write_all
 from ndmapper.data.saving.save import real_target, stage

@@ -11,19 +11,18 @@ from astropy import units as u
 from astropy.nddata import NDData, NDDataArray, NDUncertainty, VarianceUncertainty
 from astropy.table import Table
 
-from ndmapper.data._coordinates import Coordinates
 from ndmapper.data._flagging import Flagging
-from ndmapper.data._given import is_operand
-from ndmapper.data._grouptables import Belongings
 from ndmapper.data.ccddata import Interchange
 from ndmapper.data.detector import cut_sections, drop_sections
 from ndmapper.data.display import PixelViews
 from ndmapper.data.flags import FLAGS_DTYPE
 from ndmapper.data.image import State, array_part, linked_variance, variance_part
 from ndmapper.data.numpy_functions import compared
+from ndmapper.data.operations import is_operand
 from ndmapper.data.operators import Operators
 from ndmapper.data.reductions import Reductions
-from ndmapper.data.tables import TableStore
+from ndmapper.data.tables import Belongings, TableStore
+from ndmapper.data.wcs import Coordinates
 from ndmapper.data.wcs_cut import cut_header, drop_coordinates
 from ndmapper.errors import ShapeError
 from ndmapper.io.arrays import is_basic_index, section_of
@@ -270,7 +269,7 @@ class NDLater(
     def extras(self) -> MutableMapping[str, "NDLater"]:
         """The images without a part that belong to this group: its EXTVER, or name."""
         if self._extras is None:
-            from ndmapper.data._extras import Extras
+            from ndmapper.data.groups import Extras
 
             self._extras = Belongings(Extras(StoredHeader()), what="extra")
         self._extras.ident = self.ident

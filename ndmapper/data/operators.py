@@ -4,9 +4,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ndmapper.data._given import is_operand
 from ndmapper.data.numpy_functions import apply_function
-from ndmapper.data.operations import operate, prepare, put_all
+from ndmapper.data.operations import is_operand, operate, prepare, put_all
 from ndmapper.data.units import SYMBOLS
 
 __all__ = ["SYMBOLS", "Operators", "checked_result", "documented", "is_operand"]

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ndmapper.data._held import keep_before, walk
-from ndmapper.data.array import Part
+from ndmapper.data.array import Part, keep_before, walk
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
 from ndmapper.data.ndlater import NDLater

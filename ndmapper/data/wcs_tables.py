@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ndmapper.data._held import note
+from ndmapper.data.array import note
 from ndmapper.data.wcs_cut import moves_of, order_of
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import Header

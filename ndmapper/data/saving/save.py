@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.data._further import drop_stale
-from ndmapper.data._groups import flag_no_data, handle_of
-from ndmapper.data._held import keep_before, walk
-from ndmapper.data._items import Item, changes
-from ndmapper.data.array import Part
+from ndmapper.data.array import Part, keep_before, walk
 from ndmapper.data.deferred import WiderVarianceError
+from ndmapper.data.groups import flag_no_data, handle_of
 from ndmapper.data.saving.computed import computed
-from ndmapper.data.saving.plan import is_rearranged, plan_items
+from ndmapper.data.saving.plan import Item, changes, is_rearranged, plan_items
 from ndmapper.data.saving.unsaved import is_pending, settled
 from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.errors import (
