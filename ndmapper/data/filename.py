@@ -1,4 +1,4 @@
-"""File names with a prefix, base, suffixes and type, and lists of names in text files."""
+"""File names with a prefix, base, suffixes and type, and lists of names in files."""
 
 import functools
 import os
