@@ -17,7 +17,7 @@ from ndmapper.io.tables.convert import read_table
 from ndmapper.io.tiles.read import open_array
 from ndmapper.report.lineage import Lineage, Row
 from ndmapper.report.pixels import Tolerance, ValueDifference, compare_arrays
-from ndmapper.steps.differences import differences
+from ndmapper.steps.record.differences import differences
 
 __all__ = ["Comparison", "Verdict", "compare"]
 

@@ -4,24 +4,28 @@ Steps: what runs, on which files, with what, and what comes of it.
 `run_task` makes a step of a function or a tool. A call goes this way, each hop in one
 module:
 
-    bind          `ndmapper.steps.bind`          words of the call, checked
+    bind          `ndmapper.steps.call.bind`          words of the call, checked
     config        `ndmapper.config`              one frozen snapshot
-    coerce        `ndmapper.steps.coerce`        inputs as lists of files
-    calibrations  `ndmapper.steps.calibrate`     by name, from the call or the inputs
-    plan          `ndmapper.steps.plan`          names; run, replace or re-use, and why
-    stage         `ndmapper.steps.execute`       a folder of its own
+    coerce        `ndmapper.steps.call.inputs`        inputs as lists of files
+    calibrations  `ndmapper.steps.call.calibrations`     by name, from the call or the inputs
+    plan          `ndmapper.steps.call.plan`          names; run, replace or re-use, and why
+    stage         `ndmapper.steps.run.execute`       a folder of its own
     run, collect  `ndmapper.engines`             the work
-    record        `ndmapper.steps.entry`         what was done, from the declaration
-    publish, map  `ndmapper.steps.product`       rename; lazily mapped results
+    record        `ndmapper.steps.record.entry`         what was done, from the declaration
+    publish, map  `ndmapper.steps.run.publish`       rename; lazily mapped results
 """
 
 from ndmapper.engines import decide, qc
+from ndmapper.steps.call.instrument_table import (
+    InstrumentTable,
+    TableFacts,
+    table_facts,
+)
 from ndmapper.steps.chain import chain
+from ndmapper.steps.declare.parameters import Range, Unit
 from ndmapper.steps.now import TaskResult
-from ndmapper.steps.parameters import Range, Unit
 from ndmapper.steps.run_task import run_task
 from ndmapper.steps.step import Step
-from ndmapper.steps.tables import InstrumentTable, TableFacts, table_facts
 
 __all__ = [
     "InstrumentTable",

@@ -13,8 +13,8 @@ from ndmapper.io.digest import DigestCache
 from ndmapper.io.record import canonical, cleaned_path, side_path
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.temporary import staging_name, sweep_side_data
-from ndmapper.steps.entry import is_as_recorded
-from ndmapper.steps.freshness import find_input, references_of
+from ndmapper.steps.record.entry import is_as_recorded
+from ndmapper.steps.record.freshness import find_input, references_of
 
 __all__ = ["Candidate", "Keep", "find_removable", "finish_removals", "remove"]
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from ndmapper.data import DataFileList
 from ndmapper.errors import DeclarationError
-from ndmapper.steps.bind import Bound
-from ndmapper.steps.declaration import Affix
+from ndmapper.steps.call.bind import Bound
+from ndmapper.steps.declare.declaration import Affix
+from ndmapper.steps.declare.tool import now_declaration
 from ndmapper.steps.step import Step
-from ndmapper.steps.tool import now_declaration
 
 __all__ = ["TaskResult", "run_now"]
 

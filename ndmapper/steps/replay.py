@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.data import DataFile
-from ndmapper.steps.context import Context
-from ndmapper.steps.declaration import Declaration
-from ndmapper.steps.recordable import recordable
+from ndmapper.steps.declare.declaration import Declaration
+from ndmapper.steps.record.source_context import Context
+from ndmapper.steps.record.values import recordable
 
 __all__ = ["script_block"]
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
 
 from ndmapper.errors import DeclarationError, did_you_mean
-from ndmapper.steps.declaration import Affix
-from ndmapper.steps.declare import declare_python
+from ndmapper.steps.declare.declaration import Affix
+from ndmapper.steps.declare.function import declare_python
+from ndmapper.steps.declare.tool import find_tool, tool_declaration
 from ndmapper.steps.now import run_now
 from ndmapper.steps.step import Step
-from ndmapper.steps.tool import find_tool, tool_declaration
 
 __all__ = ["run_task"]
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ndmapper.errors import StepError
-from ndmapper.steps.entry import Entry, Work, references
 from ndmapper.steps.paths import Stamp, absolute, stamp_of
+from ndmapper.steps.record.entry import Entry, Work, references
 
 __all__ = ["steady"]
 

@@ -41,7 +41,7 @@ from ndmapper.services.manifest import find_note
 from ndmapper.services.part import Part, Remote
 from ndmapper.services.replay import Key, find
 from ndmapper.steps import run_task
-from ndmapper.steps.decided import decisions_path, read_decisions
+from ndmapper.steps.record.decisions import decisions_path, read_decisions
 from ndmapper.testing import make_mef, write_headers
 
 MUTATIONS = int(os.environ.get("NDMAPPER_FUZZ", "1000"))

@@ -17,8 +17,8 @@ from ndmapper.errors import (
 )
 from ndmapper.io.digest import differences
 from ndmapper.steps import dry, run_task
-from ndmapper.steps.dry import collect_plans
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.summary import tally
+from ndmapper.steps.run.dry_run import collect_plans
 
 DONE = []
 

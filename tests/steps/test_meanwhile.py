@@ -11,7 +11,7 @@ from ndmapper import run_task
 from ndmapper.data import DataFile
 from ndmapper.errors import OutputExistsError, StepError
 from ndmapper.steps import product
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.summary import tally
 
 
 @run_task(prefix="s")

@@ -11,7 +11,7 @@ from ndmapper.data import DataFile
 from ndmapper.errors import OutputExistsError
 from ndmapper.steps import run_task
 from ndmapper.steps.clean import remove
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.summary import tally
 
 
 @run_task(prefix={"low": "l", "high": "h"}, outputs=("low", "high"))

@@ -11,8 +11,8 @@ from ndmapper.data import DataFile
 from ndmapper.errors import DeclarationError
 from ndmapper.io.record import entry_key
 from ndmapper.steps import chain, packages, run_task
-from ndmapper.steps.freshness import why_stale
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.freshness import why_stale
+from ndmapper.steps.record.summary import tally
 
 
 def make_step(module, prefix="p", **options):

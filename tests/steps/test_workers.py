@@ -14,8 +14,8 @@ from ndmapper.errors import ConfigError
 from ndmapper.io import temporary
 from ndmapper.io.digest import differences
 from ndmapper.steps import run_task, workers
-from ndmapper.steps.tally import tally
-from ndmapper.steps.workers import count_workers, parse_memory
+from ndmapper.steps.record.summary import tally
+from ndmapper.steps.run.workers import count_workers, parse_memory
 
 
 @pytest.fixture(autouse=True)
