@@ -24,13 +24,12 @@ from ndmapper.steps.call.inputs import Inputs, coerce_roles
 from ndmapper.steps.call.naming import name_products
 from ndmapper.steps.call.plan import Plan, make_plan
 from ndmapper.steps.call.units import make_works
-from ndmapper.steps.declare.declaration import Declaration
+from ndmapper.steps.declare.declaration import CONFIG_WORDS, Declaration
 from ndmapper.steps.record.entry import ancestors
 from ndmapper.steps.results import shaped
 from ndmapper.steps.run.in_memory import memory_item
 from ndmapper.steps.run.unit import shared_cals
 from ndmapper.steps.step import Step, run_planned, settings_of
-from ndmapper.steps.words import CONFIG_WORDS
 
 __all__ = ["Chain", "chain"]
 

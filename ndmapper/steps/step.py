@@ -16,13 +16,12 @@ from ndmapper.steps.call.bind import Bound, bind
 from ndmapper.steps.call.calibrations import resolve_calibrations
 from ndmapper.steps.call.inputs import Inputs, coerce_roles
 from ndmapper.steps.call.plan import Plan, make_plan
-from ndmapper.steps.declare.declaration import Affix, Declaration
+from ndmapper.steps.declare.declaration import OF_DECLARATION, Affix, Declaration
 from ndmapper.steps.declare.tool import tool_declaration
 from ndmapper.steps.results import Result, shaped
 from ndmapper.steps.run.dry_run import dry_results
 from ndmapper.steps.run.execute import execute
 from ndmapper.steps.run.in_memory import in_memory, unsaved
-from ndmapper.steps.words import OF_DECLARATION
 
 __all__ = ["Step", "run_planned", "settings_of"]
 

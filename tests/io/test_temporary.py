@@ -17,7 +17,7 @@ from ndmapper.io.temporary import (
     sweep,
     sweep_side_data,
 )
-from ndmapper.steps.stage import stage
+from ndmapper.steps.run.publish import stage
 
 
 @pytest.fixture(autouse=True)

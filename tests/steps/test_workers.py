@@ -13,8 +13,9 @@ from ndmapper.data import DataFile
 from ndmapper.errors import ConfigError
 from ndmapper.io import temporary
 from ndmapper.io.digest import differences
-from ndmapper.steps import run_task, workers
+from ndmapper.steps import run_task
 from ndmapper.steps.record.summary import tally
+from ndmapper.steps.run import workers
 from ndmapper.steps.run.workers import count_workers, parse_memory
 
 

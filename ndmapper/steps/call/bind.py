@@ -6,9 +6,8 @@ from typing import Any
 
 from ndmapper.errors import ParameterError, UnknownParameterError, did_you_mean
 from ndmapper.steps.call.instrument_table import check_table
-from ndmapper.steps.declare.declaration import Declaration
+from ndmapper.steps.declare.declaration import CONFIG_WORDS, Declaration
 from ndmapper.steps.declare.parameters import check_values
-from ndmapper.steps.words import CONFIG_WORDS
 
 __all__ = ["Bound", "bind"]
 

@@ -6,9 +6,14 @@ from typing import Any
 
 from ndmapper.engines.base import Each, Output, Task
 from ndmapper.errors import DeclarationError, did_you_mean
-from ndmapper.steps.declare.declaration import Affix, Declaration
+from ndmapper.steps.declare.declaration import (
+    HANDED_IN,
+    OPTIONS,
+    WORDS,
+    Affix,
+    Declaration,
+)
 from ndmapper.steps.declare.parameters import Parameter, read_parameters
-from ndmapper.steps.words import HANDED_IN, OPTIONS, WORDS
 
 __all__ = ["check_affixes", "declare_python", "declare_tool", "names_of"]
 

@@ -6,7 +6,7 @@ from typing import Any
 from ndmapper.engines import Engine, Task, get_engine
 from ndmapper.engines.base import Each
 from ndmapper.errors import DeclarationError, ParameterError, did_you_mean
-from ndmapper.steps.declare.declaration import Affix, Declaration
+from ndmapper.steps.declare.declaration import OPTIONS, Affix, Declaration
 from ndmapper.steps.declare.function import (
     EACH,
     check_affixes,
@@ -15,7 +15,6 @@ from ndmapper.steps.declare.function import (
     names_of,
 )
 from ndmapper.steps.declare.tool_parameters import check_switches, python_name
-from ndmapper.steps.words import OPTIONS
 
 __all__ = ["find_tool", "now_declaration", "tool_declaration"]
 

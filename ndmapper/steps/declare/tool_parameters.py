@@ -16,9 +16,8 @@ from ndmapper.errors import (
     StepError,
     did_you_mean,
 )
-from ndmapper.steps.declare.declaration import Declaration
+from ndmapper.steps.declare.declaration import HANDED_IN, Declaration
 from ndmapper.steps.paths import absolute
-from ndmapper.steps.words import HANDED_IN
 
 __all__ = [
     "check_switches",

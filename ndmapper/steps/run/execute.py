@@ -1,4 +1,4 @@
-"""The second half of a call: stage, run, collect, record, publish, map."""
+"""Hops 6 to 11 for every unit of a plan: stage, run, collect, record, publish, map."""
 
 import errno
 import logging
@@ -30,11 +30,9 @@ from ndmapper.steps.record.summary import tally
 from ndmapper.steps.results import Failure, Result
 from ndmapper.steps.run.facts import keep_decisions, remembered, run_facts, said_of
 from ndmapper.steps.run.in_memory import run_unsaved
-from ndmapper.steps.run.publish import save_products
-from ndmapper.steps.run.unit import run_work, shared_cals
+from ndmapper.steps.run.publish import save_products, stage
+from ndmapper.steps.run.unit import run_work, shared_cals, steady
 from ndmapper.steps.run.workers import count_workers
-from ndmapper.steps.stage import stage
-from ndmapper.steps.steady import steady
 
 __all__ = ["Made", "execute", "map_product"]
 

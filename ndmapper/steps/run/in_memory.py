@@ -30,8 +30,7 @@ from ndmapper.steps.record.event_log import now
 from ndmapper.steps.record.summary import tally
 from ndmapper.steps.results import Failure, Products, Result
 from ndmapper.steps.run.facts import keep_decisions, remembered, run_facts, said_of
-from ndmapper.steps.run.unit import run_work, shared_cals
-from ndmapper.steps.steady import steady
+from ndmapper.steps.run.unit import run_work, shared_cals, steady
 
 log = logging.getLogger(__name__)
 

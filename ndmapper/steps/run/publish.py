@@ -1,6 +1,7 @@
 """Record and publish: how a product and its record come to disk together."""
 
 import logging
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -28,14 +29,18 @@ from ndmapper.io.record import (
 )
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import find_source
-from ndmapper.io.temporary import staging_name
+from ndmapper.io.temporary import staging_mark, staging_name, sweep
 from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.paths import absolute, stamp_of
 from ndmapper.steps.record.differences import differences
 from ndmapper.steps.record.entry import Entry, Work, ancestors, as_made
 
-__all__ = ["save_products"]
+__all__ = [
+    "save_products",
+    "stage",
+]
+
 
 log = logging.getLogger(__name__)
 
@@ -257,3 +262,43 @@ def _make_folder(folder: Path) -> None:
     except OSError as err:
         msg = f"the folder {folder} cannot be made ({err.strerror}); choose another"
         raise FileAccessError(msg) from err
+
+
+@contextmanager
+def stage(outdir: Path) -> Iterator[Path]:
+    """
+    Make a folder for unfinished products, and remove it in the end.
+
+    Parameters
+    ----------
+    outdir : Path
+        The folder of the products; made where it is missing.
+
+    Yields
+    ------
+    Path
+        A new folder in ``outdir/.ndmapper/stage``, so that publishing is a rename
+        within one file system.
+
+    Raises
+    ------
+    FileAccessError
+        If the folder cannot be written.
+    """
+    home = outdir / ".ndmapper" / "stage"
+    folder = home / staging_mark()
+    try:
+        make_side_folder(folder)
+        folder.mkdir()
+    except OSError as err:
+        msg = (
+            f"products cannot be written to {outdir.absolute()} ({err.strerror}: "
+            f"{err.filename}); choose another folder with outdir, or run in one that "
+            "you can write to"
+        )
+        raise FileAccessError(msg) from err
+    sweep(home)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,7 @@
-"""The work itself: one unit, done by its engine."""
+"""Hop 7, run: one unit of work, done by its engine, while its inputs stay the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,14 @@ from ndmapper.engines import Outcome, get_engine
 from ndmapper.errors import ParameterError, StepError
 from ndmapper.steps.call.job import make_job
 from ndmapper.steps.call.naming import Targets
-from ndmapper.steps.record.entry import Work
+from ndmapper.steps.paths import Stamp, absolute, stamp_of
+from ndmapper.steps.record.entry import Entry, Work, references
 
-__all__ = ["run_work", "shared_cals"]
+__all__ = [
+    "run_work",
+    "shared_cals",
+    "steady",
+]
 
 
 def run_work(
@@ -103,3 +109,47 @@ def shared_cals(inputs: Sequence[DataFile]) -> dict[str, Any]:
         for name, cal in first.cals.items()
         if all(df.cals.get(name) is cal for df in others)
     }
+
+
+@contextmanager
+def steady(work: Work) -> Iterator[Entry]:
+    """
+    Refer to the files that go in, and see to it that they stay as they are.
+
+    Parameters
+    ----------
+    work : Work
+        What is done while the ``with`` block lasts.
+
+    Yields
+    ------
+    dict
+        What `references` says of the files as they are.
+
+    Raises
+    ------
+    StepError
+        At the end, if a file has another content by then.
+    """
+    stamps = _stamps(work)
+    found = references(work, expected=False)
+    yield found
+    changed = [path for path, stamp in stamps.items() if stamp_of(path) != stamp]
+    if changed and references(work, expected=False) != found:
+        msg = (
+            f"{work.declaration.name}: {', '.join(map(str, changed))} was changed "
+            "while the step worked, so nobody can tell which content the product is "
+            "made of; nothing was saved. Run it again when the file is complete"
+        )
+        raise StepError(msg)
+
+
+def _stamps(work: Work) -> dict[Path, Stamp | None]:
+    """Note when each file on disk was changed."""
+    paths = [
+        absolute(str(df))
+        for df in work.used
+        if df.is_made and df.unloaded and df.filename is not None
+    ]
+    paths += [absolute(path) for path in work.named if isinstance(path, Path)]
+    return {path: stamp_of(path) for path in paths}
