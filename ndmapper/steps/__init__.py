@@ -8,7 +8,7 @@ Steps: what runs, on which files, with what, and what comes of it.
      2  config        step.settings_of      one frozen snapshot of the configuration
      3  coerce        call/inputs.py        inputs as lists of files
      4  calibrations  call/calibrations.py  by name, from the call or the inputs
-     5  plan          call/plan.py          units, names; run, replace or re-use, and why
+     5  plan          call/plan.py          names; run, replace or re-use, and why
      6  stage         run/publish.stage     a folder of its own
      7  run           run/unit.py           the work of one unit, by its engine
      8  collect       `ndmapper.engines`    what the engine has made
