@@ -1,7 +1,7 @@
 """NDData for tools that insist on astropy's CCDData, and back."""
 
 import logging
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from astropy.nddata import (
@@ -16,9 +16,6 @@ from ndmapper.data.array import root_of
 from ndmapper.data.flags import name_flags, named_flags
 from ndmapper.errors import UnitError
 from ndmapper.io.headers import Header
-
-if TYPE_CHECKING:
-    from ndmapper.data.ndlater import NDLater
 
 __all__ = ["Interchange"]
 
@@ -60,7 +57,7 @@ class Interchange:
             If there is no unit.
         """
         # What a copy reads is not kept in this one, nor shared with it.
-        ndd: NDLater = self.copy()  # type: ignore[attr-defined]
+        ndd: Any = self.copy()  # type: ignore[attr-defined]
         unit = ndd.unit if ndd.unit is not None else unit
         if unit is None:
             msg = (

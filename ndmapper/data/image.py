@@ -1,7 +1,11 @@
 """What an NDLater is made of, and how it is put together and travels."""
 
 import copy
+import functools
+import operator
+import re
 import weakref
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -17,23 +21,28 @@ from astropy.nddata import (
 
 from ndmapper.config import config
 from ndmapper.data.array import Part, squared
-from ndmapper.data.flags import FLAGS_DTYPE, Flag
+from ndmapper.data.flags import FLAGS_DTYPE, Flag, named_flags, translated, widened
 from ndmapper.data.wcs import Coordinates
 from ndmapper.data.wcs_tables import CoordinateTables
-from ndmapper.errors import ShapeError, UnitError
-from ndmapper.instruments import FlagTable
+from ndmapper.errors import ModeError, ParameterError, ShapeError, UnitError
+from ndmapper.instruments import FlagTable, load_flags, recognise_flags
+from ndmapper.instruments.conventions import ALL_BITS
+from ndmapper.io.converted import ConvertedHandle
 from ndmapper.io.headers import StoredHeader, as_header, unit_of, unit_words
 from ndmapper.io.layout import Ident
 from ndmapper.io.source import Source
 from ndmapper.numerics.formulas import narrowed
 
 if TYPE_CHECKING:
-    from ndmapper.data.ndlater import NDLater
     from ndmapper.data.tables import Belongings
 
 __all__ = [
+    "Flagging",
+    "Mask",
     "State",
     "array_part",
+    "as_bits",
+    "in_convention_of",
     "linked_variance",
     "mask_of_array",
     "variance_part",
@@ -404,7 +413,7 @@ def _spread(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]
         raise ShapeError(msg) from err
 
 
-def linked_variance(ndd: "NDLater", array: npt.NDArray[Any]) -> VarianceUncertainty:
+def linked_variance(ndd: Any, array: npt.NDArray[Any]) -> VarianceUncertainty:
     """
     Make the uncertainty object of an NDLater, without reading its data.
 
@@ -426,3 +435,315 @@ def linked_variance(ndd: "NDLater", array: npt.NDArray[Any]) -> VarianceUncertai
     # Setting parent_nddata itself would look at the data, and so read them.
     made._parent_nddata = weakref.ref(ndd)
     return made
+
+
+_CAMERA = re.compile(rb"((?:INSTRUME|TELESCOP|IMAGETYP)=.{71})")
+
+Names = int | str | Iterable[int | str]
+"""Bits, or names of flags."""
+
+
+class Flagging(State):
+    """What flags mean, and which of them make a pixel masked."""
+
+    @property
+    def flag_table(self) -> FlagTable:
+        """
+        The names of the bits in `flags`: a convention, as of HST.
+
+        It is the one that the header of the flags names, else that of the instrument
+        or observatory, else ndmapper's own. It may be set, to a name or a table,
+        where nothing in the file tells.
+        """
+        if self._flag_table is not None:
+            return self._flag_table
+        return self._found_flag_table(self._flag_primary or self._primary)
+
+    @flag_table.setter
+    def flag_table(self, value: "FlagTable | str") -> None:
+        self._flag_table = value if isinstance(value, FlagTable) else load_flags(value)
+
+    def _found_flag_table(self, primary: StoredHeader | None) -> FlagTable:
+        if (found := _stated(self._parts.get("flags"))) is not None:
+            return found
+        found = None if primary is None else recognise_flags(primary.header)
+        return load_flags("ndmapper") if found is None else found
+
+    def _keep_flag_table(self) -> None:
+        """See to it that flags keep their meaning in the company of another file."""
+        if self._flag_table is None and "flags" in self._parts:
+            if self._primary is None and _stated(self._parts["flags"]) is None:
+                self._flag_table = load_flags("ndmapper")
+            self._flag_primary = self._flag_primary or self._primary
+
+    def _flag_origin(self) -> Any:
+        """Give what tells the convention, if possible without parsing a header."""
+        if self._flag_table is not None:
+            return self._flag_table
+        if (found := _stated(self._parts.get("flags"))) is not None:
+            return found
+        primary = self._flag_primary or self._primary
+        if primary is None:
+            return load_flags("ndmapper")
+        if primary.raw is None:
+            return self.flag_table
+        return _CAMERA.findall(primary.raw)
+
+    def _must_name_flags(self) -> bool:
+        """Whether the file would say something else of flags that nobody changed."""
+        if self._flag_table is None and self._flag_primary is None:
+            return False
+        return self.flag_table != self._found_flag_table(self._primary)
+
+    @property
+    def bad_flags(self) -> int:
+        """Bits that make a pixel masked; may be set to bits or to names of flags."""
+        if not isinstance(self._bad_flags, int):
+            self._bad_flags = self.flag_table.value(self._bad_flags)
+        return self._bad_flags
+
+    @bad_flags.setter
+    def bad_flags(self, value: Names) -> None:
+        self._bad_flags = (
+            int(value) if isinstance(value, int) else self.flag_table.value(value)
+        )
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_] | None:
+        """
+        Where flags have a bit of `bad_flags`; None where there are no flags.
+
+        Where it is set to True, also item by item (``ndd.mask[2, 3] = True``), pixels
+        that were good get the flag for BAD of their convention; where it is set to
+        False, bad ones lose the bits of `bad_flags`. Flags of others stay as they are.
+        """
+        found = self.flagged(self.bad_flags)
+        return None if found is None else Mask(self, found)
+
+    @mask.setter
+    def mask(self: Any, value: Any) -> None:
+        if value is None or value is np.ma.nomask:
+            if not self.has("flags"):
+                return
+            value = False
+        wanted = np.asarray(value, dtype=bool)
+        if wanted.shape not in ((), self.shape):
+            msg = f"the mask has shape {wanted.shape}, but the data have {self.shape}"
+            raise ShapeError(msg)
+        if not self.has("flags"):
+            self._put("flags", np.zeros(self.shape, FLAGS_DTYPE))
+        before = self.flagged(self.bad_flags)
+        self._change_mask(wanted & ~before, before & ~wanted)
+
+    def _change_mask(
+        self: Any, marked: npt.NDArray[np.bool_], cleared: npt.NDArray[np.bool_]
+    ) -> None:
+        """Make pixels bad that are good, and others good that are bad."""
+        flags = self.flags
+        if marked.any():
+            bad = self.flag_table.like_own(Flag.BAD) or int(Flag.BAD)
+            if not bad & self.bad_flags:
+                msg = (
+                    "bad_flags leave BAD out, so that setting the mask would mask "
+                    "nothing; set flags, or bad_flags"
+                )
+                raise ParameterError(msg)
+            if (wider := widened(flags, bad)) is not flags:
+                self._put("flags", wider)
+                flags = self.flags
+            flags[marked] |= as_bits(bad, flags.dtype)
+        if cleared.any():
+            flags[cleared] &= ~as_bits(self.bad_flags, flags.dtype)
+
+    def flagged(self, names: Names) -> npt.NDArray[np.bool_] | None:
+        """
+        Find the pixels that have a flag.
+
+        Parameters
+        ----------
+        names : int, str, or several of them
+            Bits, or names of flags: those of `flag_table`, and ndmapper's own, as in
+            ``'SATURATED|COSMIC_RAY'``.
+
+        Returns
+        -------
+        ndarray of bool or None
+            True where any of them is set; None where there are no flags.
+
+        Raises
+        ------
+        ConfigError
+            If no convention has such a name.
+        """
+        part = self._parts.get("flags")
+        value = names if isinstance(names, int) else self.flag_table.value(names)
+        if part is None:
+            return None
+        array = part.peek()
+        return np.asarray((array & as_bits(value, array.dtype)) != 0)
+
+    def translate_flags(self, to: "FlagTable | str") -> Self:
+        """
+        Turn the flags into those of another convention.
+
+        Parameters
+        ----------
+        to : str or FlagTable
+            The other convention, for instance ``'jwst'``.
+
+        Returns
+        -------
+        NDLater
+            A copy; its `bad_flags` are turned, too. What the other convention has no
+            word for becomes its flag for BAD, or nothing if it says nothing against a
+            pixel.
+        """
+        this: Any = self
+        table = to if isinstance(to, FlagTable) else load_flags(to)
+        new = this.copy()
+        part = self._parts.get("flags")
+        if part is not None:
+            flags = translated(part.peek(), self.flag_table, table)
+            new._parts["flags"] = Part(array=flags, header=new._parts["flags"].header)
+        every = sum(b.value for b in self.flag_table.bits)
+        if self.bad_flags & every != every:
+            turned = self.flag_table.translation(table).items()
+            there = [v for bit, v in turned if self.bad_flags & bit]
+            new._bad_flags = functools.reduce(operator.or_, there, 0)
+        new._flag_table = table
+        return new  # type: ignore[no-any-return]
+
+
+def in_convention_of(like: Any, other: Any) -> Any:
+    """
+    Give the flags of one operand the meaning that those of another have.
+
+    Parameters
+    ----------
+    like : NDLater
+        Whose convention the result has.
+    other : object
+        The other operand.
+
+    Returns
+    -------
+    object
+        The same one, unless it is an NDData whose flags mean something else, or a
+        masked array: then an NDLater with the flags turned.
+    """
+    is_other_nddata = isinstance(other, NDData) and not isinstance(other, Flagging)
+    if is_other_nddata or mask_of_array(other) is not None:
+        other = type(like)(other)  # whose mask becomes the own flag BAD
+    if not isinstance(other, Flagging) or "flags" not in other._parts:
+        return other
+    if like._flag_origin() == other._flag_origin():
+        return other
+    table = like.flag_table
+    return other if other.flag_table == table else other.translate_flags(table)
+
+
+def _stated(part: Part | None) -> FlagTable | None:
+    """Read the table that the header of the flags states, if it does."""
+    if part is not None and isinstance(part.handle, ConvertedHandle):
+        return load_flags("ndmapper")  # of a mask, whose 1 is our own BAD
+    if part is None or part.header is None:
+        return None
+    raw = part.header.raw
+    # Most do not; that is known without making a header of the bytes.
+    if raw is not None and b"FLAGCONV=" not in raw:
+        return None
+    return named_flags(part.header.header)
+
+
+def as_bits(value: int, dtype: np.dtype[Any]) -> Any:
+    """
+    Make bits of a number, of a type that may be signed or narrower.
+
+    Parameters
+    ----------
+    value : int
+        The bits; the lower 32 of them, which is all that has names, mean those above,
+        too.
+    dtype : dtype
+        Type of an array of flags.
+
+    Returns
+    -------
+    numpy.integer
+        The bits that fit.
+    """
+    value = ALL_BITS if value == 0xFFFFFFFF else value
+    width = 8 * dtype.itemsize
+    return np.array(value & ((1 << width) - 1), f"u{dtype.itemsize}").astype(dtype)[()]
+
+
+class Mask(np.ndarray[Any, np.dtype[np.bool_]]):
+    """
+    Where flags make pixels bad; setting an item changes the flags of these pixels.
+
+    It is what the flags were when somebody asked for it. Results of operations are
+    plain arrays, and parts of a mask are read-only.
+
+    Parameters
+    ----------
+    owner : NDLater
+        Whose flags are set.
+    array : ndarray of bool
+        The mask, which nobody else has.
+    """
+
+    _owner: "Flagging | None"
+
+    def __new__(  # noqa: D102  # the parameters are those of the class
+        cls, owner: "Flagging", array: npt.NDArray[np.bool_]
+    ) -> "Mask":
+        made = array.view(cls)
+        made._owner = owner
+        # Whatever writes without asking is refused: flags would not follow.
+        made.flags.writeable = False
+        return made
+
+    def __array_finalize__(self, obj: Any) -> None:
+        self._owner = None
+
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: Any, *inputs: Any, **options: Any
+    ) -> Any:
+        plain = (np.asarray(x) if isinstance(x, Mask) else x for x in inputs)
+        if (out := options.get("out")) is not None:
+            options["out"] = tuple(
+                np.asarray(x) if isinstance(x, Mask) else x for x in out
+            )
+        return getattr(ufunc, method)(*plain, **options)
+
+    def __setitem__(self, item: Any, value: Any) -> None:
+        if self._owner is None:
+            if not self.flags.writeable:
+                msg = (
+                    "a part of a mask cannot be set; set an item of the mask itself, "
+                    "as in ndd.mask[2:5, 3] = True, or the flags"
+                )
+                raise ModeError(msg)
+            super().__setitem__(item, value)
+            return
+        wanted = np.array(self, subok=False)
+        wanted[item] = value
+        changed = wanted != np.asarray(self)
+        self._owner._change_mask(wanted & changed, changed & ~wanted)
+        np.copyto(self.base, wanted)  # type: ignore[arg-type]
+
+    def _set_all(self, values: Any) -> "Mask":
+        self[...] = values
+        return self
+
+    def __ior__(self, other: Any) -> "Mask":  # type: ignore[override,misc]
+        return self._set_all(np.asarray(self) | other)
+
+    def __iand__(self, other: Any) -> "Mask":  # type: ignore[override,misc]
+        return self._set_all(np.asarray(self) & other)
+
+    def __ixor__(self, other: Any) -> "Mask":  # type: ignore[override,misc]
+        return self._set_all(np.asarray(self) ^ other)
+
+    def __reduce__(self) -> Any:
+        return np.array(self, subok=False).__reduce__()

@@ -9,10 +9,9 @@ import numpy as np
 from astropy import units as u
 from astropy.nddata import NDData
 
-from ndmapper.data._flagging import in_convention_of
 from ndmapper.data.array import Part
 from ndmapper.data.deferred import PARTS, Operand, Operation, Result
-from ndmapper.data.image import State
+from ndmapper.data.image import State, in_convention_of
 from ndmapper.data.units import SYMBOLS, put_unit, unit_of_result, unit_or_unreadable
 from ndmapper.errors import ParameterError, ShapeError
 from ndmapper.numerics.arith import Pixels

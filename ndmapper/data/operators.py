@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from ndmapper.data.numpy_functions import apply_function
 from ndmapper.data.operations import is_operand, operate, prepare, put_all
@@ -124,6 +124,9 @@ def _method(name: str) -> Callable[..., Any]:
 class Operators:
     """The operators of arithmetic."""
 
+    # What makes a file of a result: DataFile, which sets this since it stands above.
+    file_type: ClassVar[Any] = None
+
     # Above Quantity, so that `quantity * ndd` comes here as well.
     __array_priority__ = 1_000_000
     # Operators of arrays leave the work to ours, and ufuncs refuse.
@@ -163,9 +166,7 @@ class Operators:
 
     def _named(self, filename: str | os.PathLike[str]) -> Any:
         """Make a file of a result."""
-        from ndmapper.data.datafile import DataFile
-
-        made = DataFile(data=self)
+        made = self.file_type(data=self)
         made.filename = filename
         return made
 

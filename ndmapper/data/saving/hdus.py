@@ -1,11 +1,12 @@
 """In which form an array is written, and with which cards."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from astropy import units as u
 
 from ndmapper.data.array import Part, as_stored, root_of
+from ndmapper.data.content import Content
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.saving.computed import Later
 from ndmapper.io.arrays import ArrayHandle
@@ -31,9 +32,6 @@ from ndmapper.io.headers import (
 )
 from ndmapper.io.roles import UncertaintyKind
 from ndmapper.numerics.formulas import float_type, narrowed
-
-if TYPE_CHECKING:
-    from ndmapper.data.datafile import DataFile
 
 __all__ = [
     "Name",
@@ -287,7 +285,7 @@ def _unit_of_values(ndd: NDLater, kind: UncertaintyKind) -> str | None:
     return "" if stated is None else unit_text(stated**power)
 
 
-def extension_name(df: "DataFile", ndd: NDLater, part: str) -> tuple[str, int | None]:
+def extension_name(df: Content, ndd: NDLater, part: str) -> tuple[str, int | None]:
     """
     Name an extension.
 
@@ -318,7 +316,7 @@ def extension_name(df: "DataFile", ndd: NDLater, part: str) -> tuple[str, int | 
     return df._labels.join(ident, part)
 
 
-def _has_own_name(df: "DataFile", ndd: NDLater) -> bool:
+def _has_own_name(df: Content, ndd: NDLater) -> bool:
     """Whether a group is one image that has its ident as name, as in raw files."""
     ident = _repeated_name(df, ndd) or ndd.ident
     return (
@@ -328,7 +326,7 @@ def _has_own_name(df: "DataFile", ndd: NDLater) -> bool:
     )
 
 
-def _repeated_name(df: "DataFile", ndd: NDLater) -> str | None:
+def _repeated_name(df: Content, ndd: NDLater) -> str | None:
     """Find the name in the file of a group that got a number, as one of several."""
     ident = ndd.ident
     if df._map is None or df._layout is None or not isinstance(ident, str):

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ndmapper.data.content import Content, refuse_same_idents
 from ndmapper.data.flags import name_flags
-from ndmapper.data.groups import refuse_same_idents
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.saving.hdus import (
     Name,
@@ -45,9 +45,6 @@ from ndmapper.io.structure import array_header, carried_header
 from ndmapper.io.tiles.read import TileHandle
 from ndmapper.io.tiles.write import wants_tiles
 from ndmapper.io.wcstables import references
-
-if TYPE_CHECKING:
-    from ndmapper.data.datafile import DataFile
 
 __all__ = [
     "Item",
@@ -107,7 +104,7 @@ def changes(items: list[Item]) -> Iterator[str]:
             yield item.changed
 
 
-def belonging_name(df: "DataFile", kind: str, key: str) -> Name | None:
+def belonging_name(df: Content, kind: str, key: str) -> Name | None:
     """
     Give EXTNAME and EXTVER of what belongs to a group.
 
@@ -135,7 +132,7 @@ def belonging_name(df: "DataFile", kind: str, key: str) -> Name | None:
     return None
 
 
-def is_of_the_file(df: "DataFile", name: str) -> bool:
+def is_of_the_file(df: Content, name: str) -> bool:
     """
     Say whether extensions of a name belong to no group, whatever their number.
 
@@ -160,7 +157,7 @@ def is_of_the_file(df: "DataFile", name: str) -> bool:
     )
 
 
-def free_version(df: "DataFile", hdu: HduMap) -> int | None:
+def free_version(df: Content, hdu: HduMap) -> int | None:
     """
     Give the EXTVER of what belongs to no group, where it may not be the stored one.
 
@@ -188,7 +185,7 @@ def free_version(df: "DataFile", hdu: HduMap) -> int | None:
     return max(taken | versions) + sorted(taken & versions).index(hdu.version) + 1
 
 
-def stored_tables(df: "DataFile") -> dict[int, str]:
+def stored_tables(df: Content) -> dict[int, str]:
     """
     Find in the place of which HDUs of its file the tables of a DataFile go.
 
@@ -212,7 +209,7 @@ def stored_tables(df: "DataFile") -> dict[int, str]:
     return found
 
 
-def table_to_write(df: "DataFile", name: str) -> tuple[HduMap | HduOut | bytes, bool]:
+def table_to_write(df: Content, name: str) -> tuple[HduMap | HduOut | bytes, bool]:
     """
     Give a table in the form in which it is written.
 
@@ -241,7 +238,7 @@ def table_to_write(df: "DataFile", name: str) -> tuple[HduMap | HduOut | bytes, 
     return out, out is not hdu or hdu is None or hdu.source != source
 
 
-def plan_items(df: "DataFile", target: Path | None = None) -> list[Item]:
+def plan_items(df: Content, target: Path | None = None) -> list[Item]:
     """
     List the HDUs of a DataFile as they are written, without its record.
 
@@ -269,7 +266,7 @@ def plan_items(df: "DataFile", target: Path | None = None) -> list[Item]:
 class _Plan:
     """The work of `plan_items`: state that its parts share."""
 
-    def __init__(self, df: "DataFile", target: Path | None = None) -> None:
+    def __init__(self, df: Content, target: Path | None = None) -> None:
         self.df = df
         self.hdus = () if df._map is None else df._map.hdus
         source = None if df._map is None else df._map.source.path
@@ -675,7 +672,7 @@ class _Plan:
         self.items.append(Item(out, name if is_changed else None, table=name))
 
 
-def is_rearranged(df: "DataFile", items: list[Item]) -> bool:
+def is_rearranged(df: Content, items: list[Item]) -> bool:
     """
     Say whether there are other HDUs than in the file, or in another order.
 

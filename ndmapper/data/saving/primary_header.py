@@ -13,9 +13,9 @@ that of the file. Alone it has it still; in company it goes into its extension.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from ndmapper.data.detector import pixel_keywords
+from ndmapper.data.ndlater import NDLater
 from ndmapper.io.headers import (
     Header,
     StoredHeader,
@@ -25,9 +25,6 @@ from ndmapper.io.headers import (
     is_array_keyword,
     is_form_keyword,
 )
-
-if TYPE_CHECKING:
-    from ndmapper.data.ndlater import NDLater
 
 __all__ = [
     "caught_up",
@@ -89,7 +86,7 @@ def extension_header(image: StoredHeader) -> StoredHeader:
     return StoredHeader(header=brought)
 
 
-def primary_header(primary: StoredHeader, groups: Sequence["NDLater"]) -> StoredHeader:
+def primary_header(primary: StoredHeader, groups: Sequence[NDLater]) -> StoredHeader:
     """
     Make the primary header that such an image leaves behind.
 

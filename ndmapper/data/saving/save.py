@@ -5,10 +5,10 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ndmapper.data._further import drop_stale
 from ndmapper.data.array import Part, keep_before, walk
+from ndmapper.data.content import Content
 from ndmapper.data.deferred import WiderVarianceError
 from ndmapper.data.groups import flag_no_data, handle_of
 from ndmapper.data.saving.computed import computed
@@ -32,9 +32,6 @@ from ndmapper.io.source import check_name
 from ndmapper.io.temporary import staging_name
 from ndmapper.io.write import append_hdu, can_write_together, publish, write_hdus
 
-if TYPE_CHECKING:
-    from ndmapper.data.datafile import DataFile
-
 __all__ = [
     "carries_record",
     "connect",
@@ -50,7 +47,7 @@ log = logging.getLogger(__name__)
 _PIXEL_TABLE = {"xpos", "ypos", "lambda"}
 
 
-def carries_record(df: "DataFile") -> bool:
+def carries_record(df: Content) -> bool:
     """
     Say whether a file may have its record within.
 
@@ -71,7 +68,7 @@ def carries_record(df: "DataFile") -> bool:
 
 
 def write_datafile(
-    df: "DataFile",
+    df: Content,
     path: Path,
     rows: Sequence[Mapping[str, Any]] | None = None,
     tables: bytes = b"",
@@ -102,13 +99,13 @@ def write_datafile(
     FormatError
         If FITS cannot hold something in it.
     """
-    drop_stale(df)
+    df._drop_stale()
     items = plan_items(df, Path(path))
     _warn_of_coordinates(df)
     _write(df, Path(path), Path(path), items, rows, tables, more=more)
 
 
-def _warn_of_coordinates(df: "DataFile") -> None:
+def _warn_of_coordinates(df: Content) -> None:
     """Say which coordinates are not in the file, which has cards alone."""
     for ndd in (*df._groups, *df.extras.values()):
         if (held := ndd._coordinates) is not None and held.in_memory:
@@ -119,7 +116,7 @@ def _warn_of_coordinates(df: "DataFile") -> None:
 
 
 def _write(  # noqa: PLR0917
-    df: "DataFile",
+    df: Content,
     path: Path,
     target: Path,
     items: list[Item],
@@ -186,7 +183,7 @@ def real_target(target: str | os.PathLike[str]) -> Path:
     return real
 
 
-def save_datafile(df: "DataFile", target: Path, *, checksum: bool = False) -> None:
+def save_datafile(df: Content, target: Path, *, checksum: bool = False) -> None:
     """
     Write a DataFile onto a name, and connect it with the new file.
 
@@ -222,7 +219,7 @@ def save_datafile(df: "DataFile", target: Path, *, checksum: bool = False) -> No
 
 
 def stage(
-    df: "DataFile", target: Path, temp: Path, *, checksum: bool = False
+    df: Content, target: Path, temp: Path, *, checksum: bool = False
 ) -> list[Item]:
     """
     Write a DataFile under another name than it will have.
@@ -248,7 +245,7 @@ def stage(
     FileAccessError, MissingFileError, FileChangedError, FormatError
         As for `save_datafile`.
     """
-    drop_stale(df)
+    df._drop_stale()
     items = plan_items(df, target)
     _warn_of_coordinates(df)
     what = list(dict.fromkeys(changes(items)))
@@ -291,7 +288,7 @@ def stage(
 
 
 def _rows_of(
-    df: "DataFile", name: str, made: Path, what: Sequence[str], *, known: bool
+    df: Content, name: str, made: Path, what: Sequence[str], *, known: bool
 ) -> Sequence[Mapping[str, Any]]:
     """Give the record of a file that was written without."""
     if not known:
@@ -304,7 +301,7 @@ def _rows_of(
     return df.record
 
 
-def _examine(df: "DataFile", made: Path) -> Examined:
+def _examine(df: Content, made: Path) -> Examined:
     """Compute the digest of a product, and leave no sums there that do not fit."""
     found = examine(made)
     if found.damaged and not is_pending(df):
@@ -320,7 +317,7 @@ def _examine(df: "DataFile", made: Path) -> Examined:
     return found
 
 
-def _is_made(df: "DataFile") -> tuple[bool, bool]:
+def _is_made(df: Content) -> tuple[bool, bool]:
     """Say whether there is a record, and whether that is known."""
     try:
         return bool(df.record), True
@@ -333,7 +330,7 @@ def _is_made(df: "DataFile") -> tuple[bool, bool]:
         return False, False
 
 
-def connect(df: "DataFile", target: Path, items: list[Item]) -> None:
+def connect(df: Content, target: Path, items: list[Item]) -> None:
     """
     Point everything in memory at the file that was written.
 
@@ -387,9 +384,7 @@ def _connect_told_flags(ndd: Any) -> None:
         flag_no_data(ndd)
 
 
-def _connect_part(
-    ndd: Any, name: str, hdu: HduMap, data: HduMap, df: "DataFile"
-) -> None:
+def _connect_part(ndd: Any, name: str, hdu: HduMap, data: HduMap, df: Content) -> None:
     part: Part = ndd._parts[name]
     if name == "uncertainty":
         part.is_std = df._labels.uncertainty_is == "std"

@@ -7,23 +7,21 @@ somebody changed in it until then shows in a fingerprint of what it holds.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ndmapper.data.content import Content
 from ndmapper.data.saving.computed import computed
 from ndmapper.data.saving.plan import plan_items
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.hdu import HduOut
 from ndmapper.io.record import edited
 
-if TYPE_CHECKING:
-    from ndmapper.data.datafile import DataFile
-
 __all__ = ["hold", "is_pending", "pending_key", "settled"]
 
 
-def hold(df: "DataFile", rows: Sequence[Mapping[str, Any]]) -> None:
+def hold(df: Content, rows: Sequence[Mapping[str, Any]]) -> None:
     """
     Give a product in memory the record of what made it.
 
@@ -38,7 +36,7 @@ def hold(df: "DataFile", rows: Sequence[Mapping[str, Any]]) -> None:
     df._fingerprint = _fingerprint(df)
 
 
-def pending_key(df: "DataFile") -> str | None:
+def pending_key(df: Content) -> str | None:
     """
     Give the key of a product in memory.
 
@@ -57,7 +55,7 @@ def pending_key(df: "DataFile") -> str | None:
     return str(df.record[-1]["key"])
 
 
-def is_pending(df: "DataFile") -> bool:
+def is_pending(df: Content) -> bool:
     """
     Say whether a file is a product in memory.
 
@@ -74,7 +72,7 @@ def is_pending(df: "DataFile") -> bool:
     return df._fingerprint is not None
 
 
-def settled(df: "DataFile", product: str, content: str) -> list[dict[str, Any]]:
+def settled(df: Content, product: str, content: str) -> list[dict[str, Any]]:
     """
     Complete the record of a product in memory that is being saved.
 
@@ -99,7 +97,7 @@ def settled(df: "DataFile", product: str, content: str) -> list[dict[str, Any]]:
     return edited([*before, made], product=product, what=["memory"], digest=content)
 
 
-def _fingerprint(df: "DataFile") -> str:
+def _fingerprint(df: Content) -> str:
     total = hashlib.blake2b(digest_size=16)
     outs = (item.out for item in plan_items(df))
     for out in computed(outs, at_once=False):

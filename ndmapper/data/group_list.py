@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from astropy.nddata import NDData
 
-from ndmapper.data.groups import next_ident
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.operations import Ready, is_operand, operate, prepare, put_all
 from ndmapper.data.operators import Operators, checked_result, documented
@@ -16,10 +15,7 @@ from ndmapper.errors import IdentError
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.layout import Group, Ident
 
-if TYPE_CHECKING:
-    from ndmapper.data.datafile import DataFile
-
-__all__ = ["GroupList"]
+__all__ = ["GroupList", "next_ident"]
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -40,6 +36,23 @@ def _method(name: str) -> Callable[..., Any]:
         "    The result, not saved. What is unread in files is computed when somebody\n"
         "    looks at the result or saves it.\n",
     )  # fmt: skip
+
+
+def next_ident(taken: list[Ident | None]) -> int:
+    """
+    Find the ident of a group that is appended.
+
+    Parameters
+    ----------
+    taken : list of int or str or None
+        The idents that there are.
+
+    Returns
+    -------
+    int
+        One more than the largest number, at least 1.
+    """
+    return max([0, *(i for i in taken if isinstance(i, int))]) + 1
 
 
 class GroupList(Operators):
@@ -148,6 +161,9 @@ class GroupList(Operators):
         self, ndd: NDLater, others: Sequence[NDLater], replaced: NDLater | None = None
     ) -> None:
         """Take the tables along that the coordinates of a new group lie in."""
+
+    def _drop_stale(self) -> None:
+        """Drop, and say so, what described the errors of pixels that are others now."""
 
     @property
     def _outline(self) -> "Sequence[NDLater | Group]":
@@ -280,10 +296,7 @@ class GroupList(Operators):
             prepare(name, ndd, _partner(other, ndd, self), like=ndd) for ndd in self
         ]
 
-    def _combine(self, name: str, left: Any, right: Any) -> "DataFile":
-        from ndmapper.data._further import drop_stale
-        from ndmapper.data.datafile import DataFile
-
+    def _combine(self, name: str, left: Any, right: Any) -> Any:
         like = left if isinstance(left, GroupList) else right
         both = isinstance(left, GroupList) and isinstance(right, GroupList)
         if both and len(left) == 1 < len(right):
@@ -296,12 +309,12 @@ class GroupList(Operators):
             result._origin = ndd._origin
             result._tables = result._extras = None  # those of the file are taken
             results.append(result)
-        made = DataFile(data=like)
+        made = self.file_type(data=like)
         made._groups = [made._view(result, result.ident) for result in results]
         for result, ndd in zip(made._groups, like, strict=True):
             made._refer(result, ndd)
             made._take_coordinate_tables(result, made._groups)
-        drop_stale(made)
+        made._drop_stale()
         made.record = []
         made.expected_key = None
         return made
