@@ -20,7 +20,7 @@ from ndmapper.calibrations.tainted import tainted
 from ndmapper.documents import is_file
 from ndmapper.errors import MissingFileError, ServiceError
 from ndmapper.instruments import load
-from ndmapper.services.checksum import has_checksum
+from ndmapper.services.transfer.checksum import has_checksum
 
 __all__ = ["LocalService"]
 

@@ -24,8 +24,8 @@ from ndmapper.calibrations.walk import (
     walk_dependencies,
 )
 from ndmapper.errors import ParameterError, did_you_mean
-from ndmapper.services.asking import Inquiry, Server
 from ndmapper.services.local import LocalService
+from ndmapper.services.query import Inquiry, Server
 from ndmapper.services.registry import Request
 
 __all__ = ["look_up_cals"]

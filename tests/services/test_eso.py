@@ -13,8 +13,8 @@ from ndmapper.errors import (
     ServiceUnreachableError,
 )
 from ndmapper.services import download_files, look_up_cals
-from ndmapper.services.eso import EsoService, dataset_of
-from ndmapper.services.eso_tree import (
+from ndmapper.services.eso.service import EsoService, dataset_of
+from ndmapper.services.eso.tree import (
     Association,
     parse_association,
     parse_associations,

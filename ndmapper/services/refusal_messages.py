@@ -10,7 +10,7 @@ from ndmapper.errors import (
     ServiceUnreachableError,
 )
 from ndmapper.services.answers import Reply, Stream
-from ndmapper.services.backoff import RETRIED
+from ndmapper.services.transfer.backoff import RETRIED
 
 __all__ = ["refused"]
 

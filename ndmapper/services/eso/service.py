@@ -24,17 +24,17 @@ from ndmapper.errors import (
 from ndmapper.io.filetypes import split_ext
 from ndmapper.services.answers import Reply, Stream
 from ndmapper.services.criteria import Criteria
-from ndmapper.services.eso_find import find_at_eso
-from ndmapper.services.eso_login import EsoLogin
-from ndmapper.services.eso_tree import (
+from ndmapper.services.eso.find import find_at_eso
+from ndmapper.services.eso.login import EsoLogin
+from ndmapper.services.eso.tree import (
     Association,
     parse_association,
     parse_associations,
 )
-from ndmapper.services.fetching import Fetcher
-from ndmapper.services.http import Http
-from ndmapper.services.part import Remote
-from ndmapper.services.refused import refused
+from ndmapper.services.refusal_messages import refused
+from ndmapper.services.transfer.fetching import Fetcher
+from ndmapper.services.transfer.http import Http
+from ndmapper.services.transfer.partial import Remote
 
 __all__ = ["EsoService", "dataset_of"]
 

@@ -36,9 +36,14 @@ from ndmapper.services.answers import (
     limited,
     shown_url,
 )
-from ndmapper.services.backoff import RETRIED, Backoff
-from ndmapper.services.redirects import is_same_host, is_trusted, led_to, refusal
-from ndmapper.services.secret import hide_secrets, redacted
+from ndmapper.services.redaction import hide_secrets, redacted
+from ndmapper.services.transfer.backoff import RETRIED, Backoff
+from ndmapper.services.transfer.redirects import (
+    is_same_host,
+    is_trusted,
+    led_to,
+    refusal,
+)
 
 __all__ = ["CHUNK", "Http", "user_agent"]
 

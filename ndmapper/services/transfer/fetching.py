@@ -24,14 +24,19 @@ from ndmapper.io.filetypes import FITS_TYPES, is_fits, split_ext
 from ndmapper.io.source import check_name
 from ndmapper.io.write import clear_write_errors
 from ndmapper.services.answers import NoConnectionError, Stream
-from ndmapper.services.checksum import has_checksum
-from ndmapper.services.http import Http
-from ndmapper.services.manifest import file_digest, find_note, locked, write_note
-from ndmapper.services.part import Remote
 from ndmapper.services.progressbar import ByteBar
 from ndmapper.services.safename import safe_name
 from ndmapper.services.threads import in_threads
-from ndmapper.services.transfer import Transfer
+from ndmapper.services.transfer.checksum import has_checksum
+from ndmapper.services.transfer.http import Http
+from ndmapper.services.transfer.manifest import (
+    file_digest,
+    find_note,
+    locked,
+    write_note,
+)
+from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.transfer import Transfer
 
 __all__ = ["Fetcher", "target_name"]
 

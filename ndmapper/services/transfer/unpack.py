@@ -206,7 +206,7 @@ def _opened_lzw(path: Path) -> Iterator[BinaryIO]:
 def _without_tiles(path: Path, target: Path, temporary: Path) -> tuple[Path, str]:
     """Write images that are compressed in tiles as plain ones."""
     from ndmapper.data import DataFile
-    from ndmapper.services.manifest import file_digest
+    from ndmapper.services.transfer.manifest import file_digest
 
     if not is_fits(split_ext(target.name)[1]) or not _has_tiles(path):
         return path, ""

@@ -28,19 +28,19 @@ from ndmapper.io.filetypes import split_ext
 from ndmapper.services.answers import Reply, Stream
 from ndmapper.services.credentials import find_credentials
 from ndmapper.services.criteria import Criteria
-from ndmapper.services.fetching import Fetcher
-from ndmapper.services.gemini_find import find_at_gemini
-from ndmapper.services.gemini_replies import (
+from ndmapper.services.gemini.find import find_at_gemini
+from ndmapper.services.gemini.replies import (
     Found,
     calibrations_of_json,
     calibrations_of_xml,
     file_row,
 )
-from ndmapper.services.gemini_tar import fetch_tar
-from ndmapper.services.http import Http
-from ndmapper.services.part import Remote
-from ndmapper.services.refused import refused
-from ndmapper.services.secret import Secret
+from ndmapper.services.gemini.tar import fetch_tar
+from ndmapper.services.redaction import Secret
+from ndmapper.services.refusal_messages import refused
+from ndmapper.services.transfer.fetching import Fetcher
+from ndmapper.services.transfer.http import Http
+from ndmapper.services.transfer.partial import Remote
 
 __all__ = ["GeminiService"]
 

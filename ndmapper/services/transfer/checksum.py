@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ndmapper.errors import FileAccessError, ParameterError
-from ndmapper.services.manifest import file_digest, find_note
+from ndmapper.services.transfer.manifest import file_digest, find_note
 
 __all__ = ["has_checksum"]
 

@@ -22,11 +22,11 @@ from ndmapper.errors import (
     ServiceUnreachableError,
 )
 from ndmapper.services.answers import Stream
-from ndmapper.services.fetching import Fetcher
-from ndmapper.services.http import CHUNK
-from ndmapper.services.part import Remote
 from ndmapper.services.safename import inside
-from ndmapper.services.transfer import Transfer
+from ndmapper.services.transfer.fetching import Fetcher
+from ndmapper.services.transfer.http import CHUNK
+from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.transfer import Transfer
 
 __all__ = ["fetch_tar"]
 

@@ -8,9 +8,9 @@ from astropy.table import Table
 
 from ndmapper.errors import ServiceError
 from ndmapper.services.criteria import Criteria, made_table
-from ndmapper.services.eso_tap import quoted, tap_query
-from ndmapper.services.http import Http
+from ndmapper.services.eso.tap import quoted, tap_query
 from ndmapper.services.safename import safe_name
+from ndmapper.services.transfer.http import Http
 
 __all__ = ["find_at_eso"]
 

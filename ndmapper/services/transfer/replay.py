@@ -20,7 +20,7 @@ from ndmapper.config import config
 from ndmapper.documents import load_json
 from ndmapper.errors import ServiceError
 from ndmapper.io.temporary import staging_name
-from ndmapper.services.secret import redacted
+from ndmapper.services.redaction import redacted
 
 __all__ = [
     "Kept",
