@@ -28,7 +28,6 @@ from ndmapper.errors import (
     ServiceError,
     ServiceUnreachableError,
 )
-from ndmapper.services import replay
 from ndmapper.services.answers import (
     NoConnectionError,
     Reply,
@@ -37,6 +36,7 @@ from ndmapper.services.answers import (
     shown_url,
 )
 from ndmapper.services.redaction import hide_secrets, redacted
+from ndmapper.services.transfer import replay
 from ndmapper.services.transfer.backoff import RETRIED, Backoff
 from ndmapper.services.transfer.redirects import (
     is_same_host,
