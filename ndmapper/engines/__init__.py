@@ -2,7 +2,7 @@
 
 from ndmapper.engines.base import Engine, Job, Outcome, Preview, Task
 from ndmapper.engines.decisions import decide
-from ndmapper.engines.findings import qc
+from ndmapper.engines.quality import qc
 from ndmapper.engines.registry import engine_names, get_engine
 
 __all__ = [

@@ -15,9 +15,9 @@ from ndmapper.documents import load_toml
 from ndmapper.errors import InstrumentError, did_you_mean
 from ndmapper.instruments.conditions import like
 from ndmapper.instruments.conventions import FlagTable, flag_conventions, load_flags
+from ndmapper.instruments.from_toml import parse_instrument
 from ndmapper.instruments.functions import Header, HeaderPair
 from ndmapper.instruments.model import Instrument
-from ndmapper.instruments.parse import parse_instrument
 
 __all__ = [
     "chosen",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ndmapper.calibrations.bad_products import bad_with_products
 from ndmapper.calibrations.document import (
     CalibrationDict,
     init_cal_dict,
@@ -16,7 +17,6 @@ from ndmapper.calibrations.entries import note_target
 from ndmapper.calibrations.folders import check_names, note_folders
 from ndmapper.calibrations.names import file_path, original_name, several
 from ndmapper.calibrations.schema import ASSOCIATIONS
-from ndmapper.calibrations.tainted import bad_with_products
 from ndmapper.calibrations.walk import (
     Change,
     Dependencies,

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ndmapper.calibrations.answers import Answer
 from ndmapper.calibrations.matches import Matches, matched_files
+from ndmapper.calibrations.provenance_of_entries import Answer
 from ndmapper.calibrations.walk import LookUp
 from ndmapper.errors import NdmapperError, ParameterError, ServiceUnreachableError
 from ndmapper.services.registry import Request, Service, open_service

@@ -15,7 +15,7 @@ from ndmapper.config import usable
 from ndmapper.data import DataFile
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
-from ndmapper.engines.findings import collect_findings
+from ndmapper.engines.quality import collect_findings
 from ndmapper.errors import FileAccessError, StepError
 from ndmapper.io.source import find_source
 from ndmapper.io.temporary import scratch_folder, sweep_side_data

@@ -14,7 +14,7 @@ from ndmapper._version import __version__
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Outcome
 from ndmapper.engines.decisions import Decisions, collect_decisions
-from ndmapper.engines.findings import Findings
+from ndmapper.engines.quality import Findings
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.temporary import staging_name
 from ndmapper.steps.call.decide import PlanItem

@@ -12,7 +12,7 @@ from ndmapper.config import Settings
 from ndmapper.data import DataFile, DataFileList, NDLater
 from ndmapper.data.saving.unsaved import hold
 from ndmapper.engines.base import Output
-from ndmapper.engines.findings import collect_findings
+from ndmapper.engines.quality import collect_findings
 from ndmapper.errors import ParameterError
 from ndmapper.io.digest import DigestCache
 from ndmapper.io.temporary import scratch_folder

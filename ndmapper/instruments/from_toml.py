@@ -15,12 +15,12 @@ from ndmapper.instruments.amplifiers import (
     FixedAmplifier,
     why_not,
 )
-from ndmapper.instruments.checks import Checker
 from ndmapper.instruments.conventions import load_flags
 from ndmapper.instruments.descriptors import Descriptor, parse_descriptor
 from ndmapper.instruments.model import FrameClass, Instrument
 from ndmapper.instruments.parse_rules import RULE_KEYS, parse_rule
 from ndmapper.instruments.rules import Period
+from ndmapper.instruments.toml_checks import Checker
 
 __all__ = ["SCHEMA", "parse_instrument"]
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ndmapper.engines.decisions import Decisions, collect_decisions, current_decisions
-from ndmapper.engines.findings import (
+from ndmapper.engines.quality import (
     Findings,
     about,
     collect_findings,
