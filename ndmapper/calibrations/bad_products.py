@@ -6,7 +6,7 @@ from typing import Any
 
 from ndmapper.calibrations.names import frame_name
 from ndmapper.calibrations.places import find_product
-from ndmapper.calibrations.provenance_of_entries import bad_frames
+from ndmapper.calibrations.provenance import bad_frames
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 from ndmapper.errors import NdmapperError
 from ndmapper.io.record import read_records

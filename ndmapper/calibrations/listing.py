@@ -6,7 +6,7 @@ from typing import Any
 
 from ndmapper.calibrations.matches import known_key
 from ndmapper.calibrations.names import frame_name, original_name
-from ndmapper.calibrations.provenance_of_entries import (
+from ndmapper.calibrations.provenance import (
     answer_of,
     good_frames,
     is_locked,

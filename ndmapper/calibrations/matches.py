@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ndmapper.calibrations.names import name_variants
-from ndmapper.calibrations.provenance_of_entries import Answer
+from ndmapper.calibrations.provenance import Answer
 from ndmapper.errors import ParameterError
 
 __all__ = ["Matches", "known_key", "matched_files"]

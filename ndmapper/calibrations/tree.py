@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ndmapper.calibrations.matches import known_key
-from ndmapper.calibrations.provenance_of_entries import good_frames
+from ndmapper.calibrations.provenance import good_frames
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 
 __all__ = ["FORMS", "Branch", "cal_tree", "draw_tree"]

@@ -9,7 +9,7 @@ from ndmapper.calibrations.entries import note_matches, note_target, types_of
 from ndmapper.calibrations.folders import note_folders
 from ndmapper.calibrations.matches import Matches, known_key, matched_files
 from ndmapper.calibrations.names import frame_name
-from ndmapper.calibrations.provenance_of_entries import (
+from ndmapper.calibrations.provenance import (
     EARLIER,
     Answer,
     answer_of,

@@ -153,7 +153,7 @@ def _why(args: argparse.Namespace) -> int:
     from ndmapper.calibrations.folders import noted_file
     from ndmapper.calibrations.matches import known_key
     from ndmapper.calibrations.names import original_name
-    from ndmapper.calibrations.provenance_of_entries import bad_frames, source_of
+    from ndmapper.calibrations.provenance import bad_frames, source_of
     from ndmapper.services.local import LocalService
 
     cals = init_cal_dict(args.document)

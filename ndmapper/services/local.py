@@ -14,7 +14,7 @@ from ndmapper.calibrations.frames import PROCESSED_WHY, Frame, read_frame
 from ndmapper.calibrations.matching import Match, match_frames
 from ndmapper.calibrations.names import frame_name, name_variants
 from ndmapper.calibrations.pool import FramePool
-from ndmapper.calibrations.provenance_of_entries import Answer
+from ndmapper.calibrations.provenance import Answer
 from ndmapper.calibrations.scan import find_frames, without_twins
 from ndmapper.calibrations.survey import frames_of_survey
 from ndmapper.documents import is_file

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ndmapper.calibrations.matches import Matches, matched_files
-from ndmapper.calibrations.provenance_of_entries import Answer
+from ndmapper.calibrations.provenance import Answer
 from ndmapper.calibrations.walk import LookUp
 from ndmapper.errors import NdmapperError, ParameterError, ServiceUnreachableError
 from ndmapper.services.registry import Request, Service, open_service

@@ -71,7 +71,7 @@ class Service(Protocol):
         -------
         sequence, Answer or None
             Names, or pairs of name and checksum; an
-            `ndmapper.calibrations.provenance_of_entries.Answer`, which can also say why and how
+            `ndmapper.calibrations.provenance.Answer`, which can also say why and how
             good it is; None where none fit.
         """
 

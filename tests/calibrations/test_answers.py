@@ -16,7 +16,7 @@ from ndmapper.calibrations import (
     unmark_bad,
 )
 from ndmapper.calibrations.edits import replace_cals
-from ndmapper.calibrations.provenance_of_entries import (
+from ndmapper.calibrations.provenance import (
     answer_of,
     bad_frames,
     is_locked,

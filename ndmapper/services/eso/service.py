@@ -16,7 +16,7 @@ from urllib.parse import quote
 from astropy.table import Table
 
 from ndmapper.calibrations.names import frame_name
-from ndmapper.calibrations.provenance_of_entries import Answer
+from ndmapper.calibrations.provenance import Answer
 from ndmapper.errors import (
     FileAccessError,
     NdmapperError,

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from astropy.table import Table
 
 from ndmapper.calibrations.names import plain_name
-from ndmapper.calibrations.provenance_of_entries import Answer
+from ndmapper.calibrations.provenance import Answer
 from ndmapper.errors import (
     MissingFileError,
     NdmapperError,
