@@ -1,7 +1,7 @@
 """
 The calibration document: an editable JSON file, and the dict that a script holds.
 
-It has three maps, beside which there may be those that `ndmapper.calibrations.provenance`
+It has three maps, beside which there may be those that `calibrations.provenance`
 describes. ``associations`` says which calibration a frame uses, by type;
 null means that it was looked up and none was found, or that the user wants none.
 ``calibrations`` says of which raw frames a calibration is made. ``checksums`` has the
