@@ -2,7 +2,7 @@
 Steps: what runs, on which files, with what, and what comes of it.
 
 `run_task` makes a step of a function or a tool (``declare``). A call goes this way,
-``step.py`` from one hop to the next, each hop in one place:
+``step.py`` from one hop to the next, each hop in one place::
 
      1  bind          call/bind.py          words of the call, checked
      2  config        step.settings_of      one frozen snapshot of the configuration
