@@ -15,7 +15,7 @@ from timing import show, timed, together
 
 from ndmapper.config import config
 from ndmapper.data import DataFile
-from ndmapper.data.save import write_datafile
+from ndmapper.data.saving.save import write_datafile
 from ndmapper.engines import Job, Task
 from ndmapper.engines.iraf import IrafEngine
 from ndmapper.testing import make_mef

@@ -11,9 +11,9 @@ from timing import show, together
 
 from ndmapper.data import DataFile
 from ndmapper.io.arrays import ArrayHandle
-from ndmapper.io.codecs import decode
 from ndmapper.io.filemap import map_file
-from ndmapper.io.tiles import tiling_of
+from ndmapper.io.tiles.codecs import decode
+from ndmapper.io.tiles.read import tiling_of
 from ndmapper.testing import count_reads
 
 SIDE = 100

@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "numpydoc",
     "public",  # in _ext: reference entries of whole modules, steps and verbs
+    "house",  # in _ext: the picture of the package in develop/inside.md
 ]
 exclude_patterns = ["_build"]
 

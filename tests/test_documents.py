@@ -11,9 +11,9 @@ from ndmapper.config import config
 from ndmapper.documents import DEEPEST, is_file, load_toml
 from ndmapper.errors import MissingFileError, RecordError, ServiceError
 from ndmapper.services import look_up_cals
-from ndmapper.services.manifest import find_note
-from ndmapper.services.replay import Key, find
-from ndmapper.steps.decided import read_decisions
+from ndmapper.services.transfer.manifest import find_note
+from ndmapper.services.transfer.replay import Key, find
+from ndmapper.steps.record.decisions import read_decisions
 
 LONG = "n" * 5000
 HERE = "here"

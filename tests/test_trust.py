@@ -9,7 +9,7 @@ from ndmapper.cli import main
 from ndmapper.config import Config, Refused, config
 from ndmapper.engines import Task, get_engine
 from ndmapper.errors import ConfigError, ServiceAccessError
-from ndmapper.services.http import Http
+from ndmapper.services.transfer.http import Http
 from ndmapper.testing.archives import LoopbackArchives
 
 PROGRAMS = {

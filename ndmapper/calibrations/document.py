@@ -1,7 +1,7 @@
 """
 The calibration document: an editable JSON file, and the dict that a script holds.
 
-It has three maps, beside which there may be those that `ndmapper.calibrations.answers`
+It has three maps, beside which there may be those that `calibrations.provenance`
 describes. ``associations`` says which calibration a frame uses, by type;
 null means that it was looked up and none was found, or that the user wants none.
 ``calibrations`` says of which raw frames a calibration is made. ``checksums`` has the
@@ -28,9 +28,9 @@ from ndmapper.calibrations.merge import merged_document
 from ndmapper.calibrations.order import in_order
 from ndmapper.calibrations.schema import MAPS, check_document, document_error
 from ndmapper.errors import FileAccessError
-from ndmapper.io.leftovers import staging_name, sweep
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import check_name
+from ndmapper.io.temporary import staging_name, sweep
 
 __all__ = [
     "CalibrationDict",

@@ -4,16 +4,16 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ndmapper.calibrations.answers import (
+from ndmapper.calibrations.labels import is_looked_up, new_label
+from ndmapper.calibrations.matches import Matches, known_key, matched_files
+from ndmapper.calibrations.names import frame_name, original_name, several
+from ndmapper.calibrations.places import find_product, product_folders
+from ndmapper.calibrations.provenance import (
     Answer,
     answer_of,
     forget_answer,
     good_frames,
 )
-from ndmapper.calibrations.labels import is_looked_up, new_label
-from ndmapper.calibrations.matches import Matches, known_key, matched_files
-from ndmapper.calibrations.names import frame_name, original_name, several
-from ndmapper.calibrations.places import find_product, product_folders
 from ndmapper.calibrations.schema import (
     ASSOCIATIONS,
     CALIBRATIONS,

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ndmapper.calibrations.answers import (
+from ndmapper.calibrations.matches import known_key
+from ndmapper.calibrations.names import frame_name, original_name
+from ndmapper.calibrations.provenance import (
     answer_of,
     good_frames,
     is_locked,
     source_of,
 )
-from ndmapper.calibrations.matches import known_key
-from ndmapper.calibrations.names import frame_name, original_name
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 from ndmapper.errors import ParameterError, did_you_mean
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from ndmapper.calibrations.answers import Answer
 from ndmapper.calibrations.names import name_variants
+from ndmapper.calibrations.provenance import Answer
 from ndmapper.errors import ParameterError
 
 __all__ = ["Matches", "known_key", "matched_files"]

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ndmapper.calibrations.against import (
+from ndmapper.calibrations.frames import Frame
+from ndmapper.calibrations.mismatch import (
     days_after,
     fits_otherwise,
     objections,
     order_of,
 )
-from ndmapper.calibrations.frames import Frame
 from ndmapper.calibrations.names import frame_name
 from ndmapper.calibrations.pool import FramePool, classes_for
 from ndmapper.instruments import Rule

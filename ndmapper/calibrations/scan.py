@@ -10,7 +10,7 @@ from typing import Any
 
 from ndmapper.calibrations.copies import is_lossy, without_copies
 from ndmapper.calibrations.frames import Frame, read_frame
-from ndmapper.calibrations.memory import FrameMemory
+from ndmapper.calibrations.header_cache import FrameMemory
 from ndmapper.errors import FileAccessError, MissingFileError
 from ndmapper.instruments import Instrument, chosen, load
 from ndmapper.io.filetypes import is_compressed, is_fits, split_ext

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ndmapper.calibrations.answers import good_frames
 from ndmapper.calibrations.matches import known_key
+from ndmapper.calibrations.provenance import good_frames
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 
 __all__ = ["FORMS", "Branch", "cal_tree", "draw_tree"]

@@ -5,7 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ndmapper.calibrations.answers import (
+from ndmapper.calibrations.entries import note_matches, note_target, types_of
+from ndmapper.calibrations.folders import note_folders
+from ndmapper.calibrations.matches import Matches, known_key, matched_files
+from ndmapper.calibrations.names import frame_name
+from ndmapper.calibrations.provenance import (
     EARLIER,
     Answer,
     answer_of,
@@ -14,10 +18,6 @@ from ndmapper.calibrations.answers import (
     is_locked,
     note_answer,
 )
-from ndmapper.calibrations.entries import note_matches, note_target, types_of
-from ndmapper.calibrations.folders import note_folders
-from ndmapper.calibrations.matches import Matches, known_key, matched_files
-from ndmapper.calibrations.names import frame_name
 from ndmapper.calibrations.schema import ANSWERS, ASSOCIATIONS, CALIBRATIONS
 from ndmapper.errors import NdmapperError, ParameterError
 

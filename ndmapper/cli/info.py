@@ -62,10 +62,10 @@ def describe_file(path: Path, labels: str | None = None) -> dict[str, Any]:
 
 
 def _describe_hdu(hdu: Any, parts: dict[int, tuple[Any, str]]) -> dict[str, Any]:
-    from ndmapper.io.arrays import ArrayHandle
+    from ndmapper.io.tiles.read import open_array
 
     ident, part = parts.get(hdu.index, (None, None))
-    dtype = str(ArrayHandle.of(hdu).dtype) if hdu.is_image else None
+    dtype = str(open_array(hdu).dtype) if hdu.is_image else None
     return {
         "no": hdu.index,
         "name": hdu.name or ("PRIMARY" if hdu.index == 0 else None),

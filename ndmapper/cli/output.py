@@ -154,7 +154,7 @@ def write_text(text: str, path: Path) -> None:
     FileAccessError
         If it cannot be written.
     """
-    from ndmapper.io.leftovers import staging_name
+    from ndmapper.io.temporary import staging_name
     from ndmapper.io.write import clear_write_errors, publish
 
     temporary = staging_name(path)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ndmapper.cli.script import run_script
 from ndmapper.data.planned import PlannedFile, watch_looks
-from ndmapper.steps.dry import collect_plans
-from ndmapper.steps.planitem import PlanItem
+from ndmapper.steps.call.decide import PlanItem
+from ndmapper.steps.run.dry_run import collect_plans
 
 __all__ = ["ScriptPlan", "plan_script"]
 

@@ -94,7 +94,7 @@ def run_script(
     FormatError
         If it is a FITS file, or has bytes that no text has.
     """
-    from ndmapper.steps.tally import tally
+    from ndmapper.steps.record.summary import tally
 
     path = Path(script)
     if not path.is_file():

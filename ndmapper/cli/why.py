@@ -10,7 +10,7 @@ from ndmapper.cli.verb import Verb
 
 if TYPE_CHECKING:
     from ndmapper.cli.planning import ScriptPlan
-    from ndmapper.steps.planitem import PlanItem
+    from ndmapper.steps.call.decide import PlanItem
 
 __all__ = ["VERB"]
 
@@ -71,7 +71,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _lines(plan: "ScriptPlan") -> list[str]:
     """Say what is done, what is stale, and how much there is of each."""
-    from ndmapper.steps.tally import stale_line
+    from ndmapper.steps.record.summary import stale_line
 
     todo = [item for item in plan.items if item.action != "reuse"]
     there = [item for item in plan.items if item.action == "reuse"]
@@ -134,7 +134,7 @@ def _ends(items: "Sequence[PlanItem]") -> list[tuple[str, str]]:
 
 def _run_file(args: argparse.Namespace) -> int:
     from ndmapper.cli.catalogue import revision_now
-    from ndmapper.steps.freshness import why_stale
+    from ndmapper.steps.record.freshness import why_stale
 
     reasons = why_stale(args.file, revision_now=revision_now)
     if args.json:

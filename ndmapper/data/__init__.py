@@ -1,9 +1,23 @@
-"""Files as lists of NDData, their names, and lists of them."""
+"""
+Files as lists of NDData, their names, and lists of them.
+
+datafile, datafilelist, filename
+    A file as a list of images, a list of files, and names in parts.
+ndlater, image, array, wcs, tables, flags
+    One image, what it is made of, and its arrays, which are read when they are needed.
+operators, operations, deferred, units, reductions
+    Arithmetic: noted now, checked, and carried out later, whole or in blocks of rows.
+content, groups, group_list
+    What is in a file: its images by group, its extras, its tables, its record.
+saving, save_list, planned
+    Writing one file, or many of which some are made of others; files not made yet.
+list_arithmetic, header_query, display, ccddata, numpy_functions
+    Files together, questions about headers, pictures, and exchange with others.
+"""
 
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.datafilelist import DataFileList
-from ndmapper.data.filelist import load_file_list
-from ndmapper.data.filename import FileName
+from ndmapper.data.filename import FileName, load_file_list
 from ndmapper.data.flags import Flag
 from ndmapper.data.ndlater import NDLater
 

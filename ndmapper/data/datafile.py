@@ -1,7 +1,7 @@
 """A file as a list of NDData, with its headers, tables and calibrations."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -10,19 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from astropy.nddata import NDData
 
-from ndmapper.data._content import Content
-from ndmapper.data._flagging import FlaggedFile
-from ndmapper.data._items import changes
-from ndmapper.data._plan import is_rearranged, plan_items
-from ndmapper.data._views import FileViews
+from ndmapper.data.content import Content
+from ndmapper.data.display import FileViews
 from ndmapper.data.filename import FileName, Named
-from ndmapper.data.save import save_datafile
+from ndmapper.data.operators import Operators
+from ndmapper.data.saving.plan import changes, is_rearranged, plan_items
+from ndmapper.data.saving.save import save_datafile
 from ndmapper.errors import MissingFileError, ModeError, OutputExistsError
-from ndmapper.io.filemap import HduMap
-from ndmapper.io.headers import Header, as_header
-from ndmapper.io.layout import Labels, make_labels
-from ndmapper.io.quickheader import HeaderValues, values_of
-from ndmapper.io.record import read_records
+from ndmapper.instruments import FlagTable
 
 __all__ = ["DataFile", "Mode"]
 
@@ -32,7 +27,7 @@ Mode = Literal["read", "update", "new", "overwrite"]
 _MODES = ("read", "update", "new", "overwrite")
 
 
-class DataFile(FileViews, FlaggedFile, Content):
+class DataFile(FileViews, Content):
     """
     A file as a list of NDData; nothing is read but headers until somebody looks.
 
@@ -186,62 +181,7 @@ class DataFile(FileViews, FlaggedFile, Content):
         name = "" if self._filename is None else f" {str(self._filename)!r}"
         return f"DataFile{name} (len {len(self)})"
 
-    # ---- what is in it
-
-    @property
-    def meta(self) -> Header:
-        """The primary header."""
-        return self._primary.header
-
-    @meta.setter
-    def meta(self, value: Mapping[str, Any]) -> None:
-        self._primary.header = as_header(value)
-
-    @property
-    def header_values(self) -> HeaderValues:
-        """The primary header to find values in, not parsed where nobody changed it."""
-        return values_of(self._primary)
-
-    @property
-    def labels(self) -> Labels:
-        """The names of the extensions; may be set to a preset or a mapping."""
-        return self._labels
-
-    @labels.setter
-    def labels(self, value: Any) -> None:
-        self._labels = make_labels(value)
-
-    @property
-    def unplaced(self) -> tuple[str, ...]:
-        """Names of the extras that may be errors or masks of the data: of its shape."""
-        if self._layout is None:
-            return ()
-        return tuple(name for name in self._layout.unplaced if name in self.extras)
-
-    @property
-    def record(self) -> list[dict[str, Any]]:
-        """How the file was made, oldest step first; empty for a raw file."""
-        if self._record is None:
-            rows: list[dict[str, Any]] = []
-            if self._map is not None:
-                self._map.source.check()
-                rows = read_records(self._map)
-            self._record = rows
-        return self._record
-
-    @record.setter
-    def record(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        self._record = [dict(row) for row in rows]
-        self._has_new_record = True
-        self._fingerprint = None
-
-    @property
-    def _stored_record(self) -> HduMap | None:
-        """The HDU of the record, where that is still the right one."""
-        if self._has_new_record or self._map is None or self._layout is None:
-            return None
-        index = self._layout.record
-        return None if index is None else self._map.hdus[index]
+    # ---- what it is
 
     @property
     def is_made(self) -> bool:
@@ -268,6 +208,25 @@ class DataFile(FileViews, FlaggedFile, Content):
         # Whoever asks will hand the name on, of what may be another file by now.
         self._map.source.check()
         return True
+
+    def translate_flags(self, to: "FlagTable | str") -> "DataFile":
+        """
+        Turn the flags into those of another convention.
+
+        Parameters
+        ----------
+        to : str or FlagTable
+            The other convention, for instance ``'jwst'``.
+
+        Returns
+        -------
+        DataFile
+            A copy without a name, with `NDLater.translate_flags` of each group.
+        """
+        new = self.copy()
+        for i, ndd in enumerate(new):
+            new[i] = ndd.translate_flags(to)
+        return new
 
     def share(self, other: "DataFile") -> None:
         """
@@ -406,3 +365,6 @@ def _checked_mode(mode: Any, name: FileName | None, *, has_data: bool) -> Mode:
 
 def _missing(name: FileName) -> str:
     return f"{name} does not exist; check its name and folder"
+
+
+Operators.file_type = DataFile

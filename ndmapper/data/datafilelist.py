@@ -11,11 +11,11 @@ import numpy as np
 from astropy.nddata import NDData
 from astropy.table import Table
 
-from ndmapper.data._files import FileOperators, save_all
-from ndmapper.data._select import column_of, look_up, matches
-from ndmapper.data._views import ListViews
 from ndmapper.data.datafile import DataFile, Mode
+from ndmapper.data.display import ListViews
 from ndmapper.data.filename import FileName
+from ndmapper.data.header_query import column_of, look_up, matches
+from ndmapper.data.list_arithmetic import FileOperators, save_all
 from ndmapper.errors import MissingFileError, ModeError, ShapeError
 
 __all__ = ["DataFileList"]

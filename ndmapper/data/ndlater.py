@@ -1,7 +1,8 @@
 """NDData whose pixels are read from the file when somebody looks at them."""
 
 import math
-from collections.abc import Mapping, MutableMapping
+from collections import UserDict
+from collections.abc import Iterable, Mapping, MutableMapping
 from functools import partial
 from typing import Any
 
@@ -11,28 +12,32 @@ from astropy import units as u
 from astropy.nddata import NDData, NDDataArray, NDUncertainty, VarianceUncertainty
 from astropy.table import Table
 
-from ndmapper.data._coordinates import Coordinates
-from ndmapper.data._flagging import Flagging
-from ndmapper.data._given import is_operand
-from ndmapper.data._grouptables import Belongings
-from ndmapper.data._numpy import compared
-from ndmapper.data._reductions import Reductions
-from ndmapper.data._state import State, array_part, linked_variance, variance_part
-from ndmapper.data._tables import TableStore
-from ndmapper.data._views import PixelViews
-from ndmapper.data._wcscut import cut_header, drop_coordinates
-from ndmapper.data.arithmetic import Operators
+from ndmapper.data.ccddata import Interchange
 from ndmapper.data.detector import cut_sections, drop_sections
+from ndmapper.data.display import PixelViews
 from ndmapper.data.flags import FLAGS_DTYPE
-from ndmapper.data.interchange import Interchange
+from ndmapper.data.image import (
+    Flagging,
+    State,
+    array_part,
+    linked_variance,
+    variance_part,
+)
+from ndmapper.data.numpy_functions import compared
+from ndmapper.data.operations import is_operand
+from ndmapper.data.operators import Operators
+from ndmapper.data.reductions import Reductions
+from ndmapper.data.tables import Belongings, TableStore
+from ndmapper.data.wcs import Coordinates
+from ndmapper.data.wcs_cut import cut_header, drop_coordinates
 from ndmapper.errors import ShapeError
 from ndmapper.io.arrays import is_basic_index, section_of
-from ndmapper.io.bits import unfit_as_bits
+from ndmapper.io.converted import unfit_as_bits
 from ndmapper.io.headers import Header, StoredHeader, as_header
 from ndmapper.io.layout import Ident
 from ndmapper.io.quickheader import HeaderValues, values_of
 
-__all__ = ["NDLater"]
+__all__ = ["Extras", "NDLater"]
 
 _KEEP: Any = object()
 
@@ -270,8 +275,6 @@ class NDLater(
     def extras(self) -> MutableMapping[str, "NDLater"]:
         """The images without a part that belong to this group: its EXTVER, or name."""
         if self._extras is None:
-            from ndmapper.data._extras import Extras
-
             self._extras = Belongings(Extras(StoredHeader()), what="extra")
         self._extras.ident = self.ident
         return self._extras
@@ -486,3 +489,111 @@ class NDLater(
                 header.edit(partial(cut, is_part=True))
                 header.edit(cut_detector)
         return new
+
+
+class Extras(UserDict[str, NDLater]):
+    """
+    Images by name, each an NDLater of the file's own.
+
+    Parameters
+    ----------
+    primary : StoredHeader
+        The primary header of the file.
+    images : dict of str to NDLater
+        The images that the file has, which are taken as they are.
+    places : dict of str to int
+        Which HDU of the file has which of these names.
+    """
+
+    def __init__(
+        self,
+        primary: StoredHeader,
+        images: dict[str, NDLater] | None = None,
+        places: dict[str, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.family = object()  # which it shares with its copies
+        self._primary = primary
+        self.data = {} if images is None else images
+        self.places = {} if places is None else places
+        self.lookups: set[str] = set()  # those of sections, that are in no file yet
+
+    def connect(self) -> None:
+        """Take over the places that a save gave the images, with the names here."""
+        self.places = {
+            name: image._origin[1]
+            for name, image in self.data.items()
+            if image._origin is not None
+        }
+        self.lookups = set()
+
+    def put_lookup(self, name: str, image: NDLater) -> None:
+        """
+        Put a lookup table of coordinates here, that has its EXTNAME and EXTVER.
+
+        Parameters
+        ----------
+        name : str
+            Its name here.
+        image : NDLater
+            The table.
+        """
+        self[name] = image
+        self.lookups.add(name)
+
+    def copy(self, names: Iterable[str] | None = None) -> "Extras":
+        """
+        Copy; nothing is read.
+
+        Parameters
+        ----------
+        names : iterable of str, optional
+            Which images; None takes all.
+
+        Returns
+        -------
+        Extras
+            A change to one never shows in the other.
+        """
+        new = Extras(StoredHeader(), None, dict(self.places))
+        new.family = self.family
+        for name in list(self.data) if names is None else names:
+            new.take_over(name, self, name)
+        return new
+
+    def take_over(self, name: str, other: "Extras", key: str) -> None:
+        """
+        Copy an image of another file, unread.
+
+        Parameters
+        ----------
+        name : str
+            Its name here.
+        other : Extras
+            The images of the other file.
+        key : str
+            Its name there.
+        """
+        image = other.data[key].copy()
+        image._primary = self._primary
+        image._is_owned = True
+        self.data[name] = image
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if not isinstance(value, NDData | np.ndarray):
+            msg = f"an extra is an image, so an NDData, not a {type(value).__name__}"
+            raise TypeError(msg)
+        old = self.data.get(name)
+        if value is old:
+            return
+        if isinstance(value, NDLater):
+            image = value.copy() if value._is_owned else value._view()
+            if value._stored is self._primary:
+                image._stored = self._primary
+        else:
+            image = NDLater(value)
+        if old is not None:  # it goes where that was
+            image._origin = old._origin
+        image._primary = self._primary
+        image._is_owned = True
+        self.data[str(name)] = image

@@ -27,7 +27,7 @@ from ndmapper.errors import (
     MissingToolError,
     StepError,
 )
-from ndmapper.io.leftovers import scratch_folder
+from ndmapper.io.temporary import scratch_folder
 
 __all__ = ["CommandEngine"]
 

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from ndmapper.engines.findings import where_now
+from ndmapper.engines.quality import where_now
 from ndmapper.errors import ParameterError
 
 __all__ = ["Decisions", "collect_decisions", "current_decisions", "decide"]

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ndmapper.data import DataFile
-from ndmapper.data.save import write_datafile
+from ndmapper.data.saving.save import write_datafile
 from ndmapper.errors import MissingFileError, StepError
 
 __all__ = ["Hand", "is_safe", "safe_name"]

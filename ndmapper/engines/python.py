@@ -19,7 +19,7 @@ from ndmapper.engines.base import (
     Preview,
     Task,
 )
-from ndmapper.engines.said import Said, known_decisions, repeat, said_about
+from ndmapper.engines.extension_notes import Said, known_decisions, repeat, said_about
 from ndmapper.errors import IdentError, NdmapperError, ShapeError, StepError
 from ndmapper.parallel import map_parallel
 

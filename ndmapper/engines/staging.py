@@ -9,10 +9,10 @@ from typing import Any
 import numpy.typing as npt
 
 from ndmapper.data import DataFile
-from ndmapper.data.save import write_datafile
+from ndmapper.data.saving.save import write_datafile
 from ndmapper.io.filemap import map_file, padded
 from ndmapper.io.filetypes import FITS_TYPES, split_ext
-from ndmapper.io.forms import encoded, stored_form
+from ndmapper.io.hdu import encoded, stored_form
 from ndmapper.io.headers import Header
 from ndmapper.io.structure import array_header
 

@@ -13,7 +13,6 @@ from ndmapper.instruments.conventions import (
     FlagTable,
     flag_conventions,
     load_flags,
-    recognise_flags,
 )
 from ndmapper.instruments.loader import (
     chosen,
@@ -24,6 +23,7 @@ from ndmapper.instruments.loader import (
     names,
     origin_of,
     recognise,
+    recognise_flags,
 )
 from ndmapper.instruments.model import Instrument
 from ndmapper.instruments.rules import Rule

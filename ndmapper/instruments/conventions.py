@@ -15,10 +15,8 @@ from typing import Any
 
 from ndmapper.documents import load_toml
 from ndmapper.errors import ConfigError, InstrumentError, did_you_mean
-from ndmapper.instruments.conditions import like
-from ndmapper.instruments.functions import Header, HeaderPair
 
-__all__ = ["FlagBit", "FlagTable", "flag_conventions", "load_flags", "recognise_flags"]
+__all__ = ["FlagBit", "FlagTable", "flag_conventions", "load_flags"]
 
 OWN = "ndmapper"
 """The convention that all others are translated by."""
@@ -276,36 +274,6 @@ def load_flags(name_or_path: str | os.PathLike[str]) -> FlagTable:
             raise InstrumentError(msg)
         name = aliases[name]
     return _built_in(name)
-
-
-def recognise_flags(header: Header) -> FlagTable | None:
-    """
-    Say by which convention the flags of a file are set.
-
-    Parameters
-    ----------
-    header : Header
-        Its primary header.
-
-    Returns
-    -------
-    FlagTable or None
-        That of its instrument, else of its observatory; None where neither is known.
-    """
-    from ndmapper.instruments.loader import recognise
-
-    instrument = recognise(header)
-    if instrument is not None and instrument.flags is not None:
-        return load_flags(instrument.flags)
-    pair = HeaderPair(header)
-    for name in flag_conventions():
-        table = load_flags(name)
-        if table.applies and all(
-            any(like(pair.get(key), pattern) for pattern in patterns)
-            for key, patterns in table.applies.items()
-        ):
-            return table
-    return None
 
 
 @functools.cache

@@ -13,9 +13,11 @@ import platformdirs
 from ndmapper.config import config
 from ndmapper.documents import load_toml
 from ndmapper.errors import InstrumentError, did_you_mean
-from ndmapper.instruments.functions import Header
+from ndmapper.instruments.conditions import like
+from ndmapper.instruments.conventions import FlagTable, flag_conventions, load_flags
+from ndmapper.instruments.from_toml import parse_instrument
+from ndmapper.instruments.functions import Header, HeaderPair
 from ndmapper.instruments.model import Instrument
-from ndmapper.instruments.parse import parse_instrument
 
 __all__ = [
     "chosen",
@@ -26,6 +28,7 @@ __all__ = [
     "names",
     "origin_of",
     "recognise",
+    "recognise_flags",
     "script_folder",
     "user_folder",
 ]
@@ -211,6 +214,34 @@ def recognise(header: Header) -> Instrument | None:
     known = [*(i for i in own if not i.fallback), *_by_precedence()]
     known += [i for i in own if i.fallback]
     return next((i for i in known if i.recognises(header)), None)
+
+
+def recognise_flags(header: Header) -> FlagTable | None:
+    """
+    Say by which convention the flags of a file are set.
+
+    Parameters
+    ----------
+    header : Header
+        Its primary header.
+
+    Returns
+    -------
+    FlagTable or None
+        That of its instrument, else of its observatory; None where neither is known.
+    """
+    instrument = recognise(header)
+    if instrument is not None and instrument.flags is not None:
+        return load_flags(instrument.flags)
+    pair = HeaderPair(header)
+    for name in flag_conventions():
+        table = load_flags(name)
+        if table.applies and all(
+            any(like(pair.get(key), pattern) for pattern in patterns)
+            for key, patterns in table.applies.items()
+        ):
+            return table
+    return None
 
 
 def filename_regexes() -> list[str]:

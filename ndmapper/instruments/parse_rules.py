@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ndmapper.instruments.checks import Checker
 from ndmapper.instruments.descriptors import Descriptor
 from ndmapper.instruments.rules import Rule, Tolerance
+from ndmapper.instruments.toml_checks import Checker
 
 __all__ = ["RULE_KEYS", "parse_rule"]
 

@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.pieces import Pieces
-from ndmapper.io.source import Source
+from ndmapper.io.source import Pieces, Source
 
 __all__ = ["ArrayHandle", "Section", "is_basic_index", "section_of"]
 
@@ -149,15 +148,10 @@ class ArrayHandle:
         ArrayHandle
             The handle.
         """
-        if hdu.is_tiled:
-            # A layer on top of this one, which only such files need.
-            from ndmapper.io.tiles import TileHandle
-
-            return TileHandle(*(*cls._form(hdu), hdu))
-        return cls(*cls._form(hdu))
+        return cls(*cls._fields_of(hdu))
 
     @staticmethod
-    def _form(hdu: HduMap) -> tuple[Any, ...]:
+    def _fields_of(hdu: HduMap) -> tuple[Any, ...]:
         bitpix = hdu.keys["BITPIX"]
         blank = hdu.keys.get("BLANK")
         for keyword in hdu.keys.get("-TWICE", ()):

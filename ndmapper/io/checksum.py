@@ -15,8 +15,9 @@ import numpy as np
 from ndmapper.io.cards import header_size
 from ndmapper.io.filemap import FileMap, HduMap, Tail, map_file, padded
 from ndmapper.io.formkeys import card_value
-from ndmapper.io.leftovers import staging_name
-from ndmapper.io.write import HduOut, write_hdus
+from ndmapper.io.hdu import HduOut
+from ndmapper.io.temporary import staging_name
+from ndmapper.io.write import write_hdus
 
 __all__ = ["Damage", "DataSum", "take_sums_out", "with_checksums"]
 

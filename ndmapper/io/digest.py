@@ -21,10 +21,10 @@ from ndmapper.documents import load_json
 from ndmapper.errors import ChecksumError, FormatError, MissingFileError
 from ndmapper.io.checksum import Damage, DataSum
 from ndmapper.io.filemap import HduMap, map_file, padded
-from ndmapper.io.leftovers import staging_name, sweep
 from ndmapper.io.record import EXTNAME, is_record, side_path
 from ndmapper.io.sidedata import make_side_folder, read_side_data
 from ndmapper.io.source import Source, count_read, find_source
+from ndmapper.io.temporary import staging_name, sweep
 
 __all__ = [
     "VOLATILE",

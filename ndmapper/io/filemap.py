@@ -21,9 +21,8 @@ from ndmapper.io.formkeys import (
     shape_of,
     tiled_keywords,
 )
-from ndmapper.io.members import ends_at
-from ndmapper.io.source import Source, open_source
-from ndmapper.io.tileheader import image_header, is_dummy_primary
+from ndmapper.io.source import Source, ends_at, open_source
+from ndmapper.io.tile_header import image_header, is_dummy_primary
 
 __all__ = ["BLOCK", "FileMap", "HduMap", "Tail", "map_file", "padded"]
 

@@ -15,7 +15,7 @@ import numpy as np
 from astropy.table import Table
 
 from ndmapper.io.record import MARK
-from ndmapper.io.tables import encode_table
+from ndmapper.io.tables.convert import encode_table
 
 __all__ = ["provenance_hdus"]
 

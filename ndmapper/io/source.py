@@ -9,12 +9,17 @@ import bz2
 import gzip
 import os
 import stat as modes
+import struct
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from ndmapper.documents import can_be_name
 from ndmapper.errors import (
@@ -28,14 +33,17 @@ from ndmapper.errors import (
 
 __all__ = [
     "Compression",
+    "Pieces",
     "Source",
     "check_name",
     "clear_read_errors",
     "count_read",
+    "ends_at",
     "find_source",
     "observe_reads",
     "open_source",
 ]
+
 
 Compression = Literal["gzip", "bzip2", "compress"] | None
 """How a file is compressed as a whole."""
@@ -409,3 +417,194 @@ def clear_read_errors(path: Path) -> Iterator[None]:
     except (gzip.BadGzipFile, zlib.error, OSError) as err:
         msg = f"{path} cannot be read ({err}); it may be damaged: copy it again"
         raise FormatError(msg) from err
+
+
+_START = b"\x1f\x8b\x08"
+_LEAST = 18
+"""No member is shorter than its header of 10 bytes and its end of 8."""
+_CHUNK = 1 << 20
+_SAMPLE = 1 << 16
+
+
+def ends_at(path: Path, size: int) -> bool:
+    """
+    Say whether a gzip file holds so much and no more, where its end tells.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    size : int
+        A number of whole FITS blocks, in bytes.
+
+    Returns
+    -------
+    bool
+        False where it holds more, and where it may have more than one member: each of
+        them ends with its own size alone (RFC 1952, section 2.3.1). That is given
+        modulo 2**32, which is no multiple of a block, so that nothing can follow.
+    """
+    with path.open("rb") as raw:
+        raw.seek(-4, os.SEEK_END)
+        (stated,) = struct.unpack("<I", raw.read(4))
+        return stated == size & 0xFFFFFFFF and not _has_another(raw)
+
+
+def _has_another(raw: BinaryIO) -> bool:
+    place = raw.seek(_LEAST)
+    kept = b""
+    while chunk := raw.read(_CHUNK):
+        content = kept + chunk
+        at = content.find(_START)
+        while at != -1:
+            raw.seek(place - len(kept) + at)
+            if _is_member(raw.read(_SAMPLE)):
+                return True
+            at = content.find(_START, at + 1)
+        place = raw.seek(place + len(chunk))
+        kept = content[-len(_START) + 1 :]
+    return False
+
+
+def _is_member(start: bytes) -> bool:
+    """Whether bytes begin as a member does; three of them often agree by chance."""
+    try:
+        zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(start)
+    except zlib.error:
+        return False
+    return True
+
+
+_BINARY = getattr(os, "O_BINARY", 0)  # of Windows, which else translates line ends
+
+
+class Pieces:
+    """
+    A file that is open for as long as a context lasts, to read pieces of it.
+
+    Without the layers of a stream, which take longer than a small piece.
+
+    Parameters
+    ----------
+    source : Source
+        The file.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._file = -1
+        self._stream: AbstractContextManager[BinaryIO] | None = None
+        self._content: BinaryIO | None = None
+
+    def __enter__(self) -> "Pieces":
+        source = self._source
+        if source.compression is not None:
+            self._stream = source.open()
+            self._content = self._stream.__enter__()
+            return self
+        try:
+            self._file = os.open(source.path, os.O_RDONLY | _BINARY)
+            source.compare(os.fstat(self._file))
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, *where: Any) -> None:
+        if self._stream is not None:
+            self._stream.__exit__(kind, error, where[0] if where else None)
+            return
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        if error is not None:
+            with clear_read_errors(self._source.path):
+                raise error
+
+    def read_into(self, offset: int, content: npt.NDArray[np.uint8]) -> None:
+        """
+        Read a piece into memory that is there already; it is counted.
+
+        Parameters
+        ----------
+        offset : int
+            Where it starts, in bytes of the decompressed content.
+        content : ndarray of uint8
+            One row of bytes, all of which are filled.
+
+        Raises
+        ------
+        TruncatedFileError
+            If the file ends before.
+        """
+        count_read(self._source.path, len(content))
+        if self._content is not None:
+            self._content.seek(offset)
+        found = 0
+        with content.data as view:
+            while found < len(content):
+                count = self._read_some(offset + found, view[found:])
+                if not count:
+                    end = offset + len(content)
+                    raise self._source.truncated(end, offset + found)
+                found += count
+
+    def _read_some(self, offset: int, view: memoryview) -> int:
+        if self._content is not None:
+            return int(cast(Any, self._content).readinto(view))
+        if hasattr(os, "preadv"):  # which Windows has not
+            return os.preadv(self._file, [view], offset)
+        found = self._read_at(offset, len(view))
+        view[: len(found)] = found
+        return len(found)
+
+    def compare(self) -> None:
+        """
+        Make sure that the file was not written to while it was open.
+
+        Raises
+        ------
+        FileChangedError
+            If it was.
+        """
+        if self._content is None:
+            self._source.compare(os.fstat(self._file))
+
+    def read(self, offset: int, size: int) -> bytes:
+        """
+        Read a piece, which is counted.
+
+        Parameters
+        ----------
+        offset, size : int
+            Where, and how many bytes, of the decompressed content.
+
+        Returns
+        -------
+        bytes
+            Exactly `size` of them.
+
+        Raises
+        ------
+        TruncatedFileError
+            If the file ends before.
+        """
+        count_read(self._source.path, size)
+        if self._content is not None:
+            self._content.seek(offset)
+            found = self._content.read(size)
+        else:
+            found = self._read_at(offset, size)
+            while len(found) < size and (
+                more := self._read_at(offset + len(found), size - len(found))
+            ):
+                found += more
+        if len(found) != size:
+            raise self._source.truncated(offset + size, offset + len(found))
+        return found
+
+    def _read_at(self, offset: int, size: int) -> bytes:
+        if hasattr(os, "pread"):  # which Windows has not
+            return os.pread(self._file, size, offset)
+        os.lseek(self._file, offset, os.SEEK_SET)
+        return os.read(self._file, size)

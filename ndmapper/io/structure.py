@@ -7,7 +7,7 @@ from astropy.io import fits
 from ndmapper.errors import FormatError
 from ndmapper.io.cards import card_bytes
 from ndmapper.io.formkeys import card_value
-from ndmapper.io.forms import StoredForm
+from ndmapper.io.hdu import StoredForm
 from ndmapper.io.headers import Header, StoredHeader, whole_header
 
 __all__ = ["array_header", "carried_header", "empty_primary"]

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from astropy.io import fits
 
-from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.cards import UnreadableCardError
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import Header
+from ndmapper.io.tiles.read import open_array
 
 __all__ = [
     "LOOKUP_NAMES",
@@ -136,7 +136,7 @@ def read_lookup(hdu: HduMap) -> Any:
     astropy.io.fits.ImageHDU
         The table.
     """
-    return fits.ImageHDU(ArrayHandle.of(hdu).read(), hdu.header.copy())
+    return fits.ImageHDU(open_array(hdu).read(), hdu.header.copy())
 
 
 def moved_lookup(table: Any, axes: Sequence[tuple[int, int, int]], axis: int) -> Any:

@@ -8,16 +8,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.digest import VOLATILE, digest
 from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.layout import find_layout
 from ndmapper.io.record import is_record, read_records
 from ndmapper.io.roles import UncertaintyKind
-from ndmapper.io.tables import read_table
+from ndmapper.io.tables.convert import read_table
+from ndmapper.io.tiles.read import open_array
 from ndmapper.report.lineage import Lineage, Row
 from ndmapper.report.pixels import Tolerance, ValueDifference, compare_arrays
-from ndmapper.steps.differences import differences
+from ndmapper.steps.record.differences import differences
 
 __all__ = ["Comparison", "Verdict", "compare"]
 
@@ -118,7 +118,7 @@ def _kind(hdu: HduMap) -> str:
 
 def _compare_images(ours: HduMap, theirs: HduMap, limit: Any) -> ValueDifference:
     packed = any(hdu.source.compression is not None for hdu in (ours, theirs))
-    handles = ArrayHandle.of(ours), ArrayHandle.of(theirs)
+    handles = open_array(ours), open_array(theirs)
     return compare_arrays(*handles, limit, whole=packed)
 
 
@@ -178,7 +178,7 @@ def _limit(
     if tolerance.kind == "absolute":
         return lambda ours, theirs, section: value
     if tolerance.kind == "sigma" and sigma is not None and fmap is not None:
-        handle = ArrayHandle.of(fmap.hdus[sigma[0]])
+        handle = open_array(fmap.hdus[sigma[0]])
 
         def of_noise(ours: Any, theirs: Any, section: Any) -> Any:
             noise = np.nan_to_num(

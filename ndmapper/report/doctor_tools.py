@@ -13,7 +13,7 @@ from typing import Any
 
 from ndmapper.config import usable
 from ndmapper.errors import ConfigError
-from ndmapper.io.leftovers import scratch_folder
+from ndmapper.io.temporary import scratch_folder
 
 __all__ = ["Tool", "find_tools"]
 

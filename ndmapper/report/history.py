@@ -7,7 +7,7 @@ from typing import Any
 from ndmapper.io.record import identity
 from ndmapper.report.lineage import Lineage, Row, Use
 from ndmapper.report.qc import number_text
-from ndmapper.steps.tables import block_of, describe_block
+from ndmapper.steps.call.instrument_table import block_of, describe_block
 
 __all__ = ["history"]
 

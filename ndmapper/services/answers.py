@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ndmapper.errors import ServiceError, ServiceUnreachableError
-from ndmapper.services.secret import redacted
+from ndmapper.services.redaction import redacted
 
 __all__ = ["NoConnectionError", "Reply", "Stream", "limited", "shown_url"]
 

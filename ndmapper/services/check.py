@@ -18,7 +18,7 @@ from ndmapper.errors import (
 )
 from ndmapper.io.digest import examine, name_damage
 from ndmapper.io.filemap import map_file
-from ndmapper.services.checksum import has_checksum
+from ndmapper.services.transfer.checksum import has_checksum
 
 __all__ = ["FileState", "check_cal_files"]
 

@@ -25,7 +25,7 @@ import platformdirs
 
 from ndmapper.documents import load_toml
 from ndmapper.errors import ConfigError, FileAccessError
-from ndmapper.services.secret import Secret
+from ndmapper.services.redaction import Secret
 
 __all__ = ["Credentials", "credentials_file", "find_credentials"]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from ndmapper.calibrations.answers import good_frames, made_labels
+from ndmapper.calibrations.provenance import good_frames, made_labels
 from ndmapper.calibrations.schema import CALIBRATIONS, CHECKSUMS, check_document
 from ndmapper.errors import ParameterError, did_you_mean
 from ndmapper.services.registry import Request, Service, open_service

@@ -7,20 +7,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ndmapper.calibrations.answers import Answer
+from ndmapper.calibrations.bad_products import tainted
 from ndmapper.calibrations.copies import without_copies
 from ndmapper.calibrations.folders import check_names
 from ndmapper.calibrations.frames import PROCESSED_WHY, Frame, read_frame
 from ndmapper.calibrations.matching import Match, match_frames
 from ndmapper.calibrations.names import frame_name, name_variants
 from ndmapper.calibrations.pool import FramePool
+from ndmapper.calibrations.provenance import Answer
 from ndmapper.calibrations.scan import find_frames, without_twins
 from ndmapper.calibrations.survey import frames_of_survey
-from ndmapper.calibrations.tainted import tainted
 from ndmapper.documents import is_file
 from ndmapper.errors import MissingFileError, ServiceError
 from ndmapper.instruments import load
-from ndmapper.services.checksum import has_checksum
+from ndmapper.services.transfer.checksum import has_checksum
 
 __all__ = ["LocalService"]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ndmapper.calibrations.bad_products import bad_with_products
 from ndmapper.calibrations.document import (
     CalibrationDict,
     init_cal_dict,
@@ -16,7 +17,6 @@ from ndmapper.calibrations.entries import note_target
 from ndmapper.calibrations.folders import check_names, note_folders
 from ndmapper.calibrations.names import file_path, original_name, several
 from ndmapper.calibrations.schema import ASSOCIATIONS
-from ndmapper.calibrations.tainted import bad_with_products
 from ndmapper.calibrations.walk import (
     Change,
     Dependencies,
@@ -24,8 +24,8 @@ from ndmapper.calibrations.walk import (
     walk_dependencies,
 )
 from ndmapper.errors import ParameterError, did_you_mean
-from ndmapper.services.asking import Inquiry, Server
 from ndmapper.services.local import LocalService
+from ndmapper.services.query import Inquiry, Server
 from ndmapper.services.registry import Request
 
 __all__ = ["look_up_cals"]

@@ -71,7 +71,7 @@ class Service(Protocol):
         -------
         sequence, Answer or None
             Names, or pairs of name and checksum; an
-            `ndmapper.calibrations.answers.Answer`, which can also say why and how
+            `ndmapper.calibrations.provenance.Answer`, which can also say why and how
             good it is; None where none fit.
         """
 
@@ -98,7 +98,9 @@ class Service(Protocol):
 
 
 def _gemini(request: Request) -> Service:
-    from ndmapper.services.gemini import GeminiService  # off line nobody needs it
+    from ndmapper.services.gemini.service import (
+        GeminiService,  # off line nobody needs it
+    )
 
     return GeminiService(
         decompress=request.decompress, overwrite=request.overwrite, tar=request.tar
@@ -106,7 +108,7 @@ def _gemini(request: Request) -> Service:
 
 
 def _eso(request: Request, mode: str = "raw2raw") -> Service:
-    from ndmapper.services.eso import EsoService
+    from ndmapper.services.eso.service import EsoService
 
     return EsoService(
         request.files,

@@ -2,72 +2,15 @@
 
 import datetime
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from astropy.table import MaskedColumn, Table
+from astropy.table import Table
 
 from ndmapper.errors import ParameterError, ServiceError, did_you_mean
+from ndmapper.services.criteria import Criteria
+from ndmapper.services.registry import Request, names, open_service
 
-__all__ = ["COLUMNS", "Criteria", "Searching", "find_files", "made_table"]
-
-COLUMNS = (
-    "filename", "date", "program", "object", "instrument", "class", "type", "exptime",
-    "size", "checksum",
-)  # fmt: skip
-"""The columns that every search gives; ``size`` is in bytes, as stored."""
-
-_LARGEST = 2**62
-_NUMBERS = {"exptime": float, "size": int}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Criteria:
-    """
-    What files are looked for; None where it does not matter.
-
-    Parameters
-    ----------
-    program : str, optional
-        The observing programme.
-    target : str, optional
-        The object, with ``*`` for anything.
-    first, last : date, optional
-        The first and last day (UT).
-    instrument : str, optional
-        Name of the instrument.
-    obs_type : str, optional
-        Type of observation, as the archive calls it.
-    obs_class : str, optional
-        Class of observation, as the archive calls it.
-    limit : int, optional
-        The most files; more are no error then.
-    """
-
-    program: str | None = None
-    target: str | None = None
-    first: datetime.date | None = None
-    last: datetime.date | None = None
-    instrument: str | None = None
-    obs_type: str | None = None
-    obs_class: str | None = None
-    limit: int | None = None
-
-    def halves(self) -> "tuple[Criteria, Criteria] | None":
-        """
-        Split the days in two.
-
-        Returns
-        -------
-        tuple of Criteria or None
-            None where there is only one day, or none is given.
-        """
-        if self.first is None or self.last is None or self.first >= self.last:
-            return None
-        middle = self.first + (self.last - self.first) // 2
-        following = middle + datetime.timedelta(days=1)
-        return replace(self, last=middle), replace(self, first=following)
+__all__ = ["Searching", "find_files"]
 
 
 class Searching(Protocol):
@@ -153,48 +96,7 @@ def find_files(
     return table if limit is None else table[:limit]
 
 
-def made_table(rows: Sequence[dict[str, Any]], archive: str) -> Table:
-    """
-    Make the table that a search gives.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        The columns of each file; those that are missing or None are masked.
-    archive : str
-        Name of the archive, which is noted.
-
-    Returns
-    -------
-    Table
-        The table.
-    """
-    table = Table(meta={"archive": archive})
-    for name in COLUMNS:
-        kind = _NUMBERS.get(name, str)
-        values = [_converted(row.get(name), kind) for row in rows]
-        mask = [value is None for value in values]
-        filled = [kind() if value is None else value for value in values]
-        table[name] = MaskedColumn(filled, mask=mask, dtype=kind if not rows else None)
-    return table
-
-
-def _converted(value: Any, kind: Any) -> Any:
-    """Take what fits into a column; anything else is as good as missing."""
-    try:
-        if value is None or isinstance(value, list | dict):
-            return None
-        found = kind(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if kind is str:
-        return "".join(c if c.isprintable() else "?" for c in found)
-    return found if abs(found) < _LARGEST else None
-
-
 def _opened(name: str) -> Searching:
-    from ndmapper.services.registry import Request, names, open_service
-
     service: Any = open_service(name, Request())
     if hasattr(service, "find"):
         found: Searching = service

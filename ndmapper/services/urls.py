@@ -11,11 +11,11 @@ from ndmapper.errors import (
     ParameterError,
 )
 from ndmapper.services.answers import Stream
-from ndmapper.services.fetching import Fetcher
-from ndmapper.services.http import Http
-from ndmapper.services.part import Remote
-from ndmapper.services.redirects import split_url
-from ndmapper.services.refused import refused
+from ndmapper.services.refusal_messages import refused
+from ndmapper.services.transfer.fetching import Fetcher
+from ndmapper.services.transfer.http import Http
+from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.redirects import split_url
 
 __all__ = ["UrlService"]
 

@@ -17,20 +17,19 @@ from ndmapper.errors import (
     did_you_mean,
 )
 from ndmapper.io.digest import DigestCache
-from ndmapper.steps.bind import Bound, bind
-from ndmapper.steps.calibrate import resolve_calibrations
-from ndmapper.steps.coerce import Inputs, coerce_roles
-from ndmapper.steps.declaration import Declaration
-from ndmapper.steps.entry import ancestors
-from ndmapper.steps.memory import memory_item
-from ndmapper.steps.naming import name_products
-from ndmapper.steps.plan import Plan, make_plan
-from ndmapper.steps.planitem import PlanItem
+from ndmapper.steps.call.bind import Bound, bind
+from ndmapper.steps.call.calibrations import resolve_calibrations
+from ndmapper.steps.call.decide import PlanItem
+from ndmapper.steps.call.inputs import Inputs, coerce_roles
+from ndmapper.steps.call.naming import name_products
+from ndmapper.steps.call.plan import Plan, make_plan
+from ndmapper.steps.call.units import make_works
+from ndmapper.steps.declare.declaration import CONFIG_WORDS, Declaration
+from ndmapper.steps.record.entry import ancestors
 from ndmapper.steps.results import shaped
+from ndmapper.steps.run.in_memory import memory_item
+from ndmapper.steps.run.unit import shared_cals
 from ndmapper.steps.step import Step, run_planned, settings_of
-from ndmapper.steps.units import make_works
-from ndmapper.steps.words import CONFIG_WORDS
-from ndmapper.steps.work import shared_cals
 
 __all__ = ["Chain", "chain"]
 

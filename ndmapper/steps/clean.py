@@ -10,11 +10,11 @@ from typing import Any, Literal
 from ndmapper.data import DataFile
 from ndmapper.errors import FileAccessError, FormatError, RecordError
 from ndmapper.io.digest import DigestCache
-from ndmapper.io.leftovers import staging_name, sweep_side_data
 from ndmapper.io.record import canonical, cleaned_path, side_path
 from ndmapper.io.sidedata import make_side_folder
-from ndmapper.steps.entry import is_as_recorded
-from ndmapper.steps.freshness import find_input, references_of
+from ndmapper.io.temporary import staging_name, sweep_side_data
+from ndmapper.steps.record.entry import is_as_recorded
+from ndmapper.steps.record.freshness import find_input, references_of
 
 __all__ = ["Candidate", "Keep", "find_removable", "finish_removals", "remove"]
 

@@ -6,8 +6,8 @@ from typing import Any
 from ndmapper.data import DataFile, DataFileList
 from ndmapper.engines.base import Output
 from ndmapper.errors import StepError
-from ndmapper.steps.coerce import Inputs
-from ndmapper.steps.declaration import Declaration
+from ndmapper.steps.call.inputs import Inputs
+from ndmapper.steps.declare.declaration import Declaration
 
 __all__ = ["Failure", "Products", "Result", "shaped"]
 

@@ -12,17 +12,16 @@ from astropy.nddata import NDData
 from ndmapper.config import Settings, config
 from ndmapper.errors import DeclarationError, ParameterError, did_you_mean
 from ndmapper.log import FILE_ONLY, log_to_file, log_to_terminal
-from ndmapper.steps.bind import Bound, bind
-from ndmapper.steps.calibrate import resolve_calibrations
-from ndmapper.steps.coerce import Inputs, coerce_roles
-from ndmapper.steps.declaration import Affix, Declaration
-from ndmapper.steps.dry import dry_results
-from ndmapper.steps.execute import execute
-from ndmapper.steps.memory import in_memory, unsaved
-from ndmapper.steps.plan import Plan, make_plan
+from ndmapper.steps.call.bind import Bound, bind
+from ndmapper.steps.call.calibrations import resolve_calibrations
+from ndmapper.steps.call.inputs import Inputs, coerce_roles
+from ndmapper.steps.call.plan import Plan, make_plan
+from ndmapper.steps.declare.declaration import OF_DECLARATION, Affix, Declaration
+from ndmapper.steps.declare.tool import tool_declaration
 from ndmapper.steps.results import Result, shaped
-from ndmapper.steps.tool import tool_declaration
-from ndmapper.steps.words import OF_DECLARATION
+from ndmapper.steps.run.dry_run import dry_results
+from ndmapper.steps.run.execute import execute
+from ndmapper.steps.run.in_memory import in_memory, unsaved
 
 __all__ = ["Step", "run_planned", "settings_of"]
 

@@ -15,8 +15,13 @@ from ndmapper.calibrations import (
     save_cal_dict,
     unmark_bad,
 )
-from ndmapper.calibrations.answers import answer_of, bad_frames, is_locked, source_of
 from ndmapper.calibrations.edits import replace_cals
+from ndmapper.calibrations.provenance import (
+    answer_of,
+    bad_frames,
+    is_locked,
+    source_of,
+)
 from ndmapper.calibrations.walk import walk_dependencies
 from ndmapper.errors import CalibrationDocumentError, ParameterError
 

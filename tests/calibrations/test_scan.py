@@ -9,7 +9,7 @@ import pytest
 
 from ndmapper.calibrations import scan, survey
 from ndmapper.calibrations.frames import Frame
-from ndmapper.calibrations.memory import FrameMemory
+from ndmapper.calibrations.header_cache import FrameMemory
 from ndmapper.calibrations.scan import find_frames
 from ndmapper.config import config
 from ndmapper.io.quickheader import QuickHeader

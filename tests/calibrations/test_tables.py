@@ -8,8 +8,8 @@ from astropy.io import fits
 
 from ndmapper import config
 from ndmapper.calibrations import survey
-from ndmapper.calibrations.against import objections
 from ndmapper.calibrations.frames import read_frame
+from ndmapper.calibrations.mismatch import objections
 
 
 def frame(path: Path, **cards: object) -> Path:

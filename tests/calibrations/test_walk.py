@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ndmapper.calibrations import add_cal_entry, init_cal_dict
-from ndmapper.calibrations.answers import Answer
+from ndmapper.calibrations.provenance import Answer
 from ndmapper.calibrations.walk import Change, check_dependencies, walk_dependencies
 from ndmapper.errors import ParameterError, ServiceError
 

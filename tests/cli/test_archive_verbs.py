@@ -5,7 +5,7 @@ import json
 import pytest
 from astropy.table import Table
 
-from ndmapper.services import backoff
+from ndmapper.services.transfer import backoff
 from ndmapper.testing import LoopbackArchives
 
 NAMES = [f"S20120827S006{n}.fits" for n in range(3)]

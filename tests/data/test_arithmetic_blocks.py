@@ -6,8 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from ndmapper.data import DataFile, NDLater
-from ndmapper.data import _blocks as blocks
+from ndmapper.data import DataFile, NDLater, deferred
 from ndmapper.errors import (
     FileAccessError,
     FileChangedError,
@@ -24,7 +23,7 @@ def test_blocks_of_rows_change_nothing(folder, monkeypatch, block):
     for ndd in (x[0], y[0], z[0]):
         _ = ndd.data, ndd.variance, ndd.flags
     eager = (x - y) / z
-    monkeypatch.setattr(blocks, "_BLOCK", block)
+    monkeypatch.setattr(deferred, "_BLOCK", block)
     x, y, z = (DataFile(f"{name}.fits") for name in "xyz")
     later = (x - y) / z
     for part in ("data", "variance", "flags"):
@@ -37,7 +36,7 @@ def test_blocks_of_rows_change_nothing(folder, monkeypatch, block):
 def test_rows_that_cannot_be_written_leave_the_file_that_was_there(folder, monkeypatch):
     make_mef(folder / "x.fits", n_ext=1, shape=(30, 9))
     before = (folder / "x.fits").read_bytes()
-    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    monkeypatch.setattr(deferred, "_BLOCK", 40)
     result = DataFile("x.fits") / DataFile("x.fits")
 
     def full(*args):
@@ -71,8 +70,8 @@ def test_groups_of_other_shapes_and_parts_are_written_together(
     for ndd in (*x, *y):
         _ = ndd.data, ndd.variance, ndd.flags
     (x / y * y).save("eager.fits")
-    monkeypatch.setattr(blocks, "_BLOCK", 40)
-    monkeypatch.setattr(blocks, "count_threads", lambda: threads)
+    monkeypatch.setattr(deferred, "_BLOCK", 40)
+    monkeypatch.setattr(deferred, "count_threads", lambda: threads)
     x, y = DataFile("x.fits"), DataFile("y.fits")
     (x / y * y).save("rows.fits")
     assert differences("rows.fits", "eager.fits") == []
@@ -88,7 +87,7 @@ def test_rows_of_standard_deviations_are_written_where_they_belong(folder, monke
 
     (folder / "raw.fits").symlink_to("x.fits")
     result().save("whole.fits")
-    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    monkeypatch.setattr(deferred, "_BLOCK", 40)
     result().save("rows.fits")
     assert (folder / "rows.fits").read_bytes() == (folder / "whole.fits").read_bytes()
 
@@ -101,18 +100,18 @@ def big_files(folder):
 
 
 def test_blocks_open_each_file_once_for_each_thread(folder, monkeypatch):
-    monkeypatch.setattr(blocks, "_BLOCK", 40)
-    monkeypatch.setattr(blocks, "count_threads", lambda: 2)
+    monkeypatch.setattr(deferred, "_BLOCK", 40)
+    monkeypatch.setattr(deferred, "count_threads", lambda: 2)
     x, y, _ = big_files(folder)
     opened = []
-    enter = blocks.Pieces.__enter__
+    enter = deferred.Pieces.__enter__
 
     def counted(pieces):
         opened.append(pieces._source.path.name)
         return enter(pieces)
 
     result = x - y
-    monkeypatch.setattr(blocks.Pieces, "__enter__", counted)
+    monkeypatch.setattr(deferred.Pieces, "__enter__", counted)
     with count_reads() as reads:
         _ = result[0].data
     assert reads.bytes == 2 * 30 * 9 * 4
@@ -121,10 +120,10 @@ def test_blocks_open_each_file_once_for_each_thread(folder, monkeypatch):
 
 
 def test_file_that_is_written_to_between_blocks_is_noticed(folder, monkeypatch):
-    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    monkeypatch.setattr(deferred, "_BLOCK", 40)
     x, y, _ = big_files(folder)
     result = x - y
-    compute = blocks.combine
+    compute = deferred.combine
 
     def disturbed(*args, **options):
         with (folder / "y.fits").open("r+b") as stream:
@@ -133,13 +132,13 @@ def test_file_that_is_written_to_between_blocks_is_noticed(folder, monkeypatch):
         os.utime(folder / "y.fits", (1, 1))
         return compute(*args, **options)
 
-    monkeypatch.setattr(blocks, "combine", disturbed)
+    monkeypatch.setattr(deferred, "combine", disturbed)
     with pytest.raises(FileChangedError, match=r"y\.fits"):
         _ = result[0].data
 
 
 def test_blocks_of_a_result_with_a_broadcast_row_inside(folder, monkeypatch):
-    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    monkeypatch.setattr(deferred, "_BLOCK", 40)
     x, y, _ = big_files(folder)
     row = np.arange(9, dtype="f4")
     row.flags.writeable = False
@@ -158,7 +157,7 @@ def test_blocks_take_flags_of_another_operation(folder, monkeypatch):
     # Its flags are those of another result, which waits as well.
     result[0]._parts["flags"] = (z * z)[0]._parts["flags"]
     expected = result[0].copy().data / y[0].data
-    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    monkeypatch.setattr(deferred, "_BLOCK", 40)
     made = result / y
     np.testing.assert_array_equal(made[0].data, expected)
     np.testing.assert_array_equal(made[0].flags, z[0].flags | y[0].flags)
@@ -167,7 +166,7 @@ def test_blocks_take_flags_of_another_operation(folder, monkeypatch):
 def test_disk_that_is_full_in_the_middle_is_not_blamed_on_what_is_read(
     folder, monkeypatch
 ):
-    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    monkeypatch.setattr(deferred, "_BLOCK", 40)
     x, y, _ = big_files(folder)
     result = x / y
     write, done = os.pwrite, []
@@ -185,13 +184,13 @@ def test_disk_that_is_full_in_the_middle_is_not_blamed_on_what_is_read(
 
 
 def test_error_inside_a_block_is_never_taken_for_the_end(folder, monkeypatch):
-    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    monkeypatch.setattr(deferred, "_BLOCK", 40)
     x, y, _ = big_files(folder)
 
     def wrong(*args, **options):
         raise IndexError("inside")
 
     result = x / y
-    monkeypatch.setattr(blocks, "combine", wrong)
+    monkeypatch.setattr(deferred, "combine", wrong)
     with pytest.raises(IndexError, match="inside"):
         _ = result[0].data

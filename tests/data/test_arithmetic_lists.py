@@ -6,8 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from ndmapper.data import DataFile, DataFileList
-from ndmapper.data import _blocks as blocks
+from ndmapper.data import DataFile, DataFileList, deferred
 from ndmapper.errors import (
     ModeError,
     OutputExistsError,
@@ -44,7 +43,7 @@ def test_list_with_one_file_reads_that_once(folder):
 
 
 def test_list_expression_reads_what_stands_in_it_once(folder, monkeypatch):
-    monkeypatch.setattr(blocks, "_BLOCK", 40)
+    monkeypatch.setattr(deferred, "_BLOCK", 40)
     for name in ("x1", "x2", "x3", "bias", "flat"):
         make_mef(folder / f"{name}.fits", n_ext=1, shape=(30, 9))
     files = DataFileList("x*.fits")

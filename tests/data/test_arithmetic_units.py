@@ -5,8 +5,7 @@ import pytest
 from astropy import units as u
 from astropy.nddata import CCDData, NDData, UnknownUncertainty
 
-from ndmapper.data import DataFile, DataFileList, NDLater
-from ndmapper.data import _blocks as blocks
+from ndmapper.data import DataFile, DataFileList, NDLater, deferred
 from ndmapper.errors import IdentError, ParameterError, UnitError
 
 A = np.arange(1, 7, dtype="f4").reshape(2, 3)
@@ -33,7 +32,7 @@ def test_scaled_operand_of_any_type_from_files(
     DataFile(data=NDLater(whole.astype(dtype), unit="mJy")).save("m.fits")
     DataFile(data=NDLater(whole.astype("f4"), unit="Jy")).save("j.fits")
     if block:
-        monkeypatch.setattr(blocks, "_BLOCK", block)
+        monkeypatch.setattr(deferred, "_BLOCK", block)
     m, j = DataFile("m.fits"), DataFile("j.fits")
     result = m + j if swapped else j - m
     expected = 1001 * whole if swapped else 0.999 * whole

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from ndmapper.data import DataFile, DataFileList, NDLater, _held
+from ndmapper.data import DataFile, DataFileList, NDLater, array
 from ndmapper.errors import FileChangedError
 from ndmapper.testing import count_reads, make_mef
 
@@ -17,7 +17,7 @@ from ndmapper.testing import count_reads, make_mef
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_held, "_keepers", {})
+    monkeypatch.setattr(array, "_keepers", {})
     make_mef(tmp_path / "a.fits", n_ext=2)
     return tmp_path / "a.fits"
 
@@ -104,12 +104,12 @@ def test_file_of_another_process_is_noticed_as_before(path):
 
 
 def test_what_nobody_holds_is_forgotten(path, monkeypatch):
-    monkeypatch.setattr(_held, "_MANY", 2)
+    monkeypatch.setattr(array, "_MANY", 2)
     for name in "wxyz":
         make_mef(path.parent / f"{name}.fits", n_ext=1)
         _ = DataFile(f"{name}.fits")[0][1:]
         gc.collect()
-    assert len(_held._keepers) <= 3
+    assert len(array._keepers) <= 3
 
 
 def with_tables(path):

@@ -8,7 +8,7 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.data import DataFile, DataFileList, NDLater
-from ndmapper.data._publishing import sources_of
+from ndmapper.data.save_list import sources_of
 from ndmapper.errors import FileAccessError, ModeError, OutputExistsError, PlanError
 from ndmapper.testing import make_mef
 

@@ -7,7 +7,7 @@ import pytest
 from astropy.nddata import NDData
 
 from ndmapper.data import DataFile
-from ndmapper.data.save import write_datafile
+from ndmapper.data.saving.save import write_datafile
 from ndmapper.errors import (
     FileAccessError,
     FileChangedError,

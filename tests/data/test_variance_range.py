@@ -5,8 +5,7 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import InverseVariance, StdDevUncertainty
 
-from ndmapper.data import DataFile, DataFileList, NDLater
-from ndmapper.data import _blocks as blocks
+from ndmapper.data import DataFile, DataFileList, NDLater, deferred
 from ndmapper.numerics import arith
 from ndmapper.numerics.arith import Pixels, combine
 
@@ -28,7 +27,7 @@ def stored(path, name):
 @pytest.fixture(params=[None, 100], ids=["whole", "rows"])
 def rows(request, monkeypatch):
     if request.param:
-        monkeypatch.setattr(blocks, "_BLOCK", request.param)
+        monkeypatch.setattr(deferred, "_BLOCK", request.param)
 
 
 WAYS = {

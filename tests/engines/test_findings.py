@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from ndmapper.engines.findings import about, collect_findings, qc
+from ndmapper.engines.quality import about, collect_findings, qc
 from ndmapper.errors import ParameterError
 
 

@@ -37,11 +37,11 @@ from ndmapper.io.digest import DigestCache, digest
 from ndmapper.io.record import read_cleaned, read_records, side_path
 from ndmapper.services import look_up_cals
 from ndmapper.services.credentials import find_credentials
-from ndmapper.services.manifest import find_note
-from ndmapper.services.part import Part, Remote
-from ndmapper.services.replay import Key, find
+from ndmapper.services.transfer.manifest import find_note
+from ndmapper.services.transfer.partial import Part, Remote
+from ndmapper.services.transfer.replay import Key, find
 from ndmapper.steps import run_task
-from ndmapper.steps.decided import decisions_path, read_decisions
+from ndmapper.steps.record.decisions import decisions_path, read_decisions
 from ndmapper.testing import make_mef, write_headers
 
 MUTATIONS = int(os.environ.get("NDMAPPER_FUZZ", "1000"))

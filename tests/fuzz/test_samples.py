@@ -11,9 +11,9 @@ from astropy.table import Table
 
 from ndmapper.data import DataFile
 from ndmapper.errors import NdmapperError
-from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import map_file
-from ndmapper.io.tables import read_table
+from ndmapper.io.tables.convert import read_table
+from ndmapper.io.tiles.read import open_array
 
 _FITS = Path(astropy.__path__[0]) / "io/fits"
 SAMPLES = sorted(
@@ -60,7 +60,7 @@ def test_sample_opens_as_astropy_says(path):
     assert len(theirs) == len(ours)
     for hdu, (number, their, data) in zip(ours, theirs, strict=True):
         if hdu.is_image:
-            array = ArrayHandle.of(hdu).read()
+            array = open_array(hdu).read()
             assert array.dtype == data.dtype.newbyteorder("=")
             np.testing.assert_array_equal(array, data)
         elif hdu.is_table:

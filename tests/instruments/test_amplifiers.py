@@ -5,7 +5,7 @@ import pytest
 from ndmapper import instruments
 from ndmapper.errors import InstrumentError
 from ndmapper.instruments.amplifiers import read_section
-from ndmapper.instruments.parse import parse_instrument
+from ndmapper.instruments.from_toml import parse_instrument
 
 CCD = instruments.load("ccd")
 SIZE = {"NAXIS1": 60, "NAXIS2": 40}

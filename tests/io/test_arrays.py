@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ndmapper.errors import FileChangedError
-from ndmapper.io.arrays import ArrayHandle, is_basic_index, section_of
+from ndmapper.io.arrays import is_basic_index, section_of
 from ndmapper.io.filemap import map_file
+from ndmapper.io.tiles.read import open_array
 from ndmapper.testing import count_reads
 
 
@@ -18,7 +19,7 @@ def open_files():
 
 
 def handle_of(path, index=0):
-    return ArrayHandle.of(map_file(path).hdus[index])
+    return open_array(map_file(path).hdus[index])
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +166,7 @@ def test_read_real_files_agrees_with_astropy(real_data):
             with fits.open(path) as hdus:
                 for mapped, hdu in zip(map_file(path).hdus, hdus, strict=True):
                     if mapped.is_image:
-                        handle = ArrayHandle.of(mapped)
+                        handle = open_array(mapped)
                         np.testing.assert_array_equal(handle[...], hdu.data)
                         np.testing.assert_array_equal(
                             handle[..., 9:2:-3], hdu.data[..., 9:2:-3]
@@ -189,8 +190,8 @@ def test_scaling_that_cannot_be_read_is_said(tmp_path, caplog, card):
     content = path.read_bytes()
     at = content.index(place)
     path.write_bytes(content[:at] + card.encode().ljust(80) + content[at + 80 :])
-    ArrayHandle.of(map_file(path).hdus[0])
-    ArrayHandle.of(map_file(path).hdus[0])
+    open_array(map_file(path).hdus[0])
+    open_array(map_file(path).hdus[0])
     (record,) = caplog.records  # once for each file
     assert card[:6].strip() in record.getMessage()
     assert str(path) in record.getMessage()

@@ -14,7 +14,7 @@ from ndmapper.errors import (
     MissingFileError,
     TruncatedFileError,
 )
-from ndmapper.io import members
+from ndmapper.io import source
 from ndmapper.io.filemap import map_file
 from ndmapper.testing import count_reads, make_mef
 
@@ -83,15 +83,15 @@ def test_map_file_gzip_of_several_members_is_read_to_its_end(tmp_path, cut):
 
 
 def test_ends_at_finds_a_member_across_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(members, "_CHUNK", 7)
+    monkeypatch.setattr(source, "_CHUNK", 7)
     noise = np.random.default_rng(1).bytes(500)
     for cut in range(1, 15):
         first, last = gzip.compress(noise[:cut]), gzip.compress(noise[cut:])
         (tmp_path / "a.gz").write_bytes(first + last)
-        assert not members.ends_at(tmp_path / "a.gz", 500 - cut)
+        assert not source.ends_at(tmp_path / "a.gz", 500 - cut)
     # What looks like the start of one may stand in the data.
     (tmp_path / "a.gz").write_bytes(gzip.compress(noise + b"\x1f\x8b\x08\xff" * 9, 0))
-    assert members.ends_at(tmp_path / "a.gz", 536)
+    assert source.ends_at(tmp_path / "a.gz", 536)
 
 
 @pytest.mark.parametrize("keep", [100, 2879, 2880 + 100, 2 * 2880 + 1, 3 * 2880 + 100])

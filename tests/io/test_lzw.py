@@ -8,7 +8,7 @@ import pytest
 
 from ndmapper.errors import ServiceError
 from ndmapper.io.lzw import LzwStream, open_lzw
-from ndmapper.services.unpack import unpack
+from ndmapper.services.transfer.unpack import unpack
 
 
 def decompress(content):

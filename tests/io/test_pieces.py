@@ -11,8 +11,7 @@ from ndmapper.errors import (
     MissingFileError,
     TruncatedFileError,
 )
-from ndmapper.io.pieces import Pieces
-from ndmapper.io.source import find_source
+from ndmapper.io.source import Pieces, find_source
 from ndmapper.testing import count_reads
 
 CONTENT = bytes(range(256)) * 40

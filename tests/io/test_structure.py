@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ndmapper.io.forms import stored_form
+from ndmapper.io.hdu import stored_form
 from ndmapper.io.headers import Header, StoredHeader
 from ndmapper.io.structure import array_header, empty_primary
 

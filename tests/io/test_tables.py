@@ -5,7 +5,7 @@ from astropy.table import Table
 
 from ndmapper.errors import FormatError
 from ndmapper.io.filemap import map_file
-from ndmapper.io.tables import encode_table, read_table
+from ndmapper.io.tables.convert import encode_table, read_table
 from ndmapper.testing import make_mef
 
 

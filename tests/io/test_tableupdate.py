@@ -7,8 +7,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from ndmapper.data import DataFile
-from ndmapper.data._items import changes
-from ndmapper.data._plan import plan_items
+from ndmapper.data.saving.plan import changes, plan_items
 from ndmapper.errors import FormatError
 
 BIG = np.array([2**63 + 1, 2**53 + 1, 2**64 - 1, 5], "u8")

@@ -7,9 +7,9 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.errors import FormatError
-from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import map_file
-from ndmapper.io.tileheader import image_header, table_header
+from ndmapper.io.tile_header import image_header, table_header
+from ndmapper.io.tiles.read import open_array
 from ndmapper.testing import count_reads
 
 SECTIONS = [
@@ -31,7 +31,7 @@ def compressed(path, data, **options):
 
 
 def handle_of(path):
-    return ArrayHandle.of(map_file(path).hdus[-1])
+    return open_array(map_file(path).hdus[-1])
 
 
 def pixels(dtype, shape=(61, 50)):
@@ -120,7 +120,7 @@ def test_map_and_form_read_no_pixels(tmp_path):
         hdu = map_file(path).hdus[-1]
         assert (hdu.is_image, hdu.is_table, hdu.shape) == (True, False, (61, 50))
         assert hdu.header["BITPIX"] == 16
-        handle = ArrayHandle.of(hdu)
+        handle = open_array(hdu)
         pickle.dumps(handle)
         assert handle.dtype == np.uint16
     assert reads.reads == 0

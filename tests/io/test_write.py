@@ -14,10 +14,10 @@ from ndmapper.errors import (
     OutputExistsError,
 )
 from ndmapper.io.filemap import map_file
+from ndmapper.io.hdu import HduOut
 from ndmapper.io.headers import Header
 from ndmapper.io.structure import array_header, empty_primary
 from ndmapper.io.write import (
-    HduOut,
     append_hdu,
     publish,
     stored_form,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ndmapper.services import backoff
+from ndmapper.services.transfer import backoff
 from ndmapper.testing import LoopbackArchives
 
 

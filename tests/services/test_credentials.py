@@ -9,7 +9,7 @@ import pytest
 
 from ndmapper.errors import ConfigError, FileAccessError
 from ndmapper.services.credentials import Credentials, find_credentials
-from ndmapper.services.secret import Secret
+from ndmapper.services.redaction import Secret
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from ndmapper.errors import (
     ServiceUnreachableError,
 )
 from ndmapper.services import download_files, look_up_cals
-from ndmapper.services.eso import EsoService, dataset_of
-from ndmapper.services.eso_tree import (
+from ndmapper.services.eso.service import EsoService, dataset_of
+from ndmapper.services.eso.tree import (
     Association,
     parse_association,
     parse_associations,
@@ -278,10 +278,10 @@ def test_token_that_ends_soon_is_renewed(
 ) -> None:
     service = EsoService()
     service.fetch([f"{BIASES[0]}.fits"], tmp_path, {})
-    from ndmapper.services import eso_login
+    from ndmapper.services.eso import login
 
-    later = eso_login.time.time() + 28800 - 500
-    monkeypatch.setattr(eso_login.time, "time", lambda: later)
+    later = login.time.time() + 28800 - 500
+    monkeypatch.setattr(login.time, "time", lambda: later)
     service.fetch([f"{BIASES[1]}.fits"], tmp_path, {})
     assert len(archives.paths("/sso/")) == 2
 
@@ -290,13 +290,13 @@ def test_token_that_ends_soon_is_renewed(
 def test_token_of_a_short_life_is_used_for_half_of_it(
     archives: LoopbackArchives, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ndmapper.services import eso_login
+    from ndmapper.services.eso import login
 
     archives.eso.token_life = 100.0
     service = EsoService()
-    now = eso_login.time.time()
+    now = login.time.time()
     for number, (after, logins) in enumerate([(0, 1), (30, 1), (60, 2)]):
-        monkeypatch.setattr(eso_login.time, "time", lambda t=now + after: t)
+        monkeypatch.setattr(login.time, "time", lambda t=now + after: t)
         service.fetch([f"{BIASES[number]}.fits"], tmp_path, {})
         assert len(archives.paths("/sso/")) == logins
 

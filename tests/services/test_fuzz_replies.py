@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from ndmapper.errors import NdmapperError
 from ndmapper.services.answers import Reply
-from ndmapper.services.eso_tree import parse_associations
-from ndmapper.services.gemini_find import find_at_gemini
-from ndmapper.services.gemini_replies import (
+from ndmapper.services.criteria import Criteria
+from ndmapper.services.eso.tree import parse_associations
+from ndmapper.services.gemini.find import find_at_gemini
+from ndmapper.services.gemini.replies import (
     calibrations_of_json,
     calibrations_of_xml,
     file_row,
 )
-from ndmapper.services.search import Criteria
 
 NAME = "S20120827S0066.fits"
 

@@ -11,8 +11,8 @@ from ndmapper.errors import (
     ServiceUnreachableError,
 )
 from ndmapper.services import download_files, look_up_cals
-from ndmapper.services.gemini import GeminiService
-from ndmapper.services.gemini_replies import calibrations_of_json
+from ndmapper.services.gemini.replies import calibrations_of_json
+from ndmapper.services.gemini.service import GeminiService
 from ndmapper.testing import LoopbackArchives, ServiceContract
 from ndmapper.testing.archives.content import fits_bytes, md5_of
 from ndmapper.testing.archives.gemini import COOKIE

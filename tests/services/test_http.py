@@ -16,9 +16,9 @@ import pytest
 
 from ndmapper.config import config
 from ndmapper.errors import ServiceError, ServiceUnreachableError
-from ndmapper.services.http import Http, user_agent
-from ndmapper.services.redirects import is_trusted, refusal
-from ndmapper.services.secret import Secret, redacted
+from ndmapper.services.redaction import Secret, redacted
+from ndmapper.services.transfer.http import Http, user_agent
+from ndmapper.services.transfer.redirects import is_trusted, refusal
 from ndmapper.testing import LoopbackArchives
 
 PATH = "/jsonfilelist/canonical/20120827"
@@ -391,7 +391,7 @@ def test_login_is_asked_once(archives: LoopbackArchives) -> None:
 def test_a_child_process_does_not_use_the_sockets_of_its_parent(
     archives: LoopbackArchives,
 ) -> None:
-    from ndmapper.services.http import _session
+    from ndmapper.services.transfer.http import _session
 
     assert _session(os.getpid()) is _session(os.getpid())
     assert _session(os.getpid()) is not _session(os.getpid() + 1)

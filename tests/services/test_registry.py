@@ -9,8 +9,8 @@ import pytest
 from ndmapper.errors import ServiceError
 from ndmapper.lib.simulate import simulate_night
 from ndmapper.services import download_files, look_up_cals, registry
-from ndmapper.services.eso import EsoService
-from ndmapper.services.gemini import GeminiService
+from ndmapper.services.eso.service import EsoService
+from ndmapper.services.gemini.service import GeminiService
 from ndmapper.services.local import LocalService
 from ndmapper.services.registry import Request, names, open_service
 from ndmapper.testing import LoopbackArchives, ServiceContract

@@ -15,7 +15,7 @@ from ndmapper.errors import (
     ServiceUnreachableError,
 )
 from ndmapper.services import download_files
-from ndmapper.services.part import Part, Remote
+from ndmapper.services.transfer.partial import Part, Remote
 from ndmapper.testing import LoopbackArchives
 from ndmapper.testing.archives.content import fits_bytes, md5_of
 

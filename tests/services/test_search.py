@@ -10,10 +10,10 @@ from ndmapper.data import DataFileList
 from ndmapper.errors import ParameterError, ServiceError
 from ndmapper.services import download_files, find_files
 from ndmapper.services.answers import Reply
-from ndmapper.services.eso_tap import quoted, tap_query
-from ndmapper.services.gemini_find import find_at_gemini
-from ndmapper.services.http import Http
-from ndmapper.services.search import COLUMNS, Criteria
+from ndmapper.services.criteria import COLUMNS, Criteria
+from ndmapper.services.eso.tap import quoted, tap_query
+from ndmapper.services.gemini.find import find_at_gemini
+from ndmapper.services.transfer.http import Http
 from ndmapper.testing import LoopbackArchives
 from ndmapper.testing.archives.content import fits_bytes, md5_of
 
@@ -198,7 +198,7 @@ def test_silent_limit_of_gemini_is_got_round_by_days() -> None:
 def test_cut_table_of_eso_is_an_error(
     archives: LoopbackArchives, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ndmapper.services.eso_find._MOST", 1)
+    monkeypatch.setattr("ndmapper.services.eso.find._MOST", 1)
     with pytest.raises(ServiceError, match="more than 1 files; narrow the search"):
         find_files("eso", instrument="MUSE")
 

@@ -6,7 +6,7 @@ import pytest
 
 from ndmapper.calibrations import init_cal_dict, save_cal_dict
 from ndmapper.services import download_files, look_up_cals
-from ndmapper.services.eso import EsoService
+from ndmapper.services.eso.service import EsoService
 from ndmapper.testing import LoopbackArchives
 
 SCIENCE, OTHER = "S20120827S0066.fits", "S20120827S0067.fits"

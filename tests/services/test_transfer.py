@@ -18,7 +18,7 @@ from ndmapper.errors import (
     ServiceUnreachableError,
 )
 from ndmapper.services import download_files
-from ndmapper.services.manifest import find_note
+from ndmapper.services.transfer.manifest import find_note
 from ndmapper.testing import LoopbackArchives
 from ndmapper.testing.archives.content import fits_bytes, md5_of
 

@@ -20,7 +20,7 @@ from ndmapper.errors import (
 )
 from ndmapper.io.digest import differences
 from ndmapper.steps import chain, run_task
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.summary import tally
 from ndmapper.testing import count_reads
 
 DONE = []

@@ -13,7 +13,7 @@ from ndmapper.io.digest import differences
 from ndmapper.io.record import cleaned_path, side_path
 from ndmapper.steps import chain, run_task
 from ndmapper.steps.clean import find_removable, finish_removals, remove
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.summary import tally
 
 PRODUCTS = ["bias.fits", "braw1.fits", "braw2.fits", "dbraw1.fits", "dbraw2.fits"]
 

@@ -10,9 +10,9 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.config import config
-from ndmapper.steps.dry import collect_plans
-from ndmapper.steps.source_text import essence
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.source_text import essence
+from ndmapper.steps.record.summary import tally
+from ndmapper.steps.run.dry_run import collect_plans
 
 SCRIPT = """
 from ndmapper.steps import chain, run_task

@@ -119,7 +119,7 @@ def test_decide_products_of_one_name_have_decisions_of_their_own(pixels):
 
 
 def test_decide_keeps_the_answer_where_the_product_cannot_be_saved(monkeypatch):
-    from ndmapper.steps import execute
+    from ndmapper.steps.run import execute
 
     def full(*_):
         raise OSError("disk full")

@@ -16,9 +16,10 @@ from ndmapper.errors import (
     ParameterError,
 )
 from ndmapper.io.digest import differences
-from ndmapper.steps import dry, run_task
-from ndmapper.steps.dry import collect_plans
-from ndmapper.steps.tally import tally
+from ndmapper.steps import run_task
+from ndmapper.steps.record.summary import tally
+from ndmapper.steps.run import dry_run
+from ndmapper.steps.run.dry_run import collect_plans
 
 DONE = []
 
@@ -53,7 +54,7 @@ def copied():
 def fresh(monkeypatch):
     DONE.clear()
     tally.clear()
-    monkeypatch.setattr(dry, "_begun", set())
+    monkeypatch.setattr(dry_run, "_begun", set())
     yield
     tally.clear()
 
@@ -289,7 +290,7 @@ def test_replay_leaves_out_what_is_there(raws):
 def test_replay_is_begun_anew_by_the_next_process(raws, monkeypatch):
     copied(raws[0], dry_run=True)
     first = Path(".ndmapper/replay.sh").read_text()
-    monkeypatch.setattr(dry, "_begun", set())
+    monkeypatch.setattr(dry_run, "_begun", set())
     copied(raws[0], dry_run=True)
     assert Path(".ndmapper/replay.sh").read_text() == first
 

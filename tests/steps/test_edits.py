@@ -13,7 +13,7 @@ from astropy.io import fits
 from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.steps import run_task
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.summary import tally
 
 SCRIPT = """
 from ndmapper.steps import run_task

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ndmapper.steps import run_task
-from ndmapper.steps.events import write_event
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.event_log import write_event
+from ndmapper.steps.record.summary import tally
 
 
 @run_task(prefix="d")
@@ -73,7 +73,7 @@ def test_events_are_in_outdir(make_raw):
 
 WRITER = """
 import sys
-from ndmapper.steps.events import write_event
+from ndmapper.steps.record.event_log import write_event
 outdir, number = sys.argv[1:]
 for n in range(40):
     write_event(outdir, "made", number=int(number), n=n, text="x" * 3000)

@@ -6,7 +6,7 @@ import pytest
 
 from ndmapper.steps import run_task
 from ndmapper.steps.clean import find_removable
-from ndmapper.steps.freshness import why_stale
+from ndmapper.steps.record.freshness import why_stale
 
 
 @run_task(each="list")

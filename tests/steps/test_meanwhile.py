@@ -10,8 +10,8 @@ import pytest
 from ndmapper import run_task
 from ndmapper.data import DataFile
 from ndmapper.errors import OutputExistsError, StepError
-from ndmapper.steps import product
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.summary import tally
+from ndmapper.steps.run import publish as publishing
 
 
 @run_task(prefix="s")
@@ -29,14 +29,14 @@ def overtaken(monkeypatch):
     """Let another run do something right before products are compared."""
 
     def set_up(other):
-        first = product._publishing
+        first = publishing._publishing
 
         def late(folders):
-            monkeypatch.setattr(product, "_publishing", first)
+            monkeypatch.setattr(publishing, "_publishing", first)
             other()
             return first(folders)
 
-        monkeypatch.setattr(product, "_publishing", late)
+        monkeypatch.setattr(publishing, "_publishing", late)
 
     return set_up
 
@@ -84,16 +84,16 @@ def test_none_of_several_outputs_is_published_beside_those_of_others(
 
 def test_product_that_is_replaced_at_once_is_not_used(make_raw, monkeypatch):
     make_raw("x1.fits")
-    first = product.publish
+    first = publishing.publish
 
     def publish(temporary, target):
         first(temporary, target)
-        monkeypatch.setattr(product, "publish", first)
+        monkeypatch.setattr(publishing, "publish", first)
         Path("sx1.fits").unlink()
         shift("x1.fits", by=2.0)
 
-    monkeypatch.setattr(product, "publish", publish)
-    monkeypatch.setattr(product, "_PATIENCE", 0.01)
+    monkeypatch.setattr(publishing, "publish", publish)
+    monkeypatch.setattr(publishing, "_PATIENCE", 0.01)
     with pytest.raises(StepError, match=r"sx1\.fits was replaced by another run"):
         shift("x1.fits")
 

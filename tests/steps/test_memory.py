@@ -12,7 +12,7 @@ from ndmapper.config import config
 from ndmapper.data import DataFile, DataFileList
 from ndmapper.errors import ParameterError
 from ndmapper.steps import chain, run_task
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.summary import tally
 
 DONE = []
 

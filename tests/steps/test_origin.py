@@ -10,8 +10,8 @@ import pytest
 from astropy import units as u
 
 from ndmapper.steps import run_task
-from ndmapper.steps.expression import expression
-from ndmapper.steps.origin import origin_of
+from ndmapper.steps.record.literals import expression
+from ndmapper.steps.record.origin import origin_of
 
 SCRIPT = '''
 import numpy as np

@@ -11,7 +11,7 @@ from ndmapper.data import DataFile
 from ndmapper.errors import OutputExistsError
 from ndmapper.steps import run_task
 from ndmapper.steps.clean import remove
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.summary import tally
 
 
 @run_task(prefix={"low": "l", "high": "h"}, outputs=("low", "high"))
@@ -107,7 +107,7 @@ def test_an_edited_product_is_not_replaced_as_its_sibling_is_lost(
 def test_what_was_removed_is_forgotten_before_it_is_made_again(monkeypatch):
     # A kill right after the rename must not leave both: who deletes the product then
     # wants it made again.
-    from ndmapper.steps import product
+    from ndmapper.steps.run import publish
 
     remove(Path("nlx1.fits"))
 
@@ -116,7 +116,7 @@ def test_what_was_removed_is_forgotten_before_it_is_made_again(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(product, "publish", killed)
+        patch.setattr(publish, "publish", killed)
         with pytest.raises(KeyboardInterrupt):
             follow("lx1.fits", extra=3.0)
     Path("nlx1.fits").unlink()

@@ -11,14 +11,14 @@ from astropy import units as u
 
 from ndmapper.data import FileName
 from ndmapper.errors import DeclarationError, ParameterError, UnknownParameterError
-from ndmapper.steps.parameters import (
+from ndmapper.steps.declare.parameters import (
     Parameter,
     Range,
     Unit,
     check_values,
     read_parameters,
 )
-from ndmapper.steps.recordable import recordable
+from ndmapper.steps.record.values import recordable
 
 
 def parameter(hint, default=inspect.Parameter.empty):

@@ -11,7 +11,7 @@ from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.errors import ParameterError
 from ndmapper.steps import chain, run_task
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.summary import tally
 
 
 @run_task(prefix="m")

@@ -11,7 +11,7 @@ from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.io.record import pending_path, side_path
 from ndmapper.steps import run_task
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.summary import tally
 from ndmapper.testing import count_reads
 
 DONE = []

@@ -10,9 +10,10 @@ from ndmapper import config
 from ndmapper.data import DataFile
 from ndmapper.errors import DeclarationError
 from ndmapper.io.record import entry_key
-from ndmapper.steps import chain, packages, run_task
-from ndmapper.steps.freshness import why_stale
-from ndmapper.steps.tally import tally
+from ndmapper.steps import chain, run_task
+from ndmapper.steps.record import versions
+from ndmapper.steps.record.freshness import why_stale
+from ndmapper.steps.record.summary import tally
 
 
 def make_step(module, prefix="p", **options):
@@ -30,7 +31,7 @@ def fresh():
     with config.using(reprocess="auto"):
         yield
     tally.clear()
-    packages.package_version.cache_clear()
+    versions.package_version.cache_clear()
 
 
 @pytest.fixture
@@ -38,8 +39,8 @@ def released(monkeypatch):
     """Install another version of ndmapper, as far as records go."""
 
     def release(version):
-        monkeypatch.setattr(packages, "__version__", version)
-        packages.package_version.cache_clear()
+        monkeypatch.setattr(versions, "__version__", version)
+        versions.package_version.cache_clear()
 
     return release
 
@@ -74,8 +75,8 @@ def test_step_of_another_package_counts_by_its_version_unless_it_has_a_revision(
     plain, numbered = (make_step("numpy.fft", p, **o) for p, o in
                        (("p", {}), ("q", {"revision": 3})))  # fmt: skip
     for version in ("1.0", "1.1"):
-        packages.package_version.cache_clear()
-        monkeypatch.setattr(packages.metadata, "version", lambda n, v=version: v)
+        versions.package_version.cache_clear()
+        monkeypatch.setattr(versions.metadata, "version", lambda n, v=version: v)
         plain("x.fits")
         numbered("x.fits")
     assert tally.made == ["px.fits", "qx.fits", "px.fits"]

@@ -10,7 +10,7 @@ from ndmapper.data import DataFile
 from ndmapper.errors import MissingFileError, StepError
 from ndmapper.io.digest import digest
 from ndmapper.steps import run_task
-from ndmapper.steps.tally import tally
+from ndmapper.steps.record.summary import tally
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from ndmapper.io.record import entry_key
 from ndmapper.lib import ccd
 from ndmapper.report.script import write_script
 from ndmapper.steps import InstrumentTable, chain, run_task
-from ndmapper.steps.freshness import why_stale
+from ndmapper.steps.record.freshness import why_stale
 
 TABLE = """
 schema = 1

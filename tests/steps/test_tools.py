@@ -17,7 +17,7 @@ from ndmapper.errors import (
     UnknownParameterError,
 )
 from ndmapper.steps import Range, run_task
-from ndmapper.steps.plan import preview
+from ndmapper.steps.call.plan import preview
 
 
 def declare(func=None, **words):

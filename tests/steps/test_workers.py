@@ -11,11 +11,12 @@ import ndmapper
 from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.errors import ConfigError
-from ndmapper.io import leftovers
+from ndmapper.io import temporary
 from ndmapper.io.digest import differences
-from ndmapper.steps import run_task, workers
-from ndmapper.steps.tally import tally
-from ndmapper.steps.workers import count_workers, parse_memory
+from ndmapper.steps import run_task
+from ndmapper.steps.record.summary import tally
+from ndmapper.steps.run import workers
+from ndmapper.steps.run.workers import count_workers, parse_memory
 
 
 @pytest.fixture(autouse=True)
@@ -157,9 +158,9 @@ def test_run_that_does_nothing_sweeps_what_a_killed_one_left(make_raw):
     double(make_raw("x1.fits"))
     process = subprocess.Popen(["true"])
     process.wait()
-    mark = leftovers.staging_mark().replace(str(os.getpid()), str(process.pid), 1)
+    mark = temporary.staging_mark().replace(str(os.getpid()), str(process.pid), 1)
     left = Path(".ndmapper/stage") / mark
     left.mkdir(parents=True)
-    leftovers._swept.clear()
+    temporary._swept.clear()
     double("x1.fits", reprocess="auto")
     assert not left.exists()

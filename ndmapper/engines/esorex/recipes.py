@@ -17,7 +17,7 @@ from ndmapper.documents import load_json
 from ndmapper.engines.esorex.values import Parameter, read_parameters
 from ndmapper.engines.process import find_program, last_lines, read_log, run_program
 from ndmapper.errors import MissingToolError, StepError
-from ndmapper.io.leftovers import scratch_folder, staging_name
+from ndmapper.io.temporary import scratch_folder, staging_name
 
 __all__ = ["ZEROS", "Recipe", "describe", "environment", "find_recipe"]
 

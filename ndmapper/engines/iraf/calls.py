@@ -13,8 +13,8 @@ from ndmapper.engines.iraf.describe import Parameter
 from ndmapper.engines.iraf.headers import header_for
 from ndmapper.engines.iraf.leftovers import difference
 from ndmapper.engines.iraf.pixels import convert
+from ndmapper.engines.iraf.stage_mef import stage_whole
 from ndmapper.engines.iraf.values import LONGEST, is_files, to_iraf
-from ndmapper.engines.iraf.whole import stage_whole
 from ndmapper.engines.staging import PlainNames, plain_root, write_image
 from ndmapper.errors import IdentError, StepError
 from ndmapper.io.headers import Header

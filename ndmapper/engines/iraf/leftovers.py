@@ -10,8 +10,8 @@ import numpy as np
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Job
 from ndmapper.engines.iraf.headers import changed_keywords
-from ndmapper.io.leftovers import staging_name
 from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.temporary import staging_name
 
 __all__ = ["difference", "keep_undeclared", "undeclared"]
 

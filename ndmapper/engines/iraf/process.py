@@ -17,7 +17,7 @@ from typing import Any
 from ndmapper.engines.iraf.install import Installation
 from ndmapper.engines.iraf.translations import Translations
 from ndmapper.errors import StepError, TimeLimitError
-from ndmapper.io.leftovers import make_scratch_folder
+from ndmapper.io.temporary import make_scratch_folder
 
 __all__ = ["DiedError", "Worker"]
 

@@ -12,8 +12,8 @@ from filelock import FileLock
 from ndmapper.documents import load_json
 from ndmapper.engines.base import Job
 from ndmapper.engines.iraf.database import join_entries, split_entries
-from ndmapper.io.leftovers import staging_name
 from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.temporary import staging_name
 
 __all__ = ["SharedDatabase"]
 

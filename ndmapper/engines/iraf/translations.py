@@ -13,7 +13,7 @@ from pathlib import Path
 
 import platformdirs
 
-from ndmapper.io.leftovers import staging_name
+from ndmapper.io.temporary import staging_name
 
 __all__ = ["Translations"]
 

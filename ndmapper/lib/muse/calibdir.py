@@ -11,7 +11,7 @@ import numpy as np
 from astropy.nddata import NDData
 
 from ndmapper.data import DataFile
-from ndmapper.data.arithmetic import SYMBOLS, Operators, is_operand
+from ndmapper.data.operators import SYMBOLS, Operators, is_operand
 from ndmapper.errors import FormatError, IdentError, NdmapperError
 from ndmapper.lib.muse.calibfile import CalibFile
 from ndmapper.lib.muse.ifus import (

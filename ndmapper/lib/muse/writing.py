@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ndmapper.errors import MissingFileError, OutputExistsError
 from ndmapper.io.headers import Header, card_bytes
-from ndmapper.io.leftovers import staging_mark, sweep
+from ndmapper.io.temporary import staging_mark, sweep
 from ndmapper.io.write import clear_write_errors, publish
 from ndmapper.lib.muse.calibfile import CalibFile
 from ndmapper.lib.muse.ifus import find_files, ifu_name

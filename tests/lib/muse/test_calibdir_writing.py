@@ -14,7 +14,7 @@ from ndmapper.errors import (
     NdmapperError,
     OutputExistsError,
 )
-from ndmapper.io.leftovers import staging_mark
+from ndmapper.io.temporary import staging_mark
 from ndmapper.lib.muse import CalibDir
 
 KIND = "MASTER_BIAS"

@@ -1,0 +1,367 @@
+"""How files and their images are shown: pictures, and HTML for notebooks."""
+
+import base64
+import html
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ndmapper.data.array import root_of
+from ndmapper.errors import OutputExistsError, ParameterError, ShapeError
+from ndmapper.io.write import clear_write_errors
+from ndmapper.plot.panels import Panel, draw_figure, draw_panel, missing, picture
+from ndmapper.plot.thumbnail import thumbnail
+
+__all__ = ["FileViews", "ListViews", "PixelViews", "Preview"]
+
+_HEADS = ("ident", "shape", "type", "unit", "uncertainty", "flags")
+_LINES = 50
+"""A long list is shown up to here."""
+
+
+class Preview:
+    """
+    A picture, as a PNG in memory; a notebook shows it.
+
+    Parameters
+    ----------
+    png : bytes
+        The PNG.
+    """
+
+    def __init__(self, png: bytes) -> None:
+        self.png = png
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+    def __repr__(self) -> str:
+        return f"<Preview: PNG of {len(self.png)} bytes; save('name.png') writes it>"
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+        """
+        Write the picture.
+
+        Parameters
+        ----------
+        path : str or path
+            File to write.
+        overwrite : bool
+            Replace a file of this name.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        OutputExistsError
+            If it exists already.
+        ParameterError
+            If its name is that of another kind of picture.
+        FileAccessError, MissingFileError
+            If it cannot be written.
+        """
+        target = Path(path)
+        if target.suffix.lower() not in ("", ".png"):
+            msg = f"{target} would be a PNG; give it a name that ends in .png"
+            raise ParameterError(msg)
+        if os.path.exists(target) and not overwrite:  # noqa: PTH110
+            msg = f"{target} exists already; name another file, or pass overwrite=True"
+            raise OutputExistsError(msg)
+        with clear_write_errors(target):
+            target.write_bytes(self.png)
+        return target
+
+
+class PixelViews:
+    """How an NDLater is shown."""
+
+    def __repr__(self: Any) -> str:
+        parts = [
+            "x".join(map(str, self.shape)) or "scalar",
+            str(self.dtype),
+            *(name for name in ("uncertainty", "flags") if self.has(name)),
+        ]
+        ident = "" if self.ident is None else f" {self.ident}"
+        return f"<NDLater{ident}: {', '.join(parts)}>"
+
+    __str__ = __repr__
+
+    def plot(self, ax: Any = None, *, flags: bool = True) -> Any:
+        """
+        Draw the image (or spectrum) with the levels of zscale.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure of pyplot by default.
+        flags : bool
+            Mark the flags of `bad_flags`, a colour for each kind.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Where it was drawn. Of more than two axes the middle plane is drawn.
+
+        Raises
+        ------
+        MissingPackageError
+            If matplotlib is not installed.
+        """
+        panel = panel_of(self, flags=flags)
+        if ax is None:
+            ax = _pyplot().figure().add_subplot()
+        draw_panel(ax, panel)
+        return ax
+
+    def _repr_html_(self) -> str:
+        return _table([_row(self)]) + _thumbnails([self])
+
+
+class FileViews:
+    """How a DataFile is shown."""
+
+    def info(self: Any) -> str:
+        """
+        Describe the groups, tables and extras, from headers alone.
+
+        Returns
+        -------
+        str
+            A line for the file, and one for each part of it.
+        """
+        rows: list[tuple[str, ...]] = [
+            ("ident", "shape", "type", "unit", "uncertainty", "flags")
+        ]
+        for ndd in self._groups:
+            parts = [
+                str(ndd._parts[p].dtype) if ndd.has(p) else "-"
+                for p in ("uncertainty", "flags")
+            ]
+            shape = " x ".join(map(str, ndd.shape))
+            unit = "-" if ndd.unit is None else str(ndd.unit)
+            rows.append((str(ndd.ident), shape, str(ndd.dtype), unit, *parts))
+        rows += [(name, "", "table", "", "", "") for name in self.tables]
+        for name, extra in self.extras.items():
+            shape = " x ".join(map(str, extra.shape))
+            rows.append((name, shape, str(extra.dtype), "", "", ""))
+        widths = [max(len(row[i]) for row in rows) for i in range(6)]
+        lines = [
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))
+            for row in rows
+        ]
+        return "\n".join([repr(self), *(f"  {line}".rstrip() for line in lines)])
+
+    def plot(self, *idents: int | str, figure: Any = None, flags: bool = True) -> Any:
+        """
+        Draw the images side by side, with the levels of zscale.
+
+        Parameters
+        ----------
+        *idents : int or str
+            Idents of those to draw; all by default.
+        figure : matplotlib.figure.Figure, optional
+            Where to draw; a new figure of pyplot by default.
+        flags : bool
+            Mark the flags of `bad_flags`, a colour for each kind.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+
+        Raises
+        ------
+        ShapeError
+            If there is nothing to draw.
+        MissingPackageError
+            If matplotlib is not installed.
+        """
+        panels = self._panels(idents, flags=flags)
+        if figure is None:
+            figure = _pyplot().figure()
+        return draw_figure(panels, figure, str(self))
+
+    def preview(
+        self, *idents: int | str, flags: bool = True, size: int = 256
+    ) -> Preview:
+        """
+        Draw the images small and quickly: of large ones every so many pixels.
+
+        Parameters
+        ----------
+        *idents : int or str
+            Idents of those to draw; all by default.
+        flags : bool
+            Mark the flags of `bad_flags`, a colour for each kind.
+        size : int
+            Of each image no more than about so many pixels are taken along an axis;
+            no others are read from a plain file.
+
+        Returns
+        -------
+        Preview
+            The picture: a notebook shows it, and ``save('name.png')`` writes it.
+
+        Raises
+        ------
+        ShapeError
+            If there is nothing to draw.
+        ParameterError
+            If the size is no number of pixels.
+        MissingPackageError
+            If matplotlib is not installed.
+        """
+        if not isinstance(size, int | np.integer) or size < 1:
+            msg = f"size is a number of pixels, at least 1, not {size!r}"
+            raise ParameterError(msg)
+        return Preview(picture(self._panels(idents, flags=flags, size=size), str(self)))
+
+    def _panels(
+        self: Any, idents: Sequence[int | str], *, flags: bool, size: int | None = None
+    ) -> list[Panel]:
+        if not len(self):
+            msg = f"{self!r} has no images to draw"
+            raise ShapeError(msg)
+        chosen = list(self)
+        if idents:
+            known = self.idents
+            # Idents, also where they are numbers; self[str] says what is wrong.
+            chosen = [
+                self[known.index(i)] if i in known else self[str(i)] for i in idents
+            ]
+        return [panel_of(ndd, flags=flags, size=size) for ndd in chosen]
+
+    def _repr_html_(self: Any) -> str:
+        rows = [_row(ndd) for ndd in self]
+        rows += [(name, "", "table", "", "", "") for name in self.tables]
+        rows += [(name, *_row(ndd)[1:]) for name, ndd in self.extras.items()]
+        title = f"<p><b>{html.escape(repr(self))}</b></p>"
+        return title + _table(rows) + _thumbnails([*self, *self.extras.values()])
+
+
+class ListViews:
+    """How a DataFileList is shown."""
+
+    def _repr_html_(self: Any) -> str:
+        heads = ("", "file", "extensions", "idents")
+        rows = [
+            (str(n), str(df) or "(unnamed)", str(len(df)), _shortened(df.idents))
+            for n, df in zip(range(_LINES), self, strict=False)
+        ]
+        if len(self) > _LINES:
+            rows.append(("...", f"and {len(self) - _LINES} more", "", ""))
+        title = f"<p><b>DataFileList of {len(self)} files</b></p>"
+        return title + _table(rows, heads)
+
+
+def panel_of(ndd: Any, *, flags: bool = True, size: int | None = None) -> Panel:
+    """
+    Choose what is drawn of an NDLater.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        Any.
+    flags : bool
+        Whether flags are marked.
+    size : int, optional
+        About so many pixels are taken along an axis; all by default.
+
+    Returns
+    -------
+    Panel
+        The values, with marks; of a cube the middle plane.
+    """
+    title = "" if ndd.ident is None else f"[{ndd.ident}]"
+    unit = "" if ndd.unit is None else str(ndd.unit)
+    plane = tuple(n // 2 for n in ndd.shape[:-2])
+    if plane and 0 not in ndd.shape:
+        title += f" plane {', '.join(map(str, plane))}"
+        ndd = ndd[plane]
+    step = 1
+    if size is not None and ndd.shape:
+        step = max(1, -(-max(ndd.shape) // size))
+        if step > 1:
+            ndd = ndd[tuple(slice(None, None, step) for _ in ndd.shape)]
+    if ndd.size == 0 or len(ndd.shape) > 2:
+        return Panel(values=np.empty((0, 0)), title=title, unit=unit)
+    error = None
+    if ndd.ndim == 1 and ndd.has("uncertainty"):
+        error = root_of(ndd.variance)
+    return Panel(
+        values=ndd.data,
+        title=f"{title} [{unit}]" if unit and ndd.ndim == 2 else title,
+        unit=unit,
+        error=error,
+        marks=_marks(ndd) if flags and ndd.has("flags") else {},
+        step=step,
+    )
+
+
+def _marks(ndd: Any) -> dict[str, Any]:
+    """Sort the pixels that are masked by ndmapper's own flags, worst first."""
+    from ndmapper.data.flags import Flag
+
+    left = ndd.mask.copy()
+    found = {}
+    for flag in Flag:
+        own = sum(b.value for b in ndd.flag_table.bits if b.own == flag.name)
+        where = ndd.flagged(own & ndd.bad_flags) & left
+        found[str(flag.name).lower().replace("_", " ")] = where
+        left &= ~where
+    found["other"] = left
+    return found
+
+
+def _row(ndd: Any) -> tuple[str, ...]:
+    parts = [
+        str(ndd._parts[p].dtype) if ndd.has(p) else "-"
+        for p in ("uncertainty", "flags")
+    ]
+    ident = "" if ndd.ident is None else str(ndd.ident)
+    unit = "-" if ndd.unit is None else str(ndd.unit)
+    return (ident, " x ".join(map(str, ndd.shape)), str(ndd.dtype), unit, *parts)
+
+
+def _table(rows: Iterable[Sequence[str]], heads: Sequence[str] = _HEADS) -> str:
+    # All of it may come from a header, and none of it is HTML.
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _thumbnails(ndds: Iterable[Any]) -> str:
+    """Draw the images that are in memory; the others stay unread."""
+    made = []
+    for ndd in ndds:
+        part, flags = ndd._parts["data"], ndd._parts.get("flags")
+        if not part.is_loaded or len(part.shape) != 2 or 0 in part.shape:
+            continue
+        is_known = flags is not None and flags.is_loaded and type(ndd._bad_flags) is int
+        png = thumbnail(part.peek(), ndd.mask if is_known else None)
+        text = base64.b64encode(png).decode()
+        title = html.escape("" if ndd.ident is None else str(ndd.ident), quote=True)
+        made.append(f'<img src="data:image/png;base64,{text}" title="{title}">')
+    return f"<div>{' '.join(made)}</div>" if made else ""
+
+
+def _shortened(idents: Sequence[Any]) -> str:
+    texts = [str(i) for i in idents]
+    return ", ".join(texts if len(texts) <= 8 else [*texts[:6], "...", texts[-1]])
+
+
+def _pyplot() -> Any:
+    try:
+        from matplotlib import pyplot as plt
+    except ImportError as err:
+        raise missing(err) from err
+    return plt

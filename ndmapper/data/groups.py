@@ -1,0 +1,226 @@
+"""
+The images of a file: made of its map, its groups under a name, the others as extras.
+
+Nothing is read when they are made. What belongs to an image, such as the tables that
+its coordinates lie in, is taken along when the image gets another place in a file.
+"""
+
+from ndmapper.data.array import Part
+from ndmapper.data.flags import Flag
+from ndmapper.data.ndlater import Extras, NDLater
+from ndmapper.data.wcs_tables import CoordinateTables
+from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.converted import (
+    InverseHandle,
+    NoDataHandle,
+    flags_handle,
+    in_unit_of_data,
+    inverse_handle,
+    mask_handle,
+    no_data_handle,
+    weighed_handle,
+)
+from ndmapper.io.filemap import FileMap, HduMap
+from ndmapper.io.headers import StoredHeader
+from ndmapper.io.layout import Group, Ident, Labels, Layout
+from ndmapper.io.tiles.read import open_array
+
+__all__ = [
+    "flag_no_data",
+    "handle_of",
+    "make_extras",
+    "make_groups",
+]
+
+
+def make_groups(
+    fmap: FileMap, layout: Layout, primary: StoredHeader, bad_flags: int | str
+) -> list[NDLater]:
+    """
+    Make one NDLater for each group of a file; no pixels are read.
+
+    Parameters
+    ----------
+    fmap : FileMap
+        The map of the file.
+    layout : Layout
+        Which HDU plays which part.
+    primary : StoredHeader
+        The primary header, which the groups refer to.
+    bad_flags : int or str
+        Bits, or names of flags, that make a pixel masked.
+
+    Returns
+    -------
+    list of NDLater
+        In file order.
+    """
+    fmap.keep_headers()
+    tables = CoordinateTables.of(fmap)
+    groups = [
+        _make_group(fmap, layout, group, primary, bad_flags) for group in layout.groups
+    ]
+    for ndd in groups:
+        ndd._coordinate_tables = tables
+    return groups
+
+
+def _make_group(
+    fmap: FileMap,
+    layout: Layout,
+    group: Group,
+    primary: StoredHeader,
+    bad_flags: int | str,
+) -> NDLater:
+    parts = {}
+    for name, index in group.hdus.items():
+        hdu = fmap.hdus[index]
+        parts[name] = Part(
+            handle_of(hdu, name, layout.labels, fmap.hdus[group.data]),
+            header=None
+            if name == "data"
+            else StoredHeader(hdu.image_raw, place=hdu.place),
+            is_std=name == "uncertainty" and layout.labels.uncertainty_is == "std",
+        )
+    # An image in the primary HDU has one header, which is that of the file.
+    data = fmap.hdus[group.data]
+    header = (
+        primary if group.data == 0 else StoredHeader(data.image_raw, place=data.place)
+    )
+    ndd = from_parts(parts, header, group.ident, primary, data, bad_flags=bad_flags)
+    flag_no_data(ndd)
+    return ndd
+
+
+def flag_no_data(ndd: NDLater) -> None:
+    """
+    Flag the pixels whose inverse variance says that nothing was measured.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        An image as it lies in a file; others stay as they are.
+    """
+    variance = ndd._parts.get("uncertainty")
+    if variance is None or not isinstance(variance.handle, InverseHandle):
+        return
+    flags = ndd._parts.get("flags")
+    stored = None if flags is None else flags.handle
+    if isinstance(stored, NoDataHandle):
+        stored = stored.flags
+    table = ndd.flag_table
+    bit = table.like_own(Flag.NO_DATA) or table.like_own(Flag.BAD) or int(Flag.NO_DATA)
+    handle = no_data_handle(variance.handle, stored, bit)
+    if flags is None:
+        ndd._parts["flags"] = Part(handle)
+    else:
+        flags.handle = handle
+
+
+def _header_of(hdu: HduMap) -> StoredHeader:
+    return StoredHeader(hdu.image_raw, place=hdu.place)
+
+
+def handle_of(hdu: HduMap, part: str, labels: Labels, data: HduMap) -> ArrayHandle:
+    """
+    Make the handle of an array.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        Where it is.
+    part : str
+        What it is.
+    labels : Labels
+        The labels of the file.
+    data : HduMap
+        Where the data are that it belongs to.
+
+    Returns
+    -------
+    ArrayHandle
+        One that gives integers for flags, and for the uncertainty what they say.
+    """
+    if part == "uncertainty" and labels.uncertainty_is == "ivar":
+        return inverse_handle(hdu)
+    if part == "uncertainty":
+        handle = weighed_handle(hdu) if labels.are_ccddata else open_array(hdu)
+        is_std = labels.uncertainty_is == "std"
+        return in_unit_of_data(handle, hdu, data, is_std=is_std)
+    if labels.are_ccddata and part == "flags" and b"FLAGCONV=" not in hdu.image_raw:
+        return mask_handle(hdu)
+    return flags_handle(hdu) if part == "flags" else open_array(hdu)
+
+
+def from_parts(
+    parts: dict[str, Part],
+    header: StoredHeader,
+    ident: Ident | None,
+    primary: StoredHeader,
+    data: HduMap,
+    *,
+    bad_flags: int | str,
+) -> NDLater:
+    """
+    Put an NDLater together; nothing is read.
+
+    Parameters
+    ----------
+    parts : dict of str to Part
+        The arrays.
+    header : StoredHeader
+        The header of the data.
+    ident : int or str or None
+        Name of the group.
+    primary : StoredHeader
+        The primary header of the file.
+    data : HduMap
+        Where the data are.
+    bad_flags : int or str
+        Bits, or names of flags, that make a pixel masked.
+
+    Returns
+    -------
+    NDLater
+        The NDLater.
+    """
+    ndd = object.__new__(NDLater)
+    ndd._start_empty(bad_flags)
+    ndd._parts = parts
+    ndd._stored = header
+    ndd._primary = primary
+    ndd._origin = (data.source, data.index)
+    ndd._is_owned = True
+    ndd.ident = ident
+    return ndd
+
+
+def make_extras(
+    fmap: FileMap, layout: Layout, primary: StoredHeader, bad_flags: int | str
+) -> Extras:
+    """
+    Make one NDLater for each image that plays no part; no pixels are read.
+
+    Parameters
+    ----------
+    fmap : FileMap
+        The map of the file.
+    layout : Layout
+        Which HDU plays which part.
+    primary : StoredHeader
+        The primary header.
+    bad_flags : int or str
+        Bits, or names of flags, that make a pixel masked.
+
+    Returns
+    -------
+    Extras
+        By name, in file order.
+    """
+    made = {}
+    for name, index in layout.extras.items():
+        hdu = fmap.hdus[index]
+        header = primary if index == 0 else _header_of(hdu)
+        parts = {"data": Part(open_array(hdu))}
+        made[name] = from_parts(parts, header, None, primary, hdu, bad_flags=bad_flags)
+    return Extras(primary, made, dict(layout.extras))

@@ -1,0 +1,212 @@
+"""Saving many files: those that others still read are replaced when all are written."""
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ndmapper.data.array import Part, keep_before, walk
+from ndmapper.data.datafile import DataFile
+from ndmapper.data.filename import FileName
+from ndmapper.data.ndlater import NDLater
+from ndmapper.data.saving.plan import plan_items
+from ndmapper.data.saving.save import connect, real_target, save_datafile, stage
+from ndmapper.errors import OutputExistsError
+from ndmapper.io.temporary import staging_name
+from ndmapper.io.write import publish, refuse_protected
+from ndmapper.parallel import map_parallel
+
+__all__ = ["save_files", "sources_of", "write_all"]
+
+Write = Callable[[Any, Path, Path], None]
+"""Takes what is written, its final name, and the name to write it under."""
+
+
+def save_files(
+    jobs: Sequence[tuple[DataFile, FileName]],
+    *,
+    workers: int | str,
+    checksum: bool = False,
+) -> None:
+    """
+    Save files and connect them with what was written.
+
+    Parameters
+    ----------
+    jobs : sequence of (DataFile, FileName)
+        The files, and their names, which were checked.
+    workers : int or 'all'
+        How many processes.
+    checksum : bool
+        Write CHECKSUM and DATASUM into every header.
+    """
+    files = [df for df, _ in jobs]
+    paths = [real_target(target) for _, target in jobs]
+    for path in paths:
+        refuse_protected(path)
+    sources = [sources_of(df) for df in files]
+    if workers == 1 and not _is_tangled(paths, sources):
+        map_parallel(partial(_save_one, checksum), jobs, workers=1, title="save")
+        return
+    # While everything can still be compared with the files that are there.
+    plans = [plan_items(*pair) for pair in zip(files, paths, strict=True)]
+    before = [_stamp(path) for path in paths]
+    try:
+        write = partial(_write_file, checksum)
+        write_all(write, files, paths, sources, workers=workers, title="save")
+    finally:
+        # Where one could not be saved, others were.
+        for (df, target), path, items, old in zip(
+            jobs, paths, plans, before, strict=True
+        ):
+            if _stamp(path) != old:
+                connect(df, path, items)
+                df._is_saved_as(target)
+
+
+def _save_one(checksum: bool, job: tuple[DataFile, FileName]) -> None:
+    df, target = job
+    save_datafile(df, Path(target), checksum=checksum)
+    df._is_saved_as(target)
+
+
+def _write_file(checksum: bool, df: DataFile, path: Path, temp: Path) -> None:
+    stage(df, path, temp, checksum=checksum)
+
+
+def _stamp(path: Path) -> Any:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def write_all(
+    write: Write,
+    items: Sequence[Any],
+    paths: Sequence[Path],
+    sources: Sequence[set[str]],
+    *,
+    workers: int | str,
+    title: str,
+) -> None:
+    """
+    Write files, each in one moment, in an order in which none is missed.
+
+    Parameters
+    ----------
+    write : callable
+        Writes one of them.
+    items : sequence
+        What each is made of.
+    paths : sequence of Path
+        Their final names.
+    sources : sequence of set of str
+        The files that each is made from. Where one of these is to be replaced by
+        another, all are written before the first is replaced.
+    workers : int or 'all'
+        How many processes.
+    title : str
+        Words before the progress bar.
+
+    Raises
+    ------
+    FileAccessError
+        If one of them is write-protected; then nothing is written.
+    OutputExistsError
+        If a file came into being meanwhile.
+    """
+    for path in paths:
+        refuse_protected(path)
+    tangled = _is_tangled(paths, sources)
+    own = list(walk(_parts_of(*_flat(items))))
+    for path in paths:
+        keep_before(path, own)
+    # The names are those of this process, which lives until all are published.
+    temps = [staging_name(path) for path in paths]
+    is_new = [not path.exists() for path in paths]
+    jobs = list(zip(items, paths, temps, is_new, strict=True))
+    try:
+        map_parallel(
+            partial(_write_one, write, not tangled), jobs, workers=workers, title=title
+        )
+        for _, path, temp, new in jobs if tangled else ():
+            _publish(path, temp, new)
+    finally:
+        for temp in temps:
+            with contextlib.suppress(OSError):
+                temp.unlink(missing_ok=True)
+
+
+def _flat(items: Sequence[Any]) -> list[Any]:
+    return [x for item in items for x in (item if isinstance(item, tuple) else (item,))]
+
+
+def _write_one(write: Write, at_once: bool, job: tuple[Any, Path, Path, bool]) -> None:
+    item, path, temp, is_new = job
+    write(item, path, temp)
+    if at_once:
+        _publish(path, temp, is_new)
+
+
+def _publish(path: Path, temp: Path, is_new: bool) -> None:
+    if is_new and path.exists():
+        msg = (
+            f"{path} was written by somebody else meanwhile, and is not replaced; "
+            "choose another name"
+        )
+        raise OutputExistsError(msg)
+    publish(temp, path)
+
+
+def _is_tangled(paths: Sequence[Path], sources: Sequence[set[str]]) -> bool:
+    """Whether one of the files is to be replaced while another is made from it."""
+    reader: dict[str, set[int]] = {}
+    for i, found in enumerate(sources):
+        for name in found:
+            reader.setdefault(os.path.realpath(name), set()).add(i)
+    return any(
+        reader.get(os.path.realpath(p), set()) - {i} for i, p in enumerate(paths)
+    )
+
+
+def sources_of(*values: Any) -> set[str]:
+    """
+    List the files that something will be read from.
+
+    Parameters
+    ----------
+    *values : object
+        DataFiles and NDLaters; anything else is in memory.
+
+    Returns
+    -------
+    set of str
+        Their paths.
+    """
+    found: set[str] = set()
+    for value in values:
+        if isinstance(value, DataFile):
+            if value._map is not None:
+                found.add(str(value._map.source.path))
+            stored = (value.tables.stored(name) for name in value.tables)
+            found |= {str(hdu.source.path) for hdu in stored if hdu is not None}
+    for part in walk(_parts_of(*values)):
+        if not part.is_loaded and part.pending is None and part.handle is not None:
+            found.add(str(part.handle.source.path))
+    return found
+
+
+def _parts_of(*values: Any) -> list[Part]:
+    """List the parts of files and images."""
+    found: list[Part] = []
+    for value in values:
+        if isinstance(value, NDLater):
+            found += value._parts.values()
+        elif isinstance(value, DataFile):
+            _ = value._groups, value.extras
+            found += value.parts()
+    return found

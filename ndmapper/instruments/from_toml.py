@@ -1,0 +1,202 @@
+"""Check the TOML of an instrument, and make an `Instrument` of it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ndmapper.errors import InstrumentError
+from ndmapper.instruments.amplifiers import (
+    LIMITS,
+    PARTS,
+    Amplifier,
+    FixedAmplifier,
+    why_not,
+)
+from ndmapper.instruments.conventions import load_flags
+from ndmapper.instruments.descriptors import Descriptor, parse_descriptor
+from ndmapper.instruments.model import FrameClass, Instrument
+from ndmapper.instruments.parse_rules import RULE_KEYS, parse_rule
+from ndmapper.instruments.rules import Period
+from ndmapper.instruments.toml_checks import Checker
+
+__all__ = ["SCHEMA", "parse_instrument"]
+
+SCHEMA = 1
+
+_TOP = {
+    "schema", "description", "fallback", "filename_regex", "survey", "applies",
+    "labels", "flags", "descriptors", "class", "dependencies", "rule", "amplifier_keys",
+    "amplifier", "period",
+}  # fmt: skip
+_LABELS = {"data", "uncertainty", "flags", "uncertainty_is"}
+_PARTS = set(PARTS)
+# 1-based and both ends included, as in a FITS header: [x1:x2,y1:y2].
+_SECTION = re.compile(r"\[\d+:\d+,\d+:\d+\]")
+
+
+def parse_instrument(
+    document: Mapping[str, Any], name: str, source: str, digest: str = ""
+) -> Instrument:
+    """
+    Make an instrument of its TOML.
+
+    Parameters
+    ----------
+    document : mapping
+        What the TOML holds.
+    name : str
+        Short name of the instrument.
+    source : str
+        Path of the TOML, for error messages.
+    digest : str
+        Of its text.
+
+    Returns
+    -------
+    Instrument
+        The instrument.
+
+    Raises
+    ------
+    InstrumentError
+        If a key is unknown or its value is wrong; names the file and the key.
+    """
+    return replace(_Parser(document, name, source).instrument(), digest=digest)
+
+
+class _Parser(Checker):
+    """The TOML of one instrument, taken apart key by key."""
+
+    def instrument(self) -> Instrument:
+        self.known("(top)", self.document, _TOP)
+        if self.document.get("schema") != SCHEMA:
+            found = self.document.get("schema")
+            raise self.error(
+                key="schema", problem=f"expected {SCHEMA}, found {found!r}"
+            )
+        descriptors = self.descriptors()
+        return Instrument(
+            name=self.name,
+            description=self.text("description", self.document) or self.name,
+            source=self.source,
+            applies={
+                key: self.texts(f"applies.{key}", value)
+                for key, value in self.table("applies").items()
+            },
+            fallback=bool(self.document.get("fallback", False)),
+            filename_regex=self.regex(),
+            labels=self.labels(),
+            flags=self.flags(),
+            descriptors=descriptors,
+            survey=self.names("survey", self.document.get("survey", []), descriptors),
+            classes=tuple(
+                FrameClass(name=self.required(f"class[{i}].name", c, "name"),
+                           where=self.where(f"class[{i}].where", c, descriptors))
+                for i, c in enumerate(self.tables("class", {"name", "where"}))
+            ),
+            dependencies={
+                key: self.texts(f"dependencies.{key}", value)
+                for key, value in self.table("dependencies").items()
+            },
+            rules=tuple(
+                parse_rule(self, f"rule[{i}]", rule, descriptors)
+                for i, rule in enumerate(self.tables("rule", RULE_KEYS))
+            ),
+            periods=self.periods(),
+            amplifier_keys=self.amplifier_keys(),
+            fixed_amplifiers=tuple(
+                FixedAmplifier(
+                    amplifier=self.amplifier(f"amplifier[{i}]", given),
+                    where=self.where(f"amplifier[{i}].where", given, descriptors),
+                )
+                for i, given in enumerate(
+                    self.tables("amplifier", _PARTS | {"where"})
+                )
+            ),
+        )  # fmt: skip
+
+    def regex(self) -> str | None:
+        text = self.text("filename_regex", self.document)
+        if text is not None:
+            try:
+                re.compile(text)
+            except re.error as err:
+                problem = f"not a regular expression: {err}"
+                raise self.error(key="filename_regex", problem=problem) from err
+        return text
+
+    def labels(self) -> dict[str, Any] | None:
+        labels = self.table("labels")
+        self.known("labels", labels, _LABELS)
+        for key in labels:
+            self.text(key, labels, f"labels.{key}")
+        if labels.get("uncertainty_is", "variance") not in {"variance", "std", "ivar"}:
+            found = labels["uncertainty_is"]
+            expected = f"expected 'variance', 'std' or 'ivar', found {found!r}"
+            raise self.error(key="labels.uncertainty_is", problem=expected)
+        return dict(labels) or None
+
+    def flags(self) -> str | None:
+        given = self.text("flags", self.document)
+        if given is not None and given.endswith(".toml"):
+            # Of one's own, and found from the file that names it.
+            given = str(Path(self.source).parent / given)
+        if given is not None:
+            try:
+                load_flags(given)
+            except InstrumentError as err:
+                raise self.error(key="flags", problem=str(err)) from err
+        return given
+
+    def descriptors(self) -> dict[str, Descriptor]:
+        return {
+            name: self.attempt(f"descriptors.{name}", parse_descriptor, spec)
+            for name, spec in self.table("descriptors").items()
+        }
+
+    def periods(self) -> dict[str, Period]:
+        found: dict[str, Period] = {}
+        for i, given in enumerate(self.tables("period", {"name", "begin", "end"})):
+            name = self.required(f"period[{i}].name", given, "name")
+            begin, end = given.get("begin"), given.get("end", given.get("begin"))
+            if type(begin) is not date or type(end) is not date or end < begin:
+                expected = f"expected dates, begin and end, found {begin!r}, {end!r}"
+                raise self.error(key=f"period[{i}]", problem=expected)
+            # The first of a name counts: that of a table which extends another.
+            found.setdefault(name, Period(name=name, begin=begin, end=end))
+        return found
+
+    def amplifier_keys(self) -> dict[str, tuple[str, ...]]:
+        keys = self.table("amplifier_keys")
+        self.known("amplifier_keys", keys, _PARTS)
+        return {
+            part: self.texts(f"amplifier_keys.{part}", value)
+            for part, value in keys.items()
+        }
+
+    def amplifier(self, key: str, given: Mapping[str, Any]) -> Amplifier:
+        for part in ("data", "overscan"):
+            if part in given and not (
+                isinstance(given[part], str) and _SECTION.fullmatch(given[part])
+            ):
+                expected = (
+                    f"expected a section like '[1:1024,1:350]', found {given[part]!r}"
+                )
+                raise self.error(key=f"{key}.{part}", problem=expected)
+        numbers: dict[str, Any] = {
+            part: self.number(f"{key}.{part}", given[part]) if part in given else None
+            for part in LIMITS
+        }
+        for part, number in numbers.items():
+            if number is not None and (why := why_not(part, number)) is not None:
+                problem = f"{why}, found {number!r}"
+                raise self.error(key=f"{key}.{part}", problem=problem)
+        return Amplifier(
+            name=self.required(f"{key}.name", given, "name"),
+            data=self.required(f"{key}.data", given, "data"),
+            overscan=given.get("overscan"),
+            **numbers,
+        )

@@ -1,0 +1,460 @@
+"""
+Arrays whose values are not the stored numbers, converted when they are read.
+
+Uncertainties in another unit than their data, inverse variances and masks of CCDData as
+variances and flags, and flags that are stored in any type as whole numbers.
+"""
+
+import functools
+import logging
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from astropy import units as u
+
+from ndmapper.errors import FormatError
+from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.filemap import HduMap
+from ndmapper.io.source import Source
+from ndmapper.io.tiles.read import TileHandle, open_array
+from ndmapper.io.units import says_nothing, unit_from_text
+from ndmapper.numerics.formulas import as_float, float_type
+
+__all__ = [
+    "KIND_KEYWORD",
+    "KIND_NAMES",
+    "ConvertedHandle",
+    "InverseHandle",
+    "NoDataHandle",
+    "RescaledHandle",
+    "flags_handle",
+    "in_unit_of_data",
+    "inverse_handle",
+    "kind_of_uncertainty",
+    "mask_handle",
+    "no_data_handle",
+    "unfit_as_bits",
+    "weighed_handle",
+]
+
+
+Kind = Literal["std", "variance", "inverse"]
+
+KIND_KEYWORD = "UTYPE"
+"""What says of which kind an uncertainty is."""
+
+KIND_NAMES: dict[Kind, str] = {
+    "std": "StdDevUncertainty",
+    "variance": "VarianceUncertainty",
+    "inverse": "InverseVariance",
+}
+"""Its values."""
+
+
+def kind_of_uncertainty(hdu: HduMap) -> Kind:
+    """
+    Read what an uncertainty is.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        Its HDU.
+
+    Returns
+    -------
+    {'std', 'variance', 'inverse'}
+        Standard deviations, where the header does not say.
+    """
+    stated = str(hdu.header.get(KIND_KEYWORD, "")).strip()
+    return next((kind for kind, name in KIND_NAMES.items() if name == stated), "std")
+
+
+class ConvertedHandle(ArrayHandle):
+    """
+    An array whose values are not those that are stored.
+
+    Parameters
+    ----------
+    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
+        As of an `ArrayHandle`.
+    """
+
+
+def weighed_handle(hdu: HduMap) -> ArrayHandle:
+    """
+    Make the handle of an uncertainty, where inverse variances become variances.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        Its HDU.
+
+    Returns
+    -------
+    ArrayHandle
+        One whose values are variances, or else standard deviations.
+    """
+    if kind_of_uncertainty(hdu) != "inverse":
+        return open_array(hdu)
+    return inverse_handle(hdu)
+
+
+def inverse_handle(hdu: HduMap) -> "InverseHandle":
+    """
+    Make the handle of inverse variances, which become variances.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        Its HDU.
+
+    Returns
+    -------
+    InverseHandle
+        One whose values are variances: infinite where nothing was measured.
+    """
+    handle = open_array(hdu)
+    kind = _TiledInverse if isinstance(handle, TileHandle) else InverseHandle
+    return kind(**handle.__dict__)
+
+
+def mask_handle(hdu: HduMap) -> ArrayHandle:
+    """
+    Make the handle of a mask, of which every number but 0 means a bad pixel.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        Its HDU.
+
+    Returns
+    -------
+    ArrayHandle
+        One whose values are 0 and 1.
+    """
+    handle = open_array(hdu)
+    kind = _TiledMask if isinstance(handle, TileHandle) else _Mask
+    return kind(**handle.__dict__)
+
+
+class InverseHandle(ConvertedHandle):
+    """
+    Variances, of which the inverse is stored.
+
+    Parameters
+    ----------
+    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
+        As of an `ArrayHandle`.
+    """
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the variances."""
+        return float_type(super().dtype)
+
+    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        weights = as_float(super()._scaled(stored))
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            return np.where(
+                _is_measured(weights), 1 / weights, weights.dtype.type(np.inf)
+            )
+
+    def is_measured(self) -> npt.NDArray[np.bool_]:
+        """
+        Read where there is a variance.
+
+        Returns
+        -------
+        ndarray of bool
+            False where the inverse is 0, negative or not finite.
+        """
+        return _is_measured(as_float(super()._scaled(self.stored())))
+
+
+def _is_measured(weights: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    return np.asarray((weights > 0) & np.isfinite(weights))
+
+
+class NoDataHandle(ConvertedHandle):
+    """
+    Flags, to which those of pixels are added that have no variance.
+
+    Parameters
+    ----------
+    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
+        As of an `ArrayHandle`, those of the inverse variances.
+
+    Attributes
+    ----------
+    weights : InverseHandle
+        The variances.
+    flags : ArrayHandle or None
+        The flags that are stored; None where there are none.
+    bit : int
+        The bit that means that nothing was measured.
+    """
+
+    weights: InverseHandle
+    flags: ArrayHandle | None
+    bit: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the flags."""
+        stored = np.dtype("uint8") if self.flags is None else self.flags.dtype
+        if self.bit.bit_length() <= 8 * stored.itemsize - (stored.kind == "i"):
+            return stored
+        return np.promote_types(np.min_scalar_type(self.bit), f"u{stored.itemsize}")
+
+    def take(self, item: Any) -> "NoDataHandle":
+        """
+        Take a section without reading it.
+
+        Parameters
+        ----------
+        item : index
+            Numbers, slices and an ellipsis.
+
+        Returns
+        -------
+        NoDataHandle
+            The handle of the section.
+        """
+        taken: Any = super().take(item)
+        weights = self.weights.take(item)
+        flags = None if self.flags is None else self.flags.take(item)
+        taken.__dict__.update(weights=weights, flags=flags)
+        return taken  # type: ignore[no-any-return]
+
+    def read(self) -> npt.NDArray[Any]:
+        """
+        Read the section.
+
+        Returns
+        -------
+        ndarray of int
+            The flags.
+        """
+        made = np.zeros(self.shape, self.dtype)
+        if self.flags is not None:
+            flags = self.flags.read()
+            made |= flags.astype(self.dtype, copy=False)
+        made[~self.weights.is_measured()] |= self.dtype.type(self.bit)
+        return made
+
+
+def no_data_handle(
+    weights: InverseHandle, flags: ArrayHandle | None, bit: int
+) -> NoDataHandle:
+    """
+    Make the handle of the flags beside inverse variances.
+
+    Parameters
+    ----------
+    weights : InverseHandle
+        The variances.
+    flags : ArrayHandle or None
+        The flags of the file, if it has any.
+    bit : int
+        The bit that means that nothing was measured.
+
+    Returns
+    -------
+    NoDataHandle
+        One whose values are the flags, and that bit where there is no variance.
+    """
+    made = object.__new__(NoDataHandle)
+    made.__dict__.update(weights.__dict__, weights=weights, flags=flags, bit=bit)
+    return made
+
+
+class _Mask(ConvertedHandle):
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the flags."""
+        return np.dtype("uint8")
+
+    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        values = stored * np.float64(self.bscale) + np.float64(self.bzero)
+        return np.asarray(values != 0).astype(np.uint8)
+
+
+class _TiledInverse(InverseHandle, TileHandle):
+    pass
+
+
+class _TiledMask(_Mask, TileHandle):
+    pass
+
+
+_CONVERTED = np.dtype("uint32")
+"""Type of flags that are stored as floating point: room for every named flag."""
+
+
+def flags_handle(hdu: HduMap) -> ArrayHandle:
+    """
+    Make the handle of flags.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        An HDU that holds an image.
+
+    Returns
+    -------
+    ArrayHandle
+        One whose values are integers.
+    """
+    handle = open_array(hdu)
+    if handle.is_pseudo or (handle.bitpix > 0 and not handle.is_converted):
+        return handle
+    if isinstance(handle, TileHandle):
+        return _TiledFlags(**handle.__dict__)
+    return _StoredFlags(**handle.__dict__, hdu=hdu)
+
+
+def unfit_as_bits(values: npt.NDArray[Any]) -> Any:
+    """
+    Find a number that cannot be the flags of a pixel.
+
+    Parameters
+    ----------
+    values : ndarray of float
+        What is given as flags.
+
+    Returns
+    -------
+    float or None
+        The first that is no whole number, or needs more than 32 bits; None if all
+        are flags.
+    """
+    fit = (values >= 0) & (values <= np.iinfo(_CONVERTED).max)
+    fit &= values == np.trunc(values)
+    return None if fit.all() else values[~fit][0].item()
+
+
+class _Flags(ArrayHandle):
+    """An array of flags that is stored in another way than as plain integers."""
+
+    hdu: HduMap
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the flags, which is known without reading them."""
+        if self._is_plain:
+            # What BLANK marks are flags like others: no bit is left for it.
+            return np.dtype(f"{'u' if self.bitpix == 8 else 'i'}{self.bitpix // 8}")
+        return _CONVERTED
+
+    @property
+    def _is_plain(self) -> bool:
+        return self.bitpix > 0 and self.bscale == 1 and self.bzero == 0
+
+    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if self._is_plain:
+            return stored
+        values = stored * np.float64(self.bscale) + np.float64(self.bzero)
+        values = np.asarray(values)
+        if (wrong := unfit_as_bits(values)) is not None:
+            msg = (
+                f"the flags in HDU {self.index} ({self.hdu.name}) of "
+                f"{self.source.path} must be whole numbers of up to 32 bits, and there "
+                f"is {wrong}; correct them, or do without them: ndd.flags = None"
+            )
+            raise FormatError(msg)
+        return values.astype(_CONVERTED)
+
+
+@dataclass(frozen=True)
+class _StoredFlags(_Flags):
+    hdu: HduMap
+
+
+class _TiledFlags(_Flags, TileHandle):
+    pass
+
+
+log = logging.getLogger(__name__)
+
+
+class RescaledHandle(ConvertedHandle):
+    """
+    An uncertainty that is multiplied by a factor, in double precision.
+
+    Parameters
+    ----------
+    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
+        As of an `ArrayHandle`.
+    """
+
+    factor: float = 1
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return np.dtype(np.float64)
+
+    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.asarray(np.float64(self.factor) * super()._scaled(stored))
+
+
+class _TiledRescaled(RescaledHandle, TileHandle):
+    pass
+
+
+def in_unit_of_data(
+    handle: ArrayHandle, hdu: HduMap, data: HduMap, *, is_std: bool
+) -> ArrayHandle:
+    """
+    Check what the header of an uncertainty says of its unit.
+
+    Parameters
+    ----------
+    handle : ArrayHandle
+        The uncertainty.
+    hdu, data : HduMap
+        Where it is, and where its data are.
+    is_std : bool
+        It holds standard deviations, not variances.
+
+    Returns
+    -------
+    ArrayHandle
+        The same one, or one that gives values in the unit of the data (squared). Where
+        the units do not fit each other there is a warning in the log, and the values
+        are taken as they are.
+    """
+    text, data_text = (str(h.keys.get("BUNIT") or "") for h in (hdu, data))
+    if not text or not data_text:
+        return handle
+    if isinstance(handle, ConvertedHandle):
+        return handle  # inverse variances, whose unit is another matter
+    if says_nothing(text) or says_nothing(data_text):
+        return handle
+    unit, of_data = unit_from_text(text), unit_from_text(data_text)
+    if not isinstance(unit, u.UnitBase) or not isinstance(of_data, u.UnitBase):
+        return handle  # nobody can check that
+    expected = of_data if is_std else of_data**2
+    try:
+        factor = unit.to(expected)
+    except u.UnitConversionError:
+        _warn(handle.source, text, data_text, is_std)
+        return handle
+    if abs(factor - 1) < 1e-9:
+        return handle
+    kind = _TiledRescaled if isinstance(handle, TileHandle) else RescaledHandle
+    made = kind(**handle.__dict__)
+    made.__dict__["factor"] = float(factor)
+    return made
+
+
+@functools.lru_cache(maxsize=256)  # once for a file
+def _warn(source: Source, text: str, data_text: str, is_std: bool) -> None:
+    log.warning(
+        "%s has %s in %r beside data in %r, which do not go together; their numbers "
+        "are taken as they are, in the unit of the data%s",
+        source.path, "standard deviations" if is_std else "variances", text, data_text,
+        "" if is_std else " squared",
+    )  # fmt: skip

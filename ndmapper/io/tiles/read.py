@@ -1,0 +1,403 @@
+"""
+Images compressed in tiles, of which only the tiles that are needed are read.
+
+The tiles of an image are the rows of a binary table (FITS standard 4.0, section 10.1):
+a column of descriptors says where in the heap each one lies.
+"""
+
+import functools
+import itertools
+import math
+import operator
+import re
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ndmapper.errors import FormatError, NdmapperError
+from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.filemap import HduMap
+from ndmapper.io.headers import Header, UnreadableCardError
+from ndmapper.io.source import Pieces
+from ndmapper.io.tiles.codecs import ALGORITHMS, DITHERS, decode, dequantise
+
+__all__ = ["TileHandle", "Tiling", "open_array", "tiling_of"]
+
+Array = npt.NDArray[Any]
+
+_NUMBERS = ("ZSCALE", "ZZERO", "ZBLANK")
+_TFORM = re.compile(r"(\d*)([LXBIJKAEDCMPQ])([BIJKED]?)")
+_WIDTH = {"L": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8,
+          "M": 16, "P": 8, "Q": 16}  # fmt: skip
+_STRUCT = {"P": ">2i", "Q": ">2q", "B": ">B", "I": ">h", "J": ">i", "K": ">q",
+           "E": ">f", "D": ">d"}  # fmt: skip
+_NUMBER = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """
+    How an image is cut into tiles, and where they are in the table.
+
+    Parameters
+    ----------
+    algorithm : str
+        ZCMPTYPE.
+    settings : dict
+        The parameters of the algorithm, by name in lower case.
+    tile_shape : tuple of int
+        Shape of a tile, in the order of Python.
+    row_size, rows, heap, heap_size : int
+        Form of the table: bytes of a row, number of rows, and where its heap starts
+        after the first row, and the size of that, in bytes.
+    columns : dict of str to tuple
+        Of each column, where it starts in a row, and the letters of its form.
+    dither, seed : int
+        How numbers were quantised.
+    blank : int or None
+        The quantised number that stands for no value.
+    """
+
+    algorithm: str
+    settings: dict[str, Any]
+    tile_shape: tuple[int, ...]
+    row_size: int
+    rows: int
+    heap: int
+    heap_size: int
+    columns: dict[str, tuple[int, str]]
+    dither: int
+    seed: int
+    blank: int | None
+
+
+_LARGEST_RATIO = 10_000
+"""Pixels for each byte of the table; long runs of one value come to some thousand."""
+
+
+# Reading the header takes longer than decoding a tile, and sections come in numbers.
+@functools.lru_cache(maxsize=64)
+def tiling_of(hdu: HduMap) -> Tiling:
+    """
+    Read how an image is cut into tiles.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        An HDU with a compressed image.
+
+    Returns
+    -------
+    Tiling
+        The form of its table.
+
+    Raises
+    ------
+    FormatError
+        If the header of the table is damaged, or the compression is not known.
+    """
+    try:
+        return _read_tiling(hdu.raw, hdu.shape)
+    except (
+        KeyError, TypeError, ValueError, AttributeError, IndexError,
+        UnreadableCardError,
+    ) as err:  # fmt: skip
+        msg = (
+            f"the compressed image in HDU {hdu.index} of {hdu.source.path} has a "
+            f"damaged header ({err}); copy or download the file again"
+        )
+        raise FormatError(msg) from err
+
+
+def _read_tiling(raw: bytes, shape: tuple[int, ...]) -> Tiling:
+    header = Header.fromstring(raw)
+    algorithm = str(header["ZCMPTYPE"]).strip().upper()
+    if algorithm not in ALGORITHMS:
+        msg = f"ZCMPTYPE is {algorithm!r}, and can be one of {', '.join(ALGORITHMS)}"
+        raise ValueError(msg)
+    axes = range(len(shape), 0, -1)
+    tile_shape = tuple(
+        int(header.get(f"ZTILE{i}", header["ZNAXIS1"] if i == 1 else 1)) for i in axes
+    )
+    rows = int(header["NAXIS2"])
+    if min(tile_shape) < 1:
+        msg = f"the tiles have the shape {tile_shape}"
+        raise ValueError(msg)
+    wanted = math.prod(-(-n // t) for n, t in zip(shape, tile_shape, strict=True))
+    if rows < wanted:
+        msg = f"the table has {rows} rows for {wanted} tiles"
+        raise ValueError(msg)
+    stored = int(header["NAXIS1"]) * rows + int(header["PCOUNT"])
+    if math.prod(shape) > _LARGEST_RATIO * stored:
+        msg = f"{stored} bytes cannot hold an image of the shape {shape}"
+        raise ValueError(msg)
+    columns: dict[str, tuple[int, str]] = {}
+    at = 0
+    for i in range(1, int(header["TFIELDS"]) + 1):
+        form = _TFORM.match(str(header[f"TFORM{i}"]).strip())
+        if form is None:
+            msg = f"TFORM{i} is {header[f'TFORM{i}']!r}"
+            raise ValueError(msg)
+        name = str(header.get(f"TTYPE{i}", "")).strip().upper()
+        if name in _NUMBERS and (
+            header.get(f"TSCAL{i}", 1),
+            header.get(f"TZERO{i}", 0),
+        ) != (1, 0):
+            msg = f"{name}, column {i}, has a TSCAL{i} or TZERO{i} of its own"
+            raise ValueError(msg)
+        columns[name] = at, form[2] + form[3]
+        count = int(form[1] or 1)
+        at += -(-count // 8) if form[2] == "X" else count * _WIDTH[form[2]]
+    row_size = int(header["NAXIS1"])
+    if at > row_size or "COMPRESSED_DATA" not in columns:
+        msg = "its columns are not those of a compressed image"
+        raise ValueError(msg)
+    settings = {}
+    for i in itertools.count(1):
+        if f"ZNAME{i}" not in header:
+            break
+        settings[str(header[f"ZNAME{i}"]).lower()] = header[f"ZVAL{i}"]
+    method = str(header.get("ZQUANTIZ") or "NO_DITHER").strip().upper()
+    heap = int(header.get("THEAP", row_size * rows))
+    return Tiling(
+        algorithm=algorithm,
+        settings=settings,
+        tile_shape=tile_shape,
+        row_size=row_size,
+        rows=rows,
+        heap=heap,
+        heap_size=row_size * rows + int(header["PCOUNT"]) - heap,
+        columns=columns,
+        dither=DITHERS.get(method, -1),
+        seed=int(header.get("ZDITHER0", 0)),
+        blank=header.get("ZBLANK", header.get("BLANK")),
+    )
+
+
+@dataclass(frozen=True)
+class TileHandle(ArrayHandle):
+    """
+    A compressed array in a file, or a section of one, that has not been read.
+
+    Parameters
+    ----------
+    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
+        As of an `ArrayHandle`; the offset is that of the table.
+    hdu : HduMap
+        The table that it is in.
+    """
+
+    hdu: HduMap
+
+    @classmethod
+    def of(cls, hdu: HduMap) -> "TileHandle":
+        """
+        Make the handle of the whole array of an HDU that is compressed in tiles.
+
+        Parameters
+        ----------
+        hdu : HduMap
+            The table.
+
+        Returns
+        -------
+        TileHandle
+            The handle.
+        """
+        return cls(*(*cls._fields_of(hdu), hdu))
+
+    def stored(self) -> Array:
+        """
+        Decode the section, without applying BSCALE and BZERO.
+
+        Returns
+        -------
+        ndarray
+            The numbers, in the byte order of this machine.
+
+        Raises
+        ------
+        FormatError
+            If a tile is damaged.
+        """
+        dtype = np.dtype(f"{'f' if self.bitpix < 0 else 'i'}{abs(self.bitpix) // 8}")
+        if self.bitpix == 8:
+            dtype = np.dtype("u1")
+        if 0 in self.shape:
+            return np.zeros(self.shape, dtype)
+        tiling = tiling_of(self.hdu)
+        # For each axis, the tiles that are touched, and what of each goes where.
+        pieces = [
+            _pieces(axis if isinstance(axis, range) else range(axis, axis + 1), size)
+            for axis, size in zip(self.section, tiling.tile_shape, strict=True)
+        ]
+        combined = list(itertools.product(*pieces))
+        rows = [0] * len(combined)
+        for axis, (n, size) in enumerate(
+            zip(self.stored_shape, tiling.tile_shape, strict=True)
+        ):
+            across = -(-n // size)
+            rows = [
+                r * across + c[axis][0] for r, c in zip(rows, combined, strict=True)
+            ]
+        try:
+            taken = np.empty([along[-1][1].stop for along in pieces], dtype)
+            table, contents = self._read(tiling, rows)
+            whole = tiling.tile_shape
+            ends = [n // size for n, size in zip(self.stored_shape, whole, strict=True)]
+            for row, combination, content in zip(rows, combined, contents, strict=True):
+                numbers, target, local = zip(*combination, strict=True)
+                shape = whole
+                if any(map(operator.ge, numbers, ends)):  # tiles at an end are cut off
+                    shape = tuple(
+                        min(size, n - number * size)
+                        for number, size, n in zip(
+                            numbers, whole, self.stored_shape, strict=True
+                        )
+                    )
+                tile = _decoded((tiling, table, row), content, shape, self.bitpix)
+                taken[target] = tile[local]
+        except NdmapperError:
+            raise
+        # Whatever a damaged file makes the decoders stumble over.
+        except Exception as err:
+            msg = (
+                f"the compressed image in HDU {self.index} of {self.source.path} is "
+                f"damaged ({err}); copy or download the file again"
+            )
+            raise FormatError(msg) from err
+        backwards = tuple(
+            slice(None, None, -1) if isinstance(axis, range) and axis.step < 0
+            else slice(None) if isinstance(axis, range) else 0
+            for axis in self.section
+        )  # fmt: skip
+        return np.array(taken[backwards], order="C")  # also without axes
+
+    def _read(
+        self, tiling: Tiling, rows: list[int]
+    ) -> tuple["_Table", list[tuple[str, bytes]]]:
+        """Read the rows of the table, and from the heap the content of each tile."""
+        first, last = min(rows), max(rows)
+        size = (last - first + 1) * tiling.row_size
+        heap = self.offset + tiling.heap
+        with Pieces(self.source) as pieces:
+            content = pieces.read(self.offset + first * tiling.row_size, size)
+            table = _Table(content, first, tiling)
+            found = [table.find(row) for row in rows]
+            start = min(at for _, at, _ in found)
+            stop = max(at + count for _, at, count in found)
+            if start < 0 or stop > tiling.heap_size:
+                msg = "a tile lies outside of the table"
+                raise ValueError(msg)
+            if stop - start <= 2 * sum(count for *_, count in found):
+                whole = pieces.read(heap + start, stop - start)
+                return table, [
+                    (name, whole[at - start : at - start + count])
+                    for name, at, count in found
+                ]
+            return table, [
+                (name, pieces.read(heap + at, count)) for name, at, count in found
+            ]
+
+
+class _Table:
+    """Some rows of the table of a compressed image."""
+
+    def __init__(self, content: bytes, first: int, tiling: Tiling) -> None:
+        self._content = content
+        self._first = first
+        self._row_size = tiling.row_size
+        self._columns = tiling.columns
+
+    def find(self, row: int) -> tuple[str, int, int]:
+        """Say in which column a tile is, and where in the heap."""
+        for name in ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA"):
+            if name in self._columns:
+                count, at = self._values(name, row)
+                if count > 0:
+                    form = self._columns[name][1][1:]
+                    return name, at, count * np.dtype(_NUMBER[form]).itemsize
+        msg = f"tile {row} has no content"
+        raise ValueError(msg)
+
+    def number(self, name: str, row: int) -> Any:
+        """Give a number of a row; None where there is no such column."""
+        return self._values(name, row)[0] if name in self._columns else None
+
+    def _values(self, name: str, row: int) -> tuple[Any, ...]:
+        at, form = self._columns[name]
+        place = (row - self._first) * self._row_size + at
+        return struct.unpack_from(_STRUCT[form[0]], self._content, place)
+
+
+def _decoded(
+    where: tuple[Tiling, _Table, int],
+    content: tuple[str, bytes],
+    shape: tuple[int, ...],
+    bitpix: int,
+) -> Array:
+    tiling, table, row = where
+    column, stored = content
+    if column == "UNCOMPRESSED_DATA":
+        form = _NUMBER[tiling.columns[column][1][1:]]
+        return np.frombuffer(stored, form).reshape(shape)
+    if column == "GZIP_COMPRESSED_DATA":
+        return decode("GZIP_1", stored, shape, {}, is_float=bitpix < 0)
+    scale = table.number("ZSCALE", row)
+    is_float = bitpix < 0 and scale is None
+    tile = decode(tiling.algorithm, stored, shape, tiling.settings, is_float=is_float)
+    blank = table.number("ZBLANK", row)
+    blank = tiling.blank if blank is None else blank
+    if scale is None or is_float:
+        return tile
+    nothing = None if blank is None else tile == blank
+    tile = dequantise(
+        tile,
+        float(scale),
+        float(table.number("ZZERO", row)),
+        dither=tiling.dither,
+        row=row + tiling.seed,
+        bitpix=bitpix,
+    )
+    if nothing is not None and nothing.any():
+        tile = np.where(nothing, tile.dtype.type(np.nan), tile)
+    return tile
+
+
+def _pieces(axis: range, size: int) -> list[tuple[int, slice, slice]]:
+    """List the tiles along an axis: their number, where to put what, and what of it."""
+    axis = axis[::-1] if axis.step < 0 else axis
+    pieces = []
+    done = 0
+    while done < len(axis):
+        tile = axis[done] // size
+        # How many of the pixels that are taken lie in this tile.
+        count = min(len(axis), -(-((tile + 1) * size - axis.start) // axis.step)) - done
+        first = axis[done] - tile * size
+        last = axis[done + count - 1] - tile * size
+        pieces.append(
+            (tile, slice(done, done + count), slice(first, last + 1, axis.step))
+        )
+        done += count
+    return pieces
+
+
+def open_array(hdu: HduMap) -> ArrayHandle:
+    """
+    Make the handle of an array, compressed in tiles or not; nothing is read.
+
+    Parameters
+    ----------
+    hdu : HduMap
+        An HDU that holds an image.
+
+    Returns
+    -------
+    ArrayHandle
+        The handle.
+    """
+    kind = TileHandle if hdu.is_tiled else ArrayHandle
+    return kind.of(hdu)

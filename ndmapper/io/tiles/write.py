@@ -1,0 +1,194 @@
+"""Compressing an image in tiles, and what has to be stored either way."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+from ndmapper.errors import FormatError
+from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.cards import header_size
+from ndmapper.io.filemap import BLOCK, padded
+from ndmapper.io.filetypes import split_ext
+from ndmapper.io.tile_header import table_header
+from ndmapper.io.tiles.read import TileHandle, tiling_of
+
+__all__ = [
+    "can_be_tiled",
+    "compressed_hdu",
+    "packed_header",
+    "stored_values",
+    "wants_tiles",
+]
+
+_END = 80
+_LOSSLESS = ("RICE_1", "GZIP_1", "GZIP_2")
+_BZERO_FLIPS = "ui"
+
+
+def can_be_tiled(data: Any) -> bool:
+    """
+    Say whether an array can be compressed in tiles.
+
+    Parameters
+    ----------
+    data : ArrayHandle or ndarray or None
+        The array.
+
+    Returns
+    -------
+    bool
+        False where there are no pixels, or no axes.
+    """
+    shape = data.stored_shape if isinstance(data, ArrayHandle) else np.shape(data)
+    return data is not None and len(shape) > 0 and 0 not in shape
+
+
+def wants_tiles(source: Path | None, target: Path | None) -> bool | None:
+    """
+    Say whether images are compressed in tiles where a file is saved.
+
+    Parameters
+    ----------
+    source, target : Path, optional
+        Where the file comes from, and goes to.
+
+    Returns
+    -------
+    bool or None
+        True where the new name ends in .fz, False where only the old one does; None
+        for those that were compressed before.
+    """
+    if target is None:
+        return None
+    if _is_packed(target):
+        return True
+    return False if source is not None and _is_packed(source) else None
+
+
+def _is_packed(path: Path) -> bool:
+    return (split_ext(path.name)[1] or "").lower().endswith("fz")
+
+
+def stored_values(data: ArrayHandle | npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """
+    Give the numbers that are stored for an array.
+
+    Parameters
+    ----------
+    data : ArrayHandle or ndarray
+        An array of a file, or in memory.
+
+    Returns
+    -------
+    ndarray
+        Signed integers, unsigned ones of 8 bits, or floating point numbers, to which
+        BSCALE and BZERO of the header apply.
+    """
+    if isinstance(data, ArrayHandle):
+        return data.stored()
+    native = np.ascontiguousarray(data.astype(data.dtype.newbyteorder("="), copy=False))
+    size = native.dtype.itemsize
+    if native.dtype.kind == "b":
+        return native.view("u1")
+    if native.dtype == np.float16:
+        return native.astype("f4")
+    if (native.dtype.kind == "u") != (size == 1) and native.dtype.kind in _BZERO_FLIPS:
+        # Unsigned integers (signed ones of 8 bits) are stored with their highest bit
+        # turned over, which BZERO undoes (table 11 of the standard).
+        bits: npt.NDArray[Any] = native.view(f"u{size}").copy()
+        bits ^= bits.dtype.type(1 << (8 * size - 1))
+        return bits.view("u1" if size == 1 else f"i{size}")
+    return native
+
+
+def packed_header(header: bytes, data: TileHandle) -> Iterator[bytes]:
+    """
+    Make the headers of a compressed image, of which the data are copied.
+
+    Parameters
+    ----------
+    header : bytes
+        Header of the image.
+    data : TileHandle
+        Where it is.
+
+    Yields
+    ------
+    bytes
+        The primary header that leads to it, if it is one; and that of the table.
+    """
+    if header.startswith(b"SIMPLE"):
+        yield data.hdu.before or _dummy_primary()
+    yield table_header(header, data.hdu.raw)
+
+
+def compressed_hdu(
+    header: bytes,
+    data: ArrayHandle | npt.NDArray[Any],
+    like: TileHandle | None = None,
+) -> Iterator[bytes]:
+    """
+    Compress an image without loss.
+
+    Parameters
+    ----------
+    header : bytes
+        Header of the image.
+    data : ArrayHandle or ndarray
+        Its pixels.
+    like : TileHandle, optional
+        An image of which the tiles and, where it loses nothing, the algorithm are
+        taken over. Otherwise a tile is a row, integers are compressed with Rice, and
+        the rest with gzip.
+
+    Yields
+    ------
+    bytes
+        The whole HDU in pieces, with the primary header that leads to it, if it
+        is a primary one.
+
+    Raises
+    ------
+    FormatError
+        If astropy refuses to compress it.
+    """
+    values = stored_values(data)
+    small = values.dtype.kind in "iu" and values.dtype.itemsize <= 4
+    algorithm, tile_shape = ("RICE_1" if small else "GZIP_2"), None
+    if like is not None:
+        tiling = tiling_of(like.hdu)
+        if tiling.algorithm in _LOSSLESS and (small or tiling.algorithm != "RICE_1"):
+            algorithm = tiling.algorithm
+        if len(tiling.tile_shape) == values.ndim:
+            tile_shape = tuple(
+                min(t, n) for t, n in zip(tiling.tile_shape, values.shape, strict=True)
+            )
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            hdu = fits.CompImageHDU(
+                values, compression_type=algorithm, tile_shape=tile_shape,
+                quantize_level=0.0,
+            )  # fmt: skip
+            fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(buffer)
+        except (ValueError, TypeError, OverflowError) as err:
+            msg = f"an image of shape {values.shape} cannot be compressed ({err})"
+            raise FormatError(msg) from err
+    content = buffer.getbuffer()[BLOCK:]
+    # END stands within the first blocks: this header has the cards of form alone.
+    size = padded(header_size(bytes(content[: 100 * BLOCK])) + _END)
+    if header.startswith(b"SIMPLE"):
+        yield _dummy_primary()
+    yield table_header(header, bytes(content[:size]))
+    yield bytes(content[size:])
+
+
+def _dummy_primary() -> bytes:
+    return str(fits.PrimaryHDU().header).encode("ascii")

@@ -1,0 +1,313 @@
+"""
+The archive of ESO: associations by CalSelector, or by its documents beside the data,
+and the files.
+
+ESO names datasets without file type (``MUSE.2017-06-18T01:02:03.456``), and only says
+with the file how it is compressed. Calibration documents have ``NAME.fits``, and files
+are unpacked to that unless it is asked otherwise.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from astropy.table import Table
+
+from ndmapper.calibrations.names import frame_name
+from ndmapper.calibrations.provenance import Answer
+from ndmapper.errors import (
+    FileAccessError,
+    NdmapperError,
+)
+from ndmapper.io.filetypes import split_ext
+from ndmapper.services.answers import Reply, Stream
+from ndmapper.services.criteria import Criteria
+from ndmapper.services.eso.find import find_at_eso
+from ndmapper.services.eso.login import EsoLogin
+from ndmapper.services.eso.tree import (
+    Association,
+    parse_association,
+    parse_associations,
+)
+from ndmapper.services.refusal_messages import refused
+from ndmapper.services.transfer.fetching import Fetcher
+from ndmapper.services.transfer.http import Http
+from ndmapper.services.transfer.partial import Remote
+
+__all__ = ["EsoService", "dataset_of"]
+
+log = logging.getLogger(__name__)
+
+_FILES_URL = "https://dataportal.eso.org"
+_ARCHIVE_URL = "https://archive.eso.org"
+_AT_ONCE = 100
+"""Datasets that are asked for in one request."""
+
+_LOGIN_ADVICE = (
+    "give NDMAPPER_ESO_USER and NDMAPPER_ESO_PASSWORD, or NDMAPPER_ESO_TOKEN (or the "
+    "same in the credentials file, or the keyring)"
+)
+
+
+def dataset_of(filename: str) -> str:
+    """
+    Give the name by which ESO knows a file.
+
+    Parameters
+    ----------
+    filename : str
+        Name of the file, with or without type; where a file system knows no colons,
+        they are underscores.
+
+    Returns
+    -------
+    str
+        For instance ``"MUSE.2017-06-18T01:02:03.456"``.
+    """
+    stem = split_ext(frame_name(filename))[0]
+    return re.sub(r"(T\d\d)_(\d\d)_(\d\d)", r"\1:\2:\3", stem)
+
+
+class EsoService:
+    """
+    Look up calibrations and get files in the archive of ESO.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        The files whose calibrations are looked up; all are asked for at once.
+    dirname : Path, optional
+        Folder of the raw frames, where association documents may lie as well.
+    mode : {'raw2raw', 'raw2master'}
+        Whether raw or processed calibrations are wanted.
+    decompress : bool, optional
+        Whether files are decompressed; by default as the names asked for say.
+    overwrite : bool
+        Whether files that differ are replaced.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path] = (),
+        dirname: Path | None = None,
+        *,
+        mode: str = "raw2raw",
+        decompress: bool | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self.files = files
+        self.mode = mode
+        self.decompress = decompress
+        self.overwrite = overwrite
+        self.http = Http("eso", _FILES_URL, auth=EsoLogin())
+        self.archive = Http("eso-archive", _ARCHIVE_URL)
+        folders = [path.parent for path in files]
+        self._folders = list(dict.fromkeys([*folders, *([dirname] if dirname else [])]))
+        self._known: dict[str, list[Association]] = {}
+        self._asked: set[str] = set()
+
+    def look_up(self, filename: str, cal_type: str) -> Answer:
+        """
+        Find the frames that calibrate another one.
+
+        Parameters
+        ----------
+        filename : str
+            Name of the frame.
+        cal_type : str
+            ndmapper's type of calibration, or ESO's category.
+
+        Returns
+        -------
+        Answer
+            Their names, with the type ``fits``. The quality is 0 for what is complete
+            and certified, 1 for what is not certified, and 2 for what is incomplete.
+
+        Raises
+        ------
+        ServiceError
+            If ESO cannot be asked.
+        """
+        dataset = dataset_of(filename)
+        for association in self._associations(dataset):
+            found = association.find(cal_type)
+            if found is not None and found.names:
+                names = [f"{name}.fits" for name in found.names]
+                log.info("%s: %s is %d files of category %s (ESO)",
+                         filename, cal_type, len(names), found.category)  # fmt: skip
+                return _answer(association, found, names)
+        log.warning("%s: ESO associates no %s", filename, cal_type)
+        return Answer(why=f"ESO associates no {cal_type} with {dataset}")
+
+    def fetch(
+        self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
+    ) -> list[Path]:
+        """
+        See to it that files are in a folder.
+
+        Parameters
+        ----------
+        files : sequence of str
+            Their names, or those of datasets.
+        dirname : Path
+            The folder.
+        checksums : mapping of str to str
+            Those that are known.
+
+        Returns
+        -------
+        list of Path
+            In the order of `files`.
+
+        Raises
+        ------
+        ServiceError
+            If some could not be got; all are named with the reason.
+        """
+        fetcher = Fetcher(
+            self.http,
+            self.describe,
+            self.explain,
+            decompress=self.decompress,
+            overwrite=self.overwrite,
+        )
+        return fetcher.fetch(files, dirname, checksums)
+
+    def find(self, criteria: Criteria) -> Table:
+        """
+        Find raw files.
+
+        Parameters
+        ----------
+        criteria : Criteria
+            What is looked for.
+
+        Returns
+        -------
+        Table
+            The files.
+        """
+        return find_at_eso(self.archive, criteria)
+
+    def describe(self, name: str, checksum: str | None = None) -> Remote:
+        """
+        Say where a file is; ESO says nothing of it beforehand.
+
+        Parameters
+        ----------
+        name : str
+            Name of the file, or of the dataset.
+        checksum : str, optional
+            Not used: a dataset is one file.
+
+        Returns
+        -------
+        Remote
+            The file.
+        """
+        dataset = dataset_of(name)
+        path = f"/dataPortal/file/{quote(dataset, safe=':')}"
+        return Remote(path=path, base=dataset)
+
+    def explain(self, answer: Stream | Reply) -> NdmapperError:
+        """
+        Make the error for an answer that is not what was asked for.
+
+        Parameters
+        ----------
+        answer : Stream or Reply
+            The answer.
+
+        Returns
+        -------
+        NdmapperError
+            To be raised.
+        """
+        advice = f"ESO gives it only to those who may have it: {_LOGIN_ADVICE}"
+        return refused(answer, lambda: advice)
+
+    def _associations(self, dataset: str) -> list[Association]:
+        """Find all places of a dataset in trees that are known, or ask for its own."""
+        if dataset not in self._known:
+            wanted = {dataset, *(dataset_of(path.name) for path in self.files)}
+            for name in sorted(wanted - set(self._known)):
+                self._read_beside(name)
+        if dataset not in self._known and dataset not in self._asked:
+            missing = wanted - set(self._known) - self._asked
+            # The calibrations of calibrations come with those of their targets.
+            first = [name for name in sorted(missing) if name != dataset]
+            self._ask([dataset, *first])
+        return self._known.get(dataset, [])
+
+    def _read_beside(self, dataset: str) -> None:
+        for folder in self._folders:
+            for stem in (dataset, dataset.replace(":", "_")):
+                path = folder / f"{stem}_{self.mode}.xml"
+                try:
+                    body = path.read_bytes()
+                except FileNotFoundError:
+                    continue
+                except OSError as err:
+                    msg = f"{path} cannot be read ({err.strerror})"
+                    raise FileAccessError(msg) from err
+                log.info("%s: associations from %s", dataset, path)
+                self._note([parse_association(body, str(path))])
+                return
+
+    def _ask(self, datasets: Sequence[str]) -> None:
+        for at in range(0, len(datasets), _AT_ONCE):
+            some = datasets[at : at + _AT_ONCE]
+            form = [("mode", self.mode), *(("dp_id", name) for name in some)]
+            reply = self.archive.ask(
+                "/calselector/v1/associations", method="POST", data=form
+            )
+            if reply.status != 200:
+                raise self.explain(reply)
+            content_type = reply.headers.get("content-type", "")
+            self._asked.update(some)
+            self._note(parse_associations(reply.body, content_type, reply.url))
+
+    def _note(self, trees: Iterable[Association]) -> None:
+        for tree in trees:
+            _report(tree, self.mode)
+            for association in tree.walk():
+                for name in association.names:
+                    self._known.setdefault(name, []).append(association)
+
+
+def _report(tree: Association, mode: str) -> None:
+    """Say in what an answer falls short of what was asked."""
+    name = ", ".join(tree.names) or "a dataset"
+    if not tree.children:
+        log.warning("%s: ESO associates nothing with it; is its type supported?", name)
+    if tree.mode and tree.mode.lower() != mode:
+        log.warning("%s: ESO answers %s where %s was asked: not all processed "
+                    "calibrations exist", name, tree.mode, mode)  # fmt: skip
+    for part in tree.walk():
+        where = name if part is tree else f"{name}: {part.category}"
+        if not part.is_complete:
+            log.warning("%s: what ESO associates is not complete", where)
+        if not part.is_certified:
+            log.warning("%s: ESO has not certified the associations yet", where)
+        for message in part.messages:
+            log.warning("%s: ESO remarks: %s", where, message)
+
+
+def _answer(whole: Association, found: Association, names: list[str]) -> Answer:
+    """Say how good what ESO associates is, and what it remarks."""
+    words = [f"category {found.category}", *(m for m in found.messages if m)]
+    quality = 0
+    if not (whole.is_certified and found.is_certified):
+        words.append("not certified")
+        quality = 1
+    if not found.is_complete:
+        words.append("incomplete")
+        quality = 2
+    return Answer(
+        files=tuple((name, None) for name in names),
+        quality=quality,
+        why="; ".join(words),
+        rules=whole.mode or None,
+    )

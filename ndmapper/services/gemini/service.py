@@ -1,0 +1,328 @@
+"""
+The Gemini Observatory Archive: which frames calibrate which, by its own association,
+and the files.
+
+The archive stores files compressed, and publishes the checksums of those; here they go
+by the names without compression, which are those of calibration documents. There is no
+way to go on in the middle of a file.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from astropy.table import Table
+
+from ndmapper.calibrations.names import plain_name
+from ndmapper.calibrations.provenance import Answer
+from ndmapper.errors import (
+    MissingFileError,
+    NdmapperError,
+    ServiceAccessError,
+    ServiceError,
+)
+from ndmapper.io.filetypes import split_ext
+from ndmapper.services.answers import Reply, Stream
+from ndmapper.services.credentials import find_credentials
+from ndmapper.services.criteria import Criteria
+from ndmapper.services.gemini.find import find_at_gemini
+from ndmapper.services.gemini.replies import (
+    Found,
+    calibrations_of_json,
+    calibrations_of_xml,
+    file_row,
+)
+from ndmapper.services.gemini.tar import fetch_tar
+from ndmapper.services.redaction import Secret
+from ndmapper.services.refusal_messages import refused
+from ndmapper.services.transfer.fetching import Fetcher
+from ndmapper.services.transfer.http import Http
+from ndmapper.services.transfer.partial import Remote
+
+__all__ = ["GeminiService"]
+
+log = logging.getLogger(__name__)
+
+_URL = "https://archive.gemini.edu"
+_COOKIE = "gemini_archive_session"
+
+CAL_TYPES = frozenset(
+    """
+    bias processed_bias dark processed_dark processed_bpm flat processed_flat arc
+    processed_arc pinhole processed_pinhole processed_fringe ronchi_mask lampoff_flat
+    qh_flat domeflat lampoff_domeflat mask slitillum processed_slitillum standard
+    processed_standard telluric processed_telluric polarization_standard
+    astrometric_standard polarization_flat specphot photometric_standard
+    processed_slitflat processed_slit
+    """.split()  # noqa: SIM905  # thirty quotes hide the names
+)
+"""The types that the archive knows; for any other it would answer all."""
+
+_ALIASES = {"bpm": "processed_bpm", "specphot": "standard", "spectwilight": "slitillum"}
+
+_LOGIN_ADVICE = (
+    "log in at the archive's page and give its cookie gemini_archive_session in "
+    "NDMAPPER_GEMINI_COOKIE (or as cookie in the credentials file, or the keyring)"
+)
+
+
+class GeminiService:
+    """
+    Look up calibrations and get files in the Gemini archive.
+
+    Parameters
+    ----------
+    decompress : bool, optional
+        Whether files are decompressed; by default those whose names, as they are
+        asked for, have no compression.
+    overwrite : bool
+        Whether files that differ from those of the archive are replaced.
+    tar : bool
+        Get all files in one go; slower to begin, kinder to the archive for many
+        small files.
+    http : Http, optional
+        Where the archive is, and how patiently it is asked.
+    """
+
+    def __init__(
+        self,
+        *,
+        decompress: bool | None = None,
+        overwrite: bool = False,
+        tar: bool = False,
+        http: Http | None = None,
+    ) -> None:
+        self.http = http or Http("gemini", _URL)
+        self.http.auth = self._cookie
+        self.decompress = decompress
+        self.overwrite = overwrite
+        self.tar = tar
+        self._session: Secret | None = None
+        self._is_looked_up = False
+        self._lock = threading.Lock()
+
+    def look_up(self, filename: str, cal_type: str) -> Answer:
+        """
+        Find the frames that calibrate another one.
+
+        Parameters
+        ----------
+        filename : str
+            Name of the frame.
+        cal_type : str
+            Type of calibration.
+
+        Returns
+        -------
+        Answer
+            Names and checksums, of the files as the archive stores them, in the order
+            of the archive, which has the best first.
+
+        Raises
+        ------
+        ServiceError
+            If the archive cannot be asked, or its search failed.
+        """
+        asked = self._server_type(filename, cal_type)
+        if asked not in CAL_TYPES:
+            log.warning(
+                "%s: the Gemini archive knows no calibrations of type %r; add it by "
+                "hand", filename, cal_type,
+            )  # fmt: skip
+            return Answer(why=f"the archive knows no calibrations of type {cal_type}")
+        found = self._calibrations(_frame(filename), asked)
+        if found.has_failed:
+            msg = (
+                f"the Gemini archive failed to search for {cal_type} of {filename}; "
+                "try again later, or add it by hand"
+            )
+            raise ServiceError(msg)
+        if not found.is_known:
+            log.warning("%s: the Gemini archive has no such file, so no %s",
+                        filename, cal_type)  # fmt: skip
+        for name in found.absent:
+            log.warning("%s: %s is its %s, but the archive does not have it",
+                        filename, name, cal_type)  # fmt: skip
+        log.info("%s: %s is %s (Gemini archive)", filename, cal_type,
+                 ", ".join(name for name, _ in found.files) or "not found")  # fmt: skip
+        why = "" if found.is_known else f"the archive has no {filename}"
+        if found.absent:
+            why = f"the archive does not have {', '.join(found.absent)}"
+        return Answer(files=tuple(found.files), why=why)
+
+    def fetch(
+        self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
+    ) -> list[Path]:
+        """
+        See to it that files are in a folder.
+
+        Parameters
+        ----------
+        files : sequence of str
+            Their names, with or without compression.
+        dirname : Path
+            The folder.
+        checksums : mapping of str to str
+            Those that are known, of files as stored or without compression.
+
+        Returns
+        -------
+        list of Path
+            In the order of `files`.
+
+        Raises
+        ------
+        ServiceError
+            If some could not be got; all are named with the reason.
+        """
+        fetcher = Fetcher(
+            self.http,
+            self.describe,
+            self.explain,
+            decompress=self.decompress,
+            overwrite=self.overwrite,
+        )
+        if self.tar:
+            fetch_tar(fetcher, files, dirname, checksums)
+        return fetcher.fetch(files, dirname, checksums)
+
+    def find(self, criteria: Criteria) -> Table:
+        """
+        Find files.
+
+        Parameters
+        ----------
+        criteria : Criteria
+            What is looked for.
+
+        Returns
+        -------
+        Table
+            The files.
+        """
+        return find_at_gemini(self._ask, criteria)
+
+    def describe(self, name: str, checksum: str | None = None) -> Remote:
+        """
+        Ask what the archive has under a name.
+
+        Parameters
+        ----------
+        name : str
+            Name of a file.
+        checksum : str, optional
+            Which of several is meant.
+
+        Returns
+        -------
+        Remote
+            The file.
+
+        Raises
+        ------
+        MissingFileError
+            If there is none.
+        """
+        frame = _frame(name)
+        reply = self._ask(f"/jsonfilelist/canonical/filename={_quoted(frame)}")
+        row = file_row(reply.body, frame, checksum, reply.url)
+        folder = f"{quote(row.folder)}/" if row.folder else ""
+        return Remote(
+            path=f"/file/{folder}{_quoted(row.filename)}",
+            stored_name=row.filename,
+            size=row.size,
+            checksum=row.checksum,
+            plain_size=row.plain_size,
+            plain_checksum=row.plain_checksum,
+        )
+
+    def explain(self, answer: Stream | Reply) -> NdmapperError:
+        """
+        Make the error for an answer that is not what was asked for.
+
+        Parameters
+        ----------
+        answer : Stream or Reply
+            The answer.
+
+        Returns
+        -------
+        NdmapperError
+            To be raised.
+        """
+
+        def denied() -> str:
+            text = answer.text() if isinstance(answer, Stream) else answer.text
+            why = (
+                "the Gemini archive wants a login from here"
+                if "login required" in text.lower()
+                else "the Gemini archive does not give proprietary data without a login"
+            )
+            return f"{why}: {_LOGIN_ADVICE}"
+
+        return refused(answer, denied)
+
+    def _calibrations(self, name: str, cal_type: str) -> Found:
+        selection = f"{cal_type}/filename={_quoted(name)}"
+        reply = self.http.ask(f"/jsoncalmgr/{selection}")
+        if reply.status == 404:  # archives of the same kind that are older
+            reply = self._ask(f"/xmlcalmgr/{selection}")
+            return calibrations_of_xml(reply.body, name, cal_type, reply.url)
+        if reply.status != 200:
+            raise self.explain(reply)
+        return calibrations_of_json(reply.body, name, cal_type, reply.url)
+
+    def _server_type(self, filename: str, cal_type: str) -> str:
+        """Translate a type; what a twilight flat is called depends on the mode."""
+        if cal_type == "twilight":
+            frame = _frame(filename)
+            reply = self._ask(f"/jsonsummary/canonical/filename={_quoted(frame)}")
+            try:
+                row = file_row(reply.body, frame, None, reply.url)
+            except MissingFileError:
+                return "slitillum"
+            return "flat" if row.mode == "imaging" else "slitillum"
+        return _ALIASES.get(cal_type, cal_type)
+
+    def _ask(self, path: str, **words: Any) -> Reply:
+        reply = self.http.ask(path, **words)
+        if reply.status != 200:
+            raise self.explain(reply)
+        return reply
+
+    def _cookie(self) -> dict[str, str]:
+        with self._lock:
+            if not self._is_looked_up:
+                found = find_credentials("gemini")
+                if found.cookie is not None:
+                    self._session = found.cookie
+                elif found:
+                    self._session = self._log_in(found.user or "", found.password)
+                self._is_looked_up = True
+        if self._session is None:
+            return {}
+        return {"Cookie": f"{_COOKIE}={self._session.reveal()}"}
+
+    def _log_in(self, user: str, password: Secret | None) -> Secret:
+        http = Http(self.http.name, self.http.base_url)
+        http.takes_credentials = self.http.takes_credentials
+        form = {"username": user, "password": password.reveal() if password else ""}
+        reply = http.ask("/login", method="POST", data=form, is_login=True)
+        cookie = reply.cookies.get(_COOKIE)
+        if not cookie:
+            msg = f"the Gemini archive does not take user {user!r} with this password"
+            raise ServiceAccessError(msg)
+        return Secret(cookie)
+
+
+def _frame(name: str) -> str:
+    """Give the name by which the archive lists a file."""
+    plain = plain_name(name)
+    return plain if split_ext(plain)[1] is not None else f"{plain}.fits"
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")

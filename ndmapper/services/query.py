@@ -1,0 +1,133 @@
+"""Asking services: each question once, and of several services one after the other."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ndmapper.calibrations.matches import Matches, matched_files
+from ndmapper.calibrations.provenance import Answer
+from ndmapper.calibrations.walk import LookUp
+from ndmapper.errors import NdmapperError, ParameterError, ServiceUnreachableError
+from ndmapper.services.registry import Request, Service, open_service
+
+__all__ = ["Inquiry", "Server"]
+
+log = logging.getLogger(__name__)
+
+Server = (
+    str
+    | Callable[[str, str], Matches]
+    | Service
+    | Sequence[str | Callable[[str, str], Matches] | Service]
+)
+"""A service by name, a function, a service, or several that are asked in turn."""
+
+
+class Inquiry:
+    """
+    Ask one service, or several in turn until one has an answer; nothing twice.
+
+    Parameters
+    ----------
+    server : str, callable, Service, or a sequence of them
+        Whom to ask.
+    request : Request
+        What a service may want to know.
+
+    Raises
+    ------
+    ParameterError
+        If it is none of these.
+    ServiceError
+        If there is no such service.
+    """
+
+    def __init__(self, server: Server, request: Request) -> None:
+        several = isinstance(server, list | tuple)
+        servers: Sequence[Any] = server if several else [server]  # type: ignore[assignment]
+        if not servers:
+            msg = "server is an empty list; name at least one, such as 'local'"
+            raise ParameterError(msg)
+        self.services = [_opened(one, request) for one in servers]
+        self.bad: Mapping[str, str] = request.bad
+        self.answers: dict[tuple[str, str], Answer] = {}
+        self._down: dict[int, ServiceUnreachableError] = {}
+
+    def __call__(self, filename: str, cal_type: str) -> Answer:
+        """
+        Ask, unless that was asked before.
+
+        Parameters
+        ----------
+        filename : str
+            Name of the frame, without folder.
+        cal_type : str
+            Type of calibration.
+
+        Returns
+        -------
+        Answer
+            The first that is not empty; else one that has all reasons.
+
+        Raises
+        ------
+        NdmapperError
+            If none has found any, and one of them could not be asked.
+        """
+        question = filename, cal_type
+        if question not in self.answers:
+            self.answers[question] = self._ask(filename, cal_type)
+        return self.answers[question]
+
+    def _ask(self, filename: str, cal_type: str) -> Answer:
+        failed: Exception | None = None
+        empty: list[Answer] = []
+        for number, (source, look_up) in enumerate(self.services):
+            try:
+                if number in self._down:
+                    raise self._down[number]
+                answer = self._answer(source, look_up(filename, cal_type))
+            except (NdmapperError, OSError) as err:
+                if isinstance(err, ServiceUnreachableError):
+                    # It was asked patiently; hundreds of questions need not all wait.
+                    self._down[number] = err
+                if len(self.services) == 1:
+                    raise
+                log.info("%s was not told by %s: %s", cal_type, source, err)
+                if failed is None or _is_missing(failed):
+                    failed = err
+                continue
+            if not answer.is_empty:
+                return answer
+            empty.append(answer)
+        if failed is not None and (not empty or not _is_missing(failed)):
+            # That there is none is not known before all have answered.
+            raise failed
+        why = "; ".join(answer.why for answer in empty if answer.why)
+        sources = "+".join(answer.source for answer in empty)
+        return replace(empty[-1], why=why, source=sources)
+
+    def _answer(self, source: str, found: Matches) -> Answer:
+        if not isinstance(found, Answer):
+            found = Answer(files=tuple(matched_files(found)))
+        return replace(found.without(self.bad), source=found.source or source)
+
+
+def _opened(server: Any, request: Request) -> tuple[str, LookUp]:
+    if isinstance(server, str):
+        return server, open_service(server, request).look_up
+    look_up = getattr(server, "look_up", server)
+    if not callable(look_up):
+        msg = (
+            "server must be the name of a service, or a function that takes the name "
+            f"of a frame and a type of calibration, or a list of them, not {server!r}"
+        )
+        raise ParameterError(msg)
+    name = getattr(server, "name", None) or getattr(server, "__name__", None)
+    return str(name or type(server).__name__), look_up
+
+
+def _is_missing(err: Exception) -> bool:
+    """Say whether a service has failed only since the frame itself is not there."""
+    return isinstance(err, FileNotFoundError)

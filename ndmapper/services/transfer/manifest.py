@@ -1,0 +1,211 @@
+"""
+What was downloaded into a folder: a note for each file, in .ndmapper/downloads/.
+
+Archives publish checksums of what they store, which is compressed; the file here often
+is not. The note says which published checksum was verified while the file arrived, and
+the checksum of the file as it was written then, so that it can be verified again off
+line. A file that has the size and time of its note is not read again.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from ndmapper.documents import load_json
+from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.temporary import staging_name
+from ndmapper.io.write import clear_write_errors
+
+__all__ = ["Note", "file_digest", "find_note", "locked", "write_note"]
+
+log = logging.getLogger(__name__)
+
+_SCHEMA = 1
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """
+    What is known of one downloaded file.
+
+    Parameters
+    ----------
+    size, mtime_ns : int
+        Of the file when it was last verified.
+    md5 : str
+        Of the file as it is here.
+    published : tuple of str
+        Checksums that the archive publishes for it and that it had.
+    source : str
+        Where it came from.
+    """
+
+    size: int
+    mtime_ns: int
+    md5: str
+    published: tuple[str, ...] = ()
+    source: str = ""
+
+    def is_of(self, path: Path) -> bool:
+        """
+        Say whether a file has not been touched since.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+
+        Returns
+        -------
+        bool
+            Whether size and time are the same.
+        """
+        found = path.stat()
+        return (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
+
+    def knows(self, checksum: str) -> bool:
+        """
+        Say whether a checksum is one of this file, here or at the archive.
+
+        Parameters
+        ----------
+        checksum : str
+            MD5, with or without ``md5:``.
+
+        Returns
+        -------
+        bool
+            Whether it is.
+        """
+        digits = checksum.strip().lower().rpartition(":")[2]
+        return digits in {self.md5, *self.published}
+
+
+def find_note(path: Path) -> Note | None:
+    """
+    Find what is known of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    Note or None
+        None where nothing is known.
+    """
+    try:
+        entry = load_json(_place(path).read_bytes(), finite=True)
+        return Note(
+            size=int(entry["size"]),
+            mtime_ns=int(entry["mtime_ns"]),
+            md5=str(entry["md5"]),
+            published=tuple(map(str, entry["published"])),
+            source=str(entry["source"]),
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        log.warning("what is noted of the download %s cannot be read (%s); it is "
+                    "verified anew", path, type(err).__name__)  # fmt: skip
+        return None
+
+
+def write_note(path: Path, md5: str, published: tuple[str, ...], source: str) -> None:
+    """
+    Remember a file that was verified.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    md5 : str
+        Its own checksum.
+    published : tuple of str
+        Those that the archive publishes and that it had.
+    source : str
+        Where it came from.
+    """
+    found = path.stat()
+    note = Note(
+        size=found.st_size,
+        mtime_ns=found.st_mtime_ns,
+        md5=md5,
+        published=tuple(sorted({_digits(p) for p in published})),
+        source=source,
+    )
+    place = _place(path)
+    content = {"schema": _SCHEMA, **asdict(note), "published": list(note.published)}
+    # Without the note all works, only slower: a folder that others own is no error.
+    with contextlib.suppress(OSError):
+        make_side_folder(place)
+        temporary = staging_name(place)
+        text = json.dumps(content, indent=1, sort_keys=True)
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(place)
+
+
+def file_digest(path: Path) -> str:
+    """
+    Compute the MD5 of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits.
+    """
+    # MD5 is what archives publish; it guards against damage, not against malice.
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """
+    Keep other processes and threads out of one thing in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder, which must exist.
+    name : str
+        The thing.
+
+    Raises
+    ------
+    FileAccessError
+        If nothing can be written there.
+    """
+    side = folder / ".ndmapper"
+    with clear_write_errors(side):
+        make_side_folder(side / f"{name}.lock")
+        lock = FileLock(side / f"{name}.lock")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _place(path: Path) -> Path:
+    return path.parent / ".ndmapper" / "downloads" / f"{path.name}.json"
+
+
+def _digits(checksum: str) -> str:
+    return checksum.strip().lower().rpartition(":")[2]

@@ -1,0 +1,262 @@
+"""
+One file from an archive to a folder: whole and verified, or not at all.
+
+What arrives is written to a hidden file ``.NAME.part`` beside the target. Where the
+server can go on in the middle of a file, and says by what the file is known, the part
+stays when the connection breaks, and the next attempt or the next run goes on with it.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ndmapper.errors import NdmapperError, ServiceError, ServiceUnreachableError
+from ndmapper.io.filetypes import is_fits, split_ext
+from ndmapper.io.write import clear_write_errors, publish
+from ndmapper.services.answers import Stream, shown_url
+from ndmapper.services.progressbar import ByteBar
+from ndmapper.services.safename import name_of_disposition
+from ndmapper.services.transfer.checksum import has_checksum
+from ndmapper.services.transfer.http import Http
+from ndmapper.services.transfer.manifest import write_note
+from ndmapper.services.transfer.partial import DamagedError, Part, Remote
+from ndmapper.services.transfer.unpack import check_beginning, check_whole, unpack
+
+__all__ = ["Remote", "Transfer"]
+
+log = logging.getLogger(__name__)
+
+_ATTEMPTS = 3
+_LARGEST = 1 << 36
+"""Bytes; of files whose size nobody says."""
+
+
+@dataclass
+class Transfer:
+    """
+    Get one file.
+
+    Parameters
+    ----------
+    http : Http
+        The archive.
+    remote : Remote
+        The file.
+    folder : Path
+        Where it goes.
+    name_target : callable
+        Takes the name as stored, and gives that of the file here.
+    explain : callable
+        Makes the error for an answer that is no file.
+    known : str, optional
+        A checksum that the user's document gives, of the file as stored or without
+        compression.
+    stop : threading.Event
+        Set where the user wants no more.
+    bar : ByteBar, optional
+        Where arriving bytes are counted.
+    """
+
+    http: Http
+    remote: Remote
+    folder: Path
+    name_target: Callable[[str | None], str]
+    explain: Callable[[Stream], NdmapperError]
+    known: str | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    bar: ByteBar | None = None
+    _has_begun: bool = field(default=False, init=False)
+
+    def run(self) -> Path:
+        """
+        Get the file.
+
+        Returns
+        -------
+        Path
+            Where it is.
+
+        Raises
+        ------
+        ServiceError
+            If it is not to be had, or damaged however often it is sent.
+        """
+        for number in range(1, _ATTEMPTS + 1):
+            self._has_begun = False
+            try:
+                return self._once()
+            except (ServiceUnreachableError, DamagedError) as err:
+                # Whatever happens before a body begins, `Http` has tried again itself.
+                if number == _ATTEMPTS or self.stop.is_set() or not self._has_begun:
+                    raise
+                self.http.backoff.wait(number, str(err))
+        raise AssertionError  # pragma: no cover  # the last attempt returns or raises
+
+    def _once(self) -> Path:
+        part = Part.of(self.folder, self.remote)
+        headers = part.range_headers()
+        with self.http.stream(self.remote.path, headers=headers) as stream:
+            if stream.status == 416 and headers:
+                part.discard()
+                self._has_begun = True
+                msg = f"{stream.url} cannot go on where the part of it ends"
+                raise DamagedError(msg)
+            if stream.status not in {200, 206}:
+                raise self.explain(stream)
+            return self.receive(stream, part)
+
+    def receive(self, stream: Stream, part: Part | None = None) -> Path:
+        """
+        Take a body, verify it, and give it its name.
+
+        Parameters
+        ----------
+        stream : Stream
+            The body.
+        part : optional
+            What is here of it already.
+
+        Returns
+        -------
+        Path
+            Where the file is.
+
+        Raises
+        ------
+        ServiceError
+            If it is not what was announced.
+        """
+        self._has_begun = True
+        part = part or Part.of(self.folder, self.remote)
+        disposition = stream.headers.get("content-disposition")
+        given = name_of_disposition(disposition, stream.url)
+        stored = self.remote.stored_name or given
+        base = self.remote.base
+        if base is not None and stored is not None and split_ext(stored)[0] != base:
+            msg = f"{stream.url} sends {stored!r} in place of {base}"
+            raise ServiceError(msg)
+        target = self.folder / self.name_target(stored)
+        start = part.begin(stream, self.remote)
+        digest = hashlib.md5(usedforsecurity=False)
+        if start:
+            with part.path.open("rb") as old:
+                while block := old.read(1 << 20):
+                    digest.update(block)
+        size = start + self._write(stream, part, digest.update, target.name)
+        if part.total is not None and size != part.total:
+            part.keep_if_resumable()
+            msg = f"{stream.url} ended after {size} of {part.total} bytes"
+            raise ServiceUnreachableError(msg)
+        md5, expected = digest.hexdigest(), self.remote.checksum
+        if expected is not None and md5 != expected:
+            part.discard()
+            msg = (
+                f"{target.name} came with the checksum {md5}, but the archive "
+                f"publishes {expected}; it was not kept"
+            )
+            raise DamagedError(msg)
+        return self._finish(part, target, md5)
+
+    def _write(
+        self,
+        stream: Stream,
+        part: Part,
+        count: Callable[[bytes], object],
+        name: str,
+    ) -> int:
+        """Write what arrives, and say how much that was."""
+        content_type = stream.headers.get("content-type", "").partition(";")[0].strip()
+        start, written = part.start, 0
+        if self.bar is not None:
+            self.bar.expect((part.total or 0) - start)
+        limit = (_LARGEST if part.total is None else part.total) - start
+        try:
+            with clear_write_errors(part.path), part.open() as out:
+                out.seek(start)
+                for chunk in stream.chunks:
+                    if self.stop.is_set():
+                        msg = f"{stream.url} was stopped"
+                        raise ServiceUnreachableError(msg)
+                    if start + written == 0:
+                        check_beginning(chunk, content_type.lower(), name, stream.url)
+                    written += len(chunk)
+                    if written > limit:
+                        msg = (
+                            f"{stream.url} sends more than the {start + limit} bytes "
+                            "announced"
+                        )
+                        raise ServiceError(msg)
+                    count(chunk)
+                    out.write(chunk)
+                    if self.bar is not None:
+                        self.bar.add(len(chunk))
+                out.flush()
+                os.fsync(out.fileno())
+        except ServiceUnreachableError:
+            part.keep_if_resumable()
+            raise
+        except BaseException:
+            part.discard()
+            raise
+        return written
+
+    def _finish(self, part: Part, target: Path, md5: str) -> Path:
+        source = shown_url(self.http.base_url + self.remote.path)
+        finished = part.path
+        try:
+            here = md5
+            if not _is_packed(target.name):
+                finished, plain = unpack(part.path, target, self.remote.plain_size)
+                here = plain or md5
+                expected = self.remote.plain_checksum
+                if expected is not None and here != expected and not _is_tiled(
+                    self.remote.stored_name
+                ):  # fmt: skip
+                    msg = (
+                        f"{target.name} has the checksum {here} without compression, "
+                        f"but the archive publishes {expected}"
+                    )
+                    raise DamagedError(msg)
+            if is_fits(split_ext(target.name)[1]):
+                check_whole(finished, source)
+            if self.known is not None and not any(
+                has_checksum(path, self.known) for path in {part.path, finished}
+            ):
+                msg = (
+                    f"{target.name} came with the checksum {md5}, but the calibration "
+                    f"document says {self.known}; it was not kept"
+                )
+                raise ServiceError(msg)
+            if self.stop.is_set():
+                msg = f"{target.name} was stopped"
+                raise ServiceUnreachableError(msg)
+            publish(finished, target)
+        except BaseException:
+            if finished != part.path:
+                with contextlib.suppress(OSError):
+                    finished.unlink()
+            part.discard()
+            raise
+        part.discard()
+        write_note(target, here, (*self.remote.published, md5), source)
+        log.info("%s was downloaded", target)
+        return target
+
+
+def _is_packed(name: str) -> bool:
+    return (split_ext(name)[1] or "").rpartition(".")[2] in {
+        "bz2",
+        "gz",
+        "fz",
+        "Z",
+        "xz",
+    }
+
+
+def _is_tiled(name: str | None) -> bool:
+    return (name or "").endswith(".fz")

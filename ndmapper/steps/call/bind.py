@@ -1,0 +1,104 @@
+"""First hop: sort the words of a call, and check the values of the parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ndmapper.errors import ParameterError, UnknownParameterError, did_you_mean
+from ndmapper.steps.call.instrument_table import check_table
+from ndmapper.steps.declare.declaration import CONFIG_WORDS, Declaration
+from ndmapper.steps.declare.parameters import check_values
+
+__all__ = ["Bound", "bind"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """
+    The words of one call, sorted.
+
+    Parameters
+    ----------
+    words : mapping
+        Words of the framework that override the configuration.
+    calibrations : mapping
+        What the call says of calibrations; those it does not name are absent.
+    inputs : mapping
+        What the call gives by name for inputs beside the first.
+    out_names : object
+        What the call says of the names of products, or None.
+    save : bool
+        Whether products are written.
+    parameters : mapping
+        A checked value for every parameter.
+    table : object
+        What the call says of the instrument table, or None.
+    """
+
+    words: Mapping[str, Any]
+    calibrations: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    out_names: Any
+    save: bool
+    parameters: Mapping[str, Any]
+    table: Any = None
+
+
+def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
+    """
+    Sort the keywords of a call.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        The step.
+    keywords : mapping
+        What the call gives.
+
+    Returns
+    -------
+    Bound
+        The same, sorted and checked.
+
+    Raises
+    ------
+    UnknownParameterError
+        If a keyword is nothing that the step knows.
+    ParameterError
+        If a value is wrong.
+    """
+    step = declaration.name
+    rest = dict(keywords)
+    words = {n: rest.pop(n) for n in CONFIG_WORDS & set(rest)}
+    save = rest.pop("save", True)
+    if not isinstance(save, bool):
+        msg = f"{step}: save must be True or False, not {save!r}"
+        raise ParameterError(msg)
+    inputs = {n: rest.pop(n) for n in declaration.more_inputs if n in rest}
+    calibrations = {n: rest.pop(n) for n in declaration.cals if n in rest}
+    out_names = rest.pop("out_names", None)
+    table = None
+    if declaration.table is not None:
+        table = check_table(rest.pop(declaration.table, None), step)
+    named = {n: rest.pop(n) for n in declaration.outputs if n is not None and n in rest}
+    if named and out_names is not None:
+        msg = f"{step}: give the name of {sorted(named)} or out_names, not both"
+        raise ParameterError(msg)
+    known = {
+        *declaration.parameters, *declaration.cals, *CONFIG_WORDS, "out_names", "save",
+        *declaration.more_inputs, *filter(None, declaration.outputs),
+        *filter(None, [declaration.table]),
+    }  # fmt: skip
+    for name in rest:
+        if name not in declaration.parameters:
+            msg = f"{step} has no parameter {name!r}{did_you_mean(name, known)}"
+            raise UnknownParameterError(msg)
+    return Bound(
+        words=words,
+        calibrations=calibrations,
+        inputs=inputs,
+        out_names=named or out_names,
+        save=save,
+        parameters=check_values(declaration.parameters, rest, step),
+        table=table,
+    )

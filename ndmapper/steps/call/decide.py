@@ -1,0 +1,404 @@
+"""Whether one unit of work is done, or its products are there already; and why."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from ndmapper.data import DataFile
+from ndmapper.data.planned import PlannedFile
+from ndmapper.engines.base import Output
+from ndmapper.errors import (
+    FormatError,
+    OutputExistsError,
+    PartialOutputError,
+    RecordError,
+)
+from ndmapper.io.digest import DigestCache
+from ndmapper.io.record import entry_key, pending_path, read_cleaned
+from ndmapper.steps.call.instrument_table import tells_of_tables
+from ndmapper.steps.call.naming import Targets
+from ndmapper.steps.paths import Stamp, stamp_of
+from ndmapper.steps.record.decisions import decided_otherwise
+from ndmapper.steps.record.differences import Difference, differences
+from ndmapper.steps.record.entry import Work, ancestors, describe, is_as_recorded
+from ndmapper.steps.record.equivalence import Equivalence, own_key
+
+__all__ = ["Action", "PlanItem", "decide"]
+
+log = logging.getLogger(__name__)
+
+Action = Literal["run", "replace", "reuse", "memory"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanItem:
+    """
+    One unit of work, decided.
+
+    Parameters
+    ----------
+    work : Work
+        What it is made of.
+    targets : mapping
+        Output to name.
+    expected : mapping
+        Output to the entry of what would be made now.
+    action : {'run', 'replace', 'reuse', 'memory'}
+        What is done; 'memory' runs, and publishes nothing.
+    reason : str
+        Why.
+    changes : tuple of str
+        How products that are re-used differ from what would be made now.
+    causes : tuple of str
+        The same, or why products are made again, less what only follows from other
+        products, in words that hold for many.
+    is_kept : bool
+        Whether products that differ are kept by 'auto' as well, as somebody has edited
+        them, say.
+    is_open : bool
+        Whether a plan cannot tell if the products are made again.
+    found : mapping
+        Output to the product that is re-used.
+    prelude : tuple of PlanItem
+        What is done in memory before it, in a chain of steps.
+    seen : mapping
+        Output to the stamp of the file that was there, if any, so that what another
+        run makes meanwhile is noticed.
+    """
+
+    work: Work
+    targets: Targets
+    expected: Mapping[Output, Mapping[str, Any]]
+    action: Action
+    reason: str
+    changes: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+    is_kept: bool = False
+    is_open: bool = False
+    found: Mapping[Output, DataFile] = field(default_factory=dict)
+    prelude: "tuple[PlanItem, ...]" = ()
+    seen: Mapping[Output, Stamp | None] = field(default_factory=dict)
+
+    @property
+    def works(self) -> list[Work]:
+        """Everything that is done, the last step of a chain last."""
+        return [*(item.work for item in self.prelude), self.work]
+
+    @property
+    def step(self) -> str:
+        """The name of the step, or of all steps of a chain."""
+        return "+".join(work.declaration.name for work in self.works)
+
+    @property
+    def sources(self) -> str:
+        """The names of the inputs, as far as they fit into a line."""
+        names = [str(df) for df in self.works[0].inputs]
+        if len(names) > 3:
+            names = [f"{names[0]} ... {names[-1]} ({len(names)} files)"]
+        return ", ".join(names)
+
+    @property
+    def products(self) -> list[str]:
+        """The names of the products."""
+        return [str(name) for name in self.targets.values()]
+
+    def __str__(self) -> str:
+        made = ", ".join(self.products)
+        why = "; ".join((self.reason, *self.changes))
+        return f"{self.action:7} {self.sources} -> {made} ({why})"
+
+
+def decide(work: Work, targets: Targets) -> PlanItem:
+    """
+    Decide one unit of work. Nothing is written.
+
+    Parameters
+    ----------
+    work : Work
+        The unit.
+    targets : mapping
+        Output to name.
+
+    Returns
+    -------
+    PlanItem
+        The decision.
+
+    Raises
+    ------
+    OutputExistsError, PartialOutputError
+        If products exist, and ``reprocess`` is None; or what would be replaced was
+        made by no step.
+    """
+    paths = {output: Path(str(name)) for output, name in targets.items()}
+    seen = {output: stamp_of(path) for output, path in paths.items()}
+    expected = {
+        output: describe(work, output, path.name) for output, path in paths.items()
+    }
+
+    def item(
+        action: Action,
+        reason: str,
+        changes: Sequence[Difference] = (),
+        found: Mapping[Output, DataFile] | None = None,
+    ) -> PlanItem:
+        return PlanItem(
+            work=work,
+            targets=targets,
+            expected=expected,
+            action=action,
+            reason=reason,
+            changes=tuple(dict.fromkeys(map(str, changes))),
+            causes=tuple(dict.fromkeys(c.cause for c in changes if not c.follows)),
+            is_kept=bool(changes)
+            and (any(c.is_edit for c in changes) or not any(c.forces for c in changes)),
+            found=found or {},
+            seen=seen,
+        )
+
+    step, reprocess = work.declaration.name, work.settings["reprocess"]
+    there = [path for path in paths.values() if path.exists()]
+    cleaned = {} if reprocess not in (False, "auto") else _cleaned(paths)
+    absent = [
+        str(path)
+        for output, path in paths.items()
+        if path not in there and output not in cleaned
+    ]
+    if not there and (absent or not targets):
+        return item("run", "new")
+    if there and reprocess in (None, "error"):
+        _refuse(step, there, absent)
+    if reprocess is True or absent:
+        _refuse_foreign(step, there)
+    if reprocess is True:
+        return item("replace", "reprocess=True")
+    if absent:
+        reason = f"{', '.join(absent)} is missing beside {there[0]}"
+        _refuse_edited(step, there, reason, work.digests)
+        return item("replace", reason)
+    changes: list[Difference] = []
+    found: dict[Output, DataFile] = {}
+    judge = _Judge(work)
+    name: object = None
+    try:
+        for output, name in targets.items():
+            if output in cleaned:
+                rows = cleaned[output]
+                # Nobody needs it until a step that must run reads it.
+                found[output] = PlannedFile(name, rows, {})
+                changes += judge.rows(rows, expected[output])
+            else:
+                found[output] = product = DataFile(name)
+                changes += judge.file(product, expected[output])
+    except (_Unusable, RecordError, FormatError) as err:
+        reason = f"{name} {_unusable(err)}"
+        others = [path for path in there if path != Path(str(name))]
+        _refuse_edited(step, others, reason, work.digests)
+        return item("replace", reason)
+    first = next(iter(paths), None)
+    if there and found[first].record and not any(c.is_edit for c in changes):
+        changes += decided_otherwise(paths[first], found[first].record[-1])
+    forcing = [c for c in changes if c.forces]
+    is_open = bool(forcing) and all(c.is_open for c in forcing)
+    # Outputs are made together, so that what somebody edited keeps the others as well.
+    is_edited = any(c.is_edit for c in changes)
+    if forcing and not there:
+        reason = "it was removed, and would be another now"
+        return replace(item("run", reason, changes), changes=(), is_open=is_open)
+    if forcing and not is_edited and (cleaned or reprocess == "auto"):
+        reason = "; ".join(dict.fromkeys(map(str, forcing)))
+        return replace(item("replace", reason, changes), changes=(), is_open=is_open)
+    return item("reuse", "removed by clean" if cleaned else "exists", changes, found)
+
+
+def _cleaned(
+    paths: Mapping[Output, Path],
+) -> dict[Output, Sequence[Mapping[str, Any]]]:
+    """Find the records of products that were removed as they can be made again."""
+    absent = {output: path for output, path in paths.items() if not path.exists()}
+    found = {output: _rows_left(path) for output, path in absent.items()}
+    return {output: rows for output, rows in found.items() if rows}
+
+
+def _rows_left(path: Path) -> Sequence[Mapping[str, Any]]:
+    try:
+        return read_cleaned(path)
+    except RecordError as err:
+        log.warning("%s; %s is made anew", err, path)
+        return []
+
+
+def _unusable(err: Exception) -> str:
+    if isinstance(err, _Unusable):
+        return str(err)
+    if isinstance(err, RecordError):
+        return f"has a damaged record ({err})"
+    return f"is not a whole file ({err})"
+
+
+def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
+    if absent:
+        msg = (
+            f"{step} makes {there[0]} and {', '.join(absent)} together, but only the "
+            "first exists; pass reprocess=True or False to make both again"
+        )
+        raise PartialOutputError(msg)
+    msg = (
+        f"{there[0]} already exists; pass reprocess='auto' to make it again only if it "
+        "would differ, reprocess=True to replace it or reprocess=False to re-use it"
+    )
+    raise OutputExistsError(msg)
+
+
+def _refuse_foreign(step: str, there: Sequence[Path]) -> None:
+    """Refuse to replace a file that no step made: a raw frame, perhaps."""
+    for path in there:
+        try:
+            is_ours = bool(DataFile(path).record) or pending_path(path).exists()
+        except (FormatError, RecordError):
+            continue  # what is left of a product
+        if not is_ours:
+            msg = (
+                f"{step} would replace {path}, which no step made, for it has no "
+                "record; give another name with out_names, or delete it yourself"
+            )
+            raise OutputExistsError(msg)
+
+
+def _refuse_edited(
+    step: str, there: Sequence[Path], reason: str, digests: DigestCache
+) -> None:
+    """Refuse to make again, with others, what somebody has edited."""
+    for path in there:
+        try:
+            product = DataFile(path)
+            rows = product.record
+            if not rows or pending_path(path).exists():
+                continue
+            is_edited = rows[-1]["step"] == "edited" or not is_as_recorded(
+                product, digests
+            )
+        except (FormatError, RecordError):
+            continue
+        if is_edited:
+            msg = (
+                f"{step} makes {path} together with others, and would make all of "
+                f"them again ({reason}), but {path} was edited; move it away to keep "
+                "it, or pass reprocess=True to replace it"
+            )
+            raise OutputExistsError(msg)
+
+
+class _Unusable(Exception):  # noqa: N818  # never leaves this module
+    """A product that cannot be re-used."""
+
+
+def _untold(block: Mapping[str, Any]) -> list[Difference]:
+    """Say that nobody can tell whether a table of the user was edited."""
+    if not block or block.get("origin") == "packaged":
+        return []
+    text = f"of an older version and does not say what {block.get('table')} gave"
+    return [Difference(f"its record is {text}", f"it is {text}", forces=False)]
+
+
+class _Judge:
+    """
+    Compare products with what would be made now.
+
+    Parameters
+    ----------
+    work : Work
+        What they would be made of.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._stale = {df.expected_key[1] for df in work.used if df.expected_key}
+
+    @cached_property
+    def _given(self) -> list[dict[str, Any]]:
+        """The records of all that goes in, needed only where something differs."""
+        return ancestors(self._work.used)
+
+    def file(self, product: DataFile, expected: Mapping[str, Any]) -> list[Difference]:
+        """Say how an existing product differs from what would be made now."""
+        if pending_path(Path(product)).exists():
+            msg = "was published without its record, by a run that was stopped"
+            raise _Unusable(msg)
+        rows = product.record
+        if not rows:
+            text = "it has no record, so nobody knows how it was made"
+            return [Difference(text, "they have no record", forces=False)]
+        if not is_as_recorded(product, self._work.digests):
+            text = "it was changed by hand or by another program"
+            return [Difference(text, "they were edited", forces=False, is_edit=True)]
+        return self.rows(rows, expected)
+
+    def rows(
+        self, rows: Sequence[Mapping[str, Any]], expected: Mapping[str, Any]
+    ) -> list[Difference]:
+        """Say how a record differs from that of what would be made now."""
+        recorded = rows[-1]
+        untold: list[Difference] = []
+        if not tells_of_tables(recorded) and "instrument" in expected:
+            untold = _untold(expected["instrument"])
+            expected = {n: v for n, v in expected.items() if n != "instrument"}
+            expected = {**expected, "key": entry_key(expected)}
+        return self._since(rows, expected) or untold
+
+    def _since(
+        self, rows: Sequence[Mapping[str, Any]], expected: Mapping[str, Any]
+    ) -> list[Difference]:
+        recorded = rows[-1]
+        if recorded["key"] == expected["key"]:
+            return []
+        if expected["tool"]["version"] is None and "task" in expected:
+            # The tool is not installed here, so its version cannot tell anything.
+            expected = {**expected, "tool": recorded["tool"]}
+        code_forces = self._work.settings["code"] == "make"
+        same = Equivalence.of(rows, expected, self._given)
+        found = [
+            Difference(text, text, forces=code_forces)
+            for text in (f"the code of {step} has changed" for step in same.recoded)
+        ]
+        if not found and same.waiting:
+            names = list(dict.fromkeys(same.waiting))
+            any_of = "any of " if len(names) > 1 else ""
+            text = f"if {any_of}{', '.join(names)} comes out otherwise"
+            found = [Difference(text, text, follows=True, is_open=True)]
+        if own_key(recorded) == own_key(same.expected):
+            return found
+        planned = {row["key"] for row in self._given if row.get("content", 0) is None}
+        found = differences(
+            recorded,
+            same.expected,
+            stale=self._stale | planned,
+            code_forces=code_forces,
+        )
+        return self._traced(rows, found) or [
+            Difference("its inputs have changed", "their inputs have changed")
+        ]
+
+    def _traced(
+        self, rows: Sequence[Mapping[str, Any]], found: Sequence[Difference]
+    ) -> list[Difference]:
+        """Say why inputs differ that stay in memory, which nobody ever sees."""
+        was = {str(row["product"]): row for row in rows[:-1]}
+        traced: list[Difference] = []
+        for one in found:
+            inner = [
+                row
+                for row in self._given
+                if "content" not in row
+                and row["product"] in was
+                and one.text == f"input {row['product']} differs"
+            ]
+            if inner:
+                before = [*rows[: rows.index(was[inner[-1]["product"]]) + 1]]
+                traced += self.rows(before, inner[-1]) or [one]
+            else:
+                traced.append(one)
+        return traced

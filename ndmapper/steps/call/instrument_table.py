@@ -1,0 +1,572 @@
+"""
+What instrument tables give to a step: found when it is planned, used when it runs.
+
+A function names a parameter of the type `InstrumentTable`, and is handed `TableFacts`
+for it. What a table gave (not what header cards say, for they are part of the inputs)
+goes into the record and the key of the product.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from ndmapper.data import DataFile, NDLater
+from ndmapper.data.planned import PlannedFile
+from ndmapper.errors import InstrumentError, ParameterError
+from ndmapper.instruments import (
+    Amplifier,
+    Instrument,
+    has_fixed_amplifiers,
+    has_own_tables,
+    load,
+    load_flags,
+    names,
+    origin_of,
+    recognise,
+)
+from ndmapper.instruments.amplifiers import PARTS
+from ndmapper.steps.declare.parameters import FromTable
+
+__all__ = [
+    "InstrumentTable",
+    "TableFacts",
+    "block_differences",
+    "block_of",
+    "check_table",
+    "describe_block",
+    "flags_block",
+    "named_changes",
+    "plan_facts",
+    "table_facts",
+    "tells_of_tables",
+]
+
+log = logging.getLogger(__name__)
+
+Block = Mapping[str, Any]
+"""What of a table goes into a record: see `ndmapper.io.record`, ``instrument``."""
+
+_WORDS = {"data": "data section", "overscan": "overscan section",
+          "read_noise": "read noise", "saturation": "saturation level"}  # fmt: skip
+
+
+class _Header:
+    """A header of an image, whose size need not stand in it."""
+
+    def __init__(self, ndd: NDLater) -> None:
+        self.header = ndd.header_values
+        self.axes = {f"NAXIS{n}": size for n, size in enumerate(ndd.shape[::-1], 1)}
+
+    def get(self, key: str, /) -> Any:
+        """Give the value of a card."""
+        return self.axes[key] if key in self.axes else self.header.get(key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableFacts:
+    """
+    What is known of the amplifiers of the images of a file.
+
+    Parameters
+    ----------
+    instrument : Instrument or None
+        The instrument whose table counts; None where each header tells.
+    filename : str
+        The file.
+    planned : mapping
+        Extension to its shape and its amplifiers, as they were when the step was
+        planned; only where a table gave anything.
+    block : mapping
+        What goes into the record; empty where the table gave nothing.
+    """
+
+    instrument: Instrument | None = None
+    filename: str = ""
+    planned: Mapping[Any, tuple[tuple[int, ...], tuple[Amplifier, ...]]] = field(
+        default_factory=dict
+    )
+    block: Block = field(default_factory=dict)
+
+    def of(self, ndd: NDLater) -> tuple[Amplifier, ...]:
+        """
+        Give the amplifiers of an image.
+
+        Parameters
+        ----------
+        ndd : NDLater
+            An extension of the file, or of what was made of it in memory.
+
+        Returns
+        -------
+        tuple of Amplifier
+            Empty where nobody knows them.
+
+        Raises
+        ------
+        InstrumentError
+            If an earlier step in memory changed the image, so that the table says
+            something else of it than what was planned and recorded.
+        """
+        shape, known = self.planned.get(ndd.ident, (None, ()))
+        if shape == ndd.shape:
+            return known
+        instrument = self.instrument or _instrument_of(ndd)
+        found = _find(instrument, ndd, self.filename)
+        if shape is not None and _given(found) != _given(known):
+            msg = (
+                f"{Path(instrument.source).name} describes amplifiers of an image of "
+                f"shape {shape}, but an earlier step of the chain made one of shape "
+                f"{ndd.shape}; save what that step makes, or trim first"
+            )
+            raise InstrumentError(msg)
+        return found
+
+    def why_none(self, ndd: NDLater) -> str:
+        """
+        Say why nothing is known of an image.
+
+        Parameters
+        ----------
+        ndd : NDLater
+            The image.
+
+        Returns
+        -------
+        str
+            In words.
+        """
+        instrument = self.instrument or _instrument_of(ndd)
+        why = instrument.why_no_amplifier(_primary(ndd), _Header(ndd), self.filename)
+        return f"instrument {instrument.name}: {why}"
+
+
+InstrumentTable = Annotated[
+    str | os.PathLike[str] | Mapping[str, Any] | TableFacts | None, FromTable()
+]
+"""
+The parameter of a step that takes what an instrument table says of amplifiers.
+
+A call gives the name of an instrument, or the path of its TOML; the function is handed
+`TableFacts`, which `ndmapper.lib.ccd.readouts` takes.
+"""
+
+
+def check_table(value: Any, step: str) -> Any:
+    """
+    Check what a call gives for an instrument.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+    step : str
+        The step, for the error.
+
+    Returns
+    -------
+    object
+        The same.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither a name, a path, nor what a record holds.
+    """
+    if value is None or isinstance(value, (str, os.PathLike, Mapping, TableFacts)):
+        return value
+    msg = (
+        f"{step}: instrument = {value!r} must be the name of an instrument or the path "
+        "of its TOML"
+    )
+    raise ParameterError(msg)
+
+
+def plan_facts(files: Sequence[DataFile], given: Any) -> TableFacts:
+    """
+    Find what a table gives for files, from their headers alone.
+
+    Parameters
+    ----------
+    files : sequence of DataFile
+        The inputs of a unit of work.
+    given : str, path, mapping or None
+        What the call says: the name of an instrument or the path of its TOML, or what
+        a record holds, which counts then.
+
+    Returns
+    -------
+    TableFacts
+        Without anything where an earlier step took the facts already, for they are in
+        the headers of its product.
+    """
+    found = [_of_file(df, given) for df in files]
+    if len(found) == 1:
+        return found[0]
+    blocks = [facts.block for facts in found if facts.block]
+    if not blocks:
+        return replace(found[0], filename="", planned={})
+    images = [list(i) for block in blocks for i in _amplifiers(block)]
+    unique = [i for n, i in enumerate(images) if i not in images[:n]]
+    block = {**blocks[0], "amplifiers": unique}
+    return replace(found[0], filename="", planned={}, block=block)
+
+
+def table_facts(ndd: NDLater, given: Any = None) -> TableFacts:
+    """
+    Give what is known of the amplifiers of an image, also outside of a step.
+
+    Parameters
+    ----------
+    ndd : NDLater
+        The image.
+    given : str, path, TableFacts or None
+        What a step was handed; or the name of an instrument, or the path of its TOML.
+
+    Returns
+    -------
+    TableFacts
+        The facts.
+    """
+    if isinstance(given, TableFacts):
+        return given
+    if isinstance(given, Mapping):
+        return _recorded(TableFacts(instrument=_instrument_of(ndd)), [ndd], given)
+    return TableFacts(instrument=None if given is None else _named(given, ndd))
+
+
+def flags_block(df: DataFile) -> Block:
+    """
+    Give what a table of the user says of the flags of a file.
+
+    Parameters
+    ----------
+    df : DataFile
+        The first input of a unit of work.
+
+    Returns
+    -------
+    mapping
+        Empty where no table but those that come with ndmapper can say anything: these
+        change with its steps.
+    """
+    if not has_own_tables() or (source := _source(df)) is None:
+        return {}
+    instrument = recognise(source.header_values)
+    if instrument is None or instrument.flags is None:
+        return {}
+    if origin_of(instrument) == "packaged":
+        return {}
+    found: dict[str, Any] = {"convention": Path(instrument.flags).name}
+    if instrument.flags.endswith(".toml"):
+        table = load_flags(instrument.flags)
+        found["bits"] = {b.name: [b.bit, b.own] for b in table.bits}
+        found["from_own"] = dict(table.from_own)
+    return {**_place(instrument), "flags": found}
+
+
+def block_differences(old: Block, new: Block) -> list[str]:
+    """
+    Say how what a table gave differs from what one gives now.
+
+    Parameters
+    ----------
+    old, new : mapping
+        As records have it.
+
+    Returns
+    -------
+    list of str
+        One for each value, with the name of the table.
+    """
+    table = new.get("table") or old.get("table") or "the instrument table"
+    before, after = _values(old), _values(new)
+    many = len({ident for ident, _, _ in {**before, **after}}) > 1
+    found = []
+    for ident, name, part in {**before, **after}:
+        was, now = (v.get((ident, name, part)) for v in (before, after))
+        if was != now:
+            where = f" of amplifier {name}" if name else ""
+            where += f" of extension {ident}" if many and name else ""
+            found.append(
+                f"{_WORDS.get(part, part)}{where} was {_word(was)}, now {_word(now)}, "
+                f"in {table}"
+            )
+    return found
+
+
+def named_changes(block: Block) -> list[str]:
+    """
+    Say what the table of that name gives otherwise, where no frame is at hand.
+
+    Parameters
+    ----------
+    block : mapping
+        What a record has.
+
+    Returns
+    -------
+    list of str
+        One line for each value, or that there is no such table.
+    """
+    name = Path(str(block.get("table", ""))).stem
+    if not block.get("amplifiers"):
+        return []
+    if name not in names():
+        return [f"there is no instrument table {block.get('table')} here"]
+    fixed = [f.amplifier for f in load(name).fixed_amplifiers]
+    found = []
+    for ident, listed in _amplifiers(block):
+        for values in listed:
+            same = [_given([a])[0] for a in fixed if a.name == values["name"]]
+            parts = [{p: v for p, v in s.items() if p in values} for s in same]
+            if values not in parts:
+                now = {"amplifiers": [[ident, parts[:1]]], "table": f"{name}.toml"}
+                was = {"amplifiers": [[ident, [values]]]}
+                found += block_differences(was, now)
+    return list(dict.fromkeys(found))
+
+
+def describe_block(block: Block) -> str:
+    """
+    Say in a line what a table gave.
+
+    Parameters
+    ----------
+    block : mapping
+        As a record has it.
+
+    Returns
+    -------
+    str
+        The values, and the table.
+    """
+    many = len({ident for ident, _, _ in _values(block)}) > 1
+    said = [
+        f"{_WORDS.get(part, part)}{f' of amplifier {name}' if name else ''}"
+        f"{f' of extension {ident}' if many and name else ''} {_word(value)}"
+        for (ident, name, part), value in _values(block).items()
+    ]
+    return f"{block.get('table')} ({block.get('origin')}): {', '.join(said)}"
+
+
+def _of_file(df: DataFile, given: Any) -> TableFacts:
+    source = _source(df)
+    if source is None or _is_taken(df.record):
+        return TableFacts(filename=str(df))
+    name = str(source)
+    primary = source.header_values
+    if given is None and not (has_own_tables() or has_fixed_amplifiers(primary)):
+        return TableFacts(filename=name)  # the headers say it all, when it runs
+    if isinstance(given, Mapping):
+        instrument = recognise(primary) or load("ccd")
+        facts = TableFacts(instrument=instrument, filename=name)
+        flags = {n: v for n, v in given.items() if n in ("table", "flags")}
+        for text in block_differences(flags, flags_block(df)):
+            log.warning("%s: %s here, which counts", name, text)
+        return _recorded(facts, list(source), given)
+    instrument = load(given) if given is not None else recognise(primary) or load("ccd")
+    facts = TableFacts(instrument=instrument, filename=name)
+    origin = origin_of(instrument)
+    if origin == "packaged" and not instrument.fixed_amplifiers:
+        return facts  # which says where to look, and nothing else
+    planned = {}
+    images: list[Any] = []
+    keywords: dict[str, str] = {}
+    for ndd in source:
+        if _is_stamped(ndd) or ndd.ndim < 2:
+            continue
+        try:
+            found = _find(instrument, ndd, name)
+        except InstrumentError:
+            continue  # perhaps the step does not need it; else it says so
+        planned[ndd.ident] = (ndd.shape, found)
+        if any(_given(found)):
+            images.append([ndd.ident, _given(found)])
+        for amplifier in found:
+            keywords |= amplifier.cards
+    block: dict[str, Any] = {}
+    if images:
+        block["amplifiers"] = images
+    if origin != "packaged" and keywords:
+        block["keywords"] = keywords
+    return replace(
+        facts, planned=planned, block={**_place(instrument), **block} if block else {}
+    )
+
+
+def _recorded(facts: TableFacts, images: Sequence[NDLater], block: Block) -> TableFacts:
+    """Take what a record says, and tell where the tables here say something else."""
+    assert facts.instrument is not None
+    given = dict(_amplifiers(block))
+    keywords: dict[str, str] = {}
+    planned = {}
+    for ndd in images:
+        listed = given.get(ndd.ident)
+        if listed is None or _is_stamped(ndd):
+            continue
+        local = _find(facts.instrument, ndd, facts.filename)
+        keywords |= {p: k for amplifier in local for p, k in amplifier.cards.items()}
+        here = {a.name: a for a in local}
+        made = []
+        for values in listed:
+            base = here.get(values["name"])
+            cards = {} if base is None else {p: getattr(base, p) for p in base.cards}
+            known = {p: v for p, v in values.items() if p in PARTS}
+            made.append(Amplifier(**{"data": "", **cards, **known}))
+        planned[ndd.ident] = (ndd.shape, tuple(made))
+        now = {**_place(facts.instrument), "amplifiers": [[ndd.ident, _given(local)]]}
+        was = {"table": block.get("table"), "amplifiers": [[ndd.ident, listed]]}
+        for text in block_differences(was, now):
+            log.warning("%s: %s here; what was recorded counts", facts.filename, text)
+    kept = {n: v for n, v in block.items() if n != "flags"}
+    if "keywords" in kept:
+        # These say where to look in a header, which is done here.
+        was = {n: kept.get(n) for n in ("table", "keywords")}
+        for text in block_differences(was, {**was, "keywords": keywords}):
+            log.warning("%s: %s here, which counts", facts.filename, text)
+        kept["keywords"] = keywords
+    return replace(facts, planned=planned, block=kept)
+
+
+def _source(df: DataFile) -> DataFile | None:
+    """Find the file whose headers a planned one will have."""
+    found: DataFile | None = df
+    while isinstance(found, PlannedFile) and not found.is_made:
+        found = found.like
+    return found
+
+
+def _is_taken(record: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a step that made a file, or its first input, took the facts already."""
+    rows = {row["key"]: row for row in record}
+    row = record[-1] if record else None
+    while row is not None:
+        block = block_of(row)
+        # What it says of flags alone, every step does.
+        if block is not None and (not block or {"amplifiers", "keywords"} & set(block)):
+            return True
+        key = next((ref.get("key") for ref in row["inputs"]), None)
+        row = rows.pop(str(key), None)
+    return False
+
+
+def _is_stamped(ndd: NDLater) -> bool:
+    return ndd.header_values.get("AMPSEC1") is not None
+
+
+def _primary(ndd: NDLater) -> Any:
+    return ndd.primary_values or ndd.header_values
+
+
+def _instrument_of(ndd: NDLater) -> Instrument:
+    # Of a camera that nobody described, the usual keywords may say enough.
+    return recognise(_primary(ndd)) or load("ccd")
+
+
+def _named(given: Any, ndd: NDLater) -> Instrument:
+    return load(given)
+
+
+def _find(instrument: Instrument, ndd: NDLater, name: str) -> tuple[Amplifier, ...]:
+    primary = _primary(ndd)
+    found = instrument.amplifiers(primary, _Header(ndd), Path(name).name)
+    conflict = instrument.conflict(primary)
+    if conflict is not None:
+        remark = f"{Path(instrument.source).name} is used, though {conflict}"
+        found = tuple(replace(a, remarks=(remark, *a.remarks)) for a in found)
+    camera = primary.get("INSTRUME")
+    if instrument.fallback and camera is not None:
+        why = f" (no instrument table claims INSTRUME = {camera!r})"
+        found = tuple(
+            replace(a, unknown={p: f"{text}{why}" for p, text in a.unknown.items()})
+            for a in found
+        )
+    return found
+
+
+def _given(amplifiers: Sequence[Amplifier]) -> list[dict[str, Any]]:
+    """Give what is not from header cards, for each amplifier of which there is any."""
+    listed = []
+    for amplifier in amplifiers:
+        parts = [p for p in PARTS[1:] if p not in amplifier.cards]
+        values = {p: getattr(amplifier, p) for p in parts}
+        known = {p: v for p, v in values.items() if v is not None}
+        if known:
+            listed.append({"name": amplifier.name, **known})
+    return listed
+
+
+def _place(instrument: Instrument) -> dict[str, str]:
+    name = Path(instrument.source).name
+    return {"table": name, "origin": origin_of(instrument)}
+
+
+def block_of(row: Mapping[str, Any]) -> Block | None:
+    """
+    Give what an entry of a record says of instrument tables.
+
+    Parameters
+    ----------
+    row : mapping
+        The entry, which anybody may have written.
+
+    Returns
+    -------
+    mapping or None
+        None where it says nothing.
+    """
+    block = row.get("instrument")
+    return block if isinstance(block, Mapping) else None
+
+
+def tells_of_tables(row: Mapping[str, Any]) -> bool:
+    """
+    Say if an entry of a record would tell what instrument tables gave.
+
+    Parameters
+    ----------
+    row : mapping
+        The entry.
+
+    Returns
+    -------
+    bool
+        False for entries of schema 1, which do not say whether any table gave
+        anything. In later ones, what does not stand there was not given.
+    """
+    return "instrument" in row or row["schema"] > 1
+
+
+def _amplifiers(block: Block) -> Iterator[tuple[Any, list[Mapping[str, Any]]]]:
+    """List the amplifiers of each extension, as far as they are well formed."""
+    given = block.get("amplifiers")
+    for item in given if isinstance(given, list | tuple) else ():
+        if not isinstance(item, list | tuple) or len(item) != 2:
+            continue
+        ident, listed = item
+        if isinstance(ident, str | int) and isinstance(listed, list | tuple):
+            yield ident, [a for a in listed if isinstance(a, Mapping) and "name" in a]
+
+
+def _values(block: Block) -> dict[tuple[Any, str, str], Any]:
+    found = {
+        (ident, str(amplifier["name"]), part): value
+        for ident, amplifiers in _amplifiers(block)
+        for amplifier in amplifiers
+        for part, value in amplifier.items()
+        if part != "name"
+    }
+    words = {"convention": "convention", "bits": "meaning of bits"}
+    for group, shown in (("keywords", "keyword of {}"), ("flags", "flags, {}")):
+        values = block.get(group)
+        for part, value in values.items() if isinstance(values, Mapping) else ():
+            word = words.get(part, part) if group == "flags" else _WORDS.get(part, part)
+            found["", "", shown.format(word)] = value
+    return found
+
+
+def _word(value: Any) -> str:
+    return "not given" if value is None else str(value)

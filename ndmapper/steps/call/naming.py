@@ -1,0 +1,272 @@
+"""What the products of a call are named, before anything is touched."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ndmapper.data import DataFile, FileName
+from ndmapper.engines.base import Output
+from ndmapper.errors import PlanError, ShapeError, did_you_mean
+from ndmapper.io.filetypes import plain_ext
+from ndmapper.steps.declare.declaration import Declaration
+from ndmapper.steps.declare.tool_parameters import files_within
+from ndmapper.steps.paths import absolute
+from ndmapper.steps.record.entry import Work
+
+__all__ = ["Roles", "Targets", "name_products", "refuse_clashes"]
+
+Roles = Mapping[str, Sequence[DataFile]]
+Targets = dict[Output, FileName]
+
+_FITS = ("fits", "fit", "fts")
+
+
+def name_products(
+    declaration: Declaration,
+    units: Sequence[Roles],
+    out_names: Any,
+    outdir: str,
+) -> list[Targets]:
+    """
+    Name every product of a call.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        The step.
+    units : sequence of mapping
+        The inputs of each unit of work, by the name of the input.
+    out_names : object
+        What the call says: a name, names aligned with the units, a mapping of those
+        by output, or None. ``'@p'`` names products after each file of the input p,
+        ``'!p'`` after its first file; ``{base}`` and ``{output}`` in a name stand for
+        the base name of the first input and the name of the output, and ``{01..24}``
+        makes 24 names of one.
+    outdir : str
+        The folder for products that are not named with a folder.
+
+    Returns
+    -------
+    list of dict
+        Output to name, for each unit.
+
+    Raises
+    ------
+    PlanError
+        If a product cannot be named.
+    ShapeError
+        If there are more or fewer names than products.
+    """
+    given = _by_output(declaration, out_names)
+    takes_all = declaration.each == "list"
+    targets: list[Targets] = [{} for _ in units]
+    for output in declaration.outputs:
+        if output not in given:
+            for names, roles in zip(targets, units, strict=True):
+                first = _first(declaration, roles)
+                names[output] = _derived(declaration, first, output, outdir)
+            continue
+        spec = given[output]
+        if isinstance(spec, str) and spec[:1] in ("@", "!"):
+            for names, roles in zip(targets, units, strict=True):
+                sources = _named_role(declaration, spec, roles, units)
+                made = [_derived(declaration, df, output, outdir) for df in sources]
+                names.update(_numbered(output, made))
+            continue
+        wanted = _expanded(declaration, spec, output, units[0])
+        if takes_all and (len(wanted) == 1 or not declaration.is_python):
+            placed = [_placed(name, outdir) for name in wanted]
+            targets[0].update(_numbered(output, placed))
+            continue
+        if len(wanted) != len(units):
+            products = "1 product" if len(units) == 1 else f"{len(units)} products"
+            count = len(wanted)
+            were = "1 name was" if count == 1 else f"{count} names were"
+            msg = (
+                f"{declaration.name} makes {products} of this call, but {were} given: "
+                f"{', '.join(map(str, wanted))}"
+            )
+            raise ShapeError(msg)
+        for names, name in zip(targets, wanted, strict=True):
+            names[output] = _placed(name, outdir)
+    return targets
+
+
+def _by_output(declaration: Declaration, out_names: Any) -> Mapping[Output, Any]:
+    """Sort what the call says of names by output."""
+    step, outputs = declaration.name, declaration.outputs
+    if out_names is None:
+        return {}
+    if not isinstance(out_names, Mapping):
+        if len(outputs) != 1:
+            msg = f"{step} makes {list(outputs)}; give out_names as a mapping of those"
+            raise PlanError(msg)
+        return {outputs[0]: out_names}
+    if unknown := set(out_names) - set(outputs):
+        msg = f"{step} makes {list(outputs)}, not {sorted(map(str, unknown))}"
+        raise PlanError(msg)
+    return {name: spec for name, spec in out_names.items() if spec is not None}
+
+
+def _first(declaration: Declaration, roles: Roles) -> DataFile:
+    """Give the file that a product is named after."""
+    for files in roles.values():
+        return files[0]
+    msg = f"{declaration.name} has no input to name its product after; give out_names"
+    raise PlanError(msg)
+
+
+def _named_role(
+    declaration: Declaration, spec: str, roles: Roles, units: Sequence[Roles]
+) -> Sequence[DataFile]:
+    """Find the files that ``'@p'`` or ``'!p'`` names products after."""
+    name = spec[1:]
+    if name not in roles:
+        msg = (
+            f"{declaration.name}: the output {spec!r} is named after the input {name!r}"
+            f", which is not there{did_you_mean(name, roles)}"
+        )
+        raise PlanError(msg)
+    return roles[name] if spec[0] == "@" else units[0][name][:1]
+
+
+def _expanded(
+    declaration: Declaration, spec: Any, output: Output, roles: Roles
+) -> list[Any]:
+    """Make a list of names of what a call says, and fill in what stands in braces."""
+    names = (
+        [spec]
+        if isinstance(spec, (str, FileName, DataFile, os.PathLike))
+        else list(spec)
+    )
+    found: list[Any] = []
+    for name in names:
+        if not isinstance(name, str) or "{" not in name:
+            found.append(name)
+            continue
+        first = next((files[0] for files in roles.values()), None)
+        named = None if first is None else first.filename
+        base = "" if named is None else named.base
+        text = name.replace("{base}", base).replace("{output}", str(output or ""))
+        found += _braces(text)
+    return found
+
+
+def _braces(text: str) -> list[str]:
+    """Expand ``{01..24}`` as shells do."""
+    match = re.search(r"\{(\d+)\.\.(\d+)\}", text)
+    if match is None:
+        return [text]
+    start, stop = match.groups()
+    numbers = range(int(start), int(stop) + 1)
+    head, tail = text[: match.start()], text[match.end() :]
+    return [
+        f"{head}{n:0{len(start)}d}{rest}" for n in numbers for rest in _braces(tail)
+    ]
+
+
+def _numbered(output: Output, names: Sequence[FileName]) -> Targets:
+    """Tell several products of one output apart."""
+    if len(names) == 1:
+        return {output: names[0]}
+    return {f"{output}#{n}": name for n, name in enumerate(names, 1)}
+
+
+def _placed(name: Any, outdir: str) -> FileName:
+    """Put a name without a folder into outdir, and give it a type."""
+    placed = FileName(name)
+    if not placed.root:
+        msg = "the name of a product is empty; give one such as 'product.fits'"
+        raise PlanError(msg)
+    if placed.ext is not None and plain_ext(placed.ext.lower()) not in _FITS:
+        msg = f"{name} is no name for a product, which is FITS; name it *.fits"
+        raise PlanError(msg)
+    if not placed.dir:
+        placed.dir = _folder(outdir)
+    if placed.ext is None:
+        placed.ext = "fits"
+    return placed
+
+
+def _folder(outdir: str) -> str:
+    return "" if outdir in ("", ".", "./") else outdir
+
+
+def _derived(
+    declaration: Declaration, df: DataFile, output: Output, outdir: str
+) -> FileName:
+    if df.filename is None or not df.filename.root:
+        msg = f"{declaration.name} was given a file without a name; give out_names"
+        raise PlanError(msg)
+    name = FileName(
+        df.filename,
+        prefix=declaration.affix("prefix", output),
+        suffix=declaration.affix("suffix", output),
+        dirname=_folder(outdir),
+    )
+    # Products are plain FITS unless they are named otherwise: they are read in
+    # sections, and by programs that cannot read compressed files.
+    name.ext = plain_ext(name.ext) if name.ext else "fits"
+    return name
+
+
+def refuse_clashes(
+    works: Sequence[Work],
+    targets: Sequence[Targets],
+    *,
+    before: Sequence[tuple[Work, Targets]] = (),
+) -> None:
+    """
+    Make sure that no product replaces another, or anything that is needed.
+
+    Parameters
+    ----------
+    works : sequence of Work
+        The units of work.
+    targets : sequence of dict
+        The names of their products.
+    before : sequence of tuple
+        Units of work that are done in memory before them, and the names that their
+        products would have.
+
+    Raises
+    ------
+    PlanError
+        If one does.
+    """
+    needed: dict[Path, str] = {}
+    for work in (*works, *(work for work, _ in before)):
+        for df in work.inputs:
+            needed.setdefault(absolute(str(df)), "its input")
+        for name, cal in work.calibrations.items():
+            for df in [] if cal is None else cal if isinstance(cal, list) else [cal]:
+                needed.setdefault(absolute(str(df)), f"the {name} of an input")
+        for name, value in {**work.parameters, **work.tool_parameters}.items():
+            for file in files_within(value):
+                needed.setdefault(absolute(str(file)), f"the file given as {name}")
+    for _, names in before:
+        for target in names.values():  # it is never written
+            needed.pop(absolute(str(target)), None)
+    made: dict[Path, str] = {}
+    for work, names in zip(works, targets, strict=True):
+        step, source = (
+            work.declaration.name,
+            ", ".join(map(str, work.inputs[:1])) or "nothing",
+        )
+        for target in names.values():
+            path = absolute(str(target))
+            if path in made:
+                msg = (
+                    f"{step} would write {target} twice, from {made[path]} and from "
+                    f"{source}; give out_names"
+                )
+                raise PlanError(msg)
+            made[path] = source
+            if path in needed:
+                msg = (
+                    f"{step} would write {target}, which is {needed[path]}; give "
+                    "another name with out_names, or another folder with outdir"
+                )
+                raise PlanError(msg)

@@ -1,0 +1,375 @@
+"""Make the declaration of a step from its function, and check that the two fit."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ndmapper.engines.base import Each, Output, Task
+from ndmapper.errors import DeclarationError, did_you_mean
+from ndmapper.steps.declare.declaration import (
+    HANDED_IN,
+    OPTIONS,
+    WORDS,
+    Affix,
+    Declaration,
+)
+from ndmapper.steps.declare.parameters import Parameter, read_parameters
+
+__all__ = ["check_affixes", "declare_python", "declare_tool", "names_of"]
+
+EACH: tuple[Each, ...] = ("ndd", "file", "list")
+
+
+def declare_python(
+    func: Callable[..., Any],
+    *,
+    inputs: str | Sequence[str] | None = None,
+    outputs: str | Sequence[str] | None = None,
+    prefix: Affix = None,
+    suffix: Affix = None,
+    each: str | None = None,
+    cals: str | Sequence[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    reprocess: bool | str | None = None,
+    logfile: str | None = None,
+) -> Declaration:
+    """
+    Declare a step of pure Python, and check the declaration.
+
+    Parameters
+    ----------
+    func : callable
+        The function; its first parameter takes the input.
+    inputs : str, optional
+        Name of the first parameter; it need not be said.
+    outputs : str or sequence of str, optional
+        Names of the outputs, where they have names.
+    prefix, suffix : str or mapping, optional
+        How products are named; a mapping has one for each output.
+    each : {'ndd', 'file', 'list'}, optional
+        What the function sees; by default one extension.
+    cals : str or sequence of str, optional
+        Names of the parameters that take calibrations.
+    options : mapping, optional
+        Words of the framework that hold unless a call says otherwise.
+    reprocess : bool, str or None
+        See `ndmapper.steps.run_task.run_task`.
+    logfile : str, optional
+        A log file of the step's own.
+
+    Returns
+    -------
+    Declaration
+        The declaration.
+
+    Raises
+    ------
+    DeclarationError
+        If the declaration and the function do not fit.
+    """
+    step = _step_name(func)
+    positional = _positional(func)
+    if not positional:
+        msg = f"the step {step} needs a first parameter, which takes the input"
+        raise DeclarationError(msg)
+    if inputs is not None and names_of(inputs, "inputs", step) != (positional[0],):
+        msg = (
+            f"the step {step} declares inputs={inputs!r}, but a Python step takes one "
+            f"input, its first parameter {positional[0]!r}"
+        )
+        raise DeclarationError(msg)
+    parts = _parts(func, step, positional[:1], cals)
+    out_names: tuple[Output, ...] = (None,)
+    if outputs:
+        out_names = names_of(outputs, "outputs", step)
+    _refuse_clash(step, out_names, parts)
+    check_affixes(step, out_names, prefix, suffix)
+    return Declaration(
+        name=step,
+        func=func,
+        task=Task(
+            engine="python", name=None, inputs=(positional[0],), outputs=out_names
+        ),
+        each=_checked_each(each or "ndd", step),
+        prefix=prefix,
+        suffix=suffix,
+        options=checked_options(options, step),
+        reprocess=reprocess,
+        logfile=logfile,
+        **parts,
+    )
+
+
+def declare_tool(
+    func: Callable[..., Any],
+    task: Task,
+    *,
+    each: Each,
+    prefix: Affix = None,
+    suffix: Affix = None,
+    cals: str | Sequence[str] | None = None,
+    tool_params: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    reprocess: bool | str | None = None,
+    logfile: str | None = None,
+    name: str | None = None,
+) -> Declaration:
+    """
+    Declare a step that runs a tool, with a function that gives its parameters.
+
+    Parameters
+    ----------
+    func : callable
+        Its parameters are keyword-only, but for one that takes the first input; it
+        returns a mapping of parameters of the tool, or None for none.
+    task : Task
+        The tool.
+    each : {'file', 'list'}
+        What the tool sees.
+    prefix, suffix : str or mapping, optional
+        How products are named; a mapping has one for each output.
+    cals : str or sequence of str, optional
+        Names of the parameters that take calibrations.
+    tool_params : mapping, optional
+        Parameters of the tool that are always given.
+    options : mapping, optional
+        Words of the framework that hold unless a call says otherwise.
+    reprocess : bool, str or None
+        See `ndmapper.steps.run_task.run_task`.
+    logfile : str, optional
+        A log file of the step's own.
+    name : str, optional
+        Name of the step; by default that of the function.
+
+    Returns
+    -------
+    Declaration
+        The declaration.
+
+    Raises
+    ------
+    DeclarationError
+        If the declaration and the function do not fit.
+    """
+    step = name or _step_name(func)
+    positional = _positional(func)
+    if len(positional) > 1:
+        msg = (
+            f"the function of {step} takes {', '.join(positional)}, but that of a tool "
+            "takes at most one file, to look at its headers; put '*,' before its "
+            "parameters"
+        )
+        raise DeclarationError(msg)
+    parts = _parts(func, step, positional, cals)
+    if parts["table"] is not None:
+        msg = (
+            f"the step {step} takes an instrument table ({parts['table']}), which only "
+            "a step of pure Python can"
+        )
+        raise DeclarationError(msg)
+    _refuse_clash(step, (*task.inputs[1:], *task.outputs), parts)
+    check_affixes(step, task.outputs, prefix, suffix)
+    return Declaration(
+        name=step,
+        func=func,
+        task=task,
+        each=each,
+        prefix=prefix,
+        suffix=suffix,
+        sees_file=bool(positional),
+        tool_params=dict(tool_params or {}),
+        options=checked_options(options, step),
+        reprocess=reprocess,
+        logfile=logfile,
+        **parts,
+    )
+
+
+def names_of(
+    value: Any, word: str, step: str, *, plain: bool = True
+) -> tuple[str, ...]:
+    """
+    Give the names that a declaration lists.
+
+    Parameters
+    ----------
+    value : str or sequence of str
+        One name, or several.
+    word : str
+        The word of the declaration, for the error.
+    step : str
+        The step, for the error.
+    plain : bool
+        Whether they must be names as of Python, which tags of frames need not be.
+
+    Returns
+    -------
+    tuple of str
+        The names.
+
+    Raises
+    ------
+    DeclarationError
+        If they are no names, or one stands there twice.
+    """
+    names = (value,) if isinstance(value, str) else tuple(value)
+    for name in names:
+        if not isinstance(name, str) or not (name.isidentifier() if plain else name):
+            msg = f"the step {step} declares {word}={value!r}; give names of parameters"
+            raise DeclarationError(msg)
+    if len(set(names)) < len(names):
+        msg = f"the step {step} declares a name twice in {word}={value!r}"
+        raise DeclarationError(msg)
+    return names
+
+
+def check_affixes(
+    step: str, outputs: Sequence[Output], prefix: Affix, suffix: Affix
+) -> None:
+    """
+    Check the prefixes and suffixes of a declaration.
+
+    Parameters
+    ----------
+    step : str
+        The step, for the error.
+    outputs : sequence of (str or None)
+        Names of its outputs.
+    prefix, suffix : str, mapping or None
+        What is declared.
+
+    Raises
+    ------
+    DeclarationError
+        If one cannot be part of a file name, or is of no output.
+    """
+    for which, affix in (("prefix", prefix), ("suffix", suffix)):
+        texts = affix.values() if isinstance(affix, Mapping) else [affix or ""]
+        if odd := [t for t in texts if not isinstance(t, str) or set(t) & set("/\\\0")]:
+            msg = (
+                f"the step {step} has the {which} {odd[0]!r}; it is part of a file name"
+            )
+            raise DeclarationError(msg)
+        if isinstance(affix, Mapping) and (unknown := set(affix) - set(outputs)):
+            msg = f"the step {step} has a {which} for unknown outputs {sorted(unknown)}"
+            raise DeclarationError(msg)
+
+
+def checked_options(options: Mapping[str, Any] | None, step: str) -> dict[str, Any]:
+    """
+    Check the options of a declaration.
+
+    Parameters
+    ----------
+    options : mapping or None
+        Words of the framework, without those of an engine.
+    step : str
+        The step, for the error.
+
+    Returns
+    -------
+    dict
+        The same.
+
+    Raises
+    ------
+    DeclarationError
+        If one is no word of the framework, or the revision no number from 1 on.
+    """
+    for name in options or {}:
+        if name not in OPTIONS:
+            msg = (
+                f"the step {step} has the option {name!r}, which means nothing here"
+                f"{did_you_mean(name, OPTIONS)}"
+            )
+            raise DeclarationError(msg)
+    revision = (options or {}).get("revision", 1)
+    if not isinstance(revision, int) or isinstance(revision, bool) or revision < 1:
+        msg = (
+            f"the step {step} has the revision {revision!r}; it is a number from 1 on, "
+            "raised where the step makes other numbers than before"
+        )
+        raise DeclarationError(msg)
+    return dict(options or {})
+
+
+def _step_name(func: Any) -> str:
+    if not callable(func) or not hasattr(func, "__name__"):
+        msg = f"a step is made of a function, not of {func!r}"
+        raise DeclarationError(msg)
+    return str(func.__name__)
+
+
+def _checked_each(each: str, step: str) -> Each:
+    for known in EACH:
+        if each == known:
+            return known
+    msg = f"the step {step} declares each={each!r}{did_you_mean(each, EACH)}"
+    raise DeclarationError(msg)
+
+
+def _positional(func: Callable[..., Any]) -> list[str]:
+    try:
+        signature = inspect.signature(func)
+    except ValueError as err:
+        msg = f"{func!r} does not tell its parameters, so it cannot be a step"
+        raise DeclarationError(msg) from err
+    return [
+        p.name
+        for p in signature.parameters.values()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+
+
+def _parts(
+    func: Callable[..., Any],
+    step: str,
+    taking_input: Iterable[str],
+    cals: str | Sequence[str] | None,
+) -> dict[str, Any]:
+    """Sort the parameters of a function into calibrations, words and the others."""
+    cal_names = names_of(cals or (), "cals", step)
+    everything = read_parameters(func, frozenset(taking_input))
+    if clash := sorted(set(everything) & (WORDS - HANDED_IN)):
+        msg = (
+            f"the step {step} has a parameter {clash[0]!r}, which is a word of the "
+            "framework; give it another name"
+        )
+        raise DeclarationError(msg)
+    for name in cal_names:
+        if name not in everything:
+            msg = (
+                f"the step {step} declares the calibration {name!r}, but its function "
+                f"has no such parameter{did_you_mean(name, everything)}"
+            )
+            raise DeclarationError(msg)
+    parameters: dict[str, Parameter] = {
+        n: p for n, p in everything.items() if n not in cal_names and n not in WORDS
+    }
+    tables = [n for n, p in parameters.items() if p.is_table]
+    if tables not in ([], ["instrument"]):
+        msg = (
+            f"the step {step} takes an instrument table as {' and '.join(tables)}; "
+            "call that parameter instrument, as in all steps"
+        )
+        raise DeclarationError(msg)
+    for name in tables:
+        del parameters[name]
+    return {
+        "cals": cal_names,
+        "parameters": parameters,
+        "cal_parameters": {n: everything[n] for n in cal_names},
+        "handed_in": frozenset(everything) & HANDED_IN,
+        "table": next(iter(tables), None),
+    }
+
+
+def _refuse_clash(step: str, names: Iterable[Output], parts: Mapping[str, Any]) -> None:
+    """Refuse files and parameters of one name, which a call could not tell apart."""
+    taken = {*parts["parameters"], *parts["cals"], *WORDS, parts["table"]}
+    if clash := sorted(set(filter(None, names)) & taken):
+        msg = (
+            f"the step {step} has an output and a parameter {clash[0]!r}; call one "
+            "of them something else"
+        )
+        raise DeclarationError(msg)

@@ -1,0 +1,263 @@
+"""What a tool is given: the parameters that the function of its step returns."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ndmapper.config import Settings
+from ndmapper.data import DataFile, DataFileList, FileName
+from ndmapper.data.planned import open_planned
+from ndmapper.engines import Task, get_engine
+from ndmapper.engines.base import Calibration
+from ndmapper.errors import (
+    DeclarationError,
+    NdmapperError,
+    StepError,
+    did_you_mean,
+)
+from ndmapper.steps.declare.declaration import HANDED_IN, Declaration
+from ndmapper.steps.paths import absolute
+
+__all__ = [
+    "check_switches",
+    "files_among",
+    "files_within",
+    "plain_values",
+    "python_name",
+    "switch_values",
+    "tool_parameters",
+]
+
+log = logging.getLogger(__name__)
+
+
+def tool_parameters(
+    declaration: Declaration,
+    first: DataFile | None,
+    calibrations: Mapping[str, Calibration],
+    parameters: Mapping[str, Any],
+    settings: Settings,
+) -> dict[str, Any]:
+    """
+    Ask the function of a step for the parameters of its tool.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        A step that is not of pure Python.
+    first : DataFile or None
+        The first input, for a function that looks at its headers; None where there
+        are no inputs.
+    calibrations : mapping
+        What is applied, by type.
+    parameters : mapping
+        Checked values of the function's parameters.
+    settings : Settings
+        The configuration of the call.
+
+    Returns
+    -------
+    dict
+        Parameter of the tool to value; a `DataFile`, or a list of them, is a file. What
+        the function gives as None is left to the tool.
+
+    Raises
+    ------
+    StepError
+        If the function fails, or returns no mapping.
+    """
+    step, func = declaration.name, declaration.func
+    if func is None:
+        return _named(declaration, declaration.tool_params)
+    words = {name: settings[name] for name in declaration.handed_in}
+    where = f"{step}: the function that gives the parameters"
+    try:
+        found = func(
+            *([first] if declaration.sees_file else []),
+            **calibrations, **parameters, **words,
+        )  # fmt: skip
+    except NdmapperError:
+        raise
+    except Exception as err:
+        on = "" if first is None else f" on {first}"
+        msg = f"{where} failed{on}: {type(err).__name__}: {err}"
+        raise StepError(msg) from err
+    if found is None:
+        found = {}
+    if not isinstance(found, Mapping) or not all(isinstance(n, str) for n in found):
+        msg = (
+            f"{where} must return a mapping such as dict(order=3), but "
+            f"{'' if first is None else f'on {first} '}it returned {found!r}"
+        )
+        raise StepError(msg)
+    return _named(declaration, {**declaration.tool_params, **found})
+
+
+def _named(declaration: Declaration, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is None, and make files of what stands for one."""
+    # Where every parameter has its place, None says that the place stays empty.
+    takes_none = getattr(get_engine(declaration.task.engine), "takes_none", False)
+    return {
+        python_name(name): _value(value)
+        for name, value in parameters.items()
+        if value is not None or takes_none
+    }
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Path):
+        return absolute(value)  # any file, FITS or not
+    if isinstance(value, FileName):
+        return open_planned(value)
+    if isinstance(value, (list, tuple)) and any(isinstance(v, Path) for v in value):
+        return [_value(v) for v in value]
+    if isinstance(value, (list, tuple)) and any(
+        isinstance(v, (FileName, DataFile)) for v in value
+    ):
+        return DataFileList(
+            data=[v if isinstance(v, DataFile) else open_planned(v) for v in value]
+        )
+    return value
+
+
+def files_among(parameters: Mapping[str, Any]) -> dict[str, Sequence[DataFile]]:
+    """
+    Give those parameters that are files.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Parameters of a tool.
+
+    Returns
+    -------
+    dict of str to sequence of DataFile
+        The files of each.
+    """
+    found: dict[str, Sequence[DataFile]] = {}
+    for name, value in parameters.items():
+        if isinstance(value, DataFile):
+            found[name] = [value]
+        elif isinstance(value, list) and value and isinstance(value[0], DataFile):
+            found[name] = value
+    return found
+
+
+def files_within(value: Any) -> Iterator[DataFile | Path]:
+    """
+    Find all files that the value of a parameter names, in lists and mappings too.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Yields
+    ------
+    DataFile or Path
+        Each file, in order.
+    """
+    if isinstance(value, (DataFile, Path)):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from files_within(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from files_within(item)
+    elif isinstance(value, (set, frozenset)):
+        yield from sorted(v for v in value if isinstance(v, Path))
+
+
+def plain_values(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Give those parameters that are no files.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Parameters of a tool.
+
+    Returns
+    -------
+    dict
+        The others.
+    """
+    files = files_among(parameters)
+    return {n: v for n, v in parameters.items() if n not in files}
+
+
+def check_switches(task: Task) -> None:
+    """
+    Check which parameters of a tool follow the switches of the framework.
+
+    Parameters
+    ----------
+    task : Task
+        What runs; its word ``switches``, where its engine has that, maps parameters to
+        one of ``'use_uncert'``, ``'use_flags'``, ``'interact'``, or to several of them
+        with ``|`` between: on if any is.
+
+    Raises
+    ------
+    DeclarationError
+        If it says something else.
+    """
+    switches = task.words.get("switches")
+    if switches is None:
+        return
+    if not isinstance(switches, Mapping):
+        msg = (
+            f"{task.name}: switches={switches!r}; give a mapping from parameters to "
+            "switches, such as {'fl_vardq': 'use_uncert|use_flags'}"
+        )
+        raise DeclarationError(msg)
+    for name, value in switches.items():
+        for word in str(value).split("|"):
+            if word not in HANDED_IN:
+                msg = (
+                    f"{task.name}: {name} follows {word!r} in switches, which is no "
+                    f"switch{did_you_mean(word, HANDED_IN)}"
+                )
+                raise DeclarationError(msg)
+
+
+def switch_values(task: Task, settings: Settings) -> dict[str, bool]:
+    """
+    Give the parameters of a tool that follow the switches of the framework.
+
+    Parameters
+    ----------
+    task : Task
+        What runs.
+    settings : Settings
+        The configuration of the call.
+
+    Returns
+    -------
+    dict of str to bool
+        Parameter to whether it is on.
+    """
+    switches = task.words.get("switches") or {}
+    return {
+        python_name(name): any(settings[word] for word in value.split("|"))
+        for name, value in switches.items()
+    }
+
+
+def python_name(name: str) -> str:
+    """
+    Write the name of a parameter as in Python.
+
+    Parameters
+    ----------
+    name : str
+        As the tool spells it.
+
+    Returns
+    -------
+    str
+        With ``_`` for ``-`` and ``.``.
+    """
+    return str(name).replace("-", "_").replace(".", "_")

@@ -1,0 +1,12 @@
+"""
+What is written down: how a product was made, and whether it still is what it would be.
+
+entry, values, literals
+    The record entry of a product, and values in the form that JSON or a script holds.
+source_text, source_context, origin, versions
+    The code of a step, what it refers to, where it lives, and versions of what ran.
+differences, equivalence, freshness
+    What is stale, and why, in words.
+decisions, event_log, summary
+    What the user decided, what happened in a folder, and what a run comes to.
+"""

@@ -1,0 +1,288 @@
+"""Whether a product is still what its inputs make, judged by its record alone."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ndmapper.data import DataFile
+from ndmapper.engines import Task, get_engine
+from ndmapper.errors import (
+    DeclarationError,
+    FormatError,
+    InstrumentError,
+    MissingFileError,
+    RecordError,
+)
+from ndmapper.instruments import has_own_tables
+from ndmapper.io.digest import DigestCache, digest
+from ndmapper.io.record import identity, read_cleaned, read_records
+from ndmapper.steps.call.instrument_table import (
+    block_differences,
+    block_of,
+    flags_block,
+    named_changes,
+    plan_facts,
+)
+from ndmapper.steps.record.entry import is_as_recorded
+from ndmapper.steps.record.equivalence import revision_of
+from ndmapper.steps.record.versions import package_version
+
+__all__ = ["find_input", "references_of", "table_changes", "why_stale"]
+
+log = logging.getLogger(__name__)
+
+
+def why_stale(
+    path: Path,
+    digests: DigestCache | None = None,
+    *,
+    revision_now: Callable[[str, str], int | None] | None = None,
+) -> list[str]:
+    """
+    Say what has changed since a product was made.
+
+    Parameters
+    ----------
+    path : Path
+        The product.
+    digests : DigestCache, optional
+        Digests that are known already.
+    revision_now : callable, optional
+        Gives the revision that a step of ndmapper has now, by its module and its name;
+        None where there is no such step.
+
+    Returns
+    -------
+    list of str
+        One line for each thing that would make another product now; empty if it would
+        be the same. Parameters are those of the record, for nobody knows the script.
+
+    Raises
+    ------
+    RecordError
+        If the file has no record.
+    """
+    digests = digests or DigestCache(path.parent / ".ndmapper")
+    df = DataFile(path)
+    if not df.record:
+        msg = f"{path} has no record: no step of ndmapper made it"
+        raise RecordError(msg)
+    found = []
+    last = df.record[-1]
+    if last["step"] == "edited":
+        found.append("it was edited and saved in Python")
+    elif not is_as_recorded(df, digests):
+        found.append("it was changed by hand or by another program")
+    for row in df.record:
+        name = "" if row is last else f"{row['product']}: "
+        made = Path(find_input(row["product"], row, path) or path)
+        for word, reference in references_of(row):
+            reason = _reference_differs(reference, row, made, digests)
+            if reason:
+                found.append(f"{name}{word} {reference['name']} {reason}")
+        found += [f"{name}{text}" for text in table_changes(row, made)]
+        tool, old = row["tool"]["name"], row["tool"]["version"]
+        if (was := revision_of(row)) is not None and row["engine"] == "python":
+            now = revision_now(row["module"], row["step"]) if revision_now else None
+            if now not in (None, was):
+                text = f"the revision of {row['step']} was {was}, now {now}"
+                found.append(f"{name}{text}")
+        elif _needs_a_script(row):
+            log.info(
+                "%s%s was %s; which version there is now can only be told by "
+                "'ndmapper why SCRIPT', since the command that asks for it stands in "
+                "the script",
+                name, tool, old,
+            )  # fmt: skip
+        elif (version := _tool_version(row)) is not None and version != old:
+            found.append(f"{name}{tool} was {old}, now {version}")
+    digests.save()
+    return list(dict.fromkeys(found))
+
+
+def table_changes(row: Mapping[str, Any], product: Path) -> list[str]:
+    """
+    Say what an instrument table gives otherwise than a record tells.
+
+    Parameters
+    ----------
+    row : mapping
+        An entry of a record.
+    product : Path
+        A product, beside which the inputs may lie.
+
+    Returns
+    -------
+    list of str
+        One line for each value; empty where nothing differs, or the entry says nothing
+        of tables.
+    """
+    block = block_of(row)
+    if block is None or not (block or has_own_tables()):
+        return []
+    source = row["run"].get("table")
+    given = source if source is not None and Path(str(source)).is_file() else None
+    path = next(
+        (p for ref in row["inputs"] if (p := find_input(ref["name"], row, product))),
+        None,
+    )
+    if path is None or not path.exists():
+        return named_changes(block)
+    try:
+        df = DataFile(path)
+        now = {**flags_block(df), **plan_facts([df], given).block}
+    except (FormatError, RecordError, MissingFileError):
+        return []  # which is said of the input
+    except InstrumentError as err:
+        return [str(err)]
+    return block_differences(block, now)
+
+
+def references_of(
+    row: Mapping[str, Any],
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """
+    List all files that an entry refers to.
+
+    Parameters
+    ----------
+    row : mapping
+        An entry of a record.
+
+    Yields
+    ------
+    str, mapping
+        What the file was (input, a type of calibration, a parameter), and how the
+        entry refers to it.
+    """
+    for reference in row["inputs"]:
+        yield "input", reference
+    for part in ("calibrations", "references"):
+        for name, value in row[part].items():
+            listed = value if isinstance(value, list) else [value]
+            for reference in listed:
+                if reference is not None:
+                    yield name, reference
+
+
+def find_input(name: str, row: Mapping[str, Any], product: Path) -> Path | None:
+    """
+    Find a file that an entry refers to.
+
+    Parameters
+    ----------
+    name : str
+        Its name, without folder.
+    row : mapping
+        The entry.
+    product : Path
+        A product, beside which it may lie.
+
+    Returns
+    -------
+    Path or None
+        Where it lay when the step ran, or else beside the product.
+    """
+    return next(_places(name, row, product), None)
+
+
+def _places(name: str, row: Mapping[str, Any], product: Path) -> Iterator[Path]:
+    """Find all places of a name: files of several folders may have the same."""
+    recorded = row["run"].get("paths", {}).get(name) or []
+    places = [Path(p) for p in ([recorded] if isinstance(recorded, str) else recorded)]
+    found = [path for path in places if _was_there(path)]
+    beside = product.parent / Path(name).name  # no record chooses another folder
+    if not found and _was_there(beside):
+        found.append(beside)
+    yield from found
+
+
+def _was_there(path: Path) -> bool:
+    try:
+        return path.exists() or bool(read_cleaned(path))
+    except (OSError, ValueError):  # a record may hold what can be no path
+        return False
+
+
+def _reference_differs(
+    reference: Mapping[str, Any],
+    row: Mapping[str, Any],
+    product: Path,
+    digests: DigestCache,
+) -> str | None:
+    if reference.get("memory"):
+        return "was only in memory, so nobody can tell"
+    if not (reference.get("key") or reference.get("digest")):
+        return "has no digest in the record, so nobody can tell"
+    reasons = []
+    for path in _places(reference["name"], row, product):
+        reason = _place_differs(path, reference, digests)
+        if reason is None:
+            return None
+        reasons.append(reason)
+    return reasons[0] if reasons else "is not here any more"
+
+
+def _place_differs(
+    path: Path, reference: Mapping[str, Any], digests: DigestCache
+) -> str | None:
+    try:
+        return _content_differs(path, reference, digests)
+    except MissingFileError:
+        return "is not here any more"
+    except (FormatError, RecordError) as err:
+        return f"cannot be read ({err})"
+
+
+def _content_differs(
+    path: Path, reference: Mapping[str, Any], digests: DigestCache
+) -> str | None:
+    if not path.exists():
+        rows = read_cleaned(path)
+        same = bool(rows) and rows[-1]["key"] == identity(reference)
+        return None if same else "was removed, and was another one"
+    if not reference.get("key"):
+        same = digest(path, digests) == reference["digest"]
+        return None if same else "has another content now"
+    rows = read_records(path)
+    if not rows or rows[-1]["key"] != reference["key"]:
+        return "was made anew since"
+    if not is_as_recorded(DataFile(path), digests):
+        return "was changed by hand or by another program"
+    return None
+
+
+def _needs_a_script(row: Mapping[str, Any]) -> bool:
+    """
+    Say whether a version was asked for by a command that a script declares.
+
+    The record repeats that command, but nothing that a record says is ever run.
+    """
+    task = row.get("task")
+    return bool(task and task["words"].get("version"))
+
+
+def _tool_version(row: Mapping[str, Any]) -> str | None:
+    """
+    Give the version of what would run now; None where that cannot be told.
+
+    The engine, which is installed code, is asked with its own words alone, not with
+    those of the record.
+    """
+    task = row.get("task")
+    if task is None:
+        name = row["tool"]["name"]
+        return None if name in ("script", "user") else package_version(name)
+    try:
+        engine = get_engine(row["engine"])
+    except DeclarationError:
+        return None
+    wanted = Task(
+        engine=engine.name,
+        name=task["name"],
+        inputs=(),
+        outputs=(),
+        words=engine.words,
+    )
+    return engine.tool(wanted)["version"]

@@ -1,0 +1,139 @@
+"""Plan only: what a call would do is said and kept, and nothing is done."""
+
+import logging
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ndmapper.data.planned import PlannedFile
+from ndmapper.errors import FileAccessError
+from ndmapper.io.sidedata import make_side_folder
+from ndmapper.log import log_to_terminal
+from ndmapper.steps.call.decide import PlanItem
+from ndmapper.steps.call.plan import Plan, preview
+from ndmapper.steps.record.entry import ancestors
+from ndmapper.steps.results import Result
+from ndmapper.steps.run.execute import map_product
+from ndmapper.steps.run.unit import shared_cals
+
+__all__ = ["collect_plans", "dry_results", "plan_results"]
+
+log = logging.getLogger(__name__)
+
+_collected: list[Plan] | None = None
+_begun: set[Path] = set()
+"""Scripts that this process has begun anew."""
+
+
+@contextmanager
+def collect_plans() -> Iterator[list[Plan]]:
+    """
+    Collect the plans of all calls in a ``with`` block, instead of logging them.
+
+    Yields
+    ------
+    list of Plan
+        Filled as steps are called with ``dry_run``.
+    """
+    global _collected  # noqa: PLW0603  # calls come from a script that knows nothing
+    before, _collected = _collected, []
+    try:
+        yield _collected
+    finally:
+        _collected = before
+
+
+def dry_results(plan: Plan) -> list[Result]:
+    """
+    Say what a plan would do, and give files that stand for its products.
+
+    Lines that do without ndmapper what external tools would do go to
+    ``outdir/.ndmapper/replay.sh`` and ``replay.cl``.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+
+    Returns
+    -------
+    list of dict
+        Output to planned file, for each unit.
+    """
+    if _collected is not None:
+        _collected.append(plan)
+        return plan_results(plan.items)
+    log_to_terminal()
+    log.info("%r", plan)
+    for item in plan.items:
+        if item.action != "reuse":
+            _write_replay(Path(plan.settings["outdir"]), item)
+    return plan_results(plan.items)
+
+
+def plan_results(items: Sequence[PlanItem]) -> list[Result]:
+    """
+    Give files that stand for the products of a plan.
+
+    Parameters
+    ----------
+    items : sequence of PlanItem
+        Units of work.
+
+    Returns
+    -------
+    list of dict
+        Output to file: one that is there already, or one that is only planned.
+    """
+    results: list[Result] = []
+    for item in items:
+        if item.action == "reuse":
+            results.append(
+                {output: map_product(item, output) for output in item.targets}
+            )
+            continue
+        before = ancestors(item.work.used)
+        cals = shared_cals(item.work.inputs)
+        results.append(
+            {
+                # What is in it is not known; that it has content some day is.
+                output: PlannedFile(
+                    name,
+                    [*before, {**item.expected[output], "content": None}],
+                    cals,
+                    like=item.works[0].inputs[0],
+                )
+                for output, name in item.targets.items()
+            }
+        )
+    return results
+
+
+def _write_replay(outdir: Path, item: PlanItem) -> None:
+    shown = preview(item)
+    if not shown.script:
+        return
+    path = outdir / ".ndmapper" / f"replay.{shown.language}"
+    mode = "a" if path in _begun else "w"
+    try:
+        make_side_folder(path)
+        with path.open(mode, encoding="utf-8") as stream:
+            if mode == "w":
+                folder = shlex.quote(os.getcwd())  # noqa: PTH109  # for a shell
+                stream.write(
+                    f"#!/bin/sh\nset -e\ncd {folder}\n"
+                    if shown.language == "sh"
+                    else f"# for cl, in {' '.join(folder.split())}\n"
+                )
+            stream.write(f"\n{shown.script.rstrip()}\n")
+    except OSError as err:
+        msg = (
+            f"the script {path} cannot be written ({err.strerror}); choose another "
+            "folder with outdir"
+        )
+        raise FileAccessError(msg) from err
+    if mode == "w":
+        _begun.add(path)
+        log.info("what external tools would do is written to %s", path)

@@ -1,0 +1,304 @@
+"""Record and publish: how a product and its record come to disk together."""
+
+import logging
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ndmapper.data import DataFile
+from ndmapper.data.saving.save import carries_record, write_datafile
+from ndmapper.engines.base import Outcome, Output
+from ndmapper.errors import (
+    FileAccessError,
+    FormatError,
+    OutputExistsError,
+    RecordError,
+)
+from ndmapper.io.checksum import take_sums_out
+from ndmapper.io.digest import digest, examine
+from ndmapper.io.filetypes import is_compressed, split_ext
+from ndmapper.io.provenance import provenance_hdus
+from ndmapper.io.record import (
+    canonical,
+    cleaned_path,
+    encode,
+    pending_path,
+    side_path,
+)
+from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.source import find_source
+from ndmapper.io.temporary import staging_mark, staging_name, sweep
+from ndmapper.io.write import append_hdu, publish
+from ndmapper.steps.call.decide import PlanItem
+from ndmapper.steps.paths import absolute, stamp_of
+from ndmapper.steps.record.differences import differences
+from ndmapper.steps.record.entry import Entry, Work, ancestors, as_made
+
+__all__ = [
+    "save_products",
+    "stage",
+]
+
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 30.0
+"""Seconds to wait for others who publish, which takes them an instant."""
+
+
+@dataclass
+class _Finished:
+    """A product that is written, and not published yet."""
+
+    temporary: Path
+    target: Path
+    side: Path | None = None
+
+    def write_side(self, rows: list[Entry]) -> None:
+        """Write the side record, under a name that nobody else has."""
+        self.side = staging_name(side_path(self.target))
+        _make_folder(self.side.parent)
+        lines = ",\n".join(canonical(row) for row in rows)
+        self.side.write_text(f"[{lines}]\n", encoding="utf-8")
+
+    def publish(self) -> None:
+        """Give product and side record their names."""
+        # First, so that nobody who deletes it later takes it for removed by us.
+        cleaned_path(self.target).unlink(missing_ok=True)
+        if self.side is None:
+            publish(self.temporary, self.target)
+            side_path(self.target).unlink(missing_ok=True)
+            return
+        # Where a kill comes between the two, what waits tells that the product is
+        # without its record.
+        pending = pending_path(self.target)
+        self.side.replace(pending)
+        try:
+            publish(self.temporary, self.target)
+        except BaseException:
+            if self.temporary.exists():
+                pending.unlink(missing_ok=True)
+            raise
+        publish(pending, side_path(self.target))
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        self.temporary.unlink(missing_ok=True)
+        if self.side is not None:
+            self.side.unlink(missing_ok=True)
+
+
+def save_products(
+    item: PlanItem, outcome: Outcome, stage: Path, facts: Entry
+) -> dict[str, str]:
+    """
+    Write all products of one unit of work, then publish them one after the other.
+
+    Parameters
+    ----------
+    item : PlanItem
+        What was planned.
+    outcome : Outcome
+        What the engine made.
+    stage : Path
+        Folder for unfinished products of this call.
+    facts : dict
+        What the entries say beside what was expected: the files as they were, the
+        ``run`` block, findings and decisions.
+
+    Returns
+    -------
+    dict of str to str
+        Path of each product to the digest of its content.
+    """
+    settings = item.work.settings
+    outdir = absolute(settings["outdir"])
+    finished: list[_Finished] = []
+    contents, keys = {}, {}
+    try:
+        for output, product in outcome.products.items():
+            target = absolute(str(item.targets[output]))
+            if target.parent == outdir:
+                temporary = stage / target.name
+            else:  # a rename needs one file system, so it waits beside its place
+                _make_folder(target.parent)
+                temporary = staging_name(target)
+            finished.append(_Finished(temporary, target))
+            place = _place_of_record(item, product)
+            rows = _write(item, output, product, temporary, facts)
+            contents[target], keys[target] = rows[-1]["content"], rows[-1]["key"]
+            if place != "file":
+                finished[-1].write_side(rows)
+        outputs = list(outcome.products)
+        with _publishing({one.target.parent for one in finished}):
+            # All are looked at before the first is published.
+            kept = {
+                one.target: content
+                for output, one in zip(outputs, finished, strict=True)
+                if (content := _kept(item, output, one.target, keys[one.target]))
+            }
+            for one in finished:
+                if one.target not in kept:
+                    one.publish()
+        for target, content in contents.items():
+            if target not in kept:
+                item.work.digests.put(find_source(target), content, ours=True)
+        contents |= kept
+    finally:
+        for one in finished:
+            one.discard()
+    return {str(target): content for target, content in contents.items()}
+
+
+@contextmanager
+def _publishing(folders: Collection[Path]) -> Iterator[None]:
+    """Let one run at a time compare what is there, and put its products there."""
+    from filelock import FileLock  # slow to import
+
+    with ExitStack() as stack:
+        for folder in sorted(folders):
+            lock = folder / ".ndmapper" / "publish.lock"
+            try:
+                make_side_folder(lock)
+                stack.enter_context(FileLock(lock, timeout=_PATIENCE))
+            except (OSError, NotImplementedError) as err:
+                # A file system without locks, or the lock of another user: what is
+                # compared is compared anyway, an instant before it is replaced.
+                log.debug("no lock %s: %s", lock, err)
+        yield
+
+
+def _kept(item: PlanItem, output: Output, target: Path, key: str) -> str | None:
+    """Give the digest of what is there, where it is kept; None where it is not."""
+    stamp, step = stamp_of(target), item.work.declaration.name
+    if stamp is None:
+        return None
+    if stamp == item.seen[output]:
+        # Made again with what was removed beside it, and not to be replaced.
+        return digest(target) if item.action == "reuse" else None
+    try:
+        rows = DataFile(target).record
+    except (FormatError, RecordError):
+        rows = []
+    if rows and rows[-1]["key"] == key:
+        # The same: another run of the same script, or on a cluster what a worker did
+        # that died before it could say so.
+        log.debug("%s: %s was made twice", step, target)
+        return str(rows[-1]["content"])
+    reasons = (
+        [str(d) for d in differences(rows[-1], item.expected[output])] if rows else []
+    )
+    how = f" ({'; '.join(reasons)})" if reasons else ""
+    msg = (
+        f"{target} was made or changed by somebody else while {step} worked, and it is "
+        f"not what {step} makes{how}; it is kept. Run again when the other run has "
+        "ended; scripts that give one name to different products need folders of their "
+        "own (outdir)"
+    )
+    raise OutputExistsError(msg)
+
+
+def _place_of_record(item: PlanItem, product: DataFile) -> str:
+    """Say where the record goes: where the configuration wants it, if it can."""
+    wanted: str = item.work.settings["record"]
+    return wanted if carries_record(product) else "side"
+
+
+def _write(
+    item: PlanItem,
+    output: Output,
+    product: DataFile,
+    temporary: Path,
+    facts: Entry,
+) -> list[Entry]:
+    """Write one product, with its record where that belongs in the file."""
+    work, name = item.work, Path(str(item.targets[output])).name
+    place = _place_of_record(item, product)
+    entry = as_made(item.expected[output], facts) | facts
+    if not _moved_whole(product, temporary):
+        # What is appended below brings all of it to the disk.
+        more = place != "side"
+        write_datafile(product, temporary, rows=[], more=more)
+    found = examine(temporary)
+    entry["content"] = found.digest
+    rows = [*ancestors(work.used), entry]
+    if place != "side":
+        _add_record(work, product, temporary, rows, name)
+    if found.damaged:
+        take_sums_out(temporary, found.damaged)
+    return rows
+
+
+def _add_record(
+    work: Work, product: DataFile, temporary: Path, rows: list[Entry], name: str
+) -> None:
+    tables = provenance_hdus(rows) if work.settings["provenance_tables"] else b""
+    if is_compressed(split_ext(name)[1]):
+        temporary.unlink()  # nothing can be appended to what is compressed
+        write_datafile(product, temporary, rows=rows, tables=tables)
+        return
+    append_hdu(temporary, tables + encode(rows))
+
+
+def _moved_whole(product: DataFile, temporary: Path) -> bool:
+    """Move what a tool has written, if nothing of it has to be changed."""
+    made = None if product.filename is None else absolute(str(product))
+    stage = temporary.parent
+    if made is None or not made.is_relative_to(stage) or not product.unloaded:
+        return False
+    if product.record or any(
+        is_compressed(split_ext(path.name)[1]) for path in (made, temporary)
+    ):
+        return False
+    made.replace(temporary)
+    return True
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        make_side_folder(folder / "any")
+    except OSError as err:
+        msg = f"the folder {folder} cannot be made ({err.strerror}); choose another"
+        raise FileAccessError(msg) from err
+
+
+@contextmanager
+def stage(outdir: Path) -> Iterator[Path]:
+    """
+    Make a folder for unfinished products, and remove it in the end.
+
+    Parameters
+    ----------
+    outdir : Path
+        The folder of the products; made where it is missing.
+
+    Yields
+    ------
+    Path
+        A new folder in ``outdir/.ndmapper/stage``, so that publishing is a rename
+        within one file system.
+
+    Raises
+    ------
+    FileAccessError
+        If the folder cannot be written.
+    """
+    home = outdir / ".ndmapper" / "stage"
+    folder = home / staging_mark()
+    try:
+        make_side_folder(folder)
+        folder.mkdir()
+    except OSError as err:
+        msg = (
+            f"products cannot be written to {outdir.absolute()} ({err.strerror}: "
+            f"{err.filename}); choose another folder with outdir, or run in one that "
+            "you can write to"
+        )
+        raise FileAccessError(msg) from err
+    sweep(home)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
