@@ -13,7 +13,7 @@ from ndmapper.data import DataFile
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import map_file
 from ndmapper.io.tiles.codecs import decode
-from ndmapper.io.tiles.read import tiling_of
+from ndmapper.io.tiles.read import open_array, tiling_of
 from ndmapper.testing import count_reads
 
 SIDE = 100
@@ -74,7 +74,7 @@ def plain(folder: Path) -> None:
 def tiles_alone(path: Path, tile: tuple[int, int], size: int) -> Callable[[], object]:
     """Make a function that only decodes the tiles touched, from bytes in memory."""
     (hdu,) = [hdu for hdu in map_file(path).hdus if hdu.is_tiled]
-    handle, tiling = ArrayHandle.of(hdu), tiling_of(hdu)
+    handle, tiling = open_array(hdu), tiling_of(hdu)
     down, across = (range(size // 2 // n, -(-(size // 2 + SIDE) // n)) for n in tile)
     rows = [y * (size // tile[1]) + x for y in down for x in across]
     _, contents = handle._read(tiling, rows)
