@@ -10,7 +10,6 @@ from astropy.io import fits
 from timing import show, together
 
 from ndmapper.data import DataFile
-from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import map_file
 from ndmapper.io.tiles.codecs import decode
 from ndmapper.io.tiles.read import open_array, tiling_of
