@@ -325,7 +325,7 @@ class DigestCache:
 def _compute(path: str | os.PathLike[str]) -> Examined:
     total = hashlib.sha256()
     try:
-        hdus = _counted(map_file(path, keep=True).hdus)
+        fmap = map_file(path, keep=True)
     except MissingFileError:
         raise
     except FormatError as err:
@@ -337,8 +337,8 @@ def _compute(path: str | os.PathLike[str]) -> Examined:
         return Examined(f"sha256:{total.hexdigest()}")
     damaged = []
     # One look at the file serves all of its HDUs.
-    with hdus[0].source.open() as stream:
-        for hdu in hdus:
+    with fmap.source.open() as stream:
+        for hdu in _counted(fmap.hdus):
             total.update(b"".join(_cards(hdu)))
             total.update(b"END")
             total.update(hdu.data_size.to_bytes(8, "big"))

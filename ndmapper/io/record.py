@@ -128,6 +128,8 @@ def is_record(hdu: HduMap) -> bool:
     bool
         True for the record, and for tables that repeat it for other programs.
     """
+    if hdu.index == 0:
+        return False  # which holds no table, whatever its name
     return hdu.name == EXTNAME or (
         hdu.name in _REPEATED and MARK.encode().ljust(8) + b"=" in hdu.raw
     )

@@ -151,3 +151,14 @@ def test_differences_say_what_and_where(mef, tmp_path):
     assert "8 HDUs and 7" in found
     assert "HDU 2 (SCI): only the second has 'OTHER" in found
     assert "HDU 4 (DQ): the data differ" in found
+
+
+def test_digest_counts_a_primary_hdu_that_has_the_name_of_the_record(tmp_path):
+    path = tmp_path / "a.fits"
+    hdu = fits.PrimaryHDU(np.arange(4.0))
+    hdu.name = "NDM_RECORD"
+    hdu.writeto(path)
+    before = digest(path)
+    hdu.data[0] = 7
+    hdu.writeto(path, overwrite=True)
+    assert digest(path) != before
