@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +18,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 # A window would wait for somebody to close it.
 os.environ["MPLBACKEND"] = "Agg"
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the programs of tests, as shells do not in the background."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
