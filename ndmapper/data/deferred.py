@@ -121,7 +121,14 @@ class Operand:
         return sum(node.weight for node in nodes.values())
 
     def snapshot(self) -> "Operand":
-        """Take a snapshot: copy on write, so later changes of its parts do not show."""
+        """
+        Take a snapshot: copy on write, so later changes of its parts do not show.
+
+        Returns
+        -------
+        Operand
+            With parts of its own; nothing is read or copied.
+        """
         own = {n: p if p.fixed else p.copy() for n, p in self.parts.items()}
         return replace(self, parts=own)
 
@@ -252,7 +259,14 @@ class Operation:
         return light and self.first.is_deferrable and self.second.is_deferrable
 
     def snapshot(self) -> "Operation":
-        """Take a snapshot: copy on write, so later changes of operands do not show."""
+        """
+        Take a snapshot: copy on write, so later changes of operands do not show.
+
+        Returns
+        -------
+        Operation
+            The same operation; nothing is read or copied.
+        """
         return Operation(self.name, self.first.snapshot(), self.second.snapshot())
 
     @property
