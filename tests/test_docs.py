@@ -50,25 +50,38 @@ def all_modules():
     return sorted(m.name for m in found if not m.name.endswith("__main__"))
 
 
+# What packages outside ndmapper implement.
+PROTOCOLS = ("ndmapper.engines.base", "ndmapper.services.registry")
+
+
 def public_objects():
-    """Every function, class, method and step that a module offers under __all__."""
+    """Every function, class, method and step of the reference and of the protocols."""
     found = {}
-    for module_name in all_modules():
+    for module_name in (*PUBLIC, *PROTOCOLS):
         module = importlib.import_module(module_name)
         for name in getattr(module, "__all__", ()):
             value = getattr(module, name)
             func = value.func if isinstance(value, Step) else value
-            if getattr(func, "__module__", None) != module_name:
-                continue
             if not (inspect.isclass(func) or inspect.isfunction(func)):
                 continue
+            if not func.__module__.startswith("ndmapper."):
+                continue
             is_step = isinstance(value, Step)
-            found[f"{module_name}.{name}" + ".func" * is_step] = value
+            path = f"{func.__module__}.{name}"
+            found[path + ".func" * is_step] = value
             if inspect.isclass(func):
                 for key, member in vars(func).items():
                     if not key.startswith("_") and inspect.isfunction(member):
-                        found[f"{module_name}.{name}.{key}"] = member
+                        found[f"{path}.{key}"] = member
     return found
+
+
+@pytest.mark.parametrize("module", all_modules())
+def test_what_a_module_offers_has_a_sentence(module):
+    found = importlib.import_module(module)
+    offered = [getattr(found, name) for name in getattr(found, "__all__", ())]
+    own = [one for one in offered if getattr(one, "__module__", None) == module]
+    assert [one for one in own if inspect.isroutine(one) and not one.__doc__] == []
 
 
 CHECKS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"][
