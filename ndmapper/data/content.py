@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from ndmapper.config import config
-from ndmapper.data.array import Part, note
+from ndmapper.data.array import LazyArray, register
 from ndmapper.data.filename import FileName
 from ndmapper.data.group_list import GroupList
 from ndmapper.data.groups import (
@@ -178,7 +178,7 @@ def _set_names(header: Header, names: Mapping[TableReference, tuple[str, int]]) 
 
 def _is_changed(ndd: NDLater) -> bool:
     part = ndd.content.arrays["data"]
-    if part.pending is not None or part.handle is None or not part.handle.is_whole:
+    if part.deferred is not None or part.handle is None or not part.handle.is_whole:
         return True
     return part.is_modified
 
@@ -249,7 +249,7 @@ class Content(GroupList):
 
     def _leave(self, ndd: NDLater) -> None:
         for part in ndd.content.arrays.values():
-            part.noted()  # whoever took it out may look at it after the next save
+            part.registered()  # whoever took it out may look at it after the next save
         if ndd.content.tables is not None:
             ndd.content.tables = ndd.content.tables.leave()
         if ndd.content.extras is not None:
@@ -406,30 +406,30 @@ class Content(GroupList):
         )
         self.expected_key = other.expected_key
         if self._map is not None:
-            note(self._map.source, self)
+            register(self._map.source, self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self._map is not None:
-            note(self._map.source, self)
+            register(self._map.source, self)
 
-    def keep(self) -> None:
+    def load(self) -> None:
         """Read what still lies in the file, as that is about to be replaced."""
         if self._map is None:
             return
         self._map.keep_headers()
         for ndd in (*self._groups, *self.extras.values()):
             for part in ndd.content.arrays.values():
-                part.keep()
-        self.tables.keep()
+                part.load()
+        self.tables.load()
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[LazyArray]:
         """
         List the parts of all images, without making any.
 
         Returns
         -------
-        list of Part
+        list of LazyArray
             The parts.
         """
         made = self.__dict__

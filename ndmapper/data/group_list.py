@@ -9,7 +9,13 @@ from astropy.nddata import NDData
 
 from ndmapper.data.image import sharing_arrays
 from ndmapper.data.ndlater import NDLater
-from ndmapper.data.operations import Ready, is_operand, operate, prepare, put_all
+from ndmapper.data.operations import (
+    CheckedOperation,
+    is_operand,
+    operate,
+    prepare,
+    put_all,
+)
 from ndmapper.data.operators import Operators, checked_result, documented
 from ndmapper.data.saving.primary_header import caught_up
 from ndmapper.errors import IdentError
@@ -287,7 +293,7 @@ class GroupList(Operators):
         put_all(self._ready(name, other), later=True)
         return self
 
-    def _ready(self, name: str, other: Any) -> list[Ready]:
+    def _ready(self, name: str, other: Any) -> list[CheckedOperation]:
         """Check an operation in the place of this file, before anything changes."""
         if isinstance(other, GroupList) and len(self) == 1 < len(other):
             msg = (

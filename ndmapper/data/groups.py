@@ -5,7 +5,7 @@ Nothing is read when they are made. What belongs to an image, such as the tables
 its coordinates lie in, is taken along when the image gets another place in a file.
 """
 
-from ndmapper.data.array import Part
+from ndmapper.data.array import LazyArray
 from ndmapper.data.flags import Flag
 from ndmapper.data.image import ImageContent, with_content
 from ndmapper.data.ndlater import Extras, NDLater
@@ -76,7 +76,7 @@ def _make_group(
     parts = {}
     for name, index in group.hdus.items():
         hdu = fmap.hdus[index]
-        parts[name] = Part(
+        parts[name] = LazyArray(
             handle_of(hdu, name, layout.labels, fmap.hdus[group.data]),
             header=None
             if name == "data"
@@ -113,7 +113,7 @@ def flag_no_data(ndd: NDLater) -> None:
     bit = table.like_own(Flag.NO_DATA) or table.like_own(Flag.BAD) or int(Flag.NO_DATA)
     handle = no_data_handle(variance.handle, stored, bit)
     if flags is None:
-        ndd.content.arrays["flags"] = Part(handle)
+        ndd.content.arrays["flags"] = LazyArray(handle)
     else:
         flags.handle = handle
 
@@ -154,7 +154,7 @@ def handle_of(hdu: HduMap, part: str, labels: Labels, data: HduMap) -> ArrayHand
 
 
 def from_parts(
-    parts: dict[str, Part],
+    parts: dict[str, LazyArray],
     header: StoredHeader,
     ident: Ident | None,
     primary: StoredHeader,
@@ -167,7 +167,7 @@ def from_parts(
 
     Parameters
     ----------
-    parts : dict of str to Part
+    parts : dict of str to LazyArray
         The arrays.
     header : StoredHeader
         The header of the data.
@@ -221,6 +221,6 @@ def make_extras(
     for name, index in layout.extras.items():
         hdu = fmap.hdus[index]
         header = primary if index == 0 else _header_of(hdu)
-        parts = {"data": Part(open_array(hdu))}
+        parts = {"data": LazyArray(open_array(hdu))}
         made[name] = from_parts(parts, header, None, primary, hdu, bad_flags=bad_flags)
     return Extras(primary, made, dict(layout.extras))

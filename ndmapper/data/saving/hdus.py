@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-from ndmapper.data.array import Part, as_stored, root_of
+from ndmapper.data.array import LazyArray
 from ndmapper.data.content import Content
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.saving.computed import Later
+from ndmapper.data.uncertainty import as_stored, root_of
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.converted import (
     KIND_KEYWORD,
@@ -52,7 +53,7 @@ Name = tuple[str, int | None]
 
 
 def to_write(
-    part: Part,
+    part: LazyArray,
     *,
     data_dtype: np.dtype[Any],
     kind: UncertaintyKind = "variance",
@@ -64,7 +65,7 @@ def to_write(
 
     Parameters
     ----------
-    part : Part
+    part : LazyArray
         The array.
     data_dtype : dtype
         Type of the data; standard deviations are written as wide as these.
@@ -82,8 +83,8 @@ def to_write(
         What is written; a NoDataHandle where flags are as they were read.
     """
     as_std = kind == "std"
-    if not part.is_loaded and part.pending is not None:
-        return Later(part.pending, kind, float_type(data_dtype) if as_std else None)
+    if not part.is_loaded and part.deferred is not None:
+        return Later(part.deferred, kind, float_type(data_dtype) if as_std else None)
     handle = part.handle
     if (
         handle is not None
@@ -98,7 +99,7 @@ def to_write(
         and not part.is_modified
     ):
         return handle
-    array = part.values()
+    array = part.read_uncached()
     return narrowed(root_of(array), data_dtype) if as_std else as_stored(array, kind)
 
 

@@ -275,7 +275,6 @@ class _Plan:
         self.groups = list(df._groups)
         refuse_same_idents(df)
         for ndd in (*self.groups, *df.extras.values()):
-            ndd.content.synced("uncertainty")
             ndd.content.settle_wcs()
         self.items: list[Item] = []
         self.done: set[tuple[int, str]] = set()
@@ -323,7 +322,9 @@ class _Plan:
             return is_kept and isinstance(variance.handle, InverseHandle)
         if not variance.is_loaded:
             return True  # what is computed of no variance is none
-        return not np.isfinite(variance.peek()[~handle.weights.is_measured()]).any()
+        return not np.isfinite(
+            variance.read_only()[~handle.weights.is_measured()]
+        ).any()
 
     # ---- the order of HDUs
 
@@ -599,7 +600,7 @@ class _Plan:
         )  # fmt: skip
         if isinstance(data, NoDataHandle):
             told = data.flags is not None and self._tells_no_data(ndd, data)
-            data = data.flags if told else source.values()
+            data = data.flags if told else source.read_uncached()
         if name is not None and is_named(stored, *name):
             name = None
         is_new = not isinstance(data, ArrayHandle)

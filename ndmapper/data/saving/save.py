@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ndmapper.data.array import Part, keep_before, walk
+from ndmapper.data.array import LazyArray, load_before_replaced, with_operands
 from ndmapper.data.content import Content
 from ndmapper.data.deferred import WiderVarianceError
 from ndmapper.data.groups import flag_no_data, handle_of
@@ -209,7 +209,7 @@ def save_datafile(df: Content, target: Path, *, checksum: bool = False) -> None:
     temp = staging_name(target)
     try:
         items = stage(df, target, temp, checksum=checksum)
-        keep_before(target, walk(df.parts()))
+        load_before_replaced(target, with_operands(df.parts()))
         publish(temp, target)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -386,7 +386,7 @@ def _connect_told_flags(ndd: Any) -> None:
 
 
 def _connect_part(ndd: Any, name: str, hdu: HduMap, data: HduMap, df: Content) -> None:
-    part: Part = ndd.content.arrays[name]
+    part: LazyArray = ndd.content.arrays[name]
     if name == "uncertainty":
         part.is_std = df._labels.uncertainty_is == "std"
     handle = handle_of(hdu, name, df._labels, data)
