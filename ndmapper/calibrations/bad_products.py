@@ -15,22 +15,7 @@ __all__ = ["bad_with_products", "tainted"]
 
 
 def tainted(paths: Iterable[Path], bad: Mapping[str, str]) -> dict[str, str]:
-    """
-    Find the products that bad frames are part of, or part of their calibrations.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        The products.
-    bad : mapping of str to str
-        Frames that are marked bad: name without compression, to who and why.
-
-    Returns
-    -------
-    dict of str to str
-        Name of the product without compression, to what is wrong with it. A product
-        that does not say what it is made of is not in there.
-    """
+    """Find the products that bad frames are part of, or part of their calibrations."""
     found = {}
     for path in paths if bad else ():
         used = (frame_name(name) for name in _made_of(path))
@@ -41,20 +26,7 @@ def tainted(paths: Iterable[Path], bad: Mapping[str, str]) -> dict[str, str]:
 
 
 def bad_with_products(cal_dict: Mapping[str, Any]) -> dict[str, str]:
-    """
-    List the frames that are not to be used, and the products that are made of them.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    dict of str to str
-        Name without compression, to what is wrong. Of products, those that the
-        document names as made already.
-    """
+    """Return the bad frames and the products made from them, each with the reason."""
     bad = bad_frames(cal_dict)
     if not bad:
         return bad

@@ -32,17 +32,6 @@ def without_copies(frames: Sequence[Frame]) -> list[Frame]:
 
     Two of them in one set would count twice. Pixels are read only of calibrations of
     one class and one time.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        The frames.
-
-    Returns
-    -------
-    list of Frame
-        The same; of each exposure the file that comes first by name has a class. A
-        copy that a lossy compression has made is warned of.
     """
     groups: dict[Hashable, list[Frame]] = {}
     for frame in frames:
@@ -85,20 +74,7 @@ def _copies(group: Sequence[Frame]) -> Iterator[tuple[Frame, Frame]]:
 
 
 def holds_same_pixels(one: Path, other: Path) -> bool:
-    """
-    Say whether two files hold the same images, however these are stored.
-
-    Parameters
-    ----------
-    one, other : Path
-        The files.
-
-    Returns
-    -------
-    bool
-        Whether they have the same number of images, with equal values; False where
-        one cannot be read.
-    """
+    """Say whether two files hold the same images, however these are stored."""
     try:
         return filecmp.cmp(one, other, shallow=False) or _same_pixels(
             DataFile(one), DataFile(other)
@@ -117,20 +93,7 @@ def _same_pixels(first: DataFile, second: DataFile) -> bool:
 
 
 def distinct_exposures(files: Sequence[DataFile]) -> list[int]:
-    """
-    Find files that hold the same exposure as another one.
-
-    Parameters
-    ----------
-    files : sequence of DataFile
-        Files that are to be combined.
-
-    Returns
-    -------
-    list of int
-        The positions of the others; what is left out is warned of. Pixels are read
-        only of files whose headers have the same time.
-    """
+    """Find files that hold the same exposure as another one."""
     kept: list[int] = []
     for position, df in enumerate(files):
         time = _time_cards(df)
@@ -150,19 +113,7 @@ def _time_cards(df: DataFile) -> tuple[object, ...]:
 
 
 def is_lossy(path: Path) -> bool:
-    """
-    Say whether a file has an image whose compression has changed its pixels.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    bool
-        Whether floating-point pixels were quantised, or HCOMPRESS was given a scale.
-    """
+    """Say whether a file has an image whose compression has changed its pixels."""
     try:
         headers = [QuickHeader(hdu.raw) for hdu in map_file(path, keep=True).hdus]
     except (NdmapperError, OSError):

@@ -40,16 +40,7 @@ __all__ = [
 
 
 class CalibrationDict(dict[str, Any]):
-    """
-    A calibration document in memory: a dict that knows which file it came from.
-
-    Parameters
-    ----------
-    content : mapping
-        The three maps, and whatever else the file has.
-    path : Path or None
-        The file that it was read from or last saved to.
-    """
+    """A calibration document in memory: a dict that knows which file it came from."""
 
     path: Path | None
     base: dict[str, Any] | None

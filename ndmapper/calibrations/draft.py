@@ -20,24 +20,8 @@ def draft_from_folder(name: str, folder: str | os.PathLike[str]) -> str:
     """
     Draft the TOML of an instrument from the headers of frames.
 
-    Parameters
-    ----------
-    name : str
-        The name of the instrument.
-    folder : str or path
-        A folder with frames of every kind.
-
-    Returns
-    -------
-    str
-        The TOML.
-
-    Raises
-    ------
-    ParameterError
-        If the name cannot be that of a file.
-    MissingFileError
-        If there is no such folder, or no FITS file in it that can be read.
+    Raises ParameterError if the name cannot be that of a file.; MissingFileError if
+    there is no such folder, or no FITS file in it that can be read.
     """
     if not name.replace("_", "").replace("-", "").isalnum():
         msg = f"{name!r} is no name for an instrument; use letters, digits, - and _"

@@ -120,23 +120,7 @@ def replace_cals(
     frames: Iterable[Any] = (),
     product: str | None = None,
 ) -> None:
-    """
-    Say which calibration a file has, in place of what was said before.
-
-    Parameters
-    ----------
-    filename : str, path or DataFile
-        The file to be calibrated.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document, which is changed.
-    frames : iterable of str, path or DataFile
-        The raw frames that it is to be made of.
-    product : str, optional
-        Instead, the file name of a calibration that is made already. Without either
-        the file has none.
-    """
+    """Say which calibration a file has, in place of what was said before."""
     check_document(cal_dict)
     names = [file_name(frame) for frame in frames]
     if product is None:

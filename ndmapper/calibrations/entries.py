@@ -83,15 +83,8 @@ def note_target(name: str, cal_dict: dict[str, Any]) -> None:
     """
     Remember that a frame is calibrated for its own sake, not for that of another.
 
-    It keeps its calibrations even if it is also a frame of one that is dropped. That
-    is remembered as long as the document is in memory.
-
-    Parameters
-    ----------
-    name : str
-        Name of the frame.
-    cal_dict : dict
-        The calibration document.
+    It keeps its calibrations even if it is also a frame of one that is dropped. That is
+    remembered as long as the document is in memory.
     """
     targets = getattr(cal_dict, "targets", None)
     if targets is not None:
@@ -109,23 +102,7 @@ def note_matches(
     """
     Do what `add_cal_entry` does for a frame whose name is in the document's form.
 
-    Parameters
-    ----------
-    name : str
-        Name of the raw frame, taken as it is; only its compression does not matter.
-    cal_type : str
-        Type of calibration.
-    matches : sequence or None
-        Names of the frames, or pairs of name and checksum.
-    cal_dict : dict
-        The calibration document, which is changed.
-    clean : bool
-        Whether a calibration that this replaces is dropped if nothing else uses it.
-
-    Raises
-    ------
-    ParameterError
-        If `matches` has another form.
+    Raises ParameterError if `matches` has another form.
     """
     files = matched_files(matches)
     key = known_key(cal_dict[ASSOCIATIONS], name)
@@ -286,21 +263,7 @@ def _check_label(
 def types_of_known(
     cal_dict: Mapping[str, Any], names: Iterable[str]
 ) -> Mapping[str, str | None]:
-    """
-    Find the calibrations of a file that may go by several names.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-    names : iterable of str
-        Names of the file, the likeliest first; their compression does not matter.
-
-    Returns
-    -------
-    mapping of str to str or None
-        Type to label, of the first name that is in the document; empty where none is.
-    """
+    """Find the calibrations of a file that may go by several names."""
     associations = cal_dict[ASSOCIATIONS]
     keys = (known_key(associations, name) for name in names)
     known: Iterable[Mapping[str, str | None]]
@@ -309,21 +272,7 @@ def types_of_known(
 
 
 def types_of(cal_dict: Mapping[str, Any], name: str) -> Mapping[str, str | None]:
-    """
-    Find the calibrations of a frame.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-    name : str
-        Name of the frame; its compression does not matter.
-
-    Returns
-    -------
-    mapping of str to str or None
-        Type to label; empty where the frame is not in the document.
-    """
+    """Find the calibrations of a frame."""
     associations: Mapping[str, dict[str, str | None]] = cal_dict[ASSOCIATIONS]
     return associations.get(known_key(associations, name), {})
 

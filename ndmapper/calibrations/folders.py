@@ -22,19 +22,7 @@ __all__ = ["check_names", "is_same_frame", "note_folders", "noted_file"]
 
 
 def is_same_frame(one: Path, other: Path) -> bool:
-    """
-    Say whether two files are one exposure.
-
-    Parameters
-    ----------
-    one, other : Path
-        The files.
-
-    Returns
-    -------
-    bool
-        Whether they are one file, or have the same time and the same pixels.
-    """
+    """Say whether two files are one exposure."""
     try:
         if one.samefile(other):
             return True
@@ -48,16 +36,8 @@ def check_names(paths: Iterable[Path]) -> None:
     """
     Refuse two frames of one name.
 
-    Parameters
-    ----------
-    paths : iterable of Path
-        Files of several folders.
-
-    Raises
-    ------
-    ParameterError
-        If two of them have the same name, without compression, and are not the same
-        exposure.
+    Raises ParameterError if two of them have the same name, without compression, and
+    are not the same exposure.
     """
     seen: dict[str, Path] = {}
     for path in paths:
@@ -70,17 +50,8 @@ def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
     """
     Note in which folders frames lie.
 
-    Parameters
-    ----------
-    paths : iterable of Path
-        Their files; those that do not exist are left out.
-    cal_dict : dict
-        The calibration document, which is changed.
-
-    Raises
-    ------
-    ParameterError
-        If the document has another frame of the same name, which is still there.
+    Raises ParameterError if the document has another frame of the same name, which is
+    still there.
     """
     document = getattr(cal_dict, "path", None)
     base = Path.cwd() if document is None else Path(document).absolute().parent
@@ -99,22 +70,7 @@ def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
 
 
 def noted_file(file: Path, cal_dict: dict[str, Any]) -> Path:
-    """
-    Give the file of a frame, which may lie where the document says that it lay.
-
-    Parameters
-    ----------
-    file : Path
-        Its file, or its name alone.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    Path
-        The file, if there is one; else the one in the folder that was noted; else what
-        was given.
-    """
+    """Give the file of a frame, which may lie where the document says that it lay."""
     folder = cal_dict.get(FOLDERS, {}).get(frame_name(file.name))
     if folder is None or is_file(file):
         return file

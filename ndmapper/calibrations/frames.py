@@ -29,33 +29,21 @@ PROCESSED_WHY = "says that it is combined or processed"
 
 @dataclass(kw_only=True, eq=False)
 class Frame:
-    """
-    A raw frame or a processed calibration, without its pixels.
+    """A raw frame or a processed calibration, without its pixels."""
 
-    Parameters
-    ----------
-    name : str
-        Its file, without folder.
-    folder : Path
-        The folder of it.
-    instrument : Instrument or None
-        Its instrument; None where that is not known.
-    frame_class : str or None
-        What it is, such as ``"bias"``; None where that is not known.
-    why : str
-        What speaks for the class, or why there is none.
-    values : mapping
-        Its descriptors.
-    readable : bool
-        Whether its file could be read as FITS.
-    """
-
+    # Its file, without folder.
     name: str
+    # The folder of it.
     folder: Path = Path()
+    # Its instrument; None where that is not known.
     instrument: Instrument | None
+    # What it is, such as ``"bias"``; None where that is not known.
     frame_class: str | None
+    # What speaks for the class, or why there is none.
     why: str
+    # Its descriptors.
     values: Mapping[str, Value]
+    # Whether its file could be read as FITS.
     readable: bool = True
 
     @property
@@ -98,19 +86,7 @@ class Frame:
 
 
 def moment_of(value: Value) -> datetime | None:
-    """
-    Read a time.
-
-    Parameters
-    ----------
-    value : str, number, bool or None
-        A time in ISO 8601, which a person may have edited.
-
-    Returns
-    -------
-    datetime or None
-        The time (UT), without time zone; None where it is none.
-    """
+    """Read a time."""
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:
@@ -124,24 +100,7 @@ def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:
     """
     Classify a frame by its headers.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    instrument : Instrument, optional
-        Its instrument; by default the headers tell.
-
-    Returns
-    -------
-    Frame
-        Without a class where the file cannot be read as FITS, is a product of
-        ndmapper other than a calibration, is of no known instrument, or fits no
-        class.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such file.
+    Raises MissingFileError if there is no such file.
     """
     try:
         found = map_file(path, keep=True)

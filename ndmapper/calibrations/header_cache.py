@@ -34,22 +34,10 @@ Files = Mapping[str, tuple[int, int]]
 
 class FrameMemory:
     """
-    The frames of one folder, as they were read before.
+    Cache of the frames of one folder; safe to delete, optional to write.
 
-    It may be deleted at any time, and does no harm where it cannot be written.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder of the frames.
-    instrument : Instrument or None
-        The instrument, where it does not depend on the header.
-
-    Notes
-    -----
-    Frames share most of their values, so each value is written once, and a frame is a
-    row of their numbers: a folder of 10000 frames is remembered in some ten
-    milliseconds.
+    Frames share most of their values: each value is written once, and a frame is a row
+    of indices, so a folder of 10000 frames loads in some ten milliseconds.
     """
 
     def __init__(self, folder: Path, instrument: Instrument | None) -> None:
@@ -61,21 +49,7 @@ class FrameMemory:
         self.path = Path(config["outdir"]) / ".ndmapper" / f"frames-{name}.json"
 
     def recall(self, files: Files) -> tuple[dict[str, Frame], list[str]]:
-        """
-        Give the frames that did not change.
-
-        Parameters
-        ----------
-        files : mapping
-            The files that there are: name to size and time of change [ns].
-
-        Returns
-        -------
-        frames : dict of str to Frame
-            Those that are remembered, by name.
-        unknown : list of str
-            The names of the others.
-        """
+        """Give the frames that did not change."""
         content = self._read() if len(files) >= _SMALL else None
         if content is None:
             return {}, list(files)
@@ -120,16 +94,7 @@ class FrameMemory:
         return frames, unknown
 
     def note(self, files: Files, frames: Mapping[str, Frame]) -> None:
-        """
-        Remember the frames of the folder, if that can be written.
-
-        Parameters
-        ----------
-        files : mapping
-            The files as they were before their headers were read.
-        frames : mapping of str to Frame
-            The frames, by name.
-        """
+        """Remember the frames of the folder, if that can be written."""
         if len(files) < _SMALL:
             return
         numbers: dict[tuple[type, Any], int] = {}

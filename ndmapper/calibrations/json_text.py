@@ -27,18 +27,7 @@ _SCALAR = re.compile(
 
 
 class JsonError(Exception):
-    """
-    Something is wrong with a JSON text.
-
-    Parameters
-    ----------
-    path : tuple
-        Where in the document.
-    message : str
-        What was expected and found.
-    line : int or None
-        On which line, from 1.
-    """
+    """Something is wrong with a JSON text."""
 
     def __init__(self, path: JsonPath, message: str, line: int | None = None) -> None:
         super().__init__(message)
@@ -47,19 +36,7 @@ class JsonError(Exception):
 
 
 def show_path(path: JsonPath) -> str:
-    """
-    Write a path as one would write it in a program.
-
-    Parameters
-    ----------
-    path : tuple
-        Keys and positions.
-
-    Returns
-    -------
-    str
-        For instance ``associations["b27.fits"]["bias"]``.
-    """
+    """Write a path as one would write it in a program."""
     if not path:
         return "the top"
     first, *rest = path
@@ -70,21 +47,8 @@ def parse_json(text: str) -> Any:
     """
     Read a JSON text.
 
-    Parameters
-    ----------
-    text : str
-        The text.
-
-    Returns
-    -------
-    object
-        Its value.
-
-    Raises
-    ------
-    JsonError
-        If it is not JSON, has the same key twice in one object, holds NaN or
-        Infinity (which JSON has not), or is nested too deeply.
+    Raises JsonError if it is not JSON, has the same key twice in one object, holds NaN
+    or Infinity (which JSON has not), or is nested too deeply.
     """
     try:
         check_length(text)
@@ -101,21 +65,7 @@ def parse_json(text: str) -> Any:
 
 
 def line_of(text: str, path: JsonPath) -> int | None:
-    """
-    Say on which line of a JSON text a value is.
-
-    Parameters
-    ----------
-    text : str
-        JSON.
-    path : tuple
-        Path of the value.
-
-    Returns
-    -------
-    int or None
-        The line, from 1; that of the nearest value around it where there is none.
-    """
+    """Say on which line of a JSON text a value is."""
     reader = _Reader(text)
     try:
         reader.read()

@@ -13,23 +13,7 @@ __all__ = ["is_looked_up", "new_label", "numbered"]
 
 
 def new_label(files: list[str], cal_type: str, cal_dict: Mapping[str, Any]) -> str:
-    """
-    Give the label of a set of frames.
-
-    Parameters
-    ----------
-    files : list of str
-        Names of the frames, sorted.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    str
-        The one that the document has for this set, or one that it does not use.
-    """
+    """Give the label of a set of frames."""
     stem, ending = _parts(files[0], cal_type)
     label = f"{stem}{ending}"
     if not _is_taken(label, files, cal_dict):
@@ -38,42 +22,14 @@ def new_label(files: list[str], cal_type: str, cal_dict: Mapping[str, Any]) -> s
 
 
 def numbered(label: str) -> Iterator[str]:
-    """
-    Give a label numbers, for where it is taken.
-
-    Parameters
-    ----------
-    label : str
-        The label.
-
-    Yields
-    ------
-    str
-        The label with 1, 2, and so on.
-    """
+    """Give a label numbers, for where it is taken."""
     stem, ext = split_ext(label)
     for n in itertools.count(1):
         yield f"{stem}_{n}" if ext is None else f"{stem}_{n}.{ext}"
 
 
 def is_looked_up(label: str | None, cal_type: str, cal_dict: Mapping[str, Any]) -> bool:
-    """
-    Say whether a calibration is called as `new_label` calls those of its frames.
-
-    Parameters
-    ----------
-    label : str or None
-        The label, or a null.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    bool
-        False also where no frames are listed: nothing tells who noted it.
-    """
+    """Say whether a calibration is called as `new_label` calls those of its frames."""
     files = None if label is None else cal_dict[CALIBRATIONS].get(label)
     if label is None or not files:
         return False

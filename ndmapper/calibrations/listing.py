@@ -20,40 +20,26 @@ __all__ = ["Entry", "entries_of", "keys_of", "top_frames"]
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """
-    One association.
+    """One association."""
 
-    Parameters
-    ----------
-    frame : str
-        The frame that is calibrated.
-    cal_type : str
-        Type of calibration.
-    label : str or None
-        The calibration; None for none.
-    frames : tuple of str
-        The raw frames that it is made of, without bad ones; empty where it is made
-        elsewhere.
-    bad : tuple of str
-        The frames that are left out, since they are marked bad.
-    source : str
-        Who says so: a server, with its table of rules, or ``"user"``.
-    quality : int or None
-        How good the match is, where that is known; 0 is the best.
-    why : str
-        What the look-up had to say.
-    locked : bool
-        Whether no look-up may change it.
-    """
-
+    # The frame that is calibrated.
     frame: str
+    # Type of calibration.
     cal_type: str
+    # The calibration; None for none.
     label: str | None
+    # The raw frames that it is made of, without bad ones; empty where it is made
+    # elsewhere.
     frames: tuple[str, ...]
+    # The frames that are left out, since they are marked bad.
     bad: tuple[str, ...]
+    # Who says so: a server, with its table of rules, or ``"user"``.
     source: str
+    # How good the match is, where that is known; 0 is the best.
     quality: int | None
+    # What the look-up had to say.
     why: str
+    # Whether no look-up may change it.
     locked: bool
 
 
@@ -61,22 +47,7 @@ def keys_of(cal_dict: Mapping[str, Any], files: Iterable[Any]) -> list[str]:
     """
     Find the names under which a document knows files.
 
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-    files : iterable of str, path or DataFile
-        Raw frames, or what was made of them.
-
-    Returns
-    -------
-    list of str
-        Their keys in the associations.
-
-    Raises
-    ------
-    ParameterError
-        If the document has nothing of one of them.
+    Raises ParameterError if the document has nothing of one of them.
     """
     associations = cal_dict[ASSOCIATIONS]
     found = []
@@ -94,20 +65,7 @@ def keys_of(cal_dict: Mapping[str, Any], files: Iterable[Any]) -> list[str]:
 
 
 def top_frames(cal_dict: Mapping[str, Any]) -> list[str]:
-    """
-    List the frames that are not themselves part of a calibration.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    list of str
-        Their keys in the associations, in the order of the document; all keys where
-        each is part of one.
-    """
+    """List the frames that are not themselves part of a calibration."""
     sets = cal_dict[CALIBRATIONS].values()
     parts = {frame_name(name) for files in sets for name in files}
     keys = list(cal_dict[ASSOCIATIONS])
@@ -115,21 +73,7 @@ def top_frames(cal_dict: Mapping[str, Any]) -> list[str]:
 
 
 def entries_of(cal_dict: Mapping[str, Any], keys: Iterable[str]) -> list[Entry]:
-    """
-    List the associations of frames.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-    keys : iterable of str
-        Keys in the associations.
-
-    Returns
-    -------
-    list of Entry
-        In the order of `keys`, and of the document.
-    """
+    """List the associations of frames."""
     found = []
     for key in keys:
         for cal_type, label in cal_dict[ASSOCIATIONS][key].items():

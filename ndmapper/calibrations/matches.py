@@ -19,20 +19,7 @@ def matched_files(matches: Matches) -> list[tuple[str, str | None]]:
     """
     Bring what a look-up gives into one form.
 
-    Parameters
-    ----------
-    matches : sequence or None
-        Names, or pairs of name and checksum.
-
-    Returns
-    -------
-    list of (str, str or None)
-        Name, without folder, and checksum; sorted, none twice.
-
-    Raises
-    ------
-    ParameterError
-        If `matches` has another form.
+    Raises ParameterError if `matches` has another form.
     """
     if matches is None:
         return []
@@ -59,21 +46,7 @@ def matched_files(matches: Matches) -> list[tuple[str, str | None]]:
 
 
 def known_key(associations: Mapping[str, Any], name: str) -> str:
-    """
-    Give the key of a frame that may be listed with another compression.
-
-    Parameters
-    ----------
-    associations : mapping
-        A map of the document whose keys are names of frames.
-    name : str
-        Name of the frame.
-
-    Returns
-    -------
-    str
-        Its key; the name itself where there is none.
-    """
+    """Give the key of a frame that may be listed with another compression."""
     if name in associations:
         return name
     return next((v for v in name_variants(name) if v in associations), name)

@@ -27,56 +27,36 @@ _MANY = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """
-    What became of one frame of the right class.
+    """What became of one frame of the right class."""
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    status : {'used', 'lost', 'failed', 'bad'}
-        Whether it is used, fits but is less good, does not fit, or is marked bad.
-    quality : int or None
-        The level of the rule at which it fits.
-    why : str
-        What speaks against it, or by how much it lost; empty where it is used.
-    """
-
+    # Its name.
     name: str
+    # {'used', 'lost', 'failed', 'bad'}: Whether it is used, fits but is less good, does
+    # not fit, or is marked bad.
     status: str
+    # The level of the rule at which it fits.
     quality: int | None
+    # What speaks against it, or by how much it lost; empty where it is used.
     why: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Match:
-    """
-    What a look-up found, and why.
+    """What a look-up found, and why."""
 
-    Parameters
-    ----------
-    target : Frame
-        The frame to be calibrated.
-    rule : Rule or None
-        The rule; None where there is none.
-    files : tuple of str
-        Names of the frames that match, sorted.
-    quality : int or None
-        The level of the rule that allows them; 0 is the best, None is no match.
-    is_processed : bool
-        Whether they are calibrations that are made already.
-    summary : str
-        What was decided.
-    pool : FramePool
-        All frames that there are.
-    """
-
+    # The frame to be calibrated.
     target: Frame
+    # The rule; None where there is none.
     rule: Rule | None = None
+    # Names of the frames that match, sorted.
     files: tuple[str, ...] = ()
+    # The level of the rule that allows them; 0 is the best, None is no match.
     quality: int | None = None
+    # Whether they are calibrations that are made already.
     is_processed: bool = False
+    # What was decided.
     summary: str
+    # All frames that there are.
     pool: FramePool = field(repr=False)
 
     @property
@@ -109,19 +89,7 @@ class Match:
         return tuple(frame for frame in found if frame.name in self.files)
 
     def verdict(self, frame: Frame) -> Verdict:
-        """
-        Say what became of one frame.
-
-        Parameters
-        ----------
-        frame : Frame
-            A frame of the right class.
-
-        Returns
-        -------
-        Verdict
-            Whether it is used, and if not, why not.
-        """
+        """Say what became of one frame."""
         if self.rule is None:
             why = self.summary
             return Verdict(name=frame.name, status="failed", quality=None, why=why)
@@ -156,26 +124,7 @@ class Match:
 def match_frames(
     target: Frame, cal_type: str, frames: Sequence[Frame] | FramePool
 ) -> Match:
-    """
-    Find the frames that calibrate another one.
-
-    Parameters
-    ----------
-    target : Frame
-        The frame to be calibrated.
-    cal_type : str
-        Type of calibration.
-    frames : sequence of Frame or FramePool
-        All frames that there are; their order does not matter. A pool is quicker
-        where many are looked for.
-
-    Returns
-    -------
-    Match
-        Those that the rule of the instrument allows: at the best of its levels where
-        there are enough, of one set, the one that has the best frame, and of that the
-        best frames; ties go to raw frames, then by name.
-    """
+    """Find the frames that calibrate another one."""
     pool = frames if isinstance(frames, FramePool) else FramePool(frames)
     if target.instrument is None:
         why = f"the instrument of {target.name} is not known ({target.why})"

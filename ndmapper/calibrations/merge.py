@@ -24,26 +24,7 @@ _ABSENT = object()
 def merged_document(
     base: Mapping[str, Any], mine: Mapping[str, Any], theirs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """
-    Merge two descendants of a calibration document.
-
-    Parameters
-    ----------
-    base : mapping
-        What both began with.
-    mine : mapping
-        What the script made of it.
-    theirs : mapping
-        What is in the file now. Where it differs from `base`, it wins: somebody
-        edited it by hand.
-
-    Returns
-    -------
-    dict
-        The merged document. A calibration that the script dropped as unused but that
-        the file refers to is kept, with all that belongs to it. Where both gave one
-        label to different sets, that of the script gets a number.
-    """
+    """Merge two descendants of a calibration document."""
     mine = _told_apart(base, mine, theirs)
     result: dict[str, Any] = _merged(base, mine, theirs, ())
     _restore(result, theirs)

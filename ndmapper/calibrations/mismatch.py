@@ -12,23 +12,7 @@ __all__ = ["days_after", "fits_otherwise", "objections", "order_of"]
 
 
 def objections(target: Frame, rule: Rule, frame: Frame) -> list[str]:
-    """
-    Say all that speaks against a frame.
-
-    Parameters
-    ----------
-    target : Frame
-        The frame to be calibrated.
-    rule : Rule
-        The rule, at one level.
-    frame : Frame
-        A frame of the right class.
-
-    Returns
-    -------
-    list of str
-        Empty where it fits.
-    """
+    """Say all that speaks against a frame."""
     against = []
     for name in rule.match:
         found, wanted = frame.values.get(name), target.values.get(name)
@@ -54,23 +38,7 @@ def objections(target: Frame, rule: Rule, frame: Frame) -> list[str]:
 
 
 def fits_otherwise(target: Frame, rule: Rule, frame: Frame) -> bool:
-    """
-    Say whether a frame fits that is equal and near enough in time already.
-
-    Parameters
-    ----------
-    target : Frame
-        The frame to be calibrated.
-    rule : Rule
-        The rule, at one level.
-    frame : Frame
-        A frame of the right class.
-
-    Returns
-    -------
-    bool
-        Whether it fits.
-    """
+    """Say whether a frame fits that is equal and near enough in time already."""
     return not _beyond_equality(target, rule, frame)
 
 
@@ -98,42 +66,14 @@ def _beyond_equality(target: Frame, rule: Rule, frame: Frame) -> list[str]:
 
 
 def days_after(target: Frame, frame: Frame) -> float | None:
-    """
-    Say how long after another frame one was taken.
-
-    Parameters
-    ----------
-    target, frame : Frame
-        The frames.
-
-    Returns
-    -------
-    float or None
-        Time [day], negative where `frame` came before; None where one is not known.
-    """
+    """Say how long after another frame one was taken."""
     if target.days is None or frame.days is None:
         return None
     return frame.days - target.days
 
 
 def order_of(target: Frame, rule: Rule, frame: Frame) -> tuple[float, ...]:
-    """
-    Say how good a frame is that fits.
-
-    Parameters
-    ----------
-    target : Frame
-        The frame to be calibrated.
-    rule : Rule
-        The rule, at one level.
-    frame : Frame
-        A frame that fits it.
-
-    Returns
-    -------
-    tuple of float
-        Less is better, and the first counts most.
-    """
+    """Say how good a frame is that fits."""
     period = _period(target, rule, frame)
     found = []
     for units in rule.order:

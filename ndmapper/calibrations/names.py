@@ -28,20 +28,7 @@ def file_path(file: Any) -> str:
     """
     Give the path of a file, as it was named.
 
-    Parameters
-    ----------
-    file : str, path, FileName or DataFile
-        The file.
-
-    Returns
-    -------
-    str
-        Its path.
-
-    Raises
-    ------
-    ParameterError
-        If it has no name, or is no file at all.
+    Raises ParameterError if it has no name, or is no file at all.
     """
     try:
         path = os.fspath(getattr(file, "filename", file) or "")
@@ -63,38 +50,13 @@ def file_name(file: Any) -> str:
     """
     Give the name of a file, without its folder.
 
-    Parameters
-    ----------
-    file : str, path, FileName or DataFile
-        The file.
-
-    Returns
-    -------
-    str
-        Its name, as written.
-
-    Raises
-    ------
-    ParameterError
-        If it has no name.
+    Raises ParameterError if it has no name.
     """
     return PurePath(file_path(file)).name
 
 
 def several(files: Any) -> list[Any]:
-    """
-    Bring one file, or several, into one form.
-
-    Parameters
-    ----------
-    files : str, path, FileName, DataFile, or an iterable of them
-        The files.
-
-    Returns
-    -------
-    list
-        The same, one by one. What is no file at all is left to `file_path` to refuse.
-    """
+    """Bring one file, or several, into one form."""
     # A DataFile is a list too, but of extensions.
     is_one = isinstance(files, str | os.PathLike) or hasattr(files, "filename")
     return [files] if is_one or not isinstance(files, Iterable) else list(files)
@@ -104,20 +66,7 @@ def original_name(file: Any) -> str:
     """
     Give the name of the raw frame that a file was made from.
 
-    Parameters
-    ----------
-    file : str, path, FileName or DataFile
-        The file.
-
-    Returns
-    -------
-    str
-        Its name without folder, prefix and suffixes (`FileName.orig`).
-
-    Raises
-    ------
-    ParameterError
-        If it has no name.
+    Raises ParameterError if it has no name.
     """
     path = file_path(file)
     named = getattr(file, "filename", file)
@@ -126,71 +75,23 @@ def original_name(file: Any) -> str:
 
 
 def plain_name(name: str) -> str:
-    """
-    Give a file name without its compression.
-
-    Parameters
-    ----------
-    name : str
-        For instance ``"b27.fits.gz"``.
-
-    Returns
-    -------
-    str
-        For instance ``"b27.fits"``.
-    """
+    """Give a file name without its compression."""
     stem, ext = split_ext(name)
     return stem if ext is None else f"{stem}.{plain_ext(ext)}"
 
 
 def product_name(label: str) -> str:
-    """
-    Give the file name of the product that a label stands for.
-
-    Parameters
-    ----------
-    label : str
-        A label; steps add the type where it has none.
-
-    Returns
-    -------
-    str
-        For instance ``"mybias.fits"`` for ``"mybias"``.
-    """
+    """Give the file name of the product that a label stands for."""
     return label if split_ext(label)[1] is not None else f"{label}.fits"
 
 
 @functools.lru_cache(maxsize=65536)
 def frame_name(name: str) -> str:
-    """
-    Give what two names of one frame have in common.
-
-    Parameters
-    ----------
-    name : str
-        Name of a file, with or without folder and compression.
-
-    Returns
-    -------
-    str
-        The name without either.
-    """
+    """Give what two names of one frame have in common."""
     return plain_name(PurePath(name).name)
 
 
 def name_variants(name: str) -> list[str]:
-    """
-    List the names that a frame may have on disk or in a document.
-
-    Parameters
-    ----------
-    name : str
-        Name of a file.
-
-    Returns
-    -------
-    list of str
-        The name itself, then without compression, then with others.
-    """
+    """List the names that a frame may have on disk or in a document."""
     plain = plain_name(name)
     return [name, plain, *(f"{plain}.{c}" for c in _COMPRESSIONS)]

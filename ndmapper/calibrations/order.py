@@ -15,22 +15,7 @@ __all__ = ["in_order"]
 
 
 def in_order(document: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Sort the entries of a document by name, where nobody has ordered them otherwise.
-
-    Parameters
-    ----------
-    document : mapping
-        The document.
-    known : mapping
-        The document as it was in its file; empty for a new one. Where its entries are
-        not sorted, they keep their order, and new ones come after them.
-
-    Returns
-    -------
-    dict
-        The same document. Lists, and what is not of ndmapper, are as they were.
-    """
+    """Sort new entries by name, unless the user has put the entries in another order."""
     result = dict(document)
     for name in (*MAPS, ANSWERS, LOCKED, BAD_FRAMES):
         if name in result:

@@ -13,20 +13,7 @@ __all__ = ["find_product", "product_folders"]
 
 
 def product_folders(cal_dict: Mapping[str, Any]) -> list[Path]:
-    """
-    List the folders in which processed calibrations are looked for.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    list of Path
-        The folder of products, then that of the document's file, unless it is the
-        same.
-    """
+    """List the folders in which processed calibrations are looked for."""
     folders = [Path(config["outdir"])]
     document = getattr(cal_dict, "path", None)
     if document is not None and document.parent.resolve() != folders[0].resolve():
@@ -35,21 +22,7 @@ def product_folders(cal_dict: Mapping[str, Any]) -> list[Path]:
 
 
 def find_product(label: str, cal_dict: Mapping[str, Any]) -> Path | None:
-    """
-    Find the file of a calibration.
-
-    Parameters
-    ----------
-    label : str
-        Its label.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    Path or None
-        The file; None where there is none.
-    """
+    """Find the file of a calibration."""
     # A step adds the type where a label has none, so the file may have either name.
     names = dict.fromkeys((product_name(label), label))
     folders = product_folders(cal_dict)

@@ -14,19 +14,7 @@ _Key = tuple[Value, ...]
 
 
 def classes_for(rule: Rule) -> tuple[str, ...]:
-    """
-    List the classes of frames that a rule is about.
-
-    Parameters
-    ----------
-    rule : Rule
-        The rule.
-
-    Returns
-    -------
-    tuple of str
-        Those that it selects, and processed calibrations of its type.
-    """
+    """List the classes of frames that a rule is about."""
     return tuple(dict.fromkeys((*rule.select, f"{PROCESSED}{rule.type}")))
 
 
@@ -40,16 +28,7 @@ class _Shelf:
 
 
 class FramePool:
-    """
-    All frames that there are.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        The frames, in any order.
-    bad : mapping of str to str, optional
-        Frames that somebody marked as bad: name to who and why.
-    """
+    """All frames that there are."""
 
     def __init__(
         self, frames: Sequence[Frame], bad: Mapping[str, str] | None = None
@@ -61,19 +40,7 @@ class FramePool:
         self._by_name: dict[str, list[Frame]] | None = None
 
     def named(self, plain: str) -> list[Frame]:
-        """
-        Find frames by name.
-
-        Parameters
-        ----------
-        plain : str
-            A name without compression.
-
-        Returns
-        -------
-        list of Frame
-            Those that are called so.
-        """
+        """Find frames by name."""
         if self._by_name is None:
             self._by_name = {}
             for frame in self.frames:
@@ -81,21 +48,7 @@ class FramePool:
         return self._by_name.get(plain, [])
 
     def of_classes(self, instrument: str, classes: Sequence[str]) -> list[Frame]:
-        """
-        List the frames of some classes.
-
-        Parameters
-        ----------
-        instrument : str
-            The name of their instrument.
-        classes : sequence of str
-            The classes.
-
-        Returns
-        -------
-        list of Frame
-            Those frames.
-        """
+        """List the frames of some classes."""
         if self._by_class is None:
             self._by_class = {}
             for frame in self.frames:
@@ -106,21 +59,7 @@ class FramePool:
         return [f for name in classes for f in known.get((instrument, name), ())]
 
     def near(self, target: Frame, rule: Rule) -> Iterator[Frame]:
-        """
-        Give the frames that are equal where they must be, and near enough in time.
-
-        Parameters
-        ----------
-        target : Frame
-            The frame to be calibrated.
-        rule : Rule
-            What must be equal, and how near.
-
-        Yields
-        ------
-        Frame
-            One after the other. Where the rule has a window, in order of time.
-        """
+        """Iterate over frames with equal keywords where required, and near enough in time."""
         if target.instrument is None:
             return
         match = rule.match if not rule.night else (*rule.match, "night")

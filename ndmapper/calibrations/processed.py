@@ -73,22 +73,7 @@ TYPE_KEYS = ("IMAGETYP", "OBSTYPE", "OBS_TYPE", "FRAME", "FRAMETYP")
 
 
 def why_processed(header: QuickHeader, name: str) -> str | None:
-    """
-    Say what shows that a file is no raw frame.
-
-    Parameters
-    ----------
-    header : QuickHeader
-        The primary header.
-    name : str
-        The name of the file.
-
-    Returns
-    -------
-    str or None
-        A card of programs that combine or calibrate frames, a type or a name that
-        says 'master'; None where nothing shows it.
-    """
+    """Say what shows that a file is no raw frame."""
     for key, tells in _CARDS:
         value = header.get(key)
         if value is not None and tells(value):

@@ -51,37 +51,24 @@ EARLIER = "an earlier version"
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """
-    What a look-up gives, when it says more than names.
+    """What a look-up gives, when it says more than names."""
 
-    Parameters
-    ----------
-    files : tuple of (str, str or None)
-        Names of raw frames and their checksums; empty where none fit.
-    product : str or None
-        The file of a calibration that is made already, instead of raw frames.
-    quality : int or None
-        How good it is; 0 is the best, None where that is not known.
-    why : str
-        What speaks for it, or why there is none.
-    rules : str or None
-        The table of rules that was gone by.
-    source : str
-        Who was asked.
-    is_made : bool
-        Whether the files are a calibration that is made already, one for each part of
-        the instrument. Such files need no calibrations in turn.
-    paths : tuple of Path
-        Where the files lie, if on this machine.
-    """
-
+    # Names of raw frames and their checksums; empty where none fit.
     files: tuple[tuple[str, str | None], ...] = ()
+    # The file of a calibration that is made already, instead of raw frames.
     product: str | None = None
+    # How good it is; 0 is the best, None where that is not known.
     quality: int | None = None
+    # What speaks for it, or why there is none.
     why: str = ""
+    # The table of rules that was gone by.
     rules: str | None = None
+    # Who was asked.
     source: str = ""
+    # Whether the files are a calibration that is made already, one for each part of the
+    # instrument. Such files need no calibrations in turn.
     is_made: bool = False
+    # Where the files lie, if on this machine.
     paths: tuple[Path, ...] = ()
 
     @property
@@ -95,19 +82,7 @@ class Answer:
         return not self.files and self.product is None
 
     def without(self, bad: Mapping[str, str]) -> "Answer":
-        """
-        Leave out what is not to be used.
-
-        Parameters
-        ----------
-        bad : mapping of str to str
-            Names without compression.
-
-        Returns
-        -------
-        Answer
-            The same without them.
-        """
+        """Leave out what is not to be used."""
         kept = tuple(f for f in self.files if frame_name(f[0]) not in bad)
         product = self.product
         if product is not None and frame_name(product) in bad:
@@ -118,20 +93,7 @@ class Answer:
 def note_answer(
     name: str, cal_type: str, answer: Answer, cal_dict: dict[str, Any]
 ) -> None:
-    """
-    Note that an association is what a look-up answered.
-
-    Parameters
-    ----------
-    name : str
-        The frame, as the document has it.
-    cal_type : str
-        Type of calibration.
-    answer : Answer
-        The answer, which is in the maps of the document already.
-    cal_dict : dict
-        The calibration document, which is changed.
-    """
+    """Note that an association is what a look-up answered."""
     if ANSWERS not in cal_dict:
         # Of a document without answers, null may be that of a look-up, or of a person.
         cal_dict[ANSWERS] = {
@@ -155,18 +117,7 @@ def note_answer(
 
 
 def forget_answer(name: str, cal_type: str, cal_dict: dict[str, Any]) -> None:
-    """
-    Note that an association is nobody's answer any more.
-
-    Parameters
-    ----------
-    name : str
-        The frame, as the document has it.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document, which is changed.
-    """
+    """Note that an association is nobody's answer any more."""
     types = cal_dict.get(ANSWERS, {}).get(name)
     if types is not None:
         types.pop(cal_type, None)
@@ -177,23 +128,7 @@ def forget_answer(name: str, cal_type: str, cal_dict: dict[str, Any]) -> None:
 def answer_of(
     name: str, cal_type: str, cal_dict: Mapping[str, Any]
 ) -> Mapping[str, Any] | None:
-    """
-    Give what a look-up noted of an association, if that is still what it answered.
-
-    Parameters
-    ----------
-    name : str
-        The frame, as the document has it.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    mapping or None
-        None where a person made or edited it.
-    """
+    """Return the stored look-up result of an association, unless it was edited since."""
     noted = cal_dict.get(ANSWERS, {}).get(name, {}).get(cal_type)
     types = cal_dict.get(ASSOCIATIONS, {}).get(name, {})
     if noted is None or cal_type not in types:
@@ -209,19 +144,7 @@ def answer_of(
 
 
 def made_labels(cal_dict: Mapping[str, Any]) -> set[str]:
-    """
-    List the sets that are calibrations already, one file for each part.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    set of str
-        Their labels; a set that somebody edited is not among them.
-    """
+    """List the sets that are calibrations already, one file for each part."""
     return {
         str(noted["label"])
         for name, types in cal_dict.get(ANSWERS, {}).items()
@@ -231,23 +154,7 @@ def made_labels(cal_dict: Mapping[str, Any]) -> set[str]:
 
 
 def source_of(name: str, cal_type: str, cal_dict: Mapping[str, Any]) -> str:
-    """
-    Say who an association is of.
-
-    Parameters
-    ----------
-    name : str
-        The frame, as the document has it.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    str
-        The server, with the table of rules where there is one, or ``"user"``.
-    """
+    """Say who an association is of."""
     noted = answer_of(name, cal_type, cal_dict)
     if noted is None:
         return USER
@@ -257,41 +164,13 @@ def source_of(name: str, cal_type: str, cal_dict: Mapping[str, Any]) -> str:
 
 
 def is_locked(name: str, cal_type: str, cal_dict: Mapping[str, Any]) -> bool:
-    """
-    Say whether no look-up may change an association.
-
-    Parameters
-    ----------
-    name : str
-        The frame; its compression does not matter.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    bool
-        Whether it is locked.
-    """
+    """Say whether no look-up may change an association."""
     locked = cal_dict.get(LOCKED, {})
     return any(cal_type in locked.get(key, ()) for key in name_variants(name))
 
 
 def bad_frames(cal_dict: Mapping[str, Any]) -> dict[str, str]:
-    """
-    List the frames that are not to be used.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    dict of str to str
-        Name without compression, to who says so and why.
-    """
+    """List the frames that are not to be used."""
     found = {}
     for name, given in cal_dict.get(BAD_FRAMES, {}).items():
         said = given if isinstance(given, Mapping) else {"why": given}
@@ -301,21 +180,7 @@ def bad_frames(cal_dict: Mapping[str, Any]) -> dict[str, str]:
 
 
 def good_frames(files: Iterable[str], cal_dict: Mapping[str, Any]) -> list[str]:
-    """
-    Leave out the frames that are not to be used.
-
-    Parameters
-    ----------
-    files : iterable of str
-        Names of frames.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    list of str
-        The others.
-    """
+    """Leave out the frames that are not to be used."""
     if not cal_dict.get(BAD_FRAMES):
         return list(files)
     bad = bad_frames(cal_dict)

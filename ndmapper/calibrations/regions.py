@@ -12,20 +12,7 @@ Box = tuple[int, int, int, int]
 
 @functools.lru_cache(maxsize=4096)
 def uncovered(inner: str, outer: str) -> str | None:
-    """
-    Find a region that no region of the same amplifier covers.
-
-    Parameters
-    ----------
-    inner, outer : str
-        Regions as the function ``regions`` of an instrument lists them:
-        ``amplifier@[x1:x2,y1:y2]``, separated by ``;``, 1-based, both ends included.
-
-    Returns
-    -------
-    str or None
-        The first of `inner` that lies in none of `outer`; None where all do.
-    """
+    """Find a region that no region of the same amplifier covers."""
     boxes = _parsed(outer)
     for name, box in _parsed(inner):
         if not any(name == other and _within(box, wide) for other, wide in boxes):

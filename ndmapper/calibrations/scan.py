@@ -37,30 +37,8 @@ def find_frames(
     Headers are read once: what they say is remembered in the folder for side data,
     until a file, or the description of its instrument, changes.
 
-    Parameters
-    ----------
-    folder : str or path
-        The folder; those in it are not searched.
-    instrument : Instrument, str or path, optional
-        The instrument, its name or the path of its TOML; by default the header of
-        each frame tells.
-    workers : int or 'all', optional
-        How many processes read headers; by default all processors where there are
-        many files.
-
-    Returns
-    -------
-    list of Frame
-        Sorted by name. Of a frame that is there twice, compressed and not, only one
-        has a class: the plain file, unless that cannot be read. The same holds for
-        files of one time and class with the same pixels.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such folder.
-    FileAccessError
-        If the folder cannot be read.
+    Raises MissingFileError if there is no such folder.; FileAccessError if the folder
+    cannot be read.
     """
     if instrument is None:
         instrument = chosen()
@@ -83,23 +61,8 @@ def fits_files(folder: Path) -> dict[str, tuple[int, int]]:
     """
     List the FITS files of a folder.
 
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-
-    Returns
-    -------
-    dict of str to (int, int)
-        Name to size and time of change [ns], sorted by name; hidden files are left
-        out.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such folder.
-    FileAccessError
-        If the folder cannot be read.
+    Raises MissingFileError if there is no such folder.; FileAccessError if the folder
+    cannot be read.
     """
     found = []
     check_name(folder, MissingFileError)
@@ -170,17 +133,6 @@ def without_twins(frames: Sequence[Frame]) -> list[Frame]:
     Take the class off all but one of the files of each frame.
 
     Both would end up in one set, and count twice.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        The frames, some of which may be there compressed and not.
-
-    Returns
-    -------
-    list of Frame
-        The same; of each frame the plain file has a class, unless that cannot be
-        read.
     """
     compressed = [f for f in frames if not f.name.endswith(".fits") and _is_packed(f)]
     doubtful = {frame.plain for frame in compressed}

@@ -42,19 +42,8 @@ def check_document(document: object, text: str = "", source: str = "") -> None:
     """
     Check that a document has the form that `ndmapper.calibrations.document` describes.
 
-    Parameters
-    ----------
-    document : object
-        The document.
-    text : str
-        The JSON text it was read from, to say on which line a mistake is.
-    source : str
-        Name of the file, for the message; "" where the document is in memory.
-
-    Raises
-    ------
-    CalibrationDocumentError
-        If it has not; says at which JSON path (and line) and what was expected.
+    Raises CalibrationDocumentError if it has not; says at which JSON path (and line)
+    and what was expected.
     """
     try:
         _check(document)
@@ -190,23 +179,7 @@ def _derived(label: str, files: list[str]) -> bool:
 def document_error(
     source: str, problem: JsonError, line: int | None
 ) -> CalibrationDocumentError:
-    """
-    Make the error that says what is wrong with a document.
-
-    Parameters
-    ----------
-    source : str
-        Name of the file; "" where the document is in memory.
-    problem : JsonError
-        What is wrong, and where.
-    line : int or None
-        On which line.
-
-    Returns
-    -------
-    CalibrationDocumentError
-        To be raised.
-    """
+    """Make the error that says what is wrong with a document."""
     where = f"{source or 'the calibration document'} is malformed"
     where += f" on line {line}," if line is not None else ""
     advice = "mend it, or move it away to begin anew; it was left as it is"

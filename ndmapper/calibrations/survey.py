@@ -153,27 +153,8 @@ def frames_of_survey(
     """
     Give the frames of a survey, as somebody may have corrected it.
 
-    Parameters
-    ----------
-    table : Table, str or path
-        The survey, or the ECSV file it was saved to. Only its ``file`` and ``class``
-        are needed; what it says wins over the headers.
-    folders : sequence of Path
-        Where the files are looked for; then in the folder that was surveyed.
-
-    Returns
-    -------
-    list of Frame
-        In the order of the table; files that are no longer there are left out.
-
-    Raises
-    ------
-    MissingFileError
-        If the ECSV file is missing.
-    FormatError
-        If it is no such table.
-    ParameterError
-        If columns are missing.
+    Raises MissingFileError if the ECSV file is missing.; FormatError if it is no such
+    table.; ParameterError if columns are missing.
     """
     source = "the survey"
     if not isinstance(table, Table):

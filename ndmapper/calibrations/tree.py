@@ -16,44 +16,20 @@ FORMS = ("text", "mermaid", "dot")
 
 @dataclass(frozen=True, kw_only=True)
 class Branch:
-    """
-    A frame, or a calibration, and what it needs.
+    """A frame, or a calibration, and what it needs."""
 
-    Parameters
-    ----------
-    name : str
-        The frame, or the label; "none" where there is no calibration.
-    cal_type : str or None
-        Type of the calibration; None for a frame at the top.
-    frames : tuple of str
-        The raw frames that it is made of.
-    branches : tuple of Branch
-        What its frames need in turn.
-    """
-
+    # The frame, or the label; "none" where there is no calibration.
     name: str
+    # Type of the calibration; None for a frame at the top.
     cal_type: str | None = None
+    # The raw frames that it is made of.
     frames: tuple[str, ...] = ()
+    # What its frames need in turn.
     branches: tuple["Branch", ...] = field(default=())
 
 
 def cal_tree(cal_dict: Mapping[str, Any], keys: Iterable[str]) -> list[Branch]:
-    """
-    Build the tree of the calibrations of frames.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-    keys : iterable of str
-        Keys in the associations.
-
-    Returns
-    -------
-    list of Branch
-        One for each frame. Frames of one calibration that need the same share a
-        branch; one that needs itself is not followed further.
-    """
+    """Build the tree of the calibrations of frames."""
     return [Branch(name=key, branches=_below(cal_dict, [key], ())) for key in keys]
 
 
@@ -83,21 +59,7 @@ def _below(
 
 
 def draw_tree(tree: Iterable[Branch], form: str = "text") -> str:
-    """
-    Draw a tree.
-
-    Parameters
-    ----------
-    tree : iterable of Branch
-        What to draw.
-    form : {'text', 'mermaid', 'dot'}
-        As lines of text, or in the language of Mermaid or of Graphviz.
-
-    Returns
-    -------
-    str
-        The lines.
-    """
+    """Draw a tree."""
     if form == "text":
         return "\n".join(line for top in tree for line in _text(top))
     nodes: dict[tuple[str, str], str] = {}

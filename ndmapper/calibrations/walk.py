@@ -40,22 +40,15 @@ LookUp = Callable[[str, str], Matches]
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """
-    An association that a look-up changed.
+    """An association that a look-up changed."""
 
-    Parameters
-    ----------
-    name : str
-        The frame.
-    cal_type : str
-        Type of calibration.
-    before, after : tuple of str
-        Raw frames, or the calibration that is made already; empty for none.
-    """
-
+    # The frame.
     name: str
+    # Type of calibration.
     cal_type: str
+    # Raw frames, or the calibration that is made already; empty for none.
     before: tuple[str, ...]
+    # Raw frames, or the calibration that is made already; empty for none.
     after: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -67,15 +60,7 @@ def check_dependencies(dependencies: object) -> None:
     """
     Check that dependencies have the form they should have.
 
-    Parameters
-    ----------
-    dependencies : object
-        What a user gave.
-
-    Raises
-    ------
-    ParameterError
-        If it is not a mapping of types to lists of types.
+    Raises ParameterError if it is not a mapping of types to lists of types.
     """
     if not isinstance(dependencies, Mapping):
         msg = (
@@ -105,27 +90,6 @@ def walk_dependencies(
     answered, that is asked for again which is empty or has a frame that is marked bad
     by now; where nobody can answer, it stays. All of it is asked for again with
     `refresh`.
-
-    Parameters
-    ----------
-    frames : iterable of (str, str)
-        Names of frames, and the keys of `dependencies` that hold for them.
-    dependencies : mapping
-        What each kind of frame needs. A type that is no key needs nothing.
-    look_up : callable
-        Takes the name of a frame and a type, and gives the matches.
-    cal_dict : dict
-        The calibration document, which is changed.
-    refresh : bool
-        Whether to ask again for all that look-ups answered.
-    bad : mapping of str to str, optional
-        Names without compression that are not to be used; by default those that the
-        document calls bad.
-
-    Returns
-    -------
-    list of Change
-        What differs from an answer that was there before.
     """
     pending = list(frames)[::-1]
     for name, _ in pending:

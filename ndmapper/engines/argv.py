@@ -19,19 +19,7 @@ _PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
 def places(argv: Iterable[object]) -> list[str]:
-    """
-    List the places of a command line.
-
-    Parameters
-    ----------
-    argv : iterable
-        Its items as they are declared.
-
-    Returns
-    -------
-    list of str
-        The names in braces, each once.
-    """
+    """List the places of a command line."""
     return list(dict.fromkeys(name for item in argv for name in _named(item)))
 
 
@@ -41,29 +29,9 @@ def arguments(
     """
     Put values into the places of argv, each as a whole and as nothing but data.
 
-    Parameters
-    ----------
-    job : Job
-        What is done. A parameter that is a list gives an item for each of its values,
-        and none for None; a path is made absolute.
-    given : mapping of str to sequence of str
-        Paths of the inputs, by role or parameter.
-    made : mapping of (str or None) to str
-        Paths of the outputs.
-
-    Returns
-    -------
-    list of str
-        The arguments.
-
-    Raises
-    ------
-    UnknownParameterError
-        If a parameter has no place in argv.
-    ParameterError
-        If a value would be taken for an option.
-    DeclarationError
-        If a place has no value, or an item several places.
+    Raises UnknownParameterError if a parameter has no place in argv.; ParameterError if
+    a value would be taken for an option.; DeclarationError if a place has no value, or
+    an item several places.
     """
     paths: dict[str, Sequence[Any]] = {
         **{str(name): [path] for name, path in made.items() if name is not None},

@@ -47,21 +47,7 @@ class CommandEngine:
     takes_none = True
 
     def tool(self, task: Task) -> dict[str, str | None]:
-        """
-        Say which version of a program is installed.
-
-        Parameters
-        ----------
-        task : Task
-            The program.
-
-        Returns
-        -------
-        dict
-            Its name, and the first line that the command in ``version`` prints, or a
-            digest of the program itself; the version is None where it is not
-            installed.
-        """
+        """Say which version of a program is installed."""
         name = Path(str(task.name)).name
         try:
             program = _find(task)
@@ -75,19 +61,7 @@ class CommandEngine:
         return {"name": name, "version": _probe(argv, program, stamp)}
 
     def parameters(self, task: Task) -> Collection[str]:
-        """
-        List the parameters: the places in argv that no file takes.
-
-        Parameters
-        ----------
-        task : Task
-            The program.
-
-        Returns
-        -------
-        collection of str
-            Their names.
-        """
+        """List the parameters: the places in argv that no file takes."""
         files = {"in", "out", *task.inputs, *map(str, task.outputs)}
         return [name for name in places(task.words["argv"]) if name not in files]
 
@@ -95,36 +69,14 @@ class CommandEngine:
         """
         Check that every place of argv has a value, and every value a place.
 
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Raises
-        ------
-        UnknownParameterError
-            If a parameter has no place in argv.
-        ParameterError
-            If a value would be taken for an option.
-        DeclarationError
-            If a place has no value.
+        Raises UnknownParameterError if a parameter has no place in argv.;
+        ParameterError if a value would be taken for an option.; DeclarationError if a
+        place has no value.
         """
         arguments(job, *_show(job))
 
     def preview(self, job: Job) -> Preview:
-        """
-        Show the command line.
-
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Returns
-        -------
-        Preview
-            The command line, and a shell script with the same.
-        """
+        """Show the command line."""
         given, made = _show(job)
         line = shlex.join([str(job.task.name), *arguments(job, given, made)])
         script = line
@@ -141,24 +93,8 @@ class CommandEngine:
         """
         Run the program.
 
-        Parameters
-        ----------
-        job : Job
-            What to do.
-
-        Returns
-        -------
-        Outcome
-            The products, as the program has written them.
-
-        Raises
-        ------
-        MissingToolError
-            If it is not installed.
-        TimeLimitError
-            If it takes too long.
-        StepError
-            If it fails, or does not make what was declared.
+        Raises MissingToolError if it is not installed.; TimeLimitError if it takes too
+        long.; StepError if it fails, or does not make what was declared.
         """
         assert job.folder is not None
         program = _find(job.task)

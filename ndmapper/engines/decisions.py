@@ -15,21 +15,13 @@ __all__ = ["Decisions", "collect_decisions", "current_decisions", "decide"]
 
 @dataclass
 class Decisions:
-    """
-    The decisions of one unit of work.
+    """The decisions of one unit of work."""
 
-    Parameters
-    ----------
-    interact : bool
-        Whether the user is asked.
-    known : mapping
-        What was decided before.
-    made : dict
-        What is decided now.
-    """
-
+    # Whether the user is asked.
     interact: bool
+    # What was decided before.
     known: Mapping[str, Any]
+    # What is decided now.
     made: dict[str, Any] = field(default_factory=dict)
 
 
@@ -90,14 +82,7 @@ def decide(name: str, ask: Callable[[Any], Any], default: Any) -> Any:
 
 
 def current_decisions() -> Decisions | None:
-    """
-    Give what is being collected.
-
-    Returns
-    -------
-    Decisions or None
-        None outside a step.
-    """
+    """Give what is being collected."""
     return _decisions.get()
 
 
@@ -105,21 +90,7 @@ def current_decisions() -> Decisions | None:
 def collect_decisions(
     known: Mapping[str, Any], *, interact: bool
 ) -> Iterator[Decisions]:
-    """
-    Collect what is decided while a ``with`` block lasts.
-
-    Parameters
-    ----------
-    known : mapping
-        What was decided before.
-    interact : bool
-        Whether the user is asked.
-
-    Yields
-    ------
-    Decisions
-        What is decided, filled as `decide` is called.
-    """
+    """Collect what is decided while a ``with`` block lasts."""
     state = Decisions(interact, known)
     token = _decisions.set(state)
     try:

@@ -17,51 +17,23 @@ __all__ = ["Said", "known_decisions", "repeat", "said_about"]
 
 @dataclass(frozen=True)
 class Said:
-    """
-    What was said and decided for one extension.
+    """What was said and decided for one extension."""
 
-    Parameters
-    ----------
-    findings : Findings
-        Of the quality of the product.
-    decisions : Decisions
-        What was decided.
-    """
-
+    # Of the quality of the product.
     findings: Findings
+    # What was decided.
     decisions: Decisions
 
 
 def known_decisions() -> Decisions:
-    """
-    Give what was decided before, and whether the user is asked.
-
-    Returns
-    -------
-    Decisions
-        Without anything decided now.
-    """
+    """Give what was decided before, and whether the user is asked."""
     now = current_decisions()
     return Decisions(False, {}) if now is None else Decisions(now.interact, now.known)
 
 
 @contextmanager
 def said_about(where: str, known: Decisions) -> Iterator[Said]:
-    """
-    Collect what is said and decided for one extension.
-
-    Parameters
-    ----------
-    where : str
-        What is put behind the names, such as ``'[2]'``.
-    known : Decisions
-        What was decided before.
-
-    Yields
-    ------
-    Said
-        What is said and decided while the ``with`` block lasts.
-    """
+    """Collect what is said and decided for one extension."""
     with (
         about(where),
         collect_findings() as findings,
@@ -71,14 +43,7 @@ def said_about(where: str, known: Decisions) -> Iterator[Said]:
 
 
 def repeat(said: Said) -> None:
-    """
-    Say once more, here, what was said and decided for one extension.
-
-    Parameters
-    ----------
-    said : Said
-        From wherever it was worked on.
-    """
+    """Say once more, here, what was said and decided for one extension."""
     findings, decisions = current_findings(), current_decisions()
     if findings is not None:
         findings.numbers.update(said.findings.numbers)

@@ -11,19 +11,7 @@ __all__ = ["end_failure", "failure", "name_files"]
 
 
 def name_files(files: Iterable[DataFile]) -> str:
-    """
-    Name files in a message.
-
-    Parameters
-    ----------
-    files : iterable of DataFile
-        The files.
-
-    Returns
-    -------
-    str
-        Their names, no more than three.
-    """
+    """Name files in a message."""
     names = [printable(str(df) or "unnamed file") for df in files]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return (", ".join(names[:3]) or "no files") + more
@@ -32,28 +20,7 @@ def name_files(files: Iterable[DataFile]) -> str:
 def failure(
     job: Job, tool: str, what: str, log: str, kind: type[StepError] = StepError
 ) -> StepError:
-    """
-    Make the error of a job whose program failed.
-
-    Parameters
-    ----------
-    job : Job
-        What was done.
-    tool : str
-        The program, or the recipe.
-    what : str
-        What it did, as a verb and its object.
-    log : str
-        All that it printed; the last lines are shown, and the whole is kept in the
-        attribute ``log`` of the error.
-    kind : type
-        Class of the error.
-
-    Returns
-    -------
-    StepError
-        The error, to be raised.
-    """
+    """Make the error of a job whose program failed."""
     where = name_files(job.inputs)
     err = kind(f"{job.step}: {tool} {what}, on {where}; {last_lines(log)}")
     err.log = log
@@ -63,27 +30,7 @@ def failure(
 def end_failure(
     job: Job, tool: str, end: Finished, log: str, hint: str = ""
 ) -> StepError:
-    """
-    Make the error of a job whose program ended as it must not.
-
-    Parameters
-    ----------
-    job : Job
-        What was done.
-    tool : str
-        The program, or the recipe.
-    end : Finished
-        How it ended.
-    log : str
-        All that it printed.
-    hint : str
-        More words.
-
-    Returns
-    -------
-    StepError
-        The error, to be raised.
-    """
+    """Make the error of a job whose program ended as it must not."""
     if end.timed_out:
         what = (
             f"was ended since it took longer than {job.timeout:g} s; raise timeout= or "

@@ -16,39 +16,12 @@ _LONGEST = 120
 
 
 def is_safe(path: str | os.PathLike[str]) -> bool:
-    """
-    Say whether a path can be mistaken for nothing else by any program.
-
-    Parameters
-    ----------
-    path : str or path
-        The path.
-
-    Returns
-    -------
-    bool
-        Whether it is absolute, and free of blanks, ``$``, quotes and the like.
-    """
+    """Say whether a path can be mistaken for nothing else by any program."""
     return _SAFE.fullmatch(os.fspath(path)) is not None
 
 
 def safe_name(name: str, taken: Collection[str] = ()) -> str:
-    """
-    Make a file name that no program can mistake for something else.
-
-    Parameters
-    ----------
-    name : str
-        A file name, with or without folder.
-    taken : collection of str
-        Names that cannot be had.
-
-    Returns
-    -------
-    str
-        The name with ``_`` for all but letters, digits and a few signs. Its end, which
-        tells the type of the file, stays.
-    """
+    """Make a file name that no program can mistake for something else."""
     plain = re.sub(r"[^A-Za-z0-9_.:=,@%~+-]", "_", Path(name).name)[-_LONGEST:]
     plain = re.sub(r"^(?![A-Za-z0-9_])", "_", plain)
     found, count = plain, 1
@@ -59,20 +32,7 @@ def safe_name(name: str, taken: Collection[str] = ()) -> str:
 
 
 class Hand:
-    """
-    Hands files to a program that runs in a folder of its own.
-
-    Parameters
-    ----------
-    folder : Path
-        Where links and copies are put; made when the first one is.
-    always : bool
-        Never name the file itself, so that what the program writes beside its inputs
-        stays in the folder.
-    bare : bool
-        Leave out the record of products, a table of a kind that not every program
-        reads; they are copied for it.
-    """
+    """Hands files to a program that runs in a folder of its own."""
 
     def __init__(
         self, folder: Path, *, always: bool = False, bare: bool = False
@@ -83,19 +43,7 @@ class Hand:
         self._taken: set[str] = set()
 
     def path(self, df: DataFile) -> Path:
-        """
-        Say under which path a file will be found, without touching anything.
-
-        Parameters
-        ----------
-        df : DataFile
-            The file.
-
-        Returns
-        -------
-        Path
-            Its own where that is safe and nothing differs from it in memory.
-        """
+        """Say under which path a file will be found, without touching anything."""
         own = _own_path(df)
         if own is not None and not self.always and is_safe(own) and _is_on_disk(df):
             return own
@@ -107,20 +55,7 @@ class Hand:
         """
         Make a file available.
 
-        Parameters
-        ----------
-        df : DataFile
-            The file; what was changed in memory is written.
-
-        Returns
-        -------
-        Path
-            Where it is found.
-
-        Raises
-        ------
-        MissingFileError
-            If it is not there any more.
+        Raises MissingFileError if it is not there any more.
         """
         path = self.path(df)
         own = _own_path(df)
@@ -139,19 +74,7 @@ class Hand:
         return path
 
     def link(self, path: Path) -> Path:
-        """
-        Make a file available that is no DataFile.
-
-        Parameters
-        ----------
-        path : Path
-            An absolute path.
-
-        Returns
-        -------
-        Path
-            A safe path for the same file.
-        """
+        """Make a file available that is no DataFile."""
         if is_safe(path):
             return path
         name = safe_name(path.name, self._taken)

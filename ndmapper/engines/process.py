@@ -45,24 +45,15 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """
-    How a program ended.
+    """How a program ended."""
 
-    Parameters
-    ----------
-    returncode : int
-        Its exit code; negative where a signal ended it.
-    log : Path
-        The file with all that it printed.
-    seconds : float
-        How long it took.
-    timed_out : bool
-        Whether it was ended since it took too long.
-    """
-
+    # Its exit code; negative where a signal ended it.
     returncode: int
+    # The file with all that it printed.
     log: Path
+    # How long it took.
     seconds: float
+    # Whether it was ended since it took too long.
     timed_out: bool = False
 
 
@@ -70,22 +61,7 @@ def find_program(name: str, advice: str) -> Path:
     """
     Find a program.
 
-    Parameters
-    ----------
-    name : str
-        Its name, or its path.
-    advice : str
-        What to do where it is not installed, as a part of a sentence.
-
-    Returns
-    -------
-    Path
-        Its absolute path.
-
-    Raises
-    ------
-    MissingToolError
-        If there is no such program.
+    Raises MissingToolError if there is no such program.
     """
     found = shutil.which(Path(name).expanduser())
     if found is None:
@@ -109,28 +85,7 @@ def run_program(
     It cannot read anything from the terminal, and dies with this process, also where
     that is killed. When it ends, what it started and left running is ended too.
 
-    Parameters
-    ----------
-    argv : sequence of str
-        The program, as an absolute path, and its arguments. No shell looks at them.
-    cwd : Path
-        The folder it runs in.
-    log : Path
-        The file that takes what it prints on both channels.
-    env : mapping, optional
-        Its environment; by default that of this process.
-    timeout : float, optional
-        The most time that it may take, in seconds.
-
-    Returns
-    -------
-    Finished
-        How it ended, and where its log is.
-
-    Raises
-    ------
-    StepError
-        If it cannot be started.
+    Raises StepError if it cannot be started.
     """
     started = time.monotonic()
     with log.open("wb") as stream, _watched(argv, cwd, stream.fileno(), env) as child:
@@ -193,15 +148,7 @@ def _watched(
 
 
 def thread_limit() -> dict[str, str]:
-    """
-    Say how many threads a program may use.
-
-    Returns
-    -------
-    dict of str to str
-        What is added to its environment: the share of the processors that this process
-        has, or less where the user has limited it.
-    """
+    """Say how many threads a program may use."""
     own = os.environ.get("OMP_NUM_THREADS", "")
     limit = int(own) if own.isdecimal() and int(own) else count_threads()
     return {"OMP_NUM_THREADS": str(min(count_threads(), limit))}
@@ -235,19 +182,7 @@ def _signal(child: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
 
 
 def read_log(path: Path) -> str:
-    """
-    Read what a program printed, whatever bytes that are.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    str
-        The text; of a very long one the beginning and the end.
-    """
+    """Read what a program printed, whatever bytes that are."""
     size = path.stat().st_size
     with path.open("rb") as stream:
         content = stream.read(min(size, _LONGEST_LOG))
@@ -260,39 +195,12 @@ def read_log(path: Path) -> str:
 
 
 def printable(text: str) -> str:
-    """
-    Make text safe to show on a terminal.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        The same without control characters, but line ends and tabs.
-    """
+    """Make text safe to show on a terminal."""
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def last_lines(text: str, count: int = 8) -> str:
-    """
-    Give the end of a log, as the end of an error message.
-
-    Parameters
-    ----------
-    text : str
-        The log.
-    count : int
-        How many lines.
-
-    Returns
-    -------
-    str
-        The last lines that are not empty, indented, each on a new line; or words that
-        say that there are none.
-    """
+    """Give the end of a log, as the end of an error message."""
     lines = [line.rstrip() for line in printable(text).splitlines()]
     lines = [line for line in lines if line][-count:]
     if not lines:
@@ -305,19 +213,7 @@ def last_lines(text: str, count: int = 8) -> str:
 
 
 def describe_end(returncode: int) -> str:
-    """
-    Say how a program ended.
-
-    Parameters
-    ----------
-    returncode : int
-        The exit code; negative for a signal.
-
-    Returns
-    -------
-    str
-        A verb and its object, such as ``"ended with exit code 1"``.
-    """
+    """Say how a program ended."""
     if returncode >= 0:
         return f"ended with exit code {returncode}"
     try:

@@ -37,55 +37,17 @@ class PythonEngine:
     words: Mapping[str, Any] = MappingProxyType({})
 
     def tool(self, task: Task) -> dict[str, str | None]:
-        """
-        Say what would do the work; a step knows more of its own function.
-
-        Parameters
-        ----------
-        task : Task
-            What runs.
-
-        Returns
-        -------
-        dict
-            Name and version.
-        """
+        """Say what would do the work; a step knows more of its own function."""
         return {"name": "python", "version": platform.python_version()}
 
     def parameters(self, task: Task) -> None:
-        """
-        List the parameters: those of the function, which the declaration checks.
-
-        Parameters
-        ----------
-        task : Task
-            What runs.
-        """
+        """List the parameters: those of the function, which the declaration checks."""
 
     def check(self, job: Job) -> None:
-        """
-        Check a job; the declaration has checked all there is.
-
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-        """
+        """Check a job; the declaration has checked all there is."""
 
     def preview(self, job: Job) -> Preview:
-        """
-        Show the call of the function.
-
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Returns
-        -------
-        Preview
-            The call, as it would be written in a script.
-        """
+        """Show the call of the function."""
         cals = {
             name: None if cal is None else _names(cal)
             for name, cal in job.calibrations.items()
@@ -101,21 +63,7 @@ class PythonEngine:
         """
         Do the work of one job.
 
-        Parameters
-        ----------
-        job : Job
-            What to do.
-
-        Returns
-        -------
-        Outcome
-            One unsaved, unnamed file for every output. Header, tables and unknown
-            extensions of the (first) input go along.
-
-        Raises
-        ------
-        StepError
-            If the function fails, or returns what cannot be saved.
+        Raises StepError if the function fails, or returns what cannot be saved.
         """
         run = {"ndd": _run_ndd, "file": _run_file, "list": _run_list}[job.each]
         return Outcome(products=run(job))

@@ -22,18 +22,11 @@ __all__ = [
 
 @dataclass
 class Findings:
-    """
-    What was said.
+    """What was said."""
 
-    Parameters
-    ----------
-    numbers : dict
-        Name to number, quantity or text.
-    figures : list
-        Figures of matplotlib, or paths of pictures.
-    """
-
+    # Name to number, quantity or text.
     numbers: dict[str, Any] = field(default_factory=dict)
+    # Figures of matplotlib, or paths of pictures.
     figures: list[Any] = field(default_factory=list)
 
 
@@ -84,14 +77,7 @@ def qc(*, figure: Any = None, **numbers: Any) -> None:
 
 @contextmanager
 def collect_findings() -> Iterator[Findings]:
-    """
-    Collect what is said while a ``with`` block lasts.
-
-    Yields
-    ------
-    Findings
-        What was said, filled as `qc` is called.
-    """
+    """Collect what is said while a ``with`` block lasts."""
     findings = Findings()
     token = _findings.set(findings)
     try:
@@ -101,39 +87,18 @@ def collect_findings() -> Iterator[Findings]:
 
 
 def current_findings() -> Findings | None:
-    """
-    Give what is being collected.
-
-    Returns
-    -------
-    Findings or None
-        None outside a step.
-    """
+    """Give what is being collected."""
     return _findings.get()
 
 
 def where_now() -> str:
-    """
-    Say which extension is worked on.
-
-    Returns
-    -------
-    str
-        Such as ``'[2]'``; empty for a file of one.
-    """
+    """Say which extension is worked on."""
     return _about.get()
 
 
 @contextmanager
 def about(where: str) -> Iterator[None]:
-    """
-    Say what the findings of a ``with`` block are about.
-
-    Parameters
-    ----------
-    where : str
-        What is put behind the names of numbers, such as ``'[2]'``.
-    """
+    """Say what the findings of a ``with`` block are about."""
     token = _about.set(where)
     try:
         yield

@@ -35,14 +35,7 @@ def _others() -> dict[str, EntryPoint]:
 
 
 def engine_names() -> list[str]:
-    """
-    List the engines that there are.
-
-    Returns
-    -------
-    list of str
-        Their names, sorted.
-    """
+    """List the engines that there are."""
     return sorted({*_OURS, *_others()})
 
 
@@ -50,20 +43,7 @@ def get_engine(name: str) -> Engine:
     """
     Find an engine.
 
-    Parameters
-    ----------
-    name : str
-        Its name, for instance ``"python"``.
-
-    Returns
-    -------
-    Engine
-        The engine.
-
-    Raises
-    ------
-    DeclarationError
-        If there is none of this name.
+    Raises DeclarationError if there is none of this name.
     """
     if name in _OURS:
         return _OURS[name]()

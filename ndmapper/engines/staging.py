@@ -23,20 +23,7 @@ _LONGEST = 80
 
 
 def plain_root(name: str) -> str:
-    """
-    Make a name that every program takes as it is.
-
-    Parameters
-    ----------
-    name : str
-        A file name, with or without folder and type.
-
-    Returns
-    -------
-    str
-        Letters, digits, ``_``, ``-`` and ``+`` without a type. It starts with a
-        letter and has at least two characters.
-    """
+    """Make a name that every program takes as it is."""
     stem, _ = split_ext(Path(name).name)
     plain = re.sub(r"[^A-Za-z0-9_+-]+", "_", stem).strip("_")[:_LONGEST]
     if len(plain) < 2 or not plain[0].isalpha():
@@ -51,23 +38,7 @@ class PlainNames:
         self._taken: set[str] = set()
 
     def new(self, name: str, tail: str = "", ext: str = ".fits") -> str:
-        """
-        Take a name that nothing else has, whatever type its file has.
-
-        Parameters
-        ----------
-        name : str
-            A file name.
-        tail : str
-            What is put behind its root.
-        ext : str
-            How it ends.
-
-        Returns
-        -------
-        str
-            A plain name.
-        """
+        """Take a name that nothing else has, whatever type its file has."""
         root = plain_root(name) + re.sub(r"[^A-Za-z0-9_+-]+", "_", tail)
         found, count = root, 1
         # Some file systems do not tell upper from lower case.
@@ -79,38 +50,14 @@ class PlainNames:
 
 
 def is_plain_file(df: DataFile) -> bool:
-    """
-    Say whether any program can read the file of a DataFile as it is on disk.
-
-    Parameters
-    ----------
-    df : DataFile
-        The file.
-
-    Returns
-    -------
-    bool
-        True if nothing in memory differs from it, and nothing in it is compressed.
-    """
+    """Say whether any program can read the file of a DataFile as it is on disk."""
     if df.filename is None or (df.filename.ext or "").lower() not in FITS_TYPES:
         return False
     return df.unloaded and not any(hdu.is_tiled for hdu in map_file(df.filename).hdus)
 
 
 def stage_file(df: DataFile, path: Path, *, link: bool) -> None:
-    """
-    Put a whole file under another name.
-
-    Parameters
-    ----------
-    df : DataFile
-        The file. What was changed in memory is written; images are not compressed.
-    path : Path
-        Where it goes.
-    link : bool
-        A link will do, where the file needs not be written: for programs that never
-        change what they read.
-    """
+    """Put a whole file under another name."""
     if is_plain_file(df):
         source = Path(os.path.abspath(df))  # noqa: PTH100  # links are followed once
         if link:
@@ -142,19 +89,7 @@ def write_image(path: Path, header: Header, array: npt.NDArray[Any]) -> None:
     """
     Write a file of one image, without waiting for the disk.
 
-    Parameters
-    ----------
-    path : Path
-        A file that does not exist.
-    header : Header
-        Its cards; those that describe the array are made anew.
-    array : ndarray
-        The pixels.
-
-    Raises
-    ------
-    FormatError
-        If FITS has no form for the array.
+    Raises FormatError if FITS has no form for the array.
     """
     form = stored_form(array)
     with path.open("xb") as stream:

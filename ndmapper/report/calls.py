@@ -18,15 +18,9 @@ _CALL = tuple(name for name in _UNIT if name != "inputs")
 
 @dataclass
 class Unit:
-    """
-    What was made at once: the products of one unit of work.
+    """What was made at once: the products of one unit of work."""
 
-    Parameters
-    ----------
-    rows : dict of (str or None) to mapping
-        Entries by output.
-    """
-
+    # Entries by output.
     rows: dict[str | None, Row]
 
     @property
@@ -37,15 +31,9 @@ class Unit:
 
 @dataclass
 class Call:
-    """
-    One call of a step.
+    """One call of a step."""
 
-    Parameters
-    ----------
-    units : list of Unit
-        What it made.
-    """
-
+    # What it made.
     units: list[Unit] = field(default_factory=list)
 
     @property
@@ -62,20 +50,7 @@ class Call:
 
 
 def find_calls(lineage: Lineage) -> list[Call]:
-    """
-    Find calls that make all products again.
-
-    Parameters
-    ----------
-    lineage : Lineage
-        The products.
-
-    Returns
-    -------
-    list of Call
-        In an order that works. What the same step did to several files, with the
-        same parameters and calibrations, is one call where it can be.
-    """
+    """Find calls that make all products again."""
     calls: list[Call] = []
     place: dict[int, int] = {}
     latest: dict[str, int] = {}

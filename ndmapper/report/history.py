@@ -16,24 +16,7 @@ _MOST = 6
 
 
 def history(rows: Sequence[Row], name: str, *, full: bool = False) -> str:
-    """
-    Tell how a product was made, from raw data on.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        Its record, oldest first, as `ndmapper.io.record.read_records` gives it.
-    name : str
-        Name of the file.
-    full : bool
-        Also show every input, paths, the text of steps of scripts, and what tools
-        printed.
-
-    Returns
-    -------
-    str
-        A paragraph for each step, oldest first, and the raw files that went in.
-    """
+    """Tell how a product was made, from raw data on."""
     if not rows:
         return f"{name} has no record: no step of ndmapper made it"
     lineage = Lineage.of([rows])

@@ -17,38 +17,18 @@ __all__ = ["Script", "write_script"]
 
 @dataclass
 class Script:
-    """
-    A script that makes products again.
+    """A script that makes products again."""
 
-    Parameters
-    ----------
-    text : str
-        The script.
-    raws : dict of str to str
-        What it needs: content by path in the folder of the raw files.
-    problems : list of str
-        What it cannot make, and why; empty if it makes everything.
-    """
-
+    # The script.
     text: str
+    # What it needs: content by path in the folder of the raw files.
     raws: dict[str, str]
+    # What it cannot make, and why; empty if it makes everything.
     problems: list[str] = field(default_factory=list)
 
 
 def write_script(records: Mapping[str, Sequence[Row]]) -> Script:
-    """
-    Write a script that makes products again, from the raw files on.
-
-    Parameters
-    ----------
-    records : mapping of str to sequence of mapping
-        The record of each product by the name of its file.
-
-    Returns
-    -------
-    Script
-        The script. Where something cannot be made again it stops, and says so.
-    """
+    """Write a script that makes products again, from the raw files on."""
     lineage = Lineage.of(records.values())
     product = Path(next(iter(records), "unnamed"))
     return _Writer(lineage, product).write(list(records))

@@ -17,27 +17,17 @@ class NoConnectionError(ServiceUnreachableError):
 
 @dataclass(frozen=True)
 class Reply:
-    """
-    A whole answer.
+    """A whole answer."""
 
-    Parameters
-    ----------
-    status : int
-        Its status.
-    headers : mapping
-        Its headers; names are in lower case.
-    body : bytes
-        Its body.
-    url : str
-        What was asked, as a person may see it.
-    cookies : mapping
-        What the server wants to be remembered.
-    """
-
+    # Its status.
     status: int
+    # Its headers; names are in lower case.
     headers: Mapping[str, str]
+    # Its body.
     body: bytes
+    # What was asked, as a person may see it.
     url: str
+    # What the server wants to be remembered.
     cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -53,40 +43,19 @@ class Reply:
 
 @dataclass(frozen=True)
 class Stream:
-    """
-    An answer whose body is read piece by piece, once.
+    """An answer whose body is read piece by piece, once."""
 
-    Parameters
-    ----------
-    status : int
-        Its status.
-    headers : mapping
-        Its headers; names are in lower case.
-    chunks : iterator of bytes
-        Its body.
-    url : str
-        What was asked, as a person may see it.
-    """
-
+    # Its status.
     status: int
+    # Its headers; names are in lower case.
     headers: Mapping[str, str]
+    # Its body.
     chunks: Iterator[bytes]
+    # What was asked, as a person may see it.
     url: str
 
     def text(self, limit: int = 4096) -> str:
-        """
-        Read the beginning of the body, to see what it says.
-
-        Parameters
-        ----------
-        limit : int
-            Bytes.
-
-        Returns
-        -------
-        str
-            The text; empty where the body cannot be read.
-        """
+        """Read the beginning of the body, to see what it says."""
         found = b""
         with contextlib.suppress(ServiceError):
             for chunk in self.chunks:
@@ -97,19 +66,7 @@ class Stream:
 
 
 def shown_url(url: str) -> str:
-    """
-    Give a URL as a person may see it.
-
-    Parameters
-    ----------
-    url : str
-        The URL.
-
-    Returns
-    -------
-    str
-        The same without user, query and secrets.
-    """
+    """Give a URL as a person may see it."""
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return redacted(f"{parts.scheme}://{parts.hostname}{port}{parts.path}")
@@ -119,24 +76,7 @@ def limited(chunks: Iterator[bytes], limit: int, shown: str) -> bytes:
     """
     Read a whole body, unless it is too large.
 
-    Parameters
-    ----------
-    chunks : iterator of bytes
-        The body.
-    limit : int
-        The most bytes.
-    shown : str
-        Where it comes from, for messages.
-
-    Returns
-    -------
-    bytes
-        The body.
-
-    Raises
-    ------
-    ServiceError
-        If there is more.
+    Raises ServiceError if there is more.
     """
     found = bytearray()
     for chunk in chunks:

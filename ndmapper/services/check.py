@@ -28,50 +28,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class FileState:
-    """
-    One file that a document names.
+    """One file that a document names."""
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    state : {'ok', 'there', 'missing', 'damaged'}
-        Whether it has its checksum; is there, but has no checksum in the document;
-        is not there; or is another one.
-    path : Path or None
-        Where it is.
-    why : str
-        What there is to say.
-    """
-
+    # Its name.
     name: str
+    # {'ok', 'there', 'missing', 'damaged'}: Whether it has its checksum; is there, but
+    # has no checksum in the document; is not there; or is another one.
     state: str
+    # Where it is.
     path: Path | None = None
+    # What there is to say.
     why: str = ""
 
 
 def check_cal_files(
     cal_dict: Mapping[str, Any], keys: Iterable[str], folders: Sequence[Path]
 ) -> list[FileState]:
-    """
-    Check the files of all calibrations of frames, and of theirs in turn.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-    keys : iterable of str
-        Keys in the associations.
-    folders : sequence of Path
-        Where raw frames are looked for.
-
-    Returns
-    -------
-    list of FileState
-        One for each file: the frames themselves, the raw frames of calibrations,
-        and calibrations that are made elsewhere. Frames that are marked bad are not
-        looked for.
-    """
+    """Check the files of all calibrations of frames, and of theirs in turn."""
     found: dict[str, FileState] = {}
 
     def visit(branch: Branch) -> None:

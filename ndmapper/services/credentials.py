@@ -37,22 +37,15 @@ _HANDED_OUT = {"gemini": "cookie", "eso": "token"}
 
 @dataclass(frozen=True)
 class Credentials:
-    """
-    What the user has for one archive.
+    """What the user has for one archive."""
 
-    Parameters
-    ----------
-    cookie, token : Secret, optional
-        What the archive handed out.
-    user : str, optional
-        Name of the user.
-    password : Secret, optional
-        The password.
-    """
-
+    # What the archive handed out.
     cookie: Secret | None = None
+    # What the archive handed out.
     token: Secret | None = None
+    # Name of the user.
     user: str | None = None
+    # The password.
     password: Secret | None = None
 
     def __bool__(self) -> bool:
@@ -60,14 +53,7 @@ class Credentials:
 
 
 def credentials_file() -> Path:
-    """
-    Say where the file of credentials is.
-
-    Returns
-    -------
-    Path
-        Its path; it need not exist. ``NDMAPPER_CREDENTIALS`` names another one.
-    """
+    """Say where the file of credentials is."""
     given = os.environ.get("NDMAPPER_CREDENTIALS")
     folder = Path(platformdirs.user_config_dir("ndmapper", appauthor=False))
     return Path(given) if given else folder / "credentials.toml"
@@ -77,22 +63,8 @@ def find_credentials(archive: str) -> Credentials:
     """
     Find what the user has for an archive.
 
-    Parameters
-    ----------
-    archive : str
-        Name of the archive.
-
-    Returns
-    -------
-    Credentials
-        Of the first place that has any; empty where none has.
-
-    Raises
-    ------
-    FileAccessError
-        If others may read the file of credentials.
-    ConfigError
-        If it is malformed.
+    Raises FileAccessError if others may read the file of credentials.; ConfigError if
+    it is malformed.
     """
     for words in (
         _of_environment(archive),

@@ -21,45 +21,27 @@ _NUMBERS = {"exptime": float, "size": int}
 
 @dataclass(frozen=True, kw_only=True)
 class Criteria:
-    """
-    What files are looked for; None where it does not matter.
+    """What files are looked for; None where it does not matter."""
 
-    Parameters
-    ----------
-    program : str, optional
-        The observing programme.
-    target : str, optional
-        The object, with ``*`` for anything.
-    first, last : date, optional
-        The first and last day (UT).
-    instrument : str, optional
-        Name of the instrument.
-    obs_type : str, optional
-        Type of observation, as the archive calls it.
-    obs_class : str, optional
-        Class of observation, as the archive calls it.
-    limit : int, optional
-        The most files; more are no error then.
-    """
-
+    # The observing programme.
     program: str | None = None
+    # The object, with ``*`` for anything.
     target: str | None = None
+    # The first and last day (UT).
     first: datetime.date | None = None
+    # The first and last day (UT).
     last: datetime.date | None = None
+    # Name of the instrument.
     instrument: str | None = None
+    # Type of observation, as the archive calls it.
     obs_type: str | None = None
+    # Class of observation, as the archive calls it.
     obs_class: str | None = None
+    # The most files; more are no error then.
     limit: int | None = None
 
     def halves(self) -> "tuple[Criteria, Criteria] | None":
-        """
-        Split the days in two.
-
-        Returns
-        -------
-        tuple of Criteria or None
-            None where there is only one day, or none is given.
-        """
+        """Split the days in two."""
         if self.first is None or self.last is None or self.first >= self.last:
             return None
         middle = self.first + (self.last - self.first) // 2
@@ -68,21 +50,7 @@ class Criteria:
 
 
 def made_table(rows: Sequence[dict[str, Any]], archive: str) -> Table:
-    """
-    Make the table that a search gives.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        The columns of each file; those that are missing or None are masked.
-    archive : str
-        Name of the archive, which is noted.
-
-    Returns
-    -------
-    Table
-        The table.
-    """
+    """Make the table that a search gives."""
     table = Table(meta={"archive": archive})
     for name in COLUMNS:
         kind = _NUMBERS.get(name, str)

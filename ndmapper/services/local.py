@@ -28,24 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class LocalService:
-    """
-    Match raw frames by the rules of their instrument; nothing is read until asked.
-
-    Parameters
-    ----------
-    files : sequence of Path
-        The files whose calibrations are looked up.
-    dirname : Path, optional
-        Folder of the raw frames; by default those of the files.
-    survey : Table, str or path, optional
-        A survey whose classes are used, and whose frames are all that there are.
-    instrument : str or path, optional
-        The instrument; by default the headers tell.
-    folders : sequence of Path
-        More folders of raw frames, or of calibrations that are made already.
-    bad : mapping of str to str, optional
-        Frames that are marked bad: name without compression, to who and why.
-    """
+    """Local look-up: match raw frames by instrument rules; headers are read on demand."""
 
     def __init__(
         self,
@@ -89,41 +72,14 @@ class LocalService:
         return FramePool(self.frames, tainted(made, bad) | bad)
 
     def match(self, filename: str, cal_type: str) -> Match:
-        """
-        Find the frames that calibrate another one, and what speaks against others.
-
-        Parameters
-        ----------
-        filename : str
-            Name of the frame, without folder.
-        cal_type : str
-            Type of calibration.
-
-        Returns
-        -------
-        Match
-            What was found.
-        """
+        """Find the calibration frames of a file, and why other frames were rejected."""
         return match_frames(self.frame(filename), cal_type, self.pool)
 
     def frame(self, name: str) -> Frame:
         """
         Describe one frame.
 
-        Parameters
-        ----------
-        name : str
-            Its name, without folder.
-
-        Returns
-        -------
-        Frame
-            The frame, as the survey has it where there is one.
-
-        Raises
-        ------
-        MissingFileError
-            If there is no such file.
+        Raises MissingFileError if there is no such file.
         """
         found = self.pool.named(frame_name(name))
         if found:
@@ -144,21 +100,7 @@ class LocalService:
         raise MissingFileError(msg)
 
     def look_up(self, filename: str, cal_type: str) -> Answer:
-        """
-        Find the frames that calibrate another one.
-
-        Parameters
-        ----------
-        filename : str
-            Name of the frame, without folder.
-        cal_type : str
-            Type of calibration.
-
-        Returns
-        -------
-        Answer
-            Their names, sorted; empty where none fit. The log says why.
-        """
+        """Find the frames that calibrate another one."""
         match = self.match(filename, cal_type)
         used = ", ".join(match.files)
         if not match.files and log.isEnabledFor(logging.WARNING):
@@ -186,26 +128,8 @@ class LocalService:
         """
         Check that files are where they should be.
 
-        Parameters
-        ----------
-        files : sequence of str
-            Their names.
-        dirname : Path
-            The folder.
-        checksums : mapping of str to str
-            Those that are known.
-
-        Returns
-        -------
-        list of Path
-            In the order of `files`.
-
-        Raises
-        ------
-        MissingFileError
-            If some are not there; all are named.
-        ServiceError
-            If some do not have their checksum; all are named.
+        Raises MissingFileError if some are not there; all are named.; ServiceError if
+        some do not have their checksum; all are named.
         """
         paths = [dirname / name for name in files]
         missing = [path for path in paths if not is_file(path)]

@@ -22,22 +22,7 @@ def parse_json_reply(body: bytes, source: str) -> Any:
     """
     Read JSON.
 
-    Parameters
-    ----------
-    body : bytes
-        The text.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    object
-        What it says.
-
-    Raises
-    ------
-    ServiceError
-        If it is no JSON, or nested deeper than any true answer.
+    Raises ServiceError if it is no JSON, or nested deeper than any true answer.
     """
     depth = 0
     for token in _TOKEN.finditer(body):
@@ -56,22 +41,8 @@ def parse_xml(body: bytes, source: str) -> ET.Element:
     """
     Read XML.
 
-    Parameters
-    ----------
-    body : bytes
-        The text.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    Element
-        The root.
-
-    Raises
-    ------
-    ServiceError
-        If it is no XML, defines entities, or is nested deeper than any true answer.
+    Raises ServiceError if it is no XML, defines entities, or is nested deeper than any
+    true answer.
     """
     try:
         root: ET.Element = defusedxml.ElementTree.fromstring(body, forbid_dtd=True)
@@ -91,19 +62,7 @@ def parse_xml(body: bytes, source: str) -> ET.Element:
 
 
 def tag_of(element: ET.Element) -> str:
-    """
-    Give the name of an element.
-
-    Parameters
-    ----------
-    element : Element
-        The element.
-
-    Returns
-    -------
-    str
-        Its name without namespace.
-    """
+    """Give the name of an element."""
     return str(element.tag).rpartition("}")[2]
 
 

@@ -11,14 +11,7 @@ __all__ = ["ByteBar"]
 
 
 class ByteBar:
-    """
-    A bar that counts bytes; how many there will be becomes known on the way.
-
-    Parameters
-    ----------
-    title : str
-        Words before the bar.
-    """
+    """A bar that counts bytes; how many there will be becomes known on the way."""
 
     def __init__(self, title: str) -> None:
         self._bar: Any = None
@@ -44,28 +37,14 @@ class ByteBar:
             self._bar.close()
 
     def expect(self, size: int) -> None:
-        """
-        Say that there will be more bytes, or fewer.
-
-        Parameters
-        ----------
-        size : int
-            How many more.
-        """
+        """Say that there will be more bytes, or fewer."""
         if self._bar is not None and size:
             with self._lock:
                 self._bar.total += size
                 self._bar.refresh()
 
     def add(self, size: int) -> None:
-        """
-        Count bytes.
-
-        Parameters
-        ----------
-        size : int
-            How many arrived; negative where what arrived was thrown away.
-        """
+        """Count bytes."""
         if self._bar is not None:
             with self._lock:
                 self._bar.update(size)

@@ -28,19 +28,8 @@ class Inquiry:
     """
     Ask one service, or several in turn until one has an answer; nothing twice.
 
-    Parameters
-    ----------
-    server : str, callable, Service, or a sequence of them
-        Whom to ask.
-    request : Request
-        What a service may want to know.
-
-    Raises
-    ------
-    ParameterError
-        If it is none of these.
-    ServiceError
-        If there is no such service.
+    Raises ParameterError if it is none of these.; ServiceError if there is no such
+    service.
     """
 
     def __init__(self, server: Server, request: Request) -> None:
@@ -58,22 +47,7 @@ class Inquiry:
         """
         Ask, unless that was asked before.
 
-        Parameters
-        ----------
-        filename : str
-            Name of the frame, without folder.
-        cal_type : str
-            Type of calibration.
-
-        Returns
-        -------
-        Answer
-            The first that is not empty; else one that has all reasons.
-
-        Raises
-        ------
-        NdmapperError
-            If none has found any, and one of them could not be asked.
+        Raises NdmapperError if none has found any, and one of them could not be asked.
         """
         question = filename, cal_type
         if question not in self.answers:

@@ -19,14 +19,7 @@ _PARAMETERS = re.compile(
 
 
 class Secret:
-    """
-    A password, cookie or token.
-
-    Parameters
-    ----------
-    value : str
-        The word itself.
-    """
+    """A password, cookie or token."""
 
     __slots__ = ("_value",)
 
@@ -37,14 +30,7 @@ class Secret:
                 _known.add(value)
 
     def reveal(self) -> str:
-        """
-        Give the word, to be sent to whom it is for.
-
-        Returns
-        -------
-        str
-            The word.
-        """
+        """Give the word, to be sent to whom it is for."""
         return self._value
 
     def __repr__(self) -> str:
@@ -65,19 +51,7 @@ class Secret:
 
 
 def redacted(text: str) -> str:
-    """
-    Take all known secrets out of a text.
-
-    Parameters
-    ----------
-    text : str
-        Anything that a person or a file may get to see.
-
-    Returns
-    -------
-    str
-        The same without them.
-    """
+    """Take all known secrets out of a text."""
     with _lock:
         known = sorted(_known, key=len, reverse=True)
     for word in known:
@@ -95,14 +69,7 @@ class _Hide(logging.Filter):
 
 
 def hide_secrets(logger_name: str) -> None:
-    """
-    Keep secrets out of what somebody else's package logs.
-
-    Parameters
-    ----------
-    logger_name : str
-        Name of its logger.
-    """
+    """Keep secrets out of what somebody else's package logs."""
     logger = logging.getLogger(logger_name)
     if not any(isinstance(known, _Hide) for known in logger.filters):
         logger.addFilter(_Hide())

@@ -20,23 +20,7 @@ def refused(
     denied: Callable[[], str],
     missing: str = "the archive has no such file",
 ) -> NdmapperError:
-    """
-    Make the error for an answer that is not what was asked for.
-
-    Parameters
-    ----------
-    answer : Stream or Reply
-        The answer.
-    denied : callable
-        Says what to do where it is not given to everybody.
-    missing : str
-        What to say where it is not there.
-
-    Returns
-    -------
-    NdmapperError
-        To be raised.
-    """
+    """Make the error for an answer that is not what was asked for."""
     if answer.status in {401, 403}:
         return ServiceAccessError(denied())
     if answer.status in {404, 410}:

@@ -16,22 +16,8 @@ def safe_name(name: str, source: str) -> str:
     """
     Check the name of a file that a server gave.
 
-    Parameters
-    ----------
-    name : str
-        The name.
-    source : str
-        Who gave it, for messages.
-
-    Returns
-    -------
-    str
-        The same name.
-
-    Raises
-    ------
-    ServiceError
-        If it has folders or characters that do not belong into a name, or is hidden.
+    Raises ServiceError if it has folders or characters that do not belong into a name,
+    or is hidden.
     """
     is_bad = (
         not name
@@ -52,22 +38,7 @@ def inside(name: str, source: str) -> str:
     """
     Check a path that an archive of files gave, and take its folders off.
 
-    Parameters
-    ----------
-    name : str
-        The path.
-    source : str
-        Who gave it, for messages.
-
-    Returns
-    -------
-    str
-        Its last part.
-
-    Raises
-    ------
-    ServiceError
-        If it is absolute, goes up, or has a part that is no name.
+    Raises ServiceError if it is absolute, goes up, or has a part that is no name.
     """
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\\" in name:
@@ -82,22 +53,7 @@ def name_of_disposition(header: str | None, source: str) -> str | None:
     """
     Read the name of a file from a header ``Content-Disposition``.
 
-    Parameters
-    ----------
-    header : str or None
-        The header.
-    source : str
-        Who sent it, for messages.
-
-    Returns
-    -------
-    str or None
-        The name; None where there is none.
-
-    Raises
-    ------
-    ServiceError
-        If it is no name of a file.
+    Raises ServiceError if it is no name of a file.
     """
     if header is None:
         return None

@@ -17,19 +17,7 @@ class Searching(Protocol):
     """A service that can search."""
 
     def find(self, criteria: Criteria) -> Table:
-        """
-        Find files.
-
-        Parameters
-        ----------
-        criteria : Criteria
-            What is looked for.
-
-        Returns
-        -------
-        Table
-            With the columns `COLUMNS` at least.
-        """
+        """Find files."""
 
 
 def find_files(

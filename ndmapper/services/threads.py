@@ -19,24 +19,7 @@ T = TypeVar("T")
 def in_threads(
     jobs: Mapping[K, Callable[[], T]], count: int, stop: threading.Event
 ) -> Iterator[tuple[K, T | BaseException]]:
-    """
-    Call functions, some at a time, and give what they return as it comes.
-
-    Parameters
-    ----------
-    jobs : mapping
-        The functions, by any name.
-    count : int
-        How many run at a time.
-    stop : threading.Event
-        Is set when the caller wants no more, by an error or an interrupt as well.
-        Functions that run then are not waited for.
-
-    Yields
-    ------
-    tuple
-        The name of a function, and what it returned or raised.
-    """
+    """Call functions, some at a time, and give what they return as it comes."""
     waiting: queue.SimpleQueue[tuple[K, Callable[[], T]]] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[K, T | BaseException]] = queue.SimpleQueue()
     for item in jobs.items():

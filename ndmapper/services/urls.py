@@ -21,18 +21,7 @@ __all__ = ["UrlService"]
 
 
 class UrlService:
-    """
-    Get files by their URLs; no credentials are sent.
-
-    Parameters
-    ----------
-    url_of : callable
-        Takes the name of a file and gives its URL.
-    decompress : bool, optional
-        Whether files are decompressed; by default as their names say.
-    overwrite : bool
-        Whether files that differ are replaced.
-    """
+    """Get files by their URLs; no credentials are sent."""
 
     def __init__(
         self,
@@ -46,16 +35,7 @@ class UrlService:
         self.overwrite = overwrite
 
     def look_up(self, filename: str, cal_type: str) -> None:
-        """
-        Find nothing: URLs tell no associations.
-
-        Parameters
-        ----------
-        filename : str
-            Name of the frame.
-        cal_type : str
-            Type of calibration.
-        """
+        """Find nothing: URLs tell no associations."""
 
     def fetch(
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
@@ -63,26 +43,8 @@ class UrlService:
         """
         See to it that files are in a folder.
 
-        Parameters
-        ----------
-        files : sequence of str
-            Their names.
-        dirname : Path
-            The folder.
-        checksums : mapping of str to str
-            Those that are known.
-
-        Returns
-        -------
-        list of Path
-            In the order of `files`.
-
-        Raises
-        ------
-        ParameterError
-            If the function gives something that is no URL.
-        ServiceError
-            If some could not be got; all are named with the reason.
+        Raises ParameterError if the function gives something that is no URL.;
+        ServiceError if some could not be got; all are named with the reason.
         """
         by_place: dict[str, list[str]] = {}
         urls = {name: str(self.url_of(name)) for name in files}

@@ -69,20 +69,8 @@ class EsorexEngine:
         """
         List the frames of a set that the user has edited, and wants to be used.
 
-        Parameters
-        ----------
-        task : Task
-            The recipe.
-
-        Returns
-        -------
-        list of tuple
-            Path and tag of each; none where ndmapper writes the set.
-
-        Raises
-        ------
-        MissingFileError, FormatError
-            If the set, or a file that it names, cannot be read.
+        Raises MissingFileError, FormatError if the set, or a file that it names, cannot
+        be read.
         """
         words = task.words
         if words["create_sof"] or words["sof"] is None:
@@ -90,20 +78,7 @@ class EsorexEngine:
         return [(path, tag) for path, tag, _ in read_sof(Path(words["sof"]))]
 
     def tool(self, task: Task) -> dict[str, str | None]:
-        """
-        Say which pipeline a recipe is of.
-
-        Parameters
-        ----------
-        task : Task
-            The recipe.
-
-        Returns
-        -------
-        dict
-            Name and version of the pipeline; the version is None where it is not
-            installed.
-        """
+        """Say which pipeline a recipe is of."""
         try:
             recipe = find_recipe(str(task.name), config)
         except MissingToolError:
@@ -111,19 +86,7 @@ class EsorexEngine:
         return {"name": recipe.pipeline, "version": recipe.version}
 
     def parameters(self, task: Task) -> Collection[str] | None:
-        """
-        List the parameters of a recipe; frames come besides.
-
-        Parameters
-        ----------
-        task : Task
-            The recipe.
-
-        Returns
-        -------
-        collection of str or None
-            Their names with ``_`` for ``-`` and ``.``; None where it is not installed.
-        """
+        """List the parameters of a recipe; frames come besides."""
         try:
             return list(describe(find_recipe(str(task.name), config)))
         except MissingToolError:
@@ -133,19 +96,10 @@ class EsorexEngine:
         """
         Check frames and parameters against what the recipe says of itself.
 
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Raises
-        ------
-        UnknownParameterError, ParameterError
-            If a parameter is not one of the recipe's, or its value is wrong.
-        DeclarationError
-            If inputs are not named by tags.
-        MissingFileError, OutputExistsError
-            If a SOF of the user is missing, or would be lost.
+        Raises UnknownParameterError, ParameterError if a parameter is not one of the
+        recipe's, or its value is wrong.; DeclarationError if inputs are not named by
+        tags.; MissingFileError, OutputExistsError if a SOF of the user is missing, or
+        would be lost.
         """
         frames_of(job)
         check_sof(job)
@@ -154,19 +108,7 @@ class EsorexEngine:
             arguments(recipe.name, describe(recipe), job.parameters)
 
     def preview(self, job: Job) -> Preview:
-        """
-        Show the set of frames and the command line.
-
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Returns
-        -------
-        Preview
-            Both, and a shell script that does the same.
-        """
+        """Show the set of frames and the command line."""
         try:
             recipe = find_recipe(str(job.task.name), job.settings)
         except MissingToolError as err:
@@ -178,25 +120,9 @@ class EsorexEngine:
         """
         Run the recipe.
 
-        Parameters
-        ----------
-        job : Job
-            What to do.
-
-        Returns
-        -------
-        Outcome
-            The products by category. What was printed as an error although all went
-            well is among the warnings.
-
-        Raises
-        ------
-        MissingToolError
-            If esorex or the pipeline is not installed.
-        TimeLimitError
-            If it takes too long.
-        StepError
-            If it fails, leaves out an input, or does not make what was declared.
+        Raises MissingToolError if esorex or the pipeline is not installed.;
+        TimeLimitError if it takes too long.; StepError if it fails, leaves out an
+        input, or does not make what was declared.
         """
         assert job.folder is not None
         recipe = find_recipe(str(job.task.name), job.settings)

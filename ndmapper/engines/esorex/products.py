@@ -24,14 +24,7 @@ class ProductError(Exception):
 
 
 class Products:
-    """
-    The products of one run.
-
-    Parameters
-    ----------
-    files : sequence of (str, DataFile)
-        Category and file.
-    """
+    """The products of one run."""
 
     def __init__(self, files: Sequence[tuple[str, DataFile]]) -> None:
         self.files = list(files)
@@ -41,21 +34,7 @@ class Products:
         """
         Find the file of every output.
 
-        Parameters
-        ----------
-        outputs : sequence of (str or None)
-            Categories; ``'MASTER_BIAS#3'`` is the third of its category, by the order
-            of the names that the recipe gives.
-
-        Returns
-        -------
-        dict of (str or None) to DataFile
-            The files.
-
-        Raises
-        ------
-        ProductError
-            If there is none, or one of several is meant.
+        Raises ProductError if there is none, or one of several is meant.
         """
         found = {name: self._find(name) for name in outputs}
         asked = {(name or "").partition("#")[0] for name in outputs}
@@ -96,17 +75,7 @@ class Products:
         """
         Compare what the products say they were made of with what was given.
 
-        Parameters
-        ----------
-        frames : sequence of Frame
-            The frames of the run.
-        parameters : sequence of str
-            The arguments of the recipe.
-
-        Raises
-        ------
-        ProductError
-            If raw frames were left out.
+        Raises ProductError if raw frames were left out.
         """
         listed: Counter[tuple[str, str]] = Counter()
         raw_tags: set[str] = set()
@@ -152,22 +121,7 @@ def find_products(folder: Path, listing: Path) -> Products:
     """
     Read the list of products that esorex has written, and open each of them.
 
-    Parameters
-    ----------
-    folder : Path
-        Where they are.
-    listing : Path
-        The file of --products-sof, in JSON.
-
-    Returns
-    -------
-    Products
-        The products, ordered by name within a category.
-
-    Raises
-    ------
-    ProductError
-        If there is no list, or a file is missing or damaged.
+    Raises ProductError if there is no list, or a file is missing or damaged.
     """
     try:
         entries = load_json(listing.read_bytes())

@@ -49,30 +49,19 @@ _FOLDERS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """
-    A recipe that is installed.
+    """A recipe that is installed."""
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    program : Path
-        The esorex that runs it.
-    plugin : Path
-        Its file, in the folder of its pipeline.
-    stamp : int
-        When that file was written.
-    pipeline : str
-        Name of the pipeline.
-    version : str
-        Version of the pipeline.
-    """
-
+    # Its name.
     name: str
+    # The esorex that runs it.
     program: Path
+    # Its file, in the folder of its pipeline.
     plugin: Path
+    # When that file was written.
     stamp: int
+    # Name of the pipeline.
     pipeline: str
+    # Version of the pipeline.
     version: str
 
     @property
@@ -88,22 +77,7 @@ def find_recipe(name: str, settings: Mapping[str, Any]) -> Recipe:
     """
     Find a recipe; nothing is started for that.
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    settings : mapping
-        The configuration: esorex and esorex_plugins.
-
-    Returns
-    -------
-    Recipe
-        Of several versions in one folder, the highest.
-
-    Raises
-    ------
-    MissingToolError
-        If esorex or the pipeline is not installed.
+    Raises MissingToolError if esorex or the pipeline is not installed.
     """
     program, plugins = (usable(settings[key]) for key in ("esorex", "esorex_plugins"))
     key = (name, program, plugins, os.environ.get("PATH"))
@@ -206,21 +180,7 @@ def _near(name: str, names: list[str]) -> str:
 
 
 def environment(recipe: Recipe, home: Path) -> dict[str, str]:
-    """
-    Make the environment of esorex, of which nothing changes what a recipe does.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What is run.
-    home : Path
-        An empty folder.
-
-    Returns
-    -------
-    dict of str to str
-        That of this process without settings of esorex, CPL and the pipeline.
-    """
+    """Make the environment of esorex, of which nothing changes what a recipe does."""
     starts = ("ESOREX_", "CPL_", f"{recipe.pipeline.upper()}_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(starts)}
     return kept | {"HOME": str(home)} | ZEROS
@@ -230,20 +190,7 @@ def describe(recipe: Recipe) -> dict[str, Parameter]:
     """
     List the parameters of a recipe.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        The recipe.
-
-    Returns
-    -------
-    dict of str to Parameter
-        By their names as in Python, in the order of the recipe.
-
-    Raises
-    ------
-    StepError
-        If esorex cannot tell them.
+    Raises StepError if esorex cannot tell them.
     """
     return _describe(recipe)
 

@@ -16,23 +16,7 @@ __all__ = ["preview"]
 
 
 def preview(job: Job, argv: Sequence[str], missing: MissingToolError | None) -> Preview:
-    """
-    Show the set of frames and the command line of a job.
-
-    Parameters
-    ----------
-    job : Job
-        What would be done.
-    argv : sequence of str
-        The command line.
-    missing : MissingToolError or None
-        What is not installed: then nobody can tell the command line.
-
-    Returns
-    -------
-    Preview
-        Text and script.
-    """
+    """Show the set of frames and the command line of a job."""
     frames = give_frames(job, Hand(Path("in")), really=False)
     sof = sof_text(frames)
     if missing is not None:

@@ -37,21 +37,13 @@ _FIRST_LINE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """
-    A file of a set.
+    """A file of a set."""
 
-    Parameters
-    ----------
-    path : str
-        Its path, as the program will read it.
-    tag : str
-        Its tag.
-    group : str
-        Its group, which recipes know themselves; empty where nobody says it.
-    """
-
+    # Its path, as the program will read it.
     path: str
+    # Its tag.
     tag: str
+    # Its group, which recipes know themselves; empty where nobody says it.
     group: str = ""
 
     def __str__(self) -> str:
@@ -62,20 +54,7 @@ def frames_of(job: Job) -> list[tuple[str, DataFile]]:
     """
     List the frames of a job.
 
-    Parameters
-    ----------
-    job : Job
-        The job.
-
-    Returns
-    -------
-    list of (str, DataFile)
-        Tag and file: the inputs, then those parameters that are files.
-
-    Raises
-    ------
-    DeclarationError
-        If something is not a tag.
+    Raises DeclarationError if something is not a tag.
     """
     frames = [(tag, df) for tag, files in job.roles.items() for df in files]
     for tag, value in job.parameters.items():
@@ -93,19 +72,7 @@ def frames_of(job: Job) -> list[tuple[str, DataFile]]:
 
 
 def sof_text(frames: Sequence[Frame]) -> str:
-    """
-    Write a set of frames.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        The frames.
-
-    Returns
-    -------
-    str
-        A line for each.
-    """
+    """Write a set of frames."""
     return "".join(f"{frame}\n" for frame in frames)
 
 
@@ -113,24 +80,7 @@ def give_frames(job: Job, hand: Hand, *, really: bool = True) -> list[Frame]:
     """
     Make the frames of a job available to esorex.
 
-    Parameters
-    ----------
-    job : Job
-        The job. With create_sof False its SOF says which frames these are.
-    hand : Hand
-        Hands out files.
-    really : bool
-        False says only what the frames would be.
-
-    Returns
-    -------
-    list of Frame
-        The frames.
-
-    Raises
-    ------
-    MissingFileError
-        If a file is missing.
+    Raises MissingFileError if a file is missing.
     """
     if not job.task.words["create_sof"]:
         return [
@@ -145,19 +95,9 @@ def check_sof(job: Job) -> None:
     """
     Check the words create_sof and sof of a job.
 
-    Parameters
-    ----------
-    job : Job
-        The job.
-
-    Raises
-    ------
-    ParameterError
-        If create_sof is False and no SOF is named.
-    MissingFileError
-        If it, or a file in it, is missing.
-    OutputExistsError
-        If a SOF would be replaced that the user has edited.
+    Raises ParameterError if create_sof is False and no SOF is named.; MissingFileError
+    if it, or a file in it, is missing.; OutputExistsError if a SOF would be replaced
+    that the user has edited.
     """
     words = job.task.words
     if not words["create_sof"]:
@@ -180,14 +120,7 @@ def check_sof(job: Job) -> None:
 
 
 def keep_sof(job: Job) -> None:
-    """
-    Write the set of frames where the user wants it, to look at or to edit.
-
-    Parameters
-    ----------
-    job : Job
-        The job.
-    """
+    """Write the set of frames where the user wants it, to look at or to edit."""
     words = job.task.words
     if words["sof"] is None or not words["create_sof"]:
         return
@@ -226,22 +159,8 @@ def read_sof(sof: Path) -> list[tuple[Path, str, str]]:
     """
     Read a set of frames.
 
-    Parameters
-    ----------
-    sof : Path
-        The file, which a user may have edited.
-
-    Returns
-    -------
-    list of tuple
-        Path, tag and group of each frame.
-
-    Raises
-    ------
-    MissingFileError
-        If it, or a file that it names, does not exist.
-    FormatError
-        If it cannot be read.
+    Raises MissingFileError if it, or a file that it names, does not exist.; FormatError
+    if it cannot be read.
     """
     try:
         text = sof.read_text(encoding="utf-8")

@@ -20,66 +20,32 @@ _TAG = re.compile(r"[A-Z][A-Z0-9_]+")
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """
-    One parameter of a recipe, as esorex describes it.
+    """One parameter of a recipe, as esorex describes it."""
 
-    Parameters
-    ----------
-    name : str
-        Its name on the command line.
-    kind : str
-        One of bool, int, double, string.
-    default : bool, int, float or str
-        Its value where nobody says anything.
-    low, high : float or None
-        The limits of a number.
-    choices : tuple
-        All that it takes; empty where that is not known.
-    words : tuple of str
-        What each of the words of a text may be, as its description says; empty where
-        that is not known.
-    """
-
+    # Its name on the command line.
     name: str
+    # One of bool, int, double, string.
     kind: str
+    # Its value where nobody says anything.
     default: Any
+    # The limits of a number.
     low: float | None = None
+    # The limits of a number.
     high: float | None = None
+    # All that it takes; empty where that is not known.
     choices: tuple[Any, ...] = ()
+    # What each of the words of a text may be, as its description says; empty where that
+    # is not known.
     words: tuple[str, ...] = ()
 
 
 def python_name(name: str) -> str:
-    """
-    Write the name of a parameter as in Python.
-
-    Parameters
-    ----------
-    name : str
-        Its name on the command line.
-
-    Returns
-    -------
-    str
-        The same with ``_`` for ``-`` and ``.``.
-    """
+    """Write the name of a parameter as in Python."""
     return re.sub(r"[-.]", "_", name)
 
 
 def is_frames(value: Any) -> bool:
-    """
-    Say whether a value is files, and not a value of a recipe's parameter.
-
-    Parameters
-    ----------
-    value : object
-        The value.
-
-    Returns
-    -------
-    bool
-        Whether it is a DataFile or a list of them.
-    """
+    """Say whether a value is files, and not a value of a recipe's parameter."""
     if isinstance(value, DataFile):
         return True
     return (
@@ -93,20 +59,7 @@ def read_parameters(described: Any) -> dict[str, Parameter]:
     """
     Understand what esorex writes with --create-config.
 
-    Parameters
-    ----------
-    described : list of dict
-        The content of its JSON file.
-
-    Returns
-    -------
-    dict of str to Parameter
-        By their names as in Python.
-
-    Raises
-    ------
-    ValueError
-        If it does not describe parameters.
+    Raises ValueError if it does not describe parameters.
     """
     if not isinstance(described, list):
         msg = "it is no list of parameters"
@@ -164,26 +117,8 @@ def arguments(
     """
     Write all parameters of a recipe as arguments of its command line.
 
-    Parameters
-    ----------
-    recipe : str
-        Name of the recipe, for messages.
-    known : mapping of str to Parameter
-        Its parameters.
-    given : mapping
-        Values by the names as in Python; None is the default. Files are left out.
-
-    Returns
-    -------
-    list of str
-        One argument for each parameter, the defaults included.
-
-    Raises
-    ------
-    UnknownParameterError
-        If there is no parameter of a name.
-    ParameterError
-        If a value is not of the right type, out of its range, or no choice.
+    Raises UnknownParameterError if there is no parameter of a name.; ParameterError if
+    a value is not of the right type, out of its range, or no choice.
     """
     for name, value in given.items():
         if name not in known and value is not None and not is_frames(value):

@@ -38,27 +38,17 @@ _WITH_PIXELS_BESIDE = re.compile(r"\.(imh|\w\wh)", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """
-    One call of a task.
+    """One call of a task."""
 
-    Parameters
-    ----------
-    ident : int, str or None
-        Which extension it is for; None for whole files.
-    part : {'data', 'uncertainty', 'flags'}
-        Which array of it.
-    parameters : dict
-        What is given to the task.
-    outputs : dict of (str or None) to str
-        The names of the files that it must make, by output.
-    given : dict of (str or None) to Header
-        For every output the header of the image that it is made of.
-    """
-
+    # Which extension it is for; None for whole files.
     ident: Ident | None
+    # {'data', 'uncertainty', 'flags'}: Which array of it.
     part: str
+    # What is given to the task.
     parameters: dict[str, Any]
+    # The names of the files that it must make, by output.
     outputs: dict[Output, str]
+    # For every output the header of the image that it is made of.
     given: dict[Output, Header] = field(default_factory=dict)
 
 
@@ -73,36 +63,12 @@ class _Copy(NamedTuple):
 
 
 def base_output(output: Output) -> str:
-    """
-    Give the parameter that an output belongs to.
-
-    Parameters
-    ----------
-    output : str or None
-        Name of an output; ``'result#2'`` is the second product of ``'result'``.
-
-    Returns
-    -------
-    str
-        Name of the parameter.
-    """
+    """Give the parameter that an output belongs to."""
     return str(output).partition("#")[0]
 
 
 def files_of(job: Job) -> dict[str, list[DataFile]]:
-    """
-    List all FITS files that a task is given, by parameter.
-
-    Parameters
-    ----------
-    job : Job
-        What is to be done.
-
-    Returns
-    -------
-    dict of str to list of DataFile
-        Inputs first, then parameters that name files.
-    """
+    """List all FITS files that a task is given, by parameter."""
     found = {name: list(files) for name, files in job.roles.items()}
     for name, value in job.parameters.items():
         if is_files(value):
@@ -111,23 +77,7 @@ def files_of(job: Job) -> dict[str, list[DataFile]]:
 
 
 class Calls:
-    """
-    The calls of one job, and the files that they need.
-
-    Parameters
-    ----------
-    job : Job
-        What is to be done.
-    known : mapping of str to Parameter or None
-        The parameters of the task.
-
-    Attributes
-    ----------
-    warnings : list of str
-        What the user should know.
-    written : set of Path
-        The files that the task is given.
-    """
+    """The calls of one job, and the files that they need."""
 
     def __init__(self, job: Job, known: Mapping[str, Parameter] | None) -> None:
         assert job.folder is not None
@@ -205,33 +155,12 @@ class Calls:
     # ---- the calls
 
     def all(self) -> Iterator[Call]:
-        """
-        Stage the files of one call after the other.
-
-        Yields
-        ------
-        Call
-            The calls for the data, in the order of the extensions.
-        """
+        """Stage the files of one call after the other."""
         for ident in self.idents:
             yield self.one(ident, "data")
 
     def one(self, ident: Ident | None, part: str) -> Call:
-        """
-        Stage the files of one call.
-
-        Parameters
-        ----------
-        ident : int, str or None
-            Which extension; None for whole files.
-        part : {'data', 'uncertainty', 'flags'}
-            Which array of it.
-
-        Returns
-        -------
-        Call
-            The call.
-        """
+        """Stage the files of one call."""
         task = str(self.job.task.name)
         edited = {base_output(o) for o in self.job.outputs} & set(self.files)
         path_param = self.job.task.words.get("path_param")
@@ -305,14 +234,7 @@ class Calls:
         return self._links[path]
 
     def changed(self) -> Iterator[tuple[str, DataFile, str]]:
-        """
-        Find inputs of which the task has changed its copy.
-
-        Yields
-        ------
-        (str, DataFile, str)
-            The parameter, the file, and what is other now.
-        """
+        """Find inputs of which the task has changed its copy."""
         for path, copy in self._copies.items():
             if not path.exists():
                 yield copy.role, copy.df, "it is gone"

@@ -184,22 +184,7 @@ def add_db_entry(
 
 
 def split_entries(text: str) -> tuple[str, dict[str, str]]:
-    """
-    Take the text of a database apart.
-
-    Parameters
-    ----------
-    text : str
-        All of a file.
-
-    Returns
-    -------
-    head : str
-        What stands before the first entry.
-    entries : dict of str to str
-        The lines of each entry by its kind and name, the comment before it included;
-        of two that have a name the last, as IRAF takes it.
-    """
+    """Take the text of a database apart."""
     if text and not text.endswith("\n"):
         text += "\n"
     head, parts = _split(text)
@@ -207,21 +192,7 @@ def split_entries(text: str) -> tuple[str, dict[str, str]]:
 
 
 def join_entries(head: str, entries: Mapping[str, str]) -> str:
-    """
-    Put a database together.
-
-    Parameters
-    ----------
-    head : str
-        What stands before the first entry.
-    entries : mapping of str to str
-        The lines of each.
-
-    Returns
-    -------
-    str
-        All of a file.
-    """
+    """Put a database together."""
     return "".join([head, *entries.values()])
 
 

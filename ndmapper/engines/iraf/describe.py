@@ -30,34 +30,23 @@ Scalar = bool | int | float | str | None
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """
-    One parameter of a task.
+    """One parameter of a task."""
 
-    Parameters
-    ----------
-    name : str
-        As IRAF knows it; one of a package is written ``package.name``.
-    type : str
-        As in a file of parameters: b, i, r, s, f, pset, struct, gcur, *struct ...
-    mode : str
-        Whether IRAF asks for it: a and q, else h.
-    default : bool, int, float, str or None
-        Its value where nobody gives one; None where it has none.
-    min, max : int, float, str or None
-        Limits.
-    choices : list of str or None
-        All values that it may have.
-    prompt : str
-        What it is, in words.
-    """
-
+    # As IRAF knows it; one of a package is written ``package.name``.
     name: str
+    # As in a file of parameters: b, i, r, s, f, pset, struct, gcur, *struct ...
     type: str
+    # Whether IRAF asks for it: a and q, else h.
     mode: str
+    # Its value where nobody gives one; None where it has none.
     default: Scalar
+    # Limits.
     min: Scalar
+    # Limits.
     max: Scalar
+    # All values that it may have.
     choices: list[str] | None
+    # What it is, in words.
     prompt: str
 
     @property
@@ -74,28 +63,8 @@ def describe(
     """
     List the parameters of a task, of its psets and of its packages.
 
-    Parameters
-    ----------
-    installation : Installation
-        Which IRAF.
-    task : str
-        Its name, with those of its packages.
-    given : iterable of str
-        Names that a call gives. Those which the task does not have are looked for in
-        all other packages: ``longslit_dispaxis`` is the parameter dispaxis of
-        longslit.
-
-    Returns
-    -------
-    mapping of str to Parameter or None
-        By the name in Python, where ``_`` stands for ``.``; None without IRAF.
-
-    Raises
-    ------
-    DeclarationError
-        If there is no such task.
-    StepError
-        If PyRAF does not start.
+    Raises DeclarationError if there is no such task.; StepError if PyRAF does not
+    start.
     """
     if find_iraf() is None or installation.pyraf is None:
         return None

@@ -43,35 +43,11 @@ class IrafEngine:
     )
 
     def tool(self, task: Task) -> dict[str, str | None]:
-        """
-        Say which IRAF would do the work; no IRAF is started for it.
-
-        Parameters
-        ----------
-        task : Task
-            What runs.
-
-        Returns
-        -------
-        dict
-            Name and version.
-        """
+        """Say which IRAF would do the work; no IRAF is started for it."""
         return {"name": "IRAF", "version": _installation().version()}
 
     def parameters(self, task: Task) -> Collection[str] | None:
-        """
-        List the parameters of a task, of its psets and its packages.
-
-        Parameters
-        ----------
-        task : Task
-            What runs.
-
-        Returns
-        -------
-        collection of str or None
-            Their names; those of a package as ``package_name``. None without IRAF.
-        """
+        """List the parameters of a task, of its psets and its packages."""
         known = describe(_installation(), str(task.name))
         return None if known is None else list(known)
 
@@ -79,15 +55,8 @@ class IrafEngine:
         """
         Check names, types, ranges and choices of all parameters.
 
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Raises
-        ------
-        UnknownParameterError, ParameterError
-            If a parameter is not one of the task's, or its value is wrong.
+        Raises UnknownParameterError, ParameterError if a parameter is not one of the
+        task's, or its value is wrong.
         """
         known = describe(
             Installation.of(job.settings), str(job.task.name), job.parameters
@@ -95,19 +64,7 @@ class IrafEngine:
         _check(job, known)
 
     def preview(self, job: Job) -> Preview:
-        """
-        Show the exact parameters of every call, and CL lines that do the same.
-
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Returns
-        -------
-        Preview
-            The calls.
-        """
+        """Show the exact parameters of every call, and CL lines that do the same."""
         known = describe(
             Installation.of(job.settings), str(job.task.name), job.parameters
         )
@@ -117,22 +74,8 @@ class IrafEngine:
         """
         Run a task on one set of files.
 
-        Parameters
-        ----------
-        job : Job
-            What to do.
-
-        Returns
-        -------
-        Outcome
-            The products: what the task made, in the file that it was made of.
-
-        Raises
-        ------
-        MissingToolError
-            If there is no IRAF.
-        StepError
-            If the task fails in any of the ways that IRAF knows.
+        Raises MissingToolError if there is no IRAF.; StepError if the task fails in any
+        of the ways that IRAF knows.
         """
         installation = Installation.of(job.settings)
         if installation.version() is None:

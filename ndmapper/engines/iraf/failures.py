@@ -30,73 +30,23 @@ _LINES = 12
 
 
 def failure_lines(text: str) -> list[str]:
-    """
-    Find the lines by which tasks say that they failed.
-
-    Parameters
-    ----------
-    text : str
-        What a task printed.
-
-    Returns
-    -------
-    list of str
-        The lines.
-    """
+    """Find the lines by which tasks say that they failed."""
     return [found[0].strip() for found in _FAILURES.finditer(text)]
 
 
 def warning_lines(text: str) -> list[str]:
-    """
-    Find the lines by which tasks warn of something.
-
-    Parameters
-    ----------
-    text : str
-        What a task printed.
-
-    Returns
-    -------
-    list of str
-        The lines, each once.
-    """
+    """Find the lines by which tasks warn of something."""
     return list(dict.fromkeys(f[0].strip() for f in _WARNINGS.finditer(text)))
 
 
 def _last_lines(text: str) -> str:
-    """
-    Give the end of what a task printed.
-
-    Parameters
-    ----------
-    text : str
-        What it printed.
-
-    Returns
-    -------
-    str
-        The last lines, indented; empty if there are none.
-    """
+    """Give the end of what a task printed."""
     lines = [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
     return "".join(f"\n  {line}" for line in lines[-_LINES:])
 
 
 def what_failed(reply: dict[str, Any], printed: str, said: str) -> str | None:
-    """
-    Judge a call by all that is known of it but its products.
-
-    Parameters
-    ----------
-    reply : dict
-        The answer of the worker.
-    printed, said : str
-        What the task printed, and what went past PyRAF.
-
-    Returns
-    -------
-    str or None
-        What went wrong, in words; None if nothing is known.
-    """
+    """Judge a call by all that is known of it but its products."""
     asked = reply.get("asked")
     error = reply.get("error")
     if asked is True:
@@ -130,25 +80,7 @@ def _question(said: str, printed: str, error: str) -> str:
 def failure(
     job: Job, what: str, log: str, kind: type[StepError] = StepError
 ) -> StepError:
-    """
-    Make the error that tells of a failure.
-
-    Parameters
-    ----------
-    job : Job
-        What was to be done.
-    what : str
-        What went wrong.
-    log : str
-        What the task printed.
-    kind : type
-        Class of the error.
-
-    Returns
-    -------
-    StepError
-        With the whole text in its attribute ``log``.
-    """
+    """Make the error that tells of a failure."""
     names = [str(df) or "an unnamed file" for df in job.inputs]
     files = ", ".join(names[:3])
     if len(names) > 3:

@@ -37,25 +37,10 @@ def header_for(df: DataFile, ndd: NDLater) -> Header:
     """
     Make the header of one image as a file of its own.
 
-    A task asks for EXPTIME or GAIN, which often are in the primary header alone; so
-    the cards of that are added to those of the extension.
+    A task asks for EXPTIME or GAIN, which often are in the primary header alone; so the
+    cards of that are added to those of the extension.
 
-    Parameters
-    ----------
-    df : DataFile
-        The file.
-    ndd : NDLater
-        The image.
-
-    Returns
-    -------
-    Header
-        The cards of the extension, then those of the file which it has not.
-
-    Raises
-    ------
-    StepError
-        If IRAF has no room for so many cards.
+    Raises StepError if IRAF has no room for so many cards.
     """
     header = Header()
     for card in ndd.meta.cards:
@@ -111,25 +96,7 @@ def _values(cards: list[Any]) -> list[object]:
 
 
 def header_from(made: Header, given: Header, own: Header) -> tuple[Header, set[str]]:
-    """
-    Put what a task did to a header into the header that the image had.
-
-    Parameters
-    ----------
-    made : Header
-        Of the image that the task made.
-    given : Header
-        Of the image that it was given.
-    own : Header
-        Of the image in its own file.
-
-    Returns
-    -------
-    header : Header
-        The own one, with what is new or changed, and without what the task deleted.
-    changed : set of str
-        Keywords that were not its own, but the file's, and have another value now.
-    """
+    """Put what a task did to a header into the header that the image had."""
     header = own.copy()
     in_own, in_given, in_made = set(own), _by_keyword(given), _by_keyword(made)
     for keyword in in_own - set(in_made):
@@ -156,21 +123,7 @@ def header_from(made: Header, given: Header, own: Header) -> tuple[Header, set[s
 
 
 def changed_keywords(made: Header, given: Header) -> list[str]:
-    """
-    Name the cards that a task wrote, changed or deleted.
-
-    Parameters
-    ----------
-    made : Header
-        Of the image that the task left.
-    given : Header
-        Of the image that it was given.
-
-    Returns
-    -------
-    list of str
-        Keywords, each once; those are left out that IRAF writes into every file.
-    """
+    """Name the cards that a task wrote, changed or deleted."""
     header, _ = header_from(made, given, given)
     before, after = _by_keyword(given), _by_keyword(header)
     return [
@@ -230,22 +183,6 @@ def without_inherited(
 
     A task that writes a card into both means both; so only those are taken for copies
     that stood above the image before the task ran, and stand there still.
-
-    Parameters
-    ----------
-    header : Header
-        Of an extension that a task wrote.
-    primary : Header
-        The primary header of the same file.
-    own : Header
-        That of the extension from which it was made.
-    above : sequence of Header
-        The primary headers of the files that the task was given.
-
-    Returns
-    -------
-    Header or None
-        A copy without them; None where there are none.
     """
     still = _by_keyword(primary)
     before = [_by_keyword(given) for given in above]

@@ -64,16 +64,7 @@ HEADER_LENGTH = 256_000
 
 
 class Installation:
-    """
-    The IRAF and the PyRAF that a configuration names.
-
-    Parameters
-    ----------
-    python : str
-        The Python that has PyRAF.
-    setup : str
-        CL lines for login.cl.
-    """
+    """The IRAF and the PyRAF that a configuration names."""
 
     def __init__(self, python: str, setup: str) -> None:
         self.python = python
@@ -84,20 +75,7 @@ class Installation:
         """
         Read the configuration.
 
-        Parameters
-        ----------
-        settings : Settings
-            The configuration.
-
-        Returns
-        -------
-        Installation
-            What it names.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such file of CL lines.
+        Raises ConfigError if there is no such file of CL lines.
         """
         name = usable(settings["iraf_setup"])
         setup = ""
@@ -129,33 +107,14 @@ class Installation:
         return _pyraf_version(self.python)
 
     def version(self) -> str | None:
-        """
-        Say which version there is.
-
-        Returns
-        -------
-        str or None
-            Of IRAF and PyRAF; None where either is missing.
-        """
+        """Say which version there is."""
         iraf, pyraf = find_iraf(), self.pyraf
         if iraf is None or pyraf is None:
             return None
         return f"{iraf[1]} (PyRAF {pyraf})"
 
     def login(self, *, terminal: bool) -> str:
-        """
-        Write the login.cl of a worker.
-
-        Parameters
-        ----------
-        terminal : bool
-            Whether it has the user's terminal.
-
-        Returns
-        -------
-        str
-            CL lines.
-        """
+        """Write the login.cl of a worker."""
         tasks = [name for name in _FOREIGN.split() if shutil.which(name)]
         foreign = "".join(
             f'if (!deftask("{name}"))\n    task ${name} = "$foreign"\n'
@@ -170,14 +129,7 @@ class Installation:
 
 
 def find_iraf() -> tuple[str, str] | None:
-    """
-    Look for IRAF, as PyRAF does.
-
-    Returns
-    -------
-    (str, str) or None
-        Its folder and version; None where there is none.
-    """
+    """Look for IRAF, as PyRAF does."""
     return _find_iraf(os.environ.get("iraf", ""))  # noqa: SIM112  # written small
 
 
@@ -222,21 +174,7 @@ def _pyraf_version(python: str) -> str | None:
 
 
 def missing(installation: Installation, task: str) -> MissingToolError:
-    """
-    Say what is missing, and how to get it.
-
-    Parameters
-    ----------
-    installation : Installation
-        What the configuration names.
-    task : str
-        What should run.
-
-    Returns
-    -------
-    MissingToolError
-        The error.
-    """
+    """Say what is missing, and how to get it."""
     lacks = []
     if find_iraf() is None:
         lacks.append(
@@ -256,17 +194,5 @@ def missing(installation: Installation, task: str) -> MissingToolError:
 
 
 def fingerprint(installation: Installation) -> str:
-    """
-    Name all that decides which parameters a task has.
-
-    Parameters
-    ----------
-    installation : Installation
-        What the configuration names.
-
-    Returns
-    -------
-    str
-        Text to be hashed.
-    """
+    """Name all that decides which parameters a task has."""
     return json.dumps([find_iraf(), installation.pyraf, installation.setup])

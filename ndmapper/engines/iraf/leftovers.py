@@ -20,21 +20,7 @@ _LOG = re.compile(r".*\.log|logfile", re.IGNORECASE)
 
 
 def undeclared(folder: Path, known: Collection[Path]) -> list[Path]:
-    """
-    List what a task made besides its products.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it ran.
-    known : collection of Path
-        What was there before, and its products.
-
-    Returns
-    -------
-    list of Path
-        Files, relative to the folder; databases are kept anyway.
-    """
+    """List what a task made besides its products."""
     return sorted(
         path.relative_to(folder)
         for path in folder.rglob("*")
@@ -46,23 +32,7 @@ def undeclared(folder: Path, known: Collection[Path]) -> list[Path]:
 
 
 def keep_undeclared(job: Job, files: Collection[Path]) -> tuple[str, str]:
-    """
-    Keep files that nobody declared, for the folder of a job is removed.
-
-    Parameters
-    ----------
-    job : Job
-        What was done.
-    files : collection of Path
-        The files, relative to its folder.
-
-    Returns
-    -------
-    log : str
-        What the logs among them say.
-    warning : str
-        Which others there are, and where all are now; empty if there are only logs.
-    """
+    """Keep files that nobody declared, for the folder of a job is removed."""
     assert job.folder is not None
     log = ""
     named = []
@@ -94,19 +64,7 @@ def keep_undeclared(job: Job, files: Collection[Path]) -> tuple[str, str]:
 
 
 def difference(before: DataFile, after: DataFile) -> str:
-    """
-    Say what a task did to a file, but for what IRAF writes into every file.
-
-    Parameters
-    ----------
-    before, after : DataFile
-        The file as the task was given it, and as it left it.
-
-    Returns
-    -------
-    str
-        Keywords and parts that differ; empty if nothing does.
-    """
+    """Say what a task did to a file, but for what IRAF writes into every file."""
     old, new = ([*df, *df.extras.values()] for df in (before, after))
     if len(old) != len(new) or list(before.tables) != list(after.tables):
         return "its extensions"

@@ -26,26 +26,7 @@ def convert(
 
     IRAF takes NaN and infinity as zero, uint32 as float32, and no int64 at all.
 
-    Parameters
-    ----------
-    array : ndarray
-        The pixels.
-    where : str
-        Whose they are, for messages.
-    nan_value : float or None
-        What stands for NaN and infinity; None refuses them.
-    warnings : list of str
-        What was converted is added here.
-
-    Returns
-    -------
-    ndarray
-        The same array where nothing needs to be done.
-
-    Raises
-    ------
-    StepError
-        If it has pixels that IRAF cannot hold.
+    Raises StepError if it has pixels that IRAF cannot hold.
     """
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind == "f":
@@ -108,24 +89,7 @@ def fit_flags(array: Array, dtype: np.dtype[Any], where: str) -> Array:
     """
     Give flags that went through IRAF their type again.
 
-    Parameters
-    ----------
-    array : ndarray
-        The flags, of any type.
-    dtype : dtype
-        The type that they had.
-    where : str
-        Whose they are, for messages.
-
-    Returns
-    -------
-    ndarray
-        The flags; of a wider type where they need it.
-
-    Raises
-    ------
-    StepError
-        If they are no flags any more.
+    Raises StepError if they are no flags any more.
     """
     if array.dtype == dtype:
         return array
@@ -144,17 +108,5 @@ def fit_flags(array: Array, dtype: np.dtype[Any], where: str) -> Array:
 
 
 def dtype_of_flags(ndd: NDLater) -> np.dtype[Any]:
-    """
-    Say of which type the flags of an image are.
-
-    Parameters
-    ----------
-    ndd : NDLater
-        An image with flags; nothing stays read in it.
-
-    Returns
-    -------
-    dtype
-        The type.
-    """
+    """Say of which type the flags of an image are."""
     return np.asarray(ndd.copy().flags).dtype

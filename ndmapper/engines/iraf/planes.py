@@ -33,15 +33,7 @@ def check_vardq(job: Job) -> None:
     """
     Check the word vardq.
 
-    Parameters
-    ----------
-    job : Job
-        What is to be done.
-
-    Raises
-    ------
-    ParameterError
-        If it is none that there is, or cannot be done.
+    Raises ParameterError if it is none that there is, or cannot be done.
     """
     word = job.task.words.get("vardq", "auto")
     if word not in CHOICES:
@@ -82,21 +74,7 @@ def _number(value: Any) -> float | None:
 
 
 def decide(job: Job, calls: Calls) -> str:
-    """
-    Choose what is done about variance and flags.
-
-    Parameters
-    ----------
-    job : Job
-        What is to be done.
-    calls : Calls
-        Its files; a warning is added there where the choice may not be right.
-
-    Returns
-    -------
-    {'carry', 'drop', 'run', 'arithmetic'}
-        The choice.
-    """
+    """Choose what is done about variance and flags."""
     word: str = job.task.words.get("vardq", "auto")
     way = _known_way(job)
     if word in ("carry", "drop"):
@@ -132,25 +110,7 @@ def planes_of(
     way: str,
     run: Callable[[Call], Mapping[Any, DataFile]],
 ) -> dict[Any, dict[Any, dict[str, Any]]]:
-    """
-    Make the variance and the flags of the products.
-
-    Parameters
-    ----------
-    job : Job
-        What is to be done.
-    calls : Calls
-        Its files.
-    way : {'carry', 'drop', 'run', 'arithmetic'}
-        How.
-    run : callable
-        Runs a call, and returns what was made, by output.
-
-    Returns
-    -------
-    dict of output to dict of ident to dict
-        What replaces variance and flags; nothing where they are carried along.
-    """
+    """Make the variance and the flags of the products."""
     found: dict[Any, dict[Any, dict[str, Any]]] = {}
     for output in job.outputs:
         found[output] = {}

@@ -27,21 +27,7 @@ _lock = threading.Lock()
 
 @contextmanager
 def worker(installation: Installation, *, terminal: bool = False) -> Iterator[Worker]:
-    """
-    Lend a process that nobody else uses.
-
-    Parameters
-    ----------
-    installation : Installation
-        Which Python, and what else login.cl holds.
-    terminal : bool
-        Let it have the user's terminal; it is not kept then.
-
-    Yields
-    ------
-    Worker
-        The process.
-    """
+    """Lend a process that nobody else uses."""
     lent = None if terminal else _take(installation)
     if lent is None:
         lent = _start(installation, terminal=terminal)

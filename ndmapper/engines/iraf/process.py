@@ -36,17 +36,7 @@ class Worker:
     """
     One process that runs tasks, one after the other.
 
-    Parameters
-    ----------
-    installation : Installation
-        Which Python, and what else login.cl holds.
-    terminal : bool
-        Let it have the user's terminal and display.
-
-    Raises
-    ------
-    DiedError
-        If PyRAF does not start there.
+    Raises DiedError if PyRAF does not start there.
     """
 
     def __init__(self, installation: Installation, *, terminal: bool = False) -> None:
@@ -102,24 +92,8 @@ class Worker:
         """
         Ask for something, and wait for the answer.
 
-        Parameters
-        ----------
-        message : dict
-            What to do.
-        timeout : float or None
-            The most time that it may take, in seconds.
-
-        Returns
-        -------
-        dict
-            The answer.
-
-        Raises
-        ------
-        TimeLimitError
-            If it takes too long; the process is ended.
-        DiedError
-            If the process ends.
+        Raises TimeLimitError if it takes too long; the process is ended.; DiedError if
+        the process ends.
         """
         self.calls += 1
         end = None if timeout is None else time.monotonic() + timeout
@@ -170,25 +144,11 @@ class Worker:
         return f"the process that runs IRAF ended by itself (status {code})"
 
     def printed(self) -> str:
-        """
-        Give what the last task printed.
-
-        Returns
-        -------
-        str
-            Its text; the end of it where it is very long.
-        """
+        """Give what the last task printed."""
         return _tail(self.home / "log")
 
     def said(self) -> str:
-        """
-        Give what came past PyRAF, from the executables of IRAF.
-
-        Returns
-        -------
-        str
-            The text.
-        """
+        """Give what came past PyRAF, from the executables of IRAF."""
         return _tail(self.home / "said")
 
     @property

@@ -31,28 +31,7 @@ def open_made(
     """
     Open what a task made.
 
-    Parameters
-    ----------
-    folder : Path
-        Where it ran.
-    call : Call
-        The call.
-    output : str or None
-        Which of its outputs.
-    before : iterable of str
-        Names of the files that were there before.
-    base : DataFile or None
-        The file that it is made of.
-
-    Returns
-    -------
-    DataFile
-        The file; it is whole, and has pixels where its base has some.
-
-    Raises
-    ------
-    UnmadeError
-        If it is missing or broken.
+    Raises UnmadeError if it is missing or broken.
     """
     name = call.outputs[output]
     path = folder / name
@@ -94,27 +73,7 @@ def assemble(
     parts: Mapping[Any, Mapping[str, Any]],
     warnings: list[str],
 ) -> DataFile:
-    """
-    Put the images that a task made into the file that they were made of.
-
-    Parameters
-    ----------
-    calls : Calls
-        The job.
-    output : str or None
-        Which of its outputs.
-    made : mapping of ident to (Call, DataFile)
-        The call and what came of it, for every extension.
-    parts : mapping of ident to mapping
-        The new variance and flags of each, where they are not carried along.
-    warnings : list of str
-        What the user should know is added here.
-
-    Returns
-    -------
-    DataFile
-        With primary header, tables and extras of the file that it was made of.
-    """
+    """Put the images that a task made into the file that they were made of."""
     base = calls.bases.get(output)
     if base is None:
         ((_, alone),) = made.values()
@@ -186,25 +145,7 @@ def put_right(
     drop: Mapping[str, None],
     given: Sequence[DataFile],
 ) -> DataFile:
-    """
-    Mend a file that a task wrote whole.
-
-    Parameters
-    ----------
-    product : DataFile
-        The file; it is changed where there is something to mend.
-    base : DataFile or None
-        The file that it was made of.
-    drop : mapping of str to None
-        What was asked not to be there: variance or flags.
-    given : sequence of DataFile
-        All files that the task was given.
-
-    Returns
-    -------
-    DataFile
-        The same: flags are integers, and extensions have what is their own.
-    """
+    """Mend a file that a task wrote whole."""
     above = [df.meta for df in given]
     for index, ndd in enumerate(product):
         like = None

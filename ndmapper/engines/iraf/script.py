@@ -14,22 +14,7 @@ __all__ = ["preview"]
 
 
 def preview(job: Job, known: Mapping[str, Parameter] | None) -> Preview:
-    """
-    Show the calls of a task that a job comes to.
-
-    Parameters
-    ----------
-    job : Job
-        What would be done.
-    known : mapping of str to Parameter or None
-        The parameters of the task; None without IRAF.
-
-    Returns
-    -------
-    Preview
-        Names of files as the user knows them. Extensions are written as IRAF writes
-        them, so the CL lines work on plain FITS files.
-    """
+    """Show the calls of a task that a job comes to."""
     task = str(job.task.name)
     *packages, short = task.split(".")
     files = files_of(job)

@@ -91,16 +91,6 @@ class SharedDatabase:
     made of its own entries. For this it is kept beside the products who wrote what.
     Jobs see everything else: what other tasks wrote, what the same task wrote for other
     files, and what the user decided, in a task that asked or with an editor.
-
-    Parameters
-    ----------
-    job : Job
-        What is to be done.
-    folder : Path
-        Where the task runs.
-    by_hand : bool
-        The user takes part: the task gets its own entries too, and what it writes are
-        decisions of the user.
     """
 
     def __init__(self, job: Job, folder: Path, *, by_hand: bool) -> None:

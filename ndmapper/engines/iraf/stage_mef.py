@@ -21,21 +21,7 @@ def stage_whole(
     """
     Put a file where a task may read it, and even write into it.
 
-    Parameters
-    ----------
-    df : DataFile
-        The file.
-    path : Path
-        Where it goes.
-    nan_value : float or None
-        What stands for NaN and infinity; None refuses them.
-    warnings : list of str
-        What was converted is added here.
-
-    Raises
-    ------
-    StepError
-        If it has pixels that IRAF cannot hold.
+    Raises StepError if it has pixels that IRAF cannot hold.
     """
     fixed = DataFile(data=df)
     fixed.filename = df.filename

@@ -22,16 +22,7 @@ _LARGEST = 100_000_000
 
 
 class Translations:
-    """
-    The translations that one process works with.
-
-    Parameters
-    ----------
-    home : Path
-        The folder of the process, in which PyRAF looks for them.
-    maker : str
-        The Python and the PyRAF that make them: others may write them differently.
-    """
+    """The translations that one process works with."""
 
     def __init__(self, home: Path, maker: str) -> None:
         self._mine = home / "pyraf" / "clcache.sqlite3"

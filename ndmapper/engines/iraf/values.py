@@ -21,19 +21,7 @@ _NUMBERS = {"i": "an integer", "r": "a number", "d": "a number"}
 
 
 def is_files(value: Any) -> bool:
-    """
-    Say whether a value stands for FITS files.
-
-    Parameters
-    ----------
-    value : object
-        The value of a parameter.
-
-    Returns
-    -------
-    bool
-        True for a DataFile or a sequence of them.
-    """
+    """Say whether a value stands for FITS files."""
     if isinstance(value, DataFile):
         return True
     return (
@@ -50,19 +38,7 @@ def check_names(
     """
     Refuse names that the task does not have; abbreviations are not names.
 
-    Parameters
-    ----------
-    task : str
-        Its name.
-    given : mapping
-        What a call gives, by name.
-    known : mapping of str to Parameter
-        What the task has.
-
-    Raises
-    ------
-    UnknownParameterError
-        If there is no such parameter.
+    Raises UnknownParameterError if there is no such parameter.
     """
     for name in given:
         if name not in known:
@@ -82,19 +58,7 @@ def check_required(
     """
     Refuse a call in which the task would have to ask.
 
-    Parameters
-    ----------
-    task : str
-        Its name.
-    given : mapping
-        What a call gives, by name.
-    known : mapping of str to Parameter
-        What the task has.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter without a value is missing.
+    Raises ParameterError if a parameter without a value is missing.
     """
     for name, par in known.items():
         if par.is_required and name not in given:
@@ -106,26 +70,7 @@ def to_iraf(task: str, name: str, value: Any, par: Parameter | None) -> Any:
     """
     Check a value, and write it as IRAF takes it.
 
-    Parameters
-    ----------
-    task : str
-        Name of the task, for messages.
-    name : str
-        Name of the parameter.
-    value : object
-        Its value; no files.
-    par : Parameter or None
-        What is known of it; None without IRAF.
-
-    Returns
-    -------
-    bool, int, float or str
-        The value.
-
-    Raises
-    ------
-    ParameterError
-        If the task cannot take it.
+    Raises ParameterError if the task cannot take it.
     """
     where = f"{name} of the IRAF task {task}"
     if isinstance(value, np.generic):

@@ -27,22 +27,7 @@ def find_at_eso(http: Http, criteria: Criteria) -> Table:
     """
     Find raw files in the archive of ESO.
 
-    Parameters
-    ----------
-    http : Http
-        The archive.
-    criteria : Criteria
-        What is looked for.
-
-    Returns
-    -------
-    Table
-        The files, by the names that they have once they are unpacked.
-
-    Raises
-    ------
-    ServiceError
-        If the question is not understood, or there are too many files.
+    Raises ServiceError if the question is not understood, or there are too many files.
     """
     limit = criteria.limit or _MOST
     conditions = " AND ".join(_conditions(criteria))

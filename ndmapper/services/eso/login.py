@@ -23,14 +23,7 @@ _MARGIN = 600.0
 
 
 class EsoLogin:
-    """
-    Give the header that carries the token, and renew the token before it ends.
-
-    Parameters
-    ----------
-    http : Http, optional
-        Where tokens are given.
-    """
+    """Give the header that carries the token, and renew the token before it ends."""
 
     def __init__(self, http: Http | None = None) -> None:
         self.http = http or Http("eso-login", _URL)
@@ -41,14 +34,7 @@ class EsoLogin:
         self._lock = threading.Lock()
 
     def __call__(self) -> dict[str, str]:
-        """
-        Give the header.
-
-        Returns
-        -------
-        dict
-            Empty where the user has no credentials.
-        """
+        """Give the header."""
         with self._lock:
             if not self._is_looked_up:
                 self._found = find_credentials("eso")
@@ -64,14 +50,7 @@ class EsoLogin:
             return {"Authorization": f"Bearer {self._token.reveal()}"}
 
     def renew(self) -> bool:
-        """
-        Forget a token that is not taken any more.
-
-        Returns
-        -------
-        bool
-            Whether there will be another one.
-        """
+        """Forget a token that is not taken any more."""
         with self._lock:
             if not self._can_renew() or self._token is None:
                 return False

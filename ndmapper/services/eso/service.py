@@ -52,41 +52,13 @@ _LOGIN_ADVICE = (
 
 
 def dataset_of(filename: str) -> str:
-    """
-    Give the name by which ESO knows a file.
-
-    Parameters
-    ----------
-    filename : str
-        Name of the file, with or without type; where a file system knows no colons,
-        they are underscores.
-
-    Returns
-    -------
-    str
-        For instance ``"MUSE.2017-06-18T01:02:03.456"``.
-    """
+    """Give the name by which ESO knows a file."""
     stem = split_ext(frame_name(filename))[0]
     return re.sub(r"(T\d\d)_(\d\d)_(\d\d)", r"\1:\2:\3", stem)
 
 
 class EsoService:
-    """
-    Look up calibrations and get files in the archive of ESO.
-
-    Parameters
-    ----------
-    files : sequence of Path
-        The files whose calibrations are looked up; all are asked for at once.
-    dirname : Path, optional
-        Folder of the raw frames, where association documents may lie as well.
-    mode : {'raw2raw', 'raw2master'}
-        Whether raw or processed calibrations are wanted.
-    decompress : bool, optional
-        Whether files are decompressed; by default as the names asked for say.
-    overwrite : bool
-        Whether files that differ are replaced.
-    """
+    """Look up calibrations and get files in the archive of ESO."""
 
     def __init__(
         self,
@@ -112,23 +84,7 @@ class EsoService:
         """
         Find the frames that calibrate another one.
 
-        Parameters
-        ----------
-        filename : str
-            Name of the frame.
-        cal_type : str
-            ndmapper's type of calibration, or ESO's category.
-
-        Returns
-        -------
-        Answer
-            Their names, with the type ``fits``. The quality is 0 for what is complete
-            and certified, 1 for what is not certified, and 2 for what is incomplete.
-
-        Raises
-        ------
-        ServiceError
-            If ESO cannot be asked.
+        Raises ServiceError if ESO cannot be asked.
         """
         dataset = dataset_of(filename)
         for association in self._associations(dataset):
@@ -147,24 +103,7 @@ class EsoService:
         """
         See to it that files are in a folder.
 
-        Parameters
-        ----------
-        files : sequence of str
-            Their names, or those of datasets.
-        dirname : Path
-            The folder.
-        checksums : mapping of str to str
-            Those that are known.
-
-        Returns
-        -------
-        list of Path
-            In the order of `files`.
-
-        Raises
-        ------
-        ServiceError
-            If some could not be got; all are named with the reason.
+        Raises ServiceError if some could not be got; all are named with the reason.
         """
         fetcher = Fetcher(
             self.http,
@@ -176,55 +115,17 @@ class EsoService:
         return fetcher.fetch(files, dirname, checksums)
 
     def find(self, criteria: Criteria) -> Table:
-        """
-        Find raw files.
-
-        Parameters
-        ----------
-        criteria : Criteria
-            What is looked for.
-
-        Returns
-        -------
-        Table
-            The files.
-        """
+        """Find raw files."""
         return find_at_eso(self.archive, criteria)
 
     def describe(self, name: str, checksum: str | None = None) -> Remote:
-        """
-        Say where a file is; ESO says nothing of it beforehand.
-
-        Parameters
-        ----------
-        name : str
-            Name of the file, or of the dataset.
-        checksum : str, optional
-            Not used: a dataset is one file.
-
-        Returns
-        -------
-        Remote
-            The file.
-        """
+        """Say where a file is; ESO says nothing of it beforehand."""
         dataset = dataset_of(name)
         path = f"/dataPortal/file/{quote(dataset, safe=':')}"
         return Remote(path=path, base=dataset)
 
     def explain(self, answer: Stream | Reply) -> NdmapperError:
-        """
-        Make the error for an answer that is not what was asked for.
-
-        Parameters
-        ----------
-        answer : Stream or Reply
-            The answer.
-
-        Returns
-        -------
-        NdmapperError
-            To be raised.
-        """
+        """Make the error for an answer that is not what was asked for."""
         advice = f"ESO gives it only to those who may have it: {_LOGIN_ADVICE}"
         return refused(answer, lambda: advice)
 

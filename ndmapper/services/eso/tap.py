@@ -18,20 +18,7 @@ def quoted(text: str) -> str:
     """
     Write a text as ADQL does.
 
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        A literal of ADQL, in which the text can end nothing.
-
-    Raises
-    ------
-    ServiceError
-        If it has control characters.
+    Raises ServiceError if it has control characters.
     """
     if not text.isprintable():
         msg = f"{text!r} cannot be searched for: it has control characters"
@@ -43,24 +30,7 @@ def tap_query(http: Http, adql: str, limit: int) -> Table:
     """
     Ask a question.
 
-    Parameters
-    ----------
-    http : Http
-        The archive.
-    adql : str
-        The question.
-    limit : int
-        The most rows.
-
-    Returns
-    -------
-    Table
-        The rows; ``meta['truncated']`` says whether there are more.
-
-    Raises
-    ------
-    ServiceError
-        If it is not understood, or the answer is not.
+    Raises ServiceError if it is not understood, or the answer is not.
     """
     form = {
         "REQUEST": "doQuery",

@@ -39,32 +39,23 @@ _OTHERS = {"flat": ("SKYFLAT*", "MASTER_SKYFLAT*")}
 
 @dataclass(frozen=True)
 class Association:
-    """
-    Files of one category, and what calibrates them.
+    """Files of one category, and what calibrates them."""
 
-    Parameters
-    ----------
-    category : str
-        Category of the association.
-    files : tuple of (str, str)
-        Category and name of each file.
-    children : tuple of Association
-        What calibrates them.
-    is_complete, is_certified : bool
-        Whether all was found that the calibration plan wants, and whether ESO has
-        confirmed it.
-    mode : str
-        ``"Raw2Raw"`` or ``"Raw2Master"``; empty below the top.
-    messages : tuple of str
-        What ESO remarks.
-    """
-
+    # Category of the association.
     category: str
+    # Category and name of each file.
     files: tuple[tuple[str, str], ...] = ()
+    # What calibrates them.
     children: tuple["Association", ...] = ()
+    # Whether all was found that the calibration plan wants, and whether ESO has
+    # confirmed it.
     is_complete: bool = True
+    # Whether all was found that the calibration plan wants, and whether ESO has
+    # confirmed it.
     is_certified: bool = True
+    # ``"Raw2Raw"`` or ``"Raw2Master"``; empty below the top.
     mode: str = ""
+    # What ESO remarks.
     messages: tuple[str, ...] = ()
 
     @property
@@ -73,32 +64,13 @@ class Association:
         return list(dict.fromkeys(name for _, name in self.files))
 
     def walk(self) -> Iterator["Association"]:
-        """
-        Go through the tree.
-
-        Yields
-        ------
-        Association
-            This one, and all below.
-        """
+        """Go through the tree."""
         yield self
         for child in self.children:
             yield from child.walk()
 
     def find(self, cal_type: str) -> "Association | None":
-        """
-        Find what calibrates these files in one respect.
-
-        Parameters
-        ----------
-        cal_type : str
-            ESO's category, or ndmapper's type.
-
-        Returns
-        -------
-        Association or None
-            The first that fits best.
-        """
+        """Find what calibrates these files in one respect."""
         wanted = cal_type.upper()
         others = _OTHERS.get(cal_type.lower(), ())
         for pattern in (wanted, *_ALIASES.get(cal_type.lower(), ())):
@@ -120,22 +92,7 @@ def parse_association(body: bytes, source: str) -> Association:
     """
     Read one document.
 
-    Parameters
-    ----------
-    body : bytes
-        The document.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    Association
-        The tree.
-
-    Raises
-    ------
-    ServiceError
-        If it is something else.
+    Raises ServiceError if it is something else.
     """
     root = parse_xml(body, source)
     if tag_of(root) != "association":
@@ -150,24 +107,7 @@ def parse_associations(
     """
     Read what CalSelector answers.
 
-    Parameters
-    ----------
-    body : bytes
-        The answer.
-    content_type : str
-        The whole header ``Content-Type``.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    list of Association
-        One for each dataset that was asked for.
-
-    Raises
-    ------
-    ServiceError
-        If it is something else.
+    Raises ServiceError if it is something else.
     """
     if not content_type.lower().startswith("multipart/"):
         return [parse_association(body, source)]

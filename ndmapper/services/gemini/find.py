@@ -25,24 +25,8 @@ def find_at_gemini(ask: Callable[[str], Reply], criteria: Criteria) -> Table:
     """
     Find files in the Gemini archive.
 
-    Parameters
-    ----------
-    ask : callable
-        Takes a path and gives the answer.
-    criteria : Criteria
-        What is looked for.
-
-    Returns
-    -------
-    Table
-        The files.
-
-    Raises
-    ------
-    ParameterError
-        If the archive would not understand a word: it would pass it over.
-    ServiceError
-        If there are more files than the archive gives at once.
+    Raises ParameterError if the archive would not understand a word: it would pass it
+    over.; ServiceError if there are more files than the archive gives at once.
     """
     rows = {str(row["name"]): row for row in _rows(ask, criteria)}
     return made_table([_described(row) for row in rows.values()], "gemini")

@@ -20,54 +20,35 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Found:
-    """
-    What the archive says of one type of calibration of one frame.
+    """What the archive says of one type of calibration of one frame."""
 
-    Parameters
-    ----------
-    files : tuple of (str, str or None)
-        Names and checksums (of the files as stored), the best first.
-    absent : tuple of str
-        Calibrations that it knows, but does not have.
-    is_known : bool
-        Whether it knows the frame at all.
-    has_failed : bool
-        Whether its search failed.
-    """
-
+    # Names and checksums (of the files as stored), the best first.
     files: tuple[tuple[str, str | None], ...] = ()
+    # Calibrations that it knows, but does not have.
     absent: tuple[str, ...] = ()
+    # Whether it knows the frame at all.
     is_known: bool = True
+    # Whether its search failed.
     has_failed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """
-    What the archive lists of one file.
+    """What the archive lists of one file."""
 
-    Parameters
-    ----------
-    filename, folder : str
-        Its name as it is stored, and the folder there.
-    size : int or None
-        Bytes, as stored.
-    checksum : str or None
-        MD5, as stored.
-    plain_size : int or None
-        Bytes without compression.
-    plain_checksum : str or None
-        MD5 without compression.
-    mode : str
-        Mode of the observation, where header data were asked for.
-    """
-
+    # Its name as it is stored, and the folder there.
     filename: str
+    # Its name as it is stored, and the folder there.
     folder: str
+    # Bytes, as stored.
     size: int | None
+    # MD5, as stored.
     checksum: str | None
+    # Bytes without compression.
     plain_size: int | None
+    # MD5 without compression.
     plain_checksum: str | None
+    # Mode of the observation, where header data were asked for.
     mode: str
 
 
@@ -77,27 +58,7 @@ def calibrations_of_json(
     """
     Read what ``jsoncalmgr`` answers.
 
-    Parameters
-    ----------
-    body : bytes
-        The answer.
-    filename : str
-        The frame that was asked for. The archive answers for others as well where it
-        does not understand the name.
-    cal_type : str
-        The type that was asked for; of one that it does not know it answers all.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    Found
-        The calibrations.
-
-    Raises
-    ------
-    ServiceError
-        If the answer has another form.
+    Raises ServiceError if the answer has another form.
     """
     datasets = _rows(parse_json_reply(body, source), source)
     own = [d for d in datasets if _is_name(d.get("filename"), filename)]
@@ -126,24 +87,7 @@ def calibrations_of_xml(
     """
     Read what ``xmlcalmgr`` answers.
 
-    Parameters
-    ----------
-    body : bytes
-        The answer.
-    filename, cal_type : str
-        What was asked for, as for `calibrations_of_json`.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    Found
-        The calibrations. That a search failed is said in comments only.
-
-    Raises
-    ------
-    ServiceError
-        If the answer has another form.
+    Raises ServiceError if the answer has another form.
     """
     root = parse_xml(body, source)
     if tag_of(root) != "calibration_associations":
@@ -173,28 +117,8 @@ def file_row(body: bytes, name: str, checksum: str | None, source: str) -> Liste
     """
     Read what ``jsonfilelist`` answers for one name.
 
-    Parameters
-    ----------
-    body : bytes
-        The answer.
-    name : str
-        The name.
-    checksum : str or None
-        Which of several files of that name is meant.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    Listed
-        The file.
-
-    Raises
-    ------
-    MissingFileError
-        If the archive has no such file.
-    ServiceError
-        If the answer has another form.
+    Raises MissingFileError if the archive has no such file.; ServiceError if the answer
+    has another form.
     """
     rows = [
         row

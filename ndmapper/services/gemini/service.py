@@ -70,22 +70,7 @@ _LOGIN_ADVICE = (
 
 
 class GeminiService:
-    """
-    Look up calibrations and get files in the Gemini archive.
-
-    Parameters
-    ----------
-    decompress : bool, optional
-        Whether files are decompressed; by default those whose names, as they are
-        asked for, have no compression.
-    overwrite : bool
-        Whether files that differ from those of the archive are replaced.
-    tar : bool
-        Get all files in one go; slower to begin, kinder to the archive for many
-        small files.
-    http : Http, optional
-        Where the archive is, and how patiently it is asked.
-    """
+    """Look up calibrations and get files in the Gemini archive."""
 
     def __init__(
         self,
@@ -108,23 +93,7 @@ class GeminiService:
         """
         Find the frames that calibrate another one.
 
-        Parameters
-        ----------
-        filename : str
-            Name of the frame.
-        cal_type : str
-            Type of calibration.
-
-        Returns
-        -------
-        Answer
-            Names and checksums, of the files as the archive stores them, in the order
-            of the archive, which has the best first.
-
-        Raises
-        ------
-        ServiceError
-            If the archive cannot be asked, or its search failed.
+        Raises ServiceError if the archive cannot be asked, or its search failed.
         """
         asked = self._server_type(filename, cal_type)
         if asked not in CAL_TYPES:
@@ -159,24 +128,7 @@ class GeminiService:
         """
         See to it that files are in a folder.
 
-        Parameters
-        ----------
-        files : sequence of str
-            Their names, with or without compression.
-        dirname : Path
-            The folder.
-        checksums : mapping of str to str
-            Those that are known, of files as stored or without compression.
-
-        Returns
-        -------
-        list of Path
-            In the order of `files`.
-
-        Raises
-        ------
-        ServiceError
-            If some could not be got; all are named with the reason.
+        Raises ServiceError if some could not be got; all are named with the reason.
         """
         fetcher = Fetcher(
             self.http,
@@ -190,41 +142,14 @@ class GeminiService:
         return fetcher.fetch(files, dirname, checksums)
 
     def find(self, criteria: Criteria) -> Table:
-        """
-        Find files.
-
-        Parameters
-        ----------
-        criteria : Criteria
-            What is looked for.
-
-        Returns
-        -------
-        Table
-            The files.
-        """
+        """Find files."""
         return find_at_gemini(self._ask, criteria)
 
     def describe(self, name: str, checksum: str | None = None) -> Remote:
         """
         Ask what the archive has under a name.
 
-        Parameters
-        ----------
-        name : str
-            Name of a file.
-        checksum : str, optional
-            Which of several is meant.
-
-        Returns
-        -------
-        Remote
-            The file.
-
-        Raises
-        ------
-        MissingFileError
-            If there is none.
+        Raises MissingFileError if there is none.
         """
         frame = _frame(name)
         reply = self._ask(f"/jsonfilelist/canonical/filename={_quoted(frame)}")
@@ -240,19 +165,7 @@ class GeminiService:
         )
 
     def explain(self, answer: Stream | Reply) -> NdmapperError:
-        """
-        Make the error for an answer that is not what was asked for.
-
-        Parameters
-        ----------
-        answer : Stream or Reply
-            The answer.
-
-        Returns
-        -------
-        NdmapperError
-            To be raised.
-        """
+        """Make the error for an answer that is not what was asked for."""
 
         def denied() -> str:
             text = answer.text() if isinstance(answer, Stream) else answer.text

@@ -46,23 +46,8 @@ def fetch_tar(
     """
     Get what is missing in a folder in one piece, as far as that goes.
 
-    Parameters
-    ----------
-    fetcher : Fetcher
-        The archive.
-    names : sequence of str
-        Names of files.
-    folder : Path
-        The folder.
-    checksums : mapping of str to str
-        Those that are known.
-
-    Raises
-    ------
-    ServiceAccessError
-        If files were left out that are not given to everybody.
-    ServiceError
-        If the tar file holds what must not be in one, or is none.
+    Raises ServiceAccessError if files were left out that are not given to everybody.;
+    ServiceError if the tar file holds what must not be in one, or is none.
     """
     wanted: dict[str, tuple[str, Remote]] = {}
     for name in dict.fromkeys(names):

@@ -27,21 +27,13 @@ _LONGEST = 300.0
 
 @dataclass(frozen=True)
 class Backoff:
-    """
-    How often something is tried, and how long is waited in between.
+    """How often something is tried, and how long is waited in between."""
 
-    Parameters
-    ----------
-    attempts : int
-        How often it is tried at most.
-    pause : float
-        Seconds before the second attempt, on average; doubled every time.
-    stop : threading.Event, optional
-        Set where the user wants no more.
-    """
-
+    # How often it is tried at most.
     attempts: int = 4
+    # Seconds before the second attempt, on average; doubled every time.
     pause: float = 1.0
+    # Set where the user wants no more.
     stop: threading.Event | None = None
 
     def run(
@@ -56,30 +48,8 @@ class Backoff:
         """
         Try until there is an answer that another attempt would not change.
 
-        Parameters
-        ----------
-        once : callable
-            One attempt; gives something that has a status and headers.
-        shown : str
-            What is asked, for messages.
-        once_only : bool
-            Do not repeat it.
-        is_busy : callable, optional
-            Says of an answer whether to try again; by default its status does.
-        give_up : callable, optional
-            Called with an answer before the next attempt.
-
-        Returns
-        -------
-        object
-            The answer; the last one, where all say that the archive is busy.
-
-        Raises
-        ------
-        ServiceUnreachableError
-            If the last attempt gets no answer.
-        ServiceError
-            If the archive asks to wait for too long.
+        Raises ServiceUnreachableError if the last attempt gets no answer.; ServiceError
+        if the archive asks to wait for too long.
         """
         attempts = 1 if once_only else self.attempts
         for number in range(1, attempts + 1):
@@ -110,18 +80,7 @@ class Backoff:
         raise ServiceError(msg)
 
     def wait(self, number: int, reason: str, asked: float | None = None) -> None:
-        """
-        Wait before the next attempt.
-
-        Parameters
-        ----------
-        number : int
-            How many attempts there were.
-        reason : str
-            Why the last one failed, for the log.
-        asked : float, optional
-            Seconds that the server asks to wait.
-        """
+        """Wait before the next attempt."""
         # Many clients that failed at once must not come back at once.
         own = self.pause * 2 ** (number - 1) * random.uniform(0.5, 1.5)
         pause = own if asked is None else asked + 0.1 * own
@@ -134,16 +93,7 @@ class Backoff:
 
 
 def sleep(seconds: float, stop: threading.Event | None = None) -> None:
-    """
-    Wait.
-
-    Parameters
-    ----------
-    seconds : float
-        For how long.
-    stop : threading.Event, optional
-        What ends it earlier.
-    """
+    """Wait."""
     if stop is None:
         time.sleep(seconds)
     else:
@@ -156,19 +106,7 @@ def _status(answer: Any) -> int:
 
 
 def asked_pause(headers: Any) -> float | None:
-    """
-    Read how long a server asks to wait.
-
-    Parameters
-    ----------
-    headers : mapping
-        The headers of its answer.
-
-    Returns
-    -------
-    float or None
-        Seconds, from now; None where it does not say.
-    """
+    """Read how long a server asks to wait."""
     text = headers.get("retry-after") or headers.get("Retry-After")
     if text is None:
         return None

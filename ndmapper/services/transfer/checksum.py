@@ -21,26 +21,8 @@ def has_checksum(path: Path, checksum: str) -> bool:
     """
     Compare a file with a checksum.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    checksum : str
-        MD5 or SHA-256 in hexadecimal digits, optionally after ``md5:`` or
-        ``sha256:``. It may be of the file, of what a compressed file holds, or of the
-        compressed form in which a downloaded file arrived, since archives give any.
-
-    Returns
-    -------
-    bool
-        Whether it fits.
-
-    Raises
-    ------
-    ParameterError
-        If it is neither MD5 nor SHA-256.
-    FileAccessError
-        If the file cannot be read.
+    Raises ParameterError if it is neither MD5 nor SHA-256.; FileAccessError if the file
+    cannot be read.
     """
     kind, _, digits = checksum.strip().lower().rpartition(":")
     kind = kind or {32: "md5", 64: "sha256"}.get(len(digits), "")

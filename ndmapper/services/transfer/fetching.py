@@ -47,25 +47,7 @@ def target_name(asked: str, stored: str | None, decompress: bool | None) -> str:
     """
     Name a file as it will be here.
 
-    Parameters
-    ----------
-    asked : str
-        The name that was asked for.
-    stored : str or None
-        Its name at the archive, where that is known.
-    decompress : bool or None
-        True: without compression; False: as stored; None: as asked, or as stored
-        where `asked` has no file type.
-
-    Returns
-    -------
-    str
-        The name.
-
-    Raises
-    ------
-    ServiceError
-        If a compression was asked for that the archive does not have.
+    Raises ServiceError if a compression was asked for that the archive does not have.
     """
     if decompress is False:
         return stored or asked
@@ -87,28 +69,18 @@ def target_name(asked: str, stored: str | None, decompress: bool | None) -> str:
 
 @dataclass
 class Fetcher:
-    """
-    Get files of one archive.
+    """Get files of one archive."""
 
-    Parameters
-    ----------
-    http : Http
-        Where files are.
-    describe : callable
-        Takes the name of a file, and the checksum that a document gives it, and says
-        what the archive has.
-    explain : callable
-        Makes the error for an answer that is no file.
-    decompress : bool or None
-        See `target_name`.
-    overwrite : bool
-        Whether files that differ from those of the archive are replaced.
-    """
-
+    # Where files are.
     http: Http
+    # Takes the name of a file, and the checksum that a document gives it, and says what
+    # the archive has.
     describe: Callable[[str, str | None], Remote]
+    # Makes the error for an answer that is no file.
     explain: Callable[[Stream], NdmapperError]
+    # See `target_name`.
     decompress: bool | None = None
+    # Whether files that differ from those of the archive are replaced.
     overwrite: bool = False
     _stop: threading.Event = field(default_factory=threading.Event, init=False)
     _bar: ByteBar | None = field(default=None, init=False)
@@ -122,27 +94,9 @@ class Fetcher:
         """
         See to it that files are in a folder.
 
-        Parameters
-        ----------
-        names : sequence of str
-            Their names.
-        folder : Path
-            The folder; it is made where it is missing.
-        checksums : mapping of str to str
-            Those that are known.
-
-        Returns
-        -------
-        list of Path
-            In the order of `names`.
-
-        Raises
-        ------
-        MissingFileError
-            If the archive does not have some.
-        ServiceError
-            If some could not be got; all are named with the reason, and the others
-            are in the folder.
+        Raises MissingFileError if the archive does not have some.; ServiceError if some
+        could not be got; all are named with the reason, and the others are in the
+        folder.
         """
         wanted = list(dict.fromkeys(names))
         for name in wanted:
@@ -232,25 +186,7 @@ class Fetcher:
     def transfer(
         self, name: str, remote: Remote, folder: Path, checksum: str | None
     ) -> Transfer:
-        """
-        Prepare to get one file.
-
-        Parameters
-        ----------
-        name : str
-            The name that was asked for.
-        remote : Remote
-            What the archive has.
-        folder : Path
-            Where it goes.
-        checksum : str or None
-            What a document says of it.
-
-        Returns
-        -------
-        Transfer
-            To be run, or to be handed what arrives.
-        """
+        """Prepare to get one file."""
         return Transfer(
             http=self.http,
             remote=remote,
@@ -263,23 +199,7 @@ class Fetcher:
         )
 
     def verified(self, name: str, folder: Path, checksum: str | None) -> Path | None:
-        """
-        Find a file that is there and as it should be, without any network.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-        folder : Path
-            Where it should be.
-        checksum : str or None
-            What a document says of it.
-
-        Returns
-        -------
-        Path or None
-            None where it is not there, or cannot be verified.
-        """
+        """Find a file that is there and as it should be, without any network."""
         path = self._here(name, folder)
         if path is None:
             return None

@@ -61,30 +61,7 @@ Auth = Callable[[], Mapping[str, str]]
 
 
 class Http:
-    """
-    One archive, or one service of it, spoken to by HTTP.
-
-    Parameters
-    ----------
-    name : str
-        Name of the archive, by which ``config['archive_urls']`` knows it.
-    base_url : str
-        Where it usually is.
-    auth : callable, optional
-        Gives the headers that carry the credential.
-    attempts : int
-        How often a request is sent at most.
-    pause : float
-        Seconds before it is sent again, on average, doubled every time.
-    kept_as : str, optional
-        The name under which answers are kept; by default that of the archive.
-
-    Attributes
-    ----------
-    takes_credentials : bool
-        Whether a credential may be sent: not where only the environment, or the file
-        of a working folder that the user does not trust, says where the archive is.
-    """
+    """One archive, or one service of it, spoken to by HTTP."""
 
     def __init__(
         self,
@@ -119,37 +96,8 @@ class Http:
         """
         Send a request and read the whole answer.
 
-        Parameters
-        ----------
-        path : str
-            Path below the base URL, with a leading slash.
-        method : str
-            GET or POST; a POST must be one that may be repeated.
-        params : mapping or sequence of pairs, optional
-            The query.
-        data : mapping or sequence of pairs, optional
-            A form.
-        json : object, optional
-            A body of JSON.
-        headers : mapping, optional
-            More headers.
-        is_login : bool
-            Whether the request itself holds a password: it is then not recorded, not
-            repeated, and never sent on to elsewhere.
-        limit : int
-            The most bytes that the answer may have.
-
-        Returns
-        -------
-        Reply
-            The answer, whatever its status.
-
-        Raises
-        ------
-        ServiceUnreachableError
-            If there is no answer, or no network to be used.
-        ServiceError
-            If it is too large, or leads where it must not.
+        Raises ServiceUnreachableError if there is no answer, or no network to be used.;
+        ServiceError if it is too large, or leads where it must not.
         """
         request = _Asked(method, path, params, data, json, dict(headers or {}))
         key = replay.Key.of(
@@ -178,24 +126,7 @@ class Http:
     def stream(
         self, path: str, *, headers: Mapping[str, str] | None = None, **words: Any
     ) -> Iterator[Stream]:
-        """
-        Send a request whose answer is read piece by piece.
-
-        Parameters
-        ----------
-        path : str
-            Path below the base URL, with a leading slash.
-        headers : mapping, optional
-            More headers.
-        **words : object
-            ``method``, ``params``, ``data``, as for `ask`.
-
-        Yields
-        ------
-        Stream
-            The answer. Its pieces raise ServiceUnreachableError where the connection
-            breaks.
-        """
+        """Send a request whose answer is read piece by piece."""
         method = words.get("method", "GET")
         params, data = words.get("params"), words.get("data")
         key = replay.Key.of(self.kept_as, method, path, params=params, data=data)
@@ -351,14 +282,7 @@ def _say_once(message: str) -> None:
 
 
 def user_agent() -> str:
-    """
-    Say who asks.
-
-    Returns
-    -------
-    str
-        Name and version of ndmapper and of what it sends requests with.
-    """
+    """Say who asks."""
     return f"ndmapper/{__version__} python-requests/{requests.__version__}"
 
 

@@ -32,76 +32,32 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """
-    What is known of one downloaded file.
+    """What is known of one downloaded file."""
 
-    Parameters
-    ----------
-    size, mtime_ns : int
-        Of the file when it was last verified.
-    md5 : str
-        Of the file as it is here.
-    published : tuple of str
-        Checksums that the archive publishes for it and that it had.
-    source : str
-        Where it came from.
-    """
-
+    # Of the file when it was last verified.
     size: int
+    # Of the file when it was last verified.
     mtime_ns: int
+    # Of the file as it is here.
     md5: str
+    # Checksums that the archive publishes for it and that it had.
     published: tuple[str, ...] = ()
+    # Where it came from.
     source: str = ""
 
     def is_of(self, path: Path) -> bool:
-        """
-        Say whether a file has not been touched since.
-
-        Parameters
-        ----------
-        path : Path
-            The file.
-
-        Returns
-        -------
-        bool
-            Whether size and time are the same.
-        """
+        """Say whether a file has not been touched since."""
         found = path.stat()
         return (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
 
     def knows(self, checksum: str) -> bool:
-        """
-        Say whether a checksum is one of this file, here or at the archive.
-
-        Parameters
-        ----------
-        checksum : str
-            MD5, with or without ``md5:``.
-
-        Returns
-        -------
-        bool
-            Whether it is.
-        """
+        """Say whether a checksum is one of this file, here or at the archive."""
         digits = checksum.strip().lower().rpartition(":")[2]
         return digits in {self.md5, *self.published}
 
 
 def find_note(path: Path) -> Note | None:
-    """
-    Find what is known of a file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    Note or None
-        None where nothing is known.
-    """
+    """Find what is known of a file."""
     try:
         entry = load_json(_place(path).read_bytes(), finite=True)
         return Note(
@@ -120,20 +76,7 @@ def find_note(path: Path) -> Note | None:
 
 
 def write_note(path: Path, md5: str, published: tuple[str, ...], source: str) -> None:
-    """
-    Remember a file that was verified.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    md5 : str
-        Its own checksum.
-    published : tuple of str
-        Those that the archive publishes and that it had.
-    source : str
-        Where it came from.
-    """
+    """Remember a file that was verified."""
     found = path.stat()
     note = Note(
         size=found.st_size,
@@ -154,19 +97,7 @@ def write_note(path: Path, md5: str, published: tuple[str, ...], source: str) ->
 
 
 def file_digest(path: Path) -> str:
-    """
-    Compute the MD5 of a file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    str
-        Hexadecimal digits.
-    """
+    """Compute the MD5 of a file."""
     # MD5 is what archives publish; it guards against damage, not against malice.
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as stream:
@@ -180,17 +111,7 @@ def locked(folder: Path, name: str) -> Iterator[None]:
     """
     Keep other processes and threads out of one thing in a folder.
 
-    Parameters
-    ----------
-    folder : Path
-        The folder, which must exist.
-    name : str
-        The thing.
-
-    Raises
-    ------
-    FileAccessError
-        If nothing can be written there.
+    Raises FileAccessError if nothing can be written there.
     """
     side = folder / ".ndmapper"
     with clear_write_errors(side):

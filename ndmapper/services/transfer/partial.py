@@ -27,33 +27,24 @@ class DamagedError(ServiceError):
 
 @dataclass(frozen=True, kw_only=True)
 class Remote:
-    """
-    A file of an archive.
+    """A file of an archive."""
 
-    Parameters
-    ----------
-    path : str
-        Its path below the URL of the archive.
-    stored_name : str or None
-        Its name there; None where only the answer tells.
-    base : str, optional
-        What that name begins with, before its type.
-    size, checksum : int and str, optional
-        Of the file as it is stored; the checksum is MD5.
-    plain_size, plain_checksum : int and str, optional
-        Of what it holds, without compression.
-    origin : str
-        Where it is, if files of many places go through one service: there the last
-        part of the path does not tell a file from others.
-    """
-
+    # Its path below the URL of the archive.
     path: str
+    # Its name there; None where only the answer tells.
     stored_name: str | None = None
+    # What that name begins with, before its type.
     base: str | None = None
+    # Of the file as it is stored; the checksum is MD5.
     size: int | None = None
+    # Of the file as it is stored; the checksum is MD5.
     checksum: str | None = None
+    # Of what it holds, without compression.
     plain_size: int | None = None
+    # Of what it holds, without compression.
     plain_checksum: str | None = None
+    # Where it is, if files of many places go through one service: there the last part
+    # of the path does not tell a file from others.
     origin: str = field(default="", repr=False)
 
     @property
@@ -64,49 +55,24 @@ class Remote:
 
 @dataclass
 class Part:
-    """
-    The part of a file that is here, and by what the server knows the file.
+    """The part of a file that is here, and by what the server knows the file."""
 
-    Parameters
-    ----------
-    path : Path
-        The hidden file that holds it.
-    note : Path
-        The hidden file that says of what it is a part.
-    path_digest : str
-        Of the path at the archive, which may hold a key to the file.
-    validator : str, optional
-        By what the server knows the file; None where it cannot go on.
-    total : int, optional
-        Bytes of the whole file.
-    start : int
-        At which byte it goes on.
-    """
-
+    # The hidden file that holds it.
     path: Path
+    # The hidden file that says of what it is a part.
     note: Path
+    # Of the path at the archive, which may hold a key to the file.
     path_digest: str
+    # By what the server knows the file; None where it cannot go on.
     validator: str | None = None
+    # Bytes of the whole file.
     total: int | None = None
+    # At which byte it goes on.
     start: int = 0
 
     @classmethod
     def of(cls, folder: Path, remote: Remote) -> "Part":
-        """
-        Find what is here of a file.
-
-        Parameters
-        ----------
-        folder : Path
-            Where the file goes.
-        remote : Remote
-            The file.
-
-        Returns
-        -------
-        Part
-            The part, which may be nothing yet.
-        """
+        """Find what is here of a file."""
         place, _, query = remote.path.partition("?")
         name = remote.stored_name or place.rpartition("/")[2]
         name = re.sub(r"[^\w.:+-]", "_", name)[-200:]
@@ -127,14 +93,7 @@ class Part:
         return part
 
     def open(self) -> BinaryIO:
-        """
-        Open it for writing; a link that lies there is not followed.
-
-        Returns
-        -------
-        file
-            At its beginning; what was there stays only if it goes on.
-        """
+        """Open it for writing; a link that lies there is not followed."""
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         if not self.start:
             with contextlib.suppress(FileNotFoundError):
@@ -143,14 +102,7 @@ class Part:
         return os.fdopen(os.open(self.path, flags, 0o666), "r+b")
 
     def range_headers(self) -> dict[str, str]:
-        """
-        Say which headers ask for the rest, but only of the same file.
-
-        Returns
-        -------
-        dict
-            Empty where nothing is here.
-        """
+        """Say which headers ask for the rest, but only of the same file."""
         size = self.path.stat().st_size if self.validator else 0
         if not size or self.validator is None:
             return {}
@@ -160,22 +112,8 @@ class Part:
         """
         See what the server sends.
 
-        Parameters
-        ----------
-        stream : Stream
-            The answer.
-        remote : Remote
-            The file.
-
-        Returns
-        -------
-        int
-            At which byte it is to be written.
-
-        Raises
-        ------
-        DamagedError
-            If it does not fit to what is here, or to what the archive lists.
+        Raises DamagedError if it does not fit to what is here, or to what the archive
+        lists.
         """
         size = self.path.stat().st_size if self.path.exists() else 0
         if stream.status == 206:

@@ -13,19 +13,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def split_url(text: str) -> SplitResult | None:
-    """
-    Take a URL apart.
-
-    Parameters
-    ----------
-    text : str
-        The URL.
-
-    Returns
-    -------
-    SplitResult or None
-        Its parts; None where it is no URL of a host, by http or https.
-    """
+    """Take a URL apart."""
     try:
         url = urlsplit(text)
         _ = url.port  # which is read when it is asked for
@@ -35,21 +23,7 @@ def split_url(text: str) -> SplitResult | None:
 
 
 def led_to(url: str, location: str) -> str | None:
-    """
-    Say where an answer leads.
-
-    Parameters
-    ----------
-    url : str
-        What was asked for.
-    location : str
-        Where the answer says that it is.
-
-    Returns
-    -------
-    str or None
-        The URL; None where it is none by http or https.
-    """
+    """Say where an answer leads."""
     try:
         found = urljoin(url, location)
     except ValueError:
@@ -58,37 +32,12 @@ def led_to(url: str, location: str) -> str | None:
 
 
 def is_trusted(base: SplitResult, url: SplitResult) -> bool:
-    """
-    Say whether a credential for one place may be sent to another.
-
-    Parameters
-    ----------
-    base, url : SplitResult
-        The two places.
-
-    Returns
-    -------
-    bool
-        True for the same scheme, host and port, or the same host by https; never
-        where others could listen.
-    """
+    """Say whether a credential for one place may be sent to another."""
     return is_same_host(base, url) and _is_private(url)
 
 
 def is_same_host(base: SplitResult, url: SplitResult) -> bool:
-    """
-    Say whether two places are of one server.
-
-    Parameters
-    ----------
-    base, url : SplitResult
-        The two places.
-
-    Returns
-    -------
-    bool
-        True for the same scheme, host and port, or the same host by https.
-    """
+    """Say whether two places are of one server."""
     if base.hostname != url.hostname:
         return False
     if base.scheme == url.scheme:
@@ -135,29 +84,7 @@ def refusal(
     is_login: bool,
     may_leave: bool,
 ) -> str | None:
-    """
-    Say why a redirect is not followed.
-
-    Parameters
-    ----------
-    base : SplitResult
-        The archive.
-    url : SplitResult
-        Where it leads.
-    method : str
-        Method of the request.
-    status : int
-        Status of the answer.
-    is_login : bool
-        Whether the request holds a password.
-    may_leave : bool
-        Whether it may go to other hosts, without credential.
-
-    Returns
-    -------
-    str or None
-        The reason, as the end of a sentence; None where it may be followed.
-    """
+    """Say why a redirect is not followed."""
     advice = "it is not followed; check config['archive_urls']"
     to = f"is redirected to {url.scheme}://{url.hostname}"
     if url.username is not None or url.password is not None:

@@ -41,18 +41,11 @@ _HEADERS = frozenset(
 
 @dataclass(frozen=True)
 class Key:
-    """
-    What was asked, in a form that is the same on every machine.
+    """What was asked, in a form that is the same on every machine."""
 
-    Parameters
-    ----------
-    archive : str
-        Name of the archive.
-    asked : str
-        JSON of method, path, query, form and body.
-    """
-
+    # Name of the archive.
     archive: str
+    # JSON of method, path, query, form and body.
     asked: str
 
     @classmethod
@@ -66,25 +59,7 @@ class Key:
         data: Any = None,
         body: Any = None,
     ) -> "Key":
-        """
-        Describe a request.
-
-        Parameters
-        ----------
-        archive : str
-            Name of the archive.
-        method, path : str
-            How and what.
-        params, data : mapping or sequence of pairs, optional
-            Query and form.
-        body : object, optional
-            A body of JSON.
-
-        Returns
-        -------
-        Key
-            The description.
-        """
+        """Describe a request."""
         asked = [method, path, _pairs(params), _pairs(data), body]
         return cls(archive, json.dumps(asked, sort_keys=True, default=str))
 
@@ -98,58 +73,29 @@ class Key:
 
 @dataclass(frozen=True)
 class Kept:
-    """
-    An answer that was kept.
+    """An answer that was kept."""
 
-    Parameters
-    ----------
-    status : int
-        Its status.
-    headers : dict
-        The headers that describe its body.
-    body : Path
-        The file that holds its body.
-    """
-
+    # Its status.
     status: int
+    # The headers that describe its body.
     headers: dict[str, str]
+    # The file that holds its body.
     body: Path
 
     def chunks(self) -> Iterator[bytes]:
-        """
-        Read the body.
-
-        Yields
-        ------
-        bytes
-            One piece after the other.
-        """
+        """Read the body."""
         with self.body.open("rb") as stream:
             while piece := stream.read(_CHUNK):
                 yield piece
 
 
 def is_replaying() -> bool:
-    """
-    Say whether archives are played.
-
-    Returns
-    -------
-    bool
-        True where ``config['archive_replay']`` names a folder.
-    """
+    """Say whether archives are played."""
     return config["archive_replay"] is not None
 
 
 def is_recording() -> bool:
-    """
-    Say whether answers are kept.
-
-    Returns
-    -------
-    bool
-        True where ``config['archive_record']`` names a folder.
-    """
+    """Say whether answers are kept."""
     return config["archive_record"] is not None and not is_replaying()
 
 
@@ -157,20 +103,7 @@ def find(key: Key) -> Kept | None:
     """
     Find the answer to a request, where archives are played.
 
-    Parameters
-    ----------
-    key : Key
-        The request.
-
-    Returns
-    -------
-    Kept or None
-        None where archives are not played, or there is no such answer.
-
-    Raises
-    ------
-    ServiceError
-        If the answer that was kept cannot be read.
+    Raises ServiceError if the answer that was kept cannot be read.
     """
     if not is_replaying():
         return None
@@ -189,20 +122,7 @@ def find(key: Key) -> Kept | None:
 def keep(
     key: Key, status: int, headers: dict[str, str] | Any, pieces: Iterable[bytes]
 ) -> None:
-    """
-    Keep an answer, where that is wanted.
-
-    Parameters
-    ----------
-    key : Key
-        The request.
-    status : int
-        Status of the answer.
-    headers : mapping
-        Its headers; only those that describe the body are kept.
-    pieces : iterable of bytes
-        The body.
-    """
+    """Keep an answer, where that is wanted."""
     if is_recording():
         for _ in kept_while_read(key, status, headers, iter(pieces)):
             pass
@@ -211,25 +131,7 @@ def keep(
 def kept_while_read(
     key: Key, status: int, headers: Any, pieces: Iterator[bytes]
 ) -> Iterator[bytes]:
-    """
-    Keep an answer while it is read; one that is not read to its end is not kept.
-
-    Parameters
-    ----------
-    key : Key
-        The request.
-    status : int
-        Status of the answer.
-    headers : mapping
-        Its headers.
-    pieces : iterator of bytes
-        The body.
-
-    Yields
-    ------
-    bytes
-        The pieces.
-    """
+    """Keep an answer while it is read; one that is not read to its end is not kept."""
     folder = Path(config["archive_record"])
     body = folder / f"{key.stem}.body"
     temporary = staging_name(body)

@@ -38,37 +38,24 @@ _LARGEST = 1 << 36
 
 @dataclass
 class Transfer:
-    """
-    Get one file.
+    """Get one file."""
 
-    Parameters
-    ----------
-    http : Http
-        The archive.
-    remote : Remote
-        The file.
-    folder : Path
-        Where it goes.
-    name_target : callable
-        Takes the name as stored, and gives that of the file here.
-    explain : callable
-        Makes the error for an answer that is no file.
-    known : str, optional
-        A checksum that the user's document gives, of the file as stored or without
-        compression.
-    stop : threading.Event
-        Set where the user wants no more.
-    bar : ByteBar, optional
-        Where arriving bytes are counted.
-    """
-
+    # The archive.
     http: Http
+    # The file.
     remote: Remote
+    # Where it goes.
     folder: Path
+    # Takes the name as stored, and gives that of the file here.
     name_target: Callable[[str | None], str]
+    # Makes the error for an answer that is no file.
     explain: Callable[[Stream], NdmapperError]
+    # A checksum that the user's document gives, of the file as stored or without
+    # compression.
     known: str | None = None
+    # Set where the user wants no more.
     stop: threading.Event = field(default_factory=threading.Event)
+    # Where arriving bytes are counted.
     bar: ByteBar | None = None
     _has_begun: bool = field(default=False, init=False)
 
@@ -76,15 +63,7 @@ class Transfer:
         """
         Get the file.
 
-        Returns
-        -------
-        Path
-            Where it is.
-
-        Raises
-        ------
-        ServiceError
-            If it is not to be had, or damaged however often it is sent.
+        Raises ServiceError if it is not to be had, or damaged however often it is sent.
         """
         for number in range(1, _ATTEMPTS + 1):
             self._has_begun = False
@@ -114,22 +93,7 @@ class Transfer:
         """
         Take a body, verify it, and give it its name.
 
-        Parameters
-        ----------
-        stream : Stream
-            The body.
-        part : optional
-            What is here of it already.
-
-        Returns
-        -------
-        Path
-            Where the file is.
-
-        Raises
-        ------
-        ServiceError
-            If it is not what was announced.
+        Raises ServiceError if it is not what was announced.
         """
         self._has_begun = True
         part = part or Part.of(self.folder, self.remote)

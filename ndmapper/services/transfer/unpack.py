@@ -36,23 +36,8 @@ def check_beginning(content: bytes, content_type: str, name: str, source: str) -
     """
     See whether a body may be what its name says, before it is written.
 
-    Parameters
-    ----------
-    content : bytes
-        Its first bytes.
-    content_type : str
-        What the server calls it.
-    name : str
-        The name of the file.
-    source : str
-        Who sent it, for messages.
-
-    Raises
-    ------
-    ServiceAccessError
-        If it is a page for people: most likely one to log in.
-    ServiceError
-        If it is something else that is no FITS file.
+    Raises ServiceAccessError if it is a page for people: most likely one to log in.;
+    ServiceError if it is something else that is no FITS file.
     """
     start = content.lstrip()[:64].lower()
     ext = split_ext(name)[1]
@@ -72,19 +57,7 @@ def check_beginning(content: bytes, content_type: str, name: str, source: str) -
 
 
 def compression_of(content: bytes) -> str | None:
-    """
-    Recognise a compression.
-
-    Parameters
-    ----------
-    content : bytes
-        The first bytes of a file.
-
-    Returns
-    -------
-    str or None
-        Its file type, such as ``"bz2"``.
-    """
+    """Recognise a compression."""
     return next((k for magic, k in _COMPRESSED.items() if content.startswith(magic)),
                 None)  # fmt: skip
 
@@ -93,17 +66,7 @@ def check_whole(path: Path, source: str) -> None:
     """
     See whether a FITS file has all that its headers speak of.
 
-    Parameters
-    ----------
-    path : Path
-        The file, whose type may be compressed.
-    source : str
-        Where it came from, for messages.
-
-    Raises
-    ------
-    ServiceError
-        If it has not, or is no FITS file.
+    Raises ServiceError if it has not, or is no FITS file.
     """
     try:
         map_file(path)
@@ -117,26 +80,7 @@ def unpack(path: Path, target: Path, size: int | None = None) -> tuple[Path, str
     """
     Take the compression off a file.
 
-    Parameters
-    ----------
-    path : Path
-        The file as it arrived.
-    target : Path
-        The final name, which must not exist yet under a temporary one.
-    size : int, optional
-        The size that it must have then, in bytes.
-
-    Returns
-    -------
-    temporary : Path
-        A new file in the folder of `target`, or `path` where it is not compressed.
-    md5 : str
-        Checksum of that file; empty where it is `path`.
-
-    Raises
-    ------
-    ServiceError
-        If it is damaged, or grows beyond all measure.
+    Raises ServiceError if it is damaged, or grows beyond all measure.
     """
     with path.open("rb") as stream:
         start = stream.read(16)

@@ -7,19 +7,7 @@ __all__ = ["calibrations_xml"]
 
 
 def calibrations_xml(datasets: list[dict[str, Any]]) -> str:
-    """
-    Write calibrations as ``xmlcalmgr`` does.
-
-    Parameters
-    ----------
-    datasets : list of dict
-        What ``jsoncalmgr`` answers.
-
-    Returns
-    -------
-    str
-        The document.
-    """
+    """Write calibrations as ``xmlcalmgr`` does."""
     lines = [
         '<?xml version="1.0" encoding="UTF-8" ?>',
         "<calibration_associations "

@@ -24,26 +24,7 @@ _STANDS_FOR = {"GMOS": {"GMOS-N", "GMOS-S"}}
 
 
 class GeminiArchive:
-    """
-    What the archive holds, and how it answers.
-
-    Attributes
-    ----------
-    users : dict
-        Passwords, by user.
-    denied : set
-        Names that a tar file leaves out without a word.
-    tar_names : dict
-        Other names under which files go into a tar file, as a hostile one would.
-    tar_extra : list
-        Further members of tar files.
-    tar_trailer : bool
-        Whether md5sums.txt and README.txt are at its end.
-    failing : set
-        Types of calibration whose search fails.
-    url : str
-        Where the archive is.
-    """
+    """What the archive holds, and how it answers."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -67,29 +48,7 @@ class GeminiArchive:
         proprietary: bool = False,
         **row: Any,
     ) -> Held:
-        """
-        Put a file into the archive.
-
-        Parameters
-        ----------
-        name : str
-            Its name without compression.
-        content : bytes, optional
-            Its content without compression; by default a small FITS file.
-        compression : str
-            How it is stored: ``'bz2'``, or '' for as it is.
-        path : str
-            The folder that it is in.
-        proprietary : bool
-            Whether one must be logged in to get it.
-        **row : object
-            What the archive lists of it, such as ``observation_type``.
-
-        Returns
-        -------
-        Held
-            The file.
-        """
+        """Put a file into the archive."""
         plain = fits_bytes(name) if content is None else content
         stored = compressed(plain, compression)
         stored_name = f"{name}.{compression}" if compression else name
@@ -125,69 +84,20 @@ class GeminiArchive:
     def associate(
         self, name: str, cal_type: str, cals: list[str], *, is_there: bool = True
     ) -> None:
-        """
-        Say which files calibrate another.
-
-        Parameters
-        ----------
-        name : str
-            The file.
-        cal_type : str
-            Type of calibration.
-        cals : list of str
-            Names of files that were added.
-        is_there : bool
-            Whether the archive has them; else it gives no URL.
-        """
+        """Say which files calibrate another."""
         found = self._cals.setdefault((name, cal_type), [])
         found += [(cal, is_there) for cal in cals]
 
     def held(self, name: str) -> Held:
-        """
-        Give a file that was added.
-
-        Parameters
-        ----------
-        name : str
-            Its name without compression.
-
-        Returns
-        -------
-        Held
-            The first of that name.
-        """
+        """Give a file that was added."""
         return next(held for held, _ in self._held if held.name == name)
 
     def reply(self, path: str) -> Any:
-        """
-        Give what the archive answers in JSON.
-
-        Parameters
-        ----------
-        path : str
-            What is asked.
-
-        Returns
-        -------
-        object
-            The answer.
-        """
+        """Give what the archive answers in JSON."""
         return json.loads(self.answer(Asked("GET", path, {})).body)
 
     def answer(self, asked: Asked) -> Answer:
-        """
-        Answer a request as the archive does.
-
-        Parameters
-        ----------
-        asked : Asked
-            The request.
-
-        Returns
-        -------
-        Answer
-            What it says.
-        """
+        """Answer a request as the archive does."""
         _, _, feature, *words = asked.path.split("/")
         terms = [unquote(word) for word in words if word]
         if feature == "login" and asked.method == "POST":
