@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ndmapper.calibrations.frame_index import FramePool
 from ndmapper.calibrations.frames import Frame
 from ndmapper.calibrations.matching import match_frames
-from ndmapper.calibrations.pool import FramePool
 from ndmapper.calibrations.scan import find_frames
 from ndmapper.config import config
 from ndmapper.log import log_to_terminal

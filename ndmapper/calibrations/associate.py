@@ -11,7 +11,7 @@ from ndmapper.calibrations.names import (
     original_name,
     product_name,
 )
-from ndmapper.calibrations.places import find_product, product_folders
+from ndmapper.calibrations.products import find_product, product_folders
 from ndmapper.data import DataFile, DataFileList
 from ndmapper.errors import MissingCalibrationError, ParameterError
 

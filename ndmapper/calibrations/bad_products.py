@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.calibrations.names import frame_name
-from ndmapper.calibrations.places import find_product
+from ndmapper.calibrations.products import find_product
 from ndmapper.calibrations.provenance import bad_frames
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 from ndmapper.errors import NdmapperError

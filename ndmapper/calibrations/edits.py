@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ndmapper.calibrations.entries import add_cal_entry, clean_cal_entries_if_unused
-from ndmapper.calibrations.matches import known_key
+from ndmapper.calibrations.lookup_result import known_key
 from ndmapper.calibrations.names import file_name, frame_name, original_name, several
 from ndmapper.calibrations.provenance import forget_answer
 from ndmapper.calibrations.schema import (

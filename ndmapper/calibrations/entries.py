@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ndmapper.calibrations.labels import is_looked_up, new_label
-from ndmapper.calibrations.matches import Matches, known_key, matched_files
+from ndmapper.calibrations.lookup_result import Matches, known_key, matched_files
 from ndmapper.calibrations.names import frame_name, original_name, several
-from ndmapper.calibrations.places import find_product, product_folders
+from ndmapper.calibrations.products import find_product, product_folders
 from ndmapper.calibrations.provenance import (
     Answer,
     answer_of,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ndmapper.calibrations.matches import known_key
+from ndmapper.calibrations.lookup_result import known_key
 from ndmapper.calibrations.names import frame_name, original_name
 from ndmapper.calibrations.provenance import (
     answer_of,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ndmapper.calibrations.frame_index import FramePool, classes_for
 from ndmapper.calibrations.frames import Frame
 from ndmapper.calibrations.mismatch import (
     days_after,
@@ -14,7 +15,6 @@ from ndmapper.calibrations.mismatch import (
     order_of,
 )
 from ndmapper.calibrations.names import frame_name
-from ndmapper.calibrations.pool import FramePool, classes_for
 from ndmapper.instruments import Rule
 
 __all__ = ["Match", "Verdict", "match_frames"]

@@ -15,7 +15,7 @@ __all__ = ["in_order"]
 
 
 def in_order(document: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Sort new entries by name, unless the user has put the entries in another order."""
+    """Sort new entries by name, unless the user has put entries in another order."""
     result = dict(document)
     for name in (*MAPS, ANSWERS, LOCKED, BAD_FRAMES):
         if name in result:

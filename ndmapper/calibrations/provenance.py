@@ -128,7 +128,7 @@ def forget_answer(name: str, cal_type: str, cal_dict: dict[str, Any]) -> None:
 def answer_of(
     name: str, cal_type: str, cal_dict: Mapping[str, Any]
 ) -> Mapping[str, Any] | None:
-    """Return the stored look-up result of an association, unless it was edited since."""
+    """Return what is stored of an association, unless it was edited since."""
     noted = cal_dict.get(ANSWERS, {}).get(name, {}).get(cal_type)
     types = cal_dict.get(ASSOCIATIONS, {}).get(name, {})
     if noted is None or cal_type not in types:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ndmapper.calibrations.matches import known_key
+from ndmapper.calibrations.lookup_result import known_key
 from ndmapper.calibrations.provenance import good_frames
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 

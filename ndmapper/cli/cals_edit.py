@@ -61,7 +61,7 @@ def _update(args: argparse.Namespace) -> int:
 
 
 def _is_known(file: str, cals: dict[str, Any]) -> bool:
-    from ndmapper.calibrations.matches import known_key
+    from ndmapper.calibrations.lookup_result import known_key
     from ndmapper.calibrations.names import original_name
 
     associations = cals["associations"]

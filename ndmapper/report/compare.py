@@ -15,8 +15,8 @@ from ndmapper.io.record import is_record, read_records
 from ndmapper.io.roles import UncertaintyKind
 from ndmapper.io.tables.convert import read_table
 from ndmapper.io.tiles.read import open_array
+from ndmapper.report.array_differences import Tolerance, ValueDifference, compare_arrays
 from ndmapper.report.lineage import Lineage, Row
-from ndmapper.report.pixels import Tolerance, ValueDifference, compare_arrays
 from ndmapper.steps.record.differences import differences
 
 __all__ = ["Comparison", "Verdict", "compare"]

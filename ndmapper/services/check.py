@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.calibrations.names import name_variants
-from ndmapper.calibrations.places import find_product
+from ndmapper.calibrations.products import find_product
 from ndmapper.calibrations.schema import CHECKSUMS
 from ndmapper.calibrations.tree import Branch, cal_tree
 from ndmapper.errors import (

@@ -10,10 +10,10 @@ from typing import Any
 from ndmapper.calibrations.bad_products import tainted
 from ndmapper.calibrations.copies import without_copies
 from ndmapper.calibrations.folders import check_names
+from ndmapper.calibrations.frame_index import FramePool
 from ndmapper.calibrations.frames import PROCESSED_WHY, Frame, read_frame
 from ndmapper.calibrations.matching import Match, match_frames
 from ndmapper.calibrations.names import frame_name, name_variants
-from ndmapper.calibrations.pool import FramePool
 from ndmapper.calibrations.provenance import Answer
 from ndmapper.calibrations.scan import find_frames, without_twins
 from ndmapper.calibrations.survey import frames_of_survey
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class LocalService:
-    """Local look-up: match raw frames by instrument rules; headers are read on demand."""
+    """Match local raw frames by the rules of their instrument; headers are read lazily."""
 
     def __init__(
         self,

@@ -8,6 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.calibrations.bad_products import bad_with_products
+from ndmapper.calibrations.dependencies import (
+    Change,
+    Dependencies,
+    check_dependencies,
+    walk_dependencies,
+)
 from ndmapper.calibrations.document import (
     CalibrationDict,
     init_cal_dict,
@@ -17,12 +23,6 @@ from ndmapper.calibrations.entries import note_target
 from ndmapper.calibrations.folders import check_names, note_folders
 from ndmapper.calibrations.names import file_path, original_name, several
 from ndmapper.calibrations.schema import ASSOCIATIONS
-from ndmapper.calibrations.walk import (
-    Change,
-    Dependencies,
-    check_dependencies,
-    walk_dependencies,
-)
 from ndmapper.errors import ParameterError, did_you_mean
 from ndmapper.services.local import LocalService
 from ndmapper.services.query import Inquiry, Server

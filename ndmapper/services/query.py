@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ndmapper.calibrations.matches import Matches, matched_files
+from ndmapper.calibrations.dependencies import LookUp
+from ndmapper.calibrations.lookup_result import Matches, matched_files
 from ndmapper.calibrations.provenance import Answer
-from ndmapper.calibrations.walk import LookUp
 from ndmapper.errors import NdmapperError, ParameterError, ServiceUnreachableError
 from ndmapper.services.registry import Request, Service, open_service
 

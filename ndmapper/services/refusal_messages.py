@@ -9,8 +9,8 @@ from ndmapper.errors import (
     ServiceError,
     ServiceUnreachableError,
 )
-from ndmapper.services.answers import Reply, Stream
 from ndmapper.services.transfer.backoff import RETRIED
+from ndmapper.services.transfer.response import Reply, Stream
 
 __all__ = ["refused"]
 

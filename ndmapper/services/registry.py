@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-from ndmapper.calibrations.matches import Matches
+from ndmapper.calibrations.lookup_result import Matches
 from ndmapper.errors import ServiceError, did_you_mean
 from ndmapper.services.local import LocalService
 

@@ -7,9 +7,9 @@ are made, independently of the rules.
 
 import pytest
 
+from ndmapper.calibrations.frame_index import FramePool
 from ndmapper.calibrations.frames import Frame
 from ndmapper.calibrations.matching import Match, match_frames
-from ndmapper.calibrations.pool import FramePool
 from ndmapper.calibrations.scan import find_frames
 from ndmapper.config import config
 from ndmapper.instruments import load

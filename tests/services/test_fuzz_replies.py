@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ndmapper.errors import NdmapperError
-from ndmapper.services.answers import Reply
 from ndmapper.services.criteria import Criteria
 from ndmapper.services.eso.tree import parse_associations
 from ndmapper.services.gemini.find import find_at_gemini
@@ -18,6 +17,7 @@ from ndmapper.services.gemini.replies import (
     calibrations_of_xml,
     file_row,
 )
+from ndmapper.services.transfer.response import Reply
 
 NAME = "S20120827S0066.fits"
 

@@ -9,11 +9,11 @@ from astropy.table import Table
 from ndmapper.data import DataFileList
 from ndmapper.errors import ParameterError, ServiceError
 from ndmapper.services import download_files, find_files
-from ndmapper.services.answers import Reply
 from ndmapper.services.criteria import COLUMNS, Criteria
 from ndmapper.services.eso.tap import quoted, tap_query
 from ndmapper.services.gemini.find import find_at_gemini
 from ndmapper.services.transfer.http import Http
+from ndmapper.services.transfer.response import Reply
 from ndmapper.testing import LoopbackArchives
 from ndmapper.testing.archives.content import fits_bytes, md5_of
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from ndmapper.config import config
 from ndmapper.engines.base import Each, Job, Outcome, Preview, Task
+from ndmapper.engines.esorex.parameters import arguments
+from ndmapper.engines.esorex.preview import preview
 from ndmapper.engines.esorex.products import ProductError, find_products
 from ndmapper.engines.esorex.recipes import (
     Recipe,
@@ -17,7 +19,6 @@ from ndmapper.engines.esorex.recipes import (
     environment,
     find_recipe,
 )
-from ndmapper.engines.esorex.script import preview
 from ndmapper.engines.esorex.sof import (
     Frame,
     check_sof,
@@ -27,7 +28,6 @@ from ndmapper.engines.esorex.sof import (
     read_sof,
     sof_text,
 )
-from ndmapper.engines.esorex.values import arguments
 from ndmapper.engines.failures import end_failure, failure
 from ndmapper.engines.links import Hand
 from ndmapper.engines.process import (

@@ -14,7 +14,7 @@ import platformdirs
 
 from ndmapper.config import usable
 from ndmapper.documents import load_json
-from ndmapper.engines.esorex.values import Parameter, read_parameters
+from ndmapper.engines.esorex.parameters import Parameter, read_parameters
 from ndmapper.engines.process import find_program, last_lines, read_log, run_program
 from ndmapper.errors import MissingToolError, StepError
 from ndmapper.io.temporary import scratch_folder, staging_name

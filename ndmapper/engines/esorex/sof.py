@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Job
-from ndmapper.engines.esorex.values import is_frames
+from ndmapper.engines.esorex.parameters import is_frames
 from ndmapper.engines.links import Hand, is_safe
 from ndmapper.errors import (
     DeclarationError,

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.engines.base import Job, Output
-from ndmapper.engines.iraf.describe import Parameter
 from ndmapper.engines.iraf.headers import header_for
-from ndmapper.engines.iraf.leftovers import difference
+from ndmapper.engines.iraf.parameters import Parameter
 from ndmapper.engines.iraf.pixels import convert
+from ndmapper.engines.iraf.side_effects import difference
 from ndmapper.engines.iraf.stage_mef import stage_whole
 from ndmapper.engines.iraf.values import LONGEST, is_files, to_iraf
 from ndmapper.engines.staging import PlainNames, plain_root, write_image

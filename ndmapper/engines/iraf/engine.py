@@ -10,17 +10,17 @@ from typing import Any
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Each, Job, Outcome, Output, Preview, Task
 from ndmapper.engines.iraf.calls import Call, Calls, base_output, files_of
-from ndmapper.engines.iraf.describe import Parameter, describe
 from ndmapper.engines.iraf.failures import failure, warning_lines, what_failed
-from ndmapper.engines.iraf.install import Installation, missing
-from ndmapper.engines.iraf.leftovers import keep_undeclared, undeclared
-from ndmapper.engines.iraf.planes import check_vardq, decide, planes_of
+from ndmapper.engines.iraf.installation import Installation, missing
+from ndmapper.engines.iraf.parameters import Parameter, describe
 from ndmapper.engines.iraf.pool import worker
+from ndmapper.engines.iraf.preview import preview
 from ndmapper.engines.iraf.process import DiedError, Worker
 from ndmapper.engines.iraf.products import UnmadeError, assemble, open_made, put_right
-from ndmapper.engines.iraf.script import preview
-from ndmapper.engines.iraf.shared import SharedDatabase
+from ndmapper.engines.iraf.shared_database import SharedDatabase
+from ndmapper.engines.iraf.side_effects import keep_undeclared, undeclared
 from ndmapper.engines.iraf.values import check_names, check_required, to_iraf
+from ndmapper.engines.iraf.vardq import check_vardq, decide, planes_of
 from ndmapper.errors import ParameterError, TimeLimitError
 
 __all__ = ["IrafEngine"]

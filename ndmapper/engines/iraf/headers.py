@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ndmapper.data import DataFile, NDLater
-from ndmapper.engines.iraf.install import HEADER_LENGTH
+from ndmapper.engines.iraf.installation import HEADER_LENGTH
 from ndmapper.errors import StepError
 from ndmapper.io.headers import Header, UnreadableCardError, card_bytes
 

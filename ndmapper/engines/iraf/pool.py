@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ndmapper.engines.iraf.install import Installation
+from ndmapper.engines.iraf.installation import Installation
 from ndmapper.engines.iraf.process import DiedError, Worker
 
 __all__ = ["close_workers", "worker"]

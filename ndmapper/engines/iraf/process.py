@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ndmapper.engines.iraf.install import Installation
-from ndmapper.engines.iraf.translations import Translations
+from ndmapper.engines.iraf.cl_cache import Translations
+from ndmapper.engines.iraf.installation import Installation
 from ndmapper.errors import StepError, TimeLimitError
 from ndmapper.io.temporary import make_scratch_folder
 

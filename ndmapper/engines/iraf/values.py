@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ndmapper.data import DataFile
-from ndmapper.engines.iraf.describe import Parameter
+from ndmapper.engines.iraf.parameters import Parameter
 from ndmapper.errors import ParameterError, UnknownParameterError, did_you_mean
 
 __all__ = ["LONGEST", "check_names", "check_required", "is_files", "to_iraf"]

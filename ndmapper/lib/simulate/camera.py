@@ -15,7 +15,7 @@ FULL_SCALE = 65535
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """Mosaic of amplifiers side by side, each with its overscan columns on the right."""
+    """Mosaic of amplifiers side by side, each with overscan columns on the right."""
 
     # Rows and columns of the image of one amplifier.
     shape: tuple[int, int]

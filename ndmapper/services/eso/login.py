@@ -9,7 +9,7 @@ import time
 from ndmapper.documents import load_json
 from ndmapper.errors import ServiceAccessError
 from ndmapper.services.credentials import Credentials, find_credentials
-from ndmapper.services.parse import parse_json_reply
+from ndmapper.services.parsing import parse_json_reply
 from ndmapper.services.redaction import Secret
 from ndmapper.services.transfer.http import Http
 

@@ -22,7 +22,6 @@ from ndmapper.errors import (
     NdmapperError,
 )
 from ndmapper.io.filetypes import split_ext
-from ndmapper.services.answers import Reply, Stream
 from ndmapper.services.criteria import Criteria
 from ndmapper.services.eso.find import find_at_eso
 from ndmapper.services.eso.login import EsoLogin
@@ -35,6 +34,7 @@ from ndmapper.services.refusal_messages import refused
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import Http
 from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.response import Reply, Stream
 
 __all__ = ["EsoService", "dataset_of"]
 

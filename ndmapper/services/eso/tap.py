@@ -8,7 +8,7 @@ from astropy.io.votable import parse_single_table
 from astropy.table import Table
 
 from ndmapper.errors import ServiceError
-from ndmapper.services.parse import parse_xml, tag_of
+from ndmapper.services.parsing import parse_xml, tag_of
 from ndmapper.services.transfer.http import Http
 
 __all__ = ["quoted", "tap_query"]

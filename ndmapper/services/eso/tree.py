@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ndmapper.errors import ServiceError
-from ndmapper.services.parse import parse_xml, tag_of
+from ndmapper.services.parsing import parse_xml, tag_of
 from ndmapper.services.safename import safe_name
 
 __all__ = ["Association", "parse_association", "parse_associations"]

@@ -8,10 +8,10 @@ from urllib.parse import quote
 from astropy.table import Table
 
 from ndmapper.errors import ParameterError, ServiceError
-from ndmapper.services.answers import Reply
 from ndmapper.services.criteria import Criteria, made_table
-from ndmapper.services.parse import parse_json_reply
+from ndmapper.services.parsing import parse_json_reply
 from ndmapper.services.safename import safe_name
+from ndmapper.services.transfer.response import Reply
 
 __all__ = ["find_at_gemini"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ndmapper.calibrations.names import plain_name
 from ndmapper.errors import MissingFileError, ServiceError
-from ndmapper.services.parse import parse_json_reply, parse_xml, tag_of
+from ndmapper.services.parsing import parse_json_reply, parse_xml, tag_of
 from ndmapper.services.safename import inside, safe_name
 
 __all__ = [

@@ -25,7 +25,6 @@ from ndmapper.errors import (
     ServiceError,
 )
 from ndmapper.io.filetypes import split_ext
-from ndmapper.services.answers import Reply, Stream
 from ndmapper.services.credentials import find_credentials
 from ndmapper.services.criteria import Criteria
 from ndmapper.services.gemini.find import find_at_gemini
@@ -41,6 +40,7 @@ from ndmapper.services.refusal_messages import refused
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import Http
 from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.response import Reply, Stream
 
 __all__ = ["GeminiService"]
 

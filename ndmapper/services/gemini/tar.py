@@ -21,11 +21,11 @@ from ndmapper.errors import (
     ServiceError,
     ServiceUnreachableError,
 )
-from ndmapper.services.answers import Stream
 from ndmapper.services.safename import inside
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import CHUNK
 from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.response import Stream
 from ndmapper.services.transfer.transfer import Transfer
 
 __all__ = ["fetch_tar"]

@@ -23,8 +23,6 @@ from ndmapper.io.filemap import map_file
 from ndmapper.io.filetypes import FITS_TYPES, is_fits, split_ext
 from ndmapper.io.source import check_name
 from ndmapper.io.write import clear_write_errors
-from ndmapper.services.answers import NoConnectionError, Stream
-from ndmapper.services.progressbar import ByteBar
 from ndmapper.services.safename import safe_name
 from ndmapper.services.threads import in_threads
 from ndmapper.services.transfer.checksum import has_checksum
@@ -36,6 +34,8 @@ from ndmapper.services.transfer.manifest import (
     write_note,
 )
 from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.progressbar import ByteBar
+from ndmapper.services.transfer.response import NoConnectionError, Stream
 from ndmapper.services.transfer.transfer import Transfer
 
 __all__ = ["Fetcher", "target_name"]

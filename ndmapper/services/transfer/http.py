@@ -28,13 +28,6 @@ from ndmapper.errors import (
     ServiceError,
     ServiceUnreachableError,
 )
-from ndmapper.services.answers import (
-    NoConnectionError,
-    Reply,
-    Stream,
-    limited,
-    shown_url,
-)
 from ndmapper.services.redaction import hide_secrets, redacted
 from ndmapper.services.transfer import replay
 from ndmapper.services.transfer.backoff import RETRIED, Backoff
@@ -43,6 +36,13 @@ from ndmapper.services.transfer.redirects import (
     is_trusted,
     led_to,
     refusal,
+)
+from ndmapper.services.transfer.response import (
+    NoConnectionError,
+    Reply,
+    Stream,
+    limited,
+    shown_url,
 )
 
 __all__ = ["CHUNK", "Http", "user_agent"]

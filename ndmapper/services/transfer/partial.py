@@ -14,7 +14,7 @@ from typing import BinaryIO
 from ndmapper.documents import load_json
 from ndmapper.errors import ServiceError
 from ndmapper.io.write import clear_write_errors
-from ndmapper.services.answers import Stream
+from ndmapper.services.transfer.response import Stream
 
 __all__ = ["DamagedError", "Part", "Remote"]
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from ndmapper.errors import NdmapperError, ServiceError, ServiceUnreachableError
 from ndmapper.io.filetypes import is_fits, split_ext
 from ndmapper.io.write import clear_write_errors, publish
-from ndmapper.services.answers import Stream, shown_url
-from ndmapper.services.progressbar import ByteBar
 from ndmapper.services.safename import name_of_disposition
 from ndmapper.services.transfer.checksum import has_checksum
 from ndmapper.services.transfer.http import Http
 from ndmapper.services.transfer.manifest import write_note
 from ndmapper.services.transfer.partial import DamagedError, Part, Remote
+from ndmapper.services.transfer.progressbar import ByteBar
+from ndmapper.services.transfer.response import Stream, shown_url
 from ndmapper.services.transfer.unpack import check_beginning, check_whole, unpack
 
 __all__ = ["Remote", "Transfer"]

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import unquote
 from xml.sax.saxutils import escape, quoteattr
 
-from ndmapper.testing.archives.answers import Answer, Asked
 from ndmapper.testing.archives.content import (
     Held,
     compressed,
@@ -18,6 +17,7 @@ from ndmapper.testing.archives.content import (
     md5_of,
     tiled_fits_bytes,
 )
+from ndmapper.testing.archives.scenarios import Answer, Asked
 
 __all__ = ["EsoArchive"]
 

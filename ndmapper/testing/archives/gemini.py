@@ -7,9 +7,9 @@ import tarfile
 from typing import Any
 from urllib.parse import unquote
 
-from ndmapper.testing.archives.answers import Answer, Asked
 from ndmapper.testing.archives.calmgr import calibrations_xml
 from ndmapper.testing.archives.content import Held, compressed, fits_bytes, md5_of
+from ndmapper.testing.archives.scenarios import Answer, Asked
 
 __all__ = ["GeminiArchive"]
 

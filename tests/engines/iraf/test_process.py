@@ -17,7 +17,7 @@ from astropy.io import fits
 
 from ndmapper.engines import Outcome
 from ndmapper.engines.iraf import pool
-from ndmapper.engines.iraf.install import Installation
+from ndmapper.engines.iraf.installation import Installation
 from ndmapper.engines.iraf.pool import close_workers
 from ndmapper.engines.iraf.process import DiedError
 from ndmapper.errors import StepError, TimeLimitError

@@ -59,7 +59,7 @@ class FramePool:
         return [f for name in classes for f in known.get((instrument, name), ())]
 
     def near(self, target: Frame, rule: Rule) -> Iterator[Frame]:
-        """Iterate over frames with equal keywords where required, and near enough in time."""
+        """Iterate over frames with equal descriptors, and near enough in time."""
         if target.instrument is None:
             return
         match = rule.match if not rule.night else (*rule.match, "night")

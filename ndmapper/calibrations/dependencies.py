@@ -7,7 +7,7 @@ from typing import Any
 
 from ndmapper.calibrations.entries import note_matches, note_target, types_of
 from ndmapper.calibrations.folders import note_folders
-from ndmapper.calibrations.matches import Matches, known_key, matched_files
+from ndmapper.calibrations.lookup_result import Matches, known_key, matched_files
 from ndmapper.calibrations.names import frame_name
 from ndmapper.calibrations.provenance import (
     EARLIER,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ndmapper.engines import Outcome
+from ndmapper.engines.iraf.cl_cache import Translations
 from ndmapper.engines.iraf.pool import close_workers
-from ndmapper.engines.iraf.translations import Translations
 from ndmapper.testing import make_mef
 
 RunTask = Callable[..., Outcome]

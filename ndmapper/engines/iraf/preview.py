@@ -6,7 +6,7 @@ from typing import Any
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Job, Preview
 from ndmapper.engines.iraf.calls import base_output, files_of
-from ndmapper.engines.iraf.describe import Parameter
+from ndmapper.engines.iraf.parameters import Parameter
 from ndmapper.engines.iraf.values import to_iraf
 from ndmapper.errors import NdmapperError
 

@@ -14,7 +14,7 @@ from typing import Any
 import platformdirs
 
 from ndmapper.documents import load_json
-from ndmapper.engines.iraf.install import Installation, find_iraf, fingerprint
+from ndmapper.engines.iraf.installation import Installation, find_iraf, fingerprint
 from ndmapper.engines.iraf.pool import worker
 from ndmapper.engines.iraf.process import DiedError
 from ndmapper.errors import DeclarationError, StepError
