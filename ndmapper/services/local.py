@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class LocalService:
-    """Match local raw frames by the rules of their instrument; headers are read lazily."""
+    """Match local raw frames by instrument rules; headers are read lazily."""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ JobFor = Callable[..., Job]
 @pytest.fixture
 def no_iraf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let nothing be found, neither IRAF nor PyRAF."""
-    for module in ("install", "describe"):
+    for module in ("installation", "parameters"):
         name = f"ndmapper.engines.iraf.{module}.find_iraf"
         monkeypatch.setattr(name, lambda: None)
     python = tmp_path / "python"
