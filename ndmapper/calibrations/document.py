@@ -24,8 +24,7 @@ from typing import Any
 from filelock import FileLock
 
 from ndmapper.calibrations.json_text import JsonError, parse_json
-from ndmapper.calibrations.merge import merged_document
-from ndmapper.calibrations.order import in_order
+from ndmapper.calibrations.merge import in_order, merged_document
 from ndmapper.calibrations.schema import MAPS, check_document, document_error
 from ndmapper.errors import FileAccessError
 from ndmapper.io.sidedata import make_side_folder

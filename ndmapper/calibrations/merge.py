@@ -1,7 +1,7 @@
 """Bring together what a script and what somebody else changed in one document."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ndmapper.calibrations.labels import numbered
@@ -16,7 +16,11 @@ from ndmapper.calibrations.schema import (
     MAPS,
 )
 
-__all__ = ["merged_document"]
+__all__ = [
+    "in_order",
+    "merged_document",
+]
+
 
 _ABSENT = object()
 
@@ -113,3 +117,24 @@ def _restore(result: dict[str, Any], theirs: Mapping[str, Any]) -> None:
                 types = dict(theirs[ASSOCIATIONS][name])
                 result[ASSOCIATIONS][name] = types
                 pending |= {t for t in types.values() if t is not None} - done
+
+
+def in_order(document: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Sort new entries by name, unless the user has put entries in another order."""
+    result = dict(document)
+    for name in (*MAPS, ANSWERS, LOCKED, BAD_FRAMES):
+        if name in result:
+            result[name] = _sorted(result[name], known.get(name, {}))
+    for name in (ASSOCIATIONS, ANSWERS):
+        before = known.get(name, {})
+        for frame, types in result.get(name, {}).items():
+            result[name][frame] = _sorted(types, before.get(frame, {}))
+    return result
+
+
+def _sorted(entries: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    names = [name for name in known if name in entries]
+    if names == sorted(names):
+        return {name: entries[name] for name in sorted(entries)}
+    added = sorted(name for name in entries if name not in names)
+    return {name: entries[name] for name in [*names, *added]}

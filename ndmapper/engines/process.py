@@ -9,23 +9,29 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ndmapper.errors import MissingToolError, StepError
+from ndmapper.data import DataFile
+from ndmapper.engines.base import Job
+from ndmapper.errors import MissingToolError, StepError, TimeLimitError
 from ndmapper.parallel.cores import count_threads
 
 __all__ = [
     "Finished",
     "describe_end",
+    "end_failure",
+    "failure",
     "find_program",
     "last_lines",
+    "name_files",
     "printable",
     "read_log",
     "run_program",
     "thread_limit",
 ]
+
 
 GRACE = 3.0
 """Seconds between the request to end and the end by force."""
@@ -225,3 +231,33 @@ def describe_end(returncode: int) -> str:
     if -returncode == signal.SIGKILL:
         return f"was killed ({name}; the machine may have run out of memory)"
     return f"was ended by a signal ({name})"
+
+
+def name_files(files: Iterable[DataFile]) -> str:
+    """Name files in a message."""
+    names = [printable(str(df) or "unnamed file") for df in files]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return (", ".join(names[:3]) or "no files") + more
+
+
+def failure(
+    job: Job, tool: str, what: str, log: str, kind: type[StepError] = StepError
+) -> StepError:
+    """Make the error of a job whose program failed."""
+    where = name_files(job.inputs)
+    err = kind(f"{job.step}: {tool} {what}, on {where}; {last_lines(log)}")
+    err.log = log
+    return err
+
+
+def end_failure(
+    job: Job, tool: str, end: Finished, log: str, hint: str = ""
+) -> StepError:
+    """Make the error of a job whose program ended as it must not."""
+    if end.timed_out:
+        what = (
+            f"was ended since it took longer than {job.timeout:g} s; raise timeout= or "
+            "config['timeout'] if that is too little"
+        )
+        return failure(job, tool, what, log, TimeLimitError)
+    return failure(job, tool, describe_end(end.returncode) + hint, log)

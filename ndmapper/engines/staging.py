@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,24 @@ import numpy.typing as npt
 
 from ndmapper.data import DataFile
 from ndmapper.data.saving.save import write_datafile
+from ndmapper.errors import MissingFileError, StepError
 from ndmapper.io.filemap import map_file, padded
 from ndmapper.io.filetypes import FITS_TYPES, split_ext
 from ndmapper.io.hdu import encoded, stored_form
 from ndmapper.io.headers import Header
 from ndmapper.io.structure import array_header
 
-__all__ = ["PlainNames", "is_plain_file", "plain_root", "stage_file", "write_image"]
+__all__ = [
+    "Hand",
+    "PlainNames",
+    "is_plain_file",
+    "is_safe",
+    "plain_root",
+    "safe_name",
+    "stage_file",
+    "write_image",
+]
+
 
 _LONGEST = 80
 """Of a name no more characters are kept."""
@@ -96,3 +108,92 @@ def write_image(path: Path, header: Header, array: npt.NDArray[Any]) -> None:
         stream.write(array_header(header, form, primary=True))
         stream.write(encoded(array.reshape(-1), form).data)
         stream.write(b"\0" * (padded(array.nbytes) - array.nbytes))
+
+
+_SAFE = re.compile(r"/[A-Za-z0-9_./:=,@%~+-]*")
+_LONGEST_NAME = 120
+
+
+def is_safe(path: str | os.PathLike[str]) -> bool:
+    """Say whether a path can be mistaken for nothing else by any program."""
+    return _SAFE.fullmatch(os.fspath(path)) is not None
+
+
+def safe_name(name: str, taken: Collection[str] = ()) -> str:
+    """Make a file name that no program can mistake for something else."""
+    plain = re.sub(r"[^A-Za-z0-9_.:=,@%~+-]", "_", Path(name).name)[-_LONGEST_NAME:]
+    plain = re.sub(r"^(?![A-Za-z0-9_])", "_", plain)
+    found, count = plain, 1
+    while found in taken:
+        count += 1
+        found = f"{count}_{plain}"
+    return found
+
+
+class Hand:
+    """Hands files to a program that runs in a folder of its own."""
+
+    def __init__(
+        self, folder: Path, *, always: bool = False, bare: bool = False
+    ) -> None:
+        self.folder = folder
+        self.always = always
+        self.bare = bare
+        self._taken: set[str] = set()
+
+    def path(self, df: DataFile) -> Path:
+        """Say under which path a file will be found, without touching anything."""
+        own = _own_path(df)
+        if own is not None and not self.always and is_safe(own) and _is_on_disk(df):
+            return own
+        name = safe_name(str(df.filename or "memory.fits"), self._taken)
+        self._taken.add(name)
+        return self.folder / name
+
+    def give(self, df: DataFile) -> Path:
+        """
+        Make a file available.
+
+        Raises MissingFileError if it is not there any more.
+        """
+        path = self.path(df)
+        own = _own_path(df)
+        if _is_on_disk(df) and own is not None and not own.exists():
+            msg = f"{own} does not exist any more; make or fetch it again"
+            raise MissingFileError(msg)
+        if path == own:
+            return path
+        self.folder.mkdir(exist_ok=True)
+        if self.bare and df.record:
+            write_datafile(df, path, rows=[])
+        elif _is_on_disk(df) and own is not None:
+            path.symlink_to(own)
+        else:
+            write_datafile(df, path)
+        return path
+
+    def link(self, path: Path) -> Path:
+        """Make a file available that is no DataFile."""
+        if is_safe(path):
+            return path
+        name = safe_name(path.name, self._taken)
+        self._taken.add(name)
+        self.folder.mkdir(exist_ok=True)
+        link = self.folder / name
+        try:
+            link.symlink_to(path)
+        except OSError as err:
+            msg = f"{path} cannot be linked to {link}: {err.strerror}"
+            raise StepError(msg) from err
+        return link
+
+
+def _own_path(df: DataFile) -> Path | None:
+    if df.filename is None:
+        return None
+    return Path(os.path.abspath(df))  # noqa: PTH100  # links keep their names
+
+
+def _is_on_disk(df: DataFile) -> bool:
+    # A file that is only planned is shown as if it were there.
+    return not df.is_made or df.unloaded

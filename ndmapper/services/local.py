@@ -7,13 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ndmapper.calibrations.bad_products import tainted
 from ndmapper.calibrations.copies import without_copies
 from ndmapper.calibrations.folders import check_names
 from ndmapper.calibrations.frame_index import FramePool
 from ndmapper.calibrations.frames import PROCESSED_WHY, Frame, read_frame
 from ndmapper.calibrations.matching import Match, match_frames
 from ndmapper.calibrations.names import frame_name, name_variants
+from ndmapper.calibrations.products import tainted
 from ndmapper.calibrations.provenance import Answer
 from ndmapper.calibrations.scan import find_frames, without_twins
 from ndmapper.calibrations.survey import frames_of_survey

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ndmapper.calibrations.bad_products import bad_with_products
 from ndmapper.calibrations.dependencies import (
     Change,
     Dependencies,
@@ -22,6 +21,7 @@ from ndmapper.calibrations.document import (
 from ndmapper.calibrations.entries import note_target
 from ndmapper.calibrations.folders import check_names, note_folders
 from ndmapper.calibrations.names import file_path, original_name, several
+from ndmapper.calibrations.products import bad_with_products
 from ndmapper.calibrations.schema import ASSOCIATIONS
 from ndmapper.errors import ParameterError, did_you_mean
 from ndmapper.services.local import LocalService

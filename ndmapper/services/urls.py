@@ -10,12 +10,11 @@ from ndmapper.errors import (
     NdmapperError,
     ParameterError,
 )
-from ndmapper.services.refusal_messages import refused
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import Http
 from ndmapper.services.transfer.partial import Remote
 from ndmapper.services.transfer.redirects import split_url
-from ndmapper.services.transfer.response import Stream
+from ndmapper.services.transfer.response import Stream, refused
 
 __all__ = ["UrlService"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ndmapper.data import DataFile
-from ndmapper.engines.links import Hand, is_safe, safe_name
+from ndmapper.engines.staging import Hand, is_safe, safe_name
 from ndmapper.testing import make_mef
 
 

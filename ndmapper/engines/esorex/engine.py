@@ -28,15 +28,16 @@ from ndmapper.engines.esorex.sof import (
     read_sof,
     sof_text,
 )
-from ndmapper.engines.failures import end_failure, failure
-from ndmapper.engines.links import Hand
 from ndmapper.engines.process import (
     Finished,
+    end_failure,
+    failure,
     printable,
     read_log,
     run_program,
     thread_limit,
 )
+from ndmapper.engines.staging import Hand
 from ndmapper.errors import MissingToolError
 
 __all__ = ["EsorexEngine"]

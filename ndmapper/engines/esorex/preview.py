@@ -8,8 +8,8 @@ from pathlib import Path
 from ndmapper.engines.base import Job, Preview
 from ndmapper.engines.esorex.recipes import ZEROS
 from ndmapper.engines.esorex.sof import Frame, frames_of, give_frames, sof_text
-from ndmapper.engines.links import Hand
 from ndmapper.engines.process import thread_limit
+from ndmapper.engines.staging import Hand
 from ndmapper.errors import MissingToolError
 
 __all__ = ["preview"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Job
 from ndmapper.engines.esorex.parameters import is_frames
-from ndmapper.engines.links import Hand, is_safe
+from ndmapper.engines.staging import Hand, is_safe
 from ndmapper.errors import (
     DeclarationError,
     FormatError,

@@ -30,11 +30,10 @@ from ndmapper.services.eso.tree import (
     parse_association,
     parse_associations,
 )
-from ndmapper.services.refusal_messages import refused
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import Http
 from ndmapper.services.transfer.partial import Remote
-from ndmapper.services.transfer.response import Reply, Stream
+from ndmapper.services.transfer.response import Reply, Stream, refused
 
 __all__ = ["EsoService", "dataset_of"]
 

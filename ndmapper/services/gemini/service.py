@@ -36,11 +36,10 @@ from ndmapper.services.gemini.replies import (
 )
 from ndmapper.services.gemini.tar import fetch_tar
 from ndmapper.services.redaction import Secret
-from ndmapper.services.refusal_messages import refused
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import Http
 from ndmapper.services.transfer.partial import Remote
-from ndmapper.services.transfer.response import Reply, Stream
+from ndmapper.services.transfer.response import Reply, Stream, refused
 
 __all__ = ["GeminiService"]
 

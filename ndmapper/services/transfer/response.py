@@ -1,14 +1,28 @@
 """What archives answer, and URLs as a person may see them."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from ndmapper.errors import ServiceError, ServiceUnreachableError
+from ndmapper.errors import (
+    MissingFileError,
+    NdmapperError,
+    ServiceAccessError,
+    ServiceError,
+    ServiceUnreachableError,
+)
 from ndmapper.services.redaction import redacted
+from ndmapper.services.transfer.backoff import RETRIED
 
-__all__ = ["NoConnectionError", "Reply", "Stream", "limited", "shown_url"]
+__all__ = [
+    "NoConnectionError",
+    "Reply",
+    "Stream",
+    "limited",
+    "refused",
+    "shown_url",
+]
 
 
 class NoConnectionError(ServiceUnreachableError):
@@ -85,3 +99,19 @@ def limited(chunks: Iterator[bytes], limit: int, shown: str) -> bytes:
             msg = f"{shown} answers with more than {limit >> 20} MB; it is not read"
             raise ServiceError(msg)
     return bytes(found)
+
+
+def refused(
+    answer: Stream | Reply,
+    denied: Callable[[], str],
+    missing: str = "the archive has no such file",
+) -> NdmapperError:
+    """Make the error for an answer that is not what was asked for."""
+    if answer.status in {401, 403}:
+        return ServiceAccessError(denied())
+    if answer.status in {404, 410}:
+        return MissingFileError(missing)
+    msg = f"{answer.url} answers with status {answer.status}"
+    if answer.status in RETRIED:
+        return ServiceUnreachableError(f"{msg}; try again later")
+    return ServiceError(msg)
