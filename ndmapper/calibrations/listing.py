@@ -1,11 +1,10 @@
-"""What a calibration document says, entry by entry."""
+"""List the associations of a calibration document, with source and quality."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ndmapper.calibrations.lookup_result import known_key
-from ndmapper.calibrations.names import frame_name, original_name
+from ndmapper.calibrations.names import frame_name, known_key, original_name
 from ndmapper.calibrations.provenance import (
     answer_of,
     good_frames,
@@ -22,32 +21,30 @@ __all__ = ["Entry", "entries_of", "keys_of", "top_frames"]
 class Entry:
     """One association."""
 
-    # The frame that is calibrated.
+    # The calibrated frame.
     frame: str
-    # Type of calibration.
     cal_type: str
     # The calibration; None for none.
     label: str | None
-    # The raw frames that it is made of, without bad ones; empty where it is made
-    # elsewhere.
+    # Raw frames without bad ones; empty for a calibration made elsewhere.
     frames: tuple[str, ...]
-    # The frames that are left out, since they are marked bad.
+    # Frames that are left out, since they are marked bad.
     bad: tuple[str, ...]
-    # Who says so: a server, with its table of rules, or ``"user"``.
+    # The service and its rules, or "user".
     source: str
-    # How good the match is, where that is known; 0 is the best.
+    # Quality of the match, 0 is best.
     quality: int | None
-    # What the look-up had to say.
+    # Reason given by the look-up.
     why: str
-    # Whether no look-up may change it.
+    # Whether it is locked against look-ups.
     locked: bool
 
 
 def keys_of(cal_dict: Mapping[str, Any], files: Iterable[Any]) -> list[str]:
     """
-    Find the names under which a document knows files.
+    Return the names by which a document lists files.
 
-    Raises ParameterError if the document has nothing of one of them.
+    Raises ParameterError for a file that is not listed.
     """
     associations = cal_dict[ASSOCIATIONS]
     found = []
@@ -65,7 +62,7 @@ def keys_of(cal_dict: Mapping[str, Any], files: Iterable[Any]) -> list[str]:
 
 
 def top_frames(cal_dict: Mapping[str, Any]) -> list[str]:
-    """List the frames that are not themselves part of a calibration."""
+    """Return the frames that are not part of a calibration."""
     sets = cal_dict[CALIBRATIONS].values()
     parts = {frame_name(name) for files in sets for name in files}
     keys = list(cal_dict[ASSOCIATIONS])
@@ -73,7 +70,7 @@ def top_frames(cal_dict: Mapping[str, Any]) -> list[str]:
 
 
 def entries_of(cal_dict: Mapping[str, Any], keys: Iterable[str]) -> list[Entry]:
-    """List the associations of frames."""
+    """Return the associations of frames."""
     found = []
     for key in keys:
         for cal_type, label in cal_dict[ASSOCIATIONS][key].items():

@@ -1,10 +1,10 @@
-"""Bring together what a script and what somebody else changed in one document."""
+"""Three-way merge of a calibration document with its file, and the order of entries."""
 
 import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ndmapper.calibrations.labels import numbered
+from ndmapper.calibrations.labels import numbered_labels
 from ndmapper.calibrations.schema import (
     ANSWERS,
     ASSOCIATIONS,
@@ -28,7 +28,7 @@ _ABSENT = object()
 def merged_document(
     base: Mapping[str, Any], mine: Mapping[str, Any], theirs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Merge two descendants of a calibration document."""
+    """Merge the document of a script with the file, given their common ancestor."""
     mine = _told_apart(base, mine, theirs)
     result: dict[str, Any] = _merged(base, mine, theirs, ())
     _restore(result, theirs)
@@ -36,7 +36,7 @@ def merged_document(
 
 
 def _is_map(path: tuple[str, ...]) -> bool:
-    """Say whether an object is merged key by key, or taken as a whole."""
+    """Whether an object is merged key by key, or as a whole."""
     if len(path) <= 1:
         return path == () or path[0] in {*MAPS, ANSWERS, LOCKED, BAD_FRAMES, FOLDERS}
     return len(path) == 2 and path[0] in {ASSOCIATIONS, ANSWERS}
@@ -47,13 +47,15 @@ def _merged(base: Any, mine: Any, theirs: Any, path: tuple[str, ...]) -> Any:
         return copy.deepcopy(mine if theirs == base else theirs)
     base = base if isinstance(base, dict) else {}
     result = {}
-    # The order of the file is the user's; what the script added comes after.
+    # Keep the order of the file, which the user may have chosen.
     for key in [*theirs, *(k for k in mine if k not in theirs)]:
         if key not in theirs:
-            if key not in base:  # else they deleted it
+            if key not in base:  # else deleted in the file
                 result[key] = copy.deepcopy(mine[key])
         elif key not in mine:
-            if key not in base or theirs[key] != base[key]:  # else the script did
+            if (
+                key not in base or theirs[key] != base[key]
+            ):  # else deleted by the script
                 result[key] = copy.deepcopy(theirs[key])
         else:
             values = (base.get(key, _ABSENT), mine[key], theirs[key])
@@ -64,7 +66,7 @@ def _merged(base: Any, mine: Any, theirs: Any, path: tuple[str, ...]) -> Any:
 def _told_apart(
     base: Mapping[str, Any], mine: Mapping[str, Any], theirs: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Rename new calibrations whose label somebody else gave to other frames."""
+    """Rename new calibrations whose label was given to other frames in the file."""
     ours, others = mine[CALIBRATIONS], theirs[CALIBRATIONS]
     clashing = [
         label
@@ -82,7 +84,7 @@ def _told_apart(
     result = copy.deepcopy(dict(mine))
     for label in clashing:
         files = result[CALIBRATIONS].pop(label)
-        for new in numbered(label):
+        for new in numbered_labels(label):
             used = others.get(new, result[CALIBRATIONS].get(new))
             if used == files or (used is None and new not in taken):
                 break
@@ -96,7 +98,7 @@ def _told_apart(
 
 
 def _restore(result: dict[str, Any], theirs: Mapping[str, Any]) -> None:
-    """Put back the calibrations that are referred to, and their own calibrations."""
+    """Restore calibrations that are still referred to, recursively."""
     pending = {
         label
         for types in result[ASSOCIATIONS].values()

@@ -1,4 +1,4 @@
-"""What speaks against a frame as a calibration of another one, and how far they are."""
+"""Reasons why a frame does not calibrate another one, and their distance."""
 
 import functools
 import math
@@ -11,15 +11,14 @@ from ndmapper.instruments.conditions import Value
 
 __all__ = [
     "days_after",
-    "fits_otherwise",
+    "meets_other_conditions",
     "objections",
     "order_of",
-    "uncovered",
 ]
 
 
 def objections(target: Frame, rule: Rule, frame: Frame) -> list[str]:
-    """Say all that speaks against a frame."""
+    """List all reasons why a frame does not match."""
     against = []
     for name in rule.match:
         found, wanted = frame.values.get(name), target.values.get(name)
@@ -44,8 +43,11 @@ def objections(target: Frame, rule: Rule, frame: Frame) -> list[str]:
     return against
 
 
-def fits_otherwise(target: Frame, rule: Rule, frame: Frame) -> bool:
-    """Say whether a frame fits that is equal and near enough in time already."""
+def meets_other_conditions(target: Frame, rule: Rule, frame: Frame) -> bool:
+    """
+    Whether a frame matches, given that its descriptors are equal and it is near in
+    time.
+    """
     return not _beyond_equality(target, rule, frame)
 
 
@@ -66,21 +68,21 @@ def _beyond_equality(target: Frame, rule: Rule, frame: Frame) -> list[str]:
         found, wanted = frame.values.get(name), target.values.get(name)
         if found == wanted or wanted is None:
             continue
-        missing = uncovered(str(wanted), str(found or ""))
+        missing = _uncovered(str(wanted), str(found or ""))
         if missing is not None:
             against.append(f"{name} do not cover {missing}")
     return against
 
 
 def days_after(target: Frame, frame: Frame) -> float | None:
-    """Say how long after another frame one was taken."""
+    """Return the days from a target to a frame; None if a time is unknown."""
     if target.days is None or frame.days is None:
         return None
     return frame.days - target.days
 
 
 def order_of(target: Frame, rule: Rule, frame: Frame) -> tuple[float, ...]:
-    """Say how good a frame is that fits."""
+    """Return the sort key of a matching frame: smaller is better."""
     period = _period(target, rule, frame)
     found = []
     for units in rule.order:
@@ -108,7 +110,7 @@ def _apart(rule: Rule, name: str, frame: Frame, target: Frame) -> float:
 
 
 def _period(target: Frame, rule: Rule, frame: Frame) -> tuple[float, float] | None:
-    """Give how far the run of a calibration is, and how long it lasts [day]."""
+    """Return distance to and length of the observing run of a calibration [day]."""
     if rule.period is None or frame.instrument is None:
         return None
     name = frame.values.get(rule.period)
@@ -124,7 +126,7 @@ def _night(frame: Frame) -> date | None:
     for name in ("night", "time"):
         moment = moment_of(frame.values.get(name))
         if moment is not None:
-            # Without a cut of its own, the night ends at noon.
+            # By default a night ends at noon.
             return (moment if name == "night" else moment - timedelta(hours=12)).date()
     return None
 
@@ -139,8 +141,8 @@ Box = tuple[int, int, int, int]
 
 
 @functools.lru_cache(maxsize=4096)
-def uncovered(inner: str, outer: str) -> str | None:
-    """Find a region that no region of the same amplifier covers."""
+def _uncovered(inner: str, outer: str) -> str | None:
+    """Return a detector region that no region of the same amplifier covers."""
     boxes = _parsed(outer)
     for name, box in _parsed(inner):
         if not any(name == other and _within(box, wide) for other, wide in boxes):
@@ -159,7 +161,7 @@ def _parsed(text: str) -> tuple[tuple[str, Box], ...]:
             x1, x2, y1, y2 = (int(number) for number in match.groups())
             found.append((name, (x1, x2, y1, y2)))
         else:
-            # What cannot be understood is covered only by the same.
+            # A region that cannot be parsed must be equal.
             found.append((item, (0, 0, 0, 0)))
     return tuple(found)
 

@@ -1,4 +1,4 @@
-"""Where the file of a calibration is, which the document knows by its label."""
+"""Processed calibrations on disk: where they are, and which contain bad frames."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,13 +15,13 @@ from ndmapper.io.record import read_records
 __all__ = [
     "bad_with_products",
     "find_product",
+    "made_from_bad_frames",
     "product_folders",
-    "tainted",
 ]
 
 
 def product_folders(cal_dict: Mapping[str, Any]) -> list[Path]:
-    """List the folders in which processed calibrations are looked for."""
+    """Return the folders that are searched for processed calibrations."""
     folders = [Path(config["outdir"])]
     document = getattr(cal_dict, "path", None)
     if document is not None and document.parent.resolve() != folders[0].resolve():
@@ -30,19 +30,21 @@ def product_folders(cal_dict: Mapping[str, Any]) -> list[Path]:
 
 
 def find_product(label: str, cal_dict: Mapping[str, Any]) -> Path | None:
-    """Find the file of a calibration."""
-    # A step adds the type where a label has none, so the file may have either name.
+    """Return the path of a processed calibration; None if it does not exist."""
+    # A step appends the file type if a label has none.
     names = dict.fromkeys((product_name(label), label))
     folders = product_folders(cal_dict)
     if label not in cal_dict.get(CALIBRATIONS, {}):
-        # Found by a look-up, beside raw frames; what is yet to be made is not there.
+        # A look-up may have found it beside the raw frames.
         folders += getattr(cal_dict, "folders", [])
     paths = (d / name for d in folders for name in names)
     return next((path for path in paths if is_file(path)), None)
 
 
-def tainted(paths: Iterable[Path], bad: Mapping[str, str]) -> dict[str, str]:
-    """Find the products that bad frames are part of, or part of their calibrations."""
+def made_from_bad_frames(
+    paths: Iterable[Path], bad: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the products made with bad frames, even indirectly, and the reasons."""
     found = {}
     for path in paths if bad else ():
         used = (frame_name(name) for name in _made_of(path))
@@ -64,7 +66,7 @@ def bad_with_products(cal_dict: Mapping[str, Any]) -> dict[str, str]:
         if label is not None and label not in cal_dict[CALIBRATIONS]
     }
     paths = (find_product(label, cal_dict) for label in sorted(labels))
-    return tainted((path for path in paths if path is not None), bad) | bad
+    return made_from_bad_frames((path for path in paths if path is not None), bad) | bad
 
 
 def _made_of(path: Path) -> list[str]:

@@ -1,10 +1,10 @@
-"""The tree of calibrations: of a frame, of the frames of those, and so on; drawn."""
+"""The tree of calibrations of a frame, as text, Mermaid or DOT."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ndmapper.calibrations.lookup_result import known_key
+from ndmapper.calibrations.names import known_key
 from ndmapper.calibrations.provenance import good_frames
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 
@@ -16,15 +16,15 @@ FORMS = ("text", "mermaid", "dot")
 
 @dataclass(frozen=True, kw_only=True)
 class Branch:
-    """A frame, or a calibration, and what it needs."""
+    """A frame or calibration, and its calibrations."""
 
-    # The frame, or the label; "none" where there is no calibration.
+    # Name of a frame, label of a calibration, or "none".
     name: str
-    # Type of the calibration; None for a frame at the top.
+    # None for a frame at the top.
     cal_type: str | None = None
-    # The raw frames that it is made of.
+    # Raw frames of the calibration.
     frames: tuple[str, ...] = ()
-    # What its frames need in turn.
+    # Calibrations of its frames.
     branches: tuple["Branch", ...] = field(default=())
 
 
@@ -59,7 +59,7 @@ def _below(
 
 
 def draw_tree(tree: Iterable[Branch], form: str = "text") -> str:
-    """Draw a tree."""
+    """Draw a tree in one of `FORMS`."""
     if form == "text":
         return "\n".join(line for top in tree for line in _text(top))
     nodes: dict[tuple[str, str], str] = {}
@@ -95,8 +95,8 @@ def _connect(
     nodes: dict[tuple[str, str], str],
     edges: dict[tuple[str, str, str], None],
 ) -> str:
-    """Give every frame and calibration one node, however often it is needed."""
-    # "none" is a node of its own for each type.
+    """Add a node for each frame and calibration, once, and return its identifier."""
+    # "none" has one node for each type.
     key = (branch.name, branch.cal_type or "" if branch.name == "none" else "")
     node = nodes.setdefault(key, f"n{len(nodes)}")
     for below in branch.branches:

@@ -13,15 +13,15 @@ from typing import Any
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Each, Job, Outcome, Output, Preview, Task
 from ndmapper.engines.process import (
-    end_failure,
-    failure,
+    exit_error,
     find_program,
     printable,
     read_log,
     run_program,
     thread_limit,
+    tool_error,
 )
-from ndmapper.engines.staging import Hand, safe_name
+from ndmapper.engines.staging import InputLinks, safe_name
 from ndmapper.errors import (
     DeclarationError,
     FormatError,
@@ -36,20 +36,18 @@ from ndmapper.io.temporary import scratch_folder
 
 __all__ = [
     "CommandEngine",
-    "arguments",
-    "places",
 ]
 
 
 _PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
-def places(argv: Iterable[object]) -> list[str]:
+def _places(argv: Iterable[object]) -> list[str]:
     """List the places of a command line."""
     return list(dict.fromkeys(name for item in argv for name in _named(item)))
 
 
-def arguments(
+def _arguments(
     job: Job, given: Mapping[str, Sequence[str]], made: Mapping[Output, str]
 ) -> list[str]:
     """
@@ -96,7 +94,7 @@ def _check_places(
     job: Job, paths: Mapping[str, Sequence[Any]]
 ) -> dict[str, Sequence[Any]]:
     """Pair places and values."""
-    known = places(job.task.words["argv"])
+    known = _places(job.task.words["argv"])
     values = dict(paths)
     for name, value in job.parameters.items():
         if name not in known:
@@ -167,7 +165,7 @@ class CommandEngine:
     def parameters(self, task: Task) -> Collection[str]:
         """List the parameters: the places in argv that no file takes."""
         files = {"in", "out", *task.inputs, *map(str, task.outputs)}
-        return [name for name in places(task.words["argv"]) if name not in files]
+        return [name for name in _places(task.words["argv"]) if name not in files]
 
     def check(self, job: Job) -> None:
         """
@@ -177,12 +175,12 @@ class CommandEngine:
         ParameterError if a value would be taken for an option.; DeclarationError if a
         place has no value.
         """
-        arguments(job, *_show(job))
+        _arguments(job, *_show(job))
 
     def preview(self, job: Job) -> Preview:
         """Show the command line."""
         given, made = _show(job)
-        line = shlex.join([str(job.task.name), *arguments(job, given, made)])
+        line = shlex.join([str(job.task.name), *_arguments(job, given, made)])
         script = line
         accepted = tuple(job.task.words["ok_exit"])
         if accepted != (0,):
@@ -202,13 +200,15 @@ class CommandEngine:
         """
         assert job.folder is not None
         program = _find(job.task)
-        hand = Hand(job.folder / "in", always=True, bare=bool(job.task.words["bare"]))
-        given = _files(job, lambda df: str(hand.give(df)))
+        links = InputLinks(
+            job.folder / "in", always=True, bare=bool(job.task.words["bare"])
+        )
+        given = _files(job, lambda df: str(links.provide(df)))
         made = {
             name: str(job.folder / "out" / target)
             for name, target in _targets(job).items()
         }
-        argv = [str(program), *arguments(job, given, made)]
+        argv = [str(program), *_arguments(job, given, made)]
         (job.folder / "out").mkdir()
         work = job.folder / "work"
         work.mkdir()
@@ -222,11 +222,11 @@ class CommandEngine:
         text = printable(read_log(end.log))
         tool = f"the program {job.task.name}"
         if end.timed_out or end.returncode not in job.task.words["ok_exit"]:
-            raise end_failure(job, tool, end, text)
+            raise exit_error(job, tool, end, text)
         try:
             products = {name: _open(Path(path)) for name, path in made.items()}
         except StepError as err:
-            raise failure(job, tool, str(err), text) from err
+            raise tool_error(job, tool, str(err), text) from err
         return Outcome(products=products, log=text)
 
 

@@ -12,11 +12,11 @@ from ndmapper.engines.quality import (
     current_findings,
 )
 
-__all__ = ["Said", "known_decisions", "repeat", "said_about"]
+__all__ = ["ExtensionNotes", "collect_notes", "known_decisions", "replay_notes"]
 
 
 @dataclass(frozen=True)
-class Said:
+class ExtensionNotes:
     """What was said and decided for one extension."""
 
     # Of the quality of the product.
@@ -32,17 +32,17 @@ def known_decisions() -> Decisions:
 
 
 @contextmanager
-def said_about(where: str, known: Decisions) -> Iterator[Said]:
+def collect_notes(where: str, known: Decisions) -> Iterator[ExtensionNotes]:
     """Collect what is said and decided for one extension."""
     with (
         about(where),
         collect_findings() as findings,
         collect_decisions(known.known, interact=known.interact) as decisions,
     ):
-        yield Said(findings, decisions)
+        yield ExtensionNotes(findings, decisions)
 
 
-def repeat(said: Said) -> None:
+def replay_notes(said: ExtensionNotes) -> None:
     """Say once more, here, what was said and decided for one extension."""
     findings, decisions = current_findings(), current_decisions()
     if findings is not None:

@@ -21,15 +21,14 @@ from ndmapper.parallel.cores import count_threads
 __all__ = [
     "Finished",
     "describe_end",
-    "end_failure",
-    "failure",
+    "exit_error",
     "find_program",
     "last_lines",
-    "name_files",
     "printable",
     "read_log",
     "run_program",
     "thread_limit",
+    "tool_error",
 ]
 
 
@@ -233,24 +232,24 @@ def describe_end(returncode: int) -> str:
     return f"was ended by a signal ({name})"
 
 
-def name_files(files: Iterable[DataFile]) -> str:
+def _name_files(files: Iterable[DataFile]) -> str:
     """Name files in a message."""
     names = [printable(str(df) or "unnamed file") for df in files]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return (", ".join(names[:3]) or "no files") + more
 
 
-def failure(
+def tool_error(
     job: Job, tool: str, what: str, log: str, kind: type[StepError] = StepError
 ) -> StepError:
     """Make the error of a job whose program failed."""
-    where = name_files(job.inputs)
+    where = _name_files(job.inputs)
     err = kind(f"{job.step}: {tool} {what}, on {where}; {last_lines(log)}")
     err.log = log
     return err
 
 
-def end_failure(
+def exit_error(
     job: Job, tool: str, end: Finished, log: str, hint: str = ""
 ) -> StepError:
     """Make the error of a job whose program ended as it must not."""
@@ -259,5 +258,5 @@ def end_failure(
             f"was ended since it took longer than {job.timeout:g} s; raise timeout= or "
             "config['timeout'] if that is too little"
         )
-        return failure(job, tool, what, log, TimeLimitError)
-    return failure(job, tool, describe_end(end.returncode) + hint, log)
+        return tool_error(job, tool, what, log, TimeLimitError)
+    return tool_error(job, tool, describe_end(end.returncode) + hint, log)

@@ -19,7 +19,12 @@ from ndmapper.engines.base import (
     Preview,
     Task,
 )
-from ndmapper.engines.extension_notes import Said, known_decisions, repeat, said_about
+from ndmapper.engines.extension_notes import (
+    ExtensionNotes,
+    collect_notes,
+    known_decisions,
+    replay_notes,
+)
 from ndmapper.errors import IdentError, NdmapperError, ShapeError, StepError
 from ndmapper.parallel import map_parallel
 
@@ -107,14 +112,14 @@ def _run_ndd(job: Job) -> dict[Output, DataFile]:
     results: dict[Output, list[NDLater]] = {name: [] for name in job.outputs}
     known = known_decisions()
 
-    def work(ndd: NDLater) -> tuple[dict[Output, NDLater], Said]:
+    def work(ndd: NDLater) -> tuple[dict[Output, NDLater], ExtensionNotes]:
         where = f"{df.filename or 'unnamed file'}[{ndd.ident}]"
         cals = {
             name: None if cal is None else strip(_matching(cal, ndd, df, name, job))
             for name, cal in job.calibrations.items()
         }
         call = partial(_func(job), strip(ndd.copy()), **cals, **job.parameters)
-        with said_about(f"[{ndd.ident}]" if len(df) > 1 else "", known) as said:
+        with collect_notes(f"[{ndd.ident}]" if len(df) > 1 else "", known) as said:
             result = _guarded(job, where, call)
         found = _by_output(job, result, where)
         return {
@@ -124,7 +129,7 @@ def _run_ndd(job: Job) -> dict[Output, DataFile]:
 
     # One file is worked on by several processes, an extension each.
     for made, said in map_parallel(work, list(df), job.workers, title=None):
-        repeat(said)
+        replay_notes(said)
         for name, ndd in made.items():
             results[name].append(ndd)
     return {name: _assemble(df, ndds) for name, ndds in results.items()}

@@ -19,7 +19,7 @@ from ndmapper.io.headers import Header
 from ndmapper.io.structure import array_header
 
 __all__ = [
-    "Hand",
+    "InputLinks",
     "PlainNames",
     "is_plain_file",
     "is_safe",
@@ -130,7 +130,7 @@ def safe_name(name: str, taken: Collection[str] = ()) -> str:
     return found
 
 
-class Hand:
+class InputLinks:
     """Hands files to a program that runs in a folder of its own."""
 
     def __init__(
@@ -150,7 +150,7 @@ class Hand:
         self._taken.add(name)
         return self.folder / name
 
-    def give(self, df: DataFile) -> Path:
+    def provide(self, df: DataFile) -> Path:
         """
         Make a file available.
 

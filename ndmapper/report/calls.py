@@ -7,7 +7,7 @@ from typing import Any
 from ndmapper.io.record import canonical
 from ndmapper.report.lineage import Lineage, Row, references_of
 
-__all__ = ["Call", "Unit", "find_calls"]
+__all__ = ["Call", "ProductGroup", "find_calls"]
 
 _UNIT = (
     "step", "module", "engine", "task", "inputs", "calibrations", "parameters",
@@ -17,7 +17,7 @@ _CALL = tuple(name for name in _UNIT if name != "inputs")
 
 
 @dataclass
-class Unit:
+class ProductGroup:
     """What was made at once: the products of one unit of work."""
 
     # Entries by output.
@@ -34,7 +34,7 @@ class Call:
     """One call of a step."""
 
     # What it made.
-    units: list[Unit] = field(default_factory=list)
+    units: list[ProductGroup] = field(default_factory=list)
 
     @property
     def first(self) -> Row:
@@ -54,7 +54,7 @@ def find_calls(lineage: Lineage) -> list[Call]:
     calls: list[Call] = []
     place: dict[int, int] = {}
     latest: dict[str, int] = {}
-    units: dict[str, Unit] = {}
+    units: dict[str, ProductGroup] = {}
     for row in lineage.rows:
         mark = _mark(row, _UNIT)
         unit = units.get(mark)
@@ -62,7 +62,7 @@ def find_calls(lineage: Lineage) -> list[Call]:
             unit.rows[row.get("output")] = row
             place[id(row)] = place[id(unit.first)]
             continue
-        units[mark] = unit = Unit({row.get("output"): row})
+        units[mark] = unit = ProductGroup({row.get("output"): row})
         makers = [lineage.maker(use) for use in references_of(row)]
         needed = max([-1, *(place[id(m)] for m in makers if m is not None)])
         same = latest.get(_mark(row, _CALL), -1)

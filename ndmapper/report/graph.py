@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ndmapper.report.lineage import Lineage, Row, Use, references_of
+from ndmapper.report.lineage import Lineage, Row, UsedFile, references_of
 
 __all__ = ["FORMS", "Graph", "make_graph"]
 
@@ -111,7 +111,7 @@ def make_graph(records: Mapping[str, Sequence[Row]]) -> Graph:
     nodes: list[Node] = []
     edges: dict[tuple[int, int, str], None] = {}
 
-    def number_of(use: Use) -> int:
+    def number_of(use: UsedFile) -> int:
         maker = lineage.maker(use)
         mark = use.mark if maker is None else id(maker)
         if mark not in numbers:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ndmapper.io.record import identity
-from ndmapper.report.lineage import Lineage, Row, Use
+from ndmapper.report.lineage import Lineage, Row, UsedFile
 from ndmapper.report.qc import number_text
 from ndmapper.steps.call.instrument_table import block_of, describe_block
 
@@ -153,5 +153,5 @@ def _listed(names: Sequence[str], *, full: bool) -> str:
 
 def _named(reference: Mapping[str, Any]) -> str:
     """Name a file, and say if what was used was only in memory."""
-    use = Use("", reference)
+    use = UsedFile("", reference)
     return f"{use.name} (as it was in memory)" if use.memory else use.name

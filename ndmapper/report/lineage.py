@@ -6,14 +6,14 @@ from typing import Any
 
 from ndmapper.io.record import identity
 
-__all__ = ["Lineage", "Row", "Use", "references_of"]
+__all__ = ["Lineage", "Row", "UsedFile", "references_of"]
 
 Row = Mapping[str, Any]
 """An entry of a record."""
 
 
 @dataclass(frozen=True)
-class Use:
+class UsedFile:
     """One file that went into a product."""
 
     # What it was: ``input``, the tool's name for it, the type of a calibration, or the
@@ -38,16 +38,16 @@ class Use:
         return bool(self.reference.get("memory"))
 
 
-def references_of(row: Row) -> Iterator[Use]:
+def references_of(row: Row) -> Iterator[UsedFile]:
     """List the files that went into a product."""
     for reference in row["inputs"]:
-        yield Use(reference.get("role") or "input", reference)
+        yield UsedFile(reference.get("role") or "input", reference)
     for part in ("calibrations", "references"):
         for role, value in row[part].items():
             listed = value if isinstance(value, list) else [value]
             for reference in listed:
                 if reference is not None:
-                    yield Use(role, reference)
+                    yield UsedFile(role, reference)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Lineage:
     # Every entry that they need, each after those of what it was made of.
     rows: list[Row] = field(default_factory=list)
     # Every file that no step made, by content and name.
-    raws: dict[tuple[str, str], Use] = field(default_factory=dict)
+    raws: dict[tuple[str, str], UsedFile] = field(default_factory=dict)
     # All entries by their key: one for each name that the same product got.
     by_key: dict[str, list[Row]] = field(default_factory=dict, repr=False)
 
@@ -82,7 +82,7 @@ class Lineage:
 
     def _follow(self, target: Row, seen: set[int]) -> None:
         """Add an entry after all that it needs; records are deeper than Python is."""
-        stack: list[tuple[Row, Iterator[Use]]] = [(target, references_of(target))]
+        stack: list[tuple[Row, Iterator[UsedFile]]] = [(target, references_of(target))]
         if id(target) in seen:
             return
         seen.add(id(target))
@@ -100,7 +100,7 @@ class Lineage:
                 self.rows.append(row)
                 stack.pop()
 
-    def maker(self, use: Use) -> Row | None:
+    def maker(self, use: UsedFile) -> Row | None:
         """Find how a file was made."""
         rows = self.by_key.get(str(use.reference.get("key")), [])
         for row in rows:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ndmapper.report.calls import Call, find_calls
 from ndmapper.report.definitions import Definitions
-from ndmapper.report.lineage import Lineage, Row, Use, references_of
+from ndmapper.report.lineage import Lineage, Row, UsedFile, references_of
 from ndmapper.report.python_text import Code, call_text, comment
 from ndmapper.steps.call.instrument_table import block_of, describe_block
 from ndmapper.steps.record.freshness import table_changes
@@ -68,7 +68,7 @@ class _Writer:
         for row in self.lineage.rows:
             self.places[id(row)] = place(row["product"])
 
-    def file(self, use: Use) -> Code:
+    def file(self, use: UsedFile) -> Code:
         """Write the path of a file."""
         maker = self.lineage.maker(use)
         if maker is not None:
@@ -230,7 +230,7 @@ class _Writer:
         """Write the files of a calibration or parameter."""
         if isinstance(value, list):
             return [self._files(role, reference) for reference in value]
-        return None if value is None else self.file(Use(role, value))
+        return None if value is None else self.file(UsedFile(role, value))
 
     def _out_names(self, call: Call) -> Any:
         names: dict[str | None, list[Any]] = {}
@@ -259,7 +259,7 @@ class _Writer:
         else:
             roles = [(ref.get("role") or "input", ref) for ref in row["inputs"]]
         for role, reference in roles:
-            inputs.setdefault(role, []).append(self.file(Use(role, reference)))
+            inputs.setdefault(role, []).append(self.file(UsedFile(role, reference)))
         outputs: dict[str, list[tuple[int, Any]]] = {}
         for output, made in call.units[0].rows.items():
             tag, _, number = str(output).partition("#")

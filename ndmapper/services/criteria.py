@@ -7,7 +7,7 @@ from typing import Any
 
 from astropy.table import MaskedColumn, Table
 
-__all__ = ["COLUMNS", "Criteria", "made_table"]
+__all__ = ["COLUMNS", "Criteria", "result_table"]
 
 COLUMNS = (
     "filename", "date", "program", "object", "instrument", "class", "type", "exptime",
@@ -49,7 +49,7 @@ class Criteria:
         return replace(self, last=middle), replace(self, first=following)
 
 
-def made_table(rows: Sequence[dict[str, Any]], archive: str) -> Table:
+def result_table(rows: Sequence[dict[str, Any]], archive: str) -> Table:
     """Make the table that a search gives."""
     table = Table(meta={"archive": archive})
     for name in COLUMNS:

@@ -9,12 +9,12 @@ from typing import Any
 
 from ndmapper.calibrations.copies import without_copies
 from ndmapper.calibrations.folders import check_names
-from ndmapper.calibrations.frame_index import FramePool
+from ndmapper.calibrations.frame_index import FrameIndex
 from ndmapper.calibrations.frames import PROCESSED_WHY, Frame, read_frame
+from ndmapper.calibrations.lookup_result import Answer
 from ndmapper.calibrations.matching import Match, match_frames
 from ndmapper.calibrations.names import frame_name, name_variants
-from ndmapper.calibrations.products import tainted
-from ndmapper.calibrations.provenance import Answer
+from ndmapper.calibrations.products import made_from_bad_frames
 from ndmapper.calibrations.scan import find_frames, without_twins
 from ndmapper.calibrations.survey import frames_of_survey
 from ndmapper.documents import is_file
@@ -65,11 +65,11 @@ class LocalService:
         return found
 
     @cached_property
-    def pool(self) -> FramePool:
+    def pool(self) -> FrameIndex:
         """The same, in an order in which they are found quickly."""
         bad = dict(self.bad or {})
         made = (frame.path for frame in self.frames if frame.is_processed)
-        return FramePool(self.frames, tainted(made, bad) | bad)
+        return FrameIndex(self.frames, made_from_bad_frames(made, bad) | bad)
 
     def match(self, filename: str, cal_type: str) -> Match:
         """Find the calibration frames of a file, and why other frames were rejected."""

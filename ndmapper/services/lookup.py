@@ -20,12 +20,12 @@ from ndmapper.calibrations.document import (
 )
 from ndmapper.calibrations.entries import note_target
 from ndmapper.calibrations.folders import check_names, note_folders
-from ndmapper.calibrations.names import file_path, original_name, several
+from ndmapper.calibrations.names import as_list, file_path, original_name
 from ndmapper.calibrations.products import bad_with_products
 from ndmapper.calibrations.schema import ASSOCIATIONS
 from ndmapper.errors import ParameterError, did_you_mean
 from ndmapper.services.local import LocalService
-from ndmapper.services.query import Inquiry, Server
+from ndmapper.services.query import QueryCache, Server
 from ndmapper.services.registry import Request
 
 __all__ = ["look_up_cals"]
@@ -94,7 +94,7 @@ def look_up_cals(
         If `dependencies` do not have `obs_type`, the instrument is not known, or a
         file has no name.
     """
-    files = several(filenames)
+    files = as_list(filenames)
     cal_dict = init_cal_dict(cache)
     folders = _folders(dirname)
     paths = tuple(Path(file_path(file)) for file in files)
@@ -108,7 +108,7 @@ def look_up_cals(
         folders=folders[1:],
         bad=bad_with_products(cal_dict),
     )
-    ask = Inquiry(server, request)
+    ask = QueryCache(server, request)
     local = LocalService(
         request.files,
         request.dirname,
@@ -151,7 +151,11 @@ def look_up_cals(
 
 
 def _report(
-    changes: list[Change], cal_dict: Mapping[str, Any], ask: Inquiry, *, refresh: bool
+    changes: list[Change],
+    cal_dict: Mapping[str, Any],
+    ask: QueryCache,
+    *,
+    refresh: bool,
 ) -> None:
     """Say what changed, and what is known to be missing and was not looked for now."""
     for change in changes:

@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from ndmapper.calibrations.dependencies import LookUp
-from ndmapper.calibrations.lookup_result import Matches, matched_files
-from ndmapper.calibrations.provenance import Answer
+from ndmapper.calibrations.lookup_result import Answer, Matches, matched_files
 from ndmapper.errors import NdmapperError, ParameterError, ServiceUnreachableError
 from ndmapper.services.registry import Request, Service, open_service
 
-__all__ = ["Inquiry", "Server"]
+__all__ = ["QueryCache", "Server"]
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +23,7 @@ Server = (
 """A service by name, a function, a service, or several that are asked in turn."""
 
 
-class Inquiry:
+class QueryCache:
     """
     Ask one service, or several in turn until one has an answer; nothing twice.
 

@@ -71,7 +71,7 @@ class Service(Protocol):
         -------
         sequence, Answer or None
             Names, or pairs of name and checksum; an
-            `ndmapper.calibrations.provenance.Answer`, which can also say why and how
+            `ndmapper.calibrations.lookup_result.Answer`, which can also say why and how
             good it is; None where none fit.
         """
 

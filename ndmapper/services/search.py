@@ -10,10 +10,10 @@ from ndmapper.errors import ParameterError, ServiceError, did_you_mean
 from ndmapper.services.criteria import Criteria
 from ndmapper.services.registry import Request, names, open_service
 
-__all__ = ["Searching", "find_files"]
+__all__ = ["SearchableService", "find_files"]
 
 
-class Searching(Protocol):
+class SearchableService(Protocol):
     """A service that can search."""
 
     def find(self, criteria: Criteria) -> Table:
@@ -21,7 +21,7 @@ class Searching(Protocol):
 
 
 def find_files(
-    server: str | Searching,
+    server: str | SearchableService,
     *,
     program: str | None = None,
     target: str | None = None,
@@ -84,10 +84,10 @@ def find_files(
     return table if limit is None else table[:limit]
 
 
-def _opened(name: str) -> Searching:
+def _opened(name: str) -> SearchableService:
     service: Any = open_service(name, Request())
     if hasattr(service, "find"):
-        found: Searching = service
+        found: SearchableService = service
         return found
     msg = f"the service {name!r} cannot search"
     others = [other for other in names() if other != name]

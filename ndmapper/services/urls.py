@@ -12,9 +12,9 @@ from ndmapper.errors import (
 )
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import Http
-from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.partial import RemoteFile
 from ndmapper.services.transfer.redirects import split_url
-from ndmapper.services.transfer.response import Stream, refused
+from ndmapper.services.transfer.response import StreamedResponse, response_error
 
 __all__ = ["UrlService"]
 
@@ -76,16 +76,16 @@ def _mark(place: str) -> str:
     return hashlib.sha256(host.encode()).hexdigest()[:8]
 
 
-def _remote(url: str) -> Remote:
+def _remote(url: str) -> RemoteFile:
     parts = urlsplit(url)
     query = f"?{parts.query}" if parts.query else ""
     # The end of a query is no name of a file; then the answer tells.
     stored = None if query else unquote(parts.path.rpartition("/")[2]) or None
     origin = f"{parts.scheme}://{parts.netloc}"
     path = f"{parts.path or '/'}{query}"
-    return Remote(path=path, stored_name=stored, origin=origin)
+    return RemoteFile(path=path, stored_name=stored, origin=origin)
 
 
-def _explained(answer: Stream) -> NdmapperError:
+def _explained(answer: StreamedResponse) -> NdmapperError:
     said = f"{answer.url} answers with status {answer.status}"
-    return refused(answer, lambda: f"{said}: it is not given to everybody", said)
+    return response_error(answer, lambda: f"{said}: it is not given to everybody", said)

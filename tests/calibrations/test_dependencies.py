@@ -11,7 +11,7 @@ from ndmapper.calibrations.dependencies import (
     check_dependencies,
     walk_dependencies,
 )
-from ndmapper.calibrations.provenance import Answer
+from ndmapper.calibrations.lookup_result import Answer
 from ndmapper.errors import ParameterError, ServiceError
 
 DEPENDENCIES = {"target": ["flat", "bias"], "flat": ["bias"]}

@@ -23,21 +23,21 @@ from ndmapper.engines.esorex.sof import (
     Frame,
     check_sof,
     frames_of,
-    give_frames,
     keep_sof,
+    link_frames,
     read_sof,
     sof_text,
 )
 from ndmapper.engines.process import (
     Finished,
-    end_failure,
-    failure,
+    exit_error,
     printable,
     read_log,
     run_program,
     thread_limit,
+    tool_error,
 )
-from ndmapper.engines.staging import Hand
+from ndmapper.engines.staging import InputLinks
 from ndmapper.errors import MissingToolError
 
 __all__ = ["EsorexEngine"]
@@ -150,7 +150,7 @@ def _argv(recipe: Recipe, given: list[str]) -> list[str]:
 
 def _run(job: Job, recipe: Recipe, given: list[str], folder: Path) -> Outcome:
     keep_sof(job)
-    frames = give_frames(job, Hand(folder / "in"))
+    frames = link_frames(job, InputLinks(folder / "in"))
     home = folder / "home"
     home.mkdir()
     (folder / "empty.rc").touch()
@@ -165,13 +165,13 @@ def _run(job: Job, recipe: Recipe, given: list[str], folder: Path) -> Outcome:
     text = printable(read_log(end.log))
     tool = f"the recipe {recipe.name} ({recipe.pipeline} {recipe.version})"
     if end.returncode or end.timed_out:
-        raise end_failure(job, tool, end, text, _hint(end, text, frames))
+        raise exit_error(job, tool, end, text, _hint(end, text, frames))
     try:
         products = find_products(folder, folder / "products.json")
         found = products.by_output(job.outputs)
         products.check_inputs(frames, given)
     except ProductError as err:
-        raise failure(job, tool, f"{err}{_hint(end, text, frames)}", text) from err
+        raise tool_error(job, tool, f"{err}{_hint(end, text, frames)}", text) from err
     words = [f"it printed the error: {line}" for line in _errors(text)]
     return Outcome(
         products=found,

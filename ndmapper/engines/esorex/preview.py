@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ndmapper.engines.base import Job, Preview
 from ndmapper.engines.esorex.recipes import ZEROS
-from ndmapper.engines.esorex.sof import Frame, frames_of, give_frames, sof_text
+from ndmapper.engines.esorex.sof import Frame, frames_of, link_frames, sof_text
 from ndmapper.engines.process import thread_limit
-from ndmapper.engines.staging import Hand
+from ndmapper.engines.staging import InputLinks
 from ndmapper.errors import MissingToolError
 
 __all__ = ["preview"]
@@ -17,7 +17,7 @@ __all__ = ["preview"]
 
 def preview(job: Job, argv: Sequence[str], missing: MissingToolError | None) -> Preview:
     """Show the set of frames and the command line of a job."""
-    frames = give_frames(job, Hand(Path("in")), really=False)
+    frames = link_frames(job, InputLinks(Path("in")), really=False)
     sof = sof_text(frames)
     if missing is not None:
         given = "".join(

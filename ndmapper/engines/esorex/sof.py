@@ -10,7 +10,7 @@ from pathlib import Path
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Job
 from ndmapper.engines.esorex.parameters import is_frames
-from ndmapper.engines.staging import Hand, is_safe
+from ndmapper.engines.staging import InputLinks, is_safe
 from ndmapper.errors import (
     DeclarationError,
     FormatError,
@@ -23,8 +23,8 @@ __all__ = [
     "Frame",
     "check_sof",
     "frames_of",
-    "give_frames",
     "keep_sof",
+    "link_frames",
     "read_sof",
     "sof_text",
 ]
@@ -76,7 +76,7 @@ def sof_text(frames: Sequence[Frame]) -> str:
     return "".join(f"{frame}\n" for frame in frames)
 
 
-def give_frames(job: Job, hand: Hand, *, really: bool = True) -> list[Frame]:
+def link_frames(job: Job, links: InputLinks, *, really: bool = True) -> list[Frame]:
     """
     Make the frames of a job available to esorex.
 
@@ -84,11 +84,11 @@ def give_frames(job: Job, hand: Hand, *, really: bool = True) -> list[Frame]:
     """
     if not job.task.words["create_sof"]:
         return [
-            Frame(path=str(hand.link(path) if really else path), tag=tag, group=group)
+            Frame(path=str(links.link(path) if really else path), tag=tag, group=group)
             for path, tag, group in read_sof(_sof_path(job))
         ]
-    give = hand.give if really else hand.path
-    return [Frame(path=str(give(df)), tag=tag) for tag, df in frames_of(job)]
+    provide = links.provide if really else links.path
+    return [Frame(path=str(provide(df)), tag=tag) for tag, df in frames_of(job)]
 
 
 def check_sof(job: Job) -> None:

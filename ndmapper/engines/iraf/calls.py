@@ -13,7 +13,7 @@ from ndmapper.engines.iraf.headers import header_for
 from ndmapper.engines.iraf.parameters import Parameter
 from ndmapper.engines.iraf.pixels import convert
 from ndmapper.engines.iraf.side_effects import difference
-from ndmapper.engines.iraf.stage_mef import stage_whole
+from ndmapper.engines.iraf.stage_mef import stage_mef
 from ndmapper.engines.iraf.values import LONGEST, is_files, to_iraf
 from ndmapper.engines.staging import PlainNames, plain_root, write_image
 from ndmapper.errors import IdentError, StepError
@@ -286,7 +286,7 @@ class Calls:
         path = self.folder / folder / name
         self.written.add(path)
         if own is None or not self.by_extension:
-            stage_whole(df, path, self._nan, self.warnings)
+            stage_mef(df, path, self._nan, self.warnings)
         else:
             self._stage_image(df, df[df.idents.index(own)], part, path, name)
         self._staged[key] = name

@@ -15,13 +15,13 @@ import platformdirs
 
 from ndmapper.io.temporary import staging_name
 
-__all__ = ["Translations"]
+__all__ = ["ClCache"]
 
 _LARGEST = 100_000_000
 """A larger file is not kept: it holds scripts that are long gone [bytes]."""
 
 
-class Translations:
+class ClCache:
     """The translations that one process works with."""
 
     def __init__(self, home: Path, maker: str) -> None:

@@ -10,17 +10,22 @@ from typing import Any
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Each, Job, Outcome, Output, Preview, Task
 from ndmapper.engines.iraf.calls import Call, Calls, base_output, files_of
-from ndmapper.engines.iraf.failures import failure, warning_lines, what_failed
-from ndmapper.engines.iraf.installation import Installation, missing
+from ndmapper.engines.iraf.failures import failure_reason, task_error, warning_lines
+from ndmapper.engines.iraf.installation import Installation, missing_advice
 from ndmapper.engines.iraf.parameters import Parameter, describe
 from ndmapper.engines.iraf.pool import worker
 from ndmapper.engines.iraf.preview import preview
-from ndmapper.engines.iraf.process import DiedError, Worker
-from ndmapper.engines.iraf.products import UnmadeError, assemble, open_made, put_right
+from ndmapper.engines.iraf.process import Worker, WorkerDiedError
+from ndmapper.engines.iraf.products import (
+    ProductError,
+    assemble,
+    open_product,
+    put_right,
+)
 from ndmapper.engines.iraf.shared_database import SharedDatabase
-from ndmapper.engines.iraf.side_effects import keep_undeclared, undeclared
+from ndmapper.engines.iraf.side_effects import keep_undeclared, undeclared_files
 from ndmapper.engines.iraf.values import check_names, check_required, to_iraf
-from ndmapper.engines.iraf.vardq import check_vardq, decide, planes_of
+from ndmapper.engines.iraf.vardq import check_vardq, choose_method, propagate
 from ndmapper.errors import ParameterError, TimeLimitError
 
 __all__ = ["IrafEngine"]
@@ -79,7 +84,7 @@ class IrafEngine:
         """
         installation = Installation.of(job.settings)
         if installation.version() is None:
-            raise missing(installation, str(job.task.name))
+            raise missing_advice(installation, str(job.task.name))
         known = describe(installation, str(job.task.name), job.parameters)
         _check(job, known)
         return _Run(job, known, installation).outcome()
@@ -142,7 +147,7 @@ class _Run:
 
     def outcome(self) -> Outcome:
         job, calls = self.job, self.calls
-        way = decide(job, calls) if calls.by_extension else "carry"
+        way = choose_method(job, calls) if calls.by_extension else "carry"
         made: dict[Output, dict[Any, tuple[Call, DataFile]]] = {
             output: {} for output in job.outputs
         }
@@ -152,7 +157,7 @@ class _Run:
             for call in calls.all():
                 for output, df in self._one(process, call).items():
                     made[output][call.ident] = (call, df)
-            parts = planes_of(job, calls, way, lambda c: self._one(process, c))
+            parts = propagate(job, calls, way, lambda c: self._one(process, c))
         products = {
             output: self._product(output, made[output], parts[output])
             for output in job.outputs
@@ -167,7 +172,7 @@ class _Run:
         )
 
     def _keep_undeclared(self) -> None:
-        found = undeclared(self.calls.folder, self.calls.written | self.opened)
+        found = undeclared_files(self.calls.folder, self.calls.written | self.opened)
         if not found:
             return
         log, warning = keep_undeclared(self.job, found)
@@ -208,10 +213,10 @@ class _Run:
         try:
             with worker(self.installation, terminal=self.terminal) as process:
                 yield process
-        except DiedError as err:
+        except WorkerDiedError as err:
             if err.log:
                 raise
-            raise failure(self.job, str(err), "") from err
+            raise task_error(self.job, str(err), "") from err
 
     def _one(self, process: Worker, call: Call) -> Mapping[Output, DataFile]:
         """Run the task once, and open what it made."""
@@ -229,19 +234,19 @@ class _Run:
         except TimeLimitError as err:
             what = f"it took longer than {self.job.timeout:g} s and was ended"
             log = self._keep(process)
-            raise failure(self.job, what, log, TimeLimitError) from err
-        except DiedError as err:
-            raise failure(self.job, str(err), self._keep(process)) from err
+            raise task_error(self.job, what, log, TimeLimitError) from err
+        except WorkerDiedError as err:
+            raise task_error(self.job, str(err), self._keep(process)) from err
         text = self._keep(process)
         if "failed" in reply:
-            raise failure(self.job, reply["failed"]["text"], text)
-        wrong = what_failed(reply, text, process.said()[said:])
+            raise task_error(self.job, reply["failed"]["text"], text)
+        wrong = failure_reason(reply, text, process.said()[said:])
         if wrong is not None:
-            raise failure(self.job, self._placed(call, wrong), "".join(self.log))
+            raise task_error(self.job, self._placed(call, wrong), "".join(self.log))
         self.warnings.extend(warning_lines(text))
         try:
             made = {
-                output: open_made(
+                output: open_product(
                     self.calls.folder,
                     call,
                     output,
@@ -250,8 +255,8 @@ class _Run:
                 )
                 for output in call.outputs
             }
-        except UnmadeError as err:
-            raise failure(
+        except ProductError as err:
+            raise task_error(
                 self.job, self._placed(call, str(err)), "".join(self.log)
             ) from err
         self.opened |= {Path(df) for df in made.values()}

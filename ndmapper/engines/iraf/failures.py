@@ -6,7 +6,7 @@ from typing import Any
 from ndmapper.engines.base import Job
 from ndmapper.errors import StepError
 
-__all__ = ["failure", "failure_lines", "warning_lines", "what_failed"]
+__all__ = ["failure_lines", "failure_reason", "task_error", "warning_lines"]
 
 _FAILURES = re.compile(
     r"""(?mx)^(?:
@@ -45,7 +45,7 @@ def _last_lines(text: str) -> str:
     return "".join(f"\n  {line}" for line in lines[-_LINES:])
 
 
-def what_failed(reply: dict[str, Any], printed: str, said: str) -> str | None:
+def failure_reason(reply: dict[str, Any], printed: str, said: str) -> str | None:
     """Judge a call by all that is known of it but its products."""
     asked = reply.get("asked")
     error = reply.get("error")
@@ -77,7 +77,7 @@ def _question(said: str, printed: str, error: str) -> str:
     return "something"
 
 
-def failure(
+def task_error(
     job: Job, what: str, log: str, kind: type[StepError] = StepError
 ) -> StepError:
     """Make the error that tells of a failure."""

@@ -16,7 +16,7 @@ from ndmapper.errors import ConfigError, MissingToolError
 __all__ = [
     "Installation",
     "find_iraf",
-    "missing",
+    "missing_advice",
 ]
 
 _ROOTS = (
@@ -173,7 +173,7 @@ def _pyraf_version(python: str) -> str | None:
     return done.stdout.strip() or None if done.returncode == 0 else None
 
 
-def missing(installation: Installation, task: str) -> MissingToolError:
+def missing_advice(installation: Installation, task: str) -> MissingToolError:
     """Say what is missing, and how to get it."""
     lacks = []
     if find_iraf() is None:

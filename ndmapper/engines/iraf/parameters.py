@@ -16,7 +16,7 @@ import platformdirs
 from ndmapper.documents import load_json
 from ndmapper.engines.iraf.installation import Installation, find_iraf, fingerprint
 from ndmapper.engines.iraf.pool import worker
-from ndmapper.engines.iraf.process import DiedError
+from ndmapper.engines.iraf.process import WorkerDiedError
 from ndmapper.errors import DeclarationError, StepError
 
 __all__ = ["Parameter", "describe"]
@@ -98,7 +98,7 @@ def _ask(
     try:
         with worker(installation) as process:
             reply = process.request(message, _TIME)
-    except DiedError as err:
+    except WorkerDiedError as err:
         msg = f"IRAF cannot be asked for the parameters of {task}: {err}"
         raise StepError(msg) from err
     if "failed" in reply:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ndmapper.engines.iraf.installation import Installation
-from ndmapper.engines.iraf.process import DiedError, Worker
+from ndmapper.engines.iraf.process import Worker, WorkerDiedError
 
 __all__ = ["close_workers", "worker"]
 
@@ -46,7 +46,7 @@ def _start(installation: Installation, *, terminal: bool) -> Worker:
     for _ in range(_STARTS - 1):
         try:
             return Worker(installation, terminal=terminal)
-        except DiedError as err:
+        except WorkerDiedError as err:
             if _LOST_RACE.search(str(err)) is None:
                 raise
     return Worker(installation, terminal=terminal)

@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ndmapper.engines.iraf.cl_cache import Translations
+from ndmapper.engines.iraf.cl_cache import ClCache
 from ndmapper.engines.iraf.installation import Installation
 from ndmapper.errors import StepError, TimeLimitError
 from ndmapper.io.temporary import make_scratch_folder
 
-__all__ = ["DiedError", "Worker"]
+__all__ = ["Worker", "WorkerDiedError"]
 
 _SCRIPT = Path(__file__).with_name("worker.py")
 _START = 60.0
@@ -28,7 +28,7 @@ _LOG_LIMIT = 10_000_000
 """Of what a task prints no more than so many bytes are kept, the last ones."""
 
 
-class DiedError(StepError):
+class WorkerDiedError(StepError):
     """A worker process ended, or never came up."""
 
 
@@ -50,7 +50,7 @@ class Worker:
             (self.home / name).mkdir()
         login = installation.login(terminal=terminal)
         (self.home / "login.cl").write_text(login)
-        self._translations = Translations(self.home, "\0".join(installation.maker))
+        self._translations = ClCache(self.home, "\0".join(installation.maker))
         self._translations.fetch()
         self._said = (self.home / "said").open("wb")
         to_worker, self._requests = os.pipe()
@@ -71,7 +71,7 @@ class Worker:
         except OSError as err:
             self._forget()
             msg = f"{installation.python} cannot be run ({err})"
-            raise DiedError(msg) from err
+            raise WorkerDiedError(msg) from err
         finally:
             os.close(to_worker)
             os.close(from_worker)
@@ -79,14 +79,14 @@ class Worker:
         try:
             hello = self._receive(time.monotonic() + _START)
             if "failed" in hello:
-                raise DiedError(hello["failed"]["text"])
+                raise WorkerDiedError(hello["failed"]["text"])
         except BaseException as err:
             last = self.said()
             self.kill()
             if not isinstance(err, StepError):
                 raise
             msg = f"PyRAF does not start in {installation.python}: {err}\n{last}"
-            raise DiedError(msg.rstrip()) from err
+            raise WorkerDiedError(msg.rstrip()) from err
 
     def request(self, message: dict[str, Any], timeout: float | None) -> dict[str, Any]:
         """
@@ -104,7 +104,7 @@ class Worker:
             reply = self._receive(end)
         except BrokenPipeError as err:
             self._end_group()
-            raise DiedError(self._how_it_ended()) from err
+            raise WorkerDiedError(self._how_it_ended()) from err
         except BaseException:
             # Also at Ctrl-C: nobody waits for the answer any more.
             self._end_group()
@@ -126,10 +126,10 @@ class Worker:
                 if self._process.poll() is None:
                     continue
                 if not select.select([self._replies], [], [], 0)[0]:
-                    raise DiedError(self._how_it_ended())
+                    raise WorkerDiedError(self._how_it_ended())
             chunk = os.read(self._replies, 1 << 16)
             if not chunk:
-                raise DiedError(self._how_it_ended())
+                raise WorkerDiedError(self._how_it_ended())
             self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\n")
         reply: dict[str, Any] = json.loads(line)

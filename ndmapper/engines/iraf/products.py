@@ -14,14 +14,14 @@ from ndmapper.engines.iraf.pixels import dtype_of_flags, fit_flags
 from ndmapper.errors import NdmapperError
 from ndmapper.io.headers import Header
 
-__all__ = ["UnmadeError", "assemble", "open_made", "put_right"]
+__all__ = ["ProductError", "assemble", "open_product", "put_right"]
 
 
-class UnmadeError(Exception):
+class ProductError(Exception):
     """A file that a task should have made is missing, or is not whole."""
 
 
-def open_made(
+def open_product(
     folder: Path,
     call: Call,
     output: Output,
@@ -42,14 +42,14 @@ def open_made(
         if len(mine) != 1:
             made = f"; it made {', '.join(new[:5])} instead" if new else ""
             msg = f"it did not make {name} (its parameter {output!r}){made}"
-            raise UnmadeError(msg)
+            raise ProductError(msg)
         path = folder / mine[0]
     try:
         df = DataFile(path)
         count = _pixels(df)
     except NdmapperError as err:
         msg = f"what it made as {output!r} is broken: {err}"
-        raise UnmadeError(msg) from err
+        raise ProductError(msg) from err
     if not count and (not df.tables or (base is not None and _pixels(base))):
         held = [f"table {table}" for table in df.tables]
         msg = (
@@ -58,7 +58,7 @@ def open_made(
         )
         if base is not None and (images := len(base) + len(base.extras)):
             msg += f"; {base} has {images} image{'s' if images > 1 else ''}"
-        raise UnmadeError(msg)
+        raise ProductError(msg)
     return df
 
 

@@ -13,13 +13,13 @@ from ndmapper.engines.iraf.headers import changed_keywords
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.temporary import staging_name
 
-__all__ = ["difference", "keep_undeclared", "undeclared"]
+__all__ = ["difference", "keep_undeclared", "undeclared_files"]
 
 _ARRAYS = {"data": "data", "uncertainty": "variance", "flags": "flags"}
 _LOG = re.compile(r".*\.log|logfile", re.IGNORECASE)
 
 
-def undeclared(folder: Path, known: Collection[Path]) -> list[Path]:
+def undeclared_files(folder: Path, known: Collection[Path]) -> list[Path]:
     """List what a task made besides its products."""
     return sorted(
         path.relative_to(folder)

@@ -10,12 +10,12 @@ from ndmapper.data import DataFile, NDLater
 from ndmapper.engines.iraf.pixels import convert
 from ndmapper.engines.staging import stage_file
 
-__all__ = ["stage_whole"]
+__all__ = ["stage_mef"]
 
 _PARTS = {"data": "data", "variance": "uncertainty", "flags": "flags"}
 
 
-def stage_whole(
+def stage_mef(
     df: DataFile, path: Path, nan_value: float | None, warnings: list[str]
 ) -> None:
     """

@@ -11,7 +11,7 @@ from ndmapper.engines.iraf.calls import Call, Calls, files_of
 from ndmapper.engines.iraf.pixels import dtype_of_flags, fit_flags
 from ndmapper.errors import ParameterError
 
-__all__ = ["CHOICES", "check_vardq", "decide", "planes_of"]
+__all__ = ["CHOICES", "check_vardq", "choose_method", "propagate"]
 
 CHOICES = ("auto", "carry", "recompute", "drop")
 
@@ -73,7 +73,7 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def decide(job: Job, calls: Calls) -> str:
+def choose_method(job: Job, calls: Calls) -> str:
     """Choose what is done about variance and flags."""
     word: str = job.task.words.get("vardq", "auto")
     way = _known_way(job)
@@ -104,7 +104,7 @@ def _has(calls: Calls, part: str) -> bool:
     return any(ndd.has(part) for base in calls.bases.values() for ndd in base)
 
 
-def planes_of(
+def propagate(
     job: Job,
     calls: Calls,
     way: str,

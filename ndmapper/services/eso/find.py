@@ -7,7 +7,7 @@ from typing import Any
 from astropy.table import Table
 
 from ndmapper.errors import ServiceError
-from ndmapper.services.criteria import Criteria, made_table
+from ndmapper.services.criteria import Criteria, result_table
 from ndmapper.services.eso.tap import quoted, tap_query
 from ndmapper.services.safename import safe_name
 from ndmapper.services.transfer.http import Http
@@ -43,7 +43,7 @@ def find_at_eso(http: Http, criteria: Criteria) -> Table:
             )
             raise ServiceError(msg)
         log.warning("ESO finds more than %d files; these are the first", limit)
-    return made_table([_described(row, http.base_url) for row in found], "eso")
+    return result_table([_described(row, http.base_url) for row in found], "eso")
 
 
 def _conditions(criteria: Criteria) -> list[str]:

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from astropy.table import Table
 
+from ndmapper.calibrations.lookup_result import Answer
 from ndmapper.calibrations.names import frame_name
-from ndmapper.calibrations.provenance import Answer
 from ndmapper.errors import (
     FileAccessError,
     NdmapperError,
@@ -32,8 +32,12 @@ from ndmapper.services.eso.tree import (
 )
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import Http
-from ndmapper.services.transfer.partial import Remote
-from ndmapper.services.transfer.response import Reply, Stream, refused
+from ndmapper.services.transfer.partial import RemoteFile
+from ndmapper.services.transfer.response import (
+    Response,
+    StreamedResponse,
+    response_error,
+)
 
 __all__ = ["EsoService", "dataset_of"]
 
@@ -117,16 +121,16 @@ class EsoService:
         """Find raw files."""
         return find_at_eso(self.archive, criteria)
 
-    def describe(self, name: str, checksum: str | None = None) -> Remote:
+    def describe(self, name: str, checksum: str | None = None) -> RemoteFile:
         """Say where a file is; ESO says nothing of it beforehand."""
         dataset = dataset_of(name)
         path = f"/dataPortal/file/{quote(dataset, safe=':')}"
-        return Remote(path=path, base=dataset)
+        return RemoteFile(path=path, base=dataset)
 
-    def explain(self, answer: Stream | Reply) -> NdmapperError:
+    def explain(self, answer: StreamedResponse | Response) -> NdmapperError:
         """Make the error for an answer that is not what was asked for."""
         advice = f"ESO gives it only to those who may have it: {_LOGIN_ADVICE}"
-        return refused(answer, lambda: advice)
+        return response_error(answer, lambda: advice)
 
     def _associations(self, dataset: str) -> list[Association]:
         """Find all places of a dataset in trees that are known, or ask for its own."""

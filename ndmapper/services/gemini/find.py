@@ -8,10 +8,10 @@ from urllib.parse import quote
 from astropy.table import Table
 
 from ndmapper.errors import ParameterError, ServiceError
-from ndmapper.services.criteria import Criteria, made_table
+from ndmapper.services.criteria import Criteria, result_table
 from ndmapper.services.parsing import parse_json_reply
 from ndmapper.services.safename import safe_name
-from ndmapper.services.transfer.response import Reply
+from ndmapper.services.transfer.response import Response
 
 __all__ = ["find_at_gemini"]
 
@@ -21,7 +21,7 @@ _MOST = 2000
 _MOST_OPEN = 500
 
 
-def find_at_gemini(ask: Callable[[str], Reply], criteria: Criteria) -> Table:
+def find_at_gemini(ask: Callable[[str], Response], criteria: Criteria) -> Table:
     """
     Find files in the Gemini archive.
 
@@ -29,10 +29,12 @@ def find_at_gemini(ask: Callable[[str], Reply], criteria: Criteria) -> Table:
     over.; ServiceError if there are more files than the archive gives at once.
     """
     rows = {str(row["name"]): row for row in _rows(ask, criteria)}
-    return made_table([_described(row) for row in rows.values()], "gemini")
+    return result_table([_described(row) for row in rows.values()], "gemini")
 
 
-def _rows(ask: Callable[[str], Reply], criteria: Criteria) -> list[Mapping[str, Any]]:
+def _rows(
+    ask: Callable[[str], Response], criteria: Criteria
+) -> list[Mapping[str, Any]]:
     reply = ask("/jsonsummary/canonical/" + "/".join(_words(criteria)))
     found = parse_json_reply(reply.body, reply.url)
     if not isinstance(found, list) or not all(isinstance(r, dict) for r in found):

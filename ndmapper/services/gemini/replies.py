@@ -10,8 +10,8 @@ from ndmapper.services.parsing import parse_json_reply, parse_xml, tag_of
 from ndmapper.services.safename import inside, safe_name
 
 __all__ = [
-    "Found",
-    "Listed",
+    "FoundCalibrations",
+    "ListedFile",
     "calibrations_of_json",
     "calibrations_of_xml",
     "file_row",
@@ -19,7 +19,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundCalibrations:
     """What the archive says of one type of calibration of one frame."""
 
     # Names and checksums (of the files as stored), the best first.
@@ -33,7 +33,7 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
+class ListedFile:
     """What the archive lists of one file."""
 
     # Its name as it is stored, and the folder there.
@@ -54,7 +54,7 @@ class Listed:
 
 def calibrations_of_json(
     body: bytes, filename: str, cal_type: str, source: str
-) -> Found:
+) -> FoundCalibrations:
     """
     Read what ``jsoncalmgr`` answers.
 
@@ -63,7 +63,7 @@ def calibrations_of_json(
     datasets = _rows(parse_json_reply(body, source), source)
     own = [d for d in datasets if _is_name(d.get("filename"), filename)]
     if not own:
-        return Found(is_known=False)
+        return FoundCalibrations(is_known=False)
     files: dict[str, str | None] = {}
     absent = []
     failed = False
@@ -78,12 +78,12 @@ def calibrations_of_json(
                     absent.append(name)
                 else:
                     files.setdefault(name, _checksum(cal.get("md5")))
-    return Found(tuple(files.items()), tuple(absent), has_failed=failed)
+    return FoundCalibrations(tuple(files.items()), tuple(absent), has_failed=failed)
 
 
 def calibrations_of_xml(
     body: bytes, filename: str, cal_type: str, source: str
-) -> Found:
+) -> FoundCalibrations:
     """
     Read what ``xmlcalmgr`` answers.
 
@@ -110,10 +110,10 @@ def calibrations_of_xml(
             else:
                 absent.append(name)
     failed = f"PROBLEM WHILE SEARCHING FOR caltype {cal_type} ".encode() in body
-    return Found(tuple(files.items()), tuple(absent), known, failed)
+    return FoundCalibrations(tuple(files.items()), tuple(absent), known, failed)
 
 
-def file_row(body: bytes, name: str, checksum: str | None, source: str) -> Listed:
+def file_row(body: bytes, name: str, checksum: str | None, source: str) -> ListedFile:
     """
     Read what ``jsonfilelist`` answers for one name.
 
@@ -141,7 +141,7 @@ def file_row(body: bytes, name: str, checksum: str | None, source: str) -> Liste
     folder = str(row.get("path") or "").strip("/")
     if row.get("path"):
         inside(f"{row['path']}/x", source)
-    return Listed(
+    return ListedFile(
         filename=filename,
         folder=folder,
         size=_count(row.get("file_size")),

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from astropy.table import Table
 
+from ndmapper.calibrations.lookup_result import Answer
 from ndmapper.calibrations.names import plain_name
-from ndmapper.calibrations.provenance import Answer
 from ndmapper.errors import (
     MissingFileError,
     NdmapperError,
@@ -29,7 +29,7 @@ from ndmapper.services.credentials import find_credentials
 from ndmapper.services.criteria import Criteria
 from ndmapper.services.gemini.find import find_at_gemini
 from ndmapper.services.gemini.replies import (
-    Found,
+    FoundCalibrations,
     calibrations_of_json,
     calibrations_of_xml,
     file_row,
@@ -38,8 +38,12 @@ from ndmapper.services.gemini.tar import fetch_tar
 from ndmapper.services.redaction import Secret
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import Http
-from ndmapper.services.transfer.partial import Remote
-from ndmapper.services.transfer.response import Reply, Stream, refused
+from ndmapper.services.transfer.partial import RemoteFile
+from ndmapper.services.transfer.response import (
+    Response,
+    StreamedResponse,
+    response_error,
+)
 
 __all__ = ["GeminiService"]
 
@@ -144,7 +148,7 @@ class GeminiService:
         """Find files."""
         return find_at_gemini(self._ask, criteria)
 
-    def describe(self, name: str, checksum: str | None = None) -> Remote:
+    def describe(self, name: str, checksum: str | None = None) -> RemoteFile:
         """
         Ask what the archive has under a name.
 
@@ -154,7 +158,7 @@ class GeminiService:
         reply = self._ask(f"/jsonfilelist/canonical/filename={_quoted(frame)}")
         row = file_row(reply.body, frame, checksum, reply.url)
         folder = f"{quote(row.folder)}/" if row.folder else ""
-        return Remote(
+        return RemoteFile(
             path=f"/file/{folder}{_quoted(row.filename)}",
             stored_name=row.filename,
             size=row.size,
@@ -163,11 +167,13 @@ class GeminiService:
             plain_checksum=row.plain_checksum,
         )
 
-    def explain(self, answer: Stream | Reply) -> NdmapperError:
+    def explain(self, answer: StreamedResponse | Response) -> NdmapperError:
         """Make the error for an answer that is not what was asked for."""
 
         def denied() -> str:
-            text = answer.text() if isinstance(answer, Stream) else answer.text
+            text = (
+                answer.text() if isinstance(answer, StreamedResponse) else answer.text
+            )
             why = (
                 "the Gemini archive wants a login from here"
                 if "login required" in text.lower()
@@ -175,9 +181,9 @@ class GeminiService:
             )
             return f"{why}: {_LOGIN_ADVICE}"
 
-        return refused(answer, denied)
+        return response_error(answer, denied)
 
-    def _calibrations(self, name: str, cal_type: str) -> Found:
+    def _calibrations(self, name: str, cal_type: str) -> FoundCalibrations:
         selection = f"{cal_type}/filename={_quoted(name)}"
         reply = self.http.ask(f"/jsoncalmgr/{selection}")
         if reply.status == 404:  # archives of the same kind that are older
@@ -199,7 +205,7 @@ class GeminiService:
             return "flat" if row.mode == "imaging" else "slitillum"
         return _ALIASES.get(cal_type, cal_type)
 
-    def _ask(self, path: str, **words: Any) -> Reply:
+    def _ask(self, path: str, **words: Any) -> Response:
         reply = self.http.ask(path, **words)
         if reply.status != 200:
             raise self.explain(reply)

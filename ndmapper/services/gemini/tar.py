@@ -24,8 +24,8 @@ from ndmapper.errors import (
 from ndmapper.services.safename import inside
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import CHUNK
-from ndmapper.services.transfer.partial import Remote
-from ndmapper.services.transfer.response import Stream
+from ndmapper.services.transfer.partial import RemoteFile
+from ndmapper.services.transfer.response import StreamedResponse
 from ndmapper.services.transfer.transfer import Transfer
 
 __all__ = ["fetch_tar"]
@@ -49,7 +49,7 @@ def fetch_tar(
     Raises ServiceAccessError if files were left out that are not given to everybody.;
     ServiceError if the tar file holds what must not be in one, or is none.
     """
-    wanted: dict[str, tuple[str, Remote]] = {}
+    wanted: dict[str, tuple[str, RemoteFile]] = {}
     for name in dict.fromkeys(names):
         if fetcher.verified(name, folder, checksums.get(name)) is None:
             try:
@@ -74,15 +74,15 @@ def fetch_tar(
         by_name = {unquote(s).rpartition("/")[2]: v for s, v in wanted.items()}
         denied = _take_apart(stream, fetcher, by_name, folder, checksums)
     if denied:
-        why = fetcher.explain(Stream(403, {}, iter(()), stream.url))
+        why = fetcher.explain(StreamedResponse(403, {}, iter(()), stream.url))
         msg = f"{len(denied)} files were left out: {', '.join(sorted(denied))}: {why}"
         raise ServiceAccessError(msg)
 
 
 def _take_apart(
-    stream: Stream,
+    stream: StreamedResponse,
     fetcher: Fetcher,
-    wanted: Mapping[str, tuple[str, Remote]],
+    wanted: Mapping[str, tuple[str, RemoteFile]],
     folder: Path,
     checksums: Mapping[str, str],
 ) -> set[str]:
@@ -104,7 +104,9 @@ def _take_apart(
                     transfer = fetcher.transfer(
                         asked, remote, folder, checksums.get(asked)
                     )
-                    _receive(transfer, Stream(200, length, pieces, stream.url))
+                    _receive(
+                        transfer, StreamedResponse(200, length, pieces, stream.url)
+                    )
                 else:
                     log.warning("%s holds %r, which nobody asked for; it is not taken",
                                 stream.url, name)  # fmt: skip
@@ -119,7 +121,7 @@ def _take_apart(
     return {name for name in wanted if name in lines}
 
 
-def _receive(transfer: Transfer, stream: Stream) -> None:
+def _receive(transfer: Transfer, stream: StreamedResponse) -> None:
     try:
         transfer.receive(stream)
     except ServiceUnreachableError:
@@ -153,7 +155,7 @@ def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
 class _Reader(io.RawIOBase):
     """Read pieces that arrive as a file, up to a limit."""
 
-    def __init__(self, stream: Stream, limit: int) -> None:
+    def __init__(self, stream: StreamedResponse, limit: int) -> None:
         self._stream = stream
         self._left = limit
         self._rest = b""

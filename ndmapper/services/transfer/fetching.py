@@ -33,9 +33,9 @@ from ndmapper.services.transfer.manifest import (
     locked,
     write_note,
 )
-from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.partial import RemoteFile
 from ndmapper.services.transfer.progressbar import ByteBar
-from ndmapper.services.transfer.response import NoConnectionError, Stream
+from ndmapper.services.transfer.response import NoConnectionError, StreamedResponse
 from ndmapper.services.transfer.transfer import Transfer
 
 __all__ = ["Fetcher", "target_name"]
@@ -75,9 +75,9 @@ class Fetcher:
     http: Http
     # Takes the name of a file, and the checksum that a document gives it, and says what
     # the archive has.
-    describe: Callable[[str, str | None], Remote]
+    describe: Callable[[str, str | None], RemoteFile]
     # Makes the error for an answer that is no file.
-    explain: Callable[[Stream], NdmapperError]
+    explain: Callable[[StreamedResponse], NdmapperError]
     # See `target_name`.
     decompress: bool | None = None
     # Whether files that differ from those of the archive are replaced.
@@ -184,7 +184,7 @@ class Fetcher:
         return self.transfer(name, remote, folder, checksum).run()
 
     def transfer(
-        self, name: str, remote: Remote, folder: Path, checksum: str | None
+        self, name: str, remote: RemoteFile, folder: Path, checksum: str | None
     ) -> Transfer:
         """Prepare to get one file."""
         return Transfer(
@@ -229,7 +229,7 @@ class Fetcher:
                 names = [variant for stem in stems for variant in name_variants(stem)]
         return next((folder / n for n in names if (folder / n).is_file()), None)
 
-    def _is_same(self, path: Path, remote: Remote) -> bool:
+    def _is_same(self, path: Path, remote: RemoteFile) -> bool:
         digest = file_digest(path)
         fits = digest in remote.published or any(
             has_checksum(path, checksum) for checksum in remote.published
@@ -241,7 +241,9 @@ class Fetcher:
             _remember(path, remote.published, "was there already")
         return fits
 
-    def _check_document(self, name: str, checksum: str | None, remote: Remote) -> None:
+    def _check_document(
+        self, name: str, checksum: str | None, remote: RemoteFile
+    ) -> None:
         if checksum is None or not remote.published:
             return
         digits = checksum.strip().lower().rpartition(":")[2]
@@ -254,7 +256,7 @@ class Fetcher:
             raise ServiceError(msg)
 
 
-def _is_vouched(checksum: str | None, remote: Remote) -> bool:
+def _is_vouched(checksum: str | None, remote: RemoteFile) -> bool:
     """Say whether a checksum of a document is one that the archive publishes."""
     if checksum is None:
         return True

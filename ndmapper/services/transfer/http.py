@@ -39,9 +39,9 @@ from ndmapper.services.transfer.redirects import (
 )
 from ndmapper.services.transfer.response import (
     NoConnectionError,
-    Reply,
-    Stream,
-    limited,
+    Response,
+    StreamedResponse,
+    read_limited,
     shown_url,
 )
 
@@ -92,28 +92,28 @@ class Http:
         headers: Mapping[str, str] | None = None,
         is_login: bool = False,
         limit: int = _LARGEST_REPLY,
-    ) -> Reply:
+    ) -> Response:
         """
         Send a request and read the whole answer.
 
         Raises ServiceUnreachableError if there is no answer, or no network to be used.;
         ServiceError if it is too large, or leads where it must not.
         """
-        request = _Asked(method, path, params, data, json, dict(headers or {}))
-        key = replay.Key.of(
+        request = _Request(method, path, params, data, json, dict(headers or {}))
+        key = replay.RequestKey.of(
             self.kept_as, method, path, params=params, data=data, body=json
         )
         if not is_login and (kept := replay.find(key)) is not None:
             body = b"".join(kept.chunks())
-            return Reply(kept.status, kept.headers, body, self._shown(path))
+            return Response(kept.status, kept.headers, body, self._shown(path))
         self._must_be_online()
 
-        def once() -> Reply:
+        def once() -> Response:
             with self._opened(request, is_login=is_login) as response:
-                body = limited(_pieces(response), limit, self._shown(path))
+                body = read_limited(_pieces(response), limit, self._shown(path))
                 found = _headers(response)
                 cookies = response.cookies.get_dict()
-                return Reply(
+                return Response(
                     response.status_code, found, body, self._shown(path), cookies
                 )
 
@@ -125,17 +125,17 @@ class Http:
     @contextlib.contextmanager
     def stream(
         self, path: str, *, headers: Mapping[str, str] | None = None, **words: Any
-    ) -> Iterator[Stream]:
+    ) -> Iterator[StreamedResponse]:
         """Send a request whose answer is read piece by piece."""
         method = words.get("method", "GET")
         params, data = words.get("params"), words.get("data")
-        key = replay.Key.of(self.kept_as, method, path, params=params, data=data)
+        key = replay.RequestKey.of(self.kept_as, method, path, params=params, data=data)
         shown = self._shown(path)
         if (kept := replay.find(key)) is not None:
-            yield Stream(kept.status, kept.headers, kept.chunks(), shown)
+            yield StreamedResponse(kept.status, kept.headers, kept.chunks(), shown)
             return
         self._must_be_online()
-        request = _Asked(method, path, params, data, None, dict(headers or {}))
+        request = _Request(method, path, params, data, None, dict(headers or {}))
         if replay.is_recording():  # the whole answer is kept, not the end of one
             request.headers.pop("Range", None)
         with contextlib.ExitStack() as stack:
@@ -150,7 +150,7 @@ class Http:
                 chunks = replay.kept_while_read(
                     key, opened.status_code, _headers(opened), chunks
                 )
-            yield Stream(opened.status_code, _headers(opened), chunks, shown)
+            yield StreamedResponse(opened.status_code, _headers(opened), chunks, shown)
 
     def _must_be_online(self) -> None:
         if replay.is_replaying():
@@ -165,7 +165,7 @@ class Http:
 
     @contextlib.contextmanager
     def _opened(
-        self, asked: "_Asked", *, is_login: bool = False, may_leave: bool = False
+        self, asked: "_Request", *, is_login: bool = False, may_leave: bool = False
     ) -> Iterator[requests.Response]:
         """Open one answer, once more where a login was over."""
         host = urlsplit(self.base_url).netloc
@@ -202,7 +202,7 @@ class Http:
         )
 
     def _followed(
-        self, asked: "_Asked", secret: dict[str, str], is_login: bool, may_leave: bool
+        self, asked: "_Request", secret: dict[str, str], is_login: bool, may_leave: bool
     ) -> requests.Response:
         """Send a request, and follow where the answer leads."""
         url = self.base_url + asked.path
@@ -240,7 +240,7 @@ class Http:
         raise ServiceError(msg)
 
     def _sent(
-        self, asked: "_Asked", url: str, secret: Mapping[str, str]
+        self, asked: "_Request", url: str, secret: Mapping[str, str]
     ) -> requests.Response:
         headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
         headers |= asked.headers | dict(secret)
@@ -263,7 +263,7 @@ class Http:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     method: str
     path: str
     params: Any
@@ -271,9 +271,11 @@ class _Asked:
     json: Any
     headers: dict[str, str]
 
-    def without_query(self) -> "_Asked":
+    def without_query(self) -> "_Request":
         """Leave out the query, which the place that is led to has in its own URL."""
-        return _Asked(self.method, self.path, None, self.data, self.json, self.headers)
+        return _Request(
+            self.method, self.path, None, self.data, self.json, self.headers
+        )
 
 
 @functools.lru_cache(maxsize=64)

@@ -14,9 +14,9 @@ from typing import BinaryIO
 from ndmapper.documents import load_json
 from ndmapper.errors import ServiceError
 from ndmapper.io.write import clear_write_errors
-from ndmapper.services.transfer.response import Stream
+from ndmapper.services.transfer.response import StreamedResponse
 
-__all__ = ["DamagedError", "Part", "Remote"]
+__all__ = ["DamagedError", "PartialDownload", "RemoteFile"]
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class DamagedError(ServiceError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Remote:
+class RemoteFile:
     """A file of an archive."""
 
     # Its path below the URL of the archive.
@@ -54,7 +54,7 @@ class Remote:
 
 
 @dataclass
-class Part:
+class PartialDownload:
     """The part of a file that is here, and by what the server knows the file."""
 
     # The hidden file that holds it.
@@ -71,7 +71,7 @@ class Part:
     start: int = 0
 
     @classmethod
-    def of(cls, folder: Path, remote: Remote) -> "Part":
+    def of(cls, folder: Path, remote: RemoteFile) -> "PartialDownload":
         """Find what is here of a file."""
         place, _, query = remote.path.partition("?")
         name = remote.stored_name or place.rpartition("/")[2]
@@ -108,7 +108,7 @@ class Part:
             return {}
         return {"Range": f"bytes={size}-", "If-Range": self.validator}
 
-    def begin(self, stream: Stream, remote: Remote) -> int:
+    def begin(self, stream: StreamedResponse, remote: RemoteFile) -> int:
         """
         See what the server sends.
 

@@ -23,8 +23,8 @@ from ndmapper.io.temporary import staging_name
 from ndmapper.services.redaction import redacted
 
 __all__ = [
-    "Kept",
-    "Key",
+    "ReplayedResponse",
+    "RequestKey",
     "find",
     "is_recording",
     "is_replaying",
@@ -40,7 +40,7 @@ _HEADERS = frozenset(
 
 
 @dataclass(frozen=True)
-class Key:
+class RequestKey:
     """What was asked, in a form that is the same on every machine."""
 
     # Name of the archive.
@@ -58,7 +58,7 @@ class Key:
         params: Any = None,
         data: Any = None,
         body: Any = None,
-    ) -> "Key":
+    ) -> "RequestKey":
         """Describe a request."""
         asked = [method, path, _pairs(params), _pairs(data), body]
         return cls(archive, json.dumps(asked, sort_keys=True, default=str))
@@ -72,7 +72,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Kept:
+class ReplayedResponse:
     """An answer that was kept."""
 
     # Its status.
@@ -99,7 +99,7 @@ def is_recording() -> bool:
     return config["archive_record"] is not None and not is_replaying()
 
 
-def find(key: Key) -> Kept | None:
+def find(key: RequestKey) -> ReplayedResponse | None:
     """
     Find the answer to a request, where archives are played.
 
@@ -111,7 +111,9 @@ def find(key: Key) -> Kept | None:
     try:
         found = load_json(path.read_bytes(), finite=True)
         headers = {str(k): str(v) for k, v in found["headers"].items()}
-        return Kept(int(found["status"]), headers, path.with_suffix(".body"))
+        return ReplayedResponse(
+            int(found["status"]), headers, path.with_suffix(".body")
+        )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
@@ -120,7 +122,7 @@ def find(key: Key) -> Kept | None:
 
 
 def keep(
-    key: Key, status: int, headers: dict[str, str] | Any, pieces: Iterable[bytes]
+    key: RequestKey, status: int, headers: dict[str, str] | Any, pieces: Iterable[bytes]
 ) -> None:
     """Keep an answer, where that is wanted."""
     if is_recording():
@@ -129,7 +131,7 @@ def keep(
 
 
 def kept_while_read(
-    key: Key, status: int, headers: Any, pieces: Iterator[bytes]
+    key: RequestKey, status: int, headers: Any, pieces: Iterator[bytes]
 ) -> Iterator[bytes]:
     """Keep an answer while it is read; one that is not read to its end is not kept."""
     folder = Path(config["archive_record"])
@@ -163,7 +165,7 @@ def kept_while_read(
             temporary.unlink()
 
 
-def _shown(key: Key) -> Any:
+def _shown(key: RequestKey) -> Any:
     """Say what was asked, without what may be a key to it."""
     asked = json.loads(redacted(key.asked))
     asked[1] = asked[1].partition("?")[0]

@@ -17,10 +17,10 @@ from ndmapper.services.transfer.backoff import RETRIED
 
 __all__ = [
     "NoConnectionError",
-    "Reply",
-    "Stream",
-    "limited",
-    "refused",
+    "Response",
+    "StreamedResponse",
+    "read_limited",
+    "response_error",
     "shown_url",
 ]
 
@@ -30,7 +30,7 @@ class NoConnectionError(ServiceUnreachableError):
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """A whole answer."""
 
     # Its status.
@@ -56,7 +56,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Stream:
+class StreamedResponse:
     """An answer whose body is read piece by piece, once."""
 
     # Its status.
@@ -86,7 +86,7 @@ def shown_url(url: str) -> str:
     return redacted(f"{parts.scheme}://{parts.hostname}{port}{parts.path}")
 
 
-def limited(chunks: Iterator[bytes], limit: int, shown: str) -> bytes:
+def read_limited(chunks: Iterator[bytes], limit: int, shown: str) -> bytes:
     """
     Read a whole body, unless it is too large.
 
@@ -101,8 +101,8 @@ def limited(chunks: Iterator[bytes], limit: int, shown: str) -> bytes:
     return bytes(found)
 
 
-def refused(
-    answer: Stream | Reply,
+def response_error(
+    answer: StreamedResponse | Response,
     denied: Callable[[], str],
     missing: str = "the archive has no such file",
 ) -> NdmapperError:

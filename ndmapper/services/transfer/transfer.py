@@ -22,12 +22,12 @@ from ndmapper.services.safename import name_of_disposition
 from ndmapper.services.transfer.checksum import has_checksum
 from ndmapper.services.transfer.http import Http
 from ndmapper.services.transfer.manifest import write_note
-from ndmapper.services.transfer.partial import DamagedError, Part, Remote
+from ndmapper.services.transfer.partial import DamagedError, PartialDownload, RemoteFile
 from ndmapper.services.transfer.progressbar import ByteBar
-from ndmapper.services.transfer.response import Stream, shown_url
+from ndmapper.services.transfer.response import StreamedResponse, shown_url
 from ndmapper.services.transfer.unpack import check_beginning, check_whole, unpack
 
-__all__ = ["Remote", "Transfer"]
+__all__ = ["RemoteFile", "Transfer"]
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +43,13 @@ class Transfer:
     # The archive.
     http: Http
     # The file.
-    remote: Remote
+    remote: RemoteFile
     # Where it goes.
     folder: Path
     # Takes the name as stored, and gives that of the file here.
     name_target: Callable[[str | None], str]
     # Makes the error for an answer that is no file.
-    explain: Callable[[Stream], NdmapperError]
+    explain: Callable[[StreamedResponse], NdmapperError]
     # A checksum that the user's document gives, of the file as stored or without
     # compression.
     known: str | None = None
@@ -77,7 +77,7 @@ class Transfer:
         raise AssertionError  # pragma: no cover  # the last attempt returns or raises
 
     def _once(self) -> Path:
-        part = Part.of(self.folder, self.remote)
+        part = PartialDownload.of(self.folder, self.remote)
         headers = part.range_headers()
         with self.http.stream(self.remote.path, headers=headers) as stream:
             if stream.status == 416 and headers:
@@ -89,14 +89,16 @@ class Transfer:
                 raise self.explain(stream)
             return self.receive(stream, part)
 
-    def receive(self, stream: Stream, part: Part | None = None) -> Path:
+    def receive(
+        self, stream: StreamedResponse, part: PartialDownload | None = None
+    ) -> Path:
         """
         Take a body, verify it, and give it its name.
 
         Raises ServiceError if it is not what was announced.
         """
         self._has_begun = True
-        part = part or Part.of(self.folder, self.remote)
+        part = part or PartialDownload.of(self.folder, self.remote)
         disposition = stream.headers.get("content-disposition")
         given = name_of_disposition(disposition, stream.url)
         stored = self.remote.stored_name or given
@@ -128,8 +130,8 @@ class Transfer:
 
     def _write(
         self,
-        stream: Stream,
-        part: Part,
+        stream: StreamedResponse,
+        part: PartialDownload,
         count: Callable[[bytes], object],
         name: str,
     ) -> int:
@@ -169,7 +171,7 @@ class Transfer:
             raise
         return written
 
-    def _finish(self, part: Part, target: Path, md5: str) -> Path:
+    def _finish(self, part: PartialDownload, target: Path, md5: str) -> Path:
         source = shown_url(self.http.base_url + self.remote.path)
         finished = part.path
         try:

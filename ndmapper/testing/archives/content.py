@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits  # noqa: TID251  # an independent writer is the point here
 
-__all__ = ["Held", "compressed", "fits_bytes", "md5_of", "tiled_fits_bytes"]
+__all__ = ["ArchiveFile", "compressed", "fits_bytes", "md5_of", "tiled_fits_bytes"]
 
 
 def fits_bytes(name: str, size: int = 40, **cards: Any) -> bytes:
@@ -71,7 +71,7 @@ def _in_codes(content: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
-class Held:
+class ArchiveFile:
     """A file that an archive holds."""
 
     # Its name without compression.

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from xml.sax.saxutils import escape, quoteattr
 
 from ndmapper.testing.archives.content import (
-    Held,
+    ArchiveFile,
     compressed,
     fits_bytes,
     md5_of,
@@ -39,7 +39,7 @@ class EsoArchive:
         self.token_life = 28800.0
         self.has_ranges = True
         self.trees: dict[str, bytes] = {}
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, ArchiveFile] = {}
         self._rows: list[dict[str, Any]] = []
 
     def add(
@@ -50,14 +50,16 @@ class EsoArchive:
         kind: str = "fits.Z",
         proprietary: bool = False,
         **row: Any,
-    ) -> Held:
+    ) -> ArchiveFile:
         """Put a file into the archive."""
         plain = fits_bytes(dataset) if content is None else content
         if kind == "fits.fz":
             stored = tiled_fits_bytes(dataset)
         else:
             stored = compressed(plain, kind.partition(".")[2])
-        held = Held(f"{dataset}.fits", f"{dataset}.{kind}", plain, stored, proprietary)
+        held = ArchiveFile(
+            f"{dataset}.fits", f"{dataset}.{kind}", plain, stored, proprietary
+        )
         self._held[dataset] = held
         instrument, _, start = dataset.partition(".")
         listed = dict.fromkeys(_COLUMNS) | {

@@ -8,7 +8,12 @@ from typing import Any
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
-from ndmapper.testing.archives.content import Held, compressed, fits_bytes, md5_of
+from ndmapper.testing.archives.content import (
+    ArchiveFile,
+    compressed,
+    fits_bytes,
+    md5_of,
+)
 from ndmapper.testing.archives.scenarios import Answer, Asked
 
 __all__ = [
@@ -71,7 +76,7 @@ class GeminiArchive:
         self.tar_trailer = True
         self.failing: set[str] = set()
         self.has_json = True
-        self._held: list[tuple[Held, dict[str, Any]]] = []
+        self._held: list[tuple[ArchiveFile, dict[str, Any]]] = []
         self._cals: dict[tuple[str, str], list[tuple[str, bool]]] = {}
 
     def add(
@@ -83,12 +88,12 @@ class GeminiArchive:
         path: str = "",
         proprietary: bool = False,
         **row: Any,
-    ) -> Held:
+    ) -> ArchiveFile:
         """Put a file into the archive."""
         plain = fits_bytes(name) if content is None else content
         stored = compressed(plain, compression)
         stored_name = f"{name}.{compression}" if compression else name
-        held = Held(name, stored_name, plain, stored, proprietary)
+        held = ArchiveFile(name, stored_name, plain, stored, proprietary)
         listed = {
             "name": name,
             "filename": stored_name,
@@ -124,7 +129,7 @@ class GeminiArchive:
         found = self._cals.setdefault((name, cal_type), [])
         found += [(cal, is_there) for cal in cals]
 
-    def held(self, name: str) -> Held:
+    def held(self, name: str) -> ArchiveFile:
         """Give a file that was added."""
         return next(held for held, _ in self._held if held.name == name)
 
@@ -228,7 +233,7 @@ class GeminiArchive:
             rows[-1]["results_truncated"] = True
         return Answer(200, json.dumps(rows).encode(), _JSON)
 
-    def _selected(self, terms: list[str]) -> list[tuple[Held, dict[str, Any]]]:
+    def _selected(self, terms: list[str]) -> list[tuple[ArchiveFile, dict[str, Any]]]:
         """Take the files that fit all words; of two words of a kind, the last."""
         tests: dict[str, Any] = {}
         for term in terms:
