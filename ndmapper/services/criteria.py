@@ -1,4 +1,4 @@
-"""What files are searched for, and the table of what was found."""
+"""Search criteria, and the table of search results."""
 
 import datetime
 from collections.abc import Sequence
@@ -21,27 +21,26 @@ _NUMBERS = {"exptime": float, "size": int}
 
 @dataclass(frozen=True, kw_only=True)
 class Criteria:
-    """What files are looked for; None where it does not matter."""
+    """Search criteria; None for any."""
 
-    # The observing programme.
+    # Observing programme.
     program: str | None = None
-    # The object, with ``*`` for anything.
+    # Object name; ``*`` matches anything.
     target: str | None = None
-    # The first and last day (UT).
+    # First and last day (UT).
     first: datetime.date | None = None
-    # The first and last day (UT).
+    # First and last day (UT).
     last: datetime.date | None = None
-    # Name of the instrument.
     instrument: str | None = None
-    # Type of observation, as the archive calls it.
+    # Observation type, in the archive's terms.
     obs_type: str | None = None
-    # Class of observation, as the archive calls it.
+    # Observation class, in the archive's terms.
     obs_class: str | None = None
-    # The most files; more are no error then.
+    # Maximum number of files; without it, too many results are an error.
     limit: int | None = None
 
     def halves(self) -> "tuple[Criteria, Criteria] | None":
-        """Split the days in two."""
+        """Split the range of days in two."""
         if self.first is None or self.last is None or self.first >= self.last:
             return None
         middle = self.first + (self.last - self.first) // 2
@@ -50,7 +49,7 @@ class Criteria:
 
 
 def result_table(rows: Sequence[dict[str, Any]], archive: str) -> Table:
-    """Make the table that a search gives."""
+    """Make the table of search results."""
     table = Table(meta={"archive": archive})
     for name in COLUMNS:
         kind = _NUMBERS.get(name, str)
@@ -62,7 +61,7 @@ def result_table(rows: Sequence[dict[str, Any]], archive: str) -> Table:
 
 
 def _converted(value: Any, kind: Any) -> Any:
-    """Take what fits into a column; anything else is as good as missing."""
+    """Convert a value to a column's type; None if impossible."""
     try:
         if value is None or isinstance(value, list | dict):
             return None

@@ -1,4 +1,4 @@
-"""The service that needs no network: raw frames in folders of this machine."""
+"""The service for raw frames in local folders, without network."""
 
 import logging
 import os
@@ -49,14 +49,14 @@ class LocalService:
 
     @cached_property
     def frames(self) -> list[Frame]:
-        """All raw frames that there are."""
+        """All raw frames of the folders."""
         folders = self._folders()
         if self.survey is not None:
             return frames_of_survey(self.survey, folders)
         frames: dict[str, Frame] = {}
         for folder in folders:
             for frame in find_frames(folder, self.instrument):
-                # One name is one frame, or it would count twice in a set.
+                # Names must be unique, or a frame would count twice in a set.
                 known = frames.setdefault(frame.name, frame)
                 if known is not frame and not frame.is_processed:
                     check_names([known.path, frame.path])
@@ -66,7 +66,7 @@ class LocalService:
 
     @cached_property
     def pool(self) -> FrameIndex:
-        """The same, in an order in which they are found quickly."""
+        """Index of the frames."""
         bad = dict(self.bad or {})
         made = (frame.path for frame in self.frames if frame.is_processed)
         return FrameIndex(self.frames, made_from_bad_frames(made, bad) | bad)
@@ -76,14 +76,10 @@ class LocalService:
         return match_frames(self.frame(filename), cal_type, self.pool)
 
     def frame(self, name: str) -> Frame:
-        """
-        Describe one frame.
-
-        Raises MissingFileError if there is no such file.
-        """
+        """Return the frame of a file; raises MissingFileError."""
         found = self.pool.named(frame_name(name))
         if found:
-            # Of a frame that is there twice, one has the class.
+            # Of duplicate files, one has the class.
             return next((f for f in found if f.frame_class is not None), found[0])
         folders = self._folders()
         places = [p for p in self.files if frame_name(p.name) == frame_name(name)]
@@ -125,12 +121,7 @@ class LocalService:
     def fetch(
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
     ) -> list[Path]:
-        """
-        Check that files are where they should be.
-
-        Raises MissingFileError if some are not there; all are named.; ServiceError if
-        some do not have their checksum; all are named.
-        """
+        """Check that files exist and have their checksums; all failures are named."""
         paths = [dirname / name for name in files]
         missing = [path for path in paths if not is_file(path)]
         if missing:
@@ -164,7 +155,7 @@ class LocalService:
 
 
 def _say_processed(frames: Sequence[Frame]) -> None:
-    """Say which frames are kept out of all sets since they are no raw frames."""
+    """Log which frames are excluded since they are processed."""
     names = [f.name for f in frames if f.frame_class is None and PROCESSED_WHY in f.why]
     if names:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""

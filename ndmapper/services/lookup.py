@@ -1,4 +1,4 @@
-"""Look up calibrations, and remember them in a document that the user may edit."""
+"""Look up calibrations, and store them in a document that the user may edit."""
 
 import copy
 import logging
@@ -46,12 +46,12 @@ def look_up_cals(
     refresh: bool = False,
 ) -> dict[str, Any]:
     """
-    Look up the calibrations of files, and the calibrations of those in turn.
+    Look up the calibrations of files, recursively.
 
-    What a person said in the cache, or locked there, is never looked up nor changed,
-    even while the look-up runs. Of its own answers, that is asked for again which was
-    empty, or has a frame that is marked bad by now, if somebody can answer; nothing
-    else changes without `refresh`.
+    Entries of the cache that the user edited or locked are never changed, even if
+    edited during the look-up. Of its own earlier results, those are looked up again
+    that were empty or contain a frame marked bad since, if the service can be reached.
+    With `refresh`, all are.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def look_up_cals(
         bad=request.bad,
     )
     names = [original_name(file) for file in files]
-    # Of a product the document knows the raw frame, which lies elsewhere.
+    # The document lists the raw frame of a product, which is in another folder.
     raws = [p for p, n in zip(paths, names, strict=True) if p.name == n]
     check_names(raws)
     note_folders(raws, cal_dict)
@@ -134,7 +134,7 @@ def look_up_cals(
                     start, needs, ask, cal_dict, refresh=refresh, bad=bad
                 )
         except BaseException:
-            if cache is not None:  # what was found until now need not be asked again
+            if cache is not None:  # keep what was found so far
                 save_cal_dict(cal_dict, cache)
             raise
         if cache is None:
@@ -143,8 +143,8 @@ def look_up_cals(
         save_cal_dict(cal_dict, cache)
         if cal_dict == walked:
             break
-        # Somebody edited the file meanwhile. It may name frames whose calibrations
-        # nobody has looked up yet; what is known already is not asked for again.
+        # The file was edited during the look-up: it may list frames without
+        # calibrations. Results so far are cached.
         log.info("%s was edited during the look-up; the edit holds", cache)
     _report(changes, cal_dict, ask, refresh=refresh)
     return cal_dict
@@ -157,7 +157,7 @@ def _report(
     *,
     refresh: bool,
 ) -> None:
-    """Say what changed, and what is known to be missing and was not looked for now."""
+    """Log changed associations, and missing ones that were not looked up again."""
     for change in changes:
         log.info("%s", change)
     if changes or refresh:
@@ -186,7 +186,7 @@ def _starts(
     obs_type: str,
     local: LocalService,
 ) -> list[tuple[Dependencies, list[tuple[str, str]]]]:
-    """Say where to begin, and with which dependencies: those of each instrument."""
+    """Return the frames to start from, and the dependencies of each instrument."""
     if dependencies is not None:
         check_dependencies(dependencies)
         kinds = [(n, _kind(n, obs_type, dependencies, local)) for n in names]

@@ -1,4 +1,4 @@
-"""Asking services: each question once, and of several services one after the other."""
+"""Query services: each question once, several services in turn."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +24,7 @@ Server = (
 
 
 class QueryCache:
-    """
-    Ask one service, or several in turn until one has an answer; nothing twice.
-
-    Raises ParameterError if it is none of these.; ServiceError if there is no such
-    service.
-    """
+    """Cached look-up in one service, or in several until one has an answer."""
 
     def __init__(self, server: Server, request: Request) -> None:
         several = isinstance(server, list | tuple)
@@ -44,9 +39,9 @@ class QueryCache:
 
     def __call__(self, filename: str, cal_type: str) -> Answer:
         """
-        Ask, unless that was asked before.
+        Return the cached answer, or ask.
 
-        Raises NdmapperError if none has found any, and one of them could not be asked.
+        Raises the error of a service that failed, if no other has an answer.
         """
         question = filename, cal_type
         if question not in self.answers:
@@ -63,7 +58,8 @@ class QueryCache:
                 answer = self._answer(source, look_up(filename, cal_type))
             except (NdmapperError, OSError) as err:
                 if isinstance(err, ServiceUnreachableError):
-                    # It was asked patiently; hundreds of questions need not all wait.
+                    # Retries of the first question were enough: fail fast for the
+                    # others.
                     self._down[number] = err
                 if len(self.services) == 1:
                     raise
@@ -75,7 +71,7 @@ class QueryCache:
                 return answer
             empty.append(answer)
         if failed is not None and (not empty or not _is_missing(failed)):
-            # That there is none is not known before all have answered.
+            # None is certain only if all services have answered.
             raise failed
         why = "; ".join(answer.why for answer in empty if answer.why)
         sources = "+".join(answer.source for answer in empty)
@@ -102,5 +98,5 @@ def _opened(server: Any, request: Request) -> tuple[str, LookUp]:
 
 
 def _is_missing(err: Exception) -> bool:
-    """Say whether a service has failed only since the frame itself is not there."""
+    """Whether the service failed because the frame itself does not exist."""
     return isinstance(err, FileNotFoundError)

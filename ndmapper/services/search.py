@@ -1,4 +1,4 @@
-"""Find files in archives, by what they are of."""
+"""Search archives for files."""
 
 import datetime
 import re
@@ -14,7 +14,7 @@ __all__ = ["SearchableService", "find_files"]
 
 
 class SearchableService(Protocol):
-    """A service that can search."""
+    """A service that supports searches."""
 
     def find(self, criteria: Criteria) -> Table:
         """Find files."""
@@ -32,10 +32,10 @@ def find_files(
     limit: int | None = None,
 ) -> Table:
     """
-    Find files in an archive.
+    Search an archive for files.
 
-    The table can be given to `download_files`, and to DataFileList once they are there;
-    rows may be taken out of it, in Python or in the ECSV file it is saved to.
+    The table can be passed to `download_files` and then to DataFileList. Rows may be
+    removed, in Python or in the ECSV file it is saved to.
 
     Parameters
     ----------

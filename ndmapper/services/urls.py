@@ -1,4 +1,4 @@
-"""Files whose URLs a function of the user's gives."""
+"""Files whose URLs are given by a user's function."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ __all__ = ["UrlService"]
 
 
 class UrlService:
-    """Get files by their URLs; no credentials are sent."""
+    """Download files by their URLs; no credentials are sent."""
 
     def __init__(
         self,
@@ -34,23 +34,18 @@ class UrlService:
         self.overwrite = overwrite
 
     def look_up(self, filename: str, cal_type: str) -> None:
-        """Find nothing: URLs tell no associations."""
+        """Return nothing: URLs do not tell associations."""
 
     def fetch(
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
     ) -> list[Path]:
-        """
-        See to it that files are in a folder.
-
-        Raises ParameterError if the function gives something that is no URL.;
-        ServiceError if some could not be got; all are named with the reason.
-        """
+        """Download files that are not there; one ServiceError names all that failed."""
         by_place: dict[str, list[str]] = {}
         urls = {name: str(self.url_of(name)) for name in files}
         for name, url in urls.items():
             parts = split_url(url)
             if parts is None:
-                # What is before the host, or in the query, may be a key.
+                # User info and query may contain keys.
                 shown = re.sub(r"//[^/]*@", "//", url.partition("?")[0])
                 msg = f"the function gives {name} no https URL, but {shown!r}"
                 raise ParameterError(msg)
@@ -70,7 +65,7 @@ class UrlService:
 
 
 def _mark(place: str) -> str:
-    """Tell hosts apart in what is kept of their answers, without naming them."""
+    """Digest of a host, to keep recorded responses apart without naming it."""
     parts = urlsplit(place)
     host = f"{parts.scheme}://{parts.hostname}:{parts.port}"
     return hashlib.sha256(host.encode()).hexdigest()[:8]
@@ -79,7 +74,7 @@ def _mark(place: str) -> str:
 def _remote(url: str) -> RemoteFile:
     parts = urlsplit(url)
     query = f"?{parts.query}" if parts.query else ""
-    # The end of a query is no name of a file; then the answer tells.
+    # A query does not end with a file name; the response tells it.
     stored = None if query else unquote(parts.path.rpartition("/")[2]) or None
     origin = f"{parts.scheme}://{parts.netloc}"
     path = f"{parts.path or '/'}{query}"

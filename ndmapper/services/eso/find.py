@@ -1,4 +1,4 @@
-"""Search the archive of ESO."""
+"""Search the ESO archive."""
 
 import datetime
 import logging
@@ -24,11 +24,7 @@ _COLUMNS = (
 
 
 def find_at_eso(http: Http, criteria: Criteria) -> Table:
-    """
-    Find raw files in the archive of ESO.
-
-    Raises ServiceError if the question is not understood, or there are too many files.
-    """
+    """Find raw files; raises ServiceError if there are too many."""
     limit = criteria.limit or _MOST
     conditions = " AND ".join(_conditions(criteria))
     adql = f"SELECT {_COLUMNS} FROM dbo.raw WHERE {conditions} ORDER BY exp_start"

@@ -1,10 +1,9 @@
 """
-The archive of ESO: associations by CalSelector, or by its documents beside the data,
-and the files.
+The ESO archive: associations by CalSelector, or by its XML files beside the data.
 
-ESO names datasets without file type (``MUSE.2017-06-18T01:02:03.456``), and only says
-with the file how it is compressed. Calibration documents have ``NAME.fits``, and files
-are unpacked to that unless it is asked otherwise.
+ESO names datasets without file type (``MUSE.2017-06-18T01:02:03.456``); only the
+download tells how a file is compressed. Calibration documents have ``NAME.fits``, and
+files are decompressed to that unless requested otherwise.
 """
 
 import logging
@@ -55,13 +54,13 @@ _LOGIN_ADVICE = (
 
 
 def dataset_of(filename: str) -> str:
-    """Give the name by which ESO knows a file."""
+    """Return the ESO dataset name of a file."""
     stem = split_ext(frame_name(filename))[0]
     return re.sub(r"(T\d\d)_(\d\d)_(\d\d)", r"\1:\2:\3", stem)
 
 
 class EsoService:
-    """Look up calibrations and get files in the archive of ESO."""
+    """Look up calibrations and download files from the ESO archive."""
 
     def __init__(
         self,
@@ -103,11 +102,7 @@ class EsoService:
     def fetch(
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
     ) -> list[Path]:
-        """
-        See to it that files are in a folder.
-
-        Raises ServiceError if some could not be got; all are named with the reason.
-        """
+        """Download files that are not there; one ServiceError names all that failed."""
         fetcher = Fetcher(
             self.http,
             self.describe,
@@ -122,25 +117,25 @@ class EsoService:
         return find_at_eso(self.archive, criteria)
 
     def describe(self, name: str, checksum: str | None = None) -> RemoteFile:
-        """Say where a file is; ESO says nothing of it beforehand."""
+        """Describe a remote file; ESO tells nothing before the download."""
         dataset = dataset_of(name)
         path = f"/dataPortal/file/{quote(dataset, safe=':')}"
         return RemoteFile(path=path, base=dataset)
 
     def explain(self, answer: StreamedResponse | Response) -> NdmapperError:
-        """Make the error for an answer that is not what was asked for."""
+        """Build the error for a response with another status than expected."""
         advice = f"ESO gives it only to those who may have it: {_LOGIN_ADVICE}"
         return response_error(answer, lambda: advice)
 
     def _associations(self, dataset: str) -> list[Association]:
-        """Find all places of a dataset in trees that are known, or ask for its own."""
+        """Return the nodes of a dataset in known association trees, or its own tree."""
         if dataset not in self._known:
             wanted = {dataset, *(dataset_of(path.name) for path in self.files)}
             for name in sorted(wanted - set(self._known)):
                 self._read_beside(name)
         if dataset not in self._known and dataset not in self._asked:
             missing = wanted - set(self._known) - self._asked
-            # The calibrations of calibrations come with those of their targets.
+            # The tree of a target includes the calibrations of its calibrations.
             first = [name for name in sorted(missing) if name != dataset]
             self._ask([dataset, *first])
         return self._known.get(dataset, [])
@@ -182,7 +177,7 @@ class EsoService:
 
 
 def _report(tree: Association, mode: str) -> None:
-    """Say in what an answer falls short of what was asked."""
+    """Warn if an association is incomplete or not certified."""
     name = ", ".join(tree.names) or "a dataset"
     if not tree.children:
         log.warning("%s: ESO associates nothing with it; is its type supported?", name)
@@ -200,7 +195,7 @@ def _report(tree: Association, mode: str) -> None:
 
 
 def _answer(whole: Association, found: Association, names: list[str]) -> Answer:
-    """Say how good what ESO associates is, and what it remarks."""
+    """Build the answer, with the quality of the association and ESO's remarks."""
     words = [f"category {found.category}", *(m for m in found.messages if m)]
     quality = 0
     if not (whole.is_certified and found.is_certified):

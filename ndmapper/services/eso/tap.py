@@ -1,4 +1,4 @@
-"""Ask the tables of the ESO archive (TAP, synchronous)."""
+"""Queries of the ESO archive's tables (TAP, synchronous)."""
 
 import io
 import warnings
@@ -15,11 +15,7 @@ __all__ = ["quoted", "tap_query"]
 
 
 def quoted(text: str) -> str:
-    """
-    Write a text as ADQL does.
-
-    Raises ServiceError if it has control characters.
-    """
+    """Quote a string for ADQL; control characters are refused."""
     if not text.isprintable():
         msg = f"{text!r} cannot be searched for: it has control characters"
         raise ServiceError(msg)
@@ -27,11 +23,7 @@ def quoted(text: str) -> str:
 
 
 def tap_query(http: Http, adql: str, limit: int) -> Table:
-    """
-    Ask a question.
-
-    Raises ServiceError if it is not understood, or the answer is not.
-    """
+    """Run an ADQL query."""
     form = {
         "REQUEST": "doQuery",
         "LANG": "ADQL",
@@ -40,7 +32,7 @@ def tap_query(http: Http, adql: str, limit: int) -> Table:
         "QUERY": adql,
     }
     reply = http.ask("/tap_obs/sync", method="POST", data=form)
-    # Limits are checked here, before the parser of astropy sees it.
+    # Check limits before astropy's parser sees the document.
     root = parse_xml(reply.body, reply.url)
     status, text = "", ""
     for element in root.iter():
@@ -58,10 +50,10 @@ def tap_query(http: Http, adql: str, limit: int) -> Table:
 
 def _table(body: bytes, source: str) -> Table:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # archives keep to the standard in general
+        warnings.simplefilter("ignore")  # VOTable warnings do not concern the user
         try:
             votable: Any = parse_single_table(io.BytesIO(body), verify="ignore")
             return votable.to_table(use_names_over_ids=True)
-        except Exception as err:  # whatever the parser meets in a broken table
+        except Exception as err:  # the parser raises anything for a broken table
             msg = f"{source} answers with no table that can be read ({err})"
             raise ServiceError(msg) from None

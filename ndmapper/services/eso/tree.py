@@ -1,8 +1,8 @@
 """
-The association trees of ESO: which files calibrate which, and those in turn.
+ESO's association trees: files, their calibrations, and theirs recursively.
 
-CalSelector answers with one XML document for a dataset, or with several in one body;
-the same documents come with data that were ordered (``..._raw2raw.xml``).
+CalSelector returns one XML document for a dataset, or several as multipart; the same
+documents come with ordered data (``..._raw2raw.xml``).
 """
 
 import email.parser
@@ -33,44 +33,42 @@ _ALIASES = {
 }
 """Categories, best first; which there are is each instrument's own affair."""
 
-# Of a spectrograph, beside flats of a lamp: none is better than such a one.
+# Categories that a pattern matches too, but that mean another type: sky flats beside
+# lamp flats.
 _OTHERS = {"flat": ("SKYFLAT*", "MASTER_SKYFLAT*")}
 
 
 @dataclass(frozen=True)
 class Association:
-    """Files of one category, and what calibrates them."""
+    """Files of one category, and their calibrations."""
 
-    # Category of the association.
     category: str
-    # Category and name of each file.
+    # (category, name) of each file.
     files: tuple[tuple[str, str], ...] = ()
-    # What calibrates them.
+    # Their calibrations.
     children: tuple["Association", ...] = ()
-    # Whether all was found that the calibration plan wants, and whether ESO has
-    # confirmed it.
+    # Complete according to ESO's calibration plan, and certified by ESO.
     is_complete: bool = True
-    # Whether all was found that the calibration plan wants, and whether ESO has
-    # confirmed it.
+    # Complete according to ESO's calibration plan, and certified by ESO.
     is_certified: bool = True
-    # ``"Raw2Raw"`` or ``"Raw2Master"``; empty below the top.
+    # "Raw2Raw" or "Raw2Master"; empty below the top.
     mode: str = ""
-    # What ESO remarks.
+    # Remarks of ESO.
     messages: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
-        """The names of the files, each once."""
+        """Names of the files, each once."""
         return list(dict.fromkeys(name for _, name in self.files))
 
     def walk(self) -> Iterator["Association"]:
-        """Go through the tree."""
+        """Iterate over the tree."""
         yield self
         for child in self.children:
             yield from child.walk()
 
     def find(self, cal_type: str) -> "Association | None":
-        """Find what calibrates these files in one respect."""
+        """Return the calibrations of one type; None if there are none."""
         wanted = cal_type.upper()
         others = _OTHERS.get(cal_type.lower(), ())
         for pattern in (wanted, *_ALIASES.get(cal_type.lower(), ())):
@@ -89,11 +87,7 @@ class Association:
 
 
 def parse_association(body: bytes, source: str) -> Association:
-    """
-    Read one document.
-
-    Raises ServiceError if it is something else.
-    """
+    """Parse one XML document."""
     root = parse_xml(body, source)
     if tag_of(root) != "association":
         msg = f"{source} answers with <{tag_of(root)}> in place of an association"
@@ -104,11 +98,7 @@ def parse_association(body: bytes, source: str) -> Association:
 def parse_associations(
     body: bytes, content_type: str, source: str
 ) -> list[Association]:
-    """
-    Read what CalSelector answers.
-
-    Raises ServiceError if it is something else.
-    """
+    """Parse the response of CalSelector: one document or multipart."""
     if not content_type.lower().startswith("multipart/"):
         return [parse_association(body, source)]
     if "\n" in content_type or "\r" in content_type:

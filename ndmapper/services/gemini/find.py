@@ -23,10 +23,10 @@ _MOST_OPEN = 500
 
 def find_at_gemini(ask: Callable[[str], Response], criteria: Criteria) -> Table:
     """
-    Find files in the Gemini archive.
+    Find files.
 
-    Raises ParameterError if the archive would not understand a word: it would pass it
-    over.; ServiceError if there are more files than the archive gives at once.
+    Raises ParameterError for a word that the archive would silently ignore,
+    ServiceError if there are more files than it returns at once.
     """
     rows = {str(row["name"]): row for row in _rows(ask, criteria)}
     return result_table([_described(row) for row in rows.values()], "gemini")
@@ -88,7 +88,10 @@ def _check(word: str, pattern: str, expected: str) -> None:
 
 
 def _fits(row: Mapping[str, Any], criteria: Criteria) -> bool:
-    """See whether the archive took every word; one it does not know it passes over."""
+    """
+    Whether a result matches all criteria: the archive ignores words that it does not
+    know.
+    """
     day = str(row.get("ut_datetime"))[:10]
     instrument = str(row.get("instrument"))
     return (

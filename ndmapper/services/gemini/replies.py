@@ -1,4 +1,4 @@
-"""What the Gemini archive answers, in the terms of ndmapper."""
+"""Parsers of the Gemini archive's replies."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,46 +20,41 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FoundCalibrations:
-    """What the archive says of one type of calibration of one frame."""
+    """Reply of the archive for one type of calibration of one frame."""
 
-    # Names and checksums (of the files as stored), the best first.
+    # Names and checksums of the stored (compressed) files, best first.
     files: tuple[tuple[str, str | None], ...] = ()
-    # Calibrations that it knows, but does not have.
+    # Calibrations that are known but not in the archive.
     absent: tuple[str, ...] = ()
-    # Whether it knows the frame at all.
+    # Whether the archive knows the frame.
     is_known: bool = True
-    # Whether its search failed.
+    # Whether the search failed.
     has_failed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListedFile:
-    """What the archive lists of one file."""
+    """Entry of the archive's file list."""
 
-    # Its name as it is stored, and the folder there.
+    # Stored name, and folder in the archive.
     filename: str
-    # Its name as it is stored, and the folder there.
+    # Stored name, and folder in the archive.
     folder: str
-    # Bytes, as stored.
+    # Size as stored (compressed).
     size: int | None
-    # MD5, as stored.
+    # MD5 as stored.
     checksum: str | None
-    # Bytes without compression.
+    # Size without compression.
     plain_size: int | None
-    # MD5 without compression.
     plain_checksum: str | None
-    # Mode of the observation, where header data were asked for.
+    # Observation mode, if header data were requested.
     mode: str
 
 
 def calibrations_of_json(
     body: bytes, filename: str, cal_type: str, source: str
 ) -> FoundCalibrations:
-    """
-    Read what ``jsoncalmgr`` answers.
-
-    Raises ServiceError if the answer has another form.
-    """
+    """Parse a reply of ``jsoncalmgr``."""
     datasets = _rows(parse_json_reply(body, source), source)
     own = [d for d in datasets if _is_name(d.get("filename"), filename)]
     if not own:
@@ -84,11 +79,7 @@ def calibrations_of_json(
 def calibrations_of_xml(
     body: bytes, filename: str, cal_type: str, source: str
 ) -> FoundCalibrations:
-    """
-    Read what ``xmlcalmgr`` answers.
-
-    Raises ServiceError if the answer has another form.
-    """
+    """Parse a reply of ``xmlcalmgr``."""
     root = parse_xml(body, source)
     if tag_of(root) != "calibration_associations":
         msg = f"{source} answers with <{tag_of(root)}> in place of calibrations"
@@ -115,10 +106,9 @@ def calibrations_of_xml(
 
 def file_row(body: bytes, name: str, checksum: str | None, source: str) -> ListedFile:
     """
-    Read what ``jsonfilelist`` answers for one name.
+    Parse a reply of ``jsonfilelist`` for one name.
 
-    Raises MissingFileError if the archive has no such file.; ServiceError if the answer
-    has another form.
+    Raises MissingFileError if the archive has no such file.
     """
     rows = [
         row

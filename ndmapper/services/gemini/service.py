@@ -1,10 +1,8 @@
 """
-The Gemini Observatory Archive: which frames calibrate which, by its own association,
-and the files.
+The Gemini Observatory Archive: its calibration associations and its files.
 
-The archive stores files compressed, and publishes the checksums of those; here they go
-by the names without compression, which are those of calibration documents. There is no
-way to go on in the middle of a file.
+The archive stores compressed files and publishes their checksums; calibration documents
+use the names without compression. Interrupted downloads cannot be resumed.
 """
 
 import logging
@@ -73,7 +71,7 @@ _LOGIN_ADVICE = (
 
 
 class GeminiService:
-    """Look up calibrations and get files in the Gemini archive."""
+    """Look up calibrations and download files from the Gemini archive."""
 
     def __init__(
         self,
@@ -128,11 +126,7 @@ class GeminiService:
     def fetch(
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
     ) -> list[Path]:
-        """
-        See to it that files are in a folder.
-
-        Raises ServiceError if some could not be got; all are named with the reason.
-        """
+        """Download files that are not there; one ServiceError names all that failed."""
         fetcher = Fetcher(
             self.http,
             self.describe,
@@ -149,11 +143,7 @@ class GeminiService:
         return find_at_gemini(self._ask, criteria)
 
     def describe(self, name: str, checksum: str | None = None) -> RemoteFile:
-        """
-        Ask what the archive has under a name.
-
-        Raises MissingFileError if there is none.
-        """
+        """Request the size and checksums of a file."""
         frame = _frame(name)
         reply = self._ask(f"/jsonfilelist/canonical/filename={_quoted(frame)}")
         row = file_row(reply.body, frame, checksum, reply.url)
@@ -168,7 +158,7 @@ class GeminiService:
         )
 
     def explain(self, answer: StreamedResponse | Response) -> NdmapperError:
-        """Make the error for an answer that is not what was asked for."""
+        """Build the error for a response with another status than expected."""
 
         def denied() -> str:
             text = (
@@ -186,7 +176,7 @@ class GeminiService:
     def _calibrations(self, name: str, cal_type: str) -> FoundCalibrations:
         selection = f"{cal_type}/filename={_quoted(name)}"
         reply = self.http.ask(f"/jsoncalmgr/{selection}")
-        if reply.status == 404:  # archives of the same kind that are older
+        if reply.status == 404:  # older versions of the archive software
             reply = self._ask(f"/xmlcalmgr/{selection}")
             return calibrations_of_xml(reply.body, name, cal_type, reply.url)
         if reply.status != 200:
@@ -194,7 +184,7 @@ class GeminiService:
         return calibrations_of_json(reply.body, name, cal_type, reply.url)
 
     def _server_type(self, filename: str, cal_type: str) -> str:
-        """Translate a type; what a twilight flat is called depends on the mode."""
+        """Translate a calibration type; twilight flats depend on the mode."""
         if cal_type == "twilight":
             frame = _frame(filename)
             reply = self._ask(f"/jsonsummary/canonical/filename={_quoted(frame)}")
@@ -237,7 +227,7 @@ class GeminiService:
 
 
 def _frame(name: str) -> str:
-    """Give the name by which the archive lists a file."""
+    """Return the name by which the archive lists a file."""
     plain = plain_name(name)
     return plain if split_ext(plain)[1] is not None else f"{plain}.fits"
 

@@ -1,10 +1,10 @@
 """
-Many files of the Gemini archive in one piece: a tar file, taken apart as it arrives.
+Download many files of the Gemini archive as one tar file, unpacked on the fly.
 
-Nothing in it is believed: each member must be a file that was asked for, has the size
-and the checksum that the archive lists for it, and goes under its own name into the
-folder. A tar file that ends with its list of checksums is whole; of one that does not,
-what did arrive is kept, and the rest is got file by file.
+The tar file is untrusted: each member must be a requested file with the listed size and
+checksum, and is written under its own name. A complete tar file ends with a list of
+checksums; of a truncated one, the members received so far are kept, and the rest is
+downloaded one by one.
 """
 
 import io
@@ -44,10 +44,9 @@ def fetch_tar(
     checksums: Mapping[str, str],
 ) -> None:
     """
-    Get what is missing in a folder in one piece, as far as that goes.
+    Download missing files as one tar file, as far as possible.
 
-    Raises ServiceAccessError if files were left out that are not given to everybody.;
-    ServiceError if the tar file holds what must not be in one, or is none.
+    Raises ServiceAccessError if proprietary files were left out.
     """
     wanted: dict[str, tuple[str, RemoteFile]] = {}
     for name in dict.fromkeys(names):
@@ -55,7 +54,7 @@ def fetch_tar(
             try:
                 remote = fetcher.describe(name, checksums.get(name))
             except MissingFileError:
-                continue  # said later, with all others
+                continue  # reported later, together with the others
             stored = remote.path.partition("/file/")[2]
             if not (folder / name).exists():
                 wanted[stored] = name, remote
@@ -86,7 +85,7 @@ def _take_apart(
     folder: Path,
     checksums: Mapping[str, str],
 ) -> set[str]:
-    """Take out what was asked for, and say what was withheld."""
+    """Write the requested members; return the names of withheld files."""
     limit = sum(remote.size or 0 for _, remote in wanted.values()) + _OVERHEAD
     readme, is_whole = "", False
     try:
@@ -128,7 +127,7 @@ def _receive(transfer: Transfer, stream: StreamedResponse) -> None:
         raise
     except NdmapperError as err:
         log.warning("%s; it is got by itself", err)
-        for _ in stream.chunks:  # the next member begins where this one ends
+        for _ in stream.chunks:  # skip to the next member
             pass
 
 
@@ -153,7 +152,7 @@ def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
 
 
 class _Reader(io.RawIOBase):
-    """Read pieces that arrive as a file, up to a limit."""
+    """File object for a stream of chunks, with a size limit."""
 
     def __init__(self, stream: StreamedResponse, limit: int) -> None:
         self._stream = stream
@@ -172,7 +171,7 @@ class _Reader(io.RawIOBase):
                 except ServiceUnreachableError:
                     if not found:
                         raise
-                    break  # what arrived before is good; the next read ends as well
+                    break  # complete members were received; the next read fails as well
                 self._left -= len(self._rest)
                 if self._left < 0:
                     msg = f"{self._stream.url} sends far more than the files asked for"

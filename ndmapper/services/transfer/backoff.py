@@ -1,4 +1,4 @@
-"""Ask again, later and later, where that may help."""
+"""Retry with exponential backoff."""
 
 import email.utils
 import logging
@@ -27,13 +27,13 @@ _LONGEST = 300.0
 
 @dataclass(frozen=True)
 class Backoff:
-    """How often something is tried, and how long is waited in between."""
+    """Retry policy of requests."""
 
-    # How often it is tried at most.
+    # Maximum number of attempts.
     attempts: int = 4
-    # Seconds before the second attempt, on average; doubled every time.
+    # Mean delay before the second attempt [s], doubled for every further one.
     pause: float = 1.0
-    # Set where the user wants no more.
+    # Set when the user interrupts.
     stop: threading.Event | None = None
 
     def run(
@@ -46,10 +46,10 @@ class Backoff:
         give_up: Callable[[T], None] | None = None,
     ) -> T:
         """
-        Try until there is an answer that another attempt would not change.
+        Call `once` until it succeeds or retrying is useless.
 
-        Raises ServiceUnreachableError if the last attempt gets no answer.; ServiceError
-        if the archive asks to wait for too long.
+        Raises ServiceUnreachableError if the last attempt gets no response,
+        ServiceError if the archive demands too long a pause.
         """
         attempts = 1 if once_only else self.attempts
         for number in range(1, attempts + 1):
@@ -81,7 +81,7 @@ class Backoff:
 
     def wait(self, number: int, reason: str, asked: float | None = None) -> None:
         """Wait before the next attempt."""
-        # Many clients that failed at once must not come back at once.
+        # Jitter: many clients that failed together must not return together.
         own = self.pause * 2 ** (number - 1) * random.uniform(0.5, 1.5)
         pause = own if asked is None else asked + 0.1 * own
         log.info("%s; attempt %d of %d in %.1f s",
@@ -93,7 +93,7 @@ class Backoff:
 
 
 def sleep(seconds: float, stop: threading.Event | None = None) -> None:
-    """Wait."""
+    """Wait; return early if `stop` is set."""
     if stop is None:
         time.sleep(seconds)
     else:
@@ -106,7 +106,7 @@ def _status(answer: Any) -> int:
 
 
 def asked_pause(headers: Any) -> float | None:
-    """Read how long a server asks to wait."""
+    """Parse the Retry-After header [s]."""
     text = headers.get("retry-after") or headers.get("Retry-After")
     if text is None:
         return None

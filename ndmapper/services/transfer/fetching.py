@@ -1,4 +1,4 @@
-"""Many files from an archive: what is there stays, the rest comes in parallel."""
+"""Download many files: existing ones are kept, the others come in parallel."""
 
 import logging
 import threading
@@ -45,9 +45,9 @@ log = logging.getLogger(__name__)
 
 def target_name(asked: str, stored: str | None, decompress: bool | None) -> str:
     """
-    Name a file as it will be here.
+    Return the local name of a file.
 
-    Raises ServiceError if a compression was asked for that the archive does not have.
+    Raises ServiceError if a compression is requested that the archive does not have.
     """
     if decompress is False:
         return stored or asked
@@ -69,14 +69,13 @@ def target_name(asked: str, stored: str | None, decompress: bool | None) -> str:
 
 @dataclass
 class Fetcher:
-    """Get files of one archive."""
+    """Download the files of one archive."""
 
-    # Where files are.
+    # The archive.
     http: Http
-    # Takes the name of a file, and the checksum that a document gives it, and says what
-    # the archive has.
+    # Describes a remote file, given its name and the checksum in a document.
     describe: Callable[[str, str | None], RemoteFile]
-    # Makes the error for an answer that is no file.
+    # Builds the error for an unexpected response.
     explain: Callable[[StreamedResponse], NdmapperError]
     # See `target_name`.
     decompress: bool | None = None
@@ -92,11 +91,9 @@ class Fetcher:
         self, names: Sequence[str], folder: Path, checksums: Mapping[str, str]
     ) -> list[Path]:
         """
-        See to it that files are in a folder.
+        Download files that are not in a folder.
 
-        Raises MissingFileError if the archive does not have some.; ServiceError if some
-        could not be got; all are named with the reason, and the others are in the
-        folder.
+        Raises one error that names all failed files; the others are in the folder.
         """
         wanted = list(dict.fromkeys(names))
         for name in wanted:
@@ -148,7 +145,7 @@ class Fetcher:
             raise self._unreachable[0]
         try:
             with locked(folder, _lock_name(name)):
-                # Somebody else may have got it meanwhile.
+                # Another process may have downloaded it meanwhile.
                 found = self.verified(name, folder, checksum)
                 return found or self._get(name, folder, checksum)
         except NoConnectionError as err:
@@ -186,7 +183,7 @@ class Fetcher:
     def transfer(
         self, name: str, remote: RemoteFile, folder: Path, checksum: str | None
     ) -> Transfer:
-        """Prepare to get one file."""
+        """Prepare the download of one file."""
         return Transfer(
             http=self.http,
             remote=remote,
@@ -199,14 +196,14 @@ class Fetcher:
         )
 
     def verified(self, name: str, folder: Path, checksum: str | None) -> Path | None:
-        """Find a file that is there and as it should be, without any network."""
+        """Return an existing file with the right checksum, without network, or None."""
         path = self._here(name, folder)
         if path is None:
             return None
         note = find_note(path)
         if note is not None:
             fits = checksum is None or note.knows(checksum)
-            # A document may have a checksum of another kind.
+            # A document may have another type of checksum.
             fits = fits or has_checksum(path, str(checksum))
             if fits and (note.is_of(path) or file_digest(path) == note.md5):
                 return path
@@ -235,7 +232,7 @@ class Fetcher:
             has_checksum(path, checksum) for checksum in remote.published
         )
         if not remote.published and remote.size is None:
-            # The archive says nothing of it.
+            # The archive publishes no checksum.
             fits = _is_whole(path) and find_note(path) is None
         if fits:
             _remember(path, remote.published, "was there already")
@@ -257,7 +254,7 @@ class Fetcher:
 
 
 def _is_vouched(checksum: str | None, remote: RemoteFile) -> bool:
-    """Say whether a checksum of a document is one that the archive publishes."""
+    """Whether the checksum of a document is one that the archive publishes."""
     if checksum is None:
         return True
     return checksum.strip().lower().rpartition(":")[2] in remote.published
@@ -271,7 +268,7 @@ def _unlike_document(name: str, checksum: str) -> str:
 
 
 def _lock_name(name: str) -> str:
-    """Share a few locks among all files, since a lock file can never be removed."""
+    """Map a file to one of a few lock files: these cannot be removed safely."""
     return f"download-{zlib.crc32(plain_name(name).encode()) % 64:02d}"
 
 
@@ -304,7 +301,7 @@ def _is_whole(path: Path) -> bool:
 def _summary(
     failed: Mapping[str, NdmapperError], count: int, folder: Path
 ) -> NdmapperError:
-    """Make one error of many, with the reason of each."""
+    """Combine several errors into one, with all reasons."""
     reasons: dict[str, list[str]] = {}
     for name, err in failed.items():
         reasons.setdefault(str(err), []).append(name)

@@ -1,10 +1,9 @@
 """
-How archives are spoken to: the one place that sends requests.
+HTTP client of the archives, the only place that sends requests.
 
-There is one session. Requests say honestly who asks, go out by https, wait for a
-limited time, and are repeated, later and later, where that may help. A credential
-goes to the host it is for and to no other. What comes back is limited in size, and
-what is said of a failure holds no query and no secret.
+Requests use https, an honest user agent, time-outs and retries. A credential is sent
+only to its own host. Responses are limited in size, and error messages contain no query
+strings and no secrets.
 """
 
 import contextlib
@@ -61,7 +60,7 @@ Auth = Callable[[], Mapping[str, str]]
 
 
 class Http:
-    """One archive, or one service of it, spoken to by HTTP."""
+    """HTTP client of one archive."""
 
     def __init__(
         self,
@@ -94,10 +93,10 @@ class Http:
         limit: int = _LARGEST_REPLY,
     ) -> Response:
         """
-        Send a request and read the whole answer.
+        Send a request and return the complete response.
 
-        Raises ServiceUnreachableError if there is no answer, or no network to be used.;
-        ServiceError if it is too large, or leads where it must not.
+        Raises ServiceUnreachableError without network or response, ServiceError for a
+        response that is too large or redirects to a forbidden place.
         """
         request = _Request(method, path, params, data, json, dict(headers or {}))
         key = replay.RequestKey.of(
@@ -126,7 +125,7 @@ class Http:
     def stream(
         self, path: str, *, headers: Mapping[str, str] | None = None, **words: Any
     ) -> Iterator[StreamedResponse]:
-        """Send a request whose answer is read piece by piece."""
+        """Send a request whose response is read in chunks."""
         method = words.get("method", "GET")
         params, data = words.get("params"), words.get("data")
         key = replay.RequestKey.of(self.kept_as, method, path, params=params, data=data)
@@ -136,7 +135,9 @@ class Http:
             return
         self._must_be_online()
         request = _Request(method, path, params, data, None, dict(headers or {}))
-        if replay.is_recording():  # the whole answer is kept, not the end of one
+        if (
+            replay.is_recording()
+        ):  # record the complete response, not the end of a resumed one
             request.headers.pop("Range", None)
         with contextlib.ExitStack() as stack:
             opened = self.backoff.run(
@@ -167,11 +168,11 @@ class Http:
     def _opened(
         self, asked: "_Request", *, is_login: bool = False, may_leave: bool = False
     ) -> Iterator[requests.Response]:
-        """Open one answer, once more where a login was over."""
+        """Open a response; log in again once if the login has expired."""
         host = urlsplit(self.base_url).netloc
         renew = getattr(self.auth, "renew", None)
         for is_second in (False, True):
-            # Whoever has to log in first does so before it takes one of the slots.
+            # Log in before a connection slot is taken.
             secret = self._credentials()
             with (
                 _slots(host, int(config["archive_transfers"])),
@@ -204,7 +205,7 @@ class Http:
     def _followed(
         self, asked: "_Request", secret: dict[str, str], is_login: bool, may_leave: bool
     ) -> requests.Response:
-        """Send a request, and follow where the answer leads."""
+        """Send a request and follow allowed redirects."""
         url = self.base_url + asked.path
         base = urlsplit(url)
         if is_login and not self.takes_credentials:
@@ -245,8 +246,8 @@ class Http:
         headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
         headers |= asked.headers | dict(secret)
         session = _session(os.getpid())
-        # Nothing is taken from the environment but proxies and certificates: a .netrc
-        # would replace the credential that was meant.
+        # Only proxies and certificates come from the environment: a .netrc file would
+        # replace the intended credential.
         proxies = requests.utils.get_environ_proxies(url, no_proxy=None)
         bundles = map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
         with _clear_errors(shown_url(url)):
@@ -272,7 +273,7 @@ class _Request:
     headers: dict[str, str]
 
     def without_query(self) -> "_Request":
-        """Leave out the query, which the place that is led to has in its own URL."""
+        """Drop the query: a redirect URL has its own."""
         return _Request(
             self.method, self.path, None, self.data, self.json, self.headers
         )
@@ -284,12 +285,12 @@ def _say_once(message: str) -> None:
 
 
 def user_agent() -> str:
-    """Say who asks."""
+    """Return the User-Agent header."""
     return f"ndmapper/{__version__} python-requests/{requests.__version__}"
 
 
 class _Session(requests.Session):
-    """A session that looks at no redirect: `Http` does so, by its own rules."""
+    """A session without automatic redirects, which `Http` checks itself."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         return None
@@ -297,10 +298,10 @@ class _Session(requests.Session):
 
 @functools.lru_cache(maxsize=1)
 def _session(_pid: int) -> requests.Session:
-    """Make the session of a process; a child must not use its parent's sockets."""
+    """Return the session of this process; children must not share its sockets."""
     session = _Session()
     session.trust_env = False
-    # Cookies are credentials, and are sent where `auth` says, not where they fit.
+    # Cookies are credentials, sent only where `auth` says.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     adapter = requests.adapters.HTTPAdapter(pool_maxsize=16, max_retries=0)
     session.mount("https://", adapter)
@@ -322,7 +323,7 @@ def _slots(host: str, count: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _clear_errors(shown: str) -> Iterator[None]:
-    """Say what failed, without what the URL held."""
+    """Convert errors of requests to ServiceError, without the URL's query."""
     try:
         yield
     except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
@@ -336,7 +337,7 @@ def _clear_errors(shown: str) -> Iterator[None]:
     ):
         msg = f"{shown}: the connection broke before the end"
     except ValueError:
-        # The reason would quote a header, which may be the credential.
+        # Not chained: the message quotes the header, which may be a credential.
         msg = (
             f"{shown}: the request cannot be sent; has a credential, or a word that is "
             "looked for, characters that do not belong there?"
@@ -355,7 +356,7 @@ def _clear_errors(shown: str) -> Iterator[None]:
 
 
 def _reason(err: BaseException) -> str:
-    """Find the innermost reason; outer ones repeat the URL with its query."""
+    """Return the innermost reason; outer ones repeat the URL with its query."""
     while True:
         inner = err.__cause__ or err.__context__
         arguments = [a for a in err.args if isinstance(a, BaseException)]

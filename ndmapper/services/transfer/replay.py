@@ -1,10 +1,10 @@
 """
-Answers of archives, kept in a folder and played from there.
+Record responses of archives in a folder, and replay them without network.
 
-Each answer is two files: ``NAME.json`` says what was asked, the status and the headers;
-``NAME.body`` is what came back. NAME begins with the archive and has a digest of what
-was asked: the method, the path below the archive's URL, the query and the form. Neither
-the host nor anything that belongs to a login is in there, so a folder can be handed on.
+Each response is two files: ``NAME.json`` has the request, status and headers,
+``NAME.body`` the body. NAME starts with the archive and has a digest of the request:
+method, path below the archive's URL, query and form. Host and credentials are not
+stored, so that a folder can be shared.
 """
 
 import contextlib
@@ -41,9 +41,8 @@ _HEADERS = frozenset(
 
 @dataclass(frozen=True)
 class RequestKey:
-    """What was asked, in a form that is the same on every machine."""
+    """Key of a recorded request, the same on every machine."""
 
-    # Name of the archive.
     archive: str
     # JSON of method, path, query, form and body.
     asked: str
@@ -59,13 +58,13 @@ class RequestKey:
         data: Any = None,
         body: Any = None,
     ) -> "RequestKey":
-        """Describe a request."""
+        """Make the key of a request."""
         asked = [method, path, _pairs(params), _pairs(data), body]
         return cls(archive, json.dumps(asked, sort_keys=True, default=str))
 
     @property
     def stem(self) -> str:
-        """The name of its files, without type."""
+        """Names of its files, without type."""
         digest = hashlib.sha256(self.asked.encode()).hexdigest()[:20]
         archive = re.sub(r"[^\w-]", "_", self.archive)
         return f"{archive}-{digest}"
@@ -73,13 +72,12 @@ class RequestKey:
 
 @dataclass(frozen=True)
 class ReplayedResponse:
-    """An answer that was kept."""
+    """A recorded response."""
 
-    # Its status.
     status: int
-    # The headers that describe its body.
+    # Headers that describe the body.
     headers: dict[str, str]
-    # The file that holds its body.
+    # The file with the body.
     body: Path
 
     def chunks(self) -> Iterator[bytes]:
@@ -90,21 +88,17 @@ class ReplayedResponse:
 
 
 def is_replaying() -> bool:
-    """Say whether archives are played."""
+    """Whether responses are replayed."""
     return config["archive_replay"] is not None
 
 
 def is_recording() -> bool:
-    """Say whether answers are kept."""
+    """Whether responses are recorded."""
     return config["archive_record"] is not None and not is_replaying()
 
 
 def find(key: RequestKey) -> ReplayedResponse | None:
-    """
-    Find the answer to a request, where archives are played.
-
-    Raises ServiceError if the answer that was kept cannot be read.
-    """
+    """Return the recorded response to a request, when replaying."""
     if not is_replaying():
         return None
     path = Path(config["archive_replay"]) / f"{key.stem}.json"
@@ -124,7 +118,7 @@ def find(key: RequestKey) -> ReplayedResponse | None:
 def keep(
     key: RequestKey, status: int, headers: dict[str, str] | Any, pieces: Iterable[bytes]
 ) -> None:
-    """Keep an answer, where that is wanted."""
+    """Record a response, when recording."""
     if is_recording():
         for _ in kept_while_read(key, status, headers, iter(pieces)):
             pass
@@ -133,7 +127,7 @@ def keep(
 def kept_while_read(
     key: RequestKey, status: int, headers: Any, pieces: Iterator[bytes]
 ) -> Iterator[bytes]:
-    """Keep an answer while it is read; one that is not read to its end is not kept."""
+    """Record a response while it is read, if it is read to its end."""
     folder = Path(config["archive_record"])
     body = folder / f"{key.stem}.body"
     temporary = staging_name(body)
@@ -166,7 +160,7 @@ def kept_while_read(
 
 
 def _shown(key: RequestKey) -> Any:
-    """Say what was asked, without what may be a key to it."""
+    """Describe a request without parts that may be access keys."""
     asked = json.loads(redacted(key.asked))
     asked[1] = asked[1].partition("?")[0]
     return asked

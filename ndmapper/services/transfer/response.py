@@ -1,4 +1,4 @@
-"""What archives answer, and URLs as a person may see them."""
+"""HTTP responses of archives, and the errors for unexpected ones."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -26,50 +26,46 @@ __all__ = [
 
 
 class NoConnectionError(ServiceUnreachableError):
-    """There is no connection to an archive, so nothing else can be got either."""
+    """There is no connection to an archive, so other files need not be tried."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """A whole answer."""
+    """A complete response."""
 
-    # Its status.
     status: int
-    # Its headers; names are in lower case.
+    # Names are in lower case.
     headers: Mapping[str, str]
-    # Its body.
     body: bytes
-    # What was asked, as a person may see it.
+    # URL without query and secrets.
     url: str
-    # What the server wants to be remembered.
+    # Cookies set by the server.
     cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def text(self) -> str:
-        """The body as text; bytes that are no UTF-8 are replaced."""
+        """The body as text; invalid UTF-8 is replaced."""
         return self.body.decode("utf-8", "replace")
 
     @property
     def content_type(self) -> str:
-        """The type of the body, without parameters."""
+        """The media type, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 @dataclass(frozen=True)
 class StreamedResponse:
-    """An answer whose body is read piece by piece, once."""
+    """A response whose body is read in chunks, once."""
 
-    # Its status.
     status: int
-    # Its headers; names are in lower case.
+    # Names are in lower case.
     headers: Mapping[str, str]
-    # Its body.
     chunks: Iterator[bytes]
-    # What was asked, as a person may see it.
+    # URL without query and secrets.
     url: str
 
     def text(self, limit: int = 4096) -> str:
-        """Read the beginning of the body, to see what it says."""
+        """Return the beginning of the body as text."""
         found = b""
         with contextlib.suppress(ServiceError):
             for chunk in self.chunks:
@@ -80,18 +76,14 @@ class StreamedResponse:
 
 
 def shown_url(url: str) -> str:
-    """Give a URL as a person may see it."""
+    """Return a URL without query and secrets, for messages."""
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return redacted(f"{parts.scheme}://{parts.hostname}{port}{parts.path}")
 
 
 def read_limited(chunks: Iterator[bytes], limit: int, shown: str) -> bytes:
-    """
-    Read a whole body, unless it is too large.
-
-    Raises ServiceError if there is more.
-    """
+    """Read a body; raises ServiceError if it is larger than `limit`."""
     found = bytearray()
     for chunk in chunks:
         found += chunk
@@ -106,7 +98,7 @@ def response_error(
     denied: Callable[[], str],
     missing: str = "the archive has no such file",
 ) -> NdmapperError:
-    """Make the error for an answer that is not what was asked for."""
+    """Build the error for a response with another status than expected."""
     if answer.status in {401, 403}:
         return ServiceAccessError(denied())
     if answer.status in {404, 410}:

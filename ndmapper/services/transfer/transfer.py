@@ -1,9 +1,9 @@
 """
-One file from an archive to a folder: whole and verified, or not at all.
+Download one file: complete and verified, or not at all.
 
-What arrives is written to a hidden file ``.NAME.part`` beside the target. Where the
-server can go on in the middle of a file, and says by what the file is known, the part
-stays when the connection breaks, and the next attempt or the next run goes on with it.
+Data are written to a hidden file ``.NAME.part``. If the server supports ranges and
+validators, the file is kept when the connection breaks, and the next attempt or run
+resumes it.
 """
 
 import contextlib
@@ -38,39 +38,32 @@ _LARGEST = 1 << 36
 
 @dataclass
 class Transfer:
-    """Get one file."""
+    """The download of one file."""
 
-    # The archive.
     http: Http
-    # The file.
     remote: RemoteFile
-    # Where it goes.
+    # Target folder.
     folder: Path
-    # Takes the name as stored, and gives that of the file here.
+    # Maps the stored name to the local one.
     name_target: Callable[[str | None], str]
-    # Makes the error for an answer that is no file.
+    # Builds the error for an unexpected response.
     explain: Callable[[StreamedResponse], NdmapperError]
-    # A checksum that the user's document gives, of the file as stored or without
-    # compression.
+    # Checksum of the user's document, of the stored or decompressed file.
     known: str | None = None
-    # Set where the user wants no more.
+    # Set when the user interrupts.
     stop: threading.Event = field(default_factory=threading.Event)
-    # Where arriving bytes are counted.
+    # Progress bar.
     bar: ByteBar | None = None
     _has_begun: bool = field(default=False, init=False)
 
     def run(self) -> Path:
-        """
-        Get the file.
-
-        Raises ServiceError if it is not to be had, or damaged however often it is sent.
-        """
+        """Download the file, with retries if it arrives damaged."""
         for number in range(1, _ATTEMPTS + 1):
             self._has_begun = False
             try:
                 return self._once()
             except (ServiceUnreachableError, DamagedError) as err:
-                # Whatever happens before a body begins, `Http` has tried again itself.
+                # Failures before the body are retried by `Http`.
                 if number == _ATTEMPTS or self.stop.is_set() or not self._has_begun:
                     raise
                 self.http.backoff.wait(number, str(err))
@@ -92,11 +85,7 @@ class Transfer:
     def receive(
         self, stream: StreamedResponse, part: PartialDownload | None = None
     ) -> Path:
-        """
-        Take a body, verify it, and give it its name.
-
-        Raises ServiceError if it is not what was announced.
-        """
+        """Receive a body, verify it, and rename it into place."""
         self._has_begun = True
         part = part or PartialDownload.of(self.folder, self.remote)
         disposition = stream.headers.get("content-disposition")
@@ -135,7 +124,7 @@ class Transfer:
         count: Callable[[bytes], object],
         name: str,
     ) -> int:
-        """Write what arrives, and say how much that was."""
+        """Append chunks to the partial file; return how many bytes were written."""
         content_type = stream.headers.get("content-type", "").partition(";")[0].strip()
         start, written = part.start, 0
         if self.bar is not None:
