@@ -1,4 +1,4 @@
-"""The engine of steps that are programs of any kind."""
+"""The engine for command-line programs, and the placeholders of their arguments."""
 
 import hashlib
 import os
@@ -43,7 +43,7 @@ _PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
 def _places(argv: Iterable[object]) -> list[str]:
-    """List the places of a command line."""
+    """Return the names of the placeholders in argv."""
     return list(dict.fromkeys(name for item in argv for name in _named(item)))
 
 
@@ -51,11 +51,9 @@ def _arguments(
     job: Job, given: Mapping[str, Sequence[str]], made: Mapping[Output, str]
 ) -> list[str]:
     """
-    Put values into the places of argv, each as a whole and as nothing but data.
+    Substitute the placeholders of argv, each as one argument, never by a shell.
 
-    Raises UnknownParameterError if a parameter has no place in argv.; ParameterError if
-    a value would be taken for an option.; DeclarationError if a place has no value, or
-    an item several places.
+    Raises ParameterError if a value would be taken for an option.
     """
     paths: dict[str, Sequence[Any]] = {
         **{str(name): [path] for name, path in made.items() if name is not None},
@@ -86,14 +84,14 @@ def _arguments(
 
 
 def _named(item: object) -> list[str]:
-    # A path that is written in argv is what it is, whatever its folders are called.
+    # A Path in argv is literal: braces in it are no placeholders.
     return [] if isinstance(item, Path) else _PLACE.findall(str(item))
 
 
 def _check_places(
     job: Job, paths: Mapping[str, Sequence[Any]]
 ) -> dict[str, Sequence[Any]]:
-    """Pair places and values."""
+    """Return the values of all placeholders; an error for extra or missing ones."""
     known = _places(job.task.words["argv"])
     values = dict(paths)
     for name, value in job.parameters.items():
@@ -116,7 +114,7 @@ def _check_places(
 
 
 def _text(job: Job, name: str, value: Any) -> str:
-    # The program runs in a folder of its own, where the name alone means nothing.
+    # Relative paths would not work: the program runs in its own folder.
     text = str(value.absolute() if isinstance(value, Path) else value)
     if "\0" in text:
         msg = f"{job.step}: {name} must be text without the character 0, not {value!r}"
@@ -138,7 +136,7 @@ _PROBE = 20.0
 
 
 class CommandEngine:
-    """Run a program; no shell ever sees a name or a value."""
+    """Run a program, without a shell."""
 
     name = "command"
     each: Each = "file"
@@ -149,7 +147,7 @@ class CommandEngine:
     takes_none = True
 
     def tool(self, task: Task) -> dict[str, str | None]:
-        """Say which version of a program is installed."""
+        """Return the version of a program."""
         name = Path(str(task.name)).name
         try:
             program = _find(task)
@@ -163,18 +161,12 @@ class CommandEngine:
         return {"name": name, "version": _probe(argv, program, stamp)}
 
     def parameters(self, task: Task) -> Collection[str]:
-        """List the parameters: the places in argv that no file takes."""
+        """Return the parameters: placeholders in argv that are not files."""
         files = {"in", "out", *task.inputs, *map(str, task.outputs)}
         return [name for name in _places(task.words["argv"]) if name not in files]
 
     def check(self, job: Job) -> None:
-        """
-        Check that every place of argv has a value, and every value a place.
-
-        Raises UnknownParameterError if a parameter has no place in argv.;
-        ParameterError if a value would be taken for an option.; DeclarationError if a
-        place has no value.
-        """
+        """Check that every placeholder has a value, and every value a placeholder."""
         _arguments(job, *_show(job))
 
     def preview(self, job: Job) -> Preview:
@@ -192,12 +184,7 @@ class CommandEngine:
         return Preview(text=line, script=f"{script}\n", language="sh")
 
     def run(self, job: Job) -> Outcome:
-        """
-        Run the program.
-
-        Raises MissingToolError if it is not installed.; TimeLimitError if it takes too
-        long.; StepError if it fails, or does not make what was declared.
-        """
+        """Run the program, and open its products."""
         assert job.folder is not None
         program = _find(job.task)
         links = InputLinks(
@@ -236,7 +223,7 @@ def _find(task: Task) -> Path:
 
 
 def _show(job: Job) -> tuple[dict[str, list[str]], dict[Output, str]]:
-    """Name the files as the user knows them."""
+    """Return inputs and outputs under the names that the user knows."""
     given = _files(job, lambda df: str(Path(df).absolute() if df.filename else "-"))
     targets = {name: job.targets.get(name, "out.fits") for name in job.outputs}
     outdir = Path(job.settings["outdir"]).absolute()
@@ -244,7 +231,7 @@ def _show(job: Job) -> tuple[dict[str, list[str]], dict[Output, str]]:
 
 
 def _files(job: Job, name_of: Callable[[DataFile], str]) -> dict[str, list[str]]:
-    """Name the files of all roles, and of the parameters that are files."""
+    """Return the paths of all inputs, and of parameters that are files."""
     named = {
         role or "in": [name_of(df) for df in files] for role, files in job.roles.items()
     }
@@ -289,7 +276,7 @@ def _digest(program: Path, stamp: int) -> str:
 
 @lru_cache(maxsize=128)
 def _probe(argv: tuple[str, ...], program: Path, stamp: int) -> str | None:
-    """Ask a program for its version, once as long as it is the same."""
+    """Run a program for its version, once for each state of its file."""
     first = program
     if argv[0] != program.name:
         try:

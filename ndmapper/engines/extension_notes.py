@@ -1,4 +1,4 @@
-"""What a step says and decides for one extension, wherever that is worked on."""
+"""QC values and decisions of one extension, also from a worker process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,23 +17,23 @@ __all__ = ["ExtensionNotes", "collect_notes", "known_decisions", "replay_notes"]
 
 @dataclass(frozen=True)
 class ExtensionNotes:
-    """What was said and decided for one extension."""
+    """QC values and decisions of one extension."""
 
-    # Of the quality of the product.
+    # QC values and figures.
     findings: Findings
-    # What was decided.
+    # Decisions.
     decisions: Decisions
 
 
 def known_decisions() -> Decisions:
-    """Give what was decided before, and whether the user is asked."""
+    """Return the saved decisions, and whether the user is asked."""
     now = current_decisions()
     return Decisions(False, {}) if now is None else Decisions(now.interact, now.known)
 
 
 @contextmanager
 def collect_notes(where: str, known: Decisions) -> Iterator[ExtensionNotes]:
-    """Collect what is said and decided for one extension."""
+    """Collect the QC values and decisions of one extension."""
     with (
         about(where),
         collect_findings() as findings,
@@ -43,7 +43,7 @@ def collect_notes(where: str, known: Decisions) -> Iterator[ExtensionNotes]:
 
 
 def replay_notes(said: ExtensionNotes) -> None:
-    """Say once more, here, what was said and decided for one extension."""
+    """Add the notes of an extension, made in a worker, to those of this process."""
     findings, decisions = current_findings(), current_decisions()
     if findings is not None:
         findings.numbers.update(said.findings.numbers)

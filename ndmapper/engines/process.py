@@ -1,4 +1,4 @@
-"""Running a program so that it can be stopped, and leaves nothing behind."""
+"""Subprocesses that can be stopped and leave nothing behind, and their errors."""
 
 import contextlib
 import errno
@@ -38,13 +38,13 @@ GRACE = 3.0
 _LONGEST_LOG = 2_000_000
 _LONGEST_LINE = 300
 
-# The program waits until it is watched. What it reads from then on is empty.
+# The program starts when the watcher is ready. Its standard input is empty.
 _START = 'read -r go || exit 1; exec "$@" </dev/null'
-# It ends when this process ends, however that comes about: then the pipe that it
-# reads from is closed. No part of the program's group survives that.
+# The watcher reads from a pipe that closes when this process ends, however it ends, and
+# then kills the program's process group.
 _WATCH = 'read -r go; kill -s KILL -- "-$1"'
 
-# Escape sequences, and other characters that would act on a terminal.
+# Escape sequences and other terminal control characters.
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -52,22 +52,18 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 class Finished:
     """How a program ended."""
 
-    # Its exit code; negative where a signal ended it.
+    # Exit code; negative if ended by a signal.
     returncode: int
-    # The file with all that it printed.
+    # File with its output.
     log: Path
-    # How long it took.
+    # Run time [s].
     seconds: float
-    # Whether it was ended since it took too long.
+    # Whether it exceeded the time limit.
     timed_out: bool = False
 
 
 def find_program(name: str, advice: str) -> Path:
-    """
-    Find a program.
-
-    Raises MissingToolError if there is no such program.
-    """
+    """Return the path of a program; raises MissingToolError."""
     found = shutil.which(Path(name).expanduser())
     if found is None:
         what = "is not a program" if Path(name).exists() else "is not installed"
@@ -85,12 +81,10 @@ def run_program(
     timeout: float | None = None,
 ) -> Finished:
     """
-    Run a program to its end, in a session of its own.
+    Run a program in its own session until it ends.
 
-    It cannot read anything from the terminal, and dies with this process, also where
-    that is killed. When it ends, what it started and left running is ended too.
-
-    Raises StepError if it cannot be started.
+    It has no standard input, and is killed when this process ends, even if that is
+    killed. Its child processes are killed when it ends.
     """
     started = time.monotonic()
     with log.open("wb") as stream, _watched(argv, cwd, stream.fileno(), env) as child:
@@ -110,7 +104,7 @@ def run_program(
 def _watched(
     argv: Sequence[str], cwd: Path, output: int, env: Mapping[str, str] | None
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start a program and its watcher, and end both together."""
+    """Start a program with its watcher, and end both together."""
     try:
         child = subprocess.Popen(
             ["/bin/sh", "-c", _START, "sh", *argv],
@@ -153,16 +147,16 @@ def _watched(
 
 
 def thread_limit() -> dict[str, str]:
-    """Say how many threads a program may use."""
+    """Return how many threads a program may use."""
     own = os.environ.get("OMP_NUM_THREADS", "")
     limit = int(own) if own.isdecimal() and int(own) else count_threads()
     return {"OMP_NUM_THREADS": str(min(count_threads(), limit))}
 
 
 def _wait(child: "subprocess.Popen[bytes]", timeout: float | None) -> bool:
-    """Wait for the end, and say whether it came in time."""
-    # `wait` with a time looks up to 20 times a second, which is late for quick ones;
-    # where the kernel has handles of processes, it can tell at once.
+    """Wait for the end; return False after the time limit."""
+    # Popen.wait with a time-out polls, which is slow for short programs; use a pidfd
+    # where the kernel has them.
     if timeout is not None and hasattr(os, "pidfd_open"):
         with contextlib.suppress(OSError):
             handle = os.pidfd_open(child.pid)
@@ -187,7 +181,7 @@ def _signal(child: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
 
 
 def read_log(path: Path) -> str:
-    """Read what a program printed, whatever bytes that are."""
+    """Read the output of a program, in any encoding."""
     size = path.stat().st_size
     with path.open("rb") as stream:
         content = stream.read(min(size, _LONGEST_LOG))
@@ -200,12 +194,12 @@ def read_log(path: Path) -> str:
 
 
 def printable(text: str) -> str:
-    """Make text safe to show on a terminal."""
+    """Remove control characters, so that text can be shown on a terminal."""
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def last_lines(text: str, count: int = 8) -> str:
-    """Give the end of a log, as the end of an error message."""
+    """Return the last lines of a log, for an error message."""
     lines = [line.rstrip() for line in printable(text).splitlines()]
     lines = [line for line in lines if line][-count:]
     if not lines:
@@ -218,7 +212,7 @@ def last_lines(text: str, count: int = 8) -> str:
 
 
 def describe_end(returncode: int) -> str:
-    """Say how a program ended."""
+    """Describe how a program ended."""
     if returncode >= 0:
         return f"ended with exit code {returncode}"
     try:
@@ -233,7 +227,7 @@ def describe_end(returncode: int) -> str:
 
 
 def _name_files(files: Iterable[DataFile]) -> str:
-    """Name files in a message."""
+    """Return the names of files for a message, at most three."""
     names = [printable(str(df) or "unnamed file") for df in files]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return (", ".join(names[:3]) or "no files") + more
@@ -242,7 +236,7 @@ def _name_files(files: Iterable[DataFile]) -> str:
 def tool_error(
     job: Job, tool: str, what: str, log: str, kind: type[StepError] = StepError
 ) -> StepError:
-    """Make the error of a job whose program failed."""
+    """Build the error for a job whose program failed."""
     where = _name_files(job.inputs)
     err = kind(f"{job.step}: {tool} {what}, on {where}; {last_lines(log)}")
     err.log = log
@@ -252,7 +246,7 @@ def tool_error(
 def exit_error(
     job: Job, tool: str, end: Finished, log: str, hint: str = ""
 ) -> StepError:
-    """Make the error of a job whose program ended as it must not."""
+    """Build the error for a program that ended with an error or was killed."""
     if end.timed_out:
         what = (
             f"was ended since it took longer than {job.timeout:g} s; raise timeout= or "

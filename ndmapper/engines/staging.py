@@ -1,4 +1,4 @@
-"""Hand files to an outside program: in a folder of its own, under plain names."""
+"""Make input files available to external programs, under safe names."""
 
 import os
 import re
@@ -35,7 +35,10 @@ _LONGEST = 80
 
 
 def plain_root(name: str) -> str:
-    """Make a name that every program takes as it is."""
+    """
+    Return a file name stem of letters, digits, ``_+-``, for the most restrictive
+    programs.
+    """
     stem, _ = split_ext(Path(name).name)
     plain = re.sub(r"[^A-Za-z0-9_+-]+", "_", stem).strip("_")[:_LONGEST]
     if len(plain) < 2 or not plain[0].isalpha():
@@ -44,16 +47,16 @@ def plain_root(name: str) -> str:
 
 
 class PlainNames:
-    """The plain names that are taken in one folder."""
+    """Unique plain file names in one folder."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def new(self, name: str, tail: str = "", ext: str = ".fits") -> str:
-        """Take a name that nothing else has, whatever type its file has."""
+        """Return a name that is unique even without its file type."""
         root = plain_root(name) + re.sub(r"[^A-Za-z0-9_+-]+", "_", tail)
         found, count = root, 1
-        # Some file systems do not tell upper from lower case.
+        # Some file systems are case-insensitive.
         while found.lower() in self._taken:
             count += 1
             found = f"{root}_n{count}"
@@ -62,14 +65,14 @@ class PlainNames:
 
 
 def is_plain_file(df: DataFile) -> bool:
-    """Say whether any program can read the file of a DataFile as it is on disk."""
+    """Whether any program can read the file on disk as it is."""
     if df.filename is None or (df.filename.ext or "").lower() not in FITS_TYPES:
         return False
     return df.unloaded and not any(hdu.is_tiled for hdu in map_file(df.filename).hdus)
 
 
 def stage_file(df: DataFile, path: Path, *, link: bool) -> None:
-    """Put a whole file under another name."""
+    """Link, copy or write a whole file under another name."""
     if is_plain_file(df):
         source = Path(os.path.abspath(df))  # noqa: PTH100  # links are followed once
         if link:
@@ -81,7 +84,7 @@ def stage_file(df: DataFile, path: Path, *, link: bool) -> None:
 
 
 def _uncompressed(df: DataFile) -> DataFile:
-    """Read what is compressed in tiles, which a copy would keep as it is."""
+    """Decompress tile-compressed images, which a copy would keep."""
     if df.filename is None or not Path(df.filename).exists():
         return df
     if not any(hdu.is_tiled for hdu in map_file(df.filename).hdus):
@@ -98,11 +101,7 @@ def _uncompressed(df: DataFile) -> DataFile:
 
 
 def write_image(path: Path, header: Header, array: npt.NDArray[Any]) -> None:
-    """
-    Write a file of one image, without waiting for the disk.
-
-    Raises FormatError if FITS has no form for the array.
-    """
+    """Write a FITS file of one image, without fsync."""
     form = stored_form(array)
     with path.open("xb") as stream:
         stream.write(array_header(header, form, primary=True))
@@ -115,12 +114,12 @@ _LONGEST_NAME = 120
 
 
 def is_safe(path: str | os.PathLike[str]) -> bool:
-    """Say whether a path can be mistaken for nothing else by any program."""
+    """Whether a path has no characters that a program may interpret."""
     return _SAFE.fullmatch(os.fspath(path)) is not None
 
 
 def safe_name(name: str, taken: Collection[str] = ()) -> str:
-    """Make a file name that no program can mistake for something else."""
+    """Return a unique file name without characters that a program may interpret."""
     plain = re.sub(r"[^A-Za-z0-9_.:=,@%~+-]", "_", Path(name).name)[-_LONGEST_NAME:]
     plain = re.sub(r"^(?![A-Za-z0-9_])", "_", plain)
     found, count = plain, 1
@@ -131,7 +130,7 @@ def safe_name(name: str, taken: Collection[str] = ()) -> str:
 
 
 class InputLinks:
-    """Hands files to a program that runs in a folder of its own."""
+    """Folder of input files for a program, linked or written under safe names."""
 
     def __init__(
         self, folder: Path, *, always: bool = False, bare: bool = False
@@ -142,7 +141,7 @@ class InputLinks:
         self._taken: set[str] = set()
 
     def path(self, df: DataFile) -> Path:
-        """Say under which path a file will be found, without touching anything."""
+        """Return the path that a file will have, without touching anything."""
         own = _own_path(df)
         if own is not None and not self.always and is_safe(own) and _is_on_disk(df):
             return own
@@ -151,11 +150,7 @@ class InputLinks:
         return self.folder / name
 
     def provide(self, df: DataFile) -> Path:
-        """
-        Make a file available.
-
-        Raises MissingFileError if it is not there any more.
-        """
+        """Link or write a file; return its path."""
         path = self.path(df)
         own = _own_path(df)
         if _is_on_disk(df) and own is not None and not own.exists():
@@ -173,7 +168,7 @@ class InputLinks:
         return path
 
     def link(self, path: Path) -> Path:
-        """Make a file available that is no DataFile."""
+        """Link a file that is no DataFile."""
         if is_safe(path):
             return path
         name = safe_name(path.name, self._taken)
@@ -195,5 +190,5 @@ def _own_path(df: DataFile) -> Path | None:
 
 
 def _is_on_disk(df: DataFile) -> bool:
-    # A file that is only planned is shown as if it were there.
+    # A planned file is shown as if it existed.
     return not df.is_made or df.unloaded

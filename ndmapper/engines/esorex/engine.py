@@ -1,4 +1,4 @@
-"""The engine of steps that are recipes of the ESO pipelines."""
+"""The engine for recipes of the ESO pipelines."""
 
 import contextlib
 import re
@@ -60,26 +60,21 @@ _SUMMARY = re.compile(r"Dumping the|Found \d+ error|\[\d+/\d+\]|$")
 
 
 class EsorexEngine:
-    """Run recipes with esorex, each in a folder of its own."""
+    """Run recipes with esorex, each in its own folder."""
 
     name = "esorex"
     each: Each = "list"
     words: Mapping[str, Any] = MappingProxyType({"create_sof": True, "sof": None})
 
     def frames_of_user(self, task: Task) -> list[tuple[Path, str]]:
-        """
-        List the frames of a set that the user has edited, and wants to be used.
-
-        Raises MissingFileError, FormatError if the set, or a file that it names, cannot
-        be read.
-        """
+        """Return the frames of a SOF file that the user has edited."""
         words = task.words
         if words["create_sof"] or words["sof"] is None:
             return []
         return [(path, tag) for path, tag, _ in read_sof(Path(words["sof"]))]
 
     def tool(self, task: Task) -> dict[str, str | None]:
-        """Say which pipeline a recipe is of."""
+        """Return name and version of a recipe's pipeline."""
         try:
             recipe = find_recipe(str(task.name), config)
         except MissingToolError:
@@ -87,21 +82,14 @@ class EsorexEngine:
         return {"name": recipe.pipeline, "version": recipe.version}
 
     def parameters(self, task: Task) -> Collection[str] | None:
-        """List the parameters of a recipe; frames come besides."""
+        """Return the parameters of a recipe, without frames."""
         try:
             return list(describe(find_recipe(str(task.name), config)))
         except MissingToolError:
             return None
 
     def check(self, job: Job) -> None:
-        """
-        Check frames and parameters against what the recipe says of itself.
-
-        Raises UnknownParameterError, ParameterError if a parameter is not one of the
-        recipe's, or its value is wrong.; DeclarationError if inputs are not named by
-        tags.; MissingFileError, OutputExistsError if a SOF of the user is missing, or
-        would be lost.
-        """
+        """Check frames and parameters against the description of the recipe."""
         frames_of(job)
         check_sof(job)
         with contextlib.suppress(MissingToolError):
@@ -121,9 +109,7 @@ class EsorexEngine:
         """
         Run the recipe.
 
-        Raises MissingToolError if esorex or the pipeline is not installed.;
-        TimeLimitError if it takes too long.; StepError if it fails, leaves out an
-        input, or does not make what was declared.
+        Raises StepError also if products do not list all inputs, or are missing.
         """
         assert job.folder is not None
         recipe = find_recipe(str(job.task.name), job.settings)
@@ -131,7 +117,7 @@ class EsorexEngine:
         try:
             return _run(job, recipe, given, job.folder)
         except BaseException:
-            # Nothing of a failed run can be trusted, whatever it looks like.
+            # Products of a failed run are not used, even if they look complete.
             _discard(job.folder)
             raise
 
@@ -186,7 +172,7 @@ def _errors(text: str) -> list[str]:
 
 
 def _hint(end: Finished, text: str, frames: list[Frame]) -> str:
-    """Say what went wrong first; what comes last is only its consequence."""
+    """Return the first error message; later ones are consequences."""
     errors = _errors(text)
     hint = f" (its first error: {errors[0]})" if errors else ""
     if end.returncode > 0 and any(frame.tag != frame.tag.upper() for frame in frames):

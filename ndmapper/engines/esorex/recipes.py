@@ -1,4 +1,4 @@
-"""Which recipes there are, where, of which version, and with which parameters."""
+"""Installed recipes: path, version, environment and parameters."""
 
 import hashlib
 import logging
@@ -27,14 +27,14 @@ _PROGRAM_ADVICE = (
     "install it (Debian, Ubuntu: apt install esorex; otherwise a pipeline kit from "
     "https://www.eso.org/pipelines), or name it in config['esorex']"
 )
-# muse_create_sky (2.8.7) reads memory that it has not written, so its sky mask depended
-# on what was there before. With this the malloc of the GNU C library gives zeros, which
-# are 255 inverted: then the mask is the same each time.
+# muse_create_sky (2.8.7) reads uninitialised memory, so its sky mask was not
+# reproducible. With this setting, malloc of the GNU C library returns zeros (255
+# inverted).
 ZEROS = {"MALLOC_PERTURB_": "255"}
 _ASK = 60.0
 """The most time that esorex may take to list the parameters of a recipe [s]."""
 
-# Packages of Debian, by the start of the names of their recipes.
+# Debian packages by prefix of their recipes.
 _PACKAGES = {
     "muse": "muse", "hawki": "hawki", "gi": "giraf", "uves": "uves", "vm": "vimos",
     "vimos": "vimos", "naco": "naco", "visir": "visir", "amber": "amber",
@@ -49,24 +49,21 @@ _FOLDERS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A recipe that is installed."""
+    """An installed recipe."""
 
-    # Its name.
     name: str
-    # The esorex that runs it.
+    # Path of esorex.
     program: Path
-    # Its file, in the folder of its pipeline.
+    # Shared library of the recipe.
     plugin: Path
-    # When that file was written.
+    # mtime of the shared library [ns].
     stamp: int
-    # Name of the pipeline.
     pipeline: str
-    # Version of the pipeline.
     version: str
 
     @property
     def folder(self) -> Path:
-        """The folder of the pipeline: only recipes in it are known to esorex."""
+        """Folder of the pipeline; esorex knows only the recipes in it."""
         return self.plugin.parent
 
 
@@ -74,11 +71,7 @@ _found: dict[tuple[str, str, str | None, str | None], Recipe] = {}
 
 
 def find_recipe(name: str, settings: Mapping[str, Any]) -> Recipe:
-    """
-    Find a recipe; nothing is started for that.
-
-    Raises MissingToolError if esorex or the pipeline is not installed.
-    """
+    """Return a recipe, without starting esorex."""
     program, plugins = (usable(settings[key]) for key in ("esorex", "esorex_plugins"))
     key = (name, program, plugins, os.environ.get("PATH"))
     known = _found.get(key)
@@ -140,7 +133,7 @@ def _stamp(plugin: Path) -> int | None:
 
 
 def _version(plugin: Path) -> tuple[str, str]:
-    """Read name and version off the folder of a pipeline, where it has them."""
+    """Return name and version of a pipeline from its folder name."""
     found = re.fullmatch(r"([A-Za-z]\w*?)-v?(\d[\w.+-]*)", plugin.parent.name)
     if found:
         return found[1], found[2]
@@ -173,31 +166,27 @@ def _missing(name: str, folders: list[Path], *, given: bool) -> str:
 
 
 def _near(name: str, names: list[str]) -> str:
-    import difflib  # for this message only
+    import difflib  # only for this message
 
     near = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def environment(recipe: Recipe, home: Path) -> dict[str, str]:
-    """Make the environment of esorex, of which nothing changes what a recipe does."""
+    """Return the environment of esorex, without settings that change results."""
     starts = ("ESOREX_", "CPL_", f"{recipe.pipeline.upper()}_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(starts)}
     return kept | {"HOME": str(home)} | ZEROS
 
 
 def describe(recipe: Recipe) -> dict[str, Parameter]:
-    """
-    List the parameters of a recipe.
-
-    Raises StepError if esorex cannot tell them.
-    """
+    """Return the parameters of a recipe, as esorex describes them."""
     return _describe(recipe)
 
 
 @lru_cache(maxsize=64)
 def _describe(recipe: Recipe) -> dict[str, Parameter]:
-    # Asking costs as much as a small recipe, so the answer is kept for other processes.
+    # Starting esorex takes as long as a small recipe: cache the answer on disk.
     kept = _cache_file(recipe)
     try:
         return read_parameters(load_json(kept.read_bytes()))

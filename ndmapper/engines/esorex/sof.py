@@ -1,4 +1,4 @@
-"""Sets of frames: which file has which tag, and the text files that say so."""
+"""Sets of frames (SOF): files with their tags, and their text form."""
 
 import hashlib
 import os
@@ -37,13 +37,13 @@ _FIRST_LINE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """A file of a set."""
+    """A file of a set of frames."""
 
-    # Its path, as the program will read it.
+    # Path that the recipe reads.
     path: str
-    # Its tag.
+    # Tag (DO category).
     tag: str
-    # Its group, which recipes know themselves; empty where nobody says it.
+    # Group; empty if not given, since recipes know it.
     group: str = ""
 
     def __str__(self) -> str:
@@ -51,11 +51,7 @@ class Frame:
 
 
 def frames_of(job: Job) -> list[tuple[str, DataFile]]:
-    """
-    List the frames of a job.
-
-    Raises DeclarationError if something is not a tag.
-    """
+    """Return the frames of a job; DeclarationError for an invalid tag."""
     frames = [(tag, df) for tag, files in job.roles.items() for df in files]
     for tag, value in job.parameters.items():
         if is_frames(value):
@@ -72,16 +68,12 @@ def frames_of(job: Job) -> list[tuple[str, DataFile]]:
 
 
 def sof_text(frames: Sequence[Frame]) -> str:
-    """Write a set of frames."""
+    """Format a set of frames."""
     return "".join(f"{frame}\n" for frame in frames)
 
 
 def link_frames(job: Job, links: InputLinks, *, really: bool = True) -> list[Frame]:
-    """
-    Make the frames of a job available to esorex.
-
-    Raises MissingFileError if a file is missing.
-    """
+    """Make the frames of a job available under safe paths."""
     if not job.task.words["create_sof"]:
         return [
             Frame(path=str(links.link(path) if really else path), tag=tag, group=group)
@@ -93,11 +85,9 @@ def link_frames(job: Job, links: InputLinks, *, really: bool = True) -> list[Fra
 
 def check_sof(job: Job) -> None:
     """
-    Check the words create_sof and sof of a job.
+    Check the options create_sof and sof.
 
-    Raises ParameterError if create_sof is False and no SOF is named.; MissingFileError
-    if it, or a file in it, is missing.; OutputExistsError if a SOF would be replaced
-    that the user has edited.
+    Raises OutputExistsError if an edited SOF file would be overwritten.
     """
     words = job.task.words
     if not words["create_sof"]:
@@ -120,7 +110,7 @@ def check_sof(job: Job) -> None:
 
 
 def keep_sof(job: Job) -> None:
-    """Write the set of frames where the user wants it, to look at or to edit."""
+    """Write the set of frames to the SOF file of the user."""
     words = job.task.words
     if words["sof"] is None or not words["create_sof"]:
         return
@@ -156,12 +146,7 @@ def _sof_path(job: Job) -> Path:
 
 
 def read_sof(sof: Path) -> list[tuple[Path, str, str]]:
-    """
-    Read a set of frames.
-
-    Raises MissingFileError if it, or a file that it names, does not exist.; FormatError
-    if it cannot be read.
-    """
+    """Parse a SOF file; MissingFileError if one of its files does not exist."""
     try:
         text = sof.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -175,7 +160,7 @@ def read_sof(sof: Path) -> list[tuple[Path, str, str]]:
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        # As esorex reads it: from the current folder, with variables.
+        # As esorex does: relative to the current folder, variables expanded.
         path = Path(os.path.abspath(os.path.expandvars(words[0])))  # noqa: PTH100
         if len(words) < 2:
             msg = f"line {number} of {sof} gives no tag to {words[0]}"

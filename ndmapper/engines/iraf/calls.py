@@ -1,4 +1,4 @@
-"""What a job becomes for IRAF: files under plain names, and calls of the task."""
+"""The task calls of a job, and the files staged for them under plain names."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ _BARE = {
 """Of these tasks one parameter is the name of database entries as it stands, while what
 writes those leaves out the type of the file."""
 
-# The pixels of such a file are in another one, which is looked for beside it.
+# The pixels of an .imh file are in a separate file.
 _WITH_PIXELS_BESIDE = re.compile(r"\.(imh|\w\wh)", re.IGNORECASE)
 
 
@@ -40,20 +40,20 @@ _WITH_PIXELS_BESIDE = re.compile(r"\.(imh|\w\wh)", re.IGNORECASE)
 class Call:
     """One call of a task."""
 
-    # Which extension it is for; None for whole files.
+    # Ident of the extension; None for whole files.
     ident: Ident | None
-    # {'data', 'uncertainty', 'flags'}: Which array of it.
+    # 'data', 'uncertainty' or 'flags'.
     part: str
-    # What is given to the task.
+    # Parameters of the task.
     parameters: dict[str, Any]
-    # The names of the files that it must make, by output.
+    # Names of the files to be made, by output.
     outputs: dict[Output, str]
-    # For every output the header of the image that it is made of.
+    # Header of the base image, by output.
     given: dict[Output, Header] = field(default_factory=dict)
 
 
 class _Copy(NamedTuple):
-    """A copy of an input, which the task may write into."""
+    """A writable copy of an input."""
 
     role: str
     df: DataFile
@@ -63,12 +63,12 @@ class _Copy(NamedTuple):
 
 
 def base_output(output: Output) -> str:
-    """Give the parameter that an output belongs to."""
+    """Return the parameter to which an output belongs."""
     return str(output).partition("#")[0]
 
 
 def files_of(job: Job) -> dict[str, list[DataFile]]:
-    """List all FITS files that a task is given, by parameter."""
+    """Return all FITS inputs of a task, by parameter."""
     found = {name: list(files) for name, files in job.roles.items()}
     for name, value in job.parameters.items():
         if is_files(value):
@@ -77,7 +77,7 @@ def files_of(job: Job) -> dict[str, list[DataFile]]:
 
 
 class Calls:
-    """The calls of one job, and the files that they need."""
+    """The calls of one job, and their staged files."""
 
     def __init__(self, job: Job, known: Mapping[str, Parameter] | None) -> None:
         assert job.folder is not None
@@ -102,7 +102,7 @@ class Calls:
 
     @cached_property
     def idents(self) -> list[Ident | None]:
-        """The extensions over which the job goes; None for whole files."""
+        """Idents of the extensions to loop over; None for whole files."""
         if not self.by_extension:
             return [None]
         files = [df for several in self.files.values() for df in several]
@@ -129,7 +129,7 @@ class Calls:
 
     @cached_property
     def bases(self) -> dict[Output, DataFile]:
-        """For every output the file that gives all but the pixels."""
+        """For every output, the file that provides header and structure."""
         found: dict[Output, DataFile] = {}
         counts: dict[str, int] = {}
         inputs = self.job.inputs or [df for fs in self.files.values() for df in fs]
@@ -155,7 +155,7 @@ class Calls:
     # ---- the calls
 
     def all(self) -> Iterator[Call]:
-        """Stage the files of one call after the other."""
+        """Stage files and yield calls, one after the other."""
         for ident in self.idents:
             yield self.one(ident, "data")
 
@@ -167,7 +167,7 @@ class Calls:
         inside = "raw" if path_param else ""
         given: dict[str, Any] = {}
         for name, known in (self.known or {}).items():
-            # A parameter that IRAF asks for although it has a value.
+            # Query parameters with a value must be given, or IRAF asks.
             if known.mode.startswith("a") and known.default is not None:
                 given[name] = known.default
         outputs: dict[Output, str] = {}
@@ -219,9 +219,9 @@ class Calls:
 
     def _link(self, path: Path) -> Path | str:
         """
-        Link a file, which is no image of ours, to where the task runs.
+        Link a file that is no image to the folder of the task.
 
-        Many tasks have room for a short name alone, and none takes blanks.
+        Many tasks have room for short names only, without blanks.
         """
         if not path.is_file() or _WITH_PIXELS_BESIDE.fullmatch(path.suffix):
             return path
@@ -234,7 +234,7 @@ class Calls:
         return self._links[path]
 
     def changed(self) -> Iterator[tuple[str, DataFile, str]]:
-        """Find inputs of which the task has changed its copy."""
+        """Return the inputs whose copies the task has changed."""
         for path, copy in self._copies.items():
             if not path.exists():
                 yield copy.role, copy.df, "it is gone"
@@ -245,7 +245,7 @@ class Calls:
                     yield copy.role, copy.df, what
 
     def _joined(self, names: Sequence[str]) -> str:
-        """Write names as one value; many of them go into a file."""
+        """Join names into one value, or write many into an @file."""
         text = ",".join(names)
         if len(text) <= LONGEST:
             return text
@@ -295,7 +295,7 @@ class Calls:
     def _stage_image(
         self, df: DataFile, ndd: NDLater, part: str, path: Path, name: str
     ) -> None:
-        # What is read of a copy does not stay in the user's memory.
+        # Read a copy, so that pixels do not stay in memory with the user's file.
         array = getattr(ndd.copy(), {"uncertainty": "variance"}.get(part, part))
         where = f"{df}[{ndd.ident}]" + ("" if part == "data" else f" ({part})")
         if array is None:
@@ -307,7 +307,7 @@ class Calls:
 
 
 def _which(df: DataFile) -> object:
-    """Tell files apart: one file that was opened twice has one name for the task."""
+    """Identity of a file: the same file opened twice is staged once."""
     return Path(df).absolute() if df.filename and df.unloaded else id(df)
 
 
@@ -317,7 +317,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _is_mef(df: DataFile) -> bool:
-    """Say whether images of a file are told apart by their idents."""
+    """Whether the extensions of a file have idents."""
     return len(df) != 1 or df[0].meta is not df.meta
 
 

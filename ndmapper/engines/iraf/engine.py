@@ -1,4 +1,4 @@
-"""The engine of IRAF tasks: each runs in a process that holds PyRAF."""
+"""The engine for IRAF tasks, run in PyRAF worker processes."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -48,28 +48,23 @@ class IrafEngine:
     )
 
     def tool(self, task: Task) -> dict[str, str | None]:
-        """Say which IRAF would do the work; no IRAF is started for it."""
+        """Return the version of IRAF, without starting it."""
         return {"name": "IRAF", "version": _installation().version()}
 
     def parameters(self, task: Task) -> Collection[str] | None:
-        """List the parameters of a task, of its psets and its packages."""
+        """Return the parameters of a task, its psets and its packages."""
         known = describe(_installation(), str(task.name))
         return None if known is None else list(known)
 
     def check(self, job: Job) -> None:
-        """
-        Check names, types, ranges and choices of all parameters.
-
-        Raises UnknownParameterError, ParameterError if a parameter is not one of the
-        task's, or its value is wrong.
-        """
+        """Check names, types, ranges and choices of all parameters."""
         known = describe(
             Installation.of(job.settings), str(job.task.name), job.parameters
         )
         _check(job, known)
 
     def preview(self, job: Job) -> Preview:
-        """Show the exact parameters of every call, and CL lines that do the same."""
+        """Show the parameters of every call, and CL lines that do the same."""
         known = describe(
             Installation.of(job.settings), str(job.task.name), job.parameters
         )
@@ -79,8 +74,7 @@ class IrafEngine:
         """
         Run a task on one set of files.
 
-        Raises MissingToolError if there is no IRAF.; StepError if the task fails in any
-        of the ways that IRAF knows.
+        Raises StepError for every way in which IRAF signals a failure.
         """
         installation = Installation.of(job.settings)
         if installation.version() is None:
@@ -111,8 +105,8 @@ def _check(job: Job, known: Mapping[str, Parameter] | None) -> None:
         given[path_param] = None
     if known is not None:
         check_names(task, given, known)
-        # Of a task that needs no files, only running it tells what it asks for:
-        # observatory has a list of images that it looks at for one command alone.
+        # Whether required parameters are missing, only running a task without files
+        # tells: observatory has a list of images that it uses for one command alone.
         if job.roles or job.outputs:
             check_required(task, given, known)
     taken = {*job.roles, *map(base_output, job.outputs), path_param}
@@ -126,7 +120,7 @@ def _check(job: Job, known: Mapping[str, Parameter] | None) -> None:
 
 
 class _Run:
-    """The work of one job: state that its parts share."""
+    """State of one job."""
 
     def __init__(
         self,
@@ -138,7 +132,7 @@ class _Run:
         self.calls = Calls(job, known)
         self.installation = installation
         self.terminal = bool(job.settings["interact"])
-        # A user who is asked is not hurried.
+        # No time limit for an interactive user.
         limit = None if self.terminal else job.timeout
         self.end = None if limit is None else time.monotonic() + limit
         self.log: list[str] = []
@@ -181,7 +175,7 @@ class _Run:
             self.warnings.append(warning)
 
     def _tell_of_lost_changes(self) -> None:
-        """Warn where a task was there to change its input, and works on a copy."""
+        """Warn if a task changed its input, since it changed only a copy."""
         if self.job.outputs:
             return
         for name, df, what in self.calls.changed():
@@ -219,7 +213,7 @@ class _Run:
             raise task_error(self.job, str(err), "") from err
 
     def _one(self, process: Worker, call: Call) -> Mapping[Output, DataFile]:
-        """Run the task once, and open what it made."""
+        """Run the task once, and open its products."""
         before = {path.name for path in self.calls.folder.iterdir()}
         message = {
             "do": "run",

@@ -1,4 +1,4 @@
-"""What tells that a task failed, though it returned as if it had not."""
+"""Detect the failure of a task that returned normally."""
 
 import re
 from typing import Any
@@ -23,30 +23,30 @@ _FAILURES = re.compile(
     )$"""
 )
 _PARAMETER = re.compile(r"EOF while reading .*parameter \((\w+)\)")
-# The executables tell there of their own end as well.
+# The executables also report their own crashes there.
 _ASKS = re.compile(r"^(?!PANIC|Killing|Warning).*[:?](?:\s*\(\w*\):?)?$")
 _WARNINGS = re.compile(r"(?mi)^\s*WARNING\b.*$")
 _LINES = 12
 
 
 def failure_lines(text: str) -> list[str]:
-    """Find the lines by which tasks say that they failed."""
+    """Return the lines in which tasks report errors."""
     return [found[0].strip() for found in _FAILURES.finditer(text)]
 
 
 def warning_lines(text: str) -> list[str]:
-    """Find the lines by which tasks warn of something."""
+    """Return the lines in which tasks report warnings."""
     return list(dict.fromkeys(f[0].strip() for f in _WARNINGS.finditer(text)))
 
 
 def _last_lines(text: str) -> str:
-    """Give the end of what a task printed."""
+    """Return the last lines of a task's output."""
     lines = [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
     return "".join(f"\n  {line}" for line in lines[-_LINES:])
 
 
 def failure_reason(reply: dict[str, Any], printed: str, said: str) -> str | None:
-    """Judge a call by all that is known of it but its products."""
+    """Return why a call failed, judging by reply and output; None if it did not."""
     asked = reply.get("asked")
     error = reply.get("error")
     if asked is True:
@@ -66,7 +66,7 @@ def failure_reason(reply: dict[str, Any], printed: str, said: str) -> str | None
 
 
 def _question(said: str, printed: str, error: str) -> str:
-    """Find what was asked: a parameter, or what a task printed last and then read."""
+    """Return what was asked: a parameter, or the last output before reading input."""
     if found := _PARAMETER.search(error):
         return repr(found[1])
     for text in (said, printed):
@@ -80,7 +80,7 @@ def _question(said: str, printed: str, error: str) -> str:
 def task_error(
     job: Job, what: str, log: str, kind: type[StepError] = StepError
 ) -> StepError:
-    """Make the error that tells of a failure."""
+    """Build the error for a failed task."""
     names = [str(df) or "an unnamed file" for df in job.inputs]
     files = ", ".join(names[:3])
     if len(names) > 3:

@@ -1,4 +1,4 @@
-"""Pixels as IRAF reads them: what it would get wrong is converted or refused."""
+"""Pixel types for IRAF: what it would misread is converted or refused."""
 
 from typing import Any
 
@@ -22,11 +22,10 @@ def convert(
     array: Array, where: str, nan_value: float | None, warnings: list[str]
 ) -> Array:
     """
-    Give pixels in a type that IRAF reads rightly.
+    Return pixels in a type that IRAF reads correctly.
 
-    IRAF takes NaN and infinity as zero, uint32 as float32, and no int64 at all.
-
-    Raises StepError if it has pixels that IRAF cannot hold.
+    IRAF takes NaN and infinity for zero, uint32 for float32, and has no int64. Raises
+    StepError for values that cannot be converted.
     """
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind == "f":
@@ -63,7 +62,7 @@ def convert(
 def _finite(
     array: Array, where: str, nan_value: float | None, warnings: list[str]
 ) -> Array:
-    # A sum is quicker than asking every pixel, and tells nearly always.
+    # A sum is faster than testing every pixel.
     with np.errstate(all="ignore"):
         if np.isfinite(array.sum(dtype=np.float64)):
             return array
@@ -86,11 +85,7 @@ def _finite(
 
 
 def fit_flags(array: Array, dtype: np.dtype[Any], where: str) -> Array:
-    """
-    Give flags that went through IRAF their type again.
-
-    Raises StepError if they are no flags any more.
-    """
+    """Restore the type of flags that IRAF has processed; StepError if impossible."""
     if array.dtype == dtype:
         return array
     rounded = np.rint(array) if array.dtype.kind == "f" else array
@@ -108,5 +103,5 @@ def fit_flags(array: Array, dtype: np.dtype[Any], where: str) -> Array:
 
 
 def dtype_of_flags(ndd: NDLater) -> np.dtype[Any]:
-    """Say of which type the flags of an image are."""
+    """Return the type of an image's flags."""
     return np.asarray(ndd.copy().flags).dtype

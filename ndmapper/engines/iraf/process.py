@@ -1,4 +1,4 @@
-"""A process that holds PyRAF, seen from here."""
+"""A PyRAF worker process, as the main process sees it."""
 
 import contextlib
 import json
@@ -29,15 +29,11 @@ _LOG_LIMIT = 10_000_000
 
 
 class WorkerDiedError(StepError):
-    """A worker process ended, or never came up."""
+    """A worker process ended, or failed to start."""
 
 
 class Worker:
-    """
-    One process that runs tasks, one after the other.
-
-    Raises DiedError if PyRAF does not start there.
-    """
+    """A process that runs tasks one after the other."""
 
     def __init__(self, installation: Installation, *, terminal: bool = False) -> None:
         self.calls = 0
@@ -90,10 +86,9 @@ class Worker:
 
     def request(self, message: dict[str, Any], timeout: float | None) -> dict[str, Any]:
         """
-        Ask for something, and wait for the answer.
+        Send a request and wait for the reply.
 
-        Raises TimeLimitError if it takes too long; the process is ended.; DiedError if
-        the process ends.
+        Raises TimeLimitError (and kills the process) or WorkerDiedError.
         """
         self.calls += 1
         end = None if timeout is None else time.monotonic() + timeout
@@ -106,10 +101,10 @@ class Worker:
             self._end_group()
             raise WorkerDiedError(self._how_it_ended()) from err
         except BaseException:
-            # Also at Ctrl-C: nobody waits for the answer any more.
+            # Also at Ctrl-C: the reply would be taken for that of the next request.
             self._end_group()
             raise
-        # A package that is loaded in part would be taken for loaded by the next call.
+        # The next call would take a half-loaded package for loaded.
         self._is_spoilt = "failed" in reply
         if not self._is_spoilt:
             self._translations.keep()
@@ -144,26 +139,26 @@ class Worker:
         return f"the process that runs IRAF ended by itself (status {code})"
 
     def printed(self) -> str:
-        """Give what the last task printed."""
+        """Return the output of the last task."""
         return _tail(self.home / "log")
 
     def said(self) -> str:
-        """Give what came past PyRAF, from the executables of IRAF."""
+        """Return the output of IRAF executables that bypassed PyRAF."""
         return _tail(self.home / "said")
 
     @property
     def is_usable(self) -> bool:
-        """Whether it runs, belongs to this process, and has all that it loaded."""
+        """Whether it runs, belongs to this process, and is completely loaded."""
         if self.owner != os.getpid() or self._has_ended or self._is_spoilt:
             return False
         return self._process.poll() is None
 
     def _end_group(self) -> None:
-        if self._has_ended:  # another process may have its number by now
+        if self._has_ended:  # the process number may be re-used by now
             return
         self._has_ended = True
         if self._is_leader:
-            # The executables of IRAF are in its group, and outlive it otherwise.
+            # IRAF's executables are in the process group, and would survive otherwise.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         else:
@@ -171,7 +166,7 @@ class Worker:
         self._process.wait()
 
     def kill(self) -> None:
-        """End the process and all that it started, and remove its folder."""
+        """Kill the process with its children, and remove its folder."""
         if self.owner != os.getpid():
             return
         self._end_group()
@@ -185,10 +180,10 @@ class Worker:
 
 
 def _make_home() -> Path:
-    """Make a folder whose path has no blanks: IRAF cannot go there otherwise."""
+    """Make a folder whose path has no blanks, as IRAF needs."""
     parent = tempfile.gettempdir()
     if any(c.isspace() for c in parent) or not parent.isascii():
-        parent = "/tmp"  # a private folder is made in there
+        parent = "/tmp"  # a private folder is made in it
     return make_scratch_folder(Path(parent))
 
 
@@ -196,7 +191,7 @@ def _environment(
     home: Path, installation: Installation, *, terminal: bool
 ) -> dict[str, str]:
     env = dict(os.environ)
-    # Where packages of the user alone are, which HOME would tell otherwise.
+    # HOME is replaced, so tell Python where user packages are.
     base = site.getuserbase()
     if base:
         env.setdefault("PYTHONUSERBASE", base)
@@ -207,7 +202,7 @@ def _environment(
     if installation.python != sys.executable:
         env.pop("PYTHONPATH", None)
         env.pop("PYTHONHOME", None)
-    # A file name with '!' would be taken to be on another host: it is never called.
+    # IRAF takes 'host!file' for a remote file; forbid network access.
     env |= {"HOME": str(home), "USER": "ndmapper", "KSRSH": "/bin/false"}
     env |= {"PYTHONDONTWRITEBYTECODE": "1"}
     return env

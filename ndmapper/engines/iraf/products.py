@@ -1,4 +1,4 @@
-"""What a task made: found, checked, and put into the place of what it was made of."""
+"""Products of a task: opened, checked, and put into the structure of their input."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ __all__ = ["ProductError", "assemble", "open_product", "put_right"]
 
 
 class ProductError(Exception):
-    """A file that a task should have made is missing, or is not whole."""
+    """A product is missing or damaged; the message is the end of a sentence."""
 
 
 def open_product(
@@ -28,16 +28,12 @@ def open_product(
     before: Iterable[str],
     base: DataFile | None = None,
 ) -> DataFile:
-    """
-    Open what a task made.
-
-    Raises UnmadeError if it is missing or broken.
-    """
+    """Open a product of a task; raises ProductError."""
     name = call.outputs[output]
     path = folder / name
     if not path.exists():
         new = sorted({p.name for p in folder.iterdir() if p.is_file()} - set(before))
-        # Some tasks put their format behind the name.
+        # Some tasks append a format to the name.
         mine = [n for n in new if n.startswith(f"{path.stem}.") and n.endswith(".fits")]
         if len(mine) != 1:
             made = f"; it made {', '.join(new[:5])} instead" if new else ""
@@ -73,7 +69,7 @@ def assemble(
     parts: Mapping[Any, Mapping[str, Any]],
     warnings: list[str],
 ) -> DataFile:
-    """Put the images that a task made into the file that they were made of."""
+    """Put the images of a task into a copy of the file that they were made from."""
     base = calls.bases.get(output)
     if base is None:
         ((_, alone),) = made.values()
@@ -118,7 +114,7 @@ def _group(
     if data.shape == like.shape:
         ndd = like.replace(data=data, meta=header)
         for word, array in given.items():
-            setattr(ndd, word, array)  # which keeps the header of its extension
+            setattr(ndd, word, array)  # keeps the header of its extension
     else:
         ndd = like.replace(data=data, meta=header, **given)
     ndd.ident = ident
@@ -128,7 +124,7 @@ def _group(
 def _raise_common(
     product: DataFile, moved: Mapping[str, list[Any]], count: int
 ) -> None:
-    """Put what changed alike in all images into the primary header, where it was."""
+    """Move cards that changed alike in all extensions to the primary header."""
     for keyword, values in moved.items():
         if len(values) != count or any(v != values[0] for v in values):
             continue
@@ -145,7 +141,7 @@ def put_right(
     drop: Mapping[str, None],
     given: Sequence[DataFile],
 ) -> DataFile:
-    """Mend a file that a task wrote whole."""
+    """Repair the headers of a file that a task wrote whole."""
     above = [df.meta for df in given]
     for index, ndd in enumerate(product):
         like = None
@@ -167,7 +163,7 @@ def put_right(
 
 
 def _own_header(base: DataFile | None) -> Header:
-    """Join what any extension has of its own, for one that is made of several."""
+    """Merge the cards of all extensions, for a product made of several."""
     own = Header()
     if base is not None:
         for ndd in base:

@@ -1,4 +1,4 @@
-"""Values of parameters: checked before a task runs, and written as IRAF takes them."""
+"""Values of task parameters: checked, and formatted for IRAF."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ _NUMBERS = {"i": "an integer", "r": "a number", "d": "a number"}
 
 
 def is_files(value: Any) -> bool:
-    """Say whether a value stands for FITS files."""
+    """Whether a value stands for FITS files."""
     if isinstance(value, DataFile):
         return True
     return (
@@ -35,11 +35,7 @@ def is_files(value: Any) -> bool:
 def check_names(
     task: str, given: Mapping[str, Any], known: Mapping[str, Parameter]
 ) -> None:
-    """
-    Refuse names that the task does not have; abbreviations are not names.
-
-    Raises UnknownParameterError if there is no such parameter.
-    """
+    """Raise UnknownParameterError for unknown or abbreviated parameter names."""
     for name in given:
         if name not in known:
             short = [n for n in known if n.startswith(name)]
@@ -55,11 +51,7 @@ def check_names(
 def check_required(
     task: str, given: Mapping[str, Any], known: Mapping[str, Parameter]
 ) -> None:
-    """
-    Refuse a call in which the task would have to ask.
-
-    Raises ParameterError if a parameter without a value is missing.
-    """
+    """Raise ParameterError if a query parameter has no value."""
     for name, par in known.items():
         if par.is_required and name not in given:
             msg = f"the IRAF task {task} needs a value for {name!r} ({par.prompt})"
@@ -67,16 +59,12 @@ def check_required(
 
 
 def to_iraf(task: str, name: str, value: Any, par: Parameter | None) -> Any:
-    """
-    Check a value, and write it as IRAF takes it.
-
-    Raises ParameterError if the task cannot take it.
-    """
+    """Check a value and convert it for IRAF; raises ParameterError."""
     where = f"{name} of the IRAF task {task}"
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, Path):
-        value = str(value.absolute())  # the task runs elsewhere
+        value = str(value.absolute())  # the task runs in another folder
     if not isinstance(value, bool | int | float | str):
         hint = {
             type(None): "leave it out for the default, or pass 'INDEF'",
@@ -157,7 +145,7 @@ def _number(where: str, value: Any, par: Parameter, kind: str) -> Any:
                 raise ValueError
             number = int(value) if not isinstance(value, float) else int(number)
     except (ValueError, OverflowError):
-        # Sexagesimal numbers are IRAF's own way to write some.
+        # IRAF also accepts sexagesimal numbers.
         if kind != "i" and isinstance(value, str) and _is_sexagesimal(value):
             return value
         msg = f"{what}, not {value!r}"
