@@ -35,6 +35,7 @@ _FOREIGN = (
     "sort sync tail tar touch tr true uname uniq vi w wc who"
 )
 # No path of the process occurs in it, so its translation is cached.
+# Names that IRAF itself defines keep their meaning: head, mkdir, sort, tail, touch, ...
 _LOGIN = """\
 set home = (envget("HOME") // "/")
 set imdir = "HDR$"
