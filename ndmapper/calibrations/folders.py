@@ -1,9 +1,9 @@
 """
-Where the frames of a calibration document lie: names are all that it knows them by.
+Folders of the frames of a calibration document, which are known by name only.
 
-The map ``folders`` of a document has, for each frame that was found on this machine,
-its folder relative to that of the document. A second frame of the same name would get
-the calibrations of the first.
+The map ``folders`` has the folder of each local frame, relative to the document, so
+that a second frame of the same name is refused: it would get the calibrations of the
+first.
 """
 
 import os
@@ -22,19 +22,7 @@ __all__ = ["check_names", "is_same_frame", "note_folders", "noted_file"]
 
 
 def is_same_frame(one: Path, other: Path) -> bool:
-    """
-    Say whether two files are one exposure.
-
-    Parameters
-    ----------
-    one, other : Path
-        The files.
-
-    Returns
-    -------
-    bool
-        Whether they are one file, or have the same time and the same pixels.
-    """
+    """Whether two files hold the same exposure."""
     try:
         if one.samefile(other):
             return True
@@ -45,20 +33,7 @@ def is_same_frame(one: Path, other: Path) -> bool:
 
 
 def check_names(paths: Iterable[Path]) -> None:
-    """
-    Refuse two frames of one name.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        Files of several folders.
-
-    Raises
-    ------
-    ParameterError
-        If two of them have the same name, without compression, and are not the same
-        exposure.
-    """
+    """Raise ParameterError if two different exposures have the same name."""
     seen: dict[str, Path] = {}
     for path in paths:
         known = seen.setdefault(frame_name(path.name), path)
@@ -68,19 +43,9 @@ def check_names(paths: Iterable[Path]) -> None:
 
 def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
     """
-    Note in which folders frames lie.
+    Note the folders of frames.
 
-    Parameters
-    ----------
-    paths : iterable of Path
-        Their files; those that do not exist are left out.
-    cal_dict : dict
-        The calibration document, which is changed.
-
-    Raises
-    ------
-    ParameterError
-        If the document has another frame of the same name, which is still there.
+    Raises ParameterError if the document knows another frame of the same name.
     """
     document = getattr(cal_dict, "path", None)
     base = Path.cwd() if document is None else Path(document).absolute().parent
@@ -99,22 +64,7 @@ def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
 
 
 def noted_file(file: Path, cal_dict: dict[str, Any]) -> Path:
-    """
-    Give the file of a frame, which may lie where the document says that it lay.
-
-    Parameters
-    ----------
-    file : Path
-        Its file, or its name alone.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    Path
-        The file, if there is one; else the one in the folder that was noted; else what
-        was given.
-    """
+    """Return the path of a frame, or else its path in the noted folder."""
     folder = cal_dict.get(FOLDERS, {}).get(frame_name(file.name))
     if folder is None or is_file(file):
         return file

@@ -151,8 +151,7 @@ def _why(args: argparse.Namespace) -> int:
     from ndmapper.calibrations import init_cal_dict
     from ndmapper.calibrations.entries import types_of
     from ndmapper.calibrations.folders import noted_file
-    from ndmapper.calibrations.matches import known_key
-    from ndmapper.calibrations.names import original_name
+    from ndmapper.calibrations.names import known_key, original_name
     from ndmapper.calibrations.provenance import bad_frames, source_of
     from ndmapper.services.local import LocalService
 

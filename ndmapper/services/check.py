@@ -1,4 +1,4 @@
-"""Check that the files which a calibration document names are there, and whole."""
+"""Check that the files of a calibration document exist and are intact."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.calibrations.names import name_variants
-from ndmapper.calibrations.places import find_product
+from ndmapper.calibrations.products import find_product
 from ndmapper.calibrations.schema import CHECKSUMS
 from ndmapper.calibrations.tree import Branch, cal_tree
 from ndmapper.errors import (
@@ -28,50 +28,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class FileState:
-    """
-    One file that a document names.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    state : {'ok', 'there', 'missing', 'damaged'}
-        Whether it has its checksum; is there, but has no checksum in the document;
-        is not there; or is another one.
-    path : Path or None
-        Where it is.
-    why : str
-        What there is to say.
-    """
+    """State of one file that a document lists."""
 
     name: str
+    # 'ok' (checksum verified), 'there' (no checksum to verify), 'missing' or 'damaged'
+    # (checksum differs).
     state: str
+    # None if missing.
     path: Path | None = None
+    # Explanation.
     why: str = ""
 
 
 def check_cal_files(
     cal_dict: Mapping[str, Any], keys: Iterable[str], folders: Sequence[Path]
 ) -> list[FileState]:
-    """
-    Check the files of all calibrations of frames, and of theirs in turn.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-    keys : iterable of str
-        Keys in the associations.
-    folders : sequence of Path
-        Where raw frames are looked for.
-
-    Returns
-    -------
-    list of FileState
-        One for each file: the frames themselves, the raw frames of calibrations,
-        and calibrations that are made elsewhere. Frames that are marked bad are not
-        looked for.
-    """
+    """Check the files of the calibrations of frames, recursively."""
     found: dict[str, FileState] = {}
 
     def visit(branch: Branch) -> None:
@@ -105,14 +77,14 @@ def _state(
 
 
 def _by_itself(path: Path) -> list[str]:
-    """Say where the data of a file have not the sum that it states."""
+    """List the HDUs whose data do not match the DATASUM of their header."""
     try:
         if not any(b"DATASUM =" in hdu.raw for hdu in map_file(path, keep=True).hdus):
             return []
         return name_damage(path, examine(path))
     except ChecksumError:
         raise
-    except FormatError as err:  # what is no FITS is another's business
+    except FormatError as err:  # not FITS: nothing to verify
         log.debug("%s has no checksums of its own: %s", path, err)
         return []
 

@@ -18,30 +18,7 @@ class _Readable(Protocol):
 
 
 def has_checksum(path: Path, checksum: str) -> bool:
-    """
-    Compare a file with a checksum.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    checksum : str
-        MD5 or SHA-256 in hexadecimal digits, optionally after ``md5:`` or
-        ``sha256:``. It may be of the file, of what a compressed file holds, or of the
-        compressed form in which a downloaded file arrived, since archives give any.
-
-    Returns
-    -------
-    bool
-        Whether it fits.
-
-    Raises
-    ------
-    ParameterError
-        If it is neither MD5 nor SHA-256.
-    FileAccessError
-        If the file cannot be read.
-    """
+    """Whether a file has an MD5 or SHA-256 checksum, as it is or decompressed."""
     kind, _, digits = checksum.strip().lower().rpartition(":")
     kind = kind or {32: "md5", 64: "sha256"}.get(len(digits), "")
     if kind not in {"md5", "sha256"}:
@@ -53,7 +30,7 @@ def has_checksum(path: Path, checksum: str) -> bool:
     try:
         note = find_note(path)
         if note is not None and note.knows(checksum):
-            # The archive's own checksum may be of a form that is not here any more.
+            # The checksum may be that of the archive's compressed file.
             return note.is_of(path) or file_digest(path) == note.md5
         return any(_digest(stream, kind) == digits for stream in _readings(path))
     except (OSError, EOFError) as err:
@@ -75,7 +52,7 @@ def _readings(path: Path) -> Iterator[_Readable]:
 
 
 def _digest(stream: _Readable, kind: str) -> str:
-    # MD5 is what archives publish; it guards against damage, not against malice.
+    # MD5 is what archives publish: it protects against damage, not attacks.
     digest = hashlib.new(kind, usedforsecurity=False)
     while block := stream.read(1 << 20):
         digest.update(block)
