@@ -7,7 +7,7 @@ the calibrations of the first.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,13 @@ from ndmapper.calibrations.schema import FOLDERS
 from ndmapper.documents import is_file
 from ndmapper.errors import MissingFileError, ParameterError
 
-__all__ = ["check_names", "is_same_frame", "note_folders", "noted_file"]
+__all__ = [
+    "check_names",
+    "is_same_frame",
+    "note_folders",
+    "noted_file",
+    "noted_folder",
+]
 
 
 def is_same_frame(one: Path, other: Path) -> bool:
@@ -92,10 +98,34 @@ def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
         found = os.path.relpath(path.absolute().parent, base)
         if (known := folders.get(name)) == found:
             continue
-        for other in _files(base, known, path.name) if known else ():
+        for other in _files(base / known, path.name) if known else ():
             where = "" if document is None else f" (known to {document})"
             _refuse_others(other, path, where)
         folders[name] = Path(found).as_posix()
+
+
+def noted_folder(name: str, cal_dict: Mapping[str, Any]) -> Path | None:
+    """
+    Give the folder in which a frame lay, as the document says.
+
+    Parameters
+    ----------
+    name : str
+        Name of the frame.
+    cal_dict : dict
+        The calibration document.
+
+    Returns
+    -------
+    Path or None
+        The folder, which may be gone; None where none was noted.
+    """
+    folder = cal_dict.get(FOLDERS, {}).get(frame_name(name))
+    if folder is None:
+        return None
+    document = getattr(cal_dict, "path", None)
+    base = Path() if document is None else Path(document).parent
+    return base / str(folder)
 
 
 def noted_file(file: Path, cal_dict: dict[str, Any]) -> Path:
@@ -115,16 +145,14 @@ def noted_file(file: Path, cal_dict: dict[str, Any]) -> Path:
         The file, if there is one; else the one in the folder that was noted; else what
         was given.
     """
-    folder = cal_dict.get(FOLDERS, {}).get(frame_name(file.name))
+    folder = noted_folder(file.name, cal_dict)
     if folder is None or is_file(file):
         return file
-    document = getattr(cal_dict, "path", None)
-    base = Path() if document is None else Path(document).parent
-    return next(iter(_files(base, folder, file.name)), file)
+    return next(iter(_files(folder, file.name)), file)
 
 
-def _files(base: Path, folder: str, name: str) -> list[Path]:
-    places = [base / folder / variant for variant in name_variants(name)]
+def _files(folder: Path, name: str) -> list[Path]:
+    places = [folder / variant for variant in name_variants(name)]
     return [path for path in places if is_file(path)][:1]
 
 
