@@ -94,14 +94,14 @@ def run_script(
     FormatError
         If it is a FITS file, or has bytes that no text has.
     """
-    from ndmapper.steps.record.summary import tally
+    from ndmapper.steps.record.summary import summary
 
     path = Path(script)
     if not path.is_file():
         msg = f"there is no script {script}; give the path of a Python file"
         raise MissingFileError(msg)
     _check_is_script(path)
-    tally.clear()
+    summary.clear()
     code, error, line = 0, None, None
     with _surroundings(path, arguments, settings or {}, output_to_stderr):
         try:
@@ -110,7 +110,7 @@ def run_script(
             code, error = _exit(stop)
         except Exception as err:
             if isinstance(err, BrokenPipeError) and _reader_left():
-                tally.clear()
+                summary.clear()
                 return ScriptResult(READER_LEFT, None, {})
             if debug:
                 traceback.print_exc()
@@ -119,19 +119,19 @@ def run_script(
             if not quiet:
                 say(f"ndmapper: {error}", file=sys.stderr)
     products = {
-        "made": tally.made,
-        "reused": tally.reused,
-        "cleaned": tally.cleaned,
-        "differing": tally.differing,
-        "failed": tally.failed,
+        "made": summary.made,
+        "reused": summary.reused,
+        "cleaned": summary.cleaned,
+        "differing": summary.differing,
+        "failed": summary.failed,
     }
-    if tally.failed and code == 0:
-        code, error = 1, f"{len(tally.failed)} products failed, while others went on"
+    if summary.failed and code == 0:
+        code, error = 1, f"{len(summary.failed)} products failed, while others went on"
     if quiet:
-        tally.clear()
+        summary.clear()
     else:
-        tally.report(
-            failed=code != 0 and not tally.failed,
+        summary.report(
+            failed=code != 0 and not summary.failed,
             remedy="--reprocess auto makes them again",
         )
     return ScriptResult(code, error, products, line)
