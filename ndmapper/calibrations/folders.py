@@ -7,7 +7,7 @@ first.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,13 @@ from ndmapper.calibrations.schema import FOLDERS
 from ndmapper.documents import is_file
 from ndmapper.errors import MissingFileError, ParameterError
 
-__all__ = ["check_names", "is_same_frame", "note_folders", "noted_file"]
+__all__ = [
+    "check_names",
+    "is_same_frame",
+    "note_folders",
+    "noted_file",
+    "noted_folder",
+]
 
 
 def is_same_frame(one: Path, other: Path) -> bool:
@@ -42,11 +48,7 @@ def check_names(paths: Iterable[Path]) -> None:
 
 
 def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
-    """
-    Note the folders of frames.
-
-    Raises ParameterError if the document knows another frame of the same name.
-    """
+    """Note the folders of frames."""
     document = getattr(cal_dict, "path", None)
     base = Path.cwd() if document is None else Path(document).absolute().parent
     for path in paths:
@@ -57,24 +59,32 @@ def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
         found = os.path.relpath(path.absolute().parent, base)
         if (known := folders.get(name)) == found:
             continue
-        for other in _files(base, known, path.name) if known else ():
+        for other in _files(base / known, path.name) if known else ():
             where = "" if document is None else f" (known to {document})"
             _refuse_others(other, path, where)
         folders[name] = Path(found).as_posix()
 
 
-def noted_file(file: Path, cal_dict: dict[str, Any]) -> Path:
-    """Return the path of a frame, or else its path in the noted folder."""
-    folder = cal_dict.get(FOLDERS, {}).get(frame_name(file.name))
-    if folder is None or is_file(file):
-        return file
+def noted_folder(name: str, cal_dict: Mapping[str, Any]) -> Path | None:
+    """Give the folder in which a frame lay, as the document says."""
+    folder = cal_dict.get(FOLDERS, {}).get(frame_name(name))
+    if folder is None:
+        return None
     document = getattr(cal_dict, "path", None)
     base = Path() if document is None else Path(document).parent
-    return next(iter(_files(base, folder, file.name)), file)
+    return base / str(folder)
 
 
-def _files(base: Path, folder: str, name: str) -> list[Path]:
-    places = [base / folder / variant for variant in name_variants(name)]
+def noted_file(file: Path, cal_dict: dict[str, Any]) -> Path:
+    """Give the file of a frame, which may lie where the document says that it lay."""
+    folder = noted_folder(file.name, cal_dict)
+    if folder is None or is_file(file):
+        return file
+    return next(iter(_files(folder, file.name)), file)
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    places = [folder / variant for variant in name_variants(name)]
     return [path for path in places if is_file(path)][:1]
 
 

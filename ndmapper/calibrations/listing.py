@@ -52,13 +52,22 @@ def keys_of(cal_dict: Mapping[str, Any], files: Iterable[Any]) -> list[str]:
         name = original_name(file)
         key = known_key(associations, name)
         if key not in associations:
-            msg = (
-                f"the calibration document has no {name}"
-                f"{did_you_mean(name, associations)}; look its calibrations up first"
-            )
-            raise ParameterError(msg)
+            raise ParameterError(_unknown(name, cal_dict))
         found.append(key)
     return found
+
+
+def _unknown(name: str, cal_dict: Mapping[str, Any]) -> str:
+    for label, files in cal_dict[CALIBRATIONS].items():
+        if frame_name(name) in map(frame_name, files):
+            return (
+                f"the calibration document says of {name} only that {label} is made "
+                "of it, not what calibrates it; look its calibrations up first"
+            )
+    hint = did_you_mean(name, cal_dict[ASSOCIATIONS])
+    return (
+        f"the calibration document has no {name}{hint}; look its calibrations up first"
+    )
 
 
 def top_frames(cal_dict: Mapping[str, Any]) -> list[str]:

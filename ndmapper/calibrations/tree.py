@@ -1,14 +1,20 @@
 """The tree of calibrations of a frame, as text, Mermaid or DOT."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ndmapper.calibrations.names import known_key
 from ndmapper.calibrations.provenance import good_frames
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
+from ndmapper.documents import DEEPEST
+from ndmapper.errors import CalibrationDocumentError
 
 __all__ = ["FORMS", "Branch", "cal_tree", "draw_tree"]
+
+_MOST = 100_000
+_SHOWN = 4
 
 FORMS = ("text", "mermaid", "dot")
 """How a tree can be drawn."""
@@ -30,11 +36,17 @@ class Branch:
 
 def cal_tree(cal_dict: Mapping[str, Any], keys: Iterable[str]) -> list[Branch]:
     """Build the tree of the calibrations of frames."""
-    return [Branch(name=key, branches=_below(cal_dict, [key], ())) for key in keys]
+    left = itertools.count(_MOST, -1)
+    return [
+        Branch(name=key, branches=_below(cal_dict, [key], (), left)) for key in keys
+    ]
 
 
 def _below(
-    cal_dict: Mapping[str, Any], frames: Sequence[str], above: tuple[str, ...]
+    cal_dict: Mapping[str, Any],
+    frames: Sequence[str],
+    above: tuple[str, ...],
+    left: Iterator[int],
 ) -> tuple[Branch, ...]:
     associations = cal_dict[ASSOCIATIONS]
     found: dict[tuple[str, str | None], None] = {}
@@ -43,10 +55,12 @@ def _below(
         found |= dict.fromkeys(types.items())
     branches = []
     for cal_type, label in found:
+        if len(above) > DEEPEST or not next(left):
+            raise _too_large(above)
         files = good_frames(cal_dict[CALIBRATIONS].get(label, ()), cal_dict)
         deeper: tuple[Branch, ...] = ()
         if label is not None and label not in above:
-            deeper = _below(cal_dict, files, (*above, label))
+            deeper = _below(cal_dict, files, (*above, label), left)
         branches.append(
             Branch(
                 name=label or "none",
@@ -56,6 +70,17 @@ def _below(
             )
         )
     return tuple(branches)
+
+
+def _too_large(above: Sequence[str]) -> CalibrationDocumentError:
+    what = f"more than {_MOST} branches"
+    if len(above) > DEEPEST:
+        what = f"a chain of more than {DEEPEST}"
+    msg = (
+        f"the calibrations of the document need each other in {what}, such as "
+        f"{' > '.join(above[:_SHOWN])}; name fewer frames, or mend it"
+    )
+    return CalibrationDocumentError(msg)
 
 
 def draw_tree(tree: Iterable[Branch], form: str = "text") -> str:
