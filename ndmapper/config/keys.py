@@ -1,4 +1,4 @@
-"""The declared keys: their defaults, what values they take, and what they do."""
+"""The declared configuration keys, with defaults, checks and descriptions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

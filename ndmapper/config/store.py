@@ -1,4 +1,4 @@
-"""The mapping of the declared keys, in which places of higher precedence win."""
+"""The configuration mapping, with sources of different precedence."""
 
 import os
 import re
@@ -26,7 +26,7 @@ Settings = Mapping[str, Any]
 """One frozen snapshot of the configuration, which a call takes along."""
 
 _PREFIX = "NDMAPPER_"
-# Credentials of archives, those of packages outside too, and what is not for users.
+# Environment variables that are no keys: credentials, and internal ones.
 _OTHERS = re.compile(
     r"NDMAPPER_(CREDENTIALS|FUZZ|IN_WORKER|TEST_DATA|[A-Z0-9_]+_(USER|PASSWORD|TOKEN|COOKIE))"
 )
@@ -39,7 +39,7 @@ _SHOWN = (
 
 class Config(MutableMapping[str, Any]):
     """
-    A mapping of the declared keys, in which places of higher precedence win.
+    Mapping of the declared keys; sources of higher precedence win.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Config(MutableMapping[str, Any]):
 
     def source(self, name: str) -> str:
         """
-        Say where the value of a key comes from.
+        Return where the value of a key comes from.
 
         Parameters
         ----------
@@ -105,7 +105,7 @@ class Config(MutableMapping[str, Any]):
 
     def rows(self) -> list[tuple[str, Any, str]]:
         """
-        List every key.
+        List all keys.
 
         Returns
         -------
@@ -116,7 +116,7 @@ class Config(MutableMapping[str, Any]):
 
     def snapshot(self, **arguments: Any) -> Settings:
         """
-        Freeze the configuration as it is now.
+        Return an immutable copy of the configuration.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class Config(MutableMapping[str, Any]):
     @contextmanager
     def using(self, **values: Any) -> Iterator["Config"]:
         """
-        Set keys for as long as a ``with`` block lasts.
+        Set keys within a ``with`` block.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ class Config(MutableMapping[str, Any]):
 
     @contextmanager
     def scope(self) -> Iterator["Config"]:
-        """Forget, at the end of a ``with`` block, all that was set within it."""
+        """Restore all keys at the end of a ``with`` block."""
         before = dict(self._script)
         try:
             yield self
@@ -167,7 +167,7 @@ class Config(MutableMapping[str, Any]):
 
     def from_command_line(self, **values: Any) -> None:
         """
-        Replace the values that the command line gives, which win over the script's.
+        Set the values of the command line, which win over the script's.
 
         Parameters
         ----------
@@ -179,12 +179,12 @@ class Config(MutableMapping[str, Any]):
         }
 
     def reload(self) -> None:
-        """Read the environment and the TOML files anew at the next look-up."""
+        """Read environment and TOML files again at the next access."""
         self._files = None
 
     def trust(self, folder: Path) -> None:
         """
-        Trust the ndmapper.toml of a folder with what is run, in this process.
+        Let the ndmapper.toml of a folder set programs and hosts, in this process.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ class Config(MutableMapping[str, Any]):
 
     def own(self, name: str) -> Any:
         """
-        Give the value that the user's own places have, whatever others say.
+        Return the value set by the user's own sources, not by a working folder.
 
         Parameters
         ----------
@@ -230,7 +230,7 @@ class Config(MutableMapping[str, Any]):
         return _Given(key.default, "default", True)
 
     def _read_files(self) -> dict[str, list["_Given"]]:
-        """List what the files and the environment say, the strongest first."""
+        """Return the values of environment and files, highest precedence first."""
         user = self._user_file or (
             Path(platformdirs.user_config_dir("ndmapper", appauthor=False))
             / "ndmapper.toml"

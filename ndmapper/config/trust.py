@@ -1,4 +1,4 @@
-"""What a file of a working folder may not say unless its user trusts the folder."""
+"""Values that the file of a working folder may not set unless the user trusts it."""
 
 from typing import NoReturn, TypeVar
 
@@ -11,9 +11,9 @@ _T = TypeVar("_T")
 
 class Refused:
     """
-    A value that is not used: a working folder's file names what would be run.
+    A value that is ignored, since an untrusted working folder would run a program.
 
-    Whatever needs it as a text or as a path gets a ConfigError.
+    Using it as a string or path raises ConfigError.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Refused:
 
     def refuse(self) -> NoReturn:
         """
-        Refuse the value.
+        Raise the error.
 
         Raises
         ------
@@ -50,7 +50,7 @@ class Refused:
 
 def usable(value: _T) -> _T:
     """
-    Give a value of the configuration that is about to be run.
+    Return a configuration value that is about to be run; ConfigError if refused.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """
-Programs that are not there: what calls them is noted, and they can fail on purpose.
+Fake external programs, which record their calls and can fail on purpose.
 
-They show what a reduction does when a tool fails, and let it be tested where the tools
-are not installed. What a tool really does, only the tool can show.
+They test how a reduction reacts to failing tools, and let it be tested where tools are
+not installed. What a tool really does, only the tool itself shows.
 """
 
 import json
@@ -43,7 +43,7 @@ How a fake misbehaves.
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """
-    How a fake was called.
+    One call of a fake.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class Fake:
 
     @property
     def calls(self) -> list[Call]:
-        """How it was called, oldest call first; questions do not count."""
+        """Calls of the fake, oldest first, without queries of its version."""
         if not self.notes.exists():
             return []
         lines = self.notes.read_text(encoding="utf-8").splitlines()
@@ -136,11 +136,11 @@ def fake_command(
     prints: str = "",
 ) -> Fake:
     """
-    Make a program that writes whatever FITS file it is to write.
+    Make a program that writes the FITS files named in its arguments.
 
-    That is each argument (or what is behind its ``=``) which is the name of a FITS file
-    that does not exist. Its content is that of the first one which does exist, or else
-    a small image.
+    Each argument (or its part after ``=``) that is the name of a FITS file that does
+    not exist is written. Its content is that of the first existing FITS file, or else a
+    small image.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def fake_esorex(
     prints: str = "",
 ) -> Fake:
     """
-    Make an esorex with recipes.
+    Make a fake esorex with recipes.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def fake_iraf(
     prints: str = "",
 ) -> Fake:
     """
-    Make an IRAF with tasks.
+    Make a fake IRAF with tasks.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Small FITS files with predictable content, written by astropy and not by ndmapper."""
+"""Small FITS files with predictable content, written by astropy (not by ndmapper)."""
 
 import os
 from collections.abc import Mapping

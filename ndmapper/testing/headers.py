@@ -1,4 +1,4 @@
-"""Files of headers alone, written quickly, as an archive has them by thousands."""
+"""Header-only FITS files, to simulate large archives quickly."""
 
 import datetime
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ Cards = Mapping[str, str | int | float | bool]
 @dataclass
 class SimulatedArchive:
     """
-    What is in a simulated archive, and what is right.
+    Content of a simulated archive, with the true associations.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def write_headers(path: Path, headers: Sequence[Cards | bytes]) -> None:
 
 
 def header_bytes(cards: Cards, *, first: bool = False) -> bytes:
-    """Make the header of an HDU without data."""
+    """Return the header of an HDU without data."""
     form: dict[str, str | int | bool] = {"SIMPLE": True} if first else {}
     if not first:
         form["XTENSION"] = "IMAGE"
@@ -102,6 +102,6 @@ def _card(key: str, value: str | float | bool) -> bytes:
 
 
 def moment(day: datetime.date, hours: float) -> datetime.datetime:
-    """Give a time, in hours after midnight of a date."""
+    """Return a time, given in hours after midnight of a date."""
     start = datetime.datetime.combine(day, datetime.time())
     return start + datetime.timedelta(milliseconds=round(hours * 3600e3))

@@ -1,4 +1,4 @@
-"""Counting how often, and how much, data are read from files."""
+"""Count the reads of data units."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ __all__ = ["Reads", "count_reads"]
 @dataclass
 class Reads:
     """
-    What was read.
+    Counted reads.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Reads:
 @contextmanager
 def count_reads() -> Iterator[Reads]:
     """
-    Count the reads of data units in this process; headers do not count.
+    Count the reads of data units in this process, without headers.
 
     Yields
     ------

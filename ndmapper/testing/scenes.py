@@ -1,4 +1,4 @@
-"""An archive of thousands of headers, whose calibrations are known."""
+"""A simulated archive of thousands of headers, with known calibrations."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 """
-Frames of HAWK-I: four infrared detectors, as small as one likes.
+Frames of HAWK-I: four infrared detectors of any size.
 
 The recipe hawki_dark_combine reduces the darks in a fraction of a second.
 """

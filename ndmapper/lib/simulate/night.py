@@ -29,7 +29,7 @@ _LAMP = 30000.0
 @dataclass(frozen=True, kw_only=True)
 class Night:
     """
-    What is to be simulated.
+    Parameters of a simulated night.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Night:
 @dataclass(frozen=True, kw_only=True)
 class Truth:
     """
-    What is true of a simulated night, as no real one is known.
+    The truth of a simulated night, which is never known of a real one.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class Truth:
 
     def image(self, name: str) -> npt.NDArray[np.float64]:
         """
-        Make the image that a perfect reduction of a science frame gives.
+        Return the image that a perfect reduction of a science frame gives.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class Truth:
         self, image: npt.NDArray[np.generic], amplifier: int
     ) -> npt.NDArray[np.generic]:
         """
-        Cut the part of one amplifier out of an image of the mosaic.
+        Return the part of a mosaic image that belongs to one amplifier.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class Truth:
 
     def as_json(self) -> str:
         """
-        Write what is not an image as JSON.
+        Return all that is no image as JSON.
 
         Returns
         -------
@@ -205,7 +205,7 @@ def _name(number: int) -> str:
 def _exposures(
     rng: np.random.Generator, truth: Truth
 ) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
-    """Expose one frame after the other, and note what is true of each."""
+    """Yield the frames one by one, and note their truth."""
     night, camera = truth.night, truth.camera
     shape = camera.mosaic
     kinds = ["bias"] * night.biases + ["flat"] * night.flats
