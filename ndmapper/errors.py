@@ -178,7 +178,7 @@ class StepError(NdmapperError, RuntimeError):
     """The function or tool of a step failed, or its result cannot be saved."""
 
     log: str = ""
-    """All that the tool printed."""
+    """Complete output of the tool."""
 
 
 class TimeLimitError(StepError):
@@ -230,7 +230,7 @@ class MissingPackageError(NdmapperError, ImportError):
 
 
 _LISTED = 60
-"""No more names than this are listed in a message."""
+"""Maximum number of names listed in a message."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -242,12 +242,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     name : str
         What the user wrote.
     known : iterable of str
-        What they could have written.
+        The valid names.
 
     Returns
     -------
     str
-        ``"; did you mean 'x'?"`` when one name is near, else the list of all of them.
+        ``"; did you mean 'x'?"`` if one name is similar, else a list of all names.
     """
     names = sorted(str(n) for n in known)
     near = difflib.get_close_matches(str(name), names, n=1)

@@ -19,7 +19,7 @@ __all__ = ["FILE_ONLY", "log_to_file", "log_to_terminal"]
 
 ROOT = "ndmapper"
 FILE_ONLY = {"file_only": True}
-"""``extra`` of messages that would only be noise on the terminal."""
+"""Value of ``extra`` for messages that are written to the log file only."""
 
 _FILE_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 

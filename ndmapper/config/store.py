@@ -23,7 +23,7 @@ from ndmapper.errors import (
 __all__ = ["Config", "Settings", "config"]
 
 Settings = Mapping[str, Any]
-"""One frozen snapshot of the configuration, which a call takes along."""
+"""An immutable snapshot of the configuration, for one call."""
 
 _PREFIX = "NDMAPPER_"
 # Environment variables that are no keys: credentials, and internal ones.
@@ -121,8 +121,8 @@ class Config(MutableMapping[str, Any]):
         Parameters
         ----------
         **arguments : object
-            Values given in a call, which win over every other place; None means
-            that the call says nothing.
+            Values given in a call, which have the highest precedence; None means that
+            the call gives no value.
 
         Returns
         -------
@@ -172,7 +172,7 @@ class Config(MutableMapping[str, Any]):
         Parameters
         ----------
         **values : object
-            Key to value. Called without any, nothing is left of the command line.
+            Key to value. Without any, the command line sets nothing.
         """
         self._command_line = {
             n: _checked(n, v, "the command line") for n, v in values.items()
@@ -189,7 +189,8 @@ class Config(MutableMapping[str, Any]):
         Parameters
         ----------
         folder : Path
-            The folder. The key ``trusted_folders`` of the user's own file is for ever.
+            The folder. To trust a folder permanently, set ``trusted_folders`` in the
+            user's own file.
         """
         self._trusted.add(folder.resolve())
         self.reload()
@@ -206,9 +207,9 @@ class Config(MutableMapping[str, Any]):
         Returns
         -------
         object
-            The value, without an environment variable, and without the file of a
-            working folder that the user does not trust: anybody may have made these,
-            so that no credential goes where only they say.
+            The value, ignoring environment variables and the file of a working folder
+            that the user does not trust. These may be set by others, and must not
+            determine where credentials are sent.
         """
         return self._given(name, own=True).value
 

@@ -18,9 +18,9 @@ class Refused:
     Parameters
     ----------
     value : object
-        What the file says.
+        The value in the file.
     why : str
-        Why it is not used, and what allows it.
+        Why it is refused, and how to allow it.
     """
 
     def __init__(self, value: object, why: str) -> None:
@@ -55,17 +55,17 @@ def usable(value: _T) -> _T:
     Parameters
     ----------
     value : object
-        Of a key that names a program.
+        Value of a key that names a program.
 
     Returns
     -------
     object
-        The same.
+        The value.
 
     Raises
     ------
     ConfigError
-        If it comes from a folder that the user does not trust.
+        If it was set by a folder that the user does not trust.
     """
     if isinstance(value, Refused):
         value.refuse()

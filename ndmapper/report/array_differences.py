@@ -13,7 +13,7 @@ Array = npt.NDArray[Any]
 Limit = Callable[[Array, Array, tuple[Any, ...]], Any]
 
 _BLOCK = 1 << 20
-"""Values that are compared at once."""
+"""Number of values that are compared at a time."""
 
 
 class Readable(Protocol):

@@ -18,7 +18,7 @@ _OURS = {
     "run_task": "from ndmapper import run_task",
     "digest": "from ndmapper.io.digest import digest",
 }
-"""What every script imports."""
+"""Names that every script imports."""
 
 
 class Definitions:

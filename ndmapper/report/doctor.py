@@ -21,7 +21,7 @@ from ndmapper.report.doctor_tools import find_tools
 __all__ = ["Finding", "State", "examine"]
 
 State = Literal["ok", "missing", "wrong"]
-"""Missing is what one can do without; wrong is what nothing works with."""
+"""'missing' affects optional parts only, 'wrong' everything."""
 
 _EXTRAS = {
     "ccd": "cosmic rays, sources, reprojection",

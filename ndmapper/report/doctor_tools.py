@@ -18,14 +18,14 @@ from ndmapper.io.temporary import scratch_folder
 __all__ = ["Tool", "find_tools"]
 
 _PATIENCE = 60
-"""Seconds that a program may take to tell its version."""
+"""Time limit for a program to print its version [s]."""
 
 _IRAF_VARIABLE = "iraf"  # lower case, as IRAF itself has it
 
 _IRAF_ROOTS = ("/usr/lib/iraf", "/iraf/iraf", "/usr/local/iraf")
 
 _PIPELINES = {"muse": "muse_", "hawki": "hawki_", "giraf": "gi"}
-"""Debian's name of a pipeline, and the start of the names of its recipes."""
+"""Debian's names of pipelines, and the prefixes of their recipes."""
 
 
 @dataclass(frozen=True)

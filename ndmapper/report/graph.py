@@ -113,10 +113,10 @@ def make_graph(records: Mapping[str, Sequence[Row]]) -> Graph:
 
     def number_of(use: UsedFile) -> int:
         maker = lineage.maker(use)
-        mark = use.mark if maker is None else id(maker)
+        mark = use.identity if maker is None else id(maker)
         if mark not in numbers:
             numbers[mark] = len(nodes)
-            nodes.append(Node(use.name, None, "memory" if use.memory else "raw"))
+            nodes.append(Node(use.name, None, "memory" if use.in_memory else "raw"))
         return numbers[mark]
 
     for row in lineage.rows:

@@ -12,7 +12,7 @@ from ndmapper.steps.call.instrument_table import block_of, describe_block
 __all__ = ["history"]
 
 _MOST = 6
-"""More files than this are not all named, but counted."""
+"""Maximum number of files that are listed by name."""
 
 
 def history(rows: Sequence[Row], name: str, *, full: bool = False) -> str:
@@ -20,7 +20,7 @@ def history(rows: Sequence[Row], name: str, *, full: bool = False) -> str:
     if not rows:
         return f"{name} has no record: no step of ndmapper made it"
     lineage = Lineage.of([rows])
-    raw = sorted({use.name for use in lineage.raws.values() if not use.memory})
+    raw = sorted({use.name for use in lineage.raws.values() if not use.in_memory})
     count = len(lineage.rows)
     head = (
         f"{name} was made by {count} step{'s' if count > 1 else ''} from "
@@ -154,4 +154,4 @@ def _listed(names: Sequence[str], *, full: bool) -> str:
 def _named(reference: Mapping[str, Any]) -> str:
     """Return the name of a file, and whether it was only in memory."""
     use = UsedFile("", reference)
-    return f"{use.name} (as it was in memory)" if use.memory else use.name
+    return f"{use.name} (as it was in memory)" if use.in_memory else use.name

@@ -28,12 +28,12 @@ class UsedFile:
         return str(self.reference["name"])
 
     @property
-    def mark(self) -> tuple[str, str]:
+    def identity(self) -> tuple[str, str]:
         """Content digest and name, which identify a file that no step made."""
         return str(identity(self.reference)), self.name
 
     @property
-    def memory(self) -> bool:
+    def in_memory(self) -> bool:
         """Whether it was only in memory."""
         return bool(self.reference.get("memory"))
 
@@ -91,7 +91,7 @@ class Lineage:
             for use in uses:
                 maker = self.maker(use)
                 if maker is None:
-                    self.raws.setdefault(use.mark, use)
+                    self.raws.setdefault(use.identity, use)
                 elif id(maker) not in seen:
                     seen.add(id(maker))
                     stack.append((maker, references_of(maker)))

@@ -73,9 +73,9 @@ class _Writer:
         maker = self.lineage.maker(use)
         if maker is not None:
             return Code(f"{self.out} / {self.places[id(maker)]!r}")
-        place = self.places[use.mark]
-        if not use.memory:
-            self.raws[place] = use.mark[0]
+        place = self.places[use.identity]
+        if not use.in_memory:
+            self.raws[place] = use.identity[0]
         return Code(f"{self.raw} / {place!r}")
 
     def write(self, names: Sequence[str]) -> Script:
@@ -147,7 +147,7 @@ class _Writer:
     def _problems(self, call: Call) -> Iterable[str]:
         for unit in call.units:
             for use in references_of(unit.first):
-                if use.memory:
+                if use.in_memory:
                     yield (
                         f"{unit.first['product']} was made of {use.name} as it was in "
                         f"memory, changed and not saved ({unit.first['step']})"

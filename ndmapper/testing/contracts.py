@@ -99,11 +99,11 @@ class ServiceContract(_Tests):
     known : tuple of (str, str)
         A frame, and a type of calibration that the service finds for it.
     unknown_type : str
-        A type that it finds for no frame.
+        A type of calibration that it never finds.
     files : sequence of str
-        Names of two files or more that it has.
+        Names of two or more files that it has.
     absent : sequence of str
-        Names of two files or more that it does not have.
+        Names of two or more files that it does not have.
     """
 
     known: ClassVar[tuple[str, str]]

@@ -130,14 +130,14 @@ class EngineContract(_Tests):
     Attributes
     ----------
     task : Task
-        What is run: its name, inputs, outputs, and words that differ from their
-        defaults. The name of the engine is filled in.
+        What is run: name, inputs, outputs, and non-default options. The name of the
+        engine is filled in.
     parameters : mapping
-        Parameters of the tool that are right.
+        Valid parameters of the tool.
     unknown_parameter : str or None
-        One that the tool does not have; None for an engine that takes any.
+        A parameter that the tool does not have; None for an engine that accepts any.
     failing : mapping or None
-        What of the job to replace so that the tool fails; None if nothing makes it.
+        Attributes of the job to replace so that the tool fails; None if it cannot fail.
     """
 
     task: ClassVar[Task]
@@ -152,7 +152,7 @@ class EngineContract(_Tests):
         Returns
         -------
         Engine
-            A new one.
+            A new engine.
         """
         raise NotImplementedError
 

@@ -33,10 +33,8 @@ Fault = Literal[
     "bad UTF-8", "hang",
 ]  # fmt: skip
 """
-How a fake misbehaves.
-
-``'signal'`` leaves half a product and dies by SIGKILL, ``'crash'`` by SIGSEGV; after
-``'huge output'`` and ``'bad UTF-8'`` all goes well.
+How a fake fails. ``'signal'`` leaves half a product and dies by SIGKILL, ``'crash'`` by
+SIGSEGV; ``'huge output'`` and ``'bad UTF-8'`` are no failures.
 """
 
 
@@ -50,11 +48,11 @@ class Call:
     argv : list of str
         Its arguments, without the program.
     cwd : str
-        The folder it ran in.
+        The working folder.
     environment : dict of str to str
-        Its environment.
+        The environment.
     sof : str or None
-        The set of frames that a fake esorex was given.
+        The set of frames of a fake esorex.
     """
 
     argv: list[str]
@@ -71,7 +69,7 @@ class FakeRecipe:
     Parameters
     ----------
     products : mapping of str to int
-        How many products of each category it makes. All inputs are in their lists.
+        Number of products of each category. All inputs are in their lists.
     parameters : mapping of str to (bool, int, float or str)
         Its parameters and their defaults.
     """
@@ -88,10 +86,10 @@ class FakeTask:
     Parameters
     ----------
     inputs, outputs : sequence of str
-        Its parameters that take files, and those that name what it makes: a copy of
+        Parameters for input files, and for the names of products, which are copies of
         the first input.
     parameters : mapping of str to (bool, int, float or str)
-        Its other parameters and their defaults.
+        Other parameters and their defaults.
     """
 
     inputs: Sequence[str]
@@ -109,9 +107,9 @@ class Fake:
     path : Path
         The program.
     notes : Path
-        The file of its notes.
+        The file with the recorded calls.
     settings : dict
-        What makes ndmapper use it: ``config.using(**fake.settings)``.
+        Configuration that selects it: ``config.using(**fake.settings)``.
     """
 
     path: Path
@@ -145,15 +143,15 @@ def fake_command(
     Parameters
     ----------
     folder : str or path
-        Where it is put. To be found by its name this must be on the PATH.
+        The folder of the program. To be found by name it must be on the PATH.
     name : str
         Its name.
     fault : str, optional
-        How it misbehaves.
+        How it fails.
     exit_code : int
-        Its exit code where the fault is ``'exit'``.
+        Exit code with the fault ``'exit'``.
     prints : str
-        What it prints.
+        Its output.
 
     Returns
     -------
@@ -177,15 +175,15 @@ def fake_esorex(
     Parameters
     ----------
     folder : str or path
-        Where it, and a folder with its pipeline (``fake-1.0``), are put.
+        The folder for it, and for a folder with its pipeline (``fake-1.0``).
     recipes : mapping of str to FakeRecipe
         The recipes by name.
     fault : str, optional
-        How it misbehaves.
+        How it fails.
     exit_code : int
-        Its exit code where the fault is ``'exit'``.
+        Exit code with the fault ``'exit'``.
     prints : str
-        What it prints.
+        Its output.
 
     Returns
     -------
@@ -222,14 +220,14 @@ def fake_iraf(
     Parameters
     ----------
     folder : str or path
-        Where it is put. The environment variable ``iraf`` must name this folder, so
-        that an IRAF is found there.
+        The folder. The environment variable ``iraf`` must name it, so that an IRAF is
+        found there.
     tasks : mapping of str to FakeTask
-        The tasks by their whole names, such as ``'gemini.gmos.gprepare'``.
+        The tasks by full name, such as ``'gemini.gmos.gprepare'``.
     fault : str, optional
-        How it misbehaves; after ``'exit'`` a task has printed an error.
+        How it fails; with ``'exit'`` a task prints an error.
     prints : str
-        What a task prints.
+        Output of a task.
 
     Returns
     -------

@@ -20,16 +20,15 @@ class SimulatedArchive:
     Parameters
     ----------
     folder : Path
-        Where the files are.
+        Folder of the files.
     count : int
-        How many there are.
+        Number of files.
     answers : dict of (str, str) to tuple of str
-        Name of a target and type of calibration, to the names that must be found.
+        Expected matches: names by (target, type of calibration).
     qualities : dict of (str, str) to int
-        The quality of those answers that are not the best.
+        Quality of matches that are not the best.
     misses : dict of (str, str, str) to str
-        Name of a target, type and name of a frame that nearly fits: what must be said
-        of it.
+        Expected reason by (target, type, name) of frames that nearly match.
     """
 
     folder: Path
@@ -68,8 +67,8 @@ def write_headers(path: Path, headers: Sequence[Cards | bytes]) -> None:
     path : Path
         The file.
     headers : sequence of mapping or bytes
-        The cards of each HDU, the primary one first, without those of form; or a
-        header that is made already.
+        The cards of each HDU, primary first, without structural keywords; or a complete
+        header.
     """
     made = [
         given if isinstance(given, bytes) else header_bytes(given, first=i == 0)

@@ -18,11 +18,11 @@ class Reads:
     Parameters
     ----------
     reads : int
-        How often.
+        Number of reads.
     bytes : int
-        How much, in bytes of the decompressed content.
+        Bytes of decompressed content.
     paths : list of Path
-        Of which file, one for each read.
+        The file of each read.
     """
 
     reads: int = 0
@@ -38,7 +38,7 @@ def count_reads() -> Iterator[Reads]:
     Yields
     ------
     Reads
-        What was read since the context was entered.
+        The reads since the context was entered.
     """
     reads = Reads()
 

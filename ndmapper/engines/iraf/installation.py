@@ -60,7 +60,7 @@ keep
 """
 
 HEADER_LENGTH = 256_000
-"""Characters of header that IRAF is told to make room for."""
+"""Size of headers for which IRAF reserves memory [characters]."""
 
 
 class Installation:

@@ -10,7 +10,7 @@ __all__ = ["Camera", "cosmic_rays", "make_camera"]
 Image = npt.NDArray[np.float64]
 
 FULL_SCALE = 65535
-"""The largest number of the converter [adu]."""
+"""Saturation of the A/D converter [adu]."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,7 @@ class MuseDetector:
     rows : int
         Number of rows with data, an even number.
     prescan, overscan : int
-        Their width [pixel]; the recipes want more than 3 pixels of overscan.
+        Width [pixel]; the recipes need more than 3 pixels of overscan.
     gain : float
         Electrons per adu.
     noise : float
@@ -88,7 +88,7 @@ class MuseDetector:
         exptime : float
             Exposure time [s].
         rng : Generator
-            Of the pattern that all exposures of an IFU share.
+            For the pattern that all exposures of an IFU share.
 
         Returns
         -------
@@ -129,7 +129,7 @@ class MuseDetector:
         light : ndarray of float, shape (rows, 4096)
             Electrons.
         rng : Generator
-            Of the noise.
+            For the noise.
 
         Returns
         -------

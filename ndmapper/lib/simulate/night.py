@@ -76,7 +76,7 @@ class Truth:
     Parameters
     ----------
     night : Night
-        What was asked for.
+        The parameters of the night.
     camera : Camera
         The camera, with its response and bias structure.
     scene : Scene
@@ -84,11 +84,11 @@ class Truth:
     files : dict of str to list of str
         File names of the classes ``bias``, ``flat`` and ``object``.
     dithers : dict of str to (float, float)
-        For each science frame how far the stars have moved along x and y [pixel].
+        Shift of the stars along x and y, for each science frame [pixel].
     charge : dict of str to ndarray, shape (ny, nx of the mosaic)
-        For each science frame the electrons of cosmic rays.
+        Charge of cosmic rays, for each science frame [electron].
     lamp : dict of str to float
-        For each flat the light of the lamp [electron].
+        Light of the lamp, for each flat [electron].
     """
 
     night: Night

@@ -29,7 +29,7 @@ _BLOCK = 1 << 20
 _LARGEST_RATIO = 200
 _XZ_MEMORY = 128 << 20
 _ALWAYS_ALLOWED = 1 << 30
-"""Bytes: a frame of zeros compresses beyond any ratio, but is not larger than this."""
+"""Decompressed size below which the compression ratio is not checked [bytes]."""
 
 
 def check_beginning(content: bytes, content_type: str, name: str, source: str) -> None:

@@ -182,4 +182,4 @@ SCENARIOS: Mapping[str, Scenario] = {
     "status": _status,
     "wrong-range": _wrong_range,
 }
-"""What may go wrong with any answer, by name."""
+"""Failures of any response, by name."""

@@ -18,7 +18,7 @@ __all__ = ["LoopbackArchives"]
 
 
 _PIECE = 1 << 12
-"""Bytes of a chunk, small enough that a cut comes between some."""
+"""Bytes of a chunk, small enough that a response is cut between chunks."""
 
 
 class LoopbackArchives:
@@ -94,13 +94,13 @@ class LoopbackArchives:
         Parameters
         ----------
         name : str
-            What: one of `SCENARIOS`.
+            One of `SCENARIOS`.
         path : str
-            Only with requests whose path holds this text.
+            Only for requests whose path contains this text.
         times : int, optional
-            Only so often.
+            Number of requests.
         **options : object
-            What else the scenario takes.
+            Further options of the scenario.
         """
         if name not in SCENARIOS:
             msg = f"there is no scenario {name!r}{did_you_mean(name, SCENARIOS)}"
@@ -114,7 +114,7 @@ class LoopbackArchives:
         Parameters
         ----------
         text : str
-            Only paths that hold this.
+            Only paths that contain this text.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class LoopbackArchives:
         Returns
         -------
         Answer
-            What is sent.
+            The response.
         """
         with self._lock:
             self.asked.append(asked)
