@@ -86,7 +86,7 @@ def log_to_terminal(level: int = logging.INFO) -> None:
     Parameters
     ----------
     level : int
-        The least level that is shown.
+        The lowest level that is shown.
     """
     logger = logging.getLogger(ROOT)
     if logger.level == logging.NOTSET:
@@ -111,7 +111,7 @@ def log_to_file(path: Path | None) -> Iterator[None]:
     Parameters
     ----------
     path : Path or None
-        The log file; its folder is made where it is missing. None writes no file.
+        The log file; its folder is created if missing. None writes no file.
 
     Notes
     -----

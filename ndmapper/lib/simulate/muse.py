@@ -202,11 +202,11 @@ def simulate_muse(
     Parameters
     ----------
     folder : str or path
-        Where; it is made if need be.
+        The folder, which is created if missing.
     kinds : sequence of str
-        Which of bias, dark and flat.
+        Any of bias, dark and flat.
     number : int
-        How many of each kind; the recipes want three.
+        Number of frames of each kind; the recipes need three.
     ifus : sequence of int
         Numbers of the IFUs, from 1 to 24.
     detector : MuseDetector, optional

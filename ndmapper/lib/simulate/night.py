@@ -168,15 +168,14 @@ def simulate_night(folder: str | PathLike[str], night: Night | None = None) -> T
     Parameters
     ----------
     folder : str or Path
-        Where; it is made if need be.
+        The folder, which is created if missing.
     night : Night, optional
-        What is to be simulated; by default 5 biases, 4 flats and 3 science frames with
-        4 amplifiers.
+        Parameters; by default 5 biases, 4 flats and 3 science frames with 4 amplifiers.
 
     Returns
     -------
     Truth
-        What is true of them.
+        The truth of the frames.
     """
     night = Night() if night is None else night
     target = Path(folder)
