@@ -1,6 +1,6 @@
 """What comes of one unit of work."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ndmapper.data import DataFile, DataFileList
@@ -9,7 +9,7 @@ from ndmapper.errors import StepError
 from ndmapper.steps.call.inputs import Inputs
 from ndmapper.steps.declare.declaration import Declaration
 
-__all__ = ["Failure", "Products", "Result", "shaped"]
+__all__ = ["Failure", "Made", "Products", "Result", "shaped"]
 
 Products = dict[Output, DataFile]
 """Output to product."""
@@ -27,6 +27,26 @@ class Failure:
     """
 
     error: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """
+    What one unit of work has made, as it travels between processes.
+
+    Parameters
+    ----------
+    contents : dict of str to str
+        Path of each product that was saved, with the digest of its content.
+    products : dict of str to DataFile
+        The products that stay in memory, by output.
+    text : str
+        What a tool printed, where it makes no products.
+    """
+
+    contents: dict[str, str] = field(default_factory=dict)
+    products: Products = field(default_factory=dict)
+    text: str = ""
 
 
 Result = Products | Failure | str
