@@ -240,9 +240,11 @@ def test_an_unsaved_product_may_have_any_name(raws, caplog):
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
-from ndmapper import config, run_task
+from ndmapper import run_task
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @run_task(prefix="s")
 def wait(ndd):
@@ -258,7 +260,6 @@ def test_interrupt_of_unsaved_products_leaves_no_process(raws, folder):
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *raws[:2]],
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 120
     while len(list(folder.glob("started-*"))) < 2 and time.monotonic() < deadline:
