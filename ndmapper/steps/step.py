@@ -17,10 +17,10 @@ from ndmapper.steps.call.inputs import Inputs, coerce_roles
 from ndmapper.steps.call.plan import Plan, make_plan
 from ndmapper.steps.declare.declaration import Affix, Declaration
 from ndmapper.steps.declare.tool import tool_declaration
-from ndmapper.steps.results import Result, shaped
 from ndmapper.steps.run.dry_run import dry_results
-from ndmapper.steps.run.execute import execute
+from ndmapper.steps.run.execute import execute, shaped
 from ndmapper.steps.run.nddata import run_on_nddata
+from ndmapper.steps.run.unit import Result
 
 __all__ = ["Step", "run_call", "run_planned"]
 

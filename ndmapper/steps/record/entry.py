@@ -28,8 +28,7 @@ from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import plain_values
 from ndmapper.steps.paths import absolute
 from ndmapper.steps.record.event_log import now
-from ndmapper.steps.record.origin import origin_of
-from ndmapper.steps.record.source_context import Context
+from ndmapper.steps.record.origin import Context, origin_of
 from ndmapper.steps.record.values import recordable
 from ndmapper.steps.work_unit import WorkUnit, as_list, files_within
 

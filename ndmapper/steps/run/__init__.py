@@ -1,7 +1,7 @@
 """
 Hops 6 to 11 of 11: carry a plan out.
 
-execute, workers
+execute
     All units of a plan, here or in worker processes; 11: products mapped from disk.
 unit
     6 to 10 for one unit: stage, run, collect, record, publish.

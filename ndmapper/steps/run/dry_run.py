@@ -14,8 +14,8 @@ from ndmapper.log import log_to_terminal
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.call.plan import Plan, preview
 from ndmapper.steps.record.entry import ancestors
-from ndmapper.steps.results import Result
 from ndmapper.steps.run.execute import map_product
+from ndmapper.steps.run.unit import Result
 
 __all__ = ["collect_plans", "dry_results", "plan_results"]
 

@@ -4,9 +4,10 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ndmapper.config import usable
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, DataFileList
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
 from ndmapper.errors import StepError
@@ -14,16 +15,24 @@ from ndmapper.io.source import find_source
 from ndmapper.io.temporary import sweep_side_data
 from ndmapper.log import FILE_ONLY
 from ndmapper.parallel import map_parallel
+from ndmapper.parallel.cores import limit_by_memory, resolve_workers
 from ndmapper.steps.call.decide import PlanItem
+from ndmapper.steps.call.inputs import Inputs
 from ndmapper.steps.call.plan import Plan
+from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.paths import absolute
 from ndmapper.steps.record.event_log import write_event
 from ndmapper.steps.record.summary import summary
-from ndmapper.steps.results import Failure, Made, Products, Result
-from ndmapper.steps.run.unit import describe_unit, run_unit
-from ndmapper.steps.run.workers import count_workers
+from ndmapper.steps.run.unit import (
+    Failure,
+    Made,
+    Products,
+    Result,
+    describe_unit,
+    run_unit,
+)
 
-__all__ = ["execute", "map_product"]
+__all__ = ["count_workers", "execute", "map_product", "shaped"]
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +99,15 @@ def _run_units(plan: Plan, made: dict[int, Made | Failure]) -> None:
         cluster=settings["cluster"],
         notify=note,
     )
+
+
+def count_workers(plan: Plan) -> int:
+    """Count how many units run at once: one where the user may be asked something."""
+    declaration, settings = plan.declaration, plan.settings
+    if settings["interact"]:
+        return 1
+    workers = resolve_workers(settings["workers"])
+    return limit_by_memory(workers, declaration.options.get("memory"))
 
 
 def _title(plan: Plan) -> str:
@@ -251,3 +269,32 @@ def _make_again(item: PlanItem) -> None:
     for path, content in made.contents.items():
         item.unit.digests.put(find_source(path), content, ours=True)
     item.unit.digests.save()
+
+
+def shaped(declaration: Declaration, given: Inputs, results: list[Result]) -> Any:
+    """
+    Give one file or a list, and a dict where outputs have names.
+
+    Raises
+    ------
+    StepError
+        If one file was given, and went wrong.
+    """
+    single = given.form == "one" or declaration.each == "list"
+    good = [result for result in results if isinstance(result, dict)]
+    failures = [result for result in results if isinstance(result, Failure)]
+    if single and failures:
+        raise StepError(failures[0].error)
+    shaped: dict[Output, Any] = {}
+    for output in declaration.outputs:
+        files = [
+            df
+            for result in good
+            for name, df in result.items()
+            if name == output or str(name).startswith(f"{output}#")
+        ]
+        shaped[output] = (
+            files[0] if single and len(files) == 1 else DataFileList(data=files)
+        )
+    outputs = declaration.outputs
+    return shaped if len(outputs) != 1 else shaped[outputs[0]]

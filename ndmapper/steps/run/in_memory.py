@@ -2,19 +2,20 @@
 
 from ndmapper.data import DataFile
 from ndmapper.data.saving.unsaved import hold
-from ndmapper.engines.base import Outcome
+from ndmapper.engines.base import Outcome, Output
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.record.entry import Entry, ancestors, as_made
-from ndmapper.steps.results import Products
 
 __all__ = ["keep_in_memory"]
 
 
-def keep_in_memory(item: PlanItem, outcome: Outcome, facts: Entry) -> Products:
+def keep_in_memory(
+    item: PlanItem, outcome: Outcome, facts: Entry
+) -> dict[Output, DataFile]:
     """Give the products of a unit their names and records; nothing is written."""
     unit = item.unit
     before = ancestors(unit.used)
-    products: Products = {}
+    products: dict[Output, DataFile] = {}
     for output, product in outcome.products.items():
         products[output] = made = DataFile(data=product)
         if not unit.declaration.is_python:

@@ -12,11 +12,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ndmapper.data import DataFile
 from ndmapper.engines import Outcome, get_engine
+from ndmapper.engines.base import Output
 from ndmapper.engines.quality import collect_findings
 from ndmapper.errors import FileAccessError, ParameterError, StepError
 from ndmapper.io.temporary import scratch_folder
@@ -31,17 +32,59 @@ from ndmapper.steps.record.entry import (
     run_block,
 )
 from ndmapper.steps.record.event_log import now
-from ndmapper.steps.results import Made
 from ndmapper.steps.run.in_memory import keep_in_memory
 from ndmapper.steps.run.publish import publish_products, stage
 from ndmapper.steps.work_unit import Targets, WorkUnit
 
-__all__ = ["describe_unit", "inputs_unchanged", "run_engine", "run_unit"]
+__all__ = [
+    "Failure",
+    "Made",
+    "Products",
+    "Result",
+    "describe_unit",
+    "run_engine",
+    "run_unit",
+]
 
 log = logging.getLogger(__name__)
 
 _FULL = 2**20
 """A disk with less free space than this is called full where something fails [byte]."""
+
+
+Products = dict[Output, DataFile]
+"""Output to product."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a unit failed, where the others go on."""
+
+    error: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """
+    What a unit has made, as it travels between processes.
+
+    Parameters
+    ----------
+    contents : dict of str to str
+        Path of each product that was saved, with the digest of its content.
+    products : dict of str to DataFile
+        The products that stay in memory, by output.
+    text : str
+        What a tool printed, where it makes no products.
+    """
+
+    contents: dict[str, str] = field(default_factory=dict)
+    products: Products = field(default_factory=dict)
+    text: str = ""
+
+
+Result = Products | Failure | str
+"""Products; why there are none; or what a tool without products printed."""
 
 
 def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
@@ -57,7 +100,7 @@ def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
         _full_disk_named(item),
     ):
         # Hops 7 and 8: run, collect.
-        with inputs_unchanged(unit) as files:
+        with _inputs_unchanged(unit) as files:
             outcome = run_engine(unit, item.targets, tool_folder, workers=workers)
         for warning in outcome.warnings:
             log.warning("%s: %s", describe_unit(item), warning)
@@ -193,7 +236,7 @@ def _passes_through(unit: WorkUnit) -> bool:
 
 
 @contextmanager
-def inputs_unchanged(unit: WorkUnit) -> Iterator[Entry]:
+def _inputs_unchanged(unit: WorkUnit) -> Iterator[Entry]:
     """
     Give references to the input files, and make sure that they stay as they are.
 
