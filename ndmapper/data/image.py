@@ -29,7 +29,7 @@ from ndmapper.instruments import FlagTable, load_flags, recognise_flags
 from ndmapper.instruments.conventions import ALL_BITS
 from ndmapper.io.converted import ConvertedHandle
 from ndmapper.io.headers import StoredHeader, as_header, unit_of, unit_words
-from ndmapper.io.layout import Ident
+from ndmapper.io.labels import Ident
 from ndmapper.io.source import Source
 from ndmapper.numerics.formulas import narrowed
 

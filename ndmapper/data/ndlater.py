@@ -34,7 +34,7 @@ from ndmapper.errors import ShapeError
 from ndmapper.io.arrays import is_basic_index, section_of
 from ndmapper.io.converted import unfit_as_bits
 from ndmapper.io.headers import Header, StoredHeader, as_header
-from ndmapper.io.layout import Ident
+from ndmapper.io.labels import Ident
 from ndmapper.io.quickheader import HeaderValues, values_of
 
 __all__ = ["Extras", "NDLater"]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.source import Pieces, Source
+from ndmapper.io.source import PositionedReader, Source
 
 __all__ = ["ArrayHandle", "Section", "is_basic_index", "section_of"]
 
@@ -254,16 +254,16 @@ class ArrayHandle:
         )
         if self.source.compression is not None or self.is_whole:
             stored = np.empty(self.stored_shape, dtype)
-            with Pieces(self.source) as pieces:
-                pieces.read_into(self.offset, _bytes_of(stored))
+            with PositionedReader(self.source) as reader:
+                reader.read_into(self.offset, _bytes_of(stored))
             if not self.is_whole:
                 stored = stored[(*index, ...)].copy()
         elif (first := self._first_of_rows()) is not None:
             # One piece of the file: reading it is quicker than mapping its pages.
             stored = np.empty(self.shape, dtype)
             start = self.offset + first * (total // self.stored_shape[0])
-            with Pieces(self.source) as pieces:
-                pieces.read_into(start, _bytes_of(stored))
+            with PositionedReader(self.source) as reader:
+                reader.read_into(start, _bytes_of(stored))
         else:
             wanted = int(np.prod(self.shape)) * dtype.itemsize
             with self.source.open_data(self.offset, wanted) as stream:
@@ -296,14 +296,14 @@ class ArrayHandle:
         )
 
     def read_rows(
-        self, pieces: Pieces, span: slice, out: npt.NDArray[Any]
+        self, reader: PositionedReader, span: slice, out: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
         """
         Read some rows into memory that is there already, where it has rows.
 
         Parameters
         ----------
-        pieces : Pieces
+        reader : PositionedReader
             The file, which is open.
         span : slice
             Which rows of what is taken.
@@ -320,7 +320,7 @@ class ArrayHandle:
         assert first is not None
         stored = out.view(np.dtype(_STORED[self.bitpix]).newbyteorder(">"))
         start = self.offset + (first + span.start) * (out.nbytes // len(out))
-        pieces.read_into(start, _bytes_of(stored))
+        reader.read_into(start, _bytes_of(stored))
         return stored if self.bitpix < 0 else self._scaled(_native(stored))
 
     def _first_of_rows(self) -> int | None:

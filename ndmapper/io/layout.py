@@ -13,30 +13,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ndmapper.io.filemap import FileMap, HduMap
-from ndmapper.io.labels import (
-    DEFAULT_LABELS,
-    PRIMARY,
-    USUAL_NAMES,
-    Ident,
-    Labels,
-    labels_of,
-    make_labels,
-)
+from ndmapper.io.labels import PRIMARY, USUAL_NAMES, Ident, Labels, labels_of
 from ndmapper.io.record import EXTNAME, is_record
 from ndmapper.io.roles import NO_NAMES, are_alike, find_pairs, is_never_data, role_of
 from ndmapper.io.source import Source
 
 __all__ = [
-    "DEFAULT_LABELS",
     "OF_THE_FILE",
     "Group",
-    "Ident",
-    "Labels",
     "Layout",
-    "are_numbered",
     "find_layout",
     "in_order",
-    "make_labels",
     "paired",
 ]
 
@@ -44,7 +31,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-def are_numbered(hdus: Sequence[HduMap]) -> bool:
+def _are_numbered(hdus: Sequence[HduMap]) -> bool:
     """
     Say whether each of some extensions has a number of its own.
 
@@ -78,7 +65,7 @@ def paired(images: Sequence[HduMap], others: Sequence[HduMap]) -> list[HduMap | 
     list of HduMap or None
         One for each of the images.
     """
-    if are_numbered(images) and are_numbered(others):
+    if _are_numbered(images) and _are_numbered(others):
         numbered = {other.number: other for other in others}
         if numbered.keys() <= {image.number for image in images}:
             return [numbered.get(image.number) for image in images]
@@ -371,7 +358,7 @@ def _grouped(
         same = _called(labels.names[part], hdus)
         found[part] = (
             dict(zip(versions, in_order(images, same), strict=True))
-            if by_order and (len(images) == len(same) == 1 or not are_numbered(same))
+            if by_order and (len(images) == len(same) == 1 or not _are_numbered(same))
             else {h.number: h for h in reversed(same)}
         )
     return tuple(

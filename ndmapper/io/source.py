@@ -33,7 +33,7 @@ from ndmapper.errors import (
 
 __all__ = [
     "Compression",
-    "Pieces",
+    "PositionedReader",
     "Source",
     "check_name",
     "clear_read_errors",
@@ -478,7 +478,7 @@ def _is_member(start: bytes) -> bool:
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows, which else translates line ends
 
 
-class Pieces:
+class PositionedReader:
     """
     A file that is open for as long as a context lasts, to read pieces of it.
 
@@ -496,7 +496,7 @@ class Pieces:
         self._stream: AbstractContextManager[BinaryIO] | None = None
         self._content: BinaryIO | None = None
 
-    def __enter__(self) -> "Pieces":
+    def __enter__(self) -> "PositionedReader":
         source = self._source
         if source.compression is not None:
             self._stream = source.open()

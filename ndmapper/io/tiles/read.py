@@ -21,7 +21,7 @@ from ndmapper.errors import FormatError, NdmapperError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import Header, UnreadableCardError
-from ndmapper.io.source import Pieces
+from ndmapper.io.source import PositionedReader
 from ndmapper.io.tiles.codecs import ALGORITHMS, DITHERS, decode, dequantise
 
 __all__ = ["TileHandle", "Tiling", "open_array", "tiling_of"]
@@ -283,7 +283,7 @@ class TileHandle(ArrayHandle):
         first, last = min(rows), max(rows)
         size = (last - first + 1) * tiling.row_size
         heap = self.offset + tiling.heap
-        with Pieces(self.source) as pieces:
+        with PositionedReader(self.source) as pieces:
             content = pieces.read(self.offset + first * tiling.row_size, size)
             table = _Table(content, first, tiling)
             found = [table.find(row) for row in rows]
