@@ -15,36 +15,12 @@ _SUSPICIOUS = re.compile(r"[^\n\t -~]")
 
 
 def printable(text: object) -> str:
-    r"""
-    Write what would steer a terminal as it is written in Python (``\x1b``).
-
-    Parameters
-    ----------
-    text : object
-        Any text, of one line or several.
-
-    Returns
-    -------
-    str
-        The same where all characters are visible; line ends and tabs stay.
-    """
+    r"""Write what would steer a terminal as it is written in Python (``\x1b``)."""
     return _SUSPICIOUS.sub(_escaped, str(text))
 
 
 def one_line(text: object) -> str:
-    """
-    Write a text in one line, with nothing in it that would steer a terminal.
-
-    Parameters
-    ----------
-    text : object
-        Any text, such as the name of a file, in which there may be line ends too.
-
-    Returns
-    -------
-    str
-        The same where it is visible as it is.
-    """
+    """Write a text in one line, with nothing in it that would steer a terminal."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 

@@ -104,19 +104,7 @@ class FixedAmplifier:
     where: Mapping[str, tuple[Condition, ...]]
 
     def against(self, values: Mapping[str, Value]) -> str | None:
-        """
-        Say why a frame is not read out by it.
-
-        Parameters
-        ----------
-        values : mapping
-            Descriptors of the frame.
-
-        Returns
-        -------
-        str or None
-            The first condition that is not met; None where all are.
-        """
+        """Say why a frame is not read out by it."""
         for name, conditions in self.where.items():
             for condition in conditions:
                 met, text = condition.test(name, values.get(name))
@@ -157,33 +145,7 @@ def find_amplifiers(
     headers: HeaderPair,
     values: Callable[[], Mapping[str, Value]],
 ) -> tuple[Amplifier, ...]:
-    """
-    Find the amplifiers of an image.
-
-    Parameters
-    ----------
-    keys : mapping of str to sequence of str
-        Parts of an amplifier, and the header keywords that may give them.
-    fixed : sequence of FixedAmplifier
-        Amplifiers that the TOML of the instrument describes.
-    headers : HeaderPair
-        The headers of the image, which have NAXIS1 and NAXIS2.
-    values : callable
-        Gives the descriptors of the frame.
-
-    Returns
-    -------
-    tuple of Amplifier
-        One from the cards, or else those of the TOML whose conditions are met; what one
-        of the two leaves open, the other says. Where the cards have no section at all
-        and the TOML has no amplifiers, one that is the whole image. Empty where nobody
-        knows.
-
-    Raises
-    ------
-    InstrumentError
-        If a card that should hold a section holds something else.
-    """
+    """Find the amplifiers of an image."""
     known = values() if fixed else {}
     described = [f.amplifier for f in fixed if all_met(f.where, known)]
     cards = _Cards(keys, headers)
@@ -372,28 +334,7 @@ def _number_of(value: Value, unit: str) -> float | None:
 
 
 def read_section(text: str, shape: tuple[int, int] | None = None) -> str:
-    """
-    Read a section as cameras write it.
-
-    Parameters
-    ----------
-    text : str
-        Such as ``"[1:2048,1:100]"``, with blanks, without brackets or in others,
-        reversed (``"[2048:1,1:100]"``), with stars (``"[*,1:20]"``), or with a third
-        axis of one plane.
-    shape : (int, int), optional
-        Width and height of the image, for what has stars.
-
-    Returns
-    -------
-    str
-        The same pixels as ``"[x1:x2,y1:y2]"`` with x1 <= x2.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be understood.
-    """
+    """Read a section as cameras write it."""
     bare = text.strip()
     if bare[:1] + bare[-1:] in ("[]", "()", "{}"):
         bare = bare[1:-1]

@@ -58,37 +58,11 @@ class Descriptor:
         return self.fn == "regions" or bool(self.options.get("majority"))
 
     def find(self, primary: Header, extension: Header | None = None) -> Value:
-        """
-        Find the value in two headers.
-
-        Parameters
-        ----------
-        primary : Header
-            The primary header.
-        extension : Header, optional
-            Header of an extension.
-
-        Returns
-        -------
-        str, int, float, bool or None
-            The value; None where it is missing or not of the declared type.
-        """
+        """Find the value in two headers."""
         return self.find_in(HeaderPair(primary, extension))
 
     def find_in(self, headers: HeaderPair) -> Value:
-        """
-        Find the value in the headers of a file.
-
-        Parameters
-        ----------
-        headers : HeaderPair
-            The headers of a file.
-
-        Returns
-        -------
-        str, int, float, bool or None
-            The value; None where it is missing or not of the declared type.
-        """
+        """Find the value in the headers of a file."""
         if self.extension_first != headers.extension_first:
             headers = headers.turned(self.extension_first)
         value = FUNCTIONS[self.fn](headers, self.keys, **self.options)
@@ -111,24 +85,7 @@ _TYPES: Mapping[str, Callable[[Any], Value]] = {
 
 
 def parse_descriptor(spec: object) -> Descriptor:
-    """
-    Make a descriptor of what a TOML says.
-
-    Parameters
-    ----------
-    spec : object
-        A keyword, or a table as in the description of this module.
-
-    Returns
-    -------
-    Descriptor
-        The descriptor.
-
-    Raises
-    ------
-    ValueError
-        Saying what was expected.
-    """
+    """Make a descriptor of what a TOML says."""
     if isinstance(spec, str) and spec:
         return Descriptor(keys=(spec,))
     if not isinstance(spec, dict):

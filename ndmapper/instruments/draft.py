@@ -71,23 +71,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
 
 
 def draft_instrument(name: str, headers: Sequence[tuple[Cards, Cards | None]]) -> str:
-    """
-    Draft the TOML of an instrument.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    headers : sequence of (mapping, mapping or None)
-        The primary header, and that of the first image extension, of some frames of
-        every kind.
-
-    Returns
-    -------
-    str
-        The TOML, with comments on what was found and what is to be decided by a
-        person.
-    """
+    """Draft the TOML of an instrument."""
     return "\n".join(_Draft(name, headers).lines()) + "\n"
 
 

@@ -40,30 +40,7 @@ _SECTION = re.compile(r"\[\d+:\d+,\d+:\d+\]")
 def parse_instrument(
     document: Mapping[str, Any], name: str, source: str, digest: str = ""
 ) -> Instrument:
-    """
-    Make an instrument of its TOML.
-
-    Parameters
-    ----------
-    document : mapping
-        What the TOML holds.
-    name : str
-        Short name of the instrument.
-    source : str
-        Path of the TOML, for error messages.
-    digest : str
-        Of its text.
-
-    Returns
-    -------
-    Instrument
-        The instrument.
-
-    Raises
-    ------
-    InstrumentError
-        If a key is unknown or its value is wrong; names the file and the key.
-    """
+    """Make an instrument of its TOML."""
     return replace(_Parser(document, name, source).instrument(), digest=digest)
 
 

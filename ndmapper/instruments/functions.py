@@ -28,19 +28,7 @@ class Header(Protocol):
     """What is asked of a header: FITS headers and mappings have it."""
 
     def get(self, key: str, /) -> Any:
-        """
-        Return the value of a keyword.
-
-        Parameters
-        ----------
-        key : str
-            The keyword.
-
-        Returns
-        -------
-        object
-            Its value, or None.
-        """
+        """Return the value of a keyword."""
 
 
 class HeaderPair:
@@ -87,19 +75,7 @@ class HeaderPair:
             self._order = (extension, primary) if first else (primary, extension)
 
     def turned(self, extension_first: bool) -> "HeaderPair":
-        """
-        Give the same headers in another order.
-
-        Parameters
-        ----------
-        extension_first : bool
-            Whether a keyword of the extension is to win.
-
-        Returns
-        -------
-        HeaderPair
-            These, or others.
-        """
+        """Give the same headers in another order."""
         if extension_first == self.extension_first:
             return self
         return HeaderPair(
@@ -108,20 +84,7 @@ class HeaderPair:
         )  # fmt: skip
 
     def get(self, key: str) -> Value:
-        """
-        Return the value of the first card with a keyword.
-
-        Parameters
-        ----------
-        key : str
-            The keyword.
-
-        Returns
-        -------
-        str, int, float, bool or None
-            Text without blanks at its ends; None where the keyword is missing or
-            without a value.
-        """
+        """Return the value of the first card with a keyword."""
         if key in self._known:
             return self._known[key]
         value = None
@@ -133,14 +96,7 @@ class HeaderPair:
         return value
 
     def images(self) -> list[Header]:
-        """
-        List the headers of all images.
-
-        Returns
-        -------
-        list of Header
-            Those of the extensions; where there are none, the primary header.
-        """
+        """List the headers of all images."""
         found = [h for h in (self.extension, *self.others) if h is not None]
         return found or [self.primary]
 
@@ -149,21 +105,7 @@ _NUMBERS = (int, float)  # bool is an int
 
 
 def plain_value(header: Header, key: str) -> Value:
-    """
-    Return the value of a card, where that is a number, a text or a logical value.
-
-    Parameters
-    ----------
-    header : Header
-        The header.
-    key : str
-        The keyword.
-
-    Returns
-    -------
-    str, int, float, bool or None
-        None where the keyword is missing, without a value, or breaks the standard.
-    """
+    """Return the value of a card, where that is a number, a text or a logical value."""
     try:
         value = header.get(key)
     except Exception:  # a card that breaks the standard: astropy's VerifyError
@@ -268,19 +210,7 @@ def _fits(headers: HeaderPair, asked: Mapping[str, tuple[Condition, ...]]) -> bo
 
 
 def parse_cases(given: Sequence[Mapping[str, Any]]) -> Cases:
-    """
-    Read the cases of a descriptor once, and not for every header.
-
-    Parameters
-    ----------
-    given : sequence of mapping
-        What the TOML has: keywords and conditions, and the value ``is``.
-
-    Returns
-    -------
-    tuple of (str, mapping)
-        The value, and the conditions by keyword.
-    """
+    """Read the cases of a descriptor once, and not for every header."""
     return tuple(
         (str(case["is"]), {k: parse_condition(v) for k, v in case.items() if k != "is"})
         for case in given
@@ -318,21 +248,7 @@ def _night(
 
 
 def moment_in(headers: HeaderPair, keys: Sequence[str]) -> Moment:
-    """
-    Read the time of a frame.
-
-    Parameters
-    ----------
-    headers : HeaderPair
-        Its headers.
-    keys : sequence of str
-        The keywords of dates, clocks and Julian dates, the best first.
-
-    Returns
-    -------
-    Moment
-        The time, and what could not be read.
-    """
+    """Read the time of a frame."""
     cards = [(key, headers.get(key)) for key in keys]
     return read_moment(cards, headers.get("TIMESYS"))
 

@@ -40,26 +40,12 @@ _FOLDER = Path(__file__).parent
 
 @functools.cache
 def user_folder() -> Path:
-    """
-    Give the folder for the tables of a user, which are known by name.
-
-    Returns
-    -------
-    Path
-        The folder, which need not exist.
-    """
+    """Give the folder for the tables of a user, which are known by name."""
     return Path(platformdirs.user_config_path("ndmapper")) / "instruments"
 
 
 def script_folder() -> Path | None:
-    """
-    Give the folder of the script that runs, whose tables are known by name.
-
-    Returns
-    -------
-    Path or None
-        None where no script runs.
-    """
+    """Give the folder of the script that runs, whose tables are known by name."""
     program = sys.argv[0] if sys.argv else ""
     if not program or not os.path.isfile(program):  # noqa: PTH113  # asked often
         return None

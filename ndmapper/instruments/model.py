@@ -35,21 +35,7 @@ class FrameClass:
     where: Mapping[str, tuple[Condition, ...]]
 
     def test(self, values: Mapping[str, Value]) -> tuple[bool, str]:
-        """
-        Say whether a frame is of this class.
-
-        Parameters
-        ----------
-        values : mapping
-            Its descriptors.
-
-        Returns
-        -------
-        met : bool
-            Whether it is.
-        why : str
-            All that speaks for it, or the first thing that speaks against it.
-        """
+        """Say whether a frame is of this class."""
         reasons = []
         for name, conditions in self.where.items():
             for condition in conditions:

@@ -61,22 +61,7 @@ class Moment:
 
 
 def read_moment(cards: Sequence[tuple[str, Value]], scale: Value = None) -> Moment:
-    """
-    Read the time of a frame.
-
-    Parameters
-    ----------
-    cards : sequence of (str, value)
-        Keywords and their values, the best first: dates, clocks, and Julian dates,
-        whose keywords contain JD.
-    scale : str, optional
-        The time scale that the header names, in TIMESYS.
-
-    Returns
-    -------
-    Moment
-        The time, and what could not be read.
-    """
+    """Read the time of a frame."""
     refused: list[str] = []
     scale = "" if scale is None else str(scale).strip()
     is_local = _LOCAL.search(scale) is not None
@@ -118,21 +103,7 @@ def read_moment(cards: Sequence[tuple[str, Value]], scale: Value = None) -> Mome
 
 
 def read_date(value: Value) -> datetime | date | None:
-    """
-    Read a date, with or without time of day.
-
-    Parameters
-    ----------
-    value : str, number, bool or None
-        Text: ISO 8601 with a T, a blank or slashes; ``DD/MM/YY``, as FITS had it
-        before 2000; a Julian date as a number.
-
-    Returns
-    -------
-    datetime, date or None
-        In UT where a zone is given. None where it cannot be read, or where day and
-        month could be either.
-    """
+    """Read a date, with or without time of day."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
@@ -150,20 +121,7 @@ def read_date(value: Value) -> datetime | date | None:
 
 
 def read_clock(value: Value) -> timedelta | None:
-    """
-    Read a time of day.
-
-    Parameters
-    ----------
-    value : str, number, bool or None
-        ``HH:MM:SS.sss`` with one or two digits and blanks, or decimal hours.
-
-    Returns
-    -------
-    timedelta or None
-        From midnight on; a second 60 and 24 hours belong to what follows. None where
-        it cannot be read.
-    """
+    """Read a time of day."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):

@@ -25,25 +25,7 @@ _Known = Mapping[str, Descriptor]
 def parse_rule(
     check: Checker, key: str, given: Mapping[str, Any], known: _Known
 ) -> Rule:
-    """
-    Make a rule of what a TOML says.
-
-    Parameters
-    ----------
-    check : Checker
-        The TOML.
-    key : str
-        Where in it the rule is, for error messages.
-    given : mapping
-        The table of the rule.
-    known : mapping
-        The descriptors of the instrument.
-
-    Returns
-    -------
-    Rule
-        The rule, with its levels.
-    """
+    """Make a rule of what a TOML says."""
     kind = check.required(f"{key}.type", given, "type")
     levels = given.get("levels", [])
     if not isinstance(levels, list) or not all(isinstance(v, dict) for v in levels):

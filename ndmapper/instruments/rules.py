@@ -14,21 +14,7 @@ Conditions = Mapping[str, tuple[Condition, ...]]
 
 
 def all_met(where: Conditions, values: Mapping[str, Value]) -> bool:
-    """
-    Say whether descriptors meet all conditions.
-
-    Parameters
-    ----------
-    where : mapping of str to tuple of Condition
-        The conditions.
-    values : mapping
-        The descriptors.
-
-    Returns
-    -------
-    bool
-        True also where there are no conditions.
-    """
+    """Say whether descriptors meet all conditions."""
     for name, conditions in where.items():
         value = values.get(name)
         for condition in conditions:
@@ -89,19 +75,7 @@ class Tolerance:
     skip_missing: bool = False
 
     def limit_for(self, values: Mapping[str, Value]) -> float | None:
-        """
-        Give the limit that holds for a frame.
-
-        Parameters
-        ----------
-        values : mapping
-            Its descriptors.
-
-        Returns
-        -------
-        float or None
-            None where any difference will do.
-        """
+        """Give the limit that holds for a frame."""
         limit = self.limit
         for where, value in self.cases:
             if all_met(where, values):
@@ -116,19 +90,7 @@ class Tolerance:
         return limit
 
     def difference(self, found: float, wanted: float) -> float:
-        """
-        Say how far two values are apart.
-
-        Parameters
-        ----------
-        found, wanted : float
-            The value of the calibration, and of the frame.
-
-        Returns
-        -------
-        float
-            The difference, or the fraction where the limit is one.
-        """
+        """Say how far two values are apart."""
         apart = abs(found - wanted)
         if self.circle:
             apart %= self.circle
@@ -140,23 +102,7 @@ class Tolerance:
     def against(
         self, name: str, found: Value, wanted: Value, values: Mapping[str, Value]
     ) -> str | None:
-        """
-        Say what speaks against a calibration.
-
-        Parameters
-        ----------
-        name : str
-            The descriptor.
-        found, wanted : str, int, float, bool or None
-            Its value for the calibration, and for the frame.
-        values : mapping
-            All descriptors of the frame.
-
-        Returns
-        -------
-        str or None
-            None where nothing does.
-        """
+        """Say what speaks against a calibration."""
         limit = self.limit_for(values)
         if limit is None or (found is None and wanted is None):
             return None

@@ -31,19 +31,7 @@ _PSEUDO = {8: "i1", 16: "u2", 32: "u4", 64: "u8"}
 
 
 def is_basic_index(item: Any) -> bool:
-    """
-    Say whether an index can be followed without loading the array.
-
-    Parameters
-    ----------
-    item : object
-        What stands between the brackets.
-
-    Returns
-    -------
-    bool
-        True for numbers, slices and the ellipsis, and tuples of them.
-    """
+    """Say whether an index can be followed without loading the array."""
     # A loop, since a section of a few pixels takes little longer than to ask this.
     for i in item if isinstance(item, tuple) else (item,):
         if type(i) is slice or type(i) is int or i is Ellipsis:
@@ -54,26 +42,7 @@ def is_basic_index(item: Any) -> bool:
 
 
 def section_of(section: Section, item: Any) -> Section:
-    """
-    Take a section of a section.
-
-    Parameters
-    ----------
-    section : Section
-        For each axis of the stored array, what is taken already.
-    item : index
-        A basic index into what is taken.
-
-    Returns
-    -------
-    Section
-        For each axis of the stored array, what is taken in the end.
-
-    Raises
-    ------
-    IndexError
-        If there are too many indices, or one lies outside.
-    """
+    """Take a section of a section."""
     items = list(item) if isinstance(item, tuple) else [item]
     open_axes = [i for i, axis in enumerate(section) if type(axis) is range]
     if items.count(Ellipsis):
@@ -135,19 +104,7 @@ class ArrayHandle:
 
     @classmethod
     def of(cls, hdu: HduMap) -> "ArrayHandle":
-        """
-        Make the handle of the whole array of an HDU.
-
-        Parameters
-        ----------
-        hdu : HduMap
-            An HDU that holds an image.
-
-        Returns
-        -------
-        ArrayHandle
-            The handle.
-        """
+        """Make the handle of the whole array of an HDU."""
         return cls(*cls._fields_of(hdu))
 
     @staticmethod
@@ -199,19 +156,7 @@ class ArrayHandle:
         return self.section == tuple(range(n) for n in self.stored_shape)
 
     def take(self, item: Any) -> "ArrayHandle":
-        """
-        Take a section without reading it.
-
-        Parameters
-        ----------
-        item : index
-            Numbers, slices and an ellipsis.
-
-        Returns
-        -------
-        ArrayHandle
-            The handle of the section.
-        """
+        """Take a section without reading it."""
         # What `dataclasses.replace` does takes longer than to read a few rows.
         taken = object.__new__(type(self))
         taken.__dict__.update(self.__dict__, section=section_of(self.section, item))
@@ -221,30 +166,11 @@ class ArrayHandle:
         return self.take(item).read()
 
     def read(self) -> npt.NDArray[Any]:
-        """
-        Read the section.
-
-        Returns
-        -------
-        ndarray
-            An own, writable array in the byte order of this machine.
-
-        Raises
-        ------
-        MissingFileError, FileChangedError, TruncatedFileError
-            If the file is gone, or is another one by now.
-        """
+        """Read the section."""
         return self._scaled(self.stored())
 
     def stored(self) -> npt.NDArray[Any]:
-        """
-        Read the section without applying BSCALE, BZERO and BLANK.
-
-        Returns
-        -------
-        ndarray
-            The stored numbers, in the byte order of this machine.
-        """
+        """Read the section without applying BSCALE, BZERO and BLANK."""
         dtype = np.dtype(_STORED[self.bitpix]).newbyteorder(">")
         total = int(np.prod(self.stored_shape)) * dtype.itemsize
         if 0 in self.shape:
@@ -298,24 +224,7 @@ class ArrayHandle:
     def read_rows(
         self, reader: PositionedReader, span: slice, out: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
-        """
-        Read some rows into memory that is there already, where it has rows.
-
-        Parameters
-        ----------
-        reader : PositionedReader
-            The file, which is open.
-        span : slice
-            Which rows of what is taken.
-        out : ndarray
-            An array without gaps, of the shape of the rows and the type of the values.
-
-        Returns
-        -------
-        ndarray
-            The values in that memory: floating point as it is stored, in the byte order
-            of the file, and integers in that of this machine.
-        """
+        """Read some rows into memory that is there already, where it has rows."""
         first = self._first_of_rows()
         assert first is not None
         stored = out.view(np.dtype(_STORED[self.bitpix]).newbyteorder(">"))

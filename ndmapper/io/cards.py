@@ -160,19 +160,7 @@ class OddCard(fits.Card):  # type: ignore[misc]
 
 
 def card_bytes(card: fits.Card) -> bytes:
-    """
-    Write a card, exactly as it was in the file if nobody changed it.
-
-    Parameters
-    ----------
-    card : astropy.io.fits.Card
-        The card.
-
-    Returns
-    -------
-    bytes
-        80 of them, or a multiple for a long string.
-    """
+    """Write a card, exactly as it was in the file if nobody changed it."""
     if isinstance(card, OddCard) and not card.is_set:
         return card.stored
     # Card.image would mend what breaks the standard, also in a card nobody touched.
@@ -185,20 +173,7 @@ def card_bytes(card: fits.Card) -> bytes:
 
 
 def printable(card: bytes) -> bytes:
-    """
-    Put printable ASCII in the place of all other bytes.
-
-    Parameters
-    ----------
-    card : bytes
-        A card, or a whole header.
-
-    Returns
-    -------
-    bytes
-        As many. Control characters around values become blanks, as the programs mean
-        them that pad with NUL or tab; whatever else there is becomes '?'.
-    """
+    """Put printable ASCII in the place of all other bytes."""
     if _ODD_BYTE.search(card) is None:
         return card
     if len(card) > _CARD:
@@ -215,19 +190,7 @@ def printable(card: bytes) -> bytes:
 
 
 def header_size(raw: bytes) -> int:
-    """
-    Find where the cards of a header end.
-
-    Parameters
-    ----------
-    raw : bytes
-        A header.
-
-    Returns
-    -------
-    int
-        Number of bytes before the END card.
-    """
+    """Find where the cards of a header end."""
     at = raw.find(_END_CARD)
     while at != -1 and at % _CARD:
         at = raw.find(_END_CARD, at + 1)
@@ -235,21 +198,7 @@ def header_size(raw: bytes) -> int:
 
 
 def parse_header(raw: bytes, place: HeaderPlace | None = None) -> Header:
-    """
-    Parse a header, whatever bytes it has.
-
-    Parameters
-    ----------
-    raw : bytes
-        The header as stored, with END.
-    place : HeaderPlace, optional
-        Where it stands.
-
-    Returns
-    -------
-    Header
-        Its cards come back byte for byte by `card_bytes`.
-    """
+    """Parse a header, whatever bytes it has."""
     end = header_size(raw)
     odd = [at for at in range(0, end, _CARD) if not _is_clean(raw[at : at + _CARD])]
     if raw.find(b"CONTINUE", 0, end) != -1:

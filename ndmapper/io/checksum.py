@@ -72,14 +72,7 @@ class DataSum:
         self.is_wanted = bool(self._stated)
 
     def add(self, content: bytes) -> None:
-        """
-        Add a piece of the data, or of their padding.
-
-        Parameters
-        ----------
-        content : bytes
-            What follows the pieces before.
-        """
+        """Add a piece of the data, or of their padding."""
         if self._rest:
             content = self._rest + content
         whole = len(content) // 4 * 4
@@ -87,15 +80,7 @@ class DataSum:
         self._total = _add(self._total, _sum(memoryview(content)[:whole]))
 
     def damage(self) -> Damage | None:
-        """
-        Compare, when all was added.
-
-        Returns
-        -------
-        Damage or None
-            None where a stated sum is that of the data. Of two that a header states one
-            may be left from before.
-        """
+        """Compare, when all was added."""
         total = _add(self._total, _sum(self._rest.ljust(-(-len(self._rest) // 4) * 4,
                                                         b"\0")))  # fmt: skip
         # There are two ways to write zero in ones' complement.
@@ -147,13 +132,6 @@ def take_sums_out(path: Path, damaged: Collection[Damage]) -> None:
 
     They came with an HDU that was copied as it was, or a tool has left them behind. The
     file is as it should be, and what it was made of was named.
-
-    Parameters
-    ----------
-    path : Path
-        The file, which has not its final name yet.
-    damaged : collection of Damage
-        What `examine` found in it.
     """
     right = staging_name(path)
     write_hdus(right, _without(map_file(path), [one.hdu for one in damaged]))
@@ -181,21 +159,7 @@ def _without(
 def with_checksums(
     fmap: FileMap, target: Path | None = None
 ) -> Iterator[HduOut | bytes | Tail]:
-    """
-    Give the HDUs of a file with their sums; a sum that does not fit is named.
-
-    Parameters
-    ----------
-    fmap : FileMap
-        The map of the file.
-    target : Path, optional
-        The name that the file will have, for what is said of it.
-
-    Yields
-    ------
-    HduOut, bytes or Tail
-        Each HDU, of which the data are copied, and what follows the last.
-    """
+    """Give the HDUs of a file with their sums; a sum that does not fit is named."""
     for hdu in fmap.hdus:
         if hdu.before:
             yield _summed(hdu.before, 0)

@@ -54,19 +54,7 @@ KIND_NAMES: dict[Kind, str] = {
 
 
 def kind_of_uncertainty(hdu: HduMap) -> Kind:
-    """
-    Read what an uncertainty is.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Its HDU.
-
-    Returns
-    -------
-    {'std', 'variance', 'inverse'}
-        Standard deviations, where the header does not say.
-    """
+    """Read what an uncertainty is."""
     stated = str(hdu.header.get(KIND_KEYWORD, "")).strip()
     return next((kind for kind, name in KIND_NAMES.items() if name == stated), "std")
 
@@ -83,57 +71,21 @@ class ConvertedHandle(ArrayHandle):
 
 
 def weighed_handle(hdu: HduMap) -> ArrayHandle:
-    """
-    Make the handle of an uncertainty, where inverse variances become variances.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Its HDU.
-
-    Returns
-    -------
-    ArrayHandle
-        One whose values are variances, or else standard deviations.
-    """
+    """Make the handle of an uncertainty, where inverse variances become variances."""
     if kind_of_uncertainty(hdu) != "inverse":
         return open_array(hdu)
     return inverse_handle(hdu)
 
 
 def inverse_handle(hdu: HduMap) -> "InverseHandle":
-    """
-    Make the handle of inverse variances, which become variances.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Its HDU.
-
-    Returns
-    -------
-    InverseHandle
-        One whose values are variances: infinite where nothing was measured.
-    """
+    """Make the handle of inverse variances, which become variances."""
     handle = open_array(hdu)
     kind = _TiledInverse if isinstance(handle, TileHandle) else InverseHandle
     return kind(**handle.__dict__)
 
 
 def mask_handle(hdu: HduMap) -> ArrayHandle:
-    """
-    Make the handle of a mask, of which every number but 0 means a bad pixel.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Its HDU.
-
-    Returns
-    -------
-    ArrayHandle
-        One whose values are 0 and 1.
-    """
+    """Make the handle of a mask, of which every number but 0 means a bad pixel."""
     handle = open_array(hdu)
     kind = _TiledMask if isinstance(handle, TileHandle) else _Mask
     return kind(**handle.__dict__)
@@ -162,14 +114,7 @@ class InverseHandle(ConvertedHandle):
             )
 
     def is_measured(self) -> npt.NDArray[np.bool_]:
-        """
-        Read where there is a variance.
-
-        Returns
-        -------
-        ndarray of bool
-            False where the inverse is 0, negative or not finite.
-        """
+        """Read where there is a variance."""
         return _is_measured(as_float(super()._scaled(self.stored())))
 
 
@@ -209,19 +154,7 @@ class NoDataHandle(ConvertedHandle):
         return np.promote_types(np.min_scalar_type(self.bit), f"u{stored.itemsize}")
 
     def take(self, item: Any) -> "NoDataHandle":
-        """
-        Take a section without reading it.
-
-        Parameters
-        ----------
-        item : index
-            Numbers, slices and an ellipsis.
-
-        Returns
-        -------
-        NoDataHandle
-            The handle of the section.
-        """
+        """Take a section without reading it."""
         taken: Any = super().take(item)
         weights = self.weights.take(item)
         flags = None if self.flags is None else self.flags.take(item)
@@ -229,14 +162,7 @@ class NoDataHandle(ConvertedHandle):
         return taken  # type: ignore[no-any-return]
 
     def read(self) -> npt.NDArray[Any]:
-        """
-        Read the section.
-
-        Returns
-        -------
-        ndarray of int
-            The flags.
-        """
+        """Read the section."""
         made = np.zeros(self.shape, self.dtype)
         if self.flags is not None:
             flags = self.flags.read()
@@ -248,23 +174,7 @@ class NoDataHandle(ConvertedHandle):
 def no_data_handle(
     weights: InverseHandle, flags: ArrayHandle | None, bit: int
 ) -> NoDataHandle:
-    """
-    Make the handle of the flags beside inverse variances.
-
-    Parameters
-    ----------
-    weights : InverseHandle
-        The variances.
-    flags : ArrayHandle or None
-        The flags of the file, if it has any.
-    bit : int
-        The bit that means that nothing was measured.
-
-    Returns
-    -------
-    NoDataHandle
-        One whose values are the flags, and that bit where there is no variance.
-    """
+    """Make the handle of the flags beside inverse variances."""
     made = object.__new__(NoDataHandle)
     made.__dict__.update(weights.__dict__, weights=weights, flags=flags, bit=bit)
     return made
@@ -294,19 +204,7 @@ _CONVERTED = np.dtype("uint32")
 
 
 def flags_handle(hdu: HduMap) -> ArrayHandle:
-    """
-    Make the handle of flags.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        An HDU that holds an image.
-
-    Returns
-    -------
-    ArrayHandle
-        One whose values are integers.
-    """
+    """Make the handle of flags."""
     handle = open_array(hdu)
     if handle.is_pseudo or (handle.bitpix > 0 and not handle.is_converted):
         return handle
@@ -316,20 +214,7 @@ def flags_handle(hdu: HduMap) -> ArrayHandle:
 
 
 def unfit_as_bits(values: npt.NDArray[Any]) -> Any:
-    """
-    Find a number that cannot be the flags of a pixel.
-
-    Parameters
-    ----------
-    values : ndarray of float
-        What is given as flags.
-
-    Returns
-    -------
-    float or None
-        The first that is no whole number, or needs more than 32 bits; None if all
-        are flags.
-    """
+    """Find a number that cannot be the flags of a pixel."""
     fit = (values >= 0) & (values <= np.iinfo(_CONVERTED).max)
     fit &= values == np.trunc(values)
     return None if fit.all() else values[~fit][0].item()
@@ -407,25 +292,7 @@ class _TiledRescaled(RescaledHandle, TileHandle):
 def in_unit_of_data(
     handle: ArrayHandle, hdu: HduMap, data: HduMap, *, is_std: bool
 ) -> ArrayHandle:
-    """
-    Check what the header of an uncertainty says of its unit.
-
-    Parameters
-    ----------
-    handle : ArrayHandle
-        The uncertainty.
-    hdu, data : HduMap
-        Where it is, and where its data are.
-    is_std : bool
-        It holds standard deviations, not variances.
-
-    Returns
-    -------
-    ArrayHandle
-        The same one, or one that gives values in the unit of the data (squared). Where
-        the units do not fit each other there is a warning in the log, and the values
-        are taken as they are.
-    """
+    """Check what the header of an uncertainty says of its unit."""
     text, data_text = (str(h.keys.get("BUNIT") or "") for h in (hdu, data))
     if not text or not data_text:
         return handle

@@ -64,52 +64,14 @@ class Examined(NamedTuple):
 
 
 def digest(path: str | os.PathLike[str], cache: "DigestCache | None" = None) -> str:
-    """
-    Compute the digest of a file.
-
-    Parameters
-    ----------
-    path : str or path
-        The file. One that is not FITS is taken byte by byte.
-    cache : DigestCache, optional
-        Where digests are remembered.
-
-    Returns
-    -------
-    str
-        ``"sha256:<hex>"``.
-
-    Raises
-    ------
-    MissingFileError, FileAccessError, TruncatedFileError
-        If the file cannot be read.
-    """
+    """Compute the digest of a file."""
     return examine(path, cache).digest
 
 
 def examine(
     path: str | os.PathLike[str], cache: "DigestCache | None" = None
 ) -> Examined:
-    """
-    Compute the digest of a file, and compare its data with each DATASUM on the way.
-
-    Parameters
-    ----------
-    path : str or path
-        The file. One that is not FITS is taken byte by byte.
-    cache : DigestCache, optional
-        Where it is remembered.
-
-    Returns
-    -------
-    Examined
-        The digest, and the HDUs that are damaged.
-
-    Raises
-    ------
-    MissingFileError, FileAccessError, TruncatedFileError
-        If the file cannot be read.
-    """
+    """Compute the digest of a file, and compare its data with each DATASUM on the way."""
     if cache is None:
         return _compute(path)
     source = find_source(path, strict=False)
@@ -124,29 +86,7 @@ def examine(
 def name_damage(
     path: str | os.PathLike[str], found: Examined, *, checksums: str | None = None
 ) -> list[str]:
-    """
-    Say that the pixels of a file are not those that its DATASUM was made of.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-    found : Examined
-        What `examine` found out about it.
-    checksums : {'warn', 'error', 'ignore'}, optional
-        What to do about it; by default what the configuration says.
-
-    Returns
-    -------
-    list of str
-        What is wrong with each HDU, for a warning; empty for nothing to be said.
-
-    Raises
-    ------
-    ChecksumError
-        If that is an error, as it always is for a product with a record, in it or
-        beside it.
-    """
+    """Say that the pixels of a file are not those that its DATASUM was made of."""
     if not found.damaged:
         return []
     checksums = config["checksums"] if checksums is None else checksums
@@ -175,19 +115,7 @@ def name_damage(
 def differences(
     first: str | os.PathLike[str], second: str | os.PathLike[str]
 ) -> list[str]:
-    """
-    Say how two FITS files differ, in what counts.
-
-    Parameters
-    ----------
-    first, second : str or path
-        The files.
-
-    Returns
-    -------
-    list of str
-        One line for each difference; empty for identical files.
-    """
+    """Say how two FITS files differ, in what counts."""
     ours, theirs = (_counted(map_file(path).hdus) for path in (first, second))
     found = []
     if len(ours) != len(theirs):
@@ -233,19 +161,7 @@ class DigestCache:
         return (DigestCache, (self.path.parent,))
 
     def get(self, source: Source) -> Examined | None:
-        """
-        Look a file up.
-
-        Parameters
-        ----------
-        source : Source
-            The file as it is now.
-
-        Returns
-        -------
-        Examined or None
-            What is known of it if it did not change since that was remembered.
-        """
+        """Look a file up."""
         if self._known is None:
             self._known = self._read()
         entry = self._new.get(str(source.path)) or self._known.get(str(source.path))
@@ -267,20 +183,7 @@ class DigestCache:
         *,
         ours: bool = False,
     ) -> None:
-        """
-        Remember a digest, until `save` also in the file.
-
-        Parameters
-        ----------
-        source : Source
-            The file as it was when the digest was computed.
-        value : str
-            The digest.
-        damaged : sequence of Damage
-            What of it has not the sum that it states.
-        ours : bool
-            Whether this process has just put the file there, whole.
-        """
+        """Remember a digest, until `save` also in the file."""
         # Clocks of file systems tick: a file that was written just now could be
         # written once more without a change of its time.
         if ours or abs(time.time_ns() - source.mtime_ns) > _TICK:

@@ -45,19 +45,7 @@ _FARTHEST = (1 << 63) - BLOCK
 
 
 def padded(size: int) -> int:
-    """
-    Round a size up to whole FITS blocks.
-
-    Parameters
-    ----------
-    size : int
-        Number of bytes.
-
-    Returns
-    -------
-    int
-        The next multiple of 2880.
-    """
+    """Round a size up to whole FITS blocks."""
     return -(-size // BLOCK) * BLOCK
 
 
@@ -148,25 +136,11 @@ class HduMap:
         return self._header
 
     def read_data(self) -> bytes:
-        """
-        Read the data unit.
-
-        Returns
-        -------
-        bytes
-            The data as stored, without padding.
-        """
+        """Read the data unit."""
         return self.source.read(self.data_offset, self.data_size)
 
     def read_bytes(self) -> bytes:
-        """
-        Read the whole HDU.
-
-        Returns
-        -------
-        bytes
-            Header and data as stored, padded to whole blocks.
-        """
+        """Read the whole HDU."""
         if not self.data_size:
             return self.raw
         return self.raw + self.read_data().ljust(padded(self.data_size), b"\0")
@@ -214,14 +188,7 @@ class FileMap:
         return self.hdus[0]
 
     def keep_headers(self) -> None:
-        """
-        Read the headers that are not in memory, with a single opening of the file.
-
-        Raises
-        ------
-        MissingFileError, FileChangedError
-            If the file is gone, or is another one by now.
-        """
+        """Read the headers that are not in memory, with a single opening of the file."""
         wanted = [hdu for hdu in self.hdus if hdu.kept is None]
         if not wanted:
             return
@@ -232,28 +199,7 @@ class FileMap:
 
 
 def map_file(path: str | os.PathLike[str], *, keep: bool = False) -> FileMap:
-    """
-    Map a FITS file, reading nothing but its headers.
-
-    Parameters
-    ----------
-    path : str or path
-        The file, plain or compressed with gzip or bzip2.
-    keep : bool
-        Whether all headers stay in memory, for somebody who will look at them.
-
-    Returns
-    -------
-    FileMap
-        Where everything lies.
-
-    Raises
-    ------
-    MissingFileError, FileAccessError
-        If the file is not there or cannot be read.
-    FormatError, TruncatedFileError
-        If it is not FITS, or shorter than its headers say.
-    """
+    """Map a FITS file, reading nothing but its headers."""
     with open_source(path) as (source, stream):
         hdus, tail = _scan(source, stream, keep)
         return FileMap(source, tuple(_without_dummy(hdus)), tail)

@@ -74,21 +74,7 @@ _BITPIX = (8, 16, 32, 64, -32, -64)
 
 
 def form_keywords(raw: bytes) -> dict[str, Any]:
-    """
-    Read the keywords that give form and name.
-
-    Parameters
-    ----------
-    raw : bytes
-        A header.
-
-    Returns
-    -------
-    dict of str to value
-        Those that there are; the first of each counts. None for a value that cannot
-        be understood. Where coordinates lie in tables, ``-TAB`` has their names;
-        ``-TWICE`` has the keywords of pixels that further cards give other values.
-    """
+    """Read the keywords that give form and name."""
     found: dict[str, Any] = {}
     if not (raw[::_CARD] + raw[1::_CARD]).isupper():
         raw = with_upper(raw)
@@ -112,19 +98,7 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
 
 
 def with_upper(raw: bytes) -> bytes:
-    """
-    Write the keywords of a header in upper case.
-
-    Parameters
-    ----------
-    raw : bytes
-        A header; lower case is against the standard, and read all the same.
-
-    Returns
-    -------
-    bytes
-        As many.
-    """
+    """Write the keywords of a header in upper case."""
     cards = (raw[at : at + _CARD] for at in range(0, len(raw), _CARD))
     return b"".join(card[:8].upper() + card[8:] for card in cards)
 
@@ -141,19 +115,7 @@ def _long_value(raw: bytes, at: int, value: str) -> Any:
 # The extensions of a file, and the files of a night, share most of these cards.
 @functools.lru_cache(maxsize=4096)
 def card_value(card: bytes) -> Any:
-    """
-    Read the value of one card.
-
-    Parameters
-    ----------
-    card : bytes
-        80 of them, and those of the cards that continue it.
-
-    Returns
-    -------
-    object
-        The value, text without blanks at its ends; None where it is not understood.
-    """
+    """Read the value of one card."""
     if fixed := _FIXED.fullmatch(card, 8):
         number, text, logical = fixed.groups()
         if number is not None:
@@ -167,20 +129,7 @@ def card_value(card: bytes) -> Any:
 
 
 def shape_of(keys: dict[str, Any]) -> tuple[int, ...] | None:
-    """
-    Give the shape of the data.
-
-    Parameters
-    ----------
-    keys : dict
-        The keywords of form.
-
-    Returns
-    -------
-    tuple of int or None
-        In the order of Python, the fastest axis last; None where one of the keywords
-        that give shape and size is missing or wrong.
-    """
+    """Give the shape of the data."""
     naxis: Any = keys.get("NAXIS")
     if type(naxis) is not int or not 0 <= naxis <= 999:
         return None
@@ -194,21 +143,7 @@ def shape_of(keys: dict[str, Any]) -> tuple[int, ...] | None:
 
 
 def data_size_of(keys: dict[str, Any], shape: tuple[int, ...]) -> int:
-    """
-    Compute the size of the data by equations 1 and 2 and section 6.1 of the standard.
-
-    Parameters
-    ----------
-    keys : dict
-        The keywords of form.
-    shape : tuple of int
-        What `shape_of` makes of them.
-
-    Returns
-    -------
-    int
-        Number of bytes, without padding.
-    """
+    """Compute the size of the data by equations 1 and 2 and section 6.1 of the standard."""
     if not shape:
         return 0
     has_groups = keys.get("GROUPS") is True
@@ -222,20 +157,7 @@ def data_size_of(keys: dict[str, Any], shape: tuple[int, ...]) -> int:
 
 
 def tiled_keywords(keys: dict[str, Any]) -> dict[str, Any] | None:
-    """
-    Give the keywords of an image that is compressed in tiles.
-
-    Parameters
-    ----------
-    keys : dict
-        The keywords of form of an HDU.
-
-    Returns
-    -------
-    dict or None
-        Those that the image would have in an HDU of its own; None for any other HDU,
-        and for one that does not say what its image is like.
-    """
+    """Give the keywords of an image that is compressed in tiles."""
     if keys.get("ZIMAGE") is not True or keys.get("XTENSION") != "BINTABLE":
         return None
     image = {k: v for k, v in keys.items() if k[:1] != "Z" and k[:5] != "NAXIS"}

@@ -42,24 +42,7 @@ _BZERO = {"i1": -128, "u2": 1 << 15, "u4": 1 << 31, "u8": 1 << 63}
 
 
 def stored_form(data: ArrayHandle | npt.NDArray[Any]) -> StoredForm:
-    """
-    Say how pixels will be stored.
-
-    Parameters
-    ----------
-    data : ArrayHandle or ndarray
-        Pixels that are copied, or encoded.
-
-    Returns
-    -------
-    StoredForm
-        BITPIX, shape and scaling.
-
-    Raises
-    ------
-    FormatError
-        If FITS has no form for the type of the array.
-    """
+    """Say how pixels will be stored."""
     if isinstance(data, ArrayHandle):
         scaling: dict[str, float] = {}
         if data.bscale != 1 or data.bzero != 0:
@@ -85,23 +68,7 @@ def stored_form(data: ArrayHandle | npt.NDArray[Any]) -> StoredForm:
 def encoded(
     pixels: npt.NDArray[Any], form: StoredForm, *, in_place: bool = False
 ) -> npt.NDArray[np.uint8]:
-    """
-    Make the bytes that are stored.
-
-    Parameters
-    ----------
-    pixels : ndarray
-        Values in one row.
-    form : StoredForm
-        How they are stored.
-    in_place : bool
-        The memory of the values may be used.
-
-    Returns
-    -------
-    ndarray of uint8
-        The bytes.
-    """
+    """Make the bytes that are stored."""
     size = abs(form.bitpix) // 8
     kind = "f" if form.bitpix < 0 else "u"
     stored = np.dtype(f">{kind}{size}")

@@ -87,21 +87,7 @@ class Labels:
         return (self.uncertainty, self.flags) == ("UNCERT", "MASK")
 
     def split(self, name: str) -> tuple[str, str] | None:
-        """
-        Find which part of which group an extension is.
-
-        Parameters
-        ----------
-        name : str
-            Its EXTNAME, in any case.
-
-        Returns
-        -------
-        tuple of str or None
-            What stands before the dot, or another separator (empty where the group
-            has no name of its own), and the part: ``("CHAN07", "data")`` for
-            ``"CHAN07.DATA"``. None for an extension of another name.
-        """
+        """Find which part of which group an extension is."""
         upper = name.upper()
         if (part := self._parts.get(upper)) is not None:
             return "", part
@@ -123,28 +109,7 @@ class Labels:
         return tuple(self.names.values())
 
     def join(self, ident: Ident | None, part: str) -> tuple[str, int | None]:
-        """
-        Name an extension.
-
-        Parameters
-        ----------
-        ident : int or str
-            Name of its group.
-        part : str
-            Which part of the group it is.
-
-        Returns
-        -------
-        name : str
-            EXTNAME.
-        version : int or None
-            EXTVER; None for a group that has a name, which is part of EXTNAME then.
-
-        Raises
-        ------
-        FormatError
-            If nothing can be named so.
-        """
+        """Name an extension."""
         label = self.names[part]
         if isinstance(ident, str) and ident.strip():
             return f"{ident}{self.separator}{label}", None
@@ -186,26 +151,7 @@ _PRESETS = {
 
 
 def make_labels(labels: Any) -> Labels:
-    """
-    Make labels of what a user may give.
-
-    Parameters
-    ----------
-    labels : str or mapping or Labels or None
-        Name of a preset, which is that of an observatory or an instrument; or the
-        path of an instrument's TOML; or a mapping with the keys data (which may be
-        PRIMARY), uncertainty, flags and uncertainty_is; or None for the default.
-
-    Returns
-    -------
-    Labels
-        The labels.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such preset, or the labels are malformed.
-    """
+    """Make labels of what a user may give."""
     if labels is None:
         return DEFAULT_LABELS
     if isinstance(labels, Labels):
@@ -252,27 +198,7 @@ def _preset(name: str) -> Labels:
 
 
 def labels_of(fmap: FileMap, given: Any = None) -> Labels:
-    """
-    Find the names of the extensions of a file.
-
-    Parameters
-    ----------
-    fmap : FileMap
-        The map of a file.
-    given : str or mapping or Labels, optional
-        Name of a preset, or the labels themselves; None takes those of the
-        configuration, else recognises them.
-
-    Returns
-    -------
-    Labels
-        The labels.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such preset, or the labels are malformed.
-    """
+    """Find the names of the extensions of a file."""
     given = config["labels"] if given is None else given
     labels = _recognised(fmap) if given is None else make_labels(given)
     # Of which kind the uncertainty is, a header may tell.

@@ -32,39 +32,13 @@ log = logging.getLogger(__name__)
 
 
 def _are_numbered(hdus: Sequence[HduMap]) -> bool:
-    """
-    Say whether each of some extensions has a number of its own.
-
-    Parameters
-    ----------
-    hdus : sequence of HduMap
-        Extensions of one name.
-
-    Returns
-    -------
-    bool
-        True if all have an EXTVER, and no two the same.
-    """
+    """Say whether each of some extensions has a number of its own."""
     versions = [hdu.version for hdu in hdus]
     return None not in versions and len(set(versions)) == len(versions)
 
 
 def paired(images: Sequence[HduMap], others: Sequence[HduMap]) -> list[HduMap | None]:
-    """
-    Pair extensions by their numbers, or else by where they stand.
-
-    Parameters
-    ----------
-    images : sequence of HduMap
-        The data of groups of one name, in file order.
-    others : sequence of HduMap
-        What belongs to them.
-
-    Returns
-    -------
-    list of HduMap or None
-        One for each of the images.
-    """
+    """Pair extensions by their numbers, or else by where they stand."""
     if _are_numbered(images) and _are_numbered(others):
         numbered = {other.number: other for other in others}
         if numbered.keys() <= {image.number for image in images}:
@@ -73,22 +47,7 @@ def paired(images: Sequence[HduMap], others: Sequence[HduMap]) -> list[HduMap | 
 
 
 def in_order(images: Sequence[HduMap], others: Sequence[HduMap]) -> list[HduMap | None]:
-    """
-    Pair extensions by where they stand in the file.
-
-    Parameters
-    ----------
-    images : sequence of HduMap
-        The data of the groups, in file order.
-    others : sequence of HduMap
-        What belongs to them, for instance all that are called VAR.
-
-    Returns
-    -------
-    list of HduMap or None
-        For each of the images that which stands between it and the next one; or, where
-        there are as many of them in another order, that of the same rank.
-    """
+    """Pair extensions by where they stand in the file."""
     owners = [
         sum(image.index < other.index for image in images) - 1 for other in others
     ]
@@ -198,29 +157,7 @@ class Layout:
 
 
 def find_layout(fmap: FileMap, labels: Any = None, *, warn: bool = True) -> Layout:
-    """
-    Find which HDU plays which part.
-
-    Parameters
-    ----------
-    fmap : FileMap
-        The map of a file.
-    labels : str or mapping or Labels, optional
-        Name of a preset, or the labels themselves; None takes those of the
-        configuration, else recognises them.
-    warn : bool
-        Warn of what takes no part, and looks as if it should.
-
-    Returns
-    -------
-    Layout
-        The layout.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such preset, or the labels are malformed.
-    """
+    """Find which HDU plays which part."""
     labels = labels_of(fmap, labels)
     # Another program may have added something behind it.
     records = [hdu.index for hdu in fmap.hdus if is_record(hdu)]

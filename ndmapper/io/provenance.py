@@ -21,20 +21,7 @@ __all__ = ["provenance_hdus"]
 
 
 def provenance_hdus(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """
-    Write the two tables.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        A record, oldest entry first.
-
-    Returns
-    -------
-    bytes
-        Two whole HDUs, to be put before the record. The column md5 is empty, since
-        files are known by digests of another kind, which the record has.
-    """
+    """Write the two tables."""
     used: dict[tuple[str, ...], None] = {}
     steps = []
     for row in rows:

@@ -54,19 +54,7 @@ class QuickHeader:
         self._said: set[str] = set()
 
     def get(self, key: str, /) -> Any:
-        """
-        Give the value of the first card with a keyword.
-
-        Parameters
-        ----------
-        key : str
-            The keyword, a hierarchical one without HIERARCH.
-
-        Returns
-        -------
-        object
-            Its value; None where there is no such card, or none can be understood.
-        """
+        """Give the value of the first card with a keyword."""
         found = self._get(key)
         if found is None and not self._is_upper:
             self._is_upper = True
@@ -155,19 +143,7 @@ HeaderValues: TypeAlias = QuickHeader | fits.Header
 
 
 def values_of(stored: StoredHeader) -> HeaderValues:
-    """
-    Give a header to find values in, without parsing one that nobody looked at.
-
-    Parameters
-    ----------
-    stored : StoredHeader
-        The header.
-
-    Returns
-    -------
-    QuickHeader or Header
-        Which has ``get``.
-    """
+    """Give a header to find values in, without parsing one that nobody looked at."""
     if stored.raw is None or stored.is_parsed or stored.is_touched:
         header: fits.Header = stored.header
         return header

@@ -115,19 +115,7 @@ _KEYED = ("step", "engine", "tool", "output", "parameters", "config", "code")
 
 
 def is_record(hdu: HduMap) -> bool:
-    """
-    Say whether an HDU tells how a file was made, and is not part of its content.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        The HDU.
-
-    Returns
-    -------
-    bool
-        True for the record, and for tables that repeat it for other programs.
-    """
+    """Say whether an HDU tells how a file was made, and is not part of its content."""
     if hdu.index == 0:
         return False  # which holds no table, whatever its name
     return hdu.name == EXTNAME or (
@@ -136,38 +124,14 @@ def is_record(hdu: HduMap) -> bool:
 
 
 def identity(reference: Mapping[str, Any] | None) -> str | None:
-    """
-    Give the identity of an input or calibration, whatever its name.
-
-    Parameters
-    ----------
-    reference : mapping or None
-        A reference as an entry holds it; None for a calibration not applied.
-
-    Returns
-    -------
-    str or None
-        Its key if it was made by a step, else its digest.
-    """
+    """Give the identity of an input or calibration, whatever its name."""
     if reference is None:
         return None
     return str(reference.get("key") or reference.get("digest"))
 
 
 def is_of_library(tool: Mapping[str, Any]) -> bool:
-    """
-    Say whether a step comes from ndmapper itself, so that it has a revision.
-
-    Parameters
-    ----------
-    tool : mapping
-        Name and version of the package, as an entry has them.
-
-    Returns
-    -------
-    bool
-        True for ndmapper. A step of another package has one if it says so.
-    """
+    """Say whether a step comes from ndmapper itself, so that it has a revision."""
     return bool(tool["name"] == "ndmapper")
 
 
@@ -178,24 +142,7 @@ def _identities(reference: Any, identify: Identify) -> Any:
 
 
 def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str:
-    """
-    Compute the key of the product that an entry describes.
-
-    Parameters
-    ----------
-    entry : mapping
-        An entry; its own ``key``, ``content``, ``source`` and ``run`` do not count,
-        but what the source does (``code``) does.
-    identify : callable
-        Gives the identity of an input or calibration.
-
-    Returns
-    -------
-    str
-        ``"sha256:<hex>"`` over the step, engine, tool, parameters, the identities of
-        inputs, calibrations and reference files. Of a package that tells the revision
-        of its step, the version does not count.
-    """
+    """Compute the key of the product that an entry describes."""
     calibrations = {
         name: _identities(ref, identify) for name, ref in entry["calibrations"].items()
     }
@@ -229,26 +176,7 @@ def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str
 def edited(
     rows: Sequence[Mapping[str, Any]], *, product: str, what: Sequence[str], digest: str
 ) -> list[dict[str, Any]]:
-    """
-    Add an entry to a record, saying that a product was edited outside any step.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        The record before the edit; it is not changed.
-    product : str
-        File name of the product.
-    what : sequence of str
-        What was edited, for instance ``["SCI,1 data", "header"]``.
-    digest : str
-        Digest of the edited file without its record; it becomes part of the key, so
-        that the key from before the edit never holds again.
-
-    Returns
-    -------
-    list of dict
-        The record after the edit.
-    """
+    """Add an entry to a record, saying that a product was edited outside any step."""
     last = rows[-1] if rows else None
     entry: dict[str, Any] = {
         "schema": SCHEMA,
@@ -277,19 +205,7 @@ def edited(
 
 
 def encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """
-    Write a record as one whole HDU.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        The entries, oldest first.
-
-    Returns
-    -------
-    bytes
-        Header and table, padded to whole FITS blocks.
-    """
+    """Write a record as one whole HDU."""
     texts = [canonical(row).encode("ascii") for row in rows]
     steps = [str(row["step"]).encode("ascii", "replace") for row in rows]
     products = [str(row["product"]).encode("ascii", "replace") for row in rows]
@@ -334,24 +250,7 @@ def _card(keyword: str, value: int | str, comment: str = "") -> str:
 
 
 def decode(hdu: bytes) -> list[dict[str, Any]]:
-    """
-    Read the record back from the bytes of its HDU.
-
-    Parameters
-    ----------
-    hdu : bytes
-        Header and table.
-
-    Returns
-    -------
-    list of dict
-        The entries, oldest first.
-
-    Raises
-    ------
-    RecordError
-        If the table does not hold a record, or one of a newer schema.
-    """
+    """Read the record back from the bytes of its HDU."""
     try:
         end = header_size(hdu) + 80
         header = QuickHeader(hdu[:end])  # a quarter of a re-run went into all cards
@@ -403,26 +302,7 @@ def _texts(header: QuickHeader, data: bytes) -> list[str]:
 
 
 def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:
-    """
-    Read the record of a file, from the file itself or else from beside it.
-
-    Parameters
-    ----------
-    file : str, Path or FileMap
-        A FITS file, mapped already or not.
-
-    Returns
-    -------
-    list of dict
-        The entries, oldest first; empty for a file that no step made.
-
-    Raises
-    ------
-    RecordError
-        If there is a record that cannot be read.
-    MissingFileError, FormatError
-        If the file is missing or not FITS.
-    """
+    """Read the record of a file, from the file itself or else from beside it."""
     try:
         fmap = file if isinstance(file, FileMap) else map_file(file)
     except FormatError:
@@ -487,44 +367,12 @@ _PARTS = (
 
 
 def canonical(value: Any) -> str:
-    """
-    Write a value as JSON in the one form that is compared and hashed.
-
-    Parameters
-    ----------
-    value : object
-        Anything JSON can hold.
-
-    Returns
-    -------
-    str
-        ASCII JSON with sorted keys and no spaces. Infinities and NaN, which JSON
-        does not have, are refused.
-    """
+    """Write a value as JSON in the one form that is compared and hashed."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def read_entries(texts: Sequence[str], schema: Any) -> list[dict[str, Any]]:
-    """
-    Read entries from their text.
-
-    Parameters
-    ----------
-    texts : sequence of str
-        JSON, an entry each.
-    schema : int
-        Number of the schema that they were written with.
-
-    Returns
-    -------
-    list of dict
-        The entries.
-
-    Raises
-    ------
-    RecordError
-        If the schema is a newer one, or a text is not JSON.
-    """
+    """Read entries from their text."""
     _check_schema(schema)
     try:
         check_length("".join(texts))
@@ -536,26 +384,7 @@ def read_entries(texts: Sequence[str], schema: Any) -> list[dict[str, Any]]:
 
 
 def check_entries(rows: Any, schema: Any) -> list[dict[str, Any]]:
-    """
-    See that entries have the parts that are read of them, of the right kinds.
-
-    Parameters
-    ----------
-    rows : object
-        What JSON held.
-    schema : int
-        Number of the schema that they were written with.
-
-    Returns
-    -------
-    list of dict
-        The entries. What an old or foreign one may lack is empty.
-
-    Raises
-    ------
-    RecordError
-        If the schema is a newer one, or an entry is none.
-    """
+    """See that entries have the parts that are read of them, of the right kinds."""
     _check_schema(schema)
     if not isinstance(rows, list):
         msg = "the record is no list of entries"
@@ -642,73 +471,23 @@ def _part_problem(
 
 
 def side_path(product: Path) -> Path:
-    """
-    Name the side record of a product.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-
-    Returns
-    -------
-    Path
-        A JSON file in ``.ndmapper/records/`` beside the product.
-    """
+    """Name the side record of a product."""
     return product.parent / ".ndmapper" / "records" / f"{product.name}.json"
 
 
 def pending_path(product: Path) -> Path:
-    """
-    Name the side record of a product that is about to be published.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-
-    Returns
-    -------
-    Path
-        Its place until product and side record both are there.
-    """
+    """Name the side record of a product that is about to be published."""
     side = side_path(product)
     return side.with_name(f"{side.name}.pending")
 
 
 def read_side(product: Path) -> list[dict[str, Any]]:
-    """
-    Read the side record of a product.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-
-    Returns
-    -------
-    list of dict
-        The entries, oldest first; empty where there is no side record.
-
-    Raises
-    ------
-    RecordError
-        If the side record is damaged.
-    """
+    """Read the side record of a product."""
     return _read(side_path(product))
 
 
 def write_side(product: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """
-    Write the side record of a product.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-    rows : sequence of mapping
-        The entries; where there are none, a side record that is there is removed.
-    """
+    """Write the side record of a product."""
     path = side_path(product)
     if not rows:
         path.unlink(missing_ok=True)
@@ -724,41 +503,12 @@ def write_side(product: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def cleaned_path(product: Path) -> Path:
-    """
-    Name what is left of a product that was removed as it can be made again.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-
-    Returns
-    -------
-    Path
-        A JSON file in ``.ndmapper/cleaned/`` beside the place of the product.
-    """
+    """Name what is left of a product that was removed as it can be made again."""
     return product.parent / ".ndmapper" / "cleaned" / f"{product.name}.json"
 
 
 def read_cleaned(product: Path) -> list[dict[str, Any]]:
-    """
-    Read the record that was left of a product.
-
-    Parameters
-    ----------
-    product : Path
-        The product, which is not there.
-
-    Returns
-    -------
-    list of dict
-        The entries, oldest first; empty if it was not removed by ``ndmapper clean``.
-
-    Raises
-    ------
-    RecordError
-        If the record is damaged.
-    """
+    """Read the record that was left of a product."""
     return _read(cleaned_path(product))
 
 

@@ -132,74 +132,24 @@ class Pairs:
     parts: dict[int, dict[str, tuple[tuple[HduMap, Role], ...]]]
 
     def of_kind(self, index: int, kind: UncertaintyKind) -> HduMap | None:
-        """
-        Find the uncertainty of some data.
-
-        Parameters
-        ----------
-        index : int
-            Position of the data.
-        kind : {'variance', 'std', 'ivar'}
-            What it must hold.
-
-        Returns
-        -------
-        HduMap or None
-            The best; None where there is none.
-        """
+        """Find the uncertainty of some data."""
         found = self.parts.get(index, {}).get("uncertainty", ())
         return next((hdu for hdu, role in found if role.kind == kind), None)
 
     def flags(self, index: int) -> HduMap | None:
-        """
-        Find the flags of some data.
-
-        Parameters
-        ----------
-        index : int
-            Position of the data.
-
-        Returns
-        -------
-        HduMap or None
-            The best; None where there are none.
-        """
+        """Find the flags of some data."""
         found = self.parts.get(index, {}).get("flags", ())
         return next((hdu for hdu, _ in found), None)
 
 
 def is_never_data(hdu: HduMap) -> bool:
-    """
-    Say whether an image has a name that no data have, be it the only one.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Its HDU.
-
-    Returns
-    -------
-    bool
-        True for distortions, wavelengths and masks.
-    """
+    """Say whether an image has a name that no data have, be it the only one."""
     words = _words(hdu.name)
     return bool(words) and words[-1] in {*_NEVER_DATA, "MASK"}
 
 
 def role_of(hdu: HduMap) -> Role | None:
-    """
-    Say what an image seems to be, by its cards and its name.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Its HDU.
-
-    Returns
-    -------
-    Role or None
-        None for what may be data.
-    """
+    """Say what an image seems to be, by its cards and its name."""
     name, keys = hdu.name, hdu.keys
     role = _role_of_name(name) if name else None
     if "HDUCLAS2" in keys:
@@ -279,21 +229,7 @@ def _role_of_name(name: str) -> Role | None:
 
 
 def are_alike(rest: str, name: str) -> bool:
-    """
-    Say whether what is left of the name of an error fits the name of data.
-
-    Parameters
-    ----------
-    rest : str
-        As of a `Role`.
-    name : str
-        Name of the data.
-
-    Returns
-    -------
-    bool
-        True if they have the same words but for those for data.
-    """
+    """Say whether what is left of the name of an error fits the name of data."""
     mine, theirs = (
         [w for w in words if w not in DATA_WORDS]
         for words in (rest.split(), _words(name))
@@ -317,20 +253,7 @@ def _of_word(word: str, rest: str, *, at_end: bool) -> Role | None:
 
 @functools.lru_cache(maxsize=4096)
 def split_data_name(name: str) -> tuple[str, str, str]:
-    """
-    Split a name into what names the group, what stands between, and the word for data.
-
-    Parameters
-    ----------
-    name : str
-        A name in upper case.
-
-    Returns
-    -------
-    (str, str, str)
-        ``("B", "_", "FLUX")`` of B_FLUX; the last is empty where there is no such
-        word.
-    """
+    """Split a name into what names the group, what stands between, and the word for data."""
     match = re.fullmatch(r"(?:(.+)([._\-\s]))?([^._\-\s]+)", name)
     if match is None or match[3] not in DATA_WORDS:
         return name, "", ""
@@ -338,21 +261,7 @@ def split_data_name(name: str) -> tuple[str, str, str]:
 
 
 def find_pairs(hdus: Sequence[HduMap], data: Iterable[int] | None = None) -> Pairs:
-    """
-    Find which arrays are errors and masks of which others.
-
-    Parameters
-    ----------
-    hdus : sequence of HduMap
-        Those of a file.
-    data : iterable of int, optional
-        Positions of the data, where they are known.
-
-    Returns
-    -------
-    Pairs
-        What belongs together; an array of another shape than its data is left out.
-    """
+    """Find which arrays are errors and masks of which others."""
     images = [h for h in hdus if h.is_image and (h.index or h.data_size)]
     roles = {h.index: role_of(h) for h in images}
     _follow_links(images, roles)

@@ -66,14 +66,7 @@ _observers: list[Callable[[Path, int], None]] = []
 
 @contextmanager
 def observe_reads(observer: Callable[[Path, int], None]) -> Iterator[None]:
-    """
-    Call a function at every read of a data unit, for as long as the context lasts.
-
-    Parameters
-    ----------
-    observer : callable
-        Takes the path and the number of bytes asked for.
-    """
+    """Call a function at every read of a data unit, for as long as the context lasts."""
     _observers.append(observer)
     try:
         yield
@@ -82,16 +75,7 @@ def observe_reads(observer: Callable[[Path, int], None]) -> Iterator[None]:
 
 
 def count_read(path: Path, size: int) -> None:
-    """
-    Tell whoever counts of a read of a data unit.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    size : int
-        Number of bytes.
-    """
+    """Tell whoever counts of a read of a data unit."""
     for observer in _observers:
         observer(path, size)
 
@@ -118,33 +102,12 @@ class Source:
     compression: Compression = None
 
     def check(self) -> None:
-        """
-        Make sure that the file is still the one that was mapped.
-
-        Raises
-        ------
-        MissingFileError
-            If it is gone.
-        FileChangedError
-            If it was replaced or written to.
-        """
+        """Make sure that the file is still the one that was mapped."""
         with clear_read_errors(self.path):
             self.compare(self.path.stat())
 
     def compare(self, now: os.stat_result) -> None:
-        """
-        Make sure that a file that is open is the one that was mapped.
-
-        Parameters
-        ----------
-        now : os.stat_result
-            What the operating system says of it.
-
-        Raises
-        ------
-        FileChangedError
-            If it is another one.
-        """
+        """Make sure that a file that is open is the one that was mapped."""
         found = (now.st_size, now.st_mtime_ns, now.st_ino)
         if found != (self.size, self.mtime_ns, self.inode):
             msg = (
@@ -155,19 +118,7 @@ class Source:
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """
-        Open the file, decompressing where needed, for as long as the context lasts.
-
-        Yields
-        ------
-        file
-            The content as a stream of bytes that can seek.
-
-        Raises
-        ------
-        MissingFileError, FileAccessError, FileChangedError
-            If the file is gone, cannot be read or is another one by now.
-        """
+        """Open the file, decompressing where needed, for as long as the context lasts."""
         with clear_read_errors(self.path), self.path.open("rb") as raw:
             self.compare(os.fstat(raw.fileno()))
             with self._decompressed(raw) as stream:
@@ -189,23 +140,7 @@ class Source:
     def open_data(
         self, offset: int, size: int, *, counted: bool = True
     ) -> Iterator[BinaryIO]:
-        """
-        Open the file at a data unit, counting the read.
-
-        Parameters
-        ----------
-        offset : int
-            Where to stand, in bytes of the decompressed content.
-        size : int
-            How many bytes will be read; this is what is counted.
-        counted : bool
-            Whether it is counted.
-
-        Yields
-        ------
-        file
-            The content, standing at `offset`.
-        """
+        """Open the file at a data unit, counting the read."""
         if counted:
             count_read(self.path, size)
         with self.open() as stream:
@@ -213,26 +148,7 @@ class Source:
             yield stream
 
     def read(self, offset: int, size: int, *, counted: bool = True) -> bytes:
-        """
-        Read bytes of a data unit.
-
-        Parameters
-        ----------
-        offset, size : int
-            Where, and how many, in bytes of the decompressed content.
-        counted : bool
-            Whether the read counts as one of data; that of a record does not.
-
-        Returns
-        -------
-        bytes
-            Exactly `size` of them.
-
-        Raises
-        ------
-        TruncatedFileError
-            If the file ends before.
-        """
+        """Read bytes of a data unit."""
         with self.open_data(offset, size, counted=counted) as stream:
             if self.compression is None or size <= _PIECE:
                 content = stream.read(size)
@@ -244,19 +160,7 @@ class Source:
         return content
 
     def truncated(self, expected: int, found: int) -> TruncatedFileError:
-        """
-        Make the error for a file that is too short.
-
-        Parameters
-        ----------
-        expected, found : int
-            Number of bytes that the headers ask for, and that there are.
-
-        Returns
-        -------
-        TruncatedFileError
-            The error, to be raised.
-        """
+        """Make the error for a file that is too short."""
         msg = (
             f"{self.path} is truncated: its headers ask for {expected} bytes, but it "
             f"has {found}; copy or download it again"
@@ -265,27 +169,7 @@ class Source:
 
 
 def find_source(path: str | os.PathLike[str], *, strict: bool = True) -> Source:
-    """
-    Note what a file on disk is now.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-    strict : bool
-        Refuse a file that is compressed in a way that cannot be read.
-
-    Returns
-    -------
-    Source
-        Its path, identity and compression.
-
-    Raises
-    ------
-    MissingFileError, FileAccessError, FormatError
-        If there is no such file, or it cannot be read, or it is compressed in a way
-        that cannot be read.
-    """
+    """Note what a file on disk is now."""
     with open_source(path, strict=strict) as (source, _):
         return source
 
@@ -294,28 +178,7 @@ def find_source(path: str | os.PathLike[str], *, strict: bool = True) -> Source:
 def open_source(
     path: str | os.PathLike[str], *, strict: bool = True
 ) -> Iterator[tuple[Source, BinaryIO]]:
-    """
-    Note what a file on disk is now, and open it for as long as the context lasts.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-    strict : bool
-        Refuse a file that is compressed in a way that cannot be read.
-
-    Yields
-    ------
-    source : Source
-        Its path, identity and compression.
-    file
-        The decompressed content as a stream of bytes that can seek.
-
-    Raises
-    ------
-    MissingFileError, FileAccessError, FormatError
-        As `find_source`.
-    """
+    """Note what a file on disk is now, and open it for as long as the context lasts."""
     full = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)
     check_name(full, MissingFileError)
     with clear_read_errors(full), open(full, "rb", _BUFFER, opener=_opened) as raw:
@@ -363,21 +226,7 @@ def _check_is_file(path: Path, mode: int) -> None:
 def check_name(
     path: str | os.PathLike[str], error: type[NdmapperError] = FileAccessError
 ) -> None:
-    """
-    Make sure that a file can have a name, before the operating system is asked.
-
-    Parameters
-    ----------
-    path : str or path
-        The name.
-    error : type
-        The error.
-
-    Raises
-    ------
-    FileAccessError
-        Or the error that is given, for a NUL, or what the file system cannot encode.
-    """
+    """Make sure that a file can have a name, before the operating system is asked."""
     if not can_be_name(path):
         msg = f"no file can be called {os.fspath(path)!r}; choose another name"
         raise error(msg)
@@ -385,19 +234,7 @@ def check_name(
 
 @contextmanager
 def clear_read_errors(path: Path) -> Iterator[None]:
-    """
-    Translate what the operating system and the decompressors say.
-
-    Parameters
-    ----------
-    path : Path
-        The file that is read.
-
-    Raises
-    ------
-    MissingFileError, FileAccessError, FormatError, TruncatedFileError
-        If it is gone, cannot be read, or is damaged.
-    """
+    """Translate what the operating system and the decompressors say."""
     try:
         yield
     except NdmapperError:
@@ -427,23 +264,7 @@ _SAMPLE = 1 << 16
 
 
 def ends_at(path: Path, size: int) -> bool:
-    """
-    Say whether a gzip file holds so much and no more, where its end tells.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    size : int
-        A number of whole FITS blocks, in bytes.
-
-    Returns
-    -------
-    bool
-        False where it holds more, and where it may have more than one member: each of
-        them ends with its own size alone (RFC 1952, section 2.3.1). That is given
-        modulo 2**32, which is no multiple of a block, so that nothing can follow.
-    """
+    """Say whether a gzip file holds so much and no more, where its end tells."""
     with path.open("rb") as raw:
         raw.seek(-4, os.SEEK_END)
         (stated,) = struct.unpack("<I", raw.read(4))
@@ -522,21 +343,7 @@ class PositionedReader:
                 raise error
 
     def read_into(self, offset: int, content: npt.NDArray[np.uint8]) -> None:
-        """
-        Read a piece into memory that is there already; it is counted.
-
-        Parameters
-        ----------
-        offset : int
-            Where it starts, in bytes of the decompressed content.
-        content : ndarray of uint8
-            One row of bytes, all of which are filled.
-
-        Raises
-        ------
-        TruncatedFileError
-            If the file ends before.
-        """
+        """Read a piece into memory that is there already; it is counted."""
         count_read(self._source.path, len(content))
         if self._content is not None:
             self._content.seek(offset)
@@ -559,36 +366,12 @@ class PositionedReader:
         return len(found)
 
     def compare(self) -> None:
-        """
-        Make sure that the file was not written to while it was open.
-
-        Raises
-        ------
-        FileChangedError
-            If it was.
-        """
+        """Make sure that the file was not written to while it was open."""
         if self._content is None:
             self._source.compare(os.fstat(self._file))
 
     def read(self, offset: int, size: int) -> bytes:
-        """
-        Read a piece, which is counted.
-
-        Parameters
-        ----------
-        offset, size : int
-            Where, and how many bytes, of the decompressed content.
-
-        Returns
-        -------
-        bytes
-            Exactly `size` of them.
-
-        Raises
-        ------
-        TruncatedFileError
-            If the file ends before.
-        """
+        """Read a piece, which is counted."""
         count_read(self._source.path, size)
         if self._content is not None:
             self._content.seek(offset)

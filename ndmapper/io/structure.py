@@ -28,34 +28,7 @@ def array_header(
     version: int | None = None,
     unit: str | None = None,
 ) -> bytes:
-    """
-    Make the header of an array.
-
-    Parameters
-    ----------
-    stored : StoredHeader or Header
-        The cards. Those that are right already come back byte for byte.
-    form : StoredForm or None
-        How the array is stored; None for no array.
-    primary : bool
-        Whether it is the primary header.
-    name : str, optional
-        EXTNAME; None leaves it as it is, and an empty string takes it out.
-    version : int, optional
-        EXTVER; None leaves it as it is.
-    unit : str, optional
-        BUNIT; None leaves it as it is, and an empty string takes it out.
-
-    Returns
-    -------
-    bytes
-        The header, padded to whole blocks.
-
-    Raises
-    ------
-    FormatError
-        If FITS cannot hold the name.
-    """
+    """Make the header of an array."""
     if name:
         _refuse_name(name)
     header = stored.header if isinstance(stored, StoredHeader) else stored
@@ -113,36 +86,12 @@ def _refuse_name(name: str) -> None:
 
 
 def empty_primary(header: Header) -> bytes:
-    """
-    Make a primary header without pixels.
-
-    Parameters
-    ----------
-    header : Header
-        The cards.
-
-    Returns
-    -------
-    bytes
-        The header, padded to whole blocks.
-    """
+    """Make a primary header without pixels."""
     return array_header(header, None, primary=True)
 
 
 def carried_header(stored: StoredHeader) -> bytes:
-    """
-    Make the header of data that are carried along: what gives their form stays.
-
-    Parameters
-    ----------
-    stored : StoredHeader
-        The cards.
-
-    Returns
-    -------
-    bytes
-        The header, padded to whole blocks; the stored one, where nobody touched it.
-    """
+    """Make the header of data that are carried along: what gives their form stays."""
     if not stored.is_touched:
         return stored.raw or whole_header([])
     form = [card for card in stored.pristine().cards if _is_form(card.keyword)]

@@ -58,20 +58,7 @@ def _card(keyword: bytes, value: bytes) -> bytes:
 
 
 def image_header(raw: bytes) -> bytes:
-    """
-    Make the header of the image of that of its table.
-
-    Parameters
-    ----------
-    raw : bytes
-        Header of the table, as stored.
-
-    Returns
-    -------
-    bytes
-        Header of the image, padded to whole blocks. Cards that are not of the
-        table's form are those of the table, byte for byte.
-    """
+    """Make the header of the image of that of its table."""
     form: dict[bytes, bytes] = {}
     extend: list[bytes] = []
     rest: list[bytes] = []
@@ -108,22 +95,7 @@ def _is_default_name(card: bytes) -> bool:
 
 
 def table_header(image: bytes, table: bytes) -> bytes:
-    """
-    Put the header of an image into that of its table.
-
-    Parameters
-    ----------
-    image : bytes
-        Header of the image.
-    table : bytes
-        Header of a table that holds this image; only its form is taken.
-
-    Returns
-    -------
-    bytes
-        Header of the table, padded to whole blocks; the stored one, where the image
-        has the header that it has in the table.
-    """
+    """Put the header of an image into that of its table."""
     if image_header(table).rstrip(b" ") == image.rstrip(b" "):
         return table
     sums = (b"CHECKSUM", b"DATASUM", b"ZHECKSUM", b"ZDATASUM")
@@ -147,17 +119,5 @@ def _place(image: bytes) -> Iterator[bytes]:
 
 
 def is_dummy_primary(raw: bytes) -> bool:
-    """
-    Say whether a primary header only leads to a compressed image.
-
-    Parameters
-    ----------
-    raw : bytes
-        The header.
-
-    Returns
-    -------
-    bool
-        True where it says nothing.
-    """
+    """Say whether a primary header only leads to a compressed image."""
     return all(_DUMMY.fullmatch(keyword) for keyword, _ in _cards(raw))

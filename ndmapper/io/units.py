@@ -91,19 +91,7 @@ _LETTERS = {"A": "Angstrom", "S": "s"}
 
 @functools.lru_cache(maxsize=1024)
 def unit_from_text(text: str) -> Any:
-    """
-    Understand what a header says of a unit.
-
-    Parameters
-    ----------
-    text : str
-        The text, as of BUNIT.
-
-    Returns
-    -------
-    unit or None
-        The unit; None where the text is not understood.
-    """
+    """Understand what a header says of a unit."""
     text = " ".join(text.split())
     if len(text) > 1 and text[0] + text[-1] in ("[]", "()"):
         text = text[1:-1].strip()
@@ -126,36 +114,12 @@ def unit_from_text(text: str) -> Any:
 
 
 def says_nothing(text: str) -> bool:
-    """
-    Say whether a text means that there is no unit.
-
-    Parameters
-    ----------
-    text : str
-        The text, as of BUNIT.
-
-    Returns
-    -------
-    bool
-        True for ``""`` and ``"none"``.
-    """
+    """Say whether a text means that there is no unit."""
     return not text.strip() or text.strip().upper() in _NOTHING
 
 
 def unit_to_text(unit: Any) -> str:
-    """
-    Write a unit as FITS does, or as astropy does where FITS has no word for it.
-
-    Parameters
-    ----------
-    unit : unit
-        The unit.
-
-    Returns
-    -------
-    str
-        Text for BUNIT.
-    """
+    """Write a unit as FITS does, or as astropy does where FITS has no word for it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -53,38 +53,14 @@ class TableReference(NamedTuple):
 
 
 def is_coordinate_hdu(hdu: HduMap) -> bool:
-    """
-    Say whether coordinates of an image may lie in an HDU.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        The HDU.
-
-    Returns
-    -------
-    bool
-        True for lookup tables, and for tables of one row.
-    """
+    """Say whether coordinates of an image may lie in an HDU."""
     if hdu.is_image:
         return hdu.name in LOOKUP_NAMES
     return hdu.is_table and hdu.name != "" and hdu.keys.get("NAXIS2") == 1
 
 
 def references(header: Header) -> list[TableReference]:
-    """
-    List the HDUs that the coordinates in a header lie in.
-
-    Parameters
-    ----------
-    header : Header
-        The header.
-
-    Returns
-    -------
-    list of TableReference
-        Empty for most headers.
-    """
+    """List the HDUs that the coordinates in a header lie in."""
     found: list[TableReference] = []
     for keyword in dict.fromkeys(header):
         if keyword.startswith(("CPDIS", "D2IMDIS")) and keyword[-1:].isdigit():
@@ -123,41 +99,12 @@ def _version(header: Header, keyword: str) -> int:
 
 
 def read_lookup(hdu: HduMap) -> Any:
-    """
-    Read a lookup table.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Where it is.
-
-    Returns
-    -------
-    astropy.io.fits.ImageHDU
-        The table.
-    """
+    """Read a lookup table."""
     return fits.ImageHDU(open_array(hdu).read(), hdu.header.copy())
 
 
 def moved_lookup(table: Any, axes: Sequence[tuple[int, int, int]], axis: int) -> Any:
-    """
-    Make the lookup table of a section.
-
-    Parameters
-    ----------
-    table : astropy.io.fits.ImageHDU
-        The lookup table of the whole image.
-    axes : sequence of (int, int, int)
-        Of the first two axes of the section: which one of the whole each is, its first
-        pixel there, and the step.
-    axis : int
-        The axis of the section that the table corrects.
-
-    Returns
-    -------
-    astropy.io.fits.ImageHDU
-        The table, in pixels of the section.
-    """
+    """Make the lookup table of a section."""
     data, header = table.data, table.header.copy()
     if axes[0][0] == 2:
         data = data.T
@@ -176,19 +123,7 @@ def moved_lookup(table: Any, axes: Sequence[tuple[int, int, int]], axis: int) ->
 
 
 def hdu_list(tables: Sequence[tuple[TableReference, Any]]) -> Any:
-    """
-    Put HDUs together in the form in which astropy looks for them.
-
-    Parameters
-    ----------
-    tables : sequence of (TableReference, ImageHDU or bytes)
-        Each with the name and number under which a header has it.
-
-    Returns
-    -------
-    astropy.io.fits.HDUList
-        With an empty primary HDU.
-    """
+    """Put HDUs together in the form in which astropy looks for them."""
     hdus = fits.HDUList([fits.PrimaryHDU()])
     for reference, table in tables:
         hdu = fits.BinTableHDU.fromstring(table) if isinstance(table, bytes) else table

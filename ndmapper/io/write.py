@@ -71,39 +71,12 @@ class HdusTogether:
 
 
 def can_write_together(path: Path) -> bool:
-    """
-    Say whether pieces of a file can be written in any order.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    bool
-        True for a plain file, where the operating system can do that.
-    """
+    """Say whether pieces of a file can be written in any order."""
     return hasattr(os, "pwrite") and not is_compressed(split_ext(path.name)[1])
 
 
 def write_together(raw: BinaryIO, together: HdusTogether) -> None:
-    """
-    Write pieces where they belong, while others are computed.
-
-    Parameters
-    ----------
-    raw : file
-        A plain file, which is at its end, and is at its end afterwards. Most of what
-        was written is on the disk then.
-    together : HdusTogether
-        The HDUs.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
+    """Write pieces where they belong, while others are computed."""
     raw.flush()
     at = raw.tell()
     forms, starts = [], []
@@ -170,31 +143,7 @@ def write_hdus(
     *,
     more: bool = False,
 ) -> None:
-    """
-    Write a file and bring it to the disk.
-
-    Parameters
-    ----------
-    path : Path
-        A file that does not exist; it is compressed where its name ends in .gz or
-        .bz2.
-    hdus : iterable of HduMap, HduOut, bytes, HdusTogether or Tail
-        HDUs copied as they are in another file, put together, or ready as bytes;
-        several together only where `can_write_together`. What follows the last HDU of
-        a file comes last.
-    more : bool
-        Something will be appended, and that brings all of it to the disk.
-
-    Raises
-    ------
-    OutputExistsError
-        If the file exists.
-    FileAccessError
-        If it cannot be written, for instance because the disk is full. What was
-        written of it is removed.
-    FormatError
-        If FITS has no form for an array.
-    """
+    """Write a file and bring it to the disk."""
     with clear_write_errors(path):
         raw = path.open("xb")  # what is there already is never touched
     try:
@@ -221,13 +170,6 @@ def append_hdu(path: Path, hdu: bytes) -> None:
     Add an HDU behind the others of a plain file that is not published yet.
 
     What follows them and is no HDU stays behind it, since it would hide it.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    hdu : bytes
-        The HDU, padded to whole blocks.
     """
     tail = map_file(path).tail
     with clear_write_errors(path), path.open("r+b") as raw:
@@ -243,23 +185,7 @@ def append_hdu(path: Path, hdu: bytes) -> None:
 
 
 def publish(temp: Path, target: Path) -> None:
-    """
-    Rename a finished file onto its final name.
-
-    Parameters
-    ----------
-    temp : Path
-        The finished file, in the same folder.
-    target : Path
-        Its name; a file of that name is replaced, and lends its permissions, and its
-        owner and group as far as that is allowed.
-
-    Raises
-    ------
-    FileAccessError
-        If the folder cannot be written, or the file that is there is
-        write-protected. Then neither file is changed.
-    """
+    """Rename a finished file onto its final name."""
     with clear_write_errors(target):
         with contextlib.suppress(FileNotFoundError):
             old = target.stat()
@@ -291,19 +217,7 @@ def _give(path: Path, like: os.stat_result) -> None:
 
 
 def refuse_protected(target: Path) -> None:
-    """
-    Refuse to replace a file that is write-protected.
-
-    Parameters
-    ----------
-    target : Path
-        A file that may exist; a rename asks for the permissions of its folder alone.
-
-    Raises
-    ------
-    FileAccessError
-        If nobody may write to it.
-    """
+    """Refuse to replace a file that is write-protected."""
     try:
         mode = target.stat().st_mode
     except OSError:
@@ -318,23 +232,7 @@ def refuse_protected(target: Path) -> None:
 
 @contextmanager
 def clear_write_errors(path: Path) -> Iterator[None]:
-    """
-    Translate what the operating system says when a file cannot be written.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Raises
-    ------
-    MissingFileError
-        If its folder does not exist.
-    OutputExistsError
-        If it exists and must not.
-    FileAccessError
-        If it cannot be written for any other reason.
-    """
+    """Translate what the operating system says when a file cannot be written."""
     path = final_name(path)
     try:
         yield

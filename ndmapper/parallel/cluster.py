@@ -32,35 +32,7 @@ def map_cluster(
     title: str | None,
     tell: Callable[[int, Any], None],
 ) -> list[Any]:
-    """
-    Call a function with each of many things on the workers of a cluster.
-
-    Parameters
-    ----------
-    func : callable
-        Takes one thing.
-    things : sequence
-        The things.
-    cluster : str or distributed.Client
-        The scheduler.
-    title : str or None
-        Words before the progress bar.
-    tell : callable
-        Is told the position and the result of a thing as soon as it is done.
-
-    Returns
-    -------
-    list
-        The results in the order of the things.
-
-    Raises
-    ------
-    WorkerError
-        If there are no workers for longer than config['cluster_wait'], workers died
-        with a thing again and again, or an error cannot travel.
-    Exception
-        The error of the first thing, in their order, that has failed.
-    """
+    """Call a function with each of many things on the workers of a cluster."""
     client = _client(cluster)
     from distributed.scheduler import KilledWorker
 

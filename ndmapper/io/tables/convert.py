@@ -28,24 +28,7 @@ _SHARED = 16 << 20
 
 
 def read_table(hdu: HduMap) -> Table:
-    """
-    Read a table.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        An HDU that holds a table.
-
-    Returns
-    -------
-    Table
-        Its columns, with the cards of its header in ``meta``.
-
-    Raises
-    ------
-    FormatError
-        If the table is damaged, or compressed.
-    """
+    """Read a table."""
     if hdu.keys.get("ZTABLE") is True or b"ZTABLE  =                    T" in hdu.raw:
         msg = (
             f"the table in HDU {hdu.index} of {hdu.source.path} is compressed "
@@ -97,13 +80,6 @@ def _readable(header: fits.Header) -> tuple[fits.Header, list[Field]]:
 
     It wants a name for each column, numbers as TNULLn, and scales the first array
     alone of columns of varying length.
-
-    Returns
-    -------
-    header : Header
-        A copy in which columns have names, and nothing is scaled that is in the heap.
-    list of Field
-        The columns that are to be scaled.
     """
     header = header.copy()
     scaled = []
@@ -262,28 +238,7 @@ def _native(table: Table) -> Table:
 
 
 def encode_table(table: Table, name: str, version: int | None = None) -> bytes:
-    """
-    Write a table as a whole HDU.
-
-    Parameters
-    ----------
-    table : Table
-        The table; the items of its ``meta`` become cards.
-    name : str
-        EXTNAME.
-    version : int, optional
-        EXTVER.
-
-    Returns
-    -------
-    bytes
-        Header and table, padded to whole blocks.
-
-    Raises
-    ------
-    FormatError
-        If FITS cannot hold the table.
-    """
+    """Write a table as a whole HDU."""
     try:
         return _encoded(table, name, version)
     except _IMPOSSIBLE as err:

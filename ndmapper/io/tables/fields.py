@@ -92,20 +92,7 @@ class Field:
 
 
 def column_names(header: Header) -> list[str]:
-    """
-    Give each column of a table a name of its own.
-
-    Parameters
-    ----------
-    header : Header
-        Its header, in which names may be missing, blank or there twice.
-
-    Returns
-    -------
-    list of str
-        The names in the header; ``col3`` for the third column where there is none, and
-        ``flux_3`` where an earlier one is called flux.
-    """
+    """Give each column of a table a name of its own."""
     found: list[str] = []
     given = [
         str(header.get(f"TTYPE{n}", "")).strip()
@@ -122,24 +109,7 @@ def column_names(header: Header) -> list[str]:
 
 
 def fields_of(header: Header) -> list[Field]:
-    """
-    Find the columns of a table.
-
-    Parameters
-    ----------
-    header : Header
-        Its header.
-
-    Returns
-    -------
-    list of Field
-        In order.
-
-    Raises
-    ------
-    ValueError
-        If the form of a column is not understood.
-    """
+    """Find the columns of a table."""
     is_text = header["XTENSION"].strip() == "TABLE"
     found = []
     names = column_names(header)
@@ -194,28 +164,7 @@ def _stored_null(null: Any, code: str) -> int | None:
 def encode_values(
     field: Field, values: npt.NDArray[Any], mask: npt.NDArray[np.bool_]
 ) -> Bytes:
-    """
-    Write values as a column stores them.
-
-    Parameters
-    ----------
-    field : Field
-        The column; not one of varying length.
-    values : ndarray
-        A value, or an array of them, for each row.
-    mask : ndarray of bool
-        Which of them are undefined.
-
-    Returns
-    -------
-    ndarray of uint8
-        The bytes of each row.
-
-    Raises
-    ------
-    DoesNotFitError
-        If a value cannot be stored in this form.
-    """
+    """Write values as a column stores them."""
     rows = len(values)
     if values.size == 0:
         return np.zeros((rows, field.width), "u1")
@@ -233,24 +182,7 @@ def encode_values(
 
 
 def ascii_bytes(text: str) -> bytes:
-    """
-    Write a text as FITS does.
-
-    Parameters
-    ----------
-    text : str
-        The text.
-
-    Returns
-    -------
-    bytes
-        The same.
-
-    Raises
-    ------
-    DoesNotFitError
-        If it is not ASCII.
-    """
+    """Write a text as FITS does."""
     try:
         return text.encode("ascii")
     except UnicodeEncodeError as err:

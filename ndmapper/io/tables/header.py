@@ -33,21 +33,7 @@ _COMMENTARY = ("COMMENT", "HISTORY", "")
 
 
 def renumbered(header: Header, places: Mapping[int, int]) -> Header:
-    """
-    Give the cards of columns the numbers that these have now.
-
-    Parameters
-    ----------
-    header : Header
-        The header.
-    places : mapping of int to int
-        The new number of each column that is still there.
-
-    Returns
-    -------
-    Header
-        Another one, without the cards of the columns that are gone.
-    """
+    """Give the cards of columns the numbers that these have now."""
     made = Header()
     for card in header.cards:
         match = _COLUMN.fullmatch(card.keyword)
@@ -63,18 +49,7 @@ def renumbered(header: Header, places: Mapping[int, int]) -> Header:
 
 
 def set_form(header: Header, form: Mapping[str, Any], new: list[fits.Card]) -> None:
-    """
-    Put the form of the rows, and the cards of new columns, into a header.
-
-    Parameters
-    ----------
-    header : Header
-        The header, which is changed.
-    form : mapping
-        The values of keywords such as NAXIS1; None takes a card out.
-    new : list of Card
-        The cards of columns that were not there.
-    """
+    """Put the form of the rows, and the cards of new columns, into a header."""
     for keyword, value in form.items():
         if value is None:
             header.remove(keyword, ignore_missing=True)
@@ -91,48 +66,18 @@ def set_form(header: Header, form: Mapping[str, Any], new: list[fits.Card]) -> N
 
 
 def drop_sums(header: Header) -> None:
-    """
-    Take out the sums of bytes that are other ones now.
-
-    Parameters
-    ----------
-    header : Header
-        The header, which is changed.
-    """
+    """Take out the sums of bytes that are other ones now."""
     for keyword in _SUMS:
         header.remove(keyword, ignore_missing=True)
 
 
 def column_cards(header: Header) -> list[fits.Card]:
-    """
-    Find the cards that speak of columns.
-
-    Parameters
-    ----------
-    header : Header
-        A header.
-
-    Returns
-    -------
-    list of Card
-        In order.
-    """
+    """Find the cards that speak of columns."""
     return [card for card in header.cards if _COLUMN.fullmatch(card.keyword)]
 
 
 def describe(header: Header, number: int, column: Any, stored: Any) -> None:
-    """
-    Put what was changed about a column, beside its values, into a header.
-
-    Parameters
-    ----------
-    header : Header
-        The header, which is changed.
-    number : int
-        Number of the column.
-    column, stored : Column
-        As it is, and as it was read.
-    """
+    """Put what was changed about a column, beside its values, into a header."""
     if column.unit != stored.unit:
         text = None if column.unit is None else unit_text(column.unit)
         _set(header, f"TUNIT{number}", text, f"TFORM{number}")
@@ -155,16 +100,7 @@ def _set(header: Header, keyword: str, value: str | None, after: str) -> None:
 def put_meta(
     header: Header, meta: Mapping[str, Any], stored: Mapping[str, Any]
 ) -> None:
-    """
-    Put what was changed in the ``meta`` of a table into a header.
-
-    Parameters
-    ----------
-    header : Header
-        The header, which is changed.
-    meta, stored : mapping
-        As it is, and as it was read.
-    """
+    """Put what was changed in the ``meta`` of a table into a header."""
     # Keywords have large letters in the file.
     meta = {key if key == "comments" else key.upper(): v for key, v in meta.items()}
     # The name is that of the place in the file, whatever the table was called before.
@@ -193,19 +129,7 @@ def put_meta(
 
 
 def is_same_meta(meta: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    """
-    Say whether the ``meta`` of a table is as it was read.
-
-    Parameters
-    ----------
-    meta, stored : mapping
-        As it is, and as it was read.
-
-    Returns
-    -------
-    bool
-        Whether every item but the name is the same.
-    """
+    """Say whether the ``meta`` of a table is as it was read."""
     meta, stored = _unnamed(meta), _unnamed(stored)
     return meta.keys() == stored.keys() and all(
         _same(value, stored[key]) for key, value in meta.items()

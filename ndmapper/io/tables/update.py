@@ -44,33 +44,7 @@ Bytes = npt.NDArray[np.uint8]
 def updated_table(
     table: Table, hdu: HduMap, version: int | None = None, name: str | None = None
 ) -> bytes | None:
-    """
-    Write a table that is stored already.
-
-    Parameters
-    ----------
-    table : Table
-        As it is now.
-    hdu : HduMap
-        Where it is stored.
-    version : int, optional
-        EXTVER; None leaves it as it is.
-    name : str, optional
-        EXTNAME; None leaves it as it is.
-
-    Returns
-    -------
-    bytes or None
-        Header and table, padded to whole blocks; None where they are as they are
-        stored.
-
-    Raises
-    ------
-    FormatError
-        If FITS cannot hold the table.
-    NdmapperError
-        If the file cannot be read any more.
-    """
+    """Write a table that is stored already."""
     stored = read_table(hdu)
     columns = [_plain(table[name]) for name in table.colnames]
     raw = hdu.read_data()

@@ -44,32 +44,7 @@ def decode(
     *,
     is_float: bool,
 ) -> npt.NDArray[Any]:
-    """
-    Decode a tile.
-
-    Parameters
-    ----------
-    algorithm : str
-        One of `ALGORITHMS`.
-    content : bytes
-        The tile as stored.
-    shape : tuple of int
-        Its shape.
-    settings : dict
-        The parameters of the algorithm, by name in lower case.
-    is_float : bool
-        Whether the bytes are those of floating point numbers.
-
-    Returns
-    -------
-    ndarray
-        The numbers.
-
-    Raises
-    ------
-    ValueError, zlib.error
-        If the tile is damaged.
-    """
+    """Decode a tile."""
     size = math.prod(shape)
     if algorithm in ("GZIP_1", "GZIP_2", "NOCOMPRESS"):
         if algorithm != "NOCOMPRESS":
@@ -176,27 +151,7 @@ def dequantise(
     row: int,
     bitpix: int,
 ) -> npt.NDArray[Any]:
-    """
-    Turn quantised numbers into floating point (section 10.2).
-
-    Parameters
-    ----------
-    tile : ndarray of int
-        The quantised numbers.
-    scale, zero : float
-        Scale and zero point of the tile.
-    dither : int
-        One of `DITHERS`.
-    row : int
-        Row of the table plus the seed of dithering.
-    bitpix : int
-        BITPIX of the image.
-
-    Returns
-    -------
-    ndarray of float
-        The values.
-    """
+    """Turn quantised numbers into floating point (section 10.2)."""
     quantiser = _quantization.Quantize(
         row=row if dither != -1 else 0,
         dither_method=dither,

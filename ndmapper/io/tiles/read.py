@@ -81,24 +81,7 @@ _LARGEST_RATIO = 10_000
 # Reading the header takes longer than decoding a tile, and sections come in numbers.
 @functools.lru_cache(maxsize=64)
 def tiling_of(hdu: HduMap) -> Tiling:
-    """
-    Read how an image is cut into tiles.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        An HDU with a compressed image.
-
-    Returns
-    -------
-    Tiling
-        The form of its table.
-
-    Raises
-    ------
-    FormatError
-        If the header of the table is damaged, or the compression is not known.
-    """
+    """Read how an image is cut into tiles."""
     try:
         return _read_tiling(hdu.raw, hdu.shape)
     except (
@@ -194,35 +177,11 @@ class TileHandle(ArrayHandle):
 
     @classmethod
     def of(cls, hdu: HduMap) -> "TileHandle":
-        """
-        Make the handle of the whole array of an HDU that is compressed in tiles.
-
-        Parameters
-        ----------
-        hdu : HduMap
-            The table.
-
-        Returns
-        -------
-        TileHandle
-            The handle.
-        """
+        """Make the handle of the whole array of an HDU that is compressed in tiles."""
         return cls(*(*cls._fields_of(hdu), hdu))
 
     def stored(self) -> Array:
-        """
-        Decode the section, without applying BSCALE and BZERO.
-
-        Returns
-        -------
-        ndarray
-            The numbers, in the byte order of this machine.
-
-        Raises
-        ------
-        FormatError
-            If a tile is damaged.
-        """
+        """Decode the section, without applying BSCALE and BZERO."""
         dtype = np.dtype(f"{'f' if self.bitpix < 0 else 'i'}{abs(self.bitpix) // 8}")
         if self.bitpix == 8:
             dtype = np.dtype("u1")
@@ -386,18 +345,6 @@ def _pieces(axis: range, size: int) -> list[tuple[int, slice, slice]]:
 
 
 def open_array(hdu: HduMap) -> ArrayHandle:
-    """
-    Make the handle of an array, compressed in tiles or not; nothing is read.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        An HDU that holds an image.
-
-    Returns
-    -------
-    ArrayHandle
-        The handle.
-    """
+    """Make the handle of an array, compressed in tiles or not; nothing is read."""
     kind = TileHandle if hdu.is_tiled else ArrayHandle
     return kind.of(hdu)

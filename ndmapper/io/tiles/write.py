@@ -32,38 +32,13 @@ _BZERO_FLIPS = "ui"
 
 
 def can_be_tiled(data: Any) -> bool:
-    """
-    Say whether an array can be compressed in tiles.
-
-    Parameters
-    ----------
-    data : ArrayHandle or ndarray or None
-        The array.
-
-    Returns
-    -------
-    bool
-        False where there are no pixels, or no axes.
-    """
+    """Say whether an array can be compressed in tiles."""
     shape = data.stored_shape if isinstance(data, ArrayHandle) else np.shape(data)
     return data is not None and len(shape) > 0 and 0 not in shape
 
 
 def wants_tiles(source: Path | None, target: Path | None) -> bool | None:
-    """
-    Say whether images are compressed in tiles where a file is saved.
-
-    Parameters
-    ----------
-    source, target : Path, optional
-        Where the file comes from, and goes to.
-
-    Returns
-    -------
-    bool or None
-        True where the new name ends in .fz, False where only the old one does; None
-        for those that were compressed before.
-    """
+    """Say whether images are compressed in tiles where a file is saved."""
     if target is None:
         return None
     if _is_packed(target):
@@ -76,20 +51,7 @@ def _is_packed(path: Path) -> bool:
 
 
 def stored_values(data: ArrayHandle | npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """
-    Give the numbers that are stored for an array.
-
-    Parameters
-    ----------
-    data : ArrayHandle or ndarray
-        An array of a file, or in memory.
-
-    Returns
-    -------
-    ndarray
-        Signed integers, unsigned ones of 8 bits, or floating point numbers, to which
-        BSCALE and BZERO of the header apply.
-    """
+    """Give the numbers that are stored for an array."""
     if isinstance(data, ArrayHandle):
         return data.stored()
     native = np.ascontiguousarray(data.astype(data.dtype.newbyteorder("="), copy=False))
@@ -108,21 +70,7 @@ def stored_values(data: ArrayHandle | npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def packed_header(header: bytes, data: TileHandle) -> Iterator[bytes]:
-    """
-    Make the headers of a compressed image, of which the data are copied.
-
-    Parameters
-    ----------
-    header : bytes
-        Header of the image.
-    data : TileHandle
-        Where it is.
-
-    Yields
-    ------
-    bytes
-        The primary header that leads to it, if it is one; and that of the table.
-    """
+    """Make the headers of a compressed image, of which the data are copied."""
     if header.startswith(b"SIMPLE"):
         yield data.hdu.before or _dummy_primary()
     yield table_header(header, data.hdu.raw)
@@ -133,31 +81,7 @@ def compressed_hdu(
     data: ArrayHandle | npt.NDArray[Any],
     like: TileHandle | None = None,
 ) -> Iterator[bytes]:
-    """
-    Compress an image without loss.
-
-    Parameters
-    ----------
-    header : bytes
-        Header of the image.
-    data : ArrayHandle or ndarray
-        Its pixels.
-    like : TileHandle, optional
-        An image of which the tiles and, where it loses nothing, the algorithm are
-        taken over. Otherwise a tile is a row, integers are compressed with Rice, and
-        the rest with gzip.
-
-    Yields
-    ------
-    bytes
-        The whole HDU in pieces, with the primary header that leads to it, if it
-        is a primary one.
-
-    Raises
-    ------
-    FormatError
-        If astropy refuses to compress it.
-    """
+    """Compress an image without loss."""
     values = stored_values(data)
     small = values.dtype.kind in "iu" and values.dtype.itemsize <= 4
     algorithm, tile_shape = ("RICE_1" if small else "GZIP_2"), None
