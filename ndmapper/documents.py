@@ -32,7 +32,7 @@ LARGEST = 32 << 20
 
 
 def load_json(text: str | bytes, *, finite: bool = False) -> Any:
-    """Read JSON."""
+    """Parse JSON; anything wrong with it, also its size or nesting, is a ValueError."""
     check_length(text)
     words: dict[str, Any] = {}
     if finite:
@@ -46,7 +46,7 @@ def load_json(text: str | bytes, *, finite: bool = False) -> Any:
 
 
 def load_toml(text: str | bytes) -> dict[str, Any]:
-    """Read TOML."""
+    """Parse TOML; anything wrong with it, also its size or nesting, is a ValueError."""
     check_length(text)
     decoded = _decoded(text)
     # Python's reader takes a time that grows with the square of the parts of a key.
@@ -68,7 +68,7 @@ _TOO_DEEP = f"it is nested more than {DEEPEST} deep"
 
 
 def check_depth(value: Any) -> None:
-    """Refuse a value in which containers stand in each other too deeply."""
+    """Refuse a value that is nested more than `DEEPEST` deep."""
     layer = [value]
     for _ in range(DEEPEST + 1):
         inner: list[Any] = []
@@ -84,19 +84,19 @@ def check_depth(value: Any) -> None:
 
 
 def check_length(text: str | bytes) -> None:
-    """Refuse a text that is too long."""
+    """Refuse a text of more than `LARGEST` characters."""
     if len(text) > LARGEST:
         msg = f"it has {len(text)} characters, where {LARGEST} are the most"
         raise ValueError(msg)
 
 
 def is_file(path: str | os.PathLike[str]) -> bool:
-    """Say whether there is a file of a name that a document gives."""
+    """Whether there is a file of a name that a document gives."""
     return os.path.isfile(path)  # noqa: PTH113
 
 
 def can_be_name(path: str | os.PathLike[str]) -> bool:
-    """Say whether a file can have a name, be it there or not."""
+    """Whether a file can have a name: without NUL, and of what can be encoded."""
     try:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:

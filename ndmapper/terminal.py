@@ -15,12 +15,12 @@ _SUSPICIOUS = re.compile(r"[^\n\t -~]")
 
 
 def printable(text: object) -> str:
-    r"""Write what would steer a terminal as it is written in Python (``\x1b``)."""
+    r"""Escape the characters that control a terminal as Python does (``\x1b``)."""
     return _SUSPICIOUS.sub(_escaped, str(text))
 
 
 def one_line(text: object) -> str:
-    """Write a text in one line, with nothing in it that would steer a terminal."""
+    """Escape a text as `printable` does, line ends and tabs too."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 

@@ -28,9 +28,10 @@ from ndmapper.errors import ModeError, ParameterError, ShapeError, UnitError
 from ndmapper.instruments import FlagTable, load_flags, recognise_flags
 from ndmapper.instruments.conventions import ALL_BITS
 from ndmapper.io.converted import ConvertedHandle
-from ndmapper.io.headers import StoredHeader, as_header, unit_of, unit_words
+from ndmapper.io.headers import StoredHeader, as_header
 from ndmapper.io.labels import Ident
 from ndmapper.io.source import Source
+from ndmapper.io.units import unit_of, unit_words
 from ndmapper.numerics.formulas import narrowed
 
 if TYPE_CHECKING:

@@ -26,31 +26,16 @@ __all__ = ["Descriptor", "parse_descriptor"]
 
 @dataclass(frozen=True)
 class Descriptor:
-    """
-    How a value is found in headers.
+    """How a value is found in headers."""
 
-    Parameters
-    ----------
-    keys : tuple of str
-        Header keywords.
-    fn : str
-        Name of the function, of `FUNCTIONS`, that makes one value of theirs.
-    options : mapping
-        Options of the function.
-    type : str or None
-        str, int or float; None leaves the value as it is.
-    map : tuple of (str, str)
-        Patterns and what values like them become; the first that fits is used.
-    extension_first : bool
-        Whether keywords of the extension win.
-    """
-
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()  # header keywords
+    # Name of the function, of `FUNCTIONS`, that makes one value of theirs.
     fn: str = "first"
-    options: Mapping[str, Any] = field(default_factory=dict)
-    type: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)  # options of the function
+    type: str | None = None  # str, int or float; None leaves the value as it is
+    # Patterns and what values like them become; the first that fits is used.
     map: tuple[tuple[str, str], ...] = ()
-    extension_first: bool = False
+    extension_first: bool = False  # whether keywords of the extension win
 
     @property
     def needs_all(self) -> bool:
@@ -85,7 +70,7 @@ _TYPES: Mapping[str, Callable[[Any], Value]] = {
 
 
 def parse_descriptor(spec: object) -> Descriptor:
-    """Make a descriptor of what a TOML says."""
+    """Parse a descriptor of a TOML."""
     if isinstance(spec, str) and spec:
         return Descriptor(keys=(spec,))
     if not isinstance(spec, dict):

@@ -40,12 +40,12 @@ _SECTION = re.compile(r"\[\d+:\d+,\d+:\d+\]")
 def parse_instrument(
     document: Mapping[str, Any], name: str, source: str, digest: str = ""
 ) -> Instrument:
-    """Make an instrument of its TOML."""
+    """Make an Instrument of its TOML; an error names the file and the key."""
     return replace(_Parser(document, name, source).instrument(), digest=digest)
 
 
 class _Parser(Checker):
-    """The TOML of one instrument, taken apart key by key."""
+    """The TOML of one instrument, parsed key by key."""
 
     def instrument(self) -> Instrument:
         self.known("(top)", self.document, _TOP)

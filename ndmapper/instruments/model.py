@@ -20,22 +20,14 @@ __all__ = ["Amplifier", "FixedAmplifier", "FrameClass", "Instrument"]
 
 @dataclass(frozen=True, kw_only=True)
 class FrameClass:
-    """
-    A kind of frame and how it is known.
+    """A kind of frame and how it is recognised."""
 
-    Parameters
-    ----------
-    name : str
-        For instance ``"bias"``.
-    where : mapping of str to tuple of Condition
-        Conditions on descriptors, all of which have to be met.
-    """
-
-    name: str
+    name: str  # for instance ``"bias"``
+    # Conditions on descriptors, all of which have to be met.
     where: Mapping[str, tuple[Condition, ...]]
 
     def test(self, values: Mapping[str, Value]) -> tuple[bool, str]:
-        """Say whether a frame is of this class."""
+        """Whether a frame is of this class."""
         reasons = []
         for name, conditions in self.where.items():
             for condition in conditions:

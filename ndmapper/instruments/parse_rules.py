@@ -25,7 +25,7 @@ _Known = Mapping[str, Descriptor]
 def parse_rule(
     check: Checker, key: str, given: Mapping[str, Any], known: _Known
 ) -> Rule:
-    """Make a rule of what a TOML says."""
+    """Make a Rule of a table in the TOML."""
     kind = check.required(f"{key}.type", given, "type")
     levels = given.get("levels", [])
     if not isinstance(levels, list) or not all(isinstance(v, dict) for v in levels):

@@ -10,18 +10,7 @@ __all__ = ["Checker"]
 
 
 class Checker:
-    """
-    The TOML of one instrument.
-
-    Parameters
-    ----------
-    document : mapping
-        What it holds.
-    name : str
-        Short name of the instrument.
-    source : str
-        Path of the TOML, for error messages.
-    """
+    """The TOML of one instrument; a wrong key is an InstrumentError that names it."""
 
     def __init__(self, document: Mapping[str, Any], name: str, source: str) -> None:
         self.document = document
@@ -40,7 +29,7 @@ class Checker:
         known: Iterable[str],
         word: str = "where",
     ) -> dict[str, tuple[Condition, ...]]:
-        """Read conditions on descriptors."""
+        """Parse conditions on descriptors."""
         where = given.get(word, {})
         if not isinstance(where, dict):
             raise self.error(key, f"expected a table of conditions, found {where!r}")
@@ -51,14 +40,14 @@ class Checker:
         }
 
     def attempt(self, key: str, parse: Callable[[Any], Any], spec: object) -> Any:
-        """Parse a value, naming the key where that fails."""
+        """Parse a value; an error names the key."""
         try:
             return parse(spec)
         except ValueError as err:
             raise self.error(key, str(err)) from err
 
     def known(self, key: str, found: Mapping[str, Any], known: set[str]) -> None:
-        """Refuse keys that nobody knows."""
+        """Refuse unknown keys."""
         for name in found:
             if name not in known:
                 raise self.error(
@@ -66,14 +55,14 @@ class Checker:
                 )
 
     def table(self, key: str) -> dict[str, Any]:
-        """Read a table at the top."""
+        """Return a table at the top level."""
         value = self.document.get(key, {})
         if not isinstance(value, dict):
             raise self.error(key, f"expected a table, found {value!r}")
         return value
 
     def tables(self, key: str, known: set[str]) -> list[dict[str, Any]]:
-        """Read an array of tables at the top."""
+        """Return an array of tables at the top level."""
         value = self.document.get(key, [])
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
             raise self.error(key, f"expected tables, [[{key}]], found {value!r}")
@@ -82,28 +71,28 @@ class Checker:
         return value
 
     def text(self, key: str, table: Mapping[str, Any], path: str = "") -> str | None:
-        """Read a text that may be missing."""
+        """Return an optional string."""
         value = table.get(key)
         if value is None or isinstance(value, str):
             return value
         raise self.error(path or key, f"expected a text, found {value!r}")
 
     def required(self, path: str, table: Mapping[str, Any], key: str) -> str:
-        """Read a text that must be there."""
+        """Return a required string."""
         value = self.text(key, table, path)
         if not value:
             raise self.error(path, "expected a text, found nothing")
         return value
 
     def texts(self, key: str, value: object) -> tuple[str, ...]:
-        """Read a text, or a list of them."""
+        """Return a string, or a list of them."""
         given = [value] if isinstance(value, str) else value
         if isinstance(given, list) and all(isinstance(v, str) for v in given):
             return tuple(given)
         raise self.error(key, f"expected a text or a list of texts, found {value!r}")
 
     def names(self, key: str, value: object, known: Iterable[str]) -> tuple[str, ...]:
-        """Read a descriptor, or a list of them."""
+        """Return a descriptor, or a list of them."""
         found = self.texts(key, value)
         for name in found:
             if name not in known:
@@ -112,7 +101,7 @@ class Checker:
         return found
 
     def number(self, key: str, value: object) -> float:
-        """Read a number that is not negative."""
+        """Return a number that is not negative."""
         if (
             isinstance(value, int | float)
             and not isinstance(value, bool)
@@ -122,7 +111,7 @@ class Checker:
         raise self.error(key, f"expected a number >= 0, found {value!r}")
 
     def count(self, key: str, value: object) -> int:
-        """Read a number of frames."""
+        """Return a number of frames."""
         if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
             return value
         raise self.error(key, f"expected a number of frames >= 1, found {value!r}")

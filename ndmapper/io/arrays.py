@@ -31,7 +31,7 @@ _PSEUDO = {8: "i1", 16: "u2", 32: "u4", 64: "u8"}
 
 
 def is_basic_index(item: Any) -> bool:
-    """Say whether an index can be followed without loading the array."""
+    """Whether an index holds only integers, slices and an ellipsis: it is lazy."""
     # A loop, since a section of a few pixels takes little longer than to ask this.
     for i in item if isinstance(item, tuple) else (item,):
         if type(i) is slice or type(i) is int or i is Ellipsis:
@@ -42,7 +42,7 @@ def is_basic_index(item: Any) -> bool:
 
 
 def section_of(section: Section, item: Any) -> Section:
-    """Take a section of a section."""
+    """Compose a section of a stored array with a basic index into it."""
     items = list(item) if isinstance(item, tuple) else [item]
     open_axes = [i for i, axis in enumerate(section) if type(axis) is range]
     if items.count(Ellipsis):
@@ -68,39 +68,21 @@ def section_of(section: Section, item: Any) -> Section:
 @dataclass(frozen=True)
 class ArrayHandle:
     """
-    An array in a file, or a section of one, that has not been read.
+    A lazy array, or a section of one: where it lies in a file and how it is stored.
 
     It holds no open file, and can be pickled.
-
-    Parameters
-    ----------
-    source : Source
-        The file.
-    index : int
-        Position of the HDU in the file.
-    offset : int
-        Where its data start, in bytes of the decompressed content.
-    bitpix : int
-        How the pixels are stored.
-    stored_shape : tuple of int
-        Shape of the whole array.
-    bscale, bzero : float
-        The physical value is ``bzero + bscale * stored``.
-    blank : int or None
-        Stored value of pixels without one.
-    section : Section
-        What is taken of each axis.
     """
 
     source: Source
-    index: int
-    offset: int
-    bitpix: int
-    stored_shape: tuple[int, ...]
+    index: int  # position of the HDU in the file
+    offset: int  # where its data start, in bytes of the decompressed content
+    bitpix: int  # how the pixels are stored
+    stored_shape: tuple[int, ...]  # shape of the whole array
+    # The physical value is ``bzero + bscale * stored``.
     bscale: float
     bzero: float
-    blank: int | None
-    section: Section
+    blank: int | None  # stored value of pixels without one
+    section: Section  # what is taken of each axis
 
     @classmethod
     def of(cls, hdu: HduMap) -> "ArrayHandle":
@@ -127,7 +109,7 @@ class ArrayHandle:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of what is taken."""
+        """Shape of the section."""
         return tuple([len(axis) for axis in self.section if type(axis) is range])
 
     @property
@@ -142,7 +124,7 @@ class ArrayHandle:
 
     @property
     def is_pseudo(self) -> bool:
-        """Whether BZERO only stands for a change of sign convention (table 11)."""
+        """Whether BZERO only stands for the (un)signed type of table 11."""
         return self.bscale == 1 and self.bzero == _OFFSETS.get(self.bitpix)
 
     @property
@@ -152,11 +134,11 @@ class ArrayHandle:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the whole stored array is taken."""
+        """Whether the section is the whole stored array."""
         return self.section == tuple(range(n) for n in self.stored_shape)
 
     def take(self, item: Any) -> "ArrayHandle":
-        """Take a section without reading it."""
+        """Return the handle of a section; nothing is read."""
         # What `dataclasses.replace` does takes longer than to read a few rows.
         taken = object.__new__(type(self))
         taken.__dict__.update(self.__dict__, section=section_of(self.section, item))
@@ -166,7 +148,7 @@ class ArrayHandle:
         return self.take(item).read()
 
     def read(self) -> npt.NDArray[Any]:
-        """Read the section."""
+        """Read the section as a new, writable array in the native byte order."""
         return self._scaled(self.stored())
 
     def stored(self) -> npt.NDArray[Any]:
@@ -213,7 +195,7 @@ class ArrayHandle:
 
     @property
     def has_rows(self) -> bool:
-        """Whether rows of it are pieces of a plain file, and of the same size."""
+        """Whether `read_rows` can read it: whole rows of a plain file, not rescaled."""
         return (
             type(self) is ArrayHandle
             and self.source.compression is None
@@ -224,7 +206,12 @@ class ArrayHandle:
     def read_rows(
         self, reader: PositionedReader, span: slice, out: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
-        """Read some rows into memory that is there already, where it has rows."""
+        """
+        Read some rows of the section into the memory of `out`.
+
+        Floating point numbers come back in the byte order of the file, integers in the
+        native one.
+        """
         first = self._first_of_rows()
         assert first is not None
         stored = out.view(np.dtype(_STORED[self.bitpix]).newbyteorder(">"))
@@ -233,7 +220,7 @@ class ArrayHandle:
         return stored if self.bitpix < 0 else self._scaled(_native(stored))
 
     def _first_of_rows(self) -> int | None:
-        """Give the first of the rows, where the section is whole rows in order."""
+        """Return the first row if the section is contiguous whole rows, else None."""
         if not self.section:
             return None
         rows, *rest = self.section
@@ -266,7 +253,7 @@ def _as_slice(axis: range) -> slice:
 
 
 def _scaling(hdu: HduMap, keyword: str, default: float) -> float:
-    """Read BSCALE or BZERO; without a number in it pixels are as they are stored."""
+    """Return BSCALE or BZERO; one that is no number is warned of and ignored."""
     value = hdu.keys.get(keyword, default)
     if isinstance(value, int | float):
         return value
@@ -276,7 +263,10 @@ def _scaling(hdu: HduMap, keyword: str, default: float) -> float:
 
 @functools.lru_cache(maxsize=4096)
 def _warn_of_second(source: Source, index: int, keyword: str) -> None:
-    """Say that the pixels are ambiguous: programs differ in which card they take."""
+    """
+    Warn of keywords that stand twice with different values; programs differ in which
+    they take.
+    """
     log.warning(
         "%s: HDU %d has cards of %s that say different things: the first counts, and "
         "other programs may take the last; correct the file",
@@ -297,7 +287,7 @@ def _bytes_of(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _native(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Bring numbers to the byte order of this machine, in the memory they have."""
+    """Swap to the native byte order, in place."""
     if stored.dtype.isnative:
         return stored
     native = stored.view(stored.dtype.newbyteorder("="))

@@ -54,52 +54,44 @@ KIND_NAMES: dict[Kind, str] = {
 
 
 def kind_of_uncertainty(hdu: HduMap) -> Kind:
-    """Read what an uncertainty is."""
+    """
+    Return what an uncertainty holds by UTYPE; standard deviations if the header does
+    not say.
+    """
     stated = str(hdu.header.get(KIND_KEYWORD, "")).strip()
     return next((kind for kind, name in KIND_NAMES.items() if name == stated), "std")
 
 
 class ConvertedHandle(ArrayHandle):
-    """
-    An array whose values are not those that are stored.
-
-    Parameters
-    ----------
-    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
-        As of an `ArrayHandle`.
-    """
+    """A lazy array whose values differ in meaning from those that are stored."""
 
 
 def weighed_handle(hdu: HduMap) -> ArrayHandle:
-    """Make the handle of an uncertainty, where inverse variances become variances."""
+    """Make the handle of an uncertainty; inverse variances are read as variances."""
     if kind_of_uncertainty(hdu) != "inverse":
         return open_array(hdu)
     return inverse_handle(hdu)
 
 
 def inverse_handle(hdu: HduMap) -> "InverseHandle":
-    """Make the handle of inverse variances, which become variances."""
+    """
+    Make the handle of inverse variances that are read as variances, infinite without
+    data.
+    """
     handle = open_array(hdu)
     kind = _TiledInverse if isinstance(handle, TileHandle) else InverseHandle
     return kind(**handle.__dict__)
 
 
 def mask_handle(hdu: HduMap) -> ArrayHandle:
-    """Make the handle of a mask, of which every number but 0 means a bad pixel."""
+    """Make the handle of a mask that is read as flags 0 and 1."""
     handle = open_array(hdu)
     kind = _TiledMask if isinstance(handle, TileHandle) else _Mask
     return kind(**handle.__dict__)
 
 
 class InverseHandle(ConvertedHandle):
-    """
-    Variances, of which the inverse is stored.
-
-    Parameters
-    ----------
-    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
-        As of an `ArrayHandle`.
-    """
+    """Variances that are stored as inverse variances."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -114,7 +106,7 @@ class InverseHandle(ConvertedHandle):
             )
 
     def is_measured(self) -> npt.NDArray[np.bool_]:
-        """Read where there is a variance."""
+        """Return where there is a variance: the inverse is positive and finite."""
         return _is_measured(as_float(super()._scaled(self.stored())))
 
 
@@ -123,27 +115,11 @@ def _is_measured(weights: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 
 class NoDataHandle(ConvertedHandle):
-    """
-    Flags, to which those of pixels are added that have no variance.
-
-    Parameters
-    ----------
-    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
-        As of an `ArrayHandle`, those of the inverse variances.
-
-    Attributes
-    ----------
-    weights : InverseHandle
-        The variances.
-    flags : ArrayHandle or None
-        The flags that are stored; None where there are none.
-    bit : int
-        The bit that means that nothing was measured.
-    """
+    """Flags, with a bit added where the inverse variance is not positive and finite."""
 
     weights: InverseHandle
-    flags: ArrayHandle | None
-    bit: int
+    flags: ArrayHandle | None  # the flags that are stored; None where there are none
+    bit: int  # the bit that means that nothing was measured
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -154,7 +130,7 @@ class NoDataHandle(ConvertedHandle):
         return np.promote_types(np.min_scalar_type(self.bit), f"u{stored.itemsize}")
 
     def take(self, item: Any) -> "NoDataHandle":
-        """Take a section without reading it."""
+        """Return the handle of a section; nothing is read."""
         taken: Any = super().take(item)
         weights = self.weights.take(item)
         flags = None if self.flags is None else self.flags.take(item)
@@ -174,7 +150,7 @@ class NoDataHandle(ConvertedHandle):
 def no_data_handle(
     weights: InverseHandle, flags: ArrayHandle | None, bit: int
 ) -> NoDataHandle:
-    """Make the handle of the flags beside inverse variances."""
+    """Make the handle of flags that have `bit` where there is no variance."""
     made = object.__new__(NoDataHandle)
     made.__dict__.update(weights.__dict__, weights=weights, flags=flags, bit=bit)
     return made
@@ -204,7 +180,7 @@ _CONVERTED = np.dtype("uint32")
 
 
 def flags_handle(hdu: HduMap) -> ArrayHandle:
-    """Make the handle of flags."""
+    """Make the handle of flags, which are read as integers however they are stored."""
     handle = open_array(hdu)
     if handle.is_pseudo or (handle.bitpix > 0 and not handle.is_converted):
         return handle
@@ -214,20 +190,20 @@ def flags_handle(hdu: HduMap) -> ArrayHandle:
 
 
 def unfit_as_bits(values: npt.NDArray[Any]) -> Any:
-    """Find a number that cannot be the flags of a pixel."""
+    """Return the first value that is no integer of up to 32 bits; None if all are."""
     fit = (values >= 0) & (values <= np.iinfo(_CONVERTED).max)
     fit &= values == np.trunc(values)
     return None if fit.all() else values[~fit][0].item()
 
 
 class _Flags(ArrayHandle):
-    """An array of flags that is stored in another way than as plain integers."""
+    """Flags that are not stored as plain integers."""
 
     hdu: HduMap
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the flags, which is known without reading them."""
+        """Type of the flags."""
         if self._is_plain:
             # What BLANK marks are flags like others: no bit is left for it.
             return np.dtype(f"{'u' if self.bitpix == 8 else 'i'}{self.bitpix // 8}")
@@ -265,14 +241,7 @@ log = logging.getLogger(__name__)
 
 
 class RescaledHandle(ConvertedHandle):
-    """
-    An uncertainty that is multiplied by a factor, in double precision.
-
-    Parameters
-    ----------
-    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
-        As of an `ArrayHandle`.
-    """
+    """An uncertainty that is multiplied by a factor, in double precision."""
 
     factor: float = 1
 
@@ -292,7 +261,11 @@ class _TiledRescaled(RescaledHandle, TileHandle):
 def in_unit_of_data(
     handle: ArrayHandle, hdu: HduMap, data: HduMap, *, is_std: bool
 ) -> ArrayHandle:
-    """Check what the header of an uncertainty says of its unit."""
+    """
+    Convert an uncertainty to the unit of its data (squared for variances).
+
+    Units that do not fit each other are warned of, and the values taken as they are.
+    """
     text, data_text = (str(h.keys.get("BUNIT") or "") for h in (hdu, data))
     if not text or not data_text:
         return handle

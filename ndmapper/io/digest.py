@@ -48,18 +48,10 @@ _TICK = 50_000_000
 
 
 class Examined(NamedTuple):
-    """
-    What was found out about a file when all of it was read.
-
-    Parameters
-    ----------
-    digest : str
-        Its digest.
-    damaged : tuple of Damage
-        The HDUs whose data do not have the sum that their header states.
-    """
+    """The digest of a file, and the HDUs whose checksums are wrong."""
 
     digest: str
+    # The HDUs whose data do not have the sum that their header states.
     damaged: tuple[Damage, ...] = ()
 
 
@@ -71,7 +63,7 @@ def digest(path: str | os.PathLike[str], cache: "DigestCache | None" = None) -> 
 def examine(
     path: str | os.PathLike[str], cache: "DigestCache | None" = None
 ) -> Examined:
-    """Compute the digest of a file, and compare its data with each DATASUM on the way."""
+    """Compute the digest of a file and verify its checksums in one pass."""
     if cache is None:
         return _compute(path)
     source = find_source(path, strict=False)
@@ -86,7 +78,11 @@ def examine(
 def name_damage(
     path: str | os.PathLike[str], found: Examined, *, checksums: str | None = None
 ) -> list[str]:
-    """Say that the pixels of a file are not those that its DATASUM was made of."""
+    """
+    Report data that do not have their checksum, as a warning or as an error.
+
+    It is always an error for a product with a record.
+    """
     if not found.damaged:
         return []
     checksums = config["checksums"] if checksums is None else checksums
@@ -115,7 +111,7 @@ def name_damage(
 def differences(
     first: str | os.PathLike[str], second: str | os.PathLike[str]
 ) -> list[str]:
-    """Say how two FITS files differ, in what counts."""
+    """List how two FITS files differ, the volatile cards left out."""
     ours, theirs = (_counted(map_file(path).hdus) for path in (first, second))
     found = []
     if len(ours) != len(theirs):
@@ -139,14 +135,9 @@ def differences(
 
 class DigestCache:
     """
-    Digests of files remembered by path, size and time of change.
+    Digests of files by path, size and time of change, kept in a file.
 
-    It may be deleted at any time, and does no harm where it cannot be written.
-
-    Parameters
-    ----------
-    folder : str or path
-        Folder of the cache; made when something is saved.
+    It may be deleted at any time, and a folder that cannot be written is no error.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -161,7 +152,7 @@ class DigestCache:
         return (DigestCache, (self.path.parent,))
 
     def get(self, source: Source) -> Examined | None:
-        """Look a file up."""
+        """Look up the digest of a file."""
         if self._known is None:
             self._known = self._read()
         entry = self._new.get(str(source.path)) or self._known.get(str(source.path))
@@ -183,7 +174,7 @@ class DigestCache:
         *,
         ours: bool = False,
     ) -> None:
-        """Remember a digest, until `save` also in the file."""
+        """Note a digest; `save` writes it to the file."""
         # Clocks of file systems tick: a file that was written just now could be
         # written once more without a change of its time.
         if ours or abs(time.time_ns() - source.mtime_ns) > _TICK:
@@ -192,7 +183,7 @@ class DigestCache:
             ]  # fmt: skip
 
     def save(self) -> None:
-        """Write what is new to the file of the cache, if that can be written."""
+        """Write what is new to the cache file, if it can be written."""
         if not self._new:
             return
         from filelock import FileLock  # slow to import, and seldom needed

@@ -40,18 +40,18 @@ def split_ext(name: str) -> tuple[str, str | None]:
 
 
 def plain_ext(ext: str | None) -> str | None:
-    """Take the compression off a file type."""
+    """Strip the compression from a file type."""
     if ext is not None and is_compressed(ext):
         return ext.rpartition(".")[0] or ext
     return ext
 
 
 def is_compressed(ext: str | None) -> bool:
-    """Say whether a file type names a compression."""
+    """Whether a file type names a compression."""
     last = (ext or "").rpartition(".")[2].lower()
     return last in {c.lower() for c in _COMPRESSIONS}
 
 
 def is_fits(ext: str | None) -> bool:
-    """Say whether a file type is FITS, compressed or not."""
+    """Whether a file type is FITS, compressed or not."""
     return (plain_ext(ext) or "").lower() in FITS_TYPES

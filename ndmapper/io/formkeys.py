@@ -74,7 +74,12 @@ _BITPIX = (8, 16, 32, 64, -32, -64)
 
 
 def form_keywords(raw: bytes) -> dict[str, Any]:
-    """Read the keywords that give form and name."""
+    """
+    Read the keywords that give form and name; the first card of each counts.
+
+    The value is None if it cannot be parsed. ``-TAB`` holds the names of tables with
+    coordinates, ``-TWICE`` the keywords of pixels that further cards give other values.
+    """
     found: dict[str, Any] = {}
     if not (raw[::_CARD] + raw[1::_CARD]).isupper():
         raw = with_upper(raw)
@@ -98,13 +103,13 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
 
 
 def with_upper(raw: bytes) -> bytes:
-    """Write the keywords of a header in upper case."""
+    """Return a header with its keywords in upper case."""
     cards = (raw[at : at + _CARD] for at in range(0, len(raw), _CARD))
     return b"".join(card[:8].upper() + card[8:] for card in cards)
 
 
 def _long_value(raw: bytes, at: int, value: str) -> Any:
-    """Join a text that goes on in the cards behind its own, if it does."""
+    """Join a string with its CONTINUE cards."""
     end = at + _CARD
     while raw.startswith(b"CONTINUE  ", end):
         end += _CARD
@@ -115,7 +120,7 @@ def _long_value(raw: bytes, at: int, value: str) -> Any:
 # The extensions of a file, and the files of a night, share most of these cards.
 @functools.lru_cache(maxsize=4096)
 def card_value(card: bytes) -> Any:
-    """Read the value of one card."""
+    """Parse a card, or several with CONTINUE; None if that fails, strings stripped."""
     if fixed := _FIXED.fullmatch(card, 8):
         number, text, logical = fixed.groups()
         if number is not None:
@@ -129,7 +134,7 @@ def card_value(card: bytes) -> Any:
 
 
 def shape_of(keys: dict[str, Any]) -> tuple[int, ...] | None:
-    """Give the shape of the data."""
+    """Return the shape of the data in the order of Python; None if it is unclear."""
     naxis: Any = keys.get("NAXIS")
     if type(naxis) is not int or not 0 <= naxis <= 999:
         return None
@@ -143,7 +148,10 @@ def shape_of(keys: dict[str, Any]) -> tuple[int, ...] | None:
 
 
 def data_size_of(keys: dict[str, Any], shape: tuple[int, ...]) -> int:
-    """Compute the size of the data by equations 1 and 2 and section 6.1 of the standard."""
+    """
+    Return the size of the data in bytes (section 6.1 and equations 1 and 2 of the
+    standard).
+    """
     if not shape:
         return 0
     has_groups = keys.get("GROUPS") is True
@@ -157,7 +165,10 @@ def data_size_of(keys: dict[str, Any], shape: tuple[int, ...]) -> int:
 
 
 def tiled_keywords(keys: dict[str, Any]) -> dict[str, Any] | None:
-    """Give the keywords of an image that is compressed in tiles."""
+    """
+    Return the keywords of the image in a compressed-image table; None for any other
+    HDU.
+    """
     if keys.get("ZIMAGE") is not True or keys.get("XTENSION") != "BINTABLE":
         return None
     image = {k: v for k, v in keys.items() if k[:1] != "Z" and k[:5] != "NAXIS"}

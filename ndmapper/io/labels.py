@@ -22,11 +22,8 @@ from ndmapper.io.roles import (
 )
 
 __all__ = [
-    "CCDDATA_LABELS",
     "DEFAULT_LABELS",
     "PRIMARY",
-    "SEPARATORS",
-    "STD_LABELS",
     "USUAL_NAMES",
     "Ident",
     "Labels",
@@ -38,7 +35,7 @@ __all__ = [
 PRIMARY = "PRIMARY"
 """The name that labels give the image in the primary HDU."""
 
-SEPARATORS = "._- "
+_SEPARATORS = "._- "
 """What may stand between the name of a group and that of a part, by maker."""
 
 Ident = int | str
@@ -47,29 +44,20 @@ Ident = int | str
 
 @dataclass(frozen=True)
 class Labels:
-    """
-    The names of extensions.
+    """The names of the extensions of a file."""
 
-    Parameters
-    ----------
-    data, uncertainty, flags : str
-        EXTNAME of each, in upper case; data may be PRIMARY, for the image in the
-        primary HDU.
-    uncertainty_is : {'variance', 'std', 'ivar'}
-        What the uncertainty extension holds; 'ivar' is the inverse of the variance.
-    separator : str
-        What stands between the name of a group and these in EXTNAME.
-    """
-
+    # EXTNAME of each, in upper case; data may be PRIMARY, for the image in the
+    # primary HDU.
     data: str = "SCI"
     uncertainty: str = "VAR"
     flags: str = "DQ"
+    # What the uncertainty extension holds; 'ivar' is the inverse of the variance.
     uncertainty_is: UncertaintyKind = "variance"
-    separator: str = "."
+    separator: str = "."  # what stands between the name of a group and these in EXTNAME
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Name by part, of extensions: data that leave the primary HDU are SCI."""
+        """EXTNAME by part; data that leave the primary HDU are SCI."""
         return {
             "data": "SCI" if self.in_primary else self.data,
             "uncertainty": self.uncertainty,
@@ -83,11 +71,14 @@ class Labels:
 
     @property
     def are_ccddata(self) -> bool:
-        """Whether uncertainty and mask are what astropy's CCDData writes."""
+        """Whether uncertainty and mask are named as astropy's CCDData names them."""
         return (self.uncertainty, self.flags) == ("UNCERT", "MASK")
 
     def split(self, name: str) -> tuple[str, str] | None:
-        """Find which part of which group an extension is."""
+        """
+        Split EXTNAME into group and part, for instance CHAN07.DATA; None if it is no
+        part.
+        """
         upper = name.upper()
         if (part := self._parts.get(upper)) is not None:
             return "", part
@@ -95,13 +86,13 @@ class Labels:
             return None
         for part, label in self.names.items():
             end = len(name) - len(label)
-            if end > 0 and upper.endswith(label) and name[end - 1] in SEPARATORS:
+            if end > 0 and upper.endswith(label) and name[end - 1] in _SEPARATORS:
                 return name[: end - 1], part
         return None
 
     @cached_property
     def _parts(self) -> dict[str, str]:
-        """Part by name; of parts of one name the first counts."""
+        """Part by name; the first of equal names counts."""
         return {label: part for part, label in reversed(self.names.items())}
 
     @cached_property
@@ -109,7 +100,10 @@ class Labels:
         return tuple(self.names.values())
 
     def join(self, ident: Ident | None, part: str) -> tuple[str, int | None]:
-        """Name an extension."""
+        """
+        Return EXTNAME and EXTVER of a part of a group; a group with a name has no
+        EXTVER.
+        """
         label = self.names[part]
         if isinstance(ident, str) and ident.strip():
             return f"{ident}{self.separator}{label}", None
@@ -132,10 +126,10 @@ USUAL_NAMES: dict[UncertaintyKind, str] = {
 DEFAULT_LABELS = Labels()
 """What a new file gets where nobody says anything."""
 
-STD_LABELS = Labels(uncertainty="ERR", uncertainty_is="std")
+_STD_LABELS = Labels(uncertainty="ERR", uncertainty_is="std")
 """Those of HST and JWST."""
 
-CCDDATA_LABELS = Labels(uncertainty="UNCERT", flags="MASK", uncertainty_is="std")
+_CCDDATA_LABELS = Labels(uncertainty="UNCERT", flags="MASK", uncertainty_is="std")
 """Those of astropy's CCDData; which kind the uncertainty is, its header tells."""
 
 _PRESETS = {
@@ -143,15 +137,15 @@ _PRESETS = {
     "sci": DEFAULT_LABELS,
     "gemini": DEFAULT_LABELS,
     "dragons": DEFAULT_LABELS,
-    "hst": STD_LABELS,
-    "jwst": STD_LABELS,
-    "ccddata": CCDDATA_LABELS,
+    "hst": _STD_LABELS,
+    "jwst": _STD_LABELS,
+    "ccddata": _CCDDATA_LABELS,
 }
 """Of observatories and of astropy; the others are in the TOML of an instrument."""
 
 
 def make_labels(labels: Any) -> Labels:
-    """Make labels of what a user may give."""
+    """Make labels of a preset, an instrument, the path of a TOML, or a mapping."""
     if labels is None:
         return DEFAULT_LABELS
     if isinstance(labels, Labels):
@@ -198,7 +192,7 @@ def _preset(name: str) -> Labels:
 
 
 def labels_of(fmap: FileMap, given: Any = None) -> Labels:
-    """Find the names of the extensions of a file."""
+    """Return the labels of a file: given, configured, or recognised."""
     given = config["labels"] if given is None else given
     labels = _recognised(fmap) if given is None else make_labels(given)
     # Of which kind the uncertainty is, a header may tell.
@@ -211,7 +205,7 @@ def labels_of(fmap: FileMap, given: Any = None) -> Labels:
 
 
 def _recognised(fmap: FileMap) -> Labels:
-    """Find the labels by the names that there are, else by the instrument."""
+    """Recognise the labels by the names of extensions, else by the instrument."""
     # HST leaves the place of arrays empty that have one value everywhere.
     written = [hdu.name for hdu in fmap.hdus[1:] if not hdu.is_table]
     images = {name for name in written if name not in NO_NAMES}
@@ -220,7 +214,7 @@ def _recognised(fmap: FileMap) -> Labels:
     if images:
         lasts = {name.rpartition(".")[2] for name in images}
         if _are_ccddata(fmap, lasts):
-            return CCDDATA_LABELS
+            return _CCDDATA_LABELS
         if DEFAULT_LABELS.data in lasts:
             return _beside_sci(fmap, lasts)
         instrument = _of_instrument(fmap)
@@ -247,7 +241,7 @@ def _has_errors(fmap: FileMap) -> bool:
 
 
 def _of_instrument(fmap: FileMap) -> Labels | None:
-    """Give the labels that the instrument's table names, if it does."""
+    """Return the labels in the instrument's table, if it has any."""
     if (instrument := recognise(fmap.primary.header)) is None:
         return None
     labels = make_labels(instrument.labels)
@@ -255,7 +249,7 @@ def _of_instrument(fmap: FileMap) -> Labels | None:
 
 
 def _of_one_name(fmap: FileMap, written: list[str]) -> Labels:
-    """Take one name in several versions for that of the data."""
+    """Take the only name of all images for that of the data."""
     images = [h for h in fmap.hdus[1:] if not h.is_table and h.name not in NO_NAMES]
     names = {h.name for h in images if role_of(h) is None}
     if len(names) == 1:
@@ -267,21 +261,21 @@ def _of_one_name(fmap: FileMap, written: list[str]) -> Labels:
 
 
 def _beside_sci(fmap: FileMap, lasts: set[str]) -> Labels:
-    """Find what errors and flags of SCI are called."""
+    """Find the names of errors and flags of SCI."""
     if DEFAULT_LABELS.uncertainty in lasts:
         return DEFAULT_LABELS
-    if {STD_LABELS.uncertainty, STD_LABELS.flags} <= lasts:
-        return STD_LABELS
+    if {_STD_LABELS.uncertainty, _STD_LABELS.flags} <= lasts:
+        return _STD_LABELS
     sci = {h.index for h in fmap.hdus if split_data_name(h.name)[2] == "SCI"}
     pairs = find_pairs(fmap.hdus, sci)
     if not any("uncertainty" in parts for parts in pairs.parts.values()):
         # A MASK alone may be one of objects.
-        return STD_LABELS if STD_LABELS.uncertainty in lasts else DEFAULT_LABELS
+        return _STD_LABELS if _STD_LABELS.uncertainty in lasts else DEFAULT_LABELS
     return _labels_of(pairs)
 
 
 def _labels_of(pairs: Pairs) -> Labels:
-    """Make labels of the names of what belongs together."""
+    """Make labels of the names of paired arrays."""
     kind = _kind(pairs)
     found = [
         (hdu, pairs.of_kind(hdu.index, kind), pairs.flags(hdu.index))
@@ -322,7 +316,7 @@ def _labels_of_group(
     flags: HduMap | None,
     kind: UncertaintyKind,
 ) -> Labels | None:
-    """Split the names of a group into its own and those of parts; None if not so."""
+    """Split the names of a group into its own and those of parts; None on failure."""
     stem, separator, word = split_data_name(data.name)
     errors, masks = ("" if hdu is None else hdu.name for hdu in (uncertainty, flags))
     if data.index and word and stem:
@@ -340,7 +334,7 @@ def _labels_of_group(
 
 
 def _kind(pairs: Pairs) -> UncertaintyKind:
-    """Say what the uncertainties of a file are, where there are several of them."""
+    """Return what the uncertainties of a file hold."""
     for hdu in pairs.data:
         for _, role in pairs.parts.get(hdu.index, {}).get("uncertainty", ()):
             if role.kind is not None:
@@ -349,7 +343,7 @@ def _kind(pairs: Pairs) -> UncertaintyKind:
 
 
 def _of_mpdaf(images: set[str]) -> Labels | None:
-    """Give the labels of MUSE for IMA_x_DATA of a source, of which no STAT is there."""
+    """Return the labels of an mpdaf Source (IMA_x_DATA) without STAT."""
     muse = make_labels("muse")
     found = [split_data_name(name) for name in images]
     if any(stem and (gap, word) == ("_", muse.data) for stem, gap, word in found):
@@ -359,9 +353,9 @@ def _of_mpdaf(images: set[str]) -> Labels | None:
 
 def _are_ccddata(fmap: FileMap, names: set[str]) -> bool:
     """Whether astropy's CCDData wrote a file, or could have."""
-    mine = {CCDDATA_LABELS.uncertainty, CCDDATA_LABELS.flags}
+    mine = {_CCDDATA_LABELS.uncertainty, _CCDDATA_LABELS.flags}
     if names & (
-        {DEFAULT_LABELS.uncertainty, DEFAULT_LABELS.flags, STD_LABELS.uncertainty}
+        {DEFAULT_LABELS.uncertainty, DEFAULT_LABELS.flags, _STD_LABELS.uncertainty}
     ):
         return False
     # An image in the primary HDU, or alone, has no name.
@@ -370,7 +364,7 @@ def _are_ccddata(fmap: FileMap, names: set[str]) -> bool:
     if first is None or first.name not in ("", DEFAULT_LABELS.data):
         return False
     same = [h for h in fmap.hdus if h.name in mine and h.shape == first.shape]
-    if any(h.name == CCDDATA_LABELS.uncertainty for h in same):
+    if any(h.name == _CCDDATA_LABELS.uncertainty for h in same):
         return True
     return not _has_errors(fmap) and any(
         (h.keys["BITPIX"] == 8 and first.name == "") or b"FLAGCONV=" in h.raw
@@ -379,7 +373,7 @@ def _are_ccddata(fmap: FileMap, names: set[str]) -> bool:
 
 
 def _labelled(data: str) -> Labels:
-    """Make labels for files whose data have a name of their own."""
+    """Make labels of files whose data have a name of their own."""
     others = {
         part: f"{label}_{part}".upper() if label == data else label
         for part, label in DEFAULT_LABELS.names.items()

@@ -21,7 +21,11 @@ __all__ = ["provenance_hdus"]
 
 
 def provenance_hdus(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Write the two tables."""
+    """
+    Encode both tables as HDUs, to be put before the record.
+
+    The column md5 is empty, since the record has digests of another kind.
+    """
     used: dict[tuple[str, ...], None] = {}
     steps = []
     for row in rows:
@@ -44,7 +48,7 @@ def _files(row: Mapping[str, Any]) -> list[str]:
 
 
 def _arguments(row: Mapping[str, Any]) -> str:
-    """Write what a step was given as JSON."""
+    """Encode what a step was given as JSON."""
     task = row.get("task") or {}
     calibrations = {
         name: [ref["name"] for ref in value]
@@ -57,7 +61,7 @@ def _arguments(row: Mapping[str, Any]) -> str:
 
 
 def _time(text: Any) -> str:
-    """Give a time in UTC without saying so, as the tables have it."""
+    """Strip the offset from a time in UTC, as DRAGONS has it."""
     return str(text or "").removesuffix("+00:00")
 
 

@@ -79,7 +79,6 @@ __all__ = [
     "MARK",
     "SCHEMA",
     "canonical",
-    "check_entries",
     "cleaned_path",
     "decode",
     "edited",
@@ -90,7 +89,6 @@ __all__ = [
     "is_record",
     "pending_path",
     "read_cleaned",
-    "read_entries",
     "read_records",
     "read_side",
     "side_path",
@@ -115,7 +113,7 @@ _KEYED = ("step", "engine", "tool", "output", "parameters", "config", "code")
 
 
 def is_record(hdu: HduMap) -> bool:
-    """Say whether an HDU tells how a file was made, and is not part of its content."""
+    """Whether an HDU is the record, or a table that repeats it for other programs."""
     if hdu.index == 0:
         return False  # which holds no table, whatever its name
     return hdu.name == EXTNAME or (
@@ -124,14 +122,17 @@ def is_record(hdu: HduMap) -> bool:
 
 
 def identity(reference: Mapping[str, Any] | None) -> str | None:
-    """Give the identity of an input or calibration, whatever its name."""
+    """
+    Return the identity of an input or calibration: its key if a step made it, else its
+    digest.
+    """
     if reference is None:
         return None
     return str(reference.get("key") or reference.get("digest"))
 
 
 def is_of_library(tool: Mapping[str, Any]) -> bool:
-    """Say whether a step comes from ndmapper itself, so that it has a revision."""
+    """Whether a step comes from ndmapper itself, so that it has a revision."""
     return bool(tool["name"] == "ndmapper")
 
 
@@ -142,7 +143,13 @@ def _identities(reference: Any, identify: Identify) -> Any:
 
 
 def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str:
-    """Compute the key of the product that an entry describes."""
+    """
+    Compute the key of the product of an entry.
+
+    It covers what decides whether the product would be the same; ``content``,
+    ``source`` and ``run`` do not count, nor does the version of a package whose step
+    has a revision.
+    """
     calibrations = {
         name: _identities(ref, identify) for name, ref in entry["calibrations"].items()
     }
@@ -176,7 +183,12 @@ def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str
 def edited(
     rows: Sequence[Mapping[str, Any]], *, product: str, what: Sequence[str], digest: str
 ) -> list[dict[str, Any]]:
-    """Add an entry to a record, saying that a product was edited outside any step."""
+    """
+    Append an entry that says that a product was edited outside any step.
+
+    The digest of the edited file is part of its key, so that no older key is valid
+    again.
+    """
     last = rows[-1] if rows else None
     entry: dict[str, Any] = {
         "schema": SCHEMA,
@@ -205,7 +217,7 @@ def edited(
 
 
 def encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Write a record as one whole HDU."""
+    """Encode a record as an HDU."""
     texts = [canonical(row).encode("ascii") for row in rows]
     steps = [str(row["step"]).encode("ascii", "replace") for row in rows]
     products = [str(row["product"]).encode("ascii", "replace") for row in rows]
@@ -250,7 +262,7 @@ def _card(keyword: str, value: int | str, comment: str = "") -> str:
 
 
 def decode(hdu: bytes) -> list[dict[str, Any]]:
-    """Read the record back from the bytes of its HDU."""
+    """Decode the record from the bytes of its HDU."""
     try:
         end = header_size(hdu) + 80
         header = QuickHeader(hdu[:end])  # a quarter of a re-run went into all cards
@@ -259,14 +271,14 @@ def decode(hdu: bytes) -> list[dict[str, Any]]:
     except (KeyError, ValueError, TypeError, AttributeError, struct.error) as err:
         msg = f"the {EXTNAME} table cannot be read ({err})"
         raise RecordError(msg) from err
-    return read_entries(texts, schema)
+    return _read_entries(texts, schema)
 
 
 def _texts(header: QuickHeader, data: bytes) -> list[str]:
     """
-    Read the column RECORD, which is of variable-length characters.
+    Read the column RECORD, whose cells are strings of variable length.
 
-    By hand, since astropy gives those back as arrays of single characters.
+    By hand, since astropy returns them as arrays of single characters.
     """
     width, rows, columns, heap = map(
         header.get, ("NAXIS1", "NAXIS2", "TFIELDS", "THEAP")
@@ -302,7 +314,10 @@ def _texts(header: QuickHeader, data: bytes) -> list[str]:
 
 
 def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:
-    """Read the record of a file, from the file itself or else from beside it."""
+    """
+    Read the record of a file, from the file itself or else from beside it; empty if
+    none.
+    """
     try:
         fmap = file if isinstance(file, FileMap) else map_file(file)
     except FormatError:
@@ -367,12 +382,12 @@ _PARTS = (
 
 
 def canonical(value: Any) -> str:
-    """Write a value as JSON in the one form that is compared and hashed."""
+    """Encode a value as canonical JSON: ASCII, sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def read_entries(texts: Sequence[str], schema: Any) -> list[dict[str, Any]]:
-    """Read entries from their text."""
+def _read_entries(texts: Sequence[str], schema: Any) -> list[dict[str, Any]]:
+    """Parse entries from JSON."""
     _check_schema(schema)
     try:
         check_length("".join(texts))
@@ -380,11 +395,11 @@ def read_entries(texts: Sequence[str], schema: Any) -> list[dict[str, Any]]:
     except ValueError as err:
         msg = f"the record holds text that is not JSON of an entry ({err})"
         raise RecordError(msg) from err
-    return check_entries(rows, schema)
+    return _check_entries(rows, schema)
 
 
-def check_entries(rows: Any, schema: Any) -> list[dict[str, Any]]:
-    """See that entries have the parts that are read of them, of the right kinds."""
+def _check_entries(rows: Any, schema: Any) -> list[dict[str, Any]]:
+    """Check the parts of entries, and fill in those that old ones lack."""
     _check_schema(schema)
     if not isinstance(rows, list):
         msg = "the record is no list of entries"
@@ -414,7 +429,7 @@ def _check_schema(schema: Any) -> None:
 
 
 def _problem(row: Any) -> str | None:
-    """Say what is wrong with an entry, which anybody may have written."""
+    """Return what is wrong with an entry, which may come from any program."""
     if not isinstance(row, dict):
         return "it is no object"
     for part, kinds in _KINDS.items():
@@ -458,7 +473,7 @@ def _name_problem(name: str) -> str | None:
 def _part_problem(
     row: Mapping[str, Any], part: str, name: str, kinds: Any, inner: Any
 ) -> str | None:
-    """See to one value within a part, and to the items that it holds."""
+    """Check one value within a part, and the items that it holds."""
     value = (row.get(part) or {}).get(name)
     if value is None:
         return None
@@ -471,23 +486,23 @@ def _part_problem(
 
 
 def side_path(product: Path) -> Path:
-    """Name the side record of a product."""
+    """Return the path of the side record of a product."""
     return product.parent / ".ndmapper" / "records" / f"{product.name}.json"
 
 
 def pending_path(product: Path) -> Path:
-    """Name the side record of a product that is about to be published."""
+    """Return the path of a side record until its product is published."""
     side = side_path(product)
     return side.with_name(f"{side.name}.pending")
 
 
 def read_side(product: Path) -> list[dict[str, Any]]:
-    """Read the side record of a product."""
+    """Read the side record of a product; empty if there is none."""
     return _read(side_path(product))
 
 
 def write_side(product: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the side record of a product."""
+    """Write the side record of a product, or remove it where there are no entries."""
     path = side_path(product)
     if not rows:
         path.unlink(missing_ok=True)
@@ -503,12 +518,12 @@ def write_side(product: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def cleaned_path(product: Path) -> Path:
-    """Name what is left of a product that was removed as it can be made again."""
+    """Return the path of the record that `ndmapper clean` leaves of a product."""
     return product.parent / ".ndmapper" / "cleaned" / f"{product.name}.json"
 
 
 def read_cleaned(product: Path) -> list[dict[str, Any]]:
-    """Read the record that was left of a product."""
+    """Read the record that `ndmapper clean` left of a product; empty if none."""
     return _read(cleaned_path(product))
 
 
@@ -524,7 +539,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         )
         raise RecordError(msg) from err
     try:
-        return check_entries(rows, schema)
+        return _check_entries(rows, schema)
     except RecordError as err:
         msg = f"the side record {path}: {err}"
         raise RecordError(msg) from err

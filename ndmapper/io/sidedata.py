@@ -18,7 +18,11 @@ SIDE = ".ndmapper"
 
 
 def make_side_folder(path: Path) -> None:
-    """Make the folder of a file of side data that is about to be written."""
+    """
+    Make the folder of a side-data file that is about to be written.
+
+    A link, pipe or device in its place is an error.
+    """
     if (link := linked_part(path)) is not None:
         err = FileAccessError(f"{link} is not written to: {_WHY}")
         err.strerror, err.filename = _WHY, str(link)
@@ -31,7 +35,7 @@ def make_side_folder(path: Path) -> None:
 
 
 def read_side_data(path: Path) -> bytes:
-    """Read a file of side data, without waiting for who might write into a pipe."""
+    """Read a side-data file; a pipe or device in its place is an error."""
     with open(path, "rb", opener=_opened) as stream:
         _check_is_file(path, os.fstat(stream.fileno()).st_mode)
         return stream.read()
@@ -50,7 +54,7 @@ _WHY = "it is a link, which is not followed to write; put a folder in its place"
 
 
 def linked_part(path: Path) -> Path | None:
-    """Find a link on the way to side data."""
+    """Return the first link from ``.ndmapper`` on in a path; None if there is none."""
     parts = [path, *path.parents]
     names = [part.name for part in parts]
     if SIDE not in names:

@@ -66,7 +66,7 @@ _observers: list[Callable[[Path, int], None]] = []
 
 @contextmanager
 def observe_reads(observer: Callable[[Path, int], None]) -> Iterator[None]:
-    """Call a function at every read of a data unit, for as long as the context lasts."""
+    """Call a function with path and number of bytes at every read of a data unit."""
     _observers.append(observer)
     try:
         yield
@@ -75,31 +75,21 @@ def observe_reads(observer: Callable[[Path, int], None]) -> Iterator[None]:
 
 
 def count_read(path: Path, size: int) -> None:
-    """Tell whoever counts of a read of a data unit."""
+    """Report a read of a data unit to the registered observers."""
     for observer in _observers:
         observer(path, size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """
-    A file as it was when it was mapped.
+    """A file as it was when it was mapped."""
 
-    Parameters
-    ----------
-    path : Path
-        Absolute path, so that a change of folder does not matter.
-    size, mtime_ns, inode : int
-        What the operating system said about the file.
-    compression : {'gzip', 'bzip2', 'compress'} or None
-        How the whole file is compressed.
-    """
-
-    path: Path
+    path: Path  # absolute path, so that a change of folder does not matter
+    # What the operating system said about the file.
     size: int
     mtime_ns: int
     inode: int
-    compression: Compression = None
+    compression: Compression = None  # how the whole file is compressed
 
     def check(self) -> None:
         """Make sure that the file is still the one that was mapped."""
@@ -107,7 +97,7 @@ class Source:
             self.compare(self.path.stat())
 
     def compare(self, now: os.stat_result) -> None:
-        """Make sure that a file that is open is the one that was mapped."""
+        """Make sure that an open file is the one that was mapped."""
         found = (now.st_size, now.st_mtime_ns, now.st_ino)
         if found != (self.size, self.mtime_ns, self.inode):
             msg = (
@@ -118,7 +108,7 @@ class Source:
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """Open the file, decompressing where needed, for as long as the context lasts."""
+        """Open the file, decompressed; the stream can seek."""
         with clear_read_errors(self.path), self.path.open("rb") as raw:
             self.compare(os.fstat(raw.fileno()))
             with self._decompressed(raw) as stream:
@@ -140,7 +130,7 @@ class Source:
     def open_data(
         self, offset: int, size: int, *, counted: bool = True
     ) -> Iterator[BinaryIO]:
-        """Open the file at a data unit, counting the read."""
+        """Open the file at a data unit, reporting a read of that size."""
         if counted:
             count_read(self.path, size)
         with self.open() as stream:
@@ -148,7 +138,7 @@ class Source:
             yield stream
 
     def read(self, offset: int, size: int, *, counted: bool = True) -> bytes:
-        """Read bytes of a data unit."""
+        """Read bytes of a data unit, of the decompressed content."""
         with self.open_data(offset, size, counted=counted) as stream:
             if self.compression is None or size <= _PIECE:
                 content = stream.read(size)
@@ -169,7 +159,7 @@ class Source:
 
 
 def find_source(path: str | os.PathLike[str], *, strict: bool = True) -> Source:
-    """Note what a file on disk is now."""
+    """Return what a file on disk is now; `strict` refuses an unreadable compression."""
     with open_source(path, strict=strict) as (source, _):
         return source
 
@@ -178,7 +168,7 @@ def find_source(path: str | os.PathLike[str], *, strict: bool = True) -> Source:
 def open_source(
     path: str | os.PathLike[str], *, strict: bool = True
 ) -> Iterator[tuple[Source, BinaryIO]]:
-    """Note what a file on disk is now, and open it for as long as the context lasts."""
+    """Open a file, decompressed, together with its Source."""
     full = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)
     check_name(full, MissingFileError)
     with clear_read_errors(full), open(full, "rb", _BUFFER, opener=_opened) as raw:
@@ -205,19 +195,19 @@ def open_source(
 
 
 def _no_more(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """Give as many bytes, and look for no more behind them."""
+    """Yield pieces up to a total size, without looking for more."""
     while size > 0 and (piece := next(pieces, b"")):
         yield piece[:size]
         size -= len(piece)
 
 
 def _opened(path: str, flags: int) -> int:
-    """Open without waiting for who writes into a pipe."""
+    """Open without blocking on a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check_is_file(path: Path, mode: int) -> None:
-    """Refuse what has no end or waits for somebody: devices, pipes, sockets."""
+    """Refuse devices, pipes and sockets, which may have no end or block."""
     if not modes.S_ISREG(mode) and not modes.S_ISDIR(mode):
         msg = f"{path} is no ordinary file, but a device, pipe or socket"
         raise FormatError(msg)
@@ -226,7 +216,7 @@ def _check_is_file(path: Path, mode: int) -> None:
 def check_name(
     path: str | os.PathLike[str], error: type[NdmapperError] = FileAccessError
 ) -> None:
-    """Make sure that a file can have a name, before the operating system is asked."""
+    """Refuse a name that has a NUL or cannot be encoded, before the system is asked."""
     if not can_be_name(path):
         msg = f"no file can be called {os.fspath(path)!r}; choose another name"
         raise error(msg)
@@ -234,7 +224,7 @@ def check_name(
 
 @contextmanager
 def clear_read_errors(path: Path) -> Iterator[None]:
-    """Translate what the operating system and the decompressors say."""
+    """Translate errors of the operating system and of decompressors."""
     try:
         yield
     except NdmapperError:
@@ -264,7 +254,12 @@ _SAMPLE = 1 << 16
 
 
 def ends_at(path: Path, size: int) -> bool:
-    """Say whether a gzip file holds so much and no more, where its end tells."""
+    """
+    Whether the end of a gzip file proves that it holds exactly so many bytes.
+
+    A member ends with its own size modulo 2**32, which is no multiple of a FITS block
+    (RFC 1952, section 2.3.1); False if there may be several members.
+    """
     with path.open("rb") as raw:
         raw.seek(-4, os.SEEK_END)
         (stated,) = struct.unpack("<I", raw.read(4))
@@ -288,7 +283,7 @@ def _has_another(raw: BinaryIO) -> bool:
 
 
 def _is_member(start: bytes) -> bool:
-    """Whether bytes begin as a member does; three of them often agree by chance."""
+    """Whether bytes start a gzip member; its magic bytes often agree by chance."""
     try:
         zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(start)
     except zlib.error:
@@ -301,14 +296,9 @@ _BINARY = getattr(os, "O_BINARY", 0)  # of Windows, which else translates line e
 
 class PositionedReader:
     """
-    A file that is open for as long as a context lasts, to read pieces of it.
+    A file that is open as long as a context lasts, read at given offsets.
 
-    Without the layers of a stream, which take longer than a small piece.
-
-    Parameters
-    ----------
-    source : Source
-        The file.
+    The layers of a Python stream would take longer than reading a small piece.
     """
 
     def __init__(self, source: Source) -> None:
@@ -343,7 +333,7 @@ class PositionedReader:
                 raise error
 
     def read_into(self, offset: int, content: npt.NDArray[np.uint8]) -> None:
-        """Read a piece into memory that is there already; it is counted."""
+        """Fill a row of bytes from an offset; the read is reported."""
         count_read(self._source.path, len(content))
         if self._content is not None:
             self._content.seek(offset)
@@ -366,12 +356,12 @@ class PositionedReader:
         return len(found)
 
     def compare(self) -> None:
-        """Make sure that the file was not written to while it was open."""
+        """Make sure that the file was not changed while it was open."""
         if self._content is None:
             self._source.compare(os.fstat(self._file))
 
     def read(self, offset: int, size: int) -> bytes:
-        """Read a piece, which is counted."""
+        """Read bytes at an offset; the read is reported."""
         count_read(self._source.path, size)
         if self._content is not None:
             self._content.seek(offset)

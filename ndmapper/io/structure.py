@@ -28,7 +28,13 @@ def array_header(
     version: int | None = None,
     unit: str | None = None,
 ) -> bytes:
-    """Make the header of an array."""
+    """
+    Make the header of an array from cards of which those that are right stay as they
+    are.
+
+    Of name, version and unit, None leaves a card as it is and an empty string removes
+    it.
+    """
     if name:
         _refuse_name(name)
     header = stored.header if isinstance(stored, StoredHeader) else stored
@@ -91,7 +97,7 @@ def empty_primary(header: Header) -> bytes:
 
 
 def carried_header(stored: StoredHeader) -> bytes:
-    """Make the header of data that are carried along: what gives their form stays."""
+    """Make the header of data that are copied: the cards of their form stay."""
     if not stored.is_touched:
         return stored.raw or whole_header([])
     form = [card for card in stored.pristine().cards if _is_form(card.keyword)]
@@ -147,7 +153,7 @@ def _is_form(keyword: str) -> bool:
 
 
 def _says_nothing(card: fits.Card, primary: bool) -> bool:
-    """Whether a card gives the form that an image has anyway, and needs no place."""
+    """Whether a card gives the default form of an image, and can go."""
     if card.keyword == "GROUPS":
         return _equals(card, False)
     wanted = {"PCOUNT": 0, "GCOUNT": 1}.get(card.keyword) if primary else None
@@ -155,7 +161,7 @@ def _says_nothing(card: fits.Card, primary: bool) -> bool:
 
 
 def _is_idle(card: fits.Card, cards: list[fits.Card], form: StoredForm | None) -> bool:
-    """Whether a card on scaling had no effect in this header, and has none now."""
+    """Whether a scaling card had no effect in this header, and has none now."""
     if form is None:
         return bool(_keyword(cards, "NAXIS") == 0)
     if card.keyword == "BLANK":

@@ -41,19 +41,19 @@ _swept: dict[tuple[int, Path], float] = {}
 
 
 def staging_mark() -> str:
-    """Make a name that no other process, and no other call, makes."""
+    """Return a mark that is unique to this process and call."""
     return f".ndm-{os.getpid()}-{_host()}-{secrets.token_hex(4)}"
 
 
 def staging_name(target: Path) -> Path:
-    """Name the hidden file under which a file is written before it is renamed."""
+    """Return the hidden name under which a file is written before it is renamed."""
     # Names have a limit of 255 bytes in most file systems; the type must stay.
     kept = target.name.encode()[-180:].decode("utf-8", "ignore")
     return target.with_name(f"{staging_mark()}-{kept}")
 
 
 def make_scratch_folder(parent: Path | None = None) -> Path:
-    """Make a private folder for temporary files, which a later process can sweep."""
+    """Make a private temporary folder that a later process can sweep."""
     parent = parent or Path(tempfile.gettempdir())
     sweep(parent)
     folder = parent / staging_mark().removeprefix(".")  # some tools skip hidden names
@@ -63,7 +63,7 @@ def make_scratch_folder(parent: Path | None = None) -> Path:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Make a private folder for temporary files, and remove it in the end."""
+    """Make a private temporary folder for as long as the context lasts."""
     folder = make_scratch_folder()
     try:
         yield folder
@@ -72,7 +72,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def final_name(path: Path) -> Path:
-    """Give the name that an unfinished file will have, for messages."""
+    """Return the name that an unfinished file will have, for messages."""
     *_, side, stage, mark = ("", "", "", *path.parent.parts)
     if (side, stage) == (".ndmapper", "stage") and _NAME.fullmatch(mark):
         return path.parents[3] / path.name
@@ -83,10 +83,10 @@ def final_name(path: Path) -> Path:
 
 def sweep(folder: Path) -> None:
     """
-    Remove what processes of this host left in a folder when they were killed.
+    Remove what killed processes of this host left in a folder.
 
-    What belongs to a living process, or to another host, stays. A folder is looked
-    through no more than once a minute.
+    Files of living processes and of other hosts stay. A folder is swept at most once a
+    minute.
     """
     key, now = (os.getpid(), folder), time.monotonic()
     if now - _swept.get(key, -_PAUSE) < _PAUSE:
@@ -108,7 +108,7 @@ def sweep(folder: Path) -> None:
 
 
 def sweep_side_data(folder: Path) -> None:
-    """Remove what killed processes left in a folder of side data, and in those in it."""
+    """Remove what killed processes left in a side-data folder and its subfolders."""
     sweep(folder)
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -118,7 +118,7 @@ def sweep_side_data(folder: Path) -> None:
 
 @functools.cache
 def _host() -> str:
-    """Tell hosts apart, and containers with process numbers of their own."""
+    """Identify the host, and the container with process numbers of its own."""
     try:
         numbers = str(Path("/proc/self/ns/pid").readlink())
     except OSError:

@@ -42,7 +42,7 @@ _DUMMY = re.compile(rb"SIMPLE|BITPIX|NAXIS|EXTEND|COMMENT|CHECKSUM|DATASUM|")
 
 
 def _cards(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Give keyword and card, of all cards before END."""
+    """Yield keyword and card, of all cards before END."""
     for at in range(0, header_size(raw), _CARD):
         card = raw[at : at + _CARD]
         yield card[:8].rstrip(), card
@@ -58,7 +58,11 @@ def _card(keyword: bytes, value: bytes) -> bytes:
 
 
 def image_header(raw: bytes) -> bytes:
-    """Make the header of the image of that of its table."""
+    """
+    Make the header of a compressed image from that of its table.
+
+    Cards that do not give the form are copied byte for byte.
+    """
     form: dict[bytes, bytes] = {}
     extend: list[bytes] = []
     rest: list[bytes] = []
@@ -90,12 +94,17 @@ def image_header(raw: bytes) -> bytes:
 
 
 def _is_default_name(card: bytes) -> bool:
-    """Whether a card is the name that comes with compression."""
+    """Whether a card is the default EXTNAME of compressed images."""
     return card.startswith(b"EXTNAME = 'COMPRESSED_IMAGE'")
 
 
 def table_header(image: bytes, table: bytes) -> bytes:
-    """Put the header of an image into that of its table."""
+    """
+    Make the header of the table of a compressed image from that of the image.
+
+    The form comes from the header of a table that holds it; unchanged, that one is
+    returned.
+    """
     if image_header(table).rstrip(b" ") == image.rstrip(b" "):
         return table
     sums = (b"CHECKSUM", b"DATASUM", b"ZHECKSUM", b"ZDATASUM")
@@ -110,7 +119,7 @@ def table_header(image: bytes, table: bytes) -> bytes:
 
 
 def _place(image: bytes) -> Iterator[bytes]:
-    """Say whether it is a primary image, and with what form of header."""
+    """Yield the cards that keep whether it is a primary image, and its form."""
     for keyword, card in _cards(image):
         if keyword == b"XTENSION":
             yield b"ZTENSION" + card[8:]
@@ -119,5 +128,5 @@ def _place(image: bytes) -> Iterator[bytes]:
 
 
 def is_dummy_primary(raw: bytes) -> bool:
-    """Say whether a primary header only leads to a compressed image."""
+    """Whether a primary header says nothing and only precedes a compressed image."""
     return all(_DUMMY.fullmatch(keyword) for keyword, _ in _cards(raw))

@@ -32,7 +32,7 @@ def map_cluster(
     title: str | None,
     tell: Callable[[int, Any], None],
 ) -> list[Any]:
-    """Call a function with each of many things on the workers of a cluster."""
+    """Call a function with each of many items on the workers of a cluster."""
     client = _client(cluster)
     from distributed.scheduler import KilledWorker
 
@@ -71,7 +71,7 @@ def map_cluster(
 
 
 def _as_completed(client: Any, futures: Sequence[Any]) -> Iterator[Any]:
-    """Give futures as they are done, and look after the workers that do them."""
+    """Yield futures as they are done, and watch the workers."""
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for future in futures:
         future.add_done_callback(done.put)
@@ -148,7 +148,7 @@ _busy = threading.Lock()
 
 
 def _carry_out(call: Surroundings, thing: Any) -> Any:
-    """Work as one of many, so that nothing that is called starts workers of its own."""
+    """Run one item in a worker, with nested calls kept serial."""
     with _busy:
         before = os.environ.get(IN_WORKER)
         os.environ[IN_WORKER] = "1"

@@ -38,7 +38,7 @@ def count_threads() -> int:
 
 
 def resolve_workers(workers: int | str) -> int:
-    """Turn what a user writes into a number of processes."""
+    """Convert the option `workers`, which may be 'all', to a number of processes."""
     is_number = isinstance(workers, int) and not isinstance(workers, bool)
     if workers != "all" and not (is_number and int(workers) > 0):
         msg = f"workers must be 'all' or a number from 1 on, not {workers!r}"

@@ -23,31 +23,14 @@ __all__ = ["Surroundings", "carry_out", "open_answer", "start_worker"]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """
-    What a function may depend on beside its argument.
+    """What a function may depend on beside its argument."""
 
-    Parameters
-    ----------
-    folder : str or None
-        The working folder.
-    path : list of str
-        Where modules are looked for.
-    settings : dict
-        The configuration.
-    level : int
-        Messages below this level are not logged.
-    func : bytes
-        The function, pickled.
-    program : str
-        The script that runs, beside which things may lie.
-    """
-
-    folder: str | None
-    path: list[str]
-    settings: dict[str, Any]
-    level: int
-    func: bytes = b""
-    program: str = ""
+    folder: str | None  # the working folder
+    path: list[str]  # where modules are looked for
+    settings: dict[str, Any]  # the configuration
+    level: int  # messages below this level are not logged
+    func: bytes = b""  # the function, pickled
+    program: str = ""  # the script that runs, beside which things may lie
 
     @classmethod
     def here(cls) -> "Surroundings":
@@ -79,7 +62,7 @@ class Surroundings:
 
     @contextlib.contextmanager
     def taken_on(self) -> Iterator[list[logging.LogRecord]]:
-        """Make them those of this process; they stay, but for the configuration."""
+        """Apply them to this process; they stay, but for the configuration."""
         sys.path[:] = self.path
         sys.argv[:1] = [self.program]
         if self.folder is not None:
@@ -119,7 +102,7 @@ def _function(packed: bytes) -> Callable[[Any], Any]:
 def carry_out(
     call: Surroundings, item: Any
 ) -> tuple[str, Any, list[logging.LogRecord]]:
-    """Call the function with one thing."""
+    """Call the function with one item."""
     with call.taken_on() as records:
         try:
             return "result", _function(call.func)(item), records
@@ -133,7 +116,7 @@ def carry_out(
 
 
 def open_answer(answer: tuple[str, Any, list[logging.LogRecord]]) -> Any:
-    """Log what a worker logged, then give its result or raise its error."""
+    """Log what a worker logged, then return its result or raise its error."""
     kind, value, records = answer
     for record in records:
         logger = logging.getLogger(record.name)

@@ -9,7 +9,8 @@ from astropy.io import fits
 from astropy.io.fits.column import python_to_tdisp
 from astropy.table import Table
 
-from ndmapper.io.headers import Header, unit_text
+from ndmapper.io.headers import Header
+from ndmapper.io.units import unit_to_text
 
 __all__ = [
     "column_cards",
@@ -33,7 +34,7 @@ _COMMENTARY = ("COMMENT", "HISTORY", "")
 
 
 def renumbered(header: Header, places: Mapping[int, int]) -> Header:
-    """Give the cards of columns the numbers that these have now."""
+    """Renumber the cards of columns."""
     made = Header()
     for card in header.cards:
         match = _COLUMN.fullmatch(card.keyword)
@@ -66,20 +67,20 @@ def set_form(header: Header, form: Mapping[str, Any], new: list[fits.Card]) -> N
 
 
 def drop_sums(header: Header) -> None:
-    """Take out the sums of bytes that are other ones now."""
+    """Remove the checksums, whose bytes have changed."""
     for keyword in _SUMS:
         header.remove(keyword, ignore_missing=True)
 
 
 def column_cards(header: Header) -> list[fits.Card]:
-    """Find the cards that speak of columns."""
+    """Find the cards of columns."""
     return [card for card in header.cards if _COLUMN.fullmatch(card.keyword)]
 
 
 def describe(header: Header, number: int, column: Any, stored: Any) -> None:
-    """Put what was changed about a column, beside its values, into a header."""
+    """Put what was changed about a column, apart from its values, into a header."""
     if column.unit != stored.unit:
-        text = None if column.unit is None else unit_text(column.unit)
+        text = None if column.unit is None else unit_to_text(column.unit)
         _set(header, f"TUNIT{number}", text, f"TFORM{number}")
     if column.info.format != stored.info.format:
         shown = column.info.format
@@ -129,7 +130,7 @@ def put_meta(
 
 
 def is_same_meta(meta: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    """Say whether the ``meta`` of a table is as it was read."""
+    """Whether the ``meta`` of a table is as it was read."""
     meta, stored = _unnamed(meta), _unnamed(stored)
     return meta.keys() == stored.keys() and all(
         _same(value, stored[key]) for key, value in meta.items()
@@ -145,7 +146,7 @@ def _keyword(key: str) -> str:
 
 
 def _cards_of(key: str, values: list[Any]) -> list[fits.Card]:
-    """Make the cards that astropy makes of an item of the meta of a table."""
+    """Make the cards that astropy makes of an item of ``meta``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = fits.table_to_hdu(Table({"x": [0]}, meta={key: values})).header

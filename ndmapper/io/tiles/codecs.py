@@ -83,7 +83,7 @@ def decode(
 
 @lru_cache(maxsize=64)
 def _rice(blocksize: int, bytepix: int, size: int) -> Any:
-    """Make a decoder, which serves all tiles of a size."""
+    """Make a decoder, which is cached for all tiles of a size."""
     return _codecs.Rice1(blocksize=blocksize, bytepix=bytepix, tilesize=size)
 
 
@@ -100,10 +100,10 @@ def _two_axes(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def _safe_hcompress(content: bytes, nx: int, ny: int) -> bytes:
     """
-    See that a tile is as large as it says itself, and can be read to its end.
+    Check the size of a tile, and pad it, so that decoding stays in its memory.
 
-    The decoder (astropy 8.0.2) believes the tile: it writes as many pixels, and reads
-    as many bits, whatever there is room for.
+    The decoder (astropy 8.0.2) trusts the tile: it writes as many pixels and reads as
+    many bits as that states, beyond the memory that there is.
     """
     if len(content) < _HCOMPRESS.size:
         msg = "the tile is shorter than its own header"
@@ -121,7 +121,7 @@ _BIT_PLANES = 64
 
 
 def _check_plio(content: bytes) -> None:
-    """See that a list of runs is as long as it says itself."""
+    """Check that a list of runs is as long as it states."""
     words = np.frombuffer(content[: len(content) // 2 * 2], ">i2").astype(int)
     if len(words) < 7:
         msg = "the tile is shorter than its own header"
@@ -133,7 +133,7 @@ def _check_plio(content: bytes) -> None:
 
 
 def _unzipped(content: bytes, limit: int) -> bytes:
-    """Decompress gzip, but no more than a tile can hold."""
+    """Decompress gzip, up to the size of a tile."""
     stream = zlib.decompressobj(wbits=31)
     unzipped = stream.decompress(content, limit + 1)
     if not stream.eof:
@@ -151,7 +151,11 @@ def dequantise(
     row: int,
     bitpix: int,
 ) -> npt.NDArray[Any]:
-    """Turn quantised numbers into floating point (section 10.2)."""
+    """
+    Convert quantised numbers to floating point (section 10.2).
+
+    `row` is that of the table, plus the seed of dithering.
+    """
     quantiser = _quantization.Quantize(
         row=row if dither != -1 else 0,
         dither_method=dither,

@@ -39,39 +39,23 @@ _NUMBER = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"
 
 @dataclass(frozen=True)
 class Tiling:
-    """
-    How an image is cut into tiles, and where they are in the table.
+    """How an image is cut into tiles, and where they lie in the table."""
 
-    Parameters
-    ----------
-    algorithm : str
-        ZCMPTYPE.
-    settings : dict
-        The parameters of the algorithm, by name in lower case.
-    tile_shape : tuple of int
-        Shape of a tile, in the order of Python.
-    row_size, rows, heap, heap_size : int
-        Form of the table: bytes of a row, number of rows, and where its heap starts
-        after the first row, and the size of that, in bytes.
-    columns : dict of str to tuple
-        Of each column, where it starts in a row, and the letters of its form.
-    dither, seed : int
-        How numbers were quantised.
-    blank : int or None
-        The quantised number that stands for no value.
-    """
-
-    algorithm: str
-    settings: dict[str, Any]
-    tile_shape: tuple[int, ...]
+    algorithm: str  # ZCMPTYPE
+    settings: dict[str, Any]  # the parameters of the algorithm, by name in lower case
+    tile_shape: tuple[int, ...]  # shape of a tile, in the order of Python
+    # Form of the table: bytes of a row, number of rows, and where its heap starts
+    # after the first row, and the size of that, in bytes.
     row_size: int
     rows: int
     heap: int
     heap_size: int
+    # Of each column, where it starts in a row, and the letters of its form.
     columns: dict[str, tuple[int, str]]
+    # How numbers were quantised.
     dither: int
     seed: int
-    blank: int | None
+    blank: int | None  # the quantised number that stands for no value
 
 
 _LARGEST_RATIO = 10_000
@@ -162,18 +146,9 @@ def _read_tiling(raw: bytes, shape: tuple[int, ...]) -> Tiling:
 
 @dataclass(frozen=True)
 class TileHandle(ArrayHandle):
-    """
-    A compressed array in a file, or a section of one, that has not been read.
+    """A lazy array that is compressed in tiles."""
 
-    Parameters
-    ----------
-    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
-        As of an `ArrayHandle`; the offset is that of the table.
-    hdu : HduMap
-        The table that it is in.
-    """
-
-    hdu: HduMap
+    hdu: HduMap  # the table that it is in
 
     @classmethod
     def of(cls, hdu: HduMap) -> "TileHandle":
@@ -272,7 +247,7 @@ class _Table:
         self._columns = tiling.columns
 
     def find(self, row: int) -> tuple[str, int, int]:
-        """Say in which column a tile is, and where in the heap."""
+        """Find a tile: its column, and its offset and size in the heap."""
         for name in ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA"):
             if name in self._columns:
                 count, at = self._values(name, row)
@@ -283,7 +258,7 @@ class _Table:
         raise ValueError(msg)
 
     def number(self, name: str, row: int) -> Any:
-        """Give a number of a row; None where there is no such column."""
+        """Return a number of a row; None if there is no such column."""
         return self._values(name, row)[0] if name in self._columns else None
 
     def _values(self, name: str, row: int) -> tuple[Any, ...]:
@@ -327,7 +302,7 @@ def _decoded(
 
 
 def _pieces(axis: range, size: int) -> list[tuple[int, slice, slice]]:
-    """List the tiles along an axis: their number, where to put what, and what of it."""
+    """List the tiles along an axis: number, slice of the result, slice of the tile."""
     axis = axis[::-1] if axis.step < 0 else axis
     pieces = []
     done = 0

@@ -22,7 +22,6 @@ __all__ = [
     "can_be_tiled",
     "compressed_hdu",
     "packed_header",
-    "stored_values",
     "wants_tiles",
 ]
 
@@ -32,13 +31,13 @@ _BZERO_FLIPS = "ui"
 
 
 def can_be_tiled(data: Any) -> bool:
-    """Say whether an array can be compressed in tiles."""
+    """Whether an array has pixels and axes, so that it can be compressed in tiles."""
     shape = data.stored_shape if isinstance(data, ArrayHandle) else np.shape(data)
     return data is not None and len(shape) > 0 and 0 not in shape
 
 
 def wants_tiles(source: Path | None, target: Path | None) -> bool | None:
-    """Say whether images are compressed in tiles where a file is saved."""
+    """Whether a file name asks for compression; None leaves images as they were."""
     if target is None:
         return None
     if _is_packed(target):
@@ -50,8 +49,8 @@ def _is_packed(path: Path) -> bool:
     return (split_ext(path.name)[1] or "").lower().endswith("fz")
 
 
-def stored_values(data: ArrayHandle | npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Give the numbers that are stored for an array."""
+def _stored_values(data: ArrayHandle | npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the stored numbers of an array, to which BSCALE and BZERO apply."""
     if isinstance(data, ArrayHandle):
         return data.stored()
     native = np.ascontiguousarray(data.astype(data.dtype.newbyteorder("="), copy=False))
@@ -70,7 +69,7 @@ def stored_values(data: ArrayHandle | npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def packed_header(header: bytes, data: TileHandle) -> Iterator[bytes]:
-    """Make the headers of a compressed image, of which the data are copied."""
+    """Make the headers of a compressed image whose data are copied."""
     if header.startswith(b"SIMPLE"):
         yield data.hdu.before or _dummy_primary()
     yield table_header(header, data.hdu.raw)
@@ -81,8 +80,13 @@ def compressed_hdu(
     data: ArrayHandle | npt.NDArray[Any],
     like: TileHandle | None = None,
 ) -> Iterator[bytes]:
-    """Compress an image without loss."""
-    values = stored_values(data)
+    """
+    Compress an image losslessly, with tiles and algorithm like those of `like`.
+
+    By default a tile is a row, integers are compressed by Rice and the rest by gzip. A
+    primary image comes with the empty primary HDU before it.
+    """
+    values = _stored_values(data)
     small = values.dtype.kind in "iu" and values.dtype.itemsize <= 4
     algorithm, tile_shape = ("RICE_1" if small else "GZIP_2"), None
     if like is not None:
