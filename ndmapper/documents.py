@@ -1,9 +1,9 @@
 """
-JSON and TOML documents that anybody may have written, read within bounds.
+JSON and TOML documents of unknown origin, parsed within limits of size and nesting.
 
-What is too long or nested too deeply takes memory, or the stack, before anybody has
-looked at it. So every such text is read here; all that can be wrong with it is a
-ValueError, which the caller makes an error with the name of the file.
+A text that is too long or nested too deeply would take all memory, or the stack. So
+such texts are parsed here; all that can be wrong with one is a ValueError, which the
+caller turns into an error with the name of the file.
 """
 
 import json

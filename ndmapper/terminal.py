@@ -1,7 +1,7 @@
 """
-Text that is shown on a terminal, which obeys some characters and does not show them.
+Text for a terminal, with control characters escaped.
 
-Names of files, cards of headers and entries of records come from anybody: escape codes
+Names of files, cards of headers and entries of records may be hostile: escape codes
 would recolour or clear the screen or put text into the input, and marks of direction
 would make one name look like another.
 """

@@ -1,9 +1,9 @@
 """
-The amplifiers of a raw frame: what its header says of them, as cameras write it.
+The amplifiers of a raw frame, as the headers of cameras describe them.
 
 Numbers may be text, a section reversed, starred or padded with blanks, and a card may
-hold what is no value at all. What cannot be used is kept as a reason, for whoever needs
-the value; what was chosen among several cards is kept as a remark.
+hold no value at all. What cannot be used is kept as a reason, for the error message if
+the value is needed; what was chosen among several cards is kept as a remark.
 """
 
 import math
@@ -72,7 +72,7 @@ class Amplifier:
     unknown : mapping of str to str
         Why a part is not known, though it was looked for.
     remarks : tuple of str
-        What somebody should know of the values that were taken.
+        What a user should know of the values that were taken.
     """
 
     name: str

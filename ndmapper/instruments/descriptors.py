@@ -1,5 +1,5 @@
 """
-Descriptors: the values that rules speak of, found in headers by declared recipes.
+Descriptors: the values that rules use, found in headers as the TOML declares.
 
 In the TOML of an instrument a descriptor is the name of a header keyword, or a table::
 
@@ -9,8 +9,8 @@ In the TOML of an instrument a descriptor is the name of a header keyword, or a 
 
 The functions are those of `ndmapper.instruments.functions`; nothing in a TOML or a
 header is evaluated.
-Keywords are looked for in the primary header, then in the extension's (the other way
-round with ``ext = true``).
+Keywords are looked for in the primary header, then in that of the extension (in reverse
+order with ``ext = true``).
 """
 
 from collections.abc import Callable, Mapping

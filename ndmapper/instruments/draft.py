@@ -1,4 +1,4 @@
-"""Draft the TOML of an instrument from headers, to be gone over by hand."""
+"""Draft the TOML of an instrument from headers, to be revised by hand."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Check the TOML of an instrument, and make an `Instrument` of it."""
+"""Parse the TOML of an instrument."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The functions by which the TOML of an instrument makes one value of headers."""
+"""The functions that the TOML of an instrument may apply to header values."""
 
 import logging
 import re

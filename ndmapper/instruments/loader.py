@@ -1,4 +1,4 @@
-"""Find and read the descriptions of instruments."""
+"""Find and read the TOML of an instrument: packaged, of the user, beside the script."""
 
 import functools
 import hashlib
@@ -195,7 +195,7 @@ def recognise(header: Header) -> Instrument | None:
     if named is not None:
         return named
     own = _readable()
-    # The fallback is for what nobody else knows.
+    # The fallback is for files that no other table recognises.
     known = [*(i for i in own if not i.fallback), *_by_precedence()]
     known += [i for i in own if i.fallback]
     return next((i for i in known if i.recognises(header)), None)

@@ -1,4 +1,4 @@
-"""What an instrument is: facts and rules as frozen data, read from one TOML."""
+"""An instrument: facts and rules as frozen data, read from one TOML."""
 
 import functools
 from collections.abc import Mapping, Sequence

@@ -18,7 +18,7 @@ from ndmapper.instruments.conditions import Value
 __all__ = ["Moment", "read_clock", "read_moment"]
 
 _YEARS = range(1890, 2200)
-"""Nobody took a frame before or after; what says so is an empty value, or broken."""
+"""Years in which frames can have been taken; any other is an empty or broken value."""
 
 _EPOCH = datetime(1858, 11, 17)
 _NEAR = timedelta(days=2.5)

@@ -1,4 +1,4 @@
-"""Checking the options of the functions that the TOML of an instrument names."""
+"""Checks of the options of the functions in the TOML of an instrument."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Check the rules in the TOML of an instrument, and make `Rule` objects of them."""
+"""Parse the rules in the TOML of an instrument."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Taking the TOML of an instrument apart, key by key, with errors that name the key."""
+"""Typed access to the TOML of an instrument, with errors that name the key."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

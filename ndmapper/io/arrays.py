@@ -1,5 +1,5 @@
 """
-Arrays of pixels in a file, read section by section when somebody indexes them.
+Lazy arrays in a file, of which an index reads only its section.
 
 Scaling follows FITS standard 4.0: BSCALE and BZERO by section 4.4.2.5, unsigned
 integers by table 11, and integers equal to BLANK become NaN where the values are
@@ -32,7 +32,7 @@ _PSEUDO = {8: "i1", 16: "u2", 32: "u4", 64: "u8"}
 
 def is_basic_index(item: Any) -> bool:
     """Whether an index holds only integers, slices and an ellipsis: it is lazy."""
-    # A loop, since a section of a few pixels takes little longer than to ask this.
+    # A loop, since reading a section of a few pixels takes little longer than this.
     for i in item if isinstance(item, tuple) else (item,):
         if type(i) is slice or type(i) is int or i is Ellipsis:
             continue
@@ -81,8 +81,8 @@ class ArrayHandle:
     # The physical value is ``bzero + bscale * stored``.
     bscale: float
     bzero: float
-    blank: int | None  # stored value of pixels without one
-    section: Section  # what is taken of each axis
+    blank: int | None  # stored value of undefined pixels
+    section: Section  # in stored pixels
 
     @classmethod
     def of(cls, hdu: HduMap) -> "ArrayHandle":
@@ -120,7 +120,7 @@ class ArrayHandle:
         if self.bitpix > 0 and self.is_converted:
             # As astropy does: a mantissa as wide as the stored integers.
             return np.dtype("f8" if self.bitpix > 16 else "f4")
-        return np.dtype(_STORED[self.bitpix])
+        return self.stored_dtype
 
     @property
     def is_pseudo(self) -> bool:
@@ -137,9 +137,14 @@ class ArrayHandle:
         """Whether the section is the whole stored array."""
         return self.section == tuple(range(n) for n in self.stored_shape)
 
+    @property
+    def stored_dtype(self) -> np.dtype[Any]:
+        """Type of the stored numbers, in the byte order of this machine."""
+        return np.dtype(_STORED[self.bitpix])
+
     def take(self, item: Any) -> "ArrayHandle":
         """Return the handle of a section; nothing is read."""
-        # What `dataclasses.replace` does takes longer than to read a few rows.
+        # `dataclasses.replace` would take longer than reading a few rows.
         taken = object.__new__(type(self))
         taken.__dict__.update(self.__dict__, section=section_of(self.section, item))
         return taken
@@ -153,7 +158,7 @@ class ArrayHandle:
 
     def stored(self) -> npt.NDArray[Any]:
         """Read the section without applying BSCALE, BZERO and BLANK."""
-        dtype = np.dtype(_STORED[self.bitpix]).newbyteorder(">")
+        dtype = self.stored_dtype.newbyteorder(">")
         total = int(np.prod(self.stored_shape)) * dtype.itemsize
         if 0 in self.shape:
             return np.zeros(self.shape, dtype.newbyteorder("="))
@@ -214,7 +219,7 @@ class ArrayHandle:
         """
         first = self._first_of_rows()
         assert first is not None
-        stored = out.view(np.dtype(_STORED[self.bitpix]).newbyteorder(">"))
+        stored = out.view(self.stored_dtype.newbyteorder(">"))
         start = self.offset + (first + span.start) * (out.nbytes // len(out))
         reader.read_into(start, _bytes_of(stored))
         return stored if self.bitpix < 0 else self._scaled(_native(stored))

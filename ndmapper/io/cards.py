@@ -1,8 +1,8 @@
 """
-Header cards as they are in real files: any byte, and values that nobody can parse.
+Header cards as they are in real files: any byte, and values that cannot be parsed.
 
 A card that breaks the standard is shown as astropy shows it, with '?' for what is no
-printable ASCII, and is written back byte for byte as long as nobody sets it.
+printable ASCII, and is written back byte for byte unless it is modified.
 """
 
 import functools
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 UnreadableCardError = fits.VerifyError
-"""What asking for the value of a card raises that breaks the standard."""
+"""Raised on access to the value of a card that breaks the standard."""
 
 _CARD = 80
 _END_CARD = b"END".ljust(_CARD)
@@ -72,7 +72,7 @@ class OddCard(fits.Card):  # type: ignore[misc]
     """A card that breaks the standard, or that astropy would write in another way."""
 
     stored: bytes = b""  # the card as it is in the file
-    place: HeaderPlace | None = None  # where that is
+    place: HeaderPlace | None = None
 
     @property
     def is_set(self) -> bool:
@@ -136,7 +136,8 @@ def card_bytes(card: fits.Card) -> bytes:
     """Return a card as bytes, unchanged if it was read from a file and not modified."""
     if isinstance(card, OddCard) and not card.is_set:
         return card.stored
-    # Card.image would mend what breaks the standard, also in a card nobody touched.
+    # Card.image, the public way, corrects what breaks the standard also in a card that
+    # was not modified, and takes longer than all else that a save does with a header.
     if card._image is not None and not card._modified:
         image = card._image
     else:
@@ -184,11 +185,11 @@ def parse_header(raw: bytes, place: HeaderPlace | None = None) -> Header:
     if not odd:
         return Header.fromstring(raw)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is said to who asks for such a card
+        warnings.simplefilter("ignore")  # accessing such a card raises
         return _parse_odd(raw, end, odd, place)
 
 
-# The extensions of a file, and the files of a night, share most of their cards.
+# Cached: the extensions of a file, and the files of a night, share most cards.
 @functools.lru_cache(maxsize=16384)
 def _is_clean(card: bytes) -> bool:
     """Whether astropy leaves a card as it is; see bench_versions.py for its time."""

@@ -2,7 +2,7 @@
 CHECKSUM and DATASUM (FITS standard 4.0, section 4.4.2.7 and appendix J).
 
 Both are sums of 32-bit words in ones' complement arithmetic. That of a whole HDU is
-brought to minus zero by the sixteen letters of CHECKSUM.
+brought to minus zero by the sixteen characters of CHECKSUM.
 """
 
 import logging
@@ -186,7 +186,7 @@ def _data_sum(hdu: HduMap) -> int:
         while left:
             chunk = stream.read(min(left, _CHUNK))
             if not chunk:
-                break  # padding that is missing counts nothing
+                break  # missing padding counts as zeros
             total = _add(total, _sum(chunk.ljust(-(-len(chunk) // 4) * 4, b"\0")))
             left -= len(chunk)
     return total

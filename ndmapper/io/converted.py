@@ -1,8 +1,10 @@
 """
-Arrays whose values are not the stored numbers, converted when they are read.
+Lazy arrays whose values differ in meaning from the stored numbers.
 
-Uncertainties in another unit than their data, inverse variances and masks of CCDData as
-variances and flags, and flags that are stored in any type as whole numbers.
+Uncertainties in another unit than their data, inverse variances, masks of CCDData, and
+flags that are not stored as integers are converted on reading. Each has a class, by
+which a save knows what it can copy, and a function that makes it of an HDU: hence more
+than ten names.
 """
 
 import functools
@@ -43,7 +45,7 @@ __all__ = [
 Kind = Literal["std", "variance", "inverse"]
 
 KIND_KEYWORD = "UTYPE"
-"""What says of which kind an uncertainty is."""
+"""Keyword that tells the kind of an uncertainty."""
 
 KIND_NAMES: dict[Kind, str] = {
     "std": "StdDevUncertainty",
@@ -275,7 +277,7 @@ def in_unit_of_data(
         return handle
     unit, of_data = unit_from_text(text), unit_from_text(data_text)
     if not isinstance(unit, u.UnitBase) or not isinstance(of_data, u.UnitBase):
-        return handle  # nobody can check that
+        return handle  # cannot be checked
     expected = of_data if is_std else of_data**2
     try:
         factor = unit.to(expected)

@@ -1,9 +1,9 @@
 """
-Digests of files, by content: what counts when two files are compared.
+Digests of the content of files, without what may differ between equal files.
 
-Counted are the cards of each header, less those that say when and by what it was
-written, and the data as stored. Compression of the whole file, padding and the record
-of the product do not count.
+A digest covers the cards of each header, except the volatile ones (when and by what it
+was written), and the data as stored. Compression of the whole file, padding and the
+record of the product do not count.
 """
 
 import contextlib
@@ -145,7 +145,7 @@ class DigestCache:
         self._known: dict[str, Any] | None = None
         self._new: dict[str, Any] = {}
         self.named: set[Path] = set()
-        """Files of which it was said already that they are damaged."""
+        """Damaged files that were reported already."""
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
         # Another process reads the file when it needs to.
@@ -193,7 +193,7 @@ class DigestCache:
             make_side_folder(self.path)
             make_side_folder(self.path.with_suffix(".lock"))
             with FileLock(self.path.with_suffix(".lock"), timeout=5):
-                # Others may have written since we read.
+                # Other processes may have written since.
                 known = self._read() | self._new
                 text = json.dumps({"version": _VERSION, "digests": known}, indent=0)
                 temp.write_text(text, encoding="utf-8")

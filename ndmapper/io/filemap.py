@@ -2,7 +2,7 @@
 The map of a FITS file: where each header and data unit lies.
 
 Only header blocks are read (FITS standard 4.0, sections 3.3 and 4.4.1); headers are
-parsed when somebody asks for them, and data units are skipped.
+parsed on access, and data units are skipped.
 """
 
 import functools
@@ -205,8 +205,8 @@ def _scan(
             )
             raise FormatError(msg)
         position = hdu.data_offset + padded(hdu.data_size)
-        # Nobody may ever look at the other headers; but in a compressed file it would
-        # be slow to find one again.
+        # Other headers may never be needed; but in a compressed file it would be slow
+        # to find one again.
         if keep or hdu.index == 0 or end is None:
             hdu.kept = raw
         # Else the data of the last HDU would be decompressed to find nothing there.

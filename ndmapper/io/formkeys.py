@@ -1,8 +1,8 @@
 """
 The few keywords that give the form and the name of an HDU.
 
-They are read from the bytes of a header, since making a card object of every card
-takes most of the time of opening a file.
+They are parsed from the bytes of a header: making a Card of every card would take most
+of the time of opening a file.
 """
 
 import functools
@@ -117,7 +117,7 @@ def _long_value(raw: bytes, at: int, value: str) -> Any:
     return value if joined is None else joined
 
 
-# The extensions of a file, and the files of a night, share most of these cards.
+# Cached: the extensions of a file, and the files of a night, share most cards.
 @functools.lru_cache(maxsize=4096)
 def card_value(card: bytes) -> Any:
     """Parse a card, or several with CONTINUE; None if that fails, strings stripped."""

@@ -93,5 +93,5 @@ class HduOut:
     # Pixels that are copied as they are stored, an array to be encoded, or an HDU of
     # which the data are copied.
     data: ArrayHandle | npt.NDArray[Any] | HduMap | None = None
-    is_tiled: bool = False  # compress the pixels in tiles
-    like: TileHandle | None = None  # A compressed image whose tiles are taken over
+    is_tiled: bool = False
+    like: TileHandle | None = None  # a compressed image whose tiles are kept

@@ -1,7 +1,8 @@
 """
-Headers that come back byte for byte where nobody touched them, and helpers for cards.
+Headers that are written back byte for byte unless they were changed.
 
-Everything above this layer takes `Header` from here.
+What is above this layer knows headers by this module alone, so it offers `Header`,
+`card_bytes` and `UnreadableCardError` beside its own names, eleven in all.
 """
 
 import logging

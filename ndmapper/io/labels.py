@@ -1,4 +1,4 @@
-"""The names of extensions: presets, what a user may say, and recognition."""
+"""The names of the extensions of a file: presets, labels of the user, recognition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,10 +36,10 @@ PRIMARY = "PRIMARY"
 """The name that labels give the image in the primary HDU."""
 
 _SEPARATORS = "._- "
-"""What may stand between the name of a group and that of a part, by maker."""
+"""Separators of group and part in EXTNAME, which depend on the observatory."""
 
 Ident = int | str
-"""What names a group in a file: EXTVER, or a name."""
+"""Identifies a group in a file: EXTVER, or a name."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Labels:
     flags: str = "DQ"
     # What the uncertainty extension holds; 'ivar' is the inverse of the variance.
     uncertainty_is: UncertaintyKind = "variance"
-    separator: str = "."  # what stands between the name of a group and these in EXTNAME
+    separator: str = "."  # in EXTNAME, between the name of a group and these
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -124,7 +124,7 @@ USUAL_NAMES: dict[UncertaintyKind, str] = {
 """What a new uncertainty is called where a file has no name for it."""
 
 DEFAULT_LABELS = Labels()
-"""What a new file gets where nobody says anything."""
+"""Those of a new file, by default."""
 
 _STD_LABELS = Labels(uncertainty="ERR", uncertainty_is="std")
 """Those of HST and JWST."""
@@ -195,7 +195,7 @@ def labels_of(fmap: FileMap, given: Any = None) -> Labels:
     """Return the labels of a file: given, configured, or recognised."""
     given = config["labels"] if given is None else given
     labels = _recognised(fmap) if given is None else make_labels(given)
-    # Of which kind the uncertainty is, a header may tell.
+    # A header may tell the kind of the uncertainty.
     if labels.are_ccddata:
         for hdu in fmap.hdus:
             if hdu.name == labels.uncertainty and hdu.is_image:
@@ -206,7 +206,7 @@ def labels_of(fmap: FileMap, given: Any = None) -> Labels:
 
 def _recognised(fmap: FileMap) -> Labels:
     """Recognise the labels by the names of extensions, else by the instrument."""
-    # HST leaves the place of arrays empty that have one value everywhere.
+    # HST writes no pixels for arrays of a constant value.
     written = [hdu.name for hdu in fmap.hdus[1:] if not hdu.is_table]
     images = {name for name in written if name not in NO_NAMES}
     has_primary = fmap.primary.is_image and fmap.primary.data_size > 0

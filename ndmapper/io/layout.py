@@ -1,8 +1,8 @@
 """
-The layout of a file: which HDU plays which part.
+The layout of a file: the role of each HDU.
 
-A layout is data. Nothing above this module asks for the names of extensions, so
-another way of laying out a file is another function in `_FORMS`.
+A layout is data. Modules above this one do not look at names of extensions, so another
+way of laying out a file is another function in `_FORMS`.
 """
 
 import functools
@@ -114,7 +114,7 @@ class Layout:
 
     labels: Labels  # the names of the extensions
     groups: tuple[Group, ...]  # in file order
-    # Position of each table, and of each image that plays no part, by name.
+    # Position by name of each table, and of each image without a role.
     tables: dict[str, int]
     extras: dict[str, int]
     record: int | None = None  # position of the record of the product
@@ -255,7 +255,7 @@ _FORMS: tuple[Callable[[list[HduMap], Labels], tuple[Group, ...]], ...] = (
     _unnamed,
     _own_names,
 )
-"""The forms of files, the first that finds something wins."""
+"""Forms of files; the first that finds a group is taken."""
 
 
 def _grouped(
@@ -332,7 +332,7 @@ def _completed(
     groups: tuple[Group, ...], hdus: list[HduMap], labels: Labels
 ) -> tuple[Group, ...]:
     """Add uncertainties and flags that have other names than the labels."""
-    # Whoever names them means these and no others.
+    # Labels that the user set mean these extensions and no others.
     usual = {"uncertainty": USUAL_NAMES[labels.uncertainty_is], "flags": "DQ"}
     parts = [part for part, name in usual.items() if labels.names[part] == name]
     if all(getattr(group, part) is not None for part in parts for group in groups):

@@ -3,8 +3,8 @@ Tables of provenance as DRAGONS keeps them, written from a record.
 
 PROVENANCE has a row for every file that went into a step, HISTORY one for every step
 (astrodata reads both as tables of the file, by these names and columns). They are for
-programs that know nothing of the record. It alone is ever read back: both tables are
-marked as ours by a card, and are, like the record, no content of the product.
+programs that do not know the record, and are never read back. A card marks both as
+ours; like the record they are not part of the content.
 """
 
 import json

@@ -30,8 +30,8 @@ the product. An entry is a JSON object::
                   files that a tool was given by a parameter, calibrations among them:
                   a calibration that no tag has was not handed to the tool; absent for
                   a function, and in records that are older than it
-    qc            {name: number, text or {"value": ..., "unit": ...}} that the step said
-                  of its product; absent where it said nothing
+    qc            {name: number, text or {"value": ..., "unit": ...}} of the product,
+                  as reported by the step; absent where there is none
     decisions     {name: value} that the user decided, with ``interact``; absent where
                   nothing was to be decided
     instrument    what a table of an instrument gave: "table" and "origin" (packaged,
@@ -53,6 +53,10 @@ In FITS the record is a binary table named NDM_RECORD, the last HDU, one row per
 entry: the step, the product and the canonical JSON text in a variable-length array of
 characters (FITS standard 4.0, section 7.3.5). A side record holds the same entries as
 a JSON file in ``.ndmapper/records/`` beside the product.
+
+More than ten names, since it is one document in three places: entries and their keys
+(`entry_key`, `identity`, `edited`), the table (`encode`, `decode`, `is_record`), and
+files (`read_records`, `read_side`, `read_cleaned` and where these lie).
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """
-Side data, in the folder ``.ndmapper``: made where it is, not where a link leads.
+Side data, in the folder ``.ndmapper``, written without following links.
 
-A folder with data may come from anybody. A link in the place of ``.ndmapper``, or of
+A folder with data may come from any source. A link in the place of ``.ndmapper``, or of
 anything in it, would let a run write wherever the link leads.
 """
 

@@ -2,7 +2,7 @@
 The bytes of one file on disk, exactly as it was when it was mapped.
 
 Every byte of a data unit that ndmapper reads passes through `Source`, so this is also
-the place where reads are counted. A file is open only inside a call.
+the place where reads are counted. No file stays open after a call.
 """
 
 import bz2
@@ -84,8 +84,8 @@ def count_read(path: Path, size: int) -> None:
 class Source:
     """A file as it was when it was mapped."""
 
-    path: Path  # absolute path, so that a change of folder does not matter
-    # What the operating system said about the file.
+    path: Path  # absolute, so that a change of folder does not matter
+    # As of `os.stat`.
     size: int
     mtime_ns: int
     inode: int
@@ -111,20 +111,8 @@ class Source:
         """Open the file, decompressed; the stream can seek."""
         with clear_read_errors(self.path), self.path.open("rb") as raw:
             self.compare(os.fstat(raw.fileno()))
-            with self._decompressed(raw) as stream:
+            with _decompressed(self, raw) as stream:
                 yield stream
-
-    def _decompressed(self, raw: BinaryIO) -> AbstractContextManager[BinaryIO]:
-        if self.compression == "gzip":
-            return cast(AbstractContextManager[BinaryIO], gzip.GzipFile(fileobj=raw))
-        if self.compression == "bzip2":
-            return cast(AbstractContextManager[BinaryIO], bz2.BZ2File(raw))
-        if self.compression == "compress":
-            from ndmapper.io.lzw import open_lzw  # for few files
-
-            mark = (self.path, self.size, self.mtime_ns, self.inode)
-            return nullcontext(open_lzw(raw, mark))
-        return nullcontext(raw)
 
     @contextmanager
     def open_data(
@@ -156,6 +144,18 @@ class Source:
             f"has {found}; copy or download it again"
         )
         return TruncatedFileError(msg)
+
+
+def _decompressed(source: Source, raw: BinaryIO) -> AbstractContextManager[BinaryIO]:
+    if source.compression == "gzip":
+        return cast(AbstractContextManager[BinaryIO], gzip.GzipFile(fileobj=raw))
+    if source.compression == "bzip2":
+        return cast(AbstractContextManager[BinaryIO], bz2.BZ2File(raw))
+    if source.compression == "compress":
+        from ndmapper.io.lzw import open_lzw  # for few files
+
+        return nullcontext(open_lzw(raw, source))
+    return nullcontext(raw)
 
 
 def find_source(path: str | os.PathLike[str], *, strict: bool = True) -> Source:
@@ -190,7 +190,7 @@ def open_source(
             compression=cast(Compression, kind) if kind in _READABLE else None,
         )
         raw.seek(0)
-        with source._decompressed(raw) as stream:
+        with _decompressed(source, raw) as stream:
             yield source, stream
 
 

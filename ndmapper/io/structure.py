@@ -1,4 +1,4 @@
-"""The header of an HDU as it is written: its form put right, the rest as it was."""
+"""Headers for writing: mandatory cards are corrected, the rest stays unchanged."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ __all__ = ["array_header", "carried_header", "empty_primary"]
 _FORM = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "GROUPS"}
 _SCALING = ("BSCALE", "BZERO", "BLANK")
 _NO_SCALING = {"BSCALE": 1, "BZERO": 0}
-# They are of the bytes that were there before.
+# They are of the old bytes.
 _SUMS = {"CHECKSUM", "DATASUM"}
 
 

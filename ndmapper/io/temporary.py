@@ -1,8 +1,8 @@
 """
 Unfinished files and folders: their names, and what killed processes left of them.
 
-A name says which process of which host made it, so that the next one who writes there
-can tell what nobody will ever finish.
+A name contains the process and the host that made it, so that a later process can tell
+what was abandoned.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"\.?ndm-(\d+)-([0-9a-f]{8})-[0-9a-f]{8}(-.*)?")
 _PAUSE = 60.0
-"""Seconds until a folder is looked through once more by the same process."""
+"""Seconds until the same process sweeps a folder again."""
 
 _swept: dict[tuple[int, Path], float] = {}
 
@@ -134,5 +134,5 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        return True  # somebody else's process
+        return True  # a process of another user
     return True

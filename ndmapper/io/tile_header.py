@@ -1,8 +1,8 @@
 """
 Headers of images that are compressed in tiles (FITS standard 4.0, section 10.1).
 
-Such an image lies in a binary table, whose header holds the cards of the image among
-its own. Here one is made of the other, card by card and byte for byte.
+The image lies in a binary table, whose header holds the cards of the image among its
+own. Either header is made from the other, byte for byte.
 """
 
 import re

@@ -1,10 +1,9 @@
 """
-The units that headers name: those of the FITS standard, and common spellings of others.
+The units of headers: those of the FITS standard, and common other spellings.
 
-What is written as the standard or astropy has it is left to astropy. Any other text is
-turned into that, word by word, by a table of spellings; where one of its words is not
-in the table the text is not understood. Letters are never made small or large to make
-a unit of them: DU is no atomic mass, and an A that stands for Angstrom no year.
+Astropy parses what it or the standard knows. Any other text is translated word by word
+by a table of spellings, and not understood if one of its words is not in the table. The
+case of letters is never changed to get a unit: DU is no atomic mass.
 """
 
 import functools
@@ -91,7 +90,7 @@ _COUNTED = re.compile(
     r"|maggies|nanomaggies)(?![a-z]))|\b[WJ]\b"
 )
 _ONE_LETTER = re.compile(r"(?<![A-Za-z])[AS](?![A-Za-z])")
-# What nobody divides by currents or conductances.
+# Never divided by currents or conductances.
 _LETTERS = {"A": "Angstrom", "S": "s"}
 
 

@@ -1,8 +1,8 @@
 """
-The HDUs that coordinates lie in beside their header.
+The HDUs that hold coordinates besides those in the header.
 
 Of the FITS distortion paper: images WCSDVARR and D2IMARR, to which CPDISi and D2IMDISi
-lead; and of paper III: tables with the coordinates of -TAB axes, which PSi_0 names.
+refer; and of paper III: tables with the coordinates of -TAB axes, named by PSi_0.
 """
 
 from collections.abc import Sequence

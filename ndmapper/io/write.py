@@ -1,7 +1,7 @@
 """
-Writing whole files: what did not change is copied as bytes, and nobody ever sees half.
+Writing whole files atomically; what did not change is copied as bytes.
 
-A file is written under a hidden name in its own folder, brought to the disk, and then
+A file is written under a hidden name in its own folder, synced to disk, and then
 renamed onto its name.
 """
 
@@ -46,7 +46,7 @@ __all__ = [
 
 
 _AT_ONCE = 1 << 24
-"""At least so many bytes are brought to the disk at a time."""
+"""At least so many bytes are synced to disk at a time."""
 
 Put = Callable[[int, int, npt.NDArray[Any]], None]
 
@@ -57,8 +57,8 @@ class HdusTogether:
 
     # Their headers; of the data only shape and type are looked at.
     hdus: tuple[HduOut, ...]
-    # Is given a function that takes the number of the HDU, that of the first pixel,
-    # and pixels, which it may change. Several threads may call it.
+    # Called with a function that writes a block: number of the HDU, of the first pixel,
+    # and the pixels, which it may change. Several threads may call that.
     fill: Callable[[Put], None]
 
 

@@ -1,4 +1,4 @@
-"""Many things at once, on the workers of a dask scheduler."""
+"""Calls in parallel, by the workers of a dask scheduler."""
 
 import logging
 import os
@@ -11,8 +11,8 @@ from typing import Any
 from ndmapper.config import config
 from ndmapper.errors import MissingPackageError, WorkerError
 from ndmapper.parallel.cores import IN_WORKER
-from ndmapper.parallel.progress import Bar
-from ndmapper.parallel.worker import Surroundings, carry_out, open_answer
+from ndmapper.parallel.gather import gather
+from ndmapper.parallel.worker import Surroundings, carry_out
 
 __all__ = ["map_cluster"]
 
@@ -27,10 +27,10 @@ _clients: dict[str, Any] = {}
 
 def map_cluster(
     func: Callable[[Any], Any],
-    things: Sequence[Any],
+    items: Sequence[Any],
     cluster: Any,
     title: str | None,
-    tell: Callable[[int, Any], None],
+    notify: Callable[[int, Any], None] | None,
 ) -> list[Any]:
     """Call a function with each of many items on the workers of a cluster."""
     client = _client(cluster)
@@ -38,36 +38,31 @@ def map_cluster(
 
     call = Surroundings.here().pack(func)
     futures = [
-        client.submit(_carry_out, call, thing, pure=False, key=None) for thing in things
+        client.submit(_carry_out, call, item, pure=False, key=None) for item in items
     ]
-    position = {future.key: i for i, future in enumerate(futures)}
-    results: list[Any] = [None] * len(things)
-    failed: tuple[int, BaseException] | None = None
+
+    def cancel(futures: Sequence[Any]) -> None:
+        client.cancel([future for future in futures if not future.done()])
+
     try:
-        with Bar(len(futures), title) as bar:
-            for future in _as_completed(client, futures):
-                i = position[future.key]
-                if future.cancelled():
-                    continue
-                bar.update()
-                try:
-                    results[i] = open_answer(future.result())
-                    tell(i, results[i])
-                except KilledWorker as err:
-                    msg = (
-                        "workers of the cluster died again and again with the same "
-                        f"work ({err}); they may have run out of memory"
-                    )
-                    raise WorkerError(msg) from err
-                except Exception as err:
-                    if failed is None or i < failed[0]:
-                        failed = (i, err)
-                    client.cancel([f for f in futures[i + 1 :] if not f.done()])
+        return gather(
+            futures,
+            _as_completed(client, futures),
+            title,
+            notify,
+            died=KilledWorker,
+            why_died=_why_died,
+            cancel=cancel,
+        )
     finally:
-        client.cancel([f for f in futures if not f.done()])
-    if failed is not None:
-        raise failed[1]
-    return results
+        cancel(futures)
+
+
+def _why_died(err: Exception) -> str:
+    return (
+        f"workers of the cluster died again and again with the same work ({err}); they "
+        "may have run out of memory"
+    )
 
 
 def _as_completed(client: Any, futures: Sequence[Any]) -> Iterator[Any]:
@@ -147,13 +142,13 @@ _busy = threading.Lock()
 """Surroundings are those of a process, so that its threads must take turns."""
 
 
-def _carry_out(call: Surroundings, thing: Any) -> Any:
+def _carry_out(call: Surroundings, item: Any) -> Any:
     """Run one item in a worker, with nested calls kept serial."""
     with _busy:
         before = os.environ.get(IN_WORKER)
         os.environ[IN_WORKER] = "1"
         try:
-            return carry_out(call, thing)
+            return carry_out(call, item)
         finally:
             if before is None:
                 del os.environ[IN_WORKER]

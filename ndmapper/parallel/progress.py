@@ -45,7 +45,7 @@ class Bar:
 
 def progress(items: Sequence[T], title: str | None) -> Iterator[T]:
     """
-    Go through items, with a bar where somebody watches and there is more than one.
+    Iterate over items, with a bar on a terminal if there is more than one.
 
     Parameters
     ----------

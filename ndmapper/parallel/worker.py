@@ -1,4 +1,4 @@
-"""What happens inside a worker process."""
+"""What a worker process does: surroundings, one call, its answer."""
 
 import contextlib
 import logging
@@ -30,7 +30,7 @@ class Surroundings:
     settings: dict[str, Any]  # the configuration
     level: int  # messages below this level are not logged
     func: bytes = b""  # the function, pickled
-    program: str = ""  # the script that runs, beside which things may lie
+    program: str = ""  # the script that runs; tables may lie beside it
 
     @classmethod
     def here(cls) -> "Surroundings":

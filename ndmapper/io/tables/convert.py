@@ -1,4 +1,4 @@
-"""Tables: between HDUs and astropy Tables."""
+"""Conversion between table HDUs and astropy Tables."""
 
 import contextlib
 import io

@@ -22,7 +22,7 @@ __all__ = [
     "set_form",
 ]
 
-# Keywords that speak of one column, and end in its number (FITS standard 4.0, sections
+# Keywords of one column, which end in its number (FITS standard 4.0, sections
 # 7.2.2, 7.3.2 and 8.2, and the conventions of the archives of high-energy astronomy).
 _COLUMN = re.compile(
     r"(T(?:TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM|BCOL|DMIN|DMAX|LMIN|LMAX|CTYP|CTY"

@@ -1,5 +1,5 @@
 """
-Writing a table that was read from a file: what nobody touched stays as it is stored.
+Writing a table that was read from a file: unchanged cells stay as they are stored.
 
 Cells that were changed are put into the stored rows, in the form of their columns. Only
 columns that are new, or of another type, or have values that the stored form cannot

@@ -1,8 +1,8 @@
 """
 Decoding one tile of a compressed image (FITS standard 4.0, section 10.4).
 
-Rice, PLIO and H-compress tiles, and quantised numbers, are decoded by astropy; gzip
-by Python.
+Rice, PLIO and H-compress tiles, and quantised numbers, are decoded by astropy, whose
+classes for single tiles are private; gzip by Python.
 """
 
 import math

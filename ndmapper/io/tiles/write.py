@@ -1,4 +1,4 @@
-"""Compressing an image in tiles, and what has to be stored either way."""
+"""Compressing an image in tiles, or copying one that is compressed."""
 
 import io
 import warnings
