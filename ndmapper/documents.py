@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import tomllib
 from typing import Any
 
 __all__ = [
@@ -84,6 +83,8 @@ def load_toml(text: str | bytes) -> dict[str, Any]:
     ValueError
         If it is not TOML, too long, or nested too deeply.
     """
+    import tomllib  # where no file is read, it is not needed
+
     check_length(text)
     decoded = _decoded(text)
     # Python's reader takes a time that grows with the square of the parts of a key.
