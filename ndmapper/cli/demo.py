@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ndmapper.cli.output import format_columns, print_json, say
-from ndmapper.cli.script import READER_LEFT, ScriptResult, run_script
+from ndmapper.cli.run_script import READER_LEFT, ScriptResult, run_script
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import FileAccessError, NdmapperError, OutputExistsError
 

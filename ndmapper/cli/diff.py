@@ -46,8 +46,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from ndmapper.report.array_differences import Tolerance
     from ndmapper.report.compare import compare
-    from ndmapper.report.pixels import Tolerance
 
     kind: Any = "absolute" if args.kind == "units" else args.kind
     tolerance = None if args.tolerance is None else Tolerance(args.tolerance, kind)

@@ -54,7 +54,7 @@ def _run(args: argparse.Namespace) -> int:
                     {
                         "step": item.step,
                         "action": "perhaps" if item.is_open else item.action,
-                        "inputs": [str(df) for df in item.works[0].inputs],
+                        "inputs": [str(df) for df in item.units[0].inputs],
                         "products": item.products,
                         "reasons": [item.reason, *item.changes],
                     }

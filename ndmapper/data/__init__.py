@@ -3,8 +3,9 @@ Files as lists of NDData, their names, and lists of them.
 
 datafile, datafilelist, filename
     A file as a list of images, a list of files, and names in parts.
-ndlater, image, array, wcs, tables, flags
-    One image, what it is made of, and its arrays, which are read when they are needed.
+ndlater, image, array, flagging, flags, wcs, tables
+    One image, what it is made of (`image.ImageContent`, which NDLater has as
+    ``content``), and its arrays, which are read when they are needed.
 operators, operations, deferred, units, reductions
     Arithmetic: noted now, checked, and carried out later, whole or in blocks of rows.
 content, groups, group_list, primary_header

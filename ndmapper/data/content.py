@@ -75,7 +75,7 @@ def take_coordinate_tables(
     replaced : NDLater, optional
         The image that was in its place, whose tables may go.
     """
-    tables = ndd._coordinate_tables
+    tables = ndd.content.coordinate_tables
     if tables is None or _are_there(df, ndd, tables):
         return
     around = [*others, *df._groups]
@@ -103,10 +103,11 @@ def take_coordinate_tables(
             names[one] = one.name, number
     if names:
         edit = partial(_set_names, names=names)
-        for stored in (ndd._stored, *(p.header for p in ndd._parts.values())):
+        arrays = ndd.content.arrays.values()
+        for stored in (ndd.content.stored, *(part.header for part in arrays)):
             if stored is not None:
                 stored.edit(edit)
-        ndd._coordinate_tables = tables.renamed(names)
+        ndd.content.coordinate_tables = tables.renamed(names)
 
 
 def _take_tab(
@@ -143,7 +144,7 @@ def _used(groups: Iterable[NDLater]) -> set[tuple[str, int]]:
     return {
         (one.name, one.version)
         for ndd in groups
-        if ndd._coordinate_tables is not None
+        if ndd.content.coordinate_tables is not None
         for one in references(ndd.meta)
     }
 
@@ -176,7 +177,7 @@ def _set_names(header: Header, names: Mapping[TableReference, tuple[str, int]]) 
 
 
 def _is_changed(ndd: NDLater) -> bool:
-    part = ndd._parts["data"]
+    part = ndd.content.arrays["data"]
     if part.pending is not None or part.handle is None or not part.handle.is_whole:
         return True
     return part.is_modified
@@ -227,46 +228,48 @@ class Content(GroupList):
             return []
         groups = make_groups(self._map, self._layout, self._primary, self._bad_flags)
         for ndd, group in zip(groups, self._layout.groups, strict=True):
-            ndd._tables = Belongings(self.tables, group.tables, ndd.ident)
-            ndd._extras = Belongings(self.extras, group.extras, ndd.ident, "extra")
+            ndd.content.tables = Belongings(self.tables, group.tables, ndd.ident)
+            ndd.content.extras = Belongings(
+                self.extras, group.extras, ndd.ident, "extra"
+            )
         return groups
 
     def _own(self, ndd: NDLater, group: Group) -> None:
         """Say what belongs to a group, as the file that was written has it."""
         assert self._layout is not None
         for kind, store, names, places in (
-            ("_tables", self.tables, group.tables, self._layout.tables),
-            ("_extras", self.extras, group.extras, self._layout.extras),
+            ("tables", self.tables, group.tables, self._layout.tables),
+            ("extras", self.extras, group.extras, self._layout.extras),
         ):
             keys = {at: key for key, at in store.places.items()}
             at = {name: places[key] for name, key in names.items()}
             found = {name: keys[i] for name, i in at.items() if i in keys}
-            what = "extra" if kind == "_extras" else "table"
-            setattr(ndd, kind, Belongings(store, found, ndd.ident, what))
+            what = "extra" if kind == "extras" else "table"
+            setattr(ndd.content, kind, Belongings(store, found, ndd.ident, what))
 
     def _leave(self, ndd: NDLater) -> None:
-        for part in ndd._parts.values():
+        for part in ndd.content.arrays.values():
             part.noted()  # whoever took it out may look at it after the next save
-        if ndd._tables is not None:
-            ndd._tables = ndd._tables.leave()
-        if ndd._extras is not None:
-            ndd._extras = ndd._extras.leave()
+        if ndd.content.tables is not None:
+            ndd.content.tables = ndd.content.tables.leave()
+        if ndd.content.extras is not None:
+            ndd.content.extras = ndd.content.extras.leave()
 
     def _join(self, ndd: NDLater, heir_of: NDLater | None = None) -> None:
-        tables, extras = ndd._tables, ndd._extras
-        if heir_of is not None and not (ndd._has_belonged or tables or extras):
-            tables, extras = heir_of._tables, heir_of._extras
-        ndd._tables = Belongings(self.tables, None, ndd.ident)
+        tables, extras = ndd.content.tables, ndd.content.extras
+        if heir_of is not None and not (ndd.content.has_belonged or tables or extras):
+            tables, extras = heir_of.content.tables, heir_of.content.extras
+        ndd.content.tables = Belongings(self.tables, None, ndd.ident)
         if tables is not None:
-            ndd._tables = tables.join(self.tables, ndd.ident)
-        ndd._extras = Belongings(self.extras, None, ndd.ident, "extra")
+            ndd.content.tables = tables.join(self.tables, ndd.ident)
+        ndd.content.extras = Belongings(self.extras, None, ndd.ident, "extra")
         if extras is not None:
-            ndd._extras = extras.join(self.extras, ndd.ident)
+            ndd.content.extras = extras.join(self.extras, ndd.ident)
 
     def _take_coordinate_tables(
         self, ndd: NDLater, others: Sequence[NDLater], replaced: NDLater | None = None
     ) -> None:
-        if ndd._coordinate_tables is not None:
+        if ndd.content.coordinate_tables is not None:
             take_coordinate_tables(self, ndd, others, replaced)
 
     def _drop_stale(self) -> None:
@@ -276,13 +279,13 @@ class Content(GroupList):
         source = self._map.source
         gone = []
         for name, owners in self._layout.further.items():
-            plane = self.extras.get(name)
-            if plane is None or plane._origin != (source, self._layout.extras[name]):
+            plane, place = self.extras.get(name), self._layout.extras[name]
+            if plane is None or plane.content.origin != (source, place):
                 continue
-            if plane._parts["data"].is_modified:
+            if plane.content.arrays["data"].is_modified:
                 continue  # by somebody who knows what it should be
             its = [(source, i) for i in owners]
-            about = [ndd for ndd in self._groups if ndd._origin in its]
+            about = [ndd for ndd in self._groups if ndd.content.origin in its]
             if any(map(_is_changed, about)):
                 del self.extras[name]
                 gone.append(name)
@@ -416,7 +419,7 @@ class Content(GroupList):
             return
         self._map.keep_headers()
         for ndd in (*self._groups, *self.extras.values()):
-            for part in ndd._parts.values():
+            for part in ndd.content.arrays.values():
                 part.keep()
         self.tables.keep()
 
@@ -431,20 +434,20 @@ class Content(GroupList):
         """
         made = self.__dict__
         found = (*made.get("_groups", ()), *made.get("extras", {}).values())
-        return [part for ndd in found for part in ndd._parts.values()]
+        return [part for ndd in found for part in ndd.content.arrays.values()]
 
     def _adopted(
         self, ndd: NDLater, other: "Content", memo: dict[int, Any] | None
     ) -> NDLater:
         new = ndd.copy() if memo is None else copy.deepcopy(ndd, memo)
-        if ndd._stored is other._primary:
-            new._stored = self._primary
-        new._primary = self._primary
-        new._is_owned = True
+        if ndd.content.stored is other._primary:
+            new.content.stored = self._primary
+        new.content.primary = self._primary
+        new.content.is_owned = True
         return new
 
     def _refer(self, ndd: NDLater, old: NDLater) -> None:
-        if old._tables is not None:
-            ndd._tables = old._tables.within(self.tables, ndd.ident)
-        if old._extras is not None:
-            ndd._extras = old._extras.within(self.extras, ndd.ident)
+        if old.content.tables is not None:
+            ndd.content.tables = old.content.tables.within(self.tables, ndd.ident)
+        if old.content.extras is not None:
+            ndd.content.extras = old.content.extras.within(self.extras, ndd.ident)

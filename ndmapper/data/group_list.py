@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from astropy.nddata import NDData
 
+from ndmapper.data.image import sharing_arrays
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.operations import Ready, is_operand, operate, prepare, put_all
 from ndmapper.data.operators import Operators, checked_result, documented
@@ -105,11 +106,12 @@ class GroupList(Operators):
         at = self._position(item)
         old = self._groups[at]
         new = self._view(value, old.ident)
-        new._origin = old._origin
+        new.content.origin = old.content.origin
         others = [ndd for ndd in self._groups if ndd is not old]
         self._groups[at] = new
         if value is old:  # as after ``df[0] -= 1``
-            new._tables, new._extras = old._tables, old._extras
+            new.content.tables = old.content.tables
+            new.content.extras = old.content.extras
         else:
             self._leave(old)
             self._join(new, old)
@@ -240,23 +242,24 @@ class GroupList(Operators):
         """Make an NDLater of our own; what another file holds is not shared with it."""
         (item,) = _checked([item])
         if isinstance(item, NDLater):
-            view = item.copy() if item._is_owned else item._view()
+            view = item.copy() if item.content.is_owned else sharing_arrays(item)
         else:
             view = NDLater(item)
+        content = view.content
         if (
             isinstance(item, NDLater)
-            and item._primary is self._primary
-            and (view._in_primary)
+            and item.content.primary is self._primary
+            and content.in_primary
         ):
-            view._stored = caught_up(self._primary, view._stored)
-        if view._in_primary and view._stored.raw == self._primary.raw and (
-            not view._stored.is_touched and not self._primary.is_touched
-            and view._stored.raw is not None and len(self._groups) == 0
+            content.stored = caught_up(self._primary, content.stored)
+        if content.in_primary and content.stored.raw == self._primary.raw and (
+            not content.stored.is_touched and not self._primary.is_touched
+            and content.stored.raw is not None and len(self._groups) == 0
         ):  # fmt: skip
-            view._stored = self._primary
-        view._keep_flag_table()
-        view._primary = self._primary
-        view._is_owned = True
+            content.stored = self._primary
+        content.keep_flag_table()
+        content.primary = self._primary
+        content.is_owned = True
         if ident is not None:
             view.ident = ident
         return view
@@ -306,8 +309,9 @@ class GroupList(Operators):
             pair = [_partner(x, ndd, like) for x in (left, right)]
             result = operate(name, *pair, later=True, like=_like(ndd, pair))
             result.ident = ndd.ident
-            result._origin = ndd._origin
-            result._tables = result._extras = None  # those of the file are taken
+            result.content.origin = ndd.content.origin
+            # Those of the file are taken.
+            result.content.tables = result.content.extras = None
             results.append(result)
         made = self.file_type(data=like)
         made._groups = [made._view(result, result.ident) for result in results]

@@ -7,6 +7,7 @@ its coordinates lie in, is taken along when the image gets another place in a fi
 
 from ndmapper.data.array import Part
 from ndmapper.data.flags import Flag
+from ndmapper.data.image import ImageContent, with_content
 from ndmapper.data.ndlater import Extras, NDLater
 from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.io.arrays import ArrayHandle
@@ -61,7 +62,7 @@ def make_groups(
         _make_group(fmap, layout, group, primary, bad_flags) for group in layout.groups
     ]
     for ndd in groups:
-        ndd._coordinate_tables = tables
+        ndd.content.coordinate_tables = tables
     return groups
 
 
@@ -101,10 +102,10 @@ def flag_no_data(ndd: NDLater) -> None:
     ndd : NDLater
         An image as it lies in a file; others stay as they are.
     """
-    variance = ndd._parts.get("uncertainty")
+    variance = ndd.content.arrays.get("uncertainty")
     if variance is None or not isinstance(variance.handle, InverseHandle):
         return
-    flags = ndd._parts.get("flags")
+    flags = ndd.content.arrays.get("flags")
     stored = None if flags is None else flags.handle
     if isinstance(stored, NoDataHandle):
         stored = stored.flags
@@ -112,7 +113,7 @@ def flag_no_data(ndd: NDLater) -> None:
     bit = table.like_own(Flag.NO_DATA) or table.like_own(Flag.BAD) or int(Flag.NO_DATA)
     handle = no_data_handle(variance.handle, stored, bit)
     if flags is None:
-        ndd._parts["flags"] = Part(handle)
+        ndd.content.arrays["flags"] = Part(handle)
     else:
         flags.handle = handle
 
@@ -184,15 +185,14 @@ def from_parts(
     NDLater
         The NDLater.
     """
-    ndd = object.__new__(NDLater)
-    ndd._start_empty(bad_flags)
-    ndd._parts = parts
-    ndd._stored = header
-    ndd._primary = primary
-    ndd._origin = (data.source, data.index)
-    ndd._is_owned = True
-    ndd.ident = ident
-    return ndd
+    content = ImageContent(bad_flags)
+    content.arrays = parts
+    content.stored = header
+    content.primary = primary
+    content.origin = (data.source, data.index)
+    content.is_owned = True
+    content.ident = ident
+    return with_content(NDLater, content)
 
 
 def make_extras(

@@ -171,11 +171,11 @@ def _fixed(value: Any) -> Any:
 
 
 def _fix(ndd: NDLater, original: NDLater) -> None:
-    original._synced("uncertainty")
-    for name, part in original._parts.items():
+    original.content.synced("uncertainty")
+    for name, part in original.content.arrays.items():
         array = part.peek().copy() if part.is_loaded else None
         pending = None if part.is_loaded else part.pending
-        ndd._parts[name] = Part(
+        ndd.content.arrays[name] = Part(
             part.handle, array, header=part.header, is_std=part.is_std, held=False,
             pending=pending, fixed=True,
         ).noted()  # fmt: skip

@@ -103,7 +103,7 @@ def primary_header(primary: StoredHeader, groups: Sequence[NDLater]) -> StoredHe
         Without what goes with the image, or went with one that is gone; the same one
         if no image was in the primary HDU.
     """
-    images = [ndd for ndd in groups if ndd._in_primary]
+    images = [ndd for ndd in groups if ndd.content.in_primary]
     if not images and not _has_pixels(primary):
         return primary
     stored = primary.copy()
@@ -111,8 +111,8 @@ def primary_header(primary: StoredHeader, groups: Sequence[NDLater]) -> StoredHe
     gone = {keyword for keyword in stored.header if is_array_keyword(keyword)}
     gone |= set(pixel_keywords(stored.header))
     for ndd in images:
-        if ndd._stored is not primary and _is_of(primary, ndd._stored):
-            gone |= _changes(primary, ndd._stored) - kept - _COMMENTARY
+        if ndd.content.stored is not primary and _is_of(primary, ndd.content.stored):
+            gone |= _changes(primary, ndd.content.stored) - kept - _COMMENTARY
     for keyword in gone:
         stored.header.remove(keyword, ignore_missing=True, remove_all=True)
     return stored

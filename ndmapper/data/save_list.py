@@ -205,7 +205,7 @@ def _parts_of(*values: Any) -> list[Part]:
     found: list[Part] = []
     for value in values:
         if isinstance(value, NDLater):
-            found += value._parts.values()
+            found += value.content.arrays.values()
         elif isinstance(value, DataFile):
             _ = value._groups, value.extras
             found += value.parts()

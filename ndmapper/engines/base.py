@@ -1,4 +1,4 @@
-"""What an engine is given, and what it gives back."""
+"""The protocol of an engine: what it is given, and what it returns."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ Calibration = DataFile | list[DataFile] | None
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """
-    What a step runs, as far as that is known before it is called.
+    The declared part of a step: all that is known before it is called.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class Job:
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """
-    What came of a job.
+    Result of a job.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ class Outcome:
 @dataclass(frozen=True, kw_only=True)
 class Preview:
     """
-    What a job would do, without anything being touched.
+    Description of what a job would do.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class Preview:
 
 
 class Engine(Protocol):
-    """A way to do the work of a step."""
+    """What does the work of a step: runs functions, tasks, recipes or programs."""
 
     name: str
     each: Each
@@ -172,7 +172,7 @@ class Engine(Protocol):
 
     def tool(self, task: Task) -> dict[str, str | None]:
         """
-        Say what would do the work. Quick: nothing heavy is started for it twice.
+        Return name and version of the tool. Must be fast when repeated.
 
         Parameters
         ----------
@@ -206,7 +206,7 @@ class Engine(Protocol):
 
     def check(self, job: Job) -> None:
         """
-        Check a job against what the tool says of itself, where it is installed.
+        Check a job against the tool's own description, where it is installed.
 
         Nothing is written. The folder of the job does not exist yet.
 
@@ -224,7 +224,7 @@ class Engine(Protocol):
 
     def preview(self, job: Job) -> Preview:
         """
-        Say exactly what would be done, without touching anything.
+        Describe exactly what would be done, without doing it.
 
         Parameters
         ----------

@@ -7,7 +7,7 @@ from typing import Any
 from ndmapper.io.record import canonical
 from ndmapper.report.lineage import Lineage, Row, references_of
 
-__all__ = ["Call", "Unit", "find_calls"]
+__all__ = ["Call", "ProductGroup", "find_calls"]
 
 _UNIT = (
     "step", "module", "engine", "task", "inputs", "calibrations", "parameters",
@@ -17,16 +17,10 @@ _CALL = tuple(name for name in _UNIT if name != "inputs")
 
 
 @dataclass
-class Unit:
-    """
-    What was made at once: the products of one unit of work.
+class ProductGroup:
+    """What was made at once: the products of one unit of work."""
 
-    Parameters
-    ----------
-    rows : dict of (str or None) to mapping
-        Entries by output.
-    """
-
+    # Entries by output.
     rows: dict[str | None, Row]
 
     @property
@@ -37,16 +31,10 @@ class Unit:
 
 @dataclass
 class Call:
-    """
-    One call of a step.
+    """One call of a step."""
 
-    Parameters
-    ----------
-    units : list of Unit
-        What it made.
-    """
-
-    units: list[Unit] = field(default_factory=list)
+    # What it made.
+    units: list[ProductGroup] = field(default_factory=list)
 
     @property
     def first(self) -> Row:
@@ -62,24 +50,11 @@ class Call:
 
 
 def find_calls(lineage: Lineage) -> list[Call]:
-    """
-    Find calls that make all products again.
-
-    Parameters
-    ----------
-    lineage : Lineage
-        The products.
-
-    Returns
-    -------
-    list of Call
-        In an order that works. What the same step did to several files, with the
-        same parameters and calibrations, is one call where it can be.
-    """
+    """Find calls that make all products again."""
     calls: list[Call] = []
     place: dict[int, int] = {}
     latest: dict[str, int] = {}
-    units: dict[str, Unit] = {}
+    units: dict[str, ProductGroup] = {}
     for row in lineage.rows:
         mark = _mark(row, _UNIT)
         unit = units.get(mark)
@@ -87,7 +62,7 @@ def find_calls(lineage: Lineage) -> list[Call]:
             unit.rows[row.get("output")] = row
             place[id(row)] = place[id(unit.first)]
             continue
-        units[mark] = unit = Unit({row.get("output"): row})
+        units[mark] = unit = ProductGroup({row.get("output"): row})
         makers = [lineage.maker(use) for use in references_of(row)]
         needed = max([-1, *(place[id(m)] for m in makers if m is not None)])
         same = latest.get(_mark(row, _CALL), -1)

@@ -15,8 +15,8 @@ from ndmapper.io.record import is_record, read_records
 from ndmapper.io.roles import UncertaintyKind
 from ndmapper.io.tables.convert import read_table
 from ndmapper.io.tiles.read import open_array
+from ndmapper.report.array_differences import Tolerance, ValueDifference, compare_arrays
 from ndmapper.report.lineage import Lineage, Row
-from ndmapper.report.pixels import Tolerance, ValueDifference, compare_arrays
 from ndmapper.steps.record.differences import differences
 
 __all__ = ["Comparison", "Verdict", "compare"]
@@ -26,21 +26,13 @@ Verdict = Literal["identical", "within", "differs"]
 
 @dataclass
 class Comparison:
-    """
-    How two files differ.
+    """How two files differ."""
 
-    Parameters
-    ----------
-    records : list of str
-        Where their records part, and how.
-    headers : list of str
-        A line for every card, and everything in the structure, that differs.
-    values : dict of str to ValueDifference
-        By extension, and column of a table.
-    """
-
+    # Where their records part, and how.
     records: list[str] = field(default_factory=list)
+    # A line for every card, and everything in the structure, that differs.
     headers: list[str] = field(default_factory=list)
+    # By extension, and column of a table.
     values: dict[str, ValueDifference] = field(default_factory=dict)
 
     @property
@@ -61,25 +53,7 @@ def compare(
     """
     Compare two FITS files, such as a product of two runs.
 
-    Parameters
-    ----------
-    first, second : Path
-        The files.
-    tolerance : Tolerance, optional
-        By how much values may differ. Flags and other integers of a group that are
-        flags may not differ at all.
-    ignore : sequence of str
-        Keywords, or patterns of them, whose cards do not count.
-
-    Returns
-    -------
-    Comparison
-        What differs. Values are read some rows at a time.
-
-    Raises
-    ------
-    MissingFileError, FormatError
-        If a file is missing or not FITS.
+    Raises MissingFileError, FormatError if a file is missing or not FITS.
     """
     found = Comparison(_compare_records(read_records(first), read_records(second)))
     if digest(first) == digest(second):

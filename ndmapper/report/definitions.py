@@ -25,13 +25,8 @@ class Definitions:
     """
     The names that a script has defined so far.
 
-    Steps may come from several scripts, which mean different things by one name. So
-    a name is defined again, before a call that needs it, where it means something else.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        All entries, in the order of their calls.
+    Steps may come from several scripts, which mean different things by one name. So a
+    name is defined again, before a call that needs it, where it means something else.
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
@@ -60,19 +55,7 @@ class Definitions:
         """The lines at the start: imports that mean the same for all."""
 
     def free(self, *names: str) -> list[str]:
-        """
-        Find names that nothing else has.
-
-        Parameters
-        ----------
-        *names : str
-            The names that would be nice.
-
-        Returns
-        -------
-        list of str
-            The same, with underscores where they are taken.
-        """
+        """Find names that nothing else has."""
         found = []
         for name in names:
             while name in self._used or hasattr(builtins, name):
@@ -82,58 +65,18 @@ class Definitions:
         return found
 
     def settings(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """
-        Tell what to set before a call.
-
-        Parameters
-        ----------
-        config : mapping
-            The settings that it needs.
-
-        Returns
-        -------
-        dict
-            Those that are not set yet.
-        """
+        """Tell what to set before a call."""
         unset = object()
         changed = {n: v for n, v in config.items() if self._settings.get(n, unset) != v}
         self._settings.update(changed)
         return changed
 
     def ours(self, *names: str) -> list[str]:
-        """
-        Make sure that names of ours mean what they should.
-
-        Parameters
-        ----------
-        *names : str
-            Such as ``run_task`` or ``sys``.
-
-        Returns
-        -------
-        list of str
-            The lines that must stand before.
-        """
+        """Make sure that names of ours mean what they should."""
         return self._define([(name, _OURS[name]) for name in names])
 
     def step(self, row: Row) -> tuple[str, list[str], str | None]:
-        """
-        Define a step of pure Python.
-
-        Parameters
-        ----------
-        row : mapping
-            An entry.
-
-        Returns
-        -------
-        name : str
-            What it is called.
-        lines : list of str
-            The lines that must stand before the call.
-        problem : str or None
-            Why it cannot be defined.
-        """
+        """Define a step of pure Python."""
         step, script = row["step"], row.get("script") or {}
         if row["module"] is not None:
             return self._imported(row, script)

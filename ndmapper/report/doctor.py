@@ -33,42 +33,24 @@ _EXTRAS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """
-    One thing that was looked at.
+    """One thing that was looked at."""
 
-    Parameters
-    ----------
-    topic : str
-        What it belongs to.
-    name : str
-        What was looked for.
-    state : {'ok', 'missing', 'wrong'}
-        How it is.
-    found : str
-        Version or place, or what is wrong.
-    used_for : str
-        What it is needed for.
-    advice : str
-        How to get it; empty where nothing is to be done.
-    """
-
+    # What it belongs to.
     topic: str
+    # What was looked for.
     name: str
+    # {'ok', 'missing', 'wrong'}: How it is.
     state: State
+    # Version or place, or what is wrong.
     found: str
+    # What it is needed for.
     used_for: str = ""
+    # How to get it; empty where nothing is to be done.
     advice: str = ""
 
 
 def examine() -> list[Finding]:
-    """
-    Look at everything that ndmapper may need. Nothing is installed or contacted.
-
-    Returns
-    -------
-    list of Finding
-        What was found, by topic.
-    """
+    """Look at everything that ndmapper may need. Nothing is installed or contacted."""
     found = [*_python(), *_configuration()]
     if any(f.state == "wrong" for f in found if f.topic == "configuration"):
         return found  # nobody knows which tools and folders are meant

@@ -30,44 +30,22 @@ _PIPELINES = {"muse": "muse_", "hawki": "hawki_", "giraf": "gi"}
 
 @dataclass(frozen=True)
 class Tool:
-    """
-    One program, or a part of one.
+    """One program, or a part of one."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    used_for : str
-        What needs it.
-    found : str
-        Version and place; empty where it is missing.
-    problem : str
-        Why it is missing.
-    advice : str
-        How to get it.
-    """
-
+    # What it is called.
     name: str
+    # What needs it.
     used_for: str
+    # Version and place; empty where it is missing.
     found: str = ""
+    # Why it is missing.
     problem: str = "not found"
+    # How to get it.
     advice: str = ""
 
 
 def find_tools(settings: Mapping[str, Any]) -> Iterator[Tool]:
-    """
-    Look for every tool.
-
-    Parameters
-    ----------
-    settings : mapping
-        The configuration, which may name programs and folders.
-
-    Yields
-    ------
-    Tool
-        What was found, or is missing.
-    """
+    """Look for every tool."""
     yield from _iraf()
     for look, keys in (
         (_pyraf, ("iraf_python",)),

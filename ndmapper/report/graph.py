@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ndmapper.report.lineage import Lineage, Row, Use, references_of
+from ndmapper.report.lineage import Lineage, Row, UsedFile, references_of
 
 __all__ = ["FORMS", "Graph", "make_graph"]
 
@@ -13,21 +13,13 @@ FORMS = ("tree", "mermaid", "dot")
 
 @dataclass(frozen=True)
 class Node:
-    """
-    A file.
+    """A file."""
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    step : str or None
-        What made it; None for a file that no step made.
-    kind : {'product', 'raw', 'memory', 'edited'}
-        What it is.
-    """
-
+    # Its name.
     name: str
+    # What made it; None for a file that no step made.
     step: str | None
+    # {'product', 'raw', 'memory', 'edited'}: What it is.
     kind: Literal["product", "raw", "memory", "edited"]
 
     @property
@@ -40,32 +32,17 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """
-    Who was made of what.
+    """Who was made of what."""
 
-    Parameters
-    ----------
-    nodes : list of Node
-        The files, each after those that it was made of.
-    edges : list of (int, int, str)
-        Numbers of a file and of what was made of it, and its role there.
-    targets : list of int
-        Numbers of the products that were asked for.
-    """
-
+    # The files, each after those that it was made of.
     nodes: list[Node]
+    # Numbers of a file and of what was made of it, and its role there.
     edges: list[tuple[int, int, str]]
+    # Numbers of the products that were asked for.
     targets: list[int]
 
     def as_dict(self) -> dict[str, Any]:
-        """
-        Give the graph as plain data.
-
-        Returns
-        -------
-        dict
-            With ``nodes``, ``edges`` and ``targets``, for JSON.
-        """
+        """Give the graph as plain data."""
         return {
             "nodes": [vars(node) for node in self.nodes],
             "edges": [
@@ -76,15 +53,7 @@ class Graph:
         }
 
     def tree(self) -> str:
-        """
-        Draw the graph as a tree.
-
-        Returns
-        -------
-        str
-            Products first, what they were made of below. What is below a file is
-            shown once; ``...`` stands for it where the file comes again.
-        """
+        """Draw the graph as a tree."""
         sources: dict[int, list[tuple[int, str]]] = {}
         for source, product, role in self.edges:
             sources.setdefault(product, []).append((source, role))
@@ -111,14 +80,7 @@ class Graph:
         return "\n".join(lines)
 
     def mermaid(self) -> str:
-        """
-        Write the graph for Mermaid.
-
-        Returns
-        -------
-        str
-            A flowchart from left to right.
-        """
+        """Write the graph for Mermaid."""
         lines = ["flowchart LR"]
         for number, node in enumerate(self.nodes):
             note = f"<br/>{_mermaid(node.note)}" if node.note else ""
@@ -130,14 +92,7 @@ class Graph:
         return "\n".join(lines)
 
     def dot(self) -> str:
-        """
-        Write the graph for Graphviz.
-
-        Returns
-        -------
-        str
-            A directed graph in DOT.
-        """
+        """Write the graph for Graphviz."""
         lines = ["digraph record {", "    rankdir=LR;", "    node [shape=box];"]
         for number, node in enumerate(self.nodes):
             note = f"\\n{_dot(node.note)}" if node.note else ""
@@ -150,25 +105,13 @@ class Graph:
 
 
 def make_graph(records: Mapping[str, Sequence[Row]]) -> Graph:
-    """
-    Make the graph of products.
-
-    Parameters
-    ----------
-    records : mapping of str to sequence of mapping
-        The record of each product by the name of its file.
-
-    Returns
-    -------
-    Graph
-        All of them in one graph.
-    """
+    """Make the graph of products."""
     lineage = Lineage.of(records.values())
     numbers: dict[Any, int] = {}
     nodes: list[Node] = []
     edges: dict[tuple[int, int, str], None] = {}
 
-    def number_of(use: Use) -> int:
+    def number_of(use: UsedFile) -> int:
         maker = lineage.maker(use)
         mark = use.mark if maker is None else id(maker)
         if mark not in numbers:

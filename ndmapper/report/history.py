@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ndmapper.io.record import identity
-from ndmapper.report.lineage import Lineage, Row, Use
+from ndmapper.report.lineage import Lineage, Row, UsedFile
 from ndmapper.report.qc import number_text
 from ndmapper.steps.call.instrument_table import block_of, describe_block
 
@@ -16,24 +16,7 @@ _MOST = 6
 
 
 def history(rows: Sequence[Row], name: str, *, full: bool = False) -> str:
-    """
-    Tell how a product was made, from raw data on.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        Its record, oldest first, as `ndmapper.io.record.read_records` gives it.
-    name : str
-        Name of the file.
-    full : bool
-        Also show every input, paths, the text of steps of scripts, and what tools
-        printed.
-
-    Returns
-    -------
-    str
-        A paragraph for each step, oldest first, and the raw files that went in.
-    """
+    """Tell how a product was made, from raw data on."""
     if not rows:
         return f"{name} has no record: no step of ndmapper made it"
     lineage = Lineage.of([rows])
@@ -170,5 +153,5 @@ def _listed(names: Sequence[str], *, full: bool) -> str:
 
 def _named(reference: Mapping[str, Any]) -> str:
     """Name a file, and say if what was used was only in memory."""
-    use = Use("", reference)
+    use = UsedFile("", reference)
     return f"{use.name} (as it was in memory)" if use.memory else use.name

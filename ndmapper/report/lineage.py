@@ -6,27 +6,20 @@ from typing import Any
 
 from ndmapper.io.record import identity
 
-__all__ = ["Lineage", "Row", "Use", "references_of"]
+__all__ = ["Lineage", "Row", "UsedFile", "references_of"]
 
 Row = Mapping[str, Any]
 """An entry of a record."""
 
 
 @dataclass(frozen=True)
-class Use:
-    """
-    One file that went into a product.
+class UsedFile:
+    """One file that went into a product."""
 
-    Parameters
-    ----------
-    role : str
-        What it was: ``input``, the tool's name for it, the type of a calibration, or
-        the parameter that named it.
-    reference : mapping
-        As the entry holds it.
-    """
-
+    # What it was: ``input``, the tool's name for it, the type of a calibration, or the
+    # parameter that named it.
     role: str
+    # As the entry holds it.
     reference: Row
 
     @property
@@ -45,67 +38,34 @@ class Use:
         return bool(self.reference.get("memory"))
 
 
-def references_of(row: Row) -> Iterator[Use]:
-    """
-    List the files that went into a product.
-
-    Parameters
-    ----------
-    row : mapping
-        Its entry.
-
-    Yields
-    ------
-    Use
-        Inputs, calibrations that were applied, and files named by parameters.
-    """
+def references_of(row: Row) -> Iterator[UsedFile]:
+    """List the files that went into a product."""
     for reference in row["inputs"]:
-        yield Use(reference.get("role") or "input", reference)
+        yield UsedFile(reference.get("role") or "input", reference)
     for part in ("calibrations", "references"):
         for role, value in row[part].items():
             listed = value if isinstance(value, list) else [value]
             for reference in listed:
                 if reference is not None:
-                    yield Use(role, reference)
+                    yield UsedFile(role, reference)
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """
-    Products, and what they were made of, back to raw.
+    """Products, and what they were made of, back to raw."""
 
-    Parameters
-    ----------
-    targets : list of mapping
-        The entries of the products that are asked for.
-    rows : list of mapping
-        Every entry that they need, each after those of what it was made of.
-    raws : dict of (str, str) to Use
-        Every file that no step made, by content and name.
-    by_key : dict of str to list of mapping
-        All entries by their key: one for each name that the same product got.
-    """
-
+    # The entries of the products that are asked for.
     targets: list[Row]
+    # Every entry that they need, each after those of what it was made of.
     rows: list[Row] = field(default_factory=list)
-    raws: dict[tuple[str, str], Use] = field(default_factory=dict)
+    # Every file that no step made, by content and name.
+    raws: dict[tuple[str, str], UsedFile] = field(default_factory=dict)
+    # All entries by their key: one for each name that the same product got.
     by_key: dict[str, list[Row]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, records: Iterable[Sequence[Row]]) -> "Lineage":
-        """
-        Follow the records of products.
-
-        Parameters
-        ----------
-        records : iterable of sequence of mapping
-            The record of each product, oldest entry first; empty ones are left out.
-
-        Returns
-        -------
-        Lineage
-            All of them together. Entries that nothing needs are left out.
-        """
+        """Follow the records of products."""
         records = [rows for rows in records if rows]
         lineage = cls([rows[-1] for rows in records])
         for rows in records:
@@ -122,7 +82,7 @@ class Lineage:
 
     def _follow(self, target: Row, seen: set[int]) -> None:
         """Add an entry after all that it needs; records are deeper than Python is."""
-        stack: list[tuple[Row, Iterator[Use]]] = [(target, references_of(target))]
+        stack: list[tuple[Row, Iterator[UsedFile]]] = [(target, references_of(target))]
         if id(target) in seen:
             return
         seen.add(id(target))
@@ -140,20 +100,8 @@ class Lineage:
                 self.rows.append(row)
                 stack.pop()
 
-    def maker(self, use: Use) -> Row | None:
-        """
-        Find how a file was made.
-
-        Parameters
-        ----------
-        use : Use
-            The file.
-
-        Returns
-        -------
-        mapping or None
-            Its entry; None for a file that no step made.
-        """
+    def maker(self, use: UsedFile) -> Row | None:
+        """Find how a file was made."""
         rows = self.by_key.get(str(use.reference.get("key")), [])
         for row in rows:
             if row["product"] == use.name:

@@ -17,59 +17,19 @@ class Code(str):
 
 
 def is_name(text: Any) -> bool:
-    """
-    Say whether a text can be a name in Python, perhaps with dots.
-
-    Parameters
-    ----------
-    text : object
-        From a record, which anybody may have written.
-
-    Returns
-    -------
-    bool
-        Whether it can.
-    """
+    """Say whether a text can be a name in Python, perhaps with dots."""
     return isinstance(text, str) and all(
         part.isidentifier() and not keyword.iskeyword(part) for part in text.split(".")
     )
 
 
 def comment(text: str) -> str:
-    """
-    Make text safe for a comment.
-
-    Parameters
-    ----------
-    text : str
-        Anything, for instance the name of a file.
-
-    Returns
-    -------
-    str
-        The same on one line.
-    """
+    """Make text safe for a comment."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def call_text(name: str, first: Sequence[Any], words: Mapping[str, Any]) -> str:
-    """
-    Write a call.
-
-    Parameters
-    ----------
-    name : str
-        What is called.
-    first : sequence
-        The positional arguments.
-    words : mapping
-        The keywords; those that cannot be names are written as a mapping.
-
-    Returns
-    -------
-    str
-        One line where it is short, else one for each argument.
-    """
+    """Write a call."""
     items: list[tuple[str, Any]] = [("", value) for value in first]
     items += [(f"{word}=", value) for word, value in words.items() if is_name(word)]
     odd = {word: value for word, value in words.items() if not is_name(word)}

@@ -7,7 +7,7 @@ from typing import Any
 
 from ndmapper.report.calls import Call, find_calls
 from ndmapper.report.definitions import Definitions
-from ndmapper.report.lineage import Lineage, Row, Use, references_of
+from ndmapper.report.lineage import Lineage, Row, UsedFile, references_of
 from ndmapper.report.python_text import Code, call_text, comment
 from ndmapper.steps.call.instrument_table import block_of, describe_block
 from ndmapper.steps.record.freshness import table_changes
@@ -17,38 +17,18 @@ __all__ = ["Script", "write_script"]
 
 @dataclass
 class Script:
-    """
-    A script that makes products again.
+    """A script that makes products again."""
 
-    Parameters
-    ----------
-    text : str
-        The script.
-    raws : dict of str to str
-        What it needs: content by path in the folder of the raw files.
-    problems : list of str
-        What it cannot make, and why; empty if it makes everything.
-    """
-
+    # The script.
     text: str
+    # What it needs: content by path in the folder of the raw files.
     raws: dict[str, str]
+    # What it cannot make, and why; empty if it makes everything.
     problems: list[str] = field(default_factory=list)
 
 
 def write_script(records: Mapping[str, Sequence[Row]]) -> Script:
-    """
-    Write a script that makes products again, from the raw files on.
-
-    Parameters
-    ----------
-    records : mapping of str to sequence of mapping
-        The record of each product by the name of its file.
-
-    Returns
-    -------
-    Script
-        The script. Where something cannot be made again it stops, and says so.
-    """
+    """Write a script that makes products again, from the raw files on."""
     lineage = Lineage.of(records.values())
     product = Path(next(iter(records), "unnamed"))
     return _Writer(lineage, product).write(list(records))
@@ -88,7 +68,7 @@ class _Writer:
         for row in self.lineage.rows:
             self.places[id(row)] = place(row["product"])
 
-    def file(self, use: Use) -> Code:
+    def file(self, use: UsedFile) -> Code:
         """Write the path of a file."""
         maker = self.lineage.maker(use)
         if maker is not None:
@@ -250,7 +230,7 @@ class _Writer:
         """Write the files of a calibration or parameter."""
         if isinstance(value, list):
             return [self._files(role, reference) for reference in value]
-        return None if value is None else self.file(Use(role, value))
+        return None if value is None else self.file(UsedFile(role, value))
 
     def _out_names(self, call: Call) -> Any:
         names: dict[str | None, list[Any]] = {}
@@ -279,7 +259,7 @@ class _Writer:
         else:
             roles = [(ref.get("role") or "input", ref) for ref in row["inputs"]]
         for role, reference in roles:
-            inputs.setdefault(role, []).append(self.file(Use(role, reference)))
+            inputs.setdefault(role, []).append(self.file(UsedFile(role, reference)))
         outputs: dict[str, list[tuple[int, Any]]] = {}
         for output, made in call.units[0].rows.items():
             tag, _, number = str(output).partition("#")

@@ -1,4 +1,4 @@
-"""Get raw files, or make sure that they are there."""
+"""Download raw files, unless they are there already."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -25,12 +25,12 @@ def download_files(
     tar: bool = False,
 ) -> list[Path]:
     """
-    See to it that raw files are in a folder.
+    Download raw files into a folder.
 
-    What is there already, and is what it should be, stays, and no network is needed
-    for it. The rest comes in parallel, each file under a hidden name until it is whole
-    and verified. A file that is there but differs is an error, since somebody may have
-    edited it.
+    Files that exist and have the right checksum are kept, without network access. The
+    others are downloaded in parallel, each under a hidden name until it is complete and
+    verified. An existing file that differs is an error, since the user may have edited
+    it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The services that there are, by name."""
+"""The registry of services, and the protocol that a service implements."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-from ndmapper.calibrations.matches import Matches
+from ndmapper.calibrations.lookup_result import Matches
 from ndmapper.errors import ServiceError, did_you_mean
 from ndmapper.services.local import LocalService
 
@@ -17,7 +17,7 @@ __all__ = ["Request", "Service", "names", "open_service"]
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """
-    What a service may want to know before it is asked anything.
+    What a service may need to know when it is created.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Request:
 
 
 class Service(Protocol):
-    """Somewhere that knows which frames calibrate which, and has them."""
+    """A source of calibration associations and of files."""
 
     def look_up(self, filename: str, cal_type: str) -> Matches:
         """
@@ -71,7 +71,7 @@ class Service(Protocol):
         -------
         sequence, Answer or None
             Names, or pairs of name and checksum; an
-            `ndmapper.calibrations.provenance.Answer`, which can also say why and how
+            `ndmapper.calibrations.lookup_result.Answer`, which can also say why and how
             good it is; None where none fit.
         """
 
@@ -79,7 +79,7 @@ class Service(Protocol):
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
     ) -> list[Path]:
         """
-        See to it that files are in a folder.
+        Make sure that files are in a folder.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class Service(Protocol):
 
 def _gemini(request: Request) -> Service:
     from ndmapper.services.gemini.service import (
-        GeminiService,  # off line nobody needs it
+        GeminiService,  # imported only when needed
     )
 
     return GeminiService(
@@ -136,7 +136,7 @@ _BUILT_IN: Mapping[str, Callable[[Request], Service]] = {
 
 def names() -> list[str]:
     """
-    List the services that there are.
+    List the names of the available services.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def names() -> list[str]:
 
 def open_service(name: str, request: Request) -> Service:
     """
-    Open a service.
+    Create a service.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Find files in archives, by what they are of."""
+"""Search archives for files."""
 
 import datetime
 import re
@@ -10,30 +10,18 @@ from ndmapper.errors import ParameterError, ServiceError, did_you_mean
 from ndmapper.services.criteria import Criteria
 from ndmapper.services.registry import Request, names, open_service
 
-__all__ = ["Searching", "find_files"]
+__all__ = ["SearchableService", "find_files"]
 
 
-class Searching(Protocol):
-    """A service that can search."""
+class SearchableService(Protocol):
+    """A service that supports searches."""
 
     def find(self, criteria: Criteria) -> Table:
-        """
-        Find files.
-
-        Parameters
-        ----------
-        criteria : Criteria
-            What is looked for.
-
-        Returns
-        -------
-        Table
-            With the columns `COLUMNS` at least.
-        """
+        """Find files."""
 
 
 def find_files(
-    server: str | Searching,
+    server: str | SearchableService,
     *,
     program: str | None = None,
     target: str | None = None,
@@ -44,10 +32,10 @@ def find_files(
     limit: int | None = None,
 ) -> Table:
     """
-    Find files in an archive.
+    Search an archive for files.
 
-    The table can be given to `download_files`, and to DataFileList once they are there;
-    rows may be taken out of it, in Python or in the ECSV file it is saved to.
+    The table can be passed to `download_files` and then to DataFileList. Rows may be
+    removed, in Python or in the ECSV file it is saved to.
 
     Parameters
     ----------
@@ -96,10 +84,10 @@ def find_files(
     return table if limit is None else table[:limit]
 
 
-def _opened(name: str) -> Searching:
+def _opened(name: str) -> SearchableService:
     service: Any = open_service(name, Request())
     if hasattr(service, "find"):
-        found: Searching = service
+        found: SearchableService = service
         return found
     msg = f"the service {name!r} cannot search"
     others = [other for other in names() if other != name]

@@ -23,7 +23,7 @@ from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.call.inputs import Inputs, coerce_roles
 from ndmapper.steps.call.naming import name_products
 from ndmapper.steps.call.plan import Plan, make_plan
-from ndmapper.steps.call.units import make_works
+from ndmapper.steps.call.units import make_units
 from ndmapper.steps.declare.declaration import CONFIG_WORDS, Declaration
 from ndmapper.steps.record.entry import ancestors
 from ndmapper.steps.results import shaped
@@ -257,15 +257,15 @@ class Chain:
         """Plan a step before the last: its products are never seen."""
         settings: Settings = settings_of(declaration, bound)
         cals = resolve_calibrations(declaration, bound.calibrations, current.first)
-        works = make_works(declaration, bound, settings, current, cals, digests=digests)
-        units = [work.roles for work in works]
-        targets = name_products(declaration, units, None, settings["outdir"])
+        units = make_units(declaration, bound, settings, current, cals, digests=digests)
+        all_roles = [unit.roles for unit in units]
+        targets = name_products(declaration, all_roles, None, settings["outdir"])
         files = DataFileList()
-        for work, names, prelude in zip(works, targets, preludes, strict=True):
-            item = memory_item(work, names)
+        for unit, names, prelude in zip(units, targets, preludes, strict=True):
+            item = memory_item(unit, names)
             prelude.append(item)
             ((output, name),) = names.items()
-            rows = [*ancestors(work.used), item.expected[output]]
-            cals_of = shared_cals(work.inputs)
-            files.append(PlannedFile(name, rows, cals_of, like=work.inputs[0]))
+            rows = [*ancestors(unit.used), item.expected[output]]
+            cals_of = shared_cals(unit.inputs)
+            files.append(PlannedFile(name, rows, cals_of, like=unit.inputs[0]))
         return files

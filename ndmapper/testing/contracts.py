@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ndmapper.calibrations.matches import matched_files
+from ndmapper.calibrations.lookup_result import matched_files
 from ndmapper.errors import NdmapperError
 
 __all__ = ["ServiceContract"]

@@ -22,21 +22,7 @@ _HUGE = 8_000_000
 
 
 def main(told: dict[str, Any], argv: list[str]) -> int:
-    """
-    Play a Python that has PyRAF.
-
-    Parameters
-    ----------
-    told : dict
-        What it is: the file of its notes, its fault, its tasks.
-    argv : list of str
-        Its arguments.
-
-    Returns
-    -------
-    int
-        The exit code.
-    """
+    """Play a Python that has PyRAF."""
     if argv[0] == "-c":
         print("0.0.fake")
         return 0

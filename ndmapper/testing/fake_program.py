@@ -21,21 +21,7 @@ _HUGE = 8_000_000
 
 
 def main(told: dict[str, Any], argv: list[str]) -> int:
-    """
-    Play a program.
-
-    Parameters
-    ----------
-    told : dict
-        What it is: the folder for its notes, its fault, recipes of a fake esorex.
-    argv : list of str
-        Its arguments.
-
-    Returns
-    -------
-    int
-        The exit code.
-    """
+    """Play a program."""
     options = dict(a[2:].partition("=")[::2] for a in argv if a.startswith("--"))
     words = [a for a in argv if not a.startswith("--")]
     recipes = told["recipes"]

@@ -20,16 +20,7 @@ _SPACING = 60
 
 
 class GmosScene:
-    """
-    One target of GMOS and what calibrates it.
-
-    Parameters
-    ----------
-    archive : SimulatedArchive
-        Where it goes.
-    number : int
-        The number of the scene, which gives instrument, mode and configuration.
-    """
+    """One target of GMOS and what calibrates it."""
 
     def __init__(self, archive: SimulatedArchive, number: int) -> None:
         self.archive = archive
@@ -58,22 +49,7 @@ class GmosScene:
         }  # fmt: skip
 
     def add(self, days: float = 0.0, **changes: Any) -> str:
-        """
-        Write one frame.
-
-        Parameters
-        ----------
-        days : float
-            When, after the target [day].
-        **changes : str, float or bool
-            Cards that differ from those of the target; also ``binning``, ``slow``,
-            ``low`` and ``rows``, which is the fraction of rows that was read.
-
-        Returns
-        -------
-        str
-            Its name.
-        """
+        """Write one frame."""
         self.count += 1
         time = moment(self.day, self.hours + 24 * days)
         binning = str(changes.pop("binning", self.binning))
@@ -94,14 +70,7 @@ class GmosScene:
         return self.archive.write(name, [cards, *amplifiers])
 
     def build(self) -> str:
-        """
-        Write the target, its calibrations, and what nearly fits.
-
-        Returns
-        -------
-        str
-            Name of the target.
-        """
+        """Write the target, its calibrations, and what nearly fits."""
         target = self.add()
         self._biases(target)
         if self.mode == "imaging":

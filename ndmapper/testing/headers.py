@@ -79,22 +79,7 @@ def write_headers(path: Path, headers: Sequence[Cards | bytes]) -> None:
 
 
 def header_bytes(cards: Cards, *, first: bool = False) -> bytes:
-    """
-    Make the header of an HDU without data.
-
-    Parameters
-    ----------
-    cards : mapping
-        Keywords and values, without those of form. Keywords with blanks are written
-        as ESO does.
-    first : bool
-        Whether it is the primary header.
-
-    Returns
-    -------
-    bytes
-        The header, padded to whole blocks.
-    """
+    """Make the header of an HDU without data."""
     form: dict[str, str | int | bool] = {"SIMPLE": True} if first else {}
     if not first:
         form["XTENSION"] = "IMAGE"
@@ -117,20 +102,6 @@ def _card(key: str, value: str | float | bool) -> bytes:
 
 
 def moment(day: datetime.date, hours: float) -> datetime.datetime:
-    """
-    Give a time, in hours after midnight of a date.
-
-    Parameters
-    ----------
-    day : date
-        The date.
-    hours : float
-        Time of day [h]; it may be negative, or beyond the day.
-
-    Returns
-    -------
-    datetime
-        The time, to a millisecond.
-    """
+    """Give a time, in hours after midnight of a date."""
     start = datetime.datetime.combine(day, datetime.time())
     return start + datetime.timedelta(milliseconds=round(hours * 3600e3))

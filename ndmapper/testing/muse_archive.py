@@ -15,16 +15,7 @@ _RAW_EXTENSIONS = tuple(header_bytes({"EXTNAME": f"CHAN{n:02d}"}) for n in range
 
 
 class MuseScene:
-    """
-    One exposure of MUSE and what calibrates it.
-
-    Parameters
-    ----------
-    archive : SimulatedArchive
-        Where it goes.
-    number : int
-        The number of the scene, which gives night and mode.
-    """
+    """One exposure of MUSE and what calibrates it."""
 
     def __init__(self, archive: SimulatedArchive, number: int) -> None:
         self.archive = archive
@@ -33,23 +24,7 @@ class MuseScene:
         self.mode = _MODES[number % 3]
 
     def add(self, kind: str, hours: float, **changes: Any) -> str:
-        """
-        Write one frame.
-
-        Parameters
-        ----------
-        kind : str
-            Category and type, separated by a colon.
-        hours : float
-            When, after midnight UT [h].
-        **changes : str, float or bool
-            ``mode``, ``read``, ``temperature``, ``lamp`` or ``set``.
-
-        Returns
-        -------
-        str
-            Its name.
-        """
+        """Write one frame."""
         time = moment(self.day, hours)
         while (
             name := f"MUSE.{time.isoformat(timespec='milliseconds').replace(':', '_')}"
@@ -76,14 +51,7 @@ class MuseScene:
         return self.archive.write(f"{name}.fits", [cards, *_RAW_EXTENSIONS])
 
     def build(self) -> str:
-        """
-        Write the target, its calibrations, and what nearly fits.
-
-        Returns
-        -------
-        str
-            Name of the target.
-        """
+        """Write the target, its calibrations, and what nearly fits."""
         target = self.add("SCIENCE:OBJECT", 3.0)
         other = next(m for m in _MODES if m[:3] != self.mode[:3])
         self._sets(target, "bias", "CALIB:BIAS", {"read": 2}, "read_mode")
@@ -178,16 +146,7 @@ class MuseScene:
 
 
 def write_statics(archive: SimulatedArchive, runs: tuple[str, ...]) -> None:
-    """
-    Write tables of geometry and astrometry.
-
-    Parameters
-    ----------
-    archive : SimulatedArchive
-        Where they go.
-    runs : tuple of str
-        Names of the runs that they are of.
-    """
+    """Write tables of geometry and astrometry."""
     for run in runs:
         for field in ("wfm", "nfm"):
             for start, product in (

@@ -29,11 +29,6 @@ class Reads:
     bytes: int = 0
     paths: list[Path] = field(default_factory=list)
 
-    def _note(self, path: Path, size: int) -> None:
-        self.reads += 1
-        self.bytes += size
-        self.paths.append(path)
-
 
 @contextmanager
 def count_reads() -> Iterator[Reads]:
@@ -46,5 +41,11 @@ def count_reads() -> Iterator[Reads]:
         What was read since the context was entered.
     """
     reads = Reads()
-    with observe_reads(reads._note):
+
+    def note(path: Path, size: int) -> None:
+        reads.reads += 1
+        reads.bytes += size
+        reads.paths.append(path)
+
+    with observe_reads(note):
         yield reads

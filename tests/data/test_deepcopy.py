@@ -51,7 +51,10 @@ def test_deepcopy_of_a_file_to_update_saves_to_its_name(path):
     new.save()
     again = DataFile(path)
     assert (again[0].data[0, 0], again.meta["OBJECT"]) == (-5, "new")
-    assert (df.meta["OBJECT"], df[0]._parts["data"].is_loaded) == ("test", False)
+    assert (df.meta["OBJECT"], df[0].content.arrays["data"].is_loaded) == (
+        "test",
+        False,
+    )
 
 
 def test_deepcopy_keeps_changes_in_memory_apart(path):

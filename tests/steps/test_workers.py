@@ -14,16 +14,16 @@ from ndmapper.errors import ConfigError
 from ndmapper.io import temporary
 from ndmapper.io.digest import differences
 from ndmapper.steps import run_task
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 from ndmapper.steps.run import workers
 from ndmapper.steps.run.workers import count_workers, parse_memory
 
 
 @pytest.fixture(autouse=True)
 def fresh():
-    tally.clear()
+    summary.clear()
     yield
-    tally.clear()
+    summary.clear()
 
 
 def plan_of(make_raw, func=None, **options):
@@ -129,9 +129,9 @@ def test_products_of_workers_are_reused_by_one(make_raw):
     names = [make_raw(f"x{n}.fits") for n in range(3)]
     step = run_task(lambda ndd: ndd * 2, prefix="d")
     step(names, workers=2)
-    tally.clear()
+    summary.clear()
     step(names, reprocess="auto")
-    assert tally.reused == ["dx0.fits", "dx1.fits", "dx2.fits"]
+    assert summary.reused == ["dx0.fits", "dx1.fits", "dx2.fits"]
 
 
 def test_inputs_in_memory_travel_to_workers(make_raw, pixels):

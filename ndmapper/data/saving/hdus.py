@@ -205,9 +205,9 @@ def is_relabelled(ndd: NDLater) -> bool:
     bool
         True where somebody set the unit, or changed BUNIT.
     """
-    if ndd._unit_edited:
+    if ndd.content.unit_edited:
         return True
-    stored = ndd._stored
+    stored = ndd.content.stored
     if not stored.is_parsed and not stored.is_touched:
         return False
     before = {} if stored.raw is None else form_keywords(stored.raw)
@@ -242,15 +242,15 @@ def unit_card(
         return None
     if part == "uncertainty" and is_relabelled(ndd):
         is_copied = False
-    if not (is_new or ndd._unit_edited):
+    if not (is_new or ndd.content.unit_edited):
         if part != "uncertainty" or is_copied:
             return None
         return _unit_of_values(ndd, kind)
     unit = ndd.unit
     if unit is None:
-        return "" if ndd._unit_edited else None
+        return "" if ndd.content.unit_edited else None
     if part == "data":
-        return unit_text(unit) if ndd._unit_edited else None
+        return unit_text(unit) if ndd.content.unit_edited else None
     return unit_text(unit ** _POWERS[kind])
 
 
@@ -264,7 +264,7 @@ def _unit_of_values(ndd: NDLater, kind: UncertaintyKind) -> str | None:
 
     It was turned into the unit of the data, or a square of that, when it was read.
     """
-    source = ndd._parts["uncertainty"]
+    source = ndd.content.arrays["uncertainty"]
     header = None if source.header is None else source.header.header
     if header is None or "BUNIT" not in header:
         return None
@@ -321,8 +321,8 @@ def _has_own_name(df: Content, ndd: NDLater) -> bool:
     ident = _repeated_name(df, ndd) or ndd.ident
     return (
         isinstance(ident, str)
-        and len(ndd._parts) == 1
-        and is_named(ndd._stored, ident, None)
+        and len(ndd.content.arrays) == 1
+        and is_named(ndd.content.stored, ident, None)
     )
 
 
@@ -333,12 +333,12 @@ def _repeated_name(df: Content, ndd: NDLater) -> str | None:
         return None
     if not ident.rstrip("_")[-1:].isdecimal():
         return None
-    origin = ndd._origin
+    origin = ndd.content.origin
     if origin is None or origin[0] != df._map.source:
         return None
     if (origin[1], ident) not in [(g.data, g.ident) for g in df._layout.groups]:
         return None
-    written = str(ndd._stored.header.get("EXTNAME", "")).strip()
+    written = str(ndd.content.stored.header.get("EXTNAME", "")).strip()
     stem, part = df._labels.split(written) or ("", "")
     name = stem if stem and part == "data" else written
     given = ident.removeprefix(f"{name}_") != ident and name not in df.idents

@@ -124,7 +124,7 @@ def belonging_name(df: Content, kind: str, key: str) -> Name | None:
     """
     store = getattr(df, kind)
     for ndd in df._groups:
-        mine = ndd._tables if kind == "tables" else ndd._extras
+        mine = ndd.content.tables if kind == "tables" else ndd.content.extras
         if mine is not None and mine.store is store:
             mine.ident = ndd.ident
             if (name := mine.name_of(key)) is not None:
@@ -152,7 +152,7 @@ def is_of_the_file(df: Content, name: str) -> bool:
     return name.upper() in known or any(
         one.name.upper() == name.upper()
         for ndd in df._groups
-        if ndd._coordinate_tables is not None
+        if ndd.content.coordinate_tables is not None
         for one in references(ndd.meta)
     )
 
@@ -275,8 +275,8 @@ class _Plan:
         self.groups = list(df._groups)
         refuse_same_idents(df)
         for ndd in (*self.groups, *df.extras.values()):
-            ndd._synced("uncertainty")
-            ndd._settle_wcs()
+            ndd.content.synced("uncertainty")
+            ndd.content.settle_wcs()
         self.items: list[Item] = []
         self.done: set[tuple[int, str]] = set()
         self.place = self._places()
@@ -289,7 +289,7 @@ class _Plan:
 
     def _single_image(self) -> NDLater | None:
         """Find the image that stays in the primary HDU, if there is one."""
-        inside = [ndd for ndd in self.groups if ndd._in_primary]
+        inside = [ndd for ndd in self.groups if ndd.content.in_primary]
         if self.as_in_file and len(inside) == 1 and self.place.get(0) is inside[0]:
             return inside[0]
         if len(self.groups) != 1:
@@ -299,23 +299,23 @@ class _Plan:
             return only
         # CCDData has it there, and the other arrays behind it.
         usual = self.df._labels.are_ccddata and only.ident == 1
-        alone = len(only._parts) == 1 or usual or self.as_in_file
-        return only if only._in_primary and alone else None
+        alone = len(only.content.arrays) == 1 or usual or self.as_in_file
+        return only if only.content.in_primary and alone else None
 
     def _is_told(self, ndd: NDLater, part: str) -> bool:
         """Whether flags are no array of their own: inverse variances of 0 say them."""
-        handle = ndd._parts[part].handle
+        handle = ndd.content.arrays[part].handle
         return (
             part == "flags"
             and isinstance(handle, NoDataHandle)
             and handle.flags is None
             and self._tells_no_data(ndd, handle)
-            and not ndd._parts[part].is_modified
+            and not ndd.content.arrays[part].is_modified
         )
 
     def _tells_no_data(self, ndd: NDLater, handle: NoDataHandle) -> bool:
         """Whether the variances that are written say which pixels have none."""
-        variance = ndd._parts.get("uncertainty")
+        variance = ndd.content.arrays.get("uncertainty")
         if variance is None or not handle.is_whole:
             return False
         if self.kind != "ivar":
@@ -333,9 +333,10 @@ class _Plan:
         if self.df._map is None:
             return found
         for ndd in self.groups:
-            if ndd._origin is None or ndd._origin[0] != self.df._map.source:
+            origin = ndd.content.origin
+            if origin is None or origin[0] != self.df._map.source:
                 continue
-            found.setdefault(ndd._origin[1], ndd)
+            found.setdefault(origin[1], ndd)
         return found
 
     def _is_as_in_file(self) -> bool:
@@ -346,7 +347,8 @@ class _Plan:
         return len(layout.groups) == len(self.groups) and all(
             self.place.get(group.data) is ndd
             and group.ident == ndd.ident
-            and {n for n in ndd._parts if not self._is_told(ndd, n)} == set(group.hdus)
+            and {n for n in ndd.content.arrays if not self._is_told(ndd, n)}
+            == set(group.hdus)
             for group, ndd in zip(layout.groups, self.groups, strict=True)
         )
 
@@ -408,7 +410,7 @@ class _Plan:
             return False
         # HST leaves places empty, which may have been filled since.
         split = None if hdu.data_size else self.df._labels.split(hdu.name)
-        filled = [ndd for ndd in self.groups if split and split[1] in ndd._parts]
+        filled = [ndd for ndd in self.groups if split and ndd.has(split[1])]
         return split is None or (hdu.name, hdu.number) not in [
             extension_name(self.df, ndd, split[1]) for ndd in filled
         ]
@@ -422,7 +424,7 @@ class _Plan:
             self.items.append(Item(hdu))
         elif (ndd := self.place.get(group.data)) is not None:
             split = self.df._labels.split(hdu.name)
-            if split is not None and split[1] in ndd._parts:
+            if split is not None and split[1] in ndd.content.arrays:
                 return  # filled since
             if ndd.ident == group.ident or not isinstance(ndd.ident, int):
                 self.items.append(Item(hdu))
@@ -514,8 +516,8 @@ class _Plan:
     @staticmethod
     def _header_in_primary(file_header: StoredHeader, ndd: NDLater) -> StoredHeader:
         """Make the primary header of an image, which may be of an extension."""
-        combine = merged_header if ndd._in_primary else replaced_header
-        return combine(file_header, ndd._stored)
+        combine = merged_header if ndd.content.in_primary else replaced_header
+        return combine(file_header, ndd.content.stored)
 
     def _stored_extras(self) -> dict[int, str]:
         layout = self.df._layout
@@ -525,9 +527,10 @@ class _Plan:
         # Of several from one place it is the one that has its name.
         found = {at: name for name in extras if (at := extras.places.get(name)) in free}
         for name, ndd in extras.items():
-            if ndd._origin is None or ndd._origin[0] != self.df._map.source:
+            origin = ndd.content.origin
+            if origin is None or origin[0] != self.df._map.source:
                 continue
-            index = ndd._origin[1]
+            index = origin[1]
             if index in free and name not in found.values():
                 found.setdefault(index, name)
         return found
@@ -537,17 +540,17 @@ class _Plan:
             self._part(ndd, part)
 
     def _part(self, ndd: NDLater, part: str) -> None:
-        if part not in ndd._parts or (id(ndd), part) in self.done:
+        if part not in ndd.content.arrays or (id(ndd), part) in self.done:
             return
         if self._is_told(ndd, part):
             return
         self.done.add((id(ndd), part))
         if part == "data":
-            header = ndd._stored
-            if ndd._in_primary:
-                header = extension_header(ndd._stored)
+            header = ndd.content.stored
+            if ndd.content.in_primary:
+                header = extension_header(ndd.content.stored)
         else:
-            header = ndd._parts[part].header or self._left_empty(ndd, part)
+            header = ndd.content.arrays[part].header or self._left_empty(ndd, part)
         self._array(ndd, part, header, self._name(ndd, part, header))
 
     def _left_empty(self, ndd: NDLater, part: str) -> StoredHeader:
@@ -568,9 +571,9 @@ class _Plan:
         if not self.as_in_file:
             return extension_name(self.df, ndd, part)
         assert self.df._layout is not None
-        assert ndd._origin is not None
+        assert ndd.content.origin is not None
         groups = self.df._layout.groups
-        at = next(group for group in groups if group.data == ndd._origin[1])
+        at = next(group for group in groups if group.data == ndd.content.origin[1])
         hdu = self.hdus[at.hdus[part]]
         if not hdu.index:  # the image that was in the primary HDU
             return extension_name(self.df, ndd, part)
@@ -586,7 +589,7 @@ class _Plan:
         primary: bool = False,
         words: str | None = None,
     ) -> None:
-        source = ndd._parts[part]
+        source = ndd.content.arrays[part]
         kind = self.kind if part == "uncertainty" else "variance"
         is_ccddata = self.df._labels.are_ccddata
         data = to_write(
@@ -603,7 +606,7 @@ class _Plan:
         unit = unit_card(
             ndd, part, kind=kind, is_new=stored.raw is None, is_copied=not is_new
         )
-        unnamed = part == "flags" and ndd._must_name_flags()
+        unnamed = part == "flags" and ndd.content.must_name_flags()
         if not isinstance(data, ConvertedHandle) and (is_new or is_ccddata):
             # What such a file would take for standard deviations, or for a mask.
             if part == "uncertainty":
@@ -635,14 +638,14 @@ class _Plan:
 
     def _extra(self, name: str, hdu: HduMap | None) -> None:
         ndd = self.df.extras[name]
-        if len(ndd._parts) > 1:
+        if len(ndd.content.arrays) > 1:
             msg = (
                 f"the extra {name!r} of {self.df} has an uncertainty or flags, which "
                 "only groups have; append it to the file instead"
             )
             raise FormatError(msg)
-        stored = ndd._stored
-        if ndd._in_primary:  # what was in the primary HDU, here or elsewhere
+        stored = ndd.content.stored
+        if ndd.content.in_primary:  # what was in the primary HDU, here or elsewhere
             stored = extension_header(stored)
         in_place = self._extra_name(name, hdu, stored)
         self._array(ndd, "data", stored, in_place, words=name)

@@ -108,7 +108,7 @@ def write_datafile(
 def _warn_of_coordinates(df: Content) -> None:
     """Say which coordinates are not in the file, which has cards alone."""
     for ndd in (*df._groups, *df.extras.values()):
-        if (held := ndd._coordinates) is not None and held.in_memory:
+        if (held := ndd.content.coordinates) is not None and held.in_memory:
             log.warning(
                 "the coordinates (%s) of %r in %s are not saved, or not all of them: "
                 "FITS headers cannot hold these", held.kind, ndd, df or "a file",
@@ -363,8 +363,8 @@ def connect(df: Content, target: Path, items: list[Item]) -> None:
     tables = CoordinateTables.of(fmap)
     found = {group.data: group for group in df._layout.groups}
     for ndd in df._groups:
-        ndd._coordinate_tables = tables
-        group = None if ndd._origin is None else found.get(ndd._origin[1])
+        ndd.content.coordinate_tables = tables
+        group = None if ndd.content.origin is None else found.get(ndd.content.origin[1])
         if group is None:
             continue
         if isinstance(ndd.ident, str) and isinstance(group.ident, str):
@@ -378,14 +378,15 @@ def connect(df: Content, target: Path, items: list[Item]) -> None:
 
 def _connect_told_flags(ndd: Any) -> None:
     """Point flags that inverse variances tell at those that were written."""
-    variance, flags = ndd._parts.get("uncertainty"), ndd._parts.get("flags")
+    arrays = ndd.content.arrays
+    variance, flags = arrays.get("uncertainty"), arrays.get("flags")
     is_inverse = variance is not None and isinstance(variance.handle, InverseHandle)
     if is_inverse and (flags is None or flags.handle is not None):
         flag_no_data(ndd)
 
 
 def _connect_part(ndd: Any, name: str, hdu: HduMap, data: HduMap, df: Content) -> None:
-    part: Part = ndd._parts[name]
+    part: Part = ndd.content.arrays[name]
     if name == "uncertainty":
         part.is_std = df._labels.uncertainty_is == "std"
     handle = handle_of(hdu, name, df._labels, data)
@@ -395,12 +396,12 @@ def _connect_part(ndd: Any, name: str, hdu: HduMap, data: HduMap, df: Content) -
         part.rebase(handle, hdu.image_raw)
         return
     part.rebase(handle, None)
-    ndd._origin = (hdu.source, hdu.index)
+    ndd.content.origin = (hdu.source, hdu.index)
     if hdu.index == 0:
-        ndd._stored = df._primary
-    elif ndd._stored is df._primary:
+        ndd.content.stored = df._primary
+    elif ndd.content.stored is df._primary:
         # It was in the primary HDU, and is an extension now.
-        ndd._stored = type(df._primary)(hdu.image_raw)
+        ndd.content.stored = type(df._primary)(hdu.image_raw)
     else:
-        ndd._stored.rebase(hdu.image_raw)
-    ndd._has_unit = False
+        ndd.content.stored.rebase(hdu.image_raw)
+    ndd.content.forget_unit()

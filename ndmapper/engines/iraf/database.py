@@ -1,4 +1,4 @@
-"""The text databases of IRAF: what identify, apextract and others wrote, and more."""
+"""IRAF's text databases, as identify, apextract and other tasks write them."""
 
 import math
 import os
@@ -50,7 +50,7 @@ class DbEntry:
 
     def numbers(self, key: str) -> list[float]:
         """
-        Give all numbers of a field, row after row.
+        Return all numbers of a field, row by row.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class DbEntry:
 
 def db_path(kind: str, image: Path_, folder: Path_ = "database") -> Path:
     """
-    Say in which file IRAF looks for the entries of an image.
+    Return the file in which IRAF looks for the entries of an image.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def add_db_entry(
     fields: Mapping[str, Any],
 ) -> None:
     """
-    Put an entry into a file, in place of those of the same kind and name.
+    Add an entry, replacing those of the same kind and name.
 
     Parameters
     ----------
@@ -184,22 +184,7 @@ def add_db_entry(
 
 
 def split_entries(text: str) -> tuple[str, dict[str, str]]:
-    """
-    Take the text of a database apart.
-
-    Parameters
-    ----------
-    text : str
-        All of a file.
-
-    Returns
-    -------
-    head : str
-        What stands before the first entry.
-    entries : dict of str to str
-        The lines of each entry by its kind and name, the comment before it included;
-        of two that have a name the last, as IRAF takes it.
-    """
+    """Split the text of a database into its head and entries."""
     if text and not text.endswith("\n"):
         text += "\n"
     head, parts = _split(text)
@@ -207,21 +192,7 @@ def split_entries(text: str) -> tuple[str, dict[str, str]]:
 
 
 def join_entries(head: str, entries: Mapping[str, str]) -> str:
-    """
-    Put a database together.
-
-    Parameters
-    ----------
-    head : str
-        What stands before the first entry.
-    entries : mapping of str to str
-        The lines of each.
-
-    Returns
-    -------
-    str
-        All of a file.
-    """
+    """Join head and entries to the text of a database."""
     return "".join([head, *entries.values()])
 
 
@@ -238,7 +209,7 @@ def _text(path: Path_) -> str:
 
 
 def _split(text: str) -> tuple[str, list[str]]:
-    """Split before each entry; comments belong to what follows them."""
+    """Split before each entry; comments belong to the following entry."""
     head, parts, waiting = "", [], ""
     for line in text.splitlines(keepends=True):
         if line.startswith("#"):
@@ -276,7 +247,7 @@ def _parse(part: str, path: Path_) -> DbEntry:
             continue
         depth = len(line) - len(line.lstrip("\t"))
         words = line.split()
-        # Numbers are never keys, whatever stands before them.
+        # Numbers are no keys, even after indentation.
         if depth <= 1 and _KEY.fullmatch(words[0]) and words[0] != "INDEF":
             last = words[0]
             fields[last] = line.strip()[len(last) :].strip()

@@ -334,9 +334,9 @@ class CalibFile(Spellings, DataFile):
         return shapes.pop()[axis] if shapes else 0
 
     def _source(self, part: str) -> str | None:
-        if not len(self) or part not in next(iter(self))._parts:
+        if not len(self) or part not in next(iter(self)).content.arrays:
             return None
-        stored = next(iter(self))._parts[part]
+        stored = next(iter(self)).content.arrays[part]
         if stored.handle is None or stored.pending is not None:
             return None
         return str(stored.handle.source.path)

@@ -15,36 +15,23 @@ FULL_SCALE = 65535
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """
-    A mosaic of amplifiers side by side, each with its overscan columns at its right.
+    """Mosaic of amplifiers side by side, each with overscan columns on the right."""
 
-    Parameters
-    ----------
-    shape : (int, int)
-        Rows and columns of the image of one amplifier.
-    overscan : int
-        Overscan columns of each amplifier.
-    gains : tuple of float
-        Gain of each amplifier [electron/adu].
-    read_noises : tuple of float
-        Read noise of each amplifier [electron].
-    levels : tuple of float
-        Bias level of each amplifier [adu].
-    response : ndarray of float, shape (ny, nx of the mosaic)
-        Relative sensitivity: pixels, dust and vignetting; its median is 1.
-    structure : ndarray of float, shape (ny, nx of the mosaic)
-        What a bias has beyond its level [adu].
-    bad_column : int
-        Column of the mosaic that adds counts of its own to every frame.
-    """
-
+    # Rows and columns of the image of one amplifier.
     shape: tuple[int, int]
+    # Overscan columns of each amplifier.
     overscan: int
+    # Gain of each amplifier [electron/adu].
     gains: tuple[float, ...]
+    # Read noise of each amplifier [electron].
     read_noises: tuple[float, ...]
+    # Bias level of each amplifier [adu].
     levels: tuple[float, ...]
+    # Relative sensitivity: pixels, dust and vignetting; its median is 1.
     response: Image
+    # What a bias has beyond its level [adu].
     structure: Image
+    # Column of the mosaic that adds counts of its own to every frame.
     bad_column: int
 
     @property
@@ -53,40 +40,14 @@ class Camera:
         return self.shape[0], self.shape[1] * len(self.gains)
 
     def columns(self, amplifier: int) -> slice:
-        """
-        Find the columns of an amplifier on the mosaic.
-
-        Parameters
-        ----------
-        amplifier : int
-            Number of the amplifier, from 0.
-
-        Returns
-        -------
-        slice
-            Its columns.
-        """
+        """Find the columns of an amplifier on the mosaic."""
         nx = self.shape[1]
         return slice(amplifier * nx, (amplifier + 1) * nx)
 
     def read_out(
         self, rng: np.random.Generator, electrons: Image
     ) -> list[npt.NDArray[np.uint16]]:
-        """
-        Turn electrons into the raw frames of the amplifiers.
-
-        Parameters
-        ----------
-        rng : Generator
-            Source of chance.
-        electrons : ndarray of float, shape (ny, nx of the mosaic)
-            Electrons in each pixel.
-
-        Returns
-        -------
-        list of ndarray of uint16
-            One raw array per amplifier, overscan at the right.
-        """
+        """Turn electrons into the raw frames of the amplifiers."""
         ny, nx = self.shape
         y = np.arange(ny) / ny
         raws = []
@@ -106,25 +67,7 @@ class Camera:
 def make_camera(
     rng: np.random.Generator, shape: tuple[int, int], overscan: int, amplifiers: int
 ) -> Camera:
-    """
-    Draw a camera.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    shape : (int, int)
-        Rows and columns of the image of one amplifier.
-    overscan : int
-        Overscan columns of each amplifier.
-    amplifiers : int
-        Number of amplifiers.
-
-    Returns
-    -------
-    Camera
-        The camera.
-    """
+    """Draw a camera."""
     ny, nx = shape[0], shape[1] * amplifiers
     y, x = np.mgrid[:ny, :nx]
     radius2 = ((x - nx / 2) / (nx / 2)) ** 2 + ((y - ny / 2) / (ny / 2)) ** 2
@@ -160,23 +103,7 @@ def make_camera(
 
 
 def cosmic_rays(rng: np.random.Generator, shape: tuple[int, int], number: int) -> Image:
-    """
-    Draw the charge that cosmic rays leave.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    shape : (int, int)
-        Rows and columns.
-    number : int
-        How many rays there are.
-
-    Returns
-    -------
-    ndarray of float, shape (ny, nx)
-        Electrons; 0 where nothing was hit.
-    """
+    """Draw the charge that cosmic rays leave."""
     charge = np.zeros(shape)
     for _ in range(number):
         x, y = rng.uniform(0, shape[1]), rng.uniform(0, shape[0])

@@ -13,66 +13,35 @@ Image = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Star:
-    """
-    A point source.
+    """A point source."""
 
-    Parameters
-    ----------
-    x, y : float
-        Position on the mosaic of the first frame [pixel], from 0.
-    flux : float
-        Electrons that an average pixel would collect of it in one exposure.
-    """
-
+    # Position on the mosaic of the first frame [pixel], from 0.
     x: float
+    # Position on the mosaic of the first frame [pixel], from 0.
     y: float
+    # Electrons that an average pixel would collect of it in one exposure.
     flux: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """
-    Sky, stars and a galaxy.
+    """Sky, stars and a galaxy."""
 
-    Parameters
-    ----------
-    sky : float
-        Level of the sky [electron/pixel].
-    gradient : float
-        Relative change of the sky from the left to the right border.
-    fwhm : float
-        Full width at half maximum of the stars [pixel].
-    stars : tuple of Star
-        The stars.
-    galaxy : Star
-        Centre and flux of an exponential disk.
-    disk : float
-        Scale length of the disk [pixel].
-    """
-
+    # Level of the sky [electron/pixel].
     sky: float
+    # Relative change of the sky from the left to the right border.
     gradient: float
+    # Full width at half maximum of the stars [pixel].
     fwhm: float
+    # The stars.
     stars: tuple[Star, ...]
+    # Centre and flux of an exponential disk.
     galaxy: Star
+    # Scale length of the disk [pixel].
     disk: float
 
     def image(self, shape: tuple[int, int], dither: tuple[float, float]) -> Image:
-        """
-        Make the noiseless image that ideal pixels would see.
-
-        Parameters
-        ----------
-        shape : (int, int)
-            Rows and columns of the mosaic.
-        dither : (float, float)
-            How far the stars have moved along x and y [pixel].
-
-        Returns
-        -------
-        ndarray of float, shape (ny, nx)
-            Electrons.
-        """
+        """Make the noiseless image that ideal pixels would see."""
         ny, nx = shape
         x, y = np.arange(nx, dtype=np.float64), np.arange(ny, dtype=np.float64)
         image = np.full(shape, self.sky) * (1 + self.gradient * (x / (nx - 1) - 0.5))
@@ -100,23 +69,7 @@ def _integrated(offset: npt.NDArray[np.floating], sigma: float) -> Image:
 def make_scene(
     rng: np.random.Generator, shape: tuple[int, int], saturated_star: bool
 ) -> Scene:
-    """
-    Draw a field of stars.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    shape : (int, int)
-        Rows and columns of the mosaic.
-    saturated_star : bool
-        Whether one star is too bright for the camera.
-
-    Returns
-    -------
-    Scene
-        The field.
-    """
+    """Draw a field of stars."""
     ny, nx = shape
     n = 40
     xs, ys = rng.uniform(8, nx - 8, n), rng.uniform(8, ny - 8, n)

@@ -5,20 +5,20 @@ from pathlib import Path
 from ndmapper.engines import Job
 from ndmapper.steps.call.naming import Targets
 from ndmapper.steps.declare.tool_parameters import switch_values
-from ndmapper.steps.record.entry import Work
+from ndmapper.steps.record.entry import WorkUnit
 
 __all__ = ["make_job"]
 
 
 def make_job(
-    work: Work, targets: Targets, folder: Path | None, *, workers: int = 1
+    unit: WorkUnit, targets: Targets, folder: Path | None, *, workers: int = 1
 ) -> Job:
     """
     Put together what an engine is handed.
 
     Parameters
     ----------
-    work : Work
+    unit : WorkUnit
         The unit of work.
     targets : mapping
         Output to the name of the product.
@@ -32,18 +32,18 @@ def make_job(
     Job
         The job.
     """
-    declaration, settings = work.declaration, work.settings
+    declaration, settings = unit.declaration, unit.settings
     if declaration.is_python:
         handed_in = {name: settings[name] for name in declaration.handed_in}
-        parameters, calibrations = {**work.parameters, **handed_in}, work.calibrations
+        parameters, calibrations = {**unit.parameters, **handed_in}, unit.calibrations
         if declaration.table is not None:
-            parameters[declaration.table] = work.table
+            parameters[declaration.table] = unit.table
     else:
         # Whoever gives a parameter itself means that. The switches are no parameters in
         # the record: two of them are its config, and interact never counts.
         parameters = {
             **switch_values(declaration.task, settings),
-            **work.tool_parameters,
+            **unit.tool_parameters,
         }
         calibrations = {}
     return Job(
@@ -51,10 +51,10 @@ def make_job(
         task=declaration.task,
         func=declaration.func if declaration.is_python else None,
         each=declaration.each,
-        roles=work.roles,
+        roles=unit.roles,
         calibrations=calibrations,
         parameters=parameters,
-        outputs=work.outputs,
+        outputs=unit.outputs,
         targets={o: Path(str(name)).name for o, name in targets.items()},
         settings=settings,
         folder=folder,

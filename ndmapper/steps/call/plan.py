@@ -13,7 +13,7 @@ from ndmapper.steps.call.decide import PlanItem, decide
 from ndmapper.steps.call.inputs import Inputs
 from ndmapper.steps.call.job import make_job
 from ndmapper.steps.call.naming import name_products, refuse_clashes
-from ndmapper.steps.call.units import make_works
+from ndmapper.steps.call.units import make_units
 from ndmapper.steps.declare.declaration import Declaration
 
 __all__ = ["Plan", "make_plan", "preview"]
@@ -70,8 +70,8 @@ def preview(item: PlanItem) -> Preview:
     Preview
         For a person, and as lines of a script.
     """
-    engine = get_engine(item.work.declaration.task.engine)
-    return engine.preview(make_job(item.work, item.targets, None))
+    engine = get_engine(item.unit.declaration.task.engine)
+    return engine.preview(make_job(item.unit, item.targets, None))
 
 
 def make_plan(
@@ -120,23 +120,23 @@ def make_plan(
     """
     if digests is None:
         digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
-    works = make_works(
+    units = make_units(
         declaration, bound, settings, inputs, calibrations, digests=digests
     )
-    units = [work.roles for work in works]
-    targets = name_products(declaration, units, bound.out_names, settings["outdir"])
-    works = [
-        replace(work, outputs=tuple(names))
-        for work, names in zip(works, targets, strict=True)
+    all_roles = [unit.roles for unit in units]
+    targets = name_products(declaration, all_roles, bound.out_names, settings["outdir"])
+    units = [
+        replace(unit, outputs=tuple(names))
+        for unit, names in zip(units, targets, strict=True)
     ]
     refuse_clashes(
-        works, targets, before=[(item.work, item.targets) for item in before]
+        units, targets, before=[(item.unit, item.targets) for item in before]
     )
-    items = [decide(work, names) for work, names in zip(works, targets, strict=True)]
+    items = [decide(unit, names) for unit, names in zip(units, targets, strict=True)]
     engine = get_engine(declaration.task.engine)
     for item in items:
         if item.action != "reuse":
-            engine.check(make_job(item.work, item.targets, None))
+            engine.check(make_job(item.unit, item.targets, None))
     return Plan(
         declaration=declaration, settings=settings, items=items, digests=digests
     )

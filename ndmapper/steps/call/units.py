@@ -13,12 +13,12 @@ from ndmapper.steps.call.instrument_table import TableFacts, plan_facts
 from ndmapper.steps.call.naming import Roles
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import tool_parameters
-from ndmapper.steps.record.entry import Work, what_ran
+from ndmapper.steps.record.entry import WorkUnit, what_ran
 
-__all__ = ["make_works"]
+__all__ = ["make_units"]
 
 
-def make_works(
+def make_units(
     declaration: Declaration,
     bound: Bound,
     settings: Settings,
@@ -26,7 +26,7 @@ def make_works(
     calibrations: Sequence[Mapping[str, Calibration]],
     *,
     digests: DigestCache,
-) -> list[Work]:
+) -> list[WorkUnit]:
     """
     Sort inputs, calibrations and parameters into units of work.
 
@@ -47,25 +47,25 @@ def make_works(
 
     Returns
     -------
-    list of Work
+    list of WorkUnit
         One for each file, or one for all.
     """
-    units: list[Roles]
+    all_roles: list[Roles]
     cals: list[Mapping[str, Calibration]]
     if not inputs.roles:
-        units, cals = [{}], list(calibrations)
+        all_roles, cals = [{}], list(calibrations)
     elif declaration.each == "list":
-        units = [{name: list(files) for name, files in inputs.roles.items()}]
+        all_roles = [{name: list(files) for name, files in inputs.roles.items()}]
         cals = [_joined(declaration, inputs.first, calibrations)]
     else:
         count = len(inputs.first)
-        units = [
+        all_roles = [
             {n: [files[i]] for n, files in inputs.roles.items()} for i in range(count)
         ]
         cals = list(calibrations)
-    works = []
+    units = []
     ran = what_ran(declaration, bound.parameters)
-    for roles, applied in zip(units, cals, strict=True):
+    for roles, applied in zip(all_roles, cals, strict=True):
         given = (
             {}
             if declaration.is_python
@@ -77,8 +77,8 @@ def make_works(
                 settings,
             )
         )
-        works.append(
-            Work(
+        units.append(
+            WorkUnit(
                 declaration=declaration,
                 roles=roles,
                 calibrations=applied,
@@ -93,7 +93,7 @@ def make_works(
                 digests=digests,
             )
         )
-    return works
+    return units
 
 
 def _joined(

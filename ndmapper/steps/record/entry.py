@@ -30,7 +30,7 @@ from ndmapper.steps.record.values import recordable
 
 __all__ = [
     "Entry",
-    "Work",
+    "WorkUnit",
     "ancestors",
     "as_made",
     "describe",
@@ -54,7 +54,7 @@ _VOLATILE_WORDS = frozenset({"sof"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class WorkUnit:
     """
     One unit of work, with everything that decides what comes of it.
 
@@ -145,7 +145,7 @@ class Work:
         return list({id(df): df for df in used}.values())
 
 
-def describe(work: Work, output: Output, product: str) -> Entry:
+def describe(unit: WorkUnit, output: Output, product: str) -> Entry:
     """
     Describe what would be made: all of an entry that is known before it is.
 
@@ -154,7 +154,7 @@ def describe(work: Work, output: Output, product: str) -> Entry:
 
     Parameters
     ----------
-    work : Work
+    unit : WorkUnit
         What it is made of.
     output : str or None
         Name of the output.
@@ -166,21 +166,21 @@ def describe(work: Work, output: Output, product: str) -> Entry:
     dict
         The entry, without ``content`` and ``run``.
     """
-    declaration = work.declaration
+    declaration = unit.declaration
     step, task = declaration.name, declaration.task
     entry: Entry = {
         "schema": SCHEMA,
         "step": step,
-        **(work.ran or what_ran(declaration, work.parameters)),
+        **(unit.ran or what_ran(declaration, unit.parameters)),
         "product": product,
         "output": output,
         "parameters": {
             name: recordable(value, f"{step}: {name}")
-            for name, value in work.counted_parameters.items()
+            for name, value in unit.counted_parameters.items()
         },
-        "config": _config(work.settings),
-        **references(work, expected=True),
-        **_instrument(work),
+        "config": _config(unit.settings),
+        **references(unit, expected=True),
+        **_instrument(unit),
     }
     if not declaration.is_python:
         defaults = get_engine(task.engine).words
@@ -188,7 +188,7 @@ def describe(work: Work, output: Output, product: str) -> Entry:
             "name": task.name,
             "parameters": {
                 name: recordable(value, f"{step}: {name}")
-                for name, value in plain_values(work.counted_tool_parameters).items()
+                for name, value in plain_values(unit.counted_tool_parameters).items()
             },
             "words": {
                 name: recordable(value, f"{step}: {name}")
@@ -196,20 +196,20 @@ def describe(work: Work, output: Output, product: str) -> Entry:
                 if value != defaults.get(name) and name not in _VOLATILE_WORDS
             },
         }
-        if work.frames:
+        if unit.frames:
             entry["task"]["words"]["frames"] = [
-                f"{path.name} {what}" for path, what in work.frames
+                f"{path.name} {what}" for path, what in unit.frames
             ]
     entry["key"] = entry_key(entry)
     return entry
 
 
-def _instrument(work: Work) -> Entry:
+def _instrument(unit: WorkUnit) -> Entry:
     """Give what instrument tables said; nothing for a step that asks for none."""
-    if not work.declaration.is_python:
+    if not unit.declaration.is_python:
         return {}
-    block = {**flags_block(work.inputs[0]), **work.table.block}
-    if work.declaration.table is None and not block:
+    block = {**flags_block(unit.inputs[0]), **unit.table.block}
+    if unit.declaration.table is None and not block:
         return {}
     return {"instrument": block}
 
@@ -244,13 +244,13 @@ def as_made(expected: Mapping[str, Any], files: Entry) -> Entry:
     return entry
 
 
-def references(work: Work, *, expected: bool) -> Entry:
+def references(unit: WorkUnit, *, expected: bool) -> Entry:
     """
     Refer to all files that go into a product.
 
     Parameters
     ----------
-    work : Work
+    unit : WorkUnit
         What it is made of.
     expected : bool
         Refer to what was re-used although it differs as it would be made now, not as
@@ -271,19 +271,19 @@ def references(work: Work, *, expected: bool) -> Entry:
 
     def look(file: DataFile | Path) -> Entry:
         if isinstance(file, DataFile):
-            return _reference(file, work, expected=expected)
+            return _reference(file, unit, expected=expected)
         path = absolute(file)
-        found = examine(path, work.digests)
+        found = examine(path, unit.digests)
         if expected:
-            _name_damage(path, found, work)
+            _name_damage(path, found, unit)
         return {"name": path.name, "digest": found.digest}
 
-    is_python = work.declaration.is_python
-    tags = {} if is_python else {"tags": _tags(work, refer)}
+    is_python = unit.declaration.is_python
+    tags = {} if is_python else {"tags": _tags(unit, refer)}
     return {
         "inputs": [
             refer(df) if is_python else {**refer(df), "role": role}
-            for role, files in work.roles.items()
+            for role, files in unit.roles.items()
             for df in files
         ],
         "calibrations": {
@@ -292,9 +292,9 @@ def references(work: Work, *, expected: bool) -> Entry:
             else [refer(df) for df in cal]
             if isinstance(cal, list)
             else refer(cal)
-            for name, cal in work.calibrations.items()
+            for name, cal in unit.calibrations.items()
         },
-        "references": _named(work, refer),
+        "references": _named(unit, refer),
         **tags,
     }
 
@@ -341,13 +341,13 @@ def what_ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
     }
 
 
-def _named(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
+def _named(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
     """Refer to the files that parameters name, but to calibrations only once."""
-    applied = {id(df) for cal in work.calibrations.values() for df in _listed(cal)}
+    applied = {id(df) for cal in unit.calibrations.values() for df in _listed(cal)}
     found: dict[str, Any] = {}
     for name, value in {
-        **work.counted_parameters,
-        **work.counted_tool_parameters,
+        **unit.counted_parameters,
+        **unit.counted_tool_parameters,
     }.items():
         files = [*files_within(value)]
         references = [refer(file) for file in files if id(file) not in applied]
@@ -355,8 +355,8 @@ def _named(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, A
             found[name] = references
         elif references:
             found[name] = references[0]
-    if work.frames:
-        found["sof"] = [refer(path) for path, _ in work.frames]
+    if unit.frames:
+        found["sof"] = [refer(path) for path, _ in unit.frames]
     return found
 
 
@@ -381,10 +381,10 @@ def _naming_files(value: Any, choices: Sequence[str] = ()) -> Any:
     return value
 
 
-def _tags(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
+def _tags(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
     """Refer to all files that a tool is given by its parameters or tags."""
     found: dict[str, Any] = {}
-    for name, value in work.tool_parameters.items():
+    for name, value in unit.tool_parameters.items():
         files = [*files_within(value)]
         if files:
             is_one = value is files[0]
@@ -416,20 +416,20 @@ def is_as_recorded(df: DataFile, digests: DigestCache) -> bool:
 
 
 def _name_damage(
-    path: Path, found: Examined, work: Work, name: str | None = None
+    path: Path, found: Examined, unit: WorkUnit, name: str | None = None
 ) -> None:
     """Say once in a call that an input is damaged, unless that is an error."""
-    wrong = name_damage(path, found, checksums=work.settings["checksums"])
+    wrong = name_damage(path, found, checksums=unit.settings["checksums"])
     place = path if name is None else Path(name)
-    if wrong and place not in work.digests.named:
-        work.digests.named.add(place)
+    if wrong and place not in unit.digests.named:
+        unit.digests.named.add(place)
         log.warning(
             "%s: %s may be damaged, or a program that changed it left its checksums as "
-            "they were: %s", work.declaration.name, name or path, "; ".join(wrong),
+            "they were: %s", unit.declaration.name, name or path, "; ".join(wrong),
         )  # fmt: skip
 
 
-def _reference(df: DataFile, work: Work, *, expected: bool) -> Entry:
+def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
     """Refer to a file by its key if a step made it, else by its content."""
     name = Path(str(df)).name if df.filename is not None else "unnamed"
     if not df.is_made:
@@ -444,11 +444,11 @@ def _reference(df: DataFile, work: Work, *, expected: bool) -> Entry:
             write_datafile(df, path, rows=[])
             found = examine(path)
             if expected:
-                _name_damage(path, found, work, name)
+                _name_damage(path, found, unit, name)
             return {"name": name, "digest": found.digest, "memory": True}
-    found = examine(Path(str(df)), work.digests)
+    found = examine(Path(str(df)), unit.digests)
     if expected:
-        _name_damage(Path(str(df)), found, work)
+        _name_damage(Path(str(df)), found, unit)
     if df.record and found.digest == str(df.record[-1]["content"]):
         key = df.record[-1]["key"]
         if expected and df.expected_key and df.expected_key[0] == key:

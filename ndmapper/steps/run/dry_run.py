@@ -94,8 +94,8 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
                 {output: map_product(item, output) for output in item.targets}
             )
             continue
-        before = ancestors(item.work.used)
-        cals = shared_cals(item.work.inputs)
+        before = ancestors(item.unit.used)
+        cals = shared_cals(item.unit.inputs)
         results.append(
             {
                 # What is in it is not known; that it has content some day is.
@@ -103,7 +103,7 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
                     name,
                     [*before, {**item.expected[output], "content": None}],
                     cals,
-                    like=item.works[0].inputs[0],
+                    like=item.units[0].inputs[0],
                 )
                 for output, name in item.targets.items()
             }

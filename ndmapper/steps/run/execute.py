@@ -24,14 +24,19 @@ from ndmapper.parallel import map_parallel
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.call.plan import Plan
 from ndmapper.steps.paths import absolute
-from ndmapper.steps.record.entry import Work
+from ndmapper.steps.record.entry import WorkUnit
 from ndmapper.steps.record.event_log import now, write_event
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 from ndmapper.steps.results import Failure, Result
-from ndmapper.steps.run.facts import keep_decisions, remembered, run_facts, said_of
+from ndmapper.steps.run.facts import (
+    qc_and_decisions,
+    recorded_decisions,
+    run_block,
+    save_decisions,
+)
 from ndmapper.steps.run.in_memory import run_unsaved
 from ndmapper.steps.run.publish import save_products, stage
-from ndmapper.steps.run.unit import run_work, shared_cals, steady
+from ndmapper.steps.run.unit import inputs_unchanged, run_engine, shared_cals
 from ndmapper.steps.run.workers import count_workers
 
 __all__ = ["Made", "execute", "map_product"]
@@ -145,11 +150,11 @@ def _counts(plan: Plan, made: dict[int, Made | Failure]) -> tuple[int, int, int]
 
 def _say_reused(item: PlanItem) -> None:
     names = item.products
-    tally.add(reused=names)
+    summary.add(reused=names)
     if item.reason != "exists":
-        tally.cleaned += [n for n in names if not Path(n).exists()]
+        summary.cleaned += [n for n in names if not Path(n).exists()]
     if item.changes:
-        is_new = tally.note_stale(names, item.causes, kept=item.is_kept)
+        is_new = summary.note_stale(names, item.causes, kept=item.is_kept)
         # One line for a reason, however many products are stale for it.
         words = "%s: re-used, but it differs from what would be made now: %s"
         extra = None if is_new or item.is_kept else FILE_ONLY
@@ -165,13 +170,13 @@ def _note(plan: Plan, item: PlanItem, result: Made | Failure) -> None:
     step, outdir = plan.step, plan.settings["outdir"]
     names = item.products
     if isinstance(result, Failure):
-        tally.add(failed=names or [item.sources])
+        summary.add(failed=names or [item.sources])
         log.error("%s", result.error)
         write_event(outdir, "failed", step=step, products=names, error=result.error)
         return
     for path, content in result.contents.items():
         plan.digests.put(find_source(path), content, ours=True)
-    tally.add(made=names)
+    summary.add(made=names)
     write_event(
         outdir, "made", step=step, products=names, inputs=item.sources, why=item.reason
     )
@@ -179,7 +184,7 @@ def _note(plan: Plan, item: PlanItem, result: Made | Failure) -> None:
 
 def _make_inputs(item: PlanItem) -> None:
     """Make what was removed as nobody needed it, and is read now."""
-    for df in [df for work in item.works for df in work.used]:
+    for df in [df for unit in item.units for df in unit.used]:
         if isinstance(df, PlannedFile) and df.can_be_made:
             log.info("%s is needed, and made again", df)
             df.make()
@@ -221,7 +226,7 @@ class _Doer:
         except Exception as err:
             if not self.goes_on:
                 raise
-            log.debug("%s failed", item.work.declaration.name, exc_info=err)
+            log.debug("%s failed", item.unit.declaration.name, exc_info=err)
             return Failure(str(err) or type(err).__name__)
 
 
@@ -230,22 +235,22 @@ def _do(item: PlanItem, workers: int = 1) -> Made:
     line = _line(item)
     item = _after_prelude(item)
     with (
-        stage(absolute(item.work.settings["outdir"])) as folder,
+        stage(absolute(item.unit.settings["outdir"])) as folder,
         collect_findings() as findings,
-        remembered(item) as decisions,
-        _work_folder(item.work, folder) as place,
+        recorded_decisions(item) as decisions,
+        _work_folder(item.unit, folder) as place,
         _full_disk_named(item),
     ):
-        with steady(item.work) as files:
-            outcome = run_work(item.work, item.targets, place, workers=workers)
+        with inputs_unchanged(item.unit) as files:
+            outcome = run_engine(item.unit, item.targets, place, workers=workers)
         for warning in outcome.warnings:
             log.warning("%s: %s", line, warning)
         if outcome.log:
             log.info("%s", outcome.log.rstrip(), extra=FILE_ONLY)
-        said = said_of(findings, decisions)
-        run = run_facts(item, outcome, findings, started)
+        said = qc_and_decisions(findings, decisions)
+        run = run_block(item, outcome, findings, started)
         # First, for no answer of a user is lost where the rest fails.
-        keep_decisions(item, decisions)
+        save_decisions(item, decisions)
         contents = save_products(item, outcome, folder, files | said | {"run": run})
     why = "made" if item.action == "run" else f"made again, {item.reason}"
     log.info("%s: %s", line, why if item.targets else "done")
@@ -265,7 +270,7 @@ def _full_disk_named(item: PlanItem) -> Iterator[None]:
         if getattr(err.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             raise  # it says so already
         # Now, before what was half written is removed.
-        outdir = absolute(item.work.settings["outdir"])
+        outdir = absolute(item.unit.settings["outdir"])
         for folder in (outdir, Path(tempfile.gettempdir())):
             if _is_full(folder):
                 product = next(iter(item.targets.values()), item.sources)
@@ -289,20 +294,20 @@ def _after_prelude(item: PlanItem) -> PlanItem:
     """Do the steps of a chain that come before the last one, in memory."""
     made: list[DataFile] = []
     for one in (*item.prelude, item):
-        work = one.work
+        unit = one.unit
         if made:
-            first = next(iter(work.roles))
-            work = replace(work, roles={**work.roles, first: made})
-        one = replace(one, work=work)  # noqa: PLW2901  # the same, with real input
+            first = next(iter(unit.roles))
+            unit = replace(unit, roles={**unit.roles, first: made})
+        one = replace(one, unit=unit)  # noqa: PLW2901  # the same, with real input
         if one.action == "memory":
             made = list(run_unsaved(one).values())
     return one
 
 
 @contextmanager
-def _work_folder(work: Work, folder: Path) -> Iterator[Path]:
+def _work_folder(unit: WorkUnit, folder: Path) -> Iterator[Path]:
     """Make a folder for a tool, beside the products where its path is plain."""
-    if work.declaration.is_python:
+    if unit.declaration.is_python:
         yield folder  # a function needs none of its own
         return
     place = folder / "work"
@@ -342,19 +347,19 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
     found = item.found.get(output)
     if isinstance(found, PlannedFile):
         # Who only plans makes nothing, whoever looks.
-        maker = None if item.work.settings["dry_run"] else partial(_make_again, item)
+        maker = None if item.unit.settings["dry_run"] else partial(_make_again, item)
         product: DataFile = PlannedFile(
-            item.targets[output], found.record, {}, maker, like=item.works[0].inputs[0]
+            item.targets[output], found.record, {}, maker, like=item.units[0].inputs[0]
         )
     elif item.action == "reuse" and found is not None:
         product = found
     else:
         product = DataFile(item.targets[output])
-    product.cals.update(shared_cals(item.work.inputs))
+    product.cals.update(shared_cals(item.unit.inputs))
     if (
         item.changes
         and not item.is_kept
-        and item.work.settings["reprocess"] != "auto"
+        and item.unit.settings["reprocess"] != "auto"
         and product.record
         and product.record[-1]["step"] != "edited"
     ):
@@ -370,8 +375,8 @@ def _make_again(item: PlanItem) -> None:
         return
     _make_inputs(item)
     with_digests = _do(item)
-    tally.add(made=item.products)
-    tally.cleaned = [name for name in tally.cleaned if name not in item.products]
+    summary.add(made=item.products)
+    summary.cleaned = [name for name in summary.cleaned if name not in item.products]
     for path, content in with_digests.contents.items():
-        item.work.digests.put(find_source(path), content, ours=True)
-    item.work.digests.save()
+        item.unit.digests.put(find_source(path), content, ours=True)
+    item.unit.digests.save()

@@ -24,13 +24,13 @@ from ndmapper.steps.record.entry import Entry
 from ndmapper.steps.record.event_log import now
 from ndmapper.steps.record.values import recordable
 
-__all__ = ["keep_decisions", "remembered", "run_facts", "said_of"]
+__all__ = ["qc_and_decisions", "recorded_decisions", "run_block", "save_decisions"]
 
 _LINES = 40
 """So many of the last lines that a tool printed are kept in the record."""
 
 
-def run_facts(
+def run_block(
     item: PlanItem, outcome: Outcome, findings: Findings, started: str
 ) -> Entry:
     """
@@ -55,15 +55,15 @@ def run_facts(
     dict
         The ``run`` block of an entry.
     """
-    side = absolute(item.work.settings["outdir"]) / ".ndmapper"
-    stem = next((Path(name).name for name in item.products), item.work.declaration.name)
+    side = absolute(item.unit.settings["outdir"]) / ".ndmapper"
+    stem = next((Path(name).name for name in item.products), item.unit.declaration.name)
     facts: Entry = {
         "started": started,
         "ended": now(),
         "host": platform.node(),
         "platform": platform.platform(),
-        "paths": _paths([*item.work.used, *item.work.named]),
-        "workers": item.work.settings["workers"],
+        "paths": _paths([*item.unit.used, *item.unit.named]),
+        "workers": item.unit.settings["workers"],
         "versions": {
             "ndmapper": __version__,
             "python": platform.python_version(),
@@ -71,8 +71,8 @@ def run_facts(
             "astropy": astropy.__version__,
         },
     }
-    if item.work.table.block and item.work.table.instrument is not None:
-        facts["table"] = str(absolute(item.work.table.instrument.source))
+    if item.unit.table.block and item.unit.table.instrument is not None:
+        facts["table"] = str(absolute(item.unit.table.instrument.source))
     if outcome.log:
         lines = outcome.log.splitlines()
         facts["log"] = "\n".join(lines[-_LINES:])
@@ -112,7 +112,7 @@ def _draw(figure: Any, path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def said_of(findings: Findings, decisions: Decisions) -> Entry:
+def qc_and_decisions(findings: Findings, decisions: Decisions) -> Entry:
     """
     Turn what a step said of its products into what the record can hold.
 
@@ -137,7 +137,7 @@ def said_of(findings: Findings, decisions: Decisions) -> Entry:
 
 
 @contextmanager
-def remembered(item: PlanItem) -> Iterator[Decisions]:
+def recorded_decisions(item: PlanItem) -> Iterator[Decisions]:
     """
     Know, while a ``with`` block lasts, what was decided the last time.
 
@@ -152,11 +152,11 @@ def remembered(item: PlanItem) -> Iterator[Decisions]:
         What is decided now.
     """
     known = read_decisions(_decisions_path(item))
-    with collect_decisions(known, interact=item.work.settings["interact"]) as made:
+    with collect_decisions(known, interact=item.unit.settings["interact"]) as made:
         yield made
 
 
-def keep_decisions(item: PlanItem, decisions: Decisions) -> None:
+def save_decisions(item: PlanItem, decisions: Decisions) -> None:
     """
     Save what was decided, beside the product.
 
@@ -178,7 +178,7 @@ def keep_decisions(item: PlanItem, decisions: Decisions) -> None:
 
 
 def _decisions_path(item: PlanItem) -> Path:
-    side = absolute(item.work.settings["outdir"]) / ".ndmapper"
+    side = absolute(item.unit.settings["outdir"]) / ".ndmapper"
     for product in map(absolute, item.products):
         return decisions_path(product)
-    return side / "decisions" / f"{item.work.declaration.name}.json"
+    return side / "decisions" / f"{item.unit.declaration.name}.json"

@@ -23,14 +23,19 @@ from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.call.inputs import Inputs, coerce_roles
 from ndmapper.steps.call.instrument_table import table_facts
 from ndmapper.steps.call.naming import Targets, name_products
-from ndmapper.steps.call.units import make_works
+from ndmapper.steps.call.units import make_units
 from ndmapper.steps.declare.declaration import Declaration
-from ndmapper.steps.record.entry import Work, ancestors, as_made, describe
+from ndmapper.steps.record.entry import WorkUnit, ancestors, as_made, describe
 from ndmapper.steps.record.event_log import now
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 from ndmapper.steps.results import Failure, Products, Result
-from ndmapper.steps.run.facts import keep_decisions, remembered, run_facts, said_of
-from ndmapper.steps.run.unit import run_work, shared_cals, steady
+from ndmapper.steps.run.facts import (
+    qc_and_decisions,
+    recorded_decisions,
+    run_block,
+    save_decisions,
+)
+from ndmapper.steps.run.unit import inputs_unchanged, run_engine, shared_cals
 
 log = logging.getLogger(__name__)
 
@@ -64,30 +69,30 @@ def unsaved(
     given = coerce_roles(declaration, inputs, bound.inputs)
     cals = resolve_calibrations(declaration, bound.calibrations, given.first)
     digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
-    works = make_works(declaration, bound, settings, given, cals, digests=digests)
-    units = [work.roles for work in works]
-    targets = name_products(declaration, units, bound.out_names, settings["outdir"])
+    units = make_units(declaration, bound, settings, given, cals, digests=digests)
+    all_roles = [unit.roles for unit in units]
+    targets = name_products(declaration, all_roles, bound.out_names, settings["outdir"])
     results: list[Result] = []
-    for work, names in zip(works, targets, strict=True):
+    for unit, names in zip(units, targets, strict=True):
         try:
-            results.append(run_unsaved(memory_item(work, names)))
+            results.append(run_unsaved(memory_item(unit, names)))
         except Exception as err:
             if settings["on_error"] != "continue":
                 raise
             log.error("%s", err)
-            tally.add(failed=[str(name) for name in names.values()])
+            summary.add(failed=[str(name) for name in names.values()])
             results.append(Failure(str(err) or type(err).__name__))
     digests.save()
     return given, results
 
 
-def memory_item(work: Work, targets: Targets) -> PlanItem:
+def memory_item(unit: WorkUnit, targets: Targets) -> PlanItem:
     """
     Plan one unit of work whose products stay in memory.
 
     Parameters
     ----------
-    work : Work
+    unit : WorkUnit
         The unit.
     targets : mapping
         Output to the name that the product takes.
@@ -97,12 +102,12 @@ def memory_item(work: Work, targets: Targets) -> PlanItem:
     PlanItem
         The plan.
     """
-    work = replace(work, outputs=tuple(targets))
+    unit = replace(unit, outputs=tuple(targets))
     return PlanItem(
-        work=work,
+        unit=unit,
         targets=targets,
         expected={
-            output: describe(work, output, Path(str(name)).name)
+            output: describe(unit, output, Path(str(name)).name)
             for output, name in targets.items()
         },
         action="memory",
@@ -124,29 +129,29 @@ def run_unsaved(item: PlanItem) -> Products:
     dict
         Output to a file that has its name and its record, and is not saved.
     """
-    started, work = now(), item.work
+    started, unit = now(), item.unit
     with (
         scratch_folder() as folder,
         collect_findings() as findings,
-        remembered(item) as decisions,
+        recorded_decisions(item) as decisions,
     ):
-        with steady(work) as files:
-            outcome = run_work(work, item.targets, folder)
+        with inputs_unchanged(unit) as files:
+            outcome = run_engine(unit, item.targets, folder)
         for warning in outcome.warnings:
-            log.warning("%s: %s: %s", work.declaration.name, item.sources, warning)
+            log.warning("%s: %s: %s", unit.declaration.name, item.sources, warning)
         if outcome.log:
             log.info("%s", outcome.log.rstrip(), extra=FILE_ONLY)
-        facts = said_of(findings, decisions)
-        facts["run"] = run_facts(item, outcome, findings, started)
-        keep_decisions(item, decisions)
-        before = ancestors(work.used)
+        facts = qc_and_decisions(findings, decisions)
+        facts["run"] = run_block(item, outcome, findings, started)
+        save_decisions(item, decisions)
+        before = ancestors(unit.used)
         products: Products = {}
         for output, product in outcome.products.items():
             made = DataFile(data=product)
-            if not work.declaration.is_python:
+            if not unit.declaration.is_python:
                 _load(made)  # the folder with its file goes
             made.filename = item.targets[output]
-            made.cals.update(shared_cals(work.inputs))
+            made.cals.update(shared_cals(unit.inputs))
             entry = as_made(item.expected[output], files) | facts
             hold(made, [*before, entry])
             products[output] = made
@@ -211,7 +216,7 @@ def in_memory(
         for name, value in bound.calibrations.items()
     }
     (cals,) = resolve_calibrations(declaration, given, DataFileList(data=[file]))
-    work = Work(
+    unit = WorkUnit(
         declaration=declaration,
         roles={declaration.task.inputs[0]: (file,)},
         calibrations=cals,
@@ -221,7 +226,7 @@ def in_memory(
         settings=settings,
         digests=DigestCache(settings["outdir"]),
     )
-    products = run_work(work, {}, None).products
+    products = run_engine(unit, {}, None).products
     results = {output: df[0] for output, df in products.items()}
     for result in results.values():
         result.ident = item.ident

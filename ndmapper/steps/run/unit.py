@@ -11,24 +11,24 @@ from ndmapper.errors import ParameterError, StepError
 from ndmapper.steps.call.job import make_job
 from ndmapper.steps.call.naming import Targets
 from ndmapper.steps.paths import Stamp, absolute, stamp_of
-from ndmapper.steps.record.entry import Entry, Work, references
+from ndmapper.steps.record.entry import Entry, WorkUnit, references
 
 __all__ = [
-    "run_work",
+    "inputs_unchanged",
+    "run_engine",
     "shared_cals",
-    "steady",
 ]
 
 
-def run_work(
-    work: Work, targets: Targets, folder: Path | None, *, workers: int = 1
+def run_engine(
+    unit: WorkUnit, targets: Targets, folder: Path | None, *, workers: int = 1
 ) -> Outcome:
     """
     Do one unit of work; nothing is published.
 
     Parameters
     ----------
-    work : Work
+    unit : WorkUnit
         What to do.
     targets : mapping
         Output to the name that the product will have.
@@ -49,29 +49,29 @@ def run_work(
     StepError
         If a tool did not make what was declared.
     """
-    declaration = work.declaration
-    if _passes_through(work):
-        return Outcome(products={work.outputs[0]: DataFile(data=work.inputs[0])})
+    declaration = unit.declaration
+    if _passes_through(unit):
+        return Outcome(products={unit.outputs[0]: DataFile(data=unit.inputs[0])})
     engine = get_engine(declaration.task.engine)
-    outcome = engine.run(make_job(work, targets, folder, workers=workers))
-    if set(outcome.products) != set(work.outputs):
-        missing = sorted(map(str, set(work.outputs) - set(outcome.products)))
+    outcome = engine.run(make_job(unit, targets, folder, workers=workers))
+    if set(outcome.products) != set(unit.outputs):
+        missing = sorted(map(str, set(unit.outputs) - set(outcome.products)))
         msg = f"{declaration.name}: the engine {engine.name} gave no {missing}"
         raise StepError(msg)
     return outcome
 
 
-def _passes_through(work: Work) -> bool:
+def _passes_through(unit: WorkUnit) -> bool:
     """
     Whether a step that only applies calibrations was told to apply none.
 
     A function that takes None for a calibration decides itself; one that does not
     is not called, and its product is the input, with a record that says so.
     """
-    declaration = work.declaration
+    declaration = unit.declaration
     refused = [
         name
-        for name, cal in work.calibrations.items()
+        for name, cal in unit.calibrations.items()
         if cal is None and not declaration.cal_parameters[name].takes_none
     ]
     if not refused or not declaration.is_python:
@@ -112,13 +112,13 @@ def shared_cals(inputs: Sequence[DataFile]) -> dict[str, Any]:
 
 
 @contextmanager
-def steady(work: Work) -> Iterator[Entry]:
+def inputs_unchanged(unit: WorkUnit) -> Iterator[Entry]:
     """
     Refer to the files that go in, and see to it that they stay as they are.
 
     Parameters
     ----------
-    work : Work
+    unit : WorkUnit
         What is done while the ``with`` block lasts.
 
     Yields
@@ -131,25 +131,25 @@ def steady(work: Work) -> Iterator[Entry]:
     StepError
         At the end, if a file has another content by then.
     """
-    stamps = _stamps(work)
-    found = references(work, expected=False)
+    stamps = _stamps(unit)
+    found = references(unit, expected=False)
     yield found
     changed = [path for path, stamp in stamps.items() if stamp_of(path) != stamp]
-    if changed and references(work, expected=False) != found:
+    if changed and references(unit, expected=False) != found:
         msg = (
-            f"{work.declaration.name}: {', '.join(map(str, changed))} was changed "
+            f"{unit.declaration.name}: {', '.join(map(str, changed))} was changed "
             "while the step worked, so nobody can tell which content the product is "
             "made of; nothing was saved. Run it again when the file is complete"
         )
         raise StepError(msg)
 
 
-def _stamps(work: Work) -> dict[Path, Stamp | None]:
+def _stamps(unit: WorkUnit) -> dict[Path, Stamp | None]:
     """Note when each file on disk was changed."""
     paths = [
         absolute(str(df))
-        for df in work.used
+        for df in unit.used
         if df.is_made and df.unloaded and df.filename is not None
     ]
-    paths += [absolute(path) for path in work.named if isinstance(path, Path)]
+    paths += [absolute(path) for path in unit.named if isinstance(path, Path)]
     return {path: stamp_of(path) for path in paths}

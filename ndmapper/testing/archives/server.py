@@ -10,9 +10,9 @@ from typing import Any
 
 from ndmapper.config import config
 from ndmapper.errors import ParameterError, did_you_mean
-from ndmapper.testing.archives.answers import SCENARIOS, Answer, Asked, Switch
 from ndmapper.testing.archives.eso import EsoArchive
 from ndmapper.testing.archives.gemini import GeminiArchive
+from ndmapper.testing.archives.scenarios import SCENARIOS, Answer, Asked, Switch
 
 __all__ = ["LoopbackArchives"]
 

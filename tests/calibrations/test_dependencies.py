@@ -6,8 +6,12 @@ from typing import Any
 import pytest
 
 from ndmapper.calibrations import add_cal_entry, init_cal_dict
-from ndmapper.calibrations.provenance import Answer
-from ndmapper.calibrations.walk import Change, check_dependencies, walk_dependencies
+from ndmapper.calibrations.dependencies import (
+    Change,
+    check_dependencies,
+    walk_dependencies,
+)
+from ndmapper.calibrations.lookup_result import Answer
 from ndmapper.errors import ParameterError, ServiceError
 
 DEPENDENCIES = {"target": ["flat", "bias"], "flat": ["bias"]}

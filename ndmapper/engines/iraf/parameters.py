@@ -1,4 +1,4 @@
-"""What parameters a task has, asked once and remembered."""
+"""Parameters of tasks, as PyRAF describes them, cached on disk."""
 
 import contextlib
 import functools
@@ -14,9 +14,9 @@ from typing import Any
 import platformdirs
 
 from ndmapper.documents import load_json
-from ndmapper.engines.iraf.install import Installation, find_iraf, fingerprint
+from ndmapper.engines.iraf.installation import Installation, find_iraf, fingerprint
 from ndmapper.engines.iraf.pool import worker
-from ndmapper.engines.iraf.process import DiedError
+from ndmapper.engines.iraf.process import WorkerDiedError
 from ndmapper.errors import DeclarationError, StepError
 
 __all__ = ["Parameter", "describe"]
@@ -30,40 +30,29 @@ Scalar = bool | int | float | str | None
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """
-    One parameter of a task.
+    """One parameter of a task."""
 
-    Parameters
-    ----------
-    name : str
-        As IRAF knows it; one of a package is written ``package.name``.
-    type : str
-        As in a file of parameters: b, i, r, s, f, pset, struct, gcur, *struct ...
-    mode : str
-        Whether IRAF asks for it: a and q, else h.
-    default : bool, int, float, str or None
-        Its value where nobody gives one; None where it has none.
-    min, max : int, float, str or None
-        Limits.
-    choices : list of str or None
-        All values that it may have.
-    prompt : str
-        What it is, in words.
-    """
-
+    # Name in IRAF; package parameters are ``package.name``.
     name: str
+    # Type as in a parameter file: b, i, r, s, f, pset, struct, gcur, *struct ...
     type: str
+    # Mode: a and q are query parameters, else h.
     mode: str
+    # Default value; None if it has none.
     default: Scalar
+    # Limits.
     min: Scalar
+    # Limits.
     max: Scalar
+    # Allowed values.
     choices: list[str] | None
+    # Prompt text.
     prompt: str
 
     @property
     def is_required(self) -> bool:
-        """Whether a call must give it."""
-        # imexpr has one for every letter, and asks for those in its expression alone.
+        """Whether a call must give a value."""
+        # imexpr has a parameter for every letter, but asks only for those used.
         is_operand = len(self.name) == 1
         return self.mode.startswith("a") and self.default is None and not is_operand
 
@@ -71,32 +60,7 @@ class Parameter:
 def describe(
     installation: Installation, task: str, given: Iterable[str] = ()
 ) -> Mapping[str, Parameter] | None:
-    """
-    List the parameters of a task, of its psets and of its packages.
-
-    Parameters
-    ----------
-    installation : Installation
-        Which IRAF.
-    task : str
-        Its name, with those of its packages.
-    given : iterable of str
-        Names that a call gives. Those which the task does not have are looked for in
-        all other packages: ``longslit_dispaxis`` is the parameter dispaxis of
-        longslit.
-
-    Returns
-    -------
-    mapping of str to Parameter or None
-        By the name in Python, where ``_`` stands for ``.``; None without IRAF.
-
-    Raises
-    ------
-    DeclarationError
-        If there is no such task.
-    StepError
-        If PyRAF does not start.
-    """
+    """Return the parameters of a task, of its psets and of its packages."""
     if find_iraf() is None or installation.pyraf is None:
         return None
     key = fingerprint(installation), task, installation.python, installation.setup
@@ -115,7 +79,7 @@ def _cached(
         listed = _ask(Installation(python, setup), task, elsewhere)
         _write(path, listed)
     found: dict[str, Parameter] = {}
-    for entry in listed:  # those of the task come first
+    for entry in listed:  # parameters of the task come first
         plain = {key: value for key, value in entry.items() if key != "alias"}
         name = entry.get("alias") or entry["name"].replace(".", "_")
         found.setdefault(name, Parameter(**plain))
@@ -129,7 +93,7 @@ def _ask(
     try:
         with worker(installation) as process:
             reply = process.request(message, _TIME)
-    except DiedError as err:
+    except WorkerDiedError as err:
         msg = f"IRAF cannot be asked for the parameters of {task}: {err}"
         raise StepError(msg) from err
     if "failed" in reply:
@@ -170,7 +134,7 @@ def _read(path: Path) -> list[dict[str, Any]] | None:
 
 
 def _is_sound(parameter: Parameter) -> bool:
-    """Say whether what was kept of a parameter has the types that it was kept with."""
+    """Whether a cached parameter has valid types."""
     texts = (parameter.name, parameter.type, parameter.mode, parameter.prompt)
     scalars = (parameter.default, parameter.min, parameter.max)
     return (
@@ -182,7 +146,7 @@ def _is_sound(parameter: Parameter) -> bool:
 
 
 def _write(path: Path, listed: list[dict[str, Any]]) -> None:
-    # Where the folder cannot be written, it is asked again next time.
+    # Not an error: PyRAF is asked again.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         temp = path.with_name(f".{path.name}-{secrets.token_hex(4)}")

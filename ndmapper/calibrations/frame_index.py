@@ -1,4 +1,4 @@
-"""Frames ordered so that those which may calibrate another one are found quickly."""
+"""An index of frames, to find candidates for a calibration quickly."""
 
 import bisect
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,48 +8,27 @@ from ndmapper.calibrations.frames import PROCESSED, Frame
 from ndmapper.instruments import Rule
 from ndmapper.instruments.conditions import Value
 
-__all__ = ["FramePool", "classes_for"]
+__all__ = ["FrameIndex", "classes_for"]
 
 _Key = tuple[Value, ...]
 
 
 def classes_for(rule: Rule) -> tuple[str, ...]:
-    """
-    List the classes of frames that a rule is about.
-
-    Parameters
-    ----------
-    rule : Rule
-        The rule.
-
-    Returns
-    -------
-    tuple of str
-        Those that it selects, and processed calibrations of its type.
-    """
+    """Return the frame classes to which a rule applies."""
     return tuple(dict.fromkeys((*rule.select, f"{PROCESSED}{rule.type}")))
 
 
 @dataclass
 class _Shelf:
-    """Frames that are equal in all that must be equal, in order of time."""
+    """Frames with equal descriptors, sorted by time."""
 
     frames: list[Frame] = field(default_factory=list)
     days: list[float] = field(default_factory=list)
     timeless: list[Frame] = field(default_factory=list)
 
 
-class FramePool:
-    """
-    All frames that there are.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        The frames, in any order.
-    bad : mapping of str to str, optional
-        Frames that somebody marked as bad: name to who and why.
-    """
+class FrameIndex:
+    """Index of frames by name, class, descriptors and time."""
 
     def __init__(
         self, frames: Sequence[Frame], bad: Mapping[str, str] | None = None
@@ -61,19 +40,7 @@ class FramePool:
         self._by_name: dict[str, list[Frame]] | None = None
 
     def named(self, plain: str) -> list[Frame]:
-        """
-        Find frames by name.
-
-        Parameters
-        ----------
-        plain : str
-            A name without compression.
-
-        Returns
-        -------
-        list of Frame
-            Those that are called so.
-        """
+        """Return the frames with a name."""
         if self._by_name is None:
             self._by_name = {}
             for frame in self.frames:
@@ -81,21 +48,7 @@ class FramePool:
         return self._by_name.get(plain, [])
 
     def of_classes(self, instrument: str, classes: Sequence[str]) -> list[Frame]:
-        """
-        List the frames of some classes.
-
-        Parameters
-        ----------
-        instrument : str
-            The name of their instrument.
-        classes : sequence of str
-            The classes.
-
-        Returns
-        -------
-        list of Frame
-            Those frames.
-        """
+        """Return the frames of some classes."""
         if self._by_class is None:
             self._by_class = {}
             for frame in self.frames:
@@ -106,21 +59,7 @@ class FramePool:
         return [f for name in classes for f in known.get((instrument, name), ())]
 
     def near(self, target: Frame, rule: Rule) -> Iterator[Frame]:
-        """
-        Give the frames that are equal where they must be, and near enough in time.
-
-        Parameters
-        ----------
-        target : Frame
-            The frame to be calibrated.
-        rule : Rule
-            What must be equal, and how near.
-
-        Yields
-        ------
-        Frame
-            One after the other. Where the rule has a window, in order of time.
-        """
+        """Iterate over frames with equal descriptors, within a rule's time window."""
         if target.instrument is None:
             return
         match = rule.match if not rule.night else (*rule.match, "night")
@@ -160,5 +99,5 @@ class FramePool:
 
 
 def _comparable(value: Value) -> Value:
-    # A logical value equals no number.
+    # In Python True == 1, in a header not.
     return str(value) if isinstance(value, bool) else value

@@ -1,4 +1,4 @@
-"""How much of a download has arrived, on a terminal only."""
+"""Progress bar of downloads, on a terminal only."""
 
 import sys
 import threading
@@ -11,20 +11,13 @@ __all__ = ["ByteBar"]
 
 
 class ByteBar:
-    """
-    A bar that counts bytes; how many there will be becomes known on the way.
-
-    Parameters
-    ----------
-    title : str
-        Words before the bar.
-    """
+    """Progress bar in bytes; the total becomes known on the way."""
 
     def __init__(self, title: str) -> None:
         self._bar: Any = None
         self._lock = threading.Lock()
         if sys.stderr.isatty():
-            from tqdm import tqdm  # a script without a terminal never needs it
+            from tqdm import tqdm  # imported only for a terminal
 
             self._bar = tqdm(
                 total=0, desc=one_line(title), unit="B", unit_scale=True, leave=False,
@@ -44,28 +37,14 @@ class ByteBar:
             self._bar.close()
 
     def expect(self, size: int) -> None:
-        """
-        Say that there will be more bytes, or fewer.
-
-        Parameters
-        ----------
-        size : int
-            How many more.
-        """
+        """Change the total."""
         if self._bar is not None and size:
             with self._lock:
                 self._bar.total += size
                 self._bar.refresh()
 
     def add(self, size: int) -> None:
-        """
-        Count bytes.
-
-        Parameters
-        ----------
-        size : int
-            How many arrived; negative where what arrived was thrown away.
-        """
+        """Add received bytes."""
         if self._bar is not None:
             with self._lock:
                 self._bar.update(size)

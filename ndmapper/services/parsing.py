@@ -1,4 +1,4 @@
-"""Read JSON and XML that somebody else wrote, with limits."""
+"""Parse untrusted JSON and XML, with limits on size and depth."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -19,26 +19,7 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
 def parse_json_reply(body: bytes, source: str) -> Any:
-    """
-    Read JSON.
-
-    Parameters
-    ----------
-    body : bytes
-        The text.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    object
-        What it says.
-
-    Raises
-    ------
-    ServiceError
-        If it is no JSON, or nested deeper than any true answer.
-    """
+    """Parse JSON; raises ServiceError, also if it is nested too deeply."""
     depth = 0
     for token in _TOKEN.finditer(body):
         depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token[0], 0)
@@ -53,26 +34,7 @@ def parse_json_reply(body: bytes, source: str) -> Any:
 
 
 def parse_xml(body: bytes, source: str) -> ET.Element:
-    """
-    Read XML.
-
-    Parameters
-    ----------
-    body : bytes
-        The text.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    Element
-        The root.
-
-    Raises
-    ------
-    ServiceError
-        If it is no XML, defines entities, or is nested deeper than any true answer.
-    """
+    """Parse XML; raises ServiceError, also for entity definitions or deep nesting."""
     try:
         root: ET.Element = defusedxml.ElementTree.fromstring(body, forbid_dtd=True)
     except DefusedXmlException:
@@ -91,19 +53,7 @@ def parse_xml(body: bytes, source: str) -> ET.Element:
 
 
 def tag_of(element: ET.Element) -> str:
-    """
-    Give the name of an element.
-
-    Parameters
-    ----------
-    element : Element
-        The element.
-
-    Returns
-    -------
-    str
-        Its name without namespace.
-    """
+    """Return the tag of an element, without namespace."""
     return str(element.tag).rpartition("}")[2]
 
 

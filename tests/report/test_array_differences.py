@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ndmapper.report import pixels
-from ndmapper.report.pixels import compare_arrays
+from ndmapper.report import array_differences
+from ndmapper.report.array_differences import compare_arrays
 
 
 class Counted:
@@ -50,7 +50,7 @@ def test_largest_difference_and_its_place():
     "shape", [(7,), (5, 6), (3, 4, 5), (2, 3, 4, 5), (1, 1, 40)], ids=str
 )
 def test_blocks_cover_everything_once_and_stay_small(monkeypatch, shape):
-    monkeypatch.setattr(pixels, "_BLOCK", 6)
+    monkeypatch.setattr(array_differences, "_BLOCK", 6)
     first = np.arange(np.prod(shape), dtype=float).reshape(shape)
     second = first + 1
     second[(-1,) * len(shape)] += 3
@@ -62,7 +62,7 @@ def test_blocks_cover_everything_once_and_stay_small(monkeypatch, shape):
 
 
 def test_the_limit_knows_the_section(monkeypatch):
-    monkeypatch.setattr(pixels, "_BLOCK", 6)
+    monkeypatch.setattr(array_differences, "_BLOCK", 6)
     noise = np.linspace(0.5, 3, 20).reshape(5, 4)
     found = compare_arrays(
         np.zeros((5, 4)), np.full((5, 4), 1.0), lambda a, b, section: noise[section]

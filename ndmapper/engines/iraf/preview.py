@@ -1,4 +1,4 @@
-"""What a job would do, for a person and as lines for the CL."""
+"""Preview of a task: its calls as text, and as a CL script."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Job, Preview
 from ndmapper.engines.iraf.calls import base_output, files_of
-from ndmapper.engines.iraf.describe import Parameter
+from ndmapper.engines.iraf.parameters import Parameter
 from ndmapper.engines.iraf.values import to_iraf
 from ndmapper.errors import NdmapperError
 
@@ -14,22 +14,7 @@ __all__ = ["preview"]
 
 
 def preview(job: Job, known: Mapping[str, Parameter] | None) -> Preview:
-    """
-    Show the calls of a task that a job comes to.
-
-    Parameters
-    ----------
-    job : Job
-        What would be done.
-    known : mapping of str to Parameter or None
-        The parameters of the task; None without IRAF.
-
-    Returns
-    -------
-    Preview
-        Names of files as the user knows them. Extensions are written as IRAF writes
-        them, so the CL lines work on plain FITS files.
-    """
+    """Return the calls of a job."""
     task = str(job.task.name)
     *packages, short = task.split(".")
     files = files_of(job)
@@ -66,11 +51,11 @@ def _idents(job: Job, files: Mapping[str, list[DataFile]]) -> list[Any]:
     try:
         return list(max(everything, key=len).idents) or [None]
     except NdmapperError:
-        return [None]  # the files are not made yet
+        return [None]  # inputs that are not made yet
 
 
 def _section(df: DataFile, ident: Any) -> str:
-    """Name an extension as IRAF does; nothing for the image of a simple file."""
+    """Return the image section of an extension; empty for a simple file."""
     if ident is None:
         return ""
     try:
@@ -96,7 +81,7 @@ def _iraf_name(name: str, known: Mapping[str, Parameter] | None) -> str:
 
 
 def _cl(value: Any) -> str:
-    """Write a value so that the CL takes it as data, whatever is in it."""
+    """Quote a value so that the CL takes it literally."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""What a recipe would be given: for a person, and as a shell script."""
+"""Preview of a recipe: as text, and as a shell script."""
 
 import os
 import shlex
@@ -7,33 +7,17 @@ from pathlib import Path
 
 from ndmapper.engines.base import Job, Preview
 from ndmapper.engines.esorex.recipes import ZEROS
-from ndmapper.engines.esorex.sof import Frame, frames_of, give_frames, sof_text
-from ndmapper.engines.links import Hand
+from ndmapper.engines.esorex.sof import Frame, frames_of, link_frames, sof_text
 from ndmapper.engines.process import thread_limit
+from ndmapper.engines.staging import InputLinks
 from ndmapper.errors import MissingToolError
 
 __all__ = ["preview"]
 
 
 def preview(job: Job, argv: Sequence[str], missing: MissingToolError | None) -> Preview:
-    """
-    Show the set of frames and the command line of a job.
-
-    Parameters
-    ----------
-    job : Job
-        What would be done.
-    argv : sequence of str
-        The command line.
-    missing : MissingToolError or None
-        What is not installed: then nobody can tell the command line.
-
-    Returns
-    -------
-    Preview
-        Text and script.
-    """
-    frames = give_frames(job, Hand(Path("in")), really=False)
+    """Return the set of frames and the command line of a job."""
+    frames = link_frames(job, InputLinks(Path("in")), really=False)
     sof = sof_text(frames)
     if missing is not None:
         given = "".join(
@@ -47,9 +31,9 @@ def preview(job: Job, argv: Sequence[str], missing: MissingToolError | None) -> 
 
 def _script(job: Job, argv: Sequence[str], frames: Sequence[Frame]) -> str:
     """
-    Write the lines that run a recipe in a folder of its own.
+    Return a shell script that runs a recipe in its own folder.
 
-    The names of its products are not known before; they are found by category.
+    Product names are not known in advance: products are found by category.
     """
     quoted = " ".join(shlex.quote(str(frame)) for frame in frames)
     lines = [

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ndmapper.engines import Outcome
+from ndmapper.engines.iraf.cl_cache import ClCache
 from ndmapper.engines.iraf.pool import close_workers
-from ndmapper.engines.iraf.translations import Translations
 from ndmapper.testing import make_mef
 
 RunTask = Callable[..., Outcome]
@@ -31,14 +31,14 @@ def home_of(tmp_path: Path, name: str) -> tuple[Path, Path]:
 
 def test_what_is_new_is_kept(tmp_path: Path, cache: Path) -> None:
     home, mine = home_of(tmp_path, "one")
-    first = Translations(home, "pyraf 2")
+    first = ClCache(home, "pyraf 2")
     first.fetch()
     first.keep()  # there is nothing
     assert not cache.exists()
     mine.write_bytes(b"1" * 10)
     first.keep()
     home, mine = home_of(tmp_path, "two")
-    second = Translations(home, "pyraf 2")
+    second = ClCache(home, "pyraf 2")
     second.fetch()
     assert mine.read_bytes() == b"1" * 10
     # What another one added meanwhile is not lost for one that added nothing.
@@ -48,7 +48,7 @@ def test_what_is_new_is_kept(tmp_path: Path, cache: Path) -> None:
     assert kept.read_bytes() == b"2" * 20
     # Another PyRAF writes others.
     home, mine = home_of(tmp_path, "three")
-    Translations(home, "pyraf 3").fetch()
+    ClCache(home, "pyraf 3").fetch()
     assert not mine.exists()
 
 

@@ -1,4 +1,4 @@
-"""Walk the calibrations that a frame needs, and those which they need in turn."""
+"""Look up the calibrations of frames recursively, and note them in the document."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,11 +7,10 @@ from typing import Any
 
 from ndmapper.calibrations.entries import note_matches, note_target, types_of
 from ndmapper.calibrations.folders import note_folders
-from ndmapper.calibrations.matches import Matches, known_key, matched_files
-from ndmapper.calibrations.names import frame_name
+from ndmapper.calibrations.lookup_result import Answer, Matches, matched_files
+from ndmapper.calibrations.names import frame_name, known_key
 from ndmapper.calibrations.provenance import (
     EARLIER,
-    Answer,
     answer_of,
     bad_frames,
     good_frames,
@@ -40,22 +39,13 @@ LookUp = Callable[[str, str], Matches]
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """
-    An association that a look-up changed.
-
-    Parameters
-    ----------
-    name : str
-        The frame.
-    cal_type : str
-        Type of calibration.
-    before, after : tuple of str
-        Raw frames, or the calibration that is made already; empty for none.
-    """
+    """An association that a look-up changed."""
 
     name: str
     cal_type: str
+    # Raw frames or the processed calibration; empty for none.
     before: tuple[str, ...]
+    # Raw frames or the processed calibration; empty for none.
     after: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -64,19 +54,7 @@ class Change:
 
 
 def check_dependencies(dependencies: object) -> None:
-    """
-    Check that dependencies have the form they should have.
-
-    Parameters
-    ----------
-    dependencies : object
-        What a user gave.
-
-    Raises
-    ------
-    ParameterError
-        If it is not a mapping of types to lists of types.
-    """
+    """Raise ParameterError unless `dependencies` maps types to lists of types."""
     if not isinstance(dependencies, Mapping):
         msg = (
             "dependencies must be a mapping such as {'target': ['bias', 'flat'], "
@@ -99,33 +77,11 @@ def walk_dependencies(
     bad: Mapping[str, str] | None = None,
 ) -> list[Change]:
     """
-    Note the calibrations of frames, and theirs in turn.
+    Note the calibrations of frames and, recursively, those of the calibrations.
 
-    What a person said in the document, or locked, is never touched. Of what a look-up
-    answered, that is asked for again which is empty or has a frame that is marked bad
-    by now; where nobody can answer, it stays. All of it is asked for again with
-    `refresh`.
-
-    Parameters
-    ----------
-    frames : iterable of (str, str)
-        Names of frames, and the keys of `dependencies` that hold for them.
-    dependencies : mapping
-        What each kind of frame needs. A type that is no key needs nothing.
-    look_up : callable
-        Takes the name of a frame and a type, and gives the matches.
-    cal_dict : dict
-        The calibration document, which is changed.
-    refresh : bool
-        Whether to ask again for all that look-ups answered.
-    bad : mapping of str to str, optional
-        Names without compression that are not to be used; by default those that the
-        document calls bad.
-
-    Returns
-    -------
-    list of Change
-        What differs from an answer that was there before.
+    Entries made or locked by the user are never changed. Empty results, and those with
+    frames marked bad since, are looked up again (and kept if no service can be
+    reached); with `refresh`, all results are.
     """
     pending = list(frames)[::-1]
     for name, _ in pending:
@@ -146,7 +102,7 @@ def walk_dependencies(
 
 
 class _Walk:
-    """What is done with each frame and type of calibration on the way."""
+    """State of one recursive look-up."""
 
     def __init__(
         self,
@@ -172,14 +128,14 @@ class _Walk:
             self.ask_again(name, cal_type)
 
     def is_open(self, name: str, cal_type: str) -> bool:
-        """Say whether an association is to be asked for again."""
+        """Whether an association may be looked up again."""
         key = known_key(self.cal_dict[ASSOCIATIONS], name)
         label = self.cal_dict[ASSOCIATIONS][key][cal_type]
         noted = answer_of(key, cal_type, self.cal_dict)
         if noted is None and (label is not None or ANSWERS in self.cal_dict):
             return False
         if noted is None or noted.get("source") == EARLIER:
-            # It may be of a look-up, or of a person who wants none.
+            # The null may come from a look-up, or from a user who wants none.
             return self.refresh
         files = self.cal_dict[CALIBRATIONS].get(label, [label])
         return (
@@ -201,7 +157,7 @@ class _Walk:
         except (NdmapperError, OSError) as err:
             if self.refresh:
                 raise
-            # What was found before is good enough to go on with.
+            # Not fatal: there is an earlier result.
             log.info("%s of %s was not asked for again: %s", cal_type, name, err)
             return
         after = tuple(answer.names) or (() if not answer.product else (answer.product,))
@@ -217,7 +173,7 @@ class _Walk:
         note_answer(key, cal_type, answer, self.cal_dict)
 
     def raw_frames_of(self, name: str, cal_type: str) -> list[str]:
-        """Give the frames that need calibrations in turn."""
+        """Return the raw frames of a calibration, to be calibrated themselves."""
         associations = self.cal_dict[ASSOCIATIONS]
         key = known_key(associations, name)
         label = associations.get(key, {}).get(cal_type)

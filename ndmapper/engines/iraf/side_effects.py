@@ -1,4 +1,4 @@
-"""What a task made besides its products: files, and changes of what it was given."""
+"""Side effects of a task: undeclared files, and changes of its inputs."""
 
 import re
 import shutil
@@ -13,28 +13,14 @@ from ndmapper.engines.iraf.headers import changed_keywords
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.temporary import staging_name
 
-__all__ = ["difference", "keep_undeclared", "undeclared"]
+__all__ = ["difference", "keep_undeclared", "undeclared_files"]
 
 _ARRAYS = {"data": "data", "uncertainty": "variance", "flags": "flags"}
 _LOG = re.compile(r".*\.log|logfile", re.IGNORECASE)
 
 
-def undeclared(folder: Path, known: Collection[Path]) -> list[Path]:
-    """
-    List what a task made besides its products.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it ran.
-    known : collection of Path
-        What was there before, and its products.
-
-    Returns
-    -------
-    list of Path
-        Files, relative to the folder; databases are kept anyway.
-    """
+def undeclared_files(folder: Path, known: Collection[Path]) -> list[Path]:
+    """Return the files that a task made besides its products."""
     return sorted(
         path.relative_to(folder)
         for path in folder.rglob("*")
@@ -46,23 +32,7 @@ def undeclared(folder: Path, known: Collection[Path]) -> list[Path]:
 
 
 def keep_undeclared(job: Job, files: Collection[Path]) -> tuple[str, str]:
-    """
-    Keep files that nobody declared, for the folder of a job is removed.
-
-    Parameters
-    ----------
-    job : Job
-        What was done.
-    files : collection of Path
-        The files, relative to its folder.
-
-    Returns
-    -------
-    log : str
-        What the logs among them say.
-    warning : str
-        Which others there are, and where all are now; empty if there are only logs.
-    """
+    """Move undeclared files to the side data, since the job's folder is removed."""
     assert job.folder is not None
     log = ""
     named = []
@@ -74,8 +44,8 @@ def keep_undeclared(job: Job, files: Collection[Path]) -> tuple[str, str]:
             named.append(name)
     stem = next(iter(job.targets.values()), None) or str(job.task.name)
     place = Path(job.settings["outdir"], ".ndmapper", "undeclared", Path(stem).name)
-    # All of them at once, in place of what an earlier run left there.
-    temp = staging_name(place)  # which a later run sweeps, if this one is killed
+    # Replace the files of an earlier run as a whole.
+    temp = staging_name(place)  # swept by a later run if this one is killed
     make_side_folder(place)
     for name in files:
         (temp / name).parent.mkdir(parents=True, exist_ok=True)
@@ -94,19 +64,7 @@ def keep_undeclared(job: Job, files: Collection[Path]) -> tuple[str, str]:
 
 
 def difference(before: DataFile, after: DataFile) -> str:
-    """
-    Say what a task did to a file, but for what IRAF writes into every file.
-
-    Parameters
-    ----------
-    before, after : DataFile
-        The file as the task was given it, and as it left it.
-
-    Returns
-    -------
-    str
-        Keywords and parts that differ; empty if nothing does.
-    """
+    """Describe the changes of a file, except those that IRAF always makes."""
     old, new = ([*df, *df.extras.values()] for df in (before, after))
     if len(old) != len(new) or list(before.tables) != list(after.tables):
         return "its extensions"

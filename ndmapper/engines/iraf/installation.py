@@ -1,4 +1,4 @@
-"""What IRAF there is, and what a worker needs to start it."""
+"""The installation of IRAF and PyRAF, and the start-up files of a worker."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from ndmapper.errors import ConfigError, MissingToolError
 __all__ = [
     "Installation",
     "find_iraf",
-    "missing",
+    "missing_advice",
 ]
 
 _ROOTS = (
@@ -28,14 +28,13 @@ _ENVIRONMENT = "unix/hlib/zzsetenv.def"
 _VERSION = re.compile(r'^set\s+version\s*=\s*"(?:.*?V)?([^"]+)"', re.MULTILINE)
 _ASK = "import importlib.metadata as m; print(m.version('pyraf'))"
 
-# Programs that scripts of external packages call by name.
+# Programs that external CL packages call by name.
 _FOREIGN = (
     "awk cat chmod cmp cp cut date df diff du echo egrep env fgrep file find grep "
     "gzip head hostname less ln ls mkdir mv od printenv pwd rm rmdir sed sh sleep "
     "sort sync tail tar touch tr true uname uniq vi w wc who"
 )
-# No path of the process stands in it, so its translation is found again.
-# What IRAF has under such a name stays what it is: head, mkdir, sort, tail, touch, ...
+# No path of the process occurs in it, so its translation is cached.
 _LOGIN = """\
 set home = (envget("HOME") // "/")
 set imdir = "HDR$"
@@ -64,16 +63,7 @@ HEADER_LENGTH = 256_000
 
 
 class Installation:
-    """
-    The IRAF and the PyRAF that a configuration names.
-
-    Parameters
-    ----------
-    python : str
-        The Python that has PyRAF.
-    setup : str
-        CL lines for login.cl.
-    """
+    """The configured IRAF and PyRAF."""
 
     def __init__(self, python: str, setup: str) -> None:
         self.python = python
@@ -81,24 +71,7 @@ class Installation:
 
     @classmethod
     def of(cls, settings: Settings) -> "Installation":
-        """
-        Read the configuration.
-
-        Parameters
-        ----------
-        settings : Settings
-            The configuration.
-
-        Returns
-        -------
-        Installation
-            What it names.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such file of CL lines.
-        """
+        """Read the configuration."""
         name = usable(settings["iraf_setup"])
         setup = ""
         if name is not None:
@@ -115,47 +88,28 @@ class Installation:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What a worker can be used again for."""
+        """Workers with the same key can be re-used."""
         return self.python, self.setup
 
     @property
     def maker(self) -> tuple[str, str]:
-        """What writes the translations of CL scripts: a Python and its PyRAF."""
+        """What translates CL scripts: Python and PyRAF versions."""
         return self.python, str(self.pyraf)
 
     @property
     def pyraf(self) -> str | None:
-        """Version of PyRAF; None where it is not installed."""
+        """Version of PyRAF; None if not installed."""
         return _pyraf_version(self.python)
 
     def version(self) -> str | None:
-        """
-        Say which version there is.
-
-        Returns
-        -------
-        str or None
-            Of IRAF and PyRAF; None where either is missing.
-        """
+        """Return the version of IRAF."""
         iraf, pyraf = find_iraf(), self.pyraf
         if iraf is None or pyraf is None:
             return None
         return f"{iraf[1]} (PyRAF {pyraf})"
 
     def login(self, *, terminal: bool) -> str:
-        """
-        Write the login.cl of a worker.
-
-        Parameters
-        ----------
-        terminal : bool
-            Whether it has the user's terminal.
-
-        Returns
-        -------
-        str
-            CL lines.
-        """
+        """Return the login.cl of a worker."""
         tasks = [name for name in _FOREIGN.split() if shutil.which(name)]
         foreign = "".join(
             f'if (!deftask("{name}"))\n    task ${name} = "$foreign"\n'
@@ -170,14 +124,7 @@ class Installation:
 
 
 def find_iraf() -> tuple[str, str] | None:
-    """
-    Look for IRAF, as PyRAF does.
-
-    Returns
-    -------
-    (str, str) or None
-        Its folder and version; None where there is none.
-    """
+    """Find IRAF as PyRAF does."""
     return _find_iraf(os.environ.get("iraf", ""))  # noqa: SIM112  # written small
 
 
@@ -221,22 +168,8 @@ def _pyraf_version(python: str) -> str | None:
     return done.stdout.strip() or None if done.returncode == 0 else None
 
 
-def missing(installation: Installation, task: str) -> MissingToolError:
-    """
-    Say what is missing, and how to get it.
-
-    Parameters
-    ----------
-    installation : Installation
-        What the configuration names.
-    task : str
-        What should run.
-
-    Returns
-    -------
-    MissingToolError
-        The error.
-    """
+def missing_advice(installation: Installation, task: str) -> MissingToolError:
+    """Build the error that says what is missing, and how to install it."""
     lacks = []
     if find_iraf() is None:
         lacks.append(
@@ -256,17 +189,5 @@ def missing(installation: Installation, task: str) -> MissingToolError:
 
 
 def fingerprint(installation: Installation) -> str:
-    """
-    Name all that decides which parameters a task has.
-
-    Parameters
-    ----------
-    installation : Installation
-        What the configuration names.
-
-    Returns
-    -------
-    str
-        Text to be hashed.
-    """
+    """Digest of all that determines the parameters of tasks."""
     return json.dumps([find_iraf(), installation.pyraf, installation.setup])

@@ -29,19 +29,13 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Tolerance:
-    """
-    By how much values may differ.
+    """By how much values may differ."""
 
-    Parameters
-    ----------
-    value : float
-        The limit.
-    kind : {'absolute', 'relative', 'sigma'}
-        Of what: in the units of the values; as a part of the larger of the two; or in
-        standard deviations of the first file, where there is an uncertainty.
-    """
-
+    # The limit.
     value: float
+    # {'absolute', 'relative', 'sigma'}: Of what: in the units of the values; as a part
+    # of the larger of the two; or in standard deviations of the first file, where there
+    # is an uncertainty.
     kind: Literal["absolute", "relative", "sigma"] = "absolute"
 
     def __str__(self) -> str:
@@ -51,27 +45,17 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class ValueDifference:
-    """
-    How two arrays differ.
+    """How two arrays differ."""
 
-    Parameters
-    ----------
-    total : int
-        How many values there are.
-    different : int
-        How many differ; NaN is equal to NaN.
-    beyond : int
-        How many differ by more than the tolerance.
-    largest : float
-        The largest difference; infinite where only one of two values is a number.
-    where : tuple of int
-        Where that is, in the order of Python, from 0.
-    """
-
+    # How many values there are.
     total: int
+    # How many differ; NaN is equal to NaN.
     different: int = 0
+    # How many differ by more than the tolerance.
     beyond: int = 0
+    # The largest difference; infinite where only one of two values is a number.
     largest: float = 0.0
+    # Where that is, in the order of Python, from 0.
     where: tuple[int, ...] = ()
 
     def __str__(self) -> str:
@@ -93,24 +77,7 @@ def compare_arrays(
     *,
     whole: bool = False,
 ) -> ValueDifference:
-    """
-    Compare two arrays of one shape.
-
-    Parameters
-    ----------
-    first, second : array or handle
-        What is compared; sections are read as they are needed.
-    limit : callable, optional
-        Takes the values of both, and the section that they are, and gives by how much
-        they may differ. By default not at all.
-    whole : bool
-        Read everything at once, for files of which no section can be read alone.
-
-    Returns
-    -------
-    ValueDifference
-        What was found.
-    """
+    """Compare two arrays of one shape."""
     total = int(np.prod(first.shape))
     different = beyond = 0
     largest = 0.0

@@ -1,4 +1,4 @@
-"""What becomes of variance and flags when a task runs over the data alone."""
+"""Variance and flags of the products of a task that processes only the data."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,12 +11,12 @@ from ndmapper.engines.iraf.calls import Call, Calls, files_of
 from ndmapper.engines.iraf.pixels import dtype_of_flags, fit_flags
 from ndmapper.errors import ParameterError
 
-__all__ = ["CHOICES", "check_vardq", "decide", "planes_of"]
+__all__ = ["CHOICES", "check_vardq", "choose_method", "propagate"]
 
 CHOICES = ("auto", "carry", "recompute", "drop")
 
 _ARITHMETIC = {"images.imutil.imarith"}
-# They move or cut pixels, and do the same to variance and flags.
+# Tasks that only move or cut pixels: run on variance and flags as well.
 _REARRANGE = {
     "images.imutil.imcopy",
     "images.imgeom.imtranspose",
@@ -30,19 +30,7 @@ _OPERATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 def check_vardq(job: Job) -> None:
-    """
-    Check the word vardq.
-
-    Parameters
-    ----------
-    job : Job
-        What is to be done.
-
-    Raises
-    ------
-    ParameterError
-        If it is none that there is, or cannot be done.
-    """
+    """Check the option vardq; raises ParameterError."""
     word = job.task.words.get("vardq", "auto")
     if word not in CHOICES:
         msg = f"vardq must be one of {', '.join(CHOICES)}, not {word!r}"
@@ -81,22 +69,8 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def decide(job: Job, calls: Calls) -> str:
-    """
-    Choose what is done about variance and flags.
-
-    Parameters
-    ----------
-    job : Job
-        What is to be done.
-    calls : Calls
-        Its files; a warning is added there where the choice may not be right.
-
-    Returns
-    -------
-    {'carry', 'drop', 'run', 'arithmetic'}
-        The choice.
-    """
+def choose_method(job: Job, calls: Calls) -> str:
+    """Choose how variance and flags are propagated."""
     word: str = job.task.words.get("vardq", "auto")
     way = _known_way(job)
     if word in ("carry", "drop"):
@@ -126,31 +100,13 @@ def _has(calls: Calls, part: str) -> bool:
     return any(ndd.has(part) for base in calls.bases.values() for ndd in base)
 
 
-def planes_of(
+def propagate(
     job: Job,
     calls: Calls,
     way: str,
     run: Callable[[Call], Mapping[Any, DataFile]],
 ) -> dict[Any, dict[Any, dict[str, Any]]]:
-    """
-    Make the variance and the flags of the products.
-
-    Parameters
-    ----------
-    job : Job
-        What is to be done.
-    calls : Calls
-        Its files.
-    way : {'carry', 'drop', 'run', 'arithmetic'}
-        How.
-    run : callable
-        Runs a call, and returns what was made, by output.
-
-    Returns
-    -------
-    dict of output to dict of ident to dict
-        What replaces variance and flags; nothing where they are carried along.
-    """
+    """Compute the variance and flags of the products."""
     found: dict[Any, dict[Any, dict[str, Any]]] = {}
     for output in job.outputs:
         found[output] = {}
@@ -197,7 +153,7 @@ def _group_of(df: DataFile, ident: Any) -> NDLater:
 
 
 def _computed(job: Job, calls: Calls, ident: Any) -> dict[str, Any]:
-    """Let ndmapper's own arithmetic tell the variance and flags of a result."""
+    """Compute variance and flags by ndmapper's own arithmetic."""
     operands: list[Any] = []
     for name in ("operand1", "operand2"):
         if name in calls.files:
@@ -206,7 +162,7 @@ def _computed(job: Job, calls: Calls, ident: Any) -> dict[str, Any]:
         operands.append(_number(job.parameters.get(name)))
     if not any(_is_image(o) for o in operands):
         return {}
-    # Units are those of the header of the first, whatever the numbers are.
+    # The task ignores units; the product has those of the first header.
     plain = [o.replace(unit=None) if _is_image(o) else o for o in operands]
     result = _OPERATIONS[job.parameters.get("op", "+")](*plain)
     return {"variance": result.variance, "flags": result.flags}

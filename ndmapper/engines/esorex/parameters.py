@@ -1,4 +1,4 @@
-"""Parameters of recipes: what they take, and how they are written."""
+"""Parameters of recipes: parsed from esorex, checked, and formatted."""
 
 import math
 import numbers
@@ -14,72 +14,37 @@ from ndmapper.errors import ParameterError, UnknownParameterError, did_you_mean
 __all__ = ["Parameter", "arguments", "is_frames", "python_name", "read_parameters"]
 
 
-# Frames have tags in capitals, and parameters of recipes names in small letters.
+# Tags of frames are upper case, parameters lower case.
 _TAG = re.compile(r"[A-Z][A-Z0-9_]+")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """
-    One parameter of a recipe, as esorex describes it.
+    """One parameter of a recipe, as esorex describes it."""
 
-    Parameters
-    ----------
-    name : str
-        Its name on the command line.
-    kind : str
-        One of bool, int, double, string.
-    default : bool, int, float or str
-        Its value where nobody says anything.
-    low, high : float or None
-        The limits of a number.
-    choices : tuple
-        All that it takes; empty where that is not known.
-    words : tuple of str
-        What each of the words of a text may be, as its description says; empty where
-        that is not known.
-    """
-
+    # Name on the command line.
     name: str
+    # bool, int, double or string.
     kind: str
+    # Default value.
     default: Any
+    # Limits of a number.
     low: float | None = None
+    # Limits of a number.
     high: float | None = None
+    # Allowed values; empty if unknown.
     choices: tuple[Any, ...] = ()
+    # Allowed words of a string, from its description; empty if unknown.
     words: tuple[str, ...] = ()
 
 
 def python_name(name: str) -> str:
-    """
-    Write the name of a parameter as in Python.
-
-    Parameters
-    ----------
-    name : str
-        Its name on the command line.
-
-    Returns
-    -------
-    str
-        The same with ``_`` for ``-`` and ``.``.
-    """
+    """Return the name of a parameter in Python spelling."""
     return re.sub(r"[-.]", "_", name)
 
 
 def is_frames(value: Any) -> bool:
-    """
-    Say whether a value is files, and not a value of a recipe's parameter.
-
-    Parameters
-    ----------
-    value : object
-        The value.
-
-    Returns
-    -------
-    bool
-        Whether it is a DataFile or a list of them.
-    """
+    """Whether a value is files, rather than the value of a parameter."""
     if isinstance(value, DataFile):
         return True
     return (
@@ -90,24 +55,7 @@ def is_frames(value: Any) -> bool:
 
 
 def read_parameters(described: Any) -> dict[str, Parameter]:
-    """
-    Understand what esorex writes with --create-config.
-
-    Parameters
-    ----------
-    described : list of dict
-        The content of its JSON file.
-
-    Returns
-    -------
-    dict of str to Parameter
-        By their names as in Python.
-
-    Raises
-    ------
-    ValueError
-        If it does not describe parameters.
-    """
+    """Parse the output of ``esorex --create-config``."""
     if not isinstance(described, list):
         msg = "it is no list of parameters"
         raise ValueError(msg)
@@ -146,10 +94,10 @@ def _is_described(entry: Any) -> bool:
 
 def _words(default: str, text: str) -> tuple[str, ...]:
     """
-    Find the choices that a description names in quotes.
+    Return the quoted choices in a description.
 
-    They are trusted only where they include the default: then the author listed what
-    there is, and did not just quote an example.
+    They are used only if they include the default; otherwise the quotes may be an
+    example.
     """
     quoted = dict.fromkeys(re.findall(r'"([A-Za-z][\w-]*)"', text))
     parts = default.split(",")
@@ -162,28 +110,9 @@ def arguments(
     recipe: str, known: Mapping[str, Parameter], given: Mapping[str, Any]
 ) -> list[str]:
     """
-    Write all parameters of a recipe as arguments of its command line.
+    Return the command-line arguments for all parameters of a recipe.
 
-    Parameters
-    ----------
-    recipe : str
-        Name of the recipe, for messages.
-    known : mapping of str to Parameter
-        Its parameters.
-    given : mapping
-        Values by the names as in Python; None is the default. Files are left out.
-
-    Returns
-    -------
-    list of str
-        One argument for each parameter, the defaults included.
-
-    Raises
-    ------
-    UnknownParameterError
-        If there is no parameter of a name.
-    ParameterError
-        If a value is not of the right type, out of its range, or no choice.
+    Raises UnknownParameterError, or ParameterError for a wrong type, range or choice.
     """
     for name, value in given.items():
         if name not in known and value is not None and not is_frames(value):
@@ -216,7 +145,7 @@ def _write(recipe: str, parameter: Parameter, value: Any, *, is_given: bool) -> 
     }:
         raise _wrong(recipe, parameter, expected, value)
     if parameter.words:
-        # A method may have numbers behind it, as in 'vpoly:25,1.0'.
+        # A method may be followed by numbers, as in 'vpoly:25,1.0'.
         parts = text.partition(":")[0].split(",")
         if any(part.strip() not in parameter.words for part in parts):
             raise _wrong(recipe, parameter, expected, value)
@@ -250,10 +179,10 @@ def _double(value: Any) -> str | None:
 
 def _string(value: Any) -> str | None:
     if isinstance(value, Path):
-        # The recipe runs in a folder of its own, where the name alone means nothing.
+        # Relative paths would not work: the recipe runs in its own folder.
         value = str(value.absolute())
     if isinstance(value, str):
-        # Neither could be written into the header of a product.
+        # Neither character could be written to the header of a product.
         return None if "\0" in value or "\n" in value else value
     if isinstance(value, list | tuple):
         parts = [None if isinstance(v, list | tuple) else _string(v) for v in value]

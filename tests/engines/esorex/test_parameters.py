@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ndmapper.data import DataFile, DataFileList
-from ndmapper.engines.esorex.values import arguments, is_frames, read_parameters
+from ndmapper.engines.esorex.parameters import arguments, is_frames, read_parameters
 from ndmapper.errors import ParameterError, UnknownParameterError
 
 

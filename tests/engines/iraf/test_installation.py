@@ -11,8 +11,8 @@ import pytest
 from ndmapper.config import config
 from ndmapper.engines import Job
 from ndmapper.engines.iraf import IrafEngine
-from ndmapper.engines.iraf.describe import describe
-from ndmapper.engines.iraf.install import Installation, find_iraf
+from ndmapper.engines.iraf.installation import Installation, find_iraf
+from ndmapper.engines.iraf.parameters import describe
 from ndmapper.errors import MissingToolError, ParameterError
 from ndmapper.testing import make_mef
 
@@ -22,7 +22,7 @@ JobFor = Callable[..., Job]
 @pytest.fixture
 def no_iraf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let nothing be found, neither IRAF nor PyRAF."""
-    for module in ("install", "describe"):
+    for module in ("installation", "parameters"):
         name = f"ndmapper.engines.iraf.{module}.find_iraf"
         monkeypatch.setattr(name, lambda: None)
     python = tmp_path / "python"
@@ -107,7 +107,7 @@ def test_another_python(
 def test_spoilt_parameters_are_not_believed(
     tmp_path: Path, spoilt: dict[str, object]
 ) -> None:
-    from ndmapper.engines.iraf.describe import _read
+    from ndmapper.engines.iraf.parameters import _read
 
     entry = {
         "name": "n", "type": "i", "mode": "h", "default": 1, "min": None, "max": 3,
@@ -132,7 +132,7 @@ def test_parameters_are_remembered(
     def refuse(*args: object, **kwargs: object) -> None:
         pytest.fail("IRAF was asked again")
 
-    from ndmapper.engines.iraf import describe as module
+    from ndmapper.engines.iraf import parameters as module
 
     monkeypatch.setattr(module, "worker", refuse)
     assert describe(installation, "images.imutil.imdivide") is first

@@ -1,4 +1,4 @@
-"""The folder ``database`` of IRAF, which tasks that follow each other share."""
+"""The folder ``database`` of IRAF, shared by consecutive tasks."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ Entries = dict[str, str]
 
 @dataclass(frozen=True)
 class _Write:
-    """What one job did to a file: who it was, and what it wrote and took out."""
+    """Entries that one job added and removed."""
 
     by: str
     wrote: Entries
@@ -33,36 +33,39 @@ class _Write:
 
     @property
     def titles(self) -> set[str]:
-        """What it changed."""
+        """Titles of the changed entries."""
         return {*self.wrote, *self.removed}
 
     def apply(self, entries: Entries) -> Entries:
-        """Do it to entries."""
+        """Apply the change to entries."""
         kept = {t: e for t, e in entries.items() if t not in self.titles}
         return kept | self.wrote
 
 
 @dataclass(frozen=True)
 class _History:
-    """How a file became what it is: what nobody knows of, and what jobs then did."""
+    """History of a file: entries of unknown origin, then the writes of jobs."""
 
     base: Entries
     writes: list[_Write]
 
     def place(self, job: str) -> int:
-        """Say when a job wrote; one that did not would do so now."""
+        """Position of a job's write; at the end if it has none."""
         found = (n for n, write in enumerate(self.writes) if write.by == job)
         return next(found, len(self.writes))
 
     def entries(self) -> Entries:
-        """Give what comes of it."""
+        """Return the resulting entries."""
         found = self.base
         for write in self.writes:
             found = write.apply(found)
         return found
 
     def without(self, job: str) -> "_History":
-        """Leave out what a job wrote, and what others made of its own entries."""
+        """
+        Return the entries without a job's write, and without what others derived from
+        it.
+        """
         place = self.place(job)
         gone: set[str] = set()
         kept = self.writes[:place]
@@ -74,7 +77,7 @@ class _History:
         return _History(self.base, kept)
 
     def with_write(self, write: _Write) -> "_History":
-        """Put in what a job wrote now, at the place of what it wrote before."""
+        """Insert or replace the write of a job."""
         place = self.place(write.by)
         kept = self.without(write.by).writes
         later = [w for w in kept[place:] if not w.titles & write.titles]
@@ -83,24 +86,13 @@ class _History:
 
 class SharedDatabase:
     """
-    What one job sees of the folder ``database`` in config['outdir'], and adds to it.
+    View of one job on the folder ``database`` in config['outdir'].
 
-    What is made again must not depend on what it left behind itself. So where this very
-    job wrote before (the same task, for the same products), it is shown a file as it
-    was before that; what others have added since is there as well, but not what they
-    made of its own entries. For this it is kept beside the products who wrote what.
-    Jobs see everything else: what other tasks wrote, what the same task wrote for other
-    files, and what the user decided, in a task that asked or with an editor.
-
-    Parameters
-    ----------
-    job : Job
-        What is to be done.
-    folder : Path
-        Where the task runs.
-    by_hand : bool
-        The user takes part: the task gets its own entries too, and what it writes are
-        decisions of the user.
+    A job that is repeated must not depend on its own earlier results. Therefore it sees
+    a file as it was before its previous write (same task, same products), plus entries
+    that other jobs added since, unless derived from its own. Which job wrote what is
+    stored beside the products. Jobs see the entries of all other tasks, of the same
+    task for other files, and interactive edits by the user.
     """
 
     def __init__(self, job: Job, folder: Path, *, by_hand: bool) -> None:
@@ -113,11 +105,11 @@ class SharedDatabase:
         self._given: dict[str, str] = {}
 
     def fetch(self) -> None:
-        """Copy what there is to where the task runs."""
+        """Copy the database to the folder of the task."""
         for path in _files(self._theirs):
             self._mine.mkdir(exist_ok=True)
             text = _read(path)
-            if text is None:  # no database, but somebody put it there
+            if text is None:  # a file that is no database
                 shutil.copyfile(path, self._mine / path.name)
                 continue
             head, entries = split_entries(text)
@@ -133,7 +125,7 @@ class SharedDatabase:
             self._given[path.name] = seen
 
     def keep(self) -> None:
-        """Put what the task wrote where others see it; whole entries, or none."""
+        """Merge what the task wrote into the shared folder, atomically."""
         for path in _files(self._mine):
             text = _read(path)
             if text is not None and text == self._given.get(path.name):
@@ -145,7 +137,7 @@ class SharedDatabase:
                 temp.replace(target)
                 continue
             make_side_folder(self._side / target.name)
-            # Jobs that work at the same time may write into one file.
+            # Concurrent jobs may write to one file.
             with FileLock(self._side / f".{path.name}.lock"):
                 self._merge(target, text)
 
@@ -154,7 +146,7 @@ class SharedDatabase:
         _, given = split_entries(self._given.get(target.name, ""))
         old = (_read(target) if target.exists() else "") or ""
         old_head, there = split_entries(old)
-        if not mine and not there:  # text of another kind, which is replaced
+        if not mine and not there:  # other text is replaced as a whole
             _write(target, text)
             return
         history = self._history(target.name, old, there)
@@ -174,7 +166,7 @@ class SharedDatabase:
         _write(target, merged)
 
     def _history(self, name: str, text: str, entries: Entries) -> _History:
-        """Read how a file became what it is; nobody knows if it was edited since."""
+        """Read the history of a file; after an edit by the user it starts anew."""
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             record = load_json((self._side / f"{name}.json").read_bytes())
             if record["text"] == text:
@@ -184,7 +176,7 @@ class SharedDatabase:
 
 
 def _mark(job: Job) -> str:
-    """Name a job by what it makes; where it makes no files, by what it works on."""
+    """Identify a job by its products, or by its inputs if it has none."""
     names = sorted(job.targets.values()) or sorted(map(str, job.inputs))
     return json.dumps([job.task.name, *names])
 
@@ -200,7 +192,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> str | None:
-    """Read a text database; None where the file is none."""
+    """Read a text database; None if it is none."""
     raw = path.read_bytes()
     return None if b"\0" in raw else raw.decode("utf-8", "replace")
 

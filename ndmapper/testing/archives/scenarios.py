@@ -11,24 +11,15 @@ __all__ = ["SCENARIOS", "Answer", "Asked", "Switch"]
 
 @dataclass(frozen=True)
 class Asked:
-    """
-    A request as it came in.
+    """A request as it came in."""
 
-    Parameters
-    ----------
-    method : str
-        Its method.
-    target : str
-        Path and query.
-    headers : mapping
-        Its headers; names are in lower case.
-    body : bytes
-        Its body.
-    """
-
+    # Its method.
     method: str
+    # Path and query.
     target: str
+    # Its headers; names are in lower case.
     headers: Mapping[str, str]
+    # Its body.
     body: bytes = b""
 
     @property
@@ -49,89 +40,44 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """
-    An answer, and how it is sent.
+    """An answer, and how it is sent."""
 
-    Parameters
-    ----------
-    status : int
-        Status.
-    body : bytes
-        Body.
-    headers : mapping
-        Headers, without those that frame the body.
-    framing : {'length', 'chunked', 'close'}
-        How the end of the body is told.
-    announced : int, optional
-        A Content-Length that may be wrong.
-    cut_after : int, optional
-        Bytes after which the connection is cut.
-    pause : float
-        Seconds of silence in the middle of the body.
-    """
-
+    # Status.
     status: int = 200
+    # Body.
     body: bytes = b""
+    # Headers, without those that frame the body.
     headers: Mapping[str, str] = field(default_factory=dict)
+    # {'length', 'chunked', 'close'}: How the end of the body is told.
     framing: str = "length"
+    # A Content-Length that may be wrong.
     announced: int | None = None
+    # Bytes after which the connection is cut.
     cut_after: int | None = None
+    # Seconds of silence in the middle of the body.
     pause: float = 0.0
 
     def with_headers(self, **headers: str) -> "Answer":
-        """
-        Change headers.
-
-        Parameters
-        ----------
-        **headers : str
-            Their values; a ``_`` in a name stands for ``-``.
-
-        Returns
-        -------
-        Answer
-            Another answer.
-        """
+        """Change headers."""
         named = {name.replace("_", "-").title(): v for name, v in headers.items()}
         return replace(self, headers={**self.headers, **named})
 
 
 @dataclass
 class Switch:
-    """
-    A scenario that is on.
+    """A scenario that is on."""
 
-    Parameters
-    ----------
-    name : str
-        One of `SCENARIOS`.
-    path : str
-        Only requests whose path holds this text are answered so.
-    times : int or None
-        How often; None for ever.
-    options : dict
-        What else the scenario takes.
-    """
-
+    # One of `SCENARIOS`.
     name: str
+    # Only requests whose path holds this text are answered so.
     path: str
+    # How often; None for ever.
     times: int | None
+    # What else the scenario takes.
     options: dict[str, Any]
 
     def applies(self, asked: Asked) -> bool:
-        """
-        Say whether a request is answered so, and count it.
-
-        Parameters
-        ----------
-        asked : Asked
-            The request.
-
-        Returns
-        -------
-        bool
-            Whether it is.
-        """
+        """Say whether a request is answered so, and count it."""
         if self.path not in asked.path or self.times == 0:
             return False
         if self.times is not None:

@@ -1,9 +1,9 @@
 """
-Translations of CL scripts to Python, which PyRAF makes, kept between sessions.
+Persistent cache of CL scripts translated to Python by PyRAF.
 
-Every process that holds PyRAF works with a copy of its own, so none waits for the lock
-of another, and none that is killed spoils what the others read. PyRAF finds a
-translation by a digest of the text of its script, so an old one is never taken.
+Every worker process has its own copy, so that no lock is shared and a killed process
+damages nothing. PyRAF looks translations up by digest of the script, so that stale ones
+are never used.
 """
 
 import contextlib
@@ -15,23 +15,14 @@ import platformdirs
 
 from ndmapper.io.temporary import staging_name
 
-__all__ = ["Translations"]
+__all__ = ["ClCache"]
 
 _LARGEST = 100_000_000
 """A larger file is not kept: it holds scripts that are long gone [bytes]."""
 
 
-class Translations:
-    """
-    The translations that one process works with.
-
-    Parameters
-    ----------
-    home : Path
-        The folder of the process, in which PyRAF looks for them.
-    maker : str
-        The Python and the PyRAF that make them: others may write them differently.
-    """
+class ClCache:
+    """The copy of the cache that one worker uses."""
 
     def __init__(self, home: Path, maker: str) -> None:
         self._mine = home / "pyraf" / "clcache.sqlite3"
@@ -41,15 +32,15 @@ class Translations:
         self._seen: tuple[int, int] | None = None
 
     def fetch(self) -> None:
-        """Copy what was kept, if anything, before PyRAF starts."""
+        """Copy the cache for a worker, before PyRAF starts."""
         self._mine.parent.mkdir()
         with contextlib.suppress(OSError):
             shutil.copyfile(self._kept, self._mine)
             self._seen = _stamp(self._mine)
 
     def keep(self) -> None:
-        """Keep what is new, while the process does nothing."""
-        # Where nothing can be kept, scripts are translated again next time.
+        """Copy new translations back, while the worker is idle."""
+        # Not an error: scripts are translated again.
         with contextlib.suppress(OSError):
             stamp = _stamp(self._mine)
             if stamp == self._seen or stamp[1] > _LARGEST:
