@@ -8,8 +8,9 @@ ndlater, image, array, flagging, flags, wcs, tables
     ``content``), and its arrays, which are read when they are needed.
 operators, operations, deferred, units, reductions
     Arithmetic: noted now, checked, and carried out later, whole or in blocks of rows.
-content, groups, group_list
-    What is in a file: its images by group, its extras, its tables, its record.
+content, groups, group_list, primary_header
+    What is in a file: its images by group, its extras, its tables, its record; the
+    header of an image in the primary HDU.
 saving, save_list, planned
     Writing one file, or many of which some are made of others; files not made yet.
 list_arithmetic, header_query, display, ccddata, numpy_functions
