@@ -1,4 +1,4 @@
-"""Whether one unit of work is done, or its products are there already; and why."""
+"""Hop 5, for one unit: whether it runs or its products are re-used, and why."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ from ndmapper.errors import (
 from ndmapper.io.digest import DigestCache
 from ndmapper.io.record import entry_key, pending_path, read_cleaned
 from ndmapper.steps.call.instrument_table import tells_of_tables
-from ndmapper.steps.call.naming import Targets
 from ndmapper.steps.paths import Stamp, stamp_of
 from ndmapper.steps.record.decisions import decided_otherwise
 from ndmapper.steps.record.differences import Difference, differences
-from ndmapper.steps.record.entry import Work, ancestors, describe, is_as_recorded
+from ndmapper.steps.record.entry import Entry, ancestors, describe, is_as_recorded
 from ndmapper.steps.record.equivalence import Equivalence, own_key
+from ndmapper.steps.work_unit import Targets, WorkUnit
 
-__all__ = ["Action", "PlanItem", "decide"]
+__all__ = ["Action", "PlanItem", "decide", "plan_in_memory"]
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class PlanItem:
 
     Parameters
     ----------
-    work : Work
+    unit : WorkUnit
         What it is made of.
     targets : mapping
         Output to name.
@@ -69,7 +69,7 @@ class PlanItem:
         run makes meanwhile is noticed.
     """
 
-    work: Work
+    unit: WorkUnit
     targets: Targets
     expected: Mapping[Output, Mapping[str, Any]]
     action: Action
@@ -83,22 +83,27 @@ class PlanItem:
     seen: Mapping[Output, Stamp | None] = field(default_factory=dict)
 
     @property
-    def works(self) -> list[Work]:
+    def units(self) -> list[WorkUnit]:
         """Everything that is done, the last step of a chain last."""
-        return [*(item.work for item in self.prelude), self.work]
+        return [*(item.unit for item in self.prelude), self.unit]
 
     @property
     def step(self) -> str:
         """The name of the step, or of all steps of a chain."""
-        return "+".join(work.declaration.name for work in self.works)
+        return "+".join(unit.declaration.name for unit in self.units)
 
     @property
     def sources(self) -> str:
         """The names of the inputs, as far as they fit into a line."""
-        names = [str(df) for df in self.works[0].inputs]
+        names = [str(df) for df in self.units[0].inputs]
         if len(names) > 3:
             names = [f"{names[0]} ... {names[-1]} ({len(names)} files)"]
         return ", ".join(names)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the products are not saved."""
+        return self.action == "memory"
 
     @property
     def products(self) -> list[str]:
@@ -111,21 +116,24 @@ class PlanItem:
         return f"{self.action:7} {self.sources} -> {made} ({why})"
 
 
-def decide(work: Work, targets: Targets) -> PlanItem:
+def plan_in_memory(unit: WorkUnit, targets: Targets) -> PlanItem:
+    """Plan a unit whose products stay in memory, so that it runs whatever is there."""
+    return PlanItem(
+        unit=unit,
+        targets=targets,
+        expected=_expected(unit, targets),
+        action="memory",
+        reason="kept in memory",
+    )
+
+
+def _expected(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
+    return {o: describe(unit, o, Path(str(name)).name) for o, name in targets.items()}
+
+
+def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
     """
-    Decide one unit of work. Nothing is written.
-
-    Parameters
-    ----------
-    work : Work
-        The unit.
-    targets : mapping
-        Output to name.
-
-    Returns
-    -------
-    PlanItem
-        The decision.
+    Decide whether a unit runs or its products are re-used, and say why.
 
     Raises
     ------
@@ -135,9 +143,7 @@ def decide(work: Work, targets: Targets) -> PlanItem:
     """
     paths = {output: Path(str(name)) for output, name in targets.items()}
     seen = {output: stamp_of(path) for output, path in paths.items()}
-    expected = {
-        output: describe(work, output, path.name) for output, path in paths.items()
-    }
+    expected = _expected(unit, targets)
 
     def item(
         action: Action,
@@ -146,7 +152,7 @@ def decide(work: Work, targets: Targets) -> PlanItem:
         found: Mapping[Output, DataFile] | None = None,
     ) -> PlanItem:
         return PlanItem(
-            work=work,
+            unit=unit,
             targets=targets,
             expected=expected,
             action=action,
@@ -159,7 +165,7 @@ def decide(work: Work, targets: Targets) -> PlanItem:
             seen=seen,
         )
 
-    step, reprocess = work.declaration.name, work.settings["reprocess"]
+    step, reprocess = unit.declaration.name, unit.settings["reprocess"]
     there = [path for path in paths.values() if path.exists()]
     cleaned = {} if reprocess not in (False, "auto") else _cleaned(paths)
     absent = [
@@ -177,11 +183,11 @@ def decide(work: Work, targets: Targets) -> PlanItem:
         return item("replace", "reprocess=True")
     if absent:
         reason = f"{', '.join(absent)} is missing beside {there[0]}"
-        _refuse_edited(step, there, reason, work.digests)
+        _refuse_edited(step, there, reason, unit.digests)
         return item("replace", reason)
     changes: list[Difference] = []
     found: dict[Output, DataFile] = {}
-    judge = _Judge(work)
+    judge = _Judge(unit)
     name: object = None
     try:
         for output, name in targets.items():
@@ -196,7 +202,7 @@ def decide(work: Work, targets: Targets) -> PlanItem:
     except (_Unusable, RecordError, FormatError) as err:
         reason = f"{name} {_unusable(err)}"
         others = [path for path in there if path != Path(str(name))]
-        _refuse_edited(step, others, reason, work.digests)
+        _refuse_edited(step, others, reason, unit.digests)
         return item("replace", reason)
     first = next(iter(paths), None)
     if there and found[first].record and not any(c.is_edit for c in changes):
@@ -310,13 +316,13 @@ class _Judge:
 
     Parameters
     ----------
-    work : Work
+    unit : WorkUnit
         What they would be made of.
     """
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
-        self._stale = {df.expected_key[1] for df in work.used if df.expected_key}
+    def __init__(self, unit: WorkUnit) -> None:
+        self._work = unit
+        self._stale = {df.expected_key[1] for df in unit.used if df.expected_key}
 
     @cached_property
     def _given(self) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ndmapper.parallel import end_workers
 
-__all__ = ["Tally", "stale_line", "tally"]
+__all__ = ["Summary", "stale_line", "summary"]
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ _MOST = 5
 
 
 @dataclass
-class Tally:
+class Summary:
     """
     Counts of products over the steps of a script.
 
@@ -110,7 +110,7 @@ class Tally:
             words += f"; {_products(self.failed)} failed: {', '.join(self.failed)}"
         return words
 
-    def said_of_stale(self, remedy: str) -> list[str]:
+    def stale_lines(self, remedy: str) -> list[str]:
         """
         Say what is stale, and why, in a line.
 
@@ -158,7 +158,7 @@ class Tally:
             log.info(words, _products(self.made), len(self.reused))
         elif self.made or self.reused or self.failed:
             log.log(logging.ERROR if self.failed else logging.INFO, "%s", self)
-        for line in self.said_of_stale(remedy):
+        for line in self.stale_lines(remedy):
             log.warning("%s", line)
         self.clear()
 
@@ -202,8 +202,8 @@ def _report_at_exit(pid: int) -> None:
     if os.getpid() == pid:
         # Set by the interpreter where an error ended the script.
         stopped = getattr(sys, "last_value", None) is not None
-        failed = bool(tally.failed) and not stopped
-        tally.report(failed=stopped)
+        failed = bool(summary.failed) and not stopped
+        summary.report(failed=stopped)
         if failed:
             # The script went on, and has ended as if all were well; nobody else can
             # tell the shell now.
@@ -214,5 +214,5 @@ def _report_at_exit(pid: int) -> None:
             os._exit(1)
 
 
-tally = Tally()
+summary = Summary()
 """The counts of this process."""

@@ -14,9 +14,8 @@ from ndmapper.log import log_to_terminal
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.call.plan import Plan, preview
 from ndmapper.steps.record.entry import ancestors
-from ndmapper.steps.results import Result
 from ndmapper.steps.run.execute import map_product
-from ndmapper.steps.run.unit import shared_cals
+from ndmapper.steps.run.unit import Result
 
 __all__ = ["collect_plans", "dry_results", "plan_results"]
 
@@ -94,8 +93,8 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
                 {output: map_product(item, output) for output in item.targets}
             )
             continue
-        before = ancestors(item.work.used)
-        cals = shared_cals(item.work.inputs)
+        before = ancestors(item.unit.used)
+        cals = item.unit.shared_cals
         results.append(
             {
                 # What is in it is not known; that it has content some day is.
@@ -103,7 +102,7 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
                     name,
                     [*before, {**item.expected[output], "content": None}],
                     cals,
-                    like=item.works[0].inputs[0],
+                    like=item.units[0].inputs[0],
                 )
                 for output, name in item.targets.items()
             }

@@ -34,10 +34,11 @@ from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.paths import absolute, stamp_of
 from ndmapper.steps.record.differences import differences
-from ndmapper.steps.record.entry import Entry, Work, ancestors, as_made
+from ndmapper.steps.record.entry import Entry, ancestors, as_made
+from ndmapper.steps.work_unit import WorkUnit
 
 __all__ = [
-    "save_products",
+    "publish_products",
     "stage",
 ]
 
@@ -90,7 +91,7 @@ class _Finished:
             self.side.unlink(missing_ok=True)
 
 
-def save_products(
+def publish_products(
     item: PlanItem, outcome: Outcome, stage: Path, facts: Entry
 ) -> dict[str, str]:
     """
@@ -113,7 +114,7 @@ def save_products(
     dict of str to str
         Path of each product to the digest of its content.
     """
-    settings = item.work.settings
+    settings = item.unit.settings
     outdir = absolute(settings["outdir"])
     finished: list[_Finished] = []
     contents, keys = {}, {}
@@ -144,7 +145,7 @@ def save_products(
                     one.publish()
         for target, content in contents.items():
             if target not in kept:
-                item.work.digests.put(find_source(target), content, ours=True)
+                item.unit.digests.put(find_source(target), content, ours=True)
         contents |= kept
     finally:
         for one in finished:
@@ -172,7 +173,7 @@ def _publishing(folders: Collection[Path]) -> Iterator[None]:
 
 def _kept(item: PlanItem, output: Output, target: Path, key: str) -> str | None:
     """Give the digest of what is there, where it is kept; None where it is not."""
-    stamp, step = stamp_of(target), item.work.declaration.name
+    stamp, step = stamp_of(target), item.unit.declaration.name
     if stamp is None:
         return None
     if stamp == item.seen[output]:
@@ -202,7 +203,7 @@ def _kept(item: PlanItem, output: Output, target: Path, key: str) -> str | None:
 
 def _place_of_record(item: PlanItem, product: DataFile) -> str:
     """Say where the record goes: where the configuration wants it, if it can."""
-    wanted: str = item.work.settings["record"]
+    wanted: str = item.unit.settings["record"]
     return wanted if carries_record(product) else "side"
 
 
@@ -214,7 +215,7 @@ def _write(
     facts: Entry,
 ) -> list[Entry]:
     """Write one product, with its record where that belongs in the file."""
-    work, name = item.work, Path(str(item.targets[output])).name
+    unit, name = item.unit, Path(str(item.targets[output])).name
     place = _place_of_record(item, product)
     entry = as_made(item.expected[output], facts) | facts
     if not _moved_whole(product, temporary):
@@ -223,18 +224,18 @@ def _write(
         write_datafile(product, temporary, rows=[], more=more)
     found = examine(temporary)
     entry["content"] = found.digest
-    rows = [*ancestors(work.used), entry]
+    rows = [*ancestors(unit.used), entry]
     if place != "side":
-        _add_record(work, product, temporary, rows, name)
+        _add_record(unit, product, temporary, rows, name)
     if found.damaged:
         take_sums_out(temporary, found.damaged)
     return rows
 
 
 def _add_record(
-    work: Work, product: DataFile, temporary: Path, rows: list[Entry], name: str
+    unit: WorkUnit, product: DataFile, temporary: Path, rows: list[Entry], name: str
 ) -> None:
-    tables = provenance_hdus(rows) if work.settings["provenance_tables"] else b""
+    tables = provenance_hdus(rows) if unit.settings["provenance_tables"] else b""
     if is_compressed(split_ext(name)[1]):
         temporary.unlink()  # nothing can be appended to what is compressed
         write_datafile(product, temporary, rows=rows, tables=tables)
