@@ -10,7 +10,7 @@ from astropy.nddata import NDData
 
 from ndmapper.config import Settings
 from ndmapper.data import DataFile, DataFileList, NDLater
-from ndmapper.data.saving.unsaved import hold
+from ndmapper.data.saving.unsaved import attach_record
 from ndmapper.engines.base import Output
 from ndmapper.engines.quality import collect_findings
 from ndmapper.errors import ParameterError
@@ -153,7 +153,7 @@ def run_unsaved(item: PlanItem) -> Products:
             made.filename = item.targets[output]
             made.cals.update(shared_cals(unit.inputs))
             entry = as_made(item.expected[output], files) | facts
-            hold(made, [*before, entry])
+            attach_record(made, [*before, entry])
             products[output] = made
     return products
 
