@@ -31,33 +31,32 @@ def associate_cals(
     Parameters
     ----------
     cals : DataFileList, DataFile, mapping of str to DataFile, or names
-        The calibrations that there are.
+        The calibrations.
     inputs : DataFileList, DataFile, or names
         The files to be calibrated.
     cal_type : str, optional
-        The name under which later steps look for the calibration. By default every
-        type that the document associates with one of `cals`.
+        The name under which steps find the calibration. By default all types that the
+        document associates with one of `cals`.
     from_type : str, optional
-        The type in the document, if it has another name there, such as ``"flat"`` for
-        a ``"trace"``. ``"self"`` takes the calibration that was made from the input
-        itself.
+        The type in the document, if it differs, such as ``"flat"`` for a ``"trace"``.
+        ``"self"`` takes the calibration that was made from the input itself.
     cal_dict : dict, optional
         The calibration document. Without it there must be exactly one calibration,
-        which is for all inputs.
+        which is used for all inputs.
 
     Returns
     -------
     DataFileList or DataFile
-        The inputs. An input for which the document has no calibration of this type
-        is left as it is.
+        The inputs. An input without a calibration of this type in the document is not
+        changed.
 
     Raises
     ------
     MissingCalibrationError
-        If a calibration that the document names is neither in `cals`, nor in the
-        folder of products, nor beside the document.
+        If a calibration in the document is neither in `cals`, nor in the folder of
+        products, nor beside the document.
     ParameterError
-        If arguments do not go together.
+        If the combination of arguments is invalid.
     """
     by_name = _by_name(cals)
     if not isinstance(inputs, DataFile | DataFileList):

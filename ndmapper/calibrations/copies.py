@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _TIMES = ("DATE-OBS", "TIME-OBS", "UT", "UTSTART", "MJD-OBS", "JD")
 
 _ROWS = 64
-"""So many rows in the middle of an image are compared before all of it is read."""
+"""Rows in the middle of an image that are compared first."""
 
 
 def without_copies(frames: Sequence[Frame]) -> list[Frame]:

@@ -31,10 +31,10 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 Dependencies = Mapping[str, Sequence[str]]
-"""What each kind of frame needs: type to types of calibration."""
+"""Types of calibration that each type of frame needs."""
 
 LookUp = Callable[[str, str], Matches]
-"""Takes the name of a frame and a type of calibration, and gives the matches."""
+"""Callable that returns the matches of a frame for a type of calibration."""
 
 
 @dataclass(frozen=True, kw_only=True)

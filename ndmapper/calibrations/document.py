@@ -80,18 +80,18 @@ def init_cal_dict(filename: str | os.PathLike[str] | None = None) -> dict[str, A
     Parameters
     ----------
     filename : str or path, optional
-        The JSON file. It need not exist yet.
+        The JSON file, which need not exist.
 
     Returns
     -------
     dict
-        Its ``associations``, ``calibrations`` and ``checksums`` (empty where the
-        file is missing), and whatever else it holds.
+        Its ``associations``, ``calibrations`` and ``checksums`` (empty if the file does
+        not exist), and other content of the file.
 
     Raises
     ------
     CalibrationDocumentError
-        If the file is malformed; says at which JSON path and line.
+        If the file is malformed, with JSON path and line.
     FileAccessError
         If the file cannot be read.
     """
@@ -123,10 +123,9 @@ def save_cal_dict(cal_dict: dict[str, Any], filename: str | os.PathLike[str]) ->
     Raises
     ------
     CalibrationDocumentError
-        If the document, or what is in the file, is malformed. The file stays as it
-        is.
+        If the document or the file is malformed. The file is not changed.
     FileAccessError
-        If the file cannot be written; the old one stays.
+        If the file cannot be written. The old file is kept.
     """
     path = Path(filename)
     check_document(cal_dict)

@@ -42,7 +42,7 @@ def mark_bad(
     why : str
         What is wrong with them.
     who : str, optional
-        Who says so; by default the user of this machine.
+        Who marked them; by default the user of this machine.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def unmark_bad(files: Any, cal_dict: dict[str, Any]) -> None:
     Raises
     ------
     ParameterError
-        If one of them is not marked bad.
+        If a file is not marked bad.
     """
     bad = cal_dict.get(BAD_FRAMES, {})
     keys = {frame_name(key): key for key in bad}
@@ -102,7 +102,7 @@ def lock_cals(
     cal_dict : dict
         The calibration document, which is changed.
     locked : bool
-        Whether it is locked from now on.
+        Whether to lock or unlock.
     """
     check_document(cal_dict)
     locks = cal_dict.setdefault(LOCKED, {})

@@ -47,21 +47,21 @@ def add_cal_entry(
     Parameters
     ----------
     filename : str, path, FileName or DataFile
-        The file to be calibrated; its original name counts.
+        The file to be calibrated, known by its original name.
     cal_type : str
         Type of calibration.
     matches : sequence or None
-        Names of the frames, or pairs of name and checksum (text or None). None or
-        nothing: there is no such calibration, which is noted as null.
+        Names of the frames, or pairs of name and checksum (str or None). None or an
+        empty sequence: there is no calibration, which is noted as null.
     cal_dict : dict
         The calibration document, which is changed.
     clean : bool
-        Whether a calibration that this replaces is dropped if nothing else uses it.
+        Whether a replaced calibration is removed if no other file uses it.
 
     Raises
     ------
     ParameterError
-        If `matches` has another form, or the file no name.
+        If `matches` has another form, or the file has no name.
     CalibrationDocumentError
         If the document is malformed.
     """
@@ -184,21 +184,20 @@ def cal_entries(
     cal_type : str
         Type of calibration.
     reference : str, path, FileName, DataFile or a sequence of them, optional
-        Only the calibrations of these files; by default those of all.
+        Only the calibrations of these files; by default all.
 
     Returns
     -------
     list of (str, list of str)
-        Label and names of raw frames, sorted by label, without those that are marked
-        bad. A label whose frames are not known (a calibration made elsewhere) has an
-        empty list.
+        Label and names of raw frames, sorted by label, without frames marked bad. A
+        label without known frames (a calibration made elsewhere) has an empty list.
 
     Raises
     ------
     CalibrationDocumentError
-        If the document is malformed, or its file has a label that stands for nothing:
-        no raw frames, and no file in the folder of products or beside the document;
-        or all frames of a calibration are marked bad.
+        If the document is malformed; if a label has neither raw frames nor a file in
+        the folder of products or beside the document; or if all frames of a calibration
+        are marked bad.
     """
     _check_maps(cal_dict)
     wanted = None

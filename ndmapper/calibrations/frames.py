@@ -21,10 +21,10 @@ from ndmapper.io.quickheader import QuickHeader
 __all__ = ["PROCESSED", "PROCESSED_WHY", "Frame", "moment_of", "read_frame"]
 
 PROCESSED = "processed_"
-"""What the class of a processed calibration begins with; its type follows."""
+"""Prefix of the class of a processed calibration; its type follows."""
 
 PROCESSED_WHY = "says that it is combined or processed"
-"""What is said of a frame that would be taken for a raw one otherwise."""
+"""Part of `why` for a frame that would be classified as raw otherwise."""
 
 
 @dataclass(kw_only=True, eq=False)

@@ -16,7 +16,7 @@ from ndmapper.documents import check_depth, check_length
 __all__ = ["JsonError", "JsonPath", "line_of", "parse_json", "show_path"]
 
 JsonPath = tuple[str | int, ...]
-"""Keys and positions that lead to a value."""
+"""Keys and indices that lead to a value."""
 
 _DEPTH = 100
 _DECODER = json.JSONDecoder()

@@ -69,7 +69,7 @@ _CARDS: tuple[tuple[str, Callable[[Any], bool]], ...] = (
     ("GPREPARE", _is_text),
 )
 TYPE_KEYS = ("IMAGETYP", "OBSTYPE", "OBS_TYPE", "FRAME", "FRAMETYP")
-"""Keywords that say what was exposed."""
+"""Keywords for the type of exposure."""
 
 
 def why_processed(header: QuickHeader, name: str) -> str | None:

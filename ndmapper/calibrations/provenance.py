@@ -42,10 +42,10 @@ __all__ = [
 ]
 
 USER = "user"
-"""The source of what no look-up answered."""
+"""Source of associations that are not results of a look-up."""
 
 EARLIER = "an earlier version"
-"""The source of null in a document that did not say yet who said what."""
+"""Source of null in a document of an earlier version, which did not note sources."""
 
 
 def note_answer(

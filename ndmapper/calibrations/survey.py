@@ -31,7 +31,7 @@ __all__ = ["UNCLASSIFIED", "frames_of_survey", "survey"]
 log = logging.getLogger(__name__)
 
 UNCLASSIFIED = "?"
-"""What stands for the class of a frame where it is not known."""
+"""Class of a frame that is not recognised."""
 
 # numpy truncates text assigned to a narrower column.
 _CLASS_TYPE = "U32"
@@ -60,16 +60,15 @@ def survey(
     folder : str or path
         The folder. Only headers are read.
     instrument : str or path, optional
-        Name of the instrument, or the path of its TOML; by default the header of
-        each frame tells.
+        Name of the instrument, or path of its TOML; by default recognised by header.
     known : Table, str or path, optional
-        An earlier survey of the folder, or its ECSV file: its rows stay as they are,
-        rows that were taken out stay out, and those of new frames are added.
+        An earlier survey of the folder, or its ECSV file: its rows are kept, rows that
+        were removed stay removed, and new frames are added.
 
     Returns
     -------
     astropy.table.Table
-        One row for each FITS file: ``file``, ``class`` (``?`` where it is not known),
+        One row for each FITS file: ``file``, ``class`` (``?`` if not recognised),
         ``why``, ``instrument``, and the keywords that matter for the instrument.
 
     Raises

@@ -17,7 +17,7 @@ _MOST = 100_000
 _SHOWN = 4
 
 FORMS = ("text", "mermaid", "dot")
-"""How a tree can be drawn."""
+"""Output formats of a tree."""
 
 
 @dataclass(frozen=True, kw_only=True)

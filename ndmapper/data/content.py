@@ -27,7 +27,8 @@ from ndmapper.data.tables import Belongings, TableStore
 from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.headers import StoredHeader
-from ndmapper.io.layout import Group, Ident, Labels, Layout, find_layout
+from ndmapper.io.labels import Ident, Labels
+from ndmapper.io.layout import Group, Layout, find_layout
 from ndmapper.io.record import read_records
 
 log = logging.getLogger(__name__)

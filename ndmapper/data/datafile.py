@@ -31,7 +31,7 @@ from ndmapper.data.saving.save import save_datafile
 from ndmapper.errors import IdentError, MissingFileError, ModeError
 from ndmapper.instruments import FlagTable
 from ndmapper.io.headers import Header, as_header
-from ndmapper.io.layout import Ident, Labels, make_labels
+from ndmapper.io.labels import Ident, Labels, make_labels
 from ndmapper.io.quickheader import HeaderValues, values_of
 
 __all__ = ["DataFile", "prepare_in_place"]

@@ -132,7 +132,7 @@ def _refuse_option(job: Job, name: str, value: Any) -> None:
 
 
 _PROBE = 20.0
-"""The most time that a program may take to tell its version [s]."""
+"""Time limit for a program to print its version [s]."""
 
 
 class CommandEngine:

@@ -39,13 +39,12 @@ def decide(name: str, ask: Callable[[Any], Any], default: Any) -> Any:
     Parameters
     ----------
     name : str
-        Name of the decision. A step that works on several extensions decides for
-        each.
+        Name of the decision. For a step that works on extensions, each has its own.
     ask : callable
-        Is given what holds now (the last decision, or the default), asks the user,
-        and returns the decision: what JSON can hold.
+        Takes the current value (the last decision, or the default), asks the user, and
+        returns the decision: a value that JSON can hold.
     default : object
-        What holds where nothing was decided before.
+        Value if nothing was decided before.
 
     Returns
     -------

@@ -33,7 +33,7 @@ __all__ = [
 
 
 GRACE = 3.0
-"""Seconds between the request to end and the end by force."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 _LONGEST_LOG = 2_000_000
 _LONGEST_LINE = 300

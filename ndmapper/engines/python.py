@@ -31,7 +31,7 @@ from ndmapper.parallel import map_parallel
 __all__ = ["PythonEngine"]
 
 _ALIKE = frozenset({"", "SCI", "DATA", "PRIMARY", "IMAGE", "FLUX", "SIGNAL"})
-"""Names of extensions that do not say which detector, or part of one, it is."""
+"""Names of extensions that do not identify a detector or amplifier."""
 
 
 class PythonEngine:

@@ -41,15 +41,15 @@ def qc(*, figure: Any = None, **numbers: Any) -> None:
     Parameters
     ----------
     figure : matplotlib.figure.Figure or path, optional
-        A picture; it is kept in ``outdir/.ndmapper/figures``.
+        A figure, which is kept in ``outdir/.ndmapper/figures``.
     **numbers : float, int, str, bool or Quantity
-        What was measured. They go to the record of the product. A step that works on
-        several extensions says them for each: ``rms[2]`` is that of extension 2.
+        Values for the record of the product. For a step that works on extensions, each
+        has its own: ``rms[2]`` is that of extension 2.
 
     Raises
     ------
     ParameterError
-        If something is neither a number, a quantity with one value, nor text.
+        If a value is neither a number, a scalar quantity, nor text.
 
     Notes
     -----

@@ -31,7 +31,7 @@ __all__ = [
 
 
 _LONGEST = 80
-"""Of a name no more characters are kept."""
+"""Maximum length of a name."""
 
 
 def plain_root(name: str) -> str:

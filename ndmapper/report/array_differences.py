@@ -1,4 +1,4 @@
-"""How the values of two arrays differ, some rows at a time."""
+"""Differences of the values of two arrays, compared in blocks of rows."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ Array = npt.NDArray[Any]
 Limit = Callable[[Array, Array, tuple[Any, ...]], Any]
 
 _BLOCK = 1 << 20
-"""Values that are compared at once."""
+"""Number of values that are compared at a time."""
 
 
 class Readable(Protocol):
-    """An array, or something that reads sections of one."""
+    """An array, or an object that reads sections of one."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its shape."""
+        """Shape of the array."""
         ...
 
     def __getitem__(self, item: Any) -> Any: ...
@@ -29,13 +29,12 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Tolerance:
-    """By how much values may differ."""
+    """Tolerance of a comparison."""
 
-    # The limit.
+    # The largest tolerated difference.
     value: float
-    # {'absolute', 'relative', 'sigma'}: Of what: in the units of the values; as a part
-    # of the larger of the two; or in standard deviations of the first file, where there
-    # is an uncertainty.
+    # 'absolute' (in the units of the values), 'relative' (to the larger value) or
+    # 'sigma' (in standard deviations of the first file, if it has an uncertainty).
     kind: Literal["absolute", "relative", "sigma"] = "absolute"
 
     def __str__(self) -> str:
@@ -45,17 +44,17 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class ValueDifference:
-    """How two arrays differ."""
+    """Differences of two arrays."""
 
-    # How many values there are.
+    # Number of values.
     total: int
-    # How many differ; NaN is equal to NaN.
+    # Number of differing values; NaN equals NaN.
     different: int = 0
-    # How many differ by more than the tolerance.
+    # Number of values beyond the tolerance.
     beyond: int = 0
-    # The largest difference; infinite where only one of two values is a number.
+    # Largest difference; infinite if only one of two values is finite.
     largest: float = 0.0
-    # Where that is, in the order of Python, from 0.
+    # Index of the largest difference.
     where: tuple[int, ...] = ()
 
     def __str__(self) -> str:
@@ -77,7 +76,7 @@ def compare_arrays(
     *,
     whole: bool = False,
 ) -> ValueDifference:
-    """Compare two arrays of one shape."""
+    """Compare two arrays of the same shape."""
     total = int(np.prod(first.shape))
     different = beyond = 0
     largest = 0.0
@@ -103,7 +102,7 @@ def compare_arrays(
 
 
 def _gap(ours: Array, theirs: Array, equal: Array) -> Array:
-    """Subtract; infinite where only one is a number, or they are no numbers."""
+    """Absolute difference; infinite where it is undefined."""
     if ours.dtype.kind not in "biufc" or theirs.dtype.kind not in "biufc":
         return np.where(equal, 0.0, np.inf)
     wide = np.complex128 if "c" in (ours.dtype.kind, theirs.dtype.kind) else np.float64
@@ -111,14 +110,14 @@ def _gap(ours: Array, theirs: Array, equal: Array) -> Array:
         gap = np.abs(ours.astype(wide) - theirs.astype(wide))
     gap[np.isnan(gap)] = np.inf
     gap[equal] = 0.0
-    # Integers of 64 bits may differ by less than a float can tell.
+    # Differences of 64-bit integers may be lost in floating point.
     tiny = (gap == 0) & ~equal
     gap[tiny] = 1.0
     return gap
 
 
 def _sections(shape: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
-    """Cut an array into whole rows, or parts of rows where these are long."""
+    """Yield sections of whole rows, or of parts of very long rows."""
     if not shape:
         yield (...,)
         return

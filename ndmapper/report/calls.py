@@ -1,4 +1,4 @@
-"""The calls of steps that made products, from their entries."""
+"""Reconstruct the calls of steps from the records of their products."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,14 +18,14 @@ _CALL = tuple(name for name in _UNIT if name != "inputs")
 
 @dataclass
 class ProductGroup:
-    """What was made at once: the products of one unit of work."""
+    """Products of one unit of work."""
 
-    # Entries by output.
+    # Record entries by output.
     rows: dict[str | None, Row]
 
     @property
     def first(self) -> Row:
-        """An entry, for all that they have in common."""
+        """Any entry, for what all have in common."""
         return next(iter(self.rows.values()))
 
 
@@ -33,12 +33,12 @@ class ProductGroup:
 class Call:
     """One call of a step."""
 
-    # What it made.
+    # The products of the call.
     units: list[ProductGroup] = field(default_factory=list)
 
     @property
     def first(self) -> Row:
-        """An entry, for all that they have in common."""
+        """Any entry, for what all have in common."""
         return self.units[0].first
 
     @property
@@ -50,7 +50,7 @@ class Call:
 
 
 def find_calls(lineage: Lineage) -> list[Call]:
-    """Find calls that make all products again."""
+    """Return calls that make all products again."""
     calls: list[Call] = []
     place: dict[int, int] = {}
     latest: dict[str, int] = {}

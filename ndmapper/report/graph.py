@@ -1,4 +1,4 @@
-"""The record of products as a graph: a tree of text, Mermaid or DOT."""
+"""The records of products as a graph: text tree, Mermaid or DOT."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ FORMS = ("tree", "mermaid", "dot")
 
 @dataclass(frozen=True)
 class Node:
-    """A file."""
+    """A file in the graph."""
 
-    # Its name.
+    # File name.
     name: str
-    # What made it; None for a file that no step made.
+    # Step that made it; None for other files.
     step: str | None
-    # {'product', 'raw', 'memory', 'edited'}: What it is.
+    # 'product', 'raw', 'memory' or 'edited'.
     kind: Literal["product", "raw", "memory", "edited"]
 
     @property
     def note(self) -> str:
-        """What is said behind the name."""
+        """Text behind the name."""
         if self.kind == "memory":
             return "as it was in memory"
         return self.step or ""
@@ -32,17 +32,17 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Who was made of what."""
+    """Files, and what they were made from."""
 
-    # The files, each after those that it was made of.
+    # Files, each after its inputs.
     nodes: list[Node]
-    # Numbers of a file and of what was made of it, and its role there.
+    # (input, product, role), as indices of nodes.
     edges: list[tuple[int, int, str]]
-    # Numbers of the products that were asked for.
+    # Indices of the requested products.
     targets: list[int]
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the graph as plain data."""
+        """Return the graph as plain data."""
         return {
             "nodes": [vars(node) for node in self.nodes],
             "edges": [
@@ -59,7 +59,7 @@ class Graph:
             sources.setdefault(product, []).append((source, role))
         lines: list[str] = []
         shown: set[int] = set()
-        # By hand, since the records of long nights are deeper than Python's stack.
+        # Not recursive: long records exceed Python's recursion limit.
         stack = [(n, "", "", "") for n in reversed(self.targets)]
         while stack:
             number, role, branch, below = stack.pop()
@@ -113,10 +113,10 @@ def make_graph(records: Mapping[str, Sequence[Row]]) -> Graph:
 
     def number_of(use: UsedFile) -> int:
         maker = lineage.maker(use)
-        mark = use.mark if maker is None else id(maker)
+        mark = use.identity if maker is None else id(maker)
         if mark not in numbers:
             numbers[mark] = len(nodes)
-            nodes.append(Node(use.name, None, "memory" if use.memory else "raw"))
+            nodes.append(Node(use.name, None, "memory" if use.in_memory else "raw"))
         return numbers[mark]
 
     for row in lineage.rows:
@@ -139,7 +139,7 @@ def _line(text: str) -> str:
 
 
 def _mermaid(text: str) -> str:
-    """Write text so that nothing in it means anything to Mermaid."""
+    """Escape text for Mermaid."""
     plain = set(" .,:-+/=_*")
     return "".join(
         c if c.isalnum() or c in plain else f"#{ord(c)};" for c in _line(text)

@@ -1,4 +1,4 @@
-"""Who was made of what: the record of products as a graph."""
+"""Lineage: products and their inputs, followed through records back to raw files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class UsedFile:
-    """One file that went into a product."""
+    """One input of a product."""
 
-    # What it was: ``input``, the tool's name for it, the type of a calibration, or the
+    # Role: ``input``, the tool's name for it, the type of a calibration, or the
     # parameter that named it.
     role: str
-    # As the entry holds it.
+    # Reference in the record entry.
     reference: Row
 
     @property
@@ -28,18 +28,18 @@ class UsedFile:
         return str(self.reference["name"])
 
     @property
-    def mark(self) -> tuple[str, str]:
-        """Its content and name: what tells it from others that no step made."""
+    def identity(self) -> tuple[str, str]:
+        """Content digest and name, which identify a file that no step made."""
         return str(identity(self.reference)), self.name
 
     @property
-    def memory(self) -> bool:
+    def in_memory(self) -> bool:
         """Whether it was only in memory."""
         return bool(self.reference.get("memory"))
 
 
 def references_of(row: Row) -> Iterator[UsedFile]:
-    """List the files that went into a product."""
+    """Iterate over the files that went into a product."""
     for reference in row["inputs"]:
         yield UsedFile(reference.get("role") or "input", reference)
     for part in ("calibrations", "references"):
@@ -52,20 +52,20 @@ def references_of(row: Row) -> Iterator[UsedFile]:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Products, and what they were made of, back to raw."""
+    """Products and all entries that led to them."""
 
-    # The entries of the products that are asked for.
+    # Entries of the requested products.
     targets: list[Row]
-    # Every entry that they need, each after those of what it was made of.
+    # All entries, each after those of its inputs.
     rows: list[Row] = field(default_factory=list)
-    # Every file that no step made, by content and name.
+    # Files that no step made, by content and name.
     raws: dict[tuple[str, str], UsedFile] = field(default_factory=dict)
-    # All entries by their key: one for each name that the same product got.
+    # Entries by key: several if the same product has several names.
     by_key: dict[str, list[Row]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, records: Iterable[Sequence[Row]]) -> "Lineage":
-        """Follow the records of products."""
+        """Build the lineage of products from their records."""
         records = [rows for rows in records if rows]
         lineage = cls([rows[-1] for rows in records])
         for rows in records:
@@ -81,7 +81,7 @@ class Lineage:
         return lineage
 
     def _follow(self, target: Row, seen: set[int]) -> None:
-        """Add an entry after all that it needs; records are deeper than Python is."""
+        """Add an entry after its inputs; not recursive, since records may be deep."""
         stack: list[tuple[Row, Iterator[UsedFile]]] = [(target, references_of(target))]
         if id(target) in seen:
             return
@@ -91,7 +91,7 @@ class Lineage:
             for use in uses:
                 maker = self.maker(use)
                 if maker is None:
-                    self.raws.setdefault(use.mark, use)
+                    self.raws.setdefault(use.identity, use)
                 elif id(maker) not in seen:
                     seen.add(id(maker))
                     stack.append((maker, references_of(maker)))
@@ -101,7 +101,7 @@ class Lineage:
                 stack.pop()
 
     def maker(self, use: UsedFile) -> Row | None:
-        """Find how a file was made."""
+        """Return the entry that made a file; None for raw files."""
         rows = self.by_key.get(str(use.reference.get("key")), [])
         for row in rows:
             if row["product"] == use.name:

@@ -1,4 +1,4 @@
-"""The numbers that steps recorded about the quality of what they made, as tables."""
+"""Tables of the QC values and figures that steps recorded."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,34 +11,34 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Number:
-    """One number."""
+    """One QC value."""
 
-    # File name of the product that it describes.
+    # File name of the product.
     product: str
-    # The step that gave it.
+    # Step that recorded it.
     step: str
-    # What it is.
+    # Name of the value.
     name: str
-    # The number; a text where a step gave one.
+    # Number or text.
     value: Any
-    # Its unit.
+    # Unit.
     unit: str | None
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure."""
+    """One QC figure."""
 
-    # File name of the product that it describes.
+    # File name of the product.
     product: str
-    # The step that drew it.
+    # Step that recorded it.
     step: str
-    # Where it is, from the folder of the product.
+    # Path relative to the folder of the product.
     path: str
 
 
 def collect_numbers(records: Iterable[Sequence[Row]]) -> list[Number]:
-    """Collect the numbers in records."""
+    """Collect the QC values in records."""
     found: list[Number] = []
     for row in _each_once(records):
         numbers: Mapping[str, Any] = row.get("qc") or {}
@@ -50,7 +50,7 @@ def collect_numbers(records: Iterable[Sequence[Row]]) -> list[Number]:
 
 
 def collect_figures(records: Iterable[Sequence[Row]]) -> list[Figure]:
-    """Collect the figures in records."""
+    """Collect the QC figures in records."""
     return [
         Figure(row["product"], row["step"], str(path))
         for row in _each_once(records)
@@ -59,7 +59,7 @@ def collect_figures(records: Iterable[Sequence[Row]]) -> list[Figure]:
 
 
 def number_text(value: Any) -> str:
-    """Write a number as people read it."""
+    """Format a number for people."""
     if isinstance(value, Mapping):
         return f"{number_text(value.get('value'))} {value.get('unit') or ''}".rstrip()
     if isinstance(value, float):

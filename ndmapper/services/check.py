@@ -115,7 +115,7 @@ class _Places:
 
 
 _LONGEST_NAME = 255
-"""What the usual file systems take, in bytes."""
+"""Maximum length of names in common file systems [bytes]."""
 
 
 def _obstacle(path: Path) -> str:

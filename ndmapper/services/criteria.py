@@ -13,7 +13,7 @@ COLUMNS = (
     "filename", "date", "program", "object", "instrument", "class", "type", "exptime",
     "size", "checksum",
 )  # fmt: skip
-"""The columns that every search gives; ``size`` is in bytes, as stored."""
+"""Columns of every search result; ``size`` is in bytes, as stored."""
 
 _LARGEST = 2**62
 _NUMBERS = {"exptime": float, "size": int}

@@ -58,26 +58,26 @@ def look_up_cals(
     filenames : str, path, DataFile, DataFileList or a list of names
         The files.
     dependencies : mapping, optional
-        What each kind of frame needs, such as ``{'target': ['bias', 'flat'], 'flat':
-        ['bias']}``; by default what the instrument of each file says.
+        Types of calibration that each type of frame needs, such as ``{'target':
+        ['bias', 'flat'], 'flat': ['bias']}``; by default those of the instrument of
+        each file.
     server : str, callable, Service, or a list of them
-        Name of the service to ask, or a function that takes the name of a frame and
-        a type, and gives names, or pairs of name and checksum, or None. Of several,
-        each is asked what those before it could not answer.
+        Name of the service, or a function that takes the name of a frame and a type of
+        calibration and returns names, pairs of name and checksum, or None. Several
+        services are tried in turn.
     cache : str or path, optional
-        The JSON file that remembers.
+        The JSON file of the calibration document.
     obs_type : str
-        The key of `dependencies` that holds for the files. Where there is no
-        ``"target"``, the class of each file is taken.
+        The key of `dependencies` for the files. If there is no key ``"target"``, the
+        class of each file is used.
     dirname : str, path, or several of them, optional
-        Folders of the raw frames, and of calibrations that are made already; by
-        default those of the files.
+        Folders of raw frames and processed calibrations; by default those of the files.
     survey : Table, str or path, optional
-        A survey, as somebody corrected it, or its ECSV file.
+        A survey with corrected classes, or its ECSV file.
     instrument : str or path, optional
-        The instrument; by default the headers tell.
+        The instrument; by default recognised by header.
     refresh : bool
-        Ask again for all that no person said; the log tells what changed.
+        Look up again all that the user has not edited; changes are logged.
 
     Returns
     -------
@@ -87,12 +87,12 @@ def look_up_cals(
     Raises
     ------
     CalibrationDocumentError
-        If the cache is malformed; it is left as it is.
+        If the cache is malformed; it is not changed.
     ServiceError
         If there is no such service.
     ParameterError
-        If `dependencies` do not have `obs_type`, the instrument is not known, or a
-        file has no name.
+        If `dependencies` do not have `obs_type`, the instrument is unknown, or a file
+        has no name.
     """
     files = as_list(filenames)
     cal_dict = init_cal_dict(cache)

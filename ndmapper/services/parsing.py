@@ -13,7 +13,7 @@ from ndmapper.errors import ServiceError
 __all__ = ["parse_json_reply", "parse_xml", "tag_of"]
 
 _DEEPEST = 40
-"""Levels of nesting; the deepest true answers have about ten."""
+"""Maximum depth of nesting; valid replies have about ten levels."""
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 

@@ -20,7 +20,7 @@ Server = (
     | Service
     | Sequence[str | Callable[[str, str], Matches] | Service]
 )
-"""A service by name, a function, a service, or several that are asked in turn."""
+"""Name of a service, a function, a service, or several that are tried in turn."""
 
 
 class QueryCache:

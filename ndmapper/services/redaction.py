@@ -8,7 +8,7 @@ __all__ = ["Secret", "hide_secrets", "redacted"]
 
 _HIDDEN = "(hidden)"
 _SHORTEST = 4
-"""Characters; a shorter word would be found all over innocent text."""
+"""Shorter secrets are not redacted: they occur by chance in other text."""
 
 _known: set[str] = set()
 _lock = threading.Lock()

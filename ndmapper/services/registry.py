@@ -30,16 +30,16 @@ class Request:
     instrument : str, path or None
         The instrument, if it was given.
     decompress : bool or None
-        Whether files are decompressed that are got; None: as their names say.
+        Whether to decompress downloaded files; None: as their names say.
     overwrite : bool
-        Whether files are replaced that differ from those of the service.
+        Whether to replace files that differ from those of the service.
     tar : bool
-        Whether they may come in one piece.
+        Whether files may be downloaded as one tar file.
     folders : tuple of Path
-        More folders of raw frames and of calibrations that are made already.
+        Further folders of raw frames and processed calibrations.
     bad : mapping of str to str
-        Frames that are marked bad: name without compression, to who and why. They
-        are left out of what a service answers, but it can look for others.
+        Frames marked bad: name without compression, to author and reason. They are
+        removed from the answers of a service, which may use this to find others.
     """
 
     files: tuple[Path, ...] = ()
@@ -70,9 +70,9 @@ class Service(Protocol):
         Returns
         -------
         sequence, Answer or None
-            Names, or pairs of name and checksum; an
-            `ndmapper.calibrations.lookup_result.Answer`, which can also say why and how
-            good it is; None where none fit.
+            Names, or pairs of name and checksum; or an
+            `ndmapper.calibrations.lookup_result.Answer` with reason and quality of the
+            match; None if there is no match.
         """
 
     def fetch(
@@ -88,12 +88,12 @@ class Service(Protocol):
         dirname : Path
             The folder.
         checksums : mapping of str to str
-            Those that are known.
+            The known checksums.
 
         Returns
         -------
         list of Path
-            In the order of `files`.
+            Paths in the order of `files`.
         """
 
 
@@ -157,12 +157,12 @@ def open_service(name: str, request: Request) -> Service:
     name : str
         Its name.
     request : Request
-        What it may want to know.
+        What the service may need to know.
 
     Returns
     -------
     Service
-        The service; it does nothing before it is asked.
+        The service, which does nothing until it is asked.
 
     Raises
     ------

@@ -40,34 +40,35 @@ def find_files(
     Parameters
     ----------
     server : str or service
-        The archive: ``"gemini"``, ``"eso"``, or what an installed package offers.
+        The archive: ``"gemini"``, ``"eso"``, or a service of an installed package.
     program : str, optional
         The observing programme, as ``"GS-2012B-Q-1"`` or ``"60.A-9100(A)"``.
     target : str, optional
-        The object as its observer named it, with ``*`` for anything.
+        Name of the object as given by the observer; ``*`` matches anything.
     date : str or date, optional
         A day (UT) as ``"2012-08-27"``, or two as ``"2012-08-27..2012-08-30"``.
     instrument : str, optional
         Name of the instrument, as ``"GMOS-S"`` or ``"MUSE"``.
     obs_type : str, optional
-        Type of observation as the archive calls it, as ``"BIAS"``.
+        Observation type in the archive's terms, as ``"BIAS"``.
     obs_class : str, optional
-        Class of observation as the archive calls it, as ``"science"`` at Gemini or
+        Observation class in the archive's terms, as ``"science"`` at Gemini or
         ``"SCIENCE"`` at ESO.
     limit : int, optional
-        The most files. Without it, more than the archive gives at once are an error.
+        Maximum number of files. Without it, more files than the archive returns at once
+        are an error.
 
     Returns
     -------
     Table
-        One row for each file, by date.
+        One row for each file, sorted by date.
 
     Raises
     ------
     ParameterError
-        If nothing is looked for, or a date is malformed.
+        If there is no criterion, or a date is malformed.
     ServiceError
-        If the archive cannot be asked, or finds too many files.
+        If the search fails or finds too many files.
     """
     first, last = _days(date)
     criteria = Criteria(

@@ -1,4 +1,4 @@
-"""Counting how often, and how much, data are read from files."""
+"""Count the reads of data units."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +13,16 @@ __all__ = ["Reads", "count_reads"]
 @dataclass
 class Reads:
     """
-    What was read.
+    Counted reads.
 
     Parameters
     ----------
     reads : int
-        How often.
+        Number of reads.
     bytes : int
-        How much, in bytes of the decompressed content.
+        Bytes of decompressed content.
     paths : list of Path
-        Of which file, one for each read.
+        The file of each read.
     """
 
     reads: int = 0
@@ -33,12 +33,12 @@ class Reads:
 @contextmanager
 def count_reads() -> Iterator[Reads]:
     """
-    Count the reads of data units in this process; headers do not count.
+    Count the reads of data units in this process, without headers.
 
     Yields
     ------
     Reads
-        What was read since the context was entered.
+        The reads since the context was entered.
     """
     reads = Reads()
 

@@ -51,7 +51,7 @@ OPTIONS = (
     "--recipes=FALSE", "--show-hidden=FALSE", "--suppress-link=TRUE",
     "--suppress-prefix=TRUE", "--time=FALSE", "--unload-plugin=TRUE",
 )  # fmt: skip
-"""All options of esorex, so that none is taken from what a user has set elsewhere."""
+"""All options of esorex, so that none is taken from a user's settings."""
 
 _ERROR = re.compile(
     r"^(?:[\d:]+ )?\[ ERROR \] (?:\S+: )?(?:\[tid=\d+\] )?(.*)$", re.MULTILINE

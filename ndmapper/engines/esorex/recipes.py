@@ -32,7 +32,7 @@ _PROGRAM_ADVICE = (
 # inverted).
 ZEROS = {"MALLOC_PERTURB_": "255"}
 _ASK = 60.0
-"""The most time that esorex may take to list the parameters of a recipe [s]."""
+"""Time limit for esorex to list the parameters of a recipe [s]."""
 
 # Debian packages by prefix of their recipes.
 _PACKAGES = {
@@ -44,7 +44,7 @@ _FOLDERS = (
     "lib/esopipes-plugins", "lib64/esopipes-plugins", "lib/*/esopipes-plugins",
     "lib/*/cpl/plugins", "lib/cpl/plugins", "lib64/cpl/plugins",
 )  # fmt: skip
-"""Where the pipelines are, below the folder above that of the program."""
+"""Folders of pipelines, relative to the parent of the program's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from ndmapper.engines.iraf.values import LONGEST, is_files, to_iraf
 from ndmapper.engines.staging import PlainNames, plain_root, write_image
 from ndmapper.errors import IdentError, StepError
 from ndmapper.io.headers import Header
-from ndmapper.io.layout import Ident
+from ndmapper.io.labels import Ident
 
 __all__ = ["Call", "Calls", "base_output", "files_of"]
 
@@ -29,8 +29,10 @@ _BARE = {
     "longslit.transform": "fitnames",
     "longslit.fceval": "fitnames",
 }
-"""Of these tasks one parameter is the name of database entries as it stands, while what
-writes those leaves out the type of the file."""
+"""
+Tasks with a parameter that is the literal name of a database entry, which is written
+without file type.
+"""
 
 # The pixels of an .imh file are in a separate file.
 _WITH_PIXELS_BESIDE = re.compile(r"\.(imh|\w\wh)", re.IGNORECASE)

@@ -18,7 +18,7 @@ from ndmapper.io.temporary import staging_name
 __all__ = ["ClCache"]
 
 _LARGEST = 100_000_000
-"""A larger file is not kept: it holds scripts that are long gone [bytes]."""
+"""A larger cache is discarded: it contains scripts that no longer exist [bytes]."""
 
 
 class ClCache:

@@ -34,13 +34,13 @@ class DbEntry:
     Parameters
     ----------
     kind : str
-        What wrote it: ``'identify'``, ``'aperture'``, ...
+        Kind of entry: ``'identify'``, ``'aperture'``, ...
     name : str
-        What it is for, such as ``'arc - Ap 1'``.
+        Name of the entry, such as ``'arc - Ap 1'``.
     fields : mapping of str to str or tuple of tuple of str
-        Each value as it is written; where rows follow a key, the words of each row.
+        Values as written; for keys followed by rows, the words of each row.
     text : str
-        The lines of the file.
+        The lines in the file.
     """
 
     kind: str
@@ -55,17 +55,17 @@ class DbEntry:
         Parameters
         ----------
         key : str
-            Which field.
+            The field.
 
         Returns
         -------
         list of float
-            INDEF is NaN.
+            The numbers; INDEF is NaN.
 
         Raises
         ------
         FormatError
-            If there are words among them, or no such field.
+            If the field is missing or has words.
         """
         value = self.fields.get(key)
         if value is None:
@@ -89,21 +89,21 @@ def db_path(kind: str, image: Path_, folder: Path_ = "database") -> Path:
     Parameters
     ----------
     kind : {'identify', 'aperture', 'fitcoords'}
-        Of which kind they are.
+        Kind of entries.
     image : str or path
-        The image, as the task was given it.
+        The image, as given to the task.
     folder : str or path
-        The database.
+        The database folder.
 
     Returns
     -------
     Path
-        For instance ``database/idarc``.
+        Such as ``database/idarc``.
 
     Raises
     ------
     ParameterError
-        If the kind is not known.
+        If the kind is unknown.
     """
     if kind not in _PREFIXES:
         msg = f"kind must be one of {', '.join(map(repr, _PREFIXES))}, not {kind!r}"
@@ -124,7 +124,8 @@ def read_db(path: Path_) -> list[DbEntry]:
     Returns
     -------
     list of DbEntry
-        In the order of the file. Where two have a name, IRAF takes the last.
+        In the order of the file. Of two entries with the same name, IRAF takes the
+        last.
 
     Raises
     ------
@@ -148,20 +149,20 @@ def add_db_entry(
     Parameters
     ----------
     path : str or path
-        The file, which is made where it is not there. All other lines stay as they
-        are, and the file is replaced in one moment.
+        The file, which is created if missing, and replaced atomically. All other lines
+        are kept.
     kind : str
-        What the entry is of: ``'identify'``, ``'aperture'``, ...
+        Kind of entry: ``'identify'``, ``'aperture'``, ...
     name : str
-        What it is for, such as ``'arc - Ap 1'``.
+        Name of the entry, such as ``'arc - Ap 1'``.
     fields : mapping of str to object
-        Numbers and text; a sequence becomes a count and rows, of which each may be
-        a sequence again, and a mapping rows of keys and values.
+        Numbers and text; a sequence becomes a count and rows, which may be sequences
+        themselves, and a mapping becomes rows of keys and values.
 
     Raises
     ------
     ParameterError
-        If something cannot be written in one line.
+        If a value cannot be written on one line.
     FormatError
         If the file is not a text database.
     """

@@ -35,6 +35,7 @@ _FOREIGN = (
     "sort sync tail tar touch tr true uname uniq vi w wc who"
 )
 # No path of the process occurs in it, so its translation is cached.
+# Names that IRAF itself defines keep their meaning: head, mkdir, sort, tail, touch, ...
 _LOGIN = """\
 set home = (envget("HOME") // "/")
 set imdir = "HDR$"
@@ -59,7 +60,7 @@ keep
 """
 
 HEADER_LENGTH = 256_000
-"""Characters of header that IRAF is told to make room for."""
+"""Size of headers for which IRAF reserves memory [characters]."""
 
 
 class Installation:

@@ -23,7 +23,7 @@ __all__ = ["Parameter", "describe"]
 
 _SCHEMA = 2
 _TIME = 60.0
-"""The most time that loading packages may take [s]."""
+"""Time limit for loading packages [s]."""
 
 Scalar = bool | int | float | str | None
 

@@ -13,7 +13,7 @@ from ndmapper.engines.iraf.process import Worker, WorkerDiedError
 __all__ = ["close_workers", "worker"]
 
 _MAX_CALLS = 500
-"""A process is replaced after so many calls, whatever it may have gathered."""
+"""Number of calls after which a process is replaced, in case it leaks."""
 
 _STARTS = 3
 # At start IRAF lists the folder for external packages; ls returns 2 if there are none.

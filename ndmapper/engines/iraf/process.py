@@ -23,9 +23,9 @@ __all__ = ["Worker", "WorkerDiedError"]
 
 _SCRIPT = Path(__file__).with_name("worker.py")
 _START = 60.0
-"""The most time that PyRAF may take to start [s]."""
+"""Time limit for PyRAF to start [s]."""
 _LOG_LIMIT = 10_000_000
-"""Of what a task prints no more than so many bytes are kept, the last ones."""
+"""Maximum output of a task that is kept, at its end [bytes]."""
 
 
 class WorkerDiedError(StepError):

@@ -20,7 +20,7 @@ __all__ = ["SharedDatabase"]
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 Entries = dict[str, str]
-"""The lines of entries by what they begin with, that is their kind and name."""
+"""Lines of entries by title, that is kind and name."""
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ HOME = Path.cwd()
 NUMBERS = itertools.count(1)
 SKIPPED = ("mode", "$nargs")
 COMMON = ("noao", "twodspec", "imred")
-"""Packages of packages that are there for everybody, but not known until loaded."""
+"""Packages whose subpackages are unknown until they are loaded."""
 CURSOR_HOOK = "_getNextValue"
 OFTEN = 3000
-"""So many times a task may ask for one parameter in one call."""
+"""Maximum number of queries for one parameter in one call."""
 Message = Dict[str, Any]  # noqa: UP006  # Python 3.6
 
 

@@ -1,4 +1,4 @@
-"""What the simulated telescope looks at."""
+"""The sky of the simulated telescope."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Star:
     x: float
     # Position on the mosaic of the first frame [pixel], from 0.
     y: float
-    # Electrons that an average pixel would collect of it in one exposure.
+    # Total flux in one exposure, in electrons of an average pixel.
     flux: float
 
 
@@ -29,11 +29,10 @@ class Scene:
 
     # Level of the sky [electron/pixel].
     sky: float
-    # Relative change of the sky from the left to the right border.
+    # Relative gradient of the sky from left to right.
     gradient: float
-    # Full width at half maximum of the stars [pixel].
+    # FWHM of the stars [pixel].
     fwhm: float
-    # The stars.
     stars: tuple[Star, ...]
     # Centre and flux of an exponential disk.
     galaxy: Star
@@ -41,7 +40,7 @@ class Scene:
     disk: float
 
     def image(self, shape: tuple[int, int], dither: tuple[float, float]) -> Image:
-        """Make the noiseless image that ideal pixels would see."""
+        """Return the noiseless image, as ideal pixels would see it."""
         ny, nx = shape
         x, y = np.arange(nx, dtype=np.float64), np.arange(ny, dtype=np.float64)
         image = np.full(shape, self.sky) * (1 + self.gradient * (x / (nx - 1) - 0.5))
@@ -59,7 +58,7 @@ class Scene:
 
 
 def _integrated(offset: npt.NDArray[np.floating], sigma: float) -> Image:
-    """Share of a Gaussian that falls into each pixel of a line."""
+    """Fraction of a Gaussian in each pixel of a line."""
     scale = sigma * math.sqrt(2)
     edges = np.append(offset - 0.5, offset[-1] + 0.5) / scale
     cumulative = np.array([math.erf(e) for e in edges]) / 2
@@ -69,11 +68,11 @@ def _integrated(offset: npt.NDArray[np.floating], sigma: float) -> Image:
 def make_scene(
     rng: np.random.Generator, shape: tuple[int, int], saturated_star: bool
 ) -> Scene:
-    """Draw a field of stars."""
+    """Draw a random field of stars."""
     ny, nx = shape
     n = 40
     xs, ys = rng.uniform(8, nx - 8, n), rng.uniform(8, ny - 8, n)
-    # Fluxes as of real counts: few bright stars and many faint ones.
+    # Few bright stars and many faint ones, as in real counts.
     fluxes = 2000 * rng.uniform(0.004, 1, n) ** -1.0
     stars = [
         Star(x=round(float(x), 2), y=round(float(y), 2), flux=round(float(f)))

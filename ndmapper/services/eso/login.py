@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _URL = "https://www.eso.org"
 _MARGIN = 600.0
-"""Seconds before its end at which a token is no longer used."""
+"""A token is renewed so many seconds before it expires."""
 
 
 class EsoLogin:

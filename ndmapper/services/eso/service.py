@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 _FILES_URL = "https://dataportal.eso.org"
 _ARCHIVE_URL = "https://archive.eso.org"
 _AT_ONCE = 100
-"""Datasets that are asked for in one request."""
+"""Number of datasets in one request."""
 
 _LOGIN_ADVICE = (
     "give NDMAPPER_ESO_USER and NDMAPPER_ESO_PASSWORD, or NDMAPPER_ESO_TOKEN (or the "

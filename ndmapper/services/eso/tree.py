@@ -31,7 +31,7 @@ _ALIASES = {
     "standard": ("STD*", "STANDARD*", "*STD*"),
     "twilight": ("SKYFLAT*", "MASTER_SKYFLAT*", "SKY_FLAT*", "FLAT_SKY*", "TWILIGHT*"),
 }
-"""Categories, best first; which there are is each instrument's own affair."""
+"""Categories of a type, best first, for all instruments."""
 
 # Categories that a pattern matches too, but that mean another type: sky flats beside
 # lamp flats.

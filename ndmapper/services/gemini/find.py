@@ -16,7 +16,7 @@ from ndmapper.services.transfer.response import Response
 __all__ = ["find_at_gemini"]
 
 _MOST = 2000
-"""Rows at which the archive cuts without saying so; with few words, at 500."""
+"""Number of rows at which the archive silently truncates; with few words, at 500."""
 
 _MOST_OPEN = 500
 

@@ -60,7 +60,7 @@ CAL_TYPES = frozenset(
     processed_slitflat processed_slit
     """.split()  # noqa: SIM905  # thirty quotes hide the names
 )
-"""The types that the archive knows; for any other it would answer all."""
+"""Types that the archive knows; for any other it would return all."""
 
 _ALIASES = {"bpm": "processed_bpm", "specphot": "standard", "spectwilight": "slitillum"}
 

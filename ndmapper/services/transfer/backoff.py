@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RETRIED = frozenset({429, 500, 502, 503, 504})
-"""Statuses that another attempt may change."""
+"""HTTP status codes for which a request is repeated."""
 
 _LONGEST = 300.0
-"""Seconds that a server may ask to wait; beyond, the user is told."""
+"""Longest pause that is accepted from a server [s]."""
 
 
 @dataclass(frozen=True)

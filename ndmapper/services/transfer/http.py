@@ -49,14 +49,14 @@ __all__ = ["CHUNK", "Http", "user_agent"]
 log = logging.getLogger(__name__)
 
 CHUNK = 1 << 16
-"""Bytes that are read at a time."""
+"""Bytes read at a time."""
 
 _LARGEST_REPLY = 64 << 20
 _CONNECT_TIMEOUT = 15.0
 _REDIRECTS = 5
 
 Auth = Callable[[], Mapping[str, str]]
-"""Gives the headers that carry a credential; empty where there is none."""
+"""Returns the headers with a credential; empty without one."""
 
 
 class Http:

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _LARGEST = 1 << 36
-"""Bytes; of files whose size nobody says."""
+"""Size limit of files whose size is not announced [bytes]."""
 
 
 @dataclass

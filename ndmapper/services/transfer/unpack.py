@@ -29,7 +29,7 @@ _BLOCK = 1 << 20
 _LARGEST_RATIO = 200
 _XZ_MEMORY = 128 << 20
 _ALWAYS_ALLOWED = 1 << 30
-"""Bytes: a frame of zeros compresses beyond any ratio, but is not larger than this."""
+"""Decompressed size below which the compression ratio is not checked [bytes]."""
 
 
 def check_beginning(content: bytes, content_type: str, name: str, source: str) -> None:
@@ -135,7 +135,7 @@ def _opened(path: Path, kind: str) -> contextlib.AbstractContextManager[BinaryIO
 @contextlib.contextmanager
 def _opened_lzw(path: Path) -> Iterator[BinaryIO]:
     with path.open("rb") as raw:
-        yield LzwStream(raw)  # type: ignore[misc]
+        yield LzwStream(raw)
 
 
 def _without_tiles(path: Path, target: Path, temporary: Path) -> tuple[Path, str]:

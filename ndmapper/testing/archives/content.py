@@ -1,4 +1,4 @@
-"""Small files as archives hold them, in the compressions that archives use."""
+"""Small files as archives store them, in their compressions."""
 
 import bz2
 import gzip
@@ -23,7 +23,7 @@ def fits_bytes(name: str, size: int = 40, **cards: Any) -> bytes:
 
 
 def tiled_fits_bytes(name: str, size: int = 40, **cards: Any) -> bytes:
-    """Make a FITS file whose image is compressed in tiles, as in ``.fits.fz``."""
+    """Make a FITS file with a tile-compressed image, as in ``.fits.fz``."""
     out = io.BytesIO()
     primary = fits.PrimaryHDU()
     primary.header.update(cards)
@@ -48,17 +48,16 @@ def compressed(content: bytes, kind: str) -> bytes:
 
 
 def md5_of(content: bytes) -> str:
-    """Compute the MD5 of a file."""
+    """Return the MD5 of a file."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _in_codes(content: bytes) -> bytes:
     """
-    Write the form of ``compress``, without its gain.
+    Encode in the format of ``compress``, without compressing.
 
-    All codes are bytes as they are, of 9 bits; the table is emptied before they would
-    become wider. Codes come in groups of eight, and a group that the emptying ends
-    is filled up.
+    All codes are literal bytes of 9 bits; the table is reset before codes would become
+    wider. Codes come in groups of eight; a reset fills up its group.
     """
     out = bytearray(b"\x1f\x9d\x90")
     for at in range(0, len(content), 240):
@@ -72,15 +71,15 @@ def _in_codes(content: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class ArchiveFile:
-    """A file that an archive holds."""
+    """A file stored in an archive."""
 
-    # Its name without compression.
+    # Name without compression.
     name: str
-    # Its name there.
+    # Stored name.
     stored_name: str
-    # Its content without compression, and as it is there.
+    # Content without compression, and as stored.
     plain: bytes
-    # Its content without compression, and as it is there.
+    # Content without compression, and as stored.
     stored: bytes
-    # Whether it is given only to those who are logged in.
+    # Whether it is proprietary.
     is_proprietary: bool = False

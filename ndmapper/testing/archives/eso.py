@@ -1,4 +1,4 @@
-"""The shapes of the ESO archive, spoken on loopback."""
+"""The interfaces of the ESO archive, simulated."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ _SQL = {"char": "TEXT", "long": "INTEGER", "double": "REAL"}
 
 
 class EsoArchive:
-    """What the archive holds, and how it answers."""
+    """Content and behaviour of the archive."""
 
     def __init__(self) -> None:
         self.users = {"observer": "starlight"}
@@ -89,7 +89,7 @@ class EsoArchive:
         mode: str = "Raw2Raw",
         messages: tuple[str, ...] = (),
     ) -> None:
-        """Say which files calibrate another."""
+        """Set the calibrations of a file."""
         top = (
             f'complete="{str(complete).lower()}" certified="{str(certified).lower()}" '
             f'mode="{mode}"'
@@ -98,7 +98,7 @@ class EsoArchive:
         self.trees[dataset] = f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode()
 
     def answer(self, asked: Asked) -> Answer:
-        """Answer a request as the archive does."""
+        """Respond to a request as the archive does."""
         path = "/" + asked.path.split("/", 2)[2]
         if path.startswith("/dataPortal/file/"):
             return self._file(unquote(path.rpartition("/")[2]), asked)

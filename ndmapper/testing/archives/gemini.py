@@ -1,4 +1,4 @@
-"""The shapes of the Gemini archive, spoken on loopback."""
+"""The interfaces of the Gemini archive, simulated."""
 
 import io
 import json
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def calibrations_xml(datasets: list[dict[str, Any]]) -> str:
-    """Write calibrations as ``xmlcalmgr`` does."""
+    """Return calibrations in the form of ``xmlcalmgr``."""
     lines = [
         '<?xml version="1.0" encoding="UTF-8" ?>',
         "<calibration_associations "
@@ -65,7 +65,7 @@ _STANDS_FOR = {"GMOS": {"GMOS-N", "GMOS-S"}}
 
 
 class GeminiArchive:
-    """What the archive holds, and how it answers."""
+    """Content and behaviour of the archive."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -125,20 +125,20 @@ class GeminiArchive:
     def associate(
         self, name: str, cal_type: str, cals: list[str], *, is_there: bool = True
     ) -> None:
-        """Say which files calibrate another."""
+        """Set the calibrations of a file."""
         found = self._cals.setdefault((name, cal_type), [])
         found += [(cal, is_there) for cal in cals]
 
     def held(self, name: str) -> ArchiveFile:
-        """Give a file that was added."""
+        """Return a file that was added."""
         return next(held for held, _ in self._held if held.name == name)
 
     def reply(self, path: str) -> Any:
-        """Give what the archive answers in JSON."""
+        """Return the JSON response of the archive."""
         return json.loads(self.answer(Asked("GET", path, {})).body)
 
     def answer(self, asked: Asked) -> Answer:
-        """Answer a request as the archive does."""
+        """Respond to a request as the archive does."""
         _, _, feature, *words = asked.path.split("/")
         terms = [unquote(word) for word in words if word]
         if feature == "login" and asked.method == "POST":
@@ -153,7 +153,7 @@ class GeminiArchive:
             found = self._datasets(terms)
             if found is None:
                 return Answer(406)
-            # The archive itself does not call it JSON.
+            # The archive does not send the JSON content type.
             text = json.dumps(found).encode()
             return Answer(200, text, {"Content-Type": "text/plain"})
         if feature in {"xmlcalmgr", "calmgr"}:
@@ -214,7 +214,9 @@ class GeminiArchive:
                 _add(tar, name, held.stored)
                 sums += f"{md5_of(held.stored)}  {name}\n"
             for member in self.tar_extra:
-                out.write(member.tobuf())  # its header alone, whatever size that says
+                out.write(
+                    member.tobuf()
+                )  # only the tar header, with the size that it states
             if self.tar_trailer:
                 _add(tar, "md5sums.txt", sums.encode())
                 refused = "".join(f"{name}\n" for name in denied)
@@ -234,7 +236,10 @@ class GeminiArchive:
         return Answer(200, json.dumps(rows).encode(), _JSON)
 
     def _selected(self, terms: list[str]) -> list[tuple[ArchiveFile, dict[str, Any]]]:
-        """Take the files that fit all words; of two words of a kind, the last."""
+        """
+        Return the files that match all words; of several words of a kind, the last
+        counts.
+        """
         tests: dict[str, Any] = {}
         for term in terms:
             key, _, value = term.partition("=")
@@ -270,7 +275,7 @@ class GeminiArchive:
     def _datasets(self, terms: list[str]) -> list[dict[str, Any]] | None:
         if not _is_closed(terms):
             return None
-        # A type that is not known is passed over, and then all are meant.
+        # An unknown type is ignored, and selects all.
         asked = [t for t in terms if t in _CAL_TYPES] or sorted(_CAL_TYPES)
         rest = [t for t in terms if t not in _CAL_TYPES]
         return [
@@ -297,7 +302,7 @@ class GeminiArchive:
 
 
 def _is_closed(terms: list[str]) -> bool:
-    """Say whether words select few enough files, as the archive decides it."""
+    """Whether the words select few enough files for the archive."""
     return any(
         re.match(r"(filename|filepre)=.|\d{8}|G[NS]-\d{4}[AB]-", t) for t in terms
     )

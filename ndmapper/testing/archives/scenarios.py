@@ -1,4 +1,4 @@
-"""What a loopback archive answers, before and after something goes wrong with it."""
+"""Requests and responses of a local archive, and scenarios in which it fails."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -11,73 +11,69 @@ __all__ = ["SCENARIOS", "Answer", "Asked", "Switch"]
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it came in."""
+    """A received request."""
 
-    # Its method.
     method: str
     # Path and query.
     target: str
-    # Its headers; names are in lower case.
+    # Names are in lower case.
     headers: Mapping[str, str]
-    # Its body.
     body: bytes = b""
 
     @property
     def path(self) -> str:
-        """The path, without query."""
+        """Path without query."""
         return urlsplit(self.target).path
 
     @property
     def query(self) -> list[tuple[str, str]]:
-        """The query."""
+        """Parsed query."""
         return parse_qsl(urlsplit(self.target).query, keep_blank_values=True)
 
     @property
     def form(self) -> list[tuple[str, str]]:
-        """The body, read as a form."""
+        """The body, parsed as a form."""
         return parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, and how it is sent."""
+    """A response, and how it is sent."""
 
-    # Status.
     status: int = 200
-    # Body.
     body: bytes = b""
-    # Headers, without those that frame the body.
+    # Headers, except those for the length of the body.
     headers: Mapping[str, str] = field(default_factory=dict)
-    # {'length', 'chunked', 'close'}: How the end of the body is told.
+    # 'length', 'chunked' or 'close': how the end of the body is marked.
     framing: str = "length"
-    # A Content-Length that may be wrong.
+    # Content-Length, possibly wrong.
     announced: int | None = None
-    # Bytes after which the connection is cut.
+    # Number of bytes after which the connection is cut.
     cut_after: int | None = None
-    # Seconds of silence in the middle of the body.
+    # Pause in the middle of the body [s].
     pause: float = 0.0
 
     def with_headers(self, **headers: str) -> "Answer":
-        """Change headers."""
+        """Return the response with changed headers."""
         named = {name.replace("_", "-").title(): v for name, v in headers.items()}
         return replace(self, headers={**self.headers, **named})
 
 
 @dataclass
 class Switch:
-    """A scenario that is on."""
+    """An active scenario."""
 
     # One of `SCENARIOS`.
     name: str
-    # Only requests whose path holds this text are answered so.
+    # Applies to requests whose path contains this text.
     path: str
-    # How often; None for ever.
+    # Number of requests; None for all.
     times: int | None
-    # What else the scenario takes.
+    # Further options of the scenario.
     options: dict[str, Any]
 
     def applies(self, asked: Asked) -> bool:
-        """Say whether a request is answered so, and count it."""
+        """Whether the scenario applies to a request, which is counted."""
         if self.path not in asked.path or self.times == 0:
             return False
         if self.times is not None:
@@ -186,4 +182,4 @@ SCENARIOS: Mapping[str, Scenario] = {
     "status": _status,
     "wrong-range": _wrong_range,
 }
-"""What may go wrong with any answer, by name."""
+"""Failures of any response, by name."""
