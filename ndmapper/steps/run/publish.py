@@ -204,7 +204,7 @@ def _kept(item: PlanItem, output: Output, target: Path, key: str) -> str | None:
 def _place_of_record(item: PlanItem, product: DataFile) -> str:
     """Say where the record goes: where the configuration wants it, if it can."""
     wanted: str = item.unit.settings["record"]
-    return wanted if carries_record(product) else "side"
+    return wanted if carries_record(product.content) else "side"
 
 
 def _write(
