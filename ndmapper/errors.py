@@ -42,7 +42,6 @@ Messages say what was wrong with which file, what was expected and found, and wh
 to do. They never start with "Error:".
 """
 
-import difflib
 from collections.abc import Iterable
 
 from ndmapper.terminal import printable
@@ -249,6 +248,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     str
         ``"; did you mean 'x'?"`` if one name is similar, else a list of all names.
     """
+    import difflib  # for those who made a mistake
+
     names = sorted(str(n) for n in known)
     near = difflib.get_close_matches(str(name), names, n=1)
     if near:

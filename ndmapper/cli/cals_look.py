@@ -230,11 +230,9 @@ def add_graph(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Its parser.
     """
-    from ndmapper.calibrations.tree import FORMS
-
     _files(parser)
     parser.add_argument(
-        "--form", choices=FORMS, default="text",
+        "--form", choices=("text", "mermaid", "dot"), default="text",
         help="lines of text, or the language of Mermaid or Graphviz (default: text)",
     )  # fmt: skip
     parser.set_defaults(act=_graph)

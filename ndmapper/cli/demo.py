@@ -128,8 +128,6 @@ def _show(folder: Path, result: ScriptResult, *, as_json: bool) -> None:
 
 
 VERB = Verb(
-    name="demo",
-    summary="simulate a night, reduce it, show what came out",
     description="""\
 Simulate a night of raw frames (several amplifiers, overscan, bias and flat structure,
 cosmic rays, a few objects), reduce it with a short script, print what was made, and

@@ -85,8 +85,6 @@ def _section(head: str, lines: list[str]) -> None:
 
 
 VERB = Verb(
-    name="diff",
-    summary="compare two products, and say since which step they differ",
     description="""\
 Compare two FITS files, such as one product of two runs: since which step their records
 differ, and in what (inputs, calibrations, parameters, versions); then the cards of

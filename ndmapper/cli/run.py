@@ -100,8 +100,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 VERB = Verb(
-    name="run",
-    summary="run a reduction script",
     description="""\
 Run a reduction script, here and now, as 'python SCRIPT' would.
 

@@ -56,8 +56,6 @@ def _save(text: str, path: Path) -> None:
 
 
 VERB = Verb(
-    name="script",
-    summary="write a script that makes products again",
     description="""\
 Write a script that makes products again, from the raw files on, as their records tell:
 steps of packages and of your own scripts with the helpers and constants they use, IRAF

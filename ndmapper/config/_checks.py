@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from ndmapper.documents import can_be_name, load_json
 
@@ -117,6 +116,8 @@ def urls(value: Any) -> Mapping[str, str]:
     )
     if not isinstance(value, Mapping):
         raise ValueError(expected)
+    from urllib.parse import urlsplit  # few name archives
+
     for url in value.values():
         try:
             parts = urlsplit(str(url))

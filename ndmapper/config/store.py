@@ -8,8 +8,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import platformdirs
-
 from ndmapper.config.keys import KEYS, Key
 from ndmapper.config.trust import Refused
 from ndmapper.documents import load_toml
@@ -232,6 +230,8 @@ class Config(MutableMapping[str, Any]):
 
     def _read_files(self) -> dict[str, list["_Given"]]:
         """Return the values of environment and files, highest precedence first."""
+        import platformdirs  # when a value is asked for first
+
         user = self._user_file or (
             Path(platformdirs.user_config_dir("ndmapper", appauthor=False))
             / "ndmapper.toml"

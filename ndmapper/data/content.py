@@ -20,7 +20,8 @@ from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.errors import IdentError, MissingFileError
 from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.headers import Header, StoredHeader, UnreadableCardError, as_header
-from ndmapper.io.layout import Group, Labels, Layout, find_layout, make_labels
+from ndmapper.io.labels import Labels, make_labels
+from ndmapper.io.layout import Group, Layout, find_layout
 from ndmapper.io.quickheader import HeaderValues, values_of
 from ndmapper.io.record import read_records
 from ndmapper.io.tables.convert import read_table

@@ -11,10 +11,11 @@ from ndmapper.data.image import sharing_arrays
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.operations import Ready, is_operand, operate, prepare, put_all
 from ndmapper.data.operators import Operators, checked_result, documented
-from ndmapper.data.saving.primary_header import caught_up
+from ndmapper.data.primary_header import caught_up
 from ndmapper.errors import IdentError
 from ndmapper.io.headers import StoredHeader
-from ndmapper.io.layout import Group, Ident
+from ndmapper.io.labels import Ident
+from ndmapper.io.layout import Group
 
 __all__ = ["GroupList", "next_ident"]
 

@@ -23,7 +23,8 @@ from ndmapper.io.converted import (
 )
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
-from ndmapper.io.layout import Group, Ident, Labels, Layout
+from ndmapper.io.labels import Ident, Labels
+from ndmapper.io.layout import Group, Layout
 from ndmapper.io.tiles.read import open_array
 
 __all__ = [

@@ -26,9 +26,10 @@ from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.errors import ShapeError, UnitError
 from ndmapper.instruments import FlagTable, load_flags, recognise_flags
 from ndmapper.io.converted import ConvertedHandle, unfit_as_bits
-from ndmapper.io.headers import Header, StoredHeader, as_header, unit_of, unit_words
-from ndmapper.io.layout import Ident
+from ndmapper.io.headers import Header, StoredHeader, as_header
+from ndmapper.io.labels import Ident
 from ndmapper.io.source import Source
+from ndmapper.io.units import unit_of, unit_words
 from ndmapper.numerics.formulas import narrowed
 
 if TYPE_CHECKING:

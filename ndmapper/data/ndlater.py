@@ -23,7 +23,7 @@ from ndmapper.data.tables import Belongings, TableStore
 from ndmapper.data.wcs_cut import cut_header, drop_coordinates
 from ndmapper.io.arrays import is_basic_index, section_of
 from ndmapper.io.headers import Header, StoredHeader
-from ndmapper.io.layout import Ident
+from ndmapper.io.labels import Ident
 from ndmapper.io.quickheader import HeaderValues, values_of
 
 __all__ = ["Extras", "NDLater"]

@@ -9,7 +9,7 @@ from ndmapper.steps.call.bind import Bound
 from ndmapper.steps.declare.declaration import Affix
 from ndmapper.steps.declare.function import declare_python
 from ndmapper.steps.declare.tool import find_tool, now_declaration, tool_declaration
-from ndmapper.steps.step import Step
+from ndmapper.steps.step import Step, run_call
 
 __all__ = [
     "TaskResult",
@@ -99,8 +99,7 @@ def run_now(
         save=True,
         parameters={},
     )
-    step = Step(declaration)
-    _, results = step.run_bound(declaration, inputs, bound)
+    _, results = run_call(declaration, inputs, bound)
     made = TaskResult()
     for output in declaration.outputs:
         made[str(output)] = DataFileList(

@@ -3,8 +3,8 @@ Saving: from what is in memory to a file that is complete, or as it was.
 
 plan
     Which HDUs a file gets, in their order.
-hdus, primary_header
-    Form, name and unit of one HDU; the header of an image in the primary HDU.
+hdus
+    Form, name and unit of one HDU.
 computed
     Arrays that are computed while they are written.
 unsaved

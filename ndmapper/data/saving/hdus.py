@@ -26,11 +26,9 @@ from ndmapper.io.headers import (
     changed_keywords,
     is_array_keyword,
     is_frame_keyword,
-    unit_of,
-    unit_text,
-    unit_words,
 )
 from ndmapper.io.roles import UncertaintyKind
+from ndmapper.io.units import unit_of, unit_to_text, unit_words
 from ndmapper.numerics.formulas import float_type, narrowed
 
 __all__ = [
@@ -250,8 +248,8 @@ def unit_card(
     if unit is None:
         return "" if ndd.content.unit_edited else None
     if part == "data":
-        return unit_text(unit) if ndd.content.unit_edited else None
-    return unit_text(unit ** _POWERS[kind])
+        return unit_to_text(unit) if ndd.content.unit_edited else None
+    return unit_to_text(unit ** _POWERS[kind])
 
 
 _POWERS: dict[UncertaintyKind, int] = {"std": 1, "variance": 2, "ivar": -2}
@@ -276,13 +274,13 @@ def _unit_of_values(ndd: NDLater, kind: UncertaintyKind) -> str | None:
     stated = unit_of(header)
     if isinstance(ndd.unit, u.UnitBase) and not before == kind == "ivar":
         wanted = ndd.unit ** _POWERS[kind]
-        return None if stated == wanted else unit_text(wanted)
+        return None if stated == wanted else unit_to_text(wanted)
     if is_relabelled(ndd) and not unit_words(ndd.meta):
         return ""
     if before == kind:
         return None
     power = _POWERS[kind] / _POWERS[before]
-    return "" if stated is None else unit_text(stated**power)
+    return "" if stated is None else unit_to_text(stated**power)
 
 
 def extension_name(df: Content, ndd: NDLater, part: str) -> tuple[str, int | None]:

@@ -10,6 +10,12 @@ import numpy as np
 from ndmapper.data.content import Content, refuse_same_idents
 from ndmapper.data.flags import name_flags
 from ndmapper.data.ndlater import NDLater
+from ndmapper.data.primary_header import (
+    extension_header,
+    merged_header,
+    primary_header,
+    replaced_header,
+)
 from ndmapper.data.saving.hdus import (
     Name,
     described_like,
@@ -21,12 +27,6 @@ from ndmapper.data.saving.hdus import (
     to_write,
     unit_card,
     with_kind,
-)
-from ndmapper.data.saving.primary_header import (
-    extension_header,
-    merged_header,
-    primary_header,
-    replaced_header,
 )
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle

@@ -18,7 +18,7 @@ from ndmapper.engines.iraf.values import LONGEST, is_files, to_iraf
 from ndmapper.engines.staging import PlainNames, plain_root, write_image
 from ndmapper.errors import IdentError, StepError
 from ndmapper.io.headers import Header
-from ndmapper.io.layout import Ident
+from ndmapper.io.labels import Ident
 
 __all__ = ["Call", "Calls", "base_output", "files_of"]
 

@@ -1,15 +1,20 @@
-"""First hop: sort the words of a call, and check the values of the parameters."""
+"""Hops 1 and 2: the words of a call, sorted and checked; and its configuration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ndmapper.config import Settings, config
 from ndmapper.errors import ParameterError, UnknownParameterError, did_you_mean
 from ndmapper.steps.call.instrument_table import check_table
-from ndmapper.steps.declare.declaration import CONFIG_WORDS, Declaration
+from ndmapper.steps.declare.declaration import (
+    CONFIG_WORDS,
+    OF_DECLARATION,
+    Declaration,
+)
 from ndmapper.steps.declare.parameters import check_values
 
-__all__ = ["Bound", "bind"]
+__all__ = ["Bound", "bind", "freeze_settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,3 +107,12 @@ def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
         parameters=check_values(declaration.parameters, rest, step),
         table=table,
     )
+
+
+def freeze_settings(declaration: Declaration, bound: Bound) -> Settings:
+    """Take one frozen snapshot of the configuration: the call wins over the step."""
+    known = {n: v for n, v in declaration.options.items() if n not in OF_DECLARATION}
+    words = {**known, **{n: v for n, v in bound.words.items() if v is not None}}
+    if words.get("reprocess") is None:
+        words["reprocess"] = declaration.reprocess
+    return config.snapshot(**words)

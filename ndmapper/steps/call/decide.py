@@ -1,4 +1,4 @@
-"""Whether one unit of work is done, or its products are there already; and why."""
+"""Hop 5, for one unit: whether it runs or its products are re-used, and why."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ from ndmapper.errors import (
 from ndmapper.io.digest import DigestCache
 from ndmapper.io.record import entry_key, pending_path, read_cleaned
 from ndmapper.steps.call.instrument_table import tells_of_tables
-from ndmapper.steps.call.naming import Targets
 from ndmapper.steps.paths import Stamp, stamp_of
 from ndmapper.steps.record.decisions import decided_otherwise
 from ndmapper.steps.record.differences import Difference, differences
-from ndmapper.steps.record.entry import WorkUnit, ancestors, describe, is_as_recorded
+from ndmapper.steps.record.entry import Entry, ancestors, describe, is_as_recorded
 from ndmapper.steps.record.equivalence import Equivalence, own_key
+from ndmapper.steps.work_unit import Targets, WorkUnit
 
-__all__ = ["Action", "PlanItem", "decide"]
+__all__ = ["Action", "PlanItem", "decide", "plan_in_memory"]
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +101,11 @@ class PlanItem:
         return ", ".join(names)
 
     @property
+    def in_memory(self) -> bool:
+        """Whether the products are not saved."""
+        return self.action == "memory"
+
+    @property
     def products(self) -> list[str]:
         """The names of the products."""
         return [str(name) for name in self.targets.values()]
@@ -111,21 +116,24 @@ class PlanItem:
         return f"{self.action:7} {self.sources} -> {made} ({why})"
 
 
+def plan_in_memory(unit: WorkUnit, targets: Targets) -> PlanItem:
+    """Plan a unit whose products stay in memory, so that it runs whatever is there."""
+    return PlanItem(
+        unit=unit,
+        targets=targets,
+        expected=_expected(unit, targets),
+        action="memory",
+        reason="kept in memory",
+    )
+
+
+def _expected(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
+    return {o: describe(unit, o, Path(str(name)).name) for o, name in targets.items()}
+
+
 def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
     """
-    Decide one unit of work. Nothing is written.
-
-    Parameters
-    ----------
-    unit : WorkUnit
-        The unit.
-    targets : mapping
-        Output to name.
-
-    Returns
-    -------
-    PlanItem
-        The decision.
+    Decide whether a unit runs or its products are re-used, and say why.
 
     Raises
     ------
@@ -135,9 +143,7 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
     """
     paths = {output: Path(str(name)) for output, name in targets.items()}
     seen = {output: stamp_of(path) for output, path in paths.items()}
-    expected = {
-        output: describe(unit, output, path.name) for output, path in paths.items()
-    }
+    expected = _expected(unit, targets)
 
     def item(
         action: Action,

@@ -1,4 +1,4 @@
-"""What the products of a call are named, before anything is touched."""
+"""Hop 5, names: what the products of a call are called, and that none clash."""
 
 import os
 import re
@@ -11,14 +11,10 @@ from ndmapper.engines.base import Output
 from ndmapper.errors import PlanError, ShapeError, did_you_mean
 from ndmapper.io.filetypes import plain_ext
 from ndmapper.steps.declare.declaration import Declaration
-from ndmapper.steps.declare.tool_parameters import files_within
 from ndmapper.steps.paths import absolute
-from ndmapper.steps.record.entry import WorkUnit
+from ndmapper.steps.work_unit import Roles, Targets, WorkUnit, as_list, files_within
 
-__all__ = ["Roles", "Targets", "name_products", "refuse_clashes"]
-
-Roles = Mapping[str, Sequence[DataFile]]
-Targets = dict[Output, FileName]
+__all__ = ["name_products", "refuse_clashes"]
 
 _FITS = ("fits", "fit", "fts")
 
@@ -28,7 +24,7 @@ def name_products(
     all_roles: Sequence[Roles],
     out_names: Any,
     outdir: str,
-) -> list[Targets]:
+) -> list[dict[Output, FileName]]:
     """
     Name every product of a call.
 
@@ -61,7 +57,7 @@ def name_products(
     """
     given = _by_output(declaration, out_names)
     takes_all = declaration.each == "list"
-    targets: list[Targets] = [{} for _ in all_roles]
+    targets: list[dict[Output, FileName]] = [{} for _ in all_roles]
     for output in declaration.outputs:
         if output not in given:
             for names, roles in zip(targets, all_roles, strict=True):
@@ -169,7 +165,7 @@ def _braces(text: str) -> list[str]:
     ]
 
 
-def _numbered(output: Output, names: Sequence[FileName]) -> Targets:
+def _numbered(output: Output, names: Sequence[FileName]) -> dict[Output, FileName]:
     """Tell several products of one output apart."""
     if len(names) == 1:
         return {output: names[0]}
@@ -243,7 +239,7 @@ def refuse_clashes(
         for df in unit.inputs:
             needed.setdefault(absolute(str(df)), "its input")
         for name, cal in unit.calibrations.items():
-            for df in [] if cal is None else cal if isinstance(cal, list) else [cal]:
+            for df in as_list(cal):
                 needed.setdefault(absolute(str(df)), f"the {name} of an input")
         for name, value in {**unit.parameters, **unit.tool_parameters}.items():
             for file in files_within(value):

@@ -1,7 +1,7 @@
 """What a tool is given: the parameters that the function of its step returns."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from ndmapper.steps.paths import absolute
 __all__ = [
     "check_switches",
     "files_among",
-    "files_within",
     "plain_values",
     "python_name",
     "switch_values",
@@ -142,32 +141,6 @@ def files_among(parameters: Mapping[str, Any]) -> dict[str, Sequence[DataFile]]:
         elif isinstance(value, list) and value and isinstance(value[0], DataFile):
             found[name] = value
     return found
-
-
-def files_within(value: Any) -> Iterator[DataFile | Path]:
-    """
-    Find all files that the value of a parameter names, in lists and mappings too.
-
-    Parameters
-    ----------
-    value : object
-        The value.
-
-    Yields
-    ------
-    DataFile or Path
-        Each file, in order.
-    """
-    if isinstance(value, (DataFile, Path)):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from files_within(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from files_within(item)
-    elif isinstance(value, (set, frozenset)):
-        yield from sorted(v for v in value if isinstance(v, Path))
 
 
 def plain_values(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,27 @@
 """What the user has decided of products: files of JSON beside them."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ndmapper.documents import load_json
+from ndmapper.engines.decisions import Decisions, collect_decisions
 from ndmapper.errors import RecordError
+from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.temporary import staging_name
+from ndmapper.steps.paths import absolute
 from ndmapper.steps.record.differences import Difference
+from ndmapper.steps.work_unit import WorkUnit
 
-__all__ = ["decided_otherwise", "decisions_path", "read_decisions"]
+__all__ = [
+    "collect_unit_decisions",
+    "decided_otherwise",
+    "decisions_path",
+    "read_decisions",
+    "save_decisions",
+]
 
 
 def decisions_path(product: Path) -> Path:
@@ -87,3 +100,34 @@ def decided_otherwise(product: Path, row: Mapping[str, Any]) -> list[Difference]
         for name, old in made.items()
         if name in known and known[name] != old
     ]
+
+
+@contextmanager
+def collect_unit_decisions(
+    unit: WorkUnit, products: Sequence[str]
+) -> Iterator[Decisions]:
+    """Collect what is decided in a ``with`` block, given what was decided before."""
+    known = read_decisions(_path_of(unit, products))
+    with collect_decisions(known, interact=unit.settings["interact"]) as made:
+        yield made
+
+
+def save_decisions(
+    unit: WorkUnit, products: Sequence[str], decisions: Decisions
+) -> None:
+    """Save what was decided beside the products, where it is new."""
+    if not decisions.made or decisions.made == decisions.known:
+        return
+    path = _path_of(unit, products)
+    make_side_folder(path)
+    temporary = staging_name(path)
+    text = json.dumps(decisions.made, indent=1, sort_keys=True)
+    temporary.write_text(f"{text}\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _path_of(unit: WorkUnit, products: Sequence[str]) -> Path:
+    for product in map(absolute, products):
+        return decisions_path(product)
+    side = absolute(unit.settings["outdir"]) / ".ndmapper"
+    return side / "decisions" / f"{unit.declaration.name}.json"

@@ -1,41 +1,46 @@
 """The entry of a product in its record, written from the declaration alone."""
 
 import logging
+import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
+import astropy
 import numpy as np
 
+from ndmapper._version import __version__
 from ndmapper.config import Settings
-from ndmapper.data import DataFile, FileName
+from ndmapper.data import DataFile
 from ndmapper.data.saving.save import write_datafile
 from ndmapper.data.saving.unsaved import pending_key
-from ndmapper.engines import get_engine
-from ndmapper.engines.base import Calibration, Output
+from ndmapper.engines import Outcome, get_engine
+from ndmapper.engines.base import Output
+from ndmapper.engines.decisions import Decisions
+from ndmapper.engines.quality import Findings
 from ndmapper.io.digest import DigestCache, Examined, digest, examine, name_damage
 from ndmapper.io.record import SCHEMA, entry_key, is_of_library
+from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.temporary import scratch_folder
-from ndmapper.steps.call.instrument_table import TableFacts, flags_block
+from ndmapper.steps.call.instrument_table import flags_block
 from ndmapper.steps.declare.declaration import Declaration
-from ndmapper.steps.declare.tool_parameters import files_within, plain_values
+from ndmapper.steps.declare.tool_parameters import plain_values
 from ndmapper.steps.paths import absolute
-from ndmapper.steps.record.origin import origin_of
-from ndmapper.steps.record.source_context import Context
+from ndmapper.steps.record.event_log import now
+from ndmapper.steps.record.origin import Context, origin_of
 from ndmapper.steps.record.values import recordable
+from ndmapper.steps.work_unit import WorkUnit, as_list, files_within
 
 __all__ = [
     "Entry",
-    "WorkUnit",
     "ancestors",
     "as_made",
     "describe",
     "is_as_recorded",
+    "qc_and_decisions",
     "references",
+    "run_block",
     "script_block",
     "what_ran",
 ]
@@ -49,100 +54,11 @@ Entry = dict[str, Any]
 _CONFIG = ("use_uncert", "use_flags", "bad_flags")
 """Keys of the configuration that change what a step makes."""
 
+_LINES = 40
+"""So many of the last lines that a tool printed are kept in the record."""
+
 _VOLATILE_WORDS = frozenset({"sof"})
 """Words of engines that only say where something lies."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkUnit:
-    """
-    One unit of work, with everything that decides what comes of it.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    roles : mapping of str to sequence of DataFile
-        What it works on, by the name of the input.
-    calibrations : mapping
-        What is applied, by type.
-    parameters : mapping
-        The checked parameters of the function.
-    tool_parameters : mapping
-        Those of the tool, where it is not the function that does the work.
-    table : TableFacts
-        What an instrument table says, where the function takes it.
-    ran : mapping
-        What `what_ran` says, where that is known already.
-    outputs : tuple of (str or None)
-        Names of the outputs.
-    settings : Settings
-        The configuration of the call.
-    digests : DigestCache
-        Digests that are known already.
-    """
-
-    declaration: Declaration
-    roles: Mapping[str, Sequence[DataFile]]
-    calibrations: Mapping[str, Calibration]
-    parameters: Mapping[str, Any]
-    tool_parameters: Mapping[str, Any] = field(default_factory=dict)
-    table: TableFacts = field(default_factory=TableFacts)
-    ran: Mapping[str, Any] = field(default_factory=dict)
-    outputs: tuple[Output, ...]
-    settings: Settings
-    digests: DigestCache
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A client of a cluster does not travel, and where the work is done there is
-        # nobody to hand it on to.
-        settings = {**self.settings, "cluster": None}
-        return {**self.__dict__, "settings": MappingProxyType(settings)}
-
-    @property
-    def inputs(self) -> list[DataFile]:
-        """All inputs, one role after the other."""
-        return [df for files in self.roles.values() for df in files]
-
-    @property
-    def named(self) -> list[DataFile | Path]:
-        """Every file that a parameter names."""
-        values = self.counted_parameters | self.counted_tool_parameters
-        return [*files_within(values), *(path for path, _ in self.frames)]
-
-    @cached_property
-    def counted_parameters(self) -> dict[str, Any]:
-        """The parameters as they count: a text that names a file is that file."""
-        declared = self.declaration.parameters
-        return {
-            name: _naming_files(
-                value, declared[name].kind.choices if name in declared else ()
-            )
-            for name, value in self.parameters.items()
-        }
-
-    @cached_property
-    def counted_tool_parameters(self) -> dict[str, Any]:
-        """The same of the parameters of the tool."""
-        return {
-            name: _naming_files(value) for name, value in self.tool_parameters.items()
-        }
-
-    @property
-    def frames(self) -> list[tuple[Path, str]]:
-        """What goes in since a file of the user says so: path, and what it is."""
-        task = self.declaration.task
-        listed = getattr(get_engine(task.engine), "frames_of_user", None)
-        return [] if listed is None else listed(task)
-
-    @property
-    def used(self) -> list[DataFile]:
-        """Every file that goes in: inputs, calibrations, files given as parameters."""
-        used = list(self.inputs)
-        for cal in self.calibrations.values():
-            used.extend(_listed(cal))
-        used.extend(df for df in self.named if isinstance(df, DataFile))
-        return list({id(df): df for df in used}.values())
 
 
 def describe(unit: WorkUnit, output: Output, product: str) -> Entry:
@@ -343,7 +259,7 @@ def what_ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
 
 def _named(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
     """Refer to the files that parameters name, but to calibrations only once."""
-    applied = {id(df) for cal in unit.calibrations.values() for df in _listed(cal)}
+    applied = {id(df) for cal in unit.calibrations.values() for df in as_list(cal)}
     found: dict[str, Any] = {}
     for name, value in {
         **unit.counted_parameters,
@@ -360,27 +276,6 @@ def _named(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[st
     return found
 
 
-def _naming_files(value: Any, choices: Sequence[str] = ()) -> Any:
-    """Turn each text that is the name of an existing file, and no choice, into one."""
-    if isinstance(value, str):
-        try:
-            is_file = value and value not in choices and Path(value).is_file()
-            return Path(value) if is_file else value
-        except (OSError, ValueError):  # too long for a name, or with NUL
-            return value
-    if isinstance(value, (DataFile, FileName)):
-        return Path(value) if isinstance(value, FileName) else value
-    if isinstance(value, Mapping):
-        return {key: _naming_files(item, choices) for key, item in value.items()}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "UO":
-        return _naming_files(value.tolist(), choices)
-    if isinstance(value, (set, frozenset)):
-        return frozenset(_naming_files(item, choices) for item in value)
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, range)):
-        return [_naming_files(item, choices) for item in value]
-    return value
-
-
 def _tags(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
     """Refer to all files that a tool is given by its parameters or tags."""
     found: dict[str, Any] = {}
@@ -390,10 +285,6 @@ def _tags(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str
             is_one = value is files[0]
             found[name] = refer(files[0]) if is_one else [refer(f) for f in files]
     return found
-
-
-def _listed(cal: Calibration) -> list[DataFile]:
-    return [] if cal is None else cal if isinstance(cal, list) else [cal]
 
 
 def is_as_recorded(df: DataFile, digests: DigestCache) -> bool:
@@ -533,3 +424,83 @@ def _is_wrapped(func: Callable[..., Any]) -> bool:
     """Tell a plain function of a module, which a script made a step of, from a step."""
     module = sys.modules.get(getattr(func, "__module__", None) or "")
     return getattr(module, getattr(func, "__name__", ""), None) is func
+
+
+def qc_and_decisions(findings: Findings, decisions: Decisions) -> Entry:
+    """Serialise QC values and decisions for the record."""
+    found: Entry = {}
+    if findings.numbers:
+        found["qc"] = {n: recordable(v, n) for n, v in findings.numbers.items()}
+    if decisions.made:
+        found["decisions"] = decisions.made
+    return found
+
+
+def run_block(
+    unit: WorkUnit,
+    products: Sequence[str],
+    outcome: Outcome,
+    findings: Findings,
+    started: str,
+) -> Entry:
+    """
+    Build the ``run`` block of an entry: what is volatile, and is never compared.
+
+    The log of a tool and the figures of a step are kept beside the products, and the
+    block says where.
+    """
+    side = absolute(unit.settings["outdir"]) / ".ndmapper"
+    stem = next((Path(name).name for name in products), unit.declaration.name)
+    facts: Entry = {
+        "started": started,
+        "ended": now(),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "paths": _paths([*unit.used, *unit.named]),
+        "workers": unit.settings["workers"],
+        "versions": {
+            "ndmapper": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "astropy": astropy.__version__,
+        },
+    }
+    if unit.table.block and unit.table.instrument is not None:
+        facts["table"] = str(absolute(unit.table.instrument.source))
+    if outcome.log:
+        lines = outcome.log.splitlines()
+        facts["log"] = "\n".join(lines[-_LINES:])
+        if len(lines) > _LINES:
+            facts["log_file"] = _keep(side / "logs" / f"{stem}.log", outcome.log)
+    if findings.figures:
+        facts["figures"] = [
+            _draw(figure, side / "figures" / f"{stem}-{n}.png")
+            for n, figure in enumerate(findings.figures, 1)
+        ]
+    return facts
+
+
+def _paths(files: Sequence[DataFile | Path]) -> dict[str, str | list[str]]:
+    """Give the place of each file; a list where several have the same name."""
+    places: dict[str, list[str]] = {}
+    names = [str(file) for file in files]
+    for path in dict.fromkeys(absolute(name) for name in names if name):
+        places.setdefault(path.name, []).append(str(path))
+    return {n: p[0] if len(p) == 1 else p for n, p in places.items()}
+
+
+def _keep(path: Path, text: str) -> str:
+    make_side_folder(path)
+    path.write_text(text, encoding="utf-8", errors="replace")
+    return f"{path.parent.name}/{path.name}"
+
+
+def _draw(figure: Any, path: Path) -> str:
+    make_side_folder(path)
+    if hasattr(figure, "savefig"):
+        figure.savefig(path)
+    else:
+        path = path.with_suffix(Path(figure).suffix)
+        make_side_folder(path)
+        path.write_bytes(Path(figure).read_bytes())
+    return f"{path.parent.name}/{path.name}"

@@ -14,9 +14,8 @@ from ndmapper.log import log_to_terminal
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.call.plan import Plan, preview
 from ndmapper.steps.record.entry import ancestors
-from ndmapper.steps.results import Result
 from ndmapper.steps.run.execute import map_product
-from ndmapper.steps.run.unit import shared_cals
+from ndmapper.steps.run.unit import Result
 
 __all__ = ["collect_plans", "dry_results", "plan_results"]
 
@@ -95,7 +94,7 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
             )
             continue
         before = ancestors(item.unit.used)
-        cals = shared_cals(item.unit.inputs)
+        cals = item.unit.shared_cals
         results.append(
             {
                 # What is in it is not known; that it has content some day is.

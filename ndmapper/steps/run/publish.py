@@ -34,10 +34,11 @@ from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.paths import absolute, stamp_of
 from ndmapper.steps.record.differences import differences
-from ndmapper.steps.record.entry import Entry, WorkUnit, ancestors, as_made
+from ndmapper.steps.record.entry import Entry, ancestors, as_made
+from ndmapper.steps.work_unit import WorkUnit
 
 __all__ = [
-    "save_products",
+    "publish_products",
     "stage",
 ]
 
@@ -90,7 +91,7 @@ class _Finished:
             self.side.unlink(missing_ok=True)
 
 
-def save_products(
+def publish_products(
     item: PlanItem, outcome: Outcome, stage: Path, facts: Entry
 ) -> dict[str, str]:
     """
