@@ -138,7 +138,7 @@ class FileViews:
         rows: list[tuple[str, ...]] = [
             ("ident", "shape", "type", "unit", "uncertainty", "flags")
         ]
-        for ndd in self._groups:
+        for ndd in self:
             parts = [
                 str(ndd.content.arrays[p].dtype) if ndd.has(p) else "-"
                 for p in ("uncertainty", "flags")
