@@ -17,16 +17,18 @@ import copy
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from ndmapper.calibrations.folders import moved_folders
 from ndmapper.calibrations.json_text import JsonError, parse_json
 from ndmapper.calibrations.merge import merged_document
 from ndmapper.calibrations.order import in_order
-from ndmapper.calibrations.schema import MAPS, check_document, document_error
+from ndmapper.calibrations.schema import FOLDERS, MAPS, check_document, document_error
 from ndmapper.errors import FileAccessError
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import check_name
@@ -37,6 +39,8 @@ __all__ = [
     "init_cal_dict",
     "save_cal_dict",
 ]
+
+_BYTES = re.compile("[\ud800-\udfff]")
 
 
 class CalibrationDict(dict[str, Any]):
@@ -122,7 +126,8 @@ def save_cal_dict(cal_dict: dict[str, Any], filename: str | os.PathLike[str]) ->
     and goes into the document as well. If there is nothing to change, the file is not
     touched. A document that did not come from this file replaces it; what it held is
     then kept beside it, with ``.bak`` added to the name, or ``.bak1`` and so on where
-    there is such a file.
+    there is such a file. The folders of frames, which a document has relative to its
+    own, follow it into another folder.
 
     New entries are sorted by name, unless the file has another order: that is kept,
     and they come at the end.
@@ -144,6 +149,10 @@ def save_cal_dict(cal_dict: dict[str, Any], filename: str | os.PathLike[str]) ->
     """
     path = Path(filename)
     check_document(cal_dict)
+    if isinstance(cal_dict, CalibrationDict) and cal_dict.get(FOLDERS):
+        moved = moved_folders(cal_dict, path)
+        if moved != cal_dict[FOLDERS]:
+            cal_dict[FOLDERS] = moved
     on_disk = _read(path)
     if on_disk is not None and _same(on_disk, cal_dict):
         _remember(cal_dict, path, on_disk)
@@ -204,7 +213,9 @@ def _same(a: Mapping[str, Any] | None, b: Mapping[str, Any]) -> bool:
 
 
 def _text(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, indent=4, ensure_ascii=False) + "\n"
+    text = json.dumps(document, indent=4, ensure_ascii=False) + "\n"
+    # Bytes of file names that are no text are written as JSON itself can.
+    return _BYTES.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def _remember(cal_dict: dict[str, Any], path: Path, content: dict[str, Any]) -> None:

@@ -4,9 +4,21 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ndmapper.calibrations.folders import note_given
 from ndmapper.calibrations.labels import is_looked_up, new_label
-from ndmapper.calibrations.matches import Matches, known_key, matched_files
-from ndmapper.calibrations.names import frame_name, original_name, several
+from ndmapper.calibrations.matches import (
+    Matches,
+    given_files,
+    known_key,
+    matched_files,
+)
+from ndmapper.calibrations.names import (
+    file_name,
+    file_path,
+    frame_name,
+    original_name,
+    several,
+)
 from ndmapper.calibrations.places import find_product, product_folders
 from ndmapper.calibrations.provenance import (
     Answer,
@@ -57,7 +69,8 @@ def add_cal_entry(
         Type of calibration.
     matches : sequence or None
         Names of the frames, or pairs of name and checksum (text or None). None or
-        nothing: there is no such calibration, which is noted as null.
+        nothing: there is no such calibration, which is noted as null. The folder of a
+        frame is noted, where it is given and there.
     cal_dict : dict
         The calibration document, which is changed.
     clean : bool
@@ -66,12 +79,15 @@ def add_cal_entry(
     Raises
     ------
     ParameterError
-        If `matches` has another form, or the file no name.
+        If `matches` has another form, or the file no name; or if one of the files
+        is another frame than the one that the document knows by its name.
     CalibrationDocumentError
         If the document is malformed.
     """
     _check_maps(cal_dict)
     name = original_name(filename)
+    given = [file_path(filename)] if file_name(filename) == name else []
+    note_given([*given, *given_files(matches)], cal_dict)
     frames = (f for files in cal_dict[CALIBRATIONS].values() for f in files)
     if frame_name(name) not in map(frame_name, frames):
         note_target(name, cal_dict)

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ndmapper.calibrations.folders import check_given
 from ndmapper.calibrations.matches import known_key
-from ndmapper.calibrations.names import frame_name, original_name
+from ndmapper.calibrations.names import file_path, frame_name, original_name
 from ndmapper.calibrations.provenance import (
     answer_of,
     good_frames,
@@ -76,8 +77,11 @@ def keys_of(cal_dict: Mapping[str, Any], files: Iterable[Any]) -> list[str]:
     Raises
     ------
     ParameterError
-        If the document has nothing of one of them.
+        If the document has nothing of one of them, or knows another frame by its
+        name.
     """
+    files = list(files)
+    check_given(map(file_path, files), cal_dict)
     associations = cal_dict[ASSOCIATIONS]
     found = []
     for file in files:
