@@ -250,9 +250,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         ``"; did you mean 'x'?"`` when one name is near, else the list of all of them.
     """
     names = sorted(str(n) for n in known)
+    alike = {n.casefold(): n for n in names}
     near = difflib.get_close_matches(str(name), names, n=1)
-    if not near:
-        alike = {n.casefold(): n for n in names}
+    if str(name).casefold() in alike or not near:
         near = difflib.get_close_matches(str(name).casefold(), alike, n=1)
         near = [alike[n] for n in near]
     if near:
