@@ -1,16 +1,16 @@
 """
 Files as lists of NDData, their names, and lists of them.
 
-datafile, datafilelist, filename
-    A file as a list of images, a list of files, and names in parts.
+datafile, datafilelist, access, filename
+    A file as a list of images, a list of files; names and modes; names in parts.
 ndlater, image, array, flagging, flags, wcs, tables
     One image, what it is made of (`image.ImageContent`, which NDLater has as
     ``content``), and its arrays, which are read when they are needed.
 operators, operations, deferred, units, reductions
     Arithmetic: noted now, checked, and carried out later, whole or in blocks of rows.
-content, groups, group_list, primary_header
-    What is in a file: its images by group, its extras, its tables, its record; the
-    header of an image in the primary HDU.
+content, groups, lookup_tables, primary_header
+    What is in a file: its images by group, its extras, its tables, its record; what
+    goes along with an image, and the header of one in the primary HDU.
 saving, save_list, planned
     Writing one file, or many of which some are made of others; files not made yet.
 list_arithmetic, header_query, display, ccddata, numpy_functions

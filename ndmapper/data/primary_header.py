@@ -1,15 +1,14 @@
 """
-The headers of an image that lives in the primary HDU.
+The header of an image in the primary HDU, which is that of the file too.
 
-Such an image has one header for two things: the file, and the pixels. As long as it is
-saved as a single image both stay together. Once it gets a variance, flags or company it
-becomes an extension with all of that header, as it had in memory. The file keeps what
-does not describe the pixels: coordinates, unit, sections and what is known of
-amplifiers go, and so does what was changed in the header of the image since it was
-read.
+As long as such an image is saved alone both stay together. Once it gets a variance,
+flags or company it becomes an extension with all of that header, as it had in memory.
+The file keeps what does not describe the pixels: coordinates, unit, sections and what
+is known of amplifiers go, and so does what was changed in the header of the image since
+it was read.
 
-An image from the primary HDU of another file brings a header of its own, which is not
-that of the file. Alone it has it still; in company it goes into its extension.
+An image from the primary HDU of another file brings a header of its own. Saved alone it
+keeps that; in company it goes into its extension.
 """
 
 from collections.abc import Iterable, Sequence
@@ -41,19 +40,10 @@ _PRIMARY_ONLY = {"SIMPLE", "EXTEND", "NEXTEND", "BLOCKED", "GROUPS"}
 
 def merged_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
     """
-    Make the header of a single image of the file's header and the image's.
+    Merge the file's primary header with the changes made to the image's header.
 
-    Parameters
-    ----------
-    primary, image : StoredHeader
-        Both come from one header, and either may have been changed since; or the
-        image comes from elsewhere.
-
-    Returns
-    -------
-    StoredHeader
-        The file's header with the image's changes, or the header that the image
-        brought, with what was set in that of the file.
+    Of an image from elsewhere it is the header that came with the image, with what was
+    set in that of the file.
     """
     if image is primary:
         return primary
@@ -69,16 +59,7 @@ def extension_header(image: StoredHeader) -> StoredHeader:
     """
     Make the header of the extension that such an image becomes.
 
-    Parameters
-    ----------
-    image : StoredHeader
-        The header of the image, which may be that of its file.
-
-    Returns
-    -------
-    StoredHeader
-        All of it but what is said of a file: whoever asks the image for a card finds
-        on disk what was there in memory.
+    All of it but the cards of a file, so that nothing is lost that it had in memory.
     """
     brought = image.header.copy()
     for keyword in _PRIMARY_ONLY:
@@ -90,18 +71,8 @@ def primary_header(primary: StoredHeader, groups: Sequence[NDLater]) -> StoredHe
     """
     Make the primary header that such an image leaves behind.
 
-    Parameters
-    ----------
-    primary : StoredHeader
-        The file's header.
-    groups : sequence of NDLater
-        The images of the file.
-
-    Returns
-    -------
-    StoredHeader
-        Without what goes with the image, or went with one that is gone; the same one
-        if no image was in the primary HDU.
+    It lacks what goes with the image, or went with one that was removed. The same one
+    is returned if no image was in the primary HDU.
     """
     images = [ndd for ndd in groups if ndd.content.in_primary]
     if not images and not _has_pixels(primary):
@@ -120,18 +91,9 @@ def primary_header(primary: StoredHeader, groups: Sequence[NDLater]) -> StoredHe
 
 def caught_up(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
     """
-    Bring the header of an image up to date, whose file was saved since it was taken.
+    Re-base the header edits of an image on the header its file has since the last save.
 
-    Parameters
-    ----------
-    primary, image : StoredHeader
-        The file's header, and that of an image that was in its primary HDU.
-
-    Returns
-    -------
-    StoredHeader
-        The file's header with the image's changes, as far as the file has such an
-        image still; else the same one.
+    Only as far as the file still has an image in the primary HDU.
     """
     if image.raw in (None, primary.raw) or not _has_pixels(primary):
         return image
@@ -145,15 +107,7 @@ def replaced_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
     """
     Make the primary header where an image without such a header takes that place.
 
-    Parameters
-    ----------
-    primary, image : StoredHeader
-        The file's header, and that of an extension or of an image from memory.
-
-    Returns
-    -------
-    StoredHeader
-        The file's header without what described its pixels, and with the image's cards.
+    It is the file's without what described its pixels, and with the image's cards.
     """
     stored = primary.copy()
     header = stored.header
@@ -179,7 +133,7 @@ def _is_of(primary: StoredHeader, image: StoredHeader) -> bool:
 
 
 def _brought_header(primary: StoredHeader, image: StoredHeader) -> StoredHeader:
-    """Give an image from elsewhere the cards that somebody wants in its new file."""
+    """Add the cards that were set in the file to the header of a foreign image."""
     if _has_pixels(primary):
         # It described the pixels that were there. What was set since is wanted.
         wanted = changed_keywords(primary)

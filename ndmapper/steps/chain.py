@@ -156,7 +156,7 @@ class Chain:
         ]
 
     def _routed(self, keywords: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Give each step the keywords that are its own."""
+        """Sort the keywords of a call by the step that takes them."""
         routed: list[dict[str, Any]] = [{} for _ in self.steps]
         own = [
             {
@@ -231,7 +231,7 @@ class Chain:
 
 
 def _stand_in(item: PlanItem) -> PlannedFile:
-    """Stand for the product of a step before the last, which is never saved."""
+    """Plan the product of a step before the last, which is never saved."""
     unit = item.unit
     ((output, name),) = item.targets.items()
     rows = [*ancestors(unit.used), item.expected[output]]

@@ -46,23 +46,7 @@ def run_now(
     logfile: str | None,
 ) -> TaskResult:
     """
-    Run a named tool.
-
-    Parameters
-    ----------
-    what : str
-        The tool.
-    inputs : mapping
-        Files for each parameter (or tag) that takes some.
-    outputs : mapping or None
-        How the products of each output are named; None for a tool without products.
-    words, prefix, suffix, each, params, options, reprocess, logfile : object
-        As in `ndmapper.steps.run_task.run_task`.
-
-    Returns
-    -------
-    TaskResult
-        Output to DataFileList.
+    Run a named tool on files that are given as a mapping.
 
     Raises
     ------

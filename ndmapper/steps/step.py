@@ -329,7 +329,7 @@ def run_planned(
 
 
 def _logfile(declaration: Declaration, settings: Settings) -> Path | None:
-    """Find the log file; a name without a folder lies in outdir."""
+    """Give the path of the log file; a name without a folder is in outdir."""
     name = declaration.logfile or settings["logfile"]
     if name is None:
         return None

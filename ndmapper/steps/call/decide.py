@@ -36,18 +36,18 @@ Action = Literal["run", "replace", "reuse", "memory"]
 @dataclass(frozen=True, kw_only=True)
 class PlanItem:
     """
-    One unit of work, decided.
+    The decision on one unit: run, replace, re-use, or run and keep in memory.
 
     Parameters
     ----------
     unit : WorkUnit
-        What it is made of.
+        The unit.
     targets : mapping
-        Output to name.
+        The name of each product, by output.
     expected : mapping
-        Output to the entry of what would be made now.
+        The record entry that each product would have if it were made now.
     action : {'run', 'replace', 'reuse', 'memory'}
-        What is done; 'memory' runs, and publishes nothing.
+        What is done; 'memory' runs, and saves nothing.
     reason : str
         Why.
     changes : tuple of str
@@ -59,7 +59,7 @@ class PlanItem:
         Whether products that differ are kept by 'auto' as well, as somebody has edited
         them, say.
     is_open : bool
-        Whether a plan cannot tell if the products are made again.
+        Whether it depends on files that are not made yet if the products are stale.
     found : mapping
         Output to the product that is re-used.
     prelude : tuple of PlanItem
@@ -84,7 +84,7 @@ class PlanItem:
 
     @property
     def units(self) -> list[WorkUnit]:
-        """Everything that is done, the last step of a chain last."""
+        """The units of all steps of a chain; one where it is no chain."""
         return [*(item.unit for item in self.prelude), self.unit]
 
     @property
@@ -193,7 +193,7 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         for output, name in targets.items():
             if output in cleaned:
                 rows = cleaned[output]
-                # Nobody needs it until a step that must run reads it.
+                # It is made only when a step that must run reads it.
                 found[output] = PlannedFile(name, rows, {})
                 changes += judge.rows(rows, expected[output])
             else:
@@ -209,7 +209,7 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         changes += decided_otherwise(paths[first], found[first].record[-1])
     forcing = [c for c in changes if c.forces]
     is_open = bool(forcing) and all(c.is_open for c in forcing)
-    # Outputs are made together, so that what somebody edited keeps the others as well.
+    # Outputs are made together, so that an edited one keeps the others as well.
     is_edited = any(c.is_edit for c in changes)
     if forcing and not there:
         reason = "it was removed, and would be another now"
@@ -223,7 +223,7 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
 def _cleaned(
     paths: Mapping[Output, Path],
 ) -> dict[Output, Sequence[Mapping[str, Any]]]:
-    """Find the records of products that were removed as they can be made again."""
+    """Read the records of products that `ndmapper clean` removed."""
     absent = {output: path for output, path in paths.items() if not path.exists()}
     found = {output: _rows_left(path) for output, path in absent.items()}
     return {output: rows for output, rows in found.items() if rows}
@@ -260,12 +260,12 @@ def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
 
 
 def _refuse_foreign(step: str, there: Sequence[Path]) -> None:
-    """Refuse to replace a file that no step made: a raw frame, perhaps."""
+    """Refuse to replace a file without a record, such as a raw frame."""
     for path in there:
         try:
             is_ours = bool(DataFile(path).record) or pending_path(path).exists()
         except (FormatError, RecordError):
-            continue  # what is left of a product
+            continue  # a product that was cut off
         if not is_ours:
             msg = (
                 f"{step} would replace {path}, which no step made, for it has no "
@@ -277,7 +277,7 @@ def _refuse_foreign(step: str, there: Sequence[Path]) -> None:
 def _refuse_edited(
     step: str, there: Sequence[Path], reason: str, digests: DigestCache
 ) -> None:
-    """Refuse to make again, with others, what somebody has edited."""
+    """Refuse to replace an edited product when another output is made again."""
     for path in there:
         try:
             product = DataFile(path)
@@ -303,7 +303,7 @@ class _Unusable(Exception):  # noqa: N818  # never leaves this module
 
 
 def _untold(block: Mapping[str, Any]) -> list[Difference]:
-    """Say that nobody can tell whether a table of the user was edited."""
+    """Word it that an old record does not tell what a table of the user gave."""
     if not block or block.get("origin") == "packaged":
         return []
     text = f"of an older version and does not say what {block.get('table')} gave"
@@ -311,14 +311,7 @@ def _untold(block: Mapping[str, Any]) -> list[Difference]:
 
 
 class _Judge:
-    """
-    Compare products with what would be made now.
-
-    Parameters
-    ----------
-    unit : WorkUnit
-        What they would be made of.
-    """
+    """Compares the products of a unit with what would be made of it now."""
 
     def __init__(self, unit: WorkUnit) -> None:
         self._work = unit
@@ -326,11 +319,11 @@ class _Judge:
 
     @cached_property
     def _given(self) -> list[dict[str, Any]]:
-        """The records of all that goes in, needed only where something differs."""
+        """The records of all input files; read only where something differs."""
         return ancestors(self._work.used)
 
     def file(self, product: DataFile, expected: Mapping[str, Any]) -> list[Difference]:
-        """Say how an existing product differs from what would be made now."""
+        """List how an existing product differs from what would be made now."""
         if pending_path(Path(product)).exists():
             msg = "was published without its record, by a run that was stopped"
             raise _Unusable(msg)
@@ -346,7 +339,7 @@ class _Judge:
     def rows(
         self, rows: Sequence[Mapping[str, Any]], expected: Mapping[str, Any]
     ) -> list[Difference]:
-        """Say how a record differs from that of what would be made now."""
+        """List how a record differs from the one that would be written now."""
         recorded = rows[-1]
         untold: list[Difference] = []
         if not tells_of_tables(recorded) and "instrument" in expected:
@@ -391,7 +384,7 @@ class _Judge:
     def _traced(
         self, rows: Sequence[Mapping[str, Any]], found: Sequence[Difference]
     ) -> list[Difference]:
-        """Say why inputs differ that stay in memory, which nobody ever sees."""
+        """Replace "input differs" by its reason where the input is only in memory."""
         was = {str(row["product"]): row for row in rows[:-1]}
         traced: list[Difference] = []
         for one in found:

@@ -38,16 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def execute(plan: Plan) -> list[Result]:
-    """
-    Run what a plan says, log it, and map the products.
-
-    Returns
-    -------
-    list of dict, Failure or str
-        For each unit of the plan: output to product, lazily mapped from disk or in
-        memory; what went wrong, with ``on_error='continue'``; what a tool without
-        products printed.
-    """
+    """Run what a plan says, log it, and map the products."""
     step, outdir, title = plan.step, plan.settings["outdir"], _title(plan)
     log.info("START %s", title, extra=FILE_ONLY)
     # Also where there is nothing to do: a run may have been killed at its very end.
@@ -111,7 +102,7 @@ def count_workers(plan: Plan) -> int:
 
 
 def _title(plan: Plan) -> str:
-    """Name the step, and the task that it runs in full."""
+    """Name the step, and its task in full."""
     task = plan.declaration.task
     if plan.declaration.is_python or task.name is None:
         return plan.step
@@ -252,7 +243,7 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
         and product.record
         and product.record[-1]["step"] != "edited"
     ):
-        # What was edited by hand stays, so what is made of it follows the edit.
+        # A product edited by hand stays, and what is made of it follows the edit.
         keys = product.record[-1]["key"], item.expected[output]["key"]
         product.expected_key = keys if keys[0] != keys[1] else None
     return product
