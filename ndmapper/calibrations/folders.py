@@ -195,7 +195,7 @@ def moved_folders(cal_dict: Mapping[str, Any], path: Path) -> dict[str, str]:
 
 
 def noted_folder(name: str, cal_dict: Mapping[str, Any]) -> Path | None:
-    """Give the folder in which a frame lay, as the document says."""
+    """Return the folder of a frame that the document has."""
     folder = cal_dict.get(FOLDERS, {}).get(frame_name(name))
     if folder is None:
         return None
@@ -205,7 +205,7 @@ def noted_folder(name: str, cal_dict: Mapping[str, Any]) -> Path | None:
 
 
 def noted_file(file: Path, cal_dict: dict[str, Any]) -> Path:
-    """Give the file of a frame, which may lie where the document says that it lay."""
+    """Return the path of a frame, or else its path in the noted folder."""
     folder = noted_folder(file.name, cal_dict)
     if folder is None or is_file(file):
         return file
