@@ -158,4 +158,4 @@ def open_lzw(raw: BinaryIO, version: Any) -> BinaryIO:
         _cache = version, content
         return _Content(content)
     stream.seek(0)
-    return stream  # type: ignore[no-any-return]
+    return stream

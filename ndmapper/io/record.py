@@ -72,7 +72,7 @@ import numpy as np
 
 from ndmapper.documents import LARGEST, check_length, load_json
 from ndmapper.errors import FormatError, RecordError
-from ndmapper.io.cards import header_size
+from ndmapper.io.cards import header_size, join_cards
 from ndmapper.io.filemap import FileMap, HduMap, map_file, padded
 from ndmapper.io.quickheader import QuickHeader
 from ndmapper.io.sidedata import make_side_folder, read_side_data
@@ -254,9 +254,8 @@ def encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
         ("NDMSCHEM", SCHEMA, "number of the schema of RECORD"),
     )
     data = table.tobytes() + heap
-    text = "".join(_card(*card) for card in cards) + "END".ljust(80)
-    header = text.ljust(-(-len(text) // 2880) * 2880).encode("ascii")
-    return header + data + bytes(-len(data) % 2880)
+    header = join_cards(_card(*card).encode("ascii") for card in cards)
+    return header + data.ljust(padded(len(data)), b"\0")
 
 
 def _card(keyword: str, value: int | str, comment: str = "") -> str:

@@ -10,7 +10,7 @@ from ndmapper.io.formkeys import card_value
 from ndmapper.io.hdu import StoredForm
 from ndmapper.io.headers import Header, StoredHeader, whole_header
 
-__all__ = ["array_header", "carried_header", "empty_primary"]
+__all__ = ["array_header", "carried_header"]
 
 _FORM = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "GROUPS"}
 _SCALING = ("BSCALE", "BZERO", "BLANK")
@@ -89,11 +89,6 @@ def _refuse_name(name: str) -> None:
             "numbers and signs of ASCII alone; set its ident"
         )
         raise FormatError(msg)
-
-
-def empty_primary(header: Header) -> bytes:
-    """Make a primary header without pixels."""
-    return array_header(header, None, primary=True)
 
 
 def carried_header(stored: StoredHeader) -> bytes:

@@ -200,7 +200,7 @@ def _opened(path: Path, kind: str) -> contextlib.AbstractContextManager[BinaryIO
 @contextlib.contextmanager
 def _opened_lzw(path: Path) -> Iterator[BinaryIO]:
     with path.open("rb") as raw:
-        yield LzwStream(raw)  # type: ignore[misc]
+        yield LzwStream(raw)
 
 
 def _without_tiles(path: Path, target: Path, temporary: Path) -> tuple[Path, str]:
