@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import tomllib
 from typing import Any
 
 __all__ = [
@@ -47,6 +46,8 @@ def load_json(text: str | bytes, *, finite: bool = False) -> Any:
 
 def load_toml(text: str | bytes) -> dict[str, Any]:
     """Parse TOML; anything wrong with it, also its size or nesting, is a ValueError."""
+    import tomllib  # where no file is read, it is not needed
+
     check_length(text)
     decoded = _decoded(text)
     # Python's reader takes a time that grows with the square of the parts of a key.

@@ -54,7 +54,7 @@ def _run(args: argparse.Namespace) -> int:
                     {
                         "step": item.step,
                         "action": "perhaps" if item.is_open else item.action,
-                        "inputs": [str(df) for df in item.works[0].inputs],
+                        "inputs": [str(df) for df in item.units[0].inputs],
                         "products": item.products,
                         "reasons": [item.reason, *item.changes],
                     }
@@ -149,8 +149,6 @@ def _run_file(args: argparse.Namespace) -> int:
 
 
 VERB = Verb(
-    name="why",
-    summary="say what would be made again, and why",
     description="""\
 Of a script: run it with steps that only plan, and list what 'ndmapper run' would make,
 and for which reason, with the script's own settings; what the script does outside of

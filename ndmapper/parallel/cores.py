@@ -2,9 +2,22 @@
 
 import multiprocessing
 import os
+import re
 from functools import cache
+from typing import Any
 
-__all__ = ["IN_WORKER", "count_cores", "count_threads", "resolve_workers"]
+from ndmapper.errors import ConfigError
+
+__all__ = [
+    "IN_WORKER",
+    "count_cores",
+    "count_threads",
+    "limit_by_memory",
+    "parse_memory",
+    "resolve_workers",
+]
+
+_BYTES = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
 IN_WORKER = "NDMAPPER_IN_WORKER"
 """Environment variable that tells a process that it is a worker."""
@@ -47,3 +60,45 @@ def resolve_workers(workers: int | str) -> int:
     if os.environ.get(IN_WORKER) or multiprocessing.current_process().daemon:
         return 1
     return count_cores() if workers == "all" else int(workers)
+
+
+def limit_by_memory(workers: int, each: float | str | None) -> int:
+    """Limit the number of workers to those that fit into memory, if they say theirs."""
+    if each is None or workers < 2:
+        return workers
+    return max(1, min(workers, int(_available() // parse_memory(each))))
+
+
+def parse_memory(value: Any) -> float:
+    """
+    Read an amount of memory: a number of bytes, or for instance ``'4 GB'``.
+
+    Raises
+    ------
+    ConfigError
+        If it is something else.
+    """
+    match = re.fullmatch(
+        r"\s*([\d.]+(?:e\+?\d+)?)\s*([kmgt]?)b?\s*", str(value).lower()
+    )
+    try:
+        if match and (amount := float(match[1]) * _BYTES[match[2]]) > 0:
+            return amount
+    except ValueError:
+        pass
+    msg = f"memory must be a number of bytes, or for instance '4 GB', not {value!r}"
+    raise ConfigError(msg)
+
+
+def _available() -> float:
+    """Give the memory of the machine, or what the control group grants of it."""
+    granted = [float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))]
+    for path in (
+        "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ):  # fmt: skip
+        try:
+            with open(path, encoding="ascii") as stream:  # noqa: PTH123
+                granted.append(float(stream.read()))
+        except (OSError, ValueError):  # no such group, or "max"
+            continue
+    return min(granted)

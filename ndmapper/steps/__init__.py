@@ -1,23 +1,24 @@
 """
 Steps: what runs, on which files, with what, and what comes of it.
 
-`run_task` makes a step of a function or a tool (``declare``). A call goes this way,
-``step.py`` from one hop to the next, each hop in one place::
+`run_task` makes a step of a function or a tool (``declare``). A call goes this way; the
+hops are numbered in the code, too::
 
-     1  bind          call/bind.py          words of the call, checked
-     2  config        step.settings_of      one frozen snapshot of the configuration
-     3  coerce        call/inputs.py        inputs as lists of files
-     4  calibrations  call/calibrations.py  by name, from the call or the inputs
-     5  plan          call/plan.py          names; run, replace or re-use, and why
-     6  stage         run/publish.stage     a folder of its own
-     7  run           run/unit.py           the work of one unit, by its engine
-     8  collect       `ndmapper.engines`    what the engine has made
-     9  record        record/entry.py       what was done, from the declaration
-    10  publish       run/publish.py        rename into place, with the record
-    11  map           run/execute.py        lazily mapped results
+     1  bind          call/bind.py        words of the call, checked
+     2  config        call/bind.py        one frozen snapshot of the configuration
+     3  coerce        call/inputs.py      inputs as lists of files
+     4  calibrations  call/inputs.py      by name, from the call or the inputs
+     5  plan          call/plan.py        names; run, replace or re-use, and why
+     6  stage         run/publish.py      a folder of its own
+     7  run           run/unit.py         one unit of work, by its engine
+     8  collect       `ndmapper.engines`  what the engine has made
+     9  record        record/entry.py     what was done, from the declaration
+    10  publish       run/publish.py      rename into place, with the record
+    11  map           run/execute.py      lazily mapped results
 
-``run/execute.py`` takes every unit of a plan through 6 to 11; ``run/in_memory.py`` does
-without files. What is written down of it all, and told of it later, is in ``record``.
+``step.py`` goes through 1 to 5, ``run/unit.py`` through 6 to 10 for one unit of work,
+``run/execute.py`` takes all units there. With save=False only hop 10 is another
+(``run/in_memory.py``). What is written down of it all is in ``record``.
 """
 
 from ndmapper.engines import decide, qc

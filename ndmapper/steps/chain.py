@@ -1,13 +1,10 @@
 """Several steps as one: file by file in memory, of which only the last is published."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from astropy.nddata import NDData
 
-from ndmapper.config import Settings
 from ndmapper.data import DataFileList
 from ndmapper.data.planned import PlannedFile
 from ndmapper.errors import (
@@ -16,24 +13,16 @@ from ndmapper.errors import (
     UnknownParameterError,
     did_you_mean,
 )
-from ndmapper.io.digest import DigestCache
-from ndmapper.steps.call.bind import Bound, bind
-from ndmapper.steps.call.calibrations import resolve_calibrations
+from ndmapper.steps.call.bind import Bound, bind, freeze_settings
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.call.inputs import Inputs, coerce_roles
-from ndmapper.steps.call.naming import name_products
-from ndmapper.steps.call.plan import Plan, make_plan
-from ndmapper.steps.call.units import make_works
+from ndmapper.steps.call.plan import Plan, make_plan, open_digests, plan_units
 from ndmapper.steps.declare.declaration import CONFIG_WORDS, Declaration
 from ndmapper.steps.record.entry import ancestors
-from ndmapper.steps.results import shaped
-from ndmapper.steps.run.in_memory import memory_item
-from ndmapper.steps.run.unit import shared_cals
-from ndmapper.steps.step import Step, run_planned, settings_of
+from ndmapper.steps.run.execute import shaped
+from ndmapper.steps.step import Step, run_planned
 
 __all__ = ["Chain", "chain"]
-
-Prelude = list[PlanItem]
 
 
 def chain(*steps: Step) -> "Chain":
@@ -128,13 +117,8 @@ class Chain:
             for step, words in zip(self.steps, self._routed(keywords), strict=True):
                 result = step(result, **words)
             return result
-        last, bound = declarations[-1], bounds[-1]
-        settings = settings_of(last, bound)
-        if not bound.save:
-            result = inputs
-            for step, words in zip(self.steps, self._routed(keywords), strict=True):
-                result = step(result, **{**words, "save": False})
-            return result
+        last = declarations[-1]
+        settings = freeze_settings(last, bounds[-1])
         given, results = run_planned(
             last, settings, lambda: self._planned(declarations, bounds, inputs)
         )
@@ -172,7 +156,7 @@ class Chain:
         ]
 
     def _routed(self, keywords: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Give each step the keywords that are its own."""
+        """Sort the keywords of a call by the step that takes them."""
         routed: list[dict[str, Any]] = [{} for _ in self.steps]
         own = [
             {
@@ -225,47 +209,30 @@ class Chain:
     ) -> tuple[Inputs, Plan]:
         given = coerce_roles(declarations[0], inputs, bounds[0].inputs)
         last, bound = declarations[-1], bounds[-1]
-        settings = settings_of(last, bound)
+        settings = freeze_settings(last, bound)
         # One for all steps, so that those of the raw files are kept with the others.
-        digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
-        preludes: list[Prelude] = [[] for _ in given.first]
+        digests = open_digests(settings)
+        preludes: list[list[PlanItem]] = [[] for _ in given.first]
         current = given
         for position, following in enumerate(declarations[1:]):
-            files = self._step_planned(
-                declarations[position], bounds[position], current, preludes, digests
-            )
+            declaration, own = declarations[position], bounds[position]
+            items = plan_units(
+                declaration, own, freeze_settings(declaration, own), current,
+                digests=digests, in_memory=True,
+            )  # fmt: skip
+            for prelude, item in zip(preludes, items, strict=True):
+                prelude.append(item)
+            files = DataFileList(data=[_stand_in(item) for item in items])
             current = coerce_roles(following, files, bounds[position + 1].inputs)
-        cals = resolve_calibrations(last, bound.calibrations, current.first)
-        before = [item for prelude in preludes for item in prelude]
         plan = make_plan(
-            last, bound, settings, current, cals, digests=digests, before=before
+            last, bound, settings, current, digests=digests, preludes=preludes
         )
-        items = [
-            replace(item, prelude=tuple(prelude))
-            for item, prelude in zip(plan.items, preludes, strict=True)
-        ]
-        return given, replace(plan, items=items)
+        return given, plan
 
-    def _step_planned(
-        self,
-        declaration: Declaration,
-        bound: Bound,
-        current: Inputs,
-        preludes: list[Prelude],
-        digests: DigestCache,
-    ) -> DataFileList:
-        """Plan a step before the last: its products are never seen."""
-        settings: Settings = settings_of(declaration, bound)
-        cals = resolve_calibrations(declaration, bound.calibrations, current.first)
-        works = make_works(declaration, bound, settings, current, cals, digests=digests)
-        units = [work.roles for work in works]
-        targets = name_products(declaration, units, None, settings["outdir"])
-        files = DataFileList()
-        for work, names, prelude in zip(works, targets, preludes, strict=True):
-            item = memory_item(work, names)
-            prelude.append(item)
-            ((output, name),) = names.items()
-            rows = [*ancestors(work.used), item.expected[output]]
-            cals_of = shared_cals(work.inputs)
-            files.append(PlannedFile(name, rows, cals_of, like=work.inputs[0]))
-        return files
+
+def _stand_in(item: PlanItem) -> PlannedFile:
+    """Plan the product of a step before the last, which is never saved."""
+    unit = item.unit
+    ((output, name),) = item.targets.items()
+    rows = [*ancestors(unit.used), item.expected[output]]
+    return PlannedFile(name, rows, unit.shared_cals, like=unit.inputs[0])

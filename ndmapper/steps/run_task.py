@@ -9,7 +9,7 @@ from ndmapper.steps.call.bind import Bound
 from ndmapper.steps.declare.declaration import Affix
 from ndmapper.steps.declare.function import declare_python
 from ndmapper.steps.declare.tool import find_tool, now_declaration, tool_declaration
-from ndmapper.steps.step import Step
+from ndmapper.steps.step import Step, run_call
 
 __all__ = [
     "TaskResult",
@@ -46,23 +46,7 @@ def run_now(
     logfile: str | None,
 ) -> TaskResult:
     """
-    Run a named tool.
-
-    Parameters
-    ----------
-    what : str
-        The tool.
-    inputs : mapping
-        Files for each parameter (or tag) that takes some.
-    outputs : mapping or None
-        How the products of each output are named; None for a tool without products.
-    words, prefix, suffix, each, params, options, reprocess, logfile : object
-        As in `ndmapper.steps.run_task.run_task`.
-
-    Returns
-    -------
-    TaskResult
-        Output to DataFileList.
+    Run a named tool on files that are given as a mapping.
 
     Raises
     ------
@@ -99,8 +83,7 @@ def run_now(
         save=True,
         parameters={},
     )
-    step = Step(declaration)
-    _, results = step.run_bound(declaration, inputs, bound)
+    _, results = run_call(declaration, inputs, bound)
     made = TaskResult()
     for output in declaration.outputs:
         made[str(output)] = DataFileList(

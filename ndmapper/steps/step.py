@@ -12,18 +12,17 @@ from astropy.nddata import NDData
 from ndmapper.config import Settings, config
 from ndmapper.errors import DeclarationError, ParameterError, did_you_mean
 from ndmapper.log import FILE_ONLY, log_to_file, log_to_terminal
-from ndmapper.steps.call.bind import Bound, bind
-from ndmapper.steps.call.calibrations import resolve_calibrations
+from ndmapper.steps.call.bind import Bound, bind, freeze_settings
 from ndmapper.steps.call.inputs import Inputs, coerce_roles
 from ndmapper.steps.call.plan import Plan, make_plan
-from ndmapper.steps.declare.declaration import OF_DECLARATION, Affix, Declaration
+from ndmapper.steps.declare.declaration import Affix, Declaration
 from ndmapper.steps.declare.tool import tool_declaration
-from ndmapper.steps.results import Result, shaped
 from ndmapper.steps.run.dry_run import dry_results
-from ndmapper.steps.run.execute import execute
-from ndmapper.steps.run.in_memory import in_memory, unsaved
+from ndmapper.steps.run.execute import execute, shaped
+from ndmapper.steps.run.nddata import run_on_nddata
+from ndmapper.steps.run.unit import Result
 
-__all__ = ["Step", "run_planned", "settings_of"]
+__all__ = ["Step", "run_call", "run_planned"]
 
 log = logging.getLogger(__name__)
 
@@ -261,43 +260,13 @@ class Step:
                 f"{', '.join(f'{name}=...' for name in names)}"
             )
             raise ParameterError(msg)
+        # Hop 1: bind.
         bound = bind(declaration, {**named, **keywords})
         if isinstance(inputs, NDData):
-            settings = settings_of(declaration, bound)
-            return in_memory(declaration, inputs, bound, settings)
-        given, results = self.run_bound(declaration, inputs, bound)
+            settings = freeze_settings(declaration, bound)
+            return run_on_nddata(declaration, inputs, bound, settings)
+        given, results = run_call(declaration, inputs, bound)
         return shaped(declaration, given, results)
-
-    def run_bound(
-        self, declaration: Declaration, inputs: Any, bound: Bound
-    ) -> tuple[Inputs, list[Result]]:
-        """
-        Do the work of a call whose words are sorted.
-
-        Parameters
-        ----------
-        declaration : Declaration
-            The one that was chosen.
-        inputs : object
-            What to work on.
-        bound : Bound
-            The words of the call.
-
-        Returns
-        -------
-        inputs : Inputs
-            The inputs as files.
-        results : list of dict, Failure or str
-            What came of each unit of work.
-        """
-        settings = settings_of(declaration, bound)
-        if not bound.save and not settings["dry_run"]:
-            return unsaved(declaration, inputs, bound, settings)
-        return run_planned(
-            declaration,
-            settings,
-            lambda: _planned(declaration, inputs, bound, settings),
-        )
 
     def plan(self, inputs: Any = None, /, **keywords: Any) -> Plan:
         """
@@ -318,80 +287,49 @@ class Step:
         """
         declaration = self.chosen(keywords.get("engine"))
         bound = bind(declaration, keywords)
-        settings = settings_of(declaration, bound)
-        return _planned(declaration, inputs, bound, settings)[1]
+        settings = freeze_settings(declaration, bound)
+        given = coerce_roles(declaration, inputs, bound.inputs)
+        return make_plan(declaration, bound, settings, given)
 
 
-def settings_of(declaration: Declaration, bound: Bound) -> Settings:
-    """
-    Freeze the configuration of a call.
+def run_call(
+    declaration: Declaration, inputs: Any, bound: Bound
+) -> tuple[Inputs, list[Result]]:
+    """Take a call whose words are bound through hops 2 to 11."""
+    # Hop 2: config.
+    settings = freeze_settings(declaration, bound)
 
-    Parameters
-    ----------
-    declaration : Declaration
-        The step, whose options hold unless the call says otherwise.
-    bound : Bound
-        The words of the call.
+    def plan() -> tuple[Inputs, Plan]:
+        # Hop 3: coerce.
+        given = coerce_roles(declaration, inputs, bound.inputs)
+        # Hops 4 and 5: calibrations, plan.
+        return given, make_plan(declaration, bound, settings, given)
 
-    Returns
-    -------
-    Settings
-        Read-only.
-    """
-    known = {n: v for n, v in declaration.options.items() if n not in OF_DECLARATION}
-    words = {**known, **{n: v for n, v in bound.words.items() if v is not None}}
-    if words.get("reprocess") is None:
-        words["reprocess"] = declaration.reprocess
-    return config.snapshot(**words)
+    return run_planned(declaration, settings, plan)
 
 
 def run_planned(
     declaration: Declaration,
     settings: Settings,
-    make: Callable[[], tuple[Inputs, Plan]],
+    plan: Callable[[], tuple[Inputs, Plan]],
 ) -> tuple[Inputs, list[Result]]:
-    """
-    Plan, and do what is planned.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    settings : Settings
-        The configuration of the call.
-    make : callable
-        Gives the inputs, and the plan.
-
-    Returns
-    -------
-    inputs : Inputs
-        The inputs as files.
-    results : list of dict, Failure or str
-        What came of each unit of work; with ``dry_run``, what would come of it.
-    """
+    """Plan a call and run it, with its log file; a dry run only shows the plan."""
     if settings["dry_run"]:
-        given, plan = make()
-        return given, dry_results(plan)
+        given, planned = plan()
+        return given, dry_results(planned)
     log_to_terminal()
     with log_to_file(_logfile(declaration, settings)):
         try:
-            given, plan = make()
-            return given, execute(plan)
+            given, planned = plan()
+            # Hops 6 to 11.
+            return given, execute(planned)
         except Exception as err:
             log.error("%s failed", declaration.name, exc_info=err, extra=FILE_ONLY)
             raise
 
 
-def _planned(
-    declaration: Declaration, inputs: Any, bound: Bound, settings: Settings
-) -> tuple[Inputs, Plan]:
-    given = coerce_roles(declaration, inputs, bound.inputs)
-    cals = resolve_calibrations(declaration, bound.calibrations, given.first)
-    return given, make_plan(declaration, bound, settings, given, cals)
-
-
 def _logfile(declaration: Declaration, settings: Settings) -> Path | None:
-    """Find the log file; a name without a folder lies in outdir."""
+    """Give the path of the log file; a name without a folder is in outdir."""
     name = declaration.logfile or settings["logfile"]
     if name is None:
         return None

@@ -155,7 +155,7 @@ def test_blocks_take_flags_of_another_operation(folder, monkeypatch):
     _ = y[0].data, y[0].variance, y[0].flags
     result = x * 3
     # Its flags are those of another result, which waits as well.
-    result[0]._parts["flags"] = (z * z)[0]._parts["flags"]
+    result[0].content.arrays["flags"] = (z * z)[0].content.arrays["flags"]
     expected = result[0].copy().data / y[0].data
     monkeypatch.setattr(deferred, "_BLOCK", 40)
     made = result / y

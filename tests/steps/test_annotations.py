@@ -19,7 +19,7 @@ from astropy import units as u
 from ndmapper.data import DataFile, FileName
 from ndmapper.errors import DeclarationError
 from ndmapper.steps import run_task
-from ndmapper.steps.declare.annotations import Range, understand
+from ndmapper.steps.declare.parameters import Range, understand
 
 Pixels = NewType("Pixels", int)
 Positive = Annotated[float, Range(gt=0)]

@@ -12,7 +12,7 @@ from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.io.record import read_records
 from ndmapper.steps import run_task
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 from ndmapper.testing import count_reads
 
 DONE = []
@@ -42,10 +42,10 @@ def double(ndd):
 
 @pytest.fixture(autouse=True)
 def fresh():
-    tally.clear()
+    summary.clear()
     with config.using(reprocess="auto"):
         yield
-    tally.clear()
+    summary.clear()
 
 
 def age(*names, time=1e9):
@@ -63,7 +63,7 @@ def night(make_raw):
 
     def script(biases=(0, 1, 2), raws=("raw1.fits", "raw2.fits"), **parameters):
         DONE.clear()
-        tally.clear()
+        summary.clear()
         bias = make_bias([f"bias{n}.fits" for n in biases], bias="bias.fits")
         return double(subtract([*raws], bias=bias, **parameters))
 
@@ -82,7 +82,7 @@ def warnings(caplog):
 
 
 def nothing_was_done():
-    return DONE == [] and tally.reused == PRODUCTS and tally.differing == []
+    return DONE == [] and summary.reused == PRODUCTS and summary.differing == []
 
 
 def test_auto_of_the_same_does_nothing(night):
@@ -151,7 +151,7 @@ def test_auto_with_new_content_makes_what_depends_on_it(night, caplog):
     change_pixel("raw1.fits")
     with caplog.at_level(logging.INFO):
         night()
-    assert tally.made == ["braw1.fits", "dbraw1.fits"]
+    assert summary.made == ["braw1.fits", "dbraw1.fits"]
     assert "made again, input raw1.fits differs" in caplog.text
     assert "made again, input braw1.fits differs" in caplog.text
     assert warnings(caplog) == []
@@ -161,13 +161,13 @@ def test_auto_with_another_card_makes_it_again(night):
     with fits.open("raw1.fits", mode="update") as hdus:
         hdus[0].header["OBJECT"] = "moon"
     night()
-    assert tally.made == ["braw1.fits", "dbraw1.fits"]
+    assert summary.made == ["braw1.fits", "dbraw1.fits"]
 
 
 def test_auto_with_another_parameter_makes_its_descendants_only(night):
     night(scale=2.0)
-    assert tally.made == PRODUCTS[1:]
-    assert tally.reused == PRODUCTS[:1]
+    assert summary.made == PRODUCTS[1:]
+    assert summary.reused == PRODUCTS[:1]
 
 
 def test_auto_with_another_parameter_makes_what_a_fresh_run_makes(night, pixels):
@@ -183,7 +183,7 @@ def test_auto_with_the_same_number_written_otherwise_does_nothing(night):
 
 def test_auto_with_fewer_calibration_inputs_makes_all_again(night):
     night(biases=(0, 1))
-    assert tally.made == PRODUCTS
+    assert summary.made == PRODUCTS
 
 
 def test_auto_with_another_calibration_says_which(night, caplog, make_raw):
@@ -207,14 +207,14 @@ def test_auto_with_a_reference_file_of_other_content_makes_it_again(night):
     assert DONE == []
     Path("lines.dat").write_text("5460.9\n")
     night(table="lines.dat")
-    assert tally.made == PRODUCTS[1:]
+    assert summary.made == PRODUCTS[1:]
 
 
 @pytest.mark.parametrize("key", ["use_uncert", "use_flags"])
 def test_auto_with_another_configuration_of_content_makes_it_again(night, key):
     with config.using(**{key: False}):
         night()
-    assert tally.made == PRODUCTS
+    assert summary.made == PRODUCTS
 
 
 def test_auto_with_another_number_of_workers_does_nothing(night):
@@ -226,7 +226,7 @@ def test_auto_with_another_number_of_workers_does_nothing(night):
 def test_auto_with_a_deleted_product_makes_only_that(night):
     Path("braw2.fits").unlink()
     night()
-    assert tally.made == ["braw2.fits"]
+    assert summary.made == ["braw2.fits"]
 
 
 def test_auto_with_what_no_step_made_keeps_it_and_says_so(night, caplog, make_raw):
@@ -234,7 +234,7 @@ def test_auto_with_what_no_step_made_keeps_it_and_says_so(night, caplog, make_ra
     make_raw("braw1.fits", (7.0,))
     night()
     assert "braw1.fits: re-used, but it differs" in caplog.text
-    assert tally.made == ["dbraw1.fits"]
+    assert summary.made == ["dbraw1.fits"]
     assert DONE == ["double"]
 
 
@@ -244,4 +244,4 @@ def test_auto_knows_a_chain_from_its_records_alone(night):
         assert DataFile(name).record
     with count_reads() as reads:
         double(["braw1.fits", "braw2.fits"])
-    assert (reads.reads, tally.reused[-2:]) == (0, PRODUCTS[3:])
+    assert (reads.reads, summary.reused[-2:]) == (0, PRODUCTS[3:])

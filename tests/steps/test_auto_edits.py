@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from ndmapper.config import config
 from ndmapper.data import DataFile
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 
 SCRIPT = """
 from ndmapper.steps import run_task
@@ -29,10 +29,10 @@ follow(change("x1.fits", extra={extra}))
 
 @pytest.fixture(autouse=True)
 def fresh():
-    tally.clear()
+    summary.clear()
     with config.using(reprocess="auto"):
         yield
-    tally.clear()
+    summary.clear()
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def run(make_raw):
     make_raw("x1.fits", (1.0,))
 
     def run(factor=2, extra=0.0):
-        tally.clear()
+        summary.clear()
         path = Path("script.py")
         path.write_text(SCRIPT.format(factor=factor, extra=extra))
         linecache.checkcache()
         runpy.run_path(str(path), run_name="__main__")
-        return tally.made
+        return summary.made
 
     run()
     return run

@@ -20,7 +20,7 @@ from ndmapper.errors import (
 )
 from ndmapper.io.digest import differences
 from ndmapper.steps import chain, run_task
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 from ndmapper.testing import count_reads
 
 DONE = []
@@ -62,9 +62,9 @@ def add_up(files):
 @pytest.fixture(autouse=True)
 def fresh():
     DONE.clear()
-    tally.clear()
+    summary.clear()
     yield
-    tally.clear()
+    summary.clear()
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_chain_is_reused_without_reading(raws, reprocess):
     DONE.clear()
     with count_reads() as reads:
         reduce(raws, bias="bias.fits", reprocess=reprocess)
-    assert (DONE, reads.reads, tally.differing) == ([], 0, [])
+    assert (DONE, reads.reads, summary.differing) == ([], 0, [])
 
 
 def test_chain_auto_makes_again_what_a_first_step_changes(raws, pixels):
@@ -120,9 +120,9 @@ def test_chain_auto_makes_again_what_a_first_step_changes(raws, pixels):
     reduce(raws, bias="bias.fits")
     reduce(raws, bias="bias.fits", scale=3.0, reprocess="auto")
     assert pixels("dbx1.fits") == [14.0]
-    tally.clear()
+    summary.clear()
     reduce(raws, bias="bias.fits", scale=3.0, reprocess="auto")
-    assert tally.reused == ["dbx1.fits", "dbx2.fits"]
+    assert summary.reused == ["dbx1.fits", "dbx2.fits"]
 
 
 def test_chain_says_what_differs_and_not_what_nobody_sees(raws):
@@ -146,9 +146,9 @@ def test_chain_auto_makes_only_the_file_that_changed(raws):
     reduce(raws, bias="bias.fits")
     with fits.open("x1.fits", mode="update") as hdus:
         hdus[1].data[0, 0] = 99
-    tally.clear()
+    summary.clear()
     reduce(raws, bias="bias.fits", reprocess="auto")
-    assert (tally.made, tally.reused) == (["dbx1.fits"], ["dbx2.fits"])
+    assert (summary.made, summary.reused) == (["dbx1.fits"], ["dbx2.fits"])
 
 
 def test_chain_reuses_what_its_steps_made_one_by_one(raws):
@@ -262,7 +262,7 @@ def test_chain_error_names_the_step_and_goes_on(raws, caplog):
     assert "fail failed on dx1.fits[1]: ValueError: no such luck" in caplog.text
     (made,) = chain(fail, double)(raws, on_error="continue")
     assert str(made) == "dzx1.fits"
-    assert tally.failed == ["zdx1.fits", "dzx2.fits"]
+    assert summary.failed == ["zdx1.fits", "dzx2.fits"]
 
 
 def test_chain_plan_shows_all_steps_and_touches_nothing(raws, folder):

@@ -13,7 +13,7 @@ from ndmapper.io.digest import differences
 from ndmapper.io.record import cleaned_path, side_path
 from ndmapper.steps import chain, run_task
 from ndmapper.steps.clean import find_removable, finish_removals, remove
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 
 PRODUCTS = ["bias.fits", "braw1.fits", "braw2.fits", "dbraw1.fits", "dbraw2.fits"]
 
@@ -60,10 +60,10 @@ def clean(*names):
 
 @pytest.fixture(autouse=True, params=[False, "auto"])
 def fresh(request):
-    tally.clear()
+    summary.clear()
     with config.using(reprocess=request.param):
         yield
-    tally.clear()
+    summary.clear()
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def night(make_raw):
     make_raw("raw2.fits", (20.0,))
 
     def script(offset=0.0, scale=1.0, factor=1.0):
-        tally.clear()
+        summary.clear()
         bias = make_bias(["bias0.fits", "bias1.fits"], bias="bias.fits", factor=factor)
         raws = ["raw1.fits", "raw2.fits"]
         return double(subtract(raws, bias=bias, scale=scale), offset=offset)
@@ -91,14 +91,14 @@ def there():
 def test_cleaned_products_are_current(night):
     clean("bias.fits", "braw1.fits", "braw2.fits")
     night()
-    assert (tally.made, tally.reused, tally.differing) == ([], PRODUCTS, [])
+    assert (summary.made, summary.reused, summary.differing) == ([], PRODUCTS, [])
     assert there() == PRODUCTS[3:]
 
 
 def test_cleaned_everything_stays_so(night):
     clean(*PRODUCTS)
     result = night()
-    assert (tally.made, there()) == ([], [])
+    assert (summary.made, there()) == ([], [])
     assert [str(df) for df in result] == PRODUCTS[3:]
 
 
@@ -112,7 +112,7 @@ def test_cleaned_product_is_made_when_somebody_looks(night, pixels):
     clean(*PRODUCTS)
     result = night()
     assert result[0][0].data[0, 0] == 2 * (10 - 0.5)
-    assert sorted(tally.made) == ["bias.fits", "braw1.fits", "dbraw1.fits"]
+    assert sorted(summary.made) == ["bias.fits", "braw1.fits", "dbraw1.fits"]
     assert pixels("dbraw1.fits") == [19.0]
 
 
@@ -140,14 +140,14 @@ def test_cleaned_inputs_of_a_deleted_product_are_made_for_it(night):
     clean("bias.fits", "braw1.fits", "braw2.fits")
     Path("dbraw2.fits").unlink()
     night()
-    assert sorted(tally.made) == ["bias.fits", "braw2.fits", "dbraw2.fits"]
+    assert sorted(summary.made) == ["bias.fits", "braw2.fits", "dbraw2.fits"]
     assert there() == ["bias.fits", "braw2.fits", "dbraw1.fits", "dbraw2.fits"]
 
 
 def test_cleaned_inputs_are_made_for_a_step_that_is_new(night, pixels):
     clean(*PRODUCTS)
     double(night()[0])
-    assert sorted(tally.made) == [
+    assert sorted(summary.made) == [
         "bias.fits", "braw1.fits", "dbraw1.fits", "ddbraw1.fits",
     ]  # fmt: skip
     assert pixels("ddbraw1.fits") == [38.0]
@@ -156,7 +156,7 @@ def test_cleaned_inputs_are_made_for_a_step_that_is_new(night, pixels):
 def test_cleaned_inputs_are_made_for_workers(night):
     clean(*PRODUCTS)
     double(night(), workers=2)
-    assert len(tally.made) == 7
+    assert len(summary.made) == 7
 
 
 def test_cleaned_inputs_are_made_for_a_step_in_memory(night):
@@ -184,25 +184,25 @@ def test_cleaned_product_by_name_is_made_where_needed(night):
     clean(*PRODUCTS)
     held = night()
     double("dbraw1.fits")
-    assert "ddbraw1.fits" in tally.made
+    assert "ddbraw1.fits" in summary.made
     assert len(held) == 2
 
 
 def test_cleaned_several_outputs_are_made_together(make_raw):
     split(make_raw("x1.fits", (10.0,)))
     clean("x1_low.fits", "x1_high.fits")
-    tally.clear()
+    summary.clear()
     both = split("x1.fits")
-    assert tally.made == []
+    assert summary.made == []
     assert both["low"][0].data[0, 0] == 5
     assert both["high"][0].data[0, 0] == 20
-    assert sorted(tally.made) == ["x1_high.fits", "x1_low.fits"]
+    assert sorted(summary.made) == ["x1_high.fits", "x1_low.fits"]
 
 
 def test_cleaned_product_of_another_parameter_is_made_anew(night, pixels):
     clean(*PRODUCTS)
     night(offset=1.0)
-    assert sorted(tally.made) == sorted(PRODUCTS)
+    assert sorted(summary.made) == sorted(PRODUCTS)
     assert pixels("dbraw1.fits") == [20.0]
 
 
@@ -211,14 +211,14 @@ def test_cleaned_product_of_a_changed_raw_is_made_anew(night):
     with fits.open("raw1.fits", mode="update") as hdus:
         hdus[1].data[:] = 11
     night()
-    assert sorted(tally.made) == ["bias.fits", "braw1.fits", "dbraw1.fits"]
+    assert sorted(summary.made) == ["bias.fits", "braw1.fits", "dbraw1.fits"]
 
 
 def test_cleaned_record_is_not_read_where_everything_is_made_again(night):
     clean(*PRODUCTS)
     with config.using(reprocess=True):
         night()
-    assert sorted(tally.made) == sorted(PRODUCTS)
+    assert sorted(summary.made) == sorted(PRODUCTS)
 
 
 def test_cleaned_products_in_a_dry_run_stay_away(night):
@@ -226,7 +226,7 @@ def test_cleaned_products_in_a_dry_run_stay_away(night):
     with config.using(dry_run=True):
         result = night()
         double(result)
-    assert (tally.made, there()) == ([], [])
+    assert (summary.made, there()) == ([], [])
 
 
 def test_cleaned_products_in_a_dry_run_are_not_made_by_looking(night):
@@ -253,14 +253,14 @@ def test_product_of_a_chain_can_be_cleaned_and_made_again(make_raw, pixels):
     raws = [make_raw("raw1.fits", (10.0,))]
 
     def script(offset=0.0):
-        tally.clear()
+        summary.clear()
         return split(chain(double, shift)(raws, offset=offset))
 
     script()
     assert removable() == ["sdraw1.fits"]  # that it was made of was never on disk
     remove(Path("sdraw1.fits"))
     script()
-    assert tally.made == []
+    assert summary.made == []
     Path("raw1_low.fits").unlink(missing_ok=True)
     made = script()["high"][0]
     assert made[0].data[0, 0] == 2 * (2 * 10 + 1)

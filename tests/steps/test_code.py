@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from ndmapper.config import config
 from ndmapper.steps.record.source_text import essence
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 from ndmapper.steps.run.dry_run import collect_plans
 
 SCRIPT = """
@@ -43,10 +43,10 @@ FOLLOWING = ["fcx1.fits", "fcx2.fits", "t.fits"]
 
 @pytest.fixture(autouse=True)
 def fresh():
-    tally.clear()
+    summary.clear()
     with config.using(reprocess="auto"):
         yield
-    tally.clear()
+    summary.clear()
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def run(make_raw):
         make_raw(f"x{n}.fits", (float(n),))
 
     def run(*changes, last=LAST):
-        tally.clear()
+        summary.clear()
         text = SCRIPT.replace("LAST", last)
         for old, new in changes:
             assert old in text
@@ -64,7 +64,7 @@ def run(make_raw):
         Path("script.py").write_text(text)
         linecache.checkcache()
         runpy.run_path("script.py", run_name="__main__")
-        return tally.made
+        return summary.made
 
     return run
 
@@ -156,7 +156,7 @@ def test_report_tells_and_forces_nothing(run, caplog):
     with config.using(code="report"):
         assert run(OTHER) == []
     assert "the code of change has changed" in caplog.text
-    assert (tally.differing, pixel("cx1.fits")) == (CHANGED, 2)
+    assert (summary.differing, pixel("cx1.fits")) == (CHANGED, 2)
     with config.using(code="report"):
         made = run(OTHER, ("+ extra", "+ extra + 7"), ('s"]))', 's"]), extra=1.0)'))
         assert made == FOLLOWING

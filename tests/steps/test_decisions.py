@@ -119,12 +119,12 @@ def test_decide_products_of_one_name_have_decisions_of_their_own(pixels):
 
 
 def test_decide_keeps_the_answer_where_the_product_cannot_be_saved(monkeypatch):
-    from ndmapper.steps.run import execute
+    from ndmapper.steps.run import unit
 
     def full(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(execute, "save_products", full)
+    monkeypatch.setattr(unit, "publish_products", full)
     with pytest.raises(OSError, match="disk full"):
         scale("x.fits", interact=True)
     assert json.loads(KEPT.read_text()) == {"factor[1]": 3, "factor[2]": 3}

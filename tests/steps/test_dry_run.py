@@ -17,7 +17,7 @@ from ndmapper.errors import (
 )
 from ndmapper.io.digest import differences
 from ndmapper.steps import run_task
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 from ndmapper.steps.run import dry_run
 from ndmapper.steps.run.dry_run import collect_plans
 
@@ -53,10 +53,10 @@ def copied():
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     DONE.clear()
-    tally.clear()
+    summary.clear()
     monkeypatch.setattr(dry_run, "_begun", set())
     yield
-    tally.clear()
+    summary.clear()
 
 
 @pytest.fixture

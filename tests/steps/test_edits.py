@@ -13,7 +13,7 @@ from astropy.io import fits
 from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.steps import run_task
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 
 SCRIPT = """
 from ndmapper.steps import run_task
@@ -32,10 +32,10 @@ follow(change("x1.fits"))
 
 @pytest.fixture(autouse=True)
 def fresh():
-    tally.clear()
+    summary.clear()
     with config.using(reprocess=False):
         yield
-    tally.clear()
+    summary.clear()
 
 
 @pytest.fixture

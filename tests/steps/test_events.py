@@ -9,7 +9,7 @@ import pytest
 
 from ndmapper.steps import run_task
 from ndmapper.steps.record.event_log import write_event
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 
 
 @run_task(prefix="d")
@@ -22,9 +22,9 @@ def double(ndd):
 
 @pytest.fixture(autouse=True)
 def fresh():
-    tally.clear()
+    summary.clear()
     yield
-    tally.clear()
+    summary.clear()
 
 
 def events(outdir="."):

@@ -10,7 +10,7 @@ import pytest
 from ndmapper import run_task
 from ndmapper.data import DataFile
 from ndmapper.errors import OutputExistsError, StepError
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 from ndmapper.steps.run import publish as publishing
 
 
@@ -152,4 +152,4 @@ def test_two_scripts_at_once_never_use_the_product_of_the_other(make_raw, folder
     for path in Path().glob("s*.fits"):
         df = DataFile(path)
         assert df[0].data[0, 0] == 10 + df.record[-1]["parameters"]["by"]
-    tally.clear()
+    summary.clear()

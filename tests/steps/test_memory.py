@@ -12,7 +12,7 @@ from ndmapper.config import config
 from ndmapper.data import DataFile, DataFileList
 from ndmapper.errors import ParameterError
 from ndmapper.steps import chain, run_task
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 
 DONE = []
 
@@ -46,9 +46,9 @@ def split(ndd):
 @pytest.fixture(autouse=True)
 def fresh():
     DONE.clear()
-    tally.clear()
+    summary.clear()
     yield
-    tally.clear()
+    summary.clear()
 
 
 @pytest.fixture
@@ -182,14 +182,14 @@ def test_saved_by_hand_is_reused_by_auto(raw):
     double(raw, save=False).save()
     DONE.clear()
     double(raw, reprocess="auto")
-    assert (DONE, tally.reused, tally.differing) == ([], ["dx1.fits"], [])
+    assert (DONE, summary.reused, summary.differing) == ([], ["dx1.fits"], [])
 
 
 def test_saved_by_hand_is_made_again_where_a_parameter_changed(raw):
     double(raw, save=False).save()
     DONE.clear()
     double(raw, reprocess="auto", offset=1.0)
-    assert (DONE, tally.made) == (["double"], ["dx1.fits"])
+    assert (DONE, summary.made) == (["double"], ["dx1.fits"])
 
 
 def test_saved_under_another_name_keeps_its_record(raw):
@@ -211,7 +211,7 @@ def test_auto_of_a_step_after_unsaved_ones_does_not_run_it(raw):
     double(double(raw, save=False))
     DONE.clear()
     double(double(raw, save=False), reprocess="auto")
-    assert (DONE, tally.reused) == (["double"], ["ddx1.fits"])
+    assert (DONE, summary.reused) == (["double"], ["ddx1.fits"])
 
 
 def test_unsaved_calibrations_go_along(raw, make_raw):
@@ -268,7 +268,8 @@ def test_unsaved_leaves_the_folder_as_it_was(raw):
     with config.using(logfile=None):
         double(raw, save=False)
     left = {p.name for p in Path().rglob("*")} - {".ndmapper"}
-    assert left <= {"x1.fits", "digests.json", "digests.lock"}
+    kept = {"digests.json", "digests.lock", "log.jsonl", "log.lock"}
+    assert left <= {"x1.fits", *kept}
 
 
 def test_warnings_of_a_tool_are_said_in_memory_and_in_chains(

@@ -11,7 +11,7 @@ from ndmapper.data import DataFile
 from ndmapper.errors import OutputExistsError
 from ndmapper.steps import run_task
 from ndmapper.steps.clean import remove
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 
 
 @run_task(prefix={"low": "l", "high": "h"}, outputs=("low", "high"))
@@ -32,9 +32,9 @@ def both(make_raw):
     make_raw("x1.fits")
     with config.using(reprocess="auto"):
         night()
-        tally.clear()
+        summary.clear()
         yield
-    tally.clear()
+    summary.clear()
 
 
 def night(factor=2.0, extra=0.0):
@@ -49,7 +49,7 @@ def edit(name):
 def test_one_that_was_removed_beside_another_is_as_good_as_there():
     remove(Path("lx1.fits"))
     night()
-    assert tally.made == []
+    assert summary.made == []
     assert not Path("lx1.fits").exists()
 
 
@@ -69,7 +69,7 @@ def test_both_are_made_again_where_one_was_removed_and_would_be_another(
     remove(Path("lx1.fits"))
     with config.using(reprocess=reprocess):
         split("x1.fits", factor=5.0)
-    assert tally.made == ["lx1.fits", "hx1.fits"]
+    assert summary.made == ["lx1.fits", "hx1.fits"]
     assert pixels("lx1.fits") == [2.0, 4.0]
     assert pixels("hx1.fits") == [50.0, 100.0]
 
@@ -77,7 +77,7 @@ def test_both_are_made_again_where_one_was_removed_and_would_be_another(
 def test_an_edited_product_is_kept_where_its_sibling_differs(pixels, caplog):
     edit("hx1.fits")
     night(factor=5.0)
-    assert tally.made == []
+    assert summary.made == []
     assert pixels("hx1.fits")[0] == 77.0
     assert "parameter factor was 2, now 5; it was changed by hand" in caplog.text
 
@@ -121,7 +121,7 @@ def test_what_was_removed_is_forgotten_before_it_is_made_again(monkeypatch):
             follow("lx1.fits", extra=3.0)
     Path("nlx1.fits").unlink()
     follow("lx1.fits")
-    assert tally.made == ["nlx1.fits"]
+    assert summary.made == ["nlx1.fits"]
 
 
 def test_a_side_record_of_what_another_run_made_first_does_not_wait(make_raw):

@@ -11,7 +11,7 @@ from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.errors import ParameterError
 from ndmapper.steps import chain, run_task
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 
 
 @run_task(prefix="m")
@@ -90,11 +90,11 @@ def test_qc_does_not_count_for_reuse(make_raw):
         return ndd
 
     make_raw("x1.fits", (10.0,))
-    tally.clear()
+    summary.clear()
     noisy("x1.fits")
     noisy("x1.fits", reprocess="auto")
-    assert tally.reused == ["rx1.fits"]
-    tally.clear()
+    assert summary.reused == ["rx1.fits"]
+    summary.clear()
 
 
 def test_qc_of_bare_function_and_ndd_does_nothing(make_raw, folder):

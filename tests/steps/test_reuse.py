@@ -11,7 +11,7 @@ from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.io.record import pending_path, side_path
 from ndmapper.steps import run_task
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 from ndmapper.testing import count_reads
 
 DONE = []
@@ -41,11 +41,11 @@ def double(ndd):
 @pytest.fixture(autouse=True)
 def fresh():
     """Start every test with no counts, re-using what exists."""
-    tally.clear()
+    summary.clear()
     DONE.clear()
     with config.using(reprocess=False):
         yield
-    tally.clear()
+    summary.clear()
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def night(make_raw):
 
     def script(biases=(0, 1, 2), scale=1.0, **keywords):
         DONE.clear()
-        tally.clear()
+        summary.clear()
         bias = make_bias(
             [f"bias{n}.fits" for n in biases], bias="bias.fits", **keywords
         )
@@ -91,7 +91,7 @@ def test_rerun_does_nothing_and_says_so(night):
     night()
     assert DONE == []
     assert {name: Path(name).stat().st_mtime_ns for name in PRODUCTS} == before
-    assert str(tally) == "nothing to do: all 5 products exist already"
+    assert str(summary) == "nothing to do: all 5 products exist already"
 
 
 def test_rerun_reads_no_pixels(night):
@@ -106,7 +106,7 @@ def test_rerun_after_deleting_one_product_makes_only_that(night):
     Path("braw2.fits").unlink()
     night()
     assert DONE == ["subtract"]
-    assert tally.differing == []
+    assert summary.differing == []
 
 
 def test_rerun_with_touched_and_renamed_raws_warns_of_nothing(night, caplog):
@@ -122,7 +122,7 @@ def test_rerun_with_one_bias_fewer_warns_of_all_that_depend_on_it(night, caplog)
     night(biases=(0, 1))
     assert warned(caplog) == PRODUCTS
     assert "bias2.fits is no longer used" in caplog.text
-    assert tally.said_of_stale("make them again") == [
+    assert summary.stale_lines("make them again") == [
         "5 products are stale since make_bias has other files as input; make them again"
     ]
     assert DONE == []
@@ -240,14 +240,14 @@ def test_record_damaged_means_made_again(night):
     assert DONE == ["subtract"]
 
 
-def test_tally_counts_what_was_made(night):
+def test_summary_counts_what_was_made(night):
     night()
-    assert str(tally) == "5 products made, 0 re-used"
+    assert str(summary) == "5 products made, 0 re-used"
 
 
-def test_tally_reports_once(night, caplog):
+def test_summary_reports_once(night, caplog):
     night()
     with caplog.at_level(logging.INFO):
-        tally.report()
-        tally.report()
+        summary.report()
+        summary.report()
     assert caplog.text.count("5 products made") == 1

@@ -13,7 +13,7 @@ from ndmapper.io.record import entry_key
 from ndmapper.steps import chain, run_task
 from ndmapper.steps.record import versions
 from ndmapper.steps.record.freshness import why_stale
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 
 
 def make_step(module, prefix="p", **options):
@@ -27,10 +27,10 @@ def make_step(module, prefix="p", **options):
 
 @pytest.fixture(autouse=True)
 def fresh():
-    tally.clear()
+    summary.clear()
     with config.using(reprocess="auto"):
         yield
-    tally.clear()
+    summary.clear()
     versions.package_version.cache_clear()
 
 
@@ -51,7 +51,7 @@ def test_release_of_the_package_makes_nothing_again(make_raw, released):
     assert DataFile("px.fits").record[-1]["revision"] == 1
     released("99.0")
     step("x.fits")
-    assert (tally.made, tally.reused) == (["px.fits"], ["px.fits"])
+    assert (summary.made, summary.reused) == (["px.fits"], ["px.fits"])
     assert why_stale(Path("px.fits")) == []
 
 
@@ -64,7 +64,7 @@ def test_raised_revision_is_told_and_made_again_once(make_raw, caplog):
         mended("x.fits")
         mended("x.fits")
     assert "made again, revision was 1, now 2" in caplog.text
-    assert tally.made == ["px.fits", "px.fits"]
+    assert summary.made == ["px.fits", "px.fits"]
     assert DataFile("px.fits").record[-1]["revision"] == 2
 
 
@@ -79,7 +79,7 @@ def test_step_of_another_package_counts_by_its_version_unless_it_has_a_revision(
         monkeypatch.setattr(versions.metadata, "version", lambda n, v=version: v)
         plain("x.fits")
         numbered("x.fits")
-    assert tally.made == ["px.fits", "qx.fits", "px.fits"]
+    assert summary.made == ["px.fits", "qx.fits", "px.fits"]
     assert "revision" not in DataFile("px.fits").record[-1]
 
 
@@ -95,10 +95,10 @@ def test_revision_of_a_tool_counts_beside_its_version(make_raw, fake):
     declare()("x.fits")
     declare()("x.fits")
     declare(revision=2)("x.fits")
-    assert tally.made == ["tx.fits"] * 2
+    assert summary.made == ["tx.fits"] * 2
     fake.version = "2.0"
     declare(revision=2)("x.fits")
-    assert tally.made == ["tx.fits"] * 3
+    assert summary.made == ["tx.fits"] * 3
 
 
 def test_why_a_product_is_stale_by_its_record_and_the_revision_of_today(make_raw):
@@ -135,7 +135,7 @@ def old_night(make_raw):
         second(first(names))
         both(names)
         rewrite_side_records()
-    tally.clear()
+    summary.clear()
     return first, second, both, names
 
 
@@ -173,8 +173,8 @@ def test_records_of_schema_1_are_not_stale(old_night, reprocess, released):
     with config.using(reprocess=reprocess, record="side"):
         second(first(names))
         both(names)
-    assert (tally.made, tally.differing) == ([], [])
-    assert len(tally.reused) == 6
+    assert (summary.made, summary.differing) == ([], [])
+    assert len(summary.reused) == 6
 
 
 def test_what_is_made_of_products_of_schema_1_stays(old_night):
@@ -182,7 +182,7 @@ def test_what_is_made_of_products_of_schema_1_stays(old_night):
     third = make_step("ndmapper.lib.ccd", "t")
     for _ in range(2):
         third(second(first(names)))
-    assert tally.made == ["tbax1.fits", "tbax2.fits"]
+    assert summary.made == ["tbax1.fits", "tbax2.fits"]
     assert [row["schema"] for row in DataFile("tbax1.fits").record] == [1, 1, 2]
 
 
@@ -192,7 +192,7 @@ def test_raised_revision_makes_products_of_schema_1_again(old_night, caplog):
     with caplog.at_level(logging.INFO):
         second(first(names))
     assert "made again, revision was 1, now 2" in caplog.text
-    assert len(tally.made) == 4
+    assert len(summary.made) == 4
 
 
 def test_changed_parameter_of_a_step_of_schema_1_is_the_only_reason(make_raw, caplog):

@@ -10,15 +10,15 @@ from ndmapper.data import DataFile
 from ndmapper.errors import MissingFileError, StepError
 from ndmapper.io.digest import digest
 from ndmapper.steps import run_task
-from ndmapper.steps.record.summary import tally
+from ndmapper.steps.record.summary import summary
 
 
 @pytest.fixture(autouse=True)
 def fresh():
-    tally.clear()
+    summary.clear()
     with config.using(reprocess="auto"):
         yield
-    tally.clear()
+    summary.clear()
 
 
 @pytest.fixture
@@ -76,10 +76,10 @@ def test_the_content_of_files_in_a_parameter_counts(make_raw, form):
     (reference,) = with_files("x1.fits", files=files).record[-1]["references"]["files"]
     assert reference == {"name": "a.txt", "digest": digest("a.txt")}
     with_files("x1.fits", files=files)
-    assert len(tally.made) == 1
+    assert len(summary.made) == 1
     Path("a.txt").write_text("2")
     with_files("x1.fits", files=files)
-    assert len(tally.made) == 2
+    assert len(summary.made) == 2
 
 
 def test_files_in_a_list_of_products_are_ancestors(make_raw):

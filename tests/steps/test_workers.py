@@ -13,17 +13,18 @@ from ndmapper.data import DataFile
 from ndmapper.errors import ConfigError
 from ndmapper.io import temporary
 from ndmapper.io.digest import differences
+from ndmapper.parallel import cores
+from ndmapper.parallel.cores import parse_memory
 from ndmapper.steps import run_task
-from ndmapper.steps.record.summary import tally
-from ndmapper.steps.run import workers
-from ndmapper.steps.run.workers import count_workers, parse_memory
+from ndmapper.steps.record.summary import summary
+from ndmapper.steps.run.execute import count_workers
 
 
 @pytest.fixture(autouse=True)
 def fresh():
-    tally.clear()
+    summary.clear()
     yield
-    tally.clear()
+    summary.clear()
 
 
 def plan_of(make_raw, func=None, **options):
@@ -53,13 +54,13 @@ def test_memory_of_another_form_says_how(text):
     ("memory", "count"), [("3 GB", 3), ("10 GB", 1), ("100 GB", 1), ("1 MB", 8)]
 )
 def test_workers_are_as_many_as_fit_into_memory(make_raw, monkeypatch, memory, count):
-    monkeypatch.setattr(workers, "_available", lambda: 10e9)
+    monkeypatch.setattr(cores, "_available", lambda: 10e9)
     with config.using(workers=8):
         assert count_workers(plan_of(make_raw, memory=memory)) == count
 
 
 def test_workers_without_memory_are_those_asked_for(make_raw, monkeypatch):
-    monkeypatch.setattr(workers, "_available", lambda: 1.0)
+    monkeypatch.setattr(cores, "_available", lambda: 1.0)
     with config.using(workers=8):
         assert count_workers(plan_of(make_raw)) == 8
 
@@ -72,7 +73,7 @@ def test_workers_of_the_declaration_are_overridden_by_the_call(make_raw):
 
 def test_workers_fit_the_memory_of_the_machine():
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert 1e7 < workers._available() <= total
+    assert 1e7 < cores._available() <= total
 
 
 def test_workers_are_one_where_the_user_is_asked(make_raw):
@@ -129,9 +130,9 @@ def test_products_of_workers_are_reused_by_one(make_raw):
     names = [make_raw(f"x{n}.fits") for n in range(3)]
     step = run_task(lambda ndd: ndd * 2, prefix="d")
     step(names, workers=2)
-    tally.clear()
+    summary.clear()
     step(names, reprocess="auto")
-    assert tally.reused == ["dx0.fits", "dx1.fits", "dx2.fits"]
+    assert summary.reused == ["dx0.fits", "dx1.fits", "dx2.fits"]
 
 
 def test_inputs_in_memory_travel_to_workers(make_raw, pixels):

@@ -1,14 +1,10 @@
 """
-A call, hops 1 to 5 of 11: from what is given to a plan; nothing is written.
+Hops 1 to 5 of 11: from the words of a call to a plan. Nothing is written.
 
 bind
-    1: arguments to parameters, and the words of the framework.
-inputs
-    2: inputs of any form to DataFiles.
-calibrations, instrument_table
-    3: calibrations, and what an instrument table says, for each input.
-units, naming
-    4: units of work, and the names of their products.
-decide, plan, job
-    5: what to make, re-use or refuse, and what a worker must know of it.
+    1, 2: the words of the call, sorted and checked, and its configuration.
+inputs, instrument_table
+    3, 4: inputs and calibrations as DataFiles; what an instrument table says of them.
+plan, naming, decide
+    5: units of work, the names of their products, and whether each runs or is re-used.
 """

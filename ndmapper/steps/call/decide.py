@@ -1,4 +1,4 @@
-"""Whether one unit of work is done, or its products are there already; and why."""
+"""Hop 5, for one unit: whether it runs or its products are re-used, and why."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ from ndmapper.errors import (
 from ndmapper.io.digest import DigestCache
 from ndmapper.io.record import entry_key, pending_path, read_cleaned
 from ndmapper.steps.call.instrument_table import tells_of_tables
-from ndmapper.steps.call.naming import Targets
 from ndmapper.steps.paths import Stamp, stamp_of
 from ndmapper.steps.record.decisions import decided_otherwise
 from ndmapper.steps.record.differences import Difference, differences
-from ndmapper.steps.record.entry import Work, ancestors, describe, is_as_recorded
+from ndmapper.steps.record.entry import Entry, ancestors, describe, is_as_recorded
 from ndmapper.steps.record.equivalence import Equivalence, own_key
+from ndmapper.steps.work_unit import Targets, WorkUnit
 
-__all__ = ["Action", "PlanItem", "decide"]
+__all__ = ["Action", "PlanItem", "decide", "plan_in_memory"]
 
 log = logging.getLogger(__name__)
 
@@ -36,18 +36,18 @@ Action = Literal["run", "replace", "reuse", "memory"]
 @dataclass(frozen=True, kw_only=True)
 class PlanItem:
     """
-    One unit of work, decided.
+    The decision on one unit: run, replace, re-use, or run and keep in memory.
 
     Parameters
     ----------
-    work : Work
-        What it is made of.
+    unit : WorkUnit
+        The unit.
     targets : mapping
-        Output to name.
+        The name of each product, by output.
     expected : mapping
-        Output to the entry of what would be made now.
+        The record entry that each product would have if it were made now.
     action : {'run', 'replace', 'reuse', 'memory'}
-        What is done; 'memory' runs, and publishes nothing.
+        What is done; 'memory' runs, and saves nothing.
     reason : str
         Why.
     changes : tuple of str
@@ -59,7 +59,7 @@ class PlanItem:
         Whether products that differ are kept by 'auto' as well, as somebody has edited
         them, say.
     is_open : bool
-        Whether a plan cannot tell if the products are made again.
+        Whether it depends on files that are not made yet if the products are stale.
     found : mapping
         Output to the product that is re-used.
     prelude : tuple of PlanItem
@@ -69,7 +69,7 @@ class PlanItem:
         run makes meanwhile is noticed.
     """
 
-    work: Work
+    unit: WorkUnit
     targets: Targets
     expected: Mapping[Output, Mapping[str, Any]]
     action: Action
@@ -83,22 +83,27 @@ class PlanItem:
     seen: Mapping[Output, Stamp | None] = field(default_factory=dict)
 
     @property
-    def works(self) -> list[Work]:
-        """Everything that is done, the last step of a chain last."""
-        return [*(item.work for item in self.prelude), self.work]
+    def units(self) -> list[WorkUnit]:
+        """The units of all steps of a chain; one where it is no chain."""
+        return [*(item.unit for item in self.prelude), self.unit]
 
     @property
     def step(self) -> str:
         """The name of the step, or of all steps of a chain."""
-        return "+".join(work.declaration.name for work in self.works)
+        return "+".join(unit.declaration.name for unit in self.units)
 
     @property
     def sources(self) -> str:
         """The names of the inputs, as far as they fit into a line."""
-        names = [str(df) for df in self.works[0].inputs]
+        names = [str(df) for df in self.units[0].inputs]
         if len(names) > 3:
             names = [f"{names[0]} ... {names[-1]} ({len(names)} files)"]
         return ", ".join(names)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the products are not saved."""
+        return self.action == "memory"
 
     @property
     def products(self) -> list[str]:
@@ -111,21 +116,24 @@ class PlanItem:
         return f"{self.action:7} {self.sources} -> {made} ({why})"
 
 
-def decide(work: Work, targets: Targets) -> PlanItem:
+def plan_in_memory(unit: WorkUnit, targets: Targets) -> PlanItem:
+    """Plan a unit whose products stay in memory, so that it runs whatever is there."""
+    return PlanItem(
+        unit=unit,
+        targets=targets,
+        expected=_expected(unit, targets),
+        action="memory",
+        reason="kept in memory",
+    )
+
+
+def _expected(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
+    return {o: describe(unit, o, Path(str(name)).name) for o, name in targets.items()}
+
+
+def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
     """
-    Decide one unit of work. Nothing is written.
-
-    Parameters
-    ----------
-    work : Work
-        The unit.
-    targets : mapping
-        Output to name.
-
-    Returns
-    -------
-    PlanItem
-        The decision.
+    Decide whether a unit runs or its products are re-used, and say why.
 
     Raises
     ------
@@ -135,9 +143,7 @@ def decide(work: Work, targets: Targets) -> PlanItem:
     """
     paths = {output: Path(str(name)) for output, name in targets.items()}
     seen = {output: stamp_of(path) for output, path in paths.items()}
-    expected = {
-        output: describe(work, output, path.name) for output, path in paths.items()
-    }
+    expected = _expected(unit, targets)
 
     def item(
         action: Action,
@@ -146,7 +152,7 @@ def decide(work: Work, targets: Targets) -> PlanItem:
         found: Mapping[Output, DataFile] | None = None,
     ) -> PlanItem:
         return PlanItem(
-            work=work,
+            unit=unit,
             targets=targets,
             expected=expected,
             action=action,
@@ -159,7 +165,7 @@ def decide(work: Work, targets: Targets) -> PlanItem:
             seen=seen,
         )
 
-    step, reprocess = work.declaration.name, work.settings["reprocess"]
+    step, reprocess = unit.declaration.name, unit.settings["reprocess"]
     there = [path for path in paths.values() if path.exists()]
     cleaned = {} if reprocess not in (False, "auto") else _cleaned(paths)
     absent = [
@@ -177,17 +183,17 @@ def decide(work: Work, targets: Targets) -> PlanItem:
         return item("replace", "reprocess=True")
     if absent:
         reason = f"{', '.join(absent)} is missing beside {there[0]}"
-        _refuse_edited(step, there, reason, work.digests)
+        _refuse_edited(step, there, reason, unit.digests)
         return item("replace", reason)
     changes: list[Difference] = []
     found: dict[Output, DataFile] = {}
-    judge = _Judge(work)
+    judge = _Judge(unit)
     name: object = None
     try:
         for output, name in targets.items():
             if output in cleaned:
                 rows = cleaned[output]
-                # Nobody needs it until a step that must run reads it.
+                # It is made only when a step that must run reads it.
                 found[output] = PlannedFile(name, rows, {})
                 changes += judge.rows(rows, expected[output])
             else:
@@ -196,14 +202,14 @@ def decide(work: Work, targets: Targets) -> PlanItem:
     except (_Unusable, RecordError, FormatError) as err:
         reason = f"{name} {_unusable(err)}"
         others = [path for path in there if path != Path(str(name))]
-        _refuse_edited(step, others, reason, work.digests)
+        _refuse_edited(step, others, reason, unit.digests)
         return item("replace", reason)
     first = next(iter(paths), None)
     if there and found[first].record and not any(c.is_edit for c in changes):
         changes += decided_otherwise(paths[first], found[first].record[-1])
     forcing = [c for c in changes if c.forces]
     is_open = bool(forcing) and all(c.is_open for c in forcing)
-    # Outputs are made together, so that what somebody edited keeps the others as well.
+    # Outputs are made together, so that an edited one keeps the others as well.
     is_edited = any(c.is_edit for c in changes)
     if forcing and not there:
         reason = "it was removed, and would be another now"
@@ -217,7 +223,7 @@ def decide(work: Work, targets: Targets) -> PlanItem:
 def _cleaned(
     paths: Mapping[Output, Path],
 ) -> dict[Output, Sequence[Mapping[str, Any]]]:
-    """Find the records of products that were removed as they can be made again."""
+    """Read the records of products that `ndmapper clean` removed."""
     absent = {output: path for output, path in paths.items() if not path.exists()}
     found = {output: _rows_left(path) for output, path in absent.items()}
     return {output: rows for output, rows in found.items() if rows}
@@ -254,12 +260,12 @@ def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
 
 
 def _refuse_foreign(step: str, there: Sequence[Path]) -> None:
-    """Refuse to replace a file that no step made: a raw frame, perhaps."""
+    """Refuse to replace a file without a record, such as a raw frame."""
     for path in there:
         try:
             is_ours = bool(DataFile(path).record) or pending_path(path).exists()
         except (FormatError, RecordError):
-            continue  # what is left of a product
+            continue  # a product that was cut off
         if not is_ours:
             msg = (
                 f"{step} would replace {path}, which no step made, for it has no "
@@ -271,7 +277,7 @@ def _refuse_foreign(step: str, there: Sequence[Path]) -> None:
 def _refuse_edited(
     step: str, there: Sequence[Path], reason: str, digests: DigestCache
 ) -> None:
-    """Refuse to make again, with others, what somebody has edited."""
+    """Refuse to replace an edited product when another output is made again."""
     for path in there:
         try:
             product = DataFile(path)
@@ -297,7 +303,7 @@ class _Unusable(Exception):  # noqa: N818  # never leaves this module
 
 
 def _untold(block: Mapping[str, Any]) -> list[Difference]:
-    """Say that nobody can tell whether a table of the user was edited."""
+    """Word it that an old record does not tell what a table of the user gave."""
     if not block or block.get("origin") == "packaged":
         return []
     text = f"of an older version and does not say what {block.get('table')} gave"
@@ -305,26 +311,19 @@ def _untold(block: Mapping[str, Any]) -> list[Difference]:
 
 
 class _Judge:
-    """
-    Compare products with what would be made now.
+    """Compares the products of a unit with what would be made of it now."""
 
-    Parameters
-    ----------
-    work : Work
-        What they would be made of.
-    """
-
-    def __init__(self, work: Work) -> None:
-        self._work = work
-        self._stale = {df.expected_key[1] for df in work.used if df.expected_key}
+    def __init__(self, unit: WorkUnit) -> None:
+        self._work = unit
+        self._stale = {df.expected_key[1] for df in unit.used if df.expected_key}
 
     @cached_property
     def _given(self) -> list[dict[str, Any]]:
-        """The records of all that goes in, needed only where something differs."""
+        """The records of all input files; read only where something differs."""
         return ancestors(self._work.used)
 
     def file(self, product: DataFile, expected: Mapping[str, Any]) -> list[Difference]:
-        """Say how an existing product differs from what would be made now."""
+        """List how an existing product differs from what would be made now."""
         if pending_path(Path(product)).exists():
             msg = "was published without its record, by a run that was stopped"
             raise _Unusable(msg)
@@ -340,7 +339,7 @@ class _Judge:
     def rows(
         self, rows: Sequence[Mapping[str, Any]], expected: Mapping[str, Any]
     ) -> list[Difference]:
-        """Say how a record differs from that of what would be made now."""
+        """List how a record differs from the one that would be written now."""
         recorded = rows[-1]
         untold: list[Difference] = []
         if not tells_of_tables(recorded) and "instrument" in expected:
@@ -385,7 +384,7 @@ class _Judge:
     def _traced(
         self, rows: Sequence[Mapping[str, Any]], found: Sequence[Difference]
     ) -> list[Difference]:
-        """Say why inputs differ that stay in memory, which nobody ever sees."""
+        """Replace "input differs" by its reason where the input is only in memory."""
         was = {str(row["product"]): row for row in rows[:-1]}
         traced: list[Difference] = []
         for one in found:

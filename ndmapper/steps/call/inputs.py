@@ -1,4 +1,4 @@
-"""Third hop: whatever names the inputs becomes a list of files."""
+"""Hops 3 and 4: what a call names becomes files: inputs, and calibrations of each."""
 
 import os
 from collections.abc import Mapping
@@ -8,8 +8,10 @@ from typing import Any, Literal
 from astropy.nddata import NDData
 
 from ndmapper.data import DataFile, DataFileList, FileName
-from ndmapper.data.planned import find_planned
+from ndmapper.data.planned import find_planned, open_planned
+from ndmapper.engines.base import Calibration
 from ndmapper.errors import (
+    MissingCalibrationError,
     ParameterError,
     PlanError,
     ShapeError,
@@ -18,7 +20,9 @@ from ndmapper.errors import (
 )
 from ndmapper.steps.declare.declaration import Declaration
 
-__all__ = ["Inputs", "Roles", "coerce", "coerce_roles"]
+__all__ = ["Inputs", "Roles", "coerce", "coerce_roles", "resolve_calibrations"]
+
+_ABSENT = object()
 
 Form = Literal["one", "many"]
 
@@ -36,7 +40,7 @@ class Inputs:
     roles : mapping of str to DataFileList
         The files, by the name of the input.
     form : {'one', 'many'}
-        Whether one file was given or a list, which decides what comes back.
+        Whether one file was given or a list; the result has the same form.
     """
 
     roles: Roles
@@ -52,31 +56,16 @@ def coerce_roles(
     declaration: Declaration, given: Any, more: Mapping[str, Any]
 ) -> Inputs:
     """
-    Turn what a call gives for all inputs of a step into files.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    given : object
-        What the call gives as its first argument: the first input, or a mapping with
-        all of them by name.
-    more : mapping
-        What it gives by name for others.
-
-    Returns
-    -------
-    Inputs
-        The files.
+    Turn all inputs of a call into lists of files.
 
     Raises
     ------
     ParameterError
         If something else is given, or an input is missing or unknown.
     PlanError
-        If there are no files, or one stands in one input twice.
+        If there are no files, or one is given twice for one input.
     ShapeError
-        If a tool works file by file, and there are more of one input than of another.
+        If a tool works file by file, and two inputs differ in number.
     MissingFileError
         If a file is not there.
     """
@@ -113,26 +102,14 @@ def coerce_roles(
 
 def coerce(inputs: Any, step: str) -> Inputs:
     """
-    Turn names, patterns, files and lists of them into files.
-
-    Parameters
-    ----------
-    inputs : str, Path, FileName, DataFile, DataFileList or sequence of those
-        What the call gives. A pattern such as ``'raw/*.fits'`` is a list.
-    step : str
-        Name of the step, for the errors.
-
-    Returns
-    -------
-    Inputs
-        The files, as of one input without a name.
+    Turn names, patterns, files and lists of them into a list of files.
 
     Raises
     ------
     ParameterError
         If it is something else.
     PlanError
-        If there are no inputs, or one file stands there twice.
+        If there are no inputs, or one file is given twice.
     MissingFileError
         If a file is not there.
     """
@@ -179,3 +156,84 @@ def _refuse_repeats(files: DataFileList, step: str) -> None:
             msg = f"{step} was given {df} twice; give every input once"
             raise PlanError(msg)
         seen.add(path)
+
+
+def resolve_calibrations(
+    declaration: Declaration, given: Mapping[str, Any], files: DataFileList
+) -> list[dict[str, Calibration]]:
+    """
+    Find the calibrations that a step applies to each of its inputs.
+
+    Raises
+    ------
+    MissingCalibrationError
+        If neither the call, nor an input, nor a default of the function has one.
+    ShapeError
+        If a list is not as long as the inputs.
+    """
+    if not declaration.task.inputs:  # it works once, on nothing
+        files = DataFileList(data=[DataFile(data=[])])
+    found: list[dict[str, Calibration]] = [{} for _ in files]
+    for name in declaration.cals:
+        if name in given:
+            column = _given(declaration, name, given[name], files)
+        else:
+            column = [df.cals.get(name, _ABSENT) for df in files]
+            if _ABSENT in column:
+                column = _defaults(declaration, name, column, files)
+        for cals, cal in zip(found, column, strict=True):
+            cals[name] = cal
+    return found
+
+
+def _given(
+    declaration: Declaration, name: str, value: Any, files: DataFileList
+) -> list[Any]:
+    if value is None or isinstance(value, (str, FileName, os.PathLike, DataFile)):
+        return [as_calibration(value, name, declaration.name)] * len(files)
+    if isinstance(value, NDData) or not hasattr(value, "__iter__"):
+        msg = (
+            f"{declaration.name}: {name} must be a file, a list of files or None, "
+            f"not a {type(value).__name__}"
+        )
+        raise ParameterError(msg)
+    column = [as_calibration(v, name, declaration.name) for v in value]
+    if len(column) == 1:
+        return column * len(files)
+    if len(column) != len(files):
+        msg = (
+            f"{declaration.name}: {len(files)} inputs but {len(column)} files for "
+            f"{name}; give one for all, or one for each"
+        )
+        raise ShapeError(msg)
+    return column
+
+
+def as_calibration(value: Any, name: str, step: str) -> DataFile | None:
+    """Turn the name of a calibration into a file; None stays None."""
+    if value is None or isinstance(value, DataFile):
+        return value
+    if isinstance(value, (str, FileName, os.PathLike)):
+        return open_planned(value)
+    msg = f"{step}: {name} must be a file or None, not a {type(value).__name__}"
+    raise ParameterError(msg)
+
+
+def _defaults(
+    declaration: Declaration, name: str, column: list[Any], files: DataFileList
+) -> list[Any]:
+    parameter = declaration.cal_parameters[name]
+    lacking = [
+        str(df) or "NDData in memory"
+        for df, c in zip(files, column, strict=True)
+        if c is _ABSENT
+    ]
+    if parameter.required:
+        msg = (
+            f"{declaration.name} needs a {name} for {', '.join(lacking)}; associate "
+            f"one with associate_cals(..., {name!r}), give {name}=<file>, or "
+            f"{name}=None to go without"
+        )
+        raise MissingCalibrationError(msg)
+    default = as_calibration(parameter.default, name, declaration.name)
+    return [default if c is _ABSENT else c for c in column]

@@ -1,4 +1,4 @@
-"""What the products of a call are named, before anything is touched."""
+"""Hop 5, names: what the products of a call are called, and that none clash."""
 
 import os
 import re
@@ -11,46 +11,22 @@ from ndmapper.engines.base import Output
 from ndmapper.errors import PlanError, ShapeError, did_you_mean
 from ndmapper.io.filetypes import plain_ext
 from ndmapper.steps.declare.declaration import Declaration
-from ndmapper.steps.declare.tool_parameters import files_within
 from ndmapper.steps.paths import absolute
-from ndmapper.steps.record.entry import Work
+from ndmapper.steps.work_unit import Roles, Targets, WorkUnit, as_list, files_within
 
-__all__ = ["Roles", "Targets", "name_products", "refuse_clashes"]
-
-Roles = Mapping[str, Sequence[DataFile]]
-Targets = dict[Output, FileName]
+__all__ = ["name_products", "refuse_clashes"]
 
 _FITS = ("fits", "fit", "fts")
 
 
 def name_products(
     declaration: Declaration,
-    units: Sequence[Roles],
+    all_roles: Sequence[Roles],
     out_names: Any,
     outdir: str,
-) -> list[Targets]:
+) -> list[dict[Output, FileName]]:
     """
     Name every product of a call.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    units : sequence of mapping
-        The inputs of each unit of work, by the name of the input.
-    out_names : object
-        What the call says: a name, names aligned with the units, a mapping of those
-        by output, or None. ``'@p'`` names products after each file of the input p,
-        ``'!p'`` after its first file; ``{base}`` and ``{output}`` in a name stand for
-        the base name of the first input and the name of the output, and ``{01..24}``
-        makes 24 names of one.
-    outdir : str
-        The folder for products that are not named with a folder.
-
-    Returns
-    -------
-    list of dict
-        Output to name, for each unit.
 
     Raises
     ------
@@ -61,27 +37,29 @@ def name_products(
     """
     given = _by_output(declaration, out_names)
     takes_all = declaration.each == "list"
-    targets: list[Targets] = [{} for _ in units]
+    targets: list[dict[Output, FileName]] = [{} for _ in all_roles]
     for output in declaration.outputs:
         if output not in given:
-            for names, roles in zip(targets, units, strict=True):
+            for names, roles in zip(targets, all_roles, strict=True):
                 first = _first(declaration, roles)
                 names[output] = _derived(declaration, first, output, outdir)
             continue
         spec = given[output]
         if isinstance(spec, str) and spec[:1] in ("@", "!"):
-            for names, roles in zip(targets, units, strict=True):
-                sources = _named_role(declaration, spec, roles, units)
+            for names, roles in zip(targets, all_roles, strict=True):
+                sources = _named_role(declaration, spec, roles, all_roles)
                 made = [_derived(declaration, df, output, outdir) for df in sources]
                 names.update(_numbered(output, made))
             continue
-        wanted = _expanded(declaration, spec, output, units[0])
+        wanted = _expanded(declaration, spec, output, all_roles[0])
         if takes_all and (len(wanted) == 1 or not declaration.is_python):
             placed = [_placed(name, outdir) for name in wanted]
             targets[0].update(_numbered(output, placed))
             continue
-        if len(wanted) != len(units):
-            products = "1 product" if len(units) == 1 else f"{len(units)} products"
+        if len(wanted) != len(all_roles):
+            products = (
+                "1 product" if len(all_roles) == 1 else f"{len(all_roles)} products"
+            )
             count = len(wanted)
             were = "1 name was" if count == 1 else f"{count} names were"
             msg = (
@@ -95,7 +73,7 @@ def name_products(
 
 
 def _by_output(declaration: Declaration, out_names: Any) -> Mapping[Output, Any]:
-    """Sort what the call says of names by output."""
+    """Sort the names given in a call by output."""
     step, outputs = declaration.name, declaration.outputs
     if out_names is None:
         return {}
@@ -119,7 +97,7 @@ def _first(declaration: Declaration, roles: Roles) -> DataFile:
 
 
 def _named_role(
-    declaration: Declaration, spec: str, roles: Roles, units: Sequence[Roles]
+    declaration: Declaration, spec: str, roles: Roles, all_roles: Sequence[Roles]
 ) -> Sequence[DataFile]:
     """Find the files that ``'@p'`` or ``'!p'`` names products after."""
     name = spec[1:]
@@ -129,13 +107,13 @@ def _named_role(
             f", which is not there{did_you_mean(name, roles)}"
         )
         raise PlanError(msg)
-    return roles[name] if spec[0] == "@" else units[0][name][:1]
+    return roles[name] if spec[0] == "@" else all_roles[0][name][:1]
 
 
 def _expanded(
     declaration: Declaration, spec: Any, output: Output, roles: Roles
 ) -> list[Any]:
-    """Make a list of names of what a call says, and fill in what stands in braces."""
+    """List the names given for an output, with what stands in braces filled in."""
     names = (
         [spec]
         if isinstance(spec, (str, FileName, DataFile, os.PathLike))
@@ -167,15 +145,15 @@ def _braces(text: str) -> list[str]:
     ]
 
 
-def _numbered(output: Output, names: Sequence[FileName]) -> Targets:
-    """Tell several products of one output apart."""
+def _numbered(output: Output, names: Sequence[FileName]) -> dict[Output, FileName]:
+    """Tell the products of one output apart by a number."""
     if len(names) == 1:
         return {output: names[0]}
     return {f"{output}#{n}": name for n, name in enumerate(names, 1)}
 
 
 def _placed(name: Any, outdir: str) -> FileName:
-    """Put a name without a folder into outdir, and give it a type."""
+    """Complete a given name: outdir where it has no folder, fits where no type."""
     placed = FileName(name)
     if not placed.root:
         msg = "the name of a product is empty; give one such as 'product.fits'"
@@ -213,23 +191,13 @@ def _derived(
 
 
 def refuse_clashes(
-    works: Sequence[Work],
+    units: Sequence[WorkUnit],
     targets: Sequence[Targets],
     *,
-    before: Sequence[tuple[Work, Targets]] = (),
+    before: Sequence[tuple[WorkUnit, Targets]] = (),
 ) -> None:
     """
-    Make sure that no product replaces another, or anything that is needed.
-
-    Parameters
-    ----------
-    works : sequence of Work
-        The units of work.
-    targets : sequence of dict
-        The names of their products.
-    before : sequence of tuple
-        Units of work that are done in memory before them, and the names that their
-        products would have.
+    Make sure that no product replaces another, an input or a calibration.
 
     Raises
     ------
@@ -237,23 +205,23 @@ def refuse_clashes(
         If one does.
     """
     needed: dict[Path, str] = {}
-    for work in (*works, *(work for work, _ in before)):
-        for df in work.inputs:
+    for unit in (*units, *(unit for unit, _ in before)):
+        for df in unit.inputs:
             needed.setdefault(absolute(str(df)), "its input")
-        for name, cal in work.calibrations.items():
-            for df in [] if cal is None else cal if isinstance(cal, list) else [cal]:
+        for name, cal in unit.calibrations.items():
+            for df in as_list(cal):
                 needed.setdefault(absolute(str(df)), f"the {name} of an input")
-        for name, value in {**work.parameters, **work.tool_parameters}.items():
+        for name, value in {**unit.parameters, **unit.tool_parameters}.items():
             for file in files_within(value):
                 needed.setdefault(absolute(str(file)), f"the file given as {name}")
     for _, names in before:
         for target in names.values():  # it is never written
             needed.pop(absolute(str(target)), None)
     made: dict[Path, str] = {}
-    for work, names in zip(works, targets, strict=True):
+    for unit, names in zip(units, targets, strict=True):
         step, source = (
-            work.declaration.name,
-            ", ".join(map(str, work.inputs[:1])) or "nothing",
+            unit.declaration.name,
+            ", ".join(map(str, unit.inputs[:1])) or "nothing",
         )
         for target in names.values():
             path = absolute(str(target))

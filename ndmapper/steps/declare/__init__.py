@@ -3,7 +3,9 @@ Before a call: what a step is, declared once.
 
 declaration
     The declaration of a step, and the words of the framework in its calls.
-parameters, annotations
+
+Parameters
+----------
     What a parameter may be, and checks of what is given for it.
 function
     A declaration made of a Python function.

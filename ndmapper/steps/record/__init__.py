@@ -3,8 +3,8 @@ What is written down: how a product was made, and whether it still is what it wo
 
 entry, values, literals
     The record entry of a product, and values in the form that JSON or a script holds.
-source_text, source_context, origin, versions
-    The code of a step, what it refers to, where it lives, and versions of what ran.
+origin, source_text, versions
+    Where a step comes from: its code and what that refers to, or a package.
 differences, equivalence, freshness
     What is stale, and why, in words.
 decisions, event_log, summary

@@ -1,46 +1,37 @@
-"""What the user has decided of products: files of JSON beside them."""
+"""Decisions of the user on a product, in JSON files beside it."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ndmapper.documents import load_json
+from ndmapper.engines.decisions import Decisions, collect_decisions
 from ndmapper.errors import RecordError
+from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.temporary import staging_name
+from ndmapper.steps.paths import absolute
 from ndmapper.steps.record.differences import Difference
+from ndmapper.steps.work_unit import WorkUnit
 
-__all__ = ["decided_otherwise", "decisions_path", "read_decisions"]
+__all__ = [
+    "collect_unit_decisions",
+    "decided_otherwise",
+    "decisions_path",
+    "read_decisions",
+    "save_decisions",
+]
 
 
 def decisions_path(product: Path) -> Path:
-    """
-    Name the file that holds what was decided of a product.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-
-    Returns
-    -------
-    Path
-        A JSON file in ``.ndmapper/decisions/`` beside the product.
-    """
+    """Give the path of the decisions on a product."""
     return product.parent / ".ndmapper" / "decisions" / f"{product.name}.json"
 
 
 def read_decisions(path: Path) -> dict[str, Any]:
     """
-    Read what was decided.
-
-    Parameters
-    ----------
-    path : Path
-        The file; it may be missing.
-
-    Returns
-    -------
-    dict
-        Decision to what was decided.
+    Read decisions; none where there is no file.
 
     Raises
     ------
@@ -60,21 +51,7 @@ def read_decisions(path: Path) -> dict[str, Any]:
 
 
 def decided_otherwise(product: Path, row: Mapping[str, Any]) -> list[Difference]:
-    """
-    Say what the user has decided otherwise since a product was made.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-    row : mapping
-        The last entry of its record.
-
-    Returns
-    -------
-    list of Difference
-        One for each decision that was changed in its file.
-    """
+    """List the decisions that were edited since a product was made."""
     made = row.get("decisions")
     if not made:
         return []
@@ -87,3 +64,34 @@ def decided_otherwise(product: Path, row: Mapping[str, Any]) -> list[Difference]
         for name, old in made.items()
         if name in known and known[name] != old
     ]
+
+
+@contextmanager
+def collect_unit_decisions(
+    unit: WorkUnit, products: Sequence[str]
+) -> Iterator[Decisions]:
+    """Collect decisions in a ``with`` block; those made before are the defaults."""
+    known = read_decisions(_path_of(unit, products))
+    with collect_decisions(known, interact=unit.settings["interact"]) as made:
+        yield made
+
+
+def save_decisions(
+    unit: WorkUnit, products: Sequence[str], decisions: Decisions
+) -> None:
+    """Save new decisions beside the products."""
+    if not decisions.made or decisions.made == decisions.known:
+        return
+    path = _path_of(unit, products)
+    make_side_folder(path)
+    temporary = staging_name(path)
+    text = json.dumps(decisions.made, indent=1, sort_keys=True)
+    temporary.write_text(f"{text}\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _path_of(unit: WorkUnit, products: Sequence[str]) -> Path:
+    for product in map(absolute, products):
+        return decisions_path(product)
+    side = absolute(unit.settings["outdir"]) / ".ndmapper"
+    return side / "decisions" / f"{unit.declaration.name}.json"

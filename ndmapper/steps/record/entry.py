@@ -1,41 +1,46 @@
-"""The entry of a product in its record, written from the declaration alone."""
+"""Hop 9, record: the entry of a product, built from the declaration and the run."""
 
 import logging
+import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
+import astropy
 import numpy as np
 
+from ndmapper._version import __version__
 from ndmapper.config import Settings
-from ndmapper.data import DataFile, FileName
+from ndmapper.data import DataFile
 from ndmapper.data.saving.save import write_datafile
-from ndmapper.data.saving.unsaved import pending_key
-from ndmapper.engines import get_engine
-from ndmapper.engines.base import Calibration, Output
+from ndmapper.data.saving.unsaved import unsaved_key
+from ndmapper.engines import Outcome, get_engine
+from ndmapper.engines.base import Output
+from ndmapper.engines.decisions import Decisions
+from ndmapper.engines.quality import Findings
 from ndmapper.io.digest import DigestCache, Examined, digest, examine, name_damage
 from ndmapper.io.record import SCHEMA, entry_key, is_of_library
+from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.temporary import scratch_folder
-from ndmapper.steps.call.instrument_table import TableFacts, flags_block
+from ndmapper.steps.call.instrument_table import flags_block
 from ndmapper.steps.declare.declaration import Declaration
-from ndmapper.steps.declare.tool_parameters import files_within, plain_values
+from ndmapper.steps.declare.tool_parameters import plain_values
 from ndmapper.steps.paths import absolute
-from ndmapper.steps.record.origin import origin_of
-from ndmapper.steps.record.source_context import Context
+from ndmapper.steps.record.event_log import now
+from ndmapper.steps.record.origin import Context, origin_of
 from ndmapper.steps.record.values import recordable
+from ndmapper.steps.work_unit import WorkUnit, as_list, files_within
 
 __all__ = [
     "Entry",
-    "Work",
     "ancestors",
     "as_made",
     "describe",
     "is_as_recorded",
+    "qc_and_decisions",
     "references",
+    "run_block",
     "script_block",
     "what_ran",
 ]
@@ -49,138 +54,35 @@ Entry = dict[str, Any]
 _CONFIG = ("use_uncert", "use_flags", "bad_flags")
 """Keys of the configuration that change what a step makes."""
 
+_LINES = 40
+"""So many of the last lines that a tool printed are kept in the record."""
+
 _VOLATILE_WORDS = frozenset({"sof"})
 """Words of engines that only say where something lies."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Work:
+def describe(unit: WorkUnit, output: Output, product: str) -> Entry:
     """
-    One unit of work, with everything that decides what comes of it.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    roles : mapping of str to sequence of DataFile
-        What it works on, by the name of the input.
-    calibrations : mapping
-        What is applied, by type.
-    parameters : mapping
-        The checked parameters of the function.
-    tool_parameters : mapping
-        Those of the tool, where it is not the function that does the work.
-    table : TableFacts
-        What an instrument table says, where the function takes it.
-    ran : mapping
-        What `what_ran` says, where that is known already.
-    outputs : tuple of (str or None)
-        Names of the outputs.
-    settings : Settings
-        The configuration of the call.
-    digests : DigestCache
-        Digests that are known already.
-    """
-
-    declaration: Declaration
-    roles: Mapping[str, Sequence[DataFile]]
-    calibrations: Mapping[str, Calibration]
-    parameters: Mapping[str, Any]
-    tool_parameters: Mapping[str, Any] = field(default_factory=dict)
-    table: TableFacts = field(default_factory=TableFacts)
-    ran: Mapping[str, Any] = field(default_factory=dict)
-    outputs: tuple[Output, ...]
-    settings: Settings
-    digests: DigestCache
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A client of a cluster does not travel, and where the work is done there is
-        # nobody to hand it on to.
-        settings = {**self.settings, "cluster": None}
-        return {**self.__dict__, "settings": MappingProxyType(settings)}
-
-    @property
-    def inputs(self) -> list[DataFile]:
-        """All inputs, one role after the other."""
-        return [df for files in self.roles.values() for df in files]
-
-    @property
-    def named(self) -> list[DataFile | Path]:
-        """Every file that a parameter names."""
-        values = self.counted_parameters | self.counted_tool_parameters
-        return [*files_within(values), *(path for path, _ in self.frames)]
-
-    @cached_property
-    def counted_parameters(self) -> dict[str, Any]:
-        """The parameters as they count: a text that names a file is that file."""
-        declared = self.declaration.parameters
-        return {
-            name: _naming_files(
-                value, declared[name].kind.choices if name in declared else ()
-            )
-            for name, value in self.parameters.items()
-        }
-
-    @cached_property
-    def counted_tool_parameters(self) -> dict[str, Any]:
-        """The same of the parameters of the tool."""
-        return {
-            name: _naming_files(value) for name, value in self.tool_parameters.items()
-        }
-
-    @property
-    def frames(self) -> list[tuple[Path, str]]:
-        """What goes in since a file of the user says so: path, and what it is."""
-        task = self.declaration.task
-        listed = getattr(get_engine(task.engine), "frames_of_user", None)
-        return [] if listed is None else listed(task)
-
-    @property
-    def used(self) -> list[DataFile]:
-        """Every file that goes in: inputs, calibrations, files given as parameters."""
-        used = list(self.inputs)
-        for cal in self.calibrations.values():
-            used.extend(_listed(cal))
-        used.extend(df for df in self.named if isinstance(df, DataFile))
-        return list({id(df): df for df in used}.values())
-
-
-def describe(work: Work, output: Output, product: str) -> Entry:
-    """
-    Describe what would be made: all of an entry that is known before it is.
+    Build the expected record entry: all fields but `content` and `run`.
 
     Inputs that were re-used although they differ from what would be made now count as
     what they would be.
-
-    Parameters
-    ----------
-    work : Work
-        What it is made of.
-    output : str or None
-        Name of the output.
-    product : str
-        File name of the product, without folder.
-
-    Returns
-    -------
-    dict
-        The entry, without ``content`` and ``run``.
     """
-    declaration = work.declaration
+    declaration = unit.declaration
     step, task = declaration.name, declaration.task
     entry: Entry = {
         "schema": SCHEMA,
         "step": step,
-        **(work.ran or what_ran(declaration, work.parameters)),
+        **(unit.ran or what_ran(declaration, unit.parameters)),
         "product": product,
         "output": output,
         "parameters": {
             name: recordable(value, f"{step}: {name}")
-            for name, value in work.counted_parameters.items()
+            for name, value in unit.counted_parameters.items()
         },
-        "config": _config(work.settings),
-        **references(work, expected=True),
-        **_instrument(work),
+        "config": _config(unit.settings),
+        **references(unit, expected=True),
+        **_instrument(unit),
     }
     if not declaration.is_python:
         defaults = get_engine(task.engine).words
@@ -188,7 +90,7 @@ def describe(work: Work, output: Output, product: str) -> Entry:
             "name": task.name,
             "parameters": {
                 name: recordable(value, f"{step}: {name}")
-                for name, value in plain_values(work.counted_tool_parameters).items()
+                for name, value in plain_values(unit.counted_tool_parameters).items()
             },
             "words": {
                 name: recordable(value, f"{step}: {name}")
@@ -196,26 +98,26 @@ def describe(work: Work, output: Output, product: str) -> Entry:
                 if value != defaults.get(name) and name not in _VOLATILE_WORDS
             },
         }
-        if work.frames:
+        if unit.frames:
             entry["task"]["words"]["frames"] = [
-                f"{path.name} {what}" for path, what in work.frames
+                f"{path.name} {what}" for path, what in unit.frames
             ]
     entry["key"] = entry_key(entry)
     return entry
 
 
-def _instrument(work: Work) -> Entry:
-    """Give what instrument tables said; nothing for a step that asks for none."""
-    if not work.declaration.is_python:
+def _instrument(unit: WorkUnit) -> Entry:
+    """Build the ``instrument`` block; none for a step that uses no table."""
+    if not unit.declaration.is_python:
         return {}
-    block = {**flags_block(work.inputs[0]), **work.table.block}
-    if work.declaration.table is None and not block:
+    block = {**flags_block(unit.inputs[0]), **unit.table.block}
+    if unit.declaration.table is None and not block:
         return {}
     return {"instrument": block}
 
 
 def _config(settings: Settings) -> Entry:
-    """Give what of the configuration changes what a step makes."""
+    """Select the configuration that changes pixels."""
     found: Entry = {name: settings[name] for name in _CONFIG}
     if settings["labels"] is not None:
         found["labels"] = recordable(settings["labels"], "labels")
@@ -223,44 +125,14 @@ def _config(settings: Settings) -> Entry:
 
 
 def as_made(expected: Mapping[str, Any], files: Entry) -> Entry:
-    """
-    Describe what is made: as it was expected, with the inputs as they are.
-
-    Parameters
-    ----------
-    expected : mapping
-        What `describe` said. The process that works may not know the script of a
-        function, so what it is was said before.
-    files : dict
-        What `references` says of the inputs as they are.
-
-    Returns
-    -------
-    dict
-        The entry, without ``content`` and ``run``.
-    """
+    """Complete an expected entry by the facts of the run, and compute its key again."""
     entry = {**expected, **files}
     entry["key"] = entry_key(entry)
     return entry
 
 
-def references(work: Work, *, expected: bool) -> Entry:
-    """
-    Refer to all files that go into a product.
-
-    Parameters
-    ----------
-    work : Work
-        What it is made of.
-    expected : bool
-        Refer to what was re-used although it differs as it would be made now, not as
-        it is.
-
-    Returns
-    -------
-    dict
-        ``inputs``, ``calibrations``, ``references`` and ``tags`` of an entry.
-    """
+def references(unit: WorkUnit, *, expected: bool) -> Entry:
+    """Build the references to all input files; what was re-used counts as made now."""
     known: dict[int, Entry] = {}
 
     def refer(file: DataFile | Path) -> Entry:
@@ -271,19 +143,19 @@ def references(work: Work, *, expected: bool) -> Entry:
 
     def look(file: DataFile | Path) -> Entry:
         if isinstance(file, DataFile):
-            return _reference(file, work, expected=expected)
+            return _reference(file, unit, expected=expected)
         path = absolute(file)
-        found = examine(path, work.digests)
+        found = examine(path, unit.digests)
         if expected:
-            _name_damage(path, found, work)
+            _name_damage(path, found, unit)
         return {"name": path.name, "digest": found.digest}
 
-    is_python = work.declaration.is_python
-    tags = {} if is_python else {"tags": _tags(work, refer)}
+    is_python = unit.declaration.is_python
+    tags = {} if is_python else {"tags": _tags(unit, refer)}
     return {
         "inputs": [
             refer(df) if is_python else {**refer(df), "role": role}
-            for role, files in work.roles.items()
+            for role, files in unit.roles.items()
             for df in files
         ],
         "calibrations": {
@@ -292,29 +164,15 @@ def references(work: Work, *, expected: bool) -> Entry:
             else [refer(df) for df in cal]
             if isinstance(cal, list)
             else refer(cal)
-            for name, cal in work.calibrations.items()
+            for name, cal in unit.calibrations.items()
         },
-        "references": _named(work, refer),
+        "references": _named(unit, refer),
         **tags,
     }
 
 
 def what_ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
-    """
-    Say what does the work: the code or revision of a function, or a tool's version.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    parameters : mapping
-        The checked parameters of the function.
-
-    Returns
-    -------
-    dict
-        A part of an entry, the same for all units of a call.
-    """
+    """Identify the code: source or revision of a function, or version of a tool."""
     origin = None if declaration.func is None else origin_of(declaration.func)
     revision = declaration.revision
     said: Entry = {} if revision is None else {"revision": revision}
@@ -341,13 +199,13 @@ def what_ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
     }
 
 
-def _named(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
-    """Refer to the files that parameters name, but to calibrations only once."""
-    applied = {id(df) for cal in work.calibrations.values() for df in _listed(cal)}
+def _named(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
+    """Refer to the files that parameters name, less those that are calibrations."""
+    applied = {id(df) for cal in unit.calibrations.values() for df in as_list(cal)}
     found: dict[str, Any] = {}
     for name, value in {
-        **work.counted_parameters,
-        **work.counted_tool_parameters,
+        **unit.counted_parameters,
+        **unit.counted_tool_parameters,
     }.items():
         files = [*files_within(value)]
         references = [refer(file) for file in files if id(file) not in applied]
@@ -355,36 +213,15 @@ def _named(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, A
             found[name] = references
         elif references:
             found[name] = references[0]
-    if work.frames:
-        found["sof"] = [refer(path) for path, _ in work.frames]
+    if unit.frames:
+        found["sof"] = [refer(path) for path, _ in unit.frames]
     return found
 
 
-def _naming_files(value: Any, choices: Sequence[str] = ()) -> Any:
-    """Turn each text that is the name of an existing file, and no choice, into one."""
-    if isinstance(value, str):
-        try:
-            is_file = value and value not in choices and Path(value).is_file()
-            return Path(value) if is_file else value
-        except (OSError, ValueError):  # too long for a name, or with NUL
-            return value
-    if isinstance(value, (DataFile, FileName)):
-        return Path(value) if isinstance(value, FileName) else value
-    if isinstance(value, Mapping):
-        return {key: _naming_files(item, choices) for key, item in value.items()}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "UO":
-        return _naming_files(value.tolist(), choices)
-    if isinstance(value, (set, frozenset)):
-        return frozenset(_naming_files(item, choices) for item in value)
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, range)):
-        return [_naming_files(item, choices) for item in value]
-    return value
-
-
-def _tags(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
-    """Refer to all files that a tool is given by its parameters or tags."""
+def _tags(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
+    """Refer to the files that a tool is given, by parameter or tag."""
     found: dict[str, Any] = {}
-    for name, value in work.tool_parameters.items():
+    for name, value in unit.tool_parameters.items():
         files = [*files_within(value)]
         if files:
             is_one = value is files[0]
@@ -392,63 +229,45 @@ def _tags(work: Work, refer: Callable[[DataFile | Path], Entry]) -> dict[str, An
     return found
 
 
-def _listed(cal: Calibration) -> list[DataFile]:
-    return [] if cal is None else cal if isinstance(cal, list) else [cal]
-
-
 def is_as_recorded(df: DataFile, digests: DigestCache) -> bool:
-    """
-    Say whether a product is still what its record describes.
-
-    Parameters
-    ----------
-    df : DataFile
-        A product with a record.
-    digests : DigestCache
-        Digests that are known already, so that no product is read twice for this.
-
-    Returns
-    -------
-    bool
-        False if its content was changed by something that keeps no record.
-    """
+    """Whether a product has the content that its record gives."""
     return digest(Path(df), digests) == str(df.record[-1]["content"])
 
 
 def _name_damage(
-    path: Path, found: Examined, work: Work, name: str | None = None
+    path: Path, found: Examined, unit: WorkUnit, name: str | None = None
 ) -> None:
-    """Say once in a call that an input is damaged, unless that is an error."""
-    wrong = name_damage(path, found, checksums=work.settings["checksums"])
+    """Warn of a damaged input once per call, or raise, as the configuration says."""
+    wrong = name_damage(path, found, checksums=unit.settings["checksums"])
     place = path if name is None else Path(name)
-    if wrong and place not in work.digests.named:
-        work.digests.named.add(place)
+    if wrong and place not in unit.digests.named:
+        unit.digests.named.add(place)
         log.warning(
             "%s: %s may be damaged, or a program that changed it left its checksums as "
-            "they were: %s", work.declaration.name, name or path, "; ".join(wrong),
+            "they were: %s", unit.declaration.name, name or path, "; ".join(wrong),
         )  # fmt: skip
 
 
-def _reference(df: DataFile, work: Work, *, expected: bool) -> Entry:
-    """Refer to a file by its key if a step made it, else by its content."""
+def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
+    """Refer to a file by the key of its record, or by its digest if it has none."""
     name = Path(str(df)).name if df.filename is not None else "unnamed"
     if not df.is_made:
         return {"name": name, "key": df.record[-1]["key"]}
-    if (key := pending_key(df)) is not None:
+    if (key := unsaved_key(df)) is not None:
         return {"name": name, "key": key}
-    # A file that was replaced meanwhile is found out by whoever compares the digests.
+    # A file that is replaced meanwhile shows when the digests are compared.
     if not df.unchanged or df.filename is None:
-        # What is only in memory is what counts, not what lies on disk.
+        # The content in memory counts, not that on disk.
         with scratch_folder() as folder:
             path = folder / "content.fits"
             write_datafile(df, path, rows=[])
             found = examine(path)
             if expected:
-                _name_damage(path, found, work, name)
+                _name_damage(path, found, unit, name)
             return {"name": name, "digest": found.digest, "memory": True}
-    found = examine(Path(str(df)), work.digests)
+    found = examine(Path(str(df)), unit.digests)
     if expected:
-        _name_damage(Path(str(df)), found, work)
+        _name_damage(Path(str(df)), found, unit)
     if df.record and found.digest == str(df.record[-1]["content"]):
         key = df.record[-1]["key"]
         if expected and df.expected_key and df.expected_key[0] == key:
@@ -458,19 +277,7 @@ def _reference(df: DataFile, work: Work, *, expected: bool) -> Entry:
 
 
 def ancestors(files: Sequence[DataFile]) -> list[Entry]:
-    """
-    Join the records of everything that a product is made of.
-
-    Parameters
-    ----------
-    files : sequence of DataFile
-        Inputs and calibrations.
-
-    Returns
-    -------
-    list of dict
-        Their entries, oldest first, each once.
-    """
+    """Join the records of all input files: each entry once, oldest first."""
     joined: dict[tuple[str, str], Entry] = {}
     for df in files:
         for entry in df.record:
@@ -481,23 +288,7 @@ def ancestors(files: Sequence[DataFile]) -> list[Entry]:
 def script_block(
     declaration: Declaration, context: Context, parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """
-    Collect what a script needs to call a step of pure Python again.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    context : Context
-        What its source refers to; what values of parameters need is added.
-    parameters : mapping
-        The values of its parameters.
-
-    Returns
-    -------
-    dict
-        The ``script`` of an entry.
-    """
+    """Collect what a script needs to call a Python step again."""
     exact: dict[str, str] = {}
     missing: dict[str, str] = {}
     for name, value in parameters.items():
@@ -530,6 +321,86 @@ def script_block(
 
 
 def _is_wrapped(func: Callable[..., Any]) -> bool:
-    """Tell a plain function of a module, which a script made a step of, from a step."""
+    """Whether it is a plain function of a module, of which a script made a step."""
     module = sys.modules.get(getattr(func, "__module__", None) or "")
     return getattr(module, getattr(func, "__name__", ""), None) is func
+
+
+def qc_and_decisions(findings: Findings, decisions: Decisions) -> Entry:
+    """Serialise QC values and decisions for the record."""
+    found: Entry = {}
+    if findings.numbers:
+        found["qc"] = {n: recordable(v, n) for n, v in findings.numbers.items()}
+    if decisions.made:
+        found["decisions"] = decisions.made
+    return found
+
+
+def run_block(
+    unit: WorkUnit,
+    products: Sequence[str],
+    outcome: Outcome,
+    findings: Findings,
+    started: str,
+) -> Entry:
+    """
+    Build the ``run`` block of an entry: what is volatile, and is never compared.
+
+    The log of a tool and the figures of a step are kept beside the products, and the
+    block says where.
+    """
+    side = absolute(unit.settings["outdir"]) / ".ndmapper"
+    stem = next((Path(name).name for name in products), unit.declaration.name)
+    facts: Entry = {
+        "started": started,
+        "ended": now(),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "paths": _paths([*unit.used, *unit.named]),
+        "workers": unit.settings["workers"],
+        "versions": {
+            "ndmapper": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "astropy": astropy.__version__,
+        },
+    }
+    if unit.table.block and unit.table.instrument is not None:
+        facts["table"] = str(absolute(unit.table.instrument.source))
+    if outcome.log:
+        lines = outcome.log.splitlines()
+        facts["log"] = "\n".join(lines[-_LINES:])
+        if len(lines) > _LINES:
+            facts["log_file"] = _keep(side / "logs" / f"{stem}.log", outcome.log)
+    if findings.figures:
+        facts["figures"] = [
+            _draw(figure, side / "figures" / f"{stem}-{n}.png")
+            for n, figure in enumerate(findings.figures, 1)
+        ]
+    return facts
+
+
+def _paths(files: Sequence[DataFile | Path]) -> dict[str, str | list[str]]:
+    """Map file names to paths; a list where several have the same name."""
+    places: dict[str, list[str]] = {}
+    names = [str(file) for file in files]
+    for path in dict.fromkeys(absolute(name) for name in names if name):
+        places.setdefault(path.name, []).append(str(path))
+    return {n: p[0] if len(p) == 1 else p for n, p in places.items()}
+
+
+def _keep(path: Path, text: str) -> str:
+    make_side_folder(path)
+    path.write_text(text, encoding="utf-8", errors="replace")
+    return f"{path.parent.name}/{path.name}"
+
+
+def _draw(figure: Any, path: Path) -> str:
+    make_side_folder(path)
+    if hasattr(figure, "savefig"):
+        figure.savefig(path)
+    else:
+        path = path.with_suffix(Path(figure).suffix)
+        make_side_folder(path)
+        path.write_bytes(Path(figure).read_bytes())
+    return f"{path.parent.name}/{path.name}"

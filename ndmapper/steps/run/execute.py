@@ -1,111 +1,52 @@
-"""Hops 6 to 11 for every unit of a plan: stage, run, collect, record, publish, map."""
+"""Hops 6 to 10 for all units of a plan, here or in workers; and hop 11, map."""
 
-import errno
 import logging
-import re
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ndmapper.config import usable
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, DataFileList
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
-from ndmapper.engines.quality import collect_findings
-from ndmapper.errors import FileAccessError, StepError
+from ndmapper.errors import StepError
 from ndmapper.io.source import find_source
-from ndmapper.io.temporary import scratch_folder, sweep_side_data
+from ndmapper.io.temporary import sweep_side_data
 from ndmapper.log import FILE_ONLY
 from ndmapper.parallel import map_parallel
+from ndmapper.parallel.cores import limit_by_memory, resolve_workers
 from ndmapper.steps.call.decide import PlanItem
+from ndmapper.steps.call.inputs import Inputs
 from ndmapper.steps.call.plan import Plan
+from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.paths import absolute
-from ndmapper.steps.record.entry import Work
-from ndmapper.steps.record.event_log import now, write_event
-from ndmapper.steps.record.summary import tally
-from ndmapper.steps.results import Failure, Result
-from ndmapper.steps.run.facts import keep_decisions, remembered, run_facts, said_of
-from ndmapper.steps.run.in_memory import run_unsaved
-from ndmapper.steps.run.publish import save_products, stage
-from ndmapper.steps.run.unit import run_work, shared_cals, steady
-from ndmapper.steps.run.workers import count_workers
+from ndmapper.steps.record.event_log import write_event
+from ndmapper.steps.record.summary import summary
+from ndmapper.steps.run.unit import (
+    Failure,
+    Made,
+    Products,
+    Result,
+    describe_unit,
+    run_unit,
+)
 
-__all__ = ["Made", "execute", "map_product"]
+__all__ = ["count_workers", "execute", "map_product", "shaped"]
 
 log = logging.getLogger(__name__)
 
-_FULL = 2**20
-"""A disk with less free space than this is called full where something fails [byte]."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """
-    What came of one unit of work, as it travels between processes.
-
-    Parameters
-    ----------
-    contents : dict of str to str
-        Path of each product to the digest of its content.
-    text : str
-        What a tool printed, where it makes no products.
-    """
-
-    contents: dict[str, str] = field(default_factory=dict)
-    text: str = ""
-
 
 def execute(plan: Plan) -> list[Result]:
-    """
-    Do what a plan says.
-
-    Parameters
-    ----------
-    plan : Plan
-        The decisions.
-
-    Returns
-    -------
-    list of dict, Failure or str
-        For each unit of the plan: output to product, lazily mapped from disk; what
-        went wrong, with ``on_error='continue'``; what a tool without products printed.
-    """
-    step, settings = plan.step, plan.settings
-    outdir = settings["outdir"]
-    title = _title(plan)
+    """Run what a plan says, log it, and map the products."""
+    step, outdir, title = plan.step, plan.settings["outdir"], _title(plan)
     log.info("START %s", title, extra=FILE_ONLY)
     # Also where there is nothing to do: a run may have been killed at its very end.
     sweep_side_data(absolute(outdir) / ".ndmapper")
     write_event(outdir, "start", step=step, units=len(plan.items))
-    todo = [item for item in plan.items if item.action != "reuse"]
     made: dict[int, Made | Failure] = {}
-
-    def note(position: int, result: Made | Failure) -> None:
-        item = todo[position]
-        made[id(item)] = result
-        _note(plan, item, result)
-
     try:
-        for item in plan.items:
-            if item.action == "reuse":
-                _say_reused(item)
-        for item in todo:
-            _make_inputs(item)
-        workers = count_workers(plan)
-        # Where there is one unit, its extensions are worked on at once.
-        inside = workers if len(todo) == 1 and not usable(settings["cluster"]) else 1
-        map_parallel(
-            _Doer(settings["on_error"] == "continue", inside),
-            todo,
-            workers=workers,
-            title=step,
-            cluster=settings["cluster"],
-            notify=note,
-        )
+        _run_units(plan, made)
     except BaseException as err:
         write_event(outdir, "failed", step=step, error=str(err))
         raise
@@ -120,11 +61,48 @@ def execute(plan: Plan) -> list[Result]:
             outdir, "end", step=step,
             **dict(zip(("made", "reused", "differing"), counts, strict=True)),
         )  # fmt: skip
+    # Hop 11: map.
     return [_result(item, made.get(id(item))) for item in plan.items]
 
 
+def _run_units(plan: Plan, made: dict[int, Made | Failure]) -> None:
+    """Run all units that are not re-used; note what each has made as soon as it has."""
+    todo = [item for item in plan.items if item.action != "reuse"]
+
+    def note(position: int, result: Made | Failure) -> None:
+        item = todo[position]
+        made[id(item)] = result
+        _note(plan, item, result)
+
+    for item in plan.items:
+        if item.action == "reuse":
+            _say_reused(item)
+    for item in todo:
+        _make_inputs(item)
+    settings, workers = plan.settings, count_workers(plan)
+    # Where there is one unit, its extensions are worked on at once.
+    inside = workers if len(todo) == 1 and not usable(settings["cluster"]) else 1
+    map_parallel(
+        _Runner(settings["on_error"] == "continue", inside),
+        todo,
+        workers=workers,
+        title=plan.step,
+        cluster=settings["cluster"],
+        notify=note,
+    )
+
+
+def count_workers(plan: Plan) -> int:
+    """Count how many units run at once: one where the user may be asked something."""
+    declaration, settings = plan.declaration, plan.settings
+    if settings["interact"]:
+        return 1
+    workers = resolve_workers(settings["workers"])
+    return limit_by_memory(workers, declaration.options.get("memory"))
+
+
 def _title(plan: Plan) -> str:
-    """Name the step, and the task that it runs in full."""
+    """Name the step, and its task in full."""
     task = plan.declaration.task
     if plan.declaration.is_python or task.name is None:
         return plan.step
@@ -145,41 +123,42 @@ def _counts(plan: Plan, made: dict[int, Made | Failure]) -> tuple[int, int, int]
 
 def _say_reused(item: PlanItem) -> None:
     names = item.products
-    tally.add(reused=names)
+    summary.add(reused=names)
     if item.reason != "exists":
-        tally.cleaned += [n for n in names if not Path(n).exists()]
+        summary.cleaned += [n for n in names if not Path(n).exists()]
     if item.changes:
-        is_new = tally.note_stale(names, item.causes, kept=item.is_kept)
+        is_new = summary.note_stale(names, item.causes, kept=item.is_kept)
         # One line for a reason, however many products are stale for it.
         words = "%s: re-used, but it differs from what would be made now: %s"
         extra = None if is_new or item.is_kept else FILE_ONLY
-        log.warning(words, _line(item), "; ".join(item.changes), extra=extra)
+        log.warning(words, describe_unit(item), "; ".join(item.changes), extra=extra)
     elif item.reason == "exists":
-        log.info("%s: re-used", _line(item))
+        log.info("%s: re-used", describe_unit(item))
     else:
-        log.info("%s: %s, and not needed until now", _line(item), item.reason)
+        log.info("%s: %s, and not needed until now", describe_unit(item), item.reason)
 
 
 def _note(plan: Plan, item: PlanItem, result: Made | Failure) -> None:
-    """Keep the books on one unit of work that is done."""
+    """Log one unit that is done; the summary counts what is saved."""
     step, outdir = plan.step, plan.settings["outdir"]
     names = item.products
     if isinstance(result, Failure):
-        tally.add(failed=names or [item.sources])
+        summary.add(failed=names or [item.sources])
         log.error("%s", result.error)
         write_event(outdir, "failed", step=step, products=names, error=result.error)
         return
     for path, content in result.contents.items():
         plan.digests.put(find_source(path), content, ours=True)
-    tally.add(made=names)
+    if not item.in_memory:
+        summary.add(made=names)
     write_event(
         outdir, "made", step=step, products=names, inputs=item.sources, why=item.reason
     )
 
 
 def _make_inputs(item: PlanItem) -> None:
-    """Make what was removed as nobody needed it, and is read now."""
-    for df in [df for work in item.works for df in work.used]:
+    """Make input files that `ndmapper clean` removed."""
+    for df in [df for unit in item.units for df in unit.used]:
         if isinstance(df, PlannedFile) and df.can_be_made:
             log.info("%s is needed, and made again", df)
             df.make()
@@ -188,17 +167,26 @@ def _make_inputs(item: PlanItem) -> None:
 def _result(item: PlanItem, result: Made | Failure | None) -> Result:
     if isinstance(result, Failure):
         return result
-    if isinstance(result, Made) and not item.targets:
+    if result is not None and not item.targets:
         return result.text
+    if result is not None and item.in_memory:
+        return _with_cals(item, result.products)
     products = {output: map_product(item, output) for output in item.targets}
-    if isinstance(result, Made):
+    if result is not None:
         for df in products.values():
             _refuse_replaced(df, result)
     return products
 
 
+def _with_cals(item: PlanItem, products: Products) -> Products:
+    """Hand on the calibrations of the inputs, which a worker has only copies of."""
+    for df in products.values():
+        df.cals.update(item.unit.shared_cals)
+    return products
+
+
 def _refuse_replaced(df: DataFile, made: Made) -> None:
-    """Refuse to go on with what another run has put in the place of a product."""
+    """Refuse a product that another run has replaced already."""
     content = made.contents[str(absolute(str(df)))]
     if not df.record or df.record[-1]["content"] != content:
         msg = (
@@ -209,169 +197,95 @@ def _refuse_replaced(df: DataFile, made: Made) -> None:
 
 
 @dataclass(frozen=True)
-class _Doer:
-    """Do one unit of work, perhaps in another process."""
+class _Runner:
+    """Run one unit, perhaps in another process."""
 
-    goes_on: bool
+    continues: bool
     workers: int
 
     def __call__(self, item: PlanItem) -> Made | Failure:
         try:
-            return _do(item, self.workers)
+            return _run_and_say(item, self.workers)
         except Exception as err:
-            if not self.goes_on:
+            if not self.continues:
                 raise
-            log.debug("%s failed", item.work.declaration.name, exc_info=err)
+            log.debug("%s failed", item.unit.declaration.name, exc_info=err)
             return Failure(str(err) or type(err).__name__)
 
 
-def _do(item: PlanItem, workers: int = 1) -> Made:
-    started = now()
-    line = _line(item)
-    item = _after_prelude(item)
-    with (
-        stage(absolute(item.work.settings["outdir"])) as folder,
-        collect_findings() as findings,
-        remembered(item) as decisions,
-        _work_folder(item.work, folder) as place,
-        _full_disk_named(item),
-    ):
-        with steady(item.work) as files:
-            outcome = run_work(item.work, item.targets, place, workers=workers)
-        for warning in outcome.warnings:
-            log.warning("%s: %s", line, warning)
-        if outcome.log:
-            log.info("%s", outcome.log.rstrip(), extra=FILE_ONLY)
-        said = said_of(findings, decisions)
-        run = run_facts(item, outcome, findings, started)
-        # First, for no answer of a user is lost where the rest fails.
-        keep_decisions(item, decisions)
-        contents = save_products(item, outcome, folder, files | said | {"run": run})
-    why = "made" if item.action == "run" else f"made again, {item.reason}"
-    log.info("%s: %s", line, why if item.targets else "done")
-    return Made(contents, "" if item.targets else outcome.log)
-
-
-@contextmanager
-def _full_disk_named(item: PlanItem) -> Iterator[None]:
-    """
-    Say of whatever fails that a disk is full, where one is.
-
-    Tools that cannot write say so in many ways, or not at all.
-    """
-    try:
-        yield
-    except Exception as err:
-        if getattr(err.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            raise  # it says so already
-        # Now, before what was half written is removed.
-        outdir = absolute(item.work.settings["outdir"])
-        for folder in (outdir, Path(tempfile.gettempdir())):
-            if _is_full(folder):
-                product = next(iter(item.targets.values()), item.sources)
-                msg = (
-                    f"{item.step}: the disk of {folder} is full, so {product} is not "
-                    f"made from {item.sources}; make room, or choose another folder "
-                    f"with outdir or TMPDIR, and run again. What failed first: {err}"
-                )
-                raise FileAccessError(msg) from err
-        raise
-
-
-def _is_full(folder: Path) -> bool:
-    try:
-        return shutil.disk_usage(folder).free < _FULL
-    except OSError:
-        return False
-
-
-def _after_prelude(item: PlanItem) -> PlanItem:
-    """Do the steps of a chain that come before the last one, in memory."""
-    made: list[DataFile] = []
-    for one in (*item.prelude, item):
-        work = one.work
-        if made:
-            first = next(iter(work.roles))
-            work = replace(work, roles={**work.roles, first: made})
-        one = replace(one, work=work)  # noqa: PLW2901  # the same, with real input
-        if one.action == "memory":
-            made = list(run_unsaved(one).values())
-    return one
-
-
-@contextmanager
-def _work_folder(work: Work, folder: Path) -> Iterator[Path]:
-    """Make a folder for a tool, beside the products where its path is plain."""
-    if work.declaration.is_python:
-        yield folder  # a function needs none of its own
-        return
-    place = folder / "work"
-    # Tools of other times take no blanks, and cut off what is long.
-    if re.fullmatch(r"[\w./+-]+", str(place), re.ASCII) and len(str(place)) < 120:
-        place.mkdir()
-        yield place
-        return
-    with scratch_folder() as other:
-        yield other
-
-
-def _line(item: PlanItem) -> str:
-    targets = ", ".join(item.products)
-    line = item.step + (f": {item.sources}" if item.sources else "")
-    line += f" -> {targets}" if targets else ""
-    # A name may hold anything, and a line of the log is a line.
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+def _run_and_say(item: PlanItem, workers: int = 1) -> Made:
+    made = run_unit(item, workers=workers)
+    why = {"run": "made", "memory": item.reason}.get(
+        item.action, f"made again, {item.reason}"
+    )
+    log.info("%s: %s", describe_unit(item), why if item.targets else "done")
+    return made
 
 
 def map_product(item: PlanItem, output: Output) -> DataFile:
-    """
-    Map a product from disk; calibrations that all inputs share go along.
-
-    Parameters
-    ----------
-    item : PlanItem
-        A unit of work that is done.
-    output : str or None
-        The output.
-
-    Returns
-    -------
-    DataFile
-        The product.
-    """
+    """Map a product from disk; calibrations that all inputs share go along."""
     found = item.found.get(output)
     if isinstance(found, PlannedFile):
-        # Who only plans makes nothing, whoever looks.
-        maker = None if item.work.settings["dry_run"] else partial(_make_again, item)
+        # A dry run makes nothing, even where pixels are asked for.
+        maker = None if item.unit.settings["dry_run"] else partial(_make_again, item)
         product: DataFile = PlannedFile(
-            item.targets[output], found.record, {}, maker, like=item.works[0].inputs[0]
+            item.targets[output], found.record, {}, maker, like=item.units[0].inputs[0]
         )
     elif item.action == "reuse" and found is not None:
         product = found
     else:
         product = DataFile(item.targets[output])
-    product.cals.update(shared_cals(item.work.inputs))
+    product.cals.update(item.unit.shared_cals)
     if (
         item.changes
         and not item.is_kept
-        and item.work.settings["reprocess"] != "auto"
+        and item.unit.settings["reprocess"] != "auto"
         and product.record
         and product.record[-1]["step"] != "edited"
     ):
-        # What was edited by hand stays, so what is made of it follows the edit.
+        # A product edited by hand stays, and what is made of it follows the edit.
         keys = product.record[-1]["key"], item.expected[output]["key"]
         product.expected_key = keys if keys[0] != keys[1] else None
     return product
 
 
 def _make_again(item: PlanItem) -> None:
-    """Make what was removed; all outputs of a unit are made at once."""
+    """Make a unit whose products `ndmapper clean` removed; all outputs at once."""
     if all(Path(str(name)).exists() for name in item.targets.values()):
         return
     _make_inputs(item)
-    with_digests = _do(item)
-    tally.add(made=item.products)
-    tally.cleaned = [name for name in tally.cleaned if name not in item.products]
-    for path, content in with_digests.contents.items():
-        item.work.digests.put(find_source(path), content, ours=True)
-    item.work.digests.save()
+    made = _run_and_say(item)
+    summary.add(made=item.products)
+    summary.cleaned = [name for name in summary.cleaned if name not in item.products]
+    for path, content in made.contents.items():
+        item.unit.digests.put(find_source(path), content, ours=True)
+    item.unit.digests.save()
+
+
+def shaped(declaration: Declaration, given: Inputs, results: list[Result]) -> Any:
+    """
+    Give one file or a list, and a dict where outputs have names.
+
+    Raises
+    ------
+    StepError
+        If one file was given, and went wrong.
+    """
+    single = given.form == "one" or declaration.each == "list"
+    good = [result for result in results if isinstance(result, dict)]
+    failures = [result for result in results if isinstance(result, Failure)]
+    if single and failures:
+        raise StepError(failures[0].error)
+    shaped: dict[Output, Any] = {}
+    for output in declaration.outputs:
+        files = [
+            df
+            for result in good
+            for name, df in result.items()
+            if name == output or str(name).startswith(f"{output}#")
+        ]
+        shaped[output] = (
+            files[0] if single and len(files) == 1 else DataFileList(data=files)
+        )
+    outputs = declaration.outputs
+    return shaped if len(outputs) != 1 else shaped[outputs[0]]

@@ -1,160 +1,32 @@
-"""Steps whose products stay in memory."""
+"""Hop 10 with save=False: products stay in memory, with their names and records."""
 
-import logging
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
-
-from astropy.nddata import NDData
-
-from ndmapper.config import Settings
-from ndmapper.data import DataFile, DataFileList, NDLater
-from ndmapper.data.saving.unsaved import hold
-from ndmapper.engines.base import Output
-from ndmapper.engines.quality import collect_findings
-from ndmapper.errors import ParameterError
-from ndmapper.io.digest import DigestCache
-from ndmapper.io.temporary import scratch_folder
-from ndmapper.log import FILE_ONLY
-from ndmapper.steps.call.bind import Bound
-from ndmapper.steps.call.calibrations import resolve_calibrations
+from ndmapper.data import DataFile
+from ndmapper.data.saving.unsaved import attach_record
+from ndmapper.engines.base import Outcome, Output
 from ndmapper.steps.call.decide import PlanItem
-from ndmapper.steps.call.inputs import Inputs, coerce_roles
-from ndmapper.steps.call.instrument_table import table_facts
-from ndmapper.steps.call.naming import Targets, name_products
-from ndmapper.steps.call.units import make_works
-from ndmapper.steps.declare.declaration import Declaration
-from ndmapper.steps.record.entry import Work, ancestors, as_made, describe
-from ndmapper.steps.record.event_log import now
-from ndmapper.steps.record.summary import tally
-from ndmapper.steps.results import Failure, Products, Result
-from ndmapper.steps.run.facts import keep_decisions, remembered, run_facts, said_of
-from ndmapper.steps.run.unit import run_work, shared_cals, steady
+from ndmapper.steps.record.entry import Entry, ancestors, as_made
 
-log = logging.getLogger(__name__)
-
-__all__ = ["in_memory", "memory_item", "run_unsaved", "unsaved"]
+__all__ = ["keep_in_memory"]
 
 
-def unsaved(
-    declaration: Declaration, inputs: Any, bound: Bound, settings: Settings
-) -> tuple[Inputs, list[Result]]:
-    """
-    Do the work of a call, and keep the products in memory.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    inputs : object
-        What to work on.
-    bound : Bound
-        The words of the call.
-    settings : Settings
-        Its configuration.
-
-    Returns
-    -------
-    inputs : Inputs
-        The inputs as files.
-    results : list of dict
-        Output to a file that has its name and its record, and is not saved.
-    """
-    given = coerce_roles(declaration, inputs, bound.inputs)
-    cals = resolve_calibrations(declaration, bound.calibrations, given.first)
-    digests = DigestCache(Path(settings["outdir"]) / ".ndmapper")
-    works = make_works(declaration, bound, settings, given, cals, digests=digests)
-    units = [work.roles for work in works]
-    targets = name_products(declaration, units, bound.out_names, settings["outdir"])
-    results: list[Result] = []
-    for work, names in zip(works, targets, strict=True):
-        try:
-            results.append(run_unsaved(memory_item(work, names)))
-        except Exception as err:
-            if settings["on_error"] != "continue":
-                raise
-            log.error("%s", err)
-            tally.add(failed=[str(name) for name in names.values()])
-            results.append(Failure(str(err) or type(err).__name__))
-    digests.save()
-    return given, results
-
-
-def memory_item(work: Work, targets: Targets) -> PlanItem:
-    """
-    Plan one unit of work whose products stay in memory.
-
-    Parameters
-    ----------
-    work : Work
-        The unit.
-    targets : mapping
-        Output to the name that the product takes.
-
-    Returns
-    -------
-    PlanItem
-        The plan.
-    """
-    work = replace(work, outputs=tuple(targets))
-    return PlanItem(
-        work=work,
-        targets=targets,
-        expected={
-            output: describe(work, output, Path(str(name)).name)
-            for output, name in targets.items()
-        },
-        action="memory",
-        reason="kept in memory",
-    )
-
-
-def run_unsaved(item: PlanItem) -> Products:
-    """
-    Do one unit of work in memory.
-
-    Parameters
-    ----------
-    item : PlanItem
-        The unit.
-
-    Returns
-    -------
-    dict
-        Output to a file that has its name and its record, and is not saved.
-    """
-    started, work = now(), item.work
-    with (
-        scratch_folder() as folder,
-        collect_findings() as findings,
-        remembered(item) as decisions,
-    ):
-        with steady(work) as files:
-            outcome = run_work(work, item.targets, folder)
-        for warning in outcome.warnings:
-            log.warning("%s: %s: %s", work.declaration.name, item.sources, warning)
-        if outcome.log:
-            log.info("%s", outcome.log.rstrip(), extra=FILE_ONLY)
-        facts = said_of(findings, decisions)
-        facts["run"] = run_facts(item, outcome, findings, started)
-        keep_decisions(item, decisions)
-        before = ancestors(work.used)
-        products: Products = {}
-        for output, product in outcome.products.items():
-            made = DataFile(data=product)
-            if not work.declaration.is_python:
-                _load(made)  # the folder with its file goes
-            made.filename = item.targets[output]
-            made.cals.update(shared_cals(work.inputs))
-            entry = as_made(item.expected[output], files) | facts
-            hold(made, [*before, entry])
-            products[output] = made
+def keep_in_memory(
+    item: PlanItem, outcome: Outcome, facts: Entry
+) -> dict[Output, DataFile]:
+    """Give the products of a unit their names and records; nothing is written."""
+    unit = item.unit
+    before = ancestors(unit.used)
+    products: dict[Output, DataFile] = {}
+    for output, product in outcome.products.items():
+        products[output] = made = DataFile(data=product)
+        if not unit.declaration.is_python:
+            _load(made)  # the folder with its file is removed
+        made.filename = item.targets[output]
+        attach_record(made, [*before, as_made(item.expected[output], facts)])
     return products
 
 
 def _load(df: DataFile) -> None:
-    """Read everything of a file that is about to vanish."""
+    """Read all of a file that is about to be removed."""
     for index, ndd in enumerate([*df]):
         df[index] = ndd.replace(
             data=ndd.data.copy(),
@@ -165,71 +37,3 @@ def _load(df: DataFile) -> None:
         df.tables[name] = df.tables[name].copy()
     for name, image in list(df.extras.items()):
         df.extras[name] = image.replace(data=image.data.copy())
-
-
-def in_memory(
-    declaration: Declaration, ndd: NDData, bound: Bound, settings: Settings
-) -> Any:
-    """
-    Do the work of a call with NDData, which touches no file.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    ndd : NDData
-        What to work on.
-    bound : Bound
-        The words of the call.
-    settings : Settings
-        Its configuration.
-
-    Returns
-    -------
-    NDLater or dict
-        The result, or for several outputs those by name.
-
-    Raises
-    ------
-    ParameterError
-        If the step does not work on extensions, or names of files are given.
-    """
-    if declaration.each != "ndd":
-        msg = (
-            f"{declaration.name} works on a whole {declaration.each}, not on NDData; "
-            "give it files"
-        )
-        raise ParameterError(msg)
-    if bound.out_names is not None:
-        msg = f"{declaration.name} writes no file for NDData in memory; leave out_names"
-        raise ParameterError(msg)
-    # As an unnamed file, so that memory and files go the same way.
-    item = ndd if isinstance(ndd, NDLater) else NDLater(ndd)
-    file = _as_file(item)
-    given = {
-        name: _as_file(value) if isinstance(value, NDData) else value
-        for name, value in bound.calibrations.items()
-    }
-    (cals,) = resolve_calibrations(declaration, given, DataFileList(data=[file]))
-    work = Work(
-        declaration=declaration,
-        roles={declaration.task.inputs[0]: (file,)},
-        calibrations=cals,
-        parameters=bound.parameters,
-        table=table_facts(item, bound.table),
-        outputs=declaration.outputs,
-        settings=settings,
-        digests=DigestCache(settings["outdir"]),
-    )
-    products = run_work(work, {}, None).products
-    results = {output: df[0] for output, df in products.items()}
-    for result in results.values():
-        result.ident = item.ident
-    outputs: Sequence[Output] = declaration.outputs
-    return results if len(outputs) > 1 else results[outputs[0]]
-
-
-def _as_file(ndd: NDData) -> DataFile:
-    """Hold NDData like a file of one extension, with the header of its own file."""
-    item = ndd if isinstance(ndd, NDLater) else NDLater(ndd)
-    return DataFile(data=[item], meta=item.primary_meta)

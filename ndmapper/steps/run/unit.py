@@ -1,46 +1,198 @@
-"""Hop 7, run: one unit of work, done by its engine, while its inputs stay the same."""
+"""
+Hops 6 to 10, for one unit of work: stage, run, collect, record, publish.
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+Products that are saved and those that stay in memory go the same way; only the last hop
+differs, and whether there is a stage.
+"""
+
+import errno
+import logging
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from ndmapper.data import DataFile
 from ndmapper.engines import Outcome, get_engine
-from ndmapper.errors import ParameterError, StepError
-from ndmapper.steps.call.job import make_job
-from ndmapper.steps.call.naming import Targets
+from ndmapper.engines.base import Output
+from ndmapper.engines.quality import collect_findings
+from ndmapper.errors import FileAccessError, ParameterError, StepError
+from ndmapper.io.temporary import scratch_folder
+from ndmapper.log import FILE_ONLY
+from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.paths import Stamp, absolute, stamp_of
-from ndmapper.steps.record.entry import Entry, Work, references
+from ndmapper.steps.record.decisions import collect_unit_decisions, save_decisions
+from ndmapper.steps.record.entry import (
+    Entry,
+    qc_and_decisions,
+    references,
+    run_block,
+)
+from ndmapper.steps.record.event_log import now
+from ndmapper.steps.run.in_memory import keep_in_memory
+from ndmapper.steps.run.publish import publish_products, stage
+from ndmapper.steps.work_unit import Targets, WorkUnit
 
 __all__ = [
-    "run_work",
-    "shared_cals",
-    "steady",
+    "Failure",
+    "Made",
+    "Products",
+    "Result",
+    "describe_unit",
+    "run_engine",
+    "run_unit",
 ]
 
+log = logging.getLogger(__name__)
 
-def run_work(
-    work: Work, targets: Targets, folder: Path | None, *, workers: int = 1
-) -> Outcome:
+_FULL = 2**20
+"""A disk with less free space than this is called full where something fails [byte]."""
+
+
+Products = dict[Output, DataFile]
+"""Output to product."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a unit failed, where the others go on."""
+
+    error: str
+
+
+@dataclass(frozen=True)
+class Made:
     """
-    Do one unit of work; nothing is published.
+    What a unit has made, as it travels between processes.
 
     Parameters
     ----------
-    work : Work
-        What to do.
-    targets : mapping
-        Output to the name that the product will have.
-    folder : Path or None
-        An empty folder for it.
-    workers : int
-        How many processes the engine may use for it.
+    contents : dict of str to str
+        Path of each product that was saved, with the digest of its content.
+    products : dict of str to DataFile
+        The products that stay in memory, by output.
+    text : str
+        What a tool printed, where it makes no products.
+    """
 
-    Returns
-    -------
-    Outcome
-        An unsaved file for every output.
+    contents: dict[str, str] = field(default_factory=dict)
+    products: Products = field(default_factory=dict)
+    text: str = ""
+
+
+Result = Products | Failure | str
+"""Products; why there are none; or what a tool without products printed."""
+
+
+def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
+    """Make the products of one unit, and publish them, or keep them in memory."""
+    started = now()
+    item = _after_prelude(item)
+    unit = item.unit
+    with (
+        # Hop 6: stage.
+        _stage(item) as (folder, tool_folder),
+        collect_findings() as findings,
+        collect_unit_decisions(unit, item.products) as decisions,
+        _full_disk_named(item),
+    ):
+        # Hops 7 and 8: run, collect.
+        with _inputs_unchanged(unit) as files:
+            outcome = run_engine(unit, item.targets, tool_folder, workers=workers)
+        for warning in outcome.warnings:
+            log.warning("%s: %s", describe_unit(item), warning)
+        if outcome.log:
+            log.info("%s", outcome.log.rstrip(), extra=FILE_ONLY)
+        # Hop 9: record.
+        facts = files | qc_and_decisions(findings, decisions)
+        facts["run"] = run_block(unit, item.products, outcome, findings, started)
+        # Before publishing: no answer of the user is lost if that fails.
+        save_decisions(unit, item.products, decisions)
+        # Hop 10: publish, where the products are saved.
+        text = "" if item.targets else outcome.log
+        if folder is None:
+            return Made(products=keep_in_memory(item, outcome, facts), text=text)
+        contents = publish_products(item, outcome, folder, facts)
+        return Made(contents=contents, text=text)
+
+
+def _after_prelude(item: PlanItem) -> PlanItem:
+    """Run the steps of a chain that come before the last one, in memory."""
+    made: list[DataFile] = []
+    for one in item.prelude:
+        made = list(run_unit(_with_input(one, made)).products.values())
+    return _with_input(item, made)
+
+
+def _with_input(item: PlanItem, made: list[DataFile]) -> PlanItem:
+    """Put what the step before has made in the place of the first input."""
+    if not made:
+        return item
+    roles = item.unit.roles
+    return replace(
+        item, unit=replace(item.unit, roles={**roles, next(iter(roles)): made})
+    )
+
+
+@contextmanager
+def _stage(item: PlanItem) -> Iterator[tuple[Path | None, Path | None]]:
+    """Make a folder for products that are to be saved, and one for a tool."""
+    with ExitStack() as stack:
+        folder = tool_folder = None
+        if not item.in_memory:
+            outdir = absolute(item.unit.settings["outdir"])
+            folder = stack.enter_context(stage(outdir))
+        if not item.unit.declaration.is_python:
+            # Beside the products where the path is plain: many old tools take no
+            # blanks, and cut off what is long.
+            place = "" if folder is None else str(folder / "work")
+            if re.fullmatch(r"[\w./+-]+", place, re.ASCII) and len(place) < 120:
+                tool_folder = Path(place)
+                tool_folder.mkdir()
+            else:
+                tool_folder = stack.enter_context(scratch_folder())
+        yield folder, tool_folder
+
+
+@contextmanager
+def _full_disk_named(item: PlanItem) -> Iterator[None]:
+    """Blame a full disk for whatever fails: tools word it in many ways, or not."""
+    try:
+        yield
+    except Exception as err:
+        if getattr(err.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise  # it says so already
+        # Now, before what was half written is removed.
+        folders = [Path(tempfile.gettempdir())]
+        if not item.in_memory:
+            folders.insert(0, absolute(item.unit.settings["outdir"]))
+        for folder in folders:
+            if _is_full(folder):
+                product = next(iter(item.targets.values()), item.sources)
+                msg = (
+                    f"{item.step}: the disk of {folder} is full, so {product} is not "
+                    f"made from {item.sources}; make room, or choose another folder "
+                    f"with outdir or TMPDIR, and run again. What failed first: {err}"
+                )
+                raise FileAccessError(msg) from err
+        raise
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _FULL
+    except OSError:
+        return False
+
+
+def run_engine(
+    unit: WorkUnit, targets: Targets, folder: Path | None, *, workers: int = 1
+) -> Outcome:
+    """
+    Let the engine make the products of one unit; none is saved.
 
     Raises
     ------
@@ -49,29 +201,25 @@ def run_work(
     StepError
         If a tool did not make what was declared.
     """
-    declaration = work.declaration
-    if _passes_through(work):
-        return Outcome(products={work.outputs[0]: DataFile(data=work.inputs[0])})
+    declaration = unit.declaration
+    if _passes_through(unit):
+        return Outcome(products={unit.outputs[0]: DataFile(data=unit.inputs[0])})
     engine = get_engine(declaration.task.engine)
-    outcome = engine.run(make_job(work, targets, folder, workers=workers))
-    if set(outcome.products) != set(work.outputs):
-        missing = sorted(map(str, set(work.outputs) - set(outcome.products)))
+    outcome = engine.run(unit.job(targets, folder, workers=workers))
+    if set(outcome.products) != set(unit.outputs):
+        missing = sorted(map(str, set(unit.outputs) - set(outcome.products)))
         msg = f"{declaration.name}: the engine {engine.name} gave no {missing}"
         raise StepError(msg)
     return outcome
 
 
-def _passes_through(work: Work) -> bool:
-    """
-    Whether a step that only applies calibrations was told to apply none.
-
-    A function that takes None for a calibration decides itself; one that does not
-    is not called, and its product is the input, with a record that says so.
-    """
-    declaration = work.declaration
+def _passes_through(unit: WorkUnit) -> bool:
+    """Whether a step was told to apply none of its calibrations: input is product."""
+    # A function that takes None for a calibration decides itself.
+    declaration = unit.declaration
     refused = [
         name
-        for name, cal in work.calibrations.items()
+        for name, cal in unit.calibrations.items()
         if cal is None and not declaration.cal_parameters[name].takes_none
     ]
     if not refused or not declaration.is_python:
@@ -87,69 +235,46 @@ def _passes_through(work: Work) -> bool:
     raise ParameterError(msg)
 
 
-def shared_cals(inputs: Sequence[DataFile]) -> dict[str, Any]:
-    """
-    Give the calibrations that all inputs share.
-
-    Parameters
-    ----------
-    inputs : sequence of DataFile
-        The inputs.
-
-    Returns
-    -------
-    dict of str to DataFile
-        By type.
-    """
-    if not inputs:
-        return {}
-    first, *others = inputs
-    return {
-        name: cal
-        for name, cal in first.cals.items()
-        if all(df.cals.get(name) is cal for df in others)
-    }
-
-
 @contextmanager
-def steady(work: Work) -> Iterator[Entry]:
+def _inputs_unchanged(unit: WorkUnit) -> Iterator[Entry]:
     """
-    Refer to the files that go in, and see to it that they stay as they are.
-
-    Parameters
-    ----------
-    work : Work
-        What is done while the ``with`` block lasts.
-
-    Yields
-    ------
-    dict
-        What `references` says of the files as they are.
+    Give references to the input files, and make sure that they stay as they are.
 
     Raises
     ------
     StepError
         At the end, if a file has another content by then.
     """
-    stamps = _stamps(work)
-    found = references(work, expected=False)
+    stamps = _stamps(unit)
+    found = references(unit, expected=False)
     yield found
     changed = [path for path, stamp in stamps.items() if stamp_of(path) != stamp]
-    if changed and references(work, expected=False) != found:
+    if changed and references(unit, expected=False) != found:
         msg = (
-            f"{work.declaration.name}: {', '.join(map(str, changed))} was changed "
+            f"{unit.declaration.name}: {', '.join(map(str, changed))} was changed "
             "while the step worked, so nobody can tell which content the product is "
             "made of; nothing was saved. Run it again when the file is complete"
         )
         raise StepError(msg)
 
 
-def _stamps(work: Work) -> dict[Path, Stamp | None]:
-    """Note when each file on disk was changed."""
+def _stamps(unit: WorkUnit) -> dict[Path, Stamp | None]:
+    """Note size and time of change of every input file on disk."""
     paths = [
         absolute(str(df))
-        for df in work.used
+        for df in unit.used
         if df.is_made and df.unloaded and df.filename is not None
     ]
-    paths += [absolute(path) for path in work.named if isinstance(path, Path)]
+    paths += [absolute(path) for path in unit.named if isinstance(path, Path)]
     return {path: stamp_of(path) for path in paths}
+
+
+def describe_unit(item: PlanItem) -> str:
+    """Name step, inputs and products in one line of a log."""
+    targets = ", ".join(item.products)
+    line = item.step + (f": {item.sources}" if item.sources else "")
+    line += f" -> {targets}" if targets else ""
+    if line.isprintable():
+        return line
+    # A name may hold anything, a new line too.
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)

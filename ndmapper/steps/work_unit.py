@@ -1,0 +1,204 @@
+"""One unit of work: a step with its inputs, calibrations and parameters."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ndmapper.config import Settings
+from ndmapper.data import DataFile, FileName
+from ndmapper.engines import Job, get_engine
+from ndmapper.engines.base import Calibration, Output
+from ndmapper.io.digest import DigestCache
+from ndmapper.steps.call.instrument_table import TableFacts
+from ndmapper.steps.declare.declaration import Declaration
+from ndmapper.steps.declare.tool_parameters import switch_values
+
+__all__ = ["Roles", "Targets", "WorkUnit", "as_list", "files_within"]
+
+Roles = Mapping[str, Sequence[DataFile]]
+"""Input files by the name of the parameter or tag that they are given for."""
+
+Targets = Mapping[Output, FileName]
+"""The name of each product, by the name of the output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkUnit:
+    """
+    One run of a step, with everything that decides what comes of it.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        The step.
+    roles : mapping of str to sequence of DataFile
+        The inputs.
+    calibrations : mapping
+        What is applied, by type.
+    parameters : mapping
+        The checked parameters of the function.
+    tool_parameters : mapping
+        Those of the tool, where it is not the function that does the work.
+    table : TableFacts
+        What an instrument table says, where the function takes it.
+    ran : mapping
+        What `ndmapper.steps.record.entry.what_ran` gives, the same for all units.
+    outputs : tuple of (str or None)
+        Names of the outputs.
+    settings : Settings
+        The configuration of the call.
+    digests : DigestCache
+        Digests that are known already.
+    """
+
+    declaration: Declaration
+    roles: Roles
+    calibrations: Mapping[str, Calibration]
+    parameters: Mapping[str, Any]
+    tool_parameters: Mapping[str, Any] = field(default_factory=dict)
+    table: TableFacts = field(default_factory=TableFacts)
+    ran: Mapping[str, Any] = field(default_factory=dict)
+    outputs: tuple[Output, ...]
+    settings: Settings
+    digests: DigestCache
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The client of a cluster cannot be pickled, and a worker has no use for it.
+        settings = {**self.settings, "cluster": None}
+        return {**self.__dict__, "settings": MappingProxyType(settings)}
+
+    @property
+    def inputs(self) -> list[DataFile]:
+        """All inputs, one role after the other."""
+        return [df for files in self.roles.values() for df in files]
+
+    @property
+    def named(self) -> list[DataFile | Path]:
+        """The files that parameters name."""
+        values = self.counted_parameters | self.counted_tool_parameters
+        return [*files_within(values), *(path for path, _ in self.frames)]
+
+    @cached_property
+    def counted_parameters(self) -> dict[str, Any]:
+        """The parameters, with each text that names a file turned into its path."""
+        declared = self.declaration.parameters
+        return {
+            name: _naming_files(
+                value, declared[name].kind.choices if name in declared else ()
+            )
+            for name, value in self.parameters.items()
+        }
+
+    @cached_property
+    def counted_tool_parameters(self) -> dict[str, Any]:
+        """The same for the parameters of the tool."""
+        return {
+            name: _naming_files(value) for name, value in self.tool_parameters.items()
+        }
+
+    @property
+    def frames(self) -> list[tuple[Path, str]]:
+        """Input files listed in a set of frames of the user: path and tag of each."""
+        task = self.declaration.task
+        listed = getattr(get_engine(task.engine), "frames_of_user", None)
+        return [] if listed is None else listed(task)
+
+    @property
+    def used(self) -> list[DataFile]:
+        """All files that go in: inputs, calibrations, and files given as parameters."""
+        used = list(self.inputs)
+        for cal in self.calibrations.values():
+            used.extend(as_list(cal))
+        used.extend(df for df in self.named if isinstance(df, DataFile))
+        return list({id(df): df for df in used}.values())
+
+    @property
+    def shared_cals(self) -> dict[str, Any]:
+        """The calibrations that all inputs share, by type."""
+        if not self.inputs:
+            return {}
+        first, *others = self.inputs
+        return {
+            name: cal
+            for name, cal in first.cals.items()
+            if all(df.cals.get(name) is cal for df in others)
+        }
+
+    def job(self, targets: Targets, folder: Path | None, *, workers: int = 1) -> Job:
+        """Put together what the engine is handed; without a folder, for a preview."""
+        declaration, settings = self.declaration, self.settings
+        if declaration.is_python:
+            handed_in = {name: settings[name] for name in declaration.handed_in}
+            parameters = {**self.parameters, **handed_in}
+            calibrations = self.calibrations
+            if declaration.table is not None:
+                parameters[declaration.table] = self.table
+        else:
+            # A parameter that the step gives wins over the switch that would set it.
+            # Switches are not recorded as parameters: two of them are in the entry's
+            # config, and interact never counts.
+            parameters = {
+                **switch_values(declaration.task, settings),
+                **self.tool_parameters,
+            }
+            calibrations = {}
+        return Job(
+            step=declaration.name,
+            task=declaration.task,
+            func=declaration.func if declaration.is_python else None,
+            each=declaration.each,
+            roles=self.roles,
+            calibrations=calibrations,
+            parameters=parameters,
+            outputs=self.outputs,
+            targets={o: Path(str(name)).name for o, name in targets.items()},
+            settings=settings,
+            folder=folder,
+            timeout=None if settings["interact"] else settings["timeout"],
+            workers=workers,
+        )
+
+
+def files_within(value: Any) -> Iterator[DataFile | Path]:
+    """Find the files in the value of a parameter, in lists and mappings too."""
+    if isinstance(value, (DataFile, Path)):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from files_within(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from files_within(item)
+    elif isinstance(value, (set, frozenset)):
+        yield from sorted(v for v in value if isinstance(v, Path))
+
+
+def as_list(cal: Calibration) -> list[DataFile]:
+    """List the files of a calibration, which may be one, several or None."""
+    return [] if cal is None else cal if isinstance(cal, list) else [cal]
+
+
+def _naming_files(value: Any, choices: Sequence[str] = ()) -> Any:
+    """Turn each text that names an existing file into a path, unless it is a choice."""
+    if isinstance(value, str):
+        try:
+            is_file = value and value not in choices and Path(value).is_file()
+            return Path(value) if is_file else value
+        except (OSError, ValueError):  # too long for a name, or with NUL
+            return value
+    if isinstance(value, (DataFile, FileName)):
+        return Path(value) if isinstance(value, FileName) else value
+    if isinstance(value, Mapping):
+        return {key: _naming_files(item, choices) for key, item in value.items()}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "UO":
+        return _naming_files(value.tolist(), choices)
+    if isinstance(value, (set, frozenset)):
+        return frozenset(_naming_files(item, choices) for item in value)
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, range)):
+        return [_naming_files(item, choices) for item in value]
+    return value
