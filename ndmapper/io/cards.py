@@ -151,10 +151,10 @@ def card_bytes(card: fits.Card) -> bytes:
 
 def printable(card: bytes) -> bytes:
     """
-    Replace what is not printable ASCII by "?", and control characters around values by
-    blanks.
+    Replace what is not printable ASCII, without a change of length.
 
-    NUL and tab are how some programs pad. The length stays.
+    Control characters around values, with which some programs pad, become blanks, all
+    others "?".
     """
     if _ODD_BYTE.search(card) is None:
         return card

@@ -175,8 +175,9 @@ class DigestCache:
         ours: bool = False,
     ) -> None:
         """
-        Note a digest; `save` writes it. A file that has just changed is not noted,
-        unless ours.
+        Note a digest, which `save` writes.
+
+        That of a file that has just changed is not noted, unless it is ours.
         """
         # Clocks of file systems tick: a file that was written just now could be
         # written once more without a change of its time.

@@ -74,10 +74,7 @@ class Labels:
         return (self.uncertainty, self.flags) == ("UNCERT", "MASK")
 
     def split(self, name: str) -> tuple[str, str] | None:
-        """
-        Split EXTNAME into group and part, for instance CHAN07.DATA; None if it is no
-        part.
-        """
+        """Split EXTNAME (CHAN07.DATA) into group and part; None if it is no part."""
         upper = name.upper()
         if (part := self._parts.get(upper)) is not None:
             return "", part
@@ -99,10 +96,7 @@ class Labels:
         return tuple(self.names.values())
 
     def join(self, ident: Ident | None, part: str) -> tuple[str, int | None]:
-        """
-        Return EXTNAME and EXTVER of a part of a group; a group with a name has no
-        EXTVER.
-        """
+        """Return EXTNAME and EXTVER of a part; a group with a name has no EXTVER."""
         label = self.names[part]
         if isinstance(ident, str) and ident.strip():
             return f"{ident}{self.separator}{label}", None

@@ -126,10 +126,7 @@ def is_record(hdu: HduMap) -> bool:
 
 
 def identity(reference: Mapping[str, Any] | None) -> str | None:
-    """
-    Return the identity of an input or calibration: its key if a step made it, else its
-    digest.
-    """
+    """Return the identity of an input: its key if a step made it, else its digest."""
     if reference is None:
         return None
     return str(reference.get("key") or reference.get("digest"))
@@ -317,10 +314,7 @@ def _texts(header: QuickHeader, data: bytes) -> list[str]:
 
 
 def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:
-    """
-    Read the record of a file, from the file itself or else from beside it; empty if
-    none.
-    """
+    """Read the record of a file, from it or from beside it; empty if there is none."""
     try:
         fmap = file if isinstance(file, FileMap) else map_file(file)
     except FormatError:

@@ -29,8 +29,7 @@ def array_header(
     unit: str | None = None,
 ) -> bytes:
     """
-    Make the header of an array from cards of which those that are right stay as they
-    are.
+    Make the header of an array, keeping the cards that are right.
 
     Of name, version and unit, None leaves a card as it is and an empty string removes
     it.

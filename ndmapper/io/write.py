@@ -135,10 +135,7 @@ def write_hdus(
     *,
     more: bool = False,
 ) -> None:
-    """
-    Write a file and sync it to disk, unless more will be appended; remove it on
-    failure.
-    """
+    """Write a file and sync it, unless more will be appended; remove it on failure."""
     with clear_write_errors(path):
         raw = path.open("xb")  # what is there already is never touched
     try:
