@@ -110,7 +110,7 @@ class FixedAmplifier:
 
 def why_not(part: str, number: float) -> str | None:
     """
-    Say why a number cannot be what it is given for.
+    Return why a number cannot be valid.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ def names() -> list[str]:
 
 def chosen() -> Instrument | None:
     """
-    Give the instrument that the configuration names.
+    Return the instrument that the configuration names.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def chosen() -> Instrument | None:
 
 def has_own_tables() -> bool:
     """
-    Say whether any table counts that does not come with ndmapper.
+    Return whether instrument tables other than those of ndmapper are in use.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def has_own_tables() -> bool:
 
 def has_fixed_amplifiers(header: Header) -> bool:
     """
-    Say whether a table that comes with ndmapper describes amplifiers of a file.
+    Return whether a table of ndmapper describes the amplifiers of a file.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def has_fixed_amplifiers(header: Header) -> bool:
 
 def origin_of(instrument: Instrument) -> str:
     """
-    Say where the description of an instrument comes from.
+    Return where the table of an instrument comes from.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def origin_of(instrument: Instrument) -> str:
 
 def load(name_or_path: str | os.PathLike[str]) -> Instrument:
     """
-    Read the description of an instrument.
+    Load an instrument by its name or the path of its table.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def load(name_or_path: str | os.PathLike[str]) -> Instrument:
 
 def recognise(header: Header) -> Instrument | None:
     """
-    Say which instrument a file is of.
+    Recognise the instrument of a file.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def recognise(header: Header) -> Instrument | None:
 
 def recognise_flags(header: Header) -> FlagTable | None:
     """
-    Say by which convention the flags of a file are set.
+    Recognise the flag convention of a file.
 
     Parameters
     ----------
