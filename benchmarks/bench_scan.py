@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ndmapper.calibrations.frame_index import FrameIndex
 from ndmapper.calibrations.frames import Frame
 from ndmapper.calibrations.matching import match_frames
-from ndmapper.calibrations.pool import FramePool
 from ndmapper.calibrations.scan import find_frames
 from ndmapper.config import config
 from ndmapper.log import log_to_terminal
@@ -44,7 +44,7 @@ def list_and_stat(folder: Path) -> int:
 
 def match_all(frames: list[Frame]) -> int:
     """Match every frame with all that its kind needs."""
-    pool = FramePool(frames)
+    pool = FrameIndex(frames)
     count = 0
     for frame in frames:
         if frame.instrument is not None:

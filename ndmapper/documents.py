@@ -1,16 +1,15 @@
 """
-JSON and TOML documents that anybody may have written, read within bounds.
+JSON and TOML documents of unknown origin, parsed within limits of size and nesting.
 
-What is too long or nested too deeply takes memory, or the stack, before anybody has
-looked at it. So every such text is read here; all that can be wrong with it is a
-ValueError, which the caller makes an error with the name of the file.
+A text that is too long or nested too deeply would take all memory, or the stack. So
+such texts are parsed here; all that can be wrong with one is a ValueError, which the
+caller turns into an error with the name of the file.
 """
 
 import json
 import math
 import os
 import re
-import tomllib
 from typing import Any
 
 __all__ = [
@@ -32,27 +31,7 @@ LARGEST = 32 << 20
 
 
 def load_json(text: str | bytes, *, finite: bool = False) -> Any:
-    """
-    Read JSON.
-
-    Parameters
-    ----------
-    text : str or bytes
-        The document; bytes are UTF-8.
-    finite : bool
-        Whether NaN, infinities and numbers too large for a float are refused, which
-        Python's reader takes but JSON does not have.
-
-    Returns
-    -------
-    object
-        What it holds.
-
-    Raises
-    ------
-    ValueError
-        If it is not JSON, too long, or nested too deeply.
-    """
+    """Parse JSON; anything wrong with it, also its size or nesting, is a ValueError."""
     check_length(text)
     words: dict[str, Any] = {}
     if finite:
@@ -66,24 +45,9 @@ def load_json(text: str | bytes, *, finite: bool = False) -> Any:
 
 
 def load_toml(text: str | bytes) -> dict[str, Any]:
-    """
-    Read TOML.
+    """Parse TOML; anything wrong with it, also its size or nesting, is a ValueError."""
+    import tomllib  # where no file is read, it is not needed
 
-    Parameters
-    ----------
-    text : str or bytes
-        The document; bytes are UTF-8.
-
-    Returns
-    -------
-    dict
-        What it holds.
-
-    Raises
-    ------
-    ValueError
-        If it is not TOML, too long, or nested too deeply.
-    """
     check_length(text)
     decoded = _decoded(text)
     # Python's reader takes a time that grows with the square of the parts of a key.
@@ -105,19 +69,7 @@ _TOO_DEEP = f"it is nested more than {DEEPEST} deep"
 
 
 def check_depth(value: Any) -> None:
-    """
-    Refuse a value in which containers stand in each other too deeply.
-
-    Parameters
-    ----------
-    value : object
-        Made of lists and dicts, as JSON and TOML are.
-
-    Raises
-    ------
-    ValueError
-        If it is nested more than `DEEPEST` deep.
-    """
+    """Refuse a value that is nested more than `DEEPEST` deep."""
     layer = [value]
     for _ in range(DEEPEST + 1):
         inner: list[Any] = []
@@ -133,57 +85,19 @@ def check_depth(value: Any) -> None:
 
 
 def check_length(text: str | bytes) -> None:
-    """
-    Refuse a text that is too long.
-
-    Parameters
-    ----------
-    text : str or bytes
-        The text.
-
-    Raises
-    ------
-    ValueError
-        If it has more than `LARGEST` characters.
-    """
+    """Refuse a text of more than `LARGEST` characters."""
     if len(text) > LARGEST:
         msg = f"it has {len(text)} characters, where {LARGEST} are the most"
         raise ValueError(msg)
 
 
 def is_file(path: str | os.PathLike[str]) -> bool:
-    """
-    Say whether there is a file of a name that a document gives.
-
-    Parameters
-    ----------
-    path : str or path
-        Its path; anything may stand there.
-
-    Returns
-    -------
-    bool
-        False too for a name that no file can have, which `Path.is_file` fails at: one
-        that is too long, or has a NUL.
-    """
+    """Whether there is a file of a name that a document gives."""
     return os.path.isfile(path)  # noqa: PTH113
 
 
 def can_be_name(path: str | os.PathLike[str]) -> bool:
-    """
-    Say whether a file can have a name, be it there or not.
-
-    Parameters
-    ----------
-    path : str or path
-        The name.
-
-    Returns
-    -------
-    bool
-        False where the operating system need not be asked: for a NUL, or what no file
-        system can encode.
-    """
+    """Whether a file can have a name: without NUL, and of what can be encoded."""
     try:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:

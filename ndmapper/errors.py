@@ -42,7 +42,6 @@ Messages say what was wrong with which file, what was expected and found, and wh
 to do. They never start with "Error:".
 """
 
-import difflib
 from collections.abc import Iterable
 
 from ndmapper.terminal import printable
@@ -88,8 +87,8 @@ __all__ = [
 class NdmapperError(Exception):
     """Base of all errors that ndmapper raises on purpose."""
 
-    # KeyError shows the repr of its argument and OSError fills in an errno; a
-    # message written for a person is shown as it was written.
+    # KeyError shows the repr of its argument and OSError adds an errno; show the
+    # message as written.
     def __str__(self) -> str:
         return printable(self.args[0]) if self.args else ""
 
@@ -99,11 +98,11 @@ class MissingFileError(NdmapperError, FileNotFoundError):
 
 
 class OutputExistsError(NdmapperError, FileExistsError):
-    """A file that would be written exists already, and replacing it was not asked."""
+    """A file to be written exists already, and may not be replaced."""
 
 
 class PartialOutputError(OutputExistsError):
-    """Some of the outputs that are made together exist, and others do not."""
+    """Only some of the outputs that are made together exist."""
 
 
 class FileAccessError(NdmapperError, PermissionError):
@@ -111,11 +110,11 @@ class FileAccessError(NdmapperError, PermissionError):
 
 
 class FormatError(NdmapperError, OSError):
-    """A file is not what its name or its caller says that it is."""
+    """A file is not what its name or context says."""
 
 
 class TruncatedFileError(FormatError):
-    """A file is shorter than its own headers say."""
+    """A file is shorter than its headers say."""
 
 
 class CardError(NdmapperError, ValueError):
@@ -127,11 +126,11 @@ class FileChangedError(NdmapperError, OSError):
 
 
 class ModeError(NdmapperError, ValueError):
-    """An operation goes against the mode that a file was opened with."""
+    """An operation is not allowed by the mode of a file."""
 
 
 class ShapeError(NdmapperError, ValueError):
-    """Arrays, or lists of them, do not match."""
+    """Arrays, or lists of them, have different shapes."""
 
 
 class UnitError(NdmapperError, ValueError):
@@ -139,7 +138,7 @@ class UnitError(NdmapperError, ValueError):
 
 
 class ChecksumError(FormatError):
-    """The data of a file have not the sum that their header states."""
+    """The data of a file do not match the checksum in its header."""
 
 
 class IdentError(NdmapperError, LookupError):
@@ -159,30 +158,30 @@ class UnknownKeyError(ConfigError, KeyError):
 
 
 class DeclarationError(NdmapperError, TypeError):
-    """A step is declared in a way that cannot work."""
+    """A step is declared in an invalid way."""
 
 
 class ParameterError(NdmapperError, ValueError):
-    """A step was given a wrong value."""
+    """A parameter has a wrong value."""
 
 
 class UnknownParameterError(ParameterError, TypeError):
-    """A step was given a parameter that it does not have."""
+    """A step does not have such a parameter."""
 
 
 class PlanError(NdmapperError, ValueError):
-    """The outputs of a call cannot be made as asked."""
+    """The outputs of a call cannot be made as requested."""
 
 
 class StepError(NdmapperError, RuntimeError):
-    """The function or tool of a step failed, or gave what cannot be saved."""
+    """The function or tool of a step failed, or its result cannot be saved."""
 
     log: str = ""
-    """All that the tool printed."""
+    """Complete output of the tool."""
 
 
 class TimeLimitError(StepError):
-    """A tool took longer than it may."""
+    """A tool exceeded its time limit."""
 
 
 class MissingToolError(NdmapperError, FileNotFoundError):
@@ -190,7 +189,7 @@ class MissingToolError(NdmapperError, FileNotFoundError):
 
 
 class NotMadeError(NdmapperError, LookupError):
-    """The pixels of a product are asked for that is only planned."""
+    """Pixels are requested of a product that is only planned."""
 
 
 class MissingCalibrationError(NdmapperError, LookupError):
@@ -206,15 +205,15 @@ class InstrumentError(NdmapperError, ValueError):
 
 
 class ServiceError(NdmapperError, OSError):
-    """An archive, or a look-up in one, failed."""
+    """An archive or look-up failed."""
 
 
 class ServiceAccessError(ServiceError, PermissionError):
-    """An archive refuses what was asked without a login, or with this one."""
+    """An archive refuses a request without login, or with this one."""
 
 
 class ServiceUnreachableError(ServiceError, ConnectionError):
-    """An archive cannot be reached, or does not answer."""
+    """An archive cannot be reached, or does not respond."""
 
 
 class RecordError(NdmapperError, ValueError):
@@ -222,15 +221,15 @@ class RecordError(NdmapperError, ValueError):
 
 
 class WorkerError(NdmapperError, RuntimeError):
-    """A worker process died, or its error cannot be brought here."""
+    """A worker process died, or its error cannot be transferred."""
 
 
 class MissingPackageError(NdmapperError, ImportError):
-    """A package that an optional part of ndmapper needs is not installed."""
+    """A package for an optional part of ndmapper is not installed."""
 
 
 _LISTED = 60
-"""No more names than this are listed in a message."""
+"""Maximum number of names listed in a message."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -242,13 +241,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     name : str
         What the user wrote.
     known : iterable of str
-        What they could have written.
+        The valid names.
 
     Returns
     -------
     str
-        ``"; did you mean 'x'?"`` when one name is near, else the list of all of them.
+        ``"; did you mean 'x'?"`` if one name is similar, else a list of all names.
     """
+    import difflib  # for those who made a mistake
+
     names = sorted(str(n) for n in known)
     near = difflib.get_close_matches(str(name), names, n=1)
     if near:

@@ -1,9 +1,9 @@
 """
-The log of ndmapper: standard library logging, one file per run, and the terminal.
+Logging of ndmapper: standard library logging, one file per run, and the terminal.
 
-Modules log to ``logging.getLogger(__name__)``. Nothing is attached when ndmapper is
-imported; the first step that runs attaches the log file and, where the user has set
-up no logging of their own, a plain stream to the terminal.
+Modules log to ``logging.getLogger(__name__)``. Importing ndmapper attaches no handler;
+the first step that runs attaches the log file and, unless the user has configured
+logging, a plain stream to the terminal.
 """
 
 import errno
@@ -19,13 +19,13 @@ __all__ = ["FILE_ONLY", "log_to_file", "log_to_terminal"]
 
 ROOT = "ndmapper"
 FILE_ONLY = {"file_only": True}
-"""``extra`` of messages that would only be noise on the terminal."""
+"""Value of ``extra`` for messages that are written to the log file only."""
 
 _FILE_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
 
 class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Write whole lines to the standard error stream, above any progress bar."""
+    """Write whole lines to stderr, above any progress bar."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not getattr(record, "file_only", False) and bool(super().filter(record))
@@ -33,29 +33,29 @@ class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record)
-            if "tqdm" in sys.modules:  # there may be a progress bar
+            if "tqdm" in sys.modules:  # a progress bar may be shown
                 from tqdm import tqdm
 
                 tqdm.write(text, file=sys.stderr)
             else:
                 sys.stderr.write(text + "\n")
-        except Exception:  # as logging does: a failing log never stops a reduction
-            with suppress(ValueError):  # a closed stream, which logging does not expect
+        except Exception:  # as logging itself: a failing log never stops a reduction
+            with suppress(ValueError):  # logging does not expect a closed stream
                 self.handleError(record)
 
 
 class _LogFile(logging.FileHandler):
-    """A log file that says once that it cannot be written, and then is silent."""
+    """A log file that reports only once that it cannot be written."""
 
     _is_broken = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         if not isinstance(sys.exc_info()[1], OSError):
             with suppress(ValueError):
-                super().handleError(record)  # a message that is none
+                super().handleError(record)  # invalid message
         elif not self._is_broken:
             self._is_broken = True
-            # Where the disk is full, what goes to a terminal may go there as well.
+            # If the disk is full, stderr may be redirected to it as well.
             with suppress(OSError, ValueError, AttributeError):
                 sys.stderr.write(
                     f"the log file {self.baseFilename} cannot be written\n"
@@ -63,7 +63,7 @@ class _LogFile(logging.FileHandler):
 
 
 class _TerminalFormatter(logging.Formatter):
-    """Show plain lines, with the level named only where it matters."""
+    """Format plain messages, with the level only if it is a warning or error."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = printable(super().format(record))
@@ -73,7 +73,7 @@ class _TerminalFormatter(logging.Formatter):
 
 
 class _FileFormatter(logging.Formatter):
-    """Write messages so that the file can be shown on a terminal as well."""
+    """Format messages so that the file can be shown on a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
@@ -81,12 +81,12 @@ class _FileFormatter(logging.Formatter):
 
 def log_to_terminal(level: int = logging.INFO) -> None:
     """
-    Show the log on the terminal, unless the user has set up logging already.
+    Show the log on the terminal, unless the user has configured logging.
 
     Parameters
     ----------
     level : int
-        The least level that is shown.
+        The lowest level that is shown.
     """
     logger = logging.getLogger(ROOT)
     if logger.level == logging.NOTSET:
@@ -106,12 +106,12 @@ def log_to_terminal(level: int = logging.INFO) -> None:
 @contextmanager
 def log_to_file(path: Path | None) -> Iterator[None]:
     """
-    Append the log to a file for as long as the context lasts.
+    Append the log to a file within a ``with`` block.
 
     Parameters
     ----------
     path : Path or None
-        The log file; its folder is made where it is missing. None writes no file.
+        The log file; its folder is created if missing. None writes no file.
 
     Notes
     -----
@@ -133,7 +133,7 @@ def log_to_file(path: Path | None) -> Iterator[None]:
         if path.is_fifo():
             raise OSError(errno.EINVAL, "it is a pipe, which may have no reader")
         handler = _LogFile(path, encoding="utf-8")
-    except (OSError, ValueError) as err:  # a name with NUL is a ValueError
+    except (OSError, ValueError) as err:  # ValueError: a name with NUL
         logger.warning(
             "the log file %s cannot be written (%s), and nothing is logged there; "
             "choose another with config['logfile'], or None for no log file",
@@ -148,5 +148,5 @@ def log_to_file(path: Path | None) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
-        with suppress(OSError):  # a full disk; what the step says of it counts
+        with suppress(OSError):  # a full disk; the error of the step itself counts
             handler.close()

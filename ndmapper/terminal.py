@@ -1,7 +1,7 @@
 """
-Text that is shown on a terminal, which obeys some characters and does not show them.
+Text for a terminal, with control characters escaped.
 
-Names of files, cards of headers and entries of records come from anybody: escape codes
+Names of files, cards of headers and entries of records may be hostile: escape codes
 would recolour or clear the screen or put text into the input, and marks of direction
 would make one name look like another.
 """
@@ -15,36 +15,12 @@ _SUSPICIOUS = re.compile(r"[^\n\t -~]")
 
 
 def printable(text: object) -> str:
-    r"""
-    Write what would steer a terminal as it is written in Python (``\x1b``).
-
-    Parameters
-    ----------
-    text : object
-        Any text, of one line or several.
-
-    Returns
-    -------
-    str
-        The same where all characters are visible; line ends and tabs stay.
-    """
+    r"""Escape the characters that control a terminal as Python does (``\x1b``)."""
     return _SUSPICIOUS.sub(_escaped, str(text))
 
 
 def one_line(text: object) -> str:
-    """
-    Write a text in one line, with nothing in it that would steer a terminal.
-
-    Parameters
-    ----------
-    text : object
-        Any text, such as the name of a file, in which there may be line ends too.
-
-    Returns
-    -------
-    str
-        The same where it is visible as it is.
-    """
+    """Escape a text as `printable` does, line ends and tabs too."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 

@@ -63,7 +63,7 @@ import astroscrappy
 import matplotlib.pyplot
 import scipy.interpolate
 import ndmapper.lib.ccd, ndmapper.lib.cosmetics, ndmapper.plot, ndmapper.services
-from ndmapper.cli.script import run_script
+from ndmapper.cli.run_script import run_script
 
 script, raw, home, kills = sys.argv[1:]
 

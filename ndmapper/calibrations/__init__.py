@@ -1,18 +1,20 @@
 """
-Which frames calibrate which: the document, the matching, the association.
+Which frames calibrate which: the document, matching and association.
 
-document, schema, merge, edits, entries
-    The JSON document of associations, kept in the order and words of its user.
-survey, scan, frames, header_cache
-    Frames in folders, their descriptors and types, remembered until they change.
-matching, matches, pool, regions, mismatch
-    Which frames can calibrate which, by the rules of an instrument, and why not.
-associate, labels, names, places, folders
-    From the document to files, and processed calibrations by name.
-processed, copies, bad_products
-    What is no raw frame, what is the same frame twice, and what bad frames went into.
-provenance, tree, walk, listing
-    Where an association comes from, and how all of it is shown.
+document, schema, json_text, merge
+    The calibration document: reading, validating, merging and saving JSON.
+entries, edits, labels, listing, tree
+    Its entries: added, edited by the user, labelled, listed, drawn.
+provenance, lookup_result, dependencies
+    Results of look-ups, where an association comes from, recursive look-ups.
+frames, scan, header_cache, survey, draft
+    Frames of a folder: classified, cached, listed, corrected by the user.
+processed, copies
+    Processed frames among raw ones, and duplicate exposures.
+matching, mismatch, frame_index
+    Frames that match by the rules of an instrument, and why others do not.
+associate, products, names, folders
+    From the document to files on disk.
 """
 
 from ndmapper.calibrations.associate import associate_cals

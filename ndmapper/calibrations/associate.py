@@ -1,4 +1,4 @@
-"""Hand processed calibrations to the files that they are for."""
+"""Associate processed calibrations with the files that they calibrate."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from ndmapper.calibrations.names import (
     original_name,
     product_name,
 )
-from ndmapper.calibrations.places import find_product, product_folders
+from ndmapper.calibrations.products import find_product, product_folders
 from ndmapper.data import DataFile, DataFileList
 from ndmapper.errors import MissingCalibrationError, ParameterError
 
@@ -31,33 +31,32 @@ def associate_cals(
     Parameters
     ----------
     cals : DataFileList, DataFile, mapping of str to DataFile, or names
-        The calibrations that there are.
+        The calibrations.
     inputs : DataFileList, DataFile, or names
         The files to be calibrated.
     cal_type : str, optional
-        The name under which later steps look for the calibration. By default every
-        type that the document associates with one of `cals`.
+        The name under which steps find the calibration. By default all types that the
+        document associates with one of `cals`.
     from_type : str, optional
-        The type in the document, if it has another name there, such as ``"flat"`` for
-        a ``"trace"``. ``"self"`` takes the calibration that was made from the input
-        itself.
+        The type in the document, if it differs, such as ``"flat"`` for a ``"trace"``.
+        ``"self"`` takes the calibration that was made from the input itself.
     cal_dict : dict, optional
         The calibration document. Without it there must be exactly one calibration,
-        which is for all inputs.
+        which is used for all inputs.
 
     Returns
     -------
     DataFileList or DataFile
-        The inputs. An input for which the document has no calibration of this type
-        is left as it is.
+        The inputs. An input without a calibration of this type in the document is not
+        changed.
 
     Raises
     ------
     MissingCalibrationError
-        If a calibration that the document names is neither in `cals`, nor in the
-        folder of products, nor beside the document.
+        If a calibration in the document is neither in `cals`, nor in the folder of
+        products, nor beside the document.
     ParameterError
-        If arguments do not go together.
+        If the combination of arguments is invalid.
     """
     by_name = _by_name(cals)
     if not isinstance(inputs, DataFile | DataFileList):
@@ -99,11 +98,10 @@ def _opened(cal: Any) -> DataFile:
 
 def _names(file: DataFile) -> Iterator[str]:
     """
-    Give the names under which the document may know a file, the likeliest first.
+    Yield the names under which the document may list a file, the likeliest first.
 
-    A product that was opened afresh has lost which part of its name is a prefix,
-    where no regular expression knows its base; but its record says what it was made
-    of. That is read only if its own name does not do.
+    The record is read only if the name is not listed: a reopened product may have lost
+    which part of its name is a prefix, but its record names its raw input.
     """
     if file.filename is None:
         return
@@ -116,10 +114,10 @@ def _names(file: DataFile) -> Iterator[str]:
 
 def _lineage(record: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """
-    Name what a product was made from, and what that was made from, back to raw.
+    Yield the names of all inputs of a product, back to raw frames.
 
-    The record also tells how the calibrations were made that were applied. Those are
-    other frames, with calibrations of their own, so only inputs are followed.
+    Calibrations that were applied are skipped: they are other frames, with calibrations
+    of their own.
     """
     pending = [len(record) - 1] if record else []
     seen = set(pending)
@@ -137,11 +135,14 @@ def _lineage(record: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _maker(
     source: Mapping[str, Any], record: Sequence[Mapping[str, Any]]
 ) -> int | None:
-    """Find the entry of an input, by its key or else its name; None for a raw one."""
+    """
+    Return the index of the entry that made an input, by key or name; None for raw
+    frames.
+    """
     numbers = range(len(record))
     key = source.get("key")
     made = [n for n in numbers if key is not None and record[n].get("key") == key]
-    # What was edited in memory is referred to by its content, and so has no key.
+    # A product edited in memory is referred to by its content and has no key.
     named = [n for n in made or numbers if record[n].get("product") == source["name"]]
     return next(reversed(named or made), None)
 
@@ -170,7 +171,8 @@ def _associate_self(
     made_from: dict[str, tuple[int, DataFile]] = {}
     for cal in by_name.values():
         for steps, name in enumerate(_names(cal)):
-            # Of several calibrations made from one frame, the nearest to it is taken.
+            # If several calibrations share an ancestor, the most direct descendant is
+            # taken.
             nearest = made_from.setdefault(frame_name(name), (steps, cal))
             if steps < nearest[0]:
                 made_from[frame_name(name)] = steps, cal

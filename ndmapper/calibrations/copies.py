@@ -1,4 +1,4 @@
-"""One exposure in several files: copies, links, compressed forms under other names."""
+"""Detect copies: one exposure in several files (linked, compressed or renamed)."""
 
 import filecmp
 import functools
@@ -23,32 +23,21 @@ log = logging.getLogger(__name__)
 _TIMES = ("DATE-OBS", "TIME-OBS", "UT", "UTSTART", "MJD-OBS", "JD")
 
 _ROWS = 64
-"""So many rows in the middle of an image are compared before all of it is read."""
+"""Rows in the middle of an image that are compared first."""
 
 
 def without_copies(frames: Sequence[Frame]) -> list[Frame]:
     """
-    Take the class off all but one of the files that hold one exposure.
+    Declassify all but one of the files that hold the same exposure.
 
-    Two of them in one set would count twice. Pixels are read only of calibrations of
-    one class and one time.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        The frames.
-
-    Returns
-    -------
-    list of Frame
-        The same; of each exposure the file that comes first by name has a class. A
-        copy that a lossy compression has made is warned of.
+    Duplicates in one set would count twice. Pixels are compared only for calibration
+    frames of one class with the same time.
     """
     groups: dict[Hashable, list[Frame]] = {}
     for frame in frames:
         kind, time = frame.frame_class, frame.values.get("time")
         if not kind or not time or not frame.instrument or frame.is_processed:
-            continue  # what is made already may have the time of what it is made of
+            continue  # a product may have the time of its first raw frame
         if frame.instrument.serves(kind):
             key = frame.instrument.name, kind, time, frame.values.get("shape")
             groups.setdefault(key, []).append(frame)
@@ -67,7 +56,7 @@ def without_copies(frames: Sequence[Frame]) -> list[Frame]:
 
 
 def _copies(group: Sequence[Frame]) -> Iterator[tuple[Frame, Frame]]:
-    """Give the copies among frames of one time, each with what it is a copy of."""
+    """Yield (copy, original) pairs among frames with the same time."""
     kept: list[Frame] = []
     for frame in sorted(group, key=lambda f: (is_lossy(f.path), f.name)):
         for original in kept:
@@ -85,20 +74,7 @@ def _copies(group: Sequence[Frame]) -> Iterator[tuple[Frame, Frame]]:
 
 
 def holds_same_pixels(one: Path, other: Path) -> bool:
-    """
-    Say whether two files hold the same images, however these are stored.
-
-    Parameters
-    ----------
-    one, other : Path
-        The files.
-
-    Returns
-    -------
-    bool
-        Whether they have the same number of images, with equal values; False where
-        one cannot be read.
-    """
+    """Whether two files hold the same images, regardless of compression or scaling."""
     try:
         return filecmp.cmp(one, other, shallow=False) or _same_pixels(
             DataFile(one), DataFile(other)
@@ -117,20 +93,7 @@ def _same_pixels(first: DataFile, second: DataFile) -> bool:
 
 
 def distinct_exposures(files: Sequence[DataFile]) -> list[int]:
-    """
-    Find files that hold the same exposure as another one.
-
-    Parameters
-    ----------
-    files : sequence of DataFile
-        Files that are to be combined.
-
-    Returns
-    -------
-    list of int
-        The positions of the others; what is left out is warned of. Pixels are read
-        only of files whose headers have the same time.
-    """
+    """Return the indices of files, each exposure once."""
     kept: list[int] = []
     for position, df in enumerate(files):
         time = _time_cards(df)
@@ -144,25 +107,13 @@ def distinct_exposures(files: Sequence[DataFile]) -> list[int]:
 
 
 def _time_cards(df: DataFile) -> tuple[object, ...]:
-    """Give what the primary header says of the time; empty where that is nothing."""
+    """Return the time keywords of the primary header; empty if there are none."""
     found = tuple(df.meta.get(key) for key in _TIMES)
     return found if any(found) else ()
 
 
 def is_lossy(path: Path) -> bool:
-    """
-    Say whether a file has an image whose compression has changed its pixels.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    bool
-        Whether floating-point pixels were quantised, or HCOMPRESS was given a scale.
-    """
+    """Whether a file has an image with lossy compression."""
     try:
         headers = [QuickHeader(hdu.raw) for hdu in map_file(path, keep=True).hdus]
     except (NdmapperError, OSError):
@@ -183,7 +134,7 @@ def is_lossy(path: Path) -> bool:
 
 
 def _differ_by_noise(one: Path, other: Path) -> bool:
-    """Say whether images differ by much less than the noise of their pixels."""
+    """Whether two images differ by much less than the noise of their pixels."""
     try:
         first, second = DataFile(one)[0], DataFile(other)[0]
         if first.shape != second.shape:
@@ -193,8 +144,8 @@ def _differ_by_noise(one: Path, other: Path) -> bool:
         b = np.asarray(second[middle].data, np.float64)
     except (NdmapperError, OSError, IndexError):
         return False
-    # Two exposures differ by 1.4 times the noise, which neighbours tell; what rounding
-    # changes is less than half of it.
+    # Two exposures differ by sqrt(2) times the noise, estimated here from neighbouring
+    # pixels; quantisation by less than half the noise.
     steps = np.abs(np.diff(b, axis=-1))
     return bool(np.nanstd(a - b) < 0.5 * np.nanmedian(steps))
 
@@ -211,5 +162,5 @@ def _equal(one: npt.NDArray[np.generic], other: npt.NDArray[np.generic]) -> bool
 
 @functools.cache
 def _warn_once(message: str) -> None:
-    # A script surveys a folder, and the look-up does so again.
+    # A folder is scanned by the survey and again by the look-up: warn once.
     log.warning(message)

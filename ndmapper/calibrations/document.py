@@ -1,15 +1,13 @@
 """
-The calibration document: an editable JSON file, and the dict that a script holds.
+The calibration document: an editable JSON file, and its dict in memory.
 
-It has three maps, beside which there may be those that `calibrations.provenance`
-describes. ``associations`` says which calibration a frame uses, by type;
-null means that it was looked up and none was found, or that the user wants none.
-``calibrations`` says of which raw frames a calibration is made. ``checksums`` has the
-checksums of raw frames, where they are known. Other keys are kept.
+It has three maps, besides those described in `calibrations.provenance`.
+``associations`` maps each frame and type to a calibration; null means that a look-up
+found none, or that the user wants none. ``calibrations`` lists the raw frames of each
+calibration. ``checksums`` has the known checksums of raw frames. Other keys are kept.
 
-The user may edit the file at any time, so a save never simply writes what is in
-memory: what changed on disk since it was read wins. A malformed file is never
-replaced.
+The user may edit the file at any time. Saving is therefore a three-way merge, in which
+changes made on disk since the file was read win. A malformed file is never overwritten.
 """
 
 import contextlib
@@ -24,8 +22,7 @@ from typing import Any
 from filelock import FileLock
 
 from ndmapper.calibrations.json_text import JsonError, parse_json
-from ndmapper.calibrations.merge import merged_document
-from ndmapper.calibrations.order import in_order
+from ndmapper.calibrations.merge import in_order, merged_document
 from ndmapper.calibrations.schema import MAPS, check_document, document_error
 from ndmapper.errors import FileAccessError
 from ndmapper.io.sidedata import make_side_folder
@@ -40,16 +37,7 @@ __all__ = [
 
 
 class CalibrationDict(dict[str, Any]):
-    """
-    A calibration document in memory: a dict that knows which file it came from.
-
-    Parameters
-    ----------
-    content : mapping
-        The three maps, and whatever else the file has.
-    path : Path or None
-        The file that it was read from or last saved to.
-    """
+    """A calibration document in memory, which remembers the file it was read from."""
 
     path: Path | None
     base: dict[str, Any] | None
@@ -59,13 +47,13 @@ class CalibrationDict(dict[str, Any]):
     def __init__(self, content: Mapping[str, Any], path: Path | None = None) -> None:
         super().__init__(content)
         self.path = path
-        # What was in the file when it was last seen: what differs from it there at
-        # the next save was done by somebody else.
+        # Base of the three-way merge: what differs from it on disk at the next save was
+        # changed by another program or the user.
         self.base = copy.deepcopy(dict(content)) if path is not None else None
-        # Frames that are calibrated for their own sake, as far as this run knows.
+        # Science targets of this run, which are calibrated for their own sake.
         self.targets = set()
-        # Where the frames of this run are: calibrations that are made already may lie
-        # beside them.
+        # Folders of the frames of this run, where processed calibrations may be as
+        # well.
         self.folders = []
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -92,18 +80,18 @@ def init_cal_dict(filename: str | os.PathLike[str] | None = None) -> dict[str, A
     Parameters
     ----------
     filename : str or path, optional
-        The JSON file. It need not exist yet.
+        The JSON file, which need not exist.
 
     Returns
     -------
     dict
-        Its ``associations``, ``calibrations`` and ``checksums`` (empty where the
-        file is missing), and whatever else it holds.
+        Its ``associations``, ``calibrations`` and ``checksums`` (empty if the file does
+        not exist), and other content of the file.
 
     Raises
     ------
     CalibrationDocumentError
-        If the file is malformed; says at which JSON path and line.
+        If the file is malformed, with JSON path and line.
     FileAccessError
         If the file cannot be read.
     """
@@ -118,14 +106,12 @@ def save_cal_dict(cal_dict: dict[str, Any], filename: str | os.PathLike[str]) ->
     """
     Save a calibration document.
 
-    Whatever somebody changed in the file since the document was read from it is kept,
-    and goes into the document as well. If there is nothing to change, the file is not
-    touched. A document that did not come from this file replaces it; what it held is
-    then kept beside it, with ``.bak`` added to the name, or ``.bak1`` and so on where
-    there is such a file.
+    Changes made in the file since the document was read are merged into the document
+    first. If nothing has changed, the file is not touched. If the document was not read
+    from this file, the old content is kept as a backup with ``.bak`` (``.bak1``, ...)
+    appended to the name.
 
-    New entries are sorted by name, unless the file has another order: that is kept,
-    and they come at the end.
+    New entries are sorted by name; if the file has another order, they are appended.
 
     Parameters
     ----------
@@ -137,10 +123,9 @@ def save_cal_dict(cal_dict: dict[str, Any], filename: str | os.PathLike[str]) ->
     Raises
     ------
     CalibrationDocumentError
-        If the document, or what is in the file, is malformed. The file stays as it
-        is.
+        If the document or the file is malformed. The file is not changed.
     FileAccessError
-        If the file cannot be written; the old one stays.
+        If the file cannot be written. The old file is kept.
     """
     path = Path(filename)
     check_document(cal_dict)
@@ -170,10 +155,10 @@ def save_cal_dict(cal_dict: dict[str, Any], filename: str | os.PathLike[str]) ->
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Read and check a file; None where there is none."""
+    """Read and validate a file; None if it does not exist."""
     check_name(path)
     try:
-        # A byte order mark, which some editors add, is no part of the text.
+        # Some editors add a byte order mark.
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return None
@@ -196,7 +181,7 @@ def _completed(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _same(a: Mapping[str, Any] | None, b: Mapping[str, Any]) -> bool:
-    """Compare as JSON, in which 1 and true differ but the order of keys is nothing."""
+    """Compare as JSON: 1 and true differ, the order of keys does not matter."""
     if a is None:
         return False
     texts = (json.dumps(_completed(x), sort_keys=True) for x in (a, b))
@@ -210,7 +195,7 @@ def _text(document: Mapping[str, Any]) -> str:
 def _remember(cal_dict: dict[str, Any], path: Path, content: dict[str, Any]) -> None:
     if isinstance(cal_dict, CalibrationDict):
         cal_dict.path = path
-        # Not what is in memory, since that may be in another order.
+        # Not the document in memory, which may have another order.
         cal_dict.base = copy.deepcopy(_completed(content))
 
 
@@ -220,10 +205,10 @@ def _is_same_file(a: Path | None, b: Path) -> bool:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Keep other runs out between reading a file and replacing it."""
+    """Hold a file lock between reading a file and replacing it."""
     folder = path.parent / ".ndmapper"
     try:
-        path.parent.stat()  # which is not made here: its name may be a slip
+        path.parent.stat()  # an error if missing: the name may be mistyped
         make_side_folder(folder / f"{path.name}.lock")
         lock = FileLock(folder / f"{path.name}.lock")
         lock.acquire()
@@ -236,7 +221,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _back_up(path: Path) -> None:
-    """Keep what a file holds, beside it, unless a backup has that already."""
+    """Copy a file beside it, unless an identical backup exists."""
     content = path.read_bytes()
     for number in itertools.count():
         backup = path.with_name(f"{path.name}.bak{number or ''}")
@@ -247,13 +232,13 @@ def _back_up(path: Path) -> None:
             _write(backup, content)
             return
         except (IsADirectoryError, PermissionError):
-            continue  # nothing that may be compared or replaced
+            continue  # not comparable; try the next number
         except OSError as err:
             raise _cannot_write(backup, err) from err
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file whole, or not at all; a link stays a link."""
+    """Write a file atomically; a symbolic link is followed."""
     target = Path(os.path.realpath(path))
     temporary = staging_name(target)
     try:

@@ -1,4 +1,4 @@
-"""Draft the description of an instrument from the frames in a folder."""
+"""Draft an instrument description (TOML) from the frames of a folder."""
 
 import os
 from pathlib import Path
@@ -12,39 +12,18 @@ from ndmapper.io.headers import UnreadableCardError
 
 __all__ = ["draft_from_folder"]
 
-# More headers do not say more.
+# A sample of so many headers is enough.
 _MOST = 500
 
 
 def draft_from_folder(name: str, folder: str | os.PathLike[str]) -> str:
-    """
-    Draft the TOML of an instrument from the headers of frames.
-
-    Parameters
-    ----------
-    name : str
-        The name of the instrument.
-    folder : str or path
-        A folder with frames of every kind.
-
-    Returns
-    -------
-    str
-        The TOML.
-
-    Raises
-    ------
-    ParameterError
-        If the name cannot be that of a file.
-    MissingFileError
-        If there is no such folder, or no FITS file in it that can be read.
-    """
+    """Draft the TOML of an instrument from the headers of frames."""
     if not name.replace("_", "").replace("-", "").isalnum():
         msg = f"{name!r} is no name for an instrument; use letters, digits, - and _"
         raise ParameterError(msg)
     place = Path(folder)
     files = list(fits_files(place))
-    # Evenly, since kinds of frames follow one another.
+    # Sampled evenly, since frames of one type follow each other.
     step = max(1, -(-len(files) // _MOST))
     headers = []
     for file in files[::step]:
@@ -62,7 +41,7 @@ def draft_from_folder(name: str, folder: str | os.PathLike[str]) -> str:
 
 
 def _plain(header: Any) -> dict[str, Any]:
-    """Give what can be read of a header, the first of each keyword."""
+    """Return the readable cards of a header, the first of each keyword."""
     found: dict[str, Any] = {}
     for card in header.cards:
         try:

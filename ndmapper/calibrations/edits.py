@@ -1,12 +1,17 @@
-"""What a person says of calibrations, where that is more than editing the file."""
+"""Edits of the calibration document by the user: bad frames, locks, replacements."""
 
 import getpass
 from collections.abc import Iterable
 from typing import Any
 
 from ndmapper.calibrations.entries import add_cal_entry, clean_cal_entries_if_unused
-from ndmapper.calibrations.matches import known_key
-from ndmapper.calibrations.names import file_name, frame_name, original_name, several
+from ndmapper.calibrations.names import (
+    as_list,
+    file_name,
+    frame_name,
+    known_key,
+    original_name,
+)
 from ndmapper.calibrations.provenance import forget_answer
 from ndmapper.calibrations.schema import (
     ASSOCIATIONS,
@@ -23,10 +28,10 @@ def mark_bad(
     files: Any, cal_dict: dict[str, Any], why: str, who: str | None = None
 ) -> None:
     """
-    Say that frames are not to be used, in any calibration.
+    Mark frames as bad, so that no calibration uses them.
 
-    They are left out of every look-up, and of the sets that `cal_entries` gives; the
-    lists in the document stay as they are.
+    They are left out of look-ups and of the sets returned by `cal_entries`; the lists
+    in the document are not changed.
 
     Parameters
     ----------
@@ -37,7 +42,7 @@ def mark_bad(
     why : str
         What is wrong with them.
     who : str, optional
-        Who says so; by default the user of this machine.
+        Who marked them; by default the user of this machine.
 
     Raises
     ------
@@ -50,13 +55,13 @@ def mark_bad(
     check_document(cal_dict)
     said = {"who": who or _user(), "why": why.strip()}
     bad = cal_dict.setdefault(BAD_FRAMES, {})
-    for file in several(files):
+    for file in as_list(files):
         bad[known_key(bad, file_name(file))] = dict(said)
 
 
 def unmark_bad(files: Any, cal_dict: dict[str, Any]) -> None:
     """
-    Take back that frames are bad.
+    Undo `mark_bad`.
 
     Parameters
     ----------
@@ -68,11 +73,11 @@ def unmark_bad(files: Any, cal_dict: dict[str, Any]) -> None:
     Raises
     ------
     ParameterError
-        If one of them is not marked bad.
+        If a file is not marked bad.
     """
     bad = cal_dict.get(BAD_FRAMES, {})
     keys = {frame_name(key): key for key in bad}
-    for file in several(files):
+    for file in as_list(files):
         name = file_name(file)
         if frame_name(name) not in keys:
             msg = f"{name} is not marked bad; there are: {', '.join(bad) or 'none'}"
@@ -86,7 +91,7 @@ def lock_cals(
     filename: Any, cal_type: str, cal_dict: dict[str, Any], *, locked: bool = True
 ) -> None:
     """
-    Say whether look-ups may change an association.
+    Lock associations against changes by look-ups, or unlock them.
 
     Parameters
     ----------
@@ -97,7 +102,7 @@ def lock_cals(
     cal_dict : dict
         The calibration document, which is changed.
     locked : bool
-        Whether it is locked from now on.
+        Whether to lock or unlock.
     """
     check_document(cal_dict)
     locks = cal_dict.setdefault(LOCKED, {})
@@ -120,23 +125,7 @@ def replace_cals(
     frames: Iterable[Any] = (),
     product: str | None = None,
 ) -> None:
-    """
-    Say which calibration a file has, in place of what was said before.
-
-    Parameters
-    ----------
-    filename : str, path or DataFile
-        The file to be calibrated.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document, which is changed.
-    frames : iterable of str, path or DataFile
-        The raw frames that it is to be made of.
-    product : str, optional
-        Instead, the file name of a calibration that is made already. Without either
-        the file has none.
-    """
+    """Set the calibration of a file, replacing the previous association."""
     check_document(cal_dict)
     names = [file_name(frame) for frame in frames]
     if product is None:

@@ -1,19 +1,14 @@
-"""Entries of a calibration document: add them, clean them up, list them."""
+"""Add, remove and list the entries of a calibration document."""
 
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ndmapper.calibrations.labels import is_looked_up, new_label
-from ndmapper.calibrations.matches import Matches, known_key, matched_files
-from ndmapper.calibrations.names import frame_name, original_name, several
-from ndmapper.calibrations.places import find_product, product_folders
-from ndmapper.calibrations.provenance import (
-    Answer,
-    answer_of,
-    forget_answer,
-    good_frames,
-)
+from ndmapper.calibrations.labels import is_default_label, new_label
+from ndmapper.calibrations.lookup_result import Answer, Matches, matched_files
+from ndmapper.calibrations.names import as_list, frame_name, known_key, original_name
+from ndmapper.calibrations.products import find_product, product_folders
+from ndmapper.calibrations.provenance import answer_of, forget_answer, good_frames
 from ndmapper.calibrations.schema import (
     ASSOCIATIONS,
     CALIBRATIONS,
@@ -42,31 +37,31 @@ def add_cal_entry(
     clean: bool = True,
 ) -> None:
     """
-    Say which frames calibrate a file, in place of what was said before.
+    Set the frames that calibrate a file, replacing earlier ones.
 
-    The calibration is labelled by the first of its sorted frames and its type:
-    ``S20120827S0069_flat.fits``. A label that belongs to other frames already, or that
-    another file uses although no frames are listed for it, gets a running number. The
-    label is the file name of the calibration once it is made.
+    The calibration is labelled with the name of the first of its sorted frames and its
+    type: ``S20120827S0069_flat.fits``. If the label is taken by other frames, or used
+    by another file without a list of frames, a number is appended. The label is the
+    file name of the processed calibration.
 
     Parameters
     ----------
     filename : str, path, FileName or DataFile
-        The file to be calibrated; its original name counts.
+        The file to be calibrated, known by its original name.
     cal_type : str
         Type of calibration.
     matches : sequence or None
-        Names of the frames, or pairs of name and checksum (text or None). None or
-        nothing: there is no such calibration, which is noted as null.
+        Names of the frames, or pairs of name and checksum (str or None). None or an
+        empty sequence: there is no calibration, which is noted as null.
     cal_dict : dict
         The calibration document, which is changed.
     clean : bool
-        Whether a calibration that this replaces is dropped if nothing else uses it.
+        Whether a replaced calibration is removed if no other file uses it.
 
     Raises
     ------
     ParameterError
-        If `matches` has another form, or the file no name.
+        If `matches` has another form, or the file has no name.
     CalibrationDocumentError
         If the document is malformed.
     """
@@ -81,17 +76,10 @@ def add_cal_entry(
 
 def note_target(name: str, cal_dict: dict[str, Any]) -> None:
     """
-    Remember that a frame is calibrated for its own sake, not for that of another.
+    Mark a frame as a target, for as long as the document is in memory.
 
-    It keeps its calibrations even if it is also a frame of one that is dropped. That
-    is remembered as long as the document is in memory.
-
-    Parameters
-    ----------
-    name : str
-        Name of the frame.
-    cal_dict : dict
-        The calibration document.
+    A target keeps its calibrations even if it is also a frame of a calibration that is
+    dropped.
     """
     targets = getattr(cal_dict, "targets", None)
     if targets is not None:
@@ -106,27 +94,7 @@ def note_matches(
     *,
     clean: bool = True,
 ) -> None:
-    """
-    Do what `add_cal_entry` does for a frame whose name is in the document's form.
-
-    Parameters
-    ----------
-    name : str
-        Name of the raw frame, taken as it is; only its compression does not matter.
-    cal_type : str
-        Type of calibration.
-    matches : sequence or None
-        Names of the frames, or pairs of name and checksum.
-    cal_dict : dict
-        The calibration document, which is changed.
-    clean : bool
-        Whether a calibration that this replaces is dropped if nothing else uses it.
-
-    Raises
-    ------
-    ParameterError
-        If `matches` has another form.
-    """
+    """Set the calibration of a frame, given by its name in the document."""
     files = matched_files(matches)
     key = known_key(cal_dict[ASSOCIATIONS], name)
     types = cal_dict[ASSOCIATIONS].setdefault(key, {})
@@ -137,10 +105,10 @@ def note_matches(
         cal_dict[CALIBRATIONS].setdefault(label, [file for file, _ in files])
         types[cal_type] = label
     elif isinstance(matches, Answer) and matches.product is not None:
-        # A calibration that is made already has no raw frames in the document.
+        # A processed calibration has no raw frames in the document.
         types[cal_type] = label = matches.product
     for file, checksum in files:
-        # A checksum that is there may have been corrected by the user.
+        # The user may have corrected an existing checksum.
         if checksum is not None:
             cal_dict[CHECKSUMS].setdefault(file, checksum)
     if clean and replaced is not None and replaced != label:
@@ -149,12 +117,11 @@ def note_matches(
 
 def clean_cal_entries_if_unused(label: str, cal_dict: dict[str, Any]) -> None:
     """
-    Drop a calibration that no file uses, and what only it has needed.
+    Remove a calibration that no file uses, and recursively what only it needed.
 
-    That is: the checksums of its frames, their own associations, and in turn the
-    calibrations which those refer to. Of the associations, those stay that may be the
-    wish of the user: of a frame that is itself a file to be calibrated, with null, and
-    with a calibration that no look-up would have called so.
+    That is: the checksums of its frames, their associations, and the calibrations to
+    which those refer. Associations that the user may have made are kept: those of a
+    target, null, and those with a label that no look-up would give.
 
     Parameters
     ----------
@@ -185,14 +152,14 @@ def clean_cal_entries_if_unused(label: str, cal_dict: dict[str, Any]) -> None:
 
 
 def _drop_frame(name: str, cal_dict: dict[str, Any]) -> list[str]:
-    """Drop what only look-ups noted of a frame; give the labels it referred to."""
+    """Drop the looked-up associations of a frame; return their labels."""
     if frame_name(name) in getattr(cal_dict, "targets", ()):
         return []
     types = cal_dict[ASSOCIATIONS].get(name, {})
     found = {
         cal_type: label
         for cal_type, label in types.items()
-        if is_looked_up(label, cal_type, cal_dict)
+        if is_default_label(label, cal_type, cal_dict)
         or answer_of(name, cal_type, cal_dict) is not None
     }
     for cal_type in found:
@@ -217,26 +184,25 @@ def cal_entries(
     cal_type : str
         Type of calibration.
     reference : str, path, FileName, DataFile or a sequence of them, optional
-        Only the calibrations of these files; by default those of all.
+        Only the calibrations of these files; by default all.
 
     Returns
     -------
     list of (str, list of str)
-        Label and names of raw frames, sorted by label, without those that are marked
-        bad. A label whose frames are not known (a calibration made elsewhere) has an
-        empty list.
+        Label and names of raw frames, sorted by label, without frames marked bad. A
+        label without known frames (a calibration made elsewhere) has an empty list.
 
     Raises
     ------
     CalibrationDocumentError
-        If the document is malformed, or its file has a label that stands for nothing:
-        no raw frames, and no file in the folder of products or beside the document;
-        or all frames of a calibration are marked bad.
+        If the document is malformed; if a label has neither raw frames nor a file in
+        the folder of products or beside the document; or if all frames of a calibration
+        are marked bad.
     """
     _check_maps(cal_dict)
     wanted = None
     if reference is not None:
-        wanted = {frame_name(original_name(file)) for file in several(reference)}
+        wanted = {frame_name(original_name(file)) for file in as_list(reference)}
     labels = {
         types[cal_type]: name
         for name, types in cal_dict[ASSOCIATIONS].items()
@@ -263,7 +229,7 @@ def _raw_frames(label: str, name: str, cal_dict: Mapping[str, Any]) -> list[str]
 def _check_label(
     label: str, name: str, cal_type: str, cal_dict: Mapping[str, Any]
 ) -> None:
-    """Check that a label in a file, which a person may have typed, means something."""
+    """Raise an error if a label refers to no frames and no file."""
     source = getattr(cal_dict, "path", None)
     calibrations = cal_dict[CALIBRATIONS]
     if source is None or calibrations.get(label) or find_product(label, cal_dict):
@@ -286,21 +252,7 @@ def _check_label(
 def types_of_known(
     cal_dict: Mapping[str, Any], names: Iterable[str]
 ) -> Mapping[str, str | None]:
-    """
-    Find the calibrations of a file that may go by several names.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-    names : iterable of str
-        Names of the file, the likeliest first; their compression does not matter.
-
-    Returns
-    -------
-    mapping of str to str or None
-        Type to label, of the first name that is in the document; empty where none is.
-    """
+    """Return the calibrations of a file that may be listed by one of several names."""
     associations = cal_dict[ASSOCIATIONS]
     keys = (known_key(associations, name) for name in names)
     known: Iterable[Mapping[str, str | None]]
@@ -309,21 +261,7 @@ def types_of_known(
 
 
 def types_of(cal_dict: Mapping[str, Any], name: str) -> Mapping[str, str | None]:
-    """
-    Find the calibrations of a frame.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-    name : str
-        Name of the frame; its compression does not matter.
-
-    Returns
-    -------
-    mapping of str to str or None
-        Type to label; empty where the frame is not in the document.
-    """
+    """Return the calibrations of a frame, by type."""
     associations: Mapping[str, dict[str, str | None]] = cal_dict[ASSOCIATIONS]
     return associations.get(known_key(associations, name), {})
 

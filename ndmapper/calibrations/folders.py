@@ -1,13 +1,13 @@
 """
-Where the frames of a calibration document lie: names are all that it knows them by.
+Folders of the frames of a calibration document, which are known by name only.
 
-The map ``folders`` of a document has, for each frame that was found on this machine,
-its folder relative to that of the document. A second frame of the same name would get
-the calibrations of the first.
+The map ``folders`` has the folder of each local frame, relative to the document, so
+that a second frame of the same name is refused: it would get the calibrations of the
+first.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +18,17 @@ from ndmapper.calibrations.schema import FOLDERS
 from ndmapper.documents import is_file
 from ndmapper.errors import MissingFileError, ParameterError
 
-__all__ = ["check_names", "is_same_frame", "note_folders", "noted_file"]
+__all__ = [
+    "check_names",
+    "is_same_frame",
+    "note_folders",
+    "noted_file",
+    "noted_folder",
+]
 
 
 def is_same_frame(one: Path, other: Path) -> bool:
-    """
-    Say whether two files are one exposure.
-
-    Parameters
-    ----------
-    one, other : Path
-        The files.
-
-    Returns
-    -------
-    bool
-        Whether they are one file, or have the same time and the same pixels.
-    """
+    """Whether two files hold the same exposure."""
     try:
         if one.samefile(other):
             return True
@@ -45,20 +39,7 @@ def is_same_frame(one: Path, other: Path) -> bool:
 
 
 def check_names(paths: Iterable[Path]) -> None:
-    """
-    Refuse two frames of one name.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        Files of several folders.
-
-    Raises
-    ------
-    ParameterError
-        If two of them have the same name, without compression, and are not the same
-        exposure.
-    """
+    """Raise ParameterError if two different exposures have the same name."""
     seen: dict[str, Path] = {}
     for path in paths:
         known = seen.setdefault(frame_name(path.name), path)
@@ -67,21 +48,7 @@ def check_names(paths: Iterable[Path]) -> None:
 
 
 def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
-    """
-    Note in which folders frames lie.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        Their files; those that do not exist are left out.
-    cal_dict : dict
-        The calibration document, which is changed.
-
-    Raises
-    ------
-    ParameterError
-        If the document has another frame of the same name, which is still there.
-    """
+    """Note the folders of frames."""
     document = getattr(cal_dict, "path", None)
     base = Path.cwd() if document is None else Path(document).absolute().parent
     for path in paths:
@@ -92,39 +59,32 @@ def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
         found = os.path.relpath(path.absolute().parent, base)
         if (known := folders.get(name)) == found:
             continue
-        for other in _files(base, known, path.name) if known else ():
+        for other in _files(base / known, path.name) if known else ():
             where = "" if document is None else f" (known to {document})"
             _refuse_others(other, path, where)
         folders[name] = Path(found).as_posix()
 
 
-def noted_file(file: Path, cal_dict: dict[str, Any]) -> Path:
-    """
-    Give the file of a frame, which may lie where the document says that it lay.
-
-    Parameters
-    ----------
-    file : Path
-        Its file, or its name alone.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    Path
-        The file, if there is one; else the one in the folder that was noted; else what
-        was given.
-    """
-    folder = cal_dict.get(FOLDERS, {}).get(frame_name(file.name))
-    if folder is None or is_file(file):
-        return file
+def noted_folder(name: str, cal_dict: Mapping[str, Any]) -> Path | None:
+    """Give the folder in which a frame lay, as the document says."""
+    folder = cal_dict.get(FOLDERS, {}).get(frame_name(name))
+    if folder is None:
+        return None
     document = getattr(cal_dict, "path", None)
     base = Path() if document is None else Path(document).parent
-    return next(iter(_files(base, folder, file.name)), file)
+    return base / str(folder)
 
 
-def _files(base: Path, folder: str, name: str) -> list[Path]:
-    places = [base / folder / variant for variant in name_variants(name)]
+def noted_file(file: Path, cal_dict: dict[str, Any]) -> Path:
+    """Give the file of a frame, which may lie where the document says that it lay."""
+    folder = noted_folder(file.name, cal_dict)
+    if folder is None or is_file(file):
+        return file
+    return next(iter(_files(folder, file.name)), file)
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    places = [folder / variant for variant in name_variants(name)]
     return [path for path in places if is_file(path)][:1]
 
 

@@ -1,4 +1,4 @@
-"""Frames: what the headers of raw files say, in the words of their instrument."""
+"""Frames: the classified headers of raw files, in the terms of their instrument."""
 
 import functools
 import re
@@ -21,61 +21,48 @@ from ndmapper.io.quickheader import QuickHeader
 __all__ = ["PROCESSED", "PROCESSED_WHY", "Frame", "moment_of", "read_frame"]
 
 PROCESSED = "processed_"
-"""What the class of a processed calibration begins with; its type follows."""
+"""Prefix of the class of a processed calibration; its type follows."""
 
 PROCESSED_WHY = "says that it is combined or processed"
-"""What is said of a frame that would be taken for a raw one otherwise."""
+"""Part of `why` for a frame that would be classified as raw otherwise."""
 
 
 @dataclass(kw_only=True, eq=False)
 class Frame:
-    """
-    A raw frame or a processed calibration, without its pixels.
+    """Descriptors and class of a raw frame or processed calibration, without pixels."""
 
-    Parameters
-    ----------
-    name : str
-        Its file, without folder.
-    folder : Path
-        The folder of it.
-    instrument : Instrument or None
-        Its instrument; None where that is not known.
-    frame_class : str or None
-        What it is, such as ``"bias"``; None where that is not known.
-    why : str
-        What speaks for the class, or why there is none.
-    values : mapping
-        Its descriptors.
-    readable : bool
-        Whether its file could be read as FITS.
-    """
-
+    # File name.
     name: str
     folder: Path = Path()
+    # None if not recognised.
     instrument: Instrument | None
+    # Such as "bias"; None if not recognised.
     frame_class: str | None
+    # Reason for the class, or why there is none.
     why: str
+    # Descriptors.
     values: Mapping[str, Value]
+    # Whether the file could be read as FITS.
     readable: bool = True
 
     @property
     def path(self) -> Path:
-        """Its file."""
+        """Path of the file."""
         return self.folder / self.name
 
     @property
     def is_processed(self) -> bool:
-        """Whether it is a calibration that is made already."""
+        """Whether the frame is a processed calibration."""
         return self.frame_class is not None and self.frame_class.startswith(PROCESSED)
 
     @functools.cached_property
     def plain(self) -> str:
-        """Its name without compression."""
+        """The name without compression suffix."""
         return frame_name(self.name)
 
     @functools.cached_property
     def days(self) -> float | None:
-        """When it was taken [day], from some beginning; None where that is unknown."""
+        """Time of observation in days since 2000-01-01; None if unknown."""
         moment = moment_of(self.values.get("time"))
         if moment is None:
             return None
@@ -83,7 +70,7 @@ class Frame:
 
     @functools.cached_property
     def why_no_time(self) -> str:
-        """Which cards of its header give no time, and their values."""
+        """The header cards that should give the time, with their values."""
         if (given := self.values.get("time")) is not None:
             return f"time = {given!r}"
         if self.instrument is None:
@@ -98,19 +85,7 @@ class Frame:
 
 
 def moment_of(value: Value) -> datetime | None:
-    """
-    Read a time.
-
-    Parameters
-    ----------
-    value : str, number, bool or None
-        A time in ISO 8601, which a person may have edited.
-
-    Returns
-    -------
-    datetime or None
-        The time (UT), without time zone; None where it is none.
-    """
+    """Parse a time; None if it is invalid."""
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:
@@ -121,28 +96,7 @@ def moment_of(value: Value) -> datetime | None:
 
 
 def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:
-    """
-    Classify a frame by its headers.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    instrument : Instrument, optional
-        Its instrument; by default the headers tell.
-
-    Returns
-    -------
-    Frame
-        Without a class where the file cannot be read as FITS, is a product of
-        ndmapper other than a calibration, is of no known instrument, or fits no
-        class.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such file.
-    """
+    """Read the headers of a file and classify it."""
     try:
         found = map_file(path, keep=True)
         primary = QuickHeader(found.primary.image_raw, found.primary.place)
@@ -168,7 +122,7 @@ def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:
     values = known.describe(primary, extension, images[1:], path.name)
     frame_class, why = known.classify_values(values)
     if any(hdu.name == record.EXTNAME for hdu in found.hdus):
-        # Its header still says what its first raw frame was.
+        # Its header is still that of its first raw frame.
         frame_class, why = _product_class(path.name, known)
     elif frame_class is not None and not frame_class.startswith(PROCESSED):
         sign = why_processed(primary, path.name)
@@ -186,7 +140,7 @@ def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:
 
 
 def _is_asked_for(sign: str, frame_class: str, instrument: Instrument) -> bool:
-    """Say whether a class of an instrument is defined by what shows processing."""
+    """Whether the class is defined by the very keyword that marks processed frames."""
     key = sign.partition(" = ")[0]
     if key in TYPE_KEYS:
         return False
@@ -198,11 +152,11 @@ def _is_asked_for(sign: str, frame_class: str, instrument: Instrument) -> bool:
 
 
 def _image_headers(found: FileMap, instrument: Instrument) -> list[QuickHeader]:
-    """Give the headers of image extensions, as far as they are needed."""
+    """Return the headers of image extensions that the descriptors need."""
     hdus = found.hdus
     if hdus[0].shape:
         return []
-    # Without pixels it has no axes, but is an image all the same.
+    # An image extension without pixels has NAXIS = 0.
     wanted = [h for h in hdus[1:] if h.is_image or h.keys.get("NAXIS") == 0]
     if not instrument.needs_all:
         wanted = wanted[:1]
@@ -210,7 +164,7 @@ def _image_headers(found: FileMap, instrument: Instrument) -> list[QuickHeader]:
 
 
 def _product_class(name: str, instrument: Instrument) -> tuple[str | None, str]:
-    """Know a processed calibration by its name, which is its label."""
+    """Classify a product of ndmapper by its name, which is its label."""
     stem = split_ext(name)[0]
     for cal_type in dict.fromkeys(rule.type for rule in instrument.rules):
         if re.search(rf"_{re.escape(cal_type)}(_\d+)?$", stem):

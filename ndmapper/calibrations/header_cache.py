@@ -1,4 +1,4 @@
-"""What the headers of a folder said, remembered between runs."""
+"""Cache of the classified frames of a folder, between runs."""
 
 import contextlib
 import gc
@@ -19,37 +19,25 @@ from ndmapper.instruments import Instrument, load, names
 from ndmapper.io.sidedata import make_side_folder, read_side_data
 from ndmapper.io.temporary import staging_name
 
-__all__ = ["FrameMemory"]
+__all__ = ["FrameCache"]
 
 log = logging.getLogger(__name__)
 
 _VERSION = 2
-# The clock of a file system may stand still for so long [ns] while a file changes.
+# Resolution of file system time stamps [ns], at worst.
 _TICK = 50_000_000
-# A folder that is smaller is read again about as quickly.
+# Reading a smaller folder takes no longer than the cache.
 _SMALL = 20
 
 Files = Mapping[str, tuple[int, int]]
 
 
-class FrameMemory:
+class FrameCache:
     """
-    The frames of one folder, as they were read before.
+    Cache of the frames of one folder; safe to delete, optional to write.
 
-    It may be deleted at any time, and does no harm where it cannot be written.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder of the frames.
-    instrument : Instrument or None
-        The instrument, where it does not depend on the header.
-
-    Notes
-    -----
-    Frames share most of their values, so each value is written once, and a frame is a
-    row of their numbers: a folder of 10000 frames is remembered in some ten
-    milliseconds.
+    Frames share most of their values: each value is written once, and a frame is a row
+    of indices, so a folder of 10000 frames loads in some ten milliseconds.
     """
 
     def __init__(self, folder: Path, instrument: Instrument | None) -> None:
@@ -61,31 +49,17 @@ class FrameMemory:
         self.path = Path(config["outdir"]) / ".ndmapper" / f"frames-{name}.json"
 
     def recall(self, files: Files) -> tuple[dict[str, Frame], list[str]]:
-        """
-        Give the frames that did not change.
-
-        Parameters
-        ----------
-        files : mapping
-            The files that there are: name to size and time of change [ns].
-
-        Returns
-        -------
-        frames : dict of str to Frame
-            Those that are remembered, by name.
-        unknown : list of str
-            The names of the others.
-        """
+        """Return the cached frames of unchanged files, and the names of the others."""
         content = self._read() if len(files) >= _SMALL else None
         if content is None:
             return {}, list(files)
-        # So many objects at once, none of which is garbage.
+        # Without garbage collection: many objects are made, none is garbage.
         was_on = gc.isenabled()
         gc.disable()
         try:
             return self._frames(files, content)
         except (ValueError, TypeError, KeyError, IndexError, InstrumentError) as err:
-            # Another program, or an accident, has put something else there.
+            # The cache file was damaged or written by another program.
             log.debug("no frames of %s are remembered: %s", self.folder, err)
             return {}, list(files)
         finally:
@@ -120,23 +94,14 @@ class FrameMemory:
         return frames, unknown
 
     def note(self, files: Files, frames: Mapping[str, Frame]) -> None:
-        """
-        Remember the frames of the folder, if that can be written.
-
-        Parameters
-        ----------
-        files : mapping
-            The files as they were before their headers were read.
-        frames : mapping of str to Frame
-            The frames, by name.
-        """
+        """Write the cache, if the folder for side data is writable."""
         if len(files) < _SMALL:
             return
         numbers: dict[tuple[type, Any], int] = {}
         values: list[Any] = []
 
         def number(value: Any) -> int:
-            key = (type(value), value)  # 1, 1.0 and true are different values
+            key = (type(value), value)  # 1, 1.0 and True are equal as keys
             if key not in numbers:
                 numbers[key] = len(values)
                 values.append(value)
@@ -148,7 +113,7 @@ class FrameMemory:
         settled = time.time_ns() - _TICK
         for name, (size, mtime) in files.items():
             frame = frames.get(name)
-            # What was written just now could change again within the same tick.
+            # A file written just now may change again with the same time stamp.
             if frame is None or mtime > settled:
                 continue
             which = None if frame.instrument is None else frame.instrument.name
@@ -172,7 +137,7 @@ class FrameMemory:
         )
 
     def _digest(self) -> str:
-        """Say by which descriptions the headers were read."""
+        """Digest of the instrument descriptions by which headers were classified."""
         if self.instrument is not None:
             return self.instrument.digest
         found = []

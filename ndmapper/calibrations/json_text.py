@@ -1,9 +1,9 @@
 """
-Read JSON so that what is wrong with it can be said with its path and its line.
+Parse JSON with error messages that give the JSON path and line.
 
-The standard reader is quick but knows neither paths nor the lines of values, and
-takes the last of two equal keys in silence. It is used first; only where there is
-something to complain about is the text read again, slowly, by the reader here.
+The standard parser is fast, but knows neither paths nor lines of values and silently
+accepts duplicate keys. It is used first; the slow parser here runs only to report an
+error.
 """
 
 import json
@@ -16,7 +16,7 @@ from ndmapper.documents import check_depth, check_length
 __all__ = ["JsonError", "JsonPath", "line_of", "parse_json", "show_path"]
 
 JsonPath = tuple[str | int, ...]
-"""Keys and positions that lead to a value."""
+"""Keys and indices that lead to a value."""
 
 _DEPTH = 100
 _DECODER = json.JSONDecoder()
@@ -27,18 +27,7 @@ _SCALAR = re.compile(
 
 
 class JsonError(Exception):
-    """
-    Something is wrong with a JSON text.
-
-    Parameters
-    ----------
-    path : tuple
-        Where in the document.
-    message : str
-        What was expected and found.
-    line : int or None
-        On which line, from 1.
-    """
+    """Invalid JSON, with the path and line of the problem."""
 
     def __init__(self, path: JsonPath, message: str, line: int | None = None) -> None:
         super().__init__(message)
@@ -47,19 +36,7 @@ class JsonError(Exception):
 
 
 def show_path(path: JsonPath) -> str:
-    """
-    Write a path as one would write it in a program.
-
-    Parameters
-    ----------
-    path : tuple
-        Keys and positions.
-
-    Returns
-    -------
-    str
-        For instance ``associations["b27.fits"]["bias"]``.
-    """
+    """Format a JSON path as in Python: ``a["b"][0]``."""
     if not path:
         return "the top"
     first, *rest = path
@@ -68,23 +45,9 @@ def show_path(path: JsonPath) -> str:
 
 def parse_json(text: str) -> Any:
     """
-    Read a JSON text.
+    Parse a JSON text; raises JsonError.
 
-    Parameters
-    ----------
-    text : str
-        The text.
-
-    Returns
-    -------
-    object
-        Its value.
-
-    Raises
-    ------
-    JsonError
-        If it is not JSON, has the same key twice in one object, holds NaN or
-        Infinity (which JSON has not), or is nested too deeply.
+    Duplicate keys, NaN, Infinity and deep nesting are errors as well.
     """
     try:
         check_length(text)
@@ -101,21 +64,7 @@ def parse_json(text: str) -> Any:
 
 
 def line_of(text: str, path: JsonPath) -> int | None:
-    """
-    Say on which line of a JSON text a value is.
-
-    Parameters
-    ----------
-    text : str
-        JSON.
-    path : tuple
-        Path of the value.
-
-    Returns
-    -------
-    int or None
-        The line, from 1; that of the nearest value around it where there is none.
-    """
+    """Return the line number of a value in a JSON text."""
     reader = _Reader(text)
     try:
         reader.read()
@@ -140,7 +89,7 @@ def _refuse(constant: str) -> Any:
 
 
 class _Reader:
-    """A JSON reader that knows the path and the line of every value."""
+    """A JSON parser that knows the path and line of every value."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -174,7 +123,7 @@ class _Reader:
         self.at = match.end()
         try:
             return json.loads(match.group())
-        except ValueError as err:  # a number of thousands of digits
+        except ValueError as err:  # an integer with too many digits
             raise self.problem(path, f"this number is not read: {err}") from err
 
     def object(self, path: JsonPath) -> dict[str, Any]:
@@ -204,7 +153,7 @@ class _Reader:
         return found
 
     def end_of(self, bracket: str, path: JsonPath, *, first: bool) -> bool:
-        """Step over the closing bracket, or over the comma before another item."""
+        """Skip the closing bracket (True) or a comma (False)."""
         self.skip()
         if self.text.startswith(bracket, self.at):
             self.at += 1
@@ -236,7 +185,7 @@ class _Reader:
         return repr(rest) if rest else "the end of the line or file"
 
     def line(self) -> int:
-        # The reader only moves on, so lines are counted from where it was last.
+        # Count newlines incrementally, since the position only grows.
         self._line += self.text.count("\n", self._counted, self.at)
         self._counted = self.at
         return self._line

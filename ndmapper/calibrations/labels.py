@@ -1,4 +1,4 @@
-"""Labels of calibrations, which are the file names that they get once they are made."""
+"""Labels of calibrations: the file names of the processed calibrations."""
 
 import itertools
 import re
@@ -9,87 +9,45 @@ from ndmapper.calibrations.names import plain_name
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 from ndmapper.io.filetypes import split_ext
 
-__all__ = ["is_looked_up", "new_label", "numbered"]
+__all__ = ["is_default_label", "new_label", "numbered_labels"]
 
 
 def new_label(files: list[str], cal_type: str, cal_dict: Mapping[str, Any]) -> str:
-    """
-    Give the label of a set of frames.
-
-    Parameters
-    ----------
-    files : list of str
-        Names of the frames, sorted.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    str
-        The one that the document has for this set, or one that it does not use.
-    """
+    """Return an unused label for a set of frames."""
     stem, ending = _parts(files[0], cal_type)
     label = f"{stem}{ending}"
     if not _is_taken(label, files, cal_dict):
         return label
-    return next(x for x in numbered(label) if not _is_taken(x, files, cal_dict))
+    return next(x for x in numbered_labels(label) if not _is_taken(x, files, cal_dict))
 
 
-def numbered(label: str) -> Iterator[str]:
-    """
-    Give a label numbers, for where it is taken.
-
-    Parameters
-    ----------
-    label : str
-        The label.
-
-    Yields
-    ------
-    str
-        The label with 1, 2, and so on.
-    """
+def numbered_labels(label: str) -> Iterator[str]:
+    """Yield a label with numbers appended, to avoid a label that is taken."""
     stem, ext = split_ext(label)
     for n in itertools.count(1):
         yield f"{stem}_{n}" if ext is None else f"{stem}_{n}.{ext}"
 
 
-def is_looked_up(label: str | None, cal_type: str, cal_dict: Mapping[str, Any]) -> bool:
-    """
-    Say whether a calibration is called as `new_label` calls those of its frames.
-
-    Parameters
-    ----------
-    label : str or None
-        The label, or a null.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    bool
-        False also where no frames are listed: nothing tells who noted it.
-    """
+def is_default_label(
+    label: str | None, cal_type: str, cal_dict: Mapping[str, Any]
+) -> bool:
+    """Whether a label has the form that `new_label` gives to its frames."""
     files = None if label is None else cal_dict[CALIBRATIONS].get(label)
     if label is None or not files:
         return False
     stem, ending = _parts(files[0], cal_type)
-    numbered = rf"{re.escape(stem)}(_\d+)?{re.escape(ending)}"
-    return re.fullmatch(numbered, label) is not None
+    numbered_labels = rf"{re.escape(stem)}(_\d+)?{re.escape(ending)}"
+    return re.fullmatch(numbered_labels, label) is not None
 
 
 def _is_taken(label: str, files: list[str], cal_dict: Mapping[str, Any]) -> bool:
     if label in cal_dict[CALIBRATIONS]:
         return bool(cal_dict[CALIBRATIONS][label] != files)
-    # A label without frames is a calibration that the user made elsewhere.
+    # A label without frames is a calibration made elsewhere.
     return any(label in types.values() for types in cal_dict[ASSOCIATIONS].values())
 
 
 def _parts(first: str, cal_type: str) -> tuple[str, str]:
-    # A product is not compressed, whatever its raw frames are.
+    # A product is not compressed, even if its raw frames are.
     stem, ext = split_ext(plain_name(first))
     return f"{stem}_{cal_type}", "" if ext is None else f".{ext}"

@@ -1,11 +1,10 @@
-"""What a calibration document says, entry by entry."""
+"""List the associations of a calibration document, with source and quality."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ndmapper.calibrations.matches import known_key
-from ndmapper.calibrations.names import frame_name, original_name
+from ndmapper.calibrations.names import frame_name, known_key, original_name
 from ndmapper.calibrations.provenance import (
     answer_of,
     good_frames,
@@ -20,63 +19,32 @@ __all__ = ["Entry", "entries_of", "keys_of", "top_frames"]
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """
-    One association.
+    """One association."""
 
-    Parameters
-    ----------
-    frame : str
-        The frame that is calibrated.
-    cal_type : str
-        Type of calibration.
-    label : str or None
-        The calibration; None for none.
-    frames : tuple of str
-        The raw frames that it is made of, without bad ones; empty where it is made
-        elsewhere.
-    bad : tuple of str
-        The frames that are left out, since they are marked bad.
-    source : str
-        Who says so: a server, with its table of rules, or ``"user"``.
-    quality : int or None
-        How good the match is, where that is known; 0 is the best.
-    why : str
-        What the look-up had to say.
-    locked : bool
-        Whether no look-up may change it.
-    """
-
+    # The calibrated frame.
     frame: str
     cal_type: str
+    # The calibration; None for none.
     label: str | None
+    # Raw frames without bad ones; empty for a calibration made elsewhere.
     frames: tuple[str, ...]
+    # Frames that are left out, since they are marked bad.
     bad: tuple[str, ...]
+    # The service and its rules, or "user".
     source: str
+    # Quality of the match, 0 is best.
     quality: int | None
+    # Reason given by the look-up.
     why: str
+    # Whether it is locked against look-ups.
     locked: bool
 
 
 def keys_of(cal_dict: Mapping[str, Any], files: Iterable[Any]) -> list[str]:
     """
-    Find the names under which a document knows files.
+    Return the names by which a document lists files.
 
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-    files : iterable of str, path or DataFile
-        Raw frames, or what was made of them.
-
-    Returns
-    -------
-    list of str
-        Their keys in the associations.
-
-    Raises
-    ------
-    ParameterError
-        If the document has nothing of one of them.
+    Raises ParameterError for a file that is not listed.
     """
     associations = cal_dict[ASSOCIATIONS]
     found = []
@@ -84,30 +52,26 @@ def keys_of(cal_dict: Mapping[str, Any], files: Iterable[Any]) -> list[str]:
         name = original_name(file)
         key = known_key(associations, name)
         if key not in associations:
-            msg = (
-                f"the calibration document has no {name}"
-                f"{did_you_mean(name, associations)}; look its calibrations up first"
-            )
-            raise ParameterError(msg)
+            raise ParameterError(_unknown(name, cal_dict))
         found.append(key)
     return found
 
 
+def _unknown(name: str, cal_dict: Mapping[str, Any]) -> str:
+    for label, files in cal_dict[CALIBRATIONS].items():
+        if frame_name(name) in map(frame_name, files):
+            return (
+                f"the calibration document says of {name} only that {label} is made "
+                "of it, not what calibrates it; look its calibrations up first"
+            )
+    hint = did_you_mean(name, cal_dict[ASSOCIATIONS])
+    return (
+        f"the calibration document has no {name}{hint}; look its calibrations up first"
+    )
+
+
 def top_frames(cal_dict: Mapping[str, Any]) -> list[str]:
-    """
-    List the frames that are not themselves part of a calibration.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    list of str
-        Their keys in the associations, in the order of the document; all keys where
-        each is part of one.
-    """
+    """Return the frames that are not part of a calibration."""
     sets = cal_dict[CALIBRATIONS].values()
     parts = {frame_name(name) for files in sets for name in files}
     keys = list(cal_dict[ASSOCIATIONS])
@@ -115,21 +79,7 @@ def top_frames(cal_dict: Mapping[str, Any]) -> list[str]:
 
 
 def entries_of(cal_dict: Mapping[str, Any], keys: Iterable[str]) -> list[Entry]:
-    """
-    List the associations of frames.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-    keys : iterable of str
-        Keys in the associations.
-
-    Returns
-    -------
-    list of Entry
-        In the order of `keys`, and of the document.
-    """
+    """Return the associations of frames."""
     found = []
     for key in keys:
         for cal_type, label in cal_dict[ASSOCIATIONS][key].items():

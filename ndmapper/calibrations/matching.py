@@ -6,89 +6,67 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ndmapper.calibrations.frame_index import FrameIndex, classes_for
 from ndmapper.calibrations.frames import Frame
 from ndmapper.calibrations.mismatch import (
     days_after,
-    fits_otherwise,
+    meets_other_conditions,
     objections,
     order_of,
 )
 from ndmapper.calibrations.names import frame_name
-from ndmapper.calibrations.pool import FramePool, classes_for
 from ndmapper.instruments import Rule
 
 __all__ = ["Match", "Verdict", "match_frames"]
 
-# So many candidates are spoken of in one line; the others are counted.
+# Number of candidates that a one-line summary explains; others are counted.
 _SHOWN = 12
-# Where there are more frames, that would take longer than to find them.
+# Of more frames than this, no candidates are explained: that would take longer than the
+# match.
 _MANY = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """
-    What became of one frame of the right class.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    status : {'used', 'lost', 'failed', 'bad'}
-        Whether it is used, fits but is less good, does not fit, or is marked bad.
-    quality : int or None
-        The level of the rule at which it fits.
-    why : str
-        What speaks against it, or by how much it lost; empty where it is used.
-    """
+    """Why one candidate is used, or not used."""
 
     name: str
+    # 'used', 'lost' (matches, but others are better), 'failed' (does not match) or
+    # 'bad' (marked bad).
     status: str
+    # Quality level of the rule at which the frame matches.
     quality: int | None
+    # Why it is not used; empty if it is.
     why: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Match:
-    """
-    What a look-up found, and why.
-
-    Parameters
-    ----------
-    target : Frame
-        The frame to be calibrated.
-    rule : Rule or None
-        The rule; None where there is none.
-    files : tuple of str
-        Names of the frames that match, sorted.
-    quality : int or None
-        The level of the rule that allows them; 0 is the best, None is no match.
-    is_processed : bool
-        Whether they are calibrations that are made already.
-    summary : str
-        What was decided.
-    pool : FramePool
-        All frames that there are.
-    """
+    """Result of matching one target, with the reasons."""
 
     target: Frame
+    # None if the instrument has no rule.
     rule: Rule | None = None
+    # Sorted names of the matching frames.
     files: tuple[str, ...] = ()
+    # Quality level; 0 is best, None for no match.
     quality: int | None = None
+    # Whether the match is a processed calibration.
     is_processed: bool = False
     summary: str
-    pool: FramePool = field(repr=False)
+    # All frames that were considered.
+    pool: FrameIndex = field(repr=False)
 
     @property
     def warning(self) -> str | None:
-        """What the rule has to say of such a match, where it is not the best."""
+        """The warning of the rule for a match that is not of the best quality."""
         if self.rule is None or not self.quality:
             return None
         return self.rule.graded[self.quality].warn or f"of quality {self.quality}"
 
     @functools.cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """What became of every frame of the right class, by name."""
+        """Verdicts on all candidates, sorted by name."""
         found = [self.verdict(f) for f in self.candidates]
         return tuple(sorted(found, key=lambda v: v.name))
 
@@ -103,25 +81,13 @@ class Match:
 
     @functools.cached_property
     def used(self) -> tuple[Frame, ...]:
-        """The frames that match."""
+        """The matching frames."""
         plain = (frame_name(name) for name in self.files)
         found = [frame for name in plain for frame in self.pool.named(name)]
         return tuple(frame for frame in found if frame.name in self.files)
 
     def verdict(self, frame: Frame) -> Verdict:
-        """
-        Say what became of one frame.
-
-        Parameters
-        ----------
-        frame : Frame
-            A frame of the right class.
-
-        Returns
-        -------
-        Verdict
-            Whether it is used, and if not, why not.
-        """
+        """Explain why a candidate is used or not."""
         if self.rule is None:
             why = self.summary
             return Verdict(name=frame.name, status="failed", quality=None, why=why)
@@ -129,15 +95,15 @@ class Match:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What was decided, and for every frame of the right class why not that."""
+        """The summary, and for every candidate that is not used the reason."""
         against = [f"{v.name}: {v.why}" for v in self.verdicts if v.status != "used"]
         return (self.summary, *against)
 
     @property
     def why(self) -> str:
-        """The reasons in one line; of many candidates only for the nearest in time."""
+        """The reasons in one line, for the candidates nearest in time."""
         if len(self.pool.frames) > _MANY:
-            # A folder of a season has thousands of candidates for thousands of frames.
+            # Too slow for a season: thousands of candidates for thousands of frames.
             return f"{self.summary}; 'ndmapper cals why' explains the others"
         others = [f for f in self.candidates if f.name not in self.files]
         shown = heapq.nsmallest(_SHOWN, others, key=self._nearness)
@@ -154,29 +120,10 @@ class Match:
 
 
 def match_frames(
-    target: Frame, cal_type: str, frames: Sequence[Frame] | FramePool
+    target: Frame, cal_type: str, frames: Sequence[Frame] | FrameIndex
 ) -> Match:
-    """
-    Find the frames that calibrate another one.
-
-    Parameters
-    ----------
-    target : Frame
-        The frame to be calibrated.
-    cal_type : str
-        Type of calibration.
-    frames : sequence of Frame or FramePool
-        All frames that there are; their order does not matter. A pool is quicker
-        where many are looked for.
-
-    Returns
-    -------
-    Match
-        Those that the rule of the instrument allows: at the best of its levels where
-        there are enough, of one set, the one that has the best frame, and of that the
-        best frames; ties go to raw frames, then by name.
-    """
-    pool = frames if isinstance(frames, FramePool) else FramePool(frames)
+    """Find the frames that calibrate a target."""
+    pool = frames if isinstance(frames, FrameIndex) else FrameIndex(frames)
     if target.instrument is None:
         why = f"the instrument of {target.name} is not known ({target.why})"
         return Match(target=target, summary=why, pool=pool)
@@ -193,7 +140,7 @@ def match_frames(
             for frame in pool.near(target, level)
             if frame.plain != target.plain
             and frame.plain not in pool.bad
-            and fits_otherwise(target, level, frame)
+            and meets_other_conditions(target, level, frame)
         ]
         sets = _sets(target, level, fitting)
         most = max([most, *(len(one) for one in sets)])
@@ -216,7 +163,7 @@ def match_frames(
 
 
 def _sets(target: Frame, level: Rule, fitting: Iterable[Frame]) -> list[list[Frame]]:
-    """Put frames that belong together into sets, the best first, and so in each."""
+    """Group matching frames into sets, best first, each sorted by preference."""
     ranked = sorted(
         fitting, key=lambda f: (*order_of(target, level, f), f.is_processed, f.name)
     )
@@ -229,15 +176,15 @@ def _sets(target: Frame, level: Rule, fitting: Iterable[Frame]) -> list[list[Fra
 def _set_of(level: Rule, frame: Frame) -> tuple[object, ...]:
     if not frame.is_processed:
         return tuple(frame.values.get(name) for name in level.group)
-    # Calibrations that are made already stand alone, but for those of one recipe that
-    # makes a file for each part of the instrument.
+    # A processed calibration is a set of its own, except the files of one recipe (one
+    # file for each part of the instrument).
     part = frame.values.get("part")
     same = frame.name if part is None else (frame.values.get("time"), frame.folder)
     return ("\0processed", frame.frame_class, same)
 
 
 def _lacks(level: Rule, one_set: Sequence[Frame]) -> str | None:
-    """Say what a set lacks."""
+    """Say what a set lacks; None if it is complete."""
     if one_set[0].is_processed:
         return None
     if len(one_set) < level.minimum:
@@ -283,7 +230,7 @@ def _verdict(match: Match, rule: Rule, frame: Frame, used: Sequence[Frame]) -> V
 def _lost(
     match: Match, level: Rule, quality: int, frame: Frame, used: Sequence[Frame]
 ) -> str:
-    """Say why a frame that fits is not used."""
+    """Say why a matching frame is not used."""
     if match.quality is not None and quality > match.quality:
         return f"fits only with quality {quality}, and others with {match.quality}"
     its_set = [
@@ -292,7 +239,7 @@ def _lost(
         if _set_of(level, other) == _set_of(level, frame)
         and other.plain != match.target.plain
         and other.plain not in match.pool.bad
-        and fits_otherwise(match.target, level, other)
+        and meets_other_conditions(match.target, level, other)
     ]
     lacks = _lacks(level, its_set) if its_set else None
     if lacks is not None or not used:

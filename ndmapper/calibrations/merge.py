@@ -1,10 +1,10 @@
-"""Bring together what a script and what somebody else changed in one document."""
+"""Three-way merge of a calibration document with its file, and the order of entries."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ndmapper.calibrations.labels import numbered
+from ndmapper.calibrations.labels import numbered_labels
 from ndmapper.calibrations.schema import (
     ANSWERS,
     ASSOCIATIONS,
@@ -16,7 +16,11 @@ from ndmapper.calibrations.schema import (
     MAPS,
 )
 
-__all__ = ["merged_document"]
+__all__ = [
+    "in_order",
+    "merged_document",
+]
+
 
 _ABSENT = object()
 
@@ -24,26 +28,7 @@ _ABSENT = object()
 def merged_document(
     base: Mapping[str, Any], mine: Mapping[str, Any], theirs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """
-    Merge two descendants of a calibration document.
-
-    Parameters
-    ----------
-    base : mapping
-        What both began with.
-    mine : mapping
-        What the script made of it.
-    theirs : mapping
-        What is in the file now. Where it differs from `base`, it wins: somebody
-        edited it by hand.
-
-    Returns
-    -------
-    dict
-        The merged document. A calibration that the script dropped as unused but that
-        the file refers to is kept, with all that belongs to it. Where both gave one
-        label to different sets, that of the script gets a number.
-    """
+    """Merge the document of a script with the file, given their common ancestor."""
     mine = _told_apart(base, mine, theirs)
     result: dict[str, Any] = _merged(base, mine, theirs, ())
     _restore(result, theirs)
@@ -51,7 +36,7 @@ def merged_document(
 
 
 def _is_map(path: tuple[str, ...]) -> bool:
-    """Say whether an object is merged key by key, or taken as a whole."""
+    """Whether an object is merged key by key, or as a whole."""
     if len(path) <= 1:
         return path == () or path[0] in {*MAPS, ANSWERS, LOCKED, BAD_FRAMES, FOLDERS}
     return len(path) == 2 and path[0] in {ASSOCIATIONS, ANSWERS}
@@ -62,13 +47,15 @@ def _merged(base: Any, mine: Any, theirs: Any, path: tuple[str, ...]) -> Any:
         return copy.deepcopy(mine if theirs == base else theirs)
     base = base if isinstance(base, dict) else {}
     result = {}
-    # The order of the file is the user's; what the script added comes after.
+    # Keep the order of the file, which the user may have chosen.
     for key in [*theirs, *(k for k in mine if k not in theirs)]:
         if key not in theirs:
-            if key not in base:  # else they deleted it
+            if key not in base:  # else deleted in the file
                 result[key] = copy.deepcopy(mine[key])
         elif key not in mine:
-            if key not in base or theirs[key] != base[key]:  # else the script did
+            if (
+                key not in base or theirs[key] != base[key]
+            ):  # else deleted by the script
                 result[key] = copy.deepcopy(theirs[key])
         else:
             values = (base.get(key, _ABSENT), mine[key], theirs[key])
@@ -79,7 +66,7 @@ def _merged(base: Any, mine: Any, theirs: Any, path: tuple[str, ...]) -> Any:
 def _told_apart(
     base: Mapping[str, Any], mine: Mapping[str, Any], theirs: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Rename new calibrations whose label somebody else gave to other frames."""
+    """Rename new calibrations whose label was given to other frames in the file."""
     ours, others = mine[CALIBRATIONS], theirs[CALIBRATIONS]
     clashing = [
         label
@@ -97,7 +84,7 @@ def _told_apart(
     result = copy.deepcopy(dict(mine))
     for label in clashing:
         files = result[CALIBRATIONS].pop(label)
-        for new in numbered(label):
+        for new in numbered_labels(label):
             used = others.get(new, result[CALIBRATIONS].get(new))
             if used == files or (used is None and new not in taken):
                 break
@@ -111,7 +98,7 @@ def _told_apart(
 
 
 def _restore(result: dict[str, Any], theirs: Mapping[str, Any]) -> None:
-    """Put back the calibrations that are referred to, and their own calibrations."""
+    """Restore calibrations that are still referred to, recursively."""
     pending = {
         label
         for types in result[ASSOCIATIONS].values()
@@ -132,3 +119,24 @@ def _restore(result: dict[str, Any], theirs: Mapping[str, Any]) -> None:
                 types = dict(theirs[ASSOCIATIONS][name])
                 result[ASSOCIATIONS][name] = types
                 pending |= {t for t in types.values() if t is not None} - done
+
+
+def in_order(document: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Sort new entries by name, unless the user has put entries in another order."""
+    result = dict(document)
+    for name in (*MAPS, ANSWERS, LOCKED, BAD_FRAMES):
+        if name in result:
+            result[name] = _sorted(result[name], known.get(name, {}))
+    for name in (ASSOCIATIONS, ANSWERS):
+        before = known.get(name, {})
+        for frame, types in result.get(name, {}).items():
+            result[name][frame] = _sorted(types, before.get(frame, {}))
+    return result
+
+
+def _sorted(entries: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    names = [name for name in known if name in entries]
+    if names == sorted(names):
+        return {name: entries[name] for name in sorted(entries)}
+    added = sorted(name for name in entries if name not in names)
+    return {name: entries[name] for name in [*names, *added]}

@@ -1,34 +1,24 @@
-"""What speaks against a frame as a calibration of another one, and how far they are."""
+"""Reasons why a frame does not calibrate another one, and their distance."""
 
+import functools
 import math
+import re
 from datetime import date, timedelta
 
 from ndmapper.calibrations.frames import Frame, moment_of
-from ndmapper.calibrations.regions import uncovered
 from ndmapper.instruments import Rule
 from ndmapper.instruments.conditions import Value
 
-__all__ = ["days_after", "fits_otherwise", "objections", "order_of"]
+__all__ = [
+    "days_after",
+    "meets_other_conditions",
+    "objections",
+    "order_of",
+]
 
 
 def objections(target: Frame, rule: Rule, frame: Frame) -> list[str]:
-    """
-    Say all that speaks against a frame.
-
-    Parameters
-    ----------
-    target : Frame
-        The frame to be calibrated.
-    rule : Rule
-        The rule, at one level.
-    frame : Frame
-        A frame of the right class.
-
-    Returns
-    -------
-    list of str
-        Empty where it fits.
-    """
+    """List all reasons why a frame does not match."""
     against = []
     for name in rule.match:
         found, wanted = frame.values.get(name), target.values.get(name)
@@ -53,23 +43,10 @@ def objections(target: Frame, rule: Rule, frame: Frame) -> list[str]:
     return against
 
 
-def fits_otherwise(target: Frame, rule: Rule, frame: Frame) -> bool:
+def meets_other_conditions(target: Frame, rule: Rule, frame: Frame) -> bool:
     """
-    Say whether a frame fits that is equal and near enough in time already.
-
-    Parameters
-    ----------
-    target : Frame
-        The frame to be calibrated.
-    rule : Rule
-        The rule, at one level.
-    frame : Frame
-        A frame of the right class.
-
-    Returns
-    -------
-    bool
-        Whether it fits.
+    Whether a frame matches, given that its descriptors are equal and it is near in
+    time.
     """
     return not _beyond_equality(target, rule, frame)
 
@@ -91,49 +68,21 @@ def _beyond_equality(target: Frame, rule: Rule, frame: Frame) -> list[str]:
         found, wanted = frame.values.get(name), target.values.get(name)
         if found == wanted or wanted is None:
             continue
-        missing = uncovered(str(wanted), str(found or ""))
+        missing = _uncovered(str(wanted), str(found or ""))
         if missing is not None:
             against.append(f"{name} do not cover {missing}")
     return against
 
 
 def days_after(target: Frame, frame: Frame) -> float | None:
-    """
-    Say how long after another frame one was taken.
-
-    Parameters
-    ----------
-    target, frame : Frame
-        The frames.
-
-    Returns
-    -------
-    float or None
-        Time [day], negative where `frame` came before; None where one is not known.
-    """
+    """Return the days from a target to a frame; None if a time is unknown."""
     if target.days is None or frame.days is None:
         return None
     return frame.days - target.days
 
 
 def order_of(target: Frame, rule: Rule, frame: Frame) -> tuple[float, ...]:
-    """
-    Say how good a frame is that fits.
-
-    Parameters
-    ----------
-    target : Frame
-        The frame to be calibrated.
-    rule : Rule
-        The rule, at one level.
-    frame : Frame
-        A frame that fits it.
-
-    Returns
-    -------
-    tuple of float
-        Less is better, and the first counts most.
-    """
+    """Return the sort key of a matching frame: smaller is better."""
     period = _period(target, rule, frame)
     found = []
     for units in rule.order:
@@ -161,7 +110,7 @@ def _apart(rule: Rule, name: str, frame: Frame, target: Frame) -> float:
 
 
 def _period(target: Frame, rule: Rule, frame: Frame) -> tuple[float, float] | None:
-    """Give how far the run of a calibration is, and how long it lasts [day]."""
+    """Return distance to and length of the observing run of a calibration [day]."""
     if rule.period is None or frame.instrument is None:
         return None
     name = frame.values.get(rule.period)
@@ -177,10 +126,50 @@ def _night(frame: Frame) -> date | None:
     for name in ("night", "time"):
         moment = moment_of(frame.values.get(name))
         if moment is not None:
-            # Without a cut of its own, the night ends at noon.
+            # By default a night ends at noon.
             return (moment if name == "night" else moment - timedelta(hours=12)).date()
     return None
 
 
 def _shown(value: Value) -> str:
     return "missing" if value is None else repr(value)
+
+
+_SECTION = re.compile(r"\[\s*(\d+):(\d+)\s*,\s*(\d+):(\d+)\s*\]")
+
+Box = tuple[int, int, int, int]
+
+
+@functools.lru_cache(maxsize=4096)
+def _uncovered(inner: str, outer: str) -> str | None:
+    """Return a detector region that no region of the same amplifier covers."""
+    boxes = _parsed(outer)
+    for name, box in _parsed(inner):
+        if not any(name == other and _within(box, wide) for other, wide in boxes):
+            shown = f"[{box[0]}:{box[1]},{box[2]}:{box[3]}]"
+            return f"{name} {shown}".strip()
+    return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(text: str) -> tuple[tuple[str, Box], ...]:
+    found = []
+    for item in text.split(";"):
+        name, _, section = item.rpartition("@")
+        match = _SECTION.search(section)
+        if match:
+            x1, x2, y1, y2 = (int(number) for number in match.groups())
+            found.append((name, (x1, x2, y1, y2)))
+        else:
+            # A region that cannot be parsed must be equal.
+            found.append((item, (0, 0, 0, 0)))
+    return tuple(found)
+
+
+def _within(box: Box, wide: Box) -> bool:
+    return (
+        wide[0] <= box[0]
+        and box[1] <= wide[1]
+        and wide[2] <= box[2]
+        and box[3] <= wide[3]
+    )

@@ -1,8 +1,8 @@
-"""Names of frames, as calibration documents speak of them."""
+"""Names of frames and products, as calibration documents use them."""
 
 import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -11,38 +11,22 @@ from ndmapper.errors import ParameterError
 from ndmapper.io.filetypes import plain_ext, split_ext
 
 __all__ = [
+    "as_list",
     "file_name",
     "file_path",
     "frame_name",
+    "known_key",
     "name_variants",
     "original_name",
     "plain_name",
     "product_name",
-    "several",
 ]
 
 _COMPRESSIONS = ("gz", "bz2", "fz", "Z")
 
 
 def file_path(file: Any) -> str:
-    """
-    Give the path of a file, as it was named.
-
-    Parameters
-    ----------
-    file : str, path, FileName or DataFile
-        The file.
-
-    Returns
-    -------
-    str
-        Its path.
-
-    Raises
-    ------
-    ParameterError
-        If it has no name, or is no file at all.
-    """
+    """Return the path of a file as it was given; ParameterError if it has none."""
     try:
         path = os.fspath(getattr(file, "filename", file) or "")
     except TypeError:
@@ -60,137 +44,50 @@ def file_path(file: Any) -> str:
 
 
 def file_name(file: Any) -> str:
-    """
-    Give the name of a file, without its folder.
-
-    Parameters
-    ----------
-    file : str, path, FileName or DataFile
-        The file.
-
-    Returns
-    -------
-    str
-        Its name, as written.
-
-    Raises
-    ------
-    ParameterError
-        If it has no name.
-    """
+    """Return the name of a file, without folder."""
     return PurePath(file_path(file)).name
 
 
-def several(files: Any) -> list[Any]:
-    """
-    Bring one file, or several, into one form.
-
-    Parameters
-    ----------
-    files : str, path, FileName, DataFile, or an iterable of them
-        The files.
-
-    Returns
-    -------
-    list
-        The same, one by one. What is no file at all is left to `file_path` to refuse.
-    """
-    # A DataFile is a list too, but of extensions.
+def as_list(files: Any) -> list[Any]:
+    """Return a list of one or several files."""
+    # A DataFile is iterable too, but one file.
     is_one = isinstance(files, str | os.PathLike) or hasattr(files, "filename")
     return [files] if is_one or not isinstance(files, Iterable) else list(files)
 
 
 def original_name(file: Any) -> str:
-    """
-    Give the name of the raw frame that a file was made from.
-
-    Parameters
-    ----------
-    file : str, path, FileName or DataFile
-        The file.
-
-    Returns
-    -------
-    str
-        Its name without folder, prefix and suffixes (`FileName.orig`).
-
-    Raises
-    ------
-    ParameterError
-        If it has no name.
-    """
+    """Return the name of the raw frame from which a file was made."""
     path = file_path(file)
     named = getattr(file, "filename", file)
-    # A FileName remembers what is a prefix, which the bare path has lost.
+    # A FileName knows its prefix, which a plain path does not.
     return str(FileName(named if isinstance(named, FileName) else path).orig)
 
 
 def plain_name(name: str) -> str:
-    """
-    Give a file name without its compression.
-
-    Parameters
-    ----------
-    name : str
-        For instance ``"b27.fits.gz"``.
-
-    Returns
-    -------
-    str
-        For instance ``"b27.fits"``.
-    """
+    """Return a file name without compression suffix."""
     stem, ext = split_ext(name)
     return stem if ext is None else f"{stem}.{plain_ext(ext)}"
 
 
 def product_name(label: str) -> str:
-    """
-    Give the file name of the product that a label stands for.
-
-    Parameters
-    ----------
-    label : str
-        A label; steps add the type where it has none.
-
-    Returns
-    -------
-    str
-        For instance ``"mybias.fits"`` for ``"mybias"``.
-    """
+    """Return the file name of the product with a label."""
     return label if split_ext(label)[1] is not None else f"{label}.fits"
 
 
 @functools.lru_cache(maxsize=65536)
 def frame_name(name: str) -> str:
-    """
-    Give what two names of one frame have in common.
-
-    Parameters
-    ----------
-    name : str
-        Name of a file, with or without folder and compression.
-
-    Returns
-    -------
-    str
-        The name without either.
-    """
+    """Return the name that all copies of a frame share: no folder, no compression."""
     return plain_name(PurePath(name).name)
 
 
 def name_variants(name: str) -> list[str]:
-    """
-    List the names that a frame may have on disk or in a document.
-
-    Parameters
-    ----------
-    name : str
-        Name of a file.
-
-    Returns
-    -------
-    list of str
-        The name itself, then without compression, then with others.
-    """
+    """Return the names that a frame may have on disk or in a document."""
     plain = plain_name(name)
     return [name, plain, *(f"{plain}.{c}" for c in _COMPRESSIONS)]
+
+
+def known_key(associations: Mapping[str, Any], name: str) -> str:
+    """Return the key of a frame, which may be listed with another compression."""
+    if name in associations:
+        return name
+    return next((v for v in name_variants(name) if v in associations), name)

@@ -1,4 +1,4 @@
-"""What tells a combined or processed frame, of whatever program, from a raw one."""
+"""Recognise combined or processed frames, from whatever program, by header and name."""
 
 import re
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def _above_one(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    """Whether a card says something, as IRAF's do: when and how a step was done."""
+    """Whether a card has text, as IRAF writes it: when and how a step was done."""
     return isinstance(value, str) and value.strip() not in ("", "F", "None", "no", "NO")
 
 
@@ -69,26 +69,11 @@ _CARDS: tuple[tuple[str, Callable[[Any], bool]], ...] = (
     ("GPREPARE", _is_text),
 )
 TYPE_KEYS = ("IMAGETYP", "OBSTYPE", "OBS_TYPE", "FRAME", "FRAMETYP")
-"""Keywords that say what was exposed."""
+"""Keywords for the type of exposure."""
 
 
 def why_processed(header: QuickHeader, name: str) -> str | None:
-    """
-    Say what shows that a file is no raw frame.
-
-    Parameters
-    ----------
-    header : QuickHeader
-        The primary header.
-    name : str
-        The name of the file.
-
-    Returns
-    -------
-    str or None
-        A card of programs that combine or calibrate frames, a type or a name that
-        says 'master'; None where nothing shows it.
-    """
+    """Return the card or name that shows that a file is no raw frame; None if raw."""
     for key, tells in _CARDS:
         value = header.get(key)
         if value is not None and tells(value):

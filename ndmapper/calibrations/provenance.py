@@ -1,25 +1,24 @@
 """
-Who said what: answers of look-ups, edits of the user, locks, and bad frames.
+Origin of associations: results of look-ups, edits, locks and bad frames.
 
 The calibration document may have three maps beside the published ones:
 
 ``answers``
-    Of each association that a look-up made: who was asked (``source``), by which rules,
-    of what ``quality`` the answer is (0 is the best), ``why``, and which ``label`` and
-    frames it was. Where the association says something else by now, somebody edited
-    it, and so it is where there is no entry.
+    For each looked-up association: the service (``source``), the ``rules``, the
+    ``quality`` of the match (0 is best), the reason (``why``), and the ``label`` and
+    frames that were noted. An association that differs from its answer, or has
+    none, was edited by the user.
 ``locked``
     Types of calibration of a frame that no look-up changes.
 ``bad_frames``
-    Frames that are not to be used: who says so, and why.
+    Frames that must not be used, with author and reason.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+from ndmapper.calibrations.lookup_result import Answer
 from ndmapper.calibrations.names import frame_name, name_variants
 from ndmapper.calibrations.schema import (
     ANSWERS,
@@ -43,97 +42,19 @@ __all__ = [
 ]
 
 USER = "user"
-"""The source of what no look-up answered."""
+"""Source of associations that are not results of a look-up."""
 
 EARLIER = "an earlier version"
-"""The source of null in a document that did not say yet who said what."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """
-    What a look-up gives, when it says more than names.
-
-    Parameters
-    ----------
-    files : tuple of (str, str or None)
-        Names of raw frames and their checksums; empty where none fit.
-    product : str or None
-        The file of a calibration that is made already, instead of raw frames.
-    quality : int or None
-        How good it is; 0 is the best, None where that is not known.
-    why : str
-        What speaks for it, or why there is none.
-    rules : str or None
-        The table of rules that was gone by.
-    source : str
-        Who was asked.
-    is_made : bool
-        Whether the files are a calibration that is made already, one for each part of
-        the instrument. Such files need no calibrations in turn.
-    paths : tuple of Path
-        Where the files lie, if on this machine.
-    """
-
-    files: tuple[tuple[str, str | None], ...] = ()
-    product: str | None = None
-    quality: int | None = None
-    why: str = ""
-    rules: str | None = None
-    source: str = ""
-    is_made: bool = False
-    paths: tuple[Path, ...] = ()
-
-    @property
-    def names(self) -> list[str]:
-        """The names of raw frames."""
-        return [name for name, _ in self.files]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was found."""
-        return not self.files and self.product is None
-
-    def without(self, bad: Mapping[str, str]) -> "Answer":
-        """
-        Leave out what is not to be used.
-
-        Parameters
-        ----------
-        bad : mapping of str to str
-            Names without compression.
-
-        Returns
-        -------
-        Answer
-            The same without them.
-        """
-        kept = tuple(f for f in self.files if frame_name(f[0]) not in bad)
-        product = self.product
-        if product is not None and frame_name(product) in bad:
-            product = None
-        return replace(self, files=kept, product=product)
+"""Source of null in a document of an earlier version, which did not note sources."""
 
 
 def note_answer(
     name: str, cal_type: str, answer: Answer, cal_dict: dict[str, Any]
 ) -> None:
-    """
-    Note that an association is what a look-up answered.
-
-    Parameters
-    ----------
-    name : str
-        The frame, as the document has it.
-    cal_type : str
-        Type of calibration.
-    answer : Answer
-        The answer, which is in the maps of the document already.
-    cal_dict : dict
-        The calibration document, which is changed.
-    """
+    """Note the result of a look-up as the origin of an association."""
     if ANSWERS not in cal_dict:
-        # Of a document without answers, null may be that of a look-up, or of a person.
+        # In a document of an earlier version, null may come from a look-up or from the
+        # user.
         cal_dict[ANSWERS] = {
             frame: {kind: {"source": EARLIER, "label": None} for kind in nulls}
             for frame, types in cal_dict[ASSOCIATIONS].items()
@@ -155,18 +76,7 @@ def note_answer(
 
 
 def forget_answer(name: str, cal_type: str, cal_dict: dict[str, Any]) -> None:
-    """
-    Note that an association is nobody's answer any more.
-
-    Parameters
-    ----------
-    name : str
-        The frame, as the document has it.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document, which is changed.
-    """
+    """Remove the noted result of an association that is no longer that of a look-up."""
     types = cal_dict.get(ANSWERS, {}).get(name)
     if types is not None:
         types.pop(cal_type, None)
@@ -177,23 +87,7 @@ def forget_answer(name: str, cal_type: str, cal_dict: dict[str, Any]) -> None:
 def answer_of(
     name: str, cal_type: str, cal_dict: Mapping[str, Any]
 ) -> Mapping[str, Any] | None:
-    """
-    Give what a look-up noted of an association, if that is still what it answered.
-
-    Parameters
-    ----------
-    name : str
-        The frame, as the document has it.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    mapping or None
-        None where a person made or edited it.
-    """
+    """Return the noted result of an association, unless it was edited since."""
     noted = cal_dict.get(ANSWERS, {}).get(name, {}).get(cal_type)
     types = cal_dict.get(ASSOCIATIONS, {}).get(name, {})
     if noted is None or cal_type not in types:
@@ -209,19 +103,7 @@ def answer_of(
 
 
 def made_labels(cal_dict: Mapping[str, Any]) -> set[str]:
-    """
-    List the sets that are calibrations already, one file for each part.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    set of str
-        Their labels; a set that somebody edited is not among them.
-    """
+    """Return the labels of processed calibrations that consist of several files."""
     return {
         str(noted["label"])
         for name, types in cal_dict.get(ANSWERS, {}).items()
@@ -231,23 +113,7 @@ def made_labels(cal_dict: Mapping[str, Any]) -> set[str]:
 
 
 def source_of(name: str, cal_type: str, cal_dict: Mapping[str, Any]) -> str:
-    """
-    Say who an association is of.
-
-    Parameters
-    ----------
-    name : str
-        The frame, as the document has it.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    str
-        The server, with the table of rules where there is one, or ``"user"``.
-    """
+    """Return the origin of an association: a service with its rules, or "user"."""
     noted = answer_of(name, cal_type, cal_dict)
     if noted is None:
         return USER
@@ -257,41 +123,13 @@ def source_of(name: str, cal_type: str, cal_dict: Mapping[str, Any]) -> str:
 
 
 def is_locked(name: str, cal_type: str, cal_dict: Mapping[str, Any]) -> bool:
-    """
-    Say whether no look-up may change an association.
-
-    Parameters
-    ----------
-    name : str
-        The frame; its compression does not matter.
-    cal_type : str
-        Type of calibration.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    bool
-        Whether it is locked.
-    """
+    """Whether an association is locked against look-ups."""
     locked = cal_dict.get(LOCKED, {})
     return any(cal_type in locked.get(key, ()) for key in name_variants(name))
 
 
 def bad_frames(cal_dict: Mapping[str, Any]) -> dict[str, str]:
-    """
-    List the frames that are not to be used.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    dict of str to str
-        Name without compression, to who says so and why.
-    """
+    """Return the frames marked bad, with the reason."""
     found = {}
     for name, given in cal_dict.get(BAD_FRAMES, {}).items():
         said = given if isinstance(given, Mapping) else {"why": given}
@@ -301,21 +139,7 @@ def bad_frames(cal_dict: Mapping[str, Any]) -> dict[str, str]:
 
 
 def good_frames(files: Iterable[str], cal_dict: Mapping[str, Any]) -> list[str]:
-    """
-    Leave out the frames that are not to be used.
-
-    Parameters
-    ----------
-    files : iterable of str
-        Names of frames.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    list of str
-        The others.
-    """
+    """Return files without those marked bad."""
     if not cal_dict.get(BAD_FRAMES):
         return list(files)
     bad = bad_frames(cal_dict)
@@ -323,6 +147,6 @@ def good_frames(files: Iterable[str], cal_dict: Mapping[str, Any]) -> list[str]:
 
 
 def _mark(files: Iterable[str]) -> str:
-    """Make a short mark by which an edit of a list of frames is noticed."""
+    """Short digest of a list of frames, to detect edits."""
     names = "\n".join(sorted(frame_name(name) for name in files))
     return hashlib.sha256(names.encode()).hexdigest()[:8]

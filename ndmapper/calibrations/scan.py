@@ -1,4 +1,4 @@
-"""Scanning folders: the frames in them, remembered by name, size and time of change."""
+"""Scan folders for frames; unchanged files (name, size, mtime) come from a cache."""
 
 import functools
 import logging
@@ -10,7 +10,7 @@ from typing import Any
 
 from ndmapper.calibrations.copies import is_lossy, without_copies
 from ndmapper.calibrations.frames import Frame, read_frame
-from ndmapper.calibrations.header_cache import FrameMemory
+from ndmapper.calibrations.header_cache import FrameCache
 from ndmapper.errors import FileAccessError, MissingFileError
 from ndmapper.instruments import Instrument, chosen, load
 from ndmapper.io.filetypes import is_compressed, is_fits, split_ext
@@ -21,7 +21,7 @@ __all__ = ["find_frames", "fits_files", "without_twins"]
 
 log = logging.getLogger(__name__)
 
-# So many headers are read sooner by one process than others begin their work.
+# Below this, starting worker processes takes longer than reading.
 _FEW = 400
 _CHUNK = 100
 
@@ -34,33 +34,7 @@ def find_frames(
     """
     Classify all FITS files of a folder.
 
-    Headers are read once: what they say is remembered in the folder for side data,
-    until a file, or the description of its instrument, changes.
-
-    Parameters
-    ----------
-    folder : str or path
-        The folder; those in it are not searched.
-    instrument : Instrument, str or path, optional
-        The instrument, its name or the path of its TOML; by default the header of
-        each frame tells.
-    workers : int or 'all', optional
-        How many processes read headers; by default all processors where there are
-        many files.
-
-    Returns
-    -------
-    list of Frame
-        Sorted by name. Of a frame that is there twice, compressed and not, only one
-        has a class: the plain file, unless that cannot be read. The same holds for
-        files of one time and class with the same pixels.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such folder.
-    FileAccessError
-        If the folder cannot be read.
+    Headers are cached until a file or the description of its instrument changes.
     """
     if instrument is None:
         instrument = chosen()
@@ -68,7 +42,7 @@ def find_frames(
         instrument = load(instrument)
     place = Path(folder)
     files = fits_files(place)
-    memory = FrameMemory(place, instrument)
+    memory = FrameCache(place, instrument)
     frames, unknown = memory.recall(files)
     if unknown:
         read = _read([place / name for name in unknown], instrument, workers)
@@ -80,27 +54,7 @@ def find_frames(
 
 
 def fits_files(folder: Path) -> dict[str, tuple[int, int]]:
-    """
-    List the FITS files of a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-
-    Returns
-    -------
-    dict of str to (int, int)
-        Name to size and time of change [ns], sorted by name; hidden files are left
-        out.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such folder.
-    FileAccessError
-        If the folder cannot be read.
-    """
+    """Return the FITS files of a folder with size and mtime."""
     found = []
     check_name(folder, MissingFileError)
     try:
@@ -129,7 +83,7 @@ def _read(
     if workers is None:
         workers = 1 if len(paths) < _FEW else "all"
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
-    # An instrument travels as the path of its TOML: it is read once by each process.
+    # Workers get the path of the TOML, and load each instrument once.
     source = None if instrument is None else (instrument.source, instrument.digest)
     title = "headers" if len(paths) >= _FEW else None
     work = functools.partial(_read_chunk, source=source)
@@ -153,7 +107,7 @@ def _read_chunk(
         try:
             frame = read_frame(path, instrument)
         except MissingFileError:
-            continue  # it was removed meanwhile
+            continue  # removed meanwhile
         row = dict(vars(frame))
         row["instrument"] = None if frame.instrument is None else frame.instrument.name
         rows.append(row)
@@ -167,20 +121,9 @@ def _loaded(source: str, digest: str) -> Instrument:
 
 def without_twins(frames: Sequence[Frame]) -> list[Frame]:
     """
-    Take the class off all but one of the files of each frame.
+    Declassify all but one of the files of a frame (such as a compressed copy).
 
-    Both would end up in one set, and count twice.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        The frames, some of which may be there compressed and not.
-
-    Returns
-    -------
-    list of Frame
-        The same; of each frame the plain file has a class, unless that cannot be
-        read.
+    Duplicates in one set would count twice.
     """
     compressed = [f for f in frames if not f.name.endswith(".fits") and _is_packed(f)]
     doubtful = {frame.plain for frame in compressed}
@@ -208,7 +151,7 @@ def without_twins(frames: Sequence[Frame]) -> list[Frame]:
 
 @functools.cache
 def _warn_once(message: str) -> None:
-    # A script surveys a folder, and the look-up does so again.
+    # A folder is scanned by the survey and again by the look-up: warn once.
     log.warning(message)
 
 

@@ -1,4 +1,4 @@
-"""The form of a calibration document, and what is said of one that has another."""
+"""Validate the structure of a calibration document."""
 
 import difflib
 import json
@@ -34,28 +34,12 @@ LOCKED = "locked"
 BAD_FRAMES = "bad_frames"
 FOLDERS = "folders"
 
-# How like one of the maps another key must be (0 to 1) to be taken for a slip.
+# Similarity (0 to 1) from which an unknown key counts as a misspelt map.
 _MISSPELT = 0.85
 
 
 def check_document(document: object, text: str = "", source: str = "") -> None:
-    """
-    Check that a document has the form that `ndmapper.calibrations.document` describes.
-
-    Parameters
-    ----------
-    document : object
-        The document.
-    text : str
-        The JSON text it was read from, to say on which line a mistake is.
-    source : str
-        Name of the file, for the message; "" where the document is in memory.
-
-    Raises
-    ------
-    CalibrationDocumentError
-        If it has not; says at which JSON path (and line) and what was expected.
-    """
+    """Raise CalibrationDocumentError for a malformed document, with path and line."""
     try:
         _check(document)
     except JsonError as problem:
@@ -91,7 +75,7 @@ def _check(document: Any) -> None:
 
 
 def _expect_notes(document: Mapping[str, Any]) -> None:
-    """Check the maps that a document may have besides."""
+    """Check the optional maps of a document."""
     for name in (ANSWERS, LOCKED, BAD_FRAMES):
         _expect_names(document.get(name, {}), (name,))
     _expect_names(document.get(FOLDERS, {}), (FOLDERS,))
@@ -135,18 +119,16 @@ def _expect_names(value: object, path: JsonPath) -> None:
 
 
 def _expect_name(name: str, path: JsonPath) -> None:
-    # A name is joined to the folder of raw frames or of products, which a document
-    # from elsewhere must not be able to leave.
+    # Names are joined to folders, and must not lead out of them.
     parts = name.replace("\\", "/").split("/")
     fits = bool(name) and "\0" not in name and ".." not in parts and parts[0] != ""
     _expect(fits, path, "a file name without a leading '/' and without '..'", name)
 
 
 def _expect_no_slip(key: object) -> None:
-    # Other keys are the user's own, but a map under another name would be no map at
-    # all, and what was edited in it would have no effect.
+    # Other keys are allowed, but a misspelt map would be silently ignored.
     text = str(key)
-    maps = (*MAPS, LOCKED, BAD_FRAMES)  # those that people write
+    maps = (*MAPS, LOCKED, BAD_FRAMES)  # names that users write
     if text in maps or text.startswith("_"):
         return
     near = difflib.get_close_matches(text.lower(), maps, n=1, cutoff=_MISSPELT)
@@ -159,7 +141,7 @@ def _expect_no_slip(key: object) -> None:
 
 
 def _expect_labels(document: Mapping[str, Any]) -> None:
-    """Check that no label, once it is the name of a product, is that of a raw frame."""
+    """Check that no label has the file name of a raw frame."""
     calibrations = document.get(CALIBRATIONS, {})
     frames = {frame_name(name) for files in calibrations.values() for name in files}
     targets = {frame_name(name) for name in document.get(ASSOCIATIONS, {})}
@@ -171,7 +153,7 @@ def _expect_labels(document: Mapping[str, Any]) -> None:
                 "products go to config['outdir']"
             )
             raise JsonError(path, msg)
-        # A product may have calibrations of its own, noted under its name.
+        # A product may have associations itself, under its name.
         if frame_name(label) in frames or (
             frame_name(label) in targets and not _derived(label, files)
         ):
@@ -190,23 +172,7 @@ def _derived(label: str, files: list[str]) -> bool:
 def document_error(
     source: str, problem: JsonError, line: int | None
 ) -> CalibrationDocumentError:
-    """
-    Make the error that says what is wrong with a document.
-
-    Parameters
-    ----------
-    source : str
-        Name of the file; "" where the document is in memory.
-    problem : JsonError
-        What is wrong, and where.
-    line : int or None
-        On which line.
-
-    Returns
-    -------
-    CalibrationDocumentError
-        To be raised.
-    """
+    """Build the error for a malformed document."""
     where = f"{source or 'the calibration document'} is malformed"
     where += f" on line {line}," if line is not None else ""
     advice = "mend it, or move it away to begin anew; it was left as it is"

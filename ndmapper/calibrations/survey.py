@@ -1,4 +1,4 @@
-"""A table of what is in a folder, which a person can correct."""
+"""A table of the frames in a folder, with classes that the user can correct."""
 
 import logging
 import os
@@ -31,13 +31,13 @@ __all__ = ["UNCLASSIFIED", "frames_of_survey", "survey"]
 log = logging.getLogger(__name__)
 
 UNCLASSIFIED = "?"
-"""What stands for the class of a frame where it is not known."""
+"""Class of a frame that is not recognised."""
 
-# Room for any class, since text that is assigned to a narrower column is cut.
+# numpy truncates text assigned to a narrower column.
 _CLASS_TYPE = "U32"
-# From so many rows on, folders are scanned instead of single files.
+# Number of rows from which whole folders are scanned instead of single files.
 _MANY = 50
-# So many frames are named in a warning.
+# Number of frames named in a warning.
 _SHOWN = 5
 _OWN = ("file", "class", "why", "instrument")
 
@@ -48,28 +48,27 @@ def survey(
     known: Table | str | os.PathLike[str] | None = None,
 ) -> Table:
     """
-    List the frames of a folder and say what each of them is, and why.
+    List the frames of a folder with their classes, and the reasons for them.
 
-    The classes can be corrected, and rows taken out, in the table itself or in an
-    ECSV file it is saved to (``table.write('night.ecsv')``). The table, or the file,
-    is then given to `ndmapper.services.look_up_cals` with ``survey=``, or back to this
-    function with ``known=`` when there are new frames.
+    Classes can be corrected and rows removed, in the table or in an ECSV file it is
+    saved to (``table.write('night.ecsv')``). The table or file is then passed to
+    `ndmapper.services.look_up_cals` as ``survey=``, or to this function as ``known=``
+    when there are new frames.
 
     Parameters
     ----------
     folder : str or path
         The folder. Only headers are read.
     instrument : str or path, optional
-        Name of the instrument, or the path of its TOML; by default the header of
-        each frame tells.
+        Name of the instrument, or path of its TOML; by default recognised by header.
     known : Table, str or path, optional
-        An earlier survey of the folder, or its ECSV file: its rows stay as they are,
-        rows that were taken out stay out, and those of new frames are added.
+        An earlier survey of the folder, or its ECSV file: its rows are kept, rows that
+        were removed stay removed, and new frames are added.
 
     Returns
     -------
     astropy.table.Table
-        One row for each FITS file: ``file``, ``class`` (``?`` where it is not known),
+        One row for each FITS file: ``file``, ``class`` (``?`` if not recognised),
         ``why``, ``instrument``, and the keywords that matter for the instrument.
 
     Raises
@@ -93,7 +92,7 @@ def survey(
 
 
 def _in_columns(names: Sequence[str], width: int = 88) -> str:
-    """Lay names out in columns, as many as a line has room for."""
+    """Format names in columns that fit into a line."""
     wide = max(map(len, names)) + 2
     count = max(1, (width - 2) // wide)
     rows = [names[i : i + count] for i in range(0, len(names), count)]
@@ -117,7 +116,7 @@ def _table(frames: Sequence[Frame], folder: str | os.PathLike[str]) -> Table:
 
 
 def _with_new(before: Table, now: Table) -> Table:
-    """Add the rows of frames that an earlier survey has not seen."""
+    """Append the frames that are not in an earlier survey."""
     from astropy.table import vstack
 
     _check_columns(before, "the survey")
@@ -126,7 +125,7 @@ def _with_new(before: Table, now: Table) -> Table:
     new = [n not in rows and _mark(n) not in seen for n in map(str, now["file"])]
     if not any(new):
         return before
-    # Text of another length, and columns of another instrument, find room.
+    # Text columns may need to be wider, and new instruments need new columns.
     meta = {**before.meta, "seen": now.meta["seen"]}
     result = vstack([before, now[new]], metadata_conflicts="silent")
     result.meta = meta
@@ -135,7 +134,7 @@ def _with_new(before: Table, now: Table) -> Table:
 
 
 def _mark(name: str) -> str:
-    """Give a short mark of a name, to know what was seen but taken out."""
+    """Short digest of a name, to remember rows that the user removed."""
     return f"{zlib.crc32(name.encode('utf-8', 'surrogateescape')):08x}"
 
 
@@ -150,38 +149,14 @@ def _check_columns(table: Table, source: str) -> None:
 def frames_of_survey(
     table: Table | str | os.PathLike[str], folders: Sequence[Path] = ()
 ) -> list[Frame]:
-    """
-    Give the frames of a survey, as somebody may have corrected it.
-
-    Parameters
-    ----------
-    table : Table, str or path
-        The survey, or the ECSV file it was saved to. Only its ``file`` and ``class``
-        are needed; what it says wins over the headers.
-    folders : sequence of Path
-        Where the files are looked for; then in the folder that was surveyed.
-
-    Returns
-    -------
-    list of Frame
-        In the order of the table; files that are no longer there are left out.
-
-    Raises
-    ------
-    MissingFileError
-        If the ECSV file is missing.
-    FormatError
-        If it is no such table.
-    ParameterError
-        If columns are missing.
-    """
+    """Return the frames of a survey, with the classes that the user corrected."""
     source = "the survey"
     if not isinstance(table, Table):
         source = f"the survey {os.fspath(table)}"
         table = _read(Path(table))
     _check_columns(table, source)
     places = [*folders, Path(str(table.meta.get("folder", ".")))]
-    # Of a large folder more is remembered than is read.
+    # Large folders are cached.
     scanned = _Scanned(len(table))
     frames = []
     for row in table:
@@ -220,13 +195,13 @@ def _read(path: Path) -> Table:
     try:
         check_length(text)
         return Table.read(text.splitlines(), format="ascii.ecsv")
-    except Exception as err:  # the reader raises whatever its parsers raise
+    except Exception as err:  # astropy's reader raises whatever its parsers raise
         msg = f"the survey {path} is not a table in ECSV form: {err}"
         raise FormatError(msg) from err
 
 
 class _Scanned:
-    """The frames of folders, read all at once where a survey has many of them."""
+    """Frames of folders, scanned as a whole if the survey has many rows."""
 
     def __init__(self, count: int) -> None:
         self.is_many = count > _MANY
@@ -260,7 +235,7 @@ def _corrected(row: Any, path: Path, scanned: _Scanned) -> Frame:
 
 
 def _warn_of_times(frames: Sequence[Frame]) -> None:
-    """Warn of raw frames without a time, with the cards that should have it."""
+    """Warn of raw frames without a time, naming the cards that should have it."""
     unknown = [
         f for f in frames
         if f.frame_class is not None and not f.is_processed and f.days is None
@@ -274,7 +249,7 @@ def _warn_of_times(frames: Sequence[Frame]) -> None:
 
 
 def _warn_of_classes(frames: Sequence[Frame], source: str) -> None:
-    """Warn of a class that nothing knows: it may be misspelt, or cut by a column."""
+    """Warn of unknown classes, which may be misspelt or truncated."""
     for frame in frames:
         if frame.instrument is None or frame.frame_class is None:
             continue
@@ -291,7 +266,7 @@ def _warn_of_classes(frames: Sequence[Frame], source: str) -> None:
 def _instrument_name(frame: Frame) -> str:
     if frame.instrument is None:
         return ""
-    # An instrument that does not come with ndmapper is found again by its file.
+    # A user's instrument is found by its file.
     name, source = frame.instrument.name, frame.instrument.source
     return name if name in names() and load(name).source == source else source
 
@@ -309,7 +284,7 @@ def _texts(values: Iterable[str]) -> np.ndarray[Any, np.dtype[np.str_]]:
 
 
 def _column(values: list[Value]) -> MaskedColumn:
-    """Make a column of one type, in which what is missing is masked."""
+    """Make a column of one type, with missing values masked."""
     present = [value for value in values if value is not None]
     if any(isinstance(value, str) for value in present) or not present:
         filled: list[Value] = ["" if v is None else str(v) for v in values]
@@ -319,7 +294,7 @@ def _column(values: list[Value]) -> MaskedColumn:
 
 
 def _text(row: Any, name: str) -> str:
-    """Give the text of a cell; empty where it is masked or there is no such column."""
+    """Return the text of a cell; empty if masked or missing."""
     value = _cell(row[name]) if name in row.colnames else None
     return "" if value is None else str(value).strip()
 

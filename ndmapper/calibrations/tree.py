@@ -1,64 +1,52 @@
-"""The tree of calibrations: of a frame, of the frames of those, and so on; drawn."""
+"""The tree of calibrations of a frame, as text, Mermaid or DOT."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ndmapper.calibrations.matches import known_key
+from ndmapper.calibrations.names import known_key
 from ndmapper.calibrations.provenance import good_frames
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
+from ndmapper.documents import DEEPEST
+from ndmapper.errors import CalibrationDocumentError
 
 __all__ = ["FORMS", "Branch", "cal_tree", "draw_tree"]
 
+_MOST = 100_000
+_SHOWN = 4
+
 FORMS = ("text", "mermaid", "dot")
-"""How a tree can be drawn."""
+"""Output formats of a tree."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Branch:
-    """
-    A frame, or a calibration, and what it needs.
+    """A frame or calibration, and its calibrations."""
 
-    Parameters
-    ----------
-    name : str
-        The frame, or the label; "none" where there is no calibration.
-    cal_type : str or None
-        Type of the calibration; None for a frame at the top.
-    frames : tuple of str
-        The raw frames that it is made of.
-    branches : tuple of Branch
-        What its frames need in turn.
-    """
-
+    # Name of a frame, label of a calibration, or "none".
     name: str
+    # None for a frame at the top.
     cal_type: str | None = None
+    # Raw frames of the calibration.
     frames: tuple[str, ...] = ()
+    # Calibrations of its frames.
     branches: tuple["Branch", ...] = field(default=())
 
 
 def cal_tree(cal_dict: Mapping[str, Any], keys: Iterable[str]) -> list[Branch]:
-    """
-    Build the tree of the calibrations of frames.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-    keys : iterable of str
-        Keys in the associations.
-
-    Returns
-    -------
-    list of Branch
-        One for each frame. Frames of one calibration that need the same share a
-        branch; one that needs itself is not followed further.
-    """
-    return [Branch(name=key, branches=_below(cal_dict, [key], ())) for key in keys]
+    """Build the tree of the calibrations of frames."""
+    left = itertools.count(_MOST, -1)
+    return [
+        Branch(name=key, branches=_below(cal_dict, [key], (), left)) for key in keys
+    ]
 
 
 def _below(
-    cal_dict: Mapping[str, Any], frames: Sequence[str], above: tuple[str, ...]
+    cal_dict: Mapping[str, Any],
+    frames: Sequence[str],
+    above: tuple[str, ...],
+    left: Iterator[int],
 ) -> tuple[Branch, ...]:
     associations = cal_dict[ASSOCIATIONS]
     found: dict[tuple[str, str | None], None] = {}
@@ -67,10 +55,12 @@ def _below(
         found |= dict.fromkeys(types.items())
     branches = []
     for cal_type, label in found:
+        if len(above) > DEEPEST or not next(left):
+            raise _too_large(above)
         files = good_frames(cal_dict[CALIBRATIONS].get(label, ()), cal_dict)
         deeper: tuple[Branch, ...] = ()
         if label is not None and label not in above:
-            deeper = _below(cal_dict, files, (*above, label))
+            deeper = _below(cal_dict, files, (*above, label), left)
         branches.append(
             Branch(
                 name=label or "none",
@@ -82,22 +72,19 @@ def _below(
     return tuple(branches)
 
 
+def _too_large(above: Sequence[str]) -> CalibrationDocumentError:
+    what = f"more than {_MOST} branches"
+    if len(above) > DEEPEST:
+        what = f"a chain of more than {DEEPEST}"
+    msg = (
+        f"the calibrations of the document need each other in {what}, such as "
+        f"{' > '.join(above[:_SHOWN])}; name fewer frames, or mend it"
+    )
+    return CalibrationDocumentError(msg)
+
+
 def draw_tree(tree: Iterable[Branch], form: str = "text") -> str:
-    """
-    Draw a tree.
-
-    Parameters
-    ----------
-    tree : iterable of Branch
-        What to draw.
-    form : {'text', 'mermaid', 'dot'}
-        As lines of text, or in the language of Mermaid or of Graphviz.
-
-    Returns
-    -------
-    str
-        The lines.
-    """
+    """Draw a tree in one of `FORMS`."""
     if form == "text":
         return "\n".join(line for top in tree for line in _text(top))
     nodes: dict[tuple[str, str], str] = {}
@@ -133,8 +120,8 @@ def _connect(
     nodes: dict[tuple[str, str], str],
     edges: dict[tuple[str, str, str], None],
 ) -> str:
-    """Give every frame and calibration one node, however often it is needed."""
-    # "none" is a node of its own for each type.
+    """Add a node for each frame and calibration, once, and return its identifier."""
+    # "none" has one node for each type.
     key = (branch.name, branch.cal_type or "" if branch.name == "none" else "")
     node = nodes.setdefault(key, f"n{len(nodes)}")
     for below in branch.branches:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from ndmapper.cli import cals_edit, cals_look
-from ndmapper.cli.verb import Verb
+from ndmapper.cli.verb import Verb, add_common_options
 
 __all__ = ["VERB"]
 
@@ -21,19 +21,16 @@ _ACTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(
+        dest="action", metavar="ACTION", required=True,
+        parser_class=argparse.ArgumentParser,
+    )  # fmt: skip
     for name, (summary, add) in _ACTIONS.items():
         child = actions.add_parser(
             name, help=summary, description=summary[0].upper() + summary[1:] + ".",
             allow_abbrev=False,
         )  # fmt: skip
-        for option, text in (
-            ("--json", "print JSON, for other programs"),
-            ("--debug", "show details, and tracebacks of errors"),
-        ):
-            child.add_argument(
-                option, action="store_true", default=argparse.SUPPRESS, help=text
-            )
+        add_common_options(child, default=argparse.SUPPRESS)
         child.add_argument(
             "-d", "--document", metavar="JSON", default="calibrations.json",
             help="the calibration document (default: calibrations.json)",
@@ -47,8 +44,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 VERB = Verb(
-    name="cals",
-    summary="calibrations: show, explain, correct, check and draw them",
     description="""\
 Look at a calibration document, and change it: which calibration each frame uses and
 who says so, why others do not fit, whether all files are there. What you say here or

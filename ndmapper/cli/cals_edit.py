@@ -61,8 +61,7 @@ def _update(args: argparse.Namespace) -> int:
 
 
 def _is_known(file: str, cals: dict[str, Any]) -> bool:
-    from ndmapper.calibrations.matches import known_key
-    from ndmapper.calibrations.names import original_name
+    from ndmapper.calibrations.names import known_key, original_name
 
     associations = cals["associations"]
     return known_key(associations, original_name(file)) in associations

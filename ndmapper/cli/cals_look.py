@@ -2,10 +2,12 @@
 
 import argparse
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
 from ndmapper.cli.output import format_columns, print_json, say
+from ndmapper.documents import is_file
 from ndmapper.errors import MissingFileError
 
 __all__ = [
@@ -43,9 +45,12 @@ def read(args: argparse.Namespace) -> dict[str, Any]:
     """
     from ndmapper.calibrations import init_cal_dict
 
-    if not Path(args.document).is_file():
+    if not is_file(args.document):
         msg = (
-            f"there is no calibration document {args.document}; name it with "
+            f"{args.document} is a folder, not a calibration document; name its file "
+            "with --document"
+            if os.path.isdir(args.document)  # noqa: PTH112  (the name may be anything)
+            else f"there is no calibration document {args.document}; name it with "
             "--document, or make one with 'ndmapper cals update FILE...'"
         )
         raise MissingFileError(msg)
@@ -151,8 +156,7 @@ def _why(args: argparse.Namespace) -> int:
     from ndmapper.calibrations import init_cal_dict
     from ndmapper.calibrations.entries import types_of
     from ndmapper.calibrations.folders import noted_file
-    from ndmapper.calibrations.matches import known_key
-    from ndmapper.calibrations.names import original_name
+    from ndmapper.calibrations.names import known_key, original_name
     from ndmapper.calibrations.provenance import bad_frames, source_of
     from ndmapper.services.local import LocalService
 
@@ -226,11 +230,9 @@ def add_graph(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Its parser.
     """
-    from ndmapper.calibrations.tree import FORMS
-
     _files(parser)
     parser.add_argument(
-        "--form", choices=FORMS, default="text",
+        "--form", choices=("text", "mermaid", "dot"), default="text",
         help="lines of text, or the language of Mermaid or Graphviz (default: text)",
     )  # fmt: skip
     parser.set_defaults(act=_graph)
@@ -257,11 +259,14 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Its parser.
     """
-    _files(parser)
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE",
+        help="raw frames, or what was made of them (default: all)",
+    )  # fmt: skip
     parser.add_argument(
         "--dirname", metavar="FOLDER", action="append", type=Path, default=[],
-        help="where raw frames are; may be given several times (default: beside FILE "
-        "and the document, and where the document says that they lay)",
+        help="where raw frames are; may be given several times (default: where the "
+        "document says that they lay, then beside FILE and the document)",
     )  # fmt: skip
     parser.set_defaults(act=_check)
 
@@ -276,7 +281,9 @@ def _check(args: argparse.Namespace) -> int:
     noted = [base / folder for folder in cals.get(FOLDERS, {}).values()]
     folders = args.dirname or [*beside, base, *noted]
     folders = list(dict.fromkeys(folders))
-    states = check_cal_files(cals, _keys(args, cals), folders)
+    states = check_cal_files(
+        cals, _all_frames(args, cals), folders, noted=not args.dirname
+    )
     failed = [s for s in states if s.state in ("missing", "damaged")]
     if args.json:
         print_json([dataclasses.asdict(state) for state in states])
@@ -285,3 +292,18 @@ def _check(args: argparse.Namespace) -> int:
         say(format_columns(rows, ("file", "state", "where", "why")))
         say(f"\n{len(states)} files, {len(failed)} of them missing or damaged")
     return INCOMPLETE if failed else 0
+
+
+def _all_frames(args: argparse.Namespace, cals: dict[str, Any]) -> list[str]:
+    """List the frames that are named, or all: also those that nothing leads to."""
+    from ndmapper.calibrations.listing import keys_of, top_frames
+    from ndmapper.calibrations.provenance import good_frames
+
+    sets = cals["calibrations"].values()
+    frames: dict[str, Any] = {name: {} for files in sets for name in files}
+    if args.files:
+        return keys_of(
+            {**cals, "associations": frames | cals["associations"]}, args.files
+        )
+    rest = good_frames([*cals["associations"], *frames], cals)
+    return [*top_frames(cals), *rest]

@@ -58,8 +58,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 VERB = Verb(
-    name="clean",
-    summary="remove intermediate products; later runs make them if needed",
     description="""\
 Remove products of which others were made, and leave their records in .ndmapper/cleaned.
 A run of the whole script treats them as current, and makes one again only when a step

@@ -11,60 +11,40 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper._version import __version__
-from ndmapper.cli import (
-    cals,
-    clean,
-    config,
-    demo,
-    diff,
-    doctor,
-    fetch,
-    find,
-    graph,
-    info,
-    log,
-    ls,
-    new,
-    qc,
-    remake,
-    run,
-    show,
-    step,
-    steps,
-    verify,
-    why,
-)
 from ndmapper.cli.output import say
-from ndmapper.cli.verb import Verb
+from ndmapper.cli.verb import LazyVerb, VerbParser, add_common_options
 from ndmapper.config import config as configuration
-from ndmapper.errors import NdmapperError
+from ndmapper.errors import NdmapperError, did_you_mean
 from ndmapper.log import log_to_terminal
 from ndmapper.terminal import printable
 
 __all__ = ["VERBS", "main", "make_parser"]
 
-VERBS: tuple[Verb, ...] = (
-    info.VERB,
-    show.VERB,
-    ls.VERB,
-    find.VERB,
-    fetch.VERB,
-    cals.VERB,
-    new.VERB,
-    log.VERB,
-    graph.VERB,
-    qc.VERB,
-    diff.VERB,
-    remake.VERB,
-    run.VERB,
-    why.VERB,
-    verify.VERB,
-    clean.VERB,
-    steps.VERB,
-    step.VERB,
-    config.VERB,
-    demo.VERB,
-    doctor.VERB,
+VERBS: tuple[LazyVerb, ...] = (
+    LazyVerb("info", "show what files hold: extensions, their parts, names, record"),
+    LazyVerb("show", "show the images of a file, in DS9 or as a PNG"),
+    LazyVerb("ls", "list the frames of a folder: what each is, and why"),
+    LazyVerb("find", "find files in an archive"),
+    LazyVerb("fetch", "get files from an archive"),
+    LazyVerb("cals", "calibrations: show, explain, correct, check and draw them"),
+    LazyVerb("new", "draft the description of an instrument from real headers"),
+    LazyVerb("log", "show how products were made, back to the raw frames"),
+    LazyVerb("graph", "draw what products were made of, back to the raw frames"),
+    LazyVerb("qc", "show the numbers that steps recorded about what they made"),
+    LazyVerb("diff", "compare two products, and say since which step they differ"),
+    LazyVerb("script", "write a script that makes products again"),
+    LazyVerb("run", "run a reduction script"),
+    LazyVerb("why", "say what would be made again, and why"),
+    LazyVerb("verify", "say if a script, as it stands, would make these files"),
+    LazyVerb("clean", "remove intermediate products; later runs make them if needed"),
+    LazyVerb("steps", "list the steps that there are, or show one"),
+    LazyVerb("step", "run one step on files"),
+    LazyVerb("config", "show the configuration: keys, values, where each comes from"),
+    LazyVerb("completion", "print what makes a shell complete the command"),
+    LazyVerb("demo", "simulate a night, reduce it, show what came out"),
+    LazyVerb(
+        "doctor", "say which tools and packages are there, and how to get the others"
+    ),
 )
 """The verbs, in the order of the help text."""
 
@@ -136,49 +116,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action="version", version=f"ndmapper {__version__}"
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print JSON, for other programs"
+    add_common_options(parser)
+    verbs = parser.add_subparsers(
+        dest="verb", metavar="VERB", required=True, parser_class=VerbParser
     )
-    parser.add_argument(
-        "--debug", action="store_true", help="show details, and tracebacks of errors"
-    )
-    parser.add_argument(
-        "--trust-folder",
-        action="store_true",
-        help="let ndmapper.toml of this folder name programs and archives with logins",
-    )
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
-        child = verbs.add_parser(
-            verb.name,
-            help=verb.summary,
-            description=verb.description,
-            epilog=verb.epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        # Both may stand before the verb as well, which the verb's default must keep.
-        child.add_argument(
-            "--json",
-            action="store_true",
-            default=argparse.SUPPRESS,
-            help="print JSON, for other programs",
-        )
-        child.add_argument(
-            "--debug",
-            action="store_true",
-            default=argparse.SUPPRESS,
-            help="show details, and tracebacks of errors",
-        )
-        child.add_argument(
-            "--trust-folder",
-            action="store_true",
-            default=argparse.SUPPRESS,
-            help="let ndmapper.toml of this folder name programs and archives with "
-            "logins",
-        )
-        verb.add_arguments(child)
-        child.set_defaults(run=verb.run)
+        verbs.add_parser(verb.name, help=verb.summary, verb=verb)
     return parser
 
 
@@ -186,11 +129,14 @@ def _parse(words: list[str]) -> argparse.Namespace:
     """Parse the command line; what a script is given may stand anywhere after it."""
     parser = make_parser()
     verb = next((word for word in words if not word.startswith("-")), None)
-    if verb == step.VERB.name:
+    names = [known.name for known in VERBS]
+    if verb is not None and verb not in names:
+        parser.error(f"there is no verb {verb!r}{did_you_mean(verb, names)}")
+    if verb == "step":
         args, rest = parser.parse_known_args(words)
         args.rest = rest
         return args
-    if verb != run.VERB.name:
+    if verb != "run":
         return parser.parse_args(words)
     end = words.index("--") if "--" in words else len(words)
     args, rest = parser.parse_known_args(words[:end])

@@ -36,8 +36,6 @@ def _plain(value: object) -> object:
 
 
 VERB = Verb(
-    name="config",
-    summary="show the configuration: keys, values, where each comes from",
     description="""\
 Show the configuration: every key, its value and where the value comes from.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ndmapper.cli.output import format_columns, print_json, say
-from ndmapper.cli.script import READER_LEFT, ScriptResult, run_script
+from ndmapper.cli.run_script import READER_LEFT, ScriptResult, run_script
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import FileAccessError, NdmapperError, OutputExistsError
 
@@ -128,8 +128,6 @@ def _show(folder: Path, result: ScriptResult, *, as_json: bool) -> None:
 
 
 VERB = Verb(
-    name="demo",
-    summary="simulate a night, reduce it, show what came out",
     description="""\
 Simulate a night of raw frames (several amplifiers, overscan, bias and flat structure,
 cosmic rays, a few objects), reduce it with a short script, print what was made, and

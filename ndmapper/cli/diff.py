@@ -46,8 +46,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from ndmapper.report.array_differences import Tolerance
     from ndmapper.report.compare import compare
-    from ndmapper.report.pixels import Tolerance
 
     kind: Any = "absolute" if args.kind == "units" else args.kind
     tolerance = None if args.tolerance is None else Tolerance(args.tolerance, kind)
@@ -85,8 +85,6 @@ def _section(head: str, lines: list[str]) -> None:
 
 
 VERB = Verb(
-    name="diff",
-    summary="compare two products, and say since which step they differ",
     description="""\
 Compare two FITS files, such as one product of two runs: since which step their records
 differ, and in what (inputs, calibrations, parameters, versions); then the cards of

@@ -41,8 +41,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 VERB = Verb(
-    name="doctor",
-    summary="say which tools and packages are there, and how to get the others",
     description="""\
 Say what ndmapper finds here: Python packages and extras, the configuration, IRAF and
 PyRAF, esorex and its pipelines, folders that must be writable, cores and memory; and

@@ -95,8 +95,6 @@ def _given(names: list[str]) -> list[Any]:
 
 
 VERB = Verb(
-    name="fetch",
-    summary="get files from an archive",
     description="""\
 Get files from an archive into a folder. What is there and verified stays; the rest
 comes in parallel, is verified while it arrives, and goes on where it stopped if the

@@ -75,8 +75,6 @@ def _cell(value: object) -> object:
 
 
 VERB = Verb(
-    name="find",
-    summary="find files in an archive",
     description="""\
 Find files in an archive by program, target, date and instrument. The table can be
 saved, edited (take out rows), and given to 'ndmapper fetch', download_files or

@@ -31,8 +31,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 VERB = Verb(
-    name="graph",
-    summary="draw what products were made of, back to the raw frames",
     description="""\
 Draw what products were made of, back to the raw frames: every file with the step that
 made it, and what its inputs were to it (bias, flat, a parameter of the tool).""",

@@ -130,8 +130,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 VERB = Verb(
-    name="info",
-    summary="show what files hold: extensions, their parts, names, record",
     description="""\
 Show what FITS files hold: a table of their extensions with ident, part (data,
 uncertainty, flags, table, extra, record), shape (in the order of Python) and type; the

@@ -31,8 +31,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 VERB = Verb(
-    name="log",
-    summary="show how products were made, back to the raw frames",
     description="""\
 Show the record of products: each step back to the raw frames, with its inputs,
 calibrations, parameters, the numbers that it measured, and versions (where they differ

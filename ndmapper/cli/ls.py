@@ -92,8 +92,6 @@ def _shown(cell: object) -> object:
 
 
 VERB = Verb(
-    name="ls",
-    summary="list the frames of a folder: what each is, and why",
     description="""\
 List the frames of a folder: the class of each (bias, flat, arc, object ...), the
 reason, and the keywords that matter for its instrument. Only headers are read.

@@ -48,8 +48,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 VERB = Verb(
-    name="new",
-    summary="draft the description of an instrument from real headers",
     description="""\
 Draft the description of an instrument (a TOML) from the headers of frames: by what its
 files are known, which keywords say what, the kinds of frames, and what calibrates

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-
 from ndmapper.errors import OutputExistsError
 from ndmapper.terminal import one_line, printable
 
@@ -171,16 +169,12 @@ def write_text(text: str, path: Path) -> None:
 
 def _plain(value: Any) -> Any:
     """Turn a value into what JSON knows; NaN and masked values become null."""
-    if value is np.ma.masked:
-        return None
-    if isinstance(value, np.generic):
-        value = value.item()
+    if hasattr(value, "tolist"):  # of NumPy, which this need not import
+        value = value.tolist()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int | str):
         return value
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ndmapper.cli.script import run_script
+from ndmapper.cli.run_script import run_script
 from ndmapper.data.planned import PlannedFile, watch_looks
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.run.dry_run import collect_plans

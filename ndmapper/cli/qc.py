@@ -66,8 +66,6 @@ def _table(step: str, numbers: "Sequence[Number]") -> str:
 
 
 VERB = Verb(
-    name="qc",
-    summary="show the numbers that steps recorded about what they made",
     description="""\
 Show the numbers that steps recorded with ndmapper.qc(), from the records of products: a
 table for each step, back to the raw frames, each number once. Figures are listed below;

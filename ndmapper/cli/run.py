@@ -3,7 +3,7 @@
 import argparse
 
 from ndmapper.cli.output import print_json
-from ndmapper.cli.script import READER_LEFT, run_script
+from ndmapper.cli.run_script import READER_LEFT, run_script
 from ndmapper.cli.verb import Verb
 
 __all__ = ["VERB"]
@@ -100,8 +100,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 VERB = Verb(
-    name="run",
-    summary="run a reduction script",
     description="""\
 Run a reduction script, here and now, as 'python SCRIPT' would.
 

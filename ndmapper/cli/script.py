@@ -1,219 +1,78 @@
-"""Run a script in this process, and say what went wrong in one message."""
+"""``ndmapper script``: a script that makes products again."""
 
-import contextlib
-import runpy
-import select
+import argparse
+import os
 import sys
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from ndmapper.cli.output import say
-from ndmapper.config import config
-from ndmapper.errors import (
-    FileAccessError,
-    FormatError,
-    MissingFileError,
-    NdmapperError,
-)
+from ndmapper.cli.output import print_json, say
+from ndmapper.cli.records import read_all
+from ndmapper.cli.verb import Verb
+from ndmapper.errors import FileAccessError, OutputExistsError
 
-__all__ = ["READER_LEFT", "ScriptResult", "run_script"]
+__all__ = ["INCOMPLETE", "VERB"]
 
-READER_LEFT = 141
-"""Exit code where nobody reads what the script prints; as shells have it."""
+INCOMPLETE = 3
+"""Exit code where the script cannot make everything."""
 
 
-@dataclass(frozen=True)
-class ScriptResult:
-    """
-    How a script ended.
-
-    Parameters
-    ----------
-    code : int
-        Exit code.
-    error : str or None
-        The message of the error that ended it.
-    products : mapping of str to list of str
-        Names of the products that its steps ``made`` and ``reused``, of those among
-        the latter that were ``cleaned`` and that are ``differing`` from what would be
-        made now, and of those that ``failed`` while others went on.
-    line : int or None
-        The line of the script where the error was.
-    """
-
-    code: int
-    error: str | None
-    products: Mapping[str, list[str]]
-    line: int | None = None
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a product")
+    parser.add_argument(
+        "-o", "--output", metavar="SCRIPT", type=Path,
+        help="write it to a new file (default: print it)",
+    )  # fmt: skip
 
 
-def run_script(
-    script: str | Path,
-    arguments: Sequence[str] = (),
-    *,
-    settings: Mapping[str, object] | None = None,
-    output_to_stderr: bool = False,
-    quiet: bool = False,
-    debug: bool = False,
-) -> ScriptResult:
-    """
-    Run a script as ``python script`` would, with some of the configuration given.
+def _run(args: argparse.Namespace) -> int:
+    from ndmapper.report.script import write_script
 
-    Products that differ from what would be made now are made again (``reprocess``
-    'auto') where neither the settings, the environment, a configuration file nor the
-    script says otherwise.
-
-    Parameters
-    ----------
-    script : str or Path
-        The script.
-    arguments : sequence of str
-        What it finds in ``sys.argv[1:]``.
-    settings : mapping, optional
-        Configuration keys and values, with the precedence of the command line.
-    output_to_stderr : bool
-        Send what it prints to standard error.
-    quiet : bool
-        Neither print the message of an error, nor count products.
-    debug : bool
-        Print the traceback of an error.
-
-    Returns
-    -------
-    ScriptResult
-        The exit code, and the message that was printed on standard error.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such script.
-    FileAccessError
-        If it cannot be read.
-    FormatError
-        If it is a FITS file, or has bytes that no text has.
-    """
-    from ndmapper.steps.record.summary import summary
-
-    path = Path(script)
-    if not path.is_file():
-        msg = f"there is no script {script}; give the path of a Python file"
-        raise MissingFileError(msg)
-    _check_is_script(path)
-    summary.clear()
-    code, error, line = 0, None, None
-    with _surroundings(path, arguments, settings or {}, output_to_stderr):
-        try:
-            runpy.run_path(str(path), run_name="__main__")
-        except SystemExit as stop:
-            code, error = _exit(stop)
-        except Exception as err:
-            if isinstance(err, BrokenPipeError) and _reader_left():
-                summary.clear()
-                return ScriptResult(READER_LEFT, None, {})
-            if debug:
-                traceback.print_exc()
-            line = _line(err, path)
-            code, error = 1, _message(err, path, line)
-            if not quiet:
-                say(f"ndmapper: {error}", file=sys.stderr)
-    products = {
-        "made": summary.made,
-        "reused": summary.reused,
-        "cleaned": summary.cleaned,
-        "differing": summary.differing,
-        "failed": summary.failed,
-    }
-    if summary.failed and code == 0:
-        code, error = 1, f"{len(summary.failed)} products failed, while others went on"
-    if quiet:
-        summary.clear()
-    else:
-        summary.report(
-            failed=code != 0 and not summary.failed,
-            remedy="--reprocess auto makes them again",
+    script = write_script(read_all(args.files))
+    if args.output is not None:
+        _save(script.text, args.output)
+    if args.json:
+        print_json(
+            {"script": script.text, "raw": script.raws, "problems": script.problems}
         )
-    return ScriptResult(code, error, products, line)
+    elif args.output is None:
+        say(script.text, end="")
+    for problem in script.problems:
+        say(f"ndmapper: it cannot be made again: {problem}", file=sys.stderr)
+    return INCOMPLETE if script.problems else 0
 
 
-@contextlib.contextmanager
-def _surroundings(
-    path: Path,
-    arguments: Sequence[str],
-    settings: Mapping[str, object],
-    output_to_stderr: bool,
-) -> Iterator[None]:
-    """Set what a script sees, and restore it afterwards."""
-    argv, search = sys.argv, list(sys.path)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(config.scope())
-        config.from_command_line(**settings)
-        stack.callback(config.from_command_line)
-        if config.source("reprocess") == "default":
-            # With the script's own precedence, so that the script can still say.
-            config["reprocess"] = "auto"
-        if output_to_stderr:
-            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        sys.argv = [str(path), *arguments]
-        sys.path.insert(0, str(path.parent.absolute()))
-        try:
-            yield
-        finally:
-            sys.argv, sys.path[:] = argv, search
-
-
-def _exit(stop: SystemExit) -> tuple[int, str | None]:
-    """Read an exit code as the interpreter does."""
-    if stop.code is None or isinstance(stop.code, int):
-        return int(stop.code or 0) & 0xFF, None
-    say(stop.code, file=sys.stderr)
-    return 1, str(stop.code)
-
-
-def _reader_left() -> bool:
-    """Tell standard output, as in ``ndmapper run FILE | head``, from other pipes."""
+def _save(text: str, path: Path) -> None:
     try:
-        sys.stdout.flush()
-        # Without a buffer (python -u) nothing is left to be flushed.
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), select.POLLOUT)
-        return any(event & select.POLLERR for _, event in poll.poll(0))
-    except BrokenPipeError:
-        return True
-    except (AttributeError, OSError):  # no polling there, or no file
-        return False
-
-
-def _line(err: Exception, path: Path) -> int | None:
-    """Find the line of the script in which something went wrong."""
-    if isinstance(err, SyntaxError) and err.filename == str(path):
-        return err.lineno
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(err.__traceback__)
-        if frame.filename == str(path)
-    ]
-    return lines[-1] if lines else None
-
-
-def _message(err: Exception, path: Path, line: int | None) -> str:
-    """Say what went wrong, and in which line of the script."""
-    where = f"{path}, line {line}: " if line else ""
-    if isinstance(err, NdmapperError):
-        return f"{where}{err}"
-    return f"{where}{type(err).__name__}: {err} (--debug shows the traceback)"
-
-
-def _check_is_script(path: Path) -> None:
-    """Tell a script with a mistake in it from a file that is no script."""
-    try:
-        with path.open("rb") as stream:
-            content = stream.read()
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except FileExistsError as err:
+        msg = f"{path} already exists; name another file, or delete it first"
+        raise OutputExistsError(msg) from err
     except OSError as err:
-        msg = f"the script {path} cannot be read ({err.strerror})"
+        msg = f"{path} cannot be written ({err.strerror})"
         raise FileAccessError(msg) from err
-    # A FITS file may be all text, and its first card a statement of Python.
-    if b"\0" in content or content.startswith(b"SIMPLE  ="):
-        msg = f"{path} is not a Python script, but a file of another kind"
-        raise FormatError(msg)
+
+
+VERB = Verb(
+    description="""\
+Write a script that makes products again, from the raw files on, as their records tell:
+steps of packages and of your own scripts with the helpers and constants they use, IRAF
+tasks, esorex recipes and other programs. It checks the content of the raw files first.
+
+The script holds code that the records hold; look at it before you run it, as at any
+program that came with a file. What was edited, or was only in memory, cannot be made
+again: the script stops there and says so.""",
+    examples=(
+        ("ndmapper script final.fits > again.py", "then: python again.py raw/"),
+        ("ndmapper script -o again.py a.fits b.fits", "for two products"),
+    ),
+    exit_codes={
+        0: "written",
+        1: "a file that cannot be read, or has no record",
+        INCOMPLETE: "written, but it stops where something cannot be made again",
+    },
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -79,8 +79,6 @@ def _target(args: argparse.Namespace, df: Any) -> Path:
 
 
 VERB = Verb(
-    name="show",
-    summary="show the images of a file, in DS9 or as a PNG",
     description="""\
 Show the images of a FITS file. Where DS9, or another display that talks SAMP, runs,
 the file is sent there; else a PNG is written: all extensions side by side, with the

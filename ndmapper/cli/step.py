@@ -107,8 +107,6 @@ def _literal(text: str) -> Any:
 
 
 VERB = Verb(
-    name="step",
-    summary="run one step on files",
     description="""\
 Run one step of ndmapper's libraries, of another module (module:step) or of a script
 (script.py:step). Of a script nothing else is run: only its imports, functions, classes

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ndmapper.cli.output import format_columns, print_json, say
+from ndmapper.cli.step_list import list_steps
 from ndmapper.cli.verb import Verb
+from ndmapper.errors import ParameterError
 
 if TYPE_CHECKING:
     from ndmapper.steps import Step
@@ -27,10 +29,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ndmapper.cli.catalogue import find_step, library_steps
-    from ndmapper.errors import ParameterError
-
     if args.action == "show":
+        from ndmapper.cli.catalogue import find_step
+
         if args.name is None:
             msg = "which step? 'ndmapper steps' lists them"
             raise ParameterError(msg)
@@ -40,12 +41,15 @@ def _run(args: argparse.Namespace) -> int:
         else:
             say(_text(step))
         return 0
-    steps = library_steps()
     if args.json:
+        from ndmapper.cli.catalogue import library_steps
+
+        steps = library_steps()
         print_json({name: describe_step(step) for name, step in steps.items()})
         return 0
     rows = [
-        (name, "/".join(step.engines), _summary(step)) for name, step in steps.items()
+        (name, "/".join(step.engines), step.summary)
+        for name, step in list_steps().items()
     ]
     say(format_columns(rows, ("step", "engine", "what it does")))
     return 0
@@ -149,8 +153,6 @@ def _text(step: "Step") -> str:
 
 
 VERB = Verb(
-    name="steps",
-    summary="list the steps that there are, or show one",
     description="""\
 List the steps of ndmapper's libraries, or show one: where it comes from, its engines,
 how it names products, its calibrations and parameters. A step of a script or of another

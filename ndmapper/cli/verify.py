@@ -56,8 +56,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 VERB = Verb(
-    name="verify",
-    summary="say if a script, as it stands, would make these files",
     description="""\
 Run a script with steps that only plan, and compare what they would make with what the
 records of the files say: inputs by content, parameters, calibrations, versions, and

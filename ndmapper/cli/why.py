@@ -149,8 +149,6 @@ def _run_file(args: argparse.Namespace) -> int:
 
 
 VERB = Verb(
-    name="why",
-    summary="say what would be made again, and why",
     description="""\
 Of a script: run it with steps that only plan, and list what 'ndmapper run' would make,
 and for which reason, with the script's own settings; what the script does outside of

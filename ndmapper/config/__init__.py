@@ -1,11 +1,18 @@
 """
-The configuration: declared keys, and one mapping that says which value holds.
+The configuration: declared keys, and one mapping with the values that hold.
 
-A value comes from the first of these places that gives one: the argument of a call,
-the command line, the script (``config['key'] = value`` or `Config.using`), an
+A value comes from the first of these sources that gives one: the argument of a call,
+the command line, the script (``config['key'] = value`` or `Config.using`), the
 environment variable ``NDMAPPER_KEY``, ``ndmapper.toml`` in the working folder, the
-user's own ``ndmapper.toml``, the default. What is run, and where credentials go, is not
-taken from a working folder unless the user trusts it (``trusted_folders``).
+user's own ``ndmapper.toml``, the default. A working folder cannot set which programs
+run and where credentials are sent, unless the user trusts it (``trusted_folders``).
+
+keys
+    The declared keys, with defaults and checks.
+store
+    The mapping `config`.
+trust
+    What the file of a working folder may not set.
 """
 
 from ndmapper.config.keys import KEYS, Key

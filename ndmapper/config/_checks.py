@@ -1,4 +1,4 @@
-"""Checks of configuration values: each gives the final form, or a ValueError."""
+"""Checks of configuration values; each returns the final value."""
 
 import math
 import os
@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from ndmapper.documents import can_be_name, load_json
 
@@ -46,7 +45,7 @@ def integer(value: Any) -> int:
 
 
 def flags(value: Any) -> int | str:
-    """Check bits, or names of flags; what the names mean depends on the file."""
+    """Check flag bits, or names of flags, whose meaning depends on the file."""
     if isinstance(value, list | tuple | set | frozenset):
         value = (
             "|".join(v if isinstance(v, str) else str(integer(v)) for v in value)
@@ -73,7 +72,7 @@ def text_or_none(value: Any) -> str | None:
         return value
     if not isinstance(value, str):
         raise ValueError("a string or None")
-    # Most texts become names of files, and none means anything with such characters.
+    # Most strings are file names, which cannot contain control characters.
     if not can_be_name(value):
         raise ValueError("a text that can be the name of a file")
     return value
@@ -109,7 +108,7 @@ def choice(*choices: str) -> Callable[[Any], str]:
 
 
 def urls(value: Any) -> Mapping[str, str]:
-    """Check names of archives and where they are."""
+    """Check a mapping of archives to URLs."""
     if isinstance(value, str):
         value = load_json(value)
     expected = (
@@ -117,11 +116,13 @@ def urls(value: Any) -> Mapping[str, str]:
     )
     if not isinstance(value, Mapping):
         raise ValueError(expected)
+    from urllib.parse import urlsplit  # few name archives
+
     for url in value.values():
         try:
             parts = urlsplit(str(url))
             fits = parts.scheme in {"http", "https"} and parts.hostname
-            _ = parts.port  # which is read when it is asked for
+            _ = parts.port  # the port is validated on access
         except ValueError:
             fits = False
         if not fits:
@@ -132,7 +133,7 @@ def urls(value: Any) -> Mapping[str, str]:
 
 
 def folders(value: Any) -> tuple[str, ...]:
-    """Check whole paths of folders."""
+    """Check a list of absolute paths."""
     listed = value if isinstance(value, list | tuple) else [value]
     found = tuple(os.fspath(p) for p in listed if isinstance(p, str | os.PathLike))
     if len(found) != len(listed) or not all(
@@ -152,14 +153,14 @@ def seconds(value: Any) -> float:
 
 
 def at_least_one(value: Any) -> int:
-    """Check a count."""
+    """Check a positive integer."""
     if integer(value) < 1:
         raise ValueError("an integer >= 1")
     return integer(value)
 
 
 def seconds_or_none(value: Any) -> float | None:
-    """Check a duration, where None is without end."""
+    """Check a duration, or None for no limit."""
     if word(value) is None:
         return None
     try:
@@ -169,7 +170,7 @@ def seconds_or_none(value: Any) -> float | None:
 
 
 def workers(value: Any) -> int | str:
-    """Check a number of processes."""
+    """Check a number of processes, or 'all'."""
     if value == "all":
         return "all"
     try:
@@ -179,9 +180,9 @@ def workers(value: Any) -> int | str:
 
 
 def cluster(value: Any) -> Any:
-    """Check what names a cluster."""
+    """Check the address of a cluster, or a client."""
     if callable(getattr(value, "submit", None)) and hasattr(value, "scheduler"):
-        return value  # a distributed.Client, which nobody wants to import for this
+        return value  # a distributed.Client, recognised without importing distributed
     try:
         return text_or_none(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The declared keys: their defaults, what values they take, and what they do."""
+"""The declared configuration keys, with defaults, checks and descriptions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,15 +19,16 @@ class Key:
     name : str
         The key.
     default : object
-        Its value where nobody says anything.
+        The default value.
     check : callable
-        Takes a value, returns it in its final form, or raises ValueError saying
+        Takes a value and returns it in its final form, or raises a ValueError that says
         what was expected.
     doc : str
-        What it does, in a sentence.
+        Description in one sentence.
     is_run : bool
-        Whether it names what is run, or whose answers are trusted like code. The file
-        of a working folder sets it only where the user trusts that folder.
+        Whether the value names a program that is run, or a host that is trusted like
+        code. The file of a working folder may set it only if the user trusts that
+        folder.
     """
 
     name: str

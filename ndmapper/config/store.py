@@ -1,4 +1,4 @@
-"""The mapping of the declared keys, in which places of higher precedence win."""
+"""The configuration mapping, with sources of different precedence."""
 
 import os
 import re
@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
-
-import platformdirs
 
 from ndmapper.config.keys import KEYS, Key
 from ndmapper.config.trust import Refused
@@ -23,10 +21,10 @@ from ndmapper.errors import (
 __all__ = ["Config", "Settings", "config"]
 
 Settings = Mapping[str, Any]
-"""One frozen snapshot of the configuration, which a call takes along."""
+"""An immutable snapshot of the configuration, for one call."""
 
 _PREFIX = "NDMAPPER_"
-# Credentials of archives, those of packages outside too, and what is not for users.
+# Environment variables that are no keys: credentials, and internal ones.
 _OTHERS = re.compile(
     r"NDMAPPER_(CREDENTIALS|FUZZ|IN_WORKER|TEST_DATA|[A-Z0-9_]+_(USER|PASSWORD|TOKEN|COOKIE))"
 )
@@ -39,7 +37,7 @@ _SHOWN = (
 
 class Config(MutableMapping[str, Any]):
     """
-    A mapping of the declared keys, in which places of higher precedence win.
+    Mapping of the declared keys; sources of higher precedence win.
 
     Parameters
     ----------
@@ -89,7 +87,7 @@ class Config(MutableMapping[str, Any]):
 
     def source(self, name: str) -> str:
         """
-        Say where the value of a key comes from.
+        Return where the value of a key comes from.
 
         Parameters
         ----------
@@ -105,7 +103,7 @@ class Config(MutableMapping[str, Any]):
 
     def rows(self) -> list[tuple[str, Any, str]]:
         """
-        List every key.
+        List all keys.
 
         Returns
         -------
@@ -116,13 +114,13 @@ class Config(MutableMapping[str, Any]):
 
     def snapshot(self, **arguments: Any) -> Settings:
         """
-        Freeze the configuration as it is now.
+        Return an immutable copy of the configuration.
 
         Parameters
         ----------
         **arguments : object
-            Values given in a call, which win over every other place; None means
-            that the call says nothing.
+            Values given in a call, which have the highest precedence; None means that
+            the call gives no value.
 
         Returns
         -------
@@ -139,7 +137,7 @@ class Config(MutableMapping[str, Any]):
     @contextmanager
     def using(self, **values: Any) -> Iterator["Config"]:
         """
-        Set keys for as long as a ``with`` block lasts.
+        Set keys within a ``with`` block.
 
         Parameters
         ----------
@@ -158,7 +156,7 @@ class Config(MutableMapping[str, Any]):
 
     @contextmanager
     def scope(self) -> Iterator["Config"]:
-        """Forget, at the end of a ``with`` block, all that was set within it."""
+        """Restore all keys at the end of a ``with`` block."""
         before = dict(self._script)
         try:
             yield self
@@ -167,36 +165,37 @@ class Config(MutableMapping[str, Any]):
 
     def from_command_line(self, **values: Any) -> None:
         """
-        Replace the values that the command line gives, which win over the script's.
+        Set the values of the command line, which win over the script's.
 
         Parameters
         ----------
         **values : object
-            Key to value. Called without any, nothing is left of the command line.
+            Key to value. Without any, the command line sets nothing.
         """
         self._command_line = {
             n: _checked(n, v, "the command line") for n, v in values.items()
         }
 
     def reload(self) -> None:
-        """Read the environment and the TOML files anew at the next look-up."""
+        """Read environment and TOML files again at the next access."""
         self._files = None
 
     def trust(self, folder: Path) -> None:
         """
-        Trust the ndmapper.toml of a folder with what is run, in this process.
+        Let the ndmapper.toml of a folder set programs and hosts, in this process.
 
         Parameters
         ----------
         folder : Path
-            The folder. The key ``trusted_folders`` of the user's own file is for ever.
+            The folder. To trust a folder permanently, set ``trusted_folders`` in the
+            user's own file.
         """
         self._trusted.add(folder.resolve())
         self.reload()
 
     def own(self, name: str) -> Any:
         """
-        Give the value that the user's own places have, whatever others say.
+        Return the value set by the user's own sources, not by a working folder.
 
         Parameters
         ----------
@@ -206,9 +205,9 @@ class Config(MutableMapping[str, Any]):
         Returns
         -------
         object
-            The value, without an environment variable, and without the file of a
-            working folder that the user does not trust: anybody may have made these,
-            so that no credential goes where only they say.
+            The value, ignoring environment variables and the file of a working folder
+            that the user does not trust. These may be set by others, and must not
+            determine where credentials are sent.
         """
         return self._given(name, own=True).value
 
@@ -230,7 +229,9 @@ class Config(MutableMapping[str, Any]):
         return _Given(key.default, "default", True)
 
     def _read_files(self) -> dict[str, list["_Given"]]:
-        """List what the files and the environment say, the strongest first."""
+        """Return the values of environment and files, highest precedence first."""
+        import platformdirs  # when a value is asked for first
+
         user = self._user_file or (
             Path(platformdirs.user_config_dir("ndmapper", appauthor=False))
             / "ndmapper.toml"

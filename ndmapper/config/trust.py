@@ -1,4 +1,4 @@
-"""What a file of a working folder may not say unless its user trusts the folder."""
+"""Values that the file of a working folder may not set unless the user trusts it."""
 
 from typing import NoReturn, TypeVar
 
@@ -11,16 +11,16 @@ _T = TypeVar("_T")
 
 class Refused:
     """
-    A value that is not used: a working folder's file names what would be run.
+    A value that is ignored, since an untrusted working folder would run a program.
 
-    Whatever needs it as a text or as a path gets a ConfigError.
+    Using it as a string or path raises ConfigError.
 
     Parameters
     ----------
     value : object
-        What the file says.
+        The value in the file.
     why : str
-        Why it is not used, and what allows it.
+        Why it is refused, and how to allow it.
     """
 
     def __init__(self, value: object, why: str) -> None:
@@ -38,7 +38,7 @@ class Refused:
 
     def refuse(self) -> NoReturn:
         """
-        Refuse the value.
+        Raise the error.
 
         Raises
         ------
@@ -50,22 +50,22 @@ class Refused:
 
 def usable(value: _T) -> _T:
     """
-    Give a value of the configuration that is about to be run.
+    Return a configuration value that is about to be run; ConfigError if refused.
 
     Parameters
     ----------
     value : object
-        Of a key that names a program.
+        Value of a key that names a program.
 
     Returns
     -------
     object
-        The same.
+        The value.
 
     Raises
     ------
     ConfigError
-        If it comes from a folder that the user does not trust.
+        If it was set by a folder that the user does not trust.
     """
     if isinstance(value, Refused):
         value.refuse()

@@ -1,25 +1,34 @@
 """
 Files as lists of NDData, their names, and lists of them.
 
-datafile, datafilelist, filename
-    A file as a list of images, a list of files, and names in parts.
-ndlater, image, array, wcs, tables, flags
-    One image, what it is made of, and its arrays, which are read when they are needed.
+datafile, datafilelist, access, filename
+    A file as a list of images, a list of files; names and modes; names in parts.
+ndlater, image, array, flagging, flags, wcs, tables
+    One image, what it is made of (`image.ImageContent`, which NDLater has as
+    ``content``), and its arrays, which are read when they are needed.
 operators, operations, deferred, units, reductions
     Arithmetic: noted now, checked, and carried out later, whole or in blocks of rows.
-content, groups, group_list
-    What is in a file: its images by group, its extras, its tables, its record.
+content, groups, lookup_tables, primary_header
+    What is in a file: its images by group, its extras, its tables, its record; what
+    goes along with an image, and the header of one in the primary HDU.
 saving, save_list, planned
     Writing one file, or many of which some are made of others; files not made yet.
 list_arithmetic, header_query, display, ccddata, numpy_functions
     Files together, questions about headers, pictures, and exchange with others.
+
+The names of files, which the command asks for first, need no images: each class is
+imported when it is first used.
 """
 
-from ndmapper.data.datafile import DataFile
-from ndmapper.data.datafilelist import DataFileList
-from ndmapper.data.filename import FileName, load_file_list
-from ndmapper.data.flags import Flag
-from ndmapper.data.ndlater import NDLater
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ndmapper.data.datafile import DataFile
+    from ndmapper.data.datafilelist import DataFileList
+    from ndmapper.data.filename import FileName, load_file_list
+    from ndmapper.data.flags import Flag
+    from ndmapper.data.ndlater import NDLater
 
 __all__ = [
     "DataFile",
@@ -29,3 +38,25 @@ __all__ = [
     "NDLater",
     "load_file_list",
 ]
+
+_HOMES = {
+    "DataFile": "datafile",
+    "DataFileList": "datafilelist",
+    "FileName": "filename",
+    "Flag": "flags",
+    "NDLater": "ndlater",
+    "load_file_list": "filename",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

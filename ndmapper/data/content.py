@@ -1,450 +1,473 @@
-"""What a DataFile holds, made from the map of its file as far as somebody looks."""
+"""
+What is in a file: its images, tables and record, and its primary header.
 
-import copy
+A DataFile has one, which it makes when it opens a file or is given images; saving and
+copying work on it. Opening maps the headers only. The images are made of the map when
+they are first asked for: in most scripts that is after the file was sorted into a list
+by its name and primary header.
+"""
+
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property, partial
-from typing import Any
+from copy import deepcopy
+from typing import Any, Protocol, Self
+
+import numpy as np
+from astropy.nddata import NDData
 
 from ndmapper.config import config
 from ndmapper.data.array import Part, note
-from ndmapper.data.filename import FileName
-from ndmapper.data.group_list import GroupList
-from ndmapper.data.groups import (
-    make_extras,
-    make_groups,
-)
+from ndmapper.data.groups import make_extras, make_groups
+from ndmapper.data.image import sharing_arrays
+from ndmapper.data.lookup_tables import bring_lookup_tables
 from ndmapper.data.ndlater import Extras, NDLater
+from ndmapper.data.primary_header import caught_up
 from ndmapper.data.tables import Belongings, TableStore
 from ndmapper.data.wcs_tables import CoordinateTables
-from ndmapper.errors import IdentError, MissingFileError
 from ndmapper.io.filemap import FileMap, HduMap, map_file
-from ndmapper.io.headers import Header, StoredHeader, UnreadableCardError, as_header
-from ndmapper.io.layout import Group, Labels, Layout, find_layout, make_labels
-from ndmapper.io.quickheader import HeaderValues, values_of
+from ndmapper.io.headers import StoredHeader
+from ndmapper.io.labels import Ident, Labels
+from ndmapper.io.layout import Group, Layout, find_layout
 from ndmapper.io.record import read_records
-from ndmapper.io.tables.convert import read_table
-from ndmapper.io.wcstables import TableReference, references
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Content", "refuse_same_idents", "take_coordinate_tables"]
+__all__ = ["FileContent", "HasContent", "checked_images"]
 
 
-def refuse_same_idents(df: "Content") -> None:
+class FileContent:
     """
-    Refuse two groups of one name, which nobody could tell apart in a file.
+    The content of a file; without its name, and what may be done with it.
 
     Parameters
     ----------
-    df : DataFile
-        What is to be saved.
-
-    Raises
-    ------
-    IdentError
-        If there are two.
+    labels : Labels
+        Names of the extensions.
+    fmap : FileMap, optional
+        The map of the file; without one there is no content yet.
+    layout : Layout, optional
+        Which HDU of the map plays which part.
     """
-    idents = df.idents
-    for n, ident in enumerate(idents):
-        if ident in idents[:n]:
-            msg = (
-                f"{df!r} has two extensions {ident!r}; give one of them another ident, "
-                "or call renumber()"
-            )
-            raise IdentError(msg)
 
-
-def take_coordinate_tables(
-    df: "Content",
-    ndd: NDLater,
-    others: Iterable[NDLater],
-    replaced: NDLater | None = None,
-) -> None:
-    """
-    Take the tables along that the coordinates of an image need.
-
-    Parameters
-    ----------
-    df : Content
-        The file; its extras and tables get those that it has not.
-    ndd : NDLater
-        The image, which belongs to the file. Its headers get their new numbers.
-    others : iterable of NDLater
-        The other images of the file, whose tables stay.
-    replaced : NDLater, optional
-        The image that was in its place, whose tables may go.
-    """
-    tables = ndd._coordinate_tables
-    if tables is None or _are_there(df, ndd, tables):
-        return
-    around = [*others, *df._groups]
-    taken = _used([x for x in around if x is not replaced and x is not ndd])
-    free = set() if replaced is None else _used([replaced]) - taken
-    names: dict[TableReference, tuple[str, int]] = {}
-    for one in references(ndd.meta):
-        hdu = tables.find(one)
-        if hdu is None:
-            continue  # which is said when somebody asks for the coordinates
-        if one.axis == 0:
-            if (new := _take_tab(df, ndd, one, hdu)) != one[:2]:
-                names[one] = new
-            continue
-        table = tables.table(hdu, one)
-        there = _numbers(df, one.name)
-        number = one.version
-        if number in there and (one.name, number) not in free:
-            number = max([*there, *(n for name, n in taken if name == one.name)]) + 1
-        image = NDLater(table.data, meta=table.header)
-        image.meta["EXTNAME"], image.meta["EXTVER"] = one.name, number
-        df.extras.put_lookup(there.get(number) or f"{one.name}_{number}", image)
-        free.discard((one.name, number))
-        if number != one.version:
-            names[one] = one.name, number
-    if names:
-        edit = partial(_set_names, names=names)
-        for stored in (ndd._stored, *(p.header for p in ndd._parts.values())):
-            if stored is not None:
-                stored.edit(edit)
-        ndd._coordinate_tables = tables.renamed(names)
-
-
-def _take_tab(
-    df: "Content", ndd: NDLater, one: TableReference, hdu: HduMap
-) -> tuple[str, int]:
-    """Take a table of -TAB axes along, and say which name and number it gets."""
-    stored = {name: df.tables.stored(name) for name in df.tables}
-    for other in stored.values():
-        if other is None or (other.name, other.number) != (hdu.name, hdu.number):
-            continue
-        is_same = (other.source, other.index) == (hdu.source, hdu.index)
-        if not is_same and other.read_data() != hdu.read_data():
-            break
-        if not is_same:
-            return one.name, one.version
-    else:
-        df.tables.add_stored(one.name, hdu)
-        return one.name, one.version
-    number = 2
-    while (key := f"{one.name}_{number}") in stored:
-        number += 1
-    df.tables[key] = read_table(hdu)
-    return key, 1
-
-
-def _are_there(df: "Content", ndd: NDLater, tables: CoordinateTables) -> bool:
-    """Whether the file has the tables already, as those of its own images."""
-    is_own = df._map is not None and tables.source == df._map.source
-    return is_own and tables.is_whole and not df.extras.lookups
-
-
-def _used(groups: Iterable[NDLater]) -> set[tuple[str, int]]:
-    """List the lookup tables that images need."""
-    return {
-        (one.name, one.version)
-        for ndd in groups
-        if ndd._coordinate_tables is not None
-        for one in references(ndd.meta)
-    }
-
-
-def _numbers(df: "Content", name: str) -> dict[int, str]:
-    """List the lookup tables of one name that a file has, by EXTVER."""
-    found: dict[int, str] = {}
-    for key, image in df.extras.items():
-        if str(_value(image.meta, "EXTNAME")).strip().upper() == name:
-            number: Any = _value(image.meta, "EXTVER")
-            found[number if isinstance(number, int) else 1] = key
-    return found
-
-
-def _value(header: Header, keyword: str) -> Any:
-    try:
-        return header.get(keyword)
-    except UnreadableCardError:
-        return None
-
-
-def _set_names(header: Header, names: Mapping[TableReference, tuple[str, int]]) -> None:
-    """Write the new names and numbers of tables into a header that leads to them."""
-    known = references(header)
-    for one, (name, number) in names.items():
-        if one in known:
-            header[one.keyword] = number
-            if one.axis == 0:
-                header[one.keyword.replace("PV", "PS").replace("_1", "_0")] = name
-
-
-def _is_changed(ndd: NDLater) -> bool:
-    part = ndd._parts["data"]
-    if part.pending is not None or part.handle is None or not part.handle.is_whole:
-        return True
-    return part.is_modified
-
-
-class Content(GroupList):
-    """The content of a file, without its name and what can be done with it."""
-
-    cals: dict[str, Any]
-    expected_key: tuple[str, str] | None
-    _filename: "FileName | None"
-    _wanted_labels: Any
-
-    def _start(self) -> None:
-        """Become a file without content."""
-        self._map: FileMap | None = None
-        self._layout: Layout | None = None
-        self._labels = make_labels(self._configured_labels())
-        self._primary = StoredHeader()
-        self._bad_flags: int | str = config["bad_flags"]
-        self.tables = TableStore()
+    def __init__(
+        self,
+        labels: Labels,
+        fmap: FileMap | None = None,
+        layout: Layout | None = None,
+    ) -> None:
+        self.labels = labels
+        self.map = fmap
+        self.layout = layout
+        self.primary = (
+            StoredHeader()
+            if fmap is None
+            else StoredHeader(fmap.primary.image_raw, place=fmap.primary.place)
+        )
+        self.bad_flags: int | str = config["bad_flags"]
+        """Bits, or names of flags, that make a pixel of its images masked."""
+        self.tables = TableStore(fmap, layout)
+        self.has_new_record = False
+        """Whether the record was set since the file was opened or saved."""
+        self.fingerprint: str | None = None
+        """Of a product in memory, as it was made; see `saving.unsaved`."""
         self._record: list[dict[str, Any]] | None = None
-        self._has_new_record = False
-        self._fingerprint: str | None = None
+        self._groups: list[NDLater] | None = None
+        self._extras: Extras | None = None
 
-    def _configured_labels(self) -> Any:
-        given = self._wanted_labels
-        return config["labels"] if given is None else given
+    @classmethod
+    def open(cls, filename: str | os.PathLike[str], labels: Any = None) -> Self:
+        """Map a file and find which HDU plays which part; only headers are read."""
+        fmap = map_file(filename)
+        layout = find_layout(fmap, labels)
+        return cls(layout.labels, fmap, layout)
 
-    def _open(self) -> None:
-        assert self._filename is not None
-        if not self._filename:
-            msg = "a file needs a name to be opened"
-            raise MissingFileError(msg)
-        fmap = map_file(self._filename)
-        self._map = fmap
-        self._layout = find_layout(fmap, self._wanted_labels)
-        self._labels = self._layout.labels
-        self._primary = StoredHeader(fmap.primary.image_raw, place=fmap.primary.place)
-        self.tables = TableStore(fmap, self._layout)
+    # ---- images
 
-    # Groups and extras are made from the map when somebody first looks at one: in most
-    # scripts that is after the file was sorted into lists by its name and header.
+    @property
+    def groups(self) -> list[NDLater]:
+        """The images in order, each with its uncertainty and flags."""
+        if self._groups is None:
+            self._groups = self._made_groups()
+        return self._groups
 
-    @cached_property
-    def _groups(self) -> list[NDLater]:  # type: ignore[override]
-        if self._map is None or self._layout is None:
+    def _made_groups(self) -> list[NDLater]:
+        if self.map is None or self.layout is None:
             return []
-        groups = make_groups(self._map, self._layout, self._primary, self._bad_flags)
-        for ndd, group in zip(groups, self._layout.groups, strict=True):
-            ndd._tables = Belongings(self.tables, group.tables, ndd.ident)
-            ndd._extras = Belongings(self.extras, group.extras, ndd.ident, "extra")
+        groups = make_groups(self.map, self.layout, self.primary, self.bad_flags)
+        for ndd, group in zip(groups, self.layout.groups, strict=True):
+            image = ndd.content
+            image.tables = Belongings(self.tables, group.tables, ndd.ident)
+            image.extras = Belongings(self.extras, group.extras, ndd.ident, "extra")
         return groups
 
-    def _own(self, ndd: NDLater, group: Group) -> None:
-        """Say what belongs to a group, as the file that was written has it."""
-        assert self._layout is not None
-        for kind, store, names, places in (
-            ("_tables", self.tables, group.tables, self._layout.tables),
-            ("_extras", self.extras, group.extras, self._layout.extras),
-        ):
-            keys = {at: key for key, at in store.places.items()}
-            at = {name: places[key] for name, key in names.items()}
-            found = {name: keys[i] for name, i in at.items() if i in keys}
-            what = "extra" if kind == "_extras" else "table"
-            setattr(ndd, kind, Belongings(store, found, ndd.ident, what))
-
-    def _leave(self, ndd: NDLater) -> None:
-        for part in ndd._parts.values():
-            part.noted()  # whoever took it out may look at it after the next save
-        if ndd._tables is not None:
-            ndd._tables = ndd._tables.leave()
-        if ndd._extras is not None:
-            ndd._extras = ndd._extras.leave()
-
-    def _join(self, ndd: NDLater, heir_of: NDLater | None = None) -> None:
-        tables, extras = ndd._tables, ndd._extras
-        if heir_of is not None and not (ndd._has_belonged or tables or extras):
-            tables, extras = heir_of._tables, heir_of._extras
-        ndd._tables = Belongings(self.tables, None, ndd.ident)
-        if tables is not None:
-            ndd._tables = tables.join(self.tables, ndd.ident)
-        ndd._extras = Belongings(self.extras, None, ndd.ident, "extra")
-        if extras is not None:
-            ndd._extras = extras.join(self.extras, ndd.ident)
-
-    def _take_coordinate_tables(
-        self, ndd: NDLater, others: Sequence[NDLater], replaced: NDLater | None = None
-    ) -> None:
-        if ndd._coordinate_tables is not None:
-            take_coordinate_tables(self, ndd, others, replaced)
-
-    def _drop_stale(self) -> None:
-        """Drop, and say so, what described the errors of pixels that are others now."""
-        if self._layout is None or self._map is None or not self._layout.further:
-            return
-        source = self._map.source
-        gone = []
-        for name, owners in self._layout.further.items():
-            plane = self.extras.get(name)
-            if plane is None or plane._origin != (source, self._layout.extras[name]):
-                continue
-            if plane._parts["data"].is_modified:
-                continue  # by somebody who knows what it should be
-            its = [(source, i) for i in owners]
-            about = [ndd for ndd in self._groups if ndd._origin in its]
-            if any(map(_is_changed, about)):
-                del self.extras[name]
-                gone.append(name)
-        if gone:
-            log.warning(
-                "%s: %s dropped, since the data are no longer those whose errors they "
-                "are; the uncertainty itself was carried along",
-                str(self) or source.path, ", ".join(gone),
-            )  # fmt: skip
-
-    # ---- what is in it
+    @property
+    def extras(self) -> Extras:
+        """The images that are neither data nor uncertainty nor flags, by name."""
+        if self._extras is None:
+            if self.map is None or self.layout is None:
+                self._extras = Extras(self.primary)
+            else:
+                self._extras = make_extras(
+                    self.map, self.layout, self.primary, self.bad_flags
+                )
+        return self._extras
 
     @property
-    def meta(self) -> Header:
-        """The primary header."""
-        return self._primary.header
-
-    @meta.setter
-    def meta(self, value: Mapping[str, Any]) -> None:
-        self._primary.header = as_header(value)
+    def images(self) -> tuple[NDLater, ...]:
+        """All images: groups and extras."""
+        return (*self.groups, *self.extras.values())
 
     @property
-    def header_values(self) -> HeaderValues:
-        """The primary header to find values in, not parsed where nobody changed it."""
-        return values_of(self._primary)
+    def made_arrays(self) -> list[Part]:
+        """The arrays of those images that were made so far."""
+        extras = () if self._extras is None else self._extras.values()
+        made = (*(self._groups or ()), *extras)
+        return [part for ndd in made for part in ndd.content.arrays.values()]
 
     @property
-    def labels(self) -> Labels:
-        """The names of the extensions; may be set to a preset or a mapping."""
-        return self._labels
+    def outline(self) -> Sequence[NDLater | Group]:
+        """The groups, or what the layout says of them while none was made."""
+        if self._groups is None and self.layout is not None:
+            return self.layout.groups
+        return self.groups
 
-    @labels.setter
-    def labels(self, value: Any) -> None:
-        self._labels = make_labels(value)
+    @property
+    def idents(self) -> list[Ident | None]:
+        """The idents of the groups in order; no image is made."""
+        return [group.ident for group in self.outline]
 
     @property
     def unplaced(self) -> tuple[str, ...]:
         """Names of the extras that may be errors or masks of the data: of its shape."""
-        if self._layout is None:
+        if self.layout is None:
             return ()
-        return tuple(name for name in self._layout.unplaced if name in self.extras)
+        return tuple(name for name in self.layout.unplaced if name in self.extras)
+
+    @property
+    def is_untouched(self) -> bool:
+        """True if no group, table or header was accessed: nothing can be modified."""
+        return (
+            self.layout is not None
+            and self._groups is None
+            and self._extras is None
+            and self.labels is self.layout.labels
+            and self.tables.is_untouched
+            and not self.primary.is_touched
+        )
+
+    # ---- changes of the list of images
+
+    def insert(self, index: int, item: Any) -> None:
+        """Insert an image, which gets the next number unless its ident is free."""
+        (item,) = checked_images([item])
+        new = self._adopted(item)
+        if new.ident is None or new.ident in self.idents:
+            new.ident = _next_ident(self.idents)
+        self._join(new)
+        self._bring_lookup_tables(new)
+        self.groups.insert(index, new)
+
+    def replace(self, index: int, item: Any) -> None:
+        """Put an image in the place of another, with its ident."""
+        (item,) = checked_images([item])
+        old = self.groups[index]
+        new = self._adopted(item, old.ident)
+        new.content.origin = old.content.origin
+        self.groups[index] = new
+        if item is old:  # as after ``df[0] -= 1``
+            new.content.tables = old.content.tables
+            new.content.extras = old.content.extras
+        else:
+            self._leave(old)
+            self._join(new, old)
+        self._bring_lookup_tables(new, old)
+
+    def replace_slice(self, where: slice, items: Any) -> None:
+        """Put images in the place of others, as a list does."""
+        before = self.groups
+        kept = list(before)
+        kept[where] = [self._adopted(item) for item in checked_images(items)]
+        _make_idents_unique(kept)
+        self._groups = kept
+        gone, come = _without(before, kept), _without(kept, before)
+        for ndd in gone:
+            self._leave(ndd)
+        for ndd in come:
+            same = [old for old in gone if old.ident == ndd.ident]
+            self._join(ndd, same[0] if same else None)
+            self._bring_lookup_tables(ndd)
+
+    def keep_only(self, kept: list[NDLater]) -> None:
+        """Remove the images that are not among `kept`, with what belongs to them."""
+        for ndd in _without(self.groups, kept):
+            self._leave(ndd)
+        self._groups = kept
+
+    def put_results(self, results: Iterable[NDLater], like: "FileContent") -> None:
+        """Put results of arithmetic in the place of the images of a copy of `like`."""
+        groups = [self._adopted(result, result.ident) for result in results]
+        self._groups = groups
+        for ndd, old in zip(groups, like.groups, strict=True):
+            self._refer(ndd, old)
+            self._bring_lookup_tables(ndd)
+
+    def _adopted(self, item: Any, ident: Ident | None = None) -> NDLater:
+        """Make an image of this file; what another file holds is not shared with it."""
+        if isinstance(item, NDLater):
+            new = item.copy() if item.content.is_owned else sharing_arrays(item)
+            is_of_file = item.content.primary is self.primary
+        else:
+            new, is_of_file = NDLater(item), False
+        image = new.content
+        if is_of_file and image.in_primary:
+            image.stored = caught_up(self.primary, image.stored)
+        if image.in_primary and image.stored.raw == self.primary.raw and (
+            not image.stored.is_touched and not self.primary.is_touched
+            and image.stored.raw is not None and len(self.groups) == 0
+        ):  # fmt: skip
+            image.stored = self.primary
+        image.keep_flag_table()
+        image.primary = self.primary
+        image.is_owned = True
+        if ident is not None:
+            new.ident = ident
+        return new
+
+    def _leave(self, ndd: NDLater) -> None:
+        """Take what belongs to a group out of the file, with the group."""
+        image = ndd.content
+        for part in image.arrays.values():
+            part.noted()  # it may be in use after the next save of this file
+        if image.tables is not None:
+            image.tables = image.tables.leave()
+        if image.extras is not None:
+            image.extras = image.extras.leave()
+
+    def _join(self, ndd: NDLater, replaced: NDLater | None = None) -> None:
+        """
+        Take what belongs to a new group into the file.
+
+        An image that never was in a file, such as an array, inherits what belonged to
+        the one that it replaces.
+        """
+        image = ndd.content
+        tables, extras = image.tables, image.extras
+        if replaced is not None and not (image.has_belonged or tables or extras):
+            tables, extras = replaced.content.tables, replaced.content.extras
+        image.tables = Belongings(self.tables, None, ndd.ident)
+        if tables is not None:
+            image.tables = tables.join(self.tables, ndd.ident)
+        image.extras = Belongings(self.extras, None, ndd.ident, "extra")
+        if extras is not None:
+            image.extras = extras.join(self.extras, ndd.ident)
+
+    def _refer(self, ndd: NDLater, old: NDLater) -> None:
+        """Find what belongs to an image of a copy in the copy."""
+        if old.content.tables is not None:
+            ndd.content.tables = old.content.tables.within(self.tables, ndd.ident)
+        if old.content.extras is not None:
+            ndd.content.extras = old.content.extras.within(self.extras, ndd.ident)
+
+    def _bring_lookup_tables(
+        self, ndd: NDLater, replaced: NDLater | None = None
+    ) -> None:
+        """Take the tables along that the coordinates of a new image need."""
+        tables = ndd.content.coordinate_tables
+        if tables is None:
+            return
+        is_own = self.map is not None and tables.source == self.map.source
+        if is_own and tables.is_whole and not self.extras.lookups:
+            return  # they are in this file
+        bring_lookup_tables(ndd, self.groups, self.extras, self.tables, replaced)
+
+    def drop_stale(self, name: str) -> None:
+        """
+        Drop planes that describe errors of pixels which were modified since.
+
+        `name` is that of the file, for the warning.
+        """
+        if self.layout is None or self.map is None or not self.layout.further:
+            return
+        source = self.map.source
+        gone = []
+        for key, owners in self.layout.further.items():
+            plane = self.extras.get(key)
+            if plane is None:
+                continue
+            if plane.content.origin != (source, self.layout.extras[key]):
+                continue
+            if plane.content.arrays["data"].is_modified:
+                continue  # set by the user, who knows what it should be
+            its = [(source, index) for index in owners]
+            about = [ndd for ndd in self.groups if ndd.content.origin in its]
+            if any(map(_is_changed, about)):
+                del self.extras[key]
+                gone.append(key)
+        if gone:
+            log.warning(
+                "%s: %s dropped, since the data are no longer those whose errors they "
+                "are; the uncertainty itself was carried along",
+                name or source.path, ", ".join(gone),
+            )  # fmt: skip
+
+    # ---- the record
 
     @property
     def record(self) -> list[dict[str, Any]]:
         """How the file was made, oldest step first; empty for a raw file."""
         if self._record is None:
             rows: list[dict[str, Any]] = []
-            if self._map is not None:
-                self._map.source.check()
-                rows = read_records(self._map)
+            if self.map is not None:
+                self.map.source.check()
+                rows = read_records(self.map)
             self._record = rows
         return self._record
 
     @record.setter
     def record(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self._record = [dict(row) for row in rows]
-        self._has_new_record = True
-        self._fingerprint = None
+        self.has_new_record = True
+        self.fingerprint = None
 
     @property
-    def _stored_record(self) -> HduMap | None:
+    def stored_record(self) -> HduMap | None:
         """The HDU of the record, where that is still the right one."""
-        if self._has_new_record or self._map is None or self._layout is None:
+        if self.has_new_record or self.map is None or self.layout is None:
             return None
-        index = self._layout.record
-        return None if index is None else self._map.hdus[index]
+        index = self.layout.record
+        return None if index is None else self.map.hdus[index]
 
-    @cached_property
-    def extras(self) -> Extras:
-        """The images that are neither data nor uncertainty nor flags, by name."""
-        if self._map is None or self._layout is None:
-            return Extras(self._primary)
-        return make_extras(self._map, self._layout, self._primary, self._bad_flags)
+    # ---- copies, and the file on disk
 
-    @property
-    def _is_untouched(self) -> bool:
-        """Whether nobody can have changed anything, since nobody has looked."""
-        made = self.__dict__
-        return (
-            self._layout is not None
-            and "_groups" not in made
-            and "extras" not in made
-            and self._labels is self._layout.labels
-            and self.tables.is_untouched
-            and not self._primary.is_touched
-        )
+    def copy(self, memo: dict[int, Any] | None = None) -> "FileContent":
+        """Copy without reading pixels; with a memo, as `copy.deepcopy` does."""
+        new = FileContent(self.labels)
+        new.map, new.layout = self.map, self.layout
+        new.primary = self.primary.copy()
+        new.bad_flags = self.bad_flags
+        new.tables = self.tables.copy()
+        if (extras := self._extras) is not None:
+            images = {n: new._copied(x, self, memo) for n, x in extras.items()}
+            new._extras = Extras(new.primary, images, dict(extras.places))
+            new._extras.family = extras.family
+            new._extras.lookups = set(extras.lookups)
+        if self._groups is not None:
+            new._groups = [new._copied(ndd, self, memo) for ndd in self._groups]
+            for ndd, old in zip(new._groups, self._groups, strict=True):
+                new._refer(ndd, old)
+        new._record = deepcopy(self._record)
+        new.has_new_record = self.has_new_record
+        new.fingerprint = self.fingerprint
+        new._note()
+        return new
 
-    @property
-    def _outline(self) -> Sequence[NDLater | Group]:
-        if "_groups" in self.__dict__ or self._layout is None:
-            return self._groups
-        return self._layout.groups
-
-    def _copy(self, other: "Content", memo: dict[int, Any] | None = None) -> None:
-        """Take over the content of another; with a memo, as copy.deepcopy does."""
-        self._map, self._layout = other._map, other._layout
-        if self._wanted_labels is None:
-            self._labels = other._labels
-        self._primary = other._primary.copy()
-        self._bad_flags = other._bad_flags
-        self.tables = other.tables.copy()
-        made = other.__dict__
-        if "extras" in made:
-            extras = made["extras"]
-            images = {n: self._adopted(x, other, memo) for n, x in extras.items()}
-            self.extras = Extras(self._primary, images, dict(extras.places))
-            self.extras.family = extras.family
-            self.extras.lookups = set(extras.lookups)
-        if "_groups" in made:
-            self._groups = [self._adopted(ndd, other, memo) for ndd in made["_groups"]]
-            for ndd, old in zip(self._groups, made["_groups"], strict=True):
-                self._refer(ndd, old)
-        self._record = copy.deepcopy(other._record)
-        self._has_new_record = other._has_new_record
-        self._fingerprint = other._fingerprint
-        self.cals.update(
-            other.cals if memo is None else copy.deepcopy(other.cals, memo)
-        )
-        self.expected_key = other.expected_key
-        if self._map is not None:
-            note(self._map.source, self)
+    def _copied(
+        self, ndd: NDLater, other: "FileContent", memo: dict[int, Any] | None
+    ) -> NDLater:
+        new = ndd.copy() if memo is None else deepcopy(ndd, memo)
+        if ndd.content.stored is other.primary:
+            new.content.stored = self.primary
+        new.content.primary = self.primary
+        new.content.is_owned = True
+        return new
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if self._map is not None:
-            note(self._map.source, self)
+        self._note()
+
+    def _note(self) -> None:
+        """Have the content read before this program replaces the file it is in."""
+        if self.map is not None:
+            note(self.map.source, self)
 
     def keep(self) -> None:
         """Read what still lies in the file, as that is about to be replaced."""
-        if self._map is None:
+        if self.map is None:
             return
-        self._map.keep_headers()
-        for ndd in (*self._groups, *self.extras.values()):
-            for part in ndd._parts.values():
+        self.map.keep_headers()
+        for ndd in self.images:
+            for part in ndd.content.arrays.values():
                 part.keep()
         self.tables.keep()
 
-    def parts(self) -> list[Part]:
-        """
-        List the parts of all images, without making any.
+    def connect(self, fmap: FileMap) -> None:
+        """Refer to the file that a save wrote, once the arrays of the images do."""
+        self.primary.rebase(fmap.primary.image_raw)
+        self.extras.connect()
+        self.map = fmap
+        self.layout = find_layout(fmap, self.labels, warn=False)
+        tables = CoordinateTables.of(fmap)
+        found = {group.data: group for group in self.layout.groups}
+        for ndd in self.groups:
+            image = ndd.content
+            image.coordinate_tables = tables
+            group = None if image.origin is None else found.get(image.origin[1])
+            if group is None:
+                continue
+            if isinstance(ndd.ident, str) and isinstance(group.ident, str):
+                # Of several that have one name, fewer may be left.
+                ndd.ident = group.ident
+            self._find_belongings(ndd, group)
+        self.has_new_record = False
+        self.fingerprint = None
+        self._record = None
 
-        Returns
-        -------
-        list of Part
-            The parts.
-        """
-        made = self.__dict__
-        found = (*made.get("_groups", ()), *made.get("extras", {}).values())
-        return [part for ndd in found for part in ndd._parts.values()]
+    def _find_belongings(self, ndd: NDLater, group: Group) -> None:
+        """Note what belongs to a group, as the file that was written has it."""
+        assert self.layout is not None
+        for store, names, places, what in (
+            (self.tables, group.tables, self.layout.tables, "table"),
+            (self.extras, group.extras, self.layout.extras, "extra"),
+        ):
+            keys = {at: key for key, at in store.places.items()}
+            at = {name: places[key] for name, key in names.items()}
+            found = {name: keys[i] for name, i in at.items() if i in keys}
+            setattr(ndd.content, f"{what}s", Belongings(store, found, ndd.ident, what))
 
-    def _adopted(
-        self, ndd: NDLater, other: "Content", memo: dict[int, Any] | None
-    ) -> NDLater:
-        new = ndd.copy() if memo is None else copy.deepcopy(ndd, memo)
-        if ndd._stored is other._primary:
-            new._stored = self._primary
-        new._primary = self._primary
-        new._is_owned = True
-        return new
 
-    def _refer(self, ndd: NDLater, old: NDLater) -> None:
-        if old._tables is not None:
-            ndd._tables = old._tables.within(self.tables, ndd.ident)
-        if old._extras is not None:
-            ndd._extras = old._extras.within(self.extras, ndd.ident)
+class HasContent(Protocol):
+    """A DataFile as saving knows it: its content, and by its text a name for errors."""
+
+    @property
+    def content(self) -> FileContent:
+        """What is in the file."""
+
+
+def checked_images(items: Any) -> list[Any]:
+    """List images, of which each is checked to be one before the first is used."""
+    if isinstance(items, NDData | str):
+        msg = f"a list of NDData was expected, not {type(items).__name__}"
+        raise TypeError(msg)
+    found = list(items)
+    for item in found:
+        if not isinstance(item, NDData | np.ndarray):
+            msg = f"an NDData was expected, not {type(item).__name__}"
+            raise TypeError(msg)
+    return found
+
+
+def _next_ident(taken: list[Ident | None]) -> int:
+    """Return one more than the largest number among idents, at least 1."""
+    return max([0, *(i for i in taken if isinstance(i, int))]) + 1
+
+
+def _make_idents_unique(groups: list[NDLater]) -> None:
+    taken: list[Ident | None] = []
+    for ndd in groups:
+        if ndd.ident is None or ndd.ident in taken:
+            ndd.ident = _next_ident([g.ident for g in groups])
+        taken.append(ndd.ident)
+
+
+def _without(groups: list[NDLater], others: list[NDLater]) -> list[NDLater]:
+    """Leave those out that others have as well."""
+    known = {id(other) for other in others}
+    return [ndd for ndd in groups if id(ndd) not in known]
+
+
+def _is_changed(ndd: NDLater) -> bool:
+    part = ndd.content.arrays["data"]
+    if part.pending is not None or part.handle is None or not part.handle.is_whole:
+        return True
+    return part.is_modified

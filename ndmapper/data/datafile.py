@@ -1,35 +1,65 @@
-"""A file as a list of NDData, with its headers, tables and calibrations."""
+"""A file as a list of images, with its headers, tables and calibrations."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from astropy.nddata import NDData
+from astropy.table import Table
 
-from ndmapper.data.content import Content
+from ndmapper.config import config
+from ndmapper.data.access import FileAccess, Mode, refuse_existing
+from ndmapper.data.content import FileContent, checked_images
 from ndmapper.data.display import FileViews
 from ndmapper.data.filename import FileName, Named
-from ndmapper.data.operators import Operators
-from ndmapper.data.saving.plan import changes, is_rearranged, plan_items
+from ndmapper.data.ndlater import NDLater
+from ndmapper.data.operations import Ready, is_operand, operate, prepare, put_all
+from ndmapper.data.operators import Operators, checked_result, documented
+from ndmapper.data.saving.plan import changes, is_rearranged, plan_hdus
 from ndmapper.data.saving.save import save_datafile
-from ndmapper.errors import MissingFileError, ModeError, OutputExistsError
+from ndmapper.errors import IdentError, MissingFileError, ModeError
 from ndmapper.instruments import FlagTable
+from ndmapper.io.headers import Header, as_header
+from ndmapper.io.labels import Ident, Labels, make_labels
+from ndmapper.io.quickheader import HeaderValues, values_of
 
-__all__ = ["DataFile", "Mode"]
-
-Mode = Literal["read", "update", "new", "overwrite"]
-"""What may be done with a file."""
-
-_MODES = ("read", "update", "new", "overwrite")
+__all__ = ["DataFile", "prepare_in_place"]
 
 
-class DataFile(FileViews, Content):
+def _method(name: str) -> Callable[..., Any]:
+    def method(
+        self: Any, operand: Any, filename: str | os.PathLike[str] | None = None
+    ) -> Any:
+        found = self._operate(name, operand)
+        takes = "files, NDData, arrays, Quantities and numbers"
+        made = checked_result(name, operand, found, takes=takes)
+        if filename is not None:
+            made.filename = filename
+        return made
+
+    return documented(
+        method, name, "DataFile", "DataFile, NDData, Quantity, array_like or number",
+        "    Files are paired by ident.\nfilename : str or path, optional\n"
+        "    Name of the result.\n\nReturns\n-------\nDataFile\n"
+        "    The result, not saved. What is unread in files is combined when it is\n"
+        "    accessed or saved.\n",
+    )  # fmt: skip
+
+
+class DataFile(FileViews, Operators):
     """
-    A file as a list of NDData; nothing is read but headers until somebody looks.
+    A file as a list of NDData, read lazily: opening it reads the headers only.
 
     Parameters
     ----------
@@ -60,7 +90,7 @@ class DataFile(FileViews, Content):
     cals : dict of str to DataFile
         The calibrations associated with the file, by type.
     tables : mapping of str to Table
-        The tables of the file, each read when it is looked at.
+        The tables of the file, each read when it is accessed.
     expected_key : (str, str) or None
         Key of the product, where a step expects one.
 
@@ -91,29 +121,32 @@ class DataFile(FileViews, Content):
             data = filename
             if mode is None and not renamed:
                 mode = filename.mode
-        self._filename: FileName | None = None
+        name: FileName | None = None
         if filename is not None and (
             not isinstance(filename, DataFile) or filename.filename is not None
         ):
-            self._filename = FileName(
+            name = FileName(
                 filename, strip=strip, prefix=prefix, suffix=suffix, dirname=dirname
             )
         elif renamed:
             msg = "prefix, suffix, dirname and strip change a name, but none is given"
             raise ModeError(msg)
-        self._note_name()
-        self._mode = _checked_mode(mode, self._filename, has_data=data is not None)
+        # What modules that open, save and copy files use; users have the properties.
+        self.access = FileAccess(name, mode, has_data=data is not None)
         self.cals: dict[str, DataFile] = {}
         self.expected_key: tuple[str, str] | None = None
         self._wanted_labels = labels
-        self._start()
-        if self._mode in ("read", "update") and self._filename is not None:
-            if not isinstance(data, DataFile):
-                self._open()
-            elif not Path(self._filename).exists():
-                raise MissingFileError(_missing(self._filename))
-        elif self._mode == "new" and self._filename is not None:
-            self._refuse_existing(self._filename)
+        usual = make_labels(config["labels"] if labels is None else labels)
+        is_there = self.mode in ("read", "update") and name is not None
+        if is_there and not isinstance(data, DataFile):
+            self.content = _opened(name, labels)
+        else:
+            self.content = FileContent(usual)
+            if is_there and not Path(str(name)).exists():
+                msg = f"{name} does not exist; check its name and folder"
+                raise MissingFileError(msg)
+            if self.mode == "new" and name is not None:
+                refuse_existing(name)
         if isinstance(data, DataFile):
             self._copy(data)
         elif data is not None:
@@ -124,90 +157,216 @@ class DataFile(FileViews, Content):
         if meta is not None:
             self.meta = meta
 
-    def _refuse_existing(self, name: FileName) -> None:
-        # A name that no file can have is none that exists; a save says what is wrong.
-        if os.path.exists(name):  # noqa: PTH110
-            msg = (
-                f"{name} exists already; choose another name, or mode='overwrite' to "
-                "replace it"
-            )
-            raise OutputExistsError(msg)
+    def _copy(self, other: "DataFile") -> None:
+        labels = self.content.labels
+        self.content = other.content.copy()
+        if self._wanted_labels is not None:
+            self.content.labels = labels
+        self.cals.update(other.cals)
+        self.expected_key = other.expected_key
 
     # ---- name and mode
-
-    def _note_name(self) -> None:
-        """Note which file the name means now; a change of folder does not matter."""
-        self._opened_name = str(self._filename or "")
-        self._opened_as = os.path.abspath(self._opened_name)  # noqa: PTH100
-
-    @property
-    def _file(self) -> FileName | None:
-        """The name, in full where another folder is the current one by now."""
-        if not self._filename or self._mode in ("new", "overwrite"):
-            return self._filename
-        is_same = str(self._filename) == self._opened_name
-        if is_same and self._filename != self._opened_as:
-            return FileName(self._opened_as)
-        return self._filename
 
     @property
     def filename(self) -> FileName | None:
         """The name of the file; None for one that was not named yet."""
-        return self._filename
+        return self.access.filename
 
     @filename.setter
     def filename(self, value: "str | os.PathLike[str] | FileName | None") -> None:
-        self._filename = None if value is None else FileName(value)
+        self.access.filename = None if value is None else FileName(value)
 
     @property
     def mode(self) -> Mode:
         """What may be done with the file: read, update, new or overwrite."""
-        return self._mode
+        return self.access.mode
 
     @mode.setter
     def mode(self, value: Mode) -> None:
-        self._mode = _checked_mode(value, self._filename, has_data=True)
+        self.access.set_mode(value)
 
     def __str__(self) -> str:
-        return "" if self._filename is None else str(self._filename)
+        return "" if self.access.filename is None else str(self.access.filename)
 
     def __fspath__(self) -> str:
-        if not self._filename:
+        if not self.access.filename:
             msg = "this DataFile has no name; save it under one first"
             raise ModeError(msg)
-        return str(self._filename)
+        return str(self.access.filename)
 
     def __repr__(self) -> str:
-        name = "" if self._filename is None else f" {str(self._filename)!r}"
+        name = "" if self.access.filename is None else f" {str(self)!r}"
         return f"DataFile{name} (len {len(self)})"
 
-    # ---- what it is
+    # ---- what is in it
 
     @property
-    def is_made(self) -> bool:
-        """Whether there is any content: False for a product that is only planned."""
+    def meta(self) -> Header:
+        """The primary header."""
+        return self.content.primary.header
+
+    @meta.setter
+    def meta(self, value: Mapping[str, Any]) -> None:
+        self.content.primary.header = as_header(value)
+
+    @property
+    def header_values(self) -> HeaderValues:
+        """The primary header to find values in, not parsed where it is unchanged."""
+        return values_of(self.content.primary)
+
+    @property
+    def labels(self) -> Labels:
+        """The names of the extensions; may be set to a preset or a mapping."""
+        return self.content.labels
+
+    @labels.setter
+    def labels(self, value: Any) -> None:
+        self.content.labels = make_labels(value)
+
+    @property
+    def tables(self) -> MutableMapping[str, Table]:
+        """The tables of the file by name, each read when it is accessed."""
+        return self.content.tables
+
+    @property
+    def extras(self) -> MutableMapping[str, NDLater]:
+        """The images that are neither data nor uncertainty nor flags, by name."""
+        return self.content.extras
+
+    @property
+    def unplaced(self) -> tuple[str, ...]:
+        """Names of the extras that may be errors or masks of the data: of its shape."""
+        return self.content.unplaced
+
+    @property
+    def record(self) -> list[dict[str, Any]]:
+        """How the file was made, oldest step first; empty for a raw file."""
+        return self.content.record
+
+    @record.setter
+    def record(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.content.record = rows
+
+    # ---- the list of images
+
+    def __len__(self) -> int:
+        return len(self.content.outline)
+
+    def __bool__(self) -> bool:
+        # A file without images is a file, so it must not be mistaken for nothing.
         return True
 
-    @property
-    def unchanged(self) -> bool:
-        """Whether nothing in memory differs from the file as it was opened."""
-        if self._map is None or not self._filename or self._has_new_record:
-            return False
-        if self._filename != self._map.source.path:
-            return False
-        if self._is_untouched:
-            return True
-        items = plan_items(self)
-        return not any(changes(items)) and not is_rearranged(self, items)
+    def __iter__(self) -> Iterator[NDLater]:
+        return iter(list(self.content.groups))
+
+    def __reversed__(self) -> Iterator[NDLater]:
+        return reversed(list(self.content.groups))
+
+    def __contains__(self, item: object) -> bool:
+        return any(item is ndd for ndd in self.content.groups)
+
+    def __getitem__(self, item: Any) -> Any:
+        if isinstance(item, slice):
+            new = self.copy()
+            new.content.keep_only(new.content.groups[item])
+            return new
+        return self.content.groups[self._position(item)]
+
+    def __setitem__(self, item: Any, value: Any) -> None:
+        if isinstance(item, slice):
+            self.content.replace_slice(item, value)
+        else:
+            self.content.replace(self._position(item), value)
+
+    def __delitem__(self, item: Any) -> None:
+        kept = list(self.content.groups)
+        del kept[item if isinstance(item, slice) else self._position(item)]
+        self.content.keep_only(kept)
+
+    def _position(self, item: Any) -> int:
+        if isinstance(item, int | np.integer) and not isinstance(item, bool):
+            if not -len(self) <= item < len(self):
+                msg = f"{self!r} has {len(self)} extensions, so none at {item}"
+                raise IndexError(msg)
+            return int(item) % len(self)
+        if isinstance(item, str):
+            found = [i for i, ident in enumerate(self.idents) if ident == item]
+            if len(found) == 1:
+                return found[0]
+            msg = f"{self!r} has no extension {item!r}; there are: {self.idents}"
+            raise IdentError(msg)
+        msg = f"an extension is found by position or ident, not by {item!r}"
+        raise TypeError(msg)
 
     @property
-    def unloaded(self) -> bool:
-        """Whether nothing in memory differs from the file of this name on disk."""
-        if self._map is None or not self.unchanged:
-            return False
-        # Whoever asks will hand the name on, of what may be another file by now.
-        self._map.source.check()
-        return True
+    def idents(self) -> list[Ident | None]:
+        """The idents in order."""
+        return self.content.idents
+
+    def renumber(self, start: int = 1) -> None:
+        """
+        Give the extensions consecutive idents.
+
+        Parameters
+        ----------
+        start : int
+            The first one.
+        """
+        for i, ndd in enumerate(self.content.groups, start=start):
+            ndd.ident = i
+
+    def append(self, item: Any) -> None:
+        """
+        Append an image.
+
+        Parameters
+        ----------
+        item : NDData or array_like
+            The image. It keeps an ident that is not used yet, else it gets the next
+            number.
+        """
+        self.insert(len(self), item)
+
+    def extend(self, items: Iterable[Any]) -> None:
+        """
+        Append several images.
+
+        Parameters
+        ----------
+        items : iterable of NDData
+            The images.
+        """
+        for item in checked_images(items):
+            self.append(item)
+
+    def insert(self, index: int, item: Any) -> None:
+        """
+        Insert an image.
+
+        Parameters
+        ----------
+        index : int
+            Position before which it goes.
+        item : NDData or array_like
+            The image.
+        """
+        self.content.insert(index, item)
+
+    def reverse(self) -> None:
+        """Reverse the order of the images."""
+        self.content.groups.reverse()
+
+    def share(self, other: "DataFile") -> None:
+        """
+        Share the arrays of another file of the same content.
+
+        Parameters
+        ----------
+        other : DataFile
+            The other file. What is written into an array of one shows in the other.
+        """
+        for mine, its in zip(self, other, strict=True):
+            mine.share(its)
 
     def translate_flags(self, to: "FlagTable | str") -> "DataFile":
         """
@@ -228,17 +387,78 @@ class DataFile(FileViews, Content):
             new[i] = ndd.translate_flags(to)
         return new
 
-    def share(self, other: "DataFile") -> None:
-        """
-        Share the arrays of another file of the same content.
+    # ---- arithmetic
 
-        Parameters
-        ----------
-        other : DataFile
-            The other file. What is written into an array of one shows in the other.
-        """
-        for mine, its in zip(self, other, strict=True):
-            mine.share(its)
+    add = _method("add")
+    subtract = _method("subtract")
+    multiply = _method("multiply")
+    divide = _method("divide")
+    power = _method("power")
+    bitwise_and = _method("bitwise_and")
+    bitwise_or = _method("bitwise_or")
+    bitwise_xor = _method("bitwise_xor")
+
+    def _operate(self, name: str, other: Any, *, swapped: bool = False) -> Any:
+        if not isinstance(other, DataFile) and not is_operand(other):
+            return NotImplemented
+        left, right = (other, self) if swapped else (self, other)
+        return self._combine(name, left, right)
+
+    def _operate_in_place(self, name: str, other: Any) -> Any:
+        if not isinstance(other, DataFile) and not is_operand(other):
+            return NotImplemented
+        put_all(prepare_in_place(name, self, other), later=True)
+        return self
+
+    def _combine(self, name: str, left: Any, right: Any) -> "DataFile":
+        like: DataFile = left if isinstance(left, DataFile) else right
+        both = isinstance(left, DataFile) and isinstance(right, DataFile)
+        if both and len(left) == 1 < len(right):
+            like = right  # one extension goes with each of the other's
+        results = []
+        for ndd in like:
+            pair = [_partner(x, ndd, like) for x in (left, right)]
+            result = operate(name, *pair, later=True, like=_header_source(ndd, pair))
+            result.ident = ndd.ident
+            image = result.content
+            image.origin = ndd.content.origin
+            image.tables = image.extras = None  # those of the file are taken
+            results.append(result)
+        made = DataFile(data=like)
+        made.content.put_results(results, like.content)
+        made.content.drop_stale(str(made))
+        made.record = []
+        made.expected_key = None
+        return made
+
+    # ---- its state
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is any content: False for a product that is only planned."""
+        return True
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether nothing in memory differs from the file as it was opened."""
+        content, name = self.content, self.access.filename
+        if content.map is None or not name or content.has_new_record:
+            return False
+        if name != content.map.source.path:
+            return False
+        if content.is_untouched:
+            return True
+        hdus = plan_hdus(self)
+        return not any(changes(hdus)) and not is_rearranged(content, hdus)
+
+    @property
+    def unloaded(self) -> bool:
+        """Whether nothing in memory differs from the file of this name on disk."""
+        if self.content.map is None or not self.unchanged:
+            return False
+        # The caller will use the name, which may be that of another file by now.
+        self.content.map.source.check()
+        return True
 
     # ---- saving and reading anew
 
@@ -270,31 +490,9 @@ class DataFile(FileViews, Content):
         FileAccessError
             If the file cannot be written.
         """
-        target = self._save_target(filename, overwrite=overwrite)
+        target = self.access.save_target(filename, overwrite=overwrite)
         save_datafile(self, Path(target), checksum=checksum)
-        self._is_saved_as(target)
-
-    def _save_target(self, filename: Any = None, *, overwrite: bool) -> FileName:
-        """Find the name to save under, unless the mode forbids it."""
-        target = self._file if filename is None else FileName(filename)
-        if not target:
-            msg = "this DataFile has no name; call save('name.fits')"
-            raise ModeError(msg)
-        is_other = target != self._opened_as
-        if not is_other and self._mode == "read" and not overwrite:
-            msg = (
-                f"{target} was opened in mode 'read'; open it with mode='update', or "
-                "save it under another name"
-            )
-            raise ModeError(msg)
-        if (is_other or self._mode == "new") and not overwrite:
-            self._refuse_existing(target)
-        return target
-
-    def _is_saved_as(self, target: FileName) -> None:
-        self._filename = target
-        self._note_name()
-        self._mode = "update"
+        self.access.saved_as(target)
 
     def reload(self) -> None:
         """
@@ -305,23 +503,18 @@ class DataFile(FileViews, Content):
         MissingFileError
             If there is no such file.
         """
-        if not self._filename:
+        if not self.access.filename:
             msg = "this DataFile has no name, so there is nothing to read anew"
             raise ModeError(msg)
-        fresh = DataFile(self._file, mode="read", labels=self._wanted_labels)
-        for name in ("_groups", "extras"):
-            self.__dict__.pop(name, None)
-        for name in ("_map", "_layout", "_labels", "_primary", "_bad_flags", "tables",
-                     "_record", "_has_new_record", "_fingerprint"):  # fmt: skip
-            setattr(self, name, getattr(fresh, name))
-        if self._mode in ("new", "overwrite"):
-            self._mode = "update"
+        self.content = _opened(self.access.current_name, self._wanted_labels)
+        if self.mode in ("new", "overwrite"):
+            self.mode = "update"
 
     def copy(self) -> "DataFile":
         """
         Copy, without a name; no pixels are read.
 
-        Of arrays in memory those are copied that somebody may hold.
+        Arrays in memory that the caller may hold are copied at once.
 
         Returns
         -------
@@ -337,34 +530,58 @@ class DataFile(FileViews, Content):
         # With its name, unlike a copy: what holds files is copied as a whole.
         new = object.__new__(type(self))
         memo[id(self)] = new
-        self._copy_into(new, memo)
+        new.__dict__.update(self.__dict__)
+        new.access = deepcopy(self.access, memo)
+        new._wanted_labels = deepcopy(self._wanted_labels, memo)
+        new.content = self.content.copy(memo)
+        new.cals = {}  # one of them may refer to this file
+        new.cals.update(deepcopy(self.cals, memo))
         return new
 
-    def _copy_into(self, new: "DataFile", memo: dict[int, Any]) -> None:
-        new.__dict__.update(self.__dict__)
-        for name in ("_groups", "extras"):
-            new.__dict__.pop(name, None)
-        for name in ("_filename", "_opened_as", "_wanted_labels"):
-            setattr(new, name, deepcopy(getattr(self, name), memo))
-        new.cals = {}
-        new._copy(self, memo)
-        new._labels = self._labels
+
+def _opened(name: FileName | None, labels: Any) -> FileContent:
+    if not name:
+        msg = "a file needs a name to be opened"
+        raise MissingFileError(msg)
+    return FileContent.open(name, labels)
 
 
-def _checked_mode(mode: Any, name: FileName | None, *, has_data: bool) -> Mode:
-    if mode is None:
-        return "new" if has_data or name is None else "read"
-    if mode not in _MODES:
-        msg = f"mode must be one of {', '.join(map(repr, _MODES))}, not {mode!r}"
-        raise ModeError(msg)
-    if name is None and mode in ("read", "update"):
-        msg = f"mode {mode!r} needs the name of a file"
-        raise ModeError(msg)
-    return cast(Mode, mode)
+def prepare_in_place(name: str, df: DataFile, other: Any) -> list[Ready]:
+    """Check an operation in the place of the images of a file; nothing changes yet."""
+    if isinstance(other, DataFile) and len(df) == 1 < len(other):
+        msg = (
+            f"{df!r} has one extension and {other!r} has {len(other)}, so the "
+            "result does not fit in the place of the first"
+        )
+        raise IdentError(msg)
+    return [prepare(name, ndd, _partner(other, ndd, df), like=ndd) for ndd in df]
 
 
-def _missing(name: FileName) -> str:
-    return f"{name} does not exist; check its name and folder"
+def _header_source(ndd: NDLater, pair: list[Any]) -> NDLater | None:
+    """Take the header of the file's own image, unless that is a row of the other's."""
+    try:
+        shape = np.broadcast_shapes(*map(np.shape, pair))
+    except ValueError:
+        return ndd
+    return ndd if ndd.shape == shape else None
+
+
+def _partner(operand: Any, ndd: NDLater, like: DataFile) -> Any:
+    """Find what an image is combined with: of a file, the one of its ident."""
+    if operand is like:
+        return ndd
+    if not isinstance(operand, DataFile):
+        return operand
+    if len(operand) == 1:
+        return operand[0]
+    found = [other for other in operand if other.ident == ndd.ident]
+    if len(found) != 1 or len(operand) != len(like):
+        msg = (
+            f"{like!r} has the extensions {like.idents} and {operand!r} has "
+            f"{operand.idents}; they must be the same, or one of them a single one"
+        )
+        raise IdentError(msg)
+    return found[0]
 
 
 Operators.file_type = DataFile

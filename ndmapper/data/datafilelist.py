@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,21 @@ import numpy as np
 from astropy.nddata import NDData
 from astropy.table import Table
 
-from ndmapper.data.datafile import DataFile, Mode
+from ndmapper.data.access import Mode
+from ndmapper.data.datafile import DataFile
 from ndmapper.data.display import ListViews
 from ndmapper.data.filename import FileName
 from ndmapper.data.header_query import column_of, look_up, matches
-from ndmapper.data.list_arithmetic import FileOperators, save_all
-from ndmapper.errors import MissingFileError, ModeError, ShapeError
+from ndmapper.data.list_arithmetic import (
+    combined,
+    pair_files,
+    put_in_place,
+    result_names,
+    save_all,
+    save_results,
+)
+from ndmapper.data.operators import Operators, checked_result, documented
+from ndmapper.errors import MissingFileError, ModeError, PlanError, ShapeError
 
 __all__ = ["DataFileList"]
 
@@ -30,7 +39,55 @@ _GO_TOGETHER: dict[str, tuple[str, ...]] = {
 """Files of which modes a list of some mode takes."""
 
 
-class DataFileList(ListViews, FileOperators, list[DataFile]):
+def _method(name: str) -> Callable[..., Any]:
+    def method(  # noqa: PLR0917  # as the constructor of a list
+        self: Any,
+        operand: Any,
+        filename: Any = None,
+        prefix: str | None = None,
+        suffix: str | None = None,
+        dirname: str | os.PathLike[str] | None = None,
+        *,
+        overwrite: bool = False,
+        workers: int | str = 1,
+    ) -> Any:
+        pairs = pair_files(self, operand)
+        takes = "lists, files, NDData, arrays, Quantities and numbers"
+        checked_result(name, operand, pairs, takes=takes)
+        if filename is None and prefix is None and suffix is None:
+            if dirname is not None or workers != 1 or overwrite:
+                msg = (
+                    "dirname, overwrite and workers are for results that are saved; "
+                    "give a filename for each, or a prefix or suffix"
+                )
+                raise PlanError(msg)
+            return self._operate(name, operand)
+        targets = result_names(self, len(pairs), filename, prefix, suffix, dirname)
+        save_results(name, pairs, targets, overwrite=overwrite, workers=workers)
+        return type(self)(targets, labels=self._labels)
+
+    return documented(
+        method, name, "DataFileList",
+        "DataFileList, DataFile, NDData, Quantity, array_like or number",
+        "    A list goes file by file, anything else with each of the files.\n"
+        "filename : sequence of str or path, optional\n"
+        "    Names of the results, which are then saved at once.\n"
+        "prefix, suffix : str, optional\n"
+        "    Text put before the names of these files, and after them, to name the\n"
+        "    results, which are then saved at once.\n"
+        "dirname : str or path, optional\n"
+        "    Folder of results named by prefix and suffix; by default that of the\n"
+        "    configuration for products.\n"
+        "overwrite : bool\n"
+        "    Replace files that exist.\n"
+        "workers : int or 'all'\n"
+        "    How many processes work on results that are saved.\n\n"
+        "Returns\n-------\nDataFileList\n"
+        "    The results: saved, or else computed when they are accessed or saved.\n",
+    )  # fmt: skip
+
+
+class DataFileList(ListViews, Operators, list[DataFile]):
     """
     A list of files.
 
@@ -263,6 +320,30 @@ class DataFileList(ListViews, FileOperators, list[DataFile]):
         for df in self:
             df.reload()
 
+    # ---- arithmetic
+
+    add = _method("add")
+    subtract = _method("subtract")
+    multiply = _method("multiply")
+    divide = _method("divide")
+    power = _method("power")
+    bitwise_and = _method("bitwise_and")
+    bitwise_or = _method("bitwise_or")
+    bitwise_xor = _method("bitwise_xor")
+
+    def _operate(self, name: str, other: Any, *, swapped: bool = False) -> Any:
+        pairs = pair_files(self, other, swapped=swapped)
+        if pairs is NotImplemented:
+            return NotImplemented
+        return type(self)(data=[combined(name, *pair) for pair in pairs])
+
+    def _operate_in_place(self, name: str, other: Any) -> Any:
+        pairs = pair_files(self, other)
+        if pairs is NotImplemented:
+            return NotImplemented
+        put_in_place(name, pairs, len(self))
+        return self
+
     # ---- from the headers
 
     def table(self, *keywords: str) -> Table:
@@ -368,7 +449,7 @@ def _contents(data: Any, *, has_names: bool) -> list[Any] | None:
 
 
 def _for_each(given: Any, count: int, what: str) -> list[Any]:
-    """Give one for each file, where there is one for all or one for each."""
+    """Repeat what is for all files, so that there is one for each."""
     if given is None or len(given) == 1:
         return list(given or [None]) * count
     if len(given) != count:

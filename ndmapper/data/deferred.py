@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.data.array import Part
-from ndmapper.io.source import Pieces, Source, clear_read_errors
+from ndmapper.io.source import PositionedReader, Source, clear_read_errors
 from ndmapper.numerics.arith import Pixels, combine
 from ndmapper.numerics.formulas import (
     BITWISE,
@@ -739,11 +739,11 @@ class _Files(ExitStack):
 
     def __init__(self) -> None:
         super().__init__()
-        self._open: dict[Source, Pieces] = {}
+        self._open: dict[Source, PositionedReader] = {}
 
-    def find(self, source: Source) -> Pieces:
+    def find(self, source: Source) -> PositionedReader:
         if source not in self._open:
-            pieces = self._open[source] = Pieces(source).__enter__()
+            pieces = self._open[source] = PositionedReader(source).__enter__()
             # Not as a context: what goes wrong where the rows go, such as a full disk,
             # is no error of this file.
             self.callback(pieces.__exit__, None, None)

@@ -138,9 +138,9 @@ class FileViews:
         rows: list[tuple[str, ...]] = [
             ("ident", "shape", "type", "unit", "uncertainty", "flags")
         ]
-        for ndd in self._groups:
+        for ndd in self:
             parts = [
-                str(ndd._parts[p].dtype) if ndd.has(p) else "-"
+                str(ndd.content.arrays[p].dtype) if ndd.has(p) else "-"
                 for p in ("uncertainty", "flags")
             ]
             shape = " x ".join(map(str, ndd.shape))
@@ -321,7 +321,7 @@ def _marks(ndd: Any) -> dict[str, Any]:
 
 def _row(ndd: Any) -> tuple[str, ...]:
     parts = [
-        str(ndd._parts[p].dtype) if ndd.has(p) else "-"
+        str(ndd.content.arrays[p].dtype) if ndd.has(p) else "-"
         for p in ("uncertainty", "flags")
     ]
     ident = "" if ndd.ident is None else str(ndd.ident)
@@ -343,10 +343,10 @@ def _thumbnails(ndds: Iterable[Any]) -> str:
     """Draw the images that are in memory; the others stay unread."""
     made = []
     for ndd in ndds:
-        part, flags = ndd._parts["data"], ndd._parts.get("flags")
+        part, flags = ndd.content.arrays["data"], ndd.content.arrays.get("flags")
         if not part.is_loaded or len(part.shape) != 2 or 0 in part.shape:
             continue
-        is_known = flags is not None and flags.is_loaded and type(ndd._bad_flags) is int
+        is_known = flags is not None and flags.is_loaded and ndd.content.knows_bad_flags
         png = thumbnail(part.peek(), ndd.mask if is_known else None)
         text = base64.b64encode(png).decode()
         title = html.escape("" if ndd.ident is None else str(ndd.ident), quote=True)

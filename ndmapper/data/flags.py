@@ -8,9 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.instruments import FlagBit, FlagTable, flag_conventions, load_flags
+from ndmapper.instruments.conventions import ALL_BITS
 from ndmapper.io.headers import Header, UnreadableCardError
 
-__all__ = ["FLAGS_DTYPE", "Flag", "name_flags", "named_flags", "translated", "widened"]
+__all__ = [
+    "FLAGS_DTYPE",
+    "Flag",
+    "as_bits",
+    "name_flags",
+    "named_flags",
+    "translated",
+    "widened",
+]
 
 FLAGS_DTYPE = np.dtype("uint16")
 """Type of new arrays of flags."""
@@ -31,6 +40,14 @@ class Flag(IntFlag):
     NO_DATA = 16
     OVERLAP = 32
     UNILLUMINATED = 64
+
+
+def as_bits(value: int, dtype: np.dtype[Any]) -> Any:
+    """Make bits of a number, of a type that may be signed or narrower."""
+    # The lower 32 bits, which is all that has names, mean those above, too.
+    value = ALL_BITS if value == 0xFFFFFFFF else value
+    width = 8 * dtype.itemsize
+    return np.array(value & ((1 << width) - 1), f"u{dtype.itemsize}").astype(dtype)[()]
 
 
 def widened(flags: Array, bits: int) -> Array:

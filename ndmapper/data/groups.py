@@ -1,12 +1,12 @@
 """
-The images of a file: made of its map, its groups under a name, the others as extras.
+Images made of the map of a file: its groups, and the other images as extras by name.
 
-Nothing is read when they are made. What belongs to an image, such as the tables that
-its coordinates lie in, is taken along when the image gets another place in a file.
+No pixels are read when they are made.
 """
 
 from ndmapper.data.array import Part
 from ndmapper.data.flags import Flag
+from ndmapper.data.image import ImageContent, with_content
 from ndmapper.data.ndlater import Extras, NDLater
 from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.io.arrays import ArrayHandle
@@ -22,7 +22,8 @@ from ndmapper.io.converted import (
 )
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import StoredHeader
-from ndmapper.io.layout import Group, Ident, Labels, Layout
+from ndmapper.io.labels import Ident, Labels
+from ndmapper.io.layout import Group, Layout
 from ndmapper.io.tiles.read import open_array
 
 __all__ = [
@@ -36,32 +37,14 @@ __all__ = [
 def make_groups(
     fmap: FileMap, layout: Layout, primary: StoredHeader, bad_flags: int | str
 ) -> list[NDLater]:
-    """
-    Make one NDLater for each group of a file; no pixels are read.
-
-    Parameters
-    ----------
-    fmap : FileMap
-        The map of the file.
-    layout : Layout
-        Which HDU plays which part.
-    primary : StoredHeader
-        The primary header, which the groups refer to.
-    bad_flags : int or str
-        Bits, or names of flags, that make a pixel masked.
-
-    Returns
-    -------
-    list of NDLater
-        In file order.
-    """
+    """Make one NDLater for each group of a file, in file order; no pixels are read."""
     fmap.keep_headers()
     tables = CoordinateTables.of(fmap)
     groups = [
         _make_group(fmap, layout, group, primary, bad_flags) for group in layout.groups
     ]
     for ndd in groups:
-        ndd._coordinate_tables = tables
+        ndd.content.coordinate_tables = tables
     return groups
 
 
@@ -93,18 +76,11 @@ def _make_group(
 
 
 def flag_no_data(ndd: NDLater) -> None:
-    """
-    Flag the pixels whose inverse variance says that nothing was measured.
-
-    Parameters
-    ----------
-    ndd : NDLater
-        An image as it lies in a file; others stay as they are.
-    """
-    variance = ndd._parts.get("uncertainty")
+    """Flag the pixels of an image as stored whose inverse variance says "no data"."""
+    variance = ndd.content.arrays.get("uncertainty")
     if variance is None or not isinstance(variance.handle, InverseHandle):
         return
-    flags = ndd._parts.get("flags")
+    flags = ndd.content.arrays.get("flags")
     stored = None if flags is None else flags.handle
     if isinstance(stored, NoDataHandle):
         stored = stored.flags
@@ -112,7 +88,7 @@ def flag_no_data(ndd: NDLater) -> None:
     bit = table.like_own(Flag.NO_DATA) or table.like_own(Flag.BAD) or int(Flag.NO_DATA)
     handle = no_data_handle(variance.handle, stored, bit)
     if flags is None:
-        ndd._parts["flags"] = Part(handle)
+        ndd.content.arrays["flags"] = Part(handle)
     else:
         flags.handle = handle
 
@@ -123,23 +99,9 @@ def _header_of(hdu: HduMap) -> StoredHeader:
 
 def handle_of(hdu: HduMap, part: str, labels: Labels, data: HduMap) -> ArrayHandle:
     """
-    Make the handle of an array.
+    Make the handle of an array: it gives integers for flags, variances for errors.
 
-    Parameters
-    ----------
-    hdu : HduMap
-        Where it is.
-    part : str
-        What it is.
-    labels : Labels
-        The labels of the file.
-    data : HduMap
-        Where the data are that it belongs to.
-
-    Returns
-    -------
-    ArrayHandle
-        One that gives integers for flags, and for the uncertainty what they say.
+    `data` is the HDU of the data that it belongs to.
     """
     if part == "uncertainty" and labels.uncertainty_is == "ivar":
         return inverse_handle(hdu)
@@ -161,62 +123,21 @@ def from_parts(
     *,
     bad_flags: int | str,
 ) -> NDLater:
-    """
-    Put an NDLater together; nothing is read.
-
-    Parameters
-    ----------
-    parts : dict of str to Part
-        The arrays.
-    header : StoredHeader
-        The header of the data.
-    ident : int or str or None
-        Name of the group.
-    primary : StoredHeader
-        The primary header of the file.
-    data : HduMap
-        Where the data are.
-    bad_flags : int or str
-        Bits, or names of flags, that make a pixel masked.
-
-    Returns
-    -------
-    NDLater
-        The NDLater.
-    """
-    ndd = object.__new__(NDLater)
-    ndd._start_empty(bad_flags)
-    ndd._parts = parts
-    ndd._stored = header
-    ndd._primary = primary
-    ndd._origin = (data.source, data.index)
-    ndd._is_owned = True
-    ndd.ident = ident
-    return ndd
+    """Put an NDLater of a file together; nothing is read."""
+    content = ImageContent(bad_flags)
+    content.arrays = parts
+    content.stored = header
+    content.primary = primary
+    content.origin = (data.source, data.index)
+    content.is_owned = True
+    content.ident = ident
+    return with_content(NDLater, content)
 
 
 def make_extras(
     fmap: FileMap, layout: Layout, primary: StoredHeader, bad_flags: int | str
 ) -> Extras:
-    """
-    Make one NDLater for each image that plays no part; no pixels are read.
-
-    Parameters
-    ----------
-    fmap : FileMap
-        The map of the file.
-    layout : Layout
-        Which HDU plays which part.
-    primary : StoredHeader
-        The primary header.
-    bad_flags : int or str
-        Bits, or names of flags, that make a pixel masked.
-
-    Returns
-    -------
-    Extras
-        By name, in file order.
-    """
+    """Make one NDLater for each image of a file that plays no part, by name."""
     made = {}
     for name, index in layout.extras.items():
         hdu = fmap.hdus[index]

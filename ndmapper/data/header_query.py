@@ -18,21 +18,10 @@ log = logging.getLogger(__name__)
 
 def look_up(df: DataFile, keyword: str) -> Any:
     """
-    Find a keyword in the headers of a file.
+    Find a keyword in the primary header of a file, else in that of the first extension.
 
-    Parameters
-    ----------
-    df : DataFile
-        The file.
-    keyword : str
-        The keyword.
-
-    Returns
-    -------
-    object
-        Its value in the primary header, else in that of the first extension; None
-        where it is in neither, has no value, or its card cannot be parsed, which is
-        said in a warning.
+    None where it is in neither, has no value, or its card cannot be parsed, which is
+    warned of.
     """
     for header in _headers(df):
         if keyword in header:
@@ -53,19 +42,7 @@ def _headers(df: DataFile) -> Iterator[Mapping[str, Any]]:
 
 
 def column_of(values: list[Any]) -> MaskedColumn | list[Any]:
-    """
-    Make a column of values, some of which may be missing.
-
-    Parameters
-    ----------
-    values : list
-        The values; None where one is missing.
-
-    Returns
-    -------
-    list or MaskedColumn
-        A column, masked where something is missing.
-    """
+    """Make a column of values, masked where one is None."""
     missing = [value is None for value in values]
     if not any(missing):
         return values
@@ -81,19 +58,9 @@ def column_of(values: list[Any]) -> MaskedColumn | list[Any]:
 
 def matches(value: Any, condition: Any) -> bool:
     """
-    Say whether a value meets a condition.
+    Whether a value meets a condition: a value, several, a function, a pattern, or None.
 
-    Parameters
-    ----------
-    value : object
-        The value; None where there is none.
-    condition : object
-        A value, a collection of values, a function, a pattern, or None.
-
-    Returns
-    -------
-    bool
-        True if it does.
+    None stands for a keyword that is missing.
     """
     if condition is None:
         return value is None

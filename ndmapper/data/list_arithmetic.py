@@ -1,7 +1,7 @@
 """Arithmetic of lists: file by file, of which one is in memory at a time."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,132 +11,97 @@ from astropy.nddata import NDData
 
 from ndmapper.config import config
 from ndmapper.data.array import Part
-from ndmapper.data.datafile import DataFile
+from ndmapper.data.datafile import DataFile, prepare_in_place
 from ndmapper.data.filename import FileName
 from ndmapper.data.image import mask_of_array
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.operations import is_operand, put_all
-from ndmapper.data.operators import Operators, checked_result, documented
 from ndmapper.data.save_list import save_files, sources_of, write_all
-from ndmapper.data.saving.save import real_target, stage
+from ndmapper.data.saving.save import real_target, write_unpublished
 from ndmapper.data.units import SYMBOLS
 from ndmapper.errors import ModeError, OutputExistsError, PlanError, ShapeError
 
-__all__ = ["FileOperators", "save_all"]
+__all__ = [
+    "combined",
+    "pair_files",
+    "put_in_place",
+    "result_names",
+    "save_all",
+    "save_results",
+]
 
 
-def _method(name: str) -> Callable[..., Any]:
-    def method(  # noqa: PLR0917  # as the constructor of a list
-        self: Any,
-        operand: Any,
-        filename: Any = None,
-        prefix: str | None = None,
-        suffix: str | None = None,
-        dirname: str | os.PathLike[str] | None = None,
-        *,
-        overwrite: bool = False,
-        workers: int | str = 1,
-    ) -> Any:
-        pairs = self._pairs(operand)
-        takes = "lists, files, NDData, arrays, Quantities and numbers"
-        checked_result(name, operand, pairs, takes=takes)
-        if filename is None and prefix is None and suffix is None:
-            if dirname is not None or workers != 1 or overwrite:
-                msg = (
-                    "dirname, overwrite and workers are for results that are saved; "
-                    "give a filename for each, or a prefix or suffix"
-                )
-                raise PlanError(msg)
-            return self._operate(name, operand)
-        targets = _targets(self, len(pairs), filename, prefix, suffix, dirname)
-        _check_targets(targets, overwrite=overwrite)
-        write_all(
-            partial(_write_result, name),
-            pairs, [real_target(t) for t in targets], [sources_of(*p) for p in pairs],
-            workers=workers, title=name,
-        )  # fmt: skip
-        return type(self)(targets, labels=self._labels)
+def pair_files(files: Sequence[DataFile], other: Any, *, swapped: bool = False) -> Any:
+    """Pair files with what they are combined with; NotImplemented for anything else."""
+    if not isinstance(other, list | DataFile) and not is_operand(other):
+        return NotImplemented
+    mine: list[Any] = list(files)
+    others = _checked(list(other) if isinstance(other, list) else [other])
+    if len(mine) != len(others):
+        if len(others) == 1:
+            others = [_fixed(others[0])] * len(mine)
+        elif len(mine) == 1:
+            mine = [_fixed(mine[0])] * len(others)
+        else:
+            msg = (
+                f"lists of {len(mine)} and {len(others)} files cannot be "
+                "combined; they must be as long as each other, or one of them a "
+                "single file"
+            )
+            raise ShapeError(msg)
+    pairs = (others, mine) if swapped else (mine, others)
+    return list(zip(*pairs, strict=True))
 
-    return documented(
-        method, name, "FileOperators",
-        "DataFileList, DataFile, NDData, Quantity, array_like or number",
-        "    A list goes file by file, anything else with each of the files.\n"
-        "filename : sequence of str or path, optional\n"
-        "    Names of the results, which are then saved at once.\n"
-        "prefix, suffix : str, optional\n"
-        "    Text put before the names of these files, and after them, to name the\n"
-        "    results, which are then saved at once.\n"
-        "dirname : str or path, optional\n"
-        "    Folder of results named by prefix and suffix; by default that of the\n"
-        "    configuration for products.\n"
-        "overwrite : bool\n"
-        "    Replace files that exist.\n"
-        "workers : int or 'all'\n"
-        "    How many processes work on results that are saved.\n\n"
-        "Returns\n-------\nDataFileList\n"
-        "    The results: saved, or else computed when somebody looks at them or\n"
-        "    saves them.\n",
+
+def put_in_place(name: str, pairs: Sequence[tuple[Any, Any]], count: int) -> None:
+    """Carry out an operation in the place of `count` files, once all are checked."""
+    if len(pairs) != count:
+        msg = (
+            f"{len(pairs)} results do not fit in the place of one file; write "
+            f"a = a {SYMBOLS[name]} b for a new list"
+        )
+        raise ShapeError(msg)
+    ready = [prepare_in_place(name, left, right) for left, right in pairs]
+    put_all([group for one in ready for group in one], later=True)
+
+
+def save_results(
+    name: str,
+    pairs: Sequence[tuple[Any, Any]],
+    targets: Sequence[FileName],
+    *,
+    overwrite: bool,
+    workers: int | str,
+) -> None:
+    """Carry out an operation file by file, of which one is in memory at a time."""
+    _check_targets(targets, overwrite=overwrite)
+    write_all(
+        partial(_write_result, name),
+        pairs, [real_target(t) for t in targets], [sources_of(*p) for p in pairs],
+        workers=workers, title=name,
     )  # fmt: skip
 
 
-class FileOperators(Operators):
-    """The operators and methods of a list of files."""
-
-    add = _method("add")
-    subtract = _method("subtract")
-    multiply = _method("multiply")
-    divide = _method("divide")
-    power = _method("power")
-    bitwise_and = _method("bitwise_and")
-    bitwise_or = _method("bitwise_or")
-    bitwise_xor = _method("bitwise_xor")
-
-    def _pairs(self, other: Any, *, swapped: bool = False) -> Any:
-        """Pair the files with what they are combined with."""
-        if not isinstance(other, list | DataFile) and not is_operand(other):
-            return NotImplemented
-        files: list[Any] = list(self)  # type: ignore[call-overload]
-        others = _checked(list(other) if isinstance(other, list) else [other])
-        if len(files) != len(others):
-            if len(others) == 1:
-                others = [_fixed(others[0])] * len(files)
-            elif len(files) == 1:
-                files = [_fixed(files[0])] * len(others)
-            else:
-                msg = (
-                    f"lists of {len(files)} and {len(others)} files cannot be "
-                    "combined; they must be as long as each other, or one of them a "
-                    "single file"
-                )
-                raise ShapeError(msg)
-        pairs = (others, files) if swapped else (files, others)
-        return list(zip(*pairs, strict=True))
-
-    def _operate(self, name: str, other: Any, *, swapped: bool = False) -> Any:
-        pairs = self._pairs(other, swapped=swapped)
-        if pairs is NotImplemented:
-            return NotImplemented
-        return type(self)(data=[_combined(name, *pair) for pair in pairs])  # type: ignore[call-arg]
-
-    def _operate_in_place(self, name: str, other: Any) -> Any:
-        pairs = self._pairs(other)
-        if pairs is NotImplemented:
-            return NotImplemented
-        if len(pairs) != len(self):  # type: ignore[arg-type]
-            msg = (
-                f"{len(pairs)} results do not fit in the place of one file; write "
-                f"a = a {SYMBOLS[name]} b for a new list"
-            )
-            raise ShapeError(msg)
-        ready = [left._ready(name, right) for left, right in pairs]
-        put_all([group for one in ready for group in one], later=True)
-        return self
+_METHODS = {
+    "add": "add",
+    "subtract": "sub",
+    "multiply": "mul",
+    "divide": "truediv",
+    "power": "pow",
+    "bitwise_and": "and",
+    "bitwise_or": "or",
+    "bitwise_xor": "xor",
+}
+"""Special methods of the operations, less their underscores."""
 
 
-def _combined(name: str, left: Any, right: Any) -> Any:
+def combined(name: str, left: Any, right: Any) -> Any:
+    """Combine two operands, of which one is a file."""
+    if name == "invert":
+        return ~left
     if isinstance(left, DataFile):
-        return left._operate(name, right)
-    return right._operate(name, left, swapped=True)
+        return getattr(left, f"__{_METHODS[name]}__")(right)
+    return getattr(right, f"__r{_METHODS[name]}__")(left)
 
 
 def _checked(items: list[Any]) -> list[Any]:
@@ -151,7 +116,7 @@ def _checked(items: list[Any]) -> list[Any]:
 
 
 def _fixed(value: Any) -> Any:
-    """Keep what goes with each file as it is now; in memory it is there once."""
+    """Freeze the operand that is applied to every file, so that it is loaded once."""
     if isinstance(value, DataFile):
         fixed = value.copy()
         for ndd, original in zip(fixed, value, strict=True):
@@ -171,19 +136,20 @@ def _fixed(value: Any) -> Any:
 
 
 def _fix(ndd: NDLater, original: NDLater) -> None:
-    original._synced("uncertainty")
-    for name, part in original._parts.items():
+    original.content.synced("uncertainty")
+    for name, part in original.content.arrays.items():
         array = part.peek().copy() if part.is_loaded else None
         pending = None if part.is_loaded else part.pending
-        ndd._parts[name] = Part(
+        ndd.content.arrays[name] = Part(
             part.handle, array, header=part.header, is_std=part.is_std, held=False,
             pending=pending, fixed=True,
         ).noted()  # fmt: skip
 
 
-def _targets(  # noqa: PLR0917
+def result_names(  # noqa: PLR0917
     files: Any, count: int, filename: Any, prefix: Any, suffix: Any, dirname: Any
 ) -> list[FileName]:
+    """Name results: as is given, or by the names of files with a prefix or suffix."""
     if filename is not None:
         names = [filename] if isinstance(filename, str | os.PathLike) else filename
         found = [
@@ -232,7 +198,7 @@ def _refuse_twice(targets: Sequence[FileName]) -> None:
 
 
 def _write_result(name: str, pair: tuple[Any, Any], path: Path, temp: Path) -> None:
-    stage(_combined(name, *pair), path, temp)
+    write_unpublished(combined(name, *pair), path, temp)
 
 
 def save_all(
@@ -244,20 +210,7 @@ def save_all(
     checksum: bool = False,
 ) -> None:
     """
-    Save files, several at once.
-
-    Parameters
-    ----------
-    files : sequence of DataFile
-        The files.
-    filename : sequence of str or path, optional
-        New names for them.
-    overwrite : bool
-        Replace files even where the mode is 'new'.
-    workers : int or 'all'
-        How many processes.
-    checksum : bool
-        Write CHECKSUM and DATASUM into every header.
+    Save files, several at once; under other names if `filename` lists some.
 
     Raises
     ------
@@ -267,7 +220,7 @@ def save_all(
         If a file has no name.
     """
     if filename is not None:
-        targets = _targets(files, len(files), filename, None, None, None)
+        targets = result_names(files, len(files), filename, None, None, None)
         _check_targets(targets, overwrite=overwrite)
     else:
         files = list({id(df): df for df in files}.values())
@@ -280,7 +233,10 @@ def save_all(
             raise ModeError(msg)
         _refuse_twice(targets)
     jobs = [
-        (df, df._save_target(None if filename is None else t, overwrite=overwrite))
+        (
+            df,
+            df.access.save_target(None if filename is None else t, overwrite=overwrite),
+        )
         for df, t in zip(files, targets, strict=True)
     ]
     save_files(jobs, workers=workers, checksum=checksum)

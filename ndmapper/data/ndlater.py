@@ -1,40 +1,29 @@
 """NDData whose pixels are read from the file when somebody looks at them."""
 
-import math
 from collections import UserDict
 from collections.abc import Iterable, Mapping, MutableMapping
 from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from astropy import units as u
-from astropy.nddata import NDData, NDDataArray, NDUncertainty, VarianceUncertainty
+from astropy.nddata import NDData, NDDataArray, NDUncertainty
 from astropy.table import Table
 
 from ndmapper.data.ccddata import Interchange
 from ndmapper.data.detector import cut_sections, drop_sections
 from ndmapper.data.display import PixelViews
-from ndmapper.data.flags import FLAGS_DTYPE
-from ndmapper.data.image import (
-    Flagging,
-    State,
-    array_part,
-    linked_variance,
-    variance_part,
-)
+from ndmapper.data.flagging import Flagging
+from ndmapper.data.image import ImageContent, array_part, sharing_arrays, with_content
 from ndmapper.data.numpy_functions import compared
 from ndmapper.data.operations import is_operand
 from ndmapper.data.operators import Operators
 from ndmapper.data.reductions import Reductions
 from ndmapper.data.tables import Belongings, TableStore
-from ndmapper.data.wcs import Coordinates
 from ndmapper.data.wcs_cut import cut_header, drop_coordinates
-from ndmapper.errors import ShapeError
 from ndmapper.io.arrays import is_basic_index, section_of
-from ndmapper.io.converted import unfit_as_bits
-from ndmapper.io.headers import Header, StoredHeader, as_header
-from ndmapper.io.layout import Ident
+from ndmapper.io.headers import Header, StoredHeader
+from ndmapper.io.labels import Ident
 from ndmapper.io.quickheader import HeaderValues, values_of
 
 __all__ = ["Extras", "NDLater"]
@@ -103,9 +92,10 @@ class NDLater(
         ident: Ident | None = None,
         bad_flags: int | str | None = None,
     ) -> None:
-        self._start(data, bad_flags)
+        self.content = ImageContent.of(data, bad_flags)
         if meta is not None:
-            if wcs is None and isinstance(data, NDData) and not isinstance(data, State):
+            is_foreign = isinstance(data, NDData) and not isinstance(data, NDLater)
+            if wcs is None and is_foreign:
                 wcs = data.wcs  # an object of its own, not what its header says
             self.meta = meta
         if unit is not None:
@@ -125,200 +115,39 @@ class NDLater(
         if psf is not None:
             self.psf = psf
         if copy:
-            self._parts = {name: part.copy() for name, part in self._parts.items()}
-
-    # ---- form, which is known without reading
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the data; nothing is read."""
-        return self._parts["data"].shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the data; nothing is read."""
-        return self._parts["data"].dtype
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes; nothing is read."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of pixels; nothing is read."""
-        return math.prod(self.shape)
-
-    def has(self, part: str) -> bool:
-        """
-        Say whether there is a part, without reading it.
-
-        Parameters
-        ----------
-        part : {'data', 'uncertainty', 'flags'}
-            Which one.
-
-        Returns
-        -------
-        bool
-            True if there is one.
-        """
-        return part in self._parts
-
-    # ---- the three arrays
-
-    @property
-    def data(self) -> npt.NDArray[Any]:
-        """The pixels, read now if they were not; ``del`` frees what was read."""
-        return self._parts["data"].array
-
-    @data.setter
-    def data(self, value: Any) -> None:
-        unit = getattr(value, "unit", None)
-        self._put("data", np.asarray(value))
-        if isinstance(value, u.Quantity):
-            self.unit = unit
-
-    @data.deleter
-    def data(self) -> None:
-        self._parts["data"].free("data")
-
-    @property
-    def variance(self) -> npt.NDArray[Any] | None:
-        """The variance as an array [unit squared]; None where there is none."""
-        part = self._synced("uncertainty")
-        return None if part is None else part.array
-
-    @variance.setter
-    def variance(self, value: Any) -> None:
-        self._variance_object = None
-        if value is None:
-            self._parts.pop("uncertainty", None)
-        else:
-            self._put("uncertainty", np.asarray(value))
-
-    @property
-    def uncertainty(self) -> VarianceUncertainty | None:
-        """The uncertainty, always as a variance; ``del`` frees what was read."""
-        part = self._synced("uncertainty")
-        if part is None:
-            return None
-        if self._variance_object is None:
-            self._variance_object = linked_variance(self, part.array)
-        return self._variance_object
-
-    @uncertainty.setter
-    def uncertainty(self, value: NDUncertainty | None) -> None:
-        if value is None:
-            self.variance = None
-        else:
-            part = variance_part(value, self.shape, self.unit)
-            self._variance_object = None
-            self._put("uncertainty", part.peek())
-
-    @uncertainty.deleter
-    def uncertainty(self) -> None:
-        if (part := self._synced("uncertainty")) is not None:
-            part.free("uncertainty")
-            self._variance_object = None
-
-    @property
-    def flags(self) -> npt.NDArray[Any] | None:
-        """The flag bits; None where there are none; ``del`` frees what was read."""
-        part = self._parts.get("flags")
-        return None if part is None else part.array
-
-    @flags.setter
-    def flags(self, value: Any) -> None:
-        if value is None:
-            self._parts.pop("flags", None)
-            return
-        array = np.asarray(value)
-        if array.dtype.kind not in "iu":
-            if array.dtype.kind == "f" and (wrong := unfit_as_bits(array)) is not None:
-                msg = (
-                    "flags are bits, so they must be integers of up to 32 bits, "
-                    f"not {wrong}"
-                )
-                raise ShapeError(msg)
-            is_wide = array.size and array.max() > np.iinfo(FLAGS_DTYPE).max
-            array = array.astype(np.uint32 if is_wide else FLAGS_DTYPE)
-        self._put("flags", array)
-
-    @flags.deleter
-    def flags(self) -> None:
-        if (part := self._parts.get("flags")) is not None:
-            part.free("flags")
-
-    # ---- what describes them
-
-    @property
-    def meta(self) -> Header:
-        """Header of the extension (of the primary HDU for an image in that)."""
-        return self._stored.header
-
-    @meta.setter
-    def meta(self, value: Mapping[str, Any] | None) -> None:
-        self._stored = StoredHeader(self._stored.raw, as_header(value))
-        if self._coordinates is not None and not self._coordinates.in_memory:
-            self._coordinates = None
+            arrays = self.content.arrays
+            self.content.arrays = {name: part.copy() for name, part in arrays.items()}
 
     @property
     def tables(self) -> MutableMapping[str, Table]:
         """The tables of the file that belong to this group: its EXTVER, or name."""
-        if self._tables is None:
-            self._tables = Belongings(TableStore())
-        self._tables.ident = self.ident
-        return self._tables
+        if self.content.tables is None:
+            self.content.tables = Belongings(TableStore())
+        self.content.tables.ident = self.ident
+        return self.content.tables
 
     @property
     def extras(self) -> MutableMapping[str, "NDLater"]:
         """The images without a part that belong to this group: its EXTVER, or name."""
-        if self._extras is None:
-            self._extras = Belongings(Extras(StoredHeader()), what="extra")
-        self._extras.ident = self.ident
-        return self._extras
+        if self.content.extras is None:
+            self.content.extras = Belongings(Extras(StoredHeader()), what="extra")
+        self.content.extras.ident = self.ident
+        return self.content.extras
 
     @property
     def primary_meta(self) -> Header | None:
         """Primary header of the file that this belongs to; None without a file."""
-        return None if self._primary is None else self._primary.header
+        return None if self.content.primary is None else self.content.primary.header
 
     @property
     def header_values(self) -> HeaderValues:
         """The header to find values in, not parsed where nobody changed it."""
-        return values_of(self._stored)
+        return values_of(self.content.stored)
 
     @property
     def primary_values(self) -> HeaderValues | None:
         """The primary header, likewise; None without a file."""
-        return None if self._primary is None else values_of(self._primary)
-
-    @property
-    def unit(self) -> Any:
-        """The unit of the data; None where there is none, or it is not understood."""
-        self._read_unit()
-        return self._unit
-
-    @unit.setter
-    def unit(self, value: Any) -> None:
-        _ = self.unit  # so that it is known what the header says
-        self._unit = None if value is None else u.Unit(value)
-        self._variance_object = None
-
-    @property
-    def wcs(self) -> Any:
-        """World coordinates, made from the header when somebody asks for them."""
-        if self._coordinates is None or self._coordinates.is_outdated(self._stored):
-            self._settle_wcs()
-            tables = self._coordinate_tables
-            self._coordinates = Coordinates.read(self._stored, self.shape, tables)
-        return self._coordinates.wcs
-
-    @wcs.setter
-    def wcs(self, value: Any) -> None:
-        self._coordinates = Coordinates(value)
-        self._coordinates.put(self.meta)
+        return None if self.content.primary is None else values_of(self.content.primary)
 
     # ---- copies and sections
 
@@ -332,10 +161,7 @@ class NDLater(
             A change to one never shows in the other, and an array that was handed out
             by this one stays its own.
         """
-        self._synced("uncertainty")
-        new = self._bare()
-        new._parts = {name: part.copy() for name, part in self._parts.items()}
-        return new
+        return with_content(type(self), self.content.copy())
 
     # ---- functions of NumPy, and comparisons
 
@@ -356,7 +182,7 @@ class NDLater(
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __abs__(self) -> "NDLater":
-        return self.replace(data=np.abs(self._parts["data"].peek()))
+        return self.replace(data=np.abs(self.content.arrays["data"].peek()))
 
     def __float__(self) -> float:
         if self.size != 1:
@@ -389,8 +215,8 @@ class NDLater(
             The other one. What is written into an array of one shows in the other, but
             operators in place change only the one that they are used on.
         """
-        self._parts = other._view()._parts
-        self._variance_object = None
+        self.content.arrays = other.content.sharing_arrays().arrays
+        self.content.variance_object = None
 
     def __copy__(self) -> "NDLater":
         return self.copy()
@@ -437,12 +263,13 @@ class NDLater(
         given = {"data": data, "uncertainty": variance, "flags": flags}
         for name, value in given.items():
             if value is not _KEEP:
-                new._parts.pop(name, None)
+                new.content.arrays.pop(name, None)
         if data is not _KEEP:
-            new._parts["data"] = array_part(data)
+            new.content.arrays["data"] = array_part(data)
         if meta is not _KEEP:
             new.meta = meta
-            new._has_unit = unit is not _KEEP or self._unit_edited
+            if unit is _KEEP and not self.content.unit_edited:
+                new.content.forget_unit()
         if unit is not _KEEP:
             new.unit = unit
         elif isinstance(data, u.Quantity):
@@ -451,7 +278,7 @@ class NDLater(
             new.variance = variance
         if flags is not _KEEP:
             new.flags = flags
-        new._check_shapes()
+        new.content.check_shapes()
         return new
 
     def __getitem__(self, item: Any) -> "NDLater":
@@ -461,12 +288,14 @@ class NDLater(
         if isinstance(item, str):
             msg = f"sections are given by numbers and slices, not {item!r}"
             raise TypeError(msg)
-        self._synced("uncertainty")
-        new = self._bare()
-        new._parts = {name: part.section(item) for name, part in self._parts.items()}
-        for name, image in (new._extras or {}).items():
+        content = self.content
+        content.synced("uncertainty")
+        new = content.without_arrays()
+        new.arrays = {n: part.section(item) for n, part in content.arrays.items()}
+        made = with_content(type(self), new)
+        for name, image in (new.extras or {}).items():
             if image.shape == self.shape:  # of the same pixels
-                new.extras[name] = image[item]
+                made.extras[name] = image[item]
         whole = tuple(range(n) for n in self.shape)
         cut: partial[None] = partial(drop_coordinates)
         cut_detector = partial(drop_sections, detector=True)
@@ -474,21 +303,21 @@ class NDLater(
             section = section_of(whole, item)
             cut = partial(cut_header, section=section)
             cut_detector = partial(cut_sections, section=section, shape=self.shape)
-            if (held := new._coordinates) is not None:
-                new._coordinates = held.section(section)
-            if (tables := new._coordinate_tables) is not None:
-                new._coordinate_tables = tables.section(section)
+            if (held := new.coordinates) is not None:
+                new.coordinates = held.section(section)
+            if (tables := new.coordinate_tables) is not None:
+                new.coordinate_tables = tables.section(section)
         else:
-            new._coordinates = None
-        new._stored.edit(cut)
-        new._stored.edit(cut_detector)
-        for name, part in self._parts.items():
+            new.coordinates = None
+        new.stored.edit(cut)
+        new.stored.edit(cut_detector)
+        for name, part in content.arrays.items():
             # It has coordinates too, and says what the bits of flags mean.
             if part.header is not None:
-                new._parts[name].header = header = part.header.copy()
+                new.arrays[name].header = header = part.header.copy()
                 header.edit(partial(cut, is_part=True))
                 header.edit(cut_detector)
-        return new
+        return made
 
 
 class Extras(UserDict[str, NDLater]):
@@ -521,9 +350,9 @@ class Extras(UserDict[str, NDLater]):
     def connect(self) -> None:
         """Take over the places that a save gave the images, with the names here."""
         self.places = {
-            name: image._origin[1]
+            name: image.content.origin[1]
             for name, image in self.data.items()
-            if image._origin is not None
+            if image.content.origin is not None
         }
         self.lookups = set()
 
@@ -575,8 +404,8 @@ class Extras(UserDict[str, NDLater]):
             Its name there.
         """
         image = other.data[key].copy()
-        image._primary = self._primary
-        image._is_owned = True
+        image.content.primary = self._primary
+        image.content.is_owned = True
         self.data[name] = image
 
     def __setitem__(self, name: str, value: Any) -> None:
@@ -587,13 +416,13 @@ class Extras(UserDict[str, NDLater]):
         if value is old:
             return
         if isinstance(value, NDLater):
-            image = value.copy() if value._is_owned else value._view()
-            if value._stored is self._primary:
-                image._stored = self._primary
+            image = value.copy() if value.content.is_owned else sharing_arrays(value)
+            if value.content.stored is self._primary:
+                image.content.stored = self._primary
         else:
             image = NDLater(value)
         if old is not None:  # it goes where that was
-            image._origin = old._origin
-        image._primary = self._primary
-        image._is_owned = True
+            image.content.origin = old.content.origin
+        image.content.primary = self._primary
+        image.content.is_owned = True
         self.data[str(name)] = image

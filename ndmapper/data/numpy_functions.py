@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from ndmapper.data.image import ImageBase
 from ndmapper.errors import UnitError
 
 __all__ = ["apply_function", "compared"]
@@ -63,7 +64,7 @@ def compared(ufunc: Any, *inputs: Any) -> Any:
     known = [x for x in inputs if getattr(x, "unit", None) is not None]
     values = []
     for x in inputs:
-        array = x._parts["data"].peek() if _is_image(x) else x
+        array = x.content.arrays["data"].peek() if _is_image(x) else x
         if known and not isinstance(array, u.Quantity) and getattr(x, "unit", None):
             array = u.Quantity(array, x.unit)
         values.append(array)
@@ -118,7 +119,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_image(value: Any) -> bool:
-    return hasattr(value, "_parts")
+    return isinstance(value, ImageBase)
 
 
 def _refusal(func: Any, how: str = "") -> TypeError:

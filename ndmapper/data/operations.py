@@ -11,7 +11,11 @@ from astropy.nddata import NDData
 
 from ndmapper.data.array import Part
 from ndmapper.data.deferred import PARTS, Operand, Operation, Result
-from ndmapper.data.image import State, in_convention_of
+from ndmapper.data.flagging import in_convention_of
+from ndmapper.data.image import (
+    ImageBase,
+    without_arrays,
+)
 from ndmapper.data.units import SYMBOLS, put_unit, unit_of_result, unit_or_unreadable
 from ndmapper.errors import ParameterError, ShapeError
 from ndmapper.numerics.arith import Pixels
@@ -81,9 +85,9 @@ def given_operand(value: Any, name: str) -> tuple[Operand, Any]:
             msg = f"{SYMBOLS[name]} takes no bare unit; write 1 * {value} if that is it"
             raise TypeError(msg)
         return Operand({}, 1.0), value
-    if isinstance(value, State):
-        value._synced("uncertainty")
-        return Operand(dict(value._parts)), unit_or_unreadable(value)
+    if isinstance(value, ImageBase):
+        value.content.synced("uncertainty")
+        return Operand(dict(value.content.arrays)), unit_or_unreadable(value)
     unit = value.unit if isinstance(value, u.Quantity) else None
     fixed = isinstance(value, np.ndarray) and not (
         value.flags.writeable or value.base is not None
@@ -221,7 +225,7 @@ class Ready:
             The result.
         """
         node = self.node
-        new = self.like._bare()
+        new = without_arrays(self.like)
         if later and node.is_deferrable:
             node = node.snapshot()
             made: dict[str, Any] = {
@@ -234,10 +238,10 @@ class Ready:
             arrays = node.evaluate(node.names)
             made = {n: _fresh(arrays, n) for n in node.names}
         for name, part in made.items():
-            old = self.like._parts.get(name)
+            old = self.like.content.arrays.get(name)
             if old is not None and old.header is not None:
                 part.header, part.is_std = old.header.copy(), old.is_std
-            new._parts[name] = part
+            new.content.arrays[name] = part
         put_unit(new, self.unit)
         return new
 
@@ -275,7 +279,7 @@ class Ready:
         """
         like = self.like
         for name in PARTS:
-            old, part = like._parts.pop(name, None), made.get(name)
+            old, part = like.content.arrays.pop(name, None), made.get(name)
             if part is None:
                 continue
             if old is not None:
@@ -284,8 +288,8 @@ class Ready:
                 part.header, part.is_std = old.header, old.is_std
                 # The old array where there was room in it.
                 part.held = old.held and part.is_loaded and old.form is part.form
-            like._parts[name] = part
-        like._variance_object = None
+            like.content.arrays[name] = part
+        like.content.variance_object = None
         put_unit(like, self.unit)
 
     def reads(self) -> list[Any]:
@@ -312,7 +316,7 @@ class Ready:
         read = self.reads()
         arrays: list[Any] = []
         for name in PARTS:
-            part = self.like._parts.get(name)
+            part = self.like.content.arrays.get(name)
             free = part is not None and part.is_loaded
             if part is not None and (part.borrowed or part.shared):
                 free = False
@@ -429,8 +433,8 @@ def prepare(name: str, left: Any, right: Any, *, like: Any = None) -> Ready:
 
 def _described(left: Any, right: Any) -> Any:
     """Find the NDLater that a result is like: a row is like the image it goes with."""
-    if not isinstance(left, State) or not isinstance(right, State):
-        return left if isinstance(left, State) else right
+    if not isinstance(left, ImageBase) or not isinstance(right, ImageBase):
+        return left if isinstance(left, ImageBase) else right
     shapes = [cast(Any, side).shape for side in (left, right)]
     with suppress(ValueError):
         if shapes[0] != np.broadcast_shapes(*shapes) == shapes[1]:

@@ -1,22 +1,20 @@
 """Files that a step would make, or can make again, but that are not there."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary
 
+from ndmapper.data.access import FileAccess
+from ndmapper.data.content import FileContent
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
 from ndmapper.errors import NotMadeError
 
 __all__ = ["PlannedFile", "find_planned", "open_planned", "watch_looks"]
-
-_CONTENT = frozenset(
-    ("_map", "_layout", "_labels", "_primary", "_bad_flags", "tables")
-)  # fmt: skip
-"""What a file has once it was opened; looking at any of it makes the file."""
 
 _watchers: "list[Callable[[PlannedFile], object]]" = []
 _known: "WeakValueDictionary[str, PlannedFile]" = WeakValueDictionary()
@@ -24,10 +22,9 @@ _known: "WeakValueDictionary[str, PlannedFile]" = WeakValueDictionary()
 
 class PlannedFile(DataFile):
     """
-    A product that is not there: its name, its record and its calibrations.
+    A product that does not exist yet: its name, its record and its calibrations.
 
-    It is a file like every other as far as that goes. Looking at what is in it makes
-    it, where there is a way to, and is an error otherwise.
+    Accessing its content makes it, where there is a way to, and is an error otherwise.
 
     Parameters
     ----------
@@ -51,47 +48,18 @@ class PlannedFile(DataFile):
         maker: Callable[[], object] | None = None,
         like: DataFile | None = None,
     ) -> None:
-        self._filename = FileName(filename)
-        self._note_name()
-        self._mode = "read"
+        self.access = FileAccess(FileName(filename), "read")
         self.cals = dict(cals)
         self.expected_key = None
         self._wanted_labels = None
-        self._record = [dict(row) for row in record]
-        self._has_new_record = False
-        self._fingerprint = None
+        self._planned_record = [dict(row) for row in record]
         self._maker = maker
         self.like = like
         _known[_path(filename)] = self
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in _CONTENT or "_map" in self.__dict__:
-            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(msg)
-        self.make()
-        return self.__dict__[name]
-
-    @property
-    def is_made(self) -> bool:
-        """Whether the file is there by now."""
-        return "_map" in self.__dict__
-
-    @property
-    def can_be_made(self) -> bool:
-        """Whether it is not there, and there is a way to make it."""
-        return not self.is_made and self._maker is not None
-
-    def make(self) -> None:
-        """
-        Make the file, unless it was made.
-
-        Raises
-        ------
-        NotMadeError
-            If it is only planned.
-        """
-        if self.is_made:
-            return
+    @cached_property
+    def content(self) -> FileContent:  # type: ignore[override]
+        """What is in the file, which is made for it; NotMadeError if it is planned."""
         if self._maker is None:
             for watcher in _watchers:
                 watcher(self)
@@ -101,45 +69,64 @@ class PlannedFile(DataFile):
             )
             raise NotMadeError(msg)
         self._maker()
-        self._start()
-        self._open()
+        return FileContent.open(str(self))
+
+    @property
+    def record(self) -> list[dict[str, Any]]:
+        """How the file was made, or will be."""
+        return self.content.record if self.is_made else self._planned_record
+
+    @record.setter
+    def record(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.content.record = rows
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the file is there by now."""
+        return "content" in self.__dict__
+
+    @property
+    def can_be_made(self) -> bool:
+        """Whether it is not there, and there is a way to make it."""
+        return not self.is_made and self._maker is not None
+
+    def make(self) -> None:
+        """Make the file, unless it was made; NotMadeError if it is only planned."""
+        _ = self.content
 
     def __repr__(self) -> str:
-        if self.is_made:
-            return super().__repr__()
-        return f"DataFile {str(self._filename)!r} (not made)"
+        return (
+            super().__repr__() if self.is_made else f"DataFile {str(self)!r} (not made)"
+        )
 
-    def _copy_into(self, new: DataFile, memo: dict[int, Any]) -> None:
+    def __deepcopy__(self, memo: dict[int, Any]) -> DataFile:
         if self.is_made:
-            super()._copy_into(new, memo)
-            return
+            return super().__deepcopy__(memo)
+        new = object.__new__(type(self))
+        memo[id(self)] = new
         new.__dict__.update(self.__dict__)
-        new._filename = FileName(self._filename)
-        new.cals = deepcopy(self.cals, memo)
-        new._record = deepcopy(self._record)
+        new.access = deepcopy(self.access, memo)
+        new.cals = {}
+        new.cals.update(deepcopy(self.cals, memo))
+        new._planned_record = deepcopy(self._planned_record)
         if self._maker is not None:
-            # The file is made once, whichever of the two is looked at first.
-            new.__dict__["_maker"] = self.make
+            # The file is made once, whichever of the two is accessed first.
+            new._maker = self.make
+        return new
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.is_made:
             # A file like every other, which need not be found where it is unpacked.
-            state = {n: v for n, v in self.__dict__.items() if n != "_maker"}
+            own = ("_maker", "_planned_record", "like")
+            state = {n: v for n, v in self.__dict__.items() if n not in own}
             return (_empty_file, (), state)
         # What makes it stays in this process.
-        return (PlannedFile, (str(self._filename), self.record, {}))
+        return (PlannedFile, (str(self), self.record, {}))
 
 
 @contextmanager
 def watch_looks(watcher: Callable[[PlannedFile], object]) -> Iterator[None]:
-    """
-    Be told when somebody looks into a file that is only planned.
-
-    Parameters
-    ----------
-    watcher : callable
-        Is given the file, right before the error, while a ``with`` block lasts.
-    """
+    """Call a function with each planned file whose content is asked for in vain."""
     _watchers.append(watcher)
     try:
         yield
@@ -148,47 +135,18 @@ def watch_looks(watcher: Callable[[PlannedFile], object]) -> Iterator[None]:
 
 
 def _empty_file() -> DataFile:
-    """Make what the state of a file is unpacked into."""
+    """Make the object that the pickled state of a file is put into."""
     return object.__new__(DataFile)
 
 
 def find_planned(filename: str | os.PathLike[str]) -> PlannedFile | None:
-    """
-    Find a file that is planned, by its name.
-
-    Parameters
-    ----------
-    filename : str or path
-        The name.
-
-    Returns
-    -------
-    PlannedFile or None
-        The file, if a step plans it and somebody still holds it.
-    """
+    """Find a file that a step plans under this name, and that is still in use."""
     found = _known.get(_path(filename))
     return None if found is None or found.is_made else found
 
 
 def open_planned(filename: str | os.PathLike[str]) -> DataFile:
-    """
-    Open a file, or give the one that is planned under its name.
-
-    Parameters
-    ----------
-    filename : str or path
-        The name.
-
-    Returns
-    -------
-    DataFile
-        The file.
-
-    Raises
-    ------
-    MissingFileError
-        If it is neither there nor planned.
-    """
+    """Open a file, or return the one that is planned under its name."""
     return find_planned(filename) or DataFile(filename)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy import units as u
 
-from ndmapper.data.image import State
+from ndmapper.data.image import ImageBase
 from ndmapper.errors import UnitError
 from ndmapper.numerics.formulas import narrowed
 
@@ -16,7 +16,7 @@ __all__ = ["Reductions"]
 Axis = int | tuple[int, ...] | None
 
 
-class Reductions(State):
+class Reductions(ImageBase):
     """
     What NDDataArray has too, with variance and flags as they are here.
 
@@ -166,7 +166,7 @@ class Reductions(State):
             If there is a variance: that of a median depends on how the pixels that it
             is taken of differ, which nobody knows.
         """
-        if self._synced("uncertainty") is not None:
+        if self.content.synced("uncertainty") is not None:
             msg = (
                 "the variance of a median is not known, since that depends on how "
                 "pixels differ; take it of the data, as in numpy.median(ndd.data), or "
@@ -179,7 +179,7 @@ class Reductions(State):
             return self._reduced(np.nanmedian(pixels, axis=axis))
 
     def _pixels(self) -> npt.NDArray[Any]:
-        array = self._parts["data"].peek()
+        array = self.content.arrays["data"].peek()
         # In double precision: a sum of a million pixels of float32 loses digits.
         return np.asarray(array, np.float64)
 
@@ -190,7 +190,7 @@ class Reductions(State):
     def _reduced(self, data: Any, variance: Any = None) -> Any:
         ndd: Any = self
         new = type(ndd)(np.asarray(data), unit=ndd.unit)
-        part = self._synced("uncertainty")
+        part = self.content.synced("uncertainty")
         if part is not None and variance is not None:
             new.variance = np.asarray(variance(np.asarray(part.peek(), np.float64)))
         return new

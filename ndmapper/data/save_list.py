@@ -11,8 +11,8 @@ from ndmapper.data.array import Part, keep_before, walk
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
 from ndmapper.data.ndlater import NDLater
-from ndmapper.data.saving.plan import plan_items
-from ndmapper.data.saving.save import connect, real_target, save_datafile, stage
+from ndmapper.data.saving.plan import plan_hdus
+from ndmapper.data.saving.save import connect, real_target, write_unpublished
 from ndmapper.errors import OutputExistsError
 from ndmapper.io.temporary import staging_name
 from ndmapper.io.write import publish, refuse_protected
@@ -30,18 +30,7 @@ def save_files(
     workers: int | str,
     checksum: bool = False,
 ) -> None:
-    """
-    Save files and connect them with what was written.
-
-    Parameters
-    ----------
-    jobs : sequence of (DataFile, FileName)
-        The files, and their names, which were checked.
-    workers : int or 'all'
-        How many processes.
-    checksum : bool
-        Write CHECKSUM and DATASUM into every header.
-    """
+    """Save files under names that were checked, and connect them with the new files."""
     files = [df for df, _ in jobs]
     paths = [real_target(target) for _, target in jobs]
     for path in paths:
@@ -51,29 +40,28 @@ def save_files(
         map_parallel(partial(_save_one, checksum), jobs, workers=1, title="save")
         return
     # While everything can still be compared with the files that are there.
-    plans = [plan_items(*pair) for pair in zip(files, paths, strict=True)]
+    plans = [plan_hdus(*pair) for pair in zip(files, paths, strict=True)]
     before = [_stamp(path) for path in paths]
     try:
         write = partial(_write_file, checksum)
         write_all(write, files, paths, sources, workers=workers, title="save")
     finally:
         # Where one could not be saved, others were.
-        for (df, target), path, items, old in zip(
+        for (df, target), path, hdus, old in zip(
             jobs, paths, plans, before, strict=True
         ):
             if _stamp(path) != old:
-                connect(df, path, items)
-                df._is_saved_as(target)
+                connect(df, path, hdus)
+                df.access.saved_as(target)
 
 
 def _save_one(checksum: bool, job: tuple[DataFile, FileName]) -> None:
     df, target = job
-    save_datafile(df, Path(target), checksum=checksum)
-    df._is_saved_as(target)
+    df.save(target, overwrite=True, checksum=checksum)  # which was checked
 
 
 def _write_file(checksum: bool, df: DataFile, path: Path, temp: Path) -> None:
-    stage(df, path, temp, checksum=checksum)
+    write_unpublished(df, path, temp, checksum=checksum)
 
 
 def _stamp(path: Path) -> Any:
@@ -96,21 +84,9 @@ def write_all(
     """
     Write files, each in one moment, in an order in which none is missed.
 
-    Parameters
-    ----------
-    write : callable
-        Writes one of them.
-    items : sequence
-        What each is made of.
-    paths : sequence of Path
-        Their final names.
-    sources : sequence of set of str
-        The files that each is made from. Where one of these is to be replaced by
-        another, all are written before the first is replaced.
-    workers : int or 'all'
-        How many processes.
-    title : str
-        Words before the progress bar.
+    `sources` lists for each of the `items` the files that it is made from. Where one of
+    these is to be replaced by another, all are written before the first is replaced.
+    `title` stands before the progress bar.
 
     Raises
     ------
@@ -174,25 +150,14 @@ def _is_tangled(paths: Sequence[Path], sources: Sequence[set[str]]) -> bool:
 
 
 def sources_of(*values: Any) -> set[str]:
-    """
-    List the files that something will be read from.
-
-    Parameters
-    ----------
-    *values : object
-        DataFiles and NDLaters; anything else is in memory.
-
-    Returns
-    -------
-    set of str
-        Their paths.
-    """
+    """List the files that DataFiles and NDLaters will be read from."""
     found: set[str] = set()
     for value in values:
         if isinstance(value, DataFile):
-            if value._map is not None:
-                found.add(str(value._map.source.path))
-            stored = (value.tables.stored(name) for name in value.tables)
+            if (fmap := value.content.map) is not None:
+                found.add(str(fmap.source.path))
+            tables = value.content.tables
+            stored = (tables.stored(name) for name in tables)
             found |= {str(hdu.source.path) for hdu in stored if hdu is not None}
     for part in walk(_parts_of(*values)):
         if not part.is_loaded and part.pending is None and part.handle is not None:
@@ -201,12 +166,12 @@ def sources_of(*values: Any) -> set[str]:
 
 
 def _parts_of(*values: Any) -> list[Part]:
-    """List the parts of files and images."""
+    """List the arrays of files and images."""
     found: list[Part] = []
     for value in values:
         if isinstance(value, NDLater):
-            found += value._parts.values()
+            found += value.content.arrays.values()
         elif isinstance(value, DataFile):
-            _ = value._groups, value.extras
-            found += value.parts()
+            _ = value.content.images
+            found += value.content.made_arrays
     return found

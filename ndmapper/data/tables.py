@@ -17,7 +17,8 @@ from ndmapper.errors import (
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.hdu import HduOut
 from ndmapper.io.headers import StoredHeader
-from ndmapper.io.layout import Ident, Layout
+from ndmapper.io.labels import Ident
+from ndmapper.io.layout import Layout
 from ndmapper.io.structure import carried_header
 from ndmapper.io.tables.convert import encode_table, read_table
 from ndmapper.io.tables.update import updated_table
@@ -32,21 +33,7 @@ __all__ = [
 
 
 def checked_name(name: Any, what: str = "table") -> None:
-    """
-    Make sure that something can name a table, or an image.
-
-    Parameters
-    ----------
-    name : str
-        The name.
-    what : str
-        What is named, for the error.
-
-    Raises
-    ------
-    FormatError
-        If it cannot.
-    """
+    """Raise FormatError if something cannot name a table, or another `what`."""
     if not isinstance(name, str) or not name:
         article = "an" if what[0] in "aeiou" else "a"
         msg = f"{article} {what} needs a name, not {name!r}"
@@ -56,23 +43,7 @@ def checked_name(name: Any, what: str = "table") -> None:
 def missing_table(
     name: object, known: Iterable[str], what: str = "table"
 ) -> MissingTableError:
-    """
-    Make the error for a table that is not there.
-
-    Parameters
-    ----------
-    name : object
-        What was asked for.
-    known : iterable of str
-        The names of those that there are.
-    what : str
-        What is missing.
-
-    Returns
-    -------
-    MissingTableError
-        The error.
-    """
+    """Make the error for a table that is not there, with the nearest known name."""
     return MissingTableError(
         f"there is no {what} {name!r}{did_you_mean(str(name), known)}"
     )
@@ -80,7 +51,7 @@ def missing_table(
 
 class TableStore(MutableMapping[str, Table]):
     """
-    The tables of a file by name, each read when somebody looks at it.
+    The tables of a file by name, each read when it is accessed.
 
     Parameters
     ----------
@@ -103,7 +74,7 @@ class TableStore(MutableMapping[str, Table]):
 
     @property
     def is_untouched(self) -> bool:
-        """Whether nobody has looked at a table, nor added or removed one."""
+        """Whether no table was accessed, added or removed."""
         return not self._loaded and self._hdus == self._in_file
 
     def __getitem__(self, name: str) -> Table:
@@ -142,17 +113,9 @@ class TableStore(MutableMapping[str, Table]):
 
     def copy(self, names: Iterable[str] | None = None) -> "TableStore":
         """
-        Copy; tables that nobody looked at stay in their file.
+        Copy all tables, or some; those that were not accessed stay in their file.
 
-        Parameters
-        ----------
-        names : iterable of str, optional
-            Which ones; None takes all.
-
-        Returns
-        -------
-        TableStore
-            A change to one never shows in the other.
+        A change to one never shows in the other.
         """
         new = TableStore()
         new.family = self.family
@@ -162,40 +125,19 @@ class TableStore(MutableMapping[str, Table]):
         return new
 
     def take_over(self, name: str, other: "TableStore", key: str) -> None:
-        """
-        Copy a table of another file; one that nobody looked at stays there.
-
-        Parameters
-        ----------
-        name : str
-            Its name here.
-        other : TableStore
-            The tables of the other file.
-        key : str
-            Its name there.
-        """
-        self._hdus[name] = other._hdus[key]
+        """Copy a table of another file, where it stays unless it was accessed."""
+        self._hdus[name] = stored = other.stored(key)
         self._loaded.pop(name, None)
-        if key in other._loaded:
-            self._loaded[name] = other._loaded[key].copy()
-        if (stored := self._hdus[name]) is not None:
+        if (loaded := other.loaded(key)) is not None:
+            self._loaded[name] = loaded.copy()
+        if stored is not None:
             note(stored.source, self)
 
     def add_stored(self, name: str, hdu: HduMap) -> str:
         """
         Add a table of another file, unread, unless it is there already.
 
-        Parameters
-        ----------
-        name : str
-            Its name.
-        hdu : HduMap
-            Where it is stored.
-
-        Returns
-        -------
-        str
-            Its name here, which is another one where that was taken.
+        Returns its name here, which is another one where that was taken.
         """
         for key, known in self._hdus.items():
             if known and (known.source, known.index) == (hdu.source, hdu.index):
@@ -215,21 +157,10 @@ class TableStore(MutableMapping[str, Table]):
         self, name: str, version: int | None = None, written: str | None = None
     ) -> HduMap | HduOut | bytes:
         """
-        Give a table in the form in which it is written.
+        Return a table as it is written: the stored HDU if it is unchanged.
 
-        Parameters
-        ----------
-        name : str
-            Its name.
-        version : int, optional
-            EXTVER, where that may not be the stored one.
-        written : str, optional
-            EXTNAME, where that may be neither the stored one nor the name.
-
-        Returns
-        -------
-        HduMap, HduOut or bytes
-            The stored HDU if nobody changed the table.
+        `version` is its EXTVER where that may not be the stored one, and `written` its
+        EXTNAME where that may be neither the stored one nor the name.
         """
         hdu = self._hdus[name]
         if hdu is None:
@@ -243,7 +174,7 @@ class TableStore(MutableMapping[str, Table]):
             try:
                 made = updated_table(self._loaded[name], hdu, version, written)
             except (MissingFileError, FileAccessError, FileChangedError):
-                # The file is gone, or another one by now: this is all that there is.
+                # The file is gone or was replaced: only what is in memory is left.
                 version = hdu.version if version is None else version
                 made = encode_table(self._loaded[name], written or before, version)
             if made is not None:
@@ -258,69 +189,29 @@ class TableStore(MutableMapping[str, Table]):
         return HduOut(carried_header(StoredHeader(hdu.raw, header)), hdu)
 
     def stored(self, name: str) -> HduMap | None:
-        """
-        Say where a table is stored.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-
-        Returns
-        -------
-        HduMap or None
-            Its HDU; None for a new table.
-        """
+        """Return the HDU that a table is stored in; None for a new one."""
         return self._hdus[name]
 
-    def connect(self, name: str, hdu: HduMap) -> None:
-        """
-        Take over where a save wrote a table.
+    def loaded(self, name: str) -> Table | None:
+        """Return a table if it is in memory."""
+        return self._loaded.get(name)
 
-        Parameters
-        ----------
-        name : str
-            Its name.
-        hdu : HduMap
-            Where it is stored now.
-        """
+    def connect(self, name: str, hdu: HduMap) -> None:
+        """Refer to where a save wrote a table."""
         self._hdus[name] = hdu
         self.places[name] = hdu.index
 
 
 class Store(Protocol):
-    """The tables, or the images without a part, of a whole file."""
+    """The tables, or the extra images, of a whole file."""
 
     family: object
 
     def copy(self, names: Iterable[str] | None = None) -> Any:
-        """
-        Copy; what nobody looked at stays in its file.
-
-        Parameters
-        ----------
-        names : iterable of str, optional
-            Which ones; None takes all.
-
-        Returns
-        -------
-        Store
-            A change to one never shows in the other.
-        """
+        """Copy all or some; what was not accessed stays in its file."""
 
     def take_over(self, name: str, other: Any, key: str) -> None:
-        """
-        Copy one of another file; one that nobody looked at stays there.
-
-        Parameters
-        ----------
-        name : str
-            Its name here.
-        other : Store
-            Those of the other file.
-        key : str
-            Its name there.
-        """
+        """Copy one of another file, where it stays unless it was accessed."""
 
     def __getitem__(self, name: str) -> Any: ...
 
@@ -335,7 +226,7 @@ class Store(Protocol):
 
 class Belongings(MutableMapping[str, Any]):
     """
-    The tables, or the images without a part, that belong to one group of a file.
+    The tables, or the extra images, that belong to one group of a file.
 
     What is put here gets the EXTVER of the group, or its name, when the file is saved.
 
@@ -405,25 +296,16 @@ class Belongings(MutableMapping[str, Any]):
         return key
 
     def _full_name(self, name: str) -> str:
-        """Give EXTNAME."""
+        """Return EXTNAME."""
         if not isinstance(self.ident, str) or name.upper() == self.ident.upper():
             return name
         return f"{self.ident}.{name}"
 
     def name_of(self, key: str) -> tuple[str, int | None] | None:
         """
-        Give EXTNAME and EXTVER of one of these.
+        Return EXTNAME and EXTVER of one of these by its name in the file, else None.
 
-        Parameters
-        ----------
-        key : str
-            A name in the file.
-
-        Returns
-        -------
-        (str, int or None) or None
-            None for what is not of this group. The EXTVER is None for a group that has
-            a name.
+        The EXTVER is None for a group that has a name.
         """
         name = next((name for name, k in self._names.items() if k == key), None)
         if name is None:
@@ -432,71 +314,31 @@ class Belongings(MutableMapping[str, Any]):
         return self._full_name(name), version
 
     def within(self, store: Store, ident: Ident | None) -> Self:
-        """
-        Refer to the same ones in a copy of the file.
-
-        Parameters
-        ----------
-        store : Store
-            Those of the copy, which has the same names.
-        ident : int or str or None
-            What names the group.
-
-        Returns
-        -------
-        Belongings
-            Those of the group there.
-        """
+        """Refer to the same ones in the store of a copy of the file."""
         return type(self)(store, self._names, ident, self._what)
 
     def detached(self) -> Self:
-        """
-        Copy them for a group that is in no file.
-
-        Returns
-        -------
-        Belongings
-            With a store of its own; what nobody looked at stays unread.
-        """
+        """Copy them for a group that is in no file; what is unread stays unread."""
         keys = [key for key in self._names.values() if key in self.store]
         return self.within(self.store.copy(keys), self.ident)
 
     def leave(self) -> Self:
-        """
-        Take them out of the file, as their group is taken out.
-
-        Returns
-        -------
-        Belongings
-            With a store of its own.
-        """
+        """Take them out of the file, as their group is taken out."""
         new = self.detached()
         for name in list(self):
             del self.store[self._names[name]]
         return new
 
     def join(self, store: Store, ident: Ident | None) -> Self:
-        """
-        Take them along into a file.
-
-        Parameters
-        ----------
-        store : Store
-            Those of the file.
-        ident : int or str or None
-            What names the group there.
-
-        Returns
-        -------
-        Belongings
-            Those of the group in the file.
-        """
+        """Copy them into the store of another file, which their group joins."""
         new = type(self)(store, None, ident, self._what)
-        is_of_file = self.store.family is store.family
         for name in self:
-            key = self._names[name]
-            if not is_of_file or key in store:
-                key = new._new_key(name)
-            store.take_over(key, self.store, self._names[name])
-            new._names[name] = key
+            new.take_over(name, self.store, self._names[name])
         return new
+
+    def take_over(self, name: str, other: Store, key: str) -> None:
+        """Copy one from the store of another file, where it is called `key`."""
+        is_of_file = other.family is self.store.family
+        own = key if is_of_file and key not in self.store else self._new_key(name)
+        self.store.take_over(own, other, key)
+        self._names[name] = own

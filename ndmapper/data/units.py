@@ -52,10 +52,8 @@ def unit_or_unreadable(ndd: Any) -> Any:
     unit or None or UnreadUnit
         None where there is none.
     """
-    unit = ndd.unit  # which reads the words, too
-    if unit is not None or ndd._unit_of_meta is not None or not ndd._unit_words:
-        return unit
-    return UnreadUnit(" ".join(ndd._unit_words.split()))
+    text = ndd.content.unread_unit
+    return UnreadUnit(text) if text else ndd.unit
 
 
 def put_unit(ndd: Any, unit: Any) -> None:
@@ -71,10 +69,10 @@ def put_unit(ndd: Any, unit: Any) -> None:
     """
     if isinstance(unit, UnreadUnit):
         if unit_or_unreadable(ndd) != unit:
-            ndd._stored.edit(partial(_with_words, text=unit.text))
+            ndd.content.stored.edit(partial(_with_words, text=unit.text))
         return
     if unit is None and isinstance(unit_or_unreadable(ndd), UnreadUnit):
-        ndd._stored.edit(_without_unit)
+        ndd.content.stored.edit(_without_unit)
     ndd.unit = unit
 
 

@@ -1,14 +1,16 @@
 """
-How the work of a step is done: one engine for each kind of tool.
+Engines, which do the work of a step: one for each kind of tool.
 
 base, registry
-    What an engine does, and which there are.
-python, command, iraf, esorex
-    Functions, programs of the command line, IRAF tasks, ESO recipes.
-staging, links, argv, process, failures
-    Folders in which tools work, what they are given, and how they fail.
+    The protocol of an engine, and the engines by name.
+python, command
+    Python functions, and command-line programs.
+iraf/, esorex/
+    IRAF tasks in PyRAF workers, and recipes of the ESO pipelines.
+staging, process
+    Input files under safe names, and subprocesses with their error messages.
 quality, decisions, extension_notes
-    What a step says of its products, and what it lets the user decide.
+    `qc` and `decide`, called from within a step, also in worker processes.
 """
 
 from ndmapper.engines.base import Engine, Job, Outcome, Preview, Task

@@ -1,4 +1,4 @@
-"""What an engine is given, and what it gives back."""
+"""The protocol of an engine: what it is given, and what it returns."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 Each = Literal["ndd", "file", "list"]
-"""What the function or the tool sees: one extension, one file, or all files."""
+"""What the function or tool receives: one extension, one file, or all files."""
 
 Output = str | None
 """
@@ -30,13 +30,13 @@ Name of an output; None for the only one of a step that does not name it.
 """
 
 Calibration = DataFile | list[DataFile] | None
-"""One file, files aligned with the inputs (each='list'), or None: not applied."""
+"""One file, one file for each input (each='list'), or None: not applied."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """
-    What a step runs, as far as that is known before it is called.
+    The declared part of a step: all that is known before it is called.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Task:
     outputs : tuple of (str or None)
         Names of the tool's parameters (or tags) that give the outputs.
     words : mapping
-        A value for every word that the engine declares, such as ``MEF_ext``.
+        Values of all options of the engine, such as ``MEF_ext``.
     """
 
     engine: str
@@ -72,32 +72,32 @@ class Job:
     task : Task
         What runs.
     func : callable or None
-        The function that does the work of a step of pure Python; None otherwise.
+        The function of a Python step; else None.
     each : {'ndd', 'file', 'list'}
-        What the function or the tool sees.
+        What the function or tool receives.
     roles : mapping of str to sequence of DataFile
         The inputs by name: one file each, or with each='list' all of them.
     calibrations : mapping of str to DataFile, list of DataFile or None
-        Those of a step of pure Python, by parameter; None is not applied. Those of
-        other tools are among the parameters.
+        Calibrations of a Python step, by parameter; None is not applied. For other
+        tools they are among the parameters.
     parameters : mapping
-        Checked values of all other parameters: those of the function, or those of
-        the tool, of which a `DataFile`, or a list of them, names files. Names are
-        written as in Python, with ``_`` for ``-`` and ``.``.
+        Checked values of all other parameters of the function or tool. A `DataFile`, or
+        a list of them, stands for file names. Names are in Python spelling, with ``_``
+        for ``-`` and ``.``.
     outputs : tuple of (str or None)
         Names of the outputs of this job.
     targets : mapping of (str or None) to str
-        File names, without folder, that the products will have.
+        File names of the products, without folder.
     settings : Settings
         The configuration of the call.
     folder : Path or None
-        An empty folder for this job alone, an absolute path without blanks, which
-        is removed after the products were taken from it; None if the job runs a
-        function on what is in memory only.
+        An empty folder for this job, an absolute path without blanks, which is removed
+        when the products have been taken from it; None for a function that runs in
+        memory only.
     timeout : float or None
-        The most time that the tool may take, in seconds.
+        Time limit of the tool, in seconds.
     workers : int
-        How many processes the engine may use for this job, beside those of others.
+        Number of processes that the engine may use for this job.
     """
 
     step: str
@@ -123,17 +123,17 @@ class Job:
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """
-    What came of a job.
+    Result of a job.
 
     Parameters
     ----------
     products : mapping of (str or None) to DataFile
-        One unsaved file for every output of the job. Where it is just a whole file in
-        the folder of the job, that file itself becomes the product.
+        One unsaved file for every output of the job. If it is an unchanged whole file
+        in the folder of the job, that file itself becomes the product.
     log : str
-        What the tool printed.
+        Output of the tool.
     warnings : tuple of str
-        What the user should know although all went well.
+        Warnings for the user after success.
     """
 
     products: Mapping[Output, DataFile]
@@ -144,16 +144,16 @@ class Outcome:
 @dataclass(frozen=True, kw_only=True)
 class Preview:
     """
-    What a job would do, without anything being touched.
+    Description of what a job would do.
 
     Parameters
     ----------
     text : str
-        For a person: the exact parameters, command line or set of frames.
+        For people: the exact parameters, command line or set of frames.
     script : str
         Lines that do the same without ndmapper; empty for a function.
     language : {'sh', 'cl', ''}
-        Of which language they are.
+        Language of the script.
     """
 
     text: str
@@ -162,17 +162,17 @@ class Preview:
 
 
 class Engine(Protocol):
-    """A way to do the work of a step."""
+    """What does the work of a step: runs functions, tasks, recipes or programs."""
 
     name: str
     each: Each
-    """What a tool of this engine sees where nobody says anything."""
+    """What a tool of this engine receives by default."""
     words: Mapping[str, Any]
-    """Words of a declaration that mean something to this engine: name to default."""
+    """Options of a declaration that this engine knows, with their defaults."""
 
     def tool(self, task: Task) -> dict[str, str | None]:
         """
-        Say what would do the work. Quick: nothing heavy is started for it twice.
+        Return name and version of the tool. Must be fast when repeated.
 
         Parameters
         ----------
@@ -199,14 +199,14 @@ class Engine(Protocol):
         Returns
         -------
         collection of str or None
-            Their names as in Python; None where nobody can tell, for instance since
-            the tool is not installed.
+            Names in Python spelling; None if they are unknown, for instance since the
+            tool is not installed.
         """
         ...
 
     def check(self, job: Job) -> None:
         """
-        Check a job against what the tool says of itself, where it is installed.
+        Check a job against the tool's own description, where it is installed.
 
         Nothing is written. The folder of the job does not exist yet.
 
@@ -224,7 +224,7 @@ class Engine(Protocol):
 
     def preview(self, job: Job) -> Preview:
         """
-        Say exactly what would be done, without touching anything.
+        Describe exactly what would be done, without doing it.
 
         Parameters
         ----------
@@ -235,7 +235,7 @@ class Engine(Protocol):
         Returns
         -------
         Preview
-            The same for a person, and for another machine.
+            The description for people, and for another machine.
         """
         ...
 
@@ -251,7 +251,7 @@ class Engine(Protocol):
         Returns
         -------
         Outcome
-            The products, and what the tool said.
+            The products, and the output of the tool.
 
         Raises
         ------
@@ -259,6 +259,6 @@ class Engine(Protocol):
             If the tool is not installed.
         StepError
             If it fails, hangs, or does not make what was declared; the message names
-            the tool, the files and the step, and has the last lines it printed.
+            tool, files and step, and has the last lines of its output.
         """
         ...

@@ -1,42 +1,142 @@
-"""The engine of steps that are programs of any kind."""
+"""The engine for command-line programs, and the placeholders of their arguments."""
 
 import hashlib
 import os
+import re
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ndmapper.data import DataFile
-from ndmapper.engines.argv import arguments, places
 from ndmapper.engines.base import Each, Job, Outcome, Output, Preview, Task
-from ndmapper.engines.failures import end_failure, failure
-from ndmapper.engines.links import Hand, safe_name
 from ndmapper.engines.process import (
+    exit_error,
     find_program,
     printable,
     read_log,
     run_program,
     thread_limit,
+    tool_error,
 )
+from ndmapper.engines.staging import InputLinks, safe_name
 from ndmapper.errors import (
+    DeclarationError,
     FormatError,
     MissingFileError,
     MissingToolError,
+    ParameterError,
     StepError,
+    UnknownParameterError,
+    did_you_mean,
 )
 from ndmapper.io.temporary import scratch_folder
 
-__all__ = ["CommandEngine"]
+__all__ = [
+    "CommandEngine",
+]
+
+
+_PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
+
+
+def _places(argv: Iterable[object]) -> list[str]:
+    """Return the names of the placeholders in argv."""
+    return list(dict.fromkeys(name for item in argv for name in _named(item)))
+
+
+def _arguments(
+    job: Job, given: Mapping[str, Sequence[str]], made: Mapping[Output, str]
+) -> list[str]:
+    """
+    Substitute the placeholders of argv, each as one argument, never by a shell.
+
+    Raises ParameterError if a value would be taken for an option.
+    """
+    paths: dict[str, Sequence[Any]] = {
+        **{str(name): [path] for name, path in made.items() if name is not None},
+        **given,
+    }
+    if len(made) == 1:
+        paths["out"] = list(made.values())
+    if len(job.roles) == 1:
+        paths["in"] = given[next(iter(job.roles)) or "in"]
+    values = _check_places(job, paths)
+    found = []
+    for item in job.task.words["argv"]:
+        text = _text(job, "argv", item)
+        named = _named(item)
+        if not named:
+            found.append(text)
+            continue
+        if len(named) > 1:
+            msg = f"{job.step}: {text!r} in argv has several places; give each its item"
+            raise DeclarationError(msg)
+        (name,) = named
+        before, after = text.split(f"{{{name}}}")
+        for value in values[name]:
+            if not before and name not in paths:
+                _refuse_option(job, name, value)
+            found.append(f"{before}{_text(job, name, value)}{after}")
+    return found
+
+
+def _named(item: object) -> list[str]:
+    # A Path in argv is literal: braces in it are no placeholders.
+    return [] if isinstance(item, Path) else _PLACE.findall(str(item))
+
+
+def _check_places(
+    job: Job, paths: Mapping[str, Sequence[Any]]
+) -> dict[str, Sequence[Any]]:
+    """Return the values of all placeholders; an error for extra or missing ones."""
+    known = _places(job.task.words["argv"])
+    values = dict(paths)
+    for name, value in job.parameters.items():
+        if name not in known:
+            msg = (
+                f"{job.step}: {name!r} has no place in argv{did_you_mean(name, known)}"
+            )
+            raise UnknownParameterError(msg)
+        if name not in values:
+            is_list = isinstance(value, list | tuple)
+            values[name] = value if is_list else [] if value is None else [value]
+    for name in known:
+        if name not in values:
+            msg = (
+                f"{job.step}: nothing is given for {{{name}}} in argv"
+                f"{did_you_mean(name, values)}"
+            )
+            raise DeclarationError(msg)
+    return values
+
+
+def _text(job: Job, name: str, value: Any) -> str:
+    # Relative paths would not work: the program runs in its own folder.
+    text = str(value.absolute() if isinstance(value, Path) else value)
+    if "\0" in text:
+        msg = f"{job.step}: {name} must be text without the character 0, not {value!r}"
+        raise ParameterError(msg)
+    return text
+
+
+def _refuse_option(job: Job, name: str, value: Any) -> None:
+    if isinstance(value, str) and value.startswith("-"):
+        msg = (
+            f"{job.step}: {name}={value!r} starts with '-', so {job.task.name} would "
+            f"take it for an option; declare it as one item, '--{name}={{{name}}}'"
+        )
+        raise ParameterError(msg)
+
 
 _PROBE = 20.0
-"""The most time that a program may take to tell its version [s]."""
+"""Time limit for a program to print its version [s]."""
 
 
 class CommandEngine:
-    """Run a program; no shell ever sees a name or a value."""
+    """Run a program, without a shell."""
 
     name = "command"
     each: Each = "file"
@@ -47,21 +147,7 @@ class CommandEngine:
     takes_none = True
 
     def tool(self, task: Task) -> dict[str, str | None]:
-        """
-        Say which version of a program is installed.
-
-        Parameters
-        ----------
-        task : Task
-            The program.
-
-        Returns
-        -------
-        dict
-            Its name, and the first line that the command in ``version`` prints, or a
-            digest of the program itself; the version is None where it is not
-            installed.
-        """
+        """Return the version of a program."""
         name = Path(str(task.name)).name
         try:
             program = _find(task)
@@ -75,58 +161,18 @@ class CommandEngine:
         return {"name": name, "version": _probe(argv, program, stamp)}
 
     def parameters(self, task: Task) -> Collection[str]:
-        """
-        List the parameters: the places in argv that no file takes.
-
-        Parameters
-        ----------
-        task : Task
-            The program.
-
-        Returns
-        -------
-        collection of str
-            Their names.
-        """
+        """Return the parameters: placeholders in argv that are not files."""
         files = {"in", "out", *task.inputs, *map(str, task.outputs)}
-        return [name for name in places(task.words["argv"]) if name not in files]
+        return [name for name in _places(task.words["argv"]) if name not in files]
 
     def check(self, job: Job) -> None:
-        """
-        Check that every place of argv has a value, and every value a place.
-
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Raises
-        ------
-        UnknownParameterError
-            If a parameter has no place in argv.
-        ParameterError
-            If a value would be taken for an option.
-        DeclarationError
-            If a place has no value.
-        """
-        arguments(job, *_show(job))
+        """Check that every placeholder has a value, and every value a placeholder."""
+        _arguments(job, *_show(job))
 
     def preview(self, job: Job) -> Preview:
-        """
-        Show the command line.
-
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Returns
-        -------
-        Preview
-            The command line, and a shell script with the same.
-        """
+        """Show the command line."""
         given, made = _show(job)
-        line = shlex.join([str(job.task.name), *arguments(job, given, made)])
+        line = shlex.join([str(job.task.name), *_arguments(job, given, made)])
         script = line
         accepted = tuple(job.task.words["ok_exit"])
         if accepted != (0,):
@@ -138,37 +184,18 @@ class CommandEngine:
         return Preview(text=line, script=f"{script}\n", language="sh")
 
     def run(self, job: Job) -> Outcome:
-        """
-        Run the program.
-
-        Parameters
-        ----------
-        job : Job
-            What to do.
-
-        Returns
-        -------
-        Outcome
-            The products, as the program has written them.
-
-        Raises
-        ------
-        MissingToolError
-            If it is not installed.
-        TimeLimitError
-            If it takes too long.
-        StepError
-            If it fails, or does not make what was declared.
-        """
+        """Run the program, and open its products."""
         assert job.folder is not None
         program = _find(job.task)
-        hand = Hand(job.folder / "in", always=True, bare=bool(job.task.words["bare"]))
-        given = _files(job, lambda df: str(hand.give(df)))
+        links = InputLinks(
+            job.folder / "in", always=True, bare=bool(job.task.words["bare"])
+        )
+        given = _files(job, lambda df: str(links.provide(df)))
         made = {
             name: str(job.folder / "out" / target)
             for name, target in _targets(job).items()
         }
-        argv = [str(program), *arguments(job, given, made)]
+        argv = [str(program), *_arguments(job, given, made)]
         (job.folder / "out").mkdir()
         work = job.folder / "work"
         work.mkdir()
@@ -182,11 +209,11 @@ class CommandEngine:
         text = printable(read_log(end.log))
         tool = f"the program {job.task.name}"
         if end.timed_out or end.returncode not in job.task.words["ok_exit"]:
-            raise end_failure(job, tool, end, text)
+            raise exit_error(job, tool, end, text)
         try:
             products = {name: _open(Path(path)) for name, path in made.items()}
         except StepError as err:
-            raise failure(job, tool, str(err), text) from err
+            raise tool_error(job, tool, str(err), text) from err
         return Outcome(products=products, log=text)
 
 
@@ -196,7 +223,7 @@ def _find(task: Task) -> Path:
 
 
 def _show(job: Job) -> tuple[dict[str, list[str]], dict[Output, str]]:
-    """Name the files as the user knows them."""
+    """Return inputs and outputs under the names that the user knows."""
     given = _files(job, lambda df: str(Path(df).absolute() if df.filename else "-"))
     targets = {name: job.targets.get(name, "out.fits") for name in job.outputs}
     outdir = Path(job.settings["outdir"]).absolute()
@@ -204,7 +231,7 @@ def _show(job: Job) -> tuple[dict[str, list[str]], dict[Output, str]]:
 
 
 def _files(job: Job, name_of: Callable[[DataFile], str]) -> dict[str, list[str]]:
-    """Name the files of all roles, and of the parameters that are files."""
+    """Return the paths of all inputs, and of parameters that are files."""
     named = {
         role or "in": [name_of(df) for df in files] for role, files in job.roles.items()
     }
@@ -249,7 +276,7 @@ def _digest(program: Path, stamp: int) -> str:
 
 @lru_cache(maxsize=128)
 def _probe(argv: tuple[str, ...], program: Path, stamp: int) -> str | None:
-    """Ask a program for its version, once as long as it is the same."""
+    """Run a program for its version, once for each state of its file."""
     first = program
     if argv[0] != program.name:
         try:

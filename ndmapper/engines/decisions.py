@@ -1,4 +1,4 @@
-"""What a user decides while a step works, kept and replayed when nobody is asked."""
+"""Interactive decisions in a step: saved, and replayed when not interactive."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -15,21 +15,13 @@ __all__ = ["Decisions", "collect_decisions", "current_decisions", "decide"]
 
 @dataclass
 class Decisions:
-    """
-    The decisions of one unit of work.
+    """Decisions of one unit of work."""
 
-    Parameters
-    ----------
-    interact : bool
-        Whether the user is asked.
-    known : mapping
-        What was decided before.
-    made : dict
-        What is decided now.
-    """
-
+    # Whether the user is asked.
     interact: bool
+    # Saved decisions.
     known: Mapping[str, Any]
+    # Decisions of this run.
     made: dict[str, Any] = field(default_factory=dict)
 
 
@@ -38,22 +30,21 @@ _decisions: ContextVar[Decisions | None] = ContextVar("decisions", default=None)
 
 def decide(name: str, ask: Callable[[Any], Any], default: Any) -> Any:
     """
-    Let the user decide something, from within a step that works.
+    Ask the user for a decision, from within a running step.
 
-    With ``interact=True`` the user is asked, and what was decided is saved beside the
-    product and in its record. Without, what was decided the last time holds, so a
-    reduction that was tuned by hand runs again by itself.
+    With ``interact=True`` the user is asked, and the decision is saved beside the
+    product and in its record. Otherwise the saved decision is replayed, so that a
+    reduction tuned by hand can run unattended.
 
     Parameters
     ----------
     name : str
-        Name of the decision. A step that works on several extensions decides for
-        each.
+        Name of the decision. For a step that works on extensions, each has its own.
     ask : callable
-        Is given what holds now (the last decision, or the default), asks the user,
-        and returns the decision: what JSON can hold.
+        Takes the current value (the last decision, or the default), asks the user, and
+        returns the decision: a value that JSON can hold.
     default : object
-        What holds where nothing was decided before.
+        Value if nothing was decided before.
 
     Returns
     -------
@@ -90,14 +81,7 @@ def decide(name: str, ask: Callable[[Any], Any], default: Any) -> Any:
 
 
 def current_decisions() -> Decisions | None:
-    """
-    Give what is being collected.
-
-    Returns
-    -------
-    Decisions or None
-        None outside a step.
-    """
+    """Return the decisions that are being collected; None outside of a step."""
     return _decisions.get()
 
 
@@ -105,21 +89,7 @@ def current_decisions() -> Decisions | None:
 def collect_decisions(
     known: Mapping[str, Any], *, interact: bool
 ) -> Iterator[Decisions]:
-    """
-    Collect what is decided while a ``with`` block lasts.
-
-    Parameters
-    ----------
-    known : mapping
-        What was decided before.
-    interact : bool
-        Whether the user is asked.
-
-    Yields
-    ------
-    Decisions
-        What is decided, filled as `decide` is called.
-    """
+    """Collect the decisions made within a ``with`` block."""
     state = Decisions(interact, known)
     token = _decisions.set(state)
     try:

@@ -1,4 +1,4 @@
-"""What a step says and decides for one extension, wherever that is worked on."""
+"""QC values and decisions of one extension, also from a worker process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,73 +12,38 @@ from ndmapper.engines.quality import (
     current_findings,
 )
 
-__all__ = ["Said", "known_decisions", "repeat", "said_about"]
+__all__ = ["ExtensionNotes", "collect_notes", "known_decisions", "replay_notes"]
 
 
 @dataclass(frozen=True)
-class Said:
-    """
-    What was said and decided for one extension.
+class ExtensionNotes:
+    """QC values and decisions of one extension."""
 
-    Parameters
-    ----------
-    findings : Findings
-        Of the quality of the product.
-    decisions : Decisions
-        What was decided.
-    """
-
+    # QC values and figures.
     findings: Findings
+    # Decisions.
     decisions: Decisions
 
 
 def known_decisions() -> Decisions:
-    """
-    Give what was decided before, and whether the user is asked.
-
-    Returns
-    -------
-    Decisions
-        Without anything decided now.
-    """
+    """Return the saved decisions, and whether the user is asked."""
     now = current_decisions()
     return Decisions(False, {}) if now is None else Decisions(now.interact, now.known)
 
 
 @contextmanager
-def said_about(where: str, known: Decisions) -> Iterator[Said]:
-    """
-    Collect what is said and decided for one extension.
-
-    Parameters
-    ----------
-    where : str
-        What is put behind the names, such as ``'[2]'``.
-    known : Decisions
-        What was decided before.
-
-    Yields
-    ------
-    Said
-        What is said and decided while the ``with`` block lasts.
-    """
+def collect_notes(where: str, known: Decisions) -> Iterator[ExtensionNotes]:
+    """Collect the QC values and decisions of one extension."""
     with (
         about(where),
         collect_findings() as findings,
         collect_decisions(known.known, interact=known.interact) as decisions,
     ):
-        yield Said(findings, decisions)
+        yield ExtensionNotes(findings, decisions)
 
 
-def repeat(said: Said) -> None:
-    """
-    Say once more, here, what was said and decided for one extension.
-
-    Parameters
-    ----------
-    said : Said
-        From wherever it was worked on.
-    """
+def replay_notes(said: ExtensionNotes) -> None:
+    """Add the notes of an extension, made in a worker, to those of this process."""
     findings, decisions = current_findings(), current_decisions()
     if findings is not None:
         findings.numbers.update(said.findings.numbers)

@@ -1,4 +1,4 @@
-"""Running a program so that it can be stopped, and leaves nothing behind."""
+"""Subprocesses that can be stopped and leave nothing behind, and their errors."""
 
 import contextlib
 import errno
@@ -9,84 +9,61 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ndmapper.errors import MissingToolError, StepError
+from ndmapper.data import DataFile
+from ndmapper.engines.base import Job
+from ndmapper.errors import MissingToolError, StepError, TimeLimitError
 from ndmapper.parallel.cores import count_threads
 
 __all__ = [
     "Finished",
     "describe_end",
+    "exit_error",
     "find_program",
     "last_lines",
     "printable",
     "read_log",
     "run_program",
     "thread_limit",
+    "tool_error",
 ]
 
+
 GRACE = 3.0
-"""Seconds between the request to end and the end by force."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 _LONGEST_LOG = 2_000_000
 _LONGEST_LINE = 300
 
-# The program waits until it is watched. What it reads from then on is empty.
+# The program starts when the watcher is ready. Its standard input is empty.
 _START = 'read -r go || exit 1; exec "$@" </dev/null'
-# It ends when this process ends, however that comes about: then the pipe that it
-# reads from is closed. No part of the program's group survives that.
+# The watcher reads from a pipe that closes when this process ends, however it ends, and
+# then kills the program's process group.
 _WATCH = 'read -r go; kill -s KILL -- "-$1"'
 
-# Escape sequences, and other characters that would act on a terminal.
+# Escape sequences and other terminal control characters.
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """
-    How a program ended.
+    """How a program ended."""
 
-    Parameters
-    ----------
-    returncode : int
-        Its exit code; negative where a signal ended it.
-    log : Path
-        The file with all that it printed.
-    seconds : float
-        How long it took.
-    timed_out : bool
-        Whether it was ended since it took too long.
-    """
-
+    # Exit code; negative if ended by a signal.
     returncode: int
+    # File with its output.
     log: Path
+    # Run time [s].
     seconds: float
+    # Whether it exceeded the time limit.
     timed_out: bool = False
 
 
 def find_program(name: str, advice: str) -> Path:
-    """
-    Find a program.
-
-    Parameters
-    ----------
-    name : str
-        Its name, or its path.
-    advice : str
-        What to do where it is not installed, as a part of a sentence.
-
-    Returns
-    -------
-    Path
-        Its absolute path.
-
-    Raises
-    ------
-    MissingToolError
-        If there is no such program.
-    """
+    """Return the path of a program; raises MissingToolError."""
     found = shutil.which(Path(name).expanduser())
     if found is None:
         what = "is not a program" if Path(name).exists() else "is not installed"
@@ -104,33 +81,10 @@ def run_program(
     timeout: float | None = None,
 ) -> Finished:
     """
-    Run a program to its end, in a session of its own.
+    Run a program in its own session until it ends.
 
-    It cannot read anything from the terminal, and dies with this process, also where
-    that is killed. When it ends, what it started and left running is ended too.
-
-    Parameters
-    ----------
-    argv : sequence of str
-        The program, as an absolute path, and its arguments. No shell looks at them.
-    cwd : Path
-        The folder it runs in.
-    log : Path
-        The file that takes what it prints on both channels.
-    env : mapping, optional
-        Its environment; by default that of this process.
-    timeout : float, optional
-        The most time that it may take, in seconds.
-
-    Returns
-    -------
-    Finished
-        How it ended, and where its log is.
-
-    Raises
-    ------
-    StepError
-        If it cannot be started.
+    It has no standard input, and is killed when this process ends, even if that is
+    killed. Its child processes are killed when it ends.
     """
     started = time.monotonic()
     with log.open("wb") as stream, _watched(argv, cwd, stream.fileno(), env) as child:
@@ -150,7 +104,7 @@ def run_program(
 def _watched(
     argv: Sequence[str], cwd: Path, output: int, env: Mapping[str, str] | None
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start a program and its watcher, and end both together."""
+    """Start a program with its watcher, and end both together."""
     try:
         child = subprocess.Popen(
             ["/bin/sh", "-c", _START, "sh", *argv],
@@ -193,24 +147,16 @@ def _watched(
 
 
 def thread_limit() -> dict[str, str]:
-    """
-    Say how many threads a program may use.
-
-    Returns
-    -------
-    dict of str to str
-        What is added to its environment: the share of the processors that this process
-        has, or less where the user has limited it.
-    """
+    """Return how many threads a program may use."""
     own = os.environ.get("OMP_NUM_THREADS", "")
     limit = int(own) if own.isdecimal() and int(own) else count_threads()
     return {"OMP_NUM_THREADS": str(min(count_threads(), limit))}
 
 
 def _wait(child: "subprocess.Popen[bytes]", timeout: float | None) -> bool:
-    """Wait for the end, and say whether it came in time."""
-    # `wait` with a time looks up to 20 times a second, which is late for quick ones;
-    # where the kernel has handles of processes, it can tell at once.
+    """Wait for the end; return False after the time limit."""
+    # Popen.wait with a time-out polls, which is slow for short programs; use a pidfd
+    # where the kernel has them.
     if timeout is not None and hasattr(os, "pidfd_open"):
         with contextlib.suppress(OSError):
             handle = os.pidfd_open(child.pid)
@@ -235,19 +181,7 @@ def _signal(child: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
 
 
 def read_log(path: Path) -> str:
-    """
-    Read what a program printed, whatever bytes that are.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    str
-        The text; of a very long one the beginning and the end.
-    """
+    """Read the output of a program, in any encoding."""
     size = path.stat().st_size
     with path.open("rb") as stream:
         content = stream.read(min(size, _LONGEST_LOG))
@@ -260,39 +194,12 @@ def read_log(path: Path) -> str:
 
 
 def printable(text: str) -> str:
-    """
-    Make text safe to show on a terminal.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        The same without control characters, but line ends and tabs.
-    """
+    """Remove control characters, so that text can be shown on a terminal."""
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def last_lines(text: str, count: int = 8) -> str:
-    """
-    Give the end of a log, as the end of an error message.
-
-    Parameters
-    ----------
-    text : str
-        The log.
-    count : int
-        How many lines.
-
-    Returns
-    -------
-    str
-        The last lines that are not empty, indented, each on a new line; or words that
-        say that there are none.
-    """
+    """Return the last lines of a log, for an error message."""
     lines = [line.rstrip() for line in printable(text).splitlines()]
     lines = [line for line in lines if line][-count:]
     if not lines:
@@ -305,19 +212,7 @@ def last_lines(text: str, count: int = 8) -> str:
 
 
 def describe_end(returncode: int) -> str:
-    """
-    Say how a program ended.
-
-    Parameters
-    ----------
-    returncode : int
-        The exit code; negative for a signal.
-
-    Returns
-    -------
-    str
-        A verb and its object, such as ``"ended with exit code 1"``.
-    """
+    """Describe how a program ended."""
     if returncode >= 0:
         return f"ended with exit code {returncode}"
     try:
@@ -329,3 +224,33 @@ def describe_end(returncode: int) -> str:
     if -returncode == signal.SIGKILL:
         return f"was killed ({name}; the machine may have run out of memory)"
     return f"was ended by a signal ({name})"
+
+
+def _name_files(files: Iterable[DataFile]) -> str:
+    """Return the names of files for a message, at most three."""
+    names = [printable(str(df) or "unnamed file") for df in files]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return (", ".join(names[:3]) or "no files") + more
+
+
+def tool_error(
+    job: Job, tool: str, what: str, log: str, kind: type[StepError] = StepError
+) -> StepError:
+    """Build the error for a job whose program failed."""
+    where = _name_files(job.inputs)
+    err = kind(f"{job.step}: {tool} {what}, on {where}; {last_lines(log)}")
+    err.log = log
+    return err
+
+
+def exit_error(
+    job: Job, tool: str, end: Finished, log: str, hint: str = ""
+) -> StepError:
+    """Build the error for a program that ended with an error or was killed."""
+    if end.timed_out:
+        what = (
+            f"was ended since it took longer than {job.timeout:g} s; raise timeout= or "
+            "config['timeout'] if that is too little"
+        )
+        return tool_error(job, tool, what, log, TimeLimitError)
+    return tool_error(job, tool, describe_end(end.returncode) + hint, log)

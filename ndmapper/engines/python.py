@@ -1,4 +1,4 @@
-"""The engine of steps that are plain Python functions, run in this process."""
+"""The engine for Python functions, run in this process."""
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -19,73 +19,40 @@ from ndmapper.engines.base import (
     Preview,
     Task,
 )
-from ndmapper.engines.extension_notes import Said, known_decisions, repeat, said_about
+from ndmapper.engines.extension_notes import (
+    ExtensionNotes,
+    collect_notes,
+    known_decisions,
+    replay_notes,
+)
 from ndmapper.errors import IdentError, NdmapperError, ShapeError, StepError
 from ndmapper.parallel import map_parallel
 
 __all__ = ["PythonEngine"]
 
 _ALIKE = frozenset({"", "SCI", "DATA", "PRIMARY", "IMAGE", "FLUX", "SIGNAL"})
-"""Names of extensions that do not say which detector, or part of one, it is."""
+"""Names of extensions that do not identify a detector or amplifier."""
 
 
 class PythonEngine:
-    """Call the function of a step on extensions, on files or on lists of files."""
+    """Call the function of a step on extensions, files or lists of files."""
 
     name = "python"
     each: Each = "ndd"
     words: Mapping[str, Any] = MappingProxyType({})
 
     def tool(self, task: Task) -> dict[str, str | None]:
-        """
-        Say what would do the work; a step knows more of its own function.
-
-        Parameters
-        ----------
-        task : Task
-            What runs.
-
-        Returns
-        -------
-        dict
-            Name and version.
-        """
+        """Return the version of Python; the step itself identifies its function."""
         return {"name": "python", "version": platform.python_version()}
 
     def parameters(self, task: Task) -> None:
-        """
-        List the parameters: those of the function, which the declaration checks.
-
-        Parameters
-        ----------
-        task : Task
-            What runs.
-        """
+        """Return None: the declaration checks the function's parameters."""
 
     def check(self, job: Job) -> None:
-        """
-        Check a job; the declaration has checked all there is.
-
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-        """
+        """Do nothing: the declaration has checked the job."""
 
     def preview(self, job: Job) -> Preview:
-        """
-        Show the call of the function.
-
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Returns
-        -------
-        Preview
-            The call, as it would be written in a script.
-        """
+        """Show the call of the function."""
         cals = {
             name: None if cal is None else _names(cal)
             for name, cal in job.calibrations.items()
@@ -98,25 +65,7 @@ class PythonEngine:
         return Preview(text=f"{job.step}({first}{', ' if given else ''}{given})")
 
     def run(self, job: Job) -> Outcome:
-        """
-        Do the work of one job.
-
-        Parameters
-        ----------
-        job : Job
-            What to do.
-
-        Returns
-        -------
-        Outcome
-            One unsaved, unnamed file for every output. Header, tables and unknown
-            extensions of the (first) input go along.
-
-        Raises
-        ------
-        StepError
-            If the function fails, or returns what cannot be saved.
-        """
+        """Call the function; StepError if it fails or its result cannot be saved."""
         run = {"ndd": _run_ndd, "file": _run_file, "list": _run_list}[job.each]
         return Outcome(products=run(job))
 
@@ -124,7 +73,7 @@ class PythonEngine:
 def _stripper(
     settings: Settings, parameters: Mapping[str, Any]
 ) -> Callable[[Any], Any]:
-    """Make the function that drops what a call was told not to use."""
+    """Return a function that drops variance or flags if the call does not use them."""
     drop: dict[str, None] = {}
     if not settings["use_uncert"] and "use_uncert" not in parameters:
         drop["variance"] = None
@@ -159,14 +108,14 @@ def _run_ndd(job: Job) -> dict[Output, DataFile]:
     results: dict[Output, list[NDLater]] = {name: [] for name in job.outputs}
     known = known_decisions()
 
-    def work(ndd: NDLater) -> tuple[dict[Output, NDLater], Said]:
+    def work(ndd: NDLater) -> tuple[dict[Output, NDLater], ExtensionNotes]:
         where = f"{df.filename or 'unnamed file'}[{ndd.ident}]"
         cals = {
             name: None if cal is None else strip(_matching(cal, ndd, df, name, job))
             for name, cal in job.calibrations.items()
         }
         call = partial(_func(job), strip(ndd.copy()), **cals, **job.parameters)
-        with said_about(f"[{ndd.ident}]" if len(df) > 1 else "", known) as said:
+        with collect_notes(f"[{ndd.ident}]" if len(df) > 1 else "", known) as said:
             result = _guarded(job, where, call)
         found = _by_output(job, result, where)
         return {
@@ -174,9 +123,9 @@ def _run_ndd(job: Job) -> dict[Output, DataFile]:
             for name, value in found.items()
         }, said
 
-    # One file is worked on by several processes, an extension each.
+    # Several processes share a file, one extension each.
     for made, said in map_parallel(work, list(df), job.workers, title=None):
-        repeat(said)
+        replay_notes(said)
         for name, ndd in made.items():
             results[name].append(ndd)
     return {name: _assemble(df, ndds) for name, ndds in results.items()}
@@ -188,7 +137,7 @@ def _run_file(job: Job) -> dict[Output, DataFile]:
 
 
 def _own(df: DataFile) -> DataFile:
-    """Give a function a file that it may change; nothing is read or copied."""
+    """Return a lazy copy of a file that the function may change."""
     own = DataFile(data=df)
     own.filename = df.filename
     return own
@@ -231,7 +180,7 @@ def _func(job: Job) -> Callable[..., Any]:
 
 
 def _guarded(job: Job, where: str, call: Callable[[], Any]) -> Any:
-    """Call, and say in every error which step failed on which file."""
+    """Call, naming step and file in every error."""
     cals = "".join(
         f", {name} = {_names(cal)}"
         for name, cal in job.calibrations.items()
@@ -259,7 +208,7 @@ def _names(cal: Calibration) -> str:
 def _matching(
     cal: Calibration, ndd: NDLater, df: DataFile, name: str, job: Job
 ) -> NDLater:
-    """Pair by ident; a calibration of one extension serves all."""
+    """Return the extension of a calibration by ident, or its only one."""
     if not isinstance(cal, DataFile):
         msg = f"{job.step}: {name} must be one file for {df}, not {cal!r}"
         raise StepError(msg)
@@ -286,13 +235,13 @@ def _matching(
 
 
 def _own_name(ndd: NDLater) -> str:
-    """Give the name of an extension, where it says which one it is."""
+    """Return the name of an extension that identifies it."""
     name = str(ndd.meta.get("EXTNAME") or "").strip().upper()
     return "" if name in _ALIKE else name
 
 
 def _by_output(job: Job, result: Any, where: str) -> dict[Output, Any]:
-    """Sort what a function returned by the names of the outputs."""
+    """Sort the results of a function by output."""
     if len(job.outputs) == 1:
         (name,) = job.outputs
         if isinstance(result, Mapping) and set(result) == {name}:
@@ -335,7 +284,7 @@ def _as_ndd(job: Job, value: Any, like: NDLater | None, where: str) -> NDLater:
 
 
 def _assemble(base: DataFile, ndds: Sequence[NDLater]) -> DataFile:
-    """Put results in the place of the groups of a file, and keep the rest of it."""
+    """Put results into the structure of the input file."""
     product = DataFile(data=base)
     product[:] = ndds
     return product

@@ -1,4 +1,4 @@
-"""What a step says of the quality of its product while it works."""
+"""QC values and figures of a product, recorded from within a step."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,18 +22,11 @@ __all__ = [
 
 @dataclass
 class Findings:
-    """
-    What was said.
+    """QC values and figures of one product."""
 
-    Parameters
-    ----------
-    numbers : dict
-        Name to number, quantity or text.
-    figures : list
-        Figures of matplotlib, or paths of pictures.
-    """
-
+    # Numbers, quantities or text by name.
     numbers: dict[str, Any] = field(default_factory=dict)
+    # matplotlib figures, or paths of images.
     figures: list[Any] = field(default_factory=list)
 
 
@@ -43,20 +36,20 @@ _about: ContextVar[str] = ContextVar("about", default="")
 
 def qc(*, figure: Any = None, **numbers: Any) -> None:
     """
-    Say something of the quality of a product, from within the step that makes it.
+    Record QC values or a figure of a product, from within the step that makes it.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure or path, optional
-        A picture; it is kept in ``outdir/.ndmapper/figures``.
+        A figure, which is kept in ``outdir/.ndmapper/figures``.
     **numbers : float, int, str, bool or Quantity
-        What was measured. They go to the record of the product. A step that works on
-        several extensions says them for each: ``rms[2]`` is that of extension 2.
+        Values for the record of the product. For a step that works on extensions, each
+        has its own: ``rms[2]`` is that of extension 2.
 
     Raises
     ------
     ParameterError
-        If something is neither a number, a quantity with one value, nor text.
+        If a value is neither a number, a scalar quantity, nor text.
 
     Notes
     -----
@@ -84,14 +77,7 @@ def qc(*, figure: Any = None, **numbers: Any) -> None:
 
 @contextmanager
 def collect_findings() -> Iterator[Findings]:
-    """
-    Collect what is said while a ``with`` block lasts.
-
-    Yields
-    ------
-    Findings
-        What was said, filled as `qc` is called.
-    """
+    """Collect the QC values recorded within a ``with`` block."""
     findings = Findings()
     token = _findings.set(findings)
     try:
@@ -101,39 +87,18 @@ def collect_findings() -> Iterator[Findings]:
 
 
 def current_findings() -> Findings | None:
-    """
-    Give what is being collected.
-
-    Returns
-    -------
-    Findings or None
-        None outside a step.
-    """
+    """Return the QC values that are being collected; None outside of a step."""
     return _findings.get()
 
 
 def where_now() -> str:
-    """
-    Say which extension is worked on.
-
-    Returns
-    -------
-    str
-        Such as ``'[2]'``; empty for a file of one.
-    """
+    """Return which extension is being processed."""
     return _about.get()
 
 
 @contextmanager
 def about(where: str) -> Iterator[None]:
-    """
-    Say what the findings of a ``with`` block are about.
-
-    Parameters
-    ----------
-    where : str
-        What is put behind the names of numbers, such as ``'[2]'``.
-    """
+    """Set which extension QC values refer to, within a ``with`` block."""
     token = _about.set(where)
     try:
         yield

@@ -1,8 +1,8 @@
 """
-Engines by name: ours, and those of other packages.
+Engines by name: built in, and from other packages.
 
-Another package offers an engine through the entry point group ``ndmapper.engines``:
-the entry's name is the scheme (``scheme:task``), its object a callable without
+Another package provides an engine through the entry point group ``ndmapper.engines``:
+the name of the entry is the scheme (``scheme:task``), its object a callable without
 arguments that returns an `~ndmapper.engines.base.Engine`.
 """
 
@@ -35,36 +35,12 @@ def _others() -> dict[str, EntryPoint]:
 
 
 def engine_names() -> list[str]:
-    """
-    List the engines that there are.
-
-    Returns
-    -------
-    list of str
-        Their names, sorted.
-    """
+    """Return the names of all engines."""
     return sorted({*_OURS, *_others()})
 
 
 def get_engine(name: str) -> Engine:
-    """
-    Find an engine.
-
-    Parameters
-    ----------
-    name : str
-        Its name, for instance ``"python"``.
-
-    Returns
-    -------
-    Engine
-        The engine.
-
-    Raises
-    ------
-    DeclarationError
-        If there is none of this name.
-    """
+    """Return an engine by name; raises DeclarationError."""
     if name in _OURS:
         return _OURS[name]()
     if name in _others():

@@ -5,6 +5,17 @@ To add an instrument, write ``<name>.toml`` in this folder: how its files are
 recognised and named, which header keywords give the descriptors, how frames are
 classified, which calibrations they need and which frames can serve. ``kast.toml`` is
 a complete example.
+
+model, rules, conditions
+    An instrument as frozen data, its rules of calibration, and their conditions.
+descriptors, functions, options, moments
+    Values from headers, the functions that make them, and dates and times.
+amplifiers, conventions
+    Amplifiers of a raw frame; conventions of flags (``flags/*.toml``).
+loader, from_toml, parse_rules, toml_checks
+    Finding the TOML of a file, and parsing it with errors that name the key.
+draft
+    A first TOML, drafted from headers.
 """
 
 from ndmapper.instruments.amplifiers import LIMITS, Amplifier, why_not

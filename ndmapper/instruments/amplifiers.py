@@ -1,9 +1,9 @@
 """
-The amplifiers of a raw frame: what its header says of them, as cameras write it.
+The amplifiers of a raw frame, as the headers of cameras describe them.
 
 Numbers may be text, a section reversed, starred or padded with blanks, and a card may
-hold what is no value at all. What cannot be used is kept as a reason, for whoever needs
-the value; what was chosen among several cards is kept as a remark.
+hold no value at all. What cannot be used is kept as a reason, for the error message if
+the value is needed; what was chosen among several cards is kept as a remark.
 """
 
 import math
@@ -72,7 +72,7 @@ class Amplifier:
     unknown : mapping of str to str
         Why a part is not known, though it was looked for.
     remarks : tuple of str
-        What somebody should know of the values that were taken.
+        What a user should know of the values that were taken.
     """
 
     name: str
@@ -88,35 +88,15 @@ class Amplifier:
 
 @dataclass(frozen=True, kw_only=True)
 class FixedAmplifier:
-    """
-    An amplifier that the TOML describes because the headers do not.
-
-    Parameters
-    ----------
-    amplifier : Amplifier
-        What is known of it.
-    where : mapping of str to tuple of Condition
-        Descriptors of the frames that it is valid for, since sections belong to one
-        readout geometry.
-    """
+    """An amplifier that the TOML describes because the headers do not."""
 
     amplifier: Amplifier
+    # Descriptors of the frames that it is valid for, since sections belong to one
+    # readout geometry.
     where: Mapping[str, tuple[Condition, ...]]
 
     def against(self, values: Mapping[str, Value]) -> str | None:
-        """
-        Say why a frame is not read out by it.
-
-        Parameters
-        ----------
-        values : mapping
-            Descriptors of the frame.
-
-        Returns
-        -------
-        str or None
-            The first condition that is not met; None where all are.
-        """
+        """Return why a frame is not read out by it."""
         for name, conditions in self.where.items():
             for condition in conditions:
                 met, text = condition.test(name, values.get(name))
@@ -157,33 +137,7 @@ def find_amplifiers(
     headers: HeaderPair,
     values: Callable[[], Mapping[str, Value]],
 ) -> tuple[Amplifier, ...]:
-    """
-    Find the amplifiers of an image.
-
-    Parameters
-    ----------
-    keys : mapping of str to sequence of str
-        Parts of an amplifier, and the header keywords that may give them.
-    fixed : sequence of FixedAmplifier
-        Amplifiers that the TOML of the instrument describes.
-    headers : HeaderPair
-        The headers of the image, which have NAXIS1 and NAXIS2.
-    values : callable
-        Gives the descriptors of the frame.
-
-    Returns
-    -------
-    tuple of Amplifier
-        One from the cards, or else those of the TOML whose conditions are met; what one
-        of the two leaves open, the other says. Where the cards have no section at all
-        and the TOML has no amplifiers, one that is the whole image. Empty where nobody
-        knows.
-
-    Raises
-    ------
-    InstrumentError
-        If a card that should hold a section holds something else.
-    """
+    """Find the amplifiers of an image in its header."""
     known = values() if fixed else {}
     described = [f.amplifier for f in fixed if all_met(f.where, known)]
     cards = _Cards(keys, headers)
@@ -195,7 +149,7 @@ def find_amplifiers(
 
 
 def _merged(found: Amplifier, other: Amplifier) -> Amplifier:
-    """Let a TOML say what the cards leave open."""
+    """Complete what the cards leave open from the TOML."""
     parts = [p for p in PARTS if getattr(found, p) is None]
     given = {p: getattr(other, p) for p in parts if getattr(other, p) is not None}
     unknown = {p: why for p, why in found.unknown.items() if p not in given}
@@ -203,7 +157,7 @@ def _merged(found: Amplifier, other: Amplifier) -> Amplifier:
 
 
 class _Cards:
-    """The header cards that tell of an amplifier."""
+    """The header cards that describe an amplifier."""
 
     def __init__(self, keys: Mapping[str, Sequence[str]], headers: HeaderPair) -> None:
         self.keys, self.headers = keys, headers
@@ -216,7 +170,7 @@ class _Cards:
             self.shape = (int(sizes[0] or 0), int(sizes[1] or 0))
 
     def amplifier(self, *, whole: bool) -> Amplifier | None:
-        """Give what the cards say; None where they give no section, and none fits."""
+        """Make an amplifier of the cards; None if none holds a section that fits."""
         if "data" not in self.keys:
             return None
         overscan = next(iter(self._sections("overscan")), None)
@@ -241,7 +195,7 @@ class _Cards:
         )  # fmt: skip
 
     def completed(self, amplifier: Amplifier) -> Amplifier:
-        """Let the cards say what a TOML leaves open of an amplifier."""
+        """Complete an amplifier of the TOML from the cards."""
         parts = [p for p in _WORDS if getattr(amplifier, p) is None]
         self.used, self.unknown, self.remarks = {}, {}, []
         numbers: dict[str, Any] = {p: self._number(p) for p in parts if p in self.keys}
@@ -275,7 +229,7 @@ class _Cards:
         return data
 
     def _beside(self, key: str, strip: str) -> str:
-        """Give the image beside an overscan that reaches along one of its borders."""
+        """Return the image beside an overscan that lies along one of its borders."""
         assert self.shape is not None
         ends = _ends(strip)
         for axis in (0, 1):
@@ -305,7 +259,7 @@ class _Cards:
                 raise InstrumentError(msg) from err
 
     def _number(self, part: str) -> float | None:
-        """Take the first card that holds a number of the right kind."""
+        """Return the first card that holds a number of the right kind."""
         word, refused = _WORDS[part], []
         found: list[tuple[str, float, Value]] = []
         for key in self.keys.get(part, ()):
@@ -356,7 +310,7 @@ def _close(first: float, second: float) -> bool:
 
 
 def _number_of(value: Value, unit: str) -> float | None:
-    """Read a number, which may be text, with its unit behind it."""
+    """Parse a number, which may be text followed by its unit."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
@@ -372,28 +326,7 @@ def _number_of(value: Value, unit: str) -> float | None:
 
 
 def read_section(text: str, shape: tuple[int, int] | None = None) -> str:
-    """
-    Read a section as cameras write it.
-
-    Parameters
-    ----------
-    text : str
-        Such as ``"[1:2048,1:100]"``, with blanks, without brackets or in others,
-        reversed (``"[2048:1,1:100]"``), with stars (``"[*,1:20]"``), or with a third
-        axis of one plane.
-    shape : (int, int), optional
-        Width and height of the image, for what has stars.
-
-    Returns
-    -------
-    str
-        The same pixels as ``"[x1:x2,y1:y2]"`` with x1 <= x2.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be understood.
-    """
+    """Parse a section as cameras write it."""
     bare = text.strip()
     if bare[:1] + bare[-1:] in ("[]", "()", "{}"):
         bare = bare[1:-1]

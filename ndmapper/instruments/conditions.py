@@ -38,38 +38,13 @@ _NUMERIC: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """
-    One word of a condition.
+    """One word of a condition."""
 
-    Parameters
-    ----------
-    word : str
-        One of like, not, equals, present, min, max, above, below.
-    value : object
-        What the word compares with.
-    """
-
-    word: str
-    value: Any
+    word: str  # one of like, not, equals, present, min, max, above, below
+    value: Any  # what the word compares with
 
     def test(self, name: str, value: Value) -> tuple[bool, str]:
-        """
-        Compare with the value of a descriptor.
-
-        Parameters
-        ----------
-        name : str
-            The descriptor, for the text.
-        value : str, int, float, bool or None
-            Its value.
-
-        Returns
-        -------
-        met : bool
-            Whether the condition is met.
-        text : str
-            What was compared, to be read as a reason.
-        """
+        """Whether the value of a descriptor meets it."""
         met = self.is_met(value)
         text = f"{value:g}" if isinstance(value, float) else repr(value)
         shown = f"{name} {text}" if value not in (None, "") else f"no {name}"
@@ -79,19 +54,7 @@ class Condition:
         return met, shown
 
     def is_met(self, value: Value) -> bool:
-        """
-        Say whether a value meets it.
-
-        Parameters
-        ----------
-        value : str, int, float, bool or None
-            The value.
-
-        Returns
-        -------
-        bool
-            Whether it does.
-        """
+        """Whether a value meets it."""
         if self.word == "present":
             return bool((value not in (None, "")) == self.value)
         if self.word == "not":
@@ -108,46 +71,14 @@ class Condition:
 # Headers of a night share most of their values. 1 and True are not the same.
 @functools.lru_cache(maxsize=16384, typed=True)
 def like(value: Value, pattern: str) -> bool:
-    """
-    Say whether a value is like a pattern.
-
-    Parameters
-    ----------
-    value : str, int, float, bool or None
-        The value; None is like nothing.
-    pattern : str
-        Text in which ``*``, ``?`` and ``[...]`` stand for other text. Neither case
-        nor blanks at the ends matter.
-
-    Returns
-    -------
-    bool
-        True where the whole value fits the pattern.
-    """
+    """Whether a value matches a pattern."""
     if value is None:
         return False
     return fnmatch.fnmatchcase(str(value).strip().casefold(), pattern.casefold())
 
 
 def parse_condition(spec: object) -> tuple[Condition, ...]:
-    """
-    Make conditions of what a TOML says.
-
-    Parameters
-    ----------
-    spec : object
-        A value of the table in the description of this module.
-
-    Returns
-    -------
-    tuple of Condition
-        All of them have to be met.
-
-    Raises
-    ------
-    ValueError
-        Saying what was expected.
-    """
+    """Parse a condition of a TOML."""
     if isinstance(spec, bool | int | float):
         return (Condition("equals", spec),)
     if isinstance(spec, str | list):

@@ -1,5 +1,5 @@
 """
-Descriptors: the values that rules speak of, found in headers by declared recipes.
+Descriptors: the values that rules use, found in headers as the TOML declares.
 
 In the TOML of an instrument a descriptor is the name of a header keyword, or a table::
 
@@ -9,8 +9,8 @@ In the TOML of an instrument a descriptor is the name of a header keyword, or a 
 
 The functions are those of `ndmapper.instruments.functions`; nothing in a TOML or a
 header is evaluated.
-Keywords are looked for in the primary header, then in the extension's (the other way
-round with ``ext = true``).
+Keywords are looked for in the primary header, then in that of the extension (in reverse
+order with ``ext = true``).
 """
 
 from collections.abc import Callable, Mapping
@@ -26,31 +26,16 @@ __all__ = ["Descriptor", "parse_descriptor"]
 
 @dataclass(frozen=True)
 class Descriptor:
-    """
-    How a value is found in headers.
+    """How a value is found in headers."""
 
-    Parameters
-    ----------
-    keys : tuple of str
-        Header keywords.
-    fn : str
-        Name of the function, of `FUNCTIONS`, that makes one value of theirs.
-    options : mapping
-        Options of the function.
-    type : str or None
-        str, int or float; None leaves the value as it is.
-    map : tuple of (str, str)
-        Patterns and what values like them become; the first that fits is used.
-    extension_first : bool
-        Whether keywords of the extension win.
-    """
-
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()  # header keywords
+    # Name of the function, of `FUNCTIONS`, that makes one value of theirs.
     fn: str = "first"
-    options: Mapping[str, Any] = field(default_factory=dict)
-    type: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)  # options of the function
+    type: str | None = None  # str, int or float; None leaves the value as it is
+    # Patterns and what values like them become; the first that fits is used.
     map: tuple[tuple[str, str], ...] = ()
-    extension_first: bool = False
+    extension_first: bool = False  # whether keywords of the extension win
 
     @property
     def needs_all(self) -> bool:
@@ -58,37 +43,11 @@ class Descriptor:
         return self.fn == "regions" or bool(self.options.get("majority"))
 
     def find(self, primary: Header, extension: Header | None = None) -> Value:
-        """
-        Find the value in two headers.
-
-        Parameters
-        ----------
-        primary : Header
-            The primary header.
-        extension : Header, optional
-            Header of an extension.
-
-        Returns
-        -------
-        str, int, float, bool or None
-            The value; None where it is missing or not of the declared type.
-        """
+        """Find the value in two headers."""
         return self.find_in(HeaderPair(primary, extension))
 
     def find_in(self, headers: HeaderPair) -> Value:
-        """
-        Find the value in the headers of a file.
-
-        Parameters
-        ----------
-        headers : HeaderPair
-            The headers of a file.
-
-        Returns
-        -------
-        str, int, float, bool or None
-            The value; None where it is missing or not of the declared type.
-        """
+        """Find the value in the headers of a file."""
         if self.extension_first != headers.extension_first:
             headers = headers.turned(self.extension_first)
         value = FUNCTIONS[self.fn](headers, self.keys, **self.options)
@@ -111,24 +70,7 @@ _TYPES: Mapping[str, Callable[[Any], Value]] = {
 
 
 def parse_descriptor(spec: object) -> Descriptor:
-    """
-    Make a descriptor of what a TOML says.
-
-    Parameters
-    ----------
-    spec : object
-        A keyword, or a table as in the description of this module.
-
-    Returns
-    -------
-    Descriptor
-        The descriptor.
-
-    Raises
-    ------
-    ValueError
-        Saying what was expected.
-    """
+    """Parse a descriptor of a TOML."""
     if isinstance(spec, str) and spec:
         return Descriptor(keys=(spec,))
     if not isinstance(spec, dict):

@@ -1,4 +1,4 @@
-"""Draft the TOML of an instrument from headers, to be gone over by hand."""
+"""Draft the TOML of an instrument from headers, to be revised by hand."""
 
 import re
 from collections import Counter
@@ -71,23 +71,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
 
 
 def draft_instrument(name: str, headers: Sequence[tuple[Cards, Cards | None]]) -> str:
-    """
-    Draft the TOML of an instrument.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    headers : sequence of (mapping, mapping or None)
-        The primary header, and that of the first image extension, of some frames of
-        every kind.
-
-    Returns
-    -------
-    str
-        The TOML, with comments on what was found and what is to be decided by a
-        person.
-    """
+    """Draft the TOML of an instrument from the headers of some of its files."""
     return "\n".join(_Draft(name, headers).lines()) + "\n"
 
 
@@ -104,7 +88,7 @@ class _Draft:
         self.classes = self.find_classes()
 
     def values(self, key: str) -> list[Any]:
-        """Give the value of a keyword in every file; None where it is missing."""
+        """Return the value of a keyword in every file; None where it is missing."""
         found = []
         for primary, extension in self.headers:
             value = primary.get(key)
@@ -114,7 +98,7 @@ class _Draft:
         return found
 
     def share(self, key: str) -> float:
-        """Say which part of the files has a keyword."""
+        """Return the fraction of the files that have a keyword."""
         values = self.values(key)
         return sum(v not in (None, "") for v in values) / len(values) if values else 0.0
 
@@ -122,7 +106,7 @@ class _Draft:
         return next((key for key in keys if self.share(key) > least), None)
 
     def find_kind(self) -> tuple[str | None, Counter[str]]:
-        """Find the keyword that says best what a frame is, and its values."""
+        """Find the keyword that best tells the kind of a frame, and its values."""
         best: tuple[int, str | None, Counter[str]] = (0, None, Counter())
         for key in _KINDS:
             counts = Counter(str(v).strip() for v in self.values(key) if v is not None)
@@ -190,7 +174,7 @@ class _Draft:
         return [*lines, *self.amplifier_lines()]
 
     def applies(self) -> list[str]:
-        """Find the keyword by which files of this instrument are known."""
+        """Find the keyword that identifies files of this instrument."""
         for key in _APPLIES:
             texts = sorted({str(v).strip() for v in self.values(key) if v})
             if self.share(key) == 1.0 and 0 < len(texts) <= 4:
@@ -300,7 +284,7 @@ def _all_words() -> str:
 
 
 def _plain(text: str) -> str:
-    """Write a value as a pattern that only it fits."""
+    """Write a value as a pattern that only it matches."""
     return re.sub(r"([*?[])", r"[\1]", text)
 
 

@@ -1,4 +1,4 @@
-"""Check the TOML of an instrument, and make an `Instrument` of it."""
+"""Parse the TOML of an instrument."""
 
 import re
 from collections.abc import Mapping
@@ -40,35 +40,12 @@ _SECTION = re.compile(r"\[\d+:\d+,\d+:\d+\]")
 def parse_instrument(
     document: Mapping[str, Any], name: str, source: str, digest: str = ""
 ) -> Instrument:
-    """
-    Make an instrument of its TOML.
-
-    Parameters
-    ----------
-    document : mapping
-        What the TOML holds.
-    name : str
-        Short name of the instrument.
-    source : str
-        Path of the TOML, for error messages.
-    digest : str
-        Of its text.
-
-    Returns
-    -------
-    Instrument
-        The instrument.
-
-    Raises
-    ------
-    InstrumentError
-        If a key is unknown or its value is wrong; names the file and the key.
-    """
+    """Make an Instrument of its TOML; an error names the file and the key."""
     return replace(_Parser(document, name, source).instrument(), digest=digest)
 
 
 class _Parser(Checker):
-    """The TOML of one instrument, taken apart key by key."""
+    """The TOML of one instrument, parsed key by key."""
 
     def instrument(self) -> Instrument:
         self.known("(top)", self.document, _TOP)

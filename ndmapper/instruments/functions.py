@@ -1,4 +1,4 @@
-"""The functions by which the TOML of an instrument makes one value of headers."""
+"""The functions that the TOML of an instrument may apply to header values."""
 
 import logging
 import re
@@ -15,7 +15,6 @@ __all__ = [
     "HeaderPair",
     "moment_in",
     "parse_cases",
-    "plain_value",
 ]
 
 log = logging.getLogger(__name__)
@@ -25,41 +24,14 @@ Cases = tuple[tuple[str, Mapping[str, tuple[Condition, ...]]], ...]
 
 
 class Header(Protocol):
-    """What is asked of a header: FITS headers and mappings have it."""
+    """What is needed of a header; FITS headers and mappings have it."""
 
     def get(self, key: str, /) -> Any:
-        """
-        Return the value of a keyword.
-
-        Parameters
-        ----------
-        key : str
-            The keyword.
-
-        Returns
-        -------
-        object
-            Its value, or None.
-        """
+        """Return the value of a keyword."""
 
 
 class HeaderPair:
-    """
-    The headers of a file: the primary one and those of its image extensions.
-
-    Parameters
-    ----------
-    primary : Header
-        The primary header.
-    extension : Header, optional
-        The header of the first image extension.
-    extension_first : bool
-        Whether a keyword of the extension wins over one of the primary header.
-    others : sequence of Header
-        The headers of the other image extensions.
-    filename : str
-        Name of the file, without folder.
-    """
+    """The headers of a file: the primary one and those of its image extensions."""
 
     __slots__ = (
         "_known", "_order", "extension", "extension_first", "filename", "others",
@@ -87,19 +59,7 @@ class HeaderPair:
             self._order = (extension, primary) if first else (primary, extension)
 
     def turned(self, extension_first: bool) -> "HeaderPair":
-        """
-        Give the same headers in another order.
-
-        Parameters
-        ----------
-        extension_first : bool
-            Whether a keyword of the extension is to win.
-
-        Returns
-        -------
-        HeaderPair
-            These, or others.
-        """
+        """Return the same headers with the extension first, or last."""
         if extension_first == self.extension_first:
             return self
         return HeaderPair(
@@ -108,39 +68,19 @@ class HeaderPair:
         )  # fmt: skip
 
     def get(self, key: str) -> Value:
-        """
-        Return the value of the first card with a keyword.
-
-        Parameters
-        ----------
-        key : str
-            The keyword.
-
-        Returns
-        -------
-        str, int, float, bool or None
-            Text without blanks at its ends; None where the keyword is missing or
-            without a value.
-        """
+        """Return the value of the first card with a keyword."""
         if key in self._known:
             return self._known[key]
         value = None
         for header in self._order:
-            value = plain_value(header, key)
+            value = _plain_value(header, key)
             if value is not None:
                 break
         self._known[key] = value
         return value
 
     def images(self) -> list[Header]:
-        """
-        List the headers of all images.
-
-        Returns
-        -------
-        list of Header
-            Those of the extensions; where there are none, the primary header.
-        """
+        """List the headers of all images."""
         found = [h for h in (self.extension, *self.others) if h is not None]
         return found or [self.primary]
 
@@ -148,22 +88,8 @@ class HeaderPair:
 _NUMBERS = (int, float)  # bool is an int
 
 
-def plain_value(header: Header, key: str) -> Value:
-    """
-    Return the value of a card, where that is a number, a text or a logical value.
-
-    Parameters
-    ----------
-    header : Header
-        The header.
-    key : str
-        The keyword.
-
-    Returns
-    -------
-    str, int, float, bool or None
-        None where the keyword is missing, without a value, or breaks the standard.
-    """
+def _plain_value(header: Header, key: str) -> Value:
+    """Return the value of a card if it is a number, a string or a logical value."""
     try:
         value = header.get(key)
     except Exception:  # a card that breaks the standard: astropy's VerifyError
@@ -217,7 +143,7 @@ def _above(
             return None
     values = [_first(headers, keys)]
     if majority:
-        values = [plain_value(h, k) for h in headers.images() for k in keys]
+        values = [_plain_value(h, k) for h in headers.images() for k in keys]
     numbers = [v for v in values if isinstance(v, int | float)]
     if not numbers:
         return None
@@ -242,19 +168,19 @@ def _shape(headers: HeaderPair, keys: tuple[str, ...]) -> Value:
 
 
 def _regions(headers: HeaderPair, keys: tuple[str, ...]) -> Value:
-    """List the region of the detector that each image is of, by amplifier."""
+    """List the region of the detector of each image, by amplifier."""
     *names, section = keys
     found = []
     for header in headers.images():
-        region = plain_value(header, section)
+        region = _plain_value(header, section)
         if isinstance(region, str):
-            name = " ".join(str(plain_value(header, key) or "") for key in names)
+            name = " ".join(str(_plain_value(header, key) or "") for key in names)
             found.append(f"{name.replace(';', ' ').replace('@', ' ')}@{region}")
     return ";".join(sorted(found)) or None
 
 
 def _cases(headers: HeaderPair, keys: tuple[str, ...], *, cases: Cases) -> Value:
-    """Give the value of the first case whose conditions on keywords are met."""
+    """Return the value of the first case whose conditions on keywords are met."""
     return next((case for case, asked in cases if _fits(headers, asked)), None)
 
 
@@ -268,19 +194,7 @@ def _fits(headers: HeaderPair, asked: Mapping[str, tuple[Condition, ...]]) -> bo
 
 
 def parse_cases(given: Sequence[Mapping[str, Any]]) -> Cases:
-    """
-    Read the cases of a descriptor once, and not for every header.
-
-    Parameters
-    ----------
-    given : sequence of mapping
-        What the TOML has: keywords and conditions, and the value ``is``.
-
-    Returns
-    -------
-    tuple of (str, mapping)
-        The value, and the conditions by keyword.
-    """
+    """Parse the cases of a descriptor once, not for every header."""
     return tuple(
         (str(case["is"]), {k: parse_condition(v) for k, v in case.items() if k != "is"})
         for case in given
@@ -288,7 +202,7 @@ def parse_cases(given: Sequence[Mapping[str, Any]]) -> Cases:
 
 
 def _in_name(headers: HeaderPair, keys: tuple[str, ...], *, pattern: str) -> Value:
-    """Give what the first group of a regular expression finds in the file name."""
+    """Return what the first group of a regular expression matches in the file name."""
     match = re.search(pattern, headers.filename)
     return match[1] if match else None
 
@@ -302,7 +216,7 @@ def _timestamp(headers: HeaderPair, keys: tuple[str, ...]) -> Value:
 def _night(
     headers: HeaderPair, keys: tuple[str, ...], *, cut: Any, by: str = ""
 ) -> Value:
-    """Give the date of the night: a new one begins at a time of day, in UT."""
+    """Return the date of the night: a new one begins at a given time of day, in UT."""
     moment = _moment(headers, keys)
     if isinstance(cut, list):
         given = headers.get(by)
@@ -318,21 +232,7 @@ def _night(
 
 
 def moment_in(headers: HeaderPair, keys: Sequence[str]) -> Moment:
-    """
-    Read the time of a frame.
-
-    Parameters
-    ----------
-    headers : HeaderPair
-        Its headers.
-    keys : sequence of str
-        The keywords of dates, clocks and Julian dates, the best first.
-
-    Returns
-    -------
-    Moment
-        The time, and what could not be read.
-    """
+    """Read the time of a frame."""
     cards = [(key, headers.get(key)) for key in keys]
     return read_moment(cards, headers.get("TIMESYS"))
 
@@ -348,7 +248,7 @@ _remarked: set[tuple[str, ...]] = set()
 
 
 def _remark_once(keys: tuple[str, ...], text: str) -> None:
-    """Say of the first frame what is so in all frames of a camera."""
+    """Log once what is true of all frames of a camera."""
     if keys not in _remarked:
         _remarked.add(keys)
         log.warning("%s (said once)", text)

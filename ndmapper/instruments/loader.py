@@ -1,4 +1,4 @@
-"""Find and read the descriptions of instruments."""
+"""Find and read the TOML of an instrument: packaged, of the user, beside the script."""
 
 import functools
 import hashlib
@@ -29,7 +29,6 @@ __all__ = [
     "origin_of",
     "recognise",
     "recognise_flags",
-    "script_folder",
     "user_folder",
 ]
 
@@ -40,26 +39,12 @@ _FOLDER = Path(__file__).parent
 
 @functools.cache
 def user_folder() -> Path:
-    """
-    Give the folder for the tables of a user, which are known by name.
-
-    Returns
-    -------
-    Path
-        The folder, which need not exist.
-    """
+    """Return the folder of the user's instrument tables."""
     return Path(platformdirs.user_config_path("ndmapper")) / "instruments"
 
 
-def script_folder() -> Path | None:
-    """
-    Give the folder of the script that runs, whose tables are known by name.
-
-    Returns
-    -------
-    Path or None
-        None where no script runs.
-    """
+def _script_folder() -> Path | None:
+    """Return the folder of the running script, whose instrument tables count too."""
     program = sys.argv[0] if sys.argv else ""
     if not program or not os.path.isfile(program):  # noqa: PTH113  # asked often
         return None
@@ -146,7 +131,7 @@ def origin_of(instrument: Instrument) -> str:
         return "packaged"
     if folder == user_folder().absolute():
         return "user"
-    return "script" if folder == script_folder() else "given"
+    return "script" if folder == _script_folder() else "given"
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Instrument:
@@ -173,7 +158,7 @@ def load(name_or_path: str | os.PathLike[str]) -> Instrument:
     """
     given = os.fspath(name_or_path)
     if given.endswith(".toml"):
-        path, beside = Path(given), script_folder()
+        path, beside = Path(given), _script_folder()
         if beside is not None and not path.exists() and (beside / path).exists():
             path = beside / path
         return _read_as_is(path)
@@ -210,7 +195,7 @@ def recognise(header: Header) -> Instrument | None:
     if named is not None:
         return named
     own = _readable()
-    # The fallback is for what nobody else knows.
+    # The fallback is for files that no other table recognises.
     known = [*(i for i in own if not i.fallback), *_by_precedence()]
     known += [i for i in own if i.fallback]
     return next((i for i in known if i.recognises(header)), None)
@@ -270,9 +255,9 @@ def _by_precedence() -> tuple[Instrument, ...]:
 
 
 def _own() -> dict[str, Path]:
-    """List the tables of the user and of the script, which goes first."""
+    """List the tables beside the script, then those of the user."""
     # Asked for every file that is opened, so a folder is only listed when it changed.
-    beside = script_folder()
+    beside = _script_folder()
     found = {} if beside is None else _tables(beside, _beside)
     return {
         **found,
@@ -294,7 +279,7 @@ def _listed(folder: Path, mtime_ns: int) -> dict[str, Path]:
 
 @functools.lru_cache(maxsize=8)
 def _beside(folder: Path, mtime_ns: int) -> dict[str, Path]:
-    """List the TOMLs of a folder that describe an instrument; others lie there, too."""
+    """List the TOMLs of a folder that describe an instrument."""
     found = _listed(folder, mtime_ns)
     return {name: path for name, path in found.items() if _describes(path)}
 
@@ -313,7 +298,7 @@ def _describes(path: Path) -> bool:
 
 
 def _readable() -> list[Instrument]:
-    """Leave out what is wrong: it must not keep other files from being opened."""
+    """Skip tables that are wrong: they must not keep other files from being opened."""
     found = []
     for path in _own().values():
         try:
@@ -334,7 +319,7 @@ def _built_in(name: str) -> Instrument:
 
 
 def _read_as_is(path: Path) -> Instrument:
-    """Read a table, unless that was done since it was changed."""
+    """Read a table, cached until it changes."""
     try:
         stat = path.stat()
     except OSError:
@@ -353,7 +338,7 @@ def _read(path: Path) -> Instrument:
 
 
 def _document(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
-    """Read a TOML and, where it extends another one, that too."""
+    """Read a TOML, merged with the one that it extends."""
     try:
         text = path.read_text(encoding="utf-8")
         document = load_toml(text)
@@ -388,7 +373,7 @@ def _document(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], str]
 
 
 def _extended(below: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    """Put a table over another: its rules and classes are tried first."""
+    """Merge a table into another; its rules and classes are tried first."""
     result = dict(below)
     for key, value in document.items():
         old = result.get(key)

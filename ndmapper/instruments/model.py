@@ -1,4 +1,4 @@
-"""What an instrument is: facts and rules as frozen data, read from one TOML."""
+"""An instrument: facts and rules as frozen data, read from one TOML."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -20,36 +20,14 @@ __all__ = ["Amplifier", "FixedAmplifier", "FrameClass", "Instrument"]
 
 @dataclass(frozen=True, kw_only=True)
 class FrameClass:
-    """
-    A kind of frame and how it is known.
+    """A kind of frame and how it is recognised."""
 
-    Parameters
-    ----------
-    name : str
-        For instance ``"bias"``.
-    where : mapping of str to tuple of Condition
-        Conditions on descriptors, all of which have to be met.
-    """
-
-    name: str
+    name: str  # for instance ``"bias"``
+    # Conditions on descriptors, all of which have to be met.
     where: Mapping[str, tuple[Condition, ...]]
 
     def test(self, values: Mapping[str, Value]) -> tuple[bool, str]:
-        """
-        Say whether a frame is of this class.
-
-        Parameters
-        ----------
-        values : mapping
-            Its descriptors.
-
-        Returns
-        -------
-        met : bool
-            Whether it is.
-        why : str
-            All that speaks for it, or the first thing that speaks against it.
-        """
+        """Whether a frame is of this class."""
         reasons = []
         for name, conditions in self.where.items():
             for condition in conditions:

@@ -15,10 +15,10 @@ from datetime import date, datetime, timedelta
 
 from ndmapper.instruments.conditions import Value
 
-__all__ = ["Moment", "read_clock", "read_date", "read_moment"]
+__all__ = ["Moment", "read_clock", "read_moment"]
 
 _YEARS = range(1890, 2200)
-"""Nobody took a frame before or after; what says so is an empty value, or broken."""
+"""Years in which frames can have been taken; any other is an empty or broken value."""
 
 _EPOCH = datetime(1858, 11, 17)
 _NEAR = timedelta(days=2.5)
@@ -42,41 +42,17 @@ _LOCAL = re.compile(r"LOC|LCL|^LT|LST|^ST$|SIDER", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Moment:
-    """
-    What the cards of a frame say of its time.
+    """What the cards of a frame say of its time."""
 
-    Parameters
-    ----------
-    time : datetime or None
-        The time in UT, without time zone; None where no card can be read.
-    refused : tuple of str
-        Cards that are there and cannot be read, as ``KEYWORD = value``.
-    remark : str or None
-        Where two cards contradict each other, which is taken.
-    """
-
+    # The time in UT, without time zone; None where no card can be read.
     time: datetime | None
+    # Cards that are there and cannot be read, as ``KEYWORD = value``.
     refused: tuple[str, ...] = field(default=())
-    remark: str | None = None
+    remark: str | None = None  # where two cards contradict each other, which is taken
 
 
 def read_moment(cards: Sequence[tuple[str, Value]], scale: Value = None) -> Moment:
-    """
-    Read the time of a frame.
-
-    Parameters
-    ----------
-    cards : sequence of (str, value)
-        Keywords and their values, the best first: dates, clocks, and Julian dates,
-        whose keywords contain JD.
-    scale : str, optional
-        The time scale that the header names, in TIMESYS.
-
-    Returns
-    -------
-    Moment
-        The time, and what could not be read.
-    """
+    """Read the time of a frame."""
     refused: list[str] = []
     scale = "" if scale is None else str(scale).strip()
     is_local = _LOCAL.search(scale) is not None
@@ -93,7 +69,7 @@ def read_moment(cards: Sequence[tuple[str, Value]], scale: Value = None) -> Mome
             found = _of_days(key, value)
         else:
             local = is_local or _LOCAL.search(key)
-            found = None if local else read_date(value)
+            found = None if local else _read_date(value)
         if isinstance(found, datetime):
             if bare is None or abs(found - bare) < _NEAR:
                 remark = _contradiction(key, value, found, clocks)
@@ -117,22 +93,8 @@ def read_moment(cards: Sequence[tuple[str, Value]], scale: Value = None) -> Mome
     return Moment(moment, tuple(dict.fromkeys(refused)), remark)
 
 
-def read_date(value: Value) -> datetime | date | None:
-    """
-    Read a date, with or without time of day.
-
-    Parameters
-    ----------
-    value : str, number, bool or None
-        Text: ISO 8601 with a T, a blank or slashes; ``DD/MM/YY``, as FITS had it
-        before 2000; a Julian date as a number.
-
-    Returns
-    -------
-    datetime, date or None
-        In UT where a zone is given. None where it cannot be read, or where day and
-        month could be either.
-    """
+def _read_date(value: Value) -> datetime | date | None:
+    """Parse a date, with or without time of day."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
@@ -150,20 +112,7 @@ def read_date(value: Value) -> datetime | date | None:
 
 
 def read_clock(value: Value) -> timedelta | None:
-    """
-    Read a time of day.
-
-    Parameters
-    ----------
-    value : str, number, bool or None
-        ``HH:MM:SS.sss`` with one or two digits and blanks, or decimal hours.
-
-    Returns
-    -------
-    timedelta or None
-        From midnight on; a second 60 and 24 hours belong to what follows. None where
-        it cannot be read.
-    """
+    """Parse a time of day."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
@@ -263,7 +212,7 @@ def _with_clock(
     for key, value in clocks:
         if _LOCAL.search(key):
             continue
-        moment = read_date(value) if isinstance(value, str) else None
+        moment = _read_date(value) if isinstance(value, str) else None
         if isinstance(moment, datetime):
             return moment, refused
         time = read_clock(value)
@@ -276,7 +225,7 @@ def _with_clock(
 def _contradiction(
     key: str, value: Value, moment: datetime, clocks: Sequence[tuple[str, Value]]
 ) -> str | None:
-    """Say where a clock that is named for UT shows hours that the date does not."""
+    """Return where a UT clock shows hours that the date does not."""
     for other, shown in clocks:
         time = read_clock(shown)
         if "UT" not in other.upper() or time is None:
@@ -332,7 +281,7 @@ def _in_range(moment: datetime | None) -> datetime | None:
 
 
 def _to_utc(moment: datetime, ahead: float) -> datetime:
-    """Turn atomic time, or one that is ahead of it by some seconds, into UTC."""
+    """Convert TAI, or a time that is ahead by some seconds, to UTC."""
     import erfa  # as in astropy, but without looking for newer leap seconds on line
 
     with warnings.catch_warnings():

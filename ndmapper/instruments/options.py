@@ -1,4 +1,4 @@
-"""Checking the options of the functions that the TOML of an instrument names."""
+"""Checks of the options of the functions in the TOML of an instrument."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -26,23 +26,7 @@ _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
 def check_options(fn: str, options: Mapping[str, Any], n_keys: int) -> None:
-    """
-    Check the options of a function.
-
-    Parameters
-    ----------
-    fn : str
-        One of `ndmapper.instruments.functions.FUNCTIONS`.
-    options : mapping
-        Its options, as the TOML has them.
-    n_keys : int
-        How many keywords it has.
-
-    Raises
-    ------
-    ValueError
-        Saying what was expected.
-    """
+    """Check the options of a function."""
     wanted = _OPTIONS.get(fn, {})
     known = {**wanted, **_OPTIONAL.get(fn, {})}
     if set(options) - set(known) or set(wanted) - set(options):

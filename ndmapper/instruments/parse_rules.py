@@ -1,4 +1,4 @@
-"""Check the rules in the TOML of an instrument, and make `Rule` objects of them."""
+"""Parse the rules in the TOML of an instrument."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,25 +25,7 @@ _Known = Mapping[str, Descriptor]
 def parse_rule(
     check: Checker, key: str, given: Mapping[str, Any], known: _Known
 ) -> Rule:
-    """
-    Make a rule of what a TOML says.
-
-    Parameters
-    ----------
-    check : Checker
-        The TOML.
-    key : str
-        Where in it the rule is, for error messages.
-    given : mapping
-        The table of the rule.
-    known : mapping
-        The descriptors of the instrument.
-
-    Returns
-    -------
-    Rule
-        The rule, with its levels.
-    """
+    """Make a Rule of a table in the TOML."""
     kind = check.required(f"{key}.type", given, "type")
     levels = given.get("levels", [])
     if not isinstance(levels, list) or not all(isinstance(v, dict) for v in levels):

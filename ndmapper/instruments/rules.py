@@ -14,21 +14,7 @@ Conditions = Mapping[str, tuple[Condition, ...]]
 
 
 def all_met(where: Conditions, values: Mapping[str, Value]) -> bool:
-    """
-    Say whether descriptors meet all conditions.
-
-    Parameters
-    ----------
-    where : mapping of str to tuple of Condition
-        The conditions.
-    values : mapping
-        The descriptors.
-
-    Returns
-    -------
-    bool
-        True also where there are no conditions.
-    """
+    """Whether descriptors meet all conditions."""
     for name, conditions in where.items():
         value = values.get(name)
         for condition in conditions:
@@ -39,69 +25,34 @@ def all_met(where: Conditions, values: Mapping[str, Value]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Period:
-    """
-    A run of observations.
-
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    begin, end : date
-        The first and the last of its nights.
-    """
+    """A run of observations."""
 
     name: str
+    # The first and the last of its nights.
     begin: date
     end: date
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """
-    How far a descriptor of a calibration may differ from that of the frame.
+    """How far a descriptor of a calibration may differ from that of the frame."""
 
-    Parameters
-    ----------
-    limit : float or None
-        The largest difference; None where only the cases say.
-    cases : tuple of (Conditions, float or None)
-        Conditions on the frame, and the limit where they are met (None: any
-        difference will do); the first that fits goes before `limit`.
-    relative : bool
-        Whether the limit is a fraction of the frame's value.
-    at_least : bool
-        Whether a calibration with a larger value will do, whatever the difference.
-    over_cos : str or None
-        Descriptor of the frame, an angle [degree] by whose cosine the limit is
-        divided; from 85 degrees on any difference will do.
-    circle : float or None
-        What is added in a full circle, for angles.
-    skip_missing : bool
-        Whether a value that is missing in either is no objection.
-    """
-
-    limit: float | None = None
+    limit: float | None = None  # the largest difference; None where only the cases say
+    # Conditions on the frame, and the limit where they are met (None: any difference
+    # will do); the first that fits goes before `limit`.
     cases: tuple[tuple[Conditions, float | None], ...] = ()
-    relative: bool = False
+    relative: bool = False  # whether the limit is a fraction of the frame's value
+    # Whether a calibration with a larger value will do, whatever the difference.
     at_least: bool = False
+    # Descriptor of the frame, an angle [degree] by whose cosine the limit is divided;
+    # from 85 degrees on any difference will do.
     over_cos: str | None = None
-    circle: float | None = None
+    circle: float | None = None  # what is added in a full circle, for angles
+    # Whether a value that is missing in either is no objection.
     skip_missing: bool = False
 
     def limit_for(self, values: Mapping[str, Value]) -> float | None:
-        """
-        Give the limit that holds for a frame.
-
-        Parameters
-        ----------
-        values : mapping
-            Its descriptors.
-
-        Returns
-        -------
-        float or None
-            None where any difference will do.
-        """
+        """Return the limit that holds for a frame."""
         limit = self.limit
         for where, value in self.cases:
             if all_met(where, values):
@@ -116,19 +67,7 @@ class Tolerance:
         return limit
 
     def difference(self, found: float, wanted: float) -> float:
-        """
-        Say how far two values are apart.
-
-        Parameters
-        ----------
-        found, wanted : float
-            The value of the calibration, and of the frame.
-
-        Returns
-        -------
-        float
-            The difference, or the fraction where the limit is one.
-        """
+        """Return how far two values are apart."""
         apart = abs(found - wanted)
         if self.circle:
             apart %= self.circle
@@ -140,23 +79,7 @@ class Tolerance:
     def against(
         self, name: str, found: Value, wanted: Value, values: Mapping[str, Value]
     ) -> str | None:
-        """
-        Say what speaks against a calibration.
-
-        Parameters
-        ----------
-        name : str
-            The descriptor.
-        found, wanted : str, int, float, bool or None
-            Its value for the calibration, and for the frame.
-        values : mapping
-            All descriptors of the frame.
-
-        Returns
-        -------
-        str or None
-            None where nothing does.
-        """
+        """Say what speaks against a calibration."""
         limit = self.limit_for(values)
         if limit is None or (found is None and wanted is None):
             return None

@@ -1,4 +1,4 @@
-"""Taking the TOML of an instrument apart, key by key, with errors that name the key."""
+"""Typed access to the TOML of an instrument, with errors that name the key."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -10,18 +10,7 @@ __all__ = ["Checker"]
 
 
 class Checker:
-    """
-    The TOML of one instrument.
-
-    Parameters
-    ----------
-    document : mapping
-        What it holds.
-    name : str
-        Short name of the instrument.
-    source : str
-        Path of the TOML, for error messages.
-    """
+    """The TOML of one instrument; a wrong key is an InstrumentError that names it."""
 
     def __init__(self, document: Mapping[str, Any], name: str, source: str) -> None:
         self.document = document
@@ -29,21 +18,7 @@ class Checker:
         self.source = source
 
     def error(self, key: str, problem: str) -> InstrumentError:
-        """
-        Make the error for a wrong key.
-
-        Parameters
-        ----------
-        key : str
-            Where in the TOML, for error messages.
-        problem : str
-            What was expected and found.
-
-        Returns
-        -------
-        InstrumentError
-            To be raised.
-        """
+        """Make the error for a wrong key."""
         msg = f"the instrument file {self.source} is wrong at {key}: {problem}"
         return InstrumentError(msg)
 
@@ -54,30 +29,7 @@ class Checker:
         known: Iterable[str],
         word: str = "where",
     ) -> dict[str, tuple[Condition, ...]]:
-        """
-        Read conditions on descriptors.
-
-        Parameters
-        ----------
-        key : str
-            Where in the TOML, for error messages.
-        given : mapping
-            The table that has them.
-        known : iterable of str
-            The descriptors that there are.
-        word : str
-            Its key for them.
-
-        Returns
-        -------
-        dict of str to tuple of Condition
-            Descriptor to conditions.
-
-        Raises
-        ------
-        InstrumentError
-            If it is wrong.
-        """
+        """Parse conditions on descriptors."""
         where = given.get(word, {})
         if not isinstance(where, dict):
             raise self.error(key, f"expected a table of conditions, found {where!r}")
@@ -88,51 +40,14 @@ class Checker:
         }
 
     def attempt(self, key: str, parse: Callable[[Any], Any], spec: object) -> Any:
-        """
-        Parse a value, naming the key where that fails.
-
-        Parameters
-        ----------
-        key : str
-            Where in the TOML, for error messages.
-        parse : callable
-            Takes the value; raises ValueError.
-        spec : object
-            The value.
-
-        Returns
-        -------
-        object
-            What `parse` makes of it.
-
-        Raises
-        ------
-        InstrumentError
-            If it is wrong.
-        """
+        """Parse a value; an error names the key."""
         try:
             return parse(spec)
         except ValueError as err:
             raise self.error(key, str(err)) from err
 
     def known(self, key: str, found: Mapping[str, Any], known: set[str]) -> None:
-        """
-        Refuse keys that nobody knows.
-
-        Parameters
-        ----------
-        key : str
-            Where in the TOML, for error messages.
-        found : mapping
-            A table.
-        known : set of str
-            The keys that it may have.
-
-        Raises
-        ------
-        InstrumentError
-            If it is wrong.
-        """
+        """Refuse unknown keys."""
         for name in found:
             if name not in known:
                 raise self.error(
@@ -140,50 +55,14 @@ class Checker:
                 )
 
     def table(self, key: str) -> dict[str, Any]:
-        """
-        Read a table at the top.
-
-        Parameters
-        ----------
-        key : str
-            Where in the TOML, for error messages.
-
-        Returns
-        -------
-        dict
-            Empty where there is none.
-
-        Raises
-        ------
-        InstrumentError
-            If it is wrong.
-        """
+        """Return a table at the top level."""
         value = self.document.get(key, {})
         if not isinstance(value, dict):
             raise self.error(key, f"expected a table, found {value!r}")
         return value
 
     def tables(self, key: str, known: set[str]) -> list[dict[str, Any]]:
-        """
-        Read an array of tables at the top.
-
-        Parameters
-        ----------
-        key : str
-            Where in the TOML, for error messages.
-        known : set of str
-            The keys that they may have.
-
-        Returns
-        -------
-        list of dict
-            Empty where there is none.
-
-        Raises
-        ------
-        InstrumentError
-            If it is wrong.
-        """
+        """Return an array of tables at the top level."""
         value = self.document.get(key, [])
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
             raise self.error(key, f"expected tables, [[{key}]], found {value!r}")
@@ -192,110 +71,28 @@ class Checker:
         return value
 
     def text(self, key: str, table: Mapping[str, Any], path: str = "") -> str | None:
-        """
-        Read a text that may be missing.
-
-        Parameters
-        ----------
-        key : str
-            Its key.
-        table : mapping
-            The table that has it.
-        path : str
-            Where in the TOML, if not at the top.
-
-        Returns
-        -------
-        str or None
-            The text.
-
-        Raises
-        ------
-        InstrumentError
-            If it is wrong.
-        """
+        """Return an optional string."""
         value = table.get(key)
         if value is None or isinstance(value, str):
             return value
         raise self.error(path or key, f"expected a text, found {value!r}")
 
     def required(self, path: str, table: Mapping[str, Any], key: str) -> str:
-        """
-        Read a text that must be there.
-
-        Parameters
-        ----------
-        path : str
-            Where in the TOML.
-        table : mapping
-            The table that has it.
-        key : str
-            Its key.
-
-        Returns
-        -------
-        str
-            The text.
-
-        Raises
-        ------
-        InstrumentError
-            If it is wrong.
-        """
+        """Return a required string."""
         value = self.text(key, table, path)
         if not value:
             raise self.error(path, "expected a text, found nothing")
         return value
 
     def texts(self, key: str, value: object) -> tuple[str, ...]:
-        """
-        Read a text, or a list of them.
-
-        Parameters
-        ----------
-        key : str
-            Where in the TOML, for error messages.
-        value : object
-            What the TOML has.
-
-        Returns
-        -------
-        tuple of str
-            The texts.
-
-        Raises
-        ------
-        InstrumentError
-            If it is wrong.
-        """
+        """Return a string, or a list of them."""
         given = [value] if isinstance(value, str) else value
         if isinstance(given, list) and all(isinstance(v, str) for v in given):
             return tuple(given)
         raise self.error(key, f"expected a text or a list of texts, found {value!r}")
 
     def names(self, key: str, value: object, known: Iterable[str]) -> tuple[str, ...]:
-        """
-        Read a descriptor, or a list of them.
-
-        Parameters
-        ----------
-        key : str
-            Where in the TOML, for error messages.
-        value : object
-            What the TOML has.
-        known : iterable of str
-            The descriptors that there are.
-
-        Returns
-        -------
-        tuple of str
-            Their names.
-
-        Raises
-        ------
-        InstrumentError
-            If it is wrong.
-        """
+        """Return a descriptor, or a list of them."""
         found = self.texts(key, value)
         for name in found:
             if name not in known:
@@ -304,26 +101,7 @@ class Checker:
         return found
 
     def number(self, key: str, value: object) -> float:
-        """
-        Read a number that is not negative.
-
-        Parameters
-        ----------
-        key : str
-            Where in the TOML, for error messages.
-        value : object
-            What the TOML has.
-
-        Returns
-        -------
-        float
-            The number.
-
-        Raises
-        ------
-        InstrumentError
-            If it is wrong.
-        """
+        """Return a number that is not negative."""
         if (
             isinstance(value, int | float)
             and not isinstance(value, bool)
@@ -333,26 +111,7 @@ class Checker:
         raise self.error(key, f"expected a number >= 0, found {value!r}")
 
     def count(self, key: str, value: object) -> int:
-        """
-        Read a number of frames.
-
-        Parameters
-        ----------
-        key : str
-            Where in the TOML, for error messages.
-        value : object
-            What the TOML has.
-
-        Returns
-        -------
-        int
-            The number, from 1.
-
-        Raises
-        ------
-        InstrumentError
-            If it is wrong.
-        """
+        """Return a number of frames."""
         if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
             return value
         raise self.error(key, f"expected a number of frames >= 1, found {value!r}")

@@ -1,5 +1,5 @@
 """
-Arrays of pixels in a file, read section by section when somebody indexes them.
+Lazy arrays in a file, of which an index reads only its section.
 
 Scaling follows FITS standard 4.0: BSCALE and BZERO by section 4.4.2.5, unsigned
 integers by table 11, and integers equal to BLANK become NaN where the values are
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.source import Pieces, Source
+from ndmapper.io.source import PositionedReader, Source
 
 __all__ = ["ArrayHandle", "Section", "is_basic_index", "section_of"]
 
@@ -31,20 +31,8 @@ _PSEUDO = {8: "i1", 16: "u2", 32: "u4", 64: "u8"}
 
 
 def is_basic_index(item: Any) -> bool:
-    """
-    Say whether an index can be followed without loading the array.
-
-    Parameters
-    ----------
-    item : object
-        What stands between the brackets.
-
-    Returns
-    -------
-    bool
-        True for numbers, slices and the ellipsis, and tuples of them.
-    """
-    # A loop, since a section of a few pixels takes little longer than to ask this.
+    """Whether an index holds only integers, slices and an ellipsis: it is lazy."""
+    # A loop, since reading a section of a few pixels takes little longer than this.
     for i in item if isinstance(item, tuple) else (item,):
         if type(i) is slice or type(i) is int or i is Ellipsis:
             continue
@@ -54,26 +42,7 @@ def is_basic_index(item: Any) -> bool:
 
 
 def section_of(section: Section, item: Any) -> Section:
-    """
-    Take a section of a section.
-
-    Parameters
-    ----------
-    section : Section
-        For each axis of the stored array, what is taken already.
-    item : index
-        A basic index into what is taken.
-
-    Returns
-    -------
-    Section
-        For each axis of the stored array, what is taken in the end.
-
-    Raises
-    ------
-    IndexError
-        If there are too many indices, or one lies outside.
-    """
+    """Compose a section of a stored array with a basic index into it."""
     items = list(item) if isinstance(item, tuple) else [item]
     open_axes = [i for i, axis in enumerate(section) if type(axis) is range]
     if items.count(Ellipsis):
@@ -99,55 +68,25 @@ def section_of(section: Section, item: Any) -> Section:
 @dataclass(frozen=True)
 class ArrayHandle:
     """
-    An array in a file, or a section of one, that has not been read.
+    A lazy array, or a section of one: where it lies in a file and how it is stored.
 
     It holds no open file, and can be pickled.
-
-    Parameters
-    ----------
-    source : Source
-        The file.
-    index : int
-        Position of the HDU in the file.
-    offset : int
-        Where its data start, in bytes of the decompressed content.
-    bitpix : int
-        How the pixels are stored.
-    stored_shape : tuple of int
-        Shape of the whole array.
-    bscale, bzero : float
-        The physical value is ``bzero + bscale * stored``.
-    blank : int or None
-        Stored value of pixels without one.
-    section : Section
-        What is taken of each axis.
     """
 
     source: Source
-    index: int
-    offset: int
-    bitpix: int
-    stored_shape: tuple[int, ...]
+    index: int  # position of the HDU in the file
+    offset: int  # where its data start, in bytes of the decompressed content
+    bitpix: int  # how the pixels are stored
+    stored_shape: tuple[int, ...]  # shape of the whole array
+    # The physical value is ``bzero + bscale * stored``.
     bscale: float
     bzero: float
-    blank: int | None
-    section: Section
+    blank: int | None  # stored value of undefined pixels
+    section: Section  # in stored pixels
 
     @classmethod
     def of(cls, hdu: HduMap) -> "ArrayHandle":
-        """
-        Make the handle of the whole array of an HDU.
-
-        Parameters
-        ----------
-        hdu : HduMap
-            An HDU that holds an image.
-
-        Returns
-        -------
-        ArrayHandle
-            The handle.
-        """
+        """Make the handle of the whole array of an HDU."""
         return cls(*cls._fields_of(hdu))
 
     @staticmethod
@@ -170,7 +109,7 @@ class ArrayHandle:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of what is taken."""
+        """Shape of the section."""
         return tuple([len(axis) for axis in self.section if type(axis) is range])
 
     @property
@@ -181,11 +120,11 @@ class ArrayHandle:
         if self.bitpix > 0 and self.is_converted:
             # As astropy does: a mantissa as wide as the stored integers.
             return np.dtype("f8" if self.bitpix > 16 else "f4")
-        return np.dtype(_STORED[self.bitpix])
+        return self.stored_dtype
 
     @property
     def is_pseudo(self) -> bool:
-        """Whether BZERO only stands for a change of sign convention (table 11)."""
+        """Whether BZERO only stands for the (un)signed type of table 11."""
         return self.bscale == 1 and self.bzero == _OFFSETS.get(self.bitpix)
 
     @property
@@ -195,24 +134,17 @@ class ArrayHandle:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the whole stored array is taken."""
+        """Whether the section is the whole stored array."""
         return self.section == tuple(range(n) for n in self.stored_shape)
 
+    @property
+    def stored_dtype(self) -> np.dtype[Any]:
+        """Type of the stored numbers, in the byte order of this machine."""
+        return np.dtype(_STORED[self.bitpix])
+
     def take(self, item: Any) -> "ArrayHandle":
-        """
-        Take a section without reading it.
-
-        Parameters
-        ----------
-        item : index
-            Numbers, slices and an ellipsis.
-
-        Returns
-        -------
-        ArrayHandle
-            The handle of the section.
-        """
-        # What `dataclasses.replace` does takes longer than to read a few rows.
+        """Return the handle of a section; nothing is read."""
+        # `dataclasses.replace` would take longer than reading a few rows.
         taken = object.__new__(type(self))
         taken.__dict__.update(self.__dict__, section=section_of(self.section, item))
         return taken
@@ -221,31 +153,12 @@ class ArrayHandle:
         return self.take(item).read()
 
     def read(self) -> npt.NDArray[Any]:
-        """
-        Read the section.
-
-        Returns
-        -------
-        ndarray
-            An own, writable array in the byte order of this machine.
-
-        Raises
-        ------
-        MissingFileError, FileChangedError, TruncatedFileError
-            If the file is gone, or is another one by now.
-        """
+        """Read the section as a new, writable array in the native byte order."""
         return self._scaled(self.stored())
 
     def stored(self) -> npt.NDArray[Any]:
-        """
-        Read the section without applying BSCALE, BZERO and BLANK.
-
-        Returns
-        -------
-        ndarray
-            The stored numbers, in the byte order of this machine.
-        """
-        dtype = np.dtype(_STORED[self.bitpix]).newbyteorder(">")
+        """Read the section without applying BSCALE, BZERO and BLANK."""
+        dtype = self.stored_dtype.newbyteorder(">")
         total = int(np.prod(self.stored_shape)) * dtype.itemsize
         if 0 in self.shape:
             return np.zeros(self.shape, dtype.newbyteorder("="))
@@ -254,16 +167,16 @@ class ArrayHandle:
         )
         if self.source.compression is not None or self.is_whole:
             stored = np.empty(self.stored_shape, dtype)
-            with Pieces(self.source) as pieces:
-                pieces.read_into(self.offset, _bytes_of(stored))
+            with PositionedReader(self.source) as reader:
+                reader.read_into(self.offset, _bytes_of(stored))
             if not self.is_whole:
                 stored = stored[(*index, ...)].copy()
         elif (first := self._first_of_rows()) is not None:
             # One piece of the file: reading it is quicker than mapping its pages.
             stored = np.empty(self.shape, dtype)
             start = self.offset + first * (total // self.stored_shape[0])
-            with Pieces(self.source) as pieces:
-                pieces.read_into(start, _bytes_of(stored))
+            with PositionedReader(self.source) as reader:
+                reader.read_into(start, _bytes_of(stored))
         else:
             wanted = int(np.prod(self.shape)) * dtype.itemsize
             with self.source.open_data(self.offset, wanted) as stream:
@@ -287,7 +200,7 @@ class ArrayHandle:
 
     @property
     def has_rows(self) -> bool:
-        """Whether rows of it are pieces of a plain file, and of the same size."""
+        """Whether `read_rows` can read it: whole rows of a plain file, not rescaled."""
         return (
             type(self) is ArrayHandle
             and self.source.compression is None
@@ -296,35 +209,23 @@ class ArrayHandle:
         )
 
     def read_rows(
-        self, pieces: Pieces, span: slice, out: npt.NDArray[Any]
+        self, reader: PositionedReader, span: slice, out: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
         """
-        Read some rows into memory that is there already, where it has rows.
+        Read some rows of the section into the memory of `out`.
 
-        Parameters
-        ----------
-        pieces : Pieces
-            The file, which is open.
-        span : slice
-            Which rows of what is taken.
-        out : ndarray
-            An array without gaps, of the shape of the rows and the type of the values.
-
-        Returns
-        -------
-        ndarray
-            The values in that memory: floating point as it is stored, in the byte order
-            of the file, and integers in that of this machine.
+        Floating point numbers come back in the byte order of the file, integers in the
+        native one.
         """
         first = self._first_of_rows()
         assert first is not None
-        stored = out.view(np.dtype(_STORED[self.bitpix]).newbyteorder(">"))
+        stored = out.view(self.stored_dtype.newbyteorder(">"))
         start = self.offset + (first + span.start) * (out.nbytes // len(out))
-        pieces.read_into(start, _bytes_of(stored))
+        reader.read_into(start, _bytes_of(stored))
         return stored if self.bitpix < 0 else self._scaled(_native(stored))
 
     def _first_of_rows(self) -> int | None:
-        """Give the first of the rows, where the section is whole rows in order."""
+        """Return the first row if the section is contiguous whole rows, else None."""
         if not self.section:
             return None
         rows, *rest = self.section
@@ -357,7 +258,7 @@ def _as_slice(axis: range) -> slice:
 
 
 def _scaling(hdu: HduMap, keyword: str, default: float) -> float:
-    """Read BSCALE or BZERO; without a number in it pixels are as they are stored."""
+    """Return BSCALE or BZERO; one that is no number is warned of and ignored."""
     value = hdu.keys.get(keyword, default)
     if isinstance(value, int | float):
         return value
@@ -367,7 +268,10 @@ def _scaling(hdu: HduMap, keyword: str, default: float) -> float:
 
 @functools.lru_cache(maxsize=4096)
 def _warn_of_second(source: Source, index: int, keyword: str) -> None:
-    """Say that the pixels are ambiguous: programs differ in which card they take."""
+    """
+    Warn of keywords that stand twice with different values; programs differ in which
+    they take.
+    """
     log.warning(
         "%s: HDU %d has cards of %s that say different things: the first counts, and "
         "other programs may take the last; correct the file",
@@ -388,7 +292,7 @@ def _bytes_of(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _native(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Bring numbers to the byte order of this machine, in the memory they have."""
+    """Swap to the native byte order, in place."""
     if stored.dtype.isnative:
         return stored
     native = stored.view(stored.dtype.newbyteorder("="))

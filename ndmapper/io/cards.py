@@ -1,8 +1,8 @@
 """
-Header cards as they are in real files: any byte, and values that nobody can parse.
+Header cards as they are in real files: any byte, and values that cannot be parsed.
 
 A card that breaks the standard is shown as astropy shows it, with '?' for what is no
-printable ASCII, and is written back byte for byte as long as nobody sets it.
+printable ASCII, and is written back byte for byte unless it is modified.
 """
 
 import functools
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 UnreadableCardError = fits.VerifyError
-"""What asking for the value of a card raises that breaks the standard."""
+"""Raised on access to the value of a card that breaks the standard."""
 
 _CARD = 80
 _END_CARD = b"END".ljust(_CARD)
@@ -53,21 +53,10 @@ _BLANK_FOR_CONTROL = bytes(0x20 if b in _CONTROL else b for b in range(256))
 
 
 class HeaderPlace(NamedTuple):
-    """
-    Where a header stands, for errors about its cards.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    hdu : int
-        Position of the HDU.
-    name : str
-        Its EXTNAME.
-    """
+    """Where a header stands, for errors about its cards."""
 
     path: str
-    hdu: int
+    hdu: int  # position of the HDU
     name: str
 
     def __str__(self) -> str:
@@ -80,35 +69,19 @@ class UnparsableCardError(CardError, fits.VerifyError):  # type: ignore[misc]
 
 
 class OddCard(fits.Card):  # type: ignore[misc]
-    """
-    A card that breaks the standard, or that astropy would write in another way.
+    """A card that breaks the standard, or that astropy would write in another way."""
 
-    Parameters
-    ----------
-    keyword, value, comment : object
-        As of an `astropy.io.fits.Card`.
-    **kwargs : object
-        The same.
-
-    Attributes
-    ----------
-    stored : bytes
-        The card as it is in the file.
-    place : HeaderPlace or None
-        Where that is.
-    """
-
-    stored: bytes = b""
+    stored: bytes = b""  # the card as it is in the file
     place: HeaderPlace | None = None
 
     @property
     def is_set(self) -> bool:
-        """Whether somebody has set its value, keyword or comment."""
+        """Whether its value, keyword or comment was set."""
         return bool(self._modified)
 
     @property
     def image(self) -> str:
-        """The text of the card as astropy shows it; to look changes nothing."""
+        """The text of the card as astropy shows it; reading it changes nothing."""
         if self.is_set:
             return str(super().image)
         text = printable(self.stored).decode("ascii")
@@ -160,22 +133,11 @@ class OddCard(fits.Card):  # type: ignore[misc]
 
 
 def card_bytes(card: fits.Card) -> bytes:
-    """
-    Write a card, exactly as it was in the file if nobody changed it.
-
-    Parameters
-    ----------
-    card : astropy.io.fits.Card
-        The card.
-
-    Returns
-    -------
-    bytes
-        80 of them, or a multiple for a long string.
-    """
+    """Return a card as bytes, unchanged if it was read from a file and not modified."""
     if isinstance(card, OddCard) and not card.is_set:
         return card.stored
-    # Card.image would mend what breaks the standard, also in a card nobody touched.
+    # Card.image, the public way, corrects what breaks the standard also in a card that
+    # was not modified, and takes longer than all else that a save does with a header.
     if card._image is not None and not card._modified:
         image = card._image
     else:
@@ -186,18 +148,10 @@ def card_bytes(card: fits.Card) -> bytes:
 
 def printable(card: bytes) -> bytes:
     """
-    Put printable ASCII in the place of all other bytes.
+    Replace what is not printable ASCII by "?", and control characters around values by
+    blanks.
 
-    Parameters
-    ----------
-    card : bytes
-        A card, or a whole header.
-
-    Returns
-    -------
-    bytes
-        As many. Control characters around values become blanks, as the programs mean
-        them that pad with NUL or tab; whatever else there is becomes '?'.
+    NUL and tab are how some programs pad. The length stays.
     """
     if _ODD_BYTE.search(card) is None:
         return card
@@ -215,19 +169,7 @@ def printable(card: bytes) -> bytes:
 
 
 def header_size(raw: bytes) -> int:
-    """
-    Find where the cards of a header end.
-
-    Parameters
-    ----------
-    raw : bytes
-        A header.
-
-    Returns
-    -------
-    int
-        Number of bytes before the END card.
-    """
+    """Return the number of bytes before the END card."""
     at = raw.find(_END_CARD)
     while at != -1 and at % _CARD:
         at = raw.find(_END_CARD, at + 1)
@@ -235,21 +177,7 @@ def header_size(raw: bytes) -> int:
 
 
 def parse_header(raw: bytes, place: HeaderPlace | None = None) -> Header:
-    """
-    Parse a header, whatever bytes it has.
-
-    Parameters
-    ----------
-    raw : bytes
-        The header as stored, with END.
-    place : HeaderPlace, optional
-        Where it stands.
-
-    Returns
-    -------
-    Header
-        Its cards come back byte for byte by `card_bytes`.
-    """
+    """Parse a header of any bytes; `card_bytes` gives its cards back unchanged."""
     end = header_size(raw)
     odd = [at for at in range(0, end, _CARD) if not _is_clean(raw[at : at + _CARD])]
     if raw.find(b"CONTINUE", 0, end) != -1:
@@ -257,19 +185,19 @@ def parse_header(raw: bytes, place: HeaderPlace | None = None) -> Header:
     if not odd:
         return Header.fromstring(raw)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is said to who asks for such a card
+        warnings.simplefilter("ignore")  # accessing such a card raises
         return _parse_odd(raw, end, odd, place)
 
 
-# The extensions of a file, and the files of a night, share most of their cards.
+# Cached: the extensions of a file, and the files of a night, share most cards.
 @functools.lru_cache(maxsize=16384)
 def _is_clean(card: bytes) -> bool:
-    """Whether astropy changes nothing in a card; see bench_versions.py for its time."""
+    """Whether astropy leaves a card as it is; see bench_versions.py for its time."""
     return _CLEAN.fullmatch(card) is not None
 
 
 def _falsely_continued(raw: bytes, end: int) -> Iterator[int]:
-    """Find the cards that a text goes on from, and that have none."""
+    """Find the cards before CONTINUE cards that hold no text to be continued."""
     start = 0
     for at in range(0, end, _CARD):
         if not raw.startswith(b"CONTINUE", at):
@@ -281,7 +209,7 @@ def _falsely_continued(raw: bytes, end: int) -> Iterator[int]:
 def _parse_odd(
     raw: bytes, end: int, odd: Sequence[int], place: HeaderPlace | None
 ) -> Header:
-    """Parse a header of which some cards, that begin at known places, are odd."""
+    """Parse a header with odd cards, which begin at known offsets."""
     parsed = Header.fromstring(printable(raw[:end]) + raw[end:])
     cards: list[fits.Card] = []
     at, waiting = 0, iter([*odd, end])

@@ -2,7 +2,7 @@
 CHECKSUM and DATASUM (FITS standard 4.0, section 4.4.2.7 and appendix J).
 
 Both are sums of 32-bit words in ones' complement arithmetic. That of a whole HDU is
-brought to minus zero by the sixteen letters of CHECKSUM.
+brought to minus zero by the sixteen characters of CHECKSUM.
 """
 
 import logging
@@ -31,37 +31,14 @@ _PUNCTUATION = frozenset(range(0x3A, 0x41)) | frozenset(range(0x5B, 0x61))
 
 
 class Damage(NamedTuple):
-    """
-    An HDU whose data do not have the sum that its header states.
-
-    Parameters
-    ----------
-    hdu : int
-        Its position.
-    what : str
-        What was expected and found.
-    """
+    """An HDU whose data do not have the checksum in their header."""
 
     hdu: int
-    what: str
+    what: str  # what was expected and found
 
 
 class DataSum:
-    """
-    The sum of a data unit, taken while it is read for another purpose.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        The HDU.
-    total : int
-        The sum of what was added already.
-
-    Attributes
-    ----------
-    is_wanted : bool
-        Whether the header states a sum, so that there is something to compare.
-    """
+    """The checksum of a data unit, accumulated while it is read for another purpose."""
 
     def __init__(self, hdu: HduMap, total: int = 0) -> None:
         self._hdu = hdu
@@ -72,14 +49,7 @@ class DataSum:
         self.is_wanted = bool(self._stated)
 
     def add(self, content: bytes) -> None:
-        """
-        Add a piece of the data, or of their padding.
-
-        Parameters
-        ----------
-        content : bytes
-            What follows the pieces before.
-        """
+        """Add a piece of the data, or of their padding."""
         if self._rest:
             content = self._rest + content
         whole = len(content) // 4 * 4
@@ -87,15 +57,7 @@ class DataSum:
         self._total = _add(self._total, _sum(memoryview(content)[:whole]))
 
     def damage(self) -> Damage | None:
-        """
-        Compare, when all was added.
-
-        Returns
-        -------
-        Damage or None
-            None where a stated sum is that of the data. Of two that a header states one
-            may be left from before.
-        """
+        """Compare with DATASUM, when all was added."""
         total = _add(self._total, _sum(self._rest.ljust(-(-len(self._rest) // 4) * 4,
                                                         b"\0")))  # fmt: skip
         # There are two ways to write zero in ones' complement.
@@ -115,7 +77,7 @@ def _where(hdu: HduMap) -> str:
 
 
 def _stated(hdu: HduMap) -> Iterator[bytes]:
-    """Give the DATASUM cards of a header."""
+    """Return the DATASUM cards of a header."""
     raw = hdu.raw
     at = raw.find(b"DATASUM =")
     while at != -1:
@@ -125,7 +87,7 @@ def _stated(hdu: HduMap) -> Iterator[bytes]:
 
 
 def _number(card: bytes, hdu: HduMap) -> int | None:
-    """Read a sum; None for what states nothing, or none of 32 bits."""
+    """Parse DATASUM; None if it is empty or no number of 32 bits."""
     value = card_value(card)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -143,17 +105,10 @@ def _number(card: bytes, hdu: HduMap) -> int | None:
 
 def take_sums_out(path: Path, damaged: Collection[Damage]) -> None:
     """
-    Take sums that are not those of the data out of a file that is being made.
+    Remove wrong checksums from a file that is being made.
 
-    They came with an HDU that was copied as it was, or a tool has left them behind. The
-    file is as it should be, and what it was made of was named.
-
-    Parameters
-    ----------
-    path : Path
-        The file, which has not its final name yet.
-    damaged : collection of Damage
-        What `examine` found in it.
+    They came with an HDU that was copied, or an external tool left them behind; the
+    file itself is right.
     """
     right = staging_name(path)
     write_hdus(right, _without(map_file(path), [one.hdu for one in damaged]))
@@ -163,7 +118,7 @@ def take_sums_out(path: Path, damaged: Collection[Damage]) -> None:
 def _without(
     fmap: FileMap, which: Collection[int]
 ) -> Iterator[HduOut | HduMap | bytes | Tail]:
-    """Give the HDUs of a file without the sums that some of them state wrongly."""
+    """Yield the HDUs of a file without their wrong checksums."""
     for hdu in fmap.hdus:
         if hdu.before:
             yield hdu.before
@@ -181,21 +136,7 @@ def _without(
 def with_checksums(
     fmap: FileMap, target: Path | None = None
 ) -> Iterator[HduOut | bytes | Tail]:
-    """
-    Give the HDUs of a file with their sums; a sum that does not fit is named.
-
-    Parameters
-    ----------
-    fmap : FileMap
-        The map of the file.
-    target : Path, optional
-        The name that the file will have, for what is said of it.
-
-    Yields
-    ------
-    HduOut, bytes or Tail
-        Each HDU, of which the data are copied, and what follows the last.
-    """
+    """Yield the HDUs of a file with their checksums; a wrong one is warned of."""
     for hdu in fmap.hdus:
         if hdu.before:
             yield _summed(hdu.before, 0)
@@ -211,7 +152,7 @@ def with_checksums(
 
 
 def _summed(raw: bytes, data_sum: int) -> bytes:
-    """Put the sums into a header, in the place of those that are there."""
+    """Set the checksums in a header."""
     cards = [raw[at : at + _CARD] for at in range(0, header_size(raw), _CARD)]
     _set(cards, "DATASUM", str(data_sum).ljust(8), "data unit checksum")
     _set(cards, "CHECKSUM", _NOTHING, "HDU checksum")
@@ -245,7 +186,7 @@ def _data_sum(hdu: HduMap) -> int:
         while left:
             chunk = stream.read(min(left, _CHUNK))
             if not chunk:
-                break  # padding that is missing counts nothing
+                break  # missing padding counts as zeros
             total = _add(total, _sum(chunk.ljust(-(-len(chunk) // 4) * 4, b"\0")))
             left -= len(chunk)
     return total
@@ -260,7 +201,7 @@ def _add(one: int, other: int) -> int:
 
 
 def _folded(total: int) -> int:
-    """Add what does not fit into 32 bits at the other end."""
+    """Add the carries beyond 32 bits at the lower end (ones' complement)."""
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
     return total
@@ -268,7 +209,7 @@ def _folded(total: int) -> int:
 
 def _letters(value: int) -> str:
     """
-    Spread a sum over sixteen letters and digits.
+    Encode a checksum as sixteen characters (appendix J of the standard).
 
     Each byte becomes four characters, a quarter of it each from "0" on, which are then
     moved in pairs, up and down, until none is a punctuation mark. The letters are

@@ -1,8 +1,10 @@
 """
-Arrays whose values are not the stored numbers, converted when they are read.
+Lazy arrays whose values differ in meaning from the stored numbers.
 
-Uncertainties in another unit than their data, inverse variances and masks of CCDData as
-variances and flags, and flags that are stored in any type as whole numbers.
+Uncertainties in another unit than their data, inverse variances, masks of CCDData, and
+flags that are not stored as integers are converted on reading. Each has a class, by
+which a save knows what it can copy, and a function that makes it of an HDU: hence more
+than ten names.
 """
 
 import functools
@@ -43,7 +45,7 @@ __all__ = [
 Kind = Literal["std", "variance", "inverse"]
 
 KIND_KEYWORD = "UTYPE"
-"""What says of which kind an uncertainty is."""
+"""Keyword that tells the kind of an uncertainty."""
 
 KIND_NAMES: dict[Kind, str] = {
     "std": "StdDevUncertainty",
@@ -55,47 +57,19 @@ KIND_NAMES: dict[Kind, str] = {
 
 def kind_of_uncertainty(hdu: HduMap) -> Kind:
     """
-    Read what an uncertainty is.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Its HDU.
-
-    Returns
-    -------
-    {'std', 'variance', 'inverse'}
-        Standard deviations, where the header does not say.
+    Return what an uncertainty holds by UTYPE; standard deviations if the header does
+    not say.
     """
     stated = str(hdu.header.get(KIND_KEYWORD, "")).strip()
     return next((kind for kind, name in KIND_NAMES.items() if name == stated), "std")
 
 
 class ConvertedHandle(ArrayHandle):
-    """
-    An array whose values are not those that are stored.
-
-    Parameters
-    ----------
-    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
-        As of an `ArrayHandle`.
-    """
+    """A lazy array whose values differ in meaning from those that are stored."""
 
 
 def weighed_handle(hdu: HduMap) -> ArrayHandle:
-    """
-    Make the handle of an uncertainty, where inverse variances become variances.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Its HDU.
-
-    Returns
-    -------
-    ArrayHandle
-        One whose values are variances, or else standard deviations.
-    """
+    """Make the handle of an uncertainty; inverse variances are read as variances."""
     if kind_of_uncertainty(hdu) != "inverse":
         return open_array(hdu)
     return inverse_handle(hdu)
@@ -103,17 +77,8 @@ def weighed_handle(hdu: HduMap) -> ArrayHandle:
 
 def inverse_handle(hdu: HduMap) -> "InverseHandle":
     """
-    Make the handle of inverse variances, which become variances.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Its HDU.
-
-    Returns
-    -------
-    InverseHandle
-        One whose values are variances: infinite where nothing was measured.
+    Make the handle of inverse variances that are read as variances, infinite without
+    data.
     """
     handle = open_array(hdu)
     kind = _TiledInverse if isinstance(handle, TileHandle) else InverseHandle
@@ -121,33 +86,14 @@ def inverse_handle(hdu: HduMap) -> "InverseHandle":
 
 
 def mask_handle(hdu: HduMap) -> ArrayHandle:
-    """
-    Make the handle of a mask, of which every number but 0 means a bad pixel.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Its HDU.
-
-    Returns
-    -------
-    ArrayHandle
-        One whose values are 0 and 1.
-    """
+    """Make the handle of a mask that is read as flags 0 and 1."""
     handle = open_array(hdu)
     kind = _TiledMask if isinstance(handle, TileHandle) else _Mask
     return kind(**handle.__dict__)
 
 
 class InverseHandle(ConvertedHandle):
-    """
-    Variances, of which the inverse is stored.
-
-    Parameters
-    ----------
-    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
-        As of an `ArrayHandle`.
-    """
+    """Variances that are stored as inverse variances."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -162,14 +108,7 @@ class InverseHandle(ConvertedHandle):
             )
 
     def is_measured(self) -> npt.NDArray[np.bool_]:
-        """
-        Read where there is a variance.
-
-        Returns
-        -------
-        ndarray of bool
-            False where the inverse is 0, negative or not finite.
-        """
+        """Return where there is a variance: the inverse is positive and finite."""
         return _is_measured(as_float(super()._scaled(self.stored())))
 
 
@@ -178,27 +117,11 @@ def _is_measured(weights: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 
 class NoDataHandle(ConvertedHandle):
-    """
-    Flags, to which those of pixels are added that have no variance.
-
-    Parameters
-    ----------
-    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
-        As of an `ArrayHandle`, those of the inverse variances.
-
-    Attributes
-    ----------
-    weights : InverseHandle
-        The variances.
-    flags : ArrayHandle or None
-        The flags that are stored; None where there are none.
-    bit : int
-        The bit that means that nothing was measured.
-    """
+    """Flags, with a bit added where the inverse variance is not positive and finite."""
 
     weights: InverseHandle
-    flags: ArrayHandle | None
-    bit: int
+    flags: ArrayHandle | None  # the flags that are stored; None where there are none
+    bit: int  # the bit that means that nothing was measured
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -209,19 +132,7 @@ class NoDataHandle(ConvertedHandle):
         return np.promote_types(np.min_scalar_type(self.bit), f"u{stored.itemsize}")
 
     def take(self, item: Any) -> "NoDataHandle":
-        """
-        Take a section without reading it.
-
-        Parameters
-        ----------
-        item : index
-            Numbers, slices and an ellipsis.
-
-        Returns
-        -------
-        NoDataHandle
-            The handle of the section.
-        """
+        """Return the handle of a section; nothing is read."""
         taken: Any = super().take(item)
         weights = self.weights.take(item)
         flags = None if self.flags is None else self.flags.take(item)
@@ -229,14 +140,7 @@ class NoDataHandle(ConvertedHandle):
         return taken  # type: ignore[no-any-return]
 
     def read(self) -> npt.NDArray[Any]:
-        """
-        Read the section.
-
-        Returns
-        -------
-        ndarray of int
-            The flags.
-        """
+        """Read the section."""
         made = np.zeros(self.shape, self.dtype)
         if self.flags is not None:
             flags = self.flags.read()
@@ -248,23 +152,7 @@ class NoDataHandle(ConvertedHandle):
 def no_data_handle(
     weights: InverseHandle, flags: ArrayHandle | None, bit: int
 ) -> NoDataHandle:
-    """
-    Make the handle of the flags beside inverse variances.
-
-    Parameters
-    ----------
-    weights : InverseHandle
-        The variances.
-    flags : ArrayHandle or None
-        The flags of the file, if it has any.
-    bit : int
-        The bit that means that nothing was measured.
-
-    Returns
-    -------
-    NoDataHandle
-        One whose values are the flags, and that bit where there is no variance.
-    """
+    """Make the handle of flags that have `bit` where there is no variance."""
     made = object.__new__(NoDataHandle)
     made.__dict__.update(weights.__dict__, weights=weights, flags=flags, bit=bit)
     return made
@@ -294,19 +182,7 @@ _CONVERTED = np.dtype("uint32")
 
 
 def flags_handle(hdu: HduMap) -> ArrayHandle:
-    """
-    Make the handle of flags.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        An HDU that holds an image.
-
-    Returns
-    -------
-    ArrayHandle
-        One whose values are integers.
-    """
+    """Make the handle of flags, which are read as integers however they are stored."""
     handle = open_array(hdu)
     if handle.is_pseudo or (handle.bitpix > 0 and not handle.is_converted):
         return handle
@@ -316,33 +192,20 @@ def flags_handle(hdu: HduMap) -> ArrayHandle:
 
 
 def unfit_as_bits(values: npt.NDArray[Any]) -> Any:
-    """
-    Find a number that cannot be the flags of a pixel.
-
-    Parameters
-    ----------
-    values : ndarray of float
-        What is given as flags.
-
-    Returns
-    -------
-    float or None
-        The first that is no whole number, or needs more than 32 bits; None if all
-        are flags.
-    """
+    """Return the first value that is no integer of up to 32 bits; None if all are."""
     fit = (values >= 0) & (values <= np.iinfo(_CONVERTED).max)
     fit &= values == np.trunc(values)
     return None if fit.all() else values[~fit][0].item()
 
 
 class _Flags(ArrayHandle):
-    """An array of flags that is stored in another way than as plain integers."""
+    """Flags that are not stored as plain integers."""
 
     hdu: HduMap
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the flags, which is known without reading them."""
+        """Type of the flags."""
         if self._is_plain:
             # What BLANK marks are flags like others: no bit is left for it.
             return np.dtype(f"{'u' if self.bitpix == 8 else 'i'}{self.bitpix // 8}")
@@ -380,14 +243,7 @@ log = logging.getLogger(__name__)
 
 
 class RescaledHandle(ConvertedHandle):
-    """
-    An uncertainty that is multiplied by a factor, in double precision.
-
-    Parameters
-    ----------
-    source, index, offset, bitpix, stored_shape, bscale, bzero, blank, section : object
-        As of an `ArrayHandle`.
-    """
+    """An uncertainty that is multiplied by a factor, in double precision."""
 
     factor: float = 1
 
@@ -408,23 +264,9 @@ def in_unit_of_data(
     handle: ArrayHandle, hdu: HduMap, data: HduMap, *, is_std: bool
 ) -> ArrayHandle:
     """
-    Check what the header of an uncertainty says of its unit.
+    Convert an uncertainty to the unit of its data (squared for variances).
 
-    Parameters
-    ----------
-    handle : ArrayHandle
-        The uncertainty.
-    hdu, data : HduMap
-        Where it is, and where its data are.
-    is_std : bool
-        It holds standard deviations, not variances.
-
-    Returns
-    -------
-    ArrayHandle
-        The same one, or one that gives values in the unit of the data (squared). Where
-        the units do not fit each other there is a warning in the log, and the values
-        are taken as they are.
+    Units that do not fit each other are warned of, and the values taken as they are.
     """
     text, data_text = (str(h.keys.get("BUNIT") or "") for h in (hdu, data))
     if not text or not data_text:
@@ -435,7 +277,7 @@ def in_unit_of_data(
         return handle
     unit, of_data = unit_from_text(text), unit_from_text(data_text)
     if not isinstance(unit, u.UnitBase) or not isinstance(of_data, u.UnitBase):
-        return handle  # nobody can check that
+        return handle  # cannot be checked
     expected = of_data if is_std else of_data**2
     try:
         factor = unit.to(expected)

@@ -1,9 +1,9 @@
 """
-Digests of files, by content: what counts when two files are compared.
+Digests of the content of files, without what may differ between equal files.
 
-Counted are the cards of each header, less those that say when and by what it was
-written, and the data as stored. Compression of the whole file, padding and the record
-of the product do not count.
+A digest covers the cards of each header, except the volatile ones (when and by what it
+was written), and the data as stored. Compression of the whole file, padding and the
+record of the product do not count.
 """
 
 import contextlib
@@ -48,68 +48,22 @@ _TICK = 50_000_000
 
 
 class Examined(NamedTuple):
-    """
-    What was found out about a file when all of it was read.
-
-    Parameters
-    ----------
-    digest : str
-        Its digest.
-    damaged : tuple of Damage
-        The HDUs whose data do not have the sum that their header states.
-    """
+    """The digest of a file, and the HDUs whose checksums are wrong."""
 
     digest: str
+    # The HDUs whose data do not have the sum that their header states.
     damaged: tuple[Damage, ...] = ()
 
 
 def digest(path: str | os.PathLike[str], cache: "DigestCache | None" = None) -> str:
-    """
-    Compute the digest of a file.
-
-    Parameters
-    ----------
-    path : str or path
-        The file. One that is not FITS is taken byte by byte.
-    cache : DigestCache, optional
-        Where digests are remembered.
-
-    Returns
-    -------
-    str
-        ``"sha256:<hex>"``.
-
-    Raises
-    ------
-    MissingFileError, FileAccessError, TruncatedFileError
-        If the file cannot be read.
-    """
+    """Compute the digest of a file."""
     return examine(path, cache).digest
 
 
 def examine(
     path: str | os.PathLike[str], cache: "DigestCache | None" = None
 ) -> Examined:
-    """
-    Compute the digest of a file, and compare its data with each DATASUM on the way.
-
-    Parameters
-    ----------
-    path : str or path
-        The file. One that is not FITS is taken byte by byte.
-    cache : DigestCache, optional
-        Where it is remembered.
-
-    Returns
-    -------
-    Examined
-        The digest, and the HDUs that are damaged.
-
-    Raises
-    ------
-    MissingFileError, FileAccessError, TruncatedFileError
-        If the file cannot be read.
-    """
+    """Compute the digest of a file and verify its checksums in one pass."""
     if cache is None:
         return _compute(path)
     source = find_source(path, strict=False)
@@ -125,27 +79,9 @@ def name_damage(
     path: str | os.PathLike[str], found: Examined, *, checksums: str | None = None
 ) -> list[str]:
     """
-    Say that the pixels of a file are not those that its DATASUM was made of.
+    Report data that do not have their checksum, as a warning or as an error.
 
-    Parameters
-    ----------
-    path : str or path
-        The file.
-    found : Examined
-        What `examine` found out about it.
-    checksums : {'warn', 'error', 'ignore'}, optional
-        What to do about it; by default what the configuration says.
-
-    Returns
-    -------
-    list of str
-        What is wrong with each HDU, for a warning; empty for nothing to be said.
-
-    Raises
-    ------
-    ChecksumError
-        If that is an error, as it always is for a product with a record, in it or
-        beside it.
+    It is always an error for a product with a record.
     """
     if not found.damaged:
         return []
@@ -175,19 +111,7 @@ def name_damage(
 def differences(
     first: str | os.PathLike[str], second: str | os.PathLike[str]
 ) -> list[str]:
-    """
-    Say how two FITS files differ, in what counts.
-
-    Parameters
-    ----------
-    first, second : str or path
-        The files.
-
-    Returns
-    -------
-    list of str
-        One line for each difference; empty for identical files.
-    """
+    """List how two FITS files differ, the volatile cards left out."""
     ours, theirs = (_counted(map_file(path).hdus) for path in (first, second))
     found = []
     if len(ours) != len(theirs):
@@ -211,14 +135,9 @@ def differences(
 
 class DigestCache:
     """
-    Digests of files remembered by path, size and time of change.
+    Digests of files by path, size and time of change, kept in a file.
 
-    It may be deleted at any time, and does no harm where it cannot be written.
-
-    Parameters
-    ----------
-    folder : str or path
-        Folder of the cache; made when something is saved.
+    It may be deleted at any time, and a folder that cannot be written is no error.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -226,26 +145,14 @@ class DigestCache:
         self._known: dict[str, Any] | None = None
         self._new: dict[str, Any] = {}
         self.named: set[Path] = set()
-        """Files of which it was said already that they are damaged."""
+        """Damaged files that were reported already."""
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
         # Another process reads the file when it needs to.
         return (DigestCache, (self.path.parent,))
 
     def get(self, source: Source) -> Examined | None:
-        """
-        Look a file up.
-
-        Parameters
-        ----------
-        source : Source
-            The file as it is now.
-
-        Returns
-        -------
-        Examined or None
-            What is known of it if it did not change since that was remembered.
-        """
+        """Look up the digest of a file."""
         if self._known is None:
             self._known = self._read()
         entry = self._new.get(str(source.path)) or self._known.get(str(source.path))
@@ -267,20 +174,7 @@ class DigestCache:
         *,
         ours: bool = False,
     ) -> None:
-        """
-        Remember a digest, until `save` also in the file.
-
-        Parameters
-        ----------
-        source : Source
-            The file as it was when the digest was computed.
-        value : str
-            The digest.
-        damaged : sequence of Damage
-            What of it has not the sum that it states.
-        ours : bool
-            Whether this process has just put the file there, whole.
-        """
+        """Note a digest; `save` writes it to the file."""
         # Clocks of file systems tick: a file that was written just now could be
         # written once more without a change of its time.
         if ours or abs(time.time_ns() - source.mtime_ns) > _TICK:
@@ -289,7 +183,7 @@ class DigestCache:
             ]  # fmt: skip
 
     def save(self) -> None:
-        """Write what is new to the file of the cache, if that can be written."""
+        """Write what is new to the cache file, if it can be written."""
         if not self._new:
             return
         from filelock import FileLock  # slow to import, and seldom needed
@@ -299,7 +193,7 @@ class DigestCache:
             make_side_folder(self.path)
             make_side_folder(self.path.with_suffix(".lock"))
             with FileLock(self.path.with_suffix(".lock"), timeout=5):
-                # Others may have written since we read.
+                # Other processes may have written since.
                 known = self._read() | self._new
                 text = json.dumps({"version": _VERSION, "digests": known}, indent=0)
                 temp.write_text(text, encoding="utf-8")

@@ -2,7 +2,7 @@
 The map of a FITS file: where each header and data unit lies.
 
 Only header blocks are read (FITS standard 4.0, sections 3.3 and 4.4.1); headers are
-parsed when somebody asks for them, and data units are skipped.
+parsed on access, and data units are skipped.
 """
 
 import functools
@@ -45,69 +45,35 @@ _FARTHEST = (1 << 63) - BLOCK
 
 
 def padded(size: int) -> int:
-    """
-    Round a size up to whole FITS blocks.
-
-    Parameters
-    ----------
-    size : int
-        Number of bytes.
-
-    Returns
-    -------
-    int
-        The next multiple of 2880.
-    """
+    """Round a size up to whole FITS blocks."""
     return -(-size // BLOCK) * BLOCK
 
 
 @dataclass(kw_only=True, eq=False, slots=True)
 class HduMap:
-    """
-    One header and data unit of a file.
-
-    Parameters
-    ----------
-    source : Source
-        The file.
-    index : int
-        Position in the file; 0 is the primary HDU.
-    header_offset, data_offset : int
-        Where header and data start, in bytes of the decompressed content.
-    data_size : int
-        Size of the data, in bytes, without padding.
-    keys : dict
-        The values of the keywords that give form and name.
-    name : str
-        EXTNAME in upper case, as FITS compares it; empty where there is none.
-    shape : tuple of int
-        Shape of the array in the order of Python, the fastest axis last.
-    is_image : bool
-        Whether it holds an array of pixels, be it one of length zero.
-    is_table : bool
-        Whether it holds a table (that is not an image compressed in tiles).
-    kept : bytes, optional
-        The header as stored, where it is kept in memory.
-    is_tiled : bool
-        Whether the array is compressed in tiles; keys and shape are those of the
-        image then, and header and data those of the table it lies in.
-    before : bytes
-        The primary header that leads to it, for a compressed image that was in the
-        primary HDU.
-    """
+    """Where one HDU lies in its file, and the keywords that give its form and name."""
 
     source: Source = field(repr=False)
-    index: int
+    index: int  # position in the file; 0 is the primary HDU
+    # Where header and data start, in bytes of the decompressed content.
     header_offset: int
     data_offset: int
-    data_size: int
+    data_size: int  # size of the data, in bytes, without padding
+    # The values of the keywords that give form and name.
     keys: dict[str, Any] = field(repr=False)
-    name: str
+    name: str  # EXTNAME in upper case, as FITS compares it; empty where there is none
+    # Shape of the array in the order of Python, the fastest axis last.
     shape: tuple[int, ...]
-    is_image: bool
+    is_image: bool  # whether it holds an array of pixels, be it one of length zero
+    # Whether it holds a table (that is not an image compressed in tiles).
     is_table: bool
+    # The header as stored, where it is kept in memory.
     kept: bytes | None = field(default=None, repr=False)
+    # Whether the array is compressed in tiles; keys and shape are those of the image
+    # then, and header and data those of the table it lies in.
     is_tiled: bool = False
+    # The primary header that leads to it, for a compressed image that was in the
+    # primary HDU.
     before: bytes = field(default=b"", repr=False)
     _header: fits.Header | None = field(default=None, init=False, repr=False)
 
@@ -124,7 +90,7 @@ class HduMap:
 
     @property
     def raw(self) -> bytes:
-        """The header as stored, with its padding; read where it is not kept."""
+        """The header as stored, with its padding; read if it is not in memory."""
         if self.kept is not None:
             return self.kept
         size = self.data_offset - self.header_offset
@@ -132,7 +98,7 @@ class HduMap:
 
     @property
     def image_raw(self) -> bytes:
-        """The header as stored; of an image compressed in tiles, the image's own."""
+        """The header as stored; for a compressed image, that of the image."""
         return image_header(self.raw) if self.is_tiled else self.raw
 
     @property
@@ -142,31 +108,17 @@ class HduMap:
 
     @property
     def header(self) -> fits.Header:
-        """The header, parsed; an own copy for whoever maps the file."""
+        """The header, parsed; each HduMap has its own copy."""
         if self._header is None:
             self._header = parse_header(self.image_raw, self.place)
         return self._header
 
     def read_data(self) -> bytes:
-        """
-        Read the data unit.
-
-        Returns
-        -------
-        bytes
-            The data as stored, without padding.
-        """
+        """Read the data unit, without padding."""
         return self.source.read(self.data_offset, self.data_size)
 
     def read_bytes(self) -> bytes:
-        """
-        Read the whole HDU.
-
-        Returns
-        -------
-        bytes
-            Header and data as stored, padded to whole blocks.
-        """
+        """Read the whole HDU, padded to whole blocks."""
         if not self.data_size:
             return self.raw
         return self.raw + self.read_data().ljust(padded(self.data_size), b"\0")
@@ -174,39 +126,20 @@ class HduMap:
 
 @dataclass(frozen=True)
 class Tail:
-    """
-    What follows the last HDU: special records, another file, blocks of padding.
-
-    Parameters
-    ----------
-    source : Source
-        The file.
-    offset : int
-        Where it starts, in bytes of the decompressed content; it ends with the file.
-    """
+    """Bytes after the last HDU: special records, another file, blocks of padding."""
 
     source: Source
+    # Where it starts, in bytes of the decompressed content; it ends with the file.
     offset: int
 
 
 @dataclass(frozen=True)
 class FileMap:
-    """
-    The map of one file.
+    """The map of one file."""
 
-    Parameters
-    ----------
-    source : Source
-        The file as it was when it was mapped.
-    hdus : tuple of HduMap
-        Its HDUs in file order.
-    tail : Tail, optional
-        What follows them.
-    """
-
-    source: Source
-    hdus: tuple[HduMap, ...]
-    tail: Tail | None = None
+    source: Source  # the file as it was when it was mapped
+    hdus: tuple[HduMap, ...]  # its HDUs in file order
+    tail: Tail | None = None  # what follows them
 
     @property
     def primary(self) -> HduMap:
@@ -214,14 +147,7 @@ class FileMap:
         return self.hdus[0]
 
     def keep_headers(self) -> None:
-        """
-        Read the headers that are not in memory, with a single opening of the file.
-
-        Raises
-        ------
-        MissingFileError, FileChangedError
-            If the file is gone, or is another one by now.
-        """
+        """Read the headers that are not in memory, opening the file once."""
         wanted = [hdu for hdu in self.hdus if hdu.kept is None]
         if not wanted:
             return
@@ -232,35 +158,14 @@ class FileMap:
 
 
 def map_file(path: str | os.PathLike[str], *, keep: bool = False) -> FileMap:
-    """
-    Map a FITS file, reading nothing but its headers.
-
-    Parameters
-    ----------
-    path : str or path
-        The file, plain or compressed with gzip or bzip2.
-    keep : bool
-        Whether all headers stay in memory, for somebody who will look at them.
-
-    Returns
-    -------
-    FileMap
-        Where everything lies.
-
-    Raises
-    ------
-    MissingFileError, FileAccessError
-        If the file is not there or cannot be read.
-    FormatError, TruncatedFileError
-        If it is not FITS, or shorter than its headers say.
-    """
+    """Map a FITS file, reading only its headers; `keep` keeps them in memory."""
     with open_source(path) as (source, stream):
         hdus, tail = _scan(source, stream, keep)
         return FileMap(source, tuple(_without_dummy(hdus)), tail)
 
 
 def _without_dummy(hdus: list[HduMap]) -> list[HduMap]:
-    """Leave out an empty primary HDU that leads to the image which was there."""
+    """Drop an empty primary HDU that precedes a compressed primary image."""
     if (
         len(hdus) > 1
         and hdus[1].is_tiled
@@ -300,8 +205,8 @@ def _scan(
             )
             raise FormatError(msg)
         position = hdu.data_offset + padded(hdu.data_size)
-        # Nobody may ever look at the other headers; but in a compressed file it would
-        # be slow to find one again.
+        # Other headers may never be needed; but in a compressed file it would be slow
+        # to find one again.
         if keep or hdu.index == 0 or end is None:
             hdu.kept = raw
         # Else the data of the last HDU would be decompressed to find nothing there.
@@ -327,7 +232,7 @@ def _scan(
 
 
 def _tail(source: Source, stream: BinaryIO, position: int, count: int) -> Tail | None:
-    """Say what follows the last HDU; in blocks of padding extensions may hide."""
+    """Return what follows the last HDU, and warn unless it is padding."""
     start = stream.read(_LOOKED_THROUGH)
     if start.strip(b"\0 \r\n\x1a"):
         _warn_of_tail(source, position, count)
@@ -375,7 +280,7 @@ def _map_hdu(source: Source, raw: bytes, position: int, index: int) -> HduMap:
 def _read_header(
     source: Source, stream: BinaryIO, position: int, *, first: bool
 ) -> bytes | None:
-    """Read one header, or None where no further HDU follows."""
+    """Read one header; None where no further HDU follows."""
     block = stream.read(BLOCK)
     start = b"SIMPLE  =" if first else b"XTENSION="
     if not block.startswith(start):

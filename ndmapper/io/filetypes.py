@@ -29,22 +29,7 @@ _KNOWN = frozenset(
 
 
 def split_ext(name: str) -> tuple[str, str | None]:
-    """
-    Split a file name at the longest known file type at its end.
-
-    Parameters
-    ----------
-    name : str
-        A file name without folder.
-
-    Returns
-    -------
-    stem : str
-        What stands before the type, never empty unless `name` is.
-    ext : str or None
-        The type as it was written, without its leading dot; None where the name
-        ends in no known type.
-    """
+    """Split a file name at the longest known file type at its end."""
     # The dots are tried from the left, so the first known type is the longest.
     at = name.find(".", 1)
     while at != -1:
@@ -55,54 +40,18 @@ def split_ext(name: str) -> tuple[str, str | None]:
 
 
 def plain_ext(ext: str | None) -> str | None:
-    """
-    Take the compression off a file type.
-
-    Parameters
-    ----------
-    ext : str or None
-        A file type such as ``"fits.gz"``.
-
-    Returns
-    -------
-    str or None
-        For instance ``"fits"``; a type without compression comes back as it is.
-    """
+    """Strip the compression from a file type."""
     if ext is not None and is_compressed(ext):
         return ext.rpartition(".")[0] or ext
     return ext
 
 
 def is_compressed(ext: str | None) -> bool:
-    """
-    Say whether a file type names a compression.
-
-    Parameters
-    ----------
-    ext : str or None
-        A file type such as ``"fits.gz"``.
-
-    Returns
-    -------
-    bool
-        True for ``"fits.gz"``, False for ``"fits"`` and None.
-    """
+    """Whether a file type names a compression."""
     last = (ext or "").rpartition(".")[2].lower()
     return last in {c.lower() for c in _COMPRESSIONS}
 
 
 def is_fits(ext: str | None) -> bool:
-    """
-    Say whether a file type is FITS, compressed or not.
-
-    Parameters
-    ----------
-    ext : str or None
-        A file type such as ``"fits.gz"``.
-
-    Returns
-    -------
-    bool
-        True for FITS.
-    """
+    """Whether a file type is FITS, compressed or not."""
     return (plain_ext(ext) or "").lower() in FITS_TYPES

@@ -1,8 +1,8 @@
 """
 The few keywords that give the form and the name of an HDU.
 
-They are read from the bytes of a header, since making a card object of every card
-takes most of the time of opening a file.
+They are parsed from the bytes of a header: making a Card of every card would take most
+of the time of opening a file.
 """
 
 import functools
@@ -75,19 +75,10 @@ _BITPIX = (8, 16, 32, 64, -32, -64)
 
 def form_keywords(raw: bytes) -> dict[str, Any]:
     """
-    Read the keywords that give form and name.
+    Read the keywords that give form and name; the first card of each counts.
 
-    Parameters
-    ----------
-    raw : bytes
-        A header.
-
-    Returns
-    -------
-    dict of str to value
-        Those that there are; the first of each counts. None for a value that cannot
-        be understood. Where coordinates lie in tables, ``-TAB`` has their names;
-        ``-TWICE`` has the keywords of pixels that further cards give other values.
+    The value is None if it cannot be parsed. ``-TAB`` holds the names of tables with
+    coordinates, ``-TWICE`` the keywords of pixels that further cards give other values.
     """
     found: dict[str, Any] = {}
     if not (raw[::_CARD] + raw[1::_CARD]).isupper():
@@ -112,25 +103,13 @@ def form_keywords(raw: bytes) -> dict[str, Any]:
 
 
 def with_upper(raw: bytes) -> bytes:
-    """
-    Write the keywords of a header in upper case.
-
-    Parameters
-    ----------
-    raw : bytes
-        A header; lower case is against the standard, and read all the same.
-
-    Returns
-    -------
-    bytes
-        As many.
-    """
+    """Return a header with its keywords in upper case."""
     cards = (raw[at : at + _CARD] for at in range(0, len(raw), _CARD))
     return b"".join(card[:8].upper() + card[8:] for card in cards)
 
 
 def _long_value(raw: bytes, at: int, value: str) -> Any:
-    """Join a text that goes on in the cards behind its own, if it does."""
+    """Join a string with its CONTINUE cards."""
     end = at + _CARD
     while raw.startswith(b"CONTINUE  ", end):
         end += _CARD
@@ -138,22 +117,10 @@ def _long_value(raw: bytes, at: int, value: str) -> Any:
     return value if joined is None else joined
 
 
-# The extensions of a file, and the files of a night, share most of these cards.
+# Cached: the extensions of a file, and the files of a night, share most cards.
 @functools.lru_cache(maxsize=4096)
 def card_value(card: bytes) -> Any:
-    """
-    Read the value of one card.
-
-    Parameters
-    ----------
-    card : bytes
-        80 of them, and those of the cards that continue it.
-
-    Returns
-    -------
-    object
-        The value, text without blanks at its ends; None where it is not understood.
-    """
+    """Parse a card, or several with CONTINUE; None if that fails, strings stripped."""
     if fixed := _FIXED.fullmatch(card, 8):
         number, text, logical = fixed.groups()
         if number is not None:
@@ -167,20 +134,7 @@ def card_value(card: bytes) -> Any:
 
 
 def shape_of(keys: dict[str, Any]) -> tuple[int, ...] | None:
-    """
-    Give the shape of the data.
-
-    Parameters
-    ----------
-    keys : dict
-        The keywords of form.
-
-    Returns
-    -------
-    tuple of int or None
-        In the order of Python, the fastest axis last; None where one of the keywords
-        that give shape and size is missing or wrong.
-    """
+    """Return the shape of the data in the order of Python; None if it is unclear."""
     naxis: Any = keys.get("NAXIS")
     if type(naxis) is not int or not 0 <= naxis <= 999:
         return None
@@ -195,19 +149,8 @@ def shape_of(keys: dict[str, Any]) -> tuple[int, ...] | None:
 
 def data_size_of(keys: dict[str, Any], shape: tuple[int, ...]) -> int:
     """
-    Compute the size of the data by equations 1 and 2 and section 6.1 of the standard.
-
-    Parameters
-    ----------
-    keys : dict
-        The keywords of form.
-    shape : tuple of int
-        What `shape_of` makes of them.
-
-    Returns
-    -------
-    int
-        Number of bytes, without padding.
+    Return the size of the data in bytes (section 6.1 and equations 1 and 2 of the
+    standard).
     """
     if not shape:
         return 0
@@ -223,18 +166,8 @@ def data_size_of(keys: dict[str, Any], shape: tuple[int, ...]) -> int:
 
 def tiled_keywords(keys: dict[str, Any]) -> dict[str, Any] | None:
     """
-    Give the keywords of an image that is compressed in tiles.
-
-    Parameters
-    ----------
-    keys : dict
-        The keywords of form of an HDU.
-
-    Returns
-    -------
-    dict or None
-        Those that the image would have in an HDU of its own; None for any other HDU,
-        and for one that does not say what its image is like.
+    Return the keywords of the image in a compressed-image table; None for any other
+    HDU.
     """
     if keys.get("ZIMAGE") is not True or keys.get("XTENSION") != "BINTABLE":
         return None

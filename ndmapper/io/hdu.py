@@ -16,22 +16,12 @@ __all__ = ["HduOut", "StoredForm", "encoded", "stored_form"]
 
 @dataclass(frozen=True)
 class StoredForm:
-    """
-    How an array is, or will be, stored.
-
-    Parameters
-    ----------
-    bitpix : int
-        BITPIX.
-    shape : tuple of int
-        Shape in the order of Python. In FITS a single number is an axis of one pixel.
-    scaling : dict
-        The values of BSCALE, BZERO and BLANK that are needed.
-    """
+    """How an array is, or will be, stored."""
 
     bitpix: int
+    # Shape in the order of Python. In FITS a single number is an axis of one pixel.
     shape: tuple[int, ...]
-    scaling: dict[str, float]
+    scaling: dict[str, float]  # the values of BSCALE, BZERO and BLANK that are needed
 
 
 _BITPIX = {
@@ -42,24 +32,7 @@ _BZERO = {"i1": -128, "u2": 1 << 15, "u4": 1 << 31, "u8": 1 << 63}
 
 
 def stored_form(data: ArrayHandle | npt.NDArray[Any]) -> StoredForm:
-    """
-    Say how pixels will be stored.
-
-    Parameters
-    ----------
-    data : ArrayHandle or ndarray
-        Pixels that are copied, or encoded.
-
-    Returns
-    -------
-    StoredForm
-        BITPIX, shape and scaling.
-
-    Raises
-    ------
-    FormatError
-        If FITS has no form for the type of the array.
-    """
+    """Return how pixels are, or will be, stored."""
     if isinstance(data, ArrayHandle):
         scaling: dict[str, float] = {}
         if data.bscale != 1 or data.bzero != 0:
@@ -85,23 +58,7 @@ def stored_form(data: ArrayHandle | npt.NDArray[Any]) -> StoredForm:
 def encoded(
     pixels: npt.NDArray[Any], form: StoredForm, *, in_place: bool = False
 ) -> npt.NDArray[np.uint8]:
-    """
-    Make the bytes that are stored.
-
-    Parameters
-    ----------
-    pixels : ndarray
-        Values in one row.
-    form : StoredForm
-        How they are stored.
-    in_place : bool
-        The memory of the values may be used.
-
-    Returns
-    -------
-    ndarray of uint8
-        The bytes.
-    """
+    """Encode a row of pixels; with `in_place` in the memory that they have."""
     size = abs(form.bitpix) // 8
     kind = "f" if form.bitpix < 0 else "u"
     stored = np.dtype(f">{kind}{size}")
@@ -130,23 +87,11 @@ def encoded(
 
 @dataclass(frozen=True)
 class HduOut:
-    """
-    An HDU that is put together for writing.
+    """An HDU to be written."""
 
-    Parameters
-    ----------
-    header : bytes
-        The header, padded to whole blocks.
-    data : ArrayHandle, ndarray or HduMap, optional
-        Pixels that are copied as they are stored, an array to be encoded, or an HDU
-        of which the data are copied.
-    is_tiled : bool
-        Compress the pixels in tiles.
-    like : TileHandle, optional
-        A compressed image whose tiles are taken over.
-    """
-
-    header: bytes
+    header: bytes  # the header, padded to whole blocks
+    # Pixels that are copied as they are stored, an array to be encoded, or an HDU of
+    # which the data are copied.
     data: ArrayHandle | npt.NDArray[Any] | HduMap | None = None
     is_tiled: bool = False
-    like: TileHandle | None = None
+    like: TileHandle | None = None  # a compressed image whose tiles are kept

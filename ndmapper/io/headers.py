@@ -1,16 +1,16 @@
 """
-Headers that come back byte for byte where nobody touched them, and helpers for cards.
+Headers that are written back byte for byte unless they were changed.
 
-Everything above this layer takes `Header` from here.
+What is above this layer knows headers by this module alone, so it offers `Header`,
+`card_bytes` and `UnreadableCardError` beside its own names, eleven in all.
 """
 
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from astropy import units as u
 from astropy.io import fits
 from astropy.io.fits import Header
 
@@ -21,7 +21,6 @@ from ndmapper.io.cards import (
     parse_header,
 )
 from ndmapper.io.filemap import padded
-from ndmapper.io.units import says_nothing, unit_from_text, unit_to_text
 
 __all__ = [
     "Header",
@@ -34,9 +33,6 @@ __all__ = [
     "is_array_keyword",
     "is_form_keyword",
     "is_frame_keyword",
-    "unit_of",
-    "unit_text",
-    "unit_words",
     "whole_header",
 ]
 
@@ -61,36 +57,13 @@ _FORM_KEYWORD = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|BSCALE|BZERO
 
 
 def whole_header(cards: Iterable[fits.Card]) -> bytes:
-    """
-    Write cards as a whole header.
-
-    Parameters
-    ----------
-    cards : iterable of astropy.io.fits.Card
-        The cards, without END.
-
-    Returns
-    -------
-    bytes
-        With END, padded to whole blocks.
-    """
+    """Join cards to a header with END, padded to whole blocks."""
     raw = b"".join(map(card_bytes, cards)) + _END
     return raw.ljust(padded(len(raw)))
 
 
 class StoredHeader:
-    """
-    A header as it is in a file, parsed when somebody asks for it.
-
-    Parameters
-    ----------
-    raw : bytes, optional
-        The header as stored, with END and padding.
-    header : astropy.io.fits.Header, optional
-        The header as it is in memory.
-    place : HeaderPlace, optional
-        Where it is stored, for errors about its cards.
-    """
+    """A header of a file, parsed on first access; edits are noted before that."""
 
     def __init__(
         self,
@@ -119,14 +92,7 @@ class StoredHeader:
         self._edits = ()
 
     def edit(self, edit: Callable[[Header], None]) -> None:
-        """
-        Change the header; of one that is not parsed yet, when it is.
-
-        Parameters
-        ----------
-        edit : callable
-            Takes the header and changes it in place. It can be pickled.
-        """
+        """Change the header now if it is parsed, else when it is."""
         if self._header is None:
             self._edits += (edit,)
         else:
@@ -134,7 +100,7 @@ class StoredHeader:
 
     @property
     def is_parsed(self) -> bool:
-        """Whether somebody may have changed something in it."""
+        """Whether the header object exists, so that it may have been changed."""
         return self._header is not None
 
     @property
@@ -147,27 +113,13 @@ class StoredHeader:
         return _cards(self.header) != _cards(self.pristine())
 
     def pristine(self) -> Header:
-        """
-        Parse the header as stored.
-
-        Returns
-        -------
-        Header
-            Without what was changed in memory; empty for a header from nowhere.
-        """
+        """Parse the header as stored."""
         if self.raw is None:
             return Header()
         return parse_header(self.raw, self.place)
 
     def copy(self) -> "StoredHeader":
-        """
-        Copy the header, so that a change to one never shows in the other.
-
-        Returns
-        -------
-        StoredHeader
-            The copy.
-        """
+        """Copy the header; changes to one never show in the other."""
         if self._header is None:
             new = StoredHeader(self.raw, place=self.place)
             new._edits = self._edits
@@ -175,14 +127,7 @@ class StoredHeader:
         return StoredHeader(self.raw, self._header.copy(), self.place)
 
     def rebase(self, raw: bytes) -> None:
-        """
-        Take over what a save wrote, also into the header object that is in use.
-
-        Parameters
-        ----------
-        raw : bytes
-            The header as it is in the file now.
-        """
+        """Take over what a save wrote, keeping the identity of the header object."""
         self.raw = raw
         self._edits = ()
         if self._header is not None:
@@ -196,38 +141,13 @@ def _cards(header: Header) -> list[bytes]:
 
 
 def changed_keywords(stored: StoredHeader) -> set[str]:
-    """
-    List the keywords that differ from what is stored.
-
-    Parameters
-    ----------
-    stored : StoredHeader
-        The header.
-
-    Returns
-    -------
-    set of str
-        Keywords that were set, added or removed; COMMENT, HISTORY and blank
-        ones are told apart by their text only.
-    """
+    """List the keywords that differ between two headers."""
     now, before = cards_by_keyword(stored.header), cards_by_keyword(stored.pristine())
     return {k for k in now.keys() | before.keys() if now.get(k) != before.get(k)}
 
 
 def cards_by_keyword(header: Header) -> dict[str, list[bytes]]:
-    """
-    Sort the cards of a header by keyword.
-
-    Parameters
-    ----------
-    header : Header
-        The header.
-
-    Returns
-    -------
-    dict of str to list of bytes
-        The cards as they are written, in the order of the header.
-    """
+    """Group the cards of a header by keyword."""
     found: dict[str, list[bytes]] = {}
     for card in header.cards:
         found.setdefault(card.keyword, []).append(card_bytes(card))
@@ -235,71 +155,22 @@ def cards_by_keyword(header: Header) -> dict[str, list[bytes]]:
 
 
 def is_array_keyword(keyword: str) -> bool:
-    """
-    Say whether a keyword describes the pixels: coordinates and unit.
-
-    Parameters
-    ----------
-    keyword : str
-        The keyword.
-
-    Returns
-    -------
-    bool
-        True for ``"CRPIX1"`` and ``"BUNIT"``.
-    """
+    """Whether a keyword describes the pixels: coordinates and unit."""
     return _ARRAY_KEYWORD.fullmatch(keyword) is not None
 
 
 def is_frame_keyword(keyword: str) -> bool:
-    """
-    Say whether a keyword is of the coordinates, and may be of the whole file as well.
-
-    Parameters
-    ----------
-    keyword : str
-        The keyword.
-
-    Returns
-    -------
-    bool
-        True for ``"RADESYS"`` and ``"RESTFRQ"``.
-    """
+    """Whether a keyword of the coordinates may be that of the whole file as well."""
     return _FRAME_KEYWORD.fullmatch(keyword) is not None
 
 
 def is_form_keyword(keyword: str) -> bool:
-    """
-    Say whether a keyword tells how the pixels are stored.
-
-    Parameters
-    ----------
-    keyword : str
-        The keyword.
-
-    Returns
-    -------
-    bool
-        True for ``"NAXIS1"`` and ``"BZERO"``.
-    """
+    """Whether a keyword says how the pixels are stored."""
     return _FORM_KEYWORD.fullmatch(keyword) is not None
 
 
 def as_header(meta: Any) -> Header:
-    """
-    Make a header of any mapping.
-
-    Parameters
-    ----------
-    meta : Header or mapping or None
-        Keywords and values. What FITS cannot hold is left out, with a warning in
-        the log.
-
-    Returns
-    -------
-    Header
-        An own copy.
-    """
+    """Make a Header of any mapping."""
     if isinstance(meta, Header):
         return meta.copy()
     header = Header()
@@ -314,63 +185,3 @@ def as_header(meta: Any) -> Header:
         except (ValueError, TypeError, fits.VerifyError, Warning) as err:
             log.warning("left %r out of a header: %s", key, err)
     return header
-
-
-def unit_words(header: Mapping[str, Any]) -> str:
-    """
-    Read what BUNIT says.
-
-    Parameters
-    ----------
-    header : mapping
-        A header.
-
-    Returns
-    -------
-    str
-        The text; empty where there is none, or it says so, or the card breaks the
-        standard.
-    """
-    try:
-        text = str(header.get("BUNIT") or "").strip()
-    except UnreadableCardError:
-        return ""
-    return "" if says_nothing(text) else text
-
-
-def unit_of(header: Mapping[str, Any]) -> u.UnitBase | None:
-    """
-    Read the unit of the pixels.
-
-    Parameters
-    ----------
-    header : mapping
-        A header.
-
-    Returns
-    -------
-    unit or None
-        What BUNIT says; None where it is missing or not understood.
-    """
-    text = unit_words(header)
-    unit = unit_from_text(text) if text else None
-    if text and unit is None:
-        log.debug("the unit %r is not understood; it stays in the header", text)
-    return unit
-
-
-def unit_text(unit: u.UnitBase) -> str:
-    """
-    Write a unit as FITS does, or as astropy does where FITS has no word for it.
-
-    Parameters
-    ----------
-    unit : unit
-        The unit.
-
-    Returns
-    -------
-    str
-        Text for BUNIT.
-    """
-    return unit_to_text(unit)

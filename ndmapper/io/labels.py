@@ -1,4 +1,4 @@
-"""The names of extensions: presets, what a user may say, and recognition."""
+"""The names of the extensions of a file: presets, labels of the user, recognition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,11 +22,8 @@ from ndmapper.io.roles import (
 )
 
 __all__ = [
-    "CCDDATA_LABELS",
     "DEFAULT_LABELS",
     "PRIMARY",
-    "SEPARATORS",
-    "STD_LABELS",
     "USUAL_NAMES",
     "Ident",
     "Labels",
@@ -38,38 +35,29 @@ __all__ = [
 PRIMARY = "PRIMARY"
 """The name that labels give the image in the primary HDU."""
 
-SEPARATORS = "._- "
-"""What may stand between the name of a group and that of a part, by maker."""
+_SEPARATORS = "._- "
+"""Separators of group and part in EXTNAME, which depend on the observatory."""
 
 Ident = int | str
-"""What names a group in a file: EXTVER, or a name."""
+"""Identifies a group in a file: EXTVER, or a name."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """
-    The names of extensions.
+    """The names of the extensions of a file."""
 
-    Parameters
-    ----------
-    data, uncertainty, flags : str
-        EXTNAME of each, in upper case; data may be PRIMARY, for the image in the
-        primary HDU.
-    uncertainty_is : {'variance', 'std', 'ivar'}
-        What the uncertainty extension holds; 'ivar' is the inverse of the variance.
-    separator : str
-        What stands between the name of a group and these in EXTNAME.
-    """
-
+    # EXTNAME of each, in upper case; data may be PRIMARY, for the image in the
+    # primary HDU.
     data: str = "SCI"
     uncertainty: str = "VAR"
     flags: str = "DQ"
+    # What the uncertainty extension holds; 'ivar' is the inverse of the variance.
     uncertainty_is: UncertaintyKind = "variance"
-    separator: str = "."
+    separator: str = "."  # in EXTNAME, between the name of a group and these
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Name by part, of extensions: data that leave the primary HDU are SCI."""
+        """EXTNAME by part; data that leave the primary HDU are SCI."""
         return {
             "data": "SCI" if self.in_primary else self.data,
             "uncertainty": self.uncertainty,
@@ -83,24 +71,13 @@ class Labels:
 
     @property
     def are_ccddata(self) -> bool:
-        """Whether uncertainty and mask are what astropy's CCDData writes."""
+        """Whether uncertainty and mask are named as astropy's CCDData names them."""
         return (self.uncertainty, self.flags) == ("UNCERT", "MASK")
 
     def split(self, name: str) -> tuple[str, str] | None:
         """
-        Find which part of which group an extension is.
-
-        Parameters
-        ----------
-        name : str
-            Its EXTNAME, in any case.
-
-        Returns
-        -------
-        tuple of str or None
-            What stands before the dot, or another separator (empty where the group
-            has no name of its own), and the part: ``("CHAN07", "data")`` for
-            ``"CHAN07.DATA"``. None for an extension of another name.
+        Split EXTNAME into group and part, for instance CHAN07.DATA; None if it is no
+        part.
         """
         upper = name.upper()
         if (part := self._parts.get(upper)) is not None:
@@ -109,13 +86,13 @@ class Labels:
             return None
         for part, label in self.names.items():
             end = len(name) - len(label)
-            if end > 0 and upper.endswith(label) and name[end - 1] in SEPARATORS:
+            if end > 0 and upper.endswith(label) and name[end - 1] in _SEPARATORS:
                 return name[: end - 1], part
         return None
 
     @cached_property
     def _parts(self) -> dict[str, str]:
-        """Part by name; of parts of one name the first counts."""
+        """Part by name; the first of equal names counts."""
         return {label: part for part, label in reversed(self.names.items())}
 
     @cached_property
@@ -124,26 +101,8 @@ class Labels:
 
     def join(self, ident: Ident | None, part: str) -> tuple[str, int | None]:
         """
-        Name an extension.
-
-        Parameters
-        ----------
-        ident : int or str
-            Name of its group.
-        part : str
-            Which part of the group it is.
-
-        Returns
-        -------
-        name : str
-            EXTNAME.
-        version : int or None
-            EXTVER; None for a group that has a name, which is part of EXTNAME then.
-
-        Raises
-        ------
-        FormatError
-            If nothing can be named so.
+        Return EXTNAME and EXTVER of a part of a group; a group with a name has no
+        EXTVER.
         """
         label = self.names[part]
         if isinstance(ident, str) and ident.strip():
@@ -165,12 +124,12 @@ USUAL_NAMES: dict[UncertaintyKind, str] = {
 """What a new uncertainty is called where a file has no name for it."""
 
 DEFAULT_LABELS = Labels()
-"""What a new file gets where nobody says anything."""
+"""Those of a new file, by default."""
 
-STD_LABELS = Labels(uncertainty="ERR", uncertainty_is="std")
+_STD_LABELS = Labels(uncertainty="ERR", uncertainty_is="std")
 """Those of HST and JWST."""
 
-CCDDATA_LABELS = Labels(uncertainty="UNCERT", flags="MASK", uncertainty_is="std")
+_CCDDATA_LABELS = Labels(uncertainty="UNCERT", flags="MASK", uncertainty_is="std")
 """Those of astropy's CCDData; which kind the uncertainty is, its header tells."""
 
 _PRESETS = {
@@ -178,34 +137,15 @@ _PRESETS = {
     "sci": DEFAULT_LABELS,
     "gemini": DEFAULT_LABELS,
     "dragons": DEFAULT_LABELS,
-    "hst": STD_LABELS,
-    "jwst": STD_LABELS,
-    "ccddata": CCDDATA_LABELS,
+    "hst": _STD_LABELS,
+    "jwst": _STD_LABELS,
+    "ccddata": _CCDDATA_LABELS,
 }
 """Of observatories and of astropy; the others are in the TOML of an instrument."""
 
 
 def make_labels(labels: Any) -> Labels:
-    """
-    Make labels of what a user may give.
-
-    Parameters
-    ----------
-    labels : str or mapping or Labels or None
-        Name of a preset, which is that of an observatory or an instrument; or the
-        path of an instrument's TOML; or a mapping with the keys data (which may be
-        PRIMARY), uncertainty, flags and uncertainty_is; or None for the default.
-
-    Returns
-    -------
-    Labels
-        The labels.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such preset, or the labels are malformed.
-    """
+    """Make labels of a preset, an instrument, the path of a TOML, or a mapping."""
     if labels is None:
         return DEFAULT_LABELS
     if isinstance(labels, Labels):
@@ -252,30 +192,10 @@ def _preset(name: str) -> Labels:
 
 
 def labels_of(fmap: FileMap, given: Any = None) -> Labels:
-    """
-    Find the names of the extensions of a file.
-
-    Parameters
-    ----------
-    fmap : FileMap
-        The map of a file.
-    given : str or mapping or Labels, optional
-        Name of a preset, or the labels themselves; None takes those of the
-        configuration, else recognises them.
-
-    Returns
-    -------
-    Labels
-        The labels.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such preset, or the labels are malformed.
-    """
+    """Return the labels of a file: given, configured, or recognised."""
     given = config["labels"] if given is None else given
     labels = _recognised(fmap) if given is None else make_labels(given)
-    # Of which kind the uncertainty is, a header may tell.
+    # A header may tell the kind of the uncertainty.
     if labels.are_ccddata:
         for hdu in fmap.hdus:
             if hdu.name == labels.uncertainty and hdu.is_image:
@@ -285,8 +205,8 @@ def labels_of(fmap: FileMap, given: Any = None) -> Labels:
 
 
 def _recognised(fmap: FileMap) -> Labels:
-    """Find the labels by the names that there are, else by the instrument."""
-    # HST leaves the place of arrays empty that have one value everywhere.
+    """Recognise the labels by the names of extensions, else by the instrument."""
+    # HST writes no pixels for arrays of a constant value.
     written = [hdu.name for hdu in fmap.hdus[1:] if not hdu.is_table]
     images = {name for name in written if name not in NO_NAMES}
     has_primary = fmap.primary.is_image and fmap.primary.data_size > 0
@@ -294,7 +214,7 @@ def _recognised(fmap: FileMap) -> Labels:
     if images:
         lasts = {name.rpartition(".")[2] for name in images}
         if _are_ccddata(fmap, lasts):
-            return CCDDATA_LABELS
+            return _CCDDATA_LABELS
         if DEFAULT_LABELS.data in lasts:
             return _beside_sci(fmap, lasts)
         instrument = _of_instrument(fmap)
@@ -321,7 +241,7 @@ def _has_errors(fmap: FileMap) -> bool:
 
 
 def _of_instrument(fmap: FileMap) -> Labels | None:
-    """Give the labels that the instrument's table names, if it does."""
+    """Return the labels in the instrument's table, if it has any."""
     if (instrument := recognise(fmap.primary.header)) is None:
         return None
     labels = make_labels(instrument.labels)
@@ -329,7 +249,7 @@ def _of_instrument(fmap: FileMap) -> Labels | None:
 
 
 def _of_one_name(fmap: FileMap, written: list[str]) -> Labels:
-    """Take one name in several versions for that of the data."""
+    """Take the only name of all images for that of the data."""
     images = [h for h in fmap.hdus[1:] if not h.is_table and h.name not in NO_NAMES]
     names = {h.name for h in images if role_of(h) is None}
     if len(names) == 1:
@@ -341,21 +261,21 @@ def _of_one_name(fmap: FileMap, written: list[str]) -> Labels:
 
 
 def _beside_sci(fmap: FileMap, lasts: set[str]) -> Labels:
-    """Find what errors and flags of SCI are called."""
+    """Find the names of errors and flags of SCI."""
     if DEFAULT_LABELS.uncertainty in lasts:
         return DEFAULT_LABELS
-    if {STD_LABELS.uncertainty, STD_LABELS.flags} <= lasts:
-        return STD_LABELS
+    if {_STD_LABELS.uncertainty, _STD_LABELS.flags} <= lasts:
+        return _STD_LABELS
     sci = {h.index for h in fmap.hdus if split_data_name(h.name)[2] == "SCI"}
     pairs = find_pairs(fmap.hdus, sci)
     if not any("uncertainty" in parts for parts in pairs.parts.values()):
         # A MASK alone may be one of objects.
-        return STD_LABELS if STD_LABELS.uncertainty in lasts else DEFAULT_LABELS
+        return _STD_LABELS if _STD_LABELS.uncertainty in lasts else DEFAULT_LABELS
     return _labels_of(pairs)
 
 
 def _labels_of(pairs: Pairs) -> Labels:
-    """Make labels of the names of what belongs together."""
+    """Make labels of the names of paired arrays."""
     kind = _kind(pairs)
     found = [
         (hdu, pairs.of_kind(hdu.index, kind), pairs.flags(hdu.index))
@@ -396,7 +316,7 @@ def _labels_of_group(
     flags: HduMap | None,
     kind: UncertaintyKind,
 ) -> Labels | None:
-    """Split the names of a group into its own and those of parts; None if not so."""
+    """Split the names of a group into its own and those of parts; None on failure."""
     stem, separator, word = split_data_name(data.name)
     errors, masks = ("" if hdu is None else hdu.name for hdu in (uncertainty, flags))
     if data.index and word and stem:
@@ -414,7 +334,7 @@ def _labels_of_group(
 
 
 def _kind(pairs: Pairs) -> UncertaintyKind:
-    """Say what the uncertainties of a file are, where there are several of them."""
+    """Return what the uncertainties of a file hold."""
     for hdu in pairs.data:
         for _, role in pairs.parts.get(hdu.index, {}).get("uncertainty", ()):
             if role.kind is not None:
@@ -423,7 +343,7 @@ def _kind(pairs: Pairs) -> UncertaintyKind:
 
 
 def _of_mpdaf(images: set[str]) -> Labels | None:
-    """Give the labels of MUSE for IMA_x_DATA of a source, of which no STAT is there."""
+    """Return the labels of an mpdaf Source (IMA_x_DATA) without STAT."""
     muse = make_labels("muse")
     found = [split_data_name(name) for name in images]
     if any(stem and (gap, word) == ("_", muse.data) for stem, gap, word in found):
@@ -433,9 +353,9 @@ def _of_mpdaf(images: set[str]) -> Labels | None:
 
 def _are_ccddata(fmap: FileMap, names: set[str]) -> bool:
     """Whether astropy's CCDData wrote a file, or could have."""
-    mine = {CCDDATA_LABELS.uncertainty, CCDDATA_LABELS.flags}
+    mine = {_CCDDATA_LABELS.uncertainty, _CCDDATA_LABELS.flags}
     if names & (
-        {DEFAULT_LABELS.uncertainty, DEFAULT_LABELS.flags, STD_LABELS.uncertainty}
+        {DEFAULT_LABELS.uncertainty, DEFAULT_LABELS.flags, _STD_LABELS.uncertainty}
     ):
         return False
     # An image in the primary HDU, or alone, has no name.
@@ -444,7 +364,7 @@ def _are_ccddata(fmap: FileMap, names: set[str]) -> bool:
     if first is None or first.name not in ("", DEFAULT_LABELS.data):
         return False
     same = [h for h in fmap.hdus if h.name in mine and h.shape == first.shape]
-    if any(h.name == CCDDATA_LABELS.uncertainty for h in same):
+    if any(h.name == _CCDDATA_LABELS.uncertainty for h in same):
         return True
     return not _has_errors(fmap) and any(
         (h.keys["BITPIX"] == 8 and first.name == "") or b"FLAGCONV=" in h.raw
@@ -453,7 +373,7 @@ def _are_ccddata(fmap: FileMap, names: set[str]) -> bool:
 
 
 def _labelled(data: str) -> Labels:
-    """Make labels for files whose data have a name of their own."""
+    """Make labels of files whose data have a name of their own."""
     others = {
         part: f"{label}_{part}".upper() if label == data else label
         for part, label in DEFAULT_LABELS.names.items()

@@ -1,8 +1,8 @@
 """
-The layout of a file: which HDU plays which part.
+The layout of a file: the role of each HDU.
 
-A layout is data. Nothing above this module asks for the names of extensions, so
-another way of laying out a file is another function in `_FORMS`.
+A layout is data. Modules above this one do not look at names of extensions, so another
+way of laying out a file is another function in `_FORMS`.
 """
 
 import functools
@@ -13,30 +13,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ndmapper.io.filemap import FileMap, HduMap
-from ndmapper.io.labels import (
-    DEFAULT_LABELS,
-    PRIMARY,
-    USUAL_NAMES,
-    Ident,
-    Labels,
-    labels_of,
-    make_labels,
-)
+from ndmapper.io.labels import PRIMARY, USUAL_NAMES, Ident, Labels, labels_of
 from ndmapper.io.record import EXTNAME, is_record
 from ndmapper.io.roles import NO_NAMES, are_alike, find_pairs, is_never_data, role_of
 from ndmapper.io.source import Source
 
 __all__ = [
-    "DEFAULT_LABELS",
     "OF_THE_FILE",
     "Group",
-    "Ident",
-    "Labels",
     "Layout",
-    "are_numbered",
     "find_layout",
     "in_order",
-    "make_labels",
     "paired",
 ]
 
@@ -44,41 +31,15 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-def are_numbered(hdus: Sequence[HduMap]) -> bool:
-    """
-    Say whether each of some extensions has a number of its own.
-
-    Parameters
-    ----------
-    hdus : sequence of HduMap
-        Extensions of one name.
-
-    Returns
-    -------
-    bool
-        True if all have an EXTVER, and no two the same.
-    """
+def _are_numbered(hdus: Sequence[HduMap]) -> bool:
+    """Whether each of some extensions has an EXTVER of its own."""
     versions = [hdu.version for hdu in hdus]
     return None not in versions and len(set(versions)) == len(versions)
 
 
 def paired(images: Sequence[HduMap], others: Sequence[HduMap]) -> list[HduMap | None]:
-    """
-    Pair extensions by their numbers, or else by where they stand.
-
-    Parameters
-    ----------
-    images : sequence of HduMap
-        The data of groups of one name, in file order.
-    others : sequence of HduMap
-        What belongs to them.
-
-    Returns
-    -------
-    list of HduMap or None
-        One for each of the images.
-    """
-    if are_numbered(images) and are_numbered(others):
+    """Pair extensions with images of one name by EXTVER, or else by their order."""
+    if _are_numbered(images) and _are_numbered(others):
         numbered = {other.number: other for other in others}
         if numbered.keys() <= {image.number for image in images}:
             return [numbered.get(image.number) for image in images]
@@ -87,20 +48,10 @@ def paired(images: Sequence[HduMap], others: Sequence[HduMap]) -> list[HduMap | 
 
 def in_order(images: Sequence[HduMap], others: Sequence[HduMap]) -> list[HduMap | None]:
     """
-    Pair extensions by where they stand in the file.
+    Pair extensions with images by their order in the file.
 
-    Parameters
-    ----------
-    images : sequence of HduMap
-        The data of the groups, in file order.
-    others : sequence of HduMap
-        What belongs to them, for instance all that are called VAR.
-
-    Returns
-    -------
-    list of HduMap or None
-        For each of the images that which stands between it and the next one; or, where
-        there are as many of them in another order, that of the same rank.
+    An extension belongs to the image before it; if that leaves some out and there are
+    as many extensions as images, to the one of the same rank.
     """
     owners = [
         sum(image.index < other.index for image in images) - 1 for other in others
@@ -134,33 +85,21 @@ OF_THE_FILE = frozenset((
 
 @dataclass(frozen=True)
 class Group:
-    """
-    The HDUs that make one NDData.
+    """The HDUs that make one NDData."""
 
-    Parameters
-    ----------
-    ident : int or str
-        What names the group in its file.
-    data : int
-        Position of the HDU of the pixels.
-    uncertainty, flags : int, optional
-        Positions of the other two.
-    tables : dict of str to str
-        The tables that belong to it: their names in the group, and in the file.
-    extras : dict of str to str
-        The images without a part that belong to it, in the same way.
-    """
-
-    ident: Ident
-    data: int
+    ident: Ident  # what names the group in its file
+    data: int  # position of the HDU of the pixels
+    # Positions of the other two.
     uncertainty: int | None = None
     flags: int | None = None
+    # The tables that belong to it: their names in the group, and in the file.
     tables: dict[str, str] = field(default_factory=dict, hash=False)
+    # The images without a part that belong to it, in the same way.
     extras: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def hdus(self) -> dict[str, int]:
-        """Position by part, of the parts that there are."""
+        """Position by part, of the parts that exist."""
         found = {
             "data": self.data,
             "uncertainty": self.uncertainty,
@@ -171,36 +110,21 @@ class Group:
 
 @dataclass(frozen=True)
 class Layout:
-    """
-    What each HDU of a file is.
+    """The roles of the HDUs of a file."""
 
-    Parameters
-    ----------
-    labels : Labels
-        The names of the extensions.
-    groups : tuple of Group
-        In file order.
-    tables, extras : dict of str to int
-        Position of each table, and of each image that plays no part, by name.
-    record : int, optional
-        Position of the record of the product.
-    further : dict of str to tuple of int
-        The extras that hold errors beside the uncertainty, such as VAR_POISSON, and
-        the positions of the data which they belong to.
-    unplaced : tuple of str
-        The extras that have the shape of the data, and neither name nor cards that
-        say that they are something else.
-    of_the_file : frozenset of str
-        Names of what belongs to no group, whatever its number.
-    """
-
-    labels: Labels
-    groups: tuple[Group, ...]
+    labels: Labels  # the names of the extensions
+    groups: tuple[Group, ...]  # in file order
+    # Position by name of each table, and of each image without a role.
     tables: dict[str, int]
     extras: dict[str, int]
-    record: int | None = None
+    record: int | None = None  # position of the record of the product
+    # The extras that hold errors beside the uncertainty, such as VAR_POISSON, and the
+    # positions of the data which they belong to.
     further: dict[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+    # The extras that have the shape of the data, and neither name nor cards that say
+    # that they are something else.
     unplaced: tuple[str, ...] = ()
+    # Names of what belongs to no group, whatever its number.
     of_the_file: frozenset[str] = OF_THE_FILE
 
     @property
@@ -211,29 +135,7 @@ class Layout:
 
 
 def find_layout(fmap: FileMap, labels: Any = None, *, warn: bool = True) -> Layout:
-    """
-    Find which HDU plays which part.
-
-    Parameters
-    ----------
-    fmap : FileMap
-        The map of a file.
-    labels : str or mapping or Labels, optional
-        Name of a preset, or the labels themselves; None takes those of the
-        configuration, else recognises them.
-    warn : bool
-        Warn of what takes no part, and looks as if it should.
-
-    Returns
-    -------
-    Layout
-        The layout.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such preset, or the labels are malformed.
-    """
+    """Find the groups, tables and extras of a file."""
     labels = labels_of(fmap, labels)
     # Another program may have added something behind it.
     records = [hdu.index for hdu in fmap.hdus if is_record(hdu)]
@@ -286,7 +188,7 @@ def find_layout(fmap: FileMap, labels: Any = None, *, warn: bool = True) -> Layo
 
 
 def _named(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
-    """Take the extensions that have the name of the data, alone or after a dot."""
+    """Make groups of extensions named as the data, alone or after a separator."""
     if labels.in_primary and (groups := _primary(hdus, labels)):
         return groups
     numbered: list[HduMap] = []
@@ -303,7 +205,7 @@ def _named(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
 
 
 def _primary(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
-    """Take the image in the primary HDU, whatever else there is."""
+    """Make a group of the image in the primary HDU."""
     others = any(h.is_image for h in hdus[1:])
     if others and hdus[0].data_size and hdus[0].name not in (*NO_NAMES, PRIMARY):
         # HAWC+ and FIFI-LS of SOFIA have the first of several images with errors there.
@@ -316,7 +218,7 @@ def _primary(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
 
 
 def _unnamed(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
-    """Take the image extensions without a name, in file order."""
+    """Make groups of the image extensions without a name, in file order."""
     images = [h for h in hdus[1:] if h.is_image and h.name in NO_NAMES]
     if len(images) > 1:
         # A card may say that one is the error of another.
@@ -325,7 +227,7 @@ def _unnamed(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
 
 
 def _own_names(hdus: list[HduMap], labels: Labels) -> tuple[Group, ...]:
-    """Take every image under its own name, such as raw frames with CHAN01, ..."""
+    """Make groups of all images under their own names, such as CHAN01."""
     images = [h for h in hdus[1:] if h.is_image and labels.split(h.name) is None]
     images = [h for h in images if not is_never_data(h)]
     roles = [role_of(h) for h in images]
@@ -353,7 +255,7 @@ _FORMS: tuple[Callable[[list[HduMap], Labels], tuple[Group, ...]], ...] = (
     _unnamed,
     _own_names,
 )
-"""The forms of files, the first that finds something wins."""
+"""Forms of files; the first that finds a group is taken."""
 
 
 def _grouped(
@@ -371,7 +273,7 @@ def _grouped(
         same = _called(labels.names[part], hdus)
         found[part] = (
             dict(zip(versions, in_order(images, same), strict=True))
-            if by_order and (len(images) == len(same) == 1 or not are_numbered(same))
+            if by_order and (len(images) == len(same) == 1 or not _are_numbered(same))
             else {h.number: h for h in reversed(same)}
         )
     return tuple(
@@ -386,7 +288,7 @@ def _grouped(
 
 
 def _called(name: str, hdus: list[HduMap]) -> list[HduMap]:
-    """Find images by EXTNAME, or by what they are called among the extras without."""
+    """Find images by EXTNAME, or by the name an unnamed one has among the extras."""
     same = [h for h in hdus if h.is_image and h.name == name]
     if same or not (match := _UNNAMED.fullmatch(name)):
         return same
@@ -399,7 +301,7 @@ def _called(name: str, hdus: list[HduMap]) -> list[HduMap]:
 def _own_parts(
     images: list[tuple[str, HduMap]], hdus: list[HduMap], labels: Labels
 ) -> tuple[Group, ...]:
-    """Name groups by what stands before the dot."""
+    """Make groups named by what stands before the separator."""
     if not images:
         return ()
     parts: dict[tuple[str, str], list[HduMap]] = {}
@@ -429,8 +331,8 @@ def _own_parts(
 def _completed(
     groups: tuple[Group, ...], hdus: list[HduMap], labels: Labels
 ) -> tuple[Group, ...]:
-    """Give groups the errors and flags that have other names than the labels say."""
-    # Whoever names them means these and no others.
+    """Add uncertainties and flags that have other names than the labels."""
+    # Labels that the user set mean these extensions and no others.
     usual = {"uncertainty": USUAL_NAMES[labels.uncertainty_is], "flags": "DQ"}
     parts = [part for part, name in usual.items() if labels.names[part] == name]
     if all(getattr(group, part) is not None for part in parts for group in groups):
@@ -465,7 +367,7 @@ def _completed(
 
 
 def _is_described(hdu: HduMap) -> bool:
-    """Whether name or cards say that it is no error or mask."""
+    """Whether name or cards say that it is neither error nor mask."""
     role = role_of(hdu)
     return role is not None and role.part == "other"
 
@@ -473,7 +375,7 @@ def _is_described(hdu: HduMap) -> bool:
 def _further(
     fmap: FileMap, groups: tuple[Group, ...], extras: dict[str, int]
 ) -> dict[str, tuple[int, ...]]:
-    """Find errors of groups that have an uncertainty already."""
+    """Find the errors of groups that have an uncertainty already."""
     found = {}
     for name, index in extras.items():
         hdu = fmap.hdus[index]
@@ -499,7 +401,7 @@ def _further(
 def _warn_of_left_out(
     fmap: FileMap, groups: tuple[Group, ...], extras: dict[str, int]
 ) -> None:
-    """Say which images take no part in arithmetic, and look as if they should."""
+    """Warn of images without a role that look like an error or a mask."""
     for name, index in extras.items():
         hdu = fmap.hdus[index]
         role = role_of(hdu)
@@ -532,7 +434,7 @@ def _belonging(
     names: dict[str, int],
     of_the_file: frozenset[str],
 ) -> dict[str, str]:
-    """Find what has the EXTVER of a group, or its name."""
+    """Find the extensions that have the EXTVER or the name of a group."""
     found = {}
     for hdu, name in zip(hdus, names, strict=True):
         written = _written_name(hdu)
@@ -547,7 +449,7 @@ def _belonging(
 
 
 def _fitting(hdu: HduMap | None, image: HduMap) -> int | None:
-    """Give the position of a part that has the shape of its data."""
+    """Return the position of an extension if it has the shape of its data."""
     if hdu is None or hdu.shape == image.shape:
         return None if hdu is None else hdu.index
     log.warning(
@@ -569,7 +471,7 @@ def _by_name(hdus: list[HduMap], default: str) -> dict[str, int]:
 
 
 def _distinct(named: list[tuple[str, HduMap]]) -> list[str]:
-    """Make names differ: those that repeat get their version, or number."""
+    """Make names unique by appending version or number."""
     same: dict[str, list[HduMap]] = {}
     for name, hdu in named:
         same.setdefault(name, []).append(hdu)
@@ -590,7 +492,7 @@ def _distinct(named: list[tuple[str, HduMap]]) -> list[str]:
 
 
 def _has_pixels(hdu: HduMap) -> bool:
-    """Whether it is more than a primary header that leads to extensions."""
+    """Whether it is more than the primary header of a MEF."""
     return hdu.index > 0 or hdu.data_size > 0
 
 

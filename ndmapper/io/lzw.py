@@ -1,14 +1,16 @@
 """
 Files that the Unix program ``compress`` wrote (ending in .Z), decompressed in pieces.
 
-The package uncompresspy reads them. A code can stand for as many bytes as there were
-codes before, so that a file of 135 kB can hold 5 GB: what is in memory at a time is
-bounded here.
+The package uncompresspy decodes them. It sets no limit to its table of codes, and one
+code can stand for as many bytes as there were codes before: a file of 135 kB takes 2 GB
+for the table alone. The limits are here.
 """
 
 import io
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from uncompresspy import LZWFile
@@ -21,14 +23,14 @@ _TABLE = 256 << 20
 """Bytes in the table of codes; a file that needs more holds hundreds of MB of zeros."""
 
 _PIECE = 1 << 20
-_KEPT = 64 << 20
-"""Bytes of a file that are kept for whoever reads the next extension of it."""
+_CACHED = 64 << 20
+"""The last file decompressed stays in memory up to this size in bytes."""
 
-_last: tuple[Any, bytes] | None = None
+_cache: tuple[Any, bytes] | None = None
 
 
 class _Table(list[bytes]):
-    """What the codes mean, no more than there is room for."""
+    """The table of codes, of limited size."""
 
     def __init__(self, codes: list[bytes]) -> None:
         super().__init__(codes)
@@ -46,8 +48,8 @@ class _Table(list[bytes]):
         super().__delitem__(key)
 
 
-class _Pieces(io.RawIOBase):
-    """A compressed file of which not many codes are read at a time."""
+class _FewCodes(io.RawIOBase):
+    """A compressed file that hands out few codes of the last width at a time."""
 
     def __init__(self, raw: BinaryIO, width: int) -> None:
         self.raw = raw
@@ -70,28 +72,12 @@ class _Pieces(io.RawIOBase):
         return self.raw.read(size)
 
 
-class LzwStream(io.RawIOBase):
-    """
-    The content of a compressed file, as a stream that can seek.
-
-    Parameters
-    ----------
-    raw : file
-        The compressed file.
-
-    Raises
-    ------
-    OSError
-        If it is damaged, also where it is read.
-    """
+class LzwStream(LZWFile):  # type: ignore[misc]
+    """The content of a compressed file, as a stream that can seek."""
 
     def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
-        self._start()
-
-    def _start(self) -> None:
-        self._raw.seek(0)
-        start = self._raw.read(3)
+        raw.seek(0)
+        start = raw.read(3)
         width = start[2] & 0x1F if start[:2] == b"\x1f\x9d" and start[2:] else 0
         if not 9 <= width <= _LARGEST_WIDTH:
             msg = f"it is damaged: codes of up to {width} bits are not known"
@@ -102,103 +88,50 @@ class LzwStream(io.RawIOBase):
                 "is not read; decompress it with gzip -d"
             )
             raise OSError(msg)
-        self._raw.seek(0)
+        raw.seek(0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of bits that mean nothing
-            self._codes = LZWFile(
-                _Pieces(self._raw, width), warn_truncation=False, save_checkpoints=False
-            )
-        self._codes._dictionary = _Table(self._codes._dictionary)
-        self._at = 0
-
-    def readable(self) -> bool:
-        """
-        Say that it can be read.
-
-        Returns
-        -------
-        bool
-            True.
-        """
-        return True
-
-    def seekable(self) -> bool:
-        """
-        Say that it can seek.
-
-        Returns
-        -------
-        bool
-            True.
-        """
-        return True
-
-    def tell(self) -> int:
-        """
-        Say where it stands.
-
-        Returns
-        -------
-        int
-            In bytes of the content.
-        """
-        return self._at
+            super().__init__(_FewCodes(raw, width), warn_truncation=False)
+        self._dictionary: list[bytes] = _Table(self._dictionary)
 
     def read(self, size: int = -1, /) -> bytes:
-        """
-        Read on.
-
-        Parameters
-        ----------
-        size : int
-            How many bytes; -1 for all.
-
-        Returns
-        -------
-        bytes
-            As many, or all until the end.
-        """
+        """Read that many bytes, or all until the end; damage is an OSError."""
         pieces = []
         left = size if size >= 0 else None
         while left is None or left > 0:
-            try:
-                piece = self._codes.read(min(left or _PIECE, _PIECE))
-            except ValueError as err:
-                msg = f"it is damaged: {err}"
-                raise OSError(msg) from err
+            with _damage_as_os_error():
+                piece = super().read(min(left or _PIECE, _PIECE))
             if not piece:
                 break
             pieces.append(piece)
-            self._at += len(piece)
             if left is not None:
                 left -= len(piece)
         return b"".join(pieces)
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """
-        Go to a place, or to the end where that comes before.
-
-        Parameters
-        ----------
-        offset : int
-            Where to.
-        whence : int
-            Counted from the start (0) or from here (1).
-
-        Returns
-        -------
-        int
-            Where that is.
-        """
+        """Go to a place, or to the end where that comes before."""
         if whence == os.SEEK_END:
             msg = "the end is only known when it is reached"
             raise io.UnsupportedOperation(msg)
-        target = offset + (self._at if whence == os.SEEK_CUR else 0)
-        if target < self._at:
-            self._start()
-        while self._at < target and self.read(min(target - self._at, _PIECE)):
-            pass
-        return self._at
+        target = offset + (self.tell() if whence == os.SEEK_CUR else 0)
+        if target < self.tell():
+            super().seek(0)
+        # In steps, since uncompresspy keeps all that one seek passes over.
+        while (at := self.tell()) < target:
+            with _damage_as_os_error():
+                super().seek(min(target, at + _PIECE))
+            if self.tell() == at:
+                break
+        return int(self.tell())
+
+
+@contextmanager
+def _damage_as_os_error() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as err:
+        msg = f"it is damaged: {err}"
+        raise OSError(msg) from err
 
 
 class _Content(io.BytesIO):
@@ -209,35 +142,20 @@ class _Content(io.BytesIO):
         return super().seek(min(super().seek(offset, whence), end))
 
 
-def open_lzw(raw: BinaryIO, mark: Any) -> BinaryIO:
+def open_lzw(raw: BinaryIO, version: Any) -> BinaryIO:
     """
-    Open a compressed file.
+    Open a compressed file; `version` tells when it is no longer the one in the cache.
 
-    Parameters
-    ----------
-    raw : file
-        The compressed file.
-    mark : object
-        What the file is known by as long as it is the same.
-
-    Returns
-    -------
-    file
-        Its content. That of the last file stays in memory if it is not large, since
-        each extension is read by itself, and all before it must be decompressed.
-
-    Raises
-    ------
-    OSError
-        If it is damaged.
+    The last file is cached if it is not large: each extension is read by itself, and to
+    reach it all before it must be decompressed.
     """
-    global _last  # noqa: PLW0603
-    if _last is not None and _last[0] == mark:
-        return _Content(_last[1])
+    global _cache  # noqa: PLW0603
+    if _cache is not None and _cache[0] == version:
+        return _Content(_cache[1])
     stream = LzwStream(raw)
-    content = stream.read(_KEPT + 1)
-    if len(content) <= _KEPT:
-        _last = mark, content
+    content = stream.read(_CACHED + 1)
+    if len(content) <= _CACHED:
+        _cache = version, content
         return _Content(content)
     stream.seek(0)
-    return stream  # type: ignore[return-value]
+    return stream

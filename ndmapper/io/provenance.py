@@ -3,8 +3,8 @@ Tables of provenance as DRAGONS keeps them, written from a record.
 
 PROVENANCE has a row for every file that went into a step, HISTORY one for every step
 (astrodata reads both as tables of the file, by these names and columns). They are for
-programs that know nothing of the record. It alone is ever read back: both tables are
-marked as ours by a card, and are, like the record, no content of the product.
+programs that do not know the record, and are never read back. A card marks both as
+ours; like the record they are not part of the content.
 """
 
 import json
@@ -22,18 +22,9 @@ __all__ = ["provenance_hdus"]
 
 def provenance_hdus(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """
-    Write the two tables.
+    Encode both tables as HDUs, to be put before the record.
 
-    Parameters
-    ----------
-    rows : sequence of mapping
-        A record, oldest entry first.
-
-    Returns
-    -------
-    bytes
-        Two whole HDUs, to be put before the record. The column md5 is empty, since
-        files are known by digests of another kind, which the record has.
+    The column md5 is empty, since the record has digests of another kind.
     """
     used: dict[tuple[str, ...], None] = {}
     steps = []
@@ -57,7 +48,7 @@ def _files(row: Mapping[str, Any]) -> list[str]:
 
 
 def _arguments(row: Mapping[str, Any]) -> str:
-    """Write what a step was given as JSON."""
+    """Encode what a step was given as JSON."""
     task = row.get("task") or {}
     calibrations = {
         name: [ref["name"] for ref in value]
@@ -70,7 +61,7 @@ def _arguments(row: Mapping[str, Any]) -> str:
 
 
 def _time(text: Any) -> str:
-    """Give a time in UTC without saying so, as the tables have it."""
+    """Strip the offset from a time in UTC, as DRAGONS has it."""
     return str(text or "").removesuffix("+00:00")
 
 

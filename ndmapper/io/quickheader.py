@@ -28,20 +28,10 @@ _LOWER = re.compile(rb"(?:.{80})*?[^a-z]{0,7}[a-z]", re.DOTALL)
 
 class QuickHeader:
     """
-    The values of a header, looked for when somebody asks.
+    The values of a header, searched for in its bytes on access.
 
-    Parameters
-    ----------
-    raw : bytes
-        The header as stored.
-    place : HeaderPlace, optional
-        Where it stands, for warnings about its cards.
-
-    Notes
-    -----
-    To make a card object of each of the hundreds or thousands of cards takes far
-    longer than to find a dozen of them. Hierarchical keywords, of which there are most,
-    are searched for one by one.
+    Parsing each of hundreds or thousands of cards takes far longer than finding a dozen
+    of them. Hierarchical keywords, which most are, are searched for one by one.
     """
 
     def __init__(self, raw: bytes, place: HeaderPlace | None = None) -> None:
@@ -54,19 +44,7 @@ class QuickHeader:
         self._said: set[str] = set()
 
     def get(self, key: str, /) -> Any:
-        """
-        Give the value of the first card with a keyword.
-
-        Parameters
-        ----------
-        key : str
-            The keyword, a hierarchical one without HIERARCH.
-
-        Returns
-        -------
-        object
-            Its value; None where there is no such card, or none can be understood.
-        """
+        """Return the value of the first card with a keyword."""
         found = self._get(key)
         if found is None and not self._is_upper:
             self._is_upper = True
@@ -120,7 +98,7 @@ class QuickHeader:
         )
 
     def _whole_value(self, key: str, at: int, value: Any) -> Any:
-        """Give a text that goes on over several cards as astropy joins it."""
+        """Join a string with its CONTINUE cards as astropy does."""
         if value is None and self.place is not None:
             self._say_unreadable(key, at)
         if type(value) is not str or value[-1:] != "&":
@@ -155,19 +133,7 @@ HeaderValues: TypeAlias = QuickHeader | fits.Header
 
 
 def values_of(stored: StoredHeader) -> HeaderValues:
-    """
-    Give a header to find values in, without parsing one that nobody looked at.
-
-    Parameters
-    ----------
-    stored : StoredHeader
-        The header.
-
-    Returns
-    -------
-    QuickHeader or Header
-        Which has ``get``.
-    """
+    """Return the header, or a QuickHeader as long as it is not parsed."""
     if stored.raw is None or stored.is_parsed or stored.is_touched:
         header: fits.Header = stored.header
         return header

@@ -30,8 +30,8 @@ the product. An entry is a JSON object::
                   files that a tool was given by a parameter, calibrations among them:
                   a calibration that no tag has was not handed to the tool; absent for
                   a function, and in records that are older than it
-    qc            {name: number, text or {"value": ..., "unit": ...}} that the step said
-                  of its product; absent where it said nothing
+    qc            {name: number, text or {"value": ..., "unit": ...}} of the product,
+                  as reported by the step; absent where there is none
     decisions     {name: value} that the user decided, with ``interact``; absent where
                   nothing was to be decided
     instrument    what a table of an instrument gave: "table" and "origin" (packaged,
@@ -53,6 +53,10 @@ In FITS the record is a binary table named NDM_RECORD, the last HDU, one row per
 entry: the step, the product and the canonical JSON text in a variable-length array of
 characters (FITS standard 4.0, section 7.3.5). A side record holds the same entries as
 a JSON file in ``.ndmapper/records/`` beside the product.
+
+More than ten names, since it is one document in three places: entries and their keys
+(`entry_key`, `identity`, `edited`), the table (`encode`, `decode`, `is_record`), and
+files (`read_records`, `read_side`, `read_cleaned` and where these lie).
 """
 
 import hashlib
@@ -79,7 +83,6 @@ __all__ = [
     "MARK",
     "SCHEMA",
     "canonical",
-    "check_entries",
     "cleaned_path",
     "decode",
     "edited",
@@ -90,7 +93,6 @@ __all__ = [
     "is_record",
     "pending_path",
     "read_cleaned",
-    "read_entries",
     "read_records",
     "read_side",
     "side_path",
@@ -115,19 +117,7 @@ _KEYED = ("step", "engine", "tool", "output", "parameters", "config", "code")
 
 
 def is_record(hdu: HduMap) -> bool:
-    """
-    Say whether an HDU tells how a file was made, and is not part of its content.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        The HDU.
-
-    Returns
-    -------
-    bool
-        True for the record, and for tables that repeat it for other programs.
-    """
+    """Whether an HDU is the record, or a table that repeats it for other programs."""
     if hdu.index == 0:
         return False  # which holds no table, whatever its name
     return hdu.name == EXTNAME or (
@@ -137,17 +127,8 @@ def is_record(hdu: HduMap) -> bool:
 
 def identity(reference: Mapping[str, Any] | None) -> str | None:
     """
-    Give the identity of an input or calibration, whatever its name.
-
-    Parameters
-    ----------
-    reference : mapping or None
-        A reference as an entry holds it; None for a calibration not applied.
-
-    Returns
-    -------
-    str or None
-        Its key if it was made by a step, else its digest.
+    Return the identity of an input or calibration: its key if a step made it, else its
+    digest.
     """
     if reference is None:
         return None
@@ -155,19 +136,7 @@ def identity(reference: Mapping[str, Any] | None) -> str | None:
 
 
 def is_of_library(tool: Mapping[str, Any]) -> bool:
-    """
-    Say whether a step comes from ndmapper itself, so that it has a revision.
-
-    Parameters
-    ----------
-    tool : mapping
-        Name and version of the package, as an entry has them.
-
-    Returns
-    -------
-    bool
-        True for ndmapper. A step of another package has one if it says so.
-    """
+    """Whether a step comes from ndmapper itself, so that it has a revision."""
     return bool(tool["name"] == "ndmapper")
 
 
@@ -179,22 +148,11 @@ def _identities(reference: Any, identify: Identify) -> Any:
 
 def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str:
     """
-    Compute the key of the product that an entry describes.
+    Compute the key of the product of an entry.
 
-    Parameters
-    ----------
-    entry : mapping
-        An entry; its own ``key``, ``content``, ``source`` and ``run`` do not count,
-        but what the source does (``code``) does.
-    identify : callable
-        Gives the identity of an input or calibration.
-
-    Returns
-    -------
-    str
-        ``"sha256:<hex>"`` over the step, engine, tool, parameters, the identities of
-        inputs, calibrations and reference files. Of a package that tells the revision
-        of its step, the version does not count.
+    It covers what decides whether the product would be the same; ``content``,
+    ``source`` and ``run`` do not count, nor does the version of a package whose step
+    has a revision.
     """
     calibrations = {
         name: _identities(ref, identify) for name, ref in entry["calibrations"].items()
@@ -230,24 +188,10 @@ def edited(
     rows: Sequence[Mapping[str, Any]], *, product: str, what: Sequence[str], digest: str
 ) -> list[dict[str, Any]]:
     """
-    Add an entry to a record, saying that a product was edited outside any step.
+    Append an entry that says that a product was edited outside any step.
 
-    Parameters
-    ----------
-    rows : sequence of mapping
-        The record before the edit; it is not changed.
-    product : str
-        File name of the product.
-    what : sequence of str
-        What was edited, for instance ``["SCI,1 data", "header"]``.
-    digest : str
-        Digest of the edited file without its record; it becomes part of the key, so
-        that the key from before the edit never holds again.
-
-    Returns
-    -------
-    list of dict
-        The record after the edit.
+    The digest of the edited file is part of its key, so that no older key is valid
+    again.
     """
     last = rows[-1] if rows else None
     entry: dict[str, Any] = {
@@ -277,19 +221,7 @@ def edited(
 
 
 def encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """
-    Write a record as one whole HDU.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        The entries, oldest first.
-
-    Returns
-    -------
-    bytes
-        Header and table, padded to whole FITS blocks.
-    """
+    """Encode a record as an HDU."""
     texts = [canonical(row).encode("ascii") for row in rows]
     steps = [str(row["step"]).encode("ascii", "replace") for row in rows]
     products = [str(row["product"]).encode("ascii", "replace") for row in rows]
@@ -334,24 +266,7 @@ def _card(keyword: str, value: int | str, comment: str = "") -> str:
 
 
 def decode(hdu: bytes) -> list[dict[str, Any]]:
-    """
-    Read the record back from the bytes of its HDU.
-
-    Parameters
-    ----------
-    hdu : bytes
-        Header and table.
-
-    Returns
-    -------
-    list of dict
-        The entries, oldest first.
-
-    Raises
-    ------
-    RecordError
-        If the table does not hold a record, or one of a newer schema.
-    """
+    """Decode the record from the bytes of its HDU."""
     try:
         end = header_size(hdu) + 80
         header = QuickHeader(hdu[:end])  # a quarter of a re-run went into all cards
@@ -360,14 +275,14 @@ def decode(hdu: bytes) -> list[dict[str, Any]]:
     except (KeyError, ValueError, TypeError, AttributeError, struct.error) as err:
         msg = f"the {EXTNAME} table cannot be read ({err})"
         raise RecordError(msg) from err
-    return read_entries(texts, schema)
+    return _read_entries(texts, schema)
 
 
 def _texts(header: QuickHeader, data: bytes) -> list[str]:
     """
-    Read the column RECORD, which is of variable-length characters.
+    Read the column RECORD, whose cells are strings of variable length.
 
-    By hand, since astropy gives those back as arrays of single characters.
+    By hand, since astropy returns them as arrays of single characters.
     """
     width, rows, columns, heap = map(
         header.get, ("NAXIS1", "NAXIS2", "TFIELDS", "THEAP")
@@ -404,24 +319,8 @@ def _texts(header: QuickHeader, data: bytes) -> list[str]:
 
 def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:
     """
-    Read the record of a file, from the file itself or else from beside it.
-
-    Parameters
-    ----------
-    file : str, Path or FileMap
-        A FITS file, mapped already or not.
-
-    Returns
-    -------
-    list of dict
-        The entries, oldest first; empty for a file that no step made.
-
-    Raises
-    ------
-    RecordError
-        If there is a record that cannot be read.
-    MissingFileError, FormatError
-        If the file is missing or not FITS.
+    Read the record of a file, from the file itself or else from beside it; empty if
+    none.
     """
     try:
         fmap = file if isinstance(file, FileMap) else map_file(file)
@@ -487,44 +386,12 @@ _PARTS = (
 
 
 def canonical(value: Any) -> str:
-    """
-    Write a value as JSON in the one form that is compared and hashed.
-
-    Parameters
-    ----------
-    value : object
-        Anything JSON can hold.
-
-    Returns
-    -------
-    str
-        ASCII JSON with sorted keys and no spaces. Infinities and NaN, which JSON
-        does not have, are refused.
-    """
+    """Encode a value as canonical JSON: ASCII, sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def read_entries(texts: Sequence[str], schema: Any) -> list[dict[str, Any]]:
-    """
-    Read entries from their text.
-
-    Parameters
-    ----------
-    texts : sequence of str
-        JSON, an entry each.
-    schema : int
-        Number of the schema that they were written with.
-
-    Returns
-    -------
-    list of dict
-        The entries.
-
-    Raises
-    ------
-    RecordError
-        If the schema is a newer one, or a text is not JSON.
-    """
+def _read_entries(texts: Sequence[str], schema: Any) -> list[dict[str, Any]]:
+    """Parse entries from JSON."""
     _check_schema(schema)
     try:
         check_length("".join(texts))
@@ -532,30 +399,11 @@ def read_entries(texts: Sequence[str], schema: Any) -> list[dict[str, Any]]:
     except ValueError as err:
         msg = f"the record holds text that is not JSON of an entry ({err})"
         raise RecordError(msg) from err
-    return check_entries(rows, schema)
+    return _check_entries(rows, schema)
 
 
-def check_entries(rows: Any, schema: Any) -> list[dict[str, Any]]:
-    """
-    See that entries have the parts that are read of them, of the right kinds.
-
-    Parameters
-    ----------
-    rows : object
-        What JSON held.
-    schema : int
-        Number of the schema that they were written with.
-
-    Returns
-    -------
-    list of dict
-        The entries. What an old or foreign one may lack is empty.
-
-    Raises
-    ------
-    RecordError
-        If the schema is a newer one, or an entry is none.
-    """
+def _check_entries(rows: Any, schema: Any) -> list[dict[str, Any]]:
+    """Check the parts of entries, and fill in those that old ones lack."""
     _check_schema(schema)
     if not isinstance(rows, list):
         msg = "the record is no list of entries"
@@ -585,7 +433,7 @@ def _check_schema(schema: Any) -> None:
 
 
 def _problem(row: Any) -> str | None:
-    """Say what is wrong with an entry, which anybody may have written."""
+    """Return what is wrong with an entry, which may come from any program."""
     if not isinstance(row, dict):
         return "it is no object"
     for part, kinds in _KINDS.items():
@@ -629,7 +477,7 @@ def _name_problem(name: str) -> str | None:
 def _part_problem(
     row: Mapping[str, Any], part: str, name: str, kinds: Any, inner: Any
 ) -> str | None:
-    """See to one value within a part, and to the items that it holds."""
+    """Check one value within a part, and the items that it holds."""
     value = (row.get(part) or {}).get(name)
     if value is None:
         return None
@@ -642,73 +490,23 @@ def _part_problem(
 
 
 def side_path(product: Path) -> Path:
-    """
-    Name the side record of a product.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-
-    Returns
-    -------
-    Path
-        A JSON file in ``.ndmapper/records/`` beside the product.
-    """
+    """Return the path of the side record of a product."""
     return product.parent / ".ndmapper" / "records" / f"{product.name}.json"
 
 
 def pending_path(product: Path) -> Path:
-    """
-    Name the side record of a product that is about to be published.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-
-    Returns
-    -------
-    Path
-        Its place until product and side record both are there.
-    """
+    """Return the path of a side record until its product is published."""
     side = side_path(product)
     return side.with_name(f"{side.name}.pending")
 
 
 def read_side(product: Path) -> list[dict[str, Any]]:
-    """
-    Read the side record of a product.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-
-    Returns
-    -------
-    list of dict
-        The entries, oldest first; empty where there is no side record.
-
-    Raises
-    ------
-    RecordError
-        If the side record is damaged.
-    """
+    """Read the side record of a product; empty if there is none."""
     return _read(side_path(product))
 
 
 def write_side(product: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """
-    Write the side record of a product.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-    rows : sequence of mapping
-        The entries; where there are none, a side record that is there is removed.
-    """
+    """Write the side record of a product, or remove it where there are no entries."""
     path = side_path(product)
     if not rows:
         path.unlink(missing_ok=True)
@@ -724,41 +522,12 @@ def write_side(product: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def cleaned_path(product: Path) -> Path:
-    """
-    Name what is left of a product that was removed as it can be made again.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-
-    Returns
-    -------
-    Path
-        A JSON file in ``.ndmapper/cleaned/`` beside the place of the product.
-    """
+    """Return the path of the record that `ndmapper clean` leaves of a product."""
     return product.parent / ".ndmapper" / "cleaned" / f"{product.name}.json"
 
 
 def read_cleaned(product: Path) -> list[dict[str, Any]]:
-    """
-    Read the record that was left of a product.
-
-    Parameters
-    ----------
-    product : Path
-        The product, which is not there.
-
-    Returns
-    -------
-    list of dict
-        The entries, oldest first; empty if it was not removed by ``ndmapper clean``.
-
-    Raises
-    ------
-    RecordError
-        If the record is damaged.
-    """
+    """Read the record that `ndmapper clean` left of a product; empty if none."""
     return _read(cleaned_path(product))
 
 
@@ -774,7 +543,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         )
         raise RecordError(msg) from err
     try:
-        return check_entries(rows, schema)
+        return _check_entries(rows, schema)
     except RecordError as err:
         msg = f"the side record {path}: {err}"
         raise RecordError(msg) from err

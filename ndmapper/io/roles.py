@@ -16,7 +16,7 @@ from typing import Literal
 from ndmapper.io.filemap import HduMap
 
 __all__ = [
-    "DATA_WORDS", "NO_NAMES", "Pairs", "Role", "UncertaintyKind", "are_alike",
+    "NO_NAMES", "Pairs", "Role", "UncertaintyKind", "are_alike",
     "find_pairs", "is_never_data", "role_of", "split_data_name",
 ]  # fmt: skip
 
@@ -26,7 +26,7 @@ UncertaintyKind = Literal["variance", "std", "ivar"]
 NO_NAMES = ("", "COMPRESSED_IMAGE")
 """EXTNAME that says nothing: the second one comes with compression."""
 
-DATA_WORDS = (
+_DATA_WORDS = (
     "SCI", "DATA", "FLUX", "IMAGE", "SIGNAL", "SCIDATA", "SCIENCE", "SCIIMG", "IMG",
     "SPEC", "SPECTRUM", "CUBE", "INTENSITY", "COUNTS", "CAL", "CCD", "STOKES", "MAP",
     "ARRAY", "FRAME",
@@ -87,119 +87,47 @@ _NUMBERED = re.compile(r"([A-Z]+)(\d+)")
 
 @dataclass(frozen=True)
 class Role:
-    """
-    What an array seems to be.
+    """What an array is by its name and cards."""
 
-    Parameters
-    ----------
-    part : {'uncertainty', 'flags', 'weight', 'other'}
-        Error, mask or weight of another array, or something that describes it.
-    kind : {'variance', 'std', 'ivar'}, optional
-        Of an uncertainty, what it holds; None where that cannot be used.
-    rest : str
-        What is left of its name: words with one blank between them.
-    rank : int
-        The lower, the more likely it is the one that is meant, of several.
-    at_end : bool
-        The word stands apart, at the end or the beginning of the name, or is all.
-    word : str
-        The word that says so.
-    """
-
+    # Error, mask or weight of another array, or something that describes it.
     part: Literal["uncertainty", "flags", "weight", "other"]
+    # Of an uncertainty, what it holds; None where that cannot be used.
     kind: UncertaintyKind | None = None
-    rest: str = ""
-    rank: int = 0
+    rest: str = ""  # what is left of its name: words with one blank between them
+    rank: int = 0  # the lower, the more likely it is the one that is meant, of several
+    # The word stands apart, at the end or the beginning of the name, or is all.
     at_end: bool = True
-    word: str = ""
+    word: str = ""  # the word that says so
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """
-    Which arrays belong together.
+    """Which arrays are errors and flags of which data."""
 
-    Parameters
-    ----------
-    data : tuple of HduMap
-        What may be data, in file order.
-    parts : dict of int to dict of str to tuple
-        For the position of the data, and 'uncertainty' or 'flags': the arrays that
-        may be that, the best first, each with its role.
-    """
-
-    data: tuple[HduMap, ...]
+    data: tuple[HduMap, ...]  # what may be data, in file order
+    # For the position of the data, and 'uncertainty' or 'flags': the arrays that may
+    # be that, the best first, each with its role.
     parts: dict[int, dict[str, tuple[tuple[HduMap, Role], ...]]]
 
     def of_kind(self, index: int, kind: UncertaintyKind) -> HduMap | None:
-        """
-        Find the uncertainty of some data.
-
-        Parameters
-        ----------
-        index : int
-            Position of the data.
-        kind : {'variance', 'std', 'ivar'}
-            What it must hold.
-
-        Returns
-        -------
-        HduMap or None
-            The best; None where there is none.
-        """
+        """Find the best uncertainty of that kind of the data at a position."""
         found = self.parts.get(index, {}).get("uncertainty", ())
         return next((hdu for hdu, role in found if role.kind == kind), None)
 
     def flags(self, index: int) -> HduMap | None:
-        """
-        Find the flags of some data.
-
-        Parameters
-        ----------
-        index : int
-            Position of the data.
-
-        Returns
-        -------
-        HduMap or None
-            The best; None where there are none.
-        """
+        """Find the best flags of the data at a position."""
         found = self.parts.get(index, {}).get("flags", ())
         return next((hdu for hdu, _ in found), None)
 
 
 def is_never_data(hdu: HduMap) -> bool:
-    """
-    Say whether an image has a name that no data have, be it the only one.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Its HDU.
-
-    Returns
-    -------
-    bool
-        True for distortions, wavelengths and masks.
-    """
+    """Whether an image has a name of distortions, wavelengths or masks."""
     words = _words(hdu.name)
     return bool(words) and words[-1] in {*_NEVER_DATA, "MASK"}
 
 
 def role_of(hdu: HduMap) -> Role | None:
-    """
-    Say what an image seems to be, by its cards and its name.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Its HDU.
-
-    Returns
-    -------
-    Role or None
-        None for what may be data.
-    """
+    """Return the role of an image by its cards and its name; None if it may be data."""
     name, keys = hdu.name, hdu.keys
     role = _role_of_name(name) if name else None
     if "HDUCLAS2" in keys:
@@ -216,7 +144,7 @@ def role_of(hdu: HduMap) -> Role | None:
 
 
 def _role_of_class(hdu: HduMap, named: Role | None) -> Role | None:
-    """Read the cards by which ESO's pipelines class an extension."""
+    """Read the HDUCLASn cards of ESO's pipelines."""
     part = str(hdu.keys.get("HDUCLAS2") or "").upper()
     if part not in ("ERROR", "QUALITY"):
         return None
@@ -237,7 +165,7 @@ def _role_of_class(hdu: HduMap, named: Role | None) -> Role | None:
 
 @functools.lru_cache(maxsize=1024)
 def _role_of_text(text: str) -> Role | None:
-    """Find what a card such as IMAGETYP='error' says of an extension."""
+    """Return the role that a card such as IMAGETYP='error' names."""
     words = re.findall(r"[A-Z]+", text.upper())
     kinds = [_UNCERTAINTIES[w] for w in words if len(w) > 2 and w in _UNCERTAINTIES]
     if kinds:
@@ -252,7 +180,7 @@ def _role_of_text(text: str) -> Role | None:
 
 @functools.lru_cache(maxsize=4096)
 def _role_of_name(name: str) -> Role | None:
-    """Find the word in a name that says what an array is, and what is left of it."""
+    """Find the word in a name that gives its role, and what is left of the name."""
     words = _words(name)
     for i in dict.fromkeys((len(words) - 1, 0, *range(len(words)))):
         number = _NUMBERED.fullmatch(words[i])
@@ -270,7 +198,7 @@ def _role_of_name(name: str) -> Role | None:
         assert number is not None
         ends = [e for e in _ENDINGS if number[1].endswith(e) and number[1] != e]
         # SCIVAR is the variance of SCI, and no IVAR.
-        ends.sort(key=lambda e: number[1].removesuffix(e) not in DATA_WORDS)
+        ends.sort(key=lambda e: number[1].removesuffix(e) not in _DATA_WORDS)
         for ending in ends:
             stem = number[1].removesuffix(ending)
             rest = " ".join((*words[:i], stem + number[2], *words[i + 1 :]))
@@ -280,22 +208,11 @@ def _role_of_name(name: str) -> Role | None:
 
 def are_alike(rest: str, name: str) -> bool:
     """
-    Say whether what is left of the name of an error fits the name of data.
-
-    Parameters
-    ----------
-    rest : str
-        As of a `Role`.
-    name : str
-        Name of the data.
-
-    Returns
-    -------
-    bool
-        True if they have the same words but for those for data.
+    Whether the rest of the name of an error fits the name of data, words for data
+    apart.
     """
     mine, theirs = (
-        [w for w in words if w not in DATA_WORDS]
+        [w for w in words if w not in _DATA_WORDS]
         for words in (rest.split(), _words(name))
     )
     cores = _cores(" ".join(_words(name)))
@@ -317,42 +234,15 @@ def _of_word(word: str, rest: str, *, at_end: bool) -> Role | None:
 
 @functools.lru_cache(maxsize=4096)
 def split_data_name(name: str) -> tuple[str, str, str]:
-    """
-    Split a name into what names the group, what stands between, and the word for data.
-
-    Parameters
-    ----------
-    name : str
-        A name in upper case.
-
-    Returns
-    -------
-    (str, str, str)
-        ``("B", "_", "FLUX")`` of B_FLUX; the last is empty where there is no such
-        word.
-    """
+    """Split B_FLUX into B, _ and FLUX; the last is empty without a word for data."""
     match = re.fullmatch(r"(?:(.+)([._\-\s]))?([^._\-\s]+)", name)
-    if match is None or match[3] not in DATA_WORDS:
+    if match is None or match[3] not in _DATA_WORDS:
         return name, "", ""
     return match[1] or "", match[2] or "", match[3]
 
 
 def find_pairs(hdus: Sequence[HduMap], data: Iterable[int] | None = None) -> Pairs:
-    """
-    Find which arrays are errors and masks of which others.
-
-    Parameters
-    ----------
-    hdus : sequence of HduMap
-        Those of a file.
-    data : iterable of int, optional
-        Positions of the data, where they are known.
-
-    Returns
-    -------
-    Pairs
-        What belongs together; an array of another shape than its data is left out.
-    """
+    """Find the errors and masks of images by names, cards and shape."""
     images = [h for h in hdus if h.is_image and (h.index or h.data_size)]
     roles = {h.index: role_of(h) for h in images}
     _follow_links(images, roles)
@@ -390,7 +280,7 @@ def find_pairs(hdus: Sequence[HduMap], data: Iterable[int] | None = None) -> Pai
 
 
 def _is_usable(hdu: HduMap, role: Role) -> bool:
-    """Leave out what would be wrong as a variance or as flags."""
+    """Whether it can serve as a variance or as flags."""
     if role.part == "uncertainty":
         return role.kind is not None
     if role.word == "MASKONE":  # where 1 means good
@@ -400,7 +290,7 @@ def _is_usable(hdu: HduMap, role: Role) -> bool:
 
 
 def _follow_links(images: Sequence[HduMap], roles: dict[int, Role | None]) -> None:
-    """Note what is an error or a mask because the cards of others say so."""
+    """Set the roles of extensions that the cards of others link to."""
     for hdu in images:
         for keyword, part in (("ERRDATA", "uncertainty"), ("QUALDATA", "flags")):
             name = str(hdu.keys.get(keyword) or "").strip().upper()
@@ -442,7 +332,7 @@ def _are_linked(hdu: HduMap, role: Role, data: HduMap) -> bool:
 
 
 def _level(role: Role, data: HduMap, alone: bool) -> int | None:
-    """Say how well names fit: 1 is best; None if not at all."""
+    """Grade how well names fit: 1 is best; None if they do not."""
     mine = _cores(role.rest)
     theirs = [] if data.name in NO_NAMES else list(_cores(" ".join(_words(data.name))))
     if "" not in theirs and (not theirs or data.index == 0 or alone):
@@ -455,13 +345,13 @@ def _level(role: Role, data: HduMap, alone: bool) -> int | None:
 
 @functools.lru_cache(maxsize=4096)
 def _cores(text: str) -> tuple[str, ...]:
-    """Give what is left of a name, and the same without the word for data."""
+    """Return what is left of a name, with and without the word for data."""
     words = text.split()
     found = [text]
     for i in dict.fromkeys((len(words) - 1, 0)) if words else ():
         number = _NUMBERED.fullmatch(words[i])
         word, left = (number[1], [number[2]]) if number else (words[i], [])
-        if word in DATA_WORDS:
+        if word in _DATA_WORDS:
             found.append(" ".join((*words[:i], *left, *words[i + 1 :])))
             break
         ending = next((e for e in _DATA_ENDINGS if words[i].endswith(e)), None)

@@ -1,7 +1,7 @@
 """
-Side data, in the folder ``.ndmapper``: made where it is, not where a link leads.
+Side data, in the folder ``.ndmapper``, written without following links.
 
-A folder with data may come from anybody. A link in the place of ``.ndmapper``, or of
+A folder with data may come from any source. A link in the place of ``.ndmapper``, or of
 anything in it, would let a run write wherever the link leads.
 """
 
@@ -19,20 +19,9 @@ SIDE = ".ndmapper"
 
 def make_side_folder(path: Path) -> None:
     """
-    Make the folder of a file of side data that is about to be written.
+    Make the folder of a side-data file that is about to be written.
 
-    Parameters
-    ----------
-    path : Path
-        The file, somewhere below a folder ``.ndmapper``.
-
-    Raises
-    ------
-    FileAccessError
-        If the folder, what is above it up to ``.ndmapper``, or the file itself is a
-        link.
-    OSError
-        If the folder cannot be made, or a pipe or device is in the place of the file.
+    A link, pipe or device in its place is an error.
     """
     if (link := linked_part(path)) is not None:
         err = FileAccessError(f"{link} is not written to: {_WHY}")
@@ -46,24 +35,7 @@ def make_side_folder(path: Path) -> None:
 
 
 def read_side_data(path: Path) -> bytes:
-    """
-    Read a file of side data, without waiting for who might write into a pipe.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    bytes
-        Its content.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read, or is a pipe or device.
-    """
+    """Read a side-data file; a pipe or device in its place is an error."""
     with open(path, "rb", opener=_opened) as stream:
         _check_is_file(path, os.fstat(stream.fileno()).st_mode)
         return stream.read()
@@ -82,19 +54,7 @@ _WHY = "it is a link, which is not followed to write; put a folder in its place"
 
 
 def linked_part(path: Path) -> Path | None:
-    """
-    Find a link on the way to side data.
-
-    Parameters
-    ----------
-    path : Path
-        A path, below a folder ``.ndmapper`` or not.
-
-    Returns
-    -------
-    Path or None
-        The first link from ``.ndmapper`` on; None where there is none.
-    """
+    """Return the first link from ``.ndmapper`` on in a path; None if there is none."""
     parts = [path, *path.parents]
     names = [part.name for part in parts]
     if SIDE not in names:

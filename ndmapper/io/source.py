@@ -2,7 +2,7 @@
 The bytes of one file on disk, exactly as it was when it was mapped.
 
 Every byte of a data unit that ndmapper reads passes through `Source`, so this is also
-the place where reads are counted. A file is open only inside a call.
+the place where reads are counted. No file stays open after a call.
 """
 
 import bz2
@@ -33,7 +33,7 @@ from ndmapper.errors import (
 
 __all__ = [
     "Compression",
-    "Pieces",
+    "PositionedReader",
     "Source",
     "check_name",
     "clear_read_errors",
@@ -66,14 +66,7 @@ _observers: list[Callable[[Path, int], None]] = []
 
 @contextmanager
 def observe_reads(observer: Callable[[Path, int], None]) -> Iterator[None]:
-    """
-    Call a function at every read of a data unit, for as long as the context lasts.
-
-    Parameters
-    ----------
-    observer : callable
-        Takes the path and the number of bytes asked for.
-    """
+    """Call a function with path and number of bytes at every read of a data unit."""
     _observers.append(observer)
     try:
         yield
@@ -82,69 +75,29 @@ def observe_reads(observer: Callable[[Path, int], None]) -> Iterator[None]:
 
 
 def count_read(path: Path, size: int) -> None:
-    """
-    Tell whoever counts of a read of a data unit.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    size : int
-        Number of bytes.
-    """
+    """Report a read of a data unit to the registered observers."""
     for observer in _observers:
         observer(path, size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """
-    A file as it was when it was mapped.
+    """A file as it was when it was mapped."""
 
-    Parameters
-    ----------
-    path : Path
-        Absolute path, so that a change of folder does not matter.
-    size, mtime_ns, inode : int
-        What the operating system said about the file.
-    compression : {'gzip', 'bzip2', 'compress'} or None
-        How the whole file is compressed.
-    """
-
-    path: Path
+    path: Path  # absolute, so that a change of folder does not matter
+    # As of `os.stat`.
     size: int
     mtime_ns: int
     inode: int
-    compression: Compression = None
+    compression: Compression = None  # how the whole file is compressed
 
     def check(self) -> None:
-        """
-        Make sure that the file is still the one that was mapped.
-
-        Raises
-        ------
-        MissingFileError
-            If it is gone.
-        FileChangedError
-            If it was replaced or written to.
-        """
+        """Make sure that the file is still the one that was mapped."""
         with clear_read_errors(self.path):
             self.compare(self.path.stat())
 
     def compare(self, now: os.stat_result) -> None:
-        """
-        Make sure that a file that is open is the one that was mapped.
-
-        Parameters
-        ----------
-        now : os.stat_result
-            What the operating system says of it.
-
-        Raises
-        ------
-        FileChangedError
-            If it is another one.
-        """
+        """Make sure that an open file is the one that was mapped."""
         found = (now.st_size, now.st_mtime_ns, now.st_ino)
         if found != (self.size, self.mtime_ns, self.inode):
             msg = (
@@ -155,57 +108,17 @@ class Source:
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """
-        Open the file, decompressing where needed, for as long as the context lasts.
-
-        Yields
-        ------
-        file
-            The content as a stream of bytes that can seek.
-
-        Raises
-        ------
-        MissingFileError, FileAccessError, FileChangedError
-            If the file is gone, cannot be read or is another one by now.
-        """
+        """Open the file, decompressed; the stream can seek."""
         with clear_read_errors(self.path), self.path.open("rb") as raw:
             self.compare(os.fstat(raw.fileno()))
-            with self._decompressed(raw) as stream:
+            with _decompressed(self, raw) as stream:
                 yield stream
-
-    def _decompressed(self, raw: BinaryIO) -> AbstractContextManager[BinaryIO]:
-        if self.compression == "gzip":
-            return cast(AbstractContextManager[BinaryIO], gzip.GzipFile(fileobj=raw))
-        if self.compression == "bzip2":
-            return cast(AbstractContextManager[BinaryIO], bz2.BZ2File(raw))
-        if self.compression == "compress":
-            from ndmapper.io.lzw import open_lzw  # for few files
-
-            mark = (self.path, self.size, self.mtime_ns, self.inode)
-            return nullcontext(open_lzw(raw, mark))
-        return nullcontext(raw)
 
     @contextmanager
     def open_data(
         self, offset: int, size: int, *, counted: bool = True
     ) -> Iterator[BinaryIO]:
-        """
-        Open the file at a data unit, counting the read.
-
-        Parameters
-        ----------
-        offset : int
-            Where to stand, in bytes of the decompressed content.
-        size : int
-            How many bytes will be read; this is what is counted.
-        counted : bool
-            Whether it is counted.
-
-        Yields
-        ------
-        file
-            The content, standing at `offset`.
-        """
+        """Open the file at a data unit, reporting a read of that size."""
         if counted:
             count_read(self.path, size)
         with self.open() as stream:
@@ -213,26 +126,7 @@ class Source:
             yield stream
 
     def read(self, offset: int, size: int, *, counted: bool = True) -> bytes:
-        """
-        Read bytes of a data unit.
-
-        Parameters
-        ----------
-        offset, size : int
-            Where, and how many, in bytes of the decompressed content.
-        counted : bool
-            Whether the read counts as one of data; that of a record does not.
-
-        Returns
-        -------
-        bytes
-            Exactly `size` of them.
-
-        Raises
-        ------
-        TruncatedFileError
-            If the file ends before.
-        """
+        """Read bytes of a data unit, of the decompressed content."""
         with self.open_data(offset, size, counted=counted) as stream:
             if self.compression is None or size <= _PIECE:
                 content = stream.read(size)
@@ -244,19 +138,7 @@ class Source:
         return content
 
     def truncated(self, expected: int, found: int) -> TruncatedFileError:
-        """
-        Make the error for a file that is too short.
-
-        Parameters
-        ----------
-        expected, found : int
-            Number of bytes that the headers ask for, and that there are.
-
-        Returns
-        -------
-        TruncatedFileError
-            The error, to be raised.
-        """
+        """Make the error for a file that is too short."""
         msg = (
             f"{self.path} is truncated: its headers ask for {expected} bytes, but it "
             f"has {found}; copy or download it again"
@@ -264,28 +146,20 @@ class Source:
         return TruncatedFileError(msg)
 
 
+def _decompressed(source: Source, raw: BinaryIO) -> AbstractContextManager[BinaryIO]:
+    if source.compression == "gzip":
+        return cast(AbstractContextManager[BinaryIO], gzip.GzipFile(fileobj=raw))
+    if source.compression == "bzip2":
+        return cast(AbstractContextManager[BinaryIO], bz2.BZ2File(raw))
+    if source.compression == "compress":
+        from ndmapper.io.lzw import open_lzw  # for few files
+
+        return nullcontext(open_lzw(raw, source))
+    return nullcontext(raw)
+
+
 def find_source(path: str | os.PathLike[str], *, strict: bool = True) -> Source:
-    """
-    Note what a file on disk is now.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-    strict : bool
-        Refuse a file that is compressed in a way that cannot be read.
-
-    Returns
-    -------
-    Source
-        Its path, identity and compression.
-
-    Raises
-    ------
-    MissingFileError, FileAccessError, FormatError
-        If there is no such file, or it cannot be read, or it is compressed in a way
-        that cannot be read.
-    """
+    """Return what a file on disk is now; `strict` refuses an unreadable compression."""
     with open_source(path, strict=strict) as (source, _):
         return source
 
@@ -294,28 +168,7 @@ def find_source(path: str | os.PathLike[str], *, strict: bool = True) -> Source:
 def open_source(
     path: str | os.PathLike[str], *, strict: bool = True
 ) -> Iterator[tuple[Source, BinaryIO]]:
-    """
-    Note what a file on disk is now, and open it for as long as the context lasts.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-    strict : bool
-        Refuse a file that is compressed in a way that cannot be read.
-
-    Yields
-    ------
-    source : Source
-        Its path, identity and compression.
-    file
-        The decompressed content as a stream of bytes that can seek.
-
-    Raises
-    ------
-    MissingFileError, FileAccessError, FormatError
-        As `find_source`.
-    """
+    """Open a file, decompressed, together with its Source."""
     full = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)
     check_name(full, MissingFileError)
     with clear_read_errors(full), open(full, "rb", _BUFFER, opener=_opened) as raw:
@@ -337,24 +190,24 @@ def open_source(
             compression=cast(Compression, kind) if kind in _READABLE else None,
         )
         raw.seek(0)
-        with source._decompressed(raw) as stream:
+        with _decompressed(source, raw) as stream:
             yield source, stream
 
 
 def _no_more(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """Give as many bytes, and look for no more behind them."""
+    """Yield pieces up to a total size, without looking for more."""
     while size > 0 and (piece := next(pieces, b"")):
         yield piece[:size]
         size -= len(piece)
 
 
 def _opened(path: str, flags: int) -> int:
-    """Open without waiting for who writes into a pipe."""
+    """Open without blocking on a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check_is_file(path: Path, mode: int) -> None:
-    """Refuse what has no end or waits for somebody: devices, pipes, sockets."""
+    """Refuse devices, pipes and sockets, which may have no end or block."""
     if not modes.S_ISREG(mode) and not modes.S_ISDIR(mode):
         msg = f"{path} is no ordinary file, but a device, pipe or socket"
         raise FormatError(msg)
@@ -363,21 +216,7 @@ def _check_is_file(path: Path, mode: int) -> None:
 def check_name(
     path: str | os.PathLike[str], error: type[NdmapperError] = FileAccessError
 ) -> None:
-    """
-    Make sure that a file can have a name, before the operating system is asked.
-
-    Parameters
-    ----------
-    path : str or path
-        The name.
-    error : type
-        The error.
-
-    Raises
-    ------
-    FileAccessError
-        Or the error that is given, for a NUL, or what the file system cannot encode.
-    """
+    """Refuse a name that has a NUL or cannot be encoded, before the system is asked."""
     if not can_be_name(path):
         msg = f"no file can be called {os.fspath(path)!r}; choose another name"
         raise error(msg)
@@ -385,19 +224,7 @@ def check_name(
 
 @contextmanager
 def clear_read_errors(path: Path) -> Iterator[None]:
-    """
-    Translate what the operating system and the decompressors say.
-
-    Parameters
-    ----------
-    path : Path
-        The file that is read.
-
-    Raises
-    ------
-    MissingFileError, FileAccessError, FormatError, TruncatedFileError
-        If it is gone, cannot be read, or is damaged.
-    """
+    """Translate errors of the operating system and of decompressors."""
     try:
         yield
     except NdmapperError:
@@ -428,21 +255,10 @@ _SAMPLE = 1 << 16
 
 def ends_at(path: Path, size: int) -> bool:
     """
-    Say whether a gzip file holds so much and no more, where its end tells.
+    Whether the end of a gzip file proves that it holds exactly so many bytes.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    size : int
-        A number of whole FITS blocks, in bytes.
-
-    Returns
-    -------
-    bool
-        False where it holds more, and where it may have more than one member: each of
-        them ends with its own size alone (RFC 1952, section 2.3.1). That is given
-        modulo 2**32, which is no multiple of a block, so that nothing can follow.
+    A member ends with its own size modulo 2**32, which is no multiple of a FITS block
+    (RFC 1952, section 2.3.1); False if there may be several members.
     """
     with path.open("rb") as raw:
         raw.seek(-4, os.SEEK_END)
@@ -467,7 +283,7 @@ def _has_another(raw: BinaryIO) -> bool:
 
 
 def _is_member(start: bytes) -> bool:
-    """Whether bytes begin as a member does; three of them often agree by chance."""
+    """Whether bytes start a gzip member; its magic bytes often agree by chance."""
     try:
         zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(start)
     except zlib.error:
@@ -478,16 +294,11 @@ def _is_member(start: bytes) -> bool:
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows, which else translates line ends
 
 
-class Pieces:
+class PositionedReader:
     """
-    A file that is open for as long as a context lasts, to read pieces of it.
+    A file that is open as long as a context lasts, read at given offsets.
 
-    Without the layers of a stream, which take longer than a small piece.
-
-    Parameters
-    ----------
-    source : Source
-        The file.
+    The layers of a Python stream would take longer than reading a small piece.
     """
 
     def __init__(self, source: Source) -> None:
@@ -496,7 +307,7 @@ class Pieces:
         self._stream: AbstractContextManager[BinaryIO] | None = None
         self._content: BinaryIO | None = None
 
-    def __enter__(self) -> "Pieces":
+    def __enter__(self) -> "PositionedReader":
         source = self._source
         if source.compression is not None:
             self._stream = source.open()
@@ -522,21 +333,7 @@ class Pieces:
                 raise error
 
     def read_into(self, offset: int, content: npt.NDArray[np.uint8]) -> None:
-        """
-        Read a piece into memory that is there already; it is counted.
-
-        Parameters
-        ----------
-        offset : int
-            Where it starts, in bytes of the decompressed content.
-        content : ndarray of uint8
-            One row of bytes, all of which are filled.
-
-        Raises
-        ------
-        TruncatedFileError
-            If the file ends before.
-        """
+        """Fill a row of bytes from an offset; the read is reported."""
         count_read(self._source.path, len(content))
         if self._content is not None:
             self._content.seek(offset)
@@ -559,36 +356,12 @@ class Pieces:
         return len(found)
 
     def compare(self) -> None:
-        """
-        Make sure that the file was not written to while it was open.
-
-        Raises
-        ------
-        FileChangedError
-            If it was.
-        """
+        """Make sure that the file was not changed while it was open."""
         if self._content is None:
             self._source.compare(os.fstat(self._file))
 
     def read(self, offset: int, size: int) -> bytes:
-        """
-        Read a piece, which is counted.
-
-        Parameters
-        ----------
-        offset, size : int
-            Where, and how many bytes, of the decompressed content.
-
-        Returns
-        -------
-        bytes
-            Exactly `size` of them.
-
-        Raises
-        ------
-        TruncatedFileError
-            If the file ends before.
-        """
+        """Read bytes at an offset; the read is reported."""
         count_read(self._source.path, size)
         if self._content is not None:
             self._content.seek(offset)

@@ -1,4 +1,4 @@
-"""The header of an HDU as it is written: its form put right, the rest as it was."""
+"""Headers for writing: mandatory cards are corrected, the rest stays unchanged."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ __all__ = ["array_header", "carried_header", "empty_primary"]
 _FORM = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "GROUPS"}
 _SCALING = ("BSCALE", "BZERO", "BLANK")
 _NO_SCALING = {"BSCALE": 1, "BZERO": 0}
-# They are of the bytes that were there before.
+# They are of the old bytes.
 _SUMS = {"CHECKSUM", "DATASUM"}
 
 
@@ -29,32 +29,11 @@ def array_header(
     unit: str | None = None,
 ) -> bytes:
     """
-    Make the header of an array.
+    Make the header of an array from cards of which those that are right stay as they
+    are.
 
-    Parameters
-    ----------
-    stored : StoredHeader or Header
-        The cards. Those that are right already come back byte for byte.
-    form : StoredForm or None
-        How the array is stored; None for no array.
-    primary : bool
-        Whether it is the primary header.
-    name : str, optional
-        EXTNAME; None leaves it as it is, and an empty string takes it out.
-    version : int, optional
-        EXTVER; None leaves it as it is.
-    unit : str, optional
-        BUNIT; None leaves it as it is, and an empty string takes it out.
-
-    Returns
-    -------
-    bytes
-        The header, padded to whole blocks.
-
-    Raises
-    ------
-    FormatError
-        If FITS cannot hold the name.
+    Of name, version and unit, None leaves a card as it is and an empty string removes
+    it.
     """
     if name:
         _refuse_name(name)
@@ -113,36 +92,12 @@ def _refuse_name(name: str) -> None:
 
 
 def empty_primary(header: Header) -> bytes:
-    """
-    Make a primary header without pixels.
-
-    Parameters
-    ----------
-    header : Header
-        The cards.
-
-    Returns
-    -------
-    bytes
-        The header, padded to whole blocks.
-    """
+    """Make a primary header without pixels."""
     return array_header(header, None, primary=True)
 
 
 def carried_header(stored: StoredHeader) -> bytes:
-    """
-    Make the header of data that are carried along: what gives their form stays.
-
-    Parameters
-    ----------
-    stored : StoredHeader
-        The cards.
-
-    Returns
-    -------
-    bytes
-        The header, padded to whole blocks; the stored one, where nobody touched it.
-    """
+    """Make the header of data that are copied: the cards of their form stay."""
     if not stored.is_touched:
         return stored.raw or whole_header([])
     form = [card for card in stored.pristine().cards if _is_form(card.keyword)]
@@ -198,7 +153,7 @@ def _is_form(keyword: str) -> bool:
 
 
 def _says_nothing(card: fits.Card, primary: bool) -> bool:
-    """Whether a card gives the form that an image has anyway, and needs no place."""
+    """Whether a card gives the default form of an image, and can go."""
     if card.keyword == "GROUPS":
         return _equals(card, False)
     wanted = {"PCOUNT": 0, "GCOUNT": 1}.get(card.keyword) if primary else None
@@ -206,7 +161,7 @@ def _says_nothing(card: fits.Card, primary: bool) -> bool:
 
 
 def _is_idle(card: fits.Card, cards: list[fits.Card], form: StoredForm | None) -> bool:
-    """Whether a card on scaling had no effect in this header, and has none now."""
+    """Whether a scaling card had no effect in this header, and has none now."""
     if form is None:
         return bool(_keyword(cards, "NAXIS") == 0)
     if card.keyword == "BLANK":

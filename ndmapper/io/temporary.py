@@ -1,8 +1,8 @@
 """
 Unfinished files and folders: their names, and what killed processes left of them.
 
-A name says which process of which host made it, so that the next one who writes there
-can tell what nobody will ever finish.
+A name contains the process and the host that made it, so that a later process can tell
+what was abandoned.
 """
 
 import contextlib
@@ -35,56 +35,25 @@ log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"\.?ndm-(\d+)-([0-9a-f]{8})-[0-9a-f]{8}(-.*)?")
 _PAUSE = 60.0
-"""Seconds until a folder is looked through once more by the same process."""
+"""Seconds until the same process sweeps a folder again."""
 
 _swept: dict[tuple[int, Path], float] = {}
 
 
 def staging_mark() -> str:
-    """
-    Make a name that no other process, and no other call, makes.
-
-    Returns
-    -------
-    str
-        A hidden name with the number of the process and a hash of its host.
-    """
+    """Return a mark that is unique to this process and call."""
     return f".ndm-{os.getpid()}-{_host()}-{secrets.token_hex(4)}"
 
 
 def staging_name(target: Path) -> Path:
-    """
-    Name the hidden file under which a file is written before it is renamed.
-
-    Parameters
-    ----------
-    target : Path
-        The file that will be there in the end.
-
-    Returns
-    -------
-    Path
-        A new name in the same folder, of the same type.
-    """
+    """Return the hidden name under which a file is written before it is renamed."""
     # Names have a limit of 255 bytes in most file systems; the type must stay.
     kept = target.name.encode()[-180:].decode("utf-8", "ignore")
     return target.with_name(f"{staging_mark()}-{kept}")
 
 
 def make_scratch_folder(parent: Path | None = None) -> Path:
-    """
-    Make a private folder for temporary files, which a later process can sweep.
-
-    Parameters
-    ----------
-    parent : Path, optional
-        Where it is made; by default in the folder of temporary files (TMPDIR).
-
-    Returns
-    -------
-    Path
-        The new folder, without links in its path.
-    """
+    """Make a private temporary folder that a later process can sweep."""
     parent = parent or Path(tempfile.gettempdir())
     sweep(parent)
     folder = parent / staging_mark().removeprefix(".")  # some tools skip hidden names
@@ -94,14 +63,7 @@ def make_scratch_folder(parent: Path | None = None) -> Path:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """
-    Make a private folder for temporary files, and remove it in the end.
-
-    Yields
-    ------
-    Path
-        The folder.
-    """
+    """Make a private temporary folder for as long as the context lasts."""
     folder = make_scratch_folder()
     try:
         yield folder
@@ -110,20 +72,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def final_name(path: Path) -> Path:
-    """
-    Give the name that an unfinished file will have, for messages.
-
-    Parameters
-    ----------
-    path : Path
-        A name made by `staging_name`, one in a folder for unfinished products, or any
-        other.
-
-    Returns
-    -------
-    Path
-        The name without the mark of an unfinished file, in the folder of products.
-    """
+    """Return the name that an unfinished file will have, for messages."""
     *_, side, stage, mark = ("", "", "", *path.parent.parts)
     if (side, stage) == (".ndmapper", "stage") and _NAME.fullmatch(mark):
         return path.parents[3] / path.name
@@ -134,15 +83,10 @@ def final_name(path: Path) -> Path:
 
 def sweep(folder: Path) -> None:
     """
-    Remove what processes of this host left in a folder when they were killed.
+    Remove what killed processes of this host left in a folder.
 
-    What belongs to a living process, or to another host, stays. A folder is looked
-    through no more than once a minute.
-
-    Parameters
-    ----------
-    folder : Path
-        Where files are written.
+    Files of living processes and of other hosts stay. A folder is swept at most once a
+    minute.
     """
     key, now = (os.getpid(), folder), time.monotonic()
     if now - _swept.get(key, -_PAUSE) < _PAUSE:
@@ -164,14 +108,7 @@ def sweep(folder: Path) -> None:
 
 
 def sweep_side_data(folder: Path) -> None:
-    """
-    Remove what killed processes left in a folder of side data, and in those in it.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder ``.ndmapper`` of a folder of products.
-    """
+    """Remove what killed processes left in a side-data folder and its subfolders."""
     sweep(folder)
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -181,7 +118,7 @@ def sweep_side_data(folder: Path) -> None:
 
 @functools.cache
 def _host() -> str:
-    """Tell hosts apart, and containers with process numbers of their own."""
+    """Identify the host, and the container with process numbers of its own."""
     try:
         numbers = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
@@ -197,5 +134,5 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        return True  # somebody else's process
+        return True  # a process of another user
     return True

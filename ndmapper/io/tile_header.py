@@ -1,8 +1,8 @@
 """
 Headers of images that are compressed in tiles (FITS standard 4.0, section 10.1).
 
-Such an image lies in a binary table, whose header holds the cards of the image among
-its own. Here one is made of the other, card by card and byte for byte.
+The image lies in a binary table, whose header holds the cards of the image among its
+own. Either header is made from the other, byte for byte.
 """
 
 import re
@@ -42,7 +42,7 @@ _DUMMY = re.compile(rb"SIMPLE|BITPIX|NAXIS|EXTEND|COMMENT|CHECKSUM|DATASUM|")
 
 
 def _cards(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Give keyword and card, of all cards before END."""
+    """Yield keyword and card, of all cards before END."""
     for at in range(0, header_size(raw), _CARD):
         card = raw[at : at + _CARD]
         yield card[:8].rstrip(), card
@@ -59,18 +59,9 @@ def _card(keyword: bytes, value: bytes) -> bytes:
 
 def image_header(raw: bytes) -> bytes:
     """
-    Make the header of the image of that of its table.
+    Make the header of a compressed image from that of its table.
 
-    Parameters
-    ----------
-    raw : bytes
-        Header of the table, as stored.
-
-    Returns
-    -------
-    bytes
-        Header of the image, padded to whole blocks. Cards that are not of the
-        table's form are those of the table, byte for byte.
+    Cards that do not give the form are copied byte for byte.
     """
     form: dict[bytes, bytes] = {}
     extend: list[bytes] = []
@@ -103,26 +94,16 @@ def image_header(raw: bytes) -> bytes:
 
 
 def _is_default_name(card: bytes) -> bool:
-    """Whether a card is the name that comes with compression."""
+    """Whether a card is the default EXTNAME of compressed images."""
     return card.startswith(b"EXTNAME = 'COMPRESSED_IMAGE'")
 
 
 def table_header(image: bytes, table: bytes) -> bytes:
     """
-    Put the header of an image into that of its table.
+    Make the header of the table of a compressed image from that of the image.
 
-    Parameters
-    ----------
-    image : bytes
-        Header of the image.
-    table : bytes
-        Header of a table that holds this image; only its form is taken.
-
-    Returns
-    -------
-    bytes
-        Header of the table, padded to whole blocks; the stored one, where the image
-        has the header that it has in the table.
+    The form comes from the header of a table that holds it; unchanged, that one is
+    returned.
     """
     if image_header(table).rstrip(b" ") == image.rstrip(b" "):
         return table
@@ -138,7 +119,7 @@ def table_header(image: bytes, table: bytes) -> bytes:
 
 
 def _place(image: bytes) -> Iterator[bytes]:
-    """Say whether it is a primary image, and with what form of header."""
+    """Yield the cards that keep whether it is a primary image, and its form."""
     for keyword, card in _cards(image):
         if keyword == b"XTENSION":
             yield b"ZTENSION" + card[8:]
@@ -147,17 +128,5 @@ def _place(image: bytes) -> Iterator[bytes]:
 
 
 def is_dummy_primary(raw: bytes) -> bool:
-    """
-    Say whether a primary header only leads to a compressed image.
-
-    Parameters
-    ----------
-    raw : bytes
-        The header.
-
-    Returns
-    -------
-    bool
-        True where it says nothing.
-    """
+    """Whether a primary header says nothing and only precedes a compressed image."""
     return all(_DUMMY.fullmatch(keyword) for keyword, _ in _cards(raw))

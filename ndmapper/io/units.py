@@ -1,20 +1,25 @@
 """
-The units that headers name: those of the FITS standard, and common spellings of others.
+The units of headers: those of the FITS standard, and common other spellings.
 
-What is written as the standard or astropy has it is left to astropy. Any other text is
-turned into that, word by word, by a table of spellings; where one of its words is not
-in the table the text is not understood. Letters are never made small or large to make
-a unit of them: DU is no atomic mass, and an A that stands for Angstrom no year.
+Astropy parses what it or the standard knows. Any other text is translated word by word
+by a table of spellings, and not understood if one of its words is not in the table. The
+case of letters is never changed to get a unit: DU is no atomic mass.
 """
 
 import functools
+import logging
 import re
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from astropy import units as u
 
-__all__ = ["says_nothing", "unit_from_text", "unit_to_text"]
+from ndmapper.io.cards import UnreadableCardError
+
+__all__ = ["says_nothing", "unit_from_text", "unit_of", "unit_to_text", "unit_words"]
+
+log = logging.getLogger(__name__)
 
 _WORDS = {
     "electron": "E E- ELECTRON ELECTRONS EL ELECS",
@@ -85,25 +90,31 @@ _COUNTED = re.compile(
     r"|maggies|nanomaggies)(?![a-z]))|\b[WJ]\b"
 )
 _ONE_LETTER = re.compile(r"(?<![A-Za-z])[AS](?![A-Za-z])")
-# What nobody divides by currents or conductances.
+# Never divided by currents or conductances.
 _LETTERS = {"A": "Angstrom", "S": "s"}
+
+
+def unit_words(header: Mapping[str, Any]) -> str:
+    """Return BUNIT as text; empty where there is none."""
+    try:
+        text = str(header.get("BUNIT") or "").strip()
+    except UnreadableCardError:
+        return ""
+    return "" if says_nothing(text) else text
+
+
+def unit_of(header: Mapping[str, Any]) -> u.UnitBase | None:
+    """Parse BUNIT."""
+    text = unit_words(header)
+    unit = unit_from_text(text) if text else None
+    if text and unit is None:
+        log.debug("the unit %r is not understood; it stays in the header", text)
+    return unit
 
 
 @functools.lru_cache(maxsize=1024)
 def unit_from_text(text: str) -> Any:
-    """
-    Understand what a header says of a unit.
-
-    Parameters
-    ----------
-    text : str
-        The text, as of BUNIT.
-
-    Returns
-    -------
-    unit or None
-        The unit; None where the text is not understood.
-    """
+    """Parse a unit as headers spell it; None if it is not understood."""
     text = " ".join(text.split())
     if len(text) > 1 and text[0] + text[-1] in ("[]", "()"):
         text = text[1:-1].strip()
@@ -126,35 +137,14 @@ def unit_from_text(text: str) -> Any:
 
 
 def says_nothing(text: str) -> bool:
-    """
-    Say whether a text means that there is no unit.
-
-    Parameters
-    ----------
-    text : str
-        The text, as of BUNIT.
-
-    Returns
-    -------
-    bool
-        True for ``""`` and ``"none"``.
-    """
+    """Whether a text stands for no unit."""
     return not text.strip() or text.strip().upper() in _NOTHING
 
 
 def unit_to_text(unit: Any) -> str:
     """
-    Write a unit as FITS does, or as astropy does where FITS has no word for it.
-
-    Parameters
-    ----------
-    unit : unit
-        The unit.
-
-    Returns
-    -------
-    str
-        Text for BUNIT.
+    Format a unit by the FITS standard, or as astropy does where that has no word for
+    it.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -165,7 +155,7 @@ def unit_to_text(unit: Any) -> str:
 
 
 def _power(text: str) -> Any:
-    """Understand a power of something in brackets, which the other ways cannot."""
+    """Parse a power of something in brackets, at which the other ways fail."""
     match = _POWER.fullmatch(text)
     if match is None:
         return None
@@ -179,7 +169,7 @@ def _is_capital(text: str) -> bool:
 
 
 def _parsed(text: str, *forms: str) -> Any:
-    """Have astropy read a text; None where it cannot."""
+    """Parse by astropy; None if that fails."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for form in forms or ("fits", "generic"):
@@ -192,7 +182,7 @@ def _parsed(text: str, *forms: str) -> Any:
 
 
 def _spelt(text: str, is_counted: bool) -> Any:
-    """Understand a text word by word."""
+    """Parse word by word."""
     factor = 1.0
     if match := _LEADING.match(text):
         powers, number = match.groups()[:3], match[4]

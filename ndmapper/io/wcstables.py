@@ -1,8 +1,8 @@
 """
-The HDUs that coordinates lie in beside their header.
+The HDUs that hold coordinates besides those in the header.
 
 Of the FITS distortion paper: images WCSDVARR and D2IMARR, to which CPDISi and D2IMDISi
-lead; and of paper III: tables with the coordinates of -TAB axes, which PSi_0 names.
+refer; and of paper III: tables with the coordinates of -TAB axes, named by PSi_0.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,6 @@ from ndmapper.io.headers import Header
 from ndmapper.io.tiles.read import open_array
 
 __all__ = [
-    "LOOKUP_NAMES",
     "TableReference",
     "hdu_list",
     "is_coordinate_hdu",
@@ -26,65 +25,28 @@ __all__ = [
     "references",
 ]
 
-LOOKUP_NAMES = ("WCSDVARR", "D2IMARR")
+_LOOKUP_NAMES = ("WCSDVARR", "D2IMARR")
 """EXTNAME of the lookup tables, which are images, of distortions."""
 
 
 class TableReference(NamedTuple):
-    """
-    What a header says of an HDU that its coordinates lie in.
-
-    Parameters
-    ----------
-    name : str
-        Its EXTNAME.
-    version : int
-        Its EXTVER.
-    axis : int
-        The axis that it corrects; 0 for a table of -TAB axes.
-    keyword : str
-        Which keyword of the header has the version.
-    """
+    """A reference of a header to an HDU that holds coordinates."""
 
     name: str
-    version: int
-    axis: int
-    keyword: str
+    version: int  # its EXTVER
+    axis: int  # the axis that it corrects; 0 for a table of -TAB axes
+    keyword: str  # which keyword of the header has the version
 
 
 def is_coordinate_hdu(hdu: HduMap) -> bool:
-    """
-    Say whether coordinates of an image may lie in an HDU.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        The HDU.
-
-    Returns
-    -------
-    bool
-        True for lookup tables, and for tables of one row.
-    """
+    """Whether an HDU may hold coordinates of an image."""
     if hdu.is_image:
-        return hdu.name in LOOKUP_NAMES
+        return hdu.name in _LOOKUP_NAMES
     return hdu.is_table and hdu.name != "" and hdu.keys.get("NAXIS2") == 1
 
 
 def references(header: Header) -> list[TableReference]:
-    """
-    List the HDUs that the coordinates in a header lie in.
-
-    Parameters
-    ----------
-    header : Header
-        The header.
-
-    Returns
-    -------
-    list of TableReference
-        Empty for most headers.
-    """
+    """List the HDUs with coordinates that a header refers to."""
     found: list[TableReference] = []
     for keyword in dict.fromkeys(header):
         if keyword.startswith(("CPDIS", "D2IMDIS")) and keyword[-1:].isdigit():
@@ -92,7 +54,7 @@ def references(header: Header) -> list[TableReference]:
                 continue
             is_prior, axis = keyword.startswith("CPDIS"), keyword[-1]
             key = f"{'DP' if is_prior else 'D2IM'}{axis}.EXTVER"
-            name = LOOKUP_NAMES[0 if is_prior else 1]
+            name = _LOOKUP_NAMES[0 if is_prior else 1]
             found.append(TableReference(name, _version(header, key), int(axis), key))
         elif keyword.startswith("PS") and keyword.partition("_")[2][:1] == "0":
             axis = keyword[2:].partition("_")[0]
@@ -123,41 +85,12 @@ def _version(header: Header, keyword: str) -> int:
 
 
 def read_lookup(hdu: HduMap) -> Any:
-    """
-    Read a lookup table.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        Where it is.
-
-    Returns
-    -------
-    astropy.io.fits.ImageHDU
-        The table.
-    """
+    """Read a lookup table."""
     return fits.ImageHDU(open_array(hdu).read(), hdu.header.copy())
 
 
 def moved_lookup(table: Any, axes: Sequence[tuple[int, int, int]], axis: int) -> Any:
-    """
-    Make the lookup table of a section.
-
-    Parameters
-    ----------
-    table : astropy.io.fits.ImageHDU
-        The lookup table of the whole image.
-    axes : sequence of (int, int, int)
-        Of the first two axes of the section: which one of the whole each is, its first
-        pixel there, and the step.
-    axis : int
-        The axis of the section that the table corrects.
-
-    Returns
-    -------
-    astropy.io.fits.ImageHDU
-        The table, in pixels of the section.
-    """
+    """Make the lookup table of a section."""
     data, header = table.data, table.header.copy()
     if axes[0][0] == 2:
         data = data.T
@@ -176,19 +109,7 @@ def moved_lookup(table: Any, axes: Sequence[tuple[int, int, int]], axis: int) ->
 
 
 def hdu_list(tables: Sequence[tuple[TableReference, Any]]) -> Any:
-    """
-    Put HDUs together in the form in which astropy looks for them.
-
-    Parameters
-    ----------
-    tables : sequence of (TableReference, ImageHDU or bytes)
-        Each with the name and number under which a header has it.
-
-    Returns
-    -------
-    astropy.io.fits.HDUList
-        With an empty primary HDU.
-    """
+    """Assemble HDUs in the form in which astropy.wcs looks for them."""
     hdus = fits.HDUList([fits.PrimaryHDU()])
     for reference, table in tables:
         hdu = fits.BinTableHDU.fromstring(table) if isinstance(table, bytes) else table

@@ -1,7 +1,7 @@
 """
-Writing whole files: what did not change is copied as bytes, and nobody ever sees half.
+Writing whole files atomically; what did not change is copied as bytes.
 
-A file is written under a hidden name in its own folder, brought to the disk, and then
+A file is written under a hidden name in its own folder, synced to disk, and then
 renamed onto its name.
 """
 
@@ -42,68 +42,33 @@ __all__ = [
     "can_write_together",
     "publish",
     "write_hdus",
-    "write_together",
 ]
 
 
 _AT_ONCE = 1 << 24
-"""At least so many bytes are brought to the disk at a time."""
+"""At least so many bytes are synced to disk at a time."""
 
 Put = Callable[[int, int, npt.NDArray[Any]], None]
 
 
 @dataclass(frozen=True)
 class HdusTogether:
-    """
-    HDUs, one behind the other, whose arrays are computed together in pieces.
+    """HDUs whose arrays are computed together, in blocks."""
 
-    Parameters
-    ----------
-    hdus : tuple of HduOut
-        Their headers; of the data only shape and type are looked at.
-    fill : callable
-        Is given a function that takes the number of the HDU, that of the first pixel,
-        and pixels, which it may change. Several threads may call it.
-    """
-
+    # Their headers; of the data only shape and type are looked at.
     hdus: tuple[HduOut, ...]
+    # Called with a function that writes a block: number of the HDU, of the first pixel,
+    # and the pixels, which it may change. Several threads may call that.
     fill: Callable[[Put], None]
 
 
 def can_write_together(path: Path) -> bool:
-    """
-    Say whether pieces of a file can be written in any order.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    bool
-        True for a plain file, where the operating system can do that.
-    """
+    """Whether a file can be written at any offset, by several threads."""
     return hasattr(os, "pwrite") and not is_compressed(split_ext(path.name)[1])
 
 
-def write_together(raw: BinaryIO, together: HdusTogether) -> None:
-    """
-    Write pieces where they belong, while others are computed.
-
-    Parameters
-    ----------
-    raw : file
-        A plain file, which is at its end, and is at its end afterwards. Most of what
-        was written is on the disk then.
-    together : HdusTogether
-        The HDUs.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
+def _write_together(raw: BinaryIO, together: HdusTogether) -> None:
+    """Write blocks at their offsets while others are computed."""
     raw.flush()
     at = raw.tell()
     forms, starts = [], []
@@ -131,7 +96,7 @@ def write_together(raw: BinaryIO, together: HdusTogether) -> None:
 
 
 class _Syncing(ExitStack):
-    """Brings a file to the disk again and again, while it is written."""
+    """A thread that syncs a file to disk again and again while it is written."""
 
     def __init__(self, file: int) -> None:
         super().__init__()
@@ -170,31 +135,7 @@ def write_hdus(
     *,
     more: bool = False,
 ) -> None:
-    """
-    Write a file and bring it to the disk.
-
-    Parameters
-    ----------
-    path : Path
-        A file that does not exist; it is compressed where its name ends in .gz or
-        .bz2.
-    hdus : iterable of HduMap, HduOut, bytes, HdusTogether or Tail
-        HDUs copied as they are in another file, put together, or ready as bytes;
-        several together only where `can_write_together`. What follows the last HDU of
-        a file comes last.
-    more : bool
-        Something will be appended, and that brings all of it to the disk.
-
-    Raises
-    ------
-    OutputExistsError
-        If the file exists.
-    FileAccessError
-        If it cannot be written, for instance because the disk is full. What was
-        written of it is removed.
-    FormatError
-        If FITS has no form for an array.
-    """
+    """Write a file and sync it to disk; what fails is removed."""
     with clear_write_errors(path):
         raw = path.open("xb")  # what is there already is never touched
     try:
@@ -206,7 +147,7 @@ def write_hdus(
             writer = _Writer(out, path)
             for hdu in hdus:
                 if isinstance(hdu, HdusTogether):
-                    write_together(raw, hdu)
+                    _write_together(raw, hdu)
                 else:
                     _write_hdu(writer, hdu)
             _flush(out, raw, sync=not more)
@@ -218,16 +159,10 @@ def write_hdus(
 
 def append_hdu(path: Path, hdu: bytes) -> None:
     """
-    Add an HDU behind the others of a plain file that is not published yet.
+    Append an HDU to a plain file that is not published yet.
 
-    What follows them and is no HDU stays behind it, since it would hide it.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    hdu : bytes
-        The HDU, padded to whole blocks.
+    What follows the last HDU and is none stays at the end, since it would hide the new
+    one.
     """
     tail = map_file(path).tail
     with clear_write_errors(path), path.open("r+b") as raw:
@@ -246,19 +181,7 @@ def publish(temp: Path, target: Path) -> None:
     """
     Rename a finished file onto its final name.
 
-    Parameters
-    ----------
-    temp : Path
-        The finished file, in the same folder.
-    target : Path
-        Its name; a file of that name is replaced, and lends its permissions, and its
-        owner and group as far as that is allowed.
-
-    Raises
-    ------
-    FileAccessError
-        If the folder cannot be written, or the file that is there is
-        write-protected. Then neither file is changed.
+    If that fails, neither file is changed.
     """
     with clear_write_errors(target):
         with contextlib.suppress(FileNotFoundError):
@@ -278,7 +201,7 @@ def publish(temp: Path, target: Path) -> None:
 
 
 def _give(path: Path, like: os.stat_result) -> None:
-    """Give a file the owner and group of another, as far as that is allowed."""
+    """Give a file the owner and group of another, as far as permitted."""
     now = path.stat()
     if os.name == "nt" or (now.st_uid, now.st_gid) == (like.st_uid, like.st_gid):
         return
@@ -291,19 +214,7 @@ def _give(path: Path, like: os.stat_result) -> None:
 
 
 def refuse_protected(target: Path) -> None:
-    """
-    Refuse to replace a file that is write-protected.
-
-    Parameters
-    ----------
-    target : Path
-        A file that may exist; a rename asks for the permissions of its folder alone.
-
-    Raises
-    ------
-    FileAccessError
-        If nobody may write to it.
-    """
+    """Refuse to replace a file that is write-protected."""
     try:
         mode = target.stat().st_mode
     except OSError:
@@ -318,23 +229,7 @@ def refuse_protected(target: Path) -> None:
 
 @contextmanager
 def clear_write_errors(path: Path) -> Iterator[None]:
-    """
-    Translate what the operating system says when a file cannot be written.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Raises
-    ------
-    MissingFileError
-        If its folder does not exist.
-    OutputExistsError
-        If it exists and must not.
-    FileAccessError
-        If it cannot be written for any other reason.
-    """
+    """Translate errors of the operating system on writing."""
     path = final_name(path)
     try:
         yield
@@ -375,7 +270,7 @@ def _compressing(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _flush(out: BinaryIO, raw: BinaryIO, *, sync: bool = True) -> None:
-    """Bring everything to the operating system, and to the disk."""
+    """Flush to the operating system, and to disk."""
     if out is not raw:
         out.close()
     raw.flush()
@@ -384,7 +279,10 @@ def _flush(out: BinaryIO, raw: BinaryIO, *, sync: bool = True) -> None:
 
 
 class _Writer:
-    """Writes so that a full disk is never taken for a fault of what is read."""
+    """
+    A stream whose write errors, such as a full disk, are told from errors of what is
+    read.
+    """
 
     def __init__(self, out: BinaryIO, path: Path) -> None:
         self._out = out
@@ -436,7 +334,7 @@ def _write_tiled(out: _Writer, hdu: HduOut) -> None:
 
 
 def _copy(out: _Writer, open_data: Any, offset: int, size: int) -> None:
-    """Copy a data unit with its padding, which is made up where it is missing."""
+    """Copy a data unit with its padding, which is filled in if missing."""
     if size == 0:
         return
     left = padded(size)

@@ -1,4 +1,13 @@
-"""Running many things: processes, their share of the machine, progress."""
+"""
+Many calls at the same time: processes, threads, and their share of the machine.
+
+pool, cluster
+    Processes of this machine (loky), or workers of a dask scheduler.
+worker, gather
+    What a worker does with one item; what comes back, in order.
+threads, cores, progress
+    Threads of this process; how many processors it may use; progress bars.
+"""
 
 from ndmapper.parallel.cores import count_cores
 from ndmapper.parallel.pool import end_workers, map_parallel

@@ -1,4 +1,4 @@
-"""Many things at once, on the workers of a dask scheduler."""
+"""Calls in parallel, by the workers of a dask scheduler."""
 
 import logging
 import os
@@ -11,8 +11,8 @@ from typing import Any
 from ndmapper.config import config
 from ndmapper.errors import MissingPackageError, WorkerError
 from ndmapper.parallel.cores import IN_WORKER
-from ndmapper.parallel.progress import Bar
-from ndmapper.parallel.worker import Surroundings, carry_out, open_answer
+from ndmapper.parallel.gather import gather
+from ndmapper.parallel.worker import Surroundings, carry_out
 
 __all__ = ["map_cluster"]
 
@@ -27,79 +27,46 @@ _clients: dict[str, Any] = {}
 
 def map_cluster(
     func: Callable[[Any], Any],
-    things: Sequence[Any],
+    items: Sequence[Any],
     cluster: Any,
     title: str | None,
-    tell: Callable[[int, Any], None],
+    notify: Callable[[int, Any], None] | None,
 ) -> list[Any]:
-    """
-    Call a function with each of many things on the workers of a cluster.
-
-    Parameters
-    ----------
-    func : callable
-        Takes one thing.
-    things : sequence
-        The things.
-    cluster : str or distributed.Client
-        The scheduler.
-    title : str or None
-        Words before the progress bar.
-    tell : callable
-        Is told the position and the result of a thing as soon as it is done.
-
-    Returns
-    -------
-    list
-        The results in the order of the things.
-
-    Raises
-    ------
-    WorkerError
-        If there are no workers for longer than config['cluster_wait'], workers died
-        with a thing again and again, or an error cannot travel.
-    Exception
-        The error of the first thing, in their order, that has failed.
-    """
+    """Call a function with each of many items on the workers of a cluster."""
     client = _client(cluster)
     from distributed.scheduler import KilledWorker
 
     call = Surroundings.here().pack(func)
     futures = [
-        client.submit(_carry_out, call, thing, pure=False, key=None) for thing in things
+        client.submit(_carry_out, call, item, pure=False, key=None) for item in items
     ]
-    position = {future.key: i for i, future in enumerate(futures)}
-    results: list[Any] = [None] * len(things)
-    failed: tuple[int, BaseException] | None = None
+
+    def cancel(futures: Sequence[Any]) -> None:
+        client.cancel([future for future in futures if not future.done()])
+
     try:
-        with Bar(len(futures), title) as bar:
-            for future in _as_completed(client, futures):
-                i = position[future.key]
-                if future.cancelled():
-                    continue
-                bar.update()
-                try:
-                    results[i] = open_answer(future.result())
-                    tell(i, results[i])
-                except KilledWorker as err:
-                    msg = (
-                        "workers of the cluster died again and again with the same "
-                        f"work ({err}); they may have run out of memory"
-                    )
-                    raise WorkerError(msg) from err
-                except Exception as err:
-                    if failed is None or i < failed[0]:
-                        failed = (i, err)
-                    client.cancel([f for f in futures[i + 1 :] if not f.done()])
+        return gather(
+            futures,
+            _as_completed(client, futures),
+            title,
+            notify,
+            died=KilledWorker,
+            why_died=_why_died,
+            cancel=cancel,
+        )
     finally:
-        client.cancel([f for f in futures if not f.done()])
-    if failed is not None:
-        raise failed[1]
-    return results
+        cancel(futures)
+
+
+def _why_died(err: Exception) -> str:
+    return (
+        f"workers of the cluster died again and again with the same work ({err}); they "
+        "may have run out of memory"
+    )
 
 
 def _as_completed(client: Any, futures: Sequence[Any]) -> Iterator[Any]:
-    """Give futures as they are done, and look after the workers that do them."""
+    """Yield futures as they are done, and watch the workers."""
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for future in futures:
         future.add_done_callback(done.put)
@@ -175,13 +142,13 @@ _busy = threading.Lock()
 """Surroundings are those of a process, so that its threads must take turns."""
 
 
-def _carry_out(call: Surroundings, thing: Any) -> Any:
-    """Work as one of many, so that nothing that is called starts workers of its own."""
+def _carry_out(call: Surroundings, item: Any) -> Any:
+    """Run one item in a worker, with nested calls kept serial."""
     with _busy:
         before = os.environ.get(IN_WORKER)
         os.environ[IN_WORKER] = "1"
         try:
-            return carry_out(call, thing)
+            return carry_out(call, item)
         finally:
             if before is None:
                 del os.environ[IN_WORKER]

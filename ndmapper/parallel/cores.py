@@ -1,4 +1,4 @@
-"""How many processors, and how much memory, there are for us."""
+"""How many processors this process may use."""
 
 import multiprocessing
 import os
@@ -45,39 +45,13 @@ def count_cores() -> int:
 
 @cache
 def count_threads() -> int:
-    """
-    Count the threads that this process may use.
-
-    Returns
-    -------
-    int
-        Its share of the processors, where it is a worker; the user's own limit where
-        NUMBA_NUM_THREADS is set.
-    """
+    """Count the threads that this process may use."""
     given = os.environ.get("NUMBA_NUM_THREADS", "")
     return int(given) if given.isdecimal() and int(given) else count_cores()
 
 
 def resolve_workers(workers: int | str) -> int:
-    """
-    Turn what a user writes into a number of processes.
-
-    Parameters
-    ----------
-    workers : int or 'all'
-        How many; 'all' means one for each processor.
-
-    Returns
-    -------
-    int
-        The number, which is 1 inside a worker, ours or one of the user's own pool: its
-        processor is taken already.
-
-    Raises
-    ------
-    ValueError
-        If it is neither a positive number nor 'all'.
-    """
+    """Convert the option `workers`, which may be 'all', to a number of processes."""
     is_number = isinstance(workers, int) and not isinstance(workers, bool)
     if workers != "all" and not (is_number and int(workers) > 0):
         msg = f"workers must be 'all' or a number from 1 on, not {workers!r}"

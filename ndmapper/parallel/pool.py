@@ -1,4 +1,4 @@
-"""Many things at once, in processes that never import the user's script."""
+"""Calls in parallel, by processes that never import the user's script."""
 
 import contextlib
 import gc
@@ -8,20 +8,15 @@ from concurrent.futures import Future, as_completed
 from multiprocessing import util
 from typing import Any, TypeVar
 
-from ndmapper.errors import WorkerError
 from ndmapper.parallel.cores import IN_WORKER, count_cores, resolve_workers
-from ndmapper.parallel.progress import Bar, progress
-from ndmapper.parallel.worker import (
-    Surroundings,
-    carry_out,
-    open_answer,
-    start_worker,
-)
+from ndmapper.parallel.gather import gather
+from ndmapper.parallel.progress import progress
+from ndmapper.parallel.worker import Surroundings, carry_out, start_worker
 
 __all__ = ["end_workers", "map_parallel"]
 
 _started: "dict[Any, int]" = {}
-"""Executors with the number of the process that has started each."""
+"""Executors, and the process that started each."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,14 +40,14 @@ def map_parallel(
     notify: Callable[[int, R], None] | None = None,
 ) -> list[R]:
     """
-    Call a function with each of many things, several of them at once.
+    Call a function with each of many items, several of them at once.
 
     Parameters
     ----------
     func : callable
-        Takes one thing. It may be a lambda, a closure, or a function of a script.
+        Takes one item. It may be a lambda, a closure, or a function of a script.
     items : iterable
-        The things. They, and the results, travel between processes: give names or
+        The items. They, and the results, travel between processes: give names or
         unmodified files rather than pixels.
     workers : int or 'all'
         How many processes; 1 works in this one. 'all' means one for each processor.
@@ -63,53 +58,62 @@ def map_parallel(
         A dask scheduler, or its address, whose workers do the work in place of
         processes of this machine. They must see the same files.
     notify : callable, optional
-        Is told the position and the result of a thing as soon as it is done.
+        Called with position and result of an item as soon as it is done.
 
     Returns
     -------
     list
-        The results in the order of the things.
+        The results in the order of the items.
 
     Raises
     ------
     WorkerError
         If a process ended by itself, or an error cannot travel between processes.
     Exception
-        The error of the first thing, in their order, that has failed. What had not
-        begun is not done then.
+        The error of the first item, in their order, that failed. Items that had not
+        begun are not done then.
 
     Notes
     -----
     Working folder, configuration and log are those of this process: a call gives the
     same with any number of workers.
     """
-    things = list(items)
-    tell = notify or (lambda position, result: None)
-    if cluster is not None and things and not os.environ.get(IN_WORKER):
+    items = list(items)
+    if cluster is not None and items and not os.environ.get(IN_WORKER):
         from ndmapper.parallel.cluster import map_cluster
 
-        return map_cluster(func, things, cluster, title, tell)
-    count = min(resolve_workers(workers), len(things))
+        return map_cluster(func, items, cluster, title, notify)
+    count = min(resolve_workers(workers), len(items))
     if count < 2:
         results = []
-        for position, item in enumerate(progress(things, title)):
+        for position, item in enumerate(progress(items, title)):
             results.append(func(item))
-            tell(position, results[-1])
+            if notify is not None:
+                notify(position, results[-1])
         return results
+    from loky.process_executor import BrokenProcessPool
+
     executor = _executor(count)
     call = Surroundings.here().pack(func)
     futures: list[Future[Any]] = []
     try:
-        futures = [executor.submit(carry_out, call, item) for item in things]
-        return _gather(futures, title, tell)
+        futures = [executor.submit(carry_out, call, item) for item in items]
+        return gather(
+            futures,
+            as_completed(futures),
+            title,
+            notify,
+            died=BrokenProcessPool,
+            why_died=_why_died,
+            cancel=_cancel,
+        )
     except KeyboardInterrupt:
         # A user who interrupts expects that nothing goes on.
         with contextlib.suppress(Exception):
             executor.shutdown(wait=False, kill_workers=True)
         raise
     finally:
-        for future in futures:
-            future.cancel()
+        _cancel(futures)
 
 
 def _executor(count: int) -> Any:
@@ -135,7 +139,7 @@ def _leave_workers_of_parent() -> None:
     for executor in [e for e, pid in _started.items() if pid != os.getpid()]:
         del _started[executor]
         with contextlib.suppress(Exception):
-            executor.shutdown(wait=False)  # in this process: nobody is told of it
+            executor.shutdown(wait=False)  # in this process: the workers are not told
 
 
 def end_workers() -> None:
@@ -147,39 +151,16 @@ def end_workers() -> None:
     gc.collect()  # semaphores of the system go with their owners
 
 
-def _gather(
-    futures: list[Future[Any]], title: str | None, tell: Callable[[int, Any], None]
-) -> list[Any]:
-    from loky.process_executor import BrokenProcessPool
+def _cancel(futures: Iterable[Future[Any]]) -> None:
+    for future in futures:
+        future.cancel()
 
-    position = {future: i for i, future in enumerate(futures)}
-    results: list[Any] = [None] * len(futures)
-    failed: tuple[int, BaseException] | None = None
-    with Bar(len(futures), title) as bar:
-        for future in as_completed(futures):
-            if future.cancelled():
-                continue
-            bar.update()
-            i = position[future]
-            try:
-                results[i] = open_answer(future.result())
-                tell(i, results[i])
-            except BrokenProcessPool as err:
-                msg = (
-                    f"a worker process ended by itself ({_reason(err)}); it may have "
-                    "run out of memory: take fewer workers, or workers=1 to see the "
-                    "error itself"
-                )
-                raise WorkerError(msg) from err
-            except Exception as err:
-                if failed is None or i < failed[0]:
-                    failed = (i, err)
-                # What comes before is waited for: with one worker its error is seen.
-                for other in futures[i + 1 :]:
-                    other.cancel()
-    if failed is not None:
-        raise failed[1]
-    return results
+
+def _why_died(err: BaseException) -> str:
+    return (
+        f"a worker process ended by itself ({_reason(err)}); it may have run out of "
+        "memory: take fewer workers, or workers=1 to see the error itself"
+    )
 
 
 def _reason(err: BaseException) -> str:

@@ -13,16 +13,7 @@ T = TypeVar("T")
 
 
 class Bar:
-    """
-    A progress bar, where somebody watches and there is more than one thing to do.
-
-    Parameters
-    ----------
-    total : int
-        How many things there are.
-    title : str or None
-        Words before the bar; None shows no bar.
-    """
+    """A progress bar, on a terminal and for more than one item."""
 
     def __init__(self, total: int, title: str | None = "") -> None:
         self._bar: Any = None
@@ -47,14 +38,14 @@ class Bar:
             self._bar.close()
 
     def update(self) -> None:
-        """Count one more thing as done."""
+        """Count one more item as done."""
         if self._bar is not None:
             self._bar.update()
 
 
 def progress(items: Sequence[T], title: str | None) -> Iterator[T]:
     """
-    Go through items, with a bar where somebody watches and there is more than one.
+    Iterate over items, with a bar on a terminal if there is more than one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What happens inside a worker process."""
+"""What a worker process does: surroundings, one call, its answer."""
 
 import contextlib
 import logging
@@ -23,42 +23,18 @@ __all__ = ["Surroundings", "carry_out", "open_answer", "start_worker"]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """
-    What a function may depend on beside its argument.
+    """What a function may depend on beside its argument."""
 
-    Parameters
-    ----------
-    folder : str or None
-        The working folder.
-    path : list of str
-        Where modules are looked for.
-    settings : dict
-        The configuration.
-    level : int
-        Messages below this level are not logged.
-    func : bytes
-        The function, pickled.
-    program : str
-        The script that runs, beside which things may lie.
-    """
-
-    folder: str | None
-    path: list[str]
-    settings: dict[str, Any]
-    level: int
-    func: bytes = b""
-    program: str = ""
+    folder: str | None  # the working folder
+    path: list[str]  # where modules are looked for
+    settings: dict[str, Any]  # the configuration
+    level: int  # messages below this level are not logged
+    func: bytes = b""  # the function, pickled
+    program: str = ""  # the script that runs; tables may lie beside it
 
     @classmethod
     def here(cls) -> "Surroundings":
-        """
-        Describe this process.
-
-        Returns
-        -------
-        Surroundings
-            Without a function.
-        """
+        """Describe this process."""
         try:
             folder: str | None = str(Path.cwd())
         except OSError:  # the folder was deleted
@@ -79,33 +55,14 @@ class Surroundings:
         return cls(folder, list(sys.path), settings, level, program=program)
 
     def pack(self, func: Callable[[Any], Any]) -> "Surroundings":
-        """
-        Add the function.
-
-        Parameters
-        ----------
-        func : callable
-            One of a script travels whole, one of a module by its name.
-
-        Returns
-        -------
-        Surroundings
-            With the function.
-        """
+        """Add the function."""
         import cloudpickle
 
         return replace(self, func=cloudpickle.dumps(func))
 
     @contextlib.contextmanager
     def taken_on(self) -> Iterator[list[logging.LogRecord]]:
-        """
-        Make them those of this process; they stay, but for the configuration.
-
-        Yields
-        ------
-        list of LogRecord
-            What is logged in the meantime.
-        """
+        """Apply them to this process; they stay, but for the configuration."""
         sys.path[:] = self.path
         sys.argv[:1] = [self.program]
         if self.folder is not None:
@@ -145,25 +102,7 @@ def _function(packed: bytes) -> Callable[[Any], Any]:
 def carry_out(
     call: Surroundings, item: Any
 ) -> tuple[str, Any, list[logging.LogRecord]]:
-    """
-    Call the function with one thing.
-
-    Parameters
-    ----------
-    call : Surroundings
-        With the function.
-    item : object
-        The thing.
-
-    Returns
-    -------
-    kind : {'result', 'error', 'foreign'}
-        What the value is: 'foreign' stands for an error that cannot travel.
-    value : object
-        The result, the error, or its text.
-    records : list of LogRecord
-        What was logged.
-    """
+    """Call the function with one item."""
     with call.taken_on() as records:
         try:
             return "result", _function(call.func)(item), records
@@ -177,26 +116,7 @@ def carry_out(
 
 
 def open_answer(answer: tuple[str, Any, list[logging.LogRecord]]) -> Any:
-    """
-    Log what a worker logged, then give its result or raise its error.
-
-    Parameters
-    ----------
-    answer : tuple
-        What `carry_out` gives.
-
-    Returns
-    -------
-    object
-        The result.
-
-    Raises
-    ------
-    WorkerError
-        If the error could not travel.
-    Exception
-        The error, if it could.
-    """
+    """Log what a worker logged, then return its result or raise its error."""
     kind, value, records = answer
     for record in records:
         logger = logging.getLogger(record.name)

@@ -1,12 +1,14 @@
 """
-Pages and pictures made from records.
+Text, tables, graphs and scripts made from records.
 
-history, lineage, calls
-    Where a product comes from, as text.
-script, python_text, definitions
+history, lineage, graph
+    How a product was made, as text and as graph.
+script, calls, definitions, python_text
     A script that makes a product again.
-graph, qc, compare, pixels
-    Pictures of lineage and quality, and differences of two products.
+qc
+    QC values as tables.
+compare, array_differences
+    Differences of two products.
 doctor, doctor_tools
     What is installed, and what is wrong with it.
 """

@@ -1,4 +1,4 @@
-"""The calls of steps that made products, from their entries."""
+"""Reconstruct the calls of steps from the records of their products."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 from ndmapper.io.record import canonical
 from ndmapper.report.lineage import Lineage, Row, references_of
 
-__all__ = ["Call", "Unit", "find_calls"]
+__all__ = ["Call", "ProductGroup", "find_calls"]
 
 _UNIT = (
     "step", "module", "engine", "task", "inputs", "calibrations", "parameters",
@@ -17,40 +17,28 @@ _CALL = tuple(name for name in _UNIT if name != "inputs")
 
 
 @dataclass
-class Unit:
-    """
-    What was made at once: the products of one unit of work.
+class ProductGroup:
+    """Products of one unit of work."""
 
-    Parameters
-    ----------
-    rows : dict of (str or None) to mapping
-        Entries by output.
-    """
-
+    # Record entries by output.
     rows: dict[str | None, Row]
 
     @property
     def first(self) -> Row:
-        """An entry, for all that they have in common."""
+        """Any entry, for what all have in common."""
         return next(iter(self.rows.values()))
 
 
 @dataclass
 class Call:
-    """
-    One call of a step.
+    """One call of a step."""
 
-    Parameters
-    ----------
-    units : list of Unit
-        What it made.
-    """
-
-    units: list[Unit] = field(default_factory=list)
+    # The products of the call.
+    units: list[ProductGroup] = field(default_factory=list)
 
     @property
     def first(self) -> Row:
-        """An entry, for all that they have in common."""
+        """Any entry, for what all have in common."""
         return self.units[0].first
 
     @property
@@ -62,24 +50,11 @@ class Call:
 
 
 def find_calls(lineage: Lineage) -> list[Call]:
-    """
-    Find calls that make all products again.
-
-    Parameters
-    ----------
-    lineage : Lineage
-        The products.
-
-    Returns
-    -------
-    list of Call
-        In an order that works. What the same step did to several files, with the
-        same parameters and calibrations, is one call where it can be.
-    """
+    """Return calls that make all products again."""
     calls: list[Call] = []
     place: dict[int, int] = {}
     latest: dict[str, int] = {}
-    units: dict[str, Unit] = {}
+    units: dict[str, ProductGroup] = {}
     for row in lineage.rows:
         mark = _mark(row, _UNIT)
         unit = units.get(mark)
@@ -87,7 +62,7 @@ def find_calls(lineage: Lineage) -> list[Call]:
             unit.rows[row.get("output")] = row
             place[id(row)] = place[id(unit.first)]
             continue
-        units[mark] = unit = Unit({row.get("output"): row})
+        units[mark] = unit = ProductGroup({row.get("output"): row})
         makers = [lineage.maker(use) for use in references_of(row)]
         needed = max([-1, *(place[id(m)] for m in makers if m is not None)])
         same = latest.get(_mark(row, _CALL), -1)

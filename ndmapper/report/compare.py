@@ -1,4 +1,4 @@
-"""How two products differ: in their records, headers and values."""
+"""Compare two products: records, headers and values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ from ndmapper.io.record import is_record, read_records
 from ndmapper.io.roles import UncertaintyKind
 from ndmapper.io.tables.convert import read_table
 from ndmapper.io.tiles.read import open_array
+from ndmapper.report.array_differences import Tolerance, ValueDifference, compare_arrays
 from ndmapper.report.lineage import Lineage, Row
-from ndmapper.report.pixels import Tolerance, ValueDifference, compare_arrays
 from ndmapper.steps.record.differences import differences
 
 __all__ = ["Comparison", "Verdict", "compare"]
@@ -26,26 +26,18 @@ Verdict = Literal["identical", "within", "differs"]
 
 @dataclass
 class Comparison:
-    """
-    How two files differ.
+    """Differences of two files."""
 
-    Parameters
-    ----------
-    records : list of str
-        Where their records part, and how.
-    headers : list of str
-        A line for every card, and everything in the structure, that differs.
-    values : dict of str to ValueDifference
-        By extension, and column of a table.
-    """
-
+    # Differences of the records.
     records: list[str] = field(default_factory=list)
+    # A line for every difference of cards or structure.
     headers: list[str] = field(default_factory=list)
+    # Differences of values by extension, and by column of a table.
     values: dict[str, ValueDifference] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:
-        """What counts in the end: headers and values; records only explain."""
+        """The result: only headers and values count, records explain."""
         if self.headers or any(found.beyond for found in self.values.values()):
             return "differs"
         return "within" if self.values else "identical"
@@ -58,29 +50,7 @@ def compare(
     *,
     ignore: Sequence[str] = (),
 ) -> Comparison:
-    """
-    Compare two FITS files, such as a product of two runs.
-
-    Parameters
-    ----------
-    first, second : Path
-        The files.
-    tolerance : Tolerance, optional
-        By how much values may differ. Flags and other integers of a group that are
-        flags may not differ at all.
-    ignore : sequence of str
-        Keywords, or patterns of them, whose cards do not count.
-
-    Returns
-    -------
-    Comparison
-        What differs. Values are read some rows at a time.
-
-    Raises
-    ------
-    MissingFileError, FormatError
-        If a file is missing or not FITS.
-    """
+    """Compare two FITS files, such as the products of two runs."""
     found = Comparison(_compare_records(read_records(first), read_records(second)))
     if digest(first) == digest(second):
         return found
@@ -136,7 +106,7 @@ def _compare_tables(
     limit = _limit(tolerance, "", None, None)
     for name in tables[0].colnames:
         if name not in tables[1].colnames:
-            continue  # the headers say so
+            continue  # listed with the headers
         columns = [
             np.ma.filled(np.ma.asarray(table[name]), None) if table.masked
             else np.asarray(table[name])
@@ -153,7 +123,7 @@ def _compare_tables(
 def _parts(
     fmap: FileMap,
 ) -> dict[int, tuple[str, tuple[int, UncertaintyKind] | None]]:
-    """Find the part of every HDU, and where the uncertainty of its pixels is."""
+    """Return the role of every HDU, and where its uncertainty is."""
     layout = find_layout(fmap)
     parts: dict[int, tuple[str, tuple[int, UncertaintyKind] | None]] = {}
     for group in layout.groups:
@@ -171,7 +141,7 @@ def _limit(
     sigma: tuple[int, UncertaintyKind] | None,
     fmap: FileMap | None,
 ) -> Any:
-    """Make the function that says by how much values may differ."""
+    """Return a function that gives the tolerance of values."""
     if tolerance is None or part == "flags":
         return None
     value = tolerance.value
@@ -240,7 +210,7 @@ def _compare_cards(keyword: str, pair: list[Any]) -> Iterator[str]:
 
 
 def _cards(hdu: HduMap, ignore: Sequence[str]) -> list[tuple[str, str, str]]:
-    """List cards as keyword, value in its text form, and comment."""
+    """Return cards as keyword, value as text, and comment."""
     return [
         (card.keyword, repr(card.value), card.comment)
         for card in hdu.header.cards
@@ -263,7 +233,7 @@ def _shown(cards: Any) -> str:
 
 
 def _compare_records(ours: Sequence[Row], theirs: Sequence[Row]) -> list[str]:
-    """Say where two records part, and how."""
+    """Describe where two records first differ."""
     if not ours or not theirs:
         if not ours and not theirs:
             return []
@@ -286,7 +256,7 @@ def _compare_records(ours: Sequence[Row], theirs: Sequence[Row]) -> list[str]:
             found = differences(row, match, stale=keys[1] - keys[0])
             words = [str(d) for d in found if not d.follows]
             if not words and (found or row["schema"] != match["schema"]):
-                continue  # it only follows from what was said, or is written otherwise
+                continue  # a consequence of other differences
             words = words or ["they were made of other files"]
         else:
             words = [f"the step was {row['step']}, now {match['step']}"]
@@ -295,7 +265,7 @@ def _compare_records(ours: Sequence[Row], theirs: Sequence[Row]) -> list[str]:
 
 
 def _match(row: Row, others: Sequence[Row]) -> Row | None:
-    """Find what the other record has in the place of an entry."""
+    """Return the corresponding entry of the other record."""
     same = [r for r in others if r["step"] == row["step"]]
     named = [r for r in same if r["product"] == row["product"]]
     renamed = [r for r in others if r["product"] == row["product"]]
@@ -307,7 +277,7 @@ def _made(row: Row) -> str:
 
 
 def _compare_versions(ours: Sequence[Row], theirs: Sequence[Row]) -> list[str]:
-    """Say where the same was done with other versions."""
+    """Describe differences in versions only."""
     by_key = {row["key"]: row for row in theirs}
     for row in ours:
         found, others = (

@@ -1,4 +1,4 @@
-"""What a script must define before it calls a step: imports, helpers, the step."""
+"""Definitions in a generated script: imports, helper functions, steps."""
 
 import builtins
 from collections.abc import Mapping, Sequence
@@ -18,20 +18,15 @@ _OURS = {
     "run_task": "from ndmapper import run_task",
     "digest": "from ndmapper.io.digest import digest",
 }
-"""What every script imports."""
+"""Names that every script imports."""
 
 
 class Definitions:
     """
-    The names that a script has defined so far.
+    Names defined so far in a generated script.
 
-    Steps may come from several scripts, which mean different things by one name. So
-    a name is defined again, before a call that needs it, where it means something else.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        All entries, in the order of their calls.
+    Steps may come from several scripts, in which a name means different things. Before
+    a call that needs it, a name is defined again if its meaning differs.
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
@@ -60,19 +55,7 @@ class Definitions:
         """The lines at the start: imports that mean the same for all."""
 
     def free(self, *names: str) -> list[str]:
-        """
-        Find names that nothing else has.
-
-        Parameters
-        ----------
-        *names : str
-            The names that would be nice.
-
-        Returns
-        -------
-        list of str
-            The same, with underscores where they are taken.
-        """
+        """Return names that are not used otherwise."""
         found = []
         for name in names:
             while name in self._used or hasattr(builtins, name):
@@ -82,58 +65,18 @@ class Definitions:
         return found
 
     def settings(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """
-        Tell what to set before a call.
-
-        Parameters
-        ----------
-        config : mapping
-            The settings that it needs.
-
-        Returns
-        -------
-        dict
-            Those that are not set yet.
-        """
+        """Write the configuration needed before a call."""
         unset = object()
         changed = {n: v for n, v in config.items() if self._settings.get(n, unset) != v}
         self._settings.update(changed)
         return changed
 
     def ours(self, *names: str) -> list[str]:
-        """
-        Make sure that names of ours mean what they should.
-
-        Parameters
-        ----------
-        *names : str
-            Such as ``run_task`` or ``sys``.
-
-        Returns
-        -------
-        list of str
-            The lines that must stand before.
-        """
+        """Make sure that names of ndmapper have their meaning."""
         return self._define([(name, _OURS[name]) for name in names])
 
     def step(self, row: Row) -> tuple[str, list[str], str | None]:
-        """
-        Define a step of pure Python.
-
-        Parameters
-        ----------
-        row : mapping
-            An entry.
-
-        Returns
-        -------
-        name : str
-            What it is called.
-        lines : list of str
-            The lines that must stand before the call.
-        problem : str or None
-            Why it cannot be defined.
-        """
+        """Define a Python step."""
         step, script = row["step"], row.get("script") or {}
         if row["module"] is not None:
             return self._imported(row, script)
@@ -153,10 +96,10 @@ class Definitions:
 
     def _imported(self, row: Row, script: Mapping[str, Any]) -> tuple[Any, ...]:
         """
-        Import a step of a package, or the function that a script made one of.
+        Import a step of a package, or a function that a script made a step of.
 
-        Which it is stands in the record. A record names any module it likes, so that
-        none is imported to find out.
+        The record tells which. Nothing is imported to find out, since a record may name
+        any module.
         """
         step, module = row["step"], row["module"]
         if not is_name(step) or not is_name(module):
@@ -168,14 +111,14 @@ class Definitions:
             return step, self._define(needs), None
         words = _declaring(row, script)
         declared = f"{step} = run_task({step}{', ' if words else ''}{words})"
-        if wrapped is None:  # a record of an older version does not tell
+        if wrapped is None:  # records of older versions do not tell
             declared = f"if not hasattr({step}, 'plan'):\n    {declared}"
         lines = self._define([*needs, ("run_task", _OURS["run_task"])])
         self._now.pop(step)
         return step, [*lines, declared], None
 
     def _define(self, needs: Sequence[tuple[str, str]]) -> list[str]:
-        """Define what is not defined, or means something else."""
+        """Define names that are undefined, or have another meaning."""
         lines: list[str] = []
         for name, text in needs:
             if self._now.get(name) == text:
@@ -192,7 +135,7 @@ def _context(row: Row) -> list[tuple[str, str]]:
 
 
 def _declaring(row: Row, script: Mapping[str, Any]) -> str:
-    """Write the arguments of `run_task` that matter where products are named."""
+    """Write the arguments of `run_task` that affect product names."""
     words = {
         "each": script.get("each"),
         "outputs": tuple(filter(None, script.get("outputs") or ())) or None,

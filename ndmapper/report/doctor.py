@@ -1,4 +1,4 @@
-"""What ndmapper finds on this machine, what is missing for what, and how to get it."""
+"""Examine the installation: what is missing, for what, and how to install it."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ from ndmapper.report.doctor_tools import find_tools
 __all__ = ["Finding", "State", "examine"]
 
 State = Literal["ok", "missing", "wrong"]
-"""Missing is what one can do without; wrong is what nothing works with."""
+"""'missing' affects optional parts only, 'wrong' everything."""
 
 _EXTRAS = {
     "ccd": "cosmic rays, sources, reprojection",
@@ -33,45 +33,27 @@ _EXTRAS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """
-    One thing that was looked at.
+    """Result of one check."""
 
-    Parameters
-    ----------
-    topic : str
-        What it belongs to.
-    name : str
-        What was looked for.
-    state : {'ok', 'missing', 'wrong'}
-        How it is.
-    found : str
-        Version or place, or what is wrong.
-    used_for : str
-        What it is needed for.
-    advice : str
-        How to get it; empty where nothing is to be done.
-    """
-
+    # Group of checks.
     topic: str
+    # What was checked.
     name: str
+    # 'ok', 'missing' or 'wrong'.
     state: State
+    # Version or path, or what is wrong.
     found: str
+    # What needs it.
     used_for: str = ""
+    # How to install or repair it; empty if nothing needs to be done.
     advice: str = ""
 
 
 def examine() -> list[Finding]:
-    """
-    Look at everything that ndmapper may need. Nothing is installed or contacted.
-
-    Returns
-    -------
-    list of Finding
-        What was found, by topic.
-    """
+    """Check all that ndmapper may need; nothing is installed or contacted."""
     found = [*_python(), *_configuration()]
     if any(f.state == "wrong" for f in found if f.topic == "configuration"):
-        return found  # nobody knows which tools and folders are meant
+        return found  # without configuration, tools and folders are unknown
     for tool in find_tools(config):
         state: State = "ok" if tool.found else "missing"
         words = tool.found or tool.problem
@@ -103,12 +85,12 @@ def _python() -> Iterator[Finding]:
 
 
 def _requirements() -> list[tuple[str, str, str]]:
-    """List extra (empty for the core), package and its least version."""
+    """Return extra (empty for the core), package and minimum version."""
     found = []
     try:
         lines = metadata.requires("ndmapper") or []
     except metadata.PackageNotFoundError:
-        return []  # it runs from a folder, and was never installed
+        return []  # runs from a source folder
     for line in lines:
         match = re.match(r"([\w.-]+)(?:>=([\d.]+))?(?:.*extra == [\"'](\w+))?", line)
         if match is None:
@@ -151,7 +133,7 @@ def _folders() -> Iterator[Finding]:
         import ndmapper.numerics as compiled
 
         own = Path(str(compiled.__file__)).parent
-        # Where this cannot be written, numba takes the cache folder of the user.
+        # If this is read-only, numba uses the user's cache folder.
         if os.access(own, os.W_OK):
             yield Finding("folders", "compiled code", "ok", str(own))
         else:
@@ -171,14 +153,14 @@ def _folders() -> Iterator[Finding]:
 
 
 def _existing(folder: Path) -> Path:
-    """Find the folder, or the nearest above it that there is."""
+    """Return the folder, or its nearest existing parent."""
     return next(
         p for p in (folder.absolute(), *folder.absolute().parents) if p.exists()
     )
 
 
 def _cannot_write(folder: Path) -> str | None:
-    """Try to write a file, and give the reason why that is not possible."""
+    """Try to write a file; return why that failed, or None."""
     try:
         with tempfile.TemporaryFile(dir=_existing(folder), prefix=".ndmapper-"):
             return None

@@ -1,4 +1,4 @@
-"""Look for the external programs that steps may run."""
+"""Find the external programs that steps may run."""
 
 import os
 import re
@@ -18,56 +18,34 @@ from ndmapper.io.temporary import scratch_folder
 __all__ = ["Tool", "find_tools"]
 
 _PATIENCE = 60
-"""Seconds that a program may take to tell its version."""
+"""Time limit for a program to print its version [s]."""
 
-_IRAF_VARIABLE = "iraf"  # in lower case, as IRAF itself has it
+_IRAF_VARIABLE = "iraf"  # lower case, as IRAF itself has it
 
 _IRAF_ROOTS = ("/usr/lib/iraf", "/iraf/iraf", "/usr/local/iraf")
 
 _PIPELINES = {"muse": "muse_", "hawki": "hawki_", "giraf": "gi"}
-"""Debian's name of a pipeline, and the start of the names of its recipes."""
+"""Debian's names of pipelines, and the prefixes of their recipes."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """
-    One program, or a part of one.
+    """One program, or a component of one."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    used_for : str
-        What needs it.
-    found : str
-        Version and place; empty where it is missing.
-    problem : str
-        Why it is missing.
-    advice : str
-        How to get it.
-    """
-
+    # Name.
     name: str
+    # What needs it.
     used_for: str
+    # Version and path; empty if missing.
     found: str = ""
+    # Reason, if missing.
     problem: str = "not found"
+    # How to install it.
     advice: str = ""
 
 
 def find_tools(settings: Mapping[str, Any]) -> Iterator[Tool]:
-    """
-    Look for every tool.
-
-    Parameters
-    ----------
-    settings : mapping
-        The configuration, which may name programs and folders.
-
-    Yields
-    ------
-    Tool
-        What was found, or is missing.
-    """
+    """Check all tools."""
     yield from _iraf()
     for look, keys in (
         (_pyraf, ("iraf_python",)),
@@ -159,7 +137,7 @@ def _esorex(program: str, plugins: str | None) -> Iterator[Tool]:
 
 
 def _pipeline(recipe: str) -> str:
-    """Tell the pipeline of a recipe by its name."""
+    """Return the pipeline of a recipe, from its name."""
     for pipeline, start in _PIPELINES.items():
         if recipe.startswith(start):
             return pipeline
@@ -173,7 +151,7 @@ def _output(argv: Sequence[str]) -> str | None:
             done = subprocess.run(
                 argv,
                 cwd=folder,
-                # Settings in the user's home would be taken for those of the program.
+                # The user's settings would be taken for those of the program.
                 env=os.environ | {"HOME": str(folder)},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

@@ -1,10 +1,10 @@
-"""The record of products as a graph: a tree of text, Mermaid or DOT."""
+"""The records of products as a graph: text tree, Mermaid or DOT."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ndmapper.report.lineage import Lineage, Row, Use, references_of
+from ndmapper.report.lineage import Lineage, Row, UsedFile, references_of
 
 __all__ = ["FORMS", "Graph", "make_graph"]
 
@@ -13,26 +13,18 @@ FORMS = ("tree", "mermaid", "dot")
 
 @dataclass(frozen=True)
 class Node:
-    """
-    A file.
+    """A file in the graph."""
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    step : str or None
-        What made it; None for a file that no step made.
-    kind : {'product', 'raw', 'memory', 'edited'}
-        What it is.
-    """
-
+    # File name.
     name: str
+    # Step that made it; None for other files.
     step: str | None
+    # 'product', 'raw', 'memory' or 'edited'.
     kind: Literal["product", "raw", "memory", "edited"]
 
     @property
     def note(self) -> str:
-        """What is said behind the name."""
+        """Text behind the name."""
         if self.kind == "memory":
             return "as it was in memory"
         return self.step or ""
@@ -40,32 +32,17 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """
-    Who was made of what.
+    """Files, and what they were made from."""
 
-    Parameters
-    ----------
-    nodes : list of Node
-        The files, each after those that it was made of.
-    edges : list of (int, int, str)
-        Numbers of a file and of what was made of it, and its role there.
-    targets : list of int
-        Numbers of the products that were asked for.
-    """
-
+    # Files, each after its inputs.
     nodes: list[Node]
+    # (input, product, role), as indices of nodes.
     edges: list[tuple[int, int, str]]
+    # Indices of the requested products.
     targets: list[int]
 
     def as_dict(self) -> dict[str, Any]:
-        """
-        Give the graph as plain data.
-
-        Returns
-        -------
-        dict
-            With ``nodes``, ``edges`` and ``targets``, for JSON.
-        """
+        """Return the graph as plain data."""
         return {
             "nodes": [vars(node) for node in self.nodes],
             "edges": [
@@ -76,21 +53,13 @@ class Graph:
         }
 
     def tree(self) -> str:
-        """
-        Draw the graph as a tree.
-
-        Returns
-        -------
-        str
-            Products first, what they were made of below. What is below a file is
-            shown once; ``...`` stands for it where the file comes again.
-        """
+        """Draw the graph as a tree."""
         sources: dict[int, list[tuple[int, str]]] = {}
         for source, product, role in self.edges:
             sources.setdefault(product, []).append((source, role))
         lines: list[str] = []
         shown: set[int] = set()
-        # By hand, since the records of long nights are deeper than Python's stack.
+        # Not recursive: long records exceed Python's recursion limit.
         stack = [(n, "", "", "") for n in reversed(self.targets)]
         while stack:
             number, role, branch, below = stack.pop()
@@ -111,14 +80,7 @@ class Graph:
         return "\n".join(lines)
 
     def mermaid(self) -> str:
-        """
-        Write the graph for Mermaid.
-
-        Returns
-        -------
-        str
-            A flowchart from left to right.
-        """
+        """Write the graph for Mermaid."""
         lines = ["flowchart LR"]
         for number, node in enumerate(self.nodes):
             note = f"<br/>{_mermaid(node.note)}" if node.note else ""
@@ -130,14 +92,7 @@ class Graph:
         return "\n".join(lines)
 
     def dot(self) -> str:
-        """
-        Write the graph for Graphviz.
-
-        Returns
-        -------
-        str
-            A directed graph in DOT.
-        """
+        """Write the graph for Graphviz."""
         lines = ["digraph record {", "    rankdir=LR;", "    node [shape=box];"]
         for number, node in enumerate(self.nodes):
             note = f"\\n{_dot(node.note)}" if node.note else ""
@@ -150,30 +105,18 @@ class Graph:
 
 
 def make_graph(records: Mapping[str, Sequence[Row]]) -> Graph:
-    """
-    Make the graph of products.
-
-    Parameters
-    ----------
-    records : mapping of str to sequence of mapping
-        The record of each product by the name of its file.
-
-    Returns
-    -------
-    Graph
-        All of them in one graph.
-    """
+    """Make the graph of products."""
     lineage = Lineage.of(records.values())
     numbers: dict[Any, int] = {}
     nodes: list[Node] = []
     edges: dict[tuple[int, int, str], None] = {}
 
-    def number_of(use: Use) -> int:
+    def number_of(use: UsedFile) -> int:
         maker = lineage.maker(use)
-        mark = use.mark if maker is None else id(maker)
+        mark = use.identity if maker is None else id(maker)
         if mark not in numbers:
             numbers[mark] = len(nodes)
-            nodes.append(Node(use.name, None, "memory" if use.memory else "raw"))
+            nodes.append(Node(use.name, None, "memory" if use.in_memory else "raw"))
         return numbers[mark]
 
     for row in lineage.rows:
@@ -196,7 +139,7 @@ def _line(text: str) -> str:
 
 
 def _mermaid(text: str) -> str:
-    """Write text so that nothing in it means anything to Mermaid."""
+    """Escape text for Mermaid."""
     plain = set(" .,:-+/=_*")
     return "".join(
         c if c.isalnum() or c in plain else f"#{ord(c)};" for c in _line(text)

@@ -1,43 +1,26 @@
-"""The record of a product as text that a person reads."""
+"""The record of a product as readable text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from ndmapper.io.record import identity
-from ndmapper.report.lineage import Lineage, Row, Use
+from ndmapper.report.lineage import Lineage, Row, UsedFile
 from ndmapper.report.qc import number_text
 from ndmapper.steps.call.instrument_table import block_of, describe_block
 
 __all__ = ["history"]
 
 _MOST = 6
-"""More files than this are not all named, but counted."""
+"""Maximum number of files that are listed by name."""
 
 
 def history(rows: Sequence[Row], name: str, *, full: bool = False) -> str:
-    """
-    Tell how a product was made, from raw data on.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        Its record, oldest first, as `ndmapper.io.record.read_records` gives it.
-    name : str
-        Name of the file.
-    full : bool
-        Also show every input, paths, the text of steps of scripts, and what tools
-        printed.
-
-    Returns
-    -------
-    str
-        A paragraph for each step, oldest first, and the raw files that went in.
-    """
+    """Describe how a product was made, from raw data on."""
     if not rows:
         return f"{name} has no record: no step of ndmapper made it"
     lineage = Lineage.of([rows])
-    raw = sorted({use.name for use in lineage.raws.values() if not use.memory})
+    raw = sorted({use.name for use in lineage.raws.values() if not use.in_memory})
     count = len(lineage.rows)
     head = (
         f"{name} was made by {count} step{'s' if count > 1 else ''} from "
@@ -95,7 +78,7 @@ def _details(row: Row, before: Any, *, full: bool) -> Iterator[str]:
 
 
 def _tags(row: Row) -> dict[str, str]:
-    """Say under which tags or parameters of a tool each calibration went in."""
+    """Describe the tags or tool parameters of the calibrations."""
     given: dict[str | None, list[str]] = {}
     for tag, value in (row.get("tags") or {}).items():
         for reference in value if isinstance(value, list) else [value]:
@@ -143,14 +126,14 @@ def _block(head: str, text: str) -> Iterator[str]:
 
 
 def _value(value: Any) -> str:
-    """Write the value of a parameter; of a function, its name."""
+    """Format the value of a parameter; a function by its name."""
     if isinstance(value, Mapping) and set(value) == {"function", "code"}:
         return str(value["function"])
     return str(value)
 
 
 def _clean(line: str) -> str:
-    """Keep what a name or header holds from steering the terminal."""
+    """Remove control characters, which could act on the terminal."""
     return "".join(c if c.isprintable() else "?" for c in line)
 
 
@@ -169,6 +152,6 @@ def _listed(names: Sequence[str], *, full: bool) -> str:
 
 
 def _named(reference: Mapping[str, Any]) -> str:
-    """Name a file, and say if what was used was only in memory."""
-    use = Use("", reference)
-    return f"{use.name} (as it was in memory)" if use.memory else use.name
+    """Return the name of a file, and whether it was only in memory."""
+    use = UsedFile("", reference)
+    return f"{use.name} (as it was in memory)" if use.in_memory else use.name

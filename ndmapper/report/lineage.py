@@ -1,4 +1,4 @@
-"""Who was made of what: the record of products as a graph."""
+"""Lineage: products and their inputs, followed through records back to raw files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,27 +6,20 @@ from typing import Any
 
 from ndmapper.io.record import identity
 
-__all__ = ["Lineage", "Row", "Use", "references_of"]
+__all__ = ["Lineage", "Row", "UsedFile", "references_of"]
 
 Row = Mapping[str, Any]
 """An entry of a record."""
 
 
 @dataclass(frozen=True)
-class Use:
-    """
-    One file that went into a product.
+class UsedFile:
+    """One input of a product."""
 
-    Parameters
-    ----------
-    role : str
-        What it was: ``input``, the tool's name for it, the type of a calibration, or
-        the parameter that named it.
-    reference : mapping
-        As the entry holds it.
-    """
-
+    # Role: ``input``, the tool's name for it, the type of a calibration, or the
+    # parameter that named it.
     role: str
+    # Reference in the record entry.
     reference: Row
 
     @property
@@ -35,77 +28,44 @@ class Use:
         return str(self.reference["name"])
 
     @property
-    def mark(self) -> tuple[str, str]:
-        """Its content and name: what tells it from others that no step made."""
+    def identity(self) -> tuple[str, str]:
+        """Content digest and name, which identify a file that no step made."""
         return str(identity(self.reference)), self.name
 
     @property
-    def memory(self) -> bool:
+    def in_memory(self) -> bool:
         """Whether it was only in memory."""
         return bool(self.reference.get("memory"))
 
 
-def references_of(row: Row) -> Iterator[Use]:
-    """
-    List the files that went into a product.
-
-    Parameters
-    ----------
-    row : mapping
-        Its entry.
-
-    Yields
-    ------
-    Use
-        Inputs, calibrations that were applied, and files named by parameters.
-    """
+def references_of(row: Row) -> Iterator[UsedFile]:
+    """Iterate over the files that went into a product."""
     for reference in row["inputs"]:
-        yield Use(reference.get("role") or "input", reference)
+        yield UsedFile(reference.get("role") or "input", reference)
     for part in ("calibrations", "references"):
         for role, value in row[part].items():
             listed = value if isinstance(value, list) else [value]
             for reference in listed:
                 if reference is not None:
-                    yield Use(role, reference)
+                    yield UsedFile(role, reference)
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """
-    Products, and what they were made of, back to raw.
+    """Products and all entries that led to them."""
 
-    Parameters
-    ----------
-    targets : list of mapping
-        The entries of the products that are asked for.
-    rows : list of mapping
-        Every entry that they need, each after those of what it was made of.
-    raws : dict of (str, str) to Use
-        Every file that no step made, by content and name.
-    by_key : dict of str to list of mapping
-        All entries by their key: one for each name that the same product got.
-    """
-
+    # Entries of the requested products.
     targets: list[Row]
+    # All entries, each after those of its inputs.
     rows: list[Row] = field(default_factory=list)
-    raws: dict[tuple[str, str], Use] = field(default_factory=dict)
+    # Files that no step made, by content and name.
+    raws: dict[tuple[str, str], UsedFile] = field(default_factory=dict)
+    # Entries by key: several if the same product has several names.
     by_key: dict[str, list[Row]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, records: Iterable[Sequence[Row]]) -> "Lineage":
-        """
-        Follow the records of products.
-
-        Parameters
-        ----------
-        records : iterable of sequence of mapping
-            The record of each product, oldest entry first; empty ones are left out.
-
-        Returns
-        -------
-        Lineage
-            All of them together. Entries that nothing needs are left out.
-        """
+        """Build the lineage of products from their records."""
         records = [rows for rows in records if rows]
         lineage = cls([rows[-1] for rows in records])
         for rows in records:
@@ -121,8 +81,8 @@ class Lineage:
         return lineage
 
     def _follow(self, target: Row, seen: set[int]) -> None:
-        """Add an entry after all that it needs; records are deeper than Python is."""
-        stack: list[tuple[Row, Iterator[Use]]] = [(target, references_of(target))]
+        """Add an entry after its inputs; not recursive, since records may be deep."""
+        stack: list[tuple[Row, Iterator[UsedFile]]] = [(target, references_of(target))]
         if id(target) in seen:
             return
         seen.add(id(target))
@@ -131,7 +91,7 @@ class Lineage:
             for use in uses:
                 maker = self.maker(use)
                 if maker is None:
-                    self.raws.setdefault(use.mark, use)
+                    self.raws.setdefault(use.identity, use)
                 elif id(maker) not in seen:
                     seen.add(id(maker))
                     stack.append((maker, references_of(maker)))
@@ -140,20 +100,8 @@ class Lineage:
                 self.rows.append(row)
                 stack.pop()
 
-    def maker(self, use: Use) -> Row | None:
-        """
-        Find how a file was made.
-
-        Parameters
-        ----------
-        use : Use
-            The file.
-
-        Returns
-        -------
-        mapping or None
-            Its entry; None for a file that no step made.
-        """
+    def maker(self, use: UsedFile) -> Row | None:
+        """Return the entry that made a file; None for raw files."""
         rows = self.by_key.get(str(use.reference.get("key")), [])
         for row in rows:
             if row["product"] == use.name:

@@ -1,4 +1,4 @@
-"""Python text that is written: calls, values, comments."""
+"""Generate Python source: calls, values, comments."""
 
 import keyword
 import math
@@ -11,65 +11,25 @@ _WIDTH = 88
 
 
 class Code(str):
-    """Text that is an expression already."""
+    """Source text of an expression."""
 
     __slots__ = ()
 
 
 def is_name(text: Any) -> bool:
-    """
-    Say whether a text can be a name in Python, perhaps with dots.
-
-    Parameters
-    ----------
-    text : object
-        From a record, which anybody may have written.
-
-    Returns
-    -------
-    bool
-        Whether it can.
-    """
+    """Whether a text is a valid Python name, possibly dotted."""
     return isinstance(text, str) and all(
         part.isidentifier() and not keyword.iskeyword(part) for part in text.split(".")
     )
 
 
 def comment(text: str) -> str:
-    """
-    Make text safe for a comment.
-
-    Parameters
-    ----------
-    text : str
-        Anything, for instance the name of a file.
-
-    Returns
-    -------
-    str
-        The same on one line.
-    """
+    """Escape text for a comment."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def call_text(name: str, first: Sequence[Any], words: Mapping[str, Any]) -> str:
-    """
-    Write a call.
-
-    Parameters
-    ----------
-    name : str
-        What is called.
-    first : sequence
-        The positional arguments.
-    words : mapping
-        The keywords; those that cannot be names are written as a mapping.
-
-    Returns
-    -------
-    str
-        One line where it is short, else one for each argument.
-    """
+    """Write a call."""
     items: list[tuple[str, Any]] = [("", value) for value in first]
     items += [(f"{word}=", value) for word, value in words.items() if is_name(word)]
     odd = {word: value for word, value in words.items() if not is_name(word)}
@@ -83,7 +43,7 @@ def call_text(name: str, first: Sequence[Any], words: Mapping[str, Any]) -> str:
 
 
 def _flat(value: Any) -> str:
-    """Write a value in one line."""
+    """Write a value on one line."""
     if isinstance(value, Code):
         return str(value)
     if isinstance(value, Mapping):
@@ -96,7 +56,7 @@ def _flat(value: Any) -> str:
 
 
 def _tall(value: Any, indent: int, used: int) -> str:
-    """Write a value, in several lines where one would be too long."""
+    """Write a value, on several lines if it is too long for one."""
     line = _flat(value)
     room = _WIDTH - indent - used - 1
     if len(line) <= room or isinstance(value, Code) or not value:

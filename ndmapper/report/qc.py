@@ -1,4 +1,4 @@
-"""The numbers that steps recorded about the quality of what they made, as tables."""
+"""Tables of the QC values and figures that steps recorded."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,65 +11,34 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Number:
-    """
-    One number.
+    """One QC value."""
 
-    Parameters
-    ----------
-    product : str
-        File name of the product that it describes.
-    step : str
-        The step that gave it.
-    name : str
-        What it is.
-    value : float, int, str or None
-        The number; a text where a step gave one.
-    unit : str or None
-        Its unit.
-    """
-
+    # File name of the product.
     product: str
+    # Step that recorded it.
     step: str
+    # Name of the value.
     name: str
+    # Number or text.
     value: Any
+    # Unit.
     unit: str | None
 
 
 @dataclass(frozen=True)
 class Figure:
-    """
-    One figure.
+    """One QC figure."""
 
-    Parameters
-    ----------
-    product : str
-        File name of the product that it describes.
-    step : str
-        The step that drew it.
-    path : str
-        Where it is, from the folder of the product.
-    """
-
+    # File name of the product.
     product: str
+    # Step that recorded it.
     step: str
+    # Path relative to the folder of the product.
     path: str
 
 
 def collect_numbers(records: Iterable[Sequence[Row]]) -> list[Number]:
-    """
-    Collect the numbers in records.
-
-    Parameters
-    ----------
-    records : iterable of sequence of mapping
-        The record of each product, oldest entry first.
-
-    Returns
-    -------
-    list of Number
-        Those of every step, each once although many products share it, the oldest
-        first.
-    """
+    """Collect the QC values in records."""
     found: list[Number] = []
     for row in _each_once(records):
         numbers: Mapping[str, Any] = row.get("qc") or {}
@@ -81,19 +50,7 @@ def collect_numbers(records: Iterable[Sequence[Row]]) -> list[Number]:
 
 
 def collect_figures(records: Iterable[Sequence[Row]]) -> list[Figure]:
-    """
-    Collect the figures in records.
-
-    Parameters
-    ----------
-    records : iterable of sequence of mapping
-        The record of each product, oldest entry first.
-
-    Returns
-    -------
-    list of Figure
-        Those of every step, each once.
-    """
+    """Collect the QC figures in records."""
     return [
         Figure(row["product"], row["step"], str(path))
         for row in _each_once(records)
@@ -102,19 +59,7 @@ def collect_figures(records: Iterable[Sequence[Row]]) -> list[Figure]:
 
 
 def number_text(value: Any) -> str:
-    """
-    Write a number as people read it.
-
-    Parameters
-    ----------
-    value : float, int, str or mapping
-        The number as a record holds it.
-
-    Returns
-    -------
-    str
-        Six digits at most, and the unit.
-    """
+    """Format a number for people."""
     if isinstance(value, Mapping):
         return f"{number_text(value.get('value'))} {value.get('unit') or ''}".rstrip()
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""A script that makes products again, written from their records."""
+"""Write a script that makes products again, from their records."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 from ndmapper.report.calls import Call, find_calls
 from ndmapper.report.definitions import Definitions
-from ndmapper.report.lineage import Lineage, Row, Use, references_of
+from ndmapper.report.lineage import Lineage, Row, UsedFile, references_of
 from ndmapper.report.python_text import Code, call_text, comment
 from ndmapper.steps.call.instrument_table import block_of, describe_block
 from ndmapper.steps.record.freshness import table_changes
@@ -17,45 +17,25 @@ __all__ = ["Script", "write_script"]
 
 @dataclass
 class Script:
-    """
-    A script that makes products again.
+    """A generated script."""
 
-    Parameters
-    ----------
-    text : str
-        The script.
-    raws : dict of str to str
-        What it needs: content by path in the folder of the raw files.
-    problems : list of str
-        What it cannot make, and why; empty if it makes everything.
-    """
-
+    # Source of the script.
     text: str
+    # Modules it needs: content by path in the folder of the raw files.
     raws: dict[str, str]
+    # Products that it cannot make, and why.
     problems: list[str] = field(default_factory=list)
 
 
 def write_script(records: Mapping[str, Sequence[Row]]) -> Script:
-    """
-    Write a script that makes products again, from the raw files on.
-
-    Parameters
-    ----------
-    records : mapping of str to sequence of mapping
-        The record of each product by the name of its file.
-
-    Returns
-    -------
-    Script
-        The script. Where something cannot be made again it stops, and says so.
-    """
+    """Write a script that makes products again from the raw files."""
     lineage = Lineage.of(records.values())
     product = Path(next(iter(records), "unnamed"))
     return _Writer(lineage, product).write(list(records))
 
 
 class _Writer:
-    """Writes one script."""
+    """Writer of one script."""
 
     def __init__(self, lineage: Lineage, product: Path) -> None:
         self.lineage = lineage
@@ -69,11 +49,11 @@ class _Writer:
         self._name_files()
 
     def _name_files(self) -> None:
-        """Give every file a place; two of one name cannot have the same."""
+        """Assign a path to every file, different for files of the same name."""
         taken: set[str] = set()
 
         def place(name: str) -> str:
-            # A record may come from anybody, and chooses no folder.
+            # A record is untrusted: only the name is used, no folder.
             name = Path(name).name
             name = "unnamed" if name in ("", "..") else name
             found, count = name, 1
@@ -88,14 +68,14 @@ class _Writer:
         for row in self.lineage.rows:
             self.places[id(row)] = place(row["product"])
 
-    def file(self, use: Use) -> Code:
+    def file(self, use: UsedFile) -> Code:
         """Write the path of a file."""
         maker = self.lineage.maker(use)
         if maker is not None:
             return Code(f"{self.out} / {self.places[id(maker)]!r}")
-        place = self.places[use.mark]
-        if not use.memory:
-            self.raws[place] = use.mark[0]
+        place = self.places[use.identity]
+        if not use.in_memory:
+            self.raws[place] = use.identity[0]
         return Code(f"{self.raw} / {place!r}")
 
     def write(self, names: Sequence[str]) -> Script:
@@ -167,7 +147,7 @@ class _Writer:
     def _problems(self, call: Call) -> Iterable[str]:
         for unit in call.units:
             for use in references_of(unit.first):
-                if use.memory:
+                if use.in_memory:
                     yield (
                         f"{unit.first['product']} was made of {use.name} as it was in "
                         f"memory, changed and not saved ({unit.first['step']})"
@@ -218,15 +198,15 @@ class _Writer:
             else:
                 words[parameter] = value
         if (table := block_of(row) or {}).get("amplifiers"):
-            # As a literal, so that it counts also where the table is another one; what
-            # the two differ in is said when the script runs.
+            # As a literal, so that it holds even if the table here differs; the script
+            # reports differences when it runs.
             words["instrument"] = table
             lines = [*lines, *self._table_lines(row, table)]
         words["out_names"] = self._out_names(call)
         return lines, call_text(name, [first], words)
 
     def _table_lines(self, row: Row, table: Mapping[str, Any]) -> list[str]:
-        """Say what an instrument table gave, and whether that is so here."""
+        """Write what an instrument table gave, and a check against the one here."""
         here = table_changes(row, self.product)
         return [
             f"# From {comment(describe_block(table))}",
@@ -234,7 +214,7 @@ class _Writer:
         ]
 
     def _named_files(self, row: Row, parameter: str, value: Any) -> Any:
-        """Write the files of a parameter, which may be a list of nothing else."""
+        """Write the files of a parameter; None unless it is only files."""
         files = row["references"][parameter]
         if isinstance(files, list) and (
             not isinstance(value, list) or len(value) != len(files)
@@ -250,7 +230,7 @@ class _Writer:
         """Write the files of a calibration or parameter."""
         if isinstance(value, list):
             return [self._files(role, reference) for reference in value]
-        return None if value is None else self.file(Use(role, value))
+        return None if value is None else self.file(UsedFile(role, value))
 
     def _out_names(self, call: Call) -> Any:
         names: dict[str | None, list[Any]] = {}
@@ -272,14 +252,14 @@ class _Writer:
         options = dict(task.get("words") or {})
         params = dict(task.get("parameters") or {})
         if frames := options.pop("frames", None):
-            # A set of frames that the user had edited says what went in.
+            # The inputs come from a SOF file that the user edited.
             options.pop("create_sof", None)
             used = zip(frames, row["references"]["sof"], strict=True)
             roles = [(frame.split()[-1], reference) for frame, reference in used]
         else:
             roles = [(ref.get("role") or "input", ref) for ref in row["inputs"]]
         for role, reference in roles:
-            inputs.setdefault(role, []).append(self.file(Use(role, reference)))
+            inputs.setdefault(role, []).append(self.file(UsedFile(role, reference)))
         outputs: dict[str, list[tuple[int, Any]]] = {}
         for output, made in call.units[0].rows.items():
             tag, _, number = str(output).partition("#")
@@ -287,12 +267,12 @@ class _Writer:
             outputs.setdefault(tag, []).append(entry)
         before = self.definitions.ours("run_task")
         tags = row.get("tags")
-        if tags is None:  # a record from before it said what went in as what
+        if tags is None:  # records of older versions do not have roles
             named = row["references"].items()
             tags = {n: v for n, v in named if not (frames and n == "sof")}
         for parameter, value in tags.items():
             params[parameter] = self._files(parameter, value)
-            # A command takes any file by its path.
+            # Commands take any file by path.
             if parameter not in task["parameters"] and row["engine"] != "command":
                 before = [*self.definitions.ours("DataFile"), *before]
                 params[parameter] = _opened(params[parameter])
@@ -313,24 +293,24 @@ class _Writer:
 
 
 def _opened(files: Any) -> Any:
-    """Write files that are frames, which a path alone would not say."""
+    """Write files that must be opened as frames."""
     if isinstance(files, list):
         return [_opened(file) for file in files]
     return Code(f"DataFile({files})")
 
 
 class _CannotBeWrittenError(Exception):
-    """A call that no script can make."""
+    """A call that cannot be written as source."""
 
 
 def _own_files(rows: Sequence[Row]) -> list[str]:
-    """List the modules that are no packages."""
+    """Return the modules that belong to no package."""
     names = ((row.get("script") or {}).get("files") or () for row in rows)
     return sorted({str(name) for listed in names for name in listed})
 
 
 def _versions(rows: Sequence[Row]) -> str:
-    """Name what the products were made with."""
+    """Return the versions with which products were made."""
     found: dict[str, None] = {}
     for row in rows:
         tool = row["tool"]

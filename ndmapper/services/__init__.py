@@ -1,9 +1,22 @@
 """
-Services: look up calibrations and get files, on this machine or from archives.
+Services: look up calibrations and get files, locally or from archives.
 
 To add an archive, write one file with a class that has the methods of
-`ndmapper.services.registry.Service`, and one line in the registry there; or offer it
-from another package as an entry point ``ndmapper.services``.
+`ndmapper.services.registry.Service`, and add a line to the registry; or offer it from
+another package through the entry point group ``ndmapper.services``.
+
+lookup, query
+    The look-up of calibrations, written to the calibration document.
+download, check
+    Download raw files; check that they exist and are intact.
+search, criteria
+    Search archives for files.
+registry, local, urls, eso/, gemini/
+    The services: local folders, user-supplied URLs, archives.
+transfer/
+    HTTP requests, downloads, checksums, replay.
+parsing, safename, credentials, redaction, threads
+    Untrusted input, secrets, and threads that can be interrupted.
 """
 
 from ndmapper.services.download import download_files

@@ -1,16 +1,15 @@
 """
-Credentials of archives: from the environment, a file that only its owner may read, or
-the keyring of the desktop.
+Credentials of archives: from the environment, a private file, or the keyring.
 
-For each archive there is a word that the archive itself handed out (``cookie`` of the
-Gemini archive, ``token`` of ESO), or ``user`` and ``password``. They are looked for in
-this order, all of one archive in one place:
+An archive takes a token that it issued itself (``cookie`` for the Gemini archive,
+``token`` for ESO), or ``user`` and ``password``. All credentials of one archive are
+taken from the first of these places that has some:
 
 1. the environment: ``NDMAPPER_GEMINI_COOKIE``, ``NDMAPPER_ESO_USER``, ...;
-2. ``credentials.toml`` in the folder of the user's ndmapper.toml, mode 0600, with a
-   table for each archive: ``[eso]``, ``user = "..."``, ``password = "..."``;
+2. ``credentials.toml`` beside the user's ndmapper.toml, mode 0600, with a table for
+   each archive: ``[eso]``, ``user = "..."``, ``password = "..."``;
 3. the keyring, if the package keyring is installed: service ``ndmapper gemini`` or
-   ``ndmapper eso``, with the user names ``cookie`` or ``token``, or one's own.
+   ``ndmapper eso``, with the user names ``cookie`` or ``token``, or the user's own.
 """
 
 import logging
@@ -37,20 +36,11 @@ _HANDED_OUT = {"gemini": "cookie", "eso": "token"}
 
 @dataclass(frozen=True)
 class Credentials:
-    """
-    What the user has for one archive.
+    """Credentials of the user for one archive."""
 
-    Parameters
-    ----------
-    cookie, token : Secret, optional
-        What the archive handed out.
-    user : str, optional
-        Name of the user.
-    password : Secret, optional
-        The password.
-    """
-
+    # Issued by the archive.
     cookie: Secret | None = None
+    # Issued by the archive.
     token: Secret | None = None
     user: str | None = None
     password: Secret | None = None
@@ -60,14 +50,7 @@ class Credentials:
 
 
 def credentials_file() -> Path:
-    """
-    Say where the file of credentials is.
-
-    Returns
-    -------
-    Path
-        Its path; it need not exist. ``NDMAPPER_CREDENTIALS`` names another one.
-    """
+    """Return the path of the credentials file."""
     given = os.environ.get("NDMAPPER_CREDENTIALS")
     folder = Path(platformdirs.user_config_dir("ndmapper", appauthor=False))
     return Path(given) if given else folder / "credentials.toml"
@@ -75,24 +58,9 @@ def credentials_file() -> Path:
 
 def find_credentials(archive: str) -> Credentials:
     """
-    Find what the user has for an archive.
+    Return the credentials for an archive.
 
-    Parameters
-    ----------
-    archive : str
-        Name of the archive.
-
-    Returns
-    -------
-    Credentials
-        Of the first place that has any; empty where none has.
-
-    Raises
-    ------
-    FileAccessError
-        If others may read the file of credentials.
-    ConfigError
-        If it is malformed.
+    Raises FileAccessError if others may read the credentials file.
     """
     for words in (
         _of_environment(archive),
@@ -137,7 +105,7 @@ def _of_file(archive: str) -> dict[str, str]:
     try:
         table = load_toml(text).get(archive, {})
     except ValueError:
-        # The reason would quote the line.
+        # Not chained: the parser's message quotes the line.
         msg = f'{path} is not valid TOML; write [{archive}] and then name = "value"'
         raise ConfigError(msg) from None
     if not isinstance(table, dict) or not all(
@@ -160,7 +128,7 @@ def _of_keyring(archive: str) -> dict[str, str]:
         if word:
             return {name: word}
         found = keyring.get_credential(service, None)
-    except Exception as err:  # whatever its many back ends raise where none works
+    except Exception as err:  # back ends raise anything where none works
         log.debug("the keyring cannot be used (%s)", type(err).__name__)
         return {}
     return {"user": found.username, "password": found.password} if found else {}

@@ -1,4 +1,4 @@
-"""What files are searched for, and the table of what was found."""
+"""Search criteria, and the table of search results."""
 
 import datetime
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from typing import Any
 
 from astropy.table import MaskedColumn, Table
 
-__all__ = ["COLUMNS", "Criteria", "made_table"]
+__all__ = ["COLUMNS", "Criteria", "result_table"]
 
 COLUMNS = (
     "filename", "date", "program", "object", "instrument", "class", "type", "exptime",
     "size", "checksum",
 )  # fmt: skip
-"""The columns that every search gives; ``size`` is in bytes, as stored."""
+"""Columns of every search result; ``size`` is in bytes, as stored."""
 
 _LARGEST = 2**62
 _NUMBERS = {"exptime": float, "size": int}
@@ -21,45 +21,26 @@ _NUMBERS = {"exptime": float, "size": int}
 
 @dataclass(frozen=True, kw_only=True)
 class Criteria:
-    """
-    What files are looked for; None where it does not matter.
+    """Search criteria; None for any."""
 
-    Parameters
-    ----------
-    program : str, optional
-        The observing programme.
-    target : str, optional
-        The object, with ``*`` for anything.
-    first, last : date, optional
-        The first and last day (UT).
-    instrument : str, optional
-        Name of the instrument.
-    obs_type : str, optional
-        Type of observation, as the archive calls it.
-    obs_class : str, optional
-        Class of observation, as the archive calls it.
-    limit : int, optional
-        The most files; more are no error then.
-    """
-
+    # Observing programme.
     program: str | None = None
+    # Object name; ``*`` matches anything.
     target: str | None = None
+    # First and last day (UT).
     first: datetime.date | None = None
+    # First and last day (UT).
     last: datetime.date | None = None
     instrument: str | None = None
+    # Observation type, in the archive's terms.
     obs_type: str | None = None
+    # Observation class, in the archive's terms.
     obs_class: str | None = None
+    # Maximum number of files; without it, too many results are an error.
     limit: int | None = None
 
     def halves(self) -> "tuple[Criteria, Criteria] | None":
-        """
-        Split the days in two.
-
-        Returns
-        -------
-        tuple of Criteria or None
-            None where there is only one day, or none is given.
-        """
+        """Split the range of days in two."""
         if self.first is None or self.last is None or self.first >= self.last:
             return None
         middle = self.first + (self.last - self.first) // 2
@@ -67,22 +48,8 @@ class Criteria:
         return replace(self, last=middle), replace(self, first=following)
 
 
-def made_table(rows: Sequence[dict[str, Any]], archive: str) -> Table:
-    """
-    Make the table that a search gives.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        The columns of each file; those that are missing or None are masked.
-    archive : str
-        Name of the archive, which is noted.
-
-    Returns
-    -------
-    Table
-        The table.
-    """
+def result_table(rows: Sequence[dict[str, Any]], archive: str) -> Table:
+    """Make the table of search results."""
     table = Table(meta={"archive": archive})
     for name in COLUMNS:
         kind = _NUMBERS.get(name, str)
@@ -94,7 +61,7 @@ def made_table(rows: Sequence[dict[str, Any]], archive: str) -> Table:
 
 
 def _converted(value: Any, kind: Any) -> Any:
-    """Take what fits into a column; anything else is as good as missing."""
+    """Convert a value to a column's type; None if impossible."""
     try:
         if value is None or isinstance(value, list | dict):
             return None

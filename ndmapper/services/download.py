@@ -1,4 +1,4 @@
-"""Get raw files, or make sure that they are there."""
+"""Download raw files, unless they are there already."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -25,50 +25,50 @@ def download_files(
     tar: bool = False,
 ) -> list[Path]:
     """
-    See to it that raw files are in a folder.
+    Download raw files into a folder.
 
-    What is there already, and is what it should be, stays, and no network is needed
-    for it. The rest comes in parallel, each file under a hidden name until it is whole
-    and verified. A file that is there but differs is an error, since somebody may have
-    edited it.
+    Files that exist and have the right checksum are kept, without network access. The
+    others are downloaded in parallel, each under a hidden name until it is complete and
+    verified. An existing file that differs is an error, since the user may have edited
+    it.
 
     Parameters
     ----------
     filenames : str, path, sequence of them, calibration document or Table
-        Names of the files. Of a document, the raw frames of all calibrations but those
-        that are marked bad, and no calibrations that are made already; those with a
-        checksum are compared with it. Of a table, the
-        column ``filename`` (or ``file``), and ``checksum`` if there is one.
+        Names of the files. Of a calibration document, the raw frames of all
+        calibrations, except those marked bad and those of processed calibrations; known
+        checksums are verified. Of a table, the column ``filename`` (or ``file``), and
+        ``checksum`` if there is one.
     server : str, Service or callable
-        The service that has them, or a function that gives the URL of a name.
-        ``"local"`` gets nothing, but checks that they are there.
+        The service, or a function that returns the URL of a file. ``"local"`` downloads
+        nothing, but checks that the files exist.
     dirname : str or path
         The folder.
     decompress : bool, optional
-        True gives files without compression, False as the archive stores them. By
-        default the names tell: ``x.fits`` is decompressed, ``x.fits.bz2`` is not, and
-        what has no file type is as it is stored.
+        True decompresses files, False keeps them as the archive stores them. By default
+        names tell: ``x.fits`` is decompressed, ``x.fits.bz2`` is not, and names without
+        file type are kept as stored.
     overwrite : bool
-        Replace files that differ from those of the archive.
+        Whether to replace files that differ from those of the archive.
     tar : bool
-        Get all files in one piece, where the archive can.
+        Download all files as one tar file, if the archive supports it.
 
     Returns
     -------
     list of Path
-        Their paths, in the order asked.
+        Paths in the order of `filenames`.
 
     Raises
     ------
     MissingFileError
-        If some are not to be had; all of them are named.
+        If the archive does not have some files; all of them are named.
     ServiceAccessError
-        If the archive wants a login.
+        If the archive requires a login.
     ServiceUnreachableError
-        If it does not answer.
+        If the archive does not respond.
     ServiceError
-        If there is no such service, or files are damaged. All that failed are named,
-        with the reasons; the others are there.
+        If there is no such service, or files are damaged. All failed files are named,
+        with the reasons; the others are in the folder.
     ParameterError
         If a name leads out of the folder.
     """

@@ -1,4 +1,4 @@
-"""The service that needs no network: raw frames in folders of this machine."""
+"""The service for raw frames in local folders, without network."""
 
 import logging
 import os
@@ -7,14 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ndmapper.calibrations.bad_products import tainted
 from ndmapper.calibrations.copies import without_copies
 from ndmapper.calibrations.folders import check_names
+from ndmapper.calibrations.frame_index import FrameIndex
 from ndmapper.calibrations.frames import PROCESSED_WHY, Frame, read_frame
+from ndmapper.calibrations.lookup_result import Answer
 from ndmapper.calibrations.matching import Match, match_frames
 from ndmapper.calibrations.names import frame_name, name_variants
-from ndmapper.calibrations.pool import FramePool
-from ndmapper.calibrations.provenance import Answer
+from ndmapper.calibrations.products import made_from_bad_frames
 from ndmapper.calibrations.scan import find_frames, without_twins
 from ndmapper.calibrations.survey import frames_of_survey
 from ndmapper.documents import is_file
@@ -28,24 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class LocalService:
-    """
-    Match raw frames by the rules of their instrument; nothing is read until asked.
-
-    Parameters
-    ----------
-    files : sequence of Path
-        The files whose calibrations are looked up.
-    dirname : Path, optional
-        Folder of the raw frames; by default those of the files.
-    survey : Table, str or path, optional
-        A survey whose classes are used, and whose frames are all that there are.
-    instrument : str or path, optional
-        The instrument; by default the headers tell.
-    folders : sequence of Path
-        More folders of raw frames, or of calibrations that are made already.
-    bad : mapping of str to str, optional
-        Frames that are marked bad: name without compression, to who and why.
-    """
+    """Match local raw frames by instrument rules; headers are read lazily."""
 
     def __init__(
         self,
@@ -66,14 +49,14 @@ class LocalService:
 
     @cached_property
     def frames(self) -> list[Frame]:
-        """All raw frames that there are."""
+        """All raw frames of the folders."""
         folders = self._folders()
         if self.survey is not None:
             return frames_of_survey(self.survey, folders)
         frames: dict[str, Frame] = {}
         for folder in folders:
             for frame in find_frames(folder, self.instrument):
-                # One name is one frame, or it would count twice in a set.
+                # Names must be unique, or a frame would count twice in a set.
                 known = frames.setdefault(frame.name, frame)
                 if known is not frame and not frame.is_processed:
                     check_names([known.path, frame.path])
@@ -82,52 +65,21 @@ class LocalService:
         return found
 
     @cached_property
-    def pool(self) -> FramePool:
-        """The same, in an order in which they are found quickly."""
+    def pool(self) -> FrameIndex:
+        """Index of the frames."""
         bad = dict(self.bad or {})
         made = (frame.path for frame in self.frames if frame.is_processed)
-        return FramePool(self.frames, tainted(made, bad) | bad)
+        return FrameIndex(self.frames, made_from_bad_frames(made, bad) | bad)
 
     def match(self, filename: str, cal_type: str) -> Match:
-        """
-        Find the frames that calibrate another one, and what speaks against others.
-
-        Parameters
-        ----------
-        filename : str
-            Name of the frame, without folder.
-        cal_type : str
-            Type of calibration.
-
-        Returns
-        -------
-        Match
-            What was found.
-        """
+        """Find the calibration frames of a file, and why other frames were rejected."""
         return match_frames(self.frame(filename), cal_type, self.pool)
 
     def frame(self, name: str) -> Frame:
-        """
-        Describe one frame.
-
-        Parameters
-        ----------
-        name : str
-            Its name, without folder.
-
-        Returns
-        -------
-        Frame
-            The frame, as the survey has it where there is one.
-
-        Raises
-        ------
-        MissingFileError
-            If there is no such file.
-        """
+        """Return the frame of a file; raises MissingFileError."""
         found = self.pool.named(frame_name(name))
         if found:
-            # Of a frame that is there twice, one has the class.
+            # Of duplicate files, one has the class.
             return next((f for f in found if f.frame_class is not None), found[0])
         folders = self._folders()
         places = [p for p in self.files if frame_name(p.name) == frame_name(name)]
@@ -144,21 +96,7 @@ class LocalService:
         raise MissingFileError(msg)
 
     def look_up(self, filename: str, cal_type: str) -> Answer:
-        """
-        Find the frames that calibrate another one.
-
-        Parameters
-        ----------
-        filename : str
-            Name of the frame, without folder.
-        cal_type : str
-            Type of calibration.
-
-        Returns
-        -------
-        Answer
-            Their names, sorted; empty where none fit. The log says why.
-        """
+        """Find the frames that calibrate another one."""
         match = self.match(filename, cal_type)
         used = ", ".join(match.files)
         if not match.files and log.isEnabledFor(logging.WARNING):
@@ -183,30 +121,7 @@ class LocalService:
     def fetch(
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
     ) -> list[Path]:
-        """
-        Check that files are where they should be.
-
-        Parameters
-        ----------
-        files : sequence of str
-            Their names.
-        dirname : Path
-            The folder.
-        checksums : mapping of str to str
-            Those that are known.
-
-        Returns
-        -------
-        list of Path
-            In the order of `files`.
-
-        Raises
-        ------
-        MissingFileError
-            If some are not there; all are named.
-        ServiceError
-            If some do not have their checksum; all are named.
-        """
+        """Check that files exist and have their checksums; all failures are named."""
         paths = [dirname / name for name in files]
         missing = [path for path in paths if not is_file(path)]
         if missing:
@@ -240,7 +155,7 @@ class LocalService:
 
 
 def _say_processed(frames: Sequence[Frame]) -> None:
-    """Say which frames are kept out of all sets since they are no raw frames."""
+    """Log which frames are excluded since they are processed."""
     names = [f.name for f in frames if f.frame_class is None and PROCESSED_WHY in f.why]
     if names:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""

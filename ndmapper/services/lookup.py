@@ -1,4 +1,4 @@
-"""Look up calibrations, and remember them in a document that the user may edit."""
+"""Look up calibrations, and store them in a document that the user may edit."""
 
 import copy
 import logging
@@ -7,7 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ndmapper.calibrations.bad_products import bad_with_products
+from ndmapper.calibrations.dependencies import (
+    Change,
+    Dependencies,
+    check_dependencies,
+    walk_dependencies,
+)
 from ndmapper.calibrations.document import (
     CalibrationDict,
     init_cal_dict,
@@ -15,17 +20,12 @@ from ndmapper.calibrations.document import (
 )
 from ndmapper.calibrations.entries import note_target
 from ndmapper.calibrations.folders import check_names, note_folders
-from ndmapper.calibrations.names import file_path, original_name, several
+from ndmapper.calibrations.names import as_list, file_path, original_name
+from ndmapper.calibrations.products import bad_with_products
 from ndmapper.calibrations.schema import ASSOCIATIONS
-from ndmapper.calibrations.walk import (
-    Change,
-    Dependencies,
-    check_dependencies,
-    walk_dependencies,
-)
 from ndmapper.errors import ParameterError, did_you_mean
 from ndmapper.services.local import LocalService
-from ndmapper.services.query import Inquiry, Server
+from ndmapper.services.query import QueryCache, Server
 from ndmapper.services.registry import Request
 
 __all__ = ["look_up_cals"]
@@ -46,38 +46,38 @@ def look_up_cals(
     refresh: bool = False,
 ) -> dict[str, Any]:
     """
-    Look up the calibrations of files, and the calibrations of those in turn.
+    Look up the calibrations of files, recursively.
 
-    What a person said in the cache, or locked there, is never looked up nor changed,
-    even while the look-up runs. Of its own answers, that is asked for again which was
-    empty, or has a frame that is marked bad by now, if somebody can answer; nothing
-    else changes without `refresh`.
+    Entries of the cache that the user edited or locked are never changed, even if
+    edited during the look-up. Of its own earlier results, those are looked up again
+    that were empty or contain a frame marked bad since, if the service can be reached.
+    With `refresh`, all are.
 
     Parameters
     ----------
     filenames : str, path, DataFile, DataFileList or a list of names
         The files.
     dependencies : mapping, optional
-        What each kind of frame needs, such as ``{'target': ['bias', 'flat'], 'flat':
-        ['bias']}``; by default what the instrument of each file says.
+        Types of calibration that each type of frame needs, such as ``{'target':
+        ['bias', 'flat'], 'flat': ['bias']}``; by default those of the instrument of
+        each file.
     server : str, callable, Service, or a list of them
-        Name of the service to ask, or a function that takes the name of a frame and
-        a type, and gives names, or pairs of name and checksum, or None. Of several,
-        each is asked what those before it could not answer.
+        Name of the service, or a function that takes the name of a frame and a type of
+        calibration and returns names, pairs of name and checksum, or None. Several
+        services are tried in turn.
     cache : str or path, optional
-        The JSON file that remembers.
+        The JSON file of the calibration document.
     obs_type : str
-        The key of `dependencies` that holds for the files. Where there is no
-        ``"target"``, the class of each file is taken.
+        The key of `dependencies` for the files. If there is no key ``"target"``, the
+        class of each file is used.
     dirname : str, path, or several of them, optional
-        Folders of the raw frames, and of calibrations that are made already; by
-        default those of the files.
+        Folders of raw frames and processed calibrations; by default those of the files.
     survey : Table, str or path, optional
-        A survey, as somebody corrected it, or its ECSV file.
+        A survey with corrected classes, or its ECSV file.
     instrument : str or path, optional
-        The instrument; by default the headers tell.
+        The instrument; by default recognised by header.
     refresh : bool
-        Ask again for all that no person said; the log tells what changed.
+        Look up again all that the user has not edited; changes are logged.
 
     Returns
     -------
@@ -87,14 +87,14 @@ def look_up_cals(
     Raises
     ------
     CalibrationDocumentError
-        If the cache is malformed; it is left as it is.
+        If the cache is malformed; it is not changed.
     ServiceError
         If there is no such service.
     ParameterError
-        If `dependencies` do not have `obs_type`, the instrument is not known, or a
-        file has no name.
+        If `dependencies` do not have `obs_type`, the instrument is unknown, or a file
+        has no name.
     """
-    files = several(filenames)
+    files = as_list(filenames)
     cal_dict = init_cal_dict(cache)
     folders = _folders(dirname)
     paths = tuple(Path(file_path(file)) for file in files)
@@ -108,7 +108,7 @@ def look_up_cals(
         folders=folders[1:],
         bad=bad_with_products(cal_dict),
     )
-    ask = Inquiry(server, request)
+    ask = QueryCache(server, request)
     local = LocalService(
         request.files,
         request.dirname,
@@ -118,7 +118,7 @@ def look_up_cals(
         bad=request.bad,
     )
     names = [original_name(file) for file in files]
-    # Of a product the document knows the raw frame, which lies elsewhere.
+    # The document lists the raw frame of a product, which is in another folder.
     raws = [p for p, n in zip(paths, names, strict=True) if p.name == n]
     check_names(raws)
     note_folders(raws, cal_dict)
@@ -134,7 +134,7 @@ def look_up_cals(
                     start, needs, ask, cal_dict, refresh=refresh, bad=bad
                 )
         except BaseException:
-            if cache is not None:  # what was found until now need not be asked again
+            if cache is not None:  # keep what was found so far
                 save_cal_dict(cal_dict, cache)
             raise
         if cache is None:
@@ -143,17 +143,21 @@ def look_up_cals(
         save_cal_dict(cal_dict, cache)
         if cal_dict == walked:
             break
-        # Somebody edited the file meanwhile. It may name frames whose calibrations
-        # nobody has looked up yet; what is known already is not asked for again.
+        # The file was edited during the look-up: it may list frames without
+        # calibrations. Results so far are cached.
         log.info("%s was edited during the look-up; the edit holds", cache)
     _report(changes, cal_dict, ask, refresh=refresh)
     return cal_dict
 
 
 def _report(
-    changes: list[Change], cal_dict: Mapping[str, Any], ask: Inquiry, *, refresh: bool
+    changes: list[Change],
+    cal_dict: Mapping[str, Any],
+    ask: QueryCache,
+    *,
+    refresh: bool,
 ) -> None:
-    """Say what changed, and what is known to be missing and was not looked for now."""
+    """Log changed associations, and missing ones that were not looked up again."""
     for change in changes:
         log.info("%s", change)
     if changes or refresh:
@@ -182,7 +186,7 @@ def _starts(
     obs_type: str,
     local: LocalService,
 ) -> list[tuple[Dependencies, list[tuple[str, str]]]]:
-    """Say where to begin, and with which dependencies: those of each instrument."""
+    """Return the frames to start from, and the dependencies of each instrument."""
     if dependencies is not None:
         check_dependencies(dependencies)
         kinds = [(n, _kind(n, obs_type, dependencies, local)) for n in names]

@@ -1,17 +1,16 @@
-"""Asking services: each question once, and of several services one after the other."""
+"""Query services: each question once, several services in turn."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ndmapper.calibrations.matches import Matches, matched_files
-from ndmapper.calibrations.provenance import Answer
-from ndmapper.calibrations.walk import LookUp
+from ndmapper.calibrations.dependencies import LookUp
+from ndmapper.calibrations.lookup_result import Answer, Matches, matched_files
 from ndmapper.errors import NdmapperError, ParameterError, ServiceUnreachableError
 from ndmapper.services.registry import Request, Service, open_service
 
-__all__ = ["Inquiry", "Server"]
+__all__ = ["QueryCache", "Server"]
 
 log = logging.getLogger(__name__)
 
@@ -21,27 +20,11 @@ Server = (
     | Service
     | Sequence[str | Callable[[str, str], Matches] | Service]
 )
-"""A service by name, a function, a service, or several that are asked in turn."""
+"""Name of a service, a function, a service, or several that are tried in turn."""
 
 
-class Inquiry:
-    """
-    Ask one service, or several in turn until one has an answer; nothing twice.
-
-    Parameters
-    ----------
-    server : str, callable, Service, or a sequence of them
-        Whom to ask.
-    request : Request
-        What a service may want to know.
-
-    Raises
-    ------
-    ParameterError
-        If it is none of these.
-    ServiceError
-        If there is no such service.
-    """
+class QueryCache:
+    """Cached look-up in one service, or in several until one has an answer."""
 
     def __init__(self, server: Server, request: Request) -> None:
         several = isinstance(server, list | tuple)
@@ -56,24 +39,9 @@ class Inquiry:
 
     def __call__(self, filename: str, cal_type: str) -> Answer:
         """
-        Ask, unless that was asked before.
+        Return the cached answer, or ask.
 
-        Parameters
-        ----------
-        filename : str
-            Name of the frame, without folder.
-        cal_type : str
-            Type of calibration.
-
-        Returns
-        -------
-        Answer
-            The first that is not empty; else one that has all reasons.
-
-        Raises
-        ------
-        NdmapperError
-            If none has found any, and one of them could not be asked.
+        Raises the error of a service that failed, if no other has an answer.
         """
         question = filename, cal_type
         if question not in self.answers:
@@ -90,7 +58,8 @@ class Inquiry:
                 answer = self._answer(source, look_up(filename, cal_type))
             except (NdmapperError, OSError) as err:
                 if isinstance(err, ServiceUnreachableError):
-                    # It was asked patiently; hundreds of questions need not all wait.
+                    # Retries of the first question were enough: fail fast for the
+                    # others.
                     self._down[number] = err
                 if len(self.services) == 1:
                     raise
@@ -102,7 +71,7 @@ class Inquiry:
                 return answer
             empty.append(answer)
         if failed is not None and (not empty or not _is_missing(failed)):
-            # That there is none is not known before all have answered.
+            # None is certain only if all services have answered.
             raise failed
         why = "; ".join(answer.why for answer in empty if answer.why)
         sources = "+".join(answer.source for answer in empty)
@@ -129,5 +98,5 @@ def _opened(server: Any, request: Request) -> tuple[str, LookUp]:
 
 
 def _is_missing(err: Exception) -> bool:
-    """Say whether a service has failed only since the frame itself is not there."""
+    """Whether the service failed because the frame itself does not exist."""
     return isinstance(err, FileNotFoundError)

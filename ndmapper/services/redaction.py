@@ -1,4 +1,4 @@
-"""Words that nobody may read: they show themselves nowhere by accident."""
+"""Secrets that are redacted from messages and logs."""
 
 import logging
 import re
@@ -8,7 +8,7 @@ __all__ = ["Secret", "hide_secrets", "redacted"]
 
 _HIDDEN = "(hidden)"
 _SHORTEST = 4
-"""Characters; a shorter word would be found all over innocent text."""
+"""Shorter secrets are not redacted: they occur by chance in other text."""
 
 _known: set[str] = set()
 _lock = threading.Lock()
@@ -19,14 +19,7 @@ _PARAMETERS = re.compile(
 
 
 class Secret:
-    """
-    A password, cookie or token.
-
-    Parameters
-    ----------
-    value : str
-        The word itself.
-    """
+    """A password, cookie or token, hidden in repr and messages."""
 
     __slots__ = ("_value",)
 
@@ -37,14 +30,7 @@ class Secret:
                 _known.add(value)
 
     def reveal(self) -> str:
-        """
-        Give the word, to be sent to whom it is for.
-
-        Returns
-        -------
-        str
-            The word.
-        """
+        """Return the secret, to be sent to its host."""
         return self._value
 
     def __repr__(self) -> str:
@@ -65,19 +51,7 @@ class Secret:
 
 
 def redacted(text: str) -> str:
-    """
-    Take all known secrets out of a text.
-
-    Parameters
-    ----------
-    text : str
-        Anything that a person or a file may get to see.
-
-    Returns
-    -------
-    str
-        The same without them.
-    """
+    """Replace all known secrets in a text."""
     with _lock:
         known = sorted(_known, key=len, reverse=True)
     for word in known:
@@ -95,14 +69,7 @@ class _Hide(logging.Filter):
 
 
 def hide_secrets(logger_name: str) -> None:
-    """
-    Keep secrets out of what somebody else's package logs.
-
-    Parameters
-    ----------
-    logger_name : str
-        Name of its logger.
-    """
+    """Redact secrets in the log of another package."""
     logger = logging.getLogger(logger_name)
     if not any(isinstance(known, _Hide) for known in logger.filters):
         logger.addFilter(_Hide())

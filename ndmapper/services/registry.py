@@ -1,4 +1,4 @@
-"""The services that there are, by name."""
+"""The registry of services, and the protocol that a service implements."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-from ndmapper.calibrations.matches import Matches
+from ndmapper.calibrations.lookup_result import Matches
 from ndmapper.errors import ServiceError, did_you_mean
 from ndmapper.services.local import LocalService
 
@@ -17,7 +17,7 @@ __all__ = ["Request", "Service", "names", "open_service"]
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """
-    What a service may want to know before it is asked anything.
+    What a service may need to know when it is created.
 
     Parameters
     ----------
@@ -30,16 +30,16 @@ class Request:
     instrument : str, path or None
         The instrument, if it was given.
     decompress : bool or None
-        Whether files are decompressed that are got; None: as their names say.
+        Whether to decompress downloaded files; None: as their names say.
     overwrite : bool
-        Whether files are replaced that differ from those of the service.
+        Whether to replace files that differ from those of the service.
     tar : bool
-        Whether they may come in one piece.
+        Whether files may be downloaded as one tar file.
     folders : tuple of Path
-        More folders of raw frames and of calibrations that are made already.
+        Further folders of raw frames and processed calibrations.
     bad : mapping of str to str
-        Frames that are marked bad: name without compression, to who and why. They
-        are left out of what a service answers, but it can look for others.
+        Frames marked bad: name without compression, to author and reason. They are
+        removed from the answers of a service, which may use this to find others.
     """
 
     files: tuple[Path, ...] = ()
@@ -54,7 +54,7 @@ class Request:
 
 
 class Service(Protocol):
-    """Somewhere that knows which frames calibrate which, and has them."""
+    """A source of calibration associations and of files."""
 
     def look_up(self, filename: str, cal_type: str) -> Matches:
         """
@@ -70,16 +70,16 @@ class Service(Protocol):
         Returns
         -------
         sequence, Answer or None
-            Names, or pairs of name and checksum; an
-            `ndmapper.calibrations.provenance.Answer`, which can also say why and how
-            good it is; None where none fit.
+            Names, or pairs of name and checksum; or an
+            `ndmapper.calibrations.lookup_result.Answer` with reason and quality of the
+            match; None if there is no match.
         """
 
     def fetch(
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
     ) -> list[Path]:
         """
-        See to it that files are in a folder.
+        Make sure that files are in a folder.
 
         Parameters
         ----------
@@ -88,18 +88,18 @@ class Service(Protocol):
         dirname : Path
             The folder.
         checksums : mapping of str to str
-            Those that are known.
+            The known checksums.
 
         Returns
         -------
         list of Path
-            In the order of `files`.
+            Paths in the order of `files`.
         """
 
 
 def _gemini(request: Request) -> Service:
     from ndmapper.services.gemini.service import (
-        GeminiService,  # off line nobody needs it
+        GeminiService,  # imported only when needed
     )
 
     return GeminiService(
@@ -136,7 +136,7 @@ _BUILT_IN: Mapping[str, Callable[[Request], Service]] = {
 
 def names() -> list[str]:
     """
-    List the services that there are.
+    List the names of the available services.
 
     Returns
     -------
@@ -150,19 +150,19 @@ def names() -> list[str]:
 
 def open_service(name: str, request: Request) -> Service:
     """
-    Open a service.
+    Create a service.
 
     Parameters
     ----------
     name : str
         Its name.
     request : Request
-        What it may want to know.
+        What the service may need to know.
 
     Returns
     -------
     Service
-        The service; it does nothing before it is asked.
+        The service, which does nothing until it is asked.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Names of files that somebody else chose: they must not lead anywhere."""
+"""Check file names from servers: they must not lead out of the folder."""
 
 import unicodedata
 from email.message import Message
@@ -13,26 +13,7 @@ _LONGEST = 255
 
 
 def safe_name(name: str, source: str) -> str:
-    """
-    Check the name of a file that a server gave.
-
-    Parameters
-    ----------
-    name : str
-        The name.
-    source : str
-        Who gave it, for messages.
-
-    Returns
-    -------
-    str
-        The same name.
-
-    Raises
-    ------
-    ServiceError
-        If it has folders or characters that do not belong into a name, or is hidden.
-    """
+    """Return a file name from a server; ServiceError for paths and hidden files."""
     is_bad = (
         not name
         or name.startswith(".")
@@ -49,26 +30,7 @@ def safe_name(name: str, source: str) -> str:
 
 
 def inside(name: str, source: str) -> str:
-    """
-    Check a path that an archive of files gave, and take its folders off.
-
-    Parameters
-    ----------
-    name : str
-        The path.
-    source : str
-        Who gave it, for messages.
-
-    Returns
-    -------
-    str
-        Its last part.
-
-    Raises
-    ------
-    ServiceError
-        If it is absolute, goes up, or has a part that is no name.
-    """
+    """Return the name of an archive member; raises ServiceError for unsafe paths."""
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\\" in name:
         msg = f"{source} gives a file the name {name[:80]!r}, which is not taken"
@@ -79,26 +41,7 @@ def inside(name: str, source: str) -> str:
 
 
 def name_of_disposition(header: str | None, source: str) -> str | None:
-    """
-    Read the name of a file from a header ``Content-Disposition``.
-
-    Parameters
-    ----------
-    header : str or None
-        The header.
-    source : str
-        Who sent it, for messages.
-
-    Returns
-    -------
-    str or None
-        The name; None where there is none.
-
-    Raises
-    ------
-    ServiceError
-        If it is no name of a file.
-    """
+    """Return the file name of a ``Content-Disposition`` header; None if it has none."""
     if header is None:
         return None
     message = Message()
@@ -106,7 +49,7 @@ def name_of_disposition(header: str | None, source: str) -> str | None:
         message["Content-Disposition"] = header
         found = message.get_params([], header="Content-Disposition")
         given = [value for name, value in found if name.lower() == "filename"]
-        # The form with a character set is the one that counts (RFC 6266, section 4.3).
+        # ``filename*`` takes precedence (RFC 6266, section 4.3).
         given.sort(key=lambda value: not isinstance(value, tuple))
         name = collapse_rfc2231_value(given[0]).strip() if given else None
     except (ValueError, LookupError, UnicodeError):

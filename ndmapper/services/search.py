@@ -1,4 +1,4 @@
-"""Find files in archives, by what they are of."""
+"""Search archives for files."""
 
 import datetime
 import re
@@ -10,30 +10,18 @@ from ndmapper.errors import ParameterError, ServiceError, did_you_mean
 from ndmapper.services.criteria import Criteria
 from ndmapper.services.registry import Request, names, open_service
 
-__all__ = ["Searching", "find_files"]
+__all__ = ["SearchableService", "find_files"]
 
 
-class Searching(Protocol):
-    """A service that can search."""
+class SearchableService(Protocol):
+    """A service that supports searches."""
 
     def find(self, criteria: Criteria) -> Table:
-        """
-        Find files.
-
-        Parameters
-        ----------
-        criteria : Criteria
-            What is looked for.
-
-        Returns
-        -------
-        Table
-            With the columns `COLUMNS` at least.
-        """
+        """Find files."""
 
 
 def find_files(
-    server: str | Searching,
+    server: str | SearchableService,
     *,
     program: str | None = None,
     target: str | None = None,
@@ -44,42 +32,43 @@ def find_files(
     limit: int | None = None,
 ) -> Table:
     """
-    Find files in an archive.
+    Search an archive for files.
 
-    The table can be given to `download_files`, and to DataFileList once they are there;
-    rows may be taken out of it, in Python or in the ECSV file it is saved to.
+    The table can be passed to `download_files` and then to DataFileList. Rows may be
+    removed, in Python or in the ECSV file it is saved to.
 
     Parameters
     ----------
     server : str or service
-        The archive: ``"gemini"``, ``"eso"``, or what an installed package offers.
+        The archive: ``"gemini"``, ``"eso"``, or a service of an installed package.
     program : str, optional
         The observing programme, as ``"GS-2012B-Q-1"`` or ``"60.A-9100(A)"``.
     target : str, optional
-        The object as its observer named it, with ``*`` for anything.
+        Name of the object as given by the observer; ``*`` matches anything.
     date : str or date, optional
         A day (UT) as ``"2012-08-27"``, or two as ``"2012-08-27..2012-08-30"``.
     instrument : str, optional
         Name of the instrument, as ``"GMOS-S"`` or ``"MUSE"``.
     obs_type : str, optional
-        Type of observation as the archive calls it, as ``"BIAS"``.
+        Observation type in the archive's terms, as ``"BIAS"``.
     obs_class : str, optional
-        Class of observation as the archive calls it, as ``"science"`` at Gemini or
+        Observation class in the archive's terms, as ``"science"`` at Gemini or
         ``"SCIENCE"`` at ESO.
     limit : int, optional
-        The most files. Without it, more than the archive gives at once are an error.
+        Maximum number of files. Without it, more files than the archive returns at once
+        are an error.
 
     Returns
     -------
     Table
-        One row for each file, by date.
+        One row for each file, sorted by date.
 
     Raises
     ------
     ParameterError
-        If nothing is looked for, or a date is malformed.
+        If there is no criterion, or a date is malformed.
     ServiceError
-        If the archive cannot be asked, or finds too many files.
+        If the search fails or finds too many files.
     """
     first, last = _days(date)
     criteria = Criteria(
@@ -96,10 +85,10 @@ def find_files(
     return table if limit is None else table[:limit]
 
 
-def _opened(name: str) -> Searching:
+def _opened(name: str) -> SearchableService:
     service: Any = open_service(name, Request())
     if hasattr(service, "find"):
-        found: Searching = service
+        found: SearchableService = service
         return found
     msg = f"the service {name!r} cannot search"
     others = [other for other in names() if other != name]

@@ -1,8 +1,8 @@
 """
-Do several things at a time, in threads that nobody waits for when the user interrupts.
+Run functions in daemon threads, which do not delay an interrupt by the user.
 
-A thread that waits for a silent server cannot be woken; those of
-`concurrent.futures` would keep the process until the server's time is over.
+A thread that waits for a silent server cannot be stopped; those of `concurrent.futures`
+would keep the process alive until the time-out.
 """
 
 import queue
@@ -19,24 +19,7 @@ T = TypeVar("T")
 def in_threads(
     jobs: Mapping[K, Callable[[], T]], count: int, stop: threading.Event
 ) -> Iterator[tuple[K, T | BaseException]]:
-    """
-    Call functions, some at a time, and give what they return as it comes.
-
-    Parameters
-    ----------
-    jobs : mapping
-        The functions, by any name.
-    count : int
-        How many run at a time.
-    stop : threading.Event
-        Is set when the caller wants no more, by an error or an interrupt as well.
-        Functions that run then are not waited for.
-
-    Yields
-    ------
-    tuple
-        The name of a function, and what it returned or raised.
-    """
+    """Call functions in threads, and yield their results as they arrive."""
     waiting: queue.SimpleQueue[tuple[K, Callable[[], T]]] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[K, T | BaseException]] = queue.SimpleQueue()
     for item in jobs.items():
@@ -50,7 +33,7 @@ def in_threads(
                 return
             try:
                 done.put((name, function()))
-            except BaseException as err:  # it is raised where it is waited for
+            except BaseException as err:  # raised again in the waiting thread
                 done.put((name, err))
 
     for _ in range(min(count, len(jobs))):

@@ -1,4 +1,4 @@
-"""Files whose URLs a function of the user's gives."""
+"""Files whose URLs are given by a user's function."""
 
 import hashlib
 import re
@@ -10,29 +10,17 @@ from ndmapper.errors import (
     NdmapperError,
     ParameterError,
 )
-from ndmapper.services.answers import Stream
-from ndmapper.services.refusal_messages import refused
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import Http
-from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.partial import RemoteFile
 from ndmapper.services.transfer.redirects import split_url
+from ndmapper.services.transfer.response import StreamedResponse, response_error
 
 __all__ = ["UrlService"]
 
 
 class UrlService:
-    """
-    Get files by their URLs; no credentials are sent.
-
-    Parameters
-    ----------
-    url_of : callable
-        Takes the name of a file and gives its URL.
-    decompress : bool, optional
-        Whether files are decompressed; by default as their names say.
-    overwrite : bool
-        Whether files that differ are replaced.
-    """
+    """Download files by their URLs; no credentials are sent."""
 
     def __init__(
         self,
@@ -46,50 +34,18 @@ class UrlService:
         self.overwrite = overwrite
 
     def look_up(self, filename: str, cal_type: str) -> None:
-        """
-        Find nothing: URLs tell no associations.
-
-        Parameters
-        ----------
-        filename : str
-            Name of the frame.
-        cal_type : str
-            Type of calibration.
-        """
+        """Return nothing: URLs do not tell associations."""
 
     def fetch(
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
     ) -> list[Path]:
-        """
-        See to it that files are in a folder.
-
-        Parameters
-        ----------
-        files : sequence of str
-            Their names.
-        dirname : Path
-            The folder.
-        checksums : mapping of str to str
-            Those that are known.
-
-        Returns
-        -------
-        list of Path
-            In the order of `files`.
-
-        Raises
-        ------
-        ParameterError
-            If the function gives something that is no URL.
-        ServiceError
-            If some could not be got; all are named with the reason.
-        """
+        """Download files that are not there; one ServiceError names all that failed."""
         by_place: dict[str, list[str]] = {}
         urls = {name: str(self.url_of(name)) for name in files}
         for name, url in urls.items():
             parts = split_url(url)
             if parts is None:
-                # What is before the host, or in the query, may be a key.
+                # User info and query may contain keys.
                 shown = re.sub(r"//[^/]*@", "//", url.partition("?")[0])
                 msg = f"the function gives {name} no https URL, but {shown!r}"
                 raise ParameterError(msg)
@@ -109,22 +65,22 @@ class UrlService:
 
 
 def _mark(place: str) -> str:
-    """Tell hosts apart in what is kept of their answers, without naming them."""
+    """Digest of a host, to keep recorded responses apart without naming it."""
     parts = urlsplit(place)
     host = f"{parts.scheme}://{parts.hostname}:{parts.port}"
     return hashlib.sha256(host.encode()).hexdigest()[:8]
 
 
-def _remote(url: str) -> Remote:
+def _remote(url: str) -> RemoteFile:
     parts = urlsplit(url)
     query = f"?{parts.query}" if parts.query else ""
-    # The end of a query is no name of a file; then the answer tells.
+    # A query does not end with a file name; the response tells it.
     stored = None if query else unquote(parts.path.rpartition("/")[2]) or None
     origin = f"{parts.scheme}://{parts.netloc}"
     path = f"{parts.path or '/'}{query}"
-    return Remote(path=path, stored_name=stored, origin=origin)
+    return RemoteFile(path=path, stored_name=stored, origin=origin)
 
 
-def _explained(answer: Stream) -> NdmapperError:
+def _explained(answer: StreamedResponse) -> NdmapperError:
     said = f"{answer.url} answers with status {answer.status}"
-    return refused(answer, lambda: f"{said}: it is not given to everybody", said)
+    return response_error(answer, lambda: f"{said}: it is not given to everybody", said)

@@ -1,4 +1,17 @@
-"""Helpers for tests of ndmapper, and of what others build on it."""
+"""
+Helpers for tests of ndmapper, and of packages that extend it.
+
+contracts, engine_contract
+    Tests that every service and every engine must pass.
+archives/
+    Archives on a local server, which can fail on purpose.
+fakes, fake_program, fake_iraf_worker
+    Fake external programs, which record how they are called.
+files, headers, reads
+    Small FITS files, header-only files, counted reads.
+scenes, gmos_archive, muse_archive
+    Simulated archives of headers with known calibrations.
+"""
 
 from ndmapper.testing.archives import LoopbackArchives
 from ndmapper.testing.contracts import ServiceContract

@@ -1,17 +1,17 @@
-"""What every service must do: inherit, say what yours has, and run pytest."""
+"""Contract tests of services: inherit, describe yours, and run pytest."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ndmapper.calibrations.matches import matched_files
+from ndmapper.calibrations.lookup_result import matched_files
 from ndmapper.errors import NdmapperError
 
 __all__ = ["ServiceContract"]
 
 
 class _Tests:
-    """The tests themselves; what they mean is in their names."""
+    """The tests, named by what they check."""
 
     known: ClassVar[tuple[str, str]]
     unknown_type: ClassVar[str]
@@ -35,24 +35,24 @@ class _Tests:
         assert len(set(names)) == len(names)
 
     def test_look_up_again_gives_the_same(self, tmp_path: Path) -> None:
-        """The order is the same as well, since the first names the product."""
+        """In the same order, since the first names the product."""
         service = self.make_service(tmp_path)
         assert service.look_up(*self.known) == service.look_up(*self.known)
 
     def test_look_up_of_an_unknown_type_finds_nothing(self, tmp_path: Path) -> None:
-        """Not all types, and no error: the user may add it by hand."""
+        """It is no error: the user may add the calibration."""
         service = self.make_service(tmp_path)
         assert not matched_files(service.look_up(self.known[0], self.unknown_type))
 
     def test_fetch_gives_paths_in_the_order_asked(self, tmp_path: Path) -> None:
-        """Whatever arrives first."""
+        """Even if files arrive in another order."""
         names = list(self.files)[::-1]
         paths = self.make_service(tmp_path).fetch(names, tmp_path, {})
         assert paths == [tmp_path / name for name in names]
         assert all(path.is_file() for path in paths)
 
     def test_fetch_again_touches_nothing(self, tmp_path: Path) -> None:
-        """What is there stays as it is."""
+        """Existing files are not changed."""
         paths = self.make_service(tmp_path).fetch(list(self.files), tmp_path, {})
         before = [path.stat().st_mtime_ns for path in paths]
         again = self.make_service(tmp_path).fetch(list(self.files), tmp_path, {})
@@ -63,7 +63,7 @@ class _Tests:
         assert self.make_service(tmp_path).fetch([], tmp_path, {}) == []
 
     def test_fetch_names_all_that_are_missing(self, tmp_path: Path) -> None:
-        """The error is FileNotFoundError, and the rest is there."""
+        """The error is a FileNotFoundError, and the other files are there."""
         service = self.make_service(tmp_path)
         err = _error_of(
             lambda: service.fetch([*self.absent, *self.files], tmp_path, {})
@@ -73,7 +73,7 @@ class _Tests:
         assert all((tmp_path / name).is_file() for name in self.files)
 
     def test_fetch_compares_checksums(self, tmp_path: Path) -> None:
-        """A file that is not the one of the document is not taken for it."""
+        """A file with another checksum than the document's is an error."""
         service = self.make_service(tmp_path)
         err = _error_of(
             lambda: service.fetch(list(self.files), tmp_path, {self.files[0]: "0" * 32})
@@ -81,7 +81,7 @@ class _Tests:
         assert self.files[0] in str(err)
 
     def test_fetch_leaves_no_parts(self, tmp_path: Path) -> None:
-        """Whether it went well or not."""
+        """Neither after success nor after failure."""
         service = self.make_service(tmp_path)
         _error_of(lambda: service.fetch([*self.absent, *self.files], tmp_path, {}))
         left = [p.name for p in tmp_path.iterdir() if p.is_file()]
@@ -92,18 +92,18 @@ class ServiceContract(_Tests):
     """
     Tests that a service inherits.
 
-    A subclass sets the attributes, and gives `make_service`.
+    A subclass sets the attributes and defines `make_service`.
 
     Attributes
     ----------
     known : tuple of (str, str)
         A frame, and a type of calibration that the service finds for it.
     unknown_type : str
-        A type that it finds for no frame.
+        A type of calibration that it never finds.
     files : sequence of str
-        Names of two files or more that it has.
+        Names of two or more files that it has.
     absent : sequence of str
-        Names of two files or more that it does not have.
+        Names of two or more files that it does not have.
     """
 
     known: ClassVar[tuple[str, str]]

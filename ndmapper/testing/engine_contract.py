@@ -1,4 +1,4 @@
-"""What every engine must do: inherit, say what yours runs, and run pytest."""
+"""Contract tests of engines: inherit, describe yours, and run pytest."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ __all__ = ["EngineContract"]
 
 
 class _Tests:
-    """The tests themselves; what they mean is in their names."""
+    """The tests, named by what they check."""
 
     task: ClassVar[Task]
     parameters: ClassVar[Mapping[str, Any]]
@@ -50,7 +50,7 @@ class _Tests:
         return self.make_engine().run(self._job(folder, folder=work, **more))
 
     def test_tool_says_what_would_run(self, tmp_path: Path) -> None:
-        """Name and version, the same whenever it is asked."""
+        """Name and version, the same each time."""
         task = self._job(tmp_path).task
         tool = self.make_engine().tool(task)
         assert set(tool) == {"name", "version"}
@@ -58,7 +58,7 @@ class _Tests:
         assert self.make_engine().tool(task) == tool
 
     def test_check_takes_what_is_right(self, tmp_path: Path) -> None:
-        """It writes nothing."""
+        """Nothing is written."""
         job = self._job(tmp_path)
         before = _tree(tmp_path)
         self.make_engine().check(job)
@@ -75,7 +75,7 @@ class _Tests:
         assert name in str(err)
 
     def test_preview_touches_nothing(self, tmp_path: Path) -> None:
-        """It names the tool and the inputs."""
+        """The text names the tool and the inputs."""
         job = self._job(tmp_path)
         before = _tree(tmp_path)
         shown = self.make_engine().preview(job)
@@ -84,14 +84,14 @@ class _Tests:
         assert bool(shown.script) == bool(shown.language)
 
     def test_run_makes_every_output(self, tmp_path: Path) -> None:
-        """They are whole, and can be read."""
+        """The products are complete and readable."""
         products = self._run(tmp_path).products
         assert tuple(products) == self.task.outputs
         for df in products.values():
             assert all(np.size(ndd.data) == np.prod(ndd.shape) for ndd in df)
 
     def test_run_leaves_the_inputs_alone(self, tmp_path: Path) -> None:
-        """What it needs to change it copies."""
+        """Inputs are copied before they are changed."""
         job = self._job(tmp_path)
         before = {p: p.read_bytes() for df in job.inputs for p in [Path(df)]}
         work = tmp_path / "work"
@@ -100,7 +100,7 @@ class _Tests:
         assert all(path.read_bytes() == content for path, content in before.items())
 
     def test_run_takes_inputs_that_changed_in_memory(self, tmp_path: Path) -> None:
-        """What is in memory counts, not what lies on disk."""
+        """The content in memory counts, not the file on disk."""
         roles = self.make_inputs(tmp_path)
         plain = self._run(tmp_path, roles=roles).products
         first = next(iter(roles.values()))[0]
@@ -113,7 +113,7 @@ class _Tests:
         assert first.meta["CHANGED"]
 
     def test_run_that_fails_names_the_step_and_the_file(self, tmp_path: Path) -> None:
-        """A tool that fails is an error, with the last lines that it printed."""
+        """The error has the last lines of the tool's output."""
         if self.failing is None:
             return
         err = _error_of(lambda: self._run(tmp_path, **dict(self.failing or {})))
@@ -125,19 +125,19 @@ class EngineContract(_Tests):
     """
     Tests that an engine inherits.
 
-    A subclass sets the attributes, and gives `make_engine`.
+    A subclass sets the attributes and defines `make_engine`.
 
     Attributes
     ----------
     task : Task
-        What is run: its name, inputs, outputs, and words that differ from their
-        defaults. The name of the engine is filled in.
+        What is run: name, inputs, outputs, and non-default options. The name of the
+        engine is filled in.
     parameters : mapping
-        Parameters of the tool that are right.
+        Valid parameters of the tool.
     unknown_parameter : str or None
-        One that the tool does not have; None for an engine that takes any.
+        A parameter that the tool does not have; None for an engine that accepts any.
     failing : mapping or None
-        What of the job to replace so that the tool fails; None if nothing makes it.
+        Attributes of the job to replace so that the tool fails; None if it cannot fail.
     """
 
     task: ClassVar[Task]
@@ -152,7 +152,7 @@ class EngineContract(_Tests):
         Returns
         -------
         Engine
-            A new one.
+            A new engine.
         """
         raise NotImplementedError
 

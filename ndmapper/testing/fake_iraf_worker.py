@@ -1,9 +1,9 @@
 """
-The Python behind a fake IRAF: it answers as the worker of the IRAF engine does.
+The Python of a fake IRAF: it responds as the worker of the IRAF engine.
 
-It runs as a script of its own, with nothing but the standard library, and is started
-as ``python worker.py REQUESTS REPLIES {quiet|terminal}``, or asked for the version of
-PyRAF by ``python -c ...``.
+It runs as a script with the standard library only, started as ``python worker.py
+REQUESTS REPLIES {quiet|terminal}``, or asked for the version of PyRAF by ``python -c
+...``.
 """
 
 import json
@@ -22,21 +22,7 @@ _HUGE = 8_000_000
 
 
 def main(told: dict[str, Any], argv: list[str]) -> int:
-    """
-    Play a Python that has PyRAF.
-
-    Parameters
-    ----------
-    told : dict
-        What it is: the file of its notes, its fault, its tasks.
-    argv : list of str
-        Its arguments.
-
-    Returns
-    -------
-    int
-        The exit code.
-    """
+    """Act as a Python that has PyRAF."""
     if argv[0] == "-c":
         print("0.0.fake")
         return 0
@@ -114,7 +100,7 @@ def _run(
 
 
 def _files(folder: Path, value: str) -> list[Path]:
-    """Read a list of names as IRAF does: with commas, or in a file."""
+    """Read a list of names as IRAF does: separated by commas, or in an @file."""
     if value.startswith("@"):
         names = (folder / value[1:]).read_text(encoding="utf-8").split()
     else:

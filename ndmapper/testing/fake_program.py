@@ -1,7 +1,7 @@
 """
-The program behind the fakes: it notes how it was called, then does what it was told.
+The fake program: it records its call, then does what it was told.
 
-It runs as a script of its own, with nothing but the standard library.
+It runs as a script with the standard library only.
 """
 
 import json
@@ -21,21 +21,7 @@ _HUGE = 8_000_000
 
 
 def main(told: dict[str, Any], argv: list[str]) -> int:
-    """
-    Play a program.
-
-    Parameters
-    ----------
-    told : dict
-        What it is: the folder for its notes, its fault, recipes of a fake esorex.
-    argv : list of str
-        Its arguments.
-
-    Returns
-    -------
-    int
-        The exit code.
-    """
+    """Act as the program."""
     options = dict(a[2:].partition("=")[::2] for a in argv if a.startswith("--"))
     words = [a for a in argv if not a.startswith("--")]
     recipes = told["recipes"]
@@ -78,13 +64,13 @@ def _note(told: dict[str, Any], argv: list[str], sof: str | None) -> None:
     line = json.dumps(note).encode() + b"\n"
     notes = os.open(told["notes"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
-        os.write(notes, line)  # at once, since several may run at a time
+        os.write(notes, line)  # in one write, since several may run at a time
     finally:
         os.close(notes)
 
 
 def _products_of_program(argv: list[str], *, half: bool) -> None:
-    """Write every FITS file that an argument names and that is not there."""
+    """Write every FITS file that an argument names and that does not exist."""
     paths = [Path(a.rpartition("=")[2]) for a in argv if a.lower().endswith(_FITS)]
     sources = [path for path in paths if path.exists()]
     for path in paths:

@@ -1,8 +1,8 @@
 """
-Programs that are not there: what calls them is noted, and they can fail on purpose.
+Fake external programs, which record their calls and can fail on purpose.
 
-They show what a reduction does when a tool fails, and let it be tested where the tools
-are not installed. What a tool really does, only the tool can show.
+They test how a reduction reacts to failing tools, and let it be tested where tools are
+not installed. What a tool really does, only the tool itself shows.
 """
 
 import json
@@ -33,28 +33,26 @@ Fault = Literal[
     "bad UTF-8", "hang",
 ]  # fmt: skip
 """
-How a fake misbehaves.
-
-``'signal'`` leaves half a product and dies by SIGKILL, ``'crash'`` by SIGSEGV; after
-``'huge output'`` and ``'bad UTF-8'`` all goes well.
+How a fake fails. ``'signal'`` leaves half a product and dies by SIGKILL, ``'crash'`` by
+SIGSEGV; ``'huge output'`` and ``'bad UTF-8'`` are no failures.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """
-    How a fake was called.
+    One call of a fake.
 
     Parameters
     ----------
     argv : list of str
         Its arguments, without the program.
     cwd : str
-        The folder it ran in.
+        The working folder.
     environment : dict of str to str
-        Its environment.
+        The environment.
     sof : str or None
-        The set of frames that a fake esorex was given.
+        The set of frames of a fake esorex.
     """
 
     argv: list[str]
@@ -71,7 +69,7 @@ class FakeRecipe:
     Parameters
     ----------
     products : mapping of str to int
-        How many products of each category it makes. All inputs are in their lists.
+        Number of products of each category. All inputs are in their lists.
     parameters : mapping of str to (bool, int, float or str)
         Its parameters and their defaults.
     """
@@ -88,10 +86,10 @@ class FakeTask:
     Parameters
     ----------
     inputs, outputs : sequence of str
-        Its parameters that take files, and those that name what it makes: a copy of
+        Parameters for input files, and for the names of products, which are copies of
         the first input.
     parameters : mapping of str to (bool, int, float or str)
-        Its other parameters and their defaults.
+        Other parameters and their defaults.
     """
 
     inputs: Sequence[str]
@@ -109,9 +107,9 @@ class Fake:
     path : Path
         The program.
     notes : Path
-        The file of its notes.
+        The file with the recorded calls.
     settings : dict
-        What makes ndmapper use it: ``config.using(**fake.settings)``.
+        Configuration that selects it: ``config.using(**fake.settings)``.
     """
 
     path: Path
@@ -120,7 +118,7 @@ class Fake:
 
     @property
     def calls(self) -> list[Call]:
-        """How it was called, oldest call first; questions do not count."""
+        """Calls of the fake, oldest first, without queries of its version."""
         if not self.notes.exists():
             return []
         lines = self.notes.read_text(encoding="utf-8").splitlines()
@@ -136,24 +134,24 @@ def fake_command(
     prints: str = "",
 ) -> Fake:
     """
-    Make a program that writes whatever FITS file it is to write.
+    Make a program that writes the FITS files named in its arguments.
 
-    That is each argument (or what is behind its ``=``) which is the name of a FITS file
-    that does not exist. Its content is that of the first one which does exist, or else
-    a small image.
+    Each argument (or its part after ``=``) that is the name of a FITS file that does
+    not exist is written. Its content is that of the first existing FITS file, or else a
+    small image.
 
     Parameters
     ----------
     folder : str or path
-        Where it is put. To be found by its name this must be on the PATH.
+        The folder of the program. To be found by name it must be on the PATH.
     name : str
         Its name.
     fault : str, optional
-        How it misbehaves.
+        How it fails.
     exit_code : int
-        Its exit code where the fault is ``'exit'``.
+        Exit code with the fault ``'exit'``.
     prints : str
-        What it prints.
+        Its output.
 
     Returns
     -------
@@ -172,20 +170,20 @@ def fake_esorex(
     prints: str = "",
 ) -> Fake:
     """
-    Make an esorex with recipes.
+    Make a fake esorex with recipes.
 
     Parameters
     ----------
     folder : str or path
-        Where it, and a folder with its pipeline (``fake-1.0``), are put.
+        The folder for it, and for a folder with its pipeline (``fake-1.0``).
     recipes : mapping of str to FakeRecipe
         The recipes by name.
     fault : str, optional
-        How it misbehaves.
+        How it fails.
     exit_code : int
-        Its exit code where the fault is ``'exit'``.
+        Exit code with the fault ``'exit'``.
     prints : str
-        What it prints.
+        Its output.
 
     Returns
     -------
@@ -217,19 +215,19 @@ def fake_iraf(
     prints: str = "",
 ) -> Fake:
     """
-    Make an IRAF with tasks.
+    Make a fake IRAF with tasks.
 
     Parameters
     ----------
     folder : str or path
-        Where it is put. The environment variable ``iraf`` must name this folder, so
-        that an IRAF is found there.
+        The folder. The environment variable ``iraf`` must name it, so that an IRAF is
+        found there.
     tasks : mapping of str to FakeTask
-        The tasks by their whole names, such as ``'gemini.gmos.gprepare'``.
+        The tasks by full name, such as ``'gemini.gmos.gprepare'``.
     fault : str, optional
-        How it misbehaves; after ``'exit'`` a task has printed an error.
+        How it fails; with ``'exit'`` a task prints an error.
     prints : str
-        What a task prints.
+        Output of a task.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Small FITS files with predictable content, written by astropy and not by ndmapper."""
+"""Small FITS files with predictable content, written by astropy (not by ndmapper)."""
 
 import os
 from collections.abc import Mapping
@@ -31,9 +31,9 @@ def make_mef(
     Parameters
     ----------
     path : str or path
-        The file; it is compressed where the name ends in .gz.
+        The file; compressed if the name ends in .gz.
     n_ext : int
-        How many groups, with EXTVER 1, 2, ...
+        Number of groups, with EXTVER 1, 2, ...
     shape : tuple of int
         Shape of each array. Pixel k of group n has the value ``1000 n + k``, the
         variance ``k + 1`` and the flags ``k % 3``.
@@ -44,7 +44,7 @@ def make_mef(
     unit : str or None
         BUNIT of the data.
     primary, extension : mapping, optional
-        More cards of the primary header, and of those of the data.
+        Further cards of the primary header, and of those of the data.
     dtype : str
         Type of the data.
 

@@ -1,4 +1,4 @@
-"""Scenes of GMOS with right and nearly right calibrations, known by construction."""
+"""GMOS scenes: targets with matching and nearly matching calibrations."""
 
 import datetime
 import functools
@@ -15,28 +15,19 @@ _FILTERS = (
 )  # fmt: skip
 _BINNINGS = ("1 1", "2 2", "2 1", "4 4")
 _START = datetime.date(2004, 1, 10)
-# Far enough that scenes of one configuration do not see each other.
+# Separation at which scenes of one configuration do not interfere.
 _SPACING = 60
 
 
 class GmosScene:
-    """
-    One target of GMOS and what calibrates it.
-
-    Parameters
-    ----------
-    archive : SimulatedArchive
-        Where it goes.
-    number : int
-        The number of the scene, which gives instrument, mode and configuration.
-    """
+    """One GMOS target and its calibrations."""
 
     def __init__(self, archive: SimulatedArchive, number: int) -> None:
         self.archive = archive
         self.number = number
         self.north = number % 2 == 0
         self.day = _START + datetime.timedelta(days=_SPACING * number)
-        # In the night of both sites, which is one date of UT.
+        # Night at both sites, one UT date.
         self.hours = 9.0 if self.north else 5.0
         self.mode = ("LS", "IFU", "imaging")[number % 3]
         self.count = 0
@@ -58,22 +49,7 @@ class GmosScene:
         }  # fmt: skip
 
     def add(self, days: float = 0.0, **changes: Any) -> str:
-        """
-        Write one frame.
-
-        Parameters
-        ----------
-        days : float
-            When, after the target [day].
-        **changes : str, float or bool
-            Cards that differ from those of the target; also ``binning``, ``slow``,
-            ``low`` and ``rows``, which is the fraction of rows that was read.
-
-        Returns
-        -------
-        str
-            Its name.
-        """
+        """Write one frame."""
         self.count += 1
         time = moment(self.day, self.hours + 24 * days)
         binning = str(changes.pop("binning", self.binning))
@@ -94,14 +70,7 @@ class GmosScene:
         return self.archive.write(name, [cards, *amplifiers])
 
     def build(self) -> str:
-        """
-        Write the target, its calibrations, and what nearly fits.
-
-        Returns
-        -------
-        str
-            Name of the target.
-        """
+        """Write the target, its calibrations, and near misses."""
         target = self.add()
         self._biases(target)
         if self.mode == "imaging":
@@ -126,7 +95,7 @@ class GmosScene:
             obsid = f"CAL-{self.number}-{set_}"
             return self.add(days, OBSID=obsid, EXPTIME=0.0, **fixed, **changes)
 
-        # Some hours before the target, and so in its night.
+        # A few hours before the target, in the same night.
         good = [bias(-0.1 + i / 1000) for i in range(5)]
         self._note(target, "bias", *good)
         other = next(b for b in _BINNINGS if b != self.binning)
@@ -161,7 +130,7 @@ class GmosScene:
         self._note(target, "flat", self._flat(0.01), self._flat(-0.02))
         near = "beyond the 2 that are used, dt 0.03"
         self._miss(target, "flat", self._flat(0.03), near)
-        # One of the same observation is better than one that is nearer in time.
+        # The same observation is preferred to a nearer time.
         stranger = self._flat(0.001, OBSID="other")
         self._miss(target, "flat", stranger, "set inf")
         other = next(g for g in _GRATINGS if g != self.cards["GRATING"])
@@ -174,8 +143,8 @@ class GmosScene:
         }
         for text, changes in cases.items():
             self._miss(target, "flat", self._flat(0.005, **changes), text)
-        # R150 and IFU have a limit of elevation, others only one of the rotator; a
-        # cosine of a half makes the latter twice as large.
+        # R150 and IFU have a limit in elevation, others only in the rotator angle;
+        # cos(elevation) = 0.5 doubles the latter.
         limit = 30.0 if self.mode == "LS" else 7.5
         if self.cards["GRATING"] == "R150+_G5306":
             limit = 15.0
@@ -264,7 +233,7 @@ class GmosScene:
 def _amplifiers(
     north: bool, binning: str, gain: float, rows: float
 ) -> tuple[bytes, ...]:
-    """Make the headers of the extensions: 6 amplifiers of e2v, or 12 of Hamamatsu."""
+    """Return the headers of the extensions: 6 amplifiers (e2v) or 12 (Hamamatsu)."""
     n, width = (6, 1024) if north else (12, 512)
     top = int((4608 if north else 4224) * rows)
     found = []
@@ -272,7 +241,7 @@ def _amplifiers(
         name = f"{'e2v' if north else 'BI5-36-4k-2'}, {k + 1}"
         cards: dict[str, Any] = {
             "CCDSUM": binning, "AMPNAME": name,
-            # One amplifier is out of line, and must be outvoted.
+            # One amplifier is deviant, and must be outvoted.
             "GAIN": 7.0 - gain if k == 0 else gain, "RDNOISE": 3.5,
             "DETSEC": f"[{width * k + 1}:{width * (k + 1)},1:{top}]",
         }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Files of headers alone, written quickly, as an archive has them by thousands."""
+"""Header-only FITS files, to simulate large archives quickly."""
 
 import datetime
 from collections.abc import Mapping, Sequence
@@ -15,21 +15,20 @@ Cards = Mapping[str, str | int | float | bool]
 @dataclass
 class SimulatedArchive:
     """
-    What is in a simulated archive, and what is right.
+    Content of a simulated archive, with the true associations.
 
     Parameters
     ----------
     folder : Path
-        Where the files are.
+        Folder of the files.
     count : int
-        How many there are.
+        Number of files.
     answers : dict of (str, str) to tuple of str
-        Name of a target and type of calibration, to the names that must be found.
+        Expected matches: names by (target, type of calibration).
     qualities : dict of (str, str) to int
-        The quality of those answers that are not the best.
+        Quality of matches that are not the best.
     misses : dict of (str, str, str) to str
-        Name of a target, type and name of a frame that nearly fits: what must be said
-        of it.
+        Expected reason by (target, type, name) of frames that nearly match.
     """
 
     folder: Path
@@ -68,8 +67,8 @@ def write_headers(path: Path, headers: Sequence[Cards | bytes]) -> None:
     path : Path
         The file.
     headers : sequence of mapping or bytes
-        The cards of each HDU, the primary one first, without those of form; or a
-        header that is made already.
+        The cards of each HDU, primary first, without structural keywords; or a complete
+        header.
     """
     made = [
         given if isinstance(given, bytes) else header_bytes(given, first=i == 0)
@@ -79,22 +78,7 @@ def write_headers(path: Path, headers: Sequence[Cards | bytes]) -> None:
 
 
 def header_bytes(cards: Cards, *, first: bool = False) -> bytes:
-    """
-    Make the header of an HDU without data.
-
-    Parameters
-    ----------
-    cards : mapping
-        Keywords and values, without those of form. Keywords with blanks are written
-        as ESO does.
-    first : bool
-        Whether it is the primary header.
-
-    Returns
-    -------
-    bytes
-        The header, padded to whole blocks.
-    """
+    """Return the header of an HDU without data."""
     form: dict[str, str | int | bool] = {"SIMPLE": True} if first else {}
     if not first:
         form["XTENSION"] = "IMAGE"
@@ -117,20 +101,6 @@ def _card(key: str, value: str | float | bool) -> bytes:
 
 
 def moment(day: datetime.date, hours: float) -> datetime.datetime:
-    """
-    Give a time, in hours after midnight of a date.
-
-    Parameters
-    ----------
-    day : date
-        The date.
-    hours : float
-        Time of day [h]; it may be negative, or beyond the day.
-
-    Returns
-    -------
-    datetime
-        The time, to a millisecond.
-    """
+    """Return a time, given in hours after midnight of a date."""
     start = datetime.datetime.combine(day, datetime.time())
     return start + datetime.timedelta(milliseconds=round(hours * 3600e3))

@@ -1,4 +1,4 @@
-"""Scenes of MUSE with right and nearly right calibrations, known by construction."""
+"""MUSE scenes: exposures with matching and nearly matching calibrations."""
 
 import datetime
 from typing import Any
@@ -9,47 +9,22 @@ __all__ = ["MuseScene", "write_statics"]
 
 _MODES = ("WFM-NOAO-N", "WFM-AO-N", "NFM-AO-N")
 _START = datetime.date(2014, 10, 1)
-# Far enough that no scene sees the nights of another one.
+# Separation at which scenes do not share nights.
 _SPACING = 40
 _RAW_EXTENSIONS = tuple(header_bytes({"EXTNAME": f"CHAN{n:02d}"}) for n in range(1, 5))
 
 
 class MuseScene:
-    """
-    One exposure of MUSE and what calibrates it.
-
-    Parameters
-    ----------
-    archive : SimulatedArchive
-        Where it goes.
-    number : int
-        The number of the scene, which gives night and mode.
-    """
+    """One MUSE exposure and its calibrations."""
 
     def __init__(self, archive: SimulatedArchive, number: int) -> None:
         self.archive = archive
-        # The night that begins in the evening of the day before.
+        # The night that begins in the evening before.
         self.day = _START + datetime.timedelta(days=_SPACING * number)
         self.mode = _MODES[number % 3]
 
     def add(self, kind: str, hours: float, **changes: Any) -> str:
-        """
-        Write one frame.
-
-        Parameters
-        ----------
-        kind : str
-            Category and type, separated by a colon.
-        hours : float
-            When, after midnight UT [h].
-        **changes : str, float or bool
-            ``mode``, ``read``, ``temperature``, ``lamp`` or ``set``.
-
-        Returns
-        -------
-        str
-            Its name.
-        """
+        """Write one frame."""
         time = moment(self.day, hours)
         while (
             name := f"MUSE.{time.isoformat(timespec='milliseconds').replace(':', '_')}"
@@ -76,14 +51,7 @@ class MuseScene:
         return self.archive.write(f"{name}.fits", [cards, *_RAW_EXTENSIONS])
 
     def build(self) -> str:
-        """
-        Write the target, its calibrations, and what nearly fits.
-
-        Returns
-        -------
-        str
-            Name of the target.
-        """
+        """Write the target, its calibrations, and near misses."""
         target = self.add("SCIENCE:OBJECT", 3.0)
         other = next(m for m in _MODES if m[:3] != self.mode[:3])
         self._sets(target, "bias", "CALIB:BIAS", {"read": 2}, "read_mode")
@@ -108,8 +76,8 @@ class MuseScene:
         change: dict[str, Any],
         text: str,
     ) -> None:
-        """Write sets of one template: the right one is of the morning after."""
-        # A template makes 11 frames of which each takes a minute or two.
+        """Write sets of one template: the right one is of the following morning."""
+        # A template takes 11 frames, one or two minutes each.
         good = [self.add(kind, 11 + i / 50, set=11.0) for i in range(11)]
         self._note(target, cal_type, *good)
         for i in range(2):
@@ -118,7 +86,7 @@ class MuseScene:
         for i in range(3):
             wrong = self.add(kind, 9 + i / 50, set=9.0, **change)
             self._miss(target, cal_type, wrong, text)
-        # The afternoon before belongs to the night before.
+        # An afternoon belongs to the previous night.
         for i in range(4):
             before = self.add(kind, -4 + i / 50, set=-4.0)
             lost = "fits only with quality 1"
@@ -146,7 +114,7 @@ class MuseScene:
         def illum(hours: float, **changes: Any) -> str:
             return self.add("CALIB:FLAT,LAMP,ILLUM", hours, **changes)
 
-        # The one that comes nearest in temperature, not in time.
+        # The nearest in temperature, not in time.
         self._note(target, "illum", illum(4.9, temperature=12.1))
         near = "temperature 0.8 and not 0.1"
         self._miss(target, "illum", illum(3.1, temperature=12.8), near)
@@ -178,16 +146,7 @@ class MuseScene:
 
 
 def write_statics(archive: SimulatedArchive, runs: tuple[str, ...]) -> None:
-    """
-    Write tables of geometry and astrometry.
-
-    Parameters
-    ----------
-    archive : SimulatedArchive
-        Where they go.
-    runs : tuple of str
-        Names of the runs that they are of.
-    """
+    """Write geometry and astrometry tables."""
     for run in runs:
         for field in ("wfm", "nfm"):
             for start, product in (

@@ -1,4 +1,4 @@
-"""Counting how often, and how much, data are read from files."""
+"""Count the reads of data units."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,38 +13,39 @@ __all__ = ["Reads", "count_reads"]
 @dataclass
 class Reads:
     """
-    What was read.
+    Counted reads.
 
     Parameters
     ----------
     reads : int
-        How often.
+        Number of reads.
     bytes : int
-        How much, in bytes of the decompressed content.
+        Bytes of decompressed content.
     paths : list of Path
-        Of which file, one for each read.
+        The file of each read.
     """
 
     reads: int = 0
     bytes: int = 0
     paths: list[Path] = field(default_factory=list)
 
-    def _note(self, path: Path, size: int) -> None:
-        self.reads += 1
-        self.bytes += size
-        self.paths.append(path)
-
 
 @contextmanager
 def count_reads() -> Iterator[Reads]:
     """
-    Count the reads of data units in this process; headers do not count.
+    Count the reads of data units in this process, without headers.
 
     Yields
     ------
     Reads
-        What was read since the context was entered.
+        The reads since the context was entered.
     """
     reads = Reads()
-    with observe_reads(reads._note):
+
+    def note(path: Path, size: int) -> None:
+        reads.reads += 1
+        reads.bytes += size
+        reads.paths.append(path)
+
+    with observe_reads(note):
         yield reads

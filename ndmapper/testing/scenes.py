@@ -1,4 +1,4 @@
-"""An archive of thousands of headers, whose calibrations are known."""
+"""A simulated archive of thousands of headers, with known calibrations."""
 
 from pathlib import Path
 
@@ -17,15 +17,15 @@ def write_scenes(folder: Path, count: int = 10) -> SimulatedArchive:
     Parameters
     ----------
     folder : Path
-        Where they go; it must exist.
+        The folder, which must exist.
     count : int
-        How many targets of each instrument. Each comes with its calibrations, and
-        with frames that miss each rule by a little: 150 files of both together.
+        Number of targets of each instrument. Each has its calibrations, and frames that
+        narrowly fail each rule: 150 files for both instruments together.
 
     Returns
     -------
     SimulatedArchive
-        What is there, and what is right: by construction, not by the rules.
+        The content, with the true associations, known by construction.
     """
     archive = SimulatedArchive(folder)
     for number in range(count):

@@ -15,6 +15,7 @@ from ndmapper.calibrations import (
     save_cal_dict,
     unmark_bad,
 )
+from ndmapper.calibrations.dependencies import walk_dependencies
 from ndmapper.calibrations.edits import replace_cals
 from ndmapper.calibrations.provenance import (
     answer_of,
@@ -22,7 +23,6 @@ from ndmapper.calibrations.provenance import (
     is_locked,
     source_of,
 )
-from ndmapper.calibrations.walk import walk_dependencies
 from ndmapper.errors import CalibrationDocumentError, ParameterError
 
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ndmapper.calibrations import add_cal_entry, init_cal_dict, save_cal_dict
+from ndmapper.calibrations.dependencies import walk_dependencies
 from ndmapper.calibrations.provenance import answer_of
-from ndmapper.calibrations.walk import walk_dependencies
 from ndmapper.errors import CalibrationDocumentError, FileAccessError
 
 EXAMPLE: dict[str, Any] = {

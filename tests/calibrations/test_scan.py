@@ -9,7 +9,7 @@ import pytest
 
 from ndmapper.calibrations import scan, survey
 from ndmapper.calibrations.frames import Frame
-from ndmapper.calibrations.header_cache import FrameMemory
+from ndmapper.calibrations.header_cache import FrameCache
 from ndmapper.calibrations.scan import find_frames
 from ndmapper.config import config
 from ndmapper.io.quickheader import QuickHeader
@@ -116,7 +116,7 @@ def test_scan_with_broken_memory_reads_all(
     folder: Path, reads: list[str], edit: object
 ) -> None:
     first = find_frames(folder)
-    memory = FrameMemory(folder, None).path
+    memory = FrameCache(folder, None).path
     memory.write_text(edit(memory.read_text()))  # type: ignore[operator]
     reads.clear()
     assert same(find_frames(folder), first)
@@ -130,7 +130,7 @@ def test_scan_that_cannot_remember_goes_on(folder: Path, tmp_path: Path) -> None
 
 def test_scan_in_several_processes_gives_the_same(folder: Path) -> None:
     serial = find_frames(folder, workers=1)
-    FrameMemory(folder, None).path.unlink()
+    FrameCache(folder, None).path.unlink()
     assert same(find_frames(folder, workers=2), serial)
 
 

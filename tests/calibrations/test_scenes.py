@@ -7,9 +7,9 @@ are made, independently of the rules.
 
 import pytest
 
+from ndmapper.calibrations.frame_index import FrameIndex
 from ndmapper.calibrations.frames import Frame
 from ndmapper.calibrations.matching import Match, match_frames
-from ndmapper.calibrations.pool import FramePool
 from ndmapper.calibrations.scan import find_frames
 from ndmapper.config import config
 from ndmapper.instruments import load
@@ -35,7 +35,7 @@ def frames(archive: SimulatedArchive) -> list[Frame]:
 def matches(
     archive: SimulatedArchive, frames: list[Frame]
 ) -> dict[tuple[str, str], Match]:
-    pool = FramePool(frames)
+    pool = FrameIndex(frames)
     by_name = {frame.name: frame for frame in frames}
     return {
         (target, cal_type): match_frames(by_name[target], cal_type, pool)

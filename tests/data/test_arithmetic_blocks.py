@@ -104,14 +104,14 @@ def test_blocks_open_each_file_once_for_each_thread(folder, monkeypatch):
     monkeypatch.setattr(deferred, "count_threads", lambda: 2)
     x, y, _ = big_files(folder)
     opened = []
-    enter = deferred.Pieces.__enter__
+    enter = deferred.PositionedReader.__enter__
 
     def counted(pieces):
         opened.append(pieces._source.path.name)
         return enter(pieces)
 
     result = x - y
-    monkeypatch.setattr(deferred.Pieces, "__enter__", counted)
+    monkeypatch.setattr(deferred.PositionedReader, "__enter__", counted)
     with count_reads() as reads:
         _ = result[0].data
     assert reads.bytes == 2 * 30 * 9 * 4
@@ -155,7 +155,7 @@ def test_blocks_take_flags_of_another_operation(folder, monkeypatch):
     _ = y[0].data, y[0].variance, y[0].flags
     result = x * 3
     # Its flags are those of another result, which waits as well.
-    result[0]._parts["flags"] = (z * z)[0]._parts["flags"]
+    result[0].content.arrays["flags"] = (z * z)[0].content.arrays["flags"]
     expected = result[0].copy().data / y[0].data
     monkeypatch.setattr(deferred, "_BLOCK", 40)
     made = result / y

@@ -141,9 +141,13 @@ def test_arithmetic_of_compressed_files_waits(folder):
     with count_reads() as reads:
         result = (files - files[1]) * 2
     assert reads.reads == 0
-    assert not any(p.is_loaded for df in result for n in df for p in n._parts.values())
+    assert not any(
+        p.is_loaded for df in result for n in df for p in n.content.arrays.values()
+    )
     result.save(filename=["x.fits", "y.fits"])
-    assert not any(p.is_loaded for df in result for n in df for p in n._parts.values())
+    assert not any(
+        p.is_loaded for df in result for n in df for p in n.content.arrays.values()
+    )
     plain = DataFileList(["raw/a.fits", "raw/b.fits"])
     for one, two in zip(result, (plain - plain[1]) * 2, strict=True):
         np.testing.assert_array_equal(one[0].data, two[0].data)

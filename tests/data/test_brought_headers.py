@@ -224,5 +224,5 @@ def test_number_that_is_brought_along_is_not_that_of_unnumbered_extensions(
     df = DataFile("plain.fits")
     df[0] = second_group
     df.save("new.fits")
-    assert [h.version for h in df._map.hdus[1:]] == [1, 1, 1]
+    assert [h.version for h in df.content.map.hdus[1:]] == [1, 1, 1]
     assert DataFile("new.fits").idents == [1]

@@ -42,8 +42,8 @@ def test_open_file_of_ccddata_has_variance_and_mask(
     with count_reads() as reads:
         df = DataFile(path)
         assert (len(df), list(df.extras)) == (1, [])
-        assert df[0]._parts["flags"].dtype == np.uint8
-        assert df[0]._parts["uncertainty"].dtype == np.float64
+        assert df[0].content.arrays["flags"].dtype == np.uint8
+        assert df[0].content.arrays["uncertainty"].dtype == np.float64
     assert reads.reads == 0
     assert (df[0].data == np.arange(6).reshape(2, 3)).all()
     assert (df[0].variance == 4).all()

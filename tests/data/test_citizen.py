@@ -220,7 +220,7 @@ def test_to_ccddata_header_has_what_only_the_primary_header_has(ndd):
 
 def test_to_ccddata_shares_nothing_and_keeps_nothing_in_memory(ndd):
     ccd = ndd.to_ccddata()
-    assert not ndd._parts["data"].is_loaded
+    assert not ndd.content.arrays["data"].is_loaded
     before = ndd.data.copy()
     ccd.data[:] = 0
     ccd.meta["EXPTIME"] = 5.0

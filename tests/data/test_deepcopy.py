@@ -39,7 +39,7 @@ def test_deepcopy_keeps_name_mode_and_record_and_reads_nothing(path, mode):
 
 def test_deepcopy_of_an_untouched_file_is_as_cheap(path):
     new = copy.deepcopy(DataFile(path))
-    assert "_groups" not in new.__dict__
+    assert new.content.made_arrays == []
     assert new.unloaded
 
 
@@ -51,7 +51,10 @@ def test_deepcopy_of_a_file_to_update_saves_to_its_name(path):
     new.save()
     again = DataFile(path)
     assert (again[0].data[0, 0], again.meta["OBJECT"]) == (-5, "new")
-    assert (df.meta["OBJECT"], df[0]._parts["data"].is_loaded) == ("test", False)
+    assert (df.meta["OBJECT"], df[0].content.arrays["data"].is_loaded) == (
+        "test",
+        False,
+    )
 
 
 def test_deepcopy_keeps_changes_in_memory_apart(path):

@@ -30,7 +30,7 @@ def test_flags_of_floating_point_are_integers(tmp_path, stored, tiled):
     numbers = np.array([[0, 1], [5, 65536]], stored)
     df = DataFile(write(tmp_path / "a.fits", numbers, tiled=tiled))
     with count_reads() as reads:
-        dtype = df[0]._parts["flags"].dtype
+        dtype = df[0].content.arrays["flags"].dtype
     assert reads.reads == 0
     ndd = df[0]
     assert ndd.flags.dtype == dtype == np.uint32

@@ -169,7 +169,7 @@ def test_squares_of_errors_are_in_double_precision(tmp_path, stored):
     errors = np.full((2, 3), 250 if stored == "u1" else 300).astype(stored)
     path = write(tmp_path / "a.fits", ("SCI", 1, pixels(0)), ("ERR", 1, errors))
     ndd = DataFile(path)[0]
-    assert ndd._parts["uncertainty"].dtype == np.float64
+    assert ndd.content.arrays["uncertainty"].dtype == np.float64
     assert ndd.variance.dtype == np.float64
     assert (ndd.variance == float(errors[0, 0]) ** 2).all()
     assert isinstance(ndd[0, 0].variance, np.ndarray)

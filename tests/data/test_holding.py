@@ -71,9 +71,9 @@ def test_array_of_the_user_does_not_show_in_what_was_taken(take):
 def test_result_of_arithmetic_is_copied_only_once_it_was_handed_out():
     result = NDLater(np.ones((3, 4))) + 1
     copy = result.copy()
-    assert copy._parts["data"].peek() is result._parts["data"].peek()
-    assert result.data is not copy._parts["data"].peek()
-    assert result.copy()._parts["data"].peek() is not result.data
+    assert copy.content.arrays["data"].peek() is result.content.arrays["data"].peek()
+    assert result.data is not copy.content.arrays["data"].peek()
+    assert result.copy().content.arrays["data"].peek() is not result.data
 
 
 @pytest.mark.parametrize("is_read", [True, False])

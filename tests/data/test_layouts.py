@@ -116,14 +116,14 @@ def write(path, maker):
 def kinds_of(path):
     """Say of each HDU what it is, in the letters used above."""
     df = DataFile(path)
-    layout = df._layout
+    layout = df.content.layout
     letters = {"variance": "v", "std": "s", "ivar": "i"}
-    found = dict.fromkeys(range(len(df._map.hdus)), "o")
+    found = dict.fromkeys(range(len(df.content.map.hdus)), "o")
     for group in layout.groups:
         for part, index in group.hdus.items():
             kind = letters[layout.labels.uncertainty_is]
             found[index] = {"data": "d", "flags": "f", "uncertainty": kind}[part]
-    return ["" if not h.shape else found[h.index] for h in df._map.hdus]
+    return ["" if not h.shape else found[h.index] for h in df.content.map.hdus]
 
 
 @pytest.mark.parametrize("maker", MAKERS)

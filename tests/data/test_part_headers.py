@@ -46,9 +46,11 @@ def test_section_by_an_array_has_no_coordinates(path):
 def test_section_does_not_parse_headers_nor_share_them(path):
     df = DataFile(path)
     part = df[0][1:]
-    assert all(p.header._header is None for n, p in part._parts.items() if n != "data")
-    part._parts["flags"].header.header["OWN"] = "changed"
-    assert df[0]._parts["flags"].header.header["OWN"] == "DQ"
+    assert all(
+        p.header._header is None for n, p in part.content.arrays.items() if n != "data"
+    )
+    part.content.arrays["flags"].header.header["OWN"] = "changed"
+    assert df[0].content.arrays["flags"].header.header["OWN"] == "DQ"
 
 
 def test_section_keeps_the_convention_that_its_flags_state(path, tmp_path):

@@ -140,19 +140,19 @@ images = pytest.mark.parametrize(
 
 
 def roles_of(df):
-    layout = df._layout
+    layout = df.content.layout
     found = dict.fromkeys(layout.extras.values(), "extra")
     found |= dict.fromkeys(layout.tables.values(), "table")
     for group in layout.groups:
         for part, index in group.hdus.items():
             is_error = part == "uncertainty"
             found[index] = layout.labels.uncertainty_is if is_error else part
-    return [found.get(hdu.index, "-") for hdu in df._map.hdus]
+    return [found.get(hdu.index, "-") for hdu in df.content.map.hdus]
 
 
 def parts_of(df):
     """List the groups with the position of each of their HDUs."""
-    return list(zip(df, df._layout.groups, strict=True))
+    return list(zip(df, df.content.layout.groups, strict=True))
 
 
 def variance_of(role, stored):
@@ -175,7 +175,7 @@ def judged(name, path, factor=1, section=...):
             if group.flags is not None:
                 flags = hdus[group.flags].data[section]
                 np.testing.assert_array_equal(ndd[section].flags, flags)
-        for extra, index in df._layout.extras.items():
+        for extra, index in df.content.layout.extras.items():
             np.testing.assert_array_equal(df.extras[extra].data, hdus[index].data)
 
 

@@ -84,5 +84,5 @@ def test_every_public_method_of_nddataarray_is_ours_or_known():
         if cls.__module__.startswith("ndmapper"):
             ours |= set(vars(cls))
     theirs = {name for name in dir(NDDataArray) if not name.startswith("_")}
-    # read and write are the registry of astropy; psf is an attribute.
-    assert theirs - ours == {"psf", "read", "write"}
+    # These are the registry of astropy.
+    assert theirs - ours == {"read", "write"}

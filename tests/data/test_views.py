@@ -243,7 +243,7 @@ def test_preview_keeps_nothing_in_memory(path):
     pytest.importorskip("matplotlib")
     df = DataFile(path)
     df.preview(size=50)
-    assert not any(part.is_loaded for ndd in df for part in ndd._parts.values())
+    assert not any(part.is_loaded for ndd in df for part in ndd.content.arrays.values())
 
 
 def test_preview_leaves_pyplot_alone(path, plt):

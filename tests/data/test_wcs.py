@@ -262,7 +262,7 @@ def test_looking_at_coordinates_changes_nothing(path, tmp_path):
     for ndd in df:
         ndd.wcs.pixel_to_world(1, 2)
         ndd.wcs.wcs.set()
-        assert not ndd._is_modified
+        assert not ndd.content.is_modified
     assert df.unloaded
     df[1:].save(tmp_path / "other.fits")
     df.save()
@@ -301,7 +301,7 @@ def test_change_in_place_is_saved_and_nothing_else(path, tmp_path):
     assert df[0].wcs.wcs.crpix.tolist() == [9, 9]
     assert df.unloaded
     # What is in the file is copied, and not looked at.
-    assert not df[0]._parts["data"].is_loaded
+    assert not df[0].content.arrays["data"].is_loaded
     assert reads.reads <= 9
 
 

@@ -426,7 +426,7 @@ def test_real_files_have_the_coordinates_that_astropy_gives_them(real_data):
     for path in sorted(paths):
         with fits.open(path) as hdus:
             for ndd in DataFile(path):
-                whole = WCS(hdus[ndd._origin[1]].header, hdus)
+                whole = WCS(hdus[ndd.content.origin[1]].header, hdus)
                 if ndd.wcs is None:
                     assert not any(whole.wcs.ctype), path
                     continue

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ndmapper.data import DataFile
-from ndmapper.engines.links import Hand, is_safe, safe_name
+from ndmapper.engines.staging import InputLinks, is_safe, safe_name
 from ndmapper.testing import make_mef
 
 
@@ -42,23 +42,23 @@ def test_files_are_named_linked_or_written(tmp_path: Path) -> None:
         DataFile(make_mef(tmp_path / name)) for name in ("a.fits", "b c.fits", "d.fits")
     )
     other[0].data = other[0].data * 2
-    hand = Hand(tmp_path / "in")
-    assert hand.give(good) == tmp_path / "a.fits"
+    links = InputLinks(tmp_path / "in")
+    assert links.provide(good) == tmp_path / "a.fits"
     assert not (tmp_path / "in").exists()
-    link = hand.give(odd)
+    link = links.provide(odd)
     assert link == tmp_path / "in" / "b_c.fits"
     assert link.readlink() == Path(odd)
-    copy = hand.give(other)
+    copy = links.provide(other)
     assert not copy.is_symlink()
     assert np.array_equal(DataFile(copy)[0].data, other[0].data)
-    assert hand.give(odd) == tmp_path / "in" / "2_b_c.fits"
-    unnamed = hand.give(DataFile(data=good))
+    assert links.provide(odd) == tmp_path / "in" / "2_b_c.fits"
+    unnamed = links.provide(DataFile(data=good))
     assert DataFile(unnamed).idents == [1, 2]
 
 
 def test_nothing_is_touched_where_only_names_are_asked_for(tmp_path: Path) -> None:
     odd = DataFile(make_mef(tmp_path / "b c.fits"))
-    hand = Hand(tmp_path / "in", always=True)
-    assert hand.path(odd) == tmp_path / "in" / "b_c.fits"
-    assert hand.link(tmp_path / "x.fits") == tmp_path / "x.fits"
+    links = InputLinks(tmp_path / "in", always=True)
+    assert links.path(odd) == tmp_path / "in" / "b_c.fits"
+    assert links.link(tmp_path / "x.fits") == tmp_path / "x.fits"
     assert not (tmp_path / "in").exists()

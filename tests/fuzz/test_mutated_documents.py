@@ -30,7 +30,7 @@ from ndmapper.config import Config, config
 from ndmapper.data import DataFile, load_file_list
 from ndmapper.documents import load_json
 from ndmapper.engines.decisions import decide
-from ndmapper.engines.esorex.values import read_parameters
+from ndmapper.engines.esorex.parameters import read_parameters
 from ndmapper.instruments import load
 from ndmapper.instruments.conventions import load_flags
 from ndmapper.io.digest import DigestCache, digest

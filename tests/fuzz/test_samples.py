@@ -141,7 +141,7 @@ def test_real_files_edited_keep_the_bytes_of_what_is_untouched(real_data, tmp_pa
         touched = {0}
         if len(df) and df[0].size:
             df[0].meta["NDMTEST"] = 2
-            touched.add(df[0]._origin[1])
+            touched.add(df[0].content.origin[1])
         df.save(out, overwrite=True)
         for old, new in zip(map_file(path).hdus, map_file(out).hdus, strict=True):
             assert new.read_data() == old.read_data(), path

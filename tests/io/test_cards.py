@@ -83,7 +83,7 @@ def test_header_with_any_card_is_shown_copied_edited_and_saved(card, tmp_path):
     assert str(df.meta).isprintable()
     np.testing.assert_allclose(df[0].wcs.wcs.crval, [10, 20])
     np.testing.assert_allclose(df[0][1:].wcs.wcs.crpix, [1, 0])
-    assert not df._primary.is_touched
+    assert not df.content.primary.is_touched
     df.save()
     assert path.read_bytes() == before
     df.meta["NEW"] = 3

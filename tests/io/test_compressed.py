@@ -41,7 +41,7 @@ def test_map_file_of_the_old_compress(tmp_path):
     same_content(LZW, tmp_path / "a.fits")
     with fits.open(tmp_path / "a.fits") as hdus:
         hdus.verify("exception")
-        data = hdus[df[0]._origin[1]].data if len(df) else None
+        data = hdus[df[0].content.origin[1]].data if len(df) else None
     for ndd in df:
         np.testing.assert_array_equal(ndd.data, data)
 

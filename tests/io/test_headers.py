@@ -16,10 +16,9 @@ from ndmapper.io.headers import (
     as_header,
     changed_keywords,
     is_array_keyword,
-    unit_of,
-    unit_text,
     whole_header,
 )
+from ndmapper.io.units import unit_of, unit_to_text
 
 ODD_CARDS = [
     "OBSTYPE = 'OBJECT'             / IMAGE TYPE",
@@ -181,7 +180,7 @@ def test_unit_of_texts_in_use(text, unit):
     "unit", [u.adu, u.adu**2, u.electron / u.s, u.dimensionless_unscaled]
 )
 def test_unit_text_comes_back(unit):
-    found = unit_of({"BUNIT": unit_text(unit)})
+    found = unit_of({"BUNIT": unit_to_text(unit)})
     assert (found or u.dimensionless_unscaled) == unit
 
 

@@ -7,7 +7,8 @@ from astropy.io import fits
 from ndmapper.config import config
 from ndmapper.errors import ConfigError
 from ndmapper.io.filemap import map_file
-from ndmapper.io.layout import Labels, find_layout, make_labels
+from ndmapper.io.labels import Labels, make_labels
+from ndmapper.io.layout import find_layout
 from ndmapper.testing import make_mef
 
 

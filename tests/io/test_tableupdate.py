@@ -7,7 +7,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from ndmapper.data import DataFile
-from ndmapper.data.saving.plan import changes, plan_items
+from ndmapper.data.saving.plan import changes, plan_hdus
 from ndmapper.errors import FormatError
 
 BIG = np.array([2**63 + 1, 2**53 + 1, 2**64 - 1, 5], "u8")
@@ -80,7 +80,7 @@ def test_other_columns_stay_when_one_is_edited(make, kind):
     for one, other in zip(data_of(path, "C"), before, strict=True):
         assert one.tobytes() == other.tobytes()
     assert data_of(path, "A")[:2] == [99, 1]
-    assert not list(changes(plan_items(df)))
+    assert not list(changes(plan_hdus(df)))
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
@@ -89,7 +89,7 @@ def test_looking_at_a_column_changes_nothing(make, kind):
     content = path.read_bytes()
     df = DataFile(path, mode="update")
     _ = df.tables["Cat"]["C"], df.tables["Cat"].copy()
-    assert not list(changes(plan_items(df)))
+    assert not list(changes(plan_hdus(df)))
     df.save()
     assert path.read_bytes() == content
 
@@ -225,7 +225,7 @@ def test_text_table_stays_one(make):
     assert header_of(path) == header
     data = fits.getdata(path, 1)
     assert (data["C"].tolist(), data["T"][1].strip()) == ([3.14159, 2.25], "zz")
-    assert not list(changes(plan_items(df)))
+    assert not list(changes(plan_hdus(df)))
 
 
 def test_text_table_with_another_column_becomes_a_binary_one(make):
@@ -273,7 +273,7 @@ def test_items_of_meta_are_cards(make):
     assert "OLD" not in header
     assert (header["LOWER"], header["LONGKEYWORD"], header["LAST"]) == (1, 2, True)
     assert header["TEXT"] == 100 * "x"
-    assert not list(changes(plan_items(df)))
+    assert not list(changes(plan_hdus(df)))
 
 
 def test_names_keep_their_case(make):

@@ -10,8 +10,8 @@ from astropy.table import Table
 
 from ndmapper.io.provenance import provenance_hdus
 from ndmapper.io.record import encode
+from ndmapper.report.array_differences import Tolerance
 from ndmapper.report.compare import compare
-from ndmapper.report.pixels import Tolerance
 
 
 @pytest.fixture

@@ -156,7 +156,7 @@ def test_empty_tree_is_said(
 
 def test_table_in_place_of_a_tree_is_an_error(archives: LoopbackArchives) -> None:
     path = "/eso-archive/calselector/v1/associations?responseformat=votable&dp_id=x"
-    from ndmapper.testing.archives.answers import Asked
+    from ndmapper.testing.archives.scenarios import Asked
 
     body = archives.eso.answer(Asked("GET", path, {})).body
     with pytest.raises(ServiceError, match=r"<VOTABLE> in place of an association"):

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ndmapper.errors import NdmapperError
-from ndmapper.services.answers import Reply
 from ndmapper.services.criteria import Criteria
 from ndmapper.services.eso.tree import parse_associations
 from ndmapper.services.gemini.find import find_at_gemini
@@ -18,6 +17,7 @@ from ndmapper.services.gemini.replies import (
     calibrations_of_xml,
     file_row,
 )
+from ndmapper.services.transfer.response import Response
 
 NAME = "S20120827S0066.fits"
 
@@ -77,7 +77,7 @@ rows = st.lists(
 
 
 def read_all(body: bytes) -> None:
-    reply = Reply(200, {}, body, "x")
+    reply = Response(200, {}, body, "x")
     for call in (
         lambda: calibrations_of_json(body, NAME, "bias", "x"),
         lambda: file_row(body, NAME, "0" * 32, "x"),

@@ -11,7 +11,7 @@ from ndmapper.errors import ServiceError
 from ndmapper.services import download_files, look_up_cals
 from ndmapper.services.eso.service import EsoService
 from ndmapper.services.gemini.service import GeminiService
-from ndmapper.services.parse import parse_json_reply, parse_xml
+from ndmapper.services.parsing import parse_json_reply, parse_xml
 from ndmapper.services.safename import name_of_disposition, safe_name
 from ndmapper.testing import LoopbackArchives
 from ndmapper.testing.archives.content import fits_bytes, md5_of

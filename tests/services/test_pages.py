@@ -8,7 +8,7 @@ import pytest
 
 from ndmapper.config import KEYS, config
 from ndmapper.testing import LoopbackArchives
-from ndmapper.testing.archives.answers import SCENARIOS
+from ndmapper.testing.archives.scenarios import SCENARIOS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

@@ -15,7 +15,7 @@ from ndmapper.errors import (
     ServiceUnreachableError,
 )
 from ndmapper.services import download_files
-from ndmapper.services.transfer.partial import Part, Remote
+from ndmapper.services.transfer.partial import PartialDownload, RemoteFile
 from ndmapper.testing import LoopbackArchives
 from ndmapper.testing.archives.content import fits_bytes, md5_of
 
@@ -66,14 +66,14 @@ def test_next_run_goes_on_where_it_stopped(
 def test_note_of_a_part_that_says_nothing_sensible_is_not_believed(
     tmp_path: Path, word: str, value: object
 ) -> None:
-    remote = Remote(path="/a/b.fits")
-    part = Part.of(tmp_path, remote)
+    remote = RemoteFile(path="/a/b.fits")
+    part = PartialDownload.of(tmp_path, remote)
     part.path.write_bytes(b"abc")
     known = {"path": part.path_digest, "validator": "v", "total": 5}
     part.note.write_text(json.dumps(known))
-    assert Part.of(tmp_path, remote).total == 5
+    assert PartialDownload.of(tmp_path, remote).total == 5
     part.note.write_text(json.dumps(known | {word: value}))
-    found = Part.of(tmp_path, remote)
+    found = PartialDownload.of(tmp_path, remote)
     if (word, value) == ("validator", "5"):
         assert found.validator == "5"
     else:

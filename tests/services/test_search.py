@@ -9,11 +9,11 @@ from astropy.table import Table
 from ndmapper.data import DataFileList
 from ndmapper.errors import ParameterError, ServiceError
 from ndmapper.services import download_files, find_files
-from ndmapper.services.answers import Reply
 from ndmapper.services.criteria import COLUMNS, Criteria
 from ndmapper.services.eso.tap import quoted, tap_query
 from ndmapper.services.gemini.find import find_at_gemini
 from ndmapper.services.transfer.http import Http
+from ndmapper.services.transfer.response import Response
 from ndmapper.testing import LoopbackArchives
 from ndmapper.testing.archives.content import fits_bytes, md5_of
 
@@ -177,7 +177,7 @@ def test_flood_is_an_error(archives: LoopbackArchives) -> None:
 def test_silent_limit_of_gemini_is_got_round_by_days() -> None:
     asked: list[str] = []
 
-    def ask(path: str) -> Reply:
+    def ask(path: str) -> Response:
         import json
 
         asked.append(path)
@@ -188,7 +188,7 @@ def test_silent_limit_of_gemini_is_got_round_by_days() -> None:
              "ut_datetime": f"{str(day)[:4]}-{str(day)[4:6]}-{str(day)[6:]} 01:00:00"}
             for day in days for n in range(900)
         ]  # fmt: skip
-        return Reply(200, {}, json.dumps(rows[:2000]).encode(), "loopback")
+        return Response(200, {}, json.dumps(rows[:2000]).encode(), "loopback")
 
     criteria = Criteria(first=datetime.date(2012, 8, 1), last=datetime.date(2012, 8, 5))
     assert len(find_at_gemini(ask, criteria)) == 5 * 900
@@ -231,7 +231,7 @@ def test_text_of_adql_ends_nothing() -> None:
 def test_real_summary_is_read(real_data: Path) -> None:
     body = (real_data / "archives" / "gemini" / "m101.json").read_bytes()
     criteria = Criteria(target="M101*")
-    found = find_at_gemini(lambda _: Reply(200, {}, body, "x"), criteria)
+    found = find_at_gemini(lambda _: Response(200, {}, body, "x"), criteria)
     assert len(found) > 0
     assert found["checksum"][0] == "93349c5b14c3628341c823d820ae218b"
     assert str(found["date"][0]) == "2007-02-21T15:49:30"

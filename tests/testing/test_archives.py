@@ -12,10 +12,10 @@ import pytest
 from ndmapper.config import config
 from ndmapper.errors import ParameterError
 from ndmapper.testing import LoopbackArchives
-from ndmapper.testing.archives.answers import SCENARIOS, Answer, Asked
 from ndmapper.testing.archives.content import compressed, fits_bytes
 from ndmapper.testing.archives.eso import EsoArchive
 from ndmapper.testing.archives.gemini import GeminiArchive
+from ndmapper.testing.archives.scenarios import SCENARIOS, Answer, Asked
 
 NAME = "S20120827S0066.fits"
 DATASET = "MUSE.2017-06-18T01:02:03.456"

@@ -1,10 +1,10 @@
 """
-Saving: from what is in memory to a file that is complete, or as it was.
+Saving: from a content in memory to a file that is complete, or as it was.
 
-plan
-    Which HDUs a file gets, in their order.
-hdus, primary_header
-    Form, name and unit of one HDU; the header of an image in the primary HDU.
+plan, arrangement
+    Which HDUs a file gets, in their order; which of them go where one was.
+hdus, names
+    The form, header and unit of one HDU; its EXTNAME and EXTVER.
 computed
     Arrays that are computed while they are written.
 unsaved

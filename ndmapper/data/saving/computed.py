@@ -1,8 +1,8 @@
-"""Arrays that are computed when it is their turn to be written."""
+"""Arrays that are computed while they are written."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, cast
 
@@ -24,13 +24,13 @@ from ndmapper.io.roles import UncertaintyKind
 from ndmapper.io.write import HdusTogether
 from ndmapper.numerics.arith import Pixels
 
-__all__ = ["Later", "computed"]
+__all__ = ["ComputedOnWrite", "computed"]
 
 
 @dataclass(frozen=True)
-class Later:
+class ComputedOnWrite:
     """
-    An array that is computed when its turn comes to be written.
+    An array that is computed when it is written.
 
     Parameters
     ----------
@@ -51,29 +51,19 @@ class Later:
     pending: Pending
     kind: UncertaintyKind = "variance"
     stored_dtype: np.dtype[Any] | None = None
+    dtype: np.dtype[Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_dtype", self.stored_dtype or self.pending.dtype)
+        dtype = self.stored_dtype or self.pending.dtype
+        object.__setattr__(self, "dtype", dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Its shape; nothing is computed."""
         return self.pending.shape
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Its type; nothing is computed."""
-        return cast(Any, self)._dtype  # type: ignore[no-any-return]
-
     def read(self) -> np.ndarray[Any, Any]:
-        """
-        Compute it.
-
-        Returns
-        -------
-        ndarray
-            The array.
-        """
+        """Compute the array."""
         array = self.pending.read(whole=True)
         if self.kind == "variance" and array.dtype != self.dtype:
             raise WiderVarianceError(_node_of(self.pending))
@@ -91,19 +81,9 @@ Outs = HduMap | HduOut | bytes | Tail
 
 def computed(outs: Iterable[Outs], *, at_once: bool) -> Iterator[Outs | HdusTogether]:
     """
-    Compute the arrays of HDUs when it is their turn.
+    Compute the arrays of HDUs when it is their turn to be written.
 
-    Parameters
-    ----------
-    outs : iterable of HduMap, HduOut, bytes or Tail
-        What is to be written.
-    at_once : bool
-        Arrays of one operation may be written together, some rows at a time.
-
-    Yields
-    ------
-    HduMap, HduOut, bytes, Tail or HdusTogether
-        What can be written.
+    Arrays of one operation may be written together (`at_once`), in blocks of rows.
     """
     for together, found in groupby(outs, _has_blocks if at_once else _nothing):
         if together:
@@ -111,7 +91,7 @@ def computed(outs: Iterable[Outs], *, at_once: bool) -> Iterator[Outs | HdusToge
             continue
         for out in found:
             data: Any = getattr(out, "data", None)
-            if isinstance(out, HduOut) and isinstance(data, Later):
+            if isinstance(out, HduOut) and isinstance(data, ComputedOnWrite):
                 yield replace(out, data=data.read())
             else:
                 yield out
@@ -122,16 +102,20 @@ def _nothing(out: Outs) -> bool:
 
 
 def _has_blocks(out: Outs) -> bool:
-    """Say whether the array of an HDU is made some rows at a time."""
+    """Whether the array of an HDU is computed in blocks of rows."""
     data: Any = getattr(out, "data", None)
-    if not isinstance(out, HduOut) or out.is_tiled or not isinstance(data, Later):
+    if (
+        not isinstance(out, HduOut)
+        or out.is_tiled
+        or not isinstance(data, ComputedOnWrite)
+    ):
         return False
     pending = data.pending
     return isinstance(pending, Result) and pending.node.has_blocks
 
 
 def _together(outs: list[HduOut]) -> HdusTogether:
-    """Write arrays together that are made some rows at a time."""
+    """Write arrays together that are computed in blocks of rows."""
     laters: list[Any] = [out.data for out in outs]
     for later in laters:
         if later.kind == "variance" and later.dtype != later.pending.dtype:

@@ -1,14 +1,36 @@
-"""In which form an array is written, and with which cards."""
+"""
+One HDU of a file that is saved: its form, header and unit.
 
+What nothing changed is copied byte for byte.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 
 from ndmapper.data.array import Part, as_stored, root_of
-from ndmapper.data.content import Content
+from ndmapper.data.flags import name_flags
 from ndmapper.data.ndlater import NDLater
-from ndmapper.data.saving.computed import Later
+from ndmapper.data.primary_header import (
+    extension_header,
+    merged_header,
+    primary_header,
+    replaced_header,
+)
+from ndmapper.data.saving.arrangement import Arrangement
+from ndmapper.data.saving.computed import ComputedOnWrite
+from ndmapper.data.saving.names import (
+    Name,
+    belonging_name,
+    extension_name,
+    free_version,
+    is_named,
+    kept_name,
+)
+from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.converted import (
     KIND_KEYWORD,
@@ -20,38 +42,276 @@ from ndmapper.io.converted import (
 )
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.formkeys import form_keywords
+from ndmapper.io.hdu import HduOut, stored_form
 from ndmapper.io.headers import (
     StoredHeader,
-    UnreadableCardError,
-    changed_keywords,
     is_array_keyword,
     is_frame_keyword,
-    unit_of,
-    unit_text,
-    unit_words,
 )
 from ndmapper.io.roles import UncertaintyKind
+from ndmapper.io.structure import array_header, carried_header
+from ndmapper.io.tiles.read import TileHandle
+from ndmapper.io.tiles.write import wants_tiles
+from ndmapper.io.units import unit_of, unit_to_text, unit_words
 from ndmapper.numerics.formulas import float_type, narrowed
 
-__all__ = [
-    "Name",
-    "described_like",
-    "extension_name",
-    "filled",
-    "is_named",
-    "is_relabelled",
-    "kept_name",
-    "to_write",
-    "unit_card",
-    "with_kind",
-]
+__all__ = ["HduMaker", "PlannedHdu"]
 
 
-Name = tuple[str, int | None]
-"""EXTNAME and EXTVER."""
+@dataclass(frozen=True)
+class PlannedHdu:
+    """
+    An HDU that a save writes.
+
+    Parameters
+    ----------
+    out : HduMap, HduOut or bytes
+        What is written.
+    changed : str or None
+        What of it differs from the file, in words; None if nothing does.
+    ndd : NDLater, optional
+        The image whose array it is.
+    part : str, optional
+        Which of its arrays.
+    table : str, optional
+        Name of the table that it is.
+    """
+
+    out: HduMap | HduOut | bytes
+    changed: str | None = None
+    ndd: NDLater | None = None
+    part: str | None = None
+    table: str | None = None
 
 
-def to_write(
+class HduMaker:
+    """
+    Makes the HDUs of a file that is saved.
+
+    Parameters
+    ----------
+    arrangement : Arrangement
+        Where the content lies among the HDUs of its file.
+    target : Path, optional
+        Where they are written, which says whether images are compressed in tiles.
+    """
+
+    def __init__(self, arrangement: Arrangement, target: Path | None = None) -> None:
+        self.arrangement = arrangement
+        self.content = content = arrangement.content
+        self._stored_extras = arrangement.extras()
+        source = None if content.map is None else content.map.source.path
+        self._is_tiled = wants_tiles(source, target)
+
+    # ---- the primary HDU
+
+    def primary(self, counts: dict[str, int]) -> PlannedHdu:
+        """Make the primary HDU; its header states these numbers of extensions."""
+        hdus = self.arrangement.hdus
+        file_header = self._file_header(counts)
+        touched = "primary header" if file_header.is_touched else None
+        if (single := self.arrangement.single) is not None:
+            header = self._header_in_primary(file_header, single)
+            return self._array(single, "data", header, None, primary=True)
+        if (name := self._stored_extras.get(0)) is not None:
+            extra = self.content.extras[name]
+            header = self._header_in_primary(file_header, extra)
+            in_place = self._extra_name(name, hdus[0], header)
+            return self._array(
+                extra, "data", header, in_place, primary=True, words=name
+            )
+        stored = primary_header(file_header, self.content.groups)
+        is_empty = bool(hdus) and not hdus[0].data_size
+        raw = stored.raw
+        if raw is not None and is_empty and not stored.is_touched:
+            return PlannedHdu(HduOut(raw))
+        if hdus and not is_empty and not hdus[0].is_image:
+            # Random groups are carried along as they are.
+            header_bytes = carried_header(file_header)
+            return PlannedHdu(HduOut(header_bytes, hdus[0]), touched)
+        what = touched or ("primary image" if hdus else None)
+        header_bytes = array_header(stored, None, primary=True)
+        return PlannedHdu(HduOut(header_bytes), what)
+
+    def _file_header(self, counts: dict[str, int]) -> StoredHeader:
+        stored = self.content.primary
+        wanted = {k: n for k, n in counts.items() if stored.header.get(k) != n}
+        if wanted:
+            stored = stored.copy()
+            stored.header.update(wanted)
+        return stored
+
+    @staticmethod
+    def _header_in_primary(file_header: StoredHeader, ndd: NDLater) -> StoredHeader:
+        """Make the primary header of an image, which may be of an extension."""
+        image = ndd.content
+        combine = merged_header if image.in_primary else replaced_header
+        return combine(file_header, image.stored)
+
+    # ---- arrays of groups
+
+    def array(self, ndd: NDLater, part: str) -> PlannedHdu:
+        """Make the extension of an array of a group."""
+        image = ndd.content
+        if part == "data":
+            header = image.stored
+            if image.in_primary:
+                header = extension_header(image.stored)
+        else:
+            header = image.arrays[part].header or self._left_empty(ndd, part)
+        return self._array(ndd, part, header, self._name(ndd, part, header))
+
+    def _left_empty(self, ndd: NDLater, part: str) -> StoredHeader:
+        """Make the header of a new array, from the HDU that HST left empty for it."""
+        header = _described_like(ndd)
+        place = self.arrangement.place
+        at = next((at for at, other in place.items() if other is ndd), None)
+        layout = self.content.layout
+        for group in () if layout is None or at is None else layout.groups:
+            if group.data == at:
+                name = self.content.labels.join(group.ident, part)
+        for hdu in self.arrangement.hdus[1:] if at is not None else ():
+            if not hdu.data_size and (hdu.name, hdu.version or 1) == name:
+                return _filled(StoredHeader(hdu.image_raw), header)
+        return header
+
+    def _name(self, ndd: NDLater, part: str, stored: StoredHeader) -> Name | None:
+        """Find EXTNAME and EXTVER; None where the header has the right ones."""
+        if not self.arrangement.is_as_in_file:
+            return extension_name(self.content, ndd, part)
+        layout, origin = self.content.layout, ndd.content.origin
+        assert layout is not None
+        assert origin is not None
+        at = next(group for group in layout.groups if group.data == origin[1])
+        hdu = self.arrangement.hdus[at.hdus[part]]
+        if not hdu.index:  # the image that was in the primary HDU
+            return extension_name(self.content, ndd, part)
+        return kept_name(hdu, stored)
+
+    # ---- extras and tables
+
+    def extra(self, name: str, hdu: HduMap | None, file: object) -> PlannedHdu:
+        """Make the extension of an extra, which had this HDU; `file` is for errors."""
+        ndd = self.content.extras[name]
+        if len(ndd.content.arrays) > 1:
+            msg = (
+                f"the extra {name!r} of {file} has an uncertainty or flags, which "
+                "only groups have; append it to the file instead"
+            )
+            raise FormatError(msg)
+        stored = ndd.content.stored
+        if ndd.content.in_primary:  # what was in the primary HDU, here or elsewhere
+            stored = extension_header(stored)
+        in_place = self._extra_name(name, hdu, stored)
+        return self._array(ndd, "data", stored, in_place, words=name)
+
+    def _extra_name(
+        self, name: str, hdu: HduMap | None, stored: StoredHeader
+    ) -> Name | None:
+        """Find EXTNAME and EXTVER of an extra; None where the header has them."""
+        if (owned := belonging_name(self.content, "extras", name)) is not None:
+            return owned
+        extras = self.content.extras
+        if name in extras.lookups:
+            return None  # it has the name and number that other headers lead to
+        if hdu is None or extras.places.get(name) != hdu.index:
+            return name, None
+        kept = kept_name(hdu, stored)
+        version = free_version(self.content, hdu)
+        return kept if version is None else (kept[0] if kept else hdu.name, version)
+
+    def table(self, name: str) -> PlannedHdu:
+        """Make the extension of a table."""
+        content = self.content
+        hdu = content.tables.stored(name)
+        written: str | None = None
+        if (owned := belonging_name(content, "tables", name)) is not None:
+            written, version = owned
+        else:
+            version = None if hdu is None else free_version(content, hdu)
+        out = content.tables.to_write(name, version, written)
+        is_changed = out is not hdu or hdu is None or not self._is_of_file(hdu)
+        return PlannedHdu(out, name if is_changed else None, table=name)
+
+    def _is_of_file(self, stored: HduMap | ArrayHandle) -> bool:
+        fmap = self.content.map
+        return fmap is not None and stored.source == fmap.source
+
+    # ---- any array
+
+    def _array(
+        self,
+        ndd: NDLater,
+        part: str,
+        stored: StoredHeader,
+        name: Name | None,
+        *,
+        primary: bool = False,
+        words: str | None = None,
+    ) -> PlannedHdu:
+        source = ndd.content.arrays[part]
+        labels = self.content.labels
+        kind = labels.uncertainty_is if part == "uncertainty" else "variance"
+        data = self._data(ndd, part, kind)
+        if name is not None and is_named(stored, *name):
+            name = None
+        is_new = not isinstance(data, ArrayHandle)
+        unit = _unit_card(
+            ndd, part, kind=kind, is_new=stored.raw is None, is_copied=not is_new
+        )
+        unnamed = part == "flags" and ndd.content.must_name_flags()
+        if not isinstance(data, ConvertedHandle) and (is_new or labels.are_ccddata):
+            # What such a file would take for standard deviations, or for a mask.
+            if part == "uncertainty":
+                stored = _with_kind(
+                    stored, kind=kind, is_ccddata=labels.are_ccddata, is_new=is_new
+                )
+            elif part == "flags":
+                unnamed = unnamed or is_new or "FLAGCONV" not in stored.header
+        same = not is_new and not stored.is_touched and not unnamed
+        if same and name is None and stored.raw is not None and unit is None:
+            out = self._out(stored.raw, data, source.handle)
+            if self.content.map is None or self._is_of_file(data):
+                return PlannedHdu(out, None, ndd, part)
+        else:
+            if unnamed:
+                stored = stored.copy()
+                name_flags(stored.header, ndd.flag_table)
+            made = array_header(
+                stored, stored_form(data), primary=primary, unit=unit,
+                name=None if name is None else name[0],
+                version=None if name is None else name[1],
+            )  # fmt: skip
+            out = self._out(made, data, source.handle)
+        if words is None:
+            words = ",".join(map(str, extension_name(self.content, ndd, part)))
+        return PlannedHdu(out, words, ndd, part)
+
+    def _data(self, ndd: NDLater, part: str, kind: UncertaintyKind) -> Any:
+        """Find what is written of an array: as it is stored, its values, or later."""
+        source = ndd.content.arrays[part]
+        data = _to_write(
+            source, kind=kind, data_dtype=ndd.dtype,
+            is_ccddata=self.content.labels.are_ccddata,
+            is_relabelled=isinstance(source.handle, RescaledHandle)
+            and _is_relabelled(ndd),
+        )  # fmt: skip
+        if not isinstance(data, NoDataHandle):
+            return data
+        told = data.flags is not None and self.arrangement.tells_no_data(ndd, data)
+        return data.flags if told else source.values()
+
+    def _out(self, header: bytes, data: Any, before: ArrayHandle | None) -> HduOut:
+        """Put an image together, compressed where it was, or where that is asked."""
+        like = before if isinstance(before, TileHandle) else None
+        is_tiled = like is not None if self._is_tiled is None else self._is_tiled
+        return HduOut(header, data, is_tiled, like)
+
+
+# ---- the form of an array
+
+
+def _to_write(
     part: Part,
     *,
     data_dtype: np.dtype[Any],
@@ -60,30 +320,18 @@ def to_write(
     is_relabelled: bool = False,
 ) -> Any:
     """
-    Give the stored bytes of an array if nobody changed it, else its values.
+    Return the stored array if nothing changed it, else its values or how to compute.
 
-    Parameters
-    ----------
-    part : Part
-        The array.
-    data_dtype : dtype
-        Type of the data; standard deviations are written as wide as these.
-    kind : {'variance', 'std', 'ivar'}
-        What is written of variances.
-    is_ccddata : bool
-        The file is laid out as those of CCDData; elsewhere the numbers of a mask
-        would mean something else.
-    is_relabelled : bool
-        The header says another unit of the data than it did.
-
-    Returns
-    -------
-    ArrayHandle, ndarray or Later
-        What is written; a NoDataHandle where flags are as they were read.
+    Standard deviations are written as wide as `data_dtype`. The numbers of a mask of a
+    CCDData would mean something else in other files (`is_ccddata`). `is_relabelled`
+    tells that the header states another unit of the data than it did. A NoDataHandle is
+    returned for flags that are as they were read.
     """
     as_std = kind == "std"
     if not part.is_loaded and part.pending is not None:
-        return Later(part.pending, kind, float_type(data_dtype) if as_std else None)
+        return ComputedOnWrite(
+            part.pending, kind, float_type(data_dtype) if as_std else None
+        )
     handle = part.handle
     if (
         handle is not None
@@ -107,24 +355,12 @@ def _means_the_same(handle: ArrayHandle, kind: UncertaintyKind) -> bool:
     if isinstance(handle, InverseHandle):
         return kind == "ivar"
     if isinstance(handle, NoDataHandle):
-        return True  # whoever writes it sees to that
+        return True  # the caller sees to that
     return not isinstance(handle, ConvertedHandle) and kind != "ivar"
 
 
-def described_like(ndd: NDLater) -> StoredHeader:
-    """
-    Make the header of a new variance or flags: the coordinates of the data.
-
-    Parameters
-    ----------
-    ndd : NDLater
-        The data.
-
-    Returns
-    -------
-    StoredHeader
-        The header.
-    """
+def _described_like(ndd: NDLater) -> StoredHeader:
+    """Make the header of a new variance or flags: the coordinates of the data."""
     header = ndd.meta.copy()
     for keyword in dict.fromkeys(header):
         is_wanted = is_array_keyword(keyword) or is_frame_keyword(keyword)
@@ -133,22 +369,12 @@ def described_like(ndd: NDLater) -> StoredHeader:
     return StoredHeader(header=header)
 
 
-def filled(empty: StoredHeader, described: StoredHeader) -> StoredHeader:
+def _filled(empty: StoredHeader, described: StoredHeader) -> StoredHeader:
     """
     Make the header of an array that takes an empty place, as HST leaves them.
 
-    Parameters
-    ----------
-    empty : StoredHeader
-        The header of the place; with NPIX1, NPIX2 and PIXVALUE it says how the array
-        would be, if it was there.
-    described : StoredHeader
-        The coordinates, where it has none itself.
-
-    Returns
-    -------
-    StoredHeader
-        The header.
+    NPIX1, NPIX2 and PIXVALUE say there how a constant array would be. The coordinates
+    are those `described` where the place has none.
     """
     header = empty.header
     for keyword in ("NPIX1", "NPIX2", "PIXVALUE"):
@@ -158,28 +384,10 @@ def filled(empty: StoredHeader, described: StoredHeader) -> StoredHeader:
     return StoredHeader(header=header)
 
 
-def with_kind(
+def _with_kind(
     stored: StoredHeader, *, kind: UncertaintyKind, is_ccddata: bool, is_new: bool
 ) -> StoredHeader:
-    """
-    See to it that a header says of which kind an uncertainty is, where that is usual.
-
-    Parameters
-    ----------
-    stored : StoredHeader
-        The header.
-    kind : {'variance', 'std', 'ivar'}
-        What is written.
-    is_ccddata : bool
-        The file is laid out as those of CCDData.
-    is_new : bool
-        The array is not copied from a file.
-
-    Returns
-    -------
-    StoredHeader
-        The same, or a copy that says it.
-    """
+    """State in a header which kind of uncertainty it is of, where that is usual."""
     name = KIND_NAMES["inverse" if kind == "ivar" else kind]
     found = stored.header.get(KIND_KEYWORD)
     if found is None and (not is_ccddata or (kind == "std" and not is_new)):
@@ -191,67 +399,39 @@ def with_kind(
     return stored
 
 
-def is_relabelled(ndd: NDLater) -> bool:
-    """
-    Say whether the unit of the data is another one than in their file.
-
-    Parameters
-    ----------
-    ndd : NDLater
-        The data.
-
-    Returns
-    -------
-    bool
-        True where somebody set the unit, or changed BUNIT.
-    """
-    if ndd._unit_edited:
+def _is_relabelled(ndd: NDLater) -> bool:
+    """Whether the unit of the data is another than in their file."""
+    if ndd.content.unit_edited:
         return True
-    stored = ndd._stored
+    stored = ndd.content.stored
     if not stored.is_parsed and not stored.is_touched:
         return False
     before = {} if stored.raw is None else form_keywords(stored.raw)
     return unit_words(stored.header) != unit_words(before)
 
 
-def unit_card(
+def _unit_card(
     ndd: NDLater, part: str, *, kind: UncertaintyKind, is_new: bool, is_copied: bool
 ) -> str | None:
     """
-    Find what BUNIT must say.
+    Find what BUNIT must say: a text, '' for no card, None to leave it as it is.
 
-    Parameters
-    ----------
-    ndd : NDLater
-        Whose unit it is.
-    part : str
-        Which array is written.
-    kind : {'variance', 'std', 'ivar'}
-        What is written of variances.
-    is_new : bool
-        The array has no header yet.
-    is_copied : bool
-        The array is copied as it is stored.
-
-    Returns
-    -------
-    str or None
-        The text; empty to take it out, None to leave it as it is.
+    A new array has no header yet; a copied one is written as it is stored.
     """
     if part == "flags":
         return None
-    if part == "uncertainty" and is_relabelled(ndd):
+    if part == "uncertainty" and _is_relabelled(ndd):
         is_copied = False
-    if not (is_new or ndd._unit_edited):
+    if not (is_new or ndd.content.unit_edited):
         if part != "uncertainty" or is_copied:
             return None
         return _unit_of_values(ndd, kind)
     unit = ndd.unit
     if unit is None:
-        return "" if ndd._unit_edited else None
+        return "" if ndd.content.unit_edited else None
     if part == "data":
-        return unit_text(unit) if ndd._unit_edited else None
-    return unit_text(unit ** _POWERS[kind])
+        return unit_to_text(unit) if ndd.content.unit_edited else None
+    return unit_to_text(unit ** _POWERS[kind])
 
 
 _POWERS: dict[UncertaintyKind, int] = {"std": 1, "variance": 2, "ivar": -2}
@@ -264,7 +444,7 @@ def _unit_of_values(ndd: NDLater, kind: UncertaintyKind) -> str | None:
 
     It was turned into the unit of the data, or a square of that, when it was read.
     """
-    source = ndd._parts["uncertainty"]
+    source = ndd.content.arrays["uncertainty"]
     header = None if source.header is None else source.header.header
     if header is None or "BUNIT" not in header:
         return None
@@ -276,124 +456,10 @@ def _unit_of_values(ndd: NDLater, kind: UncertaintyKind) -> str | None:
     stated = unit_of(header)
     if isinstance(ndd.unit, u.UnitBase) and not before == kind == "ivar":
         wanted = ndd.unit ** _POWERS[kind]
-        return None if stated == wanted else unit_text(wanted)
-    if is_relabelled(ndd) and not unit_words(ndd.meta):
+        return None if stated == wanted else unit_to_text(wanted)
+    if _is_relabelled(ndd) and not unit_words(ndd.meta):
         return ""
     if before == kind:
         return None
     power = _POWERS[kind] / _POWERS[before]
-    return "" if stated is None else unit_text(stated**power)
-
-
-def extension_name(df: Content, ndd: NDLater, part: str) -> tuple[str, int | None]:
-    """
-    Name an extension.
-
-    Parameters
-    ----------
-    df : DataFile
-        The file.
-    ndd : NDLater
-        The group.
-    part : str
-        Which of its arrays.
-
-    Returns
-    -------
-    name : str
-        EXTNAME.
-    version : int or None
-        EXTVER; None where the group has a name instead of a number.
-
-    Raises
-    ------
-    FormatError
-        If its ident can be neither.
-    """
-    ident = _repeated_name(df, ndd) or ndd.ident
-    if part == "data" and all(_has_own_name(df, group) for group in df._groups):
-        return str(ident), None
-    return df._labels.join(ident, part)
-
-
-def _has_own_name(df: Content, ndd: NDLater) -> bool:
-    """Whether a group is one image that has its ident as name, as in raw files."""
-    ident = _repeated_name(df, ndd) or ndd.ident
-    return (
-        isinstance(ident, str)
-        and len(ndd._parts) == 1
-        and is_named(ndd._stored, ident, None)
-    )
-
-
-def _repeated_name(df: Content, ndd: NDLater) -> str | None:
-    """Find the name in the file of a group that got a number, as one of several."""
-    ident = ndd.ident
-    if df._map is None or df._layout is None or not isinstance(ident, str):
-        return None
-    if not ident.rstrip("_")[-1:].isdecimal():
-        return None
-    origin = ndd._origin
-    if origin is None or origin[0] != df._map.source:
-        return None
-    if (origin[1], ident) not in [(g.data, g.ident) for g in df._layout.groups]:
-        return None
-    written = str(ndd._stored.header.get("EXTNAME", "")).strip()
-    stem, part = df._labels.split(written) or ("", "")
-    name = stem if stem and part == "data" else written
-    given = ident.removeprefix(f"{name}_") != ident and name not in df.idents
-    return name if name and given else None
-
-
-def is_named(stored: StoredHeader, name: str, version: int | None) -> bool:
-    """
-    Say whether an extension has a name and number already.
-
-    Parameters
-    ----------
-    stored : StoredHeader
-        Its header.
-    name : str
-        EXTNAME.
-    version : int or None
-        EXTVER; None for any.
-
-    Returns
-    -------
-    bool
-        True if nothing needs to be set.
-    """
-    header = stored.header
-    try:
-        written = str(header.get("EXTNAME", "")).strip()
-        number = header.get("EXTVER")
-    except UnreadableCardError:
-        return False
-    return written.upper() == name.upper() and version in (None, number)
-
-
-def kept_name(hdu: HduMap, stored: StoredHeader) -> Name | None:
-    """
-    Find the name that an extension must keep, whatever was put in its place.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        What was there.
-    stored : StoredHeader
-        The header of what is there now: that of an image from elsewhere, or one that
-        somebody set, may have another name or none.
-
-    Returns
-    -------
-    (str, int or None) or None
-        EXTNAME, which may be empty, and EXTVER; None where they are as they were.
-    """
-    if stored.raw == hdu.image_raw and not (
-        stored.is_touched and changed_keywords(stored) & {"EXTNAME", "EXTVER"}
-    ):
-        return None
-    # A number that was brought along would make it another one's.
-    is_new = hdu.version is None and "EXTVER" in stored.header
-    written = str(hdu.keys.get("EXTNAME") or "").strip()  # im2, where the name is IM2
-    return written, 1 if is_new else hdu.version
+    return "" if stated is None else unit_to_text(stated**power)

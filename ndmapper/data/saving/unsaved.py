@@ -1,8 +1,8 @@
 """
-Products in memory: what made them is known, and written when they are.
+Products in memory: their record is known, and completed when they are saved.
 
-The record of such a product lacks the digest of its content until it is saved. What
-somebody changed in it until then shows in a fingerprint of what it holds.
+Until then it lacks the digest of the content. Whether a product was changed since it
+was made shows in a fingerprint of what it holds.
 """
 
 import hashlib
@@ -11,95 +11,56 @@ from typing import Any
 
 import numpy as np
 
-from ndmapper.data.content import Content
+from ndmapper.data.content import FileContent, HasContent
 from ndmapper.data.saving.computed import computed
-from ndmapper.data.saving.plan import plan_items
+from ndmapper.data.saving.plan import plan_hdus
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.hdu import HduOut
 from ndmapper.io.record import edited
 
-__all__ = ["hold", "is_pending", "pending_key", "settled"]
+__all__ = ["attach_record", "complete_record", "is_unsaved_product", "unsaved_key"]
 
 
-def hold(df: Content, rows: Sequence[Mapping[str, Any]]) -> None:
+def attach_record(df: HasContent, rows: Sequence[Mapping[str, Any]]) -> None:
     """
     Give a product in memory the record of what made it.
 
-    Parameters
-    ----------
-    df : DataFile
-        The product, named and unsaved.
-    rows : sequence of mapping
-        Its record; the last entry has no ``content`` yet.
+    The last entry has no ``content`` yet.
     """
-    df.record = rows
-    df._fingerprint = _fingerprint(df)
+    df.content.record = rows
+    df.content.fingerprint = _fingerprint(df)
 
 
-def pending_key(df: Content) -> str | None:
-    """
-    Give the key of a product in memory.
-
-    Parameters
-    ----------
-    df : DataFile
-        Any file.
-
-    Returns
-    -------
-    str or None
-        None for what is no product in memory, or was changed since it was made.
-    """
-    if df._fingerprint is None or _fingerprint(df) != df._fingerprint:
+def unsaved_key(df: HasContent) -> str | None:
+    """Return the key of a product in memory that was not changed since it was made."""
+    content = df.content
+    if content.fingerprint is None or _fingerprint(df) != content.fingerprint:
         return None
-    return str(df.record[-1]["key"])
+    return str(content.record[-1]["key"])
 
 
-def is_pending(df: Content) -> bool:
-    """
-    Say whether a file is a product in memory.
-
-    Parameters
-    ----------
-    df : DataFile
-        Any file.
-
-    Returns
-    -------
-    bool
-        True also if it was changed since it was made.
-    """
-    return df._fingerprint is not None
+def is_unsaved_product(content: FileContent) -> bool:
+    """Whether it is that of a product in memory, changed or not."""
+    return content.fingerprint is not None
 
 
-def settled(df: Content, product: str, content: str) -> list[dict[str, Any]]:
+def complete_record(df: HasContent, product: str, digest: str) -> list[dict[str, Any]]:
     """
     Complete the record of a product in memory that is being saved.
 
-    Parameters
-    ----------
-    df : DataFile
-        The product.
-    product : str
-        Name of the file that it becomes.
-    content : str
-        Digest of that file without its record.
-
-    Returns
-    -------
-    list of dict
-        The record; it says if the product was edited since it was made.
+    `product` is the name of the file, and `digest` that of it without its record. The
+    record says if the product was edited since it was made.
     """
-    *before, last = df.record
-    if _fingerprint(df) == df._fingerprint:
-        return [*before, {**last, "product": product, "content": content}]
+    *before, last = df.content.record
+    if _fingerprint(df) == df.content.fingerprint:
+        return [*before, {**last, "product": product, "content": digest}]
     made = {**last, "content": None}
-    return edited([*before, made], product=product, what=["memory"], digest=content)
+    return edited([*before, made], product=product, what=["memory"], digest=digest)
 
 
-def _fingerprint(df: Content) -> str:
+def _fingerprint(df: HasContent) -> str:
     total = hashlib.blake2b(digest_size=16)
-    outs = (item.out for item in plan_items(df))
+    outs = (hdu.out for hdu in plan_hdus(df))
     for out in computed(outs, at_once=False):
         if isinstance(out, bytes):
             total.update(out)
@@ -115,7 +76,7 @@ def _fingerprint(df: Content) -> str:
 
 
 def _where(stored: Any) -> bytes:
-    """Say where pixels lie that nobody has looked at."""
+    """Identify pixels that are still in a file."""
     source = stored.source
     section = getattr(stored, "section", None)
     place = (str(source.path), source.size, source.mtime_ns, stored.index, section)

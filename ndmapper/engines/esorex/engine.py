@@ -1,4 +1,4 @@
-"""The engine of steps that are recipes of the ESO pipelines."""
+"""The engine for recipes of the ESO pipelines."""
 
 import contextlib
 import re
@@ -10,6 +10,8 @@ from typing import Any
 
 from ndmapper.config import config
 from ndmapper.engines.base import Each, Job, Outcome, Preview, Task
+from ndmapper.engines.esorex.parameters import arguments
+from ndmapper.engines.esorex.preview import preview
 from ndmapper.engines.esorex.products import ProductError, find_products
 from ndmapper.engines.esorex.recipes import (
     Recipe,
@@ -17,26 +19,25 @@ from ndmapper.engines.esorex.recipes import (
     environment,
     find_recipe,
 )
-from ndmapper.engines.esorex.script import preview
 from ndmapper.engines.esorex.sof import (
     Frame,
     check_sof,
     frames_of,
-    give_frames,
     keep_sof,
+    link_frames,
     read_sof,
     sof_text,
 )
-from ndmapper.engines.esorex.values import arguments
-from ndmapper.engines.failures import end_failure, failure
-from ndmapper.engines.links import Hand
 from ndmapper.engines.process import (
     Finished,
+    exit_error,
     printable,
     read_log,
     run_program,
     thread_limit,
+    tool_error,
 )
+from ndmapper.engines.staging import InputLinks
 from ndmapper.errors import MissingToolError
 
 __all__ = ["EsorexEngine"]
@@ -50,7 +51,7 @@ OPTIONS = (
     "--recipes=FALSE", "--show-hidden=FALSE", "--suppress-link=TRUE",
     "--suppress-prefix=TRUE", "--time=FALSE", "--unload-plugin=TRUE",
 )  # fmt: skip
-"""All options of esorex, so that none is taken from what a user has set elsewhere."""
+"""All options of esorex, so that none is taken from a user's settings."""
 
 _ERROR = re.compile(
     r"^(?:[\d:]+ )?\[ ERROR \] (?:\S+: )?(?:\[tid=\d+\] )?(.*)$", re.MULTILINE
@@ -59,51 +60,21 @@ _SUMMARY = re.compile(r"Dumping the|Found \d+ error|\[\d+/\d+\]|$")
 
 
 class EsorexEngine:
-    """Run recipes with esorex, each in a folder of its own."""
+    """Run recipes with esorex, each in its own folder."""
 
     name = "esorex"
     each: Each = "list"
     words: Mapping[str, Any] = MappingProxyType({"create_sof": True, "sof": None})
 
     def frames_of_user(self, task: Task) -> list[tuple[Path, str]]:
-        """
-        List the frames of a set that the user has edited, and wants to be used.
-
-        Parameters
-        ----------
-        task : Task
-            The recipe.
-
-        Returns
-        -------
-        list of tuple
-            Path and tag of each; none where ndmapper writes the set.
-
-        Raises
-        ------
-        MissingFileError, FormatError
-            If the set, or a file that it names, cannot be read.
-        """
+        """Return the frames of a SOF file that the user has edited."""
         words = task.words
         if words["create_sof"] or words["sof"] is None:
             return []
         return [(path, tag) for path, tag, _ in read_sof(Path(words["sof"]))]
 
     def tool(self, task: Task) -> dict[str, str | None]:
-        """
-        Say which pipeline a recipe is of.
-
-        Parameters
-        ----------
-        task : Task
-            The recipe.
-
-        Returns
-        -------
-        dict
-            Name and version of the pipeline; the version is None where it is not
-            installed.
-        """
+        """Return name and version of a recipe's pipeline."""
         try:
             recipe = find_recipe(str(task.name), config)
         except MissingToolError:
@@ -111,42 +82,14 @@ class EsorexEngine:
         return {"name": recipe.pipeline, "version": recipe.version}
 
     def parameters(self, task: Task) -> Collection[str] | None:
-        """
-        List the parameters of a recipe; frames come besides.
-
-        Parameters
-        ----------
-        task : Task
-            The recipe.
-
-        Returns
-        -------
-        collection of str or None
-            Their names with ``_`` for ``-`` and ``.``; None where it is not installed.
-        """
+        """Return the parameters of a recipe, without frames."""
         try:
             return list(describe(find_recipe(str(task.name), config)))
         except MissingToolError:
             return None
 
     def check(self, job: Job) -> None:
-        """
-        Check frames and parameters against what the recipe says of itself.
-
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Raises
-        ------
-        UnknownParameterError, ParameterError
-            If a parameter is not one of the recipe's, or its value is wrong.
-        DeclarationError
-            If inputs are not named by tags.
-        MissingFileError, OutputExistsError
-            If a SOF of the user is missing, or would be lost.
-        """
+        """Check frames and parameters against the description of the recipe."""
         frames_of(job)
         check_sof(job)
         with contextlib.suppress(MissingToolError):
@@ -154,19 +97,7 @@ class EsorexEngine:
             arguments(recipe.name, describe(recipe), job.parameters)
 
     def preview(self, job: Job) -> Preview:
-        """
-        Show the set of frames and the command line.
-
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Returns
-        -------
-        Preview
-            Both, and a shell script that does the same.
-        """
+        """Show the set of frames and the command line."""
         try:
             recipe = find_recipe(str(job.task.name), job.settings)
         except MissingToolError as err:
@@ -178,25 +109,7 @@ class EsorexEngine:
         """
         Run the recipe.
 
-        Parameters
-        ----------
-        job : Job
-            What to do.
-
-        Returns
-        -------
-        Outcome
-            The products by category. What was printed as an error although all went
-            well is among the warnings.
-
-        Raises
-        ------
-        MissingToolError
-            If esorex or the pipeline is not installed.
-        TimeLimitError
-            If it takes too long.
-        StepError
-            If it fails, leaves out an input, or does not make what was declared.
+        Raises StepError also if products do not list all inputs, or are missing.
         """
         assert job.folder is not None
         recipe = find_recipe(str(job.task.name), job.settings)
@@ -204,7 +117,7 @@ class EsorexEngine:
         try:
             return _run(job, recipe, given, job.folder)
         except BaseException:
-            # Nothing of a failed run can be trusted, whatever it looks like.
+            # Products of a failed run are not used, even if they look complete.
             _discard(job.folder)
             raise
 
@@ -223,7 +136,7 @@ def _argv(recipe: Recipe, given: list[str]) -> list[str]:
 
 def _run(job: Job, recipe: Recipe, given: list[str], folder: Path) -> Outcome:
     keep_sof(job)
-    frames = give_frames(job, Hand(folder / "in"))
+    frames = link_frames(job, InputLinks(folder / "in"))
     home = folder / "home"
     home.mkdir()
     (folder / "empty.rc").touch()
@@ -238,13 +151,13 @@ def _run(job: Job, recipe: Recipe, given: list[str], folder: Path) -> Outcome:
     text = printable(read_log(end.log))
     tool = f"the recipe {recipe.name} ({recipe.pipeline} {recipe.version})"
     if end.returncode or end.timed_out:
-        raise end_failure(job, tool, end, text, _hint(end, text, frames))
+        raise exit_error(job, tool, end, text, _hint(end, text, frames))
     try:
         products = find_products(folder, folder / "products.json")
         found = products.by_output(job.outputs)
         products.check_inputs(frames, given)
     except ProductError as err:
-        raise failure(job, tool, f"{err}{_hint(end, text, frames)}", text) from err
+        raise tool_error(job, tool, f"{err}{_hint(end, text, frames)}", text) from err
     words = [f"it printed the error: {line}" for line in _errors(text)]
     return Outcome(
         products=found,
@@ -259,7 +172,7 @@ def _errors(text: str) -> list[str]:
 
 
 def _hint(end: Finished, text: str, frames: list[Frame]) -> str:
-    """Say what went wrong first; what comes last is only its consequence."""
+    """Return the first error message; later ones are consequences."""
     errors = _errors(text)
     hint = f" (its first error: {errors[0]})" if errors else ""
     if end.returncode > 0 and any(frame.tag != frame.tag.upper() for frame in frames):

@@ -1,4 +1,4 @@
-"""What a recipe has made: found by category, checked against what it was given."""
+"""Products of a recipe: found by category, and checked against the inputs."""
 
 import re
 from collections import Counter
@@ -13,50 +13,25 @@ from ndmapper.errors import FormatError, MissingFileError
 
 __all__ = ["ProductError", "Products", "find_products"]
 
-# Names in headers are cut where the card ends; shorter ones are whole.
+# Longer names are truncated in the header card.
 _WHOLE_NAME = 30
 _FILTERS = "FILTER_LIST"
 _RECIPE = re.compile(r"(?:HIERARCH )?ESO PRO REC(\d+) ")
 
 
 class ProductError(Exception):
-    """The products are not what they must be; the text is the end of a sentence."""
+    """A product is missing or wrong; the message is the end of a sentence."""
 
 
 class Products:
-    """
-    The products of one run.
-
-    Parameters
-    ----------
-    files : sequence of (str, DataFile)
-        Category and file.
-    """
+    """Products of one run."""
 
     def __init__(self, files: Sequence[tuple[str, DataFile]]) -> None:
         self.files = list(files)
         self.warnings: list[str] = []
 
     def by_output(self, outputs: Sequence[Output]) -> dict[Output, DataFile]:
-        """
-        Find the file of every output.
-
-        Parameters
-        ----------
-        outputs : sequence of (str or None)
-            Categories; ``'MASTER_BIAS#3'`` is the third of its category, by the order
-            of the names that the recipe gives.
-
-        Returns
-        -------
-        dict of (str or None) to DataFile
-            The files.
-
-        Raises
-        ------
-        ProductError
-            If there is none, or one of several is meant.
-        """
+        """Return the file of every output."""
         found = {name: self._find(name) for name in outputs}
         asked = {(name or "").partition("#")[0] for name in outputs}
         taken = {id(df) for df in found.values()}
@@ -94,19 +69,9 @@ class Products:
         self, frames: Sequence[Frame], parameters: Sequence[str] = ()
     ) -> None:
         """
-        Compare what the products say they were made of with what was given.
+        Compare the inputs that the products list with those given.
 
-        Parameters
-        ----------
-        frames : sequence of Frame
-            The frames of the run.
-        parameters : sequence of str
-            The arguments of the recipe.
-
-        Raises
-        ------
-        ProductError
-            If raw frames were left out.
+        Raises ProductError if the recipe ignored raw frames.
         """
         listed: Counter[tuple[str, str]] = Counter()
         raw_tags: set[str] = set()
@@ -116,7 +81,7 @@ class Products:
             raw_tags |= {tag for tag, _ in raws}
             self._check_number(df, raws)
         if not raw_tags:
-            return  # the recipe keeps no lists
+            return  # the recipe writes no lists
         for tag in dict.fromkeys(frame.tag for frame in frames):
             given = Counter(Path(f.path).name for f in frames if f.tag == tag)
             found = Counter({name: n for (t, name), n in listed.items() if t == tag})
@@ -132,7 +97,7 @@ class Products:
                 )
                 raise ProductError(msg)
             if tag == _FILTERS and "--filter=white" in parameters:
-                continue  # the one filter that the recipes of MUSE have themselves
+                continue  # built into the MUSE recipes
             if len(missing) == given.total():
                 self.warnings.append(
                     f"its products do not list the {tag} that was given: it may not "
@@ -149,26 +114,7 @@ class Products:
 
 
 def find_products(folder: Path, listing: Path) -> Products:
-    """
-    Read the list of products that esorex has written, and open each of them.
-
-    Parameters
-    ----------
-    folder : Path
-        Where they are.
-    listing : Path
-        The file of --products-sof, in JSON.
-
-    Returns
-    -------
-    Products
-        The products, ordered by name within a category.
-
-    Raises
-    ------
-    ProductError
-        If there is no list, or a file is missing or damaged.
-    """
+    """Open the products that esorex lists."""
     try:
         entries = load_json(listing.read_bytes())
         named = [(str(e["category"]), Path(str(e["name"])).name) for e in entries]
@@ -194,8 +140,8 @@ def _natural(text: str) -> list[tuple[int, str]]:
 
 
 def _listed(meta: Mapping[str, object], kind: str) -> list[tuple[str, str]]:
-    """Read tags and names of the frames of one kind off a header."""
-    # The lists of what the inputs themselves were made of stand before the last.
+    """Return tags and names of the frames of one kind that a header lists."""
+    # Earlier lists in the header are those of the inputs.
     numbers = [int(m[1]) for keyword in meta if (m := _RECIPE.match(keyword))]
     found: list[tuple[str, str]] = []
     start = f"ESO PRO REC{max(numbers, default=1)} {kind}"
@@ -206,7 +152,7 @@ def _listed(meta: Mapping[str, object], kind: str) -> list[tuple[str, str]]:
 
 
 def _matched(given: Counter[str], listed: Counter[str]) -> Counter[str]:
-    """Find which of the given names are listed, be it cut at the end of a card."""
+    """Return the given names that are listed, possibly truncated."""
     matched = given & listed
     left = listed - matched
     for name in (given - matched).elements():

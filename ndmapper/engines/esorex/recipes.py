@@ -1,4 +1,4 @@
-"""Which recipes there are, where, of which version, and with which parameters."""
+"""Installed recipes: path, version, environment and parameters."""
 
 import hashlib
 import logging
@@ -14,7 +14,7 @@ import platformdirs
 
 from ndmapper.config import usable
 from ndmapper.documents import load_json
-from ndmapper.engines.esorex.values import Parameter, read_parameters
+from ndmapper.engines.esorex.parameters import Parameter, read_parameters
 from ndmapper.engines.process import find_program, last_lines, read_log, run_program
 from ndmapper.errors import MissingToolError, StepError
 from ndmapper.io.temporary import scratch_folder, staging_name
@@ -27,14 +27,14 @@ _PROGRAM_ADVICE = (
     "install it (Debian, Ubuntu: apt install esorex; otherwise a pipeline kit from "
     "https://www.eso.org/pipelines), or name it in config['esorex']"
 )
-# muse_create_sky (2.8.7) reads memory that it has not written, so its sky mask depended
-# on what was there before. With this the malloc of the GNU C library gives zeros, which
-# are 255 inverted: then the mask is the same each time.
+# muse_create_sky (2.8.7) reads uninitialised memory, so its sky mask was not
+# reproducible. With this setting, malloc of the GNU C library returns zeros (255
+# inverted).
 ZEROS = {"MALLOC_PERTURB_": "255"}
 _ASK = 60.0
-"""The most time that esorex may take to list the parameters of a recipe [s]."""
+"""Time limit for esorex to list the parameters of a recipe [s]."""
 
-# Packages of Debian, by the start of the names of their recipes.
+# Debian packages by prefix of their recipes.
 _PACKAGES = {
     "muse": "muse", "hawki": "hawki", "gi": "giraf", "uves": "uves", "vm": "vimos",
     "vimos": "vimos", "naco": "naco", "visir": "visir", "amber": "amber",
@@ -44,40 +44,26 @@ _FOLDERS = (
     "lib/esopipes-plugins", "lib64/esopipes-plugins", "lib/*/esopipes-plugins",
     "lib/*/cpl/plugins", "lib/cpl/plugins", "lib64/cpl/plugins",
 )  # fmt: skip
-"""Where the pipelines are, below the folder above that of the program."""
+"""Folders of pipelines, relative to the parent of the program's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """
-    A recipe that is installed.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    program : Path
-        The esorex that runs it.
-    plugin : Path
-        Its file, in the folder of its pipeline.
-    stamp : int
-        When that file was written.
-    pipeline : str
-        Name of the pipeline.
-    version : str
-        Version of the pipeline.
-    """
+    """An installed recipe."""
 
     name: str
+    # Path of esorex.
     program: Path
+    # Shared library of the recipe.
     plugin: Path
+    # mtime of the shared library [ns].
     stamp: int
     pipeline: str
     version: str
 
     @property
     def folder(self) -> Path:
-        """The folder of the pipeline: only recipes in it are known to esorex."""
+        """Folder of the pipeline; esorex knows only the recipes in it."""
         return self.plugin.parent
 
 
@@ -85,26 +71,7 @@ _found: dict[tuple[str, str, str | None, str | None], Recipe] = {}
 
 
 def find_recipe(name: str, settings: Mapping[str, Any]) -> Recipe:
-    """
-    Find a recipe; nothing is started for that.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    settings : mapping
-        The configuration: esorex and esorex_plugins.
-
-    Returns
-    -------
-    Recipe
-        Of several versions in one folder, the highest.
-
-    Raises
-    ------
-    MissingToolError
-        If esorex or the pipeline is not installed.
-    """
+    """Return a recipe, without starting esorex."""
     program, plugins = (usable(settings[key]) for key in ("esorex", "esorex_plugins"))
     key = (name, program, plugins, os.environ.get("PATH"))
     known = _found.get(key)
@@ -166,7 +133,7 @@ def _stamp(plugin: Path) -> int | None:
 
 
 def _version(plugin: Path) -> tuple[str, str]:
-    """Read name and version off the folder of a pipeline, where it has them."""
+    """Return name and version of a pipeline from its folder name."""
     found = re.fullmatch(r"([A-Za-z]\w*?)-v?(\d[\w.+-]*)", plugin.parent.name)
     if found:
         return found[1], found[2]
@@ -199,58 +166,27 @@ def _missing(name: str, folders: list[Path], *, given: bool) -> str:
 
 
 def _near(name: str, names: list[str]) -> str:
-    import difflib  # for this message only
+    import difflib  # only for this message
 
     near = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def environment(recipe: Recipe, home: Path) -> dict[str, str]:
-    """
-    Make the environment of esorex, of which nothing changes what a recipe does.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What is run.
-    home : Path
-        An empty folder.
-
-    Returns
-    -------
-    dict of str to str
-        That of this process without settings of esorex, CPL and the pipeline.
-    """
+    """Return the environment of esorex, without settings that change results."""
     starts = ("ESOREX_", "CPL_", f"{recipe.pipeline.upper()}_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(starts)}
     return kept | {"HOME": str(home)} | ZEROS
 
 
 def describe(recipe: Recipe) -> dict[str, Parameter]:
-    """
-    List the parameters of a recipe.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        The recipe.
-
-    Returns
-    -------
-    dict of str to Parameter
-        By their names as in Python, in the order of the recipe.
-
-    Raises
-    ------
-    StepError
-        If esorex cannot tell them.
-    """
+    """Return the parameters of a recipe, as esorex describes them."""
     return _describe(recipe)
 
 
 @lru_cache(maxsize=64)
 def _describe(recipe: Recipe) -> dict[str, Parameter]:
-    # Asking costs as much as a small recipe, so the answer is kept for other processes.
+    # Starting esorex takes as long as a small recipe: cache the answer on disk.
     kept = _cache_file(recipe)
     try:
         return read_parameters(load_json(kept.read_bytes()))

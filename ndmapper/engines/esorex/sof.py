@@ -1,4 +1,4 @@
-"""Sets of frames: which file has which tag, and the text files that say so."""
+"""Sets of frames (SOF): files with their tags, and their text form."""
 
 import hashlib
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Job
-from ndmapper.engines.esorex.values import is_frames
-from ndmapper.engines.links import Hand, is_safe
+from ndmapper.engines.esorex.parameters import is_frames
+from ndmapper.engines.staging import InputLinks, is_safe
 from ndmapper.errors import (
     DeclarationError,
     FormatError,
@@ -23,8 +23,8 @@ __all__ = [
     "Frame",
     "check_sof",
     "frames_of",
-    "give_frames",
     "keep_sof",
+    "link_frames",
     "read_sof",
     "sof_text",
 ]
@@ -37,21 +37,13 @@ _FIRST_LINE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """
-    A file of a set.
+    """A file of a set of frames."""
 
-    Parameters
-    ----------
-    path : str
-        Its path, as the program will read it.
-    tag : str
-        Its tag.
-    group : str
-        Its group, which recipes know themselves; empty where nobody says it.
-    """
-
+    # Path that the recipe reads.
     path: str
+    # Tag (DO category).
     tag: str
+    # Group; empty if not given, since recipes know it.
     group: str = ""
 
     def __str__(self) -> str:
@@ -59,24 +51,7 @@ class Frame:
 
 
 def frames_of(job: Job) -> list[tuple[str, DataFile]]:
-    """
-    List the frames of a job.
-
-    Parameters
-    ----------
-    job : Job
-        The job.
-
-    Returns
-    -------
-    list of (str, DataFile)
-        Tag and file: the inputs, then those parameters that are files.
-
-    Raises
-    ------
-    DeclarationError
-        If something is not a tag.
-    """
+    """Return the frames of a job; DeclarationError for an invalid tag."""
     frames = [(tag, df) for tag, files in job.roles.items() for df in files]
     for tag, value in job.parameters.items():
         if is_frames(value):
@@ -93,71 +68,26 @@ def frames_of(job: Job) -> list[tuple[str, DataFile]]:
 
 
 def sof_text(frames: Sequence[Frame]) -> str:
-    """
-    Write a set of frames.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        The frames.
-
-    Returns
-    -------
-    str
-        A line for each.
-    """
+    """Format a set of frames."""
     return "".join(f"{frame}\n" for frame in frames)
 
 
-def give_frames(job: Job, hand: Hand, *, really: bool = True) -> list[Frame]:
-    """
-    Make the frames of a job available to esorex.
-
-    Parameters
-    ----------
-    job : Job
-        The job. With create_sof False its SOF says which frames these are.
-    hand : Hand
-        Hands out files.
-    really : bool
-        False says only what the frames would be.
-
-    Returns
-    -------
-    list of Frame
-        The frames.
-
-    Raises
-    ------
-    MissingFileError
-        If a file is missing.
-    """
+def link_frames(job: Job, links: InputLinks, *, really: bool = True) -> list[Frame]:
+    """Make the frames of a job available under safe paths."""
     if not job.task.words["create_sof"]:
         return [
-            Frame(path=str(hand.link(path) if really else path), tag=tag, group=group)
+            Frame(path=str(links.link(path) if really else path), tag=tag, group=group)
             for path, tag, group in read_sof(_sof_path(job))
         ]
-    give = hand.give if really else hand.path
-    return [Frame(path=str(give(df)), tag=tag) for tag, df in frames_of(job)]
+    provide = links.provide if really else links.path
+    return [Frame(path=str(provide(df)), tag=tag) for tag, df in frames_of(job)]
 
 
 def check_sof(job: Job) -> None:
     """
-    Check the words create_sof and sof of a job.
+    Check the options create_sof and sof.
 
-    Parameters
-    ----------
-    job : Job
-        The job.
-
-    Raises
-    ------
-    ParameterError
-        If create_sof is False and no SOF is named.
-    MissingFileError
-        If it, or a file in it, is missing.
-    OutputExistsError
-        If a SOF would be replaced that the user has edited.
+    Raises OutputExistsError if an edited SOF file would be overwritten.
     """
     words = job.task.words
     if not words["create_sof"]:
@@ -180,14 +110,7 @@ def check_sof(job: Job) -> None:
 
 
 def keep_sof(job: Job) -> None:
-    """
-    Write the set of frames where the user wants it, to look at or to edit.
-
-    Parameters
-    ----------
-    job : Job
-        The job.
-    """
+    """Write the set of frames to the SOF file of the user."""
     words = job.task.words
     if words["sof"] is None or not words["create_sof"]:
         return
@@ -223,26 +146,7 @@ def _sof_path(job: Job) -> Path:
 
 
 def read_sof(sof: Path) -> list[tuple[Path, str, str]]:
-    """
-    Read a set of frames.
-
-    Parameters
-    ----------
-    sof : Path
-        The file, which a user may have edited.
-
-    Returns
-    -------
-    list of tuple
-        Path, tag and group of each frame.
-
-    Raises
-    ------
-    MissingFileError
-        If it, or a file that it names, does not exist.
-    FormatError
-        If it cannot be read.
-    """
+    """Parse a SOF file; MissingFileError if one of its files does not exist."""
     try:
         text = sof.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -256,7 +160,7 @@ def read_sof(sof: Path) -> list[tuple[Path, str, str]]:
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        # As esorex reads it: from the current folder, with variables.
+        # As esorex does: relative to the current folder, variables expanded.
         path = Path(os.path.abspath(os.path.expandvars(words[0])))  # noqa: PTH100
         if len(words) < 2:
             msg = f"line {number} of {sof} gives no tag to {words[0]}"

@@ -1,4 +1,19 @@
-"""The engine of IRAF tasks."""
+"""
+Engine for IRAF tasks, run in PyRAF worker processes.
+
+engine, preview
+    The engine, and CL scripts that do the same.
+calls, values, parameters
+    The calls of a job, and parameters of tasks.
+stage_mef, pixels, headers
+    Files as IRAF can read them.
+products, side_effects, vardq, failures
+    What a task made, changed, left undone.
+process, pool, worker, cl_cache, installation
+    Worker processes that run PyRAF.
+database, shared_database
+    IRAF's text databases.
+"""
 
 from ndmapper.engines.iraf.engine import IrafEngine
 

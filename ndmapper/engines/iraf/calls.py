@@ -1,4 +1,4 @@
-"""What a job becomes for IRAF: files under plain names, and calls of the task."""
+"""The task calls of a job, and the files staged for them under plain names."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.engines.base import Job, Output
-from ndmapper.engines.iraf.describe import Parameter
 from ndmapper.engines.iraf.headers import header_for
-from ndmapper.engines.iraf.leftovers import difference
+from ndmapper.engines.iraf.parameters import Parameter
 from ndmapper.engines.iraf.pixels import convert
-from ndmapper.engines.iraf.stage_mef import stage_whole
+from ndmapper.engines.iraf.side_effects import difference
+from ndmapper.engines.iraf.stage_mef import stage_mef
 from ndmapper.engines.iraf.values import LONGEST, is_files, to_iraf
 from ndmapper.engines.staging import PlainNames, plain_root, write_image
 from ndmapper.errors import IdentError, StepError
 from ndmapper.io.headers import Header
-from ndmapper.io.layout import Ident
+from ndmapper.io.labels import Ident
 
 __all__ = ["Call", "Calls", "base_output", "files_of"]
 
@@ -29,41 +29,33 @@ _BARE = {
     "longslit.transform": "fitnames",
     "longslit.fceval": "fitnames",
 }
-"""Of these tasks one parameter is the name of database entries as it stands, while what
-writes those leaves out the type of the file."""
+"""
+Tasks with a parameter that is the literal name of a database entry, which is written
+without file type.
+"""
 
-# The pixels of such a file are in another one, which is looked for beside it.
+# The pixels of an .imh file are in a separate file.
 _WITH_PIXELS_BESIDE = re.compile(r"\.(imh|\w\wh)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """
-    One call of a task.
+    """One call of a task."""
 
-    Parameters
-    ----------
-    ident : int, str or None
-        Which extension it is for; None for whole files.
-    part : {'data', 'uncertainty', 'flags'}
-        Which array of it.
-    parameters : dict
-        What is given to the task.
-    outputs : dict of (str or None) to str
-        The names of the files that it must make, by output.
-    given : dict of (str or None) to Header
-        For every output the header of the image that it is made of.
-    """
-
+    # Ident of the extension; None for whole files.
     ident: Ident | None
+    # 'data', 'uncertainty' or 'flags'.
     part: str
+    # Parameters of the task.
     parameters: dict[str, Any]
+    # Names of the files to be made, by output.
     outputs: dict[Output, str]
+    # Header of the base image, by output.
     given: dict[Output, Header] = field(default_factory=dict)
 
 
 class _Copy(NamedTuple):
-    """A copy of an input, which the task may write into."""
+    """A writable copy of an input."""
 
     role: str
     df: DataFile
@@ -73,36 +65,12 @@ class _Copy(NamedTuple):
 
 
 def base_output(output: Output) -> str:
-    """
-    Give the parameter that an output belongs to.
-
-    Parameters
-    ----------
-    output : str or None
-        Name of an output; ``'result#2'`` is the second product of ``'result'``.
-
-    Returns
-    -------
-    str
-        Name of the parameter.
-    """
+    """Return the parameter to which an output belongs."""
     return str(output).partition("#")[0]
 
 
 def files_of(job: Job) -> dict[str, list[DataFile]]:
-    """
-    List all FITS files that a task is given, by parameter.
-
-    Parameters
-    ----------
-    job : Job
-        What is to be done.
-
-    Returns
-    -------
-    dict of str to list of DataFile
-        Inputs first, then parameters that name files.
-    """
+    """Return all FITS inputs of a task, by parameter."""
     found = {name: list(files) for name, files in job.roles.items()}
     for name, value in job.parameters.items():
         if is_files(value):
@@ -111,23 +79,7 @@ def files_of(job: Job) -> dict[str, list[DataFile]]:
 
 
 class Calls:
-    """
-    The calls of one job, and the files that they need.
-
-    Parameters
-    ----------
-    job : Job
-        What is to be done.
-    known : mapping of str to Parameter or None
-        The parameters of the task.
-
-    Attributes
-    ----------
-    warnings : list of str
-        What the user should know.
-    written : set of Path
-        The files that the task is given.
-    """
+    """The calls of one job, and their staged files."""
 
     def __init__(self, job: Job, known: Mapping[str, Parameter] | None) -> None:
         assert job.folder is not None
@@ -152,7 +104,7 @@ class Calls:
 
     @cached_property
     def idents(self) -> list[Ident | None]:
-        """The extensions over which the job goes; None for whole files."""
+        """Idents of the extensions to loop over; None for whole files."""
         if not self.by_extension:
             return [None]
         files = [df for several in self.files.values() for df in several]
@@ -179,7 +131,7 @@ class Calls:
 
     @cached_property
     def bases(self) -> dict[Output, DataFile]:
-        """For every output the file that gives all but the pixels."""
+        """For every output, the file that provides header and structure."""
         found: dict[Output, DataFile] = {}
         counts: dict[str, int] = {}
         inputs = self.job.inputs or [df for fs in self.files.values() for df in fs]
@@ -205,40 +157,19 @@ class Calls:
     # ---- the calls
 
     def all(self) -> Iterator[Call]:
-        """
-        Stage the files of one call after the other.
-
-        Yields
-        ------
-        Call
-            The calls for the data, in the order of the extensions.
-        """
+        """Stage files and yield calls, one after the other."""
         for ident in self.idents:
             yield self.one(ident, "data")
 
     def one(self, ident: Ident | None, part: str) -> Call:
-        """
-        Stage the files of one call.
-
-        Parameters
-        ----------
-        ident : int, str or None
-            Which extension; None for whole files.
-        part : {'data', 'uncertainty', 'flags'}
-            Which array of it.
-
-        Returns
-        -------
-        Call
-            The call.
-        """
+        """Stage the files of one call."""
         task = str(self.job.task.name)
         edited = {base_output(o) for o in self.job.outputs} & set(self.files)
         path_param = self.job.task.words.get("path_param")
         inside = "raw" if path_param else ""
         given: dict[str, Any] = {}
         for name, known in (self.known or {}).items():
-            # A parameter that IRAF asks for although it has a value.
+            # Query parameters with a value must be given, or IRAF asks.
             if known.mode.startswith("a") and known.default is not None:
                 given[name] = known.default
         outputs: dict[Output, str] = {}
@@ -290,9 +221,9 @@ class Calls:
 
     def _link(self, path: Path) -> Path | str:
         """
-        Link a file, which is no image of ours, to where the task runs.
+        Link a file that is no image to the folder of the task.
 
-        Many tasks have room for a short name alone, and none takes blanks.
+        Many tasks have room for short names only, without blanks.
         """
         if not path.is_file() or _WITH_PIXELS_BESIDE.fullmatch(path.suffix):
             return path
@@ -305,14 +236,7 @@ class Calls:
         return self._links[path]
 
     def changed(self) -> Iterator[tuple[str, DataFile, str]]:
-        """
-        Find inputs of which the task has changed its copy.
-
-        Yields
-        ------
-        (str, DataFile, str)
-            The parameter, the file, and what is other now.
-        """
+        """Return the inputs whose copies the task has changed."""
         for path, copy in self._copies.items():
             if not path.exists():
                 yield copy.role, copy.df, "it is gone"
@@ -323,7 +247,7 @@ class Calls:
                     yield copy.role, copy.df, what
 
     def _joined(self, names: Sequence[str]) -> str:
-        """Write names as one value; many of them go into a file."""
+        """Join names into one value, or write many into an @file."""
         text = ",".join(names)
         if len(text) <= LONGEST:
             return text
@@ -364,7 +288,7 @@ class Calls:
         path = self.folder / folder / name
         self.written.add(path)
         if own is None or not self.by_extension:
-            stage_whole(df, path, self._nan, self.warnings)
+            stage_mef(df, path, self._nan, self.warnings)
         else:
             self._stage_image(df, df[df.idents.index(own)], part, path, name)
         self._staged[key] = name
@@ -373,7 +297,7 @@ class Calls:
     def _stage_image(
         self, df: DataFile, ndd: NDLater, part: str, path: Path, name: str
     ) -> None:
-        # What is read of a copy does not stay in the user's memory.
+        # Read a copy, so that pixels do not stay in memory with the user's file.
         array = getattr(ndd.copy(), {"uncertainty": "variance"}.get(part, part))
         where = f"{df}[{ndd.ident}]" + ("" if part == "data" else f" ({part})")
         if array is None:
@@ -385,7 +309,7 @@ class Calls:
 
 
 def _which(df: DataFile) -> object:
-    """Tell files apart: one file that was opened twice has one name for the task."""
+    """Identity of a file: the same file opened twice is staged once."""
     return Path(df).absolute() if df.filename and df.unloaded else id(df)
 
 
@@ -395,7 +319,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _is_mef(df: DataFile) -> bool:
-    """Say whether images of a file are told apart by their idents."""
+    """Whether the extensions of a file have idents."""
     return len(df) != 1 or df[0].meta is not df.meta
 
 

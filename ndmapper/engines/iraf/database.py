@@ -1,4 +1,4 @@
-"""The text databases of IRAF: what identify, apextract and others wrote, and more."""
+"""IRAF's text databases, as identify, apextract and other tasks write them."""
 
 import math
 import os
@@ -34,13 +34,13 @@ class DbEntry:
     Parameters
     ----------
     kind : str
-        What wrote it: ``'identify'``, ``'aperture'``, ...
+        Kind of entry: ``'identify'``, ``'aperture'``, ...
     name : str
-        What it is for, such as ``'arc - Ap 1'``.
+        Name of the entry, such as ``'arc - Ap 1'``.
     fields : mapping of str to str or tuple of tuple of str
-        Each value as it is written; where rows follow a key, the words of each row.
+        Values as written; for keys followed by rows, the words of each row.
     text : str
-        The lines of the file.
+        The lines in the file.
     """
 
     kind: str
@@ -50,22 +50,22 @@ class DbEntry:
 
     def numbers(self, key: str) -> list[float]:
         """
-        Give all numbers of a field, row after row.
+        Return all numbers of a field, row by row.
 
         Parameters
         ----------
         key : str
-            Which field.
+            The field.
 
         Returns
         -------
         list of float
-            INDEF is NaN.
+            The numbers; INDEF is NaN.
 
         Raises
         ------
         FormatError
-            If there are words among them, or no such field.
+            If the field is missing or has words.
         """
         value = self.fields.get(key)
         if value is None:
@@ -84,26 +84,26 @@ class DbEntry:
 
 def db_path(kind: str, image: Path_, folder: Path_ = "database") -> Path:
     """
-    Say in which file IRAF looks for the entries of an image.
+    Return the file in which IRAF looks for the entries of an image.
 
     Parameters
     ----------
     kind : {'identify', 'aperture', 'fitcoords'}
-        Of which kind they are.
+        Kind of entries.
     image : str or path
-        The image, as the task was given it.
+        The image, as given to the task.
     folder : str or path
-        The database.
+        The database folder.
 
     Returns
     -------
     Path
-        For instance ``database/idarc``.
+        Such as ``database/idarc``.
 
     Raises
     ------
     ParameterError
-        If the kind is not known.
+        If the kind is unknown.
     """
     if kind not in _PREFIXES:
         msg = f"kind must be one of {', '.join(map(repr, _PREFIXES))}, not {kind!r}"
@@ -124,7 +124,8 @@ def read_db(path: Path_) -> list[DbEntry]:
     Returns
     -------
     list of DbEntry
-        In the order of the file. Where two have a name, IRAF takes the last.
+        In the order of the file. Of two entries with the same name, IRAF takes the
+        last.
 
     Raises
     ------
@@ -143,25 +144,25 @@ def add_db_entry(
     fields: Mapping[str, Any],
 ) -> None:
     """
-    Put an entry into a file, in place of those of the same kind and name.
+    Add an entry, replacing those of the same kind and name.
 
     Parameters
     ----------
     path : str or path
-        The file, which is made where it is not there. All other lines stay as they
-        are, and the file is replaced in one moment.
+        The file, which is created if missing, and replaced atomically. All other lines
+        are kept.
     kind : str
-        What the entry is of: ``'identify'``, ``'aperture'``, ...
+        Kind of entry: ``'identify'``, ``'aperture'``, ...
     name : str
-        What it is for, such as ``'arc - Ap 1'``.
+        Name of the entry, such as ``'arc - Ap 1'``.
     fields : mapping of str to object
-        Numbers and text; a sequence becomes a count and rows, of which each may be
-        a sequence again, and a mapping rows of keys and values.
+        Numbers and text; a sequence becomes a count and rows, which may be sequences
+        themselves, and a mapping becomes rows of keys and values.
 
     Raises
     ------
     ParameterError
-        If something cannot be written in one line.
+        If a value cannot be written on one line.
     FormatError
         If the file is not a text database.
     """
@@ -184,22 +185,7 @@ def add_db_entry(
 
 
 def split_entries(text: str) -> tuple[str, dict[str, str]]:
-    """
-    Take the text of a database apart.
-
-    Parameters
-    ----------
-    text : str
-        All of a file.
-
-    Returns
-    -------
-    head : str
-        What stands before the first entry.
-    entries : dict of str to str
-        The lines of each entry by its kind and name, the comment before it included;
-        of two that have a name the last, as IRAF takes it.
-    """
+    """Split the text of a database into its head and entries."""
     if text and not text.endswith("\n"):
         text += "\n"
     head, parts = _split(text)
@@ -207,21 +193,7 @@ def split_entries(text: str) -> tuple[str, dict[str, str]]:
 
 
 def join_entries(head: str, entries: Mapping[str, str]) -> str:
-    """
-    Put a database together.
-
-    Parameters
-    ----------
-    head : str
-        What stands before the first entry.
-    entries : mapping of str to str
-        The lines of each.
-
-    Returns
-    -------
-    str
-        All of a file.
-    """
+    """Join head and entries to the text of a database."""
     return "".join([head, *entries.values()])
 
 
@@ -238,7 +210,7 @@ def _text(path: Path_) -> str:
 
 
 def _split(text: str) -> tuple[str, list[str]]:
-    """Split before each entry; comments belong to what follows them."""
+    """Split before each entry; comments belong to the following entry."""
     head, parts, waiting = "", [], ""
     for line in text.splitlines(keepends=True):
         if line.startswith("#"):
@@ -276,7 +248,7 @@ def _parse(part: str, path: Path_) -> DbEntry:
             continue
         depth = len(line) - len(line.lstrip("\t"))
         words = line.split()
-        # Numbers are never keys, whatever stands before them.
+        # Numbers are no keys, even after indentation.
         if depth <= 1 and _KEY.fullmatch(words[0]) and words[0] != "INDEF":
             last = words[0]
             fields[last] = line.strip()[len(last) :].strip()

@@ -1,4 +1,4 @@
-"""The engine of IRAF tasks: each runs in a process that holds PyRAF."""
+"""The engine for IRAF tasks, run in PyRAF worker processes."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -10,17 +10,22 @@ from typing import Any
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Each, Job, Outcome, Output, Preview, Task
 from ndmapper.engines.iraf.calls import Call, Calls, base_output, files_of
-from ndmapper.engines.iraf.describe import Parameter, describe
-from ndmapper.engines.iraf.failures import failure, warning_lines, what_failed
-from ndmapper.engines.iraf.install import Installation, missing
-from ndmapper.engines.iraf.leftovers import keep_undeclared, undeclared
-from ndmapper.engines.iraf.planes import check_vardq, decide, planes_of
+from ndmapper.engines.iraf.failures import failure_reason, task_error, warning_lines
+from ndmapper.engines.iraf.installation import Installation, missing_advice
+from ndmapper.engines.iraf.parameters import Parameter, describe
 from ndmapper.engines.iraf.pool import worker
-from ndmapper.engines.iraf.process import DiedError, Worker
-from ndmapper.engines.iraf.products import UnmadeError, assemble, open_made, put_right
-from ndmapper.engines.iraf.script import preview
-from ndmapper.engines.iraf.shared import SharedDatabase
+from ndmapper.engines.iraf.preview import preview
+from ndmapper.engines.iraf.process import Worker, WorkerDiedError
+from ndmapper.engines.iraf.products import (
+    ProductError,
+    assemble,
+    open_product,
+    put_right,
+)
+from ndmapper.engines.iraf.shared_database import SharedDatabase
+from ndmapper.engines.iraf.side_effects import keep_undeclared, undeclared_files
 from ndmapper.engines.iraf.values import check_names, check_required, to_iraf
+from ndmapper.engines.iraf.vardq import check_vardq, choose_method, propagate
 from ndmapper.errors import ParameterError, TimeLimitError
 
 __all__ = ["IrafEngine"]
@@ -43,71 +48,23 @@ class IrafEngine:
     )
 
     def tool(self, task: Task) -> dict[str, str | None]:
-        """
-        Say which IRAF would do the work; no IRAF is started for it.
-
-        Parameters
-        ----------
-        task : Task
-            What runs.
-
-        Returns
-        -------
-        dict
-            Name and version.
-        """
+        """Return the version of IRAF, without starting it."""
         return {"name": "IRAF", "version": _installation().version()}
 
     def parameters(self, task: Task) -> Collection[str] | None:
-        """
-        List the parameters of a task, of its psets and its packages.
-
-        Parameters
-        ----------
-        task : Task
-            What runs.
-
-        Returns
-        -------
-        collection of str or None
-            Their names; those of a package as ``package_name``. None without IRAF.
-        """
+        """Return the parameters of a task, its psets and its packages."""
         known = describe(_installation(), str(task.name))
         return None if known is None else list(known)
 
     def check(self, job: Job) -> None:
-        """
-        Check names, types, ranges and choices of all parameters.
-
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Raises
-        ------
-        UnknownParameterError, ParameterError
-            If a parameter is not one of the task's, or its value is wrong.
-        """
+        """Check names, types, ranges and choices of all parameters."""
         known = describe(
             Installation.of(job.settings), str(job.task.name), job.parameters
         )
         _check(job, known)
 
     def preview(self, job: Job) -> Preview:
-        """
-        Show the exact parameters of every call, and CL lines that do the same.
-
-        Parameters
-        ----------
-        job : Job
-            What would be done.
-
-        Returns
-        -------
-        Preview
-            The calls.
-        """
+        """Show the parameters of every call, and CL lines that do the same."""
         known = describe(
             Installation.of(job.settings), str(job.task.name), job.parameters
         )
@@ -117,26 +74,11 @@ class IrafEngine:
         """
         Run a task on one set of files.
 
-        Parameters
-        ----------
-        job : Job
-            What to do.
-
-        Returns
-        -------
-        Outcome
-            The products: what the task made, in the file that it was made of.
-
-        Raises
-        ------
-        MissingToolError
-            If there is no IRAF.
-        StepError
-            If the task fails in any of the ways that IRAF knows.
+        Raises StepError for every way in which IRAF signals a failure.
         """
         installation = Installation.of(job.settings)
         if installation.version() is None:
-            raise missing(installation, str(job.task.name))
+            raise missing_advice(installation, str(job.task.name))
         known = describe(installation, str(job.task.name), job.parameters)
         _check(job, known)
         return _Run(job, known, installation).outcome()
@@ -163,8 +105,8 @@ def _check(job: Job, known: Mapping[str, Parameter] | None) -> None:
         given[path_param] = None
     if known is not None:
         check_names(task, given, known)
-        # Of a task that needs no files, only running it tells what it asks for:
-        # observatory has a list of images that it looks at for one command alone.
+        # Whether required parameters are missing, only running a task without files
+        # tells: observatory has a list of images that it uses for one command alone.
         if job.roles or job.outputs:
             check_required(task, given, known)
     taken = {*job.roles, *map(base_output, job.outputs), path_param}
@@ -178,7 +120,7 @@ def _check(job: Job, known: Mapping[str, Parameter] | None) -> None:
 
 
 class _Run:
-    """The work of one job: state that its parts share."""
+    """State of one job."""
 
     def __init__(
         self,
@@ -190,7 +132,7 @@ class _Run:
         self.calls = Calls(job, known)
         self.installation = installation
         self.terminal = bool(job.settings["interact"])
-        # A user who is asked is not hurried.
+        # No time limit for an interactive user.
         limit = None if self.terminal else job.timeout
         self.end = None if limit is None else time.monotonic() + limit
         self.log: list[str] = []
@@ -199,7 +141,7 @@ class _Run:
 
     def outcome(self) -> Outcome:
         job, calls = self.job, self.calls
-        way = decide(job, calls) if calls.by_extension else "carry"
+        way = choose_method(job, calls) if calls.by_extension else "carry"
         made: dict[Output, dict[Any, tuple[Call, DataFile]]] = {
             output: {} for output in job.outputs
         }
@@ -209,7 +151,7 @@ class _Run:
             for call in calls.all():
                 for output, df in self._one(process, call).items():
                     made[output][call.ident] = (call, df)
-            parts = planes_of(job, calls, way, lambda c: self._one(process, c))
+            parts = propagate(job, calls, way, lambda c: self._one(process, c))
         products = {
             output: self._product(output, made[output], parts[output])
             for output in job.outputs
@@ -224,7 +166,7 @@ class _Run:
         )
 
     def _keep_undeclared(self) -> None:
-        found = undeclared(self.calls.folder, self.calls.written | self.opened)
+        found = undeclared_files(self.calls.folder, self.calls.written | self.opened)
         if not found:
             return
         log, warning = keep_undeclared(self.job, found)
@@ -233,7 +175,7 @@ class _Run:
             self.warnings.append(warning)
 
     def _tell_of_lost_changes(self) -> None:
-        """Warn where a task was there to change its input, and works on a copy."""
+        """Warn if a task changed its input, since it changed only a copy."""
         if self.job.outputs:
             return
         for name, df, what in self.calls.changed():
@@ -265,13 +207,13 @@ class _Run:
         try:
             with worker(self.installation, terminal=self.terminal) as process:
                 yield process
-        except DiedError as err:
+        except WorkerDiedError as err:
             if err.log:
                 raise
-            raise failure(self.job, str(err), "") from err
+            raise task_error(self.job, str(err), "") from err
 
     def _one(self, process: Worker, call: Call) -> Mapping[Output, DataFile]:
-        """Run the task once, and open what it made."""
+        """Run the task once, and open its products."""
         before = {path.name for path in self.calls.folder.iterdir()}
         message = {
             "do": "run",
@@ -286,19 +228,19 @@ class _Run:
         except TimeLimitError as err:
             what = f"it took longer than {self.job.timeout:g} s and was ended"
             log = self._keep(process)
-            raise failure(self.job, what, log, TimeLimitError) from err
-        except DiedError as err:
-            raise failure(self.job, str(err), self._keep(process)) from err
+            raise task_error(self.job, what, log, TimeLimitError) from err
+        except WorkerDiedError as err:
+            raise task_error(self.job, str(err), self._keep(process)) from err
         text = self._keep(process)
         if "failed" in reply:
-            raise failure(self.job, reply["failed"]["text"], text)
-        wrong = what_failed(reply, text, process.said()[said:])
+            raise task_error(self.job, reply["failed"]["text"], text)
+        wrong = failure_reason(reply, text, process.said()[said:])
         if wrong is not None:
-            raise failure(self.job, self._placed(call, wrong), "".join(self.log))
+            raise task_error(self.job, self._placed(call, wrong), "".join(self.log))
         self.warnings.extend(warning_lines(text))
         try:
             made = {
-                output: open_made(
+                output: open_product(
                     self.calls.folder,
                     call,
                     output,
@@ -307,8 +249,8 @@ class _Run:
                 )
                 for output in call.outputs
             }
-        except UnmadeError as err:
-            raise failure(
+        except ProductError as err:
+            raise task_error(
                 self.job, self._placed(call, str(err)), "".join(self.log)
             ) from err
         self.opened |= {Path(df) for df in made.values()}

@@ -1,4 +1,4 @@
-"""What tells that a task failed, though it returned as if it had not."""
+"""Detect the failure of a task that returned normally."""
 
 import re
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from ndmapper.engines.base import Job
 from ndmapper.errors import StepError
 
-__all__ = ["failure", "failure_lines", "warning_lines", "what_failed"]
+__all__ = ["failure_lines", "failure_reason", "task_error", "warning_lines"]
 
 _FAILURES = re.compile(
     r"""(?mx)^(?:
@@ -23,80 +23,30 @@ _FAILURES = re.compile(
     )$"""
 )
 _PARAMETER = re.compile(r"EOF while reading .*parameter \((\w+)\)")
-# The executables tell there of their own end as well.
+# The executables also report their own crashes there.
 _ASKS = re.compile(r"^(?!PANIC|Killing|Warning).*[:?](?:\s*\(\w*\):?)?$")
 _WARNINGS = re.compile(r"(?mi)^\s*WARNING\b.*$")
 _LINES = 12
 
 
 def failure_lines(text: str) -> list[str]:
-    """
-    Find the lines by which tasks say that they failed.
-
-    Parameters
-    ----------
-    text : str
-        What a task printed.
-
-    Returns
-    -------
-    list of str
-        The lines.
-    """
+    """Return the lines in which tasks report errors."""
     return [found[0].strip() for found in _FAILURES.finditer(text)]
 
 
 def warning_lines(text: str) -> list[str]:
-    """
-    Find the lines by which tasks warn of something.
-
-    Parameters
-    ----------
-    text : str
-        What a task printed.
-
-    Returns
-    -------
-    list of str
-        The lines, each once.
-    """
+    """Return the lines in which tasks report warnings."""
     return list(dict.fromkeys(f[0].strip() for f in _WARNINGS.finditer(text)))
 
 
 def _last_lines(text: str) -> str:
-    """
-    Give the end of what a task printed.
-
-    Parameters
-    ----------
-    text : str
-        What it printed.
-
-    Returns
-    -------
-    str
-        The last lines, indented; empty if there are none.
-    """
+    """Return the last lines of a task's output."""
     lines = [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
     return "".join(f"\n  {line}" for line in lines[-_LINES:])
 
 
-def what_failed(reply: dict[str, Any], printed: str, said: str) -> str | None:
-    """
-    Judge a call by all that is known of it but its products.
-
-    Parameters
-    ----------
-    reply : dict
-        The answer of the worker.
-    printed, said : str
-        What the task printed, and what went past PyRAF.
-
-    Returns
-    -------
-    str or None
-        What went wrong, in words; None if nothing is known.
-    """
+def failure_reason(reply: dict[str, Any], printed: str, said: str) -> str | None:
+    """Return why a call failed, judging by reply and output; None if it did not."""
     asked = reply.get("asked")
     error = reply.get("error")
     if asked is True:
@@ -116,7 +66,7 @@ def what_failed(reply: dict[str, Any], printed: str, said: str) -> str | None:
 
 
 def _question(said: str, printed: str, error: str) -> str:
-    """Find what was asked: a parameter, or what a task printed last and then read."""
+    """Return what was asked: a parameter, or the last output before reading input."""
     if found := _PARAMETER.search(error):
         return repr(found[1])
     for text in (said, printed):
@@ -127,28 +77,10 @@ def _question(said: str, printed: str, error: str) -> str:
     return "something"
 
 
-def failure(
+def task_error(
     job: Job, what: str, log: str, kind: type[StepError] = StepError
 ) -> StepError:
-    """
-    Make the error that tells of a failure.
-
-    Parameters
-    ----------
-    job : Job
-        What was to be done.
-    what : str
-        What went wrong.
-    log : str
-        What the task printed.
-    kind : type
-        Class of the error.
-
-    Returns
-    -------
-    StepError
-        With the whole text in its attribute ``log``.
-    """
+    """Build the error for a failed task."""
     names = [str(df) or "an unnamed file" for df in job.inputs]
     files = ", ".join(names[:3])
     if len(names) > 3:

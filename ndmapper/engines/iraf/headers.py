@@ -1,11 +1,11 @@
-"""Headers on their way to IRAF and back: only what a task changed is taken over."""
+"""Headers for IRAF and back: only cards that a task changed are taken over."""
 
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ndmapper.data import DataFile, NDLater
-from ndmapper.engines.iraf.install import HEADER_LENGTH
+from ndmapper.engines.iraf.installation import HEADER_LENGTH
 from ndmapper.errors import StepError
 from ndmapper.io.headers import Header, UnreadableCardError, card_bytes
 
@@ -15,7 +15,7 @@ _STRUCTURE = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|BSCALE|BZERO|BLANK"
     r"|EXTNAME|EXTVER|EXTLEVEL|INHERIT|NEXTEND|CHECKSUM|DATASUM|END"
 )
-# What IRAF writes into every file.
+# Cards that IRAF writes into every file.
 _OF_IRAF = {
     "ORIGIN",
     "DATE",
@@ -27,7 +27,7 @@ _OF_IRAF = {
 }
 _COMMENTARY = {"COMMENT", "HISTORY", ""}
 _BOILERPLATE = re.compile(r"FITS \(Flexible Image Transport System\)|Astrophysics'")
-# What IRAF makes up where an image has no coordinates.
+# WCS cards that IRAF adds to images without coordinates.
 _COORDINATES = re.compile(
     r"WCSDIM|WAT\d_\d{3}|(CD|LTM)\d_\d|LTV\d|CRPIX\d|CRVAL\d|CTYPE\d|CDELT\d|WCSAXES"
 )
@@ -35,27 +35,10 @@ _COORDINATES = re.compile(
 
 def header_for(df: DataFile, ndd: NDLater) -> Header:
     """
-    Make the header of one image as a file of its own.
+    Build the header of an image as a file of its own.
 
-    A task asks for EXPTIME or GAIN, which often are in the primary header alone; so
-    the cards of that are added to those of the extension.
-
-    Parameters
-    ----------
-    df : DataFile
-        The file.
-    ndd : NDLater
-        The image.
-
-    Returns
-    -------
-    Header
-        The cards of the extension, then those of the file which it has not.
-
-    Raises
-    ------
-    StepError
-        If IRAF has no room for so many cards.
+    Cards of the primary header are added, since tasks need EXPTIME or GAIN. Raises
+    StepError if there are more cards than IRAF can hold.
     """
     header = Header()
     for card in ndd.meta.cards:
@@ -67,8 +50,8 @@ def header_for(df: DataFile, ndd: NDLater) -> Header:
         if keyword not in known | _COMMENTARY and not _STRUCTURE.fullmatch(keyword):
             header.append(card, end=True)
     if "OBJECT" in header:
-        # IRAF writes the title of an image without doubling its quotes. The cards are
-        # those of the user's header, so another one takes its place.
+        # IRAF does not double the quotes in an image title, so a neutral title is used.
+        # The user's title is restored later.
         at, title = header.index("OBJECT"), str(header["OBJECT"])
         header.remove("OBJECT", remove_all=True)
         header.insert(at, ("OBJECT", re.sub("['\"]", "_", title)))
@@ -96,8 +79,8 @@ def _by_keyword(header: Header) -> Cards:
 
 
 def _same(one: list[Any], other: list[Any]) -> bool:
-    """Say whether cards have the same values; comments do not count."""
-    if _text(one) == _text(other):  # no card needs to be parsed
+    """Whether cards have the same values, ignoring comments."""
+    if _text(one) == _text(other):  # fast path without parsing
         return True
     try:
         return _values(one) == _values(other)
@@ -111,25 +94,7 @@ def _values(cards: list[Any]) -> list[object]:
 
 
 def header_from(made: Header, given: Header, own: Header) -> tuple[Header, set[str]]:
-    """
-    Put what a task did to a header into the header that the image had.
-
-    Parameters
-    ----------
-    made : Header
-        Of the image that the task made.
-    given : Header
-        Of the image that it was given.
-    own : Header
-        Of the image in its own file.
-
-    Returns
-    -------
-    header : Header
-        The own one, with what is new or changed, and without what the task deleted.
-    changed : set of str
-        Keywords that were not its own, but the file's, and have another value now.
-    """
+    """Apply the changes that a task made to the image's own header."""
     header = own.copy()
     in_own, in_given, in_made = set(own), _by_keyword(given), _by_keyword(made)
     for keyword in in_own - set(in_made):
@@ -156,21 +121,7 @@ def header_from(made: Header, given: Header, own: Header) -> tuple[Header, set[s
 
 
 def changed_keywords(made: Header, given: Header) -> list[str]:
-    """
-    Name the cards that a task wrote, changed or deleted.
-
-    Parameters
-    ----------
-    made : Header
-        Of the image that the task left.
-    given : Header
-        Of the image that it was given.
-
-    Returns
-    -------
-    list of str
-        Keywords, each once; those are left out that IRAF writes into every file.
-    """
+    """Return the keywords that a task wrote, changed or deleted."""
     header, _ = header_from(made, given, given)
     before, after = _by_keyword(given), _by_keyword(header)
     return [
@@ -201,7 +152,7 @@ def _add_commentary(header: Header, made: Header, given: Header) -> None:
 
 
 def _is_trivial(header: Header) -> bool:
-    """Say whether the coordinates are those of pixels, and nothing more."""
+    """Whether coordinates are pixel coordinates."""
     for keyword in header:
         if not _COORDINATES.fullmatch(keyword) or keyword == "WCSDIM":
             continue
@@ -226,26 +177,10 @@ def without_inherited(
     header: Header, primary: Header, own: Header, above: Sequence[Header]
 ) -> Header | None:
     """
-    Take out what IRAF copied from the primary header into that of an extension.
+    Remove cards that IRAF copied from the primary header into an extension.
 
-    A task that writes a card into both means both; so only those are taken for copies
-    that stood above the image before the task ran, and stand there still.
-
-    Parameters
-    ----------
-    header : Header
-        Of an extension that a task wrote.
-    primary : Header
-        The primary header of the same file.
-    own : Header
-        That of the extension from which it was made.
-    above : sequence of Header
-        The primary headers of the files that the task was given.
-
-    Returns
-    -------
-    Header or None
-        A copy without them; None where there are none.
+    A task that writes a card into both headers means both. Therefore only cards that
+    were in the primary header before, and still are, count as copies.
     """
     still = _by_keyword(primary)
     before = [_by_keyword(given) for given in above]

@@ -1,4 +1,4 @@
-"""Pixels as IRAF reads them: what it would get wrong is converted or refused."""
+"""Pixel types for IRAF: what it would misread is converted or refused."""
 
 from typing import Any
 
@@ -22,30 +22,10 @@ def convert(
     array: Array, where: str, nan_value: float | None, warnings: list[str]
 ) -> Array:
     """
-    Give pixels in a type that IRAF reads rightly.
+    Return pixels in a type that IRAF reads correctly.
 
-    IRAF takes NaN and infinity as zero, uint32 as float32, and no int64 at all.
-
-    Parameters
-    ----------
-    array : ndarray
-        The pixels.
-    where : str
-        Whose they are, for messages.
-    nan_value : float or None
-        What stands for NaN and infinity; None refuses them.
-    warnings : list of str
-        What was converted is added here.
-
-    Returns
-    -------
-    ndarray
-        The same array where nothing needs to be done.
-
-    Raises
-    ------
-    StepError
-        If it has pixels that IRAF cannot hold.
+    IRAF takes NaN and infinity for zero, uint32 for float32, and has no int64. Raises
+    StepError for values that cannot be converted.
     """
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind == "f":
@@ -82,7 +62,7 @@ def convert(
 def _finite(
     array: Array, where: str, nan_value: float | None, warnings: list[str]
 ) -> Array:
-    # A sum is quicker than asking every pixel, and tells nearly always.
+    # A sum is faster than testing every pixel.
     with np.errstate(all="ignore"):
         if np.isfinite(array.sum(dtype=np.float64)):
             return array
@@ -105,28 +85,7 @@ def _finite(
 
 
 def fit_flags(array: Array, dtype: np.dtype[Any], where: str) -> Array:
-    """
-    Give flags that went through IRAF their type again.
-
-    Parameters
-    ----------
-    array : ndarray
-        The flags, of any type.
-    dtype : dtype
-        The type that they had.
-    where : str
-        Whose they are, for messages.
-
-    Returns
-    -------
-    ndarray
-        The flags; of a wider type where they need it.
-
-    Raises
-    ------
-    StepError
-        If they are no flags any more.
-    """
+    """Restore the type of flags that IRAF has processed; StepError if impossible."""
     if array.dtype == dtype:
         return array
     rounded = np.rint(array) if array.dtype.kind == "f" else array
@@ -144,17 +103,5 @@ def fit_flags(array: Array, dtype: np.dtype[Any], where: str) -> Array:
 
 
 def dtype_of_flags(ndd: NDLater) -> np.dtype[Any]:
-    """
-    Say of which type the flags of an image are.
-
-    Parameters
-    ----------
-    ndd : NDLater
-        An image with flags; nothing stays read in it.
-
-    Returns
-    -------
-    dtype
-        The type.
-    """
+    """Return the type of an image's flags."""
     return np.asarray(ndd.copy().flags).dtype

@@ -1,4 +1,4 @@
-"""Processes that hold PyRAF, kept for the next call."""
+"""Pool of idle PyRAF worker processes."""
 
 import atexit
 import os
@@ -7,18 +7,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ndmapper.engines.iraf.install import Installation
-from ndmapper.engines.iraf.process import DiedError, Worker
+from ndmapper.engines.iraf.installation import Installation
+from ndmapper.engines.iraf.process import Worker, WorkerDiedError
 
 __all__ = ["close_workers", "worker"]
 
 _MAX_CALLS = 500
-"""A process is replaced after so many calls, whatever it may have gathered."""
+"""Number of calls after which a process is replaced, in case it leaks."""
 
 _STARTS = 3
-# IRAF lists its folder for external packages, which ls ends with status 2 where there
-# are none. On a busy machine it has ended before PyRAF looks, which takes that for a
-# failure of its own.
+# At start IRAF lists the folder for external packages; ls returns 2 if there are none.
+# On a busy machine ls may end before PyRAF looks, which PyRAF takes for a failure.
 _LOST_RACE = re.compile(r"Child process .* exited with return code")
 
 _idle: dict[tuple[str, str], list[Worker]] = {}
@@ -27,21 +26,7 @@ _lock = threading.Lock()
 
 @contextmanager
 def worker(installation: Installation, *, terminal: bool = False) -> Iterator[Worker]:
-    """
-    Lend a process that nobody else uses.
-
-    Parameters
-    ----------
-    installation : Installation
-        Which Python, and what else login.cl holds.
-    terminal : bool
-        Let it have the user's terminal; it is not kept then.
-
-    Yields
-    ------
-    Worker
-        The process.
-    """
+    """Context manager that lends an idle or new worker."""
     lent = None if terminal else _take(installation)
     if lent is None:
         lent = _start(installation, terminal=terminal)
@@ -56,11 +41,11 @@ def worker(installation: Installation, *, terminal: bool = False) -> Iterator[Wo
 
 
 def _start(installation: Installation, *, terminal: bool) -> Worker:
-    """Start a process, once more where PyRAF lost a race."""
+    """Start a worker, with a second attempt if PyRAF lost a race."""
     for _ in range(_STARTS - 1):
         try:
             return Worker(installation, terminal=terminal)
-        except DiedError as err:
+        except WorkerDiedError as err:
             if _LOST_RACE.search(str(err)) is None:
                 raise
     return Worker(installation, terminal=terminal)
@@ -79,7 +64,7 @@ def _take(installation: Installation) -> Worker | None:
 
 @atexit.register
 def close_workers() -> None:
-    """End all processes that wait for work."""
+    """End all idle workers."""
     with _lock:
         for kept in _idle.values():
             while kept:
@@ -87,7 +72,7 @@ def close_workers() -> None:
 
 
 def _forget_workers() -> None:
-    """Leave the processes to the parent: one pipe has no two users."""
+    """After a fork, leave the workers to the parent process."""
     global _lock  # noqa: PLW0603  # a thread of the parent may have held it
     _idle.clear()
     _lock = threading.Lock()

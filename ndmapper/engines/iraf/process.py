@@ -1,4 +1,4 @@
-"""A process that holds PyRAF, seen from here."""
+"""A PyRAF worker process, as the main process sees it."""
 
 import contextlib
 import json
@@ -14,40 +14,26 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ndmapper.engines.iraf.install import Installation
-from ndmapper.engines.iraf.translations import Translations
+from ndmapper.engines.iraf.cl_cache import ClCache
+from ndmapper.engines.iraf.installation import Installation
 from ndmapper.errors import StepError, TimeLimitError
 from ndmapper.io.temporary import make_scratch_folder
 
-__all__ = ["DiedError", "Worker"]
+__all__ = ["Worker", "WorkerDiedError"]
 
 _SCRIPT = Path(__file__).with_name("worker.py")
 _START = 60.0
-"""The most time that PyRAF may take to start [s]."""
+"""Time limit for PyRAF to start [s]."""
 _LOG_LIMIT = 10_000_000
-"""Of what a task prints no more than so many bytes are kept, the last ones."""
+"""Maximum output of a task that is kept, at its end [bytes]."""
 
 
-class DiedError(StepError):
-    """A worker process ended, or never came up."""
+class WorkerDiedError(StepError):
+    """A worker process ended, or failed to start."""
 
 
 class Worker:
-    """
-    One process that runs tasks, one after the other.
-
-    Parameters
-    ----------
-    installation : Installation
-        Which Python, and what else login.cl holds.
-    terminal : bool
-        Let it have the user's terminal and display.
-
-    Raises
-    ------
-    DiedError
-        If PyRAF does not start there.
-    """
+    """A process that runs tasks one after the other."""
 
     def __init__(self, installation: Installation, *, terminal: bool = False) -> None:
         self.calls = 0
@@ -60,7 +46,7 @@ class Worker:
             (self.home / name).mkdir()
         login = installation.login(terminal=terminal)
         (self.home / "login.cl").write_text(login)
-        self._translations = Translations(self.home, "\0".join(installation.maker))
+        self._translations = ClCache(self.home, "\0".join(installation.maker))
         self._translations.fetch()
         self._said = (self.home / "said").open("wb")
         to_worker, self._requests = os.pipe()
@@ -81,7 +67,7 @@ class Worker:
         except OSError as err:
             self._forget()
             msg = f"{installation.python} cannot be run ({err})"
-            raise DiedError(msg) from err
+            raise WorkerDiedError(msg) from err
         finally:
             os.close(to_worker)
             os.close(from_worker)
@@ -89,37 +75,20 @@ class Worker:
         try:
             hello = self._receive(time.monotonic() + _START)
             if "failed" in hello:
-                raise DiedError(hello["failed"]["text"])
+                raise WorkerDiedError(hello["failed"]["text"])
         except BaseException as err:
             last = self.said()
             self.kill()
             if not isinstance(err, StepError):
                 raise
             msg = f"PyRAF does not start in {installation.python}: {err}\n{last}"
-            raise DiedError(msg.rstrip()) from err
+            raise WorkerDiedError(msg.rstrip()) from err
 
     def request(self, message: dict[str, Any], timeout: float | None) -> dict[str, Any]:
         """
-        Ask for something, and wait for the answer.
+        Send a request and wait for the reply.
 
-        Parameters
-        ----------
-        message : dict
-            What to do.
-        timeout : float or None
-            The most time that it may take, in seconds.
-
-        Returns
-        -------
-        dict
-            The answer.
-
-        Raises
-        ------
-        TimeLimitError
-            If it takes too long; the process is ended.
-        DiedError
-            If the process ends.
+        Raises TimeLimitError (and kills the process) or WorkerDiedError.
         """
         self.calls += 1
         end = None if timeout is None else time.monotonic() + timeout
@@ -130,12 +99,12 @@ class Worker:
             reply = self._receive(end)
         except BrokenPipeError as err:
             self._end_group()
-            raise DiedError(self._how_it_ended()) from err
+            raise WorkerDiedError(self._how_it_ended()) from err
         except BaseException:
-            # Also at Ctrl-C: nobody waits for the answer any more.
+            # Also at Ctrl-C: the reply would be taken for that of the next request.
             self._end_group()
             raise
-        # A package that is loaded in part would be taken for loaded by the next call.
+        # The next call would take a half-loaded package for loaded.
         self._is_spoilt = "failed" in reply
         if not self._is_spoilt:
             self._translations.keep()
@@ -152,10 +121,10 @@ class Worker:
                 if self._process.poll() is None:
                     continue
                 if not select.select([self._replies], [], [], 0)[0]:
-                    raise DiedError(self._how_it_ended())
+                    raise WorkerDiedError(self._how_it_ended())
             chunk = os.read(self._replies, 1 << 16)
             if not chunk:
-                raise DiedError(self._how_it_ended())
+                raise WorkerDiedError(self._how_it_ended())
             self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\n")
         reply: dict[str, Any] = json.loads(line)
@@ -170,40 +139,26 @@ class Worker:
         return f"the process that runs IRAF ended by itself (status {code})"
 
     def printed(self) -> str:
-        """
-        Give what the last task printed.
-
-        Returns
-        -------
-        str
-            Its text; the end of it where it is very long.
-        """
+        """Return the output of the last task."""
         return _tail(self.home / "log")
 
     def said(self) -> str:
-        """
-        Give what came past PyRAF, from the executables of IRAF.
-
-        Returns
-        -------
-        str
-            The text.
-        """
+        """Return the output of IRAF executables that bypassed PyRAF."""
         return _tail(self.home / "said")
 
     @property
     def is_usable(self) -> bool:
-        """Whether it runs, belongs to this process, and has all that it loaded."""
+        """Whether it runs, belongs to this process, and is completely loaded."""
         if self.owner != os.getpid() or self._has_ended or self._is_spoilt:
             return False
         return self._process.poll() is None
 
     def _end_group(self) -> None:
-        if self._has_ended:  # another process may have its number by now
+        if self._has_ended:  # the process number may be re-used by now
             return
         self._has_ended = True
         if self._is_leader:
-            # The executables of IRAF are in its group, and outlive it otherwise.
+            # IRAF's executables are in the process group, and would survive otherwise.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         else:
@@ -211,7 +166,7 @@ class Worker:
         self._process.wait()
 
     def kill(self) -> None:
-        """End the process and all that it started, and remove its folder."""
+        """Kill the process with its children, and remove its folder."""
         if self.owner != os.getpid():
             return
         self._end_group()
@@ -225,10 +180,10 @@ class Worker:
 
 
 def _make_home() -> Path:
-    """Make a folder whose path has no blanks: IRAF cannot go there otherwise."""
+    """Make a folder whose path has no blanks, as IRAF needs."""
     parent = tempfile.gettempdir()
     if any(c.isspace() for c in parent) or not parent.isascii():
-        parent = "/tmp"  # a private folder is made in there
+        parent = "/tmp"  # a private folder is made in it
     return make_scratch_folder(Path(parent))
 
 
@@ -236,7 +191,7 @@ def _environment(
     home: Path, installation: Installation, *, terminal: bool
 ) -> dict[str, str]:
     env = dict(os.environ)
-    # Where packages of the user alone are, which HOME would tell otherwise.
+    # HOME is replaced, so tell Python where user packages are.
     base = site.getuserbase()
     if base:
         env.setdefault("PYTHONUSERBASE", base)
@@ -247,7 +202,7 @@ def _environment(
     if installation.python != sys.executable:
         env.pop("PYTHONPATH", None)
         env.pop("PYTHONHOME", None)
-    # A file name with '!' would be taken to be on another host: it is never called.
+    # IRAF takes 'host!file' for a remote file; forbid network access.
     env |= {"HOME": str(home), "USER": "ndmapper", "KSRSH": "/bin/false"}
     env |= {"PYTHONDONTWRITEBYTECODE": "1"}
     return env

@@ -1,4 +1,4 @@
-"""What a task made: found, checked, and put into the place of what it was made of."""
+"""Products of a task: opened, checked, and put into the structure of their input."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,63 +14,38 @@ from ndmapper.engines.iraf.pixels import dtype_of_flags, fit_flags
 from ndmapper.errors import NdmapperError
 from ndmapper.io.headers import Header
 
-__all__ = ["UnmadeError", "assemble", "open_made", "put_right"]
+__all__ = ["ProductError", "assemble", "open_product", "put_right"]
 
 
-class UnmadeError(Exception):
-    """A file that a task should have made is missing, or is not whole."""
+class ProductError(Exception):
+    """A product is missing or damaged; the message is the end of a sentence."""
 
 
-def open_made(
+def open_product(
     folder: Path,
     call: Call,
     output: Output,
     before: Iterable[str],
     base: DataFile | None = None,
 ) -> DataFile:
-    """
-    Open what a task made.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it ran.
-    call : Call
-        The call.
-    output : str or None
-        Which of its outputs.
-    before : iterable of str
-        Names of the files that were there before.
-    base : DataFile or None
-        The file that it is made of.
-
-    Returns
-    -------
-    DataFile
-        The file; it is whole, and has pixels where its base has some.
-
-    Raises
-    ------
-    UnmadeError
-        If it is missing or broken.
-    """
+    """Open a product of a task; raises ProductError."""
     name = call.outputs[output]
     path = folder / name
     if not path.exists():
         new = sorted({p.name for p in folder.iterdir() if p.is_file()} - set(before))
-        # Some tasks put their format behind the name.
+        # Some tasks append a format to the name.
         mine = [n for n in new if n.startswith(f"{path.stem}.") and n.endswith(".fits")]
         if len(mine) != 1:
             made = f"; it made {', '.join(new[:5])} instead" if new else ""
             msg = f"it did not make {name} (its parameter {output!r}){made}"
-            raise UnmadeError(msg)
+            raise ProductError(msg)
         path = folder / mine[0]
     try:
         df = DataFile(path)
         count = _pixels(df)
     except NdmapperError as err:
         msg = f"what it made as {output!r} is broken: {err}"
-        raise UnmadeError(msg) from err
+        raise ProductError(msg) from err
     if not count and (not df.tables or (base is not None and _pixels(base))):
         held = [f"table {table}" for table in df.tables]
         msg = (
@@ -79,7 +54,7 @@ def open_made(
         )
         if base is not None and (images := len(base) + len(base.extras)):
             msg += f"; {base} has {images} image{'s' if images > 1 else ''}"
-        raise UnmadeError(msg)
+        raise ProductError(msg)
     return df
 
 
@@ -94,27 +69,7 @@ def assemble(
     parts: Mapping[Any, Mapping[str, Any]],
     warnings: list[str],
 ) -> DataFile:
-    """
-    Put the images that a task made into the file that they were made of.
-
-    Parameters
-    ----------
-    calls : Calls
-        The job.
-    output : str or None
-        Which of its outputs.
-    made : mapping of ident to (Call, DataFile)
-        The call and what came of it, for every extension.
-    parts : mapping of ident to mapping
-        The new variance and flags of each, where they are not carried along.
-    warnings : list of str
-        What the user should know is added here.
-
-    Returns
-    -------
-    DataFile
-        With primary header, tables and extras of the file that it was made of.
-    """
+    """Put the images of a task into a copy of the file that they were made from."""
     base = calls.bases.get(output)
     if base is None:
         ((_, alone),) = made.values()
@@ -159,7 +114,7 @@ def _group(
     if data.shape == like.shape:
         ndd = like.replace(data=data, meta=header)
         for word, array in given.items():
-            setattr(ndd, word, array)  # which keeps the header of its extension
+            setattr(ndd, word, array)  # keeps the header of its extension
     else:
         ndd = like.replace(data=data, meta=header, **given)
     ndd.ident = ident
@@ -169,7 +124,7 @@ def _group(
 def _raise_common(
     product: DataFile, moved: Mapping[str, list[Any]], count: int
 ) -> None:
-    """Put what changed alike in all images into the primary header, where it was."""
+    """Move cards that changed alike in all extensions to the primary header."""
     for keyword, values in moved.items():
         if len(values) != count or any(v != values[0] for v in values):
             continue
@@ -186,25 +141,7 @@ def put_right(
     drop: Mapping[str, None],
     given: Sequence[DataFile],
 ) -> DataFile:
-    """
-    Mend a file that a task wrote whole.
-
-    Parameters
-    ----------
-    product : DataFile
-        The file; it is changed where there is something to mend.
-    base : DataFile or None
-        The file that it was made of.
-    drop : mapping of str to None
-        What was asked not to be there: variance or flags.
-    given : sequence of DataFile
-        All files that the task was given.
-
-    Returns
-    -------
-    DataFile
-        The same: flags are integers, and extensions have what is their own.
-    """
+    """Repair the headers of a file that a task wrote whole."""
     above = [df.meta for df in given]
     for index, ndd in enumerate(product):
         like = None
@@ -226,7 +163,7 @@ def put_right(
 
 
 def _own_header(base: DataFile | None) -> Header:
-    """Join what any extension has of its own, for one that is made of several."""
+    """Merge the cards of all extensions, for a product made of several."""
     own = Header()
     if base is not None:
         for ndd in base:

@@ -1,4 +1,4 @@
-"""Whole files for tasks that know extensions themselves."""
+"""Stage whole MEF files, for tasks that handle extensions themselves."""
 
 from pathlib import Path
 from typing import Any
@@ -10,33 +10,15 @@ from ndmapper.data import DataFile, NDLater
 from ndmapper.engines.iraf.pixels import convert
 from ndmapper.engines.staging import stage_file
 
-__all__ = ["stage_whole"]
+__all__ = ["stage_mef"]
 
 _PARTS = {"data": "data", "variance": "uncertainty", "flags": "flags"}
 
 
-def stage_whole(
+def stage_mef(
     df: DataFile, path: Path, nan_value: float | None, warnings: list[str]
 ) -> None:
-    """
-    Put a file where a task may read it, and even write into it.
-
-    Parameters
-    ----------
-    df : DataFile
-        The file.
-    path : Path
-        Where it goes.
-    nan_value : float or None
-        What stands for NaN and infinity; None refuses them.
-    warnings : list of str
-        What was converted is added here.
-
-    Raises
-    ------
-    StepError
-        If it has pixels that IRAF cannot hold.
-    """
+    """Write a file that a task may modify; StepError for unsupported pixels."""
     fixed = DataFile(data=df)
     fixed.filename = df.filename
     for index, ndd in enumerate(df):
@@ -45,10 +27,10 @@ def stage_whole(
     for name, extra in df.extras.items():
         if wrong := _wrong(df, name, extra, nan_value, warnings):
             fixed.extras[name] = extra.replace(**wrong)
-    # Without it IRAF spoils a file when it adds an extension.
+    # Without it IRAF damages a file when it appends an extension.
     if df.meta.get("EXTEND") is not True:
         fixed.meta["EXTEND"] = True
-    # A copy, since a task may write into what it reads.
+    # A copy, since the task may write to it.
     stage_file(fixed, path, link=False)
 
 
@@ -59,7 +41,7 @@ def _wrong(
     nan_value: float | None,
     warnings: list[str],
 ) -> dict[str, npt.NDArray[Any]]:
-    """Find the arrays that IRAF would not read rightly, converted."""
+    """Return the arrays that IRAF would misread, converted."""
     found = {}
     read = ndd.copy()
     for word, part in _PARTS.items():

@@ -1,4 +1,4 @@
-"""Values of parameters: checked before a task runs, and written as IRAF takes them."""
+"""Values of task parameters: checked, and formatted for IRAF."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ndmapper.data import DataFile
-from ndmapper.engines.iraf.describe import Parameter
+from ndmapper.engines.iraf.parameters import Parameter
 from ndmapper.errors import ParameterError, UnknownParameterError, did_you_mean
 
 __all__ = ["LONGEST", "check_names", "check_required", "is_files", "to_iraf"]
@@ -21,19 +21,7 @@ _NUMBERS = {"i": "an integer", "r": "a number", "d": "a number"}
 
 
 def is_files(value: Any) -> bool:
-    """
-    Say whether a value stands for FITS files.
-
-    Parameters
-    ----------
-    value : object
-        The value of a parameter.
-
-    Returns
-    -------
-    bool
-        True for a DataFile or a sequence of them.
-    """
+    """Whether a value stands for FITS files."""
     if isinstance(value, DataFile):
         return True
     return (
@@ -47,23 +35,7 @@ def is_files(value: Any) -> bool:
 def check_names(
     task: str, given: Mapping[str, Any], known: Mapping[str, Parameter]
 ) -> None:
-    """
-    Refuse names that the task does not have; abbreviations are not names.
-
-    Parameters
-    ----------
-    task : str
-        Its name.
-    given : mapping
-        What a call gives, by name.
-    known : mapping of str to Parameter
-        What the task has.
-
-    Raises
-    ------
-    UnknownParameterError
-        If there is no such parameter.
-    """
+    """Raise UnknownParameterError for unknown or abbreviated parameter names."""
     for name in given:
         if name not in known:
             short = [n for n in known if n.startswith(name)]
@@ -79,23 +51,7 @@ def check_names(
 def check_required(
     task: str, given: Mapping[str, Any], known: Mapping[str, Parameter]
 ) -> None:
-    """
-    Refuse a call in which the task would have to ask.
-
-    Parameters
-    ----------
-    task : str
-        Its name.
-    given : mapping
-        What a call gives, by name.
-    known : mapping of str to Parameter
-        What the task has.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter without a value is missing.
-    """
+    """Raise ParameterError if a query parameter has no value."""
     for name, par in known.items():
         if par.is_required and name not in given:
             msg = f"the IRAF task {task} needs a value for {name!r} ({par.prompt})"
@@ -103,35 +59,12 @@ def check_required(
 
 
 def to_iraf(task: str, name: str, value: Any, par: Parameter | None) -> Any:
-    """
-    Check a value, and write it as IRAF takes it.
-
-    Parameters
-    ----------
-    task : str
-        Name of the task, for messages.
-    name : str
-        Name of the parameter.
-    value : object
-        Its value; no files.
-    par : Parameter or None
-        What is known of it; None without IRAF.
-
-    Returns
-    -------
-    bool, int, float or str
-        The value.
-
-    Raises
-    ------
-    ParameterError
-        If the task cannot take it.
-    """
+    """Check a value and convert it for IRAF; raises ParameterError."""
     where = f"{name} of the IRAF task {task}"
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, Path):
-        value = str(value.absolute())  # the task runs elsewhere
+        value = str(value.absolute())  # the task runs in another folder
     if not isinstance(value, bool | int | float | str):
         hint = {
             type(None): "leave it out for the default, or pass 'INDEF'",
@@ -212,7 +145,7 @@ def _number(where: str, value: Any, par: Parameter, kind: str) -> Any:
                 raise ValueError
             number = int(value) if not isinstance(value, float) else int(number)
     except (ValueError, OverflowError):
-        # Sexagesimal numbers are IRAF's own way to write some.
+        # IRAF also accepts sexagesimal numbers.
         if kind != "i" and isinstance(value, str) and _is_sexagesimal(value):
             return value
         msg = f"{what}, not {value!r}"

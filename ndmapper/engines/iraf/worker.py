@@ -1,13 +1,13 @@
 """
-Hold PyRAF, and run tasks for another process.
+Worker process: runs IRAF tasks in PyRAF on behalf of another process.
 
-This script stands alone: it runs under any Python with PyRAF, from 3.6 on, and knows
-nothing of ndmapper. It is started in a folder of its own with a login.cl::
+This script stands alone: it runs under any Python with PyRAF, from 3.6 on, and does not
+import ndmapper. It is started in a folder of its own with a login.cl::
 
-    python worker.py REQUESTS REPLIES {quiet|terminal}
+python worker.py REQUESTS REPLIES {quiet|terminal}
 
-The first two are numbers of file descriptors, over which one JSON object a line comes
-and goes. What tasks print goes to the file ``log`` in the folder.
+The first two are file descriptors, for one JSON object per line. The output of tasks
+goes to the file ``log`` in the folder.
 """
 
 import itertools
@@ -26,21 +26,22 @@ from typing import Any, Dict, List, TextIO  # noqa: UP035  # Python 3.6
 __all__ = ["main"]
 
 HERE = Path(__file__).resolve().parent
-# The folder of a script comes first on the path, and hides other modules.
+# The script's folder is first on the path, and would hide other modules.
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != HERE]
 
 HOME = Path.cwd()
 NUMBERS = itertools.count(1)
 SKIPPED = ("mode", "$nargs")
 COMMON = ("noao", "twodspec", "imred")
-"""Packages of packages that are there for everybody, but not known until loaded."""
+"""Packages whose subpackages are unknown until they are loaded."""
+CURSOR_HOOK = "_getNextValue"
 OFTEN = 3000
-"""So many times a task may ask for one parameter in one call."""
+"""Maximum number of queries for one parameter in one call."""
 Message = Dict[str, Any]  # noqa: UP006  # Python 3.6
 
 
 class Tee:
-    """Show on the terminal what is kept in the log."""
+    """Write to the terminal and to the log."""
 
     def __init__(self, terminal: TextIO, log: TextIO) -> None:
         self.terminal, self.log = terminal, log
@@ -55,42 +56,42 @@ class Tee:
 
 
 class NoInput:
-    """Stand for the keyboard where there is none, and remember that it was wanted."""
+    """Standard input without a keyboard, which notes attempts to read."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Start again: nothing was wanted."""
+        """Reset the note."""
         self.wanted: Any = False
         self.asked: Dict[str, int] = {}  # noqa: UP006  # Python 3.6
 
     def count(self, name: str) -> int:
-        """Note that a parameter was asked for, and say how often it was."""
+        """Count the queries of a parameter."""
         self.asked[name] = self.asked.get(name, 0) + 1
         return self.asked[name]
 
     def read(self, count: int = -1) -> str:
-        """Give nothing."""
+        """Return end of file."""
         self.wanted = True
         return ""
 
     def readline(self) -> str:
-        """Give nothing."""
+        """Return end of file."""
         return self.read()
 
     def isatty(self) -> bool:
-        """Say that this is no terminal."""
+        """Return False."""
         return False
 
 
 def take_defaults(keyboard: NoInput) -> None:
     """
-    Let a parameter that has a value answer its own question.
+    Answer queries of parameters that have a value with that value.
 
-    At the end of the input PyRAF takes the value that stands in the question, as the
-    CL does. Where there is none it fails, or goes on with an empty text; either way
-    somebody was needed. A cursor that is not read from a file has no value.
+    At end of file PyRAF takes the value shown in the prompt, as the CL does. Without
+    one it fails or continues with an empty string; either way the user was needed. A
+    cursor that is not read from a file has no value.
     """
     from pyraf import irafpar
 
@@ -101,24 +102,25 @@ def take_defaults(keyboard: NoInput) -> None:
         before = keyboard.wanted
         what = f"the parameter {par.name!r}"
         if keyboard.count(par.name) > OFTEN:
-            # The value is no answer that the task takes.
+            # The task rejects the value.
             keyboard.wanted = f"{what} again and again"
             raise EOFError(keyboard.wanted)
         if par.value is None:
             before = before or what
-        ask(par)  # which raises an error for most without a value
+        ask(par)  # raises an error for most types without a value
         keyboard.wanted = before
 
     owner.getWithPrompt = ask_or_take
 
     def want(cursor: Any, what: str) -> None:
-        read = cursor._getNextValue
+        # The only place where PyRAF reads a cursor is private.
+        read = getattr(cursor, CURSOR_HOOK)
 
-        def read_nobody(par: Any) -> Any:
+        def read_and_note(par: Any) -> Any:
             keyboard.wanted = what
             return read(par)
 
-        cursor._getNextValue = read_nobody
+        setattr(cursor, CURSOR_HOOK, read_and_note)
 
     want(irafpar.IrafParGCur, "the graphics cursor")
     want(irafpar.IrafParImCur, "the image cursor")
@@ -126,7 +128,7 @@ def take_defaults(keyboard: NoInput) -> None:
 
 
 def end(is_leader: bool) -> None:
-    """End this process and all that it started."""
+    """End this process with all its children."""
     shutil.rmtree(str(HOME), ignore_errors=True)
     if is_leader:
         os.killpg(0, signal.SIGKILL)
@@ -135,10 +137,10 @@ def end(is_leader: bool) -> None:
 
 def check_translations(path: Path) -> None:
     """
-    Throw away translations of CL scripts that cannot be read.
+    Remove unreadable translations of CL scripts, and those of single lines.
 
-    And those of lines that are no script: some hold a number of their process, so they
-    are never found again, and there would be more with every session.
+    Lines may contain a process number, so they would never be found again, and
+    accumulate.
     """
     import sqlite3
 
@@ -160,14 +162,14 @@ def check_translations(path: Path) -> None:
 
 
 def watch(parent: int, is_leader: bool) -> None:
-    """Wait until the other process is gone."""
+    """End this process when the other process has ended."""
     while os.getppid() == parent:
         time.sleep(0.25)
     end(is_leader)
 
 
 def find(iraf: Any, name: str) -> Any:
-    """Load the packages of a task, and give the task."""
+    """Load the packages of a task, and return the task."""
     words = name.split(".")
     for package in words[:-1]:
         if load(iraf, package) is None:
@@ -179,7 +181,7 @@ def find(iraf: Any, name: str) -> Any:
         hint = ""
     try:
         other = iraf.getTask(words[-1])
-        # Short forms of a name, such as imstat, are what everybody writes.
+        # Abbreviated names such as imstat are common.
         if other.getPkgname() == words[-2]:
             return other
         hint = f"; but there is {other.getPkgname()}.{other.getName()}"
@@ -190,10 +192,10 @@ def find(iraf: Any, name: str) -> Any:
 
 
 def load(iraf: Any, name: str) -> Any:
-    """Give a package, loaded; None where there is none of exactly this name."""
+    """Return a package, loaded; None unless the name matches exactly."""
     try:
         loader = iraf.getPkg(name, found=1)
-    except KeyError:  # it could be short for several
+    except KeyError:  # may be ambiguous
         return None
     if loader is None or loader.getName() != name:
         return None
@@ -203,7 +205,7 @@ def load(iraf: Any, name: str) -> Any:
 
 
 def load_anywhere(iraf: Any, name: str) -> Any:
-    """Give a package, loaded, though the packages that it lies in may not be yet."""
+    """Return a package, loaded, even if its parent packages are not loaded yet."""
     for parent in ("", *COMMON):
         if not parent or load(iraf, parent) is not None:
             package = load(iraf, name)
@@ -214,10 +216,10 @@ def load_anywhere(iraf: Any, name: str) -> Any:
 
 def find_elsewhere(iraf: Any, name: str) -> Any:
     """
-    Find a parameter of any package, and give that and the name in it.
+    Return (package, name) of a package parameter.
 
-    The name is written as in Python, with ``_`` for each ``.``, so all ways to split it
-    are tried. Packages before the last one are only loaded.
+    The name has ``_`` for each ``.``, so all splits are tried. Parent packages are
+    loaded.
     """
     words = name.split("_")
     for count in range(1, len(words)):
@@ -225,7 +227,7 @@ def find_elsewhere(iraf: Any, name: str) -> Any:
         if package is None:
             continue
         rest = "_".join(words[count:])
-        if package.getParDict()._has(rest, exact=1):
+        if package.getParDict().get(rest, exact=1) is not None:
             return package, rest
         found = find_elsewhere(iraf, rest)
         if found is not None:
@@ -234,7 +236,7 @@ def find_elsewhere(iraf: Any, name: str) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Turn the value of a parameter into what JSON holds."""
+    """Convert the value of a parameter for JSON."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
@@ -257,7 +259,7 @@ def describe_one(par: Any, name: str) -> Message:
 
 
 def packages_of(iraf: Any, task: Any) -> List[Any]:  # noqa: UP006  # Python 3.6
-    """Give the packages in which a task lies, the innermost first."""
+    """Return the packages of a task, innermost first."""
     found: List[Any] = []  # noqa: UP006  # Python 3.6
     name = task.getPkgname()
     while name and name not in ("clpackage", "cl", "user"):
@@ -270,7 +272,7 @@ def packages_of(iraf: Any, task: Any) -> List[Any]:  # noqa: UP006  # Python 3.6
 
 
 def describe(iraf: Any, request: Message) -> Message:
-    """List the parameters of a task, of its psets and of its packages."""
+    """Describe the parameters of a task, its psets and its packages."""
     task = find(iraf, request["task"])
     reset(iraf, task)
     known = task.getParDict()
@@ -281,7 +283,7 @@ def describe(iraf: Any, request: Message) -> Message:
         for name in list(known.keys()):
             if name not in SKIPPED and known[name].type != "pset":
                 entry = describe_one(known[name], f"{package.getName()}.{name}")
-                entry["mode"] = "h"  # it has a value, or the task does without
+                entry["mode"] = "h"  # it has a value, or the task needs none
                 listed.append(entry)
     for name in request.get("elsewhere", ()):
         found = find_elsewhere(iraf, name)
@@ -294,18 +296,18 @@ def describe(iraf: Any, request: Message) -> Message:
 
 
 def reset(iraf: Any, task: Any) -> None:
-    """Give a task, its psets and its packages their defaults."""
+    """Reset a task, its psets and its packages to their defaults."""
     from pyraf.iraftask import IrafTask
 
     for one in [task, *packages_of(iraf, task)]:
         psets = [p.get() for p in one.getParList() if p.type == "pset"]
         for each in [one, *psets]:
-            # That of a package would go through all of its tasks.
+            # unlearn of a package would reset all of its tasks.
             IrafTask.unlearn(each)
 
 
 def failure(err: BaseException) -> Message:
-    """Describe an error."""
+    """Describe an exception."""
     text = str(err.args[0] if err.args else err).replace("\x07", "")
     number = re.search(r"ERROR \((\d+)", text)
     return {
@@ -318,7 +320,7 @@ def failure(err: BaseException) -> Message:
 def run(iraf: Any, request: Message, log: TextIO, keyboard: Any) -> Message:
     """Run a task once."""
     task = find(iraf, request["task"])
-    # IRAF reads '$' and blanks in a path in its own way, but not those behind a link.
+    # IRAF interprets '$' and blanks in a path, but not behind a link.
     for old in HOME.glob("job*"):
         old.unlink()
     link = HOME / f"job{next(NUMBERS)}"
@@ -328,7 +330,7 @@ def run(iraf: Any, request: Message, log: TextIO, keyboard: Any) -> Message:
     given: Message = {}
     if isinstance(keyboard, NoInput):
         keyboard.forget()
-        # Nobody sees plots, but with cursor commands from a file they are drawn.
+        # Plots are not shown, but cursor commands from a file need them drawn.
         given = {"Stdout": log, "Stderr": log, "StdoutG": "dev$null"}
     reply: Message = {"error": None, "status": None}
     own = [package.getName() for package in packages_of(iraf, task)]
@@ -353,9 +355,9 @@ def run(iraf: Any, request: Message, log: TextIO, keyboard: Any) -> Message:
         iraf.flprcache(Stdout=1)
     for par, value in before:
         par.value = value
-    known = task.getParDict()
-    if known._has("status", exact=1) and known["status"].type == "i":
-        reply["status"] = plain(known["status"].get(native=1, prompt=0))
+    status = task.getParDict().get("status", exact=1)
+    if status is not None and status.type == "i":
+        reply["status"] = plain(status.get(native=1, prompt=0))
     reset(iraf, task)
     reply["asked"] = getattr(keyboard, "wanted", False)
     log.flush()
@@ -363,7 +365,7 @@ def run(iraf: Any, request: Message, log: TextIO, keyboard: Any) -> Message:
 
 
 def serve(iraf: Any, log: TextIO, keyboard: Any, stream: TextIO, answer: Any) -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until the input ends."""
     for line in stream:
         request = json.loads(line)
         try:
@@ -380,7 +382,7 @@ def serve(iraf: Any, log: TextIO, keyboard: Any, stream: TextIO, answer: Any) ->
 
 
 def main() -> None:
-    """Start PyRAF, and serve."""
+    """Start PyRAF, and serve requests."""
     requests, replies = int(sys.argv[1]), int(sys.argv[2])
     terminal = sys.argv[3] == "terminal"
     for descriptor in (requests, replies):

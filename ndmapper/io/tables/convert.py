@@ -1,4 +1,4 @@
-"""Tables: between HDUs and astropy Tables."""
+"""Conversion between table HDUs and astropy Tables."""
 
 import contextlib
 import io
@@ -28,24 +28,7 @@ _SHARED = 16 << 20
 
 
 def read_table(hdu: HduMap) -> Table:
-    """
-    Read a table.
-
-    Parameters
-    ----------
-    hdu : HduMap
-        An HDU that holds a table.
-
-    Returns
-    -------
-    Table
-        Its columns, with the cards of its header in ``meta``.
-
-    Raises
-    ------
-    FormatError
-        If the table is damaged, or compressed.
-    """
+    """Read a table."""
     if hdu.keys.get("ZTABLE") is True or b"ZTABLE  =                    T" in hdu.raw:
         msg = (
             f"the table in HDU {hdu.index} of {hdu.source.path} is compressed "
@@ -95,15 +78,8 @@ def _readable(header: fits.Header) -> tuple[fits.Header, list[Field]]:
     """
     Change what Table.read (astropy 8.0.2) fails at, or reads wrongly.
 
-    It wants a name for each column, numbers as TNULLn, and scales the first array
-    alone of columns of varying length.
-
-    Returns
-    -------
-    header : Header
-        A copy in which columns have names, and nothing is scaled that is in the heap.
-    list of Field
-        The columns that are to be scaled.
+    It needs a name for each column and numbers as TNULLn, and scales only the first
+    array of variable-length columns.
     """
     header = header.copy()
     scaled = []
@@ -124,7 +100,7 @@ def _readable(header: fits.Header) -> tuple[fits.Header, list[Field]]:
 
 
 def _scale_cells(column: Any, field: Field) -> None:
-    """Turn the stored numbers of arrays of varying length into those that are meant."""
+    """Apply TSCALn and TZEROn to variable-length arrays."""
     size = field.dtype.itemsize
     is_unsigned = (
         field.dtype.kind == "i"
@@ -167,7 +143,7 @@ def _check_form(hdu: HduMap) -> None:
 
 
 def _check_rows(header: fits.Header) -> None:
-    """Refuse rows of another size than their columns, which nobody can cut up."""
+    """Refuse rows of another size than their columns."""
     if header["XTENSION"].strip() == "TABLE" or not header["NAXIS2"]:
         return
     width = sum(field.width for field in fields_of(header))
@@ -177,7 +153,7 @@ def _check_rows(header: fits.Header) -> None:
 
 
 def _check_arrays(hdu: HduMap, header: fits.Header, content: bytes) -> None:
-    """Refuse arrays of varying length that share one place a million times."""
+    """Refuse variable-length arrays that share one place a million times."""
     if hdu.keys.get("XTENSION") == "TABLE" or not hdu.keys.get("PCOUNT"):
         return
     rows, width = hdu.shape
@@ -200,7 +176,7 @@ def _check_arrays(hdu: HduMap, header: fits.Header, content: bytes) -> None:
 
 
 def _with_a_row(header: fits.Header) -> bytes:
-    """Write a text table without rows with a blank one."""
+    """Add a blank row to a text table without rows."""
     header = header.copy()
     header["NAXIS2"] = 1
     for keyword in list(header["TNULL*"]):
@@ -212,10 +188,10 @@ def _without_nulls(
     content: bytes, header: fits.Header, size: int
 ) -> tuple[bytes, dict[str, Any]]:
     """
-    Take the undefined numbers (TNULLn) out that Table.read fails at.
+    Remove the undefined numbers (TNULLn) at which Table.read fails.
 
-    It (astropy 8.0.2) takes the text for one in a text table for a number, and
-    compares numbers that it has scaled, or made unsigned, with what is stored for one.
+    astropy 8.0.2 takes the string for one in a text table for a number, and compares
+    numbers that it has scaled, or made unsigned, with a stored one.
     """
     if not any(keyword.startswith("TNULL") for keyword in header):
         return content, {}
@@ -246,7 +222,7 @@ def _without_nulls(
 
 
 def _native(table: Table) -> Table:
-    """Copy into memory that can be written, in the byte order of this machine."""
+    """Copy into writable memory, in the native byte order."""
     table = table.copy()
     for name in table.colnames:
         column = table[name]
@@ -262,28 +238,7 @@ def _native(table: Table) -> Table:
 
 
 def encode_table(table: Table, name: str, version: int | None = None) -> bytes:
-    """
-    Write a table as a whole HDU.
-
-    Parameters
-    ----------
-    table : Table
-        The table; the items of its ``meta`` become cards.
-    name : str
-        EXTNAME.
-    version : int, optional
-        EXTVER.
-
-    Returns
-    -------
-    bytes
-        Header and table, padded to whole blocks.
-
-    Raises
-    ------
-    FormatError
-        If FITS cannot hold the table.
-    """
+    """Encode a table as an HDU."""
     try:
         return _encoded(table, name, version)
     except _IMPOSSIBLE as err:
@@ -331,7 +286,7 @@ def _as_hdu(table: Table) -> Any:
 
 
 def _impossible_column(table: Table) -> str | None:
-    """Find the first column that cannot be written by itself either."""
+    """Return the first column that cannot be written by itself either."""
     for name in table.colnames:
         try:
             _encoded(table[[name]], "")

@@ -18,7 +18,6 @@ __all__ = [
     "DoesNotFitError",
     "Field",
     "ascii_bytes",
-    "column_names",
     "encode_values",
     "fields_of",
 ]
@@ -35,50 +34,28 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class DoesNotFitError(ValueError):
-    """A stored column has no place for a value."""
+    """A value cannot be stored in the form of its column."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """
-    A column as it is stored.
+    """A column as it is stored."""
 
-    Parameters
-    ----------
-    number : int
-        Its number in the header, from 1.
-    name : str
-        TTYPEn.
-    code : str
-        The letter of its TFORMn, or that of its elements if their number varies.
-    start, width : int
-        Its place in a row, in bytes.
-    count : int
-        Number of elements in a row.
-    pointer : str
-        P or Q where the elements are in the heap, else empty.
-    scale, zero : int or float
-        TSCALn and TZEROn.
-    null : int or str, optional
-        TNULLn.
-    is_text : bool
-        Whether it is in a text table.
-    digits : int
-        Of a number in a text table, those behind the point.
-    """
-
-    number: int
-    name: str
+    number: int  # its number in the header, from 1
+    name: str  # TTYPEn
+    # The letter of its TFORMn, or that of its elements if their number varies.
     code: str
+    # Its place in a row, in bytes.
     start: int
     width: int
-    count: int = 1
-    pointer: str = ""
+    count: int = 1  # number of elements in a row
+    pointer: str = ""  # P or Q where the elements are in the heap, else empty
+    # TSCALn and TZEROn.
     scale: float = 1
     zero: float = 0
-    null: Any = None
-    is_text: bool = False
-    digits: int = 0
+    null: Any = None  # TNULLn
+    is_text: bool = False  # whether it is in a text table
+    digits: int = 0  # of a number in a text table, those behind the point
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -87,25 +64,12 @@ class Field:
 
     @property
     def is_scaled(self) -> bool:
-        """Whether other numbers are stored than are meant."""
+        """Whether the values differ from the stored numbers."""
         return self.code in "BIJKEDCM" and (self.scale, self.zero) != (1, 0)
 
 
-def column_names(header: Header) -> list[str]:
-    """
-    Give each column of a table a name of its own.
-
-    Parameters
-    ----------
-    header : Header
-        Its header, in which names may be missing, blank or there twice.
-
-    Returns
-    -------
-    list of str
-        The names in the header; ``col3`` for the third column where there is none, and
-        ``flux_3`` where an earlier one is called flux.
-    """
+def _column_names(header: Header) -> list[str]:
+    """Give each column a unique name."""
     found: list[str] = []
     given = [
         str(header.get(f"TTYPE{n}", "")).strip()
@@ -122,27 +86,10 @@ def column_names(header: Header) -> list[str]:
 
 
 def fields_of(header: Header) -> list[Field]:
-    """
-    Find the columns of a table.
-
-    Parameters
-    ----------
-    header : Header
-        Its header.
-
-    Returns
-    -------
-    list of Field
-        In order.
-
-    Raises
-    ------
-    ValueError
-        If the form of a column is not understood.
-    """
+    """Find the columns of a table."""
     is_text = header["XTENSION"].strip() == "TABLE"
     found = []
-    names = column_names(header)
+    names = _column_names(header)
     start = 0
     for n in range(1, header["TFIELDS"] + 1):
         form = str(header[f"TFORM{n}"])
@@ -179,7 +126,7 @@ def fields_of(header: Header) -> list[Field]:
 
 
 def _stored_null(null: Any, code: str) -> int | None:
-    """Give TNULLn of a binary table, if a number of that type can be the same."""
+    """Return TNULLn of a binary table, if its type can hold it."""
     if code not in "BIJK" or null is None or isinstance(null, bool):
         return None  # undefined floats are NaN, and undefined texts empty
     try:
@@ -194,28 +141,7 @@ def _stored_null(null: Any, code: str) -> int | None:
 def encode_values(
     field: Field, values: npt.NDArray[Any], mask: npt.NDArray[np.bool_]
 ) -> Bytes:
-    """
-    Write values as a column stores them.
-
-    Parameters
-    ----------
-    field : Field
-        The column; not one of varying length.
-    values : ndarray
-        A value, or an array of them, for each row.
-    mask : ndarray of bool
-        Which of them are undefined.
-
-    Returns
-    -------
-    ndarray of uint8
-        The bytes of each row.
-
-    Raises
-    ------
-    DoesNotFitError
-        If a value cannot be stored in this form.
-    """
+    """Encode values in the form of a column."""
     rows = len(values)
     if values.size == 0:
         return np.zeros((rows, field.width), "u1")
@@ -233,24 +159,7 @@ def encode_values(
 
 
 def ascii_bytes(text: str) -> bytes:
-    """
-    Write a text as FITS does.
-
-    Parameters
-    ----------
-    text : str
-        The text.
-
-    Returns
-    -------
-    bytes
-        The same.
-
-    Raises
-    ------
-    DoesNotFitError
-        If it is not ASCII.
-    """
+    """Encode a text in ASCII."""
     try:
         return text.encode("ascii")
     except UnicodeEncodeError as err:
@@ -296,7 +205,7 @@ def _numbers(
 def _scaled(
     field: Field, values: npt.NDArray[Any], mask: npt.NDArray[np.bool_]
 ) -> npt.NDArray[Any]:
-    """Divide by the scale, if that gives the same values when they are read."""
+    """Undo the scaling, if that gives the same values on reading."""
     dtype = field.dtype
     wide = "c16" if dtype.kind == "c" else "f8"
     meant = np.where(mask, field.zero, values).astype(wide)
@@ -336,7 +245,7 @@ def _texts(
 
 
 def _writer(field: Field) -> Callable[[Any], str]:
-    """Give the function that writes a value into a field of a text table."""
+    """Return the function that writes a value into a field of a text table."""
     width, code = field.width, field.code
     if code == "A":
         return lambda text: (

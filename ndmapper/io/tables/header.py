@@ -9,7 +9,8 @@ from astropy.io import fits
 from astropy.io.fits.column import python_to_tdisp
 from astropy.table import Table
 
-from ndmapper.io.headers import Header, unit_text
+from ndmapper.io.headers import Header
+from ndmapper.io.units import unit_to_text
 
 __all__ = [
     "column_cards",
@@ -21,7 +22,7 @@ __all__ = [
     "set_form",
 ]
 
-# Keywords that speak of one column, and end in its number (FITS standard 4.0, sections
+# Keywords of one column, which end in its number (FITS standard 4.0, sections
 # 7.2.2, 7.3.2 and 8.2, and the conventions of the archives of high-energy astronomy).
 _COLUMN = re.compile(
     r"(T(?:TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM|BCOL|DMIN|DMAX|LMIN|LMAX|CTYP|CTY"
@@ -33,21 +34,7 @@ _COMMENTARY = ("COMMENT", "HISTORY", "")
 
 
 def renumbered(header: Header, places: Mapping[int, int]) -> Header:
-    """
-    Give the cards of columns the numbers that these have now.
-
-    Parameters
-    ----------
-    header : Header
-        The header.
-    places : mapping of int to int
-        The new number of each column that is still there.
-
-    Returns
-    -------
-    Header
-        Another one, without the cards of the columns that are gone.
-    """
+    """Renumber the cards of columns."""
     made = Header()
     for card in header.cards:
         match = _COLUMN.fullmatch(card.keyword)
@@ -63,18 +50,7 @@ def renumbered(header: Header, places: Mapping[int, int]) -> Header:
 
 
 def set_form(header: Header, form: Mapping[str, Any], new: list[fits.Card]) -> None:
-    """
-    Put the form of the rows, and the cards of new columns, into a header.
-
-    Parameters
-    ----------
-    header : Header
-        The header, which is changed.
-    form : mapping
-        The values of keywords such as NAXIS1; None takes a card out.
-    new : list of Card
-        The cards of columns that were not there.
-    """
+    """Put the form of the rows, and the cards of new columns, into a header."""
     for keyword, value in form.items():
         if value is None:
             header.remove(keyword, ignore_missing=True)
@@ -91,50 +67,20 @@ def set_form(header: Header, form: Mapping[str, Any], new: list[fits.Card]) -> N
 
 
 def drop_sums(header: Header) -> None:
-    """
-    Take out the sums of bytes that are other ones now.
-
-    Parameters
-    ----------
-    header : Header
-        The header, which is changed.
-    """
+    """Remove the checksums, whose bytes have changed."""
     for keyword in _SUMS:
         header.remove(keyword, ignore_missing=True)
 
 
 def column_cards(header: Header) -> list[fits.Card]:
-    """
-    Find the cards that speak of columns.
-
-    Parameters
-    ----------
-    header : Header
-        A header.
-
-    Returns
-    -------
-    list of Card
-        In order.
-    """
+    """Find the cards of columns."""
     return [card for card in header.cards if _COLUMN.fullmatch(card.keyword)]
 
 
 def describe(header: Header, number: int, column: Any, stored: Any) -> None:
-    """
-    Put what was changed about a column, beside its values, into a header.
-
-    Parameters
-    ----------
-    header : Header
-        The header, which is changed.
-    number : int
-        Number of the column.
-    column, stored : Column
-        As it is, and as it was read.
-    """
+    """Put what was changed about a column, apart from its values, into a header."""
     if column.unit != stored.unit:
-        text = None if column.unit is None else unit_text(column.unit)
+        text = None if column.unit is None else unit_to_text(column.unit)
         _set(header, f"TUNIT{number}", text, f"TFORM{number}")
     if column.info.format != stored.info.format:
         shown = column.info.format
@@ -155,16 +101,7 @@ def _set(header: Header, keyword: str, value: str | None, after: str) -> None:
 def put_meta(
     header: Header, meta: Mapping[str, Any], stored: Mapping[str, Any]
 ) -> None:
-    """
-    Put what was changed in the ``meta`` of a table into a header.
-
-    Parameters
-    ----------
-    header : Header
-        The header, which is changed.
-    meta, stored : mapping
-        As it is, and as it was read.
-    """
+    """Put what was changed in the ``meta`` of a table into a header."""
     # Keywords have large letters in the file.
     meta = {key if key == "comments" else key.upper(): v for key, v in meta.items()}
     # The name is that of the place in the file, whatever the table was called before.
@@ -193,19 +130,7 @@ def put_meta(
 
 
 def is_same_meta(meta: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    """
-    Say whether the ``meta`` of a table is as it was read.
-
-    Parameters
-    ----------
-    meta, stored : mapping
-        As it is, and as it was read.
-
-    Returns
-    -------
-    bool
-        Whether every item but the name is the same.
-    """
+    """Whether the ``meta`` of a table is as it was read."""
     meta, stored = _unnamed(meta), _unnamed(stored)
     return meta.keys() == stored.keys() and all(
         _same(value, stored[key]) for key, value in meta.items()
@@ -221,7 +146,7 @@ def _keyword(key: str) -> str:
 
 
 def _cards_of(key: str, values: list[Any]) -> list[fits.Card]:
-    """Make the cards that astropy makes of an item of the meta of a table."""
+    """Make the cards that astropy makes of an item of ``meta``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = fits.table_to_hdu(Table({"x": [0]}, meta={key: values})).header

@@ -13,28 +13,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def encode_cells(field: Field, cells: npt.NDArray[Any], heap: bytearray) -> Bytes:
-    """
-    Write the arrays of a column of varying length.
-
-    Parameters
-    ----------
-    field : Field
-        The column.
-    cells : ndarray of object
-        An array or a text for each row.
-    heap : bytearray
-        What follows the rows; the elements are added to it.
-
-    Returns
-    -------
-    ndarray of uint8
-        The bytes of each row: how many elements there are, and where.
-
-    Raises
-    ------
-    DoesNotFitError
-        If a value cannot be stored in this form.
-    """
+    """Encode the arrays of a variable-length column."""
     pointers = np.zeros((len(cells), 2), ">i4" if field.pointer == "P" else ">i8")
     for row, cell in enumerate(cells):
         stored, count = _elements(field, cell)
@@ -47,21 +26,7 @@ def encode_cells(field: Field, cells: npt.NDArray[Any], heap: bytearray) -> Byte
 
 
 def packed_heap(columns: list[tuple[Field, Bytes]], heap: bytearray) -> bytearray:
-    """
-    Take out what no array of a table is in.
-
-    Parameters
-    ----------
-    columns : list of tuple
-        The columns of varying length, and the bytes of their rows, which are changed.
-    heap : bytearray
-        What follows the rows.
-
-    Returns
-    -------
-    bytearray
-        The arrays, one behind the other; the same heap if one of them is not in it.
-    """
+    """Drop what no array refers to."""
     made = bytearray()
     moved = []
     for field, rows in columns:
@@ -82,7 +47,7 @@ def packed_heap(columns: list[tuple[Field, Bytes]], heap: bytearray) -> bytearra
 
 
 def _elements(field: Field, cell: Any) -> tuple[bytes, int]:
-    """Give the elements of a cell as stored, and their number."""
+    """Return the elements of a cell as stored, and their number."""
     if field.code == "A":
         text = cell if isinstance(cell, str | bytes) else _joined(cell)
         stored = text if isinstance(text, bytes) else ascii_bytes(text)
@@ -108,7 +73,7 @@ def _elements(field: Field, cell: Any) -> tuple[bytes, int]:
 
 
 def _joined(cell: Any) -> str | bytes:
-    """Put the letters together that a text of varying length is read as."""
+    """Join the letters into which a variable-length string is read."""
     letters = np.asarray(cell).reshape(-1)
     if letters.dtype.kind == "S":
         return b"".join(letters.tolist())

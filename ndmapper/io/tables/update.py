@@ -1,5 +1,5 @@
 """
-Writing a table that was read from a file: what nobody touched stays as it is stored.
+Writing a table that was read from a file: unchanged cells stay as they are stored.
 
 Cells that were changed are put into the stored rows, in the form of their columns. Only
 columns that are new, or of another type, or have values that the stored form cannot
@@ -44,33 +44,7 @@ Bytes = npt.NDArray[np.uint8]
 def updated_table(
     table: Table, hdu: HduMap, version: int | None = None, name: str | None = None
 ) -> bytes | None:
-    """
-    Write a table that is stored already.
-
-    Parameters
-    ----------
-    table : Table
-        As it is now.
-    hdu : HduMap
-        Where it is stored.
-    version : int, optional
-        EXTVER; None leaves it as it is.
-    name : str, optional
-        EXTNAME; None leaves it as it is.
-
-    Returns
-    -------
-    bytes or None
-        Header and table, padded to whole blocks; None where they are as they are
-        stored.
-
-    Raises
-    ------
-    FormatError
-        If FITS cannot hold the table.
-    NdmapperError
-        If the file cannot be read any more.
-    """
+    """Encode a changed table from its stored HDU."""
     stored = read_table(hdu)
     columns = [_plain(table[name]) for name in table.colnames]
     raw = hdu.read_data()
@@ -97,7 +71,7 @@ def updated_table(
 def _generally(
     table: Table, stored: Table, hdu: HduMap, version: int | None, name: str | None
 ) -> bytes | None:
-    """Write a table of which the columns are not simply those that are stored."""
+    """Encode a table whose columns are not simply the stored ones."""
     stays = version in (None, hdu.version) and name is None
     if stays and _is_same(table, stored):
         return None
@@ -127,14 +101,14 @@ def _is_same(table: Table, stored: Table) -> bool:
 
 
 def _plain(column: Any) -> Any:
-    """Give a column with an array; None where it is something else."""
+    """Return a column that is a plain array; None for anything else."""
     if isinstance(column, Quantity):
         return Column(column.value, column.info.name, unit=column.unit)
     return column if isinstance(column, BaseColumn) else None
 
 
 def _stored_fields(stored: Table, header: Header, raw: bytes) -> list[Field] | None:
-    """Find how each column is stored; None where the header does not tell."""
+    """Find how each column is stored; None if the header does not tell."""
     try:
         fields = fields_of(header)
         width, rows = int(header["NAXIS1"]), int(header["NAXIS2"])
@@ -162,7 +136,7 @@ class _Kept:
 
 
 class _Update:
-    """The work of `updated_table`: what its parts share."""
+    """State of `updated_table`."""
 
     def __init__(
         self,
@@ -209,7 +183,7 @@ class _Update:
         self.data = self._same_rows() if self.is_same else self._other_rows(columns)
 
     def _kept(self, column: Any, stored: Any, field: Field) -> _Kept | None:
-        """Write a column in its stored form; None where that cannot be."""
+        """Encode a column in its stored form; None if that cannot hold it."""
         same_type = column.dtype == stored.dtype or (
             column.dtype.kind in "SU" and field.code == "A" and not field.pointer
         )
@@ -241,7 +215,7 @@ class _Update:
         return encode_values(field, _values(column), np.ma.getmaskarray(column))
 
     def _same_rows(self) -> bytes:
-        """Put the columns into the rows as they are stored, with what is between."""
+        """Put columns into the stored rows, keeping what lies between."""
         blank = ord(" ") if self.is_text else 0
         rows = np.full((self.n_rows, self.before.shape[1]), blank, "u1")
         if len(rows) == len(self.before):
@@ -252,7 +226,7 @@ class _Update:
         return self._finished(rows, [])
 
     def _other_rows(self, columns: list[Any]) -> bytes:
-        """Put rows together of stored columns and new ones."""
+        """Assemble rows of stored columns and new ones."""
         self.gap = b""
         if not any(kept.field.pointer for kept in self.kept.values()):
             self.heap = bytearray()
@@ -268,7 +242,7 @@ class _Update:
         return self._finished(rows, cards)
 
     def _add(self, new: dict[int, Any], parts: dict[int, Bytes]) -> list[fits.Card]:
-        """Write new columns, as astropy does; gives their cards."""
+        """Encode new columns as astropy does; returns their cards."""
         name = str(self.header.get("EXTNAME") or "").strip()
         made = encode_table(Table(list(new.values())), name)
         header = Header.fromstring(made)
@@ -309,7 +283,7 @@ class _Update:
         return len(self.kept) + len(new)
 
     def _set_longest(self, number: int, kept: _Kept) -> None:
-        """Say how long the longest array is, where the header does and it is longer."""
+        """Raise the stated maximum length of arrays where it is exceeded."""
         if not kept.rows.size:
             return
         counts = np.ascontiguousarray(kept.rows).view(
@@ -324,7 +298,7 @@ class _Update:
 
 
 def _values(column: Any) -> npt.NDArray[Any]:
-    """Give the values of a column without its mask."""
+    """Return the values of a column without its mask."""
     values = np.ma.getdata(column)
     return np.asarray(values)
 
@@ -348,7 +322,7 @@ def _changed(column: Any, stored: Any) -> npt.NDArray[np.bool_]:
 
 
 def _bits(values: npt.NDArray[Any]) -> Bytes:
-    """Give the bytes of each value, so that -0 and 0 differ, and NaN and NaN do not."""
+    """Return values as bits, so that -0 and 0 differ, and NaN and NaN do not."""
     size = values.dtype.itemsize
     return np.ascontiguousarray(values).view("u1").reshape(*values.shape, size)
 

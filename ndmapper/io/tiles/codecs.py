@@ -1,8 +1,8 @@
 """
 Decoding one tile of a compressed image (FITS standard 4.0, section 10.4).
 
-Rice, PLIO and H-compress tiles, and quantised numbers, are decoded by astropy; gzip
-by Python.
+Rice, PLIO and H-compress tiles, and quantised numbers, are decoded by astropy, whose
+classes for single tiles are private; gzip by Python.
 """
 
 import math
@@ -44,32 +44,7 @@ def decode(
     *,
     is_float: bool,
 ) -> npt.NDArray[Any]:
-    """
-    Decode a tile.
-
-    Parameters
-    ----------
-    algorithm : str
-        One of `ALGORITHMS`.
-    content : bytes
-        The tile as stored.
-    shape : tuple of int
-        Its shape.
-    settings : dict
-        The parameters of the algorithm, by name in lower case.
-    is_float : bool
-        Whether the bytes are those of floating point numbers.
-
-    Returns
-    -------
-    ndarray
-        The numbers.
-
-    Raises
-    ------
-    ValueError, zlib.error
-        If the tile is damaged.
-    """
+    """Decode a tile."""
     size = math.prod(shape)
     if algorithm in ("GZIP_1", "GZIP_2", "NOCOMPRESS"):
         if algorithm != "NOCOMPRESS":
@@ -108,7 +83,7 @@ def decode(
 
 @lru_cache(maxsize=64)
 def _rice(blocksize: int, bytepix: int, size: int) -> Any:
-    """Make a decoder, which serves all tiles of a size."""
+    """Make a decoder, which is cached for all tiles of a size."""
     return _codecs.Rice1(blocksize=blocksize, bytepix=bytepix, tilesize=size)
 
 
@@ -125,10 +100,10 @@ def _two_axes(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def _safe_hcompress(content: bytes, nx: int, ny: int) -> bytes:
     """
-    See that a tile is as large as it says itself, and can be read to its end.
+    Check the size of a tile, and pad it, so that decoding stays in its memory.
 
-    The decoder (astropy 8.0.2) believes the tile: it writes as many pixels, and reads
-    as many bits, whatever there is room for.
+    The decoder (astropy 8.0.2) trusts the tile: it writes as many pixels and reads as
+    many bits as that states, beyond the memory that there is.
     """
     if len(content) < _HCOMPRESS.size:
         msg = "the tile is shorter than its own header"
@@ -146,7 +121,7 @@ _BIT_PLANES = 64
 
 
 def _check_plio(content: bytes) -> None:
-    """See that a list of runs is as long as it says itself."""
+    """Check that a list of runs is as long as it states."""
     words = np.frombuffer(content[: len(content) // 2 * 2], ">i2").astype(int)
     if len(words) < 7:
         msg = "the tile is shorter than its own header"
@@ -158,7 +133,7 @@ def _check_plio(content: bytes) -> None:
 
 
 def _unzipped(content: bytes, limit: int) -> bytes:
-    """Decompress gzip, but no more than a tile can hold."""
+    """Decompress gzip, up to the size of a tile."""
     stream = zlib.decompressobj(wbits=31)
     unzipped = stream.decompress(content, limit + 1)
     if not stream.eof:
@@ -177,25 +152,9 @@ def dequantise(
     bitpix: int,
 ) -> npt.NDArray[Any]:
     """
-    Turn quantised numbers into floating point (section 10.2).
+    Convert quantised numbers to floating point (section 10.2).
 
-    Parameters
-    ----------
-    tile : ndarray of int
-        The quantised numbers.
-    scale, zero : float
-        Scale and zero point of the tile.
-    dither : int
-        One of `DITHERS`.
-    row : int
-        Row of the table plus the seed of dithering.
-    bitpix : int
-        BITPIX of the image.
-
-    Returns
-    -------
-    ndarray of float
-        The values.
+    `row` is that of the table, plus the seed of dithering.
     """
     quantiser = _quantization.Quantize(
         row=row if dither != -1 else 0,

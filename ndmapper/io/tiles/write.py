@@ -1,4 +1,4 @@
-"""Compressing an image in tiles, and what has to be stored either way."""
+"""Compressing an image in tiles, or copying one that is compressed."""
 
 import io
 import warnings
@@ -22,7 +22,6 @@ __all__ = [
     "can_be_tiled",
     "compressed_hdu",
     "packed_header",
-    "stored_values",
     "wants_tiles",
 ]
 
@@ -32,38 +31,13 @@ _BZERO_FLIPS = "ui"
 
 
 def can_be_tiled(data: Any) -> bool:
-    """
-    Say whether an array can be compressed in tiles.
-
-    Parameters
-    ----------
-    data : ArrayHandle or ndarray or None
-        The array.
-
-    Returns
-    -------
-    bool
-        False where there are no pixels, or no axes.
-    """
+    """Whether an array has pixels and axes, so that it can be compressed in tiles."""
     shape = data.stored_shape if isinstance(data, ArrayHandle) else np.shape(data)
     return data is not None and len(shape) > 0 and 0 not in shape
 
 
 def wants_tiles(source: Path | None, target: Path | None) -> bool | None:
-    """
-    Say whether images are compressed in tiles where a file is saved.
-
-    Parameters
-    ----------
-    source, target : Path, optional
-        Where the file comes from, and goes to.
-
-    Returns
-    -------
-    bool or None
-        True where the new name ends in .fz, False where only the old one does; None
-        for those that were compressed before.
-    """
+    """Whether a file name asks for compression; None leaves images as they were."""
     if target is None:
         return None
     if _is_packed(target):
@@ -75,21 +49,8 @@ def _is_packed(path: Path) -> bool:
     return (split_ext(path.name)[1] or "").lower().endswith("fz")
 
 
-def stored_values(data: ArrayHandle | npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """
-    Give the numbers that are stored for an array.
-
-    Parameters
-    ----------
-    data : ArrayHandle or ndarray
-        An array of a file, or in memory.
-
-    Returns
-    -------
-    ndarray
-        Signed integers, unsigned ones of 8 bits, or floating point numbers, to which
-        BSCALE and BZERO of the header apply.
-    """
+def _stored_values(data: ArrayHandle | npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the stored numbers of an array, to which BSCALE and BZERO apply."""
     if isinstance(data, ArrayHandle):
         return data.stored()
     native = np.ascontiguousarray(data.astype(data.dtype.newbyteorder("="), copy=False))
@@ -108,21 +69,7 @@ def stored_values(data: ArrayHandle | npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def packed_header(header: bytes, data: TileHandle) -> Iterator[bytes]:
-    """
-    Make the headers of a compressed image, of which the data are copied.
-
-    Parameters
-    ----------
-    header : bytes
-        Header of the image.
-    data : TileHandle
-        Where it is.
-
-    Yields
-    ------
-    bytes
-        The primary header that leads to it, if it is one; and that of the table.
-    """
+    """Make the headers of a compressed image whose data are copied."""
     if header.startswith(b"SIMPLE"):
         yield data.hdu.before or _dummy_primary()
     yield table_header(header, data.hdu.raw)
@@ -134,31 +81,12 @@ def compressed_hdu(
     like: TileHandle | None = None,
 ) -> Iterator[bytes]:
     """
-    Compress an image without loss.
+    Compress an image losslessly, with tiles and algorithm like those of `like`.
 
-    Parameters
-    ----------
-    header : bytes
-        Header of the image.
-    data : ArrayHandle or ndarray
-        Its pixels.
-    like : TileHandle, optional
-        An image of which the tiles and, where it loses nothing, the algorithm are
-        taken over. Otherwise a tile is a row, integers are compressed with Rice, and
-        the rest with gzip.
-
-    Yields
-    ------
-    bytes
-        The whole HDU in pieces, with the primary header that leads to it, if it
-        is a primary one.
-
-    Raises
-    ------
-    FormatError
-        If astropy refuses to compress it.
+    By default a tile is a row, integers are compressed by Rice and the rest by gzip. A
+    primary image comes with the empty primary HDU before it.
     """
-    values = stored_values(data)
+    values = _stored_values(data)
     small = values.dtype.kind in "iu" and values.dtype.itemsize <= 4
     algorithm, tile_shape = ("RICE_1" if small else "GZIP_2"), None
     if like is not None:

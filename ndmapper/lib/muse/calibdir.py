@@ -1,8 +1,9 @@
 """The calibration files of one type, by IFU."""
 
+import operator
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,17 @@ from ndmapper.lib.muse.writing import check_targets, write_files
 from ndmapper.parallel import map_threads
 
 __all__ = ["CalibDir"]
+
+_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "power": operator.pow,
+    "bitwise_and": operator.and_,
+    "bitwise_or": operator.or_,
+    "bitwise_xor": operator.xor,
+}
 
 
 class CalibDir(Spellings, Operators):
@@ -282,7 +294,8 @@ class CalibDir(Spellings, Operators):
         def one(ifu: int) -> Any:
             left = _as_it_is(self.files[ifu])
             try:
-                return left._operate(name, others[ifu], swapped=swapped)
+                pair = (others[ifu], left) if swapped else (left, others[ifu])
+                return _OPERATIONS[name](*pair)
             except NdmapperError as err:
                 msg = f"IFU {ifu} of {self.type}: {err}"
                 raise type(err)(msg) from err

@@ -7,7 +7,7 @@ from typing import Any
 from astropy.nddata import NDData
 
 from ndmapper.data import DataFile, FileName, NDLater
-from ndmapper.data.datafile import Mode
+from ndmapper.data.access import Mode
 from ndmapper.errors import FormatError, IdentError, ShapeError
 from ndmapper.io.headers import Header
 from ndmapper.lib.muse.ifus import ifu_name, ifu_number, ifu_of, shortened
@@ -131,11 +131,12 @@ class CalibFile(Spellings, DataFile):
     @property
     def filename(self) -> Any:
         """The name of the file: a text, with the parts of a FileName; None without."""
-        return None if self._filename is None else NameText(self._filename)
+        name = self.access.filename
+        return None if name is None else NameText(name)
 
     @filename.setter
     def filename(self, value: str | os.PathLike[str] | FileName | None) -> None:
-        self._filename = None if value is None else FileName(value)
+        self.access.filename = None if value is None else FileName(value)
 
     @property
     def primary_header(self) -> Header:
@@ -268,9 +269,9 @@ class CalibFile(Spellings, DataFile):
         FileAccessError
             If the file cannot be written.
         """
-        target = FileName(self._file if filename is None else filename)
+        target = FileName(self.access.current_name if filename is None else filename)
         # Not what was made of it, though that may still lie there.
-        own = self._map is not None and target == self._opened_as
+        own = self.content.map is not None and target == self.access.opened_as
         self.save(filename, overwrite=overwrite or own)
 
     def copy(self) -> "CalibFile":
@@ -334,9 +335,9 @@ class CalibFile(Spellings, DataFile):
         return shapes.pop()[axis] if shapes else 0
 
     def _source(self, part: str) -> str | None:
-        if not len(self) or part not in next(iter(self))._parts:
+        if not len(self) or part not in next(iter(self)).content.arrays:
             return None
-        stored = next(iter(self))._parts[part]
+        stored = next(iter(self)).content.arrays[part]
         if stored.handle is None or stored.pending is not None:
             return None
         return str(stored.handle.source.path)

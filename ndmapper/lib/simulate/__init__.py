@@ -1,14 +1,19 @@
 """
-A night of raw frames that were never taken, and the truth about them.
+Simulated raw frames, with the truth known.
 
 `simulate_night` writes bias frames, flats and dithered science frames of a camera with
-several amplifiers, each in an extension of its own with an overscan; the instrument
-``simcam`` describes it. They show what real frames show: drifting bias levels, bias
-structure, pixels of different sensitivity, dust, vignetting, a bad column, cosmic rays
-and a saturated star. The same `Night` gives the same files.
+several amplifiers, each in its own extension with an overscan; the instrument
+``simcam`` describes it. The frames have drifting bias levels, bias structure, pixel-to-
+pixel sensitivity, dust, vignetting, a bad column, cosmic rays and a saturated star. The
+same `Night` gives the same files.
 
 `simulate_hawki_darks`, `simulate_hawki_stars` and `simulate_muse` write raw frames that
 the recipes of ESO's pipelines reduce within a second.
+
+night, camera, sky
+    The night, its camera, and what the telescope sees.
+hawki, muse, eso
+    Frames of ESO instruments, and their primary header.
 """
 
 from ndmapper.lib.simulate.hawki import simulate_hawki_darks, simulate_hawki_stars

@@ -1,4 +1,4 @@
-"""The simulated camera: how it sees, and how it reads out."""
+"""The simulated camera: response and readout."""
 
 from dataclasses import dataclass
 
@@ -10,41 +10,28 @@ __all__ = ["Camera", "cosmic_rays", "make_camera"]
 Image = npt.NDArray[np.float64]
 
 FULL_SCALE = 65535
-"""The largest number of the converter [adu]."""
+"""Saturation of the A/D converter [adu]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """
-    A mosaic of amplifiers side by side, each with its overscan columns at its right.
+    """Mosaic of amplifiers side by side, each with overscan columns on the right."""
 
-    Parameters
-    ----------
-    shape : (int, int)
-        Rows and columns of the image of one amplifier.
-    overscan : int
-        Overscan columns of each amplifier.
-    gains : tuple of float
-        Gain of each amplifier [electron/adu].
-    read_noises : tuple of float
-        Read noise of each amplifier [electron].
-    levels : tuple of float
-        Bias level of each amplifier [adu].
-    response : ndarray of float, shape (ny, nx of the mosaic)
-        Relative sensitivity: pixels, dust and vignetting; its median is 1.
-    structure : ndarray of float, shape (ny, nx of the mosaic)
-        What a bias has beyond its level [adu].
-    bad_column : int
-        Column of the mosaic that adds counts of its own to every frame.
-    """
-
+    # Rows and columns of one amplifier's image.
     shape: tuple[int, int]
+    # Overscan columns of each amplifier.
     overscan: int
+    # Gain of each amplifier [electron/adu].
     gains: tuple[float, ...]
+    # Read noise of each amplifier [electron].
     read_noises: tuple[float, ...]
+    # Bias level of each amplifier [adu].
     levels: tuple[float, ...]
+    # Relative sensitivity (pixels, dust, vignetting), with median 1.
     response: Image
+    # Structure of the bias beyond its level [adu].
     structure: Image
+    # Column of the mosaic that adds counts to every frame.
     bad_column: int
 
     @property
@@ -53,47 +40,21 @@ class Camera:
         return self.shape[0], self.shape[1] * len(self.gains)
 
     def columns(self, amplifier: int) -> slice:
-        """
-        Find the columns of an amplifier on the mosaic.
-
-        Parameters
-        ----------
-        amplifier : int
-            Number of the amplifier, from 0.
-
-        Returns
-        -------
-        slice
-            Its columns.
-        """
+        """Return the columns of an amplifier on the mosaic."""
         nx = self.shape[1]
         return slice(amplifier * nx, (amplifier + 1) * nx)
 
     def read_out(
         self, rng: np.random.Generator, electrons: Image
     ) -> list[npt.NDArray[np.uint16]]:
-        """
-        Turn electrons into the raw frames of the amplifiers.
-
-        Parameters
-        ----------
-        rng : Generator
-            Source of chance.
-        electrons : ndarray of float, shape (ny, nx of the mosaic)
-            Electrons in each pixel.
-
-        Returns
-        -------
-        list of ndarray of uint16
-            One raw array per amplifier, overscan at the right.
-        """
+        """Return the raw frames of all amplifiers, from electrons."""
         ny, nx = self.shape
         y = np.arange(ny) / ny
         raws = []
         for number, (gain, noise, level) in enumerate(
             zip(self.gains, self.read_noises, self.levels, strict=True)
         ):
-            # The level differs between frames, and settles while one is read.
+            # The level drifts between frames, and settles during readout.
             base = level + rng.normal(0, 3) + rng.uniform(2, 6) * np.exp(-4 * y)
             frame = np.repeat(base[:, None], nx + self.overscan, axis=1)
             columns = self.columns(number)
@@ -106,31 +67,13 @@ class Camera:
 def make_camera(
     rng: np.random.Generator, shape: tuple[int, int], overscan: int, amplifiers: int
 ) -> Camera:
-    """
-    Draw a camera.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    shape : (int, int)
-        Rows and columns of the image of one amplifier.
-    overscan : int
-        Overscan columns of each amplifier.
-    amplifiers : int
-        Number of amplifiers.
-
-    Returns
-    -------
-    Camera
-        The camera.
-    """
+    """Draw a random camera."""
     ny, nx = shape[0], shape[1] * amplifiers
     y, x = np.mgrid[:ny, :nx]
     radius2 = ((x - nx / 2) / (nx / 2)) ** 2 + ((y - ny / 2) / (ny / 2)) ** 2
     response = rng.normal(1, 0.012, (ny, nx)) * (1 - 0.14 * radius2)
     for _ in range(6):
-        # Dust far from focus is a ring.
+        # Dust out of focus is a ring.
         cx, cy, size = rng.uniform(0, nx), rng.uniform(0, ny), rng.uniform(8, 14)
         distance = np.hypot(x - cx, y - cy)
         response *= 1 - 0.12 * np.exp(-0.5 * ((distance - size) / 2.5) ** 2)
@@ -160,23 +103,7 @@ def make_camera(
 
 
 def cosmic_rays(rng: np.random.Generator, shape: tuple[int, int], number: int) -> Image:
-    """
-    Draw the charge that cosmic rays leave.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    shape : (int, int)
-        Rows and columns.
-    number : int
-        How many rays there are.
-
-    Returns
-    -------
-    ndarray of float, shape (ny, nx)
-        Electrons; 0 where nothing was hit.
-    """
+    """Draw the charge of cosmic rays."""
     charge = np.zeros(shape)
     for _ in range(number):
         x, y = rng.uniform(0, shape[1]), rng.uniform(0, shape[0])

@@ -1,4 +1,4 @@
-"""What raw frames of ESO instruments have in common."""
+"""Primary headers of ESO raw frames."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,25 +16,7 @@ NIGHT = 57388.0
 def eso_header(
     instrument: str, mjd: float, exptime: float, eso: Mapping[str, Any]
 ) -> Header:
-    """
-    Make the primary header of a raw frame.
-
-    Parameters
-    ----------
-    instrument : str
-        INSTRUME.
-    mjd : float
-        Start of the exposure, as Modified Julian Date (UTC).
-    exptime : float
-        Exposure time [s].
-    eso : mapping
-        The hierarchical keywords, without their ``HIERARCH ESO``.
-
-    Returns
-    -------
-    Header
-        The header.
-    """
+    """Return the primary header of a raw frame."""
     start = Time(mjd, format="mjd", scale="utc")
     header = Header()
     for key, value, comment in (

@@ -1,5 +1,5 @@
 """
-Frames of HAWK-I: four infrared detectors, as small as one likes.
+Frames of HAWK-I: four infrared detectors of any size.
 
 The recipe hawki_dark_combine reduces the darks in a fraction of a second.
 """
@@ -37,11 +37,11 @@ def simulate_hawki_darks(
     Parameters
     ----------
     folder : str or path
-        Where; it is made if need be.
+        The folder, which is created if missing.
     number : int
-        How many.
+        Number of frames.
     size : int
-        Rows and columns of a detector.
+        Number of rows and columns of a detector.
     exptime : float
         Exposure time [s].
     seed : int
@@ -72,17 +72,17 @@ def simulate_hawki_stars(
     Parameters
     ----------
     folder : str or path
-        Where; it is made if need be.
+        The folder, which is created if missing.
     number : int
-        How many.
+        Number of frames.
     stars : int
-        How many stars each detector sees, far from one another.
+        Number of well separated stars on each detector.
     size : int
-        Rows and columns of a detector.
+        Number of rows and columns of a detector.
     exptime : float
         Exposure time [s].
     seed : int
-        That of the darks, for the same hot pixels.
+        The seed of the darks, for the same hot pixels.
 
     Returns
     -------

@@ -1,14 +1,14 @@
 """
-Calibration frames of MUSE that its recipes reduce: biases, darks and lamp flats.
+Calibration frames of MUSE for its recipes: biases, darks and lamp flats.
 
-A frame has an extension for each IFU, CHAN01 to CHAN24, of four quadrants. Each of
-these has its prescan outside and its overscan towards the middle::
+A frame has an extension for each IFU, CHAN01 to CHAN24, with four quadrants. Each has
+its prescan outside and its overscan towards the middle::
 
-    prescan | data | overscan || overscan | data | prescan
+prescan | data | overscan || overscan | data | prescan
 
-The recipes want all 4096 columns, since they look for 48 slices of 72 to 82 pixels.
-They take few rows: with 96 of them a frame of one IFU has 1 MB. So few need ``nsum=8``
-and ``order=1`` in muse_flat.
+The recipes need all 4096 columns, since they look for 48 slices of 72 to 82 pixels, but
+few rows: with 96 rows a frame of one IFU has 1 MB. Then muse_flat needs ``nsum=8`` and
+``order=1``.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ __all__ = ["MuseDetector", "simulate_muse"]
 
 _SLICES = 48
 _COLUMNS = 4096
-# The recipes tell the quadrants apart by these positions, whatever the size is.
+# The recipes recognise quadrants by these positions, whatever their size.
 _OUTPUTS = ((1, 1), (4096, 1), (4096, 4112), (1, 4112))
 
 _KINDS = {
@@ -50,7 +50,7 @@ class MuseDetector:
     rows : int
         Number of rows with data, an even number.
     prescan, overscan : int
-        Their width [pixel]; the recipes want more than 3 pixels of overscan.
+        Width [pixel]; the recipes need more than 3 pixels of overscan.
     gain : float
         Electrons per adu.
     noise : float
@@ -79,7 +79,7 @@ class MuseDetector:
 
     def light(self, kind: str, exptime: float, rng: np.random.Generator) -> Image:
         """
-        Expose the detector.
+        Return the exposed light [electron].
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class MuseDetector:
         exptime : float
             Exposure time [s].
         rng : Generator
-            Of the pattern that all exposures of an IFU share.
+            For the pattern that all exposures of an IFU share.
 
         Returns
         -------
@@ -106,7 +106,7 @@ class MuseDetector:
         return image
 
     def _slices(self) -> Image:
-        """Make the image of the 48 slices, whose borders are a little blurred."""
+        """Make the image of the 48 slices, with slightly blurred borders."""
         y = np.arange(1.0, self.rows + 1)[:, None] - self.rows / 2
         x = np.arange(1.0, _COLUMNS + 1)[None, :]
         image = np.zeros((self.rows, _COLUMNS))
@@ -122,14 +122,14 @@ class MuseDetector:
         self, light: Image, rng: np.random.Generator
     ) -> npt.NDArray[np.uint16]:
         """
-        Read the detector out.
+        Return the raw frame of the detector.
 
         Parameters
         ----------
         light : ndarray of float, shape (rows, 4096)
             Electrons.
         rng : Generator
-            Of the noise.
+            For the noise.
 
         Returns
         -------
@@ -155,7 +155,7 @@ class MuseDetector:
 
     def header(self, ifu: int) -> Header:
         """
-        Make the header of an extension.
+        Return the header of an extension.
 
         Parameters
         ----------
@@ -202,11 +202,11 @@ def simulate_muse(
     Parameters
     ----------
     folder : str or path
-        Where; it is made if need be.
+        The folder, which is created if missing.
     kinds : sequence of str
-        Which of bias, dark and flat.
+        Any of bias, dark and flat.
     number : int
-        How many of each kind; the recipes want three.
+        Number of frames of each kind; the recipes need three.
     ifus : sequence of int
         Numbers of the IFUs, from 1 to 24.
     detector : MuseDetector, optional

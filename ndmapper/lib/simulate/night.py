@@ -29,7 +29,7 @@ _LAMP = 30000.0
 @dataclass(frozen=True, kw_only=True)
 class Night:
     """
-    What is to be simulated.
+    Parameters of a simulated night.
 
     Parameters
     ----------
@@ -71,12 +71,12 @@ class Night:
 @dataclass(frozen=True, kw_only=True)
 class Truth:
     """
-    What is true of a simulated night, as no real one is known.
+    The truth of a simulated night, which is never known of a real one.
 
     Parameters
     ----------
     night : Night
-        What was asked for.
+        The parameters of the night.
     camera : Camera
         The camera, with its response and bias structure.
     scene : Scene
@@ -84,11 +84,11 @@ class Truth:
     files : dict of str to list of str
         File names of the classes ``bias``, ``flat`` and ``object``.
     dithers : dict of str to (float, float)
-        For each science frame how far the stars have moved along x and y [pixel].
+        Shift of the stars along x and y, for each science frame [pixel].
     charge : dict of str to ndarray, shape (ny, nx of the mosaic)
-        For each science frame the electrons of cosmic rays.
+        Charge of cosmic rays, for each science frame [electron].
     lamp : dict of str to float
-        For each flat the light of the lamp [electron].
+        Light of the lamp, for each flat [electron].
     """
 
     night: Night
@@ -101,7 +101,7 @@ class Truth:
 
     def image(self, name: str) -> npt.NDArray[np.float64]:
         """
-        Make the image that a perfect reduction of a science frame gives.
+        Return the image that a perfect reduction of a science frame gives.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class Truth:
         self, image: npt.NDArray[np.generic], amplifier: int
     ) -> npt.NDArray[np.generic]:
         """
-        Cut the part of one amplifier out of an image of the mosaic.
+        Return the part of a mosaic image that belongs to one amplifier.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class Truth:
 
     def as_json(self) -> str:
         """
-        Write what is not an image as JSON.
+        Return all that is no image as JSON.
 
         Returns
         -------
@@ -168,15 +168,14 @@ def simulate_night(folder: str | PathLike[str], night: Night | None = None) -> T
     Parameters
     ----------
     folder : str or Path
-        Where; it is made if need be.
+        The folder, which is created if missing.
     night : Night, optional
-        What is to be simulated; by default 5 biases, 4 flats and 3 science frames with
-        4 amplifiers.
+        Parameters; by default 5 biases, 4 flats and 3 science frames with 4 amplifiers.
 
     Returns
     -------
     Truth
-        What is true of them.
+        The truth of the frames.
     """
     night = Night() if night is None else night
     target = Path(folder)
@@ -205,7 +204,7 @@ def _name(number: int) -> str:
 def _exposures(
     rng: np.random.Generator, truth: Truth
 ) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
-    """Expose one frame after the other, and note what is true of each."""
+    """Yield the frames one by one, and note their truth."""
     night, camera = truth.night, truth.camera
     shape = camera.mosaic
     kinds = ["bias"] * night.biases + ["flat"] * night.flats

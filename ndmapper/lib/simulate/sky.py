@@ -1,4 +1,4 @@
-"""What the simulated telescope looks at."""
+"""The sky of the simulated telescope."""
 
 import math
 from dataclasses import dataclass
@@ -13,66 +13,34 @@ Image = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Star:
-    """
-    A point source.
+    """A point source."""
 
-    Parameters
-    ----------
-    x, y : float
-        Position on the mosaic of the first frame [pixel], from 0.
-    flux : float
-        Electrons that an average pixel would collect of it in one exposure.
-    """
-
+    # Position on the mosaic of the first frame [pixel], from 0.
     x: float
+    # Position on the mosaic of the first frame [pixel], from 0.
     y: float
+    # Total flux in one exposure, in electrons of an average pixel.
     flux: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """
-    Sky, stars and a galaxy.
+    """Sky, stars and a galaxy."""
 
-    Parameters
-    ----------
-    sky : float
-        Level of the sky [electron/pixel].
-    gradient : float
-        Relative change of the sky from the left to the right border.
-    fwhm : float
-        Full width at half maximum of the stars [pixel].
-    stars : tuple of Star
-        The stars.
-    galaxy : Star
-        Centre and flux of an exponential disk.
-    disk : float
-        Scale length of the disk [pixel].
-    """
-
+    # Level of the sky [electron/pixel].
     sky: float
+    # Relative gradient of the sky from left to right.
     gradient: float
+    # FWHM of the stars [pixel].
     fwhm: float
     stars: tuple[Star, ...]
+    # Centre and flux of an exponential disk.
     galaxy: Star
+    # Scale length of the disk [pixel].
     disk: float
 
     def image(self, shape: tuple[int, int], dither: tuple[float, float]) -> Image:
-        """
-        Make the noiseless image that ideal pixels would see.
-
-        Parameters
-        ----------
-        shape : (int, int)
-            Rows and columns of the mosaic.
-        dither : (float, float)
-            How far the stars have moved along x and y [pixel].
-
-        Returns
-        -------
-        ndarray of float, shape (ny, nx)
-            Electrons.
-        """
+        """Return the noiseless image, as ideal pixels would see it."""
         ny, nx = shape
         x, y = np.arange(nx, dtype=np.float64), np.arange(ny, dtype=np.float64)
         image = np.full(shape, self.sky) * (1 + self.gradient * (x / (nx - 1) - 0.5))
@@ -90,7 +58,7 @@ class Scene:
 
 
 def _integrated(offset: npt.NDArray[np.floating], sigma: float) -> Image:
-    """Share of a Gaussian that falls into each pixel of a line."""
+    """Fraction of a Gaussian in each pixel of a line."""
     scale = sigma * math.sqrt(2)
     edges = np.append(offset - 0.5, offset[-1] + 0.5) / scale
     cumulative = np.array([math.erf(e) for e in edges]) / 2
@@ -100,27 +68,11 @@ def _integrated(offset: npt.NDArray[np.floating], sigma: float) -> Image:
 def make_scene(
     rng: np.random.Generator, shape: tuple[int, int], saturated_star: bool
 ) -> Scene:
-    """
-    Draw a field of stars.
-
-    Parameters
-    ----------
-    rng : Generator
-        Source of chance.
-    shape : (int, int)
-        Rows and columns of the mosaic.
-    saturated_star : bool
-        Whether one star is too bright for the camera.
-
-    Returns
-    -------
-    Scene
-        The field.
-    """
+    """Draw a random field of stars."""
     ny, nx = shape
     n = 40
     xs, ys = rng.uniform(8, nx - 8, n), rng.uniform(8, ny - 8, n)
-    # Fluxes as of real counts: few bright stars and many faint ones.
+    # Few bright stars and many faint ones, as in real counts.
     fluxes = 2000 * rng.uniform(0.004, 1, n) ** -1.0
     stars = [
         Star(x=round(float(x), 2), y=round(float(y), 2), flux=round(float(f)))

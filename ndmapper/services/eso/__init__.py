@@ -1,12 +1,12 @@
 """
-The archive of ESO.
+The ESO archive.
 
 service
-    What ndmapper asks of an archive, answered by ESO's.
+    The service: look-ups, downloads, searches.
 find, tap
-    Searches, by queries in ADQL.
+    Searches by ADQL queries.
 tree
-    Calibrations, by the CalSelector's associations.
+    Association trees of the CalSelector.
 login
-    Tokens for files that are not public yet.
+    Tokens for proprietary files.
 """

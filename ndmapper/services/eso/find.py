@@ -1,4 +1,4 @@
-"""Search the archive of ESO."""
+"""Search the ESO archive."""
 
 import datetime
 import logging
@@ -7,7 +7,7 @@ from typing import Any
 from astropy.table import Table
 
 from ndmapper.errors import ServiceError
-from ndmapper.services.criteria import Criteria, made_table
+from ndmapper.services.criteria import Criteria, result_table
 from ndmapper.services.eso.tap import quoted, tap_query
 from ndmapper.services.safename import safe_name
 from ndmapper.services.transfer.http import Http
@@ -24,26 +24,7 @@ _COLUMNS = (
 
 
 def find_at_eso(http: Http, criteria: Criteria) -> Table:
-    """
-    Find raw files in the archive of ESO.
-
-    Parameters
-    ----------
-    http : Http
-        The archive.
-    criteria : Criteria
-        What is looked for.
-
-    Returns
-    -------
-    Table
-        The files, by the names that they have once they are unpacked.
-
-    Raises
-    ------
-    ServiceError
-        If the question is not understood, or there are too many files.
-    """
+    """Find raw files; raises ServiceError if there are too many."""
     limit = criteria.limit or _MOST
     conditions = " AND ".join(_conditions(criteria))
     adql = f"SELECT {_COLUMNS} FROM dbo.raw WHERE {conditions} ORDER BY exp_start"
@@ -58,7 +39,7 @@ def find_at_eso(http: Http, criteria: Criteria) -> Table:
             )
             raise ServiceError(msg)
         log.warning("ESO finds more than %d files; these are the first", limit)
-    return made_table([_described(row, http.base_url) for row in found], "eso")
+    return result_table([_described(row, http.base_url) for row in found], "eso")
 
 
 def _conditions(criteria: Criteria) -> list[str]:

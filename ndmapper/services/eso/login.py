@@ -1,4 +1,4 @@
-"""The token that ESO gives to those who are logged in, for as long as it holds."""
+"""The access token of a logged-in ESO user, renewed before it expires."""
 
 import base64
 import binascii
@@ -9,7 +9,7 @@ import time
 from ndmapper.documents import load_json
 from ndmapper.errors import ServiceAccessError
 from ndmapper.services.credentials import Credentials, find_credentials
-from ndmapper.services.parse import parse_json_reply
+from ndmapper.services.parsing import parse_json_reply
 from ndmapper.services.redaction import Secret
 from ndmapper.services.transfer.http import Http
 
@@ -19,18 +19,11 @@ log = logging.getLogger(__name__)
 
 _URL = "https://www.eso.org"
 _MARGIN = 600.0
-"""Seconds before its end at which a token is no longer used."""
+"""A token is renewed so many seconds before it expires."""
 
 
 class EsoLogin:
-    """
-    Give the header that carries the token, and renew the token before it ends.
-
-    Parameters
-    ----------
-    http : Http, optional
-        Where tokens are given.
-    """
+    """Provide the authorization header, and renew its token before it expires."""
 
     def __init__(self, http: Http | None = None) -> None:
         self.http = http or Http("eso-login", _URL)
@@ -41,14 +34,7 @@ class EsoLogin:
         self._lock = threading.Lock()
 
     def __call__(self) -> dict[str, str]:
-        """
-        Give the header.
-
-        Returns
-        -------
-        dict
-            Empty where the user has no credentials.
-        """
+        """Return the header."""
         with self._lock:
             if not self._is_looked_up:
                 self._found = find_credentials("eso")
@@ -64,14 +50,7 @@ class EsoLogin:
             return {"Authorization": f"Bearer {self._token.reveal()}"}
 
     def renew(self) -> bool:
-        """
-        Forget a token that is not taken any more.
-
-        Returns
-        -------
-        bool
-            Whether there will be another one.
-        """
+        """Discard a token that was rejected."""
         with self._lock:
             if not self._can_renew() or self._token is None:
                 return False
@@ -109,13 +88,13 @@ class EsoLogin:
             raise ServiceAccessError(msg)
         self._token = Secret(token)
         end = _expiry(self._token)
-        # One that lasts no longer than the margin is used for half of its life.
+        # A token of very short lifetime is used for half of it.
         self._use_until = end - min(_MARGIN, (end - time.time()) / 2)
         log.info("logged in at ESO as %s", self._found.user)
 
 
 def _expiry(token: Secret | None) -> float:
-    """Read when a token ends; one that does not say holds for ever."""
+    """Return when a token expires; infinity if it does not say."""
     if token is None:
         return 0.0
     payload = token.reveal().split(".")[1:2]

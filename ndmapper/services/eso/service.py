@@ -1,10 +1,9 @@
 """
-The archive of ESO: associations by CalSelector, or by its documents beside the data,
-and the files.
+The ESO archive: associations by CalSelector, or by its XML files beside the data.
 
-ESO names datasets without file type (``MUSE.2017-06-18T01:02:03.456``), and only says
-with the file how it is compressed. Calibration documents have ``NAME.fits``, and files
-are unpacked to that unless it is asked otherwise.
+ESO names datasets without file type (``MUSE.2017-06-18T01:02:03.456``); only the
+download tells how a file is compressed. Calibration documents have ``NAME.fits``, and
+files are decompressed to that unless requested otherwise.
 """
 
 import logging
@@ -15,14 +14,13 @@ from urllib.parse import quote
 
 from astropy.table import Table
 
+from ndmapper.calibrations.lookup_result import Answer
 from ndmapper.calibrations.names import frame_name
-from ndmapper.calibrations.provenance import Answer
 from ndmapper.errors import (
     FileAccessError,
     NdmapperError,
 )
 from ndmapper.io.filetypes import split_ext
-from ndmapper.services.answers import Reply, Stream
 from ndmapper.services.criteria import Criteria
 from ndmapper.services.eso.find import find_at_eso
 from ndmapper.services.eso.login import EsoLogin
@@ -31,10 +29,14 @@ from ndmapper.services.eso.tree import (
     parse_association,
     parse_associations,
 )
-from ndmapper.services.refusal_messages import refused
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import Http
-from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.partial import RemoteFile
+from ndmapper.services.transfer.response import (
+    Response,
+    StreamedResponse,
+    response_error,
+)
 
 __all__ = ["EsoService", "dataset_of"]
 
@@ -43,7 +45,7 @@ log = logging.getLogger(__name__)
 _FILES_URL = "https://dataportal.eso.org"
 _ARCHIVE_URL = "https://archive.eso.org"
 _AT_ONCE = 100
-"""Datasets that are asked for in one request."""
+"""Number of datasets in one request."""
 
 _LOGIN_ADVICE = (
     "give NDMAPPER_ESO_USER and NDMAPPER_ESO_PASSWORD, or NDMAPPER_ESO_TOKEN (or the "
@@ -52,41 +54,13 @@ _LOGIN_ADVICE = (
 
 
 def dataset_of(filename: str) -> str:
-    """
-    Give the name by which ESO knows a file.
-
-    Parameters
-    ----------
-    filename : str
-        Name of the file, with or without type; where a file system knows no colons,
-        they are underscores.
-
-    Returns
-    -------
-    str
-        For instance ``"MUSE.2017-06-18T01:02:03.456"``.
-    """
+    """Return the ESO dataset name of a file."""
     stem = split_ext(frame_name(filename))[0]
     return re.sub(r"(T\d\d)_(\d\d)_(\d\d)", r"\1:\2:\3", stem)
 
 
 class EsoService:
-    """
-    Look up calibrations and get files in the archive of ESO.
-
-    Parameters
-    ----------
-    files : sequence of Path
-        The files whose calibrations are looked up; all are asked for at once.
-    dirname : Path, optional
-        Folder of the raw frames, where association documents may lie as well.
-    mode : {'raw2raw', 'raw2master'}
-        Whether raw or processed calibrations are wanted.
-    decompress : bool, optional
-        Whether files are decompressed; by default as the names asked for say.
-    overwrite : bool
-        Whether files that differ are replaced.
-    """
+    """Look up calibrations and download files from the ESO archive."""
 
     def __init__(
         self,
@@ -112,23 +86,7 @@ class EsoService:
         """
         Find the frames that calibrate another one.
 
-        Parameters
-        ----------
-        filename : str
-            Name of the frame.
-        cal_type : str
-            ndmapper's type of calibration, or ESO's category.
-
-        Returns
-        -------
-        Answer
-            Their names, with the type ``fits``. The quality is 0 for what is complete
-            and certified, 1 for what is not certified, and 2 for what is incomplete.
-
-        Raises
-        ------
-        ServiceError
-            If ESO cannot be asked.
+        Raises ServiceError if ESO cannot be asked.
         """
         dataset = dataset_of(filename)
         for association in self._associations(dataset):
@@ -144,28 +102,7 @@ class EsoService:
     def fetch(
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
     ) -> list[Path]:
-        """
-        See to it that files are in a folder.
-
-        Parameters
-        ----------
-        files : sequence of str
-            Their names, or those of datasets.
-        dirname : Path
-            The folder.
-        checksums : mapping of str to str
-            Those that are known.
-
-        Returns
-        -------
-        list of Path
-            In the order of `files`.
-
-        Raises
-        ------
-        ServiceError
-            If some could not be got; all are named with the reason.
-        """
+        """Download files that are not there; one ServiceError names all that failed."""
         fetcher = Fetcher(
             self.http,
             self.describe,
@@ -176,67 +113,29 @@ class EsoService:
         return fetcher.fetch(files, dirname, checksums)
 
     def find(self, criteria: Criteria) -> Table:
-        """
-        Find raw files.
-
-        Parameters
-        ----------
-        criteria : Criteria
-            What is looked for.
-
-        Returns
-        -------
-        Table
-            The files.
-        """
+        """Find raw files."""
         return find_at_eso(self.archive, criteria)
 
-    def describe(self, name: str, checksum: str | None = None) -> Remote:
-        """
-        Say where a file is; ESO says nothing of it beforehand.
-
-        Parameters
-        ----------
-        name : str
-            Name of the file, or of the dataset.
-        checksum : str, optional
-            Not used: a dataset is one file.
-
-        Returns
-        -------
-        Remote
-            The file.
-        """
+    def describe(self, name: str, checksum: str | None = None) -> RemoteFile:
+        """Describe a remote file; ESO tells nothing before the download."""
         dataset = dataset_of(name)
         path = f"/dataPortal/file/{quote(dataset, safe=':')}"
-        return Remote(path=path, base=dataset)
+        return RemoteFile(path=path, base=dataset)
 
-    def explain(self, answer: Stream | Reply) -> NdmapperError:
-        """
-        Make the error for an answer that is not what was asked for.
-
-        Parameters
-        ----------
-        answer : Stream or Reply
-            The answer.
-
-        Returns
-        -------
-        NdmapperError
-            To be raised.
-        """
+    def explain(self, answer: StreamedResponse | Response) -> NdmapperError:
+        """Build the error for a response with another status than expected."""
         advice = f"ESO gives it only to those who may have it: {_LOGIN_ADVICE}"
-        return refused(answer, lambda: advice)
+        return response_error(answer, lambda: advice)
 
     def _associations(self, dataset: str) -> list[Association]:
-        """Find all places of a dataset in trees that are known, or ask for its own."""
+        """Return the nodes of a dataset in known association trees, or its own tree."""
         if dataset not in self._known:
             wanted = {dataset, *(dataset_of(path.name) for path in self.files)}
             for name in sorted(wanted - set(self._known)):
                 self._read_beside(name)
         if dataset not in self._known and dataset not in self._asked:
             missing = wanted - set(self._known) - self._asked
-            # The calibrations of calibrations come with those of their targets.
+            # The tree of a target includes the calibrations of its calibrations.
             first = [name for name in sorted(missing) if name != dataset]
             self._ask([dataset, *first])
         return self._known.get(dataset, [])
@@ -278,7 +177,7 @@ class EsoService:
 
 
 def _report(tree: Association, mode: str) -> None:
-    """Say in what an answer falls short of what was asked."""
+    """Warn if an association is incomplete or not certified."""
     name = ", ".join(tree.names) or "a dataset"
     if not tree.children:
         log.warning("%s: ESO associates nothing with it; is its type supported?", name)
@@ -296,7 +195,7 @@ def _report(tree: Association, mode: str) -> None:
 
 
 def _answer(whole: Association, found: Association, names: list[str]) -> Answer:
-    """Say how good what ESO associates is, and what it remarks."""
+    """Build the answer, with the quality of the association and ESO's remarks."""
     words = [f"category {found.category}", *(m for m in found.messages if m)]
     quality = 0
     if not (whole.is_certified and found.is_certified):

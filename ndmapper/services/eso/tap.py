@@ -1,4 +1,4 @@
-"""Ask the tables of the ESO archive (TAP, synchronous)."""
+"""Queries of the ESO archive's tables (TAP, synchronous)."""
 
 import io
 import warnings
@@ -8,31 +8,14 @@ from astropy.io.votable import parse_single_table
 from astropy.table import Table
 
 from ndmapper.errors import ServiceError
-from ndmapper.services.parse import parse_xml, tag_of
+from ndmapper.services.parsing import parse_xml, tag_of
 from ndmapper.services.transfer.http import Http
 
 __all__ = ["quoted", "tap_query"]
 
 
 def quoted(text: str) -> str:
-    """
-    Write a text as ADQL does.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        A literal of ADQL, in which the text can end nothing.
-
-    Raises
-    ------
-    ServiceError
-        If it has control characters.
-    """
+    """Quote a string for ADQL; control characters are refused."""
     if not text.isprintable():
         msg = f"{text!r} cannot be searched for: it has control characters"
         raise ServiceError(msg)
@@ -40,28 +23,7 @@ def quoted(text: str) -> str:
 
 
 def tap_query(http: Http, adql: str, limit: int) -> Table:
-    """
-    Ask a question.
-
-    Parameters
-    ----------
-    http : Http
-        The archive.
-    adql : str
-        The question.
-    limit : int
-        The most rows.
-
-    Returns
-    -------
-    Table
-        The rows; ``meta['truncated']`` says whether there are more.
-
-    Raises
-    ------
-    ServiceError
-        If it is not understood, or the answer is not.
-    """
+    """Run an ADQL query."""
     form = {
         "REQUEST": "doQuery",
         "LANG": "ADQL",
@@ -70,7 +32,7 @@ def tap_query(http: Http, adql: str, limit: int) -> Table:
         "QUERY": adql,
     }
     reply = http.ask("/tap_obs/sync", method="POST", data=form)
-    # Limits are checked here, before the parser of astropy sees it.
+    # Check limits before astropy's parser sees the document.
     root = parse_xml(reply.body, reply.url)
     status, text = "", ""
     for element in root.iter():
@@ -88,10 +50,10 @@ def tap_query(http: Http, adql: str, limit: int) -> Table:
 
 def _table(body: bytes, source: str) -> Table:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # archives keep to the standard in general
+        warnings.simplefilter("ignore")  # VOTable warnings do not concern the user
         try:
             votable: Any = parse_single_table(io.BytesIO(body), verify="ignore")
             return votable.to_table(use_names_over_ids=True)
-        except Exception as err:  # whatever the parser meets in a broken table
+        except Exception as err:  # the parser raises anything for a broken table
             msg = f"{source} answers with no table that can be read ({err})"
             raise ServiceError(msg) from None

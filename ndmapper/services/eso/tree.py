@@ -1,8 +1,8 @@
 """
-The association trees of ESO: which files calibrate which, and those in turn.
+ESO's association trees: files, their calibrations, and theirs recursively.
 
-CalSelector answers with one XML document for a dataset, or with several in one body;
-the same documents come with data that were ordered (``..._raw2raw.xml``).
+CalSelector returns one XML document for a dataset, or several as multipart; the same
+documents come with ordered data (``..._raw2raw.xml``).
 """
 
 import email.parser
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ndmapper.errors import ServiceError
-from ndmapper.services.parse import parse_xml, tag_of
+from ndmapper.services.parsing import parse_xml, tag_of
 from ndmapper.services.safename import safe_name
 
 __all__ = ["Association", "parse_association", "parse_associations"]
@@ -31,74 +31,44 @@ _ALIASES = {
     "standard": ("STD*", "STANDARD*", "*STD*"),
     "twilight": ("SKYFLAT*", "MASTER_SKYFLAT*", "SKY_FLAT*", "FLAT_SKY*", "TWILIGHT*"),
 }
-"""Categories, best first; which there are is each instrument's own affair."""
+"""Categories of a type, best first, for all instruments."""
 
-# Of a spectrograph, beside flats of a lamp: none is better than such a one.
+# Categories that a pattern matches too, but that mean another type: sky flats beside
+# lamp flats.
 _OTHERS = {"flat": ("SKYFLAT*", "MASTER_SKYFLAT*")}
 
 
 @dataclass(frozen=True)
 class Association:
-    """
-    Files of one category, and what calibrates them.
-
-    Parameters
-    ----------
-    category : str
-        Category of the association.
-    files : tuple of (str, str)
-        Category and name of each file.
-    children : tuple of Association
-        What calibrates them.
-    is_complete, is_certified : bool
-        Whether all was found that the calibration plan wants, and whether ESO has
-        confirmed it.
-    mode : str
-        ``"Raw2Raw"`` or ``"Raw2Master"``; empty below the top.
-    messages : tuple of str
-        What ESO remarks.
-    """
+    """Files of one category, and their calibrations."""
 
     category: str
+    # (category, name) of each file.
     files: tuple[tuple[str, str], ...] = ()
+    # Their calibrations.
     children: tuple["Association", ...] = ()
+    # Complete according to ESO's calibration plan, and certified by ESO.
     is_complete: bool = True
+    # Complete according to ESO's calibration plan, and certified by ESO.
     is_certified: bool = True
+    # "Raw2Raw" or "Raw2Master"; empty below the top.
     mode: str = ""
+    # Remarks of ESO.
     messages: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
-        """The names of the files, each once."""
+        """Names of the files, each once."""
         return list(dict.fromkeys(name for _, name in self.files))
 
     def walk(self) -> Iterator["Association"]:
-        """
-        Go through the tree.
-
-        Yields
-        ------
-        Association
-            This one, and all below.
-        """
+        """Iterate over the tree."""
         yield self
         for child in self.children:
             yield from child.walk()
 
     def find(self, cal_type: str) -> "Association | None":
-        """
-        Find what calibrates these files in one respect.
-
-        Parameters
-        ----------
-        cal_type : str
-            ESO's category, or ndmapper's type.
-
-        Returns
-        -------
-        Association or None
-            The first that fits best.
-        """
+        """Return the calibrations of one type; None if there are none."""
         wanted = cal_type.upper()
         others = _OTHERS.get(cal_type.lower(), ())
         for pattern in (wanted, *_ALIASES.get(cal_type.lower(), ())):
@@ -117,26 +87,7 @@ class Association:
 
 
 def parse_association(body: bytes, source: str) -> Association:
-    """
-    Read one document.
-
-    Parameters
-    ----------
-    body : bytes
-        The document.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    Association
-        The tree.
-
-    Raises
-    ------
-    ServiceError
-        If it is something else.
-    """
+    """Parse one XML document."""
     root = parse_xml(body, source)
     if tag_of(root) != "association":
         msg = f"{source} answers with <{tag_of(root)}> in place of an association"
@@ -147,28 +98,7 @@ def parse_association(body: bytes, source: str) -> Association:
 def parse_associations(
     body: bytes, content_type: str, source: str
 ) -> list[Association]:
-    """
-    Read what CalSelector answers.
-
-    Parameters
-    ----------
-    body : bytes
-        The answer.
-    content_type : str
-        The whole header ``Content-Type``.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    list of Association
-        One for each dataset that was asked for.
-
-    Raises
-    ------
-    ServiceError
-        If it is something else.
-    """
+    """Parse the response of CalSelector: one document or multipart."""
     if not content_type.lower().startswith("multipart/"):
         return [parse_association(body, source)]
     if "\n" in content_type or "\r" in content_type:

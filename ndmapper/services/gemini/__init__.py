@@ -1,10 +1,10 @@
 """
-The archive of the Gemini Observatory.
+The Gemini Observatory Archive.
 
 service
-    What ndmapper asks of an archive, answered by Gemini's.
+    The service: look-ups, downloads, searches.
 find, replies
-    Searches and associations, and how their replies are read.
+    Searches, and the parsers of the archive's replies.
 tar
-    Files that come together in a tar file.
+    Many files downloaded in one tar file.
 """

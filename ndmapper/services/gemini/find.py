@@ -8,47 +8,33 @@ from urllib.parse import quote
 from astropy.table import Table
 
 from ndmapper.errors import ParameterError, ServiceError
-from ndmapper.services.answers import Reply
-from ndmapper.services.criteria import Criteria, made_table
-from ndmapper.services.parse import parse_json_reply
+from ndmapper.services.criteria import Criteria, result_table
+from ndmapper.services.parsing import parse_json_reply
 from ndmapper.services.safename import safe_name
+from ndmapper.services.transfer.response import Response
 
 __all__ = ["find_at_gemini"]
 
 _MOST = 2000
-"""Rows at which the archive cuts without saying so; with few words, at 500."""
+"""Number of rows at which the archive silently truncates; with few words, at 500."""
 
 _MOST_OPEN = 500
 
 
-def find_at_gemini(ask: Callable[[str], Reply], criteria: Criteria) -> Table:
+def find_at_gemini(ask: Callable[[str], Response], criteria: Criteria) -> Table:
     """
-    Find files in the Gemini archive.
+    Find files.
 
-    Parameters
-    ----------
-    ask : callable
-        Takes a path and gives the answer.
-    criteria : Criteria
-        What is looked for.
-
-    Returns
-    -------
-    Table
-        The files.
-
-    Raises
-    ------
-    ParameterError
-        If the archive would not understand a word: it would pass it over.
-    ServiceError
-        If there are more files than the archive gives at once.
+    Raises ParameterError for a word that the archive would silently ignore,
+    ServiceError if there are more files than it returns at once.
     """
     rows = {str(row["name"]): row for row in _rows(ask, criteria)}
-    return made_table([_described(row) for row in rows.values()], "gemini")
+    return result_table([_described(row) for row in rows.values()], "gemini")
 
 
-def _rows(ask: Callable[[str], Reply], criteria: Criteria) -> list[Mapping[str, Any]]:
+def _rows(
+    ask: Callable[[str], Response], criteria: Criteria
+) -> list[Mapping[str, Any]]:
     reply = ask("/jsonsummary/canonical/" + "/".join(_words(criteria)))
     found = parse_json_reply(reply.body, reply.url)
     if not isinstance(found, list) or not all(isinstance(r, dict) for r in found):
@@ -102,7 +88,10 @@ def _check(word: str, pattern: str, expected: str) -> None:
 
 
 def _fits(row: Mapping[str, Any], criteria: Criteria) -> bool:
-    """See whether the archive took every word; one it does not know it passes over."""
+    """
+    Whether a result matches all criteria: the archive ignores words that it does not
+    know.
+    """
     day = str(row.get("ut_datetime"))[:10]
     instrument = str(row.get("instrument"))
     return (

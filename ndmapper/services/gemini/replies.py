@@ -1,4 +1,4 @@
-"""What the Gemini archive answers, in the terms of ndmapper."""
+"""Parsers of the Gemini archive's replies."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from typing import Any
 
 from ndmapper.calibrations.names import plain_name
 from ndmapper.errors import MissingFileError, ServiceError
-from ndmapper.services.parse import parse_json_reply, parse_xml, tag_of
+from ndmapper.services.parsing import parse_json_reply, parse_xml, tag_of
 from ndmapper.services.safename import inside, safe_name
 
 __all__ = [
-    "Found",
-    "Listed",
+    "FoundCalibrations",
+    "ListedFile",
     "calibrations_of_json",
     "calibrations_of_xml",
     "file_row",
@@ -19,90 +19,46 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Found:
-    """
-    What the archive says of one type of calibration of one frame.
+class FoundCalibrations:
+    """Reply of the archive for one type of calibration of one frame."""
 
-    Parameters
-    ----------
-    files : tuple of (str, str or None)
-        Names and checksums (of the files as stored), the best first.
-    absent : tuple of str
-        Calibrations that it knows, but does not have.
-    is_known : bool
-        Whether it knows the frame at all.
-    has_failed : bool
-        Whether its search failed.
-    """
-
+    # Names and checksums of the stored (compressed) files, best first.
     files: tuple[tuple[str, str | None], ...] = ()
+    # Calibrations that are known but not in the archive.
     absent: tuple[str, ...] = ()
+    # Whether the archive knows the frame.
     is_known: bool = True
+    # Whether the search failed.
     has_failed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
-    """
-    What the archive lists of one file.
+class ListedFile:
+    """Entry of the archive's file list."""
 
-    Parameters
-    ----------
-    filename, folder : str
-        Its name as it is stored, and the folder there.
-    size : int or None
-        Bytes, as stored.
-    checksum : str or None
-        MD5, as stored.
-    plain_size : int or None
-        Bytes without compression.
-    plain_checksum : str or None
-        MD5 without compression.
-    mode : str
-        Mode of the observation, where header data were asked for.
-    """
-
+    # Stored name, and folder in the archive.
     filename: str
+    # Stored name, and folder in the archive.
     folder: str
+    # Size as stored (compressed).
     size: int | None
+    # MD5 as stored.
     checksum: str | None
+    # Size without compression.
     plain_size: int | None
     plain_checksum: str | None
+    # Observation mode, if header data were requested.
     mode: str
 
 
 def calibrations_of_json(
     body: bytes, filename: str, cal_type: str, source: str
-) -> Found:
-    """
-    Read what ``jsoncalmgr`` answers.
-
-    Parameters
-    ----------
-    body : bytes
-        The answer.
-    filename : str
-        The frame that was asked for. The archive answers for others as well where it
-        does not understand the name.
-    cal_type : str
-        The type that was asked for; of one that it does not know it answers all.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    Found
-        The calibrations.
-
-    Raises
-    ------
-    ServiceError
-        If the answer has another form.
-    """
+) -> FoundCalibrations:
+    """Parse a reply of ``jsoncalmgr``."""
     datasets = _rows(parse_json_reply(body, source), source)
     own = [d for d in datasets if _is_name(d.get("filename"), filename)]
     if not own:
-        return Found(is_known=False)
+        return FoundCalibrations(is_known=False)
     files: dict[str, str | None] = {}
     absent = []
     failed = False
@@ -117,34 +73,13 @@ def calibrations_of_json(
                     absent.append(name)
                 else:
                     files.setdefault(name, _checksum(cal.get("md5")))
-    return Found(tuple(files.items()), tuple(absent), has_failed=failed)
+    return FoundCalibrations(tuple(files.items()), tuple(absent), has_failed=failed)
 
 
 def calibrations_of_xml(
     body: bytes, filename: str, cal_type: str, source: str
-) -> Found:
-    """
-    Read what ``xmlcalmgr`` answers.
-
-    Parameters
-    ----------
-    body : bytes
-        The answer.
-    filename, cal_type : str
-        What was asked for, as for `calibrations_of_json`.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    Found
-        The calibrations. That a search failed is said in comments only.
-
-    Raises
-    ------
-    ServiceError
-        If the answer has another form.
-    """
+) -> FoundCalibrations:
+    """Parse a reply of ``xmlcalmgr``."""
     root = parse_xml(body, source)
     if tag_of(root) != "calibration_associations":
         msg = f"{source} answers with <{tag_of(root)}> in place of calibrations"
@@ -166,35 +101,14 @@ def calibrations_of_xml(
             else:
                 absent.append(name)
     failed = f"PROBLEM WHILE SEARCHING FOR caltype {cal_type} ".encode() in body
-    return Found(tuple(files.items()), tuple(absent), known, failed)
+    return FoundCalibrations(tuple(files.items()), tuple(absent), known, failed)
 
 
-def file_row(body: bytes, name: str, checksum: str | None, source: str) -> Listed:
+def file_row(body: bytes, name: str, checksum: str | None, source: str) -> ListedFile:
     """
-    Read what ``jsonfilelist`` answers for one name.
+    Parse a reply of ``jsonfilelist`` for one name.
 
-    Parameters
-    ----------
-    body : bytes
-        The answer.
-    name : str
-        The name.
-    checksum : str or None
-        Which of several files of that name is meant.
-    source : str
-        Where it came from, for messages.
-
-    Returns
-    -------
-    Listed
-        The file.
-
-    Raises
-    ------
-    MissingFileError
-        If the archive has no such file.
-    ServiceError
-        If the answer has another form.
+    Raises MissingFileError if the archive has no such file.
     """
     rows = [
         row
@@ -217,7 +131,7 @@ def file_row(body: bytes, name: str, checksum: str | None, source: str) -> Liste
     folder = str(row.get("path") or "").strip("/")
     if row.get("path"):
         inside(f"{row['path']}/x", source)
-    return Listed(
+    return ListedFile(
         filename=filename,
         folder=folder,
         size=_count(row.get("file_size")),

@@ -1,10 +1,8 @@
 """
-The Gemini Observatory Archive: which frames calibrate which, by its own association,
-and the files.
+The Gemini Observatory Archive: its calibration associations and its files.
 
-The archive stores files compressed, and publishes the checksums of those; here they go
-by the names without compression, which are those of calibration documents. There is no
-way to go on in the middle of a file.
+The archive stores compressed files and publishes their checksums; calibration documents
+use the names without compression. Interrupted downloads cannot be resumed.
 """
 
 import logging
@@ -16,8 +14,8 @@ from urllib.parse import quote
 
 from astropy.table import Table
 
+from ndmapper.calibrations.lookup_result import Answer
 from ndmapper.calibrations.names import plain_name
-from ndmapper.calibrations.provenance import Answer
 from ndmapper.errors import (
     MissingFileError,
     NdmapperError,
@@ -25,22 +23,25 @@ from ndmapper.errors import (
     ServiceError,
 )
 from ndmapper.io.filetypes import split_ext
-from ndmapper.services.answers import Reply, Stream
 from ndmapper.services.credentials import find_credentials
 from ndmapper.services.criteria import Criteria
 from ndmapper.services.gemini.find import find_at_gemini
 from ndmapper.services.gemini.replies import (
-    Found,
+    FoundCalibrations,
     calibrations_of_json,
     calibrations_of_xml,
     file_row,
 )
 from ndmapper.services.gemini.tar import fetch_tar
 from ndmapper.services.redaction import Secret
-from ndmapper.services.refusal_messages import refused
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import Http
-from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.partial import RemoteFile
+from ndmapper.services.transfer.response import (
+    Response,
+    StreamedResponse,
+    response_error,
+)
 
 __all__ = ["GeminiService"]
 
@@ -59,7 +60,7 @@ CAL_TYPES = frozenset(
     processed_slitflat processed_slit
     """.split()  # noqa: SIM905  # thirty quotes hide the names
 )
-"""The types that the archive knows; for any other it would answer all."""
+"""Types that the archive knows; for any other it would return all."""
 
 _ALIASES = {"bpm": "processed_bpm", "specphot": "standard", "spectwilight": "slitillum"}
 
@@ -70,22 +71,7 @@ _LOGIN_ADVICE = (
 
 
 class GeminiService:
-    """
-    Look up calibrations and get files in the Gemini archive.
-
-    Parameters
-    ----------
-    decompress : bool, optional
-        Whether files are decompressed; by default those whose names, as they are
-        asked for, have no compression.
-    overwrite : bool
-        Whether files that differ from those of the archive are replaced.
-    tar : bool
-        Get all files in one go; slower to begin, kinder to the archive for many
-        small files.
-    http : Http, optional
-        Where the archive is, and how patiently it is asked.
-    """
+    """Look up calibrations and download files from the Gemini archive."""
 
     def __init__(
         self,
@@ -108,23 +94,7 @@ class GeminiService:
         """
         Find the frames that calibrate another one.
 
-        Parameters
-        ----------
-        filename : str
-            Name of the frame.
-        cal_type : str
-            Type of calibration.
-
-        Returns
-        -------
-        Answer
-            Names and checksums, of the files as the archive stores them, in the order
-            of the archive, which has the best first.
-
-        Raises
-        ------
-        ServiceError
-            If the archive cannot be asked, or its search failed.
+        Raises ServiceError if the archive cannot be asked, or its search failed.
         """
         asked = self._server_type(filename, cal_type)
         if asked not in CAL_TYPES:
@@ -156,28 +126,7 @@ class GeminiService:
     def fetch(
         self, files: Sequence[str], dirname: Path, checksums: Mapping[str, str]
     ) -> list[Path]:
-        """
-        See to it that files are in a folder.
-
-        Parameters
-        ----------
-        files : sequence of str
-            Their names, with or without compression.
-        dirname : Path
-            The folder.
-        checksums : mapping of str to str
-            Those that are known, of files as stored or without compression.
-
-        Returns
-        -------
-        list of Path
-            In the order of `files`.
-
-        Raises
-        ------
-        ServiceError
-            If some could not be got; all are named with the reason.
-        """
+        """Download files that are not there; one ServiceError names all that failed."""
         fetcher = Fetcher(
             self.http,
             self.describe,
@@ -190,47 +139,16 @@ class GeminiService:
         return fetcher.fetch(files, dirname, checksums)
 
     def find(self, criteria: Criteria) -> Table:
-        """
-        Find files.
-
-        Parameters
-        ----------
-        criteria : Criteria
-            What is looked for.
-
-        Returns
-        -------
-        Table
-            The files.
-        """
+        """Find files."""
         return find_at_gemini(self._ask, criteria)
 
-    def describe(self, name: str, checksum: str | None = None) -> Remote:
-        """
-        Ask what the archive has under a name.
-
-        Parameters
-        ----------
-        name : str
-            Name of a file.
-        checksum : str, optional
-            Which of several is meant.
-
-        Returns
-        -------
-        Remote
-            The file.
-
-        Raises
-        ------
-        MissingFileError
-            If there is none.
-        """
+    def describe(self, name: str, checksum: str | None = None) -> RemoteFile:
+        """Request the size and checksums of a file."""
         frame = _frame(name)
         reply = self._ask(f"/jsonfilelist/canonical/filename={_quoted(frame)}")
         row = file_row(reply.body, frame, checksum, reply.url)
         folder = f"{quote(row.folder)}/" if row.folder else ""
-        return Remote(
+        return RemoteFile(
             path=f"/file/{folder}{_quoted(row.filename)}",
             stored_name=row.filename,
             size=row.size,
@@ -239,23 +157,13 @@ class GeminiService:
             plain_checksum=row.plain_checksum,
         )
 
-    def explain(self, answer: Stream | Reply) -> NdmapperError:
-        """
-        Make the error for an answer that is not what was asked for.
-
-        Parameters
-        ----------
-        answer : Stream or Reply
-            The answer.
-
-        Returns
-        -------
-        NdmapperError
-            To be raised.
-        """
+    def explain(self, answer: StreamedResponse | Response) -> NdmapperError:
+        """Build the error for a response with another status than expected."""
 
         def denied() -> str:
-            text = answer.text() if isinstance(answer, Stream) else answer.text
+            text = (
+                answer.text() if isinstance(answer, StreamedResponse) else answer.text
+            )
             why = (
                 "the Gemini archive wants a login from here"
                 if "login required" in text.lower()
@@ -263,12 +171,12 @@ class GeminiService:
             )
             return f"{why}: {_LOGIN_ADVICE}"
 
-        return refused(answer, denied)
+        return response_error(answer, denied)
 
-    def _calibrations(self, name: str, cal_type: str) -> Found:
+    def _calibrations(self, name: str, cal_type: str) -> FoundCalibrations:
         selection = f"{cal_type}/filename={_quoted(name)}"
         reply = self.http.ask(f"/jsoncalmgr/{selection}")
-        if reply.status == 404:  # archives of the same kind that are older
+        if reply.status == 404:  # older versions of the archive software
             reply = self._ask(f"/xmlcalmgr/{selection}")
             return calibrations_of_xml(reply.body, name, cal_type, reply.url)
         if reply.status != 200:
@@ -276,7 +184,7 @@ class GeminiService:
         return calibrations_of_json(reply.body, name, cal_type, reply.url)
 
     def _server_type(self, filename: str, cal_type: str) -> str:
-        """Translate a type; what a twilight flat is called depends on the mode."""
+        """Translate a calibration type; twilight flats depend on the mode."""
         if cal_type == "twilight":
             frame = _frame(filename)
             reply = self._ask(f"/jsonsummary/canonical/filename={_quoted(frame)}")
@@ -287,7 +195,7 @@ class GeminiService:
             return "flat" if row.mode == "imaging" else "slitillum"
         return _ALIASES.get(cal_type, cal_type)
 
-    def _ask(self, path: str, **words: Any) -> Reply:
+    def _ask(self, path: str, **words: Any) -> Response:
         reply = self.http.ask(path, **words)
         if reply.status != 200:
             raise self.explain(reply)
@@ -319,7 +227,7 @@ class GeminiService:
 
 
 def _frame(name: str) -> str:
-    """Give the name by which the archive lists a file."""
+    """Return the name by which the archive lists a file."""
     plain = plain_name(name)
     return plain if split_ext(plain)[1] is not None else f"{plain}.fits"
 

@@ -1,10 +1,10 @@
 """
-Many files of the Gemini archive in one piece: a tar file, taken apart as it arrives.
+Download many files of the Gemini archive as one tar file, unpacked on the fly.
 
-Nothing in it is believed: each member must be a file that was asked for, has the size
-and the checksum that the archive lists for it, and goes under its own name into the
-folder. A tar file that ends with its list of checksums is whole; of one that does not,
-what did arrive is kept, and the rest is got file by file.
+The tar file is untrusted: each member must be a requested file with the listed size and
+checksum, and is written under its own name. A complete tar file ends with a list of
+checksums; of a truncated one, the members received so far are kept, and the rest is
+downloaded one by one.
 """
 
 import io
@@ -21,11 +21,11 @@ from ndmapper.errors import (
     ServiceError,
     ServiceUnreachableError,
 )
-from ndmapper.services.answers import Stream
 from ndmapper.services.safename import inside
 from ndmapper.services.transfer.fetching import Fetcher
 from ndmapper.services.transfer.http import CHUNK
-from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.partial import RemoteFile
+from ndmapper.services.transfer.response import StreamedResponse
 from ndmapper.services.transfer.transfer import Transfer
 
 __all__ = ["fetch_tar"]
@@ -44,33 +44,17 @@ def fetch_tar(
     checksums: Mapping[str, str],
 ) -> None:
     """
-    Get what is missing in a folder in one piece, as far as that goes.
+    Download missing files as one tar file, as far as possible.
 
-    Parameters
-    ----------
-    fetcher : Fetcher
-        The archive.
-    names : sequence of str
-        Names of files.
-    folder : Path
-        The folder.
-    checksums : mapping of str to str
-        Those that are known.
-
-    Raises
-    ------
-    ServiceAccessError
-        If files were left out that are not given to everybody.
-    ServiceError
-        If the tar file holds what must not be in one, or is none.
+    Raises ServiceAccessError if proprietary files were left out.
     """
-    wanted: dict[str, tuple[str, Remote]] = {}
+    wanted: dict[str, tuple[str, RemoteFile]] = {}
     for name in dict.fromkeys(names):
         if fetcher.verified(name, folder, checksums.get(name)) is None:
             try:
                 remote = fetcher.describe(name, checksums.get(name))
             except MissingFileError:
-                continue  # said later, with all others
+                continue  # reported later, together with the others
             stored = remote.path.partition("/file/")[2]
             if not (folder / name).exists():
                 wanted[stored] = name, remote
@@ -89,19 +73,19 @@ def fetch_tar(
         by_name = {unquote(s).rpartition("/")[2]: v for s, v in wanted.items()}
         denied = _take_apart(stream, fetcher, by_name, folder, checksums)
     if denied:
-        why = fetcher.explain(Stream(403, {}, iter(()), stream.url))
+        why = fetcher.explain(StreamedResponse(403, {}, iter(()), stream.url))
         msg = f"{len(denied)} files were left out: {', '.join(sorted(denied))}: {why}"
         raise ServiceAccessError(msg)
 
 
 def _take_apart(
-    stream: Stream,
+    stream: StreamedResponse,
     fetcher: Fetcher,
-    wanted: Mapping[str, tuple[str, Remote]],
+    wanted: Mapping[str, tuple[str, RemoteFile]],
     folder: Path,
     checksums: Mapping[str, str],
 ) -> set[str]:
-    """Take out what was asked for, and say what was withheld."""
+    """Write the requested members; return the names of withheld files."""
     limit = sum(remote.size or 0 for _, remote in wanted.values()) + _OVERHEAD
     readme, is_whole = "", False
     try:
@@ -119,7 +103,9 @@ def _take_apart(
                     transfer = fetcher.transfer(
                         asked, remote, folder, checksums.get(asked)
                     )
-                    _receive(transfer, Stream(200, length, pieces, stream.url))
+                    _receive(
+                        transfer, StreamedResponse(200, length, pieces, stream.url)
+                    )
                 else:
                     log.warning("%s holds %r, which nobody asked for; it is not taken",
                                 stream.url, name)  # fmt: skip
@@ -134,14 +120,14 @@ def _take_apart(
     return {name for name in wanted if name in lines}
 
 
-def _receive(transfer: Transfer, stream: Stream) -> None:
+def _receive(transfer: Transfer, stream: StreamedResponse) -> None:
     try:
         transfer.receive(stream)
     except ServiceUnreachableError:
         raise
     except NdmapperError as err:
         log.warning("%s; it is got by itself", err)
-        for _ in stream.chunks:  # the next member begins where this one ends
+        for _ in stream.chunks:  # skip to the next member
             pass
 
 
@@ -166,9 +152,9 @@ def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
 
 
 class _Reader(io.RawIOBase):
-    """Read pieces that arrive as a file, up to a limit."""
+    """File object for a stream of chunks, with a size limit."""
 
-    def __init__(self, stream: Stream, limit: int) -> None:
+    def __init__(self, stream: StreamedResponse, limit: int) -> None:
         self._stream = stream
         self._left = limit
         self._rest = b""
@@ -185,7 +171,7 @@ class _Reader(io.RawIOBase):
                 except ServiceUnreachableError:
                     if not found:
                         raise
-                    break  # what arrived before is good; the next read ends as well
+                    break  # complete members were received; the next read fails as well
                 self._left -= len(self._rest)
                 if self._left < 0:
                     msg = f"{self._stream.url} sends far more than the files asked for"

@@ -1,10 +1,10 @@
 """
-Moving bytes, from any archive.
+HTTP requests and downloads, for all archives.
 
-http, redirects, backoff
-    Requests: where they may lead, with which credentials, and when to try again.
+http, response, redirects, backoff
+    Requests and responses, allowed redirects, credentials, retries.
 fetching, transfer, partial, unpack, checksum
-    Downloads: resumed, decompressed, compared, and renamed into place.
-manifest, replay
-    What was downloaded from where, and archives played back without a network.
+    Downloads: resumed, decompressed, verified, renamed into place.
+manifest, replay, progressbar
+    Notes of downloaded files, recorded responses, progress.
 """

@@ -1,4 +1,4 @@
-"""Ask again, later and later, where that may help."""
+"""Retry with exponential backoff."""
 
 import email.utils
 import logging
@@ -19,29 +19,21 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RETRIED = frozenset({429, 500, 502, 503, 504})
-"""Statuses that another attempt may change."""
+"""HTTP status codes for which a request is repeated."""
 
 _LONGEST = 300.0
-"""Seconds that a server may ask to wait; beyond, the user is told."""
+"""Longest pause that is accepted from a server [s]."""
 
 
 @dataclass(frozen=True)
 class Backoff:
-    """
-    How often something is tried, and how long is waited in between.
+    """Retry policy of requests."""
 
-    Parameters
-    ----------
-    attempts : int
-        How often it is tried at most.
-    pause : float
-        Seconds before the second attempt, on average; doubled every time.
-    stop : threading.Event, optional
-        Set where the user wants no more.
-    """
-
+    # Maximum number of attempts.
     attempts: int = 4
+    # Mean delay before the second attempt [s], doubled for every further one.
     pause: float = 1.0
+    # Set when the user interrupts.
     stop: threading.Event | None = None
 
     def run(
@@ -54,32 +46,10 @@ class Backoff:
         give_up: Callable[[T], None] | None = None,
     ) -> T:
         """
-        Try until there is an answer that another attempt would not change.
+        Call `once` until it succeeds or retrying is useless.
 
-        Parameters
-        ----------
-        once : callable
-            One attempt; gives something that has a status and headers.
-        shown : str
-            What is asked, for messages.
-        once_only : bool
-            Do not repeat it.
-        is_busy : callable, optional
-            Says of an answer whether to try again; by default its status does.
-        give_up : callable, optional
-            Called with an answer before the next attempt.
-
-        Returns
-        -------
-        object
-            The answer; the last one, where all say that the archive is busy.
-
-        Raises
-        ------
-        ServiceUnreachableError
-            If the last attempt gets no answer.
-        ServiceError
-            If the archive asks to wait for too long.
+        Raises ServiceUnreachableError if the last attempt gets no response,
+        ServiceError if the archive demands too long a pause.
         """
         attempts = 1 if once_only else self.attempts
         for number in range(1, attempts + 1):
@@ -110,19 +80,8 @@ class Backoff:
         raise ServiceError(msg)
 
     def wait(self, number: int, reason: str, asked: float | None = None) -> None:
-        """
-        Wait before the next attempt.
-
-        Parameters
-        ----------
-        number : int
-            How many attempts there were.
-        reason : str
-            Why the last one failed, for the log.
-        asked : float, optional
-            Seconds that the server asks to wait.
-        """
-        # Many clients that failed at once must not come back at once.
+        """Wait before the next attempt."""
+        # Jitter: many clients that failed together must not return together.
         own = self.pause * 2 ** (number - 1) * random.uniform(0.5, 1.5)
         pause = own if asked is None else asked + 0.1 * own
         log.info("%s; attempt %d of %d in %.1f s",
@@ -134,16 +93,7 @@ class Backoff:
 
 
 def sleep(seconds: float, stop: threading.Event | None = None) -> None:
-    """
-    Wait.
-
-    Parameters
-    ----------
-    seconds : float
-        For how long.
-    stop : threading.Event, optional
-        What ends it earlier.
-    """
+    """Wait; return early if `stop` is set."""
     if stop is None:
         time.sleep(seconds)
     else:
@@ -156,19 +106,7 @@ def _status(answer: Any) -> int:
 
 
 def asked_pause(headers: Any) -> float | None:
-    """
-    Read how long a server asks to wait.
-
-    Parameters
-    ----------
-    headers : mapping
-        The headers of its answer.
-
-    Returns
-    -------
-    float or None
-        Seconds, from now; None where it does not say.
-    """
+    """Parse the Retry-After header [s]."""
     text = headers.get("retry-after") or headers.get("Retry-After")
     if text is None:
         return None

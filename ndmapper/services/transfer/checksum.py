@@ -1,16 +1,19 @@
 """Checksums of raw files, as archives publish them."""
 
-import bz2
-import gzip
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from string import hexdigits
 from typing import Protocol
 
-from ndmapper.errors import FileAccessError, ParameterError
+from ndmapper.errors import FileAccessError, FormatError, ParameterError
+from ndmapper.io.source import find_source
 from ndmapper.services.transfer.manifest import file_digest, find_note
 
 __all__ = ["has_checksum"]
+
+
+_DIGITS = {"md5": 32, "sha256": 64}
 
 
 class _Readable(Protocol):
@@ -18,33 +21,10 @@ class _Readable(Protocol):
 
 
 def has_checksum(path: Path, checksum: str) -> bool:
-    """
-    Compare a file with a checksum.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    checksum : str
-        MD5 or SHA-256 in hexadecimal digits, optionally after ``md5:`` or
-        ``sha256:``. It may be of the file, of what a compressed file holds, or of the
-        compressed form in which a downloaded file arrived, since archives give any.
-
-    Returns
-    -------
-    bool
-        Whether it fits.
-
-    Raises
-    ------
-    ParameterError
-        If it is neither MD5 nor SHA-256.
-    FileAccessError
-        If the file cannot be read.
-    """
+    """Whether a file has an MD5 or SHA-256 checksum, as it is or decompressed."""
     kind, _, digits = checksum.strip().lower().rpartition(":")
     kind = kind or {32: "md5", 64: "sha256"}.get(len(digits), "")
-    if kind not in {"md5", "sha256"}:
+    if len(digits) != _DIGITS.get(kind) or not set(digits) <= set(hexdigits):
         msg = (
             f"the checksum of {path.name}, {checksum!r}, is neither MD5 nor SHA-256; "
             "correct it in the calibration document"
@@ -53,29 +33,28 @@ def has_checksum(path: Path, checksum: str) -> bool:
     try:
         note = find_note(path)
         if note is not None and note.knows(checksum):
-            # The archive's own checksum may be of a form that is not here any more.
+            # The checksum may be that of the archive's compressed file.
             return note.is_of(path) or file_digest(path) == note.md5
-        return any(_digest(stream, kind) == digits for stream in _readings(path))
-    except (OSError, EOFError) as err:
+        return digits in _digests(path, kind)
+    except FormatError as err:
+        raise FileAccessError(str(err)) from err
+    except OSError as err:
         msg = f"{path} cannot be read to check it ({err})"
         raise FileAccessError(msg) from err
 
 
-def _readings(path: Path) -> Iterator[_Readable]:
+def _digests(path: Path, kind: str) -> Iterator[str]:
+    """Give the digest of a file, then that of what it holds if it is compressed."""
     with path.open("rb") as stream:
-        magic = stream.read(3)
-        stream.seek(0)
-        yield stream
-    if magic[:2] == b"\x1f\x8b":
-        with gzip.open(path) as stream:
-            yield stream
-    elif magic == b"BZh":
-        with bz2.open(path) as stream:
-            yield stream
+        yield _digest(stream, kind)
+    source = find_source(path, strict=False)
+    if source.compression is not None:
+        with source.open() as content:
+            yield _digest(content, kind)
 
 
 def _digest(stream: _Readable, kind: str) -> str:
-    # MD5 is what archives publish; it guards against damage, not against malice.
+    # MD5 is what archives publish: it protects against damage, not attacks.
     digest = hashlib.new(kind, usedforsecurity=False)
     while block := stream.read(1 << 20):
         digest.update(block)

@@ -1,4 +1,4 @@
-"""Many files from an archive: what is there stays, the rest comes in parallel."""
+"""Download many files: existing ones are kept, the others come in parallel."""
 
 import logging
 import threading
@@ -23,8 +23,6 @@ from ndmapper.io.filemap import map_file
 from ndmapper.io.filetypes import FITS_TYPES, is_fits, split_ext
 from ndmapper.io.source import check_name
 from ndmapper.io.write import clear_write_errors
-from ndmapper.services.answers import NoConnectionError, Stream
-from ndmapper.services.progressbar import ByteBar
 from ndmapper.services.safename import safe_name
 from ndmapper.services.threads import in_threads
 from ndmapper.services.transfer.checksum import has_checksum
@@ -35,7 +33,9 @@ from ndmapper.services.transfer.manifest import (
     locked,
     write_note,
 )
-from ndmapper.services.transfer.partial import Remote
+from ndmapper.services.transfer.partial import RemoteFile
+from ndmapper.services.transfer.progressbar import ByteBar
+from ndmapper.services.transfer.response import NoConnectionError, StreamedResponse
 from ndmapper.services.transfer.transfer import Transfer
 
 __all__ = ["Fetcher", "target_name"]
@@ -45,27 +45,9 @@ log = logging.getLogger(__name__)
 
 def target_name(asked: str, stored: str | None, decompress: bool | None) -> str:
     """
-    Name a file as it will be here.
+    Return the local name of a file.
 
-    Parameters
-    ----------
-    asked : str
-        The name that was asked for.
-    stored : str or None
-        Its name at the archive, where that is known.
-    decompress : bool or None
-        True: without compression; False: as stored; None: as asked, or as stored
-        where `asked` has no file type.
-
-    Returns
-    -------
-    str
-        The name.
-
-    Raises
-    ------
-    ServiceError
-        If a compression was asked for that the archive does not have.
+    Raises ServiceError if a compression is requested that the archive does not have.
     """
     if decompress is False:
         return stored or asked
@@ -87,28 +69,17 @@ def target_name(asked: str, stored: str | None, decompress: bool | None) -> str:
 
 @dataclass
 class Fetcher:
-    """
-    Get files of one archive.
+    """Download the files of one archive."""
 
-    Parameters
-    ----------
-    http : Http
-        Where files are.
-    describe : callable
-        Takes the name of a file, and the checksum that a document gives it, and says
-        what the archive has.
-    explain : callable
-        Makes the error for an answer that is no file.
-    decompress : bool or None
-        See `target_name`.
-    overwrite : bool
-        Whether files that differ from those of the archive are replaced.
-    """
-
+    # The archive.
     http: Http
-    describe: Callable[[str, str | None], Remote]
-    explain: Callable[[Stream], NdmapperError]
+    # Describes a remote file, given its name and the checksum in a document.
+    describe: Callable[[str, str | None], RemoteFile]
+    # Builds the error for an unexpected response.
+    explain: Callable[[StreamedResponse], NdmapperError]
+    # See `target_name`.
     decompress: bool | None = None
+    # Whether files that differ from those of the archive are replaced.
     overwrite: bool = False
     _stop: threading.Event = field(default_factory=threading.Event, init=False)
     _bar: ByteBar | None = field(default=None, init=False)
@@ -120,29 +91,9 @@ class Fetcher:
         self, names: Sequence[str], folder: Path, checksums: Mapping[str, str]
     ) -> list[Path]:
         """
-        See to it that files are in a folder.
+        Download files that are not in a folder.
 
-        Parameters
-        ----------
-        names : sequence of str
-            Their names.
-        folder : Path
-            The folder; it is made where it is missing.
-        checksums : mapping of str to str
-            Those that are known.
-
-        Returns
-        -------
-        list of Path
-            In the order of `names`.
-
-        Raises
-        ------
-        MissingFileError
-            If the archive does not have some.
-        ServiceError
-            If some could not be got; all are named with the reason, and the others
-            are in the folder.
+        Raises one error that names all failed files; the others are in the folder.
         """
         wanted = list(dict.fromkeys(names))
         for name in wanted:
@@ -194,7 +145,7 @@ class Fetcher:
             raise self._unreachable[0]
         try:
             with locked(folder, _lock_name(name)):
-                # Somebody else may have got it meanwhile.
+                # Another process may have downloaded it meanwhile.
                 found = self.verified(name, folder, checksum)
                 return found or self._get(name, folder, checksum)
         except NoConnectionError as err:
@@ -230,27 +181,9 @@ class Fetcher:
         return self.transfer(name, remote, folder, checksum).run()
 
     def transfer(
-        self, name: str, remote: Remote, folder: Path, checksum: str | None
+        self, name: str, remote: RemoteFile, folder: Path, checksum: str | None
     ) -> Transfer:
-        """
-        Prepare to get one file.
-
-        Parameters
-        ----------
-        name : str
-            The name that was asked for.
-        remote : Remote
-            What the archive has.
-        folder : Path
-            Where it goes.
-        checksum : str or None
-            What a document says of it.
-
-        Returns
-        -------
-        Transfer
-            To be run, or to be handed what arrives.
-        """
+        """Prepare the download of one file."""
         return Transfer(
             http=self.http,
             remote=remote,
@@ -263,30 +196,14 @@ class Fetcher:
         )
 
     def verified(self, name: str, folder: Path, checksum: str | None) -> Path | None:
-        """
-        Find a file that is there and as it should be, without any network.
-
-        Parameters
-        ----------
-        name : str
-            Its name.
-        folder : Path
-            Where it should be.
-        checksum : str or None
-            What a document says of it.
-
-        Returns
-        -------
-        Path or None
-            None where it is not there, or cannot be verified.
-        """
+        """Return an existing file with the right checksum, without network, or None."""
         path = self._here(name, folder)
         if path is None:
             return None
         note = find_note(path)
         if note is not None:
             fits = checksum is None or note.knows(checksum)
-            # A document may have a checksum of another kind.
+            # A document may have another type of checksum.
             fits = fits or has_checksum(path, str(checksum))
             if fits and (note.is_of(path) or file_digest(path) == note.md5):
                 return path
@@ -309,19 +226,21 @@ class Fetcher:
                 names = [variant for stem in stems for variant in name_variants(stem)]
         return next((folder / n for n in names if (folder / n).is_file()), None)
 
-    def _is_same(self, path: Path, remote: Remote) -> bool:
+    def _is_same(self, path: Path, remote: RemoteFile) -> bool:
         digest = file_digest(path)
         fits = digest in remote.published or any(
             has_checksum(path, checksum) for checksum in remote.published
         )
         if not remote.published and remote.size is None:
-            # The archive says nothing of it.
+            # The archive publishes no checksum.
             fits = _is_whole(path) and find_note(path) is None
         if fits:
             _remember(path, remote.published, "was there already")
         return fits
 
-    def _check_document(self, name: str, checksum: str | None, remote: Remote) -> None:
+    def _check_document(
+        self, name: str, checksum: str | None, remote: RemoteFile
+    ) -> None:
         if checksum is None or not remote.published:
             return
         digits = checksum.strip().lower().rpartition(":")[2]
@@ -334,8 +253,8 @@ class Fetcher:
             raise ServiceError(msg)
 
 
-def _is_vouched(checksum: str | None, remote: Remote) -> bool:
-    """Say whether a checksum of a document is one that the archive publishes."""
+def _is_vouched(checksum: str | None, remote: RemoteFile) -> bool:
+    """Whether the checksum of a document is one that the archive publishes."""
     if checksum is None:
         return True
     return checksum.strip().lower().rpartition(":")[2] in remote.published
@@ -349,7 +268,7 @@ def _unlike_document(name: str, checksum: str) -> str:
 
 
 def _lock_name(name: str) -> str:
-    """Share a few locks among all files, since a lock file can never be removed."""
+    """Map a file to one of a few lock files: these cannot be removed safely."""
     return f"download-{zlib.crc32(plain_name(name).encode()) % 64:02d}"
 
 
@@ -382,7 +301,7 @@ def _is_whole(path: Path) -> bool:
 def _summary(
     failed: Mapping[str, NdmapperError], count: int, folder: Path
 ) -> NdmapperError:
-    """Make one error of many, with the reason of each."""
+    """Combine several errors into one, with all reasons."""
     reasons: dict[str, list[str]] = {}
     for name, err in failed.items():
         reasons.setdefault(str(err), []).append(name)

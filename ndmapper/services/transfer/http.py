@@ -1,10 +1,9 @@
 """
-How archives are spoken to: the one place that sends requests.
+HTTP client of the archives, the only place that sends requests.
 
-There is one session. Requests say honestly who asks, go out by https, wait for a
-limited time, and are repeated, later and later, where that may help. A credential
-goes to the host it is for and to no other. What comes back is limited in size, and
-what is said of a failure holds no query and no secret.
+Requests use https, an honest user agent, time-outs and retries. A credential is sent
+only to its own host. Responses are limited in size, and error messages contain no query
+strings and no secrets.
 """
 
 import contextlib
@@ -28,13 +27,6 @@ from ndmapper.errors import (
     ServiceError,
     ServiceUnreachableError,
 )
-from ndmapper.services.answers import (
-    NoConnectionError,
-    Reply,
-    Stream,
-    limited,
-    shown_url,
-)
 from ndmapper.services.redaction import hide_secrets, redacted
 from ndmapper.services.transfer import replay
 from ndmapper.services.transfer.backoff import RETRIED, Backoff
@@ -44,47 +36,31 @@ from ndmapper.services.transfer.redirects import (
     led_to,
     refusal,
 )
+from ndmapper.services.transfer.response import (
+    NoConnectionError,
+    Response,
+    StreamedResponse,
+    read_limited,
+    shown_url,
+)
 
 __all__ = ["CHUNK", "Http", "user_agent"]
 
 log = logging.getLogger(__name__)
 
 CHUNK = 1 << 16
-"""Bytes that are read at a time."""
+"""Bytes read at a time."""
 
 _LARGEST_REPLY = 64 << 20
 _CONNECT_TIMEOUT = 15.0
 _REDIRECTS = 5
 
 Auth = Callable[[], Mapping[str, str]]
-"""Gives the headers that carry a credential; empty where there is none."""
+"""Returns the headers with a credential; empty without one."""
 
 
 class Http:
-    """
-    One archive, or one service of it, spoken to by HTTP.
-
-    Parameters
-    ----------
-    name : str
-        Name of the archive, by which ``config['archive_urls']`` knows it.
-    base_url : str
-        Where it usually is.
-    auth : callable, optional
-        Gives the headers that carry the credential.
-    attempts : int
-        How often a request is sent at most.
-    pause : float
-        Seconds before it is sent again, on average, doubled every time.
-    kept_as : str, optional
-        The name under which answers are kept; by default that of the archive.
-
-    Attributes
-    ----------
-    takes_credentials : bool
-        Whether a credential may be sent: not where only the environment, or the file
-        of a working folder that the user does not trust, says where the archive is.
-    """
+    """HTTP client of one archive."""
 
     def __init__(
         self,
@@ -115,57 +91,28 @@ class Http:
         headers: Mapping[str, str] | None = None,
         is_login: bool = False,
         limit: int = _LARGEST_REPLY,
-    ) -> Reply:
+    ) -> Response:
         """
-        Send a request and read the whole answer.
+        Send a request and return the complete response.
 
-        Parameters
-        ----------
-        path : str
-            Path below the base URL, with a leading slash.
-        method : str
-            GET or POST; a POST must be one that may be repeated.
-        params : mapping or sequence of pairs, optional
-            The query.
-        data : mapping or sequence of pairs, optional
-            A form.
-        json : object, optional
-            A body of JSON.
-        headers : mapping, optional
-            More headers.
-        is_login : bool
-            Whether the request itself holds a password: it is then not recorded, not
-            repeated, and never sent on to elsewhere.
-        limit : int
-            The most bytes that the answer may have.
-
-        Returns
-        -------
-        Reply
-            The answer, whatever its status.
-
-        Raises
-        ------
-        ServiceUnreachableError
-            If there is no answer, or no network to be used.
-        ServiceError
-            If it is too large, or leads where it must not.
+        Raises ServiceUnreachableError without network or response, ServiceError for a
+        response that is too large or redirects to a forbidden place.
         """
-        request = _Asked(method, path, params, data, json, dict(headers or {}))
-        key = replay.Key.of(
+        request = _Request(method, path, params, data, json, dict(headers or {}))
+        key = replay.RequestKey.of(
             self.kept_as, method, path, params=params, data=data, body=json
         )
         if not is_login and (kept := replay.find(key)) is not None:
             body = b"".join(kept.chunks())
-            return Reply(kept.status, kept.headers, body, self._shown(path))
+            return Response(kept.status, kept.headers, body, self._shown(path))
         self._must_be_online()
 
-        def once() -> Reply:
+        def once() -> Response:
             with self._opened(request, is_login=is_login) as response:
-                body = limited(_pieces(response), limit, self._shown(path))
+                body = read_limited(_pieces(response), limit, self._shown(path))
                 found = _headers(response)
                 cookies = response.cookies.get_dict()
-                return Reply(
+                return Response(
                     response.status_code, found, body, self._shown(path), cookies
                 )
 
@@ -177,35 +124,20 @@ class Http:
     @contextlib.contextmanager
     def stream(
         self, path: str, *, headers: Mapping[str, str] | None = None, **words: Any
-    ) -> Iterator[Stream]:
-        """
-        Send a request whose answer is read piece by piece.
-
-        Parameters
-        ----------
-        path : str
-            Path below the base URL, with a leading slash.
-        headers : mapping, optional
-            More headers.
-        **words : object
-            ``method``, ``params``, ``data``, as for `ask`.
-
-        Yields
-        ------
-        Stream
-            The answer. Its pieces raise ServiceUnreachableError where the connection
-            breaks.
-        """
+    ) -> Iterator[StreamedResponse]:
+        """Send a request whose response is read in chunks."""
         method = words.get("method", "GET")
         params, data = words.get("params"), words.get("data")
-        key = replay.Key.of(self.kept_as, method, path, params=params, data=data)
+        key = replay.RequestKey.of(self.kept_as, method, path, params=params, data=data)
         shown = self._shown(path)
         if (kept := replay.find(key)) is not None:
-            yield Stream(kept.status, kept.headers, kept.chunks(), shown)
+            yield StreamedResponse(kept.status, kept.headers, kept.chunks(), shown)
             return
         self._must_be_online()
-        request = _Asked(method, path, params, data, None, dict(headers or {}))
-        if replay.is_recording():  # the whole answer is kept, not the end of one
+        request = _Request(method, path, params, data, None, dict(headers or {}))
+        if (
+            replay.is_recording()
+        ):  # record the complete response, not the end of a resumed one
             request.headers.pop("Range", None)
         with contextlib.ExitStack() as stack:
             opened = self.backoff.run(
@@ -219,7 +151,7 @@ class Http:
                 chunks = replay.kept_while_read(
                     key, opened.status_code, _headers(opened), chunks
                 )
-            yield Stream(opened.status_code, _headers(opened), chunks, shown)
+            yield StreamedResponse(opened.status_code, _headers(opened), chunks, shown)
 
     def _must_be_online(self) -> None:
         if replay.is_replaying():
@@ -234,13 +166,13 @@ class Http:
 
     @contextlib.contextmanager
     def _opened(
-        self, asked: "_Asked", *, is_login: bool = False, may_leave: bool = False
+        self, asked: "_Request", *, is_login: bool = False, may_leave: bool = False
     ) -> Iterator[requests.Response]:
-        """Open one answer, once more where a login was over."""
+        """Open a response; log in again once if the login has expired."""
         host = urlsplit(self.base_url).netloc
         renew = getattr(self.auth, "renew", None)
         for is_second in (False, True):
-            # Whoever has to log in first does so before it takes one of the slots.
+            # Log in before a connection slot is taken.
             secret = self._credentials()
             with (
                 _slots(host, int(config["archive_transfers"])),
@@ -271,9 +203,9 @@ class Http:
         )
 
     def _followed(
-        self, asked: "_Asked", secret: dict[str, str], is_login: bool, may_leave: bool
+        self, asked: "_Request", secret: dict[str, str], is_login: bool, may_leave: bool
     ) -> requests.Response:
-        """Send a request, and follow where the answer leads."""
+        """Send a request and follow allowed redirects."""
         url = self.base_url + asked.path
         base = urlsplit(url)
         if is_login and not self.takes_credentials:
@@ -309,13 +241,13 @@ class Http:
         raise ServiceError(msg)
 
     def _sent(
-        self, asked: "_Asked", url: str, secret: Mapping[str, str]
+        self, asked: "_Request", url: str, secret: Mapping[str, str]
     ) -> requests.Response:
         headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
         headers |= asked.headers | dict(secret)
         session = _session(os.getpid())
-        # Nothing is taken from the environment but proxies and certificates: a .netrc
-        # would replace the credential that was meant.
+        # Only proxies and certificates come from the environment: a .netrc file would
+        # replace the intended credential.
         proxies = requests.utils.get_environ_proxies(url, no_proxy=None)
         bundles = map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
         with _clear_errors(shown_url(url)):
@@ -332,7 +264,7 @@ class Http:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     method: str
     path: str
     params: Any
@@ -340,9 +272,11 @@ class _Asked:
     json: Any
     headers: dict[str, str]
 
-    def without_query(self) -> "_Asked":
-        """Leave out the query, which the place that is led to has in its own URL."""
-        return _Asked(self.method, self.path, None, self.data, self.json, self.headers)
+    def without_query(self) -> "_Request":
+        """Drop the query: a redirect URL has its own."""
+        return _Request(
+            self.method, self.path, None, self.data, self.json, self.headers
+        )
 
 
 @functools.lru_cache(maxsize=64)
@@ -351,19 +285,12 @@ def _say_once(message: str) -> None:
 
 
 def user_agent() -> str:
-    """
-    Say who asks.
-
-    Returns
-    -------
-    str
-        Name and version of ndmapper and of what it sends requests with.
-    """
+    """Return the User-Agent header."""
     return f"ndmapper/{__version__} python-requests/{requests.__version__}"
 
 
 class _Session(requests.Session):
-    """A session that looks at no redirect: `Http` does so, by its own rules."""
+    """A session without automatic redirects, which `Http` checks itself."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         return None
@@ -371,10 +298,10 @@ class _Session(requests.Session):
 
 @functools.lru_cache(maxsize=1)
 def _session(_pid: int) -> requests.Session:
-    """Make the session of a process; a child must not use its parent's sockets."""
+    """Return the session of this process; children must not share its sockets."""
     session = _Session()
     session.trust_env = False
-    # Cookies are credentials, and are sent where `auth` says, not where they fit.
+    # Cookies are credentials, sent only where `auth` says.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     adapter = requests.adapters.HTTPAdapter(pool_maxsize=16, max_retries=0)
     session.mount("https://", adapter)
@@ -396,7 +323,7 @@ def _slots(host: str, count: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _clear_errors(shown: str) -> Iterator[None]:
-    """Say what failed, without what the URL held."""
+    """Convert errors of requests to ServiceError, without the URL's query."""
     try:
         yield
     except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
@@ -410,7 +337,7 @@ def _clear_errors(shown: str) -> Iterator[None]:
     ):
         msg = f"{shown}: the connection broke before the end"
     except ValueError:
-        # The reason would quote a header, which may be the credential.
+        # Not chained: the message quotes the header, which may be a credential.
         msg = (
             f"{shown}: the request cannot be sent; has a credential, or a word that is "
             "looked for, characters that do not belong there?"
@@ -429,7 +356,7 @@ def _clear_errors(shown: str) -> Iterator[None]:
 
 
 def _reason(err: BaseException) -> str:
-    """Find the innermost reason; outer ones repeat the URL with its query."""
+    """Return the innermost reason; outer ones repeat the URL with its query."""
     while True:
         inner = err.__cause__ or err.__context__
         arguments = [a for a in err.args if isinstance(a, BaseException)]

@@ -1,10 +1,10 @@
 """
-What was downloaded into a folder: a note for each file, in .ndmapper/downloads/.
+Notes of downloaded files, in .ndmapper/downloads/ of their folder.
 
-Archives publish checksums of what they store, which is compressed; the file here often
-is not. The note says which published checksum was verified while the file arrived, and
-the checksum of the file as it was written then, so that it can be verified again off
-line. A file that has the size and time of its note is not read again.
+Archives publish checksums of compressed files, but the local file often is
+decompressed. A note has the published checksum that was verified during the download,
+and the checksum of the file as written, so that it can be verified later without
+network. A file with the size and mtime of its note is not read again.
 """
 
 import contextlib
@@ -32,76 +32,32 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """
-    What is known of one downloaded file.
+    """Size, mtime, checksums and origin of one downloaded file."""
 
-    Parameters
-    ----------
-    size, mtime_ns : int
-        Of the file when it was last verified.
-    md5 : str
-        Of the file as it is here.
-    published : tuple of str
-        Checksums that the archive publishes for it and that it had.
-    source : str
-        Where it came from.
-    """
-
+    # When the file was last verified.
     size: int
+    # When the file was last verified.
     mtime_ns: int
+    # MD5 of the local file.
     md5: str
+    # Published checksums that were verified.
     published: tuple[str, ...] = ()
+    # Origin.
     source: str = ""
 
     def is_of(self, path: Path) -> bool:
-        """
-        Say whether a file has not been touched since.
-
-        Parameters
-        ----------
-        path : Path
-            The file.
-
-        Returns
-        -------
-        bool
-            Whether size and time are the same.
-        """
+        """Whether the file has the size and mtime of the note."""
         found = path.stat()
         return (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
 
     def knows(self, checksum: str) -> bool:
-        """
-        Say whether a checksum is one of this file, here or at the archive.
-
-        Parameters
-        ----------
-        checksum : str
-            MD5, with or without ``md5:``.
-
-        Returns
-        -------
-        bool
-            Whether it is.
-        """
+        """Whether a checksum is that of the local or the published file."""
         digits = checksum.strip().lower().rpartition(":")[2]
         return digits in {self.md5, *self.published}
 
 
 def find_note(path: Path) -> Note | None:
-    """
-    Find what is known of a file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    Note or None
-        None where nothing is known.
-    """
+    """Return the note of a file; None if there is none."""
     try:
         entry = load_json(_place(path).read_bytes(), finite=True)
         return Note(
@@ -120,20 +76,7 @@ def find_note(path: Path) -> Note | None:
 
 
 def write_note(path: Path, md5: str, published: tuple[str, ...], source: str) -> None:
-    """
-    Remember a file that was verified.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    md5 : str
-        Its own checksum.
-    published : tuple of str
-        Those that the archive publishes and that it had.
-    source : str
-        Where it came from.
-    """
+    """Write the note of a verified file."""
     found = path.stat()
     note = Note(
         size=found.st_size,
@@ -144,7 +87,7 @@ def write_note(path: Path, md5: str, published: tuple[str, ...], source: str) ->
     )
     place = _place(path)
     content = {"schema": _SCHEMA, **asdict(note), "published": list(note.published)}
-    # Without the note all works, only slower: a folder that others own is no error.
+    # Not an error: the folder may be read-only, and notes only save time.
     with contextlib.suppress(OSError):
         make_side_folder(place)
         temporary = staging_name(place)
@@ -154,20 +97,8 @@ def write_note(path: Path, md5: str, published: tuple[str, ...], source: str) ->
 
 
 def file_digest(path: Path) -> str:
-    """
-    Compute the MD5 of a file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    str
-        Hexadecimal digits.
-    """
-    # MD5 is what archives publish; it guards against damage, not against malice.
+    """Compute the MD5 of a file."""
+    # MD5 is what archives publish: it protects against damage, not attacks.
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):
@@ -177,21 +108,7 @@ def file_digest(path: Path) -> str:
 
 @contextlib.contextmanager
 def locked(folder: Path, name: str) -> Iterator[None]:
-    """
-    Keep other processes and threads out of one thing in a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder, which must exist.
-    name : str
-        The thing.
-
-    Raises
-    ------
-    FileAccessError
-        If nothing can be written there.
-    """
+    """Hold a lock against other processes and threads."""
     side = folder / ".ndmapper"
     with clear_write_errors(side):
         make_side_folder(side / f"{name}.lock")

@@ -1,4 +1,4 @@
-"""The part of a file that has arrived, and by what the server knows the file."""
+"""A partial download, and the validators (ETag, size) needed to resume it."""
 
 import contextlib
 import hashlib
@@ -14,99 +14,64 @@ from typing import BinaryIO
 from ndmapper.documents import load_json
 from ndmapper.errors import ServiceError
 from ndmapper.io.write import clear_write_errors
-from ndmapper.services.answers import Stream
+from ndmapper.services.transfer.response import StreamedResponse
 
-__all__ = ["DamagedError", "Part", "Remote"]
+__all__ = ["DamagedError", "PartialDownload", "RemoteFile"]
 
 log = logging.getLogger(__name__)
 
 
 class DamagedError(ServiceError):
-    """What arrived is not what was announced; another attempt may be luckier."""
+    """The received data are not what was announced; a retry may succeed."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Remote:
-    """
-    A file of an archive.
+class RemoteFile:
+    """A file of an archive."""
 
-    Parameters
-    ----------
-    path : str
-        Its path below the URL of the archive.
-    stored_name : str or None
-        Its name there; None where only the answer tells.
-    base : str, optional
-        What that name begins with, before its type.
-    size, checksum : int and str, optional
-        Of the file as it is stored; the checksum is MD5.
-    plain_size, plain_checksum : int and str, optional
-        Of what it holds, without compression.
-    origin : str
-        Where it is, if files of many places go through one service: there the last
-        part of the path does not tell a file from others.
-    """
-
+    # Path below the archive's URL.
     path: str
+    # Name in the archive; None if only the response tells.
     stored_name: str | None = None
+    # Beginning of the name, before the file type.
     base: str | None = None
+    # Of the stored (compressed) file; the checksum is MD5.
     size: int | None = None
+    # Of the stored (compressed) file; the checksum is MD5.
     checksum: str | None = None
+    # Of the decompressed file.
     plain_size: int | None = None
+    # Of the decompressed file.
     plain_checksum: str | None = None
+    # Host, if a service has files of several hosts.
     origin: str = field(default="", repr=False)
 
     @property
     def published(self) -> tuple[str, ...]:
-        """All checksums that are known."""
+        """All known checksums."""
         return tuple(filter(None, (self.checksum, self.plain_checksum)))
 
 
 @dataclass
-class Part:
-    """
-    The part of a file that is here, and by what the server knows the file.
+class PartialDownload:
+    """An incomplete file, and what is needed to resume the download."""
 
-    Parameters
-    ----------
-    path : Path
-        The hidden file that holds it.
-    note : Path
-        The hidden file that says of what it is a part.
-    path_digest : str
-        Of the path at the archive, which may hold a key to the file.
-    validator : str, optional
-        By what the server knows the file; None where it cannot go on.
-    total : int, optional
-        Bytes of the whole file.
-    start : int
-        At which byte it goes on.
-    """
-
+    # Hidden file with the data received so far.
     path: Path
+    # Hidden file with the validators.
     note: Path
+    # Digest, since the path may contain an access key.
     path_digest: str
+    # ETag or similar; None if the download cannot be resumed.
     validator: str | None = None
+    # Size of the complete file.
     total: int | None = None
+    # Offset at which the download resumes.
     start: int = 0
 
     @classmethod
-    def of(cls, folder: Path, remote: Remote) -> "Part":
-        """
-        Find what is here of a file.
-
-        Parameters
-        ----------
-        folder : Path
-            Where the file goes.
-        remote : Remote
-            The file.
-
-        Returns
-        -------
-        Part
-            The part, which may be nothing yet.
-        """
+    def of(cls, folder: Path, remote: RemoteFile) -> "PartialDownload":
+        """Return the partial download of a file, which may be empty."""
         place, _, query = remote.path.partition("?")
         name = remote.stored_name or place.rpartition("/")[2]
         name = re.sub(r"[^\w.:+-]", "_", name)[-200:]
@@ -127,14 +92,7 @@ class Part:
         return part
 
     def open(self) -> BinaryIO:
-        """
-        Open it for writing; a link that lies there is not followed.
-
-        Returns
-        -------
-        file
-            At its beginning; what was there stays only if it goes on.
-        """
+        """Open the file for writing; symbolic links are not followed."""
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         if not self.start:
             with contextlib.suppress(FileNotFoundError):
@@ -144,38 +102,19 @@ class Part:
 
     def range_headers(self) -> dict[str, str]:
         """
-        Say which headers ask for the rest, but only of the same file.
-
-        Returns
-        -------
-        dict
-            Empty where nothing is here.
+        Return the Range headers to resume the same file; empty if there is nothing to
+        resume.
         """
         size = self.path.stat().st_size if self.validator else 0
         if not size or self.validator is None:
             return {}
         return {"Range": f"bytes={size}-", "If-Range": self.validator}
 
-    def begin(self, stream: Stream, remote: Remote) -> int:
+    def begin(self, stream: StreamedResponse, remote: RemoteFile) -> int:
         """
-        See what the server sends.
+        Check a response against the partial file and the archive's listing.
 
-        Parameters
-        ----------
-        stream : Stream
-            The answer.
-        remote : Remote
-            The file.
-
-        Returns
-        -------
-        int
-            At which byte it is to be written.
-
-        Raises
-        ------
-        DamagedError
-            If it does not fit to what is here, or to what the archive lists.
+        Raises DamagedError if they differ.
         """
         size = self.path.stat().st_size if self.path.exists() else 0
         if stream.status == 206:
@@ -213,12 +152,12 @@ class Part:
         return 0
 
     def keep_if_resumable(self) -> None:
-        """Throw away what the server cannot go on with."""
+        """Remove the partial file unless the server can resume it."""
         if self.validator is None:
             self.discard()
 
     def discard(self) -> None:
-        """Throw it away."""
+        """Remove the partial file."""
         self.validator = None
         for path in (self.path, self.note):
             with contextlib.suppress(OSError):
@@ -226,7 +165,7 @@ class Part:
 
 
 def _validator(headers: Mapping[str, str]) -> str | None:
-    """Find by what a file is known, where the server can go on within it."""
+    """Return the validator of a response that supports ranges; else None."""
     if "bytes" not in headers.get("accept-ranges", ""):
         return None
     etag = headers.get("etag", "")

@@ -1,4 +1,4 @@
-"""Where an archive may lead, and to whom a credential may go."""
+"""Allowed redirects, and the hosts to which a credential may go."""
 
 import ipaddress
 import socket
@@ -13,43 +13,17 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def split_url(text: str) -> SplitResult | None:
-    """
-    Take a URL apart.
-
-    Parameters
-    ----------
-    text : str
-        The URL.
-
-    Returns
-    -------
-    SplitResult or None
-        Its parts; None where it is no URL of a host, by http or https.
-    """
+    """Parse a URL; raises ValueError also for an invalid port."""
     try:
         url = urlsplit(text)
-        _ = url.port  # which is read when it is asked for
+        _ = url.port  # the port is validated on access
     except ValueError:
         return None
     return url if url.scheme in _PORTS and url.hostname else None
 
 
 def led_to(url: str, location: str) -> str | None:
-    """
-    Say where an answer leads.
-
-    Parameters
-    ----------
-    url : str
-        What was asked for.
-    location : str
-        Where the answer says that it is.
-
-    Returns
-    -------
-    str or None
-        The URL; None where it is none by http or https.
-    """
+    """Return the target of a redirect."""
     try:
         found = urljoin(url, location)
     except ValueError:
@@ -58,42 +32,17 @@ def led_to(url: str, location: str) -> str | None:
 
 
 def is_trusted(base: SplitResult, url: SplitResult) -> bool:
-    """
-    Say whether a credential for one place may be sent to another.
-
-    Parameters
-    ----------
-    base, url : SplitResult
-        The two places.
-
-    Returns
-    -------
-    bool
-        True for the same scheme, host and port, or the same host by https; never
-        where others could listen.
-    """
+    """Whether a credential for one URL may be sent to another."""
     return is_same_host(base, url) and _is_private(url)
 
 
 def is_same_host(base: SplitResult, url: SplitResult) -> bool:
-    """
-    Say whether two places are of one server.
-
-    Parameters
-    ----------
-    base, url : SplitResult
-        The two places.
-
-    Returns
-    -------
-    bool
-        True for the same scheme, host and port, or the same host by https.
-    """
+    """Whether two URLs have the same host."""
     if base.hostname != url.hostname:
         return False
     if base.scheme == url.scheme:
         return _port(base) == _port(url)
-    # A host that moves everything to https is still the same.
+    # A redirect from http to https stays on the same host.
     return url.scheme == "https" and _port(url) == _PORTS["https"]
 
 
@@ -102,7 +51,7 @@ def _port(url: SplitResult) -> int | None:
 
 
 def _is_inside(host: str | None) -> bool:
-    """Tell this machine and its own network, however they are spelled."""
+    """Whether a host is this machine or in a private network, in any notation."""
     name = host or ""
     with suppress(UnicodeError):
         name = name.encode("idna").decode("ascii")
@@ -113,7 +62,7 @@ def _is_inside(host: str | None) -> bool:
     try:
         address = ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
-        try:  # 127.1, 0x7f000001: what the resolver takes for numbers
+        try:  # 127.1, 0x7f000001: notations that resolvers accept
             address = ipaddress.IPv4Address(socket.inet_aton(name))
         except (OSError, ValueError):
             return False
@@ -135,29 +84,7 @@ def refusal(
     is_login: bool,
     may_leave: bool,
 ) -> str | None:
-    """
-    Say why a redirect is not followed.
-
-    Parameters
-    ----------
-    base : SplitResult
-        The archive.
-    url : SplitResult
-        Where it leads.
-    method : str
-        Method of the request.
-    status : int
-        Status of the answer.
-    is_login : bool
-        Whether the request holds a password.
-    may_leave : bool
-        Whether it may go to other hosts, without credential.
-
-    Returns
-    -------
-    str or None
-        The reason, as the end of a sentence; None where it may be followed.
-    """
+    """Say why a redirect is refused; None if it is allowed."""
     advice = "it is not followed; check config['archive_urls']"
     to = f"is redirected to {url.scheme}://{url.hostname}"
     if url.username is not None or url.password is not None:

@@ -1,10 +1,10 @@
 """
-Answers of archives, kept in a folder and played from there.
+Record responses of archives in a folder, and replay them without network.
 
-Each answer is two files: ``NAME.json`` says what was asked, the status and the headers;
-``NAME.body`` is what came back. NAME begins with the archive and has a digest of what
-was asked: the method, the path below the archive's URL, the query and the form. Neither
-the host nor anything that belongs to a login is in there, so a folder can be handed on.
+Each response is two files: ``NAME.json`` has the request, status and headers,
+``NAME.body`` the body. NAME starts with the archive and has a digest of the request:
+method, path below the archive's URL, query and form. Host and credentials are not
+stored, so that a folder can be shared.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from ndmapper.io.temporary import staging_name
 from ndmapper.services.redaction import redacted
 
 __all__ = [
-    "Kept",
-    "Key",
+    "ReplayedResponse",
+    "RequestKey",
     "find",
     "is_recording",
     "is_replaying",
@@ -40,19 +40,11 @@ _HEADERS = frozenset(
 
 
 @dataclass(frozen=True)
-class Key:
-    """
-    What was asked, in a form that is the same on every machine.
-
-    Parameters
-    ----------
-    archive : str
-        Name of the archive.
-    asked : str
-        JSON of method, path, query, form and body.
-    """
+class RequestKey:
+    """Key of a recorded request, the same on every machine."""
 
     archive: str
+    # JSON of method, path, query, form and body.
     asked: str
 
     @classmethod
@@ -65,120 +57,57 @@ class Key:
         params: Any = None,
         data: Any = None,
         body: Any = None,
-    ) -> "Key":
-        """
-        Describe a request.
-
-        Parameters
-        ----------
-        archive : str
-            Name of the archive.
-        method, path : str
-            How and what.
-        params, data : mapping or sequence of pairs, optional
-            Query and form.
-        body : object, optional
-            A body of JSON.
-
-        Returns
-        -------
-        Key
-            The description.
-        """
+    ) -> "RequestKey":
+        """Make the key of a request."""
         asked = [method, path, _pairs(params), _pairs(data), body]
         return cls(archive, json.dumps(asked, sort_keys=True, default=str))
 
     @property
     def stem(self) -> str:
-        """The name of its files, without type."""
+        """Names of its files, without type."""
         digest = hashlib.sha256(self.asked.encode()).hexdigest()[:20]
         archive = re.sub(r"[^\w-]", "_", self.archive)
         return f"{archive}-{digest}"
 
 
 @dataclass(frozen=True)
-class Kept:
-    """
-    An answer that was kept.
-
-    Parameters
-    ----------
-    status : int
-        Its status.
-    headers : dict
-        The headers that describe its body.
-    body : Path
-        The file that holds its body.
-    """
+class ReplayedResponse:
+    """A recorded response."""
 
     status: int
+    # Headers that describe the body.
     headers: dict[str, str]
+    # The file with the body.
     body: Path
 
     def chunks(self) -> Iterator[bytes]:
-        """
-        Read the body.
-
-        Yields
-        ------
-        bytes
-            One piece after the other.
-        """
+        """Read the body."""
         with self.body.open("rb") as stream:
             while piece := stream.read(_CHUNK):
                 yield piece
 
 
 def is_replaying() -> bool:
-    """
-    Say whether archives are played.
-
-    Returns
-    -------
-    bool
-        True where ``config['archive_replay']`` names a folder.
-    """
+    """Whether responses are replayed."""
     return config["archive_replay"] is not None
 
 
 def is_recording() -> bool:
-    """
-    Say whether answers are kept.
-
-    Returns
-    -------
-    bool
-        True where ``config['archive_record']`` names a folder.
-    """
+    """Whether responses are recorded."""
     return config["archive_record"] is not None and not is_replaying()
 
 
-def find(key: Key) -> Kept | None:
-    """
-    Find the answer to a request, where archives are played.
-
-    Parameters
-    ----------
-    key : Key
-        The request.
-
-    Returns
-    -------
-    Kept or None
-        None where archives are not played, or there is no such answer.
-
-    Raises
-    ------
-    ServiceError
-        If the answer that was kept cannot be read.
-    """
+def find(key: RequestKey) -> ReplayedResponse | None:
+    """Return the recorded response to a request, when replaying."""
     if not is_replaying():
         return None
     path = Path(config["archive_replay"]) / f"{key.stem}.json"
     try:
         found = load_json(path.read_bytes(), finite=True)
         headers = {str(k): str(v) for k, v in found["headers"].items()}
-        return Kept(int(found["status"]), headers, path.with_suffix(".body"))
+        return ReplayedResponse(
+            int(found["status"]), headers, path.with_suffix(".body")
+        )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
@@ -187,49 +116,18 @@ def find(key: Key) -> Kept | None:
 
 
 def keep(
-    key: Key, status: int, headers: dict[str, str] | Any, pieces: Iterable[bytes]
+    key: RequestKey, status: int, headers: dict[str, str] | Any, pieces: Iterable[bytes]
 ) -> None:
-    """
-    Keep an answer, where that is wanted.
-
-    Parameters
-    ----------
-    key : Key
-        The request.
-    status : int
-        Status of the answer.
-    headers : mapping
-        Its headers; only those that describe the body are kept.
-    pieces : iterable of bytes
-        The body.
-    """
+    """Record a response, when recording."""
     if is_recording():
         for _ in kept_while_read(key, status, headers, iter(pieces)):
             pass
 
 
 def kept_while_read(
-    key: Key, status: int, headers: Any, pieces: Iterator[bytes]
+    key: RequestKey, status: int, headers: Any, pieces: Iterator[bytes]
 ) -> Iterator[bytes]:
-    """
-    Keep an answer while it is read; one that is not read to its end is not kept.
-
-    Parameters
-    ----------
-    key : Key
-        The request.
-    status : int
-        Status of the answer.
-    headers : mapping
-        Its headers.
-    pieces : iterator of bytes
-        The body.
-
-    Yields
-    ------
-    bytes
-        The pieces.
-    """
+    """Record a response while it is read, if it is read to its end."""
     folder = Path(config["archive_record"])
     body = folder / f"{key.stem}.body"
     temporary = staging_name(body)
@@ -261,8 +159,8 @@ def kept_while_read(
             temporary.unlink()
 
 
-def _shown(key: Key) -> Any:
-    """Say what was asked, without what may be a key to it."""
+def _shown(key: RequestKey) -> Any:
+    """Describe a request without parts that may be access keys."""
     asked = json.loads(redacted(key.asked))
     asked[1] = asked[1].partition("?")[0]
     return asked

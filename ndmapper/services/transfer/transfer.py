@@ -1,9 +1,9 @@
 """
-One file from an archive to a folder: whole and verified, or not at all.
+Download one file: complete and verified, or not at all.
 
-What arrives is written to a hidden file ``.NAME.part`` beside the target. Where the
-server can go on in the middle of a file, and says by what the file is known, the part
-stays when the connection breaks, and the next attempt or the next run goes on with it.
+Data are written to a hidden file ``.NAME.part``. If the server supports ranges and
+validators, the file is kept when the connection breaks, and the next attempt or run
+resumes it.
 """
 
 import contextlib
@@ -18,87 +18,59 @@ from pathlib import Path
 from ndmapper.errors import NdmapperError, ServiceError, ServiceUnreachableError
 from ndmapper.io.filetypes import is_fits, split_ext
 from ndmapper.io.write import clear_write_errors, publish
-from ndmapper.services.answers import Stream, shown_url
-from ndmapper.services.progressbar import ByteBar
 from ndmapper.services.safename import name_of_disposition
 from ndmapper.services.transfer.checksum import has_checksum
 from ndmapper.services.transfer.http import Http
 from ndmapper.services.transfer.manifest import write_note
-from ndmapper.services.transfer.partial import DamagedError, Part, Remote
+from ndmapper.services.transfer.partial import DamagedError, PartialDownload, RemoteFile
+from ndmapper.services.transfer.progressbar import ByteBar
+from ndmapper.services.transfer.response import StreamedResponse, shown_url
 from ndmapper.services.transfer.unpack import check_beginning, check_whole, unpack
 
-__all__ = ["Remote", "Transfer"]
+__all__ = ["RemoteFile", "Transfer"]
 
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _LARGEST = 1 << 36
-"""Bytes; of files whose size nobody says."""
+"""Size limit of files whose size is not announced [bytes]."""
 
 
 @dataclass
 class Transfer:
-    """
-    Get one file.
-
-    Parameters
-    ----------
-    http : Http
-        The archive.
-    remote : Remote
-        The file.
-    folder : Path
-        Where it goes.
-    name_target : callable
-        Takes the name as stored, and gives that of the file here.
-    explain : callable
-        Makes the error for an answer that is no file.
-    known : str, optional
-        A checksum that the user's document gives, of the file as stored or without
-        compression.
-    stop : threading.Event
-        Set where the user wants no more.
-    bar : ByteBar, optional
-        Where arriving bytes are counted.
-    """
+    """The download of one file."""
 
     http: Http
-    remote: Remote
+    remote: RemoteFile
+    # Target folder.
     folder: Path
+    # Maps the stored name to the local one.
     name_target: Callable[[str | None], str]
-    explain: Callable[[Stream], NdmapperError]
+    # Builds the error for an unexpected response.
+    explain: Callable[[StreamedResponse], NdmapperError]
+    # Checksum of the user's document, of the stored or decompressed file.
     known: str | None = None
+    # Set when the user interrupts.
     stop: threading.Event = field(default_factory=threading.Event)
+    # Progress bar.
     bar: ByteBar | None = None
     _has_begun: bool = field(default=False, init=False)
 
     def run(self) -> Path:
-        """
-        Get the file.
-
-        Returns
-        -------
-        Path
-            Where it is.
-
-        Raises
-        ------
-        ServiceError
-            If it is not to be had, or damaged however often it is sent.
-        """
+        """Download the file, with retries if it arrives damaged."""
         for number in range(1, _ATTEMPTS + 1):
             self._has_begun = False
             try:
                 return self._once()
             except (ServiceUnreachableError, DamagedError) as err:
-                # Whatever happens before a body begins, `Http` has tried again itself.
+                # Failures before the body are retried by `Http`.
                 if number == _ATTEMPTS or self.stop.is_set() or not self._has_begun:
                     raise
                 self.http.backoff.wait(number, str(err))
         raise AssertionError  # pragma: no cover  # the last attempt returns or raises
 
     def _once(self) -> Path:
-        part = Part.of(self.folder, self.remote)
+        part = PartialDownload.of(self.folder, self.remote)
         headers = part.range_headers()
         with self.http.stream(self.remote.path, headers=headers) as stream:
             if stream.status == 416 and headers:
@@ -110,29 +82,12 @@ class Transfer:
                 raise self.explain(stream)
             return self.receive(stream, part)
 
-    def receive(self, stream: Stream, part: Part | None = None) -> Path:
-        """
-        Take a body, verify it, and give it its name.
-
-        Parameters
-        ----------
-        stream : Stream
-            The body.
-        part : optional
-            What is here of it already.
-
-        Returns
-        -------
-        Path
-            Where the file is.
-
-        Raises
-        ------
-        ServiceError
-            If it is not what was announced.
-        """
+    def receive(
+        self, stream: StreamedResponse, part: PartialDownload | None = None
+    ) -> Path:
+        """Receive a body, verify it, and rename it into place."""
         self._has_begun = True
-        part = part or Part.of(self.folder, self.remote)
+        part = part or PartialDownload.of(self.folder, self.remote)
         disposition = stream.headers.get("content-disposition")
         given = name_of_disposition(disposition, stream.url)
         stored = self.remote.stored_name or given
@@ -164,12 +119,12 @@ class Transfer:
 
     def _write(
         self,
-        stream: Stream,
-        part: Part,
+        stream: StreamedResponse,
+        part: PartialDownload,
         count: Callable[[bytes], object],
         name: str,
     ) -> int:
-        """Write what arrives, and say how much that was."""
+        """Append chunks to the partial file; return how many bytes were written."""
         content_type = stream.headers.get("content-type", "").partition(";")[0].strip()
         start, written = part.start, 0
         if self.bar is not None:
@@ -205,7 +160,7 @@ class Transfer:
             raise
         return written
 
-    def _finish(self, part: Part, target: Path, md5: str) -> Path:
+    def _finish(self, part: PartialDownload, target: Path, md5: str) -> Path:
         source = shown_url(self.http.base_url + self.remote.path)
         finished = part.path
         try:

@@ -1,4 +1,4 @@
-"""Recognise what arrived, and take its compression off."""
+"""Recognise received files, and decompress them."""
 
 import bz2
 import contextlib
@@ -29,30 +29,14 @@ _BLOCK = 1 << 20
 _LARGEST_RATIO = 200
 _XZ_MEMORY = 128 << 20
 _ALWAYS_ALLOWED = 1 << 30
-"""Bytes: a frame of zeros compresses beyond any ratio, but is not larger than this."""
+"""Decompressed size below which the compression ratio is not checked [bytes]."""
 
 
 def check_beginning(content: bytes, content_type: str, name: str, source: str) -> None:
     """
-    See whether a body may be what its name says, before it is written.
+    Check the first bytes of a body before it is written.
 
-    Parameters
-    ----------
-    content : bytes
-        Its first bytes.
-    content_type : str
-        What the server calls it.
-    name : str
-        The name of the file.
-    source : str
-        Who sent it, for messages.
-
-    Raises
-    ------
-    ServiceAccessError
-        If it is a page for people: most likely one to log in.
-    ServiceError
-        If it is something else that is no FITS file.
+    Raises ServiceAccessError for an HTML page, most likely a login page.
     """
     start = content.lstrip()[:64].lower()
     ext = split_ext(name)[1]
@@ -72,39 +56,13 @@ def check_beginning(content: bytes, content_type: str, name: str, source: str) -
 
 
 def compression_of(content: bytes) -> str | None:
-    """
-    Recognise a compression.
-
-    Parameters
-    ----------
-    content : bytes
-        The first bytes of a file.
-
-    Returns
-    -------
-    str or None
-        Its file type, such as ``"bz2"``.
-    """
+    """Recognise a compression by its magic bytes."""
     return next((k for magic, k in _COMPRESSED.items() if content.startswith(magic)),
                 None)  # fmt: skip
 
 
 def check_whole(path: Path, source: str) -> None:
-    """
-    See whether a FITS file has all that its headers speak of.
-
-    Parameters
-    ----------
-    path : Path
-        The file, whose type may be compressed.
-    source : str
-        Where it came from, for messages.
-
-    Raises
-    ------
-    ServiceError
-        If it has not, or is no FITS file.
-    """
+    """Raise ServiceError if a FITS file is shorter than its headers say."""
     try:
         map_file(path)
     except FormatError as err:
@@ -114,30 +72,7 @@ def check_whole(path: Path, source: str) -> None:
 
 
 def unpack(path: Path, target: Path, size: int | None = None) -> tuple[Path, str]:
-    """
-    Take the compression off a file.
-
-    Parameters
-    ----------
-    path : Path
-        The file as it arrived.
-    target : Path
-        The final name, which must not exist yet under a temporary one.
-    size : int, optional
-        The size that it must have then, in bytes.
-
-    Returns
-    -------
-    temporary : Path
-        A new file in the folder of `target`, or `path` where it is not compressed.
-    md5 : str
-        Checksum of that file; empty where it is `path`.
-
-    Raises
-    ------
-    ServiceError
-        If it is damaged, or grows beyond all measure.
-    """
+    """Decompress a file; raises ServiceError for damage or excessive size."""
     with path.open("rb") as stream:
         start = stream.read(16)
     kind = compression_of(start)
@@ -191,7 +126,7 @@ def _opened(path: Path, kind: str) -> contextlib.AbstractContextManager[BinaryIO
     if kind == "Z":
         return _opened_lzw(path)
     if kind == "xz":
-        with path.open("rb") as raw:  # its beginning says how much memory it takes
+        with path.open("rb") as raw:  # the header tells how much memory is needed
             lzma.LZMADecompressor(memlimit=_XZ_MEMORY).decompress(raw.read(4096), 1)
     openers = {"bz2": bz2.open, "gz": gzip.open, "xz": lzma.open}
     return openers[kind](path, "rb")  # type: ignore[operator,no-any-return]
@@ -200,11 +135,11 @@ def _opened(path: Path, kind: str) -> contextlib.AbstractContextManager[BinaryIO
 @contextlib.contextmanager
 def _opened_lzw(path: Path) -> Iterator[BinaryIO]:
     with path.open("rb") as raw:
-        yield LzwStream(raw)  # type: ignore[misc]
+        yield LzwStream(raw)
 
 
 def _without_tiles(path: Path, target: Path, temporary: Path) -> tuple[Path, str]:
-    """Write images that are compressed in tiles as plain ones."""
+    """Write tile-compressed images as plain ones."""
     from ndmapper.data import DataFile
     from ndmapper.services.transfer.manifest import file_digest
 
@@ -212,7 +147,7 @@ def _without_tiles(path: Path, target: Path, temporary: Path) -> tuple[Path, str
         return path, ""
     packed = temporary.with_name(f"{temporary.name}.fz")
     try:
-        shutil.copyfile(path, packed)  # the name tells what is done to the tiles
+        shutil.copyfile(path, packed)  # the type of the name tells how tiles are stored
         DataFile(packed).save(temporary)
     finally:
         with contextlib.suppress(OSError):

@@ -14,7 +14,7 @@ from ndmapper._version import __version__
 from ndmapper.config import Settings
 from ndmapper.data import DataFile
 from ndmapper.data.saving.save import write_datafile
-from ndmapper.data.saving.unsaved import pending_key
+from ndmapper.data.saving.unsaved import unsaved_key
 from ndmapper.engines import Outcome, get_engine
 from ndmapper.engines.base import Output
 from ndmapper.engines.decisions import Decisions
@@ -253,7 +253,7 @@ def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
     name = Path(str(df)).name if df.filename is not None else "unnamed"
     if not df.is_made:
         return {"name": name, "key": df.record[-1]["key"]}
-    if (key := pending_key(df)) is not None:
+    if (key := unsaved_key(df)) is not None:
         return {"name": name, "key": key}
     # A file that is replaced meanwhile shows when the digests are compared.
     if not df.unchanged or df.filename is None:

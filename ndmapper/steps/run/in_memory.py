@@ -1,7 +1,7 @@
 """Hop 10 with save=False: products stay in memory, with their names and records."""
 
 from ndmapper.data import DataFile
-from ndmapper.data.saving.unsaved import hold
+from ndmapper.data.saving.unsaved import attach_record
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.record.entry import Entry, ancestors, completed_entry
@@ -21,7 +21,8 @@ def keep_in_memory(
         if not unit.declaration.is_python:
             _load(made)  # the folder with its file is removed
         made.filename = item.targets[output]
-        hold(made, [*before, completed_entry(item.expected[output], facts)])
+        rows = [*before, completed_entry(item.expected[output], facts)]
+        attach_record(made, rows)
     return products
 
 

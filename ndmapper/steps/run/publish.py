@@ -185,7 +185,7 @@ def _kept(item: PlanItem, output: Output, target: Path, key: str) -> str | None:
 def _place_of_record(item: PlanItem, product: DataFile) -> str:
     """Choose where the record goes: as configured, or beside what cannot hold it."""
     wanted: str = item.unit.settings["record"]
-    return wanted if carries_record(product) else "side"
+    return wanted if carries_record(product.content) else "side"
 
 
 def _write(

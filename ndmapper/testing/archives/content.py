@@ -1,4 +1,4 @@
-"""Small files as archives hold them, in the compressions that archives use."""
+"""Small files as archives store them, in their compressions."""
 
 import bz2
 import gzip
@@ -10,27 +10,11 @@ from typing import Any
 import numpy as np
 from astropy.io import fits  # noqa: TID251  # an independent writer is the point here
 
-__all__ = ["Held", "compressed", "fits_bytes", "md5_of", "tiled_fits_bytes"]
+__all__ = ["ArchiveFile", "compressed", "fits_bytes", "md5_of", "tiled_fits_bytes"]
 
 
 def fits_bytes(name: str, size: int = 40, **cards: Any) -> bytes:
-    """
-    Make a small FITS file whose pixels depend on its name.
-
-    Parameters
-    ----------
-    name : str
-        The name.
-    size : int
-        Pixels along each side.
-    **cards : object
-        Cards of its header.
-
-    Returns
-    -------
-    bytes
-        The file.
-    """
+    """Make a small FITS file whose pixels depend on its name."""
     out = io.BytesIO()
     hdu = fits.PrimaryHDU(_pixels(name, size))
     hdu.header.update(cards)
@@ -39,23 +23,7 @@ def fits_bytes(name: str, size: int = 40, **cards: Any) -> bytes:
 
 
 def tiled_fits_bytes(name: str, size: int = 40, **cards: Any) -> bytes:
-    """
-    Make a FITS file whose image is compressed in tiles, as in ``.fits.fz``.
-
-    Parameters
-    ----------
-    name : str
-        The name.
-    size : int
-        Pixels along each side.
-    **cards : object
-        Cards of its primary header.
-
-    Returns
-    -------
-    bytes
-        The file.
-    """
+    """Make a FITS file with a tile-compressed image, as in ``.fits.fz``."""
     out = io.BytesIO()
     primary = fits.PrimaryHDU()
     primary.header.update(cards)
@@ -71,21 +39,7 @@ def _pixels(name: str, size: int) -> Any:
 
 
 def compressed(content: bytes, kind: str) -> bytes:
-    """
-    Compress a file.
-
-    Parameters
-    ----------
-    content : bytes
-        The file.
-    kind : {'bz2', 'gz', 'Z', ''}
-        The compression, as file types name it.
-
-    Returns
-    -------
-    bytes
-        The compressed file.
-    """
+    """Compress a file."""
     if kind == "bz2":
         return bz2.compress(content)
     if kind == "gz":
@@ -94,29 +48,16 @@ def compressed(content: bytes, kind: str) -> bytes:
 
 
 def md5_of(content: bytes) -> str:
-    """
-    Compute the MD5 of a file.
-
-    Parameters
-    ----------
-    content : bytes
-        The file.
-
-    Returns
-    -------
-    str
-        Hexadecimal digits.
-    """
+    """Return the MD5 of a file."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _in_codes(content: bytes) -> bytes:
     """
-    Write the form of ``compress``, without its gain.
+    Encode in the format of ``compress``, without compressing.
 
-    All codes are bytes as they are, of 9 bits; the table is emptied before they would
-    become wider. Codes come in groups of eight, and a group that the emptying ends
-    is filled up.
+    All codes are literal bytes of 9 bits; the table is reset before codes would become
+    wider. Codes come in groups of eight; a reset fills up its group.
     """
     out = bytearray(b"\x1f\x9d\x90")
     for at in range(0, len(content), 240):
@@ -129,24 +70,16 @@ def _in_codes(content: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
-class Held:
-    """
-    A file that an archive holds.
+class ArchiveFile:
+    """A file stored in an archive."""
 
-    Parameters
-    ----------
-    name : str
-        Its name without compression.
-    stored_name : str
-        Its name there.
-    plain, stored : bytes
-        Its content without compression, and as it is there.
-    is_proprietary : bool
-        Whether it is given only to those who are logged in.
-    """
-
+    # Name without compression.
     name: str
+    # Stored name.
     stored_name: str
+    # Content without compression, and as stored.
     plain: bytes
+    # Content without compression, and as stored.
     stored: bytes
+    # Whether it is proprietary.
     is_proprietary: bool = False

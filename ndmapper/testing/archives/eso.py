@@ -1,4 +1,4 @@
-"""The shapes of the ESO archive, spoken on loopback."""
+"""The interfaces of the ESO archive, simulated."""
 
 import base64
 import json
@@ -10,14 +10,14 @@ from typing import Any
 from urllib.parse import unquote
 from xml.sax.saxutils import escape, quoteattr
 
-from ndmapper.testing.archives.answers import Answer, Asked
 from ndmapper.testing.archives.content import (
-    Held,
+    ArchiveFile,
     compressed,
     fits_bytes,
     md5_of,
     tiled_fits_bytes,
 )
+from ndmapper.testing.archives.scenarios import Answer, Asked
 
 __all__ = ["EsoArchive"]
 
@@ -31,22 +31,7 @@ _SQL = {"char": "TEXT", "long": "INTEGER", "double": "REAL"}
 
 
 class EsoArchive:
-    """
-    What the archive holds, and how it answers.
-
-    Attributes
-    ----------
-    users : dict
-        Passwords, by user.
-    tokens : set
-        Tokens that are taken at present.
-    token_life : float
-        Seconds that a new token lasts, as it says itself.
-    has_ranges : bool
-        Whether downloads can go on in the middle.
-    trees : dict
-        Association documents, by dataset.
-    """
+    """Content and behaviour of the archive."""
 
     def __init__(self) -> None:
         self.users = {"observer": "starlight"}
@@ -54,7 +39,7 @@ class EsoArchive:
         self.token_life = 28800.0
         self.has_ranges = True
         self.trees: dict[str, bytes] = {}
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, ArchiveFile] = {}
         self._rows: list[dict[str, Any]] = []
 
     def add(
@@ -65,34 +50,16 @@ class EsoArchive:
         kind: str = "fits.Z",
         proprietary: bool = False,
         **row: Any,
-    ) -> Held:
-        """
-        Put a file into the archive.
-
-        Parameters
-        ----------
-        dataset : str
-            Its name, without type.
-        content : bytes, optional
-            Its content without compression; by default a small FITS file.
-        kind : {'fits', 'fits.Z', 'fits.gz', 'fits.fz'}
-            How it is stored.
-        proprietary : bool
-            Whether one must be logged in to get it.
-        **row : object
-            What the table of raw files has of it.
-
-        Returns
-        -------
-        Held
-            The file.
-        """
+    ) -> ArchiveFile:
+        """Put a file into the archive."""
         plain = fits_bytes(dataset) if content is None else content
         if kind == "fits.fz":
             stored = tiled_fits_bytes(dataset)
         else:
             stored = compressed(plain, kind.partition(".")[2])
-        held = Held(f"{dataset}.fits", f"{dataset}.{kind}", plain, stored, proprietary)
+        held = ArchiveFile(
+            f"{dataset}.fits", f"{dataset}.{kind}", plain, stored, proprietary
+        )
         self._held[dataset] = held
         instrument, _, start = dataset.partition(".")
         listed = dict.fromkeys(_COLUMNS) | {
@@ -122,22 +89,7 @@ class EsoArchive:
         mode: str = "Raw2Raw",
         messages: tuple[str, ...] = (),
     ) -> None:
-        """
-        Say which files calibrate another.
-
-        Parameters
-        ----------
-        dataset : str
-            The file.
-        cals : dict
-            Category to a list of datasets, or to such a list and a dict like this one.
-        complete, certified : bool
-            What the tree says of itself.
-        mode : str
-            What it says that it is.
-        messages : tuple of str
-            Remarks.
-        """
+        """Set the calibrations of a file."""
         top = (
             f'complete="{str(complete).lower()}" certified="{str(certified).lower()}" '
             f'mode="{mode}"'
@@ -146,19 +98,7 @@ class EsoArchive:
         self.trees[dataset] = f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode()
 
     def answer(self, asked: Asked) -> Answer:
-        """
-        Answer a request as the archive does.
-
-        Parameters
-        ----------
-        asked : Asked
-            The request.
-
-        Returns
-        -------
-        Answer
-            What it says.
-        """
+        """Respond to a request as the archive does."""
         path = "/" + asked.path.split("/", 2)[2]
         if path.startswith("/dataPortal/file/"):
             return self._file(unquote(path.rpartition("/")[2]), asked)

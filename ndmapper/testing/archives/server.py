@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that speaks as the archives do."""
+"""A local HTTP server that responds as the archives do."""
 
 import contextlib
 import socket
@@ -10,24 +10,24 @@ from typing import Any
 
 from ndmapper.config import config
 from ndmapper.errors import ParameterError, did_you_mean
-from ndmapper.testing.archives.answers import SCENARIOS, Answer, Asked, Switch
 from ndmapper.testing.archives.eso import EsoArchive
 from ndmapper.testing.archives.gemini import GeminiArchive
+from ndmapper.testing.archives.scenarios import SCENARIOS, Answer, Asked, Switch
 
 __all__ = ["LoopbackArchives"]
 
 
 _PIECE = 1 << 12
-"""Bytes of a chunk, small enough that a cut comes between some."""
+"""Bytes of a chunk, small enough that a response is cut between chunks."""
 
 
 class LoopbackArchives:
     """
     Archives on this machine, for tests: a context manager.
 
-    While it lasts, ``config['archive_urls']`` leads to it. What the archives hold is
-    put into `gemini` and `eso`; what goes wrong is switched on with `switch`; what was
-    asked is in `asked`.
+    Within the context, ``config['archive_urls']`` points to it. The content of the
+    archives is put into `gemini` and `eso`; failures are switched on with `switch`;
+    received requests are in `asked`.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class LoopbackArchives:
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """URL of the server."""
         if self._server is None:
             msg = "the loopback archives are not running; use them in a with block"
             raise ParameterError(msg)
@@ -51,7 +51,7 @@ class LoopbackArchives:
 
     @property
     def urls(self) -> dict[str, str]:
-        """The URL of each archive, for ``config['archive_urls']``."""
+        """URL of each archive, for ``config['archive_urls']``."""
         names = ("gemini", "eso", "eso-archive", "eso-login")
         return {name: f"{self.url}/{name}" for name in names}
 
@@ -79,7 +79,7 @@ class LoopbackArchives:
         thread.start()
 
     def stop(self) -> None:
-        """Stop the server: whoever asks from now on is refused."""
+        """Stop the server; later connections are refused."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -89,18 +89,18 @@ class LoopbackArchives:
         self, name: str, path: str = "", times: int | None = None, **options: Any
     ) -> None:
         """
-        Let something go wrong.
+        Switch a failure scenario on.
 
         Parameters
         ----------
         name : str
-            What: one of `SCENARIOS`.
+            One of `SCENARIOS`.
         path : str
-            Only with requests whose path holds this text.
+            Only for requests whose path contains this text.
         times : int, optional
-            Only so often.
+            Number of requests.
         **options : object
-            What else the scenario takes.
+            Further options of the scenario.
         """
         if name not in SCENARIOS:
             msg = f"there is no scenario {name!r}{did_you_mean(name, SCENARIOS)}"
@@ -109,12 +109,12 @@ class LoopbackArchives:
 
     def paths(self, text: str = "") -> list[str]:
         """
-        List what was asked.
+        Return the paths of received requests.
 
         Parameters
         ----------
         text : str
-            Only paths that hold this.
+            Only paths that contain this text.
 
         Returns
         -------
@@ -125,7 +125,7 @@ class LoopbackArchives:
 
     def answer(self, asked: Asked) -> Answer:
         """
-        Answer a request.
+        Respond to a request.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class LoopbackArchives:
         Returns
         -------
         Answer
-            What is sent.
+            The response.
         """
         with self._lock:
             self.asked.append(asked)
@@ -147,7 +147,7 @@ class LoopbackArchives:
 
     @contextlib.contextmanager
     def counted(self) -> Any:
-        """Count the requests that are answered at the same time."""
+        """Count concurrent requests."""
         with self._lock:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
@@ -168,7 +168,7 @@ class LoopbackArchives:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # A client that goes away in the middle is part of the game.
+    # Clients that disconnect are expected in tests.
     request_queue_size = 64
 
     def __init__(self, *args: Any) -> None:

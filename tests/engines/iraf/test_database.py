@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from ndmapper.data import DataFile
 from ndmapper.engines import Job, Outcome
-from ndmapper.engines.iraf.shared import SharedDatabase
+from ndmapper.engines.iraf.shared_database import SharedDatabase
 from ndmapper.errors import FormatError, MissingFileError, ParameterError
 from ndmapper.iraf_task import add_db_entry, db_path, read_db
 

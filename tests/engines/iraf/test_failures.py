@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.engines import Outcome
-from ndmapper.engines.iraf.failures import failure_lines, what_failed
+from ndmapper.engines.iraf.failures import failure_lines, failure_reason
 from ndmapper.errors import DeclarationError, StepError
 from ndmapper.testing import make_mef
 
@@ -191,12 +191,12 @@ def test_what_was_asked(said: str, printed: str, error: str, words: str) -> None
     reply: dict[str, Any] = {"asked": True, "error": None}
     if error:
         reply["error"] = {"type": "IrafError", "text": error}
-    wrong = what_failed(reply, printed, said)
+    wrong = failure_reason(reply, printed, said)
     assert wrong is not None
     assert f"it asked for {words}" in wrong
 
 
 def test_status_of_a_task() -> None:
-    assert what_failed({"error": None, "status": 0}, "", "") is None
-    assert what_failed({"error": None, "status": None}, "", "") is None
-    assert "status 1" in str(what_failed({"error": None, "status": 1}, "", ""))
+    assert failure_reason({"error": None, "status": 0}, "", "") is None
+    assert failure_reason({"error": None, "status": None}, "", "") is None
+    assert "status 1" in str(failure_reason({"error": None, "status": 1}, "", ""))

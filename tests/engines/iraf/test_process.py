@@ -17,9 +17,9 @@ from astropy.io import fits
 
 from ndmapper.engines import Outcome
 from ndmapper.engines.iraf import pool
-from ndmapper.engines.iraf.install import Installation
+from ndmapper.engines.iraf.installation import Installation
 from ndmapper.engines.iraf.pool import close_workers
-from ndmapper.engines.iraf.process import DiedError
+from ndmapper.engines.iraf.process import WorkerDiedError
 from ndmapper.errors import StepError, TimeLimitError
 
 pytestmark = pytest.mark.iraf
@@ -262,11 +262,11 @@ def test_a_start_that_lost_a_race_is_tried_again(
     def start(installation: Installation, *, terminal: bool) -> None:
         started.append(installation)
         msg = f"PyRAF does not start in python: {text}"
-        raise DiedError(msg)
+        raise WorkerDiedError(msg)
 
     monkeypatch.setattr(pool, "Worker", start)
     with (
-        pytest.raises(DiedError, match="PyRAF does not start"),
+        pytest.raises(WorkerDiedError, match="PyRAF does not start"),
         pool.worker(Installation("no python", "none")),
     ):
         pass

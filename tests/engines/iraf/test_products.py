@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.engines.iraf.calls import Call
-from ndmapper.engines.iraf.products import UnmadeError, open_made
+from ndmapper.engines.iraf.products import ProductError, open_product
 
 
 def call_for(name: str) -> Call:
@@ -21,32 +21,35 @@ def image(path: Path) -> Path:
 
 def test_whole_file(tmp_path: Path) -> None:
     image(tmp_path / "y.fits")
-    assert open_made(tmp_path, call_for("y.fits"), "output", [])[0].shape == (100, 100)
+    assert open_product(tmp_path, call_for("y.fits"), "output", [])[0].shape == (
+        100,
+        100,
+    )
 
 
 def test_a_format_behind_the_name(tmp_path: Path) -> None:
     image(tmp_path / "y.ms.fits")
-    assert len(open_made(tmp_path, call_for("y.fits"), "output", [])) == 1
+    assert len(open_product(tmp_path, call_for("y.fits"), "output", [])) == 1
 
 
 def test_missing(tmp_path: Path) -> None:
     image(tmp_path / "x.fits")
-    with pytest.raises(UnmadeError, match=r"did not make y\.fits .*'output'\)$"):
-        open_made(tmp_path, call_for("y.fits"), "output", ["x.fits"])
+    with pytest.raises(ProductError, match=r"did not make y\.fits .*'output'\)$"):
+        open_product(tmp_path, call_for("y.fits"), "output", ["x.fits"])
     image(tmp_path / "z.fits")
-    with pytest.raises(UnmadeError, match=r"it made z\.fits instead"):
-        open_made(tmp_path, call_for("y.fits"), "output", ["x.fits"])
+    with pytest.raises(ProductError, match=r"it made z\.fits instead"):
+        open_product(tmp_path, call_for("y.fits"), "output", ["x.fits"])
 
 
 @pytest.mark.parametrize("size", [0, 100, 2880, 2880 + 5000])
 def test_half_a_file(tmp_path: Path, size: int) -> None:
     path = image(tmp_path / "y.fits")
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(UnmadeError, match="broken"):
-        open_made(tmp_path, call_for("y.fits"), "output", [])
+    with pytest.raises(ProductError, match="broken"):
+        open_product(tmp_path, call_for("y.fits"), "output", [])
 
 
 def test_no_pixels(tmp_path: Path) -> None:
     fits.PrimaryHDU().writeto(tmp_path / "y.fits")
-    with pytest.raises(UnmadeError, match="has no pixels"):
-        open_made(tmp_path, call_for("y.fits"), "output", [])
+    with pytest.raises(ProductError, match="has no pixels"):
+        open_product(tmp_path, call_for("y.fits"), "output", [])

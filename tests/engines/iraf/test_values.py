@@ -9,7 +9,7 @@ import pytest
 
 from ndmapper.engines import Job
 from ndmapper.engines.iraf import IrafEngine
-from ndmapper.engines.iraf.describe import Parameter
+from ndmapper.engines.iraf.parameters import Parameter
 from ndmapper.engines.iraf.values import check_names, check_required, to_iraf
 from ndmapper.errors import ParameterError, UnknownParameterError
 from ndmapper.testing import make_mef
