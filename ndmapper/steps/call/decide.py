@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -147,26 +147,7 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
     seen = {output: stamp_of(path) for output, path in paths.items()}
     expected = _expected(unit, targets)
 
-    def item(
-        action: Action,
-        reason: str,
-        changes: Sequence[Difference] = (),
-        found: Mapping[Output, DataFile] | None = None,
-    ) -> PlanItem:
-        return PlanItem(
-            unit=unit,
-            targets=targets,
-            expected=expected,
-            action=action,
-            reason=reason,
-            changes=tuple(dict.fromkeys(map(str, changes))),
-            causes=tuple(dict.fromkeys(c.cause for c in changes if not c.follows)),
-            is_kept=bool(changes)
-            and (any(c.is_edit for c in changes) or not any(c.forces for c in changes)),
-            found=found or {},
-            seen=seen,
-        )
-
+    item = partial(_item, unit, targets, expected, seen)
     step, reprocess = unit.declaration.name, unit.settings["reprocess"]
     there = [path for path in paths.values() if path.exists()]
     cleaned = {} if reprocess not in (False, "auto") else _cleaned(paths)
@@ -207,6 +188,31 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         reason = "; ".join(dict.fromkeys(map(str, forcing)))
         return replace(item("replace", reason, changes), changes=(), is_open=is_open)
     return item("reuse", "removed by clean" if cleaned else "exists", changes, found)
+
+
+def _item(  # noqa: PLR0917  # the first four are bound
+    unit: WorkUnit,
+    targets: Targets,
+    expected: Mapping[Output, Entry],
+    seen: Mapping[Output, Stamp | None],
+    action: Action,
+    reason: str,
+    changes: Sequence[Difference] = (),
+    found: Mapping[Output, DataFile] | None = None,
+) -> PlanItem:
+    is_edited = any(c.is_edit for c in changes)
+    return PlanItem(
+        unit=unit,
+        targets=targets,
+        expected=expected,
+        action=action,
+        reason=reason,
+        changes=tuple(dict.fromkeys(map(str, changes))),
+        causes=tuple(dict.fromkeys(c.cause for c in changes if not c.follows)),
+        is_kept=bool(changes) and (is_edited or not any(c.forces for c in changes)),
+        found=found or {},
+        seen=seen,
+    )
 
 
 def _compare(
