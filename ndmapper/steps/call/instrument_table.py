@@ -1,5 +1,5 @@
 """
-What instrument tables give to a step: found when it is planned, used when it runs.
+What instrument tables tell a step: looked up for the plan, used in the run.
 
 A function names a parameter of the type `InstrumentTable`, and is handed `TableFacts`
 for it. What a table gave (not what header cards say, for they are part of the inputs)
@@ -54,7 +54,7 @@ _WORDS = {"data": "data section", "overscan": "overscan section",
 
 
 class _Header:
-    """A header of an image, whose size need not stand in it."""
+    """The header of an image, completed by NAXIS1 and NAXIS2."""
 
     def __init__(self, ndd: NDLater) -> None:
         self.header = ndd.header_values
@@ -156,19 +156,7 @@ A call gives the name of an instrument, or the path of its TOML; the function is
 
 def check_table(value: Any, step: str) -> Any:
     """
-    Check what a call gives for an instrument.
-
-    Parameters
-    ----------
-    value : object
-        The value.
-    step : str
-        The step, for the error.
-
-    Returns
-    -------
-    object
-        The same.
+    Check the instrument or table that a call gives.
 
     Raises
     ------
@@ -185,23 +173,7 @@ def check_table(value: Any, step: str) -> Any:
 
 
 def plan_facts(files: Sequence[DataFile], given: Any) -> TableFacts:
-    """
-    Find what a table gives for files, from their headers alone.
-
-    Parameters
-    ----------
-    files : sequence of DataFile
-        The inputs of a unit of work.
-    given : str, path, mapping or None
-        What the call says: the name of an instrument or the path of its TOML, or what
-        a record holds, which counts then.
-
-    Returns
-    -------
-    TableFacts
-        Without anything where an earlier step took the facts already, for they are in
-        the headers of its product.
-    """
+    """Look up the amplifiers of files, from their headers alone."""
     found = [_of_file(df, given) for df in files]
     if len(found) == 1:
         return found[0]
@@ -238,20 +210,7 @@ def table_facts(ndd: NDLater, given: Any = None) -> TableFacts:
 
 
 def flags_block(df: DataFile) -> Block:
-    """
-    Give what a table of the user says of the flags of a file.
-
-    Parameters
-    ----------
-    df : DataFile
-        The first input of a unit of work.
-
-    Returns
-    -------
-    mapping
-        Empty where no table but those that come with ndmapper can say anything: these
-        change with its steps.
-    """
+    """Describe for the record what a table of the user says of flag bits."""
     if not has_own_tables() or (source := _source(df)) is None:
         return {}
     instrument = recognise(source.header_values)
@@ -268,19 +227,7 @@ def flags_block(df: DataFile) -> Block:
 
 
 def block_differences(old: Block, new: Block) -> list[str]:
-    """
-    Say how what a table gave differs from what one gives now.
-
-    Parameters
-    ----------
-    old, new : mapping
-        As records have it.
-
-    Returns
-    -------
-    list of str
-        One for each value, with the name of the table.
-    """
+    """List how what a table gave differs from what it gives now."""
     table = new.get("table") or old.get("table") or "the instrument table"
     before, after = _values(old), _values(new)
     many = len({ident for ident, _, _ in {**before, **after}}) > 1
@@ -298,19 +245,7 @@ def block_differences(old: Block, new: Block) -> list[str]:
 
 
 def named_changes(block: Block) -> list[str]:
-    """
-    Say what the table of that name gives otherwise, where no frame is at hand.
-
-    Parameters
-    ----------
-    block : mapping
-        What a record has.
-
-    Returns
-    -------
-    list of str
-        One line for each value, or that there is no such table.
-    """
+    """List what the table of that name gives otherwise, without looking at a frame."""
     name = Path(str(block.get("table", ""))).stem
     if not block.get("amplifiers"):
         return []
@@ -330,19 +265,7 @@ def named_changes(block: Block) -> list[str]:
 
 
 def describe_block(block: Block) -> str:
-    """
-    Say in a line what a table gave.
-
-    Parameters
-    ----------
-    block : mapping
-        As a record has it.
-
-    Returns
-    -------
-    str
-        The values, and the table.
-    """
+    """Summarise in a line what a table gave."""
     many = len({ident for ident, _, _ in _values(block)}) > 1
     said = [
         f"{_WORDS.get(part, part)}{f' of amplifier {name}' if name else ''}"
@@ -398,7 +321,7 @@ def _of_file(df: DataFile, given: Any) -> TableFacts:
 
 
 def _recorded(facts: TableFacts, images: Sequence[NDLater], block: Block) -> TableFacts:
-    """Take what a record says, and tell where the tables here say something else."""
+    """Use the facts of a record, and warn where the tables here differ from it."""
     assert facts.instrument is not None
     given = dict(_amplifiers(block))
     keywords: dict[str, str] = {}
@@ -432,7 +355,7 @@ def _recorded(facts: TableFacts, images: Sequence[NDLater], block: Block) -> Tab
 
 
 def _source(df: DataFile) -> DataFile | None:
-    """Find the file whose headers a planned one will have."""
+    """Find the file whose headers a planned product will have."""
     found: DataFile | None = df
     while isinstance(found, PlannedFile) and not found.is_made:
         found = found.like
@@ -440,7 +363,7 @@ def _source(df: DataFile) -> DataFile | None:
 
 
 def _is_taken(record: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a step that made a file, or its first input, took the facts already."""
+    """Whether an earlier step in the history of a file used the table already."""
     rows = {row["key"]: row for row in record}
     row = record[-1] if record else None
     while row is not None:
@@ -462,7 +385,7 @@ def _primary(ndd: NDLater) -> Any:
 
 
 def _instrument_of(ndd: NDLater) -> Instrument:
-    # Of a camera that nobody described, the usual keywords may say enough.
+    # For a camera without a table the usual keywords may be enough.
     return recognise(_primary(ndd)) or load("ccd")
 
 
@@ -488,7 +411,7 @@ def _find(instrument: Instrument, ndd: NDLater, name: str) -> tuple[Amplifier, .
 
 
 def _given(amplifiers: Sequence[Amplifier]) -> list[dict[str, Any]]:
-    """Give what is not from header cards, for each amplifier of which there is any."""
+    """List what the table, not the header, gave for each amplifier."""
     listed = []
     for amplifier in amplifiers:
         parts = [p for p in PARTS[1:] if p not in amplifier.cards]
@@ -505,38 +428,13 @@ def _place(instrument: Instrument) -> dict[str, str]:
 
 
 def block_of(row: Mapping[str, Any]) -> Block | None:
-    """
-    Give what an entry of a record says of instrument tables.
-
-    Parameters
-    ----------
-    row : mapping
-        The entry, which anybody may have written.
-
-    Returns
-    -------
-    mapping or None
-        None where it says nothing.
-    """
+    """Give the block of instrument tables of a record entry."""
     block = row.get("instrument")
     return block if isinstance(block, Mapping) else None
 
 
 def tells_of_tables(row: Mapping[str, Any]) -> bool:
-    """
-    Say if an entry of a record would tell what instrument tables gave.
-
-    Parameters
-    ----------
-    row : mapping
-        The entry.
-
-    Returns
-    -------
-    bool
-        False for entries of schema 1, which do not say whether any table gave
-        anything. In later ones, what does not stand there was not given.
-    """
+    """Whether the schema of a record entry has a block of instrument tables."""
     return "instrument" in row or row["schema"] > 1
 
 
