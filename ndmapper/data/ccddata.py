@@ -12,8 +12,10 @@ from astropy.nddata import (
 )
 from astropy.wcs import WCS
 
-from ndmapper.data.array import root_of
+from ndmapper.data.flagging import Flagging
 from ndmapper.data.flags import name_flags, named_flags
+from ndmapper.data.image import ImageContent, with_content
+from ndmapper.data.uncertainty import root_of
 from ndmapper.errors import UnitError
 from ndmapper.io.headers import Header
 
@@ -24,13 +26,13 @@ log = logging.getLogger(__name__)
 _OF_PRIMARY = ("SIMPLE", "BITPIX", "NAXIS*", "EXTEND", "NEXTEND", "CHECKSUM", "DATASUM")
 
 
-class Interchange:
+class Interchange(Flagging):
     """How an NDLater goes to other packages, and comes back."""
 
     @property
     def header(self) -> Header:
         """The header; `meta` by the name that CCDData has for it, too."""
-        return self.meta  # type: ignore[attr-defined]
+        return self.meta
 
     def to_ccddata(self, unit: Any = None, *, std: bool = False) -> CCDData:
         """
@@ -57,7 +59,7 @@ class Interchange:
             If there is no unit.
         """
         # What a copy reads is not kept in this one, nor shared with it.
-        ndd: Any = self.copy()  # type: ignore[attr-defined]
+        ndd = self.copy()
         unit = ndd.unit if ndd.unit is not None else unit
         if unit is None:
             msg = (
@@ -112,7 +114,7 @@ class Interchange:
             those that were unmasked lose the flags that masked them.
         """
         # A copy, since the object of another package stays that of its owner.
-        ndd: Any = cls(ccd).copy()  # type: ignore[call-arg,attr-defined]
+        ndd = with_content(cls, ImageContent.of(ccd).copy())
         header = ndd.meta
         if (table := named_flags(header)) is not None:
             ndd.flag_table = table
@@ -123,4 +125,4 @@ class Interchange:
             ndd.mask = np.broadcast_to(ccd.mask, ndd.shape)
         if ident is not None:
             ndd.ident = ident
-        return ndd  # type: ignore[no-any-return]
+        return ndd

@@ -17,7 +17,7 @@ import numpy as np
 from astropy.nddata import NDData
 
 from ndmapper.config import config
-from ndmapper.data.array import Part, note
+from ndmapper.data.array import LazyArray, register
 from ndmapper.data.groups import make_extras, make_groups
 from ndmapper.data.image import sharing_arrays
 from ndmapper.data.lookup_tables import bring_lookup_tables
@@ -119,7 +119,7 @@ class FileContent:
         return (*self.groups, *self.extras.values())
 
     @property
-    def made_arrays(self) -> list[Part]:
+    def made_arrays(self) -> list[LazyArray]:
         """The arrays of those images that were made so far."""
         extras = () if self._extras is None else self._extras.values()
         made = (*(self._groups or ()), *extras)
@@ -238,7 +238,7 @@ class FileContent:
         """Take what belongs to a group out of the file, with the group."""
         image = ndd.content
         for part in image.arrays.values():
-            part.noted()  # it may be in use after the next save of this file
+            part.registered()  # it may be in use after the next save of this file
         if image.tables is not None:
             image.tables = image.tables.leave()
         if image.extras is not None:
@@ -356,7 +356,7 @@ class FileContent:
             for ndd, old in zip(new._groups, self._groups, strict=True):
                 new._refer(ndd, old)
         new._record = deepcopy(self._record)
-        new._note()
+        new._register()
         return new
 
     def _copied(
@@ -371,22 +371,22 @@ class FileContent:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._note()
+        self._register()
 
-    def _note(self) -> None:
+    def _register(self) -> None:
         """Have the content read before this program replaces the file it is in."""
         if self.map is not None:
-            note(self.map.source, self)
+            register(self.map.source, self)
 
-    def keep(self) -> None:
+    def load(self) -> None:
         """Read what still lies in the file, as that is about to be replaced."""
         if self.map is None:
             return
         self.map.keep_headers()
         for ndd in self.images:
             for part in ndd.content.arrays.values():
-                part.keep()
-        self.tables.keep()
+                part.load()
+        self.tables.load()
 
     def connect(self, fmap: FileMap) -> None:
         """Refer to the file that a save wrote, once the arrays of the images do."""
@@ -465,6 +465,6 @@ def _without(groups: list[NDLater], others: list[NDLater]) -> list[NDLater]:
 
 def _is_changed(ndd: NDLater) -> bool:
     part = ndd.content.arrays["data"]
-    if part.pending is not None or part.handle is None or not part.handle.is_whole:
+    if part.deferred is not None or part.handle is None or not part.handle.is_whole:
         return True
     return part.is_modified

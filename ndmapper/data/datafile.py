@@ -24,7 +24,13 @@ from ndmapper.data.content import FileContent, checked_images
 from ndmapper.data.display import FileViews
 from ndmapper.data.filename import FileName, Named
 from ndmapper.data.ndlater import NDLater
-from ndmapper.data.operations import Ready, is_operand, operate, prepare, put_all
+from ndmapper.data.operations import (
+    CheckedOperation,
+    is_operand,
+    operate,
+    prepare,
+    put_all,
+)
 from ndmapper.data.operators import Operators, checked_result, documented
 from ndmapper.data.saving.plan import changes, is_rearranged, plan_hdus
 from ndmapper.data.saving.save import save_datafile
@@ -543,7 +549,7 @@ def _opened(name: FileName | None, labels: Any) -> FileContent:
     return FileContent.open(name, labels)
 
 
-def prepare_in_place(name: str, df: DataFile, other: Any) -> list[Ready]:
+def prepare_in_place(name: str, df: DataFile, other: Any) -> list[CheckedOperation]:
     """Check an operation in the place of the images of a file; nothing changes yet."""
     if isinstance(other, DataFile) and len(df) == 1 < len(other):
         msg = (
@@ -579,6 +585,3 @@ def _partner(operand: Any, ndd: NDLater, like: DataFile) -> Any:
         )
         raise IdentError(msg)
     return found[0]
-
-
-Operators.file_type = DataFile

@@ -1,9 +1,9 @@
 """
-Arithmetic that is noted now and carried out later, whole or in blocks of rows.
+Deferred arithmetic: evaluated when a result is read, whole or in blocks of rows.
 
-An `Operation` has two operands, and each part of its result is a `Result`: an array
-that is computed when it is read. A section of a result is the operation on sections of
-its operands. Large operations on arrays that lie in files are evaluated in blocks of
+An `Operation` has two operands, and each array of its result is a `Result`, which is
+computed when it is read. A section of a result is the operation on sections of its
+operands. Large operations on arrays that lie in files are evaluated in blocks of
 rows that stay in the cache of the processor, in several threads, so that neither the
 operands nor what is in between is ever whole in memory.
 """
@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.data.array import Part
+from ndmapper.data.array import LazyArray
 from ndmapper.io.source import PositionedReader, Source, clear_read_errors
 from ndmapper.numerics.arith import Pixels, combine
 from ndmapper.numerics.formulas import (
@@ -61,7 +61,7 @@ in the cache."""
 
 
 _HEAVIEST = 50
-"""So many operations at most wait for one result."""
+"""So many operations at most are deferred for one result."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Operand:
 
     Parameters
     ----------
-    parts : dict of str to Part
+    parts : dict of str to LazyArray
         The arrays; empty for a plain number.
     number : int or float or None
         The number.
@@ -79,7 +79,7 @@ class Operand:
         What the pixels are multiplied with, to change their unit.
     """
 
-    parts: dict[str, Part]
+    parts: dict[str, LazyArray]
     number: Any = None
     factor: float = 1
 
@@ -106,14 +106,14 @@ class Operand:
     @property
     def is_deferrable(self) -> bool:
         """Whether evaluation can be deferred: no array of it can be modified."""
-        return all(part.fixed or not part.is_loaded for part in self.parts.values())
+        return not any(p.is_loaded and not p.is_immutable for p in self.parts.values())
 
     @property
     def weight(self) -> int:
         """How many operations must be carried out to have its arrays."""
         nodes: dict[int, Operation] = {}
         for part in self.parts.values():
-            waiting: Any = None if part.is_loaded else part.pending
+            waiting: Any = part.deferred
             while isinstance(waiting, ResultSection):
                 waiting = waiting.whole
             if waiting is not None:
@@ -121,93 +121,52 @@ class Operand:
         return sum(node.weight for node in nodes.values())
 
     def snapshot(self) -> "Operand":
-        """
-        Take a snapshot: copy on write, so later changes of its parts do not show.
-
-        Returns
-        -------
-        Operand
-            With parts of its own; nothing is read or copied.
-        """
-        own = {n: p if p.fixed else p.copy() for n, p in self.parts.items()}
+        """Take a snapshot: copy on write, so later changes of its parts do not show."""
+        own = {n: p if p.is_immutable else p.copy() for n, p in self.parts.items()}
         return replace(self, parts=own)
 
     def section(self, item: Any, shape: tuple[int, ...]) -> "Operand | None":
-        """
-        Take a section.
-
-        Parameters
-        ----------
-        item : index
-            Numbers, slices and an ellipsis.
-        shape : tuple of int
-            Shape of what the index is meant for.
-
-        Returns
-        -------
-        Operand or None
-            The section; None where the arrays have another shape.
-        """
+        """Take a section, by an index for `shape`; None if the arrays have another."""
         if not self.parts:
             return self
         if any(part.shape != shape for part in self.parts.values()):
             return None
-        parts: dict[str, Part] = {}
+        parts: dict[str, LazyArray] = {}
         cut: dict[int, Operation | None] = {}
         for name, part in self.parts.items():
-            waiting = None if part.is_loaded else part.pending
+            waiting = part.deferred
             if isinstance(waiting, Result):
                 # The parts of one operation are cut together, to be computed together.
                 if id(waiting.node) not in cut:
                     cut[id(waiting.node)] = waiting.node.section(item)
                 node = cut[id(waiting.node)]
                 if node is not None:
-                    parts[name] = Part(pending=Result(node, waiting.name))
+                    parts[name] = LazyArray(deferred=Result(node, waiting.name))
                     continue
             parts[name] = part.section(item)
         return replace(self, parts=parts)
 
     def fetch(self, wanted: Iterable[str]) -> Pixels:
-        """
-        Read or compute arrays.
-
-        Parameters
-        ----------
-        wanted : iterable of str
-            The parts that are needed.
-
-        Returns
-        -------
-        Pixels
-            Only to be looked at; data are zero where they were not wanted.
-        """
+        """Read or compute the wanted arrays, only to be looked at."""
         names = [name for name in PARTS if name in wanted and name in self.parts]
         found: dict[str, Any] = {}
-        waiting = {n: p.pending for n in names if not (p := self.parts[n]).is_loaded}
-        nodes = [w.node for w in waiting.values() if isinstance(w, Result)]
+        waiting = {n: p for n in names if not (p := self.parts[n]).is_loaded}
+        nodes = [
+            p.deferred.node for p in waiting.values() if isinstance(p.deferred, Result)
+        ]
         if nodes and len(nodes) == len(waiting) and all(n is nodes[0] for n in nodes):
             made = nodes[0].evaluate(waiting)
             found = {n: made[PARTS.index(n)] for n in waiting}
         for name in names:
             if name not in found:
                 part = self.parts[name]
-                found[name] = part.peek() if part.fixed else part.values()
+                found[name] = (
+                    part.read_only() if part.is_immutable else part.read_uncached()
+                )
         return self.pixels(found)
 
     def pixels(self, found: dict[str, Any]) -> Pixels:
-        """
-        Put together what was read, in the unit that is wanted.
-
-        Parameters
-        ----------
-        found : dict of str to ndarray
-            Arrays by the name of their part, which are left as they are.
-
-        Returns
-        -------
-        Pixels
-            The arrays, or the number; data are zero where they were not read.
-        """
+        """Put arrays together in the wanted unit; data that were not read are zero."""
         if not self.parts:
             return Pixels(self.number)
         data = found.get("data", np.zeros((), self.dtype))
@@ -222,14 +181,14 @@ class Operand:
 @dataclass
 class Operation:
     """
-    An operation that is carried out when somebody asks for the result.
+    An operation that is carried out when its result is read.
 
     Parameters
     ----------
     name : str
         The operation.
     first, second : Operand
-        Both of which can wait.
+        Both of which are deferrable.
     """
 
     name: str
@@ -250,23 +209,16 @@ class Operation:
     @property
     def is_deferrable(self) -> bool:
         """
-        Whether the result will be the same whenever somebody looks at it.
+        Whether evaluation can be deferred: no operand array can be modified.
 
-        Long expressions do not wait: a sum of many files, made in a loop, would go
-        too deep, and what is used twice would be computed twice, each time.
+        Long expressions are not deferred: a sum of many files, made in a loop, would
+        go too deep, and what is used twice would be computed twice, each time.
         """
         light = self.weight <= _HEAVIEST
         return light and self.first.is_deferrable and self.second.is_deferrable
 
     def snapshot(self) -> "Operation":
-        """
-        Take a snapshot: copy on write, so later changes of operands do not show.
-
-        Returns
-        -------
-        Operation
-            The same operation; nothing is read or copied.
-        """
+        """Take a snapshot: copy on write, so later changes of operands do not show."""
         return Operation(self.name, self.first.snapshot(), self.second.snapshot())
 
     @property
@@ -278,19 +230,7 @@ class Operation:
         return [name for name in PARTS if name in both]
 
     def dtype(self, name: str) -> np.dtype[Any]:
-        """
-        Give the type of a part.
-
-        Parameters
-        ----------
-        name : str
-            Which one.
-
-        Returns
-        -------
-        dtype
-            The type.
-        """
+        """Return the dtype of one array of the result."""
         if name == "flags":
             sides = (self.first, self.second)
             return flag_type(*(s.parts[name].dtype for s in sides if name in s.parts))
@@ -302,21 +242,7 @@ class Operation:
         return np.result_type(dtype, *known).newbyteorder("=")
 
     def evaluate(self, wanted: Iterable[str], out: Pixels | None = None) -> Pixels:
-        """
-        Carry the operation out.
-
-        Parameters
-        ----------
-        wanted : iterable of str
-            The parts that are needed; others may be left out.
-        out : Pixels, optional
-            Arrays to be filled.
-
-        Returns
-        -------
-        Pixels
-            The result.
-        """
+        """Compute the wanted arrays, into `out` if given; others may be left out."""
         names = set(wanted)
         if names == {"flags"}:
             return Pixels(np.zeros(()), None, self._flags())
@@ -349,22 +275,7 @@ class Operation:
         return joined
 
     def read(self, name: str, *, whole: bool) -> Array:
-        """
-        Compute a part.
-
-        Parameters
-        ----------
-        name : str
-            Which one.
-        whole : bool
-            The others will be asked for as well, so that they are made at once and
-            kept until then.
-
-        Returns
-        -------
-        ndarray
-            An array that nobody else has.
-        """
+        """Compute one array; with `whole` others too, which are kept until read."""
         if name in self._made:
             return self._made.pop(name)
         made = self.evaluate(self.names if whole else {name})
@@ -378,19 +289,7 @@ class Operation:
         return array
 
     def section(self, item: Any) -> "Operation | None":
-        """
-        Take a section of the result.
-
-        Parameters
-        ----------
-        item : index
-            Numbers, slices and an ellipsis.
-
-        Returns
-        -------
-        Operation or None
-            None where an operand is broadcast, so that it cannot be cut alike.
-        """
+        """Take a section of the result; None where an operand is broadcast."""
         sides = [s.section(item, self.shape) for s in (self.first, self.second)]
         if sides[0] is None or sides[1] is None:
             return None
@@ -403,14 +302,14 @@ class Operation:
 @dataclass(frozen=True)
 class Result:
     """
-    One part of the result of an operation, or a section of it.
+    One array of the result of an operation, computed when it is read.
 
     Parameters
     ----------
     node : Operation
         The operation.
     name : str
-        Which part.
+        Which array.
     """
 
     node: Operation
@@ -427,35 +326,16 @@ class Result:
         return self.node.dtype(self.name)
 
     def read(self, *, whole: bool = False) -> Array:
-        """
-        Compute it.
-
-        Parameters
-        ----------
-        whole : bool
-            The other parts of the result will be asked for as well.
-
-        Returns
-        -------
-        ndarray
-            An array that nobody else has.
-        """
+        """Compute it."""
         return self.node.read(self.name, whole=whole)
 
+    @property
+    def operands(self) -> list[LazyArray]:
+        """The arrays that it is computed from."""
+        return _parts(self.node)
+
     def take(self, item: Any) -> "Result | ResultSection":
-        """
-        Take a section; nothing is computed.
-
-        Parameters
-        ----------
-        item : index
-            Numbers, slices and an ellipsis.
-
-        Returns
-        -------
-        Result or ResultSection
-            The section.
-        """
+        """Take a section; nothing is computed."""
         cut = self.node.section(item)
         return ResultSection(self, item) if cut is None else Result(cut, self.name)
 
@@ -463,7 +343,7 @@ class Result:
 @dataclass(frozen=True)
 class ResultSection:
     """
-    A section of what has to be computed whole, since an operand is broadcast.
+    A section of a result that is computed whole, since an operand is broadcast.
 
     Parameters
     ----------
@@ -487,35 +367,16 @@ class ResultSection:
         return self.whole.dtype
 
     def read(self, *, whole: bool = False) -> Array:
-        """
-        Compute it.
-
-        Parameters
-        ----------
-        whole : bool
-            Of no consequence here.
-
-        Returns
-        -------
-        ndarray
-            An array that nobody else has.
-        """
+        """Compute it."""
         return np.array(self.whole.read()[self.item])
 
+    @property
+    def operands(self) -> list[LazyArray]:
+        """The arrays that it is computed from."""
+        return self.whole.operands
+
     def take(self, item: Any) -> "ResultSection":
-        """
-        Take a section; nothing is computed.
-
-        Parameters
-        ----------
-        item : index
-            Numbers, slices and an ellipsis.
-
-        Returns
-        -------
-        ResultSection
-            The section.
-        """
+        """Take a section; nothing is computed."""
         return ResultSection(self, item)
 
 
@@ -524,9 +385,9 @@ class ResultSection:
 
 class WiderVarianceError(Exception):
     """
-    Said by some rows of which float32 does not hold the variances; nobody sees it.
+    Internal: float32 does not hold the variances of some rows.
 
-    All rows are to be of one type, so the work starts anew.
+    All rows are to be of one type, so the evaluation starts anew.
 
     Parameters
     ----------
@@ -544,19 +405,7 @@ class WiderVarianceError(Exception):
 
 
 def rows_at_once(node: Operation) -> int | None:
-    """
-    Say how many rows of a result to work on at a time.
-
-    Parameters
-    ----------
-    node : Operation
-        The operation.
-
-    Returns
-    -------
-    int or None
-        None to work on all of them.
-    """
+    """Return how many rows to evaluate at a time; None to evaluate all of them."""
     shape = node.shape
     size = math.prod(shape)
     if size < 2 * _BLOCK or shape[0] < 2 or not _has_rows(node):
@@ -566,7 +415,7 @@ def rows_at_once(node: Operation) -> int | None:
     return max(1, max(_BLOCK, size // _BLOCKS) * shape[0] // size)
 
 
-def _parts(node: Operation) -> list[Part]:
+def _parts(node: Operation) -> list[LazyArray]:
     return [p for side in (node.first, node.second) for p in side.parts.values()]
 
 
@@ -577,7 +426,7 @@ def _has_rows(node: Operation) -> bool:
             return False
         if part.is_loaded:
             continue
-        pending = part.pending
+        pending = part.deferred
         if pending is None:
             # Only the whole of a compressed file can be read.
             if part.handle is None or part.handle.source.compression is not None:
@@ -623,23 +472,7 @@ class _Job:
 
 
 def _in_blocks(node: Operation, names: set[str], rows: int) -> Pixels:
-    """
-    Carry an operation out a few rows at a time.
-
-    Parameters
-    ----------
-    node : Operation
-        The operation.
-    names : set of str
-        The parts that are needed.
-    rows : int
-        How many rows at a time.
-
-    Returns
-    -------
-    Pixels
-        The result.
-    """
+    """Evaluate deferred arithmetic in blocks of rows that fit the CPU cache."""
     made = _room(node, names, node.shape, empty)
 
     def block(span: slice, work: _Rows) -> None:
@@ -650,14 +483,7 @@ def _in_blocks(node: Operation, names: set[str], rows: int) -> Pixels:
 
 
 def stream(operations: Iterable[Streamed]) -> None:
-    """
-    Carry operations out a few rows at a time, which are not kept.
-
-    Parameters
-    ----------
-    operations : iterable of Streamed
-        They are worked on in this order, but none waits for the one before.
-    """
+    """Evaluate operations in blocks of rows that are not kept, in this order."""
 
     def job(node: Operation, wanted: set[str], put: Callable[..., None]) -> _Job:
         rows = rows_at_once(node)
@@ -671,10 +497,10 @@ def stream(operations: Iterable[Streamed]) -> None:
 
 
 def _run(jobs: Sequence[_Job]) -> None:
-    """Work on all blocks, in threads of which each has files and memory of its own."""
+    """Evaluate all blocks in threads, each with open files and buffers of its own."""
     for job in jobs:
         for part in _kept(job.node):
-            part.peek()  # now, so that it is read only once
+            part.read_only()  # now, so that it is read only once
     left = deque((job, span) for job in jobs for span in job.spans())
 
     def spans() -> Iterator[tuple[_Job, slice]]:
@@ -695,7 +521,7 @@ def _run(jobs: Sequence[_Job]) -> None:
                     for _, span in its:
                         job.block(span, work)
             except BaseException:
-                left.clear()  # nobody wants the rest
+                left.clear()  # the rest is not wanted any more
                 raise
 
     threads = min(count_threads(), len(left))
@@ -704,17 +530,17 @@ def _run(jobs: Sequence[_Job]) -> None:
             pass
 
 
-def _kept(node: Operation) -> Iterator[Part]:
-    """List the parts, also of operations inside, that stay in memory for others."""
+def _kept(node: Operation) -> Iterator[LazyArray]:
+    """Yield the operands, also of nested operations, that are used for many files."""
     for part in _parts(node):
-        if part.fixed:
+        if part.is_immutable:
             yield part
-        elif not part.is_loaded and isinstance(part.pending, Result):
-            yield from _kept(part.pending.node)
+        elif isinstance(part.deferred, Result):
+            yield from _kept(part.deferred.node)
 
 
 class _Memory:
-    """Arrays that one operation after the other uses."""
+    """Buffers that are re-used by one operation after the other."""
 
     def __init__(self) -> None:
         self._free: list[Array] = []
@@ -787,7 +613,7 @@ class _Rows:
         made = combine(self._node.name, one, two, out=out, total=self._total)
         if made.variance is not out.variance and made.variance is not None:
             raise WiderVarianceError(self._node)
-        # What would not fit there is a fault of ours, and nobody must see it.
+        # What would not fit there would be a bug here, and must not go on.
         assert all(a is b for a, b in zip(made, out, strict=True) if a is not None)
         return made
 
@@ -809,13 +635,13 @@ class _Side:
     ) -> None:
         self._operand = operand
         self._files = files
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, LazyArray] = {}
         self._room: dict[str, Any] = {}
         nodes: dict[int, tuple[Operation, set[str]]] = {}
         for name, part in operand.parts.items():
             if name not in names:
                 continue
-            waiting = None if part.is_loaded else part.pending
+            waiting = part.deferred
             if isinstance(waiting, Result):
                 # The parts of one operation are computed together.
                 nodes.setdefault(id(waiting.node), (waiting.node, set()))[1].add(name)
@@ -840,10 +666,10 @@ class _Side:
     def _read(self, name: str, span: slice) -> Any:
         part = self._parts[name]
         if part.is_loaded:
-            return part.peek()[span]
+            return part.read_only()[span]
         handle = part.handle
         if handle is None or name not in self._room:
-            return part.section(span).values()
+            return part.section(span).read_uncached()
         out = self._room[name][: span.stop - span.start]
         with clear_read_errors(handle.source.path):
             return handle.read_rows(self._files.find(handle.source), span, out)

@@ -63,57 +63,19 @@ class _Range(NamedTuple):
 
 
 def amplifier_card(stem: str, number: int) -> str:
-    """
-    Give the keyword of a fact about an amplifier.
-
-    Parameters
-    ----------
-    stem : str
-        One of `AMPLIFIER_CARDS`.
-    number : int
-        Number of the amplifier, from 1.
-
-    Returns
-    -------
-    str
-        The keyword, of up to eight characters.
-    """
+    """Return a keyword of `AMPLIFIER_CARDS` with the number of an amplifier."""
     # Keywords have eight characters; the number is what makes them different.
     return f"{stem[: 8 - len(str(number))]}{number}"
 
 
 def amplifier_numbers(header: Header) -> list[int]:
-    """
-    List the amplifiers that the steps for CCDs have described in a header.
-
-    Parameters
-    ----------
-    header : Header
-        The header of an extension.
-
-    Returns
-    -------
-    list of int
-        Their numbers in order; some may be missing after a cut.
-    """
+    """List the amplifiers that the steps for CCDs have described in a header."""
     found = (re.fullmatch(r"AMPSEC(\d{1,2})", keyword) for keyword in header)
     return sorted({int(match[1]) for match in found if match})
 
 
 def pixel_keywords(header: Header) -> list[str]:
-    """
-    List the keywords that describe the pixels of an image as those of a detector.
-
-    Parameters
-    ----------
-    header : Header
-        The header.
-
-    Returns
-    -------
-    list of str
-        Sections, and what the steps for CCDs have written of amplifiers.
-    """
+    """List the keywords that describe the pixels of an image as those of a detector."""
     own = {
         amplifier_card(stem, number)
         for number in amplifier_numbers(header)
@@ -123,16 +85,7 @@ def pixel_keywords(header: Header) -> list[str]:
 
 
 def drop_sections(header: Header, *, detector: bool = False) -> None:
-    """
-    Take out the sections of the array.
-
-    Parameters
-    ----------
-    header : Header
-        The header, changed in place.
-    detector : bool
-        Those of the detector as well.
-    """
+    """Remove the sections of the array from a header, and those of the detector."""
     for keyword in list(header):
         if IMAGE_SECTIONS.fullmatch(keyword) or (
             detector and DETECTOR_SECTIONS.fullmatch(keyword)
@@ -143,19 +96,7 @@ def drop_sections(header: Header, *, detector: bool = False) -> None:
 def cut_sections(
     header: Header, section: tuple[range | int, ...], shape: tuple[int, ...]
 ) -> None:
-    """
-    Let the sections in a header follow a cut of its image.
-
-    Parameters
-    ----------
-    header : Header
-        The header, changed in place. What lies outside the cut is clipped; a section
-        of which nothing is left is taken out, and so is one that cannot be followed.
-    section : tuple of range or int
-        What is taken of each axis, in the order of Python.
-    shape : tuple of int
-        Shape of the image that was cut.
-    """
+    """Update the sections in a header for a cut of its image; drop what is lost."""
     if all(cut == range(n) for cut, n in zip(section, shape, strict=True)):
         return
     cuts, sizes = section[::-1], shape[::-1]
@@ -192,21 +133,7 @@ def _take_out(header: Header, gone: list[str], before: dict[str, str]) -> None:
 
 
 def joined_sections(header: Header, shape: tuple[int, ...]) -> dict[str, str]:
-    """
-    Find the sections of the detector that hold for an image whose overscan is gone.
-
-    Parameters
-    ----------
-    header : Header
-        The header of the raw image, in which overscan lies between data.
-    shape : tuple of int
-        Shape of the image whose data sections were put side by side.
-
-    Returns
-    -------
-    dict of str to str
-        CCDSEC and its relatives, as far as they are of so many pixels.
-    """
+    """Return CCDSEC and the like as far as they fit an image without its overscan."""
     binning = _binning(header)
     found = {}
     for keyword in ("CCDSEC", "DETSEC", "AMPSEC"):

@@ -3,13 +3,15 @@
 import base64
 import html
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from ndmapper.data.array import root_of
+from ndmapper.data.flagging import Flagging
+from ndmapper.data.flags import Flag
+from ndmapper.data.uncertainty import root_of
 from ndmapper.errors import OutputExistsError, ParameterError, ShapeError
 from ndmapper.io.write import clear_write_errors
 from ndmapper.plot.panels import Panel, draw_figure, draw_panel, missing, picture
@@ -78,10 +80,31 @@ class Preview:
         return target
 
 
-class PixelViews:
+class _File(Protocol):
+    """What is shown of a DataFile."""
+
+    @property
+    def idents(self) -> list[Any]: ...
+    @property
+    def tables(self) -> Mapping[str, Any]: ...
+    @property
+    def extras(self) -> Mapping[str, Any]: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __getitem__(self, item: Any) -> Any: ...
+
+
+class _List(Protocol):
+    """What is shown of a DataFileList."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class PixelViews(Flagging):
     """How an NDLater is shown."""
 
-    def __repr__(self: Any) -> str:
+    def __repr__(self) -> str:
         parts = [
             "x".join(map(str, self.shape)) or "scalar",
             str(self.dtype),
@@ -126,7 +149,7 @@ class PixelViews:
 class FileViews:
     """How a DataFile is shown."""
 
-    def info(self: Any) -> str:
+    def info(self: _File) -> str:
         """
         Describe the groups, tables and extras, from headers alone.
 
@@ -157,7 +180,9 @@ class FileViews:
         ]
         return "\n".join([repr(self), *(f"  {line}".rstrip() for line in lines)])
 
-    def plot(self, *idents: int | str, figure: Any = None, flags: bool = True) -> Any:
+    def plot(
+        self: _File, *idents: int | str, figure: Any = None, flags: bool = True
+    ) -> Any:
         """
         Draw the images side by side, with the levels of zscale.
 
@@ -182,13 +207,13 @@ class FileViews:
         MissingPackageError
             If matplotlib is not installed.
         """
-        panels = self._panels(idents, flags=flags)
+        panels = _panels(self, idents, flags=flags)
         if figure is None:
             figure = _pyplot().figure()
         return draw_figure(panels, figure, str(self))
 
     def preview(
-        self, *idents: int | str, flags: bool = True, size: int = 256
+        self: _File, *idents: int | str, flags: bool = True, size: int = 256
     ) -> Preview:
         """
         Draw the images small and quickly: of large ones every so many pixels.
@@ -220,24 +245,10 @@ class FileViews:
         if not isinstance(size, int | np.integer) or size < 1:
             msg = f"size is a number of pixels, at least 1, not {size!r}"
             raise ParameterError(msg)
-        return Preview(picture(self._panels(idents, flags=flags, size=size), str(self)))
+        panels = _panels(self, idents, flags=flags, size=size)
+        return Preview(picture(panels, str(self)))
 
-    def _panels(
-        self: Any, idents: Sequence[int | str], *, flags: bool, size: int | None = None
-    ) -> list[Panel]:
-        if not len(self):
-            msg = f"{self!r} has no images to draw"
-            raise ShapeError(msg)
-        chosen = list(self)
-        if idents:
-            known = self.idents
-            # Idents, also where they are numbers; self[str] says what is wrong.
-            chosen = [
-                self[known.index(i)] if i in known else self[str(i)] for i in idents
-            ]
-        return [panel_of(ndd, flags=flags, size=size) for ndd in chosen]
-
-    def _repr_html_(self: Any) -> str:
+    def _repr_html_(self: _File) -> str:
         rows = [_row(ndd) for ndd in self]
         rows += [(name, "", "table", "", "", "") for name in self.tables]
         rows += [(name, *_row(ndd)[1:]) for name, ndd in self.extras.items()]
@@ -248,7 +259,7 @@ class FileViews:
 class ListViews:
     """How a DataFileList is shown."""
 
-    def _repr_html_(self: Any) -> str:
+    def _repr_html_(self: _List) -> str:
         heads = ("", "file", "extensions", "idents")
         rows = [
             (str(n), str(df) or "(unnamed)", str(len(df)), _shortened(df.idents))
@@ -260,24 +271,22 @@ class ListViews:
         return title + _table(rows, heads)
 
 
+def _panels(
+    df: _File, idents: Sequence[int | str], *, flags: bool, size: int | None = None
+) -> list[Panel]:
+    if not len(df):
+        msg = f"{df!r} has no images to draw"
+        raise ShapeError(msg)
+    chosen = list(df)
+    if idents:
+        known = df.idents
+        # Idents, also where they are numbers; df[str] says what is wrong.
+        chosen = [df[known.index(i)] if i in known else df[str(i)] for i in idents]
+    return [panel_of(ndd, flags=flags, size=size) for ndd in chosen]
+
+
 def panel_of(ndd: Any, *, flags: bool = True, size: int | None = None) -> Panel:
-    """
-    Choose what is drawn of an NDLater.
-
-    Parameters
-    ----------
-    ndd : NDLater
-        Any.
-    flags : bool
-        Whether flags are marked.
-    size : int, optional
-        About so many pixels are taken along an axis; all by default.
-
-    Returns
-    -------
-    Panel
-        The values, with marks; of a cube the middle plane.
-    """
+    """Choose what is drawn of an NDLater: of a cube the middle plane."""
     title = "" if ndd.ident is None else f"[{ndd.ident}]"
     unit = "" if ndd.unit is None else str(ndd.unit)
     plane = tuple(n // 2 for n in ndd.shape[:-2])
@@ -306,8 +315,6 @@ def panel_of(ndd: Any, *, flags: bool = True, size: int | None = None) -> Panel:
 
 def _marks(ndd: Any) -> dict[str, Any]:
     """Sort the pixels that are masked by ndmapper's own flags, worst first."""
-    from ndmapper.data.flags import Flag
-
     left = ndd.mask.copy()
     found = {}
     for flag in Flag:
@@ -347,7 +354,7 @@ def _thumbnails(ndds: Iterable[Any]) -> str:
         if not part.is_loaded or len(part.shape) != 2 or 0 in part.shape:
             continue
         is_known = flags is not None and flags.is_loaded and ndd.content.knows_bad_flags
-        png = thumbnail(part.peek(), ndd.mask if is_known else None)
+        png = thumbnail(part.read_only(), ndd.mask if is_known else None)
         text = base64.b64encode(png).decode()
         title = html.escape("" if ndd.ident is None else str(ndd.ident), quote=True)
         made.append(f'<img src="data:image/png;base64,{text}" title="{title}">')

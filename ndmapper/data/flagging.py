@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.nddata import NDData
 
-from ndmapper.data.array import Part
+from ndmapper.data.array import LazyArray
 from ndmapper.data.flags import FLAGS_DTYPE, Flag, as_bits, translated, widened
 from ndmapper.data.image import (
     ImageBase,
@@ -119,8 +119,10 @@ class Flagging(ImageBase):
         before = self.flag_table
         new = self.content.copy()
         if (part := self.content.arrays.get("flags")) is not None:
-            flags = translated(part.peek(), before, table)
-            new.arrays["flags"] = Part(array=flags, header=new.arrays["flags"].header)
+            flags = translated(part.read_only(), before, table)
+            new.arrays["flags"] = LazyArray(
+                array=flags, header=new.arrays["flags"].header
+            )
         every = sum(b.value for b in before.bits)
         if self.bad_flags & every != every:
             turned = before.translation(table).items()

@@ -1,4 +1,4 @@
-"""The bits of ndmapper's own flags, and those of others: in headers, and turned."""
+"""The bits of flags: our own, those of headers, and translation between them."""
 
 import re
 from enum import IntFlag
@@ -51,21 +51,7 @@ def as_bits(value: int, dtype: np.dtype[Any]) -> Any:
 
 
 def widened(flags: Array, bits: int) -> Array:
-    """
-    Make room for bits in an array of flags.
-
-    Parameters
-    ----------
-    flags : ndarray of int
-        The flags.
-    bits : int
-        The bits that have to fit.
-
-    Returns
-    -------
-    ndarray of int
-        The same array if they do, else a copy of a wider type.
-    """
+    """Return flags in a type that holds some bits: the same array if it does."""
     wanted = bits.bit_length()
     if wanted <= 8 * flags.dtype.itemsize:
         return flags
@@ -85,21 +71,7 @@ def _unsigned(flags: Array) -> Array:
 
 
 def translated(flags: Array, source: FlagTable, to: FlagTable) -> Array:
-    """
-    Turn flags of one convention into those of another.
-
-    Parameters
-    ----------
-    flags : ndarray of int
-        The flags.
-    source, to : FlagTable
-        The convention that they have, and the other.
-
-    Returns
-    -------
-    ndarray of int
-        A new array, of an unsigned type that holds what is set.
-    """
+    """Translate flags into another convention, as a new unsigned array."""
     flags = _unsigned(np.ascontiguousarray(flags))
     table = source.translation(to)
     used = int(np.bitwise_or.reduce(flags, axis=None, keepdims=True).item())
@@ -114,17 +86,7 @@ def translated(flags: Array, source: FlagTable, to: FlagTable) -> Array:
 
 
 def name_flags(header: Header, table: FlagTable) -> None:
-    """
-    Write the names of flags into the header of their extension.
-
-    Parameters
-    ----------
-    header : Header
-        The header, changed in place: FLAGCONV names the convention, and FLAG0 to
-        FLAG31 the bits.
-    table : FlagTable
-        The convention.
-    """
+    """Write a flag convention into the header of the flags (FLAGCONV, FLAGn)."""
     bits: list[tuple[int, str | None]] = [(b.bit, b.name) for b in table.bits]
     if _text(header, _CONVENTION) == table.name and _bits(header) == bits:
         return
@@ -139,19 +101,7 @@ def name_flags(header: Header, table: FlagTable) -> None:
 
 
 def named_flags(header: Header) -> FlagTable | None:
-    """
-    Read the names of flags from the header of their extension.
-
-    Parameters
-    ----------
-    header : Header
-        The header.
-
-    Returns
-    -------
-    FlagTable or None
-        The convention; None where the header does not name the flags.
-    """
+    """Read the flag convention that the header of the flags names, if it does."""
     name, bits = _text(header, _CONVENTION), _bits(header)
     if name is None:
         return None

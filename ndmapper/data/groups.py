@@ -4,7 +4,7 @@ Images made of the map of a file: its groups, and the other images as extras by 
 No pixels are read when they are made.
 """
 
-from ndmapper.data.array import Part
+from ndmapper.data.array import LazyArray
 from ndmapper.data.flags import Flag
 from ndmapper.data.image import ImageContent, with_content
 from ndmapper.data.ndlater import Extras, NDLater
@@ -58,7 +58,7 @@ def _make_group(
     parts = {}
     for name, index in group.hdus.items():
         hdu = fmap.hdus[index]
-        parts[name] = Part(
+        parts[name] = LazyArray(
             handle_of(hdu, name, layout.labels, fmap.hdus[group.data]),
             header=None
             if name == "data"
@@ -88,7 +88,7 @@ def flag_no_data(ndd: NDLater) -> None:
     bit = table.like_own(Flag.NO_DATA) or table.like_own(Flag.BAD) or int(Flag.NO_DATA)
     handle = no_data_handle(variance.handle, stored, bit)
     if flags is None:
-        ndd.content.arrays["flags"] = Part(handle)
+        ndd.content.arrays["flags"] = LazyArray(handle)
     else:
         flags.handle = handle
 
@@ -115,7 +115,7 @@ def handle_of(hdu: HduMap, part: str, labels: Labels, data: HduMap) -> ArrayHand
 
 
 def from_parts(
-    parts: dict[str, Part],
+    parts: dict[str, LazyArray],
     header: StoredHeader,
     ident: Ident | None,
     primary: StoredHeader,
@@ -142,6 +142,6 @@ def make_extras(
     for name, index in layout.extras.items():
         hdu = fmap.hdus[index]
         header = primary if index == 0 else _header_of(hdu)
-        parts = {"data": Part(open_array(hdu))}
+        parts = {"data": LazyArray(open_array(hdu))}
         made[name] = from_parts(parts, header, None, primary, hdu, bad_flags=bad_flags)
     return Extras(primary, made, dict(layout.extras))

@@ -10,27 +10,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 from astropy import units as u
-from astropy.nddata import (
-    InverseVariance,
-    NDData,
-    NDUncertainty,
-    StdDevUncertainty,
-    VarianceUncertainty,
-)
+from astropy.nddata import NDData, NDUncertainty, VarianceUncertainty
 
 from ndmapper.config import config
-from ndmapper.data.array import Part, squared
+from ndmapper.data.array import LazyArray, Ownership
 from ndmapper.data.flags import FLAGS_DTYPE, Flag, as_bits, named_flags
+from ndmapper.data.uncertainty import variance_of
 from ndmapper.data.wcs import Coordinates
 from ndmapper.data.wcs_tables import CoordinateTables
-from ndmapper.errors import ShapeError, UnitError
+from ndmapper.errors import ShapeError
 from ndmapper.instruments import FlagTable, load_flags, recognise_flags
 from ndmapper.io.converted import ConvertedHandle, unfit_as_bits
 from ndmapper.io.headers import Header, StoredHeader, as_header
 from ndmapper.io.labels import Ident
 from ndmapper.io.source import Source
 from ndmapper.io.units import unit_of, unit_words
-from ndmapper.numerics.formulas import narrowed
 
 if TYPE_CHECKING:
     from ndmapper.data.tables import Belongings
@@ -39,18 +33,23 @@ __all__ = [
     "ImageBase",
     "ImageContent",
     "Names",
-    "array_part",
+    "lazy_array",
     "mask_of_array",
     "sharing_arrays",
-    "variance_part",
     "with_content",
     "without_arrays",
 ]
 
 _CAMERA = re.compile(rb"((?:INSTRUME|TELESCOP|IMAGETYP)=.{71})")
 
+_KEEP: Any = object()
+
 Names = int | str | Iterable[int | str]
 """Bits, or names of flags."""
+
+
+# Of these an array that is assigned again is not copied.
+_ASSIGNED_AGAIN = (Ownership.PRIVATE, Ownership.EXPOSED)
 
 
 class _Unit(NamedTuple):
@@ -74,7 +73,7 @@ class ImageContent:
     """
 
     def __init__(self, bad_flags: int | str) -> None:
-        self.arrays: dict[str, Part] = {}
+        self.arrays: dict[str, LazyArray] = {}
         """By role: 'data', 'uncertainty' (always a variance) and 'flags'."""
         self.stored = StoredHeader()
         self.primary: StoredHeader | None = None
@@ -93,7 +92,8 @@ class ImageContent:
         """Those in use; what the header says is read when they are asked for."""
         self.coordinate_tables: CoordinateTables | None = None
         """Where a file has what its headers only refer to."""
-        self.variance_object: VarianceUncertainty | None = None
+        self.variance_object: LinkedVariance | None = None
+        """That of its image, which stays the same object as long as it fits."""
         self._unit: _Unit | None = None
         # What the flags mean, once it was asked for or set.
         self._flag_table: FlagTable | None = None
@@ -114,7 +114,7 @@ class ImageContent:
         if isinstance(data, NDData):
             new._take_nddata(data)
             return new
-        new.arrays["data"] = array_part(data)
+        new.arrays["data"] = lazy_array(data)
         if isinstance(data, u.Quantity):
             new._unit = _Unit(data.unit)
         if (mask := mask_of_array(data)) is not None:
@@ -122,7 +122,7 @@ class ImageContent:
         return new
 
     def _take_nddata(self, data: NDData) -> None:
-        self.arrays["data"] = array_part(data.data)
+        self.arrays["data"] = lazy_array(data.data)
         self.stored = StoredHeader(header=as_header(data.meta))
         if data.unit is not None:
             self._unit = _Unit(data.unit, words=unit_words(self.stored.header))
@@ -131,13 +131,13 @@ class ImageContent:
             self.coordinates = Coordinates(data.wcs)
             self.coordinates.put(self.stored.header, came_along=True)
         if data.uncertainty is not None:
-            made = variance_part(data.uncertainty, self.shape, data.unit)
-            self.arrays["uncertainty"] = made
+            variance = variance_of(data.uncertainty, self.shape, data.unit)
+            self.arrays["uncertainty"] = LazyArray(array=variance)
         if (flags := getattr(data, "flags", None)) is not None:
             array = np.asarray(flags)
             if array.dtype.kind not in "iu":
                 array = array.astype(FLAGS_DTYPE)
-            self.arrays["flags"] = Part(array=array)
+            self.arrays["flags"] = LazyArray(array=array)
         if data.mask is not None:
             mask = np.broadcast_to(data.mask, self.shape)
             if (known := self.arrays.get("flags")) is None:
@@ -146,15 +146,14 @@ class ImageContent:
                 # What the flags say already is not said once more by another bit.
                 flagged: Any = self.flagged(self.bad_flags)
                 bad = np.where(mask & ~flagged, known.dtype.type(Flag.BAD), 0)
-                array = known.peek() | bad
-                self.arrays["flags"] = Part(array=array.astype(known.dtype))
+                array = known.read_only() | bad
+                self.arrays["flags"] = LazyArray(array=array.astype(known.dtype))
         self.check_shapes()
 
     # ---- copies
 
     def copy(self) -> "ImageContent":
         """Copy without reading: a change to one never shows in the other."""
-        self.synced("uncertainty")
         new = self.without_arrays()
         new.arrays = {name: part.copy() for name, part in self.arrays.items()}
         return new
@@ -166,10 +165,9 @@ class ImageContent:
         What is written into an array of one shows in the other, but operators in
         place change only the one that they are used on.
         """
-        self.synced("uncertainty")
         new = self.without_arrays()
         for name, part in self.arrays.items():
-            part.shared = True
+            part.is_common = True
             new.arrays[name] = part
         return new
 
@@ -191,11 +189,10 @@ class ImageContent:
         return new
 
     def __getstate__(self) -> dict[str, Any]:
-        self.synced("uncertainty")
         self.settle_wcs()
         held = self.coordinates
-        # The variance object refers to its parent weakly. Both are made again when they
-        # are asked for.
+        # These are made again when they are asked for. The variance object refers to
+        # its image weakly.
         return {
             **self.__dict__,
             "variance_object": None,
@@ -208,16 +205,6 @@ class ImageContent:
     def shape(self) -> tuple[int, ...]:
         """Shape of the data; nothing is read."""
         return self.arrays["data"].shape
-
-    def synced(self, name: str) -> Part | None:
-        """Give an array, after taking over one that was put into `uncertainty`."""
-        part = self.arrays.get(name)
-        held = self.variance_object
-        if part is None or name != "uncertainty" or held is None:
-            return part
-        if held.array is not part.peek():
-            self.set_array(name, np.asarray(held.array))
-        return self.arrays[name]
 
     def set_array(self, name: str, array: npt.NDArray[Any]) -> None:
         """Put an array in the place of another, whose file is forgotten."""
@@ -233,13 +220,13 @@ class ImageContent:
                 raise ShapeError(msg)
         old = self.arrays.get(name)
         if old is None:
-            self.arrays[name] = Part(array=array)
-        elif old.is_loaded and old.form is array and not old.borrowed:
-            old.held = True  # as after ``ndd.data += 1``
+            self.arrays[name] = LazyArray(array=array)
+        elif old.form is array and old.ownership in _ASSIGNED_AGAIN:
+            old.ownership = Ownership.EXPOSED  # as after ``ndd.data += 1``
         else:
             # Where it came from is kept: a save compares, and knows its header.
             same = array.shape == old.shape
-            self.arrays[name] = Part(
+            self.arrays[name] = LazyArray(
                 old.handle if same else None,
                 array,
                 header=old.header,
@@ -258,7 +245,6 @@ class ImageContent:
     @property
     def is_modified(self) -> bool:
         """Whether anything in memory differs from the file, or is in no file."""
-        self.synced("uncertainty")
         self.settle_wcs()
         return (
             self.stored.is_touched
@@ -288,7 +274,6 @@ class ImageContent:
         # A unit that was set stays when the card goes.
         stays = known is not None and not words and known.value != known.in_header
         self._unit = _Unit(known.value if known and stays else found, found, words)
-        self.variance_object = None
         return self._unit
 
     @property
@@ -300,7 +285,6 @@ class ImageContent:
     def unit(self, value: Any) -> None:
         known = self._read_unit()  # so that it is known what the header says
         self._unit = known._replace(value=None if value is None else u.Unit(value))
-        self.variance_object = None
 
     @property
     def unit_edited(self) -> bool:
@@ -410,11 +394,11 @@ class ImageContent:
         value = names if isinstance(names, int) else self.flag_table.value(names)
         if part is None:
             return None
-        array = part.peek()
+        array = part.read_only()
         return np.asarray((array & as_bits(value, array.dtype)) != 0)
 
 
-def _stated(part: Part | None) -> FlagTable | None:
+def _stated(part: LazyArray | None) -> FlagTable | None:
     """Read the table that the header of the flags states, if it does."""
     if part is not None and isinstance(part.handle, ConvertedHandle):
         return load_flags("ndmapper")  # of a mask, whose 1 is our own BAD
@@ -425,6 +409,63 @@ def _stated(part: Part | None) -> FlagTable | None:
     if raw is not None and b"FLAGCONV=" not in raw:
         return None
     return named_flags(part.header.header)
+
+
+class LinkedVariance(VarianceUncertainty):  # type: ignore[misc]
+    """The variance of an image as astropy has it: its array is that of the image."""
+
+    _content: ImageContent | None = None
+    _lazy: LazyArray
+    _own: Any = None
+    _unit_of_data: Any
+
+    @classmethod
+    def of(cls, image: "ImageBase", unit: Any) -> "LinkedVariance":
+        """Make that of an image; data and flags stay unread."""
+        # The square of a logarithmic unit is none.
+        square = unit**2 if isinstance(unit, u.UnitBase) else None
+        new = cls(None, copy=False, unit=square)
+        new._content, new._lazy = image.content, image.content.arrays["uncertainty"]
+        _ = new.array  # the caller has it from now on
+        new._unit_of_data = unit
+        # Setting parent_nddata itself would look at the data, and so read them.
+        new._parent_nddata = weakref.ref(image)
+        return new
+
+    def fits(self, unit: Any) -> bool:
+        """Say whether it is still that of its image, whose data have a unit."""
+        return self._is_linked and self._unit_of_data is unit
+
+    @property
+    def _is_linked(self) -> bool:
+        content = self._content
+        return content is not None and content.arrays.get("uncertainty") is self._lazy
+
+    # By this name astropy has the array.
+    @property
+    def _array(self) -> Any:
+        return self._own if self._content is None else self._lazy.array
+
+    @_array.setter
+    def _array(self, value: Any) -> None:
+        content = self._content
+        if content is not None and self._is_linked:
+            content.set_array("uncertainty", np.asarray(value))
+            self._lazy = content.arrays["uncertainty"]
+        else:
+            # It is no longer that of the image, which has another one by now.
+            self._content, self._own = None, value
+
+    # Of itself it is a plain one.
+
+    def __repr__(self) -> str:
+        return repr(VarianceUncertainty(self.array, copy=False))
+
+    def __getitem__(self, item: Any) -> VarianceUncertainty:
+        return VarianceUncertainty(self.array[item], copy=False, unit=self.unit)
+
+    def __reduce__(self) -> Any:
+        return VarianceUncertainty, (self.array, False, self.unit)
 
 
 class ImageBase:
@@ -491,12 +532,11 @@ class ImageBase:
     @property
     def variance(self) -> npt.NDArray[Any] | None:
         """The variance as an array [unit squared]; None where there is none."""
-        part = self.content.synced("uncertainty")
+        part = self.content.arrays.get("uncertainty")
         return None if part is None else part.array
 
     @variance.setter
     def variance(self, value: Any) -> None:
-        self.content.variance_object = None
         if value is None:
             self.content.arrays.pop("uncertainty", None)
         else:
@@ -505,27 +545,24 @@ class ImageBase:
     @property
     def uncertainty(self) -> VarianceUncertainty | None:
         """The uncertainty, always as a variance; ``del`` frees what was read."""
-        part = self.content.synced("uncertainty")
-        if part is None:
+        if not self.has("uncertainty"):
             return None
-        if self.content.variance_object is None:
-            self.content.variance_object = _linked_variance(self, part.array)
-        return self.content.variance_object
+        held, unit = self.content.variance_object, self.unit
+        if held is None or not held.fits(unit):
+            held = self.content.variance_object = LinkedVariance.of(self, unit)
+        return held
 
     @uncertainty.setter
     def uncertainty(self, value: NDUncertainty | None) -> None:
         if value is None:
             self.variance = None
         else:
-            part = variance_part(value, self.shape, self.unit)
-            self.content.variance_object = None
-            self.content.set_array("uncertainty", part.peek())
+            self.variance = variance_of(value, self.shape, self.unit)
 
     @uncertainty.deleter
     def uncertainty(self) -> None:
-        if (part := self.content.synced("uncertainty")) is not None:
+        if (part := self.content.arrays.get("uncertainty")) is not None:
             part.free("uncertainty")
-            self.content.variance_object = None
 
     @property
     def flags(self) -> npt.NDArray[Any] | None:
@@ -598,12 +635,88 @@ class ImageBase:
 
     @property
     def wcs(self) -> Any:
-        """World coordinates, made from the header when somebody asks for them."""
+        """World coordinates, made from the header when they are asked for."""
         return self.content.wcs
 
     @wcs.setter
     def wcs(self, value: Any) -> None:
         self.content.wcs = value
+
+    @property
+    def primary_meta(self) -> Header | None:
+        """Primary header of the file that this belongs to; None without a file."""
+        return None if self.content.primary is None else self.content.primary.header
+
+    # ---- copies
+
+    def copy(self) -> Self:
+        """
+        Copy without reading: arrays that were handed out at once, others on write.
+
+        Returns
+        -------
+        NDLater
+            A change to one never shows in the other, and an array that was handed out
+            by this one stays its own.
+        """
+        return with_content(type(self), self.content.copy())
+
+    def replace(
+        self,
+        *,
+        data: Any = _KEEP,
+        variance: Any = _KEEP,
+        flags: Any = _KEEP,
+        unit: Any = _KEEP,
+        meta: Any = _KEEP,
+    ) -> Self:
+        """
+        Copy with some parts replaced; the others are shared, unread.
+
+        Parameters
+        ----------
+        data : array_like, optional
+            Pixels.
+        variance : array_like or None, optional
+            Variance [unit of data squared]; None takes it away.
+        flags : array_like of int or None, optional
+            Flag bits; None takes them away.
+        unit : unit or str or None, optional
+            Unit of the data; None takes it away.
+        meta : Header or mapping, optional
+            Header.
+
+        Returns
+        -------
+        NDLater
+            The copy.
+
+        Raises
+        ------
+        ShapeError
+            If the parts do not have one shape in the end.
+        """
+        new = self.copy()
+        given = {"data": data, "uncertainty": variance, "flags": flags}
+        for name, value in given.items():
+            if value is not _KEEP:
+                new.content.arrays.pop(name, None)
+        if data is not _KEEP:
+            new.content.arrays["data"] = lazy_array(data)
+        if meta is not _KEEP:
+            new.meta = meta
+            if unit is _KEEP and not self.content.unit_edited:
+                new.content.forget_unit()
+        if unit is not _KEEP:
+            new.unit = unit
+        elif isinstance(data, u.Quantity):
+            new.unit = data.unit
+        if variance is not _KEEP:
+            new.variance = variance
+        if flags is not _KEEP:
+            new.flags = flags
+        new.content.check_shapes()
+        return new
 
 
 Image = TypeVar("Image", bound=ImageBase)
@@ -626,20 +739,8 @@ def without_arrays(image: Image) -> Image:
     return with_content(type(image), image.content.without_arrays())
 
 
-def array_part(data: Any) -> Part:
-    """
-    Make a part of anything like an array.
-
-    Parameters
-    ----------
-    data : array_like
-        Numbers; the unit of a Quantity and the mask of a masked array are left out.
-
-    Returns
-    -------
-    Part
-        A part in memory.
-    """
+def lazy_array(data: Any) -> LazyArray:
+    """Wrap numbers; the unit of a Quantity and the mask of an array are left out."""
     if isinstance(data, u.Quantity):
         data = data.value
     if isinstance(data, np.ma.MaskedArray):
@@ -648,116 +749,14 @@ def array_part(data: Any) -> Part:
     if array.dtype.kind not in "biuf":
         msg = f"pixels must be numbers, not {array.dtype}"
         raise TypeError(msg)
-    return Part(array=array)
+    return LazyArray(array=array)
 
 
 def mask_of_array(value: Any) -> npt.NDArray[np.bool_] | None:
-    """
-    Give the mask of a masked array, NumPy's or astropy's.
-
-    Parameters
-    ----------
-    value : object
-        Anything.
-
-    Returns
-    -------
-    ndarray of bool or None
-        The mask; None where nothing has one.
-    """
+    """Return the mask of a masked array, NumPy's or astropy's, if it has one."""
     mask = getattr(value, "mask", None) if isinstance(value, np.ndarray) else None
     return None if mask is None or mask is np.ma.nomask else np.asarray(mask)
 
 
-def _flag_part(mask: Any) -> Part:
-    return Part(array=np.where(mask, Flag.BAD, 0).astype(FLAGS_DTYPE))
-
-
-def variance_part(value: NDUncertainty, shape: tuple[int, ...], unit: Any) -> Part:
-    """
-    Make a part of an uncertainty of any kind.
-
-    Parameters
-    ----------
-    value : NDUncertainty
-        The uncertainty.
-    shape : tuple of int
-        Shape that it must have.
-    unit : unit or None
-        Unit of the data.
-
-    Returns
-    -------
-    Part
-        The variance, in the unit of the data squared.
-
-    Raises
-    ------
-    TypeError
-        If it cannot be turned into a variance.
-    ShapeError
-        If it has another shape.
-    UnitError
-        If its unit does not go with that of the data.
-    """
-    if not isinstance(value, NDUncertainty):
-        msg = (
-            "uncertainty must be a VarianceUncertainty or another of astropy's, not "
-            f"{type(value).__name__}; set variance to give an array"
-        )
-        raise TypeError(msg)
-    array, own = np.asarray(value.array), value.unit
-    dtype = array.dtype
-    if isinstance(value, StdDevUncertainty):
-        array, own = squared(array), None if own is None else own**2
-    elif isinstance(value, InverseVariance):
-        with np.errstate(divide="ignore", over="ignore"):
-            array = 1 / np.asarray(array, np.float64)
-        own = None if own is None else own**-1
-    elif not isinstance(value, VarianceUncertainty):
-        msg = f"a variance cannot be made of a {type(value).__name__}"
-        raise TypeError(msg)
-    if unit is not None and own is not None:
-        try:
-            factor = own.to(unit**2)
-        except u.UnitConversionError as err:
-            msg = f"an uncertainty in {own} does not go with data in {unit}"
-            raise UnitError(msg) from err
-        array = array if factor == 1 else np.asarray(array, np.float64) * factor
-    if array is not value.array:
-        array = narrowed(array, dtype)
-    if array.shape != shape:
-        array = _spread(array, shape)
-    return Part(array=array)
-
-
-def _spread(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    try:
-        return np.broadcast_to(array, shape).copy()
-    except ValueError as err:
-        msg = f"the uncertainty has shape {array.shape}, but the data have {shape}"
-        raise ShapeError(msg) from err
-
-
-def _linked_variance(ndd: Any, array: npt.NDArray[Any]) -> VarianceUncertainty:
-    """
-    Make the uncertainty object of an NDLater, without reading its data.
-
-    Parameters
-    ----------
-    ndd : NDLater
-        Whose uncertainty it is.
-    array : ndarray
-        The variance; the object holds this very array.
-
-    Returns
-    -------
-    VarianceUncertainty
-        The object.
-    """
-    # The square of a logarithmic unit is none.
-    unit = ndd.unit**2 if isinstance(ndd.unit, u.UnitBase) else None
-    made = VarianceUncertainty(array, copy=False, unit=unit)
-    # Setting parent_nddata itself would look at the data, and so read them.
-    made._parent_nddata = weakref.ref(ndd)
-    return made
+def _flag_part(mask: Any) -> LazyArray:
+    return LazyArray(array=np.where(mask, Flag.BAD, 0).astype(FLAGS_DTYPE))

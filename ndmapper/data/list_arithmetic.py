@@ -10,7 +10,7 @@ import numpy as np
 from astropy.nddata import NDData
 
 from ndmapper.config import config
-from ndmapper.data.array import Part
+from ndmapper.data.array import LazyArray, Ownership
 from ndmapper.data.datafile import DataFile, prepare_in_place
 from ndmapper.data.filename import FileName
 from ndmapper.data.image import mask_of_array
@@ -136,14 +136,12 @@ def _fixed(value: Any) -> Any:
 
 
 def _fix(ndd: NDLater, original: NDLater) -> None:
-    original.content.synced("uncertainty")
     for name, part in original.content.arrays.items():
-        array = part.peek().copy() if part.is_loaded else None
-        pending = None if part.is_loaded else part.pending
-        ndd.content.arrays[name] = Part(
-            part.handle, array, header=part.header, is_std=part.is_std, held=False,
-            pending=pending, fixed=True,
-        ).noted()  # fmt: skip
+        array = part.read_only().copy() if part.is_loaded else None
+        ndd.content.arrays[name] = LazyArray(
+            part.handle, array, header=part.header, is_std=part.is_std,
+            ownership=Ownership.IMMUTABLE, deferred=part.deferred,
+        ).registered()  # fmt: skip
 
 
 def result_names(  # noqa: PLR0917

@@ -1,4 +1,4 @@
-"""NDData whose pixels are read from the file when somebody looks at them."""
+"""NDData whose pixels are read from the file when they are first accessed."""
 
 from collections import UserDict
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from astropy import units as u
 from astropy.nddata import NDData, NDDataArray, NDUncertainty
 from astropy.table import Table
 
@@ -14,7 +13,7 @@ from ndmapper.data.ccddata import Interchange
 from ndmapper.data.detector import cut_sections, drop_sections
 from ndmapper.data.display import PixelViews
 from ndmapper.data.flagging import Flagging
-from ndmapper.data.image import ImageContent, array_part, sharing_arrays, with_content
+from ndmapper.data.image import ImageContent, sharing_arrays, with_content
 from ndmapper.data.numpy_functions import compared
 from ndmapper.data.operations import is_operand
 from ndmapper.data.operators import Operators
@@ -22,21 +21,19 @@ from ndmapper.data.reductions import Reductions
 from ndmapper.data.tables import Belongings, TableStore
 from ndmapper.data.wcs_cut import cut_header, drop_coordinates
 from ndmapper.io.arrays import is_basic_index, section_of
-from ndmapper.io.headers import Header, StoredHeader
+from ndmapper.io.headers import StoredHeader
 from ndmapper.io.labels import Ident
 from ndmapper.io.quickheader import HeaderValues, values_of
 
 __all__ = ["Extras", "NDLater"]
 
-_KEEP: Any = object()
-
 
 class NDLater(
     Operators,
     Reductions,
-    Flagging,
     Interchange,
     PixelViews,
+    Flagging,
     NDDataArray,  # type: ignore[misc]
 ):
     """
@@ -135,33 +132,14 @@ class NDLater(
         return self.content.extras
 
     @property
-    def primary_meta(self) -> Header | None:
-        """Primary header of the file that this belongs to; None without a file."""
-        return None if self.content.primary is None else self.content.primary.header
-
-    @property
     def header_values(self) -> HeaderValues:
-        """The header to find values in, not parsed where nobody changed it."""
+        """The header to find values in, not parsed where it was not changed."""
         return values_of(self.content.stored)
 
     @property
     def primary_values(self) -> HeaderValues | None:
         """The primary header, likewise; None without a file."""
         return None if self.content.primary is None else values_of(self.content.primary)
-
-    # ---- copies and sections
-
-    def copy(self) -> "NDLater":
-        """
-        Copy, without reading; of arrays in memory those that somebody may hold.
-
-        Returns
-        -------
-        NDLater
-            A change to one never shows in the other, and an array that was handed out
-            by this one stays its own.
-        """
-        return with_content(type(self), self.content.copy())
 
     # ---- functions of NumPy, and comparisons
 
@@ -182,7 +160,7 @@ class NDLater(
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __abs__(self) -> "NDLater":
-        return self.replace(data=np.abs(self.content.arrays["data"].peek()))
+        return self.replace(data=np.abs(self.content.arrays["data"].read_only()))
 
     def __float__(self) -> float:
         if self.size != 1:
@@ -216,7 +194,6 @@ class NDLater(
             operators in place change only the one that they are used on.
         """
         self.content.arrays = other.content.sharing_arrays().arrays
-        self.content.variance_object = None
 
     def __copy__(self) -> "NDLater":
         return self.copy()
@@ -224,62 +201,7 @@ class NDLater(
     def __deepcopy__(self, memo: dict[int, Any]) -> "NDLater":
         return self.copy()
 
-    def replace(
-        self,
-        *,
-        data: Any = _KEEP,
-        variance: Any = _KEEP,
-        flags: Any = _KEEP,
-        unit: Any = _KEEP,
-        meta: Any = _KEEP,
-    ) -> "NDLater":
-        """
-        Copy with some parts replaced; the others are shared, unread.
-
-        Parameters
-        ----------
-        data : array_like, optional
-            Pixels.
-        variance : array_like or None, optional
-            Variance [unit of data squared]; None takes it away.
-        flags : array_like of int or None, optional
-            Flag bits; None takes them away.
-        unit : unit or str or None, optional
-            Unit of the data; None takes it away.
-        meta : Header or mapping, optional
-            Header.
-
-        Returns
-        -------
-        NDLater
-            The copy.
-
-        Raises
-        ------
-        ShapeError
-            If the parts do not have one shape in the end.
-        """
-        new = self.copy()
-        given = {"data": data, "uncertainty": variance, "flags": flags}
-        for name, value in given.items():
-            if value is not _KEEP:
-                new.content.arrays.pop(name, None)
-        if data is not _KEEP:
-            new.content.arrays["data"] = array_part(data)
-        if meta is not _KEEP:
-            new.meta = meta
-            if unit is _KEEP and not self.content.unit_edited:
-                new.content.forget_unit()
-        if unit is not _KEEP:
-            new.unit = unit
-        elif isinstance(data, u.Quantity):
-            new.unit = data.unit
-        if variance is not _KEEP:
-            new.variance = variance
-        if flags is not _KEEP:
-            new.flags = flags
-        new.content.check_shapes()
-        return new
+    # ---- sections
 
     def __getitem__(self, item: Any) -> "NDLater":
         if not self.shape:
@@ -289,7 +211,6 @@ class NDLater(
             msg = f"sections are given by numbers and slices, not {item!r}"
             raise TypeError(msg)
         content = self.content
-        content.synced("uncertainty")
         new = content.without_arrays()
         new.arrays = {n: part.section(item) for n, part in content.arrays.items()}
         made = with_content(type(self), new)

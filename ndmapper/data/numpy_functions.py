@@ -7,7 +7,7 @@ of the pixels is answered, and the rest is refused.
 
 Elementwise functions (ufuncs) are refused by NumPy itself, since ``__array_ufunc__``
 is None: else masked arrays, NumPy's and astropy's, which are asked first, would take
-the pixels alone. So nothing can be said there of what to use; the operators are that.
+the pixels alone. So the error cannot name what to use instead: the operators.
 """
 
 from typing import Any
@@ -46,25 +46,11 @@ _ABOUT = {
 
 
 def compared(ufunc: Any, *inputs: Any) -> Any:
-    """
-    Ask something of each pixel.
-
-    Parameters
-    ----------
-    ufunc : numpy.ufunc
-        The question.
-    *inputs : NDLater, Quantity, array_like or number
-        One or two operands.
-
-    Returns
-    -------
-    ndarray of bool
-        The answers.
-    """
+    """Compare images, Quantities, arrays or numbers elementwise by a ufunc."""
     known = [x for x in inputs if getattr(x, "unit", None) is not None]
     values = []
     for x in inputs:
-        array = x.content.arrays["data"].peek() if _is_image(x) else x
+        array = x.content.arrays["data"].read_only() if _is_image(x) else x
         if known and not isinstance(array, u.Quantity) and getattr(x, "unit", None):
             array = u.Quantity(array, x.unit)
         values.append(array)
@@ -77,23 +63,9 @@ def compared(ufunc: Any, *inputs: Any) -> Any:
         raise UnitError(str(err)) from err
 
 
-def apply_function(func: Any, args: Any, options: Any) -> Any:
+def apply_function(func: Any, args: Any, options: Any, kind: type) -> Any:
     """
-    Carry another function of NumPy out.
-
-    Parameters
-    ----------
-    func : callable
-        The function.
-    args : tuple
-        Its arguments, one of them an NDLater or in a list of those.
-    options : dict
-        Its keywords.
-
-    Returns
-    -------
-    object
-        The result.
+    Apply a function of NumPy, no ufunc, to images and what else is of a `kind`.
 
     Raises
     ------
@@ -109,13 +81,13 @@ def apply_function(func: Any, args: Any, options: Any) -> Any:
     if func in _FORMS and len(args) == 1 and not options and _is_image(args[0]):
         return _FORMS[func](args[0])
     if func in _ABOUT:
-        plain = [_plain(x) for x in args]
-        return func(*plain, **{k: _plain(v) for k, v in options.items()})
+
+        def plain(value: Any) -> Any:
+            return np.asarray(value) if isinstance(value, kind) else value
+
+        plains = {k: plain(v) for k, v in options.items()}
+        return func(*map(plain, args), **plains)
     raise _refusal(func)
-
-
-def _plain(value: Any) -> Any:
-    return np.asarray(value) if hasattr(value, "_operate") else value
 
 
 def _is_image(value: Any) -> bool:

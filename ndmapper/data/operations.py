@@ -1,4 +1,4 @@
-"""Arithmetic of images: operands, shapes, units and headers are checked here."""
+"""Operations on images: operands are checked here, and results put together."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,7 +9,7 @@ import numpy as np
 from astropy import units as u
 from astropy.nddata import NDData
 
-from ndmapper.data.array import Part
+from ndmapper.data.array import LazyArray, Ownership
 from ndmapper.data.deferred import PARTS, Operand, Operation, Result
 from ndmapper.data.flagging import in_convention_of
 from ndmapper.data.image import (
@@ -23,10 +23,10 @@ from ndmapper.numerics.formulas import BITWISE
 from ndmapper.numerics.overlaps import Overlaps
 
 __all__ = [
-    "Ready",
-    "as_bits",
+    "CheckedOperation",
+    "as_integer_bits",
+    "as_operand",
     "check_integers",
-    "given_operand",
     "is_operand",
     "ones",
     "operate",
@@ -39,39 +39,13 @@ _UNITS = u.UnitBase | u.function.FunctionUnitBase
 
 
 def is_operand(value: Any) -> bool:
-    """
-    Say whether something can be combined with an NDLater.
-
-    Parameters
-    ----------
-    value : object
-        Anything.
-
-    Returns
-    -------
-    bool
-        True for numbers, arrays, Quantities and NDData.
-    """
+    """Say whether a number, array, Quantity or NDData can be combined with images."""
     return isinstance(value, NDData | np.ndarray | np.generic | int | float | _UNITS)
 
 
-def given_operand(value: Any, name: str) -> tuple[Operand, Any]:
+def as_operand(value: Any, name: str) -> tuple[Operand, Any]:
     """
-    Make an operand of what was given.
-
-    Parameters
-    ----------
-    value : NDLater, NDData, Quantity, unit, array_like or number
-        What was given.
-    name : str
-        The operation.
-
-    Returns
-    -------
-    Operand
-        The operand; nothing is read.
-    unit or None or UnreadUnit
-        Its unit.
+    Return an operand, unread, and its unit (None, or an UnreadUnit).
 
     Raises
     ------
@@ -86,10 +60,10 @@ def given_operand(value: Any, name: str) -> tuple[Operand, Any]:
             raise TypeError(msg)
         return Operand({}, 1.0), value
     if isinstance(value, ImageBase):
-        value.content.synced("uncertainty")
         return Operand(dict(value.content.arrays)), unit_or_unreadable(value)
     unit = value.unit if isinstance(value, u.Quantity) else None
-    fixed = isinstance(value, np.ndarray) and not (
+    # An array cannot change that is read-only, and no view of another.
+    is_immutable = isinstance(value, np.ndarray) and not (
         value.flags.writeable or value.base is not None
     )
     if isinstance(value, u.Quantity):
@@ -105,24 +79,13 @@ def given_operand(value: Any, name: str) -> tuple[Operand, Any]:
         except OverflowError as err:
             msg = "a number of more than 308 digits is no pixel"
             raise ParameterError(msg) from err
-    # Nobody can change an array that is nobody's view, and read-only.
-    return Operand({"data": Part(array=np.asarray(value), fixed=fixed)}), unit
+    ownership = Ownership.IMMUTABLE if is_immutable else Ownership.EXPOSED
+    array = LazyArray(array=np.asarray(value), ownership=ownership)
+    return Operand({"data": array}), unit
 
 
 def ones(dtype: np.dtype[Any]) -> int:
-    """
-    Give the number of which all bits are set.
-
-    Parameters
-    ----------
-    dtype : dtype
-        A type of integers.
-
-    Returns
-    -------
-    int
-        The number.
-    """
+    """Return the number of which all bits are set."""
     if dtype.kind == "u":
         return int(np.iinfo(dtype).max)
     return 1 if dtype.kind == "b" else -1
@@ -130,14 +93,7 @@ def ones(dtype: np.dtype[Any]) -> int:
 
 def check_integers(name: str, first: Operand, second: Operand) -> None:
     """
-    Make sure that both operands have bits.
-
-    Parameters
-    ----------
-    name : str
-        The operation.
-    first, second : Operand
-        The operands.
+    Check that both operands are integers.
 
     Raises
     ------
@@ -152,21 +108,9 @@ def check_integers(name: str, first: Operand, second: Operand) -> None:
             raise TypeError(msg)
 
 
-def as_bits(name: str, side: Operand, other: Operand) -> Operand:
+def as_integer_bits(name: str, side: Operand, other: Operand) -> Operand:
     """
-    Give the bits of a number, negative ones too, in the type of the other side.
-
-    Parameters
-    ----------
-    name : str
-        The operation.
-    side, other : Operand
-        The number, or anything else, which comes back as it is; and the other side.
-
-    Returns
-    -------
-    Operand
-        The number that has these bits.
+    Return the bits of a number, negative ones too, in the dtype of the other side.
 
     Raises
     ------
@@ -192,9 +136,9 @@ def as_bits(name: str, side: Operand, other: Operand) -> Operand:
 
 
 @dataclass(frozen=True)
-class Ready:
+class CheckedOperation:
     """
-    An operation of which everything is known but the numbers.
+    A checked operation: shapes, units and header are resolved, nothing is computed.
 
     Parameters
     ----------
@@ -211,25 +155,13 @@ class Ready:
     unit: Any
 
     def result(self, *, later: bool = False) -> Any:
-        """
-        Make the result.
-
-        Parameters
-        ----------
-        later : bool
-            Compute it only when somebody looks, where that can wait.
-
-        Returns
-        -------
-        NDLater
-            The result.
-        """
+        """Return the result, deferred if `later` and possible, as an NDLater."""
         node = self.node
         new = without_arrays(self.like)
         if later and node.is_deferrable:
             node = node.snapshot()
             made: dict[str, Any] = {
-                n: Part(pending=Result(node, n)) for n in node.names
+                n: LazyArray(deferred=Result(node, n)) for n in node.names
             }
             sides = [s for s in (node.first, node.second) if "flags" in s.parts]
             if len(sides) == 1 and sides[0].parts["flags"].shape == node.shape:
@@ -245,38 +177,17 @@ class Ready:
         put_unit(new, self.unit)
         return new
 
-    def made(self, *, later: bool, room: Pixels | None) -> dict[str, Part]:
-        """
-        Make the parts of the result, or note what they will be.
-
-        Parameters
-        ----------
-        later : bool
-            Compute them only when somebody looks, where that can wait.
-        room : Pixels or None
-            Arrays that may be filled.
-
-        Returns
-        -------
-        dict of str to Part
-            The parts by name.
-        """
+    def made(self, *, later: bool, room: Pixels | None) -> dict[str, LazyArray]:
+        """Return the arrays of the result, deferred if possible, or put into `room`."""
         node = self.node
         if later and node.is_deferrable:
             node = node.snapshot()
-            return {n: Part(pending=Result(node, n)) for n in node.names}
+            return {n: LazyArray(deferred=Result(node, n)) for n in node.names}
         arrays = node.evaluate(node.names, room)
         return {n: _fresh(arrays, n) for n in node.names}
 
-    def put(self, made: dict[str, Part]) -> None:
-        """
-        Put a result in the place of the left operand.
-
-        Parameters
-        ----------
-        made : dict of str to Part
-            Its parts.
-        """
+    def put(self, made: dict[str, LazyArray]) -> None:
+        """Put the arrays of the result into the left operand."""
         like = self.like
         for name in PARTS:
             old, part = like.content.arrays.pop(name, None), made.get(name)
@@ -286,46 +197,28 @@ class Ready:
                 # Where it came from is kept: a save compares, and knows its header.
                 part.handle = old.handle if old.shape == part.shape else None
                 part.header, part.is_std = old.header, old.is_std
-                # The old array where there was room in it.
-                part.held = old.held and part.is_loaded and old.form is part.form
+                if part.is_loaded and old.form is part.form:
+                    part.ownership = old.ownership  # there was room in the old array
             like.content.arrays[name] = part
-        like.content.variance_object = None
         put_unit(like, self.unit)
 
     def reads(self) -> list[Any]:
-        """
-        List the arrays in memory that are read.
-
-        Returns
-        -------
-        list of ndarray
-            The arrays.
-        """
+        """List the operand arrays that are in memory."""
         sides = (self.node.first, self.node.second)
-        return [p.form for side in sides for p in side.parts.values() if p.is_loaded]
+        found = [p for side in sides for p in side.parts.values()]
+        return [part.read_only() for part in found if part.is_loaded]
 
     def room(self) -> Pixels:
-        """
-        Find arrays of the left operand that can take the result.
-
-        Returns
-        -------
-        Pixels
-            The arrays; None where there is none.
-        """
+        """Find the arrays of the left operand that the result can be written into."""
         read = self.reads()
         arrays: list[Any] = []
         for name in PARTS:
             part = self.like.content.arrays.get(name)
-            free = part is not None and part.is_loaded
-            if part is not None and (part.borrowed or part.shared):
-                free = False
-            array = cast(Any, part).form if free else None
+            array = None if part is None else part.writable()
             # What is read at another place than it is written must stay, and one array
             # cannot take two results.
             if array is not None and (
-                not array.flags.writeable
-                or any(x is not array and np.may_share_memory(array, x) for x in read)
+                any(x is not array and np.may_share_memory(array, x) for x in read)
                 or any(x is not None and np.may_share_memory(array, x) for x in arrays)
             ):
                 array = None
@@ -333,24 +226,13 @@ class Ready:
         return Pixels(*arrays)
 
 
-def _fresh(arrays: Pixels, name: str) -> Part:
-    """Make a part of an array that nobody else has."""
-    return Part(array=arrays[PARTS.index(name)], held=False)
+def _fresh(arrays: Pixels, name: str) -> LazyArray:
+    """Wrap an array that was just computed."""
+    return LazyArray(array=arrays[PARTS.index(name)], ownership=Ownership.PRIVATE)
 
 
-def put_all(operations: Sequence[Ready], *, later: bool = False) -> None:
-    """
-    Put results in the place of the left operands.
-
-    Each is made of what was there before the first was put.
-
-    Parameters
-    ----------
-    operations : sequence of Ready
-        The operations.
-    later : bool
-        Compute them only when somebody looks, where that can wait.
-    """
+def put_all(operations: Sequence[CheckedOperation], *, later: bool = False) -> None:
+    """Operate in place; each result is made of what was there before the first."""
     reads = [one.reads() for one in operations]
     readers = Overlaps([(a, i) for i, arrays in enumerate(reads) for a in arrays])
     waiting = []
@@ -365,36 +247,21 @@ def put_all(operations: Sequence[Ready], *, later: bool = False) -> None:
         one.put({name: _moved(part, name, room) for name, part in made.items()})
 
 
-def _moved(part: Part, name: str, room: Pixels) -> Part:
-    """Move a result into an array of the left operand, where it fits."""
+def _moved(part: LazyArray, name: str, room: Pixels) -> LazyArray:
+    """Copy a result into an array of the left operand, where it fits."""
     target: Any = room[PARTS.index(name)]
     if target is None or not part.is_loaded:
         return part
-    array = part.peek()
+    array = part.read_only()
     if (target.shape, target.dtype) != (array.shape, array.dtype):
         return part
     target[...] = array
-    return Part(array=target, held=False)
+    return LazyArray(array=target, ownership=Ownership.PRIVATE)
 
 
-def prepare(name: str, left: Any, right: Any, *, like: Any = None) -> Ready:
+def prepare(name: str, left: Any, right: Any, *, like: Any = None) -> CheckedOperation:
     """
     Check two operands, one of them an NDLater; nothing is read.
-
-    Parameters
-    ----------
-    name : str
-        The operation, a key of `SYMBOLS`.
-    left, right : NDLater, NDData, Quantity, array_like or number
-        The operands.
-    like : NDLater, optional
-        Whose header, ident and coordinates the result has, and whose shape; by
-        default the first NDLater that has the shape of the result.
-
-    Returns
-    -------
-    Ready
-        The operation.
 
     Raises
     ------
@@ -409,11 +276,14 @@ def prepare(name: str, left: Any, right: Any, *, like: Any = None) -> Ready:
         like = _described(left, right)
     if name == "invert":
         name, right = "bitwise_xor", ones(like.dtype)
-    first, first_unit = given_operand(in_convention_of(like, left), name)
-    second, second_unit = given_operand(in_convention_of(like, right), name)
+    first, first_unit = as_operand(in_convention_of(like, left), name)
+    second, second_unit = as_operand(in_convention_of(like, right), name)
     if name in BITWISE:
         check_integers(name, first, second)
-        first, second = as_bits(name, first, second), as_bits(name, second, first)
+        first, second = (
+            as_integer_bits(name, first, second),
+            as_integer_bits(name, second, first),
+        )
     second, unit = unit_of_result(
         name, (first, second), (first_unit, second_unit), (left, right)
     )
@@ -428,11 +298,11 @@ def prepare(name: str, left: Any, right: Any, *, like: Any = None) -> Ready:
             f"{SYMBOLS[name]}"
         )
         raise ShapeError(msg)
-    return Ready(like, node, unit)
+    return CheckedOperation(like, node, unit)
 
 
 def _described(left: Any, right: Any) -> Any:
-    """Find the NDLater that a result is like: a row is like the image it goes with."""
+    """Return the operand whose header a result has: not a row that is broadcast."""
     if not isinstance(left, ImageBase) or not isinstance(right, ImageBase):
         return left if isinstance(left, ImageBase) else right
     shapes = [cast(Any, side).shape for side in (left, right)]
@@ -446,25 +316,10 @@ def operate(
     name: str, left: Any, right: Any, *, later: bool = False, like: Any = None
 ) -> Any:
     """
-    Combine two operands, one of them an NDLater.
+    Combine two operands, one of them an NDLater; `later` defers where possible.
 
-    Parameters
-    ----------
-    name : str
-        The operation, a key of `SYMBOLS`.
-    left, right : NDLater, NDData, Quantity, array_like or number
-        The operands. Variances are propagated as if they were independent; flags are
-        combined with OR.
-    later : bool
-        Compute the result when somebody looks at it, unless an operand is in memory,
-        where it may be changed in the meantime.
-    like : NDLater, optional
-        As for `prepare`.
-
-    Returns
-    -------
-    NDLater
-        The result, with header, ident and coordinates of `like`.
+    Variances are propagated as if they were independent; flags are combined with OR.
+    The result has header, ident and coordinates of `like`.
 
     Raises
     ------

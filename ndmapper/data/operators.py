@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable
-from typing import Any, ClassVar
+from importlib import import_module
+from typing import Any
 
 from ndmapper.data.numpy_functions import apply_function
 from ndmapper.data.operations import is_operand, operate, prepare, put_all
@@ -14,13 +15,13 @@ __all__ = ["SYMBOLS", "Operators", "checked_result", "documented", "is_operand"]
 def _operator(name: str) -> tuple[Any, Any, Any]:
     """Make the forward, reflected and in-place form of an operator."""
 
-    def forward(self: Any, other: Any) -> Any:
+    def forward(self: "Operators", other: Any) -> Any:
         return self._operate(name, other)
 
-    def reflected(self: Any, other: Any) -> Any:
+    def reflected(self: "Operators", other: Any) -> Any:
         return self._operate(name, other, swapped=True)
 
-    def in_place(self: Any, other: Any) -> Any:
+    def in_place(self: "Operators", other: Any) -> Any:
         return self._operate_in_place(name, other)
 
     return forward, reflected, in_place
@@ -44,27 +45,7 @@ _METHODS = {
 def documented(
     method: Callable[..., Any], name: str, owner: str, operand: str, rest: str
 ) -> Callable[..., Any]:
-    """
-    Name and document the method of an operation.
-
-    Parameters
-    ----------
-    method : callable
-        The method.
-    name : str
-        The operation.
-    owner : str
-        The class.
-    operand : str
-        What an operand can be.
-    rest : str
-        The documentation after that of the operand.
-
-    Returns
-    -------
-    callable
-        The method.
-    """
+    """Name and document the method of an operation; `rest` follows the operand."""
     summary, what = _METHODS[name]
     method.__name__, method.__qualname__ = name, f"{owner}.{name}"
     method.__doc__ = (
@@ -74,30 +55,7 @@ def documented(
 
 
 def checked_result(name: str, operand: Any, result: Any, *, takes: str) -> Any:
-    """
-    Make sure that a method could do something with its operand.
-
-    Parameters
-    ----------
-    name : str
-        The method.
-    operand : object
-        What it was given.
-    result : object
-        What came of it.
-    takes : str
-        What it takes.
-
-    Returns
-    -------
-    object
-        The result.
-
-    Raises
-    ------
-    TypeError
-        If there is none.
-    """
+    """Return the result of a method, or raise a TypeError that says what it takes."""
     if result is NotImplemented:
         msg = f"{name} takes {takes}, not {type(operand).__name__}"
         raise TypeError(msg)
@@ -106,12 +64,12 @@ def checked_result(name: str, operand: Any, result: Any, *, takes: str) -> Any:
 
 def _method(name: str) -> Callable[..., Any]:
     def method(
-        self: Any, operand: Any, filename: str | os.PathLike[str] | None = None
+        self: "Operators", operand: Any, filename: str | os.PathLike[str] | None = None
     ) -> Any:
         found = self._operate(name, operand)
         takes = "NDData, arrays, Quantities and numbers"
         made = checked_result(name, operand, found, takes=takes)
-        return made if filename is None else made._named(filename)
+        return made if filename is None else named(made, filename)
 
     return documented(
         method, name, "Operators", "NDData, Quantity, array_like or number",
@@ -121,11 +79,16 @@ def _method(name: str) -> Callable[..., Any]:
     )  # fmt: skip
 
 
+def named(result: "Operators", filename: str | os.PathLike[str]) -> Any:
+    """Make a file of a result."""
+    # It stands above this module, and may not be imported yet.
+    made = import_module("ndmapper.data").DataFile(data=result)
+    made.filename = filename
+    return made
+
+
 class Operators:
     """The operators of arithmetic."""
-
-    # What makes a file of a result: DataFile, which sets this since it stands above.
-    file_type: ClassVar[Any] = None
 
     # Above Quantity, so that `quantity * ndd` comes here as well.
     __array_priority__ = 1_000_000
@@ -133,7 +96,7 @@ class Operators:
     __array_ufunc__ = None
 
     def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
-        return apply_function(func, args, options)
+        return apply_function(func, args, options, Operators)
 
     __add__, __radd__, __iadd__ = _operator("add")
     __sub__, __rsub__, __isub__ = _operator("subtract")
@@ -163,12 +126,6 @@ class Operators:
             The result.
         """
         return ~self
-
-    def _named(self, filename: str | os.PathLike[str]) -> Any:
-        """Make a file of a result."""
-        made = self.file_type(data=self)
-        made.filename = filename
-        return made
 
     def __neg__(self) -> Any:
         return self._operate("multiply", -1)

@@ -1,13 +1,14 @@
 """Sums, means and extremes of an NDLater, and its conversion to other units."""
 
 import warnings
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from astropy import units as u
 
-from ndmapper.data.image import ImageBase
+from ndmapper.data.flagging import Flagging
+from ndmapper.data.image import ImageContent, with_content
 from ndmapper.errors import UnitError
 from ndmapper.numerics.formulas import narrowed
 
@@ -16,7 +17,7 @@ __all__ = ["Reductions"]
 Axis = int | tuple[int, ...] | None
 
 
-class Reductions(ImageBase):
+class Reductions(Flagging):
     """
     What NDDataArray has too, with variance and flags as they are here.
 
@@ -24,7 +25,7 @@ class Reductions(ImageBase):
     pixels has none.
     """
 
-    def convert_unit_to(self, unit: Any, equivalencies: Any = ()) -> Any:
+    def convert_unit_to(self, unit: Any, equivalencies: Any = ()) -> Self:
         """
         Convert to another unit.
 
@@ -46,28 +47,27 @@ class Reductions(ImageBase):
         UnitError
             If there is no unit, or the units do not fit.
         """
-        ndd: Any = self
-        if ndd.unit is None:
+        if self.unit is None:
             msg = (
                 f"without a unit nothing can be converted to {unit}; set the unit first"
             )
             raise UnitError(msg)
-        if equivalencies and ndd.has("uncertainty"):
+        if equivalencies and self.has("uncertainty"):
             msg = "equivalencies do not convert a variance; take it away first"
             raise UnitError(msg)
         try:
-            data = ndd.unit.to(unit, ndd.data, equivalencies=list(equivalencies))
-            factor = 1.0 if equivalencies else ndd.unit.to(unit)
+            data = self.unit.to(unit, self.data, equivalencies=list(equivalencies))
+            factor = 1.0 if equivalencies else self.unit.to(unit)
         except u.UnitConversionError as err:
             raise UnitError(str(err)) from err
-        variance = ndd.variance
+        variance = self.variance
         if variance is not None:
             wide = np.asarray(variance, np.float64) * factor**2
             variance = narrowed(wide, variance.dtype)
-        data = np.asarray(data).astype(ndd.dtype if ndd.dtype.kind == "f" else float)
-        return ndd.replace(data=data, variance=variance, unit=unit)
+        data = np.asarray(data).astype(self.dtype if self.dtype.kind == "f" else float)
+        return self.replace(data=data, variance=variance, unit=unit)
 
-    def sum(self, axis: Axis = None) -> Any:
+    def sum(self, axis: Axis = None) -> Self:
         """
         Add up the pixels that are not masked.
 
@@ -87,7 +87,7 @@ class Reductions(ImageBase):
             lambda variance: np.sum(variance, axis=axis, where=good),
         )
 
-    def mean(self, axis: Axis = None) -> Any:
+    def mean(self, axis: Axis = None) -> Self:
         """
         Average the pixels that are not masked.
 
@@ -110,7 +110,7 @@ class Reductions(ImageBase):
                 lambda variance: np.sum(variance, axis=axis, where=good) / count**2,
             )
 
-    def min(self, axis: Axis = None) -> Any:
+    def min(self, axis: Axis = None) -> Self:
         """
         Find the smallest pixel that is not masked.
 
@@ -128,7 +128,7 @@ class Reductions(ImageBase):
             np.min(self._pixels(), axis=axis, where=self._good(), initial=np.inf)
         )
 
-    def max(self, axis: Axis = None) -> Any:
+    def max(self, axis: Axis = None) -> Self:
         """
         Find the largest pixel that is not masked.
 
@@ -146,7 +146,7 @@ class Reductions(ImageBase):
             np.max(self._pixels(), axis=axis, where=self._good(), initial=-np.inf)
         )
 
-    def median(self, axis: Axis = None) -> Any:
+    def median(self, axis: Axis = None) -> Self:
         """
         Find the median of the pixels that are not masked.
 
@@ -164,9 +164,9 @@ class Reductions(ImageBase):
         ------
         TypeError
             If there is a variance: that of a median depends on how the pixels that it
-            is taken of differ, which nobody knows.
+            is taken of differ, which is not known.
         """
-        if self.content.synced("uncertainty") is not None:
+        if self.content.arrays.get("uncertainty") is not None:
             msg = (
                 "the variance of a median is not known, since that depends on how "
                 "pixels differ; take it of the data, as in numpy.median(ndd.data), or "
@@ -179,18 +179,20 @@ class Reductions(ImageBase):
             return self._reduced(np.nanmedian(pixels, axis=axis))
 
     def _pixels(self) -> npt.NDArray[Any]:
-        array = self.content.arrays["data"].peek()
+        array = self.content.arrays["data"].read_only()
         # In double precision: a sum of a million pixels of float32 loses digits.
         return np.asarray(array, np.float64)
 
     def _good(self) -> Any:
-        ndd: Any = self
-        return True if ndd.mask is None else ~ndd.mask
+        mask = self.mask
+        return True if mask is None else ~mask
 
-    def _reduced(self, data: Any, variance: Any = None) -> Any:
-        ndd: Any = self
-        new = type(ndd)(np.asarray(data), unit=ndd.unit)
-        part = self.content.synced("uncertainty")
+    def _reduced(self, data: Any, variance: Any = None) -> Self:
+        new = with_content(type(self), ImageContent.of(np.asarray(data)))
+        new.unit = self.unit
+        part = self.content.arrays.get("uncertainty")
         if part is not None and variance is not None:
-            new.variance = np.asarray(variance(np.asarray(part.peek(), np.float64)))
+            new.variance = np.asarray(
+                variance(np.asarray(part.read_only(), np.float64))
+            )
         return new

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ndmapper.data.array import Part, keep_before, walk
+from ndmapper.data.array import LazyArray, load_before_replaced, with_operands
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
 from ndmapper.data.ndlater import NDLater
@@ -98,9 +98,9 @@ def write_all(
     for path in paths:
         refuse_protected(path)
     tangled = _is_tangled(paths, sources)
-    own = list(walk(_parts_of(*_flat(items))))
+    own = list(with_operands(_parts_of(*_flat(items))))
     for path in paths:
-        keep_before(path, own)
+        load_before_replaced(path, own)
     # The names are those of this process, which lives until all are published.
     temps = [staging_name(path) for path in paths]
     is_new = [not path.exists() for path in paths]
@@ -159,15 +159,15 @@ def sources_of(*values: Any) -> set[str]:
             tables = value.content.tables
             stored = (tables.stored(name) for name in tables)
             found |= {str(hdu.source.path) for hdu in stored if hdu is not None}
-    for part in walk(_parts_of(*values)):
-        if not part.is_loaded and part.pending is None and part.handle is not None:
+    for part in with_operands(_parts_of(*values)):
+        if not part.is_loaded and part.deferred is None and part.handle is not None:
             found.add(str(part.handle.source.path))
     return found
 
 
-def _parts_of(*values: Any) -> list[Part]:
+def _parts_of(*values: Any) -> list[LazyArray]:
     """List the arrays of files and images."""
-    found: list[Part] = []
+    found: list[LazyArray] = []
     for value in values:
         if isinstance(value, NDLater):
             found += value.content.arrays.values()

@@ -5,7 +5,7 @@ from typing import Any, Protocol, Self
 
 from astropy.table import Table
 
-from ndmapper.data.array import note
+from ndmapper.data.array import register
 from ndmapper.errors import (
     FileAccessError,
     FileChangedError,
@@ -131,7 +131,7 @@ class TableStore(MutableMapping[str, Table]):
         if (loaded := other.loaded(key)) is not None:
             self._loaded[name] = loaded.copy()
         if stored is not None:
-            note(stored.source, self)
+            register(stored.source, self)
 
     def add_stored(self, name: str, hdu: HduMap) -> str:
         """
@@ -145,10 +145,10 @@ class TableStore(MutableMapping[str, Table]):
         while name in self._hdus:
             name += "_"
         self._hdus[name] = hdu
-        note(hdu.source, self)
+        register(hdu.source, self)
         return name
 
-    def keep(self) -> None:
+    def load(self) -> None:
         """Read what still lies in a file, as that is about to be replaced."""
         for name in self:
             _ = self[name]

@@ -1,4 +1,4 @@
-"""The unit of a result, and operands brought to a unit that fits."""
+"""The unit of a result, and conversion of operands to a common unit."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ SYMBOLS = {
 @dataclass(frozen=True)
 class UnreadUnit:
     """
-    A unit that BUNIT gives in words that nobody understands.
+    A unit that BUNIT gives in words that are not understood.
 
     Parameters
     ----------
@@ -39,34 +39,13 @@ class UnreadUnit:
 
 
 def unit_or_unreadable(ndd: Any) -> Any:
-    """
-    Give the unit of an image.
-
-    Parameters
-    ----------
-    ndd : NDLater
-        The image.
-
-    Returns
-    -------
-    unit or None or UnreadUnit
-        None where there is none.
-    """
+    """Return the unit of an image, None, or an UnreadUnit."""
     text = ndd.content.unread_unit
     return UnreadUnit(text) if text else ndd.unit
 
 
 def put_unit(ndd: Any, unit: Any) -> None:
-    """
-    Give a result its unit.
-
-    Parameters
-    ----------
-    ndd : NDLater
-        The result, with the header of an operand.
-    unit : unit or None or UnreadUnit
-        The unit; an UnreadUnit is what the card says, in its own words.
-    """
+    """Set the unit of a result, or the words of an UnreadUnit in its header."""
     if isinstance(unit, UnreadUnit):
         if unit_or_unreadable(ndd) != unit:
             ndd.content.stored.edit(partial(_with_words, text=unit.text))
@@ -88,25 +67,7 @@ def unit_of_result(
     name: str, sides: tuple[Operand, Operand], units: tuple[Any, Any], values: Any
 ) -> tuple[Operand, Any]:
     """
-    Find the unit of a result.
-
-    Parameters
-    ----------
-    name : str
-        The operation.
-    sides : tuple of Operand
-        The operands.
-    units : tuple of unit, None or UnreadUnit
-        Their units.
-    values : tuple of object
-        What was given as operands.
-
-    Returns
-    -------
-    Operand
-        The second operand, converted to the unit of the first where that is needed.
-    unit or None or UnreadUnit
-        The unit of the result.
+    Return the second operand in the unit of the first, and the unit of the result.
 
     Raises
     ------

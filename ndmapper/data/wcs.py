@@ -66,26 +66,11 @@ def read_wcs(
     header: Header, ndim: int | None = None, tables: Any = None, where: str = ""
 ) -> Any:
     """
-    Make the world coordinate system that a header describes.
+    Make the world coordinate system of a header for an image of `ndim` axes.
 
-    Parameters
-    ----------
-    header : Header
-        The header of an image.
-    ndim : int, optional
-        Number of axes of the image. Where WCSAXES says that the coordinates have
-        more, the object has those of the image alone.
-    tables : astropy.io.fits.HDUList, optional
-        The HDUs that the header refers to.
-    where : str
-        Where the header is from, for the warning.
-
-    Returns
-    -------
-    astropy.wcs.WCS or HighLevelWCSWrapper or None
-        None where the header has none, or one that astropy does not understand, which
-        is said in a warning. The wrapper, as astropy's slices have it, where the axes
-        of the image cannot be told apart from those that it has no more.
+    None where the header has none, or, with a warning, one that astropy does not
+    understand. A wrapper as of astropy's slices where the axes of the image cannot be
+    told apart from others that are described.
     """
     if not is_described(header):
         return None
@@ -108,19 +93,7 @@ def read_wcs(
 
 
 def is_described(header: Header) -> bool:
-    """
-    Say whether a header has a primary coordinate system.
-
-    Parameters
-    ----------
-    header : Header
-        The header.
-
-    Returns
-    -------
-    bool
-        True where any of its axes has something, or a plate has.
-    """
+    """Say whether a header has a primary coordinate system."""
     return "" in systems(header) or ("PLTRAH" in header and "AMDX1" in header)
 
 
@@ -159,21 +132,7 @@ def _of_image(header: Header, ndim: int, tables: Any) -> Any:
 
 
 def fits_cards(wcs: Any) -> tuple[Header | None, bool]:
-    """
-    Say a world coordinate system in FITS.
-
-    Parameters
-    ----------
-    wcs : object or None
-        A system of astropy, or a section of one.
-
-    Returns
-    -------
-    cards : Header or None
-        None where FITS cannot say it.
-    whole : bool
-        Whether the cards say all of it.
-    """
+    """Return the FITS cards of a WCS, if there can be any, and whether they are all."""
     wcs = getattr(wcs, "low_level_wcs", wcs)
     section = None
     if isinstance(wcs, SlicedLowLevelWCS):
@@ -202,7 +161,7 @@ def fits_cards(wcs: Any) -> tuple[Header | None, bool]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep astropy from saying each time what it said when the header was read."""
+    """Silence the warnings that astropy gave when the header was read."""
     logger = logging.getLogger("astropy")
     logger.addFilter(_is_not_about_sip)
     try:
@@ -218,18 +177,7 @@ def _is_not_about_sip(record: logging.LogRecord) -> bool:
 def put_wcs(
     header: Header, cards: Header | None, *, only: Collection[str] | None = None
 ) -> None:
-    """
-    Write a world coordinate system into a header, in place of what is there.
-
-    Parameters
-    ----------
-    header : Header
-        The header, changed in place.
-    cards : Header or None
-        The cards of the system; None takes the coordinates out.
-    only : collection of str, optional
-        Keywords that may be taken out; by default all that describe coordinates.
-    """
+    """Write the cards of a WCS into a header, in place of those in `only` (or all)."""
     for key in [k for k in header if is_array_keyword(k) and k != "BUNIT"]:
         if only is None or key in only:
             header.remove(key, ignore_missing=True, remove_all=True)
@@ -240,18 +188,7 @@ def put_wcs(
 
 
 def update_wcs(header: Header, before: Header | None, after: Header) -> None:
-    """
-    Write into a header what changed in its world coordinate system.
-
-    Parameters
-    ----------
-    header : Header
-        The header, changed in place. Other systems that it has stay.
-    before : Header or None
-        The cards of the system before the change.
-    after : Header
-        The cards of the system now.
-    """
+    """Write into a header what changed in its WCS; other systems in it stay."""
     known = Header() if before is None else before
     keys = dict.fromkeys([*known, *after])
     changed = [k for k in keys if known.get(k) != after.get(k)]
@@ -280,7 +217,7 @@ def _agree(header: Header, known: Header, keyword: str) -> bool:
 
 class Coordinates:
     """
-    World coordinates as an object that somebody may change in place.
+    World coordinates as an object that may be changed in place.
 
     Parameters
     ----------
@@ -318,23 +255,7 @@ class Coordinates:
         shape: tuple[int, ...],
         tables: CoordinateTables | None = None,
     ) -> "Coordinates":
-        """
-        Make the object that a header describes.
-
-        Parameters
-        ----------
-        stored : StoredHeader
-            The header; it stays as it is.
-        shape : tuple of int
-            Shape of the image.
-        tables : CoordinateTables, optional
-            What the file has of them beside the header.
-
-        Returns
-        -------
-        Coordinates
-            With None as object where the header has none that is understood.
-        """
+        """Make the object that a header describes: None where none is understood."""
         header = stored.header
         where = "" if stored.place is None else str(stored.place)
         hdus = None if tables is None else tables.hdus(header)
@@ -348,19 +269,7 @@ class Coordinates:
         return new
 
     def is_outdated(self, stored: StoredHeader) -> bool:
-        """
-        Say whether the header that they are from was changed since.
-
-        Parameters
-        ----------
-        stored : StoredHeader
-            The header.
-
-        Returns
-        -------
-        bool
-            False where the object says more than the header can.
-        """
+        """Say whether the header was changed since; never if it says less than this."""
         if self._seen is None or not stored.is_parsed:
             return False
         return self._seen != _cards_of(stored.header)
@@ -369,13 +278,8 @@ class Coordinates:
         """
         Write them into a header, unless it says the same already.
 
-        Parameters
-        ----------
-        header : Header
-            The header, changed in place.
-        came_along : bool
-            The header is from where the object is from. Then its cards stay where
-            FITS cannot hold the object: they may be all that can be said in FITS.
+        Cards that `came_along` with an object that FITS cannot hold stay: they may be
+        all that can be said in FITS.
         """
         if self._cards is None and came_along:
             return
@@ -386,14 +290,7 @@ class Coordinates:
         put_wcs(header, self._cards)
 
     def settle(self, stored: StoredHeader) -> None:
-        """
-        Write into the header what somebody changed in the object.
-
-        Parameters
-        ----------
-        stored : StoredHeader
-            The header; nothing of it changes where the object did not.
-        """
+        """Write changes of the object into the header, which else stays as it is."""
         if self.wcs is None or _is_inside(self.wcs, self._before):
             return
         before = self._cards
@@ -410,37 +307,17 @@ class Coordinates:
             self._seen = _cards_of(stored.header) if is_known else None
 
     def copy(self) -> "Coordinates | None":
-        """
-        Copy, where a header does not say all.
-
-        Returns
-        -------
-        Coordinates or None
-            None where a copy of the header is as good.
-        """
+        """Copy; None where a copy of the header is as good."""
         return copy.deepcopy(self) if self.in_memory else None
 
     def section(self, section: Sequence[range | int]) -> "Coordinates | None":
-        """
-        Take those of a section, where a header does not say all.
-
-        Parameters
-        ----------
-        section : sequence of range or int
-            What is taken of each axis, in the order of Python.
-
-        Returns
-        -------
-        Coordinates or None
-            None where those in the header of the section are as good, or all that
-            there are.
-        """
+        """Take those of a section; None where its header says as much, or all."""
         if not self.in_memory:
             return None
         wcs = copy.deepcopy(self.wcs)
         try:
             cut = SlicedLowLevelWCS(wcs.low_level_wcs, [_as_slice(x) for x in section])
-        except Exception as err:  # of packages that nobody knows; pixels matter more
+        except Exception as err:  # of any package; pixels matter more
             log.warning("the section has no coordinates: %s", err)
             return None
         return Coordinates(cut)

@@ -68,36 +68,12 @@ class Move(NamedTuple):
     step: int
 
     def position(self, value: float) -> float:
-        """
-        Say where a place on the axis is in the section.
-
-        Parameters
-        ----------
-        value : float
-            In pixels from 1, as in FITS.
-
-        Returns
-        -------
-        float
-            The same in pixels of the section.
-        """
+        """Return the position in the section of a position on the axis."""
         return (value - 1 - self.start) / self.step + 1
 
 
 def moves_of(section: Sequence[range | int]) -> dict[int, Move]:
-    """
-    Say how a section moves the axes.
-
-    Parameters
-    ----------
-    section : sequence of range or int
-        What is taken of each axis, in the order of Python.
-
-    Returns
-    -------
-    dict of int to Move
-        By axis, as FITS numbers them.
-    """
+    """Say how a section moves the axes."""
     count = len(section)
     return {
         count - i: Move(x, 1) if isinstance(x, int) else Move(x.start, x.step)
@@ -106,19 +82,7 @@ def moves_of(section: Sequence[range | int]) -> dict[int, Move]:
 
 
 def order_of(section: Sequence[range | int]) -> list[int]:
-    """
-    Say which axes of the whole are those of a section.
-
-    Parameters
-    ----------
-    section : sequence of range or int
-        What is taken of each axis, in the order of Python.
-
-    Returns
-    -------
-    list of int
-        As FITS numbers them: those that stay, then those of which one pixel is left.
-    """
+    """Say which axes of the whole are those of a section."""
     count = len(section)
     numbers = [count - i for i in reversed(range(count))]
     gone = [n for n in numbers if isinstance(section[count - n], int)]
@@ -126,19 +90,7 @@ def order_of(section: Sequence[range | int]) -> list[int]:
 
 
 def systems(header: Iterable[str]) -> dict[str, set[int]]:
-    """
-    List the coordinate systems of a header.
-
-    Parameters
-    ----------
-    header : iterable of str
-        The header, or its keywords.
-
-    Returns
-    -------
-    dict of str to set of int
-        The axes that each describes, by its letter; ``""`` is the primary system.
-    """
+    """List the coordinate systems of a header."""
     found: dict[str, set[int]] = {}
     for keyword in header:
         match = _SYSTEM.fullmatch(keyword)
@@ -154,16 +106,7 @@ def systems(header: Iterable[str]) -> dict[str, set[int]]:
 
 
 def drop_coordinates(header: Header, *, is_part: bool = False) -> None:
-    """
-    Take the coordinates out of a header, as pixels were picked one by one.
-
-    Parameters
-    ----------
-    header : Header
-        The header, changed in place.
-    is_part : bool
-        It is that of a variance or flags, of which nothing is said.
-    """
+    """Take the coordinates out of a header, as pixels were picked one by one."""
     if systems(header) and not is_part:
         log.warning(
             "pixels that are picked by a list or mask have no coordinates: they are "
@@ -186,19 +129,7 @@ def _remove(header: Header, is_meant: Callable[[str], bool]) -> None:
 def cut_header(
     header: Header, section: tuple[range | int, ...], *, is_part: bool = False
 ) -> None:
-    """
-    Adjust the coordinates in a header to a section of its image.
-
-    Parameters
-    ----------
-    header : Header
-        The header, changed in place. Axes of which one pixel is left come last, and
-        are counted by WCSAXES alone.
-    section : tuple of range or int
-        What is taken of each axis, in the order of Python.
-    is_part : bool
-        It is that of a variance or flags, of which nothing is said.
-    """
+    """Adjust the coordinates in a header to a section of its image."""
     cards = _Cards(header)
     known = systems(header)
     order = order_of(section)
@@ -223,7 +154,7 @@ def cut_header(
 
 
 def _silent(*_: Any) -> None:
-    """Say nothing: the same was said of the data."""
+    """Log nothing: the same was logged for the data."""
 
 
 class _Cards:
@@ -270,7 +201,7 @@ def _move_system(
     """Move one system: its reference pixel, and its steps for a stepped section."""
     for n, move in moves.items():
         if n in gone and not axes & gone:
-            continue  # nobody will ask where on it the section was
+            continue  # where on it the section was does not matter any more
         # Without a card it is 0 by the standard, and moves all the same.
         cards.change(f"CRPIX{n}{letter}", move.position, 0.0)
         if move.step != 1:
@@ -373,7 +304,7 @@ def _move_sdss(cards: _Cards, moves: Mapping[int, Move]) -> None:
 
 
 def _refuse_unmovable(header: Header, say: Callable[..., None]) -> None:
-    """Take out distortions in pixels of the whole that nobody here can move."""
+    """Take out distortions in pixels of the whole that cannot be moved here."""
     if "AXISCORR" in header:
         say("a section loses the distortion AXISCORR of its image, an old form of HST")
         _remove(header, lambda k: k == "AXISCORR")

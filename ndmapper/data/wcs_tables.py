@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ndmapper.data.array import note
+from ndmapper.data.array import register
 from ndmapper.data.wcs_cut import moves_of, order_of
 from ndmapper.io.filemap import FileMap, HduMap
 from ndmapper.io.headers import Header
@@ -46,19 +46,7 @@ class CoordinateTables:
 
     @classmethod
     def of(cls, fmap: FileMap) -> "CoordinateTables | None":
-        """
-        Find the tables of a file.
-
-        Parameters
-        ----------
-        fmap : FileMap
-            The map of the file.
-
-        Returns
-        -------
-        CoordinateTables or None
-            None where it has none.
-        """
+        """Find the tables of a file; None where it has none."""
         return cls(fmap) if any(map(is_coordinate_hdu, fmap.hdus)) else None
 
     @property
@@ -69,23 +57,11 @@ class CoordinateTables:
     def _like(self) -> "CoordinateTables":
         new = object.__new__(CoordinateTables)
         new.__dict__.update(self.__dict__)
-        note(self.source, new)
+        register(self.source, new)
         return new
 
     def section(self, section: Sequence[range | int]) -> "CoordinateTables":
-        """
-        Move them to a section; nothing is read.
-
-        Parameters
-        ----------
-        section : sequence of range or int
-            What is taken of each axis, in the order of Python.
-
-        Returns
-        -------
-        CoordinateTables
-            Those of the section.
-        """
+        """Move them to a section, given in the order of Python; nothing is read."""
         moves, order = moves_of(section), order_of(section)
         before = self._axes or tuple((n, 0, 1) for n in range(1, len(section) + 1))
         known = dict(enumerate(before, start=1))
@@ -105,19 +81,7 @@ class CoordinateTables:
     def renamed(
         self, names: Mapping[TableReference, tuple[str, int]]
     ) -> "CoordinateTables":
-        """
-        Give tables other names.
-
-        Parameters
-        ----------
-        names : mapping of TableReference to (str, int)
-            The new EXTNAME and EXTVER of each that gets them.
-
-        Returns
-        -------
-        CoordinateTables
-            The same tables, to which a header with these names leads.
-        """
+        """Return the same tables for a header that refers to them by other names."""
         new = self._like()
         new._names = dict(self._names)
         for one, name in names.items():
@@ -125,19 +89,7 @@ class CoordinateTables:
         return new
 
     def find(self, reference: TableReference) -> HduMap | None:
-        """
-        Find the HDU that a header leads to.
-
-        Parameters
-        ----------
-        reference : TableReference
-            What the header says.
-
-        Returns
-        -------
-        HduMap or None
-            None where there is none.
-        """
+        """Find the HDU that a header refers to, if there is one."""
         named = reference.name, reference.version
         name, version = self._names.get(named, named)
         wanted = (reference.axis > 0, name.upper(), version)
@@ -145,21 +97,7 @@ class CoordinateTables:
         return next(same, None)
 
     def table(self, hdu: HduMap, reference: TableReference) -> Any:
-        """
-        Read a table, in pixels of the section.
-
-        Parameters
-        ----------
-        hdu : HduMap
-            Which one.
-        reference : TableReference
-            What the header says of it.
-
-        Returns
-        -------
-        ImageHDU or bytes
-            A lookup table, or the HDU with a table of -TAB axes.
-        """
+        """Read a table, in pixels of the section."""
         if hdu.index not in self._kept:
             is_image = reference.axis > 0
             self._kept[hdu.index] = read_lookup(hdu) if is_image else hdu.read_bytes()
@@ -169,19 +107,7 @@ class CoordinateTables:
         return moved_lookup(table, (self._axes or _WHOLE)[:2], reference.axis)
 
     def hdus(self, header: Header) -> Any:
-        """
-        Give the tables that a header leads to, as astropy reads them.
-
-        Parameters
-        ----------
-        header : Header
-            The header, of the section.
-
-        Returns
-        -------
-        HDUList or None
-            Without those that are missing; None where the header leads to none.
-        """
+        """Return the tables that a header refers to and that exist, for astropy."""
         wanted = references(header)
         if not wanted:
             return None
@@ -190,7 +116,7 @@ class CoordinateTables:
             [(x, self.table(hdu, x)) for x, hdu in found if hdu is not None]
         )
 
-    def keep(self) -> None:
+    def load(self) -> None:
         """Read them all, as their file is about to be replaced."""
         for hdu in self._hdus:
             name = TableReference(hdu.name, hdu.number, int(hdu.is_image), "")

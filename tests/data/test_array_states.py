@@ -43,9 +43,11 @@ class Cell:
 class Image:
     """An image under test, and what it should be."""
 
-    def __init__(self, real, cells):
+    def __init__(self, real, cells, *, owned=False, opened=None):
         self.real = real
         self.cells = cells
+        self.owned = owned  # by a file, of which it is copied
+        self.opened = opened  # the file that it cannot outlive
 
     @property
     def arrays(self):
@@ -55,26 +57,34 @@ class Image:
     def shape(self):
         return self.cells["data"].array.shape
 
+    def shares(self):
+        """Return the cells of what is made of this by putting it into a file."""
+        if self.owned:
+            return self.copies()
+        for cell in self.cells.values():
+            cell.shared = True
+        return dict(self.cells)
+
+    def snapshot(self):
+        return {role: array.copy() for role, array in self.arrays.items()}
+
     def copies(self):
-        return {role: Cell(array.copy()) for role, array in self.arrays.items()}
+        return {role: Cell(array) for role, array in self.snapshot().items()}
 
 
 class File:
     """A DataFile of one group, and the model of that."""
 
-    def __init__(self, real, image):
+    def __init__(self, real, image, opened=None):
         self.real = real
         self.image = image
+        self.opened = opened  # the file that it cannot outlive: it is no copy
 
 
 def same(found, expected):
     assert found is not None
     assert found.shape == expected.shape
     np.testing.assert_array_equal(np.asarray(found), expected)
-
-
-def on_disk(arrays):
-    return {role: array.copy() for role, array in arrays.items()}
 
 
 def combined(left, right, sign):
@@ -140,8 +150,9 @@ class Arrays(RuleBasedStateMachine):
     def new_image(self, real, cells):
         self.images = [*self.images[-5:], Image(real, cells)]
 
-    def new_file(self, real, image):
-        self.files = [*self.files[-3:], File(real, image)]
+    def new_file(self, real, cells, opened=None):
+        image = Image(real[0], cells, owned=True, opened=opened)
+        self.files = [*self.files[-3:], File(real, image, opened)]
 
     def fresh(self, shape, role):
         self.count += 1
@@ -166,7 +177,7 @@ class Arrays(RuleBasedStateMachine):
         name = names[i % len(names)]
         real = DataFile(self.path / name, mode="update")
         cells = {role: Cell(a.copy()) for role, a in self.disk[name].items()}
-        self.new_file(real, Image(real[0], cells))
+        self.new_file(real, cells, name)
 
     @rule(i=index, name=st.sampled_from([None, *NAMES]))
     def save(self, i, name):
@@ -175,18 +186,24 @@ class Arrays(RuleBasedStateMachine):
             own = file.real.filename
             name = NAMES[2] if own is None else Path(own).name
         file.real.save(self.path / name, overwrite=True)
-        self.disk[name] = on_disk(file.image.arrays)
+        self.disk[name] = file.image.snapshot()
+        # What was opened, and is no copy, notices that its file is another one now.
+        file.opened = None
+        self.files = [x for x in self.files if x.opened != name]
+        self.images = [x for x in self.images if x.opened != name]
+        file.opened = file.image.opened = name
 
     @rule(i=index)
     def reload(self, i):
         file = self.files[i % len(self.files)]
         if file.real.filename is None:
             return
-        self.new_image(file.image.real, file.image.cells)
+        self.images = [*self.images[-5:], file.image]
         file.real.reload()
-        arrays = self.disk[Path(file.real.filename).name]
-        cells = {role: Cell(a.copy()) for role, a in arrays.items()}
-        file.image = Image(file.real[0], cells)
+        name = Path(file.real.filename).name
+        cells = {role: Cell(a.copy()) for role, a in self.disk[name].items()}
+        file.image = Image(file.real[0], cells, owned=True, opened=name)
+        file.opened = name
 
     @rule(i=index, how=st.sampled_from([DataFile.copy, copy.deepcopy, "pickle", "[:]"]))
     def copy_file(self, i, how):
@@ -195,34 +212,22 @@ class Arrays(RuleBasedStateMachine):
             real = pickle.loads(pickle.dumps(file.real))
         else:
             real = file.real[:] if how == "[:]" else how(file.real)
-        self.new_file(real, Image(real[0], file.image.copies()))
+        self.new_file(real, file.image.copies())
 
     @rule(i=index)
     def file_of_an_image(self, i):
         image = self.image(i)
-        real = DataFile(data=image.real)
-        if any(image is file.image for file in self.files):
-            cells = image.copies()
-        else:
-            cells = dict(image.cells)
-            for cell in cells.values():
-                cell.shared = True
-        self.new_file(real, Image(real[0], cells))
+        self.new_file(DataFile(data=image.real), image.shares())
 
     @rule(i=index, j=index)
     def put_into_a_file(self, i, j):
         image, file = self.image(i), self.files[j % len(self.files)]
         before = file.image
         file.real[0] = image.real
-        if any(image is file.image for file in self.files):
-            cells = image.copies()
-        else:
-            cells = dict(image.cells)
-            for cell in cells.values():
-                cell.shared = True
-        file.image = Image(file.real[0], cells)
+        file.image = Image(file.real[0], image.shares(), owned=True)
         if before is not image:
-            self.new_image(before.real, before.cells)
+            before.opened = None  # it left the file, and outlives it
+            self.images = [*self.images[-5:], before]
 
     @rule(i=index)
     def drop_file(self, i):
@@ -384,8 +389,9 @@ class Arrays(RuleBasedStateMachine):
         if one.image.shape == two.image.shape:
             real = one.real - two.real
             made = combined(one.image.arrays, two.image.arrays, -1)
-            cells = {role: Cell(a.copy()) for role, a in made.items()}
-            self.new_file(real, Image(real[0], cells))
+            # As for an image that was appended to the file.
+            cells = {role: Cell(a.copy(), shared=True) for role, a in made.items()}
+            self.new_file(real, cells)
 
 
 TestArrays = Arrays.TestCase

@@ -17,7 +17,7 @@ from ndmapper.testing import count_reads, make_mef
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(array, "_keepers", {})
+    monkeypatch.setattr(array, "_registry", {})
     make_mef(tmp_path / "a.fits", n_ext=2)
     return tmp_path / "a.fits"
 
@@ -109,7 +109,7 @@ def test_what_nobody_holds_is_forgotten(path, monkeypatch):
         make_mef(path.parent / f"{name}.fits", n_ext=1)
         _ = DataFile(f"{name}.fits")[0][1:]
         gc.collect()
-    assert len(array._keepers) <= 3
+    assert len(array._registry) <= 3
 
 
 def with_tables(path):
@@ -179,3 +179,22 @@ def test_pickle_of_a_file_outlives_its_save(path, look):
     np.testing.assert_array_equal(held[0].data, expected)
     held.save("new.fits")
     assert DataFile("new.fits").tables.keys() == df.tables.keys()
+
+
+def test_copy_that_was_freed_outlives_a_save(path):
+    df = DataFile(path, mode="update")
+    expected = df[0].data.copy()
+    copied = df[0].copy()
+    del copied.data
+    df *= 3
+    df.save()
+    np.testing.assert_array_equal(copied.data, expected)
+
+
+def test_image_that_was_put_into_a_file_outlives_the_next_one_of_its_name(path):
+    section = DataFile(path)[0][:]
+    expected = fits.getdata(path, ("SCI", 1))
+    df = DataFile(data=[section])
+    df.save("b.fits")
+    (DataFile(path) * 3).save("b.fits", overwrite=True)
+    np.testing.assert_array_equal(section.data, expected)

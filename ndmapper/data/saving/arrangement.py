@@ -105,7 +105,9 @@ class Arrangement:
             return is_kept and isinstance(variance.handle, InverseHandle)
         if not variance.is_loaded:
             return True  # what is computed of no variance is none
-        return not np.isfinite(variance.peek()[~handle.weights.is_measured()]).any()
+        return not np.isfinite(
+            variance.read_only()[~handle.weights.is_measured()]
+        ).any()
 
     def owners(self) -> dict[int, tuple[NDLater, str]]:
         """Find whose array, and which, goes where each HDU was."""

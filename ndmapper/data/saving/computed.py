@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.data.array import Pending, as_stored
+from ndmapper.data.array import DeferredSource
 from ndmapper.data.deferred import (
     PARTS,
     Result,
@@ -18,6 +18,7 @@ from ndmapper.data.deferred import (
     WiderVarianceError,
     stream,
 )
+from ndmapper.data.uncertainty import as_stored
 from ndmapper.io.filemap import HduMap, Tail
 from ndmapper.io.hdu import HduOut
 from ndmapper.io.roles import UncertaintyKind
@@ -34,7 +35,7 @@ class ComputedOnWrite:
 
     Parameters
     ----------
-    pending : Pending
+    pending : DeferredSource
         The array.
     kind : {'variance', 'std', 'ivar'}
         What is written of a variance.
@@ -48,7 +49,7 @@ class ComputedOnWrite:
         before.
     """
 
-    pending: Pending
+    pending: DeferredSource
     kind: UncertaintyKind = "variance"
     stored_dtype: np.dtype[Any] | None = None
     dtype: np.dtype[Any] = field(init=False)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-from ndmapper.data.array import Part, as_stored, root_of
+from ndmapper.data.array import LazyArray
 from ndmapper.data.flags import name_flags
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.primary_header import (
@@ -30,6 +30,7 @@ from ndmapper.data.saving.names import (
     is_named,
     kept_name,
 )
+from ndmapper.data.uncertainty import as_stored, root_of
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.converted import (
@@ -299,7 +300,7 @@ class HduMaker:
         if not isinstance(data, NoDataHandle):
             return data
         told = data.flags is not None and self.arrangement.tells_no_data(ndd, data)
-        return data.flags if told else source.values()
+        return data.flags if told else source.read_uncached()
 
     def _out(self, header: bytes, data: Any, before: ArrayHandle | None) -> HduOut:
         """Put an image together, compressed where it was, or where that is asked."""
@@ -312,7 +313,7 @@ class HduMaker:
 
 
 def _to_write(
-    part: Part,
+    part: LazyArray,
     *,
     data_dtype: np.dtype[Any],
     kind: UncertaintyKind = "variance",
@@ -328,9 +329,9 @@ def _to_write(
     returned for flags that are as they were read.
     """
     as_std = kind == "std"
-    if not part.is_loaded and part.pending is not None:
+    if not part.is_loaded and part.deferred is not None:
         return ComputedOnWrite(
-            part.pending, kind, float_type(data_dtype) if as_std else None
+            part.deferred, kind, float_type(data_dtype) if as_std else None
         )
     handle = part.handle
     if (
@@ -346,7 +347,7 @@ def _to_write(
         and not part.is_modified
     ):
         return handle
-    array = part.values()
+    array = part.read_uncached()
     return narrowed(root_of(array), data_dtype) if as_std else as_stored(array, kind)
 
 

@@ -38,7 +38,6 @@ def plan_hdus(file: HasContent, target: Path | None = None) -> list[PlannedHdu]:
     content = file.content
     refuse_same_idents(content, file)
     for ndd in content.images:
-        ndd.content.synced("uncertainty")
         ndd.content.settle_wcs()
     return _Plan(file, target).hdus()
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ndmapper.data.array import keep_before, walk
+from ndmapper.data.array import load_before_replaced, with_operands
 from ndmapper.data.content import FileContent, HasContent
 from ndmapper.data.deferred import WiderVarianceError
 from ndmapper.data.groups import flag_no_data, handle_of
@@ -171,7 +171,7 @@ def save_datafile(df: HasContent, target: Path, *, checksum: bool = False) -> No
     temp = staging_name(target)
     try:
         hdus = write_unpublished(df, target, temp, checksum=checksum)
-        keep_before(target, walk(df.content.made_arrays))
+        load_before_replaced(target, with_operands(df.content.made_arrays))
         publish(temp, target)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -338,7 +338,7 @@ class CalibFile(Spellings, DataFile):
         if not len(self) or part not in next(iter(self)).content.arrays:
             return None
         stored = next(iter(self)).content.arrays[part]
-        if stored.handle is None or stored.pending is not None:
+        if stored.handle is None or stored.deferred is not None:
             return None
         return str(stored.handle.source.path)
 
