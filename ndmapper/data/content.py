@@ -356,7 +356,7 @@ class FileContent:
             for ndd, old in zip(new._groups, self._groups, strict=True):
                 new._refer(ndd, old)
         new._record = deepcopy(self._record)
-        new._note()
+        new._register()
         return new
 
     def _copied(

@@ -585,6 +585,3 @@ def _partner(operand: Any, ndd: NDLater, like: DataFile) -> Any:
         )
         raise IdentError(msg)
     return found[0]
-
-
-Operators.file_type = DataFile

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable
-from typing import Any, ClassVar
+from importlib import import_module
+from typing import Any
 
 from ndmapper.data.numpy_functions import apply_function
 from ndmapper.data.operations import is_operand, operate, prepare, put_all
@@ -80,16 +81,14 @@ def _method(name: str) -> Callable[..., Any]:
 
 def named(result: "Operators", filename: str | os.PathLike[str]) -> Any:
     """Make a file of a result."""
-    made = result.file_type(data=result)
+    # It stands above this module, and may not be imported yet.
+    made = import_module("ndmapper.data").DataFile(data=result)
     made.filename = filename
     return made
 
 
 class Operators:
     """The operators of arithmetic."""
-
-    # What makes a file of a result: DataFile, which sets this since it stands above.
-    file_type: ClassVar[Any] = None
 
     # Above Quantity, so that `quantity * ndd` comes here as well.
     __array_priority__ = 1_000_000

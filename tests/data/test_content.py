@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -138,3 +140,14 @@ def test_arithmetic_leaves_the_contents_as_they_are(path):
     assert made.content is not df.content
     assert np.all(made[0].data == 0)
     assert df.unchanged
+
+
+def test_a_result_gets_a_file_where_only_images_were_imported():
+    script = (
+        "from ndmapper.data import NDLater\n"
+        "print(repr(NDLater([1.0, 2.0]).add(1, filename='x.fits')))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "DataFile 'x.fits' (len 1)"
