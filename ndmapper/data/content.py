@@ -342,10 +342,9 @@ class FileContent:
 
     def copy(self, memo: dict[int, Any] | None = None) -> "FileContent":
         """Copy without reading pixels; with a memo, as `copy.deepcopy` does."""
-        new = FileContent(self.labels)
-        new.map, new.layout = self.map, self.layout
+        new = object.__new__(FileContent)
+        new.__dict__.update(self.__dict__)
         new.primary = self.primary.copy()
-        new.bad_flags = self.bad_flags
         new.tables = self.tables.copy()
         if (extras := self._extras) is not None:
             images = {n: new._copied(x, self, memo) for n, x in extras.items()}
@@ -357,8 +356,6 @@ class FileContent:
             for ndd, old in zip(new._groups, self._groups, strict=True):
                 new._refer(ndd, old)
         new._record = deepcopy(self._record)
-        new.has_new_record = self.has_new_record
-        new.fingerprint = self.fingerprint
         new._note()
         return new
 

@@ -110,6 +110,10 @@ class DataFile(FileViews, Operators):
         If it is not FITS, or damaged.
     """
 
+    # What modules that open, save and copy files use; users have the properties.
+    access: FileAccess
+    content: FileContent
+
     def __init__(  # noqa: PLR0917  # the published order
         self,
         filename: "str | os.PathLike[str] | FileName | Named | None" = None,
@@ -137,39 +141,32 @@ class DataFile(FileViews, Operators):
         elif renamed:
             msg = "prefix, suffix, dirname and strip change a name, but none is given"
             raise ModeError(msg)
-        # What modules that open, save and copy files use; users have the properties.
         self.access = FileAccess(name, mode, has_data=data is not None)
         self.cals: dict[str, DataFile] = {}
         self.expected_key: tuple[str, str] | None = None
         self._wanted_labels = labels
-        usual = make_labels(config["labels"] if labels is None else labels)
+        wanted = make_labels(config["labels"] if labels is None else labels)
         is_there = self.mode in ("read", "update") and name is not None
-        if is_there and not isinstance(data, DataFile):
-            self.content = _opened(name, labels)
-        else:
-            self.content = FileContent(usual)
-            if is_there and not Path(str(name)).exists():
-                msg = f"{name} does not exist; check its name and folder"
-                raise MissingFileError(msg)
-            if self.mode == "new" and name is not None:
-                refuse_existing(name)
+        if is_there and isinstance(data, DataFile) and not Path(str(name)).exists():
+            msg = f"{name} does not exist; check its name and folder"
+            raise MissingFileError(msg)
+        if self.mode == "new" and name is not None:
+            refuse_existing(name)
         if isinstance(data, DataFile):
-            self._copy(data)
-        elif data is not None:
-            del self[:]
-            # A bare array is one image, and not a list of its rows.
-            single = isinstance(data, NDData | np.ndarray)
-            self.extend([data] if single else cast(Sequence[Any], data))
+            self.content = data.content.copy()
+            if labels is not None:
+                self.content.labels = wanted
+            self.cals.update(data.cals)
+            self.expected_key = data.expected_key
+        else:
+            self.content = _opened(name, labels) if is_there else FileContent(wanted)
+            if data is not None:
+                del self[:]
+                # A bare array is one image, and not a list of its rows.
+                single = isinstance(data, NDData | np.ndarray)
+                self.extend([data] if single else cast(Sequence[Any], data))
         if meta is not None:
             self.meta = meta
-
-    def _copy(self, other: "DataFile") -> None:
-        labels = self.content.labels
-        self.content = other.content.copy()
-        if self._wanted_labels is not None:
-            self.content.labels = labels
-        self.cals.update(other.cals)
-        self.expected_key = other.expected_key
 
     # ---- name and mode
 

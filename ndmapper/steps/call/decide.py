@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, FileName
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
 from ndmapper.errors import (
@@ -22,7 +22,7 @@ from ndmapper.steps.call.instrument_table import tells_of_tables
 from ndmapper.steps.paths import Stamp, stamp_of
 from ndmapper.steps.record.decisions import decided_otherwise
 from ndmapper.steps.record.differences import Difference, differences
-from ndmapper.steps.record.entry import Entry, ancestors, describe, is_as_recorded
+from ndmapper.steps.record.entry import Entry, ancestors, expected_entry, is_as_recorded
 from ndmapper.steps.record.equivalence import Equivalence, own_key
 from ndmapper.steps.work_unit import Targets, WorkUnit
 
@@ -128,7 +128,9 @@ def plan_in_memory(unit: WorkUnit, targets: Targets) -> PlanItem:
 
 
 def _expected(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
-    return {o: describe(unit, o, Path(str(name)).name) for o, name in targets.items()}
+    return {
+        o: expected_entry(unit, o, Path(str(name)).name) for o, name in targets.items()
+    }
 
 
 def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
@@ -145,26 +147,7 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
     seen = {output: stamp_of(path) for output, path in paths.items()}
     expected = _expected(unit, targets)
 
-    def item(
-        action: Action,
-        reason: str,
-        changes: Sequence[Difference] = (),
-        found: Mapping[Output, DataFile] | None = None,
-    ) -> PlanItem:
-        return PlanItem(
-            unit=unit,
-            targets=targets,
-            expected=expected,
-            action=action,
-            reason=reason,
-            changes=tuple(dict.fromkeys(map(str, changes))),
-            causes=tuple(dict.fromkeys(c.cause for c in changes if not c.follows)),
-            is_kept=bool(changes)
-            and (any(c.is_edit for c in changes) or not any(c.forces for c in changes)),
-            found=found or {},
-            seen=seen,
-        )
-
+    item = partial(_item, unit, targets, expected, seen)
     step, reprocess = unit.declaration.name, unit.settings["reprocess"]
     there = [path for path in paths.values() if path.exists()]
     cleaned = {} if reprocess not in (False, "auto") else _cleaned(paths)
@@ -185,25 +168,12 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         reason = f"{', '.join(absent)} is missing beside {there[0]}"
         _refuse_edited(step, there, reason, unit.digests)
         return item("replace", reason)
-    changes: list[Difference] = []
-    found: dict[Output, DataFile] = {}
-    judge = _Judge(unit)
-    name: object = None
     try:
-        for output, name in targets.items():
-            if output in cleaned:
-                rows = cleaned[output]
-                # It is made only when a step that must run reads it.
-                found[output] = PlannedFile(name, rows, {})
-                changes += judge.rows(rows, expected[output])
-            else:
-                found[output] = product = DataFile(name)
-                changes += judge.file(product, expected[output])
-    except (_Unusable, RecordError, FormatError) as err:
-        reason = f"{name} {_unusable(err)}"
-        others = [path for path in there if path != Path(str(name))]
-        _refuse_edited(step, others, reason, unit.digests)
-        return item("replace", reason)
+        found, changes = _compare(unit, targets, cleaned, expected)
+    except _UnusableError as err:
+        others = [path for path in there if path != err.path]
+        _refuse_edited(step, others, str(err), unit.digests)
+        return item("replace", str(err))
     first = next(iter(paths), None)
     if there and found[first].record and not any(c.is_edit for c in changes):
         changes += decided_otherwise(paths[first], found[first].record[-1])
@@ -218,6 +188,61 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         reason = "; ".join(dict.fromkeys(map(str, forcing)))
         return replace(item("replace", reason, changes), changes=(), is_open=is_open)
     return item("reuse", "removed by clean" if cleaned else "exists", changes, found)
+
+
+def _item(  # noqa: PLR0917  # the first four are bound
+    unit: WorkUnit,
+    targets: Targets,
+    expected: Mapping[Output, Entry],
+    seen: Mapping[Output, Stamp | None],
+    action: Action,
+    reason: str,
+    changes: Sequence[Difference] = (),
+    found: Mapping[Output, DataFile] | None = None,
+) -> PlanItem:
+    is_edited = any(c.is_edit for c in changes)
+    return PlanItem(
+        unit=unit,
+        targets=targets,
+        expected=expected,
+        action=action,
+        reason=reason,
+        changes=tuple(dict.fromkeys(map(str, changes))),
+        causes=tuple(dict.fromkeys(c.cause for c in changes if not c.follows)),
+        is_kept=bool(changes) and (is_edited or not any(c.forces for c in changes)),
+        found=found or {},
+        seen=seen,
+    )
+
+
+def _compare(
+    unit: WorkUnit,
+    targets: Targets,
+    cleaned: Mapping[Output, Sequence[Mapping[str, Any]]],
+    expected: Mapping[Output, Entry],
+) -> tuple[dict[Output, DataFile], list[Difference]]:
+    """Map the products that are there, or were removed, and list how they differ."""
+    changes: list[Difference] = []
+    found: dict[Output, DataFile] = {}
+    judge = _Judge(unit)
+    for output, name in targets.items():
+        try:
+            if output in cleaned:
+                rows = cleaned[output]
+                # It is made only when a step that must run reads it.
+                found[output] = PlannedFile(name, rows, {})
+                changes += judge.rows(rows, expected[output])
+                continue
+            found[output] = product = DataFile(name)
+            if pending_path(Path(str(name))).exists():
+                why = "was published without its record, by a run that was stopped"
+                raise _UnusableError(name, why)
+            changes += judge.file(product, expected[output])
+        except RecordError as err:
+            raise _UnusableError(name, f"has a damaged record ({err})") from err
+        except FormatError as err:
+            raise _UnusableError(name, f"is not a whole file ({err})") from err
+    return found, changes
 
 
 def _cleaned(
@@ -235,14 +260,6 @@ def _rows_left(path: Path) -> Sequence[Mapping[str, Any]]:
     except RecordError as err:
         log.warning("%s; %s is made anew", err, path)
         return []
-
-
-def _unusable(err: Exception) -> str:
-    if isinstance(err, _Unusable):
-        return str(err)
-    if isinstance(err, RecordError):
-        return f"has a damaged record ({err})"
-    return f"is not a whole file ({err})"
 
 
 def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
@@ -298,8 +315,12 @@ def _refuse_edited(
             raise OutputExistsError(msg)
 
 
-class _Unusable(Exception):  # noqa: N818  # never leaves this module
-    """A product that cannot be re-used."""
+class _UnusableError(Exception):
+    """A product that cannot be re-used, and why."""
+
+    def __init__(self, name: FileName, why: str) -> None:
+        super().__init__(f"{name} {why}")
+        self.path = Path(str(name))
 
 
 def _untold(block: Mapping[str, Any]) -> list[Difference]:
@@ -324,9 +345,6 @@ class _Judge:
 
     def file(self, product: DataFile, expected: Mapping[str, Any]) -> list[Difference]:
         """List how an existing product differs from what would be made now."""
-        if pending_path(Path(product)).exists():
-            msg = "was published without its record, by a run that was stopped"
-            raise _Unusable(msg)
         rows = product.record
         if not rows:
             text = "it has no record, so nobody knows how it was made"

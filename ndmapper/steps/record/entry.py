@@ -35,8 +35,8 @@ from ndmapper.steps.work_unit import WorkUnit, as_list, files_within
 __all__ = [
     "Entry",
     "ancestors",
-    "as_made",
-    "describe",
+    "completed_entry",
+    "expected_entry",
     "is_as_recorded",
     "qc_and_decisions",
     "references",
@@ -61,7 +61,7 @@ _VOLATILE_WORDS = frozenset({"sof"})
 """Words of engines that only say where something lies."""
 
 
-def describe(unit: WorkUnit, output: Output, product: str) -> Entry:
+def expected_entry(unit: WorkUnit, output: Output, product: str) -> Entry:
     """
     Build the expected record entry: all fields but `content` and `run`.
 
@@ -124,7 +124,7 @@ def _config(settings: Settings) -> Entry:
     return found
 
 
-def as_made(expected: Mapping[str, Any], files: Entry) -> Entry:
+def completed_entry(expected: Mapping[str, Any], files: Entry) -> Entry:
     """Complete an expected entry by the facts of the run, and compute its key again."""
     entry = {**expected, **files}
     entry["key"] = entry_key(entry)

@@ -32,7 +32,7 @@ from ndmapper.steps.run.unit import (
     run_unit,
 )
 
-__all__ = ["count_workers", "execute", "map_product", "shaped"]
+__all__ = ["count_workers", "execute", "files_of", "map_product", "shape_results"]
 
 log = logging.getLogger(__name__)
 
@@ -262,7 +262,21 @@ def _make_again(item: PlanItem) -> None:
     item.unit.digests.save()
 
 
-def shaped(declaration: Declaration, given: Inputs, results: list[Result]) -> Any:
+def files_of(output: Output, results: list[Result]) -> DataFileList:
+    """List the products of one output, of which a unit may have several."""
+    files = [
+        df
+        for result in results
+        if isinstance(result, dict)
+        for name, df in result.items()
+        if name == output or str(name).startswith(f"{output}#")
+    ]
+    return DataFileList(data=files)
+
+
+def shape_results(
+    declaration: Declaration, given: Inputs, results: list[Result]
+) -> Any:
     """
     Give one file or a list, and a dict where outputs have names.
 
@@ -272,20 +286,12 @@ def shaped(declaration: Declaration, given: Inputs, results: list[Result]) -> An
         If one file was given, and went wrong.
     """
     single = given.form == "one" or declaration.each == "list"
-    good = [result for result in results if isinstance(result, dict)]
     failures = [result for result in results if isinstance(result, Failure)]
     if single and failures:
         raise StepError(failures[0].error)
     shaped: dict[Output, Any] = {}
     for output in declaration.outputs:
-        files = [
-            df
-            for result in good
-            for name, df in result.items()
-            if name == output or str(name).startswith(f"{output}#")
-        ]
-        shaped[output] = (
-            files[0] if single and len(files) == 1 else DataFileList(data=files)
-        )
+        files = files_of(output, results)
+        shaped[output] = files[0] if single and len(files) == 1 else files
     outputs = declaration.outputs
     return shaped if len(outputs) != 1 else shaped[outputs[0]]

@@ -34,7 +34,7 @@ from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.paths import absolute, stamp_of
 from ndmapper.steps.record.differences import differences
-from ndmapper.steps.record.entry import Entry, ancestors, as_made
+from ndmapper.steps.record.entry import Entry, ancestors, completed_entry
 from ndmapper.steps.work_unit import WorkUnit
 
 __all__ = [
@@ -198,7 +198,7 @@ def _write(
     """Write one product to the stage, with its record if that goes into the file."""
     unit, name = item.unit, Path(str(item.targets[output])).name
     place = _place_of_record(item, product)
-    entry = as_made(item.expected[output], facts) | facts
+    entry = completed_entry(item.expected[output], facts) | facts
     if not _moved_whole(product, temporary):
         # Appending the record, below, syncs the whole file.
         more = place != "side"
