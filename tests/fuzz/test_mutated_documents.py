@@ -39,7 +39,7 @@ from ndmapper.services import look_up_cals
 from ndmapper.services.credentials import find_credentials
 from ndmapper.services.transfer.manifest import find_note
 from ndmapper.services.transfer.partial import PartialDownload, RemoteFile
-from ndmapper.services.transfer.replay import Key, find
+from ndmapper.services.transfer.replay import RequestKey, find
 from ndmapper.steps import run_task
 from ndmapper.steps.record.decisions import decisions_path, read_decisions
 from ndmapper.testing import make_mef, write_headers
@@ -161,7 +161,7 @@ def documents(tmp_path, monkeypatch):
              "source": "u"}  # fmt: skip
     parted = {"path": part.path_digest, "validator": "v", "total": 5}
     flags = sorted((PACKAGE / "flags").glob("*.toml"))[0]
-    key = Key("eso", "[]")
+    key = RequestKey("eso", "[]")
     answer = Path("replies") / f"{key.stem}.json"
     secret = Path("credentials.toml")
     monkeypatch.setenv("NDMAPPER_CREDENTIALS", str(secret))
