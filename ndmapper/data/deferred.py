@@ -31,7 +31,6 @@ from ndmapper.numerics.formulas import (
     float_type,
     result_type,
 )
-from ndmapper.numerics.memory import empty
 from ndmapper.parallel.cores import count_threads
 
 __all__ = [
@@ -640,7 +639,7 @@ def _in_blocks(node: Operation, names: set[str], rows: int) -> Pixels:
     Pixels
         The result.
     """
-    made = _room(node, names, node.shape, empty)
+    made = _room(node, names, node.shape, np.empty)
 
     def block(span: slice, work: _Rows) -> None:
         work.make(span, _cut(made, span))
