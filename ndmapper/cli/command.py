@@ -122,6 +122,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     for verb in VERBS:
         verbs.add_parser(verb.name, help=verb.summary, verb=verb)
+    parser.set_defaults(parser=parser)  # which completion describes as a whole
     return parser
 
 

@@ -371,9 +371,9 @@ class FileContent:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._note()
+        self._register()
 
-    def _note(self) -> None:
+    def _register(self) -> None:
         """Have the content read before this program replaces the file it is in."""
         if self.map is not None:
             register(self.map.source, self)
