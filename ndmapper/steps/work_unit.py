@@ -14,9 +14,9 @@ from ndmapper.data import DataFile, FileName
 from ndmapper.engines import Job, get_engine
 from ndmapper.engines.base import Calibration, Output
 from ndmapper.io.digest import DigestCache
-from ndmapper.steps.call.instrument_table import TableFacts
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import switch_values
+from ndmapper.steps.instrument_table import TableFacts
 
 __all__ = ["Roles", "Targets", "WorkUnit", "as_list", "files_within"]
 

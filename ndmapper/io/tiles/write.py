@@ -69,7 +69,7 @@ def packed_header(header: bytes, data: TileHandle) -> Iterator[bytes]:
 def compressed_hdu(
     header: bytes,
     data: ArrayHandle | npt.NDArray[Any],
-    like: TileHandle | None = None,
+    like: ArrayHandle | None = None,
 ) -> Iterator[bytes]:
     """
     Compress an image losslessly, with tiles and algorithm like those of `like`.
@@ -80,7 +80,7 @@ def compressed_hdu(
     values = _stored_values(data)
     small = values.dtype.kind in "iu" and values.dtype.itemsize <= 4
     algorithm, tile_shape = ("RICE_1" if small else "GZIP_2"), None
-    if like is not None:
+    if isinstance(like, TileHandle):
         tiling = tiling_of(like.hdu)
         if tiling.algorithm in _LOSSLESS and (small or tiling.algorithm != "RICE_1"):
             algorithm = tiling.algorithm

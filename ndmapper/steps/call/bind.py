@@ -6,13 +6,13 @@ from typing import Any
 
 from ndmapper.config import Settings, config
 from ndmapper.errors import ParameterError, UnknownParameterError, did_you_mean
-from ndmapper.steps.call.instrument_table import check_table
 from ndmapper.steps.declare.declaration import (
     CONFIG_WORDS,
     OF_DECLARATION,
     Declaration,
 )
 from ndmapper.steps.declare.parameters import check_values
+from ndmapper.steps.instrument_table import check_table
 
 __all__ = ["Bound", "bind", "freeze_settings"]
 

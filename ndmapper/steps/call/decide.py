@@ -18,12 +18,12 @@ from ndmapper.errors import (
 )
 from ndmapper.io.digest import DigestCache
 from ndmapper.io.record import entry_key, pending_path, read_cleaned
+from ndmapper.steps.instrument_block import tells_of_tables
 from ndmapper.steps.paths import Stamp, stamp_of
 from ndmapper.steps.record.decisions import decided_otherwise
 from ndmapper.steps.record.differences import Difference, differences
 from ndmapper.steps.record.entry import Entry, ancestors, expected_entry, is_as_recorded
 from ndmapper.steps.record.equivalence import Equivalence, own_key
-from ndmapper.steps.record.instrument_block import tells_of_tables
 from ndmapper.steps.work_unit import Targets, WorkUnit
 
 __all__ = ["Action", "PlanItem", "decide", "plan_in_memory"]

@@ -13,10 +13,10 @@ from ndmapper.io.digest import DigestCache
 from ndmapper.steps.call.bind import Bound
 from ndmapper.steps.call.decide import PlanItem, decide, plan_in_memory
 from ndmapper.steps.call.inputs import Inputs, resolve_calibrations
-from ndmapper.steps.call.instrument_table import TableFacts, plan_facts
 from ndmapper.steps.call.naming import name_products, refuse_clashes
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import tool_parameters
+from ndmapper.steps.instrument_table import TableFacts, plan_facts
 from ndmapper.steps.record.entry import what_ran
 from ndmapper.steps.work_unit import Roles, WorkUnit
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ndmapper.io.record import identity
-from ndmapper.steps.record.equivalence import revision_of
-from ndmapper.steps.record.instrument_block import (
+from ndmapper.steps.instrument_block import (
     block_differences,
     block_of,
     tells_of_tables,
 )
+from ndmapper.steps.record.equivalence import revision_of
 
 __all__ = ["Difference", "differences"]
 

@@ -23,9 +23,9 @@ from ndmapper.io.digest import DigestCache, Examined, digest, examine, name_dama
 from ndmapper.io.record import SCHEMA, entry_key, is_of_library
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.temporary import scratch_folder
-from ndmapper.steps.call.instrument_table import flags_block
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import plain_values
+from ndmapper.steps.instrument_table import flags_block
 from ndmapper.steps.paths import absolute
 from ndmapper.steps.record.event_log import now
 from ndmapper.steps.record.origin import Context, origin_of

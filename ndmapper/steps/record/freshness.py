@@ -17,14 +17,14 @@ from ndmapper.errors import (
 from ndmapper.instruments import has_own_tables
 from ndmapper.io.digest import DigestCache, digest
 from ndmapper.io.record import identity, read_cleaned, read_records
-from ndmapper.steps.call.instrument_table import flags_block, plan_facts
-from ndmapper.steps.record.entry import is_as_recorded
-from ndmapper.steps.record.equivalence import revision_of
-from ndmapper.steps.record.instrument_block import (
+from ndmapper.steps.instrument_block import (
     block_differences,
     block_of,
     named_changes,
 )
+from ndmapper.steps.instrument_table import flags_block, plan_facts
+from ndmapper.steps.record.entry import is_as_recorded
+from ndmapper.steps.record.equivalence import revision_of
 from ndmapper.steps.record.versions import package_version
 
 __all__ = ["find_input", "references_of", "table_changes", "why_stale"]

@@ -28,7 +28,7 @@ from ndmapper.instruments import (
 )
 from ndmapper.instruments.amplifiers import PARTS
 from ndmapper.steps.declare.parameters import FromTable
-from ndmapper.steps.record.instrument_block import (
+from ndmapper.steps.instrument_block import (
     Block,
     amplifiers_in,
     block_differences,
