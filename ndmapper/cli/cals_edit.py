@@ -12,14 +12,7 @@ __all__ = ["add_bad", "add_override", "add_update"]
 
 
 def add_update(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the arguments of ``cals update``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Its parser.
-    """
+    """Add the arguments of ``cals update``."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="raw frames")
     parser.add_argument(
         "--server", metavar="NAME", action="append",
@@ -69,14 +62,7 @@ def _is_known(file: str, cals: dict[str, Any]) -> bool:
 
 
 def add_override(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the arguments of ``cals override``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Its parser.
-    """
+    """Add the arguments of ``cals override``."""
     parser.add_argument("file", metavar="FILE", help="the frame to be calibrated")
     parser.add_argument("type", metavar="TYPE", help="type of calibration")
     parser.add_argument(
@@ -196,14 +182,7 @@ def _check_frames(args: argparse.Namespace, cals: dict[str, Any]) -> None:
 
 
 def add_bad(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the arguments of ``cals bad``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Its parser.
-    """
+    """Add the arguments of ``cals bad``."""
     parser.add_argument("files", nargs="+", metavar="FRAME", help="raw frames")
     parser.add_argument("--why", metavar="TEXT", default="", help="what is wrong")
     parser.add_argument(

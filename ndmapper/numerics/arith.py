@@ -291,25 +291,9 @@ def _fused(
     name: str, left: Pixels, right: Pixels, made: Pixels, wide: _Wide
 ) -> Work | None:
     """Find the compiled loop for operands that can be walked through in step."""
-    if name not in ("add", "subtract", "multiply", "divide"):
+    flat = _flattened(left, right, made)
+    if name not in ("add", "subtract", "multiply", "divide") or flat is None:
         return None
-    shape = made.data.shape
-    flat: list[Any] = []
-    for pixels, kinds in ((left, "biuf"), (right, "biuf"), (made, "f")):
-        parts: tuple[Any, ...] = pixels
-        for array, wanted in zip(parts, (kinds, "f", "iu"), strict=True):
-            if array is None or isinstance(array, np.generic):
-                flat.append(array)
-                continue
-            if not (
-                array.shape == shape
-                and array.flags.c_contiguous
-                and array.dtype.kind in wanted
-                and (array.dtype.itemsize in (4, 8) if array.dtype.kind == "f"
-                     else array.dtype.isnative)
-            ):  # fmt: skip
-                return None
-            flat.append(array.reshape(-1))
     loops = _loader.loops(made.data.size)
     if loops is None:
         return None
@@ -356,6 +340,27 @@ def _fused(
     # One pass needs no blocks, unless numbers of another type are converted for it.
     same = all(p.data.dtype.kind == "f" for p in (left, right))
     return block, made.data.size, _STRETCH if same and not in_place else _BLOCK
+
+
+def _flattened(left: Pixels, right: Pixels, made: Pixels) -> list[Any] | None:
+    """Give all arrays as one row each; None where the loops cannot take one of them."""
+    flat: list[Any] = []
+    for pixels, kinds in ((left, "biuf"), (right, "biuf"), (made, "f")):
+        parts: tuple[Any, ...] = pixels
+        for array, wanted in zip(parts, (kinds, "f", "iu"), strict=True):
+            if array is None or isinstance(array, np.generic):
+                flat.append(array)
+                continue
+            if not (
+                array.shape == made.data.shape
+                and array.flags.c_contiguous
+                and array.dtype.kind in wanted
+                and (array.dtype.itemsize in (4, 8) if array.dtype.kind == "f"
+                     else array.dtype.isnative)
+            ):  # fmt: skip
+                return None
+            flat.append(array.reshape(-1))
+    return flat
 
 
 def _numbers(values: Iterable[Any]) -> list[Any]:
