@@ -10,9 +10,10 @@ from astropy.io import fits
 from timing import show, together
 
 from ndmapper.data import DataFile
+from ndmapper.io.converted import open_array
 from ndmapper.io.filemap import map_file
 from ndmapper.io.tiles.codecs import decode
-from ndmapper.io.tiles.read import open_array, tiling_of
+from ndmapper.io.tiles.read import tiling_of
 from ndmapper.testing import count_reads
 
 SIDE = 100

@@ -46,7 +46,7 @@ def describe_file(path: Path, labels: str | None = None) -> dict[str, Any]:
 
 
 def _describe_hdu(hdu: Any, parts: dict[int, tuple[Any, str]]) -> dict[str, Any]:
-    from ndmapper.io.tiles.read import open_array
+    from ndmapper.io.converted import open_array
 
     ident, part = parts.get(hdu.index, (None, None))
     dtype = str(open_array(hdu).dtype) if hdu.is_image else None

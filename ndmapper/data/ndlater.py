@@ -14,9 +14,8 @@ from ndmapper.data.detector import cut_sections, drop_sections
 from ndmapper.data.display import PixelViews
 from ndmapper.data.flagging import Flagging
 from ndmapper.data.image import ImageContent, sharing_arrays, with_content
-from ndmapper.data.numpy_functions import compared
 from ndmapper.data.operations import is_operand
-from ndmapper.data.operators import Operators
+from ndmapper.data.operators import Operators, compared
 from ndmapper.data.reductions import Reductions
 from ndmapper.data.tables import Belongings, TableStore
 from ndmapper.data.wcs_cut import cut_header, drop_coordinates

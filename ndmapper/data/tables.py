@@ -15,11 +15,10 @@ from ndmapper.errors import (
     did_you_mean,
 )
 from ndmapper.io.filemap import FileMap, HduMap
-from ndmapper.io.hdu import HduOut
+from ndmapper.io.hdu import HduOut, carried_header
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.labels import Ident
 from ndmapper.io.layout import Layout
-from ndmapper.io.structure import carried_header
 from ndmapper.io.tables.convert import encode_table, read_table
 from ndmapper.io.tables.update import updated_table
 

@@ -19,7 +19,7 @@ from ndmapper.engines.base import (
     Preview,
     Task,
 )
-from ndmapper.engines.extension_notes import (
+from ndmapper.engines.decisions import (
     ExtensionNotes,
     collect_notes,
     known_decisions,

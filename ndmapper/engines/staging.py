@@ -14,9 +14,8 @@ from ndmapper.data.saving.save import write_datafile
 from ndmapper.errors import MissingFileError, StepError
 from ndmapper.io.filemap import map_file, padded
 from ndmapper.io.filetypes import FITS_TYPES, split_ext
-from ndmapper.io.hdu import encoded, stored_form
+from ndmapper.io.hdu import array_header, encoded, stored_form
 from ndmapper.io.headers import Header
-from ndmapper.io.structure import array_header
 
 __all__ = [
     "InputLinks",

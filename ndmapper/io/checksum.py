@@ -14,8 +14,8 @@ import numpy as np
 
 from ndmapper.io.cards import header_size
 from ndmapper.io.filemap import FileMap, HduMap, Tail, map_file, padded
-from ndmapper.io.formkeys import card_value
 from ndmapper.io.hdu import HduOut
+from ndmapper.io.quickheader import card_value
 from ndmapper.io.temporary import staging_name
 from ndmapper.io.write import write_hdus
 

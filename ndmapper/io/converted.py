@@ -1,5 +1,5 @@
 """
-Lazy arrays whose values differ in meaning from the stored numbers.
+Lazy arrays of the HDUs of a file, also where the stored numbers mean other values.
 
 Uncertainties in another unit than their data, inverse variances, masks of CCDData, and
 flags that are not stored as integers are converted on reading. Each has a class, by
@@ -19,7 +19,7 @@ from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.source import Source
-from ndmapper.io.tiles.read import TileHandle, open_array
+from ndmapper.io.tiles.read import TileHandle
 from ndmapper.io.units import says_nothing, unit_from_text
 from ndmapper.numerics.formulas import as_float, float_type
 
@@ -36,6 +36,7 @@ __all__ = [
     "kind_of_uncertainty",
     "mask_handle",
     "no_data_handle",
+    "open_array",
     "unfit_as_bits",
     "weighed_handle",
 ]
@@ -46,6 +47,13 @@ log = logging.getLogger(__name__)
 _Handle = TypeVar("_Handle", bound=ArrayHandle)
 
 Kind = Literal["std", "variance", "inverse"]
+
+
+def open_array(hdu: HduMap) -> ArrayHandle:
+    """Make the handle of an array, compressed in tiles or not; nothing is read."""
+    kind = TileHandle if hdu.is_tiled else ArrayHandle
+    return kind.of(hdu)
+
 
 KIND_KEYWORD = "UTYPE"
 """Keyword that tells the kind of an uncertainty."""

@@ -15,7 +15,7 @@ from astropy.io import fits
 
 from ndmapper.errors import FormatError, TruncatedFileError
 from ndmapper.io.cards import HeaderPlace, find_end, parse_header
-from ndmapper.io.formkeys import (
+from ndmapper.io.quickheader import (
     data_size_of,
     form_keywords,
     shape_of,

@@ -1,8 +1,16 @@
 """The file types that ndmapper knows, and how a file name ends in one of them."""
 
 from itertools import product
+from pathlib import Path
 
-__all__ = ["FITS_TYPES", "is_compressed", "is_fits", "plain_ext", "split_ext"]
+__all__ = [
+    "FITS_TYPES",
+    "is_compressed",
+    "is_fits",
+    "plain_ext",
+    "split_ext",
+    "wants_tiles",
+]
 
 FITS_TYPES = ("fits", "fit", "fts")
 """Types of FITS files, without compression."""
@@ -37,6 +45,19 @@ def split_ext(name: str) -> tuple[str, str | None]:
             return name[:at], name[at + 1 :]
         at = name.find(".", at + 1)
     return name, None
+
+
+def wants_tiles(source: Path | None, target: Path | None) -> bool | None:
+    """Whether a name asks for images in tiles; None leaves images as they were."""
+    if target is None:
+        return None
+    if _is_packed(target):
+        return True
+    return False if source is not None and _is_packed(source) else None
+
+
+def _is_packed(path: Path) -> bool:
+    return (split_ext(path.name)[1] or "").lower().endswith("fz")
 
 
 def plain_ext(ext: str | None) -> str | None:

@@ -12,9 +12,9 @@ import numpy as np
 from astropy.io import fits
 
 from ndmapper.io.cards import UnreadableCardError
+from ndmapper.io.converted import open_array
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import Header
-from ndmapper.io.tiles.read import open_array
 
 __all__ = [
     "TableReference",

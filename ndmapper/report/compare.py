@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ndmapper.io.converted import open_array
 from ndmapper.io.digest import VOLATILE, digest
 from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.layout import find_layout
 from ndmapper.io.record import is_record, read_records
 from ndmapper.io.roles import UncertaintyKind
 from ndmapper.io.tables.convert import read_table
-from ndmapper.io.tiles.read import open_array
 from ndmapper.report.array_differences import Tolerance, ValueDifference, compare_arrays
 from ndmapper.report.lineage import Lineage, Row
 from ndmapper.steps.record.differences import differences

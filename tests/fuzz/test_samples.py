@@ -11,9 +11,9 @@ from astropy.table import Table
 
 from ndmapper.data import DataFile
 from ndmapper.errors import NdmapperError
+from ndmapper.io.converted import open_array
 from ndmapper.io.filemap import map_file
 from ndmapper.io.tables.convert import read_table
-from ndmapper.io.tiles.read import open_array
 
 _FITS = Path(astropy.__path__[0]) / "io/fits"
 SAMPLES = sorted(

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ndmapper.errors import FileChangedError
 from ndmapper.io.arrays import is_basic_index, section_of
+from ndmapper.io.converted import open_array
 from ndmapper.io.filemap import map_file
-from ndmapper.io.tiles.read import open_array
 from ndmapper.testing import count_reads
 
 

@@ -11,8 +11,8 @@ from astropy.io import fits
 
 from ndmapper.data import DataFile
 from ndmapper.errors import FormatError, TruncatedFileError
+from ndmapper.io.converted import open_array
 from ndmapper.io.filemap import map_file
-from ndmapper.io.tiles.read import open_array
 from ndmapper.testing import make_mef
 
 SAMPLES = Path(astropy.__path__[0]) / "io/fits/tests/data"

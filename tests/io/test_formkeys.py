@@ -3,7 +3,7 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ndmapper.io.formkeys import data_size_of, form_keywords, shape_of
+from ndmapper.io.quickheader import data_size_of, form_keywords, shape_of
 
 END = b"END".ljust(80)
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from ndmapper.io.hdu import stored_form
+from ndmapper.io.hdu import array_header, stored_form
 from ndmapper.io.headers import Header, StoredHeader
-from ndmapper.io.structure import array_header
 
 
 def empty_primary(header):

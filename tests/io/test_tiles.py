@@ -7,9 +7,9 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.errors import FormatError
+from ndmapper.io.converted import open_array
 from ndmapper.io.filemap import map_file
 from ndmapper.io.tile_header import image_header, table_header
-from ndmapper.io.tiles.read import open_array
 from ndmapper.testing import count_reads
 
 SECTIONS = [

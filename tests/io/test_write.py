@@ -14,9 +14,8 @@ from ndmapper.errors import (
     OutputExistsError,
 )
 from ndmapper.io.filemap import map_file
-from ndmapper.io.hdu import HduOut
+from ndmapper.io.hdu import HduOut, array_header
 from ndmapper.io.headers import Header
-from ndmapper.io.structure import array_header
 from ndmapper.io.write import (
     append_hdu,
     publish,

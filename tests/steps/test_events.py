@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from ndmapper.steps import run_task
-from ndmapper.steps.record.event_log import write_event
-from ndmapper.steps.record.summary import summary
+from ndmapper.steps.record.summary import summary, write_event
 
 
 @run_task(prefix="d")
@@ -73,7 +72,7 @@ def test_events_are_in_outdir(make_raw):
 
 WRITER = """
 import sys
-from ndmapper.steps.record.event_log import write_event
+from ndmapper.steps.record.summary import write_event
 outdir, number = sys.argv[1:]
 for n in range(40):
     write_event(outdir, "made", number=int(number), n=n, text="x" * 3000)

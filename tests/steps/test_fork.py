@@ -95,5 +95,5 @@ def test_event_that_cannot_be_logged_stops_nothing(make_raw, monkeypatch):
         msg = "a lock of another process"
         raise RuntimeError(msg)
 
-    monkeypatch.setattr("ndmapper.steps.record.event_log._lock", broken)
+    monkeypatch.setattr("ndmapper.steps.record.summary._lock", broken)
     assert str(twice(make_raw("x.fits"))) == "tx.fits"

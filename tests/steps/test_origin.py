@@ -10,8 +10,7 @@ import pytest
 from astropy import units as u
 
 from ndmapper.steps import run_task
-from ndmapper.steps.record.literals import expression
-from ndmapper.steps.record.origin import origin_of
+from ndmapper.steps.record.origin import expression, origin_of
 
 SCRIPT = '''
 import numpy as np

@@ -20,9 +20,8 @@ from ndmapper.data.primary_header import (
     primary_header,
     replaced_header,
 )
-from ndmapper.data.saving.arrangement import Arrangement
-from ndmapper.data.saving.computed import ComputedOnWrite
-from ndmapper.data.saving.names import (
+from ndmapper.data.saving.arrangement import (
+    Arrangement,
     Name,
     belonging_name,
     extension_name,
@@ -30,6 +29,7 @@ from ndmapper.data.saving.names import (
     is_named,
     kept_name,
 )
+from ndmapper.data.saving.computed import ComputedOnWrite
 from ndmapper.data.uncertainty import as_stored, root_of
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
@@ -42,17 +42,16 @@ from ndmapper.io.converted import (
     RescaledHandle,
 )
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.formkeys import form_keywords
-from ndmapper.io.hdu import HduOut, stored_form
+from ndmapper.io.filetypes import wants_tiles
+from ndmapper.io.hdu import HduOut, array_header, carried_header, stored_form
 from ndmapper.io.headers import (
     StoredHeader,
     is_array_keyword,
     is_frame_keyword,
 )
+from ndmapper.io.quickheader import form_keywords
 from ndmapper.io.roles import UncertaintyKind
-from ndmapper.io.structure import array_header, carried_header
 from ndmapper.io.tiles.read import TileHandle
-from ndmapper.io.tiles.write import wants_tiles
 from ndmapper.io.units import unit_of, unit_to_text, unit_words
 from ndmapper.numerics.formulas import float_type, narrowed
 

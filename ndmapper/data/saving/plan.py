@@ -5,18 +5,17 @@ from pathlib import Path
 
 from ndmapper.data.content import FileContent, HasContent
 from ndmapper.data.ndlater import NDLater
-from ndmapper.data.saving.arrangement import Arrangement
-from ndmapper.data.saving.hdus import HduMaker, PlannedHdu
-from ndmapper.data.saving.names import (
+from ndmapper.data.saving.arrangement import (
+    Arrangement,
     extension_name,
     is_of_the_file,
     refuse_same_idents,
 )
+from ndmapper.data.saving.hdus import HduMaker, PlannedHdu
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.hdu import HduOut
+from ndmapper.io.hdu import HduOut, carried_header
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.record import is_record
-from ndmapper.io.structure import carried_header
 
 __all__ = ["changes", "is_rearranged", "plan_hdus"]
 

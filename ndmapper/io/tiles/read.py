@@ -30,7 +30,7 @@ from ndmapper.io.source import PositionedReader
 from ndmapper.io.tables.fields import Field, fields_of
 from ndmapper.io.tiles.codecs import ALGORITHMS, DITHERS, decode, dequantise
 
-__all__ = ["TileHandle", "Tiling", "open_array", "tiling_of"]
+__all__ = ["TileHandle", "Tiling", "tiling_of"]
 
 Array = npt.NDArray[Any]
 
@@ -309,9 +309,3 @@ def _pieces(axis: range, size: int) -> list[tuple[int, slice, slice]]:
         )
         done += count
     return pieces
-
-
-def open_array(hdu: HduMap) -> ArrayHandle:
-    """Make the handle of an array, compressed in tiles or not; nothing is read."""
-    kind = TileHandle if hdu.is_tiled else ArrayHandle
-    return kind.of(hdu)

@@ -3,7 +3,6 @@
 import io
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.cards import header_size
 from ndmapper.io.filemap import BLOCK, padded
-from ndmapper.io.filetypes import split_ext
 from ndmapper.io.hdu import encoded, stored_form
 from ndmapper.io.tile_header import table_header
 from ndmapper.io.tiles.read import TileHandle, tiling_of
@@ -23,7 +21,6 @@ __all__ = [
     "can_be_tiled",
     "compressed_hdu",
     "packed_header",
-    "wants_tiles",
 ]
 
 _END = 80
@@ -34,19 +31,6 @@ def can_be_tiled(data: Any) -> bool:
     """Whether an array has pixels and axes, so that it can be compressed in tiles."""
     shape = data.stored_shape if isinstance(data, ArrayHandle) else np.shape(data)
     return data is not None and len(shape) > 0 and 0 not in shape
-
-
-def wants_tiles(source: Path | None, target: Path | None) -> bool | None:
-    """Whether a file name asks for compression; None leaves images as they were."""
-    if target is None:
-        return None
-    if _is_packed(target):
-        return True
-    return False if source is not None and _is_packed(source) else None
-
-
-def _is_packed(path: Path) -> bool:
-    return (split_ext(path.name)[1] or "").lower().endswith("fz")
 
 
 def _stored_values(data: ArrayHandle | npt.NDArray[Any]) -> npt.NDArray[Any]:

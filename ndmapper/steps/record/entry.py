@@ -13,8 +13,7 @@ import numpy as np
 from ndmapper._version import __version__
 from ndmapper.config import Settings
 from ndmapper.data import DataFile
-from ndmapper.data.saving.save import write_datafile
-from ndmapper.data.saving.unsaved import unsaved_key
+from ndmapper.data.saving.save import unsaved_key, write_datafile
 from ndmapper.engines import Outcome, get_engine
 from ndmapper.engines.base import Output
 from ndmapper.engines.decisions import Decisions
@@ -27,8 +26,8 @@ from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import plain_values
 from ndmapper.steps.instrument_table import flags_block
 from ndmapper.steps.paths import absolute
-from ndmapper.steps.record.event_log import now
 from ndmapper.steps.record.origin import Context, origin_of
+from ndmapper.steps.record.summary import now
 from ndmapper.steps.record.values import recordable
 from ndmapper.steps.work_unit import WorkUnit, as_list, files_within
 

@@ -21,8 +21,7 @@ from ndmapper.steps.call.inputs import Inputs
 from ndmapper.steps.call.plan import Plan
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.paths import absolute
-from ndmapper.steps.record.event_log import write_event
-from ndmapper.steps.record.summary import summary
+from ndmapper.steps.record.summary import summary, write_event
 from ndmapper.steps.run.unit import (
     Failure,
     Made,

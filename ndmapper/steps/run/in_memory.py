@@ -1,7 +1,7 @@
 """Hop 10 with save=False: products stay in memory, with their names and records."""
 
 from ndmapper.data import DataFile
-from ndmapper.data.saving.unsaved import attach_record
+from ndmapper.data.saving.save import attach_record
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.record.entry import Entry, ancestors, completed_entry

@@ -31,7 +31,7 @@ from ndmapper.steps.record.entry import (
     references,
     run_block,
 )
-from ndmapper.steps.record.event_log import now
+from ndmapper.steps.record.summary import now
 from ndmapper.steps.run.in_memory import keep_in_memory
 from ndmapper.steps.run.publish import publish_products, stage
 from ndmapper.steps.work_unit import Targets, WorkUnit
