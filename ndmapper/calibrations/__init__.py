@@ -3,8 +3,8 @@ Which frames calibrate which: the document, matching and association.
 
 document, schema, json_text, merge
     The calibration document: reading, validating, merging and saving JSON.
-entries, edits, labels, listing, tree
-    Its entries: added, edited by the user, labelled, listed, drawn.
+entries, edits, doubts, labels, listing, tree
+    Its entries: added, edited by the user, checked, labelled, listed, drawn.
 provenance, lookup_result, dependencies
     Results of look-ups, where an association comes from, recursive look-ups.
 frames, scan, header_cache, survey, draft

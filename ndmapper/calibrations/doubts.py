@@ -1,4 +1,4 @@
-"""What speaks against a calibration that a person gives: said, and done anyway."""
+"""Warnings about a calibration that the user sets, which is used all the same."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,30 +18,7 @@ __all__ = ["doubts_of_frames", "doubts_of_product"]
 def doubts_of_frames(
     key: str, cal_type: str, frames: Sequence[str], cal_dict: Mapping[str, Any]
 ) -> list[str]:
-    """
-    Say what speaks against a set of raw frames.
-
-    Parameters
-    ----------
-    key : str
-        The frame that is to be calibrated.
-    cal_type : str
-        Type of calibration.
-    frames : sequence of str
-        Names or paths of the raw frames.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    list of str
-        Sentences, for warnings.
-
-    Raises
-    ------
-    ParameterError
-        If one of the files cannot be read as FITS.
-    """
+    """Return warnings about a set of raw frames."""
     bad = bad_frames(cal_dict)
     found = []
     for file in frames:
@@ -79,30 +56,7 @@ def _doubts_of_file(path: Path, cal_type: str) -> Iterator[str]:
 def doubts_of_product(
     key: str, cal_type: str, product: str, cal_dict: Mapping[str, Any]
 ) -> list[str]:
-    """
-    Say what speaks against a calibration that is made, or will be.
-
-    Parameters
-    ----------
-    key : str
-        The frame that is to be calibrated.
-    cal_type : str
-        Type of calibration.
-    product : str
-        Its name.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    list of str
-        Sentences, for warnings.
-
-    Raises
-    ------
-    ParameterError
-        If it has the name of a raw frame of the document.
-    """
+    """Return warnings about a processed calibration, which may not exist yet."""
     sets = cal_dict[CALIBRATIONS]
     raw = {frame_name(name) for files in sets.values() for name in files}
     raw |= {frame_name(name) for name in (key, *cal_dict[ASSOCIATIONS])}

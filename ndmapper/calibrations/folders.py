@@ -69,22 +69,7 @@ def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
 
 
 def note_given(files: Iterable[str], cal_dict: dict[str, Any]) -> None:
-    """
-    Note in which folders the frames lie that somebody names.
-
-    Parameters
-    ----------
-    files : iterable of str
-        Their paths. A bare name of which the document knows the folder means the
-        frame that lies there.
-    cal_dict : dict
-        The calibration document, which is changed.
-
-    Raises
-    ------
-    ParameterError
-        If the document has another frame of the same name, which is still there.
-    """
+    """Note the folders of frames that the user gives as paths."""
     paths = [path for path in map(Path, files) if is_file(path)]
     known = cal_dict.get(FOLDERS, {})
     paths = [p for p in paths if p.parts[:-1] or frame_name(p.name) not in known]
@@ -95,17 +80,8 @@ def check_given(files: Iterable[str], cal_dict: Mapping[str, Any]) -> None:
     """
     Refuse files that are not the frames which the document knows by their names.
 
-    Parameters
-    ----------
-    files : iterable of str
-        Their paths, or bare names, which mean the frames of the document.
-    cal_dict : dict
-        The calibration document.
-
-    Raises
-    ------
-    ParameterError
-        If the document has another frame of the same name, which is still there.
+    Raises ParameterError if the document has another frame of the same name, which is
+    still there.
     """
     for path in map(Path, files):
         if path.parts[:-1] and is_file(path):
@@ -136,22 +112,7 @@ def _is_product(path: Path) -> bool:
 
 
 def find_frame(file: str, cal_dict: Mapping[str, Any]) -> Path | None:
-    """
-    Find the file of a frame that somebody names.
-
-    Parameters
-    ----------
-    file : str
-        Its path, or its name.
-    cal_dict : dict
-        The calibration document.
-
-    Returns
-    -------
-    Path or None
-        The file; of a bare name the one where the document says that it lay, then
-        one beside the document or in one of its folders. None where there is none.
-    """
+    """Return the path of a frame that the user names; None if it is not found."""
     path = Path(file)
     if path.parts[:-1]:
         return path if is_file(path) else None
@@ -167,21 +128,7 @@ def find_frame(file: str, cal_dict: Mapping[str, Any]) -> Path | None:
 
 
 def moved_folders(cal_dict: Mapping[str, Any], path: Path) -> dict[str, str]:
-    """
-    Give the folders of frames as a document in another place has them.
-
-    Parameters
-    ----------
-    cal_dict : dict
-        The calibration document.
-    path : Path
-        The file that it is to be saved in.
-
-    Returns
-    -------
-    dict of str to str
-        Name of the frame, to its folder relative to that of `path`.
-    """
+    """Return the folders of frames relative to another folder of the document."""
     document = getattr(cal_dict, "path", None)
     old = Path.cwd() if document is None else Path(document).absolute().parent
     new = path.absolute().parent

@@ -17,37 +17,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """
-    Result of a look-up: matching frames with their quality, source and reason.
+    """Result of a look-up: matching frames with their quality, source and reason."""
 
-    Parameters
-    ----------
-    files : tuple of (str, str or None)
-        Names of raw frames and their checksums; empty if none match.
-    product : str or None
-        The file of a processed calibration, instead of raw frames.
-    quality : int or None
-        Quality of the match; 0 is best, None if unknown.
-    why : str
-        Reason for the match, or why there is none.
-    rules : str or None
-        The table of matching rules that was used.
-    source : str
-        The service that was asked.
-    is_made : bool
-        Whether the files are a processed calibration in several files, one for each
-        part of the instrument. Their own calibrations are not looked up.
-    paths : tuple of Path
-        Paths of the files, if they are on this machine.
-    """
-
+    # Names of raw frames and their checksums; empty if none match.
     files: tuple[tuple[str, str | None], ...] = ()
+    # The file of a processed calibration, instead of raw frames.
     product: str | None = None
+    # Quality of the match; 0 is best, None if unknown.
     quality: int | None = None
+    # Reason for the match, or why there is none.
     why: str = ""
+    # The table of matching rules that was used.
     rules: str | None = None
+    # The service that was asked.
     source: str = ""
+    # Whether the files are a processed calibration in several files, one for each part
+    # of the instrument. Their own calibrations are not looked up.
     is_made: bool = False
+    # Paths of the files, if they are on this machine.
     paths: tuple[Path, ...] = ()
 
     @property
@@ -77,7 +64,7 @@ def matched_files(matches: Matches) -> list[tuple[str, str | None]]:
     """
     Return the matches of a look-up as sorted (name, checksum) pairs, without folders.
 
-    Of a frame in several compressions the first one counts, with a warning. Raises
+    Of a frame in several compressions the first one is used, with a warning. Raises
     ParameterError if `matches` has another form.
     """
     found: dict[str, str | None] = {}

@@ -189,7 +189,7 @@ def frames_of_survey(
 
 
 def _once(table: Table, source: str) -> Iterator[int]:
-    """Give the rows to be used: each frame has one, and one class."""
+    """Return the rows to be used: one for each frame, with one class."""
     classes: dict[str, str] = {}
     files: dict[str, str] = {}
     for number, row in enumerate(table):
@@ -273,7 +273,7 @@ def _corrected(row: Any, path: Path, scanned: _Scanned) -> Frame:
 
 
 def _as_before(name: str, value: Value, before: Value) -> Value:
-    """Give a number where the header has one: a column with one text is all texts."""
+    """Convert text to a number if the header has one (text columns have only text)."""
     if value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
     if not isinstance(before, int | float) or not isinstance(value, str):
