@@ -17,6 +17,7 @@ from astropy.nddata import CCDData, VarianceUncertainty
 from timing import show, together
 
 from ndmapper.data import DataFile, DataFileList, NDLater
+from ndmapper.numerics import arith
 from ndmapper.parallel.cores import count_threads
 
 try:
@@ -98,6 +99,33 @@ def in_memory() -> None:
         times,
         "operation",
     )
+
+
+def loading() -> None:
+    """Compare NumPy's time for large operations with that of loading compiled loops."""
+    code = """
+import time
+import numpy as np
+from ndmapper.numerics import arith
+rng = np.random.default_rng(1)
+left, right = (
+    arith.Pixels(rng.random(1 << 23, "f4") + 1, rng.random(1 << 23, "f4"),
+                 rng.integers(0, 4, 1 << 23).astype("u2")) for _ in range(2)
+)
+def spent(name, count):
+    start = time.process_time()
+    for _ in range(count):
+        arith.combine(name, left, right)
+    return (time.process_time() - start) / count
+for name in ("subtract", "divide"):
+    print(f"NumPy, {name}, a megapixel: {spent(name, 8) / 8 * 1e3:.1f} ms")
+arith.LOADED_AFTER = 0
+print(f"the first compiled operation: {spent('subtract', 1):.2f} s")
+spent("divide", 1)
+for name in ("subtract", "divide"):
+    print(f"compiled, {name}, a megapixel: {spent(name, 8) / 8 * 1e3:.1f} ms")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def write_file(path: Path, groups: int, shape: tuple[int, int], seed: int) -> None:
@@ -211,6 +239,7 @@ def child(what: str, folder: Path) -> None:
     logging.getLogger("ndmapper").setLevel(logging.ERROR)
     (folder / "warm").mkdir(exist_ok=True)
     # The compiled loops are loaded in every case.
+    arith.LOADED_AFTER = 0
     np.asarray((NDLater(np.ones((1024, 1024), "f4")) - 1.0).data)
     files = DataFileList(str(folder / "raw*.fits"))
     bias = DataFile(folder / "bias.fits")
@@ -238,6 +267,8 @@ else:
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as name:
         if "memory" not in sys.argv:
+            loading()
+            arith.LOADED_AFTER = 0  # all that follows is compiled, where numba is there
             in_memory()
             disk_to_disk(Path(name))
             if Path("/dev/shm").is_dir():

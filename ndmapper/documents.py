@@ -106,7 +106,9 @@ def can_be_name(path: str | os.PathLike[str]) -> bool:
 
 def _decoded(text: str | bytes) -> str:
     # json guesses other encodings from bytes, where its messages are less clear.
-    return text if isinstance(text, str) else text.decode("utf-8")
+    # A byte order mark, which some editors add, is no part of the text.
+    decoded = text if isinstance(text, str) else text.decode("utf-8")
+    return decoded.removeprefix("\ufeff")
 
 
 def _refuse(constant: str) -> Any:

@@ -251,7 +251,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     import difflib  # for those who made a mistake
 
     names = sorted(str(n) for n in known)
+    alike = {n.casefold(): n for n in names}
     near = difflib.get_close_matches(str(name), names, n=1)
+    if str(name).casefold() in alike or not near:
+        near = difflib.get_close_matches(str(name).casefold(), alike, n=1)
+        near = [alike[n] for n in near]
     if near:
         return f"; did you mean {near[0]!r}?"
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""

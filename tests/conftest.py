@@ -13,6 +13,7 @@ import pytest
 from ndmapper.config import config
 from ndmapper.engines import Task, get_engine
 from ndmapper.instruments import loader
+from ndmapper.numerics import arith
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -44,6 +45,22 @@ def _clean_config(
     config.reload()
     yield
     config.reload()
+
+
+@pytest.fixture(autouse=True)
+def _loops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load the compiled loops without waiting until there was work enough."""
+    monkeypatch.setattr(arith, "LOADED_AFTER", 0)
+
+
+@pytest.fixture(params=["compiled", "numpy"])
+def loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test by the compiled loops, small as its arrays are, and by NumPy alone."""
+    if request.param == "compiled":
+        pytest.importorskip("numba", reason="the extra fast is not installed")
+        monkeypatch.setattr(arith, "FUSED_FROM", 1)
+    else:
+        monkeypatch.setattr(arith, "import_loops", lambda: None)
 
 
 @pytest.fixture(autouse=True)

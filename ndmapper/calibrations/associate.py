@@ -26,7 +26,7 @@ def associate_cals(
     cal_dict: Mapping[str, Any] | None = None,
 ) -> Any:
     """
-    Give every input its calibration, in ``cals`` of the DataFile.
+    Assign a calibration to every input, in ``cals`` of the DataFile.
 
     Parameters
     ----------

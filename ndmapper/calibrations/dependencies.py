@@ -45,7 +45,6 @@ class Change:
     cal_type: str
     # Raw frames or the processed calibration; empty for none.
     before: tuple[str, ...]
-    # Raw frames or the processed calibration; empty for none.
     after: tuple[str, ...]
 
     def __str__(self) -> str:

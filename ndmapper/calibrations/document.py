@@ -15,15 +15,17 @@ import copy
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from ndmapper.calibrations.folders import moved_folders
 from ndmapper.calibrations.json_text import JsonError, parse_json
 from ndmapper.calibrations.merge import in_order, merged_document
-from ndmapper.calibrations.schema import MAPS, check_document, document_error
+from ndmapper.calibrations.schema import FOLDERS, MAPS, check_document, document_error
 from ndmapper.errors import FileAccessError
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import check_name
@@ -34,6 +36,8 @@ __all__ = [
     "init_cal_dict",
     "save_cal_dict",
 ]
+
+_BYTES = re.compile("[\ud800-\udfff]")
 
 
 class CalibrationDict(dict[str, Any]):
@@ -109,7 +113,8 @@ def save_cal_dict(cal_dict: dict[str, Any], filename: str | os.PathLike[str]) ->
     Changes made in the file since the document was read are merged into the document
     first. If nothing has changed, the file is not touched. If the document was not read
     from this file, the old content is kept as a backup with ``.bak`` (``.bak1``, ...)
-    appended to the name.
+    appended to the name. The folders of frames, which are relative to that of the
+    document, are adapted to its new folder.
 
     New entries are sorted by name; if the file has another order, they are appended.
 
@@ -129,6 +134,10 @@ def save_cal_dict(cal_dict: dict[str, Any], filename: str | os.PathLike[str]) ->
     """
     path = Path(filename)
     check_document(cal_dict)
+    if isinstance(cal_dict, CalibrationDict) and cal_dict.get(FOLDERS):
+        moved = moved_folders(cal_dict, path)
+        if moved != cal_dict[FOLDERS]:
+            cal_dict[FOLDERS] = moved
     on_disk = _read(path)
     if on_disk is not None and _same(on_disk, cal_dict):
         _remember(cal_dict, path, on_disk)
@@ -189,7 +198,9 @@ def _same(a: Mapping[str, Any] | None, b: Mapping[str, Any]) -> bool:
 
 
 def _text(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, indent=4, ensure_ascii=False) + "\n"
+    text = json.dumps(document, indent=4, ensure_ascii=False) + "\n"
+    # Bytes of file names that are no text are written as JSON itself can.
+    return _BYTES.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def _remember(cal_dict: dict[str, Any], path: Path, content: dict[str, Any]) -> None:

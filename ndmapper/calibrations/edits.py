@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from ndmapper.calibrations.entries import add_cal_entry, clean_cal_entries_if_unused
+from ndmapper.calibrations.folders import check_given
 from ndmapper.calibrations.names import (
     as_list,
     file_name,
+    file_path,
     frame_name,
     known_key,
     original_name,
@@ -47,15 +49,18 @@ def mark_bad(
     Raises
     ------
     ParameterError
-        If no reason is given, or a file has no name.
+        If no reason is given, a file has no name, or one is another frame than the
+        one that the document knows by its name.
     """
     if not why.strip():
         msg = "say why a frame is bad, for those who ask themselves later"
         raise ParameterError(msg)
     check_document(cal_dict)
+    files = as_list(files)
+    check_given(map(file_path, files), cal_dict)
     said = {"who": who or _user(), "why": why.strip()}
     bad = cal_dict.setdefault(BAD_FRAMES, {})
-    for file in as_list(files):
+    for file in files:
         bad[known_key(bad, file_name(file))] = dict(said)
 
 
@@ -75,9 +80,11 @@ def unmark_bad(files: Any, cal_dict: dict[str, Any]) -> None:
     ParameterError
         If a file is not marked bad.
     """
+    files = as_list(files)
+    check_given(map(file_path, files), cal_dict)
     bad = cal_dict.get(BAD_FRAMES, {})
     keys = {frame_name(key): key for key in bad}
-    for file in as_list(files):
+    for file in files:
         name = file_name(file)
         if frame_name(name) not in keys:
             msg = f"{name} is not marked bad; there are: {', '.join(bad) or 'none'}"
@@ -127,7 +134,7 @@ def replace_cals(
 ) -> None:
     """Set the calibration of a file, replacing the previous association."""
     check_document(cal_dict)
-    names = [file_name(frame) for frame in frames]
+    names = [file_path(frame) for frame in frames]
     if product is None:
         add_cal_entry(filename, cal_type, names or None, cal_dict)
         return

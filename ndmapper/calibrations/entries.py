@@ -4,9 +4,22 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ndmapper.calibrations.folders import note_given
 from ndmapper.calibrations.labels import is_default_label, new_label
-from ndmapper.calibrations.lookup_result import Answer, Matches, matched_files
-from ndmapper.calibrations.names import as_list, frame_name, known_key, original_name
+from ndmapper.calibrations.lookup_result import (
+    Answer,
+    Matches,
+    given_files,
+    matched_files,
+)
+from ndmapper.calibrations.names import (
+    as_list,
+    file_name,
+    file_path,
+    frame_name,
+    known_key,
+    original_name,
+)
 from ndmapper.calibrations.products import find_product, product_folders
 from ndmapper.calibrations.provenance import answer_of, forget_answer, good_frames
 from ndmapper.calibrations.schema import (
@@ -52,7 +65,8 @@ def add_cal_entry(
         Type of calibration.
     matches : sequence or None
         Names of the frames, or pairs of name and checksum (str or None). None or an
-        empty sequence: there is no calibration, which is noted as null.
+        empty sequence: there is no calibration, which is noted as null. The folders of
+        frames given by path are noted.
     cal_dict : dict
         The calibration document, which is changed.
     clean : bool
@@ -61,12 +75,15 @@ def add_cal_entry(
     Raises
     ------
     ParameterError
-        If `matches` has another form, or the file has no name.
+        If `matches` has another form, the file has no name, or the document lists
+        another frame under the name of one of the files.
     CalibrationDocumentError
         If the document is malformed.
     """
     _check_maps(cal_dict)
     name = original_name(filename)
+    given = [file_path(filename)] if file_name(filename) == name else []
+    note_given([*given, *given_files(matches)], cal_dict)
     frames = (f for files in cal_dict[CALIBRATIONS].values() for f in files)
     if frame_name(name) not in map(frame_name, frames):
         note_target(name, cal_dict)

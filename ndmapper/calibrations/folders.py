@@ -16,12 +16,18 @@ from ndmapper.calibrations.frames import read_frame
 from ndmapper.calibrations.names import frame_name, name_variants
 from ndmapper.calibrations.schema import FOLDERS
 from ndmapper.documents import is_file
-from ndmapper.errors import MissingFileError, ParameterError
+from ndmapper.errors import MissingFileError, NdmapperError, ParameterError
+from ndmapper.io.filemap import map_file
+from ndmapper.io.record import is_record
 
 __all__ = [
+    "check_given",
     "check_names",
+    "find_frame",
     "is_same_frame",
+    "moved_folders",
     "note_folders",
+    "note_given",
     "noted_file",
     "noted_folder",
 ]
@@ -57,16 +63,139 @@ def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
         folders = cal_dict.setdefault(FOLDERS, {})
         name = frame_name(path.name)
         found = os.path.relpath(path.absolute().parent, base)
-        if (known := folders.get(name)) == found:
-            continue
-        for other in _files(base / known, path.name) if known else ():
-            where = "" if document is None else f" (known to {document})"
-            _refuse_others(other, path, where)
-        folders[name] = Path(found).as_posix()
+        known = folders.get(name)
+        if known != found and (known is None or _is_known(path, cal_dict)):
+            folders[name] = Path(found).as_posix()
+
+
+def note_given(files: Iterable[str], cal_dict: dict[str, Any]) -> None:
+    """
+    Note in which folders the frames lie that somebody names.
+
+    Parameters
+    ----------
+    files : iterable of str
+        Their paths. A bare name of which the document knows the folder means the
+        frame that lies there.
+    cal_dict : dict
+        The calibration document, which is changed.
+
+    Raises
+    ------
+    ParameterError
+        If the document has another frame of the same name, which is still there.
+    """
+    paths = [path for path in map(Path, files) if is_file(path)]
+    known = cal_dict.get(FOLDERS, {})
+    paths = [p for p in paths if p.parts[:-1] or frame_name(p.name) not in known]
+    note_folders((p for p in paths if not _is_product(p)), cal_dict)
+
+
+def check_given(files: Iterable[str], cal_dict: Mapping[str, Any]) -> None:
+    """
+    Refuse files that are not the frames which the document knows by their names.
+
+    Parameters
+    ----------
+    files : iterable of str
+        Their paths, or bare names, which mean the frames of the document.
+    cal_dict : dict
+        The calibration document.
+
+    Raises
+    ------
+    ParameterError
+        If the document has another frame of the same name, which is still there.
+    """
+    for path in map(Path, files):
+        if path.parts[:-1] and is_file(path):
+            _is_known(path, cal_dict)
+
+
+def _is_known(path: Path, cal_dict: Mapping[str, Any]) -> bool:
+    """Refuse another frame of a known name; a product of that name is not the frame."""
+    folder = noted_folder(path.name, cal_dict)
+    if folder is None:
+        return False
+    document = getattr(cal_dict, "path", None)
+    for other in _files(folder, path.name):
+        if other.parent.absolute() == path.parent.absolute():
+            return True
+        if _is_product(path) != _is_product(other):
+            return False
+        where = "" if document is None else f" (known to {document})"
+        _refuse_others(other, path, where)
+    return True
+
+
+def _is_product(path: Path) -> bool:
+    try:
+        return any(map(is_record, map_file(path, keep=True).hdus))
+    except (NdmapperError, OSError):
+        return False
+
+
+def find_frame(file: str, cal_dict: Mapping[str, Any]) -> Path | None:
+    """
+    Find the file of a frame that somebody names.
+
+    Parameters
+    ----------
+    file : str
+        Its path, or its name.
+    cal_dict : dict
+        The calibration document.
+
+    Returns
+    -------
+    Path or None
+        The file; of a bare name the one where the document says that it lay, then
+        one beside the document or in one of its folders. None where there is none.
+    """
+    path = Path(file)
+    if path.parts[:-1]:
+        return path if is_file(path) else None
+    noted = noted_folder(path.name, cal_dict)
+    document = getattr(cal_dict, "path", None)
+    base = Path() if document is None else Path(document).parent
+    others = [base / str(folder) for folder in cal_dict.get(FOLDERS, {}).values()]
+    first = [] if noted is None else [noted]
+    for folder in dict.fromkeys([*first, Path(), base, *others]):
+        for found in _files(folder, path.name):
+            return found
+    return None
+
+
+def moved_folders(cal_dict: Mapping[str, Any], path: Path) -> dict[str, str]:
+    """
+    Give the folders of frames as a document in another place has them.
+
+    Parameters
+    ----------
+    cal_dict : dict
+        The calibration document.
+    path : Path
+        The file that it is to be saved in.
+
+    Returns
+    -------
+    dict of str to str
+        Name of the frame, to its folder relative to that of `path`.
+    """
+    document = getattr(cal_dict, "path", None)
+    old = Path.cwd() if document is None else Path(document).absolute().parent
+    new = path.absolute().parent
+    folders: dict[str, str] = dict(cal_dict.get(FOLDERS, {}))
+    if old.resolve() != new.resolve():
+        for name, folder in folders.items():
+            if not Path(folder).is_absolute():
+                moved = os.path.relpath(old / folder, new)
+                folders[name] = Path(moved).as_posix()
+    return folders
 
 
 def noted_folder(name: str, cal_dict: Mapping[str, Any]) -> Path | None:
-    """Give the folder in which a frame lay, as the document says."""
+    """Return the folder of a frame that the document has."""
     folder = cal_dict.get(FOLDERS, {}).get(frame_name(name))
     if folder is None:
         return None
@@ -76,7 +205,7 @@ def noted_folder(name: str, cal_dict: Mapping[str, Any]) -> Path | None:
 
 
 def noted_file(file: Path, cal_dict: dict[str, Any]) -> Path:
-    """Give the file of a frame, which may lie where the document says that it lay."""
+    """Return the path of a frame, or else its path in the noted folder."""
     folder = noted_folder(file.name, cal_dict)
     if folder is None or is_file(file):
         return file

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ndmapper.calibrations.names import frame_name, known_key, original_name
+from ndmapper.calibrations.folders import check_given
+from ndmapper.calibrations.names import file_path, frame_name, known_key, original_name
 from ndmapper.calibrations.provenance import (
     answer_of,
     good_frames,
@@ -44,8 +45,10 @@ def keys_of(cal_dict: Mapping[str, Any], files: Iterable[Any]) -> list[str]:
     """
     Return the names by which a document lists files.
 
-    Raises ParameterError for a file that is not listed.
+    Raises ParameterError for a file that is not listed, or another of its name.
     """
+    files = list(files)
+    check_given(map(file_path, files), cal_dict)
     associations = cal_dict[ASSOCIATIONS]
     found = []
     for file in files:

@@ -1,5 +1,6 @@
 """Results of calibration look-ups, in the forms that services return them."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,9 @@ from typing import Any
 from ndmapper.calibrations.names import frame_name
 from ndmapper.errors import ParameterError
 
-__all__ = ["Answer", "Matches", "matched_files"]
+__all__ = ["Answer", "Matches", "given_files", "matched_files"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,17 +75,37 @@ Matches = Sequence[Any] | Answer | None
 
 def matched_files(matches: Matches) -> list[tuple[str, str | None]]:
     """
-    Return the matches of a look-up as sorted (name, checksum) pairs.
+    Return the matches of a look-up as sorted (name, checksum) pairs, without folders.
 
-    Raises ParameterError if `matches` has another form.
+    Of a frame in several compressions the first one counts, with a warning. Raises
+    ParameterError if `matches` has another form.
     """
+    found: dict[str, str | None] = {}
+    known: dict[str, str] = {}
+    for path, checksum in _pairs(matches):
+        name = PurePath(path).name
+        first = known.setdefault(frame_name(name), name)
+        if first != name:
+            log.warning("%s and %s are one frame, which counts once", first, name)
+            continue
+        found[name] = found.get(name) or checksum
+    return sorted(found.items())
+
+
+def given_files(matches: Matches) -> list[str]:
+    """Return the matches of a look-up as they were given, with their folders."""
+    return [path for path, _ in _pairs(matches)]
+
+
+def _pairs(matches: Matches) -> list[tuple[str, str | None]]:
+    """Bring the forms of matches into (path, checksum) pairs."""
     if matches is None:
         return []
     if isinstance(matches, Answer):
         matches = matches.files
     if isinstance(matches, str | os.PathLike):
         matches = [matches]
-    found: dict[str, str | None] = {}
+    found: list[tuple[str, str | None]] = []
     for match in matches:
         pair = match if isinstance(match, tuple | list) else (match, None)
         if (
@@ -95,6 +118,5 @@ def matched_files(matches: Matches) -> list[tuple[str, str | None]]:
                 f"of them is {match!r}"
             )
             raise ParameterError(msg)
-        name = PurePath(os.fspath(pair[0])).name
-        found[name] = found.get(name) or pair[1]
-    return sorted(found.items())
+        found.append((os.fspath(pair[0]), pair[1]))
+    return found

@@ -30,7 +30,7 @@ from ndmapper.calibrations.schema import (
 
 __all__ = [
     "EARLIER",
-    "Answer",
+    "Answer",  # services of other packages may import it from here
     "answer_of",
     "bad_frames",
     "forget_answer",

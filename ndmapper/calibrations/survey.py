@@ -1,9 +1,11 @@
 """A table of the frames in a folder, with classes that the user can correct."""
 
+import difflib
 import logging
+import math
 import os
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from ndmapper.calibrations.frames import Frame, read_frame
+from ndmapper.calibrations.names import frame_name, name_variants
 from ndmapper.calibrations.scan import find_frames
 from ndmapper.documents import check_length, is_file
 from ndmapper.errors import (
@@ -39,6 +42,8 @@ _CLASS_TYPE = "U32"
 _MANY = 50
 # Number of frames named in a warning.
 _SHOWN = 5
+# How like a descriptor a column must be (0 to 1) to be taken for a slip.
+_MISSPELT = 0.85
 _OWN = ("file", "class", "why", "instrument")
 
 
@@ -159,9 +164,11 @@ def frames_of_survey(
     # Large folders are cached.
     scanned = _Scanned(len(table))
     frames = []
-    for row in table:
-        name = str(row["file"])
-        path = next((p / name for p in places if is_file(p / name)), None)
+    for number in _once(table, source):
+        row = table[number]
+        name = _text(row, "file")
+        names = [p / variant for p in places for variant in name_variants(name)]
+        path = next((p for p in names if is_file(p)), None)
         if path is None:
             where = ", ".join(str(place) for place in places)
             log.warning("%s of %s is not in %s and is left out", name, source, where)
@@ -177,12 +184,40 @@ def frames_of_survey(
                 msg = f"{source}: the row of {name} cannot be understood ({err})"
                 raise FormatError(msg) from err
     _warn_of_classes(frames, source)
+    _warn_of_columns(table, frames, source)
     return frames
+
+
+def _once(table: Table, source: str) -> Iterator[int]:
+    """Give the rows to be used: each frame has one, and one class."""
+    classes: dict[str, str] = {}
+    files: dict[str, str] = {}
+    for number, row in enumerate(table):
+        name, given = _text(row, "file"), _text(row, "class") or UNCLASSIFIED
+        if not name:
+            log.warning("row %d of %s names no file and is left out", number, source)
+            continue
+        # Of two forms of a frame one may be damaged, and so without a class.
+        plain = frame_name(name)
+        before = files.get(name)
+        if before is None and given != UNCLASSIFIED:
+            before = classes.get(plain)
+        files[name] = given
+        if given != UNCLASSIFIED:
+            classes[plain] = given
+        if before not in (None, given):
+            msg = (
+                f"{source} has {name} twice, as {before} and as {given}; take one of "
+                "the rows out"
+            )
+            raise ParameterError(msg)
+        if before is None:
+            yield number
 
 
 def _read(path: Path) -> Table:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as err:
         msg = f"there is no survey {path}; make one with survey(folder)"
         raise MissingFileError(msg) from err
@@ -192,6 +227,9 @@ def _read(path: Path) -> Table:
     except UnicodeDecodeError as err:
         msg = f"the survey {path} is not a table in ECSV form: it is no UTF-8 ({err})"
         raise FormatError(msg) from err
+    if not text.strip():
+        msg = f"the survey {path} is empty; make it again with survey(folder)"
+        raise FormatError(msg)
     try:
         check_length(text)
         return Table.read(text.splitlines(), format="ascii.ecsv")
@@ -230,8 +268,42 @@ def _corrected(row: Any, path: Path, scanned: _Scanned) -> Frame:
     values = dict(frame.values)
     for name in row.colnames:
         if name in values and name not in _OWN:
-            values[name] = _cell(row[name])
+            values[name] = _as_before(name, _cell(row[name]), values[name])
     return replace(frame, frame_class=frame_class, why=why, values=values)
+
+
+def _as_before(name: str, value: Value, before: Value) -> Value:
+    """Give a number where the header has one: a column with one text is all texts."""
+    if value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if not isinstance(before, int | float) or not isinstance(value, str):
+        return value
+    if isinstance(before, bool):
+        return {"true": True, "false": False}.get(value.casefold(), value)
+    try:
+        number = float(value)
+    except ValueError:
+        msg = f"{name} = {value!r} is no number, as {before!r} of the header is"
+        raise ValueError(msg) from None
+    return None if math.isnan(number) else number
+
+
+def _warn_of_columns(table: Table, frames: Sequence[Frame], source: str) -> None:
+    """Warn of columns that may be meant for others, and of units: neither counts."""
+    known = {name for frame in frames for name in frame.values} | {*_OWN}
+    for column in table.itercols():
+        if column.name not in known:
+            near = difflib.get_close_matches(column.name, known, n=1, cutoff=_MISSPELT)
+            if near:
+                log.warning(
+                    "%s has a column %r, which does not count; did you mean %r?",
+                    source, column.name, near[0],
+                )  # fmt: skip
+        elif column.unit is not None:
+            log.warning(
+                "%s has a unit, %s, for %r, which does not count: values are taken "
+                "as headers have them", source, column.unit, column.name,
+            )  # fmt: skip
 
 
 def _warn_of_times(frames: Sequence[Frame]) -> None:

@@ -1,24 +1,18 @@
 """The actions of ``ndmapper cals`` that change the document."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
 from ndmapper.cli.cals_look import INCOMPLETE, add_where, read
-from ndmapper.cli.output import print_json, say
+from ndmapper.cli.output import print_json, say, say_line
 
 __all__ = ["add_bad", "add_override", "add_update"]
 
 
 def add_update(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the arguments of ``cals update``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Its parser.
-    """
+    """Add the arguments of ``cals update``."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="raw frames")
     parser.add_argument(
         "--server", metavar="NAME", action="append",
@@ -68,14 +62,7 @@ def _is_known(file: str, cals: dict[str, Any]) -> bool:
 
 
 def add_override(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the arguments of ``cals override``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Its parser.
-    """
+    """Add the arguments of ``cals override``."""
     parser.add_argument("file", metavar="FILE", help="the frame to be calibrated")
     parser.add_argument("type", metavar="TYPE", help="type of calibration")
     parser.add_argument(
@@ -99,19 +86,22 @@ def _override(args: argparse.Namespace) -> int:
     from ndmapper.calibrations import save_cal_dict
     from ndmapper.calibrations.edits import lock_cals, replace_cals
     from ndmapper.calibrations.listing import entries_of, keys_of
+    from ndmapper.calibrations.provenance import is_locked
     from ndmapper.errors import ParameterError
 
-    replaces = bool(args.frames or args.product or args.none)
+    has_product = args.product is not None
+    replaces = bool(args.frames or has_product or args.none)
     if not replaces and not args.lock and not args.unlock:
         msg = "say by what: frames, --product or --none; or --lock, --unlock"
         raise ParameterError(msg)
-    if args.frames and (args.product or args.none):
+    if args.frames and (has_product or args.none):
         msg = "name frames, or --product, or --none, but not several of them"
         raise ParameterError(msg)
     cals = read(args)
     (key,) = keys_of(cals, [args.file])
     _check_type(args.type, cals)
     _check_frames(args, cals)
+    _say_doubts(key, args, cals)
     if replaces:
         replace_cals(key, args.type, cals, frames=args.frames, product=args.product)
     if args.lock or args.unlock:
@@ -121,15 +111,28 @@ def _override(args: argparse.Namespace) -> int:
     entry = found[0] if found else None
     label = None if entry is None else entry.label
     frames = [] if entry is None else list(entry.frames)
-    locked = entry is not None and entry.locked
+    locked = is_locked(key, args.type, cals)
     if args.json:
         print_json({"frame": key, "type": args.type, "label": label,
                     "frames": frames, "locked": locked})  # fmt: skip
     else:
         made_of = f" of {', '.join(frames)}" if frames else ""
-        say(f"{args.type} of {key}: {label or 'none'}{made_of}"
-              f"{', locked' if locked else ''}")  # fmt: skip
+        say_line(f"{args.type} of {key}: {label or 'none'}{made_of}"
+                 f"{', locked' if locked else ''}")  # fmt: skip
     return 0
+
+
+def _say_doubts(key: str, args: argparse.Namespace, cals: dict[str, Any]) -> None:
+    """Warn of what speaks against what a person says, who may know better."""
+    import logging
+
+    from ndmapper.calibrations.doubts import doubts_of_frames, doubts_of_product
+
+    doubts = doubts_of_frames(key, args.type, args.frames, cals)
+    if args.product:
+        doubts += doubts_of_product(key, args.type, args.product, cals)
+    for doubt in doubts:
+        logging.getLogger(__name__).warning("%s", doubt)
 
 
 def _check_type(cal_type: str, cals: dict[str, Any]) -> None:
@@ -152,6 +155,7 @@ def _check_type(cal_type: str, cals: dict[str, Any]) -> None:
 
 def _check_frames(args: argparse.Namespace, cals: dict[str, Any]) -> None:
     """Refuse frames that neither the document nor a folder has."""
+    from ndmapper.calibrations.folders import find_frame
     from ndmapper.calibrations.names import file_name, frame_name
     from ndmapper.errors import ParameterError, did_you_mean
 
@@ -163,27 +167,22 @@ def _check_frames(args: argparse.Namespace, cals: dict[str, Any]) -> None:
     folders += [document / folder for folder in set(cals.get("folders", {}).values())]
     for frame in args.frames:
         name = file_name(frame)
-        if frame_name(name) in known or Path(frame).is_file():
+        if find_frame(frame, cals) or (frame == name and frame_name(name) in known):
             continue
-        if not any((folder / name).is_file() for folder in folders):
-            there = {p.name for folder in folders if folder.is_dir()
-                     for p in folder.iterdir()}  # fmt: skip
-            msg = (
-                f"neither the document nor a folder has a frame {name}"
-                f"{did_you_mean(name, names | there)} (or give its path)"
-            )
+        if os.path.isdir(frame):  # noqa: PTH112  (the name may be anything)
+            msg = f"{frame} is a folder; name the frames in it"
             raise ParameterError(msg)
+        there = {p.name for folder in folders if folder.is_dir()
+                 for p in folder.iterdir() if p.is_file()}  # fmt: skip
+        msg = (
+            f"neither the document nor a folder has a frame {frame}"
+            f"{did_you_mean(name, names | there)} (or give its path)"
+        )
+        raise ParameterError(msg)
 
 
 def add_bad(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the arguments of ``cals bad``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Its parser.
-    """
+    """Add the arguments of ``cals bad``."""
     parser.add_argument("files", nargs="+", metavar="FRAME", help="raw frames")
     parser.add_argument("--why", metavar="TEXT", default="", help="what is wrong")
     parser.add_argument(

@@ -25,24 +25,7 @@ INCOMPLETE = 3
 
 
 def read(args: argparse.Namespace) -> dict[str, Any]:
-    """
-    Read the calibration document that is named on the command line.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The arguments.
-
-    Returns
-    -------
-    dict
-        The document.
-
-    Raises
-    ------
-    MissingFileError
-        If there is none.
-    """
+    """Read the calibration document that is named on the command line."""
     from ndmapper.calibrations import init_cal_dict
 
     if not is_file(args.document):
@@ -58,14 +41,7 @@ def read(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def add_where(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the options that say where raw frames are, and of which instrument.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        The parser of an action.
-    """
+    """Add the options that say where raw frames are, and of which instrument."""
     parser.add_argument(
         "--dirname", metavar="FOLDER", action="append", type=Path, default=[],
         help="where raw frames are; may be given several times (default: beside FILE)",
@@ -94,14 +70,7 @@ def _keys(args: argparse.Namespace, cals: dict[str, Any]) -> list[str]:
 
 
 def add_show(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the arguments of ``cals show``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Its parser.
-    """
+    """Add the arguments of ``cals show``."""
     _files(parser)
     parser.set_defaults(act=_show)
 
@@ -135,14 +104,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def add_why(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the arguments of ``cals why``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Its parser.
-    """
+    """Add the arguments of ``cals why``."""
     _files(parser, "+")
     parser.add_argument(
         "--type", metavar="TYPE", action="append", dest="types",
@@ -222,14 +184,7 @@ def _explained(one: dict[str, Any]) -> str:
 
 
 def add_graph(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the arguments of ``cals graph``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Its parser.
-    """
+    """Add the arguments of ``cals graph``."""
     _files(parser)
     parser.add_argument(
         "--form", choices=("text", "mermaid", "dot"), default="text",
@@ -251,14 +206,7 @@ def _graph(args: argparse.Namespace) -> int:
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the arguments of ``cals check``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Its parser.
-    """
+    """Add the arguments of ``cals check``."""
     parser.add_argument(
         "files", nargs="*", metavar="FILE",
         help="raw frames, or what was made of them (default: all)",

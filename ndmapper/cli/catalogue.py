@@ -16,15 +16,7 @@ __all__ = ["find_step", "library_steps", "revision_now"]
 
 
 def library_steps() -> dict[str, Step]:
-    """
-    List the steps of ndmapper's own libraries.
-
-    Returns
-    -------
-    dict of str to Step
-        By ``module.name``, without the leading ``ndmapper.lib.``, sorted. A module
-        whose extra is not installed is left out.
-    """
+    """Import the libraries, and list their steps by ``module.name``, sorted."""
     from ndmapper import lib
 
     found: dict[str, Step] = {}
@@ -45,22 +37,7 @@ def library_steps() -> dict[str, Step]:
 
 
 def revision_now(module: str, step: str) -> int | None:
-    """
-    Give the revision that a step of ndmapper's own libraries has.
-
-    Parameters
-    ----------
-    module : str
-        A module, as a record names it. Nothing but a module of `ndmapper.lib` is
-        imported.
-    step : str
-        The name of the step.
-
-    Returns
-    -------
-    int or None
-        None where there is no such step.
-    """
+    """Give the revision of a library step; None where there is no such step."""
     from ndmapper import lib
 
     for info in pkgutil.walk_packages(lib.__path__, f"{lib.__name__}."):
@@ -77,28 +54,6 @@ def find_step(name: str, *, to_run: bool = False) -> Step:
 
     Of a script nothing is run but imports, ``def``, ``class`` and assignments of
     literals.
-
-    Parameters
-    ----------
-    name : str
-        Its name among those of ndmapper (``subtract_bias`` or ``ccd.subtract_bias``),
-        ``module:name``, or ``script.py:name``.
-    to_run : bool
-        Make sure that a step of a script has everything that its function uses.
-
-    Returns
-    -------
-    Step
-        The step.
-
-    Raises
-    ------
-    ParameterError
-        If there is none, or more than one.
-    MissingFileError
-        If there is no such module or script.
-    DeclarationError
-        If a step of a script needs more of it than is run.
     """
     place, colon, last = name.rpartition(":")
     if place.endswith(".py"):

@@ -51,18 +51,10 @@ VERBS: tuple[LazyVerb, ...] = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
-    Run the ``ndmapper`` command.
+    Run the ``ndmapper`` command, and return its exit code.
 
-    Parameters
-    ----------
-    argv : sequence of str, optional
-        The words after the command's name; those of the process by default.
-
-    Returns
-    -------
-    int
-        The exit code: 0 when all went well, 1 after an error, 2 for a wrong command
-        line, 130 when interrupted. A script that runs may exit with its own.
+    It is 0 when all went well, 1 after an error, 2 for a wrong command line, 130 when
+    interrupted. A script that runs may exit with its own.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -98,14 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """
-    Make the parser of the whole command line.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        The parser; each verb's own is among its subparsers.
-    """
+    """Make the parser of the whole command line, with one for each verb."""
     parser = argparse.ArgumentParser(
         prog="ndmapper",
         description="Reduce astronomical data with short Python scripts, and look at "
@@ -122,6 +107,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     for verb in VERBS:
         verbs.add_parser(verb.name, help=verb.summary, verb=verb)
+    parser.set_defaults(parser=parser)  # which completion describes as a whole
     return parser
 
 

@@ -19,16 +19,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ndmapper.cli.command import make_parser
-
     try:
         import shtab
     except ImportError as err:
         msg = "completion needs shtab; get it by: pip install shtab"
         raise MissingPackageError(msg) from err
-    parser = make_parser()
-    _mark_paths(parser, files=shtab.FILE, folders=shtab.DIRECTORY)
-    text = shtab.complete(parser, args.shell)
+    _mark_paths(args.parser, files=shtab.FILE, folders=shtab.DIRECTORY)
+    text = shtab.complete(args.parser, args.shell)
     if args.json:
         print_json({"shell": args.shell, "script": text})
     else:

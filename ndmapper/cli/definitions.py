@@ -52,7 +52,7 @@ _NAMES = frozenset(
         "status", "version",
     )
 )  # fmt: skip
-"""Names of this form that nobody but a reader heeds; others change what is executed."""
+"""Dunder names that only document a module; others change what is executed."""
 _HOOKS = frozenset(
     f"__{name}__"
     for name in (
@@ -135,26 +135,7 @@ class ScriptDefinitions:
             self._take(node)
 
     def step(self, name: str) -> Step:
-        """
-        Give a step.
-
-        Parameters
-        ----------
-        name : str
-            Its name in the script.
-
-        Returns
-        -------
-        Step
-            The step.
-
-        Raises
-        ------
-        DeclarationError
-            If its declaration needs more of the script than is executed.
-        ParameterError
-            If the script has no such step.
-        """
+        """Return a step of the script by its name."""
         if name in self._passed_over:
             line, reason = self._passed_over[name]
             if line in self._failed:
@@ -174,19 +155,7 @@ class ScriptDefinitions:
         return value
 
     def check_whole(self, step: Step) -> None:
-        """
-        Make sure that a step can run with what was executed of its script.
-
-        Parameters
-        ----------
-        step : Step
-            The step.
-
-        Raises
-        ------
-        DeclarationError
-            If its function, or a helper of that, uses a name that was passed over.
-        """
+        """Make sure that a step can run with what was executed of its script."""
         seen: set[int] = set()
         waiting: list[Any] = [step.func]
         while waiting:
@@ -329,7 +298,7 @@ class ScriptDefinitions:
             self._check_type(one)
 
     def _check_type(self, node: ast.expr, *, part: bool = False) -> None:
-        """Refuse what could be a text that nobody has seen, and runs when evaluated."""
+        """Refuse what may be a computed text, which is evaluated as an annotation."""
         value = node.value if isinstance(node, ast.Constant) else self._meaning(node)
         inner = self._inner_types(node)
         if inner is None or (part and isinstance(value, str)):
@@ -372,7 +341,7 @@ class ScriptDefinitions:
         try:
             expression = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return  # which nobody can evaluate either
+            return  # which cannot be evaluated either
         for part in ast.walk(expression):
             if hasattr(part, "lineno"):
                 part.lineno = line

@@ -88,7 +88,7 @@ def _given(names: list[str]) -> list[Any]:
             continue
         try:
             found.append(Table.read(name, format="ascii.ecsv"))
-        except Exception as err:  # whatever astropy meets in somebody's text
+        except Exception as err:  # it is any file of the user
             msg = f"{name} is no ECSV table that can be read ({err})"
             raise FormatError(msg) from err
     return found

@@ -17,23 +17,7 @@ _NAME_PARTS = ("dir", "prefix", "base", "suffix", "ext")
 
 
 def describe_file(path: Path, labels: str | None = None) -> dict[str, Any]:
-    """
-    Say what a file holds, reading no pixels.
-
-    Parameters
-    ----------
-    path : Path
-        A FITS file.
-    labels : str, optional
-        Name of a preset of labels; recognised by default.
-
-    Returns
-    -------
-    dict
-        With the keys file, name (the parts of its name), groups (how many), record
-        (the steps that made it) and extensions (a list of dict with the keys no,
-        name, ver, ident, part, shape, dtype).
-    """
+    """Say what a file holds, reading no pixels."""
     from ndmapper.data import FileName
     from ndmapper.io.filemap import map_file
     from ndmapper.io.layout import find_layout

@@ -30,21 +30,7 @@ _NOT_SHOWN = re.compile(
 
 
 def format_columns(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:
-    """
-    Align rows of text in columns.
-
-    Parameters
-    ----------
-    rows : iterable of sequences
-        The cells; None is shown as a dash.
-    heads : sequence of str
-        The heads of the columns.
-
-    Returns
-    -------
-    str
-        The lines, without blanks at their ends.
-    """
+    """Align rows of text in columns; None is shown as a dash."""
     table = [[one_line(h) for h in heads]]
     table += [["-" if cell is None else one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in table) for i in range(len(heads))]
@@ -55,103 +41,37 @@ def format_columns(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> st
 
 
 def print_json(value: object) -> None:
-    """
-    Print a value as JSON.
-
-    Parameters
-    ----------
-    value : object
-        Mappings, sequences, numbers, text, None, and NumPy's forms of them; anything
-        else is shown as text.
-    """
+    """Print a value as JSON."""
     text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
     print(_NOT_SHOWN.sub(lambda found: json.dumps(found[0])[1:-1], text))
 
 
 def say(*parts: object, end: str = "\n", file: TextIO | None = None) -> None:
-    """
-    Print text for a person: the one place where verbs do.
-
-    Parameters
-    ----------
-    *parts : object
-        Texts of one or several lines, in which nothing steers the terminal then.
-    end : str
-        What follows.
-    file : file, optional
-        Standard error, where it is not the result.
-    """
+    """Print text for a person, with control characters escaped."""
     print(*map(printable, parts), end=end, file=file)
 
 
 def say_line(text: object) -> None:
-    """
-    Print a text in one line, whatever names in it hold.
-
-    Parameters
-    ----------
-    text : object
-        The text.
-    """
+    """Print a text in one line; line breaks and control characters are escaped."""
     print(one_line(text))
 
 
 def check_new(path: Path) -> None:
-    """
-    See that a table that is to be saved replaces nothing.
-
-    Parameters
-    ----------
-    path : Path
-        Where it goes.
-
-    Raises
-    ------
-    OutputExistsError
-        If there is something: it may be a table that the user corrected.
-    """
+    """Refuse a path that exists: it may be a table that the user corrected."""
     if path.exists():
         msg = f"{path} already exists; name another file, or delete it first"
         raise OutputExistsError(msg)
 
 
 def save_table(table: Any, path: Path) -> None:
-    """
-    Write a table whole, or not at all.
-
-    Parameters
-    ----------
-    table : Table
-        The table.
-    path : Path
-        The ECSV file; one that is there is replaced.
-
-    Raises
-    ------
-    FileAccessError
-        If it cannot be written.
-    """
+    """Write a table as ECSV, atomically; a file that is there is replaced."""
     text = io.StringIO()
     table.write(text, format="ascii.ecsv")
     write_text(text.getvalue(), path)
 
 
 def write_text(text: str, path: Path) -> None:
-    """
-    Write a text file whole, or not at all.
-
-    Parameters
-    ----------
-    text : str
-        What it is to hold.
-    path : Path
-        The file; one that is there is replaced.
-
-    Raises
-    ------
-    FileAccessError
-        If it cannot be written.
-    """
+    """Write a text file atomically; a file that is there is replaced."""
     from ndmapper.io.temporary import staging_name
     from ndmapper.io.write import clear_write_errors, publish
 

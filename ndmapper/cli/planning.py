@@ -31,19 +31,7 @@ class ScriptPlan:
     ended: str | None
 
     def find(self, path: Path) -> PlanItem | None:
-        """
-        Find what makes a product.
-
-        Parameters
-        ----------
-        path : Path
-            The product.
-
-        Returns
-        -------
-        PlanItem or None
-            The last unit of work that does.
-        """
+        """Find the planned unit of work that makes a product."""
         wanted = path.absolute()
         for item in reversed(self.items):
             if any(Path(name).absolute() == wanted for name in item.products):
@@ -56,24 +44,7 @@ def plan_script(
     arguments: Sequence[str] = (),
     settings: Mapping[str, object] | None = None,
 ) -> ScriptPlan:
-    """
-    Run a script with steps that only plan.
-
-    Parameters
-    ----------
-    script : Path
-        The script. What it does outside of steps is done.
-    arguments : sequence of str
-        What it finds in ``sys.argv[1:]``.
-    settings : mapping, optional
-        Configuration keys and values, with the precedence of the command line. Where
-        they do not say it, re-use is up to the script, as in a run.
-
-    Returns
-    -------
-    ScriptPlan
-        What its steps would do.
-    """
+    """Run a script with steps that only plan."""
     looks: list[tuple[int, int | None, str]] = []
 
     def note(file: PlannedFile) -> None:

@@ -10,24 +10,7 @@ __all__ = ["read_all"]
 
 
 def read_all(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
-    """
-    Read the record of every file.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        The files.
-
-    Returns
-    -------
-    dict of str to list of dict
-        Entries, oldest first, by the path as it was given.
-
-    Raises
-    ------
-    RecordError
-        If a file has none, or one that cannot be read.
-    """
+    """Read the record of every file."""
     from ndmapper.io.record import read_records
 
     records = {str(path): read_records(path) for path in paths}

@@ -21,7 +21,7 @@ from ndmapper.errors import (
 __all__ = ["READER_LEFT", "ScriptResult", "run_script"]
 
 READER_LEFT = 141
-"""Exit code where nobody reads what the script prints; as shells have it."""
+"""Exit code of a script whose output pipe was closed, as shells have it."""
 
 
 @dataclass(frozen=True)
@@ -64,35 +64,6 @@ def run_script(
     Products that differ from what would be made now are made again (``reprocess``
     'auto') where neither the settings, the environment, a configuration file nor the
     script says otherwise.
-
-    Parameters
-    ----------
-    script : str or Path
-        The script.
-    arguments : sequence of str
-        What it finds in ``sys.argv[1:]``.
-    settings : mapping, optional
-        Configuration keys and values, with the precedence of the command line.
-    output_to_stderr : bool
-        Send what it prints to standard error.
-    quiet : bool
-        Neither print the message of an error, nor count products.
-    debug : bool
-        Print the traceback of an error.
-
-    Returns
-    -------
-    ScriptResult
-        The exit code, and the message that was printed on standard error.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such script.
-    FileAccessError
-        If it cannot be read.
-    FormatError
-        If it is a FITS file, or has bytes that no text has.
     """
     from ndmapper.steps.record.summary import summary
 

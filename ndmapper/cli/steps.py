@@ -56,20 +56,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def describe_step(step: "Step") -> dict[str, Any]:
-    """
-    Describe a step by what it declares.
-
-    Parameters
-    ----------
-    step : Step
-        The step.
-
-    Returns
-    -------
-    dict
-        Name, module, engines, what it sees, names of its products, calibrations and
-        parameters.
-    """
+    """Describe a step by what it declares."""
     declaration = step.declaration
     return {
         "name": step.name,

@@ -3,11 +3,13 @@ Files as lists of NDData, their names, and lists of them.
 
 datafile, datafilelist, access, filename
     A file as a list of images, a list of files; names and modes; names in parts.
-ndlater, image, array, flagging, flags, wcs, tables
-    One image, what it is made of (`image.ImageContent`, which NDLater has as
-    ``content``), and its arrays, which are read when they are needed.
+ndlater, image, array
+    One image; what it is made of (`image.ImageContent`, which NDLater has as
+    ``content``); one array of it, read when it is needed and copied on write.
+flagging, flags, uncertainty, wcs, wcs_cut, wcs_tables, detector, tables
+    Its flags and mask, variance, coordinates, sections in its header, and its tables.
 operators, operations, deferred, units, reductions
-    Arithmetic: noted now, checked, and carried out later, whole or in blocks of rows.
+    Arithmetic: checked at once, evaluated when a result is read, in blocks of rows.
 content, groups, lookup_tables, primary_header
     What is in a file: its images by group, its extras, its tables, its record; what
     goes along with an image, and the header of one in the primary HDU.

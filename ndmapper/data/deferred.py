@@ -31,7 +31,6 @@ from ndmapper.numerics.formulas import (
     float_type,
     result_type,
 )
-from ndmapper.numerics.memory import empty
 from ndmapper.parallel.cores import count_threads
 
 __all__ = [
@@ -473,7 +472,7 @@ class _Job:
 
 def _in_blocks(node: Operation, names: set[str], rows: int) -> Pixels:
     """Evaluate deferred arithmetic in blocks of rows that fit the CPU cache."""
-    made = _room(node, names, node.shape, empty)
+    made = _room(node, names, node.shape, np.empty)
 
     def block(span: slice, work: _Rows) -> None:
         work.make(span, _cut(made, span))

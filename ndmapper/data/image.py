@@ -414,8 +414,9 @@ def _stated(part: LazyArray | None) -> FlagTable | None:
 class LinkedVariance(VarianceUncertainty):  # type: ignore[misc]
     """The variance of an image as astropy has it: its array is that of the image."""
 
-    _content: ImageContent | None = None
-    _lazy: LazyArray
+    # Weak, so that an image that is dropped frees its arrays at once.
+    _content: "weakref.ref[ImageContent] | None" = None
+    _lazy: LazyArray | None = None
     _own: Any = None
     _unit_of_data: Any
 
@@ -425,7 +426,8 @@ class LinkedVariance(VarianceUncertainty):  # type: ignore[misc]
         # The square of a logarithmic unit is none.
         square = unit**2 if isinstance(unit, u.UnitBase) else None
         new = cls(None, copy=False, unit=square)
-        new._content, new._lazy = image.content, image.content.arrays["uncertainty"]
+        new._content = weakref.ref(image.content)
+        new._lazy = image.content.arrays["uncertainty"]
         _ = new.array  # the caller has it from now on
         new._unit_of_data = unit
         # Setting parent_nddata itself would look at the data, and so read them.
@@ -434,27 +436,27 @@ class LinkedVariance(VarianceUncertainty):  # type: ignore[misc]
 
     def fits(self, unit: Any) -> bool:
         """Say whether it is still that of its image, whose data have a unit."""
-        return self._is_linked and self._unit_of_data is unit
+        return self._linked() is not None and self._unit_of_data is unit
 
-    @property
-    def _is_linked(self) -> bool:
-        content = self._content
-        return content is not None and content.arrays.get("uncertainty") is self._lazy
+    def _linked(self) -> ImageContent | None:
+        content = None if self._content is None else self._content()
+        if content is None or content.arrays.get("uncertainty") is not self._lazy:
+            return None
+        return content
 
     # By this name astropy has the array.
     @property
     def _array(self) -> Any:
-        return self._own if self._content is None else self._lazy.array
+        return self._own if self._lazy is None else self._lazy.array
 
     @_array.setter
     def _array(self, value: Any) -> None:
-        content = self._content
-        if content is not None and self._is_linked:
+        if (content := self._linked()) is None:
+            # It is no longer that of the image, which has another one by now.
+            self._lazy, self._own = None, value
+        else:
             content.set_array("uncertainty", np.asarray(value))
             self._lazy = content.arrays["uncertainty"]
-        else:
-            # It is no longer that of the image, which has another one by now.
-            self._content, self._own = None, value
 
     # Of itself it is a plain one.
 

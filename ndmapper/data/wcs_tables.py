@@ -54,9 +54,9 @@ class CoordinateTables:
         """Whether they are as they are in the file, of the whole image."""
         return self._axes is None
 
-    def _like(self) -> "CoordinateTables":
+    def _with(self, **changes: Any) -> "CoordinateTables":
         new = object.__new__(CoordinateTables)
-        new.__dict__.update(self.__dict__)
+        new.__dict__.update(self.__dict__, **changes)
         register(self.source, new)
         return new
 
@@ -72,21 +72,17 @@ class CoordinateTables:
         ]
         # Axes of which a section before has left one pixel stay behind the others.
         rest = before[len(section) :]
-        new = self._like()
-        new._axes = (*made, *rest)
-        if new._axes == tuple((n, 0, 1) for n in range(1, len(new._axes) + 1)):
-            new._axes = None
-        return new
+        axes = (*made, *rest)
+        is_whole = axes == tuple((n, 0, 1) for n in range(1, len(axes) + 1))
+        return self._with(_axes=None if is_whole else axes)
 
     def renamed(
         self, names: Mapping[TableReference, tuple[str, int]]
     ) -> "CoordinateTables":
         """Return the same tables for a header that refers to them by other names."""
-        new = self._like()
-        new._names = dict(self._names)
-        for one, name in names.items():
-            new._names[name] = self._names.get(one[:2], one[:2])
-        return new
+        before = self._names
+        moved = {new: before.get(one[:2], one[:2]) for one, new in names.items()}
+        return self._with(_names=before | moved)
 
     def find(self, reference: TableReference) -> HduMap | None:
         """Find the HDU that a header refers to, if there is one."""

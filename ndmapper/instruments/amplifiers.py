@@ -110,7 +110,7 @@ class FixedAmplifier:
 
 def why_not(part: str, number: float) -> str | None:
     """
-    Say why a number cannot be what it is given for.
+    Return why a number cannot be valid.
 
     Parameters
     ----------
@@ -145,15 +145,37 @@ def find_amplifiers(
     if found is None:
         return tuple(cards.completed(amplifier) for amplifier in described)
     same = [a for a in described if a.data == found.data or len(described) == 1]
-    return (_merged(found, same[0]) if same else found,)
+    if same:
+        return (_merged(found, same[0]),)
+    if described:
+        others = ", ".join(f"{a.name} ({a.data})" for a in described)
+        remark = f"not the amplifiers {others} that the table describes"
+        found = replace(found, remarks=(*found.remarks, _taken(found, "data", remark)))
+    return (found,)
+
+
+def _taken(found: Amplifier, part: str, instead: str) -> str:
+    """Say that a card goes before what a table says, and what to do about it."""
+    return (
+        f"{found.cards.get(part, part)} = {getattr(found, part)} is taken, {instead}; "
+        f"write {part} = [] under [amplifier_keys] of the table if it is right"
+    )
 
 
 def _merged(found: Amplifier, other: Amplifier) -> Amplifier:
-    """Complete what the cards leave open from the TOML."""
+    """Complete what the cards leave open from the TOML, and warn where they differ."""
+    remarks = [
+        _taken(found, part, f"not {theirs}, the {_WORDS.get(part, part)} in the table")
+        for part in PARTS
+        if part != "name"
+        and (theirs := getattr(other, part)) not in (None, ours := getattr(found, part))
+        and ours is not None
+    ]
     parts = [p for p in PARTS if getattr(found, p) is None]
     given = {p: getattr(other, p) for p in parts if getattr(other, p) is not None}
     unknown = {p: why for p, why in found.unknown.items() if p not in given}
-    return replace(found, unknown=unknown, **given)
+    remarks = [*found.remarks, *remarks]
+    return replace(found, unknown=unknown, remarks=tuple(remarks), **given)
 
 
 class _Cards:

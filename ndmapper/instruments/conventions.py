@@ -165,7 +165,7 @@ class FlagTable:
 
     def like_own(self, flag: int) -> int:
         """
-        Find the bits that stand for ndmapper's own.
+        Find the bits that correspond to ndmapper's own flags.
 
         Parameters
         ----------
@@ -186,7 +186,7 @@ class FlagTable:
 
     def translation(self, to: "FlagTable") -> dict[int, int]:
         """
-        Say what becomes of each bit in another convention.
+        Find the bits of another convention that correspond to each bit.
 
         Parameters
         ----------

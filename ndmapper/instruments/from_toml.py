@@ -34,7 +34,7 @@ _TOP = {
 _LABELS = {"data", "uncertainty", "flags", "uncertainty_is"}
 _PARTS = set(PARTS)
 # 1-based and both ends included, as in a FITS header: [x1:x2,y1:y2].
-_SECTION = re.compile(r"\[\d+:\d+,\d+:\d+\]")
+_SECTION = re.compile(r"\[\d{1,9}:\d{1,9},\d{1,9}:\d{1,9}\]", re.ASCII)
 
 
 def parse_instrument(
@@ -49,8 +49,8 @@ class _Parser(Checker):
 
     def instrument(self) -> Instrument:
         self.known("(top)", self.document, _TOP)
-        if self.document.get("schema") != SCHEMA:
-            found = self.document.get("schema")
+        found = self.document.get("schema")
+        if found != SCHEMA or type(found) is not int:
             raise self.error(
                 key="schema", problem=f"expected {SCHEMA}, found {found!r}"
             )
@@ -63,7 +63,7 @@ class _Parser(Checker):
                 key: self.texts(f"applies.{key}", value)
                 for key, value in self.table("applies").items()
             },
-            fallback=bool(self.document.get("fallback", False)),
+            fallback=self.fallback(),
             filename_regex=self.regex(),
             labels=self.labels(),
             flags=self.flags(),
@@ -94,6 +94,13 @@ class _Parser(Checker):
                 )
             ),
         )  # fmt: skip
+
+    def fallback(self) -> bool:
+        given = self.document.get("fallback", False)
+        if not isinstance(given, bool):
+            expected = f"expected true or false, found {given!r}"
+            raise self.error(key="fallback", problem=expected)
+        return given
 
     def regex(self) -> str | None:
         text = self.text("filename_regex", self.document)

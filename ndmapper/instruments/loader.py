@@ -11,7 +11,7 @@ from typing import Any
 import platformdirs
 
 from ndmapper.config import config
-from ndmapper.documents import load_toml
+from ndmapper.documents import can_be_name, is_file, load_toml
 from ndmapper.errors import InstrumentError, did_you_mean
 from ndmapper.instruments.conditions import like
 from ndmapper.instruments.conventions import FlagTable, flag_conventions, load_flags
@@ -66,7 +66,7 @@ def names() -> list[str]:
 
 def chosen() -> Instrument | None:
     """
-    Give the instrument that the configuration names.
+    Return the instrument that the configuration names.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def chosen() -> Instrument | None:
 
 def has_own_tables() -> bool:
     """
-    Say whether any table counts that does not come with ndmapper.
+    Return whether instrument tables other than those of ndmapper are in use.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def has_own_tables() -> bool:
 
 def has_fixed_amplifiers(header: Header) -> bool:
     """
-    Say whether a table that comes with ndmapper describes amplifiers of a file.
+    Return whether a table of ndmapper describes the amplifiers of a file.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def has_fixed_amplifiers(header: Header) -> bool:
 
 def origin_of(instrument: Instrument) -> str:
     """
-    Say where the description of an instrument comes from.
+    Return where the table of an instrument comes from.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def origin_of(instrument: Instrument) -> str:
 
 def load(name_or_path: str | os.PathLike[str]) -> Instrument:
     """
-    Read the description of an instrument.
+    Load an instrument by its name or the path of its table.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def load(name_or_path: str | os.PathLike[str]) -> Instrument:
     given = os.fspath(name_or_path)
     if given.endswith(".toml"):
         path, beside = Path(given), _script_folder()
-        if beside is not None and not path.exists() and (beside / path).exists():
+        if beside is not None and not is_file(path) and is_file(beside / path):
             path = beside / path
         return _read_as_is(path)
     own = _own().get(given)
@@ -177,7 +177,7 @@ def load(name_or_path: str | os.PathLike[str]) -> Instrument:
 
 def recognise(header: Header) -> Instrument | None:
     """
-    Say which instrument a file is of.
+    Recognise the instrument of a file.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def recognise(header: Header) -> Instrument | None:
 
 def recognise_flags(header: Header) -> FlagTable | None:
     """
-    Say by which convention the flags of a file are set.
+    Recognise the flag convention of a file.
 
     Parameters
     ----------
@@ -319,31 +319,54 @@ def _built_in(name: str) -> Instrument:
 
 
 def _read_as_is(path: Path) -> Instrument:
-    """Read a table, cached until it changes."""
+    """Read a table, cached until it or one that it extends changes."""
+    known = _tables_read.get(path)
+    if known is None or any(_mark(file) != mark for file, mark in known[1].items()):
+        files: dict[Path, _Mark] = {}
+        document, digest = _document(path, (), files)
+        instrument = parse_instrument(document, path.stem, str(path), digest)
+        if len(_tables_read) >= _MOST:
+            _tables_read.clear()
+        known = _tables_read[path] = instrument, files
+    return known[0]
+
+
+_Mark = tuple[int, int, int] | None
+_MOST = 64
+_DEEPEST = 20
+_tables_read: dict[Path, tuple[Instrument, dict[Path, _Mark]]] = {}
+"""Instruments by path, with the files they were read from as those were then."""
+
+
+def _mark(path: Path) -> _Mark:
     try:
         stat = path.stat()
-    except OSError:
-        return _read(path)  # which says what is wrong
-    return _read_once(path, stat.st_mtime_ns, stat.st_size)
-
-
-@functools.lru_cache(maxsize=64)
-def _read_once(path: Path, mtime_ns: int, size: int) -> Instrument:
-    return _read(path)
+    except (OSError, ValueError):
+        return None
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _read(path: Path) -> Instrument:
-    document, digest = _document(path, ())
+    document, digest = _document(path, (), {})
     return parse_instrument(document, path.stem, str(path), digest)
 
 
-def _document(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
-    """Read a TOML, merged with the one that it extends."""
+def _document(
+    path: Path, above: tuple[Path, ...], files: dict[Path, _Mark]
+) -> tuple[dict[str, Any], str]:
+    """Read a TOML, merged with the one that it extends; note the files."""
+    files[path] = _mark(path)
+    where = f", which {above[-1]} extends," if above else ""
+    if not can_be_name(path):
+        msg = (
+            f"the instrument file {str(path)!r}{where} has a name that no file can have"
+        )
+        raise InstrumentError(msg)
     try:
         text = path.read_text(encoding="utf-8")
         document = load_toml(text)
     except OSError as err:
-        msg = f"the instrument file {path} cannot be read ({err.strerror})"
+        msg = f"the instrument file {path}{where} cannot be read ({err.strerror})"
         raise InstrumentError(msg) from err
     except ValueError as err:
         msg = f"the instrument file {path} is not valid TOML: {err}"
@@ -352,7 +375,7 @@ def _document(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], str]
     base = document.pop("extends", None)
     if base is None:
         return document, digest
-    if not isinstance(base, str) or path in above:
+    if not isinstance(base, str) or path in above or len(above) > _DEEPEST:
         msg = (
             f"the instrument file {path} is wrong at extends: expected the name or "
             f"path of another instrument, found {base!r}"
@@ -368,7 +391,7 @@ def _document(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], str]
             f"{', '.join(_built_in_names())}{did_you_mean(base, _built_in_names())}"
         )
         raise InstrumentError(msg)
-    below, other = _document(base_path, (*above, path))
+    below, other = _document(base_path, (*above, path), files)
     return _extended(below, document), f"{digest}+{other}"
 
 

@@ -110,7 +110,7 @@ class Instrument:
 
     def serves(self, frame_class: str | None) -> tuple[str, ...]:
         """
-        Say what frames of a class calibrate.
+        List the types of calibration that frames of a class are used for.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class Instrument:
 
     def needs(self, frame_class: str | None) -> tuple[str, ...]:
         """
-        Say which calibrations frames of a class need.
+        List the types of calibration that frames of a class need.
 
         Parameters
         ----------
@@ -150,7 +150,7 @@ class Instrument:
 
     def recognises(self, header: Header) -> bool:
         """
-        Say whether a file is of this instrument.
+        Return whether a file is of this instrument.
 
         Parameters
         ----------
@@ -209,7 +209,7 @@ class Instrument:
         self, primary: Header, extension: Header | None = None
     ) -> tuple[str | None, str]:
         """
-        Say what kind of frame a raw file holds.
+        Classify a raw file.
 
         Parameters
         ----------
@@ -229,7 +229,7 @@ class Instrument:
 
     def classify_values(self, values: Mapping[str, Value]) -> tuple[str | None, str]:
         """
-        Say what kind of frame has such descriptors.
+        Classify a frame by its descriptors.
 
         Parameters
         ----------
@@ -296,8 +296,8 @@ class Instrument:
         tuple of Amplifier
             From the header keywords that the TOML names, else from the TOML itself;
             what one leaves open, the other says. Where there is no section at all and
-            the TOML has no amplifiers, one that is the whole image. Empty where nobody
-            knows this readout geometry.
+            the TOML has no amplifiers, one that is the whole image. Empty for an
+            unknown readout geometry.
 
         Raises
         ------
@@ -318,7 +318,7 @@ class Instrument:
         filename: str = "",
     ) -> str:
         """
-        Say why nothing is known of the amplifiers of an image.
+        Return why nothing is known of the amplifiers of an image.
 
         Parameters
         ----------
@@ -347,7 +347,7 @@ class Instrument:
 
     def why_no_time(self, primary: Header, extension: Header | None = None) -> str:
         """
-        Say why the time of a frame is not known.
+        Return why the time of a frame is not known.
 
         Parameters
         ----------
@@ -372,7 +372,7 @@ class Instrument:
 
     def conflict(self, header: Header) -> str | None:
         """
-        Say what in a header speaks against this instrument.
+        Return the card of a header that contradicts this instrument.
 
         Parameters
         ----------

@@ -79,7 +79,7 @@ class Tolerance:
     def against(
         self, name: str, found: Value, wanted: Value, values: Mapping[str, Value]
     ) -> str | None:
-        """Say what speaks against a calibration."""
+        """Return what speaks against a calibration."""
         limit = self.limit_for(values)
         if limit is None or (found is None and wanted is None):
             return None

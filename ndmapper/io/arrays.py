@@ -268,10 +268,7 @@ def _scaling(hdu: HduMap, keyword: str, default: float) -> float:
 
 @functools.lru_cache(maxsize=4096)
 def _warn_of_second(source: Source, index: int, keyword: str) -> None:
-    """
-    Warn of keywords that stand twice with different values; programs differ in which
-    they take.
-    """
+    """Warn of a keyword with two values, of which programs take either."""
     log.warning(
         "%s: HDU %d has cards of %s that say different things: the first counts, and "
         "other programs may take the last; correct the file",

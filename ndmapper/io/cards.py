@@ -8,7 +8,7 @@ printable ASCII, and is written back byte for byte unless it is modified.
 import functools
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from astropy.io import fits
@@ -21,7 +21,9 @@ __all__ = [
     "OddCard",
     "UnreadableCardError",
     "card_bytes",
+    "find_end",
     "header_size",
+    "join_cards",
     "parse_header",
     "printable",
 ]
@@ -30,6 +32,7 @@ UnreadableCardError = fits.VerifyError
 """Raised on access to the value of a card that breaks the standard."""
 
 _CARD = 80
+_BLOCK = 2880
 _END_CARD = b"END".ljust(_CARD)
 
 _TEXT = rb"'(?:[ -&(-~]|'')*'"
@@ -148,10 +151,10 @@ def card_bytes(card: fits.Card) -> bytes:
 
 def printable(card: bytes) -> bytes:
     """
-    Replace what is not printable ASCII by "?", and control characters around values by
-    blanks.
+    Replace what is not printable ASCII, without a change of length.
 
-    NUL and tab are how some programs pad. The length stays.
+    Control characters around values, with which some programs pad, become blanks, all
+    others "?".
     """
     if _ODD_BYTE.search(card) is None:
         return card
@@ -168,12 +171,24 @@ def printable(card: bytes) -> bytes:
     return keyword + before + _ODD_BYTE.sub(b"?", card[start:end]) + after
 
 
-def header_size(raw: bytes) -> int:
-    """Return the number of bytes before the END card."""
+def find_end(raw: bytes) -> int | None:
+    """Return the offset of the END card; None if there is none."""
     at = raw.find(_END_CARD)
     while at != -1 and at % _CARD:
         at = raw.find(_END_CARD, at + 1)
-    return len(raw) - len(raw) % _CARD if at == -1 else at
+    return None if at == -1 else at
+
+
+def header_size(raw: bytes) -> int:
+    """Return the number of bytes before the END card."""
+    end = find_end(raw)
+    return len(raw) - len(raw) % _CARD if end is None else end
+
+
+def join_cards(cards: Iterable[bytes]) -> bytes:
+    """Join cards to a header with END, padded to whole blocks."""
+    raw = b"".join(cards) + _END_CARD
+    return raw.ljust(-(-len(raw) // _BLOCK) * _BLOCK)
 
 
 def parse_header(raw: bytes, place: HeaderPlace | None = None) -> Header:

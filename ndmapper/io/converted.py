@@ -9,8 +9,7 @@ than ten names.
 
 import functools
 import logging
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +41,10 @@ __all__ = [
 ]
 
 
+log = logging.getLogger(__name__)
+
+_Handle = TypeVar("_Handle", bound=ArrayHandle)
+
 Kind = Literal["std", "variance", "inverse"]
 
 KIND_KEYWORD = "UTYPE"
@@ -56,10 +59,7 @@ KIND_NAMES: dict[Kind, str] = {
 
 
 def kind_of_uncertainty(hdu: HduMap) -> Kind:
-    """
-    Return what an uncertainty holds by UTYPE; standard deviations if the header does
-    not say.
-    """
+    """Return the kind of an uncertainty by UTYPE; without it standard deviations."""
     stated = str(hdu.header.get(KIND_KEYWORD, "")).strip()
     return next((kind for kind, name in KIND_NAMES.items() if name == stated), "std")
 
@@ -68,28 +68,15 @@ class ConvertedHandle(ArrayHandle):
     """A lazy array whose values differ in meaning from those that are stored."""
 
 
-def weighed_handle(hdu: HduMap) -> ArrayHandle:
-    """Make the handle of an uncertainty; inverse variances are read as variances."""
-    if kind_of_uncertainty(hdu) != "inverse":
-        return open_array(hdu)
-    return inverse_handle(hdu)
+def _converted(kind: type[_Handle], handle: ArrayHandle, **attributes: Any) -> _Handle:
+    """Make a handle of another kind for the same array, be it compressed in tiles."""
+    tiled: Any = _TILED[kind] if isinstance(handle, TileHandle) else kind
+    made: _Handle = object.__new__(tiled)
+    made.__dict__.update(handle.__dict__, **attributes)
+    return made
 
 
-def inverse_handle(hdu: HduMap) -> "InverseHandle":
-    """
-    Make the handle of inverse variances that are read as variances, infinite without
-    data.
-    """
-    handle = open_array(hdu)
-    kind = _TiledInverse if isinstance(handle, TileHandle) else InverseHandle
-    return kind(**handle.__dict__)
-
-
-def mask_handle(hdu: HduMap) -> ArrayHandle:
-    """Make the handle of a mask that is read as flags 0 and 1."""
-    handle = open_array(hdu)
-    kind = _TiledMask if isinstance(handle, TileHandle) else _Mask
-    return kind(**handle.__dict__)
+# ---- uncertainties
 
 
 class InverseHandle(ConvertedHandle):
@@ -114,6 +101,90 @@ class InverseHandle(ConvertedHandle):
 
 def _is_measured(weights: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.asarray((weights > 0) & np.isfinite(weights))
+
+
+def inverse_handle(hdu: HduMap) -> InverseHandle:
+    """Make the handle of inverse variances that are read as variances."""
+    return _converted(InverseHandle, open_array(hdu))
+
+
+def weighed_handle(hdu: HduMap) -> ArrayHandle:
+    """Make the handle of an uncertainty; inverse variances are read as variances."""
+    if kind_of_uncertainty(hdu) != "inverse":
+        return open_array(hdu)
+    return inverse_handle(hdu)
+
+
+class RescaledHandle(ConvertedHandle):
+    """An uncertainty that is multiplied by a factor, in double precision."""
+
+    factor: float
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return np.dtype(np.float64)
+
+    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.asarray(np.float64(self.factor) * super()._scaled(stored))
+
+
+def in_unit_of_data(
+    handle: ArrayHandle, hdu: HduMap, data: HduMap, *, is_std: bool
+) -> ArrayHandle:
+    """
+    Convert an uncertainty to the unit of its data (squared for variances).
+
+    Units that do not fit each other are warned of, and the values taken as they are.
+    """
+    text, data_text = (str(h.keys.get("BUNIT") or "") for h in (hdu, data))
+    if not text or not data_text:
+        return handle
+    if isinstance(handle, ConvertedHandle):
+        return handle  # inverse variances, whose unit is another matter
+    if says_nothing(text) or says_nothing(data_text):
+        return handle
+    unit, of_data = unit_from_text(text), unit_from_text(data_text)
+    if not isinstance(unit, u.UnitBase) or not isinstance(of_data, u.UnitBase):
+        return handle  # cannot be checked
+    expected = of_data if is_std else of_data**2
+    try:
+        factor = unit.to(expected)
+    except u.UnitConversionError:
+        _warn(handle.source, text, data_text, is_std)
+        return handle
+    if abs(factor - 1) < 1e-9:
+        return handle
+    return _converted(RescaledHandle, handle, factor=float(factor))
+
+
+@functools.lru_cache(maxsize=256)  # once for a file
+def _warn(source: Source, text: str, data_text: str, is_std: bool) -> None:
+    log.warning(
+        "%s has %s in %r beside data in %r, which do not go together; their numbers "
+        "are taken as they are, in the unit of the data%s",
+        source.path, "standard deviations" if is_std else "variances", text, data_text,
+        "" if is_std else " squared",
+    )  # fmt: skip
+
+
+# ---- flags
+
+
+class _Mask(ConvertedHandle):
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the flags."""
+        return np.dtype("uint8")
+
+    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        values = stored * np.float64(self.bscale) + np.float64(self.bzero)
+        return np.asarray(values != 0).astype(np.uint8)
+
+
+def mask_handle(hdu: HduMap) -> ArrayHandle:
+    """Make the handle of a mask that is read as flags 0 and 1."""
+    return _converted(_Mask, open_array(hdu))
 
 
 class NoDataHandle(ConvertedHandle):
@@ -158,42 +229,13 @@ def no_data_handle(
     return made
 
 
-class _Mask(ConvertedHandle):
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the flags."""
-        return np.dtype("uint8")
-
-    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        values = stored * np.float64(self.bscale) + np.float64(self.bzero)
-        return np.asarray(values != 0).astype(np.uint8)
-
-
-class _TiledInverse(InverseHandle, TileHandle):
-    pass
-
-
-class _TiledMask(_Mask, TileHandle):
-    pass
-
-
-_CONVERTED = np.dtype("uint32")
+_FLAGS = np.dtype("uint32")
 """Type of flags that are stored as floating point: room for every named flag."""
-
-
-def flags_handle(hdu: HduMap) -> ArrayHandle:
-    """Make the handle of flags, which are read as integers however they are stored."""
-    handle = open_array(hdu)
-    if handle.is_pseudo or (handle.bitpix > 0 and not handle.is_converted):
-        return handle
-    if isinstance(handle, TileHandle):
-        return _TiledFlags(**handle.__dict__)
-    return _StoredFlags(**handle.__dict__, hdu=hdu)
 
 
 def unfit_as_bits(values: npt.NDArray[Any]) -> Any:
     """Return the first value that is no integer of up to 32 bits; None if all are."""
-    fit = (values >= 0) & (values <= np.iinfo(_CONVERTED).max)
+    fit = (values >= 0) & (values <= np.iinfo(_FLAGS).max)
     fit &= values == np.trunc(values)
     return None if fit.all() else values[~fit][0].item()
 
@@ -201,15 +243,13 @@ def unfit_as_bits(values: npt.NDArray[Any]) -> Any:
 class _Flags(ArrayHandle):
     """Flags that are not stored as plain integers."""
 
-    hdu: HduMap
+    name: str  # that of the extension, for errors
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the flags."""
-        if self._is_plain:
-            # What BLANK marks are flags like others: no bit is left for it.
-            return np.dtype(f"{'u' if self.bitpix == 8 else 'i'}{self.bitpix // 8}")
-        return _CONVERTED
+        # What BLANK marks are flags like others: no bit is left for it.
+        return self.stored_dtype if self._is_plain else _FLAGS
 
     @property
     def _is_plain(self) -> bool:
@@ -222,81 +262,44 @@ class _Flags(ArrayHandle):
         values = np.asarray(values)
         if (wrong := unfit_as_bits(values)) is not None:
             msg = (
-                f"the flags in HDU {self.index} ({self.hdu.name}) of "
+                f"the flags in HDU {self.index} ({self.name}) of "
                 f"{self.source.path} must be whole numbers of up to 32 bits, and there "
                 f"is {wrong}; correct them, or do without them: ndd.flags = None"
             )
             raise FormatError(msg)
-        return values.astype(_CONVERTED)
+        return values.astype(_FLAGS)
 
 
-@dataclass(frozen=True)
-class _StoredFlags(_Flags):
-    hdu: HduMap
+def flags_handle(hdu: HduMap) -> ArrayHandle:
+    """Make the handle of flags, which are read as integers however they are stored."""
+    handle = open_array(hdu)
+    if handle.is_pseudo or (handle.bitpix > 0 and not handle.is_converted):
+        return handle
+    return _converted(_Flags, handle, name=hdu.name)
 
 
-class _TiledFlags(_Flags, TileHandle):
+# ---- the same, compressed in tiles
+
+
+class _TiledInverse(InverseHandle, TileHandle):
     pass
-
-
-log = logging.getLogger(__name__)
-
-
-class RescaledHandle(ConvertedHandle):
-    """An uncertainty that is multiplied by a factor, in double precision."""
-
-    factor: float = 1
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        return np.dtype(np.float64)
-
-    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.asarray(np.float64(self.factor) * super()._scaled(stored))
 
 
 class _TiledRescaled(RescaledHandle, TileHandle):
     pass
 
 
-def in_unit_of_data(
-    handle: ArrayHandle, hdu: HduMap, data: HduMap, *, is_std: bool
-) -> ArrayHandle:
-    """
-    Convert an uncertainty to the unit of its data (squared for variances).
-
-    Units that do not fit each other are warned of, and the values taken as they are.
-    """
-    text, data_text = (str(h.keys.get("BUNIT") or "") for h in (hdu, data))
-    if not text or not data_text:
-        return handle
-    if isinstance(handle, ConvertedHandle):
-        return handle  # inverse variances, whose unit is another matter
-    if says_nothing(text) or says_nothing(data_text):
-        return handle
-    unit, of_data = unit_from_text(text), unit_from_text(data_text)
-    if not isinstance(unit, u.UnitBase) or not isinstance(of_data, u.UnitBase):
-        return handle  # cannot be checked
-    expected = of_data if is_std else of_data**2
-    try:
-        factor = unit.to(expected)
-    except u.UnitConversionError:
-        _warn(handle.source, text, data_text, is_std)
-        return handle
-    if abs(factor - 1) < 1e-9:
-        return handle
-    kind = _TiledRescaled if isinstance(handle, TileHandle) else RescaledHandle
-    made = kind(**handle.__dict__)
-    made.__dict__["factor"] = float(factor)
-    return made
+class _TiledMask(_Mask, TileHandle):
+    pass
 
 
-@functools.lru_cache(maxsize=256)  # once for a file
-def _warn(source: Source, text: str, data_text: str, is_std: bool) -> None:
-    log.warning(
-        "%s has %s in %r beside data in %r, which do not go together; their numbers "
-        "are taken as they are, in the unit of the data%s",
-        source.path, "standard deviations" if is_std else "variances", text, data_text,
-        "" if is_std else " squared",
-    )  # fmt: skip
+class _TiledFlags(_Flags, TileHandle):
+    pass
+
+
+_TILED: dict[type[ArrayHandle], type[TileHandle]] = {
+    InverseHandle: _TiledInverse,
+    RescaledHandle: _TiledRescaled,
+    _Mask: _TiledMask,
+    _Flags: _TiledFlags,
+}

@@ -79,9 +79,9 @@ def name_damage(
     path: str | os.PathLike[str], found: Examined, *, checksums: str | None = None
 ) -> list[str]:
     """
-    Report data that do not have their checksum, as a warning or as an error.
+    Report wrong checksums: an error for a product, else as configured.
 
-    It is always an error for a product with a record.
+    Returns what was found, for a warning.
     """
     if not found.damaged:
         return []
@@ -174,7 +174,11 @@ class DigestCache:
         *,
         ours: bool = False,
     ) -> None:
-        """Note a digest; `save` writes it to the file."""
+        """
+        Note a digest, which `save` writes.
+
+        That of a file that has just changed is not noted, unless it is ours.
+        """
         # Clocks of file systems tick: a file that was written just now could be
         # written once more without a change of its time.
         if ours or abs(time.time_ns() - source.mtime_ns) > _TICK:

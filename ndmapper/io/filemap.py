@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from astropy.io import fits
 
 from ndmapper.errors import FormatError, TruncatedFileError
-from ndmapper.io.cards import HeaderPlace, parse_header
+from ndmapper.io.cards import HeaderPlace, find_end, parse_header
 from ndmapper.io.formkeys import (
     data_size_of,
     form_keywords,
@@ -32,7 +32,6 @@ BLOCK = 2880
 """Size of a FITS block in bytes."""
 
 _CARD = 80
-_END = b"END".ljust(_CARD)
 # Without an END card within this many bytes the file is taken to be no FITS file.
 _LONGEST_HEADER = 200_000 * _CARD
 _LONGEST_HEADERS = 256 << 20
@@ -298,7 +297,7 @@ def _read_header(
             raise FormatError(msg)
         return None
     blocks = [block]
-    while (end := _find_end(blocks[-1])) is None:
+    while (end := find_end(blocks[-1])) is None:
         block = stream.read(BLOCK)
         size = sum(map(len, blocks))
         if len(block) < BLOCK or size > _LONGEST_HEADER:
@@ -315,10 +314,3 @@ def _read_header(
         raw = raw[: len(raw) - len(blocks[-1]) + end + _CARD]
         raw = raw.ljust(padded(len(raw)))
     return raw
-
-
-def _find_end(block: bytes) -> int | None:
-    at = block.find(_END)
-    while at != -1 and at % _CARD:
-        at = block.find(_END, at + 1)
-    return None if at == -1 else at

@@ -148,10 +148,7 @@ def shape_of(keys: dict[str, Any]) -> tuple[int, ...] | None:
 
 
 def data_size_of(keys: dict[str, Any], shape: tuple[int, ...]) -> int:
-    """
-    Return the size of the data in bytes (section 6.1 and equations 1 and 2 of the
-    standard).
-    """
+    """Return the size of the data in bytes (section 6.1 of the standard)."""
     if not shape:
         return 0
     has_groups = keys.get("GROUPS") is True
@@ -165,10 +162,7 @@ def data_size_of(keys: dict[str, Any], shape: tuple[int, ...]) -> int:
 
 
 def tiled_keywords(keys: dict[str, Any]) -> dict[str, Any] | None:
-    """
-    Return the keywords of the image in a compressed-image table; None for any other
-    HDU.
-    """
+    """Return the keywords of a compressed image; None for any other HDU."""
     if keys.get("ZIMAGE") is not True or keys.get("XTENSION") != "BINTABLE":
         return None
     image = {k: v for k, v in keys.items() if k[:1] != "Z" and k[:5] != "NAXIS"}

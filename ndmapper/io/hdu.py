@@ -9,7 +9,6 @@ import numpy.typing as npt
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
-from ndmapper.io.tiles.read import TileHandle
 
 __all__ = ["HduOut", "StoredForm", "encoded", "stored_form"]
 
@@ -94,4 +93,4 @@ class HduOut:
     # which the data are copied.
     data: ArrayHandle | npt.NDArray[Any] | HduMap | None = None
     is_tiled: bool = False
-    like: TileHandle | None = None  # a compressed image whose tiles are kept
+    like: ArrayHandle | None = None  # a compressed image whose tiling is kept

@@ -18,9 +18,9 @@ from ndmapper.io.cards import (
     HeaderPlace,
     UnreadableCardError,
     card_bytes,
+    join_cards,
     parse_header,
 )
-from ndmapper.io.filemap import padded
 
 __all__ = [
     "Header",
@@ -37,8 +37,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-
-_END = b"END".ljust(80)
 
 _ARRAY_KEYWORD = re.compile(
     r"(BUNIT|WCSAXES|WCSNAME|WCSDIM|LONPOLE|LATPOLE|CNAME\d+|CTYPE\d+|CUNIT\d+|CRPIX\d+"
@@ -58,8 +56,7 @@ _FORM_KEYWORD = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|BSCALE|BZERO
 
 def whole_header(cards: Iterable[fits.Card]) -> bytes:
     """Join cards to a header with END, padded to whole blocks."""
-    raw = b"".join(map(card_bytes, cards)) + _END
-    return raw.ljust(padded(len(raw)))
+    return join_cards(map(card_bytes, cards))
 
 
 class StoredHeader:

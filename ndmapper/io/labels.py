@@ -22,7 +22,6 @@ from ndmapper.io.roles import (
 )
 
 __all__ = [
-    "DEFAULT_LABELS",
     "PRIMARY",
     "USUAL_NAMES",
     "Ident",
@@ -75,10 +74,7 @@ class Labels:
         return (self.uncertainty, self.flags) == ("UNCERT", "MASK")
 
     def split(self, name: str) -> tuple[str, str] | None:
-        """
-        Split EXTNAME into group and part, for instance CHAN07.DATA; None if it is no
-        part.
-        """
+        """Split EXTNAME (CHAN07.DATA) into group and part; None if it is no part."""
         upper = name.upper()
         if (part := self._parts.get(upper)) is not None:
             return "", part
@@ -100,10 +96,7 @@ class Labels:
         return tuple(self.names.values())
 
     def join(self, ident: Ident | None, part: str) -> tuple[str, int | None]:
-        """
-        Return EXTNAME and EXTVER of a part of a group; a group with a name has no
-        EXTVER.
-        """
+        """Return EXTNAME and EXTVER of a part; a group with a name has no EXTVER."""
         label = self.names[part]
         if isinstance(ident, str) and ident.strip():
             return f"{ident}{self.separator}{label}", None
@@ -123,7 +116,7 @@ USUAL_NAMES: dict[UncertaintyKind, str] = {
 }
 """What a new uncertainty is called where a file has no name for it."""
 
-DEFAULT_LABELS = Labels()
+_DEFAULT_LABELS = Labels()
 """Those of a new file, by default."""
 
 _STD_LABELS = Labels(uncertainty="ERR", uncertainty_is="std")
@@ -133,10 +126,10 @@ _CCDDATA_LABELS = Labels(uncertainty="UNCERT", flags="MASK", uncertainty_is="std
 """Those of astropy's CCDData; which kind the uncertainty is, its header tells."""
 
 _PRESETS = {
-    "default": DEFAULT_LABELS,
-    "sci": DEFAULT_LABELS,
-    "gemini": DEFAULT_LABELS,
-    "dragons": DEFAULT_LABELS,
+    "default": _DEFAULT_LABELS,
+    "sci": _DEFAULT_LABELS,
+    "gemini": _DEFAULT_LABELS,
+    "dragons": _DEFAULT_LABELS,
     "hst": _STD_LABELS,
     "jwst": _STD_LABELS,
     "ccddata": _CCDDATA_LABELS,
@@ -147,7 +140,7 @@ _PRESETS = {
 def make_labels(labels: Any) -> Labels:
     """Make labels of a preset, an instrument, the path of a TOML, or a mapping."""
     if labels is None:
-        return DEFAULT_LABELS
+        return _DEFAULT_LABELS
     if isinstance(labels, Labels):
         return labels
     if isinstance(labels, str):
@@ -215,7 +208,7 @@ def _recognised(fmap: FileMap) -> Labels:
         lasts = {name.rpartition(".")[2] for name in images}
         if _are_ccddata(fmap, lasts):
             return _CCDDATA_LABELS
-        if DEFAULT_LABELS.data in lasts:
+        if _DEFAULT_LABELS.data in lasts:
             return _beside_sci(fmap, lasts)
         instrument = _of_instrument(fmap)
         muse = make_labels("muse")
@@ -231,7 +224,7 @@ def _recognised(fmap: FileMap) -> Labels:
             return _labels_of(pairs)
     if images and not has_primary:
         return _of_mpdaf(images) or instrument or _of_one_name(fmap, written)
-    return instrument or DEFAULT_LABELS
+    return instrument or _DEFAULT_LABELS
 
 
 def _has_errors(fmap: FileMap) -> bool:
@@ -245,7 +238,7 @@ def _of_instrument(fmap: FileMap) -> Labels | None:
     if (instrument := recognise(fmap.primary.header)) is None:
         return None
     labels = make_labels(instrument.labels)
-    return None if labels == DEFAULT_LABELS else labels
+    return None if labels == _DEFAULT_LABELS else labels
 
 
 def _of_one_name(fmap: FileMap, written: list[str]) -> Labels:
@@ -257,20 +250,20 @@ def _of_one_name(fmap: FileMap, written: list[str]) -> Labels:
         versions = {hdu.version for hdu in images if hdu.name == name}
         if 1 < len(versions) == written.count(name):
             return _labelled(name)
-    return DEFAULT_LABELS
+    return _DEFAULT_LABELS
 
 
 def _beside_sci(fmap: FileMap, lasts: set[str]) -> Labels:
     """Find the names of errors and flags of SCI."""
-    if DEFAULT_LABELS.uncertainty in lasts:
-        return DEFAULT_LABELS
+    if _DEFAULT_LABELS.uncertainty in lasts:
+        return _DEFAULT_LABELS
     if {_STD_LABELS.uncertainty, _STD_LABELS.flags} <= lasts:
         return _STD_LABELS
     sci = {h.index for h in fmap.hdus if split_data_name(h.name)[2] == "SCI"}
     pairs = find_pairs(fmap.hdus, sci)
     if not any("uncertainty" in parts for parts in pairs.parts.values()):
         # A MASK alone may be one of objects.
-        return _STD_LABELS if _STD_LABELS.uncertainty in lasts else DEFAULT_LABELS
+        return _STD_LABELS if _STD_LABELS.uncertainty in lasts else _DEFAULT_LABELS
     return _labels_of(pairs)
 
 
@@ -330,7 +323,7 @@ def _labels_of_group(
             return None
         return Labels(data.name, errors, masks, kind)
     errors, masks = ("" if name in NO_NAMES else name for name in (errors, masks))
-    return Labels(DEFAULT_LABELS.data if data.index else PRIMARY, errors, masks, kind)
+    return Labels(_DEFAULT_LABELS.data if data.index else PRIMARY, errors, masks, kind)
 
 
 def _kind(pairs: Pairs) -> UncertaintyKind:
@@ -355,13 +348,13 @@ def _are_ccddata(fmap: FileMap, names: set[str]) -> bool:
     """Whether astropy's CCDData wrote a file, or could have."""
     mine = {_CCDDATA_LABELS.uncertainty, _CCDDATA_LABELS.flags}
     if names & (
-        {DEFAULT_LABELS.uncertainty, DEFAULT_LABELS.flags, _STD_LABELS.uncertainty}
+        {_DEFAULT_LABELS.uncertainty, _DEFAULT_LABELS.flags, _STD_LABELS.uncertainty}
     ):
         return False
     # An image in the primary HDU, or alone, has no name.
     images = (h for h in fmap.hdus if h.is_image and (h.index or h.data_size))
     first = next(images, None)
-    if first is None or first.name not in ("", DEFAULT_LABELS.data):
+    if first is None or first.name not in ("", _DEFAULT_LABELS.data):
         return False
     same = [h for h in fmap.hdus if h.name in mine and h.shape == first.shape]
     if any(h.name == _CCDDATA_LABELS.uncertainty for h in same):
@@ -376,7 +369,7 @@ def _labelled(data: str) -> Labels:
     """Make labels of files whose data have a name of their own."""
     others = {
         part: f"{label}_{part}".upper() if label == data else label
-        for part, label in DEFAULT_LABELS.names.items()
+        for part, label in _DEFAULT_LABELS.names.items()
         if part != "data"
     }
     return Labels(data, others["uncertainty"], others["flags"])

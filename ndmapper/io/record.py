@@ -72,7 +72,7 @@ import numpy as np
 
 from ndmapper.documents import LARGEST, check_length, load_json
 from ndmapper.errors import FormatError, RecordError
-from ndmapper.io.cards import header_size
+from ndmapper.io.cards import header_size, join_cards
 from ndmapper.io.filemap import FileMap, HduMap, map_file, padded
 from ndmapper.io.quickheader import QuickHeader
 from ndmapper.io.sidedata import make_side_folder, read_side_data
@@ -126,10 +126,7 @@ def is_record(hdu: HduMap) -> bool:
 
 
 def identity(reference: Mapping[str, Any] | None) -> str | None:
-    """
-    Return the identity of an input or calibration: its key if a step made it, else its
-    digest.
-    """
+    """Return the identity of an input: its key if a step made it, else its digest."""
     if reference is None:
         return None
     return str(reference.get("key") or reference.get("digest"))
@@ -254,9 +251,8 @@ def encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
         ("NDMSCHEM", SCHEMA, "number of the schema of RECORD"),
     )
     data = table.tobytes() + heap
-    text = "".join(_card(*card) for card in cards) + "END".ljust(80)
-    header = text.ljust(-(-len(text) // 2880) * 2880).encode("ascii")
-    return header + data + bytes(-len(data) % 2880)
+    header = join_cards(_card(*card).encode("ascii") for card in cards)
+    return header + data.ljust(padded(len(data)), b"\0")
 
 
 def _card(keyword: str, value: int | str, comment: str = "") -> str:
@@ -318,10 +314,7 @@ def _texts(header: QuickHeader, data: bytes) -> list[str]:
 
 
 def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:
-    """
-    Read the record of a file, from the file itself or else from beside it; empty if
-    none.
-    """
+    """Read the record of a file, from it or from beside it; empty if there is none."""
     try:
         fmap = file if isinstance(file, FileMap) else map_file(file)
     except FormatError:

@@ -207,10 +207,7 @@ def _role_of_name(name: str) -> Role | None:
 
 
 def are_alike(rest: str, name: str) -> bool:
-    """
-    Whether the rest of the name of an error fits the name of data, words for data
-    apart.
-    """
+    """Whether the rest of the name of an error fits the name of data."""
     mine, theirs = (
         [w for w in words if w not in _DATA_WORDS]
         for words in (rest.split(), _words(name))

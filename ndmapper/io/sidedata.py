@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 from ndmapper.errors import FileAccessError
+from ndmapper.io.source import open_nonblocking
 
 __all__ = ["SIDE", "linked_part", "make_side_folder", "read_side_data"]
 
@@ -36,13 +37,9 @@ def make_side_folder(path: Path) -> None:
 
 def read_side_data(path: Path) -> bytes:
     """Read a side-data file; a pipe or device in its place is an error."""
-    with open(path, "rb", opener=_opened) as stream:
+    with open(path, "rb", opener=open_nonblocking) as stream:
         _check_is_file(path, os.fstat(stream.fileno()).st_mode)
         return stream.read()
-
-
-def _opened(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check_is_file(path: Path, mode: int) -> None:

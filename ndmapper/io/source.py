@@ -32,7 +32,6 @@ from ndmapper.errors import (
 )
 
 __all__ = [
-    "Compression",
     "PositionedReader",
     "Source",
     "check_name",
@@ -41,6 +40,7 @@ __all__ = [
     "ends_at",
     "find_source",
     "observe_reads",
+    "open_nonblocking",
     "open_source",
 ]
 
@@ -171,7 +171,10 @@ def open_source(
     """Open a file, decompressed, together with its Source."""
     full = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)
     check_name(full, MissingFileError)
-    with clear_read_errors(full), open(full, "rb", _BUFFER, opener=_opened) as raw:
+    with (
+        clear_read_errors(full),
+        open(full, "rb", _BUFFER, opener=open_nonblocking) as raw,
+    ):
         stat = os.fstat(raw.fileno())
         _check_is_file(full, stat.st_mode)
         start = raw.read(6)
@@ -201,7 +204,7 @@ def _no_more(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
         size -= len(piece)
 
 
-def _opened(path: str, flags: int) -> int:
+def open_nonblocking(path: str, flags: int) -> int:
     """Open without blocking on a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 

@@ -10,7 +10,7 @@ from ndmapper.io.formkeys import card_value
 from ndmapper.io.hdu import StoredForm
 from ndmapper.io.headers import Header, StoredHeader, whole_header
 
-__all__ = ["array_header", "carried_header", "empty_primary"]
+__all__ = ["array_header", "carried_header"]
 
 _FORM = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "GROUPS"}
 _SCALING = ("BSCALE", "BZERO", "BLANK")
@@ -29,8 +29,7 @@ def array_header(
     unit: str | None = None,
 ) -> bytes:
     """
-    Make the header of an array from cards of which those that are right stay as they
-    are.
+    Make the header of an array, keeping the cards that are right.
 
     Of name, version and unit, None leaves a card as it is and an empty string removes
     it.
@@ -89,11 +88,6 @@ def _refuse_name(name: str) -> None:
             "numbers and signs of ASCII alone; set its ident"
         )
         raise FormatError(msg)
-
-
-def empty_primary(header: Header) -> bytes:
-    """Make a primary header without pixels."""
-    return array_header(header, None, primary=True)
 
 
 def carried_header(stored: StoredHeader) -> bytes:

@@ -83,10 +83,9 @@ def final_name(path: Path) -> Path:
 
 def sweep(folder: Path) -> None:
     """
-    Remove what killed processes of this host left in a folder.
+    Remove what killed processes of this host left in a folder, once a minute at most.
 
-    Files of living processes and of other hosts stay. A folder is swept at most once a
-    minute.
+    Files of living processes and of other hosts stay.
     """
     key, now = (os.getpid(), folder), time.monotonic()
     if now - _swept.get(key, -_PAUSE) < _PAUSE:

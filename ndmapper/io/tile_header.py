@@ -8,13 +8,11 @@ own. Either header is made from the other, byte for byte.
 import re
 from collections.abc import Iterator
 
-from ndmapper.io.cards import header_size
+from ndmapper.io.cards import header_size, join_cards
 
 __all__ = ["image_header", "is_dummy_primary", "table_header"]
 
 _CARD = 80
-_END = b"END".ljust(_CARD)
-_BLOCK = 2880
 
 # What the table has under another name, and what is of the table alone.
 _RENAMED = {
@@ -46,11 +44,6 @@ def _cards(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
     for at in range(0, header_size(raw), _CARD):
         card = raw[at : at + _CARD]
         yield card[:8].rstrip(), card
-
-
-def _whole(cards: list[bytes]) -> bytes:
-    raw = b"".join(cards) + _END
-    return raw.ljust(-(-len(raw) // _BLOCK) * _BLOCK)
 
 
 def _card(keyword: bytes, value: bytes) -> bytes:
@@ -90,7 +83,7 @@ def image_header(raw: bytes) -> bytes:
         key=lambda keyword: int(keyword[5:]),
     )
     shape = [form[k] for k in (b"BITPIX", b"NAXIS", *axes) if k in form]
-    return _whole([*first, *shape, *counts, *extend, *rest])
+    return join_cards([*first, *shape, *counts, *extend, *rest])
 
 
 def _is_default_name(card: bytes) -> bool:
@@ -115,7 +108,7 @@ def table_header(image: bytes, table: bytes) -> bytes:
     ]
     rest = [card for keyword, card in _cards(image) if not _OF_IMAGE.fullmatch(keyword)]
     at = 1 + next(i for i, card in enumerate(form) if card.startswith(b"ZIMAGE"))
-    return _whole([*form[:at], *_place(image), *form[at:], *rest])
+    return join_cards([*form[:at], *_place(image), *form[at:], *rest])
 
 
 def _place(image: bytes) -> Iterator[bytes]:

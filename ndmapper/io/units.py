@@ -142,10 +142,7 @@ def says_nothing(text: str) -> bool:
 
 
 def unit_to_text(unit: Any) -> str:
-    """
-    Format a unit by the FITS standard, or as astropy does where that has no word for
-    it.
-    """
+    """Format a unit by the FITS standard, or else as astropy does."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -135,7 +135,7 @@ def write_hdus(
     *,
     more: bool = False,
 ) -> None:
-    """Write a file and sync it to disk; what fails is removed."""
+    """Write a file and sync it, unless more will be appended; remove it on failure."""
     with clear_write_errors(path):
         raw = path.open("xb")  # what is there already is never touched
     try:
@@ -279,10 +279,7 @@ def _flush(out: BinaryIO, raw: BinaryIO, *, sync: bool = True) -> None:
 
 
 class _Writer:
-    """
-    A stream whose write errors, such as a full disk, are told from errors of what is
-    read.
-    """
+    """A stream that tells its own errors, such as a full disk, from reading errors."""
 
     def __init__(self, out: BinaryIO, path: Path) -> None:
         self._out = out

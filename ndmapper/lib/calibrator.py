@@ -156,7 +156,7 @@ def _laid_out(raw: DataFile, results: list[NDLater], output: str) -> DataFile:
 
 
 def _refuse_unplaced(master: DataFile, raw: DataFile, what: str) -> None:
-    """Refuse a master with an image that nobody would use, and may be its error."""
+    """Refuse a master with an image of unknown meaning, which may be its error."""
     advice = (
         "; an error is told by its EXTNAME (ERROR, VAR) or by IMAGETYP = 'error', and "
         "labels can name another one"

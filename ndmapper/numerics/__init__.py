@@ -1,1 +1,14 @@
-"""Arithmetic of CCD frames: arrays in, arrays out, nothing else of ndmapper."""
+"""
+Arithmetic of CCD frames: arrays in, arrays out, nothing else of ndmapper.
+
+arith, formulas, fused
+    Operations on values, variances and flags: in blocks, their rules, compiled loops.
+combine, clipping, combined_variance
+    Combining aligned frames, clipping outliers, and the variance of what is left.
+noise, statistics
+    The noise of pixels, gain and read noise from pairs; robust statistics.
+overscan, flat, slit, cosmicray
+    The level of an overscan; normalising flats; edges of a slit; cosmic rays.
+sections, overlaps
+    Sections written as text; arrays that share memory.
+"""

@@ -8,16 +8,18 @@ first, so that nothing wraps around. Variances are as wide as the data, or as on
 goes in; where float32 cannot hold the variance of some pixel, though the data are
 ``float32``, those of all become ``float64``.
 
-Large arrays go through memory once: the four rules are compiled loops over data,
-variance and flags together, everything else works in blocks that stay in the cache.
-Small ones are not worth the time that loading the compiled loops takes; both give
-the same numbers to the last bit.
+NumPy works in blocks that stay in the cache. Where numba is installed (the extra
+``fast``) and there is much to do, the four rules are compiled loops over data, variance
+and flags together, which go through memory once. Both give the same numbers to the
+last bit; only of two NaN that meet, either may be the one whose payload is kept.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,15 +34,17 @@ from ndmapper.numerics.formulas import (
     result_type,
     variance_type,
 )
-from ndmapper.numerics.memory import empty
 
-__all__ = ["FUSED_FROM", "OPERATIONS", "Pixels", "combine"]
+__all__ = ["FUSED_FROM", "LOADED_AFTER", "OPERATIONS", "Pixels", "combine"]
 
 Array = npt.NDArray[Any]
 
 FUSED_FROM = 1 << 20
-"""From so many pixels on the loops are compiled ones: loading them takes as long as
-some hundred operations on an array of this size."""
+"""Operations on at least so many pixels are done by the compiled loops."""
+
+LOADED_AFTER = 1 << 28
+"""So many pixels of such operations are done by NumPy before the loops are loaded: it
+takes as long for them, 1 s, as loading does (``benchmarks/bench_arith.py``)."""
 
 THREADS_FROM = 1 << 22
 """From so many pixels on several threads are worth their start."""
@@ -176,7 +180,7 @@ def _made(  # noqa: PLR0917
         ):
             arrays.append(array)
         else:
-            arrays.append(empty(shape, kind))
+            arrays.append(np.empty(shape, kind))
     return Pixels(*arrays)
 
 
@@ -258,33 +262,43 @@ def _spans(count: int, parts: int, step: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + size, count)
 
 
+class _Loader:
+    """Loads the compiled loops once that is worth its time in this process."""
+
+    def __init__(self) -> None:
+        self._pixels = 0
+
+    def loops(self, pixels: int) -> ModuleType | None:
+        """Give the compiled loops for so many pixels; None where NumPy is to do it."""
+        self._pixels += pixels
+        return import_loops() if self._pixels > LOADED_AFTER else None
+
+
+_loader = _Loader()
+
+
+@functools.cache
+def import_loops() -> ModuleType | None:
+    """Import the compiled loops; None where numba is missing, or does not fit NumPy."""
+    try:
+        from ndmapper.numerics import fused
+    except ImportError:
+        return None
+    return fused
+
+
 def _fused(
     name: str, left: Pixels, right: Pixels, made: Pixels, wide: _Wide
 ) -> Work | None:
     """Find the compiled loop for operands that can be walked through in step."""
-    if name not in ("add", "subtract", "multiply", "divide"):
+    flat = _flattened(left, right, made)
+    if name not in ("add", "subtract", "multiply", "divide") or flat is None:
         return None
-    shape = made.data.shape
-    flat: list[Any] = []
-    for pixels, kinds in ((left, "biuf"), (right, "biuf"), (made, "f")):
-        parts: tuple[Any, ...] = pixels
-        for array, wanted in zip(parts, (kinds, "f", "iu"), strict=True):
-            if array is None or isinstance(array, np.generic):
-                flat.append(array)
-                continue
-            if not (
-                array.shape == shape
-                and array.flags.c_contiguous
-                and array.dtype.kind in wanted
-                and (array.dtype.itemsize in (4, 8) if array.dtype.kind == "f"
-                     else array.dtype.isnative)
-            ):  # fmt: skip
-                return None
-            flat.append(array.reshape(-1))
-    from ndmapper.numerics.fused import KERNELS, bits
-
-    kernel = KERNELS[name]
-    flat = [bits(v) if isinstance(v, np.ndarray) else v for v in flat]
+    loops = _loader.loops(made.data.size)
+    if loops is None:
+        return None
+    kernel = loops.KERNELS[name]
+    flat = [loops.bits(v) if isinstance(v, np.ndarray) else v for v in flat]
     x, vx, fx, y, vy, fy, *outs = flat
     in_place = any(
         np.may_share_memory(out, v)
@@ -326,6 +340,27 @@ def _fused(
     # One pass needs no blocks, unless numbers of another type are converted for it.
     same = all(p.data.dtype.kind == "f" for p in (left, right))
     return block, made.data.size, _STRETCH if same and not in_place else _BLOCK
+
+
+def _flattened(left: Pixels, right: Pixels, made: Pixels) -> list[Any] | None:
+    """Give all arrays as one row each; None where the loops cannot take one of them."""
+    flat: list[Any] = []
+    for pixels, kinds in ((left, "biuf"), (right, "biuf"), (made, "f")):
+        parts: tuple[Any, ...] = pixels
+        for array, wanted in zip(parts, (kinds, "f", "iu"), strict=True):
+            if array is None or isinstance(array, np.generic):
+                flat.append(array)
+                continue
+            if not (
+                array.shape == made.data.shape
+                and array.flags.c_contiguous
+                and array.dtype.kind in wanted
+                and (array.dtype.itemsize in (4, 8) if array.dtype.kind == "f"
+                     else array.dtype.isnative)
+            ):  # fmt: skip
+                return None
+            flat.append(array.reshape(-1))
+    return flat
 
 
 def _numbers(values: Iterable[Any]) -> list[Any]:

@@ -189,7 +189,7 @@ def clipped_variance_factor(
 
     Notes
     -----
-    A clipped mean is noisier than the mean of as many values that nobody has chosen,
+    A clipped mean is noisier than the mean of as many values that were not selected,
     because its limits move with the median; and scatter that clipping has cut is too
     small. For one round, a known standard deviation and large n the factor follows from
     the influence function (see `clipped_variance`): ``(P - 2 c f(c) + 4 k (f(0) -

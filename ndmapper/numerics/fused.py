@@ -3,7 +3,8 @@ Compiled loops of the arithmetic: data, variance and flags in one pass.
 
 They are compiled once for each combination of types and parts, and kept on disk.
 Each does what the formula of the same name in `ndmapper.numerics.arith` does, in the
-same order, so that the numbers are the same to the last bit.
+same order, so that the numbers are the same to the last bit. They need numba, of the
+extra ``fast``.
 
 Floating point in the other byte order, as FITS files have it, is given as `bits`, which
 are turned around between memory and processor.

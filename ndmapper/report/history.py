@@ -7,7 +7,7 @@ from typing import Any
 from ndmapper.io.record import identity
 from ndmapper.report.lineage import Lineage, Row, UsedFile
 from ndmapper.report.qc import number_text
-from ndmapper.steps.call.instrument_table import block_of, describe_block
+from ndmapper.steps.instrument_block import block_of, describe_block
 
 __all__ = ["history"]
 

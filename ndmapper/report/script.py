@@ -9,7 +9,7 @@ from ndmapper.report.calls import Call, find_calls
 from ndmapper.report.definitions import Definitions
 from ndmapper.report.lineage import Lineage, Row, UsedFile, references_of
 from ndmapper.report.python_text import Code, call_text, comment
-from ndmapper.steps.call.instrument_table import block_of, describe_block
+from ndmapper.steps.instrument_block import block_of, describe_block
 from ndmapper.steps.record.freshness import table_changes
 
 __all__ = ["Script", "write_script"]

@@ -59,7 +59,7 @@ def check_cal_files(
     """Check the files of all calibrations of frames, and of theirs in turn."""
     found: dict[str, FileState] = {}
     associations = cal_dict[ASSOCIATIONS]
-    # Frames, and calibrations with what they are made of; the next one comes last.
+    # (name, whether it is a label), as a stack.
     pending: list[tuple[str, bool]] = [(key, False) for key in keys][::-1]
     done = set()
     while pending:
@@ -82,7 +82,7 @@ def check_cal_files(
 
 
 class _Places:
-    """Where files are looked for."""
+    """The folders in which frames are looked for."""
 
     def __init__(
         self, cal_dict: Mapping[str, Any], folders: Sequence[Path], *, noted: bool
@@ -92,18 +92,18 @@ class _Places:
         self.noted = noted
 
     def of(self, name: str) -> list[Path]:
-        """Give the folders for a frame, the likeliest first."""
+        """Return the folders for a frame, the likeliest first."""
         noted = noted_folder(name, self.cal_dict) if self.noted else None
         first = [] if noted is None else [noted]
         return list(dict.fromkeys((*first, *self.folders)))
 
     def find(self, name: str) -> Path | None:
-        """Find the file of a frame."""
+        """Return the path of a frame; None if there is none."""
         places = (d / variant for d in self.of(name) for variant in name_variants(name))
         return next((place for place in places if is_file(place)), None)
 
     def why_not(self, name: str, folders: Sequence[Path]) -> str:
-        """Say where a file was looked for, and what there is in its place."""
+        """Say where a frame was looked for, and what was found instead."""
         if not can_be_name(name) or len(os.fsencode(name)) > _LONGEST_NAME:
             return "no file can have this name"
         folders = list(dict.fromkeys(folders))
@@ -119,7 +119,7 @@ _LONGEST_NAME = 255
 
 
 def _obstacle(path: Path) -> str:
-    """Say what has the name of a file, and is none."""
+    """Say what has the name of a file without being one."""
     try:
         mode = path.lstat().st_mode
     except (OSError, ValueError):

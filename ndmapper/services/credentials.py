@@ -40,7 +40,6 @@ class Credentials:
 
     # Issued by the archive.
     cookie: Secret | None = None
-    # Issued by the archive.
     token: Secret | None = None
     user: str | None = None
     password: Secret | None = None

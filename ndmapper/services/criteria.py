@@ -29,7 +29,6 @@ class Criteria:
     target: str | None = None
     # First and last day (UT).
     first: datetime.date | None = None
-    # First and last day (UT).
     last: datetime.date | None = None
     instrument: str | None = None
     # Observation type, in the archive's terms.

@@ -18,17 +18,19 @@ hops are numbered in the code, too::
 
 ``step.py`` goes through 1 to 5, ``run/unit.py`` through 6 to 10 for one unit of work,
 ``run/execute.py`` takes all units there. With save=False only hop 10 is another
-(``run/in_memory.py``). What is written down of it all is in ``record``.
+(``run/in_memory.py``). What is written down of it all is in ``record``;
+``instrument_table.py`` looks up what an instrument table says of the inputs, and
+``instrument_block.py`` has its form in a record.
 """
 
 from ndmapper.engines import decide, qc
-from ndmapper.steps.call.instrument_table import (
+from ndmapper.steps.chain import chain
+from ndmapper.steps.declare.parameters import Range, Unit
+from ndmapper.steps.instrument_table import (
     InstrumentTable,
     TableFacts,
     table_facts,
 )
-from ndmapper.steps.chain import chain
-from ndmapper.steps.declare.parameters import Range, Unit
 from ndmapper.steps.run_task import TaskResult, run_task
 from ndmapper.steps.step import Step
 

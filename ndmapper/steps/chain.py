@@ -19,7 +19,7 @@ from ndmapper.steps.call.inputs import Inputs, coerce_roles
 from ndmapper.steps.call.plan import Plan, make_plan, open_digests, plan_units
 from ndmapper.steps.declare.declaration import CONFIG_WORDS, Declaration
 from ndmapper.steps.record.entry import ancestors
-from ndmapper.steps.run.execute import shaped
+from ndmapper.steps.run.execute import shape_results
 from ndmapper.steps.step import Step, run_planned
 
 __all__ = ["Chain", "chain"]
@@ -122,7 +122,7 @@ class Chain:
         given, results = run_planned(
             last, settings, lambda: self._planned(declarations, bounds, inputs)
         )
-        return shaped(last, given, results)
+        return shape_results(last, given, results)
 
     def plan(self, inputs: Any, /, **keywords: Any) -> Plan:
         """
@@ -156,7 +156,7 @@ class Chain:
         ]
 
     def _routed(self, keywords: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Give each step the keywords that are its own."""
+        """Sort the keywords of a call by the step that takes them."""
         routed: list[dict[str, Any]] = [{} for _ in self.steps]
         own = [
             {
@@ -231,7 +231,7 @@ class Chain:
 
 
 def _stand_in(item: PlanItem) -> PlannedFile:
-    """Stand for the product of a step before the last, which is never saved."""
+    """Plan the product of a step before the last, which is never saved."""
     unit = item.unit
     ((output, name),) = item.targets.items()
     rows = [*ancestors(unit.used), item.expected[output]]

@@ -1,4 +1,4 @@
-"""Which products a later run can make again when it needs them; and removing them."""
+"""Remove products that a later run can make again when it needs them."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ Keep = Literal["final", "calibs"]
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """
-    A product, and what becomes of it.
+    A product, and whether it is removed.
 
     Parameters
     ----------
@@ -44,20 +44,7 @@ class Candidate:
 
 def find_removable(folder: Path, keep: Keep = "calibs") -> list[Candidate]:
     """
-    Sort the products of a folder into those that are kept and those that may go.
-
-    Parameters
-    ----------
-    folder : Path
-        Where products are; folders within are not looked at.
-    keep : {'calibs', 'final'}
-        Keep also what others are calibrated with, or only what nothing else is made of.
-
-    Returns
-    -------
-    list of Candidate
-        All products, sorted by name. Kept is also what somebody edited, and what could
-        not be made again since something that it is made of is missing.
+    Find the products of a folder that may be removed, and why others are kept.
 
     Raises
     ------
@@ -98,14 +85,7 @@ def find_removable(folder: Path, keep: Keep = "calibs") -> list[Candidate]:
 
 
 def finish_removals(folder: Path) -> None:
-    """
-    Complete what an interrupted clean has begun.
-
-    Parameters
-    ----------
-    folder : Path
-        Where products are: side records of those that are removed go as well.
-    """
+    """Remove the side records that an interrupted clean has left."""
     for side in (folder / ".ndmapper" / "records").glob("*.json"):
         product = folder / side.name.removesuffix(".json")
         if not product.exists() and cleaned_path(product).exists():
@@ -131,7 +111,7 @@ def _products(folder: Path) -> dict[Path, Sequence[dict[str, Any]]]:
 def _missing(
     path: Path, row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> str | None:
-    """Name what would be needed to make a product again, and is not there."""
+    """Name a missing input file without which a product cannot be made again."""
     made_by = {other["key"]: other for other in rows}
     for _, reference in references_of(row):
         if reference.get("memory"):
@@ -150,11 +130,6 @@ def _missing(
 def remove(path: Path) -> None:
     """
     Remove a product, and leave its record, so that later runs treat it as current.
-
-    Parameters
-    ----------
-    path : Path
-        The product.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Paths as they are compared and recorded."""
+"""Absolute paths, and the stamp that tells if a file was changed."""
 
 import errno
 import os
@@ -13,35 +13,13 @@ Stamp = tuple[int, int, int]
 
 
 def absolute(name: str | os.PathLike[str]) -> Path:
-    """
-    Give the absolute path of a file, without following links.
-
-    Parameters
-    ----------
-    name : str or path-like
-        Its name.
-
-    Returns
-    -------
-    Path
-        The path, with ``..`` taken out.
-    """
+    """Give the absolute path of a file, without following links."""
     return Path(os.path.abspath(name))  # noqa: PTH100  # Path.absolute keeps '..'
 
 
 def stamp_of(path: Path) -> Stamp | None:
     """
-    Note which file lies in a place.
-
-    Parameters
-    ----------
-    path : Path
-        The place.
-
-    Returns
-    -------
-    tuple of int or None
-        Another one after every change of the file; None where there is none.
+    Give size, time of change and inode of a file; None where there is none.
 
     Raises
     ------

@@ -9,6 +9,7 @@ from ndmapper.steps.call.bind import Bound
 from ndmapper.steps.declare.declaration import Affix
 from ndmapper.steps.declare.function import declare_python
 from ndmapper.steps.declare.tool import find_tool, now_declaration, tool_declaration
+from ndmapper.steps.run.execute import files_of
 from ndmapper.steps.step import Step, run_call
 
 __all__ = [
@@ -40,29 +41,13 @@ def run_now(
     prefix: Affix,
     suffix: Affix,
     each: str | None,
-    params: Mapping[str, Any],
-    options: Mapping[str, Any],
+    params: Mapping[str, Any] | None,
+    options: Mapping[str, Any] | None,
     reprocess: bool | str | None,
     logfile: str | None,
 ) -> TaskResult:
     """
-    Run a named tool.
-
-    Parameters
-    ----------
-    what : str
-        The tool.
-    inputs : mapping
-        Files for each parameter (or tag) that takes some.
-    outputs : mapping or None
-        How the products of each output are named; None for a tool without products.
-    words, prefix, suffix, each, params, options, reprocess, logfile : object
-        As in `ndmapper.steps.run_task.run_task`.
-
-    Returns
-    -------
-    TaskResult
-        Output to DataFileList.
+    Run a named tool on files that are given as a mapping.
 
     Raises
     ------
@@ -86,8 +71,8 @@ def run_now(
         prefix=prefix,
         suffix=suffix,
         each=each,
-        params=params,
-        options=options,
+        params=params or {},
+        options=options or {},
         reprocess=reprocess,
         logfile=logfile,
     )
@@ -102,15 +87,7 @@ def run_now(
     _, results = run_call(declaration, inputs, bound)
     made = TaskResult()
     for output in declaration.outputs:
-        made[str(output)] = DataFileList(
-            data=[
-                df
-                for result in results
-                if isinstance(result, dict)
-                for name, df in result.items()
-                if name == output or str(name).startswith(f"{output}#")
-            ]
-        )
+        made[str(output)] = files_of(output, results)
     made.text = "\n".join(result for result in results if isinstance(result, str))
     return made
 
@@ -226,93 +203,72 @@ def run_task(
     """
     of_tools = {"comb_in": comb_in, "MEF_ext": MEF_ext, "path_param": path_param}
     words = {n: v for n, v in of_tools.items() if v is not None}
+    common = {
+        "inputs": inputs, "outputs": outputs, "prefix": prefix, "suffix": suffix,
+        "each": each, "options": options, "reprocess": reprocess, "logfile": logfile,
+    }  # fmt: skip
     if isinstance(what, str):
         given = tool_params | words
-        if isinstance(inputs, Mapping) or isinstance(outputs, Mapping):
-            if cals is not None:
-                msg = (
-                    f"run_task({what!r}) runs at once, so it has no cals; give the "
-                    "calibrations among the inputs or parameters"
-                )
-                raise DeclarationError(msg)
-            return run_now(
-                what,
-                inputs=inputs,
-                outputs=outputs,
-                words=given,
-                prefix=prefix,
-                suffix=suffix,
-                each=each,
-                params=params or {},
-                options=options or {},
-                reprocess=reprocess,
-                logfile=logfile,
+        if not isinstance(inputs, Mapping) and not isinstance(outputs, Mapping):
+            return _decorator(what, words=given, cals=cals, params=params, **common)
+        if cals is not None:
+            msg = (
+                f"run_task({what!r}) runs at once, so it has no cals; give the "
+                "calibrations among the inputs or parameters"
             )
-        find_tool(what)
+            raise DeclarationError(msg)
+        return run_now(what, words=given, params=params, **common)
+    _check_python(
+        what, words, params, tool_params, {"inputs": inputs, "outputs": outputs}
+    )
 
-        def make_tool(func: Any) -> Step:
-            if not callable(func):
-                msg = (
-                    f"run_task({what!r}, ...) makes a decorator for a function, and "
-                    f"was given {func!r}; to run the task at once give its inputs as a "
-                    "mapping: inputs={'name': files}"
-                )
-                raise DeclarationError(msg)
-            return Step(
-                tool_declaration(
-                    func,
-                    what,
-                    inputs=inputs,
-                    outputs=outputs,
-                    words=given,
-                    prefix=prefix,
-                    suffix=suffix,
-                    each=each,
-                    cals=cals,
-                    params=params,
-                    options=options,
-                    reprocess=reprocess,
-                    logfile=logfile,
-                )
+    def make(func: Callable[..., Any]) -> Step:
+        return Step(declare_python(func, cals=cals, **common))
+
+    return make if what is None else make(what)
+
+
+def _decorator(what: str, **declared: Any) -> Callable[[Any], Step]:
+    """Make the decorator for the function that gives the parameters of a tool."""
+    find_tool(what)
+
+    def make(func: Any) -> Step:
+        if not callable(func):
+            msg = (
+                f"run_task({what!r}, ...) makes a decorator for a function, and was "
+                f"given {func!r}; to run the task at once give its inputs as a "
+                "mapping: inputs={'name': files}"
             )
+            raise DeclarationError(msg)
+        return Step(tool_declaration(func, what, **declared))
 
-        return make_tool
-    func: Any = what
+    return make
+
+
+def _check_python(
+    func: Any,
+    words: Mapping[str, Any],
+    params: Mapping[str, Any] | None,
+    tool_params: Mapping[str, Any],
+    files: Mapping[str, Any],
+) -> None:
+    """Refuse what is not for a Python step."""
     if func is not None and not callable(func):
-        msg = f"run_task takes a function or the name of a task, not {what!r}"
+        msg = f"run_task takes a function or the name of a task, not {func!r}"
         raise DeclarationError(msg)
     for name in [*words, *(["params"] if params is not None else [])]:
         msg = f"{name!r} is for named tools; a Python step does not take it"
         raise DeclarationError(msg)
-    if tool_params:
-        name = next(iter(tool_params))
+    for name in tool_params:
         msg = (
             f"run_task does not know {name!r} for a Python step"
             f"{did_you_mean(name, _WORDS)}"
         )
         raise DeclarationError(msg)
-    for word, value in (("inputs", inputs), ("outputs", outputs)):
+    for word, value in files.items():
         if isinstance(value, Mapping):
             msg = (
                 f"{word} is a mapping, which runs a named task at once; a Python step "
                 f"is declared with names: {word}='name' or a tuple of names"
             )
             raise DeclarationError(msg)
-
-    def make(func: Callable[..., Any]) -> Step:
-        return Step(
-            declare_python(
-                func,
-                inputs=inputs,
-                outputs=outputs,
-                prefix=prefix,
-                suffix=suffix,
-                each=each,
-                cals=cals,
-                options=options,
-                reprocess=reprocess,
-                logfile=logfile,
-            )
-        )
-
-    return make if func is None else make(func)

@@ -18,7 +18,7 @@ from ndmapper.steps.call.plan import Plan, make_plan
 from ndmapper.steps.declare.declaration import Affix, Declaration
 from ndmapper.steps.declare.tool import tool_declaration
 from ndmapper.steps.run.dry_run import dry_results
-from ndmapper.steps.run.execute import execute, shaped
+from ndmapper.steps.run.execute import execute, shape_results
 from ndmapper.steps.run.nddata import run_on_nddata
 from ndmapper.steps.run.unit import Result
 
@@ -266,7 +266,7 @@ class Step:
             settings = freeze_settings(declaration, bound)
             return run_on_nddata(declaration, inputs, bound, settings)
         given, results = run_call(declaration, inputs, bound)
-        return shaped(declaration, given, results)
+        return shape_results(declaration, given, results)
 
     def plan(self, inputs: Any = None, /, **keywords: Any) -> Plan:
         """
@@ -329,7 +329,7 @@ def run_planned(
 
 
 def _logfile(declaration: Declaration, settings: Settings) -> Path | None:
-    """Find the log file; a name without a folder lies in outdir."""
+    """Give the path of the log file; a name without a folder is in outdir."""
     name = declaration.logfile or settings["logfile"]
     if name is None:
         return None

@@ -14,9 +14,9 @@ from ndmapper.data import DataFile, FileName
 from ndmapper.engines import Job, get_engine
 from ndmapper.engines.base import Calibration, Output
 from ndmapper.io.digest import DigestCache
-from ndmapper.steps.call.instrument_table import TableFacts
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import switch_values
+from ndmapper.steps.instrument_table import TableFacts
 
 __all__ = ["Roles", "Targets", "WorkUnit", "as_list", "files_within"]
 
@@ -47,8 +47,7 @@ class WorkUnit:
     table : TableFacts
         What an instrument table says, where the function takes it.
     ran : mapping
-        What `ndmapper.steps.record.entry.what_ran` says, the same for all units of a
-        call.
+        What `ndmapper.steps.record.entry.what_ran` gives, the same for all units.
     outputs : tuple of (str or None)
         Names of the outputs.
     settings : Settings
@@ -86,7 +85,7 @@ class WorkUnit:
 
     @cached_property
     def counted_parameters(self) -> dict[str, Any]:
-        """The parameters as they count: a text that names a file is that file."""
+        """The parameters, with each text that names a file turned into its path."""
         declared = self.declaration.parameters
         return {
             name: _naming_files(
@@ -97,7 +96,7 @@ class WorkUnit:
 
     @cached_property
     def counted_tool_parameters(self) -> dict[str, Any]:
-        """The same of the parameters of the tool."""
+        """The same for the parameters of the tool."""
         return {
             name: _naming_files(value) for name, value in self.tool_parameters.items()
         }
@@ -185,7 +184,7 @@ def as_list(cal: Calibration) -> list[DataFile]:
 
 
 def _naming_files(value: Any, choices: Sequence[str] = ()) -> Any:
-    """Turn each text that is the name of an existing file, and no choice, into one."""
+    """Turn each text that names an existing file into a path, unless it is a choice."""
     if isinstance(value, str):
         try:
             is_file = value and value not in choices and Path(value).is_file()

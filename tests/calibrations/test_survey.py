@@ -1,5 +1,6 @@
 """Surveys: what a folder holds, as a table that a person corrects."""
 
+import gzip
 import logging
 import shutil
 from pathlib import Path
@@ -298,3 +299,81 @@ def test_survey_takes_the_compressed_twin_where_the_plain_file_is_cut(
     survey(tmp_path, instrument=camera)
     said = f"{tmp_path / 'a.fits.gz'} is used, since a.fits cannot be read"
     assert caplog.text.count(said) == 1
+
+
+@pytest.mark.parametrize("again", ["flat", "?", ""])
+def test_file_with_two_classes_is_an_error(
+    make_raw: Any, camera: Path, again: str
+) -> None:
+    make_raw("a.fits", "bias")
+    table = Table({"file": ["a.fits", "a.fits"], "class": ["bias", again]})
+    with pytest.raises(ParameterError, match=r"has a\.fits twice, as bias and as"):
+        frames_of_survey(table, [camera.parent])
+
+
+def test_row_that_is_there_twice_counts_once(make_raw: Any, camera: Path) -> None:
+    make_raw("a.fits", "bias")
+    files = ["a.fits", "a.fits", "a.fits.gz"]
+    table = Table({"file": files, "class": ["bias"] * 3})
+    assert [f.name for f in frames_of_survey(table, [camera.parent])] == ["a.fits"]
+
+
+def test_row_without_a_file_is_left_out_with_a_warning(
+    make_raw: Any, camera: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_raw("a.fits", "bias")
+    table = Table({"file": ["", "a.fits"], "class": ["bias", "bias"]})
+    assert len(frames_of_survey(table, [camera.parent])) == 1
+    assert "row 0 of the survey names no file" in caplog.text
+
+
+def test_frame_that_was_compressed_since_is_found(make_raw: Any, camera: Path) -> None:
+    path = make_raw("a.fits", "bias")
+    table = survey(camera.parent, camera)
+    path.with_name("a.fits.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    assert [frame.name for frame in frames_of_survey(table)] == ["a.fits.gz"]
+
+
+def test_number_among_texts_is_a_number(
+    make_raw: Any, camera: Path, tmp_path: Path
+) -> None:
+    for name in ("a.fits", "b.fits"):
+        make_raw(name, "flat", TEMP=-20.0)
+    table = survey(camera.parent, camera)
+    table["temperature"] = ["-25.5", "nan"]
+    table["exptime"] = np.array([2.0, np.nan])
+    table.write(tmp_path / "night.ecsv")
+    frames = frames_of_survey(tmp_path / "night.ecsv")
+    assert [frame.values["temperature"] for frame in frames] == [-25.5, None]
+    assert [frame.values["exptime"] for frame in frames] == [2.0, None]
+    table["temperature"] = ["-25.5", "cold"]
+    with pytest.raises(FormatError, match=r"b\.fits .*temperature = 'cold' is no n"):
+        frames_of_survey(table)
+
+
+def test_what_does_not_count_in_a_survey_is_said(
+    make_raw: Any, camera: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_raw("a.fits", "flat")
+    table = survey(camera.parent, camera)
+    table["exptime"].unit = "ms"
+    table["tempera_ture"] = [1.0]
+    table["remark"] = ["fog"]
+    frames_of_survey(table)
+    assert "has a unit, ms, for 'exptime', which does not count" in caplog.text
+    assert "'tempera_ture', which does not count; did you mean 'temp" in caplog.text
+    assert "remark" not in caplog.text
+
+
+def test_survey_with_a_byte_order_mark_is_read_and_an_empty_one_refused(
+    make_raw: Any, camera: Path, tmp_path: Path
+) -> None:
+    make_raw("a.fits", "bias")
+    path = tmp_path / "night.ecsv"
+    survey(camera.parent, camera).write(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(frames_of_survey(path)) == 1
+    path.write_text("\n")
+    with pytest.raises(FormatError, match="is empty; make it again"):
+        frames_of_survey(path)

@@ -8,6 +8,8 @@ from astropy.nddata import CCDData, NDData, StdDevUncertainty
 from ndmapper.data import NDLater
 from ndmapper.errors import ShapeError, UnitError
 
+pytestmark = pytest.mark.usefixtures("loops")
+
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv]
 
 

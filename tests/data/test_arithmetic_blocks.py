@@ -14,6 +14,8 @@ from ndmapper.errors import (
 from ndmapper.io.digest import differences
 from ndmapper.testing import count_reads, make_mef
 
+pytestmark = pytest.mark.usefixtures("loops")
+
 
 @pytest.mark.parametrize("block", [7, 40, 1 << 20])
 def test_blocks_of_rows_change_nothing(folder, monkeypatch, block):

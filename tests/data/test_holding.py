@@ -71,9 +71,9 @@ def test_array_of_the_user_does_not_show_in_what_was_taken(take):
 def test_result_of_arithmetic_is_copied_only_once_it_was_handed_out():
     result = NDLater(np.ones((3, 4))) + 1
     copy = result.copy()
-    array = copy.content.arrays["data"].read_only()
-    assert array is result.content.arrays["data"].read_only()
-    assert result.data is not array
+    its, own = (one.content.arrays["data"] for one in (copy, result))
+    assert its.read_only() is own.read_only()
+    assert result.data is not its.read_only()
     assert result.copy().content.arrays["data"].read_only() is not result.data
 
 

@@ -1,5 +1,7 @@
+import gc
 import logging
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -385,3 +387,32 @@ def test_pickle_modified_carries_its_pixels(ndd, path):
     ndd.meta["NEW"] = 3
     other = pickle.loads(pickle.dumps(ndd))
     assert (other.data[0, 0], other.meta["NEW"]) == (5, 3)
+
+
+def test_uncertainty_shows_the_variance_of_its_image():
+    ndd = NDLater(np.ones((2, 3)), variance=np.ones((2, 3)), unit="adu")
+    uncertainty = ndd.uncertainty
+    assert ndd.uncertainty is uncertainty
+    assert uncertainty.array is ndd.variance
+    uncertainty.array = np.full((2, 3), 2.0)
+    assert ndd.variance is uncertainty.array
+    ndd *= 2
+    assert ndd.uncertainty.array is ndd.variance
+    before = ndd.uncertainty
+    ndd.variance = np.full((2, 3), 3.0)
+    assert (before.array[0, 0], ndd.uncertainty.array[0, 0]) == (8, 3)
+    before.array = np.zeros((2, 3))
+    assert ndd.variance[0, 0] == 3
+    assert type(pickle.loads(pickle.dumps(before))) is VarianceUncertainty
+    assert repr(before[0]) == "VarianceUncertainty([0., 0., 0.])"
+
+
+def test_image_whose_uncertainty_was_looked_at_is_freed_with_its_last_name():
+    ndd = NDLater(np.ones((2, 3)), variance=np.ones((2, 3)))
+    gone = weakref.ref(ndd.uncertainty)
+    gc.disable()
+    try:
+        del ndd
+        assert gone() is None
+    finally:
+        gc.enable()

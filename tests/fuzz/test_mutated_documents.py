@@ -38,8 +38,8 @@ from ndmapper.io.record import read_cleaned, read_records, side_path
 from ndmapper.services import look_up_cals
 from ndmapper.services.credentials import find_credentials
 from ndmapper.services.transfer.manifest import find_note
-from ndmapper.services.transfer.partial import Part, Remote
-from ndmapper.services.transfer.replay import Key, find
+from ndmapper.services.transfer.partial import PartialDownload, RemoteFile
+from ndmapper.services.transfer.replay import RequestKey, find
 from ndmapper.steps import run_task
 from ndmapper.steps.record.decisions import decisions_path, read_decisions
 from ndmapper.testing import make_mef, write_headers
@@ -153,7 +153,7 @@ def documents(tmp_path, monkeypatch):
     night = survey("raw")
     save_table(night, Path("survey.ecsv"))
     remembered = next(Path(".ndmapper").glob("frames-*.json"))
-    part = Part.of(Path("raw"), Remote(path="/a/p.fits"))
+    part = PartialDownload.of(Path("raw"), RemoteFile(path="/a/p.fits"))
     part.path.write_bytes(b"abc")
     digests = Path(".ndmapper/digests.json")
     kept = {"version": 1, "digests": {str(Path("x.fits").absolute()): [1, 2, "sha"]}}
@@ -161,7 +161,7 @@ def documents(tmp_path, monkeypatch):
              "source": "u"}  # fmt: skip
     parted = {"path": part.path_digest, "validator": "v", "total": 5}
     flags = sorted((PACKAGE / "flags").glob("*.toml"))[0]
-    key = Key("eso", "[]")
+    key = RequestKey("eso", "[]")
     answer = Path("replies") / f"{key.stem}.json"
     secret = Path("credentials.toml")
     monkeypatch.setenv("NDMAPPER_CREDENTIALS", str(secret))
@@ -196,7 +196,7 @@ def documents(tmp_path, monkeypatch):
         fresh.snapshot()
 
     def resumed():
-        found = Part.of(Path("raw"), Remote(path="/a/p.fits"))
+        found = PartialDownload.of(Path("raw"), RemoteFile(path="/a/p.fits"))
         assert found.total is None or isinstance(found.total, int)
 
     def described():

@@ -168,3 +168,51 @@ def test_table_without_amplifiers_advises_to_extend():
     mine = parse_instrument({"schema": 1}, "mine", "mine.toml")
     assert mine.amplifiers(SIZE) == ()
     assert 'extends = "ccd"' in mine.why_no_amplifier(SIZE)
+
+
+def own_table(amplifier="", keys=""):
+    return f"""
+        schema = 1
+        extends = "ccd"
+        [applies]
+        INSTRUME = "MYCAM"
+        {keys}
+        [[amplifier]]
+        name = "a"
+        data = "[1:50,1:40]"
+        gain = 2.0
+        {amplifier}
+    """
+
+
+CARDS = {"DATASEC": "[1:50,1:40]", "GAIN": 1.0, "BIASSEC": "[51:60,1:40]"}
+
+
+def test_card_that_goes_before_the_table_is_named(tmp_path):
+    path = tmp_path / "mycam.toml"
+    path.write_text(own_table('overscan = "[55:60,1:40]"'))
+    found = one(instruments.load(path), **CARDS)
+    assert (found.gain, found.overscan) == (1.0, "[51:60,1:40]")
+    said = "\n".join(found.remarks)
+    assert "BIASSEC = [51:60,1:40] is taken, not [55:60,1:40]" in said
+    assert "GAIN = 1.0 is taken, not 2.0, the gain in the table" in said
+    path.write_text(own_table(keys="[amplifier_keys]\ngain = []"))
+    found = one(instruments.load(path), **CARDS)
+    assert (found.gain, found.remarks) == (2.0, ())
+
+
+def test_card_that_says_the_same_as_the_table_is_not_named(tmp_path):
+    path = tmp_path / "mycam.toml"
+    path.write_text(own_table())
+    assert one(instruments.load(path), **{**CARDS, "GAIN": 2.0}).remarks == ()
+
+
+def test_amplifiers_of_the_table_that_a_section_puts_aside_are_named(tmp_path):
+    path = tmp_path / "mycam.toml"
+    more = '[[amplifier]]\nname = "b"\ndata = "[51:60,1:40]"\ngain = 3.0'
+    path.write_text(own_table(more))
+    (remark,) = one(instruments.load(path), DATASEC="[1:60,1:40]", GAIN=1.0).remarks
+    assert remark.startswith(
+        "DATASEC = [1:60,1:40] is taken, not the amplifiers a ([1:50,1:40]), b ("
+    )
+    assert "write data = [] under [amplifier_keys]" in remark

@@ -1,5 +1,6 @@
 """Instruments: found by name, path or header; their files checked."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,42 @@ def test_filename_regexes_are_those_with_distinctive_names() -> None:
 @pytest.mark.parametrize("name", ["kast", "simcam"])
 def test_filename_regexes_are_not_of_names_that_anybody_may_give(name: str) -> None:
     assert instruments.load(name).filename_regex is None
+
+
+def test_edit_of_what_a_table_extends_is_noticed(tmp_path: Path) -> None:
+    base = tmp_path / "base.toml"
+    base.write_text('schema = 1\ndescription = "one"\n')
+    own = tmp_path / "mine.toml"
+    own.write_text(f'schema = 1\nextends = "{base.name}"\n')
+    assert instruments.load(own).description == "one"
+    digest = instruments.load(own).digest
+    base.write_text('schema = 1\ndescription = "two"\n')
+    assert instruments.load(own).description == "two"
+    assert instruments.load(own).digest != digest
+    stat = base.stat()
+    base.write_text('schema = 1\ndescription = "six"\n')
+    os.utime(base, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert instruments.load(own).description == "six"
+    base.unlink()
+    with pytest.raises(InstrumentError, match=r"mine.toml extends, cannot be read"):
+        instruments.load(own)
+
+
+def test_table_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b'\xef\xbb\xbfschema = 1\r\ndescription = "mine"\r\n')
+    assert instruments.load(path).description == "mine"
+
+
+@pytest.mark.parametrize("name", ["a\0b.toml", "x" * 300 + ".toml", "x\udcff.toml"])
+def test_name_that_no_table_can_have_is_an_error_of_ours(name: str) -> None:
+    with pytest.raises(InstrumentError, match="instrument file"):
+        instruments.load(name)
+
+
+def test_tables_that_extend_each_other_under_other_names_end(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    path = write(tmp_path, "")
+    path.write_text(f'schema = 1\nextends = "sub/../{path.name}"\n')
+    with pytest.raises(InstrumentError, match="is wrong at extends"):
+        instruments.load(path)

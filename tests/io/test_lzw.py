@@ -5,8 +5,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from uncompresspy import LZWFile
 
 from ndmapper.errors import ServiceError
+from ndmapper.io import lzw
 from ndmapper.io.lzw import LzwStream, open_lzw
 from ndmapper.services.transfer.unpack import unpack
 
@@ -114,6 +116,23 @@ def test_stream_seeks_to_and_fro():
     for at in (0, 50_000, 10, 110_000, 3, len(content) + 5):
         assert stream.seek(at) == stream.tell() == min(at, len(content))
         assert stream.read(70) == content[at : at + 70]
+
+
+def test_stream_seeks_in_steps_that_fit_into_memory(monkeypatch):
+    # uncompresspy keeps all that one seek passes over.
+    steps = []
+
+    def seek(self, offset, whence=0):
+        steps.append(offset - self.tell())
+        return library_seek(self, offset, whence)
+
+    library_seek = LZWFile.seek
+    monkeypatch.setattr(LZWFile, "seek", seek)
+    monkeypatch.setattr(lzw, "_PIECE", 1000)
+    stream = LzwStream(io.BytesIO(compress(CONTENT["levels"])))
+    assert stream.seek(110_000) == 110_000
+    assert len(steps) == 110
+    assert max(steps) == 1000
 
 
 def test_content_is_decompressed_once_for_all_extensions(monkeypatch):

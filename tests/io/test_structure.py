@@ -3,7 +3,11 @@ import pytest
 
 from ndmapper.io.hdu import stored_form
 from ndmapper.io.headers import Header, StoredHeader
-from ndmapper.io.structure import array_header, empty_primary
+from ndmapper.io.structure import array_header
+
+
+def empty_primary(header):
+    return array_header(header, None, primary=True)
 
 
 def header_of(stored, array, **options):

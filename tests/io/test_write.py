@@ -16,7 +16,7 @@ from ndmapper.errors import (
 from ndmapper.io.filemap import map_file
 from ndmapper.io.hdu import HduOut
 from ndmapper.io.headers import Header
-from ndmapper.io.structure import array_header, empty_primary
+from ndmapper.io.structure import array_header
 from ndmapper.io.write import (
     append_hdu,
     publish,
@@ -26,6 +26,10 @@ from ndmapper.io.write import (
 from ndmapper.testing import make_mef
 
 DTYPES = ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", ">f4", ">i2"]
+
+
+def empty_primary(header):
+    return array_header(header, None, primary=True)
 
 
 def image(array):

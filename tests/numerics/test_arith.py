@@ -8,6 +8,8 @@ from ndmapper.numerics import arith
 from ndmapper.numerics.arith import OPERATIONS, Pixels, combine
 from ndmapper.numerics.formulas import BITWISE, FORMULAS, as_float, flag_type
 
+BY_NUMPY = 1 << 40
+
 NAMES = sorted(FORMULAS)
 
 
@@ -353,3 +355,84 @@ def test_as_float_is_as_narrow_as_holds_the_numbers(dtype, expected):
 def test_subtract_unsigned_does_not_wrap():
     small, large = np.array([1], "u2"), np.array([3], "u2")
     assert OPERATIONS["subtract"](Pixels(small), Pixels(large)).data.tolist() == [-2]
+
+
+def spread(rng, dtype, size, special):
+    """Numbers of all magnitudes, also those that the type just does not hold."""
+    lowest, highest = (-44, 38) if dtype == "f4" else (-320, 308)
+    signs = rng.choice([-1, 1], size)
+    with np.errstate(all="ignore"):
+        wide = signs * 10.0 ** rng.uniform(lowest, highest, size)
+        usual = rng.normal(size=size) * 100
+        values = np.where(rng.random(size) < 0.6, usual, wide).astype(dtype)
+    if special:
+        for value in (0.0, -0.0, np.inf, -np.inf, np.nan):
+            values[rng.random(size) < 0.02] = value
+    return values
+
+
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide"])
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize(
+    ("dtypes", "variances"),
+    [
+        (("f4", "f4"), ("f4", "f4")),
+        (("f4", "f4"), ("f4", None)),
+        (("f8", "f8"), ("f8", "f8")),
+    ],
+)
+def test_both_ways_give_the_same_bits_at_the_limits(
+    monkeypatch, name, special, dtypes, variances
+):
+    rng = np.random.default_rng(3)
+
+    def image(dtype, variance, size):
+        return Pixels(
+            spread(rng, dtype, size, special),
+            None if variance is None else abs(spread(rng, variance, size, special)),
+        )
+
+    for size in (50, 5000):
+        left, right = map(image, dtypes, variances, (size, size))
+        monkeypatch.setattr(arith, "FUSED_FROM", BY_NUMPY)
+        plain = combine(name, left, right)
+        monkeypatch.setattr(arith, "FUSED_FROM", 1)
+        for made, expected in zip(combine(name, left, right), plain, strict=True):
+            if expected is None:
+                assert made is None
+                continue
+            assert made.dtype == expected.dtype
+            known = ~(np.isnan(made) & np.isnan(expected))  # which NaN it is may differ
+            assert made[known].tobytes() == expected[known].tobytes()
+
+
+FRESH = """
+import sys
+{before}
+import numpy as np
+from ndmapper.data import NDLater
+side = np.ones((1200, 1200), "f4")
+ndd = NDLater(side, variance=side, flags=side.astype("u2"))
+{work}
+print("numba" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "work", "loaded"),
+    [
+        ("", "(ndd * ndd).data", False),
+        ("", "from ndmapper.numerics import arith; arith.LOADED_AFTER = 4 << 20\n"
+         "for _ in range(5): (ndd * ndd).data", True),
+        ("sys.modules['numba'] = None", "from ndmapper.numerics import arith\n"
+         "arith.LOADED_AFTER = 0; made = ndd / ndd; assert (made.variance == 2).all()\n"
+         "assert arith.import_loops() is None; del sys.modules['numba']", False),
+    ],
+    ids=["first operation", "many operations", "without numba"],
+)  # fmt: skip
+def test_numba_is_loaded_when_it_is_worth_it_and_there(before, work, loaded):
+    code = FRESH.format(before=before, work=work)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(loaded)

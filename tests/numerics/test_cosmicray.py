@@ -171,3 +171,17 @@ def test_spectrum_model_ignores_hits():
 
 def test_spectrum_model_of_no_order_is_nothing():
     assert not spectrum_model(np.ones((5, 5)), object_order=0, sky_order=0).any()
+
+
+@pytest.mark.parametrize("shape", [(40, 30), (3, 7), (1, 1)])
+def test_box_sums_what_is_within_two_pixels(shape):
+    rng = np.random.default_rng(4)
+    image = np.where(rng.random(shape) < 0.05, 6e4, rng.normal(100, 10, shape))
+    image.flat[0] = np.nan
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(image, 2), (5, 5))
+    np.testing.assert_allclose(
+        cosmicray._box(image), windows.sum(axis=(-2, -1)), rtol=1e-14
+    )
+    counted = (rng.random(shape) < 0.5).astype(float)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(counted, 2), (5, 5))
+    np.testing.assert_array_equal(cosmicray._box(counted), windows.sum(axis=(-2, -1)))

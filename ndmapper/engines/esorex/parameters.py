@@ -30,7 +30,6 @@ class Parameter:
     default: Any
     # Limits of a number.
     low: float | None = None
-    # Limits of a number.
     high: float | None = None
     # Allowed values; empty if unknown.
     choices: tuple[Any, ...] = ()

@@ -12,7 +12,7 @@ from ndmapper.engines.base import Job, Output
 from ndmapper.engines.iraf.headers import header_for
 from ndmapper.engines.iraf.parameters import Parameter
 from ndmapper.engines.iraf.pixels import convert
-from ndmapper.engines.iraf.side_effects import difference
+from ndmapper.engines.iraf.side_effects import describe_changes
 from ndmapper.engines.iraf.stage_mef import stage_mef
 from ndmapper.engines.iraf.values import LONGEST, is_files, to_iraf
 from ndmapper.engines.staging import PlainNames, plain_root, write_image
@@ -243,7 +243,7 @@ class Calls:
             elif _stamp(path) != copy.stamp:
                 again = self._stage(copy.df, copy.ident, copy.part, "", "before")
                 before, after = DataFile(self.folder / again), DataFile(path)
-                if what := difference(before, after):
+                if what := describe_changes(before, after):
                     yield copy.role, copy.df, what
 
     def _joined(self, names: Sequence[str]) -> str:

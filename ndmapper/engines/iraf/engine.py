@@ -20,7 +20,7 @@ from ndmapper.engines.iraf.products import (
     ProductError,
     assemble,
     open_product,
-    put_right,
+    repair_headers,
 )
 from ndmapper.engines.iraf.shared_database import SharedDatabase
 from ndmapper.engines.iraf.side_effects import keep_undeclared, undeclared_files
@@ -199,7 +199,7 @@ class _Run:
                 if not self.job.settings[key]
             }
             given = [df for several in calls.files.values() for df in several]
-            return put_right(df, calls.bases.get(output), drop, given)
+            return repair_headers(df, calls.bases.get(output), drop, given)
         return assemble(calls, output, made, parts, self.warnings)
 
     @contextmanager

@@ -42,7 +42,6 @@ class Parameter:
     default: Scalar
     # Limits.
     min: Scalar
-    # Limits.
     max: Scalar
     # Allowed values.
     choices: list[str] | None

@@ -14,7 +14,7 @@ from ndmapper.engines.iraf.pixels import dtype_of_flags, fit_flags
 from ndmapper.errors import NdmapperError
 from ndmapper.io.headers import Header
 
-__all__ = ["ProductError", "assemble", "open_product", "put_right"]
+__all__ = ["ProductError", "assemble", "open_product", "repair_headers"]
 
 
 class ProductError(Exception):
@@ -135,7 +135,7 @@ def _raise_common(
             ndd.meta.remove(keyword, ignore_missing=True, remove_all=True)
 
 
-def put_right(
+def repair_headers(
     product: DataFile,
     base: DataFile | None,
     drop: Mapping[str, None],

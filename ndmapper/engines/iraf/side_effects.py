@@ -13,7 +13,7 @@ from ndmapper.engines.iraf.headers import changed_keywords
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.temporary import staging_name
 
-__all__ = ["difference", "keep_undeclared", "undeclared_files"]
+__all__ = ["describe_changes", "keep_undeclared", "undeclared_files"]
 
 _ARRAYS = {"data": "data", "uncertainty": "variance", "flags": "flags"}
 _LOG = re.compile(r".*\.log|logfile", re.IGNORECASE)
@@ -63,7 +63,7 @@ def keep_undeclared(job: Job, files: Collection[Path]) -> tuple[str, str]:
     return log, warning
 
 
-def difference(before: DataFile, after: DataFile) -> str:
+def describe_changes(before: DataFile, after: DataFile) -> str:
     """Describe the changes of a file, except those that IRAF always makes."""
     old, new = ([*df, *df.extras.values()] for df in (before, after))
     if len(old) != len(new) or list(before.tables) != list(after.tables):

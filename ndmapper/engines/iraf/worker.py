@@ -4,7 +4,7 @@ Worker process: runs IRAF tasks in PyRAF on behalf of another process.
 This script stands alone: it runs under any Python with PyRAF, from 3.6 on, and does not
 import ndmapper. It is started in a folder of its own with a login.cl::
 
-python worker.py REQUESTS REPLIES {quiet|terminal}
+    python worker.py REQUESTS REPLIES {quiet|terminal}
 
 The first two are file descriptors, for one JSON object per line. The output of tasks
 goes to the file ``log`` in the folder.

@@ -13,7 +13,7 @@ from astropy.time import Time
 from astropy.units import Quantity
 
 from ndmapper.errors import FormatError
-from ndmapper.io.filemap import HduMap
+from ndmapper.io.filemap import BLOCK, HduMap
 from ndmapper.io.headers import whole_header
 from ndmapper.io.tables.fields import Field, fields_of
 
@@ -271,7 +271,7 @@ def _encoded(table: Table, name: str, version: int | None = None) -> bytes:
         fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(
             buffer, output_verify="silentfix"
         )
-    return buffer.getvalue()[2880:]
+    return buffer.getvalue()[BLOCK:]
 
 
 def _as_hdu(table: Table) -> Any:

@@ -44,7 +44,7 @@ Bytes = npt.NDArray[np.uint8]
 def updated_table(
     table: Table, hdu: HduMap, version: int | None = None, name: str | None = None
 ) -> bytes | None:
-    """Encode a changed table from its stored HDU."""
+    """Encode a changed table from its stored HDU; None if nothing has changed."""
     stored = read_table(hdu)
     columns = [_plain(table[name]) for name in table.colnames]
     raw = hdu.read_data()
@@ -71,7 +71,7 @@ def updated_table(
 def _generally(
     table: Table, stored: Table, hdu: HduMap, version: int | None, name: str | None
 ) -> bytes | None:
-    """Encode a table whose columns are not simply the stored ones."""
+    """Encode a table of other than the stored columns; None if nothing has changed."""
     stays = version in (None, hdu.version) and name is None
     if stays and _is_same(table, stored):
         return None

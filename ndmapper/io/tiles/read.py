@@ -15,7 +15,6 @@ import functools
 import itertools
 import math
 import operator
-import re
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +27,7 @@ from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import Header, UnreadableCardError
 from ndmapper.io.source import PositionedReader
+from ndmapper.io.tables.fields import Field, fields_of
 from ndmapper.io.tiles.codecs import ALGORITHMS, DITHERS, decode, dequantise
 
 __all__ = ["TileHandle", "Tiling", "open_array", "tiling_of"]
@@ -35,12 +35,8 @@ __all__ = ["TileHandle", "Tiling", "open_array", "tiling_of"]
 Array = npt.NDArray[Any]
 
 _NUMBERS = ("ZSCALE", "ZZERO", "ZBLANK")
-_TFORM = re.compile(r"(\d*)([LXBIJKAEDCMPQ])([BIJKED]?)")
-_WIDTH = {"L": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8,
-          "M": 16, "P": 8, "Q": 16}  # fmt: skip
 _STRUCT = {"P": ">2i", "Q": ">2q", "B": ">B", "I": ">h", "J": ">i", "K": ">q",
            "E": ">f", "D": ">d"}  # fmt: skip
-_NUMBER = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 
 
 @dataclass(frozen=True)
@@ -56,8 +52,7 @@ class Tiling:
     rows: int
     heap: int
     heap_size: int
-    # Of each column, where it starts in a row, and the letters of its form.
-    columns: dict[str, tuple[int, str]]
+    columns: dict[str, Field]  # by name
     # How numbers were quantised.
     dither: int
     seed: int
@@ -131,26 +126,15 @@ def _read_tiling(raw: bytes, shape: tuple[int, ...]) -> Tiling:
     )
 
 
-def _read_columns(header: Header, row_size: int) -> dict[str, tuple[int, str]]:
-    """Find where each column starts in a row, and the letters of its TFORM."""
-    columns: dict[str, tuple[int, str]] = {}
-    at = 0
-    for i in range(1, int(header["TFIELDS"]) + 1):
-        form = _TFORM.match(str(header[f"TFORM{i}"]).strip())
-        if form is None:
-            msg = f"TFORM{i} is {header[f'TFORM{i}']!r}"
+def _read_columns(header: Header, row_size: int) -> dict[str, Field]:
+    columns = {field.name.upper(): field for field in fields_of(header)}
+    for name in _NUMBERS:
+        if name in columns and columns[name].is_scaled:
+            n = columns[name].number
+            msg = f"{name}, column {n}, has a TSCAL{n} or TZERO{n} of its own"
             raise ValueError(msg)
-        name = str(header.get(f"TTYPE{i}", "")).strip().upper()
-        if name in _NUMBERS and (
-            header.get(f"TSCAL{i}", 1),
-            header.get(f"TZERO{i}", 0),
-        ) != (1, 0):
-            msg = f"{name}, column {i}, has a TSCAL{i} or TZERO{i} of its own"
-            raise ValueError(msg)
-        columns[name] = at, form[2] + form[3]
-        count = int(form[1] or 1)
-        at += -(-count // 8) if form[2] == "X" else count * _WIDTH[form[2]]
-    if at > row_size or "COMPRESSED_DATA" not in columns:
+    width = sum(field.width for field in columns.values())
+    if width > row_size or "COMPRESSED_DATA" not in columns:
         msg = "its columns are not those of a compressed image"
         raise ValueError(msg)
     return columns
@@ -261,8 +245,7 @@ class _Table:
             if name in self._columns:
                 count, at = self._values(name, row)
                 if count > 0:
-                    form = self._columns[name][1][1:]
-                    return name, at, count * np.dtype(_NUMBER[form]).itemsize
+                    return name, at, count * self._columns[name].dtype.itemsize
         msg = f"tile {row} has no content"
         raise ValueError(msg)
 
@@ -271,9 +254,10 @@ class _Table:
         return self._values(name, row)[0] if name in self._columns else None
 
     def _values(self, name: str, row: int) -> tuple[Any, ...]:
-        at, form = self._columns[name]
-        place = (row - self._first) * self._row_size + at
-        return struct.unpack_from(_STRUCT[form[0]], self._content, place)
+        field = self._columns[name]
+        place = (row - self._first) * self._row_size + field.start
+        form = _STRUCT[field.pointer or field.code]
+        return struct.unpack_from(form, self._content, place)
 
 
 def _decoded(
@@ -285,8 +269,7 @@ def _decoded(
     tiling, table, row = where
     column, stored = content
     if column == "UNCOMPRESSED_DATA":
-        form = _NUMBER[tiling.columns[column][1][1:]]
-        return np.frombuffer(stored, form).reshape(shape)
+        return np.frombuffer(stored, tiling.columns[column].dtype).reshape(shape)
     if column == "GZIP_COMPRESSED_DATA":
         return decode("GZIP_1", stored, shape, {}, is_float=bitpix < 0)
     scale = table.number("ZSCALE", row)

@@ -15,6 +15,7 @@ from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.cards import header_size
 from ndmapper.io.filemap import BLOCK, padded
 from ndmapper.io.filetypes import split_ext
+from ndmapper.io.hdu import encoded, stored_form
 from ndmapper.io.tile_header import table_header
 from ndmapper.io.tiles.read import TileHandle, tiling_of
 
@@ -27,7 +28,6 @@ __all__ = [
 
 _END = 80
 _LOSSLESS = ("RICE_1", "GZIP_1", "GZIP_2")
-_BZERO_FLIPS = "ui"
 
 
 def can_be_tiled(data: Any) -> bool:
@@ -53,19 +53,10 @@ def _stored_values(data: ArrayHandle | npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the stored numbers of an array, to which BSCALE and BZERO apply."""
     if isinstance(data, ArrayHandle):
         return data.stored()
-    native = np.ascontiguousarray(data.astype(data.dtype.newbyteorder("="), copy=False))
-    size = native.dtype.itemsize
-    if native.dtype.kind == "b":
-        return native.view("u1")
-    if native.dtype == np.float16:
-        return native.astype("f4")
-    if (native.dtype.kind == "u") != (size == 1) and native.dtype.kind in _BZERO_FLIPS:
-        # Unsigned integers (signed ones of 8 bits) are stored with their highest bit
-        # turned over, which BZERO undoes (table 11 of the standard).
-        bits: npt.NDArray[Any] = native.view(f"u{size}").copy()
-        bits ^= bits.dtype.type(1 << (8 * size - 1))
-        return bits.view("u1" if size == 1 else f"i{size}")
-    return native
+    form = stored_form(data)
+    kind = "f" if form.bitpix < 0 else "u" if form.bitpix == 8 else "i"
+    stored = encoded(np.ravel(data), form).view(f">{kind}{abs(form.bitpix) // 8}")
+    return stored.reshape(data.shape).astype(stored.dtype.newbyteorder("="))
 
 
 def packed_header(header: bytes, data: TileHandle) -> Iterator[bytes]:
@@ -78,7 +69,7 @@ def packed_header(header: bytes, data: TileHandle) -> Iterator[bytes]:
 def compressed_hdu(
     header: bytes,
     data: ArrayHandle | npt.NDArray[Any],
-    like: TileHandle | None = None,
+    like: ArrayHandle | None = None,
 ) -> Iterator[bytes]:
     """
     Compress an image losslessly, with tiles and algorithm like those of `like`.
@@ -89,7 +80,7 @@ def compressed_hdu(
     values = _stored_values(data)
     small = values.dtype.kind in "iu" and values.dtype.itemsize <= 4
     algorithm, tile_shape = ("RICE_1" if small else "GZIP_2"), None
-    if like is not None:
+    if isinstance(like, TileHandle):
         tiling = tiling_of(like.hdu)
         if tiling.algorithm in _LOSSLESS and (small or tiling.algorithm != "RICE_1"):
             algorithm = tiling.algorithm

@@ -37,7 +37,7 @@ def measure_read_noise(biases: Files, *, instrument: InstrumentTable = None) -> 
     Table
         One row per amplifier: ident, amplifier, read_noise [adu], error [adu],
         declared [adu] (what header or instrument say, in the same unit; masked where
-        nobody does). All pairs are used; the error is that of the independent ones.
+        neither does). All pairs are used; the error is that of the independent ones.
 
     Raises
     ------

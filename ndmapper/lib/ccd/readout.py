@@ -56,7 +56,7 @@ class Readout:
     overscan : tuple of slice or None
         Its overscan pixels; None where there are none, or no longer.
     gain : float or None
-        Gain [electron/adu]; None where nobody knows it.
+        Gain [electron/adu]; None where it is not known.
     read_noise : float or None
         Read noise [electron].
     saturation : float or None
@@ -224,7 +224,7 @@ def _from_cards(header: Mapping[str, Any], n: int) -> Readout:
 
 
 def _check_number(field: str, card: str, value: Any) -> None:
-    """Make sure that a card of our own, which anybody may have edited, has a number."""
+    """Check that a card of our own has a number, since users may edit it."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     why = "expected a number"
     if is_number:
@@ -237,7 +237,7 @@ def _check_number(field: str, card: str, value: Any) -> None:
 def _explained(
     found: list[Readout], ndd: NDLater, instrument: InstrumentTable
 ) -> list[Readout]:
-    """Say why a value is not known, which nobody needed until now."""
+    """Say why a value that is needed now is not known."""
     if all(None not in (r.gain, r.read_noise) for r in found):
         return found
     try:

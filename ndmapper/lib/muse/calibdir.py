@@ -80,7 +80,7 @@ class CalibDir(Spellings, Operators):
     -----
     Arithmetic goes IFU by IFU, with another CalibDir that has the same IFUs, or with
     one number, image or file for all. What lies in files is read, and the result
-    computed, when somebody looks at it; `write` computes all in parallel, and no more
+    computed, when it is first accessed; `write` computes all in parallel, and no more
     than one IFU is in the memory of each process. What is in memory is computed at
     once, several IFUs at a time.
     """

@@ -278,7 +278,7 @@ class CalibFile(Spellings, DataFile):
         """
         Copy, without a name; no pixels are read.
 
-        Of arrays in memory those are copied that somebody may hold.
+        Arrays in memory are copied where the caller may hold them.
 
         Returns
         -------

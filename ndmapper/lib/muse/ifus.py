@@ -27,62 +27,19 @@ _NUMBERED = re.compile(r"(.+)[-_](\d\d)", re.ASCII)
 
 
 def ifu_name(ifu: int) -> str:
-    """
-    Name an IFU as the pipeline does.
-
-    Parameters
-    ----------
-    ifu : int
-        Its number.
-
-    Returns
-    -------
-    str
-        ``"CHAN07"``, for instance.
-    """
+    """Name an IFU as the pipeline does: ``"CHAN07"``."""
     return f"CHAN{ifu:02d}"
 
 
 def ifu_of(name: Any) -> int | None:
-    """
-    Read the number of an IFU.
-
-    Parameters
-    ----------
-    name : object
-        What may be the name of an IFU.
-
-    Returns
-    -------
-    int or None
-        The number; None for anything else.
-    """
+    """Read the number from the name of an IFU; None for anything else."""
     found = _NAME.fullmatch(str(name).strip().upper())
     number = 0 if found is None else int(found[1])
     return number if number in IFUS else None
 
 
 def ifu_number(key: Any) -> int:
-    """
-    Check what a user gives as an IFU.
-
-    Parameters
-    ----------
-    key : int or str
-        A number, or a name such as ``"CHAN07"``.
-
-    Returns
-    -------
-    int
-        The number.
-
-    Raises
-    ------
-    IdentError
-        If there is no such IFU.
-    TypeError
-        If it is neither a number nor a name.
-    """
+    """Return the number of an IFU, given as a number or as ``"CHAN07"``; check it."""
     if isinstance(key, int | np.integer) and not isinstance(key, bool):
         number = int(key) if int(key) in IFUS else None
     elif isinstance(key, str):
@@ -97,19 +54,7 @@ def ifu_number(key: Any) -> int:
 
 
 def shortened(ifus: Iterable[int]) -> str:
-    """
-    Write numbers of IFUs for a person.
-
-    Parameters
-    ----------
-    ifus : iterable of int
-        The numbers.
-
-    Returns
-    -------
-    str
-        ``"1-3, 7"``, for instance; ``"none"`` where there is none.
-    """
+    """Write numbers of IFUs for a person: ``"1-3, 7"``, or ``"none"``."""
     runs: list[list[int]] = []
     for ifu in sorted(ifus):
         if runs and runs[-1][-1] == ifu - 1:
@@ -121,29 +66,7 @@ def shortened(ifus: Iterable[int]) -> str:
 
 
 def find_files(kind: str, where: str | os.PathLike[str]) -> dict[Path, int | None]:
-    """
-    Find the files of one type.
-
-    Parameters
-    ----------
-    kind : str
-        The type, with which the names of the files begin.
-    where : str or path
-        The folder, or one file that is taken whatever its name.
-
-    Returns
-    -------
-    dict of Path to int or None
-        The IFU of each file, in the order of the IFUs; None for a file whose name has
-        no number, which may hold several.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such folder, or none of its files is of this type.
-    FileAccessError
-        If the folder cannot be read.
-    """
+    """Find the files of one type, with the IFU that their names tell, if they do."""
     where = Path(where)
     if where.is_file():
         return {where: None}

@@ -23,12 +23,5 @@ class Spellings:
 
 
 def show(text: str) -> None:
-    """
-    Print a text, which is what `info` of these classes does.
-
-    Parameters
-    ----------
-    text : str
-        The text.
-    """
+    """Print a text, which is what `info` of these classes does."""
     sys.stdout.write(f"{text}\n")

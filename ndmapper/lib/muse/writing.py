@@ -32,25 +32,7 @@ class _Job:
 def check_targets(
     kind: str, folder: Path, names: Mapping[int, str], *, overwrite: bool
 ) -> None:
-    """
-    Make sure that what is written is not mixed with what is there.
-
-    Parameters
-    ----------
-    kind : str
-        Type of the files.
-    folder : Path
-        Where they are written.
-    names : mapping of int to str
-        Name of each file.
-    overwrite : bool
-        Whether files of these names may be replaced.
-
-    Raises
-    ------
-    OutputExistsError
-        If they may not, or there are others of this type.
-    """
+    """Refuse to write where files of the type exist that would not be replaced."""
     try:
         there = {path.name for path in find_files(kind, folder)}
     except MissingFileError:
@@ -80,19 +62,6 @@ def write_files(
     Write one file for each IFU, or all into one where they have one name.
 
     Nothing is in the folder under its name before all are complete.
-
-    Parameters
-    ----------
-    files : mapping of int to CalibFile
-        What is written, by IFU.
-    folder : Path
-        Where to; it is made if it does not exist.
-    names : mapping of int to str
-        The name of each file.
-    workers : int or 'all'
-        How many processes.
-    title : str or None
-        Words before the progress bar; None shows none.
     """
     with clear_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ Calibration frames of MUSE for its recipes: biases, darks and lamp flats.
 A frame has an extension for each IFU, CHAN01 to CHAN24, with four quadrants. Each has
 its prescan outside and its overscan towards the middle::
 
-prescan | data | overscan || overscan | data | prescan
+    prescan | data | overscan || overscan | data | prescan
 
 The recipes need all 4096 columns, since they look for 48 slices of 72 to 82 pixels, but
 few rows: with 96 rows a frame of one IFU has 1 MB. Then muse_flat needs ``nsum=8`` and

@@ -17,7 +17,6 @@ class Star:
 
     # Position on the mosaic of the first frame [pixel], from 0.
     x: float
-    # Position on the mosaic of the first frame [pixel], from 0.
     y: float
     # Total flux in one exposure, in electrons of an average pixel.
     flux: float

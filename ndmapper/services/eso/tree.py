@@ -49,7 +49,6 @@ class Association:
     children: tuple["Association", ...] = ()
     # Complete according to ESO's calibration plan, and certified by ESO.
     is_complete: bool = True
-    # Complete according to ESO's calibration plan, and certified by ESO.
     is_certified: bool = True
     # "Raw2Raw" or "Raw2Master"; empty below the top.
     mode: str = ""

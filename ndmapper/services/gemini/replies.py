@@ -38,7 +38,6 @@ class ListedFile:
 
     # Stored name, and folder in the archive.
     filename: str
-    # Stored name, and folder in the archive.
     folder: str
     # Size as stored (compressed).
     size: int | None

@@ -44,7 +44,7 @@ def has_checksum(path: Path, checksum: str) -> bool:
 
 
 def _digests(path: Path, kind: str) -> Iterator[str]:
-    """Give the digest of a file, then that of what it holds if it is compressed."""
+    """Yield the digest of a file, then that of its decompressed content."""
     with path.open("rb") as stream:
         yield _digest(stream, kind)
     source = find_source(path, strict=False)

@@ -36,7 +36,6 @@ class Note:
 
     # When the file was last verified.
     size: int
-    # When the file was last verified.
     mtime_ns: int
     # MD5 of the local file.
     md5: str

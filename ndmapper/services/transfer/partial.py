@@ -37,11 +37,9 @@ class RemoteFile:
     base: str | None = None
     # Of the stored (compressed) file; the checksum is MD5.
     size: int | None = None
-    # Of the stored (compressed) file; the checksum is MD5.
     checksum: str | None = None
     # Of the decompressed file.
     plain_size: int | None = None
-    # Of the decompressed file.
     plain_checksum: str | None = None
     # Host, if a service has files of several hosts.
     origin: str = field(default="", repr=False)

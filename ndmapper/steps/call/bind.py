@@ -6,13 +6,13 @@ from typing import Any
 
 from ndmapper.config import Settings, config
 from ndmapper.errors import ParameterError, UnknownParameterError, did_you_mean
-from ndmapper.steps.call.instrument_table import check_table
 from ndmapper.steps.declare.declaration import (
     CONFIG_WORDS,
     OF_DECLARATION,
     Declaration,
 )
 from ndmapper.steps.declare.parameters import check_values
+from ndmapper.steps.instrument_table import check_table
 
 __all__ = ["Bound", "bind", "freeze_settings"]
 
@@ -20,24 +20,24 @@ __all__ = ["Bound", "bind", "freeze_settings"]
 @dataclass(frozen=True, kw_only=True)
 class Bound:
     """
-    The words of one call, sorted.
+    The keywords of one call, sorted.
 
     Parameters
     ----------
     words : mapping
         Words of the framework that override the configuration.
     calibrations : mapping
-        What the call says of calibrations; those it does not name are absent.
+        Calibrations given in the call; those it does not name are absent.
     inputs : mapping
-        What the call gives by name for inputs beside the first.
+        Inputs beside the first, which are given by name.
     out_names : object
-        What the call says of the names of products, or None.
+        Names given for the products, or None.
     save : bool
         Whether products are written.
     parameters : mapping
         A checked value for every parameter.
     table : object
-        What the call says of the instrument table, or None.
+        The instrument or table given in the call, or None.
     """
 
     words: Mapping[str, Any]
@@ -51,24 +51,12 @@ class Bound:
 
 def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
     """
-    Sort the keywords of a call.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    keywords : mapping
-        What the call gives.
-
-    Returns
-    -------
-    Bound
-        The same, sorted and checked.
+    Sort the keywords of a call, and check the values of parameters.
 
     Raises
     ------
     UnknownParameterError
-        If a keyword is nothing that the step knows.
+        If the step has no such keyword.
     ParameterError
         If a value is wrong.
     """

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, FileName
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
 from ndmapper.errors import (
@@ -18,11 +18,11 @@ from ndmapper.errors import (
 )
 from ndmapper.io.digest import DigestCache
 from ndmapper.io.record import entry_key, pending_path, read_cleaned
-from ndmapper.steps.call.instrument_table import tells_of_tables
+from ndmapper.steps.instrument_block import tells_of_tables
 from ndmapper.steps.paths import Stamp, stamp_of
 from ndmapper.steps.record.decisions import decided_otherwise
 from ndmapper.steps.record.differences import Difference, differences
-from ndmapper.steps.record.entry import Entry, ancestors, describe, is_as_recorded
+from ndmapper.steps.record.entry import Entry, ancestors, expected_entry, is_as_recorded
 from ndmapper.steps.record.equivalence import Equivalence, own_key
 from ndmapper.steps.work_unit import Targets, WorkUnit
 
@@ -36,18 +36,18 @@ Action = Literal["run", "replace", "reuse", "memory"]
 @dataclass(frozen=True, kw_only=True)
 class PlanItem:
     """
-    One unit of work, decided.
+    The decision on one unit: run, replace, re-use, or run and keep in memory.
 
     Parameters
     ----------
     unit : WorkUnit
-        What it is made of.
+        The unit.
     targets : mapping
-        Output to name.
+        The name of each product, by output.
     expected : mapping
-        Output to the entry of what would be made now.
+        The record entry that each product would have if it were made now.
     action : {'run', 'replace', 'reuse', 'memory'}
-        What is done; 'memory' runs, and publishes nothing.
+        What is done; 'memory' runs, and saves nothing.
     reason : str
         Why.
     changes : tuple of str
@@ -59,7 +59,7 @@ class PlanItem:
         Whether products that differ are kept by 'auto' as well, as somebody has edited
         them, say.
     is_open : bool
-        Whether a plan cannot tell if the products are made again.
+        Whether it depends on files that are not made yet if the products are stale.
     found : mapping
         Output to the product that is re-used.
     prelude : tuple of PlanItem
@@ -84,7 +84,7 @@ class PlanItem:
 
     @property
     def units(self) -> list[WorkUnit]:
-        """Everything that is done, the last step of a chain last."""
+        """The units of all steps of a chain; one where it is no chain."""
         return [*(item.unit for item in self.prelude), self.unit]
 
     @property
@@ -128,7 +128,9 @@ def plan_in_memory(unit: WorkUnit, targets: Targets) -> PlanItem:
 
 
 def _expected(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
-    return {o: describe(unit, o, Path(str(name)).name) for o, name in targets.items()}
+    return {
+        o: expected_entry(unit, o, Path(str(name)).name) for o, name in targets.items()
+    }
 
 
 def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
@@ -145,26 +147,7 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
     seen = {output: stamp_of(path) for output, path in paths.items()}
     expected = _expected(unit, targets)
 
-    def item(
-        action: Action,
-        reason: str,
-        changes: Sequence[Difference] = (),
-        found: Mapping[Output, DataFile] | None = None,
-    ) -> PlanItem:
-        return PlanItem(
-            unit=unit,
-            targets=targets,
-            expected=expected,
-            action=action,
-            reason=reason,
-            changes=tuple(dict.fromkeys(map(str, changes))),
-            causes=tuple(dict.fromkeys(c.cause for c in changes if not c.follows)),
-            is_kept=bool(changes)
-            and (any(c.is_edit for c in changes) or not any(c.forces for c in changes)),
-            found=found or {},
-            seen=seen,
-        )
-
+    item = partial(_item, unit, targets, expected, seen)
     step, reprocess = unit.declaration.name, unit.settings["reprocess"]
     there = [path for path in paths.values() if path.exists()]
     cleaned = {} if reprocess not in (False, "auto") else _cleaned(paths)
@@ -185,31 +168,18 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         reason = f"{', '.join(absent)} is missing beside {there[0]}"
         _refuse_edited(step, there, reason, unit.digests)
         return item("replace", reason)
-    changes: list[Difference] = []
-    found: dict[Output, DataFile] = {}
-    judge = _Judge(unit)
-    name: object = None
     try:
-        for output, name in targets.items():
-            if output in cleaned:
-                rows = cleaned[output]
-                # Nobody needs it until a step that must run reads it.
-                found[output] = PlannedFile(name, rows, {})
-                changes += judge.rows(rows, expected[output])
-            else:
-                found[output] = product = DataFile(name)
-                changes += judge.file(product, expected[output])
-    except (_Unusable, RecordError, FormatError) as err:
-        reason = f"{name} {_unusable(err)}"
-        others = [path for path in there if path != Path(str(name))]
-        _refuse_edited(step, others, reason, unit.digests)
-        return item("replace", reason)
+        found, changes = _compare(unit, targets, cleaned, expected)
+    except _UnusableError as err:
+        others = [path for path in there if path != err.path]
+        _refuse_edited(step, others, str(err), unit.digests)
+        return item("replace", str(err))
     first = next(iter(paths), None)
     if there and found[first].record and not any(c.is_edit for c in changes):
         changes += decided_otherwise(paths[first], found[first].record[-1])
     forcing = [c for c in changes if c.forces]
     is_open = bool(forcing) and all(c.is_open for c in forcing)
-    # Outputs are made together, so that what somebody edited keeps the others as well.
+    # Outputs are made together, so that an edited one keeps the others as well.
     is_edited = any(c.is_edit for c in changes)
     if forcing and not there:
         reason = "it was removed, and would be another now"
@@ -220,10 +190,65 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
     return item("reuse", "removed by clean" if cleaned else "exists", changes, found)
 
 
+def _item(  # noqa: PLR0917  # the first four are bound
+    unit: WorkUnit,
+    targets: Targets,
+    expected: Mapping[Output, Entry],
+    seen: Mapping[Output, Stamp | None],
+    action: Action,
+    reason: str,
+    changes: Sequence[Difference] = (),
+    found: Mapping[Output, DataFile] | None = None,
+) -> PlanItem:
+    is_edited = any(c.is_edit for c in changes)
+    return PlanItem(
+        unit=unit,
+        targets=targets,
+        expected=expected,
+        action=action,
+        reason=reason,
+        changes=tuple(dict.fromkeys(map(str, changes))),
+        causes=tuple(dict.fromkeys(c.cause for c in changes if not c.follows)),
+        is_kept=bool(changes) and (is_edited or not any(c.forces for c in changes)),
+        found=found or {},
+        seen=seen,
+    )
+
+
+def _compare(
+    unit: WorkUnit,
+    targets: Targets,
+    cleaned: Mapping[Output, Sequence[Mapping[str, Any]]],
+    expected: Mapping[Output, Entry],
+) -> tuple[dict[Output, DataFile], list[Difference]]:
+    """Map the products that are there, or were removed, and list how they differ."""
+    changes: list[Difference] = []
+    found: dict[Output, DataFile] = {}
+    judge = _Judge(unit)
+    for output, name in targets.items():
+        try:
+            if output in cleaned:
+                rows = cleaned[output]
+                # It is made only when a step that must run reads it.
+                found[output] = PlannedFile(name, rows, {})
+                changes += judge.rows(rows, expected[output])
+                continue
+            found[output] = product = DataFile(name)
+            if pending_path(Path(str(name))).exists():
+                why = "was published without its record, by a run that was stopped"
+                raise _UnusableError(name, why)
+            changes += judge.file(product, expected[output])
+        except RecordError as err:
+            raise _UnusableError(name, f"has a damaged record ({err})") from err
+        except FormatError as err:
+            raise _UnusableError(name, f"is not a whole file ({err})") from err
+    return found, changes
+
+
 def _cleaned(
     paths: Mapping[Output, Path],
 ) -> dict[Output, Sequence[Mapping[str, Any]]]:
-    """Find the records of products that were removed as they can be made again."""
+    """Read the records of products that `ndmapper clean` removed."""
     absent = {output: path for output, path in paths.items() if not path.exists()}
     found = {output: _rows_left(path) for output, path in absent.items()}
     return {output: rows for output, rows in found.items() if rows}
@@ -235,14 +260,6 @@ def _rows_left(path: Path) -> Sequence[Mapping[str, Any]]:
     except RecordError as err:
         log.warning("%s; %s is made anew", err, path)
         return []
-
-
-def _unusable(err: Exception) -> str:
-    if isinstance(err, _Unusable):
-        return str(err)
-    if isinstance(err, RecordError):
-        return f"has a damaged record ({err})"
-    return f"is not a whole file ({err})"
 
 
 def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
@@ -260,12 +277,12 @@ def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
 
 
 def _refuse_foreign(step: str, there: Sequence[Path]) -> None:
-    """Refuse to replace a file that no step made: a raw frame, perhaps."""
+    """Refuse to replace a file without a record, such as a raw frame."""
     for path in there:
         try:
             is_ours = bool(DataFile(path).record) or pending_path(path).exists()
         except (FormatError, RecordError):
-            continue  # what is left of a product
+            continue  # a product that was cut off
         if not is_ours:
             msg = (
                 f"{step} would replace {path}, which no step made, for it has no "
@@ -277,7 +294,7 @@ def _refuse_foreign(step: str, there: Sequence[Path]) -> None:
 def _refuse_edited(
     step: str, there: Sequence[Path], reason: str, digests: DigestCache
 ) -> None:
-    """Refuse to make again, with others, what somebody has edited."""
+    """Refuse to replace an edited product when another output is made again."""
     for path in there:
         try:
             product = DataFile(path)
@@ -298,12 +315,16 @@ def _refuse_edited(
             raise OutputExistsError(msg)
 
 
-class _Unusable(Exception):  # noqa: N818  # never leaves this module
-    """A product that cannot be re-used."""
+class _UnusableError(Exception):
+    """A product that cannot be re-used, and why."""
+
+    def __init__(self, name: FileName, why: str) -> None:
+        super().__init__(f"{name} {why}")
+        self.path = Path(str(name))
 
 
 def _untold(block: Mapping[str, Any]) -> list[Difference]:
-    """Say that nobody can tell whether a table of the user was edited."""
+    """Word it that an old record does not tell what a table of the user gave."""
     if not block or block.get("origin") == "packaged":
         return []
     text = f"of an older version and does not say what {block.get('table')} gave"
@@ -311,14 +332,7 @@ def _untold(block: Mapping[str, Any]) -> list[Difference]:
 
 
 class _Judge:
-    """
-    Compare products with what would be made now.
-
-    Parameters
-    ----------
-    unit : WorkUnit
-        What they would be made of.
-    """
+    """Compares the products of a unit with what would be made of it now."""
 
     def __init__(self, unit: WorkUnit) -> None:
         self._work = unit
@@ -326,14 +340,11 @@ class _Judge:
 
     @cached_property
     def _given(self) -> list[dict[str, Any]]:
-        """The records of all that goes in, needed only where something differs."""
+        """The records of all input files; read only where something differs."""
         return ancestors(self._work.used)
 
     def file(self, product: DataFile, expected: Mapping[str, Any]) -> list[Difference]:
-        """Say how an existing product differs from what would be made now."""
-        if pending_path(Path(product)).exists():
-            msg = "was published without its record, by a run that was stopped"
-            raise _Unusable(msg)
+        """List how an existing product differs from what would be made now."""
         rows = product.record
         if not rows:
             text = "it has no record, so nobody knows how it was made"
@@ -346,7 +357,7 @@ class _Judge:
     def rows(
         self, rows: Sequence[Mapping[str, Any]], expected: Mapping[str, Any]
     ) -> list[Difference]:
-        """Say how a record differs from that of what would be made now."""
+        """List how a record differs from the one that would be written now."""
         recorded = rows[-1]
         untold: list[Difference] = []
         if not tells_of_tables(recorded) and "instrument" in expected:
@@ -391,7 +402,7 @@ class _Judge:
     def _traced(
         self, rows: Sequence[Mapping[str, Any]], found: Sequence[Difference]
     ) -> list[Difference]:
-        """Say why inputs differ that stay in memory, which nobody ever sees."""
+        """Replace "input differs" by its reason where the input is only in memory."""
         was = {str(row["product"]): row for row in rows[:-1]}
         traced: list[Difference] = []
         for one in found:

@@ -40,7 +40,7 @@ class Inputs:
     roles : mapping of str to DataFileList
         The files, by the name of the input.
     form : {'one', 'many'}
-        Whether one file was given or a list, which decides what comes back.
+        Whether one file was given or a list; the result has the same form.
     """
 
     roles: Roles
@@ -56,31 +56,16 @@ def coerce_roles(
     declaration: Declaration, given: Any, more: Mapping[str, Any]
 ) -> Inputs:
     """
-    Turn what a call gives for all inputs of a step into files.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    given : object
-        What the call gives as its first argument: the first input, or a mapping with
-        all of them by name.
-    more : mapping
-        What it gives by name for others.
-
-    Returns
-    -------
-    Inputs
-        The files.
+    Turn all inputs of a call into lists of files.
 
     Raises
     ------
     ParameterError
         If something else is given, or an input is missing or unknown.
     PlanError
-        If there are no files, or one stands in one input twice.
+        If there are no files, or one is given twice for one input.
     ShapeError
-        If a tool works file by file, and there are more of one input than of another.
+        If a tool works file by file, and two inputs differ in number.
     MissingFileError
         If a file is not there.
     """
@@ -117,26 +102,14 @@ def coerce_roles(
 
 def coerce(inputs: Any, step: str) -> Inputs:
     """
-    Turn names, patterns, files and lists of them into files.
-
-    Parameters
-    ----------
-    inputs : str, Path, FileName, DataFile, DataFileList or sequence of those
-        What the call gives. A pattern such as ``'raw/*.fits'`` is a list.
-    step : str
-        Name of the step, for the errors.
-
-    Returns
-    -------
-    Inputs
-        The files, as of one input without a name.
+    Turn names, patterns, files and lists of them into a list of files.
 
     Raises
     ------
     ParameterError
         If it is something else.
     PlanError
-        If there are no inputs, or one file stands there twice.
+        If there are no inputs, or one file is given twice.
     MissingFileError
         If a file is not there.
     """
@@ -191,21 +164,6 @@ def resolve_calibrations(
     """
     Find the calibrations that a step applies to each of its inputs.
 
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    given : mapping
-        What the call says: a file for all, a list aligned with the inputs, or None
-        for a calibration that is not applied.
-    files : DataFileList
-        The inputs.
-
-    Returns
-    -------
-    list of dict
-        One mapping of type to file for every input.
-
     Raises
     ------
     MissingCalibrationError
@@ -252,23 +210,7 @@ def _given(
 
 
 def as_calibration(value: Any, name: str, step: str) -> DataFile | None:
-    """
-    Turn what names one calibration into a file.
-
-    Parameters
-    ----------
-    value : str, Path, FileName, DataFile or None
-        What was given.
-    name : str
-        Type of the calibration, for the error.
-    step : str
-        Name of the step, for the error.
-
-    Returns
-    -------
-    DataFile or None
-        The file; None is not applied.
-    """
+    """Turn the name of a calibration into a file; None stays None."""
     if value is None or isinstance(value, DataFile):
         return value
     if isinstance(value, (str, FileName, os.PathLike)):

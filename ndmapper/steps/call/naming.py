@@ -28,26 +28,6 @@ def name_products(
     """
     Name every product of a call.
 
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    all_roles : sequence of mapping
-        The inputs of each unit of work, by the name of the input.
-    out_names : object
-        What the call says: a name, names aligned with the units, a mapping of those
-        by output, or None. ``'@p'`` names products after each file of the input p,
-        ``'!p'`` after its first file; ``{base}`` and ``{output}`` in a name stand for
-        the base name of the first input and the name of the output, and ``{01..24}``
-        makes 24 names of one.
-    outdir : str
-        The folder for products that are not named with a folder.
-
-    Returns
-    -------
-    list of dict
-        Output to name, for each unit.
-
     Raises
     ------
     PlanError
@@ -93,7 +73,7 @@ def name_products(
 
 
 def _by_output(declaration: Declaration, out_names: Any) -> Mapping[Output, Any]:
-    """Sort what the call says of names by output."""
+    """Sort the names given in a call by output."""
     step, outputs = declaration.name, declaration.outputs
     if out_names is None:
         return {}
@@ -133,7 +113,7 @@ def _named_role(
 def _expanded(
     declaration: Declaration, spec: Any, output: Output, roles: Roles
 ) -> list[Any]:
-    """Make a list of names of what a call says, and fill in what stands in braces."""
+    """List the names given for an output, with what stands in braces filled in."""
     names = (
         [spec]
         if isinstance(spec, (str, FileName, DataFile, os.PathLike))
@@ -166,14 +146,14 @@ def _braces(text: str) -> list[str]:
 
 
 def _numbered(output: Output, names: Sequence[FileName]) -> dict[Output, FileName]:
-    """Tell several products of one output apart."""
+    """Tell the products of one output apart by a number."""
     if len(names) == 1:
         return {output: names[0]}
     return {f"{output}#{n}": name for n, name in enumerate(names, 1)}
 
 
 def _placed(name: Any, outdir: str) -> FileName:
-    """Put a name without a folder into outdir, and give it a type."""
+    """Complete a given name: outdir where it has no folder, fits where no type."""
     placed = FileName(name)
     if not placed.root:
         msg = "the name of a product is empty; give one such as 'product.fits'"
@@ -217,17 +197,7 @@ def refuse_clashes(
     before: Sequence[tuple[WorkUnit, Targets]] = (),
 ) -> None:
     """
-    Make sure that no product replaces another, or anything that is needed.
-
-    Parameters
-    ----------
-    units : sequence of WorkUnit
-        The units of work.
-    targets : sequence of dict
-        The names of their products.
-    before : sequence of tuple
-        Units of work that are done in memory before them, and the names that their
-        products would have.
+    Make sure that no product replaces another, an input or a calibration.
 
     Raises
     ------

@@ -13,10 +13,10 @@ from ndmapper.io.digest import DigestCache
 from ndmapper.steps.call.bind import Bound
 from ndmapper.steps.call.decide import PlanItem, decide, plan_in_memory
 from ndmapper.steps.call.inputs import Inputs, resolve_calibrations
-from ndmapper.steps.call.instrument_table import TableFacts, plan_facts
 from ndmapper.steps.call.naming import name_products, refuse_clashes
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import tool_parameters
+from ndmapper.steps.instrument_table import TableFacts, plan_facts
 from ndmapper.steps.record.entry import what_ran
 from ndmapper.steps.work_unit import Roles, WorkUnit
 
@@ -80,20 +80,6 @@ def make_plan(
 
     A dry run plans as if products were saved, since what it gives stands for them.
 
-    Parameters
-    ----------
-    declaration, bound, settings, inputs : Declaration, Bound, Settings, Inputs
-        What hops 1 to 3 have found.
-    digests : DigestCache, optional
-        Digests that are known already; by default those of the folder of products.
-    preludes : sequence of sequence of PlanItem
-        What a chain does in memory before each unit.
-
-    Returns
-    -------
-    Plan
-        The decisions.
-
     Raises
     ------
     PlanError
@@ -137,7 +123,7 @@ def plan_units(
     """Decide on every unit of a call, or of one step of a chain."""
     # Hop 4: calibrations.
     cals = resolve_calibrations(declaration, bound.calibrations, inputs.first)
-    # Hop 5: plan; what is done, under which names, and what is there already.
+    # Hop 5: plan.
     units = _make_units(declaration, bound, settings, inputs, cals, digests=digests)
     roles = [unit.roles for unit in units]
     targets = name_products(declaration, roles, bound.out_names, settings["outdir"])

@@ -1,4 +1,4 @@
-"""The declaration of a step: everything that is known before it is called."""
+"""The declaration of a step: everything that is known of it before a call."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ WORDS = CONFIG_WORDS | {"out_names", "save"}
 """All keywords of the framework; no parameter of a function may have such a name."""
 
 OF_DECLARATION = frozenset({"memory", "revision"})
-"""What is said of a step once, in its ``options``, and not configured."""
+"""Options of a declaration that are not configured elsewhere."""
 
 OPTIONS = CONFIG_WORDS | OF_DECLARATION | {"record"}
 """What a declaration may say in its ``options``, beside the words of its engine."""
@@ -43,7 +43,7 @@ Affix = str | Mapping[str, str] | None
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
     """
-    What a step is.
+    Everything that is known of a step before a call.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class Declaration:
 
     @property
     def revision(self) -> int | None:
-        """Number of its results: raised where it makes other numbers than before."""
+        """Version of its results, raised by the author when its numbers change."""
         revision: int | None = self.options.get("revision")
         return revision
 
@@ -120,21 +120,7 @@ class Declaration:
         return self.task.inputs[1:]
 
     def affix(self, which: str, output: Output) -> str:
-        """
-        Give the prefix or suffix of one output.
-
-        Parameters
-        ----------
-        which : {'prefix', 'suffix'}
-            Which of the two.
-        output : str or None
-            Name of the output.
-
-        Returns
-        -------
-        str
-            The affix. One suffix for several outputs is told apart by their names.
-        """
+        """Give the prefix or suffix of one output."""
         declared: Affix = getattr(self, which)
         if isinstance(declared, Mapping):
             return declared.get(str(output), "")

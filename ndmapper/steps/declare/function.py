@@ -1,4 +1,4 @@
-"""Make the declaration of a step from its function, and check that the two fit."""
+"""Make the declaration of a step from its function, and check it."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,32 +35,6 @@ def declare_python(
 ) -> Declaration:
     """
     Declare a step of pure Python, and check the declaration.
-
-    Parameters
-    ----------
-    func : callable
-        The function; its first parameter takes the input.
-    inputs : str, optional
-        Name of the first parameter; it need not be said.
-    outputs : str or sequence of str, optional
-        Names of the outputs, where they have names.
-    prefix, suffix : str or mapping, optional
-        How products are named; a mapping has one for each output.
-    each : {'ndd', 'file', 'list'}, optional
-        What the function sees; by default one extension.
-    cals : str or sequence of str, optional
-        Names of the parameters that take calibrations.
-    options : mapping, optional
-        Words of the framework that hold unless a call says otherwise.
-    reprocess : bool, str or None
-        See `ndmapper.steps.run_task.run_task`.
-    logfile : str, optional
-        A log file of the step's own.
-
-    Returns
-    -------
-    Declaration
-        The declaration.
 
     Raises
     ------
@@ -117,35 +91,6 @@ def declare_tool(
     """
     Declare a step that runs a tool, with a function that gives its parameters.
 
-    Parameters
-    ----------
-    func : callable
-        Its parameters are keyword-only, but for one that takes the first input; it
-        returns a mapping of parameters of the tool, or None for none.
-    task : Task
-        The tool.
-    each : {'file', 'list'}
-        What the tool sees.
-    prefix, suffix : str or mapping, optional
-        How products are named; a mapping has one for each output.
-    cals : str or sequence of str, optional
-        Names of the parameters that take calibrations.
-    tool_params : mapping, optional
-        Parameters of the tool that are always given.
-    options : mapping, optional
-        Words of the framework that hold unless a call says otherwise.
-    reprocess : bool, str or None
-        See `ndmapper.steps.run_task.run_task`.
-    logfile : str, optional
-        A log file of the step's own.
-    name : str, optional
-        Name of the step; by default that of the function.
-
-    Returns
-    -------
-    Declaration
-        The declaration.
-
     Raises
     ------
     DeclarationError
@@ -189,28 +134,12 @@ def names_of(
     value: Any, word: str, step: str, *, plain: bool = True
 ) -> tuple[str, ...]:
     """
-    Give the names that a declaration lists.
-
-    Parameters
-    ----------
-    value : str or sequence of str
-        One name, or several.
-    word : str
-        The word of the declaration, for the error.
-    step : str
-        The step, for the error.
-    plain : bool
-        Whether they must be names as of Python, which tags of frames need not be.
-
-    Returns
-    -------
-    tuple of str
-        The names.
+    Read one name or a sequence of names in a declaration.
 
     Raises
     ------
     DeclarationError
-        If they are no names, or one stands there twice.
+        If they are no names, or one is given twice.
     """
     names = (value,) if isinstance(value, str) else tuple(value)
     for name in names:
@@ -229,19 +158,10 @@ def check_affixes(
     """
     Check the prefixes and suffixes of a declaration.
 
-    Parameters
-    ----------
-    step : str
-        The step, for the error.
-    outputs : sequence of (str or None)
-        Names of its outputs.
-    prefix, suffix : str, mapping or None
-        What is declared.
-
     Raises
     ------
     DeclarationError
-        If one cannot be part of a file name, or is of no output.
+        If one cannot be part of a file name, or belongs to no output.
     """
     for which, affix in (("prefix", prefix), ("suffix", suffix)):
         texts = affix.values() if isinstance(affix, Mapping) else [affix or ""]
@@ -258,18 +178,6 @@ def check_affixes(
 def checked_options(options: Mapping[str, Any] | None, step: str) -> dict[str, Any]:
     """
     Check the options of a declaration.
-
-    Parameters
-    ----------
-    options : mapping or None
-        Words of the framework, without those of an engine.
-    step : str
-        The step, for the error.
-
-    Returns
-    -------
-    dict
-        The same.
 
     Raises
     ------

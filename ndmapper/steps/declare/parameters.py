@@ -160,14 +160,7 @@ _OF_ITEMS = (Range, _MultipleOf)
 
 @dataclass(frozen=True)
 class Kind:
-    """
-    What a value must be like; anything, in this class itself.
-
-    Parameters
-    ----------
-    limits : tuple
-        Limits, each of which must contain the value.
-    """
+    """The kind of value that a parameter takes; here, any value within the limits."""
 
     limits: tuple[Any, ...] = ()
 
@@ -182,49 +175,25 @@ class Kind:
 
     @property
     def words(self) -> str:
-        """What to call it in a message, without limits."""
+        """Its name in a message, without the limits."""
         return "anything"
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The strings that are listed as allowed, also for what is in a container."""
+        """The strings that are allowed, where they are listed; also for items."""
         return ()
 
     @property
     def types(self) -> frozenset[Any]:
-        """Types of which a value may be, without those of items."""
+        """The types that a value may have, without those of items."""
         return frozenset()
 
     def is_kind(self, value: Any) -> bool:
-        """
-        Say whether a value is of the type, whatever its limits.
-
-        Parameters
-        ----------
-        value : object
-            The value.
-
-        Returns
-        -------
-        bool
-            Whether it is.
-        """
+        """Whether a value is of the type; limits are not checked."""
         return True
 
     def converted(self, value: Any) -> Any:
-        """
-        Turn names of files into what the annotation says.
-
-        Parameters
-        ----------
-        value : object
-            A value that fits.
-
-        Returns
-        -------
-        object
-            The value, with a `Path` or `DataFile` for each name of one.
-        """
+        """Turn file names into the Path, FileName or DataFile of the annotation."""
         return value
 
 
@@ -474,27 +443,7 @@ class _Function(Kind):
 
 
 def understand(annotation: Any, limits: tuple[Any, ...] = ()) -> Kind:
-    """
-    Read an annotation.
-
-    Parameters
-    ----------
-    annotation : object
-        A type, a generic type of the standard library, ``Annotated``, ``Literal``, a
-        union, ``NewType``, an alias, a ``TypedDict``, ``NDArray``, or None.
-    limits : tuple
-        Limits that hold besides those of the annotation.
-
-    Returns
-    -------
-    Kind
-        What a value must be like; ``value in kind`` says whether one is.
-
-    Raises
-    ------
-    DeclarationError
-        If the annotation, or a part of it, is none that a value can be checked with.
-    """
+    """Read an annotation; one that values cannot be checked with is refused."""
     try:
         return _understand(annotation, limits)
     except (NameError, RecursionError, TypeError, ValueError) as err:
@@ -544,7 +493,7 @@ def _refusal(annotation: Any) -> DeclarationError:
 
 
 def _stands_for(annotation: Any) -> Iterator[Any]:
-    """Give the type that another name stands for, if it does."""
+    """Resolve a NewType, TypeVar or alias to the types that it stands for."""
     origin = typing.get_origin(annotation)
     if isinstance(annotation, typing.NewType):
         yield annotation.__supertype__
@@ -570,7 +519,7 @@ def _is_unchecked_protocol(annotation: type) -> bool:
 def _union(
     annotation: Any, arguments: tuple[Any, ...], limits: tuple[Any, ...]
 ) -> Kind:
-    """Read a union; numpy's ArrayLike is one of what cannot be checked one by one."""
+    """Read a union; the members of numpy's ArrayLike cannot be checked one by one."""
     kinds: tuple[Kind, ...] = ()
     if "_SupportsArray" in str(annotation):
         arguments = tuple(a for a in arguments if a is type(None))
@@ -584,7 +533,7 @@ def _union(
 def _record(
     described: Any, arguments: tuple[Any, ...], limits: tuple[Any, ...]
 ) -> Kind:
-    """Read a TypedDict, which may have parameters of its own."""
+    """Read a TypedDict, which may be generic."""
     given = dict(zip(getattr(described, "__parameters__", ()), arguments, strict=False))
     fields = []
     for name, hint in typing.get_type_hints(described, include_extras=True).items():
@@ -604,7 +553,7 @@ def _record(
 def _generic(
     annotation: Any, origin: Any, arguments: tuple[Any, ...], limits: tuple[Any, ...]
 ) -> Kind:
-    """Read a type with arguments: the items of a container, above all."""
+    """Read a type with arguments, such as a container with the type of its items."""
     if origin is Callable:
         return _Function(limits)
     if origin is os.PathLike:
@@ -636,13 +585,13 @@ def _generic(
         places = tuple(_understand(a, of_items) for a in arguments)
         return _Items(of_whole, origin, places=places)
     if origin.__module__ not in ("builtins", "collections", "collections.abc"):
-        raise _refusal(annotation)  # of somebody's own container nothing is known
+        raise _refusal(annotation)  # a container class that is not known here
     inside = arguments[0] if arguments else Any
     return _Items(of_whole, origin, _understand(inside, of_items))
 
 
 def _limits(extras: Iterable[Any]) -> Iterator[Any]:
-    """Read what ``Annotated`` says besides the type; what is no limit is not ours."""
+    """Read the limits in ``Annotated``; other extras are ignored."""
     for extra in extras:
         if isinstance(extra, Range):
             yield extra
@@ -656,7 +605,7 @@ def _limits(extras: Iterable[Any]) -> Iterator[Any]:
 
 
 def _foreign_limits(extra: Any) -> Iterator[Any]:
-    """Read a limit of annotated-types, which says by its attributes what it is."""
+    """Read a limit of the package annotated-types by its attributes."""
     if isinstance(extra, Iterable):  # Interval and Len are made of others
         yield from _limits(extra)
         return
@@ -717,7 +666,7 @@ class Parameter:
     name : str
         Its name.
     kind : Kind
-        What its annotation says that a value must be like.
+        The kind of value that its annotation asks for.
     default : object
         Its default, or `inspect.Parameter.empty`.
     unit : Unit or None
@@ -734,26 +683,7 @@ class Parameter:
 
     @classmethod
     def read(cls, parameter: inspect.Parameter, hint: Any) -> "Parameter":
-        """
-        Read one parameter of a signature.
-
-        Parameters
-        ----------
-        parameter : inspect.Parameter
-            From the signature.
-        hint : object
-            Its resolved annotation, with extras.
-
-        Returns
-        -------
-        Parameter
-            The declaration.
-
-        Raises
-        ------
-        DeclarationError
-            If the annotation cannot be checked, or the default does not fit it.
-        """
+        """Read one parameter of a signature."""
         extras: tuple[Any, ...] = ()
         if typing.get_origin(hint) is typing.Annotated:
             extras = typing.get_args(hint)[1:]
@@ -784,33 +714,14 @@ class Parameter:
 
     @property
     def takes_none(self) -> bool:
-        """Whether it says that None is a value for it."""
+        """Whether None is allowed."""
         return self.default is None or type(None) in self.kind.types
 
     def __str__(self) -> str:
         return f"{self.kind} in {self.unit.unit}" if self.unit else str(self.kind)
 
     def check(self, value: Any, step: str) -> Any:
-        """
-        Check a value.
-
-        Parameters
-        ----------
-        value : object
-            What was given.
-        step : str
-            Name of the step, for the error.
-
-        Returns
-        -------
-        object
-            The value, with a quantity converted to the unit of the parameter.
-
-        Raises
-        ------
-        ParameterError
-            If the value does not fit.
-        """
+        """Check a value; a quantity is converted to the unit of the parameter."""
         if self.unit and isinstance(value, units.Quantity):
             try:
                 value = value.to(self.unit.unit).value
@@ -829,30 +740,7 @@ class Parameter:
 def check_values(
     parameters: Mapping[str, Parameter], given: Mapping[str, Any], step: str
 ) -> dict[str, Any]:
-    """
-    Check all values given to a step, and fill in the defaults.
-
-    Parameters
-    ----------
-    parameters : mapping of str to Parameter
-        What the step takes.
-    given : mapping
-        What was given.
-    step : str
-        Name of the step, for the errors.
-
-    Returns
-    -------
-    dict
-        A value for every parameter.
-
-    Raises
-    ------
-    UnknownParameterError
-        If a name is not a parameter.
-    ParameterError
-        If a value is missing or wrong.
-    """
+    """Check the values of all parameters, and fill in the defaults."""
     for name in given:
         if name not in parameters:
             known = did_you_mean(name, parameters) or "; it takes none"
@@ -878,22 +766,10 @@ def read_parameters(
     """
     Read the parameters of a step's function.
 
-    Parameters
-    ----------
-    func : callable
-        The function.
-    skip : frozenset of str
-        Names that the framework fills in.
-
-    Returns
-    -------
-    dict of str to Parameter
-        In the order of the signature.
-
     Raises
     ------
     DeclarationError
-        If the function takes ``*args`` or ``**kwargs``, which nobody could check, or
+        If the function takes ``*args`` or ``**kwargs``, which cannot be checked, or
         an annotation names something that does not exist.
     """
     name = getattr(func, "__name__", repr(func))

@@ -1,4 +1,4 @@
-"""Tools by name: what ``'a.b.c'`` and ``'scheme:name'`` stand for."""
+"""Make the declaration of a step from the name of a tool: 'a.b.c', 'scheme:name'."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,16 +25,6 @@ _TOOL_WORDS = frozenset({"comb_in", "MEF_ext", "path_param"})
 def find_tool(what: str) -> tuple[Engine, str]:
     """
     Find the engine of a named tool.
-
-    Parameters
-    ----------
-    what : str
-        ``'a.b.c'`` for a task of IRAF, ``'scheme:name'`` for any other engine.
-
-    Returns
-    -------
-    Engine, str
-        The engine, and the name of the tool there.
 
     Raises
     ------
@@ -66,9 +56,9 @@ def _sorted_words(
     params: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """
-    Sort what was given bare into words of the engine, of ours, and of the tool.
+    Sort bare keywords into options of the engine, of ndmapper, and of the tool.
 
-    What is in `options` is ours or the engine's, what is in `params` the tool's.
+    Those in `options` are ndmapper's or the engine's, those in `params` the tool's.
     """
     of_engine = {n: v for n, v in options.items() if n in engine.words}
     of_ours = {n: v for n, v in options.items() if n not in engine.words}
@@ -126,27 +116,6 @@ def tool_declaration(
     """
     Declare a step that runs a named tool.
 
-    Parameters
-    ----------
-    func : callable
-        The function that gives the parameters of the tool.
-    what : str
-        The tool.
-    inputs, outputs : str or sequence of str
-        Names of the tool's parameters (or tags) for files.
-    words : mapping
-        What else was given: words of the engine, of the framework, and parameters of
-        the tool.
-    prefix, suffix, each, cals, params, options, reprocess, logfile : object
-        As in `ndmapper.steps.run_task.run_task`.
-    name : str, optional
-        Name of the step; by default that of the function.
-
-    Returns
-    -------
-    Declaration
-        The declaration.
-
     Raises
     ------
     DeclarationError
@@ -203,21 +172,7 @@ def now_declaration(
     logfile: str | None,
 ) -> Declaration:
     """
-    Describe a tool that is run at once.
-
-    Parameters
-    ----------
-    what : str
-        The tool.
-    inputs, outputs : sequence of str
-        Names of the tool's parameters (or tags) for files.
-    words, prefix, suffix, each, params, options, reprocess, logfile : object
-        As in `tool_declaration`.
-
-    Returns
-    -------
-    Declaration
-        The same as of a step, without a function.
+    Make the declaration of a tool that is run at once.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a tool is given: the parameters that the function of its step returns."""
+"""The parameters of a tool, as the function of its step gives them."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -39,27 +39,7 @@ def tool_parameters(
     settings: Settings,
 ) -> dict[str, Any]:
     """
-    Ask the function of a step for the parameters of its tool.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        A step that is not of pure Python.
-    first : DataFile or None
-        The first input, for a function that looks at its headers; None where there
-        are no inputs.
-    calibrations : mapping
-        What is applied, by type.
-    parameters : mapping
-        Checked values of the function's parameters.
-    settings : Settings
-        The configuration of the call.
-
-    Returns
-    -------
-    dict
-        Parameter of the tool to value; a `DataFile`, or a list of them, is a file. What
-        the function gives as None is left to the tool.
+    Call the function of a step for the parameters of its tool.
 
     Raises
     ------
@@ -94,8 +74,8 @@ def tool_parameters(
 
 
 def _named(declaration: Declaration, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what is None, and make files of what stands for one."""
-    # Where every parameter has its place, None says that the place stays empty.
+    """Leave out parameters that are None, and open those that name files."""
+    # Where parameters are positional, None leaves a place empty.
     takes_none = getattr(get_engine(declaration.task.engine), "takes_none", False)
     return {
         python_name(name): _value(value)
@@ -121,19 +101,7 @@ def _value(value: Any) -> Any:
 
 
 def files_among(parameters: Mapping[str, Any]) -> dict[str, Sequence[DataFile]]:
-    """
-    Give those parameters that are files.
-
-    Parameters
-    ----------
-    parameters : mapping
-        Parameters of a tool.
-
-    Returns
-    -------
-    dict of str to sequence of DataFile
-        The files of each.
-    """
+    """Select the parameters that are files."""
     found: dict[str, Sequence[DataFile]] = {}
     for name, value in parameters.items():
         if isinstance(value, DataFile):
@@ -144,19 +112,7 @@ def files_among(parameters: Mapping[str, Any]) -> dict[str, Sequence[DataFile]]:
 
 
 def plain_values(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Give those parameters that are no files.
-
-    Parameters
-    ----------
-    parameters : mapping
-        Parameters of a tool.
-
-    Returns
-    -------
-    dict
-        The others.
-    """
+    """Select the parameters that are not files."""
     files = files_among(parameters)
     return {n: v for n, v in parameters.items() if n not in files}
 
@@ -164,13 +120,6 @@ def plain_values(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def check_switches(task: Task) -> None:
     """
     Check which parameters of a tool follow the switches of the framework.
-
-    Parameters
-    ----------
-    task : Task
-        What runs; its word ``switches``, where its engine has that, maps parameters to
-        one of ``'use_uncert'``, ``'use_flags'``, ``'interact'``, or to several of them
-        with ``|`` between: on if any is.
 
     Raises
     ------
@@ -197,21 +146,7 @@ def check_switches(task: Task) -> None:
 
 
 def switch_values(task: Task, settings: Settings) -> dict[str, bool]:
-    """
-    Give the parameters of a tool that follow the switches of the framework.
-
-    Parameters
-    ----------
-    task : Task
-        What runs.
-    settings : Settings
-        The configuration of the call.
-
-    Returns
-    -------
-    dict of str to bool
-        Parameter to whether it is on.
-    """
+    """Give the parameters of a tool that follow the switches of the framework."""
     switches = task.words.get("switches") or {}
     return {
         python_name(name): any(settings[word] for word in value.split("|"))
@@ -220,17 +155,5 @@ def switch_values(task: Task, settings: Settings) -> dict[str, bool]:
 
 
 def python_name(name: str) -> str:
-    """
-    Write the name of a parameter as in Python.
-
-    Parameters
-    ----------
-    name : str
-        As the tool spells it.
-
-    Returns
-    -------
-    str
-        With ``_`` for ``-`` and ``.``.
-    """
+    """Write the name of a parameter as in Python."""
     return str(name).replace("-", "_").replace(".", "_")

@@ -2,7 +2,7 @@
 What is written down: how a product was made, and whether it still is what it would be.
 
 entry, values, literals
-    The record entry of a product, and values in the form that JSON or a script holds.
+    The record entry of a product, and values as JSON or as Python text.
 origin, source_text, versions
     Where a step comes from: its code and what that refers to, or a package.
 differences, equivalence, freshness

@@ -1,4 +1,4 @@
-"""What the user has decided of products: files of JSON beside them."""
+"""Decisions of the user on a product, in JSON files beside it."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,35 +25,13 @@ __all__ = [
 
 
 def decisions_path(product: Path) -> Path:
-    """
-    Name the file that holds what was decided of a product.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-
-    Returns
-    -------
-    Path
-        A JSON file in ``.ndmapper/decisions/`` beside the product.
-    """
+    """Give the path of the decisions on a product."""
     return product.parent / ".ndmapper" / "decisions" / f"{product.name}.json"
 
 
 def read_decisions(path: Path) -> dict[str, Any]:
     """
-    Read what was decided.
-
-    Parameters
-    ----------
-    path : Path
-        The file; it may be missing.
-
-    Returns
-    -------
-    dict
-        Decision to what was decided.
+    Read decisions; none where there is no file.
 
     Raises
     ------
@@ -73,21 +51,7 @@ def read_decisions(path: Path) -> dict[str, Any]:
 
 
 def decided_otherwise(product: Path, row: Mapping[str, Any]) -> list[Difference]:
-    """
-    Say what the user has decided otherwise since a product was made.
-
-    Parameters
-    ----------
-    product : Path
-        The product.
-    row : mapping
-        The last entry of its record.
-
-    Returns
-    -------
-    list of Difference
-        One for each decision that was changed in its file.
-    """
+    """List the decisions that were edited since a product was made."""
     made = row.get("decisions")
     if not made:
         return []
@@ -106,7 +70,7 @@ def decided_otherwise(product: Path, row: Mapping[str, Any]) -> list[Difference]
 def collect_unit_decisions(
     unit: WorkUnit, products: Sequence[str]
 ) -> Iterator[Decisions]:
-    """Collect what is decided in a ``with`` block, given what was decided before."""
+    """Collect decisions in a ``with`` block; those made before are the defaults."""
     known = read_decisions(_path_of(unit, products))
     with collect_decisions(known, interact=unit.settings["interact"]) as made:
         yield made
@@ -115,7 +79,7 @@ def collect_unit_decisions(
 def save_decisions(
     unit: WorkUnit, products: Sequence[str], decisions: Decisions
 ) -> None:
-    """Save what was decided beside the products, where it is new."""
+    """Save new decisions beside the products."""
     if not decisions.made or decisions.made == decisions.known:
         return
     path = _path_of(unit, products)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ndmapper.io.record import identity
-from ndmapper.steps.call.instrument_table import (
+from ndmapper.steps.instrument_block import (
     block_differences,
     block_of,
     tells_of_tables,
@@ -55,26 +55,7 @@ def differences(
     stale: Collection[str] = (),
     code_forces: bool = True,
 ) -> list[Difference]:
-    """
-    Say how a product differs from what would be made now.
-
-    Parameters
-    ----------
-    recorded : mapping
-        The last entry of its record.
-    expected : mapping
-        What `describe` says now.
-    stale : collection of str
-        Keys of inputs that differ themselves: of what is made of these, they are the
-        reason.
-    code_forces : bool
-        Whether other code of a script is a reason to make the product again.
-
-    Returns
-    -------
-    list of Difference
-        One for each; empty if there is none.
-    """
+    """List how a product differs from what would be made now."""
     step = expected["step"]
     if recorded["step"] == "edited":
         text = "it was edited and saved in Python"
@@ -105,7 +86,7 @@ def differences(
 def _maker_differences(
     recorded: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> list[str]:
-    """Say how tool, tables of the instrument and revision of the step differ."""
+    """Compare tool, instrument tables and revision of the step."""
     texts = _task_differences(recorded, expected)
     if tells_of_tables(recorded):
         was, now = (block_of(e) or {} for e in (recorded, expected))
@@ -127,10 +108,10 @@ def _maker_differences(
 def _task_differences(
     recorded: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> list[str]:
-    """Say how the tool would be called differently, as far as that was not said."""
+    """Compare parameters and words of a tool that are not those of the step."""
     old, new = recorded.get("task"), expected.get("task")
     if old is None or new is None:
-        return []  # then the engine differs, which is said
+        return []  # the engine differs, which is listed already
     found = []
     said = {
         name: (recorded["parameters"].get(name), value)
@@ -151,7 +132,7 @@ def _task_differences(
 def _tag_differences(
     recorded: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> list[str]:
-    """Say which file would go in under another tag, or not at all."""
+    """List files that would be given under another tag, or not at all."""
     if not expected.get("tags") and not recorded.get("tags"):
         return []
     if recorded.get("tags") is None and any(recorded["calibrations"].values()):
@@ -224,7 +205,7 @@ def _file_differences(
     part: str,
     stale: Collection[str],
 ) -> list[Difference]:
-    """Name what came, what went, and what is there with another content."""
+    """List files that were added, removed, or have another content."""
     old, new = (_as_list(entry[part]) for entry in (recorded, expected))
     step = expected["step"]
     before = {identity(r): r["name"] for r in old}

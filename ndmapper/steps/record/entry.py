@@ -1,4 +1,4 @@
-"""The entry of a product in its record, written from the declaration alone."""
+"""Hop 9, record: the entry of a product, built from the declaration and the run."""
 
 import logging
 import platform
@@ -23,9 +23,9 @@ from ndmapper.io.digest import DigestCache, Examined, digest, examine, name_dama
 from ndmapper.io.record import SCHEMA, entry_key, is_of_library
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.temporary import scratch_folder
-from ndmapper.steps.call.instrument_table import flags_block
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import plain_values
+from ndmapper.steps.instrument_table import flags_block
 from ndmapper.steps.paths import absolute
 from ndmapper.steps.record.event_log import now
 from ndmapper.steps.record.origin import Context, origin_of
@@ -35,8 +35,8 @@ from ndmapper.steps.work_unit import WorkUnit, as_list, files_within
 __all__ = [
     "Entry",
     "ancestors",
-    "as_made",
-    "describe",
+    "completed_entry",
+    "expected_entry",
     "is_as_recorded",
     "qc_and_decisions",
     "references",
@@ -61,26 +61,12 @@ _VOLATILE_WORDS = frozenset({"sof"})
 """Words of engines that only say where something lies."""
 
 
-def describe(unit: WorkUnit, output: Output, product: str) -> Entry:
+def expected_entry(unit: WorkUnit, output: Output, product: str) -> Entry:
     """
-    Describe what would be made: all of an entry that is known before it is.
+    Build the expected record entry: all fields but `content` and `run`.
 
     Inputs that were re-used although they differ from what would be made now count as
     what they would be.
-
-    Parameters
-    ----------
-    unit : WorkUnit
-        What it is made of.
-    output : str or None
-        Name of the output.
-    product : str
-        File name of the product, without folder.
-
-    Returns
-    -------
-    dict
-        The entry, without ``content`` and ``run``.
     """
     declaration = unit.declaration
     step, task = declaration.name, declaration.task
@@ -121,7 +107,7 @@ def describe(unit: WorkUnit, output: Output, product: str) -> Entry:
 
 
 def _instrument(unit: WorkUnit) -> Entry:
-    """Give what instrument tables said; nothing for a step that asks for none."""
+    """Build the ``instrument`` block; none for a step that uses no table."""
     if not unit.declaration.is_python:
         return {}
     block = {**flags_block(unit.inputs[0]), **unit.table.block}
@@ -131,52 +117,22 @@ def _instrument(unit: WorkUnit) -> Entry:
 
 
 def _config(settings: Settings) -> Entry:
-    """Give what of the configuration changes what a step makes."""
+    """Select the configuration that changes pixels."""
     found: Entry = {name: settings[name] for name in _CONFIG}
     if settings["labels"] is not None:
         found["labels"] = recordable(settings["labels"], "labels")
     return found
 
 
-def as_made(expected: Mapping[str, Any], files: Entry) -> Entry:
-    """
-    Describe what is made: as it was expected, with the inputs as they are.
-
-    Parameters
-    ----------
-    expected : mapping
-        What `describe` said. The process that works may not know the script of a
-        function, so what it is was said before.
-    files : dict
-        What `references` says of the inputs as they are.
-
-    Returns
-    -------
-    dict
-        The entry, without ``content`` and ``run``.
-    """
+def completed_entry(expected: Mapping[str, Any], files: Entry) -> Entry:
+    """Complete an expected entry by the facts of the run, and compute its key again."""
     entry = {**expected, **files}
     entry["key"] = entry_key(entry)
     return entry
 
 
 def references(unit: WorkUnit, *, expected: bool) -> Entry:
-    """
-    Refer to all files that go into a product.
-
-    Parameters
-    ----------
-    unit : WorkUnit
-        What it is made of.
-    expected : bool
-        Refer to what was re-used although it differs as it would be made now, not as
-        it is.
-
-    Returns
-    -------
-    dict
-        ``inputs``, ``calibrations``, ``references`` and ``tags`` of an entry.
-    """
+    """Build the references to all input files; what was re-used counts as made now."""
     known: dict[int, Entry] = {}
 
     def refer(file: DataFile | Path) -> Entry:
@@ -216,21 +172,7 @@ def references(unit: WorkUnit, *, expected: bool) -> Entry:
 
 
 def what_ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
-    """
-    Say what does the work: the code or revision of a function, or a tool's version.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    parameters : mapping
-        The checked parameters of the function.
-
-    Returns
-    -------
-    dict
-        A part of an entry, the same for all units of a call.
-    """
+    """Identify the code: source or revision of a function, or version of a tool."""
     origin = None if declaration.func is None else origin_of(declaration.func)
     revision = declaration.revision
     said: Entry = {} if revision is None else {"revision": revision}
@@ -258,7 +200,7 @@ def what_ran(declaration: Declaration, parameters: Mapping[str, Any]) -> Entry:
 
 
 def _named(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
-    """Refer to the files that parameters name, but to calibrations only once."""
+    """Refer to the files that parameters name, less those that are calibrations."""
     applied = {id(df) for cal in unit.calibrations.values() for df in as_list(cal)}
     found: dict[str, Any] = {}
     for name, value in {
@@ -277,7 +219,7 @@ def _named(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[st
 
 
 def _tags(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str, Any]:
-    """Refer to all files that a tool is given by its parameters or tags."""
+    """Refer to the files that a tool is given, by parameter or tag."""
     found: dict[str, Any] = {}
     for name, value in unit.tool_parameters.items():
         files = [*files_within(value)]
@@ -288,28 +230,14 @@ def _tags(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str
 
 
 def is_as_recorded(df: DataFile, digests: DigestCache) -> bool:
-    """
-    Say whether a product is still what its record describes.
-
-    Parameters
-    ----------
-    df : DataFile
-        A product with a record.
-    digests : DigestCache
-        Digests that are known already, so that no product is read twice for this.
-
-    Returns
-    -------
-    bool
-        False if its content was changed by something that keeps no record.
-    """
+    """Whether a product has the content that its record gives."""
     return digest(Path(df), digests) == str(df.record[-1]["content"])
 
 
 def _name_damage(
     path: Path, found: Examined, unit: WorkUnit, name: str | None = None
 ) -> None:
-    """Say once in a call that an input is damaged, unless that is an error."""
+    """Warn of a damaged input once per call, or raise, as the configuration says."""
     wrong = name_damage(path, found, checksums=unit.settings["checksums"])
     place = path if name is None else Path(name)
     if wrong and place not in unit.digests.named:
@@ -321,15 +249,15 @@ def _name_damage(
 
 
 def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
-    """Refer to a file by its key if a step made it, else by its content."""
+    """Refer to a file by the key of its record, or by its digest if it has none."""
     name = Path(str(df)).name if df.filename is not None else "unnamed"
     if not df.is_made:
         return {"name": name, "key": df.record[-1]["key"]}
     if (key := unsaved_key(df)) is not None:
         return {"name": name, "key": key}
-    # A file that was replaced meanwhile is found out by whoever compares the digests.
+    # A file that is replaced meanwhile shows when the digests are compared.
     if not df.unchanged or df.filename is None:
-        # What is only in memory is what counts, not what lies on disk.
+        # The content in memory counts, not that on disk.
         with scratch_folder() as folder:
             path = folder / "content.fits"
             write_datafile(df, path, rows=[])
@@ -349,19 +277,7 @@ def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
 
 
 def ancestors(files: Sequence[DataFile]) -> list[Entry]:
-    """
-    Join the records of everything that a product is made of.
-
-    Parameters
-    ----------
-    files : sequence of DataFile
-        Inputs and calibrations.
-
-    Returns
-    -------
-    list of dict
-        Their entries, oldest first, each once.
-    """
+    """Join the records of all input files: each entry once, oldest first."""
     joined: dict[tuple[str, str], Entry] = {}
     for df in files:
         for entry in df.record:
@@ -372,23 +288,7 @@ def ancestors(files: Sequence[DataFile]) -> list[Entry]:
 def script_block(
     declaration: Declaration, context: Context, parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """
-    Collect what a script needs to call a step of pure Python again.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-    context : Context
-        What its source refers to; what values of parameters need is added.
-    parameters : mapping
-        The values of its parameters.
-
-    Returns
-    -------
-    dict
-        The ``script`` of an entry.
-    """
+    """Collect what a script needs to call a Python step again."""
     exact: dict[str, str] = {}
     missing: dict[str, str] = {}
     for name, value in parameters.items():
@@ -421,7 +321,7 @@ def script_block(
 
 
 def _is_wrapped(func: Callable[..., Any]) -> bool:
-    """Tell a plain function of a module, which a script made a step of, from a step."""
+    """Whether it is a plain function of a module, of which a script made a step."""
     module = sys.modules.get(getattr(func, "__module__", None) or "")
     return getattr(module, getattr(func, "__name__", ""), None) is func
 
@@ -481,7 +381,7 @@ def run_block(
 
 
 def _paths(files: Sequence[DataFile | Path]) -> dict[str, str | list[str]]:
-    """Give the place of each file; a list where several have the same name."""
+    """Map file names to paths; a list where several have the same name."""
     places: dict[str, list[str]] = {}
     names = [str(file) for file in files]
     for path in dict.fromkeys(absolute(name) for name in names if name):

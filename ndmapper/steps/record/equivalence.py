@@ -1,4 +1,4 @@
-"""Whether the inputs of a product count as the same, although their keys differ."""
+"""Whether inputs with different keys count as the same."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,20 +12,7 @@ Row = Mapping[str, Any]
 
 
 def revision_of(row: Row) -> int | None:
-    """
-    Give the revision of the step that made a product.
-
-    Parameters
-    ----------
-    row : mapping
-        The entry of the product.
-
-    Returns
-    -------
-    int or None
-        None where the step has none. Entries of schema 1 had the version of the package
-        instead; to our steps it was the first revision.
-    """
+    """Give the revision of the step that made a product."""
     if row.get("revision") is not None:
         return int(row["revision"])
     is_old = row["schema"] < 2 and row["engine"] == "python"
@@ -33,19 +20,7 @@ def revision_of(row: Row) -> int | None:
 
 
 def own_key(row: Row) -> str:
-    """
-    Compute the key that an entry would have in the schema of today.
-
-    Parameters
-    ----------
-    row : mapping
-        The entry.
-
-    Returns
-    -------
-    str
-        The key, with the identities of inputs as the entry has them.
-    """
+    """Compute the key of an entry in the present schema."""
     return entry_key(_of_today(row))
 
 
@@ -55,19 +30,7 @@ def _of_today(row: Row) -> Row:
 
 
 def references_in(row: Row) -> Iterator[Mapping[str, Any]]:
-    """
-    List what an entry refers to.
-
-    Parameters
-    ----------
-    row : mapping
-        The entry.
-
-    Yields
-    ------
-    mapping
-        References to inputs, calibrations and files that parameters name.
-    """
+    """List the inputs and calibrations that an entry refers to."""
     yield from row["inputs"]
     for part in ("calibrations", "references"):
         for value in row[part].values():
@@ -77,14 +40,14 @@ def references_in(row: Row) -> Iterator[Mapping[str, Any]]:
 
 
 class _History:
-    """The entries behind a product, by their keys, with all that they are made of."""
+    """The entries of a record by their keys, to follow references back to raw files."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self.rows = {str(row["key"]): row for row in rows}
         self._known: dict[tuple[str, bool], str] = {}
 
     def mark(self, key: str | None, *, code: bool) -> str | None:
-        """Tell by what a product is made, and from what; with or without the code."""
+        """Identify a product by its whole history, with or without the steps' code."""
         row = self.rows.get(str(key))
         if row is None or key is None:
             return key
@@ -127,24 +90,7 @@ class Equivalence:
     def of(
         cls, made: Sequence[Row], expected: Row, given: Sequence[Row]
     ) -> "Equivalence":
-        """
-        Compare what a product was made of with what it would be made of.
-
-        Parameters
-        ----------
-        made : sequence of mapping
-            The record of the product.
-        expected : mapping
-            What would be made now.
-        given : sequence of mapping
-            The records of what it would be made of. The ``content`` of what is only
-            planned is None, and what stays in memory has none.
-
-        Returns
-        -------
-        Equivalence
-            The comparison.
-        """
+        """Compare the recorded inputs with those of the expected entry."""
         comparison = _Comparison(_History(made), _History(given))
         return cls(
             expected=comparison.translated(made[-1], expected),
@@ -154,7 +100,7 @@ class Equivalence:
 
 
 class _Comparison:
-    """Pair what a product was made of with what it would be made of."""
+    """Pairs the recorded inputs of a product with those that it would have now."""
 
     def __init__(self, then: _History, now: _History) -> None:
         self.then = then
@@ -163,7 +109,7 @@ class _Comparison:
         self.recoded: list[str] = []
 
     def translated(self, was: Row, row: Row) -> Row:
-        """Give an entry the keys of another where they stand for the same files."""
+        """Translate keys of references to those of the record, for equal files."""
         marks = {
             code: {
                 self.then.mark(key, code=code): key
@@ -186,7 +132,7 @@ class _Comparison:
         return _translated(row, keys) if keys else row
 
     def _is_same(self, old: str, key: str) -> bool:
-        """Say if products of other code count as one, as far as that is known."""
+        """Whether products of different code have equal content, as far as is known."""
         was, row = self.then.rows.get(old), self.now.rows.get(key)
         if was is None or row is None:
             return False

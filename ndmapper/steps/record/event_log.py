@@ -1,4 +1,4 @@
-"""The log of events: one line of JSON for each, which programs can read."""
+"""The event log: one line of JSON per event, for programs to read."""
 
 import json
 import logging
@@ -18,14 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def now() -> str:
-    """
-    Tell the time.
-
-    Returns
-    -------
-    str
-        UTC in ISO 8601, to the millisecond.
-    """
+    """Give the time: UTC in ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -44,15 +37,6 @@ def write_event(outdir: str | os.PathLike[str], event: str, **what: Any) -> None
 
     Several processes, on several hosts that share the folder, may do so at once. Where
     the line cannot be written nothing else happens: a log never stops a reduction.
-
-    Parameters
-    ----------
-    outdir : str or path
-        Folder of the products.
-    event : str
-        What happened: start, made, reused, failed, end.
-    **what : object
-        More about it, as far as JSON can hold it.
     """
     path = absolute(outdir) / ".ndmapper" / "log.jsonl"
     line = json.dumps(

@@ -1,4 +1,4 @@
-"""Whether a product is still what its inputs make, judged by its record alone."""
+"""Whether a product is stale, judged by its record and its input files."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -17,13 +17,12 @@ from ndmapper.errors import (
 from ndmapper.instruments import has_own_tables
 from ndmapper.io.digest import DigestCache, digest
 from ndmapper.io.record import identity, read_cleaned, read_records
-from ndmapper.steps.call.instrument_table import (
+from ndmapper.steps.instrument_block import (
     block_differences,
     block_of,
-    flags_block,
     named_changes,
-    plan_facts,
 )
+from ndmapper.steps.instrument_table import flags_block, plan_facts
 from ndmapper.steps.record.entry import is_as_recorded
 from ndmapper.steps.record.equivalence import revision_of
 from ndmapper.steps.record.versions import package_version
@@ -40,23 +39,7 @@ def why_stale(
     revision_now: Callable[[str, str], int | None] | None = None,
 ) -> list[str]:
     """
-    Say what has changed since a product was made.
-
-    Parameters
-    ----------
-    path : Path
-        The product.
-    digests : DigestCache, optional
-        Digests that are known already.
-    revision_now : callable, optional
-        Gives the revision that a step of ndmapper has now, by its module and its name;
-        None where there is no such step.
-
-    Returns
-    -------
-    list of str
-        One line for each thing that would make another product now; empty if it would
-        be the same. Parameters are those of the record, for nobody knows the script.
+    List what has changed since a product was made.
 
     Raises
     ------
@@ -102,22 +85,7 @@ def why_stale(
 
 
 def table_changes(row: Mapping[str, Any], product: Path) -> list[str]:
-    """
-    Say what an instrument table gives otherwise than a record tells.
-
-    Parameters
-    ----------
-    row : mapping
-        An entry of a record.
-    product : Path
-        A product, beside which the inputs may lie.
-
-    Returns
-    -------
-    list of str
-        One line for each value; empty where nothing differs, or the entry says nothing
-        of tables.
-    """
+    """List what an instrument table gives otherwise than a record says."""
     block = block_of(row)
     if block is None or not (block or has_own_tables()):
         return []
@@ -133,7 +101,7 @@ def table_changes(row: Mapping[str, Any], product: Path) -> list[str]:
         df = DataFile(path)
         now = {**flags_block(df), **plan_facts([df], given).block}
     except (FormatError, RecordError, MissingFileError):
-        return []  # which is said of the input
+        return []  # listed for the input already
     except InstrumentError as err:
         return [str(err)]
     return block_differences(block, now)
@@ -142,20 +110,7 @@ def table_changes(row: Mapping[str, Any], product: Path) -> list[str]:
 def references_of(
     row: Mapping[str, Any],
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """
-    List all files that an entry refers to.
-
-    Parameters
-    ----------
-    row : mapping
-        An entry of a record.
-
-    Yields
-    ------
-    str, mapping
-        What the file was (input, a type of calibration, a parameter), and how the
-        entry refers to it.
-    """
+    """List all files that an entry refers to."""
     for reference in row["inputs"]:
         yield "input", reference
     for part in ("calibrations", "references"):
@@ -167,28 +122,12 @@ def references_of(
 
 
 def find_input(name: str, row: Mapping[str, Any], product: Path) -> Path | None:
-    """
-    Find a file that an entry refers to.
-
-    Parameters
-    ----------
-    name : str
-        Its name, without folder.
-    row : mapping
-        The entry.
-    product : Path
-        A product, beside which it may lie.
-
-    Returns
-    -------
-    Path or None
-        Where it lay when the step ran, or else beside the product.
-    """
+    """Find an input file by the paths in the record, or beside the product."""
     return next(_places(name, row, product), None)
 
 
 def _places(name: str, row: Mapping[str, Any], product: Path) -> Iterator[Path]:
-    """Find all places of a name: files of several folders may have the same."""
+    """List the recorded paths of a name that exist, else the one beside the product."""
     recorded = row["run"].get("paths", {}).get(name) or []
     places = [Path(p) for p in ([recorded] if isinstance(recorded, str) else recorded)]
     found = [path for path in places if _was_there(path)]
@@ -255,7 +194,7 @@ def _content_differs(
 
 def _needs_a_script(row: Mapping[str, Any]) -> bool:
     """
-    Say whether a version was asked for by a command that a script declares.
+    Whether the version of a tool comes from a command that a script declares.
 
     The record repeats that command, but nothing that a record says is ever run.
     """
@@ -265,7 +204,7 @@ def _needs_a_script(row: Mapping[str, Any]) -> bool:
 
 def _tool_version(row: Mapping[str, Any]) -> str | None:
     """
-    Give the version of what would run now; None where that cannot be told.
+    Ask the engine for the version of the tool; None where it cannot tell.
 
     The engine, which is installed code, is asked with its own words alone, not with
     those of the record.

@@ -1,4 +1,4 @@
-"""Values as Python text that gives them back, exactly."""
+"""Values as Python expressions that give them back exactly."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _MOST = 1000
 @dataclass(frozen=True)
 class Expression:
     """
-    Python text that gives a value.
+    A Python expression, and the modules that it needs.
 
     Parameters
     ----------
@@ -33,23 +33,7 @@ class Expression:
 
 
 def expression(value: Any, *, whole_paths: bool = True) -> Expression | None:
-    """
-    Write a value as an expression.
-
-    Parameters
-    ----------
-    value : object
-        Anything.
-    whole_paths : bool
-        Write all of a path, or only its last part: where a file lies does not count
-        where values are compared.
-
-    Returns
-    -------
-    Expression or None
-        None for what is not plain data (numbers, strings, containers, small arrays,
-        quantities, units, types of numbers, paths, patterns), or too much of it.
-    """
+    """Write plain data as an expression; None for other values, or too many."""
     left = [_MOST]
     try:
         return _written(value, left, whole_paths=whole_paths)
@@ -58,7 +42,7 @@ def expression(value: Any, *, whole_paths: bool = True) -> Expression | None:
 
 
 class _NotPlainError(Exception):
-    """A value that no short expression gives."""
+    """A value that has no short expression."""
 
 
 def _written(value: Any, left: list[int], *, whole_paths: bool) -> Expression:
@@ -84,7 +68,7 @@ def _written(value: Any, left: list[int], *, whole_paths: bool) -> Expression:
 
 
 def _of_arrays(value: Any, left: list[int]) -> Expression:
-    """Write what NumPy and astropy have."""
+    """Write arrays, numbers and types of NumPy, units and quantities of astropy."""
     if isinstance(value, units.UnitBase):
         text = f"astropy.units.Unit({value.to_string()!r})"
         return Expression(text, frozenset({"astropy.units"}))

@@ -1,4 +1,4 @@
-"""Where a function comes from: a package, which has a version, or a script."""
+"""Where a function comes from: a package with a version, or the text of a script."""
 
 import __future__ as future
 
@@ -28,7 +28,7 @@ __all__ = [
 
 class Context:
     """
-    What texts refer to, each name with the text that defines it.
+    The imports, constants and helpers that the text of a step refers to.
 
     Names are followed from helper to helper, each after those that it needs. Values
     are looked at, not statements: what a name means is what it meant in the run.
@@ -46,20 +46,11 @@ class Context:
 
     @property
     def marks(self) -> list[str]:
-        """What counts of each name where two runs are compared, sorted."""
+        """What is compared of each name between two runs, sorted."""
         return sorted(f"{name} {mark}" for name, mark in self._marks.items())
 
     def follow(self, text: Text, func: Any) -> None:
-        """
-        Add everything that a text needs.
-
-        Parameters
-        ----------
-        text : Text
-            The text.
-        func : object
-            The function that it defines, which knows what its names mean.
-        """
+        """Add everything that a text needs."""
         names = _surroundings(func)
         code = getattr(inspect.unwrap(func), "__code__", None)
         if code is not None and code.co_flags & future.annotations.compiler_flag:
@@ -69,19 +60,7 @@ class Context:
                 self._add(name, names[name], text, func)
 
     def express(self, value: Any) -> str | None:
-        """
-        Write a value as an expression, and add what it needs.
-
-        Parameters
-        ----------
-        value : object
-            The value of a parameter.
-
-        Returns
-        -------
-        str or None
-            The expression; None where there is none.
-        """
+        """Write a value as an expression, and add what it needs."""
         written = expression(value)
         if written is not None:
             self._import(written)
@@ -91,7 +70,7 @@ class Context:
         return self._named(value)
 
     def _named(self, value: Any) -> str | None:
-        """Make a function or class known by its own name."""
+        """Add a function or class under its own name."""
         name = getattr(value, "__name__", None)
         if not isinstance(name, str) or not name.isidentifier():
             return None
@@ -185,19 +164,7 @@ class Context:
 
 
 def step_text(func: Any) -> Text | None:
-    """
-    Find the text of the function of a step, as it was before it became a step.
-
-    Parameters
-    ----------
-    func : callable
-        The bare function.
-
-    Returns
-    -------
-    Text or None
-        Its definition, without the decorator that declares it.
-    """
+    """Find the text of a step's function, without the decorator that declares it."""
     text = text_of(func)
     if text is None:
         return None
@@ -216,19 +183,7 @@ def step_text(func: Any) -> Text | None:
 
 
 def declaring(declaration: Declaration) -> str:
-    """
-    Write the words that declare a step of pure Python, less those that name files.
-
-    Parameters
-    ----------
-    declaration : Declaration
-        The step.
-
-    Returns
-    -------
-    str
-        Arguments of `run_task`.
-    """
+    """Write the arguments of `run_task` for a Python step, less the affixes."""
     words: dict[str, Any] = {}
     if declaration.each != "ndd":
         words["each"] = declaration.each
@@ -240,7 +195,7 @@ def declaring(declaration: Declaration) -> str:
 
 
 def _surroundings(func: Any) -> Mapping[str, Any]:
-    """Give what the names mean that a function takes from around it."""
+    """Map the global and closure names of a function to their values."""
     bare = inspect.unwrap(func)
     if isinstance(bare, type):
         return vars(sys.modules.get(bare.__module__, ModuleType("none")))
@@ -256,7 +211,7 @@ def _surroundings(func: Any) -> Mapping[str, Any]:
 
 
 def _module_import(name: str, module: ModuleType, text: Text | None) -> str:
-    """Import a module, and the parts of it that a text uses."""
+    """Write the imports of a module, and of the submodules that a text uses."""
     full = module.__name__
     if full == name:
         first = f"import {name}"
@@ -279,7 +234,7 @@ def _module_import(name: str, module: ModuleType, text: Text | None) -> str:
 
 
 def _module_mark(module: ModuleType) -> str:
-    """Tell what counts of a module: the text of one that has no version."""
+    """Identify a module by name, or by its text if its package has no version."""
     if package_version(module.__name__.partition(".")[0]) is not None:
         return module.__name__
     try:
@@ -290,7 +245,7 @@ def _module_mark(module: ModuleType) -> str:
 
 
 def _import_line(name: str, value: Any) -> str | None:
-    """Import a thing from the shortest module that offers it."""
+    """Write the import of a name from the shortest module that offers it."""
     home = getattr(value, "__module__", None) or type(value).__module__
     if not isinstance(home, str) or package_version(home.partition(".")[0]) is None:
         return None
@@ -343,19 +298,7 @@ class Origin:
 
 
 def origin_of(func: Callable[..., Any]) -> Origin:
-    """
-    Find out where a function comes from.
-
-    Parameters
-    ----------
-    func : callable
-        The function.
-
-    Returns
-    -------
-    Origin
-        Its module and version, or its source and what that refers to.
-    """
+    """Find the package of a function, or its source and what that refers to."""
     module = getattr(func, "__module__", None) or "__main__"
     package = module.partition(".")[0]
     version = None if package == "__main__" else package_version(package)

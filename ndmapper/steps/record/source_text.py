@@ -1,4 +1,4 @@
-"""The text of functions and classes that live in scripts, and the names it uses."""
+"""The source text of functions and classes, and the names that it uses."""
 
 import ast
 import inspect
@@ -20,16 +20,16 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 @dataclass(frozen=True)
 class Text:
     """
-    Python text, as it was written.
+    Source text as it was written.
 
     Parameters
     ----------
     source : str
         The text, without the indentation that all its lines share.
     names : tuple of str
-        The names that it takes from around it, builtins among them.
+        The global names that it uses, builtins among them.
     chains : frozenset of str
-        Names with all attributes that it takes of them: ``'scipy.ndimage.label'``.
+        Dotted names that it uses: ``'scipy.ndimage.label'``.
     """
 
     source: str
@@ -47,35 +47,11 @@ class Text:
 
     @classmethod
     def of(cls, source: str) -> "Text":
-        """
-        Read a text.
-
-        Parameters
-        ----------
-        source : str
-            The text.
-
-        Returns
-        -------
-        Text
-            With the names; without any where it is not whole statements.
-        """
+        """Parse a text, and list the names that it uses."""
         return _read(textwrap.dedent(source))
 
     def without(self, is_dropped: Callable[[str], bool]) -> "Text":
-        """
-        Leave out decorators, from the first line to the last that is to be dropped.
-
-        Parameters
-        ----------
-        is_dropped : callable
-            Whether a decorator is, from the dotted name that it starts with.
-
-        Returns
-        -------
-        Text
-            The definition with the decorators that are left.
-        """
+        """Remove the decorators up to the last one that is to be dropped."""
         node = self.definition
         if node is None:
             return self
@@ -95,20 +71,7 @@ _known: "weakref.WeakKeyDictionary[Any, Text]" = weakref.WeakKeyDictionary()
 
 
 def text_of(value: Any) -> Text | None:
-    """
-    Find the text of a function or class.
-
-    Parameters
-    ----------
-    value : function, class or other object that inspect knows
-        What was defined.
-
-    Returns
-    -------
-    Text or None
-        The text, read once for each object; None where nothing has kept it, as for
-        what was typed at a prompt.
-    """
+    """Find the text of a function or class; None for one typed at a prompt."""
     try:
         if value in _known:
             return _known[value]
@@ -122,7 +85,7 @@ def text_of(value: Any) -> Text | None:
 
 
 def _class_text(value: type) -> Text | None:
-    """Find a class by the file of its methods, which also a notebook has."""
+    """Find a class by the file of its methods, as in a notebook."""
     for method in vars(value).values():
         code = getattr(method, "__code__", None)
         lines = linecache.getlines(code.co_filename) if code else []
@@ -133,21 +96,7 @@ def _class_text(value: type) -> Text | None:
 
 
 def statement_of(name: str, filename: str) -> Text | None:
-    """
-    Find the statement of a script that gives a name its value.
-
-    Parameters
-    ----------
-    name : str
-        The name.
-    filename : str
-        The script, as code objects name it.
-
-    Returns
-    -------
-    Text or None
-        The assignment, where there is just one.
-    """
+    """Find the statement of a script that gives a name its value."""
     text = "".join(linecache.getlines(filename))
     found = _assignments(text).get(name, ())
     return Text.of(found[0]) if len(found) == 1 else None
@@ -166,19 +115,7 @@ def _read(source: str) -> Text:
 
 @lru_cache(maxsize=512)
 def essence(source: str) -> str:
-    """
-    Tell what a text does: comments, layout and docstrings do not count.
-
-    Parameters
-    ----------
-    source : str
-        The text.
-
-    Returns
-    -------
-    str
-        Its syntax tree; the text itself where it is not whole statements.
-    """
+    """Dump the syntax tree of a text, without docstrings: comments do not count."""
     tree = _parsed(textwrap.dedent(source))
     if tree is None:  # a lambda in the middle of a call
         return source
@@ -204,7 +141,7 @@ def _parsed(source: str) -> ast.Module | None:
 
 
 def _names(table: symtable.SymbolTable, found: dict[str, None], *, top: bool) -> None:
-    """List names that are global, in the order in which they are met."""
+    """List global names in the order in which they are used."""
     for symbol in table.get_symbols():
         outer = symbol.is_global() or (top and not symbol.is_assigned())
         if symbol.is_referenced() and outer:

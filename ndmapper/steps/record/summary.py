@@ -1,4 +1,4 @@
-"""What a script made and re-used in all, said at its end."""
+"""The summary at the end of a script: how many products were made and re-used."""
 
 import atexit
 import logging
@@ -14,13 +14,13 @@ __all__ = ["Summary", "stale_line", "summary"]
 log = logging.getLogger(__name__)
 
 _MOST = 5
-"""So many reasons are said in a line."""
+"""Largest number of reasons in a line."""
 
 
 @dataclass
 class Summary:
     """
-    Counts of products over the steps of a script.
+    Products that the steps of a script made and re-used.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Summary:
     differing : list of str
         Those of them that differ from what would be made now.
     kept : list of str
-        Those of the latter that 'auto' keeps as well, as somebody has edited them, say.
+        Those of the latter that 'auto' keeps as well, for instance as they were edited.
     failed : list of str
         Products that could not be made, while others went on.
     """
@@ -54,14 +54,7 @@ class Summary:
         reused: Sequence[str] = (),
         failed: Sequence[str] = (),
     ) -> None:
-        """
-        Count the products of one call.
-
-        Parameters
-        ----------
-        made, reused, failed : sequence of str
-            Names of products.
-        """
+        """Count products of one call."""
         if not self.made and not self.reused and not self.failed:
             atexit.unregister(_report_at_exit)
             atexit.register(_report_at_exit, os.getpid())
@@ -72,23 +65,7 @@ class Summary:
     def note_stale(
         self, names: Sequence[str], causes: Sequence[str], *, kept: bool
     ) -> bool:
-        """
-        Count products that are re-used although they differ.
-
-        Parameters
-        ----------
-        names : sequence of str
-            Their names.
-        causes : sequence of str
-            Why, in words that hold for many; empty where it only follows from others.
-        kept : bool
-            Whether 'auto' keeps them as well.
-
-        Returns
-        -------
-        bool
-            Whether there is a cause that was not known before.
-        """
+        """Count products that are re-used although they differ."""
         self.differing += names
         is_new = any(cause not in self._causes for cause in causes)
         self.kept += names if kept else []
@@ -111,19 +88,7 @@ class Summary:
         return words
 
     def stale_lines(self, remedy: str) -> list[str]:
-        """
-        Say what is stale, and why, in a line.
-
-        Parameters
-        ----------
-        remedy : str
-            What makes it again.
-
-        Returns
-        -------
-        list of str
-            A line of what is stale, and one of what differs and is kept.
-        """
+        """Word what is stale and why, and what differs and is kept: a line each."""
         lines = []
         causes: dict[bool, list[str]] = {True: [], False: []}
         for cause, kept in self._causes.items():
@@ -143,16 +108,7 @@ class Summary:
         failed: bool = False,
         remedy: str = "reprocess='auto' makes them again",
     ) -> None:
-        """
-        Log the counts, once, and start anew.
-
-        Parameters
-        ----------
-        failed : bool
-            Whether the script ended with an error.
-        remedy : str
-            What makes stale products again.
-        """
+        """Log the counts, once, and start anew."""
         if failed:
             words = "stopped by an error; %s made before that, %d re-used"
             log.info(words, _products(self.made), len(self.reused))
@@ -170,22 +126,7 @@ class Summary:
 
 
 def stale_line(count: int, causes: Sequence[str]) -> str:
-    """
-    Say in a line how many products are stale, and since what.
-
-    Parameters
-    ----------
-    count : int
-        How many they are.
-    causes : sequence of str
-        What has changed.
-
-    Returns
-    -------
-    str
-        For instance "33 products are stale since degree of subtract_overscan was 6,
-        now 4".
-    """
+    """Word in a line how many products are stale, and since what."""
     words = [*causes[:_MOST]]
     if len(causes) > _MOST:
         words.append(f"{len(causes) - _MOST} more reasons (see the log)")
@@ -205,8 +146,8 @@ def _report_at_exit(pid: int) -> None:
         failed = bool(summary.failed) and not stopped
         summary.report(failed=stopped)
         if failed:
-            # The script went on, and has ended as if all were well; nobody else can
-            # tell the shell now.
+            # The script went on, and has ended as if all were well; only the exit code
+            # can tell the shell now.
             end_workers()
             logging.shutdown()
             sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What a record can hold of the value of a parameter."""
+"""Values of parameters as JSON, for the record."""
 
 import hashlib
 import json
@@ -21,22 +21,7 @@ _MAX_LISTED = 64
 
 def recordable(value: Any, where: str) -> Any:  # noqa: PLR0912  # a chain of types
     """
-    Turn the value of a parameter into what a record can hold.
-
-    Parameters
-    ----------
-    value : object
-        Numbers, strings, None, sequences, mappings, arrays, quantities, paths and
-        named functions.
-    where : str
-        Step and parameter, for the error.
-
-    Returns
-    -------
-    object
-        What JSON can hold. Paths give their last part (what a file holds counts, not
-        where it lies), functions their module and name and in scripts a digest of
-        what they do, large arrays a digest.
+    Serialise the value of a parameter for the record.
 
     Raises
     ------
@@ -91,7 +76,7 @@ def recordable(value: Any, where: str) -> Any:  # noqa: PLR0912  # a chain of ty
 
 
 def _digested(array: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Give shape, type and digest of a large array, and of its mask."""
+    """Record shape, type and digest of a large array, and of its mask."""
     found: dict[str, Any] = {"shape": list(array.shape), "dtype": array.dtype.str}
     parts = {"digest": np.asarray(array)}
     if isinstance(array, np.ma.MaskedArray) and array.mask is not np.ma.nomask:

@@ -12,20 +12,7 @@ __all__ = ["package_version"]
 
 @cache
 def package_version(package: str) -> str | None:
-    """
-    Find the version of a package.
-
-    Parameters
-    ----------
-    package : str
-        Name of a module without dots.
-
-    Returns
-    -------
-    str or None
-        Its version, for a part of Python that of Python; None for a script, or a
-        module that has none.
-    """
+    """Find the version of a package."""
     if package == "ndmapper":
         return __version__
     if package in sys.stdlib_module_names or package == "builtins":

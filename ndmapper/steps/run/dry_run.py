@@ -1,4 +1,4 @@
-"""Plan only: what a call would do is said and kept, and nothing is done."""
+"""A dry run: the plan is logged or collected, and planned files come back."""
 
 import logging
 import os
@@ -23,19 +23,12 @@ log = logging.getLogger(__name__)
 
 _collected: list[Plan] | None = None
 _begun: set[Path] = set()
-"""Scripts that this process has begun anew."""
+"""Replay scripts that this process has started."""
 
 
 @contextmanager
 def collect_plans() -> Iterator[list[Plan]]:
-    """
-    Collect the plans of all calls in a ``with`` block, instead of logging them.
-
-    Yields
-    ------
-    list of Plan
-        Filled as steps are called with ``dry_run``.
-    """
+    """Collect the plans of all calls in a ``with`` block, instead of logging them."""
     global _collected  # noqa: PLW0603  # calls come from a script that knows nothing
     before, _collected = _collected, []
     try:
@@ -46,20 +39,10 @@ def collect_plans() -> Iterator[list[Plan]]:
 
 def dry_results(plan: Plan) -> list[Result]:
     """
-    Say what a plan would do, and give files that stand for its products.
+    Log or collect a plan, and give planned files for its products.
 
-    Lines that do without ndmapper what external tools would do go to
+    Command lines that run the external tools without ndmapper are written to
     ``outdir/.ndmapper/replay.sh`` and ``replay.cl``.
-
-    Parameters
-    ----------
-    plan : Plan
-        The plan.
-
-    Returns
-    -------
-    list of dict
-        Output to planned file, for each unit.
     """
     if _collected is not None:
         _collected.append(plan)
@@ -73,19 +56,7 @@ def dry_results(plan: Plan) -> list[Result]:
 
 
 def plan_results(items: Sequence[PlanItem]) -> list[Result]:
-    """
-    Give files that stand for the products of a plan.
-
-    Parameters
-    ----------
-    items : sequence of PlanItem
-        Units of work.
-
-    Returns
-    -------
-    list of dict
-        Output to file: one that is there already, or one that is only planned.
-    """
+    """Give a file for every product of a plan: one that exists, or a planned one."""
     results: list[Result] = []
     for item in items:
         if item.action == "reuse":
@@ -97,7 +68,7 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
         cals = item.unit.shared_cals
         results.append(
             {
-                # What is in it is not known; that it has content some day is.
+                # A product on disk has content, though it is not known yet.
                 output: PlannedFile(
                     name,
                     [*before, {**item.expected[output], "content": None}],

@@ -32,22 +32,13 @@ from ndmapper.steps.run.unit import (
     run_unit,
 )
 
-__all__ = ["count_workers", "execute", "map_product", "shaped"]
+__all__ = ["count_workers", "execute", "files_of", "map_product", "shape_results"]
 
 log = logging.getLogger(__name__)
 
 
 def execute(plan: Plan) -> list[Result]:
-    """
-    Run what a plan says, log it, and map the products.
-
-    Returns
-    -------
-    list of dict, Failure or str
-        For each unit of the plan: output to product, lazily mapped from disk or in
-        memory; what went wrong, with ``on_error='continue'``; what a tool without
-        products printed.
-    """
+    """Run what a plan says, log it, and map the products."""
     step, outdir, title = plan.step, plan.settings["outdir"], _title(plan)
     log.info("START %s", title, extra=FILE_ONLY)
     # Also where there is nothing to do: a run may have been killed at its very end.
@@ -111,7 +102,7 @@ def count_workers(plan: Plan) -> int:
 
 
 def _title(plan: Plan) -> str:
-    """Name the step, and the task that it runs in full."""
+    """Name the step, and its task in full."""
     task = plan.declaration.task
     if plan.declaration.is_python or task.name is None:
         return plan.step
@@ -252,7 +243,7 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
         and product.record
         and product.record[-1]["step"] != "edited"
     ):
-        # What was edited by hand stays, so what is made of it follows the edit.
+        # A product edited by hand stays, and what is made of it follows the edit.
         keys = product.record[-1]["key"], item.expected[output]["key"]
         product.expected_key = keys if keys[0] != keys[1] else None
     return product
@@ -271,7 +262,21 @@ def _make_again(item: PlanItem) -> None:
     item.unit.digests.save()
 
 
-def shaped(declaration: Declaration, given: Inputs, results: list[Result]) -> Any:
+def files_of(output: Output, results: list[Result]) -> DataFileList:
+    """List the products of one output, of which a unit may have several."""
+    files = [
+        df
+        for result in results
+        if isinstance(result, dict)
+        for name, df in result.items()
+        if name == output or str(name).startswith(f"{output}#")
+    ]
+    return DataFileList(data=files)
+
+
+def shape_results(
+    declaration: Declaration, given: Inputs, results: list[Result]
+) -> Any:
     """
     Give one file or a list, and a dict where outputs have names.
 
@@ -281,20 +286,12 @@ def shaped(declaration: Declaration, given: Inputs, results: list[Result]) -> An
         If one file was given, and went wrong.
     """
     single = given.form == "one" or declaration.each == "list"
-    good = [result for result in results if isinstance(result, dict)]
     failures = [result for result in results if isinstance(result, Failure)]
     if single and failures:
         raise StepError(failures[0].error)
     shaped: dict[Output, Any] = {}
     for output in declaration.outputs:
-        files = [
-            df
-            for result in good
-            for name, df in result.items()
-            if name == output or str(name).startswith(f"{output}#")
-        ]
-        shaped[output] = (
-            files[0] if single and len(files) == 1 else DataFileList(data=files)
-        )
+        files = files_of(output, results)
+        shaped[output] = files[0] if single and len(files) == 1 else files
     outputs = declaration.outputs
     return shaped if len(outputs) != 1 else shaped[outputs[0]]

@@ -4,7 +4,7 @@ from ndmapper.data import DataFile
 from ndmapper.data.saving.unsaved import attach_record
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.steps.call.decide import PlanItem
-from ndmapper.steps.record.entry import Entry, ancestors, as_made
+from ndmapper.steps.record.entry import Entry, ancestors, completed_entry
 
 __all__ = ["keep_in_memory"]
 
@@ -21,7 +21,8 @@ def keep_in_memory(
         if not unit.declaration.is_python:
             _load(made)  # the folder with its file is removed
         made.filename = item.targets[output]
-        attach_record(made, [*before, as_made(item.expected[output], facts)])
+        rows = [*before, completed_entry(item.expected[output], facts)]
+        attach_record(made, rows)
     return products
 
 

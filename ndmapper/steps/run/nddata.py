@@ -12,8 +12,8 @@ from ndmapper.errors import ParameterError
 from ndmapper.io.digest import DigestCache
 from ndmapper.steps.call.bind import Bound
 from ndmapper.steps.call.inputs import resolve_calibrations
-from ndmapper.steps.call.instrument_table import table_facts
 from ndmapper.steps.declare.declaration import Declaration
+from ndmapper.steps.instrument_table import table_facts
 from ndmapper.steps.run.unit import run_engine
 from ndmapper.steps.work_unit import WorkUnit
 

@@ -1,4 +1,4 @@
-"""Record and publish: how a product and its record come to disk together."""
+"""Hops 6 and 10: stage products, and rename them into place with their records."""
 
 import logging
 import shutil
@@ -34,7 +34,7 @@ from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.paths import absolute, stamp_of
 from ndmapper.steps.record.differences import differences
-from ndmapper.steps.record.entry import Entry, ancestors, as_made
+from ndmapper.steps.record.entry import Entry, ancestors, completed_entry
 from ndmapper.steps.work_unit import WorkUnit
 
 __all__ = [
@@ -46,34 +46,34 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 _PATIENCE = 30.0
-"""Seconds to wait for others who publish, which takes them an instant."""
+"""Longest wait for other runs that publish [s]; each needs an instant."""
 
 
 @dataclass
 class _Finished:
-    """A product that is written, and not published yet."""
+    """A product that is written to the stage, and not published yet."""
 
     temporary: Path
     target: Path
     side: Path | None = None
 
     def write_side(self, rows: list[Entry]) -> None:
-        """Write the side record, under a name that nobody else has."""
+        """Write the side record under a unique name."""
         self.side = staging_name(side_path(self.target))
         _make_folder(self.side.parent)
         lines = ",\n".join(canonical(row) for row in rows)
         self.side.write_text(f"[{lines}]\n", encoding="utf-8")
 
     def publish(self) -> None:
-        """Give product and side record their names."""
-        # First, so that nobody who deletes it later takes it for removed by us.
+        """Rename product and side record into place."""
+        # First: a product that the user deletes later must not count as cleaned.
         cleaned_path(self.target).unlink(missing_ok=True)
         if self.side is None:
             publish(self.temporary, self.target)
             side_path(self.target).unlink(missing_ok=True)
             return
-        # Where a kill comes between the two, what waits tells that the product is
-        # without its record.
+        # After a kill between the two renames, the pending record tells that the
+        # product is without its record.
         pending = pending_path(self.target)
         self.side.replace(pending)
         try:
@@ -85,7 +85,7 @@ class _Finished:
         publish(pending, side_path(self.target))
 
     def discard(self) -> None:
-        """Remove what was not published."""
+        """Remove the files if they were not published."""
         self.temporary.unlink(missing_ok=True)
         if self.side is not None:
             self.side.unlink(missing_ok=True)
@@ -94,26 +94,7 @@ class _Finished:
 def publish_products(
     item: PlanItem, outcome: Outcome, stage: Path, facts: Entry
 ) -> dict[str, str]:
-    """
-    Write all products of one unit of work, then publish them one after the other.
-
-    Parameters
-    ----------
-    item : PlanItem
-        What was planned.
-    outcome : Outcome
-        What the engine made.
-    stage : Path
-        Folder for unfinished products of this call.
-    facts : dict
-        What the entries say beside what was expected: the files as they were, the
-        ``run`` block, findings and decisions.
-
-    Returns
-    -------
-    dict of str to str
-        Path of each product to the digest of its content.
-    """
+    """Write all products of a unit, then rename them into place; give their digests."""
     settings = item.unit.settings
     outdir = absolute(settings["outdir"])
     finished: list[_Finished] = []
@@ -155,7 +136,7 @@ def publish_products(
 
 @contextmanager
 def _publishing(folders: Collection[Path]) -> Iterator[None]:
-    """Let one run at a time compare what is there, and put its products there."""
+    """Lock the folders of products, so that runs compare and publish in turns."""
     from filelock import FileLock  # slow to import
 
     with ExitStack() as stack:
@@ -165,14 +146,14 @@ def _publishing(folders: Collection[Path]) -> Iterator[None]:
                 make_side_folder(lock)
                 stack.enter_context(FileLock(lock, timeout=_PATIENCE))
             except (OSError, NotImplementedError) as err:
-                # A file system without locks, or the lock of another user: what is
-                # compared is compared anyway, an instant before it is replaced.
+                # A file system without locks, or the lock of another user: files are
+                # compared anyway, an instant before they are replaced.
                 log.debug("no lock %s: %s", lock, err)
         yield
 
 
 def _kept(item: PlanItem, output: Output, target: Path, key: str) -> str | None:
-    """Give the digest of what is there, where it is kept; None where it is not."""
+    """Give the digest of an existing product that is kept; None if it is replaced."""
     stamp, step = stamp_of(target), item.unit.declaration.name
     if stamp is None:
         return None
@@ -202,7 +183,7 @@ def _kept(item: PlanItem, output: Output, target: Path, key: str) -> str | None:
 
 
 def _place_of_record(item: PlanItem, product: DataFile) -> str:
-    """Say where the record goes: where the configuration wants it, if it can."""
+    """Choose where the record goes: as configured, or beside what cannot hold it."""
     wanted: str = item.unit.settings["record"]
     return wanted if carries_record(product.content) else "side"
 
@@ -214,12 +195,12 @@ def _write(
     temporary: Path,
     facts: Entry,
 ) -> list[Entry]:
-    """Write one product, with its record where that belongs in the file."""
+    """Write one product to the stage, with its record if that goes into the file."""
     unit, name = item.unit, Path(str(item.targets[output])).name
     place = _place_of_record(item, product)
-    entry = as_made(item.expected[output], facts) | facts
+    entry = completed_entry(item.expected[output], facts) | facts
     if not _moved_whole(product, temporary):
-        # What is appended below brings all of it to the disk.
+        # Appending the record, below, syncs the whole file.
         more = place != "side"
         write_datafile(product, temporary, rows=[], more=more)
     found = examine(temporary)
@@ -237,14 +218,14 @@ def _add_record(
 ) -> None:
     tables = provenance_hdus(rows) if unit.settings["provenance_tables"] else b""
     if is_compressed(split_ext(name)[1]):
-        temporary.unlink()  # nothing can be appended to what is compressed
+        temporary.unlink()  # nothing can be appended to a compressed file
         write_datafile(product, temporary, rows=rows, tables=tables)
         return
     append_hdu(temporary, tables + encode(rows))
 
 
 def _moved_whole(product: DataFile, temporary: Path) -> bool:
-    """Move what a tool has written, if nothing of it has to be changed."""
+    """Move the file of a tool to the stage as it is, if it need not be changed."""
     made = None if product.filename is None else absolute(str(product))
     stage = temporary.parent
     if made is None or not made.is_relative_to(stage) or not product.unloaded:
@@ -268,18 +249,7 @@ def _make_folder(folder: Path) -> None:
 @contextmanager
 def stage(outdir: Path) -> Iterator[Path]:
     """
-    Make a folder for unfinished products, and remove it in the end.
-
-    Parameters
-    ----------
-    outdir : Path
-        The folder of the products; made where it is missing.
-
-    Yields
-    ------
-    Path
-        A new folder in ``outdir/.ndmapper/stage``, so that publishing is a rename
-        within one file system.
+    Make a folder for unfinished products, on the same file system; remove it after.
 
     Raises
     ------

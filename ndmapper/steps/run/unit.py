@@ -109,7 +109,7 @@ def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
         # Hop 9: record.
         facts = files | qc_and_decisions(findings, decisions)
         facts["run"] = run_block(unit, item.products, outcome, findings, started)
-        # First, for no answer of a user is lost where the rest fails.
+        # Before publishing: no answer of the user is lost if that fails.
         save_decisions(unit, item.products, decisions)
         # Hop 10: publish, where the products are saved.
         text = "" if item.targets else outcome.log

@@ -79,7 +79,6 @@ class ArchiveFile:
     stored_name: str
     # Content without compression, and as stored.
     plain: bytes
-    # Content without compression, and as stored.
     stored: bytes
     # Whether it is proprietary.
     is_proprietary: bool = False

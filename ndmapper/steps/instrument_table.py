@@ -1,5 +1,5 @@
 """
-What instrument tables give to a step: found when it is planned, used when it runs.
+What instrument tables tell a step: looked up for the plan, used in the run.
 
 A function names a parameter of the type `InstrumentTable`, and is handed `TableFacts`
 for it. What a table gave (not what header cards say, for they are part of the inputs)
@@ -8,7 +8,7 @@ goes into the record and the key of the product.
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,38 +23,33 @@ from ndmapper.instruments import (
     has_own_tables,
     load,
     load_flags,
-    names,
     origin_of,
     recognise,
 )
 from ndmapper.instruments.amplifiers import PARTS
 from ndmapper.steps.declare.parameters import FromTable
+from ndmapper.steps.instrument_block import (
+    Block,
+    amplifiers_in,
+    block_differences,
+    block_of,
+    given_by_table,
+)
 
 __all__ = [
     "InstrumentTable",
     "TableFacts",
-    "block_differences",
-    "block_of",
     "check_table",
-    "describe_block",
     "flags_block",
-    "named_changes",
     "plan_facts",
     "table_facts",
-    "tells_of_tables",
 ]
 
 log = logging.getLogger(__name__)
 
-Block = Mapping[str, Any]
-"""What of a table goes into a record: see `ndmapper.io.record`, ``instrument``."""
-
-_WORDS = {"data": "data section", "overscan": "overscan section",
-          "read_noise": "read noise", "saturation": "saturation level"}  # fmt: skip
-
 
 class _Header:
-    """A header of an image, whose size need not stand in it."""
+    """The header of an image, completed by NAXIS1 and NAXIS2."""
 
     def __init__(self, ndd: NDLater) -> None:
         self.header = ndd.header_values
@@ -115,7 +110,7 @@ class TableFacts:
             return known
         instrument = self.instrument or _instrument_of(ndd)
         found = _find(instrument, ndd, self.filename)
-        if shape is not None and _given(found) != _given(known):
+        if shape is not None and given_by_table(found) != given_by_table(known):
             msg = (
                 f"{Path(instrument.source).name} describes amplifiers of an image of "
                 f"shape {shape}, but an earlier step of the chain made one of shape "
@@ -156,19 +151,7 @@ A call gives the name of an instrument, or the path of its TOML; the function is
 
 def check_table(value: Any, step: str) -> Any:
     """
-    Check what a call gives for an instrument.
-
-    Parameters
-    ----------
-    value : object
-        The value.
-    step : str
-        The step, for the error.
-
-    Returns
-    -------
-    object
-        The same.
+    Check the instrument or table that a call gives.
 
     Raises
     ------
@@ -185,30 +168,14 @@ def check_table(value: Any, step: str) -> Any:
 
 
 def plan_facts(files: Sequence[DataFile], given: Any) -> TableFacts:
-    """
-    Find what a table gives for files, from their headers alone.
-
-    Parameters
-    ----------
-    files : sequence of DataFile
-        The inputs of a unit of work.
-    given : str, path, mapping or None
-        What the call says: the name of an instrument or the path of its TOML, or what
-        a record holds, which counts then.
-
-    Returns
-    -------
-    TableFacts
-        Without anything where an earlier step took the facts already, for they are in
-        the headers of its product.
-    """
+    """Look up the amplifiers of files, from their headers alone."""
     found = [_of_file(df, given) for df in files]
     if len(found) == 1:
         return found[0]
     blocks = [facts.block for facts in found if facts.block]
     if not blocks:
         return replace(found[0], filename="", planned={})
-    images = [list(i) for block in blocks for i in _amplifiers(block)]
+    images = [list(i) for block in blocks for i in amplifiers_in(block)]
     unique = [i for n, i in enumerate(images) if i not in images[:n]]
     block = {**blocks[0], "amplifiers": unique}
     return replace(found[0], filename="", planned={}, block=block)
@@ -238,20 +205,7 @@ def table_facts(ndd: NDLater, given: Any = None) -> TableFacts:
 
 
 def flags_block(df: DataFile) -> Block:
-    """
-    Give what a table of the user says of the flags of a file.
-
-    Parameters
-    ----------
-    df : DataFile
-        The first input of a unit of work.
-
-    Returns
-    -------
-    mapping
-        Empty where no table but those that come with ndmapper can say anything: these
-        change with its steps.
-    """
+    """Describe for the record what a table of the user says of flag bits."""
     if not has_own_tables() or (source := _source(df)) is None:
         return {}
     instrument = recognise(source.header_values)
@@ -265,91 +219,6 @@ def flags_block(df: DataFile) -> Block:
         found["bits"] = {b.name: [b.bit, b.own] for b in table.bits}
         found["from_own"] = dict(table.from_own)
     return {**_place(instrument), "flags": found}
-
-
-def block_differences(old: Block, new: Block) -> list[str]:
-    """
-    Say how what a table gave differs from what one gives now.
-
-    Parameters
-    ----------
-    old, new : mapping
-        As records have it.
-
-    Returns
-    -------
-    list of str
-        One for each value, with the name of the table.
-    """
-    table = new.get("table") or old.get("table") or "the instrument table"
-    before, after = _values(old), _values(new)
-    many = len({ident for ident, _, _ in {**before, **after}}) > 1
-    found = []
-    for ident, name, part in {**before, **after}:
-        was, now = (v.get((ident, name, part)) for v in (before, after))
-        if was != now:
-            where = f" of amplifier {name}" if name else ""
-            where += f" of extension {ident}" if many and name else ""
-            found.append(
-                f"{_WORDS.get(part, part)}{where} was {_word(was)}, now {_word(now)}, "
-                f"in {table}"
-            )
-    return found
-
-
-def named_changes(block: Block) -> list[str]:
-    """
-    Say what the table of that name gives otherwise, where no frame is at hand.
-
-    Parameters
-    ----------
-    block : mapping
-        What a record has.
-
-    Returns
-    -------
-    list of str
-        One line for each value, or that there is no such table.
-    """
-    name = Path(str(block.get("table", ""))).stem
-    if not block.get("amplifiers"):
-        return []
-    if name not in names():
-        return [f"there is no instrument table {block.get('table')} here"]
-    fixed = [f.amplifier for f in load(name).fixed_amplifiers]
-    found = []
-    for ident, listed in _amplifiers(block):
-        for values in listed:
-            same = [_given([a])[0] for a in fixed if a.name == values["name"]]
-            parts = [{p: v for p, v in s.items() if p in values} for s in same]
-            if values not in parts:
-                now = {"amplifiers": [[ident, parts[:1]]], "table": f"{name}.toml"}
-                was = {"amplifiers": [[ident, [values]]]}
-                found += block_differences(was, now)
-    return list(dict.fromkeys(found))
-
-
-def describe_block(block: Block) -> str:
-    """
-    Say in a line what a table gave.
-
-    Parameters
-    ----------
-    block : mapping
-        As a record has it.
-
-    Returns
-    -------
-    str
-        The values, and the table.
-    """
-    many = len({ident for ident, _, _ in _values(block)}) > 1
-    said = [
-        f"{_WORDS.get(part, part)}{f' of amplifier {name}' if name else ''}"
-        f"{f' of extension {ident}' if many and name else ''} {_word(value)}"
-        for (ident, name, part), value in _values(block).items()
-    ]
-    return f"{block.get('table')} ({block.get('origin')}): {', '.join(said)}"
 
 
 def _of_file(df: DataFile, given: Any) -> TableFacts:
@@ -383,8 +252,8 @@ def _of_file(df: DataFile, given: Any) -> TableFacts:
         except InstrumentError:
             continue  # perhaps the step does not need it; else it says so
         planned[ndd.ident] = (ndd.shape, found)
-        if any(_given(found)):
-            images.append([ndd.ident, _given(found)])
+        if any(given_by_table(found)):
+            images.append([ndd.ident, given_by_table(found)])
         for amplifier in found:
             keywords |= amplifier.cards
     block: dict[str, Any] = {}
@@ -398,9 +267,9 @@ def _of_file(df: DataFile, given: Any) -> TableFacts:
 
 
 def _recorded(facts: TableFacts, images: Sequence[NDLater], block: Block) -> TableFacts:
-    """Take what a record says, and tell where the tables here say something else."""
+    """Use the facts of a record, and warn where the tables here differ from it."""
     assert facts.instrument is not None
-    given = dict(_amplifiers(block))
+    given = dict(amplifiers_in(block))
     keywords: dict[str, str] = {}
     planned = {}
     for ndd in images:
@@ -417,7 +286,10 @@ def _recorded(facts: TableFacts, images: Sequence[NDLater], block: Block) -> Tab
             known = {p: v for p, v in values.items() if p in PARTS}
             made.append(Amplifier(**{"data": "", **cards, **known}))
         planned[ndd.ident] = (ndd.shape, tuple(made))
-        now = {**_place(facts.instrument), "amplifiers": [[ndd.ident, _given(local)]]}
+        now = {
+            **_place(facts.instrument),
+            "amplifiers": [[ndd.ident, given_by_table(local)]],
+        }
         was = {"table": block.get("table"), "amplifiers": [[ndd.ident, listed]]}
         for text in block_differences(was, now):
             log.warning("%s: %s here; what was recorded counts", facts.filename, text)
@@ -432,7 +304,7 @@ def _recorded(facts: TableFacts, images: Sequence[NDLater], block: Block) -> Tab
 
 
 def _source(df: DataFile) -> DataFile | None:
-    """Find the file whose headers a planned one will have."""
+    """Find the file whose headers a planned product will have."""
     found: DataFile | None = df
     while isinstance(found, PlannedFile) and not found.is_made:
         found = found.like
@@ -440,7 +312,7 @@ def _source(df: DataFile) -> DataFile | None:
 
 
 def _is_taken(record: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a step that made a file, or its first input, took the facts already."""
+    """Whether an earlier step in the history of a file used the table already."""
     rows = {row["key"]: row for row in record}
     row = record[-1] if record else None
     while row is not None:
@@ -462,7 +334,7 @@ def _primary(ndd: NDLater) -> Any:
 
 
 def _instrument_of(ndd: NDLater) -> Instrument:
-    # Of a camera that nobody described, the usual keywords may say enough.
+    # For a camera without a table the usual keywords may be enough.
     return recognise(_primary(ndd)) or load("ccd")
 
 
@@ -487,86 +359,6 @@ def _find(instrument: Instrument, ndd: NDLater, name: str) -> tuple[Amplifier, .
     return found
 
 
-def _given(amplifiers: Sequence[Amplifier]) -> list[dict[str, Any]]:
-    """Give what is not from header cards, for each amplifier of which there is any."""
-    listed = []
-    for amplifier in amplifiers:
-        parts = [p for p in PARTS[1:] if p not in amplifier.cards]
-        values = {p: getattr(amplifier, p) for p in parts}
-        known = {p: v for p, v in values.items() if v is not None}
-        if known:
-            listed.append({"name": amplifier.name, **known})
-    return listed
-
-
 def _place(instrument: Instrument) -> dict[str, str]:
     name = Path(instrument.source).name
     return {"table": name, "origin": origin_of(instrument)}
-
-
-def block_of(row: Mapping[str, Any]) -> Block | None:
-    """
-    Give what an entry of a record says of instrument tables.
-
-    Parameters
-    ----------
-    row : mapping
-        The entry, which anybody may have written.
-
-    Returns
-    -------
-    mapping or None
-        None where it says nothing.
-    """
-    block = row.get("instrument")
-    return block if isinstance(block, Mapping) else None
-
-
-def tells_of_tables(row: Mapping[str, Any]) -> bool:
-    """
-    Say if an entry of a record would tell what instrument tables gave.
-
-    Parameters
-    ----------
-    row : mapping
-        The entry.
-
-    Returns
-    -------
-    bool
-        False for entries of schema 1, which do not say whether any table gave
-        anything. In later ones, what does not stand there was not given.
-    """
-    return "instrument" in row or row["schema"] > 1
-
-
-def _amplifiers(block: Block) -> Iterator[tuple[Any, list[Mapping[str, Any]]]]:
-    """List the amplifiers of each extension, as far as they are well formed."""
-    given = block.get("amplifiers")
-    for item in given if isinstance(given, list | tuple) else ():
-        if not isinstance(item, list | tuple) or len(item) != 2:
-            continue
-        ident, listed = item
-        if isinstance(ident, str | int) and isinstance(listed, list | tuple):
-            yield ident, [a for a in listed if isinstance(a, Mapping) and "name" in a]
-
-
-def _values(block: Block) -> dict[tuple[Any, str, str], Any]:
-    found = {
-        (ident, str(amplifier["name"]), part): value
-        for ident, amplifiers in _amplifiers(block)
-        for amplifier in amplifiers
-        for part, value in amplifier.items()
-        if part != "name"
-    }
-    words = {"convention": "convention", "bits": "meaning of bits"}
-    for group, shown in (("keywords", "keyword of {}"), ("flags", "flags, {}")):
-        values = block.get(group)
-        for part, value in values.items() if isinstance(values, Mapping) else ():
-            word = words.get(part, part) if group == "flags" else _WORDS.get(part, part)
-            found["", "", shown.format(word)] = value
-    return found
-
-
-def _word(value: Any) -> str:
-    return "not given" if value is None else str(value)
