@@ -81,7 +81,7 @@ def _method(name: str) -> Callable[..., Any]:
         found = self._operate(name, operand)
         takes = "NDData, arrays, Quantities and numbers"
         made = checked_result(name, operand, found, takes=takes)
-        return made if filename is None else named(made, filename)
+        return made if filename is None else self._named(made, filename)
 
     return documented(
         method, name, "Operators", "NDData, Quantity, array_like or number",
@@ -89,14 +89,6 @@ def _method(name: str) -> Callable[..., Any]:
         "Returns\n-------\nNDLater or DataFile\n"
         "    The result; with `filename`, a file with it that is not saved.\n",
     )  # fmt: skip
-
-
-def named(result: "Operators", filename: str | os.PathLike[str]) -> Any:
-    """Make a file of a result."""
-    # It stands above this module, and may not be imported yet.
-    made = import_module("ndmapper.data").DataFile(data=result)
-    made.filename = filename
-    return made
 
 
 class Operators:
@@ -138,6 +130,13 @@ class Operators:
             The result.
         """
         return ~self
+
+    def _named(self, result: Any, filename: str | os.PathLike[str]) -> Any:
+        """Make a file of a result."""
+        # It stands above this module, and may not be imported yet.
+        made = import_module("ndmapper.data").DataFile(data=result)
+        made.filename = filename
+        return made
 
     def __neg__(self) -> Any:
         return self._operate("multiply", -1)

@@ -308,7 +308,7 @@ class CalibDir(Spellings, Operators):
         result.dirname = None
         return result
 
-    def _named(self, filename: Any) -> Any:
+    def _named(self, result: Any, filename: Any) -> Any:
         msg = "a CalibDir has many files; write the result with write(dirname)"
         raise TypeError(msg)
 
