@@ -231,8 +231,8 @@ class FileContent:
         groups = make_groups(self.map, self.layout, self.primary, self.bad_flags)
         for ndd, group in zip(groups, self.layout.groups, strict=True):
             image = ndd.content
-            image.tables = Belongings(self.tables, group.tables, ndd.ident)
-            image.extras = Belongings(self.extras, group.extras, ndd.ident, "extra")
+            image.tables = Belongings(self.tables, group.tables, image.ident)
+            image.extras = Belongings(self.extras, group.extras, image.ident, "extra")
         return groups
 
     @property
@@ -389,19 +389,23 @@ class FileContent:
         tables, extras = image.tables, image.extras
         if replaced is not None and not (image.has_belonged or tables or extras):
             tables, extras = replaced.content.tables, replaced.content.extras
-        image.tables = Belongings(self.tables, None, ndd.ident)
+        image.tables = Belongings(self.tables, None, image.ident)
         if tables is not None:
-            image.tables = tables.join(self.tables, ndd.ident)
-        image.extras = Belongings(self.extras, None, ndd.ident, "extra")
+            image.tables = tables.join(self.tables, image.ident)
+        image.extras = Belongings(self.extras, None, image.ident, "extra")
         if extras is not None:
-            image.extras = extras.join(self.extras, ndd.ident)
+            image.extras = extras.join(self.extras, image.ident)
 
     def _refer(self, ndd: NDLater, old: NDLater) -> None:
         """Find what belongs to an image of a copy in the copy."""
         if old.content.tables is not None:
-            ndd.content.tables = old.content.tables.within(self.tables, ndd.ident)
+            ndd.content.tables = old.content.tables.within(
+                self.tables, ndd.content.ident
+            )
         if old.content.extras is not None:
-            ndd.content.extras = old.content.extras.within(self.extras, ndd.ident)
+            ndd.content.extras = old.content.extras.within(
+                self.extras, ndd.content.ident
+            )
 
     def _bring_lookup_tables(
         self, ndd: NDLater, replaced: NDLater | None = None

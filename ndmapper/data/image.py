@@ -366,7 +366,8 @@ class ImageContent:
 
     def must_name_flags(self) -> bool:
         """Whether the file would say something else of flags that were not changed."""
-        if self._flag_table is None and self._flag_primary is None:
+        known, now = self._flag_primary, self.primary
+        if self._flag_table is None and (known is None or _is_same(known, now)):
             return False
         return self.flag_table != self._found_flag_table(self.primary)
 
@@ -396,6 +397,13 @@ class ImageContent:
             return None
         array = part.read_only()
         return np.asarray((array & as_bits(value, array.dtype)) != 0)
+
+
+def _is_same(one: StoredHeader, other: StoredHeader | None) -> bool:
+    """Whether two headers are the same bytes, and neither was edited."""
+    if other is None or one.raw is None or one.raw != other.raw:
+        return False
+    return not one.is_touched and not other.is_touched
 
 
 def _stated(part: LazyArray | None) -> FlagTable | None:

@@ -263,7 +263,7 @@ def load_flags(name_or_path: str | os.PathLike[str]) -> FlagTable:
     if given.endswith(".toml"):
         return _read(Path(given))
     name = given.strip().lower()
-    if name not in flag_conventions():
+    if name not in _built_in_names():
         aliases = {a: n for n in flag_conventions() for a in _built_in(n).aliases}
         if name not in aliases:
             choice = did_you_mean(given, [*flag_conventions(), *aliases])

@@ -193,7 +193,7 @@ def join_cards(cards: Iterable[bytes]) -> bytes:
 
 def parse_header(raw: bytes, place: HeaderPlace | None = None) -> Header:
     """Parse a header of any bytes; `card_bytes` gives its cards back unchanged."""
-    end = header_size(raw)
+    end = find_end(raw) or header_size(raw)
     odd = [at for at in range(0, end, _CARD) if not _is_clean(raw[at : at + _CARD])]
     if raw.find(b"CONTINUE", 0, end) != -1:
         odd = sorted({*odd, *_falsely_continued(raw, end)})

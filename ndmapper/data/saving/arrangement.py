@@ -45,7 +45,7 @@ def refuse_same_idents(content: FileContent, file: object) -> None:
 
 def extension_name(content: FileContent, ndd: NDLater, part: str) -> Name:
     """Name the extension of an array, as the labels of the file say."""
-    ident = _repeated_name(content, ndd) or ndd.ident
+    ident = _repeated_name(content, ndd) or ndd.content.ident
     if part == "data" and all(_has_own_name(content, x) for x in content.groups):
         return str(ident), None
     return content.labels.join(ident, part)
@@ -53,7 +53,7 @@ def extension_name(content: FileContent, ndd: NDLater, part: str) -> Name:
 
 def _has_own_name(content: FileContent, ndd: NDLater) -> bool:
     """Whether a group is one image that has its ident as name, as in raw files."""
-    ident = _repeated_name(content, ndd) or ndd.ident
+    ident = _repeated_name(content, ndd) or ndd.content.ident
     return (
         isinstance(ident, str)
         and len(ndd.content.arrays) == 1
@@ -63,7 +63,7 @@ def _has_own_name(content: FileContent, ndd: NDLater) -> bool:
 
 def _repeated_name(content: FileContent, ndd: NDLater) -> str | None:
     """Find the name in the file of a group that got a number, as one of several."""
-    ident = ndd.ident
+    ident = ndd.content.ident
     if content.map is None or content.layout is None or not isinstance(ident, str):
         return None
     if not ident.rstrip("_")[-1:].isdecimal():
@@ -121,7 +121,7 @@ def belonging_name(content: FileContent, kind: str, key: str) -> Name | None:
     for ndd in content.groups:
         mine = getattr(ndd.content, kind)
         if mine is not None and mine.store is store:
-            mine.ident = ndd.ident
+            mine.ident = ndd.content.ident
             if (name := mine.name_of(key)) is not None:
                 return name  # type: ignore[no-any-return]
     return None
@@ -210,7 +210,7 @@ class Arrangement:
             return False
         return len(layout.groups) == len(content.groups) and all(
             self.place.get(group.data) is ndd
-            and group.ident == ndd.ident
+            and group.ident == ndd.content.ident
             and self._written_parts(ndd) == set(group.hdus)
             for group, ndd in zip(layout.groups, content.groups, strict=True)
         )
@@ -223,10 +223,10 @@ class Arrangement:
         if len(groups) != 1:
             return None
         only = groups[0]
-        if labels.in_primary and only.ident == 1:
+        if labels.in_primary and only.content.ident == 1:
             return only
         # CCDData has it there, and the other arrays behind it.
-        usual = labels.are_ccddata and only.ident == 1
+        usual = labels.are_ccddata and only.content.ident == 1
         alone = len(only.content.arrays) == 1 or usual or self.is_as_in_file
         return only if only.content.in_primary and alone else None
 

@@ -102,6 +102,8 @@ class HduMaker:
         self._stored_extras = arrangement.extras()
         source = None if content.map is None else content.map.source.path
         self._is_tiled = wants_tiles(source, target)
+        # Asked before the header is parsed for the others: then it takes no time.
+        self._is_primary_touched = content.primary.is_touched
 
     # ---- the primary HDU
 
@@ -109,7 +111,8 @@ class HduMaker:
         """Make the primary HDU; its header states these numbers of extensions."""
         hdus = self.arrangement.hdus
         file_header = self._file_header(counts)
-        touched = "primary header" if file_header.is_touched else None
+        is_same = file_header is self.content.primary
+        is_touched = self._is_primary_touched or not is_same
         if (single := self.arrangement.single) is not None:
             header = self._header_in_primary(file_header, single)
             return self._array(single, "data", header, None, primary=True)
@@ -123,8 +126,10 @@ class HduMaker:
         stored = primary_header(file_header, self.content.groups)
         is_empty = bool(hdus) and not hdus[0].data_size
         raw = stored.raw
-        if raw is not None and is_empty and not stored.is_touched:
+        is_edited = is_touched if stored is file_header else stored.is_touched
+        if raw is not None and is_empty and not is_edited:
             return PlannedHdu(HduOut(raw))
+        touched = "primary header" if is_touched else None
         if hdus and not is_empty and not hdus[0].is_image:
             # Random groups are carried along as they are.
             header_bytes = carried_header(file_header)
