@@ -27,7 +27,7 @@ from ndmapper.errors import (
 )
 from ndmapper.steps import Step
 from ndmapper.steps.chain import Chain
-from ndmapper.steps.record.source_text import text_of
+from ndmapper.steps.record.origin import text_of
 
 __all__ = ["ScriptDefinitions"]
 

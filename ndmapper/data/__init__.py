@@ -1,21 +1,22 @@
 """
 Files as lists of NDData, their names, and lists of them.
 
-datafile, datafilelist, access, filename
-    A file as a list of images, a list of files; names and modes; names in parts.
+datafile, datafilelist, filename
+    A file as a list of images, with its name and mode; a list of files; names in parts.
 ndlater, image, array
     One image; what it is made of (`image.ImageContent`, which NDLater has as
     ``content``); one array of it, read when it is needed and copied on write.
 flagging, flags, uncertainty, wcs, wcs_cut, wcs_tables, detector, tables
     Its flags and mask, variance, coordinates, sections in its header, and its tables.
 operators, operations, deferred, units, reductions
-    Arithmetic: checked at once, evaluated when a result is read, in blocks of rows.
-content, groups, lookup_tables, primary_header
+    Arithmetic and functions of NumPy: checked at once, evaluated when a result is
+    read, in blocks of rows.
+content, lookup_tables, primary_header
     What is in a file: its images by group, its extras, its tables, its record; what
     goes along with an image, and the header of one in the primary HDU.
 saving, save_list, planned
     Writing one file, or many of which some are made of others; files not made yet.
-list_arithmetic, header_query, display, ccddata, numpy_functions
+list_arithmetic, header_query, display, ccddata
     Files together, questions about headers, pictures, and exchange with others.
 
 The names of files, which the command asks for first, need no images: each class is

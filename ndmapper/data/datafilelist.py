@@ -11,8 +11,7 @@ import numpy as np
 from astropy.nddata import NDData
 from astropy.table import Table
 
-from ndmapper.data.access import Mode
-from ndmapper.data.datafile import DataFile
+from ndmapper.data.datafile import DataFile, Mode
 from ndmapper.data.display import ListViews
 from ndmapper.data.filename import FileName
 from ndmapper.data.header_query import column_of, look_up, matches

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from astropy.nddata import NDData
 
 from ndmapper.data.array import LazyArray
 from ndmapper.data.flags import FLAGS_DTYPE, Flag, as_bits, translated, widened
@@ -14,13 +13,12 @@ from ndmapper.data.image import (
     ImageBase,
     ImageContent,
     Names,
-    mask_of_array,
     with_content,
 )
 from ndmapper.errors import ModeError, ParameterError, ShapeError
 from ndmapper.instruments import FlagTable, load_flags
 
-__all__ = ["Flagging", "Mask", "in_convention_of"]
+__all__ = ["Flagging", "Mask"]
 
 
 class Flagging(ImageBase):
@@ -153,23 +151,6 @@ def _change_mask(
         flags[marked] |= as_bits(bad, flags.dtype)
     if cleared.any():
         flags[cleared] &= ~as_bits(content.bad_flags, flags.dtype)
-
-
-def in_convention_of(like: Any, other: Any) -> Any:
-    """
-    Give the flags of one operand the meaning that those of another have.
-
-    What has no flags, or flags of the same meaning, comes back as it is.
-    """
-    is_other_nddata = isinstance(other, NDData) and not isinstance(other, Flagging)
-    if is_other_nddata or mask_of_array(other) is not None:
-        other = type(like)(other)  # whose mask becomes the own flag BAD
-    if not isinstance(other, Flagging) or not other.has("flags"):
-        return other
-    if like.content.flag_origin() == other.content.flag_origin():
-        return other
-    table = like.flag_table
-    return other if other.flag_table == table else other.translate_flags(table)
 
 
 class Mask(np.ndarray[Any, np.dtype[np.bool_]]):

@@ -11,9 +11,10 @@ from astropy.nddata import NDData
 
 from ndmapper.data.array import LazyArray, Ownership
 from ndmapper.data.deferred import PARTS, Operand, Operation, Result
-from ndmapper.data.flagging import in_convention_of
+from ndmapper.data.flagging import Flagging
 from ndmapper.data.image import (
     ImageBase,
+    mask_of_array,
     without_arrays,
 )
 from ndmapper.data.units import SYMBOLS, put_unit, unit_of_result, unit_or_unreadable
@@ -276,8 +277,8 @@ def prepare(name: str, left: Any, right: Any, *, like: Any = None) -> CheckedOpe
         like = _described(left, right)
     if name == "invert":
         name, right = "bitwise_xor", ones(like.dtype)
-    first, first_unit = as_operand(in_convention_of(like, left), name)
-    second, second_unit = as_operand(in_convention_of(like, right), name)
+    first, first_unit = as_operand(_in_convention_of(like, left), name)
+    second, second_unit = as_operand(_in_convention_of(like, right), name)
     if name in BITWISE:
         check_integers(name, first, second)
         first, second = (
@@ -329,3 +330,20 @@ def operate(
         If both have units, and they do not.
     """
     return prepare(name, left, right, like=like).result(later=later)
+
+
+def _in_convention_of(like: Any, other: Any) -> Any:
+    """
+    Give the flags of one operand the meaning that those of another have.
+
+    What has no flags, or flags of the same meaning, comes back as it is.
+    """
+    is_other_nddata = isinstance(other, NDData) and not isinstance(other, Flagging)
+    if is_other_nddata or mask_of_array(other) is not None:
+        other = type(like)(other)  # whose mask becomes the own flag BAD
+    if not isinstance(other, Flagging) or not other.has("flags"):
+        return other
+    if like.content.flag_origin() == other.content.flag_origin():
+        return other
+    table = like.flag_table
+    return other if other.flag_table == table else other.translate_flags(table)

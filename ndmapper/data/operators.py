@@ -1,4 +1,4 @@
-"""The operators and methods of arithmetic, for pixels, files and lists."""
+"""Operators and methods of arithmetic, and NumPy functions of images and files."""
 
 import os
 from collections.abc import Callable

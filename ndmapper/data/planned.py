@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ndmapper.data.access import FileAccess
 from ndmapper.data.content import FileContent
-from ndmapper.data.datafile import DataFile
+from ndmapper.data.datafile import DataFile, FileAccess
 from ndmapper.data.filename import FileName
 from ndmapper.errors import NotMadeError
 

@@ -9,7 +9,7 @@ iraf/, esorex/
     IRAF tasks in PyRAF workers, and recipes of the ESO pipelines.
 staging, process
     Input files under safe names, and subprocesses with their error messages.
-quality, decisions, extension_notes
+quality, decisions
     `qc` and `decide`, called from within a step, also in worker processes.
 """
 

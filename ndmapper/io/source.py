@@ -6,6 +6,7 @@ the place where reads are counted. No file stays open after a call.
 """
 
 import bz2
+import errno
 import gzip
 import os
 import stat as modes
@@ -34,6 +35,8 @@ from ndmapper.errors import (
 __all__ = [
     "PositionedReader",
     "Source",
+    "Stamp",
+    "absolute",
     "check_name",
     "clear_read_errors",
     "count_read",
@@ -42,6 +45,7 @@ __all__ = [
     "observe_reads",
     "open_nonblocking",
     "open_source",
+    "stamp_of",
 ]
 
 
@@ -384,3 +388,34 @@ class PositionedReader:
             return os.pread(self._file, size, offset)
         os.lseek(self._file, offset, os.SEEK_SET)
         return os.read(self._file, size)
+
+
+Stamp = tuple[int, int, int]
+"""Size, time and number of a file: another one after every change."""
+
+
+def absolute(name: str | os.PathLike[str]) -> Path:
+    """Give the absolute path of a file, without following links."""
+    return Path(os.path.abspath(name))  # noqa: PTH100  # Path.absolute keeps '..'
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """
+    Give size, time of change and inode of a file; None where there is none.
+
+    Raises
+    ------
+    FileAccessError
+        If no file can have that name.
+    """
+    try:
+        found = path.stat()
+    except ValueError as err:  # a NUL, or what the file system cannot encode
+        msg = f"no file can be called {str(path)!r} ({err}); give another name"
+        raise FileAccessError(msg) from err
+    except OSError as err:
+        if err.errno == errno.ENAMETOOLONG:
+            msg = f"the name {path} is too long for a file here; give a shorter one"
+            raise FileAccessError(msg) from err
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino

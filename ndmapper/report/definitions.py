@@ -6,7 +6,7 @@ from typing import Any
 
 from ndmapper.report.lineage import Row
 from ndmapper.report.python_text import is_name
-from ndmapper.steps.record.source_text import Text
+from ndmapper.steps.record.origin import Text
 
 __all__ = ["Definitions"]
 

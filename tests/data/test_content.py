@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ndmapper.data import DataFile, FileName
-from ndmapper.data.access import FileAccess
 from ndmapper.data.content import FileContent
+from ndmapper.data.datafile import FileAccess
 from ndmapper.data.planned import PlannedFile
 from ndmapper.errors import IdentError, ModeError, NotMadeError, OutputExistsError
 from ndmapper.testing import count_reads, make_mef

@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.config import config
-from ndmapper.steps.record.source_text import essence
+from ndmapper.steps.record.origin import essence
 from ndmapper.steps.record.summary import summary
 from ndmapper.steps.run.dry_run import collect_plans
 

@@ -18,7 +18,7 @@ from ndmapper.steps.declare.parameters import (
     check_values,
     read_parameters,
 )
-from ndmapper.steps.record.values import recordable
+from ndmapper.steps.record.entry import recordable
 
 
 def parameter(hint, default=inspect.Parameter.empty):

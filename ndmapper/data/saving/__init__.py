@@ -2,13 +2,12 @@
 Saving: from a content in memory to a file that is complete, or as it was.
 
 plan, arrangement
-    Which HDUs a file gets, in their order; which of them go where one was.
-hdus, names
-    The form, header and unit of one HDU; its EXTNAME and EXTVER.
+    Which HDUs a file gets, in their order; which go where one was, under which name.
+hdus
+    The form, header and unit of one HDU.
 computed
     Arrays that are computed while they are written.
-unsaved
-    The record of a product that is only in memory.
 save
-    Write, publish under the final name, and connect what is in memory to the new file.
+    Write, publish under the final name, and connect what is in memory to the new file;
+    the record of a product that is only in memory.
 """

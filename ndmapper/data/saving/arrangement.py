@@ -1,4 +1,4 @@
-"""Which image, table and extra goes in the place of which HDU of its file."""
+"""Which image, table and extra goes in the place of which HDU, and under which name."""
 
 import numpy as np
 

@@ -281,7 +281,7 @@ class HduMaker:
         else:
             if unnamed:
                 stored = stored.copy()
-                name_flags(stored.header, ndd.flag_table)
+                name_flags(stored.header, ndd.content.flag_table)
             made = array_header(
                 stored, stored_form(data), primary=primary, unit=unit,
                 name=None if name is None else name[0],

@@ -7,7 +7,7 @@ from typing import Any
 from astropy.nddata import NDData
 
 from ndmapper.data import DataFile, FileName, NDLater
-from ndmapper.data.access import Mode
+from ndmapper.data.datafile import Mode
 from ndmapper.errors import FormatError, IdentError, ShapeError
 from ndmapper.io.headers import Header
 from ndmapper.lib.muse.ifus import ifu_name, ifu_number, ifu_of, shortened

@@ -18,8 +18,8 @@ from ndmapper.errors import (
 )
 from ndmapper.io.digest import DigestCache
 from ndmapper.io.record import entry_key, pending_path, read_cleaned
+from ndmapper.io.source import Stamp, stamp_of
 from ndmapper.steps.instrument_block import tells_of_tables
-from ndmapper.steps.paths import Stamp, stamp_of
 from ndmapper.steps.record.decisions import decided_otherwise
 from ndmapper.steps.record.differences import Difference, differences
 from ndmapper.steps.record.entry import Entry, ancestors, expected_entry, is_as_recorded

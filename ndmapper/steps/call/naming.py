@@ -10,8 +10,8 @@ from ndmapper.data import DataFile, FileName
 from ndmapper.engines.base import Output
 from ndmapper.errors import PlanError, ShapeError, did_you_mean
 from ndmapper.io.filetypes import plain_ext
+from ndmapper.io.source import absolute
 from ndmapper.steps.declare.declaration import Declaration
-from ndmapper.steps.paths import absolute
 from ndmapper.steps.work_unit import Roles, Targets, WorkUnit, as_list, files_within
 
 __all__ = ["name_products", "refuse_clashes"]

@@ -16,8 +16,8 @@ from ndmapper.errors import (
     StepError,
     did_you_mean,
 )
+from ndmapper.io.source import absolute
 from ndmapper.steps.declare.declaration import HANDED_IN, Declaration
-from ndmapper.steps.paths import absolute
 
 __all__ = [
     "check_switches",

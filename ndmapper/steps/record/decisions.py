@@ -10,8 +10,8 @@ from ndmapper.documents import load_json
 from ndmapper.engines.decisions import Decisions, collect_decisions
 from ndmapper.errors import RecordError
 from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.source import absolute
 from ndmapper.io.temporary import staging_name
-from ndmapper.steps.paths import absolute
 from ndmapper.steps.record.differences import Difference
 from ndmapper.steps.work_unit import WorkUnit
 

@@ -1,4 +1,4 @@
-"""The summary at the end of a script: how many products were made and re-used."""
+"""What happened: the log of events in a folder, and the summary at the end."""
 
 import atexit
 import json
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.io.sidedata import make_side_folder
+from ndmapper.io.source import absolute
 from ndmapper.parallel import end_workers
-from ndmapper.steps.paths import absolute
 
 __all__ = [
     "Summary",

@@ -11,7 +11,7 @@ from ndmapper.data import DataFile, DataFileList
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
 from ndmapper.errors import StepError
-from ndmapper.io.source import find_source
+from ndmapper.io.source import absolute, find_source
 from ndmapper.io.temporary import sweep_side_data
 from ndmapper.log import FILE_ONLY
 from ndmapper.parallel import map_parallel
@@ -20,7 +20,6 @@ from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.call.inputs import Inputs
 from ndmapper.steps.call.plan import Plan
 from ndmapper.steps.declare.declaration import Declaration
-from ndmapper.steps.paths import absolute
 from ndmapper.steps.record.summary import summary, write_event
 from ndmapper.steps.run.unit import (
     Failure,

@@ -28,11 +28,10 @@ from ndmapper.io.record import (
     side_path,
 )
 from ndmapper.io.sidedata import make_side_folder
-from ndmapper.io.source import find_source
+from ndmapper.io.source import absolute, find_source, stamp_of
 from ndmapper.io.temporary import staging_mark, staging_name, sweep
 from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.call.decide import PlanItem
-from ndmapper.steps.paths import absolute, stamp_of
 from ndmapper.steps.record.differences import differences
 from ndmapper.steps.record.entry import Entry, ancestors, completed_entry
 from ndmapper.steps.work_unit import WorkUnit

@@ -20,10 +20,10 @@ from ndmapper.engines import Outcome, get_engine
 from ndmapper.engines.base import Output
 from ndmapper.engines.quality import collect_findings
 from ndmapper.errors import FileAccessError, ParameterError, StepError
+from ndmapper.io.source import Stamp, absolute, stamp_of
 from ndmapper.io.temporary import scratch_folder
 from ndmapper.log import FILE_ONLY
 from ndmapper.steps.call.decide import PlanItem
-from ndmapper.steps.paths import Stamp, absolute, stamp_of
 from ndmapper.steps.record.decisions import collect_unit_decisions, save_decisions
 from ndmapper.steps.record.entry import (
     Entry,
