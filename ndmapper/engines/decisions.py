@@ -1,4 +1,4 @@
-"""Interactive decisions in a step, saved and replayed; and the notes of an extension."""
+"""Interactive decisions in a step: saved, and replayed; the notes of an extension."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
