@@ -1,13 +1,14 @@
 """
 Compare this checkout with an older one: the same work in turns, in one run.
 
-    python benchmarks/bench_versions.py OLD [ROUNDS]
+    python benchmarks/bench_versions.py OLD [ROUNDS] [compiled|numpy]
 
-OLD is a folder with the older checkout (``git worktree add OLD COMMIT``). In each round
-both start anew, each in a process of its own, and do every piece of work right after
-one another, the order changing from round to round, so that what else the machine does
-meets both; what is printed is the median of new / old over the rounds, with its
-quartiles.
+OLD is a folder with the older checkout (``git worktree add OLD COMMIT``). Arithmetic is
+that of the compiled loops, or with ``numpy`` of NumPy in blocks, in both of them. In
+each round both start anew, each in a process of its own, and do every piece of work
+right after one another, the order changing from round to round, so that what else the
+machine does meets both; what is printed is the median of new / old over the rounds,
+with its quartiles.
 """
 
 import json
@@ -19,15 +20,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-# What each process runs: public names only, since both checkouts must know them.
+# What each process runs: names that both checkouts know.
 WORK = r"""
 import json, logging, sys, tempfile
 from pathlib import Path
 import numpy as np
 from timing import best
 from ndmapper import DataFile, DataFileList, NDLater, config, run_task
+from ndmapper.numerics import arith
 from ndmapper.testing import make_mef
 
+if sys.argv[2] == "numpy":
+    arith.FUSED_FROM = 1 << 60
+else:
+    arith.LOADED_AFTER = 0  # compiled from the start, as it was in older ones
 logging.getLogger("ndmapper").setLevel(logging.ERROR)
 config["logfile"] = None
 folder = Path(tempfile.mkdtemp(dir=sys.argv[1]))
@@ -55,6 +61,8 @@ def image(shape=(2048, 1024)):
 
 one, two, small, other = image(), image(), image((32, 32)), image((32, 32))
 opened, huge = DataFile(mef), DataFile(big)
+DataFile(data=[huge[0]]).save(folder / "packed.fits.fz")
+packed = DataFile(folder / "packed.fits.fz")
 
 
 def saved(df):
@@ -79,6 +87,7 @@ works = {
         getattr(huge[0][900:1000, 900:1000], what)
         for what in ("data", "variance", "flags")
     ],
+    "section of tiles": lambda: packed[0][900:1000, 900:1000].data,
     "multiply, in memory": lambda: (one * two).data,
     "divide, in memory": lambda: (one / two).data,
     "multiply, 32 x 32": lambda: (small * other).data,
@@ -96,10 +105,10 @@ for line in sys.stdin:
 class Worker:
     """A process that does the work with one checkout, a piece at a time."""
 
-    def __init__(self, checkout: Path, folder: str) -> None:
+    def __init__(self, checkout: Path, folder: str, path: str) -> None:
         paths = [str(checkout), str(Path(__file__).resolve().parent)]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", WORK, folder],
+            [sys.executable, "-c", WORK, folder, path],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             cwd=folder,
             stdin=subprocess.PIPE,
@@ -125,14 +134,17 @@ class Worker:
         self.process.wait()
 
 
-def main(old: Path, rounds: int) -> None:
+def main(old: Path, rounds: int, path: str) -> None:
     """Measure both in turns, and print the ratios."""
     checkouts = {"old": old.resolve(), "new": Path(__file__).resolve().parents[1]}
     ratios: dict[str, list[float]] = {}
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
-            workers = {name: Worker(path, folder) for name, path in checkouts.items()}
+            workers = {
+                name: Worker(checkout, folder, path)
+                for name, checkout in checkouts.items()
+            }
             order = sorted(workers, reverse=bool(number % 2))
             for what in workers["new"].works:
                 times = {name: workers[name].measure(what) for name in order}
@@ -152,4 +164,9 @@ def main(old: Path, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 15)
+    words = sys.argv[2:]
+    main(
+        Path(sys.argv[1]),
+        int(words[0]) if words else 15,
+        words[1] if words[1:] else "compiled",
+    )
