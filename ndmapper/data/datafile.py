@@ -143,7 +143,7 @@ def _checked_mode(mode: Any, name: FileName | None, *, has_data: bool) -> Mode:
 
 def _method(name: str) -> Callable[..., Any]:
     def method(
-        self: Any, operand: Any, filename: str | os.PathLike[str] | None = None
+        self: "DataFile", operand: Any, filename: str | os.PathLike[str] | None = None
     ) -> Any:
         found = self._operate(name, operand)
         takes = "files, NDData, arrays, Quantities and numbers"

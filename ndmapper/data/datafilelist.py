@@ -40,7 +40,7 @@ _GO_TOGETHER: dict[str, tuple[str, ...]] = {
 
 def _method(name: str) -> Callable[..., Any]:
     def method(  # noqa: PLR0917  # as the constructor of a list
-        self: Any,
+        self: "DataFileList",
         operand: Any,
         filename: Any = None,
         prefix: str | None = None,
