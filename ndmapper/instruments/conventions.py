@@ -175,12 +175,16 @@ class FlagTable:
         Returns
         -------
         int
-            Bits of this convention; those that it has no word for are left out.
+            Bits of this convention. What it has no word for becomes its flag for BAD,
+            but OVERLAP, which says nothing against a pixel, is left out.
         """
         own = load_flags(OWN)
         total = 0
         for bit in own.bits:
-            if flag & bit.value and (name := self.from_own.get(bit.name)):
+            name = self.from_own.get(bit.name)
+            if not name and bit.name != "OVERLAP":
+                name = self.from_own.get("BAD")
+            if flag & bit.value and name:
                 total |= next(b.value for b in self.bits if b.name == name)
         return total
 
@@ -329,6 +333,9 @@ def _table(document: Mapping[str, Any], name: str) -> FlagTable:
         if key not in own or (value and value not in {b.name for b in bits}):
             msg = f"from_own.{key} = {value!r}: no such flag"
             raise ValueError(msg)
+    if from_own.get("BAD") == "":
+        msg = "from_own.BAD is empty: there must be a flag for a bad pixel"
+        raise ValueError(msg)
     if missing := own - set(from_own):
         msg = f"from_own does not say what stands for {', '.join(sorted(missing))}"
         raise ValueError(msg)

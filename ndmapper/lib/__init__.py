@@ -1,1 +1,16 @@
-"""Steps: for any CCD, and for instruments."""
+"""
+Steps: for any CCD, and for instruments.
+
+ccd
+    From raw frames to flat-fielded ones: bias, overscan, gain, noise, flats.
+overscan_methods
+    How the overscan is fitted, by name; the fits are in `ndmapper.numerics.overscan`.
+combine, cosmetics, calibrator
+    Combining frames, cosmic rays and bad pixels, and a whole chain in one object.
+flagging
+    Flags of the pixels of a step's result.
+muse
+    The calibration files of MUSE, and folders of them.
+simulate
+    Frames of cameras and instruments that do not exist, for tests and demos.
+"""

@@ -1,4 +1,9 @@
-"""Ways to correct an image for the level of its overscan areas."""
+"""
+Ways to correct an image for the level of its overscan areas.
+
+`ndmapper.lib.ccd.overscan` has the steps that use them, and `ndmapper.numerics.overscan`
+the fits.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum

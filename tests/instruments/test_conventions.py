@@ -1,7 +1,10 @@
 """Conventions of flags: what the bits of other observatories mean."""
 
+from dataclasses import replace
+
 import pytest
 
+from ndmapper.data import Flag
 from ndmapper.errors import ConfigError, InstrumentError
 from ndmapper.instruments import (
     flag_conventions,
@@ -203,3 +206,19 @@ def test_load_flags_takes_both_names_of_a_convention(alias, name):
 def test_load_flags_unknown_name_suggests_also_another_name():
     with pytest.raises(InstrumentError, match="did you mean 'dragons'"):
         load_flags("dragon")
+
+
+def test_flag_without_counterpart_becomes_that_for_bad_but_overlap_is_dropped():
+    hst = load_flags("hst")
+    given = dict(hst.from_own) | {"UNILLUMINATED": ""}
+    table = replace(hst, from_own=given)
+    bad = next(bit.value for bit in table.bits if bit.name == given["BAD"])
+    assert table.like_own(Flag.UNILLUMINATED) == bad
+    assert table.like_own(Flag.OVERLAP) == 0
+
+
+def test_convention_needs_a_flag_for_bad(tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text('schema = 1\nbits = []\n[from_own]\nBAD = ""\n', encoding="utf-8")
+    with pytest.raises(InstrumentError, match="from_own.BAD is empty"):
+        load_flags(mine)
