@@ -75,6 +75,8 @@ class _FewCodes(io.RawIOBase):
 class LzwStream(LZWFile):  # type: ignore[misc]
     """The content of a compressed file, as a stream that can seek."""
 
+    _close_file = False  # also of a file that is refused, which Python closes too
+
     def __init__(self, raw: BinaryIO) -> None:
         raw.seek(0)
         start = raw.read(3)

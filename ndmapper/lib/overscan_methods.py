@@ -1,8 +1,8 @@
 """
 Ways to correct an image for the level of its overscan areas.
 
-`ndmapper.lib.ccd.overscan` has the steps that use them, and `ndmapper.numerics.overscan`
-the fits.
+The steps that use them are in `ndmapper.lib.ccd.overscan`, the fits in
+`ndmapper.numerics.overscan`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -220,5 +220,5 @@ def test_flag_without_counterpart_becomes_that_for_bad_but_overlap_is_dropped():
 def test_convention_needs_a_flag_for_bad(tmp_path):
     mine = tmp_path / "mine.toml"
     mine.write_text('schema = 1\nbits = []\n[from_own]\nBAD = ""\n', encoding="utf-8")
-    with pytest.raises(InstrumentError, match="from_own.BAD is empty"):
+    with pytest.raises(InstrumentError, match=r"from_own\.BAD is empty"):
         load_flags(mine)
