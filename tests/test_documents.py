@@ -12,7 +12,7 @@ from ndmapper.documents import DEEPEST, is_file, load_toml
 from ndmapper.errors import MissingFileError, RecordError, ServiceError
 from ndmapper.services import look_up_cals
 from ndmapper.services.transfer.manifest import find_note
-from ndmapper.services.transfer.replay import Key, find
+from ndmapper.services.transfer.replay import RequestKey, find
 from ndmapper.steps.record.decisions import read_decisions
 
 LONG = "n" * 5000
@@ -80,7 +80,7 @@ def test_numbers_that_json_does_not_have_are_not_believed(
     decided.write_text(json.dumps({"order": HERE}).replace(json.dumps(HERE), value))
     with pytest.raises(RecordError, match="decided"):
         read_decisions(decided)
-    key = Key("eso", "[]")
+    key = RequestKey("eso", "[]")
     kept = json.dumps({"status": HERE, "headers": {}})
     (tmp_path / f"{key.stem}.json").write_text(kept.replace(json.dumps(HERE), value))
     with (
