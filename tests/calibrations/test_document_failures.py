@@ -1,6 +1,5 @@
 """Saving the calibration document where that cannot be done."""
 
-import json
 import os
 import shutil
 import tempfile
@@ -9,41 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shared_helpers import read_document, write_document
 
 from ndmapper.calibrations import add_cal_entry, init_cal_dict, save_cal_dict
 from ndmapper.errors import FileAccessError
 
-EXAMPLE: dict[str, Any] = {
+SMALL: dict[str, Any] = {
     "associations": {"a.fits": {"bias": "b.fits", "flat": None}},
     "calibrations": {"b.fits": ["c.fits", "d.fits"]},
     "checksums": {"c.fits": "9d377b10ce778c4938b3c7e2c63a229a"},
 }
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "calibrations.json"
-
-
-def write(path: Path, document: object) -> None:
-    path.write_text(json.dumps(document, indent=1), encoding="utf-8")
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def test_save_leaves_no_temporary_file(path: Path) -> None:
-    save_cal_dict(init_cal_dict(), path)
-    names = {p.name for p in path.parent.iterdir()}
+def test_save_leaves_no_temporary_file(document_path: Path) -> None:
+    save_cal_dict(init_cal_dict(), document_path)
+    names = {p.name for p in document_path.parent.iterdir()}
     assert names == {"calibrations.json", ".ndmapper"}
 
 
 def test_save_failing_half_way_keeps_the_old_file(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    document_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(path, EXAMPLE)
-    cal_dict = init_cal_dict(path)
+    write_document(document_path, SMALL)
+    cal_dict = init_cal_dict(document_path)
     add_cal_entry("new.fits", "bias", None, cal_dict)
 
     def full(_: int) -> None:
@@ -51,16 +38,16 @@ def test_save_failing_half_way_keeps_the_old_file(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(FileAccessError, match="No space left"):
-        save_cal_dict(cal_dict, path)
-    assert read(path) == EXAMPLE
-    assert not list(path.parent.glob(".*.part"))
+        save_cal_dict(cal_dict, document_path)
+    assert read_document(document_path) == SMALL
+    assert not list(document_path.parent.glob(".*.part"))
 
 
 @pytest.fixture
 def read_only_folder() -> Iterator[Path]:
     """Give a folder that this process cannot write to, even where it runs as root."""
     folder = Path(tempfile.mkdtemp())
-    write(folder / "calibrations.json", EXAMPLE)
+    write_document(folder / "calibrations.json", SMALL)
     # What is imported by it may be out of reach for the other user.
     init_cal_dict(folder / "calibrations.json")
     (folder / "calibrations.json").chmod(0o444)
@@ -80,7 +67,7 @@ def test_save_in_read_only_folder_is_an_access_error(read_only_folder: Path) -> 
     cal_dict["associations"]["new.fits"] = {"bias": None}
     with pytest.raises(FileAccessError, match=r"cannot be written \(Permission denied"):
         save_cal_dict(cal_dict, path)
-    assert read(path) == EXAMPLE
+    assert read_document(path) == SMALL
 
 
 def test_save_unchanged_in_read_only_folder_is_no_error(read_only_folder: Path) -> None:

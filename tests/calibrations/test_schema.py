@@ -10,11 +10,6 @@ from ndmapper.calibrations import init_cal_dict, save_cal_dict
 from ndmapper.errors import CalibrationDocumentError
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "calibrations.json"
-
-
 @pytest.mark.parametrize(
     ("text", "where"),
     [
@@ -38,14 +33,14 @@ def path(tmp_path: Path) -> Path:
          "rest", "empty", "twice", "deep"],
 )  # fmt: skip
 def test_init_invalid_json_says_path_and_line_and_keeps_the_file(
-    path: Path, text: str, where: str
+    document_path: Path, text: str, where: str
 ) -> None:
-    path.write_text(text, encoding="utf-8")
+    document_path.write_text(text, encoding="utf-8")
     with pytest.raises(CalibrationDocumentError, match=where):
-        init_cal_dict(path)
+        init_cal_dict(document_path)
     with pytest.raises(CalibrationDocumentError, match=where):
-        save_cal_dict(init_cal_dict(), path)
-    assert path.read_text(encoding="utf-8") == text
+        save_cal_dict(init_cal_dict(), document_path)
+    assert document_path.read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize(
@@ -64,23 +59,23 @@ def test_init_invalid_json_says_path_and_line_and_keeps_the_file(
     ],
 )  # fmt: skip
 def test_init_wrong_type_says_path_and_line_and_keeps_the_file(
-    path: Path, change: tuple[str, str, Any], where: str, line: int
+    document_path: Path, change: tuple[str, str, Any], where: str, line: int
 ) -> None:
     document: dict[str, Any] = {"schema": 1, change[0]: {change[1]: change[2]}}
-    path.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    before = path.read_bytes()
+    document_path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    before = document_path.read_bytes()
     with pytest.raises(CalibrationDocumentError, match=rf"line {line}, at .*{where}"):
-        init_cal_dict(path)
+        init_cal_dict(document_path)
     with pytest.raises(CalibrationDocumentError, match=r"calibrations\.json"):
-        save_cal_dict(init_cal_dict(), path)
-    assert path.read_bytes() == before
+        save_cal_dict(init_cal_dict(), document_path)
+    assert document_path.read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [b"[]", b"3", b"null", b'{"checksums": []}'])
-def test_init_other_json_is_malformed(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+def test_init_other_json_is_malformed(document_path: Path, content: bytes) -> None:
+    document_path.write_bytes(content)
     with pytest.raises(CalibrationDocumentError, match="expected an object"):
-        init_cal_dict(path)
+        init_cal_dict(document_path)
 
 
 @pytest.mark.parametrize(
@@ -96,21 +91,21 @@ def test_init_other_json_is_malformed(path: Path, content: bytes) -> None:
     ],
 )
 def test_init_misspelt_map_is_an_error_with_a_suggestion(
-    path: Path, key: str, meant: str
+    document_path: Path, key: str, meant: str
 ) -> None:
-    path.write_text(json.dumps({"calibrations": {}, key: {}}, indent=1))
+    document_path.write_text(json.dumps({"calibrations": {}, key: {}}, indent=1))
     with pytest.raises(
         CalibrationDocumentError, match=rf"line 3, at {key}: .*did you mean '{meant}'"
     ):
-        init_cal_dict(path)
+        init_cal_dict(document_path)
 
 
 @pytest.mark.parametrize(
     "key", ["_note", "_associations", "notes", "association notes", "observer"]
 )
-def test_init_key_of_the_user_is_kept(path: Path, key: str) -> None:
-    path.write_text(json.dumps({key: {"a": 1}}))
-    assert init_cal_dict(path)[key] == {"a": 1}
+def test_init_key_of_the_user_is_kept(document_path: Path, key: str) -> None:
+    document_path.write_text(json.dumps({key: {"a": 1}}))
+    assert init_cal_dict(document_path)[key] == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -131,21 +126,23 @@ def test_init_key_of_the_user_is_kept(path: Path, key: str) -> None:
     ids=["own-frame", "compressed", "target", "folder", "backslash"],
 )
 def test_init_label_that_cannot_be_a_product_is_an_error(
-    path: Path, document: dict[str, Any], where: str
+    document_path: Path, document: dict[str, Any], where: str
 ) -> None:
-    path.write_text(json.dumps(document))
+    document_path.write_text(json.dumps(document))
     with pytest.raises(
         CalibrationDocumentError,
         match=rf"at calibrations\[.*name of a product.*{where}",
     ):
-        init_cal_dict(path)
+        init_cal_dict(document_path)
 
 
-def test_init_product_with_calibrations_of_its_own_is_no_raw_frame(path: Path) -> None:
+def test_init_product_with_calibrations_of_its_own_is_no_raw_frame(
+    document_path: Path,
+) -> None:
     document = {
         "associations": {"b11_flat.fits": {"bias": "b21_bias.fits"}},
         "calibrations": {"b11_flat.fits": ["b11.fits"], "b21_bias.fits": ["b21.fits"]},
         "checksums": {},
     }
-    path.write_text(json.dumps(document))
-    assert init_cal_dict(path) == document
+    document_path.write_text(json.dumps(document))
+    assert init_cal_dict(document_path) == document

@@ -34,7 +34,7 @@ LOOKS = [(), ((0, "data"),), ((0, "variance"),), ((1, "data"), (0, "flags"))]
     "operand", [lambda a: a[0], lambda a: a[1], lambda a: a[0].data, lambda a: a]
 )
 @pytest.mark.parametrize("name", ["__iadd__", "__isub__", "__imul__", "__itruediv__"])
-def test_operand_of_the_file_itself_is_what_it_was(folder, looks, operand, name):
+def test_operand_of_the_file_itself_is_what_it_was(raw_folder, looks, operand, name):
     def result(in_place):
         a = look(write(f"{in_place}.fits", 10, 20, 40), looks)
         other = operand(a)
@@ -46,7 +46,7 @@ def test_operand_of_the_file_itself_is_what_it_was(folder, looks, operand, name)
         np.testing.assert_array_equal(changed.flags, new.flags)
 
 
-def test_array_that_is_held_takes_the_result_all_the_same(folder):
+def test_array_that_is_held_takes_the_result_all_the_same(raw_folder):
     a = write("q.fits", 10, 20)
     held = a[0].data
     a -= a[0]
@@ -55,7 +55,7 @@ def test_array_that_is_held_takes_the_result_all_the_same(folder):
     np.testing.assert_array_equal(a[1].data, 10 * A)
 
 
-def test_array_of_the_file_in_another_view(folder):
+def test_array_of_the_file_in_another_view(raw_folder):
     a = write("q.fits", 10, 20)
     flat = a[0].data.reshape(-1)[::-1].reshape(2, 3)
     expected = [10 * A - 10 * A[::-1, ::-1], 20 * A - 10 * A[::-1, ::-1]]
@@ -65,7 +65,7 @@ def test_array_of_the_file_in_another_view(folder):
 
 
 @pytest.mark.parametrize("looked", [*itertools.product([False, True], repeat=3)])
-def test_files_of_a_list_in_another_order(folder, looked):
+def test_files_of_a_list_in_another_order(raw_folder, looked):
     files = [write(f"p{i}.fits", i + 3) for i in range(3)]
     for df, look_at in zip(files, looked, strict=True):
         if look_at:

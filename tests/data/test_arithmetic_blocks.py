@@ -18,9 +18,9 @@ pytestmark = pytest.mark.usefixtures("loops")
 
 
 @pytest.mark.parametrize("block", [7, 40, 1 << 20])
-def test_blocks_of_rows_change_nothing(folder, monkeypatch, block):
+def test_blocks_of_rows_change_nothing(raw_folder, monkeypatch, block):
     for name in "xyz":
-        make_mef(folder / f"{name}.fits", n_ext=1, shape=(30, 9))
+        make_mef(raw_folder / f"{name}.fits", n_ext=1, shape=(30, 9))
     x, y, z = (DataFile(f"{name}.fits") for name in "xyz")
     for ndd in (x[0], y[0], z[0]):
         _ = ndd.data, ndd.variance, ndd.flags
@@ -35,9 +35,11 @@ def test_blocks_of_rows_change_nothing(folder, monkeypatch, block):
     assert differences("later.fits", "eager.fits") == []
 
 
-def test_rows_that_cannot_be_written_leave_the_file_that_was_there(folder, monkeypatch):
-    make_mef(folder / "x.fits", n_ext=1, shape=(30, 9))
-    before = (folder / "x.fits").read_bytes()
+def test_rows_that_cannot_be_written_leave_the_file_that_was_there(
+    raw_folder, monkeypatch
+):
+    make_mef(raw_folder / "x.fits", n_ext=1, shape=(30, 9))
+    before = (raw_folder / "x.fits").read_bytes()
     monkeypatch.setattr(deferred, "_BLOCK", 40)
     result = DataFile("x.fits") / DataFile("x.fits")
 
@@ -47,13 +49,13 @@ def test_rows_that_cannot_be_written_leave_the_file_that_was_there(folder, monke
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(FileAccessError, match="No space left"):
         result.save("x.fits", overwrite=True)
-    assert (folder / "x.fits").read_bytes() == before
-    assert sorted(p.name for p in folder.iterdir()) == ["raw", "x.fits"]
+    assert (raw_folder / "x.fits").read_bytes() == before
+    assert sorted(p.name for p in raw_folder.iterdir()) == ["raw", "x.fits"]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_groups_of_other_shapes_and_parts_are_written_together(
-    folder, monkeypatch, threads
+    raw_folder, monkeypatch, threads
 ):
     for name in "xy":
         df = DataFile(mode="new")
@@ -79,19 +81,23 @@ def test_groups_of_other_shapes_and_parts_are_written_together(
     assert differences("rows.fits", "eager.fits") == []
 
 
-def test_rows_of_standard_deviations_are_written_where_they_belong(folder, monkeypatch):
-    make_mef(folder / "x.fits", n_ext=2, shape=(30, 9))
+def test_rows_of_standard_deviations_are_written_where_they_belong(
+    raw_folder, monkeypatch
+):
+    make_mef(raw_folder / "x.fits", n_ext=2, shape=(30, 9))
     labels = {"data": "SCI", "uncertainty": "VAR", "flags": "DQ",
               "uncertainty_is": "std"}  # fmt: skip
 
     def result():
         return DataFile("x.fits", labels=labels) * DataFile("raw.fits", labels=labels)
 
-    (folder / "raw.fits").symlink_to("x.fits")
+    (raw_folder / "raw.fits").symlink_to("x.fits")
     result().save("whole.fits")
     monkeypatch.setattr(deferred, "_BLOCK", 40)
     result().save("rows.fits")
-    assert (folder / "rows.fits").read_bytes() == (folder / "whole.fits").read_bytes()
+    assert (raw_folder / "rows.fits").read_bytes() == (
+        raw_folder / "whole.fits"
+    ).read_bytes()
 
 
 def big_files(folder):
@@ -101,10 +107,10 @@ def big_files(folder):
     return [DataFile(f"{name}.fits") for name in "xyz"]
 
 
-def test_blocks_open_each_file_once_for_each_thread(folder, monkeypatch):
+def test_blocks_open_each_file_once_for_each_thread(raw_folder, monkeypatch):
     monkeypatch.setattr(deferred, "_BLOCK", 40)
     monkeypatch.setattr(deferred, "count_threads", lambda: 2)
-    x, y, _ = big_files(folder)
+    x, y, _ = big_files(raw_folder)
     opened = []
     enter = deferred.PositionedReader.__enter__
 
@@ -121,17 +127,17 @@ def test_blocks_open_each_file_once_for_each_thread(folder, monkeypatch):
     assert 2 <= len(opened) <= 4
 
 
-def test_file_that_is_written_to_between_blocks_is_noticed(folder, monkeypatch):
+def test_file_that_is_written_to_between_blocks_is_noticed(raw_folder, monkeypatch):
     monkeypatch.setattr(deferred, "_BLOCK", 40)
-    x, y, _ = big_files(folder)
+    x, y, _ = big_files(raw_folder)
     result = x - y
     compute = deferred.combine
 
     def disturbed(*args, **options):
-        with (folder / "y.fits").open("r+b") as stream:
+        with (raw_folder / "y.fits").open("r+b") as stream:
             stream.seek(-1, os.SEEK_END)
             stream.write(b"x")
-        os.utime(folder / "y.fits", (1, 1))
+        os.utime(raw_folder / "y.fits", (1, 1))
         return compute(*args, **options)
 
     monkeypatch.setattr(deferred, "combine", disturbed)
@@ -139,21 +145,21 @@ def test_file_that_is_written_to_between_blocks_is_noticed(folder, monkeypatch):
         _ = result[0].data
 
 
-def test_blocks_of_a_result_with_a_broadcast_row_inside(folder, monkeypatch):
+def test_blocks_of_a_result_with_a_broadcast_row_inside(raw_folder, monkeypatch):
     monkeypatch.setattr(deferred, "_BLOCK", 40)
-    x, y, _ = big_files(folder)
+    x, y, _ = big_files(raw_folder)
     row = np.arange(9, dtype="f4")
     row.flags.writeable = False
     expected = (x[0].data - row) / y[0].data
-    x, y, _ = big_files(folder)
+    x, y, _ = big_files(raw_folder)
     result = (x - row) / y
     with count_reads() as reads:
         np.testing.assert_array_equal(result[0].data, expected)
     assert reads.bytes == 2 * 30 * 9 * 4  # and not the whole for every block
 
 
-def test_blocks_take_flags_of_another_operation(folder, monkeypatch):
-    x, y, z = big_files(folder)
+def test_blocks_take_flags_of_another_operation(raw_folder, monkeypatch):
+    x, y, z = big_files(raw_folder)
     _ = y[0].data, y[0].variance, y[0].flags
     result = x * 3
     # Its flags are those of another result, which waits as well.
@@ -166,10 +172,10 @@ def test_blocks_take_flags_of_another_operation(folder, monkeypatch):
 
 
 def test_disk_that_is_full_in_the_middle_is_not_blamed_on_what_is_read(
-    folder, monkeypatch
+    raw_folder, monkeypatch
 ):
     monkeypatch.setattr(deferred, "_BLOCK", 40)
-    x, y, _ = big_files(folder)
+    x, y, _ = big_files(raw_folder)
     result = x / y
     write, done = os.pwrite, []
 
@@ -182,12 +188,12 @@ def test_disk_that_is_full_in_the_middle_is_not_blamed_on_what_is_read(
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(FileAccessError, match=r"new\.fits cannot .*No space"):
         result.save("new.fits")
-    assert not (folder / "new.fits").exists()
+    assert not (raw_folder / "new.fits").exists()
 
 
-def test_error_inside_a_block_is_never_taken_for_the_end(folder, monkeypatch):
+def test_error_inside_a_block_is_never_taken_for_the_end(raw_folder, monkeypatch):
     monkeypatch.setattr(deferred, "_BLOCK", 40)
-    x, y, _ = big_files(folder)
+    x, y, _ = big_files(raw_folder)
 
     def wrong(*args, **options):
         raise IndexError("inside")

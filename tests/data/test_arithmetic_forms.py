@@ -30,7 +30,7 @@ def image(value=6, dtype="f4", **kwargs):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def three_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in "abc":
         make_mef(tmp_path / f"{name}.fits", n_ext=2)
@@ -166,7 +166,7 @@ def test_in_place_bits(name):
 
 
 @pytest.mark.parametrize("is_read", [False, True])
-def test_in_place_of_a_file_is_saved_under_its_name(folder, is_read):
+def test_in_place_of_a_file_is_saved_under_its_name(three_files, is_read):
     df = DataFile("a.fits", mode="update")
     same, header = df, df[0].meta["EXTNAME"]
     if is_read:
@@ -180,7 +180,7 @@ def test_in_place_of_a_file_is_saved_under_its_name(folder, is_read):
     assert (again[0].meta["EXTNAME"], list(again.tables)) == (header, ["MDF"])
 
 
-def test_in_place_of_a_file_checks_all_before_it_changes_one(folder):
+def test_in_place_of_a_file_checks_all_before_it_changes_one(three_files):
     df, other = DataFile("a.fits"), DataFile("b.fits")
     other[1] = NDLater(np.ones((3, 3)))
     with pytest.raises(ShapeError):
@@ -191,7 +191,7 @@ def test_in_place_of_a_file_checks_all_before_it_changes_one(folder):
     assert df.unloaded
 
 
-def test_in_place_of_a_list_changes_its_files(folder):
+def test_in_place_of_a_list_changes_its_files(three_files):
     files = DataFileList("*.fits", mode="update")
     same, members = files, list(files)
     files /= files[0]
@@ -204,14 +204,14 @@ def test_in_place_of_a_list_changes_its_files(folder):
     ] * 3
 
 
-def test_in_place_of_a_list_that_would_grow_is_an_error(folder):
+def test_in_place_of_a_list_that_would_grow_is_an_error(three_files):
     files = DataFileList("a.fits")
     with pytest.raises(ShapeError, match="3 results"):
         files += DataFileList("*.fits")
 
 
 @pytest.mark.parametrize("kind", ["file", "list"])
-def test_files_and_lists_have_every_operator(folder, kind):
+def test_files_and_lists_have_every_operator(three_files, kind):
     one = DataFile("a.fits") if kind == "file" else DataFileList("*.fits")
 
     def value(result):

@@ -26,7 +26,7 @@ def unreadable(folder, name="odd.fits"):
 @pytest.mark.parametrize("block", [None, 5])
 @pytest.mark.parametrize("swapped", [False, True])
 def test_scaled_operand_of_any_type_from_files(
-    folder, monkeypatch, dtype, block, swapped
+    raw_folder, monkeypatch, dtype, block, swapped
 ):
     whole = np.arange(1, 101).reshape(20, 5)
     DataFile(data=NDLater(whole.astype(dtype), unit="mJy")).save("m.fits")
@@ -88,15 +88,15 @@ def test_number_without_unit_is_added_to_magnitudes():
     assert result.uncertainty.unit is None
 
 
-def test_unreadable_unit_stays_where_it_is_right(folder):
-    odd = unreadable(folder)
+def test_unreadable_unit_stays_where_it_is_right(raw_folder):
+    odd = unreadable(raw_folder)
     for result in (odd * 2, odd + odd, odd - 3, odd + image(), odd / A, odd**1):
         assert result[0].meta["BUNIT"] == "ergish/s"
         assert result[0].unit is None
 
 
-def test_unreadable_unit_goes_where_it_is_wrong(folder):
-    odd = unreadable(folder)
+def test_unreadable_unit_goes_where_it_is_wrong(raw_folder):
+    odd = unreadable(raw_folder)
     for result in (odd * odd, odd / odd, odd**2, 1 / odd, odd * (2 * u.s),
                    odd * image("adu"), odd / u.s):  # fmt: skip
         result.save("new.fits", overwrite=True)
@@ -156,7 +156,7 @@ def test_masked_functions_of_numpy_see_the_pixels():
     assert np.ma.masked_greater(ndd, 3).count() == 3
 
 
-def test_method_of_an_image_names_a_file(folder):
+def test_method_of_an_image_names_a_file(raw_folder):
     made = image("adu").divide(2, filename="half.fits")
     assert isinstance(made, DataFile)
     assert str(made.filename) == "half.fits"
@@ -179,7 +179,7 @@ def described(name, shapes, **cards):
     return DataFile(f"{name}.fits")
 
 
-def test_single_extension_lends_no_headers(folder):
+def test_single_extension_lends_no_headers(raw_folder):
     one, three = described("one", [(2, 3)]), described("three", [(2, 3)] * 3)
     for result in (one - three, three - one, NDLater(A) - three, A - three,
                    CCDData(A, unit="") - three):  # fmt: skip
@@ -188,7 +188,7 @@ def test_single_extension_lends_no_headers(folder):
         assert {ndd.meta["WHO"] for ndd in result} == {"three"}
 
 
-def test_row_may_stand_on_either_side(folder):
+def test_row_may_stand_on_either_side(raw_folder):
     row, whole = described("row", [(3,)]), described("whole", [(2, 3)])
     np.testing.assert_array_equal((row[0] / whole[0]).data, np.ones((2, 3)))
     assert (row[0] / whole[0]).meta["WHO"] == "whole"

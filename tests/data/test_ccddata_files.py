@@ -10,9 +10,9 @@ from astropy.nddata import (
     StdDevUncertainty,
     VarianceUncertainty,
 )
+from shared_helpers import hdu_bytes
 
 from ndmapper.data import DataFile, NDLater
-from ndmapper.io.filemap import map_file
 from ndmapper.testing import count_reads
 
 KINDS = {StdDevUncertainty: 2.0, VarianceUncertainty: 4.0, InverseVariance: 0.25}
@@ -27,10 +27,6 @@ def write(path, kind=StdDevUncertainty, *, mask=True, **options):
         ccd.mask = np.arange(6).reshape(2, 3) == 4
     ccd.write(path, **options)
     return path
-
-
-def blocks(path):
-    return [hdu.read_bytes() for hdu in map_file(path).hdus]
 
 
 @kinds
@@ -63,11 +59,11 @@ def test_open_file_of_ccddata_with_one_of_them(tmp_path, kind, mask):
 
 @kinds
 def test_save_file_of_ccddata_copies_what_nobody_changed(tmp_path, kind):
-    before = blocks(write(tmp_path / "a.fits", kind))
+    before = hdu_bytes(write(tmp_path / "a.fits", kind))
     df = DataFile(tmp_path / "a.fits", mode="update")
     df[0].data[0, 0] = 7
     df.save()
-    after = blocks(tmp_path / "a.fits")
+    after = hdu_bytes(tmp_path / "a.fits")
     assert after[0] != before[0]
     assert after[1:] == before[1:]
     assert df.unloaded

@@ -15,11 +15,10 @@ from ndmapper.testing import count_reads, make_mef
 
 
 @pytest.fixture
-def path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def two_groups(two_groups, monkeypatch):
+    """Write a file of two groups, while no file is open."""
     monkeypatch.setattr(array, "_registry", {})
-    make_mef(tmp_path / "a.fits", n_ext=2)
-    return tmp_path / "a.fits"
+    return two_groups
 
 
 HOLDERS = {
@@ -38,10 +37,10 @@ HOLDERS = {
 
 @pytest.mark.parametrize("holder", HOLDERS)
 @pytest.mark.parametrize("way", ["file", "list", "workers", "method"])
-def test_what_was_taken_of_a_file_outlives_its_save(path, holder, way):
-    expected = DataFile(path)[0].copy()
+def test_what_was_taken_of_a_file_outlives_its_save(two_groups, holder, way):
+    expected = DataFile(two_groups)[0].copy()
     expected = (expected.data, expected.variance, expected.flags)
-    df = DataFile(path, mode="update")
+    df = DataFile(two_groups, mode="update")
     with count_reads() as reads:
         held = HOLDERS[holder](df)
     assert reads.reads == 0
@@ -53,18 +52,18 @@ def test_what_was_taken_of_a_file_outlives_its_save(path, holder, way):
             df.save()
         else:
             DataFileList(data=[df]).save(workers=2 if way == "workers" else 1)
-    np.testing.assert_array_equal(DataFile(path)[0].data, 3 * expected[0])
+    np.testing.assert_array_equal(DataFile(two_groups)[0].data, 3 * expected[0])
     for found, right in zip(
         (held[0].data, held[0].variance, held[0].flags), expected, strict=True
     ):
         np.testing.assert_array_equal(found, right)
 
 
-def test_result_that_waits_outlives_the_save_of_an_operand(path):
-    make_mef(path.parent / "b.fits", n_ext=2)
-    a, b = DataFile(path, mode="update"), DataFile("b.fits")
+def test_result_that_waits_outlives_the_save_of_an_operand(two_groups):
+    make_mef(two_groups.parent / "b.fits", n_ext=2)
+    a, b = DataFile(two_groups, mode="update"), DataFile("b.fits")
     expected = (a.copy() - b.copy() * 2)[0].data
-    result, files = a - b * 2, DataFileList([path, "b.fits"]) + 1
+    result, files = a - b * 2, DataFileList([two_groups, "b.fits"]) + 1
     plus_one = a[1].copy().data + 1
     a[0].data[...] = 100
     a.save()
@@ -72,21 +71,21 @@ def test_result_that_waits_outlives_the_save_of_an_operand(path):
     np.testing.assert_array_equal(files[0][1].data, plus_one)
 
 
-def test_copy_of_a_file_is_saved_whole(path):
-    before = DataFile(path).copy()
-    content = path.read_bytes()
-    df = DataFile(path, mode="update")
+def test_copy_of_a_file_is_saved_whole(two_groups):
+    before = DataFile(two_groups).copy()
+    content = two_groups.read_bytes()
+    df = DataFile(two_groups, mode="update")
     df[0].data *= 2
     df.save()
     before.save("before.fits")
     old, new = DataFile("before.fits"), df
     np.testing.assert_array_equal(2 * old[0].data, new[0].data)
-    assert path.read_bytes() != content
+    assert two_groups.read_bytes() != content
     assert old.tables.keys() == new.tables.keys()
 
 
-def test_nothing_is_read_for_what_the_new_file_is_made_of(path):
-    df = DataFile(path, mode="update")
+def test_nothing_is_read_for_what_the_new_file_is_made_of(two_groups):
+    df = DataFile(two_groups, mode="update")
     df -= 1
     with count_reads() as reads:
         df.save()
@@ -94,19 +93,19 @@ def test_nothing_is_read_for_what_the_new_file_is_made_of(path):
     assert reads.bytes <= size + 100  # each part once, and the table
 
 
-def test_file_of_another_process_is_noticed_as_before(path):
-    held = DataFile(path).copy()
-    other = path.with_name("other.fits")
+def test_file_of_another_process_is_noticed_as_before(two_groups):
+    held = DataFile(two_groups).copy()
+    other = two_groups.with_name("other.fits")
     make_mef(other, n_ext=2)
-    other.replace(path)
+    other.replace(two_groups)
     with pytest.raises(FileChangedError):
         _ = held[0].data
 
 
-def test_what_nobody_holds_is_forgotten(path, monkeypatch):
+def test_what_nobody_holds_is_forgotten(two_groups, monkeypatch):
     monkeypatch.setattr(array, "_MANY", 2)
     for name in "wxyz":
-        make_mef(path.parent / f"{name}.fits", n_ext=1)
+        make_mef(two_groups.parent / f"{name}.fits", n_ext=1)
         _ = DataFile(f"{name}.fits")[0][1:]
         gc.collect()
     assert len(array._registry) <= 3
@@ -126,7 +125,7 @@ def with_tables(path):
 @pytest.mark.parametrize(
     "take", [lambda df: df[0].copy(), lambda df: df[0][2:], lambda df: NDLater(df[0])]
 )
-def test_tables_of_a_group_outlive_the_save(path, take):
+def test_tables_of_a_group_outlive_the_save(two_groups, take):
     df, other = with_tables("t.fits"), with_tables("o.fits")
     taken = take(df)
     taken.ident = 3
@@ -147,18 +146,18 @@ def test_tables_of_a_group_outlive_the_save(path, take):
         lambda df: pickle.loads(pickle.dumps(df)), lambda df: df + 0,
     ],
 )  # fmt: skip
-def test_result_that_waits_twice_is_saved_once(path, other):
-    expected = DataFile(path)[0].data.copy() * 2
-    df = DataFile(path, mode="update")
+def test_result_that_waits_twice_is_saved_once(two_groups, other):
+    expected = DataFile(two_groups)[0].data.copy() * 2
+    df = DataFile(two_groups, mode="update")
     df *= 2
     held = other(df)
     df.save()
     np.testing.assert_array_equal(held[0].data, expected)
 
 
-def test_file_of_another_name_is_the_same_file(path):
-    (path.parent / "link.fits").symlink_to("a.fits")
-    expected = DataFile(path)[0].data.copy()
+def test_file_of_another_name_is_the_same_file(two_groups):
+    (two_groups.parent / "link.fits").symlink_to("a.fits")
+    expected = DataFile(two_groups)[0].data.copy()
     df = DataFile("link.fits", mode="update")
     held, section = df.copy(), df[0][2:5]
     df[0].data[:] = 7
@@ -168,9 +167,9 @@ def test_file_of_another_name_is_the_same_file(path):
 
 
 @pytest.mark.parametrize("look", [False, True])
-def test_pickle_of_a_file_outlives_its_save(path, look):
-    expected = DataFile(path)[0].data.copy()
-    df = DataFile(path, mode="update")
+def test_pickle_of_a_file_outlives_its_save(two_groups, look):
+    expected = DataFile(two_groups)[0].data.copy()
+    df = DataFile(two_groups, mode="update")
     if look:
         _ = df[0]
     held = pickle.loads(pickle.dumps(df))
@@ -181,8 +180,8 @@ def test_pickle_of_a_file_outlives_its_save(path, look):
     assert DataFile("new.fits").tables.keys() == df.tables.keys()
 
 
-def test_copy_that_was_freed_outlives_a_save(path):
-    df = DataFile(path, mode="update")
+def test_copy_that_was_freed_outlives_a_save(two_groups):
+    df = DataFile(two_groups, mode="update")
     expected = df[0].data.copy()
     copied = df[0].copy()
     del copied.data
@@ -191,10 +190,10 @@ def test_copy_that_was_freed_outlives_a_save(path):
     np.testing.assert_array_equal(copied.data, expected)
 
 
-def test_image_that_was_put_into_a_file_outlives_the_next_one_of_its_name(path):
-    section = DataFile(path)[0][:]
-    expected = fits.getdata(path, ("SCI", 1))
+def test_image_that_was_put_into_a_file_outlives_the_next_one_of_its_name(two_groups):
+    section = DataFile(two_groups)[0][:]
+    expected = fits.getdata(two_groups, ("SCI", 1))
     df = DataFile(data=[section])
     df.save("b.fits")
-    (DataFile(path) * 3).save("b.fits", overwrite=True)
+    (DataFile(two_groups) * 3).save("b.fits", overwrite=True)
     np.testing.assert_array_equal(section.data, expected)

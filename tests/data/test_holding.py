@@ -13,13 +13,6 @@ from ndmapper.errors import MissingFileError, ModeError
 from ndmapper.io.record import encode
 from ndmapper.testing import make_mef
 
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 WHAT_IS_DONE = {
     "section": lambda df: df[0][1:3],
     "section of file": lambda df: df[:1],

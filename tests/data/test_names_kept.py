@@ -4,51 +4,40 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import NDData
+from shared_helpers import hdu_names
 
 from ndmapper.data import DataFile
-from ndmapper.io.filemap import map_file
-from ndmapper.testing import make_mef
 
 
-@pytest.fixture
-def path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return make_mef(tmp_path / "a.fits")
-
-
-def names(path):
-    return [(h.name, h.version) for h in map_file(path).hdus]
-
-
-def test_name_survives_a_new_header(path):
-    before = names(path)
-    df = DataFile(path, mode="update")
+def test_name_survives_a_new_header(two_groups):
+    before = hdu_names(two_groups)
+    df = DataFile(two_groups, mode="update")
     df[0].meta = {"OBJECT": "z"}
     df.save()
-    assert names(path) == before
-    again = DataFile(path)
+    assert hdu_names(two_groups) == before
+    again = DataFile(two_groups)
     assert (again.idents, list(again.extras)) == ([1, 2], [])
     assert (again[0].meta["OBJECT"], again[0].has("flags")) == ("z", True)
     assert df[0].meta["EXTNAME"] == "SCI"
 
 
 @pytest.mark.parametrize("change", ["EXTNAME", "EXTVER"])
-def test_name_survives_its_card(path, change):
-    before = names(path)
-    df = DataFile(path, mode="update")
+def test_name_survives_its_card(two_groups, change):
+    before = hdu_names(two_groups)
+    df = DataFile(two_groups, mode="update")
     del df[0].meta[change]
     df.save()
-    assert names(path) == before
+    assert hdu_names(two_groups) == before
 
 
-def test_name_survives_an_image_of_another_name(path):
-    before = names(path)
-    df = DataFile(path, mode="update")
+def test_name_survives_an_image_of_another_name(two_groups):
+    before = hdu_names(two_groups)
+    df = DataFile(two_groups, mode="update")
     df[0] = df[1]
     assert not df.unloaded
     df.save()
-    assert names(path) == before
-    again = DataFile(path)
+    assert hdu_names(two_groups) == before
+    again = DataFile(two_groups)
     assert np.array_equal(again[0].data, again[1].data)
 
 
@@ -59,18 +48,18 @@ def test_name_of_a_raw_file_survives_a_new_header(tmp_path):
     df = DataFile(path, mode="update")
     df["CHAN01"].meta = {}
     df.save()
-    assert names(path)[1:] == [("CHAN01", None), ("CHAN02", None)]
+    assert hdu_names(path)[1:] == [("CHAN01", None), ("CHAN02", None)]
 
 
-def test_unnamed_extensions_stay_unnamed(path):
-    other = path.with_name("b.fits")
+def test_unnamed_extensions_stay_unnamed(two_groups):
+    other = two_groups.with_name("b.fits")
     hdus = [fits.ImageHDU(np.zeros(3)), fits.ImageHDU(np.zeros(3))]
     fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(other)
     df = DataFile(other, mode="update")
-    df[0] = DataFile(path)[1].replace(variance=None, flags=None)
+    df[0] = DataFile(two_groups)[1].replace(variance=None, flags=None)
     df[1] = NDData(np.ones(4))
     df.save()
-    assert [name for name, _ in names(other)] == ["", "", ""]
+    assert [name for name, _ in hdu_names(other)] == ["", "", ""]
     assert DataFile(other).idents == [1, 2]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from astropy.nddata import NDData
+from shared_helpers import hdu_names
 
 from ndmapper.data import DataFile
 from ndmapper.data.saving.save import write_datafile
@@ -15,7 +16,6 @@ from ndmapper.errors import (
     ModeError,
     OutputExistsError,
 )
-from ndmapper.io.filemap import map_file
 from ndmapper.io.record import EXTNAME, encode, read_records
 from ndmapper.testing import count_reads, make_mef
 
@@ -28,44 +28,30 @@ ENTRY = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return make_mef(tmp_path / "a.fits")
-
-
-def names(path):
-    return [(h.name, h.version) for h in map_file(path).hdus]
-
-
-def blocks(path):
-    return [h.read_bytes() for h in map_file(path).hdus]
-
-
 # ---- modes
 
 
-def test_save_in_read_mode_is_refused(path):
-    before = path.read_bytes()
-    df = DataFile(path)
+def test_save_in_read_mode_is_refused(two_groups):
+    before = two_groups.read_bytes()
+    df = DataFile(two_groups)
     df[0].data[...] = 0
     with pytest.raises(ModeError, match="mode='update'"):
         df.save()
     with pytest.raises(ModeError):
         df.save("a.fits")
-    assert path.read_bytes() == before
+    assert two_groups.read_bytes() == before
 
 
-def test_save_in_read_mode_under_another_name_makes_that_the_file(path):
-    df = DataFile(path)
+def test_save_in_read_mode_under_another_name_makes_that_the_file(two_groups):
+    df = DataFile(two_groups)
     df[0].data[0, 0] = -1
     df.save("b.fits")
     assert (str(df), df.mode, df.unloaded) == ("b.fits", "update", True)
     assert DataFile("b.fits")[0].data[0, 0] == -1
-    assert DataFile(path)[0].data[0, 0] == 1000
+    assert DataFile(two_groups)[0].data[0, 0] == 1000
 
 
-def test_save_new_whose_name_was_taken_since_is_refused(tmp_path, path):
+def test_save_new_whose_name_was_taken_since_is_refused(tmp_path, two_groups):
     df = DataFile("b.fits", data=[NDData([1])])
     Path("b.fits").write_text("somebody else's")
     with pytest.raises(OutputExistsError):
@@ -75,21 +61,21 @@ def test_save_new_whose_name_was_taken_since_is_refused(tmp_path, path):
     assert DataFile("b.fits")[0].data.tolist() == [1]
 
 
-def test_save_other_name_that_exists_is_refused(path):
-    df = DataFile(path)
+def test_save_other_name_that_exists_is_refused(two_groups):
+    df = DataFile(two_groups)
     Path("b.fits").write_text("mine")
     with pytest.raises(OutputExistsError):
         df.save("b.fits")
-    assert (Path("b.fits").read_text(), str(df)) == ("mine", str(path))
+    assert (Path("b.fits").read_text(), str(df)) == ("mine", str(two_groups))
 
 
-def test_save_overwrite_replaces_then_updates(path):
-    df = DataFile(path, mode="overwrite", data=[NDData([1])])
+def test_save_overwrite_replaces_then_updates(two_groups):
+    df = DataFile(two_groups, mode="overwrite", data=[NDData([1])])
     df.save()
-    assert (df.mode, names(path)) == ("update", [("", None), ("SCI", 1)])
+    assert (df.mode, hdu_names(two_groups)) == ("update", [("", None), ("SCI", 1)])
     df.append(NDData([2]))
     df.save()
-    assert DataFile(path).idents == [1, 2]
+    assert DataFile(two_groups).idents == [1, 2]
 
 
 def test_save_without_a_name_is_refused():
@@ -97,23 +83,23 @@ def test_save_without_a_name_is_refused():
         DataFile(data=[NDData([1])]).save()
 
 
-def test_save_twice_in_a_row_changes_nothing(path):
-    df = DataFile(path, mode="update")
+def test_save_twice_in_a_row_changes_nothing(two_groups):
+    df = DataFile(two_groups, mode="update")
     df[0].data[0, 0] = 7
     df.save()
-    once = path.read_bytes()
+    once = two_groups.read_bytes()
     df.save()
-    assert path.read_bytes() == once
+    assert two_groups.read_bytes() == once
 
 
 # ---- the record
 
 
 @pytest.fixture
-def product(path):
-    with path.open("ab") as out:
+def product(two_groups):
+    with two_groups.open("ab") as out:
         out.write(encode([ENTRY]))
-    return path
+    return two_groups
 
 
 def test_record_is_read_and_is_no_table(product):
@@ -137,7 +123,7 @@ def test_record_of_edited_file_says_so(product, name):
     assert rows[-1]["parameters"]["edited"] == ["SCI,2"]
     assert rows[-1]["product"] == name
     assert df.record == rows
-    assert names(name)[-1][0] == EXTNAME
+    assert hdu_names(name)[-1][0] == EXTNAME
 
 
 def test_record_of_a_file_with_fewer_groups_says_so(product):
@@ -147,8 +133,8 @@ def test_record_of_a_file_with_fewer_groups_says_so(product):
     assert read_records(product)[-1]["step"] == "edited"
 
 
-def test_record_that_was_set_is_written(path):
-    df = DataFile(path)
+def test_record_that_was_set_is_written(two_groups):
+    df = DataFile(two_groups)
     df.record = [ENTRY]
     df.save("b.fits")
     (row,) = read_records("b.fits")
@@ -174,8 +160,8 @@ def test_write_datafile_record_is_as_given(product, rows, steps):
 # ---- whole, or not at all
 
 
-def test_save_copies_unread_pixels_without_loading_them(path):
-    df = DataFile(path, mode="update")
+def test_save_copies_unread_pixels_without_loading_them(two_groups):
+    df = DataFile(two_groups, mode="update")
     df[0].data[0, 0] = 1
     with count_reads() as reads:
         df.save()
@@ -184,12 +170,12 @@ def test_save_copies_unread_pixels_without_loading_them(path):
 
 
 @pytest.mark.parametrize("where", ["fsync", "replace", "write"])
-def test_save_on_a_full_disk_keeps_the_old_file(path, monkeypatch, where):
+def test_save_on_a_full_disk_keeps_the_old_file(two_groups, monkeypatch, where):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    before = path.read_bytes()
-    df = DataFile(path, mode="update")
+    before = two_groups.read_bytes()
+    df = DataFile(two_groups, mode="update")
     df[0].data[0, 0] = -1
     if where == "fsync":
         monkeypatch.setattr(os, "fsync", full)
@@ -199,21 +185,21 @@ def test_save_on_a_full_disk_keeps_the_old_file(path, monkeypatch, where):
         monkeypatch.setattr("ndmapper.io.write._encode", full)
     with pytest.raises(FileAccessError, match="No space left"):
         df.save()
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
+    assert two_groups.read_bytes() == before
+    assert list(two_groups.parent.iterdir()) == [two_groups]
     monkeypatch.undo()
-    monkeypatch.chdir(path.parent)
+    monkeypatch.chdir(two_groups.parent)
     # Nothing is lost in memory either.
     df.save()
-    assert DataFile(path)[0].data[0, 0] == -1
+    assert DataFile(two_groups)[0].data[0, 0] == -1
 
 
-def test_save_into_a_missing_folder_is_an_error(path):
+def test_save_into_a_missing_folder_is_an_error(two_groups):
     with pytest.raises(MissingFileError, match="folder"):
-        DataFile(path).save("no/b.fits")
+        DataFile(two_groups).save("no/b.fits")
 
 
-def test_save_in_a_read_only_folder_is_an_error(path, monkeypatch):
+def test_save_in_a_read_only_folder_is_an_error(two_groups, monkeypatch):
     opened = Path.open
 
     def refuse(self, mode="r", *args, **kwargs):
@@ -222,50 +208,50 @@ def test_save_in_a_read_only_folder_is_an_error(path, monkeypatch):
         return opened(self, mode, *args, **kwargs)
 
     monkeypatch.setattr(Path, "open", refuse)
-    df = DataFile(path, mode="update")
+    df = DataFile(two_groups, mode="update")
     df[0].data[0, 0] = -1
-    before = path.read_bytes()
+    before = two_groups.read_bytes()
     with pytest.raises(FileAccessError, match="permissions"):
         df.save()
-    assert path.read_bytes() == before
+    assert two_groups.read_bytes() == before
 
 
-def test_save_over_a_file_that_changed_on_disk_is_refused(path):
-    df = DataFile(path, mode="update")
+def test_save_over_a_file_that_changed_on_disk_is_refused(two_groups):
+    df = DataFile(two_groups, mode="update")
     df[0].data[0, 0] = -1
-    path.unlink()
-    make_mef(path, n_ext=1)
-    theirs = path.read_bytes()
+    two_groups.unlink()
+    make_mef(two_groups, n_ext=1)
+    theirs = two_groups.read_bytes()
     with pytest.raises(FileChangedError):
         df.save()
-    assert path.read_bytes() == theirs
-    assert list(path.parent.iterdir()) == [path]
+    assert two_groups.read_bytes() == theirs
+    assert list(two_groups.parent.iterdir()) == [two_groups]
 
 
-def test_save_interrupted_leaves_no_temporary_file(path, monkeypatch):
+def test_save_interrupted_leaves_no_temporary_file(two_groups, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        DataFile(path, mode="update").save()
-    assert list(path.parent.iterdir()) == [path]
+        DataFile(two_groups, mode="update").save()
+    assert list(two_groups.parent.iterdir()) == [two_groups]
 
 
-def test_save_keeps_permissions_and_links(path):
-    path.chmod(0o640)
-    link = path.with_name("link.fits")
-    link.symlink_to(path.name)
+def test_save_keeps_permissions_and_links(two_groups):
+    two_groups.chmod(0o640)
+    link = two_groups.with_name("link.fits")
+    link.symlink_to(two_groups.name)
     df = DataFile(link, mode="update")
     df[0].data[0, 0] = -1
     df.save()
     assert link.is_symlink()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    assert DataFile(path)[0].data[0, 0] == -1
+    assert stat.S_IMODE(two_groups.stat().st_mode) == 0o640
+    assert DataFile(two_groups)[0].data[0, 0] == -1
 
 
-def test_save_another_view_of_the_old_file_is_noticed(path):
-    df, other = DataFile(path, mode="update"), DataFile(path)
+def test_save_another_view_of_the_old_file_is_noticed(two_groups):
+    df, other = DataFile(two_groups, mode="update"), DataFile(two_groups)
     df[0].data[0, 0] = -1
     df.save()
     with pytest.raises(FileChangedError, match="open it again"):

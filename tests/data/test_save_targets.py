@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from shared_helpers import files_in
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.errors import (
@@ -18,15 +19,6 @@ from ndmapper.errors import (
 from ndmapper.testing import make_mef
 
 
-@pytest.fixture
-def path(tmp_path):
-    return make_mef(tmp_path / "a.fits", n_ext=2)
-
-
-def only_file(folder):
-    return sorted(p.name for p in folder.iterdir())
-
-
 def same_pixels(path, before):
     with fits.open(path) as hdus:
         for hdu, data in zip(hdus, before, strict=True):
@@ -35,70 +27,70 @@ def same_pixels(path, before):
 
 
 @pytest.fixture
-def before(path):
-    with fits.open(path) as hdus:
+def before(two_groups):
+    with fits.open(two_groups) as hdus:
         return [None if hdu.data is None else hdu.data.copy() for hdu in hdus]
 
 
-def test_save_onto_itself_unread(path, before):
-    df = DataFile(path)
+def test_save_onto_itself_unread(two_groups, before):
+    df = DataFile(two_groups)
     df.save(overwrite=True)
-    same_pixels(path, before)
+    same_pixels(two_groups, before)
 
 
-def test_save_onto_itself_by_another_path(path, before, monkeypatch):
-    monkeypatch.chdir(path.parent)
-    df = DataFile(path)
-    df.save(f"../{path.parent.name}/./a.fits", overwrite=True)
-    same_pixels(path, before)
-    assert only_file(path.parent) == ["a.fits"]
+def test_save_onto_itself_by_another_path(two_groups, before, monkeypatch):
+    monkeypatch.chdir(two_groups.parent)
+    df = DataFile(two_groups)
+    df.save(f"../{two_groups.parent.name}/./a.fits", overwrite=True)
+    same_pixels(two_groups, before)
+    assert files_in(two_groups.parent) == ["a.fits"]
 
 
-def test_save_onto_itself_through_a_linked_folder(path, before, tmp_path):
+def test_save_onto_itself_through_a_linked_folder(two_groups, before, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
-    df = DataFile(path)
+    df = DataFile(two_groups)
     df.save(tmp_path / "link" / "a.fits", overwrite=True)
-    same_pixels(path, before)
+    same_pixels(two_groups, before)
     assert df[0].data is not None
 
 
-def test_save_onto_a_link_to_itself_keeps_the_link(path, before, tmp_path):
+def test_save_onto_a_link_to_itself_keeps_the_link(two_groups, before, tmp_path):
     (tmp_path / "link.fits").symlink_to("a.fits")
-    df = DataFile(path)
+    df = DataFile(two_groups)
     df.save(tmp_path / "link.fits", overwrite=True)
     assert (tmp_path / "link.fits").is_symlink()
-    same_pixels(path, before)
+    same_pixels(two_groups, before)
 
 
-def test_save_onto_a_link_to_nothing_makes_the_file(path, tmp_path):
+def test_save_onto_a_link_to_nothing_makes_the_file(two_groups, tmp_path):
     (tmp_path / "link.fits").symlink_to("new.fits")
-    DataFile(path).save(tmp_path / "link.fits", overwrite=True)
+    DataFile(two_groups).save(tmp_path / "link.fits", overwrite=True)
     assert (tmp_path / "link.fits").is_symlink()
     assert len(DataFile(tmp_path / "new.fits")) == 2
 
 
-def test_save_onto_a_hard_link_leaves_the_other_name_alone(path, tmp_path):
-    os.link(path, tmp_path / "other.fits")
-    content = path.read_bytes()
-    df = DataFile(path, mode="update")
+def test_save_onto_a_hard_link_leaves_the_other_name_alone(two_groups, tmp_path):
+    os.link(two_groups, tmp_path / "other.fits")
+    content = two_groups.read_bytes()
+    df = DataFile(two_groups, mode="update")
     df[0].data[0, 0] = 99
     df.save()
     assert (tmp_path / "other.fits").read_bytes() == content
 
 
-def test_save_onto_the_input_of_a_section(path):
-    part = DataFile(path)[0][1:3, 2:5]
-    wanted = fits.getdata(path, 2 - 1)
-    DataFile(path, data=[part], mode="overwrite").save()
-    df = DataFile(path)
+def test_save_onto_the_input_of_a_section(two_groups):
+    part = DataFile(two_groups)[0][1:3, 2:5]
+    wanted = fits.getdata(two_groups, 2 - 1)
+    DataFile(two_groups, data=[part], mode="overwrite").save()
+    df = DataFile(two_groups)
     assert df[0].shape == (2, 3)
     assert wanted is not None
     np.testing.assert_array_equal(df[0].data, part.data)
 
 
-def test_save_onto_a_file_that_another_one_reads_is_noticed_there(path):
-    reader = DataFile(path)
-    writer = DataFile(path, mode="update")
+def test_save_onto_a_file_that_another_one_reads_is_noticed_there(two_groups):
+    reader = DataFile(two_groups)
+    writer = DataFile(two_groups, mode="update")
     writer[0].data[0, 0] = 99
     writer.save()
     with pytest.raises(FileChangedError, match="changed or replaced"):
@@ -110,20 +102,20 @@ def test_save_onto_a_folder_is_an_error(tmp_path):
     df = DataFile(data=[NDLater([1.0])])
     with pytest.raises((FileAccessError, FormatError), match=r"x\.fits"):
         df.save(tmp_path / "x.fits", overwrite=True)
-    assert only_file(tmp_path) == ["x.fits"]
+    assert files_in(tmp_path) == ["x.fits"]
 
 
 @pytest.mark.parametrize("name", ["späť.fits", "with space.fits", "x" * 240 + ".fits"])
 def test_save_under_an_odd_name(tmp_path, name):
     DataFile(data=[NDLater([1.0, 2.0])]).save(tmp_path / name)
     assert DataFile(tmp_path / name)[0].data.tolist() == [1, 2]
-    assert only_file(tmp_path) == [name]
+    assert files_in(tmp_path) == [name]
 
 
-def test_save_larger_than_allowed_keeps_the_old_file(path):
+def test_save_larger_than_allowed_keeps_the_old_file(two_groups):
     resource = pytest.importorskip("resource", reason="only on Unix")
-    content = path.read_bytes()
-    df = DataFile(path, mode="update")
+    content = two_groups.read_bytes()
+    df = DataFile(two_groups, mode="update")
     df.append(NDLater(np.zeros((200, 200))))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
@@ -132,10 +124,10 @@ def test_save_larger_than_allowed_keeps_the_old_file(path):
             df.save()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert path.read_bytes() == content
-    assert only_file(path.parent) == ["a.fits"]
+    assert two_groups.read_bytes() == content
+    assert files_in(two_groups.parent) == ["a.fits"]
     df.save()
-    assert len(DataFile(path)) == 3
+    assert len(DataFile(two_groups)) == 3
 
 
 def test_copying_more_than_allowed_is_not_blamed_on_what_is_read(tmp_path):
@@ -149,7 +141,7 @@ def test_copying_more_than_allowed_is_not_blamed_on_what_is_read(tmp_path):
             df.save(tmp_path / "new.fits")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert only_file(tmp_path) == ["big.fits"]
+    assert files_in(tmp_path) == ["big.fits"]
 
 
 def test_save_onto_a_link_to_itself_is_an_error(tmp_path):
@@ -157,7 +149,7 @@ def test_save_onto_a_link_to_itself_is_an_error(tmp_path):
     df = DataFile(data=[NDLater([1.0])])
     with pytest.raises(FileAccessError, match=r"x\.fits is a link that leads to"):
         df.save(tmp_path / "x.fits", overwrite=True)
-    assert only_file(tmp_path) == ["x.fits"]
+    assert files_in(tmp_path) == ["x.fits"]
 
 
 @pytest.mark.parametrize("name", ["gone/x.fits", "x.fits.Z"])

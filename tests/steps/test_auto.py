@@ -7,45 +7,17 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from shared_steps import DONE, double, make_bias, subtract
 
 from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.io.record import read_records
-from ndmapper.steps import run_task
 from ndmapper.steps.record.summary import summary
 from ndmapper.testing import count_reads
 
-DONE = []
+pytestmark = pytest.mark.usefixtures("reprocess_auto")
+
 PRODUCTS = ["bias.fits", "braw1.fits", "braw2.fits", "dbraw1.fits", "dbraw2.fits"]
-
-
-@run_task(each="list", outputs="bias", suffix="_bias")
-def make_bias(files):
-    """Take the mean."""
-    DONE.append("make_bias")
-    return [sum((df[0] for df in files[1:]), files[0][0]) * (1 / len(files))]
-
-
-@run_task(prefix="b", cals=["bias"])
-def subtract(ndd, bias, *, scale: float = 1.0, table: Path | None = None):
-    """Subtract a scaled bias."""
-    DONE.append("subtract")
-    return ndd - bias * scale
-
-
-@run_task(prefix="d")
-def double(ndd):
-    """Double the data."""
-    DONE.append("double")
-    return ndd * 2
-
-
-@pytest.fixture(autouse=True)
-def fresh():
-    summary.clear()
-    with config.using(reprocess="auto"):
-        yield
-    summary.clear()
 
 
 def age(*names, time=1e9):

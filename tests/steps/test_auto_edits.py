@@ -1,16 +1,18 @@
 """reprocess='auto' after somebody edited products, or the code of the script."""
 
 import linecache
-import logging
 import runpy
 from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from shared_helpers import first_pixel, products_warned_of
 
 from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.steps.record.summary import summary
+
+pytestmark = pytest.mark.usefixtures("reprocess_auto")
 
 SCRIPT = """
 from ndmapper.steps import run_task
@@ -25,14 +27,6 @@ def follow(ndd):
 
 follow(change("x1.fits", extra={extra}))
 """
-
-
-@pytest.fixture(autouse=True)
-def fresh():
-    summary.clear()
-    with config.using(reprocess="auto"):
-        yield
-    summary.clear()
 
 
 @pytest.fixture
@@ -50,19 +44,6 @@ def run(make_raw):
 
     run()
     return run
-
-
-def warned(caplog):
-    return [
-        record.getMessage().split(" -> ")[1].split(":")[0]
-        for record in caplog.records
-        if record.levelno == logging.WARNING
-    ]
-
-
-def pixel(name):
-    with fits.open(name) as hdus:
-        return float(hdus[1].data[0, 0])
 
 
 def edit_in_python(name="cx1.fits", value=99):
@@ -83,8 +64,8 @@ EDITS = pytest.mark.parametrize("edit", [edit_in_python, edit_elsewhere])
 def test_edit_is_kept_said_and_followed(run, caplog, edit):
     edit()
     assert run() == ["ecx1.fits"]
-    assert (pixel("cx1.fits"), pixel("ecx1.fits")) == (99, 100)
-    assert warned(caplog) == ["cx1.fits"]
+    assert (first_pixel("cx1.fits"), first_pixel("ecx1.fits")) == (99, 100)
+    assert products_warned_of(caplog) == ["cx1.fits"]
 
 
 @EDITS
@@ -98,16 +79,16 @@ def test_edit_is_followed_once(run, edit):
 def test_edit_is_kept_although_a_parameter_changed(run, caplog, edit):
     edit()
     run(extra=5.0)
-    assert pixel("cx1.fits") == 99
-    assert warned(caplog) == ["cx1.fits"]
+    assert first_pixel("cx1.fits") == 99
+    assert products_warned_of(caplog) == ["cx1.fits"]
 
 
 @EDITS
 def test_edit_of_the_last_product_is_kept(run, caplog, edit):
     edit("ecx1.fits")
     assert run() == []
-    assert pixel("ecx1.fits") == 99
-    assert warned(caplog) == ["ecx1.fits"]
+    assert first_pixel("ecx1.fits") == 99
+    assert products_warned_of(caplog) == ["ecx1.fits"]
 
 
 @EDITS
@@ -115,7 +96,7 @@ def test_edit_goes_where_the_user_says_reprocess(run, edit):
     edit()
     with config.using(reprocess=True):
         assert run() == ["cx1.fits", "ecx1.fits"]
-    assert pixel("ecx1.fits") == 3
+    assert first_pixel("ecx1.fits") == 3
 
 
 @EDITS
@@ -124,7 +105,7 @@ def test_edit_that_is_taken_back_by_deleting_the_product_is_gone(run, edit):
     run()
     Path("cx1.fits").unlink()
     assert run() == ["cx1.fits", "ecx1.fits"]
-    assert pixel("ecx1.fits") == 3
+    assert first_pixel("ecx1.fits") == 3
 
 
 def test_edit_of_nothing_but_a_save_is_none(run):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from shared_steps import subtract
 
 from ndmapper.errors import (
     ConfigError,
@@ -23,12 +24,6 @@ from ndmapper.steps import run_task
 def scale(ndd, *, factor: float = 2.0):
     """Multiply the data."""
     return ndd * factor
-
-
-@run_task(prefix="b", cals=["bias"])
-def subtract(ndd, bias):
-    """Subtract a bias."""
-    return ndd - bias
 
 
 @run_task(outputs=("low", "high"), suffix={"low": "_lo", "high": "_hi"})

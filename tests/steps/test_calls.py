@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import NDData
+from shared_steps import add_up, subtract
 
 from ndmapper.config import config
 from ndmapper.data import DataFile, DataFileList, NDLater
@@ -26,18 +27,6 @@ from ndmapper.steps import run_task
 def scale(ndd, *, factor: float = 2.0):
     """Multiply the data."""
     return ndd * factor
-
-
-@run_task(prefix="b", cals=["bias"])
-def subtract(ndd, bias):
-    """Subtract a bias."""
-    return ndd - bias
-
-
-@run_task(each="list", outputs="total", suffix="_sum")
-def add_up(files):
-    """Add up files, extension by extension."""
-    return [sum((df[n] for df in files[1:]), files[0][n]) for n in range(len(files[0]))]
 
 
 @run_task(outputs=("low", "high"), suffix={"low": "_lo", "high": "_hi"})

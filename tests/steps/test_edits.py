@@ -1,7 +1,6 @@
 """Running again after somebody changed products, or the code of the script."""
 
 import linecache
-import logging
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +8,13 @@ from typing import Any
 
 import pytest
 from astropy.io import fits
+from shared_helpers import first_pixel, products_warned_of
 
 from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.steps import run_task
-from ndmapper.steps.record.summary import summary
+
+pytestmark = pytest.mark.usefixtures("reprocess_never")
 
 SCRIPT = """
 from ndmapper.steps import run_task
@@ -30,14 +31,6 @@ follow(change("x1.fits"))
 """
 
 
-@pytest.fixture(autouse=True)
-def fresh():
-    summary.clear()
-    with config.using(reprocess=False):
-        yield
-    summary.clear()
-
-
 @pytest.fixture
 def run(make_raw):
     """Write a script, and run it as a file, so that its steps have a source."""
@@ -52,19 +45,6 @@ def run(make_raw):
     return run
 
 
-def warned(caplog):
-    return [
-        record.getMessage().split(" -> ")[1].split(":")[0]
-        for record in caplog.records
-        if record.levelno == logging.WARNING
-    ]
-
-
-def pixel(name):
-    with fits.open(name) as hdus:
-        return float(hdus[1].data[0, 0])
-
-
 def edit(name, value):
     df = DataFile(name, mode="update")
     df[0].data[0, 0] = value
@@ -74,21 +54,21 @@ def edit(name, value):
 def test_changed_code_is_reported_with_what_follows(run, caplog):
     run(factor=2)
     run(factor=3)
-    assert warned(caplog) == ["cx1.fits", "ecx1.fits"]
+    assert products_warned_of(caplog) == ["cx1.fits", "ecx1.fits"]
     assert "the code of change has changed" in caplog.text
 
 
 def test_changed_comments_are_no_change(run, caplog):
     run(comment="once")
     run(comment="twice")
-    assert warned(caplog) == []
+    assert products_warned_of(caplog) == []
 
 
 def test_followers_of_what_was_remade_with_other_code_are_reported(run, caplog):
     run(factor=2)
     Path("cx1.fits").unlink()
     run(factor=3)
-    assert warned(caplog) == ["ecx1.fits"]
+    assert products_warned_of(caplog) == ["ecx1.fits"]
 
 
 def test_function_given_as_parameter_counts_by_what_it_does(make_raw, caplog):
@@ -108,8 +88,8 @@ def test_edit_is_kept_and_all_that_follows_is_reported(run, caplog, place):
         run()
         edit("cx1.fits", 99)
         run()
-    assert warned(caplog) == ["cx1.fits", "ecx1.fits"]
-    assert pixel("cx1.fits") == 99
+    assert products_warned_of(caplog) == ["cx1.fits", "ecx1.fits"]
+    assert first_pixel("cx1.fits") == 99
 
 
 def test_edit_is_followed_by_what_is_made_of_it(run, caplog):
@@ -119,8 +99,8 @@ def test_edit_is_followed_by_what_is_made_of_it(run, caplog):
     run()
     caplog.clear()
     run()
-    assert warned(caplog) == ["cx1.fits"]
-    assert pixel("ecx1.fits") == 100
+    assert products_warned_of(caplog) == ["cx1.fits"]
+    assert first_pixel("ecx1.fits") == 100
 
 
 def test_edit_within_a_script_is_seen_by_the_next_step(make_raw, caplog):
@@ -135,7 +115,7 @@ def test_edit_within_a_script_is_seen_by_the_next_step(make_raw, caplog):
     product.mode = "update"
     product.save()
     double(product)
-    assert warned(caplog) == ["ddx1.fits"]
+    assert products_warned_of(caplog) == ["ddx1.fits"]
 
 
 def test_edit_by_another_program_is_noticed_kept_and_followed(run, caplog):
@@ -143,9 +123,9 @@ def test_edit_by_another_program_is_noticed_kept_and_followed(run, caplog):
     with fits.open("cx1.fits", mode="update") as hdus:
         hdus[1].data[0, 0] = 99
     run()
-    assert warned(caplog) == ["cx1.fits", "ecx1.fits"]
+    assert products_warned_of(caplog) == ["cx1.fits", "ecx1.fits"]
     assert "changed by hand or by another program" in caplog.text
-    assert pixel("cx1.fits") == 99
+    assert first_pixel("cx1.fits") == 99
 
 
 def test_edit_by_another_program_is_what_the_next_record_says(run):
@@ -167,7 +147,7 @@ def test_step_that_changes_pixels_in_place_leaves_the_input_alone(make_raw):
     df = DataFile("x1.fits")
     assert df[0].data[0, 0] == 1
     blank(df)
-    assert (df[0].data[0, 0], pixel("zx1.fits")) == (1, 0)
+    assert (df[0].data[0, 0], first_pixel("zx1.fits")) == (1, 0)
 
 
 def test_file_without_images_is_refused(folder):

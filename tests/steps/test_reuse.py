@@ -6,46 +6,15 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from shared_steps import DONE, double, make_bias, subtract
 
 from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.io.record import pending_path, side_path
-from ndmapper.steps import run_task
 from ndmapper.steps.record.summary import summary
 from ndmapper.testing import count_reads
 
-DONE = []
-
-
-@run_task(each="list", outputs="bias", suffix="_bias")
-def make_bias(files):
-    """Take the mean."""
-    DONE.append("make_bias")
-    return [sum((df[0] for df in files[1:]), files[0][0]) * (1 / len(files))]
-
-
-@run_task(prefix="b", cals=["bias"])
-def subtract(ndd, bias, *, scale: float = 1.0):
-    """Subtract a scaled bias."""
-    DONE.append("subtract")
-    return ndd - bias * scale
-
-
-@run_task(prefix="d")
-def double(ndd):
-    """Double the data."""
-    DONE.append("double")
-    return ndd * 2
-
-
-@pytest.fixture(autouse=True)
-def fresh():
-    """Start every test with no counts, re-using what exists."""
-    summary.clear()
-    DONE.clear()
-    with config.using(reprocess=False):
-        yield
-    summary.clear()
+pytestmark = pytest.mark.usefixtures("reprocess_never")
 
 
 @pytest.fixture
