@@ -2,7 +2,11 @@
 
 import copy
 import json
+import os
 import pickle
+import shutil
+import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -393,3 +397,215 @@ def test_save_through_a_link_keeps_the_link(tmp_path: Path) -> None:
     save_cal_dict(cal_dict, link)
     assert link.is_symlink()
     assert "new.fits" in read_document(target)["associations"]
+
+
+# ---- saving the calibration document where that cannot be done
+
+
+SMALL: dict[str, Any] = {
+    "associations": {"a.fits": {"bias": "b.fits", "flat": None}},
+    "calibrations": {"b.fits": ["c.fits", "d.fits"]},
+    "checksums": {"c.fits": "9d377b10ce778c4938b3c7e2c63a229a"},
+}
+
+
+def test_save_leaves_no_temporary_file(document_path: Path) -> None:
+    save_cal_dict(init_cal_dict(), document_path)
+    names = {p.name for p in document_path.parent.iterdir()}
+    assert names == {"calibrations.json", ".ndmapper"}
+
+
+def test_save_failing_half_way_keeps_the_old_file(
+    document_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_document(document_path, SMALL)
+    cal_dict = init_cal_dict(document_path)
+    add_cal_entry("new.fits", "bias", None, cal_dict)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FileAccessError, match="No space left"):
+        save_cal_dict(cal_dict, document_path)
+    assert read_document(document_path) == SMALL
+    assert not list(document_path.parent.glob(".*.part"))
+
+
+@pytest.fixture
+def read_only_folder() -> Iterator[Path]:
+    """Give a folder that this process cannot write to, even where it runs as root."""
+    folder = Path(tempfile.mkdtemp())
+    write_document(folder / "calibrations.json", SMALL)
+    # What is imported by it may be out of reach for the other user.
+    init_cal_dict(folder / "calibrations.json")
+    (folder / "calibrations.json").chmod(0o444)
+    folder.chmod(0o555)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield folder
+    os.seteuid(user)
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_save_in_read_only_folder_is_an_access_error(read_only_folder: Path) -> None:
+    path = read_only_folder / "calibrations.json"
+    cal_dict = init_cal_dict(path)
+    cal_dict["associations"]["new.fits"] = {"bias": None}
+    with pytest.raises(FileAccessError, match=r"cannot be written \(Permission denied"):
+        save_cal_dict(cal_dict, path)
+    assert read_document(path) == SMALL
+
+
+def test_save_unchanged_in_read_only_folder_is_no_error(read_only_folder: Path) -> None:
+    path = read_only_folder / "calibrations.json"
+    save_cal_dict(init_cal_dict(path), path)
+    assert {p.name for p in read_only_folder.iterdir()} == {"calibrations.json"}
+
+
+def test_save_into_missing_folder_is_an_access_error(tmp_path: Path) -> None:
+    with pytest.raises(FileAccessError, match="is its folder there"):
+        save_cal_dict(init_cal_dict(), tmp_path / "none" / "calibrations.json")
+
+
+# ---- what is said of a calibration document that is malformed, which is left as it is
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('{"associations": {\n  "a.fits": {"bias": "b.fits",}}}',
+         r'line 2, at associations\["a.fits"\]: the comma before }'),
+        ('{"associations": {}\n "calibrations": {}}', r"line 2, at the top: a comma"),
+        ('{\n"calibrations": {"b": ["x.fits"\n', r'line 3, .*\["b"\]: a comma'),
+        ('{"checksums": {\n"a": nan}}', r'line 2, at checksums\["a"\]: a value'),
+        ('{"checksums": {"a": NaN}}', r'line 1, at checksums\["a"\]: a value'),
+        ('{"notes": 007}', r"at the top: a comma or }"),
+        ('{"notes": "a\tb"}', r"at notes: a text is wrong"),
+        ("{'associations': {}}", r"line 1, at the top: a key"),
+        ('{"associations" {}}', r"at associations: a colon"),
+        ('{"associations": {}} x', r"at the top: nothing more was expected"),
+        ("", r"line 1, at the top: a value was expected"),
+        ('{"associations": {"a": {"bias": null,\n"bias": null}}}',
+         r'line 2, at associations\["a"\]\["bias"\]: this key is there twice'),
+        ("[" * 5000, r"nested more than 100 deep"),
+    ],
+    ids=["comma", "no-comma", "cut", "word", "nan", "octal", "tab", "quotes", "colon",
+         "rest", "empty", "twice", "deep"],
+)  # fmt: skip
+def test_init_invalid_json_says_path_and_line_and_keeps_the_file(
+    document_path: Path, text: str, where: str
+) -> None:
+    document_path.write_text(text, encoding="utf-8")
+    with pytest.raises(CalibrationDocumentError, match=where):
+        init_cal_dict(document_path)
+    with pytest.raises(CalibrationDocumentError, match=where):
+        save_cal_dict(init_cal_dict(), document_path)
+    assert document_path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "line"),
+    [
+        (("associations", "a.fits", 5), r'\["a.fits"\]: expected an object', 4),
+        (("associations", "a.fits", {"bias": 5}), r'\["a.fits"\]\["bias"\]: .*null', 5),
+        (("associations", "a.fits", {"bias": "/etc/x"}), r"without a leading '/'", 5),
+        (("associations", "a.fits", {"bias": "../x"}), r"without '\.\.'", 5),
+        (("calibrations", "b.fits", "b1.fits"), r'\["b.fits"\]: expected a list', 4),
+        (("calibrations", "b.fits", ["b1", 7]), r'\["b.fits"\]\[1\]: .*found 7', 6),
+        (("calibrations", "../b.fits", []), r'calibrations\["../b.fits"\]', 4),
+        (("calibrations", "c:\\..\\b", []), r"calibrations\[.*without '\.\.'", 4),
+        (("checksums", "b.fits", 3), r'checksums\["b.fits"\]: expected a checksum', 4),
+        (("checksums", "", "x"), r"checksums: expected keys that are text", 3),
+    ],
+)  # fmt: skip
+def test_init_wrong_type_says_path_and_line_and_keeps_the_file(
+    document_path: Path, change: tuple[str, str, Any], where: str, line: int
+) -> None:
+    document: dict[str, Any] = {"schema": 1, change[0]: {change[1]: change[2]}}
+    document_path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    before = document_path.read_bytes()
+    with pytest.raises(CalibrationDocumentError, match=rf"line {line}, at .*{where}"):
+        init_cal_dict(document_path)
+    with pytest.raises(CalibrationDocumentError, match=r"calibrations\.json"):
+        save_cal_dict(init_cal_dict(), document_path)
+    assert document_path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"[]", b"3", b"null", b'{"checksums": []}'])
+def test_init_other_json_is_malformed(document_path: Path, content: bytes) -> None:
+    document_path.write_bytes(content)
+    with pytest.raises(CalibrationDocumentError, match="expected an object"):
+        init_cal_dict(document_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("assocations", "associations"),
+        ("Associations", "associations"),
+        ("calibration", "calibrations"),
+        ("check_sums", "checksums"),
+        ("bad_frame", "bad_frames"),
+        ("badframes", "bad_frames"),
+        ("lockd", "locked"),
+    ],
+)
+def test_init_misspelt_map_is_an_error_with_a_suggestion(
+    document_path: Path, key: str, meant: str
+) -> None:
+    document_path.write_text(json.dumps({"calibrations": {}, key: {}}, indent=1))
+    with pytest.raises(
+        CalibrationDocumentError, match=rf"line 3, at {key}: .*did you mean '{meant}'"
+    ):
+        init_cal_dict(document_path)
+
+
+@pytest.mark.parametrize(
+    "key", ["_note", "_associations", "notes", "association notes", "observer"]
+)
+def test_init_key_of_the_user_is_kept(document_path: Path, key: str) -> None:
+    document_path.write_text(json.dumps({key: {"a": 1}}))
+    assert init_cal_dict(document_path)[key] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("document", "where"),
+    [
+        ({"calibrations": {"b1.fits": ["b1.fits", "b2.fits"]}}, "a raw frame"),
+        ({"calibrations": {"b1.fits": ["b1.fits.gz"]}}, "a raw frame"),
+        (
+            {
+                "associations": {"x.fits": {"bias": "x.fits"}},
+                "calibrations": {"x.fits": ["b1.fits"]},
+            },
+            "a raw frame",
+        ),
+        ({"calibrations": {"raw/b.fits": ["b1.fits"]}}, "cannot have a folder"),
+        ({"calibrations": {"raw\\b.fits": ["b1.fits"]}}, "cannot have a folder"),
+    ],
+    ids=["own-frame", "compressed", "target", "folder", "backslash"],
+)
+def test_init_label_that_cannot_be_a_product_is_an_error(
+    document_path: Path, document: dict[str, Any], where: str
+) -> None:
+    document_path.write_text(json.dumps(document))
+    with pytest.raises(
+        CalibrationDocumentError,
+        match=rf"at calibrations\[.*name of a product.*{where}",
+    ):
+        init_cal_dict(document_path)
+
+
+def test_init_product_with_calibrations_of_its_own_is_no_raw_frame(
+    document_path: Path,
+) -> None:
+    document = {
+        "associations": {"b11_flat.fits": {"bias": "b21_bias.fits"}},
+        "calibrations": {"b11_flat.fits": ["b11.fits"], "b21_bias.fits": ["b21.fits"]},
+        "checksums": {},
+    }
+    document_path.write_text(json.dumps(document))
+    assert init_cal_dict(document_path) == document

@@ -1,14 +1,17 @@
 """Powers, bits, forms in place: of images, files and lists."""
 
+import itertools
 import operator
 
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.nddata import CCDData, NDData, UnknownUncertainty
 from astropy.utils.masked import Masked
 
-from ndmapper.data import DataFile, DataFileList, Flag, NDLater
+from ndmapper.data import DataFile, DataFileList, Flag, NDLater, deferred
 from ndmapper.errors import IdentError, ParameterError, ShapeError, UnitError
+from ndmapper.numerics.overlaps import Overlaps
 from ndmapper.testing import make_mef
 
 IN_PLACE = {
@@ -305,3 +308,284 @@ def test_bits_that_the_type_has_not_are_a_clear_error(dtype, number):
         _ = ndd | number
     with pytest.raises(ParameterError, match="astype"):
         _ = number ^ ndd
+
+
+# ---- units of operands and results, and operands that are refused
+
+
+A = np.arange(1, 7, dtype="f4").reshape(2, 3)
+
+
+def image_of_unit(unit=None, **options):
+    return NDLater(A, variance=A, flags=A.astype("u2"), unit=unit, **options)
+
+
+def unreadable(folder, name="odd.fits"):
+    ndd = image_of_unit()
+    ndd.meta["BUNIT"] = "ergish/s"
+    DataFile(data=ndd).save(name, overwrite=True)
+    return DataFile(name)
+
+
+@pytest.mark.parametrize("dtype", ["i2", "u2", "u1", "i4", "u4", "f4", "f8"])
+@pytest.mark.parametrize("block", [None, 5])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_scaled_operand_of_any_type_from_files(
+    raw_folder, monkeypatch, dtype, block, swapped
+):
+    whole = np.arange(1, 101).reshape(20, 5)
+    DataFile(data=NDLater(whole.astype(dtype), unit="mJy")).save("m.fits")
+    DataFile(data=NDLater(whole.astype("f4"), unit="Jy")).save("j.fits")
+    if block:
+        monkeypatch.setattr(deferred, "_BLOCK", block)
+    m, j = DataFile("m.fits"), DataFile("j.fits")
+    result = m + j if swapped else j - m
+    expected = 1001 * whole if swapped else 0.999 * whole
+    promised = result[0].dtype
+    assert promised == (np.float64 if dtype in ("i4", "u4", "f8") else np.float32)
+    result.save("new.fits")
+    stored = DataFile("new.fits")[0]
+    assert stored.dtype == promised
+    assert stored.unit == (u.mJy if swapped else u.Jy)
+    np.testing.assert_allclose(stored.data, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [lambda n: n, lambda n: DataFile(data=n)])
+def test_bare_unit_multiplies_and_divides(make):
+    x = make(image_of_unit("adu"))
+    for result, unit in ((x * u.s, u.adu * u.s), (u.s * x, u.adu * u.s),
+                         (x / u.s, u.adu / u.s), (u.s / x, u.s / u.adu)):  # fmt: skip
+        assert type(result) is type(x)
+        ndd = result[0] if isinstance(result, DataFile) else result
+        assert ndd.unit == unit
+        assert ndd.has("flags")
+        assert ndd.has("uncertainty")
+    x /= u.s
+    assert (x[0] if isinstance(x, DataFile) else x).unit == u.adu / u.s
+    with pytest.raises(TypeError, match=r"\+ takes no bare unit"):
+        x + u.s
+
+
+def test_bare_unit_goes_with_a_list_and_its_methods():
+    files = DataFileList(data=[DataFile(data=image_of_unit("adu"))] * 2)
+    assert {df[0].unit for df in files / u.s} == {u.adu / u.s}
+    assert image_of_unit("adu").multiply(u.s).unit == u.adu * u.s
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda mag: image_of_unit("Jy") + mag, lambda mag: mag - image_of_unit("Jy"),
+        lambda mag: mag + [1, 2, 3] * u.ABmag, lambda mag: mag - mag,
+        lambda mag: mag * 2, lambda mag: mag**2, lambda mag: mag / image_of_unit("s"),
+        lambda mag: image_of_unit("Jy") * u.ABmag,
+    ],
+)  # fmt: skip
+def test_logarithmic_units_are_no_factors(operation):
+    with pytest.raises(UnitError, match=r"mag\(AB\) is logarithmic"):
+        operation(image_of_unit(u.ABmag))
+
+
+def test_number_without_unit_is_added_to_magnitudes():
+    result = image_of_unit(u.ABmag) - 25
+    assert result.unit == u.ABmag
+    np.testing.assert_array_equal(result.data, A - 25)
+    assert result.uncertainty.unit is None
+
+
+def test_unreadable_unit_stays_where_it_is_right(raw_folder):
+    odd = unreadable(raw_folder)
+    for result in (odd * 2, odd + odd, odd - 3, odd + image_of_unit(), odd / A, odd**1):
+        assert result[0].meta["BUNIT"] == "ergish/s"
+        assert result[0].unit is None
+
+
+def test_unreadable_unit_goes_where_it_is_wrong(raw_folder):
+    odd = unreadable(raw_folder)
+    for result in (odd * odd, odd / odd, odd**2, 1 / odd, odd * (2 * u.s),
+                   odd * image_of_unit("adu"), odd / u.s):  # fmt: skip
+        result.save("new.fits", overwrite=True)
+        stored = DataFile("new.fits")[0]
+        assert "BUNIT" not in stored.meta
+        assert stored.unit is None
+    odd *= odd
+    assert "BUNIT" not in odd[0].meta
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        A * 1j, np.complex64(1j), np.array(1j), np.array(["2020-01-01"], "M8"),
+        np.str_("3"), np.array([None, 1, 2]), np.array(["a", "b", "c"]),
+        (A * 1j) * u.adu,
+    ],
+)  # fmt: skip
+def test_operand_of_no_real_numbers_is_refused(value):
+    with pytest.raises(TypeError, match=r"\* takes real numbers, not"):
+        NDLater(A) * value
+    with pytest.raises(TypeError, match=r"\* takes real numbers, not"):
+        DataFile(data=NDLater(A)) * value
+
+
+def test_other_odd_operands_are_explained():
+    with pytest.raises(ParameterError, match="308 digits"):
+        NDLater(A) + 10**400
+    with pytest.raises(TypeError, match="variance cannot be made of a Unknown"):
+        NDLater(A) + NDData(A, uncertainty=UnknownUncertainty(A))
+    for power in (np.nan, np.inf):
+        with pytest.raises(UnitError, match="adu to the power of"):
+            image_of_unit("adu") ** power
+    files = DataFileList(
+        data=[DataFile(data=image_of_unit()), DataFile(data=image_of_unit())]
+    )
+    for rest in ([[1, 2], [3, 4]], ["a", "b"], [None, 1]):
+        with pytest.raises(TypeError, match="for each of them, not"):
+            files + rest
+    one, other = (
+        DataFile(data=[image_of_unit(), image_of_unit()]),
+        DataFile(data=[image_of_unit(), image_of_unit()]),
+    )
+    other[0].ident, other[1].ident = "A", "B"
+    with pytest.raises(IdentError, match=r"DataFile .* has the extensions \[1, 2\]"):
+        one + other
+
+
+@pytest.mark.parametrize("name", ["bitwise_and", "bitwise_or", "bitwise_xor"])
+def test_bits_of_signed_and_unsigned_of_64_bits(name):
+    left, right = np.array([1, 6], "u8"), np.array([-2, 3], "i8")
+    result = getattr(NDLater(left), name)(NDLater(right))
+    assert result.dtype == np.int64
+    expected = getattr(np, name)(left.astype("i8"), right)
+    np.testing.assert_array_equal(result.data, expected)
+
+
+def test_masked_functions_of_numpy_see_the_pixels():
+    ndd = NDLater(A)
+    np.testing.assert_array_equal(np.ma.getdata(ndd), A)
+    np.testing.assert_array_equal(np.ma.add(A, ndd), 2 * A)
+    assert np.ma.masked_greater(ndd, 3).count() == 3
+
+
+def test_method_of_an_image_names_a_file(raw_folder):
+    made = image_of_unit("adu").divide(2, filename="half.fits")
+    assert isinstance(made, DataFile)
+    assert str(made.filename) == "half.fits"
+    made.save()
+    np.testing.assert_array_equal(DataFile("half.fits")[0].data, A / 2)
+
+
+# ---- what a result is like
+
+
+def described(name, shapes, **cards):
+    groups = []
+    for number, shape in enumerate(shapes, start=1):
+        ndd = NDLater(np.full(shape, 2.0, "f4"))
+        ndd.meta["GAIN"], ndd.meta["WHO"] = number, name
+        groups.append(ndd)
+    df = DataFile(data=groups)
+    df.meta["OBJECT"] = name
+    df.save(f"{name}.fits")
+    return DataFile(f"{name}.fits")
+
+
+def test_single_extension_lends_no_headers(raw_folder):
+    one, three = described("one", [(2, 3)]), described("three", [(2, 3)] * 3)
+    for result in (one - three, three - one, NDLater(A) - three, A - three,
+                   CCDData(A, unit="") - three):  # fmt: skip
+        assert result.meta["OBJECT"] == "three"
+        assert [ndd.meta["GAIN"] for ndd in result] == [1, 2, 3]
+        assert {ndd.meta["WHO"] for ndd in result} == {"three"}
+
+
+def test_row_may_stand_on_either_side(raw_folder):
+    row, whole = described("row", [(3,)]), described("whole", [(2, 3)])
+    np.testing.assert_array_equal((row[0] / whole[0]).data, np.ones((2, 3)))
+    assert (row[0] / whole[0]).meta["WHO"] == "whole"
+    assert (row - whole)[0].shape == (2, 3)
+    assert (row - whole)[0].meta["WHO"] == "whole"
+
+
+# ---- arithmetic in place, where an operand is among the things that are changed
+
+
+def write(name, *factors):
+    groups = [
+        NDLater(A * f, variance=A, flags=np.full(A.shape, 1 << i, "u2"))
+        for i, f in enumerate(factors)
+    ]
+    DataFile(data=groups).save(name, overwrite=True)
+    return DataFile(name)
+
+
+def look(df, what):
+    for position, name in what:
+        getattr(df[position], name)
+    return df
+
+
+LOOKS = [(), ((0, "data"),), ((0, "variance"),), ((1, "data"), (0, "flags"))]
+
+
+@pytest.mark.parametrize("looks", LOOKS)
+@pytest.mark.parametrize(
+    "operand", [lambda a: a[0], lambda a: a[1], lambda a: a[0].data, lambda a: a]
+)
+@pytest.mark.parametrize("name", ["__iadd__", "__isub__", "__imul__", "__itruediv__"])
+def test_operand_of_the_file_itself_is_what_it_was(raw_folder, looks, operand, name):
+    def result(in_place):
+        a = look(write(f"{in_place}.fits", 10, 20, 40), looks)
+        other = operand(a)
+        return getattr(a, name if in_place else name.replace("__i", "__"))(other)
+
+    for changed, new in zip(result(True), result(False), strict=True):
+        np.testing.assert_array_equal(changed.data, new.data)
+        np.testing.assert_array_equal(changed.variance, new.variance)
+        np.testing.assert_array_equal(changed.flags, new.flags)
+
+
+def test_array_that_is_held_takes_the_result_all_the_same(raw_folder):
+    a = write("q.fits", 10, 20)
+    held = a[0].data
+    a -= a[0]
+    assert a[0].data is held
+    np.testing.assert_array_equal(held, 0 * A)
+    np.testing.assert_array_equal(a[1].data, 10 * A)
+
+
+def test_array_of_the_file_in_another_view(raw_folder):
+    a = write("q.fits", 10, 20)
+    flat = a[0].data.reshape(-1)[::-1].reshape(2, 3)
+    expected = [10 * A - 10 * A[::-1, ::-1], 20 * A - 10 * A[::-1, ::-1]]
+    a -= flat
+    for ndd, right in zip(a, expected, strict=True):
+        np.testing.assert_array_equal(ndd.data, right)
+
+
+@pytest.mark.parametrize("looked", [*itertools.product([False, True], repeat=3)])
+def test_files_of_a_list_in_another_order(raw_folder, looked):
+    files = [write(f"p{i}.fits", i + 3) for i in range(3)]
+    for df, look_at in zip(files, looked, strict=True):
+        if look_at:
+            _ = df[0].data
+    changed = DataFileList(data=files)
+    changed -= [files[1], files[2], files[0]]
+    for df, factor in zip(files, (-1, -1, 2), strict=True):
+        np.testing.assert_array_equal(df[0].data, factor * A)
+
+
+def test_overlaps_are_found_among_many():
+    whole = np.zeros((50, 10))
+    parts = [(whole[10 * i : 10 * i + 5], i) for i in range(5)]
+    parts.append((whole[:, 3], 9))
+    other = np.zeros(7)
+    overlaps = Overlaps(parts[:5])
+    assert [overlaps.last(a) for a, _ in parts[:5]] == [0, 1, 2, 3, 4]
+    assert overlaps.last(whole) == 4
+    assert overlaps.last(whole[::-1]) == 4
+    assert overlaps.last(whole[12:24]) == 2
+    assert overlaps.last(whole[5:10]) == -1
+    assert overlaps.last(other) == -1
+    assert Overlaps(parts).last(whole[5:10]) == 9
+    assert Overlaps([(other, 3)]).last(whole) == -1
+    assert Overlaps([]).last(whole) == -1
