@@ -63,7 +63,7 @@ def test_chain_record_tells_all_steps(raws):
         "bx1.fits", "dbx1.fits", "dbx1_s.fits",
     ]  # fmt: skip
     assert product.record[0]["calibrations"]["bias"]["name"] == "bias.fits"
-    assert product.record[0]["parameters"] == {"scale": 2}
+    assert product.record[0]["parameters"] == {"scale": 2, "table": None}
 
 
 def test_chain_makes_what_its_steps_make(raws):
