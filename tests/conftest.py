@@ -53,6 +53,13 @@ def _loops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arith, "LOADED_AFTER", 0)
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder, as a script does."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(params=["compiled", "numpy"])
 def loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a test by the compiled loops, small as its arrays are, and by NumPy alone."""

@@ -22,7 +22,7 @@ from ndmapper.services import look_up_cals
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder_of_a_user(tmp_path, monkeypatch):
     """A folder with a frame, a bias, an older product and a calibration document."""
     monkeypatch.chdir(tmp_path)
     for name, shape in (
@@ -95,26 +95,30 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.replace(" ", "_"))
-def test_script_with_bad_input_says_what_to_do_and_loses_nothing(folder, capsys, case):
+def test_script_with_bad_input_says_what_to_do_and_loses_nothing(
+    folder_of_a_user, capsys, case
+):
     body, words = CASES[case]
     Path("script.py").write_text(SCRIPT.format(body=body))
-    before = contents(folder)
+    before = contents(folder_of_a_user)
     code = main(["run", "script.py"])
     error = capsys.readouterr().err
     assert code == 1
     assert [word for word in words if word not in error] == []
     assert "script.py, line " in error
     assert "Traceback" not in error
-    assert contents(folder) == before
+    assert contents(folder_of_a_user) == before
 
 
-def test_script_with_debug_shows_the_traceback(folder, capsys):
+def test_script_with_debug_shows_the_traceback(folder_of_a_user, capsys):
     Path("script.py").write_text(SCRIPT.format(body="subtract_bias('none.fits')"))
     assert main(["--debug", "run", "script.py"]) == 1
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_script_with_broken_json_names_the_line_and_keeps_the_file(folder, capsys):
+def test_script_with_broken_json_names_the_line_and_keeps_the_file(
+    folder_of_a_user, capsys
+):
     broken = '{\n  "associations": {,}\n}\n'
     Path("calibrations.json").write_text(broken)
     body = CASES["malformed calibration document"][0]
@@ -126,7 +130,7 @@ def test_script_with_broken_json_names_the_line_and_keeps_the_file(folder, capsy
     assert Path("calibrations.json").read_text() == broken
 
 
-def test_document_with_a_wrong_value_names_its_json_path(folder, capsys):
+def test_document_with_a_wrong_value_names_its_json_path(folder_of_a_user, capsys):
     document = {"associations": {"x.fits": {"bias": 3}}, "calibrations": {}}
     text = json.dumps(document, indent=2)
     Path("calibrations.json").write_text(text)

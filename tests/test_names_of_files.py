@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from shared_steps import double
 
 from ndmapper import config
 from ndmapper.calibrations import init_cal_dict, save_cal_dict, survey
@@ -20,12 +21,6 @@ def save_as(name):
     df = DataFile(data=NDLater(np.ones(3)))
     df.filename = name
     df.save()
-
-
-@run_task(prefix="d")
-def double(ndd):
-    """Double."""
-    return ndd * 2
 
 
 PLACES = {

@@ -69,3 +69,9 @@ def make_raw(tmp_path: Path) -> MakeRaw:
         return path
 
     return make
+
+
+@pytest.fixture
+def document_path(tmp_path: Path) -> Path:
+    """Name a calibration document that does not exist."""
+    return tmp_path / "calibrations.json"

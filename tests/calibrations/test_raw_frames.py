@@ -20,13 +20,9 @@ from ndmapper.lib.combine import combine
 from ndmapper.services import look_up_cals
 from ndmapper.steps import run_task
 
+pytestmark = pytest.mark.usefixtures("folder")
+
 RNG = np.random.default_rng(5)
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def frame(path, kind, minute=0, *, hour=18, day=10, level=1000.0, dtype="u2", **cards):

@@ -19,7 +19,7 @@ COUNT = 30
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def biases_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write a folder of simulated biases, as old as those of a night."""
     place = tmp_path / "raw"
     place.mkdir()
@@ -55,50 +55,56 @@ def same(a: list[Frame], b: list[Frame]) -> bool:
     return [vars(f) for f in a] == [vars(f) for f in b]
 
 
-def test_second_scan_reads_no_header(folder: Path, reads: list[str]) -> None:
-    first = find_frames(folder)
+def test_second_scan_reads_no_header(biases_folder: Path, reads: list[str]) -> None:
+    first = find_frames(biases_folder)
     assert len(reads) == COUNT
     reads.clear()
-    assert same(find_frames(folder), first)
+    assert same(find_frames(biases_folder), first)
     assert reads == []
 
 
-def test_scan_with_a_new_frame_costs_one_header(folder: Path, reads: list[str]) -> None:
-    find_frames(folder)
+def test_scan_with_a_new_frame_costs_one_header(
+    biases_folder: Path, reads: list[str]
+) -> None:
+    find_frames(biases_folder)
     reads.clear()
-    write(folder / "new.fits", "BIAS")
-    assert len(find_frames(folder)) == COUNT + 1
+    write(biases_folder / "new.fits", "BIAS")
+    assert len(find_frames(biases_folder)) == COUNT + 1
     assert reads == ["new.fits"]
 
 
-def test_scan_reads_what_changed(folder: Path, reads: list[str]) -> None:
-    find_frames(folder)
+def test_scan_reads_what_changed(biases_folder: Path, reads: list[str]) -> None:
+    find_frames(biases_folder)
     reads.clear()
-    write(folder / "b03.fits", "OBJECT", seconds=2_000_000)
-    (folder / "b04.fits").unlink()
-    frames = {frame.name: frame.values["obstype"] for frame in find_frames(folder)}
+    write(biases_folder / "b03.fits", "OBJECT", seconds=2_000_000)
+    (biases_folder / "b04.fits").unlink()
+    frames = {
+        frame.name: frame.values["obstype"] for frame in find_frames(biases_folder)
+    }
     assert reads == ["b03.fits"]
     assert frames["b03.fits"] == "OBJECT"
     assert "b04.fits" not in frames
 
 
-def test_scan_reads_a_file_of_this_moment_again(folder: Path, reads: list[str]) -> None:
-    write(folder / "b03.fits", "BIAS", seconds=int(time.time()) + 3600)
-    find_frames(folder)
+def test_scan_reads_a_file_of_this_moment_again(
+    biases_folder: Path, reads: list[str]
+) -> None:
+    write(biases_folder / "b03.fits", "BIAS", seconds=int(time.time()) + 3600)
+    find_frames(biases_folder)
     reads.clear()
-    find_frames(folder)
+    find_frames(biases_folder)
     assert reads == ["b03.fits"]
 
 
 def test_scan_by_another_version_of_the_rules_reads_all(
-    folder: Path, reads: list[str], tmp_path: Path
+    biases_folder: Path, reads: list[str], tmp_path: Path
 ) -> None:
     own = tmp_path / "own.toml"
     text = 'schema = 1\n[applies]\nINSTRUME = "SIMCAM"\n[descriptors]\n'
     own.write_text(text + 'kind = "OBSTYPE"\n')
-    assert find_frames(folder, own)[0].values == {"kind": "BIAS"}
+    assert find_frames(biases_folder, own)[0].values == {"kind": "BIAS"}
     own.write_text(text + 'kind = "FILTER"\n')
-    assert find_frames(folder, own)[0].values == {"kind": "R"}
+    assert find_frames(biases_folder, own)[0].values == {"kind": "R"}
     assert len(reads) == 2 * COUNT
 
 
@@ -113,34 +119,34 @@ def test_scan_by_another_version_of_the_rules_reads_all(
     ],
 )
 def test_scan_with_broken_memory_reads_all(
-    folder: Path, reads: list[str], edit: object
+    biases_folder: Path, reads: list[str], edit: object
 ) -> None:
-    first = find_frames(folder)
-    memory = FrameCache(folder, None).path
+    first = find_frames(biases_folder)
+    memory = FrameCache(biases_folder, None).path
     memory.write_text(edit(memory.read_text()))  # type: ignore[operator]
     reads.clear()
-    assert same(find_frames(folder), first)
+    assert same(find_frames(biases_folder), first)
     assert len(reads) == COUNT
 
 
-def test_scan_that_cannot_remember_goes_on(folder: Path, tmp_path: Path) -> None:
+def test_scan_that_cannot_remember_goes_on(biases_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("no folder")
-    assert len(find_frames(folder)) == len(find_frames(folder)) == COUNT
+    assert len(find_frames(biases_folder)) == len(find_frames(biases_folder)) == COUNT
 
 
-def test_scan_in_several_processes_gives_the_same(folder: Path) -> None:
-    serial = find_frames(folder, workers=1)
-    FrameCache(folder, None).path.unlink()
-    assert same(find_frames(folder, workers=2), serial)
+def test_scan_in_several_processes_gives_the_same(biases_folder: Path) -> None:
+    serial = find_frames(biases_folder, workers=1)
+    FrameCache(biases_folder, None).path.unlink()
+    assert same(find_frames(biases_folder, workers=2), serial)
 
 
-def test_survey_again_keeps_edits_and_adds_new_frames(folder: Path) -> None:
-    table = survey(folder)
+def test_survey_again_keeps_edits_and_adds_new_frames(biases_folder: Path) -> None:
+    table = survey(biases_folder)
     table["class"][table["file"] == "b03.fits"] = "dark"
     table.remove_row(4)
-    table.write(folder / "night.ecsv")
-    write(folder / "new.fits", "OBJECT")
-    again = survey(folder, known=folder / "night.ecsv")
+    table.write(biases_folder / "night.ecsv")
+    write(biases_folder / "new.fits", "OBJECT")
+    again = survey(biases_folder, known=biases_folder / "night.ecsv")
     classes = dict(zip(again["file"], again["class"], strict=True))
     assert classes["b03.fits"] == "dark"
     assert "b04.fits" not in classes  # it was taken out, and stays out
@@ -148,9 +154,9 @@ def test_survey_again_keeps_edits_and_adds_new_frames(folder: Path) -> None:
     assert len(again) == COUNT
 
 
-def test_survey_again_without_news_is_the_same(folder: Path) -> None:
-    table = survey(folder)
-    assert survey(folder, known=table) is table
+def test_survey_again_without_news_is_the_same(biases_folder: Path) -> None:
+    table = survey(biases_folder)
+    assert survey(biases_folder, known=table) is table
 
 
 def test_quick_header_reads_what_astropy_reads(real_data: Path) -> None:

@@ -27,12 +27,6 @@ Command = Callable[..., Result]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def command(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     def call(*words: object) -> Result:
         capsys.readouterr()

@@ -3,16 +3,10 @@
 import numpy as np
 import pytest
 from astropy.io import fits
+from shared_steps import double
 
 from ndmapper.io.record import encode
 from ndmapper.report.doctor import Finding
-from ndmapper.steps import run_task
-
-
-@run_task(prefix="d")
-def double(ndd):
-    """Double."""
-    return ndd * 2
 
 
 @pytest.fixture

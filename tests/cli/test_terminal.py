@@ -5,10 +5,10 @@ import re
 
 import pytest
 from astropy.io import fits
+from shared_steps import double
 
 from ndmapper.errors import FormatError
 from ndmapper.log import log_to_terminal
-from ndmapper.steps import run_task
 from ndmapper.terminal import one_line, printable
 from ndmapper.testing import make_mef
 
@@ -42,12 +42,6 @@ def test_printable_leaves_letters_of_all_scripts(text):
 
 def test_one_line_is_one():
     assert one_line("a\nb\tc") == "a\\nb\\tc"
-
-
-@run_task(prefix="d")
-def double(ndd):
-    """Double."""
-    return ndd * 2
 
 
 def poison(text):

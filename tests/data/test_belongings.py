@@ -31,7 +31,7 @@ def written(path, versions=(1, 2, 3), add=0):
 
 
 @pytest.fixture
-def path(tmp_path):
+def belongings_file(tmp_path):
     return written(tmp_path / "a.fits")
 
 
@@ -116,9 +116,11 @@ def in_place(df, other):
     (number, [1, 2, 3]), (extend, [1, 2, 3, 101, 1]), (in_place, [1, 2, 3]),
 ])  # fmt: skip
 @pytest.mark.parametrize("look", [False, True])
-def test_what_belongs_to_a_group_goes_with_it(path, tmp_path, change, numbers, look):
+def test_what_belongs_to_a_group_goes_with_it(
+    belongings_file, tmp_path, change, numbers, look
+):
     other = DataFile(written(tmp_path / "b.fits", add=100))
-    df = DataFile(path, mode="update")
+    df = DataFile(belongings_file, mode="update")
     if look:
         said(df)
     change(df, other)
@@ -136,28 +138,28 @@ def test_what_belongs_to_a_group_goes_with_it(path, tmp_path, change, numbers, l
     assert said(other) == whole(101, 102, 103)
 
 
-def test_nothing_of_a_group_that_is_gone_comes_back(path):
-    df = DataFile(path, mode="update")
+def test_nothing_of_a_group_that_is_gone_comes_back(belongings_file):
+    df = DataFile(belongings_file, mode="update")
     drop_and_append(df, None)
     alone = (9, {}, {})
     assert said(df) == [*whole(1, 2), alone]
     df.save()
-    assert said(DataFile(path)) == [*whole(1, 2), alone]
+    assert said(DataFile(belongings_file)) == [*whole(1, 2), alone]
     for save in (False, True):
-        written(path)
-        df = DataFile(path, mode="update")
+        written(belongings_file)
+        df = DataFile(belongings_file, mode="update")
         del df[1:]
         if save:
             df.save()
-            df = DataFile(path, mode="update")
+            df = DataFile(belongings_file, mode="update")
         df.append(np.full((4, 5), 9, "f4"))
         assert df.idents == [1, 2]
         df.save()
-        assert said(DataFile(path)) == [*whole(1), alone]
+        assert said(DataFile(belongings_file)) == [*whole(1), alone]
 
 
-def test_group_that_was_taken_out_has_what_belongs_to_it(path, tmp_path):
-    df = DataFile(path, mode="update")
+def test_group_that_was_taken_out_has_what_belongs_to_it(belongings_file, tmp_path):
+    df = DataFile(belongings_file, mode="update")
     third = df[2]
     del df[2]
     df.save()
@@ -167,8 +169,8 @@ def test_group_that_was_taken_out_has_what_belongs_to_it(path, tmp_path):
     assert said(DataFile(tmp_path / "new.fits")) == whole(3)
 
 
-def test_part_of_a_file_has_what_belongs_to_its_groups_alone(path, tmp_path):
-    df = DataFile(path)
+def test_part_of_a_file_has_what_belongs_to_its_groups_alone(belongings_file, tmp_path):
+    df = DataFile(belongings_file)
     with count_reads() as reads:
         part = df[1:]
     assert reads.bytes == 0
@@ -184,25 +186,25 @@ def test_part_of_a_file_has_what_belongs_to_its_groups_alone(path, tmp_path):
     np.full((4, 5), 9, "f4"), NDData(np.full((4, 5), 9, "f4")),
     NDLater(np.full((4, 5), 9, "f4")),
 ], ids=["array", "NDData", "NDLater"])  # fmt: skip
-def test_array_of_no_file_takes_over_what_belongs_to_the_place(path, value):
-    df = DataFile(path, mode="update")
+def test_array_of_no_file_takes_over_what_belongs_to_the_place(belongings_file, value):
+    df = DataFile(belongings_file, mode="update")
     df[0] = value
     df.save()
-    assert said(DataFile(path))[0] == (9, {"OBJCAT": 1}, {"OBJMASK": 1})
+    assert said(DataFile(belongings_file))[0] == (9, {"OBJCAT": 1}, {"OBJMASK": 1})
 
 
-def test_group_without_tables_brings_none(path, tmp_path):
+def test_group_without_tables_brings_none(belongings_file, tmp_path):
     bare = tmp_path / "bare.fits"
     DataFile(bare, data=np.full((4, 5), 9, "f4")).save()
-    df = DataFile(path, mode="update")
+    df = DataFile(belongings_file, mode="update")
     df[0] = DataFile(bare)[0]
     df[1] = df[0].copy()
     df.save()
-    assert said(DataFile(path)) == [(9, {}, {}), (9, {}, {}), *whole(3)]
+    assert said(DataFile(belongings_file)) == [(9, {}, {}), (9, {}, {}), *whole(3)]
 
 
-def test_image_of_the_same_pixels_is_cut_with_its_group(path, tmp_path):
-    df = DataFile(path, mode="update")
+def test_image_of_the_same_pixels_is_cut_with_its_group(belongings_file, tmp_path):
+    df = DataFile(belongings_file, mode="update")
     df[0].extras["THUMB"] = np.zeros((2, 2))
     df[0].extras["OBJMASK"].data[1, 2] = 7
     with count_reads() as reads:
@@ -211,20 +213,20 @@ def test_image_of_the_same_pixels_is_cut_with_its_group(path, tmp_path):
     assert part.extras["OBJMASK"].data[0, 0] == 7
     df[0] = part
     df.save()
-    again = DataFile(path)[0]
+    again = DataFile(belongings_file)[0]
     assert again.extras["OBJMASK"].shape == again.shape == (3, 3)
     assert again.extras["THUMB"].shape == (2, 2)
 
 
-def test_image_is_added_to_a_group_and_taken_away(path):
-    df = DataFile(path, mode="update")
+def test_image_is_added_to_a_group_and_taken_away(belongings_file):
+    df = DataFile(belongings_file, mode="update")
     df[1].extras["SKY"] = np.full((4, 5), 20)
     del df[0].extras["OBJMASK"]
     df.save()
-    found = stored(path)
+    found = stored(belongings_file)
     assert found["SKY", 2] == 20
     assert ("OBJMASK", 1) not in found
-    assert list(DataFile(path)[1].extras) == ["OBJMASK", "SKY"]
+    assert list(DataFile(belongings_file)[1].extras) == ["OBJMASK", "SKY"]
     with pytest.raises(MissingTableError, match="no extra 'OBJMASX'; did you mean"):
         df[1].extras["OBJMASX"]
 
@@ -241,19 +243,19 @@ def test_images_of_a_group_with_a_name(tmp_path):
         assert [h.name for h in hdus[1:]] == ["CHAN08.DATA", "CHAN08.TRACE"]
 
 
-def test_what_is_of_no_group_is_not_given_to_a_new_one(path):
-    with fits.open(path, mode="append") as hdus:
+def test_what_is_of_no_group_is_not_given_to_a_new_one(belongings_file):
+    with fits.open(belongings_file, mode="append") as hdus:
         for name in ("ALONE", "VAR"):
             hdus.append(fits.ImageHDU(np.full((4, 5), 50), name=name, ver=7))
         hdus.append(fits.BinTableHDU(Table({"N": [50]}), name="ALSO", ver=7))
-    df = DataFile(path, mode="update")
+    df = DataFile(belongings_file, mode="update")
     df.append(NDLater(np.full((4, 5), 9, "f4"), ident=7))
     for _ in range(2):
         df.save()
-        again = DataFile(path)
+        again = DataFile(belongings_file)
         assert said(again) == [*whole(1, 2, 3), (9, {}, {})]
         assert not again[3].has("uncertainty")
-        assert sorted(stored(path).values()).count(50) == 3
+        assert sorted(stored(belongings_file).values()).count(50) == 3
 
 
 def test_empty_hdu_goes_with_its_group(tmp_path):
@@ -299,33 +301,33 @@ def count_in(path):
         return len(hdus) - 1, *(hdus[0].header.get(key) for key in keys)
 
 
-def test_numbers_of_extensions_follow(path, tmp_path):
-    fits.setval(path, "NEXTEND", value=10)
-    fits.setval(path, "NSCIEXT", value=3)
-    df = DataFile(path, mode="update")
+def test_numbers_of_extensions_follow(belongings_file, tmp_path):
+    fits.setval(belongings_file, "NEXTEND", value=10)
+    fits.setval(belongings_file, "NSCIEXT", value=3)
+    df = DataFile(belongings_file, mode="update")
     df[0].meta["A"] = 1
     df.save()
-    assert count_in(path) == (10, 10, 3)
+    assert count_in(belongings_file) == (10, 10, 3)
     del df[1]
     df.save()
-    assert count_in(path) == (7, 7, 2)
+    assert count_in(belongings_file) == (7, 7, 2)
     assert (df.meta["NEXTEND"], df.meta["NSCIEXT"]) == (7, 2)
     df[0].variance = np.ones((4, 5))
     df.append(np.ones((4, 5)))
     df.save()
-    assert count_in(path) == (9, 9, 3)
+    assert count_in(belongings_file) == (9, 9, 3)
     assert df.unloaded
     new = DataFile(tmp_path / "new.fits", data=df[0], meta=df.meta)
     new.save()
     assert count_in(tmp_path / "new.fits") == (4, 4, 1)
 
 
-def test_number_that_was_wrong_is_not_touched_without_need(path):
-    fits.setval(path, "NEXTEND", value=99)
-    df = DataFile(path, mode="update")
+def test_number_that_was_wrong_is_not_touched_without_need(belongings_file):
+    fits.setval(belongings_file, "NEXTEND", value=99)
+    df = DataFile(belongings_file, mode="update")
     df[0].meta["A"] = 1
     df.save()
-    assert count_in(path)[1] == 99
+    assert count_in(belongings_file)[1] == 99
 
 
 def test_image_in_the_primary_hdu_gets_company(tmp_path):

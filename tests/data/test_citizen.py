@@ -32,7 +32,7 @@ def coordinates(shift=0):
 
 
 @pytest.fixture
-def path(tmp_path):
+def star_file(tmp_path):
     """A star and a trace, with one bad pixel beside the star, in a file."""
     y, x = np.indices(SHAPE)
     image = 100 + np.random.default_rng(3).normal(0, 3, SHAPE)
@@ -54,8 +54,8 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def ndd(path):
-    return DataFile(path)[0]
+def ndd(star_file):
+    return DataFile(star_file)[0]
 
 
 # ---- numpy, astropy and matplotlib
@@ -188,9 +188,9 @@ def test_ccdproc_trims_and_applies_the_gain(ndd):
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:Degrees of freedom:RuntimeWarning")
-def test_ccdproc_combines_ccddata(path):
+def test_ccdproc_combines_ccddata(star_file):
     ccdproc = pytest.importorskip("ccdproc")
-    ccds = [DataFile(path)[0].to_ccddata() for _ in range(3)]
+    ccds = [DataFile(star_file)[0].to_ccddata() for _ in range(3)]
     combined = NDLater.from_ccddata(ccdproc.Combiner(ccds).average_combine())
     good = ~ccds[0].mask
     assert np.allclose(combined.data[good], ccds[0].data[good])

@@ -17,13 +17,6 @@ from ndmapper.errors import (
     ParameterError,
 )
 from ndmapper.io.write import publish
-from ndmapper.testing import make_mef
-
-
-@pytest.fixture
-def path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return make_mef(tmp_path / "a.fits")
 
 
 def broken(path, keyword, name, more=b""):
@@ -46,18 +39,18 @@ def broken(path, keyword, name, more=b""):
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".fits", "a\0b.fits"])
-def test_save_under_a_name_that_no_file_can_have(path, name):
+def test_save_under_a_name_that_no_file_can_have(two_groups, name):
     with pytest.raises(FileAccessError):
         DataFile(data=NDData([1])).save(name)
 
 
-def test_open_a_name_that_no_file_can_have(path):
+def test_open_a_name_that_no_file_can_have(two_groups):
     with pytest.raises(MissingFileError):
         DataFile("a\0b.fits")
 
 
 @pytest.mark.parametrize("ident", ["\u00e9", "a\nb"])
-def test_ident_that_fits_cannot_hold(path, ident):
+def test_ident_that_fits_cannot_hold(two_groups, ident):
     df = DataFile(data=[NDData([1]), NDData([1])])
     df[0].ident = ident
     with pytest.raises(FormatError, match="cannot be saved"):
@@ -68,7 +61,7 @@ def test_ident_that_fits_cannot_hold(path, ident):
         df.save("b.fits")
 
 
-def test_ident_of_numpy_is_a_number(path):
+def test_ident_of_numpy_is_a_number(two_groups):
     df = DataFile("b.fits", data=NDData([1]), mode="new")
     df[0].ident = np.int64(4)
     df.save()
@@ -82,8 +75,8 @@ def test_ident_of_numpy_is_a_number(path):
     ("keyword", "more"),
     [("FLAGCONV", b""), ("FLAG0", b"FLAGCONV= 'own'".ljust(80))],
 )
-def test_broken_names_of_flags_are_not_read(path, keyword, more):
-    df = DataFile(broken(path, keyword, "DQ", more), mode="update")
+def test_broken_names_of_flags_are_not_read(two_groups, keyword, more):
+    df = DataFile(broken(two_groups, keyword, "DQ", more), mode="update")
     flags = df[0].flags.copy()
     assert df.preview().png
     assert np.array_equal((df[0] * 2).flags, flags)
@@ -91,21 +84,21 @@ def test_broken_names_of_flags_are_not_read(path, keyword, more):
     df[0].flags[0, 0] |= 1
     df.save()
     name = df[0].flag_table.name
-    assert name == ("own" if more else DataFile(path)[1].flag_table.name)
-    assert fits.getheader(path, ("DQ", 1))["FLAGCONV"] == name
+    assert name == ("own" if more else DataFile(two_groups)[1].flag_table.name)
+    assert fits.getheader(two_groups, ("DQ", 1))["FLAGCONV"] == name
 
 
-def test_broken_name_of_a_flag_leaves_a_known_convention(path):
-    DataFile(path).translate_flags("jwst").save("j.fits")
-    broken(path.with_name("j.fits"), "FLAG0", "DQ")
+def test_broken_name_of_a_flag_leaves_a_known_convention(two_groups):
+    DataFile(two_groups).translate_flags("jwst").save("j.fits")
+    broken(two_groups.with_name("j.fits"), "FLAG0", "DQ")
     first, second = DataFile("j.fits")
     assert first.flag_table == second.flag_table
     assert first.flag_table.name == "jwst"
 
 
 @pytest.mark.parametrize("keyword", ["EXTNAME", "EXTVER"])
-def test_section_of_an_extension_with_a_broken_name(path, keyword):
-    df = DataFile(broken(path, keyword, "SCI"))
+def test_section_of_an_extension_with_a_broken_name(two_groups, keyword):
+    df = DataFile(broken(two_groups, keyword, "SCI"))
     DataFile("b.fits", data=[df[0][1:]]).save()
     assert fits.getheader("b.fits", 1)["EXTNAME"] == "SCI"
     assert len(DataFile("b.fits")) == 1
@@ -115,13 +108,13 @@ def test_section_of_an_extension_with_a_broken_name(path, keyword):
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5])
-def test_preview_of_no_size(path, size):
+def test_preview_of_no_size(two_groups, size):
     with pytest.raises(ParameterError, match="at least 1"):
-        DataFile(path).preview(size=size)
+        DataFile(two_groups).preview(size=size)
 
 
-def test_preview_saved_where_it_cannot_be(path):
-    made = DataFile(path).preview()
+def test_preview_saved_where_it_cannot_be(two_groups):
+    made = DataFile(two_groups).preview()
     with pytest.raises(MissingFileError, match="folder"):
         made.save("nowhere/x.png")
     with pytest.raises(ParameterError, match=r"\.png"):
@@ -133,23 +126,23 @@ def test_preview_saved_where_it_cannot_be(path):
 
 
 @pytest.mark.parametrize("value", [None, 1.5, [None]])
-def test_bad_flags_that_are_none(path, value):
+def test_bad_flags_that_are_none(two_groups, value):
     with pytest.raises(ConfigError, match="by their names"):
-        DataFile(path)[0].bad_flags = value
+        DataFile(two_groups)[0].bad_flags = value
     with pytest.raises(ConfigError, match="by their names"):
         _ = NDLater([1]).flagged(value)
 
 
 @pytest.mark.parametrize("value", [3, None])
-def test_flag_table_that_is_none(path, value):
+def test_flag_table_that_is_none(two_groups, value):
     with pytest.raises(InstrumentError, match="by its name"):
-        DataFile(path)[0].flag_table = value
+        DataFile(two_groups)[0].flag_table = value
 
 
 @pytest.mark.parametrize("value", [5, ["SCI"], {"data": 5}])
-def test_labels_that_are_none(path, value):
+def test_labels_that_are_none(two_groups, value):
     with pytest.raises(ConfigError, match="labels"):
-        DataFile(path, labels=value)
+        DataFile(two_groups, labels=value)
 
 
 # ---- owners
@@ -158,13 +151,13 @@ def test_labels_that_are_none(path, value):
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
 )
-def test_replaced_file_keeps_its_owner(path):
-    os.chown(path, 1234, 2345)
-    path.chmod(0o640)
-    df = DataFile(path, mode="update")
+def test_replaced_file_keeps_its_owner(two_groups):
+    os.chown(two_groups, 1234, 2345)
+    two_groups.chmod(0o640)
+    df = DataFile(two_groups, mode="update")
     df.meta["NEW"] = 1
     df.save()
-    found = path.stat()
+    found = two_groups.stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1234, 2345, 0o640)
 
 

@@ -16,13 +16,8 @@ from ndmapper.errors import IdentError, ModeError, NotMadeError, OutputExistsErr
 from ndmapper.testing import count_reads, make_mef
 
 
-@pytest.fixture
-def path(tmp_path):
-    return make_mef(tmp_path / "mef.fits", n_ext=2, var=True, table=True)
-
-
-def test_images_are_made_when_they_are_asked_for(path):
-    content = FileContent.open(path)
+def test_images_are_made_when_they_are_asked_for(two_groups):
+    content = FileContent.open(two_groups)
     with count_reads() as reads:
         assert content.idents == [1, 2]
         assert content.is_untouched
@@ -47,8 +42,8 @@ def packed(content):
 
 @pytest.mark.parametrize("function", [copied, deeply_copied, packed])
 @pytest.mark.parametrize("made", [True, False])
-def test_a_copy_is_independent(path, function, made):
-    content = FileContent.open(path)
+def test_a_copy_is_independent(two_groups, function, made):
+    content = FileContent.open(two_groups)
     if made:
         content.groups[0].data[0, 0] = 5
     new = function(content)
@@ -56,7 +51,7 @@ def test_a_copy_is_independent(path, function, made):
     new.primary.header["NEW"] = 1
     new.record = [{"key": "a"}]
     new.keep_only(new.groups[:1])
-    assert content.groups[0].data[0, 0] == (5 if made else first_pixel(path))
+    assert content.groups[0].data[0, 0] == (5 if made else first_pixel(two_groups))
     assert "NEW" not in content.primary.header
     assert content.record == []
     assert content.idents == [1, 2]
@@ -67,8 +62,8 @@ def first_pixel(path):
     return DataFile(path)[0].data[0, 0]
 
 
-def test_what_belongs_to_an_image_leaves_with_it(path):
-    df = DataFile(path)
+def test_what_belongs_to_an_image_leaves_with_it(two_groups):
+    df = DataFile(two_groups)
     df[0].tables["lines"] = {"x": [1, 2]}
     image = df[0]
     del df[0]
@@ -76,21 +71,21 @@ def test_what_belongs_to_an_image_leaves_with_it(path):
     assert "lines" not in df.tables
 
 
-def test_reload_opens_another_content(path):
-    df = DataFile(path)
+def test_reload_opens_another_content(two_groups):
+    df = DataFile(two_groups)
     before = df.content
     before.groups[0].data[0, 0] = 7
     df.reload()
     assert df.content is not before
-    assert df[0].data[0, 0] == first_pixel(path)
+    assert df[0].data[0, 0] == first_pixel(two_groups)
     assert before.groups[0].data[0, 0] == 7
 
 
-def test_a_planned_file_makes_its_content_when_it_is_asked_for(path, tmp_path):
+def test_a_planned_file_makes_its_content_when_it_is_asked_for(two_groups, tmp_path):
     made = []
 
     def maker():
-        made.append(path.rename(tmp_path / "planned.fits"))
+        made.append(two_groups.rename(tmp_path / "planned.fits"))
 
     planned = PlannedFile(tmp_path / "planned.fits", [{"key": "a"}], {}, maker)
     assert (planned.record, planned.mode, made) == ([{"key": "a"}], "read", [])
@@ -107,18 +102,18 @@ def test_a_file_that_is_only_planned_has_no_content(tmp_path):
         copy.copy(planned)
 
 
-def test_errors_of_a_save_name_the_file(path):
-    df = DataFile(path, mode="update")
+def test_errors_of_a_save_name_the_file(two_groups):
+    df = DataFile(two_groups, mode="update")
     df[1].ident = 1
-    with pytest.raises(IdentError, match=r"DataFile '.*mef.fits' \(len 2\) has two"):
+    with pytest.raises(IdentError, match=r"DataFile '.*a\.fits' \(len 2\) has two"):
         df.save()
 
 
-def test_access_finds_the_name_to_save_under(path, tmp_path, monkeypatch):
-    access = FileAccess(FileName(path), "read")
+def test_access_finds_the_name_to_save_under(two_groups, tmp_path, monkeypatch):
+    access = FileAccess(FileName(two_groups), "read")
     with pytest.raises(ModeError, match="opened in mode 'read'"):
         access.save_target(overwrite=False)
-    assert access.save_target(overwrite=True) == path
+    assert access.save_target(overwrite=True) == two_groups
     other = make_mef(tmp_path / "other.fits")
     with pytest.raises(OutputExistsError):
         access.save_target(other, overwrite=False)
@@ -126,16 +121,16 @@ def test_access_finds_the_name_to_save_under(path, tmp_path, monkeypatch):
     assert (access.filename, access.mode) == (other, "update")
 
 
-def test_access_knows_the_file_from_another_folder(path, tmp_path, monkeypatch):
+def test_access_knows_the_file_from_another_folder(two_groups, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    access = FileAccess(FileName(path.name), "update")
+    access = FileAccess(FileName(two_groups.name), "update")
     monkeypatch.chdir("/")
-    assert str(access.filename) == path.name
-    assert access.save_target(overwrite=False) == path
+    assert str(access.filename) == two_groups.name
+    assert access.save_target(overwrite=False) == two_groups
 
 
-def test_arithmetic_leaves_the_contents_as_they_are(path):
-    df = DataFile(path)
+def test_arithmetic_leaves_the_contents_as_they_are(two_groups):
+    df = DataFile(two_groups)
     made = df - df
     assert made.content is not df.content
     assert np.all(made[0].data == 0)

@@ -21,13 +21,6 @@ from ndmapper.errors import (
 )
 from ndmapper.testing import count_reads, make_mef
 
-
-@pytest.fixture
-def path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return make_mef(tmp_path / "a.fits", n_ext=3)
-
-
 # ---- the published session
 
 
@@ -57,9 +50,9 @@ def test_datafile_published_session(tmp_path, monkeypatch, capsys):
 # ---- opening, and what is read
 
 
-def test_datafile_list_operations_read_no_pixels(path):
+def test_datafile_list_operations_read_no_pixels(three_groups):
     with count_reads() as reads:
-        df = DataFile(path)
+        df = DataFile(three_groups)
         assert (len(df), df.idents, df.meta["OBJECT"]) == (3, [1, 2, 3], "test")
         repr(df), str(df), df.info(), list(df.tables), df.extras
         assert df.record == []
@@ -114,18 +107,18 @@ def test_open_missing_file_is_an_error(tmp_path, mode):
         DataFile(tmp_path / "no.fits", mode=mode)
 
 
-def test_open_new_of_existing_file_is_an_error(path):
+def test_open_new_of_existing_file_is_an_error(three_groups):
     with pytest.raises(OutputExistsError, match="overwrite"):
-        DataFile(path, mode="new")
+        DataFile(three_groups, mode="new")
     with pytest.raises(OutputExistsError):
-        DataFile(path, data=[NDData([1])])
+        DataFile(three_groups, data=[NDData([1])])
 
 
-def test_open_overwrite_ignores_what_is_there(path):
-    before = path.read_bytes()
-    df = DataFile(path, mode="overwrite")
+def test_open_overwrite_ignores_what_is_there(three_groups):
+    before = three_groups.read_bytes()
+    df = DataFile(three_groups, mode="overwrite")
     assert (len(df), len(df.tables)) == (0, 0)
-    assert path.read_bytes() == before
+    assert three_groups.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -141,20 +134,22 @@ def test_open_without_a_name_has_no_file(arguments, error):
 @pytest.mark.parametrize(
     ("content", "error"), [(b"hello", FormatError), (None, TruncatedFileError)]
 )
-def test_open_bad_file_is_an_error_that_names_it(path, content, error):
-    path.write_bytes(path.read_bytes()[:-3000] if content is None else content)
+def test_open_bad_file_is_an_error_that_names_it(three_groups, content, error):
+    three_groups.write_bytes(
+        three_groups.read_bytes()[:-3000] if content is None else content
+    )
     with pytest.raises(error, match=r"a\.fits"):
-        DataFile(path)
+        DataFile(three_groups)
 
 
-def test_open_empty_data_ignores_the_content(path):
-    df = DataFile(path, data=[], mode="update")
+def test_open_empty_data_ignores_the_content(three_groups):
+    df = DataFile(three_groups, data=[], mode="update")
     assert len(df) == 0
     assert list(df.tables) == ["MDF"]
 
 
-def test_open_modifies_the_name(path):
-    shutil.copy(path, path.with_name("xa_y.fits"))
+def test_open_modifies_the_name(three_groups):
+    shutil.copy(three_groups, three_groups.with_name("xa_y.fits"))
     df = DataFile("a.fits", prefix="x", suffix="_y")
     assert (str(df), df.filename.prefix, df.filename.base) == ("xa_y.fits", "x", "a")
 
@@ -193,18 +188,18 @@ def test_name_of_an_unnamed_file():
         df.__fspath__()
 
 
-def test_copy_keeps_calibrations_and_renames(path):
-    df = DataFile(path)
+def test_copy_keeps_calibrations_and_renames(three_groups):
+    df = DataFile(three_groups)
     df.cals["bias"] = DataFile()
     other = DataFile(df, prefix="x")
-    assert (str(other), other.mode) == (str(path.with_name("xa.fits")), "new")
+    assert (str(other), other.mode) == (str(three_groups.with_name("xa.fits")), "new")
     assert other.cals == df.cals
     assert other.cals is not df.cals
     assert isinstance(other.filename, FileName)
 
 
-def test_pickle_modified_file_keeps_its_edits(path):
-    df = DataFile(path)
+def test_pickle_modified_file_keeps_its_edits(three_groups):
+    df = DataFile(three_groups)
     df[0].data[0, 0] = 5
     df.meta["NEW"] = 1
     df.tables["MDF"]["NO"][0] = 9
@@ -230,15 +225,15 @@ def test_pickle_modified_file_keeps_its_edits(path):
     ids=["data", "flags", "variance", "meta", "extension", "order", "append", "delete",
          "table", "no table", "no flags", "idents", "unit", "name"],
 )  # fmt: skip
-def test_unloaded_is_false_after_any_edit(path, edit):
-    df = DataFile(path)
+def test_unloaded_is_false_after_any_edit(three_groups, edit):
+    df = DataFile(three_groups)
     assert df.unloaded
     edit(df)
     assert not df.unloaded
 
 
-def test_unloaded_is_true_after_only_looking(path):
-    df = DataFile(path)
+def test_unloaded_is_true_after_only_looking(three_groups):
+    df = DataFile(three_groups)
     for ndd in df:
         _ = (
             ndd.data.sum(),
@@ -253,16 +248,16 @@ def test_unloaded_is_true_after_only_looking(path):
 
 
 @pytest.mark.parametrize("look", [lambda df: None, lambda df: df[0].meta])
-def test_unloaded_notices_that_the_file_was_replaced(path, look):
-    df = DataFile(path)
+def test_unloaded_notices_that_the_file_was_replaced(three_groups, look):
+    df = DataFile(three_groups)
     look(df)
-    make_mef("b.fits", n_ext=3).replace(path)
+    make_mef("b.fits", n_ext=3).replace(three_groups)
     with pytest.raises(FileChangedError):
         _ = df.unloaded
 
 
-def test_reload_gives_edits_up(path):
-    df = DataFile(path, mode="update")
+def test_reload_gives_edits_up(three_groups):
+    df = DataFile(three_groups, mode="update")
     df[0].data[...] = 0
     df.meta["NEW"] = 1
     del df.tables["MDF"]
@@ -275,16 +270,16 @@ def test_reload_gives_edits_up(path):
     assert df.unloaded
 
 
-def test_reload_sees_a_replaced_file(path):
-    df = DataFile(path)
-    path.unlink()
-    make_mef(path, n_ext=1)
+def test_reload_sees_a_replaced_file(three_groups):
+    df = DataFile(three_groups)
+    three_groups.unlink()
+    make_mef(three_groups, n_ext=1)
     df.reload()
     assert (len(df), df[0].data[0, 0]) == (1, 1000)
 
 
-def test_tables_behave_as_a_mapping(path):
-    df = DataFile(path)
+def test_tables_behave_as_a_mapping(three_groups):
+    df = DataFile(three_groups)
     df.tables["NEW"] = {"A": [1, 2]}
     assert list(df.tables) == ["MDF", "NEW"]
     assert isinstance(df.tables["NEW"], Table)
@@ -294,8 +289,8 @@ def test_tables_behave_as_a_mapping(path):
         df.tables[3] = Table()
 
 
-def test_info_describes_groups_and_tables(path):
-    lines = DataFile(path).info().splitlines()
+def test_info_describes_groups_and_tables(three_groups):
+    lines = DataFile(three_groups).info().splitlines()
     assert lines[0].startswith("DataFile")
     assert lines[2].split() == [
         "1",

@@ -15,7 +15,7 @@ from ndmapper.testing import count_reads, make_mef
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def raw_frames(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "raw").mkdir()
     for i, (kind, time) in enumerate([("BIAS", 0), ("FLAT", 5), ("BIAS", 0)], start=1):
@@ -37,11 +37,11 @@ def names(files):
      [f"raw/b{i}.fits" for i in (1, 2, 3)]],
     ids=["pattern", "mixed", "names"],
 )  # fmt: skip
-def test_list_from_names_and_patterns(folder, given):
+def test_list_from_names_and_patterns(raw_frames, given):
     assert names(DataFileList(given)) == ["raw/b1.fits", "raw/b2.fits", "raw/b3.fits"]
 
 
-def test_list_modifies_names(folder):
+def test_list_modifies_names(raw_frames):
     make_mef("raw/xb1_y.fits")
     files = DataFileList(["b1.fits"], prefix="x", suffix="_y", dirname="raw")
     assert names(files) == ["raw/xb1_y.fits"]
@@ -61,35 +61,35 @@ def test_list_published_session(tmp_path, monkeypatch):
     )
 
 
-def test_list_pattern_that_matches_nothing_is_an_error(folder):
+def test_list_pattern_that_matches_nothing_is_an_error(raw_frames):
     with pytest.raises(MissingFileError, match=r"raw/\*\.fit'"):
         DataFileList("raw/*.fit")
 
 
-def test_list_of_a_missing_file_is_an_error(folder):
+def test_list_of_a_missing_file_is_an_error(raw_frames):
     with pytest.raises(MissingFileError, match="b9"):
         DataFileList(["raw/b1.fits", "raw/b9.fits"])
 
 
-def test_list_name_that_looks_like_a_pattern_is_a_name(folder):
+def test_list_name_that_looks_like_a_pattern_is_a_name(raw_frames):
     make_mef("raw/b[1].fits")
     assert names(DataFileList("raw/b[1].fits")) == ["raw/b[1].fits"]
 
 
-def test_list_of_datafiles_holds_those(folder):
+def test_list_of_datafiles_holds_those(raw_frames):
     df = DataFile("raw/b1.fits")
     assert DataFileList([df])[0] is df
     assert DataFileList(data=[df])[0] is df
     assert DataFileList(df)[0] is df
 
 
-def test_list_of_datafiles_with_other_names_holds_copies(folder):
+def test_list_of_datafiles_with_other_names_holds_copies(raw_frames):
     df = DataFile("raw/b1.fits")
     (other,) = DataFileList([df], prefix="x")
     assert (str(other), other.mode) == ("raw/xb1.fits", "new")
 
 
-def test_list_of_nested_nddata(folder):
+def test_list_of_nested_nddata(raw_frames):
     files = DataFileList(
         ["x.fits", "y.fits"], [[NDData([1]), NDData([2])], NDData([3])]
     )
@@ -106,12 +106,12 @@ def test_list_of_nddata_without_names():
     ]
 
 
-def test_list_of_other_length_than_its_data_is_an_error(folder):
+def test_list_of_other_length_than_its_data_is_an_error(raw_frames):
     with pytest.raises(ShapeError, match="2 names for 3"):
         DataFileList(["x.fits", "y.fits"], [NDData([1])] * 3)
 
 
-def test_list_mode_is_that_of_its_files(folder):
+def test_list_mode_is_that_of_its_files(raw_frames):
     with pytest.raises(OutputExistsError):
         DataFileList("raw/*.fits", mode="new")
     assert {df.mode for df in DataFileList("raw/*.fits", mode="update")} == {"update"}
@@ -120,7 +120,7 @@ def test_list_mode_is_that_of_its_files(folder):
 # ---- list operations
 
 
-def test_list_operations_read_no_pixels(folder):
+def test_list_operations_read_no_pixels(raw_frames):
     with count_reads() as reads:
         files = DataFileList("raw/*.fits")
         files.append("raw/b1.fits")
@@ -131,14 +131,14 @@ def test_list_operations_read_no_pixels(folder):
     assert reads.reads == 0
 
 
-def test_list_slice_is_a_list_of_the_same_files(folder):
+def test_list_slice_is_a_list_of_the_same_files(raw_frames):
     files = DataFileList("raw/*.fits")
     part = files[::-2]
     assert isinstance(part, DataFileList)
     assert part[0] is files[2]
 
 
-def test_list_append_opens_names_in_the_mode_of_the_list(folder):
+def test_list_append_opens_names_in_the_mode_of_the_list(raw_frames):
     files = DataFileList("raw/b1.fits", mode="update")
     files.append("raw/b2.fits")
     assert files[1].mode == "update"
@@ -150,26 +150,26 @@ def test_list_append_opens_names_in_the_mode_of_the_list(folder):
 
 
 @pytest.mark.parametrize("item", [3, None, [1]])
-def test_list_append_of_something_else_is_an_error(folder, item):
+def test_list_append_of_something_else_is_an_error(raw_frames, item):
     files = DataFileList("raw/*.fits")
     with pytest.raises(TypeError):
         files.append(item)
     assert len(files) == 3
 
 
-def test_list_setitem_coerces(folder):
+def test_list_setitem_coerces(raw_frames):
     files = DataFileList("raw/*.fits")
     files[0] = "raw/b2.fits"
     assert names(files)[0] == "raw/b2.fits"
 
 
-def test_list_equality_is_of_the_files(folder):
+def test_list_equality_is_of_the_files(raw_frames):
     files = DataFileList("raw/*.fits")
     assert files == files[:]
     assert files != DataFileList("raw/*.fits")
 
 
-def test_list_save_and_reload(folder):
+def test_list_save_and_reload(raw_frames):
     files = DataFileList("raw/*.fits", mode="update")
     for df in files:
         df[0].data[0, 0] = -1
@@ -181,7 +181,7 @@ def test_list_save_and_reload(folder):
 # ---- headers
 
 
-def test_table_has_a_row_for_each_file(folder):
+def test_table_has_a_row_for_each_file(raw_frames):
     table = DataFileList("raw/*.fits").table("KIND", "GAIN", "NOPE")
     assert table["filename"].tolist() == ["raw/b1.fits", "raw/b2.fits", "raw/b3.fits"]
     assert table["KIND"].tolist() == ["BIAS", "FLAT", "BIAS"]
@@ -189,14 +189,14 @@ def test_table_has_a_row_for_each_file(folder):
     assert table["NOPE"].mask.all()
 
 
-def test_table_masks_only_what_is_missing(folder):
+def test_table_masks_only_what_is_missing(raw_frames):
     fits.setval("raw/b2.fits", "SLIT", value=0.5)
     column = DataFileList("raw/*.fits").table("SLIT")["SLIT"]
     assert column.mask.tolist() == [True, False, True]
     assert column[1] == 0.5
 
 
-def test_table_of_values_of_several_kinds(folder):
+def test_table_of_values_of_several_kinds(raw_frames):
     fits.setval("raw/b2.fits", "KIND", value=3)
     assert len(DataFileList("raw/*.fits").table("KIND")) == 3
 
@@ -228,13 +228,13 @@ def test_table_of_values_of_several_kinds(folder):
         "nothing",
     ],
 )
-def test_where_selects_by_header(folder, conditions, expected):
+def test_where_selects_by_header(raw_frames, conditions, expected):
     found = DataFileList("raw/*.fits").where(**conditions)
     assert isinstance(found, DataFileList)
     assert names(found) == [f"raw/b{i}.fits" for i in expected]
 
 
-def test_group_by_one_and_several_keywords(folder):
+def test_group_by_one_and_several_keywords(raw_frames):
     files = DataFileList("raw/*.fits")
     assert {k: len(v) for k, v in files.group_by("KIND").items()} == {
         "BIAS": 2,
@@ -250,7 +250,7 @@ def test_group_by_one_and_several_keywords(folder):
 # ---- arithmetic
 
 
-def test_arithmetic_is_file_by_file_and_not_concatenation(folder):
+def test_arithmetic_is_file_by_file_and_not_concatenation(raw_frames):
     files = DataFileList("raw/*.fits")
     total = files + files[::-1]
     assert isinstance(total, DataFileList)
@@ -260,7 +260,7 @@ def test_arithmetic_is_file_by_file_and_not_concatenation(folder):
 
 @pytest.mark.parametrize("kind", ["file", "list", "number", "image"])
 @pytest.mark.parametrize("swapped", [False, True])
-def test_arithmetic_one_goes_with_each(folder, kind, swapped):
+def test_arithmetic_one_goes_with_each(raw_frames, kind, swapped):
     files = DataFileList("raw/*.fits")
     one = {
         "file": files[0], "list": files[:1], "number": 1000, "image": files[0][0],
@@ -271,7 +271,7 @@ def test_arithmetic_one_goes_with_each(folder, kind, swapped):
 
 
 @pytest.mark.parametrize("other", [2, 2.0, np.float32(2)])
-def test_arithmetic_multiplication_does_not_repeat_the_list(folder, other):
+def test_arithmetic_multiplication_does_not_repeat_the_list(raw_frames, other):
     files = DataFileList("raw/*.fits")
     for result in (files * other, other * files):
         assert [df[0].data[0, 0] for df in result] == [2000] * 3
@@ -279,7 +279,7 @@ def test_arithmetic_multiplication_does_not_repeat_the_list(folder, other):
     assert len(files) == 3
 
 
-def test_arithmetic_of_other_lengths_is_an_error(folder):
+def test_arithmetic_of_other_lengths_is_an_error(raw_frames):
     files = DataFileList("raw/*.fits")
     with pytest.raises(ShapeError, match="3 and 2"):
         files + files[:2]
@@ -289,7 +289,7 @@ def test_arithmetic_of_other_lengths_is_an_error(folder):
         files.add("x")
 
 
-def test_arithmetic_methods_do_as_operators(folder):
+def test_arithmetic_methods_do_as_operators(raw_frames):
     files = DataFileList("raw/*.fits")
     assert files.divide(files)[1][1].data[2, 2] == 1
 
@@ -298,8 +298,8 @@ def test_arithmetic_methods_do_as_operators(folder):
 
 
 @pytest.mark.parametrize("at", ["", "@"])
-def test_load_file_list_reads_names_and_skips_comments(folder, at):
-    (folder / "list.txt").write_text(
+def test_load_file_list_reads_names_and_skips_comments(raw_frames, at):
+    (raw_frames / "list.txt").write_text(
         "raw/b1.fits # first\n\n  # nothing\nraw/b2.fits  \n"
     )
     found = load_file_list(f"{at}list.txt")
@@ -307,12 +307,12 @@ def test_load_file_list_reads_names_and_skips_comments(folder, at):
     assert len(DataFileList(found)) == 2
 
 
-def test_load_file_list_finds_names_beside_the_list(folder):
-    (folder / "raw" / "list").write_text("b1.fits\nnew.fits\n")
+def test_load_file_list_finds_names_beside_the_list(raw_frames):
+    (raw_frames / "raw" / "list").write_text("b1.fits\nnew.fits\n")
     assert load_file_list("raw/list") == ["raw/b1.fits", "new.fits"]
 
 
-def test_load_file_list_missing_or_unreadable_is_an_error(folder):
+def test_load_file_list_missing_or_unreadable_is_an_error(raw_frames):
     with pytest.raises(MissingFileError, match="no-list"):
         load_file_list("no-list")
     with pytest.raises(FileAccessError):

@@ -15,14 +15,9 @@ from ndmapper.testing import count_reads, make_mef
 SHAPE = (6, 8)
 
 
-@pytest.fixture
-def path(tmp_path):
-    return make_mef(tmp_path / "l1.fits", shape=SHAPE)
-
-
 @pytest.mark.parametrize("mode", ["read", "update", "overwrite"])
-def test_deepcopy_keeps_name_mode_and_record_and_reads_nothing(path, mode):
-    df = DataFile(path, mode=mode, labels={"data": "SCI", "uncertainty": "VAR"})
+def test_deepcopy_keeps_name_mode_and_record_and_reads_nothing(two_groups, mode):
+    df = DataFile(two_groups, mode=mode, labels={"data": "SCI", "uncertainty": "VAR"})
     df.record = [{"key": "a", "values": [1]}]
     df.expected_key = ("a", "b")
     with count_reads() as reads:
@@ -34,22 +29,22 @@ def test_deepcopy_keeps_name_mode_and_record_and_reads_nothing(path, mode):
     new.record[0]["values"].append(2)
     new.filename = FileName("other.fits")
     assert df.record == [{"key": "a", "values": [1]}]
-    assert df.filename == path
+    assert df.filename == two_groups
 
 
-def test_deepcopy_of_an_untouched_file_is_as_cheap(path):
-    new = copy.deepcopy(DataFile(path))
+def test_deepcopy_of_an_untouched_file_is_as_cheap(two_groups):
+    new = copy.deepcopy(DataFile(two_groups))
     assert new.content.made_arrays == []
     assert new.unloaded
 
 
-def test_deepcopy_of_a_file_to_update_saves_to_its_name(path):
-    df = DataFile(path, mode="update")
+def test_deepcopy_of_a_file_to_update_saves_to_its_name(two_groups):
+    df = DataFile(two_groups, mode="update")
     new = copy.deepcopy(df)
     new[0].data[0, 0] = -5
     new.meta["OBJECT"] = "new"
     new.save()
-    again = DataFile(path)
+    again = DataFile(two_groups)
     assert (again[0].data[0, 0], again.meta["OBJECT"]) == (-5, "new")
     assert (df.meta["OBJECT"], df[0].content.arrays["data"].is_loaded) == (
         "test",
@@ -57,8 +52,8 @@ def test_deepcopy_of_a_file_to_update_saves_to_its_name(path):
     )
 
 
-def test_deepcopy_keeps_changes_in_memory_apart(path):
-    df = DataFile(path)
+def test_deepcopy_keeps_changes_in_memory_apart(two_groups):
+    df = DataFile(two_groups)
     df[0].data[0, 0] = -5
     df[0].meta["NEW"] = df.meta["NEW"] = 1
     df[1].psf = [1, 2]
@@ -87,12 +82,12 @@ def test_deepcopy_of_an_image_in_the_primary_header_keeps_them_one(tmp_path):
 
 
 @pytest.mark.parametrize("mode", [None, "read", "update", "overwrite"])
-def test_deepcopy_of_a_list_keeps_names_and_modes(path, mode):
-    dfl = DataFileList([path], mode=mode)
+def test_deepcopy_of_a_list_keeps_names_and_modes(two_groups, mode):
+    dfl = DataFileList([two_groups], mode=mode)
     with count_reads() as reads:
         new = copy.deepcopy(dfl)
     assert reads.reads == 0
-    assert new.filenames == dfl.filenames == [path]
+    assert new.filenames == dfl.filenames == [two_groups]
     assert (new.mode, new[0].mode) == (dfl.mode, dfl[0].mode)
     assert new[0] is not dfl[0]
 
@@ -107,8 +102,8 @@ def test_copy_of_a_list_whose_files_have_other_modes_by_now(tmp_path, function):
     assert (new.mode, new[0].mode) == ("new", "update")
 
 
-def test_deepcopy_keeps_one_file_one(path):
-    df = DataFile(path)
+def test_deepcopy_keeps_one_file_one(two_groups):
+    df = DataFile(two_groups)
     dfl = DataFileList([df, df])
     new = copy.deepcopy({"list": dfl, "file": df, "image": df[0]})
     assert new["list"][0] is new["list"][1] is new["file"] is not df
@@ -118,9 +113,9 @@ def test_deepcopy_keeps_one_file_one(path):
     assert image.primary_meta is file.meta
 
 
-def test_deepcopy_of_calibrations_that_files_share(path, tmp_path):
+def test_deepcopy_of_calibrations_that_files_share(two_groups, tmp_path):
     bias = DataFile(make_mef(tmp_path / "bias.fits"))
-    dfl = DataFileList([path, path])
+    dfl = DataFileList([two_groups, two_groups])
     for df in dfl:
         df.cals["bias"] = bias
     bias.cals["object"] = dfl[0]

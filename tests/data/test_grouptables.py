@@ -36,18 +36,18 @@ def stored(path):
 
 
 @pytest.fixture
-def path(tmp_path):
+def dragons_file(tmp_path):
     return dragons(tmp_path / "a.fits")
 
 
-def test_table_is_added_to_a_group(path):
-    df = DataFile(path, mode="update")
+def test_table_is_added_to_a_group(dragons_file):
+    df = DataFile(dragons_file, mode="update")
     df[1].tables["Fit"] = Table({"NUMBER": [7]})
     assert list(df[1].tables) == ["OBJCAT", "Fit"]
     assert df.tables["Fit"] is df[1].tables["Fit"]
     df.save()
-    assert stored(path) == [("OBJCAT", 1, 10), ("OBJCAT", 2, 20), ("Fit", 2, 7)]
-    again = DataFile(path)
+    assert stored(dragons_file) == [("OBJCAT", 1, 10), ("OBJCAT", 2, 20), ("Fit", 2, 7)]
+    again = DataFile(dragons_file)
     assert [list(ndd.tables) for ndd in again] == [["OBJCAT"], ["OBJCAT", "Fit"]]
 
 
@@ -64,19 +64,19 @@ def test_table_of_a_new_group_is_named_as_it_will_be(tmp_path):
     assert stored(df.filename) == [("OBJCAT", 5, 0), ("OBJCAT", 6, 1)]
 
 
-def test_table_of_a_group_is_put_in_the_place_of_another(path):
-    df = DataFile(path, mode="update")
+def test_table_of_a_group_is_put_in_the_place_of_another(dragons_file):
+    df = DataFile(dragons_file, mode="update")
     df[0].tables["OBJCAT"] = Table({"NUMBER": [7]})
     df.save()
-    assert stored(path) == [("OBJCAT", 1, 7), ("OBJCAT", 2, 20)]
+    assert stored(dragons_file) == [("OBJCAT", 1, 7), ("OBJCAT", 2, 20)]
 
 
-def test_table_of_a_group_is_taken_away(path):
-    df = DataFile(path, mode="update")
+def test_table_of_a_group_is_taken_away(dragons_file):
+    df = DataFile(dragons_file, mode="update")
     del df[0].tables["OBJCAT"]
     assert (list(df[0].tables), list(df.tables)) == ([], ["OBJCAT_2"])
     df.save()
-    assert stored(path) == [("OBJCAT", 2, 20)]
+    assert stored(dragons_file) == [("OBJCAT", 2, 20)]
 
 
 def test_table_of_a_group_with_a_name(tmp_path):
@@ -91,9 +91,9 @@ def test_table_of_a_group_with_a_name(tmp_path):
     assert stored(df.filename) == [("CHAN08.TRACE", None, 1)]
 
 
-def test_group_of_another_file_brings_its_tables(path, tmp_path):
+def test_group_of_another_file_brings_its_tables(dragons_file, tmp_path):
     other = dragons(tmp_path / "b.fits", (1, 2), tens=100)
-    df, source = DataFile(path, mode="update"), DataFile(other)
+    df, source = DataFile(dragons_file, mode="update"), DataFile(other)
     with count_reads() as reads:
         df.append(source[1])
         df.append(source[0])
@@ -102,13 +102,13 @@ def test_group_of_another_file_brings_its_tables(path, tmp_path):
     source[1].tables["OBJCAT"]["NUMBER"][0] = -1
     df.save()
     numbers = [10, 20, 200, 100]
-    assert [row[1:] for row in stored(path)] == [*enumerate(numbers, start=1)]
-    assert [n.tables["OBJCAT"]["NUMBER"][0] for n in DataFile(path)] == numbers
+    assert [row[1:] for row in stored(dragons_file)] == [*enumerate(numbers, start=1)]
+    assert [n.tables["OBJCAT"]["NUMBER"][0] for n in DataFile(dragons_file)] == numbers
 
 
 @pytest.mark.parametrize("look", [False, True])
-def test_new_file_of_a_group_has_its_tables(path, tmp_path, look):
-    source = DataFile(path)
+def test_new_file_of_a_group_has_its_tables(dragons_file, tmp_path, look):
+    source = DataFile(dragons_file)
     if look:
         source[1].tables["OBJCAT"]["NUMBER"][0] = 99
     out = DataFile(tmp_path / "out.fits", mode="new")
@@ -120,26 +120,30 @@ def test_new_file_of_a_group_has_its_tables(path, tmp_path, look):
     assert stored(out.filename) == [("OBJCAT", 2, 99 if look else 20), ("MORE", 2, 1)]
 
 
-def test_groups_that_change_places_have_their_tables_once(path):
-    df = DataFile(path, mode="update")
+def test_groups_that_change_places_have_their_tables_once(dragons_file):
+    df = DataFile(dragons_file, mode="update")
     df[1].tables["OBJCAT"]["NUMBER"][0] = 99
     df[:] = df[::-1]
     assert [ndd.tables["OBJCAT"]["NUMBER"][0] for ndd in df] == [99, 10]
     df.save()
-    assert sorted(stored(path)) == [("OBJCAT", 1, 10), ("OBJCAT", 2, 99)]
+    assert sorted(stored(dragons_file)) == [("OBJCAT", 1, 10), ("OBJCAT", 2, 99)]
 
 
-def test_same_group_twice_has_tables_twice(path):
-    df = DataFile(path, mode="update")
+def test_same_group_twice_has_tables_twice(dragons_file):
+    df = DataFile(dragons_file, mode="update")
     df.append(df[0])
     df[2].tables["OBJCAT"]["NUMBER"][0] = 99
     assert df[0].tables["OBJCAT"]["NUMBER"][0] == 10
     df.save()
-    assert stored(path) == [("OBJCAT", 1, 10), ("OBJCAT", 2, 20), ("OBJCAT", 3, 99)]
+    assert stored(dragons_file) == [
+        ("OBJCAT", 1, 10),
+        ("OBJCAT", 2, 20),
+        ("OBJCAT", 3, 99),
+    ]
 
 
-def test_copies_and_sections_have_tables_of_their_own(path):
-    df = DataFile(path)
+def test_copies_and_sections_have_tables_of_their_own(dragons_file):
+    df = DataFile(dragons_file)
     for ndd in (df[0].copy(), df[0][:1], df[0] - 1, (df - 1)[0], df[:1][0],
                 pickle.loads(pickle.dumps(df[0]))):  # fmt: skip
         ndd.tables["OBJCAT"]["NUMBER"][0] = 99
@@ -149,13 +153,13 @@ def test_copies_and_sections_have_tables_of_their_own(path):
         assert df[0].tables["OBJCAT"]["NUMBER"][0] == 10
 
 
-def test_tables_are_right_after_a_save_with_other_numbers(path):
-    df = DataFile(path, mode="update")
+def test_tables_are_right_after_a_save_with_other_numbers(dragons_file):
+    df = DataFile(dragons_file, mode="update")
     del df[0]
     df.renumber()
     for _ in range(2):
         df.save()
-        assert stored(path) == [("OBJCAT", 1, 20)]
+        assert stored(dragons_file) == [("OBJCAT", 1, 20)]
         assert df[0].tables["OBJCAT"]["NUMBER"][0] == 20
         assert df.copy()[0].tables["OBJCAT"]["NUMBER"][0] == 20
         df[0].meta["AGAIN"] = 1
@@ -164,8 +168,8 @@ def test_tables_are_right_after_a_save_with_other_numbers(path):
 @pytest.mark.parametrize("use", [
     lambda tables: tables["OBJCAD"], lambda tables: tables.__delitem__("OBJCAD"),
 ])  # fmt: skip
-def test_table_that_is_not_there_is_a_clear_error(path, use):
-    df = DataFile(path)
+def test_table_that_is_not_there_is_a_clear_error(dragons_file, use):
+    df = DataFile(dragons_file)
     for tables in (df.tables, df[0].tables):
         for kind in (KeyError, IdentError, NdmapperError):
             with pytest.raises(kind, match="no table 'OBJCAD'; did you mean 'OBJCAT"):

@@ -24,7 +24,7 @@ ITEM = {"data": 4, "variance": 4, "flags": 2}
 
 
 @pytest.fixture
-def path(tmp_path):
+def large_file(tmp_path):
     return make_mef(tmp_path / "N20260101S0001.fits", shape=SHAPE)
 
 
@@ -90,16 +90,16 @@ def test_look_reads_no_pixels(extras, look):
 
 
 @pytest.mark.parametrize("part", ITEM)
-def test_part_reads_nothing_but_itself(path, part):
-    ndd = DataFile(path)[0]
+def test_part_reads_nothing_but_itself(large_file, part):
+    ndd = DataFile(large_file)[0]
     with count_reads() as reads:
         getattr(ndd, part)
     assert (reads.reads, reads.bytes) == (1, ITEM[part] * 30 * 40)
 
 
 @pytest.mark.parametrize("part", ITEM)
-def test_part_of_a_section_reads_nothing_but_the_section(path, part):
-    ndd = DataFile(path)[0][10:20, 5:10]
+def test_part_of_a_section_reads_nothing_but_the_section(large_file, part):
+    ndd = DataFile(large_file)[0][10:20, 5:10]
     with count_reads() as reads:
         getattr(ndd, part)
     assert (reads.reads, reads.bytes) == (1, ITEM[part] * 10 * 5)
@@ -140,25 +140,27 @@ def test_section_of_a_compressed_image_reads_only_its_tiles(packed, part):
     assert few.bytes < all_tiles.bytes / 20  # one tile of 150, and its row of the table
 
 
-def test_part_looked_at_again_is_not_read_again(path):
-    ndd = DataFile(path)[0]
+def test_part_looked_at_again_is_not_read_again(large_file):
+    ndd = DataFile(large_file)[0]
     _ = ndd.data, ndd.uncertainty, ndd.mask
     with count_reads() as reads:
         _ = ndd.data, ndd.uncertainty, ndd.variance, ndd.flags, ndd.mask
     assert reads.reads == 0
 
 
-def test_section_of_what_is_in_memory_is_not_read(path):
-    ndd = DataFile(path)[0]
+def test_section_of_what_is_in_memory_is_not_read(large_file):
+    ndd = DataFile(large_file)[0]
     _ = ndd.data
     with count_reads() as reads:
         _ = ndd[1:3].data
     assert reads.reads == 0
 
 
-def test_section_of_an_extension_of_another_file_reads_that_file_alone(path, tmp_path):
+def test_section_of_an_extension_of_another_file_reads_that_file_alone(
+    large_file, tmp_path
+):
     other = make_mef(tmp_path / "other.fits")
-    files = DataFileList([path, other])
+    files = DataFileList([large_file, other])
     with count_reads() as reads:
         _ = files[1][0].data
     assert reads.paths == [other]
@@ -180,23 +182,23 @@ SETTERS = {
 
 
 @pytest.mark.parametrize("set_part", SETTERS.values(), ids=SETTERS)
-def test_set_part_reads_nothing(path, set_part):
-    ndd = DataFile(path)[0]
+def test_set_part_reads_nothing(large_file, set_part):
+    ndd = DataFile(large_file)[0]
     with count_reads() as reads:
         set_part(ndd)
     assert reads.reads == 0
 
 
-def test_set_mask_reads_the_flags_alone(path):
-    ndd = DataFile(path)[0]
+def test_set_mask_reads_the_flags_alone(large_file):
+    ndd = DataFile(large_file)[0]
     with count_reads() as reads:
         ndd.mask = np.zeros(SHAPE, bool)
     assert reads.bytes == ITEM["flags"] * 30 * 40
 
 
 @pytest.mark.parametrize("part", ["data", "uncertainty", "flags"])
-def test_delete_frees_the_array_and_reads_it_again(path, part):
-    ndd = DataFile(path)[0]
+def test_delete_frees_the_array_and_reads_it_again(large_file, part):
+    ndd = DataFile(large_file)[0]
 
     def look():
         return ndd.uncertainty.array if part == "uncertainty" else getattr(ndd, part)
@@ -227,13 +229,13 @@ def test_file_looked_at_in_every_way_is_not_held_open(extras):
     assert open_files(extras.parent) == []
 
 
-def test_file_that_was_looked_at_can_be_renamed_and_its_name_used_again(path):
-    df = DataFile(path)
+def test_file_that_was_looked_at_can_be_renamed_and_its_name_used_again(large_file):
+    df = DataFile(large_file)
     pixels = df[0][:3].data
-    path.rename(path.with_name("old.fits"))
-    make_mef(path, n_ext=1, shape=(2, 2))
+    large_file.rename(large_file.with_name("old.fits"))
+    make_mef(large_file, n_ext=1, shape=(2, 2))
     assert pixels[0, 1] == 1001
-    assert DataFile(path)[0].shape == (2, 2)
+    assert DataFile(large_file)[0].shape == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -253,17 +255,17 @@ def test_file_replaced_before_it_is_looked_at_is_noticed(extras, look):
 
 
 @pytest.mark.parametrize("part", ["data", "variance", "flags"])
-def test_file_replaced_after_the_header_was_seen_is_noticed(path, part):
-    ndd = DataFile(path)[0]
+def test_file_replaced_after_the_header_was_seen_is_noticed(large_file, part):
+    ndd = DataFile(large_file)[0]
     _ = ndd.meta
-    make_mef(path.with_name("b.fits"), shape=SHAPE).replace(path)
+    make_mef(large_file.with_name("b.fits"), shape=SHAPE).replace(large_file)
     with pytest.raises(FileChangedError, match="changed or replaced"):
         getattr(ndd, part)
 
 
-def test_bad_flags_are_those_of_the_moment_of_opening(path):
+def test_bad_flags_are_those_of_the_moment_of_opening(large_file):
     with config.using(bad_flags=2):
-        df = DataFile(path)
+        df = DataFile(large_file)
     assert [df[0].bad_flags, df.copy()[0].bad_flags] == [2, 2]
 
 
@@ -318,9 +320,13 @@ def test_section_of_a_large_image_takes_the_memory_of_the_section(tmp_path):
     assert most < 200_000  # bytes; the image has 16 million
 
 
-def test_filename_of_a_listed_file_is_known_without_opening_anything_else(path):
-    files = DataFileList([path])
+def test_filename_of_a_listed_file_is_known_without_opening_anything_else(large_file):
+    files = DataFileList([large_file])
     (df,) = files
-    path.unlink()
+    large_file.unlink()
     assert files.where(OBJECT="test") == files
-    assert (str(df.filename), df.idents, len(df)) == (str(FileName(path)), [1, 2], 2)
+    assert (str(df.filename), df.idents, len(df)) == (
+        str(FileName(large_file)),
+        [1, 2],
+        2,
+    )

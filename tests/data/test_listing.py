@@ -11,25 +11,18 @@ from ndmapper.errors import (
 )
 from ndmapper.testing import make_mef
 
-
-@pytest.fixture
-def path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return make_mef(tmp_path / "a.fits", n_ext=3)
-
-
 # ---- the list
 
 
-def test_iteration_nested_is_independent(path):
-    df = DataFile(path)
+def test_iteration_nested_is_independent(three_groups):
+    df = DataFile(three_groups)
     assert [(a.ident, b.ident) for a in df for b in df] == [
         (a, b) for a in (1, 2, 3) for b in (1, 2, 3)
     ]
 
 
-def test_iteration_while_deleting_sees_all(path):
-    df = DataFile(path)
+def test_iteration_while_deleting_sees_all(three_groups):
+    df = DataFile(three_groups)
     seen = []
     for ndd in df:
         seen.append(ndd.ident)
@@ -37,8 +30,8 @@ def test_iteration_while_deleting_sees_all(path):
     assert seen == [1, 2, 3]
 
 
-def test_getitem_position_and_slice(path):
-    df = DataFile(path)
+def test_getitem_position_and_slice(three_groups):
+    df = DataFile(three_groups)
     assert (df[-1].ident, df[np.int64(1)].ident) == (3, 2)
     part = df[::-2]
     assert isinstance(part, DataFile)
@@ -46,8 +39,8 @@ def test_getitem_position_and_slice(path):
     assert list(part.tables) == ["MDF"]
 
 
-def test_getitem_slice_is_independent_of_the_file(path):
-    df = DataFile(path)
+def test_getitem_slice_is_independent_of_the_file(three_groups):
+    df = DataFile(three_groups)
     part = df[:1]
     part[0].data[0, 0] = -1
     part.meta["OBJECT"] = "part"
@@ -65,9 +58,9 @@ def test_getitem_ident_by_name():
     ("item", "error"),
     [(3, IndexError), (-4, IndexError), (1.5, TypeError), (True, TypeError)],
 )
-def test_getitem_impossible_is_an_error(path, item, error):
+def test_getitem_impossible_is_an_error(three_groups, item, error):
     with pytest.raises(error):
-        DataFile(path)[item]
+        DataFile(three_groups)[item]
 
 
 def test_append_gives_the_next_ident_and_a_view():
@@ -84,8 +77,8 @@ def test_append_gives_the_next_ident_and_a_view():
     assert df[0].primary_meta is df.meta
 
 
-def test_append_of_another_files_image_shares_nothing(path):
-    df, other = DataFile(path), DataFile()
+def test_append_of_another_files_image_shares_nothing(three_groups):
+    df, other = DataFile(three_groups), DataFile()
     _ = df[0].data
     other.append(df[0])
     other[0].data[...] = 0
@@ -103,16 +96,16 @@ def test_extend_with_one_wrong_item_takes_none():
     assert len(df) == 0
 
 
-def test_setitem_keeps_the_ident_of_the_place(path):
-    df = DataFile(path)
+def test_setitem_keeps_the_ident_of_the_place(three_groups):
+    df = DataFile(three_groups)
     df[1] = NDData([1, 2])
     assert df.idents == [1, 2, 3]
     df[1:] = [NDData([1])]
     assert df.idents == [1, 2]
 
 
-def test_delete_insert_reverse_renumber(path):
-    df = DataFile(path)
+def test_delete_insert_reverse_renumber(three_groups):
+    df = DataFile(three_groups)
     del df[0]
     df.insert(0, NDData([1]))
     df.reverse()
@@ -126,8 +119,8 @@ def test_delete_insert_reverse_renumber(path):
 # ---- arithmetic
 
 
-def test_arithmetic_pairs_by_ident_not_by_order(path):
-    df = DataFile(path)
+def test_arithmetic_pairs_by_ident_not_by_order(three_groups):
+    df = DataFile(three_groups)
     difference = df - df[::-1]
     assert [float(ndd.data.max()) for ndd in difference] == [0, 0, 0]
     assert [ndd.variance[0, 0] for ndd in difference] == [2, 2, 2]
@@ -140,22 +133,22 @@ def test_arithmetic_pairs_by_ident_not_by_order(path):
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_arithmetic_single_extension_goes_with_each(path, swapped):
-    df, one = DataFile(path), DataFile(data=NDLater(np.ones((6, 8))))
+def test_arithmetic_single_extension_goes_with_each(three_groups, swapped):
+    df, one = DataFile(three_groups), DataFile(data=NDLater(np.ones((6, 8))))
     result = one + df if swapped else df + one
     assert [ndd.data[0, 0] for ndd in result] == [1001, 2001, 3001]
     assert result.idents == [1, 2, 3]
 
 
-def test_arithmetic_numbers_and_images(path):
-    df = DataFile(path)
+def test_arithmetic_numbers_and_images(three_groups):
+    df = DataFile(three_groups)
     assert (2 * df)[1].data[0, 0] == 4000
     assert (df - df[0])[2].data[0, 5] == 2000
     assert (1 / df)[0].data[0, 0] == np.float32(1e-3)
 
 
-def test_arithmetic_other_idents_are_an_error(path):
-    df = DataFile(path)
+def test_arithmetic_other_idents_are_an_error(three_groups):
+    df = DataFile(three_groups)
     with pytest.raises(IdentError, match=r"\[1, 2\]"):
         df - df[:2]
     other = df[:]
@@ -164,14 +157,14 @@ def test_arithmetic_other_idents_are_an_error(path):
         df - other
 
 
-def test_arithmetic_other_shapes_are_an_error(path, tmp_path):
+def test_arithmetic_other_shapes_are_an_error(three_groups, tmp_path):
     other = DataFile(make_mef(tmp_path / "b.fits", n_ext=3, shape=(6, 7)))
     with pytest.raises(ShapeError):
-        DataFile(path) - other
+        DataFile(three_groups) - other
 
 
-def test_arithmetic_methods_take_a_name(path):
-    df = DataFile(path)
+def test_arithmetic_methods_take_a_name(three_groups):
+    df = DataFile(three_groups)
     result = df.subtract(df, filename="diff.fits")
     assert (str(result), Path("diff.fits").exists()) == ("diff.fits", False)
     result.save()
@@ -180,17 +173,17 @@ def test_arithmetic_methods_take_a_name(path):
         df + "x"
 
 
-def test_comparison_is_identity(path):
-    df = DataFile(path)
-    assert df != DataFile(path)
+def test_comparison_is_identity(three_groups):
+    df = DataFile(three_groups)
+    assert df != DataFile(three_groups)
     assert df in [df]
 
 
-def test_two_images_of_one_ident_are_not_saved(path, tmp_path):
-    df = DataFile(path, mode="update")
+def test_two_images_of_one_ident_are_not_saved(three_groups, tmp_path):
+    df = DataFile(three_groups, mode="update")
     df[0].ident = 3
     with pytest.raises(IdentError, match=r"two extensions 3.*renumber"):
         df.save()
     df.renumber()
     df.save()
-    assert DataFile(path).idents == [1, 2, 3]
+    assert DataFile(three_groups).idents == [1, 2, 3]

@@ -2,13 +2,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import NDData
+from shared_helpers import hdu_names
 
 from ndmapper.data import DataFile
-from ndmapper.io.filemap import map_file
-
-
-def names(path):
-    return [(h.name, h.version) for h in map_file(path).hdus]
 
 
 def single(path, **cards):
@@ -25,7 +21,7 @@ def test_single_image_edited_stays_one(tmp_path, name):
     df[0].data = df[0].data * 0.5
     df.meta["NEW"] = 1
     df.save()
-    assert names(tmp_path / name) == [("", None)]
+    assert hdu_names(tmp_path / name) == [("", None)]
     again = DataFile(tmp_path / name)
     assert (again[0].data[0, 3], again.meta["NEW"], again.meta["OBJECT"]) == (
         1.5,
@@ -38,7 +34,7 @@ def test_single_image_with_variance_becomes_an_extension(tmp_path):
     df = DataFile(single(tmp_path / "a.fits"), mode="update")
     df[0].variance = np.ones((3, 4))
     df.save()
-    assert names(tmp_path / "a.fits") == [("", None), ("SCI", 1), ("VAR", 1)]
+    assert hdu_names(tmp_path / "a.fits") == [("", None), ("SCI", 1), ("VAR", 1)]
     again = DataFile(tmp_path / "a.fits")
     assert again.meta["OBJECT"] == "x"
     assert "CRPIX1" not in again.meta
@@ -74,7 +70,7 @@ def test_single_image_with_company_becomes_an_extension(tmp_path):
     df = DataFile(single(tmp_path / "a.fits"), mode="update")
     df.append(NDData([1]))
     df.save()
-    assert names(tmp_path / "a.fits") == [("", None), ("SCI", 1), ("SCI", 2)]
+    assert hdu_names(tmp_path / "a.fits") == [("", None), ("SCI", 1), ("SCI", 2)]
 
 
 def test_unnamed_extensions_get_names_when_they_need_them(tmp_path):
@@ -85,7 +81,7 @@ def test_unnamed_extensions_get_names_when_they_need_them(tmp_path):
     df = DataFile(path, mode="update")
     df[0].data += 5
     df.save()
-    assert names(path)[1:] == [("", None), ("", None)]
+    assert hdu_names(path)[1:] == [("", None), ("", None)]
     df[1].variance = np.ones(3)
     df.save()
-    assert names(path)[1:] == [("SCI", 1), ("SCI", 2), ("VAR", 2)]
+    assert hdu_names(path)[1:] == [("SCI", 1), ("SCI", 2), ("VAR", 2)]

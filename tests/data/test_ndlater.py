@@ -30,13 +30,13 @@ WCS_CARDS = {
 
 
 @pytest.fixture
-def path(tmp_path):
+def file_with_wcs(tmp_path):
     return make_mef(tmp_path / "a.fits", extension=WCS_CARDS)
 
 
 @pytest.fixture
-def ndd(path):
-    return DataFile(path)[0]
+def ndd(file_with_wcs):
+    return DataFile(file_with_wcs)[0]
 
 
 # ---- what is read, and when
@@ -101,9 +101,9 @@ def test_ndlater_modified_array_cannot_be_freed(ndd, part):
     assert (ndd.variance if part == "uncertainty" else getattr(ndd, part)) is array
 
 
-def test_ndlater_replaced_file_is_noticed(ndd, path):
-    path.unlink()
-    make_mef(path)
+def test_ndlater_replaced_file_is_noticed(ndd, file_with_wcs):
+    file_with_wcs.unlink()
+    make_mef(file_with_wcs)
     with pytest.raises(FileChangedError):
         _ = ndd.data
 
@@ -212,9 +212,9 @@ def test_mask_is_flags_with_bad_bits(ndd):
     np.testing.assert_array_equal(ndd.mask, ndd.flags != 0)
 
 
-def test_mask_bad_flags_are_fixed_at_creation(path):
+def test_mask_bad_flags_are_fixed_at_creation(file_with_wcs):
     with config.using(bad_flags=2):
-        ndd = DataFile(path)[0]
+        ndd = DataFile(file_with_wcs)[0]
     np.testing.assert_array_equal(ndd.mask, ndd.flags == 2)
     assert pickle.loads(pickle.dumps(ndd)).bad_flags == 2
 
@@ -267,8 +267,8 @@ def test_meta_of_a_copy_is_its_own(ndd):
     assert "FILTER" not in other.meta
 
 
-def test_primary_meta_is_that_of_the_file(path):
-    df = DataFile(path)
+def test_primary_meta_is_that_of_the_file(file_with_wcs):
+    df = DataFile(file_with_wcs)
     df.meta["NEW"] = 1
     assert df[1].primary_meta["NEW"] == 1
     assert NDLater([1]).primary_meta is None
@@ -382,7 +382,7 @@ def test_pickle_unmodified_carries_no_pixels(tmp_path):
     np.testing.assert_array_equal(pickle.loads(text).data, ndd.data[10:200])
 
 
-def test_pickle_modified_carries_its_pixels(ndd, path):
+def test_pickle_modified_carries_its_pixels(ndd, file_with_wcs):
     ndd.data[0, 0] = 5
     ndd.meta["NEW"] = 3
     other = pickle.loads(pickle.dumps(ndd))

@@ -9,7 +9,7 @@ from ndmapper.data import DataFile
 
 
 @pytest.fixture
-def path(tmp_path):
+def hst_file(tmp_path):
     path = tmp_path / "a.fits"
     hdus = [fits.PrimaryHDU()]
     hdus[0].header.update({"TELESCOP": "HST", "INSTRUME": "ACS"})
@@ -24,27 +24,27 @@ def path(tmp_path):
     return path
 
 
-def test_section_keeps_the_headers_of_its_parts(path):
-    df = DataFile(path, mode="update")
+def test_section_keeps_the_headers_of_its_parts(hst_file):
+    df = DataFile(hst_file, mode="update")
     df[0] = df[0][:, 1:4]
     df.save()
     for n, name in enumerate(("SCI", "VAR", "DQ"), start=1):
-        header = fits.getheader(path, n)
+        header = fits.getheader(hst_file, n)
         assert (header["EXTNAME"], header["OWN"]) == (name, name)
         assert (header["CRPIX1"], header["NAXIS1"]) == (2.0, 3)
 
 
-def test_section_by_an_array_has_no_coordinates(path):
-    df = DataFile(path, mode="update")
+def test_section_by_an_array_has_no_coordinates(hst_file):
+    df = DataFile(hst_file, mode="update")
     df[0] = df[0][:, [0, 3]]
     df.save()
     for n in (1, 2, 3):
-        assert "CRPIX1" not in fits.getheader(path, n)
-        assert fits.getheader(path, n)["OWN"]
+        assert "CRPIX1" not in fits.getheader(hst_file, n)
+        assert fits.getheader(hst_file, n)["OWN"]
 
 
-def test_section_does_not_parse_headers_nor_share_them(path):
-    df = DataFile(path)
+def test_section_does_not_parse_headers_nor_share_them(hst_file):
+    df = DataFile(hst_file)
     part = df[0][1:]
     assert all(
         p.header._header is None for n, p in part.content.arrays.items() if n != "data"
@@ -53,8 +53,8 @@ def test_section_does_not_parse_headers_nor_share_them(path):
     assert df[0].content.arrays["flags"].header.header["OWN"] == "DQ"
 
 
-def test_section_keeps_the_convention_that_its_flags_state(path, tmp_path):
-    DataFile(path).translate_flags("jwst").save(tmp_path / "j.fits")
+def test_section_keeps_the_convention_that_its_flags_state(hst_file, tmp_path):
+    DataFile(hst_file).translate_flags("jwst").save(tmp_path / "j.fits")
     df = DataFile(tmp_path / "j.fits", mode="update")
     whole, part = df[0], df[0][:, :]
     assert whole.flag_table.name == part.flag_table.name == "jwst"
@@ -66,17 +66,17 @@ def test_section_keeps_the_convention_that_its_flags_state(path, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["uncertainty", "variance"])
-def test_new_variance_has_the_header_of_the_old(path, kind):
-    df = DataFile(path, mode="update")
+def test_new_variance_has_the_header_of_the_old(hst_file, kind):
+    df = DataFile(hst_file, mode="update")
     array = np.full((4, 5), 2.0, "f4")
     setattr(df[0], kind, array if kind == "variance" else VarianceUncertainty(array))
     df.save()
-    assert fits.getheader(path, 2)["OWN"] == "VAR"
-    assert fits.getdata(path, 2)[0, 0] == 2
+    assert fits.getheader(hst_file, 2)["OWN"] == "VAR"
+    assert fits.getdata(hst_file, 2)[0, 0] == 2
 
 
-def test_uncertainty_is_taken_away_and_a_wrong_one_refused(path):
-    ndd = DataFile(path)[0]
+def test_uncertainty_is_taken_away_and_a_wrong_one_refused(hst_file):
+    ndd = DataFile(hst_file)[0]
     with pytest.raises(TypeError):
         ndd.uncertainty = 3
     assert ndd.has("uncertainty")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from shared_helpers import files_in
 
 from ndmapper.data import DataFile, DataFileList, NDLater
 from ndmapper.data.save_list import sources_of
@@ -16,7 +17,7 @@ WORKERS = pytest.mark.parametrize("workers", [1, 2])
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def three_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, first in (("a", 1), ("b", 10), ("c", 100)):
         make_mef(f"{name}.fits", n_ext=2)
@@ -29,23 +30,19 @@ def first_pixels():
     return [fits.getdata(f"{name}.fits", ("SCI", 1))[0, 0] for name in "abc"]
 
 
-def only_files(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
 @WORKERS
-def test_list_minus_itself_turned_round_in_place(folder, workers):
+def test_list_minus_itself_turned_round_in_place(three_files, workers):
     files = DataFileList("*.fits", mode="update")
     files -= DataFileList(["c.fits", "b.fits", "a.fits"])
     files.save(workers=workers)
     assert first_pixels() == [-99, 0, 99]
     assert [df[0].data[0, 0] for df in files] == [-99, 0, 99]
     assert all(df.unloaded for df in files)
-    assert only_files(folder) == ["a.fits", "b.fits", "c.fits"]
+    assert files_in(three_files) == ["a.fits", "b.fits", "c.fits"]
 
 
 @WORKERS
-def test_list_minus_one_of_its_files_in_place(folder, workers):
+def test_list_minus_one_of_its_files_in_place(three_files, workers):
     files = DataFileList("*.fits", mode="update")
     files -= files[0]
     files.save(workers=workers)
@@ -53,17 +50,17 @@ def test_list_minus_one_of_its_files_in_place(folder, workers):
 
 
 @WORKERS
-def test_results_that_replace_the_files_of_one_another(folder, workers):
+def test_results_that_replace_the_files_of_one_another(three_files, workers):
     files = DataFileList("*.fits")
     names = ["b.fits", "c.fits", "a.fits"]
     made = files.multiply(2, filename=names, overwrite=True, workers=workers)
     assert first_pixels() == [200, 2, 20]
     assert [str(df) for df in made] == names
-    assert only_files(folder) == ["a.fits", "b.fits", "c.fits"]
+    assert files_in(three_files) == ["a.fits", "b.fits", "c.fits"]
 
 
 @WORKERS
-def test_results_that_replace_the_file_that_goes_with_each(folder, workers):
+def test_results_that_replace_the_file_that_goes_with_each(three_files, workers):
     files = DataFileList("*.fits")
     names = ["a.fits", "b.fits", "c.fits"]
     files.subtract(files[0], filename=names, overwrite=True, workers=workers)
@@ -71,7 +68,7 @@ def test_results_that_replace_the_file_that_goes_with_each(folder, workers):
 
 
 @WORKERS
-def test_files_that_exchange_their_names(folder, workers):
+def test_files_that_exchange_their_names(three_files, workers):
     files = DataFileList("*.fits")
     names = ["b.fits", "c.fits", "a.fits"]
     files.save(filename=names, overwrite=True, workers=workers)
@@ -80,7 +77,7 @@ def test_files_that_exchange_their_names(folder, workers):
 
 
 @WORKERS
-def test_nothing_is_replaced_where_one_cannot_be_written(folder, workers):
+def test_nothing_is_replaced_where_one_cannot_be_written(three_files, workers):
     files = DataFileList("*.fits", mode="update")
     files -= DataFileList(["c.fits", "b.fits", "a.fits"])
     files[2].meta["BAD"] = 1
@@ -89,11 +86,11 @@ def test_nothing_is_replaced_where_one_cannot_be_written(folder, workers):
         files.save(workers=workers)
     assert fits.getdata("a.fits", ("SCI", 1))[0, 0] == 1
     assert fits.getdata("c.fits", ("SCI", 1))[0, 0] == 100
-    assert only_files(folder) == ["a.fits", "b.fits", "c.fits"]
+    assert files_in(three_files) == ["a.fits", "b.fits", "c.fits"]
 
 
 @WORKERS
-def test_nothing_is_written_where_one_is_protected(folder, workers):
+def test_nothing_is_written_where_one_is_protected(three_files, workers):
     Path("c.fits").chmod(0o444)
     files = DataFileList("*.fits", mode="update")
     files += 1
@@ -102,7 +99,7 @@ def test_nothing_is_written_where_one_is_protected(folder, workers):
     assert first_pixels() == [1, 10, 100]
 
 
-def test_nothing_is_written_where_the_mode_of_one_forbids_it(folder):
+def test_nothing_is_written_where_the_mode_of_one_forbids_it(three_files):
     files = DataFileList(["a.fits", "b.fits"], mode="update")
     list.append(files, DataFile("c.fits"))
     files += 1
@@ -111,7 +108,7 @@ def test_nothing_is_written_where_the_mode_of_one_forbids_it(folder):
     assert first_pixels() == [1, 10, 100]
 
 
-def test_two_files_of_one_name_are_refused(folder):
+def test_two_files_of_one_name_are_refused(three_files):
     files = DataFileList(["a.fits", "a.fits"], mode="update")
     files += 1
     with pytest.raises(PlanError, match=r"called a\.fits"):
@@ -119,7 +116,7 @@ def test_two_files_of_one_name_are_refused(folder):
     assert first_pixels() == [1, 10, 100]
 
 
-def test_a_file_that_is_there_twice_is_saved_once(folder):
+def test_a_file_that_is_there_twice_is_saved_once(three_files):
     df = DataFile("a.fits", mode="update")
     df += 1
     DataFileList([df, df]).save()
@@ -127,7 +124,7 @@ def test_a_file_that_is_there_twice_is_saved_once(folder):
 
 
 @WORKERS
-def test_what_the_user_holds_stays_connected(folder, workers):
+def test_what_the_user_holds_stays_connected(three_files, workers):
     files = DataFileList("*.fits", mode="update")
     held = [df[0] for df in files]
     array = held[0].data
@@ -146,7 +143,7 @@ def test_what_the_user_holds_stays_connected(folder, workers):
 
 
 @WORKERS
-def test_files_saved_before_one_failed_are_connected(folder, workers):
+def test_files_saved_before_one_failed_are_connected(three_files, workers):
     files = DataFileList("*.fits", mode="update")
     files += 1
     make_mef("other.fits").replace("c.fits")
@@ -160,7 +157,7 @@ def test_files_saved_before_one_failed_are_connected(folder, workers):
 
 
 @WORKERS
-def test_link_keeps_pointing_at_the_file_that_is_saved(folder, workers):
+def test_link_keeps_pointing_at_the_file_that_is_saved(three_files, workers):
     Path("link.fits").symlink_to("a.fits")
     files = DataFileList(["link.fits", "b.fits"], mode="update")
     files += 1
@@ -169,7 +166,7 @@ def test_link_keeps_pointing_at_the_file_that_is_saved(folder, workers):
     assert first_pixels() == [2, 11, 100]
 
 
-def test_file_that_came_meanwhile_is_not_replaced(folder, monkeypatch):
+def test_file_that_came_meanwhile_is_not_replaced(three_files, monkeypatch):
     files = DataFileList("*.fits")
     replace = os.replace
 
@@ -183,7 +180,7 @@ def test_file_that_came_meanwhile_is_not_replaced(folder, monkeypatch):
     assert Path("y.fits").read_text(encoding="utf-8") == "precious"
 
 
-def test_sources_are_found_through_operations_and_sections(folder):
+def test_sources_are_found_through_operations_and_sections(three_files):
     a, b, c = DataFileList("*.fits")
     later = (a - b) / c
     for value in (later, later[0], later[0][2:4], DataFile(data=[later[1]])):
@@ -194,7 +191,7 @@ def test_sources_are_found_through_operations_and_sections(folder):
 
 @WORKERS
 @pytest.mark.parametrize("turned", [False, True])
-def test_list_is_saved_with_checksums(folder, workers, turned):
+def test_list_is_saved_with_checksums(three_files, workers, turned):
     files = DataFileList("*.fits", mode="update")
     files += files[::-1] if turned else 1
     files.save(workers=workers, checksum=True)

@@ -13,12 +13,6 @@ from ndmapper.io.record import encode
 from ndmapper.testing import make_mef
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def changed(ndd):
     ndd.data[0, 0] = 99
     ndd.variance[0, 0] = 99

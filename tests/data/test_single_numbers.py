@@ -9,7 +9,7 @@ from ndmapper.data import DataFile, NDLater
 
 
 @pytest.fixture
-def path(tmp_path):
+def one_image(tmp_path):
     hdu = fits.ImageHDU(np.arange(12, dtype="f4").reshape(3, 4), name="SCI", ver=1)
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / "a.fits")
     return tmp_path / "a.fits"
@@ -30,8 +30,8 @@ def test_number_is_saved_as_one_pixel(tmp_path, name):
         assert [hdu.name for hdu in found] == ["PRIMARY", "SCI", "VAR", "SCI"]
 
 
-def test_number_can_be_saved_again(tmp_path, path):
-    df = DataFile(path, mode="update")
+def test_number_can_be_saved_again(tmp_path, one_image):
+    df = DataFile(one_image, mode="update")
     df.append(df[0][1, 2])
     df.append((df[0] * 2)[0, 1])
     df.append(NDLater(np.int16(7)))
@@ -40,4 +40,4 @@ def test_number_can_be_saved_again(tmp_path, path):
     df.save()
     del df[3].data
     assert [float(ndd.data) for ndd in list(df)[1:]] == [6, 2, 8]
-    assert [ndd.data.size for ndd in DataFile(path)] == [12, 1, 1, 1]
+    assert [ndd.data.size for ndd in DataFile(one_image)] == [12, 1, 1, 1]

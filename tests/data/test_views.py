@@ -21,7 +21,7 @@ from ndmapper.testing import count_reads, make_mef
 
 
 @pytest.fixture
-def path(tmp_path):
+def large_file(tmp_path):
     return make_mef(tmp_path / "a.fits", n_ext=3, shape=(200, 300))
 
 
@@ -47,8 +47,8 @@ def png(text):
     [lambda df: df, lambda df: df[1], lambda df: DataFileList([df])],
     ids=["file", "ndd", "list"],
 )
-def test_html_reads_no_pixels(path, of):
-    shown = of(DataFile(path))
+def test_html_reads_no_pixels(large_file, of):
+    shown = of(DataFile(large_file))
     with count_reads() as reads:
         text = shown._repr_html_()
     assert reads.reads == 0
@@ -66,8 +66,8 @@ def test_html_of_a_file_lists_groups_tables_and_extras(tmp_path):
     assert [row[0] for row in rows[1:]] == ["1", "2", *df.tables, *df.extras]
 
 
-def test_html_has_thumbnails_of_what_is_in_memory_alone(path):
-    df = DataFile(path)
+def test_html_has_thumbnails_of_what_is_in_memory_alone(large_file):
+    df = DataFile(large_file)
     df[1].data  # noqa: B018
     text = df._repr_html_()
     assert re.findall(r'title="(.*?)"', text) == ["2"]
@@ -76,8 +76,8 @@ def test_html_has_thumbnails_of_what_is_in_memory_alone(path):
     assert (ny, nx) == (50, 75)
 
 
-def test_html_thumbnail_reads_no_flags(path):
-    ndd = DataFile(path)[0]
+def test_html_thumbnail_reads_no_flags(large_file):
+    ndd = DataFile(large_file)[0]
     ndd.data  # noqa: B018
     with count_reads() as reads:
         assert "<img" in ndd._repr_html_()
@@ -94,8 +94,8 @@ def test_html_is_safe_from_what_headers_say(tmp_path):
     assert "&lt;script&gt;&quot;&amp;" in text
 
 
-def test_html_of_a_long_list_is_short(path):
-    text = DataFileList([str(path)] * 60)._repr_html_()
+def test_html_of_a_long_list_is_short(large_file):
+    text = DataFileList([str(large_file)] * 60)._repr_html_()
     assert text.count("<tr>") == 52
     assert "and 10 more" in text
     assert "1, 2, 3" in text
@@ -130,21 +130,21 @@ def test_thumbnail_is_never_larger_than_asked(shape):
 # ---- plot
 
 
-def test_plot_draws_every_group_with_its_levels(path, plt):
-    figure = DataFile(path).plot()
+def test_plot_draws_every_group_with_its_levels(large_file, plt):
+    figure = DataFile(large_file).plot()
     titles = [axis.get_title(loc="left") for axis in figure.axes if axis.images]
     assert titles == ["[1] [adu]", "[2] [adu]", "[3] [adu]"]
     image = figure.axes[0].images[0]
-    assert np.array_equal(image.get_array(), DataFile(path)[0].data)
+    assert np.array_equal(image.get_array(), DataFile(large_file)[0].data)
     assert image.norm.vmin < image.norm.vmax
     assert figure.number in plt.get_fignums()
 
 
-def test_plot_of_some_idents_into_a_figure_of_ones_own(path, plt):
+def test_plot_of_some_idents_into_a_figure_of_ones_own(large_file, plt):
     from matplotlib.figure import Figure
 
     mine = Figure()
-    assert DataFile(path).plot(3, figure=mine) is mine
+    assert DataFile(large_file).plot(3, figure=mine) is mine
     assert [a.get_title(loc="left") for a in mine.axes] == ["[3] [adu]"]
     assert plt.get_fignums() == []
 
@@ -164,9 +164,9 @@ def test_plot_marks_what_bad_flags_mask_alone(plt):
     assert len(ndd.plot().images) == 1
 
 
-def test_plot_without_flags_reads_none(path, plt):
+def test_plot_without_flags_reads_none(large_file, plt):
     with count_reads() as reads:
-        DataFile(path)[0].plot(flags=False)
+        DataFile(large_file)[0].plot(flags=False)
     assert reads.reads == 1
 
 
@@ -207,12 +207,12 @@ def test_plot_of_an_empty_file_is_an_error():
         DataFile(data=[]).plot()
 
 
-def test_plot_of_an_unknown_ident_is_an_error(path):
+def test_plot_of_an_unknown_ident_is_an_error(large_file):
     with pytest.raises(IdentError, match=r"\[1, 2, 3\]"):
-        DataFile(path).plot("CHAN07")
+        DataFile(large_file).plot("CHAN07")
 
 
-def test_plot_without_matplotlib_says_what_to_install(path, monkeypatch):
+def test_plot_without_matplotlib_says_what_to_install(large_file, monkeypatch):
     real = builtins.__import__
 
     def guarded(name, *args, **kwargs):
@@ -221,7 +221,7 @@ def test_plot_without_matplotlib_says_what_to_install(path, monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", guarded)
-    df = DataFile(path)
+    df = DataFile(large_file)
     for draw in (df.plot, df.preview, df[0].plot):
         with pytest.raises(MissingPackageError, match=r"ndmapper\[plot\]"):
             draw()
@@ -230,30 +230,30 @@ def test_plot_without_matplotlib_says_what_to_install(path, monkeypatch):
 # ---- preview
 
 
-def test_preview_of_large_images_reads_a_part_of_their_pixels(path):
+def test_preview_of_large_images_reads_a_part_of_their_pixels(large_file):
     pytest.importorskip("matplotlib")
     with count_reads() as reads:
-        preview = DataFile(path).preview(size=50)
+        preview = DataFile(large_file).preview(size=50)
     whole = 3 * 200 * 300 * (4 + 2)
     assert reads.bytes < whole / 30
     assert png(preview.png).shape[2] == 4
 
 
-def test_preview_keeps_nothing_in_memory(path):
+def test_preview_keeps_nothing_in_memory(large_file):
     pytest.importorskip("matplotlib")
-    df = DataFile(path)
+    df = DataFile(large_file)
     df.preview(size=50)
     assert not any(part.is_loaded for ndd in df for part in ndd.content.arrays.values())
 
 
-def test_preview_leaves_pyplot_alone(path, plt):
-    DataFile(path).preview()
+def test_preview_leaves_pyplot_alone(large_file, plt):
+    DataFile(large_file).preview()
     assert plt.get_fignums() == []
 
 
-def test_preview_is_saved_and_never_replaces_a_file_unasked(path, tmp_path):
+def test_preview_is_saved_and_never_replaces_a_file_unasked(large_file, tmp_path):
     pytest.importorskip("matplotlib")
-    preview = DataFile(path).preview(1)
+    preview = DataFile(large_file).preview(1)
     target = preview.save(tmp_path / "p.png")
     assert target.read_bytes() == preview.png == preview._repr_png_()
     with pytest.raises(OutputExistsError, match="overwrite=True"):

@@ -40,7 +40,7 @@ def ccd(**more):
 
 
 @pytest.fixture
-def path(tmp_path):
+def file_with_wcs(tmp_path):
     cards = dict(coordinates().to_header()) | {"BUNIT": "adu", "LTV1": -3.0}
     return make_mef(tmp_path / "l1.fits", shape=SHAPE, extension=cards)
 
@@ -131,12 +131,12 @@ def test_no_object_means_the_coordinates_of_the_header():
         assert world(ndd[1:].wcs, 0, 1).tolist() == world(coordinates()).tolist()
 
 
-def test_coordinates_that_were_taken_out_stay_out(path):
-    df = DataFile(path, mode="update")
+def test_coordinates_that_were_taken_out_stay_out(file_with_wcs):
+    df = DataFile(file_with_wcs, mode="update")
     df[0].wcs = None
     assert df[0].wcs is df[0][1:].wcs is df[0].copy().wcs is None
     df.save()
-    assert "CRVAL1" not in fits.getheader(path, ("SCI", 1))
+    assert "CRVAL1" not in fits.getheader(file_with_wcs, ("SCI", 1))
 
 
 def test_ccddata_of_a_file_comes_back_with_its_astrometry(tmp_path):
@@ -230,8 +230,8 @@ def test_spectrum_of_another_package_keeps_its_wavelengths(tmp_path, caplog):
 # ---- copies
 
 
-def test_copies_have_coordinates_and_psf_of_their_own(path):
-    df = DataFile(path)
+def test_copies_have_coordinates_and_psf_of_their_own(file_with_wcs):
+    df = DataFile(file_with_wcs)
     ndd = df[0]
     ndd.psf = np.ones(3)
     assert ndd.wcs.wcs.crpix.tolist() == [5.5, 6]
@@ -256,9 +256,9 @@ def test_psf_of_another_image_is_taken_over():
 # ---- objects that are changed in place
 
 
-def test_looking_at_coordinates_changes_nothing(path, tmp_path):
-    before = path.read_bytes()
-    df = DataFile(path, mode="update")
+def test_looking_at_coordinates_changes_nothing(file_with_wcs, tmp_path):
+    before = file_with_wcs.read_bytes()
+    df = DataFile(file_with_wcs, mode="update")
     for ndd in df:
         ndd.wcs.pixel_to_world(1, 2)
         ndd.wcs.wcs.set()
@@ -266,7 +266,7 @@ def test_looking_at_coordinates_changes_nothing(path, tmp_path):
     assert df.unloaded
     df[1:].save(tmp_path / "other.fits")
     df.save()
-    assert path.read_bytes() == before
+    assert file_with_wcs.read_bytes() == before
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.rglob("*.hdr")), ids=lambda p: p.stem)
@@ -282,15 +282,15 @@ def test_looking_at_any_coordinates_changes_nothing(path):
     assert whole_header(ndd.meta.cards) == before
 
 
-def test_change_in_place_is_saved_and_nothing_else(path, tmp_path):
-    df = DataFile(path)
+def test_change_in_place_is_saved_and_nothing_else(file_with_wcs, tmp_path):
+    df = DataFile(file_with_wcs)
     df[0].wcs.wcs.crpix = [9, 9]
     assert not df.unloaded
     assert df[0].copy().wcs.wcs.crpix.tolist() == [9, 9]
     assert df[0][2:, 3:].wcs.wcs.crpix.tolist() == [6, 7]
     assert (df[0] * 2).wcs.wcs.crpix.tolist() == [9, 9]
     assert pickle.loads(pickle.dumps(df))[0].wcs.wcs.crpix.tolist() == [9, 9]
-    before = fits.getheader(path, ("SCI", 1))
+    before = fits.getheader(file_with_wcs, ("SCI", 1))
     with count_reads() as reads:
         df.save(tmp_path / "x.fits")
     after = fits.getheader(tmp_path / "x.fits", ("SCI", 1))
@@ -305,8 +305,8 @@ def test_change_in_place_is_saved_and_nothing_else(path, tmp_path):
     assert reads.reads <= 9
 
 
-def test_change_in_place_after_a_save_is_saved_as_well(path, tmp_path):
-    df = DataFile(path)
+def test_change_in_place_after_a_save_is_saved_as_well(file_with_wcs, tmp_path):
+    df = DataFile(file_with_wcs)
     wcs = df[0].wcs
     for value in (9, 10):
         wcs.wcs.crval = [value, 20]
@@ -314,8 +314,8 @@ def test_change_in_place_after_a_save_is_saved_as_well(path, tmp_path):
         assert fits.getval(tmp_path / "x.fits", "CRVAL1", ("SCI", 1)) == value
 
 
-def test_change_in_place_of_anything_else_is_saved(path, tmp_path):
-    df = DataFile(path)
+def test_change_in_place_of_anything_else_is_saved(file_with_wcs, tmp_path):
+    df = DataFile(file_with_wcs)
     df[0].meta["CRPIX1P"] = 4.0
     df[0].wcs.wcs.cdelt = [-2e-4, 2e-4]
     terms = np.zeros((3, 3))
@@ -352,8 +352,8 @@ def test_change_in_place_of_what_was_given_is_saved(tmp_path):
     assert fits.getval(tmp_path / "x.fits", "CRPIX1", "SCI") == 9
 
 
-def test_new_header_brings_its_coordinates(path):
-    ndd = DataFile(path)[0]
+def test_new_header_brings_its_coordinates(file_with_wcs):
+    ndd = DataFile(file_with_wcs)[0]
     assert ndd.wcs.wcs.crval.tolist() == [10, 20]
     ndd.meta = coordinates(crval=[1, 2]).to_header()
     assert ndd.wcs.wcs.crval.tolist() == [1, 2]

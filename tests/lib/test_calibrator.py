@@ -21,12 +21,6 @@ IMAGE = {"xmin": 0, "xmax": 200, "ymin": 20, "ymax": 120}
 GAIN, NOISE = 2.0, 6.0
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def save(name, data, **parts):
     DataFile(name, data=[NDLater(data, **parts)], mode="overwrite").save()
     return name

@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from shared_helpers import wait_until
 
 from ndmapper.config import config
 from ndmapper.errors import MissingFileError, WorkerError
@@ -184,13 +185,6 @@ def work(i):
     time.sleep(600)
 map_parallel(work, range(2), workers=2)
 """
-
-
-def wait_until(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def is_running(pid):

@@ -16,13 +16,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Work in an empty folder, as a script does."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def run_script():
     """Run a script in a folder, in a process of its own; warnings are errors there."""
 

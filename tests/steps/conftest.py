@@ -6,18 +6,37 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from astropy.io import fits
+from shared_steps import DONE
 
+from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.engines import registry
 from ndmapper.engines.base import Outcome, Preview
 from ndmapper.errors import UnknownParameterError
+from ndmapper.steps.record.summary import summary
+
+
+@pytest.fixture(autouse=True)
+def _empty_summary():
+    """Count steps and products of each test from nothing; leave no counts behind."""
+    DONE.clear()
+    summary.clear()
+    yield
+    summary.clear()
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Work in an empty folder, as a script does."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def reprocess_auto():
+    """Make products again where what they were made of has changed."""
+    with config.using(reprocess="auto"):
+        yield
+
+
+@pytest.fixture
+def reprocess_never():
+    """Use products that exist, whatever has changed, and report what has."""
+    with config.using(reprocess=False):
+        yield
 
 
 @pytest.fixture

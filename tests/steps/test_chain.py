@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 from astropy.nddata import NDData
+from shared_steps import DONE, double, split, subtract
 
 from ndmapper.config import config
 from ndmapper.data import DataFile, NDLater
@@ -23,22 +24,6 @@ from ndmapper.steps import chain, run_task
 from ndmapper.steps.record.summary import summary
 from ndmapper.testing import count_reads
 
-DONE = []
-
-
-@run_task(prefix="b", cals=["bias"])
-def subtract(ndd, bias, *, scale: float = 1.0):
-    """Subtract a bias."""
-    DONE.append("subtract")
-    return ndd - bias * scale
-
-
-@run_task(prefix="d")
-def double(ndd, *, offset: float = 0.0):
-    """Double the data."""
-    DONE.append("double")
-    return ndd * 2 + offset
-
 
 @run_task(suffix="_s", outputs="shifted")
 def shift(ndd, *, offset: float = 1.0):
@@ -47,24 +32,10 @@ def shift(ndd, *, offset: float = 1.0):
     return ndd + offset
 
 
-@run_task(outputs=("low", "high"))
-def split(ndd):
-    """Give two products."""
-    return {"low": ndd * 0.5, "high": ndd * 2.0}
-
-
 @run_task(each="list")
 def add_up(files):
     """Add up files."""
     return [files[0][0]]
-
-
-@pytest.fixture(autouse=True)
-def fresh():
-    DONE.clear()
-    summary.clear()
-    yield
-    summary.clear()
 
 
 @pytest.fixture
@@ -92,7 +63,7 @@ def test_chain_record_tells_all_steps(raws):
         "bx1.fits", "dbx1.fits", "dbx1_s.fits",
     ]  # fmt: skip
     assert product.record[0]["calibrations"]["bias"]["name"] == "bias.fits"
-    assert product.record[0]["parameters"] == {"scale": 2}
+    assert product.record[0]["parameters"] == {"scale": 2, "table": None}
 
 
 def test_chain_makes_what_its_steps_make(raws):

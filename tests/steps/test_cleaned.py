@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from shared_steps import double, make_bias, split, subtract
 
 from ndmapper.config import config
 from ndmapper.data import DataFile
@@ -18,35 +19,10 @@ from ndmapper.steps.record.summary import summary
 PRODUCTS = ["bias.fits", "braw1.fits", "braw2.fits", "dbraw1.fits", "dbraw2.fits"]
 
 
-@run_task(each="list", outputs="bias", suffix="_bias")
-def make_bias(files, *, factor: float = 1.0):
-    """Take the mean."""
-    total = sum((df[0] for df in files[1:]), files[0][0])
-    return [total * (factor / len(files))]
-
-
-@run_task(prefix="b", cals=["bias"])
-def subtract(ndd, bias, *, scale: float = 1.0):
-    """Subtract a scaled bias."""
-    return ndd - bias * scale
-
-
-@run_task(prefix="d")
-def double(ndd, *, offset: float = 0.0):
-    """Double the data."""
-    return ndd * 2 + offset
-
-
 @run_task(prefix="s")
 def shift(ndd):
     """Add one."""
     return ndd + 1
-
-
-@run_task(outputs=("low", "high"))
-def split(ndd):
-    """Give two products."""
-    return {"low": ndd * 0.5, "high": ndd * 2.0}
 
 
 def clean(*names):
@@ -59,11 +35,10 @@ def clean(*names):
 
 
 @pytest.fixture(autouse=True, params=[False, "auto"])
-def fresh(request):
-    summary.clear()
+def _reprocess(request):
+    """Run every test with products that are used again, and with stale ones made."""
     with config.using(reprocess=request.param):
         yield
-    summary.clear()
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from shared_helpers import wait_until
 
 from ndmapper.data import DataFile
 from ndmapper.io.digest import differences
@@ -60,14 +60,6 @@ def start(kind, *arguments, cwd):
         [sys.executable, "-c", START.format(kind), *arguments],
         cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-
-
-def wait_until(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from shared_steps import DONE, add_up, double, subtract
 
 from ndmapper.config import config
 from ndmapper.data import DataFile, DataFileList, FileName
@@ -17,32 +18,8 @@ from ndmapper.errors import (
 )
 from ndmapper.io.digest import differences
 from ndmapper.steps import run_task
-from ndmapper.steps.record.summary import summary
 from ndmapper.steps.run import dry_run
 from ndmapper.steps.run.dry_run import collect_plans
-
-DONE = []
-
-
-@run_task(prefix="d")
-def double(ndd, *, offset: float = 0.0):
-    """Double the data."""
-    DONE.append("double")
-    return ndd * 2 + offset
-
-
-@run_task(prefix="b", cals=["bias"])
-def subtract(ndd, bias):
-    """Subtract a bias."""
-    DONE.append("subtract")
-    return ndd - bias
-
-
-@run_task(each="list", outputs="total", suffix="_sum")
-def add_up(files):
-    """Add up files."""
-    DONE.append("add_up")
-    return [sum((df[0] for df in files[1:]), files[0][0])]
 
 
 @run_task("command:cp", inputs="a", outputs="b", prefix="c", argv=["{in}", "{out}"])
@@ -51,12 +28,8 @@ def copied():
 
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch):
-    DONE.clear()
-    summary.clear()
+def _no_plans_begun(monkeypatch):
     monkeypatch.setattr(dry_run, "_begun", set())
-    yield
-    summary.clear()
 
 
 @pytest.fixture

@@ -1,14 +1,14 @@
 """The log of events: whole lines of JSON, whoever writes at the same time."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from shared_helpers import read_events
 
 from ndmapper.steps import run_task
-from ndmapper.steps.record.summary import summary, write_event
+from ndmapper.steps.record.summary import write_event
 
 
 @run_task(prefix="d")
@@ -19,21 +19,9 @@ def double(ndd):
     return ndd * 2
 
 
-@pytest.fixture(autouse=True)
-def fresh():
-    summary.clear()
-    yield
-    summary.clear()
-
-
-def events(outdir="."):
-    lines = Path(outdir, ".ndmapper", "log.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
 def test_events_of_a_call(make_raw):
     double(make_raw("x1.fits"))
-    start, made, end = events()
+    start, made, end = read_events()
     assert (start["event"], start["step"], start["units"]) == ("start", "double", 1)
     assert (made["products"], made["why"]) == (["dx1.fits"], "new")
     assert (end["made"], end["reused"], end["differing"]) == (1, 0, 0)
@@ -43,7 +31,7 @@ def test_events_of_a_call(make_raw):
 def test_events_of_a_rerun(make_raw):
     double(make_raw("x1.fits"))
     double("x1.fits", reprocess="auto")
-    end = events()[-1]
+    end = read_events()[-1]
     assert (end["event"], end["made"], end["reused"]) == ("end", 0, 1)
 
 
@@ -51,22 +39,22 @@ def test_events_of_a_failure(make_raw):
     names = [make_raw("x1.fits", (-1.0,)), make_raw("x2.fits", (1.0,))]
     with pytest.raises(RuntimeError):
         double(names)
-    assert [e["event"] for e in events()][-2:] == ["failed", "end"]
+    assert [e["event"] for e in read_events()][-2:] == ["failed", "end"]
     double(names, on_error="continue", reprocess=True)
-    failed = [e for e in events() if e["event"] == "failed"][-1]
+    failed = [e for e in read_events() if e["event"] == "failed"][-1]
     assert failed["products"] == ["dx1.fits"]
     assert "ValueError: negative" in failed["error"]
 
 
 def test_events_of_workers_are_all_there(make_raw):
     double([make_raw(f"x{n}.fits") for n in range(4)], workers=2)
-    made = [e["products"] for e in events() if e["event"] == "made"]
+    made = [e["products"] for e in read_events() if e["event"] == "made"]
     assert sorted(made) == [[f"dx{n}.fits"] for n in range(4)]
 
 
 def test_events_are_in_outdir(make_raw):
     double(make_raw("x1.fits"), outdir="made")
-    assert events("made")
+    assert read_events("made")
     assert not Path(".ndmapper").exists()
 
 
@@ -85,7 +73,7 @@ def test_events_of_many_writers_are_whole(tmp_path):
         for number in range(8)
     ]
     assert [writer.wait(timeout=120) for writer in writers] == [0] * 8
-    found = events(tmp_path)
+    found = read_events(tmp_path)
     assert len(found) == 8 * 40
     for number in range(8):
         mine = [e["n"] for e in found if e["number"] == number]
@@ -114,5 +102,5 @@ def test_events_that_cannot_be_written_do_not_stop_a_step(make_raw, pixels):
 
 def test_events_hold_whatever_is_said(tmp_path):
     write_event(tmp_path, "made", path=Path("a"), text="\n\u2028é", odd={1, 2})
-    (event,) = events(tmp_path)
+    (event,) = read_events(tmp_path)
     assert (event["path"], event["text"]) == ("a", "\n\u2028é")

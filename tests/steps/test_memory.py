@@ -7,48 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from shared_steps import DONE, add_up, double, split, subtract
 
 from ndmapper.config import config
 from ndmapper.data import DataFile, DataFileList
 from ndmapper.errors import ParameterError
 from ndmapper.steps import chain, run_task
 from ndmapper.steps.record.summary import summary
-
-DONE = []
-
-
-@run_task(prefix="d")
-def double(ndd, *, offset: float = 0.0):
-    """Double the data."""
-    DONE.append("double")
-    return ndd * 2 + offset
-
-
-@run_task(prefix="b", cals=["bias"])
-def subtract(ndd, bias):
-    """Subtract a bias."""
-    DONE.append("subtract")
-    return ndd - bias
-
-
-@run_task(each="list", outputs="total", suffix="_sum")
-def add_up(files):
-    """Add up files."""
-    return [sum((df[0] for df in files[1:]), files[0][0])]
-
-
-@run_task(outputs=("low", "high"))
-def split(ndd):
-    """Give two products."""
-    return {"low": ndd * 0.5, "high": ndd * 2.0}
-
-
-@pytest.fixture(autouse=True)
-def fresh():
-    DONE.clear()
-    summary.clear()
-    yield
-    summary.clear()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy import units as u
+from shared_steps import double
 
 import ndmapper
 from ndmapper.config import config
@@ -26,12 +27,6 @@ def measure_file(df):
     """Say the number of extensions."""
     ndmapper.qc(extensions=len(df))
     return df
-
-
-@run_task(prefix="d")
-def double(ndd):
-    """Double the data."""
-    return ndd * 2
 
 
 def test_qc_of_one_extension_has_plain_names(make_raw):

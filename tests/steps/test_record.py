@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
+from shared_steps import double, subtract
 
 from ndmapper._version import __version__
 from ndmapper.config import config
@@ -13,18 +14,6 @@ from ndmapper.data import DataFile
 from ndmapper.io.record import entry_key
 from ndmapper.report import history
 from ndmapper.steps import run_task
-
-
-@run_task(prefix="b", cals=["bias"])
-def subtract(ndd, bias, *, scale: float = 1.0, table: Path | None = None):
-    """Subtract a scaled bias."""
-    return ndd - bias * scale
-
-
-@run_task(prefix="d")
-def double(ndd):
-    """Double the data."""
-    return ndd * 2
 
 
 def test_record_names_inputs_calibrations_and_parameters(make_raw):

@@ -26,11 +26,8 @@ def make_step(module, prefix="p", **options):
 
 
 @pytest.fixture(autouse=True)
-def fresh():
-    summary.clear()
-    with config.using(reprocess="auto"):
-        yield
-    summary.clear()
+def _true_versions(reprocess_auto):
+    yield
     versions.package_version.cache_clear()
 
 

@@ -1,6 +1,5 @@
 """save=False goes the way of save=True: workers, log, events, errors, limits, QC."""
 
-import json
 import logging
 import os
 import signal
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shared_helpers import read_events
+from shared_steps import double
 
 import ndmapper
 from ndmapper.config import config
@@ -19,12 +20,6 @@ from ndmapper.errors import StepError, UnknownParameterError
 from ndmapper.io.digest import differences
 from ndmapper.steps import chain, run_task
 from ndmapper.steps.record.summary import summary
-
-
-@run_task(prefix="d")
-def double(ndd, *, offset: float = 0.0):
-    """Double the data."""
-    return ndd * 2 + offset
 
 
 @run_task(prefix="n", cals=["flat"], outputs=("low", "high"))
@@ -38,21 +33,9 @@ def flatten(ndd, flat):
     return {"low": low, "high": ndd * 2}
 
 
-@pytest.fixture(autouse=True)
-def fresh():
-    summary.clear()
-    yield
-    summary.clear()
-
-
 @pytest.fixture
 def raws(make_raw):
     return [make_raw(f"x{n}.fits", (n + 1.0, 3.0)) for n in range(3)]
-
-
-def events():
-    lines = Path(".ndmapper", "log.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def products():
@@ -138,7 +121,7 @@ def test_log_file_of_unsaved_products(raws, workers):
 
 def test_events_of_unsaved_products(raws):
     double(raws[0], save=False)
-    start, made, end = events()
+    start, made, end = read_events()
     assert (start["event"], start["step"], start["units"]) == ("start", "double", 1)
     assert (made["products"], made["why"]) == (["dx0.fits"], "kept in memory")
     assert (end["event"], end["made"]) == ("end", 1)
@@ -166,7 +149,7 @@ def test_on_error_of_unsaved_products(raws, workers, caplog):
         with pytest.raises(StepError, match="too little"):
             picky(raws, save=False, workers=workers)
     assert "too little" in Path("run.log").read_text()
-    failed = [event for event in events() if event["event"] == "failed"]
+    failed = [event for event in read_events() if event["event"] == "failed"]
     assert "too little" in failed[0]["error"]
 
 
@@ -267,5 +250,5 @@ def test_interrupt_of_unsaved_products_leaves_no_process(raws, folder):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert b"KeyboardInterrupt" in errors
-    assert [e["event"] for e in events()] == ["start", "failed", "end"]
+    assert [e["event"] for e in read_events()] == ["start", "failed", "end"]
     assert products() == []

@@ -3,18 +3,12 @@
 from pathlib import Path
 
 import pytest
+from shared_steps import double
 
 from ndmapper.errors import FileAccessError
 from ndmapper.io.sidedata import make_side_folder
-from ndmapper.steps import run_task
 
 PARTS = ("", "stage", "records", "logs", "figures", "decisions", "cleaned", "database")
-
-
-@run_task(prefix="d")
-def double(ndd):
-    """Double."""
-    return ndd * 2
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -5,20 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from ndmapper.config import config
 from ndmapper.data import DataFile
 from ndmapper.errors import MissingFileError, StepError
 from ndmapper.io.digest import digest
 from ndmapper.steps import run_task
 from ndmapper.steps.record.summary import summary
 
-
-@pytest.fixture(autouse=True)
-def fresh():
-    summary.clear()
-    with config.using(reprocess="auto"):
-        yield
-    summary.clear()
+pytestmark = pytest.mark.usefixtures("reprocess_auto")
 
 
 @pytest.fixture

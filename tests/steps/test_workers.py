@@ -20,13 +20,6 @@ from ndmapper.steps.record.summary import summary
 from ndmapper.steps.run.execute import count_workers
 
 
-@pytest.fixture(autouse=True)
-def fresh():
-    summary.clear()
-    yield
-    summary.clear()
-
-
 def plan_of(make_raw, func=None, **options):
     step = run_task(func or (lambda ndd: ndd), prefix="d", options=options)
     return step.plan(make_raw("x1.fits"))

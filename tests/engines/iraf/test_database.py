@@ -44,15 +44,15 @@ begin\taperture spec 1 100. 30.
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def database_file(tmp_path: Path) -> Path:
     made = tmp_path / "database" / "idarc"
     made.parent.mkdir()
     made.write_text(TEXT)
     return made
 
 
-def test_read(path: Path) -> None:
-    one, other = read_db(path)
+def test_read(database_file: Path) -> None:
+    one, other = read_db(database_file)
     assert (one.kind, one.name) == ("identify", "arc - Ap 1")
     assert one.fields["image"] == "arc - Ap 1"
     assert one.fields["function"] == "chebyshev"
@@ -65,31 +65,31 @@ def test_read(path: Path) -> None:
     assert one.text + other.text == TEXT
 
 
-def test_numbers_that_are_none(path: Path) -> None:
-    one, _ = read_db(path)
+def test_numbers_that_are_none(database_file: Path) -> None:
+    one, _ = read_db(database_file)
     with pytest.raises(FormatError, match="has no 'shift'; it has id, task"):
         one.numbers("shift")
     with pytest.raises(FormatError, match="no numbers alone"):
         one.numbers("features")
 
 
-def test_add_keeps_the_rest(path: Path) -> None:
+def test_add_keeps_the_rest(database_file: Path) -> None:
     fields = {"image": "x", "coefficients": np.array([1.0, 2.5]), "features":
               [(1, None), (2, math.nan)], "background": {"xmin": -1.0}}  # fmt: skip
-    add_db_entry(path, "identify", "x - Ap 1", fields)
-    add_db_entry(path, "identify", "x - Ap 1", fields)
-    assert path.read_text().startswith(TEXT)
-    *_, new = read_db(path)
-    assert len(read_db(path)) == 3
+    add_db_entry(database_file, "identify", "x - Ap 1", fields)
+    add_db_entry(database_file, "identify", "x - Ap 1", fields)
+    assert database_file.read_text().startswith(TEXT)
+    *_, new = read_db(database_file)
+    assert len(read_db(database_file)) == 3
     assert new.numbers("coefficients") == [1, 2.5]
     assert new.fields["features"] == (("1", "INDEF"), ("2", "INDEF"))
     assert new.fields["background"] == (("xmin", "-1"),)
-    assert [p.name for p in path.parent.iterdir()] == ["idarc"]
+    assert [p.name for p in database_file.parent.iterdir()] == ["idarc"]
 
 
-def test_add_replaces(path: Path) -> None:
-    add_db_entry(path, "identify", "arc - Ap 1", {"image": "new"})
-    entries = read_db(path)
+def test_add_replaces(database_file: Path) -> None:
+    add_db_entry(database_file, "identify", "arc - Ap 1", {"image": "new"})
+    entries = read_db(database_file)
     assert [e.kind for e in entries] == ["aperture", "identify"]
     assert entries[1].fields == {"image": "new"}
 
@@ -111,11 +111,11 @@ def test_add_makes_a_file(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_nothing_else_can_be_slipped_in(
-    path: Path, kind: str, name: str, fields: dict[str, Any]
+    database_file: Path, kind: str, name: str, fields: dict[str, Any]
 ) -> None:
     with pytest.raises(ParameterError):
-        add_db_entry(path, kind, name, fields)
-    assert path.read_text() == TEXT
+        add_db_entry(database_file, kind, name, fields)
+    assert database_file.read_text() == TEXT
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ndmapper.errors import (
 from ndmapper.testing import count_reads, make_mef
 
 
-def test_result_of_unread_files_reads_nothing_until_somebody_looks(folder):
+def test_result_of_unread_files_reads_nothing_until_somebody_looks(raw_folder):
     with count_reads() as reads:
         result = (DataFile("raw/a.fits") - DataFile("raw/b.fits")) / DataFile(
             "raw/c.fits"
@@ -32,7 +32,7 @@ def test_result_of_unread_files_reads_nothing_until_somebody_looks(folder):
 @pytest.mark.parametrize(
     ("part", "count"), [("data", 2), ("flags", 2), ("variance", 4)]
 )
-def test_look_at_one_part_reads_what_that_needs(folder, part, count):
+def test_look_at_one_part_reads_what_that_needs(raw_folder, part, count):
     result = DataFile("raw/a.fits") * DataFile("raw/b.fits")
     with count_reads() as reads:
         getattr(result[0], part)
@@ -40,7 +40,7 @@ def test_look_at_one_part_reads_what_that_needs(folder, part, count):
     assert reads.reads == count
 
 
-def test_section_of_a_result_reads_that_section(folder):
+def test_section_of_a_result_reads_that_section(raw_folder):
     result = DataFile("raw/a.fits") + DataFile("raw/b.fits")
     whole = (DataFile("raw/a.fits") + DataFile("raw/b.fits"))[0].data
     with count_reads() as reads:
@@ -48,12 +48,12 @@ def test_section_of_a_result_reads_that_section(folder):
     assert reads.bytes == 2 * 4 * 4
 
 
-def test_section_of_a_result_with_a_broadcast_row(folder):
+def test_section_of_a_result_with_a_broadcast_row(raw_folder):
     df = DataFileList("raw/*.fits") - np.arange(8)
     np.testing.assert_array_equal(df[0][0][1:3, 2:4].data, df[0][0].data[1:3, 2:4])
 
 
-def test_flags_of_one_operand_stay_unread_and_are_saved(folder):
+def test_flags_of_one_operand_stay_unread_and_are_saved(raw_folder):
     result = DataFile("raw/a.fits") * 2
     with count_reads() as reads:
         _ = result[0].data, result[0].variance
@@ -64,7 +64,7 @@ def test_flags_of_one_operand_stay_unread_and_are_saved(folder):
     )
 
 
-def test_result_is_that_of_when_it_was_written(folder):
+def test_result_is_that_of_when_it_was_written(raw_folder):
     df, other = DataFile("raw/a.fits"), DataFile("raw/b.fits")
     result = df - other
     df[0].data[...] = 7
@@ -73,7 +73,7 @@ def test_result_is_that_of_when_it_was_written(folder):
     assert result[0].variance[0, 0] == 2
 
 
-def test_result_of_what_is_in_memory_is_computed_at_once(folder):
+def test_result_of_what_is_in_memory_is_computed_at_once(raw_folder):
     df = DataFile("raw/a.fits")
     df[0].data[...] = 5
     result = df * 2
@@ -81,15 +81,17 @@ def test_result_of_what_is_in_memory_is_computed_at_once(folder):
     assert result[0].data[0, 0] == 10
 
 
-def test_result_of_a_file_that_was_replaced_is_an_error(folder):
+def test_result_of_a_file_that_was_replaced_is_an_error(raw_folder):
     result = DataFile("raw/a.fits") * 2
-    make_mef(folder / "raw" / "other.fits", n_ext=2, shape=(6, 9)).replace("raw/a.fits")
+    make_mef(raw_folder / "raw" / "other.fits", n_ext=2, shape=(6, 9)).replace(
+        "raw/a.fits"
+    )
     with pytest.raises(FileChangedError):
         _ = result[0].data
 
 
-def test_result_travels_as_names(folder):
-    make_mef(folder / "big.fits", n_ext=1, shape=(400, 400))
+def test_result_travels_as_names(raw_folder):
+    make_mef(raw_folder / "big.fits", n_ext=1, shape=(400, 400))
     result = (DataFile("big.fits") - DataFile("big.fits")) / 2
     packed = pickle.dumps(result)
     assert len(packed) < 30_000  # the pixels are 640 kB
@@ -97,13 +99,13 @@ def test_result_travels_as_names(folder):
         assert other[0].variance[3, 3] == result[0].variance[3, 3]
 
 
-def test_result_can_be_an_operand_in_memory_too(folder):
+def test_result_can_be_an_operand_in_memory_too(raw_folder):
     difference = DataFile("raw/a.fits") - DataFile("raw/b.fits")
     assert (difference[0] + 1).data[0, 0] == 1
     assert (difference[0] + 1).variance[0, 0] == 2
 
 
-def test_saved_result_is_mapped_from_its_file(folder):
+def test_saved_result_is_mapped_from_its_file(raw_folder):
     result = DataFile("raw/a.fits") - DataFile("raw/b.fits")
     result.save("new.fits")
     assert result.unloaded
@@ -112,7 +114,7 @@ def test_saved_result_is_mapped_from_its_file(folder):
     assert reads.reads == 1
 
 
-def test_std_file_gets_standard_deviations(folder):
+def test_std_file_gets_standard_deviations(raw_folder):
     labels = {"data": "SCI", "uncertainty": "VAR", "flags": "DQ",
               "uncertainty_is": "std"}  # fmt: skip
     df = DataFile("raw/a.fits", labels=labels)
@@ -126,16 +128,16 @@ def test_std_file_gets_standard_deviations(folder):
     np.testing.assert_allclose(stored[0].variance ** 2, expected, rtol=1e-6)
 
 
-def test_file_method_names_the_result(folder):
+def test_file_method_names_the_result(raw_folder):
     result = DataFile("raw/a.fits").power(2, filename="p.fits")
     assert (str(result), result.mode) == ("p.fits", "new")
     assert NDLater(result[0]).data[0, 0] == 1e6
 
 
-def test_arithmetic_of_compressed_files_waits(folder):
+def test_arithmetic_of_compressed_files_waits(raw_folder):
     for name in "ab":
-        (folder / f"{name}.fits.gz").write_bytes(
-            gzip.compress((folder / "raw" / f"{name}.fits").read_bytes())
+        (raw_folder / f"{name}.fits.gz").write_bytes(
+            gzip.compress((raw_folder / "raw" / f"{name}.fits").read_bytes())
         )
     files = DataFileList(["a.fits.gz", "b.fits.gz"])
     with count_reads() as reads:
@@ -155,7 +157,7 @@ def test_arithmetic_of_compressed_files_waits(folder):
         np.testing.assert_array_equal(one[1].flags, two[1].flags)
 
 
-def test_sum_made_in_a_long_loop(folder):
+def test_sum_made_in_a_long_loop(raw_folder):
     total = DataFile("raw/a.fits")
     for _ in range(400):
         total = total + DataFile("raw/b.fits")
@@ -169,7 +171,7 @@ def test_sum_made_in_a_long_loop(folder):
     assert DataFile("x.fits")[0].data[0, 0] == 1400
 
 
-def test_result_that_is_used_twice_again_and_again(folder):
+def test_result_that_is_used_twice_again_and_again(raw_folder):
     total = DataFile("raw/a.fits")
     for _ in range(40):
         total = total + total

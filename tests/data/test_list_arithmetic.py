@@ -17,10 +17,10 @@ from ndmapper.io.digest import differences
 from ndmapper.testing import count_reads, make_mef
 
 
-def test_list_results_take_memory_when_they_are_looked_at(folder):
-    make_mef(folder / "big.fits", n_ext=1, shape=(512, 512))
+def test_list_results_take_memory_when_they_are_looked_at(raw_folder):
+    make_mef(raw_folder / "big.fits", n_ext=1, shape=(512, 512))
     for i in range(20):
-        (folder / f"x{i:02}.fits").symlink_to("big.fits")
+        (raw_folder / f"x{i:02}.fits").symlink_to("big.fits")
     files = DataFileList("x*.fits")
     one = 512 * 512 * 10  # bytes of a group
     _ = (files[0][:] - 1)[0].data
@@ -34,7 +34,7 @@ def test_list_results_take_memory_when_they_are_looked_at(folder):
     assert most < 4 * one
 
 
-def test_list_with_one_file_reads_that_once(folder):
+def test_list_with_one_file_reads_that_once(raw_folder):
     files, one = DataFileList("raw/*.fits"), DataFile("raw/a.fits")
     with count_reads() as reads:
         for df in files - one:
@@ -42,10 +42,10 @@ def test_list_with_one_file_reads_that_once(folder):
     assert reads.reads == len(files) + 1
 
 
-def test_list_expression_reads_what_stands_in_it_once(folder, monkeypatch):
+def test_list_expression_reads_what_stands_in_it_once(raw_folder, monkeypatch):
     monkeypatch.setattr(deferred, "_BLOCK", 40)
     for name in ("x1", "x2", "x3", "bias", "flat"):
-        make_mef(folder / f"{name}.fits", n_ext=1, shape=(30, 9))
+        make_mef(raw_folder / f"{name}.fits", n_ext=1, shape=(30, 9))
     files = DataFileList("x*.fits")
     bias, flat = DataFile("bias.fits"), DataFile("flat.fits")
     expected = (DataFile("x1.fits") - bias) / flat
@@ -57,7 +57,7 @@ def test_list_expression_reads_what_stands_in_it_once(folder, monkeypatch):
     np.testing.assert_array_equal(DataFile("r1.fits")[0].variance, expected[0].variance)
 
 
-def test_list_with_one_file_takes_it_as_it_is_now(folder):
+def test_list_with_one_file_takes_it_as_it_is_now(raw_folder):
     one = DataFile("raw/a.fits")
     one[0].data[...] = 1
     result = DataFileList("raw/*.fits") * one
@@ -65,7 +65,7 @@ def test_list_with_one_file_takes_it_as_it_is_now(folder):
     assert [df[0].data[0, 0] for df in result] == [1000] * 3
 
 
-def test_list_with_an_array_takes_it_as_it_is_now(folder):
+def test_list_with_an_array_takes_it_as_it_is_now(raw_folder):
     array = np.ones((6, 8), "f4")
     result = DataFileList("raw/*.fits") * array
     array[...] = 0
@@ -73,7 +73,7 @@ def test_list_with_an_array_takes_it_as_it_is_now(folder):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_list_method_with_prefix_saves_and_gives_the_files(folder, workers):
+def test_list_method_with_prefix_saves_and_gives_the_files(raw_folder, workers):
     files = DataFileList("raw/*.fits")
     result = files.subtract(DataFile("raw/a.fits"), prefix="s", workers=workers)
     assert [str(df) for df in result] == ["sa.fits", "sb.fits", "sc.fits"]
@@ -82,7 +82,7 @@ def test_list_method_with_prefix_saves_and_gives_the_files(folder, workers):
     assert [df[0].variance[0, 0] for df in result] == [2] * 3
 
 
-def test_list_method_gives_the_same_files_with_any_number_of_workers(folder):
+def test_list_method_gives_the_same_files_with_any_number_of_workers(raw_folder):
     files = DataFileList("raw/*.fits")
     files.divide(files[::-1], filename=["1.fits", "2.fits", "3.fits"])
     files.divide(files[::-1], filename=["4.fits", "5.fits", "6.fits"], workers=2)
@@ -90,16 +90,16 @@ def test_list_method_gives_the_same_files_with_any_number_of_workers(folder):
         assert differences(f"{one}.fits", f"{other}.fits") == []
 
 
-def test_list_method_puts_results_into_outdir_or_dirname(folder):
+def test_list_method_puts_results_into_outdir_or_dirname(raw_folder):
     files = DataFileList("raw/a.fits")
-    (folder / "made").mkdir()
+    (raw_folder / "made").mkdir()
     result = files.multiply(2, suffix="_x", dirname="made")
     assert [str(df) for df in result] == ["made/a_x.fits"]
 
 
-def test_list_method_refuses_before_it_computes(folder):
+def test_list_method_refuses_before_it_computes(raw_folder):
     files = DataFileList("raw/*.fits")
-    (folder / "sc.fits").touch()
+    (raw_folder / "sc.fits").touch()
     with count_reads() as reads:
         with pytest.raises(OutputExistsError, match=r"sc.fits exists"):
             files.add(1, prefix="s")
@@ -114,10 +114,10 @@ def test_list_method_refuses_before_it_computes(folder):
         with pytest.raises(TypeError):
             files.add("x", prefix="s")
     assert reads.reads == 0
-    assert sorted(p.name for p in folder.glob("*.fits")) == ["sc.fits"]
+    assert sorted(p.name for p in raw_folder.glob("*.fits")) == ["sc.fits"]
 
 
-def test_list_method_overwrites_when_asked(folder):
+def test_list_method_overwrites_when_asked(raw_folder):
     files = DataFileList("raw/*.fits")
     files.add(1, prefix="s")
     files.add(2, prefix="s", overwrite=True)
@@ -125,7 +125,7 @@ def test_list_method_overwrites_when_asked(folder):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_list_of_results_is_saved_under_names(folder, workers):
+def test_list_of_results_is_saved_under_names(raw_folder, workers):
     result = DataFileList("raw/*.fits") * 2
     result.save(filename=["x.fits", "y.fits", "z.fits"], workers=workers)
     assert [str(df) for df in result] == ["x.fits", "y.fits", "z.fits"]
@@ -135,15 +135,15 @@ def test_list_of_results_is_saved_under_names(folder, workers):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_list_of_changed_files_is_saved_in_their_place(folder, workers):
+def test_list_of_changed_files_is_saved_in_their_place(raw_folder, workers):
     files = DataFileList("raw/*.fits", mode="update")
     files -= 1000
     files.save(workers=workers)
     assert [DataFile(df.filename)[0].data[0, 0] for df in files] == [0] * 3
 
 
-def test_list_of_results_without_names_is_not_saved(folder):
+def test_list_of_results_without_names_is_not_saved(raw_folder):
     result = DataFileList("raw/*.fits") * 2
     with pytest.raises(ModeError, match=r"3 of 3 files have no name"):
         result.save()
-    assert [p.name for p in folder.iterdir()] == ["raw"]
+    assert [p.name for p in raw_folder.iterdir()] == ["raw"]

@@ -10,9 +10,9 @@ from astropy.nddata import (
     StdDevUncertainty,
     VarianceUncertainty,
 )
+from shared_helpers import hdu_bytes
 
 from ndmapper.data import DataFile, NDLater
-from ndmapper.io.filemap import map_file
 from ndmapper.testing import count_reads
 
 KINDS = {StdDevUncertainty: 2.0, VarianceUncertainty: 4.0, InverseVariance: 0.25}
@@ -27,10 +27,6 @@ def write(path, kind=StdDevUncertainty, *, mask=True, **options):
         ccd.mask = np.arange(6).reshape(2, 3) == 4
     ccd.write(path, **options)
     return path
-
-
-def blocks(path):
-    return [hdu.read_bytes() for hdu in map_file(path).hdus]
 
 
 @kinds
@@ -63,11 +59,11 @@ def test_open_file_of_ccddata_with_one_of_them(tmp_path, kind, mask):
 
 @kinds
 def test_save_file_of_ccddata_copies_what_nobody_changed(tmp_path, kind):
-    before = blocks(write(tmp_path / "a.fits", kind))
+    before = hdu_bytes(write(tmp_path / "a.fits", kind))
     df = DataFile(tmp_path / "a.fits", mode="update")
     df[0].data[0, 0] = 7
     df.save()
-    after = blocks(tmp_path / "a.fits")
+    after = hdu_bytes(tmp_path / "a.fits")
     assert after[0] != before[0]
     assert after[1:] == before[1:]
     assert df.unloaded
@@ -150,3 +146,42 @@ def test_inverse_variance_of_0_is_no_data_in_a_file_of_ccddata_too(tmp_path, mas
     assert again[0].flags[0, 0]
     assert not again[0].flags[0, 1]
     assert again[0].variance[0, 1] == 16
+
+
+# ---- parts of other files that are put into a file of CCDData, unchanged
+
+
+@pytest.fixture
+def mef(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fits.HDUList([
+        fits.PrimaryHDU(), fits.ImageHDU(np.ones((9, 9), "f4"), name="SCI", ver=1),
+        fits.ImageHDU(np.full((9, 9), 4, "f4"), name="VAR", ver=1),
+        fits.ImageHDU(np.full((9, 9), 2, "u2"), name="DQ", ver=1),
+    ]).writeto("m.fits")  # fmt: skip
+    return DataFile("m.fits")
+
+
+@pytest.mark.parametrize("kind", [VarianceUncertainty, InverseVariance])
+@pytest.mark.parametrize("looked", [False, True])
+def test_variance_of_another_file_stays_a_variance(mef, kind, looked):
+    ccd = CCDData(np.ones((9, 9)), unit="adu", uncertainty=kind(np.ones((9, 9))))
+    ccd.write("q.fits")
+    df = DataFile("q.fits")
+    if looked:
+        _ = mef[0].variance
+    df[:] = [mef[0]]
+    df.save("q2.fits")
+    assert (DataFile("q2.fits")[0].variance == 4).all()
+    judge = CCDData.read("q2.fits", unit="adu").uncertainty
+    assert np.allclose(judge.represent_as(VarianceUncertainty).array, 4)
+
+
+@pytest.mark.parametrize("factor", [None, 1])
+def test_flags_of_another_file_keep_their_bits(mef, factor):
+    df = mef if factor is None else mef * factor
+    df.labels = "ccddata"
+    df.save("l.fits", overwrite=True)
+    stored = DataFile("l.fits")[0]
+    assert np.unique(stored.flags).tolist() == [2]
+    assert (stored.variance == 4).all()
