@@ -59,7 +59,7 @@ def make_groups(
 ) -> list[NDLater]:
     """Make one NDLater for each group of a file, in file order; no pixels are read."""
     fmap.keep_headers()
-    tables = CoordinateTables.of(fmap)
+    tables = CoordinateTables(fmap) if fmap.coordinate_hdus else None
     groups = [
         _make_group(fmap, layout, group, primary, bad_flags) for group in layout.groups
     ]
@@ -532,7 +532,7 @@ class FileContent:
         self.extras.connect()
         self.map = fmap
         self.layout = find_layout(fmap, self.labels, warn=False)
-        tables = CoordinateTables.of(fmap)
+        tables = CoordinateTables(fmap) if fmap.coordinate_hdus else None
         found = {group.data: group for group in self.layout.groups}
         for ndd in self.groups:
             image = ndd.content

@@ -10,7 +10,6 @@ from ndmapper.io.headers import Header
 from ndmapper.io.wcstables import (
     TableReference,
     hdu_list,
-    is_coordinate_hdu,
     moved_lookup,
     read_lookup,
     references,
@@ -39,15 +38,10 @@ class CoordinateTables:
 
     def __init__(self, fmap: FileMap) -> None:
         self.source = fmap.source
-        self._hdus = tuple(hdu for hdu in fmap.hdus if is_coordinate_hdu(hdu))
+        self._hdus = fmap.coordinate_hdus
         self._axes: _Axes | None = None
         self._names: dict[tuple[str, int], tuple[str, int]] = {}
         self._kept: dict[int, Any] = {}
-
-    @classmethod
-    def of(cls, fmap: FileMap) -> "CoordinateTables | None":
-        """Find the tables of a file; None where it has none."""
-        return cls(fmap) if any(map(is_coordinate_hdu, fmap.hdus)) else None
 
     @property
     def is_whole(self) -> bool:

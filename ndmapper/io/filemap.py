@@ -24,7 +24,11 @@ from ndmapper.io.quickheader import (
 from ndmapper.io.source import Source, ends_at, open_source
 from ndmapper.io.tile_header import image_header, is_dummy_primary
 
-__all__ = ["BLOCK", "FileMap", "HduMap", "Tail", "map_file", "padded"]
+__all__ = ["BLOCK", "LOOKUP_NAMES", "FileMap", "HduMap", "Tail", "map_file", "padded"]
+
+LOOKUP_NAMES = ("WCSDVARR", "D2IMARR")
+"""EXTNAME of the images that are lookup tables of distortions."""
+
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +149,11 @@ class FileMap:
         """The primary HDU."""
         return self.hdus[0]
 
+    @property
+    def coordinate_hdus(self) -> tuple[HduMap, ...]:
+        """The HDUs that may hold coordinates of an image, by their name and form."""
+        return tuple([hdu for hdu in self.hdus if _may_have_coordinates(hdu)])
+
     def keep_headers(self) -> None:
         """Read the headers that are not in memory, opening the file once."""
         wanted = [hdu for hdu in self.hdus if hdu.kept is None]
@@ -154,6 +163,12 @@ class FileMap:
             for hdu in wanted:
                 stream.seek(hdu.header_offset)
                 hdu.kept = stream.read(hdu.data_offset - hdu.header_offset)
+
+
+def _may_have_coordinates(hdu: HduMap) -> bool:
+    if hdu.is_image:
+        return hdu.name in LOOKUP_NAMES
+    return hdu.is_table and hdu.name != "" and hdu.keys.get("NAXIS2") == 1
 
 
 def map_file(path: str | os.PathLike[str], *, keep: bool = False) -> FileMap:

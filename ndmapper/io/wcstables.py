@@ -13,20 +13,16 @@ from astropy.io import fits
 
 from ndmapper.io.cards import UnreadableCardError
 from ndmapper.io.converted import open_array
-from ndmapper.io.filemap import HduMap
+from ndmapper.io.filemap import LOOKUP_NAMES, HduMap
 from ndmapper.io.headers import Header
 
 __all__ = [
     "TableReference",
     "hdu_list",
-    "is_coordinate_hdu",
     "moved_lookup",
     "read_lookup",
     "references",
 ]
-
-_LOOKUP_NAMES = ("WCSDVARR", "D2IMARR")
-"""EXTNAME of the lookup tables, which are images, of distortions."""
 
 
 class TableReference(NamedTuple):
@@ -38,13 +34,6 @@ class TableReference(NamedTuple):
     keyword: str  # which keyword of the header has the version
 
 
-def is_coordinate_hdu(hdu: HduMap) -> bool:
-    """Whether an HDU may hold coordinates of an image."""
-    if hdu.is_image:
-        return hdu.name in _LOOKUP_NAMES
-    return hdu.is_table and hdu.name != "" and hdu.keys.get("NAXIS2") == 1
-
-
 def references(header: Header) -> list[TableReference]:
     """List the HDUs with coordinates that a header refers to."""
     found: list[TableReference] = []
@@ -54,7 +43,7 @@ def references(header: Header) -> list[TableReference]:
                 continue
             is_prior, axis = keyword.startswith("CPDIS"), keyword[-1]
             key = f"{'DP' if is_prior else 'D2IM'}{axis}.EXTVER"
-            name = _LOOKUP_NAMES[0 if is_prior else 1]
+            name = LOOKUP_NAMES[0 if is_prior else 1]
             found.append(TableReference(name, _version(header, key), int(axis), key))
         elif keyword.startswith("PS") and keyword.partition("_")[2][:1] == "0":
             axis = keyword[2:].partition("_")[0]
