@@ -466,7 +466,12 @@ class LinkedVariance(VarianceUncertainty):  # type: ignore[misc]
             content.set_array("uncertainty", np.asarray(value))
             self._lazy = content.arrays["uncertainty"]
 
-    # Of itself it is a plain one.
+    # To others it is a plain one: astropy tells by the class how it is written and
+    # what becomes of it in operations.
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return VarianceUncertainty
 
     def __repr__(self) -> str:
         return repr(VarianceUncertainty(self.array, copy=False))

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
-from astropy.nddata import CCDData, Cutout2D, NDData, NDDataRef, StdDevUncertainty
+from astropy.nddata import (
+    CCDData,
+    Cutout2D,
+    NDData,
+    NDDataRef,
+    StdDevUncertainty,
+    VarianceUncertainty,
+)
 from astropy.wcs import WCS
 
 from ndmapper.data import DataFile, DataFileList, FileName, Flag, NDLater
@@ -354,3 +361,23 @@ def test_filename_hash_and_equality_agree(large, monkeypatch):
     assert copy.deepcopy(FileName(large)) in names
     assert pickle.loads(pickle.dumps(FileName("large.fits"))) in names
     assert FileName("large.fits") == str(large)
+
+
+def test_uncertainty_is_written_by_astropy_as_a_variance(tmp_path):
+    ndd = NDLater(np.ones((2, 3)), variance=np.full((2, 3), 2.0))
+    assert ndd.uncertainty.__class__ is VarianceUncertainty
+    CCDData(ndd, unit="adu").write(tmp_path / "ccd.fits")
+    read = CCDData.read(tmp_path / "ccd.fits")
+    assert type(read.uncertainty) is VarianceUncertainty
+    assert (read.uncertainty.array == 2).all()
+
+
+def test_uncertainty_in_operations_of_astropy_is_a_plain_one():
+    ndd = NDLater(np.ones((2, 3)), variance=np.full((2, 3), 2.0))
+    ref = NDDataRef(ndd.data, uncertainty=ndd.uncertainty)
+    made = ref.add(ref)
+    assert type(made.uncertainty) is VarianceUncertainty
+    assert (made.uncertainty.array == 4).all()
+    held = ndd.uncertainty
+    for one in (copy.copy(held), copy.deepcopy(held), held[:1]):
+        assert type(one) is VarianceUncertainty
