@@ -294,13 +294,12 @@ class ImageContent:
         unit = self._read_unit()
         return bool(unit.value != unit.in_header)
 
-    @property
-    def unread_unit(self) -> str:
-        """What BUNIT says where it is not understood and no unit was set, else ''."""
+    def unit_and_words(self) -> tuple[Any, str]:
+        """Return the unit, and what BUNIT says where that is not understood, else ''."""
         unit = self._read_unit()
-        if unit.value is not None or unit.in_header is not None:
-            return ""
-        return " ".join(unit.words.split())
+        if unit.value is not None or unit.in_header is not None or not unit.words:
+            return unit.value, ""
+        return None, " ".join(unit.words.split())
 
     def forget_unit(self) -> None:
         """Read the unit from the header when it is asked for next."""

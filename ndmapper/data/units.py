@@ -40,8 +40,8 @@ class UnreadUnit:
 
 def unit_or_unreadable(ndd: Any) -> Any:
     """Return the unit of an image, None, or an UnreadUnit."""
-    text = ndd.content.unread_unit
-    return UnreadUnit(text) if text else ndd.unit
+    unit, words = ndd.content.unit_and_words()
+    return UnreadUnit(words) if words else unit
 
 
 def put_unit(ndd: Any, unit: Any) -> None:
