@@ -295,7 +295,7 @@ class ImageContent:
         return bool(unit.value != unit.in_header)
 
     def unit_and_words(self) -> tuple[Any, str]:
-        """Return the unit, and what BUNIT says where that is not understood, else ''."""
+        """Return the unit, and what BUNIT says if that is not understood (else '')."""
         unit = self._read_unit()
         if unit.value is not None or unit.in_header is not None or not unit.words:
             return unit.value, ""
