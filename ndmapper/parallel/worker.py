@@ -62,13 +62,15 @@ class Surroundings:
 
     @contextlib.contextmanager
     def taken_on(self) -> Iterator[list[logging.LogRecord]]:
-        """Apply them to this process; they stay, but for the configuration."""
+        """Apply them to this process; they stay, but for the configuration and log."""
         sys.path[:] = self.path
         sys.argv[:1] = [self.program]
         if self.folder is not None:
             os.chdir(self.folder)
         logger = logging.getLogger("ndmapper")
         collector = _Collector()
+        # A cluster may work in threads of the user's own process: its log is as it was.
+        level = logger.level
         logger.setLevel(self.level)
         logger.addHandler(collector)
         propagate, logger.propagate = logger.propagate, False
@@ -77,6 +79,7 @@ class Surroundings:
                 yield collector.records
         finally:
             logger.removeHandler(collector)
+            logger.setLevel(level)
             logger.propagate = propagate
 
 

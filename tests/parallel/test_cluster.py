@@ -1,8 +1,10 @@
 """Work on a cluster, with a client that plays one."""
 
+import logging
 import os
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -44,6 +46,14 @@ def test_worker_of_a_cluster_is_marked_while_it_works():
     call = Surroundings.here().pack(lambda _: os.environ.get(IN_WORKER))
     assert _carry_out(call, None)[1] == "1"
     assert IN_WORKER not in os.environ
+
+
+def test_worker_in_this_process_leaves_the_level_of_the_log():
+    logger = logging.getLogger("ndmapper")
+    before = logger.level
+    call = replace(Surroundings.here().pack(lambda _: logger.level), level=47)
+    assert _carry_out(call, None)[1] == 47
+    assert logger.level == before
 
 
 class Client:
