@@ -3,29 +3,28 @@
 import sys
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from ndmapper.terminal import one_line
 
-__all__ = ["Bar", "progress"]
+__all__ = ["Bar", "TerminalBar", "progress"]
 
 T = TypeVar("T")
 
 
-class Bar:
-    """A progress bar, on a terminal and for more than one item."""
+class TerminalBar:
+    """A progress bar of tqdm, on a terminal only; options are those of tqdm."""
 
-    def __init__(self, total: int, title: str | None = "") -> None:
-        self._bar: Any = None
-        if title is not None and total > 1 and sys.stderr.isatty():
+    def __init__(self, title: str, *, is_wanted: bool = True, **options: Any) -> None:
+        self.bar: Any = None
+        if is_wanted and sys.stderr.isatty():
             from tqdm import tqdm  # a script without a terminal never needs it
 
-            self._bar = tqdm(
-                total=total, desc=one_line(title) or None, unit="file", leave=False,
-                dynamic_ncols=True,
-            )  # fmt: skip
+            self.bar = tqdm(
+                desc=one_line(title) or None, leave=False, dynamic_ncols=True, **options
+            )
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -34,13 +33,21 @@ class Bar:
         value: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        if self.bar is not None:
+            self.bar.close()
+
+
+class Bar(TerminalBar):
+    """A progress bar of files, for more than one item."""
+
+    def __init__(self, total: int, title: str | None = "") -> None:
+        is_wanted = title is not None and total > 1
+        super().__init__(title or "", is_wanted=is_wanted, total=total, unit="file")
 
     def update(self) -> None:
         """Count one more item as done."""
-        if self._bar is not None:
-            self._bar.update()
+        if self.bar is not None:
+            self.bar.update()
 
 
 def progress(items: Sequence[T], title: str | None) -> Iterator[T]:
