@@ -204,7 +204,7 @@ class FileContent:
         self.has_new_record = False
         """Whether the record was set since the file was opened or saved."""
         self.fingerprint: str | None = None
-        """Of a product in memory, as it was made; see `saving.unsaved`."""
+        """Of a product in memory, as it was made; see `saving.save.attach_record`."""
         self._record: list[dict[str, Any]] | None = None
         self._groups: list[NDLater] | None = None
         self._extras: Extras | None = None

@@ -478,6 +478,11 @@ class LinkedVariance(VarianceUncertainty):  # type: ignore[misc]
     def __getitem__(self, item: Any) -> VarianceUncertainty:
         return VarianceUncertainty(self.array[item], copy=False, unit=self.unit)
 
+    def __copy__(self) -> VarianceUncertainty:
+        new = VarianceUncertainty(self.array, copy=False, unit=self.unit)
+        new.parent_nddata = self.parent_nddata
+        return new
+
     def __reduce__(self) -> Any:
         return VarianceUncertainty, (self.array, False, self.unit)
 

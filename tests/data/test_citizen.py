@@ -379,5 +379,6 @@ def test_uncertainty_in_operations_of_astropy_is_a_plain_one():
     assert type(made.uncertainty) is VarianceUncertainty
     assert (made.uncertainty.array == 4).all()
     held = ndd.uncertainty
+    assert copy.copy(held).parent_nddata is ndd
     for one in (copy.copy(held), copy.deepcopy(held), held[:1]):
         assert type(one) is VarianceUncertainty
