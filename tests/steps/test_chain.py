@@ -301,3 +301,31 @@ def test_chain_does_not_replace_what_its_first_step_reads(make_raw, pixels, name
         reduce("x1.fits", bias="bias.fits", out_names=name, reprocess=True)
     assert pixels(name) == before
     assert reduce("x1.fits", bias="bias.fits", out_names="bx1.fits")[0].data[0, 0] == 0
+
+
+@run_task(suffix="_f", each="file")
+def anew(df):
+    """Give a file of its own, which has none of the calibrations of the input."""
+    return DataFile(data=[df[0] * 2])
+
+
+@run_task("command:cp", inputs="a", outputs="b", prefix="c", argv=["{a}", "{b}"])
+def copy_by_tool():
+    """Copy a file by another program, which knows of no calibrations."""
+
+
+@run_task(suffix="_o", each="file")
+def subtract_own(df):
+    """Subtract the bias that a file has."""
+    return DataFile(data=[df[0] - df.cals["bias"][0]])
+
+
+@pytest.mark.parametrize("save", [True, False])
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("first", "value"), [(anew, 2), (copy_by_tool, 1)])
+def test_chain_hands_calibrations_to_every_step(raws, first, value, workers, save):
+    files = [DataFile(raw) for raw in raws]
+    for df in files:
+        df.cals["bias"] = DataFile("bias.fits")
+    made = chain(first, subtract_own)(files, save=save, workers=workers)
+    assert [float(df[0].data[0, 0]) for df in made] == [10 * value - 1, 20 * value - 1]

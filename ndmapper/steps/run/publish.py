@@ -197,7 +197,7 @@ def _write(
     """Write one product to the stage, with its record if that goes into the file."""
     unit, name = item.unit, Path(str(item.targets[output])).name
     place = _place_of_record(item, product)
-    entry = completed_entry(item.expected[output], facts) | facts
+    entry = completed_entry(item.expected[output], facts)
     if not _moved_whole(product, temporary):
         # Appending the record, below, syncs the whole file.
         more = place != "side"

@@ -123,7 +123,10 @@ def _after_prelude(item: PlanItem) -> PlanItem:
     """Run the steps of a chain that come before the last one, in memory."""
     made: list[DataFile] = []
     for one in item.prelude:
-        made = list(run_unit(_with_input(one, made)).products.values())
+        placed = _with_input(one, made)
+        made = list(run_unit(placed).products.values())
+        for df in made:
+            df.cals.update(placed.unit.shared_cals)  # the next step may look at them
     return _with_input(item, made)
 
 
