@@ -8,9 +8,10 @@ from astropy.nddata import NDData
 
 from ndmapper.data import DataFile, FileName, NDLater
 from ndmapper.data.datafile import Mode
+from ndmapper.data.name_pattern import keys_text
 from ndmapper.errors import FormatError, IdentError, ShapeError
 from ndmapper.io.headers import Header
-from ndmapper.lib.muse.ifus import ifu_name, ifu_number, ifu_of, shortened
+from ndmapper.lib.muse.ifus import ifu_name, ifu_number, ifu_of
 from ndmapper.lib.muse.spellings import Spellings, show
 
 __all__ = ["CalibFile"]
@@ -318,7 +319,7 @@ class CalibFile(Spellings, DataFile):
         if len(self) == 1 and self.ifu == number:
             return next(iter(self))
         if ifu_name(number) not in self.idents:
-            there = shortened(i for i in map(ifu_of, self.idents) if i is not None)
+            there = keys_text(i for i in map(ifu_of, self.idents) if i is not None)
             msg = f"{self!r} does not hold IFU {number}; it has: {self.ifu or there}"
             raise IdentError(msg)
         found: NDLater = self[ifu_name(number)]
