@@ -164,7 +164,7 @@ def test_merged_file_is_a_set_of_parts(tmp_path, write_merged):
         lambda cals: cals.__setitem__(2, cals[1]),
         lambda cals: cals.__delitem__(2),
         lambda cals: cals.files.pop(2),
-        lambda cals: setattr(cals, "files", {1: cals[1]}),
+        lambda cals: setattr(cals, "files", {1: cals[1], 2: cals[1]}),
         lambda cals: cals.__isub__(1),
     ],
 )
