@@ -329,6 +329,10 @@ def _gathered(pairs: Sequence[tuple[PlanItem, Result]]) -> Result:
     if not members and not products and missing:
         return Failure("; ".join(missing.values()))
     for output, pattern in first.sets.items():
+        if output not in members and output in first.open and not missing:
+            # A plan cannot know the members before they are made.
+            products[output] = FileSet.promised(pattern, [])
+            continue
         made = FileSet(in_order(members.get(output, {})), filename=pattern)
         made.missing.update(missing)
         made.cals.update(first.cals)
