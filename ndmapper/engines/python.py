@@ -169,7 +169,7 @@ def _run_whole(
     result = _guarded(
         job, where, lambda: _func(job)(strip(argument), **cals, **job.parameters)
     )
-    products = {}
+    products: dict[Output, DataFile] = {}
     for name, value in _by_output(job, result, where).items():
         if name in job.open:
             products |= _several(job, name, value, where, strip)

@@ -113,8 +113,8 @@ def _refuse_failed(plan: Plan, made: Mapping[int, Made | Failure]) -> None:
     ]
     if failed:
         words = "; ".join(
-            f"{', '.join(f'{by} {key}' for by, key in item.unit.key.items())}: "
-            f"{result.error}"
+            f"{', '.join(f'{by} {key}' for by, key in item.unit.key.items())} of "
+            f"{item.sources}: {result.error}"
             for item, result in failed
         )
         msg = (
@@ -180,6 +180,7 @@ def _note(plan: Plan, item: PlanItem, result: Made | Failure) -> None:
         log.error("%s", result.error)
         write_event(outdir, "failed", step=step, products=names, error=result.error)
         return
+    names = replace(item, targets=result.targets).products
     for path, content in result.contents.items():
         plan.digests.put(find_source(path), content, ours=True)
     if not item.in_memory:
@@ -250,6 +251,7 @@ class _Runner:
 
 def _run_and_say(item: PlanItem, workers: int = 1) -> Made:
     made = run_unit(item, workers=workers)
+    item = replace(item, targets=made.targets)
     why = {"run": "made", "memory": item.reason}.get(
         item.action, f"made again, {item.reason}"
     )

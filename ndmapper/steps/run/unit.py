@@ -24,6 +24,7 @@ from ndmapper.io.source import Stamp, absolute, stamp_of
 from ndmapper.io.temporary import scratch_folder
 from ndmapper.log import FILE_ONLY
 from ndmapper.steps.call.decide import PlanItem
+from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.record.decisions import collect_unit_decisions, save_decisions
 from ndmapper.steps.record.entry import (
     Entry,
@@ -235,7 +236,7 @@ def _passes_through(unit: WorkUnit) -> bool:
     refused = [
         name
         for name, cal in unit.calibrations.items()
-        if cal is None and not declaration.cal_parameters[name].takes_none
+        if cal is None and not _can_go_without(declaration, name)
     ]
     if not refused or not declaration.is_python:
         return False
@@ -248,6 +249,13 @@ def _passes_through(unit: WorkUnit) -> bool:
     name = refused[0]
     msg = f"{declaration.name} cannot go without a {name}; give {name}=<file>"
     raise ParameterError(msg)
+
+
+def _can_go_without(declaration: Declaration, name: str) -> bool:
+    parameter = declaration.cal_parameters.get(name)
+    if parameter is None:
+        return name in declaration.optional
+    return parameter.takes_none
 
 
 @contextmanager
