@@ -14,7 +14,7 @@ from astropy.nddata import (
 
 from ndmapper.errors import ShapeError, UnitError
 from ndmapper.io.roles import UncertaintyKind
-from ndmapper.numerics.formulas import narrowed
+from ndmapper.numerics.formulas import as_numbers, narrowed
 
 __all__ = ["as_stored", "root_of", "squared", "variance_of"]
 
@@ -59,9 +59,13 @@ def as_stored(
     return inverse
 
 
-def variance_of(value: NDUncertainty, shape: tuple[int, ...], unit: Any) -> Array:
+def variance_of(
+    value: NDUncertainty, shape: tuple[int, ...], unit: Any
+) -> Array | None:
     """
     Return the variance of an uncertainty, in the unit of its data squared.
+
+    An uncertainty without an array, which astropy allows, is none.
 
     Raises
     ------
@@ -78,7 +82,9 @@ def variance_of(value: NDUncertainty, shape: tuple[int, ...], unit: Any) -> Arra
             f"{type(value).__name__}; set variance to give an array"
         )
         raise TypeError(msg)
-    array, own = np.asarray(value.array), value.unit
+    if value.array is None:
+        return None
+    array, own = as_numbers(value.array, "uncertainties"), value.unit
     dtype = array.dtype
     if isinstance(value, StdDevUncertainty):
         array, own = squared(array), None if own is None else own**2

@@ -14,6 +14,7 @@ __all__ = [
     "BITWISE",
     "FORMULAS",
     "as_float",
+    "as_numbers",
     "flag_type",
     "float_type",
     "narrowed",
@@ -22,6 +23,15 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
+
+
+def as_numbers(values: Any, what: str) -> Array:
+    """Return an array of real numbers; `what` they are is for the error."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        msg = f"{what} must be numbers, not {array.dtype}"
+        raise TypeError(msg)
+    return array
 
 
 def as_float(values: npt.ArrayLike) -> Array:
