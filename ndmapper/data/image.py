@@ -20,7 +20,7 @@ from ndmapper.data.wcs import Coordinates
 from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.errors import ShapeError
 from ndmapper.instruments import FlagTable, load_flags, recognise_flags
-from ndmapper.io.converted import ConvertedHandle, unfit_as_bits
+from ndmapper.io.converted import AsMask, WithNoData, unfit_as_bits
 from ndmapper.io.headers import Header, StoredHeader, as_header
 from ndmapper.io.labels import Ident
 from ndmapper.io.source import Source
@@ -228,12 +228,8 @@ class ImageContent:
         else:
             # Where it came from is kept: a save compares, and knows its header.
             same = array.shape == old.shape
-            self.arrays[name] = LazyArray(
-                old.handle if same else None,
-                array,
-                header=old.header,
-                is_std=old.is_std,
-            )
+            handle = old.handle if same else None
+            self.arrays[name] = LazyArray(handle, array, header=old.header)
 
     def check_shapes(self) -> None:
         """Raise a ShapeError where the arrays differ in shape."""
@@ -409,7 +405,8 @@ def _is_same(one: StoredHeader, other: StoredHeader | None) -> bool:
 
 def _stated(part: LazyArray | None) -> FlagTable | None:
     """Read the table that the header of the flags states, if it does."""
-    if part is not None and isinstance(part.handle, ConvertedHandle):
+    handle = None if part is None else part.handle
+    if handle is not None and isinstance(handle.conversion, AsMask | WithNoData):
         return load_flags("ndmapper")  # of a mask, whose 1 is our own BAD
     if part is None or part.header is None:
         return None

@@ -14,18 +14,11 @@ from astropy.nddata import (
 
 from ndmapper.errors import ShapeError, UnitError
 from ndmapper.io.roles import UncertaintyKind
-from ndmapper.numerics.formulas import as_numbers, narrowed
+from ndmapper.numerics.formulas import as_numbers, narrowed, squared
 
-__all__ = ["as_stored", "root_of", "squared", "variance_of"]
+__all__ = ["as_stored", "root_of", "variance_of"]
 
 Array = npt.NDArray[Any]
-
-
-def squared(std: Array) -> Array:
-    """Return the variances of standard deviations, in double precision."""
-    # Those of float32 are exact: their roots are the same numbers again.
-    with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(np.square(std, dtype=np.float64))
 
 
 def root_of(

@@ -19,6 +19,7 @@ __all__ = [
     "float_type",
     "narrowed",
     "result_type",
+    "squared",
     "variance_type",
 ]
 
@@ -140,6 +141,13 @@ def narrowed(values: Array, dtype: np.dtype[Any]) -> Array:
         kept = np.abs(made - values) <= 1e-6 * np.abs(values)
         fits = kept | (made == values) | np.isnan(values)
     return made if fits.all() else values
+
+
+def squared(std: Array) -> Array:
+    """Return the variances of standard deviations, in double precision."""
+    # Those of float32 are exact: their roots are the same numbers again.
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(np.square(std, dtype=np.float64))
 
 
 def flag_type(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
