@@ -13,6 +13,7 @@ from ndmapper.instruments.amplifiers import (
 from ndmapper.instruments.conditions import Condition, Value, like
 from ndmapper.instruments.descriptors import Descriptor
 from ndmapper.instruments.functions import Header, HeaderPair, moment_in
+from ndmapper.instruments.members import MemberKey
 from ndmapper.instruments.rules import Period, Rule, all_met
 
 __all__ = ["Amplifier", "FixedAmplifier", "FrameClass", "Instrument"]
@@ -25,6 +26,7 @@ class FrameClass:
     name: str  # for instance ``"bias"``
     # Conditions on descriptors, all of which have to be met.
     where: Mapping[str, tuple[Condition, ...]]
+    tag: str | None = None  # what tools call such frames, where that differs
 
     def test(self, values: Mapping[str, Value]) -> tuple[bool, str]:
         """Whether a frame is of this class."""
@@ -81,6 +83,8 @@ class Instrument:
         Amplifiers that no header describes.
     periods : mapping of str to Period
         Runs of observations that static calibrations are named after.
+    members : mapping of str to MemberKey
+        What tells files or extensions apart that are parts of one whole, such as IFUs.
     digest : str
         Of the TOML, to know what was made by another version of it.
     """
@@ -101,12 +105,18 @@ class Instrument:
     amplifier_keys: Mapping[str, tuple[str, ...]]
     fixed_amplifiers: tuple[FixedAmplifier, ...] = ()
     periods: Mapping[str, Period] = field(default_factory=dict)
+    members: Mapping[str, MemberKey] = field(default_factory=dict)
     digest: str = ""
 
     @functools.cached_property
     def needs_all(self) -> bool:
         """Whether descriptors look at the headers of all images of a file."""
         return any(d.needs_all for d in self.descriptors.values())
+
+    @functools.cached_property
+    def tags(self) -> dict[str, str]:
+        """What tools call frames of each class: class to tag."""
+        return {c.name: c.tag for c in self.classes if c.tag is not None}
 
     def serves(self, frame_class: str | None) -> tuple[str, ...]:
         """

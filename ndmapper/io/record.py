@@ -17,8 +17,9 @@ the product. An entry is a JSON object::
     key           identity of what was asked for (see `entry_key`)
     content       digest of the product without its record
     inputs        [{"name": ..., "digest" or "key": ...}, ...]; with "memory": true
-                  where it was not what lies on disk, and for a tool with "role", the
-                  parameter or tag that it was given for
+                  where it was not what lies on disk, for a tool with "role", the
+                  parameter or tag that it was given for, and with "set" where it is a
+                  member of one
     task          {"name": ..., "parameters": {...}, "words": {...}} of the tool that
                   ran; null, or absent, for a function
     calibrations  {type: reference like an input, list of them, or null if not applied}
@@ -39,6 +40,12 @@ the product. An entry is a JSON object::
                   part: value}, ...]], ...]), "keywords" ({part: keyword}) and "flags";
                   empty where the step asked and the headers said it all, absent where
                   it did not ask, or in older records
+    unit          {name: key} of the part of a call that made it, where a call is split;
+                  absent where not
+    set           name of the set that it is a member of, with the key in braces; absent
+                  where it is none
+    members       names of all members that were made together, where their number is
+                  not declared
     source        text of a step that lives in a script, else null
     code          digest of what that text and its helpers do, without comments
     script        what a script needs to call the step again: "each", "outputs",
@@ -50,9 +57,11 @@ the product. An entry is a JSON object::
     run           all that is volatile: times, host, paths, versions of the libraries
 
 In FITS the record is a binary table named NDM_RECORD, the last HDU, one row per
-entry: the step, the product and the canonical JSON text in a variable-length array of
-characters (FITS standard 4.0, section 7.3.5). A side record holds the same entries as
-a JSON file in ``.ndmapper/records/`` beside the product.
+entry: the step, the product and canonical JSON in a variable-length array of
+characters (FITS standard 4.0, section 7.3.5). Up to schema 2 the text is the whole
+entry; since then what an earlier row says is not repeated (`ndmapper.io.stored_rows`).
+A side record in ``.ndmapper/records/`` beside the product is a JSON list of the same
+rows, after ``{"schema": 3}``. Entries keep the schema that they were written with.
 
 More than ten names, since it is one document in three places: entries and their keys
 (`entry_key`, `identity`, `edited`), the table (`encode`, `decode`, `is_record`), and
@@ -167,6 +176,8 @@ def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str
         parts["instrument"] = {
             n: v for n, v in table.items() if n not in ("table", "origin")
         }
+    if entry.get("unit"):
+        parts["unit"] = entry["unit"]
     if entry.get("revision") is not None:
         parts["revision"] = entry["revision"]
         if entry["engine"] == "python":
@@ -361,7 +372,7 @@ _KINDS: dict[str, Any] = {
     "task": (dict, type(None)), "script": (dict, type(None)),
     "qc": (dict, type(None)), "decisions": (dict, type(None)), "tags": dict,
     "revision": (int, type(None)), "instrument": (dict, type(None)),
-    "set": _MAYBE_TEXT,
+    "unit": dict, "set": str, "members": list,
 }  # fmt: skip
 _EMPTY: dict[str, Any] = {
     "engine": "unknown", "module": None, "tool": {"name": "unknown", "version": None},
@@ -371,7 +382,7 @@ _EMPTY: dict[str, Any] = {
 _TASK: dict[str, Any] = {"name": "unknown", "parameters": {}, "words": {}}
 _OPTIONAL = frozenset((
     "schema", "task", "script", "qc", "decisions", "tags", "revision", "instrument",
-    "set",
+    "unit", "set", "members",
 ))  # fmt: skip
 
 # What is read within a part: the value, its kind, and the kind of the items in it.
@@ -478,6 +489,8 @@ def _problem(row: Any) -> str | None:
         references = value if isinstance(value, list) else [value]
         problems += [_reference_problem(r) for r in references if r is not None]
     problems += [_part_problem(row, *part) for part in _PARTS]
+    if not all(isinstance(name, str) for name in row.get("members", ())):
+        problems.append("members are not names")
     if row["step"] == "edited":
         problems.append(_part_problem(row, "parameters", "edited", list, str))
     context = (row.get("script") or {}).get("context") or ()

@@ -9,9 +9,10 @@ one:
 * ``"as": n``: fields that the row lacks are those of row n, and so are the items that
   an object such as ``"run"`` lacks; but objects listed in ``"anew"`` stand whole, and
   the entry lacks the fields in ``"without"``.
-* A reference ``{"row": n}`` is to the product of row n, by its name, key and set, and
-  ``{"name": ...}`` alone to a file whose identity was given with an earlier reference
-  of this name. Both may have a ``"role"``.
+* A reference ``{"row": n}`` is to the product of row n, by its name and key, and to
+  that of its set, if it has one and the reference says no other (null is none);
+  ``{"name": ...}`` alone is to a file whose identity was given with an earlier
+  reference of this name. Both may have a ``"role"``.
 * ``"folders"`` in ``"run"`` gives ``"paths"`` by folder: ``{folder: [name, or the row
   of the product, ...]}``; a path that does not end with its name stands under ``""``.
 * ``{"plain": entry}`` is an entry without any abbreviation.
@@ -108,9 +109,12 @@ class _Packer:
             return None
         role = {"role": reference["role"]} if "role" in reference else {}
         rest = {name: value for name, value in reference.items() if name != "role"}
-        number = self._keyed.get(str(rest.get("key")))
-        if number is not None and rest == _to_product(self._rows[number - 1]):
-            return {"row": number, **role}
+        if (number := self._keyed.get(str(rest.get("key")))) is not None:
+            made = _to_product(self._rows[number - 1])
+            if _is_same(rest, made):
+                return {"row": number, **role}
+            if _without_set(rest) == _without_set(made):
+                return {"row": number, "set": rest.get("set"), **role}
         name = rest["name"]
         if _is_same(self._known.get(name), rest):
             return {"name": name, **role}
@@ -150,6 +154,7 @@ def _is_plain(reference: Any) -> bool:
         and len(reference) > 1 + ("role" in reference)
         and "row" not in reference
         and reference.get("role", "") is not None
+        and reference.get("set", "") is not None
     )
 
 
@@ -183,6 +188,10 @@ def _to_product(row: Entry) -> dict[str, Any]:
     """Refer to the product of an entry."""
     reference = {"key": row.get("key"), "name": row.get("product")}
     return reference | {"set": row["set"]} if row.get("set") else reference
+
+
+def _without_set(reference: Entry) -> dict[str, Any]:
+    return {name: value for name, value in reference.items() if name != "set"}
 
 
 class Unpacker:
@@ -285,6 +294,9 @@ class Unpacker:
         role = stated.get("role")
         if "row" in stated:
             found = self._products[self._index(stated["row"])]
+            if "set" in stated:
+                of_set = {} if stated["set"] is None else {"set": stated["set"]}
+                found = {**_without_set(found), **of_set}
         elif len(stated) == 1 + (role is not None) and "name" in stated:
             name = stated["name"]
             if not isinstance(name, str) or name not in self._known:
