@@ -7,10 +7,11 @@ import tracemalloc
 import pytest
 from astropy.io import fits
 
+from ndmapper.documents import canonical
 from ndmapper.errors import FormatError, MissingFileError, NdmapperError, RecordError
 from ndmapper.io import record
 from ndmapper.io.filemap import map_file
-from ndmapper.io.record import EXTNAME, canonical, encode, read_records, side_path
+from ndmapper.io.record import EXTNAME, encode, read_records, side_path
 from ndmapper.steps import run_task
 from ndmapper.testing import make_mef
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from ndmapper.io.record import canonical
+from ndmapper.documents import canonical
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
