@@ -1,8 +1,9 @@
 """
 Files as lists of NDData, their names, and lists of them.
 
-datafile, datafilelist, filename
-    A file as a list of images, with its name and mode; a list of files; names in parts.
+datafile, datafilelist, plainfile, filename
+    A file as a list of images, with its name and mode; a list of files; a file that is
+    not FITS; names in parts.
 ndlater, image, array
     One image; what it is made of (`image.ImageContent`, which NDLater has as
     ``content``); one array of it, read when it is needed and copied on write.
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ndmapper.data.filename import FileName, load_file_list
     from ndmapper.data.flags import Flag
     from ndmapper.data.ndlater import NDLater
+    from ndmapper.data.plainfile import PlainFile
 
 __all__ = [
     "DataFile",
@@ -39,6 +41,7 @@ __all__ = [
     "FileName",
     "Flag",
     "NDLater",
+    "PlainFile",
     "load_file_list",
 ]
 
@@ -48,6 +51,7 @@ _HOMES = {
     "FileName": "filename",
     "Flag": "flags",
     "NDLater": "ndlater",
+    "PlainFile": "plainfile",
     "load_file_list": "filename",
 }
 

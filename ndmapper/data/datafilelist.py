@@ -24,7 +24,9 @@ from ndmapper.data.list_arithmetic import (
     save_results,
 )
 from ndmapper.data.operators import Operators, checked_result, documented
+from ndmapper.data.plainfile import open_file
 from ndmapper.errors import MissingFileError, ModeError, PlanError, ShapeError
+from ndmapper.io.filetypes import is_plain
 
 __all__ = ["DataFileList"]
 
@@ -160,6 +162,12 @@ class DataFileList(ListViews, Operators, list[DataFile]):
             ):  # fmt: skip
                 self.append(taken)
                 continue
+            if content is None and header is None and self._opens_plain(name):
+                full = FileName(
+                    name, strip=strip, prefix=prefix, suffix=suffix, dirname=dirname
+                )
+                super().append(open_file(full))
+                continue
             if name is None and isinstance(content, DataFile):
                 name = content  # noqa: PLW2901  # whose name it has, too
             made = DataFile(
@@ -169,6 +177,11 @@ class DataFileList(ListViews, Operators, list[DataFile]):
             if is_one and isinstance(content, DataFile):
                 made.share(content)
             super().append(made)
+
+    def _opens_plain(self, name: Any) -> bool:
+        """Whether a name is that of a file to be opened that is not FITS."""
+        is_name = isinstance(name, str | os.PathLike) and not isinstance(name, DataFile)
+        return is_name and self.mode in (None, "read") and is_plain(name)
 
     def _coerced(self, item: Any) -> DataFile:
         if isinstance(item, DataFile):
@@ -184,6 +197,8 @@ class DataFileList(ListViews, Operators, list[DataFile]):
                 )
                 raise ModeError(msg)
             return item
+        if self._opens_plain(item):
+            return open_file(item)
         if isinstance(item, str | os.PathLike):
             return DataFile(item, mode=self.mode, labels=self._labels)
         if isinstance(item, NDData):
