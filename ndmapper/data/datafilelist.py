@@ -14,6 +14,7 @@ from astropy.table import Table
 from ndmapper.data.datafile import DataFile, Mode
 from ndmapper.data.display import ListViews
 from ndmapper.data.filename import FileName
+from ndmapper.data.fileset import FileSet
 from ndmapper.data.header_query import column_of, look_up, matches
 from ndmapper.data.list_arithmetic import (
     combined,
@@ -23,6 +24,7 @@ from ndmapper.data.list_arithmetic import (
     save_all,
     save_results,
 )
+from ndmapper.data.name_pattern import parse_pattern
 from ndmapper.data.operators import Operators, checked_result, documented
 from ndmapper.data.plainfile import open_file
 from ndmapper.errors import MissingFileError, ModeError, PlanError, ShapeError
@@ -98,7 +100,8 @@ class DataFileList(ListViews, Operators, list[DataFile]):
     ----------
     filenames : name, DataFile, sequence of those, or Table, optional
         The files; of a table, its column ``filename`` (or ``file``). A name such as
-        ``'raw/*.fits'`` is a pattern; the files that match are sorted by name.
+        ``'raw/*.fits'`` is a pattern; the files that match are sorted by name. A name
+        with a key in braces is a `FileSet`, which is one item of the list.
     data : NDData, DataFile, or sequence, optional
         The content of each file: NDData, a list of NDData, or a DataFile. A single one,
         or a list of one, is that of every file; these share its arrays. Without
@@ -157,16 +160,16 @@ class DataFileList(ListViews, Operators, list[DataFile]):
         for name, content, header in zip(names, contents, metas, strict=True):
             taken = name if content is None else content if name is None else None
             stays = not renamed and header is None
+            other = None
+            if content is header is None:
+                other = self._other(name, strip, prefix, suffix, dirname)
+            if other is not None or isinstance(taken, FileSet):
+                self.append(taken if other is None else other)
+                continue
             if isinstance(taken, DataFile) and stays and (
                 content is None or mode in (None, taken.mode)
             ):  # fmt: skip
                 self.append(taken)
-                continue
-            if content is None and header is None and self._opens_plain(name):
-                full = FileName(
-                    name, strip=strip, prefix=prefix, suffix=suffix, dirname=dirname
-                )
-                super().append(open_file(full))
                 continue
             if name is None and isinstance(content, DataFile):
                 name = content  # noqa: PLW2901  # whose name it has, too
@@ -178,12 +181,28 @@ class DataFileList(ListViews, Operators, list[DataFile]):
                 made.share(content)
             super().append(made)
 
-    def _opens_plain(self, name: Any) -> bool:
-        """Whether a name is that of a file to be opened that is not FITS."""
+    def _other(
+        self, name: Any, strip: bool, *affixes: Any
+    ) -> FileSet | DataFile | None:
+        """Open a name of what is no FITS file: a set, by its pattern, or a text."""
         is_name = isinstance(name, str | os.PathLike) and not isinstance(name, DataFile)
-        return is_name and self.mode in (None, "read") and is_plain(name)
+        is_set = is_name and parse_pattern(name) is not None
+        is_other = is_set or (
+            is_name and self.mode in (None, "read") and is_plain(name)
+        )
+        if not is_other:
+            return None
+        prefix, suffix, dirname = affixes
+        named = FileName(
+            name, strip=strip, prefix=prefix, suffix=suffix, dirname=dirname
+        )
+        if is_set:
+            return FileSet(named, mode=self.mode, labels=self._labels)
+        return open_file(named)
 
-    def _coerced(self, item: Any) -> DataFile:
+    def _coerced(self, item: Any) -> Any:
+        if isinstance(item, FileSet):
+            return item
         if isinstance(item, DataFile):
             if self.mode is not None and item.mode not in _GO_TOGETHER[self.mode]:
                 why = (
@@ -197,8 +216,8 @@ class DataFileList(ListViews, Operators, list[DataFile]):
                 )
                 raise ModeError(msg)
             return item
-        if self._opens_plain(item):
-            return open_file(item)
+        if (other := self._other(item, False, None, None, None)) is not None:
+            return other
         if isinstance(item, str | os.PathLike):
             return DataFile(item, mode=self.mode, labels=self._labels)
         if isinstance(item, NDData):
@@ -429,14 +448,14 @@ class DataFileList(ListViews, Operators, list[DataFile]):
 
 def _names(filenames: Any, dirname: Any) -> list[Any]:
     """List what was given as names, with patterns filled in."""
-    if isinstance(filenames, str | FileName | os.PathLike | DataFile):
+    if isinstance(filenames, str | FileName | os.PathLike | DataFile | FileSet):
         filenames = [filenames]
     if isinstance(filenames, Table):
         column = "filename" if "filename" in filenames.colnames else "file"
         filenames = [str(name) for name in filenames[column]]
     found: list[Any] = []
     for item in filenames:
-        text = None if isinstance(item, DataFile) else str(item)
+        text = None if isinstance(item, DataFile | FileSet) else str(item)
         if text is None or not isinstance(item, str | os.PathLike):
             found.append(item)
             continue
