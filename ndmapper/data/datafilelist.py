@@ -26,7 +26,7 @@ from ndmapper.data.list_arithmetic import (
 )
 from ndmapper.data.name_pattern import parse_pattern
 from ndmapper.data.operators import Operators, checked_result, documented
-from ndmapper.data.plainfile import open_file
+from ndmapper.data.plainfile import PlainFile, opens_plain
 from ndmapper.errors import MissingFileError, ModeError, PlanError, ShapeError
 from ndmapper.io.filetypes import is_plain
 
@@ -198,7 +198,7 @@ class DataFileList(ListViews, Operators, list[DataFile]):
         )
         if is_set:
             return FileSet(named, mode=self.mode, labels=self._labels)
-        return open_file(named)
+        return PlainFile(named) if opens_plain(named) else None
 
     def _coerced(self, item: Any) -> Any:
         if isinstance(item, FileSet):

@@ -12,6 +12,7 @@ from astropy.table import Table
 
 from ndmapper.data.datafile import DataFile, FileAccess
 from ndmapper.data.filename import FileName, Named
+from ndmapper.data.saving.save import write_datafile
 from ndmapper.errors import FormatError, MissingFileError
 from ndmapper.io.filetypes import is_plain, plain_ext
 from ndmapper.io.labels import Ident
@@ -20,9 +21,9 @@ from ndmapper.io.source import Stamp, open_source, stamp_of
 from ndmapper.io.temporary import staging_name
 from ndmapper.io.write import publish, write_hdus
 
-__all__ = ["PlainFile", "open_file"]
+__all__ = ["TABLE_FORMATS", "PlainFile", "open_file", "opens_plain", "write_file"]
 
-_TABLES = {
+TABLE_FORMATS = {
     "cat": "ascii", "csv": "ascii.csv", "dat": "ascii", "ecsv": "ascii.ecsv",
     "hdf5": "hdf5", "html": "ascii.html", "rdb": "ascii.rdb", "tex": "ascii.latex",
     "tsv": "ascii.tab", "txt": "ascii", "vot": "votable",
@@ -166,11 +167,11 @@ class PlainFile(DataFile):
             If it cannot be read as one.
         """
         ext = plain_ext(None if self.filename is None else self.filename.ext) or ""
-        known = keywords.pop("format", _TABLES.get(ext.lower()))
+        known = keywords.pop("format", TABLE_FORMATS.get(ext.lower()))
         if known is None:
             msg = (
-                f"{self} has no type of a table ({', '.join(_TABLES)}); say what it is "
-                "with format='...', as for Table.read of astropy"
+                f"{self} has no type of a table ({', '.join(TABLE_FORMATS)}); say what "
+                "it is with format='...', as for Table.read of astropy"
             )
             raise FormatError(msg)
         content = self.read_bytes()
@@ -310,13 +311,26 @@ def open_file(filename: str | os.PathLike[str] | FileName) -> DataFile:
     FormatError
         If it should be FITS and is not.
     """
-    if not is_plain(filename) or _begins_as_fits(Path(filename)):
-        return DataFile(filename)
-    return PlainFile(filename)
+    return PlainFile(filename) if opens_plain(filename) else DataFile(filename)
+
+
+def opens_plain(filename: str | os.PathLike[str] | FileName) -> bool:
+    """Whether a file is one that is not FITS, by its name and first bytes."""
+    # Frames of some archives are FITS in spite of their names.
+    return is_plain(filename) and not _begins_as_fits(Path(filename))
+
+
+def write_file(
+    df: DataFile, path: Path, rows: Sequence[Mapping[str, Any]] | None = None
+) -> None:
+    """Write the content of any file to a new one; `rows` are the record of FITS."""
+    if isinstance(df, PlainFile):
+        write_hdus(path, [df.read_bytes()])
+    else:
+        write_datafile(df, path, rows)
 
 
 def _begins_as_fits(path: Path) -> bool:
-    """Whether a file is FITS in spite of its name, as frames of some archives are."""
     if not path.exists():
         return False
     with open_source(path, strict=False) as (_, stream):

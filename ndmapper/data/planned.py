@@ -142,10 +142,10 @@ class PlannedFile(DataFile):
         return (type(self), (str(self), self.record, {}))
 
 
-class PlannedPlainFile(PlannedFile, PlainFile):
+class PlannedPlainFile(PlannedFile, PlainFile):  # type: ignore[misc]
     """A product that does not exist yet, and will not be FITS."""
 
-    content = PlainFile.content  # type: ignore[assignment]
+    content = PlainFile.content
     _made_as = PlainFile
 
     @property

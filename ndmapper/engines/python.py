@@ -9,7 +9,7 @@ from typing import Any, cast
 from astropy.nddata import NDData
 
 from ndmapper.config import Settings
-from ndmapper.data import DataFile, DataFileList, NDLater
+from ndmapper.data import DataFile, DataFileList, NDLater, PlainFile
 from ndmapper.engines.base import (
     Calibration,
     Each,
@@ -25,7 +25,9 @@ from ndmapper.engines.decisions import (
     known_decisions,
     replay_notes,
 )
+from ndmapper.engines.plain_results import plain_result
 from ndmapper.errors import IdentError, NdmapperError, ShapeError, StepError
+from ndmapper.io.filetypes import is_plain
 from ndmapper.parallel import map_parallel
 
 __all__ = ["PythonEngine"]
@@ -81,7 +83,7 @@ def _stripper(
         drop["flags"] = None
 
     def strip(item: Any) -> Any:
-        if item is None or not drop:
+        if item is None or not drop or isinstance(item, PlainFile):
             return item
         if isinstance(item, DataFile):
             copy = _own(item)
@@ -97,6 +99,12 @@ def _stripper(
 
 def _run_ndd(job: Job) -> dict[Output, DataFile]:
     (df,) = job.inputs
+    if isinstance(df, PlainFile):
+        msg = (
+            f"{df} is not FITS, so it has no image for {job.step} to work on; a step "
+            "of files is declared with each='file'"
+        )
+        raise StepError(msg)
     if not len(df):
         held = [f"table {name}" for name in df.tables] + list(df.extras)
         msg = (
@@ -138,7 +146,7 @@ def _run_file(job: Job) -> dict[Output, DataFile]:
 
 def _own(df: DataFile) -> DataFile:
     """Return a lazy copy of a file that the function may change."""
-    own = DataFile(data=df)
+    own = df.copy()
     own.filename = df.filename
     return own
 
@@ -162,8 +170,12 @@ def _run_whole(
     result = _guarded(
         job, where, lambda: _func(job)(strip(argument), **cals, **job.parameters)
     )
-    products = {}
+    products: dict[Output, DataFile] = {}
     for name, value in _by_output(job, result, where).items():
+        target = job.targets.get(name, "")
+        if is_plain(target):
+            products[name] = plain_result(value, target, job.step)
+            continue
         if isinstance(value, DataFile):
             products[name] = strip(DataFile(data=value))
             continue
@@ -207,8 +219,10 @@ def _names(cal: Calibration) -> str:
 
 def _matching(
     cal: Calibration, ndd: NDLater, df: DataFile, name: str, job: Job
-) -> NDLater:
+) -> NDLater | PlainFile:
     """Return the extension of a calibration by ident, or its only one."""
+    if isinstance(cal, PlainFile):
+        return cal
     if not isinstance(cal, DataFile):
         msg = f"{job.step}: {name} must be one file for {df}, not {cal!r}"
         raise StepError(msg)

@@ -14,6 +14,7 @@ from ndmapper.data import DataFile, FileName
 from ndmapper.engines import Job, get_engine
 from ndmapper.engines.base import Calibration, Output
 from ndmapper.io.digest import DigestCache
+from ndmapper.io.filetypes import in_database
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import switch_values
 from ndmapper.steps.instrument_table import TableFacts
@@ -156,12 +157,18 @@ class WorkUnit:
             calibrations=calibrations,
             parameters=parameters,
             outputs=self.outputs,
-            targets={o: Path(str(name)).name for o, name in targets.items()},
+            targets={o: _short(name) for o, name in targets.items()},
             settings=settings,
             folder=folder,
             timeout=None if settings["interact"] else settings["timeout"],
             workers=workers,
         )
+
+
+def _short(name: FileName) -> str:
+    """Write the name of a product without its folder, but for a database of IRAF."""
+    own = Path(str(name)).name
+    return f"database/{own}" if in_database(name) else own
 
 
 def files_within(value: Any) -> Iterator[DataFile | Path]:

@@ -9,14 +9,18 @@ from typing import Any
 from ndmapper.data import DataFile, FileName
 from ndmapper.engines.base import Output
 from ndmapper.errors import PlanError, ShapeError, did_you_mean
-from ndmapper.io.filetypes import plain_ext
+from ndmapper.io.filetypes import (
+    in_database,
+    is_compressed,
+    is_fits,
+    is_plain,
+    plain_ext,
+)
 from ndmapper.io.source import absolute
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.work_unit import Roles, Targets, WorkUnit, as_list, files_within
 
 __all__ = ["name_products", "refuse_clashes"]
-
-_FITS = ("fits", "fit", "fts")
 
 
 def name_products(
@@ -53,7 +57,7 @@ def name_products(
             continue
         wanted = _expanded(declaration, spec, output, all_roles[0])
         if takes_all and (len(wanted) == 1 or not declaration.is_python):
-            placed = [_placed(name, outdir) for name in wanted]
+            placed = [_placed(declaration, name, outdir) for name in wanted]
             targets[0].update(_numbered(output, placed))
             continue
         if len(wanted) != len(all_roles):
@@ -68,7 +72,7 @@ def name_products(
             )
             raise ShapeError(msg)
         for names, name in zip(targets, wanted, strict=True):
-            names[output] = _placed(name, outdir)
+            names[output] = _placed(declaration, name, outdir)
     return targets
 
 
@@ -152,18 +156,23 @@ def _numbered(output: Output, names: Sequence[FileName]) -> dict[Output, FileNam
     return {f"{output}#{n}": name for n, name in enumerate(names, 1)}
 
 
-def _placed(name: Any, outdir: str) -> FileName:
+def _placed(declaration: Declaration, name: Any, outdir: str) -> FileName:
     """Complete a given name: outdir where it has no folder, fits where no type."""
     placed = FileName(name)
     if not placed.root:
         msg = "the name of a product is empty; give one such as 'product.fits'"
         raise PlanError(msg)
-    if placed.ext is not None and plain_ext(placed.ext.lower()) not in _FITS:
+    gives_images = declaration.is_python and declaration.each == "ndd"
+    may_be = is_plain(placed) and not gives_images and not is_compressed(placed.ext)
+    if not (may_be or placed.ext is None or is_fits(placed.ext)):
         msg = f"{name} is no name for a product, which is FITS; name it *.fits"
         raise PlanError(msg)
+    is_entry = in_database(placed)
     if not placed.dir:
         placed.dir = _folder(outdir)
-    if placed.ext is None:
+    elif placed.dir == "database":  # which IRAF has in the folder of the products
+        placed.dir = os.path.join(_folder(outdir), "database")  # noqa: PTH118
+    if placed.ext is None and not is_entry:
         placed.ext = "fits"
     return placed
 
