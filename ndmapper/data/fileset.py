@@ -1,7 +1,7 @@
 """Sets of files that are one thing: the IFUs of a master, the chips of a mosaic."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +271,25 @@ class FileSet(Operators, Mapping[Key, DataFile]):
                 joined.setdefault((entry["key"], entry["product"]), entry)
         return list(joined.values())
 
+    def changed(self, change: Callable[[DataFile], DataFile]) -> "FileSet":
+        """
+        Make a set of what a function makes of each member.
+
+        Parameters
+        ----------
+        change : callable
+            Takes a DataFile, and gives one.
+
+        Returns
+        -------
+        FileSet
+            The results, with name and calibrations of this set.
+        """
+        new = self._like({key: change(self[key]) for key in self})
+        new.filename = self.filename
+        new.cals.update(self.cals)
+        return new
+
     def copy(self) -> "FileSet":
         """
         Copy, without a name; no pixels are read.
@@ -375,8 +394,10 @@ class FileSet(Operators, Mapping[Key, DataFile]):
 
 
 def files_in(item: Any) -> list[DataFile]:
-    """List the files of a set; of a file, that one."""
-    return item.members if isinstance(item, FileSet) else [item]
+    """List the files that a set is in, one where all are in one; of a file, that."""
+    if not isinstance(item, FileSet):
+        return [item]
+    return item.members if item.whole is None else [item.whole]
 
 
 def _matching(pattern: NamePattern, keys: Iterable[Key] | None) -> dict[Key, Any]:

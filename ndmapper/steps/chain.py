@@ -235,4 +235,4 @@ def _stand_in(item: PlanItem) -> PlannedFile:
     unit = item.unit
     ((output, name),) = item.targets.items()
     rows = [*ancestors(unit.used), item.expected[output]]
-    return plan_file(name, rows, unit.shared_cals, like=unit.inputs[0])
+    return plan_file(name, rows, unit.cals, like=unit.inputs[0])
