@@ -148,6 +148,15 @@ class WorkUnit:
         used.extend(df for df in self.named if isinstance(df, DataFile))
         return list({id(df): df for df in used}.values())
 
+    @property
+    def entries(self) -> dict[str, Calibration]:
+        """The calibrations that are entries of a database."""
+        return {
+            name: cal
+            for name, cal in self.calibrations.items()
+            if any(in_database(df) for df in as_list(cal) if df.filename is not None)
+        }
+
     def job(self, targets: Targets, folder: Path | None, *, workers: int = 1) -> Job:
         """Put together what the engine is handed; without a folder, for a preview."""
         declaration, settings = self.declaration, self.settings
@@ -166,7 +175,8 @@ class WorkUnit:
                 **switch_values(declaration.task, settings),
                 **{n: self._own_files(v) for n, v in self.tool_parameters.items()},
             }
-            calibrations = {}
+            # No parameter takes these: a task of IRAF finds them in its database.
+            calibrations = {n: as_list(c) for n, c in self.entries.items()}
             roles = {n: self._own_files([*items]) for n, items in self.roles.items()}
         names = {**{o: str(name) for o, name in self.open.items()}, **targets}
         return Job(

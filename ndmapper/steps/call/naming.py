@@ -24,6 +24,10 @@ from ndmapper.steps.work_unit import Roles, Targets, WorkUnit, as_list, files_wi
 __all__ = ["name_products", "refuse_clashes", "spread"]
 
 
+_OF_INPUT = ("{base}", "{root}")
+"""What stands in a pattern for the name of the first input, or the whole of it."""
+
+
 class _Pattern(FileName):
     """A name whose braces hold a key; in any other they are part of the name."""
 
@@ -51,7 +55,7 @@ def name_products(
     targets: list[dict[Output, FileName]] = [{} for _ in all_roles]
     for output in declaration.outputs:
         pattern = given.get(output, declaration.names.get(output))
-        is_for_each = len(all_roles) > 1 and "{base}" in str(pattern)
+        is_for_each = len(all_roles) > 1 and any(f in str(pattern) for f in _OF_INPUT)
         if isinstance(pattern, str) and (output not in given or is_for_each):
             for names, roles in zip(targets, all_roles, strict=True):
                 (name,) = _expanded(declaration, pattern, output, roles)
@@ -153,8 +157,10 @@ def _expanded(
             continue
         first = next((files[0] for files in roles.values()), None)
         named = None if first is None else first.filename
-        base = "" if named is None else _without_key(named).base
-        text = name.replace("{base}", base).replace("{output}", str(output or ""))
+        own = FileName() if named is None else _without_key(named)
+        text = name.replace("{output}", str(output or ""))
+        for field, part in zip(_OF_INPUT, (own.base, own.root), strict=True):
+            text = text.replace(field, part)
         found += _braces(text)
     return found
 

@@ -322,6 +322,8 @@ def _tags(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str
         if files:
             is_one = value is files[0]
             found[name] = refer(files[0]) if is_one else [refer(f) for f in files]
+    for name, cal in unit.entries.items():
+        found.setdefault(name, [refer(df) for df in as_list(cal)])
     return found
 
 
