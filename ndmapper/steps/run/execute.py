@@ -10,7 +10,8 @@ from typing import Any
 from ndmapper.config import usable
 from ndmapper.data import DataFile, DataFileList, FileSet
 from ndmapper.data.name_pattern import NamePattern, in_order
-from ndmapper.data.planned import PlannedFile
+from ndmapper.data.plainfile import open_file
+from ndmapper.data.planned import PlannedFile, plan_file
 from ndmapper.engines.base import Output
 from ndmapper.errors import StepError
 from ndmapper.io.source import absolute, find_source
@@ -265,13 +266,13 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
     if isinstance(found, PlannedFile):
         # A dry run makes nothing, even where pixels are asked for.
         maker = None if item.unit.settings["dry_run"] else partial(_make_again, item)
-        product: DataFile = PlannedFile(
+        product: DataFile = plan_file(
             item.targets[output], found.record, {}, maker, like=item.units[0].inputs[0]
         )
     elif item.action == "reuse" and found is not None:
         product = found
     else:
-        product = DataFile(item.targets[output])
+        product = open_file(item.targets[output])
     product.cals.update(item.unit.cals)
     if (
         item.changes

@@ -15,11 +15,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, PlainFile
 from ndmapper.engines import Outcome, get_engine
 from ndmapper.engines.base import Output
 from ndmapper.engines.quality import collect_findings
 from ndmapper.errors import FileAccessError, ParameterError, StepError
+from ndmapper.io.filetypes import is_plain
 from ndmapper.io.source import Stamp, absolute, stamp_of
 from ndmapper.io.temporary import scratch_folder
 from ndmapper.log import FILE_ONLY
@@ -226,6 +227,14 @@ def run_engine(
         missing = sorted(map(str, lacking))
         msg = f"{declaration.name}: the engine {engine.name} gave no {missing}"
         raise StepError(msg)
+    for output, product in outcome.products.items():
+        name = targets.get(output)
+        if name is not None and isinstance(product, PlainFile) != is_plain(name):
+            msg = (
+                f"{declaration.name} made {product} for {name}, which is another type "
+                "of file; name the product for what it is"
+            )
+            raise StepError(msg)
     return outcome
 
 

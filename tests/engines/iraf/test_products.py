@@ -7,7 +7,8 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.engines.iraf.calls import Call
-from ndmapper.engines.iraf.products import ProductError, open_product
+from ndmapper.engines.iraf.failures import ProductError
+from ndmapper.engines.iraf.products import open_product
 
 
 def call_for(name: str) -> Call:
