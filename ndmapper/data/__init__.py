@@ -3,6 +3,9 @@ Files as lists of NDData, their names, and lists of them.
 
 datafile, datafilelist, filename
     A file as a list of images, with its name and mode; a list of files; names in parts.
+fileset, name_pattern, member_keys
+    One thing in several files; their names with a key in braces; what the headers of a
+    file say it is part of.
 ndlater, image, array
     One image; what it is made of (`image.ImageContent`, which NDLater has as
     ``content``); one array of it, read when it is needed and copied on write.
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from ndmapper.data.datafile import DataFile
     from ndmapper.data.datafilelist import DataFileList
     from ndmapper.data.filename import FileName, load_file_list
+    from ndmapper.data.fileset import FileSet
     from ndmapper.data.flags import Flag
     from ndmapper.data.ndlater import NDLater
 
@@ -37,6 +41,7 @@ __all__ = [
     "DataFile",
     "DataFileList",
     "FileName",
+    "FileSet",
     "Flag",
     "NDLater",
     "load_file_list",
@@ -46,6 +51,7 @@ _HOMES = {
     "DataFile": "datafile",
     "DataFileList": "datafilelist",
     "FileName": "filename",
+    "FileSet": "fileset",
     "Flag": "flags",
     "NDLater": "ndlater",
     "load_file_list": "filename",

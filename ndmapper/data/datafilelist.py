@@ -14,6 +14,7 @@ from astropy.table import Table
 from ndmapper.data.datafile import DataFile, Mode
 from ndmapper.data.display import ListViews
 from ndmapper.data.filename import FileName
+from ndmapper.data.fileset import FileSet
 from ndmapper.data.header_query import column_of, look_up, matches
 from ndmapper.data.list_arithmetic import (
     combined,
@@ -23,6 +24,7 @@ from ndmapper.data.list_arithmetic import (
     save_all,
     save_results,
 )
+from ndmapper.data.name_pattern import parse_pattern
 from ndmapper.data.operators import Operators, checked_result, documented
 from ndmapper.errors import MissingFileError, ModeError, PlanError, ShapeError
 
@@ -96,7 +98,8 @@ class DataFileList(ListViews, Operators, list[DataFile]):
     ----------
     filenames : name, DataFile, sequence of those, or Table, optional
         The files; of a table, its column ``filename`` (or ``file``). A name such as
-        ``'raw/*.fits'`` is a pattern; the files that match are sorted by name.
+        ``'raw/*.fits'`` is a pattern; the files that match are sorted by name. A name
+        with a key in braces is a `FileSet`, which is one item of the list.
     data : NDData, DataFile, or sequence, optional
         The content of each file: NDData, a list of NDData, or a DataFile. A single one,
         or a list of one, is that of every file; these share its arrays. Without
@@ -155,6 +158,11 @@ class DataFileList(ListViews, Operators, list[DataFile]):
         for name, content, header in zip(names, contents, metas, strict=True):
             taken = name if content is None else content if name is None else None
             stays = not renamed and header is None
+            if isinstance(name, str | os.PathLike) and content is header is None:
+                taken = self._set_of(name, strip, prefix, suffix, dirname) or taken
+            if isinstance(taken, FileSet):
+                self.append(taken)
+                continue
             if isinstance(taken, DataFile) and stays and (
                 content is None or mode in (None, taken.mode)
             ):  # fmt: skip
@@ -170,7 +178,19 @@ class DataFileList(ListViews, Operators, list[DataFile]):
                 made.share(content)
             super().append(made)
 
-    def _coerced(self, item: Any) -> DataFile:
+    def _set_of(self, name: Any, strip: bool, *affixes: Any) -> FileSet | None:
+        """Open the set that a pattern with a key in braces names."""
+        if isinstance(name, DataFile | FileSet) or parse_pattern(name) is None:
+            return None
+        prefix, suffix, dirname = affixes
+        named = FileName(
+            name, strip=strip, prefix=prefix, suffix=suffix, dirname=dirname
+        )
+        return FileSet(named, mode=self.mode, labels=self._labels)
+
+    def _coerced(self, item: Any) -> Any:
+        if isinstance(item, FileSet):
+            return item
         if isinstance(item, DataFile):
             if self.mode is not None and item.mode not in _GO_TOGETHER[self.mode]:
                 why = (
@@ -185,6 +205,8 @@ class DataFileList(ListViews, Operators, list[DataFile]):
                 raise ModeError(msg)
             return item
         if isinstance(item, str | os.PathLike):
+            if parse_pattern(item) is not None:
+                return FileSet(item, mode=self.mode, labels=self._labels)
             return DataFile(item, mode=self.mode, labels=self._labels)
         if isinstance(item, NDData):
             return DataFile(data=item, labels=self._labels)
@@ -414,14 +436,14 @@ class DataFileList(ListViews, Operators, list[DataFile]):
 
 def _names(filenames: Any, dirname: Any) -> list[Any]:
     """List what was given as names, with patterns filled in."""
-    if isinstance(filenames, str | FileName | os.PathLike | DataFile):
+    if isinstance(filenames, str | FileName | os.PathLike | DataFile | FileSet):
         filenames = [filenames]
     if isinstance(filenames, Table):
         column = "filename" if "filename" in filenames.colnames else "file"
         filenames = [str(name) for name in filenames[column]]
     found: list[Any] = []
     for item in filenames:
-        text = None if isinstance(item, DataFile) else str(item)
+        text = None if isinstance(item, DataFile | FileSet) else str(item)
         if text is None or not isinstance(item, str | os.PathLike):
             found.append(item)
             continue

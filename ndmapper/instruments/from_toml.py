@@ -17,6 +17,7 @@ from ndmapper.instruments.amplifiers import (
 )
 from ndmapper.instruments.conventions import load_flags
 from ndmapper.instruments.descriptors import Descriptor, parse_descriptor
+from ndmapper.instruments.members import parse_member_key
 from ndmapper.instruments.model import FrameClass, Instrument
 from ndmapper.instruments.parse_rules import RULE_KEYS, parse_rule
 from ndmapper.instruments.rules import Period
@@ -29,7 +30,7 @@ SCHEMA = 1
 _TOP = {
     "schema", "description", "fallback", "filename_regex", "survey", "applies",
     "labels", "flags", "descriptors", "class", "dependencies", "rule", "amplifier_keys",
-    "amplifier", "period",
+    "amplifier", "period", "members",
 }  # fmt: skip
 _LABELS = {"data", "uncertainty", "flags", "uncertainty_is"}
 _PARTS = set(PARTS)
@@ -83,6 +84,10 @@ class _Parser(Checker):
                 for i, rule in enumerate(self.tables("rule", RULE_KEYS))
             ),
             periods=self.periods(),
+            members={
+                name: self.attempt(f"members.{name}", parse_member_key, spec)
+                for name, spec in self.table("members").items()
+            },
             amplifier_keys=self.amplifier_keys(),
             fixed_amplifiers=tuple(
                 FixedAmplifier(

@@ -13,6 +13,7 @@ from ndmapper.instruments.amplifiers import (
 from ndmapper.instruments.conditions import Condition, Value, like
 from ndmapper.instruments.descriptors import Descriptor
 from ndmapper.instruments.functions import Header, HeaderPair, moment_in
+from ndmapper.instruments.members import MemberKey
 from ndmapper.instruments.rules import Period, Rule, all_met
 
 __all__ = ["Amplifier", "FixedAmplifier", "FrameClass", "Instrument"]
@@ -81,6 +82,8 @@ class Instrument:
         Amplifiers that no header describes.
     periods : mapping of str to Period
         Runs of observations that static calibrations are named after.
+    members : mapping of str to MemberKey
+        What tells files or extensions apart that are parts of one whole, such as IFUs.
     digest : str
         Of the TOML, to know what was made by another version of it.
     """
@@ -101,6 +104,7 @@ class Instrument:
     amplifier_keys: Mapping[str, tuple[str, ...]]
     fixed_amplifiers: tuple[FixedAmplifier, ...] = ()
     periods: Mapping[str, Period] = field(default_factory=dict)
+    members: Mapping[str, MemberKey] = field(default_factory=dict)
     digest: str = ""
 
     @functools.cached_property
