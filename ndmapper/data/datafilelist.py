@@ -27,7 +27,9 @@ from ndmapper.data.list_arithmetic import (
 )
 from ndmapper.data.name_pattern import parse_pattern
 from ndmapper.data.operators import Operators, checked_result, documented
+from ndmapper.data.plainfile import PlainFile, opens_plain
 from ndmapper.errors import MissingFileError, ModeError, PlanError, ShapeError
+from ndmapper.io.filetypes import is_plain
 
 __all__ = ["DataFileList"]
 
@@ -161,9 +163,9 @@ class DataFileList(ListViews, Operators, list[DataFile]):
             new_name = partial(
                 FileName, strip=strip, prefix=prefix, suffix=suffix, dirname=dirname
             )
-            files = self._set_of(name, content, header, new_name if renamed else None)
-            if files is not None:
-                self.append(files)
+            other = self._other(name, content, header, new_name if renamed else None)
+            if other is not None:
+                self.append(other)
                 continue
             taken = name if content is None else content if name is None else None
             stays = not renamed and header is None
@@ -182,10 +184,10 @@ class DataFileList(ListViews, Operators, list[DataFile]):
                 made.share(content)
             super().append(made)
 
-    def _set_of(
+    def _other(
         self, name: Any, content: Any, header: Any, new_name: Any
-    ) -> FileSet | None:
-        """Make the set that an item of the list is; None for a file."""
+    ) -> FileSet | DataFile | None:
+        """Make what is no single FITS file: a set, or a text; None for a FITS file."""
         given = name if content is None else content
         if isinstance(given, FileSet):
             if header is not None:
@@ -201,16 +203,22 @@ class DataFileList(ListViews, Operators, list[DataFile]):
                 FileName(named_by) if new_name is None else new_name(named_by)
             )
             return made
-        if content is None and header is None and isinstance(name, str | os.PathLike):
-            return self._found_set(name if new_name is None else new_name(name))
+        if content is None and header is None:
+            return self._found_other(name, new_name)
         return None
 
-    def _found_set(self, name: Any) -> FileSet | None:
-        """Open the set that a pattern with a key in braces names; None for a file."""
-        is_file = isinstance(name, DataFile) or self.mode in ("new", "overwrite")
-        if is_file or parse_pattern(name) is None:
+    def _found_other(
+        self, name: Any, new_name: Any = None
+    ) -> FileSet | DataFile | None:
+        """Open a name of what is no FITS file: a set, by its pattern, or a text."""
+        is_name = isinstance(name, str | os.PathLike) and not isinstance(name, DataFile)
+        if not is_name or self.mode in ("new", "overwrite"):
             return None
-        return FileSet(name, mode=self.mode, labels=self._labels)
+        named = name if new_name is None else new_name(name)
+        if parse_pattern(named) is not None:
+            return FileSet(named, mode=self.mode, labels=self._labels)
+        may_be_plain = self.mode in (None, "read") and is_plain(name)
+        return PlainFile(named) if may_be_plain and opens_plain(named) else None
 
     def _coerced(self, item: Any) -> Any:
         if isinstance(item, FileSet):
@@ -228,9 +236,10 @@ class DataFileList(ListViews, Operators, list[DataFile]):
                 )
                 raise ModeError(msg)
             return item
+        if (other := self._found_other(item)) is not None:
+            return other
         if isinstance(item, str | os.PathLike):
-            found = self._found_set(item)
-            return found or DataFile(item, mode=self.mode, labels=self._labels)
+            return DataFile(item, mode=self.mode, labels=self._labels)
         if isinstance(item, NDData):
             return DataFile(data=item, labels=self._labels)
         msg = f"a DataFile or the name of one was expected, not {type(item).__name__}"

@@ -14,7 +14,7 @@ from ndmapper.data.flagging import Flagging
 from ndmapper.data.flags import Flag
 from ndmapper.data.name_pattern import key_text, keys_text
 from ndmapper.data.uncertainty import root_of
-from ndmapper.errors import OutputExistsError, ParameterError, ShapeError
+from ndmapper.errors import FormatError, OutputExistsError, ParameterError, ShapeError
 from ndmapper.io.write import clear_write_errors
 from ndmapper.plot.panels import Panel, draw_figure, draw_panel, missing, picture
 from ndmapper.plot.thumbnail import thumbnail
@@ -363,7 +363,10 @@ class ListViews:
 
 def _info_rows(df: _File) -> list[tuple[str, ...]]:
     """Describe each part of a file in the columns of `_HEADS`."""
-    rows = [(str(ndd.ident), *_row(ndd)[1:]) for ndd in df]
+    try:
+        rows = [(str(ndd.ident), *_row(ndd)[1:]) for ndd in df]
+    except FormatError:
+        return [("", "", "no FITS", "", "", "")]
     rows += [(name, "", "table", "", "", "") for name in df.tables]
     for name, extra in df.extras.items():
         shape = " x ".join(map(str, extra.shape))

@@ -4,7 +4,7 @@ import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from astropy.nddata import NDData
 
@@ -17,6 +17,7 @@ from ndmapper.data.name_pattern import (
     Key,
     NamePattern,
     checked_key,
+    find_key,
     in_order,
     key_text,
     keys_text,
@@ -24,7 +25,7 @@ from ndmapper.data.name_pattern import (
 )
 from ndmapper.data.operations import CheckedOperation, is_operand, put_all
 from ndmapper.data.operators import Operators, checked_result, documented
-from ndmapper.data.planned import find_planned, open_planned
+from ndmapper.data.planned import PlannedFile, find_planned, open_planned
 from ndmapper.data.save_list import save_all
 from ndmapper.errors import (
     FormatError,
@@ -138,28 +139,30 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         self.missing: dict[Key, str] = {}
         self._source: DataFile | None = None  # which members are cut out of
         self._as_cut: dict[Key, DataFile] = {}  # members as they were
+        self._promise: PlannedFile | None = None
         self._mode, self._labels = mode, labels
         rules = [by] if isinstance(by, str) or callable(by) else list(by or ())
         self._fields = tuple(rule for rule in rules if isinstance(rule, str))
         self._filename = None if filename is None else FileName(filename)
         self._is_some = False  # not all that there is was wanted
         wanted = None if keys is None else [checked_key(key) for key in keys]
-        found = self._found(files, rules, wanted)
+        found = self._find(files, rules, wanted)
         if wanted is not None:
+            known = {key: find_key(found, key) for key in wanted}
             for key in wanted:
-                if key not in found:
+                if known[key] is None:
                     self.missing.setdefault(key, "there is no such file")
-            chosen = {key: found[key] for key in wanted if key in found}
+            chosen = {key: found[key] for key in known.values() if key is not None}
             self._is_some = len(chosen) < len(found)
             found = chosen
         # A DataFile, the name of one that was not opened yet, or None for a part that
         # was not cut out of the source yet.
-        self._members = found
+        self._files = found
         self.filename = self._filename
 
     # ---- what it is made of
 
-    def _found(
+    def _find(
         self, files: Any, rules: list[KeyRule], wanted: list[Key] | None
     ) -> dict[Key, Any]:
         """Find the members, by key."""
@@ -201,8 +204,8 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         self._source = other.whole
         if self._source is not None:
             return dict.fromkeys(other)
-        keys = list(other) if wanted is None else [k for k in wanted if k in other]
-        return {key: other[key] for key in keys}
+        keys = other if wanted is None else (find_key(other, key) for key in wanted)
+        return {key: other[key] for key in keys if key is not None}
 
     def _listed(self, files: Mapping[Any, Any]) -> dict[Key, Any]:
         """Take the files of a mapping; names without a file are missing."""
@@ -270,7 +273,20 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         new.cals.update(self.cals)
         return new
 
+    @classmethod
+    def promised(cls, filename: FileName, record: Sequence[Mapping[str, Any]]) -> Self:
+        """Make a set whose members are not known before they are made."""
+        new = cls({}, filename=filename)
+        new._promise = PlannedFile(filename, record, {})
+        return new
+
     # ---- its members
+
+    @property
+    def _members(self) -> dict[Key, Any]:
+        if self._promise is not None:
+            self._promise.make()  # an error, since a run only plans it
+        return self._files
 
     @property
     def by(self) -> tuple[str, ...]:
@@ -311,7 +327,8 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         """Return a name; ParameterError where it has no key, or not those there are."""
         if value is None:
             return None
-        member_names(self, value)
+        if self._promise is None:
+            member_names(self, value)
         return FileName(value)
 
     def _name_members(self) -> None:
@@ -319,7 +336,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         pattern = self.pattern
         unnamed = [
             (key, df)
-            for key, df in self._members.items()
+            for key, df in self._files.items()
             if isinstance(df, DataFile) and df.filename is None
         ]
         if pattern is not None and unnamed:
@@ -327,25 +344,35 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
                 df.filename = _name_of(pattern, self.by, key)
 
     def __getitem__(self, key: Key) -> DataFile:
-        if key not in self._members:
+        found = self._known(key)
+        if found is None:
             why = f" ({self.missing[key]})" if key in self.missing else ""
             msg = (
                 f"{self!r} has no member {key_text(key)}{why}; it has {keys_text(self)}"
             )
             raise MissingMemberError(msg)
-        member = self._members[key]
+        member = self._members[found]
         if isinstance(member, DataFile):
             return member
-        if member is not None:
-            found = self._opened(member)
-        else:
-            assert self._source is not None
-            found = cut(self._source, self.by[0], key)
-            self._as_cut[key] = found.copy()
-            if self.pattern is not None:
-                found.filename = _name_of(self.pattern, self.by, key)
-        self._members[key] = found
-        return found
+        member = self._cut(found) if member is None else self._opened(member)
+        self._files[found] = member
+        return member
+
+    def _known(self, key: Any) -> Key | None:
+        """Return a key as it is kept; None for one without a file."""
+        if key in self._members:
+            known: Key = key
+            return known
+        return find_key(self._members, key)
+
+    def _cut(self, key: Key) -> DataFile:
+        """Cut a member out of the file that holds all."""
+        assert self._source is not None
+        part = cut(self._source, self.by[0], key)
+        if self.pattern is not None:
+            part.filename = _name_of(self.pattern, self.by, key)
+        self._as_cut[key] = part.copy()
+        return part
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._members)
@@ -357,7 +384,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         return True  # also where all members are missing
 
     def __contains__(self, key: object) -> bool:
-        return key in self._members
+        return self._known(key) is not None
 
     # As of a file: nothing compares pixels.
     __eq__ = object.__eq__
@@ -388,6 +415,8 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
 
     def __repr__(self) -> str:
         name = f" {str(self)!r}" if str(self) else ""
+        if self._promise is not None:
+            return f"FileSet{name} (not made)"
         lost = f", missing {keys_text(self.missing)}" if self.missing else ""
         return f"FileSet{name} (len {len(self)}{lost})"
 
@@ -411,6 +440,25 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
             for entry in df.record:
                 joined.setdefault((entry.get("key"), entry.get("product")), entry)
         return list(joined.values())
+
+    def changed(self, change: Callable[[DataFile], DataFile]) -> "FileSet":
+        """
+        Make a set of what a function makes of each member.
+
+        Parameters
+        ----------
+        change : callable
+            Takes a DataFile, and gives one.
+
+        Returns
+        -------
+        FileSet
+            The results, with name and calibrations of this set.
+        """
+        new = self._like({key: change(self[key]) for key in self})
+        if self.pattern is not None:
+            new.filename = self.filename
+        return new
 
     def copy(self) -> "FileSet":
         """
@@ -467,10 +515,10 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         """Read every member anew, giving up what was changed in memory."""
         if self._source is not None and self._filename is None:
             self._source.reload()
-            self._members = dict.fromkeys(self._members)
+            self._files = dict.fromkeys(self._files)
             self._as_cut = {}
             return
-        for df in self._members.values():
+        for df in self._files.values():
             if isinstance(df, DataFile):  # the others were not read yet
                 df.reload()
 
@@ -581,13 +629,11 @@ def pair_members(left: Any, right: Any) -> dict[Key, tuple[Any, Any]]:
         If two sets are not of the same keys.
     """
     sets = [item for item in (left, right) if isinstance(item, FileSet)]
-    if len(sets) == 2 and set(left) != set(right):
-        alone = [
-            f"{item!r} alone has {keys_text(rest)}"
-            for item, rest in ((left, set(left) - set(right)),
-                               (right, set(right) - set(left)))
-            if rest
-        ]  # fmt: skip
+    alone = []
+    for item, other in (sets, sets[::-1]) if len(sets) == 2 else ():
+        if rest := [key for key in item if key not in other]:
+            alone.append(f"{item!r} alone has {keys_text(rest)}")
+    if alone:
         msg = (
             f"sets that are combined have the same members, but {' and '.join(alone)}; "
             "choose the members that both have: FileSet(files, keys=...)"
@@ -649,9 +695,10 @@ def _matching(pattern: NamePattern, wanted: list[Key] | None) -> dict[Key, Any]:
     """Find the files that there are, and those wanted that a step plans."""
     found: dict[Key, Any] = dict(pattern.files())
     for key in wanted or ():
-        if key not in found and find_planned(pattern.fill(key)) is not None:
+        if find_key(found, key) is None and find_planned(pattern.fill(key)) is not None:
             found[key] = pattern.fill(key)
-    if not found.keys() & set(found if wanted is None else wanted):
+    keys = found if wanted is None else wanted
+    if all(find_key(found, key) is None for key in keys):
         folder = Path(pattern.text).parent
         hint = (
             "check the folder and the pattern"

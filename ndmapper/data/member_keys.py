@@ -6,6 +6,7 @@ from typing import Any
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.name_pattern import Key, checked_key
 from ndmapper.data.ndlater import NDLater
+from ndmapper.data.planned import PlannedFile
 from ndmapper.data.saving.plan import plan_hdus
 from ndmapper.errors import FormatError, ParameterError
 from ndmapper.instruments import recognise
@@ -24,7 +25,7 @@ _Find = Callable[[Any], Key | None]
 
 def find_rule(df: DataFile, field: str) -> MemberKey | None:
     """Find how the instrument of a file says that a key is read."""
-    instrument = recognise(df.meta)
+    instrument = recognise(_source(df).meta)
     return None if instrument is None else instrument.members.get(field)
 
 
@@ -36,17 +37,28 @@ def keys_in(df: DataFile, rule: KeyRule) -> list[Key]:
     instrument, else it is a header keyword: that of the primary header, if it is there,
     else those of the extensions.
     """
+    df = _source(df)
     if callable(rule):
         found = rule(df)
         return [] if found is None else [_checked(found, df)]
     if rule == "ident":
         return [ident for ident in df.idents if ident is not None]
-    described = find_rule(df, rule)
-    if described is not None:
-        return _found(described.find, [df.header_values, *_extension_headers(df)])
-    find = _keyword(rule)
+    find = _finder(df, rule)
+    if find_rule(df, rule) is not None:
+        return _found(find, [df.header_values, *_extension_headers(df)])
     primary = _found(find, [df.header_values])
     return primary or _found(find, _extension_headers(df))
+
+
+def _source(df: DataFile) -> DataFile:
+    """Give the file itself, or for a planned one that whose headers it will have."""
+    return df.like or df if isinstance(df, PlannedFile) and not df.is_made else df
+
+
+def _finder(df: DataFile, field: str) -> _Find:
+    """Make what finds the key in one header of a file."""
+    described = find_rule(df, field)
+    return _keyword(field) if described is None else described.find
 
 
 def _checked(value: Any, df: DataFile) -> Key:
@@ -112,8 +124,7 @@ def cut(df: DataFile, field: str, key: Key) -> DataFile:
     if field == "ident":
         part.content.keep_only([ndd for ndd in part if ndd.ident == key])
         return part
-    described = find_rule(df, field)
-    find = _keyword(field) if described is None else described.find
+    find = _finder(df, field)
     part.content.keep_only([ndd for ndd in part if _may_be(find, _header(ndd), key)])
     for name in list(part.tables):
         if not _may_be(find, _table_header(part, name), key):

@@ -15,6 +15,7 @@ __all__ = [
     "Key",
     "NamePattern",
     "checked_key",
+    "find_key",
     "in_order",
     "key_text",
     "keys_text",
@@ -120,7 +121,8 @@ class NamePattern:
         """Name the file of a key; ParameterError if another would be read from it."""
         key = checked_key(key)
         name = self.fill_fields(self.values(key))
-        if (found := self._read(name)) != key or type(found) is not type(key):
+        found = self._read(name)
+        if found is None or _words(found) != _words(key):
             says = "none" if found is None else repr(found)
             msg = (
                 f"the key {key!r} cannot be written as {self}: read back from {name} "
@@ -219,6 +221,22 @@ def checked_key(value: Any) -> Key:
         return tuple(_checked_part(part, value) for part in value)
     alone = isinstance(value, tuple | list) and len(value) == 1
     return _checked_part(value[0] if alone else value, value)
+
+
+def find_key(keys: Iterable[Key], wanted: Any) -> Key | None:
+    """Find a key among others, where a number may be written as a text."""
+    try:
+        known = _words(checked_key(wanted))
+    except ParameterError:
+        return None
+    same = [key for key in keys if _words(key) == known]
+    if wanted in same:
+        return same[same.index(wanted)]
+    return same[0] if same else None
+
+
+def _words(key: Key) -> tuple[str, ...]:
+    return tuple(map(str, key)) if isinstance(key, tuple) else (str(key),)
 
 
 def _checked_part(part: Any, key: Any) -> int | str:

@@ -11,6 +11,7 @@ from ndmapper.data.array import LazyArray, load_before_replaced, with_operands
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
 from ndmapper.data.ndlater import NDLater
+from ndmapper.data.plainfile import PlainFile
 from ndmapper.data.saving.plan import plan_hdus
 from ndmapper.data.saving.save import connect, real_target, write_unpublished
 from ndmapper.errors import ModeError, OutputExistsError, PlanError
@@ -90,6 +91,10 @@ def save_files(
     checksum: bool = False,
 ) -> None:
     """Save files under names that were checked, and connect them with the new files."""
+    for job in jobs:
+        if isinstance(job[0], PlainFile):
+            _save_one(checksum, job)
+    jobs = [job for job in jobs if not isinstance(job[0], PlainFile)]
     files = [df for df, _ in jobs]
     paths = [real_target(target) for _, target in jobs]
     for path in paths:

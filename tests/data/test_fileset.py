@@ -14,12 +14,14 @@ import ndmapper
 from ndmapper.data import DataFile, DataFileList, FileName, FileSet, NDLater
 from ndmapper.data import datafile as datafile_module
 from ndmapper.data.fileset import files_in, first_member
+from ndmapper.data.planned import PlannedFile
 from ndmapper.errors import (
     FormatError,
     IdentError,
     MissingFileError,
     MissingMemberError,
     ModeError,
+    NotMadeError,
     OutputExistsError,
     ParameterError,
     ShapeError,
@@ -141,7 +143,7 @@ def test_keys_choose_members_and_say_what_is_missing(biases):
         files[3]
 
 
-@pytest.mark.parametrize("key", [99, "07", (7, "V"), None])
+@pytest.mark.parametrize("key", [99, "07", (7, "V"), None, 7.5])
 def test_member_that_is_not_there_is_a_key_error_that_says_what_is(biases, key):
     files = FileSet(PATTERN)
     with pytest.raises(MissingMemberError, match="it has 1-2, 7, 24") as found:
@@ -154,6 +156,21 @@ def test_member_that_is_not_there_is_a_key_error_that_says_what_is(biases, key):
 def test_key_may_be_a_number_of_numpy(biases):
     files = FileSet(PATTERN)
     assert files[np.int64(7)] is files[7]
+
+
+def test_number_and_text_of_it_are_one_key(folder):
+    for chip in (1, 2):
+        write_one(folder / f"c{chip}.fits", chip, CHIP=chip)
+    named, said = FileSet("c{chip}.fits"), FileSet(["c1.fits", "c2.fits"], by="CHIP")
+    assert (list(named), list(said)) == (["1", "2"], [1, 2])
+    assert named[1] is named["1"]
+    assert 2 in named
+    assert 3 not in named
+    assert values(named - said) == {"1": 0, "2": 0}
+    assert list(FileSet("c{chip}.fits", keys=[2])) == ["2"]
+    assert list(FileSet(named, keys=[2])) == ["2"]
+    said.save("d{chip}.fits")
+    assert values(FileSet("d{chip}.fits")) == {"1": 10, "2": 20}
 
 
 @pytest.mark.parametrize(
@@ -318,6 +335,32 @@ def test_file_that_went_away_is_said_to_be_missing(biases, folder):
     (folder / "B-07.fits").unlink()
     with pytest.raises(MissingFileError, match=r"B-07.fits"):
         files[7]
+
+
+def test_promised_set_is_only_planned():
+    files = FileSet.promised(FileName(PATTERN), [])
+    assert repr(files) == f"FileSet {PATTERN!r} (not made)"
+    assert (str(files), files.by) == (PATTERN, ("ifu",))
+    for look in (len, list, lambda f: f[7], lambda f: f.members, lambda f: 7 in f):
+        with pytest.raises(NotMadeError):
+            look(files)
+
+
+def test_planned_files_are_members(biases):
+    planned = PlannedFile("B-03.fits", [], {})
+    files = FileSet(PATTERN, keys=[1, 3, 4])
+    assert files[3] is planned
+    assert list(files.missing) == [4]
+    assert FileSet({3: "B-03.fits"})[3] is planned
+
+
+def test_changed_members_have_the_names_of_the_set(biases, merged):
+    files = FileSet(PATTERN)
+    files.cals["bias"] = files[1]
+    made = files.changed(lambda df: df * 2)
+    assert (str(made), values(made)[7], made.cals) == (PATTERN, 140, files.cals)
+    parts = FileSet("M.fits", by="ifu").changed(DataFile.copy)
+    assert (str(parts), values(parts)[7]) == ("", 70)
 
 
 # ---- a file that holds all members
@@ -785,7 +828,7 @@ def test_checksums_are_written(biases):
     assert "CHECKSUM" in fits.getheader("c-07.fits", 1)
 
 
-@pytest.mark.parametrize("name", ["x.fits", "{ifu}.fits", "{a}-{b}.fits", "{ifu:x}"])
+@pytest.mark.parametrize("name", ["x.fits", "{a}-{b}.fits", "{ifu:x}"])
 def test_name_that_cannot_hold_the_keys_is_refused(biases, folder, name):
     before = sorted(folder.iterdir())
     with pytest.raises(ParameterError):
@@ -810,6 +853,19 @@ def test_set_without_a_name_is_saved_under_those_of_its_files(biases):
 def test_set_without_any_name_asks_for_one():
     with pytest.raises(ModeError, match=r"save\('name-\{key\}.fits'\)"):
         FileSet({1: NDLater(np.ones(3))}).save()
+
+
+def test_text_files_are_a_set_as_well(folder):
+    for ifu in (1, 2):
+        (folder / f"t-{ifu:02d}.txt").write_text(f"number {ifu}")
+    files = FileSet("t-{ifu:02d}.txt")
+    assert files[2].text() == "number 2"
+    assert files.info().splitlines()[2].split() == ["1", "t-01.txt", "no", "FITS"]
+    assert "t-02.txt" in files._repr_html_()
+    files.save("u-{ifu:02d}.txt")
+    assert (folder / "u-02.txt").read_text() == "number 2"
+    with pytest.raises(FormatError, match="not FITS"):
+        files + 1
 
 
 # ---- lists of sets

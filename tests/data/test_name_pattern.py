@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ndmapper.data.name_pattern import (
     NamePattern,
     checked_key,
+    find_key,
     in_order,
     key_text,
     keys_text,
@@ -98,7 +99,6 @@ def test_key_that_no_name_can_hold_is_refused(key):
     [
         ("x-{ifu:02d}.fits", "white"),
         ("x-{ifu:02d}.fits", "07"),
-        ("x-{filter}.fits", 7),  # which would be read back as a text
     ],
 )
 def test_key_that_would_be_read_back_as_another_is_refused(pattern, key):
@@ -112,6 +112,17 @@ def test_key_that_would_be_read_back_as_another_is_refused(pattern, key):
 def test_key_of_other_fields_is_refused(key, message):
     with pytest.raises(ParameterError, match=message):
         NamePattern("{ifu:02d}-{filter}.fits").fill(key)
+
+
+@pytest.mark.parametrize(("key", "text"), [(7, "7"), ((7, "V"), ("7", "V"))])
+def test_number_may_be_written_as_a_text(key, text):
+    pattern = NamePattern("x-{chip}.fits" if key == 7 else "{chip}/{filter}.fits")
+    assert pattern.match(pattern.fill(key)) == text
+    assert find_key([1, text], key) == text
+    assert find_key([text, key], key) == key
+    assert find_key([1, key], text) == key
+    assert find_key([1, 2], key) is None
+    assert find_key([1, 2], None) is None
 
 
 def test_number_of_numpy_is_a_number():

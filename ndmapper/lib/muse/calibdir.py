@@ -125,11 +125,11 @@ class CalibDir(Spellings, FileSet):
     @property
     def files(self) -> dict[int, CalibFile]:
         """The files by IFU."""
-        return cast(dict[int, CalibFile], self._members)
+        return cast(dict[int, CalibFile], self._files)
 
     @files.setter
     def files(self, value: Mapping[int, CalibFile]) -> None:
-        self._members = {ifu: value[ifu] for ifu in value}
+        self._files = {ifu: value[ifu] for ifu in value}
         self._leave_files()
 
     def _leave_files(self) -> None:

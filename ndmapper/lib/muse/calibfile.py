@@ -246,6 +246,27 @@ class CalibFile(Spellings, DataFile):
         """
         return self._only(ifu).variance
 
+    def get_image(self, ifu: int | str | None = None) -> NDLater:
+        """
+        Give the image with its variance, flags, header and coordinates.
+
+        Parameters
+        ----------
+        ifu : int or str, optional
+            Which IFU, in a file that holds several.
+
+        Returns
+        -------
+        NDLater
+            The image of this file; a change to it is saved by `write`.
+
+        Raises
+        ------
+        IdentError
+            If there are several IFUs and none is named, or not the one that is.
+        """
+        return self._only(ifu)
+
     def write(
         self,
         filename: str | os.PathLike[str] | FileName | None = None,
