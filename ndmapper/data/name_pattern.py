@@ -18,6 +18,9 @@ Key = int | str | tuple[Any, ...]
 _FIELD = re.compile(r"\{([A-Za-z_]\w*)(?::(0?)(\d{1,2})d)?\}", re.ASCII)
 _BRACED = re.compile(r"\{([^{}]*)\}")
 
+_MOST = 4
+"""Largest number of keys in a pattern."""
+
 
 @dataclass(frozen=True)
 class _Field:
@@ -59,8 +62,16 @@ class NamePattern:
     text: str
 
     def __post_init__(self) -> None:
-        if not self._parts[1::2]:
+        count = len(self._parts[1::2])
+        if not count:
             msg = f"{self.text!r} has no key in braces, such as {{ifu:02d}}"
+            raise ParameterError(msg)
+        if count > _MOST or not all(self._parts[2:-1:2]):
+            # Which part of a name is which key could not be told, or not quickly.
+            msg = (
+                f"{self.text!r} has more than {_MOST} keys, or some without text "
+                "between them"
+            )
             raise ParameterError(msg)
 
     @cached_property
