@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ndmapper.calibrations.names import frame_name
 from ndmapper.calibrations.processed import TYPE_KEYS, why_processed
@@ -15,7 +16,7 @@ from ndmapper.instruments import Instrument, recognise
 from ndmapper.instruments.conditions import Value
 from ndmapper.instruments.moments import read_moment
 from ndmapper.io import record
-from ndmapper.io.filemap import FileMap, map_file
+from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.filetypes import split_ext
 from ndmapper.io.quickheader import QuickHeader
 
@@ -159,8 +160,23 @@ def _parts(
     """List which members of sets a file holds, by the headers of all its HDUs."""
     if not instrument.members:
         return {}
-    others = [QuickHeader(hdu.image_raw, hdu.place) for hdu in found.hdus[1:]]
-    return instrument.parts([primary, *others], name)
+    return instrument.parts([primary, *map(_Header, found.hdus[1:])], name)
+
+
+class _Header:
+    """The header of an extension, which is parsed only if it has a keyword."""
+
+    def __init__(self, hdu: HduMap) -> None:
+        self.hdu = hdu
+
+    def get(self, key: str, /) -> Any:
+        """Return the value of a keyword; None if it is missing."""
+        if key == "EXTNAME":
+            return self.hdu.name
+        # One word is found faster than all of a HIERARCH keyword.
+        if max(key.split(" "), key=len).encode() not in self.hdu.raw:
+            return None
+        return QuickHeader(self.hdu.image_raw, self.hdu.place).get(key)
 
 
 def _is_asked_for(sign: str, frame_class: str, instrument: Instrument) -> bool:

@@ -555,6 +555,19 @@ def test_raw_frame_that_serves_as_it_is_is_associated_itself(
         associate_cals([], DataFile("raw/o.fits"), "illum", cal_dict=cals)
 
 
+def test_raw_frame_that_the_user_names_is_associated_itself(
+    target: Path, tmp_path: Path
+) -> None:
+    raw(tmp_path / "raw/i.fits", "12:30:00", catg="CALIB", type="FLAT,LAMP,ILLUM")
+    cals = init_cal_dict("c.json")
+    replace_cals("o.fits", "illum", cals, frames=["raw/i.fits"])
+    replace_cals("o.fits", "bias", cals, frames=["raw/i.fits"])
+    assert cals["associations"]["o.fits"] == {
+        "illum": "i.fits", "bias": "i_bias.fits"
+    }  # fmt: skip
+    save_cal_dict(cals, "c.json")
+
+
 def test_raw_frame_under_a_label_of_an_earlier_version_is_found(
     target: Path, tmp_path: Path
 ) -> None:
