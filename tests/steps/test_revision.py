@@ -9,7 +9,7 @@ import pytest
 from ndmapper import config
 from ndmapper.data import DataFile
 from ndmapper.errors import DeclarationError
-from ndmapper.io.record import entry_key
+from ndmapper.io.record import entry_key, read_side
 from ndmapper.steps import chain, run_task
 from ndmapper.steps.record import versions
 from ndmapper.steps.record.freshness import why_stale
@@ -140,13 +140,18 @@ def rewrite_side_records(version="0.0.1"):
     keys = {}
     known = {}
     for path in Path(".ndmapper/records").iterdir():
-        for row in json.loads(path.read_text()):
+        for row in _rows(path):
             known.setdefault(row["key"], row)
     for key, row in known.items():
         _downgrade(key, row, known, keys, version)
     for path in Path(".ndmapper/records").iterdir():
-        rows = [known[row["key"]] for row in json.loads(path.read_text())]
+        rows = [known[row["key"]] for row in _rows(path)]
         path.write_text(json.dumps(rows))
+
+
+def _rows(path):
+    """Read a side record as rows that share nothing."""
+    return json.loads(json.dumps(read_side(Path(path.name.removesuffix(".json")))))
 
 
 def _downgrade(key, row, known, keys, version):
