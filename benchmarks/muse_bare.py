@@ -27,19 +27,19 @@ class Bare:
         The files by tag, as `simulate_muse_night` returns them.
     folder : Path
         Where products go, in a folder for each call.
-    merge : bool
-        Whether a recipe makes all IFUs at once, in one file, or is called for each.
+    together : bool
+        Whether a recipe works on all IFUs in one call, or is called for each.
     options : sequence of str
         Options of esorex.
     """
 
     def __init__(
-        self, night: Files, folder: Path, *, merge: bool, options: Sequence[str] = ()
+        self, night: Files, folder: Path, *, together: bool, options: Sequence[str] = ()
     ) -> None:
-        self.night, self.folder, self.merge, self.options = (
+        self.night, self.folder, self.together, self.options = (
             night,
             folder,
-            merge,
+            together,
             options,
         )
         self.ifus = [int(path.stem[-2:]) for path in night["WAVECAL_TABLE"]]
@@ -70,12 +70,9 @@ class Bare:
         self, recipe: str, where: str, frames: Files, *parameters: str, tags: str
     ) -> dict[str, list[Path]]:
         """Run a recipe for all IFUs: once, or for one after the other."""
-        together = ["--nifu=-1"] + ["--merge"] * (
-            self.merge and recipe != "muse_scibasic"
-        )
-        ways = [together] if self.merge else [[f"--nifu={n}"] for n in self.ifus]
-        for way in ways:
-            made = self.run(recipe, where, frames, *way, *parameters, tags=tags)
+        for number in [-1] if self.together else self.ifus:
+            nifu = f"--nifu={number}"
+            made = self.run(recipe, where, frames, nifu, *parameters, tags=tags)
         return made
 
     def pick(self, *tags: str) -> dict[str, list[Path]]:
