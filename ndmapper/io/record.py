@@ -72,7 +72,7 @@ import hashlib
 import os
 import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,7 @@ __all__ = [
     "identity",
     "is_of_library",
     "is_record",
+    "output_keys",
     "pending_path",
     "read_cleaned",
     "read_records",
@@ -161,6 +162,25 @@ def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str
     ``source`` and ``run`` do not count, nor does the version of a package whose step
     has a revision.
     """
+    return _hash_of(_keyed_texts(entry, identify))
+
+
+def output_keys(
+    entry: Mapping[str, Any], outputs: Iterable[str | None]
+) -> dict[str | None, str]:
+    """Compute the keys of all products of one run, which differ in the output only."""
+    texts = _keyed_texts(entry, identity)
+    return {o: _hash_of(texts | {"output": canonical(o)}) for o in outputs}
+
+
+def _hash_of(texts: Mapping[str, str]) -> str:
+    # The canonical JSON of all parts together.
+    text = ",".join(f'"{name}":{texts[name]}' for name in sorted(texts))
+    return "sha256:" + hashlib.sha256(f"{{{text}}}".encode()).hexdigest()
+
+
+def _keyed_texts(entry: Mapping[str, Any], identify: Identify) -> dict[str, str]:
+    """Encode each part of an entry that counts."""
     calibrations = {
         name: _identities(ref, identify) for name, ref in entry["calibrations"].items()
     }
@@ -190,7 +210,7 @@ def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str
         tags = {n: _identities(r, identify) for n, r in entry.get("tags", {}).items()}
         if more := {n: i for n, i in tags.items() if i != parts["references"].get(n)}:
             parts["tags"] = more
-    return "sha256:" + hashlib.sha256(canonical(parts).encode()).hexdigest()
+    return {name: canonical(part) for name, part in parts.items()}
 
 
 def edited(

@@ -4,7 +4,7 @@ from ndmapper.data import DataFile
 from ndmapper.data.saving.save import attach_record
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.steps.call.decide import PlanItem
-from ndmapper.steps.record.entry import Entry, ancestors, completed_entry
+from ndmapper.steps.record.entry import Entry, ancestors, completed_entries
 
 __all__ = ["keep_in_memory"]
 
@@ -15,14 +15,14 @@ def keep_in_memory(
     """Give the products of a unit their names and records; nothing is written."""
     unit = item.unit
     before = ancestors(unit.used)
+    entries = completed_entries(item.expected, facts)
     products: dict[Output, DataFile] = {}
     for output, product in outcome.products.items():
         products[output] = made = DataFile(data=product)
         if not unit.declaration.is_python:
             _load(made)  # the folder with its file is removed
         made.filename = item.targets[output]
-        rows = [*before, completed_entry(item.expected[output], facts)]
-        attach_record(made, rows)
+        attach_record(made, [*before, entries[output]])
     return products
 
 
