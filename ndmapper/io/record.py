@@ -83,6 +83,7 @@ from ndmapper.documents import LARGEST, canonical, load_json
 from ndmapper.errors import FormatError, RecordError
 from ndmapper.io.cards import header_size, join_cards
 from ndmapper.io.filemap import FileMap, HduMap, map_file, padded
+from ndmapper.io.filetypes import is_plain
 from ndmapper.io.quickheader import QuickHeader
 from ndmapper.io.sidedata import make_side_folder, read_side_data
 from ndmapper.io.stored_rows import Unpacker, pack
@@ -350,7 +351,8 @@ def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:
     try:
         fmap = file if isinstance(file, FileMap) else map_file(file)
     except FormatError:
-        if not (rows := read_side(Path(str(file)))):
+        path = Path(str(file))
+        if not (rows := read_side(path)) and not is_plain(path):
             raise
         return rows
     for hdu in reversed(fmap.hdus):

@@ -23,7 +23,7 @@ __all__ = ["Form", "reduce_night", "simulated_recipes", "write_night"]
 
 Form = Literal["merged", "lists", "units"]
 """
-How products of 24 IFUs are made: masters in one file (but for the tables of wavelengths),
+How products of 24 IFUs are made: masters in one file (but for tables of wavelengths),
 lists of 24 files by one call of the recipe, or sets of 24 files, each by its own call.
 """
 

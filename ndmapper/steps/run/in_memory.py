@@ -1,6 +1,6 @@
 """Hop 10 with save=False: products stay in memory, with their names and records."""
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, PlainFile
 from ndmapper.data.saving.save import attach_record
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.steps.call.decide import PlanItem
@@ -18,11 +18,17 @@ def keep_in_memory(
     entries = completed_entries(item.expected, facts)
     products: dict[Output, DataFile] = {}
     for output, product in outcome.products.items():
+        rows = [*before, entries[output]]
+        if isinstance(product, PlainFile):
+            text = PlainFile(item.targets[output], product.read_bytes())
+            text.record = rows
+            products[output] = text
+            continue
         products[output] = made = DataFile(data=product)
         if not unit.declaration.is_python:
             _load(made)  # the folder with its file is removed
         made.filename = item.targets[output]
-        attach_record(made, [*before, entries[output]])
+        attach_record(made, rows)
     return products
 
 

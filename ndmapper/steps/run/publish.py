@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ndmapper.data import DataFile
+from ndmapper.data.plainfile import PlainFile, open_file, write_file
 from ndmapper.data.saving.save import carries_record, write_datafile
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.errors import (
@@ -165,7 +166,7 @@ def _kept(item: PlanItem, output: Output, target: Path, key: str) -> str | None:
         # Made again with what was removed beside it, and not to be replaced.
         return digest(target) if item.action == "reuse" else None
     try:
-        rows = DataFile(target).record
+        rows = open_file(target).record
     except (FormatError, RecordError):
         rows = []
     if rows and rows[-1]["key"] == key:
@@ -188,8 +189,10 @@ def _kept(item: PlanItem, output: Output, target: Path, key: str) -> str | None:
 
 def _place_of_record(item: PlanItem, product: DataFile) -> str:
     """Choose where the record goes: as configured, or beside what cannot hold it."""
+    if isinstance(product, PlainFile) or not carries_record(product.content):
+        return "side"
     wanted: str = item.unit.settings["record"]
-    return wanted if carries_record(product.content) else "side"
+    return wanted
 
 
 def _write(
@@ -197,7 +200,11 @@ def _write(
 ) -> None:
     """Write one product to the stage, with its record if that goes into the file."""
     place, (*_, entry) = _place_of_record(item, product), rows
-    if not _moved_whole(product, temporary):
+    if _moved_whole(product, temporary):
+        pass
+    elif isinstance(product, PlainFile):
+        write_file(product, temporary)
+    else:
         # Appending the record, below, syncs the whole file.
         more = place != "side"
         write_datafile(product, temporary, rows=[], more=more)
