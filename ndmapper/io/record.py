@@ -611,7 +611,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         texts, schema = _lines(text)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    except (OSError, ValueError, TypeError, KeyError) as err:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as err:
         msg = (
             f"the side record {path} cannot be read ({err}); delete it if it is damaged"
         )
@@ -631,5 +631,7 @@ def _lines(text: str) -> tuple[list[str], Any]:
     rows = load_json(text, finite=True)
     if rows and rows[0].keys() == {"schema"}:
         return [canonical(row) for row in rows[1:]], rows[0]["schema"]
+    # As they were written up to schema 2.
     schema = max([0, *(row["schema"] for row in rows)])
-    return [canonical(row) for row in rows], schema
+    is_plain = schema < _FIRST_PACKED
+    return [canonical(row if is_plain else {"plain": row}) for row in rows], schema

@@ -229,13 +229,16 @@ def completed_entries(
 
 def references(unit: WorkUnit, *, expected: bool) -> Entry:
     """Build the references to all input files; what was re-used counts as made now."""
-    known: dict[int, Entry] = {}
+    # A file stands in several places, and in several units, and is looked at once; but
+    # again after the run.
+    known = unit.digests.references if expected else {}
 
     def refer(file: DataFile | Path) -> Entry:
-        # A calibration stands in several places, and is looked at once.
+        if isinstance(file, DataFile) and not file.is_made:
+            return look(file)
         if id(file) not in known:
-            known[id(file)] = look(file)
-        return dict(known[id(file)])
+            known[id(file)] = file, look(file)
+        return dict(known[id(file)][1])
 
     def refer_all(items: Sequence[Any]) -> list[Entry]:
         found = []
@@ -388,18 +391,20 @@ def ancestors(files: Sequence[DataFile]) -> list[Entry]:
     """
     Join the records of all input files: each entry once, oldest first.
 
-    What tools printed is left to the products that they made, if these were saved.
+    The longest record comes first, which files of one night share most often, so that
+    their products begin alike. What tools printed is left to the products that they
+    made, if these were saved.
     """
     joined: dict[tuple[str, str], Entry] = {}
-    for df in files:
-        for entry in df.record:
+    for rows in sorted((df.record for df in files), key=len, reverse=True):
+        for entry in rows:
             joined.setdefault((entry["key"], entry["product"]), entry)
     return [_without_log(entry) for entry in joined.values()]
 
 
 def _without_log(entry: Entry) -> Entry:
     run = entry.get("run") or {}
-    if "log" not in run or entry["content"] is None:
+    if "log" not in run or entry.get("content") is None:
         return entry
     return {**entry, "run": {name: fact for name, fact in run.items() if name != "log"}}
 
