@@ -139,19 +139,17 @@ def old_night(make_raw):
 def rewrite_side_records(version="0.0.1"):
     keys = {}
     known = {}
-    for path in Path(".ndmapper/records").iterdir():
-        for row in _rows(path):
-            known.setdefault(row["key"], row)
+    records = {
+        # As JSON, in which no two rows share an object.
+        path: json.loads(json.dumps(read_side(Path(path.name.removesuffix(".json")))))
+        for path in Path(".ndmapper/records").iterdir()
+    }
+    for row in [row for rows in records.values() for row in rows]:
+        known.setdefault(row["key"], row)
     for key, row in known.items():
         _downgrade(key, row, known, keys, version)
-    for path in Path(".ndmapper/records").iterdir():
-        rows = [known[row["key"]] for row in _rows(path)]
-        path.write_text(json.dumps(rows))
-
-
-def _rows(path):
-    """Read a side record as rows that share nothing."""
-    return json.loads(json.dumps(read_side(Path(path.name.removesuffix(".json")))))
+    for path, rows in records.items():
+        path.write_text(json.dumps([known[row["key"]] for row in rows]))
 
 
 def _downgrade(key, row, known, keys, version):
