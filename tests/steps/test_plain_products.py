@@ -228,6 +228,38 @@ def test_a_command_writes_text(make_raw, tmp_path):
     assert PlainFile("w.txt").text() == "hello moon\n"
 
 
+def test_what_the_user_does_in_a_tool_counts(make_raw, tmp_path):
+    typed = tmp_path / "typed"
+
+    @run_task(
+        "command:sh",
+        inputs="frame",
+        outputs={"words": "{root}.txt"},
+        argv=["-c", f'cat {typed} >"$1"', "sh", "{words}", "{frame}"],
+    )
+    def ask():
+        """Stand for a tool in which the user types something."""
+
+    @run_task(each="file", outputs={"text": "{root}.log"})
+    def follow(plain):
+        """Make something of it."""
+        return plain.text() * 2
+
+    def run(answer, **words):
+        typed.write_text(answer)
+        summary.clear()
+        follow(ask(make_raw("a.fits") if not Path("a.fits").exists() else "a.fits",
+                   **words))  # fmt: skip
+        return sorted(summary.made)
+
+    assert run("one", interact=True) == ["a.log", "a.txt"]
+    assert run("ignored") == []
+    assert run("one", interact=True, reprocess=True) == ["a.txt"]
+    assert run("two", interact=True, reprocess=True) == ["a.log", "a.txt"]
+    assert PlainFile("a.log").text() == "twotwo"
+    assert run("ignored") == []
+
+
 def test_the_command_line_shows_it(make_raw, capsys):
     raw = make_raw("a.fits")
     measure(raw, out_names="a.ecsv")

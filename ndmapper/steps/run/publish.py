@@ -25,6 +25,7 @@ from ndmapper.io.record import (
     canonical,
     cleaned_path,
     encode,
+    entry_key,
     pending_path,
     side_path,
 )
@@ -214,6 +215,9 @@ def _write(
         write_datafile(product, temporary, rows=[], more=more)
     found = examine(temporary)
     entry["content"] = found.digest
+    if unit.settings["interact"] and not unit.declaration.is_python:
+        entry["interactive"] = found.digest
+        entry["key"] = entry_key(entry)
     rows = [*ancestors(unit.used), entry]
     if place != "side":
         _add_record(unit, product, temporary, rows, name)
