@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ndmapper.data.plainfile import open_file
 from ndmapper.errors import FileAccessError, FormatError, RecordError
 from ndmapper.io.digest import DigestCache
-from ndmapper.io.record import canonical, cleaned_path, side_path
+from ndmapper.io.record import cleaned_path, side_path, side_text
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.temporary import staging_name, sweep_side_data
 from ndmapper.steps.record.entry import is_as_recorded
@@ -147,9 +147,8 @@ def remove(path: Path) -> None:
     temporary = staging_name(left)
     try:
         make_side_folder(left)
-        lines = ",\n".join(canonical(row) for row in rows)
         with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(f"[{lines}]\n")
+            stream.write(side_text(rows))
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(left)

@@ -1,13 +1,14 @@
 """Hop 5, for one unit: whether it runs or its products are re-used, and why."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
 from ndmapper.data import DataFile, FileName
+from ndmapper.data.fold_names import list_names
 from ndmapper.data.name_pattern import NamePattern, in_order, key_text
 from ndmapper.data.plainfile import open_file
 from ndmapper.data.planned import plan_file
@@ -29,7 +30,7 @@ from ndmapper.io.record import (
 from ndmapper.io.source import Stamp, stamp_of
 from ndmapper.steps.instrument_block import tells_of_tables
 from ndmapper.steps.record.decisions import decided_otherwise
-from ndmapper.steps.record.differences import Difference, differences
+from ndmapper.steps.record.differences import Difference, differences, in_short
 from ndmapper.steps.record.entry import (
     Entry,
     ancestors,
@@ -69,6 +70,8 @@ class PlanItem:
     causes : tuple of str
         The same, or why products are made again, less what only follows from other
         products, in words that hold for many.
+    in_short : tuple of str
+        The changes, or why products are made again, many files together.
     is_kept : bool
         Whether products that differ are kept by 'auto' as well, as somebody has edited
         them, say.
@@ -90,6 +93,7 @@ class PlanItem:
     reason: str
     changes: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
+    in_short: tuple[str, ...] = ()
     is_kept: bool = False
     is_open: bool = False
     found: Mapping[Output, DataFile] = field(default_factory=dict)
@@ -109,10 +113,7 @@ class PlanItem:
     @property
     def sources(self) -> str:
         """The names of the inputs, as far as they fit into a line."""
-        names = [str(df) for df in self.units[0].items]
-        if len(names) > 3:
-            names = [f"{names[0]} ... {names[-1]} ({len(names)} files)"]
-        return ", ".join(names)
+        return list_names(str(df) for df in self.units[0].items)
 
     @property
     def in_memory(self) -> bool:
@@ -127,7 +128,7 @@ class PlanItem:
         return [str(name) for name in (*self.targets.values(), *unknown)]
 
     def __str__(self) -> str:
-        made = ", ".join(self.products)
+        made = list_names(self.products)
         why = "; ".join((self.reason, *self.changes))
         return f"{self.action:7} {self.sources} -> {made} ({why})"
 
@@ -188,15 +189,18 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
     if reprocess is True:
         return item("replace", "reprocess=True")
     if absent:
-        reason = f"{', '.join(absent)} is missing beside {there[0]}"
+        names = list_names(absent)
+        reason = (
+            f"{names} {'are' if len(absent) > 1 else 'is'} missing beside {there[0]}"
+        )
         _refuse_edited(step, there, reason, unit.digests)
-        return item("replace", reason)
+        return _again(item, reason, f"not all outputs of {step} are there")
     try:
         found, changes = _compare(unit, targets, cleaned, expected)
     except _UnusableError as err:
         others = [path for path in there if path != err.path]
         _refuse_edited(step, others, str(err), unit.digests)
-        return item("replace", str(err))
+        return _again(item, str(err), f"outputs of {step} are damaged")
     first = next(iter(paths), None)
     if there and found[first].record and not any(c.is_edit for c in changes):
         changes += decided_otherwise(paths[first], found[first].record[-1])
@@ -273,10 +277,16 @@ def _item(  # noqa: PLR0917  # the first four are bound
         reason=reason,
         changes=tuple(dict.fromkeys(map(str, changes))),
         causes=tuple(dict.fromkeys(c.cause for c in changes if not c.follows)),
+        in_short=tuple(in_short(changes)),
         is_kept=bool(changes) and (is_edited or not any(c.forces for c in changes)),
         found=found or {},
         seen=seen,
     )
+
+
+def _again(item: Callable[..., PlanItem], reason: str, cause: str) -> PlanItem:
+    """Make again what is not whole."""
+    return replace(item("replace", reason, [Difference(reason, cause)]), changes=())
 
 
 def _compare(
@@ -329,7 +339,7 @@ def _rows_left(path: Path) -> Sequence[Mapping[str, Any]]:
 def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
     if absent:
         msg = (
-            f"{step} makes {there[0]} and {', '.join(absent)} together, but only the "
+            f"{step} makes {there[0]} and {list_names(absent)} together, but only the "
             "first exists; pass reprocess=True or False to make both again"
         )
         raise PartialOutputError(msg)

@@ -6,9 +6,11 @@ from typing import Any
 
 from ndmapper.data import DataFile
 from ndmapper.data.fileset import files_in
+from ndmapper.data.planned import PlannedFile
 from ndmapper.errors import ParameterError
 from ndmapper.instruments import recognise
 from ndmapper.steps.declare.declaration import Declaration
+from ndmapper.steps.record.entry import output_name
 from ndmapper.steps.work_unit import Roles
 
 __all__ = ["alternatives", "resolve_tags"]
@@ -90,6 +92,9 @@ def _tag_of_all(declaration: Declaration, name: str, items: Any) -> str:
 
 def _tag_of(df: DataFile, known: list[str]) -> tuple[str | None, str]:
     """Find the tag of a frame, and say what it is."""
+    if isinstance(df, PlannedFile) and not df.is_made:
+        made_as = str(output_name(df.record[-1]["output"]) if df.record else None)
+        return (made_as if made_as in known else None), f"planned as {made_as}"
     instrument = recognise(df.meta)
     if instrument is None:
         return None, "of an unknown instrument"

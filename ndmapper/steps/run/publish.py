@@ -22,12 +22,12 @@ from ndmapper.io.digest import digest, examine
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.provenance import provenance_hdus
 from ndmapper.io.record import (
-    canonical,
     cleaned_path,
     encode,
     entry_key,
     pending_path,
     side_path,
+    side_text,
 )
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import absolute, find_source, stamp_of
@@ -63,8 +63,7 @@ class _Finished:
         """Write the side record under a unique name."""
         self.side = staging_name(side_path(self.target))
         _make_folder(self.side.parent)
-        lines = ",\n".join(canonical(row) for row in rows)
-        self.side.write_text(f"[{lines}]\n", encoding="utf-8")
+        self.side.write_text(side_text(rows), encoding="utf-8")
 
     def publish(self) -> None:
         """Rename product and side record into place."""

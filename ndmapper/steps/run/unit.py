@@ -25,6 +25,8 @@ from ndmapper.io.source import Stamp, absolute, stamp_of
 from ndmapper.io.temporary import scratch_folder
 from ndmapper.log import FILE_ONLY
 from ndmapper.steps.call.decide import PlanItem
+from ndmapper.steps.call.describe import describe_unit
+from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.record.decisions import collect_unit_decisions, save_decisions
 from ndmapper.steps.record.entry import (
     Entry,
@@ -44,7 +46,6 @@ __all__ = [
     "Made",
     "Products",
     "Result",
-    "describe_unit",
     "run_engine",
     "run_unit",
 ]
@@ -244,7 +245,7 @@ def _passes_through(unit: WorkUnit) -> bool:
     refused = [
         name
         for name, cal in unit.calibrations.items()
-        if cal is None and not declaration.cal_parameters[name].takes_none
+        if cal is None and not _can_go_without(declaration, name)
     ]
     if not refused or not declaration.is_python:
         return False
@@ -257,6 +258,13 @@ def _passes_through(unit: WorkUnit) -> bool:
     name = refused[0]
     msg = f"{declaration.name} cannot go without a {name}; give {name}=<file>"
     raise ParameterError(msg)
+
+
+def _can_go_without(declaration: Declaration, name: str) -> bool:
+    parameter = declaration.cal_parameters.get(name)
+    if parameter is None:
+        return name in declaration.optional
+    return parameter.takes_none
 
 
 @contextmanager
@@ -291,14 +299,3 @@ def _stamps(unit: WorkUnit) -> dict[Path, Stamp | None]:
     ]
     paths += [absolute(path) for path in unit.named if isinstance(path, Path)]
     return {path: stamp_of(path) for path in paths}
-
-
-def describe_unit(item: PlanItem) -> str:
-    """Name step, inputs and products in one line of a log."""
-    targets = ", ".join(item.products)
-    line = item.step + (f": {item.sources}" if item.sources else "")
-    line += f" -> {targets}" if targets else ""
-    if line.isprintable():
-        return line
-    # A name may hold anything, a new line too.
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
