@@ -35,6 +35,8 @@ the product. An entry is a JSON object::
                   as reported by the step; absent where there is none
     decisions     {name: value} that the user decided, with ``interact``; absent where
                   nothing was to be decided
+    interactive   digest of the product, where the user worked in a tool by hand; part
+                  of the key, since no parameter says what was done
     instrument    what a table of an instrument gave: "table" and "origin" (packaged,
                   user, script or given), "amplifiers" ([[ident, [{"name": ...,
                   part: value}, ...]], ...]), "keywords" ({part: keyword}) and "flags";
@@ -199,6 +201,8 @@ def _keyed_texts(entry: Mapping[str, Any], identify: Identify) -> dict[str, str]
         }
     if entry.get("unit"):
         parts["unit"] = entry["unit"]
+    if entry.get("interactive") is not None:
+        parts["interactive"] = entry["interactive"]
     if entry.get("revision") is not None:
         parts["revision"] = entry["revision"]
         if entry["engine"] == "python":
@@ -394,7 +398,7 @@ _KINDS: dict[str, Any] = {
     "task": (dict, type(None)), "script": (dict, type(None)),
     "qc": (dict, type(None)), "decisions": (dict, type(None)), "tags": dict,
     "revision": (int, type(None)), "instrument": (dict, type(None)),
-    "unit": dict, "set": str, "members": list,
+    "unit": dict, "set": str, "members": list, "interactive": str,
 }  # fmt: skip
 _EMPTY: dict[str, Any] = {
     "engine": "unknown", "module": None, "tool": {"name": "unknown", "version": None},
@@ -404,7 +408,7 @@ _EMPTY: dict[str, Any] = {
 _TASK: dict[str, Any] = {"name": "unknown", "parameters": {}, "words": {}}
 _OPTIONAL = frozenset((
     "schema", "task", "script", "qc", "decisions", "tags", "revision", "instrument",
-    "unit", "set", "members",
+    "unit", "set", "members", "interactive",
 ))  # fmt: skip
 
 # What is read within a part: the value, its kind, and the kind of the items in it.

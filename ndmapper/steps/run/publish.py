@@ -24,6 +24,7 @@ from ndmapper.io.provenance import provenance_hdus
 from ndmapper.io.record import (
     cleaned_path,
     encode,
+    entry_key,
     pending_path,
     side_path,
     side_text,
@@ -210,6 +211,10 @@ def _write(
         write_datafile(product, temporary, rows=[], more=more)
     found = examine(temporary)
     entry["content"] = found.digest
+    if item.unit.settings["interact"] and not item.unit.declaration.is_python:
+        # What the user did in the tool is in its product alone.
+        entry["interactive"] = found.digest
+        entry["key"] = entry_key(entry)
     if place != "side":
         _add_record(item.unit, product, temporary, rows, entry["product"])
     if found.damaged:
