@@ -9,7 +9,9 @@ from typing import Any, cast
 from astropy.nddata import NDData
 
 from ndmapper.config import Settings
-from ndmapper.data import DataFile, DataFileList, NDLater
+from ndmapper.data import DataFile, DataFileList, FileSet, NDLater
+from ndmapper.data.fileset import files_in
+from ndmapper.data.name_pattern import key_text
 from ndmapper.engines.base import (
     Calibration,
     Each,
@@ -83,6 +85,8 @@ def _stripper(
     def strip(item: Any) -> Any:
         if item is None or not drop:
             return item
+        if isinstance(item, FileSet):
+            return item.changed(strip)
         if isinstance(item, DataFile):
             copy = _own(item)
             for index, ndd in enumerate(item):
@@ -132,19 +136,22 @@ def _run_ndd(job: Job) -> dict[Output, DataFile]:
 
 
 def _run_file(job: Job) -> dict[Output, DataFile]:
-    (df,) = job.inputs
-    return _run_whole(job, _own(df), df, str(df.filename or "unnamed file"))
+    ((item,),) = job.roles.values()
+    return _run_whole(job, _own(item), item, str(item.filename or "unnamed file"))
 
 
-def _own(df: DataFile) -> DataFile:
-    """Return a lazy copy of a file that the function may change."""
+def _own(df: Any) -> Any:
+    """Return a lazy copy of a file or set that the function may change."""
+    if isinstance(df, FileSet):
+        return df.changed(_own)
     own = DataFile(data=df)
     own.filename = df.filename
     return own
 
 
 def _run_list(job: Job) -> dict[Output, DataFile]:
-    files = DataFileList(data=[_own(df) for df in job.inputs])
+    (items,) = job.roles.values()
+    files = DataFileList(data=[_own(item) for item in items])
     where = ", ".join(str(df.filename) for df in files[:3])
     if len(files) > 3:
         where += f" and {len(files) - 3} more"
@@ -152,7 +159,7 @@ def _run_list(job: Job) -> dict[Output, DataFile]:
 
 
 def _run_whole(
-    job: Job, argument: Any, first: DataFile, where: str
+    job: Job, argument: Any, first: Any, where: str
 ) -> dict[Output, DataFile]:
     strip = _stripper(job.settings, job.parameters)
     cals = {
@@ -164,14 +171,44 @@ def _run_whole(
     )
     products = {}
     for name, value in _by_output(job, result, where).items():
+        if name in job.open:
+            products |= _several(job, name, value, where, strip)
+            continue
+        if isinstance(value, FileSet):
+            msg = (
+                f"{job.step} returned a set on {where}, and declares one file; declare "
+                "outputs={'name': '{base}-{key}.fits'} to return as many as there are"
+            )
+            raise StepError(msg)
         if isinstance(value, DataFile):
             products[name] = strip(DataFile(data=value))
             continue
         ndds = value if isinstance(value, Sequence) else [value]
         products[name] = _assemble(
-            first, [strip(_as_ndd(job, ndd, None, where)) for ndd in ndds]
+            files_in(first)[0], [strip(_as_ndd(job, ndd, None, where)) for ndd in ndds]
         )
     return products
+
+
+def _several(
+    job: Job, name: Output, value: Any, where: str, strip: Callable[[Any], Any]
+) -> dict[Output, DataFile]:
+    """Sort what a function returned for an output of any number: a set, or a list."""
+    if isinstance(value, Mapping):
+        members = {f"{name or ''}[{key_text(key)}]": value[key] for key in value}
+    elif isinstance(value, Sequence):
+        members = {f"{name or ''}#{n}": one for n, one in enumerate(value, 1)}
+    else:
+        members = {f"{name or ''}#1": value}
+    for one in members.values():
+        if not isinstance(one, DataFile | NDData):
+            msg = (
+                f"{job.step} must return a FileSet, a mapping of key to file, or a "
+                f"list of files for {name or 'its output'}, but on {where} it returned "
+                f"a {type(one).__name__}"
+            )
+            raise StepError(msg)
+    return {o: strip(DataFile(data=one)) for o, one in members.items()}
 
 
 def _func(job: Job) -> Callable[..., Any]:

@@ -17,8 +17,9 @@ the product. An entry is a JSON object::
     key           identity of what was asked for (see `entry_key`)
     content       digest of the product without its record
     inputs        [{"name": ..., "digest" or "key": ...}, ...]; with "memory": true
-                  where it was not what lies on disk, and for a tool with "role", the
-                  parameter or tag that it was given for
+                  where it was not what lies on disk, for a tool with "role", the
+                  parameter or tag that it was given for, and with "set" where it is a
+                  member of one
     task          {"name": ..., "parameters": {...}, "words": {...}} of the tool that
                   ran; null, or absent, for a function
     calibrations  {type: reference like an input, list of them, or null if not applied}
@@ -39,6 +40,12 @@ the product. An entry is a JSON object::
                   part: value}, ...]], ...]), "keywords" ({part: keyword}) and "flags";
                   empty where the step asked and the headers said it all, absent where
                   it did not ask, or in older records
+    unit          {name: key} of the part of a call that made it, where a call is split;
+                  absent where not
+    set           name of the set that it is a member of, with the key in braces; absent
+                  where it is none
+    members       names of all members that were made together, where their number is
+                  not declared
     source        text of a step that lives in a script, else null
     code          digest of what that text and its helpers do, without comments
     script        what a script needs to call the step again: "each", "outputs",
@@ -166,6 +173,8 @@ def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str
         parts["instrument"] = {
             n: v for n, v in table.items() if n not in ("table", "origin")
         }
+    if entry.get("unit"):
+        parts["unit"] = entry["unit"]
     if entry.get("revision") is not None:
         parts["revision"] = entry["revision"]
         if entry["engine"] == "python":
@@ -354,6 +363,7 @@ _KINDS: dict[str, Any] = {
     "task": (dict, type(None)), "script": (dict, type(None)),
     "qc": (dict, type(None)), "decisions": (dict, type(None)), "tags": dict,
     "revision": (int, type(None)), "instrument": (dict, type(None)),
+    "unit": dict, "set": str, "members": list,
 }  # fmt: skip
 _EMPTY: dict[str, Any] = {
     "engine": "unknown", "module": None, "tool": {"name": "unknown", "version": None},
@@ -362,6 +372,7 @@ _EMPTY: dict[str, Any] = {
 }  # fmt: skip
 _OPTIONAL = frozenset((
     "schema", "task", "script", "qc", "decisions", "tags", "revision", "instrument",
+    "unit", "set", "members",
 ))  # fmt: skip
 
 # What is read within a part: the value, its kind, and the kind of the items in it.

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ndmapper.data import DataFile
@@ -30,9 +30,14 @@ class Products:
         self.files = list(files)
         self.warnings: list[str] = []
 
-    def by_output(self, outputs: Sequence[Output]) -> dict[Output, DataFile]:
-        """Return the file of every output."""
-        found = {name: self._find(name) for name in outputs}
+    def by_output(
+        self, outputs: Sequence[Output], several: Collection[Output] = ()
+    ) -> dict[Output, DataFile]:
+        """Return the file of every output, or all files of one that gives several."""
+        found = {name: self._find(name) for name in outputs if name not in several}
+        for name in several:
+            files = [df for tag, df in self.files if name in (tag, None)]
+            found |= {f"{name or ''}#{n}": df for n, df in enumerate(files, 1)}
         asked = {(name or "").partition("#")[0] for name in outputs}
         taken = {id(df) for df in found.values()}
         left = [tag for tag, df in self.files if tag in asked and id(df) not in taken]

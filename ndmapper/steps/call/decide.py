@@ -7,8 +7,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from ndmapper.data import DataFile, FileName
+from ndmapper.data import DataFile, FileName, FileSet
 from ndmapper.data.fold_names import list_names
+from ndmapper.data.name_pattern import NamePattern, in_order, key_text
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
 from ndmapper.errors import (
@@ -18,16 +19,28 @@ from ndmapper.errors import (
     RecordError,
 )
 from ndmapper.io.digest import DigestCache
-from ndmapper.io.record import entry_key, pending_path, read_cleaned
+from ndmapper.io.record import (
+    cleaned_path,
+    entry_key,
+    pending_path,
+    read_cleaned,
+    read_records,
+)
 from ndmapper.io.source import Stamp, stamp_of
 from ndmapper.steps.instrument_block import tells_of_tables
 from ndmapper.steps.record.decisions import decided_otherwise
 from ndmapper.steps.record.differences import Difference, differences, in_short
-from ndmapper.steps.record.entry import Entry, ancestors, expected_entry, is_as_recorded
+from ndmapper.steps.record.entry import (
+    Entry,
+    ancestors,
+    expected_entry,
+    is_as_recorded,
+    output_name,
+)
 from ndmapper.steps.record.equivalence import Equivalence, own_key
 from ndmapper.steps.work_unit import Targets, WorkUnit
 
-__all__ = ["Action", "PlanItem", "decide", "plan_in_memory"]
+__all__ = ["Action", "PlanItem", "decide", "describe_products", "plan_in_memory"]
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +112,17 @@ class PlanItem:
     @property
     def sources(self) -> str:
         """The names of the inputs, as far as they fit into a line."""
-        return list_names(str(df) for df in self.units[0].inputs)
+        return list_names(self.input_names, self.input_names)
+
+    @property
+    def input_names(self) -> dict[str, str]:
+        """The names of the inputs, with the pattern of the set that each belongs to."""
+        names: dict[str, str] = {}
+        for item in self.units[0].items:
+            is_set = isinstance(item, FileSet) and item.pattern is not None
+            members = item.names if is_set else []
+            names |= dict.fromkeys(members or [str(item)], str(item) if members else "")
+        return names
 
     @property
     def in_memory(self) -> bool:
@@ -108,8 +131,10 @@ class PlanItem:
 
     @property
     def products(self) -> list[str]:
-        """The names of the products."""
-        return [str(name) for name in self.targets.values()]
+        """The names of the products; patterns where these are not known yet."""
+        known = {output_name(output) for output in self.targets}
+        unknown = [n for o, n in self.unit.open.items() if o not in known]
+        return [str(name) for name in (*self.targets.values(), *unknown)]
 
     def __str__(self) -> str:
         made = list_names(self.products)
@@ -122,13 +147,14 @@ def plan_in_memory(unit: WorkUnit, targets: Targets) -> PlanItem:
     return PlanItem(
         unit=unit,
         targets=targets,
-        expected=_expected(unit, targets),
+        expected=describe_products(unit, targets),
         action="memory",
         reason="kept in memory",
     )
 
 
-def _expected(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
+def describe_products(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
+    """Build the entry that each product would have if it were made now."""
     return {
         o: expected_entry(unit, o, Path(str(name)).name) for o, name in targets.items()
     }
@@ -144,9 +170,11 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         If products exist, and ``reprocess`` is None; or what would be replaced was
         made by no step.
     """
+    last = {output: _members_of_last_time(unit, output) for output in unit.open}
+    targets = {**targets, **{o: n for found in last.values() for o, n in found.items()}}
     paths = {output: Path(str(name)) for output, name in targets.items()}
     seen = {output: stamp_of(path) for output, path in paths.items()}
-    expected = _expected(unit, targets)
+    expected = describe_products(unit, targets)
 
     item = partial(_item, unit, targets, expected, seen)
     step, reprocess = unit.declaration.name, unit.settings["reprocess"]
@@ -156,6 +184,10 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         str(path)
         for output, path in paths.items()
         if path not in there and output not in cleaned
+    ] + [
+        str(unit.open[output])
+        for output, found in last.items()
+        if not found and str(output) not in unit.declaration.optional
     ]
     if not there and (absent or not targets):
         return item("run", "new")
@@ -192,6 +224,47 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         reason = "; ".join(dict.fromkeys(map(str, forcing)))
         return replace(item("replace", reason, changes), changes=(), is_open=is_open)
     return item("reuse", "removed by clean" if cleaned else "exists", changes, found)
+
+
+def _members_of_last_time(unit: WorkUnit, output: Output) -> Targets:
+    """Find the products of an output that gives any number, as they were last made."""
+    pattern = NamePattern(str(unit.open[output]))
+    folder = Path(pattern.text).parent
+    there = dict(pattern.files())
+    removed = NamePattern(str(cleaned_path(Path(pattern.text))))
+    there |= {
+        key: str(folder / Path(path).name.removesuffix(".json"))
+        for key, path in removed.files()
+        if key not in there
+    }
+    for path in list(there.values()):
+        rows = _rows_of(Path(path))
+        made_with = rows[-1].get("members", []) if rows else []
+        for name in made_with:
+            # No record chooses another folder.
+            member = str(folder / Path(str(name)).name)
+            if (key := pattern.match(member)) is not None:
+                there.setdefault(key, member)
+    return {
+        f"{output or ''}[{key_text(key)}]": FileName(path)
+        for key, path in in_order(there).items()
+        if _is_of(unit, output, Path(path))
+    }
+
+
+def _rows_of(path: Path) -> Sequence[Mapping[str, Any]]:
+    try:
+        return read_records(path) if path.exists() else _rows_left(path)
+    except (FormatError, RecordError):
+        return []
+
+
+def _is_of(unit: WorkUnit, output: Output, path: Path) -> bool:
+    """Whether a file is a product of this output, or damaged, or not there."""
+    rows = _rows_of(path)
+    if not rows:
+        return not path.exists() or pending_path(path).exists()
+    return rows[-1]["step"] in (unit.declaration.name, "edited")
 
 
 def _item(  # noqa: PLR0917  # the first four are bound

@@ -1,6 +1,7 @@
 """What is logged of a call: every unit in the log file, and a line on the terminal."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from ndmapper.steps.call.describe import (
 )
 from ndmapper.steps.call.plan import Plan
 from ndmapper.steps.record.summary import summary, write_event
+from ndmapper.steps.work_unit import Targets
 from ndmapper.terminal import one_line
 
 __all__ = ["CallLog", "outcome_of"]
@@ -82,8 +84,9 @@ class CallLog:
             )
         self._kinds.setdefault(kind, []).append(item)
 
-    def made(self, item: PlanItem) -> None:
-        """Log that a unit is done."""
+    def made(self, item: PlanItem, targets: Targets) -> None:
+        """Log that a unit is done; only now is it known how many products some have."""
+        item = replace(item, targets=targets or item.targets)
         kinds: dict[str, Kind] = {"run": "made", "memory": "memory"}
         kind = kinds.get(item.action, "again") if item.targets else "done"
         log.info("%s: %s", describe_unit(item), outcome_of(item), extra=self._extra)
@@ -99,7 +102,10 @@ class CallLog:
         names = item.products
         summary.add(failed=names or [item.sources])
         earlier = self._kinds.setdefault("failed", [])
-        log.error("%s", error, extra=None if len(earlier) < _MOST else FILE_ONLY)
+        # What ends the call with an error need not be told twice.
+        goes_on = self._plan.settings["on_error"] == "continue"
+        is_shown = goes_on and len(earlier) < _MOST
+        log.error("%s", error, extra=None if is_shown else FILE_ONLY)
         earlier.append(item)
         self._write("failed", products=names, error=error)
 
@@ -126,8 +132,9 @@ class CallLog:
 
     def _line(self) -> str:
         """Word how many products were made, re-used and so on, and why."""
-        noted = {id(item) for items in self._kinds.values() for item in items}
-        items = [item for item in self._plan.items if id(item) in noted]
+        items = [item for items in self._kinds.values() for item in items]
+        order = {id(item.unit): place for place, item in enumerate(self._plan.items)}
+        items.sort(key=lambda item: order[id(item.unit)])
         counts = [
             _counted(kind, self._kinds[kind]) if self._extra else words
             for kind, words in _WORDS.items()

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ndmapper.config import usable
-from ndmapper.data import DataFile, DataFileList
+from ndmapper.data import DataFile, DataFileList, FileSet
 from ndmapper.data.fold_names import list_names
+from ndmapper.data.name_pattern import NamePattern, in_order
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines.base import Output
 from ndmapper.errors import StepError
@@ -23,13 +24,24 @@ from ndmapper.steps.call.describe import describe_unit
 from ndmapper.steps.call.inputs import Inputs
 from ndmapper.steps.call.plan import Plan
 from ndmapper.steps.declare.declaration import Declaration
+from ndmapper.steps.record.entry import output_name
 from ndmapper.steps.record.summary import summary
 from ndmapper.steps.run.call_log import CallLog, outcome_of
 from ndmapper.steps.run.unit import Failure, Made, Products, Result, run_unit
 
-__all__ = ["count_workers", "execute", "files_of", "map_product", "shape_results"]
+__all__ = [
+    "count_workers",
+    "execute",
+    "files_of",
+    "gather",
+    "map_product",
+    "shape_results",
+]
 
 log = logging.getLogger(__name__)
+
+_MOST = 3
+"""Largest number of errors of one call that are told in full."""
 
 
 def execute(plan: Plan) -> list[Result]:
@@ -48,7 +60,8 @@ def execute(plan: Plan) -> list[Result]:
         plan.digests.save()
         calls.end()
     # Hop 11: map.
-    return [_result(item, made.get(id(item))) for item in plan.items]
+    results = [_result(item, made.get(id(item))) for item in plan.items]
+    return gather(plan.items, results)
 
 
 def _run_units(plan: Plan, made: dict[int, Made | Failure], calls: CallLog) -> None:
@@ -63,23 +76,52 @@ def _run_units(plan: Plan, made: dict[int, Made | Failure], calls: CallLog) -> N
             return
         for path, content in result.contents.items():
             plan.digests.put(find_source(path), content, ours=True)
-        calls.made(item)
+        calls.made(item, result.targets)
 
     for item in plan.items:
         if item.action == "reuse":
             calls.reused(item)
     _make_inputs(todo)
     settings, workers = plan.settings, count_workers(plan)
+    goes_on = settings["on_error"] == "continue" or any(i.unit.key for i in todo)
     # Where there is one unit, its extensions are worked on at once.
     inside = workers if len(todo) == 1 and not usable(settings["cluster"]) else 1
     map_parallel(
-        _Runner(settings["on_error"] == "continue", inside),
+        _Runner(goes_on, inside),
         todo,
         workers=workers,
         title=plan.step,
         cluster=settings["cluster"],
         notify=note,
     )
+    if settings["on_error"] != "continue":
+        _refuse_failed(plan, made)
+
+
+def _refuse_failed(plan: Plan, made: Mapping[int, Made | Failure]) -> None:
+    """Raise what went wrong with units of a split call, of which the others stand."""
+    failed = [
+        (item, result)
+        for item in plan.items
+        if isinstance(result := made.get(id(item)), Failure)
+    ]
+    if failed:
+        keys = [
+            ", ".join(f"{by} {key}" for by, key in item.unit.key.items())
+            for item, _ in failed
+        ]
+        words = "; ".join(
+            f"{key}: {result.error}"
+            for key, (_, result) in zip(keys[:_MOST], failed, strict=False)
+        )
+        if len(failed) > _MOST:
+            words += f"; {', '.join(keys[_MOST:])}: see the log"
+        msg = (
+            f"{plan.step} failed for {len(failed)} of {len(plan.items)}: {words}. "
+            "What was made is kept, and the next run makes only what is missing; "
+            "on_error='continue' goes on without"
+        )
+        raise StepError(msg)
 
 
 def count_workers(plan: Plan) -> int:
@@ -110,10 +152,12 @@ def _make_inputs(
 def _result(item: PlanItem, result: Made | Failure | None) -> Result:
     if isinstance(result, Failure):
         return result
-    if result is not None and not item.targets:
+    if result is not None and not (item.targets or item.unit.open):
         return result.text
     if result is not None and item.in_memory:
         return _with_cals(item, result.products)
+    if result is not None:
+        item = replace(item, targets=result.targets or item.targets)
     products = {output: map_product(item, output) for output in item.targets}
     if result is not None:
         for df in products.values():
@@ -124,7 +168,7 @@ def _result(item: PlanItem, result: Made | Failure | None) -> Result:
 def _with_cals(item: PlanItem, products: Products) -> Products:
     """Hand on the calibrations of the inputs, which a worker has only copies of."""
     for df in products.values():
-        df.cals.update(item.unit.shared_cals)
+        df.cals.update(item.unit.cals)
     return products
 
 
@@ -169,7 +213,7 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
         product = found
     else:
         product = DataFile(item.targets[output])
-    product.cals.update(item.unit.shared_cals)
+    product.cals.update(item.unit.cals)
     if (
         item.changes
         and not item.is_kept
@@ -197,6 +241,49 @@ def _make_again(item: PlanItem) -> None:
     item.unit.digests.save()
 
 
+def gather(items: Sequence[PlanItem], results: Sequence[Result]) -> list[Result]:
+    """Join the products of the units of one input, and of one output, to sets."""
+    groups: dict[int, list[tuple[PlanItem, Result]]] = {}
+    for item, result in zip(items, results, strict=True):
+        groups.setdefault(item.unit.group, []).append((item, result))
+    return [
+        _gathered(pairs) if any(item.unit.sets for item, _ in pairs) else result
+        for pairs in groups.values()
+        for _, result in pairs[:1]
+    ]
+
+
+def _gathered(pairs: Sequence[tuple[PlanItem, Result]]) -> Result:
+    first = pairs[0][0].unit
+    missing: dict[Any, str] = dict(first.lost)
+    members: dict[Output, dict[Any, DataFile]] = {}
+    products: dict[Output, Any] = {}
+    for item, result in pairs:
+        if isinstance(result, Failure):
+            missing |= dict.fromkeys(item.unit.key.values(), result.error)
+            continue
+        assert not isinstance(result, str)
+        for name, df in result.items():
+            output = output_name(name)
+            if (pattern := item.unit.sets.get(output)) is None:
+                products[name] = df
+                continue
+            key = NamePattern(str(pattern)).match(str(df))
+            members.setdefault(output, {})[key] = df
+    if not members and not products and missing:
+        return Failure("; ".join(missing.values()))
+    for output, pattern in first.sets.items():
+        if output not in members and output in first.open and not missing:
+            # A plan cannot know the members before they are made.
+            products[output] = FileSet.promised(pattern, [])
+            continue
+        made = FileSet(in_order(members.get(output, {})), filename=pattern)
+        made.missing.update(missing)
+        made.cals.update(first.cals)
+        products[output] = made
+    return products
+
+
 def files_of(output: Output, results: list[Result]) -> DataFileList:
     """List the products of one output, of which a unit may have several."""
     files = [
@@ -204,9 +291,17 @@ def files_of(output: Output, results: list[Result]) -> DataFileList:
         for result in results
         if isinstance(result, dict)
         for name, df in result.items()
-        if name == output or str(name).startswith(f"{output}#")
+        if _is_of(name, output)
     ]
     return DataFileList(data=files)
+
+
+def _is_of(name: Output, output: Output) -> bool:
+    """Whether a product is one of a declared output, which may leave the tag open."""
+    if name == output or str(name).startswith(f"{output}#"):
+        return True
+    before, tag, after = str(output).partition("{tag}")
+    return bool(tag) and str(name).startswith(before) and str(name).endswith(after)
 
 
 def shape_results(
@@ -227,6 +322,11 @@ def shape_results(
     shaped: dict[Output, Any] = {}
     for output in declaration.outputs:
         files = files_of(output, results)
-        shaped[output] = files[0] if single and len(files) == 1 else files
-    outputs = declaration.outputs
-    return shaped if len(outputs) != 1 else shaped[outputs[0]]
+        made = {
+            n for r in results if isinstance(r, dict) for n in r if _is_of(n, output)
+        }
+        # The tag is known by now, unless inputs were of several classes.
+        is_known = "{tag}" in str(output) and len(made) == 1
+        name = made.pop() if is_known else output
+        shaped[name] = files[0] if single and len(files) == 1 else files
+    return shaped if len(declaration.outputs) != 1 else next(iter(shaped.values()))

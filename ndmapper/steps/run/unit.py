@@ -28,12 +28,14 @@ from ndmapper.steps.call.describe import describe_unit
 from ndmapper.steps.record.decisions import collect_unit_decisions, save_decisions
 from ndmapper.steps.record.entry import (
     Entry,
+    output_name,
     qc_and_decisions,
     references,
     run_block,
 )
 from ndmapper.steps.record.summary import now
 from ndmapper.steps.run.in_memory import keep_in_memory
+from ndmapper.steps.run.members import name_members
 from ndmapper.steps.run.publish import publish_products, stage
 from ndmapper.steps.work_unit import Targets, WorkUnit
 
@@ -76,11 +78,15 @@ class Made:
         The products that stay in memory, by output.
     text : str
         What a tool printed, where it makes no products.
+    targets : dict of str to FileName
+        The name of each product, by output, with those that were named as they were
+        made.
     """
 
     contents: dict[str, str] = field(default_factory=dict)
     products: Products = field(default_factory=dict)
     text: str = ""
+    targets: Targets = field(default_factory=dict)
 
 
 Result = Products | Failure | str
@@ -102,6 +108,8 @@ def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
         # Hops 7 and 8: run, collect.
         with _inputs_unchanged(unit) as files:
             outcome = run_engine(unit, item.targets, tool_folder, workers=workers)
+        if unit.open:
+            item, outcome = name_members(item, outcome)
         for warning in outcome.warnings:
             log.warning("%s: %s", describe_unit(item), warning)
         if outcome.log:
@@ -114,9 +122,10 @@ def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
         # Hop 10: publish, where the products are saved.
         text = "" if item.targets else outcome.log
         if folder is None:
-            return Made(products=keep_in_memory(item, outcome, facts), text=text)
+            products = keep_in_memory(item, outcome, facts)
+            return Made(products=products, text=text, targets=item.targets)
         contents = publish_products(item, outcome, folder, facts)
-        return Made(contents=contents, text=text)
+        return Made(contents=contents, text=text, targets=item.targets)
 
 
 def _after_prelude(item: PlanItem) -> PlanItem:
@@ -126,7 +135,7 @@ def _after_prelude(item: PlanItem) -> PlanItem:
         placed = _with_input(one, made)
         made = list(run_unit(placed).products.values())
         for df in made:
-            df.cals.update(placed.unit.shared_cals)  # the next step may look at them
+            df.cals.update(placed.unit.cals)  # the next step may look at them
     return _with_input(item, made)
 
 
@@ -206,11 +215,14 @@ def run_engine(
     """
     declaration = unit.declaration
     if _passes_through(unit):
-        return Outcome(products={unit.outputs[0]: DataFile(data=unit.inputs[0])})
+        return Outcome(products={unit.outputs[0]: DataFile(data=unit.items[0])})
     engine = get_engine(declaration.task.engine)
     outcome = engine.run(unit.job(targets, folder, workers=workers))
-    if set(outcome.products) != set(unit.outputs):
-        missing = sorted(map(str, set(unit.outputs) - set(outcome.products)))
+    made = {o for o in outcome.products if o in unit.outputs}
+    made |= {output_name(o and o.partition("#")[0]) for o in outcome.products}
+    lacking = set(unit.outputs) - made
+    if lacking := {o for o in lacking if o not in declaration.optional}:
+        missing = sorted(map(str, lacking))
         msg = f"{declaration.name}: the engine {engine.name} gave no {missing}"
         raise StepError(msg)
     return outcome
