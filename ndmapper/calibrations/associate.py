@@ -13,6 +13,7 @@ from ndmapper.calibrations.names import (
 )
 from ndmapper.calibrations.products import find_product, product_folders
 from ndmapper.data import DataFile, DataFileList
+from ndmapper.data.plainfile import open_file
 from ndmapper.errors import MissingCalibrationError, ParameterError
 
 __all__ = ["associate_cals"]
@@ -93,7 +94,7 @@ def _by_name(cals: Any) -> dict[str, DataFile]:
 
 
 def _opened(cal: Any) -> DataFile:
-    return cal if isinstance(cal, DataFile) else DataFile(cal)
+    return cal if isinstance(cal, DataFile) else open_file(cal)
 
 
 def _names(file: DataFile) -> Iterator[str]:
@@ -158,7 +159,7 @@ def _find(
     cal = _given(by_name, label)
     if cal is None:
         path = find_product(label, cal_dict)
-        cal = None if path is None else DataFile(path)
+        cal = None if path is None else open_file(path)
     return cal
 
 

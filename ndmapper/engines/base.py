@@ -82,7 +82,7 @@ class Job:
         as one file for a Python step; tools are given its members.
     calibrations : mapping of str to DataFile, list of DataFile or None
         Calibrations of a Python step, by parameter; None is not applied. For other
-        tools they are among the parameters.
+        tools they are among the parameters, but for entries of an IRAF database.
     parameters : mapping
         Checked values of all other parameters of the function or tool. A `DataFile`, or
         a list of them, stands for file names. Names are in Python spelling, with ``_``

@@ -9,7 +9,7 @@ from typing import Any, cast
 from astropy.nddata import NDData
 
 from ndmapper.config import Settings
-from ndmapper.data import DataFile, DataFileList, FileSet, NDLater
+from ndmapper.data import DataFile, DataFileList, FileSet, NDLater, PlainFile
 from ndmapper.data.fileset import files_in
 from ndmapper.data.name_pattern import key_text
 from ndmapper.engines.base import (
@@ -27,7 +27,9 @@ from ndmapper.engines.decisions import (
     known_decisions,
     replay_notes,
 )
+from ndmapper.engines.plain_results import plain_result
 from ndmapper.errors import IdentError, NdmapperError, ShapeError, StepError
+from ndmapper.io.filetypes import is_plain
 from ndmapper.parallel import map_parallel
 
 __all__ = ["PythonEngine"]
@@ -83,7 +85,7 @@ def _stripper(
         drop["flags"] = None
 
     def strip(item: Any) -> Any:
-        if item is None or not drop:
+        if item is None or not drop or isinstance(item, PlainFile):
             return item
         if isinstance(item, FileSet):
             return item.changed(strip)
@@ -101,6 +103,12 @@ def _stripper(
 
 def _run_ndd(job: Job) -> dict[Output, DataFile]:
     (df,) = job.inputs
+    if isinstance(df, PlainFile):
+        msg = (
+            f"{df} is not FITS, so it has no image for {job.step} to work on; a step "
+            "of files is declared with each='file'"
+        )
+        raise StepError(msg)
     if not len(df):
         held = [f"table {name}" for name in df.tables] + list(df.extras)
         msg = (
@@ -144,7 +152,7 @@ def _own(df: Any) -> Any:
     """Return a lazy copy of a file or set that the function may change."""
     if isinstance(df, FileSet):
         return df.changed(_own)
-    own = DataFile(data=df)
+    own = df.copy()
     own.filename = df.filename
     return own
 
@@ -169,10 +177,14 @@ def _run_whole(
     result = _guarded(
         job, where, lambda: _func(job)(strip(argument), **cals, **job.parameters)
     )
-    products = {}
+    products: dict[Output, DataFile] = {}
     for name, value in _by_output(job, result, where).items():
         if name in job.open:
             products |= _several(job, name, value, where, strip)
+            continue
+        target = job.targets.get(name, "")
+        if is_plain(target):
+            products[name] = plain_result(value, target, job.step)
             continue
         if isinstance(value, FileSet):
             msg = (
@@ -244,8 +256,10 @@ def _names(cal: Calibration) -> str:
 
 def _matching(
     cal: Calibration, ndd: NDLater, df: DataFile, name: str, job: Job
-) -> NDLater:
+) -> NDLater | PlainFile:
     """Return the extension of a calibration by ident, or its only one."""
+    if isinstance(cal, PlainFile):
+        return cal
     if not isinstance(cal, DataFile):
         msg = f"{job.step}: {name} must be one file for {df}, not {cal!r}"
         raise StepError(msg)

@@ -6,7 +6,7 @@ from typing import Any
 from astropy.nddata import NDData
 
 from ndmapper.data import DataFile, DataFileList, FileSet
-from ndmapper.data.planned import PlannedFile
+from ndmapper.data.planned import PlannedFile, plan_file
 from ndmapper.errors import (
     DeclarationError,
     ParameterError,
@@ -257,4 +257,4 @@ def _stand_in(item: PlanItem) -> PlannedFile:
     unit = item.unit
     ((output, name),) = item.targets.items()
     rows = [*ancestors(unit.used), item.expected[output]]
-    return PlannedFile(name, rows, unit.cals, like=unit.inputs[0])
+    return plan_file(name, rows, unit.cals, like=unit.inputs[0])

@@ -17,6 +17,7 @@ from ndmapper.data.name_pattern import Key
 from ndmapper.engines import Job, get_engine
 from ndmapper.engines.base import Calibration, Output
 from ndmapper.io.digest import DigestCache
+from ndmapper.io.filetypes import in_database
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import switch_values
 from ndmapper.steps.instrument_table import TableFacts
@@ -147,6 +148,15 @@ class WorkUnit:
         used.extend(df for df in self.named if isinstance(df, DataFile))
         return list({id(df): df for df in used}.values())
 
+    @property
+    def entries(self) -> dict[str, Calibration]:
+        """The calibrations that are entries of a database."""
+        return {
+            name: cal
+            for name, cal in self.calibrations.items()
+            if any(in_database(df) for df in as_list(cal) if df.filename is not None)
+        }
+
     def job(self, targets: Targets, folder: Path | None, *, workers: int = 1) -> Job:
         """Put together what the engine is handed; without a folder, for a preview."""
         declaration, settings = self.declaration, self.settings
@@ -165,7 +175,8 @@ class WorkUnit:
                 **switch_values(declaration.task, settings),
                 **{n: self._own_files(v) for n, v in self.tool_parameters.items()},
             }
-            calibrations = {}
+            # No parameter takes these: a task of IRAF finds them in its database.
+            calibrations = {n: as_list(c) for n, c in self.entries.items()}
             roles = {n: self._own_files([*items]) for n, items in self.roles.items()}
         names = {**{o: str(name) for o, name in self.open.items()}, **targets}
         return Job(
@@ -178,7 +189,7 @@ class WorkUnit:
             parameters=parameters,
             outputs=self.outputs,
             open=frozenset(self.open),
-            targets={o: Path(str(name)).name for o, name in names.items()},
+            targets={o: _short(name) for o, name in names.items()},
             settings=settings,
             folder=folder,
             timeout=None if settings["interact"] else settings["timeout"],
@@ -220,6 +231,12 @@ def shared_cals(items: Sequence[Any]) -> dict[str, Any]:
         for name, cal in first.cals.items()
         if all(df.cals.get(name) is cal for df in others)
     }
+
+
+def _short(name: object) -> str:
+    """Write the name of a product without its folder, but for a database of IRAF."""
+    path = Path(str(name))
+    return f"database/{path.name}" if in_database(path) else path.name
 
 
 def files_within(value: Any) -> Iterator[DataFile | Path]:

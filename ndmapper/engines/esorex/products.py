@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, PlainFile
+from ndmapper.data.plainfile import open_file
 from ndmapper.documents import load_json
 from ndmapper.engines.base import Output
 from ndmapper.engines.esorex.sof import Frame
@@ -81,6 +82,8 @@ class Products:
         listed: Counter[tuple[str, str]] = Counter()
         raw_tags: set[str] = set()
         for _, df in self.files:
+            if isinstance(df, PlainFile):
+                continue  # which lists nothing
             raws, cals = (_listed(df.meta, kind) for kind in ("RAW", "CAL"))
             listed |= Counter(raws + cals)
             raw_tags |= {tag for tag, _ in raws}
@@ -133,7 +136,7 @@ def find_products(folder: Path, listing: Path) -> Products:
             msg = f"did not write {name} ({tag}), which it lists as its product"
             raise ProductError(msg)
         try:
-            files.append((tag, DataFile(path)))
+            files.append((tag, open_file(path)))
         except (FormatError, MissingFileError) as err:
             msg = f"wrote a damaged product {name} ({tag}): {err}"
             raise ProductError(msg) from err

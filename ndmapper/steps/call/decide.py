@@ -10,7 +10,8 @@ from typing import Any, Literal
 from ndmapper.data import DataFile, FileName, FileSet
 from ndmapper.data.fold_names import list_names
 from ndmapper.data.name_pattern import NamePattern, in_order, key_text
-from ndmapper.data.planned import PlannedFile
+from ndmapper.data.plainfile import open_file
+from ndmapper.data.planned import plan_file
 from ndmapper.engines.base import Output
 from ndmapper.errors import (
     FormatError,
@@ -313,10 +314,10 @@ def _compare(
             if output in cleaned:
                 rows = cleaned[output]
                 # It is made only when a step that must run reads it.
-                found[output] = PlannedFile(name, rows, {})
+                found[output] = plan_file(name, rows, {})
                 changes += judge.rows(rows, expected[output])
                 continue
-            found[output] = product = DataFile(name)
+            found[output] = product = open_file(name)
             if pending_path(Path(str(name))).exists():
                 why = "was published without its record, by a run that was stopped"
                 raise _UnusableError(name, why)
@@ -363,7 +364,7 @@ def _refuse_foreign(step: str, there: Sequence[Path]) -> None:
     """Refuse to replace a file without a record, such as a raw frame."""
     for path in there:
         try:
-            is_ours = bool(DataFile(path).record) or pending_path(path).exists()
+            is_ours = bool(open_file(path).record) or pending_path(path).exists()
         except (FormatError, RecordError):
             continue  # a product that was cut off
         if not is_ours:
@@ -380,7 +381,7 @@ def _refuse_edited(
     """Refuse to replace an edited product when another output is made again."""
     for path in there:
         try:
-            product = DataFile(path)
+            product = open_file(path)
             rows = product.record
             if not rows or pending_path(path).exists():
                 continue

@@ -10,14 +10,22 @@ from ndmapper.data import DataFile, FileName, FileSet
 from ndmapper.data.name_pattern import Key, NamePattern, parse_pattern
 from ndmapper.engines.base import Output
 from ndmapper.errors import PlanError, ShapeError, did_you_mean
-from ndmapper.io.filetypes import plain_ext
+from ndmapper.io.filetypes import (
+    in_database,
+    is_compressed,
+    is_fits,
+    is_plain,
+    plain_ext,
+)
 from ndmapper.io.source import absolute
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.work_unit import Roles, Targets, WorkUnit, as_list, files_within
 
 __all__ = ["name_products", "refuse_clashes", "spread"]
 
-_FITS = ("fits", "fit", "fts")
+
+_OF_INPUT = ("{base}", "{root}")
+"""What stands in a pattern for the name of the first input, or the whole of it."""
 
 
 class _Pattern(FileName):
@@ -47,11 +55,11 @@ def name_products(
     targets: list[dict[Output, FileName]] = [{} for _ in all_roles]
     for output in declaration.outputs:
         pattern = given.get(output, declaration.names.get(output))
-        is_for_each = len(all_roles) > 1 and "{base}" in str(pattern)
+        is_for_each = len(all_roles) > 1 and any(f in str(pattern) for f in _OF_INPUT)
         if isinstance(pattern, str) and (output not in given or is_for_each):
             for names, roles in zip(targets, all_roles, strict=True):
                 (name,) = _expanded(declaration, pattern, output, roles)
-                names[output] = _Pattern(_placed(name, outdir))
+                names[output] = _Pattern(_placed(declaration, name, outdir))
             continue
         if output not in given:
             for names, roles in zip(targets, all_roles, strict=True):
@@ -72,7 +80,7 @@ def name_products(
             or output in declaration.names
         )
         if takes_all and (len(wanted) == 1 or not declaration.is_python):
-            placed = [_placed(name, outdir) for name in wanted]
+            placed = [_placed(declaration, name, outdir) for name in wanted]
             if may_have_key:
                 placed = [_Pattern(name) for name in placed]
             targets[0].update(_numbered(output, placed))
@@ -89,7 +97,7 @@ def name_products(
             )
             raise ShapeError(msg)
         for names, name in zip(targets, wanted, strict=True):
-            placed_name = _placed(name, outdir)
+            placed_name = _placed(declaration, name, outdir)
             is_set = isinstance(name, FileSet) or may_have_key
             names[output] = _Pattern(placed_name) if is_set else placed_name
     return targets
@@ -149,8 +157,10 @@ def _expanded(
             continue
         first = next((files[0] for files in roles.values()), None)
         named = None if first is None else first.filename
-        base = "" if named is None else _without_key(named).base
-        text = name.replace("{base}", base).replace("{output}", str(output or ""))
+        own = FileName() if named is None else _without_key(named)
+        text = name.replace("{output}", str(output or ""))
+        for field, part in zip(_OF_INPUT, (own.base, own.root), strict=True):
+            text = text.replace(field, part)
         found += _braces(text)
     return found
 
@@ -175,18 +185,23 @@ def _numbered(output: Output, names: Sequence[FileName]) -> dict[Output, FileNam
     return {f"{output}#{n}": name for n, name in enumerate(names, 1)}
 
 
-def _placed(name: Any, outdir: str) -> FileName:
+def _placed(declaration: Declaration, name: Any, outdir: str) -> FileName:
     """Complete a given name: outdir where it has no folder, fits where no type."""
     placed = FileName(name)
     if not placed.root:
         msg = "the name of a product is empty; give one such as 'product.fits'"
         raise PlanError(msg)
-    if placed.ext is not None and plain_ext(placed.ext.lower()) not in _FITS:
+    gives_images = declaration.is_python and declaration.each == "ndd"
+    may_be = is_plain(placed) and not gives_images and not is_compressed(placed.ext)
+    if not (may_be or placed.ext is None or is_fits(placed.ext)):
         msg = f"{name} is no name for a product, which is FITS; name it *.fits"
         raise PlanError(msg)
+    is_entry = in_database(placed)
     if not placed.dir:
         placed.dir = _folder(outdir)
-    if placed.ext is None:
+    elif placed.dir == "database":  # which IRAF has in the folder of the products
+        placed.dir = os.path.join(_folder(outdir), "database")  # noqa: PTH118
+    if placed.ext is None and not is_entry:
         placed.ext = "fits"
     return placed
 

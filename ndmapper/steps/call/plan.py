@@ -36,7 +36,7 @@ class Plan:
         The step.
     settings : Settings
         The configuration of the call.
-    items : sequence of PlanItem
+    items : list of PlanItem
         Its units of work.
     digests : DigestCache
         Digests of raw inputs that were needed to decide.
@@ -44,7 +44,7 @@ class Plan:
 
     declaration: Declaration
     settings: Settings
-    items: Sequence[PlanItem]
+    items: list[PlanItem]
     digests: DigestCache
 
     @property

@@ -17,7 +17,8 @@ from ndmapper._version import __version__
 from ndmapper.config import Settings
 from ndmapper.data import DataFile, FileName, FileSet
 from ndmapper.data.fileset import files_in
-from ndmapper.data.saving.save import unsaved_key, write_datafile
+from ndmapper.data.plainfile import PlainFile, write_file
+from ndmapper.data.saving.save import unsaved_key
 from ndmapper.engines import Outcome, get_engine
 from ndmapper.engines.base import Output
 from ndmapper.engines.decisions import Decisions
@@ -321,6 +322,8 @@ def _tags(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str
         if files:
             is_one = value is files[0]
             found[name] = refer(files[0]) if is_one else [refer(f) for f in files]
+    for name, cal in unit.entries.items():
+        found.setdefault(name, [refer(df) for df in as_list(cal)])
     return found
 
 
@@ -348,14 +351,15 @@ def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
     name = Path(str(df)).name if df.filename is not None else "unnamed"
     if not df.is_made:
         return {"name": name, "key": df.record[-1]["key"]}
-    if (key := unsaved_key(df)) is not None:
+    key = df.unsaved_key if isinstance(df, PlainFile) else unsaved_key(df)
+    if key is not None:
         return {"name": name, "key": key}
     # A file that is replaced meanwhile shows when the digests are compared.
     if not df.unchanged or df.filename is None:
         # The content in memory counts, not that on disk.
         with scratch_folder() as folder:
             path = folder / "content.fits"
-            write_datafile(df, path, rows=[])
+            write_file(df, path, rows=[])
             found = examine(path)
             if expected:
                 _name_damage(path, found, unit, name)

@@ -1,7 +1,6 @@
 """What is logged of a call: every unit in the log file, and a line on the terminal."""
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +15,6 @@ from ndmapper.steps.call.describe import (
 )
 from ndmapper.steps.call.plan import Plan
 from ndmapper.steps.record.summary import summary, write_event
-from ndmapper.steps.work_unit import Targets
 from ndmapper.terminal import one_line
 
 __all__ = ["CallLog", "outcome_of"]
@@ -84,9 +82,8 @@ class CallLog:
             )
         self._kinds.setdefault(kind, []).append(item)
 
-    def made(self, item: PlanItem, targets: Targets) -> None:
-        """Log that a unit is done; only now is it known how many products some have."""
-        item = replace(item, targets=targets or item.targets)
+    def made(self, item: PlanItem) -> None:
+        """Log that a unit is done."""
         kinds: dict[str, Kind] = {"run": "made", "memory": "memory"}
         kind = kinds.get(item.action, "again") if item.targets else "done"
         log.info("%s: %s", describe_unit(item), outcome_of(item), extra=self._extra)

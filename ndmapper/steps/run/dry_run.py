@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ndmapper.data.planned import PlannedFile
+from ndmapper.data.planned import plan_file
 from ndmapper.errors import FileAccessError
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.log import log_to_terminal
@@ -69,7 +69,7 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
         results.append(
             {
                 # A product on disk has content, though it is not known yet.
-                output: PlannedFile(
+                output: plan_file(
                     name,
                     [*before, {**item.expected[output], "content": None}],
                     cals,

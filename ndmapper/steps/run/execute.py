@@ -11,7 +11,8 @@ from ndmapper.config import usable
 from ndmapper.data import DataFile, DataFileList, FileSet
 from ndmapper.data.fold_names import list_names
 from ndmapper.data.name_pattern import NamePattern, in_order
-from ndmapper.data.planned import PlannedFile
+from ndmapper.data.plainfile import open_file
+from ndmapper.data.planned import PlannedFile, plan_file
 from ndmapper.engines.base import Output
 from ndmapper.errors import StepError
 from ndmapper.io.source import absolute, find_source
@@ -66,17 +67,22 @@ def execute(plan: Plan) -> list[Result]:
 
 def _run_units(plan: Plan, made: dict[int, Made | Failure], calls: CallLog) -> None:
     """Run all units that are not re-used; note what each has made as soon as it has."""
-    todo = [item for item in plan.items if item.action != "reuse"]
+    places = [i for i, item in enumerate(plan.items) if item.action != "reuse"]
+    todo = [plan.items[i] for i in places]
 
     def note(position: int, result: Made | Failure) -> None:
         item = todo[position]
+        if item.unit.open and isinstance(result, Made):
+            # What was made is known now.
+            item = replace(item, targets=result.targets)
+            plan.items[places[position]] = item
         made[id(item)] = result
         if isinstance(result, Failure):
             calls.failed(item, result.error)
             return
         for path, content in result.contents.items():
             plan.digests.put(find_source(path), content, ours=True)
-        calls.made(item, result.targets)
+        calls.made(item)
 
     for item in plan.items:
         if item.action == "reuse":
@@ -111,8 +117,8 @@ def _refuse_failed(plan: Plan, made: Mapping[int, Made | Failure]) -> None:
             for item, _ in failed
         ]
         words = "; ".join(
-            f"{key}: {result.error}"
-            for key, (_, result) in zip(keys[:_MOST], failed, strict=False)
+            f"{key} of {item.sources}: {result.error}"
+            for key, (item, result) in zip(keys[:_MOST], failed, strict=False)
         )
         if len(failed) > _MOST:
             words += f"; {', '.join(keys[_MOST:])}: see the log"
@@ -156,8 +162,6 @@ def _result(item: PlanItem, result: Made | Failure | None) -> Result:
         return result.text
     if result is not None and item.in_memory:
         return _with_cals(item, result.products)
-    if result is not None:
-        item = replace(item, targets=result.targets or item.targets)
     products = {output: map_product(item, output) for output in item.targets}
     if result is not None:
         for df in products.values():
@@ -206,13 +210,13 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
     if isinstance(found, PlannedFile):
         # A dry run makes nothing, even where pixels are asked for.
         maker = None if item.unit.settings["dry_run"] else partial(_make_again, item)
-        product: DataFile = PlannedFile(
+        product: DataFile = plan_file(
             item.targets[output], found.record, {}, maker, like=item.units[0].inputs[0]
         )
     elif item.action == "reuse" and found is not None:
         product = found
     else:
-        product = DataFile(item.targets[output])
+        product = open_file(item.targets[output])
     product.cals.update(item.unit.cals)
     if (
         item.changes

@@ -15,16 +15,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, PlainFile
 from ndmapper.engines import Outcome, get_engine
 from ndmapper.engines.base import Output
 from ndmapper.engines.quality import collect_findings
 from ndmapper.errors import FileAccessError, ParameterError, StepError
+from ndmapper.io.filetypes import is_plain
 from ndmapper.io.source import Stamp, absolute, stamp_of
 from ndmapper.io.temporary import scratch_folder
 from ndmapper.log import FILE_ONLY
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.call.describe import describe_unit
+from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.record.decisions import collect_unit_decisions, save_decisions
 from ndmapper.steps.record.entry import (
     Entry,
@@ -225,6 +227,14 @@ def run_engine(
         missing = sorted(map(str, lacking))
         msg = f"{declaration.name}: the engine {engine.name} gave no {missing}"
         raise StepError(msg)
+    for output, product in outcome.products.items():
+        name = targets.get(output)
+        if name is not None and isinstance(product, PlainFile) != is_plain(name):
+            msg = (
+                f"{declaration.name} made {product} for {name}, which is another type "
+                "of file; name the product for what it is"
+            )
+            raise StepError(msg)
     return outcome
 
 
@@ -235,7 +245,7 @@ def _passes_through(unit: WorkUnit) -> bool:
     refused = [
         name
         for name, cal in unit.calibrations.items()
-        if cal is None and not declaration.cal_parameters[name].takes_none
+        if cal is None and not _can_go_without(declaration, name)
     ]
     if not refused or not declaration.is_python:
         return False
@@ -248,6 +258,13 @@ def _passes_through(unit: WorkUnit) -> bool:
     name = refused[0]
     msg = f"{declaration.name} cannot go without a {name}; give {name}=<file>"
     raise ParameterError(msg)
+
+
+def _can_go_without(declaration: Declaration, name: str) -> bool:
+    parameter = declaration.cal_parameters.get(name)
+    if parameter is None:
+        return name in declaration.optional
+    return parameter.takes_none
 
 
 @contextmanager
