@@ -108,7 +108,9 @@ class _Packer:
         if name == "run" and "paths" in value:
             rest = {item: inner for item, inner in value.items() if item != "paths"}
             new = _new_items(self._folders[-1], folders)
-            gone = {folder: [] for folder in folders.keys() - self._folders[-1].keys()}
+            gone: dict[str, Any] = {
+                folder: [] for folder in folders.keys() - self._folders[-1].keys()
+            }
             return {**rest, "folders": {**self._numbered(new), **gone}}
         return value
 
