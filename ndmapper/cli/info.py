@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ndmapper.cli.output import format_columns, print_json, say
+from ndmapper.cli.output import FilesOfSets, format_columns, print_json, say
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import NdmapperError
 from ndmapper.terminal import one_line
@@ -95,7 +95,10 @@ def _show(found: dict[str, Any]) -> str:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a file")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, action=FilesOfSets,
+        help="a file, or a set, as 'x-{ifu:02d}.fits'",
+    )  # fmt: skip
     parser.add_argument(
         "--labels",
         metavar="PRESET",

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ndmapper.cli.output import print_json, say_line
+from ndmapper.cli.output import FilesOfSets, print_json, say_line
 from ndmapper.cli.verb import Verb
 from ndmapper.cli.why import DIFFERS
 
@@ -13,7 +13,12 @@ __all__ = ["VERB"]
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("script", metavar="SCRIPT", type=Path, help="the script")
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", type=Path, help="products to verify"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        type=Path,
+        action=FilesOfSets,
+        help="products to verify, or a set, as 'x-{ifu:02d}.fits'",
     )
     parser.add_argument(
         "--arg", action="append", default=[], metavar="WORD", dest="arguments",

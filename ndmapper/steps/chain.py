@@ -180,7 +180,7 @@ class Chain:
                     hint = did_you_mean(value, known)
                     msg = f"no step of {self.name} has an engine {value!r}{hint}"
                     raise ParameterError(msg)
-            elif name in CONFIG_WORDS:
+            elif name in CONFIG_WORDS or (name == "by" and not takers):
                 takers = list(range(len(self.steps)))
             elif name in names and isinstance(value, Mapping):
                 routed[names[name]].update(value)

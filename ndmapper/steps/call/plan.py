@@ -123,6 +123,9 @@ def plan_units(
     preludes: Sequence[Sequence[PlanItem]] = (),
 ) -> list[PlanItem]:
     """Decide on every unit of a call, or of one step of a chain."""
+    if bound.by:
+        by, parameter = bound.by
+        declaration = replace(declaration, by=by, by_parameter=parameter)
     # Hop 4: calibrations.
     cals = resolve_calibrations(declaration, bound.calibrations, inputs.first)
     # Hop 5: plan.
