@@ -16,6 +16,7 @@ __all__ = [
     "DEEPEST",
     "LARGEST",
     "can_be_name",
+    "canonical",
     "check_depth",
     "check_length",
     "is_file",
@@ -28,6 +29,11 @@ DEEPEST = 100
 
 LARGEST = 32 << 20
 """Bytes or characters; no document of ours is near that."""
+
+
+def canonical(value: Any) -> str:
+    """Encode a value as canonical JSON: ASCII, sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def load_json(text: str | bytes, *, finite: bool = False) -> Any:

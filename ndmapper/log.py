@@ -15,11 +15,13 @@ from pathlib import Path
 
 from ndmapper.terminal import printable
 
-__all__ = ["FILE_ONLY", "log_to_file", "log_to_terminal"]
+__all__ = ["FILE_ONLY", "TERMINAL_ONLY", "log_to_file", "log_to_terminal"]
 
 ROOT = "ndmapper"
 FILE_ONLY = {"file_only": True}
 """Value of ``extra`` for messages that are written to the log file only."""
+TERMINAL_ONLY = {"terminal_only": True}
+"""The same for messages that sum up what the log file has line by line."""
 
 _FILE_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
@@ -48,6 +50,10 @@ class _LogFile(logging.FileHandler):
     """A log file that reports only once that it cannot be written."""
 
     _is_broken = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_ours = not getattr(record, "terminal_only", False)
+        return is_ours and bool(super().filter(record))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         if not isinstance(sys.exc_info()[1], OSError):

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from astropy.io import fits
 
 from ndmapper.config import config
 from ndmapper.engines import Task, get_engine
@@ -58,6 +60,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder, as a script does."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def make_raw(folder):
+    """Write a raw file of extensions with one value each; give its name."""
+
+    def make(name, values=(10.0, 20.0), shape=(3, 4)):
+        hdus = fits.HDUList([fits.PrimaryHDU()])
+        hdus[0].header["OBJECT"] = "star"
+        for extver, value in enumerate(values, 1):
+            data = np.full(shape, value, dtype=np.float32)
+            hdus.append(fits.ImageHDU(data, name="SCI", ver=extver))
+        path = folder / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        hdus.writeto(path)
+        return name
+
+    return make
 
 
 @pytest.fixture(params=["compiled", "numpy"])
@@ -152,3 +172,13 @@ def real_data() -> Path:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture
+def kast_raw(real_data: Path, tmp_path: Path) -> Path:
+    """Copy the raw frames of the real night, without products, to a folder raw/."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for path in (real_data / "kast_blue_longslit").glob("b*.fits.gz"):
+        shutil.copy(path, folder)
+    return folder

@@ -44,3 +44,8 @@ def make_bias(files, *, factor: float = 1.0):
     """Take the mean of the first extensions."""
     DONE.append("make_bias")
     return [sum((df[0] for df in files[1:]), files[0][0]) * (factor / len(files))]
+
+
+@run_task("command:cp", inputs="a", outputs="b", prefix="c", argv=["{in}", "{out}"])
+def copied():
+    """Copy the file."""

@@ -112,6 +112,8 @@ def _names(file: Calibration) -> Iterator[str]:
         return
     yield original_name(file)
     yield file_name(file)
+    if isinstance(file, FileSet) and not file.is_made:
+        return  # planned, by a step that names its products by what it finds
     for name in _lineage(file.record):
         yield file_name(name)
         yield original_name(name)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ndmapper.data import DataFile, FileSet
 from ndmapper.data.name_pattern import NamePattern, in_order, parse_pattern
+from ndmapper.data.plainfile import open_file
 from ndmapper.documents import can_be_name, is_file
 from ndmapper.errors import ParameterError
 
@@ -32,7 +33,7 @@ def is_there(path: Path) -> bool:
 
 def open_product(path: Path) -> DataFile | FileSet:
     """Open a file, or the set of a pattern."""
-    return DataFile(path) if parse_pattern(path) is None else FileSet(path)
+    return open_file(path) if parse_pattern(path) is None else FileSet(path)
 
 
 def name_without_key(name: str) -> str:

@@ -19,13 +19,22 @@ _NAME_PARTS = ("dir", "prefix", "base", "suffix", "ext")
 def describe_file(path: Path, labels: str | None = None) -> dict[str, Any]:
     """Say what a file holds, reading no pixels."""
     from ndmapper.data import FileName
+    from ndmapper.data.plainfile import opens_plain
     from ndmapper.io.filemap import map_file
     from ndmapper.io.layout import find_layout
     from ndmapper.io.record import read_records
 
+    name = FileName(path)
+    found: dict[str, Any] = {
+        "file": str(path),
+        "name": {part: getattr(name, part) for part in _NAME_PARTS}
+        | {"standard": name.standard},
+    }
+    if opens_plain(path):
+        steps = [row["step"] for row in read_records(path)]
+        return found | {"size": path.stat().st_size, "record": steps}
     file_map = map_file(path)
     layout = find_layout(file_map, labels)
-    name = FileName(path)
     parts: dict[int, tuple[Any, str]] = {}
     for group in layout.groups:
         for part, number in group.hdus.items():
@@ -35,10 +44,7 @@ def describe_file(path: Path, labels: str | None = None) -> dict[str, Any]:
     parts.update((number, (None, "extra")) for number in layout.extras.values())
     if layout.record is not None:
         parts[layout.record] = None, "record"
-    return {
-        "file": str(path),
-        "name": {part: getattr(name, part) for part in _NAME_PARTS}
-        | {"standard": name.standard},
+    return found | {
         "groups": len(layout.groups),
         "record": [row["step"] for row in read_records(path)],
         "extensions": [_describe_hdu(hdu, parts) for hdu in file_map.hdus],
@@ -63,7 +69,7 @@ def _describe_hdu(hdu: Any, parts: dict[int, tuple[Any, str]]) -> dict[str, Any]
 
 def _show(found: dict[str, Any]) -> str:
     rows = []
-    for extension in found["extensions"]:
+    for extension in found.get("extensions", ()):
         cells = dict(extension)
         if extension["part"] in ("table", "record"):
             is_whole = len(extension["shape"]) == 2  # a damaged one may say otherwise
@@ -82,12 +88,14 @@ def _show(found: dict[str, Any]) -> str:
         record = f"{count}, the last is {steps[-1]}"
     lines = [found["file"], f"  name: {name}", f"  record: {record}"]
     lines = [one_line(line) for line in lines]
+    if "size" in found:
+        return "\n".join([*lines, f"  not FITS, {found['size']} bytes"])
     table = format_columns(rows, _HEADS).splitlines()
     return "\n".join([*lines, *(f"  {line}" for line in table)])
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="FITS file")
+    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a file")
     parser.add_argument(
         "--labels",
         metavar="PRESET",
@@ -117,7 +125,8 @@ VERB = Verb(
     description="""\
 Show what FITS files hold: a table of their extensions with ident, part (data,
 uncertainty, flags, table, extra, record), shape (in the order of Python) and type; the
-parts of the file's name; and whether it has a record. Only headers are read.""",
+parts of the file's name; and whether it has a record. Only headers are read. Of other
+files, such as tables in text, name, size and record are shown.""",
     examples=(
         ("ndmapper info bS20120827S0066.fits", "one file"),
         ("ndmapper info --labels muse cube.fits", "with the names of another layout"),

@@ -1,8 +1,9 @@
 """
 Files as lists of NDData, their names, and lists of them.
 
-datafile, datafilelist, filename
-    A file as a list of images, with its name and mode; a list of files; names in parts.
+datafile, datafilelist, plainfile, filename
+    A file as a list of images, with its name and mode; a list of files; a file that is
+    not FITS; names in parts.
 fileset, name_pattern, member_keys
     One thing in several files; their names with a key in braces; what the headers of a
     file say it is part of.
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ndmapper.data.fileset import FileSet
     from ndmapper.data.flags import Flag
     from ndmapper.data.ndlater import NDLater
+    from ndmapper.data.plainfile import PlainFile
 
 __all__ = [
     "DataFile",
@@ -44,6 +46,7 @@ __all__ = [
     "FileSet",
     "Flag",
     "NDLater",
+    "PlainFile",
     "load_file_list",
 ]
 
@@ -54,6 +57,7 @@ _HOMES = {
     "FileSet": "fileset",
     "Flag": "flags",
     "NDLater": "ndlater",
+    "PlainFile": "plainfile",
     "load_file_list": "filename",
 }
 

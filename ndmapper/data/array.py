@@ -15,7 +15,6 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
-from ndmapper.data.uncertainty import squared
 from ndmapper.errors import ModeError, NdmapperError
 from ndmapper.io.arrays import ArrayHandle, is_basic_index
 from ndmapper.io.headers import StoredHeader
@@ -96,8 +95,6 @@ class LazyArray:
         The array in memory.
     header : StoredHeader, optional
         The header of its HDU, for uncertainty and flags.
-    is_std : bool
-        The file holds standard deviations, the array in memory is their square.
     ownership : Ownership, optional
         By default EXPOSED for an array that is given.
     deferred : DeferredSource, optional
@@ -106,7 +103,7 @@ class LazyArray:
     """
 
     __slots__ = (
-        "__weakref__", "_array", "deferred", "handle", "header", "is_common", "is_std",
+        "__weakref__", "_array", "deferred", "handle", "header", "is_common",
         "ownership",
     )  # fmt: skip
 
@@ -116,14 +113,12 @@ class LazyArray:
         array: Array | None = None,
         *,
         header: StoredHeader | None = None,
-        is_std: bool = False,
         ownership: Ownership | None = None,
         deferred: DeferredSource | None = None,
     ) -> None:
         self.handle = handle
         self._array = array
         self.header = header
-        self.is_std = is_std
         if ownership is None:
             ownership = Ownership.PRIVATE if array is None else Ownership.EXPOSED
         self.ownership = ownership
@@ -164,9 +159,7 @@ class LazyArray:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the array."""
-        form = self.form
-        is_root = self.is_std and form is self.handle
-        return np.dtype(np.float64) if is_root else form.dtype
+        return self.form.dtype
 
     @property
     def array(self) -> Array:
@@ -193,12 +186,9 @@ class LazyArray:
         self.read_only()
 
     def _read(self) -> Array:
-        return self._stored() if self.deferred is None else self.deferred.read()
-
-    def _stored(self) -> Array:
-        assert self.handle is not None
-        array = self.handle.read()
-        return squared(array) if self.is_std else array
+        source = self.handle if self.deferred is None else self.deferred
+        assert source is not None
+        return source.read()
 
     def writable(self) -> Array | None:
         """Return the array if a result may be written into it, else None."""
@@ -215,7 +205,7 @@ class LazyArray:
         if self.handle is None:
             return True
         try:
-            stored = self._stored()
+            stored = self.handle.read()
         except NdmapperError:
             # The file is gone, or another one by now: this is all that there is.
             return True
@@ -232,7 +222,7 @@ class LazyArray:
             else:
                 ownership = self._share()
         new = LazyArray(
-            self.handle, array, is_std=self.is_std, ownership=ownership,
+            self.handle, array, ownership=ownership,
             header=None if self.header is None else self.header.copy(),
             deferred=self.deferred,
         )  # fmt: skip
@@ -260,14 +250,14 @@ class LazyArray:
                 handle = self.handle.take(item)
             if self._array is None:
                 deferred = None if self.deferred is None else self.deferred.take(item)
-                new = LazyArray(handle, is_std=self.is_std, deferred=deferred)
+                new = LazyArray(handle, deferred=deferred)
                 return new.registered()
         taken = np.asarray(self.read_only()[item])
         if self.ownership is Ownership.EXPOSED:
             taken, ownership = taken.copy(), Ownership.PRIVATE
         else:
             ownership = self._share()
-        return LazyArray(handle, taken, is_std=self.is_std, ownership=ownership)
+        return LazyArray(handle, taken, ownership=ownership)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pixels that lie in a file travel as the name of that file.
@@ -277,7 +267,7 @@ class LazyArray:
         if array is None and ownership is not Ownership.IMMUTABLE:
             ownership = Ownership.PRIVATE
         return _rebuild, (
-            self.handle, array, self.header, self.is_std, ownership, self.deferred,
+            self.handle, array, self.header, ownership, self.deferred,
         )  # fmt: skip
 
     def free(self, what: str) -> None:
@@ -312,18 +302,16 @@ class LazyArray:
                 self.header.rebase(raw)
 
 
-def _rebuild(  # noqa: PLR0917  # what a pickle holds, in order
+def _rebuild(
     handle: ArrayHandle | None,
     array: Array | None,
     header: StoredHeader | None,
-    is_std: bool,
     ownership: Ownership,
     deferred: DeferredSource | None,
 ) -> LazyArray:
     new = LazyArray(
-        handle, array, header=header, is_std=is_std, ownership=ownership,
-        deferred=deferred,
-    )  # fmt: skip
+        handle, array, header=header, ownership=ownership, deferred=deferred
+    )
     return new.registered()
 
 

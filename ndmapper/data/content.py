@@ -27,15 +27,13 @@ from ndmapper.data.tables import Belongings, TableStore
 from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.converted import (
-    InverseHandle,
-    NoDataHandle,
+    WithNoData,
     flags_handle,
-    in_unit_of_data,
-    inverse_handle,
+    kind_of_uncertainty,
     mask_handle,
-    no_data_handle,
     open_array,
-    weighed_handle,
+    stored_kind,
+    variance_handle,
 )
 from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.headers import StoredHeader
@@ -78,12 +76,12 @@ def _make_group(
     parts = {}
     for name, index in group.hdus.items():
         hdu = fmap.hdus[index]
+        handle = handle_of(hdu, name, layout.labels, fmap.hdus[group.data])
         parts[name] = LazyArray(
-            handle_of(hdu, name, layout.labels, fmap.hdus[group.data]),
+            handle,
             header=None
             if name == "data"
-            else StoredHeader(hdu.image_raw, place=hdu.place),
-            is_std=name == "uncertainty" and layout.labels.uncertainty_is == "std",
+            else StoredHeader(hdu.image_raw, None, hdu.place, stored_kind(handle)),
         )
     # An image in the primary HDU has one header, which is that of the file.
     data = fmap.hdus[group.data]
@@ -98,15 +96,17 @@ def _make_group(
 def flag_no_data(ndd: NDLater) -> None:
     """Flag the pixels of an image as stored whose inverse variance says "no data"."""
     variance = ndd.content.arrays.get("uncertainty")
-    if variance is None or not isinstance(variance.handle, InverseHandle):
+    if variance is None or variance.handle is None:
+        return
+    if stored_kind(variance.handle) != "ivar":
         return
     flags = ndd.content.arrays.get("flags")
     stored = None if flags is None else flags.handle
-    if isinstance(stored, NoDataHandle):
-        stored = stored.flags
+    if stored is not None and isinstance(stored.conversion, WithNoData):
+        stored = stored.conversion.flags
     table = ndd.flag_table
     bit = table.like_own(Flag.NO_DATA) or table.like_own(Flag.BAD) or int(Flag.NO_DATA)
-    handle = no_data_handle(variance.handle, stored, bit)
+    handle = variance.handle.converted(WithNoData(stored, bit))
     if flags is None:
         ndd.content.arrays["flags"] = LazyArray(handle)
     else:
@@ -123,12 +123,11 @@ def handle_of(hdu: HduMap, part: str, labels: Labels, data: HduMap) -> ArrayHand
 
     `data` is the HDU of the data that it belongs to.
     """
-    if part == "uncertainty" and labels.uncertainty_is == "ivar":
-        return inverse_handle(hdu)
     if part == "uncertainty":
-        handle = weighed_handle(hdu) if labels.are_ccddata else open_array(hdu)
-        is_std = labels.uncertainty_is == "std"
-        return in_unit_of_data(handle, hdu, data, is_std=is_std)
+        kind = labels.uncertainty_is
+        if labels.are_ccddata and kind_of_uncertainty(hdu) == "ivar":
+            kind = "ivar"
+        return variance_handle(hdu, data, kind)
     if labels.are_ccddata and part == "flags" and b"FLAGCONV=" not in hdu.image_raw:
         return mask_handle(hdu)
     return flags_handle(hdu) if part == "flags" else open_array(hdu)

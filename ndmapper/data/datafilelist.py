@@ -26,7 +26,9 @@ from ndmapper.data.list_arithmetic import (
 )
 from ndmapper.data.name_pattern import parse_pattern
 from ndmapper.data.operators import Operators, checked_result, documented
+from ndmapper.data.plainfile import PlainFile, opens_plain
 from ndmapper.errors import MissingFileError, ModeError, PlanError, ShapeError
+from ndmapper.io.filetypes import is_plain
 
 __all__ = ["DataFileList"]
 
@@ -158,10 +160,11 @@ class DataFileList(ListViews, Operators, list[DataFile]):
         for name, content, header in zip(names, contents, metas, strict=True):
             taken = name if content is None else content if name is None else None
             stays = not renamed and header is None
-            if isinstance(name, str | os.PathLike) and content is header is None:
-                taken = self._set_of(name, strip, prefix, suffix, dirname) or taken
-            if isinstance(taken, FileSet):
-                self.append(taken)
+            other = None
+            if content is header is None:
+                other = self._other(name, strip, prefix, suffix, dirname)
+            if other is not None or isinstance(taken, FileSet):
+                self.append(taken if other is None else other)
                 continue
             if isinstance(taken, DataFile) and stays and (
                 content is None or mode in (None, taken.mode)
@@ -178,15 +181,24 @@ class DataFileList(ListViews, Operators, list[DataFile]):
                 made.share(content)
             super().append(made)
 
-    def _set_of(self, name: Any, strip: bool, *affixes: Any) -> FileSet | None:
-        """Open the set that a pattern with a key in braces names."""
-        if isinstance(name, DataFile | FileSet) or parse_pattern(name) is None:
+    def _other(
+        self, name: Any, strip: bool, *affixes: Any
+    ) -> FileSet | DataFile | None:
+        """Open a name of what is no FITS file: a set, by its pattern, or a text."""
+        is_name = isinstance(name, str | os.PathLike) and not isinstance(name, DataFile)
+        is_set = is_name and parse_pattern(name) is not None
+        is_other = is_set or (
+            is_name and self.mode in (None, "read") and is_plain(name)
+        )
+        if not is_other:
             return None
         prefix, suffix, dirname = affixes
         named = FileName(
             name, strip=strip, prefix=prefix, suffix=suffix, dirname=dirname
         )
-        return FileSet(named, mode=self.mode, labels=self._labels)
+        if is_set:
+            return FileSet(named, mode=self.mode, labels=self._labels)
+        return PlainFile(named) if opens_plain(named) else None
 
     def _coerced(self, item: Any) -> Any:
         if isinstance(item, FileSet):
@@ -204,9 +216,9 @@ class DataFileList(ListViews, Operators, list[DataFile]):
                 )
                 raise ModeError(msg)
             return item
+        if (other := self._other(item, False, None, None, None)) is not None:
+            return other
         if isinstance(item, str | os.PathLike):
-            if parse_pattern(item) is not None:
-                return FileSet(item, mode=self.mode, labels=self._labels)
             return DataFile(item, mode=self.mode, labels=self._labels)
         if isinstance(item, NDData):
             return DataFile(data=item, labels=self._labels)

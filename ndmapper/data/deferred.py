@@ -646,7 +646,7 @@ class _Side:
                 nodes.setdefault(id(waiting.node), (waiting.node, set()))[1].add(name)
                 continue
             self._parts[name] = part
-            handle = None if part.is_loaded or part.is_std else part.handle
+            handle = None if part.is_loaded else part.handle
             if handle is not None and handle.has_rows:
                 shape = (rows, *part.shape[1:])
                 self._room[name] = memory.array(shape, part.dtype)

@@ -1,9 +1,9 @@
 """Sets of files that are one thing: the IFUs of a master, the chips of a mosaic."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ndmapper.data.datafile import DataFile, Mode, prepare_in_place
 from ndmapper.data.filename import FileName
@@ -18,7 +18,7 @@ from ndmapper.data.name_pattern import (
 )
 from ndmapper.data.operations import is_operand, put_all
 from ndmapper.data.operators import Operators
-from ndmapper.data.planned import open_planned
+from ndmapper.data.planned import PlannedFile, open_planned
 from ndmapper.errors import (
     FormatError,
     IdentError,
@@ -99,6 +99,7 @@ class FileSet(Operators, Mapping[Key, DataFile]):
         self.whole: DataFile | None = None
         """The one file that holds all members, where there is one."""
         self._mode, self._labels = mode, labels
+        self._promise: PlannedFile | None = None
         pattern = None
         if isinstance(files, str | os.PathLike) and not isinstance(files, DataFile):
             pattern = parse_pattern(files)
@@ -107,16 +108,16 @@ class FileSet(Operators, Mapping[Key, DataFile]):
         self.filename = filename
         self._by = by
         if pattern is not None:
-            self._members = _matching(pattern, keys)
+            self._found: dict[Key, Any] = _matching(pattern, keys)
         elif isinstance(files, Mapping):
-            self._members = dict(files)
+            self._found = dict(files)
         elif isinstance(files, str | os.PathLike):
             self.whole = self._opened(files)
-            self._members = self._parts(self.whole)
+            self._found = self._parts(self.whole)
         else:
-            self._members = self._keyed(files)
+            self._found = self._keyed(files)
         for key in keys or ():
-            if key not in self._members:
+            if key not in self._found:
                 self.missing[key] = "there is no such file"
 
     # ---- its members
@@ -145,6 +146,24 @@ class FileSet(Operators, Mapping[Key, DataFile]):
     @filename.setter
     def filename(self, value: "str | os.PathLike[str] | FileName | None") -> None:
         self._filename = None if value is None else FileName(value)
+
+    @classmethod
+    def promised(cls, filename: FileName, record: Sequence[Mapping[str, Any]]) -> Self:
+        """Make a set whose members nobody knows before they are made."""
+        new = cls({}, filename=filename)
+        new._promise = PlannedFile(filename, record, {})
+        return new
+
+    @property
+    def is_made(self) -> bool:
+        """Whether its members are known: False for what a run only plans."""
+        return self._promise is None
+
+    @property
+    def _members(self) -> dict[Key, Any]:
+        if self._promise is not None:
+            self._promise.make()  # an error, since a run only plans it
+        return self._found
 
     def __getitem__(self, key: Key) -> DataFile:
         if key not in self._members:
@@ -248,6 +267,8 @@ class FileSet(Operators, Mapping[Key, DataFile]):
 
     def __repr__(self) -> str:
         name = f" {str(self)!r}" if str(self) else ""
+        if self._promise is not None:
+            return f"FileSet{name} (not made)"
         lost = f", missing {self._keys(self.missing)}" if self.missing else ""
         return f"FileSet{name} (len {len(self)}{lost})"
 
@@ -270,6 +291,25 @@ class FileSet(Operators, Mapping[Key, DataFile]):
             for entry in df.record:
                 joined.setdefault((entry["key"], entry["product"]), entry)
         return list(joined.values())
+
+    def changed(self, change: Callable[[DataFile], DataFile]) -> "FileSet":
+        """
+        Make a set of what a function makes of each member.
+
+        Parameters
+        ----------
+        change : callable
+            Takes a DataFile, and gives one.
+
+        Returns
+        -------
+        FileSet
+            The results, with name and calibrations of this set.
+        """
+        new = self._like({key: change(self[key]) for key in self})
+        new.filename = self.filename
+        new.cals.update(self.cals)
+        return new
 
     def copy(self) -> "FileSet":
         """
@@ -375,8 +415,10 @@ class FileSet(Operators, Mapping[Key, DataFile]):
 
 
 def files_in(item: Any) -> list[DataFile]:
-    """List the files of a set; of a file, that one."""
-    return item.members if isinstance(item, FileSet) else [item]
+    """List the files that a set is in, one where all are in one; of a file, that."""
+    if not isinstance(item, FileSet):
+        return [item]
+    return item.members if item.whole is None else [item.whole]
 
 
 def _matching(pattern: NamePattern, keys: Iterable[Key] | None) -> dict[Key, Any]:

@@ -17,6 +17,7 @@ from ndmapper.data.image import (
 )
 from ndmapper.errors import ModeError, ParameterError, ShapeError
 from ndmapper.instruments import FlagTable, load_flags
+from ndmapper.numerics.formulas import as_numbers
 
 __all__ = ["Flagging", "Mask"]
 
@@ -66,7 +67,7 @@ class Flagging(ImageBase):
             if not self.has("flags"):
                 return
             value = False
-        wanted = np.asarray(value, dtype=bool)
+        wanted = as_numbers(value, "masks").astype(bool, copy=False)
         if wanted.shape not in ((), self.shape):
             msg = f"the mask has shape {wanted.shape}, but the data have {self.shape}"
             raise ShapeError(msg)

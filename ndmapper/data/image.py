@@ -20,11 +20,12 @@ from ndmapper.data.wcs import Coordinates
 from ndmapper.data.wcs_tables import CoordinateTables
 from ndmapper.errors import ShapeError
 from ndmapper.instruments import FlagTable, load_flags, recognise_flags
-from ndmapper.io.converted import ConvertedHandle, unfit_as_bits
+from ndmapper.io.converted import AsMask, WithNoData, unfit_as_bits
 from ndmapper.io.headers import Header, StoredHeader, as_header
 from ndmapper.io.labels import Ident
 from ndmapper.io.source import Source
 from ndmapper.io.units import unit_of, unit_words
+from ndmapper.numerics.formulas import as_numbers
 
 if TYPE_CHECKING:
     from ndmapper.data.tables import Belongings
@@ -43,6 +44,8 @@ __all__ = [
 _CAMERA = re.compile(rb"((?:INSTRUME|TELESCOP|IMAGETYP)=.{71})")
 
 _KEEP: Any = object()
+
+_NOUNS = {"data": "pixels", "uncertainty": "variances", "flags": "flags"}
 
 Names = int | str | Iterable[int | str]
 """Bits, or names of flags."""
@@ -132,14 +135,12 @@ class ImageContent:
             self.coordinates.put(self.stored.header, came_along=True)
         if data.uncertainty is not None:
             variance = variance_of(data.uncertainty, self.shape, data.unit)
-            self.arrays["uncertainty"] = LazyArray(array=variance)
+            if variance is not None:
+                self.arrays["uncertainty"] = LazyArray(array=variance)
         if (flags := getattr(data, "flags", None)) is not None:
-            array = np.asarray(flags)
-            if array.dtype.kind not in "iu":
-                array = array.astype(FLAGS_DTYPE)
-            self.arrays["flags"] = LazyArray(array=array)
+            self.arrays["flags"] = LazyArray(array=_flag_bits(flags))
         if data.mask is not None:
-            mask = np.broadcast_to(data.mask, self.shape)
+            mask = np.broadcast_to(as_numbers(data.mask, "masks"), self.shape)
             if (known := self.arrays.get("flags")) is None:
                 self.arrays["flags"] = _flag_part(mask)
             else:
@@ -206,8 +207,9 @@ class ImageContent:
         """Shape of the data; nothing is read."""
         return self.arrays["data"].shape
 
-    def set_array(self, name: str, array: npt.NDArray[Any]) -> None:
+    def set_array(self, name: str, value: Any) -> None:
         """Put an array in the place of another, whose file is forgotten."""
+        array = as_numbers(value, _NOUNS[name])
         shape = self.shape
         others = [n for n in self.arrays if n != name]
         if array.shape != shape and others:
@@ -226,12 +228,8 @@ class ImageContent:
         else:
             # Where it came from is kept: a save compares, and knows its header.
             same = array.shape == old.shape
-            self.arrays[name] = LazyArray(
-                old.handle if same else None,
-                array,
-                header=old.header,
-                is_std=old.is_std,
-            )
+            handle = old.handle if same else None
+            self.arrays[name] = LazyArray(handle, array, header=old.header)
 
     def check_shapes(self) -> None:
         """Raise a ShapeError where the arrays differ in shape."""
@@ -407,7 +405,8 @@ def _is_same(one: StoredHeader, other: StoredHeader | None) -> bool:
 
 def _stated(part: LazyArray | None) -> FlagTable | None:
     """Read the table that the header of the flags states, if it does."""
-    if part is not None and isinstance(part.handle, ConvertedHandle):
+    handle = None if part is None else part.handle
+    if handle is not None and isinstance(handle.conversion, AsMask | WithNoData):
         return load_flags("ndmapper")  # of a mask, whose 1 is our own BAD
     if part is None or part.header is None:
         return None
@@ -461,8 +460,11 @@ class LinkedVariance(VarianceUncertainty):  # type: ignore[misc]
         if (content := self._linked()) is None:
             # It is no longer that of the image, which has another one by now.
             self._lazy, self._own = None, value
+        elif value is None:
+            del content.arrays["uncertainty"]
+            self._lazy = None
         else:
-            content.set_array("uncertainty", np.asarray(value))
+            content.set_array("uncertainty", value)
             self._lazy = content.arrays["uncertainty"]
 
     # To others it is a plain one: astropy tells by the class how it is written and
@@ -540,7 +542,7 @@ class ImageBase:
     @data.setter
     def data(self, value: Any) -> None:
         unit = getattr(value, "unit", None)
-        self.content.set_array("data", np.asarray(value))
+        self.content.set_array("data", value)
         if isinstance(value, u.Quantity):
             self.unit = unit
 
@@ -559,7 +561,7 @@ class ImageBase:
         if value is None:
             self.content.arrays.pop("uncertainty", None)
         else:
-            self.content.set_array("uncertainty", np.asarray(value))
+            self.content.set_array("uncertainty", value)
 
     @property
     def uncertainty(self) -> VarianceUncertainty | None:
@@ -593,18 +595,8 @@ class ImageBase:
     def flags(self, value: Any) -> None:
         if value is None:
             self.content.arrays.pop("flags", None)
-            return
-        array = np.asarray(value)
-        if array.dtype.kind not in "iu":
-            if array.dtype.kind == "f" and (wrong := unfit_as_bits(array)) is not None:
-                msg = (
-                    "flags are bits, so they must be integers of up to 32 bits, "
-                    f"not {wrong}"
-                )
-                raise ShapeError(msg)
-            is_wide = array.size and array.max() > np.iinfo(FLAGS_DTYPE).max
-            array = array.astype(np.uint32 if is_wide else FLAGS_DTYPE)
-        self.content.set_array("flags", array)
+        else:
+            self.content.set_array("flags", _flag_bits(value))
 
     @flags.deleter
     def flags(self) -> None:
@@ -764,17 +756,25 @@ def lazy_array(data: Any) -> LazyArray:
         data = data.value
     if isinstance(data, np.ma.MaskedArray):
         data = data.data
-    array = np.asarray(data)
-    if array.dtype.kind not in "biuf":
-        msg = f"pixels must be numbers, not {array.dtype}"
-        raise TypeError(msg)
-    return LazyArray(array=array)
+    return LazyArray(array=as_numbers(data, _NOUNS["data"]))
 
 
 def mask_of_array(value: Any) -> npt.NDArray[np.bool_] | None:
     """Return the mask of a masked array, NumPy's or astropy's, if it has one."""
     mask = getattr(value, "mask", None) if isinstance(value, np.ndarray) else None
     return None if mask is None or mask is np.ma.nomask else np.asarray(mask)
+
+
+def _flag_bits(value: Any) -> npt.NDArray[Any]:
+    """Return flags as an array of integers."""
+    array = as_numbers(value, _NOUNS["flags"])
+    if array.dtype.kind in "iu":
+        return array
+    if array.dtype.kind == "f" and (wrong := unfit_as_bits(array)) is not None:
+        msg = f"flags are bits, so they must be integers of up to 32 bits, not {wrong}"
+        raise ShapeError(msg)
+    is_wide = array.size and array.max() > np.iinfo(FLAGS_DTYPE).max
+    return array.astype(np.uint32 if is_wide else FLAGS_DTYPE)
 
 
 def _flag_part(mask: Any) -> LazyArray:

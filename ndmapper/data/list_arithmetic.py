@@ -139,7 +139,7 @@ def _fix(ndd: NDLater, original: NDLater) -> None:
     for name, part in original.content.arrays.items():
         array = part.read_only().copy() if part.is_loaded else None
         ndd.content.arrays[name] = LazyArray(
-            part.handle, array, header=part.header, is_std=part.is_std,
+            part.handle, array, header=part.header,
             ownership=Ownership.IMMUTABLE, deferred=part.deferred,
         ).registered()  # fmt: skip
 

@@ -6,6 +6,7 @@ from typing import Any
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.header_query import look_up
 from ndmapper.data.name_pattern import Key
+from ndmapper.data.planned import PlannedFile
 from ndmapper.errors import FormatError
 from ndmapper.instruments import recognise
 from ndmapper.instruments.members import MemberKey
@@ -19,7 +20,7 @@ KeyRule = str | Callable[[DataFile], Any]
 
 def find_rule(df: DataFile, field: str) -> MemberKey | None:
     """Find how the instrument of a file says that a key is read."""
-    instrument = recognise(df.meta)
+    instrument = recognise(_source(df).meta)
     return None if instrument is None else instrument.members.get(field)
 
 
@@ -30,6 +31,7 @@ def keys_in(df: DataFile, rule: KeyRule) -> list[Key]:
     ``'ident'`` is that of its images. Any other name is looked up in the table of the
     instrument, else it is a header keyword, in the primary header or the extensions.
     """
+    df = _source(df)
     if callable(rule):
         found = rule(df)
         return [] if found is None else [found]
@@ -43,6 +45,11 @@ def keys_in(df: DataFile, rule: KeyRule) -> list[Key]:
         keyword = MemberKey((rule,))
         return list(keyword.find_all(_headers(df)))
     return [value if isinstance(value, int) else str(value).strip()]
+
+
+def _source(df: DataFile) -> DataFile:
+    """Give the file itself, or for a planned one that whose headers it will have."""
+    return df.like or df if isinstance(df, PlannedFile) and not df.is_made else df
 
 
 def key_of(df: DataFile, by: KeyRule | Sequence[str]) -> Key:

@@ -173,7 +173,7 @@ class CheckedOperation:
         for name, part in made.items():
             old = self.like.content.arrays.get(name)
             if old is not None and old.header is not None:
-                part.header, part.is_std = old.header.copy(), old.is_std
+                part.header = old.header.copy()
             new.content.arrays[name] = part
         put_unit(new, self.unit)
         return new
@@ -197,7 +197,7 @@ class CheckedOperation:
             if old is not None:
                 # Where it came from is kept: a save compares, and knows its header.
                 part.handle = old.handle if old.shape == part.shape else None
-                part.header, part.is_std = old.header, old.is_std
+                part.header = old.header
                 if part.is_loaded and old.form is part.form:
                     part.ownership = old.ownership  # there was room in the old array
             like.content.arrays[name] = part

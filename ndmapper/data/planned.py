@@ -11,9 +11,17 @@ from weakref import WeakValueDictionary
 from ndmapper.data.content import FileContent
 from ndmapper.data.datafile import DataFile, FileAccess
 from ndmapper.data.filename import FileName
+from ndmapper.data.plainfile import PlainFile, open_file
 from ndmapper.errors import NotMadeError
+from ndmapper.io.filetypes import is_plain
 
-__all__ = ["PlannedFile", "find_planned", "open_planned", "watch_looks"]
+__all__ = [
+    "PlannedFile",
+    "find_planned",
+    "open_planned",
+    "plan_file",
+    "watch_looks",
+]
 
 _watchers: "list[Callable[[PlannedFile], object]]" = []
 _known: "WeakValueDictionary[str, PlannedFile]" = WeakValueDictionary()
@@ -53,22 +61,18 @@ class PlannedFile(DataFile):
         self._wanted_labels = None
         self._planned_record = [dict(row) for row in record]
         self._maker = maker
+        self._is_made = False
         self.like = like
         _known[_path(filename)] = self
 
     @cached_property
     def content(self) -> FileContent:  # type: ignore[override]
         """What is in the file, which is made for it; NotMadeError if it is planned."""
-        if self._maker is None:
-            for watcher in _watchers:
-                watcher(self)
-            msg = (
-                f"{self} is not made yet, for this run only plans; what is in it is "
-                "not known"
-            )
-            raise NotMadeError(msg)
-        self._maker()
+        self.make()
         return FileContent.open(str(self))
+
+    _made_as: type[DataFile] = DataFile
+    """What it is once it is made."""
 
     @property
     def record(self) -> list[dict[str, Any]]:
@@ -82,7 +86,7 @@ class PlannedFile(DataFile):
     @property
     def is_made(self) -> bool:
         """Whether the file is there by now."""
-        return "content" in self.__dict__
+        return self._is_made
 
     @property
     def can_be_made(self) -> bool:
@@ -91,11 +95,26 @@ class PlannedFile(DataFile):
 
     def make(self) -> None:
         """Make the file, unless it was made; NotMadeError if it is only planned."""
-        _ = self.content
+        if self._is_made:
+            return
+        if self._maker is None:
+            for watcher in _watchers:
+                watcher(self)
+            msg = (
+                f"{self} is not made yet, for this run only plans; what is in it is "
+                "not known"
+            )
+            raise NotMadeError(msg)
+        self._maker()
+        self._is_made = True
+        if not isinstance(self, PlainFile):
+            _ = self.content  # of this moment, whatever becomes of the name
 
     def __repr__(self) -> str:
         return (
-            super().__repr__() if self.is_made else f"DataFile {str(self)!r} (not made)"
+            super().__repr__()
+            if self.is_made
+            else f"{self._made_as.__name__} {str(self)!r} (not made)"
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DataFile:
@@ -116,11 +135,44 @@ class PlannedFile(DataFile):
     def __reduce__(self) -> tuple[Any, ...]:
         if self.is_made:
             # A file like every other, which need not be found where it is unpacked.
-            own = ("_maker", "_planned_record", "like")
+            own = ("_maker", "_planned_record", "_is_made", "like")
             state = {n: v for n, v in self.__dict__.items() if n not in own}
-            return (_empty_file, (), state)
+            return (_empty_file, (self._made_as,), state)
         # What makes it stays in this process.
-        return (PlannedFile, (str(self), self.record, {}))
+        return (type(self), (str(self), self.record, {}))
+
+
+class PlannedPlainFile(PlannedFile, PlainFile):  # type: ignore[misc]
+    """A product that does not exist yet, and will not be FITS."""
+
+    content = PlainFile.content
+    _made_as = PlainFile
+
+    @property
+    def record(self) -> list[dict[str, Any]]:
+        """How the file was made, or will be."""
+        return PlainFile.record.__get__(self) if self.is_made else self._planned_record
+
+    @record.setter
+    def record(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self._planned_record = [dict(row) for row in rows]
+
+    def read_bytes(self) -> bytes:
+        """Read the file, which is made for it; NotMadeError if it is planned."""
+        self.make()
+        return super().read_bytes()
+
+
+def plan_file(
+    filename: str | os.PathLike[str],
+    record: Sequence[Mapping[str, Any]],
+    cals: Mapping[str, DataFile],
+    maker: Callable[[], object] | None = None,
+    like: DataFile | None = None,
+) -> PlannedFile:
+    """Make the planned file of a product, by its type."""
+    kind = PlannedPlainFile if is_plain(filename) else PlannedFile
+    return kind(filename, record, cals, maker, like)
 
 
 @contextmanager
@@ -133,9 +185,9 @@ def watch_looks(watcher: Callable[[PlannedFile], object]) -> Iterator[None]:
         _watchers.remove(watcher)
 
 
-def _empty_file() -> DataFile:
+def _empty_file(kind: type[DataFile]) -> DataFile:
     """Make the object that the pickled state of a file is put into."""
-    return object.__new__(DataFile)
+    return object.__new__(kind)
 
 
 def find_planned(filename: str | os.PathLike[str]) -> PlannedFile | None:
@@ -146,7 +198,7 @@ def find_planned(filename: str | os.PathLike[str]) -> PlannedFile | None:
 
 def open_planned(filename: str | os.PathLike[str]) -> DataFile:
     """Open a file, or return the one that is planned under its name."""
-    return find_planned(filename) or DataFile(filename)
+    return find_planned(filename) or open_file(filename)
 
 
 def _path(filename: str | os.PathLike[str]) -> str:

@@ -14,18 +14,11 @@ from astropy.nddata import (
 
 from ndmapper.errors import ShapeError, UnitError
 from ndmapper.io.roles import UncertaintyKind
-from ndmapper.numerics.formulas import narrowed
+from ndmapper.numerics.formulas import as_numbers, narrowed, squared
 
-__all__ = ["as_stored", "root_of", "squared", "variance_of"]
+__all__ = ["as_stored", "root_of", "variance_of"]
 
 Array = npt.NDArray[Any]
-
-
-def squared(std: Array) -> Array:
-    """Return the variances of standard deviations, in double precision."""
-    # Those of float32 are exact: their roots are the same numbers again.
-    with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(np.square(std, dtype=np.float64))
 
 
 def root_of(
@@ -59,9 +52,13 @@ def as_stored(
     return inverse
 
 
-def variance_of(value: NDUncertainty, shape: tuple[int, ...], unit: Any) -> Array:
+def variance_of(
+    value: NDUncertainty, shape: tuple[int, ...], unit: Any
+) -> Array | None:
     """
     Return the variance of an uncertainty, in the unit of its data squared.
+
+    An uncertainty without an array, which astropy allows, is none.
 
     Raises
     ------
@@ -78,7 +75,9 @@ def variance_of(value: NDUncertainty, shape: tuple[int, ...], unit: Any) -> Arra
             f"{type(value).__name__}; set variance to give an array"
         )
         raise TypeError(msg)
-    array, own = np.asarray(value.array), value.unit
+    if value.array is None:
+        return None
+    array, own = as_numbers(value.array, "uncertainties"), value.unit
     dtype = array.dtype
     if isinstance(value, StdDevUncertainty):
         array, own = squared(array), None if own is None else own**2

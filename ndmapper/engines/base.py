@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ndmapper.config import Settings
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, FileSet
+from ndmapper.data.fileset import files_in
 
 __all__ = [
     "Calibration",
@@ -26,11 +27,12 @@ Output = str | None
 """
 Name of an output; None for the only one of a step that does not name it.
 
-``'MASTER_BIAS#3'`` is the third product of an output that gives several of them.
+``'MASTER_BIAS#3'`` is the third product of an output that gives several of them, and
+``'MASTER_BIAS[7]'`` the member of a set with the key 7.
 """
 
-Calibration = DataFile | list[DataFile] | None
-"""One file, one file for each input (each='list'), or None: not applied."""
+Calibration = DataFile | FileSet | list[Any] | None
+"""One file or set, one for each input (each='list'), or None: not applied."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,18 +78,21 @@ class Job:
     each : {'ndd', 'file', 'list'}
         What the function or tool receives.
     roles : mapping of str to sequence of DataFile
-        The inputs by name: one file each, or with each='list' all of them.
+        The inputs by name: one file each, or with each='list' all of them. A set counts
+        as one file for a Python step; tools are given its members.
     calibrations : mapping of str to DataFile, list of DataFile or None
         Calibrations of a Python step, by parameter; None is not applied. For other
-        tools they are among the parameters.
+        tools they are among the parameters, but for entries of an IRAF database.
     parameters : mapping
         Checked values of all other parameters of the function or tool. A `DataFile`, or
         a list of them, stands for file names. Names are in Python spelling, with ``_``
         for ``-`` and ``.``.
     outputs : tuple of (str or None)
         Names of the outputs of this job.
+    open : frozenset of (str or None)
+        Those of them that give as many products as are made: ``'TAG#1'``, ``'TAG#2'``.
     targets : mapping of (str or None) to str
-        File names of the products, without folder.
+        File names of the products, without folder; of an open output, the pattern.
     settings : Settings
         The configuration of the call.
     folder : Path or None
@@ -104,10 +109,11 @@ class Job:
     task: Task
     func: Callable[..., Any] | None = None
     each: Each
-    roles: Mapping[str, Sequence[DataFile]]
+    roles: Mapping[str, Sequence[Any]]
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     parameters: Mapping[str, Any]
     outputs: tuple[Output, ...]
+    open: frozenset[Output] = frozenset()
     targets: Mapping[Output, str] = field(default_factory=dict)
     settings: Settings
     folder: Path | None = None
@@ -116,8 +122,13 @@ class Job:
 
     @property
     def inputs(self) -> list[DataFile]:
-        """All inputs, one role after the other."""
-        return [df for files in self.roles.values() for df in files]
+        """All input files, one role after the other."""
+        return [
+            df
+            for items in self.roles.values()
+            for item in items
+            for df in files_in(item)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +139,10 @@ class Outcome:
     Parameters
     ----------
     products : mapping of (str or None) to DataFile
-        One unsaved file for every output of the job. If it is an unchanged whole file
-        in the folder of the job, that file itself becomes the product.
+        One unsaved file for every output of the job, or several for an open one:
+        ``'TAG#1'``, or ``'TAG[7]'`` where the engine knows the key. If it is an
+        unchanged whole file in the folder of the job, that file itself becomes the
+        product.
     log : str
         Output of the tool.
     warnings : tuple of str

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ndmapper.data import DataFile
+from ndmapper.data.plainfile import open_file
 from ndmapper.engines.base import Each, Job, Outcome, Output, Preview, Task
 from ndmapper.engines.process import (
     exit_error,
@@ -256,14 +257,14 @@ def _open(path: Path) -> DataFile:
         msg = f"did not write {path.name}, but {found}"
         raise StepError(msg)
     try:
-        return DataFile(path)
+        return open_file(path)
     except MissingFileError as err:
         msg = f"did not write {path.name}: {err}"
         raise StepError(msg) from err
     except FormatError as err:
         msg = (
-            f"wrote {path.name}, which is damaged or not FITS ({err}); products are "
-            "FITS files: have the program write these, tables included"
+            f"wrote {path.name}, which is damaged or not FITS ({err}); products "
+            "are FITS unless their names say otherwise, as x.dat does"
         )
         raise StepError(msg) from err
 

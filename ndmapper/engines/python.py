@@ -9,7 +9,9 @@ from typing import Any, cast
 from astropy.nddata import NDData
 
 from ndmapper.config import Settings
-from ndmapper.data import DataFile, DataFileList, NDLater
+from ndmapper.data import DataFile, DataFileList, FileSet, NDLater, PlainFile
+from ndmapper.data.fileset import files_in
+from ndmapper.data.name_pattern import key_text
 from ndmapper.engines.base import (
     Calibration,
     Each,
@@ -25,7 +27,9 @@ from ndmapper.engines.decisions import (
     known_decisions,
     replay_notes,
 )
+from ndmapper.engines.plain_results import plain_result
 from ndmapper.errors import IdentError, NdmapperError, ShapeError, StepError
+from ndmapper.io.filetypes import is_plain
 from ndmapper.parallel import map_parallel
 
 __all__ = ["PythonEngine"]
@@ -81,8 +85,10 @@ def _stripper(
         drop["flags"] = None
 
     def strip(item: Any) -> Any:
-        if item is None or not drop:
+        if item is None or not drop or isinstance(item, PlainFile):
             return item
+        if isinstance(item, FileSet):
+            return item.changed(strip)
         if isinstance(item, DataFile):
             copy = _own(item)
             for index, ndd in enumerate(item):
@@ -97,6 +103,12 @@ def _stripper(
 
 def _run_ndd(job: Job) -> dict[Output, DataFile]:
     (df,) = job.inputs
+    if isinstance(df, PlainFile):
+        msg = (
+            f"{df} is not FITS, so it has no image for {job.step} to work on; a step "
+            "of files is declared with each='file'"
+        )
+        raise StepError(msg)
     if not len(df):
         held = [f"table {name}" for name in df.tables] + list(df.extras)
         msg = (
@@ -132,19 +144,22 @@ def _run_ndd(job: Job) -> dict[Output, DataFile]:
 
 
 def _run_file(job: Job) -> dict[Output, DataFile]:
-    (df,) = job.inputs
-    return _run_whole(job, _own(df), df, str(df.filename or "unnamed file"))
+    ((item,),) = job.roles.values()
+    return _run_whole(job, _own(item), item, str(item.filename or "unnamed file"))
 
 
-def _own(df: DataFile) -> DataFile:
-    """Return a lazy copy of a file that the function may change."""
-    own = DataFile(data=df)
+def _own(df: Any) -> Any:
+    """Return a lazy copy of a file or set that the function may change."""
+    if isinstance(df, FileSet):
+        return df.changed(_own)
+    own = df.copy()
     own.filename = df.filename
     return own
 
 
 def _run_list(job: Job) -> dict[Output, DataFile]:
-    files = DataFileList(data=[_own(df) for df in job.inputs])
+    (items,) = job.roles.values()
+    files = DataFileList(data=[_own(item) for item in items])
     where = ", ".join(str(df.filename) for df in files[:3])
     if len(files) > 3:
         where += f" and {len(files) - 3} more"
@@ -152,7 +167,7 @@ def _run_list(job: Job) -> dict[Output, DataFile]:
 
 
 def _run_whole(
-    job: Job, argument: Any, first: DataFile, where: str
+    job: Job, argument: Any, first: Any, where: str
 ) -> dict[Output, DataFile]:
     strip = _stripper(job.settings, job.parameters)
     cals = {
@@ -162,16 +177,50 @@ def _run_whole(
     result = _guarded(
         job, where, lambda: _func(job)(strip(argument), **cals, **job.parameters)
     )
-    products = {}
+    products: dict[Output, DataFile] = {}
     for name, value in _by_output(job, result, where).items():
+        if name in job.open:
+            products |= _several(job, name, value, where, strip)
+            continue
+        target = job.targets.get(name, "")
+        if is_plain(target):
+            products[name] = plain_result(value, target, job.step)
+            continue
+        if isinstance(value, FileSet):
+            msg = (
+                f"{job.step} returned a set on {where}, and declares one file; declare "
+                "outputs={'name': '{base}-{key}.fits'} to return as many as there are"
+            )
+            raise StepError(msg)
         if isinstance(value, DataFile):
             products[name] = strip(DataFile(data=value))
             continue
         ndds = value if isinstance(value, Sequence) else [value]
         products[name] = _assemble(
-            first, [strip(_as_ndd(job, ndd, None, where)) for ndd in ndds]
+            files_in(first)[0], [strip(_as_ndd(job, ndd, None, where)) for ndd in ndds]
         )
     return products
+
+
+def _several(
+    job: Job, name: Output, value: Any, where: str, strip: Callable[[Any], Any]
+) -> dict[Output, DataFile]:
+    """Sort what a function returned for an output of any number: a set, or a list."""
+    if isinstance(value, Mapping):
+        members = {f"{name or ''}[{key_text(key)}]": value[key] for key in value}
+    elif isinstance(value, Sequence):
+        members = {f"{name or ''}#{n}": one for n, one in enumerate(value, 1)}
+    else:
+        members = {f"{name or ''}#1": value}
+    for one in members.values():
+        if not isinstance(one, DataFile | NDData):
+            msg = (
+                f"{job.step} must return a FileSet, a mapping of key to file, or a "
+                f"list of files for {name or 'its output'}, but on {where} it returned "
+                f"a {type(one).__name__}"
+            )
+            raise StepError(msg)
+    return {o: strip(DataFile(data=one)) for o, one in members.items()}
 
 
 def _func(job: Job) -> Callable[..., Any]:
@@ -207,8 +256,10 @@ def _names(cal: Calibration) -> str:
 
 def _matching(
     cal: Calibration, ndd: NDLater, df: DataFile, name: str, job: Job
-) -> NDLater:
+) -> NDLater | PlainFile:
     """Return the extension of a calibration by ident, or its only one."""
+    if isinstance(cal, PlainFile):
+        return cal
     if not isinstance(cal, DataFile):
         msg = f"{job.step}: {name} must be one file for {df}, not {cal!r}"
         raise StepError(msg)

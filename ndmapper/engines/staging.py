@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, PlainFile
+from ndmapper.data.plainfile import write_file
 from ndmapper.data.saving.save import write_datafile
 from ndmapper.errors import MissingFileError, StepError
 from ndmapper.io.filemap import map_file, padded
@@ -158,12 +159,12 @@ class InputLinks:
         if path == own:
             return path
         self.folder.mkdir(exist_ok=True)
-        if self.bare and df.record:
+        if self.bare and not isinstance(df, PlainFile) and df.record:
             write_datafile(df, path, rows=[])
         elif _is_on_disk(df) and own is not None:
             path.symlink_to(own)
         else:
-            write_datafile(df, path)
+            write_file(df, path)
         return path
 
     def link(self, path: Path) -> Path:

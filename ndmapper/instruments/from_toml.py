@@ -72,8 +72,9 @@ class _Parser(Checker):
             survey=self.names("survey", self.document.get("survey", []), descriptors),
             classes=tuple(
                 FrameClass(name=self.required(f"class[{i}].name", c, "name"),
-                           where=self.where(f"class[{i}].where", c, descriptors))
-                for i, c in enumerate(self.tables("class", {"name", "where"}))
+                           where=self.where(f"class[{i}].where", c, descriptors),
+                           tag=self.text("tag", c, f"class[{i}].tag"))
+                for i, c in enumerate(self.tables("class", {"name", "where", "tag"}))
             ),
             dependencies={
                 key: self.texts(f"dependencies.{key}", value)

@@ -26,6 +26,7 @@ class FrameClass:
     name: str  # for instance ``"bias"``
     # Conditions on descriptors, all of which have to be met.
     where: Mapping[str, tuple[Condition, ...]]
+    tag: str | None = None  # what tools call such frames, where that differs
 
     def test(self, values: Mapping[str, Value]) -> tuple[bool, str]:
         """Whether a frame is of this class."""
@@ -115,6 +116,11 @@ class Instrument:
     def needs_all(self) -> bool:
         """Whether descriptors look at the headers of all images of a file."""
         return any(d.needs_all for d in self.descriptors.values())
+
+    @functools.cached_property
+    def tags(self) -> dict[str, str]:
+        """What tools call frames of each class: class to tag."""
+        return {c.name: c.tag for c in self.classes if c.tag is not None}
 
     def serves(self, frame_class: str | None) -> tuple[str, ...]:
         """

@@ -9,8 +9,8 @@ scaled to floating point or there is no scaling of unsigned integers at work.
 import functools
 import logging
 import mmap
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.source import PositionedReader, Source
 
-__all__ = ["ArrayHandle", "Section", "is_basic_index", "section_of"]
+__all__ = ["ArrayHandle", "Conversion", "Section", "is_basic_index", "section_of"]
 
 Section = tuple[range | int, ...]
 """For each axis, which pixels are taken; a number takes the axis away."""
@@ -65,6 +65,18 @@ def section_of(section: Section, item: Any) -> Section:
     return tuple(taken)
 
 
+class Conversion(Protocol):
+    """How values are made of stored numbers that mean something else."""
+
+    def dtype(self, handle: "ArrayHandle") -> np.dtype[Any]:
+        """Return the type of the values; nothing is read."""
+
+    def values(
+        self, handle: "ArrayHandle", stored: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
+        """Convert what a handle has stored, which may be done in place."""
+
+
 @dataclass(frozen=True)
 class ArrayHandle:
     """
@@ -83,6 +95,8 @@ class ArrayHandle:
     bzero: float
     blank: int | None  # stored value of undefined pixels
     section: Section  # in stored pixels
+    # Beyond BSCALE, BZERO and BLANK.
+    conversion: Conversion | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(cls, hdu: HduMap) -> "ArrayHandle":
@@ -115,9 +129,15 @@ class ArrayHandle:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the values, in the byte order of this machine."""
+        how = self.conversion
+        return self.scaled_dtype if how is None else how.dtype(self)
+
+    @property
+    def scaled_dtype(self) -> np.dtype[Any]:
+        """Type of the values before any conversion."""
         if self.is_pseudo:
             return np.dtype(_PSEUDO[self.bitpix])
-        if self.bitpix > 0 and self.is_converted:
+        if self.bitpix > 0 and self.is_scaled:
             # As astropy does: a mantissa as wide as the stored integers.
             return np.dtype("f8" if self.bitpix > 16 else "f4")
         return self.stored_dtype
@@ -128,8 +148,8 @@ class ArrayHandle:
         return self.bscale == 1 and self.bzero == _OFFSETS.get(self.bitpix)
 
     @property
-    def is_converted(self) -> bool:
-        """Whether the values differ from the stored numbers."""
+    def is_scaled(self) -> bool:
+        """Whether BSCALE, BZERO or BLANK make other values of the stored numbers."""
         return self.bscale != 1 or self.bzero != 0 or self.blank is not None
 
     @property
@@ -149,12 +169,19 @@ class ArrayHandle:
         taken.__dict__.update(self.__dict__, section=section_of(self.section, item))
         return taken
 
+    def converted(self, conversion: Conversion) -> Self:
+        """Return the handle of the same array, read with a conversion."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__, conversion=conversion)
+        return made
+
     def __getitem__(self, item: Any) -> npt.NDArray[Any]:
         return self.take(item).read()
 
     def read(self) -> npt.NDArray[Any]:
         """Read the section as a new, writable array in the native byte order."""
-        return self._scaled(self.stored())
+        stored, how = self.stored(), self.conversion
+        return self.scaled(stored) if how is None else how.values(self, stored)
 
     def stored(self) -> npt.NDArray[Any]:
         """Read the section without applying BSCALE, BZERO and BLANK."""
@@ -203,8 +230,9 @@ class ArrayHandle:
         """Whether `read_rows` can read it: whole rows of a plain file, not rescaled."""
         return (
             type(self) is ArrayHandle
+            and self.conversion is None
             and self.source.compression is None
-            and (self.is_pseudo or not self.is_converted)
+            and (self.is_pseudo or not self.is_scaled)
             and self._first_of_rows() is not None
         )
 
@@ -222,7 +250,7 @@ class ArrayHandle:
         stored = out.view(self.stored_dtype.newbyteorder(">"))
         start = self.offset + (first + span.start) * (out.nbytes // len(out))
         reader.read_into(start, _bytes_of(stored))
-        return stored if self.bitpix < 0 else self._scaled(_native(stored))
+        return stored if self.bitpix < 0 else self.scaled(_native(stored))
 
     def _first_of_rows(self) -> int | None:
         """Return the first row if the section is contiguous whole rows, else None."""
@@ -234,15 +262,18 @@ class ArrayHandle:
             return None
         return rows.start
 
-    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        if not self.is_converted:
+    def scaled(
+        self, stored: npt.NDArray[Any], dtype: npt.DTypeLike | None = None
+    ) -> npt.NDArray[Any]:
+        """Apply BSCALE, BZERO and BLANK, where they scale in another `dtype`."""
+        if not self.is_scaled:
             return stored
         if self.is_pseudo:
             # Adding half the range is the same as turning the highest bit over.
             bits = stored.view(f"u{stored.itemsize}")
             bits ^= bits.dtype.type(1 << (self.bitpix - 1))
-            return bits.view(self.dtype)
-        values = stored.astype(self.dtype)
+            return bits.view(self.scaled_dtype)
+        values = stored.astype(dtype or self.scaled_dtype)
         if self.bscale != 1:
             np.multiply(values, self.bscale, out=values)
         if self.bzero != 0:

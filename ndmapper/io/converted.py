@@ -1,15 +1,16 @@
 """
 Lazy arrays of the HDUs of a file, also where the stored numbers mean other values.
 
-Uncertainties in another unit than their data, inverse variances, masks of CCDData, and
-flags that are not stored as integers are converted on reading. Each has a class, by
-which a save knows what it can copy, and a function that makes it of an HDU: hence more
-than ten names.
+Uncertainties that are no variances or in another unit than their data, masks of
+CCDData, and flags that are not stored as integers are converted on reading. Each has a
+conversion, by which a save knows what it can copy, and a function that makes the handle
+of an HDU: hence more than ten names.
 """
 
 import functools
 import logging
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,35 +19,33 @@ from astropy import units as u
 from ndmapper.errors import FormatError
 from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.filemap import HduMap
+from ndmapper.io.roles import KINDS_BY_UTYPE, UncertaintyKind
 from ndmapper.io.source import Source
 from ndmapper.io.tiles.read import TileHandle
 from ndmapper.io.units import says_nothing, unit_from_text
-from ndmapper.numerics.formulas import as_float, float_type
+from ndmapper.numerics.formulas import as_float, float_type, squared
 
 __all__ = [
     "KIND_KEYWORD",
     "KIND_NAMES",
-    "ConvertedHandle",
-    "InverseHandle",
-    "NoDataHandle",
-    "RescaledHandle",
+    "AsBits",
+    "AsMask",
+    "AsVariance",
+    "WithNoData",
     "flags_handle",
-    "in_unit_of_data",
-    "inverse_handle",
     "kind_of_uncertainty",
     "mask_handle",
-    "no_data_handle",
+    "measured",
     "open_array",
+    "stored_kind",
     "unfit_as_bits",
-    "weighed_handle",
+    "variance_handle",
 ]
 
 
 log = logging.getLogger(__name__)
 
-_Handle = TypeVar("_Handle", bound=ArrayHandle)
-
-Kind = Literal["std", "variance", "inverse"]
+Array = npt.NDArray[Any]
 
 
 def open_array(hdu: HduMap) -> ArrayHandle:
@@ -58,112 +57,92 @@ def open_array(hdu: HduMap) -> ArrayHandle:
 KIND_KEYWORD = "UTYPE"
 """Keyword that tells the kind of an uncertainty."""
 
-KIND_NAMES: dict[Kind, str] = {
-    "std": "StdDevUncertainty",
-    "variance": "VarianceUncertainty",
-    "inverse": "InverseVariance",
-}
+KIND_NAMES = {kind: name for name, kind in KINDS_BY_UTYPE.items()}
 """Its values."""
 
 
-def kind_of_uncertainty(hdu: HduMap) -> Kind:
+def kind_of_uncertainty(hdu: HduMap) -> UncertaintyKind:
     """Return the kind of an uncertainty by UTYPE; without it standard deviations."""
     stated = str(hdu.header.get(KIND_KEYWORD, "")).strip()
-    return next((kind for kind, name in KIND_NAMES.items() if name == stated), "std")
-
-
-class ConvertedHandle(ArrayHandle):
-    """A lazy array whose values differ in meaning from those that are stored."""
-
-
-def _converted(kind: type[_Handle], handle: ArrayHandle, **attributes: Any) -> _Handle:
-    """Make a handle of another kind for the same array, be it compressed in tiles."""
-    tiled: Any = _TILED[kind] if isinstance(handle, TileHandle) else kind
-    made: _Handle = object.__new__(tiled)
-    made.__dict__.update(handle.__dict__, **attributes)
-    return made
+    return KINDS_BY_UTYPE.get(stated, "std")
 
 
 # ---- uncertainties
 
 
-class InverseHandle(ConvertedHandle):
-    """Variances that are stored as inverse variances."""
+@dataclass(frozen=True)
+class AsVariance:
+    """Conversion of an uncertainty of any kind to variances in the unit of the data."""
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the variances."""
-        return float_type(super().dtype)
+    kind: UncertaintyKind  # that is stored
+    factor: float = 1  # what is stored is multiplied by it, in double precision
 
-    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        weights = as_float(super()._scaled(stored))
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            return np.where(
-                _is_measured(weights), 1 / weights, weights.dtype.type(np.inf)
-            )
+    def dtype(self, handle: ArrayHandle) -> np.dtype[Any]:
+        """Return the type of the variances."""
+        inverse = self.kind == "ivar"
+        return float_type(handle.scaled_dtype) if inverse else np.dtype(np.float64)
 
-    def is_measured(self) -> npt.NDArray[np.bool_]:
-        """Return where there is a variance: the inverse is positive and finite."""
-        return _is_measured(as_float(super()._scaled(self.stored())))
+    def values(self, handle: ArrayHandle, stored: Array) -> Array:
+        """Make variances of what is stored."""
+        if self.kind == "ivar":
+            weights = as_float(handle.scaled(stored))
+            with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+                return np.where(
+                    _is_measured(weights), 1 / weights, weights.dtype.type(np.inf)
+                )
+        if self.factor == 1:
+            values = handle.scaled(stored)
+        else:
+            scaled = handle.scaled(stored, np.float64)
+            values = np.asarray(np.float64(self.factor) * scaled)
+        return squared(values) if self.kind == "std" else values
 
 
-def _is_measured(weights: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def stored_kind(handle: ArrayHandle | None) -> UncertaintyKind:
+    """Return the kind of uncertainty that is stored, by the conversion of a handle."""
+    how = None if handle is None else handle.conversion
+    return how.kind if isinstance(how, AsVariance) else "variance"
+
+
+def measured(weights: ArrayHandle) -> npt.NDArray[np.bool_]:
+    """Return where an inverse variance, as it is stored, is positive and finite."""
+    return _is_measured(as_float(weights.scaled(weights.stored())))
+
+
+def _is_measured(weights: Array) -> npt.NDArray[np.bool_]:
     return np.asarray((weights > 0) & np.isfinite(weights))
 
 
-def inverse_handle(hdu: HduMap) -> InverseHandle:
-    """Make the handle of inverse variances that are read as variances."""
-    return _converted(InverseHandle, open_array(hdu))
-
-
-def weighed_handle(hdu: HduMap) -> ArrayHandle:
-    """Make the handle of an uncertainty; inverse variances are read as variances."""
-    if kind_of_uncertainty(hdu) != "inverse":
-        return open_array(hdu)
-    return inverse_handle(hdu)
-
-
-class RescaledHandle(ConvertedHandle):
-    """An uncertainty that is multiplied by a factor, in double precision."""
-
-    factor: float
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        return np.dtype(np.float64)
-
-    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.asarray(np.float64(self.factor) * super()._scaled(stored))
-
-
-def in_unit_of_data(
-    handle: ArrayHandle, hdu: HduMap, data: HduMap, *, is_std: bool
-) -> ArrayHandle:
+def variance_handle(hdu: HduMap, data: HduMap, kind: UncertaintyKind) -> ArrayHandle:
     """
-    Convert an uncertainty to the unit of its data (squared for variances).
+    Make the handle of an uncertainty, which is read as variances.
 
-    Units that do not fit each other are warned of, and the values taken as they are.
+    They are in the unit of the data squared. Units that do not fit each other are
+    warned of, and the values taken as they are. What inverse variances have as unit is
+    not looked at.
     """
+    handle = open_array(hdu)
+    factor = 1.0 if kind == "ivar" else _factor(hdu, data, is_std=kind == "std")
+    if kind == "variance" and factor == 1:
+        return handle
+    return handle.converted(AsVariance(kind, factor))
+
+
+def _factor(hdu: HduMap, data: HduMap, *, is_std: bool) -> float:
+    """Return what turns an uncertainty into the unit of its data, or of its square."""
     text, data_text = (str(h.keys.get("BUNIT") or "") for h in (hdu, data))
-    if not text or not data_text:
-        return handle
-    if isinstance(handle, ConvertedHandle):
-        return handle  # inverse variances, whose unit is another matter
-    if says_nothing(text) or says_nothing(data_text):
-        return handle
+    if not text or not data_text or says_nothing(text) or says_nothing(data_text):
+        return 1
     unit, of_data = unit_from_text(text), unit_from_text(data_text)
     if not isinstance(unit, u.UnitBase) or not isinstance(of_data, u.UnitBase):
-        return handle  # cannot be checked
+        return 1  # cannot be checked
     expected = of_data if is_std else of_data**2
     try:
         factor = unit.to(expected)
     except u.UnitConversionError:
-        _warn(handle.source, text, data_text, is_std)
-        return handle
-    if abs(factor - 1) < 1e-9:
-        return handle
-    return _converted(RescaledHandle, handle, factor=float(factor))
+        _warn(hdu.source, text, data_text, is_std)
+        return 1
+    return 1 if abs(factor - 1) < 1e-9 else float(factor)
 
 
 @functools.lru_cache(maxsize=256)  # once for a file
@@ -179,135 +158,99 @@ def _warn(source: Source, text: str, data_text: str, is_std: bool) -> None:
 # ---- flags
 
 
-class _Mask(ConvertedHandle):
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the flags."""
+@dataclass(frozen=True)
+class AsMask:
+    """Conversion of a mask to flags 0 and 1."""
+
+    def dtype(self, handle: ArrayHandle) -> np.dtype[Any]:
+        """Return the type of the flags."""
         return np.dtype("uint8")
 
-    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        values = stored * np.float64(self.bscale) + np.float64(self.bzero)
+    def values(self, handle: ArrayHandle, stored: Array) -> Array:
+        """Make flags of the mask that is stored."""
+        values = stored * np.float64(handle.bscale) + np.float64(handle.bzero)
         return np.asarray(values != 0).astype(np.uint8)
 
 
 def mask_handle(hdu: HduMap) -> ArrayHandle:
     """Make the handle of a mask that is read as flags 0 and 1."""
-    return _converted(_Mask, open_array(hdu))
+    return open_array(hdu).converted(AsMask())
 
 
-class NoDataHandle(ConvertedHandle):
-    """Flags, with a bit added where the inverse variance is not positive and finite."""
+@dataclass(frozen=True)
+class WithNoData:
+    """
+    Conversion of inverse variances to flags.
 
-    weights: InverseHandle
-    flags: ArrayHandle | None  # the flags that are stored; None where there are none
+    A bit is added to the flags where the inverse variance is not positive and finite.
+    """
+
+    flags: ArrayHandle | None  # the whole array as stored; None where there is none
     bit: int  # the bit that means that nothing was measured
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the flags."""
+    def dtype(self, handle: ArrayHandle) -> np.dtype[Any]:
+        """Return the type of the flags."""
         stored = np.dtype("uint8") if self.flags is None else self.flags.dtype
         if self.bit.bit_length() <= 8 * stored.itemsize - (stored.kind == "i"):
             return stored
         return np.promote_types(np.min_scalar_type(self.bit), f"u{stored.itemsize}")
 
-    def take(self, item: Any) -> "NoDataHandle":
-        """Return the handle of a section; nothing is read."""
-        taken: Any = super().take(item)
-        weights = self.weights.take(item)
-        flags = None if self.flags is None else self.flags.take(item)
-        taken.__dict__.update(weights=weights, flags=flags)
-        return taken  # type: ignore[no-any-return]
-
-    def read(self) -> npt.NDArray[Any]:
-        """Read the section."""
-        made = np.zeros(self.shape, self.dtype)
+    def values(self, handle: ArrayHandle, stored: Array) -> Array:
+        """Read the same section of the flags, and add the bit."""
+        made = np.zeros(stored.shape, self.dtype(handle))
         if self.flags is not None:
-            flags = self.flags.read()
-            made |= flags.astype(self.dtype, copy=False)
-        made[~self.weights.is_measured()] |= self.dtype.type(self.bit)
+            flags = replace(self.flags, section=handle.section).read()
+            made |= flags.astype(made.dtype, copy=False)
+        weights = as_float(handle.scaled(stored))
+        made[~_is_measured(weights)] |= made.dtype.type(self.bit)
         return made
-
-
-def no_data_handle(
-    weights: InverseHandle, flags: ArrayHandle | None, bit: int
-) -> NoDataHandle:
-    """Make the handle of flags that have `bit` where there is no variance."""
-    made = object.__new__(NoDataHandle)
-    made.__dict__.update(weights.__dict__, weights=weights, flags=flags, bit=bit)
-    return made
 
 
 _FLAGS = np.dtype("uint32")
 """Type of flags that are stored as floating point: room for every named flag."""
 
 
-def unfit_as_bits(values: npt.NDArray[Any]) -> Any:
+def unfit_as_bits(values: Array) -> Any:
     """Return the first value that is no integer of up to 32 bits; None if all are."""
     fit = (values >= 0) & (values <= np.iinfo(_FLAGS).max)
     fit &= values == np.trunc(values)
     return None if fit.all() else values[~fit][0].item()
 
 
-class _Flags(ArrayHandle):
-    """Flags that are not stored as plain integers."""
+@dataclass(frozen=True)
+class AsBits:
+    """Conversion of flags that are not stored as plain integers."""
 
     name: str  # that of the extension, for errors
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the flags."""
+    def dtype(self, handle: ArrayHandle) -> np.dtype[Any]:
+        """Return the type of the flags."""
         # What BLANK marks are flags like others: no bit is left for it.
-        return self.stored_dtype if self._is_plain else _FLAGS
+        return handle.stored_dtype if _is_plain(handle) else _FLAGS
 
-    @property
-    def _is_plain(self) -> bool:
-        return self.bitpix > 0 and self.bscale == 1 and self.bzero == 0
-
-    def _scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        if self._is_plain:
+    def values(self, handle: ArrayHandle, stored: Array) -> Array:
+        """Make integers of the flags that are stored."""
+        if _is_plain(handle):
             return stored
-        values = stored * np.float64(self.bscale) + np.float64(self.bzero)
+        values = stored * np.float64(handle.bscale) + np.float64(handle.bzero)
         values = np.asarray(values)
         if (wrong := unfit_as_bits(values)) is not None:
             msg = (
-                f"the flags in HDU {self.index} ({self.name}) of "
-                f"{self.source.path} must be whole numbers of up to 32 bits, and there "
-                f"is {wrong}; correct them, or do without them: ndd.flags = None"
+                f"the flags in HDU {handle.index} ({self.name}) of "
+                f"{handle.source.path} must be whole numbers of up to 32 bits, and "
+                f"there is {wrong}; correct them, or do without them: ndd.flags = None"
             )
             raise FormatError(msg)
         return values.astype(_FLAGS)
 
 
+def _is_plain(handle: ArrayHandle) -> bool:
+    return handle.bitpix > 0 and handle.bscale == 1 and handle.bzero == 0
+
+
 def flags_handle(hdu: HduMap) -> ArrayHandle:
     """Make the handle of flags, which are read as integers however they are stored."""
     handle = open_array(hdu)
-    if handle.is_pseudo or (handle.bitpix > 0 and not handle.is_converted):
+    if handle.is_pseudo or (handle.bitpix > 0 and not handle.is_scaled):
         return handle
-    return _converted(_Flags, handle, name=hdu.name)
-
-
-# ---- the same, compressed in tiles
-
-
-class _TiledInverse(InverseHandle, TileHandle):
-    pass
-
-
-class _TiledRescaled(RescaledHandle, TileHandle):
-    pass
-
-
-class _TiledMask(_Mask, TileHandle):
-    pass
-
-
-class _TiledFlags(_Flags, TileHandle):
-    pass
-
-
-_TILED: dict[type[ArrayHandle], type[TileHandle]] = {
-    InverseHandle: _TiledInverse,
-    RescaledHandle: _TiledRescaled,
-    _Mask: _TiledMask,
-    _Flags: _TiledFlags,
-}
+    return handle.converted(AsBits(hdu.name))

@@ -1,12 +1,15 @@
 """The file types that ndmapper knows, and how a file name ends in one of them."""
 
+import os
 from itertools import product
 from pathlib import Path
 
 __all__ = [
     "FITS_TYPES",
+    "in_database",
     "is_compressed",
     "is_fits",
+    "is_plain",
     "plain_ext",
     "split_ext",
     "wants_tiles",
@@ -76,3 +79,15 @@ def is_compressed(ext: str | None) -> bool:
 def is_fits(ext: str | None) -> bool:
     """Whether a file type is FITS, compressed or not."""
     return (plain_ext(ext) or "").lower() in FITS_TYPES
+
+
+def in_database(name: str | os.PathLike[str]) -> bool:
+    """Whether a name is that of an entry in a database folder of IRAF."""
+    path = Path(name)
+    return path.parent.name == "database" and not is_fits(split_ext(path.name)[1])
+
+
+def is_plain(name: str | os.PathLike[str]) -> bool:
+    """Whether a name is that of a known file other than FITS: text, table, picture."""
+    ext = plain_ext(split_ext(Path(name).name)[1])
+    return in_database(name) or (ext or "").lower() in _OTHERS

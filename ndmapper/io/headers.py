@@ -67,9 +67,12 @@ class StoredHeader:
         raw: bytes | None = None,
         header: Header | None = None,
         place: HeaderPlace | None = None,
+        kind: str | None = None,
     ) -> None:
         self.raw = raw
         self.place = place
+        # Of an uncertainty: of which kind of it the file has the array.
+        self.kind = kind
         self._header = header
         self._edits: tuple[Callable[[Header], None], ...] = ()
 
@@ -118,10 +121,10 @@ class StoredHeader:
     def copy(self) -> "StoredHeader":
         """Copy the header; changes to one never show in the other."""
         if self._header is None:
-            new = StoredHeader(self.raw, place=self.place)
+            new = StoredHeader(self.raw, None, self.place, self.kind)
             new._edits = self._edits
             return new
-        return StoredHeader(self.raw, self._header.copy(), self.place)
+        return StoredHeader(self.raw, self._header.copy(), self.place, self.kind)
 
     def rebase(self, raw: bytes) -> None:
         """Take over what a save wrote, keeping the identity of the header object."""

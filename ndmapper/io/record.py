@@ -17,8 +17,9 @@ the product. An entry is a JSON object::
     key           identity of what was asked for (see `entry_key`)
     content       digest of the product without its record
     inputs        [{"name": ..., "digest" or "key": ...}, ...]; with "memory": true
-                  where it was not what lies on disk, and for a tool with "role", the
-                  parameter or tag that it was given for
+                  where it was not what lies on disk, for a tool with "role", the
+                  parameter or tag that it was given for, and with "set" where it is a
+                  member of one
     task          {"name": ..., "parameters": {...}, "words": {...}} of the tool that
                   ran; null, or absent, for a function
     calibrations  {type: reference like an input, list of them, or null if not applied}
@@ -39,6 +40,12 @@ the product. An entry is a JSON object::
                   part: value}, ...]], ...]), "keywords" ({part: keyword}) and "flags";
                   empty where the step asked and the headers said it all, absent where
                   it did not ask, or in older records
+    unit          {name: key} of the part of a call that made it, where a call is split;
+                  absent where not
+    set           name of the set that it is a member of, with the key in braces; absent
+                  where it is none
+    members       names of all members that were made together, where their number is
+                  not declared
     source        text of a step that lives in a script, else null
     code          digest of what that text and its helpers do, without comments
     script        what a script needs to call the step again: "each", "outputs",
@@ -50,9 +57,11 @@ the product. An entry is a JSON object::
     run           all that is volatile: times, host, paths, versions of the libraries
 
 In FITS the record is a binary table named NDM_RECORD, the last HDU, one row per
-entry: the step, the product and the canonical JSON text in a variable-length array of
-characters (FITS standard 4.0, section 7.3.5). A side record holds the same entries as
-a JSON file in ``.ndmapper/records/`` beside the product.
+entry: the step, the product and canonical JSON in a variable-length array of
+characters (FITS standard 4.0, section 7.3.5). Up to schema 2 the text is the whole
+entry; since then what an earlier row says is not repeated (`ndmapper.io.stored_rows`).
+A side record in ``.ndmapper/records/`` beside the product is a JSON list of the same
+rows, after ``{"schema": 3}``. Entries keep the schema that they were written with.
 
 More than ten names, since it is one document in three places: entries and their keys
 (`entry_key`, `identity`, `edited`), the table (`encode`, `decode`, `is_record`), and
@@ -60,29 +69,30 @@ files (`read_records`, `read_side`, `read_cleaned` and where these lie).
 """
 
 import hashlib
-import json
 import os
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ndmapper.documents import LARGEST, check_length, load_json
+from ndmapper.documents import LARGEST, canonical, load_json
 from ndmapper.errors import FormatError, RecordError
 from ndmapper.io.cards import header_size, join_cards
 from ndmapper.io.filemap import FileMap, HduMap, map_file, padded
+from ndmapper.io.filetypes import is_plain
 from ndmapper.io.quickheader import QuickHeader
 from ndmapper.io.sidedata import make_side_folder, read_side_data
+from ndmapper.io.stored_rows import Unpacker, pack
 from ndmapper.io.temporary import staging_name
 
 __all__ = [
     "EXTNAME",
     "MARK",
     "SCHEMA",
-    "canonical",
     "cleaned_path",
     "decode",
     "edited",
@@ -96,6 +106,7 @@ __all__ = [
     "read_records",
     "read_side",
     "side_path",
+    "side_text",
     "write_side",
 ]
 
@@ -166,6 +177,8 @@ def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str
         parts["instrument"] = {
             n: v for n, v in table.items() if n not in ("table", "origin")
         }
+    if entry.get("unit"):
+        parts["unit"] = entry["unit"]
     if entry.get("revision") is not None:
         parts["revision"] = entry["revision"]
         if entry["engine"] == "python":
@@ -219,7 +232,7 @@ def edited(
 
 def encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """Encode a record as an HDU."""
-    texts = [canonical(row).encode("ascii") for row in rows]
+    texts = [text.encode("ascii") for text in pack(rows)]
     steps = [str(row["step"]).encode("ascii", "replace") for row in rows]
     products = [str(row["product"]).encode("ascii", "replace") for row in rows]
     widths = [max([1, *map(len, column)]) for column in (steps, products)]
@@ -318,7 +331,8 @@ def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:
     try:
         fmap = file if isinstance(file, FileMap) else map_file(file)
     except FormatError:
-        if not (rows := read_side(Path(str(file)))):
+        path = Path(str(file))
+        if not (rows := read_side(path)) and not is_plain(path):
             raise
         return rows
     for hdu in reversed(fmap.hdus):
@@ -339,8 +353,14 @@ def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:
     return read_side(fmap.source.path)
 
 
-SCHEMA = 2
+SCHEMA = 3
 """Number of the schema that is written; older ones are read for ever."""
+
+_FIRST_PACKED = 3
+"""The first schema whose rows point to earlier ones."""
+
+_KEPT = 1 << 20
+"""Records shorter than this are remembered, since siblings share most of theirs."""
 
 _LONGEST_NAME = 1024
 
@@ -354,14 +374,17 @@ _KINDS: dict[str, Any] = {
     "task": (dict, type(None)), "script": (dict, type(None)),
     "qc": (dict, type(None)), "decisions": (dict, type(None)), "tags": dict,
     "revision": (int, type(None)), "instrument": (dict, type(None)),
+    "unit": dict, "set": str, "members": list,
 }  # fmt: skip
 _EMPTY: dict[str, Any] = {
     "engine": "unknown", "module": None, "tool": {"name": "unknown", "version": None},
     "output": None, "content": None, "parameters": {}, "config": {}, "source": None,
     "code": None,
 }  # fmt: skip
+_TASK: dict[str, Any] = {"name": "unknown", "parameters": {}, "words": {}}
 _OPTIONAL = frozenset((
     "schema", "task", "script", "qc", "decisions", "tags", "revision", "instrument",
+    "unit", "set", "members",
 ))  # fmt: skip
 
 # What is read within a part: the value, its kind, and the kind of the items in it.
@@ -378,41 +401,66 @@ _PARTS = (
 )  # fmt: skip
 
 
-def canonical(value: Any) -> str:
-    """Encode a value as canonical JSON: ASCII, sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
 def _read_entries(texts: Sequence[str], schema: Any) -> list[dict[str, Any]]:
-    """Parse entries from JSON."""
+    """Read entries, each from its own text, and check them."""
     _check_schema(schema)
+    size = sum(map(len, texts))
+    if size > LARGEST:
+        msg = f"the record has {size} bytes, which is more than any ({LARGEST})"
+        raise RecordError(msg)
+    if schema < _FIRST_PACKED or not texts:
+        return [
+            _checked(number, _parsed(text), schema)
+            for number, text in enumerate(texts, 1)
+        ]
+    read = _unpacked if size < _KEPT else _unpacked.__wrapped__
+    unpacker = read(tuple(texts[:-1]), schema).copy()
+    _unpack(unpacker, texts[-1], schema)
+    return unpacker.rows
+
+
+@lru_cache(maxsize=16)
+def _unpacked(texts: tuple[str, ...], schema: int) -> Unpacker:
+    """Read all entries but the last, which are the same for all products of a run."""
+    unpacker = Unpacker()
+    for text in texts:
+        _unpack(unpacker, text, schema)
+    return unpacker
+
+
+def _unpack(unpacker: Unpacker, text: str, schema: int) -> None:
+    number, stated = len(unpacker.rows) + 1, _parsed(text)
     try:
-        check_length("".join(texts))
-        rows = [load_json(text, finite=True) for text in texts]
+        row = unpacker.restore(stated)
+        unpacker.append(_checked(number, row, schema))
+    except ValueError as err:
+        msg = f"entry {number} of the record cannot be understood: {err}"
+        raise RecordError(msg) from err
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return load_json(text, finite=True)
     except ValueError as err:
         msg = f"the record holds text that is not JSON of an entry ({err})"
         raise RecordError(msg) from err
-    return _check_entries(rows, schema)
 
 
-def _check_entries(rows: Any, schema: Any) -> list[dict[str, Any]]:
-    """Check the parts of entries, and fill in those that old ones lack."""
-    _check_schema(schema)
-    if not isinstance(rows, list):
-        msg = "the record is no list of entries"
+def _checked(number: int, row: Any, schema: int) -> dict[str, Any]:
+    """Check the parts of an entry, and fill in those that old ones lack."""
+    if (problem := _problem(row)) is not None:
+        msg = f"entry {number} of the record cannot be understood: {problem}"
         raise RecordError(msg)
-    for number, row in enumerate(rows, 1):
-        if (problem := _problem(row)) is not None:
-            msg = f"entry {number} of the record cannot be understood: {problem}"
-            raise RecordError(msg)
-    return [_completed({"schema": schema} | row) for row in rows]
+    return _completed({"schema": schema} | row)
 
 
 def _completed(row: dict[str, Any]) -> dict[str, Any]:
     row = _EMPTY | row
-    row["tool"] = _EMPTY["tool"] | row["tool"]
-    if row.get("task") is not None:
-        row["task"] = {"name": "unknown", "parameters": {}, "words": {}} | row["task"]
+    if "name" not in row["tool"] or "version" not in row["tool"]:
+        row["tool"] = _EMPTY["tool"] | row["tool"]
+    task = row.get("task")
+    if task is not None and not _TASK.keys() <= task.keys():
+        row["task"] = _TASK | task
     return row
 
 
@@ -443,6 +491,8 @@ def _problem(row: Any) -> str | None:
         references = value if isinstance(value, list) else [value]
         problems += [_reference_problem(r) for r in references if r is not None]
     problems += [_part_problem(row, *part) for part in _PARTS]
+    if not all(isinstance(name, str) for name in row.get("members", ())):
+        problems.append("members are not names")
     if row["step"] == "edited":
         problems.append(_part_problem(row, "parameters", "edited", list, str))
     context = (row.get("script") or {}).get("context") or ()
@@ -456,6 +506,8 @@ def _reference_problem(reference: Any) -> str | None:
         return "a file is referred to without a name"
     if not isinstance(reference.get("key") or reference.get("digest") or "", str):
         return f"{reference['name']!r} has a digest that is no text"
+    if not isinstance(reference.get("set", ""), str):
+        return f"{reference['name']!r} has a set that is no text"
     return _name_problem(reference["name"])
 
 
@@ -480,6 +532,10 @@ def _part_problem(
     ):
         return f"{name} in {part} is not what belongs there"
     return None
+
+
+_BETWEEN = ",\n"
+"""What stands between the rows of a side record; within them are no line breaks."""
 
 
 def side_path(product: Path) -> Path:
@@ -507,11 +563,16 @@ def write_side(product: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     make_side_folder(path)
     temp = staging_name(path)
     try:
-        lines = ",\n".join(canonical(row) for row in rows)
-        temp.write_text(f"[{lines}]\n", encoding="utf-8")
+        temp.write_text(side_text(rows), encoding="utf-8")
         temp.replace(path)
     finally:
         temp.unlink(missing_ok=True)
+
+
+def side_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Encode a record as the text of a side record: JSON, one row in each line."""
+    lines = [canonical({"schema": SCHEMA}), *pack(rows)]
+    return "[" + _BETWEEN.join(lines) + "]\n"
 
 
 def cleaned_path(product: Path) -> Path:
@@ -526,8 +587,8 @@ def read_cleaned(product: Path) -> list[dict[str, Any]]:
 
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
-        rows = load_json(read_side_data(path), finite=True)
-        schema = max([0, *(row["schema"] for row in rows)])
+        text = read_side_data(path).decode()
+        texts, schema = _lines(text)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, ValueError, TypeError, KeyError) as err:
@@ -536,7 +597,19 @@ def _read(path: Path) -> list[dict[str, Any]]:
         )
         raise RecordError(msg) from err
     try:
-        return _check_entries(rows, schema)
+        return _read_entries(texts, schema)
     except RecordError as err:
         msg = f"the side record {path}: {err}"
         raise RecordError(msg) from err
+
+
+def _lines(text: str) -> tuple[list[str], Any]:
+    """Split the text of a side record into its rows; give the schema as well."""
+    first, *lines = text.strip().removeprefix("[").removesuffix("]").split(_BETWEEN)
+    if first == canonical({"schema": SCHEMA}):
+        return lines, SCHEMA
+    rows = load_json(text, finite=True)
+    if rows and rows[0].keys() == {"schema"}:
+        return [canonical(row) for row in rows[1:]], rows[0]["schema"]
+    schema = max([0, *(row["schema"] for row in rows)])
+    return [canonical(row) for row in rows], schema

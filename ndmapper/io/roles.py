@@ -16,7 +16,7 @@ from typing import Literal
 from ndmapper.io.filemap import HduMap
 
 __all__ = [
-    "NO_NAMES", "Pairs", "Role", "UncertaintyKind", "are_alike",
+    "KINDS_BY_UTYPE", "NO_NAMES", "Pairs", "Role", "UncertaintyKind", "are_alike",
     "find_pairs", "is_never_data", "role_of", "split_data_name",
 ]  # fmt: skip
 
@@ -47,7 +47,7 @@ _UNCERTAINTIES: dict[str, UncertaintyKind] = {
     "INVERSEVARIANCE": "ivar", "INVVARIANCE": "ivar", "INVMSE": "ivar",
 }  # fmt: skip
 
-_KINDS_BY_UTYPE: dict[str, UncertaintyKind] = {
+KINDS_BY_UTYPE: dict[str, UncertaintyKind] = {
     "StdDevUncertainty": "std", "VarianceUncertainty": "variance",
     "InverseVariance": "ivar",
 }  # fmt: skip
@@ -138,7 +138,7 @@ def role_of(hdu: HduMap) -> Role | None:
         if role is None and "BUNIT" in keys and name in NO_NAMES:
             role = _role_of_text(str(keys["BUNIT"]))
     if role is not None and role.part == "uncertainty":
-        stated = _KINDS_BY_UTYPE.get(str(hdu.keys.get("UTYPE") or ""), role.kind)
+        stated = KINDS_BY_UTYPE.get(str(hdu.keys.get("UTYPE") or ""), role.kind)
         role = role if stated == role.kind else replace(role, kind=stated)
     return role
 

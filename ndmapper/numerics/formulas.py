@@ -14,14 +14,25 @@ __all__ = [
     "BITWISE",
     "FORMULAS",
     "as_float",
+    "as_numbers",
     "flag_type",
     "float_type",
     "narrowed",
     "result_type",
+    "squared",
     "variance_type",
 ]
 
 Array = npt.NDArray[Any]
+
+
+def as_numbers(values: Any, what: str) -> Array:
+    """Return an array of real numbers; `what` they are is for the error."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        msg = f"{what} must be numbers, not {array.dtype}"
+        raise TypeError(msg)
+    return array
 
 
 def as_float(values: npt.ArrayLike) -> Array:
@@ -130,6 +141,13 @@ def narrowed(values: Array, dtype: np.dtype[Any]) -> Array:
         kept = np.abs(made - values) <= 1e-6 * np.abs(values)
         fits = kept | (made == values) | np.isnan(values)
     return made if fits.all() else values
+
+
+def squared(std: Array) -> Array:
+    """Return the variances of standard deviations, in double precision."""
+    # Those of float32 are exact: their roots are the same numbers again.
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(np.square(std, dtype=np.float64))
 
 
 def flag_type(*dtypes: np.dtype[Any]) -> np.dtype[Any]:

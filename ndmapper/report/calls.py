@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ndmapper.io.record import canonical
+from ndmapper.documents import canonical
 from ndmapper.report.lineage import Lineage, Row, references_of
 
 __all__ = ["Call", "ProductGroup", "find_calls"]

@@ -1,15 +1,16 @@
 """Several steps as one: file by file in memory, of which only the last is published."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from astropy.nddata import NDData
 
-from ndmapper.data import DataFileList
-from ndmapper.data.planned import PlannedFile
+from ndmapper.data import DataFile, DataFileList, FileSet
+from ndmapper.data.planned import PlannedFile, plan_file
 from ndmapper.errors import (
     DeclarationError,
     ParameterError,
+    PlanError,
     UnknownParameterError,
     did_you_mean,
 )
@@ -19,7 +20,8 @@ from ndmapper.steps.call.inputs import Inputs, coerce_roles
 from ndmapper.steps.call.plan import Plan, make_plan, open_digests, plan_units
 from ndmapper.steps.declare.declaration import CONFIG_WORDS, Declaration
 from ndmapper.steps.record.entry import ancestors
-from ndmapper.steps.run.execute import shape_results
+from ndmapper.steps.run.execute import gather, shape_results
+from ndmapper.steps.run.unit import Result
 from ndmapper.steps.step import Step, run_planned
 
 __all__ = ["Chain", "chain"]
@@ -212,7 +214,7 @@ class Chain:
         settings = freeze_settings(last, bound)
         # One for all steps, so that those of the raw files are kept with the others.
         digests = open_digests(settings)
-        preludes: list[list[PlanItem]] = [[] for _ in given.first]
+        preludes: list[list[PlanItem]] = []
         current = given
         for position, following in enumerate(declarations[1:]):
             declaration, own = declarations[position], bounds[position]
@@ -220,9 +222,17 @@ class Chain:
                 declaration, own, freeze_settings(declaration, own), current,
                 digests=digests, in_memory=True,
             )  # fmt: skip
+            preludes = preludes or [[] for _ in items]
+            if len(preludes) != len(items):
+                msg = (
+                    f"{self.name}: {declaration.name} works on {len(items)} parts, and "
+                    f"the step before it on {len(preludes)}; a chain splits its input "
+                    "once"
+                )
+                raise PlanError(msg)
             for prelude, item in zip(preludes, items, strict=True):
                 prelude.append(item)
-            files = DataFileList(data=[_stand_in(item) for item in items])
+            files = DataFileList(data=_stand_ins(items))
             current = coerce_roles(following, files, bounds[position + 1].inputs)
         plan = make_plan(
             last, bound, settings, current, digests=digests, preludes=preludes
@@ -230,9 +240,21 @@ class Chain:
         return given, plan
 
 
+def _stand_ins(items: Sequence[PlanItem]) -> list[DataFile | FileSet]:
+    """Plan the products of a step before the last, which are never saved."""
+    results: list[Result] = [
+        {output: _stand_in(item) for output in item.targets} for item in items
+    ]
+    return [
+        product
+        for result in gather(items, results)
+        if isinstance(result, dict)
+        for product in result.values()
+    ]
+
+
 def _stand_in(item: PlanItem) -> PlannedFile:
-    """Plan the product of a step before the last, which is never saved."""
     unit = item.unit
     ((output, name),) = item.targets.items()
     rows = [*ancestors(unit.used), item.expected[output]]
-    return PlannedFile(name, rows, unit.shared_cals, like=unit.inputs[0])
+    return plan_file(name, rows, unit.cals, like=unit.inputs[0])

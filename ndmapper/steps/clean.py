@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ndmapper.data import DataFile
+from ndmapper.data.plainfile import open_file
 from ndmapper.errors import FileAccessError, FormatError, RecordError
 from ndmapper.io.digest import DigestCache
-from ndmapper.io.record import canonical, cleaned_path, side_path
+from ndmapper.io.record import cleaned_path, side_path, side_text
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.temporary import staging_name, sweep_side_data
 from ndmapper.steps.record.entry import is_as_recorded
@@ -74,7 +74,7 @@ def find_removable(folder: Path, keep: Keep = "calibs") -> list[Candidate]:
         elif keep == "calibs" and "calibration" in uses:
             why = "it is a calibration"
         elif rows[-1]["step"] == "edited" or not is_as_recorded(
-            DataFile(path), digests
+            open_file(path), digests
         ):
             why = "it was edited"
         elif missing := _missing(path, rows[-1], rows):
@@ -86,23 +86,29 @@ def find_removable(folder: Path, keep: Keep = "calibs") -> list[Candidate]:
 
 def finish_removals(folder: Path) -> None:
     """Remove the side records that an interrupted clean has left."""
-    for side in (folder / ".ndmapper" / "records").glob("*.json"):
-        product = folder / side.name.removesuffix(".json")
-        if not product.exists() and cleaned_path(product).exists():
-            with suppress(OSError):
-                side.unlink()
-    sweep_side_data(folder / ".ndmapper")
+    for place in _places(folder):
+        for side in (place / ".ndmapper" / "records").glob("*.json"):
+            product = place / side.name.removesuffix(".json")
+            if not product.exists() and cleaned_path(product).exists():
+                with suppress(OSError):
+                    side.unlink()
+        sweep_side_data(place / ".ndmapper")
+
+
+def _places(folder: Path) -> list[Path]:
+    """List the folder, and that of the database of IRAF in it."""
+    return [place for place in (folder, folder / "database") if place.is_dir()]
 
 
 def _products(folder: Path) -> dict[Path, Sequence[dict[str, Any]]]:
     found: dict[Path, Sequence[dict[str, Any]]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in [path for place in _places(folder) for path in sorted(place.iterdir())]:
         if not path.is_file() or path.name.startswith("."):
             continue
         try:
-            rows = DataFile(path).record
+            rows = open_file(path).record
         except (FormatError, RecordError, OSError):
-            continue  # no FITS file, so no product
+            continue  # what no step makes
         if rows:
             found[path] = rows
     return found
@@ -136,14 +142,13 @@ def remove(path: Path) -> None:
     FileAccessError
         If it cannot be removed, or nothing can be written beside it.
     """
-    rows = DataFile(path).record
+    rows = open_file(path).record
     left = cleaned_path(path)
     temporary = staging_name(left)
     try:
         make_side_folder(left)
-        lines = ",\n".join(canonical(row) for row in rows)
         with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(f"[{lines}]\n")
+            stream.write(side_text(rows))
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(left)

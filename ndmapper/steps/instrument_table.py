@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ndmapper.data import DataFile, NDLater
+from ndmapper.data.plainfile import PlainFile
 from ndmapper.data.planned import PlannedFile
 from ndmapper.errors import InstrumentError, ParameterError
 from ndmapper.instruments import (
@@ -305,7 +306,7 @@ def _recorded(facts: TableFacts, images: Sequence[NDLater], block: Block) -> Tab
 
 def _source(df: DataFile) -> DataFile | None:
     """Find the file whose headers a planned product will have."""
-    found: DataFile | None = df
+    found: DataFile | None = None if isinstance(df, PlainFile) else df
     while isinstance(found, PlannedFile) and not found.is_made:
         found = found.like
     return found

@@ -93,8 +93,8 @@ def run_now(
 
 
 _WORDS = (
-    "inputs", "outputs", "prefix", "suffix", "each", "cals", "reprocess", "logfile",
-    "options",
+    "inputs", "outputs", "prefix", "suffix", "each", "by", "cals", "name",
+    "reprocess", "logfile", "options",
 )  # fmt: skip
 
 
@@ -121,7 +121,9 @@ def run_task(
     prefix: Affix = None,
     suffix: Affix = None,
     each: str | None = None,
-    cals: str | Sequence[str] | None = None,
+    by: str | Mapping[str, str] | None = None,
+    cals: str | Sequence[str] | Mapping[str, str] | None = None,
+    name: str | None = None,
     comb_in: bool | None = None,
     MEF_ext: bool | None = None,  # noqa: N803  # the published spelling
     path_param: str | None = None,
@@ -134,8 +136,8 @@ def run_task(
     """
     Make a step of something that can run, or run it at once.
 
-    With `inputs` (or `outputs`) as a mapping, a named task runs at once. Otherwise
-    what comes back is a step, or a decorator that makes one.
+    With `inputs` as a mapping, a named task runs at once. Otherwise what comes back is
+    a step, or a decorator that makes one.
 
     Parameters
     ----------
@@ -147,10 +149,15 @@ def run_task(
         Of a function, the name of the parameter that takes the input: the first one,
         so it need not be said. Of a tool, the names of its parameters for files (for
         esorex, tags of frames); a mapping gives files for each, and runs the tool.
+        ``'A|B'`` is the tag that fits the class of the frame, ``'A?'`` an input that
+        may be absent.
     outputs : str, tuple of str or mapping, optional
         Names of the outputs: of a tool, its parameters (for esorex, PRO.CATG). A call
         may then name a product by the name of its output:
-        ``make_bias(files, bias='bias.fits')``. In a mapping, ``'@p'`` names products
+        ``make_bias(files, bias='bias.fits')``. A mapping has a pattern for the name of
+        each, with ``{base}`` of the input and ``{tag}``. One with more keys in braces,
+        as ``'{base}-{ifu:02d}.fits'``, takes as many products as are made, each named
+        by what it says of itself. Where the tool runs at once, ``'@p'`` names products
         after each file of the input p, with the prefix or suffix, ``'!p'`` after its
         first file only.
     prefix, suffix : str or mapping, optional
@@ -159,10 +166,18 @@ def run_task(
     each : {'ndd', 'file', 'list'}, optional
         What the function sees: one extension as an `~ndmapper.data.NDLater` (the
         default), one `~ndmapper.data.DataFile`, or a `~ndmapper.data.DataFileList` of
-        all inputs. A tool is handed one file at a time, or all.
-    cals : str or sequence of str, optional
+        all inputs. A tool is handed one file at a time, or all. A set counts as one.
+    by : str or mapping, optional
+        Split a call into units of work, one for each key: a name of the table of the
+        instrument (``'ifu'``), ``'ident'`` for extensions, or a header keyword. A
+        mapping names the parameter that is given the key, too: ``{'ifu': 'nifu'}``.
+        Units run in parallel; what fails leaves the others standing.
+    cals : str, sequence of str or mapping, optional
         Parameters of the function that are calibrations; a call finds them in the
-        ``cals`` of the inputs unless it is given them.
+        ``cals`` of the inputs unless it is given them. A mapping of tag to type hands
+        them to the tool under the tag: ``{'MASTER_BIAS': 'bias', 'ILLUM?': 'illum'}``.
+    name : str, optional
+        Name of the step; by default that of the function.
     comb_in : bool, optional
         Hand all files to the tool in one call.
     MEF_ext : bool, optional
@@ -207,10 +222,18 @@ def run_task(
         "inputs": inputs, "outputs": outputs, "prefix": prefix, "suffix": suffix,
         "each": each, "options": options, "reprocess": reprocess, "logfile": logfile,
     }  # fmt: skip
+    of_steps: dict[str, Any] = {"by": by, "name": name}
     if isinstance(what, str):
         given = tool_params | words
-        if not isinstance(inputs, Mapping) and not isinstance(outputs, Mapping):
-            return _decorator(what, words=given, cals=cals, params=params, **common)
+        if not isinstance(inputs, Mapping) and (
+            inputs is not None or not isinstance(outputs, Mapping)
+        ):
+            return _decorator(
+                what, words=given, cals=cals, params=params, **common, **of_steps
+            )
+        if by is not None or name is not None:
+            msg = f"run_task({what!r}) runs at once, so it has neither by nor name"
+            raise DeclarationError(msg)
         if cals is not None:
             msg = (
                 f"run_task({what!r}) runs at once, so it has no cals; give the "
@@ -223,7 +246,7 @@ def run_task(
     )
 
     def make(func: Callable[..., Any]) -> Step:
-        return Step(declare_python(func, cals=cals, **common))
+        return Step(declare_python(func, cals=cals, **common, **of_steps))
 
     return make if what is None else make(what)
 
@@ -266,7 +289,7 @@ def _check_python(
         )
         raise DeclarationError(msg)
     for word, value in files.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and word == "inputs":
             msg = (
                 f"{word} is a mapping, which runs a named task at once; a Python step "
                 f"is declared with names: {word}='name' or a tuple of names"

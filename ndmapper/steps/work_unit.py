@@ -10,18 +10,22 @@ from typing import Any
 import numpy as np
 
 from ndmapper.config import Settings
-from ndmapper.data import DataFile, FileName
+from ndmapper.data import DataFile, FileName, FileSet
+from ndmapper.data.fileset import files_in
+from ndmapper.data.member_keys import cut, keys_in
+from ndmapper.data.name_pattern import Key
 from ndmapper.engines import Job, get_engine
 from ndmapper.engines.base import Calibration, Output
 from ndmapper.io.digest import DigestCache
+from ndmapper.io.filetypes import in_database
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import switch_values
 from ndmapper.steps.instrument_table import TableFacts
 
-__all__ = ["Roles", "Targets", "WorkUnit", "as_list", "files_within"]
+__all__ = ["Roles", "Targets", "WorkUnit", "as_list", "files_within", "shared_cals"]
 
-Roles = Mapping[str, Sequence[DataFile]]
-"""Input files by the name of the parameter or tag that they are given for."""
+Roles = Mapping[str, Sequence[Any]]
+"""Input files and sets by the name of the parameter or tag they are given for."""
 
 Targets = Mapping[Output, FileName]
 """The name of each product, by the name of the output."""
@@ -50,6 +54,21 @@ class WorkUnit:
         What `ndmapper.steps.record.entry.what_ran` gives, the same for all units.
     outputs : tuple of (str or None)
         Names of the outputs.
+    open : mapping of (str or None) to FileName
+        The outputs that give as many products as are made, and the pattern by which
+        these are named.
+    sets : mapping of (str or None) to FileName
+        The pattern of the set that a product is a member of.
+    group : int
+        Which of the inputs of the call it works on.
+    key : mapping of str to int or str
+        The key of the parts that it works on, where a call is split.
+    parameter : str or None
+        The parameter that is given the key.
+    cals : mapping
+        Calibrations that all its inputs share, which products are handed on with.
+    lost : mapping
+        Why keys of the same input have no unit.
     settings : Settings
         The configuration of the call.
     digests : DigestCache
@@ -64,6 +83,13 @@ class WorkUnit:
     table: TableFacts = field(default_factory=TableFacts)
     ran: Mapping[str, Any] = field(default_factory=dict)
     outputs: tuple[Output, ...]
+    open: Mapping[Output, FileName] = field(default_factory=dict)
+    sets: Mapping[Output, FileName] = field(default_factory=dict)
+    group: int = 0
+    key: Mapping[str, Key] = field(default_factory=dict)
+    parameter: str | None = None
+    cals: Mapping[str, Any] = field(default_factory=dict)
+    lost: Mapping[Key, str] = field(default_factory=dict)
     settings: Settings
     digests: DigestCache
 
@@ -74,8 +100,13 @@ class WorkUnit:
 
     @property
     def inputs(self) -> list[DataFile]:
-        """All inputs, one role after the other."""
-        return [df for files in self.roles.values() for df in files]
+        """All input files, one role after the other."""
+        return [df for item in self.items for df in files_in(item)]
+
+    @property
+    def items(self) -> list[Any]:
+        """All inputs, one role after the other: files, and sets as one."""
+        return [item for items in self.roles.values() for item in items]
 
     @property
     def named(self) -> list[DataFile | Path]:
@@ -118,15 +149,12 @@ class WorkUnit:
         return list({id(df): df for df in used}.values())
 
     @property
-    def shared_cals(self) -> dict[str, Any]:
-        """The calibrations that all inputs share, by type."""
-        if not self.inputs:
-            return {}
-        first, *others = self.inputs
+    def entries(self) -> dict[str, Calibration]:
+        """The calibrations that are entries of a database."""
         return {
             name: cal
-            for name, cal in first.cals.items()
-            if all(df.cals.get(name) is cal for df in others)
+            for name, cal in self.calibrations.items()
+            if any(in_database(df) for df in as_list(cal) if df.filename is not None)
         }
 
     def job(self, targets: Targets, folder: Path | None, *, workers: int = 1) -> Job:
@@ -135,7 +163,8 @@ class WorkUnit:
         if declaration.is_python:
             handed_in = {name: settings[name] for name in declaration.handed_in}
             parameters = {**self.parameters, **handed_in}
-            calibrations = self.calibrations
+            calibrations = {n: self._own_part(c) for n, c in self.calibrations.items()}
+            roles = {n: self._own_part(items) for n, items in self.roles.items()}
             if declaration.table is not None:
                 parameters[declaration.table] = self.table
         else:
@@ -144,30 +173,78 @@ class WorkUnit:
             # config, and interact never counts.
             parameters = {
                 **switch_values(declaration.task, settings),
-                **self.tool_parameters,
+                **{n: self._own_files(v) for n, v in self.tool_parameters.items()},
             }
-            calibrations = {}
+            # No parameter takes these: a task of IRAF finds them in its database.
+            calibrations = {n: as_list(c) for n, c in self.entries.items()}
+            roles = {n: self._own_files([*items]) for n, items in self.roles.items()}
+        names = {**{o: str(name) for o, name in self.open.items()}, **targets}
         return Job(
             step=declaration.name,
             task=declaration.task,
             func=declaration.func if declaration.is_python else None,
             each=declaration.each,
-            roles=self.roles,
+            roles=roles,
             calibrations=calibrations,
             parameters=parameters,
             outputs=self.outputs,
-            targets={o: Path(str(name)).name for o, name in targets.items()},
+            open=frozenset(self.open),
+            targets={o: _short(name) for o, name in names.items()},
             settings=settings,
             folder=folder,
             timeout=None if settings["interact"] else settings["timeout"],
             workers=workers,
         )
 
+    def _own_files(self, value: Any) -> Any:
+        """List the members of sets, which tools do not know, in the place of these."""
+        if isinstance(value, FileSet):
+            value = files_in(value)
+        if isinstance(value, list) and any(isinstance(v, FileSet) for v in value):
+            value = [df for item in value for df in files_in(item)]
+        return self._own_part(value)
+
+    def _own_part(self, value: Any) -> Any:
+        """Cut the part of the key out of files that hold several."""
+        if not self.key or (self.parameter and not self.declaration.is_python):
+            return value
+        if isinstance(value, list):
+            return [self._own_part(item) for item in value]
+        if not isinstance(value, DataFile):
+            return value
+        for by, key in self.key.items():
+            said = keys_in(value, by)
+            if len(said) > 1 and key in said:
+                part = cut(value, by, key)
+                part.filename = value.filename
+                value = part
+        return value
+
+
+def shared_cals(items: Sequence[Any]) -> dict[str, Any]:
+    """Find the calibrations that files and sets share, by type."""
+    if not items:
+        return {}
+    first, *others = items
+    return {
+        name: cal
+        for name, cal in first.cals.items()
+        if all(df.cals.get(name) is cal for df in others)
+    }
+
+
+def _short(name: object) -> str:
+    """Write the name of a product without its folder, but for a database of IRAF."""
+    path = Path(str(name))
+    return f"database/{path.name}" if in_database(path) else path.name
+
 
 def files_within(value: Any) -> Iterator[DataFile | Path]:
     """Find the files in the value of a parameter, in lists and mappings too."""
     if isinstance(value, (DataFile, Path)):
         yield value
+    elif isinstance(value, FileSet):
+        yield from files_in(value)
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from files_within(item)
@@ -180,7 +257,8 @@ def files_within(value: Any) -> Iterator[DataFile | Path]:
 
 def as_list(cal: Calibration) -> list[DataFile]:
     """List the files of a calibration, which may be one, several or None."""
-    return [] if cal is None else cal if isinstance(cal, list) else [cal]
+    items = [] if cal is None else cal if isinstance(cal, list) else [cal]
+    return [df for item in items for df in files_in(item)]
 
 
 def _naming_files(value: Any, choices: Sequence[str] = ()) -> Any:
@@ -191,6 +269,8 @@ def _naming_files(value: Any, choices: Sequence[str] = ()) -> Any:
             return Path(value) if is_file else value
         except (OSError, ValueError):  # too long for a name, or with NUL
             return value
+    if isinstance(value, FileSet):
+        return value
     if isinstance(value, (DataFile, FileName)):
         return Path(value) if isinstance(value, FileName) else value
     if isinstance(value, Mapping):

@@ -44,7 +44,7 @@ match = ["slit"]
 tolerance = { temperature = 1.0 }
 """
 
-MakeRaw = Callable[..., Path]
+MakeFrame = Callable[..., Path]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def camera(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_raw(tmp_path: Path) -> MakeRaw:
+def make_frame(tmp_path: Path) -> MakeFrame:
     """Give a function that writes a raw frame without pixels."""
 
     def make(name: str, obj: str, **cards: Any) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from shared_helpers import write_image
 
 from ndmapper.calibrations import survey
 from ndmapper.calibrations.copies import holds_same_pixels, is_lossy
@@ -25,7 +26,9 @@ pytestmark = pytest.mark.usefixtures("folder")
 RNG = np.random.default_rng(5)
 
 
-def frame(path, kind, minute=0, *, hour=18, day=10, level=1000.0, dtype="u2", **cards):
+def write_frame(
+    path, kind, minute=0, *, hour=18, day=10, level=1000.0, dtype="u2", **cards
+):
     header = fits.Header()
     header["INSTRUME"], header["IMAGETYP"], header["OBJECT"] = "CAM", kind, kind
     header["DATE-OBS"] = f"2024-03-{day:02}T{hour:02}:{minute:02}:00"
@@ -38,10 +41,10 @@ def frame(path, kind, minute=0, *, hour=18, day=10, level=1000.0, dtype="u2", **
     return str(path)
 
 
-def night(folder="raw", day=10):
+def write_night(folder="raw", day=10):
     for n in range(3):
-        frame(f"{folder}/b{n}.fits", "Bias Frame", n, day=day)
-    return frame(f"{folder}/sci.fits", "Light Frame", hour=23, day=day)
+        write_frame(f"{folder}/b{n}.fits", "Bias Frame", n, day=day)
+    return write_frame(f"{folder}/sci.fits", "Light Frame", hour=23, day=day)
 
 
 def biases(target="raw/sci.fits", **words):
@@ -82,8 +85,10 @@ RAW = [
 @pytest.mark.parametrize("cards", PROCESSED, ids=str)
 def test_frame_of_another_program_is_kept_out_and_said(cards, caplog):
     caplog.set_level(logging.INFO)
-    night()
-    frame("raw/other.fits", **{"kind": "Bias Frame", "minute": 5} | cards_of(cards))
+    write_night()
+    write_frame(
+        "raw/other.fits", **{"kind": "Bias Frame", "minute": 5} | cards_of(cards)
+    )
     assert biases() == ["b0.fits", "b1.fits", "b2.fits"]
     assert "kept out of sets of raw frames: other.fits" in caplog.text
     row = next(r for r in survey("raw") if r["file"] == "other.fits")
@@ -93,8 +98,10 @@ def test_frame_of_another_program_is_kept_out_and_said(cards, caplog):
 
 @pytest.mark.parametrize("cards", RAW, ids=str)
 def test_raw_frame_stays_one(cards):
-    night()
-    frame("raw/other.fits", **{"kind": "Bias Frame", "minute": 5} | cards_of(cards))
+    write_night()
+    write_frame(
+        "raw/other.fits", **{"kind": "Bias Frame", "minute": 5} | cards_of(cards)
+    )
     assert "other.fits" in biases()
 
 
@@ -110,8 +117,8 @@ def cards_of(cards):
     ],
 )  # fmt: skip
 def test_master_is_known_by_its_name(name):
-    night()
-    frame(f"raw/{name}", "Bias Frame", 5)
+    write_night()
+    write_frame(f"raw/{name}", "Bias Frame", 5)
     assert biases() == ["b0.fits", "b1.fits", "b2.fits"]
 
 
@@ -158,7 +165,7 @@ def as_floats(path):
 
 @pytest.mark.parametrize("other", [copied, linked, zipped, lossless, as_floats])
 def test_exposure_under_two_names_counts_once(other):
-    night()
+    write_night()
     name = other("raw/b1.fits")
     found = biases()
     assert len(found) == 3
@@ -167,13 +174,13 @@ def test_exposure_under_two_names_counts_once(other):
 
 
 def test_exposures_of_one_second_are_two():
-    night()
-    frame("raw/b9.fits", "Bias Frame", 1)  # the same minute, other pixels
+    write_night()
+    write_frame("raw/b9.fits", "Bias Frame", 1)  # the same minute, other pixels
     assert biases() == ["b0.fits", "b1.fits", "b2.fits", "b9.fits"]
 
 
 def test_lossy_copy_is_named(caplog):
-    night()
+    write_night()
     for name, quantize in (("raw/b1_lossy.fits.fz", 4.0), ("raw/x.fits.fz", 1.0)):
         with fits.open("raw/b1.fits") as hdus:
             packed = fits.CompImageHDU(
@@ -188,7 +195,7 @@ def test_lossy_copy_is_named(caplog):
 
 
 def test_pixels_are_compared_to_the_last(folder):
-    frame("raw/a.fits", "Bias Frame")
+    write_frame("raw/a.fits", "Bias Frame")
     shutil.copy("raw/a.fits", "raw/b.fits")
     assert holds_same_pixels(Path("raw/a.fits"), Path("raw/b.fits"))
     with fits.open("raw/b.fits", mode="update") as hdus:
@@ -200,7 +207,7 @@ def test_pixels_are_compared_to_the_last(folder):
 
 @pytest.mark.parametrize("other", [copied, linked, zipped])
 def test_combine_counts_an_exposure_once(other, caplog):
-    night()
+    write_night()
     name = other("raw/b1.fits")
     files = ["raw/b0.fits", "raw/b1.fits", f"raw/{name}", "raw/b2.fits"]
     made = combine(DataFileList(files), combined="c.fits", scale=[1, 2, 2, 4])
@@ -213,8 +220,8 @@ def test_combine_counts_an_exposure_once(other, caplog):
 
 
 def test_two_frames_of_one_name_are_refused():
-    night("n1")
-    night("n2", day=13)
+    write_night("n1")
+    write_night("n2", day=13)
     with pytest.raises(ParameterError, match=r"n1.b0\.fits and n2.b0\.fits are two"):
         biases("n1/sci.fits", dirname=["n1", "n2"])
     with pytest.raises(ParameterError, match="two frames of one name"):
@@ -222,8 +229,8 @@ def test_two_frames_of_one_name_are_refused():
 
 
 def test_document_knows_where_its_frames_lie():
-    night("n1")
-    night("n2", day=13)
+    write_night("n1")
+    write_night("n2", day=13)
     Path("n2/sci.fits").rename("n2/sci2.fits")
     assert biases("n1/sci.fits", cache="cals.json") == ["b0.fits", "b1.fits", "b2.fits"]
     before = Path("cals.json").read_text()
@@ -237,7 +244,7 @@ def test_document_knows_where_its_frames_lie():
 
 
 def test_frames_that_moved_or_were_copied_are_the_same():
-    night("n1")
+    write_night("n1")
     biases("n1/sci.fits", cache="cals.json")
     shutil.copytree("n1", "n2")
     assert biases("n2/sci.fits", cache="cals.json") == ["b0.fits", "b1.fits", "b2.fits"]
@@ -252,33 +259,28 @@ def subtract(ndd, bias):
     return ndd - bias
 
 
-def mef(path, names):
+def write_ones(path, names):
     images = [fits.ImageHDU(np.ones((4, 5), "f4"), name=name) for name in names]
     fits.HDUList([fits.PrimaryHDU(), *images]).writeto(path)
     return path
 
 
 def test_calibration_of_other_extensions_is_refused():
-    mef("raw.fits", ["CHIP1", "CHIP2"])
+    write_ones("raw.fits", ["CHIP1", "CHIP2"])
     for names in (["CHIP3", "CHIP4"], ["CHIP3"]):
-        cal = mef(f"bias_{'_'.join(names)}.fits", names)
+        cal = write_ones(f"bias_{'_'.join(names)}.fits", names)
         with pytest.raises(IdentError, match="CHIP"):
             subtract("raw.fits", bias=cal)
     for names in (["CHIP2", "CHIP1"], ["SCI"]):
-        cal = mef(f"good_{'_'.join(names)}.fits", names)
+        cal = write_ones(f"good_{'_'.join(names)}.fits", names)
         assert len(subtract("raw.fits", bias=cal, reprocess=True)) == 2
-
-
-def image(path, data):
-    fits.PrimaryHDU(np.asarray(data, "f4")).writeto(path)
-    return path
 
 
 def test_flat_with_zeros_is_flagged_and_not_divided_by():
     flat = np.ones((6, 6))
     flat[1, 1], flat[2, 2], flat[3, 3] = 0, -0.5, np.nan
-    image("flat.fits", flat)
-    image("sci.fits", np.full((6, 6), 100.0))
+    write_image("flat.fits", flat)
+    write_image("sci.fits", np.full((6, 6), 100.0))
     result = apply_flat("sci.fits", flat="flat.fits")[0]
     assert np.isfinite(result.data).all()
     assert sorted(zip(*np.nonzero(result.flags), strict=True)) == [
@@ -290,8 +292,8 @@ def test_flat_with_zeros_is_flagged_and_not_divided_by():
 
 @pytest.mark.parametrize("level", [20000.0, 0.0, 1e-4])
 def test_flat_that_is_not_normalised_is_refused(level):
-    image("flat.fits", np.full((6, 6), level))
-    image("sci.fits", np.full((6, 6), 100.0))
+    write_image("flat.fits", np.full((6, 6), level))
+    write_image("sci.fits", np.full((6, 6), 100.0))
     with pytest.raises(ParameterError, match="not normalised"):
         apply_flat("sci.fits", flat="flat.fits")
 
@@ -300,6 +302,6 @@ def test_scales_of_more_than_99_flats_are_all_noted():
     files = []
     for n in range(101):
         data = RNG.poisson(20000, (8, 8))
-        files.append(image(f"f{n}.fits", data))
+        files.append(write_image(f"f{n}.fits", data))
     flat = make_flat(DataFileList(files), flat="flat.fits", normalise="plain")[0]
     assert {"FSCALE99", "FSCAL100", "FSCAL101"} <= set(flat.meta)

@@ -24,13 +24,13 @@ def biases_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "raw"
     place.mkdir()
     for i in range(COUNT):
-        write(place / f"b{i:02d}.fits", "BIAS")
+        write_frame(place / f"b{i:02d}.fits", "BIAS")
     monkeypatch.setitem(config._script, "outdir", str(tmp_path / "out"))
     config.reload()
     return place
 
 
-def write(path: Path, kind: str, seconds: int = 1_000_000) -> None:
+def write_frame(path: Path, kind: str, seconds: int = 1_000_000) -> None:
     cards = {"INSTRUME": "SIMCAM", "OBSTYPE": kind, "EXPTIME": 0.0, "FILTER": "R"}
     cards["DATE-OBS"] = "2016-01-12T01:02:03"
     write_headers(path, [cards])
@@ -68,7 +68,7 @@ def test_scan_with_a_new_frame_costs_one_header(
 ) -> None:
     find_frames(biases_folder)
     reads.clear()
-    write(biases_folder / "new.fits", "BIAS")
+    write_frame(biases_folder / "new.fits", "BIAS")
     assert len(find_frames(biases_folder)) == COUNT + 1
     assert reads == ["new.fits"]
 
@@ -76,7 +76,7 @@ def test_scan_with_a_new_frame_costs_one_header(
 def test_scan_reads_what_changed(biases_folder: Path, reads: list[str]) -> None:
     find_frames(biases_folder)
     reads.clear()
-    write(biases_folder / "b03.fits", "OBJECT", seconds=2_000_000)
+    write_frame(biases_folder / "b03.fits", "OBJECT", seconds=2_000_000)
     (biases_folder / "b04.fits").unlink()
     frames = {
         frame.name: frame.values["obstype"] for frame in find_frames(biases_folder)
@@ -89,7 +89,7 @@ def test_scan_reads_what_changed(biases_folder: Path, reads: list[str]) -> None:
 def test_scan_reads_a_file_of_this_moment_again(
     biases_folder: Path, reads: list[str]
 ) -> None:
-    write(biases_folder / "b03.fits", "BIAS", seconds=int(time.time()) + 3600)
+    write_frame(biases_folder / "b03.fits", "BIAS", seconds=int(time.time()) + 3600)
     find_frames(biases_folder)
     reads.clear()
     find_frames(biases_folder)
@@ -145,7 +145,7 @@ def test_survey_again_keeps_edits_and_adds_new_frames(biases_folder: Path) -> No
     table["class"][table["file"] == "b03.fits"] = "dark"
     table.remove_row(4)
     table.write(biases_folder / "night.ecsv")
-    write(biases_folder / "new.fits", "OBJECT")
+    write_frame(biases_folder / "new.fits", "OBJECT")
     again = survey(biases_folder, known=biases_folder / "night.ecsv")
     classes = dict(zip(again["file"], again["class"], strict=True))
     assert classes["b03.fits"] == "dark"

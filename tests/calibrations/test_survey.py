@@ -2,7 +2,6 @@
 
 import gzip
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,54 +26,46 @@ NIGHT = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def kast(real_data: Path, tmp_path: Path) -> Path:
-    """Copy the real night, without the products that lie beside it."""
-    for path in (real_data / "kast_blue_longslit").glob("b*.fits.gz"):
-        shutil.copy(path, tmp_path)
-    return tmp_path
-
-
 @pytest.mark.real_data
-def test_survey_of_kast_night_classifies_every_frame(kast: Path) -> None:
-    table = survey(kast, instrument="kast")
+def test_survey_of_kast_night_classifies_every_frame(kast_raw: Path) -> None:
+    table = survey(kast_raw, instrument="kast")
     found = {name.split(".")[0]: c for name, c in table["file", "class"].iterrows()}
     assert found == NIGHT
 
 
 @pytest.mark.real_data
-def test_survey_of_kast_night_says_why(kast: Path) -> None:
-    table = survey(kast)
+def test_survey_of_kast_night_says_why(kast_raw: Path) -> None:
+    table = survey(kast_raw)
     row = table[table["file"] == "b1.fits.gz"][0]
     assert row["why"].startswith("object 'Arcs', line_lamps 'He+Hg-Cd'")
 
 
 @pytest.mark.real_data
-def test_survey_of_kast_night_shows_chosen_keywords(kast: Path) -> None:
-    table = survey(kast)
+def test_survey_of_kast_night_shows_chosen_keywords(kast_raw: Path) -> None:
+    table = survey(kast_raw)
     assert table.colnames[:4] == ["file", "class", "why", "instrument"]
     assert list(table["exptime"]) == [30, 15, 15, 15, 0, 0, 0, 30, 1200]
 
 
 @pytest.mark.real_data
-def test_survey_marks_missing_keywords_as_masked(kast: Path) -> None:
-    lamps = survey(kast)["lamps"]
+def test_survey_marks_missing_keywords_as_masked(kast_raw: Path) -> None:
+    lamps = survey(kast_raw)["lamps"]
     assert list(lamps.mask) == [False] * 4 + [True] * 5
 
 
 @pytest.mark.real_data
-def test_survey_saved_as_ecsv_is_the_same_again(kast: Path) -> None:
-    table = survey(kast)
-    table.write(kast / "night.ecsv")
-    again = Table.read(kast / "night.ecsv")
+def test_survey_saved_as_ecsv_is_the_same_again(kast_raw: Path) -> None:
+    table = survey(kast_raw)
+    table.write(kast_raw / "night.ecsv")
+    again = Table.read(kast_raw / "night.ecsv")
     assert again.pformat(max_lines=-1) == table.pformat(max_lines=-1)
     assert again.meta == table.meta
 
 
 def test_survey_reads_no_pixels(
-    make_raw: Any, camera: Path, monkeypatch: pytest.MonkeyPatch
+    make_frame: Any, camera: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_raw("a.fits", "bias")
+    make_frame("a.fits", "bias")
 
     def refuse(self: HduMap) -> bytes:
         raise AssertionError(self)
@@ -84,22 +75,24 @@ def test_survey_reads_no_pixels(
     assert survey(camera.parent, camera)["class"][0] == "bias"
 
 
-def test_survey_marks_unclassified_frames(make_raw: Any, camera: Path) -> None:
-    make_raw("a.fits", "strange")
+def test_survey_marks_unclassified_frames(make_frame: Any, camera: Path) -> None:
+    make_frame("a.fits", "strange")
     table = survey(camera.parent, camera)
     assert table["class"][0] == "?"
     assert "not bias (object 'strange')" in table["why"][0]
 
 
-def test_survey_without_known_instrument_says_so(make_raw: Any, tmp_path: Path) -> None:
-    make_raw("a.fits", "bias")
+def test_survey_without_known_instrument_says_so(
+    make_frame: Any, tmp_path: Path
+) -> None:
+    make_frame("a.fits", "bias")
     table = survey(tmp_path)
     assert table["class"][0] == "?"
     assert "name it with instrument=" in table["why"][0]
 
 
-def test_survey_goes_on_after_a_broken_file(make_raw: Any, camera: Path) -> None:
-    make_raw("a.fits", "bias")
+def test_survey_goes_on_after_a_broken_file(make_frame: Any, camera: Path) -> None:
+    make_frame("a.fits", "bias")
     (camera.parent / "b.fits").write_text("this is no FITS file")
     table = survey(camera.parent, camera)
     assert list(table["class"]) == ["bias", "?"]
@@ -115,9 +108,9 @@ def test_survey_goes_on_after_a_broken_file(make_raw: Any, camera: Path) -> None
     ],
 )
 def test_survey_knows_products_by_name(
-    make_raw: Any, camera: Path, name: str, expected: str, why: str
+    make_frame: Any, camera: Path, name: str, expected: str, why: str
 ) -> None:
-    path = make_raw(name, "bias")
+    path = make_frame(name, "bias")
     record = fits.BinTableHDU(np.array([(1,)], dtype=[("x", "i4")]), name="NDM_RECORD")
     with fits.open(path, mode="append") as hdus:
         hdus.append(record)
@@ -127,18 +120,20 @@ def test_survey_knows_products_by_name(
 
 
 def test_survey_counts_a_frame_and_its_compressed_copy_once(
-    make_raw: Any, camera: Path
+    make_frame: Any, camera: Path
 ) -> None:
-    make_raw("a.fits", "bias")
-    make_raw("a.fits.gz", "bias")
+    make_frame("a.fits", "bias")
+    make_frame("a.fits.gz", "bias")
     table = survey(camera.parent, camera)
     assert list(table["class"]) == ["bias", "?"]
     assert table["why"][1] == "the same frame as a.fits"
 
 
-def test_survey_leaves_other_and_hidden_files_out(make_raw: Any, camera: Path) -> None:
-    make_raw("a.fits", "bias")
-    make_raw(".a.fits", "bias")
+def test_survey_leaves_other_and_hidden_files_out(
+    make_frame: Any, camera: Path
+) -> None:
+    make_frame("a.fits", "bias")
+    make_frame(".a.fits", "bias")
     (camera.parent / "notes.txt").write_text("windy")
     assert list(survey(camera.parent, camera)["file"]) == ["a.fits"]
 
@@ -168,15 +163,17 @@ def test_survey_with_unknown_instrument_is_an_error(tmp_path: Path) -> None:
         survey(tmp_path, instrument="kastt")
 
 
-def test_survey_class_column_takes_long_names(make_raw: Any, camera: Path) -> None:
-    make_raw("a.fits", "bias")
+def test_survey_class_column_takes_long_names(make_frame: Any, camera: Path) -> None:
+    make_frame("a.fits", "bias")
     table = survey(camera.parent, camera)
     table["class"][0] = "spectroscopic standard"
     assert table["class"][0] == "spectroscopic standard"
 
 
-def test_frames_of_survey_have_the_corrected_class(make_raw: Any, camera: Path) -> None:
-    make_raw("a.fits", "bias")
+def test_frames_of_survey_have_the_corrected_class(
+    make_frame: Any, camera: Path
+) -> None:
+    make_frame("a.fits", "bias")
     table = survey(camera.parent, camera)
     table["class"][0] = "flat"
     (frame,) = frames_of_survey(table)
@@ -184,17 +181,19 @@ def test_frames_of_survey_have_the_corrected_class(make_raw: Any, camera: Path) 
     assert frame.why == "the survey says so (the headers: bias)"
 
 
-def test_frames_of_survey_have_corrected_keywords(make_raw: Any, camera: Path) -> None:
-    make_raw("a.fits", "flat", SLIT="0.5")
+def test_frames_of_survey_have_corrected_keywords(
+    make_frame: Any, camera: Path
+) -> None:
+    make_frame("a.fits", "flat", SLIT="0.5")
     table = survey(camera.parent, camera)
     table["slit"][0] = "2.0"
     (frame,) = frames_of_survey(table)
     assert frame.values["slit"] == "2.0"
 
 
-def test_frames_of_survey_without_rows_taken_out(make_raw: Any, camera: Path) -> None:
+def test_frames_of_survey_without_rows_taken_out(make_frame: Any, camera: Path) -> None:
     for name in ("a.fits", "b.fits"):
-        make_raw(name, "bias")
+        make_frame(name, "bias")
     table = survey(camera.parent, camera)
     table.remove_row(0)
     assert [frame.name for frame in frames_of_survey(table)] == ["b.fits"]
@@ -202,9 +201,9 @@ def test_frames_of_survey_without_rows_taken_out(make_raw: Any, camera: Path) ->
 
 @pytest.mark.parametrize("mark", ["?", ""])
 def test_frames_of_survey_marked_unknown_have_no_class(
-    make_raw: Any, camera: Path, mark: str
+    make_frame: Any, camera: Path, mark: str
 ) -> None:
-    make_raw("a.fits", "bias")
+    make_frame("a.fits", "bias")
     table = survey(camera.parent, camera)
     table["class"][0] = mark
     table.write(camera.parent / "night.ecsv")
@@ -213,9 +212,9 @@ def test_frames_of_survey_marked_unknown_have_no_class(
 
 
 def test_frames_of_survey_misspelt_class_warns(
-    make_raw: Any, camera: Path, caplog: pytest.LogCaptureFixture
+    make_frame: Any, camera: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make_raw("a.fits", "bias")
+    make_frame("a.fits", "bias")
     table = survey(camera.parent, camera)
     table["class"][0] = "baias"
     with caplog.at_level(logging.WARNING):
@@ -224,10 +223,10 @@ def test_frames_of_survey_misspelt_class_warns(
 
 
 def test_frames_of_survey_leave_lost_files_out_with_a_warning(
-    make_raw: Any, camera: Path, caplog: pytest.LogCaptureFixture
+    make_frame: Any, camera: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make_raw("a.fits", "bias")
-    path = make_raw("b.fits", "bias")
+    make_frame("a.fits", "bias")
+    path = make_frame("b.fits", "bias")
     table = survey(camera.parent, camera)
     path.unlink()
     with caplog.at_level(logging.WARNING):
@@ -236,8 +235,10 @@ def test_frames_of_survey_leave_lost_files_out_with_a_warning(
     assert "b.fits of the survey is not in" in caplog.text
 
 
-def test_frames_of_survey_need_only_file_and_class(make_raw: Any, camera: Path) -> None:
-    make_raw("a.fits", "bias")
+def test_frames_of_survey_need_only_file_and_class(
+    make_frame: Any, camera: Path
+) -> None:
+    make_frame("a.fits", "bias")
     table = survey(camera.parent, camera)["file", "class"]
     (frame,) = frames_of_survey(table)
     assert frame.frame_class == "bias"
@@ -261,10 +262,10 @@ def test_frames_of_survey_not_ecsv_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("nothing", ["", " ", np.ma.masked])
 def test_frames_of_survey_take_an_instrument_that_is_not_known(
-    make_raw: Any, camera: Path, nothing: Any
+    make_frame: Any, camera: Path, nothing: Any
 ) -> None:
-    make_raw("a.fits", "bias")
-    make_raw("b.fits", "bias")
+    make_frame("a.fits", "bias")
+    make_frame("b.fits", "bias")
     table = Table(survey(camera.parent, camera), masked=True)
     table["instrument"][1] = nothing
     frames = frames_of_survey(table, [camera.parent])
@@ -273,25 +274,25 @@ def test_frames_of_survey_take_an_instrument_that_is_not_known(
 
 
 def test_frames_of_survey_without_known_instrument_have_no_class(
-    make_raw: Any, tmp_path: Path
+    make_frame: Any, tmp_path: Path
 ) -> None:
-    make_raw("a.fits", "bias")
+    make_frame("a.fits", "bias")
     frames = frames_of_survey(survey(tmp_path), [tmp_path])
     assert [(f.instrument, f.frame_class) for f in frames] == [(None, None)]
 
 
-def test_frames_of_survey_take_a_masked_class(make_raw: Any, camera: Path) -> None:
-    make_raw("a.fits", "bias")
+def test_frames_of_survey_take_a_masked_class(make_frame: Any, camera: Path) -> None:
+    make_frame("a.fits", "bias")
     table = Table(survey(camera.parent, camera), masked=True)
     table["class"][0] = np.ma.masked
     assert frames_of_survey(table, [camera.parent])[0].frame_class is None
 
 
 def test_survey_takes_the_compressed_twin_where_the_plain_file_is_cut(
-    make_raw: Any, camera: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    make_frame: Any, camera: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make_raw("a.fits.gz", "bias")
-    cut = make_raw("a.fits", "bias")
+    make_frame("a.fits.gz", "bias")
+    cut = make_frame("a.fits", "bias")
     cut.write_bytes(cut.read_bytes()[:1000])
     table = survey(tmp_path, instrument=camera)
     assert list(table["class"]) == ["?", "bias"]
@@ -303,32 +304,34 @@ def test_survey_takes_the_compressed_twin_where_the_plain_file_is_cut(
 
 @pytest.mark.parametrize("again", ["flat", "?", ""])
 def test_file_with_two_classes_is_an_error(
-    make_raw: Any, camera: Path, again: str
+    make_frame: Any, camera: Path, again: str
 ) -> None:
-    make_raw("a.fits", "bias")
+    make_frame("a.fits", "bias")
     table = Table({"file": ["a.fits", "a.fits"], "class": ["bias", again]})
     with pytest.raises(ParameterError, match=r"has a\.fits twice, as bias and as"):
         frames_of_survey(table, [camera.parent])
 
 
-def test_row_that_is_there_twice_counts_once(make_raw: Any, camera: Path) -> None:
-    make_raw("a.fits", "bias")
+def test_row_that_is_there_twice_counts_once(make_frame: Any, camera: Path) -> None:
+    make_frame("a.fits", "bias")
     files = ["a.fits", "a.fits", "a.fits.gz"]
     table = Table({"file": files, "class": ["bias"] * 3})
     assert [f.name for f in frames_of_survey(table, [camera.parent])] == ["a.fits"]
 
 
 def test_row_without_a_file_is_left_out_with_a_warning(
-    make_raw: Any, camera: Path, caplog: pytest.LogCaptureFixture
+    make_frame: Any, camera: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make_raw("a.fits", "bias")
+    make_frame("a.fits", "bias")
     table = Table({"file": ["", "a.fits"], "class": ["bias", "bias"]})
     assert len(frames_of_survey(table, [camera.parent])) == 1
     assert "row 0 of the survey names no file" in caplog.text
 
 
-def test_frame_that_was_compressed_since_is_found(make_raw: Any, camera: Path) -> None:
-    path = make_raw("a.fits", "bias")
+def test_frame_that_was_compressed_since_is_found(
+    make_frame: Any, camera: Path
+) -> None:
+    path = make_frame("a.fits", "bias")
     table = survey(camera.parent, camera)
     path.with_name("a.fits.gz").write_bytes(gzip.compress(path.read_bytes()))
     path.unlink()
@@ -336,10 +339,10 @@ def test_frame_that_was_compressed_since_is_found(make_raw: Any, camera: Path) -
 
 
 def test_number_among_texts_is_a_number(
-    make_raw: Any, camera: Path, tmp_path: Path
+    make_frame: Any, camera: Path, tmp_path: Path
 ) -> None:
     for name in ("a.fits", "b.fits"):
-        make_raw(name, "flat", TEMP=-20.0)
+        make_frame(name, "flat", TEMP=-20.0)
     table = survey(camera.parent, camera)
     table["temperature"] = ["-25.5", "nan"]
     table["exptime"] = np.array([2.0, np.nan])
@@ -353,9 +356,9 @@ def test_number_among_texts_is_a_number(
 
 
 def test_what_does_not_count_in_a_survey_is_said(
-    make_raw: Any, camera: Path, caplog: pytest.LogCaptureFixture
+    make_frame: Any, camera: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make_raw("a.fits", "flat")
+    make_frame("a.fits", "flat")
     table = survey(camera.parent, camera)
     table["exptime"].unit = "ms"
     table["tempera_ture"] = [1.0]
@@ -367,9 +370,9 @@ def test_what_does_not_count_in_a_survey_is_said(
 
 
 def test_survey_with_a_byte_order_mark_is_read_and_an_empty_one_refused(
-    make_raw: Any, camera: Path, tmp_path: Path
+    make_frame: Any, camera: Path, tmp_path: Path
 ) -> None:
-    make_raw("a.fits", "bias")
+    make_frame("a.fits", "bias")
     path = tmp_path / "night.ecsv"
     survey(camera.parent, camera).write(path)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())

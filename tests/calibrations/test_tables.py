@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from astropy.io import fits
+from shared_helpers import write_image
 
 from ndmapper import config
 from ndmapper.calibrations import survey
@@ -12,12 +11,10 @@ from ndmapper.calibrations.frames import read_frame
 from ndmapper.calibrations.mismatch import objections
 
 
-def frame(path: Path, **cards: object) -> Path:
-    header = fits.Header()
-    for key, value in cards.items():
-        header[key.replace("_", "-")] = value
-    fits.writeto(path, np.zeros((4, 6), "i2"), header)
-    return path
+def write_frame(path: Path, **cards: object) -> Path:
+    return write_image(
+        path, cards={key.replace("_", "-"): value for key, value in cards.items()}
+    )
 
 
 def mine(path: Path) -> Path:
@@ -36,7 +33,7 @@ def test_configuration_names_the_instrument_of_a_survey(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "raw").mkdir()
     for number in range(count):
-        frame(tmp_path / "raw" / f"f{number}.fits", KIND="b", IMAGETYP="flat")
+        write_frame(tmp_path / "raw" / f"f{number}.fits", KIND="b", IMAGETYP="flat")
     assert set(survey("raw")["class"]) == {"flat"}
     with config.using(instrument=mine(tmp_path / "kast.toml")):
         found = survey("raw")
@@ -50,7 +47,9 @@ def test_frames_without_time_are_named_with_card_and_value(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(7):
-        frame(tmp_path / f"f{number}.fits", IMAGETYP="bias", DATE_OBS="soon", JD=0)
+        write_frame(
+            tmp_path / f"f{number}.fits", IMAGETYP="bias", DATE_OBS="soon", JD=0
+        )
     survey(tmp_path)
     assert "the time of 7 frames is not known: f0.fits: DATE-OBS = 'soon', JD = 0;" in (
         caplog.text
@@ -61,8 +60,12 @@ def test_frames_without_time_are_named_with_card_and_value(
 def test_match_that_fails_for_a_time_names_the_frame_and_the_card(
     tmp_path: Path,
 ) -> None:
-    good = frame(tmp_path / "a.fits", IMAGETYP="light", DATE_OBS="2024-03-10T22:00:00")
-    bad = frame(tmp_path / "b.fits", IMAGETYP="bias", DATE_OBS="2024-03-10T99:00:00")
+    good = write_frame(
+        tmp_path / "a.fits", IMAGETYP="light", DATE_OBS="2024-03-10T22:00:00"
+    )
+    bad = write_frame(
+        tmp_path / "b.fits", IMAGETYP="bias", DATE_OBS="2024-03-10T99:00:00"
+    )
     target, candidate = read_frame(good), read_frame(bad)
     assert target.instrument is not None
     rule = target.instrument.rule("bias")

@@ -11,6 +11,7 @@ import pytest
 from ndmapper.cli import main
 from ndmapper.io.filemap import map_file
 from ndmapper.io.record import EXTNAME, encode, entry_key, read_records
+from ndmapper.lib.simulate import Night, simulate_night
 
 
 class Result(NamedTuple):
@@ -34,6 +35,22 @@ def command(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
         return Result(code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def simulated_night(folder: Path) -> Path:
+    """Simulate frames: sim0001 to 0003 are biases, 0004 a flat, 0005 an object."""
+    raw = folder / "raw"
+    raw.mkdir()
+    simulate_night(raw, Night(shape=(32, 32), biases=3, flats=1, science=1))
+    return raw
+
+
+@pytest.fixture
+def document(command: Command, simulated_night: Path) -> Path:
+    """Look up the calibrations of the simulated night."""
+    assert command("cals", "update", "raw/sim0005.fits").code == 0
+    return simulated_night.parent / "calibrations.json"
 
 
 @pytest.fixture

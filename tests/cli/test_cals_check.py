@@ -10,17 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shared_helpers import read_document, write_document
 
-from ndmapper.lib.simulate import Night, simulate_night
-
-
-@pytest.fixture(autouse=True)
-def document(command: Any, folder: Path) -> Path:
-    """Look up a simulated night: 0001 to 0003 are biases, 0004 a flat, 0005 object."""
-    (folder / "raw").mkdir()
-    simulate_night(folder / "raw", Night(shape=(32, 32), biases=3, flats=1, science=1))
-    assert command("cals", "update", "raw/sim0005.fits").code == 0
-    return folder / "calibrations.json"
+pytestmark = pytest.mark.usefixtures("document")
 
 
 @pytest.fixture
@@ -40,10 +32,10 @@ def state(command: Any) -> Callable[..., tuple[int, str, str]]:
     return check
 
 
-def edit(document: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    found = json.loads(document.read_text())
+def change_document(document: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    found = read_document(document)
     change(found)
-    document.write_text(json.dumps(found))
+    write_document(document, found)
 
 
 def flipped(content: bytes, at: int) -> bytes:
@@ -69,7 +61,9 @@ def test_broken_file_is_damaged(
     content = frame.read_bytes()
     if has_checksum:
         digest = hashlib.md5(content).hexdigest()
-        edit(document, lambda d: d["checksums"].update({"sim0001.fits": digest}))
+        change_document(
+            document, lambda d: d["checksums"].update({"sim0001.fits": digest})
+        )
     frame.unlink()
     frame.with_name(f"sim0001.fits{ending}").write_bytes(damage(content))
     code, found, said = state()
@@ -82,7 +76,7 @@ def test_compressed_file_has_the_checksum_of_what_it_holds(
 ) -> None:
     content = frame.read_bytes()
     digest = hashlib.md5(content).hexdigest()
-    edit(document, lambda d: d["checksums"].update({"sim0001.fits": digest}))
+    change_document(document, lambda d: d["checksums"].update({"sim0001.fits": digest}))
     frame.unlink()
     for ending, pack in ((".gz", gzip.compress), (".bz2", bz2.compress)):
         other = frame.with_name(f"sim0001.fits{ending}")
@@ -95,7 +89,9 @@ def test_compressed_file_has_the_checksum_of_what_it_holds(
 def test_checksum_that_is_none_is_said(
     state: Any, document: Path, checksum: str
 ) -> None:
-    edit(document, lambda d: d["checksums"].update({"sim0001.fits": checksum}))
+    change_document(
+        document, lambda d: d["checksums"].update({"sim0001.fits": checksum})
+    )
     code, found, why = state()
     assert (code, found) == (3, "damaged")
     assert "is neither MD5 nor SHA-256; correct it" in why
@@ -120,20 +116,26 @@ def test_what_lies_in_place_of_a_file_is_named(state: Any, frame: Path) -> None:
 def test_name_that_is_odd_is_missing_and_the_others_are_checked(
     command: Any, document: Path, name: str
 ) -> None:
-    edit(document, lambda d: d["associations"]["sim0005.fits"].update(arc=name))
-    edit(document, lambda d: d["calibrations"]["sim0001_bias.fits"].append(f"b{name}"))
+    change_document(
+        document, lambda d: d["associations"]["sim0005.fits"].update(arc=name)
+    )
+    change_document(
+        document, lambda d: d["calibrations"]["sim0001_bias.fits"].append(f"b{name}")
+    )
     result = command("cals", "check", "--json")
     states = [s["state"] for s in result.json]
     assert (result.code, states.count("missing"), states.count("there")) == (3, 2, 5)
 
 
 def test_calibration_of_nothing_says_why(state: Any, document: Path) -> None:
-    edit(document, lambda d: d["calibrations"].update({"sim0004_flat.fits": []}))
+    change_document(
+        document, lambda d: d["calibrations"].update({"sim0004_flat.fits": []})
+    )
     code, found, why = state("sim0004_flat.fits")
     assert (code, found) == (3, "missing")
     assert why.startswith("its list in 'calibrations' is empty, and it is not in")
     bad = {f"sim000{n}.fits": "fog" for n in (1, 2, 3)}
-    edit(document, lambda d: d.update(bad_frames=bad))
+    change_document(document, lambda d: d.update(bad_frames=bad))
     code, found, why = state("sim0001_bias.fits")
     assert (code, found) == (3, "missing")
     assert why.startswith("all its frames are marked bad (sim0001.fits: fog;")
@@ -143,13 +145,15 @@ def test_file_of_the_same_name_elsewhere_is_not_the_frame(
     state: Any, document: Path, frame: Path
 ) -> None:
     digest = hashlib.md5(frame.read_bytes()).hexdigest()
-    edit(document, lambda d: d["checksums"].update({"sim0001.fits": digest}))
+    change_document(document, lambda d: d["checksums"].update({"sim0001.fits": digest}))
     document.with_name("sim0001.fits").write_bytes(b"another")
     assert state()[:2] == (0, "ok")
 
 
 def test_set_that_nothing_uses_is_checked_too(state: Any, document: Path) -> None:
-    edit(document, lambda d: d["calibrations"].update({"old.fits": ["sim0009.fits"]}))
+    change_document(
+        document, lambda d: d["calibrations"].update({"old.fits": ["sim0009.fits"]})
+    )
     assert state("sim0009.fits")[:2] == (3, "missing")
 
 

@@ -7,19 +7,12 @@ from typing import Any
 
 import pytest
 from astropy.io import fits
+from shared_helpers import write_image
 
 from ndmapper.calibrations import add_cal_entry, init_cal_dict, save_cal_dict
 from ndmapper.errors import ParameterError
-from ndmapper.lib.simulate import Night, simulate_night
 
-
-@pytest.fixture(autouse=True)
-def document(command: Any, folder: Path) -> Path:
-    """Look up a simulated night: 0001 to 0003 are biases, 0004 a flat, 0005 object."""
-    (folder / "raw").mkdir()
-    simulate_night(folder / "raw", Night(shape=(32, 32), biases=3, flats=1, science=1))
-    assert command("cals", "update", "raw/sim0005.fits").code == 0
-    return folder / "calibrations.json"
+pytestmark = pytest.mark.usefixtures("document")
 
 
 def test_unknown_type_is_an_error_with_a_suggestion(
@@ -56,13 +49,6 @@ def test_frame_that_lies_in_a_folder_is_known(command: Any, document: Path) -> N
         assert command("cals", "override", "sim0005.fits", "bias", name).code == 0
 
 
-def write(path: Path, **cards: str) -> None:
-    header = fits.Header()
-    for key, value in cards.items():
-        header[key] = value
-    fits.PrimaryHDU([[1]], header).writeto(path)
-
-
 def test_ls_of_many_observatories(command: Any, folder: Path) -> None:
     other = folder / "other"
     other.mkdir()
@@ -73,7 +59,7 @@ def test_ls_of_many_observatories(command: Any, folder: Path) -> None:
              ("OBSTYPE", "TARGET", "object"), ("IMAGETYP", "DARK", "dark"),
              ("OBSTYPE", "focus", None)]  # fmt: skip
     for number, (key, value, _) in enumerate(types):
-        write(other / f"a{number:02}.fits", **{key: value})
+        write_image(other / f"a{number:02}.fits", cards={key: value})
     rows = command("ls", "other", "--json").json
     assert [row["class"] for row in rows] == [kind or "?" for *_, kind in types]
 
@@ -85,7 +71,7 @@ def test_unclassified_names_stand_in_columns(
     other = folder / "other"
     other.mkdir()
     for number in range(300):
-        write(other / f"nobody_knows_{number:03}.fits")
+        write_image(other / f"nobody_knows_{number:03}.fits")
     assert command("ls", "other").code == 0
     lines = caplog.text.splitlines()
     assert "300 of 300 frames in other without a class" in caplog.text

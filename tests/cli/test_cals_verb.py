@@ -1,45 +1,27 @@
 """The verbs cals and new, and what is new in ls."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from astropy.io import fits
+from shared_helpers import read_document, write_document
 
 from ndmapper import config
-from ndmapper.lib.simulate import Night, simulate_night
 
 
-@pytest.fixture
-def night(folder: Path) -> Path:
-    """Simulate frames: sim0001 to 0003 are biases, 0004 a flat, 0005 an object."""
-    raw = folder / "raw"
-    raw.mkdir()
-    simulate_night(raw, Night(shape=(32, 32), biases=3, flats=1, science=1))
-    return raw
-
-
-@pytest.fixture
-def document(command: Any, night: Path) -> Path:
-    assert command("cals", "update", "raw/sim0005.fits").code == 0
-    return night.parent / "calibrations.json"
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_text())
-
-
-def test_cals_update_makes_a_document(command: Any, night: Path) -> None:
+def test_cals_update_makes_a_document(command: Any, simulated_night: Path) -> None:
     result = command("cals", "update", "raw/sim0005.fits")
     assert result.out == "calibrations.json: 2 calibrations of 1 files\n"
-    found = read(night.parent / "calibrations.json")
+    found = read_document(simulated_night.parent / "calibrations.json")
     assert found["associations"]["sim0005.fits"]["flat"] == "sim0004_flat.fits"
 
 
-def test_cals_update_says_what_was_not_found(command: Any, night: Path) -> None:
-    (night / "sim0004.fits").unlink()
+def test_cals_update_says_what_was_not_found(
+    command: Any, simulated_night: Path
+) -> None:
+    (simulated_night / "sim0004.fits").unlink()
     result = command("cals", "update", "raw/sim0005.fits")
     assert "none was found: flat of sim0005.fits" in result.out
     assert result.code == 3
@@ -81,7 +63,7 @@ def test_cals_why_explains_each_candidate(command: Any, document: Path) -> None:
 def test_cals_why_finds_a_frame_where_the_document_says(
     command: Any, document: Path
 ) -> None:
-    assert read(document)["folders"]["sim0005.fits"] == "raw"
+    assert read_document(document)["folders"]["sim0005.fits"] == "raw"
     whole, bare = (
         command("cals", "why", name, "--json") for name in
         ("raw/sim0005.fits", "sim0005.fits")
@@ -91,7 +73,7 @@ def test_cals_why_finds_a_frame_where_the_document_says(
 
 
 def test_cals_why_of_a_calibration_asks_for_what_it_needs(
-    command: Any, night: Path
+    command: Any, simulated_night: Path
 ) -> None:
     flat = command("cals", "why", "raw/sim0004.fits", "--json")
     assert [one["type"] for one in flat.json] == ["bias"]
@@ -99,7 +81,7 @@ def test_cals_why_of_a_calibration_asks_for_what_it_needs(
     assert (bias.code, bias.out.strip()) == (0, "sim0001.fits needs no calibrations")
 
 
-def test_cals_why_without_document_works(command: Any, night: Path) -> None:
+def test_cals_why_without_document_works(command: Any, simulated_night: Path) -> None:
     result = command("cals", "why", "raw/sim0005.fits")
     assert result.code == 0
     assert result.out.startswith("bias of sim0005.fits: 3 of class bias, same shape")
@@ -111,7 +93,7 @@ def test_cals_override_replaces_one_and_wins_over_refresh(
 ) -> None:
     command("cals", "override", "sim0005.fits", "bias", "sim0001.fits", "sim0003.fits")
     command("cals", "update", "raw/sim0005.fits", "--refresh")
-    found = read(document)
+    found = read_document(document)
     label = found["associations"]["sim0005.fits"]["bias"]
     assert found["calibrations"][label] == ["sim0001.fits", "sim0003.fits"]
     assert found["associations"]["sim0004.fits"]["bias"] == "sim0001_bias.fits"
@@ -120,7 +102,7 @@ def test_cals_override_replaces_one_and_wins_over_refresh(
 def test_cals_override_with_none_or_product(command: Any, document: Path) -> None:
     assert command("cals", "override", "sim0005.fits", "flat", "--none").code == 0
     command("cals", "override", "sim0005.fits", "bias", "--product", "made.fits")
-    assert read(document)["associations"]["sim0005.fits"] == {
+    assert read_document(document)["associations"]["sim0005.fits"] == {
         "bias": "made.fits", "flat": None,
     }  # fmt: skip
 
@@ -128,9 +110,9 @@ def test_cals_override_with_none_or_product(command: Any, document: Path) -> Non
 def test_cals_override_locks_and_unlocks(command: Any, document: Path) -> None:
     result = command("cals", "override", "sim0005.fits", "bias", "--lock")
     assert result.out.endswith(", locked\n")
-    assert read(document)["locked"] == {"sim0005.fits": ["bias"]}
+    assert read_document(document)["locked"] == {"sim0005.fits": ["bias"]}
     command("cals", "override", "sim0005.fits", "bias", "--unlock")
-    assert "locked" not in read(document)
+    assert "locked" not in read_document(document)
 
 
 @pytest.mark.parametrize(
@@ -168,20 +150,20 @@ def test_cals_bad_hints_at_a_slip(
 
 
 def test_cals_check_tells_whole_missing_and_damaged_files(
-    command: Any, document: Path, night: Path
+    command: Any, document: Path, simulated_night: Path
 ) -> None:
-    found = read(document)
-    content = (night / "sim0001.fits").read_bytes()
+    found = read_document(document)
+    content = (simulated_night / "sim0001.fits").read_bytes()
     found["checksums"]["sim0001.fits"] = hashlib.md5(content).hexdigest()
-    document.write_text(json.dumps(found))
+    write_document(document, found)
     result = command("cals", "check", "--dirname", "raw", "--json")
     states = {s["name"]: s["state"] for s in result.json}
     assert result.code == 0
     assert states == {"sim0005.fits": "there", "sim0001.fits": "ok"} | dict.fromkeys(
         ["sim0002.fits", "sim0003.fits", "sim0004.fits"], "there"
     )
-    (night / "sim0001.fits").write_bytes(content[:-1] + b"?")
-    (night / "sim0002.fits").unlink()
+    (simulated_night / "sim0001.fits").write_bytes(content[:-1] + b"?")
+    (simulated_night / "sim0002.fits").unlink()
     result = command("cals", "check", "--dirname", "raw", "--json")
     states = {s["name"]: s["state"] for s in result.json}
     assert result.code == 3
@@ -191,7 +173,7 @@ def test_cals_check_tells_whole_missing_and_damaged_files(
 def test_cals_check_looks_where_the_document_says_that_frames_lay(
     command: Any, document: Path
 ) -> None:
-    assert read(document)["folders"]["sim0001.fits"] == "raw"
+    assert read_document(document)["folders"]["sim0001.fits"] == "raw"
     result = command("cals", "check", "--json")
     assert result.code == 0
     assert {s["state"] for s in result.json} == {"there"}
@@ -202,11 +184,15 @@ def test_cals_check_looks_where_the_document_says_that_frames_lay(
     ("warn", "there", 0), ("ignore", "there", 0), ("error", "damaged", 3),
 ])  # fmt: skip
 def test_cals_check_compares_the_files_with_their_own_sums(
-    command: Any, document: Path, night: Path, caplog: Any, case: tuple[str, str, int]
+    command: Any,
+    document: Path,
+    simulated_night: Path,
+    caplog: Any,
+    case: tuple[str, str, int],
 ) -> None:
     assert document.exists()
     setting, state, code = case
-    path = night / "sim0001.fits"
+    path = simulated_night / "sim0001.fits"
     with fits.open(path) as hdus:
         hdus.writeto(path, overwrite=True, checksum=True)
     assert command("cals", "check", "--dirname", "raw").code == 0
@@ -243,7 +229,9 @@ def test_help_of_every_action_fits_a_terminal(command: Any, action: str) -> None
     assert all(len(line) <= 88 for line in result.out.splitlines())
 
 
-def test_new_instrument_drafts_a_table_that_works(command: Any, night: Path) -> None:
+def test_new_instrument_drafts_a_table_that_works(
+    command: Any, simulated_night: Path
+) -> None:
     result = command("new", "instrument", "mycam", "raw", "--json")
     assert result.json == {
         "file": "mycam.toml", "classes": {"bias": 3, "flat": 1, "object": 1},
@@ -257,14 +245,16 @@ def test_new_instrument_drafts_a_table_that_works(command: Any, night: Path) -> 
 
 @pytest.mark.parametrize("name", ["../x", "a b", ""])
 def test_new_instrument_with_a_name_that_is_none(
-    command: Any, night: Path, name: str
+    command: Any, simulated_night: Path, name: str
 ) -> None:
     assert command("new", "instrument", name, "raw", "-o", "x.toml").code == 1
-    assert not (night.parent / "x.toml").exists()
+    assert not (simulated_night.parent / "x.toml").exists()
 
 
-def test_ls_rules_shows_classes_and_what_has_none(command: Any, night: Path) -> None:
-    (night / "odd.fits").write_text("no FITS file")
+def test_ls_rules_shows_classes_and_what_has_none(
+    command: Any, simulated_night: Path
+) -> None:
+    (simulated_night / "odd.fits").write_text("no FITS file")
     lines = command("ls", "raw", "--rules").out.splitlines()
     rows = [line.split() for line in lines]
     assert ["bias", "3", "-", "bias"] in rows
@@ -274,13 +264,13 @@ def test_ls_rules_shows_classes_and_what_has_none(command: Any, night: Path) -> 
 
 
 def test_ls_update_adds_new_frames_to_an_edited_table(
-    command: Any, night: Path
+    command: Any, simulated_night: Path
 ) -> None:
-    last = night / "sim0005.fits"
+    last = simulated_night / "sim0005.fits"
     content = last.read_bytes()
     last.unlink()
     command("ls", "raw", "--save", "night.ecsv")
-    table = night.parent / "night.ecsv"
+    table = simulated_night.parent / "night.ecsv"
     table.write_text(table.read_text().replace("sim0002.fits bias", "sim0002.fits ?"))
     last.write_bytes(content)
     command("ls", "raw", "--update", "night.ecsv")

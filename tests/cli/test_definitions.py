@@ -9,7 +9,7 @@ from astropy.io import fits
 from ndmapper.testing import make_mef
 
 
-def write(folder, text, name="mine.py"):
+def write_definitions(folder, text, name="mine.py"):
     path = folder / name
     path.write_text(textwrap.dedent(text))
     return path
@@ -253,8 +253,8 @@ def test_nothing_else_of_a_script_runs(command, folder, statement):
 def test_what_a_declaration_may_be_made_of(command, folder):
     """Imports (also those that may fail), classes, literals, names, annotations."""
     make_mef("x.fits", n_ext=1)
-    write(folder, "FACTOR = 3\n", "helpers_of_mine.py")
-    path = write(
+    write_definitions(folder, "FACTOR = 3\n", "helpers_of_mine.py")
+    path = write_definitions(
         folder,
         """
         from __future__ import annotations
@@ -368,7 +368,7 @@ def test_decorator_of_the_script_is_refused_with_its_line(command, folder, order
 
 
 def test_step_that_is_made_by_a_call_is_refused(command, folder):
-    path = write(
+    path = write_definitions(
         folder,
         """
         from ndmapper import run_task
@@ -388,7 +388,7 @@ def test_step_whose_function_or_helper_needs_more_can_be_shown_but_not_run(
     command, folder
 ):
     make_mef("x.fits", n_ext=1)
-    path = write(
+    path = write_definitions(
         folder,
         """
         from ndmapper import run_task
@@ -414,7 +414,7 @@ def test_step_of_a_script_is_worked_on_in_other_processes(command, folder):
     """They are sent the text of the step, and never import the script."""
     for n in (1, 2):
         make_mef(f"x{n}.fits", n_ext=1)
-    path = write(
+    path = write_definitions(
         folder,
         """
         from pathlib import Path
@@ -433,7 +433,7 @@ def test_step_of_a_script_is_worked_on_in_other_processes(command, folder):
 
 
 def test_declaration_that_is_wrong_says_so(command, folder):
-    path = write(
+    path = write_definitions(
         folder,
         """
         from ndmapper import run_task

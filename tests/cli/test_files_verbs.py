@@ -127,7 +127,7 @@ def test_log_missing_file_is_one_message(command):
 
 
 @pytest.fixture
-def night(folder):
+def frames(folder):
     (folder / "raw").mkdir()
     for number, kind in enumerate(("BIAS", "FLAT", "OBJECT", "FOCUS"), 1):
         hdu = fits.PrimaryHDU(np.zeros((2, 2), "f4"))
@@ -138,39 +138,39 @@ def night(folder):
     return folder / "raw"
 
 
-def test_ls_classifies_frames(command, night):
+def test_ls_classifies_frames(command, frames):
     rows = command("ls", "raw", "--json").json
     assert [row["class"] for row in rows] == ["bias", "flat", "object", "?"]
     assert "FOCUS" in rows[3]["why"]
 
 
-def test_ls_table_ends_with_the_reason(command, night):
+def test_ls_table_ends_with_the_reason(command, frames):
     lines = command("ls", "raw").out.splitlines()
     assert lines[0].split()[:2] == ["file", "class"]
     assert lines[0].split()[-1] == "why"
     assert len(lines) == 5
 
 
-def test_ls_instrument_can_be_named(command, night):
+def test_ls_instrument_can_be_named(command, frames):
     result = command("ls", "raw", "--instrument", "simcan")
     assert result.code == 1
     assert "did you mean 'simcam'" in result.err
 
 
-def test_ls_save_writes_a_table_that_is_read_back(command, night, folder):
+def test_ls_save_writes_a_table_that_is_read_back(command, frames, folder):
     command("ls", "raw", "--save", "night.ecsv")
     table = Table.read(folder / "night.ecsv", format="ascii.ecsv")
     assert list(table["class"]) == ["bias", "flat", "object", "?"]
 
 
-def test_ls_save_never_replaces_a_table(command, night, folder):
+def test_ls_save_never_replaces_a_table(command, frames, folder):
     (folder / "night.ecsv").write_text("edited by hand")
     result = command("ls", "raw", "--save", "night.ecsv")
     assert result.code == 1
     assert (folder / "night.ecsv").read_text() == "edited by hand"
 
 
-def test_ls_save_on_a_full_disk_leaves_nothing(command, night, folder, monkeypatch):
+def test_ls_save_on_a_full_disk_leaves_nothing(command, frames, folder, monkeypatch):
     def fill(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -182,7 +182,7 @@ def test_ls_save_on_a_full_disk_leaves_nothing(command, night, folder, monkeypat
 
 
 @pytest.mark.parametrize("parent", ["nowhere", "raw/sim0001.fits"])
-def test_ls_save_into_no_folder_says_so(command, night, parent):
+def test_ls_save_into_no_folder_says_so(command, frames, parent):
     result = command("ls", "raw", "--save", f"{parent}/night.ecsv")
     assert result.code == 1
     assert f"{parent}/night.ecsv cannot be written" in result.err

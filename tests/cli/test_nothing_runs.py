@@ -3,18 +3,13 @@
 from pathlib import Path
 
 import pytest
+from shared_steps import copied
 
-from ndmapper.steps import run_task
 from ndmapper.testing import make_mef
 
 LOOKS = (
     ("info",), ("log", "--full"), ("graph",), ("qc",), ("script",), ("why",), ("diff",),
 )  # fmt: skip
-
-
-@run_task("command:cp", inputs="a", outputs="b", prefix="c", argv=["{in}", "{out}"])
-def copied():
-    """Copy."""
 
 
 def probe(row):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from shared_helpers import read_picture
 
 from ndmapper import config
 from ndmapper.plot import samp
@@ -29,16 +30,10 @@ def mef(folder):
     return make_mef(folder / "bS20120827S0066.fits", n_ext=2, shape=(20, 30))
 
 
-def read(path):
-    from matplotlib.image import imread
-
-    return imread(path)
-
-
 def test_show_without_display_writes_a_png(command, mef, folder):
     result = command("show", mef.name)
     assert (result.code, result.out) == (0, "bS20120827S0066.png\n")
-    assert np.ptp(read(folder / "bS20120827S0066.png")[..., 0]) > 0.5
+    assert np.ptp(read_picture(folder / "bS20120827S0066.png")[..., 0]) > 0.5
 
 
 def test_show_png_goes_to_outdir(command, mef, folder):
@@ -60,7 +55,9 @@ def test_show_output_names_the_png_and_idents_choose(command, mef, folder):
     all_of_them = command("show", "-o", "all.png", mef.name)
     one = command("show", "-o", "one.png", mef.name, "2")
     assert (all_of_them.code, one.code) == (0, 0)
-    assert read(folder / "all.png").shape != read(folder / "one.png").shape
+    assert (
+        read_picture(folder / "all.png").shape != read_picture(folder / "one.png").shape
+    )
 
 
 def test_show_unknown_ident_lists_those_there_are(command, mef):

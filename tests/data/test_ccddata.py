@@ -19,7 +19,7 @@ KINDS = {StdDevUncertainty: 2.0, VarianceUncertainty: 4.0, InverseVariance: 0.25
 kinds = pytest.mark.parametrize("kind", list(KINDS), ids=lambda kind: kind.__name__)
 
 
-def write(path, kind=StdDevUncertainty, *, mask=True, **options):
+def write_ccd(path, kind=StdDevUncertainty, *, mask=True, **options):
     ccd = CCDData(np.arange(6.0).reshape(2, 3), unit="adu", meta={"OBJECT": "M 31"})
     if kind is not None:
         ccd.uncertainty = kind(np.full((2, 3), KINDS[kind]))
@@ -34,7 +34,7 @@ def write(path, kind=StdDevUncertainty, *, mask=True, **options):
 def test_open_file_of_ccddata_has_variance_and_mask(
     tmp_path, kind, as_image_hdu, caplog
 ):
-    path = write(tmp_path / "a.fits", kind, as_image_hdu=as_image_hdu)
+    path = write_ccd(tmp_path / "a.fits", kind, as_image_hdu=as_image_hdu)
     with count_reads() as reads:
         df = DataFile(path)
         assert (len(df), list(df.extras)) == (1, [])
@@ -53,13 +53,13 @@ def test_open_file_of_ccddata_has_variance_and_mask(
 @pytest.mark.parametrize("kind", [StdDevUncertainty, None])
 @pytest.mark.parametrize("mask", [True, False])
 def test_open_file_of_ccddata_with_one_of_them(tmp_path, kind, mask):
-    ndd = DataFile(write(tmp_path / "a.fits", kind, mask=mask))[0]
+    ndd = DataFile(write_ccd(tmp_path / "a.fits", kind, mask=mask))[0]
     assert (ndd.has("uncertainty"), ndd.has("flags")) == (kind is not None, mask)
 
 
 @kinds
 def test_save_file_of_ccddata_copies_what_nobody_changed(tmp_path, kind):
-    before = hdu_bytes(write(tmp_path / "a.fits", kind))
+    before = hdu_bytes(write_ccd(tmp_path / "a.fits", kind))
     df = DataFile(tmp_path / "a.fits", mode="update")
     df[0].data[0, 0] = 7
     df.save()
@@ -71,7 +71,7 @@ def test_save_file_of_ccddata_copies_what_nobody_changed(tmp_path, kind):
 
 @kinds
 def test_save_changed_uncertainty_is_what_ccddata_reads(tmp_path, kind):
-    path = write(tmp_path / "a.fits", kind)
+    path = write_ccd(tmp_path / "a.fits", kind)
     df = DataFile(path, mode="update")
     df[0].variance[...] = 9
     df[0].flags[0, 0] = 8
@@ -85,7 +85,7 @@ def test_save_changed_uncertainty_is_what_ccddata_reads(tmp_path, kind):
 
 
 def test_save_file_of_ccddata_with_what_it_had_not(tmp_path):
-    path = write(tmp_path / "a.fits", None)
+    path = write_ccd(tmp_path / "a.fits", None)
     df = DataFile(path, mode="update")
     df[0].variance = np.full((2, 3), 4.0)
     df.save()
@@ -111,7 +111,7 @@ def test_new_file_with_labels_of_ccddata_is_read_by_both(tmp_path):
 
 @kinds
 def test_save_file_of_ccddata_with_other_labels_means_the_same(tmp_path, kind):
-    path = write(tmp_path / "a.fits", kind)
+    path = write_ccd(tmp_path / "a.fits", kind)
     with fits.open(path, mode="update") as hdus:
         hdus["MASK"].data[...] *= 4
         hdus[0].header["TELESCOP"] = "HST"
@@ -133,7 +133,7 @@ def test_mask_beside_sci_is_an_extra_as_ever(tmp_path):
 
 @pytest.mark.parametrize("mask", [True, False])
 def test_inverse_variance_of_0_is_no_data_in_a_file_of_ccddata_too(tmp_path, mask):
-    path = write(tmp_path / "a.fits", InverseVariance, mask=mask)
+    path = write_ccd(tmp_path / "a.fits", InverseVariance, mask=mask)
     with fits.open(path, mode="update") as hdus:
         hdus["UNCERT"].data[0, 0] = 0
     df = DataFile(path)

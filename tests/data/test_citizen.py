@@ -15,7 +15,7 @@ from astropy.nddata import (
     StdDevUncertainty,
     VarianceUncertainty,
 )
-from astropy.wcs import WCS
+from shared_helpers import tangent_wcs
 
 from ndmapper.data import DataFile, DataFileList, FileName, Flag, NDLater
 from ndmapper.errors import UnitError
@@ -30,14 +30,6 @@ pytestmark = [
 SHAPE = (60, 60)
 
 
-def coordinates(shift=0):
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval, wcs.wcs.crpix = [10, 20], [30 + shift, 30]
-    wcs.wcs.cdelt = [-1e-4, 1e-4]
-    return wcs
-
-
 @pytest.fixture
 def star_file(tmp_path):
     """A star and a trace, with one bad pixel beside the star, in a file."""
@@ -50,7 +42,9 @@ def star_file(tmp_path):
     flags[42, 31] = Flag.BAD
     primary = fits.PrimaryHDU()
     primary.header["EXPTIME"] = 3.0
-    science = fits.ImageHDU(image.astype("f4"), coordinates().to_header(), "SCI", ver=1)
+    science = fits.ImageHDU(
+        image.astype("f4"), tangent_wcs(crpix=[30, 30]).to_header(), "SCI", ver=1
+    )
     science.header["BUNIT"] = "adu"
     variance = fits.ImageHDU(np.full(SHAPE, 9, "f4"), name="VAR", ver=1)
     name = tmp_path / "star.fits"
@@ -136,7 +130,7 @@ def test_photutils_background_of_it(ndd):
 def test_reproject_uses_its_coordinates(ndd):
     reproject = pytest.importorskip("reproject")
     moved, footprint = reproject.reproject_interp(
-        ndd, coordinates(shift=5), shape_out=SHAPE
+        ndd, tangent_wcs(crpix=[35, 30]), shape_out=SHAPE
     )
     good = np.isfinite(moved)
     assert np.allclose(moved[40, 35], ndd.data[40, 30])

@@ -51,14 +51,16 @@ def test_a_copy_is_independent(two_groups, function, made):
     new.primary.header["NEW"] = 1
     new.record = [{"key": "a"}]
     new.keep_only(new.groups[:1])
-    assert content.groups[0].data[0, 0] == (5 if made else first_pixel(two_groups))
+    assert content.groups[0].data[0, 0] == (
+        5 if made else first_pixel_read_later(two_groups)
+    )
     assert "NEW" not in content.primary.header
     assert content.record == []
     assert content.idents == [1, 2]
     assert new.groups[0].primary_meta is new.primary.header
 
 
-def first_pixel(path):
+def first_pixel_read_later(path):
     return DataFile(path)[0].data[0, 0]
 
 
@@ -77,7 +79,7 @@ def test_reload_opens_another_content(two_groups):
     before.groups[0].data[0, 0] = 7
     df.reload()
     assert df.content is not before
-    assert df[0].data[0, 0] == first_pixel(two_groups)
+    assert df[0].data[0, 0] == first_pixel_read_later(two_groups)
     assert before.groups[0].data[0, 0] == 7
 
 

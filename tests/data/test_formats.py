@@ -3,24 +3,12 @@
 import numpy as np
 import pytest
 from astropy.io import fits
+from shared_helpers import write_extensions
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.io.filemap import map_file
 from ndmapper.io.labels import Labels, make_labels
 from ndmapper.testing import count_reads, make_mef
-
-
-def write(path, *extensions, primary=None, **cards):
-    """Write a file of (name, version, array) extensions."""
-    hdus = [fits.PrimaryHDU(primary)]
-    hdus[0].header.update(cards)
-    for name, version, array in extensions:
-        hdu = fits.ImageHDU(np.asarray(array), name=name)
-        if version is not None:
-            hdu.header["EXTVER"] = version
-        hdus.append(hdu)
-    fits.HDUList(hdus).writeto(path)
-    return path
 
 
 def pixels(n):
@@ -36,14 +24,14 @@ def merged_muse(path, ifus=(7, 12)):
             (f"CHAN{n:02}.DQ", None, np.zeros((2, 3), "i4")),
             (f"CHAN{n:02}.STAT", None, pixels(n) ** 2),
         ]
-    return write(path, *extensions, INSTRUME="MUSE")
+    return write_extensions(path, *extensions, cards={"INSTRUME": "MUSE"})
 
 
 def raw_muse(path, ifus=(1, 2, 3)):
     extensions = [
         (f"CHAN{n:02}", None, np.full((2, 3), n, "u2")) for n in ifus
     ]  # fmt: skip
-    return write(path, *extensions, INSTRUME="MUSE")
+    return write_extensions(path, *extensions, cards={"INSTRUME": "MUSE"})
 
 
 def names_in(path):
@@ -129,7 +117,7 @@ def test_arithmetic_pairs_groups_by_name(tmp_path):
 
 
 def test_open_product_of_muse_without_instrument_is_recognised(tmp_path):
-    path = write(
+    path = write_extensions(
         tmp_path / "a.fits", ("DATA", None, pixels(0)), ("STAT", None, pixels(1))
     )
     assert DataFile(path)[0].variance is not None
@@ -146,10 +134,10 @@ def test_open_same_name_twice_gets_numbers(tmp_path):
 
 @pytest.mark.parametrize("telescope", ["HST", "JWST"])
 def test_open_err_extension_is_a_standard_deviation(tmp_path, telescope):
-    path = write(
+    path = write_extensions(
         tmp_path / "a.fits",
         ("SCI", 1, pixels(0)), ("ERR", 1, pixels(2)), ("DQ", 1, np.zeros((2, 3), "i2")),
-        ("VAR_POISSON", 1, pixels(3)), TELESCOP=telescope,
+        ("VAR_POISSON", 1, pixels(3)), cards={"TELESCOP": telescope},
     )  # fmt: skip
     df = DataFile(path)
     assert (df[0].variance == pixels(2) ** 2).all()
@@ -157,7 +145,9 @@ def test_open_err_extension_is_a_standard_deviation(tmp_path, telescope):
 
 
 def test_save_changed_variance_is_written_as_err(tmp_path):
-    path = write(tmp_path / "a.fits", ("SCI", 1, pixels(0)), ("ERR", 1, pixels(2)))
+    path = write_extensions(
+        tmp_path / "a.fits", ("SCI", 1, pixels(0)), ("ERR", 1, pixels(2))
+    )
     df = DataFile(path, mode="update")
     df[0].variance = np.full((2, 3), 9, "f4")
     df.save()
@@ -168,7 +158,9 @@ def test_save_changed_variance_is_written_as_err(tmp_path):
 @pytest.mark.parametrize("stored", ["u1", "i2", "u2", "i4", "f4", "f8"])
 def test_squares_of_errors_are_in_double_precision(tmp_path, stored):
     errors = np.full((2, 3), 250 if stored == "u1" else 300).astype(stored)
-    path = write(tmp_path / "a.fits", ("SCI", 1, pixels(0)), ("ERR", 1, errors))
+    path = write_extensions(
+        tmp_path / "a.fits", ("SCI", 1, pixels(0)), ("ERR", 1, errors)
+    )
     ndd = DataFile(path)[0]
     assert ndd.content.arrays["uncertainty"].dtype == np.float64
     assert ndd.variance.dtype == np.float64
@@ -189,12 +181,14 @@ def test_labels_preset_of_an_observatory(preset):
 
 
 def test_open_amplifiers_with_names_of_their_own(tmp_path):
-    path = write(tmp_path / "a.fits", *((f"im{i}", None, pixels(i)) for i in (1, 2)))
+    path = write_extensions(
+        tmp_path / "a.fits", *((f"im{i}", None, pixels(i)) for i in (1, 2))
+    )
     assert DataFile(path).idents == ["IM1", "IM2"]
 
 
 def test_open_one_name_in_several_versions_is_the_name_of_data(tmp_path):
-    path = write(
+    path = write_extensions(
         tmp_path / "a.fits",
         *(("FLUX", i, pixels(i)) for i in (1, 2)),
         ("DQ", 2, pixels(0)),
@@ -366,7 +360,7 @@ def test_save_without_one_of_names_that_repeat_keeps_the_others(
     tmp_path, gone, left, idents
 ):
     names = ["FOO", "BAR", "FOO"]
-    path = write(
+    path = write_extensions(
         tmp_path / "a.fits", *[(name, None, pixels(n)) for n, name in enumerate(names)]
     )
     before = [hdu.read_bytes() for hdu in map_file(path).hdus]

@@ -97,7 +97,7 @@ MAKERS = {
 }  # fmt: skip
 
 
-def write(path, maker):
+def write_layout(path, maker):
     hdus = []
     for what in MAKERS[maker] if isinstance(maker, str) else maker:
         kind, _, name = (what or "").partition(":")
@@ -128,14 +128,14 @@ def kinds_of(path):
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_layout_is_recognised(tmp_path, maker):
-    path = write(tmp_path / "a.fits", maker)
+    path = write_layout(tmp_path / "a.fits", maker)
     expected = ["" if what is None else what[0] for what in MAKERS[maker]]
     assert kinds_of(path) == expected
 
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_layout_twice_is_right_in_memory_and_on_disk(tmp_path, maker):
-    path = write(tmp_path / "a.fits", maker)
+    path = write_layout(tmp_path / "a.fits", maker)
     result = DataFile(path) * 2
     result.save(tmp_path / "b.fits")
     with fits.open(path) as before, fits.open(tmp_path / "b.fits") as after:
@@ -164,7 +164,7 @@ def test_layout_twice_is_right_in_memory_and_on_disk(tmp_path, maker):
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_layout_untouched_is_written_bit_for_bit(tmp_path, maker):
-    path = write(tmp_path / "a.fits", maker)
+    path = write_layout(tmp_path / "a.fits", maker)
     df = DataFile(path)
     for ndd in df:
         _ = ndd.data, ndd.variance, ndd.flags
@@ -181,7 +181,7 @@ def test_layout_untouched_is_written_bit_for_bit(tmp_path, maker):
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_layout_with_all_parts_is_recognised_again(tmp_path, maker):
-    df = DataFile(write(tmp_path / "a.fits", maker))
+    df = DataFile(write_layout(tmp_path / "a.fits", maker))
     for i, ndd in enumerate(df):
         ndd.data[...] = i
         ndd.variance = np.full(SHAPE, 4, "f4")
@@ -199,7 +199,7 @@ def test_layout_with_all_parts_is_recognised_again(tmp_path, maker):
 
 
 def test_no_inverse_variance_is_no_data_and_never_a_finite_variance(tmp_path):
-    path = write(tmp_path / "a.fits", ["d", "i:IVAR"])
+    path = write_layout(tmp_path / "a.fits", ["d", "i:IVAR"])
     (ndd,) = DataFile(path)
     assert np.isinf(ndd.variance[0]).all()
     assert (ndd.variance[1:] == 4).all()
@@ -211,13 +211,13 @@ def test_no_inverse_variance_is_no_data_and_never_a_finite_variance(tmp_path):
 
 
 def test_flags_of_no_data_are_added_to_those_of_the_file(tmp_path):
-    (ndd,) = DataFile(write(tmp_path / "a.fits", ["d", "i:IVAR", "f:MASK"]))
+    (ndd,) = DataFile(write_layout(tmp_path / "a.fits", ["d", "i:IVAR", "f:MASK"]))
     assert ndd.flags[1, 1] == 4
     assert (ndd.flags[0] & Flag.NO_DATA != 0).all()
 
 
 def test_variance_given_where_there_was_none_keeps_the_flags(tmp_path):
-    path = write(tmp_path / "a.fits", ["d", "i:IVAR"])
+    path = write_layout(tmp_path / "a.fits", ["d", "i:IVAR"])
     df = DataFile(path, mode="update")
     flags = df[0].flags.copy()
     df[0].variance = np.full(SHAPE, 2, "f4")
@@ -229,7 +229,7 @@ def test_variance_given_where_there_was_none_keeps_the_flags(tmp_path):
 
 
 def test_unit_of_inverse_variances(tmp_path):
-    path = write(tmp_path / "a.fits", ["d", "i:IVAR"])
+    path = write_layout(tmp_path / "a.fits", ["d", "i:IVAR"])
     with fits.open(path, mode="update") as hdus:
         hdus[0].header["BUNIT"] = "adu"
         hdus[1].header["BUNIT"] = "adu-2"
@@ -244,7 +244,7 @@ def test_unit_of_inverse_variances(tmp_path):
 
 
 def test_inverse_variances_compressed_in_tiles(tmp_path):
-    plain = write(tmp_path / "a.fits", [None, "d:FLUX", "i:IVAR"])
+    plain = write_layout(tmp_path / "a.fits", [None, "d:FLUX", "i:IVAR"])
     with fits.open(plain) as hdus:
         tiled = [
             fits.CompImageHDU(h.data, h.header, compression_type="GZIP_1")
@@ -260,7 +260,7 @@ def test_inverse_variances_compressed_in_tiles(tmp_path):
 
 
 def test_labels_name_the_primary_hdu(tmp_path):
-    path = write(tmp_path / "a.fits", ["d", "i:WEIGHTS", "f:ODD"])
+    path = write_layout(tmp_path / "a.fits", ["d", "i:WEIGHTS", "f:ODD"])
     labels = {"data": "PRIMARY", "uncertainty": "weights", "flags": "odd",
               "uncertainty_is": "ivar"}  # fmt: skip
     with config.using(labels=labels):
@@ -289,7 +289,7 @@ def test_new_file_with_its_image_in_the_primary_hdu(tmp_path):
 
 
 def test_labels_of_another_kind_are_an_error(tmp_path):
-    path = write(tmp_path / "a.fits", "plain")
+    path = write_layout(tmp_path / "a.fits", "plain")
     with pytest.raises(ConfigError, match="ivar"):
         DataFile(path, labels={"uncertainty_is": "weight"})
 
@@ -306,7 +306,9 @@ def cards(path, **given):
 
 def test_cards_of_eso_link_extensions(tmp_path):
     path = cards(
-        write(tmp_path / "a.fits", [None, "d:WIN1", "v:N1", "f:Q1", "d:WIN2", "v:N2"]),
+        write_layout(
+            tmp_path / "a.fits", [None, "d:WIN1", "v:N1", "f:Q1", "d:WIN2", "v:N2"]
+        ),
         _1={"HDUCLAS2": "DATA", "ERRDATA": "N1", "QUALDATA": "Q1"},
         _2={"HDUCLAS2": "ERROR", "HDUCLAS3": "MSE", "SCIDATA": "WIN1"},
         _3={"HDUCLAS2": "QUALITY", "HDUCLAS3": "FLAG32BIT", "SCIDATA": "WIN1"},
@@ -321,7 +323,7 @@ def test_cards_of_eso_link_extensions(tmp_path):
 )
 def test_cards_of_eso_say_what_an_error_is(tmp_path, form, kind):
     path = cards(
-        write(tmp_path / "a.fits", [None, "d:DATA", "s:ERR"]),
+        write_layout(tmp_path / "a.fits", [None, "d:DATA", "s:ERR"]),
         _2={"HDUCLAS2": "ERROR", "HDUCLAS3": form},
     )
     assert kinds_of(path) == ["", "d", kind]
@@ -329,7 +331,7 @@ def test_cards_of_eso_say_what_an_error_is(tmp_path, form, kind):
 
 def test_mask_in_which_1_is_good_is_no_flags_and_warned_of(tmp_path, caplog):
     path = cards(
-        write(tmp_path / "a.fits", [None, "d:FLUX", "s:ERR", "f:QUAL"]),
+        write_layout(tmp_path / "a.fits", [None, "d:FLUX", "s:ERR", "f:QUAL"]),
         _3={"HDUCLAS2": "QUALITY", "HDUCLAS3": "MASKONE"},
     )
     with caplog.at_level(logging.WARNING):
@@ -339,7 +341,7 @@ def test_mask_in_which_1_is_good_is_no_flags_and_warned_of(tmp_path, caplog):
 
 def test_error_without_a_name_is_told_by_a_card(tmp_path):
     path = cards(
-        write(tmp_path / "a.fits", [None, "d:", "s:", "f:"]),
+        write_layout(tmp_path / "a.fits", [None, "d:", "s:", "f:"]),
         _2={"IMAGETYP": "error"}, _3={"IMAGETYP": "mask"},
     )  # fmt: skip
     assert kinds_of(path) == ["", "d", "s", "f"]
@@ -347,7 +349,7 @@ def test_error_without_a_name_is_told_by_a_card(tmp_path):
 
 def test_units_in_words_tell_what_an_extension_is(tmp_path):
     path = cards(
-        write(tmp_path / "a.fits", [None, "d:", "s:", "f:", "o:"]),
+        write_layout(tmp_path / "a.fits", [None, "d:", "s:", "f:", "o:"]),
         _1={"BUNIT": "Flux (10^-17 erg/s/cm^2/Ang)"},
         _2={"BUNIT": "Error (10^-17 erg/s/cm^2/Ang)"},
         _3={"BUNIT": "Pixel bitmask"}, _4={"BUNIT": "Wavelength (Ang)"},
@@ -371,7 +373,7 @@ def test_units_in_words_tell_what_an_extension_is(tmp_path):
 def test_what_looks_like_an_error_and_takes_no_part_is_warned_of_once(
     tmp_path, caplog, maker, name
 ):
-    path = write(tmp_path / "a.fits", maker)
+    path = write_layout(tmp_path / "a.fits", maker)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             (DataFile(path) * 2).save(tmp_path / "b.fits", overwrite=True)
@@ -383,7 +385,9 @@ def test_what_looks_like_an_error_and_takes_no_part_is_warned_of_once(
 @pytest.mark.parametrize("maker", ["HST", "DRAGONS", "LSST", "raw mosaic", "plain"])
 def test_files_that_are_understood_are_not_warned_of(tmp_path, caplog, maker):
     with caplog.at_level(logging.WARNING):
-        (DataFile(write(tmp_path / "a.fits", maker)) * 2).save(tmp_path / "b.fits")
+        (DataFile(write_layout(tmp_path / "a.fits", maker)) * 2).save(
+            tmp_path / "b.fits"
+        )
     assert not caplog.records
 
 
@@ -392,7 +396,7 @@ WEBB = [None, "d:SCI", "s:ERR", "f:DQ", "v:VAR_POISSON", "v:VAR_FLAT", "o:AREA"]
 
 @pytest.mark.parametrize("how", ["times", "in place", "section"])
 def test_further_planes_of_errors_are_dropped_when_stale(tmp_path, caplog, how):
-    path = write(tmp_path / "a.fits", WEBB)
+    path = write_layout(tmp_path / "a.fits", WEBB)
     df = DataFile(path, mode="update")
     if how == "times":
         df = df * 2
@@ -412,7 +416,7 @@ def test_further_planes_of_errors_are_dropped_when_stale(tmp_path, caplog, how):
 
 
 def test_further_planes_stay_while_the_data_do(tmp_path, caplog):
-    path = write(tmp_path / "a.fits", WEBB)
+    path = write_layout(tmp_path / "a.fits", WEBB)
     df = DataFile(path, mode="update")
     df.meta["NEW"] = df[0].data.sum()
     df[0].meta["NEW"] = 1
@@ -424,13 +428,13 @@ def test_further_planes_stay_while_the_data_do(tmp_path, caplog):
 
 @pytest.mark.parametrize("name", ["WCSDVARR", "WAVELENGTH", "MASK", "B_RESOLUTION"])
 def test_names_that_are_never_data(tmp_path, name):
-    path = write(tmp_path / "a.fits", [None, f"o:{name}"])
+    path = write_layout(tmp_path / "a.fits", [None, f"o:{name}"])
     assert len(DataFile(path)) == 0
     assert list(DataFile(path).extras) == [name]
 
 
 def test_standard_deviation_of_arithmetic_is_right_in_the_file(tmp_path):
-    one = DataFile(write(tmp_path / "a.fits", "X-shooter"))
+    one = DataFile(write_layout(tmp_path / "a.fits", "X-shooter"))
     (one - DataFile(tmp_path / "a.fits")).save(tmp_path / "b.fits")
     with fits.open(tmp_path / "b.fits") as hdus:
         np.testing.assert_allclose(hdus["ERRS"].data, 3 * np.sqrt(2), rtol=1e-6)
@@ -438,7 +442,7 @@ def test_standard_deviation_of_arithmetic_is_right_in_the_file(tmp_path):
 
 
 def test_group_with_a_number_among_groups_with_names(tmp_path):
-    path = write(tmp_path / "a.fits", "DESI spectra")
+    path = write_layout(tmp_path / "a.fits", "DESI spectra")
     df = DataFile(path)
     df.append(DataFile(path)[0] * 2)
     df[-1].ident = 1
@@ -452,7 +456,7 @@ def test_group_with_a_number_among_groups_with_names(tmp_path):
 
 def test_error_of_another_image_is_not_dropped(tmp_path):
     maker = [None, "d:RED_DATA", "i:RED_IVAR", "d:RED_DATA_NOSS", "i:RED_IVAR_NOSS"]
-    path = write(tmp_path / "a.fits", maker)
+    path = write_layout(tmp_path / "a.fits", maker)
     (DataFile(path) * 2).save(tmp_path / "b.fits")
     with fits.open(path) as before, fits.open(tmp_path / "b.fits") as after:
         assert [h.name for h in before] == [h.name for h in after]

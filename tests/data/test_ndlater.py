@@ -416,3 +416,106 @@ def test_image_whose_uncertainty_was_looked_at_is_freed_with_its_last_name():
         assert gone() is None
     finally:
         gc.enable()
+
+
+# ---- what are no numbers
+
+NOT_NUMBERS = {
+    "text": "x",
+    "texts": np.full((2, 3), "1"),
+    "objects": np.full((2, 3), None),
+    "dates": np.zeros((2, 3), "M8[s]"),
+    "records": np.zeros((2, 3), "f4,f4"),
+    "complex": np.ones((2, 3), complex),
+}
+
+NOUNS = {"data": "pixels", "variance": "variances", "flags": "flags", "mask": "masks"}
+
+
+@pytest.mark.parametrize("value", NOT_NUMBERS.values(), ids=NOT_NUMBERS)
+@pytest.mark.parametrize(("name", "noun"), NOUNS.items())
+def test_array_of_no_numbers_is_refused(name, noun, value):
+    ndd = NDLater(
+        np.ones((2, 3)), variance=np.ones((2, 3)), flags=np.zeros((2, 3), int)
+    )
+    error = pytest.raises(TypeError, match=f"{noun} must be numbers, not ")
+    with error:
+        setattr(ndd, name, value)
+    with error:
+        setattr(ndd[:1], name, value)
+    with error:
+        NDLater(**{"data": np.ones((2, 3)), name: value})
+    if name != "mask":
+        with error:
+            ndd.replace(**{name: value})
+    assert [a.dtype.kind for a in (ndd.data, ndd.variance, ndd.flags)] == [
+        "f",
+        "f",
+        "i",
+    ]
+    assert not ndd.mask.any()
+
+
+@pytest.mark.parametrize("value", NOT_NUMBERS.values(), ids=NOT_NUMBERS)
+@pytest.mark.parametrize(
+    "kind", [VarianceUncertainty, StdDevUncertainty, InverseVariance]
+)
+def test_uncertainty_of_no_numbers_is_refused(kind, value):
+    ndd = NDLater(np.ones((2, 3)), variance=np.ones((2, 3)))
+    error = pytest.raises(TypeError, match="uncertainties must be numbers")
+    with error:
+        ndd.uncertainty = kind(value)
+    with error:
+        NDLater(NDData(np.ones((2, 3)), uncertainty=kind(value)))
+    with error:
+        DataFile("a.fits", mode="new").append(
+            NDData(np.ones((2, 3)), uncertainty=kind(value))
+        )
+    with pytest.raises(TypeError, match="variances must be numbers"):
+        ndd.uncertainty.array = value
+    assert ndd.variance.dtype == float
+
+
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [
+        (np.full((2, 3), "1"), TypeError),
+        (np.zeros((2, 3), "M8[s]"), TypeError),
+        (np.full((2, 3), 1.5), ShapeError),
+        (np.full((2, 3), -1.0), ShapeError),
+    ],
+)
+def test_flags_of_other_nddata_are_checked_as_those_that_are_set(flags, error):
+    ccd = CCDData(np.ones((2, 3)), unit="adu", flags=flags)
+    with pytest.raises(error, match="flags "):
+        NDLater(ccd)
+
+
+def test_wide_flags_of_other_nddata_keep_their_bits():
+    ccd = CCDData(np.ones((2, 3)), unit="adu", flags=np.full((2, 3), 2.0**17))
+    assert (NDLater(ccd).flags == 2**17).all()
+
+
+@pytest.mark.parametrize(
+    "kind", [VarianceUncertainty, StdDevUncertainty, InverseVariance]
+)
+def test_uncertainty_without_an_array_is_none(kind):
+    ndd = NDLater(np.ones((2, 3)), variance=np.ones((2, 3)))
+    ndd.uncertainty = kind(None)
+    assert ndd.variance is None
+    assert ndd.uncertainty is None
+    assert not NDLater(np.ones((2, 3)), uncertainty=kind()).has("uncertainty")
+    other = NDData(np.ones((2, 3)), uncertainty=kind(unit="adu2"))
+    assert not NDLater(other).has("uncertainty")
+
+
+def test_uncertainty_whose_array_is_set_to_none_is_no_more():
+    ndd = NDLater(np.ones((2, 3)), variance=np.ones((2, 3)))
+    uncertainty = ndd.uncertainty
+    uncertainty.array = None
+    assert uncertainty.array is None
+    assert ndd.uncertainty is None
+    ndd.variance = np.full((2, 3), 2.0)
+    uncertainty.array = np.zeros((2, 3))  # it is not that of the image any more
+    assert (ndd.variance == 2).all()
+    assert (ndd.uncertainty.array == 2).all()

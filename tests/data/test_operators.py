@@ -509,7 +509,7 @@ def test_row_may_stand_on_either_side(raw_folder):
 # ---- arithmetic in place, where an operand is among the things that are changed
 
 
-def write(name, *factors):
+def write_groups(name, *factors):
     groups = [
         NDLater(A * f, variance=A, flags=np.full(A.shape, 1 << i, "u2"))
         for i, f in enumerate(factors)
@@ -534,7 +534,7 @@ LOOKS = [(), ((0, "data"),), ((0, "variance"),), ((1, "data"), (0, "flags"))]
 @pytest.mark.parametrize("name", ["__iadd__", "__isub__", "__imul__", "__itruediv__"])
 def test_operand_of_the_file_itself_is_what_it_was(raw_folder, looks, operand, name):
     def result(in_place):
-        a = look(write(f"{in_place}.fits", 10, 20, 40), looks)
+        a = look(write_groups(f"{in_place}.fits", 10, 20, 40), looks)
         other = operand(a)
         return getattr(a, name if in_place else name.replace("__i", "__"))(other)
 
@@ -545,7 +545,7 @@ def test_operand_of_the_file_itself_is_what_it_was(raw_folder, looks, operand, n
 
 
 def test_array_that_is_held_takes_the_result_all_the_same(raw_folder):
-    a = write("q.fits", 10, 20)
+    a = write_groups("q.fits", 10, 20)
     held = a[0].data
     a -= a[0]
     assert a[0].data is held
@@ -554,7 +554,7 @@ def test_array_that_is_held_takes_the_result_all_the_same(raw_folder):
 
 
 def test_array_of_the_file_in_another_view(raw_folder):
-    a = write("q.fits", 10, 20)
+    a = write_groups("q.fits", 10, 20)
     flat = a[0].data.reshape(-1)[::-1].reshape(2, 3)
     expected = [10 * A - 10 * A[::-1, ::-1], 20 * A - 10 * A[::-1, ::-1]]
     a -= flat
@@ -564,7 +564,7 @@ def test_array_of_the_file_in_another_view(raw_folder):
 
 @pytest.mark.parametrize("looked", [*itertools.product([False, True], repeat=3)])
 def test_files_of_a_list_in_another_order(raw_folder, looked):
-    files = [write(f"p{i}.fits", i + 3) for i in range(3)]
+    files = [write_groups(f"p{i}.fits", i + 3) for i in range(3)]
     for df, look_at in zip(files, looked, strict=True):
         if look_at:
             _ = df[0].data

@@ -24,7 +24,7 @@ def tail(request):
     return TAILS[request.param]
 
 
-def write(path, tail):
+def write_with_tail(path, tail):
     plain = path.with_name("plain.fits")
     fits.PrimaryHDU(np.arange(12, dtype="i2").reshape(3, 4)).writeto(plain)
     raw = plain.read_bytes() + tail
@@ -39,7 +39,7 @@ def content(path):
 
 @pytest.mark.parametrize("name", ["a.fits", "a.fits.gz"])
 def test_it_survives_every_kind_of_save(tmp_path, tail, name):
-    path = write(tmp_path / name, tail)
+    path = write_with_tail(tmp_path / name, tail)
     size = len(content(path))
     df = DataFile(path, mode="update")
     df.meta["NEW"] = 1
@@ -64,7 +64,7 @@ def test_a_record_goes_before_it(tmp_path, monkeypatch, tail):
         df[0].data = df[0].data * 2
         return df
 
-    write(tmp_path / "a.fits", tail)
+    write_with_tail(tmp_path / "a.fits", tail)
     made = doubled("a.fits")
     assert made.record[-1]["step"] == "doubled"
     again = DataFile("da.fits", mode="update")
@@ -74,7 +74,7 @@ def test_a_record_goes_before_it(tmp_path, monkeypatch, tail):
 
 
 def test_results_take_it_along_as_all_that_is_not_understood(tmp_path, tail):
-    (DataFile(write(tmp_path / "a.fits", tail)) * 2).save(tmp_path / "b.fits")
+    (DataFile(write_with_tail(tmp_path / "a.fits", tail)) * 2).save(tmp_path / "b.fits")
     assert (tmp_path / "b.fits").read_bytes().endswith(tail)
     assert map_file(tmp_path / "b.fits").tail is not None
 

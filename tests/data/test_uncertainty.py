@@ -304,3 +304,35 @@ def test_numbers_agree_with_double_precision(monkeypatch, name, order, compiled)
         place = Pixels(left.data.copy(), left.variance.copy())
         again = combine(name, place, right, out=place).variance
         np.testing.assert_array_equal(again, made)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "suffix"),
+    [("i1", "fits"), ("i2", "fits"), ("u2", "fits"), ("f4", "fits"), ("i2", "fits.fz")],
+)
+@pytest.mark.parametrize("unit", ["Jy", "mJy"])
+@pytest.mark.parametrize("kind", ["std", "variance", "ivar"])
+def test_uncertainty_of_any_stored_type_is_read_as_variance(
+    tmp_path, kind, unit, suffix, dtype
+):
+    stored = np.arange(2, 8).reshape(2, 3).astype(dtype)
+    power = {"std": 1, "variance": 2, "ivar": -2}[kind]
+    make = fits.CompImageHDU if suffix == "fits.fz" else fits.ImageHDU
+    hdus = [fits.PrimaryHDU()]
+    for name, array, n in (("SCI", np.ones((2, 3), "i2"), 1), ("ERR", stored, power)):
+        hdus.append(make(array, name=name))
+        hdus[-1].header["EXTVER"] = 1
+        hdus[-1].header["BUNIT"] = f"{unit if name == 'ERR' else 'Jy'}{n}"
+    fits.HDUList(hdus).writeto(tmp_path / f"a.{suffix}")
+    labels = {"data": "SCI", "uncertainty": "ERR", "uncertainty_is": kind}
+    df = DataFile(tmp_path / f"a.{suffix}", labels=labels)
+    factor = 1 if unit == "Jy" or kind == "ivar" else 0.001**power
+    values = factor * stored.astype(float)
+    expected = {"std": values**2, "variance": values, "ivar": 1 / values}[kind]
+    assert df[0][1].variance.dtype == df[0].copy().content.arrays["uncertainty"].dtype
+    np.testing.assert_allclose(df[0][1].variance, expected[1], rtol=1e-6)
+    np.testing.assert_allclose(df[0].variance, expected, rtol=1e-6)
+    df[0].data += 1
+    df.save(tmp_path / f"b.{suffix}")
+    with fits.open(tmp_path / f"b.{suffix}") as saved:
+        np.testing.assert_array_equal(saved["ERR"].data, stored)

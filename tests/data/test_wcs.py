@@ -13,6 +13,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData, NDData, NDDataRef
 from astropy.wcs import WCS, Sip
 from astropy.wcs.wcsapi import HighLevelWCSWrapper
+from shared_helpers import tangent_wcs
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.io.headers import whole_header
@@ -25,23 +26,13 @@ SAMPLES = Path(astropy.__path__[0]) / "wcs/tests/data"
 PIXELS = np.array([3.0, 11.0]), np.array([5.0, 7.0])
 
 
-def coordinates(**more):
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval, wcs.wcs.crpix = [10, 20], [5.5, 6]
-    wcs.wcs.cdelt = [-1e-4, 1e-4]
-    for name, value in more.items():
-        setattr(wcs.wcs, name, value)
-    return wcs
-
-
 def ccd(**more):
-    return CCDData(np.ones(SHAPE), unit="adu", wcs=coordinates(), **more)
+    return CCDData(np.ones(SHAPE), unit="adu", wcs=tangent_wcs(), **more)
 
 
 @pytest.fixture
 def file_with_wcs(tmp_path):
-    cards = dict(coordinates().to_header()) | {"BUNIT": "adu", "LTV1": -3.0}
+    cards = dict(tangent_wcs().to_header()) | {"BUNIT": "adu", "LTV1": -3.0}
     return make_mef(tmp_path / "l1.fits", shape=SHAPE, extension=cards)
 
 
@@ -73,12 +64,12 @@ MAKERS = {
     "from_ccddata": lambda: NDLater.from_ccddata(ccd()),
     "CCDData": lambda: NDLater(ccd()),
     "CCDData with another header": lambda: NDLater(ccd(), meta={"OBJECT": "x"}),
-    "argument": lambda: NDLater(np.ones(SHAPE), wcs=coordinates(), unit="adu"),
+    "argument": lambda: NDLater(np.ones(SHAPE), wcs=tangent_wcs(), unit="adu"),
     "argument and CCDData": lambda: NDLater(
-        CCDData(np.ones(SHAPE), unit="adu"), wcs=coordinates()
+        CCDData(np.ones(SHAPE), unit="adu"), wcs=tangent_wcs()
     ),
     "wrapped": lambda: NDLater(
-        NDData(np.ones(SHAPE), wcs=HighLevelWCSWrapper(coordinates()), unit="adu")
+        NDData(np.ones(SHAPE), wcs=HighLevelWCSWrapper(tangent_wcs()), unit="adu")
     ),
     "appended": lambda: DataFile(data=ccd())[0],
 }
@@ -86,7 +77,7 @@ MAKERS = {
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_coordinates_that_came_as_an_object_stay(make, tmp_path):
-    expected = world(coordinates())
+    expected = world(tangent_wcs())
     ndd = make()
     part = ndd[2:, 3:]
     for other, dx, dy in [
@@ -105,7 +96,7 @@ def test_coordinates_that_came_as_an_object_stay(make, tmp_path):
 
 
 def test_coordinates_of_ccddata_replace_cards_that_say_something_else():
-    header = coordinates(crval=[1, 2]).to_header()
+    header = tangent_wcs(crval=[1, 2]).to_header()
     header["CRPIX1A"] = 4.0
     header["DATE-OBS"] = "2026-01-01T00:00:00"
     ndd = NDLater(ccd(meta=header))
@@ -115,7 +106,7 @@ def test_coordinates_of_ccddata_replace_cards_that_say_something_else():
 
 
 def test_cards_that_say_the_same_are_kept_as_they_are():
-    header = fits.Header(coordinates().to_header())
+    header = fits.Header(tangent_wcs().to_header())
     del header["CDELT*"]
     header.update({"CD1_1": -1e-4, "CD2_2": 1e-4, "LTV1": 3})
     ndd = NDLater(CCDData(np.ones(SHAPE), unit="adu", meta=header, wcs=WCS(header)))
@@ -123,12 +114,12 @@ def test_cards_that_say_the_same_are_kept_as_they_are():
 
 
 def test_no_object_means_the_coordinates_of_the_header():
-    header = coordinates().to_header()
+    header = tangent_wcs().to_header()
     for ndd in (
         NDLater(np.ones(SHAPE), meta=header, wcs=None),
         NDLater(CCDData(np.ones(SHAPE), unit="adu", meta=header), wcs=None),
     ):
-        assert world(ndd[1:].wcs, 0, 1).tolist() == world(coordinates()).tolist()
+        assert world(ndd[1:].wcs, 0, 1).tolist() == world(tangent_wcs()).tolist()
 
 
 def test_coordinates_that_were_taken_out_stay_out(file_with_wcs):
@@ -148,10 +139,10 @@ def test_ccddata_of_a_file_comes_back_with_its_astrometry(tmp_path):
 
 
 def test_section_that_astropy_made_is_written(tmp_path):
-    cut = NDDataRef(np.ones(SHAPE), wcs=coordinates())[2:, 3:]
+    cut = NDDataRef(np.ones(SHAPE), wcs=tangent_wcs())[2:, 3:]
     ndd = NDLater(cut)
     assert ndd.meta["CRPIX1"] == 2.5
-    np.testing.assert_allclose(world(ndd[1:].wcs, 3, 3), world(coordinates()))
+    np.testing.assert_allclose(world(ndd[1:].wcs, 3, 3), world(tangent_wcs()))
     cube = WCS({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CTYPE3": "WAVE"}, naxis=3)
     row = NDDataRef(np.ones((4, 5, 6)), wcs=cube)[:, 2]
     meta = NDLater(row).meta  # the axis that is gone comes last
@@ -209,7 +200,7 @@ def test_section_that_has_no_coordinates_without_fits(no_fits, item, caplog):
 
 
 def test_cards_that_came_with_such_coordinates_stay(no_fits):
-    header = coordinates().to_header()
+    header = tangent_wcs().to_header()
     kept = NDLater(NDData(np.ones(SHAPE), wcs=no_fits, meta=header))
     assert kept[2:].meta["CRPIX2"] == 4
     replaced = NDLater(np.ones(SHAPE), wcs=no_fits, meta=header)
@@ -335,7 +326,7 @@ def test_change_in_place_of_anything_else_is_saved(file_with_wcs, tmp_path):
 
 
 def test_change_in_place_in_the_primary_header_is_saved(tmp_path):
-    fits.PrimaryHDU(np.ones(SHAPE), coordinates().to_header()).writeto(
+    fits.PrimaryHDU(np.ones(SHAPE), tangent_wcs().to_header()).writeto(
         tmp_path / "a.fits"
     )
     df = DataFile(tmp_path / "a.fits", mode="update")
@@ -355,7 +346,7 @@ def test_change_in_place_of_what_was_given_is_saved(tmp_path):
 def test_new_header_brings_its_coordinates(file_with_wcs):
     ndd = DataFile(file_with_wcs)[0]
     assert ndd.wcs.wcs.crval.tolist() == [10, 20]
-    ndd.meta = coordinates(crval=[1, 2]).to_header()
+    ndd.meta = tangent_wcs(crval=[1, 2]).to_header()
     assert ndd.wcs.wcs.crval.tolist() == [1, 2]
 
 

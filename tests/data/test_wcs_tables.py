@@ -41,7 +41,7 @@ def science(seed=1.0, which=("cpdis", "det2im"), cards=TAN):
     return image, hdus[1:]
 
 
-def write(path, *seeds, **more):
+def write_as_hst(path, *seeds, **more):
     """A file as HST has them: each SCI with an ERR of the same header, and tables."""
     hdus, tables = [fits.PrimaryHDU()], []
     for number, seed in enumerate(seeds or (1.0,), start=1):
@@ -86,7 +86,7 @@ def pixels_of(item):
 
 @pytest.mark.parametrize("which", WHICH, ids="+".join)
 def test_distortion_is_read_with_its_tables(which, tmp_path):
-    path = write(tmp_path / "a.fits", which=which)
+    path = write_as_hst(tmp_path / "a.fits", which=which)
     expected = sky(path, "SCI", 30.0, 20.0)
     plain = np.array(WCS(fits.Header(TAN)).all_pix2world(30.0, 20.0, 0))
     assert np.abs(expected - plain).max() > 1e-5
@@ -99,7 +99,7 @@ def test_distortion_is_read_with_its_tables(which, tmp_path):
 @pytest.mark.parametrize("item", ITEMS, ids=str)
 @pytest.mark.parametrize("which", WHICH, ids="+".join)
 def test_tables_move_with_a_section(which, item, cards, tmp_path):
-    path = write(tmp_path / "a.fits", which=which, cards=cards)
+    path = write_as_hst(tmp_path / "a.fits", which=which, cards=cards)
     x, y, columns, rows = pixels_of(item)
     expected = sky(path, "SCI", columns, rows)
     part = DataFile(path)[0][item]
@@ -118,7 +118,7 @@ def test_tables_move_with_a_section(which, item, cards, tmp_path):
 
 
 def test_section_of_a_section_and_a_row_and_column(tmp_path):
-    path = write(tmp_path / "a.fits", cards=TAN | SIP)
+    path = write_as_hst(tmp_path / "a.fits", cards=TAN | SIP)
     ndd = DataFile(path)[0]
     part = ndd[2:, 5:][::2, 3:][1:, ::2]
     expected = sky(path, "SCI", 8 + 2 * 5, 4 + 2 * 6)
@@ -134,8 +134,8 @@ def test_section_of_a_section_and_a_row_and_column(tmp_path):
 
 
 def test_group_takes_its_tables_into_another_file(tmp_path):
-    path = write(tmp_path / "a.fits", 1.0, 3.0)
-    other = write(tmp_path / "b.fits", 7.0)
+    path = write_as_hst(tmp_path / "a.fits", 1.0, 3.0)
+    other = write_as_hst(tmp_path / "b.fits", 7.0)
     places = [("SCI", 1), ("SCI", 2)]
     one, two = (sky(path, place, 30.0, 20.0) for place in places)
     theirs = sky(other, "SCI", 30.0, 20.0)
@@ -179,7 +179,7 @@ def test_crop_of_one_group_leaves_the_other_its_tables(tmp_path):
 
 
 def test_section_outlives_its_file(tmp_path):
-    path = write(tmp_path / "a.fits")
+    path = write_as_hst(tmp_path / "a.fits")
     expected = sky(path, "SCI", 30.0, 20.0)
     part = DataFile(path)[0][5:, 7:]
     DataFile(path, data=np.zeros((2, 2)), mode="overwrite").save()
@@ -187,7 +187,7 @@ def test_section_outlives_its_file(tmp_path):
 
 
 def test_arithmetic_keeps_tables_of_a_file(tmp_path):
-    path = write(tmp_path / "a.fits", 1.0, 2.0)
+    path = write_as_hst(tmp_path / "a.fits", 1.0, 2.0)
     expected = sky(path, ("SCI", 2), 30.0, 20.0)
     (DataFile(path) * 2).save(tmp_path / "b.fits")
     assert_same(sky(tmp_path / "b.fits", ("SCI", 2), 30.0, 20.0), expected)

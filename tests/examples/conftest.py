@@ -1,13 +1,7 @@
 """Running the scripts as a user does."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from shared_helpers import REPOSITORY, run_as_user
 
 
 @pytest.fixture(scope="session")
@@ -19,20 +13,8 @@ def run_example():
     """
 
     def run(name, *arguments, folder, verb=()):
-        env = {k: v for k, v in os.environ.items() if not k.startswith("NDMAPPER_")}
-        env["PYTHONPATH"] = str(REPOSITORY)
-        return subprocess.run(
-            [
-                *(sys.executable, "-W", "error", *verb),
-                *(REPOSITORY / "examples" / name, *arguments),
-            ],
-            cwd=folder,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=300,
-        )
+        script = REPOSITORY / "examples" / name
+        return run_as_user(script, *arguments, folder=folder, verb=verb)
 
     run.path = lambda name: REPOSITORY / "examples" / name
     return run

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory, run_example):
+def reduced_demo(tmp_path_factory, run_example):
     folder = tmp_path_factory.mktemp("demo")
     truth = simulate_night(folder / "raw")
     run_example("demo_night.py", "raw", folder=folder)
@@ -29,8 +29,8 @@ def hits_of(truth, name):
     return charge > 5 * np.sqrt(light + 36)
 
 
-def test_demo_bias_is_the_structure_of_the_camera(night):
-    folder, truth = night
+def test_demo_bias_is_the_structure_of_the_camera(reduced_demo):
+    folder, truth = reduced_demo
     data, variance, flags = (
         mosaic(folder, "sim0001_bias.fits", part)
         for part in ("data", "variance", "flags")
@@ -41,8 +41,8 @@ def test_demo_bias_is_the_structure_of_the_camera(night):
     assert pulls.std() == pytest.approx(1, abs=0.03)
 
 
-def test_demo_flat_is_the_response_of_the_camera(night):
-    folder, truth = night
+def test_demo_flat_is_the_response_of_the_camera(reduced_demo):
+    folder, truth = reduced_demo
     data, variance, flags = (
         mosaic(folder, "sim0006_flat.fits", part)
         for part in ("data", "variance", "flags")
@@ -54,8 +54,8 @@ def test_demo_flat_is_the_response_of_the_camera(night):
     assert np.median(data[good]) == pytest.approx(1, abs=0.001)
 
 
-def test_demo_science_is_the_sky_with_pulls_of_width_one(night):
-    folder, truth = night
+def test_demo_science_is_the_sky_with_pulls_of_width_one(reduced_demo):
+    folder, truth = reduced_demo
     for name in truth.files["object"]:
         product = f"xfgvbkto{name}"
         data, variance, flags = (
@@ -71,8 +71,8 @@ def test_demo_science_is_the_sky_with_pulls_of_width_one(night):
         assert pulls.mean() == pytest.approx(0, abs=0.06)
 
 
-def test_demo_cosmic_rays_are_found(night):
-    folder, truth = night
+def test_demo_cosmic_rays_are_found(reduced_demo):
+    folder, truth = reduced_demo
     for name in truth.files["object"]:
         flags = mosaic(folder, f"xfgvbkto{name}", "flags")
         found = (flags & Flag.COSMIC_RAY) != 0
@@ -86,8 +86,8 @@ def test_demo_cosmic_rays_are_found(night):
         assert np.sum(found & ~near) <= 20
 
 
-def test_demo_stars_have_their_flux(night):
-    folder, truth = night
+def test_demo_stars_have_their_flux(reduced_demo):
+    folder, truth = reduced_demo
     name = truth.files["object"][0]
     data, variance, flags = (
         mosaic(folder, f"xfgvbkto{name}", part)
@@ -107,27 +107,27 @@ def test_demo_stars_have_their_flux(night):
     assert checked > 15
 
 
-def test_demo_saturated_star_is_flagged(night):
-    folder, truth = night
+def test_demo_saturated_star_is_flagged(reduced_demo):
+    folder, truth = reduced_demo
     name = truth.files["object"][0]
     star = max(truth.scene.stars, key=lambda s: s.flux)
     flags = mosaic(folder, f"xfgvbkto{name}", "flags")
     assert flags[round(star.y), round(star.x)] & Flag.SATURATED
 
 
-def test_demo_bad_column_is_flagged(night):
-    folder, truth = night
+def test_demo_bad_column_is_flagged(reduced_demo):
+    folder, truth = reduced_demo
     flags = mosaic(folder, f"xfgvbkto{truth.files['object'][0]}", "flags")
     bad = (flags & Flag.BAD) != 0
     assert np.flatnonzero(bad.all(axis=0)).tolist() == [truth.camera.bad_column]
 
 
-def test_demo_draws_a_picture(night):
-    folder, _ = night
+def test_demo_draws_a_picture(reduced_demo):
+    folder, _ = reduced_demo
     assert (folder / "before_after.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_demo_second_run_does_nothing_and_says_so(night, run_example):
-    folder, _ = night
+def test_demo_second_run_does_nothing_and_says_so(reduced_demo, run_example):
+    folder, _ = reduced_demo
     result = run_example("demo_night.py", "raw", folder=folder)
     assert "nothing to do" in result.stdout + result.stderr

@@ -17,7 +17,7 @@ CATALOGUES = [name.replace(".fits", "_cat.fits") for name in IMAGES]
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory, need, run_example):
+def reduced(tmp_path_factory, need, run_example):
     need("iraf", "esorex", "source-extractor", recipes=["hawki_dark_combine"])
     folder = tmp_path_factory.mktemp("engines")
     done = run_example("four_engines.py", folder=folder)
@@ -31,18 +31,18 @@ def changed(folder, products):
     return lambda: [n for n in products if (folder / n).stat().st_mtime_ns != times[n]]
 
 
-def test_four_engines_second_run_does_nothing(night, run_example):
-    made_again = changed(night, DARK + FRAMES + IMAGES + CATALOGUES)
-    done = run_example("four_engines.py", folder=night)
+def test_four_engines_second_run_does_nothing(reduced, run_example):
+    made_again = changed(reduced, DARK + FRAMES + IMAGES + CATALOGUES)
+    done = run_example("four_engines.py", folder=reduced)
     assert "nothing to do: all 7 products exist already" in done.stderr
     assert made_again() == []
 
 
 def test_four_engines_changed_parameter_makes_its_descendants_again(
-    night, run_example, tmp_path, monkeypatch, capsys
+    reduced, run_example, tmp_path, monkeypatch, capsys
 ):
     folder = tmp_path / "copy"
-    shutil.copytree(night, folder)
+    shutil.copytree(reduced, folder)
     monkeypatch.chdir(folder)
     script = run_example.path("four_engines.py")
     assert main(["why", str(script), "1.5"]) == 3
@@ -56,8 +56,8 @@ def test_four_engines_changed_parameter_makes_its_descendants_again(
     assert made_again() == IMAGES + CATALOGUES
 
 
-def test_four_engines_record_tells_of_all_tools(night):
-    rows = read_records(night / CATALOGUES[0])
+def test_four_engines_record_tells_of_all_tools(reduced):
+    rows = read_records(reduced / CATALOGUES[0])
     assert [(r["step"], r["engine"]) for r in rows] == [
         ("hawki_dark_combine", "esorex"),
         ("subtract_dark", "python"),
@@ -69,17 +69,19 @@ def test_four_engines_record_tells_of_all_tools(night):
 
 
 def test_four_engines_script_of_a_product_makes_it_again(
-    night, run_example, tmp_path, monkeypatch, capsys
+    reduced, run_example, tmp_path, monkeypatch, capsys
 ):
-    assert main(["script", str(night / CATALOGUES[1])]) == 0
+    assert main(["script", str(reduced / CATALOGUES[1])]) == 0
     script = tmp_path / "again.py"
     script.write_text(capsys.readouterr().out)
     folder = tmp_path / "empty"
     folder.mkdir()
-    for path in [*(night / "raw").iterdir(), night / "columns.param"]:
+    for path in [*(reduced / "raw").iterdir(), reduced / "columns.param"]:
         shutil.copy(path, folder)
     run_example(script, folder=folder)
     for name in (*DARK, FRAMES[1], IMAGES[1], CATALOGUES[1]):
         # The catalogue of source-extractor tells when it was made.
-        found = [d for d in differences(folder / name, night / name) if "SEX" not in d]
+        found = [
+            d for d in differences(folder / name, reduced / name) if "SEX" not in d
+        ]
         assert found == []

@@ -1,7 +1,6 @@
 """Any content, saved and read again; astropy is the judge."""
 
 import tempfile
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ndmapper.data import DataFile, NDLater
+
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 DTYPES = ("u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", ">i4", ">f8", "?")
 quick = settings(
@@ -43,13 +44,6 @@ values = st.one_of(
 )
 # One spelling of a keyword: FITS does not tell upper from lower case.
 headers = st.dictionaries(keywords, values, max_size=6)
-
-
-@pytest.fixture(autouse=True)
-def _quiet():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def header_of(cards):

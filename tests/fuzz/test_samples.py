@@ -1,6 +1,5 @@
 """The sample files of astropy, and real files: what we read is what astropy reads."""
 
-import warnings
 from pathlib import Path
 
 import astropy
@@ -14,6 +13,8 @@ from ndmapper.errors import NdmapperError
 from ndmapper.io.converted import open_array
 from ndmapper.io.filemap import map_file
 from ndmapper.io.tables.convert import read_table
+
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 _FITS = Path(astropy.__path__[0]) / "io/fits"
 SAMPLES = sorted(
@@ -38,13 +39,6 @@ def hdus_of(path):
     with fits.open(path) as hdus:
         found = [(n, hdu, hdu.data) for n, hdu in enumerate(hdus)]
         return found[len(found) - len(map_file(path).hdus) :]
-
-
-@pytest.fixture(autouse=True)
-def _quiet():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=name_of)

@@ -20,7 +20,7 @@ time = { fn = "timestamp", keys = ["DATE-OBS"] }
 """
 
 
-def write(folder: Path, text: str) -> Path:
+def write_table(folder: Path, text: str) -> Path:
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
     return path
@@ -41,7 +41,7 @@ def test_load_unknown_name_suggests_the_nearest() -> None:
 
 
 def test_load_own_file_by_path(tmp_path: Path) -> None:
-    assert instruments.load(write(tmp_path, MINIMAL)).description == "a camera"
+    assert instruments.load(write_table(tmp_path, MINIMAL)).description == "a camera"
 
 
 def test_load_missing_path_names_it(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_load_missing_path_names_it(tmp_path: Path) -> None:
 
 def test_load_invalid_toml_says_where(tmp_path: Path) -> None:
     with pytest.raises(InstrumentError, match=r"mine\.toml is not valid TOML.*line 1"):
-        instruments.load(write(tmp_path, "schema = = 1"))
+        instruments.load(write_table(tmp_path, "schema = = 1"))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_load_wrong_file_names_file_and_key(
     tmp_path: Path, text: str, key: str
 ) -> None:
     with pytest.raises(InstrumentError, match=rf"mine\.toml is wrong at .*{key}"):
-        instruments.load(write(tmp_path, text))
+        instruments.load(write_table(tmp_path, text))
 
 
 def test_recognise_kast_without_instrume() -> None:
@@ -159,7 +159,7 @@ def test_name_that_no_table_can_have_is_an_error_of_ours(name: str) -> None:
 
 def test_tables_that_extend_each_other_under_other_names_end(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    path = write(tmp_path, "")
+    path = write_table(tmp_path, "")
     path.write_text(f'schema = 1\nextends = "sub/../{path.name}"\n')
     with pytest.raises(InstrumentError, match="is wrong at extends"):
         instruments.load(path)

@@ -1,21 +1,17 @@
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared_helpers import open_descriptors
 
 from ndmapper.errors import FileChangedError
 from ndmapper.io.arrays import is_basic_index, section_of
 from ndmapper.io.converted import open_array
 from ndmapper.io.filemap import map_file
 from ndmapper.testing import count_reads
-
-
-def open_files():
-    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
 
 
 def handle_of(path, index=0):
@@ -116,9 +112,9 @@ def test_getitem_returns_own_writable_native_memory(cube):
 
 
 def test_read_leaves_no_file_open(cube):
-    before = open_files()
+    before = open_descriptors()
     array = handle_of(cube)[1:3]
-    assert open_files() == before
+    assert open_descriptors() == before
     assert array.shape == (2, 5, 6)
 
 

@@ -58,7 +58,7 @@ def header(*cards):
     return b"".join(made).ljust(2880)
 
 
-def write(path, *cards):
+def write_image_of_cards(path, *cards):
     path.write_bytes(header(*cards) + np.arange(12, dtype=">i2").tobytes().ljust(2880))
     return path
 
@@ -75,7 +75,7 @@ def look_at_everything(shown):
 
 @pytest.mark.parametrize("card", [*BROKEN.values(), *(c for c, _ in READABLE.values())])
 def test_header_with_any_card_is_shown_copied_edited_and_saved(card, tmp_path):
-    path = write(tmp_path / "a.fits", *SKY, card)
+    path = write_image_of_cards(tmp_path / "a.fits", *SKY, card)
     before = path.read_bytes()
     df = DataFile(path, mode="update")
     look_at_everything(df.meta)
@@ -99,7 +99,7 @@ def test_header_with_any_card_is_shown_copied_edited_and_saved(card, tmp_path):
 @pytest.mark.parametrize("name", READABLE)
 def test_value_is_read_where_it_can_be(name, tmp_path):
     card, expected = READABLE[name]
-    df = DataFile(write(tmp_path / "a.fits", card))
+    df = DataFile(write_image_of_cards(tmp_path / "a.fits", card))
     keyword = card[:8].decode().strip()
     assert df.meta[keyword] == expected
     assert QuickHeader(header(card)).get(keyword) == expected
@@ -107,7 +107,7 @@ def test_value_is_read_where_it_can_be(name, tmp_path):
 
 @pytest.mark.parametrize("card", BROKEN.values(), ids=BROKEN)
 def test_card_that_cannot_be_read_is_an_error_that_names_it(card, tmp_path):
-    path = write(tmp_path / "a.fits", b"OBJECT  = 'M31'", card)
+    path = write_image_of_cards(tmp_path / "a.fits", b"OBJECT  = 'M31'", card)
     df = DataFile(path, mode="update")
     assert df.meta["OBJECT"] == "M31"
     for ask in (lambda: df.meta["EXPTIME"], lambda: df.meta.get("EXPTIME")):
@@ -137,7 +137,7 @@ def test_lists_go_on_where_a_card_cannot_be_read_and_say_so(tmp_path, caplog):
         ("a.fits", b"EXPTIME = 12.5"), ("b.fits", b"EXPTIME = 12,5"),
         ("c.fits", b"EXPTIME = 3.0"),
     ):  # fmt: skip
-        write(tmp_path / name, b"OBJECT  = 'M31'", card)
+        write_image_of_cards(tmp_path / name, b"OBJECT  = 'M31'", card)
     files = DataFileList(str(tmp_path / "?.fits"))
     assert [f.filename.base for f in files.where(EXPTIME=12.5)] == ["a"]
     assert "b.fits" in caplog.text
@@ -149,7 +149,7 @@ def test_lists_go_on_where_a_card_cannot_be_read_and_say_so(tmp_path, caplog):
 
 def test_coordinate_that_cannot_be_read_is_said(tmp_path, caplog):
     cards = [c if c[:6] != b"CRVAL1" else b"CRVAL1  = 10,0" for c in SKY]
-    df = DataFile(write(tmp_path / "a.fits", *cards))
+    df = DataFile(write_image_of_cards(tmp_path / "a.fits", *cards))
     assert df[0].wcs is None
     assert "10,0" in caplog.text
     assert "a.fits" in caplog.text

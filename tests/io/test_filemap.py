@@ -1,11 +1,11 @@
 import bz2
 import gzip
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from shared_helpers import open_descriptors
 
 from ndmapper.errors import (
     FileAccessError,
@@ -17,10 +17,6 @@ from ndmapper.errors import (
 from ndmapper.io import source
 from ndmapper.io.filemap import map_file
 from ndmapper.testing import count_reads, make_mef
-
-
-def open_files():
-    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
 
 
 @pytest.fixture
@@ -43,10 +39,10 @@ def test_map_file_mef_reads_no_data(mef):
 
 
 def test_map_file_leaves_no_file_open(mef):
-    before = open_files()
+    before = open_descriptors()
     fmap = map_file(mef)
     fmap.hdus[2].read_data()
-    assert open_files() == before
+    assert open_descriptors() == before
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import logging
 import numpy as np
 import pytest
 from astropy.io import fits
+from shared_helpers import write_extensions
 
 from ndmapper.config import config
 from ndmapper.errors import ConfigError
@@ -16,19 +17,14 @@ def layout_of(path, labels=None):
     return find_layout(map_file(path), labels)
 
 
-def write(path, *extensions, primary=None):
-    hdus = [fits.PrimaryHDU(primary)]
-    for name, version, shape in extensions:
-        hdu = fits.ImageHDU(np.zeros(shape, "f4"), name=name or None)
-        if version is not None:
-            hdu.header["EXTVER"] = version
-        hdus.append(hdu)
-    fits.HDUList(hdus).writeto(path)
-    return path
+def write_shapes(path, *extensions, primary=None):
+    """Write a file of image extensions, each given as (name, version, shape)."""
+    given = [(name, ver, np.zeros(shape, "f4")) for name, ver, shape in extensions]
+    return write_extensions(path, *given, primary=primary)
 
 
 def test_find_layout_mef_pairs_by_extver(tmp_path):
-    path = write(
+    path = write_shapes(
         tmp_path / "a.fits",
         ("SCI", 5, (2, 2)), ("DQ", 7, (2, 2)), ("SCI", 7, (2, 2)), ("VAR", 5, (2, 2)),
     )  # fmt: skip
@@ -51,7 +47,7 @@ def test_find_layout_tables_extras_and_record_are_told_apart(tmp_path):
 
 
 def test_find_layout_names_that_repeat_get_their_number(tmp_path):
-    path = write(
+    path = write_shapes(
         tmp_path / "a.fits",
         ("SCI", 1, 3),
         ("MASK", 1, 3),
@@ -62,22 +58,22 @@ def test_find_layout_names_that_repeat_get_their_number(tmp_path):
 
 
 def test_find_layout_unnamed_extensions_are_numbered_in_order(tmp_path):
-    path = write(tmp_path / "a.fits", (None, None, 3), (None, None, 4))
+    path = write_shapes(tmp_path / "a.fits", (None, None, 3), (None, None, 4))
     assert [(g.ident, g.data) for g in layout_of(path).groups] == [(1, 1), (2, 2)]
 
 
 def test_find_layout_primary_image_is_one_group(tmp_path):
-    path = write(tmp_path / "a.fits", primary=np.zeros((2, 3)))
+    path = write_shapes(tmp_path / "a.fits", primary=np.zeros((2, 3)))
     assert [(g.ident, g.data) for g in layout_of(path).groups] == [(1, 0)]
 
 
 def test_find_layout_primary_image_beside_sci_is_an_extra(tmp_path):
-    path = write(tmp_path / "a.fits", ("SCI", 1, 3), primary=np.zeros((2, 3)))
+    path = write_shapes(tmp_path / "a.fits", ("SCI", 1, 3), primary=np.zeros((2, 3)))
     assert layout_of(path).extras == {"PRIMARY": 0}
 
 
 def test_find_layout_same_extver_twice_numbers_in_order(tmp_path):
-    path = write(
+    path = write_shapes(
         tmp_path / "a.fits",
         ("SCI", None, 3),
         ("VAR", None, 3),
@@ -90,7 +86,7 @@ def test_find_layout_same_extver_twice_numbers_in_order(tmp_path):
 
 
 def test_find_layout_variance_of_other_shape_is_an_extra(tmp_path, caplog):
-    path = write(tmp_path / "a.fits", ("SCI", 1, (2, 3)), ("VAR", 1, (3, 2)))
+    path = write_shapes(tmp_path / "a.fits", ("SCI", 1, (2, 3)), ("VAR", 1, (3, 2)))
     with caplog.at_level(logging.WARNING):
         layout = layout_of(path)
     assert layout.groups[0].uncertainty is None
@@ -106,7 +102,7 @@ def test_find_layout_labels_of_the_instrument_are_recognised(real_data):
 
 
 def test_find_layout_labels_of_the_configuration_hold(tmp_path):
-    path = write(tmp_path / "a.fits", ("SCI", 1, 3), ("FLUX", 1, 3))
+    path = write_shapes(tmp_path / "a.fits", ("SCI", 1, 3), ("FLUX", 1, 3))
     with config.using(labels={"data": "flux"}):
         assert layout_of(path).groups[0].data == 2
 
@@ -155,7 +151,7 @@ def test_make_labels_toml_of_ones_own(tmp_path):
 
 
 def test_find_layout_extver_zero_is_a_number_like_others(tmp_path):
-    path = write(
+    path = write_shapes(
         tmp_path / "a.fits",
         ("SCI", 0, 3), ("VAR", 0, 3), ("SCI", 1, 3), ("VAR", 1, 3),
     )  # fmt: skip
@@ -184,20 +180,22 @@ def pairs_in(path):
     ],
 )
 def test_find_layout_without_numbers_pairs_by_place(tmp_path, names, expected):
-    path = write(tmp_path / "a.fits", *[(name, None, 3) for name in names.split()])
+    path = write_shapes(
+        tmp_path / "a.fits", *[(name, None, 3) for name in names.split()]
+    )
     assert pairs_in(path) == expected
 
 
 def test_find_layout_pairs_that_cannot_be_told_are_extras(tmp_path, caplog):
     names = ["SCI", "SCI", "SCI", "VAR", "VAR"]
-    path = write(tmp_path / "a.fits", *[(name, None, 3) for name in names])
+    path = write_shapes(tmp_path / "a.fits", *[(name, None, 3) for name in names])
     assert pairs_in(path) == [(1, 1, None), (2, 2, None), (3, 3, None)]
     assert list(layout_of(path).extras) == ["VAR_1", "VAR_2"]
     assert "VAR" in caplog.text
 
 
 def test_find_layout_numbers_of_names_that_repeat_hold(tmp_path):
-    path = write(
+    path = write_shapes(
         tmp_path / "a.fits",
         ("A.SCI", 1, 3), ("A.SCI", 2, 3), ("A.VAR", 2, 3), ("A.VAR", 1, 3),
     )  # fmt: skip

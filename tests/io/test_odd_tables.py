@@ -23,7 +23,7 @@ def _value(value):
     return {True: "T", False: "F"}.get(value, value) if value is True else value
 
 
-def write(path, rows, width, columns, heap=b""):
+def write_odd_table(path, rows, width, columns, heap=b""):
     form = {"XTENSION": "BINTABLE", "BITPIX": 8, "NAXIS": 2, "NAXIS1": width,
             "NAXIS2": len(rows) // width, "PCOUNT": len(heap), "GCOUNT": 1}  # fmt: skip
     data = rows + heap
@@ -53,7 +53,7 @@ def test_arrays_of_varying_length_are_scaled_in_all_rows(
     dtype = ">i4" if pointer == "P" else ">i8"
     rows = np.array([(2, 0), (1, 4), (0, 6), (1, 6)], dtype).tobytes()
     columns = {"TFIELDS": 1, "TTYPE1": "u", "TFORM1": f"1{pointer}I(2)", **cards}
-    path = write(tmp_path / "a.fits", rows, len(rows) // 4, columns, heap)
+    path = write_odd_table(tmp_path / "a.fits", rows, len(rows) // 4, columns, heap)
     before = path.read_bytes()
     df = DataFile(path, mode="update")
     column = df.tables["CAT"]["u"]
@@ -81,7 +81,7 @@ def test_arrays_of_varying_length_are_scaled_in_all_rows(
     ],
 )
 def test_columns_without_names_of_their_own(tmp_path, cards, names):
-    path = write(tmp_path / "a.fits", ROWS, 8, {**TWO, **cards})
+    path = write_odd_table(tmp_path / "a.fits", ROWS, 8, {**TWO, **cards})
     before = path.read_bytes()
     df = DataFile(path, mode="update")
     table = df.tables["CAT"]
@@ -106,13 +106,15 @@ def test_columns_without_names_of_their_own(tmp_path, cards, names):
 def test_odd_null_values_do_not_damage_a_table(tmp_path, null, form, masked):
     names = {"TTYPE1": "a", "TTYPE2": "b"}
     columns = {**TWO, **names, "TFORM1": form, "TNULL1": null}
-    column = DataFile(write(tmp_path / "a.fits", ROWS, 8, columns)).tables["CAT"]["a"]
+    column = DataFile(write_odd_table(tmp_path / "a.fits", ROWS, 8, columns)).tables[
+        "CAT"
+    ]["a"]
     assert np.ma.count_masked(np.ma.asarray(column)) == masked
 
 
 def test_compressed_table_is_named_for_what_it_is(tmp_path):
     columns = {**TWO, "TTYPE1": "a", "TTYPE2": "b", "ZTABLE": True}
-    path = write(tmp_path / "a.fits", ROWS, 8, columns)
+    path = write_odd_table(tmp_path / "a.fits", ROWS, 8, columns)
     df = DataFile(path)
     with pytest.raises(FormatError, match=r"a\.fits is compressed \(ZTABLE\)"):
         df.tables["CAT"]
@@ -122,11 +124,11 @@ def test_compressed_table_is_named_for_what_it_is(tmp_path):
 
 @pytest.mark.parametrize("width", [6, 12, 24, 4])
 def test_rows_of_another_size_than_their_columns_are_refused(tmp_path, width):
-    path = write(tmp_path / "t.fits", ROWS, width, TWO)
+    path = write_odd_table(tmp_path / "t.fits", ROWS, width, TWO)
     with pytest.raises(FormatError, match=f"columns take 8 bytes.* rows have {width}"):
         DataFile(path).tables["CAT"]
 
 
 def test_rows_of_another_size_do_no_harm_where_there_are_none(tmp_path):
-    path = write(tmp_path / "t.fits", b"", 12, TWO)
+    path = write_odd_table(tmp_path / "t.fits", b"", 12, TWO)
     assert len(DataFile(path).tables["CAT"]) == 0

@@ -7,10 +7,11 @@ import tracemalloc
 import pytest
 from astropy.io import fits
 
+from ndmapper.documents import canonical
 from ndmapper.errors import FormatError, MissingFileError, NdmapperError, RecordError
 from ndmapper.io import record
 from ndmapper.io.filemap import map_file
-from ndmapper.io.record import EXTNAME, canonical, encode, read_records, side_path
+from ndmapper.io.record import EXTNAME, encode, read_records, side_path
 from ndmapper.steps import run_task
 from ndmapper.testing import make_mef
 
@@ -38,7 +39,7 @@ def entry(**changes):
     return base | changes | {"key": base["key"]}
 
 
-def write(path, rows):
+def write_record(path, rows):
     fits.PrimaryHDU().writeto(path)
     with path.open("ab") as stream:
         stream.write(record.encode(rows))
@@ -56,7 +57,7 @@ def test_encode_decode_round_trip(count):
 
 def test_encode_is_a_table_that_astropy_verifies(tmp_path):
     path = tmp_path / "x.fits"
-    write(path, [entry(), entry(step="apply_flat")])
+    write_record(path, [entry(), entry(step="apply_flat")])
     with fits.open(path) as hdus:
         hdus.verify("exception")
         assert list(hdus["NDM_RECORD"].data["STEP"]) == ["subtract_bias", "apply_flat"]
@@ -75,7 +76,7 @@ def test_read_records_of_a_raw_file_is_empty(tmp_path):
 
 def test_read_records_finds_the_last_hdu(tmp_path):
     path = tmp_path / "x.fits"
-    write(path, [entry()])
+    write_record(path, [entry()])
     assert record.read_records(path)[0]["step"] == "subtract_bias"
 
 
@@ -95,7 +96,7 @@ def test_read_records_of_a_missing_file_says_so(tmp_path):
 
 def test_read_records_of_a_newer_schema_is_refused(tmp_path):
     path = tmp_path / "x.fits"
-    write(path, [entry()])
+    write_record(path, [entry()])
     now = b"NDMSCHEM=%21d" % record.SCHEMA
     blob = path.read_bytes().replace(now, b"NDMSCHEM=                   99")
     path.write_bytes(blob)
@@ -175,7 +176,7 @@ def test_edited_leaves_the_old_record_alone():
 )
 def test_parts_that_newer_entries_have_are_checked(tmp_path, wrong):
     path = tmp_path / "x.fits"
-    write(path, [entry() | wrong])
+    write_record(path, [entry() | wrong])
     with pytest.raises(RecordError, match="cannot be understood"):
         record.read_records(path)
 
@@ -183,7 +184,7 @@ def test_parts_that_newer_entries_have_are_checked(tmp_path, wrong):
 def test_entry_without_a_schema_has_that_of_its_record(tmp_path):
     path = tmp_path / "x.fits"
     row = {name: value for name, value in entry().items() if name != "schema"}
-    write(path, [row])
+    write_record(path, [row])
     assert record.read_records(path)[0]["schema"] == record.SCHEMA
 
 

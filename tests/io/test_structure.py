@@ -1,12 +1,9 @@
 import numpy as np
 import pytest
+from shared_helpers import empty_primary
 
 from ndmapper.io.hdu import array_header, stored_form
 from ndmapper.io.headers import Header, StoredHeader
-
-
-def empty_primary(header):
-    return array_header(header, None, primary=True)
 
 
 def header_of(stored, array, **options):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from shared_helpers import empty_primary
 
 from ndmapper.errors import (
     FileAccessError,
@@ -25,10 +26,6 @@ from ndmapper.io.write import (
 from ndmapper.testing import make_mef
 
 DTYPES = ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", ">f4", ">i2"]
-
-
-def empty_primary(header):
-    return array_header(header, None, primary=True)
 
 
 def image(array):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ndmapper.data import NDLater
-from ndmapper.lib.ccd import Readout, stamp
+from ndmapper.lib.ccd import Readout, stamp, subtract_overscan, trim
 
 GAINS, NOISES, LEVELS = (2.0, 1.25), (6.0, 4.0), (1000.0, 700.0)
 
@@ -17,7 +17,8 @@ def detector():
     Make raw frames: two amplifiers side by side, their overscans at the right.
 
     ``frame(electrons)`` takes the electrons of an image of shape (ny, 2 nx) and gives
-    raw counts; ``ndd(counts)`` an NDLater whose header knows the amplifiers.
+    raw counts; ``ndd(counts)`` an NDLater whose header knows the amplifiers;
+    ``trimmed(electrons)`` a frame whose overscan was subtracted and trimmed.
     """
     ny, nx, ns = 60, 40, 16
     rng = np.random.default_rng(77)
@@ -54,8 +55,12 @@ def detector():
         stamp(made.meta, readouts)
         return made
 
+    def trimmed(electrons=0.0, **options):
+        return trim(subtract_overscan(ndd(frame(electrons, **options))))
+
     return SimpleNamespace(
-        frame=frame, ndd=ndd, data=data, strips=strips, shape=(ny, 2 * nx),
+        frame=frame, ndd=ndd, trimmed=trimmed,
+        data=data, strips=strips, shape=(ny, 2 * nx),
         gains=GAINS, noises=NOISES, levels=LEVELS,
         gain_map=np.repeat(GAINS, nx)[None, :] * np.ones((ny, 1)),
     )  # fmt: skip

@@ -32,7 +32,7 @@ STORED = Path(__file__).with_name("revisions.json")
 NY, NX = 16, 32
 
 
-def frame(name, *, light=0, step=3, shape=(NY, NX)):
+def write_frame(name, *, light=0, step=3, shape=(NY, NX)):
     """Write a raw frame: whole numbers, and an overscan that rises by whole numbers."""
     level, overscan = 1000, 8
     y, x = np.mgrid[: shape[0], : shape[1] + overscan]
@@ -49,7 +49,7 @@ def frame(name, *, light=0, step=3, shape=(NY, NX)):
 
 
 def overscan(folder):
-    raw = frame("x.fits", light=500)
+    raw = write_frame("x.fits", light=500)
     yield from (
         ccd.subtract_overscan(raw, out_names=f"{n}.fits", **words)
         for n, words in enumerate(
@@ -64,7 +64,7 @@ def overscan(folder):
 
 
 def trimmed(name, **words):
-    return ccd.trim(ccd.subtract_overscan(frame(name, **words)))
+    return ccd.trim(ccd.subtract_overscan(write_frame(name, **words)))
 
 
 def trim(folder):
@@ -128,7 +128,7 @@ def flat(folder):
 
 
 def mask(folder):
-    raw = frame("x.fits")
+    raw = write_frame("x.fits")
     yield cosmetics.init_bpm(raw, regions=[["2:5,3:4", "*,9"]], filename="a.fits")
     yield cosmetics.init_bpm(
         raw, regions=[["2:5,3:4"]], filename="b.fits", convention="FITS", value=4
@@ -143,7 +143,7 @@ def masked(folder):
 
 
 def cosmic(folder):
-    name = frame("x.fits", light=512, shape=(32, 32))
+    name = write_frame("x.fits", light=512, shape=(32, 32))
     with fits.open(name, mode="update") as hdus:
         for y, x in ((5, 9), (14, 20), (15, 21), (26, 3)):
             hdus[0].data[y, x] += 20000
@@ -152,10 +152,12 @@ def cosmic(folder):
 
 
 def calibrated(folder):
-    raw = frame("x.fits", light=512)
+    raw = write_frame("x.fits", light=512)
     area = {"xmin": 0, "xmax": NX, "ymin": 0, "ymax": NY}
     strip = {"xmin": NX, "xmax": NX + 8, "ymin": 0, "ymax": NY}
-    dark = calibrate_image(frame("d.fits"), image_area=area, out_names="dark.fits")
+    dark = calibrate_image(
+        write_frame("d.fits"), image_area=area, out_names="dark.fits"
+    )
     yield calibrate_image(
         raw, overscans=[strip], image_area=area, gain=2.0, read_noise=4.0,
         saturation=1600, master_dark=dark, out_names="a.fits",

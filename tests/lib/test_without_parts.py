@@ -18,11 +18,6 @@ def parts(request):
         yield request.param
 
 
-def prepared(detector, **kwargs):
-    raw = detector.ndd(detector.frame(**kwargs))
-    return ccd.trim(ccd.subtract_overscan(raw))
-
-
 def bare(ndd, parts):
     """Take the parts away, as an engine does before it calls a function."""
     dropped = {} if parts[0] else {"variance": None}
@@ -30,8 +25,8 @@ def bare(ndd, parts):
 
 
 def test_reduction_without_parts_has_the_same_data(detector, parts):
-    zeros = [prepared(detector, structure=2.0) for _ in range(5)]
-    frame = prepared(detector, electrons=500.0, structure=2.0)
+    zeros = [detector.trimmed(structure=2.0) for _ in range(5)]
+    frame = detector.trimmed(electrons=500.0, structure=2.0)
     lamp = bare(NDLater(np.full(detector.shape, 1.5), variance=np.ones(detector.shape),
                         flags=np.zeros(detector.shape, "u2")), parts)  # fmt: skip
     mask = NDLater(np.zeros(detector.shape, "u2"))
@@ -48,21 +43,21 @@ def test_reduction_without_parts_has_the_same_data(detector, parts):
 
 @pytest.mark.parametrize("method", ["mean", "median", "sigclip"])
 def test_combine_without_parts_is_within_the_noise(detector, parts, method):
-    zeros = [bare(ccd.add_variance(prepared(detector)), parts) for _ in range(5)]
+    zeros = [bare(ccd.add_variance(detector.trimmed()), parts) for _ in range(5)]
     result = combine_ndds(zeros, method=method)
     # The noise is 3.2 adu at most; five times that of a median of five.
     assert np.abs(result.data).max() < 5 * 3.2 * np.sqrt(1.44 / 5)
 
 
 def test_make_flat_without_parts_is_one(detector, parts):
-    lamps = [bare(prepared(detector, electrons=2e4), parts) for _ in range(3)]
+    lamps = [bare(detector.trimmed(electrons=2e4), parts) for _ in range(3)]
     (flat,) = _made_flat(lamps)
     assert np.median(flat.data) == pytest.approx(1, abs=0.005)
 
 
 def test_clean_cosmic_rays_without_parts_finds_the_hit(detector, parts):
     pytest.importorskip("astroscrappy", reason="the extra ccd is not installed")
-    frame = prepared(detector, electrons=200.0)
+    frame = detector.trimmed(electrons=200.0)
     frame.data[30, 20] += 3000
     cleaned = clean_cosmic_rays(bare(frame, parts), x_order=0, y_order=0, objlim=5)
     assert cleaned.data[30, 20] < 300

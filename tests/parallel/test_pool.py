@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from shared_helpers import wait_until
+from shared_helpers import is_running, wait_until
 
 from ndmapper.config import config
 from ndmapper.errors import MissingFileError, WorkerError
@@ -161,7 +161,7 @@ print([t.x for t in map_parallel(work, range(4), workers=2)], flush=True)
 """
 
 
-def run_script(path, text, **kwargs):
+def start_script(path, text, **kwargs):
     path.write_text(text)
     return subprocess.Popen(
         [sys.executable, str(path)], stdout=subprocess.PIPE, text=True, **kwargs
@@ -169,7 +169,7 @@ def run_script(path, text, **kwargs):
 
 
 def test_flat_script_is_not_imported_by_workers(tmp_path):
-    with run_script(tmp_path / "script.py", SCRIPT) as process:
+    with start_script(tmp_path / "script.py", SCRIPT) as process:
         out, _ = process.communicate(timeout=300)
     assert out.splitlines() == ["script", "[0, 3, 6, 9]"]
 
@@ -187,18 +187,10 @@ map_parallel(work, range(2), workers=2)
 """
 
 
-def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 @pytest.mark.skipif(not os.path.exists("/proc/self"), reason="needs /proc")  # noqa: PTH110
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
 def test_children_die_with_the_parent(tmp_path, signum):
-    with run_script(
+    with start_script(
         tmp_path / "script.py", SLEEPER, cwd=tmp_path, stderr=subprocess.DEVNULL
     ) as process:
         files = [tmp_path / "0.pid", tmp_path / "1.pid"]

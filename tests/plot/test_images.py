@@ -2,6 +2,7 @@ import builtins
 
 import numpy as np
 import pytest
+from shared_helpers import read_picture
 
 from ndmapper.data import NDLater
 from ndmapper.errors import MissingPackageError, ShapeError
@@ -9,12 +10,6 @@ from ndmapper.plot import before_after, save_images
 from ndmapper.plot.images import zscale
 
 pytest.importorskip("matplotlib", reason="the extra plot is not installed")
-
-
-def read(path):
-    from matplotlib.image import imread
-
-    return imread(path)
 
 
 def test_zscale_of_noise_brackets_the_background():
@@ -33,7 +28,7 @@ def test_before_after_draws_both(tmp_path):
     bright = np.zeros((50, 100))
     bright[:, 50:] = 1
     path = before_after(bright, 1 - bright, tmp_path / "picture.png")
-    picture = read(path)[..., 0]
+    picture = read_picture(path)[..., 0]
     ny, nx = picture.shape
     upper, lower = picture[ny // 4], picture[3 * ny // 4]
     # Left half dark above and bright below.
@@ -44,7 +39,7 @@ def test_before_after_draws_both(tmp_path):
 def test_save_images_masked_pixels_are_red(tmp_path):
     flags = np.zeros((50, 100), "u2")
     flags[20:40, 20:80] = 1
-    picture = read(
+    picture = read_picture(
         save_images([NDLater(np.zeros((50, 100)), flags=flags)], tmp_path / "p.png")
     )
     red = (picture[..., 0] > 0.8) & (picture[..., 1] < 0.4)

@@ -1,55 +1,10 @@
-"""Entries of records, and scripts that are run as a user runs them."""
+"""Entries of records, and references to their products and to raw files."""
 
 import hashlib
-import os
-import subprocess
-import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
-from astropy.io import fits
 
-from ndmapper.io.record import canonical
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def run_script():
-    """Run a script in a folder, in a process of its own; warnings are errors there."""
-
-    def run(script, *arguments, folder):
-        env = {k: v for k, v in os.environ.items() if not k.startswith("NDMAPPER_")}
-        env["PYTHONPATH"] = str(REPOSITORY)
-        return subprocess.run(
-            [sys.executable, "-W", "error", script, *arguments],
-            cwd=folder,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=300,
-        )
-
-    return run
-
-
-@pytest.fixture
-def make_raw(folder):
-    """Write a raw file of two extensions with one value each; give its name."""
-
-    def make(name, values=(10.0, 20.0)):
-        hdus = fits.HDUList([fits.PrimaryHDU()])
-        for extver, value in enumerate(values, 1):
-            data = np.full((3, 4), value, dtype=np.float32)
-            hdus.append(fits.ImageHDU(data, name="SCI", ver=extver))
-        path = folder / name
-        path.parent.mkdir(exist_ok=True, parents=True)
-        hdus.writeto(path)
-        return name
-
-    return make
+from ndmapper.documents import canonical
 
 
 @pytest.fixture

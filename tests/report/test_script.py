@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from astropy.io import fits
+from shared_helpers import first_pixel, run_as_user
 
 from ndmapper.cli import main
 from ndmapper.data import DataFile
@@ -86,7 +86,7 @@ products = process(
 
 
 @pytest.fixture
-def night(folder, make_raw):
+def user_folder(folder, make_raw):
     """Raw files for the script above."""
     for name, values in {
         "r1.fits": (10.0,), "r2.fits": (20.0,), "z1.fits": (1.0,), "z2.fits": (2.0,),
@@ -114,44 +114,47 @@ def remake(folder, monkeypatch):
     return remake
 
 
-def test_script_with_steps_of_a_user_makes_identical_products(night, run_script):
-    run_script("user.py", "raw", folder=night)
+def test_script_with_steps_of_a_user_makes_identical_products(user_folder):
+    run_as_user("user.py", "raw", folder=user_folder)
     assert main(["script", "-o", "again.py", "pbr1.fits", "pbr2.fits"]) == 0
-    empty = night / "empty"
+    empty = user_folder / "empty"
     empty.mkdir()
-    run_script(night / "again.py", night / "raw", folder=empty)
+    run_as_user(user_folder / "again.py", user_folder / "raw", folder=empty)
     made = sorted(path.name for path in empty.glob("*.fits"))
     assert made == [
         "bias.fits", "br1.fits", "br2.fits", "pbr1.fits", "pbr2.fits",
         "z1_spread.fits",
     ]  # fmt: skip
-    assert [differences(night / name, empty / name) for name in made] == [[]] * 6
-    keys = [read_records(f / "pbr1.fits")[-1]["key"] for f in (night, empty)]
+    assert [differences(user_folder / name, empty / name) for name in made] == [[]] * 6
+    keys = [read_records(f / "pbr1.fits")[-1]["key"] for f in (user_folder, empty)]
     assert keys[0] == keys[1]
 
 
-def test_script_makes_only_what_the_product_needs(night, remake):
+def test_script_makes_only_what_the_product_needs(user_folder, remake):
     assert main(["run", "user.py", "raw"]) == 0
     empty = remake("pbr1.fits")
-    assert differences(night / "pbr1.fits", empty / "pbr1.fits") == []
+    assert differences(user_folder / "pbr1.fits", empty / "pbr1.fits") == []
     assert not (empty / "pbr2.fits").exists()
 
 
 def test_script_run_twice_does_nothing_the_second_time(
-    night, remake, monkeypatch, capsys
+    user_folder, remake, monkeypatch, capsys
 ):
     main(["run", "user.py", "raw"])
     monkeypatch.chdir(remake("pbr1.fits"))
     capsys.readouterr()
-    assert main(["--json", "run", str(night / "again.py"), str(night / "raw")]) == 0
+    assert (
+        main(["--json", "run", str(user_folder / "again.py"), str(user_folder / "raw")])
+        == 0
+    )
     found = json.loads(capsys.readouterr().out)
     assert (found["made"], len(found["reused"])) == ([], 4)
 
 
-def test_script_refuses_raw_files_with_another_content(night, capsys):
+def test_script_refuses_raw_files_with_another_content(user_folder, capsys):
     main(["run", "user.py", "raw"])
     main(["script", "-o", "again.py", "pbr1.fits"])
-    shutil.copy(night / "raw" / "z1.fits", night / "raw" / "r1.fits")
+    shutil.copy(user_folder / "raw" / "z1.fits", user_folder / "raw" / "r1.fits")
     assert main(["run", "again.py", "raw"]) == 1
     assert "r1.fits is not the file that was used" in capsys.readouterr().err
 
@@ -350,11 +353,6 @@ def written(product, folder):
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return script, ran
-
-
-def first_pixel(path):
-    with fits.open(path) as hdus:
-        return float(hdus[1].data.flat[0])
 
 
 def test_script_gives_lists_of_files(make_raw, folder):

@@ -1,6 +1,5 @@
-"""The real night, in a folder of its own; archives on loopback."""
+"""A document that does not exist yet; archives on loopback."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +10,9 @@ from ndmapper.testing import LoopbackArchives
 
 
 @pytest.fixture
-def kast(real_data: Path, tmp_path: Path) -> Path:
-    """Copy the raw frames of the real night."""
-    folder = tmp_path / "raw"
-    folder.mkdir()
-    for path in (real_data / "kast_blue_longslit").glob("b*.fits.gz"):
-        shutil.copy(path, folder)
-    return folder
+def cache(tmp_path: Path) -> Path:
+    """Name a calibration document that does not exist."""
+    return tmp_path / "calibrations.json"
 
 
 @pytest.fixture

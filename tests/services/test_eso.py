@@ -29,7 +29,7 @@ REAL = "FORS2.2021-01-02T00_59_12.533_raw2raw.xml"
 
 
 @pytest.fixture(autouse=True)
-def night(archives: LoopbackArchives) -> None:
+def _archived_night(archives: LoopbackArchives) -> None:
     for name in (SCIENCE, *BIASES, *FLATS):
         archives.eso.add(name)
     archives.eso.associate(SCIENCE, {"BIAS": BIASES, "FLAT": (FLATS, {"BIAS": BIASES})})

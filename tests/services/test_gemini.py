@@ -22,7 +22,7 @@ BIASES = [f"S20120826S020{n}.fits" for n in range(1, 4)]
 
 
 @pytest.fixture(autouse=True)
-def night(archives: LoopbackArchives) -> None:
+def _archived_night(archives: LoopbackArchives) -> None:
     archives.gemini.add(SCIENCE)
     for name in BIASES:
         archives.gemini.add(name, observation_type="BIAS")

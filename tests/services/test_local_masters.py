@@ -121,7 +121,7 @@ def test_gmos_processed_bias_and_bpm_are_found(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def night(tmp_path: Path) -> Path:
+def science_of_night(tmp_path: Path) -> Path:
     """Write three biases, a science frame, and a product of the biases."""
     raw = tmp_path / "raw"
     raw.mkdir()
@@ -141,40 +141,48 @@ def combine(files: DataFileList) -> DataFile:
 
 
 def test_product_of_a_frame_marked_bad_is_not_taken(
-    night: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    science_of_night: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for i in (1, 2, 3):
-        (night.parent / f"b{i}.fits").unlink()
+        (science_of_night.parent / f"b{i}.fits").unlink()
     cache = tmp_path / "calibrations.json"
-    folders = [night.parent, tmp_path]
+    folders = [science_of_night.parent, tmp_path]
     with config.using(outdir=tmp_path / "other"):
-        found = look_up_cals(night, {"target": ["bias"]}, cache=cache, dirname=folders)
+        found = look_up_cals(
+            science_of_night, {"target": ["bias"]}, cache=cache, dirname=folders
+        )
         assert found["associations"]["o.fits"]["bias"] == "b1_bias.fits"
         mark_bad("b2.fits", found, "stripes", "me")
         save_cal_dict(found, cache)
-        again = look_up_cals(night, {"target": ["bias"]}, cache=cache, dirname=folders)
+        again = look_up_cals(
+            science_of_night, {"target": ["bias"]}, cache=cache, dirname=folders
+        )
     assert again["associations"]["o.fits"]["bias"] is None
     assert "b1_bias.fits: marked bad (made with b2.fits: me: stripes)" in caplog.text
 
 
 def test_product_of_a_bad_frame_stays_where_the_user_named_it(
-    night: Path, tmp_path: Path
+    science_of_night: Path, tmp_path: Path
 ) -> None:
     cache = tmp_path / "calibrations.json"
     cals = init_cal_dict(cache)
     replace_cals("o.fits", "bias", cals, product="b1_bias.fits")
     mark_bad("b2.fits", cals, "stripes")
     save_cal_dict(cals, cache)
-    found = look_up_cals(night, {"target": ["bias"]}, cache=cache, refresh=True)
+    found = look_up_cals(
+        science_of_night, {"target": ["bias"]}, cache=cache, refresh=True
+    )
     assert found["associations"]["o.fits"]["bias"] == "b1_bias.fits"
 
 
-def test_frame_in_two_folders_is_in_its_set_once(night: Path, tmp_path: Path) -> None:
+def test_frame_in_two_folders_is_in_its_set_once(
+    science_of_night: Path, tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     other.mkdir()
     for i in (1, 2, 3):
-        content = (night.parent / f"b{i}.fits").read_bytes()
+        content = (science_of_night.parent / f"b{i}.fits").read_bytes()
         (other / f"b{i}.fits.gz").write_bytes(gzip.compress(content))
-    folders = [other, night.parent]
-    found = look_up_cals(night, {"target": ["bias"]}, dirname=folders)
+    folders = [other, science_of_night.parent]
+    found = look_up_cals(science_of_night, {"target": ["bias"]}, dirname=folders)
     assert found["calibrations"] == {"b1_bias.fits": ["b1.fits", "b2.fits", "b3.fits"]}

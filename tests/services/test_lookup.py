@@ -1,6 +1,5 @@
 """Looking up calibrations, on the real night and with functions."""
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from shared_helpers import read_document, write_document
 
 from ndmapper.calibrations import cal_entries, survey
 from ndmapper.data import DataFile
@@ -27,18 +27,9 @@ BIAS = ["b21.fits.gz", "b22.fits.gz", "b23.fits.gz"]
 FLAT = ["b11.fits.gz", "b12.fits.gz", "b13.fits.gz"]
 
 
-def read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "calibrations.json"
-
-
 @pytest.mark.real_data
-def test_look_up_kast_object_gives_the_sets_of_the_night(kast: Path) -> None:
-    found = look_up_cals(kast / "b27.fits.gz")
+def test_look_up_kast_object_gives_the_sets_of_the_night(kast_raw: Path) -> None:
+    found = look_up_cals(kast_raw / "b27.fits.gz")
     assert found["calibrations"] == {
         "b21_bias.fits": BIAS,
         "b11_flat.fits": FLAT,
@@ -48,8 +39,8 @@ def test_look_up_kast_object_gives_the_sets_of_the_night(kast: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_look_up_kast_object_goes_through_all_dependencies(kast: Path) -> None:
-    found = look_up_cals(kast / "b27.fits.gz")["associations"]
+def test_look_up_kast_object_goes_through_all_dependencies(kast_raw: Path) -> None:
+    found = look_up_cals(kast_raw / "b27.fits.gz")["associations"]
     spectrum = {"bias": "b21_bias.fits", "flat": "b11_flat.fits", "arc": "b1_arc.fits"}
     assert found["b27.fits.gz"] == spectrum | {"standard": "b24_standard.fits"}
     assert found["b24.fits.gz"] == spectrum
@@ -59,15 +50,15 @@ def test_look_up_kast_object_goes_through_all_dependencies(kast: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_look_up_kast_with_given_dependencies(kast: Path) -> None:
-    found = look_up_cals(kast / "b27.fits.gz", dependencies={"target": ["bias"]})
+def test_look_up_kast_with_given_dependencies(kast_raw: Path) -> None:
+    found = look_up_cals(kast_raw / "b27.fits.gz", dependencies={"target": ["bias"]})
     assert found["associations"] == {"b27.fits.gz": {"bias": "b21_bias.fits"}}
 
 
 @pytest.mark.real_data
-def test_look_up_kast_without_target_takes_the_class(kast: Path) -> None:
+def test_look_up_kast_without_target_takes_the_class(kast_raw: Path) -> None:
     dependencies = {"object": ["arc"], "standard": ["bias"]}
-    files = [kast / "b24.fits.gz", kast / "b27.fits.gz"]
+    files = [kast_raw / "b24.fits.gz", kast_raw / "b27.fits.gz"]
     found = look_up_cals(files, dependencies=dependencies)["associations"]
     assert found == {
         "b24.fits.gz": {"bias": "b21_bias.fits"},
@@ -76,77 +67,79 @@ def test_look_up_kast_without_target_takes_the_class(kast: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_look_up_kast_feeds_cal_entries(kast: Path) -> None:
-    found = look_up_cals(kast / "b27.fits.gz")
+def test_look_up_kast_feeds_cal_entries(kast_raw: Path) -> None:
+    found = look_up_cals(kast_raw / "b27.fits.gz")
     assert cal_entries(found, "bias", "b27.fits") == [("b21_bias.fits", BIAS)]
 
 
 @pytest.mark.real_data
-def test_look_up_kast_finds_the_folder_by_dirname(kast: Path) -> None:
-    found = look_up_cals("b27.fits.gz", dirname=kast)
+def test_look_up_kast_finds_the_folder_by_dirname(kast_raw: Path) -> None:
+    found = look_up_cals("b27.fits.gz", dirname=kast_raw)
     assert found["calibrations"]["b21_bias.fits"] == BIAS
 
 
 @pytest.mark.real_data
 def test_look_up_kast_with_edited_survey_uses_its_classes(
-    kast: Path, tmp_path: Path
+    kast_raw: Path, tmp_path: Path
 ) -> None:
-    table = survey(kast, instrument="kast")
+    table = survey(kast_raw, instrument="kast")
     table["class"][table["file"] == "b13.fits.gz"] = "?"
     table.write(tmp_path / "night.ecsv")
-    found = look_up_cals(kast / "b27.fits.gz", survey=tmp_path / "night.ecsv")
+    found = look_up_cals(kast_raw / "b27.fits.gz", survey=tmp_path / "night.ecsv")
     assert found["calibrations"]["b11_flat.fits"] == FLAT[:2]
 
 
 @pytest.mark.real_data
 def test_look_up_kast_with_survey_table_turns_a_target_into_a_standard(
-    kast: Path,
+    kast_raw: Path,
 ) -> None:
-    table = survey(kast)
+    table = survey(kast_raw)
     table["class"][table["file"] == "b24.fits.gz"] = "object"
-    found = look_up_cals(kast / "b27.fits.gz", survey=table)
+    found = look_up_cals(kast_raw / "b27.fits.gz", survey=table)
     assert found["associations"]["b27.fits.gz"]["standard"] is None
 
 
 @pytest.mark.real_data
 def test_look_up_kast_too_few_biases_says_so(
-    kast: Path, caplog: pytest.LogCaptureFixture
+    kast_raw: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (kast / "b23.fits.gz").unlink()
+    (kast_raw / "b23.fits.gz").unlink()
     with caplog.at_level(logging.WARNING):
-        found = look_up_cals(kast / "b27.fits.gz", {"target": ["bias"]})
+        found = look_up_cals(kast_raw / "b27.fits.gz", {"target": ["bias"]})
     assert found["associations"]["b27.fits.gz"]["bias"] is None
     assert "2 of class bias, but at least 3 needed" in caplog.text
 
 
 @pytest.mark.real_data
 def test_look_up_kast_says_why_others_do_not_fit(
-    kast: Path, caplog: pytest.LogCaptureFixture
+    kast_raw: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with fits.open(kast / "b13.fits.gz", mode="update") as hdus:
+    with fits.open(kast_raw / "b13.fits.gz", mode="update") as hdus:
         hdus[0].header["SLIT_N"] = "0.5 arcsec"
     with caplog.at_level(logging.INFO):
-        found = look_up_cals(kast / "b27.fits.gz", {"target": ["flat"]})
+        found = look_up_cals(kast_raw / "b27.fits.gz", {"target": ["flat"]})
     assert found["calibrations"]["b11_flat.fits"] == FLAT[:2]
     assert "b13.fits.gz: slit '0.5 arcsec' is not '2.0 arcsec'" in caplog.text
 
 
 @pytest.mark.real_data
-def test_look_up_kast_again_works_without_the_frames(kast: Path, cache: Path) -> None:
+def test_look_up_kast_again_works_without_the_frames(
+    kast_raw: Path, cache: Path
+) -> None:
     dependencies = {"target": ["bias", "flat"], "flat": ["bias"]}
-    first = look_up_cals(kast / "b27.fits.gz", dependencies, cache=cache)
+    first = look_up_cals(kast_raw / "b27.fits.gz", dependencies, cache=cache)
     before = cache.read_bytes()
-    for path in kast.iterdir():
+    for path in kast_raw.iterdir():
         path.unlink()
-    assert look_up_cals(kast / "b27.fits.gz", dependencies, cache=cache) == first
+    assert look_up_cals(kast_raw / "b27.fits.gz", dependencies, cache=cache) == first
     assert cache.read_bytes() == before
 
 
 @pytest.mark.real_data
-def test_look_up_kast_in_read_only_folder_writes_nothing_there(kast: Path) -> None:
-    before = sorted(path.name for path in kast.iterdir())
-    look_up_cals(kast / "b27.fits.gz")
-    assert sorted(path.name for path in kast.iterdir()) == before
+def test_look_up_kast_in_read_only_folder_writes_nothing_there(kast_raw: Path) -> None:
+    before = sorted(path.name for path in kast_raw.iterdir())
+    look_up_cals(kast_raw / "b27.fits.gz")
+    assert sorted(path.name for path in kast_raw.iterdir()) == before
 
 
 def test_look_up_simulated_night_gives_its_sets(tmp_path: Path) -> None:
@@ -205,25 +198,25 @@ def test_look_up_with_an_object_asks_its_method() -> None:
 
 def test_look_up_saves_to_the_cache(cache: Path) -> None:
     found = look_up_cals("x.fits", DEPENDENCIES, lambda *_: None, cache)
-    assert read(cache) == found
+    assert read_document(cache) == found
 
 
 def test_look_up_keeps_an_edit_for_ever(cache: Path) -> None:
     look_up_cals("x.fits", DEPENDENCIES, lambda *_: ["b1.fits"], cache)
-    edited = read(cache)
+    edited = read_document(cache)
     edited["associations"]["x.fits"]["bias"] = "mine.fits"
-    cache.write_text(json.dumps(edited))
+    write_document(cache, edited)
     found = look_up_cals("x.fits", DEPENDENCIES, lambda *_: ["b2.fits"], cache)
     assert found["associations"]["x.fits"]["bias"] == "mine.fits"
-    assert read(cache)["associations"]["x.fits"]["bias"] == "mine.fits"
+    assert read_document(cache)["associations"]["x.fits"]["bias"] == "mine.fits"
 
 
 def test_look_up_keeps_fewer_frames_in_a_set(cache: Path) -> None:
     server = lambda *_: ["b1.fits", "b2.fits", "b3.fits"]  # noqa: E731
     look_up_cals("x.fits", {"target": ["bias"]}, server, cache)
-    edited = read(cache)
+    edited = read_document(cache)
     edited["calibrations"]["b1_bias.fits"] = ["b1.fits", "b3.fits"]
-    cache.write_text(json.dumps(edited))
+    write_document(cache, edited)
     found = look_up_cals("x.fits", {"target": ["bias"]}, server, cache)
     assert found["calibrations"] == {"b1_bias.fits": ["b1.fits", "b3.fits"]}
 
@@ -235,9 +228,9 @@ def editing(cache: Path, edit: Callable[[Any], None]) -> Callable[[str, str], An
     def look_up(filename: str, cal_type: str) -> list[str]:
         if not edited:
             edited.append(True)
-            document = read(cache)
+            document = read_document(cache)
             edit(document)
-            cache.write_text(json.dumps(document))
+            write_document(cache, document)
         return [f"{cal_type}1.fits"]
 
     return look_up
@@ -251,7 +244,7 @@ def test_look_up_keeps_an_edit_made_while_it_runs(cache: Path) -> None:
         document["associations"]["x.fits"] = {"bias": "mine.fits"}
 
     found = look_up_cals("x.fits", DEPENDENCIES, editing(cache, edit), cache)
-    assert read(cache) == found
+    assert read_document(cache) == found
     assert found["associations"]["a.fits"]["bias"] == "mine.fits"
     assert found["associations"]["x.fits"] == {
         "bias": "mine.fits",
@@ -299,7 +292,7 @@ def test_look_up_that_fails_half_way_keeps_what_it_found(cache: Path) -> None:
 
     with pytest.raises(ConnectionError):
         look_up_cals("x.fits", DEPENDENCIES, look_up, cache)
-    assert read(cache)["associations"] == {"x.fits": {"bias": "b1_bias.fits"}}
+    assert read_document(cache)["associations"] == {"x.fits": {"bias": "b1_bias.fits"}}
 
 
 def test_look_up_asks_each_question_once(cache: Path) -> None:

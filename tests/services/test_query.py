@@ -1,12 +1,11 @@
 """Asking again, asking several servers, and what is noted of answers."""
 
-import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 from astropy.io import fits
+from shared_helpers import read_document, write_document
 
 from ndmapper.calibrations import associate_cals, survey
 from ndmapper.errors import ServiceError, ServiceUnreachableError
@@ -16,22 +15,13 @@ from ndmapper.services import look_up_cals
 DEPENDENCIES = {"target": ["bias", "flat"], "flat": ["bias"]}
 
 
-def read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "calibrations.json"
-
-
 def test_look_up_keeps_null_of_the_user_and_says_so(
     cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     look_up_cals("x.fits", DEPENDENCIES, lambda *_: ["b1.fits"], cache)
-    edited = read(cache)
+    edited = read_document(cache)
     edited["associations"]["x.fits"]["bias"] = None
-    cache.write_text(json.dumps(edited))
+    write_document(cache, edited)
     with caplog.at_level(logging.INFO):
         found = look_up_cals("x.fits", DEPENDENCIES, lambda *_: ["b2.fits"], cache)
     assert found["associations"]["x.fits"]["bias"] is None
@@ -44,7 +34,7 @@ def test_look_up_asks_again_for_its_own_null(
     look_up_cals("x.fits", {"target": ["bias"]}, lambda *_: None, cache)
     with caplog.at_level(logging.INFO):
         look_up_cals("x.fits", {"target": ["bias"]}, lambda *_: ["b1.fits"], cache)
-    assert read(cache)["associations"]["x.fits"]["bias"] == "b1_bias.fits"
+    assert read_document(cache)["associations"]["x.fits"]["bias"] == "b1_bias.fits"
     assert "bias of x.fits: b1.fits instead of none" in caplog.text
 
 

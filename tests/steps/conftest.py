@@ -1,12 +1,13 @@
 """Small raw files, and an engine, for the tests of steps."""
 
+import os
+from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
-import numpy as np
 import pytest
 from astropy.io import fits
-from shared_steps import DONE
+from shared_steps import DONE, double, make_bias, subtract
 
 from ndmapper.config import config
 from ndmapper.data import DataFile
@@ -40,24 +41,6 @@ def reprocess_never():
 
 
 @pytest.fixture
-def make_raw(folder):
-    """Write a raw file of extensions with one value each; give its name."""
-
-    def make(name, values=(10.0, 20.0), shape=(3, 4)):
-        hdus = fits.HDUList([fits.PrimaryHDU()])
-        hdus[0].header["OBJECT"] = "star"
-        for extver, value in enumerate(values, 1):
-            data = np.full(shape, value, dtype=np.float32)
-            hdus.append(fits.ImageHDU(data, name="SCI", ver=extver))
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        hdus.writeto(path)
-        return name
-
-    return make
-
-
-@pytest.fixture
 def pixels():
     """Read the first pixel of every SCI extension with another reader."""
 
@@ -66,6 +49,43 @@ def pixels():
             return [float(h.data.flat[0]) for h in hdus if h.name == "SCI"]
 
     return read
+
+
+@pytest.fixture
+def reduce_night(make_raw):
+    """Write the raw frames of a night; a function that reduces them, as a script."""
+    for n in range(3):
+        make_raw(f"bias{n}.fits", (float(n),))
+    make_raw("raw1.fits", (10.0,))
+    make_raw("raw2.fits", (20.0,))
+    for path in Path().glob("*.fits"):
+        os.utime(path, (1e9, 1e9))  # digests of files written just now are not kept
+
+    def script(
+        biases=(0, 1, 2),
+        raws=("raw1.fits", "raw2.fits"),
+        *,
+        factor=1.0,
+        scale=1.0,
+        table=None,
+        offset=0.0,
+        **keywords,
+    ):
+        DONE.clear()
+        summary.clear()
+        names = [f"bias{n}.fits" for n in biases]
+        bias = make_bias(names, bias="bias.fits", factor=factor, **keywords)
+        subtracted = subtract([*raws], bias=bias, scale=scale, table=table, **keywords)
+        return double(subtracted, offset=offset, **keywords)
+
+    return script
+
+
+@pytest.fixture
+def rerun_night(reduce_night):
+    """Reduce the night; the function reduces it again."""
+    reduce_night()
+    return reduce_night
 
 
 class FakeEngine:

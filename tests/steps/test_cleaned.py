@@ -1,11 +1,12 @@
 """Products that were removed as they can be made again: made only where needed."""
 
+import functools
 import json
 from pathlib import Path
 
 import pytest
 from astropy.io import fits
-from shared_steps import double, make_bias, split, subtract
+from shared_steps import double, split
 
 from ndmapper.config import config
 from ndmapper.data import DataFile
@@ -42,19 +43,9 @@ def _reprocess(request):
 
 
 @pytest.fixture
-def night(make_raw):
-    """Reduce two raw frames with a bias; a function that runs the script again."""
-    for n in range(2):
-        make_raw(f"bias{n}.fits", (float(n),))
-    make_raw("raw1.fits", (10.0,))
-    make_raw("raw2.fits", (20.0,))
-
-    def script(offset=0.0, scale=1.0, factor=1.0):
-        summary.clear()
-        bias = make_bias(["bias0.fits", "bias1.fits"], bias="bias.fits", factor=factor)
-        raws = ["raw1.fits", "raw2.fits"]
-        return double(subtract(raws, bias=bias, scale=scale), offset=offset)
-
+def rerun_night(reduce_night):
+    """Reduce the night with two of its biases; the function reduces it again."""
+    script = functools.partial(reduce_night, biases=(0, 1))
     script()
     return script
 
@@ -63,40 +54,40 @@ def there():
     return [name for name in PRODUCTS if Path(name).exists()]
 
 
-def test_cleaned_products_are_current(night):
+def test_cleaned_products_are_current(rerun_night):
     clean("bias.fits", "braw1.fits", "braw2.fits")
-    night()
+    rerun_night()
     assert (summary.made, summary.reused, summary.differing) == ([], PRODUCTS, [])
     assert there() == PRODUCTS[3:]
 
 
-def test_cleaned_everything_stays_so(night):
+def test_cleaned_everything_stays_so(rerun_night):
     clean(*PRODUCTS)
-    result = night()
+    result = rerun_night()
     assert (summary.made, there()) == ([], [])
     assert [str(df) for df in result] == PRODUCTS[3:]
 
 
-def test_cleaned_product_keeps_its_record(night):
+def test_cleaned_product_keeps_its_record(rerun_night):
     before = DataFile("dbraw1.fits").record
     clean(*PRODUCTS)
-    assert night()[0].record == before
+    assert rerun_night()[0].record == before
 
 
-def test_cleaned_product_is_made_when_somebody_looks(night, pixels):
+def test_cleaned_product_is_made_when_somebody_looks(rerun_night, pixels):
     clean(*PRODUCTS)
-    result = night()
+    result = rerun_night()
     assert result[0][0].data[0, 0] == 2 * (10 - 0.5)
     assert sorted(summary.made) == ["bias.fits", "braw1.fits", "dbraw1.fits"]
     assert pixels("dbraw1.fits") == [19.0]
 
 
-def test_cleaned_product_is_made_as_it_was(night):
+def test_cleaned_product_is_made_as_it_was(rerun_night):
     Path("before").mkdir()
     for name in PRODUCTS:
         Path("before", name).write_bytes(Path(name).read_bytes())
     clean(*PRODUCTS)
-    for df in night():
+    for df in rerun_night():
         assert len(df) == 1
     for name in PRODUCTS:
         assert differences(name, f"before/{name}") == []
@@ -105,59 +96,59 @@ def test_cleaned_product_is_made_as_it_was(night):
         assert keys[0] == keys[1]
 
 
-def test_cleaned_product_that_was_made_is_no_longer_cleaned(night):
+def test_cleaned_product_that_was_made_is_no_longer_cleaned(rerun_night):
     clean("dbraw1.fits")
-    assert len(night()[0]) == 1
+    assert len(rerun_night()[0]) == 1
     assert not cleaned_path(Path("dbraw1.fits")).exists()
 
 
-def test_cleaned_inputs_of_a_deleted_product_are_made_for_it(night):
+def test_cleaned_inputs_of_a_deleted_product_are_made_for_it(rerun_night):
     clean("bias.fits", "braw1.fits", "braw2.fits")
     Path("dbraw2.fits").unlink()
-    night()
+    rerun_night()
     assert sorted(summary.made) == ["bias.fits", "braw2.fits", "dbraw2.fits"]
     assert there() == ["bias.fits", "braw2.fits", "dbraw1.fits", "dbraw2.fits"]
 
 
-def test_cleaned_inputs_are_made_for_a_step_that_is_new(night, pixels):
+def test_cleaned_inputs_are_made_for_a_step_that_is_new(rerun_night, pixels):
     clean(*PRODUCTS)
-    double(night()[0])
+    double(rerun_night()[0])
     assert sorted(summary.made) == [
         "bias.fits", "braw1.fits", "dbraw1.fits", "ddbraw1.fits",
     ]  # fmt: skip
     assert pixels("ddbraw1.fits") == [38.0]
 
 
-def test_cleaned_inputs_are_made_for_workers(night):
+def test_cleaned_inputs_are_made_for_workers(rerun_night):
     clean(*PRODUCTS)
-    double(night(), workers=2)
+    double(rerun_night(), workers=2)
     assert len(summary.made) == 7
 
 
-def test_cleaned_inputs_are_made_for_a_step_in_memory(night):
+def test_cleaned_inputs_are_made_for_a_step_in_memory(rerun_night):
     clean(*PRODUCTS)
-    assert double(night()[0], save=False)[0].data[0, 0] == 38
+    assert double(rerun_night()[0], save=False)[0].data[0, 0] == 38
 
 
-def test_cleaned_inputs_are_made_for_a_tool(night, fake):
+def test_cleaned_inputs_are_made_for_a_tool(rerun_night, fake):
     clean(*PRODUCTS)
 
     @run_task("fake:add", inputs="a", outputs="b", prefix="f")
     def add():
         """Add one."""
 
-    assert add(night()[0])[0].data[0, 0] == 20
+    assert add(rerun_night()[0])[0].data[0, 0] == 20
 
 
-def test_cleaned_inputs_are_made_for_arithmetic(night):
+def test_cleaned_inputs_are_made_for_arithmetic(rerun_night):
     clean(*PRODUCTS)
-    first, second = night()
+    first, second = rerun_night()
     assert (second - first)[0].data[0, 0] == 20
 
 
-def test_cleaned_product_by_name_is_made_where_needed(night):
+def test_cleaned_product_by_name_is_made_where_needed(rerun_night):
     clean(*PRODUCTS)
-    held = night()
+    held = rerun_night()
     double("dbraw1.fits")
     assert "ddbraw1.fits" in summary.made
     assert len(held) == 2
@@ -174,46 +165,46 @@ def test_cleaned_several_outputs_are_made_together(make_raw):
     assert sorted(summary.made) == ["x1_high.fits", "x1_low.fits"]
 
 
-def test_cleaned_product_of_another_parameter_is_made_anew(night, pixels):
+def test_cleaned_product_of_another_parameter_is_made_anew(rerun_night, pixels):
     clean(*PRODUCTS)
-    night(offset=1.0)
+    rerun_night(offset=1.0)
     assert sorted(summary.made) == sorted(PRODUCTS)
     assert pixels("dbraw1.fits") == [20.0]
 
 
-def test_cleaned_product_of_a_changed_raw_is_made_anew(night):
+def test_cleaned_product_of_a_changed_raw_is_made_anew(rerun_night):
     clean(*PRODUCTS)
     with fits.open("raw1.fits", mode="update") as hdus:
         hdus[1].data[:] = 11
-    night()
+    rerun_night()
     assert sorted(summary.made) == ["bias.fits", "braw1.fits", "dbraw1.fits"]
 
 
-def test_cleaned_record_is_not_read_where_everything_is_made_again(night):
+def test_cleaned_record_is_not_read_where_everything_is_made_again(rerun_night):
     clean(*PRODUCTS)
     with config.using(reprocess=True):
-        night()
+        rerun_night()
     assert sorted(summary.made) == sorted(PRODUCTS)
 
 
-def test_cleaned_products_in_a_dry_run_stay_away(night):
+def test_cleaned_products_in_a_dry_run_stay_away(rerun_night):
     clean(*PRODUCTS)
     with config.using(dry_run=True):
-        result = night()
+        result = rerun_night()
         double(result)
     assert (summary.made, there()) == ([], [])
 
 
-def test_cleaned_products_in_a_dry_run_are_not_made_by_looking(night):
+def test_cleaned_products_in_a_dry_run_are_not_made_by_looking(rerun_night):
     clean(*PRODUCTS)
     with config.using(dry_run=True):
-        result = night()
+        result = rerun_night()
         with pytest.raises(NotMadeError):
             len(result[0])
     assert there() == []
 
 
-def test_cleaned_product_without_its_raw_is_still_current(night, folder):
+def test_cleaned_product_without_its_raw_is_still_current(rerun_night, folder):
     # The raw files are on tape, and their digests are remembered by nobody.
     clean("braw1.fits", "braw2.fits")
     double(["dbraw1.fits", "dbraw2.fits"])
@@ -248,14 +239,14 @@ def test_chain_of_a_raw_file_that_is_gone_is_kept(make_raw):
 
 
 @pytest.mark.parametrize("first", ["braw1.fits", "bias.fits"])
-def test_clean_completes_what_was_interrupted(night, first):
+def test_clean_completes_what_was_interrupted(rerun_night, first):
     before = removable("final")
     assert before == ["bias.fits", "braw1.fits", "braw2.fits"]
     remove(Path(first))  # and then the power failed
     assert removable("final") == [name for name in before if name != first]
 
 
-def test_side_record_left_by_an_interrupted_clean_goes(night):
+def test_side_record_left_by_an_interrupted_clean_goes(rerun_night):
     side = side_path(Path("braw1.fits"))
     side.parent.mkdir(parents=True, exist_ok=True)
     other = side_path(Path("dbraw1.fits"))

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from shared_steps import DONE, add_up, double, subtract
+from shared_steps import DONE, add_up, copied, double, subtract
 
 from ndmapper.config import config
 from ndmapper.data import DataFile, DataFileList, FileName
@@ -20,11 +20,6 @@ from ndmapper.io.digest import differences
 from ndmapper.steps import run_task
 from ndmapper.steps.run import dry_run
 from ndmapper.steps.run.dry_run import collect_plans
-
-
-@run_task("command:cp", inputs="a", outputs="b", prefix="c", argv=["{in}", "{out}"])
-def copied():
-    """Copy the file."""
 
 
 @pytest.fixture(autouse=True)

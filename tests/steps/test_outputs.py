@@ -31,32 +31,32 @@ def both(make_raw):
     """Make the two products of a raw file, and what is made of one."""
     make_raw("x1.fits")
     with config.using(reprocess="auto"):
-        night()
+        rerun()
         summary.clear()
         yield
     summary.clear()
 
 
-def night(factor=2.0, extra=0.0):
+def rerun(factor=2.0, extra=0.0):
     return follow(split("x1.fits", factor=factor)["low"], extra=extra)
 
 
-def edit(name):
+def edit_image(name):
     with fits.open(name, mode="update") as hdus:
         hdus["SCI", 1].data[:] = 77.0
 
 
 def test_one_that_was_removed_beside_another_is_as_good_as_there():
     remove(Path("lx1.fits"))
-    night()
+    rerun()
     assert summary.made == []
     assert not Path("lx1.fits").exists()
 
 
 def test_one_that_was_removed_is_made_where_it_is_needed_beside_an_edited_one(pixels):
-    edit("hx1.fits")
+    edit_image("hx1.fits")
     remove(Path("lx1.fits"))
-    night(extra=1.0)
+    rerun(extra=1.0)
     assert pixels("lx1.fits") == [5.0, 10.0]
     assert pixels("hx1.fits")[0] == 77.0
     assert pixels("nlx1.fits") == [6.0, 11.0]
@@ -75,8 +75,8 @@ def test_both_are_made_again_where_one_was_removed_and_would_be_another(
 
 
 def test_an_edited_product_is_kept_where_its_sibling_differs(pixels, caplog):
-    edit("hx1.fits")
-    night(factor=5.0)
+    edit_image("hx1.fits")
+    rerun(factor=5.0)
     assert summary.made == []
     assert pixels("hx1.fits")[0] == 77.0
     assert "parameter factor was 2, now 5; it was changed by hand" in caplog.text
@@ -86,7 +86,7 @@ def test_a_product_edited_in_python_is_kept_where_its_sibling_differs(pixels):
     df = DataFile("hx1.fits", mode="update")
     df[0].data = df[0].data * 0 + 77
     df.save()
-    night(factor=5.0)
+    rerun(factor=5.0)
     assert pixels("hx1.fits")[0] == 77.0
 
 
@@ -95,7 +95,7 @@ def test_a_product_edited_in_python_is_kept_where_its_sibling_differs(pixels):
 def test_an_edited_product_is_not_replaced_as_its_sibling_is_lost(
     pixels, reprocess, damage
 ):
-    edit("hx1.fits")
+    edit_image("hx1.fits")
     damage(Path("lx1.fits"))
     with pytest.raises(OutputExistsError, match=r"hx1\.fits was edited; move it away"):
         split("x1.fits", reprocess=reprocess)

@@ -1,17 +1,20 @@
 """Running a script again: what is re-used, what is made again, what is reported."""
 
-import linecache
 import logging
-import os
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from astropy.io import fits
-from shared_helpers import first_pixel, products_warned_of
-from shared_steps import DONE, double, make_bias, subtract
+from shared_helpers import (
+    edit_pixel,
+    edit_pixel_elsewhere,
+    first_pixel,
+    products_warned_of,
+    run_here,
+)
+from shared_steps import DONE
 
 from ndmapper.config import config
 from ndmapper.data import DataFile
@@ -21,30 +24,6 @@ from ndmapper.steps.record.summary import summary
 from ndmapper.testing import count_reads
 
 pytestmark = pytest.mark.usefixtures("reprocess_never")
-
-
-@pytest.fixture
-def night(make_raw):
-    """Reduce two raw frames with a bias of three; a function that runs the script."""
-    for n in range(3):
-        make_raw(f"bias{n}.fits", (float(n),))
-    make_raw("raw1.fits", (10.0,))
-    make_raw("raw2.fits", (20.0,))
-    for path in Path().glob("*.fits"):
-        os.utime(path, (1e9, 1e9))  # digests of files written just now are not kept
-
-    def script(biases=(0, 1, 2), scale=1.0, **keywords):
-        DONE.clear()
-        summary.clear()
-        bias = make_bias(
-            [f"bias{n}.fits" for n in biases], bias="bias.fits", **keywords
-        )
-        subtracted = subtract(
-            ["raw1.fits", "raw2.fits"], bias=bias, scale=scale, **keywords
-        )
-        return double(subtracted, **keywords)
-
-    return script
 
 
 PRODUCTS = ["bias.fits", "braw1.fits", "braw2.fits", "dbraw1.fits", "dbraw2.fits"]
@@ -60,41 +39,41 @@ def warned(caplog):
     ]
 
 
-def test_rerun_does_nothing_and_says_so(night):
-    night()
+def test_rerun_does_nothing_and_says_so(reduce_night):
+    reduce_night()
     before = {name: Path(name).stat().st_mtime_ns for name in PRODUCTS}
-    night()
+    reduce_night()
     assert DONE == []
     assert {name: Path(name).stat().st_mtime_ns for name in PRODUCTS} == before
     assert str(summary) == "nothing to do: all 5 products exist already"
 
 
-def test_rerun_reads_no_pixels(night):
-    night()
+def test_rerun_reads_no_pixels(reduce_night):
+    reduce_night()
     with count_reads() as reads:
-        night()
+        reduce_night()
     assert reads.reads == 0
 
 
-def test_rerun_after_deleting_one_product_makes_only_that(night):
-    night()
+def test_rerun_after_deleting_one_product_makes_only_that(reduce_night):
+    reduce_night()
     Path("braw2.fits").unlink()
-    night()
+    reduce_night()
     assert DONE == ["subtract"]
     assert summary.differing == []
 
 
-def test_rerun_with_touched_and_renamed_raws_warns_of_nothing(night, caplog):
-    night()
+def test_rerun_with_touched_and_renamed_raws_warns_of_nothing(reduce_night, caplog):
+    reduce_night()
     for n in range(3):
         Path(f"bias{n}.fits").touch()
-    night()
+    reduce_night()
     assert warned(caplog) == []
 
 
-def test_rerun_with_one_bias_fewer_warns_of_all_that_depend_on_it(night, caplog):
-    night()
-    night(biases=(0, 1))
+def test_rerun_with_one_bias_fewer_warns_of_all_that_depend_on_it(reduce_night, caplog):
+    reduce_night()
+    reduce_night(biases=(0, 1))
     assert warned(caplog) == PRODUCTS
     assert "bias2.fits is no longer used" in caplog.text
     assert summary.stale_lines("make them again") == [
@@ -103,125 +82,129 @@ def test_rerun_with_one_bias_fewer_warns_of_all_that_depend_on_it(night, caplog)
     assert DONE == []
 
 
-def test_rerun_with_another_parameter_warns_of_its_descendants_only(night, caplog):
-    night()
-    night(scale=2.0)
+def test_rerun_with_another_parameter_warns_of_its_descendants_only(
+    reduce_night, caplog
+):
+    reduce_night()
+    reduce_night(scale=2.0)
     assert warned(caplog) == PRODUCTS[1:]
     assert "parameter scale was 1, now 2" in caplog.text
 
 
-def test_rerun_with_an_input_of_other_content_warns(night, caplog):
-    night()
+def test_rerun_with_an_input_of_other_content_warns(reduce_night, caplog):
+    reduce_night()
     with fits.open("raw1.fits", mode="update") as hdus:
         hdus[1].data[0, 0] += 1
-    night()
+    reduce_night()
     assert warned(caplog) == ["braw1.fits", "dbraw1.fits"]
     assert "input raw1.fits differs" in caplog.text
 
 
-def test_rerun_with_reprocess_makes_all_anew_and_records_say_so(night):
-    night()
-    night(biases=(0, 1), reprocess=True)
+def test_rerun_with_reprocess_makes_all_anew_and_records_say_so(reduce_night):
+    reduce_night()
+    reduce_night(biases=(0, 1), reprocess=True)
     assert sorted(DONE) == sorted(["make_bias", *["subtract"] * 2, *["double"] * 2])
     names = [r["name"] for r in DataFile("dbraw1.fits").record[0]["inputs"]]
     assert names == ["bias0.fits", "bias1.fits"]
 
 
-def test_rerun_after_reprocess_warns_of_nothing(night, caplog):
-    night()
-    night(biases=(0, 1), reprocess=True)
+def test_rerun_after_reprocess_warns_of_nothing(reduce_night, caplog):
+    reduce_night()
+    reduce_night(biases=(0, 1), reprocess=True)
     caplog.clear()
-    night(biases=(0, 1))
+    reduce_night(biases=(0, 1))
     assert warned(caplog) == []
 
 
-def test_product_of_a_stale_input_records_what_was_used(night):
-    night()
+def test_product_of_a_stale_input_records_what_was_used(reduce_night):
+    reduce_night()
     Path("dbraw1.fits").unlink()
-    night(biases=(0, 1))
+    reduce_night(biases=(0, 1))
     record = DataFile("dbraw1.fits").record
     assert len(record[0]["inputs"]) == 3
 
 
-def test_rerun_with_a_truncated_product_makes_it_again(night):
-    night()
+def test_rerun_with_a_truncated_product_makes_it_again(reduce_night):
+    reduce_night()
     blob = Path("braw1.fits").read_bytes()
     Path("braw1.fits").write_bytes(blob[:-2880])
-    night()
+    reduce_night()
     assert DONE == ["subtract"]
     assert Path("braw1.fits").stat().st_size == len(blob)
 
 
-def test_rerun_with_an_empty_product_makes_it_again(night):
-    night()
+def test_rerun_with_an_empty_product_makes_it_again(reduce_night):
+    reduce_night()
     Path("braw1.fits").write_bytes(b"")
-    night()
+    reduce_night()
     assert DONE == ["subtract"]
 
 
-def test_rerun_of_a_file_without_record_uses_it_and_warns(night, make_raw, caplog):
+def test_rerun_of_a_file_without_record_uses_it_and_warns(
+    reduce_night, make_raw, caplog
+):
     make_raw("bias.fits", (7.0,))
-    night()
+    reduce_night()
     assert "make_bias" not in DONE
     assert "has no record" in caplog.text
 
 
-def test_reprocess_none_of_the_call_takes_the_configuration(night):
-    night()
-    night(reprocess=None)
+def test_reprocess_none_of_the_call_takes_the_configuration(reduce_night):
+    reduce_night()
+    reduce_night(reprocess=None)
     assert DONE == []
 
 
 @pytest.mark.parametrize("place", ["side", "both"])
-def test_record_beside_the_product_serves_reuse(night, place):
+def test_record_beside_the_product_serves_reuse(reduce_night, place):
     with config.using(record=place):
-        night()
-        night()
+        reduce_night()
+        reduce_night()
     assert DONE == []
     assert side_path(Path("bias.fits")).exists()
 
 
-def test_record_beside_only_leaves_the_file_clean(night):
+def test_record_beside_only_leaves_the_file_clean(reduce_night):
     with config.using(record="side"):
-        night()
+        reduce_night()
     with fits.open("bias.fits") as hdus:
         assert "NDM_RECORD" not in hdus
 
 
-def test_record_beside_that_is_lost_is_reported(night, caplog):
+def test_record_beside_that_is_lost_is_reported(reduce_night, caplog):
     with config.using(record="side"):
-        night()
+        reduce_night()
         side_path(Path("braw1.fits")).unlink()
-        night()
+        reduce_night()
     assert DONE == []
     assert "has no record" in caplog.text
 
 
-def test_record_that_did_not_follow_its_product_means_made_again(night):
+def test_record_that_did_not_follow_its_product_means_made_again(reduce_night):
     with config.using(record="side"):
-        night()
+        reduce_night()
         side = side_path(Path("braw1.fits"))
         side.rename(pending_path(Path("braw1.fits")))
-        night()
+        reduce_night()
     assert DONE == ["subtract"]
     assert side.exists()
 
 
-def test_record_damaged_means_made_again(night):
-    night()
+def test_record_damaged_means_made_again(reduce_night):
+    reduce_night()
     blob = Path("braw1.fits").read_bytes()
     Path("braw1.fits").write_bytes(blob.replace(b'{"calibrations"', b'{"calibrations'))
-    night()
+    reduce_night()
     assert DONE == ["subtract"]
 
 
-def test_summary_counts_what_was_made(night):
-    night()
+def test_summary_counts_what_was_made(reduce_night):
+    reduce_night()
     assert str(summary) == "5 products made, 0 re-used"
 
 
-def test_summary_reports_once(night, caplog):
-    night()
+def test_summary_reports_once(reduce_night, caplog):
+    reduce_night()
     with caplog.at_level(logging.INFO):
         summary.report()
         summary.report()
@@ -252,18 +235,9 @@ def run(make_raw):
     make_raw("x1.fits", (1.0,))
 
     def run(factor=2, comment="why"):
-        path = Path("script.py")
-        path.write_text(SCRIPT.format(factor=factor, comment=comment))
-        linecache.checkcache()
-        runpy.run_path(str(path), run_name="__main__")
+        run_here(SCRIPT.format(factor=factor, comment=comment))
 
     return run
-
-
-def edit(name, value):
-    df = DataFile(name, mode="update")
-    df[0].data[0, 0] = value
-    df.save()
 
 
 def test_changed_code_is_reported_with_what_follows(run, caplog):
@@ -301,7 +275,7 @@ def test_function_given_as_parameter_counts_by_what_it_does(make_raw, caplog):
 def test_edit_is_kept_and_all_that_follows_is_reported(run, caplog, place):
     with config.using(record=place):
         run()
-        edit("cx1.fits", 99)
+        edit_pixel("cx1.fits", 99)
         run()
     assert products_warned_of(caplog) == ["cx1.fits", "ecx1.fits"]
     assert first_pixel("cx1.fits") == 99
@@ -309,7 +283,7 @@ def test_edit_is_kept_and_all_that_follows_is_reported(run, caplog, place):
 
 def test_edit_is_followed_by_what_is_made_of_it(run, caplog):
     run()
-    edit("cx1.fits", 99)
+    edit_pixel("cx1.fits", 99)
     Path("ecx1.fits").unlink()
     run()
     caplog.clear()
@@ -335,8 +309,7 @@ def test_edit_within_a_script_is_seen_by_the_next_step(make_raw, caplog):
 
 def test_edit_by_another_program_is_noticed_kept_and_followed(run, caplog):
     run()
-    with fits.open("cx1.fits", mode="update") as hdus:
-        hdus[1].data[0, 0] = 99
+    edit_pixel_elsewhere("cx1.fits", 99)
     run()
     assert products_warned_of(caplog) == ["cx1.fits", "ecx1.fits"]
     assert "changed by hand or by another program" in caplog.text
@@ -345,8 +318,7 @@ def test_edit_by_another_program_is_noticed_kept_and_followed(run, caplog):
 
 def test_edit_by_another_program_is_what_the_next_record_says(run):
     run()
-    with fits.open("cx1.fits", mode="update") as hdus:
-        hdus[1].data[0, 0] = 99
+    edit_pixel_elsewhere("cx1.fits", 99)
     Path("ecx1.fits").unlink()
     run()
     assert "digest" in DataFile("ecx1.fits").record[-1]["inputs"][0]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from shared_helpers import wait_until
+from shared_helpers import is_running, wait_until
 
 from ndmapper.data import DataFile
 from ndmapper.io.digest import differences
@@ -129,14 +129,6 @@ def rest(ndd):
 
 rest(DataFileList("x*.fits"))
 """
-
-
-def is_running(pid):
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def descendants(pid):

@@ -50,7 +50,7 @@ def table(path, gain=2.0, where='shape = "24x30"', extends="", flags=""):
     return path
 
 
-def frame(path, camera="SOMECAM", **cards):
+def write_frame(path, camera="SOMECAM", **cards):
     header = fits.Header()
     header["INSTRUME"] = camera
     header.update(cards)
@@ -68,7 +68,7 @@ def users(tmp_path, monkeypatch):
 
 @pytest.fixture
 def raw(users, tmp_path):
-    return frame(tmp_path / "raw_1.fits")
+    return write_frame(tmp_path / "raw_1.fits")
 
 
 def changes(step, files, **words):
@@ -129,7 +129,7 @@ def test_table_that_goes_is_told(users, raw):
 
 
 def test_edit_of_a_table_reaches_a_chain_and_workers(users, tmp_path):
-    files = [frame(tmp_path / f"raw{n}_1.fits") for n in range(2)]
+    files = [write_frame(tmp_path / f"raw{n}_1.fits") for n in range(2)]
     table(users / "somecam.toml")
     reduce = chain(ccd.subtract_overscan, ccd.trim, ccd.correct_gain)
     first = [df.record[-1]["key"] for df in reduce(files, workers=2)]
@@ -168,14 +168,14 @@ def test_facts_of_a_planned_product_are_those_of_the_made_one(users, raw):
 
 def test_calibration_whose_frames_had_a_table_does_not_hide_the_facts(users, tmp_path):
     table(users / "somecam.toml")
-    bias = ccd.subtract_overscan(frame(tmp_path / "bias_1.fits"))
-    raw = frame(tmp_path / "raw_1.fits")
+    bias = ccd.subtract_overscan(write_frame(tmp_path / "bias_1.fits"))
+    raw = write_frame(tmp_path / "raw_1.fits")
     made = ccd.subtract_overscan(ccd.subtract_bias(raw, bias=bias))
     assert made.record[-1]["instrument"]["amplifiers"]
 
 
 def test_header_cards_do_not_count_twice(users, tmp_path):
-    raw = frame(
+    raw = write_frame(
         tmp_path / "raw_1.fits", camera="X", DATASEC="[1:20,1:30]", GAIN=2.0,
         BIASSEC="[21:24,1:30]",
     )  # fmt: skip
@@ -192,7 +192,7 @@ def test_keyword_of_a_table_counts(users, tmp_path):
     head = 'schema = 1\ndescription = "x"\n[applies]\nINSTRUME = "SOMECAM"\n'
     users.mkdir()
     path.write_text(head + keys.format("GAIN"))
-    raw = frame(
+    raw = write_frame(
         tmp_path / "raw_1.fits", DATASEC="[1:20,1:30]", BIASSEC="[21:24,1:30]",
         GAIN=2.0, EGAIN=1.5,
     )  # fmt: skip
@@ -270,7 +270,7 @@ def test_flags_of_a_table_do_not_hide_its_amplifiers(users, raw):
 
 def test_section_that_nobody_needs_is_no_error(users, tmp_path):
     table(users / "somecam.toml", extends='extends = "ccd"')
-    raw = frame(tmp_path / "raw_1.fits", DATASEC="[0:9,1:2]")
+    raw = write_frame(tmp_path / "raw_1.fits", DATASEC="[0:9,1:2]")
     made = ccd.subtract_overscan(raw, overscan="[21:24,1:30]")
     assert made[0].meta["AMPSEC1"] == "[1:20,1:30]"
 
@@ -278,7 +278,7 @@ def test_section_that_nobody_needs_is_no_error(users, tmp_path):
 @pytest.mark.parametrize("form", ["mine.toml", Path("mine.toml")])
 def test_instrument_of_a_call_and_of_the_configuration(users, tmp_path, form):
     table(tmp_path / "mine.toml", gain=7.0)
-    raw = frame(tmp_path / "raw_1.fits")
+    raw = write_frame(tmp_path / "raw_1.fits")
     with pytest.raises(InstrumentError, match="no overscan section"):
         ccd.subtract_overscan(raw)
     made = ccd.subtract_overscan(raw, instrument=form)
@@ -291,7 +291,7 @@ def test_instrument_of_a_call_and_of_the_configuration(users, tmp_path, form):
 
 def test_table_for_another_camera_is_used_with_a_word(users, tmp_path, caplog):
     table(tmp_path / "mine.toml")
-    raw = frame(tmp_path / "raw_1.fits", camera="OTHER")
+    raw = write_frame(tmp_path / "raw_1.fits", camera="OTHER")
     ccd.subtract_overscan(raw, instrument="mine.toml")
     assert "mine.toml is used, though INSTRUME = 'OTHER'" in caplog.text
 
@@ -305,17 +305,17 @@ def test_unknown_instrument_of_a_call_is_an_error(users, raw):
 
 def test_descriptor_from_the_file_name_chooses_amplifiers(users, tmp_path):
     table(users / "somecam.toml", where='level = "1"')
-    assert len(ccd.trim(frame(tmp_path / "a_1.fits"))) == 1
+    assert len(ccd.trim(write_frame(tmp_path / "a_1.fits"))) == 1
     with pytest.raises(
         InstrumentError,
         match=r"amplifier left does not fit \(level '2', not '1'\)",
     ):
-        ccd.trim(frame(tmp_path / "a_2.fits"))
+        ccd.trim(write_frame(tmp_path / "a_2.fits"))
 
 
 def test_chain_routes_instrument_to_the_steps_that_take_it(users, tmp_path):
     table(tmp_path / "mine.toml")
-    raw = frame(tmp_path / "raw_1.fits")
+    raw = write_frame(tmp_path / "raw_1.fits")
     reduce = chain(ccd.subtract_overscan, ccd.subtract_bias, ccd.trim)
     made = reduce(raw, bias=None, instrument="mine.toml")
     assert made[0].shape == (30, 20)
@@ -365,8 +365,8 @@ def test_table_beside_the_script_counts(tmp_path):
     place = tmp_path / "night"
     table(place / "somecam.toml", gain=6.0)
     (place / "pyproject.toml").write_text("[project]\nname = 'x'\n")
-    frame(place / "raw_1.fits")
-    frame(place / "raw_2.fits")
+    write_frame(place / "raw_1.fits")
+    write_frame(place / "raw_2.fits")
     (place / "reduce.py").write_text(
         "from ndmapper.lib import ccd\n"
         "from ndmapper.calibrations import survey\n"
@@ -384,7 +384,7 @@ def test_table_beside_the_script_counts(tmp_path):
 
 
 def test_remarks_name_the_file(users, tmp_path, caplog):
-    raw = frame(tmp_path / "raw_1.fits", camera="X", GAIN=100, EGAIN=2.0)
+    raw = write_frame(tmp_path / "raw_1.fits", camera="X", GAIN=100, EGAIN=2.0)
     with caplog.at_level(logging.WARNING):
         made = ccd.correct_gain(raw)
     assert made[0].data[0, 0] == 2000

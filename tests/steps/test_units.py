@@ -10,8 +10,8 @@ SEEN = []
 
 
 @run_task(each="list", cals=["bias"])
-def add_up(files, bias=None):
-    """Add up files."""
+def take_first(files, bias=None):
+    """Give the first image."""
     SEEN.append(bias)
     return [files[0][0]]
 
@@ -24,20 +24,22 @@ def files(make_raw):
 
 
 def test_one_calibration_for_all_is_one_file():
-    add_up(["x1.fits", "x2.fits"], bias=["b1.fits", "./b1.fits"], out_names="s.fits")
+    take_first(
+        ["x1.fits", "x2.fits"], bias=["b1.fits", "./b1.fits"], out_names="s.fits"
+    )
     assert str(SEEN[0]) == "b1.fits"
 
 
 def test_calibrations_in_memory_without_names_are_not_one():
     one, two = (DataFile(data=[ndd * n for ndd in DataFile("b1.fits")]) for n in (1, 2))
-    add_up(["x1.fits", "x2.fits"], bias=[one, two], out_names="s.fits")
+    take_first(["x1.fits", "x2.fits"], bias=[one, two], out_names="s.fits")
     assert [cal[0].data[0, 0] for cal in SEEN[0]] == [10.0, 20.0]
 
 
 def test_a_calibration_changed_in_memory_is_another_than_its_file():
     changed = DataFile("b1.fits")
     changed[0].data = changed[0].data * 5
-    add_up(
+    take_first(
         ["x1.fits", "x2.fits"], bias=[DataFile("b1.fits"), changed], out_names="s.fits"
     )
     assert [cal[0].data[0, 0] for cal in SEEN[0]] == [10.0, 50.0]
@@ -48,5 +50,5 @@ def test_a_calibration_for_some_files_only_is_an_error():
     files[0].cals["bias"] = DataFile("b1.fits")
     files[1].cals["bias"] = None
     with pytest.raises(ParameterError, match=r"no bias is applied to x2\.fits"):
-        add_up(files, out_names="s.fits")
+        take_first(files, out_names="s.fits")
     assert not SEEN

@@ -5,7 +5,8 @@ import numpy as np
 from ndmapper.data.content import FileContent
 from ndmapper.data.ndlater import NDLater
 from ndmapper.errors import IdentError
-from ndmapper.io.converted import InverseHandle, NoDataHandle
+from ndmapper.io.arrays import ArrayHandle
+from ndmapper.io.converted import WithNoData, measured, stored_kind
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import StoredHeader, UnreadableCardError, changed_keywords
 from ndmapper.io.layout import OF_THE_FILE
@@ -236,15 +237,17 @@ class Arrangement:
     def is_implied(self, ndd: NDLater, part: str) -> bool:
         """Whether flags need no HDU, since inverse variances of 0 say the same."""
         flags = ndd.content.arrays[part]
+        handle = flags.handle
         return (
             part == "flags"
-            and isinstance(flags.handle, NoDataHandle)
-            and flags.handle.flags is None
-            and self.tells_no_data(ndd, flags.handle)
+            and handle is not None
+            and isinstance(handle.conversion, WithNoData)
+            and handle.conversion.flags is None
+            and self.tells_no_data(ndd, handle)
             and not flags.is_modified
         )
 
-    def tells_no_data(self, ndd: NDLater, handle: NoDataHandle) -> bool:
+    def tells_no_data(self, ndd: NDLater, handle: ArrayHandle) -> bool:
         """Whether the variances that are written tell which pixels have no data."""
         variance = ndd.content.arrays.get("uncertainty")
         if variance is None or not handle.is_whole:
@@ -252,12 +255,10 @@ class Arrangement:
         labels = self.content.labels
         if labels.uncertainty_is != "ivar":
             is_kept = labels.are_ccddata and not variance.is_modified
-            return is_kept and isinstance(variance.handle, InverseHandle)
+            return is_kept and stored_kind(variance.handle) == "ivar"
         if not variance.is_loaded:
             return True  # what is computed of no variance is none
-        return not np.isfinite(
-            variance.read_only()[~handle.weights.is_measured()]
-        ).any()
+        return not np.isfinite(variance.read_only()[~measured(handle)]).any()
 
     def owners(self) -> dict[int, tuple[NDLater, str]]:
         """Find whose array, and which, goes where each HDU was."""

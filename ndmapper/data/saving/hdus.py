@@ -36,10 +36,11 @@ from ndmapper.io.arrays import ArrayHandle
 from ndmapper.io.converted import (
     KIND_KEYWORD,
     KIND_NAMES,
-    ConvertedHandle,
-    InverseHandle,
-    NoDataHandle,
-    RescaledHandle,
+    AsBits,
+    AsMask,
+    AsVariance,
+    WithNoData,
+    stored_kind,
 )
 from ndmapper.io.filemap import HduMap
 from ndmapper.io.filetypes import wants_tiles
@@ -265,7 +266,7 @@ class HduMaker:
             ndd, part, kind=kind, is_new=stored.raw is None, is_copied=not is_new
         )
         unnamed = part == "flags" and ndd.content.must_name_flags()
-        if not isinstance(data, ConvertedHandle) and (is_new or labels.are_ccddata):
+        if is_new or (labels.are_ccddata and _is_as_labelled(data)):
             # What such a file would take for standard deviations, or for a mask.
             if part == "uncertainty":
                 stored = _with_kind(
@@ -298,17 +299,19 @@ class HduMaker:
         data = _to_write(
             source, kind=kind, data_dtype=ndd.dtype,
             is_ccddata=self.content.labels.are_ccddata,
-            is_relabelled=isinstance(source.handle, RescaledHandle)
-            and _is_relabelled(ndd),
+            is_relabelled=_is_rescaled(source.handle) and _is_relabelled(ndd),
         )  # fmt: skip
-        if not isinstance(data, NoDataHandle):
+        how = data.conversion if isinstance(data, ArrayHandle) else None
+        if not isinstance(how, WithNoData):
             return data
-        told = data.flags is not None and self.arrangement.tells_no_data(ndd, data)
-        return data.flags if told else source.read_uncached()
+        told = how.flags is not None and self.arrangement.tells_no_data(ndd, data)
+        return how.flags if told else source.read_uncached()
 
     def _out(self, header: bytes, data: Any, before: ArrayHandle | None) -> HduOut:
         """Put an image together, compressed where it was, or where that is asked."""
         like = before if isinstance(before, TileHandle) else None
+        if like is not None and isinstance(like.conversion, WithNoData):
+            like = None  # its tiles are those of the weights
         is_tiled = like is not None if self._is_tiled is None else self._is_tiled
         return HduOut(header, data, is_tiled, like)
 
@@ -329,8 +332,8 @@ def _to_write(
 
     Standard deviations are written as wide as `data_dtype`. The numbers of a mask of a
     CCDData would mean something else in other files (`is_ccddata`). `is_relabelled`
-    tells that the header states another unit of the data than it did. A NoDataHandle is
-    returned for flags that are as they were read.
+    tells that the header states another unit of the data than it did. Flags that are
+    as they were read come back as their handle, also if that adds NO_DATA.
     """
     as_std = kind == "std"
     if not part.is_loaded and part.deferred is not None:
@@ -341,11 +344,11 @@ def _to_write(
     if (
         handle is not None
         and (handle.is_whole or (not handle.shape and handle.stored_shape == (1,)))
-        and part.is_std == as_std
+        and (stored_kind(handle) == "std") == as_std
         # Of one that is only turned into the unit of its data the header tells.
         and (
             is_ccddata
-            or (isinstance(handle, RescaledHandle) and not is_relabelled)
+            or (_is_rescaled(handle) and not is_relabelled)
             or _means_the_same(handle, kind)
         )
         and not part.is_modified
@@ -357,11 +360,25 @@ def _to_write(
 
 def _means_the_same(handle: ArrayHandle, kind: UncertaintyKind) -> bool:
     """Whether the stored numbers mean in the file to be written what they meant."""
-    if isinstance(handle, InverseHandle):
-        return kind == "ivar"
-    if isinstance(handle, NoDataHandle):
-        return True  # the caller sees to that
-    return not isinstance(handle, ConvertedHandle) and kind != "ivar"
+    how = handle.conversion
+    if isinstance(how, AsVariance):
+        return how.kind == kind and how.factor == 1
+    # To WithNoData the caller sees.
+    return kind == "variance" and not isinstance(how, AsMask)
+
+
+def _is_as_labelled(handle: ArrayHandle) -> bool:
+    """Whether the labels say what the stored numbers mean: no mask, nor rescaled."""
+    how = handle.conversion
+    if isinstance(how, AsVariance):
+        return how.kind != "ivar" and how.factor == 1
+    return how is None or isinstance(how, AsBits)
+
+
+def _is_rescaled(handle: ArrayHandle | None) -> bool:
+    """Whether an uncertainty is turned into the unit of its data when it is read."""
+    how = None if handle is None else handle.conversion
+    return isinstance(how, AsVariance) and how.factor != 1
 
 
 def _described_like(ndd: NDLater) -> StoredHeader:
@@ -393,7 +410,7 @@ def _with_kind(
     stored: StoredHeader, *, kind: UncertaintyKind, is_ccddata: bool, is_new: bool
 ) -> StoredHeader:
     """State in a header which kind of uncertainty it is of, where that is usual."""
-    name = KIND_NAMES["inverse" if kind == "ivar" else kind]
+    name = KIND_NAMES[kind]
     found = stored.header.get(KIND_KEYWORD)
     if found is None and (not is_ccddata or (kind == "std" and not is_new)):
         return stored  # which says enough
@@ -439,7 +456,7 @@ def _unit_card(
     return unit_to_text(unit ** _POWERS[kind])
 
 
-_POWERS: dict[UncertaintyKind, int] = {"std": 1, "variance": 2, "ivar": -2}
+_POWERS: dict[str, int] = {"std": 1, "variance": 2, "ivar": -2}
 """The unit of what a file holds is this power of that of the data."""
 
 
@@ -450,14 +467,10 @@ def _unit_of_values(ndd: NDLater, kind: UncertaintyKind) -> str | None:
     It was turned into the unit of the data, or a square of that, when it was read.
     """
     source = ndd.content.arrays["uncertainty"]
-    header = None if source.header is None else source.header.header
-    if header is None or "BUNIT" not in header:
+    if source.header is None or "BUNIT" not in (header := source.header.header):
         return None
-    before: UncertaintyKind = "std" if source.is_std else "variance"
-    if isinstance(source.handle, InverseHandle):
-        before = "ivar"
-    elif source.handle is None and kind == "ivar" and not source.is_std:
-        before = kind  # what was computed has the header of what is stored
+    # What was computed has the header of what is stored.
+    before = source.header.kind or "variance"
     stated = unit_of(header)
     if isinstance(ndd.unit, u.UnitBase) and not before == kind == "ivar":
         wanted = ndd.unit ** _POWERS[kind]

@@ -24,7 +24,7 @@ from ndmapper.errors import (
     MissingFileError,
 )
 from ndmapper.io.checksum import take_sums_out, with_checksums
-from ndmapper.io.converted import InverseHandle
+from ndmapper.io.converted import stored_kind
 from ndmapper.io.digest import Examined, examine
 from ndmapper.io.filemap import HduMap, Tail, map_file
 from ndmapper.io.filetypes import is_compressed, split_ext
@@ -307,7 +307,7 @@ def _connect_implied_flags(ndd: NDLater) -> None:
     """Connect flags that inverse variances tell with those that were written."""
     arrays = ndd.content.arrays
     variance, flags = arrays.get("uncertainty"), arrays.get("flags")
-    is_inverse = variance is not None and isinstance(variance.handle, InverseHandle)
+    is_inverse = variance is not None and stored_kind(variance.handle) == "ivar"
     if is_inverse and (flags is None or flags.handle is not None):
         flag_no_data(ndd)
 
@@ -317,13 +317,13 @@ def _connect_array(
 ) -> None:
     image, labels = ndd.content, content.labels
     part = image.arrays[name]
-    if name == "uncertainty":
-        part.is_std = labels.uncertainty_is == "std"
     handle = handle_of(hdu, name, labels, data)
     if not part.shape and handle.shape:
         handle = handle.take(0)  # a single number, which is an axis of one pixel there
     if name != "data":
         part.rebase(handle, hdu.image_raw)
+        if part.header is not None:
+            part.header.kind = stored_kind(handle)
         return
     part.rebase(handle, None)
     image.origin = (hdu.source, hdu.index)

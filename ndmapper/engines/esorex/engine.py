@@ -154,7 +154,7 @@ def _run(job: Job, recipe: Recipe, given: list[str], folder: Path) -> Outcome:
         raise exit_error(job, tool, end, text, _hint(end, text, frames))
     try:
         products = find_products(folder, folder / "products.json")
-        found = products.by_output(job.outputs)
+        found = products.by_output(job.outputs, job.open)
         products.check_inputs(frames, given)
     except ProductError as err:
         raise tool_error(job, tool, f"{err}{_hint(end, text, frames)}", text) from err

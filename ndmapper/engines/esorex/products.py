@@ -2,10 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, PlainFile
+from ndmapper.data.plainfile import open_file
 from ndmapper.documents import load_json
 from ndmapper.engines.base import Output
 from ndmapper.engines.esorex.sof import Frame
@@ -30,9 +31,14 @@ class Products:
         self.files = list(files)
         self.warnings: list[str] = []
 
-    def by_output(self, outputs: Sequence[Output]) -> dict[Output, DataFile]:
-        """Return the file of every output."""
-        found = {name: self._find(name) for name in outputs}
+    def by_output(
+        self, outputs: Sequence[Output], several: Collection[Output] = ()
+    ) -> dict[Output, DataFile]:
+        """Return the file of every output, or all files of one that gives several."""
+        found = {name: self._find(name) for name in outputs if name not in several}
+        for name in several:
+            files = [df for tag, df in self.files if name in (tag, None)]
+            found |= {f"{name or ''}#{n}": df for n, df in enumerate(files, 1)}
         asked = {(name or "").partition("#")[0] for name in outputs}
         taken = {id(df) for df in found.values()}
         left = [tag for tag, df in self.files if tag in asked and id(df) not in taken]
@@ -76,6 +82,8 @@ class Products:
         listed: Counter[tuple[str, str]] = Counter()
         raw_tags: set[str] = set()
         for _, df in self.files:
+            if isinstance(df, PlainFile):
+                continue  # which lists nothing
             raws, cals = (_listed(df.meta, kind) for kind in ("RAW", "CAL"))
             listed |= Counter(raws + cals)
             raw_tags |= {tag for tag, _ in raws}
@@ -128,7 +136,7 @@ def find_products(folder: Path, listing: Path) -> Products:
             msg = f"did not write {name} ({tag}), which it lists as its product"
             raise ProductError(msg)
         try:
-            files.append((tag, DataFile(path)))
+            files.append((tag, open_file(path)))
         except (FormatError, MissingFileError) as err:
             msg = f"wrote a damaged product {name} ({tag}): {err}"
             raise ProductError(msg) from err

@@ -7,8 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ndmapper.data import DataFile, NDLater
+from ndmapper.data import DataFile, NDLater, PlainFile
+from ndmapper.data.plainfile import write_file
 from ndmapper.engines.base import Job, Output
+from ndmapper.engines.iraf.entries import made_entries
 from ndmapper.engines.iraf.headers import header_for
 from ndmapper.engines.iraf.parameters import Parameter
 from ndmapper.engines.iraf.pixels import convert
@@ -17,10 +19,11 @@ from ndmapper.engines.iraf.stage_mef import stage_mef
 from ndmapper.engines.iraf.values import LONGEST, is_files, to_iraf
 from ndmapper.engines.staging import PlainNames, plain_root, write_image
 from ndmapper.errors import IdentError, StepError
+from ndmapper.io.filetypes import in_database, is_plain, split_ext
 from ndmapper.io.headers import Header
 from ndmapper.io.labels import Ident
 
-__all__ = ["Call", "Calls", "base_output", "files_of"]
+__all__ = ["Call", "Calls", "base_output", "files_of", "texts_of"]
 
 Files = Mapping[str, list[DataFile]]
 
@@ -71,6 +74,31 @@ def base_output(output: Output) -> str:
 
 def files_of(job: Job) -> dict[str, list[DataFile]]:
     """Return all FITS inputs of a task, by parameter."""
+    return {
+        name: kept
+        for name, files in _named(job).items()
+        if (kept := [df for df in files if not isinstance(df, PlainFile)]) or not files
+    }
+
+
+def texts_of(job: Job) -> dict[str, list[PlainFile]]:
+    """
+    Return the other inputs by parameter, such as texts.
+
+    Entries of a database are none: the task finds them by the names of its images.
+    """
+    return {
+        name: kept
+        for name, files in _named(job).items()
+        if (
+            kept := [
+                df for df in files if isinstance(df, PlainFile) and not in_database(df)
+            ]
+        )
+    }
+
+
+def _named(job: Job) -> dict[str, list[DataFile]]:
     found = {name: list(files) for name, files in job.roles.items()}
     for name, value in job.parameters.items():
         if is_files(value):
@@ -90,6 +118,12 @@ class Calls:
         self.warnings: list[str] = []
         self.written: set[Path] = set()
         self.files = files_of(job)
+        self.texts = texts_of(job)
+        entries = made_entries(job)
+        self.outputs = [output for output in job.outputs if output not in entries]
+        """Those that a parameter of the task names."""
+        self.images = [o for o in self.outputs if not is_plain(job.targets.get(o, ""))]
+        """Those of them that are FITS."""
         self.by_extension = bool(job.task.words.get("MEF_ext", True))
         self._names = PlainNames()
         self._staged: dict[tuple[object, Ident | None, str, str], str] = {}
@@ -134,17 +168,18 @@ class Calls:
         """For every output, the file that provides header and structure."""
         found: dict[Output, DataFile] = {}
         counts: dict[str, int] = {}
-        inputs = self.job.inputs or [df for fs in self.files.values() for df in fs]
-        for output in self.job.outputs:
+        given = {n: files for n, files in self.files.items() if n in self.job.roles}
+        inputs = [df for files in (given or self.files).values() for df in files]
+        for output in self.images:
             name = base_output(output)
             place = counts[name] = counts.get(name, -1) + 1
-            several = sum(base_output(other) == name for other in self.job.outputs)
+            several = sum(base_output(other) == name for other in self.images)
             alike = [
                 files
-                for key, files in self.job.roles.items()
+                for key, files in given.items()
                 if key == name or (several > 1 and len(files) == several)
             ]
-            alike.sort(key=lambda files: files is not self.job.roles.get(name))
+            alike.sort(key=lambda files: files is not given.get(name))
             if alike and place < len(alike[0]):
                 found[output] = alike[0][place]
                 continue
@@ -164,7 +199,7 @@ class Calls:
     def one(self, ident: Ident | None, part: str) -> Call:
         """Stage the files of one call."""
         task = str(self.job.task.name)
-        edited = {base_output(o) for o in self.job.outputs} & set(self.files)
+        edited = {base_output(o) for o in self.images} & set(self.files)
         path_param = self.job.task.words.get("path_param")
         inside = "raw" if path_param else ""
         given: dict[str, Any] = {}
@@ -176,24 +211,27 @@ class Calls:
         for name, files in self.files.items():
             folder = inside if name in self.job.roles else ""
             staged = [self._stage(df, ident, part, folder) for df in files]
-            if name in self.job.roles and not self.job.outputs:
+            if name in self.job.roles and not self.images:
                 for df, file in zip(files, staged, strict=True):
                     path = self.folder / folder / file
                     copy = _Copy(name, df, ident, part, _stamp(path))
                     self._copies.setdefault(path, copy)
             given[name] = self._joined([self._called(name, n) for n in staged])
             if name in edited:
-                mine = [o for o in self.job.outputs if base_output(o) == name]
+                mine = [o for o in self.images if base_output(o) == name]
                 outputs |= dict(zip(mine, staged, strict=False))
+        for name, texts in self.texts.items():
+            given[name] = self._joined([self._text(text) for text in texts])
+        files_given = _named(self.job)
         for name, value in self.job.parameters.items():
-            if name not in self.files:
+            if name not in files_given:
                 par = None if self.known is None else self.known.get(name)
                 short = self._link(value) if isinstance(value, Path) else value
                 given[name] = to_iraf(task, name, short, par)
         if path_param:
             given[path_param] = f"{inside}/"
         made: dict[str, list[str]] = {}
-        for output in self.job.outputs:
+        for output in self.outputs:
             if output not in outputs:
                 outputs[output] = self._output(output, ident, part)
                 made.setdefault(base_output(output), []).append(outputs[output])
@@ -235,6 +273,15 @@ class Calls:
             (self.folder / self._links[path]).symlink_to(path)
         return self._links[path]
 
+    def _text(self, text: PlainFile) -> str:
+        """Link or write a text to the folder of the task."""
+        if text.unloaded:
+            return str(self._link(text.path))
+        path = self.folder / self._names.new(str(text), ext=_ending(str(text)))
+        self.written.add(path)
+        write_file(text, path)
+        return path.name
+
     def changed(self) -> Iterator[tuple[str, DataFile, str]]:
         """Return the inputs whose copies the task has changed."""
         for path, copy in self._copies.items():
@@ -259,6 +306,8 @@ class Calls:
 
     def _output(self, output: Output, ident: Ident | None, part: str) -> str:
         name = self.job.targets.get(output) or str(output)
+        if output not in self.images:
+            return self._names.new(name, ext=_ending(name))
         base = self.bases.get(output)
         many = base is not None and _is_mef(base)
         return self._names.new(name, _tail(ident if many else None, part))
@@ -306,6 +355,11 @@ class Calls:
         header = header_for(df, ndd)
         self._headers[name] = header
         write_image(path, header, convert(array, where, self._nan, self.warnings))
+
+
+def _ending(name: str) -> str:
+    ext = split_ext(Path(name).name)[1]
+    return "" if ext is None else f".{ext}"
 
 
 def _which(df: DataFile) -> object:

@@ -9,15 +9,26 @@ from typing import Any
 
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Each, Job, Outcome, Output, Preview, Task
-from ndmapper.engines.iraf.calls import Call, Calls, base_output, files_of
-from ndmapper.engines.iraf.failures import failure_reason, task_error, warning_lines
+from ndmapper.engines.iraf.calls import (
+    Call,
+    Calls,
+    base_output,
+    files_of,
+    texts_of,
+)
+from ndmapper.engines.iraf.entries import given_entries, made_entries
+from ndmapper.engines.iraf.failures import (
+    ProductError,
+    failure_reason,
+    task_error,
+    warning_lines,
+)
 from ndmapper.engines.iraf.installation import Installation, missing_advice
 from ndmapper.engines.iraf.parameters import Parameter, describe
 from ndmapper.engines.iraf.pool import worker
 from ndmapper.engines.iraf.preview import preview
 from ndmapper.engines.iraf.process import Worker, WorkerDiedError
 from ndmapper.engines.iraf.products import (
-    ProductError,
     assemble,
     open_product,
     repair_headers,
@@ -26,7 +37,7 @@ from ndmapper.engines.iraf.shared_database import SharedDatabase
 from ndmapper.engines.iraf.side_effects import keep_undeclared, undeclared_files
 from ndmapper.engines.iraf.values import check_names, check_required, to_iraf
 from ndmapper.engines.iraf.vardq import check_vardq, choose_method, propagate
-from ndmapper.errors import ParameterError, TimeLimitError
+from ndmapper.errors import ParameterError, StepError, TimeLimitError
 
 __all__ = ["IrafEngine"]
 
@@ -97,10 +108,21 @@ def _check(job: Job, known: Mapping[str, Parameter] | None) -> None:
     if nan_value is not None and not isinstance(nan_value, int | float):
         msg = f"nan_value must be a number, not {nan_value!r}"
         raise ParameterError(msg)
-    files = files_of(job)
+    files, texts = files_of(job), texts_of(job)
+    if mixed := sorted(set(files) & set(texts)):
+        msg = (
+            f"{mixed[0]!r} of the IRAF task {task} is given images and texts together; "
+            "give it either"
+        )
+        raise ParameterError(msg)
     path_param = job.task.words.get("path_param")
-    given: dict[str, Any] = {base_output(o): None for o in job.outputs}
-    given |= dict(job.roles) | dict(job.parameters)
+    entries = made_entries(job)
+    made = [base_output(output) for output in job.outputs if output not in entries]
+    databases = _only_entries(job)
+    given: dict[str, Any] = dict.fromkeys(made)
+    given |= {
+        n: v for n, v in {**job.roles, **job.parameters}.items() if n not in databases
+    }
     if path_param:
         given[path_param] = None
     if known is not None:
@@ -109,14 +131,25 @@ def _check(job: Job, known: Mapping[str, Parameter] | None) -> None:
         # tells: observatory has a list of images that it uses for one command alone.
         if job.roles or job.outputs:
             check_required(task, given, known)
-    taken = {*job.roles, *map(base_output, job.outputs), path_param}
+    taken = {*job.roles, *made, path_param}
     for name, value in job.parameters.items():
         if name in taken:
             msg = f"{name!r} of the IRAF task {task} is given twice"
             raise ParameterError(msg)
-        if name in files:
+        if name in files or name in texts or name in databases:
             continue
         to_iraf(task, name, value, None if known is None else known.get(name))
+
+
+def _only_entries(job: Job) -> set[str]:
+    """Find what is given nothing but database entries, which no task names."""
+    entries = set(map(id, given_entries(job)))
+    found = set()
+    for name, value in {**job.roles, **job.parameters}.items():
+        listed = value if isinstance(value, list | tuple) else [value]
+        if listed and {id(v) for v in listed} <= entries:
+            found.add(name)
+    return found
 
 
 class _Run:
@@ -147,6 +180,14 @@ class _Run:
         }
         shared = SharedDatabase(job, calls.folder, by_hand=self.terminal)
         shared.fetch()
+        if len(calls.idents) > 1 and calls.images != calls.outputs:
+            (name, *_) = (o for o in calls.outputs if o not in calls.images)
+            msg = (
+                f"{job.step}: {job.targets[name]} is one file, and {job.task.name} is "
+                f"called for {len(calls.idents)} extensions; declare MEF_ext=False, or "
+                "give it files of one extension"
+            )
+            raise StepError(msg)
         with self._worker() as process:
             for call in calls.all():
                 for output, df in self._one(process, call).items():
@@ -154,9 +195,17 @@ class _Run:
             parts = propagate(job, calls, way, lambda c: self._one(process, c))
         products = {
             output: self._product(output, made[output], parts[output])
-            for output in job.outputs
+            for output in calls.outputs
         }
-        shared.keep()
+        try:
+            products |= shared.products()
+        except ProductError as err:
+            raise task_error(job, str(err), "".join(self.log)) from err
+        self.warnings += [
+            f"{job.task.name} changed its copy of database/{name}, which is not kept: "
+            f"declare outputs={{'entry': 'database/{name}'}} to have it as a product"
+            for name in shared.keep()
+        ]
         self._keep_undeclared()
         self._tell_of_lost_changes()
         return Outcome(
@@ -176,7 +225,7 @@ class _Run:
 
     def _tell_of_lost_changes(self) -> None:
         """Warn if a task changed its input, since it changed only a copy."""
-        if self.job.outputs:
+        if self.calls.images:
             return
         for name, df, what in self.calls.changed():
             self.warnings.append(
@@ -191,6 +240,9 @@ class _Run:
         parts: dict[Any, dict[str, Any]],
     ) -> DataFile:
         calls = self.calls
+        if output not in calls.images:
+            ((_, df),) = made.values()
+            return df
         if not calls.by_extension or list(made) == [None]:
             ((_, df),) = made.values()
             drop = {

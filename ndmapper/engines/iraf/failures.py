@@ -6,7 +6,18 @@ from typing import Any
 from ndmapper.engines.base import Job
 from ndmapper.errors import StepError
 
-__all__ = ["failure_lines", "failure_reason", "task_error", "warning_lines"]
+__all__ = [
+    "ProductError",
+    "failure_lines",
+    "failure_reason",
+    "task_error",
+    "warning_lines",
+]
+
+
+class ProductError(Exception):
+    """A product is missing or damaged; the message is the end of a sentence."""
+
 
 _FAILURES = re.compile(
     r"""(?mx)^(?:

@@ -1,14 +1,16 @@
 """Preview of a task: its calls as text, and as a CL script."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ndmapper.data import DataFile
 from ndmapper.engines.base import Job, Preview
-from ndmapper.engines.iraf.calls import base_output, files_of
+from ndmapper.engines.iraf.calls import base_output, files_of, texts_of
+from ndmapper.engines.iraf.entries import given_entries, made_entries
 from ndmapper.engines.iraf.parameters import Parameter
 from ndmapper.engines.iraf.values import to_iraf
 from ndmapper.errors import NdmapperError
+from ndmapper.io.filetypes import is_plain
 
 __all__ = ["preview"]
 
@@ -17,22 +19,26 @@ def preview(job: Job, known: Mapping[str, Parameter] | None) -> Preview:
     """Return the calls of a job."""
     task = str(job.task.name)
     *packages, short = task.split(".")
-    files = files_of(job)
+    files, texts = files_of(job), texts_of(job)
+    entries = {id(entry) for entry in given_entries(job)}
     lines, script = [task], ["set use_new_imt = no", *packages, f"unlearn {short}"]
     for ident in _idents(job, files):
         values: dict[str, Any] = {}
+        several: Sequence[DataFile]
         for name, several in files.items():
             values[name] = ",".join(f"{df}{_section(df, ident)}" for df in several)
+        for name, several in texts.items():
+            values[name] = ",".join(map(str, several))
         for name, value in job.parameters.items():
-            if name not in files:
+            if name not in values and id(value) not in entries:
                 par = None if known is None else known.get(name)
                 values[name] = to_iraf(task, name, value, par)
         made: dict[str, list[str]] = {}
         for output in job.outputs:
-            if base_output(output) not in files:
-                made.setdefault(base_output(output), []).append(
-                    job.targets.get(output, str(output)) + _output_section(files, ident)
-                )
+            if base_output(output) not in files and output not in made_entries(job):
+                name = job.targets.get(output, str(output))
+                section = "" if is_plain(name) else _output_section(files, ident)
+                made.setdefault(base_output(output), []).append(name + section)
         values |= {name: ",".join(names) for name, names in made.items()}
         if ident is not None:
             lines.append(f"  extension {ident!r}")

@@ -6,19 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from ndmapper.data import DataFile, NDLater
+from ndmapper.data import DataFile, NDLater, PlainFile
 from ndmapper.engines.base import Output
 from ndmapper.engines.iraf.calls import Call, Calls
+from ndmapper.engines.iraf.failures import ProductError
 from ndmapper.engines.iraf.headers import header_from, without_inherited
 from ndmapper.engines.iraf.pixels import dtype_of_flags, fit_flags
 from ndmapper.errors import NdmapperError
+from ndmapper.io.filetypes import is_plain
 from ndmapper.io.headers import Header
 
-__all__ = ["ProductError", "assemble", "open_product", "repair_headers"]
-
-
-class ProductError(Exception):
-    """A product is missing or damaged; the message is the end of a sentence."""
+__all__ = ["assemble", "open_product", "repair_headers"]
 
 
 def open_product(
@@ -33,13 +31,16 @@ def open_product(
     path = folder / name
     if not path.exists():
         new = sorted({p.name for p in folder.iterdir() if p.is_file()} - set(before))
+        end = path.suffix
         # Some tasks append a format to the name.
-        mine = [n for n in new if n.startswith(f"{path.stem}.") and n.endswith(".fits")]
+        mine = [n for n in new if n.startswith(f"{path.stem}.") and n.endswith(end)]
         if len(mine) != 1:
             made = f"; it made {', '.join(new[:5])} instead" if new else ""
             msg = f"it did not make {name} (its parameter {output!r}){made}"
             raise ProductError(msg)
         path = folder / mine[0]
+    if is_plain(path):
+        return PlainFile(path)
     try:
         df = DataFile(path)
         count = _pixels(df)

@@ -9,9 +9,18 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ndmapper.data import DataFile, PlainFile
 from ndmapper.documents import load_json
-from ndmapper.engines.base import Job
+from ndmapper.engines.base import Job, Output
 from ndmapper.engines.iraf.database import join_entries, split_entries
+from ndmapper.engines.iraf.entries import (
+    find_made,
+    given_entries,
+    iraf_name,
+    made_entries,
+    put_entry,
+)
+from ndmapper.io.record import side_path
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.temporary import staging_name
 
@@ -93,6 +102,9 @@ class SharedDatabase:
     that other jobs added since, unless derived from its own. Which job wrote what is
     stored beside the products. Jobs see the entries of all other tasks, of the same
     task for other files, and interactive edits by the user.
+
+    Entries that a step declares are files like any other: a job that is given some sees
+    no other products, and what it makes of them is published with its other products.
     """
 
     def __init__(self, job: Job, folder: Path, *, by_hand: bool) -> None:
@@ -103,10 +115,21 @@ class SharedDatabase:
         self._mine = folder / "database"
         self._by_hand = by_hand
         self._given: dict[str, str] = {}
+        self._entries = given_entries(job)
+        self._wanted = made_entries(job)
+        self._declared: set[str] = set()  # files of the entries that it is given
+        self._taken: set[str] = set()  # files that became products
 
     def fetch(self) -> None:
         """Copy the database to the folder of the task."""
+        own = {*self._wanted.values(), *map(iraf_name, self._wanted.values())}
         for path in _files(self._theirs):
+            if path.name in own and not self._by_hand:
+                continue
+            if side_path(path).exists():
+                if not self._entries:
+                    self._given |= put_entry(PlainFile(path), self._mine)
+                continue
             self._mine.mkdir(exist_ok=True)
             text = _read(path)
             if text is None:  # a file that is no database
@@ -123,12 +146,30 @@ class SharedDatabase:
             seen = text if before == entries else join_entries(head, before)
             _write(self._mine / path.name, seen)
             self._given[path.name] = seen
+        for entry in self._entries:
+            texts = put_entry(entry, self._mine)
+            self._given |= texts
+            self._declared |= set(texts)
 
-    def keep(self) -> None:
-        """Merge what the task wrote into the shared folder, atomically."""
+    def products(self) -> dict[Output, DataFile]:
+        """Find the declared entries that the task has written; raises ProductError."""
+        found, self._taken = find_made(self._wanted, self._mine, self._given)
+        return found
+
+    def keep(self) -> list[str]:
+        """
+        Merge what the task wrote into the shared folder, atomically.
+
+        Returns the given files that it changed, which is not kept.
+        """
+        changed = []
         for path in _files(self._mine):
             text = _read(path)
-            if text is not None and text == self._given.get(path.name):
+            is_as_given = text is not None and text == self._given.get(path.name)
+            if path.name in self._taken or is_as_given:
+                continue
+            if path.name in self._declared:
+                changed.append(path.name)
                 continue
             self._theirs.mkdir(parents=True, exist_ok=True)
             target = self._theirs / path.name
@@ -140,6 +181,7 @@ class SharedDatabase:
             # Concurrent jobs may write to one file.
             with FileLock(self._side / f".{path.name}.lock"):
                 self._merge(target, text)
+        return changed
 
     def _merge(self, target: Path, text: str) -> None:
         head, mine = split_entries(text)

@@ -80,7 +80,7 @@ def choose_method(job: Job, calls: Calls) -> str:
     several = max((len(files) for files in calls.files.values()), default=1) > 1
     images = sum(len(files) for files in calls.files.values())
     kept = [part for part in ("uncertainty", "flags") if _has(calls, part)]
-    if not kept or not job.outputs:
+    if not kept or not calls.images:
         return "drop" if several else "carry"
     names = " and ".join({"uncertainty": "variance"}.get(k, k) for k in kept)
     if several or images > 1:

@@ -1,14 +1,17 @@
 """Hop 5, for one unit: whether it runs or its products are re-used, and why."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
 from ndmapper.data import DataFile, FileName
-from ndmapper.data.planned import PlannedFile
+from ndmapper.data.fold_names import list_names
+from ndmapper.data.name_pattern import NamePattern, in_order, key_text
+from ndmapper.data.plainfile import open_file
+from ndmapper.data.planned import plan_file
 from ndmapper.engines.base import Output
 from ndmapper.errors import (
     FormatError,
@@ -17,16 +20,28 @@ from ndmapper.errors import (
     RecordError,
 )
 from ndmapper.io.digest import DigestCache
-from ndmapper.io.record import entry_key, pending_path, read_cleaned
+from ndmapper.io.record import (
+    cleaned_path,
+    entry_key,
+    pending_path,
+    read_cleaned,
+    read_records,
+)
 from ndmapper.io.source import Stamp, stamp_of
 from ndmapper.steps.instrument_block import tells_of_tables
 from ndmapper.steps.record.decisions import decided_otherwise
-from ndmapper.steps.record.differences import Difference, differences
-from ndmapper.steps.record.entry import Entry, ancestors, expected_entry, is_as_recorded
+from ndmapper.steps.record.differences import Difference, differences, in_short
+from ndmapper.steps.record.entry import (
+    Entry,
+    ancestors,
+    expected_entry,
+    is_as_recorded,
+    output_name,
+)
 from ndmapper.steps.record.equivalence import Equivalence, own_key
 from ndmapper.steps.work_unit import Targets, WorkUnit
 
-__all__ = ["Action", "PlanItem", "decide", "plan_in_memory"]
+__all__ = ["Action", "PlanItem", "decide", "describe_products", "plan_in_memory"]
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +70,8 @@ class PlanItem:
     causes : tuple of str
         The same, or why products are made again, less what only follows from other
         products, in words that hold for many.
+    in_short : tuple of str
+        The changes, or why products are made again, many files together.
     is_kept : bool
         Whether products that differ are kept by 'auto' as well, as somebody has edited
         them, say.
@@ -76,6 +93,7 @@ class PlanItem:
     reason: str
     changes: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
+    in_short: tuple[str, ...] = ()
     is_kept: bool = False
     is_open: bool = False
     found: Mapping[Output, DataFile] = field(default_factory=dict)
@@ -95,10 +113,7 @@ class PlanItem:
     @property
     def sources(self) -> str:
         """The names of the inputs, as far as they fit into a line."""
-        names = [str(df) for df in self.units[0].inputs]
-        if len(names) > 3:
-            names = [f"{names[0]} ... {names[-1]} ({len(names)} files)"]
-        return ", ".join(names)
+        return list_names(str(df) for df in self.units[0].items)
 
     @property
     def in_memory(self) -> bool:
@@ -107,11 +122,13 @@ class PlanItem:
 
     @property
     def products(self) -> list[str]:
-        """The names of the products."""
-        return [str(name) for name in self.targets.values()]
+        """The names of the products; patterns where these are not known yet."""
+        known = {output_name(output) for output in self.targets}
+        unknown = [n for o, n in self.unit.open.items() if o not in known]
+        return [str(name) for name in (*self.targets.values(), *unknown)]
 
     def __str__(self) -> str:
-        made = ", ".join(self.products)
+        made = list_names(self.products)
         why = "; ".join((self.reason, *self.changes))
         return f"{self.action:7} {self.sources} -> {made} ({why})"
 
@@ -121,13 +138,14 @@ def plan_in_memory(unit: WorkUnit, targets: Targets) -> PlanItem:
     return PlanItem(
         unit=unit,
         targets=targets,
-        expected=_expected(unit, targets),
+        expected=describe_products(unit, targets),
         action="memory",
         reason="kept in memory",
     )
 
 
-def _expected(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
+def describe_products(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
+    """Build the entry that each product would have if it were made now."""
     return {
         o: expected_entry(unit, o, Path(str(name)).name) for o, name in targets.items()
     }
@@ -143,9 +161,11 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         If products exist, and ``reprocess`` is None; or what would be replaced was
         made by no step.
     """
+    last = {output: _members_of_last_time(unit, output) for output in unit.open}
+    targets = {**targets, **{o: n for found in last.values() for o, n in found.items()}}
     paths = {output: Path(str(name)) for output, name in targets.items()}
     seen = {output: stamp_of(path) for output, path in paths.items()}
-    expected = _expected(unit, targets)
+    expected = describe_products(unit, targets)
 
     item = partial(_item, unit, targets, expected, seen)
     step, reprocess = unit.declaration.name, unit.settings["reprocess"]
@@ -155,6 +175,10 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         str(path)
         for output, path in paths.items()
         if path not in there and output not in cleaned
+    ] + [
+        str(unit.open[output])
+        for output, found in last.items()
+        if not found and str(output) not in unit.declaration.optional
     ]
     if not there and (absent or not targets):
         return item("run", "new")
@@ -165,15 +189,18 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
     if reprocess is True:
         return item("replace", "reprocess=True")
     if absent:
-        reason = f"{', '.join(absent)} is missing beside {there[0]}"
+        names = list_names(absent)
+        reason = (
+            f"{names} {'are' if len(absent) > 1 else 'is'} missing beside {there[0]}"
+        )
         _refuse_edited(step, there, reason, unit.digests)
-        return item("replace", reason)
+        return _again(item, reason, f"not all outputs of {step} are there")
     try:
         found, changes = _compare(unit, targets, cleaned, expected)
     except _UnusableError as err:
         others = [path for path in there if path != err.path]
         _refuse_edited(step, others, str(err), unit.digests)
-        return item("replace", str(err))
+        return _again(item, str(err), f"outputs of {step} are damaged")
     first = next(iter(paths), None)
     if there and found[first].record and not any(c.is_edit for c in changes):
         changes += decided_otherwise(paths[first], found[first].record[-1])
@@ -188,6 +215,47 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         reason = "; ".join(dict.fromkeys(map(str, forcing)))
         return replace(item("replace", reason, changes), changes=(), is_open=is_open)
     return item("reuse", "removed by clean" if cleaned else "exists", changes, found)
+
+
+def _members_of_last_time(unit: WorkUnit, output: Output) -> Targets:
+    """Find the products of an output that gives any number, as they were last made."""
+    pattern = NamePattern(str(unit.open[output]))
+    folder = Path(pattern.text).parent
+    there = dict(pattern.files())
+    removed = NamePattern(str(cleaned_path(Path(pattern.text))))
+    there |= {
+        key: str(folder / Path(path).name.removesuffix(".json"))
+        for key, path in removed.files()
+        if key not in there
+    }
+    for path in list(there.values()):
+        rows = _rows_of(Path(path))
+        made_with = rows[-1].get("members", []) if rows else []
+        for name in made_with:
+            # No record chooses another folder.
+            member = str(folder / Path(str(name)).name)
+            if (key := pattern.match(member)) is not None:
+                there.setdefault(key, member)
+    return {
+        f"{output or ''}[{key_text(key)}]": FileName(path)
+        for key, path in in_order(there).items()
+        if _is_of(unit, output, Path(path))
+    }
+
+
+def _rows_of(path: Path) -> Sequence[Mapping[str, Any]]:
+    try:
+        return read_records(path) if path.exists() else _rows_left(path)
+    except (FormatError, RecordError):
+        return []
+
+
+def _is_of(unit: WorkUnit, output: Output, path: Path) -> bool:
+    """Whether a file is a product of this output, or damaged, or not there."""
+    rows = _rows_of(path)
+    if not rows:
+        return not path.exists() or pending_path(path).exists()
+    return rows[-1]["step"] in (unit.declaration.name, "edited")
 
 
 def _item(  # noqa: PLR0917  # the first four are bound
@@ -209,10 +277,16 @@ def _item(  # noqa: PLR0917  # the first four are bound
         reason=reason,
         changes=tuple(dict.fromkeys(map(str, changes))),
         causes=tuple(dict.fromkeys(c.cause for c in changes if not c.follows)),
+        in_short=tuple(in_short(changes)),
         is_kept=bool(changes) and (is_edited or not any(c.forces for c in changes)),
         found=found or {},
         seen=seen,
     )
+
+
+def _again(item: Callable[..., PlanItem], reason: str, cause: str) -> PlanItem:
+    """Make again what is not whole."""
+    return replace(item("replace", reason, [Difference(reason, cause)]), changes=())
 
 
 def _compare(
@@ -230,10 +304,10 @@ def _compare(
             if output in cleaned:
                 rows = cleaned[output]
                 # It is made only when a step that must run reads it.
-                found[output] = PlannedFile(name, rows, {})
+                found[output] = plan_file(name, rows, {})
                 changes += judge.rows(rows, expected[output])
                 continue
-            found[output] = product = DataFile(name)
+            found[output] = product = open_file(name)
             if pending_path(Path(str(name))).exists():
                 why = "was published without its record, by a run that was stopped"
                 raise _UnusableError(name, why)
@@ -265,7 +339,7 @@ def _rows_left(path: Path) -> Sequence[Mapping[str, Any]]:
 def _refuse(step: str, there: Sequence[Path], absent: Sequence[str]) -> None:
     if absent:
         msg = (
-            f"{step} makes {there[0]} and {', '.join(absent)} together, but only the "
+            f"{step} makes {there[0]} and {list_names(absent)} together, but only the "
             "first exists; pass reprocess=True or False to make both again"
         )
         raise PartialOutputError(msg)
@@ -280,7 +354,7 @@ def _refuse_foreign(step: str, there: Sequence[Path]) -> None:
     """Refuse to replace a file without a record, such as a raw frame."""
     for path in there:
         try:
-            is_ours = bool(DataFile(path).record) or pending_path(path).exists()
+            is_ours = bool(open_file(path).record) or pending_path(path).exists()
         except (FormatError, RecordError):
             continue  # a product that was cut off
         if not is_ours:
@@ -297,7 +371,7 @@ def _refuse_edited(
     """Refuse to replace an edited product when another output is made again."""
     for path in there:
         try:
-            product = DataFile(path)
+            product = open_file(path)
             rows = product.record
             if not rows or pending_path(path).exists():
                 continue

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from astropy.nddata import NDData
 
-from ndmapper.data import DataFile, DataFileList, FileName
+from ndmapper.data import DataFile, DataFileList, FileName, FileSet
+from ndmapper.data.name_pattern import parse_pattern
 from ndmapper.data.planned import find_planned, open_planned
 from ndmapper.engines.base import Calibration
 from ndmapper.errors import (
@@ -70,24 +71,32 @@ def coerce_roles(
         If a file is not there.
     """
     step, names = declaration.name, declaration.task.inputs
-    if isinstance(given, Mapping) or (given is None and not names):
+    by_name = isinstance(given, Mapping) and not isinstance(given, FileSet)
+    if by_name or (given is None and not names):
         named = {**(given or {}), **more}
     elif not names:
         msg = f"{step} has no inputs, and was given {given!r}; call it without"
         raise ParameterError(msg)
     else:
         named = {names[0]: given, **more}
+    # 'OBJECT' may be given for 'OBJECT|STD|SKY', and is the tag of the frames then.
+    said = {n: tag for n in names for tag in n.split("|") if tag in named and tag != n}
+    for name, tag in said.items():
+        named[name] = named.pop(tag)
     if unknown := [name for name in named if name not in names]:
         msg = (
             f"{step} has no input {unknown[0]!r}{did_you_mean(str(unknown[0]), names)}"
         )
         raise UnknownParameterError(msg)
+    names = tuple(
+        n for n in names if named.get(n) is not None or n not in declaration.optional
+    )
     if missing := [name for name in names if named.get(name) is None]:
         msg = f"{step} needs files for {missing[0]}; give {missing[0]}=<file or list>"
         raise ParameterError(msg)
     found = {name: coerce(named[name], step) for name in names}
     form: Form = "many" if any(f.form == "many" for f in found.values()) else "one"
-    roles = {name: f.first for name, f in found.items()}
+    roles = {said.get(name, name): f.first for name, f in found.items()}
     if declaration.each != "list" and roles:
         count = max(len(files) for files in roles.values())
         for name, files in roles.items():
@@ -113,10 +122,12 @@ def coerce(inputs: Any, step: str) -> Inputs:
     MissingFileError
         If a file is not there.
     """
-    if isinstance(inputs, DataFile):
+    if isinstance(inputs, DataFile | FileSet):
         return _inputs(DataFileList(data=[inputs]), "one")
     if isinstance(inputs, (str, FileName, os.PathLike)):
         text = os.fspath(inputs)
+        if parse_pattern(text) is not None:
+            return _inputs(DataFileList(data=[FileSet(text)]), "one")
         form: Form = "many" if any(c in text for c in "*?[") else "one"
         if form == "many" and os.path.exists(text):  # noqa: PTH110  # any path-like
             form = "one"  # a file whose name looks like a pattern
@@ -189,7 +200,9 @@ def resolve_calibrations(
 def _given(
     declaration: Declaration, name: str, value: Any, files: DataFileList
 ) -> list[Any]:
-    if value is None or isinstance(value, (str, FileName, os.PathLike, DataFile)):
+    if value is None or isinstance(
+        value, (str, FileName, os.PathLike, DataFile, FileSet)
+    ):
         return [as_calibration(value, name, declaration.name)] * len(files)
     if isinstance(value, NDData) or not hasattr(value, "__iter__"):
         msg = (
@@ -209,12 +222,12 @@ def _given(
     return column
 
 
-def as_calibration(value: Any, name: str, step: str) -> DataFile | None:
-    """Turn the name of a calibration into a file; None stays None."""
-    if value is None or isinstance(value, DataFile):
+def as_calibration(value: Any, name: str, step: str) -> Calibration:
+    """Turn the name of a calibration into a file or set; None stays None."""
+    if value is None or isinstance(value, DataFile | FileSet):
         return value
     if isinstance(value, (str, FileName, os.PathLike)):
-        return open_planned(value)
+        return open_planned(value) if parse_pattern(value) is None else FileSet(value)
     msg = f"{step}: {name} must be a file or None, not a {type(value).__name__}"
     raise ParameterError(msg)
 
@@ -222,13 +235,15 @@ def as_calibration(value: Any, name: str, step: str) -> DataFile | None:
 def _defaults(
     declaration: Declaration, name: str, column: list[Any], files: DataFileList
 ) -> list[Any]:
-    parameter = declaration.cal_parameters[name]
+    if name in declaration.optional:
+        return [None if c is _ABSENT else c for c in column]
+    parameter = declaration.cal_parameters.get(name)
     lacking = [
         str(df) or "NDData in memory"
         for df, c in zip(files, column, strict=True)
         if c is _ABSENT
     ]
-    if parameter.required:
+    if parameter is None or parameter.required:
         msg = (
             f"{declaration.name} needs a {name} for {', '.join(lacking)}; associate "
             f"one with associate_cals(..., {name!r}), give {name}=<file>, or "

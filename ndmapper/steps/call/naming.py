@@ -6,17 +6,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ndmapper.data import DataFile, FileName
+from ndmapper.data import DataFile, FileName, FileSet
+from ndmapper.data.name_pattern import Key, NamePattern, parse_pattern
 from ndmapper.engines.base import Output
 from ndmapper.errors import PlanError, ShapeError, did_you_mean
-from ndmapper.io.filetypes import plain_ext
+from ndmapper.io.filetypes import (
+    in_database,
+    is_compressed,
+    is_fits,
+    is_plain,
+    plain_ext,
+)
 from ndmapper.io.source import absolute
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.work_unit import Roles, Targets, WorkUnit, as_list, files_within
 
-__all__ = ["name_products", "refuse_clashes"]
+__all__ = ["name_products", "refuse_clashes", "spread"]
 
-_FITS = ("fits", "fit", "fts")
+
+_OF_INPUT = ("{base}", "{root}")
+"""What stands in a pattern for the name of the first input, or the whole of it."""
+
+
+class _Pattern(FileName):
+    """A name whose braces hold a key; in any other they are part of the name."""
+
+    __slots__ = ()
 
 
 def name_products(
@@ -39,6 +54,13 @@ def name_products(
     takes_all = declaration.each == "list"
     targets: list[dict[Output, FileName]] = [{} for _ in all_roles]
     for output in declaration.outputs:
+        pattern = given.get(output, declaration.names.get(output))
+        is_for_each = len(all_roles) > 1 and any(f in str(pattern) for f in _OF_INPUT)
+        if isinstance(pattern, str) and (output not in given or is_for_each):
+            for names, roles in zip(targets, all_roles, strict=True):
+                (name,) = _expanded(declaration, pattern, output, roles)
+                names[output] = _Pattern(_placed(declaration, name, outdir))
+            continue
         if output not in given:
             for names, roles in zip(targets, all_roles, strict=True):
                 first = _first(declaration, roles)
@@ -52,8 +74,15 @@ def name_products(
                 names.update(_numbered(output, made))
             continue
         wanted = _expanded(declaration, spec, output, all_roles[0])
+        may_have_key = (
+            not declaration.is_python
+            or declaration.by is not None
+            or output in declaration.names
+        )
         if takes_all and (len(wanted) == 1 or not declaration.is_python):
-            placed = [_placed(name, outdir) for name in wanted]
+            placed = [_placed(declaration, name, outdir) for name in wanted]
+            if may_have_key:
+                placed = [_Pattern(name) for name in placed]
             targets[0].update(_numbered(output, placed))
             continue
         if len(wanted) != len(all_roles):
@@ -68,7 +97,9 @@ def name_products(
             )
             raise ShapeError(msg)
         for names, name in zip(targets, wanted, strict=True):
-            names[output] = _placed(name, outdir)
+            placed_name = _placed(declaration, name, outdir)
+            is_set = isinstance(name, FileSet) or may_have_key
+            names[output] = _Pattern(placed_name) if is_set else placed_name
     return targets
 
 
@@ -88,7 +119,7 @@ def _by_output(declaration: Declaration, out_names: Any) -> Mapping[Output, Any]
     return {name: spec for name, spec in out_names.items() if spec is not None}
 
 
-def _first(declaration: Declaration, roles: Roles) -> DataFile:
+def _first(declaration: Declaration, roles: Roles) -> Any:
     """Give the file that a product is named after."""
     for files in roles.values():
         return files[0]
@@ -116,7 +147,7 @@ def _expanded(
     """List the names given for an output, with what stands in braces filled in."""
     names = (
         [spec]
-        if isinstance(spec, (str, FileName, DataFile, os.PathLike))
+        if isinstance(spec, (str, FileName, DataFile, FileSet, os.PathLike))
         else list(spec)
     )
     found: list[Any] = []
@@ -126,8 +157,10 @@ def _expanded(
             continue
         first = next((files[0] for files in roles.values()), None)
         named = None if first is None else first.filename
-        base = "" if named is None else named.base
-        text = name.replace("{base}", base).replace("{output}", str(output or ""))
+        own = FileName() if named is None else _without_key(named)
+        text = name.replace("{output}", str(output or ""))
+        for field, part in zip(_OF_INPUT, (own.base, own.root), strict=True):
+            text = text.replace(field, part)
         found += _braces(text)
     return found
 
@@ -152,18 +185,23 @@ def _numbered(output: Output, names: Sequence[FileName]) -> dict[Output, FileNam
     return {f"{output}#{n}": name for n, name in enumerate(names, 1)}
 
 
-def _placed(name: Any, outdir: str) -> FileName:
+def _placed(declaration: Declaration, name: Any, outdir: str) -> FileName:
     """Complete a given name: outdir where it has no folder, fits where no type."""
     placed = FileName(name)
     if not placed.root:
         msg = "the name of a product is empty; give one such as 'product.fits'"
         raise PlanError(msg)
-    if placed.ext is not None and plain_ext(placed.ext.lower()) not in _FITS:
+    gives_images = declaration.is_python and declaration.each == "ndd"
+    may_be = is_plain(placed) and not gives_images and not is_compressed(placed.ext)
+    if not (may_be or placed.ext is None or is_fits(placed.ext)):
         msg = f"{name} is no name for a product, which is FITS; name it *.fits"
         raise PlanError(msg)
+    is_entry = in_database(placed)
     if not placed.dir:
         placed.dir = _folder(outdir)
-    if placed.ext is None:
+    elif placed.dir == "database":  # which IRAF has in the folder of the products
+        placed.dir = os.path.join(_folder(outdir), "database")  # noqa: PTH118
+    if placed.ext is None and not is_entry:
         placed.ext = "fits"
     return placed
 
@@ -172,14 +210,62 @@ def _folder(outdir: str) -> str:
     return "" if outdir in ("", ".", "./") else outdir
 
 
+def _without_key(name: FileName) -> FileName:
+    """Take the key in braces, with the dash before it, off the name of a set."""
+    text = re.sub(r"[-_.]?\{[^{}]*\}", "", name.name)
+    return FileName(os.path.join(name.dir, text)) if text != name.name else name  # noqa: PTH118
+
+
+def spread(
+    names: Targets, key: Mapping[str, Key]
+) -> tuple[dict[Output, FileName], dict[Output, FileName], dict[Output, FileName]]:
+    """
+    Sort the names of the products of a unit: of one each, of open ones, and of sets.
+
+    Where a call is split, the name of each product has the key of its unit.
+    """
+    closed: dict[Output, FileName] = {}
+    open_: dict[Output, FileName] = {}
+    sets: dict[Output, FileName] = {}
+    for output, name in names.items():
+        own, pattern = name, None
+        if isinstance(name, _Pattern):
+            pattern = parse_pattern(str(name))
+        values = {_plain(field): value for field, value in key.items()}
+        lacking = [f for f in values if pattern is None or f not in pattern.fields]
+        if lacking:
+            own = FileName(name)
+            for field in lacking:
+                digits = ":02d" if isinstance(values[field], int) else ""
+                own.suffix = [*own.suffix, f"-{{{field}{digits}}}"]
+            pattern = NamePattern(str(own))
+        if pattern is None:
+            closed[output] = own
+            continue
+        sets[output] = own
+        filled = FileName(pattern.fill_fields(values))
+        if set(pattern.fields) <= set(values):
+            closed[output] = filled
+        else:
+            open_[output] = filled
+    return closed, open_, sets
+
+
+def _plain(field: str) -> str:
+    """Write a key as a name in braces can have it."""
+    return re.sub(r"\W+", "_", field) or "key"
+
+
 def _derived(
-    declaration: Declaration, df: DataFile, output: Output, outdir: str
+    declaration: Declaration, df: Any, output: Output, outdir: str
 ) -> FileName:
     if df.filename is None or not df.filename.root:
         msg = f"{declaration.name} was given a file without a name; give out_names"
         raise PlanError(msg)
     name = FileName(
-        df.filename,
+        df.filename
+        if declaration.by or declaration.each == "ndd"
+        else _without_key(df.filename),
         prefix=declaration.affix("prefix", output),
         suffix=declaration.affix("suffix", output),
         dirname=_folder(outdir),
@@ -187,7 +273,8 @@ def _derived(
     # Products are plain FITS unless they are named otherwise: they are read in
     # sections, and by programs that cannot read compressed files.
     name.ext = plain_ext(name.ext) if name.ext else "fits"
-    return name
+    is_set = isinstance(df, FileSet) and df.pattern is not None
+    return _Pattern(name) if is_set else name
 
 
 def refuse_clashes(

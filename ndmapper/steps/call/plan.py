@@ -1,24 +1,26 @@
 """Hop 5, plan: units of work, their names, and whether each runs or is re-used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ndmapper.config import Settings
-from ndmapper.data import DataFile
+from ndmapper.data import FileName
+from ndmapper.data.fileset import files_in
 from ndmapper.engines import Preview, get_engine
-from ndmapper.engines.base import Calibration
-from ndmapper.errors import ParameterError
+from ndmapper.engines.base import Output
 from ndmapper.io.digest import DigestCache
 from ndmapper.steps.call.bind import Bound
 from ndmapper.steps.call.decide import PlanItem, decide, plan_in_memory
 from ndmapper.steps.call.inputs import Inputs, resolve_calibrations
-from ndmapper.steps.call.naming import name_products, refuse_clashes
+from ndmapper.steps.call.naming import name_products, refuse_clashes, spread
+from ndmapper.steps.call.split import Part, split
+from ndmapper.steps.call.tags import resolve_tags
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import tool_parameters
 from ndmapper.steps.instrument_table import TableFacts, plan_facts
 from ndmapper.steps.record.entry import what_ran
-from ndmapper.steps.work_unit import Roles, WorkUnit
+from ndmapper.steps.work_unit import Roles, Targets, WorkUnit
 
 __all__ = ["Plan", "make_plan", "open_digests", "plan_units", "preview"]
 
@@ -34,7 +36,7 @@ class Plan:
         The step.
     settings : Settings
         The configuration of the call.
-    items : sequence of PlanItem
+    items : list of PlanItem
         Its units of work.
     digests : DigestCache
         Digests of raw inputs that were needed to decide.
@@ -42,7 +44,7 @@ class Plan:
 
     declaration: Declaration
     settings: Settings
-    items: Sequence[PlanItem]
+    items: list[PlanItem]
     digests: DigestCache
 
     @property
@@ -124,13 +126,8 @@ def plan_units(
     # Hop 4: calibrations.
     cals = resolve_calibrations(declaration, bound.calibrations, inputs.first)
     # Hop 5: plan.
-    units = _make_units(declaration, bound, settings, inputs, cals, digests=digests)
-    roles = [unit.roles for unit in units]
-    targets = name_products(declaration, roles, bound.out_names, settings["outdir"])
-    units = [
-        replace(unit, outputs=tuple(names))
-        for unit, names in zip(units, targets, strict=True)
-    ]
+    parts = split(declaration, inputs, cals, settings)
+    units, targets = _make_units(declaration, bound, settings, parts, digests=digests)
     if not in_memory:
         before = [(one.unit, one.targets) for prelude in preludes for one in prelude]
         refuse_clashes(units, targets, before=before)
@@ -148,82 +145,81 @@ def _make_units(
     declaration: Declaration,
     bound: Bound,
     settings: Settings,
-    inputs: Inputs,
-    calibrations: Sequence[Mapping[str, Calibration]],
+    parts: Sequence[Part],
     *,
     digests: DigestCache,
-) -> list[WorkUnit]:
-    """Sort inputs, calibrations and parameters into units: one per file, or one."""
-    all_roles: list[Roles]
-    if not inputs.roles:
-        all_roles = [{}]
-    elif declaration.each == "list":
-        all_roles = [{name: list(files) for name, files in inputs.roles.items()}]
-        calibrations = [_join_calibrations(declaration, inputs.first, calibrations)]
-    else:
-        all_roles = [
-            {name: [files[i]] for name, files in inputs.roles.items()}
-            for i in range(len(inputs.first))
-        ]
+) -> tuple[list[WorkUnit], list[Targets]]:
+    """Make the unit of each part of a call, and name its products."""
+    resolved = [resolve_tags(declaration, part.roles) for part in parts]
+    names = _name_groups(parts, resolved, bound, settings)
     ran = what_ran(declaration, bound.parameters)
-
-    def make(roles: Roles, applied: Mapping[str, Calibration]) -> WorkUnit:
-        first = next((files[0] for files in roles.values()), None)
-        of_tool, table = {}, TableFacts()
-        if not declaration.is_python:
-            of_tool = tool_parameters(
-                declaration, first, applied, bound.parameters, settings
-            )
-        if declaration.table is not None:
-            table = plan_facts(next(iter(roles.values())), bound.table)
-        return WorkUnit(
-            declaration=declaration,
-            roles=roles,
-            calibrations=applied,
-            parameters=bound.parameters,
-            tool_parameters=of_tool,
-            table=table,
-            ran=ran,
-            outputs=declaration.outputs,
-            settings=settings,
-            digests=digests,
+    units: list[WorkUnit] = []
+    targets: list[Targets] = []
+    for part, (declared, roles) in zip(parts, resolved, strict=True):
+        closed, open_, sets = spread(names[part.group], part.key)
+        first = next(
+            (df for items in roles.values() for df in files_in(items[0])), None
         )
-
-    return [make(*pair) for pair in zip(all_roles, calibrations, strict=True)]
-
-
-def _join_calibrations(
-    declaration: Declaration,
-    files: Sequence[DataFile],
-    calibrations: Sequence[Mapping[str, Calibration]],
-) -> dict[str, Calibration]:
-    """Join the calibrations of a list: one file if all share it, else aligned."""
-    joined: dict[str, Calibration] = {}
-    for name in calibrations[0]:
-        column = [cals[name] for cals in calibrations]
-        absent = [df for df, cal in zip(files, column, strict=True) if cal is None]
-        if len(absent) not in (0, len(column)):
-            msg = (
-                f"{declaration.name} works on all files together, but no {name} is "
-                f"applied to {', '.join(map(str, absent))}, and one to the others; "
-                f"give {name}=<file or list>, or {name}=None for all"
+        of_tool, table, parameters = {}, TableFacts(), bound.parameters
+        if part.parameter is not None:
+            given = {part.parameter: next(iter(part.key.values()))}
+            if part.parameter in parameters:
+                parameters = {**parameters, **given}
+        if not declared.is_python:
+            of_tool = tool_parameters(
+                declared, first, part.calibrations, parameters, settings
             )
-            raise ParameterError(msg)
-        if all(_is_same(cal, column[0]) for cal in column):
-            joined[name] = column[0]
-        else:
-            joined[name] = column  # type: ignore[assignment]
-    return joined
+            if part.parameter is not None and part.parameter not in parameters:
+                of_tool |= given
+        if declared.table is not None:
+            files = [df for item in next(iter(roles.values())) for df in files_in(item)]
+            table = plan_facts(files, bound.table)
+        units.append(
+            WorkUnit(
+                declaration=declared,
+                roles=roles,
+                calibrations=part.calibrations,
+                parameters=parameters,
+                tool_parameters=of_tool,
+                table=table,
+                ran=ran,
+                outputs=(*closed, *open_),
+                open=open_,
+                sets=sets,
+                group=part.group,
+                key=part.key,
+                parameter=part.parameter,
+                cals=part.cals,
+                lost=part.lost,
+                settings=settings,
+                digests=digests,
+            )
+        )
+        targets.append(closed)
+    return units, targets
 
 
-def _is_same(first: Calibration, second: Calibration) -> bool:
-    """Compare by file name; one that is only in memory equals nothing but itself."""
-    if first is second:
-        return True
-    return (
-        isinstance(first, DataFile)
-        and isinstance(second, DataFile)
-        and first.filename is not None
-        and first.filename == second.filename
-        and first.unloaded == second.unloaded is True
-    )
+def _name_groups(
+    parts: Sequence[Part],
+    resolved: Sequence[tuple[Declaration, Roles]],
+    bound: Bound,
+    settings: Settings,
+) -> dict[int, dict[Output, FileName]]:
+    """Name the products of each input; a set by a pattern, for all its units."""
+    firsts: dict[int, tuple[Declaration, Roles]] = {}
+    for part, (declared, _) in zip(parts, resolved, strict=True):
+        if part.group not in firsts:
+            firsts[part.group] = (declared, part.whole)
+    named: dict[int, dict[Output, FileName]] = {}
+    declarations = [declared for declared, _ in firsts.values()]
+    all_roles = [roles for _, roles in firsts.values()]
+    if all(one is declarations[0] or one == declarations[0] for one in declarations):
+        found = name_products(
+            declarations[0], all_roles, bound.out_names, settings["outdir"]
+        )
+        return dict(zip(firsts, found, strict=True))
+    for group, (declared, roles) in firsts.items():
+        (named[group],) = name_products(
+            declared, [roles], bound.out_names, settings["outdir"]
+        )
+    return named

@@ -79,6 +79,16 @@ class Declaration:
         What holds where neither the call nor the configuration says anything.
     logfile : str or None
         A log file of the step's own.
+    by : str or None
+        What a call is split by: a unit of work for each key.
+    by_parameter : str or None
+        The parameter of the tool that is given the key.
+    names : mapping of str to str
+        Patterns of the names of products, by output.
+    tags : mapping of str to str
+        Tags under which a tool is given calibrations, by type.
+    optional : frozenset of str
+        Inputs, outputs and types of calibration that may be absent.
     """
 
     name: str
@@ -97,6 +107,11 @@ class Declaration:
     options: Mapping[str, Any] = field(default_factory=dict)
     reprocess: bool | str | None = None
     logfile: str | None = None
+    by: str | None = None
+    by_parameter: str | None = None
+    names: Mapping[Output, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
 
     @property
     def outputs(self) -> tuple[Output, ...]:

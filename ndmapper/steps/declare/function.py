@@ -15,7 +15,15 @@ from ndmapper.steps.declare.declaration import (
 )
 from ndmapper.steps.declare.parameters import Parameter, read_parameters
 
-__all__ = ["check_affixes", "declare_python", "declare_tool", "names_of"]
+__all__ = [
+    "check_affixes",
+    "check_by",
+    "declare_python",
+    "declare_tool",
+    "name_patterns",
+    "names_of",
+    "without_marks",
+]
 
 EACH: tuple[Each, ...] = ("ndd", "file", "list")
 
@@ -28,10 +36,12 @@ def declare_python(
     prefix: Affix = None,
     suffix: Affix = None,
     each: str | None = None,
-    cals: str | Sequence[str] | None = None,
+    cals: str | Sequence[str] | Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
     reprocess: bool | str | None = None,
     logfile: str | None = None,
+    by: Any = None,
+    name: str | None = None,
 ) -> Declaration:
     """
     Declare a step of pure Python, and check the declaration.
@@ -41,7 +51,7 @@ def declare_python(
     DeclarationError
         If the declaration and the function do not fit.
     """
-    step = _step_name(func)
+    step = name or _step_name(func)
     positional = _positional(func)
     if not positional:
         msg = f"the step {step} needs a first parameter, which takes the input"
@@ -56,6 +66,12 @@ def declare_python(
     out_names: tuple[Output, ...] = (None,)
     if outputs:
         out_names = names_of(outputs, "outputs", step)
+    split_by, parameter = check_by(by, step)
+    if parameter is not None and parameter not in parts["parameters"]:
+        msg = f"the step {step} has no parameter {parameter!r}, which by={by!r} names"
+        raise DeclarationError(msg)
+    if split_by in parts["parameters"]:
+        parameter = split_by
     _refuse_clash(step, out_names, parts)
     check_affixes(step, out_names, prefix, suffix)
     return Declaration(
@@ -70,6 +86,9 @@ def declare_python(
         options=checked_options(options, step),
         reprocess=reprocess,
         logfile=logfile,
+        by=split_by,
+        by_parameter=parameter,
+        names=name_patterns(outputs, step),
         **parts,
     )
 
@@ -81,12 +100,15 @@ def declare_tool(
     each: Each,
     prefix: Affix = None,
     suffix: Affix = None,
-    cals: str | Sequence[str] | None = None,
+    cals: str | Sequence[str] | Mapping[str, str] | None = None,
     tool_params: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     reprocess: bool | str | None = None,
     logfile: str | None = None,
     name: str | None = None,
+    by: Any = None,
+    names: Mapping[Output, str] | None = None,
+    optional: frozenset[str] = frozenset(),
 ) -> Declaration:
     """
     Declare a step that runs a tool, with a function that gives its parameters.
@@ -114,10 +136,15 @@ def declare_tool(
         raise DeclarationError(msg)
     _refuse_clash(step, (*task.inputs[1:], *task.outputs), parts)
     check_affixes(step, task.outputs, prefix, suffix)
+    split_by, parameter = check_by(by, step)
+    parts["optional"] |= optional
     return Declaration(
         name=step,
         func=func,
         task=task,
+        by=split_by,
+        by_parameter=parameter,
+        names=dict(names or {}),
         each=each,
         prefix=prefix,
         suffix=suffix,
@@ -142,6 +169,7 @@ def names_of(
         If they are no names, or one is given twice.
     """
     names = (value,) if isinstance(value, str) else tuple(value)
+    names, _ = without_marks(names)
     for name in names:
         if not isinstance(name, str) or not (name.isidentifier() if plain else name):
             msg = f"the step {step} declares {word}={value!r}; give names of parameters"
@@ -150,6 +178,45 @@ def names_of(
         msg = f"the step {step} declares a name twice in {word}={value!r}"
         raise DeclarationError(msg)
     return names
+
+
+def without_marks(names: Sequence[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Take the mark '?' off names that need not be there, and tell which have it."""
+    plain = tuple(n.removesuffix("?") if isinstance(n, str) else n for n in names)
+    return plain, frozenset(
+        new for new, old in zip(plain, names, strict=True) if new != old
+    )
+
+
+def name_patterns(outputs: Any, step: str) -> dict[Output, str]:
+    """Read the patterns of names that a declaration gives for its outputs."""
+    if not isinstance(outputs, Mapping):
+        return {}
+    for output, pattern in outputs.items():
+        if not isinstance(pattern, str) or not pattern:
+            msg = (
+                f"the step {step} names its output {output!r} by {pattern!r}; give a "
+                "pattern such as '{base}_" + str(output).lower() + ".fits'"
+            )
+            raise DeclarationError(msg)
+    return {str(output).removesuffix("?"): text for output, text in outputs.items()}
+
+
+def check_by(by: Any, step: str) -> tuple[str | None, str | None]:
+    """Read what a step is split by, and the parameter that is given the key."""
+    if by is None:
+        return None, None
+    if isinstance(by, str) and by:
+        return by, None
+    if isinstance(by, Mapping) and len(by) == 1:
+        ((field, parameter),) = by.items()
+        if isinstance(field, str) and isinstance(parameter, str):
+            return field, parameter
+    msg = (
+        f"the step {step} is split by={by!r}; give the name of a key, such as 'ifu' or "
+        "'ident', or a mapping of it to the parameter of the tool that takes it"
+    )
+    raise DeclarationError(msg)
 
 
 def check_affixes(
@@ -233,10 +300,18 @@ def _parts(
     func: Callable[..., Any],
     step: str,
     taking_input: Iterable[str],
-    cals: str | Sequence[str] | None,
+    cals: str | Sequence[str] | Mapping[str, str] | None,
 ) -> dict[str, Any]:
     """Sort the parameters of a function into calibrations, words and the others."""
-    cal_names = names_of(cals or (), "cals", step)
+    tags: dict[str, str] = {}
+    optional: frozenset[str] = frozenset()
+    if isinstance(cals, Mapping):
+        plain, optional = without_marks(tuple(cals))
+        cal_names = names_of(tuple(cals.values()), "cals", step)
+        tags = dict(zip(cal_names, plain, strict=True))
+        optional = frozenset(name for name, tag in tags.items() if tag in optional)
+    else:
+        cal_names = names_of(cals or (), "cals", step)
     everything = read_parameters(func, frozenset(taking_input))
     if clash := sorted(set(everything) & (WORDS - HANDED_IN)):
         msg = (
@@ -245,7 +320,7 @@ def _parts(
         )
         raise DeclarationError(msg)
     for name in cal_names:
-        if name not in everything:
+        if name not in everything and name not in tags:
             msg = (
                 f"the step {step} declares the calibration {name!r}, but its function "
                 f"has no such parameter{did_you_mean(name, everything)}"
@@ -266,7 +341,9 @@ def _parts(
     return {
         "cals": cal_names,
         "parameters": parameters,
-        "cal_parameters": {n: everything[n] for n in cal_names},
+        "cal_parameters": {n: everything[n] for n in cal_names if n in everything},
+        "tags": tags,
+        "optional": optional,
         "handed_in": frozenset(everything) & HANDED_IN,
         "table": next(iter(tables), None),
     }

@@ -12,7 +12,9 @@ from ndmapper.steps.declare.function import (
     check_affixes,
     checked_options,
     declare_tool,
+    name_patterns,
     names_of,
+    without_marks,
 )
 from ndmapper.steps.declare.tool_parameters import check_switches, python_name
 
@@ -101,17 +103,18 @@ def tool_declaration(
     what: str,
     *,
     inputs: str | Sequence[str] | None,
-    outputs: str | Sequence[str] | None,
+    outputs: str | Sequence[str] | Mapping[str, str] | None,
     words: Mapping[str, Any],
     prefix: Affix = None,
     suffix: Affix = None,
     each: str | None = None,
-    cals: str | Sequence[str] | None = None,
+    cals: str | Sequence[str] | Mapping[str, str] | None = None,
     params: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     reprocess: bool | str | None = None,
     logfile: str | None = None,
     name: str | None = None,
+    by: Any = None,
 ) -> Declaration:
     """
     Declare a step that runs a named tool.
@@ -135,6 +138,10 @@ def tool_declaration(
         inputs=names_of(inputs, "inputs", step, plain=False),
         outputs=names_of(outputs or (), "outputs", step, plain=False),
     )
+    given = [
+        [one] if isinstance(one, str) else [*one] for one in (inputs, outputs or ())
+    ]
+    optional = frozenset().union(*(without_marks(one)[1] for one in given))
     # The tool is not asked for its parameters where a step is only declared.
     mine = {*engine.words, *_TOOL_WORDS}
     of_engine = {n: v for n, v in words.items() if n in mine}
@@ -154,6 +161,9 @@ def tool_declaration(
         reprocess=reprocess,
         logfile=logfile,
         name=name,
+        by=by,
+        names=name_patterns(outputs, step),
+        optional=optional,
     )
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.config import Settings
-from ndmapper.data import DataFile, DataFileList, FileName
+from ndmapper.data import DataFile, DataFileList, FileName, FileSet
+from ndmapper.data.fileset import files_in
 from ndmapper.data.planned import open_planned
 from ndmapper.engines import Task, get_engine
 from ndmapper.engines.base import Calibration
@@ -49,6 +50,14 @@ def tool_parameters(
     step, func = declaration.name, declaration.func
     if func is None:
         return _named(declaration, declaration.tool_params)
+    tagged = {
+        tag: calibrations[name]
+        for name, tag in declaration.tags.items()
+        if calibrations[name] is not None
+    }
+    calibrations = {
+        n: cal for n, cal in calibrations.items() if n in declaration.cal_parameters
+    }
     words = {name: settings[name] for name in declaration.handed_in}
     where = f"{step}: the function that gives the parameters"
     try:
@@ -70,7 +79,7 @@ def tool_parameters(
             f"{'' if first is None else f'on {first} '}it returned {found!r}"
         )
         raise StepError(msg)
-    return _named(declaration, {**declaration.tool_params, **found})
+    return _named(declaration, {**declaration.tool_params, **tagged, **found})
 
 
 def _named(declaration: Declaration, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,10 +101,13 @@ def _value(value: Any) -> Any:
     if isinstance(value, (list, tuple)) and any(isinstance(v, Path) for v in value):
         return [_value(v) for v in value]
     if isinstance(value, (list, tuple)) and any(
-        isinstance(v, (FileName, DataFile)) for v in value
+        isinstance(v, (FileName, DataFile, FileSet)) for v in value
     ):
         return DataFileList(
-            data=[v if isinstance(v, DataFile) else open_planned(v) for v in value]
+            data=[
+                v if isinstance(v, DataFile | FileSet) else open_planned(v)
+                for v in value
+            ]
         )
     return value
 
@@ -104,10 +116,14 @@ def files_among(parameters: Mapping[str, Any]) -> dict[str, Sequence[DataFile]]:
     """Select the parameters that are files."""
     found: dict[str, Sequence[DataFile]] = {}
     for name, value in parameters.items():
-        if isinstance(value, DataFile):
-            found[name] = [value]
-        elif isinstance(value, list) and value and isinstance(value[0], DataFile):
-            found[name] = value
+        if isinstance(value, DataFile | FileSet):
+            found[name] = files_in(value)
+        elif (
+            isinstance(value, list)
+            and value
+            and isinstance(value[0], DataFile | FileSet)
+        ):
+            found[name] = [df for item in value for df in files_in(item)]
     return found
 
 

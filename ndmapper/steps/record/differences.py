@@ -1,9 +1,10 @@
 """How a product differs from what would be made now, in words."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ndmapper.data.fold_names import list_names
 from ndmapper.io.record import identity
 from ndmapper.steps.instrument_block import (
     block_differences,
@@ -12,7 +13,7 @@ from ndmapper.steps.instrument_block import (
 )
 from ndmapper.steps.record.equivalence import revision_of
 
-__all__ = ["Difference", "differences"]
+__all__ = ["Difference", "differences", "in_short"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Difference:
         Whether it only follows from another product that differs.
     is_open : bool
         Whether a plan cannot tell: it depends on how another product comes out.
+    name : str
+        The file that the text is about, if it is one.
     """
 
     text: str
@@ -43,6 +46,7 @@ class Difference:
     is_edit: bool = False
     follows: bool = False
     is_open: bool = False
+    name: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -81,6 +85,22 @@ def differences(
             text = f"the code of {step} cannot be compared"
         found.append(Difference(text, text, forces=code_forces and is_known))
     return found
+
+
+def in_short(found: Iterable[Difference]) -> list[str]:
+    """Word differences, those of many files in the same way as one."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for one in found:
+        ends = one.text.split(one.name, 1) if one.name else [one.text]
+        groups.setdefault(tuple(ends), []).append(one.name)
+    return [
+        list_names(names).join(_many(ends) if len({*names}) > 1 else ends)
+        for ends, names in groups.items()
+    ]
+
+
+def _many(ends: Sequence[str]) -> list[str]:
+    return [end.replace(" is ", " are ").replace(" differs", " differ") for end in ends]
 
 
 def _maker_differences(
@@ -219,13 +239,17 @@ def _file_differences(
             f"{word} {name} differs",
             f"the {word} of {step} differs",
             follows=come[name] in stale,
+            name=name,
         )
         for name in changed
     ]
     cause = f"{step} has other files as {word}"
-    found += [Difference(f"{word} {name} is no longer used", cause) for name in other]
     found += [
-        Difference(f"{word} {name} is new", cause)
+        Difference(f"{word} {name} is no longer used", cause, name=name)
+        for name in other
+    ]
+    found += [
+        Difference(f"{word} {name} is new", cause, name=name)
         for name in come
         if name not in changed
     ]

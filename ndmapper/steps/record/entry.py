@@ -15,8 +15,10 @@ from astropy import units
 
 from ndmapper._version import __version__
 from ndmapper.config import Settings
-from ndmapper.data import DataFile, FileName
-from ndmapper.data.saving.save import unsaved_key, write_datafile
+from ndmapper.data import DataFile, FileName, FileSet
+from ndmapper.data.fileset import files_in
+from ndmapper.data.plainfile import PlainFile, write_file
+from ndmapper.data.saving.save import unsaved_key
 from ndmapper.engines import Outcome, get_engine
 from ndmapper.engines.base import Output
 from ndmapper.engines.decisions import Decisions
@@ -40,6 +42,7 @@ __all__ = [
     "completed_entry",
     "expected_entry",
     "is_as_recorded",
+    "output_name",
     "qc_and_decisions",
     "recordable",
     "references",
@@ -159,6 +162,10 @@ def expected_entry(unit: WorkUnit, output: Output, product: str) -> Entry:
         **references(unit, expected=True),
         **_instrument(unit),
     }
+    if unit.key:
+        entry["unit"] = dict(unit.key)
+    if output_name(output) in unit.sets:
+        entry["set"] = Path(str(unit.sets[output_name(output)])).name
     if not declaration.is_python:
         defaults = get_engine(task.engine).words
         entry["task"] = {
@@ -179,6 +186,11 @@ def expected_entry(unit: WorkUnit, output: Output, product: str) -> Entry:
             ]
     entry["key"] = entry_key(entry)
     return entry
+
+
+def output_name(output: Output) -> Output:
+    """Give the name of the output that a product is one of: of ``TAG[7]``, ``TAG``."""
+    return None if output is None else output.partition("[")[0] or None
 
 
 def _instrument(unit: WorkUnit) -> Entry:
@@ -216,6 +228,13 @@ def references(unit: WorkUnit, *, expected: bool) -> Entry:
             known[id(file)] = look(file)
         return dict(known[id(file)])
 
+    def refer_all(items: Sequence[Any]) -> list[Entry]:
+        found = []
+        for item in items:
+            of_set = {"set": Path(str(item)).name} if isinstance(item, FileSet) else {}
+            found += [{**refer(df), **of_set} for df in files_in(item)]
+        return found
+
     def look(file: DataFile | Path) -> Entry:
         if isinstance(file, DataFile):
             return _reference(file, unit, expected=expected)
@@ -229,15 +248,17 @@ def references(unit: WorkUnit, *, expected: bool) -> Entry:
     tags = {} if is_python else {"tags": _tags(unit, refer)}
     return {
         "inputs": [
-            refer(df) if is_python else {**refer(df), "role": role}
-            for role, files in unit.roles.items()
-            for df in files
+            found if is_python else {**found, "role": role}
+            for role, items in unit.roles.items()
+            for found in refer_all(items)
         ],
         "calibrations": {
             name: None
             if cal is None
-            else [refer(df) for df in cal]
+            else refer_all(cal)
             if isinstance(cal, list)
+            else refer_all([cal])
+            if isinstance(cal, FileSet)
             else refer(cal)
             for name, cal in unit.calibrations.items()
         },
@@ -301,6 +322,8 @@ def _tags(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str
         if files:
             is_one = value is files[0]
             found[name] = refer(files[0]) if is_one else [refer(f) for f in files]
+    for name, cal in unit.entries.items():
+        found.setdefault(name, [refer(df) for df in as_list(cal)])
     return found
 
 
@@ -328,14 +351,15 @@ def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
     name = Path(str(df)).name if df.filename is not None else "unnamed"
     if not df.is_made:
         return {"name": name, "key": df.record[-1]["key"]}
-    if (key := unsaved_key(df)) is not None:
+    key = df.unsaved_key if isinstance(df, PlainFile) else unsaved_key(df)
+    if key is not None:
         return {"name": name, "key": key}
     # A file that is replaced meanwhile shows when the digests are compared.
     if not df.unchanged or df.filename is None:
         # The content in memory counts, not that on disk.
         with scratch_folder() as folder:
             path = folder / "content.fits"
-            write_datafile(df, path, rows=[])
+            write_file(df, path, rows=[])
             found = examine(path)
             if expected:
                 _name_damage(path, found, unit, name)

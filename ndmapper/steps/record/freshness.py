@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ndmapper.data import DataFile
+from ndmapper.data.plainfile import open_file
 from ndmapper.engines import Task, get_engine
 from ndmapper.errors import (
     DeclarationError,
@@ -47,7 +47,7 @@ def why_stale(
         If the file has no record.
     """
     digests = digests or DigestCache(path.parent / ".ndmapper")
-    df = DataFile(path)
+    df = open_file(path)
     if not df.record:
         msg = f"{path} has no record: no step of ndmapper made it"
         raise RecordError(msg)
@@ -98,7 +98,7 @@ def table_changes(row: Mapping[str, Any], product: Path) -> list[str]:
     if path is None or not path.exists():
         return named_changes(block)
     try:
-        df = DataFile(path)
+        df = open_file(path)
         now = {**flags_block(df), **plan_facts([df], given).block}
     except (FormatError, RecordError, MissingFileError):
         return []  # listed for the input already
@@ -131,9 +131,11 @@ def _places(name: str, row: Mapping[str, Any], product: Path) -> Iterator[Path]:
     recorded = row["run"].get("paths", {}).get(name) or []
     places = [Path(p) for p in ([recorded] if isinstance(recorded, str) else recorded)]
     found = [path for path in places if _was_there(path)]
-    beside = product.parent / Path(name).name  # no record chooses another folder
-    if not found and _was_there(beside):
-        found.append(beside)
+    if not found:
+        # No record chooses another folder.
+        own = Path(name).name
+        beside = (product.parent / own, product.parent / "database" / own)
+        found = [path for path in beside if _was_there(path)][:1]
     yield from found
 
 
@@ -187,7 +189,7 @@ def _content_differs(
     rows = read_records(path)
     if not rows or rows[-1]["key"] != reference["key"]:
         return "was made anew since"
-    if not is_as_recorded(DataFile(path), digests):
+    if not is_as_recorded(open_file(path), digests):
         return "was changed by hand or by another program"
     return None
 

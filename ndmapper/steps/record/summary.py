@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ndmapper.data.fold_names import list_names
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import absolute
 from ndmapper.parallel import end_workers
@@ -99,7 +100,7 @@ class Summary:
         if self.cleaned:
             words += f", {len(self.cleaned)} removed by clean and not needed"
         if self.failed:
-            words += f"; {_products(self.failed)} failed: {', '.join(self.failed)}"
+            words += f"; {_products(self.failed)} failed: {list_names(self.failed)}"
         return words
 
     def stale_lines(self, remedy: str) -> list[str]:
@@ -114,6 +115,8 @@ class Summary:
         if self.kept:
             are = "product is" if len(self.kept) == 1 else "products are"
             why = " and ".join(causes[True])
+            if len(self.kept) == 1:
+                why = why.replace("they were", "it was").replace("they have", "it has")
             lines.append(f"{len(self.kept)} {are} kept although {why}")
         return lines
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ndmapper.data.planned import PlannedFile
+from ndmapper.data.planned import plan_file
 from ndmapper.errors import FileAccessError
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.log import log_to_terminal
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.call.plan import Plan, preview
 from ndmapper.steps.record.entry import ancestors
-from ndmapper.steps.run.execute import map_product
+from ndmapper.steps.run.execute import gather, map_product
 from ndmapper.steps.run.unit import Result
 
 __all__ = ["collect_plans", "dry_results", "plan_results"]
@@ -65,11 +65,11 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
             )
             continue
         before = ancestors(item.unit.used)
-        cals = item.unit.shared_cals
+        cals = item.unit.cals
         results.append(
             {
                 # A product on disk has content, though it is not known yet.
-                output: PlannedFile(
+                output: plan_file(
                     name,
                     [*before, {**item.expected[output], "content": None}],
                     cals,
@@ -78,7 +78,7 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
                 for output, name in item.targets.items()
             }
         )
-    return results
+    return gather(items, results)
 
 
 def _write_replay(outdir: Path, item: PlanItem) -> None:

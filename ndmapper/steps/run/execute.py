@@ -1,14 +1,18 @@
 """Hops 6 to 10 for all units of a plan, here or in workers; and hop 11, map."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ndmapper.config import usable
-from ndmapper.data import DataFile, DataFileList
-from ndmapper.data.planned import PlannedFile
+from ndmapper.data import DataFile, DataFileList, FileSet
+from ndmapper.data.fold_names import list_names
+from ndmapper.data.name_pattern import NamePattern, in_order
+from ndmapper.data.plainfile import open_file
+from ndmapper.data.planned import PlannedFile, plan_file
 from ndmapper.engines.base import Output
 from ndmapper.errors import StepError
 from ndmapper.io.source import absolute, find_source
@@ -17,77 +21,105 @@ from ndmapper.log import FILE_ONLY
 from ndmapper.parallel import map_parallel
 from ndmapper.parallel.cores import limit_by_memory, resolve_workers
 from ndmapper.steps.call.decide import PlanItem
+from ndmapper.steps.call.describe import describe_unit
 from ndmapper.steps.call.inputs import Inputs
 from ndmapper.steps.call.plan import Plan
 from ndmapper.steps.declare.declaration import Declaration
-from ndmapper.steps.record.summary import summary, write_event
-from ndmapper.steps.run.unit import (
-    Failure,
-    Made,
-    Products,
-    Result,
-    describe_unit,
-    run_unit,
-)
+from ndmapper.steps.record.entry import output_name
+from ndmapper.steps.record.summary import summary
+from ndmapper.steps.run.call_log import CallLog, outcome_of
+from ndmapper.steps.run.unit import Failure, Made, Products, Result, run_unit
 
-__all__ = ["count_workers", "execute", "files_of", "map_product", "shape_results"]
+__all__ = [
+    "count_workers",
+    "execute",
+    "files_of",
+    "gather",
+    "map_product",
+    "shape_results",
+]
 
 log = logging.getLogger(__name__)
 
 
 def execute(plan: Plan) -> list[Result]:
     """Run what a plan says, log it, and map the products."""
-    step, outdir, title = plan.step, plan.settings["outdir"], _title(plan)
-    log.info("START %s", title, extra=FILE_ONLY)
+    calls = CallLog(plan)
+    calls.start()
     # Also where there is nothing to do: a run may have been killed at its very end.
-    sweep_side_data(absolute(outdir) / ".ndmapper")
-    write_event(outdir, "start", step=step, units=len(plan.items))
+    sweep_side_data(absolute(plan.settings["outdir"]) / ".ndmapper")
     made: dict[int, Made | Failure] = {}
     try:
-        _run_units(plan, made)
+        _run_units(plan, made, calls)
     except BaseException as err:
-        write_event(outdir, "failed", step=step, error=str(err))
+        calls.stopped(err)
         raise
     finally:
         plan.digests.save()
-        counts = _counts(plan, made)
-        log.info(
-            "END   %s: %d made, %d re-used, %d of these differ",
-            title, *counts, extra=FILE_ONLY,
-        )  # fmt: skip
-        write_event(
-            outdir, "end", step=step,
-            **dict(zip(("made", "reused", "differing"), counts, strict=True)),
-        )  # fmt: skip
+        calls.end()
     # Hop 11: map.
-    return [_result(item, made.get(id(item))) for item in plan.items]
+    results = [_result(item, made.get(id(item))) for item in plan.items]
+    return gather(plan.items, results)
 
 
-def _run_units(plan: Plan, made: dict[int, Made | Failure]) -> None:
+def _run_units(plan: Plan, made: dict[int, Made | Failure], calls: CallLog) -> None:
     """Run all units that are not re-used; note what each has made as soon as it has."""
-    todo = [item for item in plan.items if item.action != "reuse"]
+    places = [i for i, item in enumerate(plan.items) if item.action != "reuse"]
+    todo = [plan.items[i] for i in places]
 
     def note(position: int, result: Made | Failure) -> None:
         item = todo[position]
+        if item.unit.open and isinstance(result, Made):
+            # What was made is known now.
+            item = replace(item, targets=result.targets)
+            plan.items[places[position]] = item
         made[id(item)] = result
-        _note(plan, item, result)
+        if isinstance(result, Failure):
+            calls.failed(item, result.error)
+            return
+        for path, content in result.contents.items():
+            plan.digests.put(find_source(path), content, ours=True)
+        calls.made(item)
 
     for item in plan.items:
         if item.action == "reuse":
-            _say_reused(item)
-    for item in todo:
-        _make_inputs(item)
+            calls.reused(item)
+    _make_inputs(todo)
     settings, workers = plan.settings, count_workers(plan)
+    goes_on = settings["on_error"] == "continue" or any(i.unit.key for i in todo)
     # Where there is one unit, its extensions are worked on at once.
     inside = workers if len(todo) == 1 and not usable(settings["cluster"]) else 1
     map_parallel(
-        _Runner(settings["on_error"] == "continue", inside),
+        _Runner(goes_on, inside),
         todo,
         workers=workers,
         title=plan.step,
         cluster=settings["cluster"],
         notify=note,
     )
+    if settings["on_error"] != "continue":
+        _refuse_failed(plan, made)
+
+
+def _refuse_failed(plan: Plan, made: Mapping[int, Made | Failure]) -> None:
+    """Raise what went wrong with units of a split call, of which the others stand."""
+    failed = [
+        (item, result)
+        for item in plan.items
+        if isinstance(result := made.get(id(item)), Failure)
+    ]
+    if failed:
+        words = "; ".join(
+            f"{', '.join(f'{by} {key}' for by, key in item.unit.key.items())} of "
+            f"{item.sources}: {result.error}"
+            for item, result in failed
+        )
+        msg = (
+            f"{plan.step} failed for {len(failed)} of {len(plan.items)}: {words}. "
+            "What was made is kept, and the next run makes only what is missing; "
+            "on_error='continue' goes on without"
+        )
+        raise StepError(msg)
 
 
 def count_workers(plan: Plan) -> int:
@@ -99,73 +131,26 @@ def count_workers(plan: Plan) -> int:
     return limit_by_memory(workers, declaration.options.get("memory"))
 
 
-def _title(plan: Plan) -> str:
-    """Name the step, and its task in full."""
-    task = plan.declaration.task
-    if plan.declaration.is_python or task.name is None:
-        return plan.step
-    full = task.name if task.engine == "iraf" else f"{task.engine}:{task.name}"
-    is_short = plan.step == task.name.rpartition(".")[2]
-    return full if is_short else f"{plan.step} ({full})"
-
-
-def _counts(plan: Plan, made: dict[int, Made | Failure]) -> tuple[int, int, int]:
-    reused = [item for item in plan.items if item.action == "reuse"]
-    done = [i for i in plan.items if isinstance(made.get(id(i)), Made)]
-    return (
-        sum(len(item.targets) for item in done),
-        sum(len(item.targets) for item in reused),
-        sum(len(item.targets) for item in reused if item.changes),
-    )
-
-
-def _say_reused(item: PlanItem) -> None:
-    names = item.products
-    summary.add(reused=names)
-    if item.reason != "exists":
-        summary.cleaned += [n for n in names if not Path(n).exists()]
-    if item.changes:
-        is_new = summary.note_stale(names, item.causes, kept=item.is_kept)
-        # One line for a reason, however many products are stale for it.
-        words = "%s: re-used, but it differs from what would be made now: %s"
-        extra = None if is_new or item.is_kept else FILE_ONLY
-        log.warning(words, describe_unit(item), "; ".join(item.changes), extra=extra)
-    elif item.reason == "exists":
-        log.info("%s: re-used", describe_unit(item))
-    else:
-        log.info("%s: %s, and not needed until now", describe_unit(item), item.reason)
-
-
-def _note(plan: Plan, item: PlanItem, result: Made | Failure) -> None:
-    """Log one unit that is done; the summary counts what is saved."""
-    step, outdir = plan.step, plan.settings["outdir"]
-    names = item.products
-    if isinstance(result, Failure):
-        summary.add(failed=names or [item.sources])
-        log.error("%s", result.error)
-        write_event(outdir, "failed", step=step, products=names, error=result.error)
-        return
-    for path, content in result.contents.items():
-        plan.digests.put(find_source(path), content, ours=True)
-    if not item.in_memory:
-        summary.add(made=names)
-    write_event(
-        outdir, "made", step=step, products=names, inputs=item.sources, why=item.reason
-    )
-
-
-def _make_inputs(item: PlanItem) -> None:
+def _make_inputs(
+    items: Sequence[PlanItem], extra: Mapping[str, bool] | None = None
+) -> None:
     """Make input files that `ndmapper clean` removed."""
-    for df in [df for unit in item.units for df in unit.used]:
-        if isinstance(df, PlannedFile) and df.can_be_made:
-            log.info("%s is needed, and made again", df)
-            df.make()
+    used = (df for item in items for unit in item.units for df in unit.used)
+    needed = {
+        id(df): df for df in used if isinstance(df, PlannedFile) and df.can_be_made
+    }
+    if needed:
+        names = list_names(map(str, needed.values()))
+        are = "is" if len(needed) == 1 else "are"
+        log.info("%s %s needed, and made again", names, are, extra=extra)
+    for df in needed.values():
+        df.make()
 
 
 def _result(item: PlanItem, result: Made | Failure | None) -> Result:
     if isinstance(result, Failure):
         return result
-    if result is not None and not item.targets:
+    if result is not None and not (item.targets or item.unit.open):
         return result.text
     if result is not None and item.in_memory:
         return _with_cals(item, result.products)
@@ -179,7 +164,7 @@ def _result(item: PlanItem, result: Made | Failure | None) -> Result:
 def _with_cals(item: PlanItem, products: Products) -> Products:
     """Hand on the calibrations of the inputs, which a worker has only copies of."""
     for df in products.values():
-        df.cals.update(item.unit.shared_cals)
+        df.cals.update(item.unit.cals)
     return products
 
 
@@ -203,21 +188,12 @@ class _Runner:
 
     def __call__(self, item: PlanItem) -> Made | Failure:
         try:
-            return _run_and_say(item, self.workers)
+            return run_unit(item, workers=self.workers)
         except Exception as err:
             if not self.continues:
                 raise
             log.debug("%s failed", item.unit.declaration.name, exc_info=err)
             return Failure(str(err) or type(err).__name__)
-
-
-def _run_and_say(item: PlanItem, workers: int = 1) -> Made:
-    made = run_unit(item, workers=workers)
-    why = {"run": "made", "memory": item.reason}.get(
-        item.action, f"made again, {item.reason}"
-    )
-    log.info("%s: %s", describe_unit(item), why if item.targets else "done")
-    return made
 
 
 def map_product(item: PlanItem, output: Output) -> DataFile:
@@ -226,14 +202,14 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
     if isinstance(found, PlannedFile):
         # A dry run makes nothing, even where pixels are asked for.
         maker = None if item.unit.settings["dry_run"] else partial(_make_again, item)
-        product: DataFile = PlannedFile(
+        product: DataFile = plan_file(
             item.targets[output], found.record, {}, maker, like=item.units[0].inputs[0]
         )
     elif item.action == "reuse" and found is not None:
         product = found
     else:
-        product = DataFile(item.targets[output])
-    product.cals.update(item.unit.shared_cals)
+        product = open_file(item.targets[output])
+    product.cals.update(item.unit.cals)
     if (
         item.changes
         and not item.is_kept
@@ -251,13 +227,57 @@ def _make_again(item: PlanItem) -> None:
     """Make a unit whose products `ndmapper clean` removed; all outputs at once."""
     if all(Path(str(name)).exists() for name in item.targets.values()):
         return
-    _make_inputs(item)
-    made = _run_and_say(item)
+    _make_inputs([item], extra=FILE_ONLY)
+    made = run_unit(item)
+    log.info("%s: %s", describe_unit(item), outcome_of(item), extra=FILE_ONLY)
     summary.add(made=item.products)
     summary.cleaned = [name for name in summary.cleaned if name not in item.products]
     for path, content in made.contents.items():
         item.unit.digests.put(find_source(path), content, ours=True)
     item.unit.digests.save()
+
+
+def gather(items: Sequence[PlanItem], results: Sequence[Result]) -> list[Result]:
+    """Join the products of the units of one input, and of one output, to sets."""
+    groups: dict[int, list[tuple[PlanItem, Result]]] = {}
+    for item, result in zip(items, results, strict=True):
+        groups.setdefault(item.unit.group, []).append((item, result))
+    return [
+        _gathered(pairs) if any(item.unit.sets for item, _ in pairs) else result
+        for pairs in groups.values()
+        for _, result in pairs[:1]
+    ]
+
+
+def _gathered(pairs: Sequence[tuple[PlanItem, Result]]) -> Result:
+    first = pairs[0][0].unit
+    missing: dict[Any, str] = dict(first.lost)
+    members: dict[Output, dict[Any, DataFile]] = {}
+    products: dict[Output, Any] = {}
+    for item, result in pairs:
+        if isinstance(result, Failure):
+            missing |= dict.fromkeys(item.unit.key.values(), result.error)
+            continue
+        assert not isinstance(result, str)
+        for name, df in result.items():
+            output = output_name(name)
+            if (pattern := item.unit.sets.get(output)) is None:
+                products[name] = df
+                continue
+            key = NamePattern(str(pattern)).match(str(df))
+            members.setdefault(output, {})[key] = df
+    if not members and not products and missing:
+        return Failure("; ".join(missing.values()))
+    for output, pattern in first.sets.items():
+        if output not in members and output in first.open and not missing:
+            # A plan cannot know the members before they are made.
+            products[output] = FileSet.promised(pattern, [])
+            continue
+        made = FileSet(in_order(members.get(output, {})), filename=pattern)
+        made.missing.update(missing)
+        made.cals.update(first.cals)
+        products[output] = made
+    return products
 
 
 def files_of(output: Output, results: list[Result]) -> DataFileList:
@@ -267,9 +287,17 @@ def files_of(output: Output, results: list[Result]) -> DataFileList:
         for result in results
         if isinstance(result, dict)
         for name, df in result.items()
-        if name == output or str(name).startswith(f"{output}#")
+        if _is_of(name, output)
     ]
     return DataFileList(data=files)
+
+
+def _is_of(name: Output, output: Output) -> bool:
+    """Whether a product is one of a declared output, which may leave the tag open."""
+    if name == output or str(name).startswith(f"{output}#"):
+        return True
+    before, tag, after = str(output).partition("{tag}")
+    return bool(tag) and str(name).startswith(before) and str(name).endswith(after)
 
 
 def shape_results(
@@ -290,6 +318,11 @@ def shape_results(
     shaped: dict[Output, Any] = {}
     for output in declaration.outputs:
         files = files_of(output, results)
-        shaped[output] = files[0] if single and len(files) == 1 else files
-    outputs = declaration.outputs
-    return shaped if len(outputs) != 1 else shaped[outputs[0]]
+        made = {
+            n for r in results if isinstance(r, dict) for n in r if _is_of(n, output)
+        }
+        # The tag is known by now, unless inputs were of several classes.
+        is_known = "{tag}" in str(output) and len(made) == 1
+        name = made.pop() if is_known else output
+        shaped[name] = files[0] if single and len(files) == 1 else files
+    return shaped if len(declaration.outputs) != 1 else next(iter(shaped.values()))

@@ -1,6 +1,6 @@
 """Hop 10 with save=False: products stay in memory, with their names and records."""
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, PlainFile
 from ndmapper.data.saving.save import attach_record
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.steps.call.decide import PlanItem
@@ -17,11 +17,16 @@ def keep_in_memory(
     before = ancestors(unit.used)
     products: dict[Output, DataFile] = {}
     for output, product in outcome.products.items():
+        rows = [*before, completed_entry(item.expected[output], facts)]
+        if isinstance(product, PlainFile):
+            text = PlainFile(item.targets[output], product.read_bytes())
+            text.record = rows
+            products[output] = text
+            continue
         products[output] = made = DataFile(data=product)
         if not unit.declaration.is_python:
             _load(made)  # the folder with its file is removed
         made.filename = item.targets[output]
-        rows = [*before, completed_entry(item.expected[output], facts)]
         attach_record(made, rows)
     return products
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ndmapper.data import DataFile
+from ndmapper.data.plainfile import PlainFile, open_file, write_file
 from ndmapper.data.saving.save import carries_record, write_datafile
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.errors import (
@@ -21,11 +22,11 @@ from ndmapper.io.digest import digest, examine
 from ndmapper.io.filetypes import is_compressed, split_ext
 from ndmapper.io.provenance import provenance_hdus
 from ndmapper.io.record import (
-    canonical,
     cleaned_path,
     encode,
     pending_path,
     side_path,
+    side_text,
 )
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import absolute, find_source, stamp_of
@@ -34,6 +35,7 @@ from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.record.differences import differences
 from ndmapper.steps.record.entry import Entry, ancestors, completed_entry
+from ndmapper.steps.run.members import remove_former
 from ndmapper.steps.work_unit import WorkUnit
 
 __all__ = [
@@ -60,8 +62,7 @@ class _Finished:
         """Write the side record under a unique name."""
         self.side = staging_name(side_path(self.target))
         _make_folder(self.side.parent)
-        lines = ",\n".join(canonical(row) for row in rows)
-        self.side.write_text(f"[{lines}]\n", encoding="utf-8")
+        self.side.write_text(side_text(rows), encoding="utf-8")
 
     def publish(self) -> None:
         """Rename product and side record into place."""
@@ -123,6 +124,8 @@ def publish_products(
             for one in finished:
                 if one.target not in kept:
                     one.publish()
+            if item.unit.open:
+                remove_former(item)
         for target, content in contents.items():
             if target not in kept:
                 item.unit.digests.put(find_source(target), content, ours=True)
@@ -160,7 +163,7 @@ def _kept(item: PlanItem, output: Output, target: Path, key: str) -> str | None:
         # Made again with what was removed beside it, and not to be replaced.
         return digest(target) if item.action == "reuse" else None
     try:
-        rows = DataFile(target).record
+        rows = open_file(target).record
     except (FormatError, RecordError):
         rows = []
     if rows and rows[-1]["key"] == key:
@@ -183,8 +186,10 @@ def _kept(item: PlanItem, output: Output, target: Path, key: str) -> str | None:
 
 def _place_of_record(item: PlanItem, product: DataFile) -> str:
     """Choose where the record goes: as configured, or beside what cannot hold it."""
+    if isinstance(product, PlainFile) or not carries_record(product.content):
+        return "side"
     wanted: str = item.unit.settings["record"]
-    return wanted if carries_record(product.content) else "side"
+    return wanted
 
 
 def _write(
@@ -198,7 +203,11 @@ def _write(
     unit, name = item.unit, Path(str(item.targets[output])).name
     place = _place_of_record(item, product)
     entry = completed_entry(item.expected[output], facts)
-    if not _moved_whole(product, temporary):
+    if _moved_whole(product, temporary):
+        pass
+    elif isinstance(product, PlainFile):
+        write_file(product, temporary)
+    else:
         # Appending the record, below, syncs the whole file.
         more = place != "side"
         write_datafile(product, temporary, rows=[], more=more)

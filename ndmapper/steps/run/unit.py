@@ -15,24 +15,29 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, PlainFile
 from ndmapper.engines import Outcome, get_engine
 from ndmapper.engines.base import Output
 from ndmapper.engines.quality import collect_findings
 from ndmapper.errors import FileAccessError, ParameterError, StepError
+from ndmapper.io.filetypes import is_plain
 from ndmapper.io.source import Stamp, absolute, stamp_of
 from ndmapper.io.temporary import scratch_folder
 from ndmapper.log import FILE_ONLY
 from ndmapper.steps.call.decide import PlanItem
+from ndmapper.steps.call.describe import describe_unit
+from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.record.decisions import collect_unit_decisions, save_decisions
 from ndmapper.steps.record.entry import (
     Entry,
+    output_name,
     qc_and_decisions,
     references,
     run_block,
 )
 from ndmapper.steps.record.summary import now
 from ndmapper.steps.run.in_memory import keep_in_memory
+from ndmapper.steps.run.members import name_members
 from ndmapper.steps.run.publish import publish_products, stage
 from ndmapper.steps.work_unit import Targets, WorkUnit
 
@@ -41,7 +46,6 @@ __all__ = [
     "Made",
     "Products",
     "Result",
-    "describe_unit",
     "run_engine",
     "run_unit",
 ]
@@ -76,11 +80,15 @@ class Made:
         The products that stay in memory, by output.
     text : str
         What a tool printed, where it makes no products.
+    targets : dict of str to FileName
+        The name of each product, by output, with those that were named as they were
+        made.
     """
 
     contents: dict[str, str] = field(default_factory=dict)
     products: Products = field(default_factory=dict)
     text: str = ""
+    targets: Targets = field(default_factory=dict)
 
 
 Result = Products | Failure | str
@@ -102,6 +110,8 @@ def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
         # Hops 7 and 8: run, collect.
         with _inputs_unchanged(unit) as files:
             outcome = run_engine(unit, item.targets, tool_folder, workers=workers)
+        if unit.open:
+            item, outcome = name_members(item, outcome)
         for warning in outcome.warnings:
             log.warning("%s: %s", describe_unit(item), warning)
         if outcome.log:
@@ -114,9 +124,10 @@ def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
         # Hop 10: publish, where the products are saved.
         text = "" if item.targets else outcome.log
         if folder is None:
-            return Made(products=keep_in_memory(item, outcome, facts), text=text)
+            products = keep_in_memory(item, outcome, facts)
+            return Made(products=products, text=text, targets=item.targets)
         contents = publish_products(item, outcome, folder, facts)
-        return Made(contents=contents, text=text)
+        return Made(contents=contents, text=text, targets=item.targets)
 
 
 def _after_prelude(item: PlanItem) -> PlanItem:
@@ -126,7 +137,7 @@ def _after_prelude(item: PlanItem) -> PlanItem:
         placed = _with_input(one, made)
         made = list(run_unit(placed).products.values())
         for df in made:
-            df.cals.update(placed.unit.shared_cals)  # the next step may look at them
+            df.cals.update(placed.unit.cals)  # the next step may look at them
     return _with_input(item, made)
 
 
@@ -206,13 +217,24 @@ def run_engine(
     """
     declaration = unit.declaration
     if _passes_through(unit):
-        return Outcome(products={unit.outputs[0]: DataFile(data=unit.inputs[0])})
+        return Outcome(products={unit.outputs[0]: DataFile(data=unit.items[0])})
     engine = get_engine(declaration.task.engine)
     outcome = engine.run(unit.job(targets, folder, workers=workers))
-    if set(outcome.products) != set(unit.outputs):
-        missing = sorted(map(str, set(unit.outputs) - set(outcome.products)))
+    made = {o for o in outcome.products if o in unit.outputs}
+    made |= {output_name(o and o.partition("#")[0]) for o in outcome.products}
+    lacking = set(unit.outputs) - made
+    if lacking := {o for o in lacking if o not in declaration.optional}:
+        missing = sorted(map(str, lacking))
         msg = f"{declaration.name}: the engine {engine.name} gave no {missing}"
         raise StepError(msg)
+    for output, product in outcome.products.items():
+        name = targets.get(output)
+        if name is not None and isinstance(product, PlainFile) != is_plain(name):
+            msg = (
+                f"{declaration.name} made {product} for {name}, which is another type "
+                "of file; name the product for what it is"
+            )
+            raise StepError(msg)
     return outcome
 
 
@@ -223,7 +245,7 @@ def _passes_through(unit: WorkUnit) -> bool:
     refused = [
         name
         for name, cal in unit.calibrations.items()
-        if cal is None and not declaration.cal_parameters[name].takes_none
+        if cal is None and not _can_go_without(declaration, name)
     ]
     if not refused or not declaration.is_python:
         return False
@@ -236,6 +258,13 @@ def _passes_through(unit: WorkUnit) -> bool:
     name = refused[0]
     msg = f"{declaration.name} cannot go without a {name}; give {name}=<file>"
     raise ParameterError(msg)
+
+
+def _can_go_without(declaration: Declaration, name: str) -> bool:
+    parameter = declaration.cal_parameters.get(name)
+    if parameter is None:
+        return name in declaration.optional
+    return parameter.takes_none
 
 
 @contextmanager
@@ -270,14 +299,3 @@ def _stamps(unit: WorkUnit) -> dict[Path, Stamp | None]:
     ]
     paths += [absolute(path) for path in unit.named if isinstance(path, Path)]
     return {path: stamp_of(path) for path in paths}
-
-
-def describe_unit(item: PlanItem) -> str:
-    """Name step, inputs and products in one line of a log."""
-    targets = ", ".join(item.products)
-    line = item.step + (f": {item.sources}" if item.sources else "")
-    line += f" -> {targets}" if targets else ""
-    if line.isprintable():
-        return line
-    # A name may hold anything, a new line too.
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)

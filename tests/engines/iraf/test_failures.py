@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from shared_helpers import write_image
 
 from ndmapper.engines import Outcome
 from ndmapper.engines.iraf.failures import failure_lines, failure_reason
@@ -15,11 +16,6 @@ from ndmapper.testing import make_mef
 
 RunTask = Callable[..., Outcome]
 Case = tuple[str, Mapping[str, str], Mapping[str, str], Mapping[str, Any], str]
-
-
-def simple(path: Path, shape: tuple[int, ...] = (6, 8)) -> Path:
-    fits.PrimaryHDU(np.ones(shape, "float32")).writeto(path)
-    return path
 
 
 LOUD: list[Case] = [
@@ -74,8 +70,8 @@ QUIET: list[Case] = [
 def test_failures_are_errors(run_iraf: RunTask, tmp_path: Path, case: Case) -> None:
     task, roles, outputs, parameters, words = case
     files = {
-        "f": simple(tmp_path / "f.fits"),
-        "other": simple(tmp_path / "other.fits", (5, 8)),
+        "f": write_image(tmp_path / "f.fits", np.ones((6, 8))),
+        "other": write_image(tmp_path / "other.fits", np.ones((5, 8))),
     }
     with pytest.raises(StepError, match=words) as caught:
         run_iraf(
@@ -109,7 +105,7 @@ def test_the_extension_is_named(run_iraf: RunTask, tmp_path: Path) -> None:
 
 @pytest.mark.iraf
 def test_what_was_printed_is_told(run_iraf: RunTask, tmp_path: Path) -> None:
-    path = simple(tmp_path / "f.fits")
+    path = write_image(tmp_path / "f.fits", np.ones((6, 8)))
     with pytest.raises(StepError) as caught:
         run_iraf(
             "images.imutil.imarith", {"operand1": path}, {"result": "x.fits"}, op="+",
@@ -121,7 +117,7 @@ def test_what_was_printed_is_told(run_iraf: RunTask, tmp_path: Path) -> None:
 
 @pytest.mark.iraf
 def test_a_question_is_an_error(run_iraf: RunTask, tmp_path: Path) -> None:
-    path = simple(tmp_path / "f.fits", (40, 50))
+    path = write_image(tmp_path / "f.fits", np.ones((40, 50)))
     with pytest.raises(StepError, match="it asked for 'Number of apertures"):
         run_iraf(
             "noao.twodspec.apextract.apall", {"input": path}, {"output": "x.fits"},
@@ -141,14 +137,14 @@ def test_questions_that_nothing_answers(run_iraf: RunTask, tmp_path: Path) -> No
 @pytest.mark.iraf
 def test_a_question_without_end(run_iraf: RunTask, tmp_path: Path) -> None:
     # Its own answer is no observatory, so it asks for one for ever.
-    path = simple(tmp_path / "f.fits")
+    path = write_image(tmp_path / "f.fits", np.ones((6, 8)))
     with pytest.raises(StepError, match="'override' again and again"):
         run_iraf("noao.observatory", {"images": path}, command="images", timeout=300)
 
 
 @pytest.mark.iraf
 def test_unknown_tasks(run_iraf: RunTask, tmp_path: Path) -> None:
-    path = simple(tmp_path / "f.fits")
+    path = write_image(tmp_path / "f.fits", np.ones((6, 8)))
     with pytest.raises(DeclarationError, match=r"there is immatch\.imcombine"):
         run_iraf("images.imutil.imcombine", {"input": path}, {"output": "x.fits"})
     with pytest.raises(DeclarationError, match="no package 'nowhere'"):

@@ -2,25 +2,21 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from astropy.io import fits
+from shared_helpers import write_image
 
 from ndmapper.engines.iraf.calls import Call
-from ndmapper.engines.iraf.products import ProductError, open_product
+from ndmapper.engines.iraf.failures import ProductError
+from ndmapper.engines.iraf.products import open_product
 
 
 def call_for(name: str) -> Call:
     return Call(ident=None, part="data", parameters={}, outputs={"output": name})
 
 
-def image(path: Path) -> Path:
-    fits.PrimaryHDU(np.ones((100, 100))).writeto(path)
-    return path
-
-
 def test_whole_file(tmp_path: Path) -> None:
-    image(tmp_path / "y.fits")
+    write_image(tmp_path / "y.fits")
     assert open_product(tmp_path, call_for("y.fits"), "output", [])[0].shape == (
         100,
         100,
@@ -28,22 +24,22 @@ def test_whole_file(tmp_path: Path) -> None:
 
 
 def test_a_format_behind_the_name(tmp_path: Path) -> None:
-    image(tmp_path / "y.ms.fits")
+    write_image(tmp_path / "y.ms.fits")
     assert len(open_product(tmp_path, call_for("y.fits"), "output", [])) == 1
 
 
 def test_missing(tmp_path: Path) -> None:
-    image(tmp_path / "x.fits")
+    write_image(tmp_path / "x.fits")
     with pytest.raises(ProductError, match=r"did not make y\.fits .*'output'\)$"):
         open_product(tmp_path, call_for("y.fits"), "output", ["x.fits"])
-    image(tmp_path / "z.fits")
+    write_image(tmp_path / "z.fits")
     with pytest.raises(ProductError, match=r"it made z\.fits instead"):
         open_product(tmp_path, call_for("y.fits"), "output", ["x.fits"])
 
 
 @pytest.mark.parametrize("size", [0, 100, 2880, 2880 + 5000])
 def test_half_a_file(tmp_path: Path, size: int) -> None:
-    path = image(tmp_path / "y.fits")
+    path = write_image(tmp_path / "y.fits")
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(ProductError, match="broken"):
         open_product(tmp_path, call_for("y.fits"), "output", [])

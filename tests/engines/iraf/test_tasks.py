@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from shared_helpers import write_image
 
 from ndmapper.data import DataFile
 from ndmapper.engines import Outcome
@@ -16,13 +16,6 @@ from ndmapper.testing import make_mef
 pytestmark = pytest.mark.iraf
 
 RunTask = Callable[..., Outcome]
-
-
-def simple(path: Path, array: Any, **cards: Any) -> Path:
-    hdu = fits.PrimaryHDU(np.asarray(array, dtype="float32"))
-    hdu.header.update(cards)
-    hdu.writeto(path)
-    return path
 
 
 def saved(product: DataFile, path: Path) -> DataFile:
@@ -70,7 +63,7 @@ def test_product_is_what_astropy_expects(run_iraf: RunTask, tmp_path: Path) -> N
 
 def test_single_extension_is_used_again(run_iraf: RunTask, tmp_path: Path) -> None:
     many = make_mef(tmp_path / "many.fits")
-    alone = simple(tmp_path / "alone.fits", np.full((6, 8), 7.0))
+    alone = write_image(tmp_path / "alone.fits", np.full((6, 8), 7.0))
     for first, second in ((many, alone), (alone, many)):
         outcome = run_iraf(
             "images.imutil.imarith",
@@ -95,7 +88,9 @@ def test_extensions_must_match(run_iraf: RunTask, tmp_path: Path) -> None:
 
 
 def test_simple_file_stays_simple(run_iraf: RunTask, tmp_path: Path) -> None:
-    path = simple(tmp_path / "raw.fits", np.arange(48).reshape(6, 8), EXPTIME=30.0)
+    path = write_image(
+        tmp_path / "raw.fits", np.arange(48).reshape(6, 8), cards={"EXPTIME": 30.0}
+    )
     outcome = run_iraf(
         "images.imutil.imarith", {"operand1": path}, {"result": "x.fits"}, op="/",
         operand2=4,
@@ -152,7 +147,7 @@ def test_long_lists_go_through_a_file(run_iraf: RunTask, tmp_path: Path) -> None
     files = []
     for n in range(120):
         path = tmp_path / f"a_rather_long_name_{n:03d}.fits"
-        files.append(simple(path, np.full((2, 3), n)))
+        files.append(write_image(path, np.full((2, 3), n)))
     outcome = run_iraf(
         "images.immatch.imcombine",
         {"input": files},
@@ -346,7 +341,7 @@ def test_images_made_of_nothing(run_iraf: RunTask) -> None:
 
 
 def test_whole_files(run_iraf: RunTask, tmp_path: Path) -> None:
-    path = simple(tmp_path / "one.fits", np.ones((4, 5)))
+    path = write_image(tmp_path / "one.fits", np.ones((4, 5)))
     before = path.read_bytes()
     outcome = run_iraf(
         "images.imutil.hedit", {"images": path}, {"images": "h.fits"},
@@ -377,7 +372,9 @@ def test_changes_of_a_copy_are_told(run_iraf: RunTask, tmp_path: Path) -> None:
 
 
 def test_ccdproc_in_place(run_iraf: RunTask, tmp_path: Path) -> None:
-    path = simple(tmp_path / "raw.fits", np.full((8, 12), 100.0), IMAGETYP="object")
+    path = write_image(
+        tmp_path / "raw.fits", np.full((8, 12), 100.0), cards={"IMAGETYP": "object"}
+    )
     settings = dict.fromkeys(
         ("darkcor", "flatcor", "fixpix", "zerocor", "overscan"), False
     )
@@ -397,7 +394,7 @@ def test_text_files_with_odd_and_long_names(
     folder.mkdir()
     objects = folder / name
     objects.write_text("5 5 -5\n")
-    image = simple(tmp_path / "sky.fits", np.zeros((10, 10)))
+    image = write_image(tmp_path / "sky.fits", np.zeros((10, 10)))
     outcome = run_iraf(
         "noao.artdata.mkobjects", {"input": image}, {"output": "made.fits"},
         objects=objects, exptime=1.0, comments=False,

@@ -1,0 +1,344 @@
+"""
+Rows of a record as they are stored: each fact once.
+
+The entries of a record repeat one another: products of one run differ in a few fields,
+and each entry names the files that earlier ones made. So a stored row (of schema 3)
+is an entry with these abbreviations, all of which point to earlier rows, counted from
+one:
+
+* ``"as": n``: fields that the row lacks are those of row n, and so are the items that
+  an object such as ``"run"`` lacks; but objects listed in ``"anew"`` stand whole, and
+  the entry lacks the fields in ``"without"``.
+* A reference ``{"row": n}`` is to the product of row n, by its name and key, and to
+  that of its set, if it has one and the reference says no other (null is none);
+  ``{"name": ...}`` alone is to a file whose identity was given with an earlier
+  reference of this name. Both may have a ``"role"``.
+* ``"folders"`` in ``"run"`` gives ``"paths"`` by folder: ``{folder: [name, or the row
+  of the product, ...]}``; a path that does not end with its name stands under ``""``.
+* ``{"plain": entry}`` is an entry without any abbreviation.
+
+In memory, objects that are equal for such a reason are one object.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Any
+
+from ndmapper.documents import LARGEST, canonical
+
+__all__ = ["Unpacker", "pack"]
+
+Entry = Mapping[str, Any]
+
+_REFERRING = ("calibrations", "references", "tags")
+_WORDS = frozenset(("as", "anew", "without", "plain"))
+
+
+def pack(rows: Sequence[Entry]) -> list[str]:
+    """Encode each entry as canonical JSON that states only what is new in it."""
+    packer = _Packer()
+    return [canonical(packer.pack(row)) for row in rows]
+
+
+class _Packer:
+    """Abbreviates entries, one after the other."""
+
+    def __init__(self) -> None:
+        self._rows: list[Entry] = []
+        self._last: dict[str, int] = {}
+        """The last row of each step."""
+        self._made: dict[str, int] = {}
+        """The last row of each name of a product."""
+        self._keyed: dict[str, int] = {}
+        self._known: dict[str, Any] = {}
+        """The last reference to each name that was given in full."""
+
+    def pack(self, row: Entry) -> dict[str, Any]:
+        """Abbreviate the next entry."""
+        if _is_odd(row):
+            stated: dict[str, Any] = {"plain": row}
+        elif self._rows:
+            number = self._last.get(str(row["step"]), len(self._rows))
+            stated = self._difference(row, self._rows[number - 1], number)
+        else:
+            stated = {name: self._field(name, row[name]) for name in sorted(row)}
+        self._rows.append(row)
+        number = len(self._rows)
+        self._last[str(row["step"])] = number
+        self._made[str(row["product"])] = self._keyed[str(row["key"])] = number
+        return stated
+
+    def _difference(self, row: Entry, model: Entry, number: int) -> dict[str, Any]:
+        stated: dict[str, Any] = {"as": number}
+        anew = []
+        # In the order of the text: which reference to a file is the first counts.
+        for name, value in sorted(row.items()):
+            before = model.get(name)
+            if name in model and _is_same(value, before):
+                continue
+            new = value
+            if isinstance(value, dict) and isinstance(before, dict):
+                new = _new_items(value, before)
+                if not before.keys() <= value.keys():
+                    new = value
+                    anew.append(name)
+            stated[name] = self._field(name, new)
+        if anew:
+            stated["anew"] = anew
+        if without := sorted(model.keys() - row.keys()):
+            stated["without"] = without
+        return stated
+
+    def _field(self, name: str, value: Any) -> Any:
+        if name == "inputs":
+            return [self._reference(reference) for reference in value]
+        if name in _REFERRING:
+            return {item: self._references(value[item]) for item in sorted(value)}
+        if name == "run" and isinstance(value.get("paths"), Mapping):
+            rest = {item: inner for item, inner in value.items() if item != "paths"}
+            return {**rest, "folders": self._folders(value["paths"])}
+        return value
+
+    def _references(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._reference(reference) for reference in value]
+        return self._reference(value)
+
+    def _reference(self, reference: Entry | None) -> Entry | None:
+        if reference is None:
+            return None
+        role = {"role": reference["role"]} if "role" in reference else {}
+        rest = {name: value for name, value in reference.items() if name != "role"}
+        if (number := self._keyed.get(str(rest.get("key")))) is not None:
+            made = _to_product(self._rows[number - 1])
+            if _is_same(rest, made):
+                return {"row": number, **role}
+            if _without_set(rest) == _without_set(made):
+                return {"row": number, "set": rest.get("set"), **role}
+        name = rest["name"]
+        if _is_same(self._known.get(name), rest):
+            return {"name": name, **role}
+        self._known[name] = rest
+        return reference
+
+    def _folders(self, paths: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, path in sorted(paths.items()):
+            folder, _, last = str(path).rpartition("/")
+            if folder and last == name and isinstance(path, str):
+                found.setdefault(folder, []).append(self._made.get(name, name))
+            else:
+                found.setdefault("", {})[name] = path
+        return found
+
+
+def _is_odd(row: Entry) -> bool:
+    """Whether an entry has parts that are wrong, or would be abbreviations."""
+    parts = [row.get(part, {}) for part in (*_REFERRING, "run")]
+    if not all(isinstance(part, dict) for part in parts):
+        return True
+    listed = [row.get("inputs", []), *(v for part in parts[:-1] for v in part.values())]
+    references = [r for v in listed for r in (v if isinstance(v, list) else [v])]
+    return (
+        not _WORDS.isdisjoint(row)
+        or "folders" in parts[-1]
+        or not isinstance(listed[0], list)
+        or not all(r is None or _is_plain(r) for r in references)
+    )
+
+
+def _is_plain(reference: Any) -> bool:
+    return (
+        isinstance(reference, dict)
+        and isinstance(reference.get("name"), str)
+        and len(reference) > 1 + ("role" in reference)
+        and "row" not in reference
+        and reference.get("role", "") is not None
+        and reference.get("set", "") is not None
+    )
+
+
+def _new_items(value: Entry, before: Entry) -> dict[str, Any]:
+    """Select the items of an object that another one does not have like this."""
+    return {
+        name: inner
+        for name, inner in value.items()
+        if name not in before or not _is_same(inner, before[name])
+    }
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    """Whether two values have the same text: 1 is neither True nor 1.0 there."""
+    if value is other:
+        return True
+    if type(value) is not type(other):
+        return False
+    if isinstance(value, dict):
+        return value.keys() == other.keys() and all(
+            _is_same(inner, other[name]) for name, inner in value.items()
+        )
+    if isinstance(value, list):
+        return len(value) == len(other) and all(map(_is_same, value, other))
+    if isinstance(value, float):
+        return repr(value) == repr(other)
+    return bool(value == other)
+
+
+def _to_product(row: Entry) -> dict[str, Any]:
+    """Refer to the product of an entry."""
+    reference = {"key": row.get("key"), "name": row.get("product")}
+    return reference | {"set": row["set"]} if row.get("set") else reference
+
+
+def _without_set(reference: Entry) -> dict[str, Any]:
+    return {name: value for name, value in reference.items() if name != "set"}
+
+
+class Unpacker:
+    """Restores entries from stored rows, one after the other."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._products: list[dict[str, Any]] = []
+        self._known: dict[str, dict[str, Any]] = {}
+        self._left = LARGEST
+        self._sizes: dict[int, int] = {}
+        """Size of each object of the rows by its id, for several rows may share it."""
+
+    def copy(self) -> "Unpacker":
+        """Copy it, so that several records can go on from the same rows."""
+        new = copy(self)
+        new.rows, new._products = [*self.rows], [*self._products]
+        new._known, new._sizes = {**self._known}, {**self._sizes}
+        return new
+
+    def restore(self, stated: Any) -> Any:
+        """
+        Restore the next entry, which is to be checked and appended then.
+
+        Raises
+        ------
+        ValueError
+            If it points to what does not stand before it.
+        """
+        if not isinstance(stated, dict):
+            return stated
+        return stated["plain"] if stated.keys() == {"plain"} else self._restored(stated)
+
+    def append(self, row: dict[str, Any]) -> None:
+        """
+        Append an entry.
+
+        Raises
+        ------
+        ValueError
+            If the entries are larger than any document.
+        """
+        self._left -= self._size(row)
+        if self._left < 0:
+            msg = f"with it the entries are larger than any record ({LARGEST} bytes)"
+            raise ValueError(msg)
+        self.rows.append(row)
+        self._products.append(_to_product(row))
+
+    def _restored(self, stated: dict[str, Any]) -> dict[str, Any]:
+        row = {
+            name: self._field(name, value)
+            for name, value in stated.items()
+            if name not in _WORDS
+        }
+        if "as" not in stated:
+            return row
+        model = self.rows[self._index(stated["as"])]
+        anew, without = stated.get("anew", []), stated.get("without", [])
+        if not isinstance(anew, list) or not isinstance(without, list):
+            msg = "what it does not share with another row is no list"
+            raise ValueError(msg)
+        for name, before in model.items():
+            if name not in row:
+                if name not in without:
+                    row[name] = before
+            elif (
+                isinstance(before, dict)
+                and isinstance(row[name], dict)
+                and name not in anew
+            ):
+                row[name] = dict(sorted((before | row[name]).items()))
+        return dict(sorted(row.items()))
+
+    def _index(self, number: Any) -> int:
+        if type(number) is not int or not 0 < number <= len(self.rows):
+            msg = f"it points to row {number!r}, which does not stand before it"
+            raise ValueError(msg)
+        return number - 1
+
+    def _field(self, name: str, value: Any) -> Any:
+        if name == "inputs" and isinstance(value, list):
+            return [self._reference(reference) for reference in value]
+        if name in _REFERRING and isinstance(value, dict):
+            return {item: self._references(inner) for item, inner in value.items()}
+        if name == "run" and isinstance(value, dict) and "folders" in value:
+            rest = {item: inner for item, inner in value.items() if item != "folders"}
+            paths = self._paths(value["folders"])
+            return dict(sorted({**rest, "paths": paths}.items()))
+        return value
+
+    def _references(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._reference(reference) for reference in value]
+        return self._reference(value)
+
+    def _reference(self, stated: Any) -> Any:
+        if not isinstance(stated, dict):
+            return stated
+        role = stated.get("role")
+        if "row" in stated:
+            found = self._products[self._index(stated["row"])]
+            if "set" in stated:
+                of_set = {} if stated["set"] is None else {"set": stated["set"]}
+                found = {**_without_set(found), **of_set}
+        elif len(stated) == 1 + (role is not None) and "name" in stated:
+            name = stated["name"]
+            if not isinstance(name, str) or name not in self._known:
+                msg = f"it refers to {name!r}, of which nothing is said before"
+                raise ValueError(msg)
+            found = self._known[name]
+        else:
+            if isinstance(name := stated.get("name"), str):
+                rest = {n: value for n, value in stated.items() if n != "role"}
+                self._known[name] = stated if role is None else rest
+            return stated
+        return found if role is None else {**found, "role": role}
+
+    def _paths(self, folders: Any) -> dict[str, Any]:
+        if not isinstance(folders, dict) or not all(
+            isinstance(names, list if folder else dict)
+            for folder, names in folders.items()
+        ):
+            msg = "folders in run is not what belongs there"
+            raise ValueError(msg)
+        if sum(len(folder) * len(names) for folder, names in folders.items()) > LARGEST:
+            msg = f"its paths are larger than any record ({LARGEST} bytes)"
+            raise ValueError(msg)
+        paths: dict[str, Any] = dict(folders.get("", {}))
+        for folder, names in folders.items():
+            for stated in names if folder else ():
+                name = stated
+                if not isinstance(stated, str):
+                    name = str(self._products[self._index(stated)]["name"])
+                paths[name] = f"{folder}/{name}"
+        return dict(sorted(paths.items()))
+
+    def _size(self, value: Any) -> int:
+        """Compute the length of a value as JSON, of shared objects once."""
+        if isinstance(value, str):
+            return len(value) + 2
+        if not isinstance(value, (dict, list)):
+            return len(str(value))
+        if (known := self._sizes.get(id(value))) is None:
+            if isinstance(value, dict):
+                known = sum(len(n) + 4 + self._size(v) for n, v in value.items())
+            else:
+                known = sum(1 + self._size(inner) for inner in value)
+            self._sizes[id(value)] = known
+        return known

@@ -1,0 +1,52 @@
+"""Units of work in words: one unit, and many units of a step in one line."""
+
+from collections.abc import Iterable, Sequence
+
+from ndmapper.data.fold_names import fold_names, list_names
+from ndmapper.steps.call.decide import PlanItem
+from ndmapper.terminal import one_line
+
+__all__ = ["describe_unit", "describe_units", "group_units", "reason_of"]
+
+_WIDTH = 40
+"""Largest length of the inputs in a line about many units [characters]."""
+
+
+def describe_unit(item: PlanItem) -> str:
+    """Name step, inputs and products in one line."""
+    return _line(item.step, item.sources, ", ".join(fold_names(item.products)))
+
+
+def describe_units(items: Sequence[PlanItem]) -> str:
+    """Name step, inputs and products of several units of a step in one line."""
+    if len(items) == 1:
+        return describe_unit(items[0])
+    files = [str(df) for item in items for df in item.units[0].inputs]
+    sources = list_names(dict.fromkeys(files))
+    if len(sources) > _WIDTH:
+        sources = f"{len({*files})} files"
+    products = list_names([name for item in items for name in item.products])
+    return _line(items[0].step, sources, products)
+
+
+def group_units(items: Iterable[PlanItem]) -> list[list[PlanItem]]:
+    """Group units that the same is done with, for the same reason."""
+    groups: dict[tuple[str, ...], list[PlanItem]] = {}
+    for item in items:
+        because = item.causes or (item.reason if item.reason == "new" else "",)
+        kinds = (item.step, item.action, str(item.is_open), str(item.is_kept))
+        groups.setdefault((*kinds, *because), []).append(item)
+    return [*groups.values()]
+
+
+def reason_of(items: Sequence[PlanItem]) -> str:
+    """Word the reason that the units of a group share."""
+    reasons = {"; ".join(item.in_short or (item.reason,)) for item in items}
+    if len(reasons) == 1:
+        return reasons.pop()
+    return "; ".join(items[0].causes) or "as what they are made of differs"
+
+
+def _line(step: str, sources: str, products: str) -> str:
+    line = step + (f": {sources}" if sources else "")
+    return one_line(line + (f" -> {products}" if products else ""))
