@@ -12,9 +12,9 @@ from ndmapper.calibrations.given import Calibration, GivenCals, first_file
 from ndmapper.calibrations.matching import match_frames
 from ndmapper.calibrations.names import frame_name, product_name
 from ndmapper.calibrations.patterns import is_there, open_product
-from ndmapper.calibrations.products import find_product
 from ndmapper.calibrations.scan import find_frames
 from ndmapper.calibrations.schema import CALIBRATIONS
+from ndmapper.calibrations.sets import find_in_any_form
 from ndmapper.data import DataFile, PlainFile
 from ndmapper.data.planned import PlannedFile
 from ndmapper.instruments import Instrument, recognise
@@ -78,11 +78,11 @@ class FurtherProduct:
         found = self._find_given(given, cal_dict)
         if found is not None:
             return found
-        path = find_product(self.name, cal_dict)
+        path = find_in_any_form(self.name, cal_dict)
         if path is not None:
             return open_product(path)
         main = given.find(self.label)
-        places = [find_product(self.label, cal_dict)]
+        places = [find_in_any_form(self.label, cal_dict)]
         places += [] if main is None else [Path(str(main))]
         for place in places:
             if place is not None and is_there(place):
