@@ -20,6 +20,7 @@ from ndmapper.errors import (
     RecordError,
 )
 from ndmapper.io.digest import DigestCache
+from ndmapper.io.filetypes import record_name
 from ndmapper.io.record import (
     cleaned_path,
     entry_key,
@@ -147,7 +148,7 @@ def plan_in_memory(unit: WorkUnit, targets: Targets) -> PlanItem:
 def describe_products(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
     """Build the entry that each product would have if it were made now."""
     return {
-        o: expected_entry(unit, o, Path(str(name)).name) for o, name in targets.items()
+        o: expected_entry(unit, o, record_name(name)) for o, name in targets.items()
     }
 
 
