@@ -1,5 +1,6 @@
 """How the verbs print: aligned columns for people, JSON for programs."""
 
+import argparse
 import contextlib
 import io
 import json
@@ -14,6 +15,7 @@ from ndmapper.errors import OutputExistsError
 from ndmapper.terminal import one_line, printable
 
 __all__ = [
+    "add_all",
     "check_new",
     "format_columns",
     "print_json",
@@ -38,6 +40,11 @@ def format_columns(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> st
         "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip()
         for row in table
     )
+
+
+def add_all(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the option that shows what is otherwise put together."""
+    parser.add_argument("--all", action="store_true", help=f"show {what}")
 
 
 def print_json(value: object) -> None:

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from ndmapper.data import DataFile, FileName
+from ndmapper.data import DataFile, FileName, FileSet
 from ndmapper.data.fold_names import list_names
 from ndmapper.data.name_pattern import NamePattern, in_order, key_text
 from ndmapper.data.plainfile import open_file
@@ -35,7 +35,7 @@ from ndmapper.steps.record.differences import Difference, differences, in_short
 from ndmapper.steps.record.entry import (
     Entry,
     ancestors,
-    expected_entry,
+    expected_entries,
     is_as_recorded,
     output_name,
 )
@@ -114,7 +114,17 @@ class PlanItem:
     @property
     def sources(self) -> str:
         """The names of the inputs, as far as they fit into a line."""
-        return list_names(str(df) for df in self.units[0].items)
+        return list_names(self.input_names, self.input_names)
+
+    @property
+    def input_names(self) -> dict[str, str]:
+        """The names of the inputs, with the pattern of the set that each belongs to."""
+        names: dict[str, str] = {}
+        for item in self.units[0].items:
+            is_set = isinstance(item, FileSet) and item.pattern is not None
+            members = item.names if is_set else []
+            names |= dict.fromkeys(members or [str(item)], str(item) if members else "")
+        return names
 
     @property
     def in_memory(self) -> bool:
@@ -147,9 +157,8 @@ def plan_in_memory(unit: WorkUnit, targets: Targets) -> PlanItem:
 
 def describe_products(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
     """Build the entry that each product would have if it were made now."""
-    return {
-        o: expected_entry(unit, o, record_name(name)) for o, name in targets.items()
-    }
+    names = {output: record_name(name) for output, name in targets.items()}
+    return expected_entries(unit, names)
 
 
 def decide(unit: WorkUnit, targets: Targets) -> PlanItem:

@@ -41,6 +41,9 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+_MOST = 3
+"""Largest number of errors of one call that are told in full."""
+
 
 def execute(plan: Plan) -> list[Result]:
     """Run what a plan says, log it, and map the products."""
@@ -109,11 +112,16 @@ def _refuse_failed(plan: Plan, made: Mapping[int, Made | Failure]) -> None:
         if isinstance(result := made.get(id(item)), Failure)
     ]
     if failed:
+        keys = [
+            ", ".join(f"{by} {key}" for by, key in item.unit.key.items())
+            for item, _ in failed
+        ]
         words = "; ".join(
-            f"{', '.join(f'{by} {key}' for by, key in item.unit.key.items())} of "
-            f"{item.sources}: {result.error}"
-            for item, result in failed
+            f"{key} of {item.sources}: {result.error}"
+            for key, (item, result) in zip(keys[:_MOST], failed, strict=False)
         )
+        if len(failed) > _MOST:
+            words += f"; {', '.join(keys[_MOST:])}: see the log"
         msg = (
             f"{plan.step} failed for {len(failed)} of {len(plan.items)}: {words}. "
             "What was made is kept, and the next run makes only what is missing; "
