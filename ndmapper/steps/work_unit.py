@@ -17,7 +17,7 @@ from ndmapper.data.name_pattern import Key
 from ndmapper.engines import Job, get_engine
 from ndmapper.engines.base import Calibration, Output
 from ndmapper.io.digest import DigestCache
-from ndmapper.io.filetypes import in_database
+from ndmapper.io.filetypes import in_database, record_name
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import switch_values
 from ndmapper.steps.instrument_table import TableFacts
@@ -189,7 +189,7 @@ class WorkUnit:
             parameters=parameters,
             outputs=self.outputs,
             open=frozenset(self.open),
-            targets={o: _short(name) for o, name in names.items()},
+            targets={o: record_name(str(name)) for o, name in names.items()},
             settings=settings,
             folder=folder,
             timeout=None if settings["interact"] else settings["timeout"],
@@ -231,12 +231,6 @@ def shared_cals(items: Sequence[Any]) -> dict[str, Any]:
         for name, cal in first.cals.items()
         if all(df.cals.get(name) is cal for df in others)
     }
-
-
-def _short(name: object) -> str:
-    """Write the name of a product without its folder, but for a database of IRAF."""
-    path = Path(str(name))
-    return f"database/{path.name}" if in_database(path) else path.name
 
 
 def files_within(value: Any) -> Iterator[DataFile | Path]:

@@ -20,6 +20,7 @@ from ndmapper.errors import (
     RecordError,
 )
 from ndmapper.io.digest import DigestCache
+from ndmapper.io.filetypes import record_name
 from ndmapper.io.record import (
     cleaned_path,
     entry_key,
@@ -156,7 +157,7 @@ def plan_in_memory(unit: WorkUnit, targets: Targets) -> PlanItem:
 
 def describe_products(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
     """Build the entry that each product would have if it were made now."""
-    names = {output: Path(str(name)).name for output, name in targets.items()}
+    names = {output: record_name(name) for output, name in targets.items()}
     return expected_entries(unit, names)
 
 
