@@ -16,6 +16,7 @@ from astropy.table import MaskedColumn, Table
 from ndmapper.calibrations.frames import Frame, read_frame
 from ndmapper.calibrations.names import frame_name, name_variants
 from ndmapper.calibrations.scan import find_frames
+from ndmapper.data.fold_names import fold_names
 from ndmapper.documents import check_length, is_file
 from ndmapper.errors import (
     FileAccessError,
@@ -86,8 +87,9 @@ def survey(
     frames = find_frames(folder, instrument)
     unknown = [frame.name for frame in frames if frame.frame_class is None]
     if unknown:
+        listed = _in_columns(fold_names(unknown))
         log.info("%d of %d frames in %s without a class:\n%s",
-                 len(unknown), len(frames), folder, _in_columns(unknown))  # fmt: skip
+                 len(unknown), len(frames), folder, listed)  # fmt: skip
     _warn_of_times(frames)
     table = _table(frames, folder)
     if known is None:
