@@ -61,8 +61,10 @@ def _run(args: argparse.Namespace) -> int:
     written = args.save or args.update
     if written is not None:
         save_table(table, written)
+    others = _other_products(args.folder)
     if args.json:
-        print_json([dict(zip(table.colnames, row, strict=True)) for row in table])
+        rows = [dict(zip(table.colnames, row, strict=True)) for row in table]
+        print_json([*rows, *({**dict.fromkeys(table.colnames), **o} for o in others)])
         return 0
     if args.rules:
         _print_rules(table)
@@ -70,6 +72,7 @@ def _run(args: argparse.Namespace) -> int:
     # The reason is the longest by far, and the least often wanted.
     names = [*(name for name in table.colnames if name != "why"), "why"]
     cells = [[_shown(row[name]) for name in names] for row in table]
+    cells += [[other.get(name) for name in names] for other in others]
     say(format_columns(cells if args.all else _folded(cells), names))
     if written is not None:
         say(f"\nwritten to {written}")
@@ -91,6 +94,22 @@ def _folded(rows: Sequence[list[Any]]) -> Iterator[list[Any]]:
         first, *others = zip(*alike, strict=True)
         cells = [c[0] if len({*map(str, c)}) == 1 else f"{c[0]} ..." for c in others]
         yield [list_names(map(str, first), most=1), *cells]
+
+
+def _other_products(folder: Path) -> list[dict[str, str]]:
+    """List the products that are not FITS, which have their records beside them."""
+    from ndmapper.io.filetypes import is_plain
+    from ndmapper.io.record import read_side
+
+    found = []
+    for place in (folder, folder / "database"):
+        for side in sorted((place / ".ndmapper" / "records").glob("*.json")):
+            path = place / side.name.removesuffix(".json")
+            if is_plain(path) and path.is_file() and (rows := read_side(path)):
+                name = str(path.relative_to(folder))
+                why = f"a product of ndmapper ({rows[-1]['step']}), not FITS"
+                found.append({"file": name, "class": "?", "why": why})
+    return found
 
 
 def _print_rules(table: Any) -> None:
@@ -127,8 +146,9 @@ def _shown(cell: object) -> object:
 VERB = Verb(
     description="""\
 List the frames of a folder: the class of each (bias, flat, arc, object ...), the
-reason, and the keywords that matter for its instrument. Only headers are read. Frames
-that differ in name and time only are one row.
+reason, and the keywords that matter for its instrument. Only headers are read. Products
+that are not FITS are listed as such. Frames that differ in name and time only are one
+row.
 
 The classes can be corrected: save the table, edit it, and hand it to look_up_cals.""",
     examples=(

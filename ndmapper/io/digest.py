@@ -146,6 +146,8 @@ class DigestCache:
         self._new: dict[str, Any] = {}
         self.named: set[Path] = set()
         """Damaged files that were reported already."""
+        self.references: dict[int, tuple[Any, dict[str, Any]]] = {}
+        """Files by id, and how records refer to them: asked once for all units."""
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
         # Another process reads the file when it needs to.

@@ -56,11 +56,12 @@ class LocalService:
         folders = self._folders()
         if self.survey is not None:
             return frames_of_survey(self.survey, folders)
-        frames: dict[str, Frame] = {}
+        frames: dict[str | Path, Frame] = {}
         for folder in folders:
             for frame in find_frames(folder, self.instrument):
                 # Names must be unique, or a frame would count twice in a set.
-                known = frames.setdefault(frame.name, frame)
+                place = frame.path if frame.is_processed else frame.name
+                known = frames.setdefault(place, frame)
                 if known is not frame and not frame.is_processed:
                     check_names([known.path, frame.path])
         found = without_copies(without_twins(list(frames.values())))
@@ -71,7 +72,7 @@ class LocalService:
     def pool(self) -> FrameIndex:
         """Index of the frames."""
         bad = dict(self.bad or {})
-        made = (frame.path for frame in self.frames if frame.is_processed)
+        made = [frame.path for frame in self.frames if frame.is_processed]
         return FrameIndex(self.frames, made_from_bad_frames(made, bad) | bad)
 
     def match(self, filename: str, cal_type: str) -> Match:
@@ -111,16 +112,17 @@ class LocalService:
             words = "%s: %s is %s (%s)"
             log.info(words, filename, cal_type, used, match.why, extra=FILE_ONLY)
         instrument = match.target.instrument
-        alone = match.is_processed and len(match.files) == 1
+        product = match.product
         return Answer(
-            files=() if alone else tuple((name, None) for name in match.files),
-            product=match.files[0] if alone else None,
+            files=() if product else tuple((name, None) for name in match.files),
+            product=None if product is None else product.name,
             quality=match.quality,
             why=match.summary,
             rules=None if instrument is None else instrument.name,
             source="local",
             paths=tuple(frame.path for frame in match.used),
-            is_made=match.is_processed,
+            is_made=product is not None,
+            is_raw=match.rule is not None and match.rule.raw,
         )
 
     def fetch(

@@ -133,10 +133,11 @@ def look_up_cals(
     while True:
         try:
             bad = bad_with_products(cal_dict)
-            for needs, start in starts:
+            for needs, start, raw_types in starts:
                 changes += walk_dependencies(
-                    start, needs, ask, cal_dict, refresh=refresh, bad=bad
-                )
+                    start, needs, ask, cal_dict, refresh=refresh, bad=bad,
+                    raw_types=raw_types,
+                )  # fmt: skip
         except BaseException:
             if cache is not None:  # keep what was found so far
                 save_cal_dict(cal_dict, cache)
@@ -220,13 +221,16 @@ def _starts(
     dependencies: Dependencies | None,
     obs_type: str,
     local: LocalService,
-) -> list[tuple[Dependencies, list[tuple[str, str]]]]:
-    """Return the frames to start from, and the dependencies of each instrument."""
+) -> list[tuple[Dependencies, list[tuple[str, str]], tuple[str, ...]]]:
+    """
+    Return the frames to start from, with the dependencies of each instrument, and the
+    types of raw frames that are used as they are.
+    """
     if dependencies is not None:
         check_dependencies(dependencies)
         kinds = [(n, _kind(n, obs_type, dependencies, local)) for n in names]
-        return [(dependencies, kinds)]
-    found: dict[str, tuple[Dependencies, list[tuple[str, str]]]] = {}
+        return [(dependencies, kinds, ())]
+    found: dict[str, tuple[Dependencies, list[tuple[str, str]], tuple[str, ...]]] = {}
     for name in names:
         instrument = local.frame(name).instrument
         if instrument is None:
@@ -236,7 +240,8 @@ def _starts(
             )
             raise ParameterError(msg)
         needs = instrument.dependencies
-        start = found.setdefault(instrument.name, (needs, []))[1]
+        raw_types = tuple(rule.type for rule in instrument.rules if rule.raw)
+        start = found.setdefault(instrument.name, (needs, [], raw_types))[1]
         start.append((name, _kind(name, obs_type, needs, local)))
     return list(found.values())
 

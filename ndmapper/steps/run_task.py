@@ -225,9 +225,7 @@ def run_task(
     of_steps: dict[str, Any] = {"by": by, "name": name}
     if isinstance(what, str):
         given = tool_params | words
-        if not isinstance(inputs, Mapping) and (
-            inputs is not None or not isinstance(outputs, Mapping)
-        ):
+        if not isinstance(inputs, Mapping) and not _is_for_now(inputs, outputs):
             return _decorator(
                 what, words=given, cals=cals, params=params, **common, **of_steps
             )
@@ -249,6 +247,15 @@ def run_task(
         return Step(declare_python(func, cals=cals, **common, **of_steps))
 
     return make if what is None else make(what)
+
+
+def _is_for_now(inputs: Any, outputs: Any) -> bool:
+    """Whether outputs are for a tool that runs at once, although inputs are not."""
+    if not isinstance(outputs, Mapping):
+        return False
+    return inputs is None or any(
+        str(text)[:1] in ("@", "!") for text in outputs.values()
+    )
 
 
 def _decorator(what: str, **declared: Any) -> Callable[[Any], Step]:

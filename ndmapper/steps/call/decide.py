@@ -34,7 +34,7 @@ from ndmapper.steps.record.differences import Difference, differences, in_short
 from ndmapper.steps.record.entry import (
     Entry,
     ancestors,
-    expected_entry,
+    expected_entries,
     is_as_recorded,
     output_name,
 )
@@ -156,9 +156,8 @@ def plan_in_memory(unit: WorkUnit, targets: Targets) -> PlanItem:
 
 def describe_products(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
     """Build the entry that each product would have if it were made now."""
-    return {
-        o: expected_entry(unit, o, Path(str(name)).name) for o, name in targets.items()
-    }
+    names = {output: Path(str(name)).name for output, name in targets.items()}
+    return expected_entries(unit, names)
 
 
 def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
@@ -443,6 +442,9 @@ class _Judge:
     ) -> list[Difference]:
         """List how a record differs from the one that would be written now."""
         recorded = rows[-1]
+        if "interactive" in recorded:  # which stands until it must be made again
+            expected = {**expected, "interactive": recorded["interactive"]}
+            expected["key"] = entry_key(expected)
         untold: list[Difference] = []
         if not tells_of_tables(recorded) and "instrument" in expected:
             untold = _untold(expected["instrument"])

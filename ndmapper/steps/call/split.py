@@ -1,5 +1,6 @@
 """Hop 5, units: which files, calibrations and key go into each unit of work."""
 
+import itertools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from ndmapper.steps.work_unit import Roles, shared_cals
 __all__ = ["Part", "split"]
 
 log = logging.getLogger(__name__)
+
+Said = Mapping[int, Sequence[Key]]
+"""The keys that each file says it holds, by the id of the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,18 +133,28 @@ def _by_key(
     declaration: Declaration, group: int, whole: Part, by: str, settings: Settings
 ) -> list[Part]:
     items = [item for role in whole.roles.values() for item in role]
-    keys, rule = _keys_of(declaration, items, by)
+    lists = [cal for cal in whole.calibrations.values() if isinstance(cal, list)]
+    # Each file is asked once, and not for each key.
+    said = {
+        id(item): keys_in(item, by)
+        for item in itertools.chain(items, *lists)
+        if not isinstance(item, FileSet)
+    }
+    keys, rule = _keys_of(declaration, items, by, said)
     parameter = declaration.by_parameter or _parameter(declaration, by, rule)
     lost: dict[Key, str] = {}
     found = []
     for key in keys:
         try:
             roles = {
-                name: _members(role, by, key) for name, role in whole.roles.items()
+                name: _members(role, by, key, said)
+                for name, role in whole.roles.items()
             }
             _refuse_empty(declaration, roles, by, key, whole.roles)
             applied = {
-                name: _member_cal(declaration, name, cal, by, key)
+                name: _members(cal, by, key, said)
+                if isinstance(cal, list)
+                else _member_cal(declaration, name, cal, by, key)
                 for name, cal in whole.calibrations.items()
             }
         except (MissingCalibrationError, PlanError) as err:
@@ -173,7 +187,7 @@ def _by_key(
 
 
 def _keys_of(
-    declaration: Declaration, items: Sequence[Any], by: str
+    declaration: Declaration, items: Sequence[Any], by: str, said: Said
 ) -> tuple[list[Key], Any]:
     """List the keys of the first input that says them."""
     for item in items:
@@ -182,8 +196,8 @@ def _keys_of(
                 first = next(iter(item.members), None)
                 return list(item), None if first is None else find_rule(first, by)
             continue
-        if found := keys_in(item, by):
-            rest = (k for i in items if isinstance(i, DataFile) for k in keys_in(i, by))
+        if found := said[id(item)]:
+            rest = (key for i in items for key in said.get(id(i), ()))
             return list(dict.fromkeys((*found, *rest))), find_rule(item, by)
     names = ", ".join(str(item) for item in items[:3]) or "nothing"
     msg = (
@@ -205,7 +219,7 @@ def _parameter(declaration: Declaration, by: str, rule: Any) -> str | None:
     return None
 
 
-def _members(items: Iterable[Any], by: str, key: Key) -> list[Any]:
+def _members(items: Iterable[Any], by: str, key: Key, said: Said) -> list[Any]:
     """Select what belongs to a key: members of sets, and files that do not say no."""
     found: list[Any] = []
     for item in items:
@@ -215,8 +229,7 @@ def _members(items: Iterable[Any], by: str, key: Key) -> list[Any]:
             elif key in item:
                 found.append(item[key] if item.whole is None else item.whole)
             continue
-        said = keys_in(item, by)
-        if not said or key in said:
+        if not said[id(item)] or key in said[id(item)]:
             found.append(item)
     return found
 
@@ -238,8 +251,6 @@ def _member_cal(
     declaration: Declaration, name: str, cal: Calibration, by: str, key: Key
 ) -> Calibration:
     """Select the member of a calibration that belongs to a key."""
-    if isinstance(cal, list):
-        return _members(cal, by, key)
     if isinstance(cal, FileSet) and _name_of_key(cal) == by:
         if key not in cal:
             why = cal.missing.get(key, "")

@@ -25,7 +25,7 @@ from ndmapper.engines.decisions import Decisions
 from ndmapper.engines.quality import Findings
 from ndmapper.errors import ParameterError
 from ndmapper.io.digest import DigestCache, Examined, digest, examine, name_damage
-from ndmapper.io.record import SCHEMA, entry_key, is_of_library
+from ndmapper.io.record import SCHEMA, is_of_library, output_keys
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import absolute
 from ndmapper.io.temporary import scratch_folder
@@ -39,8 +39,8 @@ from ndmapper.steps.work_unit import WorkUnit, as_list, files_within
 __all__ = [
     "Entry",
     "ancestors",
-    "completed_entry",
-    "expected_entry",
+    "completed_entries",
+    "expected_entries",
     "is_as_recorded",
     "output_name",
     "qc_and_decisions",
@@ -139,21 +139,22 @@ _VOLATILE_WORDS = frozenset({"sof"})
 """Words of engines that only say where something lies."""
 
 
-def expected_entry(unit: WorkUnit, output: Output, product: str) -> Entry:
+def expected_entries(
+    unit: WorkUnit, products: Mapping[Output, str]
+) -> dict[Output, Entry]:
     """
-    Build the expected record entry: all fields but `content` and `run`.
+    Build the expected entry of each product: all fields but `content` and `run`.
 
     Inputs that were re-used although they differ from what would be made now count as
     what they would be.
     """
     declaration = unit.declaration
     step, task = declaration.name, declaration.task
-    entry: Entry = {
+    shared: Entry = {
         "schema": SCHEMA,
         "step": step,
         **(unit.ran or what_ran(declaration, unit.parameters)),
-        "product": product,
-        "output": output,
+        "output": None,
         "parameters": {
             name: recordable(value, f"{step}: {name}")
             for name, value in unit.counted_parameters.items()
@@ -163,12 +164,10 @@ def expected_entry(unit: WorkUnit, output: Output, product: str) -> Entry:
         **_instrument(unit),
     }
     if unit.key:
-        entry["unit"] = dict(unit.key)
-    if output_name(output) in unit.sets:
-        entry["set"] = Path(str(unit.sets[output_name(output)])).name
+        shared["unit"] = dict(unit.key)
     if not declaration.is_python:
         defaults = get_engine(task.engine).words
-        entry["task"] = {
+        shared["task"] = {
             "name": task.name,
             "parameters": {
                 name: recordable(value, f"{step}: {name}")
@@ -181,11 +180,17 @@ def expected_entry(unit: WorkUnit, output: Output, product: str) -> Entry:
             },
         }
         if unit.frames:
-            entry["task"]["words"]["frames"] = [
+            shared["task"]["words"]["frames"] = [
                 f"{path.name} {what}" for path, what in unit.frames
             ]
-    entry["key"] = entry_key(entry)
-    return entry
+    keys = output_keys(shared, products)
+    entries = {}
+    for output, product in products.items():
+        entry = {**shared, "product": product, "output": output, "key": keys[output]}
+        if (pattern := unit.sets.get(output_name(output))) is not None:
+            entry["set"] = Path(str(pattern)).name
+        entries[output] = entry
+    return entries
 
 
 def output_name(output: Output) -> Output:
@@ -211,22 +216,29 @@ def _config(settings: Settings) -> Entry:
     return found
 
 
-def completed_entry(expected: Mapping[str, Any], files: Entry) -> Entry:
-    """Complete an expected entry by the facts of the run, and compute its key again."""
-    entry = {**expected, **files}
-    entry["key"] = entry_key(entry)
-    return entry
+def completed_entries(
+    expected: Mapping[Output, Mapping[str, Any]], files: Entry
+) -> dict[Output, Entry]:
+    """Complete expected entries by the facts of their run, and compute keys again."""
+    entries = {output: {**entry, **files} for output, entry in expected.items()}
+    for first in [*entries.values()][:1]:
+        for output, key in output_keys(first, entries).items():
+            entries[output]["key"] = key
+    return entries
 
 
 def references(unit: WorkUnit, *, expected: bool) -> Entry:
     """Build the references to all input files; what was re-used counts as made now."""
-    known: dict[int, Entry] = {}
+    # A file stands in several places, and in several units, and is looked at once; but
+    # again after the run.
+    known = unit.digests.references if expected else {}
 
     def refer(file: DataFile | Path) -> Entry:
-        # A calibration stands in several places, and is looked at once.
+        if isinstance(file, DataFile) and not file.is_made:
+            return look(file)
         if id(file) not in known:
-            known[id(file)] = look(file)
-        return dict(known[id(file)])
+            known[id(file)] = file, look(file)
+        return dict(known[id(file)][1])
 
     def refer_all(items: Sequence[Any]) -> list[Entry]:
         found = []
@@ -376,12 +388,25 @@ def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
 
 
 def ancestors(files: Sequence[DataFile]) -> list[Entry]:
-    """Join the records of all input files: each entry once, oldest first."""
+    """
+    Join the records of all input files: each entry once, oldest first.
+
+    The longest record comes first, which files of one night share most often, so that
+    their products begin alike. What tools printed is left to the products that they
+    made, if these were saved.
+    """
     joined: dict[tuple[str, str], Entry] = {}
-    for df in files:
-        for entry in df.record:
+    for rows in sorted((df.record for df in files), key=len, reverse=True):
+        for entry in rows:
             joined.setdefault((entry["key"], entry["product"]), entry)
-    return list(joined.values())
+    return [_without_log(entry) for entry in joined.values()]
+
+
+def _without_log(entry: Entry) -> Entry:
+    run = entry.get("run") or {}
+    if "log" not in run or entry.get("content") is None:
+        return entry
+    return {**entry, "run": {name: fact for name, fact in run.items() if name != "log"}}
 
 
 def script_block(
