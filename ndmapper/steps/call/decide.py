@@ -471,7 +471,7 @@ class _Judge:
         if not found and same.waiting:
             names = list(dict.fromkeys(same.waiting))
             any_of = "any of " if len(names) > 1 else ""
-            text = f"if {any_of}{', '.join(names)} comes out otherwise"
+            text = f"if {any_of}{list_names(names)} comes out otherwise"
             found = [Difference(text, text, follows=True, is_open=True)]
         if own_key(recorded) == own_key(same.expected):
             return found
