@@ -10,7 +10,14 @@ from typing import Any
 
 from ndmapper.errors import ParameterError
 
-__all__ = ["Key", "NamePattern", "in_order", "key_text", "parse_pattern"]
+__all__ = [
+    "Key",
+    "NamePattern",
+    "field_name",
+    "in_order",
+    "key_text",
+    "parse_pattern",
+]
 
 Key = int | str | tuple[Any, ...]
 """What tells a member of a set apart: a number, a text, or one of each field."""
@@ -102,6 +109,23 @@ class NamePattern:
         """Name the file of a key."""
         return self.fill_fields(self.values(key))
 
+    def read(self, text: str) -> Key:
+        """Read a key as `key_text` writes it; ParameterError for another number."""
+        fields = {f.name: f for f in reversed(self._parts[1::2])}
+        parts = text.split(", ") if len(fields) > 1 else [text]
+        if len(parts) != len(fields):
+            msg = f"{self.text} has the keys {', '.join(self.fields)}, not {text!r}"
+            raise ParameterError(msg)
+        try:
+            key = tuple(
+                fields[name].read(part)
+                for name, part in zip(self.fields, parts, strict=True)
+            )
+        except ValueError as err:
+            msg = f"{text!r} is no number, which {self.text} is named by"
+            raise ParameterError(msg) from err
+        return key if len(key) > 1 else key[0]
+
     def fill_fields(self, values: Mapping[str, Any]) -> str:
         """Fill in some fields; a pattern is left where there are more."""
         found = []
@@ -177,6 +201,11 @@ def parse_pattern(text: str | os.PathLike[str]) -> NamePattern | None:
         return NamePattern(plain)
     except ParameterError:
         return None
+
+
+def field_name(word: str) -> str:
+    """Write what a key is called, such as a header keyword, as braces can hold it."""
+    return re.sub(r"\W+", "_", word) or "key"
 
 
 def key_text(key: Key) -> str:

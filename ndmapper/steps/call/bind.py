@@ -38,6 +38,8 @@ class Bound:
         A checked value for every parameter.
     table : object
         The instrument or table given in the call, or None.
+    given : frozenset of str
+        Parameters that the call itself gives.
     """
 
     words: Mapping[str, Any]
@@ -47,6 +49,7 @@ class Bound:
     save: bool
     parameters: Mapping[str, Any]
     table: Any = None
+    given: frozenset[str] = frozenset()
 
 
 def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
@@ -94,6 +97,7 @@ def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
         save=save,
         parameters=check_values(declaration.parameters, rest, step),
         table=table,
+        given=frozenset(rest),
     )
 
 
