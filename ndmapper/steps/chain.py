@@ -222,6 +222,12 @@ class Chain:
                 declaration, own, freeze_settings(declaration, own), current,
                 digests=digests, in_memory=True,
             )  # fmt: skip
+            if any(item.unit.open for item in items):
+                msg = (
+                    f"{self.name}: how many products {declaration.name} makes is only "
+                    "known when it has; it can be the last step of a chain"
+                )
+                raise PlanError(msg)
             preludes = preludes or [[] for _ in items]
             if len(preludes) != len(items):
                 msg = (
@@ -257,4 +263,4 @@ def _stand_in(item: PlanItem) -> PlannedFile:
     unit = item.unit
     ((output, name),) = item.targets.items()
     rows = [*ancestors(unit.used), item.expected[output]]
-    return plan_file(name, rows, unit.cals, like=unit.inputs[0])
+    return plan_file(name, rows, unit.own_cals, like=unit.inputs[0])

@@ -42,6 +42,8 @@ class Bound:
     by : tuple of (str or None)
         What the call says that it is to be split by, and the parameter for the key;
         empty where it says nothing.
+    given : frozenset of str
+        Parameters that the call itself gives.
     """
 
     words: Mapping[str, Any]
@@ -52,6 +54,7 @@ class Bound:
     parameters: Mapping[str, Any]
     table: Any = None
     by: tuple[str | None, ...] = ()
+    given: frozenset[str] = frozenset()
 
 
 def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
@@ -103,6 +106,7 @@ def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
         parameters=check_values(declaration.parameters, rest, step),
         table=table,
         by=by,
+        given=frozenset(rest),
     )
 
 
