@@ -102,6 +102,8 @@ def publish_products(
     before = ancestors(item.unit.used)
     entries = completed_entries(item.expected, facts)
     contents, keys = {}, {}
+    asks = bool(settings["interact"]) and not item.unit.declaration.is_python
+    by_hand = asks or outcome.replayed
     try:
         for output, product in outcome.products.items():
             target = absolute(str(item.targets[output]))
@@ -113,7 +115,7 @@ def publish_products(
             finished.append(_Finished(temporary, target))
             place = _place_of_record(item, product)
             rows = [*before, entries[output]]
-            _write(item, product, temporary, rows)
+            _write(item, product, temporary, rows, by_hand=by_hand)
             contents[target], keys[target] = rows[-1]["content"], rows[-1]["key"]
             if place != "file":
                 finished[-1].write_side(rows)
@@ -196,7 +198,12 @@ def _place_of_record(item: PlanItem, product: DataFile) -> str:
 
 
 def _write(
-    item: PlanItem, product: DataFile, temporary: Path, rows: list[Entry]
+    item: PlanItem,
+    product: DataFile,
+    temporary: Path,
+    rows: list[Entry],
+    *,
+    by_hand: bool,
 ) -> None:
     """Write one product to the stage, with its record if that goes into the file."""
     place, (*_, entry) = _place_of_record(item, product), rows
@@ -210,8 +217,7 @@ def _write(
         write_datafile(product, temporary, rows=[], more=more)
     found = examine(temporary)
     entry["content"] = found.digest
-    if item.unit.settings["interact"] and not item.unit.declaration.is_python:
-        # What the user did in the tool is in its product alone.
+    if by_hand:  # what the user did in the tool is in its product alone
         entry["interactive"] = found.digest
         entry["key"] = entry_key(entry)
     if place != "side":
