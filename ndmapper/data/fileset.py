@@ -159,7 +159,9 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         # A DataFile, the name of one that was not opened yet, or None for a part that
         # was not cut out of the source yet.
         self._files = found
-        self.filename = self._filename
+        if self._filename is not None:
+            NamePattern(str(self._filename))  # an error where it has no key
+        self._name_members()
 
     # ---- what it is made of
 

@@ -552,6 +552,16 @@ def test_name_is_a_pattern(biases):
         files.__fspath__()
 
 
+def test_name_is_given_to_files_that_have_none(biases):
+    files = {7: NDLater(np.ones((2, 2))), 8: DataFile("B-07.fits")}
+    made = FileSet(files, by="ifu", filename="x-{ifu:02d}.fits")
+    assert made.names == ["x-07.fits", "B-07.fits"]
+    with pytest.raises(ParameterError, match="no key in braces"):
+        FileSet(files, filename="x.fits")
+    with pytest.raises(ParameterError, match="cannot be part"):
+        FileSet({"a/b": NDLater(np.ones(3))}, filename="x-{f}.fits")
+
+
 def test_meta_is_that_of_the_first_member(biases):
     files = FileSet(PATTERN)
     assert files.meta["EXTNAME"] == "CHAN01"
