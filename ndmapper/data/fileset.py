@@ -283,6 +283,11 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
     # ---- its members
 
     @property
+    def is_made(self) -> bool:
+        """Whether its members are known: False for what a run only plans."""
+        return self._promise is None
+
+    @property
     def _members(self) -> dict[Key, Any]:
         if self._promise is not None:
             self._promise.make()  # an error, since a run only plans it
