@@ -35,6 +35,8 @@ the product. An entry is a JSON object::
                   as reported by the step; absent where there is none
     decisions     {name: value} that the user decided, with ``interact``; absent where
                   nothing was to be decided
+    interactive   digest of the product, where the user worked in a tool by hand; part
+                  of the key, since no parameter says what was done
     instrument    what a table of an instrument gave: "table" and "origin" (packaged,
                   user, script or given), "amplifiers" ([[ident, [{"name": ...,
                   part: value}, ...]], ...]), "keywords" ({part: keyword}) and "flags";
@@ -72,7 +74,7 @@ import hashlib
 import os
 import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -101,8 +103,10 @@ __all__ = [
     "identity",
     "is_of_library",
     "is_record",
+    "output_keys",
     "pending_path",
     "read_cleaned",
+    "read_pending",
     "read_records",
     "read_side",
     "side_path",
@@ -162,6 +166,25 @@ def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str
     ``source`` and ``run`` do not count, nor does the version of a package whose step
     has a revision.
     """
+    return _hash_of(_keyed_texts(entry, identify))
+
+
+def output_keys(
+    entry: Mapping[str, Any], outputs: Iterable[str | None]
+) -> dict[str | None, str]:
+    """Compute the keys of all products of one run, which differ in the output only."""
+    texts = _keyed_texts(entry, identity)
+    return {o: _hash_of(texts | {"output": canonical(o)}) for o in outputs}
+
+
+def _hash_of(texts: Mapping[str, str]) -> str:
+    # The canonical JSON of all parts together.
+    text = ",".join(f'"{name}":{texts[name]}' for name in sorted(texts))
+    return "sha256:" + hashlib.sha256(f"{{{text}}}".encode()).hexdigest()
+
+
+def _keyed_texts(entry: Mapping[str, Any], identify: Identify) -> dict[str, str]:
+    """Encode each part of an entry that counts."""
     calibrations = {
         name: _identities(ref, identify) for name, ref in entry["calibrations"].items()
     }
@@ -179,6 +202,8 @@ def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str
         }
     if entry.get("unit"):
         parts["unit"] = entry["unit"]
+    if entry.get("interactive") is not None:
+        parts["interactive"] = entry["interactive"]
     if entry.get("revision") is not None:
         parts["revision"] = entry["revision"]
         if entry["engine"] == "python":
@@ -191,7 +216,7 @@ def entry_key(entry: Mapping[str, Any], *, identify: Identify = identity) -> str
         tags = {n: _identities(r, identify) for n, r in entry.get("tags", {}).items()}
         if more := {n: i for n, i in tags.items() if i != parts["references"].get(n)}:
             parts["tags"] = more
-    return "sha256:" + hashlib.sha256(canonical(parts).encode()).hexdigest()
+    return {name: canonical(part) for name, part in parts.items()}
 
 
 def edited(
@@ -374,7 +399,7 @@ _KINDS: dict[str, Any] = {
     "task": (dict, type(None)), "script": (dict, type(None)),
     "qc": (dict, type(None)), "decisions": (dict, type(None)), "tags": dict,
     "revision": (int, type(None)), "instrument": (dict, type(None)),
-    "unit": dict, "set": str, "members": list,
+    "unit": dict, "set": str, "members": list, "interactive": str,
 }  # fmt: skip
 _EMPTY: dict[str, Any] = {
     "engine": "unknown", "module": None, "tool": {"name": "unknown", "version": None},
@@ -384,7 +409,7 @@ _EMPTY: dict[str, Any] = {
 _TASK: dict[str, Any] = {"name": "unknown", "parameters": {}, "words": {}}
 _OPTIONAL = frozenset((
     "schema", "task", "script", "qc", "decisions", "tags", "revision", "instrument",
-    "unit", "set", "members",
+    "unit", "set", "members", "interactive",
 ))  # fmt: skip
 
 # What is read within a part: the value, its kind, and the kind of the items in it.
@@ -554,6 +579,11 @@ def read_side(product: Path) -> list[dict[str, Any]]:
     return _read(side_path(product))
 
 
+def read_pending(product: Path) -> list[dict[str, Any]]:
+    """Read a side record whose product was not published yet; empty if none."""
+    return _read(pending_path(product))
+
+
 def write_side(product: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the side record of a product, or remove it where there are no entries."""
     path = side_path(product)
@@ -591,7 +621,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         texts, schema = _lines(text)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    except (OSError, ValueError, TypeError, KeyError) as err:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as err:
         msg = (
             f"the side record {path} cannot be read ({err}); delete it if it is damaged"
         )
@@ -611,5 +641,7 @@ def _lines(text: str) -> tuple[list[str], Any]:
     rows = load_json(text, finite=True)
     if rows and rows[0].keys() == {"schema"}:
         return [canonical(row) for row in rows[1:]], rows[0]["schema"]
+    # As they were written up to schema 2.
     schema = max([0, *(row["schema"] for row in rows)])
-    return [canonical(row) for row in rows], schema
+    is_plain = schema < _FIRST_PACKED
+    return [canonical(row if is_plain else {"plain": row}) for row in rows], schema

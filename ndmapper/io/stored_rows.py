@@ -8,13 +8,15 @@ one:
 
 * ``"as": n``: fields that the row lacks are those of row n, and so are the items that
   an object such as ``"run"`` lacks; but objects listed in ``"anew"`` stand whole, and
-  the entry lacks the fields in ``"without"``.
+  the entry lacks the fields in ``"without"``. Of ``"inputs"`` only those may be given
+  that differ from those of row n, by their place in the list, counted from one.
 * A reference ``{"row": n}`` is to the product of row n, by its name and key, and to
   that of its set, if it has one and the reference says no other (null is none);
   ``{"name": ...}`` alone is to a file whose identity was given with an earlier
   reference of this name. Both may have a ``"role"``.
 * ``"folders"`` in ``"run"`` gives ``"paths"`` by folder: ``{folder: [name, or the row
   of the product, ...]}``; a path that does not end with its name stands under ``""``.
+  Folders that it lacks are as in row n; an empty list is none.
 * ``{"plain": entry}`` is an entry without any abbreviation.
 
 In memory, objects that are equal for such a reason are one object.
@@ -52,16 +54,19 @@ class _Packer:
         self._keyed: dict[str, int] = {}
         self._known: dict[str, Any] = {}
         """The last reference to each name that was given in full."""
+        self._folders: list[dict[str, Any]] = []
+        """Names of the files that each row used, by folder."""
 
     def pack(self, row: Entry) -> dict[str, Any]:
         """Abbreviate the next entry."""
+        self._folders.append(_by_folder(row))
         if _is_odd(row):
             stated: dict[str, Any] = {"plain": row}
         elif self._rows:
             number = self._last.get(str(row["step"]), len(self._rows))
             stated = self._difference(row, self._rows[number - 1], number)
         else:
-            stated = {name: self._field(name, row[name]) for name in sorted(row)}
+            stated = {name: self._field(name, row[name], {}) for name in sorted(row)}
         self._rows.append(row)
         number = len(self._rows)
         self._last[str(row["step"])] = number
@@ -78,26 +83,43 @@ class _Packer:
                 continue
             new = value
             if isinstance(value, dict) and isinstance(before, dict):
-                new = _new_items(value, before)
-                if not before.keys() <= value.keys():
-                    new = value
+                if before.keys() <= value.keys():
+                    new = _new_items(value, before)
+                else:
                     anew.append(name)
-            stated[name] = self._field(name, new)
+            elif name == "inputs" and before and len(value) == len(before):
+                new = _new_places(value, before)
+            elif isinstance(value, dict):
+                anew.append(name)
+            known = {} if name in anew else self._folders[number - 1]
+            stated[name] = self._field(name, new, known)
         if anew:
             stated["anew"] = anew
         if without := sorted(model.keys() - row.keys()):
             stated["without"] = without
         return stated
 
-    def _field(self, name: str, value: Any) -> Any:
-        if name == "inputs":
+    def _field(self, name: str, value: Any, folders: Mapping[str, Any]) -> Any:
+        """Abbreviate a field, or items of one; `folders` are those of the model."""
+        if name == "inputs" and isinstance(value, list):
             return [self._reference(reference) for reference in value]
-        if name in _REFERRING:
+        if name in _REFERRING or name == "inputs":
             return {item: self._references(value[item]) for item in sorted(value)}
-        if name == "run" and isinstance(value.get("paths"), Mapping):
+        if name == "run" and "paths" in value:
             rest = {item: inner for item, inner in value.items() if item != "paths"}
-            return {**rest, "folders": self._folders(value["paths"])}
+            new = _new_items(self._folders[-1], folders)
+            gone: dict[str, Any] = {
+                folder: [] for folder in folders.keys() - self._folders[-1].keys()
+            }
+            return {**rest, "folders": {**self._numbered(new), **gone}}
         return value
+
+    def _numbered(self, folders: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the row of each product in place of its name."""
+        return {
+            folder: [self._made.get(n, n) for n in names] if folder else names
+            for folder, names in folders.items()
+        }
 
     def _references(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -121,15 +143,19 @@ class _Packer:
         self._known[name] = rest
         return reference
 
-    def _folders(self, paths: Mapping[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name, path in sorted(paths.items()):
-            folder, _, last = str(path).rpartition("/")
-            if folder and last == name and isinstance(path, str):
-                found.setdefault(folder, []).append(self._made.get(name, name))
-            else:
-                found.setdefault("", {})[name] = path
-        return found
+
+def _by_folder(row: Entry) -> dict[str, Any]:
+    """List the names of the files that an entry used by folder."""
+    run = row.get("run")
+    paths = run.get("paths") if isinstance(run, dict) else None
+    found: dict[str, Any] = {}
+    for name, path in sorted(paths.items()) if isinstance(paths, dict) else ():
+        folder, _, last = str(path).rpartition("/")
+        if folder and last == name and isinstance(path, str):
+            found.setdefault(folder, []).append(name)
+        else:
+            found.setdefault("", {})[name] = path
+    return found
 
 
 def _is_odd(row: Entry) -> bool:
@@ -142,6 +168,7 @@ def _is_odd(row: Entry) -> bool:
     return (
         not _WORDS.isdisjoint(row)
         or "folders" in parts[-1]
+        or not isinstance(parts[-1].get("paths", {}), dict)
         or not isinstance(listed[0], list)
         or not all(r is None or _is_plain(r) for r in references)
     )
@@ -165,6 +192,16 @@ def _new_items(value: Entry, before: Entry) -> dict[str, Any]:
         for name, inner in value.items()
         if name not in before or not _is_same(inner, before[name])
     }
+
+
+def _new_places(value: list[Any], before: list[Any]) -> Any:
+    """Select the items of a list that differ, by their place, if these are few."""
+    new = {
+        str(place): inner
+        for place, (inner, other) in enumerate(zip(value, before, strict=True), 1)
+        if not _is_same(inner, other)
+    }
+    return new if len(new) < len(value) else value
 
 
 def _is_same(value: Any, other: Any) -> bool:
@@ -194,6 +231,21 @@ def _without_set(reference: Entry) -> dict[str, Any]:
     return {name: value for name, value in reference.items() if name != "set"}
 
 
+def _merged(before: Any, new: dict[str, Any]) -> Any:
+    """Put new items into an object, or in their places in a list."""
+    if isinstance(before, dict):
+        return dict(sorted((before | new).items()))
+    if not isinstance(before, list):
+        return new
+    items = [*before]
+    for place, item in new.items():
+        if not place.isdecimal() or not 0 < int(place) <= len(items):
+            msg = f"it has an input at {place!r}, of {len(items)} inputs"
+            raise ValueError(msg)
+        items[int(place) - 1] = item
+    return items
+
+
 class Unpacker:
     """Restores entries from stored rows, one after the other."""
 
@@ -201,6 +253,7 @@ class Unpacker:
         self.rows: list[dict[str, Any]] = []
         self._products: list[dict[str, Any]] = []
         self._known: dict[str, dict[str, Any]] = {}
+        self._folders: list[dict[str, Any]] = []
         self._left = LARGEST
         self._sizes: dict[int, int] = {}
         """Size of each object of the rows by its id, for several rows may share it."""
@@ -209,6 +262,7 @@ class Unpacker:
         """Copy it, so that several records can go on from the same rows."""
         new = copy(self)
         new.rows, new._products = [*self.rows], [*self._products]
+        new._folders = [*self._folders]
         new._known, new._sizes = {**self._known}, {**self._sizes}
         return new
 
@@ -223,7 +277,9 @@ class Unpacker:
         """
         if not isinstance(stated, dict):
             return stated
-        return stated["plain"] if stated.keys() == {"plain"} else self._restored(stated)
+        if stated.keys() == {"plain"}:
+            return stated["plain"]
+        return self._restored(stated)
 
     def append(self, row: dict[str, Any]) -> None:
         """
@@ -238,32 +294,34 @@ class Unpacker:
         if self._left < 0:
             msg = f"with it the entries are larger than any record ({LARGEST} bytes)"
             raise ValueError(msg)
+        run = row.get("run")
+        is_same = self.rows and self.rows[-1].get("run") is run
+        self._folders.append(self._folders[-1] if is_same else _by_folder(row))
         self.rows.append(row)
         self._products.append(_to_product(row))
 
     def _restored(self, stated: dict[str, Any]) -> dict[str, Any]:
-        row = {
-            name: self._field(name, value)
-            for name, value in stated.items()
-            if name not in _WORDS
-        }
-        if "as" not in stated:
-            return row
-        model = self.rows[self._index(stated["as"])]
         anew, without = stated.get("anew", []), stated.get("without", [])
         if not isinstance(anew, list) or not isinstance(without, list):
             msg = "what it does not share with another row is no list"
             raise ValueError(msg)
+        model: dict[str, Any] = {}
+        folders: dict[str, Any] = {}
+        if "as" in stated:
+            number = self._index(stated["as"])
+            model = self.rows[number]
+            folders = {} if "run" in anew else self._folders[number]
+        row = {
+            name: self._field(name, value, folders)
+            for name, value in stated.items()
+            if name not in _WORDS
+        }
         for name, before in model.items():
             if name not in row:
                 if name not in without:
                     row[name] = before
-            elif (
-                isinstance(before, dict)
-                and isinstance(row[name], dict)
-                and name not in anew
-            ):
-                row[name] = dict(sorted((before | row[name]).items()))
+            elif name not in anew and isinstance(row[name], dict):
+                row[name] = _merged(before, row[name])
         return dict(sorted(row.items()))
 
     def _index(self, number: Any) -> int:
@@ -272,14 +330,15 @@ class Unpacker:
             raise ValueError(msg)
         return number - 1
 
-    def _field(self, name: str, value: Any) -> Any:
+    def _field(self, name: str, value: Any, folders: Mapping[str, Any]) -> Any:
+        """Restore a field, or items of one; `folders` are those of the model."""
         if name == "inputs" and isinstance(value, list):
             return [self._reference(reference) for reference in value]
-        if name in _REFERRING and isinstance(value, dict):
+        if name in (*_REFERRING, "inputs") and isinstance(value, dict):
             return {item: self._references(inner) for item, inner in value.items()}
         if name == "run" and isinstance(value, dict) and "folders" in value:
             rest = {item: inner for item, inner in value.items() if item != "folders"}
-            paths = self._paths(value["folders"])
+            paths = self._paths(value["folders"], folders)
             return dict(sorted({**rest, "paths": paths}.items()))
         return value
 
@@ -310,24 +369,36 @@ class Unpacker:
             return stated
         return found if role is None else {**found, "role": role}
 
-    def _paths(self, folders: Any) -> dict[str, Any]:
-        if not isinstance(folders, dict) or not all(
-            isinstance(names, list if folder else dict)
-            for folder, names in folders.items()
+    def _paths(self, stated: Any, model: Mapping[str, Any]) -> dict[str, Any]:
+        """Restore paths from what their folders say anew."""
+        if not isinstance(stated, dict) or not all(
+            isinstance(names, list if folder else (dict, list))
+            for folder, names in stated.items()
         ):
             msg = "folders in run is not what belongs there"
             raise ValueError(msg)
+        folders = {**model}
+        for folder, names in stated.items():
+            folders[folder] = names if isinstance(names, dict) else self._named(names)
         if sum(len(folder) * len(names) for folder, names in folders.items()) > LARGEST:
             msg = f"its paths are larger than any record ({LARGEST} bytes)"
             raise ValueError(msg)
-        paths: dict[str, Any] = dict(folders.get("", {}))
+        paths: dict[str, Any] = {}
         for folder, names in folders.items():
-            for stated in names if folder else ():
-                name = stated
-                if not isinstance(stated, str):
-                    name = str(self._products[self._index(stated)]["name"])
-                paths[name] = f"{folder}/{name}"
+            if isinstance(names, dict):
+                paths |= names
+            else:
+                paths |= {name: f"{folder}/{name}" for name in names}
         return dict(sorted(paths.items()))
+
+    def _named(self, names: list[Any]) -> list[str]:
+        """Give the names of products in place of their rows."""
+        return [
+            name
+            if isinstance(name, str)
+            else str(self._products[self._index(name)]["name"])
+            for name in names
+        ]
 
     def _size(self, value: Any) -> int:
         """Compute the length of a value as JSON, of shared objects once."""

@@ -9,7 +9,7 @@ import pytest
 from ndmapper import config
 from ndmapper.data import DataFile
 from ndmapper.errors import DeclarationError
-from ndmapper.io.record import entry_key
+from ndmapper.io.record import entry_key, read_side
 from ndmapper.steps import chain, run_task
 from ndmapper.steps.record import versions
 from ndmapper.steps.record.freshness import why_stale
@@ -139,14 +139,18 @@ def old_night(make_raw):
 def rewrite_side_records(version="0.0.1"):
     keys = {}
     known = {}
-    for path in Path(".ndmapper/records").iterdir():
-        for row in json.loads(path.read_text()):
-            known.setdefault(row["key"], row)
+    records = {
+        # As JSON, in which no two rows share an object.
+        path: json.loads(json.dumps(read_side(Path(path.name.removesuffix(".json")))))
+        for path in Path(".ndmapper/records").iterdir()
+    }
+    for row in [row for rows in records.values() for row in rows]:
+        known.setdefault(row["key"], row)
+    order = {path: [row["key"] for row in rows] for path, rows in records.items()}
     for key, row in known.items():
         _downgrade(key, row, known, keys, version)
-    for path in Path(".ndmapper/records").iterdir():
-        rows = [known[row["key"]] for row in json.loads(path.read_text())]
-        path.write_text(json.dumps(rows))
+    for path, before in order.items():
+        path.write_text(json.dumps([known[key] for key in before]))
 
 
 def _downgrade(key, row, known, keys, version):
@@ -180,7 +184,7 @@ def test_what_is_made_of_products_of_schema_1_stays(old_night):
     for _ in range(2):
         third(second(first(names)))
     assert summary.made == ["tbax1.fits", "tbax2.fits"]
-    assert [row["schema"] for row in DataFile("tbax1.fits").record] == [1, 1, 2]
+    assert [row["schema"] for row in DataFile("tbax1.fits").record] == [1, 1, 3]
 
 
 def test_raised_revision_makes_products_of_schema_1_again(old_night, caplog):

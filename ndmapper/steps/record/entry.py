@@ -25,7 +25,8 @@ from ndmapper.engines.decisions import Decisions
 from ndmapper.engines.quality import Findings
 from ndmapper.errors import ParameterError
 from ndmapper.io.digest import DigestCache, Examined, digest, examine, name_damage
-from ndmapper.io.record import SCHEMA, entry_key, is_of_library
+from ndmapper.io.filetypes import record_name
+from ndmapper.io.record import SCHEMA, is_of_library, output_keys
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import absolute
 from ndmapper.io.temporary import scratch_folder
@@ -39,8 +40,8 @@ from ndmapper.steps.work_unit import WorkUnit, as_list, files_within
 __all__ = [
     "Entry",
     "ancestors",
-    "completed_entry",
-    "expected_entry",
+    "completed_entries",
+    "expected_entries",
     "is_as_recorded",
     "output_name",
     "qc_and_decisions",
@@ -139,21 +140,22 @@ _VOLATILE_WORDS = frozenset({"sof"})
 """Words of engines that only say where something lies."""
 
 
-def expected_entry(unit: WorkUnit, output: Output, product: str) -> Entry:
+def expected_entries(
+    unit: WorkUnit, products: Mapping[Output, str]
+) -> dict[Output, Entry]:
     """
-    Build the expected record entry: all fields but `content` and `run`.
+    Build the expected entry of each product: all fields but `content` and `run`.
 
     Inputs that were re-used although they differ from what would be made now count as
     what they would be.
     """
     declaration = unit.declaration
     step, task = declaration.name, declaration.task
-    entry: Entry = {
+    shared: Entry = {
         "schema": SCHEMA,
         "step": step,
         **(unit.ran or what_ran(declaration, unit.parameters)),
-        "product": product,
-        "output": output,
+        "output": None,
         "parameters": {
             name: recordable(value, f"{step}: {name}")
             for name, value in unit.counted_parameters.items()
@@ -163,12 +165,10 @@ def expected_entry(unit: WorkUnit, output: Output, product: str) -> Entry:
         **_instrument(unit),
     }
     if unit.key:
-        entry["unit"] = dict(unit.key)
-    if output_name(output) in unit.sets:
-        entry["set"] = Path(str(unit.sets[output_name(output)])).name
+        shared["unit"] = dict(unit.key)
     if not declaration.is_python:
         defaults = get_engine(task.engine).words
-        entry["task"] = {
+        shared["task"] = {
             "name": task.name,
             "parameters": {
                 name: recordable(value, f"{step}: {name}")
@@ -181,11 +181,17 @@ def expected_entry(unit: WorkUnit, output: Output, product: str) -> Entry:
             },
         }
         if unit.frames:
-            entry["task"]["words"]["frames"] = [
+            shared["task"]["words"]["frames"] = [
                 f"{path.name} {what}" for path, what in unit.frames
             ]
-    entry["key"] = entry_key(entry)
-    return entry
+    keys = output_keys(shared, products)
+    entries = {}
+    for output, product in products.items():
+        entry = {**shared, "product": product, "output": output, "key": keys[output]}
+        if (pattern := unit.sets.get(output_name(output))) is not None:
+            entry["set"] = Path(str(pattern)).name
+        entries[output] = entry
+    return entries
 
 
 def output_name(output: Output) -> Output:
@@ -211,22 +217,29 @@ def _config(settings: Settings) -> Entry:
     return found
 
 
-def completed_entry(expected: Mapping[str, Any], files: Entry) -> Entry:
-    """Complete an expected entry by the facts of the run, and compute its key again."""
-    entry = {**expected, **files}
-    entry["key"] = entry_key(entry)
-    return entry
+def completed_entries(
+    expected: Mapping[Output, Mapping[str, Any]], files: Entry
+) -> dict[Output, Entry]:
+    """Complete expected entries by the facts of their run, and compute keys again."""
+    entries = {output: {**entry, **files} for output, entry in expected.items()}
+    for first in [*entries.values()][:1]:
+        for output, key in output_keys(first, entries).items():
+            entries[output]["key"] = key
+    return entries
 
 
 def references(unit: WorkUnit, *, expected: bool) -> Entry:
     """Build the references to all input files; what was re-used counts as made now."""
-    known: dict[int, Entry] = {}
+    # A file stands in several places, and in several units, and is looked at once; but
+    # again after the run.
+    known = unit.digests.references if expected else {}
 
     def refer(file: DataFile | Path) -> Entry:
-        # A calibration stands in several places, and is looked at once.
+        if isinstance(file, DataFile) and not file.is_made:
+            return look(file)
         if id(file) not in known:
-            known[id(file)] = look(file)
-        return dict(known[id(file)])
+            known[id(file)] = file, look(file)
+        return dict(known[id(file)][1])
 
     def refer_all(items: Sequence[Any]) -> list[Entry]:
         found = []
@@ -242,7 +255,7 @@ def references(unit: WorkUnit, *, expected: bool) -> Entry:
         found = examine(path, unit.digests)
         if expected:
             _name_damage(path, found, unit)
-        return {"name": path.name, "digest": found.digest}
+        return {"name": record_name(path), "digest": found.digest}
 
     is_python = unit.declaration.is_python
     tags = {} if is_python else {"tags": _tags(unit, refer)}
@@ -304,7 +317,8 @@ def _named(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[st
         **unit.counted_tool_parameters,
     }.items():
         files = [*files_within(value)]
-        references = [refer(file) for file in files if id(file) not in applied]
+        of_set = {"set": Path(str(value)).name} if isinstance(value, FileSet) else {}
+        references = [refer(f) | of_set for f in files if id(f) not in applied]
         if files and value is not files[0]:
             found[name] = references
         elif references:
@@ -348,7 +362,7 @@ def _name_damage(
 
 def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
     """Refer to a file by the key of its record, or by its digest if it has none."""
-    name = Path(str(df)).name if df.filename is not None else "unnamed"
+    name = record_name(df) if df.filename is not None else "unnamed"
     if not df.is_made:
         return {"name": name, "key": df.record[-1]["key"]}
     key = df.unsaved_key if isinstance(df, PlainFile) else unsaved_key(df)
@@ -376,12 +390,25 @@ def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
 
 
 def ancestors(files: Sequence[DataFile]) -> list[Entry]:
-    """Join the records of all input files: each entry once, oldest first."""
+    """
+    Join the records of all input files: each entry once, oldest first.
+
+    The longest record comes first, which files of one night share most often, so that
+    their products begin alike. What tools printed is left to the products that they
+    made, if these were saved.
+    """
     joined: dict[tuple[str, str], Entry] = {}
-    for df in files:
-        for entry in df.record:
+    for rows in sorted((df.record for df in files), key=len, reverse=True):
+        for entry in rows:
             joined.setdefault((entry["key"], entry["product"]), entry)
-    return list(joined.values())
+    return [_without_log(entry) for entry in joined.values()]
+
+
+def _without_log(entry: Entry) -> Entry:
+    run = entry.get("run") or {}
+    if "log" not in run or entry.get("content") is None:
+        return entry
+    return {**entry, "run": {name: fact for name, fact in run.items() if name != "log"}}
 
 
 def script_block(
@@ -393,7 +420,9 @@ def script_block(
     for name, value in parameters.items():
         if isinstance(value, (Path, DataFile)):  # they are among the references
             if isinstance(value, DataFile):
-                exact[name] = "DataFile"
+                exact[name] = (
+                    "PlainFile" if isinstance(value, PlainFile) else "DataFile"
+                )
             continue
         recorded = repr(recordable(value, name))
         text = context.express(value)
@@ -484,7 +513,7 @@ def _paths(files: Sequence[DataFile | Path]) -> dict[str, str | list[str]]:
     places: dict[str, list[str]] = {}
     names = [str(file) for file in files]
     for path in dict.fromkeys(absolute(name) for name in names if name):
-        places.setdefault(path.name, []).append(str(path))
+        places.setdefault(record_name(path), []).append(str(path))
     return {n: p[0] if len(p) == 1 else p for n, p in places.items()}
 
 

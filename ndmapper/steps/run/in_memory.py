@@ -4,7 +4,7 @@ from ndmapper.data import DataFile, PlainFile
 from ndmapper.data.saving.save import attach_record
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.steps.call.decide import PlanItem
-from ndmapper.steps.record.entry import Entry, ancestors, completed_entry
+from ndmapper.steps.record.entry import Entry, ancestors, completed_entries
 
 __all__ = ["keep_in_memory"]
 
@@ -15,9 +15,10 @@ def keep_in_memory(
     """Give the products of a unit their names and records; nothing is written."""
     unit = item.unit
     before = ancestors(unit.used)
+    entries = completed_entries(item.expected, facts)
     products: dict[Output, DataFile] = {}
     for output, product in outcome.products.items():
-        rows = [*before, completed_entry(item.expected[output], facts)]
+        rows = [*before, entries[output]]
         if isinstance(product, PlainFile):
             text = PlainFile(item.targets[output], product.read_bytes())
             text.record = rows

@@ -24,6 +24,7 @@ from ndmapper.io.provenance import provenance_hdus
 from ndmapper.io.record import (
     cleaned_path,
     encode,
+    entry_key,
     pending_path,
     side_path,
     side_text,
@@ -34,8 +35,8 @@ from ndmapper.io.temporary import staging_mark, staging_name, sweep
 from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.record.differences import differences
-from ndmapper.steps.record.entry import Entry, ancestors, completed_entry
-from ndmapper.steps.run.members import remove_former
+from ndmapper.steps.record.entry import Entry, ancestors, completed_entries
+from ndmapper.steps.run.members import removing_former
 from ndmapper.steps.work_unit import WorkUnit
 
 __all__ = [
@@ -98,7 +99,11 @@ def publish_products(
     settings = item.unit.settings
     outdir = absolute(settings["outdir"])
     finished: list[_Finished] = []
+    before = ancestors(item.unit.used)
+    entries = completed_entries(item.expected, facts)
     contents, keys = {}, {}
+    asks = bool(settings["interact"]) and not item.unit.declaration.is_python
+    by_hand = asks or outcome.replayed
     try:
         for output, product in outcome.products.items():
             target = absolute(str(item.targets[output]))
@@ -109,7 +114,8 @@ def publish_products(
                 temporary = staging_name(target)
             finished.append(_Finished(temporary, target))
             place = _place_of_record(item, product)
-            rows = _write(item, output, product, temporary, facts)
+            rows = [*before, entries[output]]
+            _write(item, product, temporary, rows, by_hand=by_hand)
             contents[target], keys[target] = rows[-1]["content"], rows[-1]["key"]
             if place != "file":
                 finished[-1].write_side(rows)
@@ -121,11 +127,10 @@ def publish_products(
                 for output, one in zip(outputs, finished, strict=True)
                 if (content := _kept(item, output, one.target, keys[one.target]))
             }
-            for one in finished:
-                if one.target not in kept:
-                    one.publish()
-            if item.unit.open:
-                remove_former(item)
+            with removing_former(item):
+                for one in finished:
+                    if one.target not in kept:
+                        one.publish()
         for target, content in contents.items():
             if target not in kept:
                 item.unit.digests.put(find_source(target), content, ours=True)
@@ -194,15 +199,14 @@ def _place_of_record(item: PlanItem, product: DataFile) -> str:
 
 def _write(
     item: PlanItem,
-    output: Output,
     product: DataFile,
     temporary: Path,
-    facts: Entry,
-) -> list[Entry]:
+    rows: list[Entry],
+    *,
+    by_hand: bool,
+) -> None:
     """Write one product to the stage, with its record if that goes into the file."""
-    unit, name = item.unit, Path(str(item.targets[output])).name
-    place = _place_of_record(item, product)
-    entry = completed_entry(item.expected[output], facts)
+    place, (*_, entry) = _place_of_record(item, product), rows
     if _moved_whole(product, temporary):
         pass
     elif isinstance(product, PlainFile):
@@ -213,12 +217,13 @@ def _write(
         write_datafile(product, temporary, rows=[], more=more)
     found = examine(temporary)
     entry["content"] = found.digest
-    rows = [*ancestors(unit.used), entry]
+    if by_hand:  # what the user did in the tool is in its product alone
+        entry["interactive"] = found.digest
+        entry["key"] = entry_key(entry)
     if place != "side":
-        _add_record(unit, product, temporary, rows, name)
+        _add_record(item.unit, product, temporary, rows, entry["product"])
     if found.damaged:
         take_sums_out(temporary, found.damaged)
-    return rows
 
 
 def _add_record(
