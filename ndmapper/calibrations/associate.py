@@ -15,9 +15,10 @@ from ndmapper.calibrations.names import (
     original_name,
 )
 from ndmapper.calibrations.patterns import open_product
-from ndmapper.calibrations.products import find_product, product_folders
+from ndmapper.calibrations.products import product_folders
 from ndmapper.calibrations.provenance import answer_of, good_frames
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
+from ndmapper.calibrations.sets import find_in_any_form
 from ndmapper.data import DataFile, DataFileList, FileSet
 from ndmapper.documents import is_file
 from ndmapper.errors import MissingCalibrationError, ParameterError
@@ -112,6 +113,8 @@ def _names(file: Calibration) -> Iterator[str]:
         return
     yield original_name(file)
     yield file_name(file)
+    if isinstance(file, FileSet) and not file.is_made:
+        return  # planned, by a step that names its products by what it finds
     for name in _lineage(file.record):
         yield file_name(name)
         yield original_name(name)
@@ -307,7 +310,7 @@ class _Association:
         if cal is not None:
             return cal
         if not is_raw_label(label, self.cal_dict):
-            path = find_product(label, self.cal_dict)
+            path = find_in_any_form(label, self.cal_dict)
             if path is not None:
                 return open_product(path)
         raws = good_frames(self.cal_dict.get(CALIBRATIONS, {}).get(label, ()),

@@ -18,6 +18,7 @@ from ndmapper.calibrations.names import frame_name, name_variants
 from ndmapper.calibrations.patterns import is_there
 from ndmapper.calibrations.scan import find_frames
 from ndmapper.calibrations.sets import gathered, joined
+from ndmapper.data.fold_names import fold_names
 from ndmapper.data.name_pattern import parse_pattern
 from ndmapper.documents import check_length
 from ndmapper.errors import (
@@ -89,8 +90,9 @@ def survey(
     frames = find_frames(folder, instrument)
     unknown = [frame.name for frame in frames if frame.frame_class is None]
     if unknown:
+        listed = _in_columns(fold_names(unknown))
         log.info("%d of %d frames in %s without a class:\n%s",
-                 len(unknown), len(frames), folder, _in_columns(unknown))  # fmt: skip
+                 len(unknown), len(frames), folder, listed)  # fmt: skip
     _warn_of_times(frames)
     table = _table(frames, folder)
     if known is None:

@@ -106,6 +106,7 @@ __all__ = [
     "output_keys",
     "pending_path",
     "read_cleaned",
+    "read_pending",
     "read_records",
     "read_side",
     "side_path",
@@ -576,6 +577,11 @@ def pending_path(product: Path) -> Path:
 def read_side(product: Path) -> list[dict[str, Any]]:
     """Read the side record of a product; empty if there is none."""
     return _read(side_path(product))
+
+
+def read_pending(product: Path) -> list[dict[str, Any]]:
+    """Read a side record whose product was not published yet; empty if none."""
+    return _read(pending_path(product))
 
 
 def write_side(product: Path, rows: Sequence[Mapping[str, Any]]) -> None:

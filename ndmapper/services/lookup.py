@@ -3,7 +3,7 @@
 import copy
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from ndmapper.calibrations.folders import check_names, note_folders
 from ndmapper.calibrations.names import as_list, file_path, original_name
 from ndmapper.calibrations.products import bad_with_products
 from ndmapper.calibrations.schema import ASSOCIATIONS
+from ndmapper.data.fold_names import list_names
 from ndmapper.errors import ParameterError, did_you_mean
+from ndmapper.log import TERMINAL_ONLY, log_to_terminal
 from ndmapper.services.local import LocalService
 from ndmapper.services.query import QueryCache, Server
 from ndmapper.services.registry import Request
@@ -94,6 +96,7 @@ def look_up_cals(
         If `dependencies` do not have `obs_type`, the instrument is unknown, or a file
         has no name.
     """
+    log_to_terminal()
     files = as_list(filenames)
     cal_dict = init_cal_dict(cache)
     folders = _folders(dirname)
@@ -123,6 +126,7 @@ def look_up_cals(
     check_names(raws)
     note_folders(raws, cal_dict)
     starts = _starts(names, dependencies, obs_type, local)
+    known = {(n, t) for n, types in cal_dict[ASSOCIATIONS].items() for t in types}
     for name in names:
         note_target(name, cal_dict)
     changes: list[Change] = []
@@ -147,7 +151,7 @@ def look_up_cals(
         # The file was edited during the look-up: it may list frames without
         # calibrations. Results so far are cached.
         log.info("%s was edited during the look-up; the edit holds", cache)
-    _report(changes, cal_dict, ask, refresh=refresh)
+    _report(changes, cal_dict, ask, known, refresh=refresh)
     return cal_dict
 
 
@@ -155,22 +159,53 @@ def _report(
     changes: list[Change],
     cal_dict: Mapping[str, Any],
     ask: QueryCache,
+    known: Set[tuple[str, str]],
     *,
     refresh: bool,
 ) -> None:
-    """Log changed associations, and missing ones that were not looked up again."""
-    for change in changes:
-        log.info("%s", change)
+    """Log what the look-up found and changed, a line for frames that are alike."""
+    new = {question: a for question, a in ask.answers.items() if question not in known}
+    found: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
+    missing: dict[tuple[str, str], list[str]] = {}
+    for (name, cal_type), answer in new.items():
+        if answer.is_empty:
+            missing.setdefault((cal_type, answer.why), []).append(name)
+        else:
+            files = tuple(answer.names) or (str(answer.product),)
+            found.setdefault((cal_type, files), {})[name] = answer.why
+    for (cal_type, files), frames in found.items():
+        reasons = {*frames.values()}
+        why = f" ({reasons.pop()})" if len(reasons) == 1 and any(reasons) else ""
+        line = f"{cal_type} of {list_names(frames)}: {list_names(files)}{why}"
+        log.info("%s", line, extra=TERMINAL_ONLY)
+    for (cal_type, why), names in missing.items():
+        line = f"there is no {cal_type} for {list_names(names)}"
+        log.warning("%s: %s", line, why or "none was found", extra=TERMINAL_ONLY)
+    _report_changes(changes)
     if changes or refresh:
         log.info("%d calibrations changed", len(changes))
-    old = [
-        f"{cal_type} of {name}"
-        for name, types in cal_dict[ASSOCIATIONS].items()
-        for cal_type, label in types.items()
-        if label is None and (name, cal_type) not in ask.answers
-    ]
+    old: dict[str, list[str]] = {}
+    for name, types in cal_dict[ASSOCIATIONS].items():
+        for cal_type, label in types.items():
+            if label is None and (name, cal_type) not in new:
+                old.setdefault(cal_type, []).append(name)
     if old:
-        log.info("none, as the document says: %s", ", ".join(old))
+        listed = [
+            f"{cal_type} of {list_names(names)}" for cal_type, names in old.items()
+        ]
+        log.info("none, as the document says: %s", "; ".join(listed))
+
+
+def _report_changes(changes: Iterable[Change]) -> None:
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    for change in changes:
+        kind = change.cal_type, change.before, change.after
+        alike.setdefault(kind, []).append(change.name)
+    for (cal_type, *files), names in alike.items():
+        before, after = (list_names(some) or "none" for some in files)
+        log.info(
+            "%s of %s: %s instead of %s", cal_type, list_names(names), after, before
+        )
 
 
 def _folders(dirname: Any) -> tuple[Path, ...]:

@@ -317,7 +317,8 @@ def _named(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[st
         **unit.counted_tool_parameters,
     }.items():
         files = [*files_within(value)]
-        references = [refer(file) for file in files if id(file) not in applied]
+        of_set = {"set": Path(str(value)).name} if isinstance(value, FileSet) else {}
+        references = [refer(f) | of_set for f in files if id(f) not in applied]
         if files and value is not files[0]:
             found[name] = references
         elif references:

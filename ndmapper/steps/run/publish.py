@@ -36,7 +36,7 @@ from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.record.differences import differences
 from ndmapper.steps.record.entry import Entry, ancestors, completed_entries
-from ndmapper.steps.run.members import remove_former
+from ndmapper.steps.run.members import removing_former
 from ndmapper.steps.work_unit import WorkUnit
 
 __all__ = [
@@ -127,11 +127,10 @@ def publish_products(
                 for output, one in zip(outputs, finished, strict=True)
                 if (content := _kept(item, output, one.target, keys[one.target]))
             }
-            for one in finished:
-                if one.target not in kept:
-                    one.publish()
-            if item.unit.open:
-                remove_former(item)
+            with removing_former(item):
+                for one in finished:
+                    if one.target not in kept:
+                        one.publish()
         for target, content in contents.items():
             if target not in kept:
                 item.unit.digests.put(find_source(target), content, ours=True)
