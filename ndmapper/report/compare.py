@@ -97,10 +97,10 @@ def _compare_texts(first: Path, second: Path) -> list[str]:
     if opens_plain(first) != opens_plain(second):
         return [f"{first if opens_plain(second) else second} is FITS, the other is not"]
     try:
-        texts = [PlainFile(path).text().splitlines() for path in (first, second)]
+        ours, theirs = (PlainFile(p).text().splitlines() for p in (first, second))
     except FormatError:
         return ["the bytes differ"]
-    lines = list(unified_diff(*texts, n=0, lineterm=""))[2:]
+    lines = list(unified_diff(ours, theirs, n=0, lineterm=""))[2:]
     more = [f"... {len(lines) - _LINES} lines more"] if len(lines) > _LINES else []
     return [*lines[:_LINES], *more] or ["the ends of lines differ"]
 
