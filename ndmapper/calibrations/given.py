@@ -5,8 +5,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from ndmapper.calibrations.names import file_name, name_variants, product_name
-from ndmapper.calibrations.patterns import name_without_key, set_among
+from ndmapper.calibrations.patterns import set_among
 from ndmapper.data import DataFile, DataFileList, FileSet
+from ndmapper.data.name_pattern import without_key
 from ndmapper.errors import ParameterError
 from ndmapper.io.filetypes import split_ext
 
@@ -79,9 +80,9 @@ class GivenCals:
 
     def _in_other_form(self, name: str) -> Calibration | None:
         """Find a set by the name of one file, or a file by that of a set."""
-        plain = name_without_key(name)
+        plain = without_key(name)
         for other, cals in self._by_name.items():
-            if plain in {other, name_without_key(other)} and "{" in name + other:
+            if plain in {other, without_key(other)} and "{" in name + other:
                 return cals[-1]
         return None
 

@@ -11,9 +11,8 @@ from typing import Any
 from ndmapper.calibrations.copies import warn_once
 from ndmapper.calibrations.frames import PROCESSED, Frame, read_frame
 from ndmapper.calibrations.names import product_name
-from ndmapper.calibrations.patterns import name_without_key
 from ndmapper.calibrations.products import find_product, product_folders
-from ndmapper.data.name_pattern import Key, NamePattern, in_order, key_text
+from ndmapper.data.name_pattern import Key, NamePattern, in_order, key_text, without_key
 from ndmapper.instruments.conditions import Value
 from ndmapper.io.filetypes import is_fits, split_ext
 
@@ -153,7 +152,7 @@ def find_in_any_form(label: str, cal_dict: Mapping[str, Any]) -> Path | None:
             read_frame(path) for path in files if is_fits(split_ext(path.name)[1])
         ]
         for frame in gathered(frames):
-            if frame.members and name_without_key(frame.name) == Path(name).name:
+            if frame.members and without_key(frame.name) == Path(name).name:
                 return frame.path
     return None
 

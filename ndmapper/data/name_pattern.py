@@ -21,6 +21,7 @@ __all__ = [
     "key_text",
     "keys_text",
     "parse_pattern",
+    "without_key",
 ]
 
 Key = int | str | tuple[Any, ...]
@@ -279,6 +280,11 @@ def in_order(members: Mapping[Key, Any]) -> dict[Key, Any]:
 def field_name(word: str) -> str:
     """Write what a key is called, such as a header keyword, as braces can hold it."""
     return re.sub(r"\W+", "_", word) or "key"
+
+
+def without_key(name: str) -> str:
+    """Take keys, with the dash before each, off a name: M.fits of ``M-{ifu}.fits``."""
+    return re.sub(r"[-_.]?\{[^{}]*\}", "", name)
 
 
 def key_text(key: Key) -> str:

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.data import DataFile, FileName, FileSet
-from ndmapper.data.name_pattern import Key, NamePattern, field_name, parse_pattern
+from ndmapper.data.name_pattern import (
+    Key,
+    NamePattern,
+    field_name,
+    parse_pattern,
+    without_key,
+)
 from ndmapper.engines.base import Output
 from ndmapper.errors import PlanError, ShapeError, did_you_mean
 from ndmapper.io.filetypes import (
@@ -219,7 +225,7 @@ def _without_key(item: Any, name: FileName) -> FileName:
     """Take the key in braces, with the dash before it, off the name of a set."""
     if not isinstance(item, FileSet):
         return name
-    text = re.sub(r"[-_.]?\{[^{}]*\}", "", name.name)
+    text = without_key(name.name)
     return FileName(os.path.join(name.dir, text)) if text != name.name else name  # noqa: PTH118
 
 

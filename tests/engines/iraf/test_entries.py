@@ -77,24 +77,24 @@ def test_names_as_tasks_have_them(name: str, found: str) -> None:
 
 
 def test_what_a_task_has_made(tmp_path: Path) -> None:
-    for name in ("apx_1", "apx_2", "aplast", "idx", "idy"):
+    for name in ("apxx_1", "apxx_2", "aplast", "idxx", "idyy"):
         (tmp_path / name).write_text(f"begin\t{name}\n")
-    given = {"idy": "begin\tidy\n"}
-    found, taken = find_made({"a": "apx", "b": "idx"}, tmp_path, given)
-    assert taken == {"apx_1", "apx_2", "idx"}
-    assert found["b"].path == tmp_path / "idx"
+    given = {"idyy": "begin\tidyy\n"}
+    found, taken = find_made({"a": "apxx", "b": "idxx"}, tmp_path, given)
+    assert taken == {"apxx_1", "apxx_2", "idxx"}
+    assert found["b"].path == tmp_path / "idxx"
     # The parts come back under the names that the task looks for.
     texts = put_entry(found["a"], tmp_path / "again")
-    assert sorted(texts) == ["apx_1", "apx_2"]
-    assert (tmp_path / "again/apx_2").read_text() == "begin\tapx_2\n"
+    assert sorted(texts) == ["apxx_1", "apxx_2"]
+    assert (tmp_path / "again/apxx_2").read_text() == "begin\tapxx_2\n"
     # Under another name, the only one of its kind.
     found, taken = find_made({"b": "idmine"}, tmp_path, given)
-    assert taken == {"idx"}
-    assert list(put_entry(found["b"], tmp_path / "more")) == ["idx"]
-    with pytest.raises(ProductError, match=r"did not write database/fcx, but apx_1, "):
+    assert taken == {"idxx"}
+    assert list(put_entry(found["b"], tmp_path / "more")) == ["idxx"]
+    with pytest.raises(ProductError, match=r"did not write database/fcx, but apxx_1, "):
         find_made({"c": "fcx"}, tmp_path, given)
 
 
 def test_no_entry_leads_out_of_the_folder(tmp_path: Path) -> None:
-    entry = PlainFile("database/idx", b"# in ../../evil\nbegin\tidentify x\n")
-    assert list(put_entry(entry, tmp_path / "database")) == ["idx"]
+    entry = PlainFile("database/idxx", b"# in ../../evil\nbegin\tidentify x\n")
+    assert list(put_entry(entry, tmp_path / "database")) == ["idxx"]
