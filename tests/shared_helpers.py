@@ -126,7 +126,7 @@ def run_as_user(script, *arguments, folder, verb=()):
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=900,
     )
 
 
