@@ -9,9 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from shared_helpers import REPOSITORY, read_events
+from shared_helpers import REPOSITORY, assert_same_data, read_events
 
 from ndmapper import config, run_task
 from ndmapper.data import DataFile, FileSet
@@ -70,25 +69,6 @@ def made_since(folder, count):
     return {p for e in events if e["event"] == "made" for p in e["products"]}
 
 
-def arrays(path):
-    """Give the arrays of images and columns of tables of a file."""
-    df = DataFile(path)
-    images = [a for ndd in df for a in (ndd.data, ndd.variance, ndd.flags)]
-    columns = [
-        np.asarray(table[name])
-        for table in df.tables.values()
-        for name in table.colnames
-    ]
-    return [a for a in (*images, *columns) if a is not None]
-
-
-def assert_same(first, second):
-    ours, theirs = arrays(first), arrays(second)
-    assert len(ours) == len(theirs) > 0
-    for one, other in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
 def test_pixels_are_those_of_the_bare_recipes(night, reduced, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
     from muse_bare import Bare
@@ -97,9 +77,9 @@ def test_pixels_are_those_of_the_bare_recipes(night, reduced, tmp_path, monkeypa
     files = {tag: [Path(name) for name in paths] for tag, paths in names.items()}
     made = Bare(files, tmp_path, together=False).reduce()
     for table, path in zip(TABLES, made["PIXTABLE_OBJECT"], strict=True):
-        assert_same(reduced / table, path)
+        assert_same_data(reduced / table, path)
     for name, tag in (("cube", "DATACUBE_FINAL"), ("offsets", "OFFSET_LIST")):
-        assert_same(reduced / f"{name}.fits", made[tag][0])
+        assert_same_data(reduced / f"{name}.fits", made[tag][0])
     # The positions in the headers were wrong by this much.
     offsets = next(iter(DataFile(reduced / "offsets.fits").tables.values()))
     assert offsets["DEC_OFFSET"][1] * 3600 == pytest.approx(0.4, abs=0.05)
@@ -130,7 +110,7 @@ def test_killed_in_the_middle(again, reduced, night):
     made = again()
     assert not made & stands
     assert made | stands >= {*TABLES, "cube.fits"}
-    assert_same(again.folder / "cube.fits", reduced / "cube.fits")
+    assert_same_data(again.folder / "cube.fits", reduced / "cube.fits")
 
 
 @run_task(

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
+from shared_helpers import assert_same_data
 
 from ndmapper import config, run_task
 from ndmapper.data import DataFile, DataFileList, FileSet
@@ -67,9 +67,7 @@ def night(make_once, need):
     return make_once("muse_masters", simulate)
 
 
-def test_pixel_tables_are_the_same_whatever_form_masters_have(
-    night, folder, monkeypatch
-):
+def test_pixel_tables_are_the_same_whatever_form_masters_have(night, folder):
     config["reprocess"] = "auto"
     biases, flats, (raw,) = (
         DataFileList(str(night / "raw" / f"MUSE.SIM_{kind}*.fits"))
@@ -102,6 +100,4 @@ def test_pixel_tables_are_the_same_whatever_form_masters_have(
         assert list(tables) == list(range(1, 25)), name
         for ifu, table in tables.items():
             assert table.meta["EXTNAME"] == f"CHAN{ifu:02d}"
-            assert len(table) == len(made["each"][ifu]) > 6
-            for ndd, other in zip(table, made["each"][ifu], strict=True):
-                np.testing.assert_array_equal(ndd.data, other.data)
+            assert_same_data(table.filename.path, made["each"][ifu].filename.path)
