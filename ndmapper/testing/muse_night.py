@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 from unittest import mock
 
-from ndmapper.data import DataFile, DataFileList
+from ndmapper.data import DataFile, DataFileList, FileName
 from ndmapper.engines import Job, Outcome
 from ndmapper.engines.esorex import EsorexEngine
 from ndmapper.steps import run_task
@@ -242,7 +242,7 @@ def reduce_night(folder: Path, form: Form = "units") -> DataFile:
     )
 
     def pixel_tables(tag: str, df: DataFile) -> Any:
-        base = f"{df.filename.base}_{tag.lower()}"
+        base = f"{FileName(df).base}_{tag.lower()}"
         (name,) = named(base, one=False).values() or (None,)
         files = DataFileList(data=[df])
         words = {**basic, "twilight": twilight, "out_names": name}
@@ -266,7 +266,7 @@ def reduce_night(folder: Path, form: Form = "units") -> DataFile:
     ]  # fmt: skip
     cubes = []
     for n, df in enumerate(raws["object"]):
-        base, model = df.filename.base, models[n % len(models)]
+        base, model = FileName(df).base, models[n % len(models)]
         cubes.append(make_cube(
             {"PIXTABLE_OBJECT": pixel_tables("OBJECT", df), "LSF_PROFILE": profile},
             DATACUBE_FINAL=f"{base}_cube.fits", IMAGE_FOV=f"{base}_white.fits",
