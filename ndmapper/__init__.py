@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         DataFile,
         DataFileList,
         FileName,
+        FileSet,
         NDLater,
         load_file_list,
     )
@@ -27,6 +28,7 @@ __all__ = [
     "DataFile",
     "DataFileList",
     "FileName",
+    "FileSet",
     "NDLater",
     "__version__",
     "chain",
@@ -41,6 +43,7 @@ _HOMES = {
     "DataFile": "ndmapper.data",
     "DataFileList": "ndmapper.data",
     "FileName": "ndmapper.data",
+    "FileSet": "ndmapper.data",
     "NDLater": "ndmapper.data",
     "chain": "ndmapper.steps",
     "load_file_list": "ndmapper.data",

@@ -17,7 +17,8 @@ reader would think of first, so ``except FileNotFoundError`` works as expected::
     |-- ShapeError                  ValueError      arrays or lists that do not match
     |-- UnitError                   ValueError
     |-- IdentError                  LookupError     no, or more than one, such extension
-    |   `-- MissingTableError       KeyError        no such table
+    |   |-- MissingTableError       KeyError        no such table
+    |   `-- MissingMemberError      KeyError        no such file in a set
     |-- ConfigError                 ValueError      a wrong value of a known key
     |   `-- UnknownKeyError         KeyError        no such key
     |-- DeclarationError            TypeError       a step is declared wrongly
@@ -58,6 +59,7 @@ __all__ = [
     "InstrumentError",
     "MissingCalibrationError",
     "MissingFileError",
+    "MissingMemberError",
     "MissingPackageError",
     "MissingTableError",
     "MissingToolError",
@@ -147,6 +149,10 @@ class IdentError(NdmapperError, LookupError):
 
 class MissingTableError(IdentError, KeyError):
     """There is no table of a name."""
+
+
+class MissingMemberError(IdentError, KeyError):
+    """There is no member of a key in a set of files."""
 
 
 class ConfigError(NdmapperError, ValueError):

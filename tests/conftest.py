@@ -1,5 +1,6 @@
 """What every test may rely on: a clean configuration, no network, the real frames."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -182,3 +183,31 @@ def kast_raw(real_data: Path, tmp_path: Path) -> Path:
     for path in (real_data / "kast_blue_longslit").glob("b*.fits.gz"):
         shutil.copy(path, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """
+    Give the function that makes a folder once in a run of tests.
+
+    It is given a name, and what fills the folder. Where several processes share the
+    tests, the others wait for the first.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, done = base / name, base / f"{name}.done"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make

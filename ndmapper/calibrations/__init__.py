@@ -9,12 +9,15 @@ provenance, lookup_result, dependencies
     Results of look-ups, where an association comes from, recursive look-ups.
 frames, scan, header_cache, survey, draft
     Frames of a folder: classified, cached, listed, corrected by the user.
-processed, copies
-    Processed frames among raw ones, and duplicate exposures.
+processed, copies, sets
+    Processed frames among raw ones, duplicate exposures, and calibrations in several
+    files.
 matching, mismatch, frame_index
     Frames that match by the rules of an instrument, and why others do not.
-associate, products, names, folders
-    From the document to files on disk.
+associate, given, further
+    Calibrations of files: those that a script gives, and the trace of a flat.
+products, patterns, names, folders
+    From labels, which may hold a key, to files on disk.
 """
 
 from ndmapper.calibrations.associate import associate_cals

@@ -16,7 +16,13 @@ from ndmapper.errors import NdmapperError
 from ndmapper.io.filemap import map_file
 from ndmapper.io.quickheader import QuickHeader
 
-__all__ = ["distinct_exposures", "holds_same_pixels", "is_lossy", "without_copies"]
+__all__ = [
+    "distinct_exposures",
+    "holds_same_pixels",
+    "is_lossy",
+    "warn_once",
+    "without_copies",
+]
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +70,7 @@ def _copies(group: Sequence[Frame]) -> Iterator[tuple[Frame, Frame]]:
                 yield frame, original
                 break
             if is_lossy(frame.path) and _differ_by_noise(frame.path, original.path):
-                _warn_once(
+                warn_once(
                     f"{frame.path} is a lossy copy of {original.name}, and not used"
                 )
                 yield frame, original
@@ -161,6 +167,6 @@ def _equal(one: npt.NDArray[np.generic], other: npt.NDArray[np.generic]) -> bool
 
 
 @functools.cache
-def _warn_once(message: str) -> None:
-    # A folder is scanned by the survey and again by the look-up: warn once.
+def warn_once(message: str) -> None:
+    """Warn of a file once, though the survey and the look-up scan a folder each."""
     log.warning(message)

@@ -1,14 +1,15 @@
 """Look up the calibrations of frames recursively, and note them in the document."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ndmapper.calibrations.entries import note_matches, note_target, types_of
 from ndmapper.calibrations.folders import note_folders
 from ndmapper.calibrations.lookup_result import Answer, Matches, matched_files
 from ndmapper.calibrations.names import frame_name, known_key
+from ndmapper.calibrations.products import product_label
 from ndmapper.calibrations.provenance import (
     EARLIER,
     answer_of,
@@ -74,19 +75,21 @@ def walk_dependencies(
     *,
     refresh: bool = False,
     bad: Mapping[str, str] | None = None,
+    raw_types: Collection[str] = (),
 ) -> list[Change]:
     """
     Note the calibrations of frames and, recursively, those of the calibrations.
 
     Entries made or locked by the user are never changed. Empty results, and those with
     frames marked bad since, are looked up again (and kept if no service can be
-    reached); with `refresh`, all results are.
+    reached); with `refresh`, all results are. A single raw frame of one of `raw_types`
+    is the calibration itself.
     """
     pending = list(frames)[::-1]
     for name, _ in pending:
         note_target(name, cal_dict)
     bad = bad_frames(cal_dict) if bad is None else bad
-    walk = _Walk(look_up, cal_dict, bad, refresh=refresh)
+    walk = _Walk(look_up, cal_dict, bad, refresh=refresh, raw_types=raw_types)
     done = set()
     while pending:
         name, kind = pending.pop()
@@ -110,8 +113,10 @@ class _Walk:
         bad: Mapping[str, str],
         *,
         refresh: bool,
+        raw_types: Collection[str],
     ) -> None:
         self.look_up = look_up
+        self.raw_types = raw_types
         self.bad = bad
         self.cal_dict = cal_dict
         self.refresh = refresh
@@ -140,6 +145,8 @@ class _Walk:
         return (
             self.refresh
             or label is None
+            # An earlier version took the files of a processed set for raw frames.
+            or bool(noted.get("made") and label in self.cal_dict[CALIBRATIONS])
             or any(frame_name(file) in self.bad for file in files)
         )
 
@@ -147,6 +154,11 @@ class _Walk:
         found = self.look_up(name, cal_type)
         if not isinstance(found, Answer):
             found = Answer(files=tuple(matched_files(found)))
+        if found.product is not None and len(found.paths) == 1:
+            label = product_label(found.paths[0], self.cal_dict)
+            found = replace(found, product=label)
+        if cal_type in self.raw_types and found.product is None:
+            found = replace(found, is_raw=True)
         return found.without(self.bad)
 
     def ask_again(self, name: str, cal_type: str) -> None:
@@ -166,7 +178,8 @@ class _Walk:
             self.changes.append(change)
 
     def note(self, name: str, cal_type: str, answer: Answer) -> None:
-        note_folders(answer.paths, self.cal_dict)
+        if answer.product is None or "/" not in answer.product:
+            note_folders(answer.paths, self.cal_dict)
         note_matches(name, cal_type, answer, self.cal_dict)
         key = known_key(self.cal_dict[ASSOCIATIONS], name)
         note_answer(key, cal_type, answer, self.cal_dict)

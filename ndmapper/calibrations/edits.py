@@ -1,11 +1,13 @@
 """Edits of the calibration document by the user: bad frames, locks, replacements."""
 
 import getpass
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ndmapper.calibrations.entries import add_cal_entry, clean_cal_entries_if_unused
-from ndmapper.calibrations.folders import check_given
+from ndmapper.calibrations.folders import check_given, find_frame
+from ndmapper.calibrations.frames import read_frame
+from ndmapper.calibrations.lookup_result import Answer
 from ndmapper.calibrations.names import (
     as_list,
     file_name,
@@ -136,7 +138,10 @@ def replace_cals(
     check_document(cal_dict)
     names = [file_path(frame) for frame in frames]
     if product is None:
-        add_cal_entry(filename, cal_type, names or None, cal_dict)
+        is_raw = len(names) == 1 and _is_used_raw(names[0], cal_type, cal_dict)
+        files = tuple((name, None) for name in names)
+        answer = Answer(files=files, is_raw=is_raw)
+        add_cal_entry(filename, cal_type, answer, cal_dict)
         return
     associations = cal_dict[ASSOCIATIONS]
     key = known_key(associations, original_name(filename))
@@ -147,6 +152,14 @@ def replace_cals(
     check_document(cal_dict)
     if replaced is not None and replaced != product:
         clean_cal_entries_if_unused(replaced, cal_dict)
+
+
+def _is_used_raw(file: str, cal_type: str, cal_dict: Mapping[str, Any]) -> bool:
+    """Whether a raw frame is the calibration itself, by the rules of its instrument."""
+    path = find_frame(file, cal_dict)
+    instrument = None if path is None else read_frame(path).instrument
+    rule = None if instrument is None else instrument.rule(cal_type)
+    return rule is not None and rule.raw
 
 
 def _user() -> str:

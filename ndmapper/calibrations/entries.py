@@ -118,8 +118,10 @@ def note_matches(
     replaced = types.get(cal_type)
     types[cal_type] = label = None
     if files:
-        label = new_label([file for file, _ in files], cal_type, cal_dict)
-        cal_dict[CALIBRATIONS].setdefault(label, [file for file, _ in files])
+        names = [file for file, _ in files]
+        is_raw = isinstance(matches, Answer) and matches.is_raw and len(names) == 1
+        label = names[0] if is_raw else new_label(names, cal_type, cal_dict)
+        cal_dict[CALIBRATIONS].setdefault(label, names)
         types[cal_type] = label
     elif isinstance(matches, Answer) and matches.product is not None:
         # A processed calibration has no raw frames in the document.

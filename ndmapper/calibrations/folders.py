@@ -14,6 +14,7 @@ from typing import Any
 from ndmapper.calibrations.copies import holds_same_pixels
 from ndmapper.calibrations.frames import read_frame
 from ndmapper.calibrations.names import frame_name, name_variants
+from ndmapper.calibrations.patterns import is_there
 from ndmapper.calibrations.schema import FOLDERS
 from ndmapper.documents import is_file
 from ndmapper.errors import MissingFileError, NdmapperError, ParameterError
@@ -58,7 +59,7 @@ def note_folders(paths: Iterable[Path], cal_dict: dict[str, Any]) -> None:
     document = getattr(cal_dict, "path", None)
     base = Path.cwd() if document is None else Path(document).absolute().parent
     for path in paths:
-        if not is_file(path):
+        if not is_there(path):
             continue
         folders = cal_dict.setdefault(FOLDERS, {})
         name = frame_name(path.name)
@@ -161,7 +162,7 @@ def noted_file(file: Path, cal_dict: dict[str, Any]) -> Path:
 
 def _files(folder: Path, name: str) -> list[Path]:
     places = [folder / variant for variant in name_variants(name)]
-    return [path for path in places if is_file(path)][:1]
+    return [path for path in places if is_there(path)][:1]
 
 
 def _refuse_others(known: Path, path: Path, where: str) -> None:

@@ -3,18 +3,20 @@
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ndmapper.calibrations.names import frame_name
 from ndmapper.calibrations.processed import TYPE_KEYS, why_processed
+from ndmapper.data.name_pattern import Key
 from ndmapper.errors import MissingFileError, NdmapperError
 from ndmapper.instruments import Instrument, recognise
 from ndmapper.instruments.conditions import Value
 from ndmapper.instruments.moments import read_moment
 from ndmapper.io import record
-from ndmapper.io.filemap import FileMap, map_file
+from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.filetypes import split_ext
 from ndmapper.io.quickheader import QuickHeader
 
@@ -31,7 +33,7 @@ PROCESSED_WHY = "says that it is combined or processed"
 class Frame:
     """Descriptors and class of a raw frame or processed calibration, without pixels."""
 
-    # File name.
+    # File name; of a calibration in several files a pattern with the key in braces.
     name: str
     folder: Path = Path()
     # None if not recognised.
@@ -44,11 +46,21 @@ class Frame:
     values: Mapping[str, Value]
     # Whether the file could be read as FITS.
     readable: bool = True
+    # Which members of sets it holds, such as {"ifu": (7,)}.
+    parts: Mapping[str, tuple[Key, ...]] = field(default_factory=dict)
+    # Names of the files, by key, of a calibration in several files.
+    members: Mapping[Key, str] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
-        """Path of the file."""
+        """Path of the file; of a set its pattern."""
         return self.folder / self.name
+
+    @property
+    def paths(self) -> list[Path]:
+        """Paths of all its files."""
+        names = self.members.values() if self.members else (self.name,)
+        return [self.folder / name for name in names]
 
     @property
     def is_processed(self) -> bool:
@@ -120,10 +132,12 @@ def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:
                      frame_class=None, why=why, values={})  # fmt: skip
     extension = images[0] if images else None
     values = known.describe(primary, extension, images[1:], path.name)
+    parts = _parts(found, primary, known, path.name)
     frame_class, why = known.classify_values(values)
-    if any(hdu.name == record.EXTNAME for hdu in found.hdus):
+    is_made = frame_class is not None and frame_class.startswith(PROCESSED)
+    if any(hdu.name == record.EXTNAME for hdu in found.hdus) and not is_made:
         # Its header is still that of its first raw frame.
-        frame_class, why = _product_class(path.name, known)
+        frame_class, why = _product_class(path.name, known, parts)
     elif frame_class is not None and not frame_class.startswith(PROCESSED):
         sign = why_processed(primary, path.name)
         if sign is not None and not _is_asked_for(sign, frame_class, known):
@@ -136,7 +150,33 @@ def read_frame(path: Path, instrument: Instrument | None = None) -> Frame:
         frame_class=frame_class,
         why=why,
         values=values,
+        parts=parts,
     )
+
+
+def _parts(
+    found: FileMap, primary: QuickHeader, instrument: Instrument, name: str
+) -> Mapping[str, tuple[Key, ...]]:
+    """List which members of sets a file holds, by the headers of all its HDUs."""
+    if not instrument.members:
+        return {}
+    return instrument.parts([primary, *map(_Header, found.hdus[1:])], name)
+
+
+class _Header:
+    """The header of an extension, which is parsed only if it has a keyword."""
+
+    def __init__(self, hdu: HduMap) -> None:
+        self.hdu = hdu
+
+    def get(self, key: str, /) -> Any:
+        """Return the value of a keyword; None if it is missing."""
+        if key == "EXTNAME":
+            return self.hdu.name
+        # One word is found faster than all of a HIERARCH keyword.
+        if max(key.split(" "), key=len).encode() not in self.hdu.raw:
+            return None
+        return QuickHeader(self.hdu.image_raw, self.hdu.place).get(key)
 
 
 def _is_asked_for(sign: str, frame_class: str, instrument: Instrument) -> bool:
@@ -163,9 +203,14 @@ def _image_headers(found: FileMap, instrument: Instrument) -> list[QuickHeader]:
     return [QuickHeader(hdu.image_raw, hdu.place) for hdu in wanted]
 
 
-def _product_class(name: str, instrument: Instrument) -> tuple[str | None, str]:
+def _product_class(
+    name: str, instrument: Instrument, parts: Mapping[str, tuple[Key, ...]]
+) -> tuple[str | None, str]:
     """Classify a product of ndmapper by its name, which is its label."""
     stem = split_ext(name)[0]
+    for keys in parts.values():
+        if len(keys) == 1:  # the label of a set, with the key of one file
+            stem = re.sub(rf"[-_.]0*{re.escape(str(keys[0]))}$", "", stem)
     for cal_type in dict.fromkeys(rule.type for rule in instrument.rules):
         if re.search(rf"_{re.escape(cal_type)}(_\d+)?$", stem):
             return f"{PROCESSED}{cal_type}", "a product of ndmapper, by its name"

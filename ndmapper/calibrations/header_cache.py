@@ -23,7 +23,7 @@ __all__ = ["FrameCache"]
 
 log = logging.getLogger(__name__)
 
-_VERSION = 2
+_VERSION = 3
 # Resolution of file system time stamps [ns], at worst.
 _TICK = 50_000_000
 # Reading a smaller folder takes no longer than the cache.
@@ -81,7 +81,7 @@ class FrameCache:
                 unknown.append(name)
                 continue
             number = row[2]
-            found = map(value_of, row[6:])
+            found = map(value_of, row[7:])
             frames[name] = Frame(
                 name=name,
                 folder=self.folder,
@@ -90,6 +90,7 @@ class FrameCache:
                 why=value_of(row[4]),
                 values=dict(zip(columns[number], found, strict=True)),
                 readable=bool(row[5]),
+                parts={name: tuple(keys) for name, keys in value_of(row[6])},
             )
         return frames, unknown
 
@@ -123,6 +124,7 @@ class FrameCache:
             rows[name] = [
                 size, mtime, known[which], number(frame.frame_class),
                 number(frame.why), int(frame.readable),
+                number(tuple(frame.parts.items())),
                 *(number(frame.values.get(n)) for n in columns[known[which]]),
             ]  # fmt: skip
         self._write(

@@ -9,7 +9,7 @@ from ndmapper.calibrations.names import plain_name
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 from ndmapper.io.filetypes import split_ext
 
-__all__ = ["is_default_label", "new_label", "numbered_labels"]
+__all__ = ["is_default_label", "is_raw_label", "new_label", "numbered_labels"]
 
 
 def new_label(files: list[str], cal_type: str, cal_dict: Mapping[str, Any]) -> str:
@@ -35,9 +35,16 @@ def is_default_label(
     files = None if label is None else cal_dict[CALIBRATIONS].get(label)
     if label is None or not files:
         return False
+    if is_raw_label(label, cal_dict):
+        return True
     stem, ending = _parts(files[0], cal_type)
     numbered_labels = rf"{re.escape(stem)}(_\d+)?{re.escape(ending)}"
     return re.fullmatch(numbered_labels, label) is not None
+
+
+def is_raw_label(label: str, cal_dict: Mapping[str, Any]) -> bool:
+    """Whether a label is a raw frame that is the calibration itself, as it is."""
+    return bool(cal_dict.get(CALIBRATIONS, {}).get(label) == [label])
 
 
 def _is_taken(label: str, files: list[str], cal_dict: Mapping[str, Any]) -> bool:

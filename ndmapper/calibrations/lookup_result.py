@@ -21,7 +21,8 @@ class Answer:
 
     # Names of raw frames and their checksums; empty if none match.
     files: tuple[tuple[str, str | None], ...] = ()
-    # The file of a processed calibration, instead of raw frames.
+    # The file of a processed calibration, or the pattern of its files, instead of raw
+    # frames.
     product: str | None = None
     # Quality of the match; 0 is best, None if unknown.
     quality: int | None = None
@@ -31,9 +32,10 @@ class Answer:
     rules: str | None = None
     # The service that was asked.
     source: str = ""
-    # Whether the files are a processed calibration in several files, one for each part
-    # of the instrument. Their own calibrations are not looked up.
+    # Whether it is a processed calibration, whose own ones are not looked up.
     is_made: bool = False
+    # Whether the raw frame, if it is one, is the calibration itself.
+    is_raw: bool = False
     # Paths of the files, if they are on this machine.
     paths: tuple[Path, ...] = ()
 

@@ -14,7 +14,7 @@ from ndmapper.calibrations.mismatch import (
     objections,
     order_of,
 )
-from ndmapper.calibrations.names import frame_name
+from ndmapper.calibrations.sets import lacking, shown_keys
 from ndmapper.instruments import Rule
 
 __all__ = ["Match", "Verdict", "match_frames"]
@@ -47,22 +47,34 @@ class Match:
     target: Frame
     # None if the instrument has no rule.
     rule: Rule | None = None
-    # Sorted names of the matching frames.
-    files: tuple[str, ...] = ()
+    # The matching frames, sorted by name.
+    used: tuple[Frame, ...] = ()
     # Quality level; 0 is best, None for no match.
     quality: int | None = None
-    # Whether the match is a processed calibration.
-    is_processed: bool = False
     summary: str
     # All frames that were considered.
     pool: FrameIndex = field(repr=False)
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the matching frames."""
+        return tuple(frame.name for frame in self.used)
+
+    @property
+    def product(self) -> Frame | None:
+        """The processed calibration; None for raw frames."""
+        return self.used[0] if self.used and self.used[0].is_processed else None
+
+    @property
     def warning(self) -> str | None:
-        """The warning of the rule for a match that is not of the best quality."""
-        if self.rule is None or not self.quality:
-            return None
-        return self.rule.graded[self.quality].warn or f"of quality {self.quality}"
+        """What to warn of: a match of lower quality, or members that are missing."""
+        found = []
+        if self.rule is not None and self.quality:
+            warn = self.rule.graded[self.quality].warn
+            found.append(warn or f"of quality {self.quality}")
+        if self.product is not None and (lacks := _missing(self.target, self.product)):
+            found.append(lacks)
+        return "; ".join(found) or None
 
     @functools.cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -78,13 +90,6 @@ class Match:
         name = self.target.instrument.name
         frames = self.pool.of_classes(name, classes_for(self.rule))
         return tuple(f for f in frames if f.plain != self.target.plain)
-
-    @functools.cached_property
-    def used(self) -> tuple[Frame, ...]:
-        """The matching frames."""
-        plain = (frame_name(name) for name in self.files)
-        found = [frame for name in plain for frame in self.pool.named(name)]
-        return tuple(frame for frame in found if frame.name in self.files)
 
     def verdict(self, frame: Frame) -> Verdict:
         """Explain why a candidate is used or not."""
@@ -105,7 +110,7 @@ class Match:
         if len(self.pool.frames) > _MANY:
             # Too slow for a season: thousands of candidates for thousands of frames.
             return f"{self.summary}; 'ndmapper cals why' explains the others"
-        others = [f for f in self.candidates if f.name not in self.files]
+        others = [f for f in self.candidates if f not in self.used]
         shown = heapq.nsmallest(_SHOWN, others, key=self._nearness)
         verdicts = sorted((self.verdict(f) for f in shown), key=lambda v: v.name)
         parts = [self.summary, *(f"{v.name}: {v.why}" for v in verdicts)]
@@ -150,9 +155,8 @@ def match_frames(
             return Match(
                 target=target,
                 rule=rule,
-                files=tuple(sorted(frame.name for frame in used)),
+                used=tuple(sorted(used, key=lambda frame: frame.name)),
                 quality=quality,
-                is_processed=used[0].is_processed,
                 summary=_summary(target, level, quality, used),
                 pool=pool,
             )
@@ -165,8 +169,11 @@ def match_frames(
 def _sets(target: Frame, level: Rule, fitting: Iterable[Frame]) -> list[list[Frame]]:
     """Group matching frames into sets, best first, each sorted by preference."""
     ranked = sorted(
-        fitting, key=lambda f: (*order_of(target, level, f), f.is_processed, f.name)
-    )
+        fitting,
+        key=lambda f: (
+            *order_of(target, level, f), f.is_processed, _lack_count(target, f), f.name
+        ),
+    )  # fmt: skip
     sets: dict[tuple[object, ...], list[Frame]] = {}
     for frame in ranked:
         sets.setdefault(_set_of(level, frame), []).append(frame)
@@ -176,11 +183,22 @@ def _sets(target: Frame, level: Rule, fitting: Iterable[Frame]) -> list[list[Fra
 def _set_of(level: Rule, frame: Frame) -> tuple[object, ...]:
     if not frame.is_processed:
         return tuple(frame.values.get(name) for name in level.group)
-    # A processed calibration is a set of its own, except the files of one recipe (one
-    # file for each part of the instrument).
-    part = frame.values.get("part")
-    same = frame.name if part is None else (frame.values.get("time"), frame.folder)
-    return ("\0processed", frame.frame_class, same)
+    return ("\0processed", frame.path)
+
+
+def _lack_count(target: Frame, frame: Frame) -> int:
+    """Count the members that a processed calibration lacks."""
+    if not frame.is_processed:
+        return 0
+    return sum(len(keys) for keys in lacking(target, frame).values())
+
+
+def _missing(target: Frame, frame: Frame) -> str:
+    """Say which members a processed calibration lacks; empty for none."""
+    return ", ".join(
+        f"{field} {shown_keys(keys)} missing"
+        for field, keys in lacking(target, frame).items()
+    )
 
 
 def _lacks(level: Rule, one_set: Sequence[Frame]) -> str | None:
@@ -205,6 +223,10 @@ def _summary(target: Frame, level: Rule, quality: int, used: Sequence[Frame]) ->
     days = days_after(target, used[0])
     if days is not None:
         parts.append(f"{abs(days):.2g} d {'before' if days < 0 else 'after'}")
+    if used[0].members:
+        parts.append(f"{len(used[0].members)} files")
+    if used[0].is_processed and (lacks := _missing(target, used[0])):
+        parts.append(lacks)
     if quality:
         parts.append(f"quality {quality}" + (f": {level.warn}" if level.warn else ""))
     return ", ".join(parts)
@@ -251,6 +273,12 @@ def _lost(
     )
     what = f"beyond the {level.maximum} that are used" if in_set else "of another set"
     mine, theirs = (order_of(match.target, level, f) for f in (frame, rival))
+    if (
+        mine == theirs
+        and frame.is_processed
+        and (lacks := _missing(match.target, frame))
+    ):
+        return f"{what}, equally near, but {lacks}"
     labels = [" and ".join(units) for units in level.order]
     for label, a, b in zip([*labels, "length of the run"], mine, theirs, strict=True):
         if a != b:

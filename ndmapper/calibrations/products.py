@@ -1,14 +1,16 @@
 """Processed calibrations on disk: where they are, and which contain bad frames."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ndmapper.calibrations.folders import noted_folder
 from ndmapper.calibrations.names import frame_name, product_name
+from ndmapper.calibrations.patterns import files_of, is_there
 from ndmapper.calibrations.provenance import bad_frames
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
 from ndmapper.config import config
-from ndmapper.documents import is_file
 from ndmapper.errors import NdmapperError
 from ndmapper.io.record import read_records
 
@@ -17,6 +19,7 @@ __all__ = [
     "find_product",
     "made_from_bad_frames",
     "product_folders",
+    "product_label",
 ]
 
 
@@ -30,15 +33,38 @@ def product_folders(cal_dict: Mapping[str, Any]) -> list[Path]:
 
 
 def find_product(label: str, cal_dict: Mapping[str, Any]) -> Path | None:
-    """Return the path of a processed calibration; None if it does not exist."""
+    """
+    Return the path of a processed calibration; None if it does not exist.
+
+    That of a set is its pattern; it exists if one of its files does.
+    """
     # A step appends the file type if a label has none.
     names = dict.fromkeys((product_name(label), label))
     folders = product_folders(cal_dict)
     if label not in cal_dict.get(CALIBRATIONS, {}):
         # A look-up may have found it beside the raw frames.
-        folders += getattr(cal_dict, "folders", [])
-    paths = (d / name for d in folders for name in names)
-    return next((path for path in paths if is_file(path)), None)
+        noted = noted_folder(Path(label).name, cal_dict)
+        folders += [_base(cal_dict), *getattr(cal_dict, "folders", [])]
+        folders += [] if noted is None else [noted]
+    paths = (d / name for d in dict.fromkeys(folders) for name in names)
+    return next((path for path in paths if is_there(path)), None)
+
+
+def _base(cal_dict: Mapping[str, Any]) -> Path:
+    """Return the folder that names in a document are relative to."""
+    document = getattr(cal_dict, "path", None)
+    return Path() if document is None else Path(document).parent
+
+
+def product_label(path: Path, cal_dict: Mapping[str, Any]) -> str:
+    """
+    Name a processed calibration that was found, relative to the document.
+
+    One in a folder that is not below the document is named without folder.
+    """
+    base = _base(cal_dict).absolute()
+    found = Path(os.path.relpath(path.absolute(), base))
+    return path.name if ".." in found.parts else found.as_posix()
 
 
 def made_from_bad_frames(
@@ -47,7 +73,10 @@ def made_from_bad_frames(
     """Return the products made with bad frames, even indirectly, and the reasons."""
     found = {}
     for path in paths if bad else ():
-        used = (frame_name(name) for name in _made_of(path))
+        files = files_of(path)
+        made_of = [name for file in files for name in _made_of(file)]
+        parts = [file.name for file in files if file != path]
+        used = (frame_name(name) for name in [*parts, *made_of])
         name = next((name for name in used if name in bad), None)
         if name is not None:
             found[frame_name(path.name)] = f"made with {name}: {bad[name]}"

@@ -1,16 +1,16 @@
 """Scan folders for frames; unchanged files (name, size, mtime) come from a cache."""
 
 import functools
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ndmapper.calibrations.copies import is_lossy, without_copies
+from ndmapper.calibrations.copies import is_lossy, warn_once, without_copies
 from ndmapper.calibrations.frames import Frame, read_frame
 from ndmapper.calibrations.header_cache import FrameCache
+from ndmapper.calibrations.sets import gathered
 from ndmapper.errors import FileAccessError, MissingFileError
 from ndmapper.instruments import Instrument, chosen, load
 from ndmapper.io.filetypes import is_compressed, is_fits, split_ext
@@ -18,8 +18,6 @@ from ndmapper.io.source import check_name
 from ndmapper.parallel import map_parallel
 
 __all__ = ["find_frames", "fits_files", "without_twins"]
-
-log = logging.getLogger(__name__)
 
 # Below this, starting worker processes takes longer than reading.
 _FEW = 400
@@ -32,7 +30,7 @@ def find_frames(
     workers: int | str | None = None,
 ) -> list[Frame]:
     """
-    Classify all FITS files of a folder.
+    Classify all FITS files of a folder; a calibration in several files is one frame.
 
     Headers are cached until a file or the description of its instrument changes.
     """
@@ -50,7 +48,7 @@ def find_frames(
             frames[frame.name] = frame
         memory.note(files, frames)
     found = [frames[name] for name in files if name in frames]
-    return without_copies(without_twins(found))
+    return gathered(without_copies(without_twins(found)))
 
 
 def fits_files(folder: Path) -> dict[str, tuple[int, int]]:
@@ -126,33 +124,32 @@ def without_twins(frames: Sequence[Frame]) -> list[Frame]:
     Duplicates in one set would count twice.
     """
     compressed = [f for f in frames if not f.name.endswith(".fits") and _is_packed(f)]
-    doubtful = {frame.plain for frame in compressed}
+    doubtful = {_shared_name(frame) for frame in compressed}
     if not doubtful:
         return list(frames)
     best: dict[str, Frame] = {}
     for frame in sorted(frames, key=lambda f: (not f.readable, _is_packed(f))):
-        if frame.plain in doubtful:
-            best.setdefault(frame.plain, frame)
+        if (name := _shared_name(frame)) in doubtful:
+            best.setdefault(name, frame)
     result = []
     for frame in frames:
-        twin = best.get(frame.plain, frame)
+        twin = best.get(_shared_name(frame), frame)
         if twin is frame:
             result.append(frame)
         elif twin.readable and not frame.readable:
-            _warn_once(f"{twin.path} is used, since {frame.name} {frame.why}")
+            warn_once(f"{twin.path} is used, since {frame.name} {frame.why}")
             result.append(frame)
         else:
             if is_lossy(frame.path):
-                _warn_once(f"{frame.path} is a lossy copy of {twin.name}, and not used")
+                warn_once(f"{frame.path} is a lossy copy of {twin.name}, and not used")
             why = f"the same frame as {twin.name}"
             result.append(replace(frame, frame_class=None, why=why))
     return result
 
 
-@functools.cache
-def _warn_once(message: str) -> None:
-    # A folder is scanned by the survey and again by the look-up: warn once.
-    log.warning(message)
+def _shared_name(frame: Frame) -> str:
+    # Calibrations have the same names in every folder.
+    return f"{frame.folder / frame.plain}" if frame.is_processed else frame.plain
 
 
 def _is_packed(frame: Frame) -> bool:

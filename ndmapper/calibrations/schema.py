@@ -153,6 +153,8 @@ def _expect_labels(document: Mapping[str, Any]) -> None:
                 "products go to config['outdir']"
             )
             raise JsonError(path, msg)
+        if files == [label]:
+            continue  # a raw frame that is the calibration itself
         # A product may have associations itself, under its name.
         if frame_name(label) in frames or (
             frame_name(label) in targets and not _derived(label, files)

@@ -15,8 +15,12 @@ from astropy.table import MaskedColumn, Table
 
 from ndmapper.calibrations.frames import Frame, read_frame
 from ndmapper.calibrations.names import frame_name, name_variants
+from ndmapper.calibrations.patterns import is_there
 from ndmapper.calibrations.scan import find_frames
-from ndmapper.documents import check_length, is_file
+from ndmapper.calibrations.sets import gathered, joined
+from ndmapper.data.fold_names import fold_names
+from ndmapper.data.name_pattern import parse_pattern
+from ndmapper.documents import check_length
 from ndmapper.errors import (
     FileAccessError,
     FormatError,
@@ -86,8 +90,9 @@ def survey(
     frames = find_frames(folder, instrument)
     unknown = [frame.name for frame in frames if frame.frame_class is None]
     if unknown:
+        listed = _in_columns(fold_names(unknown))
         log.info("%d of %d frames in %s without a class:\n%s",
-                 len(unknown), len(frames), folder, _in_columns(unknown))  # fmt: skip
+                 len(unknown), len(frames), folder, listed)  # fmt: skip
     _warn_of_times(frames)
     table = _table(frames, folder)
     if known is None:
@@ -168,7 +173,7 @@ def frames_of_survey(
         row = table[number]
         name = _text(row, "file")
         names = [p / variant for p in places for variant in name_variants(name)]
-        path = next((p for p in names if is_file(p)), None)
+        path = next((p for p in names if is_there(p)), None)
         if path is None:
             where = ", ".join(str(place) for place in places)
             log.warning("%s of %s is not in %s and is left out", name, source, where)
@@ -185,7 +190,8 @@ def frames_of_survey(
                 raise FormatError(msg) from err
     _warn_of_classes(frames, source)
     _warn_of_columns(table, frames, source)
-    return frames
+    # An earlier survey has a row for each file of a set.
+    return list({frame.path: frame for frame in gathered(frames)}.values())
 
 
 def _once(table: Table, source: str) -> Iterator[int]:
@@ -255,7 +261,13 @@ class _Scanned:
             frame = self.folders[path.parent].get(path.name)
             if frame is not None and instrument in (None, frame.instrument):
                 return frame
-        return read_frame(path, instrument)
+        pattern = parse_pattern(path)
+        if pattern is None:
+            return read_frame(path, instrument)
+        files = [
+            (key, read_frame(Path(name), instrument)) for key, name in pattern.files()
+        ]
+        return joined(path.name, files)[0]
 
 
 def _corrected(row: Any, path: Path, scanned: _Scanned) -> Frame:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ndmapper.cli.output import print_json, say
+from ndmapper.cli.output import FilesOfSets, add_all, print_json, say
 from ndmapper.cli.records import read_all
 from ndmapper.cli.verb import Verb
 
@@ -11,18 +11,22 @@ __all__ = ["VERB"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a product")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, action=FilesOfSets,
+        help="a product, or a set, as 'x-{ifu:02d}.fits'",
+    )  # fmt: skip
     parser.add_argument(
         "--format", choices=("tree", "mermaid", "dot"), default="tree",
         help="a tree of text (default), Mermaid for Markdown and web pages, or DOT for "
         "Graphviz",
     )  # fmt: skip
+    add_all(parser, "each file by itself, where the same was done with many")
 
 
 def _run(args: argparse.Namespace) -> int:
     from ndmapper.report.graph import make_graph
 
-    graph = make_graph(read_all(args.files))
+    graph = make_graph(read_all(args.files), each=args.all or args.json)
     if args.json:
         print_json(graph.as_dict())
     else:
@@ -33,7 +37,8 @@ def _run(args: argparse.Namespace) -> int:
 VERB = Verb(
     description="""\
 Draw what products were made of, back to the raw frames: every file with the step that
-made it, and what its inputs were to it (bias, flat, a parameter of the tool).""",
+made it, and what its inputs were to it (bias, flat, a parameter of the tool). Files
+that were made alike, of one output, are one entry with their number.""",
     examples=(
         ("ndmapper graph xfgvbtob27.fits", "a tree of text"),
         ("ndmapper graph --format mermaid *.fits", "for a page in Markdown"),

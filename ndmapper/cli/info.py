@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ndmapper.cli.output import format_columns, print_json, say
+from ndmapper.cli.output import FilesOfSets, add_all, format_columns, print_json, say
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import NdmapperError
 from ndmapper.terminal import one_line
@@ -14,6 +15,7 @@ __all__ = ["VERB", "describe_file"]
 
 _HEADS = ("no", "name", "ver", "ident", "part", "shape", "dtype")
 _NAME_PARTS = ("dir", "prefix", "base", "suffix", "ext")
+_TABLES = ("table", "record")
 
 
 def describe_file(path: Path, labels: str | None = None) -> dict[str, Any]:
@@ -67,41 +69,81 @@ def _describe_hdu(hdu: Any, parts: dict[int, tuple[Any, str]]) -> dict[str, Any]
     }
 
 
-def _show(found: dict[str, Any]) -> str:
+def _show(alike: Sequence[dict[str, Any]]) -> str:
+    """Show what a file holds, or several files that differ in their names only."""
+    from ndmapper.data.fold_names import list_names
+
+    first = alike[0]
     rows = []
-    for extension in found.get("extensions", ()):
-        cells = dict(extension)
-        if extension["part"] in ("table", "record"):
-            is_whole = len(extension["shape"]) == 2  # a damaged one may say otherwise
-            rows_in_table = extension["shape"][0] if is_whole else 0
-            cells["shape"] = f"{rows_in_table} row{'s' if rows_in_table != 1 else ''}"
-        elif extension["shape"] is not None:
-            cells["shape"] = " x ".join(map(str, extension["shape"]))
+    for extensions in zip(*(one.get("extensions", ()) for one in alike), strict=True):
+        cells = extensions[0] | {"shape": _shape(extensions)}
         rows.append([cells[head] for head in _HEADS])
-    name = ", ".join(
-        f"{part} {found['name'][part]!r}" for part in _NAME_PARTS if found["name"][part]
-    )
-    steps = found["record"]
+    names = {part: [one["name"][part] for one in alike] for part in _NAME_PARTS}
+    parts = [
+        f"{part} {_part(values)!r}" for part, values in names.items() if any(values)
+    ]
+    steps = first["record"]
     record = "none"
     if steps:
         count = f"{len(steps)} steps" if len(steps) > 1 else "1 step"
         record = f"{count}, the last is {steps[-1]}"
-    lines = [found["file"], f"  name: {name}", f"  record: {record}"]
+    files = list_names(one["file"] for one in alike)
+    lines = [files, f"  name: {', '.join(parts)}", f"  record: {record}"]
     lines = [one_line(line) for line in lines]
-    if "size" in found:
-        return "\n".join([*lines, f"  not FITS, {found['size']} bytes"])
+    if "size" in first:
+        sizes = _range([one["size"] for one in alike])
+        return "\n".join([*lines, f"  not FITS, {sizes} bytes"])
     table = format_columns(rows, _HEADS).splitlines()
     return "\n".join([*lines, *(f"  {line}" for line in table)])
 
 
+def _part(values: Sequence[Any]) -> Any:
+    """Give a part that all names share, or those of the names in short."""
+    from ndmapper.data.fold_names import list_names
+
+    if all(value == values[0] for value in values):
+        return values[0]
+    return list_names("".join(value or "") for value in values)
+
+
+def _shape(extensions: Sequence[dict[str, Any]]) -> str | None:
+    """Write the shape of an extension; for tables, the number of rows in the files."""
+    first = extensions[0]
+    if first["part"] in _TABLES:
+        # A damaged one may say otherwise.
+        counts = [e["shape"][0] if len(e["shape"]) == 2 else 0 for e in extensions]
+        return f"{_range(counts)} row{'s' if counts != [1] * len(counts) else ''}"
+    return None if first["shape"] is None else " x ".join(map(str, first["shape"]))
+
+
+def _range(counts: Sequence[int]) -> str:
+    return " ... ".join(map(str, sorted({min(counts), max(counts)})))
+
+
+def _alike(found: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Group files that hold the same; their tables may have more rows or fewer."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for one in found:
+        kinds = [
+            extension | {"shape": None} if extension["part"] in _TABLES else extension
+            for extension in one.get("extensions", ())
+        ]
+        groups.setdefault(repr([kinds, one["record"], "size" in one]), []).append(one)
+    return [*groups.values()]
+
+
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a file")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, action=FilesOfSets,
+        help="a file, or a set, as 'x-{ifu:02d}.fits'",
+    )  # fmt: skip
     parser.add_argument(
         "--labels",
         metavar="PRESET",
         help="whose names of extensions to go by, for instance muse (default: the "
         "configured ones, else recognised)",
     )
+    add_all(parser, "each file by itself, where many hold the same")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -115,7 +157,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found + failed)
     elif found:
-        say("\n\n".join(map(_show, found)))
+        alike = [[one] for one in found] if args.all else _alike(found)
+        say("\n\n".join(map(_show, alike)))
     for failure in failed:
         say(f"ndmapper: {failure['error']}", file=sys.stderr)
     return 1 if failed else 0

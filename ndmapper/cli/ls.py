@@ -1,14 +1,29 @@
 """``ndmapper ls``: what a folder of frames holds."""
 
 import argparse
+import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ndmapper.cli.output import check_new, format_columns, print_json, save_table, say
+from ndmapper.cli.output import (
+    add_all,
+    check_new,
+    format_columns,
+    print_json,
+    save_table,
+    say,
+)
 from ndmapper.cli.verb import Verb
 
 __all__ = ["VERB"]
+
+_LEAST = 3
+"""Least number of frames of one kind that are shown in one row."""
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]|$)")
+"""The start of a time."""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +40,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rules", action="store_true",
         help="show the classes and why, what each calibrates, and what has no class",
     )  # fmt: skip
+    add_all(parser, "each frame by itself, where many differ in name and time only")
     save = parser.add_mutually_exclusive_group()
     save.add_argument(
         "--save", metavar="FILE", type=Path,
@@ -45,8 +61,10 @@ def _run(args: argparse.Namespace) -> int:
     written = args.save or args.update
     if written is not None:
         save_table(table, written)
+    others = _other_products(args.folder)
     if args.json:
-        print_json([dict(zip(table.colnames, row, strict=True)) for row in table])
+        rows = [dict(zip(table.colnames, row, strict=True)) for row in table]
+        print_json([*rows, *({**dict.fromkeys(table.colnames), **o} for o in others)])
         return 0
     if args.rules:
         _print_rules(table)
@@ -54,10 +72,44 @@ def _run(args: argparse.Namespace) -> int:
     # The reason is the longest by far, and the least often wanted.
     names = [*(name for name in table.colnames if name != "why"), "why"]
     cells = [[_shown(row[name]) for name in names] for row in table]
-    say(format_columns(cells, names))
+    cells += [[other.get(name) for name in names] for other in others]
+    say(format_columns(cells if args.all else _folded(cells), names))
     if written is not None:
         say(f"\nwritten to {written}")
     return 0
+
+
+def _folded(rows: Sequence[list[Any]]) -> Iterator[list[Any]]:
+    """Show frames that differ in name and time only in one row."""
+    from ndmapper.data.fold_names import list_names
+
+    groups: dict[tuple[str, ...], list[list[Any]]] = {}
+    for row in rows:
+        kind = tuple("time" if _TIME.match(str(c)) else str(c) for c in row[1:])
+        groups.setdefault(kind, []).append(row)
+    for alike in groups.values():
+        if len(alike) < _LEAST:
+            yield from alike
+            continue
+        first, *others = zip(*alike, strict=True)
+        cells = [c[0] if len({*map(str, c)}) == 1 else f"{c[0]} ..." for c in others]
+        yield [list_names(map(str, first), most=1), *cells]
+
+
+def _other_products(folder: Path) -> list[dict[str, str]]:
+    """List the products that are not FITS, which have their records beside them."""
+    from ndmapper.io.filetypes import is_plain
+    from ndmapper.io.record import read_side
+
+    found = []
+    for place in (folder, folder / "database"):
+        for side in sorted((place / ".ndmapper" / "records").glob("*.json")):
+            path = place / side.name.removesuffix(".json")
+            if is_plain(path) and path.is_file() and (rows := read_side(path)):
+                name = str(path.relative_to(folder))
+                why = f"a product of ndmapper ({rows[-1]['step']}), not FITS"
+                found.append({"file": name, "class": "?", "why": why})
+    return found
 
 
 def _print_rules(table: Any) -> None:
@@ -94,7 +146,9 @@ def _shown(cell: object) -> object:
 VERB = Verb(
     description="""\
 List the frames of a folder: the class of each (bias, flat, arc, object ...), the
-reason, and the keywords that matter for its instrument. Only headers are read.
+reason, and the keywords that matter for its instrument. Only headers are read. Products
+that are not FITS are listed as such. Frames that differ in name and time only are one
+row.
 
 The classes can be corrected: save the table, edit it, and hand it to look_up_cals.""",
     examples=(

@@ -1,5 +1,6 @@
 """How the verbs print: aligned columns for people, JSON for programs."""
 
+import argparse
 import contextlib
 import io
 import json
@@ -14,6 +15,8 @@ from ndmapper.errors import OutputExistsError
 from ndmapper.terminal import one_line, printable
 
 __all__ = [
+    "FilesOfSets",
+    "add_all",
     "check_new",
     "format_columns",
     "print_json",
@@ -38,6 +41,11 @@ def format_columns(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> st
         "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip()
         for row in table
     )
+
+
+def add_all(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the option that shows what is otherwise put together."""
+    parser.add_argument("--all", action="store_true", help=f"show {what}")
 
 
 def print_json(value: object) -> None:
@@ -100,3 +108,24 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(v) for v in value]
     return str(value)
+
+
+class FilesOfSets(argparse.Action):
+    """Takes files, and for a name with a key in braces those that it stands for."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Put the files of sets in the place of these."""
+        from ndmapper.data.name_pattern import parse_pattern
+
+        found: list[Path] = []
+        for path in values:
+            pattern = parse_pattern(path)
+            members = [] if pattern is None else [Path(n) for _, n in pattern.files()]
+            found += members or [path]
+        setattr(namespace, self.dest, found)

@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ndmapper.cli.run_script import run_script
@@ -32,11 +33,14 @@ class ScriptPlan:
 
     def find(self, path: Path) -> PlanItem | None:
         """Find the planned unit of work that makes a product."""
-        wanted = path.absolute()
-        for item in reversed(self.items):
-            if any(Path(name).absolute() == wanted for name in item.products):
-                return item
-        return None
+        return self._makers.get(path.absolute())
+
+    @cached_property
+    def _makers(self) -> dict[Path, PlanItem]:
+        """The last unit of work that makes each product."""
+        return {
+            Path(name).absolute(): item for item in self.items for name in item.products
+        }
 
 
 def plan_script(

@@ -1,11 +1,16 @@
 """``ndmapper verify``: whether a script, as it stands, would make files."""
 
 import argparse
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ndmapper.cli.output import print_json, say_line
+from ndmapper.cli.output import FilesOfSets, add_all, print_json, say_line
 from ndmapper.cli.verb import Verb
 from ndmapper.cli.why import DIFFERS
+
+if TYPE_CHECKING:
+    from ndmapper.cli.planning import ScriptPlan
 
 __all__ = ["VERB"]
 
@@ -13,7 +18,12 @@ __all__ = ["VERB"]
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("script", metavar="SCRIPT", type=Path, help="the script")
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", type=Path, help="products to verify"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        type=Path,
+        action=FilesOfSets,
+        help="products to verify, or a set, as 'x-{ifu:02d}.fits'",
     )
     parser.add_argument(
         "--arg", action="append", default=[], metavar="WORD", dest="arguments",
@@ -22,6 +32,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--outdir", metavar="DIR", help="folder of products (default: the script's)"
     )
+    add_all(parser, "each file by itself, where the same holds for many")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -49,10 +60,36 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"script": args.script, "files": found})
     else:
-        for name, reasons in found.items():
-            words = "; ".join(reasons) if reasons else "as the script makes it"
+        short = {n: _in_short(plan, n) or reasons for n, reasons in found.items()}
+        for name, words in _lines(short, each=args.all):
             say_line(f"{name}: {words}")
     return DIFFERS if any(found.values()) else 0
+
+
+def _in_short(plan: "ScriptPlan", name: str) -> Sequence[str]:
+    """Give the reasons for a product, where many files are named as one."""
+    item = plan.find(Path(name))
+    if item is None or item.is_open or item.action == "run":
+        return ()
+    return item.in_short
+
+
+def _lines(
+    found: Mapping[str, Sequence[str]], *, each: bool
+) -> Iterator[tuple[str, str]]:
+    """Give the verdict on each file, and on files that are alike one."""
+    from ndmapper.data.fold_names import fold_names
+
+    groups: dict[str, list[str]] = {}
+    for name, reasons in found.items():
+        words = "; ".join(reasons) if reasons else "as the script makes it"
+        if each:
+            yield name, words
+        else:
+            groups.setdefault(words, []).append(name)
+    for words, names in groups.items():
+        for name in fold_names(names):
+            yield name, words
 
 
 VERB = Verb(

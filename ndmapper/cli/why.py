@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ndmapper.cli.output import print_json, say, say_line
+from ndmapper.cli.output import add_all, print_json, say, say_line
 from ndmapper.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("true", "false", "auto", "error"),
         help="plan as a run with this option (default: the script's, else auto)",
     )
+    add_all(parser, "each file by itself, where many are made for the same reason")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -64,13 +65,14 @@ def _run(args: argparse.Namespace) -> int:
             }
         )
     else:
-        for line in _lines(plan):
+        for line in _lines(plan, each=args.all):
             say_line(line)
     return DIFFERS if todo else int(plan.ended is not None)
 
 
-def _lines(plan: "ScriptPlan") -> list[str]:
+def _lines(plan: "ScriptPlan", *, each: bool) -> list[str]:
     """Say what is done, what is stale, and how much there is of each."""
+    from ndmapper.steps.call.describe import group_units
     from ndmapper.steps.record.summary import stale_line
 
     todo = [item for item in plan.items if item.action != "reuse"]
@@ -78,12 +80,11 @@ def _lines(plan: "ScriptPlan") -> list[str]:
     kept = [item for item in there if item.is_kept]
     stale = [item for item in there if item.changes and not item.is_kept]
     cleaned = [item for item in there if item.reason != "exists"]
-    groups: dict[tuple[str, ...], list[PlanItem]] = {}
-    for item in (*todo, *kept):
-        because = item.causes or (item.reason if item.reason == "new" else "",)
-        key = (item.step, item.action, str(item.is_open), *because)
-        groups.setdefault(key, []).append(item)
-    lines = [line for items in groups.values() for line in _group_lines(items)]
+    lines = [
+        line
+        for group in group_units([*todo, *kept])
+        for line in _group_lines(group, each=each)
+    ]
     if stale:
         count = sum(len(item.products) for item in stale)
         causes = list(dict.fromkeys(c for item in stale for c in item.causes))
@@ -104,32 +105,21 @@ def _lines(plan: "ScriptPlan") -> list[str]:
     return [*lines, ", ".join(words)]
 
 
-def _group_lines(items: "Sequence[PlanItem]") -> list[str]:
+def _group_lines(items: "Sequence[PlanItem]", *, each: bool) -> list[str]:
     """Give a line for each unit, but one for many that have the same reason."""
+    from ndmapper.steps.call.describe import describe_units, reason_of
+
     first = items[0]
     verb = {"run": "made", "replace": "made again"}.get(first.action, "kept")
     verb = f"perhaps {verb}" if first.is_open else verb
-    if len(items) > _FEW:
-        why = "; ".join(first.causes) or first.reason
-        if first.reason != "new" and not first.causes:
-            why = "as what they are made of differs"
-        names = [f"{pair[0]} ... {pair[1]}" for pair in _ends(items)]
-        return [f"{first.step}: {names[0]} -> {names[1]} ({len(items)}): {verb}: {why}"]
-    return [
-        f"{item.step}: {item.sources} -> {', '.join(item.products) or 'no product'}: "
-        f"{verb}: {'; '.join(item.changes or (item.reason,))}"
-        for item in items
-    ]
-
-
-def _ends(items: "Sequence[PlanItem]") -> list[tuple[str, str]]:
-    """Name the first and the last input and product."""
-    ends = items[0], items[-1]
-    inputs, products = (
-        [item.sources for item in ends],
-        [", ".join(item.products) or "no product" for item in ends],
-    )
-    return [(inputs[0], inputs[1]), (products[0], products[1])]
+    parts = [items] if len(items) > _FEW and not each else [[item] for item in items]
+    lines = []
+    for part in parts:
+        products = "" if first.products else " -> no product"
+        count = f" ({len(part)})" if len(part) > 1 else ""
+        why = reason_of(part)
+        lines.append(f"{describe_units(part)}{products}{count}: {verb}: {why}")
+    return lines
 
 
 def _run_file(args: argparse.Namespace) -> int:

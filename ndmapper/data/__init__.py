@@ -20,7 +20,7 @@ content, lookup_tables, primary_header
     goes along with an image, and the header of one in the primary HDU.
 saving, save_list, planned
     Writing one file, or many of which some are made of others; files not made yet.
-list_arithmetic, header_query, display, ccddata
+file_arithmetic, list_arithmetic, header_query, display, ccddata
     Files together, questions about headers, pictures, and exchange with others.
 
 The names of files, which the command asks for first, need no images: each class is

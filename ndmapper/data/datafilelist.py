@@ -4,6 +4,7 @@ import glob
 import os
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,15 @@ from astropy.table import Table
 
 from ndmapper.data.datafile import DataFile, Mode
 from ndmapper.data.display import ListViews
+from ndmapper.data.file_arithmetic import combined
 from ndmapper.data.filename import FileName
-from ndmapper.data.fileset import FileSet
+from ndmapper.data.fileset import FileSet, first_member
 from ndmapper.data.header_query import column_of, look_up, matches
 from ndmapper.data.list_arithmetic import (
-    combined,
     pair_files,
     put_in_place,
     result_names,
-    save_all,
+    save_items,
     save_results,
 )
 from ndmapper.data.name_pattern import parse_pattern
@@ -66,8 +67,8 @@ def _method(name: str) -> Callable[..., Any]:
                 raise PlanError(msg)
             return self._operate(name, operand)
         targets = result_names(self, len(pairs), filename, prefix, suffix, dirname)
-        save_results(name, pairs, targets, overwrite=overwrite, workers=workers)
-        return type(self)(targets, labels=self._labels)
+        made = save_results(name, pairs, targets, overwrite=overwrite, workers=workers)
+        return type(self)(made, labels=self._labels)
 
     return documented(
         method, name, "DataFileList",
@@ -94,7 +95,8 @@ class DataFileList(ListViews, Operators, list[DataFile]):
     """
     A list of files.
 
-    Append, extend, insert and slices are list operations; arithmetic is per file.
+    Append, extend, insert and slices are list operations; arithmetic is per file. A
+    `FileSet` is one item.
 
     Parameters
     ----------
@@ -157,15 +159,16 @@ class DataFileList(ListViews, Operators, list[DataFile]):
         contents = _for_each(contents, len(names), "contents")
         metas = _for_each(metas, len(names), "headers")
         renamed = strip or any(x is not None for x in (prefix, suffix, dirname))
+        new_name = partial(
+            FileName, strip=strip, prefix=prefix, suffix=suffix, dirname=dirname
+        )
         for name, content, header in zip(names, contents, metas, strict=True):
+            other = self._other(name, content, header, new_name if renamed else None)
+            if other is not None:
+                self.append(other)
+                continue
             taken = name if content is None else content if name is None else None
             stays = not renamed and header is None
-            other = None
-            if content is header is None:
-                other = self._other(name, strip, prefix, suffix, dirname)
-            if other is not None or isinstance(taken, FileSet):
-                self.append(taken if other is None else other)
-                continue
             if isinstance(taken, DataFile) and stays and (
                 content is None or mode in (None, taken.mode)
             ):  # fmt: skip
@@ -182,23 +185,43 @@ class DataFileList(ListViews, Operators, list[DataFile]):
             super().append(made)
 
     def _other(
-        self, name: Any, strip: bool, *affixes: Any
+        self, name: Any, content: Any, header: Any, new_name: Any
+    ) -> FileSet | DataFile | None:
+        """Make what is no single FITS file: a set, or a text; None for a FITS file."""
+        given = name if content is None else content
+        if isinstance(given, FileSet):
+            if header is not None:
+                msg = (
+                    f"{given!r} has a header for each of its files, and takes no other"
+                )
+                raise ShapeError(msg)
+            if new_name is None and (name is None or name is given):
+                return given
+            made = given.copy()
+            named_by = given if name is None else name
+            made.filename = (
+                FileName(named_by) if new_name is None else new_name(named_by)
+            )
+            return made
+        if content is None and header is None:
+            return self._found_other(name, new_name)
+        return None
+
+    def _found_other(
+        self, name: Any, new_name: Any = None
     ) -> FileSet | DataFile | None:
         """Open a name of what is no FITS file: a set, by its pattern, or a text."""
         is_name = isinstance(name, str | os.PathLike) and not isinstance(name, DataFile)
-        is_set = is_name and parse_pattern(name) is not None
-        is_other = is_set or (
-            is_name and self.mode in (None, "read") and is_plain(name)
-        )
-        if not is_other:
+        if not is_name or self.mode in ("new", "overwrite"):
             return None
-        prefix, suffix, dirname = affixes
-        named = FileName(
-            name, strip=strip, prefix=prefix, suffix=suffix, dirname=dirname
-        )
-        if is_set:
+        may_be_set = "{" in os.fspath(name)
+        may_be_plain = self.mode in (None, "read") and is_plain(name)
+        if not may_be_set and not may_be_plain:
+            return None
+        named = name if new_name is None else new_name(name)
+        if may_be_set and parse_pattern(named) is not None:
             return FileSet(named, mode=self.mode, labels=self._labels)
-        return PlainFile(named) if opens_plain(named) else None
+        return PlainFile(named) if may_be_plain and opens_plain(named) else None
 
     def _coerced(self, item: Any) -> Any:
         if isinstance(item, FileSet):
@@ -216,7 +239,7 @@ class DataFileList(ListViews, Operators, list[DataFile]):
                 )
                 raise ModeError(msg)
             return item
-        if (other := self._other(item, False, None, None, None)) is not None:
+        if (other := self._found_other(item)) is not None:
             return other
         if isinstance(item, str | os.PathLike):
             return DataFile(item, mode=self.mode, labels=self._labels)
@@ -344,7 +367,7 @@ class DataFileList(ListViews, Operators, list[DataFile]):
         OutputExistsError
             If a file exists that must not; of new names none is taken then.
         """
-        save_all(
+        save_items(
             self, filename, overwrite=overwrite, workers=workers, checksum=checksum
         )
 
@@ -387,7 +410,7 @@ class DataFileList(ListViews, Operators, list[DataFile]):
         ----------
         *keywords : str
             Each is looked for in the primary header, then in that of the first
-            extension.
+            extension; of a set, in its first member.
 
         Returns
         -------
@@ -397,7 +420,7 @@ class DataFileList(ListViews, Operators, list[DataFile]):
         table = Table()
         table["filename"] = [str(df) for df in self]
         for keyword in keywords:
-            values = [look_up(df, keyword) for df in self]
+            values = [look_up(first_member(df), keyword) for df in self]
             table[keyword] = column_of(values)
         return table
 
@@ -411,7 +434,8 @@ class DataFileList(ListViews, Operators, list[DataFile]):
             For each keyword a value, a list of values, a function of the value, or a
             pattern with ``*``, ``?`` or ``[``. A file without the keyword does not
             match, unless the condition is None. Keywords that are no Python names
-            are given as ``where(**{'DATE-OBS': ...})``.
+            are given as ``where(**{'DATE-OBS': ...})``. Of a set the first member
+            counts.
 
         Returns
         -------
@@ -421,7 +445,9 @@ class DataFileList(ListViews, Operators, list[DataFile]):
         return self._like(
             df
             for df in self
-            if all(matches(look_up(df, k), c) for k, c in conditions.items())
+            if all(
+                matches(look_up(first_member(df), k), c) for k, c in conditions.items()
+            )
         )
 
     def group_by(self, *keywords: str) -> "dict[Any, DataFileList]":
@@ -441,7 +467,7 @@ class DataFileList(ListViews, Operators, list[DataFile]):
         """
         groups: dict[Any, list[DataFile]] = {}
         for df in self:
-            values = tuple(look_up(df, keyword) for keyword in keywords)
+            values = tuple(look_up(first_member(df), keyword) for keyword in keywords)
             groups.setdefault(values if len(values) != 1 else values[0], []).append(df)
         return {value: self._like(files) for value, files in groups.items()}
 
@@ -475,7 +501,7 @@ def _names(filenames: Any, dirname: Any) -> list[Any]:
 def _contents(data: Any, *, has_names: bool) -> list[Any] | None:
     if data is None:
         return None
-    if isinstance(data, DataFile | NDData | np.ndarray):
+    if isinstance(data, DataFile | FileSet | NDData | np.ndarray):
         return [data]
     # An empty list is an empty content: what is in a file is ignored.
     return list(data) or ([[]] if has_names else [])

@@ -1,6 +1,7 @@
 """How files and their images are shown: pictures, and HTML for notebooks."""
 
 import base64
+import dataclasses
 import html
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,17 +12,20 @@ import numpy as np
 
 from ndmapper.data.flagging import Flagging
 from ndmapper.data.flags import Flag
+from ndmapper.data.name_pattern import key_text, keys_text
 from ndmapper.data.uncertainty import root_of
-from ndmapper.errors import OutputExistsError, ParameterError, ShapeError
+from ndmapper.errors import FormatError, OutputExistsError, ParameterError, ShapeError
 from ndmapper.io.write import clear_write_errors
 from ndmapper.plot.panels import Panel, draw_figure, draw_panel, missing, picture
 from ndmapper.plot.thumbnail import thumbnail
 
-__all__ = ["FileViews", "ListViews", "PixelViews", "Preview"]
+__all__ = ["FileViews", "ListViews", "PixelViews", "Preview", "SetViews"]
 
 _HEADS = ("ident", "shape", "type", "unit", "uncertainty", "flags")
 _LINES = 50
 """A long list is shown up to here."""
+_PANELS = 24
+"""Largest number of members of a set that are drawn."""
 
 
 class Preview:
@@ -94,6 +98,16 @@ class _File(Protocol):
     def __getitem__(self, item: Any) -> Any: ...
 
 
+class _Set(Protocol):
+    """What is shown of a FileSet."""
+
+    missing: dict[Any, str]
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __getitem__(self, key: Any) -> Any: ...
+
+
 class _List(Protocol):
     """What is shown of a DataFileList."""
 
@@ -158,27 +172,7 @@ class FileViews:
         str
             A line for the file, and one for each part of it.
         """
-        rows: list[tuple[str, ...]] = [
-            ("ident", "shape", "type", "unit", "uncertainty", "flags")
-        ]
-        for ndd in self:
-            parts = [
-                str(ndd.content.arrays[p].dtype) if ndd.has(p) else "-"
-                for p in ("uncertainty", "flags")
-            ]
-            shape = " x ".join(map(str, ndd.shape))
-            unit = "-" if ndd.unit is None else str(ndd.unit)
-            rows.append((str(ndd.ident), shape, str(ndd.dtype), unit, *parts))
-        rows += [(name, "", "table", "", "", "") for name in self.tables]
-        for name, extra in self.extras.items():
-            shape = " x ".join(map(str, extra.shape))
-            rows.append((name, shape, str(extra.dtype), "", "", ""))
-        widths = [max(len(row[i]) for row in rows) for i in range(6)]
-        lines = [
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))
-            for row in rows
-        ]
-        return "\n".join([repr(self), *(f"  {line}".rstrip() for line in lines)])
+        return _in_columns(repr(self), [_HEADS, *_info_rows(self)])
 
     def plot(
         self: _File, *idents: int | str, figure: Any = None, flags: bool = True
@@ -242,9 +236,7 @@ class FileViews:
         MissingPackageError
             If matplotlib is not installed.
         """
-        if not isinstance(size, int | np.integer) or size < 1:
-            msg = f"size is a number of pixels, at least 1, not {size!r}"
-            raise ParameterError(msg)
+        _check_size(size)
         panels = _panels(self, idents, flags=flags, size=size)
         return Preview(picture(panels, str(self)))
 
@@ -256,19 +248,172 @@ class FileViews:
         return title + _table(rows) + _thumbnails([*self, *self.extras.values()])
 
 
+class SetViews:
+    """How a FileSet is shown."""
+
+    def info(self: _Set) -> str:
+        """
+        Describe the members, from headers alone.
+
+        Returns
+        -------
+        str
+            A line for the set, and one for each part of each member.
+        """
+        rows: list[tuple[str, ...]] = [("key", "file", *_HEADS)]
+        for key in self:
+            member = self[key]
+            names = (key_text(key), str(member) or "-")
+            parts: list[tuple[str, ...]] = _info_rows(member) or [("",) * len(_HEADS)]
+            rows += [
+                (*(names if n == 0 else ("", "")), *p) for n, p in enumerate(parts)
+            ]
+        text = _in_columns(repr(self), rows)
+        lost = (f"  {key_text(k)}  missing: {why}" for k, why in self.missing.items())
+        return "\n".join([text, *lost])
+
+    def plot(self: _Set, *keys: Any, figure: Any = None, flags: bool = True) -> Any:
+        """
+        Draw the first image of each member side by side, with the levels of zscale.
+
+        Parameters
+        ----------
+        *keys : int, str or tuple
+            Keys of those to draw; the first 24 by default.
+        figure : matplotlib.figure.Figure, optional
+            Where to draw; a new figure of pyplot by default.
+        flags : bool
+            Mark the flags of `bad_flags`, a colour for each kind.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+
+        Raises
+        ------
+        ShapeError
+            If there is nothing to draw.
+        MissingPackageError
+            If matplotlib is not installed.
+        """
+        panels, title = _member_panels(self, keys, flags=flags)
+        if figure is None:
+            figure = _pyplot().figure()
+        return draw_figure(panels, figure, title)
+
+    def preview(self: _Set, *keys: Any, flags: bool = True, size: int = 128) -> Preview:
+        """
+        Draw the first image of each member small and quickly.
+
+        Parameters
+        ----------
+        *keys : int, str or tuple
+            Keys of those to draw; the first 24 by default.
+        flags : bool
+            Mark the flags of `bad_flags`, a colour for each kind.
+        size : int
+            Of each image no more than about so many pixels are taken along an axis;
+            no others are read from a plain file.
+
+        Returns
+        -------
+        Preview
+            The picture: a notebook shows it, and ``save('name.png')`` writes it.
+
+        Raises
+        ------
+        ShapeError
+            If there is nothing to draw.
+        ParameterError
+            If the size is no number of pixels.
+        MissingPackageError
+            If matplotlib is not installed.
+        """
+        _check_size(size)
+        panels, title = _member_panels(self, keys, flags=flags, size=size)
+        return Preview(picture(panels, title))
+
+    def _repr_html_(self: _Set) -> str:
+        rows = [
+            (key_text(key), str(self[key]) or "(unnamed)", *_described(self[key]))
+            for key, _ in zip(self, range(_LINES), strict=False)
+        ]
+        if len(self) > _LINES:
+            rows.append(("...", f"and {len(self) - _LINES} more", "", ""))
+        rows += [(key_text(k), why, "", "") for k, why in self.missing.items()]
+        title = f"<p><b>{html.escape(repr(self))}</b></p>"
+        return title + _table(rows, ("key", "file", "extensions", "idents"))
+
+
 class ListViews:
     """How a DataFileList is shown."""
 
     def _repr_html_(self: _List) -> str:
         heads = ("", "file", "extensions", "idents")
         rows = [
-            (str(n), str(df) or "(unnamed)", str(len(df)), _shortened(df.idents))
+            (str(n), str(df) or "(unnamed)", *_described(df))
             for n, df in zip(range(_LINES), self, strict=False)
         ]
         if len(self) > _LINES:
             rows.append(("...", f"and {len(self) - _LINES} more", "", ""))
         title = f"<p><b>DataFileList of {len(self)} files</b></p>"
         return title + _table(rows, heads)
+
+
+def _info_rows(df: _File) -> list[tuple[str, ...]]:
+    """Describe each part of a file in the columns of `_HEADS`."""
+    try:
+        rows = [(str(ndd.ident), *_row(ndd)[1:]) for ndd in df]
+    except FormatError:
+        return [("", "", "no FITS", "", "", "")]
+    rows += [(name, "", "table", "", "", "") for name in df.tables]
+    for name, extra in df.extras.items():
+        shape = " x ".join(map(str, extra.shape))
+        rows.append((name, shape, str(extra.dtype), "", "", ""))
+    return rows
+
+
+def _in_columns(title: str, rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    return "\n".join([title, *(f"  {line}".rstrip() for line in lines)])
+
+
+def _described(item: Any) -> tuple[str, str]:
+    """Say how many images a file has and their idents; of a set, its members."""
+    if isinstance(item, Mapping):
+        return f"set of {len(item)}", keys_text(item)
+    return str(len(item)), _shortened(item.idents)
+
+
+def _check_size(size: Any) -> None:
+    if not isinstance(size, int | np.integer) or size < 1:
+        msg = f"size is a number of pixels, at least 1, not {size!r}"
+        raise ParameterError(msg)
+
+
+def _member_panels(
+    files: _Set, keys: Sequence[Any], *, flags: bool, size: int | None = None
+) -> tuple[list[Panel], str]:
+    """Choose what is drawn of a set: the first image of each member that has one."""
+    chosen = list(keys or files)
+    shown = chosen if keys else chosen[:_PANELS]
+    panels = []
+    for key in shown:
+        member = files[key]
+        if len(member):
+            panel = panel_of(member[0], flags=flags, size=size)
+            title = f"{key_text(key)} {panel.title}".strip()
+            panels.append(dataclasses.replace(panel, title=title))
+    if not panels:
+        msg = f"{files!r} has no images to draw"
+        raise ShapeError(msg)
+    more = f" ({len(shown)} of {len(chosen)})" if len(shown) < len(chosen) else ""
+    return panels, f"{files}{more}"
 
 
 def _panels(

@@ -1,60 +1,98 @@
 """Sets of files that are one thing: the IFUs of a master, the chips of a mosaic."""
 
+import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from astropy.nddata import NDData
+
 from ndmapper.data.datafile import DataFile, Mode, prepare_in_place
+from ndmapper.data.display import SetViews
+from ndmapper.data.file_arithmetic import combined, shared_operand
 from ndmapper.data.filename import FileName
-from ndmapper.data.list_arithmetic import combined, save_all
-from ndmapper.data.member_keys import KeyRule, cut, key_of, keys_in
+from ndmapper.data.member_keys import KeyRule, cut, is_changed, key_of, keys_in
 from ndmapper.data.name_pattern import (
     Key,
     NamePattern,
+    checked_key,
+    find_key,
     in_order,
     key_text,
+    keys_text,
     parse_pattern,
 )
-from ndmapper.data.operations import is_operand, put_all
-from ndmapper.data.operators import Operators
-from ndmapper.data.planned import PlannedFile, open_planned
+from ndmapper.data.operations import CheckedOperation, is_operand, put_all
+from ndmapper.data.operators import Operators, checked_result, documented
+from ndmapper.data.planned import PlannedFile, find_planned, open_planned
+from ndmapper.data.save_list import save_all
 from ndmapper.errors import (
     FormatError,
     IdentError,
     MissingFileError,
+    MissingMemberError,
     ModeError,
+    NdmapperError,
     ParameterError,
     ShapeError,
 )
 
-__all__ = ["FileSet", "files_in"]
+__all__ = [
+    "FileSet",
+    "files_in",
+    "files_to_save",
+    "first_member",
+    "member_names",
+    "members_of",
+    "pair_members",
+    "prepare_item",
+]
 
-_SHOWN = 6
-"""Largest number of keys that are listed one by one."""
+
+def _method(name: str) -> Callable[..., Any]:
+    def method(
+        self: "FileSet", operand: Any, filename: str | os.PathLike[str] | None = None
+    ) -> Any:
+        found = self._operate(name, operand)
+        takes = "sets, files, NDData, arrays, Quantities and numbers"
+        made = checked_result(name, operand, found, takes=takes)
+        return made if filename is None else self._named(made, filename)
+
+    return documented(
+        method, name, "FileSet",
+        "FileSet, DataFile, NDData, Quantity, array_like or number",
+        "    Sets are paired by key; anything else goes with every member.\n"
+        "filename : str or path, optional\n"
+        "    Name of the result, with the key in braces.\n\n"
+        "Returns\n-------\nFileSet\n"
+        "    The result, not saved. What is unread in files is combined when it is\n"
+        "    accessed or saved.\n",
+    )  # fmt: skip
 
 
-class FileSet(Operators, Mapping[Key, DataFile]):
+class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
     """
     One thing in several files: a mapping of key to DataFile.
 
     The 24 IFUs of a master bias are one, or the chips of a mosaic, or the images of a
     field by filter. A set goes wherever a file goes: as input, calibration or result
-    of a step. Its files are opened when they are asked for.
+    of a step. Its files are opened when they are accessed.
 
     Parameters
     ----------
-    files : str, path, DataFile, sequence or mapping
+    files : str, path, DataFile, sequence, mapping or FileSet
         A pattern with the key in braces, such as
         ``'masters/MASTER_BIAS-{ifu:02d}.fits'``; or the files, as a mapping of key to
-        file, or a sequence of them with `by`; or one file that holds all members,
-        with `by`.
-    by : str, sequence of str or callable, optional
+        file, or a sequence of them (or ``'masters/*.fits'``) with `by`; or one file
+        that holds all members, with `by`.
+    by : str, callable or sequence of these, optional
         What tells the members apart, where the names do not say it: a name of the
         table of the instrument (``'ifu'``), ``'ident'``, a header keyword, or a
         function of a DataFile.
-    keys : iterable, optional
-        The keys that are expected; those without a file are in `missing`.
+    keys : iterable, int or str, optional
+        The members that are wanted, by default all; those without a file are in
+        `missing`.
     filename : str, path or FileName, optional
         A pattern by which the set is named, where `files` is none.
     mode : {'read', 'update'}, optional
@@ -87,88 +125,268 @@ class FileSet(Operators, Mapping[Key, DataFile]):
     def __init__(
         self,
         files: Any,
-        by: KeyRule | Sequence[str] | None = None,
+        by: KeyRule | Sequence[KeyRule] | None = None,
         *,
-        keys: Iterable[Key] | None = None,
+        keys: "Iterable[Key] | int | str | None" = None,
         filename: "str | os.PathLike[str] | FileName | None" = None,
         mode: Mode | None = None,
         labels: Any = None,
     ) -> None:
+        if mode not in (None, "read", "update"):
+            msg = f"the files of a set are there: mode 'read' or 'update', not {mode!r}"
+            raise ModeError(msg)
         self.cals: dict[str, Any] = {}
         self.missing: dict[Key, str] = {}
-        self.whole: DataFile | None = None
-        """The one file that holds all members, where there is one."""
-        self._mode, self._labels = mode, labels
+        self._source: DataFile | None = None  # which members are cut out of
+        self._as_cut: dict[Key, DataFile] = {}  # members as they were
         self._promise: PlannedFile | None = None
-        pattern = None
-        if isinstance(files, str | os.PathLike) and not isinstance(files, DataFile):
-            pattern = parse_pattern(files)
-        if pattern is not None and filename is None:
-            filename = pattern.text
-        self.filename = filename
-        self._by = by
+        self._mode, self._labels = mode, labels
+        rules = [by] if isinstance(by, str) or callable(by) else list(by or ())
+        self._fields = tuple(rule for rule in rules if isinstance(rule, str))
+        self._filename = None if filename is None else FileName(filename)
+        self._is_some = False  # not all that there is was wanted
+        chosen = [keys] if isinstance(keys, str | int) else keys
+        wanted = None if chosen is None else [checked_key(key) for key in chosen]
+        found = self._find(files, rules, wanted)
+        if wanted is not None:
+            known = {key: find_key(found, key) for key in wanted}
+            for key in wanted:
+                if known[key] is None:
+                    self.missing.setdefault(key, "there is no such file")
+            there = {key: found[key] for key in known.values() if key is not None}
+            self._is_some = len(there) < len(found)
+            found = there
+        # A DataFile, the name of one that was not opened yet, or None for a part that
+        # was not cut out of the source yet.
+        self._files = found
+        self.filename = self._filename
+
+    # ---- what it is made of
+
+    def _find(
+        self, files: Any, rules: list[KeyRule], wanted: list[Key] | None
+    ) -> dict[Key, Any]:
+        """Find the members, by key."""
+        if isinstance(files, FileSet):
+            return self._taken(files, wanted)
+        if isinstance(files, Mapping):
+            return self._listed(files)
+        if isinstance(files, DataFile):
+            return self._parts(files)
+        if not isinstance(files, str | os.PathLike):
+            if isinstance(files, bytes) or not isinstance(files, Iterable):
+                msg = (
+                    "a FileSet is made of a pattern of names, a file, files or a "
+                    f"mapping of key to file, not of {type(files).__name__}"
+                )
+                raise TypeError(msg)
+            return self._keyed(files, rules)
+        text = os.fspath(files)
+        if "{" in text and "}" in text and not os.path.lexists(text):
+            NamePattern(text)  # which says what is wrong with it
+        pattern = parse_pattern(text)
         if pattern is not None:
-            self._found: dict[Key, Any] = _matching(pattern, keys)
-        elif isinstance(files, Mapping):
-            self._found = dict(files)
-        elif isinstance(files, str | os.PathLike):
-            self.whole = self._opened(files)
-            self._found = self._parts(self.whole)
-        else:
-            self._found = self._keyed(files)
-        for key in keys or ():
-            if key not in self._found:
-                self.missing[key] = "there is no such file"
+            if rules and tuple(rules) != pattern.fields:
+                msg = (
+                    f"the names {pattern} say the {', '.join(pattern.fields)} of each "
+                    "file; by is for files whose names say nothing"
+                )
+                raise ParameterError(msg)
+            self._filename = self._filename or FileName(pattern.text)
+            return _matching(pattern, wanted)
+        if glob.has_magic(text) and not os.path.lexists(text):
+            names = sorted(glob.glob(text))  # noqa: PTH207  (keeps names as given)
+            if not names:
+                msg = f"no file matches {text!r}; check the folder and the pattern"
+                raise MissingFileError(msg)
+            return self._keyed(names, rules)
+        return self._parts(self._opened(files))
+
+    def _taken(self, other: "FileSet", wanted: list[Key] | None) -> dict[Key, Any]:
+        """Take over the members of another set."""
+        self._fields = self._fields or other.by
+        if self._filename is None and other.pattern is not None:
+            self._filename = other.filename
+        self.cals.update(other.cals)
+        reasons = other.missing.items()
+        self.missing = {k: w for k, w in reasons if wanted is None or k in wanted}
+        self._source = other.whole
+        if self._source is not None:
+            return dict.fromkeys(other)
+        keys = other if wanted is None else (find_key(other, key) for key in wanted)
+        return {key: other[key] for key in keys if key is not None}
+
+    def _listed(self, files: Mapping[Any, Any]) -> dict[Key, Any]:
+        """Take the files of a mapping; names without a file are missing."""
+        found = {}
+        for given, item in files.items():
+            key, member = checked_key(given), _checked_member(item)
+            is_name = not isinstance(member, DataFile)
+            if is_name and not Path(member).exists() and find_planned(member) is None:
+                self.missing[key] = f"there is no file {os.fspath(member)}"
+                continue
+            found[key] = member
+        return found
+
+    def _keyed(self, files: Any, rules: list[KeyRule]) -> dict[Key, Any]:
+        """Read the keys of files that are given as a list."""
+        pattern = self.pattern
+        if not rules and pattern is None:
+            msg = (
+                "a FileSet of a list of files is told how they differ: by='ifu', a "
+                "header keyword or a function; or give a mapping of key to file"
+            )
+            raise ParameterError(msg)
+        found: dict[Key, Any] = {}
+        for item in files:
+            df = self._opened(_checked_member(item))
+            key = _read_key(pattern, df) if pattern is not None and not rules else None
+            if key is None:
+                key = key_of(df, rules or self.by)
+            if key in found:
+                msg = (
+                    f"{found[key]} and {df} both say that they are {key_text(key)} of "
+                    f"{', '.join(self.by) or 'the set'}"
+                )
+                raise ShapeError(msg)
+            found[key] = df
+        return in_order(found)
+
+    def _parts(self, whole: DataFile) -> dict[Key, Any]:
+        """Find the parts of a file that holds all members."""
+        if len(self._fields) != 1:
+            msg = (
+                f"{whole} is one file; say what tells the members in it apart, as in "
+                "by='ifu', or give a pattern with the key in braces"
+            )
+            raise ParameterError(msg)
+        field = self._fields[0]
+        keys = keys_in(whole, field)
+        if not keys:
+            msg = f"{whole} does not say of any part which {field} it is"
+            raise FormatError(msg)
+        self._source = whole
+        return in_order(dict.fromkeys(keys))
+
+    def _opened(self, name: Any) -> DataFile:
+        if isinstance(name, DataFile):
+            return name
+        if self._mode is None and self._labels is None:
+            return open_planned(name)
+        return DataFile(name, mode=self._mode, labels=self._labels)
+
+    def _like(self, members: Mapping[Key, DataFile]) -> "FileSet":
+        """Make a set of other files for the same keys."""
+        new = FileSet(members, self.by or None)
+        new.missing.update(self.missing)
+        new.cals.update(self.cals)
+        return new
+
+    @classmethod
+    def promised(cls, filename: FileName, record: Sequence[Mapping[str, Any]]) -> Self:
+        """Make a set whose members are not known before they are made."""
+        new = cls({}, filename=filename)
+        new._promise = PlannedFile(filename, record, {})
+        return new
 
     # ---- its members
 
     @property
-    def by(self) -> tuple[str, ...]:
-        """Names of what tells the members apart, such as ``('ifu',)``."""
-        if isinstance(self._by, str):
-            return (self._by,)
-        if self._by is not None and not callable(self._by):
-            return tuple(self._by)
-        pattern = self.pattern
-        return () if pattern is None else pattern.fields
-
-    @property
-    def pattern(self) -> NamePattern | None:
-        """The pattern of the names; None for a set without one."""
-        text = str(self.filename or "")
-        return NamePattern(text) if "{" in text else None
-
-    @property
-    def filename(self) -> FileName | None:
-        """The name, with the key in braces; None for a set that was not named yet."""
-        return self._filename
-
-    @filename.setter
-    def filename(self, value: "str | os.PathLike[str] | FileName | None") -> None:
-        self._filename = None if value is None else FileName(value)
-
-    @classmethod
-    def promised(cls, filename: FileName, record: Sequence[Mapping[str, Any]]) -> Self:
-        """Make a set whose members nobody knows before they are made."""
-        new = cls({}, filename=filename)
-        new._promise = PlannedFile(filename, record, {})
-        return new
+    def is_made(self) -> bool:
+        """Whether its members are known: False for what a run only plans."""
+        return self._promise is None
 
     @property
     def _members(self) -> dict[Key, Any]:
         if self._promise is not None:
             self._promise.make()  # an error, since a run only plans it
-        return self._found
+        return self._files
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """Names of what tells the members apart, such as ``('ifu',)``."""
+        if self._fields or self.pattern is None:
+            return self._fields
+        return self.pattern.fields
+
+    @property
+    def pattern(self) -> NamePattern | None:
+        """The pattern of the names; None for a set without one."""
+        text = "" if self._filename is None else str(self._filename)
+        return NamePattern(text) if "{" in text else None
+
+    @property
+    def filename(self) -> FileName | None:
+        """The name, with the key in braces, or that of the one file that holds all."""
+        if self._filename is None and self._source is not None:
+            return self._source.filename
+        return self._filename
+
+    @filename.setter
+    def filename(self, value: "str | os.PathLike[str] | FileName | None") -> None:
+        self._filename = self._checked_name(value)
+        self._name_members()
+
+    @property
+    def whole(self) -> DataFile | None:
+        """The one file that holds these members, as they are; None without one."""
+        if self._source is None or self._filename is not None or self._is_some:
+            return None
+        cut_out = self._as_cut.items()
+        if any(key not in self or is_changed(self[key], df) for key, df in cut_out):
+            return None
+        return self._source
+
+    def _checked_name(self, value: Any) -> FileName | None:
+        """Return a name; ParameterError where it has no key, or not those there are."""
+        if value is None:
+            return None
+        if self._promise is None:
+            member_names(self, value)
+        return FileName(value)
+
+    def _name_members(self) -> None:
+        """Name those members that have no name yet."""
+        pattern = self.pattern
+        unnamed = [
+            (key, df)
+            for key, df in self._files.items()
+            if isinstance(df, DataFile) and df.filename is None
+        ]
+        if pattern is not None and unnamed:
+            for key, df in unnamed:
+                df.filename = _name_of(pattern, self.by, key)
 
     def __getitem__(self, key: Key) -> DataFile:
-        if key not in self._members:
+        found = self._known(key)
+        if found is None:
             why = f" ({self.missing[key]})" if key in self.missing else ""
-            msg = f"{self!r} has no member {key_text(key)}{why}; it has {self._keys()}"
-            raise IdentError(msg)
-        member = self._members[key]
-        if not isinstance(member, DataFile):
-            member = self._members[key] = self._opened(member)
+            msg = (
+                f"{self!r} has no member {key_text(key)}{why}; it has {keys_text(self)}"
+            )
+            raise MissingMemberError(msg)
+        member = self._members[found]
+        if isinstance(member, DataFile):
+            return member
+        member = self._cut(found) if member is None else self._opened(member)
+        self._files[found] = member
         return member
+
+    def _known(self, key: Any) -> Key | None:
+        """Return a key as it is kept; None for one without a file."""
+        if key in self._members:
+            known: Key = key
+            return known
+        return find_key(self._members, key)
+
+    def _cut(self, key: Key) -> DataFile:
+        """Cut a member out of the file that holds all."""
+        assert self._source is not None
+        part = cut(self._source, self.by[0], key)
+        if self.pattern is not None:
+            part.filename = _name_of(self.pattern, self.by, key)
+        self._as_cut[key] = part.copy()
+        return part
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._members)
@@ -180,7 +398,7 @@ class FileSet(Operators, Mapping[Key, DataFile]):
         return True  # also where all members are missing
 
     def __contains__(self, key: object) -> bool:
-        return key in self._members
+        return self._known(key) is not None
 
     # As of a file: nothing compares pixels.
     __eq__ = object.__eq__
@@ -193,66 +411,15 @@ class FileSet(Operators, Mapping[Key, DataFile]):
 
     @property
     def names(self) -> list[str]:
-        """The names of the files; none is opened for it."""
-        return [str(member) for member in self._members.values()]
-
-    def _opened(self, name: Any) -> DataFile:
-        if isinstance(name, DataFile):
-            return name
-        if self._mode is None and self._labels is None:
-            return open_planned(name)
-        return DataFile(name, mode=self._mode, labels=self._labels)
-
-    def _keyed(self, files: Any) -> dict[Key, Any]:
-        """Read the keys of files that are given as a list."""
-        pattern = self.pattern
-        if self._by is None and pattern is None:
-            msg = (
-                "a FileSet of a list of files is told how they differ: by='ifu', a "
-                "header keyword or a function; or give a mapping of key to file"
-            )
-            raise ParameterError(msg)
-        found: dict[Key, Any] = {}
-        for name in files:
-            df = self._opened(name)
-            key = None
-            if self._by is None and pattern is not None:
-                key = pattern.match(str(df))
-            if key is None:
-                key = key_of(df, self._by if self._by is not None else self.by)
-            if key in found:
-                msg = (
-                    f"{found[key]} and {df} both say that they are {key_text(key)} of "
-                    f"{', '.join(self.by) or 'the set'}"
-                )
-                raise ShapeError(msg)
-            found[key] = df
-        return in_order(found)
-
-    def _parts(self, whole: DataFile) -> dict[Key, Any]:
-        """Take the parts of a file that holds all members."""
-        if len(self.by) != 1:
-            msg = (
-                f"{whole} is one file; say what tells the members in it apart, as in "
-                "by='ifu', or give a pattern with the key in braces"
-            )
-            raise ParameterError(msg)
-        field = self.by[0]
-        keys = keys_in(whole, field)
-        if not keys:
-            msg = f"{whole} does not say of any part which {field} it is"
-            raise FormatError(msg)
-        return {key: cut(whole, field, key) for key in keys}
-
-    def _like(self, members: Mapping[Key, Any]) -> "FileSet":
-        new = FileSet(dict(members), self._by or self.by or None)
-        new.missing = dict(self.missing)
-        return new
+        """The names of the files, of the one that holds all; none is opened for it."""
+        if self._source is not None and self._filename is None:
+            return [str(self._source)]
+        return [str(member or "") for member in self._members.values()]
 
     # ---- as a file
 
     def __str__(self) -> str:
-        return str(self.filename or self.whole or "")
+        return str(self.filename or "")
 
     def __fspath__(self) -> str:
         if not str(self):
@@ -264,27 +431,28 @@ class FileSet(Operators, Mapping[Key, DataFile]):
         name = f" {str(self)!r}" if str(self) else ""
         if self._promise is not None:
             return f"FileSet{name} (not made)"
-        lost = f", missing {self._keys(self.missing)}" if self.missing else ""
+        lost = f", missing {keys_text(self.missing)}" if self.missing else ""
         return f"FileSet{name} (len {len(self)}{lost})"
 
-    def _keys(self, keys: Iterable[Key] | None = None) -> str:
-        words = [key_text(key) for key in (self if keys is None else keys)]
-        if len(words) > _SHOWN:
-            words = [words[0], words[1], "...", words[-1]]
-        return ", ".join(words) or "none"
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        msg = (
+            f"{self!r} is no array, but several files; take the data of an image in "
+            "one of them, as in files[key][0].data"
+        )
+        raise TypeError(msg)
 
     @property
     def meta(self) -> Any:
         """The primary header of the first member."""
-        return self.members[0].meta
+        return first_member(self).meta
 
     @property
     def record(self) -> list[dict[str, Any]]:
         """How the members were made, oldest step first, each entry once."""
-        joined: dict[tuple[str, str], dict[str, Any]] = {}
-        for df in self.members:
+        joined: dict[tuple[Any, Any], dict[str, Any]] = {}
+        for df in files_in(self):
             for entry in df.record:
-                joined.setdefault((entry["key"], entry["product"]), entry)
+                joined.setdefault((entry.get("key"), entry.get("product")), entry)
         return list(joined.values())
 
     def changed(self, change: Callable[[DataFile], DataFile]) -> "FileSet":
@@ -302,8 +470,8 @@ class FileSet(Operators, Mapping[Key, DataFile]):
             The results, with name and calibrations of this set.
         """
         new = self._like({key: change(self[key]) for key in self})
-        new.filename = self.filename
-        new.cals.update(self.cals)
+        if self.pattern is not None:
+            new.filename = self.filename
         return new
 
     def copy(self) -> "FileSet":
@@ -315,9 +483,10 @@ class FileSet(Operators, Mapping[Key, DataFile]):
         FileSet
             A set of copies of the members.
         """
-        new = self._like({key: self[key].copy() for key in self})
-        new.cals.update(self.cals)
-        return new
+        return self._like({key: self[key].copy() for key in self})
+
+    def __copy__(self) -> "FileSet":
+        return self.copy()
 
     def save(
         self,
@@ -328,7 +497,7 @@ class FileSet(Operators, Mapping[Key, DataFile]):
         checksum: bool = False,
     ) -> None:
         """
-        Save every member.
+        Save every member, all under names of the set.
 
         Parameters
         ----------
@@ -344,64 +513,70 @@ class FileSet(Operators, Mapping[Key, DataFile]):
         Raises
         ------
         ModeError
-            If there is no name.
+            If there is no name, or files were opened to be read only.
         OutputExistsError
-            If a file exists that must not.
+            If a file exists that must not; then none is written.
+        ParameterError
+            If the name has no key in braces, or cannot hold the keys.
         """
-        names = None
-        if filename is not None:
-            target = NamePattern(os.fspath(filename))
-            names = [target.fill(key) for key in self]
-        elif (pattern := self.pattern) is not None:
-            for key in self:
-                if self[key].filename is None:
-                    self[key].filename = FileName(pattern.fill(key))
-        save_all(
-            self.members, names, overwrite=overwrite, workers=workers, checksum=checksum
-        )
+        names = None if filename is None else member_names(self, filename)
+        files = files_to_save(self) if names is None else self.members
+        save_all(files, names, overwrite=overwrite, workers=workers, checksum=checksum)
         if filename is not None:
             self.filename = filename
 
     def reload(self) -> None:
         """Read every member anew, giving up what was changed in memory."""
-        for df in self.members:
-            df.reload()
+        if self._source is not None and self._filename is None:
+            self._source.reload()
+            self._files = dict.fromkeys(self._files)
+            self._as_cut = {}
+            return
+        for df in self._files.values():
+            if isinstance(df, DataFile):  # the others were not read yet
+                df.reload()
 
     # ---- arithmetic
 
+    add = _method("add")
+    subtract = _method("subtract")
+    multiply = _method("multiply")
+    divide = _method("divide")
+    power = _method("power")
+    bitwise_and = _method("bitwise_and")
+    bitwise_or = _method("bitwise_or")
+    bitwise_xor = _method("bitwise_xor")
+
     def _operate(self, name: str, other: Any, *, swapped: bool = False) -> Any:
-        pairs = self._paired(other)
-        if pairs is NotImplemented:
+        if not _goes_with_sets(other):
             return NotImplemented
-        return self._like(
-            {
-                key: combined(name, *(reversed(pair) if swapped else pair))
-                for key, pair in pairs.items()
-            }
-        )
+        if not isinstance(other, FileSet):
+            other = shared_operand(other)
+        pairs = pair_members(*((other, self) if swapped else (self, other)))
+
+        def one(key: Key) -> DataFile:
+            try:
+                made: DataFile = combined(name, *pairs[key])
+            except NdmapperError as err:
+                msg = f"{self._called(key)}: {err}"
+                raise type(err)(msg) from err
+            return made
+
+        return self._like(dict(zip(pairs, self._each(one, list(pairs)), strict=True)))
+
+    def _each(self, func: Callable[[Key], Any], keys: list[Key]) -> Iterable[Any]:
+        """Call a function with each key."""
+        return map(func, keys)
+
+    def _called(self, key: Key) -> str:
+        """Name a member, for errors."""
+        return f"{key_text(key)} of {str(self) or 'a set'}"
 
     def _operate_in_place(self, name: str, other: Any) -> Any:
-        pairs = self._paired(other)
-        if pairs is NotImplemented:
+        if not _goes_with_sets(other):
             return NotImplemented
-        ready = [prepare_in_place(name, *pair) for pair in pairs.values()]
-        put_all([group for one in ready for group in one], later=True)
+        put_all(prepare_item(name, self, other), later=True)
         return self
-
-    def _paired(self, other: Any) -> Any:
-        """Pair members with those of another set by key, or with one operand."""
-        if not isinstance(other, FileSet):
-            if not isinstance(other, DataFile) and not is_operand(other):
-                return NotImplemented
-            return {key: (self[key], other) for key in self}
-        if set(self) != set(other):
-            lack = sorted(map(key_text, set(self) ^ set(other)))
-            msg = (
-                f"{self!r} and {other!r} are not of the same members; only one of them "
-                f"has {', '.join(lack)}"
-            )
-            raise ShapeError(msg)
-        return {key: (self[key], other[key]) for key in self}
 
     def _named(self, result: Any, filename: str | os.PathLike[str]) -> Any:
         """Name a result."""
@@ -413,15 +588,131 @@ def files_in(item: Any) -> list[DataFile]:
     """List the files that a set is in, one where all are in one; of a file, that."""
     if not isinstance(item, FileSet):
         return [item]
-    return item.members if item.whole is None else [item.whole]
+    whole = item.whole
+    return item.members if whole is None else [whole]
 
 
-def _matching(pattern: NamePattern, keys: Iterable[Key] | None) -> dict[Key, Any]:
-    wanted = None if keys is None else list(keys)
+def members_of(item: Any) -> list[DataFile]:
+    """List the members of a set; of a file, that one."""
+    return item.members if isinstance(item, FileSet) else [item]
+
+
+def first_member(item: Any) -> DataFile:
+    """Give the first member of a set, which is opened alone; of a file, that one."""
+    if not isinstance(item, FileSet):
+        found: DataFile = item
+        return found
+    for key in item:
+        return item[key]
+    msg = f"{item!r} has no members"
+    raise MissingMemberError(msg)
+
+
+def member_names(files: FileSet, filename: Any) -> list[FileName]:
+    """List the names that a pattern gives the members of a set, each another one."""
+    pattern = NamePattern(os.fspath(filename))
+    return [_name_of(pattern, files.by, key) for key in files]
+
+
+def files_to_save(item: Any) -> list[DataFile]:
+    """List the files to save of a file or a set, each with its name in the set."""
+    if not isinstance(item, FileSet):
+        return [item]
+    if item.pattern is None:
+        if any(df.filename is None for df in item.members):
+            key = next(iter(item.by), "key")
+            msg = (
+                f"members of {item!r} have no name; save them under one with the key "
+                f"in braces: save('name-{{{key}}}.fits')"
+            )
+            raise ModeError(msg)
+        return item.members
+    for df, name in zip(item.members, member_names(item, item.filename), strict=True):
+        if df.filename != name:
+            df.filename = name
+    return item.members
+
+
+def pair_members(left: Any, right: Any) -> dict[Key, tuple[Any, Any]]:
+    """
+    Pair the members of two sets by key, or those of one with the one other operand.
+
+    Raises
+    ------
+    IdentError
+        If two sets are not of the same keys.
+    """
+    sets = [item for item in (left, right) if isinstance(item, FileSet)]
+    alone = []
+    for item, other in (sets, sets[::-1]) if len(sets) == 2 else ():
+        if rest := [key for key in item if key not in other]:
+            alone.append(f"{item!r} alone has {keys_text(rest)}")
+    if alone:
+        msg = (
+            f"sets that are combined have the same members, but {' and '.join(alone)}; "
+            "choose the members that both have: FileSet(files, keys=...)"
+        )
+        raise IdentError(msg)
+
+    def side(item: Any, key: Key) -> Any:
+        return item[key] if isinstance(item, FileSet) else item
+
+    return {key: (side(left, key), side(right, key)) for key in sets[0]}
+
+
+def prepare_item(name: str, left: Any, right: Any) -> list[CheckedOperation]:
+    """Check an operation in the place of a file or set; nothing changes yet."""
+    if isinstance(left, FileSet):
+        pairs = pair_members(left, right).values()
+        return [done for pair in pairs for done in prepare_in_place(name, *pair)]
+    if isinstance(right, FileSet):
+        msg = (
+            f"the {len(right)} results of {left!r} with {right!r} do not fit in the "
+            "place of one file"
+        )
+        raise ShapeError(msg)
+    return prepare_in_place(name, left, right)
+
+
+def _goes_with_sets(value: Any) -> bool:
+    return isinstance(value, FileSet | DataFile) or is_operand(value)
+
+
+def _checked_member(item: Any) -> Any:
+    """Return a file, or the name of one; TypeError for anything else."""
+    if isinstance(item, NDData):
+        return DataFile(data=item)
+    is_name = isinstance(item, str | os.PathLike) and not isinstance(item, FileSet)
+    if not isinstance(item, DataFile) and not is_name:
+        msg = f"a DataFile or the name of one was expected, not {type(item).__name__}"
+        raise TypeError(msg)
+    return item
+
+
+def _name_of(pattern: NamePattern, by: Sequence[str], key: Key) -> FileName:
+    """Name the file of a key, whose parts may stand in another order in the name."""
+    if isinstance(key, tuple) and set(by) == set(pattern.fields):
+        values = dict(zip(by, key, strict=True))
+        key = checked_key([values[field] for field in pattern.fields])
+    return FileName(pattern.fill(key))
+
+
+def _read_key(pattern: NamePattern, df: DataFile) -> Key | None:
+    """Read the key of a file from its name, in whatever folder it was found from."""
+    if (key := pattern.match(str(df))) is not None:
+        return key
+    whole = os.path.abspath(pattern.text)  # noqa: PTH100  # a link may be meant
+    return NamePattern(whole).match(os.path.abspath(str(df)))  # noqa: PTH100
+
+
+def _matching(pattern: NamePattern, wanted: list[Key] | None) -> dict[Key, Any]:
+    """Find the files that there are, and those wanted that a step plans."""
     found: dict[Key, Any] = dict(pattern.files())
-    if wanted is not None:
-        found = {key: found[key] for key in wanted if key in found}
-    if not found:
+    for key in wanted or ():
+        if find_key(found, key) is None and find_planned(pattern.fill(key)) is not None:
+            found[key] = pattern.fill(key)
+    keys = found if wanted is None else wanted
+    if all(find_key(found, key) is None for key in keys):
         folder = Path(pattern.text).parent
         hint = (
             "check the folder and the pattern"

@@ -6,42 +6,49 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from astropy.nddata import NDData
-
 from ndmapper.config import config
-from ndmapper.data.array import LazyArray, Ownership
-from ndmapper.data.datafile import DataFile, prepare_in_place
+from ndmapper.data.datafile import DataFile
+from ndmapper.data.file_arithmetic import combined, shared_operand
 from ndmapper.data.filename import FileName
-from ndmapper.data.image import mask_of_array
-from ndmapper.data.ndlater import NDLater
+from ndmapper.data.fileset import (
+    FileSet,
+    files_to_save,
+    member_names,
+    members_of,
+    pair_members,
+    prepare_item,
+)
 from ndmapper.data.operations import is_operand, put_all
-from ndmapper.data.save_list import save_files, sources_of, write_all
+from ndmapper.data.save_list import check_targets, save_all, sources_of, write_all
 from ndmapper.data.saving.save import real_target, write_unpublished
 from ndmapper.data.units import SYMBOLS
-from ndmapper.errors import ModeError, OutputExistsError, PlanError, ShapeError
+from ndmapper.errors import PlanError, ShapeError
 
 __all__ = [
-    "combined",
+    "Target",
     "pair_files",
     "put_in_place",
     "result_names",
-    "save_all",
+    "save_items",
     "save_results",
 ]
 
 
-def pair_files(files: Sequence[DataFile], other: Any, *, swapped: bool = False) -> Any:
+Target = FileName | list[FileName]
+"""Name of a result; of a set without a pattern, one for each of its files."""
+
+
+def pair_files(files: Sequence[Any], other: Any, *, swapped: bool = False) -> Any:
     """Pair files with what they are combined with; NotImplemented for anything else."""
-    if not isinstance(other, list | DataFile) and not is_operand(other):
+    if not isinstance(other, list | DataFile | FileSet) and not is_operand(other):
         return NotImplemented
     mine: list[Any] = list(files)
     others = _checked(list(other) if isinstance(other, list) else [other])
     if len(mine) != len(others):
         if len(others) == 1:
-            others = [_fixed(others[0])] * len(mine)
+            others = [_shared(others[0])] * len(mine)
         elif len(mine) == 1:
-            mine = [_fixed(mine[0])] * len(others)
+            mine = [_shared(mine[0])] * len(others)
         else:
             msg = (
                 f"lists of {len(mine)} and {len(others)} files cannot be "
@@ -61,52 +68,86 @@ def put_in_place(name: str, pairs: Sequence[tuple[Any, Any]], count: int) -> Non
             f"a = a {SYMBOLS[name]} b for a new list"
         )
         raise ShapeError(msg)
-    ready = [prepare_in_place(name, left, right) for left, right in pairs]
+    ready = [prepare_item(name, left, right) for left, right in pairs]
     put_all([group for one in ready for group in one], later=True)
 
 
 def save_results(
     name: str,
     pairs: Sequence[tuple[Any, Any]],
-    targets: Sequence[FileName],
+    targets: Sequence[Target],
     *,
     overwrite: bool,
     workers: int | str,
-) -> None:
-    """Carry out an operation file by file, of which one is in memory at a time."""
-    _check_targets(targets, overwrite=overwrite)
+) -> list[Any]:
+    """
+    Carry out an operation file by file, of which one is in memory at a time.
+
+    Returns the results: the names of files, and sets of files.
+    """
+    jobs: list[Any] = []
+    paths: list[FileName] = []
+    for pair, target in zip(pairs, targets, strict=True):
+        like = _set_in(pair)
+        jobs += [pair] if like is None else pair_members(*pair).values()
+        paths += _paths_of(like, target)
+    check_targets(paths, overwrite=overwrite)
     write_all(
         partial(_write_result, name),
-        pairs, [real_target(t) for t in targets], [sources_of(*p) for p in pairs],
+        jobs, [real_target(t) for t in paths], [sources_of(*p) for p in jobs],
         workers=workers, title=name,
     )  # fmt: skip
+    return [
+        target if (like := _set_in(pair)) is None else _written_set(like, target)
+        for pair, target in zip(pairs, targets, strict=True)
+    ]
 
 
-_METHODS = {
-    "add": "add",
-    "subtract": "sub",
-    "multiply": "mul",
-    "divide": "truediv",
-    "power": "pow",
-    "bitwise_and": "and",
-    "bitwise_or": "or",
-    "bitwise_xor": "xor",
-}
-"""Special methods of the operations, less their underscores."""
+def save_items(
+    items: Sequence[Any],
+    filename: Any = None,
+    *,
+    overwrite: bool = False,
+    workers: int | str = 1,
+    checksum: bool = False,
+) -> None:
+    """Save files and sets of files; under other names if `filename` lists some."""
+    targets = None
+    paths: list[FileName] | None = None
+    if filename is not None:
+        targets = result_names(items, len(items), filename, None, None, None)
+        pairs = list(zip(items, targets, strict=True))
+        paths = [path for pair in pairs for path in _paths_of(_set_in(pair), pair[1])]
+        files = [df for item in items for df in members_of(item)]
+    else:
+        files = [df for item in items for df in files_to_save(item)]
+    save_all(files, paths, overwrite=overwrite, workers=workers, checksum=checksum)
+    for item, target in zip(items, targets or (), strict=False):
+        if isinstance(item, FileSet) and not isinstance(target, list):
+            item.filename = target
 
 
-def combined(name: str, left: Any, right: Any) -> Any:
-    """Combine two operands, of which one is a file."""
-    if name == "invert":
-        return ~left
-    if isinstance(left, DataFile):
-        return getattr(left, f"__{_METHODS[name]}__")(right)
-    return getattr(right, f"__r{_METHODS[name]}__")(left)
+def _set_in(pair: Sequence[Any]) -> FileSet | None:
+    """Find the set of which a result has the keys."""
+    return next((item for item in pair if isinstance(item, FileSet)), None)
+
+
+def _paths_of(like: FileSet | None, target: Target) -> list[FileName]:
+    """List the names of files that are written for one item of a list."""
+    if isinstance(target, list):
+        return target
+    return [target] if like is None else member_names(like, target)
+
+
+def _written_set(like: FileSet, target: Target) -> FileSet:
+    members = dict(zip(like, _paths_of(like, target), strict=True))
+    name = None if isinstance(target, list) else target
+    return FileSet(members, like.by or None, filename=name)
 
 
 def _checked(items: list[Any]) -> list[Any]:
     for item in items:
-        if not isinstance(item, DataFile) and not is_operand(item):
+        if not isinstance(item, DataFile | FileSet) and not is_operand(item):
             msg = (
                 "a list that is combined with files has a file, image, array or number "
                 f"for each of them, not {type(item).__name__}"
@@ -115,39 +156,18 @@ def _checked(items: list[Any]) -> list[Any]:
     return items
 
 
-def _fixed(value: Any) -> Any:
-    """Freeze the operand that is applied to every file, so that it is loaded once."""
-    if isinstance(value, DataFile):
-        fixed = value.copy()
-        for ndd, original in zip(fixed, value, strict=True):
-            _fix(ndd, original)
-        return fixed
-    if isinstance(value, NDLater):
-        fixed = value.copy()
-        _fix(fixed, value)
-        return fixed
-    if isinstance(value, NDData) or mask_of_array(value) is not None:
-        return _fixed(NDLater(value))
-    if isinstance(value, np.ndarray):
-        own = value.copy()
-        own.flags.writeable = False
-        return own
-    return value
-
-
-def _fix(ndd: NDLater, original: NDLater) -> None:
-    for name, part in original.content.arrays.items():
-        array = part.read_only().copy() if part.is_loaded else None
-        ndd.content.arrays[name] = LazyArray(
-            part.handle, array, header=part.header,
-            ownership=Ownership.IMMUTABLE, deferred=part.deferred,
-        ).registered()  # fmt: skip
+def _shared(item: Any) -> Any:
+    """Freeze what is combined with every file of a list, each file of a set alike."""
+    if not isinstance(item, FileSet):
+        return shared_operand(item)
+    return FileSet({key: shared_operand(item[key]) for key in item}, item.by or None)
 
 
 def result_names(  # noqa: PLR0917
     files: Any, count: int, filename: Any, prefix: Any, suffix: Any, dirname: Any
-) -> list[FileName]:
+) -> list[Target]:
     """Name results: as is given, or by the names of files with a prefix or suffix."""
+    found: list[Target]
     if filename is not None:
         names = [filename] if isinstance(filename, str | os.PathLike) else filename
         found = [
@@ -156,85 +176,33 @@ def result_names(  # noqa: PLR0917
     else:
         folder = config["outdir"] if dirname is None else dirname
         folder = "" if os.fspath(folder) == "." else folder  # names stay short
-        unnamed = sum(df.filename is None for df in files)
+        named_by = [_named_by(df) for df in files]
+        unnamed = sum(None in names for names in named_by)
         if unnamed:
             msg = (
                 f"{unnamed} of these files have no name that results could be named "
                 "by; give a filename for each"
             )
             raise PlanError(msg)
-        found = [
-            FileName(df.filename, prefix=prefix, suffix=suffix, dirname=folder)
-            for df in files
-        ]
+        found = []
+        for item, names in zip(files, named_by, strict=True):
+            new = [
+                FileName(n, prefix=prefix, suffix=suffix, dirname=folder) for n in names
+            ]
+            is_many = isinstance(item, FileSet) and item.pattern is None
+            found.append(new if is_many else new[0])
     if len(found) != count:
         msg = f"there are {len(found)} names for {count} results"
         raise ShapeError(msg)
     return found
 
 
-def _check_targets(targets: Sequence[FileName], *, overwrite: bool) -> None:
-    """Refuse what would be lost, before anything is computed."""
-    _refuse_twice(targets)
-    there = [str(t) for t in targets if Path(t).exists()]
-    if there and not overwrite:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        msg = (
-            f"{there[0]}{more} exists already; choose other names, or pass "
-            "overwrite=True to replace what is there"
-        )
-        raise OutputExistsError(msg)
-
-
-def _refuse_twice(targets: Sequence[FileName]) -> None:
-    seen: set[FileName] = set()
-    for target in targets:
-        if target in seen:
-            msg = f"several files would be called {target}; give each its own name"
-            raise PlanError(msg)
-        seen.add(target)
+def _named_by(item: Any) -> list[FileName | None]:
+    """List the names that those of results are made of."""
+    if not isinstance(item, FileSet) or item.pattern is not None:
+        return [item.filename]
+    return [df.filename for df in item.members]
 
 
 def _write_result(name: str, pair: tuple[Any, Any], path: Path, temp: Path) -> None:
     write_unpublished(combined(name, *pair), path, temp)
-
-
-def save_all(
-    files: Sequence[DataFile],
-    filename: Any = None,
-    *,
-    overwrite: bool = False,
-    workers: int | str = 1,
-    checksum: bool = False,
-) -> None:
-    """
-    Save files, several at once; under other names if `filename` lists some.
-
-    Raises
-    ------
-    ShapeError
-        If there are not as many names as files.
-    ModeError
-        If a file has no name.
-    """
-    if filename is not None:
-        targets = result_names(files, len(files), filename, None, None, None)
-        _check_targets(targets, overwrite=overwrite)
-    else:
-        files = list({id(df): df for df in files}.values())
-        targets = [df.filename for df in files if df.filename is not None]
-        if len(targets) != len(files):
-            msg = (
-                f"{len(files) - len(targets)} of {len(files)} files have no name; give "
-                "one for each: save(filename=[...])"
-            )
-            raise ModeError(msg)
-        _refuse_twice(targets)
-    jobs = [
-        (
-            df,
-            df.access.save_target(None if filename is None else t, overwrite=overwrite),
-        )
-        for df, t in zip(files, targets, strict=True)
-    ]
-    save_files(jobs, workers=workers, checksum=checksum)

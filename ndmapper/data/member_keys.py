@@ -4,18 +4,23 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ndmapper.data.datafile import DataFile
-from ndmapper.data.header_query import look_up
-from ndmapper.data.name_pattern import Key
+from ndmapper.data.name_pattern import Key, checked_key
+from ndmapper.data.ndlater import NDLater
 from ndmapper.data.planned import PlannedFile
-from ndmapper.errors import FormatError
+from ndmapper.data.saving.plan import plan_hdus
+from ndmapper.errors import FormatError, ParameterError
 from ndmapper.instruments import recognise
 from ndmapper.instruments.members import MemberKey
-from ndmapper.io.quickheader import HeaderValues, QuickHeader
+from ndmapper.io.headers import UnreadableCardError
+from ndmapper.io.quickheader import HeaderValues, QuickHeader, values_of
 
-__all__ = ["KeyRule", "cut", "find_rule", "key_of", "keys_in"]
+__all__ = ["KeyRule", "cut", "find_rule", "is_changed", "key_of", "keys_in"]
 
 KeyRule = str | Callable[[DataFile], Any]
 """How a key is read: a name of the instrument's table, a keyword, or a function."""
+
+_Find = Callable[[Any], Key | None]
+"""Finds the key that one header gives."""
 
 
 def find_rule(df: DataFile, field: str) -> MemberKey | None:
@@ -29,22 +34,20 @@ def keys_in(df: DataFile, rule: KeyRule) -> list[Key]:
     List the keys of all parts that a file says it holds: one, several, or none.
 
     ``'ident'`` is that of its images. Any other name is looked up in the table of the
-    instrument, else it is a header keyword, in the primary header or the extensions.
+    instrument, else it is a header keyword: that of the primary header, if it is there,
+    else those of the extensions.
     """
     df = _source(df)
     if callable(rule):
         found = rule(df)
-        return [] if found is None else [found]
+        return [] if found is None else [_checked(found, df)]
     if rule == "ident":
         return [ident for ident in df.idents if ident is not None]
-    described = find_rule(df, rule)
-    if described is not None:
-        return list(described.find_all(_headers(df)))
-    value = look_up(df, rule)
-    if value is None:
-        keyword = MemberKey((rule,))
-        return list(keyword.find_all(_headers(df)))
-    return [value if isinstance(value, int) else str(value).strip()]
+    find = _finder(df, rule)
+    if find_rule(df, rule) is not None:
+        return _found(find, [df.header_values, *_extension_headers(df)])
+    primary = _found(find, [df.header_values])
+    return primary or _found(find, _extension_headers(df))
 
 
 def _source(df: DataFile) -> DataFile:
@@ -52,9 +55,43 @@ def _source(df: DataFile) -> DataFile:
     return df.like or df if isinstance(df, PlannedFile) and not df.is_made else df
 
 
-def key_of(df: DataFile, by: KeyRule | Sequence[str]) -> Key:
+def _finder(df: DataFile, field: str) -> _Find:
+    """Make what finds the key in one header of a file."""
+    described = find_rule(df, field)
+    return _keyword(field) if described is None else described.find
+
+
+def _checked(value: Any, df: DataFile) -> Key:
+    try:
+        return checked_key(value)
+    except ParameterError as err:
+        msg = f"the function that was given for keys says {value!r} of {df}; {err}"
+        raise FormatError(msg) from err
+
+
+def _found(find: _Find, headers: Any) -> list[Key]:
+    keys = (find(header) for header in headers)
+    return list(dict.fromkeys(key for key in keys if key is not None))
+
+
+def _keyword(name: str) -> _Find:
+    """Make what finds the value of a keyword: a whole number, or else a text."""
+
+    def find(header: Any) -> Key | None:
+        try:
+            value = header.get(name)
+        except UnreadableCardError:
+            return None
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        return (str(value).strip() or None) if isinstance(value, str | float) else None
+
+    return find
+
+
+def key_of(df: DataFile, by: KeyRule | Sequence[KeyRule]) -> Key:
     """
-    Read the key of one member, with a part for each name.
+    Read the key of one member, with a part for each rule.
 
     Raises
     ------
@@ -78,37 +115,74 @@ def key_of(df: DataFile, by: KeyRule | Sequence[str]) -> Key:
 
 
 def cut(df: DataFile, field: str, key: Key) -> DataFile:
-    """Take the images and tables of one part out of a file; nothing is read."""
-    if field == "ident":
-        positions = [i for i, ident in enumerate(df.idents) if ident == key]
-        return _only(df, positions)
-    rule = find_rule(df, field) or MemberKey((field,))
-    part = _only(df, [i for i, ndd in enumerate(df) if rule.find(ndd.meta) == key])
-    for tables in (part.tables, part.extras):
-        for name in list(tables):
-            if rule.find({"EXTNAME": name} | dict(tables[name].meta)) not in (
-                None,
-                key,
-            ):
-                del tables[name]
-    return part
+    """
+    Take the images and tables of one part out of a file; nothing is read.
 
-
-def _only(df: DataFile, positions: Sequence[int]) -> DataFile:
-    """Copy a file with some of its images."""
+    What does not say which part it is of goes with every part.
+    """
     part = df.copy()
-    part.content.keep_only([part[i] for i in positions])
+    if field == "ident":
+        part.content.keep_only([ndd for ndd in part if ndd.ident == key])
+        return part
+    find = _finder(df, field)
+    part.content.keep_only([ndd for ndd in part if _may_be(find, _header(ndd), key)])
+    for name in list(part.tables):
+        if not _may_be(find, _table_header(part, name), key):
+            del part.tables[name]
+    for name, extra in list(part.extras.items()):
+        if not _may_be(find, _header(extra), key):
+            del part.extras[name]
     return part
 
 
-def _headers(df: DataFile) -> Iterator[HeaderValues]:
-    """Give the headers of all HDUs, the primary one first; none is parsed whole."""
-    yield df.header_values
+def is_changed(df: DataFile, before: DataFile) -> bool:
+    """Whether a file in memory is another than the copy that was made of it before."""
+    if _outline(df) != _outline(before):
+        return True
+    content, tables = df.content, df.content.tables
+    is_seen = (
+        content.primary.is_touched
+        or any(a.is_loaded or a.deferred is not None for a in content.made_arrays)
+        or any(ndd.content.stored.is_touched for ndd in content.images)
+        or any(tables.loaded(name) is not None for name in tables)
+    )
+    return is_seen and _state(df) != _state(before)
+
+
+def _outline(df: DataFile) -> tuple[Any, ...]:
+    """List what there is in a file, of which nothing is read for it."""
+    images = [(ndd.ident, set(ndd.content.arrays)) for ndd in df.content.images]
+    return images, set(df.tables)
+
+
+def _state(df: DataFile) -> tuple[str, list[str | None]]:
+    """Tell the primary header, and what else would be written that is not as read."""
+    return df.meta.tostring(), [hdu.changed for hdu in plan_hdus(df)[1:]]
+
+
+def _may_be(find: _Find, header: Any, key: Key) -> bool:
+    return find(header) in (None, key)
+
+
+def _header(ndd: NDLater) -> HeaderValues:
+    return values_of(ndd.content.stored)
+
+
+def _table_header(df: DataFile, name: str) -> Any:
+    """Give the header of a table, which is not read for it."""
+    hdu = df.content.tables.stored(name)
+    if hdu is not None:
+        return QuickHeader(hdu.image_raw)
+    return {"EXTNAME": name} | dict(df.tables[name].meta)
+
+
+def _extension_headers(df: DataFile) -> Iterator[Any]:
+    """Give the headers of all HDUs but the primary one; none is parsed whole."""
     if df.content.map is not None and df.unchanged:
         for hdu in df.content.map.hdus[1:]:
             yield QuickHeader(hdu.image_raw)
         return
-    for ndd in df:
-        yield ndd.meta
-    for table in df.tables.values():
-        yield table.meta
+    for ndd in (*df, *df.extras.values()):
+        yield _header(ndd)
+    for name in df.tables:
+        yield _table_header(df, name)

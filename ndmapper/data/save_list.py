@@ -11,17 +11,77 @@ from ndmapper.data.array import LazyArray, load_before_replaced, with_operands
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.filename import FileName
 from ndmapper.data.ndlater import NDLater
+from ndmapper.data.plainfile import PlainFile
 from ndmapper.data.saving.plan import plan_hdus
 from ndmapper.data.saving.save import connect, real_target, write_unpublished
-from ndmapper.errors import OutputExistsError
+from ndmapper.errors import ModeError, OutputExistsError, PlanError
 from ndmapper.io.temporary import staging_name
 from ndmapper.io.write import publish, refuse_protected
 from ndmapper.parallel import map_parallel
 
-__all__ = ["save_files", "sources_of", "write_all"]
+__all__ = ["check_targets", "save_all", "save_files", "sources_of", "write_all"]
 
 Write = Callable[[Any, Path, Path], None]
 """Takes what is written, its final name, and the name to write it under."""
+
+
+def save_all(
+    files: Sequence[DataFile],
+    targets: Sequence[FileName] | None = None,
+    *,
+    overwrite: bool = False,
+    workers: int | str = 1,
+    checksum: bool = False,
+) -> None:
+    """
+    Save files, several at once; under other names where `targets` are given.
+
+    Raises
+    ------
+    ModeError
+        If a file has no name.
+    """
+    if targets is not None:
+        check_targets(targets, overwrite=overwrite)
+        renamed: Sequence[FileName | None] = targets
+    else:
+        files = list({id(df): df for df in files}.values())
+        names = [df.filename for df in files if df.filename is not None]
+        if len(names) != len(files):
+            msg = (
+                f"{len(files) - len(names)} of {len(files)} files have no name; give "
+                "one for each: save(filename=[...])"
+            )
+            raise ModeError(msg)
+        _refuse_twice(names)
+        renamed = [None] * len(files)
+    jobs = [
+        (df, df.access.save_target(name, overwrite=overwrite))
+        for df, name in zip(files, renamed, strict=True)
+    ]
+    save_files(jobs, workers=workers, checksum=checksum)
+
+
+def check_targets(targets: Sequence[FileName], *, overwrite: bool) -> None:
+    """Refuse what would be lost, before anything is computed."""
+    _refuse_twice(targets)
+    there = [str(t) for t in targets if Path(t).exists()]
+    if there and not overwrite:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        msg = (
+            f"{there[0]}{more} exists already; choose other names, or pass "
+            "overwrite=True to replace what is there"
+        )
+        raise OutputExistsError(msg)
+
+
+def _refuse_twice(targets: Sequence[FileName]) -> None:
+    seen: set[FileName] = set()
+    for target in targets:
+        if target in seen:
+            msg = f"several files would be called {target}; give each its own name"
+            raise PlanError(msg)
+        seen.add(target)
 
 
 def save_files(
@@ -31,6 +91,10 @@ def save_files(
     checksum: bool = False,
 ) -> None:
     """Save files under names that were checked, and connect them with the new files."""
+    for job in jobs:
+        if isinstance(job[0], PlainFile):
+            _save_one(checksum, job)
+    jobs = [job for job in jobs if not isinstance(job[0], PlainFile)]
     files = [df for df, _ in jobs]
     paths = [real_target(target) for _, target in jobs]
     for path in paths:

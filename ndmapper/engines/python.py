@@ -206,6 +206,9 @@ def _several(
     job: Job, name: Output, value: Any, where: str, strip: Callable[[Any], Any]
 ) -> dict[Output, DataFile]:
     """Sort what a function returned for an output of any number: a set, or a list."""
+    pattern = job.targets.get(name, "")
+    if is_plain(pattern):
+        return _several_texts(job, name, value, pattern, where)
     if isinstance(value, Mapping):
         members = {f"{name or ''}[{key_text(key)}]": value[key] for key in value}
     elif isinstance(value, Sequence):
@@ -221,6 +224,22 @@ def _several(
             )
             raise StepError(msg)
     return {o: strip(DataFile(data=one)) for o, one in members.items()}
+
+
+def _several_texts(
+    job: Job, name: Output, value: Any, pattern: str, where: str
+) -> dict[Output, DataFile]:
+    """Sort what is not FITS, and so does not say its key itself."""
+    if not isinstance(value, Mapping):
+        msg = (
+            f"{job.step} must return a mapping of key to content for {pattern}, but on "
+            f"{where} it returned a {type(value).__name__}"
+        )
+        raise StepError(msg)
+    return {
+        f"{name or ''}[{key_text(key)}]": plain_result(one, pattern, job.step)
+        for key, one in value.items()
+    }
 
 
 def _func(job: Job) -> Callable[..., Any]:

@@ -6,8 +6,9 @@ recognised and named, which header keywords give the descriptors, how frames are
 classified, which calibrations they need and which frames can serve. ``kast.toml`` is
 a complete example.
 
-model, rules, conditions
-    An instrument as frozen data, its rules of calibration, and their conditions.
+model, rules, conditions, members
+    An instrument as frozen data, its rules of calibration, their conditions, and what
+    tells the members of a set apart.
 descriptors, functions, options, moments
     Values from headers, the functions that make them, and dates and times.
 amplifiers, conventions

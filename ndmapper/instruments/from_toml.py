@@ -30,7 +30,7 @@ SCHEMA = 1
 _TOP = {
     "schema", "description", "fallback", "filename_regex", "survey", "applies",
     "labels", "flags", "descriptors", "class", "dependencies", "rule", "amplifier_keys",
-    "amplifier", "period", "members",
+    "amplifier", "period", "members", "products",
 }  # fmt: skip
 _LABELS = {"data", "uncertainty", "flags", "uncertainty_is"}
 _PARTS = set(PARTS)
@@ -80,6 +80,7 @@ class _Parser(Checker):
                 key: self.texts(f"dependencies.{key}", value)
                 for key, value in self.table("dependencies").items()
             },
+            products=self.products(),
             rules=tuple(
                 parse_rule(self, f"rule[{i}]", rule, descriptors)
                 for i, rule in enumerate(self.tables("rule", RULE_KEYS))
@@ -146,6 +147,20 @@ class _Parser(Checker):
             name: self.attempt(f"descriptors.{name}", parse_descriptor, spec)
             for name, spec in self.table("descriptors").items()
         }
+
+    def products(self) -> dict[str, dict[str, str]]:
+        found = {}
+        for cal_type, given in self.table("products").items():
+            key = f"products.{cal_type}"
+            if not isinstance(given, dict) or not all(
+                isinstance(tag, str) and tag for tag in given.values()
+            ):
+                expected = (
+                    f"expected a table of types and output names, found {given!r}"
+                )
+                raise self.error(key, expected)
+            found[cal_type] = dict(given)
+        return found
 
     def periods(self) -> dict[str, Period]:
         found: dict[str, Period] = {}

@@ -29,12 +29,14 @@ class MemberKey:
         pattern = 'CHAN(\d\d)'        what of the value is the key; by default all
         type = "int"                int or str (the default)
         parameter = "nifu"          of tools that are told which one to work on
+        in_name = '-(\d\d)\.fits'   where the name tells it, if no header does
     """
 
     keys: tuple[str, ...]
     pattern: str | None = None
     type: str = "str"
     parameter: str | None = None
+    in_name: str | None = None
 
     def find(self, header: _Header) -> int | str | None:
         """Find the key that a header gives; None where it gives none."""
@@ -48,11 +50,20 @@ class MemberKey:
                 if found is None:
                     continue
                 text = found[1]
-            try:
-                return int(text) if self.type == "int" else text or None
-            except ValueError:
-                continue
+            if (key := self._typed(text)) is not None:
+                return key
         return None
+
+    def find_in_name(self, name: str) -> int | str | None:
+        """Find the key in the name of a file, where names tell it."""
+        found = None if self.in_name is None else re.search(self.in_name, name)
+        return None if found is None else self._typed(found[1])
+
+    def _typed(self, text: str) -> int | str | None:
+        try:
+            return int(text) if self.type == "int" else text or None
+        except ValueError:
+            return None
 
     def find_all(self, headers: Iterable[_Header]) -> list[int | str]:
         """List the keys that the headers of a file give, each once, in their order."""
@@ -62,9 +73,10 @@ class MemberKey:
 
 def parse_member_key(spec: object) -> MemberKey:
     """Parse the description of a key in a TOML."""
-    known = {"keys", "pattern", "type", "parameter"}
+    known = {"keys", "pattern", "type", "parameter", "in_name"}
     if not isinstance(spec, dict) or not spec.get("keys") or set(spec) - known:
-        msg = f"expected a table with keys, pattern, type, parameter, found {spec!r}"
+        words = "keys, pattern, type, parameter, in_name"
+        msg = f"expected a table with {words}, found {spec!r}"
         raise ValueError(msg)
     keys = [spec["keys"]] if isinstance(spec["keys"], str) else spec["keys"]
     if not isinstance(keys, list) or not all(isinstance(k, str) and k for k in keys):
@@ -74,17 +86,27 @@ def parse_member_key(spec: object) -> MemberKey:
     if kind not in _TYPES:
         msg = f"expected type to be one of {', '.join(_TYPES)}, found {kind!r}"
         raise ValueError(msg)
-    for word in ("pattern", "parameter"):
+    for word in ("pattern", "parameter", "in_name"):
         if not isinstance(spec.get(word), str | None):
             msg = f"expected {word} to be a text, found {spec[word]!r}"
             raise ValueError(msg)
-    pattern = spec.get("pattern")
+    for word in ("pattern", "in_name"):
+        _check_pattern(word, spec.get(word))
+    return MemberKey(
+        tuple(keys),
+        spec.get("pattern"),
+        kind,
+        spec.get("parameter"),
+        spec.get("in_name"),
+    )
+
+
+def _check_pattern(word: str, pattern: str | None) -> None:
     try:
         groups = re.compile(pattern).groups if pattern is not None else 1
     except re.error as err:
-        msg = f"pattern is not a regular expression: {err}"
+        msg = f"{word} is not a regular expression: {err}"
         raise ValueError(msg) from err
     if groups != 1:
-        msg = f"expected a pattern with the key in parentheses, found {pattern!r}"
+        msg = f"expected a {word} with the key in parentheses, found {pattern!r}"
         raise ValueError(msg)
-    return MemberKey(tuple(keys), pattern, kind, spec.get("parameter"))

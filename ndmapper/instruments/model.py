@@ -1,7 +1,7 @@
 """An instrument: facts and rules as frozen data, read from one TOML."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +74,9 @@ class Instrument:
         Classes of frames, in the order in which they are tried.
     dependencies : mapping of str to tuple of str
         What each kind of frame needs: type to types of calibration.
+    products : mapping of str to mapping of str to str
+        What is made of the raw frames of a type: each type of calibration, and the
+        name of the output that has it.
     rules : tuple of Rule
         Which frames calibrate another one.
     amplifier_keys : mapping of str to tuple of str
@@ -101,6 +104,7 @@ class Instrument:
     survey: tuple[str, ...] = ()
     classes: tuple[FrameClass, ...] = ()
     dependencies: Mapping[str, tuple[str, ...]]
+    products: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     amplifier_keys: Mapping[str, tuple[str, ...]]
     fixed_amplifiers: tuple[FixedAmplifier, ...] = ()
@@ -157,6 +161,52 @@ class Instrument:
         if frame_class in self.dependencies:
             return tuple(self.dependencies[str(frame_class)])
         return () if self.serves(frame_class) else self.dependencies.get("target", ())
+
+    def source_of(self, cal_type: str) -> str | None:
+        """
+        Return the type of the raw frames that a calibration is a further product of.
+
+        Parameters
+        ----------
+        cal_type : str
+            Type of calibration, such as ``"trace"``.
+
+        Returns
+        -------
+        str or None
+            Such as ``"flat"``; None for a calibration that has raw frames of its own.
+        """
+        types = (t for t, made in self.products.items() if cal_type in made)
+        return next((t for t in types if t != cal_type), None)
+
+    def parts(
+        self, headers: Iterable[Header], filename: str = ""
+    ) -> dict[str, tuple[int | str, ...]]:
+        """
+        List which members of sets a file holds, by what tells them apart.
+
+        Parameters
+        ----------
+        headers : iterable of Header
+            The headers of all its HDUs.
+        filename : str
+            Its name, without folder.
+
+        Returns
+        -------
+        dict
+            Keys by name, such as ``{'ifu': (7,)}``; names that it says nothing of are
+            left out.
+        """
+        found: dict[str, tuple[int | str, ...]] = {}
+        every = list(headers) if self.members else []
+        for name, rule in self.members.items():
+            keys = rule.find_all(every)
+            if not keys and (key := rule.find_in_name(filename)) is not None:
+                keys = [key]
+            if keys:
+                found[name] = tuple(keys)
+        return found
 
     def recognises(self, header: Header) -> bool:
         """

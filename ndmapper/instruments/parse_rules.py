@@ -11,10 +11,10 @@ __all__ = ["RULE_KEYS", "parse_rule"]
 
 RULE_KEYS = {
     "type", "select", "when", "where", "match", "tolerance", "covers", "window",
-    "period", "group", "min", "max", "values", "order", "levels",
+    "period", "group", "min", "max", "values", "order", "levels", "raw",
 }  # fmt: skip
-# What a kind of frame is and whom the rule is for cannot be relaxed.
-_LEVEL_KEYS = (RULE_KEYS - {"type", "select", "when", "levels"}) | {"warn"}
+# What a kind of frame is and what the rule is for cannot be relaxed.
+_LEVEL_KEYS = (RULE_KEYS - {"type", "select", "when", "levels", "raw"}) | {"warn"}
 _TOLERANCE = {
     "max", "cases", "relative", "at_least", "over_cos", "circle", "skip_missing",
 }  # fmt: skip
@@ -57,6 +57,10 @@ def _one(
     warn: str | None,
     levels: tuple[Rule, ...] = (),
 ) -> Rule:
+    raw = rule.get("raw", False)
+    if not isinstance(raw, bool) or (raw and rule.get("max", 1) != 1):
+        problem = f"expected true or false, and max = 1 with true, found {raw!r}"
+        raise check.error(key=f"{key}.raw", problem=problem)
     window, night = _window(check, f"{key}.window", rule.get("window"), known)
     period = check.text("period", rule, f"{key}.period")
     if period is not None:
@@ -74,7 +78,14 @@ def _one(
         period=period,
         group=check.names(f"{key}.group", rule.get("group", []), known),
         minimum=check.count(f"{key}.min", rule.get("min", 1)),
-        maximum=check.count(f"{key}.max", rule["max"]) if "max" in rule else None,
+        maximum=(
+            check.count(f"{key}.max", rule["max"])
+            if "max" in rule
+            else 1
+            if raw
+            else None
+        ),
+        raw=raw,
         values=_values(check, f"{key}.values", rule, known),
         order=_order(check, f"{key}.order", rule.get("order", ["dt"]), known),
         warn=warn,

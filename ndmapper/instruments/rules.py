@@ -136,6 +136,9 @@ class Rule:
         differences, in the given units; ``dt`` is the time [day], ``night`` 0 in the
         own night (by the descriptor of that name, or from noon to noon UT) and more
         in another one.
+    raw : bool
+        Whether a raw frame that matches is the calibration, as it is, and nothing is
+        made of it.
     warn : str or None
         What to say of a calibration that only this level allows.
     levels : tuple of Rule
@@ -157,6 +160,7 @@ class Rule:
     maximum: int | None = None
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     order: tuple[Mapping[str, float], ...] = ({"dt": 1.0},)
+    raw: bool = False
     warn: str | None = None
     levels: tuple["Rule", ...] = ()
 

@@ -35,6 +35,8 @@ the product. An entry is a JSON object::
                   as reported by the step; absent where there is none
     decisions     {name: value} that the user decided, with ``interact``; absent where
                   nothing was to be decided
+    interactive   digest of the product, where the user worked in a tool by hand; part
+                  of the key, since no parameter says what was done
     instrument    what a table of an instrument gave: "table" and "origin" (packaged,
                   user, script or given), "amplifiers" ([[ident, [{"name": ...,
                   part: value}, ...]], ...]), "keywords" ({part: keyword}) and "flags";
@@ -104,6 +106,7 @@ __all__ = [
     "output_keys",
     "pending_path",
     "read_cleaned",
+    "read_pending",
     "read_records",
     "read_side",
     "side_path",
@@ -199,6 +202,8 @@ def _keyed_texts(entry: Mapping[str, Any], identify: Identify) -> dict[str, str]
         }
     if entry.get("unit"):
         parts["unit"] = entry["unit"]
+    if entry.get("interactive") is not None:
+        parts["interactive"] = entry["interactive"]
     if entry.get("revision") is not None:
         parts["revision"] = entry["revision"]
         if entry["engine"] == "python":
@@ -399,7 +404,7 @@ _KINDS: dict[str, Any] = {
     "task": (dict, type(None)), "script": (dict, type(None)),
     "qc": (dict, type(None)), "decisions": (dict, type(None)), "tags": dict,
     "revision": (int, type(None)), "instrument": (dict, type(None)),
-    "unit": dict, "set": str, "members": list,
+    "unit": dict, "set": str, "members": list, "interactive": str,
 }  # fmt: skip
 _EMPTY: dict[str, Any] = {
     "engine": "unknown", "module": None, "tool": {"name": "unknown", "version": None},
@@ -409,7 +414,7 @@ _EMPTY: dict[str, Any] = {
 _TASK: dict[str, Any] = {"name": "unknown", "parameters": {}, "words": {}}
 _OPTIONAL = frozenset((
     "schema", "task", "script", "qc", "decisions", "tags", "revision", "instrument",
-    "unit", "set", "members",
+    "unit", "set", "members", "interactive",
 ))  # fmt: skip
 
 # What is read within a part: the value, its kind, and the kind of the items in it.
@@ -591,6 +596,11 @@ def pending_path(product: Path) -> Path:
 def read_side(product: Path) -> list[dict[str, Any]]:
     """Read the side record of a product; empty if there is none."""
     return _read(side_path(product))
+
+
+def read_pending(product: Path) -> list[dict[str, Any]]:
+    """Read a side record whose product was not published yet; empty if none."""
+    return _read(pending_path(product))
 
 
 def write_side(product: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -87,7 +87,7 @@ class _Packer:
                     new = _new_items(value, before)
                 else:
                     anew.append(name)
-            elif name == "inputs" and len(value) == len(before or ()):
+            elif name == "inputs" and before and len(value) == len(before):
                 new = _new_places(value, before)
             elif isinstance(value, dict):
                 anew.append(name)

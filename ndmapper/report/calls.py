@@ -1,11 +1,11 @@
 """Reconstruct the calls of steps from the records of their products."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ndmapper.documents import canonical
-from ndmapper.report.lineage import Lineage, Row, references_of
+from ndmapper.report.lineage import Lineage, Row
 
 __all__ = ["Call", "ProductGroup", "find_calls"]
 
@@ -44,36 +44,43 @@ class Call:
     @property
     def one_by_one(self) -> bool:
         """Whether the step takes files one by one, so that one call takes many."""
-        row = self.first
-        script: Mapping[str, Any] = row.get("script") or {}
-        return not row.get("task") and script.get("each") in ("ndd", "file")
+        return is_one_by_one(self.first)
 
 
 def find_calls(lineage: Lineage) -> list[Call]:
     """Return calls that make all products again."""
     calls: list[Call] = []
-    place: dict[int, int] = {}
-    latest: dict[str, int] = {}
-    units: dict[str, ProductGroup] = {}
-    for row in lineage.rows:
-        mark = _mark(row, _UNIT)
-        unit = units.get(mark)
-        if unit is not None and row.get("output") not in unit.rows:
-            unit.rows[row.get("output")] = row
-            place[id(row)] = place[id(unit.first)]
-            continue
-        units[mark] = unit = ProductGroup({row.get("output"): row})
-        makers = [lineage.maker(use) for use in references_of(row)]
-        needed = max([-1, *(place[id(m)] for m in makers if m is not None)])
-        same = latest.get(_mark(row, _CALL), -1)
-        if same > needed and calls[same].one_by_one:
-            calls[same].units.append(unit)
+    for rows in lineage.group(_call_mark):
+        units = _units(rows)
+        if is_one_by_one(rows[0]):
+            calls.append(Call(units))
         else:
-            same = len(calls)
-            calls.append(Call([unit]))
-            latest[_mark(row, _CALL)] = same
-        place[id(row)] = same
+            calls += [Call([unit]) for unit in units]
     return calls
+
+
+def _units(rows: Sequence[Row]) -> list[ProductGroup]:
+    """Sort the products of a call by unit of work."""
+    units: list[ProductGroup] = []
+    latest: dict[str, ProductGroup] = {}
+    for row in rows:
+        mark, output = _mark(row, _UNIT), row.get("output")
+        if mark in latest and output not in latest[mark].rows:
+            latest[mark].rows[output] = row
+        else:
+            latest[mark] = ProductGroup({output: row})
+            units.append(latest[mark])
+    return units
+
+
+def is_one_by_one(row: Row) -> bool:
+    """Whether a step takes files one by one, so that one call takes many."""
+    script: Mapping[str, Any] = row.get("script") or {}
+    return not row.get("task") and script.get("each") in ("ndd", "file")
+
+
+def _call_mark(row: Row) -> str:
+    return _mark(row, _CALL if is_one_by_one(row) else _UNIT)
 
 
 def _mark(row: Row, names: tuple[str, ...]) -> str:

@@ -1,12 +1,13 @@
 """Lineage: products and their inputs, followed through records back to raw files."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ndmapper.documents import canonical
 from ndmapper.io.record import identity
 
-__all__ = ["Lineage", "Row", "UsedFile", "references_of"]
+__all__ = ["Lineage", "Row", "UsedFile", "kind_of_work", "references_of"]
 
 Row = Mapping[str, Any]
 """An entry of a record."""
@@ -100,6 +101,23 @@ class Lineage:
                 self.rows.append(row)
                 stack.pop()
 
+    def group(self, mark: Callable[[Row], str]) -> list[list[Row]]:
+        """Group entries of the same mark, each group after those of its inputs."""
+        groups: list[list[Row]] = []
+        place: dict[int, int] = {}
+        marked: dict[str, list[int]] = {}
+        for row in self.rows:
+            makers = [self.maker(use) for use in references_of(row)]
+            needed = max((place[id(m)] for m in makers if m is not None), default=-1)
+            same = marked.setdefault(mark(row), [])
+            number = next((n for n in same if n > needed), len(groups))
+            if number == len(groups):
+                groups.append([])
+                same.append(number)
+            groups[number].append(row)
+            place[id(row)] = number
+        return groups
+
     def maker(self, use: UsedFile) -> Row | None:
         """Return the entry that made a file; None for raw files."""
         rows = self.by_key.get(str(use.reference.get("key")), [])
@@ -107,3 +125,20 @@ class Lineage:
             if row["product"] == use.name:
                 return row
         return rows[0] if rows else None
+
+
+_WORK = ("step", "module", "engine", "tool", "config", "instrument", "code")
+
+
+def kind_of_work(row: Row) -> str:
+    """Mark entries that differ in their files only, and in which unit of a call."""
+    task: Mapping[str, Any] = row.get("task") or {}
+    units = [*(row.get("unit") or {}).values()]
+    parameters = {
+        name: value
+        for name, value in (row["parameters"] | task.get("parameters", {})).items()
+        if value not in units and name not in row["references"]
+    }
+    rest = [task.get("name"), task.get("words"), sorted(row["calibrations"])]
+    versions = row["run"].get("versions")
+    return canonical([*map(row.get, _WORK), parameters, *rest, versions])

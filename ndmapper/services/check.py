@@ -10,6 +10,7 @@ from typing import Any
 
 from ndmapper.calibrations.folders import noted_folder
 from ndmapper.calibrations.names import frame_name, known_key, name_variants
+from ndmapper.calibrations.patterns import files_of
 from ndmapper.calibrations.products import find_product, product_folders
 from ndmapper.calibrations.provenance import bad_frames, good_frames
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS, CHECKSUMS
@@ -145,7 +146,8 @@ def _state(
     if state.path is None or state.state == "damaged":
         return state
     try:
-        wrong = _by_itself(state.path)
+        # Of a set, all its files.
+        wrong = [text for path in files_of(state.path) for text in _by_itself(path)]
     except (FormatError, FileAccessError, MissingFileError) as err:
         return replace(state, state="damaged", why=str(err))
     if not wrong:
@@ -190,8 +192,10 @@ def _by_document(
         why = _why_missing(name, cal_dict, places, is_made=is_made)
         return FileState(name=name, state="missing", why=why)
     checksum = next(_checksums(name, cal_dict), None)
-    if checksum is None:
+    files = files_of(path)
+    if checksum is None or files != [path]:
         why = "the document has no checksum of it"
+        why += "" if files == [path] else f"; {len(files)} files"
         return FileState(name=name, state="there", path=path, why=why)
     try:
         if has_checksum(path, checksum):

@@ -1,5 +1,6 @@
 """The service for raw frames in local folders, without network."""
 
+import functools
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,11 @@ from ndmapper.calibrations.names import frame_name, name_variants
 from ndmapper.calibrations.products import made_from_bad_frames
 from ndmapper.calibrations.scan import find_frames, without_twins
 from ndmapper.calibrations.survey import frames_of_survey
+from ndmapper.data.fold_names import list_names
 from ndmapper.documents import is_file
 from ndmapper.errors import MissingFileError, ServiceError
 from ndmapper.instruments import load
+from ndmapper.log import FILE_ONLY
 from ndmapper.services.transfer.checksum import has_checksum
 
 __all__ = ["LocalService"]
@@ -53,11 +56,12 @@ class LocalService:
         folders = self._folders()
         if self.survey is not None:
             return frames_of_survey(self.survey, folders)
-        frames: dict[str, Frame] = {}
+        frames: dict[str | Path, Frame] = {}
         for folder in folders:
             for frame in find_frames(folder, self.instrument):
                 # Names must be unique, or a frame would count twice in a set.
-                known = frames.setdefault(frame.name, frame)
+                place = frame.path if frame.is_processed else frame.name
+                known = frames.setdefault(place, frame)
                 if known is not frame and not frame.is_processed:
                     check_names([known.path, frame.path])
         found = without_copies(without_twins(list(frames.values())))
@@ -68,7 +72,7 @@ class LocalService:
     def pool(self) -> FrameIndex:
         """Index of the frames."""
         bad = dict(self.bad or {})
-        made = (frame.path for frame in self.frames if frame.is_processed)
+        made = [frame.path for frame in self.frames if frame.is_processed]
         return FrameIndex(self.frames, made_from_bad_frames(made, bad) | bad)
 
     def match(self, filename: str, cal_type: str) -> Match:
@@ -100,22 +104,25 @@ class LocalService:
         match = self.match(filename, cal_type)
         used = ", ".join(match.files)
         if not match.files and log.isEnabledFor(logging.WARNING):
-            log.warning("%s: there is no %s: %s", filename, cal_type, match.why)
+            words = "%s: there is no %s: %s"
+            log.warning(words, filename, cal_type, match.why, extra=FILE_ONLY)
         elif match.files and match.warning is not None:
             log.warning("%s: %s is %s: %s", filename, cal_type, used, match.warning)
         elif match.files and log.isEnabledFor(logging.INFO):
-            log.info("%s: %s is %s (%s)", filename, cal_type, used, match.why)
+            words = "%s: %s is %s (%s)"
+            log.info(words, filename, cal_type, used, match.why, extra=FILE_ONLY)
         instrument = match.target.instrument
-        alone = match.is_processed and len(match.files) == 1
+        product = match.product
         return Answer(
-            files=() if alone else tuple((name, None) for name in match.files),
-            product=match.files[0] if alone else None,
+            files=() if product else tuple((name, None) for name in match.files),
+            product=None if product is None else product.name,
             quality=match.quality,
             why=match.summary,
             rules=None if instrument is None else instrument.name,
             source="local",
             paths=tuple(frame.path for frame in match.used),
-            is_made=match.is_processed,
+            is_made=product is not None,
+            is_raw=match.rule is not None and match.rule.raw,
         )
 
     def fetch(
@@ -158,12 +165,17 @@ def _say_processed(frames: Sequence[Frame]) -> None:
     """Log which frames are excluded since they are processed."""
     names = [f.name for f in frames if f.frame_class is None and PROCESSED_WHY in f.why]
     if names:
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        log.info(
-            "combined or processed already, and kept out of sets of raw frames: %s%s",
-            ", ".join(names[:5]),
-            more,
+        _say_once(
+            "combined or processed already, and kept out of sets of raw frames: "
+            f"{list_names(names)}",
+            frames[0].path.absolute().parent,
         )
+
+
+@functools.cache
+def _say_once(message: str, folder: Path) -> None:
+    # Every look-up scans the folder anew.
+    log.info("%s", message)
 
 
 def _hinted(path: Path) -> str:

@@ -3,7 +3,7 @@
 import copy
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from ndmapper.calibrations.folders import check_names, note_folders
 from ndmapper.calibrations.names import as_list, file_path, original_name
 from ndmapper.calibrations.products import bad_with_products
 from ndmapper.calibrations.schema import ASSOCIATIONS
+from ndmapper.data.fold_names import list_names
 from ndmapper.errors import ParameterError, did_you_mean
+from ndmapper.log import TERMINAL_ONLY, log_to_terminal
 from ndmapper.services.local import LocalService
 from ndmapper.services.query import QueryCache, Server
 from ndmapper.services.registry import Request
@@ -94,6 +96,7 @@ def look_up_cals(
         If `dependencies` do not have `obs_type`, the instrument is unknown, or a file
         has no name.
     """
+    log_to_terminal()
     files = as_list(filenames)
     cal_dict = init_cal_dict(cache)
     folders = _folders(dirname)
@@ -123,16 +126,18 @@ def look_up_cals(
     check_names(raws)
     note_folders(raws, cal_dict)
     starts = _starts(names, dependencies, obs_type, local)
+    known = {(n, t) for n, types in cal_dict[ASSOCIATIONS].items() for t in types}
     for name in names:
         note_target(name, cal_dict)
     changes: list[Change] = []
     while True:
         try:
             bad = bad_with_products(cal_dict)
-            for needs, start in starts:
+            for needs, start, raw_types in starts:
                 changes += walk_dependencies(
-                    start, needs, ask, cal_dict, refresh=refresh, bad=bad
-                )
+                    start, needs, ask, cal_dict, refresh=refresh, bad=bad,
+                    raw_types=raw_types,
+                )  # fmt: skip
         except BaseException:
             if cache is not None:  # keep what was found so far
                 save_cal_dict(cal_dict, cache)
@@ -146,7 +151,7 @@ def look_up_cals(
         # The file was edited during the look-up: it may list frames without
         # calibrations. Results so far are cached.
         log.info("%s was edited during the look-up; the edit holds", cache)
-    _report(changes, cal_dict, ask, refresh=refresh)
+    _report(changes, cal_dict, ask, known, refresh=refresh)
     return cal_dict
 
 
@@ -154,22 +159,53 @@ def _report(
     changes: list[Change],
     cal_dict: Mapping[str, Any],
     ask: QueryCache,
+    known: Set[tuple[str, str]],
     *,
     refresh: bool,
 ) -> None:
-    """Log changed associations, and missing ones that were not looked up again."""
-    for change in changes:
-        log.info("%s", change)
+    """Log what the look-up found and changed, a line for frames that are alike."""
+    new = {question: a for question, a in ask.answers.items() if question not in known}
+    found: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
+    missing: dict[tuple[str, str], list[str]] = {}
+    for (name, cal_type), answer in new.items():
+        if answer.is_empty:
+            missing.setdefault((cal_type, answer.why), []).append(name)
+        else:
+            files = tuple(answer.names) or (str(answer.product),)
+            found.setdefault((cal_type, files), {})[name] = answer.why
+    for (cal_type, files), frames in found.items():
+        reasons = {*frames.values()}
+        why = f" ({reasons.pop()})" if len(reasons) == 1 and any(reasons) else ""
+        line = f"{cal_type} of {list_names(frames)}: {list_names(files)}{why}"
+        log.info("%s", line, extra=TERMINAL_ONLY)
+    for (cal_type, why), names in missing.items():
+        line = f"there is no {cal_type} for {list_names(names)}"
+        log.warning("%s: %s", line, why or "none was found", extra=TERMINAL_ONLY)
+    _report_changes(changes)
     if changes or refresh:
         log.info("%d calibrations changed", len(changes))
-    old = [
-        f"{cal_type} of {name}"
-        for name, types in cal_dict[ASSOCIATIONS].items()
-        for cal_type, label in types.items()
-        if label is None and (name, cal_type) not in ask.answers
-    ]
+    old: dict[str, list[str]] = {}
+    for name, types in cal_dict[ASSOCIATIONS].items():
+        for cal_type, label in types.items():
+            if label is None and (name, cal_type) not in new:
+                old.setdefault(cal_type, []).append(name)
     if old:
-        log.info("none, as the document says: %s", ", ".join(old))
+        listed = [
+            f"{cal_type} of {list_names(names)}" for cal_type, names in old.items()
+        ]
+        log.info("none, as the document says: %s", "; ".join(listed))
+
+
+def _report_changes(changes: Iterable[Change]) -> None:
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    for change in changes:
+        kind = change.cal_type, change.before, change.after
+        alike.setdefault(kind, []).append(change.name)
+    for (cal_type, *files), names in alike.items():
+        before, after = (list_names(some) or "none" for some in files)
+        log.info(
+            "%s of %s: %s instead of %s", cal_type, list_names(names), after, before
+        )
 
 
 def _folders(dirname: Any) -> tuple[Path, ...]:
@@ -185,13 +221,16 @@ def _starts(
     dependencies: Dependencies | None,
     obs_type: str,
     local: LocalService,
-) -> list[tuple[Dependencies, list[tuple[str, str]]]]:
-    """Return the frames to start from, and the dependencies of each instrument."""
+) -> list[tuple[Dependencies, list[tuple[str, str]], tuple[str, ...]]]:
+    """
+    Return the frames to start from, with the dependencies of each instrument, and the
+    types of raw frames that are used as they are.
+    """
     if dependencies is not None:
         check_dependencies(dependencies)
         kinds = [(n, _kind(n, obs_type, dependencies, local)) for n in names]
-        return [(dependencies, kinds)]
-    found: dict[str, tuple[Dependencies, list[tuple[str, str]]]] = {}
+        return [(dependencies, kinds, ())]
+    found: dict[str, tuple[Dependencies, list[tuple[str, str]], tuple[str, ...]]] = {}
     for name in names:
         instrument = local.frame(name).instrument
         if instrument is None:
@@ -201,7 +240,8 @@ def _starts(
             )
             raise ParameterError(msg)
         needs = instrument.dependencies
-        start = found.setdefault(instrument.name, (needs, []))[1]
+        raw_types = tuple(rule.type for rule in instrument.rules if rule.raw)
+        start = found.setdefault(instrument.name, (needs, [], raw_types))[1]
         start.append((name, _kind(name, obs_type, needs, local)))
     return list(found.values())
 

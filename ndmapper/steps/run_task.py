@@ -62,11 +62,11 @@ def run_now(
             "step"
         )
         raise DeclarationError(msg)
-    named = dict(outputs or {})
+    named = {name.removesuffix("?"): spec for name, spec in (outputs or {}).items()}
     declaration = now_declaration(
         what,
         inputs=tuple(inputs),
-        outputs=tuple(named),
+        outputs=tuple(outputs or ()),
         words=words,
         prefix=prefix,
         suffix=suffix,
@@ -84,7 +84,8 @@ def run_now(
         save=True,
         parameters={},
     )
-    _, results = run_call(declaration, inputs, bound)
+    files = {name.removesuffix("?"): given for name, given in inputs.items()}
+    _, results = run_call(declaration, files, bound)
     made = TaskResult()
     for output in declaration.outputs:
         made[str(output)] = files_of(output, results)
@@ -225,9 +226,7 @@ def run_task(
     of_steps: dict[str, Any] = {"by": by, "name": name}
     if isinstance(what, str):
         given = tool_params | words
-        if not isinstance(inputs, Mapping) and (
-            inputs is not None or not isinstance(outputs, Mapping)
-        ):
+        if not isinstance(inputs, Mapping) and not _is_for_now(inputs, outputs):
             return _decorator(
                 what, words=given, cals=cals, params=params, **common, **of_steps
             )
@@ -249,6 +248,15 @@ def run_task(
         return Step(declare_python(func, cals=cals, **common, **of_steps))
 
     return make if what is None else make(what)
+
+
+def _is_for_now(inputs: Any, outputs: Any) -> bool:
+    """Whether outputs are for a tool that runs at once, although inputs are not."""
+    if not isinstance(outputs, Mapping):
+        return False
+    return inputs is None or any(
+        str(text)[:1] in ("@", "!") for text in outputs.values()
+    )
 
 
 def _decorator(what: str, **declared: Any) -> Callable[[Any], Step]:

@@ -4,6 +4,7 @@ Nights of MUSE whose recipes make tiny products: records and bookkeeping at full
 Declarations, names, logs and numbers of files are those of the real pipeline, so that
 records are as long as those of a real reduction. No pixel means anything.
 """
+# mypy: disable-error-code="untyped-decorator"
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

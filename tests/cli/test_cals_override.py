@@ -1,6 +1,7 @@
 """What `ndmapper cals override` and `ls` say of what they do not know."""
 
 import gzip
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,8 @@ def test_unclassified_names_stand_in_columns(
     caplog.set_level("INFO")
     other = folder / "other"
     other.mkdir()
-    for number in range(300):
-        write_image(other / f"nobody_knows_{number:03}.fits")
+    for letters in itertools.product("abcdefghijklmnopqrst", "abcdefghijklmno"):
+        write_image(other / f"nobody_knows_{''.join(letters)}x.fits")
     assert command("ls", "other").code == 0
     lines = caplog.text.splitlines()
     assert "300 of 300 frames in other without a class" in caplog.text

@@ -192,3 +192,59 @@ def test_ls_missing_folder_is_one_message(command):
     result = command("ls", "nowhere")
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert "nowhere" in result.err
+
+
+# ---- many files that are alike
+
+
+@pytest.fixture
+def many(folder):
+    """Make four products of four files, and a table of another length in each."""
+    for n in range(1, 5):
+        make_mef(folder / f"x{n:02d}.fits", n_ext=1, shape=(6, 8))
+        table = Table({"number": np.arange(10 * n)})
+        with fits.open(folder / f"x{n:02d}.fits", mode="append") as hdus:
+            hdus.append(fits.BinTableHDU(table, name="LIST"))
+    return [str(df) for df in scale([f"x{n:02d}.fits" for n in range(1, 5)])]
+
+
+def test_info_shows_files_that_hold_the_same_once(command, many):
+    lines = command("info", *many, "x01.fits").out.splitlines()
+    assert lines[:3] == [
+        "sx{01..04}.fits",
+        "  name: base 'sx{01..04}', ext 'fits'",
+        "  record: 1 step, the last is scale",
+    ]
+    assert any(" 10 ... 40 rows " in line for line in lines)
+    assert sum(line.startswith("x01.fits") for line in lines) == 1
+
+
+def test_info_shows_each_file_where_that_is_asked_for(command, many):
+    lines = command("info", "--all", *many).out.splitlines()
+    assert [line for line in lines if line.endswith(".fits")] == many
+    assert len(command("info", "--json", *many).json) == 4
+
+
+def test_log_shows_products_that_were_made_alike_once(command, many):
+    out = command("log", *many).out
+    assert out.startswith("sx{01..04}.fits were made by 1 step from 4 raw files: ")
+    assert command("log", "--all", *many).out.count(" was made by 1 step ") == 4
+    assert len(command("log", "--json", *many).json) == 4
+
+
+def test_ls_shows_frames_of_one_kind_in_one_row(command, folder):
+    (folder / "raw").mkdir()
+    for number in range(1, 8):
+        hdu = fits.PrimaryHDU(np.zeros((2, 2), "f4"))
+        hdu.header["INSTRUME"] = "SIMCAM"
+        hdu.header["OBSTYPE"] = "BIAS" if number < 6 else "FLAT"
+        hdu.header["EXPTIME"] = 0.0 if number < 6 else 1.0
+        hdu.header["DATE-OBS"] = f"2026-01-01T00:00:0{number}"
+        hdu.writeto(folder / "raw" / f"sim000{number}.fits")
+    lines = command("ls", "raw").out.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "file", "sim{0001..0005}.fits", "sim0006.fits", "sim0007.fits",
+    ]  # fmt: skip
+    assert " 2026-01-01T00:00:01.000 ... " in lines[1]
+    assert len(command("ls", "raw", "--all").out.splitlines()) == 8
+    assert len(command("ls", "raw", "--json").json) == 7

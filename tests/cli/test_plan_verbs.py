@@ -145,7 +145,7 @@ def test_why_answers_for_the_script_s_own_settings(command, script, caplog):
     shown = [
         r.getMessage()
         for r in caplog.records
-        if "differs from" in r.getMessage() and not hasattr(r, "file_only")
+        if "from what would be" in r.getMessage() and not hasattr(r, "file_only")
     ]
     assert [line.split(":")[0] for line in shown] == ["add"]
     assert command("why", script, "--reprocess", "auto").out.endswith(
@@ -178,16 +178,34 @@ def test_why_says_many_units_of_one_reason_in_a_line(command, script):
     edit(script, '["x1.fits", "x2.fits"]', names)
     out = command("why", script).out.splitlines()
     assert out == [
-        "add: x1.fits ... x7.fits -> ax1.fits ... ax7.fits (7): made: new",
-        "multiply: ax1.fits ... ax7.fits -> max1.fits ... max7.fits (7): made: new",
-        "total: max1.fits ... max7.fits (7 files) -> max1_sum.fits: made: new",
+        "add: x{1..7}.fits -> ax{1..7}.fits (7): made: new",
+        "multiply: ax{1..7}.fits -> max{1..7}.fits (7): made: new",
+        "total: max{1..7}.fits -> max1_sum.fits: made: new",
         "15 to do, 0 current",
     ]
+    each = command("why", script, "--all").out.splitlines()
+    assert len(each) == 16
+    assert "add: x3.fits -> ax3.fits: made: new" in each
     command("run", script)
     edit(script, "NUMBER = 1.0", "NUMBER = 2.0")
     out = command("why", script).out.splitlines()
-    assert out[0].endswith("(7): made again: number of add was 1, now 2")
+    assert out[0].endswith("(7): made again: parameter number was 1, now 2")
     assert out[1].endswith("(7): made again: as what they are made of differs")
+    # The content of the others is that of the last.
+    assert out[2].endswith("made again: input max{1,2,7}.fits differ")
+    steps = command("why", script, "--json").json["steps"]
+    assert len(steps) == 15
+    assert "input max7.fits differs" in steps[-1]["reasons"][0]
+    products = [f"max{n}.fits" for n in range(1, 8)]
+    lines = command("verify", script, "max1_sum.fits", *products).out.splitlines()
+    assert lines == [
+        "max1_sum.fits: input max{1,2,7}.fits differ",
+        *(f"max{n}.fits: input ax{n}.fits differs" for n in range(1, 8)),
+    ]
+    edit(script, "NUMBER = 2.0", "NUMBER = 1.0")
+    lines = command("verify", script, *products).out.splitlines()
+    assert lines == ["max{1..7}.fits: as the script makes it"]
+    assert len(command("verify", script, "--all", *products).out.splitlines()) == 7
 
 
 def test_why_and_run_say_what_was_cleaned(command, script, caplog):

@@ -94,3 +94,68 @@ def test_graph_deeper_than_the_stack_of_python_is_drawn(entry, raw, product):
     for n in range(1, 1500):
         rows.append(entry(f"p{n}.fits", [product(rows[-1])]))
     assert len(make_graph({"p": rows}).tree().splitlines()) == 1501
+
+
+@pytest.fixture
+def three(entry, raw, product):
+    """Give the record of a sum of three files, with two calibrations that all share."""
+    bias = entry("bias.fits", [raw(f"b{n}.fits", f"sha256:b{n}") for n in range(4)],
+                 step="make_bias")  # fmt: skip
+    rows = [
+        entry(
+            f"s{n}.fits", [raw(f"x{n}.fits", f"sha256:{n}")], step="subtract",
+            calibrations={"bias": product(bias)},
+        )
+        for n in (1, 2, 3)
+    ]  # fmt: skip
+    total = entry("sum.fits", [product(row) for row in rows], step="total")
+    return {"sum.fits": [bias, *rows, total]}
+
+
+def test_files_that_were_made_alike_are_one_node_with_their_number(three):
+    graph = make_graph(three)
+    assert graph.tree().splitlines() == [
+        "sum.fits <- total",
+        "`-- s{1..3}.fits <- subtract (3 files)",
+        "    |-- x{1..3}.fits",
+        "    `-- bias.fits (bias) <- make_bias",
+        "        `-- b{0..3}.fits",
+    ]
+    assert len(graph.edges) == 4
+
+
+def test_each_file_is_a_node_where_that_is_asked_for(three):
+    graph = make_graph(three, each=True)
+    assert len(graph.nodes) == 3 + 4 + 3 + 2
+    assert {node.count for node in graph.nodes} == {1}
+    assert "|   `-- bias.fits (bias) <- make_bias" in graph.tree()
+
+
+def test_outputs_of_one_run_are_nodes_of_their_own(entry, raw, product):
+    rows = [
+        entry(f"{name}-{n}.fits", [raw("x.fits")], output=f"{name}[{n}]", step="flat")
+        for name in ("flat", "trace")
+        for n in (1, 2, 3)
+    ]
+    last = entry(
+        "o.fits", [raw("o_raw.fits")],
+        calibrations={"flat": list(map(product, rows[:3])),
+                      "trace": list(map(product, rows[3:]))},
+    )  # fmt: skip
+    assert make_graph({"o.fits": [*rows, last]}).tree().splitlines() == [
+        "o.fits <- work",
+        "|-- o_raw.fits",
+        "|-- flat-{1..3}.fits (flat) <- flat (3 files)",
+        "|   `-- x.fits",
+        "`-- trace-{1..3}.fits (trace) <- flat (3 files)",
+        "    `-- x.fits",
+    ]
+
+
+def test_raw_files_with_other_roles_or_uses_stay_apart(entry, raw):
+    files = [raw(f"x{n}.fits", f"sha256:{n}", role=role)
+             for n, role in enumerate(("sky", "sky", "sky", "dark"))]  # fmt: skip
+    rows = [entry("a.fits", files, step="one")]
+    assert make_graph({"a.fits": rows}).tree().splitlines() == [
+        "a.fits <- one", "|-- x{0..2}.fits (sky)", "`-- x3.fits (dark)",
+    ]  # fmt: skip

@@ -204,6 +204,36 @@ def test_workers_and_lists(make_raw):
     assert [f.table()["value"][0] for f in made] == [1, 2]
 
 
+def test_sets_of_texts(make_raw):
+    raw = make_raw("a.fits")
+
+    @run_task(each="file", by="ident", outputs={"table": "{base}-{ident:02d}.ecsv"})
+    def split_up(df, *, scale: float = 1.0):
+        """Measure each extension by itself."""
+        return Table({"ident": df.idents, "value": [scale * df[0].data[0, 0]]})
+
+    @run_task(each="file", outputs={"text": "{base}_{ident}.txt"})
+    def write(tables):
+        """Write a text for each table."""
+        return {key: str(one.table()["value"][0]) for key, one in tables.items()}
+
+    @run_task(each="file", outputs={"text": "{base}_{ident}.txt"})
+    def forget(tables):
+        """Write one text."""
+        return "x"
+
+    tables = split_up(raw)
+    assert [str(f) for f in tables.values()] == ["a-01.ecsv", "a-02.ecsv"]
+    texts = write(tables)
+    assert [f.text() for f in texts.values()] == ["10.0", "20.0"]
+    assert Path("a_2.txt").exists()
+    summary.clear()
+    write(split_up(raw))
+    assert summary.made == []
+    with pytest.raises(StepError, match="must return a mapping of key to content"):
+        forget(tables, out_names="b_{ident}.txt")
+
+
 def test_a_command_writes_text(make_raw, tmp_path):
     raw = make_raw("a.fits")
 
@@ -228,6 +258,38 @@ def test_a_command_writes_text(make_raw, tmp_path):
     assert PlainFile("w.txt").text() == "hello moon\n"
 
 
+def test_what_the_user_does_in_a_tool_counts(make_raw, tmp_path):
+    typed = tmp_path / "typed"
+
+    @run_task(
+        "command:sh",
+        inputs="frame",
+        outputs={"words": "{root}.txt"},
+        argv=["-c", f'cat {typed} >"$1"', "sh", "{words}", "{frame}"],
+    )
+    def ask():
+        """Stand for a tool in which the user types something."""
+
+    @run_task(each="file", outputs={"text": "{root}.log"})
+    def follow(plain):
+        """Make something of it."""
+        return plain.text() * 2
+
+    def run(answer, **words):
+        typed.write_text(answer)
+        summary.clear()
+        follow(ask(make_raw("a.fits") if not Path("a.fits").exists() else "a.fits",
+                   **words))  # fmt: skip
+        return sorted(summary.made)
+
+    assert run("one", interact=True) == ["a.log", "a.txt"]
+    assert run("ignored") == []
+    assert run("one", interact=True, reprocess=True) == ["a.txt"]
+    assert run("two", interact=True, reprocess=True) == ["a.log", "a.txt"]
+    assert PlainFile("a.log").text() == "twotwo"
+    assert run("ignored") == []
+
+
 def test_the_command_line_shows_it(make_raw, capsys):
     raw = make_raw("a.fits")
     measure(raw, out_names="a.ecsv")
@@ -240,6 +302,21 @@ def test_the_command_line_shows_it(make_raw, capsys):
     assert found["record"] == ["measure"]
     assert main(["info", "a.ecsv", "a.fits"]) == 0
     assert "the last is measure" in capsys.readouterr().out
+    assert main(["ls", "--json", "."]) == 0
+    listed = {row["file"]: row["why"] for row in json.loads(capsys.readouterr().out)}
+    assert list(listed) == ["a.fits", "a.ecsv", "a.txt"]
+    assert listed["a.txt"] == "a product of ndmapper (convert), not FITS"
+    assert main(["ls", "."]) == 0
+    assert "a.ecsv" in capsys.readouterr().out
+    assert main(["diff", "a.txt", "a.txt"]) == 0
+    Path("b.txt").write_text("m: 31.0\n")
+    capsys.readouterr()
+    assert main(["diff", "a.txt", "b.txt"]) != 0
+    shown = capsys.readouterr().out
+    assert "-m: 30.0" in shown
+    assert "+m: 31.0" in shown
+    assert main(["diff", "a.txt", "a.fits"]) != 0
+    assert "a.fits is FITS, the other is not" in capsys.readouterr().out
     assert main(["why", "a.txt"]) == 0
     Path("a.ecsv").write_text("x\n")
     assert main(["why", "a.txt"]) == 3

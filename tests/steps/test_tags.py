@@ -72,8 +72,8 @@ def test_the_tag_is_in_record_and_key(caplog: pytest.LogCaptureFixture) -> None:
         assert row["key"] == entry_key(row)
         keys.add(row["key"])
         said = f"(as {tag})" if tag else "(not handed to it)"
-        assert "dark: mdark.fits" in history([row], "mflat.fits")
-        assert said in history([row], "mflat.fits")
+        assert "dark: mdark.fits" in history({"mflat.fits": [row]})
+        assert said in history({"mflat.fits": [row]})
     assert len(keys) == 3
     text = caplog.text
     assert "mdark.fits went in as MASTER_DARK, now as OTHER_DARK" in text

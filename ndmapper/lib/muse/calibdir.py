@@ -1,48 +1,31 @@
 """The calibration files of one type, by IFU."""
 
-import operator
 import os
-import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
 from astropy.nddata import NDData
 
-from ndmapper.data import DataFile
-from ndmapper.data.operators import SYMBOLS, Operators, is_operand
-from ndmapper.errors import FormatError, IdentError, NdmapperError
+from ndmapper.data import DataFile, FileName, FileSet
+from ndmapper.data.name_pattern import NamePattern, keys_text, parse_pattern
+from ndmapper.errors import FormatError, IdentError, MissingMemberError
 from ndmapper.lib.muse.calibfile import CalibFile
-from ndmapper.lib.muse.ifus import (
-    IFUS,
-    find_files,
-    ifu_number,
-    ifu_of,
-    shortened,
-)
+from ndmapper.lib.muse.ifus import IFUS, find_files, ifu_number, ifu_of
 from ndmapper.lib.muse.spellings import Spellings, show
 from ndmapper.lib.muse.writing import check_targets, write_files
 from ndmapper.parallel import map_threads
 
 __all__ = ["CalibDir"]
 
-_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "add": operator.add,
-    "subtract": operator.sub,
-    "multiply": operator.mul,
-    "divide": operator.truediv,
-    "power": operator.pow,
-    "bitwise_and": operator.and_,
-    "bitwise_or": operator.or_,
-    "bitwise_xor": operator.xor,
-}
+
+_IFU = "{ifu:02d}.fits"
 
 
-class CalibDir(Spellings, Operators):
+class CalibDir(Spellings, FileSet):
     """
-    The calibration files of one type, of up to 24 IFUs.
+    The calibration files of one type, of up to 24 IFUs: a `FileSet` by IFU.
 
     Parameters
     ----------
@@ -60,10 +43,6 @@ class CalibDir(Spellings, Operators):
     ----------
     type : str
         The type.
-    dirname : str or None
-        The folder; None where there is none yet.
-    files : dict of int to CalibFile
-        The files by IFU.
     progress : bool
         Whether progress is shown.
     workers : int or 'all'
@@ -98,11 +77,11 @@ class CalibDir(Spellings, Operators):
                 f"type is the begin of file names, such as 'MASTER_BIAS', not {type!r}"
             )
             raise FormatError(msg)
+        super().__init__({}, by="ifu")
+        self._folder: str | None = None
         self.type = type
-        self.dirname: str | None = None
         self.progress = progress
         self.workers = workers
-        self.files: dict[int, CalibFile] = {}
         self._form = "{type}_{ifu:02d}.fits"
         if dirname is not None:
             self._open(Path(dirname))
@@ -121,29 +100,48 @@ class CalibDir(Spellings, Operators):
                 files[ifu], paths[ifu] = file, path
         self.files = files
         first = next(iter(paths.values()))
-        self.dirname = str(first.parent)
+        self._folder = str(first.parent)
         self._form = "{type}.fits"
-        if len(set(paths.values())) == len(paths):
+        names = set(paths.values())
+        if len(names) == len(paths):
             separator = first.name[len(self.type) : len(self.type) + 1]
             separator = separator if separator in ("-", "_") else "-"
             self._form = f"{{type}}{separator}{{ifu:02d}}.fits"
+            pattern = NamePattern(str(first.parent / f"{self.type}{separator}{_IFU}"))
+            if all(pattern.fill(ifu) == str(path) for ifu, path in paths.items()):
+                self.filename = FileName(pattern.text)
+        elif len(names) == 1:
+            self._source = CalibFile(first)
+            self._as_cut = {ifu: file.copy() for ifu, file in files.items()}
 
     # ---- the files
 
-    def __len__(self) -> int:
-        return len(self.files)
+    @property
+    def dirname(self) -> str | None:
+        """The folder; None where the files are in none yet."""
+        name = self.filename
+        return self._folder if name is None else name.dir or "."
 
-    def __bool__(self) -> bool:
-        # An empty one is still there to be filled.
-        return True
+    @property
+    def files(self) -> dict[int, CalibFile]:
+        """The files by IFU."""
+        return cast(dict[int, CalibFile], self._files)
 
-    def __iter__(self) -> Iterator[int]:
+    @files.setter
+    def files(self, value: Mapping[int, CalibFile]) -> None:
+        self._files = {ifu: value[ifu] for ifu in value}
+        self._leave_files()
+
+    def _leave_files(self) -> None:
+        """Have no name, and no whole, since the files are others than these."""
+        self._folder = self._source = None
+        self._as_cut = {}
+        self.filename = None
+
+    def __iter__(self) -> Iterator[Any]:
         return iter(sorted(self.files))
 
-    def __contains__(self, ifu: object) -> bool:
-        return ifu in self.files
-
-    def __getitem__(self, ifu: int | str) -> CalibFile:
+    def __getitem__(self, ifu: Any) -> CalibFile:
         return self.files[self._present(ifu)]
 
     def __setitem__(self, ifu: int | str, file: DataFile | NDData) -> None:
@@ -157,18 +155,20 @@ class CalibDir(Spellings, Operators):
                 f"{file.idents}; take one of a CalibDir of this file"
             )
             raise IdentError(msg)
+        self._source = None
         self.files[number] = (
             file if isinstance(file, CalibFile) else CalibFile(data=file)
         )
 
     def __delitem__(self, ifu: int | str) -> None:
+        self._source = None
         del self.files[self._present(ifu)]
 
     def _present(self, ifu: int | str) -> int:
         number = ifu_number(ifu)
         if number not in self.files:
-            msg = f"{self!r} does not have IFU {number}; it has: {shortened(self)}"
-            raise IdentError(msg)
+            msg = f"{self!r} does not have IFU {number}; it has: {keys_text(self)}"
+            raise MissingMemberError(msg)
         return number
 
     def copy(self) -> "CalibDir":
@@ -180,21 +180,13 @@ class CalibDir(Spellings, Operators):
         CalibDir
             A change to one never shows in the other.
         """
-        return self._like({ifu: _as_it_is(self.files[ifu]) for ifu in self})
+        return deepcopy(self)
 
-    def __copy__(self) -> "CalibDir":
-        return self.copy()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "CalibDir":
-        new = self._like({})
-        memo[id(self)] = new
-        new.files = {ifu: deepcopy(self.files[ifu], memo) for ifu in self}
-        return new
-
-    def _like(self, files: dict[int, CalibFile]) -> "CalibDir":
+    def _like(self, members: Mapping[Any, Any]) -> "CalibDir":
         new = CalibDir(self.type, progress=self.progress, workers=self.workers)
-        new.dirname, new._form = self.dirname, self._form
-        new.files = files
+        new.cals.update(self.cals)
+        new._form = self._form
+        new.files = dict(members)
         return new
 
     def info(self) -> str:
@@ -218,7 +210,7 @@ class CalibDir(Spellings, Operators):
             ]
             lines.append(f"  {ifu:2d}  {name}  {'; '.join(parts)}")
         missing = [ifu for ifu in IFUS if ifu not in self.files]
-        lines.append(f"  missing: {shortened(missing)}")
+        lines.append(f"  missing: {keys_text(missing, len(IFUS))}")
         text = "\n".join(lines)
         show(text)
         return text
@@ -282,71 +274,25 @@ class CalibDir(Spellings, Operators):
 
     # ---- arithmetic
 
-    def _operate(self, name: str, other: Any, *, swapped: bool = False) -> Any:
-        if isinstance(other, CalibDir):
-            self._check_ifus(name, other)
-            others = {ifu: _as_it_is(other.files[ifu]) for ifu in self}
-        elif isinstance(other, DataFile) or is_operand(other):
-            others = dict.fromkeys(self, _as_it_is(other))
-        else:
-            return NotImplemented
-
-        def one(ifu: int) -> Any:
-            left = _as_it_is(self.files[ifu])
-            try:
-                pair = (others[ifu], left) if swapped else (left, others[ifu])
-                return _OPERATIONS[name](*pair)
-            except NdmapperError as err:
-                msg = f"IFU {ifu} of {self.type}: {err}"
-                raise type(err)(msg) from err
-
+    def _each(self, func: Callable[[Any], Any], keys: list[Any]) -> Iterable[Any]:
         # What is in memory is computed here; what lies in files, when it is written.
-        ifus = list(self)
-        title = self.type if self.progress else None
-        made = map_threads(one, ifus, title=title)
-        result = self._like(dict(zip(ifus, made, strict=True)))
-        result.dirname = None
-        return result
+        return map_threads(func, keys, title=self.type if self.progress else None)
+
+    def _called(self, key: Any) -> str:
+        return f"IFU {key} of {self.type}"
 
     def _named(self, result: Any, filename: Any) -> Any:
-        msg = "a CalibDir has many files; write the result with write(dirname)"
-        raise TypeError(msg)
+        if parse_pattern(filename) is None:
+            msg = "a CalibDir has many files; write the result with write(dirname)"
+            raise TypeError(msg)
+        return super()._named(result, filename)
 
     def _operate_in_place(self, name: str, other: Any) -> Any:
         result = self._operate(name, other)
         if result is NotImplemented:
             return NotImplemented
-        self.files, self.dirname = result.files, None
+        self.files = result.files
         return self
-
-    def _check_ifus(self, name: str, other: "CalibDir") -> None:
-        mine, others = set(self), set(other)
-        if mine == others:
-            return
-        alone = [
-            f"{who!r} alone has {shortened(rest)}"
-            for who, rest in ((self, mine - others), (other, others - mine))
-            if rest
-        ]
-        msg = (
-            f"{SYMBOLS.get(name, name)} needs the same IFUs on both sides, but "
-            f"{' and '.join(alone)}; delete these, or fill the gaps"
-        )
-        raise IdentError(msg)
-
-
-def _as_it_is(value: Any) -> Any:
-    """
-    Take an operand as it is now, so that no later change to it shows in a result.
-
-    What lies in a file unchanged is neither read nor copied, so that the result of it
-    can wait; what is in memory is there a second time.
-    """
-    if isinstance(value, np.ndarray):
-        own = value.copy()
-        own.flags.writeable = False  # which says that it can wait
-        return own
-    return pickle.loads(pickle.dumps(value))
 
 
 def _by_ifu(path: Path, number: int | None) -> dict[int, CalibFile]:

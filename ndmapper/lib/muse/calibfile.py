@@ -8,9 +8,10 @@ from astropy.nddata import NDData
 
 from ndmapper.data import DataFile, FileName, NDLater
 from ndmapper.data.datafile import Mode
+from ndmapper.data.name_pattern import keys_text
 from ndmapper.errors import FormatError, IdentError, ShapeError
 from ndmapper.io.headers import Header
-from ndmapper.lib.muse.ifus import ifu_name, ifu_number, ifu_of, shortened
+from ndmapper.lib.muse.ifus import ifu_name, ifu_number, ifu_of
 from ndmapper.lib.muse.spellings import Spellings, show
 
 __all__ = ["CalibFile"]
@@ -245,6 +246,27 @@ class CalibFile(Spellings, DataFile):
         """
         return self._only(ifu).variance
 
+    def get_image(self, ifu: int | str | None = None) -> NDLater:
+        """
+        Give the image with its variance, flags, header and coordinates.
+
+        Parameters
+        ----------
+        ifu : int or str, optional
+            Which IFU, in a file that holds several.
+
+        Returns
+        -------
+        NDLater
+            The image of this file; a change to it is saved by `write`.
+
+        Raises
+        ------
+        IdentError
+            If there are several IFUs and none is named, or not the one that is.
+        """
+        return self._only(ifu)
+
     def write(
         self,
         filename: str | os.PathLike[str] | FileName | None = None,
@@ -318,7 +340,7 @@ class CalibFile(Spellings, DataFile):
         if len(self) == 1 and self.ifu == number:
             return next(iter(self))
         if ifu_name(number) not in self.idents:
-            there = shortened(i for i in map(ifu_of, self.idents) if i is not None)
+            there = keys_text(i for i in map(ifu_of, self.idents) if i is not None)
             msg = f"{self!r} does not hold IFU {number}; it has: {self.ifu or there}"
             raise IdentError(msg)
         found: NDLater = self[ifu_name(number)]

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,13 @@ import numpy as np
 from ndmapper.errors import (
     FileAccessError,
     FormatError,
-    IdentError,
     MissingFileError,
+    MissingMemberError,
     did_you_mean,
 )
 from ndmapper.io.filetypes import is_fits, split_ext
 
-__all__ = ["IFUS", "find_files", "ifu_name", "ifu_number", "ifu_of", "shortened"]
+__all__ = ["IFUS", "find_files", "ifu_name", "ifu_number", "ifu_of"]
 
 IFUS = range(1, 25)
 """Their numbers."""
@@ -49,20 +48,8 @@ def ifu_number(key: Any) -> int:
         raise TypeError(msg)
     if number is None:
         msg = f"MUSE has the IFUs 1 to 24 (CHAN01 to CHAN24), and no {key!r}"
-        raise IdentError(msg)
+        raise MissingMemberError(msg)
     return number
-
-
-def shortened(ifus: Iterable[int]) -> str:
-    """Write numbers of IFUs for a person: ``"1-3, 7"``, or ``"none"``."""
-    runs: list[list[int]] = []
-    for ifu in sorted(ifus):
-        if runs and runs[-1][-1] == ifu - 1:
-            runs[-1].append(ifu)
-        else:
-            runs.append([ifu])
-    texts = [str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs]
-    return ", ".join(texts) or "none"
 
 
 def find_files(kind: str, where: str | os.PathLike[str]) -> dict[Path, int | None]:

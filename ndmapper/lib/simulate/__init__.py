@@ -8,7 +8,8 @@ pixel sensitivity, dust, vignetting, a bad column, cosmic rays and a saturated s
 same `Night` gives the same files.
 
 `simulate_hawki_darks`, `simulate_hawki_stars` and `simulate_muse` write raw frames that
-the recipes of ESO's pipelines reduce within a second.
+the recipes of ESO's pipelines reduce within a second; `simulate_muse_night` writes a
+whole night of MUSE, from biases to two exposures, with the tables that it needs.
 
 night, camera, sky
     The night, its camera, and what the telescope sees.
@@ -17,7 +18,11 @@ hawki, muse, eso
 """
 
 from ndmapper.lib.simulate.hawki import simulate_hawki_darks, simulate_hawki_stars
-from ndmapper.lib.simulate.muse import MuseDetector, simulate_muse
+from ndmapper.lib.simulate.muse import (
+    MuseDetector,
+    simulate_muse,
+    simulate_muse_night,
+)
 from ndmapper.lib.simulate.night import Night, Truth, simulate_night
 
 __all__ = [
@@ -27,5 +32,6 @@ __all__ = [
     "simulate_hawki_darks",
     "simulate_hawki_stars",
     "simulate_muse",
+    "simulate_muse_night",
     "simulate_night",
 ]

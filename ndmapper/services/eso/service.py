@@ -21,6 +21,7 @@ from ndmapper.errors import (
     NdmapperError,
 )
 from ndmapper.io.filetypes import split_ext
+from ndmapper.log import FILE_ONLY
 from ndmapper.services.criteria import Criteria
 from ndmapper.services.eso.find import find_at_eso
 from ndmapper.services.eso.login import EsoLogin
@@ -93,10 +94,10 @@ class EsoService:
             found = association.find(cal_type)
             if found is not None and found.names:
                 names = [f"{name}.fits" for name in found.names]
-                log.info("%s: %s is %d files of category %s (ESO)",
-                         filename, cal_type, len(names), found.category)  # fmt: skip
+                log.info("%s: %s is %d files of category %s (ESO)", filename, cal_type,
+                         len(names), found.category, extra=FILE_ONLY)  # fmt: skip
                 return _answer(association, found, names)
-        log.warning("%s: ESO associates no %s", filename, cal_type)
+        log.warning("%s: ESO associates no %s", filename, cal_type, extra=FILE_ONLY)
         return Answer(why=f"ESO associates no {cal_type} with {dataset}")
 
     def fetch(

@@ -23,6 +23,7 @@ from ndmapper.errors import (
     ServiceError,
 )
 from ndmapper.io.filetypes import split_ext
+from ndmapper.log import FILE_ONLY
 from ndmapper.services.credentials import find_credentials
 from ndmapper.services.criteria import Criteria
 from ndmapper.services.gemini.find import find_at_gemini
@@ -100,7 +101,7 @@ class GeminiService:
         if asked not in CAL_TYPES:
             log.warning(
                 "%s: the Gemini archive knows no calibrations of type %r; add it by "
-                "hand", filename, cal_type,
+                "hand", filename, cal_type, extra=FILE_ONLY,
             )  # fmt: skip
             return Answer(why=f"the archive knows no calibrations of type {cal_type}")
         found = self._calibrations(_frame(filename), asked)
@@ -112,12 +113,13 @@ class GeminiService:
             raise ServiceError(msg)
         if not found.is_known:
             log.warning("%s: the Gemini archive has no such file, so no %s",
-                        filename, cal_type)  # fmt: skip
+                        filename, cal_type, extra=FILE_ONLY)  # fmt: skip
         for name in found.absent:
             log.warning("%s: %s is its %s, but the archive does not have it",
                         filename, name, cal_type)  # fmt: skip
         log.info("%s: %s is %s (Gemini archive)", filename, cal_type,
-                 ", ".join(name for name, _ in found.files) or "not found")  # fmt: skip
+                 ", ".join(name for name, _ in found.files) or "not found",
+                 extra=FILE_ONLY)  # fmt: skip
         why = "" if found.is_known else f"the archive has no {filename}"
         if found.absent:
             why = f"the archive does not have {', '.join(found.absent)}"

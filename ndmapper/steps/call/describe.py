@@ -21,10 +21,10 @@ def describe_units(items: Sequence[PlanItem]) -> str:
     """Name step, inputs and products of several units of a step in one line."""
     if len(items) == 1:
         return describe_unit(items[0])
-    files = [str(df) for item in items for df in item.units[0].inputs]
-    sources = list_names(dict.fromkeys(files))
+    files = {n: of for item in items for n, of in item.input_names.items()}
+    sources = list_names(files, files)
     if len(sources) > _WIDTH:
-        sources = f"{len({*files})} files"
+        sources = f"{len(files)} files"
     products = list_names([name for item in items for name in item.products])
     return _line(items[0].step, sources, products)
 

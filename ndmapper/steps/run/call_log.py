@@ -99,7 +99,10 @@ class CallLog:
         names = item.products
         summary.add(failed=names or [item.sources])
         earlier = self._kinds.setdefault("failed", [])
-        log.error("%s", error, extra=None if len(earlier) < _MOST else FILE_ONLY)
+        # What ends the call with an error need not be told twice.
+        goes_on = self._plan.settings["on_error"] == "continue"
+        is_shown = goes_on and len(earlier) < _MOST
+        log.error("%s", error, extra=None if is_shown else FILE_ONLY)
         earlier.append(item)
         self._write("failed", products=names, error=error)
 
@@ -126,8 +129,9 @@ class CallLog:
 
     def _line(self) -> str:
         """Word how many products were made, re-used and so on, and why."""
-        noted = {id(item) for items in self._kinds.values() for item in items}
-        items = [item for item in self._plan.items if id(item) in noted]
+        items = [item for items in self._kinds.values() for item in items]
+        order = {id(item.unit): place for place, item in enumerate(self._plan.items)}
+        items.sort(key=lambda item: order[id(item.unit)])
         counts = [
             _counted(kind, self._kinds[kind]) if self._extra else words
             for kind, words in _WORDS.items()

@@ -1,5 +1,6 @@
 """Failures that cannot be had from real recipes, or not quickly."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +9,9 @@ import pytest
 from astropy.io import fits
 
 from ndmapper.config import config
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, PlainFile
 from ndmapper.engines import Job, get_engine
-from ndmapper.engines.esorex.products import ProductError, Products
+from ndmapper.engines.esorex.products import ProductError, Products, find_products
 from ndmapper.engines.esorex.sof import Frame
 from ndmapper.errors import StepError, TimeLimitError
 from ndmapper.testing import FakeRecipe, fake_esorex, make_mef
@@ -216,3 +217,15 @@ def test_a_list_of_filters_that_no_filter_needs(tmp_path: Path) -> None:
         products = Products([("X", df)])
         products.check_inputs(frames, ["--save=cube", f"--filter={filters}"])
         assert len(products.warnings) == count
+
+
+def test_a_picture_is_a_product(tmp_path: Path, frames: list[DataFile]) -> None:
+    (tmp_path / "qc.pdf").write_bytes(b"%PDF-1.4")
+    listing = tmp_path / "products.json"
+    names = [("MASTER_BIAS", str(frames[0])), ("QC_PLOT", "qc.pdf")]
+    listing.write_text(json.dumps([{"category": c, "name": n} for c, n in names]))
+    products = find_products(tmp_path, listing)
+    products.check_inputs([])
+    found = products.by_output(["QC_PLOT", "MASTER_BIAS"])["QC_PLOT"]
+    assert isinstance(found, PlainFile)
+    assert found.read_bytes() == b"%PDF-1.4"

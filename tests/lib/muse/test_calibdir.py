@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from ndmapper.data import NDLater
+from ndmapper import run_task
+from ndmapper.data import DataFileList, FileSet, NDLater
 from ndmapper.errors import (
     FormatError,
     IdentError,
@@ -128,6 +129,106 @@ def test_merged_name_without_ifus_inside_is_an_error(tmp_path, write_single):
         del hdus[0].header["EXTNAME"]
     with pytest.raises(FormatError, match="should be a merged file"):
         CalibDir(KIND, tmp_path)
+
+
+# ---- as a set of files
+
+
+@pytest.mark.parametrize("separator", ["-", "_"])
+def test_folder_is_a_set_named_by_a_pattern(make_folder, separator):
+    folder = make_folder(separator=separator)
+    cals = CalibDir(KIND, folder)
+    assert isinstance(cals, FileSet)
+    assert cals.by == ("ifu",)
+    assert str(cals) == f"{folder}/{KIND}{separator}{{ifu:02d}}.fits"
+    assert cals.names == [str(cals[ifu]) for ifu in (1, 2, 7)]
+    assert cals.members == [cals[1], cals[2], cals[7]]
+    assert (cals.whole, cals.missing) == (None, {})
+    assert cals.get(3) is cals.get(99) is None
+
+
+def test_merged_file_is_a_set_of_parts(tmp_path, write_merged):
+    path = write_merged(tmp_path / f"{KIND}.fits", (1, 2, 7))
+    cals = CalibDir(KIND, tmp_path)
+    assert (str(cals), cals.dirname, str(cals.whole)) == (
+        str(path), str(tmp_path), str(path),
+    )  # fmt: skip
+    cals[7].get_data()
+    assert cals.whole is not None
+    cals[7].get_data()[:] = 0
+    assert cals.whole is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda cals: cals.__setitem__(2, cals[1]),
+        lambda cals: cals.__delitem__(2),
+        lambda cals: cals.files.pop(2),
+        lambda cals: setattr(cals, "files", {1: cals[1], 2: cals[1]}),
+        lambda cals: cals.__isub__(1),
+    ],
+)
+def test_changed_set_is_no_longer_the_merged_file(tmp_path, write_merged, change):
+    write_merged(tmp_path / f"{KIND}.fits", (1, 2, 7))
+    cals = CalibDir(KIND, tmp_path, workers=1)
+    change(cals)
+    assert cals.whole is None
+    cals.write(tmp_path / "out")
+    assert str(cals.whole) == str(tmp_path / "out" / f"{KIND}.fits")
+
+
+def test_names_that_no_pattern_has_are_no_name(make_folder, write_single):
+    folder = make_folder(ifus=(1,))
+    write_single(folder / f"{KIND}-02.fits.gz", 2)
+    cals = CalibDir(KIND, folder)
+    assert (cals.filename, cals.dirname) == (None, str(folder))
+
+
+def test_result_is_in_no_folder(biases):
+    result = biases - 1
+    assert isinstance(result, CalibDir)
+    assert (result.filename, result.dirname, str(result)) == (None, None, "")
+
+
+def test_it_is_combined_with_another_set(biases, make_folder, pixels):
+    files = FileSet(f"{make_folder('others', scale=2.0)}/{KIND}-{{ifu:02d}}.fits")
+    expected = pixels(7)[0]
+    np.testing.assert_array_equal((files - biases)[7][0].data, expected)
+    np.testing.assert_array_equal((biases - files)[7].get_data(), -expected)
+    np.testing.assert_array_equal((biases - files)[7].get_stat(), 2 * pixels(7)[1])
+    both = DataFileList(data=[biases]) - DataFileList(data=[files])
+    np.testing.assert_array_equal(both[0][7].get_data(), -expected)
+
+
+def test_results_are_named_by_a_pattern(biases, tmp_path):
+    result = biases.subtract(1, filename=tmp_path / "d-{ifu:02d}.fits")
+    result.save()
+    assert (tmp_path / "d-07.fits").exists()
+    assert result.dirname == str(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["files", "merged"])
+def test_it_is_input_and_calibration_of_a_step(
+    folder, make_folder, write_merged, pixels, form
+):
+    @run_task(prefix="b", cals=["bias"])
+    def subtract_bias(ndd, bias):
+        """Subtract the bias."""
+        return ndd - bias
+
+    write_merged(folder / "merged" / f"{KIND}.fits", (1, 2, 7), scale=3.0)
+    bias = CalibDir(KIND, folder / "merged" if form == "merged" else make_folder())
+    raws = CalibDir(KIND, make_folder("raws", scale=2.0))
+    made = subtract_bias(raws, bias=bias, reprocess="auto")
+    assert str(made) == f"b{KIND}-{{ifu:02d}}.fits"
+    expected = (2 - (3 if form == "merged" else 1)) * pixels(7)[0]
+    np.testing.assert_array_equal(made[7][0].data, expected)
+    before = [path.stat().st_mtime_ns for path in sorted(folder.glob("b*"))]
+    subtract_bias(raws, bias=bias, reprocess="auto")
+    after = [path.stat().st_mtime_ns for path in sorted(folder.glob("b*"))]
+    assert len(before) == 3
+    assert after == before
 
 
 # ---- indexing and assignment

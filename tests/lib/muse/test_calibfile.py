@@ -42,6 +42,16 @@ def test_each_array_is_read_on_its_own(bias, pixels):
         assert found.dtype == expected.dtype
 
 
+def test_image_has_everything_of_one_ifu(bias, pixels, merged):
+    image = bias.get_image()
+    assert image is bias[0]
+    np.testing.assert_array_equal(image.variance, pixels(bias.ifu)[1])
+    ifu = next(iter(merged.idents))
+    assert merged.get_image(ifu) is merged[ifu]
+    with pytest.raises(IdentError, match="say which"):
+        merged.get_image()
+
+
 def test_file_is_a_datafile(bias):
     assert isinstance(bias, DataFile)
     assert bias[0].data is bias.get_data()

@@ -3,7 +3,12 @@ import pytest
 
 from ndmapper.data import DataFile
 from ndmapper.errors import ParameterError
-from ndmapper.lib.simulate import MuseDetector, simulate_hawki_darks, simulate_muse
+from ndmapper.lib.simulate import (
+    MuseDetector,
+    simulate_hawki_darks,
+    simulate_muse,
+    simulate_muse_night,
+)
 
 
 def test_muse_frames(tmp_path):
@@ -34,8 +39,48 @@ def test_the_same_seed_gives_the_same_pixels(tmp_path):
     assert not np.array_equal(one[0].data, other[0].data)
 
 
+def test_a_night_of_muse(tmp_path):
+    night = simulate_muse_night(tmp_path, ifus=(1, 2))
+    assert {tag: len(paths) for tag, paths in night.items() if len(paths) > 1} == {
+        "BIAS": 3, "DARK": 3, "FLAT": 3, "SKYFLAT": 3, "OBJECT": 2, "WAVECAL_TABLE": 2,
+    }  # fmt: skip
+    assert all(path.is_file() for paths in night.values() for path in paths)
+    files = {tag: DataFile(paths[-1]) for tag, paths in night.items()}
+    starts = [
+        DataFile(path).meta["ESO TPL START"]
+        for tag in ("BIAS", "FLAT", "OBJECT")
+        for path in night[tag]
+    ]
+    assert len(starts) == 8
+    assert len(set(starts)) == 3
+    assert starts == sorted(starts)
+    assert files["OBJECT"].meta["DEC"] - files["SKY"].meta["DEC"] == pytest.approx(0)
+    assert files["OBJECT"].meta["RA"] > files["SKY"].meta["RA"]
+    for tag in ("WAVECAL_TABLE", "LSF_PROFILE"):
+        header = files[tag].meta
+        assert header["ESO PRO CATG"] == tag
+        assert header["ESO INS OPTI2 NAME"] == "WFM"
+        assert header["DATE-OBS"].startswith("2016-01-01")
+    assert files["WAVECAL_TABLE"].meta["EXTNAME"] == "CHAN02"
+    geometry = files["GEOMETRY_TABLE"].tables["GEOMETRY_TABLE"]
+    assert len(geometry) == 24 * 48
+
+
+def test_wavelengths_of_muse_are_those_of_its_masters(tmp_path):
+    night = simulate_muse_night(tmp_path, ifus=(1,))
+    table = DataFile(night["WAVECAL_TABLE"][0]).tables["WAVECAL_TABLE"]
+    # A quadrant without its prescans and overscans.
+    data = DataFile(night["SKY"][0])[0].data[2:50, 2:2050].astype(float)
+    for n in range(0, 24):
+        x = 62 + 84.4 * n
+        start = table["wlc00"][n] + table["wlc10"][n] * x + table["wlc20"][n] * x**2
+        row = (7276.405 - start) / table["wlc01"][n]
+        profile = data[:, int(x) - 11 : int(x) + 10].sum(axis=1)
+        assert np.argmax(profile) + 1 == pytest.approx(row, abs=1)
+
+
 def test_wrong_wishes(tmp_path):
-    with pytest.raises(ParameterError, match="kinds are bias, dark, flat, not 'arc'"):
+    with pytest.raises(ParameterError, match=r"kinds are bias, .*, object, not 'arc'"):
         simulate_muse(tmp_path, ("arc",))
     with pytest.raises(ParameterError, match="an even number of rows"):
         MuseDetector(rows=33)

@@ -1,0 +1,97 @@
+"""
+Reduce a night of MUSE, against the bare recipes: python bench_muse.py [IFUS] [FOLDER].
+
+IFUS is 24 (the default) or fewer, which are done one by one only. The processor time of
+esorex is that of children, the framework's own is that of its process: one worker.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ndmapper import DataFile
+from ndmapper.lib.simulate import simulate_muse_night
+
+SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "muse_night.py"
+
+# Runs code, and prints the processor time of this process and of its children.
+TIMED = """
+import os, runpy, sys
+import ndmapper.data, ndmapper.steps, astropy.table
+del sys.argv[0]
+start = os.times()
+if sys.argv[1:]:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+end = os.times()
+own, children = (sum(end[i : i + 2]) - sum(start[i : i + 2]) for i in (0, 2))
+print(f"\\n{own} {children}")
+"""
+
+
+def timed(script: Path, night: Path, folder: Path, *more: str) -> tuple[float, float]:
+    """Run the script in a folder; the time of its process and of all others [s]."""
+    folder.mkdir(exist_ok=True)
+    line = [sys.executable, "-c", TIMED, str(script), str(night), *more]
+    done = subprocess.run(line, cwd=folder, check=True, capture_output=True, text=True)
+    own, children = done.stdout.split()[-2:]
+    return float(own), float(children)
+
+
+def bare(files: dict[str, list[Path]], folder: Path, *, together: bool) -> float:
+    """Run the recipes alone, and return their processor time [s]."""
+    code = (
+        "import json, os, sys\nfrom pathlib import Path\nfrom muse_bare import Bare\n"
+        "files = {t: [Path(p) for p in ps] for t, ps in json.load(sys.stdin).items()}\n"
+        f"Bare(files, Path(sys.argv[1]), together={together}).reduce()\n"
+        "print(sum(os.times()[2:4]))"
+    )
+    names = json.dumps({tag: [str(p) for p in paths] for tag, paths in files.items()})
+    done = subprocess.run(
+        [sys.executable, "-c", code, folder], input=names, check=True, text=True,
+        capture_output=True, cwd=Path(__file__).parent,
+    )  # fmt: skip
+    return float(done.stdout)
+
+
+def show_records(folder: Path) -> None:
+    """Print the sizes of what is known of the products, and of the products."""
+    products = sorted(folder.glob("*.fits"))
+    sizes = {p.name: len(json.dumps(DataFile(p).record)) for p in products}
+    largest = max(sizes, key=sizes.__getitem__)
+    beside = sum(p.stat().st_size for p in (folder / ".ndmapper").rglob("*.json*"))
+    megabytes = sum(path.stat().st_size for path in products) / 1e6
+    print(f"    {len(products)} products of {megabytes:.0f} MB; records "
+          f"{sum(sizes.values()) / 1e3:.0f} kB, the largest {sizes[largest] / 1e3:.0f} "
+          f"kB ({largest}); in .ndmapper {beside / 1e3:.0f} kB")  # fmt: skip
+
+
+def main(count: int, folder: Path) -> None:
+    """Measure both ways, or the one that is possible."""
+    files = simulate_muse_night(folder / "night", ifus=range(1, count + 1))
+    text = SCRIPT.read_text()
+    for together in [False, True] if count == 24 else [False]:
+        name = "all IFUs in a call" if together else "a call for each IFU"
+        work = folder / ("together" if together else "each")
+        work.mkdir()
+        script = work / "muse_night.py"
+        script.write_text(text.replace('by="ifu"', "nifu=-1") if together else text)
+        alone = bare(files, work / "bare", together=together)
+        own, children = timed(script, folder / "night", work / "ours")
+        print(f"{name}: esorex alone {alone:.1f} s, with ndmapper {children:.1f} s and "
+              f"{own:.2f} s of its own: {own / alone:.1%}")  # fmt: skip
+        own, _ = timed(script, folder / "night", work / "ours")
+        print(f"    again, with nothing to do: {own:.2f} s")
+        own, children = timed(script, folder / "night", work / "ours", "0.6")
+        print(f"    another parameter of the sky: {own:.2f} s, esorex {children:.1f} s")
+        show_records(work / "ours")
+
+
+if __name__ == "__main__":
+    ifus = int(sys.argv[1]) if len(sys.argv) > 1 else 24
+    if len(sys.argv) > 2:
+        main(ifus, Path(sys.argv[2]))
+    else:
+        with tempfile.TemporaryDirectory() as temp:
+            main(ifus, Path(temp))
