@@ -22,7 +22,7 @@ one:
 In memory, objects that are equal for such a reason are one object.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -78,10 +78,10 @@ class _Packer:
         anew = []
         # In the order of the text: which reference to a file is the first counts.
         for name, value in sorted(row.items()):
-            before = model.get(name)
+            before: Any = model.get(name)
             if name in model and _is_same(value, before):
                 continue
-            new = value
+            new: Any = value
             if isinstance(value, dict) and isinstance(before, dict):
                 if before.keys() <= value.keys():
                     new = _new_items(value, before)
@@ -108,10 +108,9 @@ class _Packer:
         if name == "run" and "paths" in value:
             rest = {item: inner for item, inner in value.items() if item != "paths"}
             new = _new_items(self._folders[-1], folders)
-            gone: dict[str, Any] = {
-                folder: [] for folder in folders.keys() - self._folders[-1].keys()
-            }
-            return {**rest, "folders": {**self._numbered(new), **gone}}
+            gone = folders.keys() - self._folders[-1].keys()
+            stated = self._numbered(new) | {folder: [] for folder in gone}
+            return {**rest, "folders": stated}
         return value
 
     def _numbered(self, folders: Mapping[str, Any]) -> dict[str, Any]:
@@ -401,15 +400,17 @@ class Unpacker:
         ]
 
     def _size(self, value: Any) -> int:
-        """Compute the length of a value as JSON, of shared objects once."""
-        if isinstance(value, str):
-            return len(value) + 2
+        """Compute the length of a value as JSON; shared objects are looked at once."""
         if not isinstance(value, (dict, list)):
-            return len(str(value))
-        if (known := self._sizes.get(id(value))) is None:
-            if isinstance(value, dict):
-                known = sum(len(n) + 4 + self._size(v) for n, v in value.items())
-            else:
-                known = sum(1 + self._size(inner) for inner in value)
-            self._sizes[id(value)] = known
-        return known
+            return len(str(value)) + 2
+        sizes = self._sizes
+        if (known := sizes.get(id(value))) is not None:
+            return known
+        total = 0
+        inside: Iterable[Any] = value
+        if isinstance(value, dict):
+            total, inside = sum(map(len, value)), value.values()
+        for inner in inside:
+            total += 4 + (sizes.get(id(inner)) or self._size(inner))
+        sizes[id(value)] = total
+        return total
