@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 import textwrap
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class Terminal:
     def run(self, *words: object) -> list[str]:
         """Run the script; give the lines that are left on the screen."""
         mine, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, 100))
         process = subprocess.Popen(
             [sys.executable, "night.py", *map(str, words)],
             stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, close_fds=True,
@@ -139,7 +141,7 @@ def test_several_reasons_have_lines_of_their_own(terminal):
     for name in ("sx01.fits", "x02.fits"):
         with fits.open(name, mode="update") as hdus:
             hdus[1].data[0, 0] += 1
-    Path("sx03.fits").write_bytes(Path("sx03.fits").read_bytes()[:2880])
+    Path("sx03.fits").write_bytes(Path("sx03.fits").read_bytes()[:-2880])
     first, *rest = terminal.run(1)
     assert first == (
         "WARNING: scale: x{01..05}.fits -> sx{01..05}.fits: 2 re-used, 2 made again, "
