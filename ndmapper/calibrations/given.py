@@ -29,6 +29,8 @@ class GivenCals:
         self._by_key: dict[str, list[Calibration]] = {}
         self._by_name: dict[str, list[Calibration]] = {}
         self._tags: dict[int, str] = {}
+        # Labels that were asked for: many files have the same.
+        self._known: dict[str, Calibration | None] = {}
         for keys, cal in _flattened(cals):
             key = keys[0] if keys else ""
             self._tags[id(cal)] = keys[-1] if keys else ""
@@ -67,33 +69,42 @@ class GivenCals:
 
     def find(self, label: str) -> Calibration | None:
         """Find a calibration by its label; None if it is not given."""
+        if label not in self._known:
+            self._known[label] = self._find(label)
+        return self._known[label]
+
+    def _find(self, label: str) -> Calibration | None:
         if len(keyed := self.under(label)) == 1:
             return keyed[0]
         names = [file_name(n) for n in name_variants(product_name(label))]
+        # Two nights may have the same names in two folders, which the label names.
+        fitting = {
+            name: right[-1]
+            for name, cals in self._by_name.items()
+            if (right := [cal for cal in cals if _lies_in_folder_of(cal, label)])
+        }
         for name in names:
-            if name in self._by_name:
-                return _nearest(self._by_name[name], label)
-        last = {name: cals[-1] for name, cals in self._by_name.items()}
-        if (found := set_among(product_name(label), last)) is not None:
+            if name in fitting:
+                return fitting[name]
+        if (found := set_among(product_name(label), fitting)) is not None:
             return found
-        return self._in_other_form(names[0])
-
-    def _in_other_form(self, name: str) -> Calibration | None:
-        """Find a set by the name of one file, or a file by that of a set."""
-        plain = without_key(name)
-        for other, cals in self._by_name.items():
-            if plain in {other, without_key(other)} and "{" in name + other:
-                return cals[-1]
-        return None
+        return _in_other_form(names[0], fitting)
 
 
-def _nearest(cals: list[Calibration], label: str) -> Calibration:
-    """Choose among calibrations of one name by the folder of a label."""
-    parts = PurePath(label).parts
-    for cal in cals:
-        if Path(str(cal)).absolute().parts[-len(parts) :] == parts:
+def _in_other_form(name: str, files: Mapping[str, Calibration]) -> Calibration | None:
+    """Find a set by the name of one file, or a file by that of a set."""
+    plain = without_key(name)
+    for other, cal in files.items():
+        if plain in {other, without_key(other)} and "{" in name + other:
             return cal
-    return cals[-1]
+    return None
+
+
+def _lies_in_folder_of(cal: Calibration, label: str) -> bool:
+    folder = PurePath(label).parent.parts
+    return (
+        not folder or Path(str(cal)).absolute().parent.parts[-len(folder) :] == folder
+    )
 
 
 def _flattened(

@@ -29,8 +29,8 @@ Key = int | str | tuple[Any, ...]
 
 _FIELD = re.compile(r"\{([A-Za-z_]\w*)(?::(?:0(\d{1,2}))?(d))?\}", re.ASCII)
 _BRACED = re.compile(r"\{([^{}]*)\}")
-_MOST = 5
-"""Largest number of fields; with more, a name could be read in too many ways."""
+_MOST = 3
+"""Largest number of fields; with five, to match one long name takes half a minute."""
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,13 @@ def test_two_nights_of_one_name_in_two_folders_stay_two(
     masters(tmp_path / "n1", clock="02:00:00")
     masters(tmp_path / "n2", clock="13:00:00")
     assert bias_of(["n1", "n2"]) == f"n2/{BIAS}"
+    # A set of that name from the other folder is another one.
+    others = {}
+    for given in ([FileSet(f"n1/{BIAS}")], DataFileList("n1/*.fits")):
+        files = associate_cals(given, DataFileList("raw/o.fits"), "bias",
+                               cal_dict=init_cal_dict("c.json"))  # fmt: skip
+        others[str(files[0].cals["bias"])] = len(files[0].cals["bias"])
+    assert others == {f"n2/{BIAS}": 24}
     given = [FileSet(f"n2/{BIAS}"), FileSet(f"n1/{BIAS}")]
     files = associate_cals(given, DataFileList("raw/o.fits"), "bias",
                            cal_dict=init_cal_dict("c.json"))  # fmt: skip
@@ -202,7 +209,7 @@ def test_name_without_header_tells_the_ifu(tmp_path: Path) -> None:
     [
         (["MUSE.2017-06-07_bias-07.fits", "MUSE.2017-06-07_bias-06.fits"],
          "MUSE.2017-06-07_bias-{ifu:02d}.fits"),
-        (["b7.fits", "b12.fits"], "b{ifu:1d}.fits"),
+        (["b7.fits", "b12.fits"], "b{ifu:d}.fits"),
         (["b12.fits", "b13.fits"], "b{ifu:02d}.fits"),
         (["MASTER_BIAS-07.fits"], "MASTER_BIAS-{ifu:02d}.fits"),
         (["b7_bias.fits"], "b7_bias.fits"),
