@@ -260,9 +260,10 @@ class Unpacker:
     def copy(self) -> "Unpacker":
         """Copy it, so that several records can go on from the same rows."""
         new = copy(self)
-        new.rows, new._products = [*self.rows], [*self._products]
-        new._folders = [*self._folders]
-        new._known, new._sizes = {**self._known}, {**self._sizes}
+        parts = {
+            n: v.copy() for n, v in vars(self).items() if isinstance(v, list | dict)
+        }
+        vars(new).update(parts)
         return new
 
     def restore(self, stated: Any) -> Any:
