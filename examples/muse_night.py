@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from ndmapper import DataFile, DataFileList, config, run_task
-from ndmapper.data import FileSet
+from ndmapper.calibrations import associate_cals, cal_entries
+from ndmapper.services import look_up_cals
 
 NIGHT = Path(sys.argv[1])
 FRACTION = float(sys.argv[2]) if len(sys.argv) > 2 else 0.7  # of the field that is sky
@@ -23,66 +24,67 @@ def recipe(name, inputs, outputs, cals=None, **words):
     return run_task(f"esorex:muse_{name}", **named, **words)(lambda: None)
 
 
-def raw(kind):
-    """List the raw frames of a kind."""
-    return DataFileList(f"{NIGHT}/raw/MUSE.SIM_{kind}0*.fits")
-
-
-static = {path.stem: DataFile(path) for path in (NIGHT / "static").glob("*.fits")}
-BASIC = {
-    "MASTER_BIAS": "bias", "MASTER_FLAT": "flat", "TRACE_TABLE": "trace",
-    "WAVECAL_TABLE": "arc", "GEOMETRY_TABLE": "geometry", "ILLUM?": "illum",
-}  # fmt: skip
-FLUX = {"STD_RESPONSE": "response", "STD_TELLURIC": "telluric", "LSF_PROFILE": "lsf",
+IFU = "-{ifu:02d}.fits"  # ends the name of a product that is a file for each IFU
+BIAS = {"MASTER_BIAS": "bias"}
+BASIC = BIAS | {"MASTER_FLAT": "flat", "TRACE_TABLE": "trace", "WAVECAL_TABLE": "arc",
+                "GEOMETRY_TABLE": "geometry", "ILLUM?": "illum"}  # fmt: skip
+FLUX = {"STD_RESPONSE": "standard", "STD_TELLURIC": "telluric", "LSF_PROFILE": "lsf",
         "EXTINCT_TABLE": "extinction"}  # fmt: skip
 SKY = {"SKY_LINES": "lines", "SKY_CONTINUUM": "continuum", "FILTER_LIST": "filters"}
-
-make_bias = recipe("bias", "BIAS", {"MASTER_BIAS": "MASTER_BIAS-{ifu:02d}.fits"},
-                   by="ifu")  # fmt: skip
-make_flat = recipe("flat", "FLAT", {tag: f"{tag}-{{ifu:02d}}.fits" for tag in (
-    "MASTER_FLAT", "TRACE_TABLE")}, {"MASTER_BIAS": "bias"}, by="ifu",
-    order=1, nsum=8)  # fmt: skip
-make_twilight = recipe("twilight", "SKYFLAT", {"TWILIGHT_CUBE": "twilight.fits"}, BASIC,
-                       **BAND)  # fmt: skip
+make_bias = recipe("bias", "BIAS", {"MASTER_BIAS": "{base}_bias" + IFU}, by="ifu")
+make_flat = recipe(
+    "flat", "FLAT", {"MASTER_FLAT": "{base}_flat" + IFU, "TRACE_TABLE": "{base}_trace" +
+    IFU}, BIAS, by="ifu", order=1, nsum=8)  # fmt: skip
+make_twilight = recipe("twilight", "SKYFLAT", {"TWILIGHT_CUBE": "{base}_twilight.fits"},
+                       BASIC, **BAND)  # fmt: skip
 scibasic = recipe(
-    "scibasic", "OBJECT|STD|SKY", {"PIXTABLE_{tag}": "{base}-{ifu:02d}.fits"},
+    "scibasic", "OBJECT|STD|SKY", {"PIXTABLE_{tag}": "{base}" + IFU},
     BASIC | {"TWILIGHT_CUBE": "twilight"}, each="file", by="ifu",
     skylines="none", saveimage=False)  # fmt: skip
 make_response = recipe(
-    "standard", "PIXTABLE_STD",
-    {"STD_RESPONSE": "response.fits", "STD_TELLURIC": "telluric.fits"},
+    "standard", "PIXTABLE_STD", {"STD_RESPONSE": "{base}_standard.fits",
+                                 "STD_TELLURIC": "{base}_telluric.fits"},
     {"EXTINCT_TABLE": "extinction", "STD_FLUX_TABLE": "fluxes"}, **BAND)  # fmt: skip
 make_sky = recipe(
-    "create_sky", "PIXTABLE_SKY",
-    {"SKY_LINES": "lines.fits", "SKY_CONTINUUM": "continuum.fits"},
-    FLUX | {"SKY_LINES": "lines"}, fraction=FRACTION)  # fmt: skip
+    "create_sky", "PIXTABLE_SKY", {"SKY_LINES": "lines.fits", "SKY_CONTINUUM":
+    "continuum.fits"}, FLUX | {"SKY_LINES": "lines"}, fraction=FRACTION)  # fmt: skip
 make_cube = recipe(
     "scipost", "PIXTABLE_OBJECT", {tag: f"{{base}}_{tag.lower()}.fits" for tag in (
-        "DATACUBE_FINAL", "IMAGE_FOV", "PIXTABLE_REDUCED")}, FLUX | SKY, each="file",
-    skymethod="subtract-model", save="cube,individual", filter="white",
-    **BAND)  # fmt: skip
+        "DATACUBE_FINAL", "IMAGE_FOV", "PIXTABLE_REDUCED")}, FLUX | SKY,
+    skymethod="subtract-model", save="cube,individual", **BAND)  # fmt: skip
 align = recipe("exp_align", "IMAGE_FOV", {"OFFSET_LIST": "offsets.fits"}, srcmin=3)
-combine = recipe(
-    "exp_combine", "PIXTABLE_REDUCED",
-    {"DATACUBE_FINAL": "cube.fits", "IMAGE_FOV": "image.fits"},
-    {"OFFSET_LIST": "offsets", "FILTER_LIST": "filters"},
-    filter="white", save="cube")  # fmt: skip
+combine = recipe("exp_combine", "PIXTABLE_REDUCED", {"DATACUBE_FINAL": "cube.fits"},
+                 {"OFFSET_LIST": "offsets"}, save="cube")  # fmt: skip
 
-bias = make_bias(raw("BIAS"))
-flat = make_flat(raw("FLAT"), bias=bias)
-arc = FileSet(NIGHT / "masters/WAVECAL_TABLE-{ifu:02d}.fits")
-basic = {"bias": bias, "flat": flat["MASTER_FLAT"], "trace": flat["TRACE_TABLE"],
-         "arc": arc, "geometry": static["geometry_table_wfm"],
-         "illum": raw("ILLUM")[0]}  # fmt: skip
-basic["twilight"] = make_twilight(raw("SKYFLAT"), **basic)
-extinction, lsf = static["extinct_table"], DataFile(NIGHT / "masters/LSF_PROFILE.fits")
-std = make_response(scibasic(raw("STD")[0], **basic), extinction=extinction,
-                    fluxes=static["std_flux_table"])  # fmt: skip
-flux = {"response": std["STD_RESPONSE"], "telluric": std["STD_TELLURIC"],
-        "extinction": extinction, "lsf": lsf}  # fmt: skip
-sky = make_sky(scibasic(raw("SKY")[0], **basic), **flux, lines=static["sky_lines"])
-made = make_cube(
-    scibasic(raw("OBJECT"), **basic), **flux, lines=sky["SKY_LINES"],
-    continuum=sky["SKY_CONTINUUM"], filters=static["filter_list"])  # fmt: skip
-combine(made["PIXTABLE_REDUCED"], offsets=align(made["IMAGE_FOV"]),
-        filters=static["filter_list"])  # fmt: skip
+objects = DataFileList(f"{NIGHT}/raw/MUSE.SIM_OBJECT*.fits")
+skies = DataFileList(f"{NIGHT}/raw/MUSE.SIM_SKY0*.fits")
+folders = [NIGHT / name for name in ("raw", "static", "masters")]
+cals = look_up_cals([*objects, *skies], server="local", cache="calibrations.json",
+                    dirname=folders)  # fmt: skip
+static = {p.stem: DataFile(p) for f in folders[1:] for p in f.glob("*.fits")}
+flux = {"extinction": static["extinct_table"], "lsf": static["LSF_PROFILE"]}
+made = []
+
+
+def ready(files):
+    """Give raw frames their calibrations, which are made by now or were there."""
+    return associate_cals(made, DataFileList(files), cal_dict=cals)
+
+
+def respond(stars):
+    """Find the response from a standard star."""
+    return make_response(scibasic(stars), extinction=flux["extinction"],
+                         fluxes=static["std_flux_table"])  # fmt: skip
+
+
+for kind, step in (("bias", make_bias), ("flat", make_flat),
+                   ("twilight", make_twilight), ("standard", respond)):  # fmt: skip
+    for _, files in cal_entries(cals, kind):
+        made.append(step(ready(NIGHT / "raw" / name for name in files)))
+flux |= {"standard": made[-1]["STD_RESPONSE"], "telluric": made[-1]["STD_TELLURIC"]}
+sky = make_sky(scibasic(ready(skies)), lines=static["sky_lines"], **flux)
+flux |= {"lines": sky["SKY_LINES"], "continuum": sky["SKY_CONTINUUM"]}
+cubes = [make_cube(tables, filters=static["filter_list"], **flux)
+         for tables in scibasic(ready(objects))]  # fmt: skip
+offsets = align([cube["IMAGE_FOV"] for cube in cubes])
+combine([cube["PIXTABLE_REDUCED"] for cube in cubes], offsets=offsets)

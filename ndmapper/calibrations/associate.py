@@ -15,10 +15,12 @@ from ndmapper.calibrations.names import (
     original_name,
 )
 from ndmapper.calibrations.patterns import open_product
-from ndmapper.calibrations.products import find_product, product_folders
+from ndmapper.calibrations.products import product_folders
 from ndmapper.calibrations.provenance import answer_of, good_frames
 from ndmapper.calibrations.schema import ASSOCIATIONS, CALIBRATIONS
+from ndmapper.calibrations.sets import find_in_any_form
 from ndmapper.data import DataFile, DataFileList, FileSet
+from ndmapper.data.name_pattern import Key
 from ndmapper.documents import is_file
 from ndmapper.errors import MissingCalibrationError, ParameterError
 from ndmapper.instruments import Instrument
@@ -112,6 +114,8 @@ def _names(file: Calibration) -> Iterator[str]:
         return
     yield original_name(file)
     yield file_name(file)
+    if isinstance(file, FileSet) and not file.is_made:
+        return  # planned, by a step that names its products by what it finds
     for name in _lineage(file.record):
         yield file_name(name)
         yield original_name(name)
@@ -209,7 +213,8 @@ class _Association:
         """Find the calibration of a file; None if the document names none."""
         key, types = self._types(file)
         if key is None and isinstance(file, FileSet):
-            return self._of_members(file, cal_type, from_type)
+            each = {k: self.find(df, cal_type, from_type) for k, df in file.items()}
+            return _joined(file, cal_type, each)
         label = types.get(cal_type)
         instrument = None
         if from_type in (None, cal_type):
@@ -233,8 +238,15 @@ class _Association:
 
     def all_of(self, file: Calibration) -> dict[str, Calibration]:
         """Find all calibrations of a file that are given, or ready to be used."""
-        _, types = self._types(file)
-        found = {}
+        key, types = self._types(file)
+        found: dict[str, Calibration] = {}
+        if key is None and isinstance(file, FileSet):
+            each = {k: self.all_of(df) for k, df in file.items()}
+            for cal_type in dict.fromkeys(t for cals in each.values() for t in cals):
+                cals = {k: cals.get(cal_type) for k, cals in each.items()}
+                if (cal := _joined(file, cal_type, cals)) is not None:
+                    found[cal_type] = cal
+            return found
         for cal_type, label in types.items():
             if label is None:
                 continue
@@ -246,7 +258,7 @@ class _Association:
         instrument = self._instrument(file, types)
         for product in _further_ones(types, instrument):
             if product.from_type in found or self.given.under(product.label):
-                cal = product.find(self.given, self.cal_dict)
+                cal = self._found_further(product)
                 if cal is not None:
                     found[product.cal_type] = cal
         return found
@@ -262,24 +274,6 @@ class _Association:
         keys = (known_key(associations, name) for name in _names(file))
         key = next((key for key in keys if key in associations), None)
         return key, {} if key is None else associations[key]
-
-    def _of_members(
-        self, file: FileSet, cal_type: str, from_type: str | None
-    ) -> Calibration | None:
-        """Join the calibrations of the members of a set that is not listed itself."""
-        found = {key: self.find(df, cal_type, from_type) for key, df in file.items()}
-        kinds = {id(cal): cal for cal in found.values()}
-        if len(kinds) == 1:
-            return next(iter(kinds.values()))
-        lacking = [str(file[key]) for key, cal in found.items() if cal is None]
-        if lacking or any(isinstance(cal, FileSet) for cal in kinds.values()):
-            what = f"{', '.join(lacking)} have none" if lacking else "some are sets"
-            msg = (
-                f"the files of {file} have different {cal_type}s, and {what}; name one "
-                f"for {file} in the calibration document"
-            )
-            raise MissingCalibrationError(msg)
-        return FileSet(found, by=file.by)
 
     def _instrument(
         self, file: Calibration, types: Mapping[str, str | None]
@@ -307,7 +301,7 @@ class _Association:
         if cal is not None:
             return cal
         if not is_raw_label(label, self.cal_dict):
-            path = find_product(label, self.cal_dict)
+            path = find_in_any_form(label, self.cal_dict)
             if path is not None:
                 return open_product(path)
         raws = good_frames(self.cal_dict.get(CALIBRATIONS, {}).get(label, ()),
@@ -326,11 +320,14 @@ class _Association:
         rule = None if instrument is None else instrument.rule(cal_type)
         return rule is not None and rule.raw
 
-    def _further(self, file: Calibration, product: FurtherProduct) -> Calibration:
+    def _found_further(self, product: FurtherProduct) -> Calibration | None:
         place = (product.label, product.from_type, product.cal_type)
         if self._found.get(place) is None:
             self._found[place] = product.find(self.given, self.cal_dict)
-        cal = self._found[place]
+        return self._found[place]
+
+    def _further(self, file: Calibration, product: FurtherProduct) -> Calibration:
+        cal = self._found_further(product)
         if cal is None:
             what = (
                 f"but no {product.cal_type} of it: {product.name} is not among the "
@@ -355,6 +352,24 @@ class _Association:
             f"{advice}, or edit the calibration document"
         )
         return MissingCalibrationError(msg)
+
+
+def _joined(
+    file: FileSet, cal_type: str, found: Mapping[Key, Calibration | None]
+) -> Calibration | None:
+    """Join the calibrations of the members of a set that is not listed itself."""
+    kinds = {id(cal): cal for cal in found.values()}
+    if len(kinds) == 1:
+        return next(iter(kinds.values()))
+    lacking = [str(file[key]) for key, cal in found.items() if cal is None]
+    if lacking or any(isinstance(cal, FileSet) for cal in kinds.values()):
+        what = f"{', '.join(lacking)} have none" if lacking else "some are sets"
+        msg = (
+            f"the files of {file} have different {cal_type}s, and {what}; name one "
+            f"for {file} in the calibration document"
+        )
+        raise MissingCalibrationError(msg)
+    return FileSet(dict(found), by=file.by)
 
 
 def _further_ones(

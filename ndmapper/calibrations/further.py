@@ -8,14 +8,14 @@ from typing import Any
 
 from ndmapper.calibrations.frame_index import FrameIndex
 from ndmapper.calibrations.frames import PROCESSED
-from ndmapper.calibrations.given import Calibration, GivenCals
+from ndmapper.calibrations.given import Calibration, GivenCals, first_file
 from ndmapper.calibrations.matching import match_frames
 from ndmapper.calibrations.names import frame_name, product_name
 from ndmapper.calibrations.patterns import is_there, open_product
-from ndmapper.calibrations.products import find_product
 from ndmapper.calibrations.scan import find_frames
 from ndmapper.calibrations.schema import CALIBRATIONS
-from ndmapper.data import FileSet
+from ndmapper.calibrations.sets import find_in_any_form
+from ndmapper.data import DataFile, PlainFile
 from ndmapper.data.planned import PlannedFile
 from ndmapper.instruments import Instrument, recognise
 from ndmapper.io.filetypes import split_ext
@@ -25,10 +25,12 @@ __all__ = ["FurtherProduct", "instrument_of"]
 
 def instrument_of(file: Calibration) -> Instrument | None:
     """Recognise the instrument of a file; of one that is planned, by what it is of."""
-    found: Any = file.members[0] if isinstance(file, FileSet) else file
+    found: DataFile | None = first_file(file)
     while isinstance(found, PlannedFile) and not found.is_made:
         found = found.like
-    return None if found is None else recognise(found.meta)
+    if found is None or isinstance(found, PlainFile):
+        return None
+    return recognise(found.meta)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +78,11 @@ class FurtherProduct:
         found = self._find_given(given, cal_dict)
         if found is not None:
             return found
-        path = find_product(self.name, cal_dict)
+        path = find_in_any_form(self.name, cal_dict)
         if path is not None:
             return open_product(path)
         main = given.find(self.label)
-        places = [find_product(self.label, cal_dict)]
+        places = [find_in_any_form(self.label, cal_dict)]
         places += [] if main is None else [Path(str(main))]
         for place in places:
             if place is not None and is_there(place):
@@ -93,7 +95,7 @@ class FurtherProduct:
         self, given: GivenCals, cal_dict: Mapping[str, Any]
     ) -> Calibration | None:
         keyed = given.under(self.label)
-        kinds = [self._type_of(cal) for cal in keyed]
+        kinds = [self._type_of(cal, given) for cal in keyed]
         for wanted in (self.cal_type, None):
             if kinds.count(wanted) == 1:
                 return keyed[kinds.index(wanted)]
@@ -103,24 +105,21 @@ class FurtherProduct:
         files = cal_dict.get(CALIBRATIONS, {}).get(self.label, ())
         raws = {frame_name(name) for name in files}
         for cal in given:
-            if self._type_of(cal) == self.cal_type:
+            if self._type_of(cal, given) == self.cal_type:
                 if raws and _made_of(cal) <= raws:
                     return cal
                 if not raws and main is not None and _folder(cal) == _folder(main):
                     return cal
         return None
 
-    def _type_of(self, cal: Calibration) -> str | None:
+    def _type_of(self, cal: Calibration, given: GivenCals) -> str | None:
         """Return the type of a product, by record or header; None if not known."""
-        df = cal.members[0] if isinstance(cal, FileSet) else cal
-        record = df.record
-        output = str(record[-1].get("output") or "") if record else ""
+        output = given.output_of(cal)
         tags = self.instrument.products[self.from_type]
-        found = [t for t, tag in tags.items() if tag == output.partition("[")[0]]
-        if found:
-            return found[0]
-        if isinstance(df, PlannedFile) and not df.is_made:
-            return None
+        found = [cal_type for cal_type, tag in tags.items() if tag == output]
+        df = first_file(cal)
+        if found or df is None or not df.is_made or isinstance(df, PlainFile):
+            return found[0] if found else None
         values = self.instrument.describe(df.meta)
         name = self.instrument.classify_values(values)[0] or ""
         return name.removeprefix(PROCESSED) if name.startswith(PROCESSED) else None
@@ -138,10 +137,10 @@ class FurtherProduct:
 
 def _made_of(cal: Calibration) -> set[str]:
     """Return the names of the inputs of a product."""
-    record = (cal.members[0] if isinstance(cal, FileSet) else cal).record
-    inputs: Iterable[Mapping[str, Any]] = (
-        record[-1].get("inputs") or () if record else ()
-    )
+    df = first_file(cal)
+    record = [] if df is None else df.record
+    inputs: Iterable[Mapping[str, Any]]
+    inputs = record[-1].get("inputs") or () if record else ()
     names = {frame_name(str(one["name"])) for one in inputs if one.get("name")}
     return names or {""}
 

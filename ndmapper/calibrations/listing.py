@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ndmapper.calibrations.folders import check_given
-from ndmapper.calibrations.names import file_path, frame_name, known_key, original_name
+from ndmapper.calibrations.names import (
+    as_list,
+    file_path,
+    frame_name,
+    known_key,
+    original_name,
+)
 from ndmapper.calibrations.provenance import (
     answer_of,
     good_frames,
@@ -47,7 +53,7 @@ def keys_of(cal_dict: Mapping[str, Any], files: Iterable[Any]) -> list[str]:
 
     Raises ParameterError for a file that is not listed, or another of its name.
     """
-    files = list(files)
+    files = as_list(files)
     check_given(map(file_path, files), cal_dict)
     associations = cal_dict[ASSOCIATIONS]
     found = []

@@ -14,7 +14,8 @@ from ndmapper.calibrations.mismatch import (
     objections,
     order_of,
 )
-from ndmapper.calibrations.sets import lacking, shown_keys
+from ndmapper.calibrations.sets import lacking
+from ndmapper.data.name_pattern import keys_text
 from ndmapper.instruments import Rule
 
 __all__ = ["Match", "Verdict", "match_frames"]
@@ -196,7 +197,7 @@ def _lack_count(target: Frame, frame: Frame) -> int:
 def _missing(target: Frame, frame: Frame) -> str:
     """Say which members a processed calibration lacks; empty for none."""
     return ", ".join(
-        f"{field} {shown_keys(keys)} missing"
+        f"{field} {keys_text(keys)} missing"
         for field, keys in lacking(target, frame).items()
     )
 

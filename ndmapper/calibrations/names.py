@@ -7,6 +7,8 @@ from pathlib import PurePath
 from typing import Any
 
 from ndmapper.data.filename import FileName
+from ndmapper.data.fileset import FileSet
+from ndmapper.data.name_pattern import parse_pattern
 from ndmapper.errors import ParameterError
 from ndmapper.io.filetypes import plain_ext, split_ext
 
@@ -49,10 +51,20 @@ def file_name(file: Any) -> str:
 
 
 def as_list(files: Any) -> list[Any]:
-    """Return a list of one or several files."""
+    """Return a list of one or several files; of a set, all that are in it."""
     # A DataFile is iterable too, but one file.
     is_one = isinstance(files, str | os.PathLike) or hasattr(files, "filename")
-    return [files] if is_one or not isinstance(files, Iterable) else list(files)
+    every = [files] if is_one or not isinstance(files, Iterable) else files
+    return [part for file in every for part in _parts(file)]
+
+
+def _parts(file: Any) -> list[Any]:
+    """List the files of a set, or of the pattern that names one."""
+    if isinstance(file, FileSet):
+        return list(file.members) if file.is_made else [file]
+    pattern = parse_pattern(file) if isinstance(file, str | os.PathLike) else None
+    names = [] if pattern is None else [name for _, name in pattern.files()]
+    return names or [file]
 
 
 def original_name(file: Any) -> str:

@@ -1,6 +1,5 @@
 """Names of products with a key in braces: the files that they stand for."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -11,9 +10,7 @@ from ndmapper.data.plainfile import open_file
 from ndmapper.documents import can_be_name, is_file
 from ndmapper.errors import ParameterError
 
-__all__ = ["files_of", "is_there", "name_without_key", "open_product", "set_among"]
-
-_FIELD = re.compile(r"[-_.]?\{[^{}]*\}")
+__all__ = ["files_of", "is_there", "open_product", "set_among"]
 
 
 def files_of(path: Path) -> list[Path]:
@@ -34,11 +31,6 @@ def is_there(path: Path) -> bool:
 def open_product(path: Path) -> DataFile | FileSet:
     """Open a file, or the set of a pattern."""
     return open_file(path) if parse_pattern(path) is None else FileSet(path)
-
-
-def name_without_key(name: str) -> str:
-    """Return the name of a set as one file: M.fits for ``M-{ifu:02d}.fits``."""
-    return _FIELD.sub("", name)
 
 
 def set_among(label: str, files: Mapping[str, Any]) -> FileSet | None:

@@ -1,17 +1,22 @@
 """Processed calibrations in several files (the IFUs of a master), as one frame each."""
 
+import glob
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from ndmapper.calibrations.copies import warn_once
-from ndmapper.calibrations.frames import PROCESSED, Frame
-from ndmapper.data.name_pattern import Key, NamePattern, in_order, key_text
+from ndmapper.calibrations.frames import PROCESSED, Frame, read_frame
+from ndmapper.calibrations.names import product_name
+from ndmapper.calibrations.products import find_product, product_folders
+from ndmapper.data.name_pattern import Key, NamePattern, in_order, without_key
 from ndmapper.instruments.conditions import Value
-from ndmapper.io.filetypes import split_ext
+from ndmapper.io.filetypes import is_fits, split_ext
 
-__all__ = ["gathered", "joined", "lacking", "shown_keys"]
+__all__ = ["find_in_any_form", "gathered", "joined", "lacking"]
 
 _SHOWN = 3
 """Number of values that are listed where the files of a set differ."""
@@ -62,7 +67,7 @@ def _patterns(frame: Frame) -> Iterator[tuple[str, Key]]:
             elif digits.startswith("0"):
                 forms = [f"{{{field}:0{len(digits)}d}}"]
             else:
-                forms = [f"{{{field}:0{len(digits)}d}}", f"{{{field}:1d}}"]
+                forms = [f"{{{field}:0{len(digits)}d}}", f"{{{field}:d}}"]
             for form in forms:
                 yield frame.name[:start] + form + frame.name[end:], key
 
@@ -128,6 +133,30 @@ def _differences(frames: Sequence[Frame]) -> str:
     return ""
 
 
+def find_in_any_form(label: str, cal_dict: Mapping[str, Any]) -> Path | None:
+    """
+    Find a processed calibration as one file, or in a file for each key.
+
+    A step that is split by key names its products ``x_bias-{ifu:02d}.fits`` where the
+    label is ``x_bias.fits``; headers tell what the key is.
+    """
+    path = find_product(label, cal_dict)
+    if path is not None or "{" in label:
+        return path
+    name = product_name(label)
+    stem = split_ext(name)[0]
+    for folder in product_folders(cal_dict):
+        place = (folder / name).parent
+        files = sorted(place.glob(f"{glob.escape(Path(stem).name)}[-_.]*"))
+        frames = [
+            read_frame(path) for path in files if is_fits(split_ext(path.name)[1])
+        ]
+        for frame in gathered(frames):
+            if frame.members and without_key(frame.name) == Path(name).name:
+                return frame.path
+    return None
+
+
 def lacking(target: Frame, frame: Frame) -> dict[str, tuple[Key, ...]]:
     """List the members that a frame has and its calibration has not."""
     found = {}
@@ -137,18 +166,3 @@ def lacking(target: Frame, frame: Frame) -> dict[str, tuple[Key, ...]]:
         if there and missing:
             found[field] = missing
     return found
-
-
-def shown_keys(keys: Iterable[Key]) -> str:
-    """Write keys for a reader: ``"1-3, 7"``."""
-    runs: list[list[Key]] = []
-    for key in keys:
-        last = runs[-1][-1] if runs else None
-        if isinstance(key, int) and isinstance(last, int) and key == last + 1:
-            runs[-1].append(key)
-        else:
-            runs.append([key])
-    texts = [
-        key_text(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs
-    ]
-    return ", ".join(texts)

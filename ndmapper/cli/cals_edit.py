@@ -29,6 +29,7 @@ def add_update(parser: argparse.ArgumentParser) -> None:
 
 def _update(args: argparse.Namespace) -> int:
     from ndmapper.calibrations.listing import entries_of, keys_of
+    from ndmapper.calibrations.names import as_list
     from ndmapper.services import look_up_cals
 
     cals = look_up_cals(
@@ -40,7 +41,7 @@ def _update(args: argparse.Namespace) -> int:
         instrument=args.instrument,
         refresh=args.refresh,
     )
-    known = [f for f in args.files if _is_known(f, cals)]
+    known = [f for f in as_list(args.files) if _is_known(f, cals)]
     entries = entries_of(cals, keys_of(cals, known))
     if args.json:
         print_json(cals)

@@ -118,20 +118,21 @@ def _why(args: argparse.Namespace) -> int:
     from ndmapper.calibrations import init_cal_dict
     from ndmapper.calibrations.entries import types_of
     from ndmapper.calibrations.folders import noted_file
-    from ndmapper.calibrations.names import known_key, original_name
+    from ndmapper.calibrations.names import as_list, known_key, original_name
     from ndmapper.calibrations.provenance import bad_frames, source_of
     from ndmapper.services.local import LocalService
 
     cals = init_cal_dict(args.document)
+    files = as_list(args.files)
     local = LocalService(
-        [noted_file(Path(file), cals) for file in args.files],
+        [noted_file(Path(file), cals) for file in files],
         folders=args.dirname,
         survey=args.survey,
         instrument=args.instrument,
         bad=bad_frames(cals),
     )
     found = []
-    for file in args.files:
+    for file in files:
         name = original_name(file)
         key = known_key(cals["associations"], name)
         frame = local.frame(name)
@@ -151,7 +152,7 @@ def _why(args: argparse.Namespace) -> int:
         print_json(found)
     else:
         told = {one["frame"] for one in found}
-        rest = [name for name in map(original_name, args.files) if name not in told]
+        rest = [name for name in map(original_name, files) if name not in told]
         texts = [_explained(one) for one in found]
         texts += [f"{name} needs no calibrations" for name in rest]
         say("\n\n".join(texts))

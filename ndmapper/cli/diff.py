@@ -27,7 +27,7 @@ def _number(text: str) -> float:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("first", metavar="A", type=Path, help="a FITS file")
+    parser.add_argument("first", metavar="A", type=Path, help="a file")
     parser.add_argument("second", metavar="B", type=Path, help="another one")
     parser.add_argument(
         "--tolerance", metavar="T", type=_number,
@@ -86,7 +86,7 @@ def _section(head: str, lines: list[str]) -> None:
 
 VERB = Verb(
     description="""\
-Compare two FITS files, such as one product of two runs: since which step their records
+Compare two files, such as one product of two runs: since which step their records
 differ, and in what (inputs, calibrations, parameters, versions); then the cards of
 their headers, and their values. What changes from run to run (DATE, CHECKSUM ...) and
 the records themselves do not count for the verdict. Two values that are both NaN are

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ndmapper.cli.output import add_all, print_json, say
+from ndmapper.cli.output import FilesOfSets, add_all, print_json, say
 from ndmapper.cli.records import read_all
 from ndmapper.cli.verb import Verb
 
@@ -11,7 +11,10 @@ __all__ = ["VERB"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a product")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, action=FilesOfSets,
+        help="a product, or a set, as 'x-{ifu:02d}.fits'",
+    )  # fmt: skip
     parser.add_argument(
         "--format", choices=("tree", "mermaid", "dot"), default="tree",
         help="a tree of text (default), Mermaid for Markdown and web pages, or DOT for "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ndmapper.cli.output import add_all, format_columns, print_json, say
+from ndmapper.cli.output import FilesOfSets, add_all, format_columns, print_json, say
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import NdmapperError
 from ndmapper.terminal import one_line
@@ -133,7 +133,10 @@ def _alike(found: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a file")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, action=FilesOfSets,
+        help="a file, or a set, as 'x-{ifu:02d}.fits'",
+    )  # fmt: skip
     parser.add_argument(
         "--labels",
         metavar="PRESET",

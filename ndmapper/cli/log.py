@@ -3,14 +3,17 @@
 import argparse
 from pathlib import Path
 
-from ndmapper.cli.output import add_all, print_json, say
+from ndmapper.cli.output import FilesOfSets, add_all, print_json, say
 from ndmapper.cli.verb import Verb
 
 __all__ = ["VERB"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a product")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, action=FilesOfSets,
+        help="a product, or a set, as 'x-{ifu:02d}.fits'",
+    )  # fmt: skip
     parser.add_argument(
         "--full", action="store_true",
         help="also every input, paths, the text of steps, and what tools printed",

@@ -15,6 +15,7 @@ from ndmapper.errors import OutputExistsError
 from ndmapper.terminal import one_line, printable
 
 __all__ = [
+    "FilesOfSets",
     "add_all",
     "check_new",
     "format_columns",
@@ -107,3 +108,24 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(v) for v in value]
     return str(value)
+
+
+class FilesOfSets(argparse.Action):
+    """Takes files, and for a name with a key in braces those that it stands for."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Put the files of sets in the place of these."""
+        from ndmapper.data.name_pattern import parse_pattern
+
+        found: list[Path] = []
+        for path in values:
+            pattern = parse_pattern(path)
+            members = [] if pattern is None else [Path(n) for _, n in pattern.files()]
+            found += members or [path]
+        setattr(namespace, self.dest, found)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ndmapper.cli.output import format_columns, print_json, say
+from ndmapper.cli.output import FilesOfSets, format_columns, print_json, say
 from ndmapper.cli.records import read_all
 from ndmapper.cli.verb import Verb
 from ndmapper.terminal import one_line
@@ -17,7 +17,10 @@ __all__ = ["VERB"]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a product")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, action=FilesOfSets,
+        help="a product, or a set, as 'x-{ifu:02d}.fits'",
+    )  # fmt: skip
     parser.add_argument(
         "--step", metavar="NAME", action="append",
         help="only the numbers of this step (may be given several times)",

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from ndmapper.cli.output import print_json, say
+from ndmapper.cli.output import FilesOfSets, print_json, say
 from ndmapper.cli.records import read_all
 from ndmapper.cli.verb import Verb
 from ndmapper.errors import FileAccessError, OutputExistsError
@@ -17,7 +17,10 @@ INCOMPLETE = 3
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="a product")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, action=FilesOfSets,
+        help="a product, or a set, as 'x-{ifu:02d}.fits'",
+    )  # fmt: skip
     parser.add_argument(
         "-o", "--output", metavar="SCRIPT", type=Path,
         help="write it to a new file (default: print it)",

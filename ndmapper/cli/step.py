@@ -53,10 +53,12 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _flat(made: Any) -> list[Any]:
-    from ndmapper.data import DataFile
+    from ndmapper.data import DataFile, FileSet
 
     if isinstance(made, DataFile):
         return [made]
+    if isinstance(made, FileSet):
+        return made.members
     items = made.values() if isinstance(made, dict) else made
     return [df for item in items for df in _flat(item)]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ndmapper.cli.output import add_all, print_json, say_line
+from ndmapper.cli.output import FilesOfSets, add_all, print_json, say_line
 from ndmapper.cli.verb import Verb
 from ndmapper.cli.why import DIFFERS
 
@@ -18,7 +18,12 @@ __all__ = ["VERB"]
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("script", metavar="SCRIPT", type=Path, help="the script")
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", type=Path, help="products to verify"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        type=Path,
+        action=FilesOfSets,
+        help="products to verify, or a set, as 'x-{ifu:02d}.fits'",
     )
     parser.add_argument(
         "--arg", action="append", default=[], metavar="WORD", dest="arguments",

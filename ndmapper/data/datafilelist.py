@@ -159,10 +159,10 @@ class DataFileList(ListViews, Operators, list[DataFile]):
         contents = _for_each(contents, len(names), "contents")
         metas = _for_each(metas, len(names), "headers")
         renamed = strip or any(x is not None for x in (prefix, suffix, dirname))
+        new_name = partial(
+            FileName, strip=strip, prefix=prefix, suffix=suffix, dirname=dirname
+        )
         for name, content, header in zip(names, contents, metas, strict=True):
-            new_name = partial(
-                FileName, strip=strip, prefix=prefix, suffix=suffix, dirname=dirname
-            )
             other = self._other(name, content, header, new_name if renamed else None)
             if other is not None:
                 self.append(other)
@@ -214,10 +214,13 @@ class DataFileList(ListViews, Operators, list[DataFile]):
         is_name = isinstance(name, str | os.PathLike) and not isinstance(name, DataFile)
         if not is_name or self.mode in ("new", "overwrite"):
             return None
-        named = name if new_name is None else new_name(name)
-        if parse_pattern(named) is not None:
-            return FileSet(named, mode=self.mode, labels=self._labels)
+        may_be_set = "{" in os.fspath(name)
         may_be_plain = self.mode in (None, "read") and is_plain(name)
+        if not may_be_set and not may_be_plain:
+            return None
+        named = name if new_name is None else new_name(name)
+        if may_be_set and parse_pattern(named) is not None:
+            return FileSet(named, mode=self.mode, labels=self._labels)
         return PlainFile(named) if may_be_plain and opens_plain(named) else None
 
     def _coerced(self, item: Any) -> Any:

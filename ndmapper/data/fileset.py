@@ -90,7 +90,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         What tells the members apart, where the names do not say it: a name of the
         table of the instrument (``'ifu'``), ``'ident'``, a header keyword, or a
         function of a DataFile.
-    keys : iterable, optional
+    keys : iterable, int or str, optional
         The members that are wanted, by default all; those without a file are in
         `missing`.
     filename : str, path or FileName, optional
@@ -127,7 +127,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         files: Any,
         by: KeyRule | Sequence[KeyRule] | None = None,
         *,
-        keys: Iterable[Key] | None = None,
+        keys: "Iterable[Key] | int | str | None" = None,
         filename: "str | os.PathLike[str] | FileName | None" = None,
         mode: Mode | None = None,
         labels: Any = None,
@@ -145,20 +145,23 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         self._fields = tuple(rule for rule in rules if isinstance(rule, str))
         self._filename = None if filename is None else FileName(filename)
         self._is_some = False  # not all that there is was wanted
-        wanted = None if keys is None else [checked_key(key) for key in keys]
+        chosen = [keys] if isinstance(keys, str | int) else keys
+        wanted = None if chosen is None else [checked_key(key) for key in chosen]
         found = self._find(files, rules, wanted)
         if wanted is not None:
             known = {key: find_key(found, key) for key in wanted}
             for key in wanted:
                 if known[key] is None:
                     self.missing.setdefault(key, "there is no such file")
-            chosen = {key: found[key] for key in known.values() if key is not None}
-            self._is_some = len(chosen) < len(found)
-            found = chosen
+            there = {key: found[key] for key in known.values() if key is not None}
+            self._is_some = len(there) < len(found)
+            found = there
         # A DataFile, the name of one that was not opened yet, or None for a part that
         # was not cut out of the source yet.
         self._files = found
-        self.filename = self._filename
+        if self._filename is not None:
+            NamePattern(str(self._filename))  # an error where it has no key
+        self._name_members()
 
     # ---- what it is made of
 
@@ -173,8 +176,17 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         if isinstance(files, DataFile):
             return self._parts(files)
         if not isinstance(files, str | os.PathLike):
+            if isinstance(files, bytes) or not isinstance(files, Iterable):
+                msg = (
+                    "a FileSet is made of a pattern of names, a file, files or a "
+                    f"mapping of key to file, not of {type(files).__name__}"
+                )
+                raise TypeError(msg)
             return self._keyed(files, rules)
-        pattern = parse_pattern(files)
+        text = os.fspath(files)
+        if "{" in text and "}" in text and not os.path.lexists(text):
+            NamePattern(text)  # which says what is wrong with it
+        pattern = parse_pattern(text)
         if pattern is not None:
             if rules and tuple(rules) != pattern.fields:
                 msg = (
@@ -184,8 +196,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
                 raise ParameterError(msg)
             self._filename = self._filename or FileName(pattern.text)
             return _matching(pattern, wanted)
-        text = os.fspath(files)
-        if rules and glob.has_magic(text) and not os.path.lexists(text):
+        if glob.has_magic(text) and not os.path.lexists(text):
             names = sorted(glob.glob(text))  # noqa: PTH207  (keeps names as given)
             if not names:
                 msg = f"no file matches {text!r}; check the folder and the pattern"
@@ -281,6 +292,11 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         return new
 
     # ---- its members
+
+    @property
+    def is_made(self) -> bool:
+        """Whether its members are known: False for what a run only plans."""
+        return self._promise is None
 
     @property
     def _members(self) -> dict[Key, Any]:

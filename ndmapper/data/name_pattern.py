@@ -15,11 +15,13 @@ __all__ = [
     "Key",
     "NamePattern",
     "checked_key",
+    "field_name",
     "find_key",
     "in_order",
     "key_text",
     "keys_text",
     "parse_pattern",
+    "without_key",
 ]
 
 Key = int | str | tuple[Any, ...]
@@ -27,8 +29,8 @@ Key = int | str | tuple[Any, ...]
 
 _FIELD = re.compile(r"\{([A-Za-z_]\w*)(?::(?:0(\d{1,2}))?(d))?\}", re.ASCII)
 _BRACED = re.compile(r"\{([^{}]*)\}")
-_MOST = 5
-"""Largest number of fields; with more, a name could be read in too many ways."""
+_MOST = 3
+"""Largest number of fields; with five, to match one long name takes half a minute."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,23 @@ class NamePattern:
             )
             raise ParameterError(msg)
         return name
+
+    def read(self, text: str) -> Key:
+        """Read a key as `key_text` writes it; ParameterError for another number."""
+        fields = {f.name: f for f in reversed(self._parts[1::2])}
+        parts = text.split(", ") if len(fields) > 1 else [text]
+        if len(parts) != len(fields):
+            msg = f"{self.text} has the keys {', '.join(self.fields)}, not {text!r}"
+            raise ParameterError(msg)
+        try:
+            key = tuple(
+                fields[name].read(part)
+                for name, part in zip(self.fields, parts, strict=True)
+            )
+        except ValueError as err:
+            msg = f"{text!r} is no number, which {self.text} is named by"
+            raise ParameterError(msg) from err
+        return key if len(key) > 1 else key[0]
 
     def fill_fields(self, values: Mapping[str, Any]) -> str:
         """Fill in some fields; a pattern is left where there are more."""
@@ -256,6 +275,16 @@ def in_order(members: Mapping[Key, Any]) -> dict[Key, Any]:
         return [(isinstance(part, str), part) for part in parts]
 
     return {key: members[key] for key in sorted(members, key=order)}
+
+
+def field_name(word: str) -> str:
+    """Write what a key is called, such as a header keyword, as braces can hold it."""
+    return re.sub(r"\W+", "_", word) or "key"
+
+
+def without_key(name: str) -> str:
+    """Take keys, with the dash before each, off a name: M.fits of ``M-{ifu}.fits``."""
+    return re.sub(r"[-_.]?\{[^{}]*\}", "", name)
 
 
 def key_text(key: Key) -> str:

@@ -3,8 +3,8 @@ Engines, which do the work of a step: one for each kind of tool.
 
 base, registry
     The protocol of an engine, and the engines by name.
-python, command
-    Python functions, and command-line programs.
+python, plain_results, command
+    Python functions, what they return that is not FITS, and command-line programs.
 iraf/, esorex/
     IRAF tasks in PyRAF workers, and recipes of the ESO pipelines.
 staging, process

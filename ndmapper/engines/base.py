@@ -147,11 +147,14 @@ class Outcome:
         Output of the tool.
     warnings : tuple of str
         Warnings for the user after success.
+    replayed : bool
+        Whether the tool started from what the user had done in it by hand before.
     """
 
     products: Mapping[Output, DataFile]
     log: str = ""
     warnings: tuple[str, ...] = ()
+    replayed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -147,7 +147,7 @@ class DigestCache:
         self.named: set[Path] = set()
         """Damaged files that were reported already."""
         self.references: dict[int, tuple[Any, dict[str, Any]]] = {}
-        """Files by id, and how records refer to them: asked once for all units."""
+        """Files by their id, and how records refer to them; for all units of a call."""
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
         # Another process reads the file when it needs to.

@@ -11,6 +11,7 @@ __all__ = [
     "is_fits",
     "is_plain",
     "plain_ext",
+    "record_name",
     "split_ext",
     "wants_tiles",
 ]
@@ -85,6 +86,12 @@ def in_database(name: str | os.PathLike[str]) -> bool:
     """Whether a name is that of an entry in a database folder of IRAF."""
     path = Path(name)
     return path.parent.name == "database" and not is_fits(split_ext(path.name)[1])
+
+
+def record_name(name: str | os.PathLike[str]) -> str:
+    """Write the name of a file without its folder, but that of a database of IRAF."""
+    own = Path(name).name
+    return f"database/{own}" if in_database(name) else own
 
 
 def is_plain(name: str | os.PathLike[str]) -> bool:

@@ -106,6 +106,7 @@ __all__ = [
     "output_keys",
     "pending_path",
     "read_cleaned",
+    "read_pending",
     "read_records",
     "read_side",
     "side_path",
@@ -380,11 +381,16 @@ def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:
 SCHEMA = 3
 """Number of the schema that is written; older ones are read for ever."""
 
+_NOTHING: Mapping[str, Any] = {}
+
 _FIRST_PACKED = 3
 """The first schema whose rows point to earlier ones."""
 
 _KEPT = 1 << 20
 """Records shorter than this are remembered, since siblings share most of theirs."""
+
+_SHARED, _MANY = 32, 2048
+"""Rows that records have in common are looked for in multiples of this, up to that."""
 
 _LONGEST_NAME = 1024
 
@@ -443,11 +449,16 @@ def _read_entries(texts: Sequence[str], schema: Any) -> list[dict[str, Any]]:
     return unpacker.rows
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _unpacked(texts: tuple[str, ...], schema: int) -> Unpacker:
-    """Read all entries but the last, which are the same for all products of a run."""
-    unpacker = Unpacker()
-    for text in texts:
+    """
+    Read all entries but the last, which are the same for all products of a run.
+
+    Those of other runs of a night begin alike.
+    """
+    start = (len(texts) - 1) // _SHARED * _SHARED if len(texts) < _MANY else 0
+    unpacker = _unpacked(texts[:start], schema).copy() if start > 0 else Unpacker()
+    for text in texts[max(start, 0) :]:
         _unpack(unpacker, text, schema)
     return unpacker
 
@@ -456,7 +467,8 @@ def _unpack(unpacker: Unpacker, text: str, schema: int) -> None:
     number, stated = len(unpacker.rows) + 1, _parsed(text)
     try:
         row = unpacker.restore(stated)
-        unpacker.append(_checked(number, row, schema))
+        before = unpacker.rows[-1] if unpacker.rows else {}
+        unpacker.append(_checked(number, row, schema, before))
     except ValueError as err:
         msg = f"entry {number} of the record cannot be understood: {err}"
         raise RecordError(msg) from err
@@ -470,9 +482,11 @@ def _parsed(text: str) -> Any:
         raise RecordError(msg) from err
 
 
-def _checked(number: int, row: Any, schema: int) -> dict[str, Any]:
-    """Check the parts of an entry, and fill in those that old ones lack."""
-    if (problem := _problem(row)) is not None:
+def _checked(
+    number: int, row: Any, schema: int, before: Mapping[str, Any] = _NOTHING
+) -> dict[str, Any]:
+    """Check an entry, but for parts of the one before, and complete old ones."""
+    if (problem := _problem(row, before)) is not None:
         msg = f"entry {number} of the record cannot be understood: {problem}"
         raise RecordError(msg)
     return _completed({"schema": schema} | row)
@@ -497,8 +511,12 @@ def _check_schema(schema: Any) -> None:
         raise RecordError(msg)
 
 
-def _problem(row: Any) -> str | None:
-    """Return what is wrong with an entry, which may come from any program."""
+def _problem(row: Any, before: Mapping[str, Any]) -> str | None:
+    """
+    Return what is wrong with an entry, which may come from any program.
+
+    Parts that are the very objects of the entry before were looked at with it.
+    """
     if not isinstance(row, dict):
         return "it is no object"
     for part, kinds in _KINDS.items():
@@ -508,18 +526,20 @@ def _problem(row: Any) -> str | None:
             return f"{part} is missing"
         if not isinstance(row[part], kinds):
             return f"{part} is a {type(row[part]).__name__}"
+    new = {n: part for n, part in row.items() if part is not before.get(n, _NOTHING)}
     problems = [_name_problem(row["product"])]
-    listed = [*row["calibrations"].values(), *row["references"].values()]
-    listed += row.get("tags", {}).values()
-    for value in [row["inputs"], *listed]:
+    listed = [new.get("inputs", [])]
+    for part in ("calibrations", "references", "tags"):
+        listed += new.get(part, {}).values()
+    for value in listed:
         references = value if isinstance(value, list) else [value]
         problems += [_reference_problem(r) for r in references if r is not None]
-    problems += [_part_problem(row, *part) for part in _PARTS]
-    if not all(isinstance(name, str) for name in row.get("members", ())):
+    problems += [_part_problem(row, *part) for part in _PARTS if part[0] in new]
+    if not all(isinstance(name, str) for name in new.get("members", ())):
         problems.append("members are not names")
     if row["step"] == "edited":
         problems.append(_part_problem(row, "parameters", "edited", list, str))
-    context = (row.get("script") or {}).get("context") or ()
+    context = (new.get("script") or {}).get("context") or ()
     if any([type(item) for item in pair] != [str, str] for pair in context):
         problems.append("context in script is not what belongs there")
     return next(filter(None, problems), None)
@@ -576,6 +596,11 @@ def pending_path(product: Path) -> Path:
 def read_side(product: Path) -> list[dict[str, Any]]:
     """Read the side record of a product; empty if there is none."""
     return _read(side_path(product))
+
+
+def read_pending(product: Path) -> list[dict[str, Any]]:
+    """Read a side record whose product was not published yet; empty if none."""
+    return _read(pending_path(product))
 
 
 def write_side(product: Path, rows: Sequence[Mapping[str, Any]]) -> None:

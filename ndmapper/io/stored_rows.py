@@ -22,7 +22,7 @@ one:
 In memory, objects that are equal for such a reason are one object.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -59,7 +59,7 @@ class _Packer:
 
     def pack(self, row: Entry) -> dict[str, Any]:
         """Abbreviate the next entry."""
-        self._folders.append({} if _is_odd(row) else _by_folder(row))
+        self._folders.append(_by_folder(row))
         if _is_odd(row):
             stated: dict[str, Any] = {"plain": row}
         elif self._rows:
@@ -78,16 +78,16 @@ class _Packer:
         anew = []
         # In the order of the text: which reference to a file is the first counts.
         for name, value in sorted(row.items()):
-            before = model.get(name)
+            before: Any = model.get(name)
             if name in model and _is_same(value, before):
                 continue
-            new = value
+            new: Any = value
             if isinstance(value, dict) and isinstance(before, dict):
                 if before.keys() <= value.keys():
                     new = _new_items(value, before)
                 else:
                     anew.append(name)
-            elif name == "inputs" and len(value) == len(before):
+            elif name == "inputs" and before and len(value) == len(before):
                 new = _new_places(value, before)
             elif isinstance(value, dict):
                 anew.append(name)
@@ -108,10 +108,9 @@ class _Packer:
         if name == "run" and "paths" in value:
             rest = {item: inner for item, inner in value.items() if item != "paths"}
             new = _new_items(self._folders[-1], folders)
-            gone: dict[str, Any] = {
-                folder: [] for folder in folders.keys() - self._folders[-1].keys()
-            }
-            return {**rest, "folders": {**self._numbered(new), **gone}}
+            gone = folders.keys() - self._folders[-1].keys()
+            stated = self._numbered(new) | {folder: [] for folder in gone}
+            return {**rest, "folders": stated}
         return value
 
     def _numbered(self, folders: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,8 +145,10 @@ class _Packer:
 
 def _by_folder(row: Entry) -> dict[str, Any]:
     """List the names of the files that an entry used by folder."""
+    run = row.get("run")
+    paths = run.get("paths") if isinstance(run, dict) else None
     found: dict[str, Any] = {}
-    for name, path in sorted(row["run"].get("paths", {}).items()):
+    for name, path in sorted(paths.items()) if isinstance(paths, dict) else ():
         folder, _, last = str(path).rpartition("/")
         if folder and last == name and isinstance(path, str):
             found.setdefault(folder, []).append(name)
@@ -259,9 +260,10 @@ class Unpacker:
     def copy(self) -> "Unpacker":
         """Copy it, so that several records can go on from the same rows."""
         new = copy(self)
-        new.rows, new._products = [*self.rows], [*self._products]
-        new._folders = [*self._folders]
-        new._known, new._sizes = {**self._known}, {**self._sizes}
+        parts = {
+            n: v.copy() for n, v in vars(self).items() if isinstance(v, list | dict)
+        }
+        vars(new).update(parts)
         return new
 
     def restore(self, stated: Any) -> Any:
@@ -273,7 +275,6 @@ class Unpacker:
         ValueError
             If it points to what does not stand before it.
         """
-        self._folders[len(self.rows) :] = [{}]
         if not isinstance(stated, dict):
             return stated
         if stated.keys() == {"plain"}:
@@ -293,6 +294,9 @@ class Unpacker:
         if self._left < 0:
             msg = f"with it the entries are larger than any record ({LARGEST} bytes)"
             raise ValueError(msg)
+        run = row.get("run")
+        is_same = self.rows and self.rows[-1].get("run") is run
+        self._folders.append(self._folders[-1] if is_same else _by_folder(row))
         self.rows.append(row)
         self._products.append(_to_product(row))
 
@@ -307,9 +311,8 @@ class Unpacker:
             number = self._index(stated["as"])
             model = self.rows[number]
             folders = {} if "run" in anew else self._folders[number]
-        self._folders[-1] = folders
         row = {
-            name: self._field(name, value)
+            name: self._field(name, value, folders)
             for name, value in stated.items()
             if name not in _WORDS
         }
@@ -327,14 +330,15 @@ class Unpacker:
             raise ValueError(msg)
         return number - 1
 
-    def _field(self, name: str, value: Any) -> Any:
+    def _field(self, name: str, value: Any, folders: Mapping[str, Any]) -> Any:
+        """Restore a field, or items of one; `folders` are those of the model."""
         if name == "inputs" and isinstance(value, list):
             return [self._reference(reference) for reference in value]
         if name in (*_REFERRING, "inputs") and isinstance(value, dict):
             return {item: self._references(inner) for item, inner in value.items()}
         if name == "run" and isinstance(value, dict) and "folders" in value:
             rest = {item: inner for item, inner in value.items() if item != "folders"}
-            paths = self._paths(value["folders"])
+            paths = self._paths(value["folders"], folders)
             return dict(sorted({**rest, "paths": paths}.items()))
         return value
 
@@ -365,25 +369,25 @@ class Unpacker:
             return stated
         return found if role is None else {**found, "role": role}
 
-    def _paths(self, stated: Any) -> dict[str, Any]:
-        """Restore the paths of the next entry, from what its folders say anew."""
+    def _paths(self, stated: Any, model: Mapping[str, Any]) -> dict[str, Any]:
+        """Restore paths from what their folders say anew."""
         if not isinstance(stated, dict) or not all(
             isinstance(names, list if folder else (dict, list))
             for folder, names in stated.items()
         ):
             msg = "folders in run is not what belongs there"
             raise ValueError(msg)
-        folders = dict(self._folders[-1])
+        folders = {**model}
         for folder, names in stated.items():
             folders[folder] = names if isinstance(names, dict) else self._named(names)
-        folders = {folder: names for folder, names in folders.items() if names}
         if sum(len(folder) * len(names) for folder, names in folders.items()) > LARGEST:
             msg = f"its paths are larger than any record ({LARGEST} bytes)"
             raise ValueError(msg)
-        self._folders[-1] = folders
-        paths = dict(folders.get("", {}))
+        paths: dict[str, Any] = {}
         for folder, names in folders.items():
-            if folder:
+            if isinstance(names, dict):
+                paths |= names
+            else:
                 paths |= {name: f"{folder}/{name}" for name in names}
         return dict(sorted(paths.items()))
 
@@ -397,15 +401,17 @@ class Unpacker:
         ]
 
     def _size(self, value: Any) -> int:
-        """Compute the length of a value as JSON, of shared objects once."""
-        if isinstance(value, str):
-            return len(value) + 2
+        """Compute the length of a value as JSON; shared objects are looked at once."""
         if not isinstance(value, (dict, list)):
-            return len(str(value))
-        if (known := self._sizes.get(id(value))) is None:
-            if isinstance(value, dict):
-                known = sum(len(n) + 4 + self._size(v) for n, v in value.items())
-            else:
-                known = sum(1 + self._size(inner) for inner in value)
-            self._sizes[id(value)] = known
-        return known
+            return len(str(value)) + 2
+        sizes = self._sizes
+        if (known := sizes.get(id(value))) is not None:
+            return known
+        total = 0
+        inside: Iterable[Any] = value
+        if isinstance(value, dict):
+            total, inside = sum(map(len, value)), value.values()
+        for inner in inside:
+            total += 4 + (sizes.get(id(inner)) or self._size(inner))
+        sizes[id(value)] = total
+        return total

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import unified_diff
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from ndmapper.data import PlainFile
+from ndmapper.data.plainfile import opens_plain
+from ndmapper.errors import FormatError
 from ndmapper.io.converted import open_array
 from ndmapper.io.digest import VOLATILE, digest
 from ndmapper.io.filemap import FileMap, HduMap, map_file
@@ -22,6 +26,9 @@ from ndmapper.steps.record.differences import differences
 __all__ = ["Comparison", "Verdict", "compare"]
 
 Verdict = Literal["identical", "within", "differs"]
+
+_LINES = 20
+"""Largest number of lines that differ which are listed, of a text."""
 
 
 @dataclass
@@ -50,9 +57,12 @@ def compare(
     *,
     ignore: Sequence[str] = (),
 ) -> Comparison:
-    """Compare two FITS files, such as the products of two runs."""
+    """Compare two files, such as the products of two runs; texts line by line."""
     found = Comparison(_compare_records(read_records(first), read_records(second)))
     if digest(first) == digest(second):
+        return found
+    if opens_plain(first) or opens_plain(second):
+        found.headers += _compare_texts(first, second)
         return found
     maps = map_file(first), map_file(second)
     pairs = [[h for h in fmap.hdus if not is_record(h)] for fmap in maps]
@@ -80,6 +90,19 @@ def compare(
             kinds = [_kind(hdu) for hdu in (ours, theirs)]
             found.headers.append(f"{where}: {kinds[0]} and {kinds[1]}")
     return found
+
+
+def _compare_texts(first: Path, second: Path) -> list[str]:
+    """List the lines that only one of two files has that are not FITS."""
+    if opens_plain(first) != opens_plain(second):
+        return [f"{first if opens_plain(second) else second} is FITS, the other is not"]
+    try:
+        ours, theirs = (PlainFile(p).text().splitlines() for p in (first, second))
+    except FormatError:
+        return ["the bytes differ"]
+    lines = list(unified_diff(ours, theirs, n=0, lineterm=""))[2:]
+    more = [f"... {len(lines) - _LINES} lines more"] if len(lines) > _LINES else []
+    return [*lines[:_LINES], *more] or ["the ends of lines differ"]
 
 
 def _kind(hdu: HduMap) -> str:

@@ -15,6 +15,7 @@ _OURS = {
     "sys": "import sys",
     "config": "from ndmapper import config",
     "DataFile": "from ndmapper import DataFile",
+    "PlainFile": "from ndmapper.data import PlainFile",
     "run_task": "from ndmapper import run_task",
     "digest": "from ndmapper.io.digest import digest",
 }

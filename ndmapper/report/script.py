@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ndmapper.io.filetypes import is_plain, record_name
 from ndmapper.report.calls import Call, find_calls
 from ndmapper.report.definitions import Definitions
 from ndmapper.report.lineage import Lineage, Row, UsedFile, references_of
@@ -54,7 +55,7 @@ class _Writer:
 
         def place(name: str) -> str:
             # A record is untrusted: only the name is used, no folder.
-            name = Path(name).name
+            name = record_name(name)
             name = "unnamed" if name in ("", "..") else name
             found, count = name, 1
             while found in taken:
@@ -189,9 +190,9 @@ class _Writer:
         for parameter, value in row["parameters"].items():
             if parameter in row["references"]:
                 given = self._named_files(row, parameter, value)
-                if exact.get(parameter) == "DataFile":
-                    lines = [*self.definitions.ours("DataFile"), *lines]
-                    given = Code(f"DataFile({given})")
+                if (kind := exact.get(parameter)) in ("DataFile", "PlainFile"):
+                    lines = [*self.definitions.ours(kind), *lines]
+                    given = Code(f"{kind}({given})")
                 words[parameter] = given
             elif parameter in exact:
                 words[parameter] = Code(exact[parameter])
@@ -274,8 +275,9 @@ class _Writer:
             params[parameter] = self._files(parameter, value)
             # Commands take any file by path.
             if parameter not in task["parameters"] and row["engine"] != "command":
-                before = [*self.definitions.ours("DataFile"), *before]
-                params[parameter] = _opened(params[parameter])
+                kind = _kind(value)
+                before = [*self.definitions.ours(kind), *before]
+                params[parameter] = _opened(params[parameter], kind)
         what = task["name"]
         if row["engine"] != "iraf":
             what = f"{row['engine']}:{what}"
@@ -292,11 +294,17 @@ class _Writer:
         return before, call_text("run_task", [what], words)
 
 
-def _opened(files: Any) -> Any:
-    """Write files that must be opened as frames."""
+def _kind(value: Any) -> str:
+    """Say what the files of a parameter are, which are alike."""
+    first = value[0] if isinstance(value, list) else value
+    return "PlainFile" if first and is_plain(first["name"]) else "DataFile"
+
+
+def _opened(files: Any, kind: str) -> Any:
+    """Write files that must be opened as what they are."""
     if isinstance(files, list):
-        return [_opened(file) for file in files]
-    return Code(f"DataFile({files})")
+        return [_opened(file, kind) for file in files]
+    return Code(f"{kind}({files})")
 
 
 class _CannotBeWrittenError(Exception):

@@ -180,7 +180,7 @@ class Chain:
                     hint = did_you_mean(value, known)
                     msg = f"no step of {self.name} has an engine {value!r}{hint}"
                     raise ParameterError(msg)
-            elif name in CONFIG_WORDS:
+            elif name in CONFIG_WORDS or (name == "by" and not takers):
                 takers = list(range(len(self.steps)))
             elif name in names and isinstance(value, Mapping):
                 routed[names[name]].update(value)
@@ -222,6 +222,12 @@ class Chain:
                 declaration, own, freeze_settings(declaration, own), current,
                 digests=digests, in_memory=True,
             )  # fmt: skip
+            if any(item.unit.open for item in items):
+                msg = (
+                    f"{self.name}: how many products {declaration.name} makes is only "
+                    "known when it has; it can be the last step of a chain"
+                )
+                raise PlanError(msg)
             preludes = preludes or [[] for _ in items]
             if len(preludes) != len(items):
                 msg = (
@@ -257,4 +263,4 @@ def _stand_in(item: PlanItem) -> PlannedFile:
     unit = item.unit
     ((output, name),) = item.targets.items()
     rows = [*ancestors(unit.used), item.expected[output]]
-    return plan_file(name, rows, unit.cals, like=unit.inputs[0])
+    return plan_file(name, rows, unit.own_cals, like=unit.inputs[0])

@@ -62,11 +62,11 @@ def run_now(
             "step"
         )
         raise DeclarationError(msg)
-    named = dict(outputs or {})
+    named = {name.removesuffix("?"): spec for name, spec in (outputs or {}).items()}
     declaration = now_declaration(
         what,
         inputs=tuple(inputs),
-        outputs=tuple(named),
+        outputs=tuple(outputs or ()),
         words=words,
         prefix=prefix,
         suffix=suffix,
@@ -84,7 +84,8 @@ def run_now(
         save=True,
         parameters={},
     )
-    _, results = run_call(declaration, inputs, bound)
+    files = {name.removesuffix("?"): given for name, given in inputs.items()}
+    _, results = run_call(declaration, files, bound)
     made = TaskResult()
     for output in declaration.outputs:
         made[str(output)] = files_of(output, results)

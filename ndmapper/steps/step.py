@@ -37,6 +37,9 @@ reprocess : bool or 'auto', optional
     Where a product exists: False re-uses it, True makes it again, 'auto' makes it
     again only if it differs from what would be made now, None (the default) takes
     config['reprocess'], where None is an error.
+by : str, mapping or None, optional
+    What the call is split by, in place of what the step says; None leaves it whole,
+    so that a tool may use threads of its own.
 workers, on_error, timeout, engine, dry_run, interact, use_uncert, use_flags : optional
     As in the configuration.
 save : bool, optional

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from ndmapper.config import Settings
-from ndmapper.data import DataFile, FileName, FileSet
+from ndmapper.data import DataFile, FileName, FileSet, PlainFile
 from ndmapper.data.fileset import files_in
 from ndmapper.data.member_keys import cut, keys_in
-from ndmapper.data.name_pattern import Key
+from ndmapper.data.name_pattern import Key, NamePattern, field_name
+from ndmapper.data.planned import PlannedFile
 from ndmapper.engines import Job, get_engine
 from ndmapper.engines.base import Calibration, Output
 from ndmapper.io.digest import DigestCache
-from ndmapper.io.filetypes import in_database
+from ndmapper.io.filetypes import in_database, record_name
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.declare.tool_parameters import switch_values
 from ndmapper.steps.instrument_table import TableFacts
@@ -67,6 +68,8 @@ class WorkUnit:
         The parameter that is given the key.
     cals : mapping
         Calibrations that all its inputs share, which products are handed on with.
+    own_cals : mapping
+        Of these, the members that belong to the key.
     lost : mapping
         Why keys of the same input have no unit.
     settings : Settings
@@ -89,6 +92,7 @@ class WorkUnit:
     key: Mapping[str, Key] = field(default_factory=dict)
     parameter: str | None = None
     cals: Mapping[str, Any] = field(default_factory=dict)
+    own_cals: Mapping[str, Any] = field(default_factory=dict)
     lost: Mapping[Key, str] = field(default_factory=dict)
     settings: Settings
     digests: DigestCache
@@ -157,6 +161,17 @@ class WorkUnit:
             if any(in_database(df) for df in as_list(cal) if df.filename is not None)
         }
 
+    def member_key(self, output: Output, name: FileName) -> Key:
+        """Give the key by which a product is a member of the set of its output."""
+        pattern = NamePattern(str(self.sets[output]))
+        known: dict[str, Any] = {field_name(f): key for f, key in self.key.items()}
+        if not set(pattern.fields) <= set(known):
+            read = pattern.match(name)
+            assert read is not None
+            known = pattern.values(read) | known
+        key = tuple(known[name] for name in pattern.fields)
+        return key if len(key) > 1 else key[0]
+
     def job(self, targets: Targets, folder: Path | None, *, workers: int = 1) -> Job:
         """Put together what the engine is handed; without a folder, for a preview."""
         declaration, settings = self.declaration, self.settings
@@ -189,7 +204,7 @@ class WorkUnit:
             parameters=parameters,
             outputs=self.outputs,
             open=frozenset(self.open),
-            targets={o: _short(name) for o, name in names.items()},
+            targets={o: record_name(str(name)) for o, name in names.items()},
             settings=settings,
             folder=folder,
             timeout=None if settings["interact"] else settings["timeout"],
@@ -210,7 +225,10 @@ class WorkUnit:
             return value
         if isinstance(value, list):
             return [self._own_part(item) for item in value]
-        if not isinstance(value, DataFile):
+        is_planned = isinstance(value, PlannedFile) and not value.is_made
+        if not isinstance(value, DataFile) or isinstance(value, PlainFile):
+            return value
+        if is_planned:  # its content is not known, and only a preview asks
             return value
         for by, key in self.key.items():
             said = keys_in(value, by)
@@ -231,12 +249,6 @@ def shared_cals(items: Sequence[Any]) -> dict[str, Any]:
         for name, cal in first.cals.items()
         if all(df.cals.get(name) is cal for df in others)
     }
-
-
-def _short(name: object) -> str:
-    """Write the name of a product without its folder, but for a database of IRAF."""
-    path = Path(str(name))
-    return f"database/{path.name}" if in_database(path) else path.name
 
 
 def files_within(value: Any) -> Iterator[DataFile | Path]:

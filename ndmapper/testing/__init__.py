@@ -11,6 +11,8 @@ files, headers, reads
     Small FITS files, header-only files, counted reads.
 scenes, gmos_archive, muse_archive
     Simulated archives of headers with known calibrations.
+muse_night
+    Reductions of MUSE whose recipes are simulated, with records of full size.
 """
 
 from ndmapper.testing.archives import LoopbackArchives

@@ -28,7 +28,6 @@ How products of 24 IFUs are made: masters in one file (but for tables of wavelen
 lists of 24 files by one call of the recipe, or sets of 24 files, each by its own call.
 """
 
-_NUMBERS = range(1, 25)
 
 _BAND = {"lambdamin": 7260.0, "lambdamax": 7365.0}
 _BASIC = ("geometry", "illum")
@@ -162,10 +161,18 @@ def combine(*, offsets: DataFile, filters: DataFile) -> dict[str, Any]:
             "save": "cube"}  # fmt: skip
 
 
-def write_night(folder: Path, *, objects: int = 2, skies: int = 1) -> None:
-    """Write the headers of raw frames of one observing block, and static tables."""
+def write_night(
+    folder: Path, *, objects: int = 2, skies: int = 1, ifus: int = 24
+) -> None:
+    """
+    Write the headers of raw frames of one observing block, and static tables.
+
+    With fewer `ifus` than 24 it can only be reduced in units.
+    """
     seconds = count()
-    chips = [{"XTENSION": "IMAGE", "EXTNAME": f"CHAN{n:02d}"} for n in _NUMBERS]
+    chips = [
+        {"XTENSION": "IMAGE", "EXTNAME": f"CHAN{n:02d}"} for n in range(1, ifus + 1)
+    ]
     kinds = _KINDS | {"std": 1, "sky": skies, "object": objects}
     for kind, number in kinds.items():
         for _ in range(number):
@@ -217,7 +224,7 @@ def reduce_night(folder: Path, form: Form = "units") -> DataFile:
         return {tag: files, **{name: sets[name] for name in _SETS[:number]}}
 
     def named(*outputs: str, one: bool = form == "merged") -> dict[str, str]:
-        end = ".fits" if one else f"-{{01..{len(_NUMBERS)}}}.fits"
+        end = ".fits" if one else "-{01..24}.fits"
         return {} if form == "units" else {name: f"{name}{end}" for name in outputs}
 
     lines = static["line_catalog"]

@@ -115,4 +115,4 @@ def test_static_calibrations_of_muse_go_by_date(
     match = match_frames(target, cal_type, statics)
     (name,) = match.files
     assert name.endswith(f"_{run}.fits")
-    assert match.is_processed
+    assert match.product is not None

@@ -191,6 +191,23 @@ def test_none_of_the_members_that_are_wanted_is_an_error(biases):
         FileSet(PATTERN, keys=[5, 6])
 
 
+@pytest.mark.parametrize("text", ["B-{ifu:2d}.fits", "B-{}.fits", "B-{ifu!r}.fits"])
+def test_pattern_that_is_wrong_is_said_to_be(biases, text):
+    with pytest.raises(ParameterError, match="is no key; a key is a name"):
+        FileSet(text)
+
+
+@pytest.mark.parametrize("files", [None, 3, b"B-{ifu:02d}.fits"])
+def test_set_of_nothing_of_this_kind_is_a_type_error(files):
+    with pytest.raises(TypeError, match="a FileSet is made of a pattern"):
+        FileSet(files)
+
+
+def test_one_key_may_be_wanted(biases):
+    assert list(FileSet(PATTERN, keys=7)) == [7]
+    assert list(FileSet({"white": "B-01.fits", "V": "B-02.fits"}, keys="V")) == ["V"]
+
+
 def test_rule_beside_a_pattern_is_refused(biases):
     with pytest.raises(ParameterError, match=r"the names .* say the ifu"):
         FileSet(PATTERN, by="filter")
@@ -245,8 +262,9 @@ def test_names_with_an_asterisk_are_a_list(biases):
 
 
 def test_list_without_a_rule_is_an_error(biases):
-    with pytest.raises(ParameterError, match="told how they differ"):
-        FileSet(biases)
+    for files in (biases, "B-*.fits"):
+        with pytest.raises(ParameterError, match="told how they differ"):
+            FileSet(files)
 
 
 def test_two_files_of_one_key_are_an_error(biases, folder):
@@ -532,6 +550,16 @@ def test_name_is_a_pattern(biases):
     assert (str(files), files.pattern) == ("", None)
     with pytest.raises(ModeError, match="has no name"):
         files.__fspath__()
+
+
+def test_name_is_given_to_files_that_have_none(biases):
+    files = {7: NDLater(np.ones((2, 2))), 8: DataFile("B-07.fits")}
+    made = FileSet(files, by="ifu", filename="x-{ifu:02d}.fits")
+    assert made.names == ["x-07.fits", "B-07.fits"]
+    with pytest.raises(ParameterError, match="no key in braces"):
+        FileSet(files, filename="x.fits")
+    with pytest.raises(ParameterError, match="cannot be part"):
+        FileSet({"a/b": NDLater(np.ones(3))}, filename="x-{f}.fits")
 
 
 def test_meta_is_that_of_the_first_member(biases):

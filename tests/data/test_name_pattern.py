@@ -146,6 +146,7 @@ def test_number_of_numpy_is_a_number():
         "plain.fits",
         "half{open.fits",
         "{a}{b}{c}{d}{e}{f}",
+        "{a}-{b}-{c}-{d}.fits",
     ],
 )
 def test_anything_else_in_braces_is_no_pattern(text):

@@ -1,5 +1,6 @@
 """The record: canonical text, its table in FITS, keys that tell what counts."""
 
+import hashlib
 import json
 import struct
 import tracemalloc
@@ -320,3 +321,27 @@ def test_entries_with_wrong_parts_are_refused(made, tmp_path, change):
 def test_device_is_no_file(tmp_path):
     with pytest.raises(FormatError, match="no ordinary file"):
         map_file("/dev/zero")
+
+
+# ---- keys of several outputs
+
+
+def test_keys_of_all_outputs_of_a_run_are_those_of_their_entries():
+    outputs = [None, "B#1", "Ä", "B[2]"]
+    task = {"name": "muse_bias", "parameters": {"nifu": 1}, "words": {}}
+    tags = {"BIAS": {"name": "b.fits", "key": "sha256:b"}}
+    for more in ({}, {"task": task, "tags": tags}, {"revision": 2}):
+        shared = entry() | more
+        assert record.output_keys(shared, outputs) == {
+            output: record.entry_key(shared | {"output": output}) for output in outputs
+        }
+
+
+def test_keys_are_digests_of_canonical_json():
+    row = entry()
+    parts = {name: row[name] for name in ("step", "engine", "tool", "output",
+                                          "parameters", "config", "code")}  # fmt: skip
+    parts |= {"inputs": ["sha256:x"], "references": {},
+              "calibrations": {"bias": "sha256:b", "dark": None}}  # fmt: skip
+    key = hashlib.sha256(canonical(parts).encode()).hexdigest()
+    assert record.entry_key(row) == f"sha256:{key}"

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +87,6 @@ def test_files_of_a_master_are_one_frame(target: Path, tmp_path: Path) -> None:
 
 
 def test_cached_frames_are_joined_as_well(target: Path, tmp_path: Path) -> None:
-    import os
-
     masters(tmp_path / "m")
     for path in (tmp_path / "m").iterdir():
         os.utime(path, (1_000_000, 1_000_000))
@@ -133,6 +133,13 @@ def test_two_nights_of_one_name_in_two_folders_stay_two(
     masters(tmp_path / "n1", clock="02:00:00")
     masters(tmp_path / "n2", clock="13:00:00")
     assert bias_of(["n1", "n2"]) == f"n2/{BIAS}"
+    # A set of that name from the other folder is another one.
+    others = {}
+    for given in ([FileSet(f"n1/{BIAS}")], DataFileList("n1/*.fits")):
+        files = associate_cals(given, DataFileList("raw/o.fits"), "bias",
+                               cal_dict=init_cal_dict("c.json"))  # fmt: skip
+        others[str(files[0].cals["bias"])] = len(files[0].cals["bias"])
+    assert others == {f"n2/{BIAS}": 24}
     given = [FileSet(f"n2/{BIAS}"), FileSet(f"n1/{BIAS}")]
     files = associate_cals(given, DataFileList("raw/o.fits"), "bias",
                            cal_dict=init_cal_dict("c.json"))  # fmt: skip
@@ -202,7 +209,7 @@ def test_name_without_header_tells_the_ifu(tmp_path: Path) -> None:
     [
         (["MUSE.2017-06-07_bias-07.fits", "MUSE.2017-06-07_bias-06.fits"],
          "MUSE.2017-06-07_bias-{ifu:02d}.fits"),
-        (["b7.fits", "b12.fits"], "b{ifu:1d}.fits"),
+        (["b7.fits", "b12.fits"], "b{ifu:d}.fits"),
         (["b12.fits", "b13.fits"], "b{ifu:02d}.fits"),
         (["MASTER_BIAS-07.fits"], "MASTER_BIAS-{ifu:02d}.fits"),
         (["b7_bias.fits"], "b7_bias.fits"),
@@ -393,6 +400,25 @@ def test_set_of_raw_frames_has_the_calibrations_of_its_files(
     del labelled["associations"]["o-2.fits"]
     with pytest.raises(MissingCalibrationError, match=r"raw/o-2\.fits have none"):
         associate_cals([], raws, "dark", cal_dict=labelled)
+
+
+def test_set_of_raw_frames_is_looked_up_and_listed_file_by_file(
+    target: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    masters(tmp_path / "m")
+    for chip in (1, 2):
+        shutil.copy(target, tmp_path / f"raw/o-{chip}.fits")
+    raws = FileSet("raw/o-{chip}.fits")
+    look_up_cals(raws, {"target": ["bias"]}, dirname=["raw", "m"], cache="c.json")
+    cals = init_cal_dict("c.json")
+    assert set(cals["associations"]) == {"o-1.fits", "o-2.fits"}
+    assert cal_entries(cals, "bias", reference=raws) == [(f"m/{BIAS}", [])]
+    associate_cals([], raws, cal_dict=cals)
+    assert str(raws.cals["bias"]) == f"m/{BIAS}"
+    assert main(["cals", "show", "raw/o-{chip}.fits", "--document", "c.json"]) == 0
+    assert "o-2.fits" in capsys.readouterr().out
+    mark_bad(raws, cals, "clouds")
+    assert set(cals["bad_frames"]) == {"o-1.fits", "o-2.fits"}
 
 
 ODD = ["{", "}", "{}", "{0}", "{ifu.real}", "{ifu!r}", "{ifu:>99999d}", "{ifu:02d",

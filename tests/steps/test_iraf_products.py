@@ -1,5 +1,7 @@
 """A chain of IRAF whose databases and texts are products, with the real tasks."""
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -151,14 +153,28 @@ def test_databases_are_products():
     assert "database/idesecond" in summary.made
 
 
-def test_entries_of_others_are_not_seen(folder):
+def test_a_script_makes_them_again(capsys, tmp_path):
+    spectrum = night()
+    assert main(["script", "wreobj.fits"]) == 0
+    script = tmp_path / "again.py"
+    script.write_text(capsys.readouterr().out)
+    again = tmp_path / "again"
+    again.mkdir()
+    done = subprocess.run(
+        [sys.executable, script, tmp_path], cwd=again, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (again / "database/idesecond").exists()
+    made = DataFile(again / "wreobj.fits")
+    np.testing.assert_array_equal(made[0].data, spectrum[0].data)
+
+
+def test_entries_of_others_are_not_seen():
     night()
-    Path("database/idesecond").rename("database/idother")
-    before = Path("database/idother").read_bytes()
-    with pytest.raises(StepError, match=r"esecond|REFSPEC|dispcor"):
+    # It needs the entry of the second lamp, which lies there, and is given the first.
+    with pytest.raises(StepError, match="database/idesecond"):
         calibrate("reobj.fits", solution="database/idelamp", out_names="x.fits")
-    renamed = Path("database/idother").read_bytes()
-    assert renamed == before
 
 
 def test_a_cleaned_and_a_planned_entry(capsys):
@@ -218,7 +234,7 @@ def test_texts_of_tasks():
     assert isinstance(table, PlainFile)
     assert len(table.text().splitlines()) > 10
     assert np.ptp(made["sensitivity"][0].data) < 0.5
-    assert "Fitting" in made["logfile"].text() or made["logfile"].text()
+    assert "star" in made["logfile"].text()
     assert len(summary.made) == 3
     run()
     assert summary.made == []

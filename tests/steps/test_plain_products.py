@@ -308,6 +308,15 @@ def test_the_command_line_shows_it(make_raw, capsys):
     assert listed["a.txt"] == "a product of ndmapper (convert), not FITS"
     assert main(["ls", "."]) == 0
     assert "a.ecsv" in capsys.readouterr().out
+    assert main(["diff", "a.txt", "a.txt"]) == 0
+    Path("b.txt").write_text("m: 31.0\n")
+    capsys.readouterr()
+    assert main(["diff", "a.txt", "b.txt"]) != 0
+    shown = capsys.readouterr().out
+    assert "-m: 30.0" in shown
+    assert "+m: 31.0" in shown
+    assert main(["diff", "a.txt", "a.fits"]) != 0
+    assert "a.fits is FITS, the other is not" in capsys.readouterr().out
     assert main(["why", "a.txt"]) == 0
     Path("a.ecsv").write_text("x\n")
     assert main(["why", "a.txt"]) == 3

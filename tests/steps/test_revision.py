@@ -146,10 +146,11 @@ def rewrite_side_records(version="0.0.1"):
     }
     for row in [row for rows in records.values() for row in rows]:
         known.setdefault(row["key"], row)
+    order = {path: [row["key"] for row in rows] for path, rows in records.items()}
     for key, row in known.items():
         _downgrade(key, row, known, keys, version)
-    for path, rows in records.items():
-        path.write_text(json.dumps([known[row["key"]] for row in rows]))
+    for path, before in order.items():
+        path.write_text(json.dumps([known[key] for key in before]))
 
 
 def _downgrade(key, row, known, keys, version):
@@ -183,7 +184,7 @@ def test_what_is_made_of_products_of_schema_1_stays(old_night):
     for _ in range(2):
         third(second(first(names)))
     assert summary.made == ["tbax1.fits", "tbax2.fits"]
-    assert [row["schema"] for row in DataFile("tbax1.fits").record] == [1, 1, 2]
+    assert [row["schema"] for row in DataFile("tbax1.fits").record] == [1, 1, 3]
 
 
 def test_raised_revision_makes_products_of_schema_1_again(old_night, caplog):

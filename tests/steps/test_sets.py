@@ -50,7 +50,7 @@ def twice(ndd):
 @run_task(suffix="_sum", each="file")
 def total(files):
     """Add the members up."""
-    first, *others = files.members
+    first, *others = files.members if isinstance(files, FileSet) else [files]
     for df in others:
         first += df
     return first
@@ -260,3 +260,12 @@ def test_program_is_called_for_each_key(files):
 def test_names_with_braces_of_a_file_itself_are_names():
     _write("odd{a}.fits", [1])
     assert str(twice("odd{a}.fits")) == "todd{a}.fits"
+
+
+def test_call_says_whether_it_is_split(files):
+    whole = total(files, by="ifu", out_names="each.fits")
+    assert list(whole) == [1, 2, 3]
+    assert str(whole) == "each-{ifu:02d}.fits"
+    assert isinstance(extension("whole.fits", by="ident"), FileSet)
+    with pytest.raises(StepError, match="AssertionError"):
+        extension("whole.fits", by=None)

@@ -11,8 +11,9 @@ products, side_effects, vardq, failures
     What a task made, changed, left undone.
 process, pool, worker, cl_cache, installation
     Worker processes that run PyRAF.
-database, shared_database
-    IRAF's text databases.
+database, shared_database, entries
+    IRAF's text databases: their form, those that tasks share, and entries that are
+    declared as files.
 """
 
 from ndmapper.engines.iraf.engine import IrafEngine

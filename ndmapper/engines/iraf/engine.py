@@ -212,6 +212,7 @@ class _Run:
             products=products,
             log="".join(self.log),
             warnings=tuple(dict.fromkeys(self.warnings)),
+            replayed=shared.replays,
         )
 
     def _keep_undeclared(self) -> None:

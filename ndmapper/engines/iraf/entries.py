@@ -77,8 +77,8 @@ def find_made(
     for output, name in wanted.items():
         is_alone = [n[:2] for n in wanted.values()].count(name[:2]) == 1
         paths = _files_of(name, new, alone=is_alone)
-        if not paths:  # as it was left by a user who looked at it
-            paths = [p for p in there if p.name == iraf_name(name)]
+        # Or as it was left, where it was given to be looked at.
+        paths = paths or _files_of(name, there, alone=False)
         if not paths:
             made = ", ".join(p.name for p in new if p.name != _LAST) or "nothing"
             msg = f"it did not write database/{name}, but {made} in the database"

@@ -43,6 +43,7 @@ def preview(job: Job, known: Mapping[str, Parameter] | None) -> Preview:
         if ident is not None:
             lines.append(f"  extension {ident!r}")
         lines += [f"    {name} = {value!r}" for name, value in values.items()]
+        lines += [f"    database entry {entry}" for entry in given_entries(job)]
         named = {_iraf_name(name, known): value for name, value in values.items()}
         script += [f"{n} = {_cl(v)}" for n, v in named.items() if "." in n]
         arguments = ", ".join(f"{n}={_cl(v)}" for n, v in named.items() if "." not in n)

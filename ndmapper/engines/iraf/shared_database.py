@@ -20,7 +20,8 @@ from ndmapper.engines.iraf.entries import (
     made_entries,
     put_entry,
 )
-from ndmapper.io.record import side_path
+from ndmapper.errors import RecordError
+from ndmapper.io.record import read_side, side_path
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.temporary import staging_name
 
@@ -114,6 +115,8 @@ class SharedDatabase:
         self._side = outdir / ".ndmapper" / "database"
         self._mine = folder / "database"
         self._by_hand = by_hand
+        self.replays = False
+        """Whether it was given what the user had done by hand before."""
         self._given: dict[str, str] = {}
         self._entries = given_entries(job)
         self._wanted = made_entries(job)
@@ -124,32 +127,45 @@ class SharedDatabase:
         """Copy the database to the folder of the task."""
         own = {*self._wanted.values(), *map(iraf_name, self._wanted.values())}
         for path in _files(self._theirs):
-            if path.name in own and not self._by_hand:
+            is_own = path.name in own
+            if is_own and not self._by_hand and not self._was_by_hand(path):
                 continue
-            if side_path(path).exists():
-                if not self._entries:
-                    self._given |= put_entry(PlainFile(path), self._mine)
-                continue
-            self._mine.mkdir(exist_ok=True)
-            text = _read(path)
-            if text is None:  # a file that is no database
-                shutil.copyfile(path, self._mine / path.name)
-                continue
-            head, entries = split_entries(text)
-            before = entries
-            if not self._by_hand:
-                history = self._history(path.name, text, entries)
-                if history.place(self._job) < len(history.writes):
-                    before = history.without(self._job).entries()
-            if entries and not before:
-                continue
-            seen = text if before == entries else join_entries(head, before)
-            _write(self._mine / path.name, seen)
-            self._given[path.name] = seen
+            if not side_path(path).exists():
+                self._fetch_shared(path)
+            elif is_own or not self._entries:
+                self._given |= put_entry(PlainFile(path), self._mine)
         for entry in self._entries:
             texts = put_entry(entry, self._mine)
             self._given |= texts
             self._declared |= set(texts)
+
+    def _was_by_hand(self, path: Path) -> bool:
+        """Whether a product was made by hand, so that the job starts from that."""
+        with contextlib.suppress(RecordError):
+            rows = read_side(path)
+            if rows and "interactive" in rows[-1]:
+                self.replays = True
+                return True
+        return False
+
+    def _fetch_shared(self, path: Path) -> None:
+        """Copy a file that is no product, less what the job itself wrote before."""
+        self._mine.mkdir(exist_ok=True)
+        text = _read(path)
+        if text is None:  # a file that is no database
+            shutil.copyfile(path, self._mine / path.name)
+            return
+        head, entries = split_entries(text)
+        before = entries
+        if not self._by_hand:
+            history = self._history(path.name, text, entries)
+            if history.place(self._job) < len(history.writes):
+                before = history.without(self._job).entries()
+        if entries and not before:
+            return
+        seen = text if before == entries else join_entries(head, before)
+        _write(self._mine / path.name, seen)
+        self._given[path.name] = seen
 
     def products(self) -> dict[Output, DataFile]:
         """Find the declared entries that the task has written; raises ProductError."""

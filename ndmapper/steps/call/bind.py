@@ -11,6 +11,7 @@ from ndmapper.steps.declare.declaration import (
     OF_DECLARATION,
     Declaration,
 )
+from ndmapper.steps.declare.function import check_by
 from ndmapper.steps.declare.parameters import check_values
 from ndmapper.steps.instrument_table import check_table
 
@@ -38,6 +39,11 @@ class Bound:
         A checked value for every parameter.
     table : object
         The instrument or table given in the call, or None.
+    by : tuple of (str or None)
+        What the call says that it is to be split by, and the parameter for the key;
+        empty where it says nothing.
+    given : frozenset of str
+        Parameters that the call itself gives.
     """
 
     words: Mapping[str, Any]
@@ -47,6 +53,8 @@ class Bound:
     save: bool
     parameters: Mapping[str, Any]
     table: Any = None
+    by: tuple[str | None, ...] = ()
+    given: frozenset[str] = frozenset()
 
 
 def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
@@ -70,6 +78,9 @@ def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
     inputs = {n: rest.pop(n) for n in declaration.more_inputs if n in rest}
     calibrations = {n: rest.pop(n) for n in declaration.cals if n in rest}
     out_names = rest.pop("out_names", None)
+    by: tuple[str | None, ...] = ()
+    if "by" in rest and "by" not in declaration.parameters:
+        by = check_by(rest.pop("by"), step)
     table = None
     if declaration.table is not None:
         table = check_table(rest.pop(declaration.table, None), step)
@@ -79,7 +90,7 @@ def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
         raise ParameterError(msg)
     known = {
         *declaration.parameters, *declaration.cals, *CONFIG_WORDS, "out_names", "save",
-        *declaration.more_inputs, *filter(None, declaration.outputs),
+        *declaration.more_inputs, *filter(None, declaration.outputs), "by",
         *filter(None, [declaration.table]),
     }  # fmt: skip
     for name in rest:
@@ -94,6 +105,8 @@ def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
         save=save,
         parameters=check_values(declaration.parameters, rest, step),
         table=table,
+        by=by,
+        given=frozenset(rest),
     )
 
 

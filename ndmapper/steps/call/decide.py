@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ndmapper.data import DataFile, FileName, FileSet
 from ndmapper.data.fold_names import list_names
-from ndmapper.data.name_pattern import NamePattern, in_order, key_text
+from ndmapper.data.name_pattern import Key, NamePattern, in_order, key_text
 from ndmapper.data.plainfile import open_file
 from ndmapper.data.planned import plan_file
 from ndmapper.engines.base import Output
@@ -20,11 +20,13 @@ from ndmapper.errors import (
     RecordError,
 )
 from ndmapper.io.digest import DigestCache
+from ndmapper.io.filetypes import record_name
 from ndmapper.io.record import (
     cleaned_path,
     entry_key,
     pending_path,
     read_cleaned,
+    read_pending,
     read_records,
 )
 from ndmapper.io.source import Stamp, stamp_of
@@ -41,7 +43,15 @@ from ndmapper.steps.record.entry import (
 from ndmapper.steps.record.equivalence import Equivalence, own_key
 from ndmapper.steps.work_unit import Targets, WorkUnit
 
-__all__ = ["Action", "PlanItem", "decide", "describe_products", "plan_in_memory"]
+__all__ = [
+    "Action",
+    "PlanItem",
+    "decide",
+    "describe_products",
+    "former_members",
+    "plan_in_memory",
+    "refuse_unforeseen",
+]
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +166,7 @@ def plan_in_memory(unit: WorkUnit, targets: Targets) -> PlanItem:
 
 def describe_products(unit: WorkUnit, targets: Targets) -> dict[Output, Entry]:
     """Build the entry that each product would have if it were made now."""
-    names = {output: Path(str(name)).name for output, name in targets.items()}
+    names = {output: record_name(name) for output, name in targets.items()}
     return expected_entries(unit, names)
 
 
@@ -230,41 +240,79 @@ def _members_of_last_time(unit: WorkUnit, output: Output) -> Targets:
     """Find the products of an output that gives any number, as they were last made."""
     pattern = NamePattern(str(unit.open[output]))
     folder = Path(pattern.text).parent
-    there = dict(pattern.files())
+    paths = [path for _, path in pattern.files()]
     removed = NamePattern(str(cleaned_path(Path(pattern.text))))
-    there |= {
-        key: str(folder / Path(path).name.removesuffix(".json"))
-        for key, path in removed.files()
-        if key not in there
-    }
-    for path in list(there.values()):
-        rows = _rows_of(Path(path))
-        made_with = rows[-1].get("members", []) if rows else []
-        for name in made_with:
+    paths += [
+        str(folder / Path(path).name.removesuffix(".json"))
+        for _, path in removed.files()
+    ]
+    found: dict[Key, str] = {}
+    for path in paths:
+        if (entry := _entry_of(unit, output, Path(path))) is None:
+            continue
+        # Those that were made with it may be damaged or gone, and tell nothing.
+        for name in (path, *entry.get("members", ())):
             # No record chooses another folder.
-            member = str(folder / Path(str(name)).name)
+            member = str(folder / Path(name).name)
             if (key := pattern.match(member)) is not None:
-                there.setdefault(key, member)
+                found[key] = member
     return {
         f"{output or ''}[{key_text(key)}]": FileName(path)
-        for key, path in in_order(there).items()
-        if _is_of(unit, output, Path(path))
+        for key, path in in_order(found).items()
     }
 
 
-def _rows_of(path: Path) -> Sequence[Mapping[str, Any]]:
+def _entry_of(unit: WorkUnit, output: Output, path: Path) -> Entry | None:
+    """Read how a file was made, if as a member of this very set by the same unit."""
     try:
-        return read_records(path) if path.exists() else _rows_left(path)
+        if not path.exists():
+            rows = _rows_left(path)
+        elif pending_path(path).exists():
+            rows = read_pending(path)
+        else:
+            rows = read_records(path)
     except (FormatError, RecordError):
-        return []
+        return None
+    # What was edited since is still a member.
+    entry = next((row for row in reversed(rows) if row["step"] != "edited"), None)
+    pattern = Path(str(unit.sets[output])).name
+    if entry is None or (entry["step"], entry.get("set")) != (
+        unit.declaration.name,
+        pattern,
+    ):
+        return None
+    return entry if entry.get("unit", {}) == dict(unit.key) else None
 
 
-def _is_of(unit: WorkUnit, output: Output, path: Path) -> bool:
-    """Whether a file is a product of this output, or damaged, or not there."""
-    rows = _rows_of(path)
-    if not rows:
-        return not path.exists() or pending_path(path).exists()
-    return rows[-1]["step"] in (unit.declaration.name, "edited")
+def former_members(unit: WorkUnit, targets: Targets) -> list[Path]:
+    """List members of last time that are no products any more, and not edited."""
+    made = {str(name) for name in targets.values()}
+    former = [
+        Path(str(name))
+        for output in unit.open
+        for name in _members_of_last_time(unit, output).values()
+        if str(name) not in made
+    ]
+    takes_all = unit.settings["reprocess"] is True
+    return [p for p in former if takes_all or not _is_edited(p, unit.digests)]
+
+
+def refuse_unforeseen(unit: WorkUnit, targets: Targets) -> None:
+    """
+    Refuse to replace what a plan could not look at, since it did not know the names.
+
+    Raises
+    ------
+    OutputExistsError
+        If a product exists that must not, or that no step made, or that was edited.
+    """
+    step, reprocess = unit.declaration.name, unit.settings["reprocess"]
+    there = [path for n in targets.values() if (path := Path(str(n))).exists()]
+    if there and reprocess in (None, "error"):
+        _refuse(step, there, [])
+    _refuse_foreign(step, there)
+    if reprocess is not True:
+        _refuse_edited(step, there, "they are products now", unit.digests)
 
 
 def _item(  # noqa: PLR0917  # the first four are bound
@@ -379,23 +427,27 @@ def _refuse_edited(
 ) -> None:
     """Refuse to replace an edited product when another output is made again."""
     for path in there:
-        try:
-            product = open_file(path)
-            rows = product.record
-            if not rows or pending_path(path).exists():
-                continue
-            is_edited = rows[-1]["step"] == "edited" or not is_as_recorded(
-                product, digests
-            )
-        except (FormatError, RecordError):
-            continue
-        if is_edited:
+        if _is_edited(path, digests):
             msg = (
                 f"{step} makes {path} together with others, and would make all of "
                 f"them again ({reason}), but {path} was edited; move it away to keep "
                 "it, or pass reprocess=True to replace it"
             )
             raise OutputExistsError(msg)
+
+
+def _is_edited(path: Path, digests: DigestCache) -> bool:
+    """Whether a person changed a product; one that is damaged was not."""
+    try:
+        if not path.exists():
+            return False
+        product = open_file(path)
+        rows = product.record
+        if not rows or pending_path(path).exists():
+            return False
+        return rows[-1]["step"] == "edited" or not is_as_recorded(product, digests)
+    except (FormatError, RecordError):
+        return False
 
 
 class _UnusableError(Exception):

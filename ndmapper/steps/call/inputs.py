@@ -189,12 +189,28 @@ def resolve_calibrations(
         if name in given:
             column = _given(declaration, name, given[name], files)
         else:
-            column = [df.cals.get(name, _ABSENT) for df in files]
+            column = [_own(df, name) for df in files]
             if _ABSENT in column:
                 column = _defaults(declaration, name, column, files)
         for cals, cal in zip(found, column, strict=True):
             cals[name] = cal
     return found
+
+
+def _own(item: Any, name: str) -> Any:
+    """Give the calibration of a file or set; of a set, that of its members as well."""
+    if name in item.cals or not isinstance(item, FileSet):
+        return item.cals.get(name, _ABSENT)
+    found = {key: df.cals[name] for key, df in item.items() if name in df.cals}
+    if not found:
+        return _ABSENT
+    first = next(iter(found.values()))
+    if len(found) == len(item) and all(cal is first for cal in found.values()):
+        return first
+    cals = FileSet({k: c for k, c in found.items() if c is not None}, item.by or "key")
+    lacking = [key for key in item if key not in cals]
+    cals.missing.update({key: f"{item[key]} has none" for key in lacking})
+    return cals
 
 
 def _given(

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ndmapper.data import DataFile, FileName, FileSet
-from ndmapper.data.name_pattern import Key, NamePattern, parse_pattern
+from ndmapper.data.name_pattern import (
+    Key,
+    NamePattern,
+    field_name,
+    parse_pattern,
+    without_key,
+)
 from ndmapper.engines.base import Output
 from ndmapper.errors import PlanError, ShapeError, did_you_mean
 from ndmapper.io.filetypes import (
@@ -78,6 +84,7 @@ def name_products(
             not declaration.is_python
             or declaration.by is not None
             or output in declaration.names
+            or any(isinstance(i, FileSet) for i in _items(all_roles))
         )
         if takes_all and (len(wanted) == 1 or not declaration.is_python):
             placed = [_placed(declaration, name, outdir) for name in wanted]
@@ -101,6 +108,10 @@ def name_products(
             is_set = isinstance(name, FileSet) or may_have_key
             names[output] = _Pattern(placed_name) if is_set else placed_name
     return targets
+
+
+def _items(all_roles: Sequence[Roles]) -> list[Any]:
+    return [i for roles in all_roles for items in roles.values() for i in items]
 
 
 def _by_output(declaration: Declaration, out_names: Any) -> Mapping[Output, Any]:
@@ -156,8 +167,8 @@ def _expanded(
             found.append(name)
             continue
         first = next((files[0] for files in roles.values()), None)
-        named = None if first is None else first.filename
-        own = FileName() if named is None else _without_key(named)
+        named = None if first is None else _name_of(first)
+        own = FileName() if named is None else _without_key(first, named)
         text = name.replace("{output}", str(output or ""))
         for field, part in zip(_OF_INPUT, (own.base, own.root), strict=True):
             text = text.replace(field, part)
@@ -210,9 +221,11 @@ def _folder(outdir: str) -> str:
     return "" if outdir in ("", ".", "./") else outdir
 
 
-def _without_key(name: FileName) -> FileName:
+def _without_key(item: Any, name: FileName) -> FileName:
     """Take the key in braces, with the dash before it, off the name of a set."""
-    text = re.sub(r"[-_.]?\{[^{}]*\}", "", name.name)
+    if not isinstance(item, FileSet):
+        return name
+    text = without_key(name.name)
     return FileName(os.path.join(name.dir, text)) if text != name.name else name  # noqa: PTH118
 
 
@@ -231,7 +244,7 @@ def spread(
         own, pattern = name, None
         if isinstance(name, _Pattern):
             pattern = parse_pattern(str(name))
-        values = {_plain(field): value for field, value in key.items()}
+        values = {field_name(field): value for field, value in key.items()}
         lacking = [f for f in values if pattern is None or f not in pattern.fields]
         if lacking:
             own = FileName(name)
@@ -251,21 +264,29 @@ def spread(
     return closed, open_, sets
 
 
-def _plain(field: str) -> str:
-    """Write a key as a name in braces can have it."""
-    return re.sub(r"\W+", "_", field) or "key"
+def _name_of(item: Any) -> FileName | None:
+    """Give the name of a file or set, of a set that is in one file that of the file."""
+    if isinstance(item, FileSet) and item.whole is not None and not item.filename:
+        item = item.whole
+    name: FileName | None = item.filename
+    return name
+
+
+def _keeps_key(declaration: Declaration) -> bool:
+    """Whether a product is of one member of a set, not of all."""
+    is_alone = declaration.each == "file" and not declaration.is_python
+    return bool(declaration.by) or declaration.each == "ndd" or is_alone
 
 
 def _derived(
     declaration: Declaration, df: Any, output: Output, outdir: str
 ) -> FileName:
-    if df.filename is None or not df.filename.root:
+    named = _name_of(df)
+    if named is None or not named.root:
         msg = f"{declaration.name} was given a file without a name; give out_names"
         raise PlanError(msg)
     name = FileName(
-        df.filename
-        if declaration.by or declaration.each == "ndd"
-        else _without_key(df.filename),
+        named if _keeps_key(declaration) else _without_key(df, named),
         prefix=declaration.affix("prefix", output),
         suffix=declaration.affix("suffix", output),
         dirname=_folder(outdir),
@@ -310,7 +331,8 @@ def refuse_clashes(
             unit.declaration.name,
             ", ".join(map(str, unit.inputs[:1])) or "nothing",
         )
-        for target in names.values():
+        # Of an output of any number, the pattern stands for the names.
+        for target in (*names.values(), *unit.open.values()):
             path = absolute(str(target))
             if path in made:
                 msg = (

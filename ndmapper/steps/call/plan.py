@@ -1,14 +1,17 @@
 """Hop 5, plan: units of work, their names, and whether each runs or is re-used."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NoReturn
 
 from ndmapper.config import Settings
 from ndmapper.data import FileName
 from ndmapper.data.fileset import files_in
 from ndmapper.engines import Preview, get_engine
 from ndmapper.engines.base import Output
+from ndmapper.errors import ParameterError, PlanError
 from ndmapper.io.digest import DigestCache
 from ndmapper.steps.call.bind import Bound
 from ndmapper.steps.call.decide import PlanItem, decide, plan_in_memory
@@ -123,6 +126,9 @@ def plan_units(
     preludes: Sequence[Sequence[PlanItem]] = (),
 ) -> list[PlanItem]:
     """Decide on every unit of a call, or of one step of a chain."""
+    if bound.by:
+        by, parameter = bound.by
+        declaration = replace(declaration, by=by, by_parameter=parameter)
     # Hop 4: calibrations.
     cals = resolve_calibrations(declaration, bound.calibrations, inputs.first)
     # Hop 5: plan.
@@ -157,20 +163,21 @@ def _make_units(
     targets: list[Targets] = []
     for part, (declared, roles) in zip(parts, resolved, strict=True):
         closed, open_, sets = spread(names[part.group], part.key)
+        if sets:
+            _refuse_braces(declared, str(settings["outdir"]))
         first = next(
             (df for items in roles.values() for df in files_in(items[0])), None
         )
-        of_tool, table, parameters = {}, TableFacts(), bound.parameters
-        if part.parameter is not None:
-            given = {part.parameter: next(iter(part.key.values()))}
-            if part.parameter in parameters:
-                parameters = {**parameters, **given}
+        of_tool, table = {}, TableFacts()
+        parameters = {**bound.parameters, **_key_given(declared, bound, part)}
         if not declared.is_python:
             of_tool = tool_parameters(
                 declared, first, part.calibrations, parameters, settings
             )
-            if part.parameter is not None and part.parameter not in parameters:
-                of_tool |= given
+            if part.parameter is not None:
+                (key,) = part.key.values()
+                if (said := of_tool.setdefault(part.parameter, key)) != key:
+                    _refuse_parameter(declared, part, said)
         if declared.table is not None:
             files = [df for item in next(iter(roles.values())) for df in files_in(item)]
             table = plan_facts(files, bound.table)
@@ -190,6 +197,7 @@ def _make_units(
                 key=part.key,
                 parameter=part.parameter,
                 cals=part.cals,
+                own_cals=part.own_cals,
                 lost=part.lost,
                 settings=settings,
                 digests=digests,
@@ -197,6 +205,36 @@ def _make_units(
         )
         targets.append(closed)
     return units, targets
+
+
+def _key_given(declared: Declaration, bound: Bound, part: Part) -> dict[str, Any]:
+    """Give the key of a unit as a parameter, where the function has such a one."""
+    if part.parameter is None or part.parameter not in bound.parameters:
+        return {}
+    if part.parameter in bound.given:
+        _refuse_parameter(declared, part, bound.parameters[part.parameter])
+    (key,) = part.key.values()
+    return {part.parameter: key}
+
+
+def _refuse_parameter(declared: Declaration, part: Part, said: Any) -> NoReturn:
+    (by,) = part.key
+    msg = (
+        f"{declared.name} is called once for each {by}, and gives its {part.parameter} "
+        f"itself, but {part.parameter}={said!r} was given; leave it out, or give only "
+        f"the members that are wanted, as in FileSet(..., keys=[{said!r}])"
+    )
+    raise ParameterError(msg)
+
+
+def _refuse_braces(declared: Declaration, outdir: str) -> None:
+    """Refuse a folder with braces for sets, whose names have the key in such."""
+    if re.search(r"\{[^{}]*\}", outdir):
+        msg = (
+            f"{declared.name} makes a set of files, whose name has the key in braces, "
+            f"so it cannot be in the folder {outdir}; choose another with outdir"
+        )
+        raise PlanError(msg)
 
 
 def _name_groups(

@@ -1,28 +1,25 @@
 """Hop 5, units: which files, calibrations and key go into each unit of work."""
 
-import itertools
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ndmapper.config import Settings
 from ndmapper.data import DataFile, FileSet
-from ndmapper.data.member_keys import find_rule, keys_in
-from ndmapper.data.name_pattern import Key, key_text
+from ndmapper.data.name_pattern import Key, NamePattern
 from ndmapper.engines import get_engine
 from ndmapper.engines.base import Calibration
 from ndmapper.errors import MissingCalibrationError, ParameterError, PlanError
 from ndmapper.steps.call.inputs import Inputs
+from ndmapper.steps.call.keys import Keys
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.work_unit import Roles, shared_cals
 
 __all__ = ["Part", "split"]
 
 log = logging.getLogger(__name__)
-
-Said = Mapping[int, Sequence[Key]]
-"""The keys that each file says it holds, by the id of the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +41,8 @@ class Part:
         The calibrations, by type.
     cals : mapping
         Calibrations that all inputs share, which products are handed on with.
+    own_cals : mapping
+        Of these, the members that belong to the key.
     parameter : str or None
         The parameter that is given the key.
     lost : mapping
@@ -56,6 +55,7 @@ class Part:
     whole: Roles
     calibrations: Mapping[str, Calibration]
     cals: Mapping[str, Any]
+    own_cals: Mapping[str, Any]
     parameter: str | None = None
     lost: dict[Key, str] = field(default_factory=dict)
 
@@ -77,23 +77,25 @@ def split(
         If a calibration that is a set has no member of a key.
     """
     parts: list[Part] = []
-    for group, part in enumerate(_groups(declaration, inputs, calibrations)):
-        by = _split_by(declaration, part.roles)
-        if by is None:
-            parts.append(_part(group, part.roles, part.calibrations))
+    for part in _groups(declaration, inputs, calibrations):
+        if fields := _split_by(declaration, part.roles):
+            keys = Keys(declaration.name, fields)
+            parts += _by_key(declaration, part, keys, settings)
         else:
-            parts += _by_key(declaration, group, part, by, settings)
+            parts.append(_with_own_members(declaration, part))
     return parts
 
 
 def _part(group: int, roles: Roles, applied: Mapping[str, Calibration]) -> Part:
     items = [item for role in roles.values() for item in role]
+    cals = shared_cals(items)
     return Part(
         group=group,
         roles=roles,
         whole=roles,
         calibrations=applied,
-        cals=shared_cals(items),
+        cals=cals,
+        own_cals=cals,
     )
 
 
@@ -115,69 +117,42 @@ def _groups(
     ]
 
 
-def _split_by(declaration: Declaration, roles: Roles) -> str | None:
-    """Find what a unit is split by: as declared, or a set whose extensions are seen."""
+def _split_by(declaration: Declaration, roles: Roles) -> Sequence[str]:
+    """
+    Find what a unit is split by: what is declared, or a set that is not seen as one.
+
+    Functions of extensions see no set, and no tool that takes one file at a time does.
+    """
     if declaration.by is not None:
-        return declaration.by
-    if declaration.each != "ndd":
-        return None
+        return (declaration.by,)
+    sees_files = declaration.each == "file" and not declaration.is_python
+    if declaration.each != "ndd" and not sees_files:
+        return ()
     sets = [i for items in roles.values() for i in items if isinstance(i, FileSet)]
-    return _name_of_key(sets[0]) if sets else None
-
-
-def _name_of_key(files: FileSet) -> str:
-    return ", ".join(files.by) or "key"
+    return (sets[0].by or ("key",)) if sets else ()
 
 
 def _by_key(
-    declaration: Declaration, group: int, whole: Part, by: str, settings: Settings
+    declaration: Declaration, whole: Part, keys: Keys, settings: Settings
 ) -> list[Part]:
-    items = [item for role in whole.roles.values() for item in role]
-    lists = [cal for cal in whole.calibrations.values() if isinstance(cal, list)]
-    # Each file is asked once, and not for each key.
-    said = {
-        id(item): keys_in(item, by)
-        for item in itertools.chain(items, *lists)
-        if not isinstance(item, FileSet)
-    }
-    keys, rule = _keys_of(declaration, items, by, said)
-    parameter = declaration.by_parameter or _parameter(declaration, by, rule)
+    every, rule = keys.find(whole.roles)
+    parameter = declaration.by_parameter or _parameter(declaration, keys, rule)
     lost: dict[Key, str] = {}
     found = []
-    for key in keys:
+    for key in every:
         try:
-            roles = {
-                name: _members(role, by, key, said)
-                for name, role in whole.roles.items()
-            }
-            _refuse_empty(declaration, roles, by, key, whole.roles)
-            applied = {
-                name: _members(cal, by, key, said)
-                if isinstance(cal, list)
-                else _member_cal(declaration, name, cal, by, key)
-                for name, cal in whole.calibrations.items()
-            }
+            _refuse_unnameable(declaration, whole.roles, keys, key)
+            part = _of_key(whole, keys, key)
         except (MissingCalibrationError, PlanError) as err:
             if settings["on_error"] != "continue":
                 raise
-            log.warning("%s is left out: %s", f"{by} {key_text(key)}", err)
+            log.warning("%s is left out: %s", keys.word(key), err)
             lost[key] = str(err)
             continue
-        found.append(
-            Part(
-                group=group,
-                key={by: key},
-                roles=roles,
-                whole=whole.roles,
-                calibrations=applied,
-                cals=whole.cals,
-                parameter=parameter,
-                lost=lost,
-            )
-        )
-    for item in items:
-        if isinstance(item, FileSet) and _name_of_key(item) == by:
-            lost.update({k: why for k, why in item.missing.items() if k not in keys})
+        found.append(replace(part, parameter=parameter, lost=lost))
+    for item in (item for role in whole.roles.values() for item in role):
+        if keys.are_those_of(item):
+            lost.update({k: why for k, why in item.missing.items() if k not in every})
     if not found:
         msg = f"{declaration.name}: nothing is left to be done: " + "; ".join(
             lost.values()
@@ -186,81 +161,78 @@ def _by_key(
     return found
 
 
-def _keys_of(
-    declaration: Declaration, items: Sequence[Any], by: str, said: Said
-) -> tuple[list[Key], Any]:
-    """List the keys of the first input that says them."""
-    for item in items:
-        if isinstance(item, FileSet):
-            if _name_of_key(item) == by:
-                first = next(iter(item.members), None)
-                return list(item), None if first is None else find_rule(first, by)
-            continue
-        if found := said[id(item)]:
-            rest = (key for i in items for key in said.get(id(i), ()))
-            return list(dict.fromkeys((*found, *rest))), find_rule(item, by)
-    names = ", ".join(str(item) for item in items[:3]) or "nothing"
-    msg = (
-        f"{declaration.name} is done for each {by}, but {names} does not say of any; "
-        f"{by!r} is the key of a set, a name in [members] of the instrument's table, "
-        "'ident', or a header keyword"
+def _of_key(whole: Part, keys: Keys, key: Key) -> Part:
+    """Take what belongs to a key out of inputs and calibrations."""
+    chosen = {
+        name: keys.select(name, items, key) for name, items in whole.roles.items()
+    }
+    positions = next(iter(chosen.values()), {})
+
+    def select(name: str, cal: Calibration) -> Calibration:
+        if not isinstance(cal, list):
+            return keys.of_calibration(name, cal, key)
+        # One for each file of the first input, of which this unit has some.
+        return [keys.of_calibration(name, cal[i], key) for i in positions]
+
+    own = {}
+    for name, cal in whole.cals.items():
+        with suppress(MissingCalibrationError):  # which may not be applied at all
+            own[name] = keys.of_calibration(name, cal, key)
+    items = [item for files in chosen.values() for item in files.values()]
+    return replace(
+        whole,
+        key=keys.by_field(key),
+        roles={name: [*files.values()] for name, files in chosen.items()},
+        calibrations={n: select(n, cal) for n, cal in whole.calibrations.items()},
+        own_cals=shared_cals(items) | own,
     )
-    raise PlanError(msg)
 
 
-def _parameter(declaration: Declaration, by: str, rule: Any) -> str | None:
+def _refuse_unnameable(
+    declaration: Declaration, roles: Roles, keys: Keys, key: Key
+) -> None:
+    """Refuse a key that cannot be part of the name of a product."""
+    for part in keys.by_field(key).values():
+        try:
+            NamePattern("{key}").fill(part)
+        except ParameterError as err:
+            items = ", ".join(str(i) for role in roles.values() for i in role[:3])
+            msg = (
+                f"{declaration.name}: {keys.word(key)} of {items} cannot be part of "
+                "the name of a product"
+            )
+            raise PlanError(msg) from err
+
+
+def _parameter(declaration: Declaration, keys: Keys, rule: Any) -> str | None:
     """Find the parameter of a tool that is told which key to work on."""
-    if declaration.is_python:
+    if declaration.is_python or len(keys.fields) > 1:
         return None
     known = get_engine(declaration.task.engine).parameters(declaration.task)
-    for name in (getattr(rule, "parameter", None), by):
+    for name in (getattr(rule, "parameter", None), keys.fields[0]):
         if name is not None and (known is None or name in known):
             return str(name)
     return None
 
 
-def _members(items: Iterable[Any], by: str, key: Key, said: Said) -> list[Any]:
-    """Select what belongs to a key: members of sets, and files that do not say no."""
-    found: list[Any] = []
-    for item in items:
-        if isinstance(item, FileSet):
-            if _name_of_key(item) != by:
-                found.append(item)
-            elif key in item:
-                found.append(item[key] if item.whole is None else item.whole)
-            continue
-        if not said[id(item)] or key in said[id(item)]:
-            found.append(item)
-    return found
+def _with_own_members(declaration: Declaration, part: Part) -> Part:
+    """
+    Select the members of sets of calibrations that belong to the one file of a unit.
 
-
-def _refuse_empty(
-    declaration: Declaration, roles: Roles, by: str, key: Key, whole: Roles
-) -> None:
-    for name, files in roles.items():
-        if not files and whole[name]:
-            given = ", ".join(map(str, whole[name][:3]))
-            msg = (
-                f"{declaration.name}: {given} ({name}) has nothing of {by} "
-                f"{key_text(key)}"
-            )
-            raise PlanError(msg)
-
-
-def _member_cal(
-    declaration: Declaration, name: str, cal: Calibration, by: str, key: Key
-) -> Calibration:
-    """Select the member of a calibration that belongs to a key."""
-    if isinstance(cal, FileSet) and _name_of_key(cal) == by:
-        if key not in cal:
-            why = cal.missing.get(key, "")
-            msg = (
-                f"{declaration.name}: the {name} {cal} has no member of {by} "
-                f"{key_text(key)}{f' ({why})' if why else ''}"
-            )
-            raise MissingCalibrationError(msg)
-        return cal[key] if cal.whole is None else cal.whole
-    return cal
+    Only for functions of extensions: others may be made for whole sets.
+    """
+    if declaration.each != "ndd":
+        return part
+    ((df,),) = part.roles.values()
+    return replace(
+        part,
+        calibrations={
+            name: Keys(declaration.name, cal.by or ("key",)).of_own(name, cal, df)
+            if isinstance(cal, FileSet)
+            else cal
+            for name, cal in part.calibrations.items()
+        },
+    )
 
 
 def _join_calibrations(

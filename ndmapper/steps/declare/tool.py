@@ -196,6 +196,7 @@ def now_declaration(
         inputs=names_of(inputs, "inputs", what, plain=False),
         outputs=names_of(outputs, "outputs", what, plain=False),
     )
+    optional = without_marks(inputs)[1] | without_marks(outputs)[1]
     of_engine, of_ours, of_tool = _sorted_words(engine, task, words, options, params)
     check_affixes(what, task.outputs, prefix, suffix)
     return Declaration(
@@ -208,6 +209,7 @@ def now_declaration(
         options=checked_options(of_ours, what),
         reprocess=reprocess,
         logfile=logfile,
+        optional=optional,
     )
 
 

@@ -25,6 +25,7 @@ from ndmapper.engines.decisions import Decisions
 from ndmapper.engines.quality import Findings
 from ndmapper.errors import ParameterError
 from ndmapper.io.digest import DigestCache, Examined, digest, examine, name_damage
+from ndmapper.io.filetypes import record_name
 from ndmapper.io.record import SCHEMA, is_of_library, output_keys
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import absolute
@@ -254,7 +255,7 @@ def references(unit: WorkUnit, *, expected: bool) -> Entry:
         found = examine(path, unit.digests)
         if expected:
             _name_damage(path, found, unit)
-        return {"name": path.name, "digest": found.digest}
+        return {"name": record_name(path), "digest": found.digest}
 
     is_python = unit.declaration.is_python
     tags = {} if is_python else {"tags": _tags(unit, refer)}
@@ -316,7 +317,8 @@ def _named(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[st
         **unit.counted_tool_parameters,
     }.items():
         files = [*files_within(value)]
-        references = [refer(file) for file in files if id(file) not in applied]
+        of_set = {"set": Path(str(value)).name} if isinstance(value, FileSet) else {}
+        references = [refer(f) | of_set for f in files if id(f) not in applied]
         if files and value is not files[0]:
             found[name] = references
         elif references:
@@ -360,7 +362,7 @@ def _name_damage(
 
 def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
     """Refer to a file by the key of its record, or by its digest if it has none."""
-    name = Path(str(df)).name if df.filename is not None else "unnamed"
+    name = record_name(df) if df.filename is not None else "unnamed"
     if not df.is_made:
         return {"name": name, "key": df.record[-1]["key"]}
     key = df.unsaved_key if isinstance(df, PlainFile) else unsaved_key(df)
@@ -418,7 +420,9 @@ def script_block(
     for name, value in parameters.items():
         if isinstance(value, (Path, DataFile)):  # they are among the references
             if isinstance(value, DataFile):
-                exact[name] = "DataFile"
+                exact[name] = (
+                    "PlainFile" if isinstance(value, PlainFile) else "DataFile"
+                )
             continue
         recorded = repr(recordable(value, name))
         text = context.express(value)
@@ -509,7 +513,7 @@ def _paths(files: Sequence[DataFile | Path]) -> dict[str, str | list[str]]:
     places: dict[str, list[str]] = {}
     names = [str(file) for file in files]
     for path in dict.fromkeys(absolute(name) for name in names if name):
-        places.setdefault(path.name, []).append(str(path))
+        places.setdefault(record_name(path), []).append(str(path))
     return {n: p[0] if len(p) == 1 else p for n, p in places.items()}
 
 

@@ -65,7 +65,7 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
             )
             continue
         before = ancestors(item.unit.used)
-        cals = item.unit.cals
+        cals = item.unit.own_cals
         results.append(
             {
                 # A product on disk has content, though it is not known yet.

@@ -10,7 +10,7 @@ from typing import Any
 from ndmapper.config import usable
 from ndmapper.data import DataFile, DataFileList, FileSet
 from ndmapper.data.fold_names import list_names
-from ndmapper.data.name_pattern import NamePattern, in_order
+from ndmapper.data.name_pattern import Key, in_order
 from ndmapper.data.plainfile import open_file
 from ndmapper.data.planned import PlannedFile, plan_file
 from ndmapper.engines.base import Output
@@ -41,8 +41,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-_MOST = 3
-"""Largest number of errors of one call that are told in full."""
+_TOLD = 4
+"""Largest number of units that one error tells of."""
 
 
 def execute(plan: Plan) -> list[Result]:
@@ -112,22 +112,26 @@ def _refuse_failed(plan: Plan, made: Mapping[int, Made | Failure]) -> None:
         if isinstance(result := made.get(id(item)), Failure)
     ]
     if failed:
-        keys = [
-            ", ".join(f"{by} {key}" for by, key in item.unit.key.items())
-            for item, _ in failed
+        told = [
+            f"{_words_of_key(item)}{item.sources}: {result.error}"
+            for item, result in failed[:_TOLD]
         ]
-        words = "; ".join(
-            f"{key} of {item.sources}: {result.error}"
-            for key, (item, result) in zip(keys[:_MOST], failed, strict=False)
-        )
-        if len(failed) > _MOST:
-            words += f"; {', '.join(keys[_MOST:])}: see the log"
+        if more := len(failed) - len(told):
+            told.append(f"and {more} more, which the log names")
+        words = "; ".join(told)
+        kept = "What was made is kept, and the next run makes only what is missing; "
+        if all(item.in_memory for item in plan.items):
+            kept = "Nothing is kept in memory; "
         msg = (
             f"{plan.step} failed for {len(failed)} of {len(plan.items)}: {words}. "
-            "What was made is kept, and the next run makes only what is missing; "
-            "on_error='continue' goes on without"
+            f"{kept}on_error='continue' goes on without"
         )
         raise StepError(msg)
+
+
+def _words_of_key(item: PlanItem) -> str:
+    words = ", ".join(f"{by} {key}" for by, key in item.unit.key.items())
+    return f"{words} of " if words else ""
 
 
 def count_workers(plan: Plan) -> int:
@@ -172,7 +176,7 @@ def _result(item: PlanItem, result: Made | Failure | None) -> Result:
 def _with_cals(item: PlanItem, products: Products) -> Products:
     """Hand on the calibrations of the inputs, which a worker has only copies of."""
     for df in products.values():
-        df.cals.update(item.unit.cals)
+        df.cals.update(item.unit.own_cals)
     return products
 
 
@@ -217,7 +221,7 @@ def map_product(item: PlanItem, output: Output) -> DataFile:
         product = found
     else:
         product = open_file(item.targets[output])
-    product.cals.update(item.unit.cals)
+    product.cals.update(item.unit.own_cals)
     if (
         item.changes
         and not item.is_kept
@@ -264,15 +268,17 @@ def _gathered(pairs: Sequence[tuple[PlanItem, Result]]) -> Result:
     products: dict[Output, Any] = {}
     for item, result in pairs:
         if isinstance(result, Failure):
-            missing |= dict.fromkeys(item.unit.key.values(), result.error)
+            if not item.unit.key:
+                return result
+            missing[_key_of(item)] = result.error
             continue
         assert not isinstance(result, str)
         for name, df in result.items():
             output = output_name(name)
-            if (pattern := item.unit.sets.get(output)) is None:
+            if output not in item.unit.sets:
                 products[name] = df
                 continue
-            key = NamePattern(str(pattern)).match(str(df))
+            key = item.unit.member_key(output, item.targets[name])
             members.setdefault(output, {})[key] = df
     if not members and not products and missing:
         return Failure("; ".join(missing.values()))
@@ -286,6 +292,12 @@ def _gathered(pairs: Sequence[tuple[PlanItem, Result]]) -> Result:
         made.cals.update(first.cals)
         products[output] = made
     return products
+
+
+def _key_of(item: PlanItem) -> Key:
+    """Give the key of a unit, with several fields as one."""
+    key = tuple(item.unit.key.values())
+    return key if len(key) > 1 else key[0]
 
 
 def files_of(output: Output, results: list[Result]) -> DataFileList:

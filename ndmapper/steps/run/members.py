@@ -1,7 +1,9 @@
 """Hop 8, for outputs of any number: each product is named by what it says of itself."""
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +11,23 @@ from ndmapper.data import DataFile, FileName
 from ndmapper.data.member_keys import key_of
 from ndmapper.data.name_pattern import Key, NamePattern, in_order, key_text
 from ndmapper.engines.base import Outcome, Output
-from ndmapper.errors import FormatError, StepError
-from ndmapper.io.record import read_records
+from ndmapper.errors import FormatError, ParameterError, StepError
+from ndmapper.io.record import cleaned_path, side_path
 from ndmapper.io.source import stamp_of
-from ndmapper.steps.call.decide import PlanItem, describe_products
+from ndmapper.steps.call.decide import (
+    PlanItem,
+    describe_products,
+    former_members,
+    refuse_unforeseen,
+)
+from ndmapper.steps.call.naming import refuse_clashes
 from ndmapper.steps.record.entry import output_name
 
-__all__ = ["name_members", "remove_former"]
+__all__ = ["name_members", "removing_former"]
 
-_NUMBERED = re.compile(r"(.*)#\d+|(.*)\[(.*)\]", re.DOTALL)
+log = logging.getLogger(__name__)
+
+_NUMBERED = re.compile(r"([^\[]*)#\d+|([^\[]*)\[(.*)\]", re.DOTALL)
 
 
 def name_members(item: PlanItem, outcome: Outcome) -> tuple[PlanItem, Outcome]:
@@ -41,6 +51,10 @@ def name_members(item: PlanItem, outcome: Outcome) -> tuple[PlanItem, Outcome]:
         for key, df in members.items():
             member = f"{output or ''}[{key_text(key)}]"
             products[member], targets[member] = df, FileName(pattern.fill(key))
+    unforeseen = {o: name for o, name in targets.items() if o not in item.targets}
+    if not item.in_memory:
+        refuse_clashes([unit], [targets])
+        refuse_unforeseen(unit, unforeseen)
     expected = describe_products(unit, targets)
     for output in unit.open:
         made = {o: name for o, name in targets.items() if _is_of(o, output)}
@@ -66,23 +80,26 @@ def _keyed(
     found: dict[Key, DataFile] = {}
     for name, df in _of_output(output, outcome):
         given = _NUMBERED.fullmatch(str(name or ""))
-        key: Key
+        given_key = None
         if given is not None and given[3] is not None:
-            key = int(given[3]) if given[3].isdecimal() else given[3]
-        else:
-            try:
+            given_key = given[3]
+        try:
+            if given_key is None:
                 key = key_of(df, pattern.fields)
-            except FormatError as err:
-                msg = (
-                    f"{item.step}: a product cannot be named by {pattern}: {err}; "
-                    "nothing was saved"
-                )
-                raise StepError(msg) from err
+            else:
+                key = pattern.read(given_key)
+            pattern.fill(key)
+        except (FormatError, ParameterError) as err:
+            msg = (
+                f"{item.step}: a product of {item.sources} cannot be named by "
+                f"{pattern}: {err}; nothing was saved"
+            )
+            raise StepError(msg) from err
         if key in found:
             msg = (
-                f"{item.step} made two products that both say that they are "
-                f"{', '.join(pattern.fields)} {key_text(key)}: {found[key]} and {df}; "
-                "nothing was saved"
+                f"{item.step} made two products of {item.sources} that both say that "
+                "they are "
+                f"{', '.join(pattern.fields)} {key_text(key)}; nothing was saved"
             )
             raise StepError(msg)
         found[key] = df
@@ -99,16 +116,12 @@ def _of_output(output: Output, outcome: Outcome) -> Sequence[tuple[Output, DataF
     ]
 
 
-def remove_former(item: PlanItem) -> list[Path]:
-    """Remove members of last time that are not made any more, of this step's own."""
-    removed = []
-    made = {str(name) for name in item.targets.values()}
-    for pattern in item.unit.open.values():
-        for _, path in NamePattern(str(pattern)).files():
-            if path in made:
-                continue
-            rows = read_records(path)
-            if rows and rows[-1]["step"] == item.unit.declaration.name:
-                Path(path).unlink(missing_ok=True)
-                removed.append(Path(path))
-    return removed
+@contextmanager
+def removing_former(item: PlanItem) -> Iterator[None]:
+    """Remove members of last time that are not made any more, at the end of a block."""
+    former = former_members(item.unit, item.targets)
+    yield
+    for path in former:
+        for one in (cleaned_path(path), path, side_path(path)):
+            one.unlink(missing_ok=True)
+        log.info("%s: %s is not made any more, and was removed", item.step, path)

@@ -36,7 +36,7 @@ from ndmapper.io.write import append_hdu, publish
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.record.differences import differences
 from ndmapper.steps.record.entry import Entry, ancestors, completed_entries
-from ndmapper.steps.run.members import remove_former
+from ndmapper.steps.run.members import removing_former
 from ndmapper.steps.work_unit import WorkUnit
 
 __all__ = [
@@ -102,6 +102,8 @@ def publish_products(
     before = ancestors(item.unit.used)
     entries = completed_entries(item.expected, facts)
     contents, keys = {}, {}
+    asks = bool(settings["interact"]) and not item.unit.declaration.is_python
+    by_hand = asks or outcome.replayed
     try:
         for output, product in outcome.products.items():
             target = absolute(str(item.targets[output]))
@@ -113,7 +115,7 @@ def publish_products(
             finished.append(_Finished(temporary, target))
             place = _place_of_record(item, product)
             rows = [*before, entries[output]]
-            _write(item, product, temporary, rows)
+            _write(item, product, temporary, rows, by_hand=by_hand)
             contents[target], keys[target] = rows[-1]["content"], rows[-1]["key"]
             if place != "file":
                 finished[-1].write_side(rows)
@@ -125,11 +127,10 @@ def publish_products(
                 for output, one in zip(outputs, finished, strict=True)
                 if (content := _kept(item, output, one.target, keys[one.target]))
             }
-            for one in finished:
-                if one.target not in kept:
-                    one.publish()
-            if item.unit.open:
-                remove_former(item)
+            with removing_former(item):
+                for one in finished:
+                    if one.target not in kept:
+                        one.publish()
         for target, content in contents.items():
             if target not in kept:
                 item.unit.digests.put(find_source(target), content, ours=True)
@@ -197,7 +198,12 @@ def _place_of_record(item: PlanItem, product: DataFile) -> str:
 
 
 def _write(
-    item: PlanItem, product: DataFile, temporary: Path, rows: list[Entry]
+    item: PlanItem,
+    product: DataFile,
+    temporary: Path,
+    rows: list[Entry],
+    *,
+    by_hand: bool,
 ) -> None:
     """Write one product to the stage, with its record if that goes into the file."""
     place, (*_, entry) = _place_of_record(item, product), rows
@@ -211,8 +217,7 @@ def _write(
         write_datafile(product, temporary, rows=[], more=more)
     found = examine(temporary)
     entry["content"] = found.digest
-    if item.unit.settings["interact"] and not item.unit.declaration.is_python:
-        # What the user did in the tool is in its product alone.
+    if by_hand:  # what the user did in the tool is in its product alone
         entry["interactive"] = found.digest
         entry["key"] = entry_key(entry)
     if place != "side":

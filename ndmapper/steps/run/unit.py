@@ -137,7 +137,7 @@ def _after_prelude(item: PlanItem) -> PlanItem:
         placed = _with_input(one, made)
         made = list(run_unit(placed).products.values())
         for df in made:
-            df.cals.update(placed.unit.cals)  # the next step may look at them
+            df.cals.update(placed.unit.own_cals)  # the next step may look at them
     return _with_input(item, made)
 
 

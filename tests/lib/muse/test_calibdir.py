@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from ndmapper import run_task
 from ndmapper.data import DataFileList, FileSet, NDLater
 from ndmapper.errors import (
     FormatError,
@@ -205,6 +206,29 @@ def test_results_are_named_by_a_pattern(biases, tmp_path):
     result.save()
     assert (tmp_path / "d-07.fits").exists()
     assert result.dirname == str(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["files", "merged"])
+def test_it_is_input_and_calibration_of_a_step(
+    folder, make_folder, write_merged, pixels, form
+):
+    @run_task(prefix="b", cals=["bias"])
+    def subtract_bias(ndd, bias):
+        """Subtract the bias."""
+        return ndd - bias
+
+    write_merged(folder / "merged" / f"{KIND}.fits", (1, 2, 7), scale=3.0)
+    bias = CalibDir(KIND, folder / "merged" if form == "merged" else make_folder())
+    raws = CalibDir(KIND, make_folder("raws", scale=2.0))
+    made = subtract_bias(raws, bias=bias, reprocess="auto")
+    assert str(made) == f"b{KIND}-{{ifu:02d}}.fits"
+    expected = (2 - (3 if form == "merged" else 1)) * pixels(7)[0]
+    np.testing.assert_array_equal(made[7][0].data, expected)
+    before = [path.stat().st_mtime_ns for path in sorted(folder.glob("b*"))]
+    subtract_bias(raws, bias=bias, reprocess="auto")
+    after = [path.stat().st_mtime_ns for path in sorted(folder.glob("b*"))]
+    assert len(before) == 3
+    assert after == before
 
 
 # ---- indexing and assignment

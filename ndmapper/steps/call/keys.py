@@ -1,0 +1,187 @@
+"""Hop 5, keys: which keys inputs have, and what of files and sets belongs to one."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ndmapper.data import DataFile, FileSet, PlainFile
+from ndmapper.data.member_keys import find_rule, keys_in
+from ndmapper.data.name_pattern import Key, field_name, key_text
+from ndmapper.engines.base import Calibration
+from ndmapper.errors import MissingCalibrationError, PlanError
+from ndmapper.steps.work_unit import Roles
+
+__all__ = ["Keys"]
+
+
+class Keys:
+    """
+    What a call is split by; what files say of it is read once.
+
+    Parameters
+    ----------
+    step : str
+        Name of the step, for messages.
+    fields : sequence of str
+        Names of the parts of a key: one, but for sets with several.
+    """
+
+    def __init__(self, step: str, fields: Sequence[str]) -> None:
+        self._step = step
+        self.fields = tuple(fields)
+        self._said: dict[int, list[Key]] = {}
+
+    def __str__(self) -> str:
+        return ", ".join(self.fields)
+
+    def word(self, key: Key) -> str:
+        """Word a key with its name: ``ifu 7``."""
+        return f"{self} {key_text(key)}"
+
+    def by_field(self, key: Key) -> dict[str, Key]:
+        """Sort the parts of a key by field."""
+        parts = key if isinstance(key, tuple) and len(self.fields) > 1 else (key,)
+        return dict(zip(self.fields, parts, strict=True))
+
+    def are_those_of(self, item: Any) -> bool:
+        """Whether an item is a set whose members differ in this key."""
+        if not isinstance(item, FileSet):
+            return False
+        own = map(field_name, item.by or ("key",))
+        return [*own] == [*map(field_name, self.fields)]
+
+    def of_file(self, df: DataFile) -> list[Key]:
+        """List the keys of the parts that a file says it holds."""
+        if isinstance(df, PlainFile):
+            return []
+        if id(df) not in self._said:
+            said = [_keys_of(df, field) for field in self.fields]
+            if len(said) == 1:
+                self._said[id(df)] = said[0]
+            else:
+                is_one = all(len(found) == 1 for found in said)
+                self._said[id(df)] = [tuple(f[0] for f in said)] if is_one else []
+        return self._said[id(df)]
+
+    def find(self, roles: Roles) -> tuple[list[Key], Any]:
+        """
+        List the keys of the first input that says any, and the rule they are read by.
+
+        Raises
+        ------
+        PlanError
+            If none does.
+        """
+        for items in roles.values():
+            found: dict[Key, None] = {}
+            saying = None
+            for item in items:
+                if isinstance(item, FileSet):
+                    own = list(item) if self.are_those_of(item) else []
+                else:
+                    own = self.of_file(item)
+                if own and saying is None:
+                    saying = item
+                found |= dict.fromkeys(own)
+            if saying is not None:
+                first = saying.members[0] if isinstance(saying, FileSet) else saying
+                return list(found), find_rule(first, self.fields[0])
+        items = [item for role in roles.values() for item in role]
+        names = ", ".join(str(item) for item in items[:3]) or "nothing"
+        msg = (
+            f"{self._step} is done for each {self}, but {names} does not say of any; "
+            f"{str(self)!r} is the key of a set, a name in [members] of the "
+            "instrument's table, 'ident', or a header keyword"
+        )
+        raise PlanError(msg)
+
+    def select(self, name: str, items: Sequence[Any], key: Key) -> dict[int, Any]:
+        """
+        Select what of an input belongs to a key, by the position of each item.
+
+        A file that holds one other part is of another unit; what lacks a part that
+        others have is an error, for less would go in without a word.
+
+        Raises
+        ------
+        PlanError
+            If a set, a file with several parts, or the whole input has nothing of it.
+        """
+        found: dict[int, Any] = {}
+        for position, item in enumerate(items):
+            if self.are_those_of(item):
+                if key not in item:
+                    msg = f"{self._step}: {_lacking(item, self.word(key), key)}"
+                    raise PlanError(msg)
+                found[position] = item[key] if item.whole is None else item.whole
+                continue
+            said = [] if isinstance(item, FileSet) else self.of_file(item)
+            if not said or key in said:
+                found[position] = item
+            elif len(said) > 1:
+                msg = f"{self._step}: {item} ({name}) has nothing of {self.word(key)}"
+                raise PlanError(msg)
+        if items and not found:
+            given = ", ".join(map(str, items[:3]))
+            msg = f"{self._step}: {given} ({name}) has nothing of {self.word(key)}"
+            raise PlanError(msg)
+        return found
+
+    def of_calibration(self, name: str, cal: Calibration, key: Key) -> Calibration:
+        """
+        Select the member of a calibration that belongs to a key.
+
+        Raises
+        ------
+        MissingCalibrationError
+            If it has none, or is one file that says it is of another key.
+        """
+        if self.are_those_of(cal):
+            assert isinstance(cal, FileSet)
+            if key not in cal:
+                words = _lacking(cal, self.word(key), key)
+                msg = f"{self._step}: the {name} {words}"
+                raise MissingCalibrationError(msg)
+            return cal[key] if cal.whole is None else cal.whole
+        # One image is for all images; one IFU is not for another.
+        if isinstance(cal, DataFile) and self.fields != ("ident",):
+            said = self.of_file(cal)
+            if said and key not in said:
+                words = ", ".join(map(key_text, said[:6]))
+                msg = (
+                    f"{self._step}: the {name} {cal} is of {self} {words}, not of "
+                    f"{key_text(key)}"
+                )
+                raise MissingCalibrationError(msg)
+        return cal
+
+    def of_own(self, name: str, cal: FileSet, df: DataFile) -> DataFile:
+        """
+        Select the member of a calibration that belongs to a file by what that says.
+
+        Raises
+        ------
+        MissingCalibrationError
+            If it does not say its key, or there is no such member.
+        """
+        said = self.of_file(df)
+        if len(said) != 1:
+            msg = (
+                f"{self._step}: the {name} {cal} is a set, and {df} does not say which "
+                f"{self} it is of; give the member that belongs to it"
+            )
+            raise MissingCalibrationError(msg)
+        self.of_calibration(name, cal, said[0])
+        return cal[said[0]]
+
+
+def _keys_of(df: DataFile, field: str) -> list[Key]:
+    """List what the headers of a file say, or else the call that made it."""
+    if found := keys_in(df, field):
+        return found
+    rows: Iterable[Any] = df.record[-1:]
+    return [row["unit"][field] for row in rows if field in row.get("unit", {})]
+
+
+def _lacking(item: FileSet, words: str, key: Key) -> str:
+    why = item.missing.get(key, "")
+    return f"{item} has no member of {words}{f' ({why})' if why else ''}"

@@ -1,0 +1,211 @@
+"""Outputs of any number: which files are theirs, and which are never touched."""
+
+import numpy as np
+import pytest
+
+from ndmapper import chain, config, run_task
+from ndmapper.data import DataFile, FileSet, NDLater
+from ndmapper.errors import OutputExistsError, PartialOutputError, PlanError, StepError
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config["reprocess"] = "auto"
+    _write("a.fits", [1, 2, 3])
+    _write("a-b.fits", [4, 5, 6])
+
+
+def _write(name, values, **cards):
+    df = DataFile(data=[NDLater(np.full((4, 4), float(v))) for v in values])
+    df.meta.update(cards)
+    df.save(name)
+
+
+def _value(name):
+    return float(DataFile(name)[0].data[0, 0])
+
+
+def _values(files):
+    return [float(df[0].data[0, 0]) for df in files.members]
+
+
+@run_task(each="file", outputs={"part": "{base}-{CHIP}.fits"})
+def parts(df, *, count: int = 3):
+    """Give each extension as a file that says which chip it is of."""
+    made = []
+    for number, ndd in enumerate(df[:count]):
+        one = DataFile(data=[ndd * 2])
+        one.meta["CHIP"] = f"k{number}"
+        made.append(one)
+    return made
+
+
+def _names(tmp_path):
+    return sorted(path.name for path in tmp_path.glob("a*-k*.fits"))
+
+
+def test_set_of_another_input_is_left_alone(tmp_path):
+    # a-{CHIP}.fits fits the names of the other set as well.
+    parts("a-b.fits")
+    assert _values(parts("a.fits")) == [2, 4, 6]
+    assert len(_names(tmp_path)) == 6
+    assert _values(parts("a-b.fits")) == [8, 10, 12]
+
+
+@pytest.mark.parametrize("reprocess", ["error", False, True, "auto"])
+def test_file_that_no_step_made_is_never_replaced(reprocess):
+    _write("a-k1.fits", [77])
+    with pytest.raises(OutputExistsError, match=r"a-k1\.fits, which no step made|exis"):
+        parts("a.fits", reprocess=reprocess)
+    assert _value("a-k1.fits") == 77
+
+
+def test_input_is_never_replaced():
+    _write("in-k1.fits", [1, 2])
+    with pytest.raises(PlanError, match="its input"):
+        parts("in-k1.fits", out_names="in-{CHIP}.fits")
+    assert _value("in-k1.fits") == 1
+
+
+def test_two_inputs_of_one_pattern_are_refused():
+    @run_task(each="file", outputs={"part": "x-{CHIP}.fits"})
+    def alike(df):
+        return parts.func(df)
+
+    with pytest.raises(PlanError, match="twice"):
+        alike(["a.fits", "a-b.fits"])
+
+
+def test_damaged_member_is_made_again(tmp_path):
+    parts("a.fits")
+    with (tmp_path / "a-k1.fits").open("r+b") as stream:
+        stream.truncate(100)
+    assert _values(parts("a.fits")) == [2, 4, 6]
+
+
+@pytest.mark.parametrize("reprocess", [False, True, "auto"])
+def test_half_a_set_is_made_again(tmp_path, reprocess):
+    parts("a.fits")
+    (tmp_path / "a-k1.fits").unlink()
+    assert _values(parts("a.fits", reprocess=reprocess)) == [2, 4, 6]
+
+
+def test_half_a_set_is_an_error_unless_told():
+    parts("a.fits")
+    DataFile("a-k1.fits").filename.path.unlink()
+    with pytest.raises(PartialOutputError, match=r"a-k0\.fits and a-k1\.fits"):
+        parts("a.fits", reprocess="error")
+
+
+def _edit(name):
+    df = DataFile(name, mode="update")
+    df[0].data[:] = 5
+    df.save()
+
+
+def test_edited_member_is_kept_with_its_set(tmp_path):
+    parts("a.fits")
+    _edit("a-k2.fits")
+    assert _values(parts("a.fits", count=2)) == [2, 4, 5]
+    assert _values(parts("a.fits", count=2, reprocess=True)) == [2, 4]
+    assert _names(tmp_path) == ["a-k0.fits", "a-k1.fits"]
+
+
+def test_removed_member_that_is_made_no_more_is_forgotten(tmp_path):
+    from ndmapper.io.record import cleaned_path, read_records, side_text
+
+    made = parts("a.fits")
+    path = made["k2"].filename.path
+    left = cleaned_path(path)
+    left.parent.mkdir(parents=True)
+    left.write_text(side_text(read_records(path)))
+    path.unlink()
+    assert _values(parts("a.fits", count=2)) == [2, 4]
+    stamp = (tmp_path / "a-k0.fits").stat().st_mtime_ns
+    assert _values(parts("a.fits", count=2)) == [2, 4]
+    assert (tmp_path / "a-k0.fits").stat().st_mtime_ns == stamp
+
+
+def test_side_record_goes_with_the_member(tmp_path):
+    config["record"] = "both"
+    parts("a.fits")
+    parts("a.fits", count=2)
+    assert not list(tmp_path.rglob("a-k2*"))
+
+
+@run_task(each="file", outputs={"part": "{base}_y-{CHIP}.fits"})
+def dark_only(df):
+    """Refuse what is bright."""
+    if float(df[0].data[0, 0]) > 3:
+        msg = "too bright"
+        raise ValueError(msg)
+    return parts.func(df)
+
+
+def test_input_that_fails_is_none_of_the_results():
+    made = dark_only(["a.fits", "a-b.fits"], on_error="continue")
+    assert [str(files) for files in made] == ["a_y-{CHIP}.fits"]
+    with pytest.raises(StepError, match="too bright"):
+        dark_only("a-b.fits", on_error="continue")
+
+
+KEYS = ["7", "07", "a b", "c[d]", "e#2", "{f}", "x]y[", "-1"]
+
+
+def test_keys_of_any_text(tmp_path):
+    @run_task(each="file", outputs={"part": "{base}_y-{CHIP}.fits"})
+    def odd(df):
+        return {key: DataFile(data=[df[0]]) for key in KEYS}
+
+    made = odd("a.fits")
+    assert set(made) == set(KEYS)
+    assert set(odd("a.fits")) == set(KEYS)
+    assert (tmp_path / "a_y-{f}.fits").exists()
+
+
+def test_keys_of_two_fields():
+    keys = [("a", 1), ("a", 2), ("b", 1)]
+
+    @run_task(each="file", outputs={"part": "{base}_y-{chip}-{n:02d}.fits"})
+    def pairs(df):
+        return {key: DataFile(data=[df[0]]) for key in keys}
+
+    made = pairs("a.fits")
+    assert list(made) == list(pairs("a.fits")) == keys
+    assert made["a", 2].record[-1]["output"] == "part[a, 2]"
+
+
+@pytest.mark.parametrize("key", ["a/b", "..", ""])
+def test_key_that_cannot_be_in_a_name_saves_nothing(tmp_path, key):
+    @run_task(each="file", outputs={"part": "{base}_y-{CHIP}.fits"})
+    def odd(df):
+        return {"fine": DataFile(data=[df[0]]), key: DataFile(data=[df[1]])}
+
+    with pytest.raises(StepError, match=r"odd: a product of a\.fits cannot be named"):
+        odd("a.fits")
+    assert not list(tmp_path.glob("a_y*"))
+
+
+def test_key_that_is_no_number_is_told():
+    @run_task(each="file", outputs={"part": "{base}_y-{n:02d}.fits"})
+    def odd(df):
+        return {"white": DataFile(data=[df[0]])}
+
+    with pytest.raises(StepError, match="'white' is no number"):
+        odd("a.fits")
+
+
+def test_chain_ends_with_it():
+    @run_task(prefix="t")
+    def twice(ndd):
+        return ndd * 2
+
+    with pytest.raises(PlanError, match="last step of a chain"):
+        chain(parts, twice)("a.fits")
+    assert _values(chain(twice, parts)("a.fits")) == [4, 8, 12]
+
+
+def test_set_is_read_back_by_its_pattern():
+    made = parts("a.fits")
+    assert list(FileSet(str(made))) == ["b", *made]  # a-b.fits fits, too

@@ -1,0 +1,275 @@
+"""Keys of sets in steps: what belongs to which unit, and what is told, not dropped."""
+
+import numpy as np
+import pytest
+
+from ndmapper import chain, config, run_task
+from ndmapper.data import DataFile, FileSet, NDLater
+from ndmapper.errors import (
+    MissingCalibrationError,
+    ParameterError,
+    PlanError,
+    StepError,
+)
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    """Two sets of three members, their biases, and one file with three extensions."""
+    monkeypatch.chdir(tmp_path)
+    config["reprocess"] = "auto"
+    for n in (1, 2, 3):
+        _write(f"m-{n:02d}.fits", [n], CHIP=f"c{n}")
+        _write(f"n-{n:02d}.fits", [n + 100], CHIP=f"c{n}")
+        _write(f"b-{n:02d}.fits", [10 * n], CHIP=f"c{n}")
+    _write("whole.fits", [1, 2, 3])
+    return FileSet("m-{ifu:02d}.fits")
+
+
+def _write(name, values, **cards):
+    df = DataFile(data=[NDLater(np.full((4, 4), float(v))) for v in values])
+    df.meta.update(cards)
+    df.save(name)
+
+
+def _value(df):
+    return float(df[0].data[0, 0])
+
+
+def _values(files):
+    return [_value(df) for df in files.members]
+
+
+@run_task(prefix="s", cals=["bias"])
+def subtract(ndd, bias):
+    """Subtract a bias."""
+    return ndd - bias
+
+
+@run_task(prefix="t")
+def twice(ndd):
+    """Double."""
+    return ndd * 2
+
+
+@run_task(each="file", by="ident", suffix="_e")
+def extension(df):
+    """Take one extension."""
+    return df
+
+
+@run_task(each="list", by="ifu", outputs="sum")
+def add_ifus(files):
+    """Add up what is of one IFU."""
+    return sum(files[1:], files[0])
+
+
+@run_task(each="list", by="CHIP", outputs="sum", cals=["bias"])
+def add_chips(files, bias):
+    """Subtract a bias from each file, and add up what is of one chip."""
+    assert not isinstance(bias, list) or len(bias) == len(files)
+    if isinstance(bias, list):
+        files = [df - cal for df, cal in zip(files, bias, strict=True)]
+    return sum(files[1:], files[0])
+
+
+# ---- inputs
+
+
+def test_merged_file_is_split_as_a_set_and_named_after_the_file():
+    made = twice(FileSet("whole.fits", by="ident"))
+    assert str(made) == "twhole-{ident:02d}.fits"
+    assert _values(made) == [2, 4, 6]
+    assert made[2].record[-1]["inputs"][0]["name"] == "whole.fits"
+
+
+def test_keys_stay_what_they_are_whatever_the_name_says():
+    made = extension("whole.fits", out_names="x-{ident}.fits")
+    assert list(made) == [1, 2, 3]
+    assert [str(df) for df in made.members] == [f"x-{n}.fits" for n in (1, 2, 3)]
+
+
+def test_name_with_the_key_is_taken_as_it_is(files):
+    assert str(twice(files, out_names="q_{ifu}.fits")) == "q_{ifu}.fits"
+    assert str(twice(files, out_names="r.fits")) == "r-{ifu:02d}.fits"
+
+
+def test_key_of_two_fields_goes_along():
+    for chip in "ab":
+        for number in (1, 2):
+            _write(f"p-{chip}-{number:02d}.fits", [number])
+    made = twice("p-{chip}-{n:02d}.fits")
+    assert str(made) == "tp-{chip}-{n:02d}.fits"
+    assert list(made) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    assert made["b", 1].record[-1]["unit"] == {"chip": "b", "n": 1}
+    turned = twice(made, out_names="q-{n}-{chip}.fits")
+    assert list(turned) == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
+    assert str(turned[2, "a"]) == "q-2-a.fits"
+
+
+def test_set_that_lacks_what_another_has_is_named(files):
+    other = FileSet(
+        {1: "n-01.fits", 2: "n-02.fits"}, filename="n-{ifu:02d}.fits", keys=[1, 2, 3]
+    )
+    for inputs in ([files, other], [other, files]):
+        with pytest.raises(PlanError, match=r"n-\{ifu:02d\}\.fits has no .*ifu 3 \(th"):
+            add_ifus(inputs, sum="s-{ifu:02d}.fits")
+    made = add_ifus([other, files], sum="s-{ifu:02d}.fits", on_error="continue")
+    assert _values(made) == [102, 104]
+    assert "n-{ifu:02d}.fits" in made.missing[3]
+
+
+def test_file_that_lacks_an_extension_of_another_is_named():
+    _write("two.fits", [1, 2])
+
+    @run_task(each="list", by="ident", outputs="sum")
+    def add(files):
+        return sum(files[1:], files[0])
+
+    with pytest.raises(PlanError, match=r"two\.fits .*nothing of ident 3"):
+        add(["whole.fits", "two.fits"], sum="s.fits")
+
+
+def test_plain_files_are_grouped_by_a_keyword_and_their_calibrations_with_them():
+    names = ["m-01.fits", "m-02.fits", "n-01.fits", "n-02.fits"]
+    frames = [DataFile(name) for name in names]
+    for df in frames:
+        df.cals["bias"] = DataFile(f"b-{str(df)[2:4]}.fits")
+    made = add_chips(frames, sum="s-{CHIP}.fits")
+    assert list(made) == ["c1", "c2"]
+    assert _values(made) == [1 - 10 + 101 - 10, 2 - 20 + 102 - 20]
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_key_that_cannot_be_in_a_name_is_told(goes_on):
+    _write("f1.fits", [1], FILTER="Cousins R")
+    _write("f2.fits", [2], FILTER="a/b")
+    field = FileSet(["f1.fits", "f2.fits"], by="FILTER", filename="f-{FILTER}.fits")
+    if not goes_on:
+        with pytest.raises(PlanError, match=r"twice: FILTER a/b of .*name"):
+            twice(field)
+        return
+    made = twice(field, on_error="continue")
+    assert [str(df) for df in made.members] == ["tf-Cousins R.fits"]
+    assert "a/b" in made.missing["a/b"]
+
+
+def test_set_without_a_name_is_given_one():
+    with pytest.raises(PlanError, match="out_names"):
+        twice(FileSet({1: "m-01.fits", 2: "n-02.fits"}, by="ifu"))
+    made = twice(FileSet({1: "m-01.fits", 2: "n-02.fits"}), out_names="q.fits")
+    assert [str(df) for df in made.members] == ["q-01.fits", "q-02.fits"]
+
+
+def test_folder_with_braces_is_refused_for_sets(files, tmp_path):
+    (tmp_path / "o{a}").mkdir()
+    with pytest.raises(PlanError, match=r"o\{a\}.*outdir"):
+        twice(files, outdir="o{a}")
+    assert str(twice("whole.fits", outdir="o{a}")) == "o{a}/twhole.fits"
+
+
+def test_split_in_a_chain():
+    made = chain(extension, twice)("whole.fits")
+    assert str(made) == "twhole_e-{ident:02d}.fits"
+    assert _values(made) == [2, 4, 6]
+
+
+def test_parameter_that_the_key_is_given_for_is_not_given_twice():
+    @run_task(each="file", by={"ident": "number"}, suffix="_n")
+    def times(df, *, number: int = 0):
+        return df * number
+
+    assert _values(times("whole.fits")) == [1, 4, 9]
+    with pytest.raises(ParameterError, match=r"number=7.*keys=\[7\]"):
+        times("whole.fits", number=7)
+
+
+def test_tool_that_takes_one_file_is_called_for_each_member(files):
+    @run_task("command:cp", inputs="a", outputs="b", prefix="c", argv=["{a}", "{b}"])
+    def copy():
+        """Copy."""
+
+    made = copy(twice(files))
+    assert str(made) == "ctm-{ifu:02d}.fits"
+    assert _values(made) == [2, 4, 6]
+
+
+def test_set_given_as_a_parameter_is_in_the_record(files):
+    @run_task(each="file", prefix="p")
+    def add(df, *, more=None):
+        for other in more.members:
+            df = df + other
+        return df
+
+    made = add("m-01.fits", more=FileSet("b-{ifu:02d}.fits"))
+    assert _value(made) == 61
+    given = made.record[-1]["references"]["more"]
+    assert {ref["set"] for ref in given} == {"b-{ifu:02d}.fits"}
+    DataFile("n-02.fits").save("b-02.fits", overwrite=True)
+    again = add("m-01.fits", more=FileSet("b-{ifu:02d}.fits"))
+    assert _value(again) == 1 + 10 + 102 + 30
+
+
+# ---- calibrations
+
+
+def test_member_alone_takes_its_member_of_the_calibration(files):
+    files.cals["bias"] = FileSet("b-{ifu:02d}.fits")
+    made = twice(files)
+    assert str(made[2].cals["bias"]) == "b-02.fits"
+    assert _value(subtract(made[2])) == -16
+
+
+def test_members_in_a_list_take_theirs_by_what_they_say(files):
+    made = subtract(twice(files).members, bias="b-{ifu:02d}.fits")
+    assert [_value(df) for df in made] == [-8, -16, -24]
+
+
+def test_file_that_does_not_say_its_key_needs_the_member_itself():
+    with pytest.raises(MissingCalibrationError, match=r"whole\.fits does not say.*ifu"):
+        subtract("whole.fits", bias="b-{ifu:02d}.fits")
+
+
+def test_calibrations_of_members_are_those_of_the_set(files):
+    for key in files:
+        files[key].cals["bias"] = DataFile(f"b-{key:02d}.fits")
+    assert _values(subtract(files)) == [-9, -18, -27]
+    del files[2].cals["bias"]
+    with pytest.raises(MissingCalibrationError, match=r"ifu 2 \(m-02\.fits has none"):
+        subtract(files)
+
+
+def test_calibration_of_another_key_is_refused():
+    @run_task(each="file", by="CHIP", suffix="_b", cals=["bias"])
+    def by_chip(df, bias):
+        return df - bias
+
+    chips = FileSet(["m-01.fits", "m-02.fits"], by="CHIP", filename="m-{CHIP}.fits")
+    with pytest.raises(MissingCalibrationError, match=r"b-01\.fits is of CHIP c1, not"):
+        by_chip(chips, bias="b-01.fits")
+    assert _value(by_chip("m-01.fits", bias="b-01.fits")["c1"]) == -9
+
+
+def test_aligned_list_of_calibrations_lacks_nothing_without_a_word(files):
+    @run_task(each="list", by="ifu", cals=["bias"], outputs="sum")
+    def add(files, bias):
+        return files[0] - bias[0] + files[1] - bias[1]
+
+    biases = [FileSet("b-{ifu:02d}.fits"), FileSet({1: "b-01.fits"}, by="ifu")]
+    inputs = [files, FileSet("n-{ifu:02d}.fits")]
+    with pytest.raises(MissingCalibrationError, match="ifu 2"):
+        add(inputs, bias=biases, sum="s-{ifu:02d}.fits")
+
+
+def test_error_of_many_units_names_some_of_them():
+    @run_task(each="file", by="ifu", suffix="_x")
+    def fails(df):
+        msg = "no"
+        raise ValueError(msg)
+
+    nine = dict.fromkeys(range(1, 10), "whole.fits")
+    many = FileSet(nine, filename="w-{ifu:02d}.fits")
+    with pytest.raises(StepError, match=r"failed for 9 of 9: ifu 1 of .*and 5 more"):
+        fails(many)
+    with pytest.raises(StepError, match="Nothing is kept in memory"):
+        fails(many, save=False)
