@@ -68,7 +68,7 @@ class Terminal:
         os.close(mine)
         self.raw = seen.decode()
         screen = []
-        for line in self.raw.splitlines():
+        for line in self.raw.split("\n"):
             shown = ""
             for part in line.split("\r"):
                 shown = part + shown[len(part) :]
