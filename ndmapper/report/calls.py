@@ -11,9 +11,9 @@ __all__ = ["Call", "ProductGroup", "find_calls"]
 
 _UNIT = (
     "step", "module", "engine", "task", "inputs", "calibrations", "parameters",
-    "references", "tags", "config", "instrument", "code", "source", "script",
+    "references", "tags", "config", "instrument", "code", "source", "script", "unit",
 )  # fmt: skip
-_CALL = tuple(name for name in _UNIT if name != "inputs")
+_CALL = tuple(name for name in _UNIT if name not in ("inputs", "unit"))
 
 
 @dataclass
@@ -65,13 +65,15 @@ def find_calls(lineage: Lineage) -> list[Call]:
         units[mark] = unit = ProductGroup({row.get("output"): row})
         makers = [lineage.maker(use) for use in references_of(row)]
         needed = max([-1, *(place[id(m)] for m in makers if m is not None)])
-        same = latest.get(_mark(row, _CALL), -1)
+        # The units of a call that was split are those of one set.
+        of_call = _mark(row, (*_CALL, "set") if row.get("unit") else _CALL)
+        same = latest.get(of_call, -1)
         if same > needed and calls[same].one_by_one:
             calls[same].units.append(unit)
         else:
             same = len(calls)
             calls.append(Call([unit]))
-            latest[_mark(row, _CALL)] = same
+            latest[of_call] = same
         place[id(row)] = same
     return calls
 

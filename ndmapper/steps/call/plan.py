@@ -166,7 +166,7 @@ def _make_units(
             (df for items in roles.values() for df in files_in(items[0])), None
         )
         of_tool, table = {}, TableFacts()
-        parameters = bound.parameters | _key_given(declared, bound, part)
+        parameters = {**bound.parameters, **_key_given(declared, bound, part)}
         if not declared.is_python:
             of_tool = tool_parameters(
                 declared, first, part.calibrations, parameters, settings
@@ -192,6 +192,7 @@ def _make_units(
                 sets=sets,
                 group=part.group,
                 key=part.key,
+                member_of=part.member_of,
                 parameter=part.parameter,
                 cals=part.cals,
                 own_cals=part.own_cals,
