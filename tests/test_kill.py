@@ -50,7 +50,46 @@ held = double(halves["high"], save=False)
 double(held, out_names=[f"end{n}.fits.gz" for n in range(len(held))])
 """
 
-RUNS = {"night": 3, "mixed": 50}
+# Units of one call, outputs of any number, and members that are made no more.
+SETS = """
+import sys
+from ndmapper import DataFile, DataFileList, config, run_task
+
+config["record"] = "both"
+config["reprocess"] = "auto"
+
+@run_task(each="file", by="ident", suffix="_e")
+def extension(df):
+    return df
+
+@run_task(prefix="d", cals=["bias"])
+def subtract(ndd, bias):
+    return ndd - bias
+
+@run_task(outputs=("low", "high"))
+def halves(ndd):
+    return ndd / 2, ndd * 3
+
+@run_task("command:cp", inputs="a", outputs="b", prefix="c", argv=["{a}", "{b}"])
+def copied():
+    "Copy the file."
+
+@run_task(each="file", outputs={"part": "{base}-p{CHIP}.fits"})
+def parts(df, *, count: int):
+    made = [DataFile(data=[ndd * 2]) for ndd in [*df, *df][:count]]
+    for number, one in enumerate(made, 1):
+        one.meta["CHIP"] = f"k{number}"
+    return made
+
+raws = DataFileList(sys.argv[1] + "/*.fits")
+chips = extension(raws)
+dark = copied(subtract(chips, bias=chips[0]))
+halves(dark[1])
+parts(raws[:2], count=4)
+parts(raws[:2], count=3)
+"""
+
+RUNS = {"night": 3, "mixed": 50, "sets": 10}
 """How often each is killed."""
 
 # All is imported once; every run is a fork of this process, so that a moment between
@@ -110,8 +149,8 @@ def runs(request, tmp_path_factory):
             Night(biases=3, flats=2, science=2, amplifiers=4, shape=(64, 64), rays=8),
         )
     else:
-        script = home / "mixed.py"
-        script.write_text(MIXED)
+        script = home / f"{request.param}.py"
+        script.write_text({"mixed": MIXED, "sets": SETS}[request.param])
         raw.mkdir()
         for n in range(4):
             make_mef(raw / f"x{n}.fits", n_ext=2, shape=(30, 40))

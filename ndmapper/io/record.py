@@ -51,6 +51,8 @@ the product. An entry is a JSON object::
     source        text of a step that lives in a script, else null
     code          digest of what that text and its helpers do, without comments
     script        what a script needs to call the step again: "each", "outputs",
+                  "names" (pattern of the name of each output, where declared), "by"
+                  (what calls are split by, or {that: parameter given the key}),
                   "wrapped" (whether the module has the plain function, of which
                   another one made a step), and where there is any "context" ([[name,
                   text], ...] of what the source refers to), "files" (modules that are
@@ -423,6 +425,7 @@ _PARTS = (
     ("task", "name", str, str), ("task", "parameters", dict, object),
     ("task", "words", dict, object), ("script", "each", str, str),
     ("script", "outputs", list, _MAYBE_TEXT), ("script", "context", list, list),
+    ("script", "by", (str, dict), str), ("script", "names", dict, str),
     ("script", "files", list, str), ("script", "parameters", dict, str),
     ("script", "missing", dict, str), ("run", "paths", dict, (str, list)),
     ("run", "versions", dict, _MAYBE_TEXT), ("run", "figures", list, str),

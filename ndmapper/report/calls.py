@@ -11,9 +11,9 @@ __all__ = ["Call", "ProductGroup", "find_calls"]
 
 _UNIT = (
     "step", "module", "engine", "task", "inputs", "calibrations", "parameters",
-    "references", "tags", "config", "instrument", "code", "source", "script",
+    "references", "tags", "config", "instrument", "code", "source", "script", "unit",
 )  # fmt: skip
-_CALL = tuple(name for name in _UNIT if name != "inputs")
+_CALL = tuple(name for name in _UNIT if name not in ("inputs", "unit"))
 
 
 @dataclass
@@ -80,7 +80,10 @@ def is_one_by_one(row: Row) -> bool:
 
 
 def _call_mark(row: Row) -> str:
-    return _mark(row, _CALL if is_one_by_one(row) else _UNIT)
+    if not is_one_by_one(row):
+        return _mark(row, _UNIT)
+    # The units of a call that was split are those of one set.
+    return _mark(row, (*_CALL, "set") if row.get("unit") else _CALL)
 
 
 def _mark(row: Row, names: tuple[str, ...]) -> str:

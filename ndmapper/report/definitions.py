@@ -15,6 +15,7 @@ _OURS = {
     "sys": "import sys",
     "config": "from ndmapper import config",
     "DataFile": "from ndmapper import DataFile",
+    "FileSet": "from ndmapper.data import FileSet",
     "PlainFile": "from ndmapper.data import PlainFile",
     "run_task": "from ndmapper import run_task",
     "digest": "from ndmapper.io.digest import digest",
@@ -137,9 +138,11 @@ def _context(row: Row) -> list[tuple[str, str]]:
 
 def _declaring(row: Row, script: Mapping[str, Any]) -> str:
     """Write the arguments of `run_task` that affect product names."""
+    outputs: Any = tuple(filter(None, script.get("outputs") or ()))
     words = {
         "each": script.get("each"),
-        "outputs": tuple(filter(None, script.get("outputs") or ())) or None,
+        "by": script.get("by"),
+        "outputs": script.get("names") or outputs or None,
         "cals": tuple(row["calibrations"]) or None,
     }
     return ", ".join(f"{word}={value!r}" for word, value in words.items() if value)

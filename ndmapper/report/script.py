@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ndmapper.data.name_pattern import parse_pattern
 from ndmapper.io.filetypes import is_plain, record_name
 from ndmapper.report.calls import Call, find_calls
 from ndmapper.report.definitions import Definitions
 from ndmapper.report.lineage import Lineage, Row, UsedFile, references_of
 from ndmapper.report.python_text import Code, call_text, comment
 from ndmapper.steps.instrument_block import block_of, describe_block
+from ndmapper.steps.record.entry import output_name
 from ndmapper.steps.record.freshness import table_changes
 
 __all__ = ["Script", "write_script"]
@@ -173,21 +176,18 @@ class _Writer:
         if problem:
             raise _CannotBeWrittenError(problem)
         script = row.get("script") or {}
-        inputs = [
-            [self.file(use) for use in references_of(unit.first)][
-                : len(unit.first["inputs"])
-            ]
-            for unit in call.units
-        ]
-        first: Any = [file for files in inputs for file in files]
+        first: Any = self._inputs(call)
         if len(first) == 1 and script.get("each") != "list":
             first = first[0]
         words: dict[str, Any] = {
-            role: self._files(role, value)
+            # Of a unit that is split off, those that belong to its key.
+            role: self._files(role, value, as_sets=not row.get("unit"))
             for role, value in row["calibrations"].items()
         }
         exact = script.get("parameters") or {}
         for parameter, value in row["parameters"].items():
+            if row.get("unit") and parameter in _of_key(script.get("by")):
+                continue  # which the step gives itself
             if parameter in row["references"]:
                 given = self._named_files(row, parameter, value)
                 if (kind := exact.get(parameter)) in ("DataFile", "PlainFile"):
@@ -204,7 +204,10 @@ class _Writer:
             words["instrument"] = table
             lines = [*lines, *self._table_lines(row, table)]
         words["out_names"] = self._out_names(call)
-        return lines, call_text(name, [first], words)
+        text = call_text(name, [first], words)
+        if "FileSet(" in text:
+            lines = [*self.definitions.ours("FileSet"), *lines]
+        return lines, text
 
     def _table_lines(self, row: Row, table: Mapping[str, Any]) -> list[str]:
         """Write what an instrument table gave, and a check against the one here."""
@@ -225,19 +228,75 @@ class _Writer:
                 "only a part are files; write it here instead of this line"
             )
             raise _CannotBeWrittenError(msg)
-        return self._files(parameter, files)
+        return self._files(parameter, files, as_sets=True)
 
-    def _files(self, role: str, value: Any) -> Any:
+    def _files(self, role: str, value: Any, *, as_sets: bool = False) -> Any:
         """Write the files of a calibration or parameter."""
-        if isinstance(value, list):
+        if isinstance(value, list) and not as_sets:
             return [self._files(role, reference) for reference in value]
+        if isinstance(value, list):
+            items = self._items(role, value)
+            is_one_set = len(items) == 1 and (value[0] or {}).get("set") is not None
+            return items[0] if is_one_set else items
         return None if value is None else self.file(UsedFile(role, value))
+
+    def _items(self, role: str, references: Sequence[Any]) -> list[Any]:
+        """Write files, and the members of each set as one."""
+        items: list[Any] = []
+        for name, group in groupby(references, lambda ref: (ref or {}).get("set")):
+            files = [None if r is None else UsedFile(role, r) for r in group]
+            if name is None:
+                items += [None if use is None else self.file(use) for use in files]
+            else:
+                items.append(self._set(str(name), list(filter(None, files))))
+        return items
+
+    def _set(self, name: str, files: Sequence[UsedFile]) -> Code:
+        """Write a set whose keys are those in the names of its files."""
+        pattern = parse_pattern(name)
+        if pattern is None and len(files) == 1:
+            msg = f"{files[0].name} was used as a set of its parts; write by which key"
+            raise _CannotBeWrittenError(msg)
+        keys: list[Any] = [pattern and pattern.match(use.name) for use in files]
+        if None in keys or len(set(keys)) < len(keys):
+            keys = [*range(1, len(files) + 1)]  # files that had other names
+        members = ", ".join(
+            f"{key!r}: {self.file(use)}" for key, use in zip(keys, files, strict=True)
+        )
+        return Code(f"FileSet({{{members}}}, filename={name!r})")
+
+    def _inputs(self, call: Call) -> list[Any]:
+        """Write the inputs of all units of a call."""
+        if call.first.get("unit"):
+            return self._inputs_by_key(call)
+        listed = (self._items("input", unit.first["inputs"]) for unit in call.units)
+        return [item for items in listed for item in items]
+
+    def _inputs_by_key(self, call: Call) -> list[Any]:
+        """Write each input of units that are split as a set of what was of a key."""
+        fields = tuple(map(str, call.first["unit"]))
+        by = fields[0] if len(fields) == 1 else fields
+        columns: dict[int, list[str]] = {}
+        for unit in call.units:
+            key = tuple(unit.first["unit"].values())
+            text = repr(key if len(key) > 1 else key[0])
+            for position, reference in enumerate(unit.first["inputs"]):
+                file = self.file(UsedFile("input", reference))
+                columns.setdefault(position, []).append(f"{text}: {file}")
+        return [
+            Code(f"FileSet({{{', '.join(members)}}}, by={by!r})")
+            for members in columns.values()
+        ]
 
     def _out_names(self, call: Call) -> Any:
         names: dict[str | None, list[Any]] = {}
         for unit in call.units:
             for output, row in unit.rows.items():
-                names.setdefault(output, []).append(self._product(row))
+                name, pattern = output_name(output), row.get("set")
+                if pattern is None:
+                    names.setdefault(output, []).append(self._product(row))
+                elif (text := Path(pattern).name) not in names.setdefault(name, []):
+                    names[name].append(text)
         short = {n: v[0] if len(v) == 1 else v for n, v in names.items()}
         return short[None] if set(short) == {None} else short
 
@@ -260,10 +319,14 @@ class _Writer:
         else:
             roles = [(ref.get("role") or "input", ref) for ref in row["inputs"]]
         for role, reference in roles:
-            inputs.setdefault(role, []).append(self.file(UsedFile(role, reference)))
+            file = self.file(UsedFile(role, reference))
+            inputs.setdefault(role, []).append(self._part(row, reference, file))
         outputs: dict[str, list[tuple[int, Any]]] = {}
         for output, made in call.units[0].rows.items():
             tag, _, number = str(output).partition("#")
+            if (name := output_name(output)) != output:  # named by what it says
+                outputs[str(name)] = [(1, Path(str(made.get("set"))).name)]
+                continue
             entry = int(number) if number.isdecimal() else 1, self._product(made)
             outputs.setdefault(tag, []).append(entry)
         before = self.definitions.ours("run_task")
@@ -291,7 +354,22 @@ class _Writer:
         if options:
             words["options"] = options
         words["params"] = params
-        return before, call_text("run_task", [what], words)
+        text = call_text("run_task", [what], words)
+        if "FileSet(" in text:
+            before = [*self.definitions.ours("FileSet"), *before]
+        return before, text
+
+    def _part(self, row: Row, reference: Row, file: Code) -> Code:
+        """Write the part of a file that a unit was given, if no parameter says it."""
+        unit, parameters = row.get("unit") or {}, row["task"]["parameters"]
+        told = all(key in parameters.values() for key in unit.values())
+        if not unit or told or reference.get("set") is not None:
+            return file
+        if list(unit) == ["ident"]:
+            return Code(f"FileSet({file}, by='ident')[{unit['ident']!r}]")
+        words = ", ".join(f"{name} {key}" for name, key in unit.items())
+        msg = f"of {reference['name']} only {words} was used; write it here by itself"
+        raise _CannotBeWrittenError(msg)
 
 
 def _kind(value: Any) -> str:
@@ -305,6 +383,11 @@ def _opened(files: Any, kind: str) -> Any:
     if isinstance(files, list):
         return [_opened(file, kind) for file in files]
     return Code(f"{kind}({files})")
+
+
+def _of_key(by: Any) -> set[str]:
+    """Name the parameters that a step which is split gives the key."""
+    return set(by.values()) if isinstance(by, Mapping) else {str(by)}
 
 
 class _CannotBeWrittenError(Exception):

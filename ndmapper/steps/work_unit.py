@@ -64,6 +64,8 @@ class WorkUnit:
         Which of the inputs of the call it works on.
     key : mapping of str to int or str
         The key of the parts that it works on, where a call is split.
+    member_of : mapping
+        The name of the set that each file of an input is a member of, or an empty one.
     parameter : str or None
         The parameter that is given the key.
     cals : mapping
@@ -90,6 +92,7 @@ class WorkUnit:
     sets: Mapping[Output, FileName] = field(default_factory=dict)
     group: int = 0
     key: Mapping[str, Key] = field(default_factory=dict)
+    member_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
     parameter: str | None = None
     cals: Mapping[str, Any] = field(default_factory=dict)
     own_cals: Mapping[str, Any] = field(default_factory=dict)

@@ -273,3 +273,42 @@ def test_error_of_many_units_names_some_of_them():
         fails(many)
     with pytest.raises(StepError, match="Nothing is kept in memory"):
         fails(many, save=False)
+
+
+def test_one_image_of_another_input_is_for_all_images():
+    @run_task(
+        "command:cp", inputs=("a", "more"), outputs="b", prefix="c",
+        argv=["{a}", "{b}"], by="ident",
+    )  # fmt: skip
+    def copy():
+        """Copy."""
+
+    made = copy("whole.fits", more="m-01.fits")
+    assert _values(made) == [1, 2, 3]
+    assert [ref["name"] for ref in made[3].record[-1]["inputs"]] == [
+        "whole.fits",
+        "m-01.fits",
+    ]
+
+
+def test_one_image_among_files_of_several_is_told():
+    @run_task(each="list", by="ident", outputs="sum")
+    def add(files):
+        return sum(files[1:], files[0])
+
+    with pytest.raises(PlanError, match=r"m-01\.fits .*nothing of ident 2"):
+        add(["whole.fits", "m-01.fits"], sum="s.fits")
+
+
+def test_texts_are_members_like_others(tmp_path):
+    @run_task(
+        "command:cp", inputs="a", outputs={"b": "c{base}.txt"}, argv=["{a}", "{b}"]
+    )
+    def copy():
+        """Copy."""
+
+    for n in (1, 2):
+        (tmp_path / f"t-{n:02d}.txt").write_text(f"{n}\n")
+    made = copy("t-{ifu:02d}.txt")
+    assert str(made) == "ct-{ifu:02d}.txt"
+    assert [df.read_bytes() for df in made.members] == [b"1\n", b"2\n"]

@@ -1,6 +1,7 @@
 """Hop 5, keys: which keys inputs have, and what of files and sets belongs to one."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ndmapper.data import DataFile, FileSet, PlainFile
@@ -49,6 +50,11 @@ class Keys:
         own = map(field_name, item.by or ("key",))
         return [*own] == [*map(field_name, self.fields)]
 
+    def set_of(self, item: Any) -> str:
+        """Name the set that a member was taken out of; empty where it is none."""
+        is_set = self.are_those_of(item) and item.whole is None
+        return Path(str(item)).name if is_set else ""
+
     def of_file(self, df: DataFile) -> list[Key]:
         """List the keys of the parts that a file says it holds."""
         if isinstance(df, PlainFile):
@@ -84,7 +90,9 @@ class Keys:
                 found |= dict.fromkeys(own)
             if saying is not None:
                 first = saying.members[0] if isinstance(saying, FileSet) else saying
-                return list(found), find_rule(first, self.fields[0])
+                is_plain = isinstance(first, PlainFile)
+                rule = None if is_plain else find_rule(first, self.fields[0])
+                return list(found), rule
         items = [item for role in roles.values() for item in role]
         names = ", ".join(str(item) for item in items[:3]) or "nothing"
         msg = (
@@ -94,12 +102,15 @@ class Keys:
         )
         raise PlanError(msg)
 
-    def select(self, name: str, items: Sequence[Any], key: Key) -> dict[int, Any]:
+    def select(
+        self, name: str, items: Sequence[Any], key: Key, *, leads: bool = True
+    ) -> dict[int, Any]:
         """
         Select what of an input belongs to a key, by the position of each item.
 
         A file that holds one other part is of another unit; what lacks a part that
-        others have is an error, for less would go in without a word.
+        others have is an error, for less would go in without a word. In inputs after
+        the first, which leads, one image is for all images.
 
         Raises
         ------
@@ -115,9 +126,11 @@ class Keys:
                 found[position] = item[key] if item.whole is None else item.whole
                 continue
             said = [] if isinstance(item, FileSet) else self.of_file(item)
-            if not said or key in said:
+            is_ident = self.fields == ("ident",)
+            is_for_all = not said or (is_ident and not leads and len(said) == 1)
+            if is_for_all or key in said:
                 found[position] = item
-            elif len(said) > 1:
+            elif len(said) > 1 or (is_ident and self._has_several(items)):
                 msg = f"{self._step}: {item} ({name}) has nothing of {self.word(key)}"
                 raise PlanError(msg)
         if items and not found:
@@ -125,6 +138,10 @@ class Keys:
             msg = f"{self._step}: {given} ({name}) has nothing of {self.word(key)}"
             raise PlanError(msg)
         return found
+
+    def _has_several(self, items: Sequence[Any]) -> bool:
+        files = (item for item in items if not isinstance(item, FileSet))
+        return any(len(self.of_file(df)) > 1 for df in files)
 
     def of_calibration(self, name: str, cal: Calibration, key: Key) -> Calibration:
         """

@@ -195,6 +195,7 @@ def _make_units(
                 sets=sets,
                 group=part.group,
                 key=part.key,
+                member_of=part.member_of,
                 parameter=part.parameter,
                 cals=part.cals,
                 own_cals=part.own_cals,

@@ -43,6 +43,8 @@ class Part:
         Calibrations that all inputs share, which products are handed on with.
     own_cals : mapping
         Of these, the members that belong to the key.
+    member_of : mapping
+        The name of the set that each file of an input is a member of, or an empty one.
     parameter : str or None
         The parameter that is given the key.
     lost : mapping
@@ -56,6 +58,7 @@ class Part:
     calibrations: Mapping[str, Calibration]
     cals: Mapping[str, Any]
     own_cals: Mapping[str, Any]
+    member_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
     parameter: str | None = None
     lost: dict[Key, str] = field(default_factory=dict)
 
@@ -163,8 +166,10 @@ def _by_key(
 
 def _of_key(whole: Part, keys: Keys, key: Key) -> Part:
     """Take what belongs to a key out of inputs and calibrations."""
+    leading = next(iter(whole.roles), None)
     chosen = {
-        name: keys.select(name, items, key) for name, items in whole.roles.items()
+        name: keys.select(name, items, key, leads=name == leading)
+        for name, items in whole.roles.items()
     }
     positions = next(iter(chosen.values()), {})
 
@@ -179,8 +184,13 @@ def _of_key(whole: Part, keys: Keys, key: Key) -> Part:
         with suppress(MissingCalibrationError):  # which may not be applied at all
             own[name] = keys.of_calibration(name, cal, key)
     items = [item for files in chosen.values() for item in files.values()]
+    member_of = {
+        name: [keys.set_of(whole.roles[name][i]) for i in files]
+        for name, files in chosen.items()
+    }
     return replace(
         whole,
+        member_of=member_of,
         key=keys.by_field(key),
         roles={name: [*files.values()] for name, files in chosen.items()},
         calibrations={n: select(n, cal) for n, cal in whole.calibrations.items()},

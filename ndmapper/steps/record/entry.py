@@ -241,10 +241,13 @@ def references(unit: WorkUnit, *, expected: bool) -> Entry:
             known[id(file)] = file, look(file)
         return dict(known[id(file)][1])
 
-    def refer_all(items: Sequence[Any]) -> list[Entry]:
+    def refer_all(items: Sequence[Any], names: Sequence[str] = ()) -> list[Entry]:
         found = []
-        for item in items:
-            of_set = {"set": Path(str(item)).name} if isinstance(item, FileSet) else {}
+        for position, item in enumerate(items):
+            name = names[position] if position < len(names) else ""
+            if isinstance(item, FileSet):
+                name = Path(str(item)).name
+            of_set = {"set": name} if name else {}
             found += [{**refer(df), **of_set} for df in files_in(item)]
         return found
 
@@ -263,7 +266,7 @@ def references(unit: WorkUnit, *, expected: bool) -> Entry:
         "inputs": [
             found if is_python else {**found, "role": role}
             for role, items in unit.roles.items()
-            for found in refer_all(items)
+            for found in refer_all(items, unit.member_of.get(role, ()))
         ],
         "calibrations": {
             name: None
@@ -435,6 +438,11 @@ def script_block(
         "each": declaration.each,
         "outputs": list(declaration.outputs),
     }
+    if declaration.by is not None:
+        parameter = declaration.by_parameter
+        block["by"] = {declaration.by: parameter} if parameter else declaration.by
+    if declaration.names:
+        block["names"] = {str(o): text for o, text in declaration.names.items()}
     if declaration.func is not None:
         block["wrapped"] = _is_wrapped(declaration.func)
     if context.items:
