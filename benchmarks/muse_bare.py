@@ -82,7 +82,6 @@ class Bare:
     def masters(self) -> dict[str, list[Path]]:
         """Make the master calibrations, up to the twilight cube."""
         bias = self.each("muse_bias", "bias", self.pick("BIAS"), tags="MASTER_BIAS")
-        self.each("muse_dark", "dark", self.pick("DARK") | bias, tags="MASTER_DARK")
         flat = self.each(
             "muse_flat", "flat", self.pick("FLAT") | bias, "--order=1", "--nsum=8",
             tags="MASTER_FLAT TRACE_TABLE",
