@@ -124,12 +124,17 @@ def _split_by(declaration: Declaration, roles: Roles) -> Sequence[str]:
     """
     Find what a unit is split by: what is declared, or a set that is not seen as one.
 
-    Functions of extensions see no set, and no tool that takes one file at a time does.
+    Functions of extensions see no set, nor do tools that take one file where others, as
+    recipes of esorex, take any number.
     """
     if declaration.by is not None:
         return (declaration.by,)
-    sees_files = declaration.each == "file" and not declaration.is_python
-    if declaration.each != "ndd" and not sees_files:
+    takes_one = (
+        declaration.each == "file"
+        and not declaration.is_python
+        and get_engine(declaration.task.engine).each == "file"
+    )
+    if declaration.each != "ndd" and not takes_one:
         return ()
     sets = [i for items in roles.values() for i in items if isinstance(i, FileSet)]
     return (sets[0].by or ("key",)) if sets else ()
