@@ -31,6 +31,7 @@ BASIC = BIAS | {"MASTER_FLAT": "flat", "TRACE_TABLE": "trace", "WAVECAL_TABLE": 
 FLUX = {"STD_RESPONSE": "standard", "STD_TELLURIC": "telluric", "LSF_PROFILE": "lsf",
         "EXTINCT_TABLE": "extinction"}  # fmt: skip
 SKY = {"SKY_LINES": "lines", "SKY_CONTINUUM": "continuum", "FILTER_LIST": "filters"}
+
 make_bias = recipe("bias", "BIAS", {"MASTER_BIAS": "{base}_bias" + IFU}, by="ifu")
 make_flat = recipe(
     "flat", "FLAT", {"MASTER_FLAT": "{base}_flat" + IFU, "TRACE_TABLE": "{base}_trace" +
@@ -50,7 +51,7 @@ make_sky = recipe(
     "continuum.fits"}, FLUX | {"SKY_LINES": "lines"}, fraction=FRACTION)  # fmt: skip
 make_cube = recipe(
     "scipost", "PIXTABLE_OBJECT", {tag: f"{{base}}_{tag.lower()}.fits" for tag in (
-        "DATACUBE_FINAL", "IMAGE_FOV", "PIXTABLE_REDUCED")}, FLUX | SKY,
+        "DATACUBE_FINAL", "IMAGE_FOV", "PIXTABLE_REDUCED")}, FLUX | SKY, each="file",
     skymethod="subtract-model", save="cube,individual", **BAND)  # fmt: skip
 align = recipe("exp_align", "IMAGE_FOV", {"OFFSET_LIST": "offsets.fits"}, srcmin=3)
 combine = recipe("exp_combine", "PIXTABLE_REDUCED", {"DATACUBE_FINAL": "cube.fits"},
@@ -83,8 +84,7 @@ for kind, step in (("bias", make_bias), ("flat", make_flat),
         made.append(step(ready(NIGHT / "raw" / name for name in files)))
 flux |= {"standard": made[-1]["STD_RESPONSE"], "telluric": made[-1]["STD_TELLURIC"]}
 sky = make_sky(scibasic(ready(skies)), lines=static["sky_lines"], **flux)
-flux |= {"lines": sky["SKY_LINES"], "continuum": sky["SKY_CONTINUUM"]}
-cubes = [make_cube(tables, filters=static["filter_list"], **flux)
-         for tables in scibasic(ready(objects))]  # fmt: skip
-offsets = align([cube["IMAGE_FOV"] for cube in cubes])
-combine([cube["PIXTABLE_REDUCED"] for cube in cubes], offsets=offsets)
+exposures = make_cube(
+    scibasic(ready(objects)), lines=sky["SKY_LINES"], continuum=sky["SKY_CONTINUUM"],
+    filters=static["filter_list"], **flux)  # fmt: skip
+combine(exposures["PIXTABLE_REDUCED"], offsets=align(exposures["IMAGE_FOV"]))
