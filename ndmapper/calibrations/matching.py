@@ -161,7 +161,8 @@ def match_frames(
                 summary=_summary(target, level, quality, used),
                 pool=pool,
             )
-    found = f"{most} of class {' or '.join(rule.select)}"
+    classes = rule.select or (f"processed_{rule.type}",)
+    found = f"{most} of class {' or '.join(classes)}"
     lacking = f", with {', '.join(rule.values)} complete" if rule.values else ""
     summary = f"{found}, but at least {rule.minimum} needed{lacking}"
     return Match(target=target, rule=rule, summary=summary, pool=pool)

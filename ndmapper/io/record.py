@@ -44,6 +44,7 @@ the product. An entry is a JSON object::
                   it did not ask, or in older records
     unit          {name: key} of the part of a call that made it, where a call is split;
                   absent where not
+    unit_parameter  name of the parameter that was given that key; absent where none was
     set           name of the set that it is a member of, with the key in braces; absent
                   where it is none
     members       names of all members that were made together, where their number is
@@ -406,7 +407,8 @@ _KINDS: dict[str, Any] = {
     "task": (dict, type(None)), "script": (dict, type(None)),
     "qc": (dict, type(None)), "decisions": (dict, type(None)), "tags": dict,
     "revision": (int, type(None)), "instrument": (dict, type(None)),
-    "unit": dict, "set": str, "members": list, "interactive": str,
+    "unit": dict, "unit_parameter": str, "set": str, "members": list,
+    "interactive": str,
 }  # fmt: skip
 _EMPTY: dict[str, Any] = {
     "engine": "unknown", "module": None, "tool": {"name": "unknown", "version": None},
@@ -416,7 +418,7 @@ _EMPTY: dict[str, Any] = {
 _TASK: dict[str, Any] = {"name": "unknown", "parameters": {}, "words": {}}
 _OPTIONAL = frozenset((
     "schema", "task", "script", "qc", "decisions", "tags", "revision", "instrument",
-    "unit", "set", "members", "interactive",
+    "unit", "unit_parameter", "set", "members", "interactive",
 ))  # fmt: skip
 
 # What is read within a part: the value, its kind, and the kind of the items in it.

@@ -114,6 +114,8 @@ def _calibrations(rows: Sequence[Row], *, full: bool) -> Iterator[str]:
             for one in rows:
                 value = one[part].get(name)
                 references += value if isinstance(value, list) else [value]
+            if not references:  # all that it names are calibrations
+                continue
             as_what = ""
             if references[0] is not None and part == "calibrations" and "tags" in row:
                 as_what = f" (as {tags[name]})" if tags[name] else " (not handed to it)"

@@ -133,11 +133,11 @@ _WORK = ("step", "module", "engine", "tool", "config", "instrument", "code")
 def kind_of_work(row: Row) -> str:
     """Mark entries that differ in their files only, and in which unit of a call."""
     task: Mapping[str, Any] = row.get("task") or {}
-    units = [*(row.get("unit") or {}).values()]
+    of_unit = {*(row.get("unit") or {}), row.get("unit_parameter")}
     parameters = {
         name: value
         for name, value in (row["parameters"] | task.get("parameters", {})).items()
-        if value not in units and name not in row["references"]
+        if name not in of_unit and name not in row["references"]
     }
     rest = [task.get("name"), task.get("words"), sorted(row["calibrations"])]
     versions = row["run"].get("versions")

@@ -166,6 +166,8 @@ def expected_entries(
     }
     if unit.key:
         shared["unit"] = dict(unit.key)
+        if unit.parameter is not None:
+            shared["unit_parameter"] = unit.parameter
     if not declaration.is_python:
         defaults = get_engine(task.engine).words
         shared["task"] = {
