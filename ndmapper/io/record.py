@@ -488,7 +488,7 @@ def _problem(row: Any) -> str | None:
             return f"{part} is missing"
         if not isinstance(row[part], kinds):
             return f"{part} is a {type(row[part]).__name__}"
-    problems = [_name_problem(row["product"])]
+    problems = [_name_problem(row["product"]), _name_problem(row.get("set", ""))]
     listed = [*row["calibrations"].values(), *row["references"].values()]
     listed += row.get("tags", {}).values()
     for value in [row["inputs"], *listed]:
@@ -497,6 +497,8 @@ def _problem(row: Any) -> str | None:
     problems += [_part_problem(row, *part) for part in _PARTS]
     if not all(isinstance(name, str) for name in row.get("members", ())):
         problems.append("members are not names")
+    if not all(type(key) in (int, str) for key in row.get("unit", {}).values()):
+        problems.append("unit is not of numbers and texts")
     if row["step"] == "edited":
         problems.append(_part_problem(row, "parameters", "edited", list, str))
     context = (row.get("script") or {}).get("context") or ()
@@ -512,7 +514,8 @@ def _reference_problem(reference: Any) -> str | None:
         return f"{reference['name']!r} has a digest that is no text"
     if not isinstance(reference.get("set", ""), str):
         return f"{reference['name']!r} has a set that is no text"
-    return _name_problem(reference["name"])
+    names = (reference["name"], reference.get("set", ""))
+    return next(filter(None, map(_name_problem, names)), None)
 
 
 def _name_problem(name: str) -> str | None:

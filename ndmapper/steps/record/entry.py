@@ -163,7 +163,7 @@ def expected_entry(unit: WorkUnit, output: Output, product: str) -> Entry:
         **_instrument(unit),
     }
     if unit.key:
-        entry["unit"] = dict(unit.key)
+        entry["unit"] = unit.recorded_key
     if output_name(output) in unit.sets:
         entry["set"] = Path(str(unit.sets[output_name(output)])).name
     if not declaration.is_python:
