@@ -62,7 +62,8 @@ def _parts(file: Any) -> list[Any]:
     """List the files of a set, or of the pattern that names one."""
     if isinstance(file, FileSet):
         return list(file.members) if file.is_made else [file]
-    pattern = parse_pattern(file) if isinstance(file, str | os.PathLike) else None
+    is_path = isinstance(file, str | os.PathLike) and not hasattr(file, "filename")
+    pattern = parse_pattern(file) if is_path else None
     names = [] if pattern is None else [name for _, name in pattern.files()]
     return names or [file]
 

@@ -21,10 +21,10 @@ _TABLES = ("table", "record")
 def describe_file(path: Path, labels: str | None = None) -> dict[str, Any]:
     """Say what a file holds, reading no pixels."""
     from ndmapper.data import FileName
-    from ndmapper.data.plainfile import opens_plain
     from ndmapper.io.filemap import map_file
     from ndmapper.io.layout import find_layout
     from ndmapper.io.record import read_records
+    from ndmapper.io.source import opens_plain
 
     name = FileName(path)
     found: dict[str, Any] = {

@@ -27,9 +27,10 @@ from ndmapper.data.list_arithmetic import (
 )
 from ndmapper.data.name_pattern import parse_pattern
 from ndmapper.data.operators import Operators, checked_result, documented
-from ndmapper.data.plainfile import PlainFile, opens_plain
+from ndmapper.data.plainfile import PlainFile
 from ndmapper.errors import MissingFileError, ModeError, PlanError, ShapeError
 from ndmapper.io.filetypes import is_plain
+from ndmapper.io.source import opens_plain
 
 __all__ = ["DataFileList"]
 

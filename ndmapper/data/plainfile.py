@@ -14,14 +14,14 @@ from ndmapper.data.datafile import DataFile, FileAccess
 from ndmapper.data.filename import FileName, Named
 from ndmapper.data.saving.save import write_datafile
 from ndmapper.errors import FormatError, MissingFileError
-from ndmapper.io.filetypes import is_plain, plain_ext
+from ndmapper.io.filetypes import plain_ext
 from ndmapper.io.labels import Ident
 from ndmapper.io.record import read_side, side_path, write_side
-from ndmapper.io.source import Stamp, open_source, stamp_of
+from ndmapper.io.source import Stamp, open_source, opens_plain, stamp_of
 from ndmapper.io.temporary import staging_name
 from ndmapper.io.write import publish, write_hdus
 
-__all__ = ["TABLE_FORMATS", "PlainFile", "open_file", "opens_plain", "write_file"]
+__all__ = ["TABLE_FORMATS", "PlainFile", "open_file", "write_file"]
 
 TABLE_FORMATS = {
     "cat": "ascii", "csv": "ascii.csv", "dat": "ascii", "ecsv": "ascii.ecsv",
@@ -314,12 +314,6 @@ def open_file(filename: str | os.PathLike[str] | FileName) -> DataFile:
     return PlainFile(filename) if opens_plain(filename) else DataFile(filename)
 
 
-def opens_plain(filename: str | os.PathLike[str] | FileName) -> bool:
-    """Whether a file is one that is not FITS, by its name and first bytes."""
-    # Frames of some archives are FITS in spite of their names.
-    return is_plain(filename) and not _begins_as_fits(Path(filename))
-
-
 def write_file(
     df: DataFile, path: Path, rows: Sequence[Mapping[str, Any]] | None = None
 ) -> None:
@@ -328,10 +322,3 @@ def write_file(
         write_hdus(path, [df.read_bytes()])
     else:
         write_datafile(df, path, rows)
-
-
-def _begins_as_fits(path: Path) -> bool:
-    if not path.exists():
-        return False
-    with open_source(path, strict=False) as (_, stream):
-        return stream.read(9) == b"SIMPLE  ="

@@ -140,7 +140,8 @@ class Outcome:
     ----------
     products : mapping of (str or None) to DataFile
         One unsaved file for every output of the job, or several for an open one:
-        ``'TAG#1'``, or ``'TAG[7]'`` where the engine knows the key. If it is an
+        ``'TAG#1'``, or ``'TAG[7]'`` where the engine knows the key, or ``'TAG'`` where
+        it makes just one. If it is an
         unchanged whole file in the folder of the job, that file itself becomes the
         product.
     log : str

@@ -532,7 +532,7 @@ def _problem(row: Any, before: Mapping[str, Any]) -> str | None:
         if not isinstance(row[part], kinds):
             return f"{part} is a {type(row[part]).__name__}"
     new = {n: part for n, part in row.items() if part is not before.get(n, _NOTHING)}
-    problems = [_name_problem(row["product"])]
+    problems = [_name_problem(row["product"]), _name_problem(row.get("set", ""))]
     listed = [new.get("inputs", [])]
     for part in ("calibrations", "references", "tags"):
         listed += new.get(part, {}).values()
@@ -542,6 +542,8 @@ def _problem(row: Any, before: Mapping[str, Any]) -> str | None:
     problems += [_part_problem(row, *part) for part in _PARTS if part[0] in new]
     if not all(isinstance(name, str) for name in new.get("members", ())):
         problems.append("members are not names")
+    if not all(type(key) in (int, str) for key in row.get("unit", {}).values()):
+        problems.append("unit is not of numbers and texts")
     if row["step"] == "edited":
         problems.append(_part_problem(row, "parameters", "edited", list, str))
     context = (new.get("script") or {}).get("context") or ()
@@ -557,7 +559,8 @@ def _reference_problem(reference: Any) -> str | None:
         return f"{reference['name']!r} has a digest that is no text"
     if not isinstance(reference.get("set", ""), str):
         return f"{reference['name']!r} has a set that is no text"
-    return _name_problem(reference["name"])
+    names = (reference["name"], reference.get("set", ""))
+    return next(filter(None, map(_name_problem, names)), None)
 
 
 def _name_problem(name: str) -> str | None:

@@ -31,6 +31,7 @@ from ndmapper.errors import (
     NdmapperError,
     TruncatedFileError,
 )
+from ndmapper.io.filetypes import is_plain
 
 __all__ = [
     "PositionedReader",
@@ -45,6 +46,7 @@ __all__ = [
     "observe_reads",
     "open_nonblocking",
     "open_source",
+    "opens_plain",
     "stamp_of",
 ]
 
@@ -419,3 +421,16 @@ def stamp_of(path: Path) -> Stamp | None:
             raise FileAccessError(msg) from err
         return None
     return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def opens_plain(filename: str | os.PathLike[str]) -> bool:
+    """Whether a file is one that is not FITS, by its name and first bytes."""
+    # Frames of some archives are FITS in spite of their names.
+    return is_plain(filename) and not _begins_as_fits(Path(os.fspath(filename)))
+
+
+def _begins_as_fits(path: Path) -> bool:
+    if not path.exists():
+        return False
+    with open_source(path, strict=False) as (_, stream):
+        return stream.read(9) == b"SIMPLE  ="

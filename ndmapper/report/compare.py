@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 
 from ndmapper.data import PlainFile
-from ndmapper.data.plainfile import opens_plain
 from ndmapper.errors import FormatError
 from ndmapper.io.converted import open_array
 from ndmapper.io.digest import VOLATILE, digest
@@ -18,6 +17,7 @@ from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.layout import find_layout
 from ndmapper.io.record import is_record, read_records
 from ndmapper.io.roles import UncertaintyKind
+from ndmapper.io.source import opens_plain
 from ndmapper.io.tables.convert import read_table
 from ndmapper.report.array_differences import Tolerance, ValueDifference, compare_arrays
 from ndmapper.report.lineage import Lineage, Row

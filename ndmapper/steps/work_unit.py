@@ -13,7 +13,7 @@ from ndmapper.config import Settings
 from ndmapper.data import DataFile, FileName, FileSet, PlainFile
 from ndmapper.data.fileset import files_in
 from ndmapper.data.member_keys import cut, keys_in
-from ndmapper.data.name_pattern import Key, NamePattern, field_name
+from ndmapper.data.name_pattern import Key, NamePattern, field_name, key_text
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines import Job, get_engine
 from ndmapper.engines.base import Calibration, Output
@@ -162,6 +162,14 @@ class WorkUnit:
             name: cal
             for name, cal in self.calibrations.items()
             if any(in_database(df) for df in as_list(cal) if df.filename is not None)
+        }
+
+    @property
+    def recorded_key(self) -> dict[str, int | str]:
+        """The key as records have it: numbers and texts."""
+        return {
+            name: key if isinstance(key, int | str) else key_text(key)
+            for name, key in self.key.items()
         }
 
     def member_key(self, output: Output, name: FileName) -> Key:

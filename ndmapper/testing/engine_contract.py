@@ -90,6 +90,22 @@ class _Tests:
         for df in products.values():
             assert all(np.size(ndd.data) == np.prod(ndd.shape) for ndd in df)
 
+    def test_run_gives_all_products_of_an_open_output(self, tmp_path: Path) -> None:
+        """By number, by key, or by its own name where it is only one."""
+        if not self.task.outputs:
+            return
+        first, *others = self.task.outputs
+        targets = {o: f"{o or 'product'}.fits" for o in others}
+        targets[first] = f"{first or 'product'}-{{key}}.fits"
+        made = self._run(tmp_path, open=frozenset((first,)), targets=targets).products
+        own = [o for o in made if o not in others]
+        numbered = tuple(f"{first or ''}{mark}" for mark in "#[")
+        assert own
+        assert all(o == first or str(o).startswith(numbered) for o in own)
+        assert set(others) <= set(made)
+        for df in made.values():
+            assert all(np.size(ndd.data) == np.prod(ndd.shape) for ndd in df)
+
     def test_run_leaves_the_inputs_alone(self, tmp_path: Path) -> None:
         """Inputs are copied before they are changed."""
         job = self._job(tmp_path)

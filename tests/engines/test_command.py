@@ -209,7 +209,7 @@ def test_accepted_exit_codes(
 def test_not_fits(tmp_path: Path, image: DataFile, make_job: MakeJob) -> None:
     words = {"argv": ["-c", "echo hello > $0", "{out}"]}
     job = make_job("command:sh", {"in": [image]}, [None], words=words)
-    with pytest.raises(StepError, match="have the program write these, tables"):
+    with pytest.raises(StepError, match="FITS unless their names say otherwise"):
         engine.run(job)
 
 

@@ -312,3 +312,22 @@ def test_texts_are_members_like_others(tmp_path):
     made = copy("t-{ifu:02d}.txt")
     assert str(made) == "ct-{ifu:02d}.txt"
     assert [df.read_bytes() for df in made.members] == [b"1\n", b"2\n"]
+
+
+def test_key_that_changes_is_told(files):
+    extension("whole.fits", out_names="x-{ident}.fits")
+    DataFile("x-1.fits").filename.path.rename("x-2.fits")
+    plan = extension.plan("whole.fits", out_names="x-{ident}.fits")
+    reasons = [item.reason for item in plan.items]
+    assert reasons[1] == "it was made of ident 1, now of ident 2"
+
+
+def test_key_of_a_function_may_be_any_word():
+    pair = FileSet(["m-01.fits", "n-02.fits"], by=lambda df: float(df[0].data[0, 0]))
+    made = twice(pair, out_names="q.fits")
+    assert [str(df) for df in made.members] == ["q-1.0.fits", "q-102.0.fits"]
+    assert made[1.0].record[-1]["unit"] == {"key": "1.0"}
+    assert made.record == twice(pair, out_names="q.fits").record
+    both = FileSet(["m-01.fits", "n-02.fits"], by=lambda df: (df.meta["CHIP"], 1))
+    with pytest.raises(PlanError, match=r"key c1, 1 .*name"):
+        twice(both, out_names="q.fits")

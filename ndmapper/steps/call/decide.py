@@ -281,7 +281,7 @@ def _entry_of(unit: WorkUnit, output: Output, path: Path) -> Entry | None:
         pattern,
     ):
         return None
-    return entry if entry.get("unit", {}) == dict(unit.key) else None
+    return entry if entry.get("unit", {}) == unit.recorded_key else None
 
 
 def former_members(unit: WorkUnit, targets: Targets) -> list[Path]:

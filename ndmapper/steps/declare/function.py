@@ -193,6 +193,12 @@ def name_patterns(outputs: Any, step: str) -> dict[Output, str]:
     if not isinstance(outputs, Mapping):
         return {}
     for output, pattern in outputs.items():
+        if str(pattern)[:1] in ("@", "!"):
+            msg = (
+                f"the step {step} names its output {output!r} by {pattern!r}, which is "
+                "for a tool that is run at once, with its inputs in a mapping"
+            )
+            raise DeclarationError(msg)
         if not isinstance(pattern, str) or not pattern:
             msg = (
                 f"the step {step} names its output {output!r} by {pattern!r}; give a "

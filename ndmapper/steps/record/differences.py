@@ -122,6 +122,13 @@ def _maker_differences(
             texts.append(
                 f"{part} was {_short(recorded[part])}, now {_short(expected[part])}"
             )
+    units = [row.get("unit") or {} for row in (recorded, expected)]
+    if units[0] != units[1]:
+        before, after = (
+            ", ".join(f"{name} {key}" for name, key in unit.items()) or "all"
+            for unit in units
+        )
+        texts.append(f"it was made of {before}, now of {after}")
     return texts
 
 

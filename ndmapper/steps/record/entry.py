@@ -165,7 +165,7 @@ def expected_entries(
         **_instrument(unit),
     }
     if unit.key:
-        shared["unit"] = dict(unit.key)
+        shared["unit"] = unit.recorded_key
         if unit.parameter is not None:
             shared["unit_parameter"] = unit.parameter
     if not declaration.is_python:

@@ -243,7 +243,9 @@ def _make_again(item: PlanItem) -> None:
     made = run_unit(item)
     log.info("%s: %s", describe_unit(item), outcome_of(item), extra=FILE_ONLY)
     summary.add(made=item.products)
-    summary.cleaned = [name for name in summary.cleaned if name not in item.products]
+    again = set(item.products)
+    summary.cleaned = [name for name in summary.cleaned if name not in again]
+    summary.reused = [name for name in summary.reused if name not in again]
     for path, content in made.contents.items():
         item.unit.digests.put(find_source(path), content, ours=True)
     item.unit.digests.save()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.io import fits
 from shared_helpers import write_image
@@ -16,11 +17,9 @@ def call_for(name: str) -> Call:
 
 
 def test_whole_file(tmp_path: Path) -> None:
-    write_image(tmp_path / "y.fits")
-    assert open_product(tmp_path, call_for("y.fits"), "output", [])[0].shape == (
-        100,
-        100,
-    )
+    write_image(tmp_path / "y.fits", np.ones((3, 2)))
+    product = open_product(tmp_path, call_for("y.fits"), "output", [])
+    assert product[0].shape == (3, 2)
 
 
 def test_a_format_behind_the_name(tmp_path: Path) -> None:
@@ -39,7 +38,7 @@ def test_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 100, 2880, 2880 + 5000])
 def test_half_a_file(tmp_path: Path, size: int) -> None:
-    path = write_image(tmp_path / "y.fits")
+    path = write_image(tmp_path / "y.fits", np.ones((100, 100)))
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(ProductError, match="broken"):
         open_product(tmp_path, call_for("y.fits"), "output", [])
