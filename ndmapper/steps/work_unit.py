@@ -168,7 +168,9 @@ class WorkUnit:
     def recorded_key(self) -> dict[str, int | str]:
         """The key as records have it: numbers and texts."""
         return {
-            name: key if type(key) in (int, str) else key_text(key)
+            name: key
+            if isinstance(key, int | str) and not isinstance(key, bool)
+            else key_text(key)
             for name, key in self.key.items()
         }
 
