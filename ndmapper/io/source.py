@@ -2,7 +2,8 @@
 The bytes of one file on disk, exactly as it was when it was mapped.
 
 Every byte of a data unit that ndmapper reads passes through `Source`, so this is also
-the place where reads are counted. No file stays open after a call.
+the place where reads are counted. No file stays open after a call. More than ten names,
+since it is all that is done with a path: opened, stamped, compared, refused.
 """
 
 import bz2

@@ -1,4 +1,9 @@
-"""Hop 9, record: the entry of a product, built from the declaration and the run."""
+"""
+Hop 9, record: the entry of a product, built from the declaration and the run.
+
+Eleven names: an entry is built in two halves, what is known before the run and what only
+after it, and its parts are asked for by whoever compares or publishes.
+"""
 
 import hashlib
 import json
@@ -48,7 +53,6 @@ __all__ = [
     "recordable",
     "references",
     "run_block",
-    "script_block",
     "what_ran",
 ]
 

@@ -27,15 +27,11 @@ from ndmapper.steps.record.versions import package_version
 
 __all__ = [
     "Context",
-    "Expression",
     "Origin",
     "Text",
-    "declaring",
     "essence",
     "expression",
     "origin_of",
-    "statement_of",
-    "step_text",
     "text_of",
 ]
 

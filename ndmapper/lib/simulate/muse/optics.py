@@ -1,7 +1,8 @@
 """
 Optics of MUSE: what place of the sky and what wavelength falls on a pixel.
 
-Each of the 24 IFUs takes a strip of the field, in 48 slices, to its own detector.
+Each of the 24 IFUs takes a strip of the field, in 48 slices, to its own detector. Its
+numbers are those that frames and tables are made with, hence eleven names.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,6 @@ __all__ = [
     "STEP",
     "Image",
     "paint",
-    "slice_centre",
     "slice_place",
     "strip_centre",
     "wavelength",
