@@ -1,8 +1,8 @@
 """
 Hop 9, record: the entry of a product, built from the declaration and the run.
 
-Eleven names: an entry is built in two halves, what is known before the run and what only
-after it, and its parts are asked for by whoever compares or publishes.
+Eleven names: an entry is built in two halves, what is known before the run and what
+only after it, and each of its parts is needed by what compares or publishes.
 """
 
 import hashlib
