@@ -83,7 +83,7 @@ def ifus(entry, raw, product):
         run = {"host": "here", "ended": f"2026-01-0{ifu}", "versions": {"numpy": "2"}}
         return entry(
             f"{step}-{ifu:02d}.fits", inputs, step=step, engine="esorex", task=task,
-            unit={"ifu": ifu}, run=run, **parts,
+            unit={"ifu": ifu}, unit_parameter="nifu", run=run, **parts,
             qc={"rms": {"value": ifu / 10, "unit": "adu"}},
         ) | {"set": f"{step}-{{ifu:02d}}.fits"}  # fmt: skip
 
