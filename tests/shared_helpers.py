@@ -14,7 +14,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from ndmapper.data import DataFile
+from ndmapper.data import DataFile, NDLater
 from ndmapper.io.filemap import map_file
 from ndmapper.io.hdu import array_header
 
@@ -189,3 +189,15 @@ def wait_until(condition, seconds=120):
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.05)
     return found
+
+
+def write_levels(name, values, **cards):
+    """Write a file of small images, each of one value, with cards of its header."""
+    df = DataFile(data=[NDLater(np.full((4, 4), float(v))) for v in values])
+    df.meta.update(cards)
+    df.save(name)
+
+
+def levels_of(files):
+    """Give the value of the first image of each member of a set."""
+    return [float(df[0].data[0, 0]) for df in files.members]

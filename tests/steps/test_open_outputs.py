@@ -1,10 +1,10 @@
 """Outputs of any number: which files are theirs, and which are never touched."""
 
-import numpy as np
 import pytest
+from shared_helpers import levels_of, write_levels
 
 from ndmapper import chain, config, run_task
-from ndmapper.data import DataFile, FileSet, NDLater
+from ndmapper.data import DataFile, FileSet
 from ndmapper.errors import OutputExistsError, PartialOutputError, PlanError, StepError
 
 
@@ -12,22 +12,12 @@ from ndmapper.errors import OutputExistsError, PartialOutputError, PlanError, St
 def _files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config["reprocess"] = "auto"
-    _write("a.fits", [1, 2, 3])
-    _write("a-b.fits", [4, 5, 6])
-
-
-def _write(name, values, **cards):
-    df = DataFile(data=[NDLater(np.full((4, 4), float(v))) for v in values])
-    df.meta.update(cards)
-    df.save(name)
+    write_levels("a.fits", [1, 2, 3])
+    write_levels("a-b.fits", [4, 5, 6])
 
 
 def _value(name):
     return float(DataFile(name)[0].data[0, 0])
-
-
-def _values(files):
-    return [float(df[0].data[0, 0]) for df in files.members]
 
 
 @run_task(each="file", outputs={"part": "{base}-{CHIP}.fits"})
@@ -48,21 +38,21 @@ def _names(tmp_path):
 def test_set_of_another_input_is_left_alone(tmp_path):
     # a-{CHIP}.fits fits the names of the other set as well.
     parts("a-b.fits")
-    assert _values(parts("a.fits")) == [2, 4, 6]
+    assert levels_of(parts("a.fits")) == [2, 4, 6]
     assert len(_names(tmp_path)) == 6
-    assert _values(parts("a-b.fits")) == [8, 10, 12]
+    assert levels_of(parts("a-b.fits")) == [8, 10, 12]
 
 
 @pytest.mark.parametrize("reprocess", ["error", False, True, "auto"])
 def test_file_that_no_step_made_is_never_replaced(reprocess):
-    _write("a-k1.fits", [77])
+    write_levels("a-k1.fits", [77])
     with pytest.raises(OutputExistsError, match=r"a-k1\.fits, which no step made|exis"):
         parts("a.fits", reprocess=reprocess)
     assert _value("a-k1.fits") == 77
 
 
 def test_input_is_never_replaced():
-    _write("in-k1.fits", [1, 2])
+    write_levels("in-k1.fits", [1, 2])
     with pytest.raises(PlanError, match="its input"):
         parts("in-k1.fits", out_names="in-{CHIP}.fits")
     assert _value("in-k1.fits") == 1
@@ -81,14 +71,14 @@ def test_damaged_member_is_made_again(tmp_path):
     parts("a.fits")
     with (tmp_path / "a-k1.fits").open("r+b") as stream:
         stream.truncate(100)
-    assert _values(parts("a.fits")) == [2, 4, 6]
+    assert levels_of(parts("a.fits")) == [2, 4, 6]
 
 
 @pytest.mark.parametrize("reprocess", [False, True, "auto"])
 def test_half_a_set_is_made_again(tmp_path, reprocess):
     parts("a.fits")
     (tmp_path / "a-k1.fits").unlink()
-    assert _values(parts("a.fits", reprocess=reprocess)) == [2, 4, 6]
+    assert levels_of(parts("a.fits", reprocess=reprocess)) == [2, 4, 6]
 
 
 def test_half_a_set_is_an_error_unless_told():
@@ -107,8 +97,8 @@ def _edit(name):
 def test_edited_member_is_kept_with_its_set(tmp_path):
     parts("a.fits")
     _edit("a-k2.fits")
-    assert _values(parts("a.fits", count=2)) == [2, 4, 5]
-    assert _values(parts("a.fits", count=2, reprocess=True)) == [2, 4]
+    assert levels_of(parts("a.fits", count=2)) == [2, 4, 5]
+    assert levels_of(parts("a.fits", count=2, reprocess=True)) == [2, 4]
     assert _names(tmp_path) == ["a-k0.fits", "a-k1.fits"]
 
 
@@ -121,9 +111,9 @@ def test_removed_member_that_is_made_no_more_is_forgotten(tmp_path):
     left.parent.mkdir(parents=True)
     left.write_text(side_text(read_records(path)))
     path.unlink()
-    assert _values(parts("a.fits", count=2)) == [2, 4]
+    assert levels_of(parts("a.fits", count=2)) == [2, 4]
     stamp = (tmp_path / "a-k0.fits").stat().st_mtime_ns
-    assert _values(parts("a.fits", count=2)) == [2, 4]
+    assert levels_of(parts("a.fits", count=2)) == [2, 4]
     assert (tmp_path / "a-k0.fits").stat().st_mtime_ns == stamp
 
 
@@ -203,7 +193,7 @@ def test_chain_ends_with_it():
 
     with pytest.raises(PlanError, match="last step of a chain"):
         chain(parts, twice)("a.fits")
-    assert _values(chain(twice, parts)("a.fits")) == [4, 8, 12]
+    assert levels_of(chain(twice, parts)("a.fits")) == [4, 8, 12]
 
 
 def test_set_is_read_back_by_its_pattern():

@@ -1,10 +1,10 @@
 """Keys of sets in steps: what belongs to which unit, and what is told, not dropped."""
 
-import numpy as np
 import pytest
+from shared_helpers import levels_of, write_levels
 
 from ndmapper import chain, config, run_task
-from ndmapper.data import DataFile, FileSet, NDLater
+from ndmapper.data import DataFile, FileSet
 from ndmapper.errors import (
     MissingCalibrationError,
     ParameterError,
@@ -19,25 +19,15 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config["reprocess"] = "auto"
     for n in (1, 2, 3):
-        _write(f"m-{n:02d}.fits", [n], CHIP=f"c{n}")
-        _write(f"n-{n:02d}.fits", [n + 100], CHIP=f"c{n}")
-        _write(f"b-{n:02d}.fits", [10 * n], CHIP=f"c{n}")
-    _write("whole.fits", [1, 2, 3])
+        write_levels(f"m-{n:02d}.fits", [n], CHIP=f"c{n}")
+        write_levels(f"n-{n:02d}.fits", [n + 100], CHIP=f"c{n}")
+        write_levels(f"b-{n:02d}.fits", [10 * n], CHIP=f"c{n}")
+    write_levels("whole.fits", [1, 2, 3])
     return FileSet("m-{ifu:02d}.fits")
-
-
-def _write(name, values, **cards):
-    df = DataFile(data=[NDLater(np.full((4, 4), float(v))) for v in values])
-    df.meta.update(cards)
-    df.save(name)
 
 
 def _value(df):
     return float(df[0].data[0, 0])
-
-
-def _values(files):
-    return [_value(df) for df in files.members]
 
 
 @run_task(prefix="s", cals=["bias"])
@@ -79,7 +69,7 @@ def add_chips(files, bias):
 def test_merged_file_is_split_as_a_set_and_named_after_the_file():
     made = twice(FileSet("whole.fits", by="ident"))
     assert str(made) == "twhole-{ident:02d}.fits"
-    assert _values(made) == [2, 4, 6]
+    assert levels_of(made) == [2, 4, 6]
     assert made[2].record[-1]["inputs"][0]["name"] == "whole.fits"
 
 
@@ -97,7 +87,7 @@ def test_name_with_the_key_is_taken_as_it_is(files):
 def test_key_of_two_fields_goes_along():
     for chip in "ab":
         for number in (1, 2):
-            _write(f"p-{chip}-{number:02d}.fits", [number])
+            write_levels(f"p-{chip}-{number:02d}.fits", [number])
     made = twice("p-{chip}-{n:02d}.fits")
     assert str(made) == "tp-{chip}-{n:02d}.fits"
     assert list(made) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
@@ -115,12 +105,12 @@ def test_set_that_lacks_what_another_has_is_named(files):
         with pytest.raises(PlanError, match=r"n-\{ifu:02d\}\.fits has no .*ifu 3 \(th"):
             add_ifus(inputs, sum="s-{ifu:02d}.fits")
     made = add_ifus([other, files], sum="s-{ifu:02d}.fits", on_error="continue")
-    assert _values(made) == [102, 104]
+    assert levels_of(made) == [102, 104]
     assert "n-{ifu:02d}.fits" in made.missing[3]
 
 
 def test_file_that_lacks_an_extension_of_another_is_named():
-    _write("two.fits", [1, 2])
+    write_levels("two.fits", [1, 2])
 
     @run_task(each="list", by="ident", outputs="sum")
     def add(files):
@@ -137,13 +127,13 @@ def test_plain_files_are_grouped_by_a_keyword_and_their_calibrations_with_them()
         df.cals["bias"] = DataFile(f"b-{str(df)[2:4]}.fits")
     made = add_chips(frames, sum="s-{CHIP}.fits")
     assert list(made) == ["c1", "c2"]
-    assert _values(made) == [1 - 10 + 101 - 10, 2 - 20 + 102 - 20]
+    assert levels_of(made) == [1 - 10 + 101 - 10, 2 - 20 + 102 - 20]
 
 
 @pytest.mark.parametrize("goes_on", [False, True])
 def test_key_that_cannot_be_in_a_name_is_told(goes_on):
-    _write("f1.fits", [1], FILTER="Cousins R")
-    _write("f2.fits", [2], FILTER="a/b")
+    write_levels("f1.fits", [1], FILTER="Cousins R")
+    write_levels("f2.fits", [2], FILTER="a/b")
     field = FileSet(["f1.fits", "f2.fits"], by="FILTER", filename="f-{FILTER}.fits")
     if not goes_on:
         with pytest.raises(PlanError, match=r"twice: FILTER a/b of .*name"):
@@ -171,7 +161,7 @@ def test_folder_with_braces_is_refused_for_sets(files, tmp_path):
 def test_split_in_a_chain():
     made = chain(extension, twice)("whole.fits")
     assert str(made) == "twhole_e-{ident:02d}.fits"
-    assert _values(made) == [2, 4, 6]
+    assert levels_of(made) == [2, 4, 6]
 
 
 def test_parameter_that_the_key_is_given_for_is_not_given_twice():
@@ -179,7 +169,7 @@ def test_parameter_that_the_key_is_given_for_is_not_given_twice():
     def times(df, *, number: int = 0):
         return df * number
 
-    assert _values(times("whole.fits")) == [1, 4, 9]
+    assert levels_of(times("whole.fits")) == [1, 4, 9]
     with pytest.raises(ParameterError, match=r"number=7.*keys=\[7\]"):
         times("whole.fits", number=7)
 
@@ -191,7 +181,7 @@ def test_tool_that_takes_one_file_is_called_for_each_member(files):
 
     made = copy(twice(files))
     assert str(made) == "ctm-{ifu:02d}.fits"
-    assert _values(made) == [2, 4, 6]
+    assert levels_of(made) == [2, 4, 6]
 
 
 def test_set_given_as_a_parameter_is_in_the_record(files):
@@ -233,7 +223,7 @@ def test_file_that_does_not_say_its_key_needs_the_member_itself():
 def test_calibrations_of_members_are_those_of_the_set(files):
     for key in files:
         files[key].cals["bias"] = DataFile(f"b-{key:02d}.fits")
-    assert _values(subtract(files)) == [-9, -18, -27]
+    assert levels_of(subtract(files)) == [-9, -18, -27]
     del files[2].cals["bias"]
     with pytest.raises(MissingCalibrationError, match=r"ifu 2 \(m-02\.fits has none"):
         subtract(files)
@@ -284,7 +274,7 @@ def test_one_image_of_another_input_is_for_all_images():
         """Copy."""
 
     made = copy("whole.fits", more="m-01.fits")
-    assert _values(made) == [1, 2, 3]
+    assert levels_of(made) == [1, 2, 3]
     assert [ref["name"] for ref in made[3].record[-1]["inputs"]] == [
         "whole.fits",
         "m-01.fits",

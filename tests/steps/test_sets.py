@@ -1,10 +1,10 @@
 """Sets in steps: split by key, published and re-used member by member."""
 
-import numpy as np
 import pytest
+from shared_helpers import levels_of, write_levels
 
 from ndmapper import chain, config, run_task
-from ndmapper.data import DataFile, DataFileList, FileSet, NDLater
+from ndmapper.data import DataFile, DataFileList, FileSet
 from ndmapper.errors import (
     MissingCalibrationError,
     NotMadeError,
@@ -19,20 +19,10 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config["reprocess"] = "auto"
     for n in (1, 2, 3):
-        _write(f"m-{n:02d}.fits", [n], CHIP=f"c{n}")
-        _write(f"b-{n:02d}.fits", [10 * n])
-    _write("whole.fits", [1, 2, 3])
+        write_levels(f"m-{n:02d}.fits", [n], CHIP=f"c{n}")
+        write_levels(f"b-{n:02d}.fits", [10 * n])
+    write_levels("whole.fits", [1, 2, 3])
     return FileSet("m-{ifu:02d}.fits")
-
-
-def _write(name, values, **cards):
-    df = DataFile(data=[NDLater(np.full((4, 4), float(v))) for v in values])
-    df.meta.update(cards)
-    df.save(name)
-
-
-def _values(files):
-    return [float(df[0].data[0, 0]) for df in files.members]
 
 
 @run_task(prefix="s", cals=["bias"])
@@ -92,7 +82,7 @@ def test_a_set_is_one_file_of_which_each_member_has_its_calibration(
     assert isinstance(made, FileSet)
     assert str(made) == "sm-{ifu:02d}.fits"
     assert list(made) == [1, 2, 3]
-    assert _values(made) == [-9, -18, -27]
+    assert levels_of(made) == [-9, -18, -27]
 
 
 def test_members_are_reused_one_by_one(files, made_by):
@@ -123,7 +113,7 @@ def test_a_list_may_hold_sets_and_files(files):
     made = twice([files, "whole.fits"])
     assert isinstance(made, DataFileList)
     assert isinstance(made[0], FileSet)
-    assert _values(made[0]) == [2, 4, 6]
+    assert levels_of(made[0]) == [2, 4, 6]
     assert float(made[1][2].data[0, 0]) == 6
 
 
@@ -139,7 +129,7 @@ def test_calibrations_of_a_set_go_along(files):
     files.cals["bias"] = FileSet("b-{ifu:02d}.fits")
     again = twice(files)
     assert again.cals["bias"] is files.cals["bias"]
-    assert _values(subtract(again)) == [-8, -16, -24]
+    assert levels_of(subtract(again)) == [-8, -16, -24]
 
 
 def test_member_that_a_calibration_lacks_is_named(files):
@@ -157,7 +147,7 @@ def test_what_fails_leaves_the_others_standing(files, made_by):
     made = careful(files, limit=2.5, on_error="continue")
     assert list(made) == [1, 2]
     assert "too bright" in made.missing[3]
-    _write("n-03.fits", [0])
+    write_levels("n-03.fits", [0])
     mended = FileSet({1: files[1], 2: files[2], 3: DataFile("n-03.fits")}, by="ifu",
                      filename="m-{ifu:02d}.fits")  # fmt: skip
     assert made_by(lambda: careful(mended, limit=2.5)) == ["m-03_c.fits"]
@@ -166,7 +156,7 @@ def test_what_fails_leaves_the_others_standing(files, made_by):
 def test_extensions_are_units_of_their_own():
     made = extension("whole.fits", workers=2)
     assert str(made) == "whole_e-{ident:02d}.fits"
-    assert _values(made) == [1, 2, 3]
+    assert levels_of(made) == [1, 2, 3]
     last = made[3].record[-1]
     assert last["unit"] == {"ident": 3}
     assert [ref["name"] for ref in last["inputs"]] == ["whole.fits"]
@@ -241,7 +231,7 @@ def test_chain_of_a_set(files, workers):
     both = chain(subtract, twice)
     made = both(files, bias="b-{ifu:02d}.fits", workers=workers)
     assert str(made) == "tsm-{ifu:02d}.fits"
-    assert _values(made) == [-18, -36, -54]
+    assert levels_of(made) == [-18, -36, -54]
     assert [row["step"] for row in made[2].record] == ["subtract", "twice"]
 
 
@@ -254,11 +244,11 @@ def test_program_is_called_for_each_key(files):
 
     made = copy(twice(files))
     assert str(made) == "ctm-{ifu:02d}.fits"
-    assert _values(made) == [2, 4, 6]
+    assert levels_of(made) == [2, 4, 6]
 
 
 def test_names_with_braces_of_a_file_itself_are_names():
-    _write("odd{a}.fits", [1])
+    write_levels("odd{a}.fits", [1])
     assert str(twice("odd{a}.fits")) == "todd{a}.fits"
 
 
