@@ -31,22 +31,24 @@ LARGEST = 32 << 20
 """Bytes or characters; no document of ours is near that."""
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def canonical(value: Any) -> str:
     """Encode a value as canonical JSON: ASCII, sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def load_json(text: str | bytes, *, finite: bool = False) -> Any:
     """Parse JSON; anything wrong with it, also its size or nesting, is a ValueError."""
     check_length(text)
-    words: dict[str, Any] = {}
-    if finite:
-        words = {"parse_constant": _refuse, "parse_float": _finite}
+    decoded = _decoded(text)
     try:
-        value = json.loads(_decoded(text), **words)
+        value = (_FINITE if finite else _ANY).decode(decoded)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
-    check_depth(value)
+    if decoded.count("{") + decoded.count("[") > DEEPEST:
+        check_depth(value)
     return value
 
 
@@ -71,23 +73,25 @@ def load_toml(text: str | bytes) -> dict[str, Any]:
 _BETWEEN = re.compile(r"[\n,=\[\]{}#]")
 _DOT = re.compile(r"""[\w"'-][ \t]*\.(?=[ \t]*[\w"'-])""")
 
+_NESTED = (dict, list)
+
 _TOO_DEEP = f"it is nested more than {DEEPEST} deep"
 
 
 def check_depth(value: Any) -> None:
     """Refuse a value that is nested more than `DEEPEST` deep."""
-    layer = [value]
+    layer = [value] if isinstance(value, _NESTED) else []
     for _ in range(DEEPEST + 1):
-        inner: list[Any] = []
-        for item in layer:
-            if isinstance(item, dict):
-                inner += [v for v in item.values() if isinstance(v, dict | list)]
-            elif isinstance(item, list):
-                inner += [v for v in item if isinstance(v, dict | list)]
-        if not inner:
+        if not layer:
             return
-        layer = inner
-    raise ValueError(_TOO_DEEP)
+        layer = [
+            inner
+            for item in layer
+            for inner in (item.values() if isinstance(item, dict) else item)
+            if isinstance(inner, _NESTED)
+        ]
+    if layer:
+        raise ValueError(_TOO_DEEP)
 
 
 def check_length(text: str | bytes) -> None:
@@ -128,3 +132,7 @@ def _finite(text: str) -> float:
         msg = f"{text} is larger than any number can be"
         raise ValueError(msg)
     return value
+
+
+_ANY = json.JSONDecoder()
+_FINITE = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)

@@ -64,7 +64,7 @@ class Config(MutableMapping[str, Any]):
         self._trusted: set[Path] = set()
 
     def __getitem__(self, name: str) -> Any:
-        return self._find(name)[0]
+        return self._given(name).value
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._script[name] = _checked(name, value, "this script")
@@ -99,7 +99,7 @@ class Config(MutableMapping[str, Any]):
         str
             For instance ``"default"``, ``"script"`` or the path of a file.
         """
-        return self._find(name)[1]
+        return self._given(name).source
 
     def rows(self) -> list[tuple[str, Any, str]]:
         """
@@ -110,7 +110,7 @@ class Config(MutableMapping[str, Any]):
         list of (str, object, str)
             Key, value and source.
         """
-        return [(name, *self._find(name)) for name in KEYS]
+        return [(name, *self._given(name)[:2]) for name in KEYS]
 
     def snapshot(self, **arguments: Any) -> Settings:
         """
@@ -132,7 +132,8 @@ class Config(MutableMapping[str, Any]):
             for name, value in arguments.items()
             if value is not None
         }
-        return MappingProxyType({name: self[name] for name in KEYS} | given)
+        values = {name: self._given(name).value for name in KEYS}
+        return MappingProxyType(values | given)
 
     @contextmanager
     def using(self, **values: Any) -> Iterator["Config"]:
@@ -210,10 +211,6 @@ class Config(MutableMapping[str, Any]):
             determine where credentials are sent.
         """
         return self._given(name, own=True).value
-
-    def _find(self, name: str) -> tuple[Any, str]:
-        found = self._given(name)
-        return found.value, found.source
 
     def _given(self, name: str, *, own: bool = False) -> "_Given":
         key = _declared(name)

@@ -386,10 +386,11 @@ class DataFile(FileViews, Operators):
 
     def _position(self, item: Any) -> int:
         if isinstance(item, int | np.integer) and not isinstance(item, bool):
-            if not -len(self) <= item < len(self):
-                msg = f"{self!r} has {len(self)} extensions, so none at {item}"
+            count = len(self)
+            if not -count <= item < count:
+                msg = f"{self!r} has {count} extensions, so none at {item}"
                 raise IndexError(msg)
-            return int(item) % len(self)
+            return int(item) % count
         if isinstance(item, str):
             found = [i for i, ident in enumerate(self.idents) if ident == item]
             if len(found) == 1:

@@ -146,10 +146,12 @@ class FileName:
         return Path(str(self))
 
     def __str__(self) -> str:
-        return os.path.join(self.dir, self.name)  # noqa: PTH118  (keeps './' as given)
+        # Asked for dozens of times for each product, so without the other properties.
+        ext = "" if self.ext is None else f".{self.ext}"
+        name = f"{self.prefix}{self.base}{''.join(self.suffix)}{ext}"
+        return os.path.join(self.dir, name)  # noqa: PTH118  (keeps './' as given)
 
-    def __fspath__(self) -> str:
-        return str(self)
+    __fspath__ = __str__
 
     def __repr__(self) -> str:
         return f"FileName {str(self)!r}"

@@ -21,6 +21,7 @@ from ndmapper.data.name_pattern import (
     in_order,
     key_text,
     keys_text,
+    name_pattern,
     parse_pattern,
 )
 from ndmapper.data.operations import CheckedOperation, is_operand, put_all
@@ -315,7 +316,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
     def pattern(self) -> NamePattern | None:
         """The pattern of the names; None for a set without one."""
         text = "" if self._filename is None else str(self._filename)
-        return NamePattern(text) if "{" in text else None
+        return name_pattern(text) if "{" in text else None
 
     @property
     def filename(self) -> FileName | None:

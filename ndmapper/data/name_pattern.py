@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from numbers import Integral
 from typing import Any
 
@@ -20,6 +20,7 @@ __all__ = [
     "in_order",
     "key_text",
     "keys_text",
+    "name_pattern",
     "parse_pattern",
     "without_key",
 ]
@@ -221,6 +222,12 @@ class NamePattern:
             if key is not None and os.path.isfile(path):  # noqa: PTH113
                 found[key] = path
         yield from in_order(found).items()
+
+
+@lru_cache(maxsize=256)
+def name_pattern(text: str) -> NamePattern:
+    """Parse a pattern; those of the sets of a script are asked for again and again."""
+    return NamePattern(text)
 
 
 def parse_pattern(text: str | os.PathLike[str]) -> NamePattern | None:

@@ -118,7 +118,7 @@ class ArrayHandle:
             _scaling(hdu, "BSCALE", 1),
             _scaling(hdu, "BZERO", 0),
             blank if bitpix > 0 and isinstance(blank, int) else None,
-            tuple(range(n) for n in hdu.shape),
+            tuple(map(range, hdu.shape)),
         )
 
     @property
@@ -155,7 +155,7 @@ class ArrayHandle:
     @property
     def is_whole(self) -> bool:
         """Whether the section is the whole stored array."""
-        return self.section == tuple(range(n) for n in self.stored_shape)
+        return self.section == tuple(map(range, self.stored_shape))
 
     @property
     def stored_dtype(self) -> np.dtype[Any]:

@@ -130,7 +130,8 @@ def variance_handle(hdu: HduMap, data: HduMap, kind: UncertaintyKind) -> ArrayHa
 
 def _factor(hdu: HduMap, data: HduMap, *, is_std: bool) -> float:
     """Return what turns an uncertainty into the unit of its data, or of its square."""
-    text, data_text = (str(h.keys.get("BUNIT") or "") for h in (hdu, data))
+    text = str(hdu.keys.get("BUNIT") or "")
+    data_text = str(data.keys.get("BUNIT") or "")
     if not text or not data_text or says_nothing(text) or says_nothing(data_text):
         return 1
     unit, of_data = unit_from_text(text), unit_from_text(data_text)

@@ -7,13 +7,15 @@ record of the product do not count.
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
 from ndmapper.config import config
@@ -23,7 +25,14 @@ from ndmapper.io.checksum import Damage, DataSum
 from ndmapper.io.filemap import HduMap, map_file, padded
 from ndmapper.io.record import EXTNAME, is_record, side_path
 from ndmapper.io.sidedata import make_side_folder, read_side_data
-from ndmapper.io.source import Source, count_read, find_source
+from ndmapper.io.source import (
+    Source,
+    Stamp,
+    absolute,
+    count_read,
+    find_source,
+    stamp_of,
+)
 from ndmapper.io.temporary import staging_name, sweep
 
 __all__ = [
@@ -66,9 +75,8 @@ def examine(
     """Compute the digest of a file and verify its checksums in one pass."""
     if cache is None:
         return _compute(path)
-    source = find_source(path, strict=False)
-    known = cache.get(source)
-    if known is None:
+    if (known := cache.get(path)) is None:
+        source = find_source(path, strict=False)
         known = _compute(path)
         source.check()
         cache.put(source, known.digest, known.damaged)
@@ -142,7 +150,7 @@ class DigestCache:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.path = Path(folder) / "digests.json"
-        self._known: dict[str, Any] | None = None
+        self._known: Mapping[str, Any] | None = None
         self._new: dict[str, Any] = {}
         self.named: set[Path] = set()
         """Damaged files that were reported already."""
@@ -153,17 +161,16 @@ class DigestCache:
         # Another process reads the file when it needs to.
         return (DigestCache, (self.path.parent,))
 
-    def get(self, source: Source) -> Examined | None:
-        """Look up the digest of a file."""
+    def get(self, path: str | os.PathLike[str]) -> Examined | None:
+        """Look up the digest of a file; None if it is not known, or there is none."""
         if self._known is None:
             self._known = self._read()
-        entry = self._new.get(str(source.path)) or self._known.get(str(source.path))
+        name = os.path.abspath(path)  # noqa: PTH100  (resolve() would follow links)
+        entry = self._new.get(name) or self._known.get(name)
         # One of three parts is from before checksums were compared.
-        if (
-            isinstance(entry, list)
-            and len(entry) == 4
-            and entry[:2] == [source.size, source.mtime_ns]
-        ):
+        if not isinstance(entry, list) or len(entry) != 4:
+            return None
+        if (now := stamp_of(name)) is not None and entry[:2] == [*now[:2]]:
             damaged = tuple(Damage(int(at), str(what)) for at, what in entry[3])
             return Examined(str(entry[2]), damaged)
         return None
@@ -200,7 +207,7 @@ class DigestCache:
             make_side_folder(self.path.with_suffix(".lock"))
             with FileLock(self.path.with_suffix(".lock"), timeout=5):
                 # Other processes may have written since.
-                known = self._read() | self._new
+                known = {**self._read(), **self._new}
                 text = json.dumps({"version": _VERSION, "digests": known}, indent=0)
                 temp.write_text(text, encoding="utf-8")
                 temp.replace(self.path)
@@ -212,14 +219,22 @@ class DigestCache:
             return
         self._known, self._new = known, {}
 
-    def _read(self) -> dict[str, Any]:
-        try:
-            content = load_json(read_side_data(self.path), finite=True)
-            if content["version"] == _VERSION:
-                return dict(content["digests"])
-        except (OSError, ValueError, TypeError, KeyError) as err:
-            log.debug("no digests are remembered: %s", err)
-        return {}
+    def _read(self) -> Mapping[str, Any]:
+        path = absolute(self.path)
+        return _read_digests(path, stamp_of(path))
+
+
+# Each call of a script opens the cache of the same folder (bench_sets.py).
+@functools.lru_cache(maxsize=4)
+def _read_digests(path: Path, stamp: Stamp | None) -> Mapping[str, Any]:
+    """Read a file of digests; empty if there is none, or it is damaged."""
+    try:
+        content = load_json(read_side_data(path), finite=True)
+        if content["version"] == _VERSION:
+            return MappingProxyType(dict(content["digests"]))
+    except (OSError, ValueError, TypeError, KeyError) as err:
+        log.debug("no digests are remembered: %s", err)
+    return {}
 
 
 def _compute(path: str | os.PathLike[str]) -> Examined:

@@ -84,17 +84,24 @@ def is_fits(ext: str | None) -> bool:
 
 def in_database(name: str | os.PathLike[str]) -> bool:
     """Whether a name is that of an entry in a database folder of IRAF."""
-    path = Path(name)
-    return path.parent.name == "database" and not is_fits(split_ext(path.name)[1])
+    folder, own = _folder_and_name(name)
+    return folder == "database" and not is_fits(split_ext(own)[1])
 
 
 def record_name(name: str | os.PathLike[str]) -> str:
     """Write the name of a file without its folder, but that of a database of IRAF."""
-    own = Path(name).name
+    own = _folder_and_name(name)[1]
     return f"database/{own}" if in_database(name) else own
 
 
 def is_plain(name: str | os.PathLike[str]) -> bool:
     """Whether a name is that of a known file other than FITS: text, table, picture."""
-    ext = plain_ext(split_ext(Path(name).name)[1])
-    return in_database(name) or (ext or "").lower() in _OTHERS
+    ext = plain_ext(split_ext(_folder_and_name(name)[1])[1])
+    return (ext or "").lower() in _OTHERS or in_database(name)
+
+
+def _folder_and_name(name: str | os.PathLike[str]) -> tuple[str, str]:
+    """Split off the name of a file, and that of the folder that it is in."""
+    # Asked several times for each product; a Path would take three times as long.
+    folder, own = os.path.split(os.fspath(name))
+    return os.path.basename(folder), own  # noqa: PTH119

@@ -384,8 +384,6 @@ def read_records(file: str | Path | FileMap) -> list[dict[str, Any]]:
 SCHEMA = 3
 """Number of the schema that is written; older ones are read for ever."""
 
-_NOTHING: Mapping[str, Any] = {}
-
 _FIRST_PACKED = 3
 """The first schema whose rows point to earlier ones."""
 
@@ -472,8 +470,7 @@ def _unpack(unpacker: Unpacker, text: str, schema: int) -> None:
     number, stated = len(unpacker.rows) + 1, _parsed(text)
     try:
         row = unpacker.restore(stated)
-        before = unpacker.rows[-1] if unpacker.rows else {}
-        unpacker.append(_checked(number, row, schema, before))
+        unpacker.append(_checked(number, row, schema, unpacker.is_known))
     except ValueError as err:
         msg = f"entry {number} of the record cannot be understood: {err}"
         raise RecordError(msg) from err
@@ -488,10 +485,10 @@ def _parsed(text: str) -> Any:
 
 
 def _checked(
-    number: int, row: Any, schema: int, before: Mapping[str, Any] = _NOTHING
+    number: int, row: Any, schema: int, is_known: Callable[[Any], bool] | None = None
 ) -> dict[str, Any]:
-    """Check an entry, but for parts of the one before, and complete old ones."""
-    if (problem := _problem(row, before)) is not None:
+    """Check an entry, but for parts that earlier ones have, and complete old ones."""
+    if (problem := _problem(row, is_known or (lambda _: False))) is not None:
         msg = f"entry {number} of the record cannot be understood: {problem}"
         raise RecordError(msg)
     return _completed({"schema": schema} | row)
@@ -516,11 +513,11 @@ def _check_schema(schema: Any) -> None:
         raise RecordError(msg)
 
 
-def _problem(row: Any, before: Mapping[str, Any]) -> str | None:
+def _problem(row: Any, is_known: Callable[[Any], bool]) -> str | None:
     """
     Return what is wrong with an entry, which may come from any program.
 
-    Parts that are the very objects of the entry before were looked at with it.
+    Parts that are the very objects of earlier entries were looked at with these.
     """
     if not isinstance(row, dict):
         return "it is no object"
@@ -531,14 +528,15 @@ def _problem(row: Any, before: Mapping[str, Any]) -> str | None:
             return f"{part} is missing"
         if not isinstance(row[part], kinds):
             return f"{part} is a {type(row[part]).__name__}"
-    new = {n: part for n, part in row.items() if part is not before.get(n, _NOTHING)}
+    new = {n: part for n, part in row.items() if not is_known(part)}
     problems = [_name_problem(row["product"]), _name_problem(row.get("set", ""))]
     listed = [new.get("inputs", [])]
     for part in ("calibrations", "references", "tags"):
         listed += new.get(part, {}).values()
     for value in listed:
         references = value if isinstance(value, list) else [value]
-        problems += [_reference_problem(r) for r in references if r is not None]
+        new_ones = [r for r in references if r is not None and not is_known(r)]
+        problems += map(_reference_problem, new_ones)
     problems += [_part_problem(row, *part) for part in _PARTS if part[0] in new]
     if not all(isinstance(name, str) for name in new.get("members", ())):
         problems.append("members are not names")

@@ -176,11 +176,12 @@ def open_source(
     path: str | os.PathLike[str], *, strict: bool = True
 ) -> Iterator[tuple[Source, BinaryIO]]:
     """Open a file, decompressed, together with its Source."""
-    full = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)
-    check_name(full, MissingFileError)
+    name = os.path.abspath(path)  # noqa: PTH100  (resolve() would follow links)
+    check_name(name, MissingFileError)
+    full = Path(name)
     with (
         clear_read_errors(full),
-        open(full, "rb", _BUFFER, opener=open_nonblocking) as raw,
+        open(name, "rb", _BUFFER, opener=open_nonblocking) as raw,
     ):
         stat = os.fstat(raw.fileno())
         _check_is_file(full, stat.st_mode)
@@ -402,7 +403,7 @@ def absolute(name: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(name))  # noqa: PTH100  # Path.absolute keeps '..'
 
 
-def stamp_of(path: Path) -> Stamp | None:
+def stamp_of(path: str | os.PathLike[str]) -> Stamp | None:
     """
     Give size, time of change and inode of a file; None where there is none.
 
@@ -412,9 +413,9 @@ def stamp_of(path: Path) -> Stamp | None:
         If no file can have that name.
     """
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116  (asked for each file of a re-run)
     except ValueError as err:  # a NUL, or what the file system cannot encode
-        msg = f"no file can be called {str(path)!r} ({err}); give another name"
+        msg = f"no file can be called {os.fspath(path)!r} ({err}); give another name"
         raise FileAccessError(msg) from err
     except OSError as err:
         if err.errno == errno.ENAMETOOLONG:

@@ -256,6 +256,8 @@ class Unpacker:
         self._left = LARGEST
         self._sizes: dict[int, int] = {}
         """Size of each object of the rows by its id, for several rows may share it."""
+        self._with_role: dict[tuple[int, str], tuple[Entry, dict[str, Any]]] = {}
+        """References, by the id of the one without a role."""
 
     def copy(self) -> "Unpacker":
         """Copy it, so that several records can go on from the same rows."""
@@ -280,6 +282,10 @@ class Unpacker:
         if stated.keys() == {"plain"}:
             return stated["plain"]
         return self._restored(stated)
+
+    def is_known(self, value: Any) -> bool:
+        """Whether an object or list stands in the entries already, and was checked."""
+        return id(value) in self._sizes
 
     def append(self, row: dict[str, Any]) -> None:
         """
@@ -367,7 +373,12 @@ class Unpacker:
                 rest = {n: value for n, value in stated.items() if n != "role"}
                 self._known[name] = stated if role is None else rest
             return stated
-        return found if role is None else {**found, "role": role}
+        if not isinstance(role, str):
+            return found if role is None else {**found, "role": role}
+        place = (id(found), role)
+        if place not in self._with_role:
+            self._with_role[place] = found, {**found, "role": role}
+        return self._with_role[place][1]
 
     def _paths(self, stated: Any, model: Mapping[str, Any]) -> dict[str, Any]:
         """Restore paths from what their folders say anew."""
@@ -400,18 +411,16 @@ class Unpacker:
             for name in names
         ]
 
-    def _size(self, value: Any) -> int:
-        """Compute the length of a value as JSON; shared objects are looked at once."""
-        if not isinstance(value, (dict, list)):
-            return len(str(value)) + 2
-        sizes = self._sizes
-        if (known := sizes.get(id(value))) is not None:
+    def _size(self, value: dict[str, Any] | list[Any]) -> int:
+        """Compute the length of an object as JSON; a shared one is looked at once."""
+        if (known := self._sizes.get(id(value))) is not None:
             return known
         total = 0
         inside: Iterable[Any] = value
         if isinstance(value, dict):
             total, inside = sum(map(len, value)), value.values()
         for inner in inside:
-            total += 4 + (sizes.get(id(inner)) or self._size(inner))
-        sizes[id(value)] = total
+            is_object = isinstance(inner, dict | list)
+            total += 4 + (self._size(inner) if is_object else len(str(inner)))
+        self._sizes[id(value)] = total
         return total

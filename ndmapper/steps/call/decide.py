@@ -125,7 +125,7 @@ class PlanItem:
         """The names of the inputs, as far as they fit into a line."""
         return list_names(self.input_names, self.input_names)
 
-    @property
+    @cached_property
     def input_names(self) -> dict[str, str]:
         """The names of the inputs, with the pattern of the set that each belongs to."""
         names: dict[str, str] = {}

@@ -29,6 +29,7 @@ class Keys:
     def __init__(self, step: str, fields: Sequence[str]) -> None:
         self._step = step
         self.fields = tuple(fields)
+        self._names = (*map(field_name, self.fields),)
         self._said: dict[int, list[Key]] = {}
 
     def __str__(self) -> str:
@@ -47,8 +48,8 @@ class Keys:
         """Whether an item is a set whose members differ in this key."""
         if not isinstance(item, FileSet):
             return False
-        own = map(field_name, item.by or ("key",))
-        return [*own] == [*map(field_name, self.fields)]
+        own = item.by or ("key",)
+        return own == self.fields or (*map(field_name, own),) == self._names
 
     def set_of(self, item: Any) -> str:
         """Name the set that a member was taken out of; empty where it is none."""

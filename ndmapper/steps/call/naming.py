@@ -298,6 +298,25 @@ def _derived(
     return _Pattern(name) if is_set else name
 
 
+def _files_needed(units: Sequence[WorkUnit]) -> dict[Path, str]:
+    """Find all files that go in, and as what."""
+    # Units share most of them.
+    files: dict[int, tuple[Any, str]] = {}
+    for unit in units:
+        for df in unit.inputs:
+            files.setdefault(id(df), (df, "its input"))
+        for name, cal in unit.calibrations.items():
+            for df in as_list(cal):
+                files.setdefault(id(df), (df, f"the {name} of an input"))
+        for name, value in {**unit.parameters, **unit.tool_parameters}.items():
+            for file in files_within(value):
+                files.setdefault(id(file), (file, f"the file given as {name}"))
+    needed: dict[Path, str] = {}
+    for file, what in files.values():
+        needed.setdefault(absolute(str(file)), what)
+    return needed
+
+
 def refuse_clashes(
     units: Sequence[WorkUnit],
     targets: Sequence[Targets],
@@ -312,16 +331,7 @@ def refuse_clashes(
     PlanError
         If one does.
     """
-    needed: dict[Path, str] = {}
-    for unit in (*units, *(unit for unit, _ in before)):
-        for df in unit.inputs:
-            needed.setdefault(absolute(str(df)), "its input")
-        for name, cal in unit.calibrations.items():
-            for df in as_list(cal):
-                needed.setdefault(absolute(str(df)), f"the {name} of an input")
-        for name, value in {**unit.parameters, **unit.tool_parameters}.items():
-            for file in files_within(value):
-                needed.setdefault(absolute(str(file)), f"the file given as {name}")
+    needed = _files_needed([*units, *(unit for unit, _ in before)])
     for _, names in before:
         for target in names.values():  # it is never written
             needed.pop(absolute(str(target)), None)

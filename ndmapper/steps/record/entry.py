@@ -352,15 +352,17 @@ def _tags(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str
 
 def is_as_recorded(df: DataFile, digests: DigestCache) -> bool:
     """Whether a product has the content that its record gives."""
-    return digest(Path(df), digests) == str(df.record[-1]["content"])
+    return digest(str(df), digests) == str(df.record[-1]["content"])
 
 
 def _name_damage(
-    path: Path, found: Examined, unit: WorkUnit, name: str | None = None
+    path: str | Path, found: Examined, unit: WorkUnit, name: str | None = None
 ) -> None:
     """Warn of a damaged input once per call, or raise, as the configuration says."""
+    if not found.damaged:
+        return
     wrong = name_damage(path, found, checksums=unit.settings["checksums"])
-    place = path if name is None else Path(name)
+    place = Path(name or path)
     if wrong and place not in unit.digests.named:
         unit.digests.named.add(place)
         log.warning(
@@ -371,7 +373,7 @@ def _name_damage(
 
 def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
     """Refer to a file by the key of its record, or by its digest if it has none."""
-    name = record_name(df) if df.filename is not None else "unnamed"
+    name = "unnamed" if df.filename is None else record_name(str(df))
     if not df.is_made:
         return {"name": name, "key": df.record[-1]["key"]}
     key = df.unsaved_key if isinstance(df, PlainFile) else unsaved_key(df)
@@ -387,11 +389,12 @@ def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
             if expected:
                 _name_damage(path, found, unit, name)
             return {"name": name, "digest": found.digest, "memory": True}
-    found = examine(Path(str(df)), unit.digests)
+    place = str(df)
+    found = examine(place, unit.digests)
     if expected:
-        _name_damage(Path(str(df)), found, unit)
-    if df.record and found.digest == str(df.record[-1]["content"]):
-        key = df.record[-1]["key"]
+        _name_damage(place, found, unit)
+    if (rows := df.record) and found.digest == str(rows[-1]["content"]):
+        key = rows[-1]["key"]
         if expected and df.expected_key and df.expected_key[0] == key:
             key = df.expected_key[1]
         return {"name": name, "key": key}
