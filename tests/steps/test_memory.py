@@ -251,7 +251,25 @@ def test_warnings_of_a_tool_are_said_in_memory_and_in_chains(
     add("x1.fits", save=False)
     assert caplog.text.count("x1.fits: mind the step") == 1
     chain(add, double)("x1.fits")
-    assert caplog.text.count("x1.fits: mind the step") == 2
+    assert caplog.text.count("mind the step") == 2
+
+
+def test_a_warning_of_many_units_is_one_line_on_the_terminal(
+    make_raw, fake, monkeypatch, caplog
+):
+    def warn(self, job):
+        return replace(run(self, job), warnings=("mind the step",))
+
+    run = fake.run
+    monkeypatch.setattr(fake, "run", warn)
+    for n in range(5):
+        make_raw(f"x{n}.fits")
+    add = run_task("fake:add", inputs="in", outputs="out", prefix="a")(lambda: {})
+    add([f"x{n}.fits" for n in range(5)])
+    told = [r for r in caplog.records if "mind the step" in r.getMessage()]
+    (shown,) = [r for r in told if not getattr(r, "file_only", False)]
+    assert shown.getMessage().endswith("x{0..4}.fits -> ax{0..4}.fits: mind the step")
+    assert len(told) == 6
 
 
 def test_memory_goes_on_where_one_file_fails(make_raw):

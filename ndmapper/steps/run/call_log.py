@@ -1,6 +1,7 @@
 """What is logged of a call: every unit in the log file, and a line on the terminal."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +50,7 @@ class CallLog:
         self._outdir = plan.settings["outdir"]
         self._kinds: dict[Kind, list[PlanItem]] = {}
         self._told: set[str] = set()
+        self._warnings: dict[str, list[PlanItem]] = {}
         self._is_stopped = False
         # The terminal shows the line of a unit where there is one only.
         self._extra = None if len(plan.items) == 1 else FILE_ONLY
@@ -82,8 +84,11 @@ class CallLog:
             )
         self._kinds.setdefault(kind, []).append(item)
 
-    def made(self, item: PlanItem) -> None:
-        """Log that a unit is done."""
+    def made(self, item: PlanItem, warnings: Sequence[str] = ()) -> None:
+        """Log that a unit is done, and what a tool warned of."""
+        for text in warnings:
+            log.warning("%s: %s", describe_unit(item), text, extra=self._extra)
+            self._warnings.setdefault(text, []).append(item)
         kinds: dict[str, Kind] = {"run": "made", "memory": "memory"}
         kind = kinds.get(item.action, "again") if item.targets else "done"
         log.info("%s: %s", describe_unit(item), outcome_of(item), extra=self._extra)
@@ -118,6 +123,8 @@ class CallLog:
             "END   %s: %d made, %d re-used, %d of these differ",
             _title(self._plan), *counts, extra=FILE_ONLY,
         )  # fmt: skip
+        if self._extra is not None:
+            self._warn()
         names = ("made", "reused", "differing")
         self._write("end", **dict(zip(names, counts, strict=True)))
         # Of one unit, the terminal has the line of the file, unless the log of the
@@ -126,6 +133,17 @@ class CallLog:
             levels = {"failed": logging.ERROR, "differs": logging.WARNING}
             level = max(levels.get(kind, logging.INFO) for kind in self._kinds)
             log.log(level, "%s", self._line(), extra=TERMINAL_ONLY)
+
+    def _warn(self) -> None:
+        """Show warnings on the terminal, each once for all units that have it."""
+        shown = [*self._warnings.items()][:_MOST]
+        for text, items in shown:
+            log.warning("%s: %s", describe_units(items), text, extra=TERMINAL_ONLY)
+        if more := len(self._warnings) - len(shown):
+            log.warning(
+                "%s: %d more warnings; see the log", self._plan.step, more,
+                extra=TERMINAL_ONLY,
+            )  # fmt: skip
 
     def _line(self) -> str:
         """Word how many products were made, re-used and so on, and why."""

@@ -82,7 +82,7 @@ def _run_units(plan: Plan, made: dict[int, Made | Failure], calls: CallLog) -> N
             return
         for path, content in result.contents.items():
             plan.digests.put(find_source(path), content, ours=True)
-        calls.made(item)
+        calls.made(item, result.warnings)
 
     for item in plan.items:
         if item.action == "reuse":
@@ -241,6 +241,8 @@ def _make_again(item: PlanItem) -> None:
         return
     _make_inputs([item], extra=FILE_ONLY)
     made = run_unit(item)
+    for text in made.warnings:
+        log.warning("%s: %s", describe_unit(item), text)
     log.info("%s: %s", describe_unit(item), outcome_of(item), extra=FILE_ONLY)
     summary.add(made=item.products)
     again = set(item.products)

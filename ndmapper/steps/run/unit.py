@@ -25,7 +25,6 @@ from ndmapper.io.source import Stamp, absolute, stamp_of
 from ndmapper.io.temporary import scratch_folder
 from ndmapper.log import FILE_ONLY
 from ndmapper.steps.call.decide import PlanItem
-from ndmapper.steps.call.describe import describe_unit
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.record.decisions import collect_unit_decisions, save_decisions
 from ndmapper.steps.record.entry import (
@@ -83,12 +82,15 @@ class Made:
     targets : dict of str to FileName
         The name of each product, by output, with those that were named as they were
         made.
+    warnings : tuple of str
+        What a tool warned of.
     """
 
     contents: dict[str, str] = field(default_factory=dict)
     products: Products = field(default_factory=dict)
     text: str = ""
     targets: Targets = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 Result = Products | Failure | str
@@ -98,7 +100,7 @@ Result = Products | Failure | str
 def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
     """Make the products of one unit, and publish them, or keep them in memory."""
     started = now()
-    item = _after_prelude(item)
+    item, warnings = _after_prelude(item)
     unit = item.unit
     with (
         # Hop 6: stage.
@@ -112,8 +114,7 @@ def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
             outcome = run_engine(unit, item.targets, tool_folder, workers=workers)
         if unit.open:
             item, outcome = name_members(item, outcome)
-        for warning in outcome.warnings:
-            log.warning("%s: %s", describe_unit(item), warning)
+        warnings += outcome.warnings
         if outcome.log:
             log.info("%s", outcome.log.rstrip(), extra=FILE_ONLY)
         # Hop 9: record.
@@ -125,20 +126,27 @@ def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
         text = "" if item.targets else outcome.log
         if folder is None:
             products = keep_in_memory(item, outcome, facts)
-            return Made(products=products, text=text, targets=item.targets)
+            return Made(
+                products=products, text=text, targets=item.targets, warnings=warnings
+            )
         contents = publish_products(item, outcome, folder, facts)
-        return Made(contents=contents, text=text, targets=item.targets)
+        return Made(
+            contents=contents, text=text, targets=item.targets, warnings=warnings
+        )
 
 
-def _after_prelude(item: PlanItem) -> PlanItem:
-    """Run the steps of a chain that come before the last one, in memory."""
+def _after_prelude(item: PlanItem) -> tuple[PlanItem, tuple[str, ...]]:
+    """Run the steps of a chain that come before the last one; give their warnings."""
     made: list[DataFile] = []
+    warnings: tuple[str, ...] = ()
     for one in item.prelude:
         placed = _with_input(one, made)
-        made = list(run_unit(placed).products.values())
+        found = run_unit(placed)
+        warnings += tuple(f"{placed.step}: {text}" for text in found.warnings)
+        made = list(found.products.values())
         for df in made:
             df.cals.update(placed.unit.own_cals)  # the next step may look at them
-    return _with_input(item, made)
+    return _with_input(item, made), warnings
 
 
 def _with_input(item: PlanItem, made: list[DataFile]) -> PlanItem:
