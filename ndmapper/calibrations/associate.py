@@ -73,6 +73,12 @@ def associate_cals(
     ParameterError
         If the combination of arguments is invalid.
     """
+    if isinstance(cals, Mapping) and "associations" in cals:
+        msg = (
+            "the calibration document was given in the place of the calibrations that "
+            "were made; pass these, or [] where none was, and cal_dict=<the document>"
+        )
+        raise ParameterError(msg)
     given = GivenCals(cals)
     if not isinstance(inputs, DataFile | DataFileList | FileSet):
         inputs = DataFileList(inputs)

@@ -123,6 +123,13 @@ def test_associate_product_opened_afresh_is_known_by_its_record(
     assert product.cals["bias"] is bias
 
 
+def test_associate_given_the_document_in_the_place_of_files_says_so(
+    make: Any, cal_dict: dict[str, Any]
+) -> None:
+    with pytest.raises(ParameterError, match="cal_dict=<the document>"):
+        associate_cals(cal_dict, make("raw.fits"))
+
+
 def test_associate_absent_association_is_left_out(
     make: Any, cal_dict: dict[str, Any]
 ) -> None:

@@ -7,9 +7,11 @@ import pytest
 from shared_helpers import assert_same_data
 
 from ndmapper import config, run_task
+from ndmapper.calibrations import associate_cals
 from ndmapper.data import DataFile, DataFileList, FileSet
 from ndmapper.lib.simulate import MuseDetector, simulate_muse
 from ndmapper.lib.simulate.muse.statics import write_masters, write_statics
+from ndmapper.services import look_up_cals
 
 pytestmark = pytest.mark.slow
 ROWS = 48
@@ -92,10 +94,23 @@ def test_pixel_tables_are_the_same_whatever_form_masters_have(night, folder):
         reduce(name, bias, *(both[tag] for tag in MASTERS))
     assert isinstance(bias, DataFile)
     shutil.copytree("each", "masters", ignore=shutil.ignore_patterns("*OBJECT*"))
-    reduce("found", *(
-        FileSet(Path("masters") / f"{tag}-{{ifu:02d}}.fits")
-        for tag in ("MASTER_BIAS", *MASTERS)
-    ))  # fmt: skip
+    cals = look_up_cals(
+        raw, server="local", cache="calibrations.json", dirname=["masters", night]
+    )
+    made["found"] = reduce_object(
+        associate_cals([], raw, cal_dict=cals), outdir="found"
+    )
+    masters = {
+        name: str(cal) for name, cal in raw.cals.items() if name in CALS.values()
+    }
+    assert masters == {
+        name: str(night / "geometry_table_wfm.fits")
+        if tag == "GEOMETRY_TABLE"
+        else str(
+            (night if name == "arc" else Path("masters")) / f"{tag}-{{ifu:02d}}.fits"
+        )
+        for tag, name in CALS.items()
+    }
     for name, tables in made.items():
         assert list(tables) == list(range(1, 25)), name
         for ifu, table in tables.items():
