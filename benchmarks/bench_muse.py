@@ -2,13 +2,17 @@
 Reduce a night of MUSE, against the bare recipes: python bench_muse.py [IFUS] [FOLDER].
 
 IFUS is 24 (the default) or fewer, which are done one by one only. The processor time of
-esorex is that of children, the framework's own is that of its process: one worker.
+esorex is that of children, the framework's own is that of its process: one worker. Two
+workers are compared with one by the clock. Recipes have one thread, for with several
+one worker takes all processors.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
 from ndmapper import DataFile
@@ -26,17 +30,22 @@ if sys.argv[1:]:
     runpy.run_path(sys.argv[0], run_name="__main__")
 end = os.times()
 own, children = (sum(end[i : i + 2]) - sum(start[i : i + 2]) for i in (0, 2))
-print(f"\\n{own} {children}")
+print(f"\\n{own} {children} {end[4] - start[4]}")
 """
 
 
-def timed(script: Path, night: Path, folder: Path, *more: str) -> tuple[float, float]:
-    """Run the script in a folder; the time of its process and of all others [s]."""
+def timed(
+    script: Path, night: Path, folder: Path, *more: str, workers: int = 1
+) -> tuple[float, float, float]:
+    """Run the script; the time of its process, of all others, and by the clock [s]."""
     folder.mkdir(exist_ok=True)
     line = [sys.executable, "-c", TIMED, str(script), str(night), *more]
-    done = subprocess.run(line, cwd=folder, check=True, capture_output=True, text=True)
-    own, children = done.stdout.split()[-2:]
-    return float(own), float(children)
+    done = subprocess.run(
+        line, cwd=folder, check=True, capture_output=True, text=True,
+        env=os.environ | {"NDMAPPER_WORKERS": str(workers)},
+    )  # fmt: skip
+    own, children, clock = map(float, done.stdout.split()[-3:])
+    return own, children, clock
 
 
 def bare(files: dict[str, list[Path]], folder: Path, *, together: bool) -> float:
@@ -55,6 +64,19 @@ def bare(files: dict[str, list[Path]], folder: Path, *, together: bool) -> float
     return float(done.stdout)
 
 
+def split_time(folder: Path) -> float:
+    """Sum the time by the clock of the first calls of several units [s]."""
+    lines = (folder / ".ndmapper" / "log.jsonl").read_text().splitlines()
+    total, started = 0.0, None
+    for event in map(json.loads, lines):
+        when = datetime.fromisoformat(event["time"])
+        if event["event"] == "start":
+            started = when if event["units"] > 1 else None
+        elif event["event"] == "end" and started and event["made"]:
+            total += (when - started).total_seconds()
+    return total
+
+
 def show_records(folder: Path) -> None:
     """Print the sizes of what is known of the products, and of the products."""
     products = sorted(folder.glob("*.fits"))
@@ -69,6 +91,7 @@ def show_records(folder: Path) -> None:
 
 def main(count: int, folder: Path) -> None:
     """Measure both ways, or the one that is possible."""
+    os.environ["OMP_NUM_THREADS"] = "1"
     files = simulate_muse_night(folder / "night", ifus=range(1, count + 1))
     text = SCRIPT.read_text()
     for together in [False, True] if count == 24 else [False]:
@@ -78,14 +101,21 @@ def main(count: int, folder: Path) -> None:
         script = work / "muse_night.py"
         script.write_text(text.replace('by="ifu"', "nifu=-1") if together else text)
         alone = bare(files, work / "bare", together=together)
-        own, children = timed(script, folder / "night", work / "ours")
+        own, children, clock = timed(script, folder / "night", work / "ours")
         print(f"{name}: esorex alone {alone:.1f} s, with ndmapper {children:.1f} s and "
               f"{own:.2f} s of its own: {own / alone:.1%}")  # fmt: skip
-        own, _ = timed(script, folder / "night", work / "ours")
+        one = split_time(work / "ours")
+        own, *_ = timed(script, folder / "night", work / "ours")
         print(f"    again, with nothing to do: {own:.2f} s")
-        own, children = timed(script, folder / "night", work / "ours", "0.6")
+        own, children, _ = timed(script, folder / "night", work / "ours", "0.6")
         print(f"    another parameter of the sky: {own:.2f} s, esorex {children:.1f} s")
         show_records(work / "ours")
+        if not together:
+            *_, clock_two = timed(script, folder / "night", work / "two", workers=2)
+            two = split_time(work / "two")
+            print(f"    by the clock: {clock:.1f} s, two workers {clock_two:.1f} s; "
+                  f"calls of several units {one:.1f} s, and {two:.1f} s: "
+                  f"{one / two:.2f} times as fast")  # fmt: skip
 
 
 if __name__ == "__main__":

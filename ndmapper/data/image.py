@@ -756,6 +756,7 @@ def lazy_array(data: Any) -> LazyArray:
         data = data.value
     if isinstance(data, np.ma.MaskedArray):
         data = data.data
+    data = getattr(data, "unmasked", data)  # of astropy's masked arrays
     return LazyArray(array=as_numbers(data, _NOUNS["data"]))
 
 

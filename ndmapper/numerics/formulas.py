@@ -27,7 +27,13 @@ Array = npt.NDArray[Any]
 
 
 def as_numbers(values: Any, what: str) -> Array:
-    """Return an array of real numbers; `what` they are is for the error."""
+    """Return an array of real numbers, none masked; `what` they are is for errors."""
+    if isinstance(values, np.ndarray) and np.any(getattr(values, "mask", False)):
+        msg = (
+            f"{what} have masked pixels, which would count as good ones here; give the "
+            "plain array, and the mask as flags or mask"
+        )
+        raise TypeError(msg)
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         msg = f"{what} must be numbers, not {array.dtype}"

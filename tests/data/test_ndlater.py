@@ -14,6 +14,7 @@ from astropy.nddata import (
     StdDevUncertainty,
     VarianceUncertainty,
 )
+from astropy.utils.masked import Masked
 from astropy.wcs import WCS
 
 from ndmapper.config import config
@@ -148,6 +149,16 @@ def test_ndlater_any_uncertainty_is_kept_as_variance(uncertainty):
     ndd = NDLater([1.0], uncertainty=uncertainty, unit="adu")
     assert isinstance(ndd.uncertainty, VarianceUncertainty)
     np.testing.assert_allclose(ndd.variance, [4.0])
+
+
+@pytest.mark.parametrize("name", ["data", "variance", "flags", "mask"])
+@pytest.mark.parametrize("kind", ["numpy", "astropy"])
+def test_a_mask_is_never_dropped_without_a_word(name, kind):
+    ndd, ones = NDLater(np.ones((2, 2))), np.ones((2, 2), "u1")
+    make = np.ma.MaskedArray if kind == "numpy" else Masked
+    setattr(ndd, name, make(ones, mask=np.zeros((2, 2), bool)))
+    with pytest.raises(TypeError, match="have masked pixels"):
+        setattr(ndd, name, make(ones, mask=np.eye(2, dtype=bool)))
 
 
 def test_ndlater_quantity_and_masked_array():
