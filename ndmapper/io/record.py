@@ -34,7 +34,7 @@ the product. An entry is a JSON object::
     qc            {name: number, text or {"value": ..., "unit": ...}} of the product,
                   as reported by the step; absent where there is none
     decisions     {name: value} that the user decided, with ``interact``; absent where
-                  nothing was to be decided
+                  nothing was to be decided. Part of the key, but not in old records
     interactive   digest of the product, where the user worked in a tool by hand; part
                   of the key, since no parameter says what was done
     instrument    what a table of an instrument gave: "table" and "origin" (packaged,
@@ -205,6 +205,8 @@ def _keyed_texts(entry: Mapping[str, Any], identify: Identify) -> dict[str, str]
         }
     if entry.get("unit"):
         parts["unit"] = entry["unit"]
+    if entry.get("decisions"):
+        parts["decisions"] = entry["decisions"]
     if entry.get("interactive") is not None:
         parts["interactive"] = entry["interactive"]
     if entry.get("revision") is not None:

@@ -8,7 +8,10 @@ import pytest
 from ndmapper import config, decide
 from ndmapper.data import DataFile
 from ndmapper.errors import RecordError, StepError
-from ndmapper.steps import run_task
+from ndmapper.io import record
+from ndmapper.steps import chain, run_task
+from ndmapper.steps.record.freshness import why_stale
+from ndmapper.steps.run.dry_run import collect_plans
 
 KEPT = Path(".ndmapper/decisions/dx.fits.json")
 answers = []
@@ -128,3 +131,116 @@ def test_decide_keeps_the_answer_where_the_product_cannot_be_saved(monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         scale("x.fits", interact=True)
     assert json.loads(KEPT.read_text()) == {"factor[1]": 3, "factor[2]": 3}
+
+
+# ---- what is made of a product follows its decisions
+
+
+@run_task(prefix="t")
+def treble(ndd):
+    return ndd * 3
+
+
+@run_task(outputs=["low", "high"])
+def split(ndd):
+    factor = decide("factor", ask, 2)
+    return ndd * factor, ndd * factor * 10
+
+
+def edit(factor, name="dx.fits"):
+    Path(".ndmapper/decisions", f"{name}.json").write_text(
+        json.dumps({"factor[1]": factor, "factor[2]": factor})
+    )
+
+
+def reasons_of(*steps, **words):
+    with collect_plans() as plans:
+        df = "x.fits"
+        for step in steps:
+            df = step(df, dry_run=True, **words)
+    return [(item.action, item.reason) for plan in plans for item in plan.items]
+
+
+def test_what_was_made_of_a_product_is_made_again_after_another_decision(pixels):
+    with config.using(reprocess="auto"):
+        treble(scale("x.fits"))
+        treble(scale("x.fits"))
+        edit(7)
+        assert reasons_of(scale, treble) == [
+            ("replace", "the decision factor[1] was 2, now 7; "
+             "the decision factor[2] was 2, now 7"),
+            ("replace", "input dx.fits differs"),
+        ]  # fmt: skip
+        treble(scale("x.fits"))
+        assert pixels("tdx.fits") == [210.0, 420.0]
+        assert [action for action, _ in reasons_of(scale, treble)] == ["reuse"] * 2
+
+
+def test_what_was_made_of_a_product_with_an_edited_decision_is_said_to_differ(caplog):
+    treble(scale("x.fits"))
+    edit(7)
+    treble(scale("x.fits", reprocess=False), reprocess=False)
+    assert "input dx.fits differs" in caplog.text
+
+
+def test_a_question_that_was_asked_again_counts(pixels):
+    with config.using(reprocess="auto"):
+        treble(scale("x.fits"))
+        scale("x.fits", interact=True, reprocess=True)
+        treble(scale("x.fits"))
+        assert pixels("tdx.fits") == [90.0, 180.0]
+
+
+def test_a_decision_within_a_chain_counts(pixels):
+    both = chain(scale, treble)
+    with config.using(reprocess="auto"):
+        both("x.fits")
+        before = Path("tdx.fits").stat().st_ino
+        both("x.fits")
+        assert Path("tdx.fits").stat().st_ino == before
+        edit(7)
+        both("x.fits")
+        assert pixels("tdx.fits") == [210.0, 420.0]
+        before = Path("tdx.fits").stat().st_ino
+        both("x.fits")
+        assert Path("tdx.fits").stat().st_ino == before
+
+
+def test_a_decision_counts_for_all_outputs(pixels):
+    with config.using(reprocess="auto"):
+        for factor in (None, 7):
+            made = split("x.fits")
+            treble(made["high"])
+            if factor:
+                edit(factor, f"{made['low'].filename}")
+                made = split("x.fits")
+                high = treble(made["high"])
+        assert pixels(str(high)) == [2100.0, 4200.0]
+
+
+def test_why_tells_of_an_edited_decision():
+    scale("x.fits")
+    assert why_stale(Path("dx.fits")) == []
+    edit(7)
+    assert "the decision factor[1] was 2, now 7" in why_stale(Path("dx.fits"))
+
+
+def test_products_of_before_decisions_counted_stand(pixels, monkeypatch):
+    def older(entry, identify):
+        return texts_of({n: v for n, v in entry.items() if n != "decisions"}, identify)
+
+    texts_of = record._keyed_texts
+    with config.using(reprocess="auto"):
+        with monkeypatch.context() as patch:
+            patch.setattr(record, "_keyed_texts", older)
+            treble(scale("x.fits"))
+            key = DataFile("dx.fits").record[-1]["key"]
+        assert [action for action, _ in reasons_of(scale, treble)] == ["reuse"] * 2
+        treble(scale("x.fits"))
+        assert DataFile("dx.fits").record[-1]["key"] == key
+        edit(7)
+        treble(scale("x.fits"))
+        assert pixels("tdx.fits") == [210.0, 420.0]
+        edit(2)
+        treble(scale("x.fits"))
+        assert pixels("tdx.fits") == [60.0, 120.0]

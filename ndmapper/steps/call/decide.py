@@ -31,7 +31,7 @@ from ndmapper.io.record import (
 )
 from ndmapper.io.source import Stamp, stamp_of
 from ndmapper.steps.instrument_block import tells_of_tables
-from ndmapper.steps.record.decisions import decided_otherwise
+from ndmapper.steps.record.decisions import decided_otherwise, word_decisions
 from ndmapper.steps.record.differences import Difference, differences, in_short
 from ndmapper.steps.record.entry import (
     Entry,
@@ -220,9 +220,8 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         others = [path for path in there if path != err.path]
         _refuse_edited(step, others, str(err), unit.digests)
         return _again(item, str(err), f"outputs of {step} are damaged")
-    first = next(iter(paths), None)
-    if there and found[first].record and not any(c.is_edit for c in changes):
-        changes += decided_otherwise(paths[first], found[first].record[-1])
+    expected = {o: _redecided(e, found[o].record, paths) for o, e in expected.items()}
+    item = partial(_item, unit, targets, expected, seen)
     forcing = [c for c in changes if c.forces]
     is_open = bool(forcing) and all(c.is_open for c in forcing)
     # Outputs are made together, so that an edited one keeps the others as well.
@@ -355,7 +354,7 @@ def _compare(
     """Map the products that are there, or were removed, and list how they differ."""
     changes: list[Difference] = []
     found: dict[Output, DataFile] = {}
-    judge = _Judge(unit)
+    judge = _Judge(unit, targets)
     for output, name in targets.items():
         try:
             if output in cleaned:
@@ -374,6 +373,17 @@ def _compare(
         except FormatError as err:
             raise _UnusableError(name, f"is not a whole file ({err})") from err
     return found, changes
+
+
+def _redecided(
+    expected: Entry, rows: Sequence[Mapping[str, Any]], paths: Mapping[Output, Path]
+) -> Entry:
+    """Expect the decisions that a product was made with, as they are now."""
+    if not rows or not rows[-1].get("decisions"):
+        return expected
+    edited = decided_otherwise(next(iter(paths.values())), rows[-1])
+    entry = {**expected, "decisions": rows[-1]["decisions"] | edited}
+    return {**entry, "key": entry_key(entry)}
 
 
 def _cleaned(
@@ -466,11 +476,25 @@ def _untold(block: Mapping[str, Any]) -> list[Difference]:
     return [Difference(f"its record is {text}", f"it is {text}", forces=False)]
 
 
+def _as_run(expected: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> Entry:
+    """
+    Add to what was not made yet what only a run knows, as it was in the last one.
+
+    What the user decided, or did in a tool by hand, stands until it must be done again.
+    """
+    if recorded is None or expected.get("content") is not None:
+        return dict(expected)
+    facts = {n: recorded[n] for n in ("decisions", "interactive") if n in recorded}
+    return {**facts, **expected}
+
+
 class _Judge:
     """Compares the products of a unit with what would be made of it now."""
 
-    def __init__(self, unit: WorkUnit) -> None:
+    def __init__(self, unit: WorkUnit, targets: Targets) -> None:
         self._work = unit
+        self._first = Path(str(next(iter(targets.values()))))
+        """The product by whose name decisions are kept."""
         self._stale = {df.expected_key[1] for df in unit.used if df.expected_key}
 
     @cached_property
@@ -487,16 +511,33 @@ class _Judge:
         if not is_as_recorded(product, self._work.digests):
             text = "it was changed by hand or by another program"
             return [Difference(text, "they were edited", forces=False, is_edit=True)]
-        return self.rows(rows, expected)
+        return self.rows(rows, expected) + self._decided_otherwise(rows)
+
+    def _decided_otherwise(self, rows: Sequence[Mapping[str, Any]]) -> list[Difference]:
+        """List decisions that were edited, also those on products in memory."""
+        places = {id(rows[-1]): self._first}
+        if any(row.get("decisions") for row in rows[:-1] if row["content"] is None):
+            own = {row["product"] for row in self._given if "content" not in row}
+            places |= {
+                id(row): self._first.with_name(row["product"])
+                for row in rows[:-1]
+                if row["product"] in own
+            }
+        return [
+            Difference(text, f"{row['step']}: {text}")
+            for row in rows
+            if id(row) in places
+            for text in word_decisions(row, decided_otherwise(places[id(row)], row))
+        ]
 
     def rows(
         self, rows: Sequence[Mapping[str, Any]], expected: Mapping[str, Any]
     ) -> list[Difference]:
         """List how a record differs from the one that would be written now."""
         recorded = rows[-1]
-        if "interactive" in recorded:  # which stands until it must be made again
-            expected = {**expected, "interactive": recorded["interactive"]}
-            expected["key"] = entry_key(expected)
+        if recorded["key"] != expected["key"]:
+            expected = _as_run(expected, recorded)
+            expected = {**expected, "key": entry_key(expected)}
         untold: list[Difference] = []
         if not tells_of_tables(recorded) and "instrument" in expected:
             untold = _untold(expected["instrument"])
@@ -514,7 +555,9 @@ class _Judge:
             # The tool is not installed here, so its version cannot tell anything.
             expected = {**expected, "tool": recorded["tool"]}
         code_forces = self._work.settings["code"] == "make"
-        same = Equivalence.of(rows, expected, self._given)
+        was = {row["product"]: row for row in rows[:-1]}
+        given = [_as_run(row, was.get(row["product"])) for row in self._given]
+        same = Equivalence.of(rows, expected, given)
         found = [
             Difference(text, text, forces=code_forces)
             for text in (f"the code of {step} has changed" for step in same.recoded)

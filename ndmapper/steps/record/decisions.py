@@ -12,7 +12,6 @@ from ndmapper.errors import RecordError
 from ndmapper.io.sidedata import make_side_folder
 from ndmapper.io.source import absolute
 from ndmapper.io.temporary import staging_name
-from ndmapper.steps.record.differences import Difference
 from ndmapper.steps.work_unit import WorkUnit
 
 __all__ = [
@@ -21,6 +20,7 @@ __all__ = [
     "decisions_path",
     "read_decisions",
     "save_decisions",
+    "word_decisions",
 ]
 
 
@@ -50,20 +50,19 @@ def read_decisions(path: Path) -> dict[str, Any]:
         raise RecordError(msg) from err
 
 
-def decided_otherwise(product: Path, row: Mapping[str, Any]) -> list[Difference]:
-    """List the decisions that were edited since a product was made."""
+def decided_otherwise(product: Path, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Find the decisions that were edited since a product was made, as they are now."""
     made = row.get("decisions")
     if not made:
-        return []
+        return {}
     known = read_decisions(decisions_path(product))
-    return [
-        Difference(
-            text := f"the decision {name} was {old!r}, now {known[name]!r}",
-            f"{row['step']}: {text}",
-        )
-        for name, old in made.items()
-        if name in known and known[name] != old
-    ]
+    return {n: known[n] for n, old in made.items() if n in known and known[n] != old}
+
+
+def word_decisions(row: Mapping[str, Any], edited: Mapping[str, Any]) -> list[str]:
+    """Word how decisions differ from those of a product."""
+    made = row.get("decisions") or {}
+    return [f"the decision {n} was {made[n]!r}, now {v!r}" for n, v in edited.items()]
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from ndmapper.steps.instrument_block import (
     named_changes,
 )
 from ndmapper.steps.instrument_table import flags_block, plan_facts
+from ndmapper.steps.record.decisions import decided_otherwise, word_decisions
 from ndmapper.steps.record.entry import is_as_recorded
 from ndmapper.steps.record.equivalence import revision_of
 from ndmapper.steps.record.versions import package_version
@@ -64,7 +65,8 @@ def why_stale(
             reason = _reference_differs(reference, row, made, digests)
             if reason:
                 found.append(f"{name}{word} {reference['name']} {reason}")
-        found += [f"{name}{text}" for text in table_changes(row, made)]
+        decided = word_decisions(row, decided_otherwise(made, row))
+        found += [f"{name}{text}" for text in (*table_changes(row, made), *decided)]
         tool, old = row["tool"]["name"], row["tool"]["version"]
         if (was := revision_of(row)) is not None and row["engine"] == "python":
             now = revision_now(row["module"], row["step"]) if revision_now else None
