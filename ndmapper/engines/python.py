@@ -317,8 +317,8 @@ def _by_output(job: Job, result: Any, where: str) -> dict[Output, Any]:
         if isinstance(result, Mapping) and set(result) == {name}:
             return dict(result)
         found = {name: result}
-    elif isinstance(result, Mapping) and set(result) == set(job.outputs):
-        found = {name: result[name] for name in job.outputs}
+    elif isinstance(result, Mapping) and _needed(job) <= set(result) <= {*job.outputs}:
+        found = {name: result[name] for name in job.outputs if name in result}
     elif isinstance(result, tuple) and len(result) == len(job.outputs):
         found = dict(zip(job.outputs, result, strict=True))
     else:
@@ -334,6 +334,11 @@ def _by_output(job: Job, result: Any, where: str) -> dict[Output, Any]:
             msg = f"{job.step} returned nothing{what} on {where}; return the result"
             raise StepError(msg)
     return found
+
+
+def _needed(job: Job) -> set[Output]:
+    """Name the outputs that have one product; others may have none."""
+    return set(job.outputs) - job.open
 
 
 def _as_ndd(job: Job, value: Any, like: NDLater | None, where: str) -> NDLater:

@@ -87,6 +87,8 @@ class PlanItem:
         them, say.
     is_open : bool
         Whether it depends on files that are not made yet if the products are stale.
+    is_named : bool
+        Whether the products of outputs of any number are known, since they were made.
     found : mapping
         Output to the product that is re-used.
     prelude : tuple of PlanItem
@@ -106,6 +108,7 @@ class PlanItem:
     in_short: tuple[str, ...] = ()
     is_kept: bool = False
     is_open: bool = False
+    is_named: bool = False
     found: Mapping[Output, DataFile] = field(default_factory=dict)
     prelude: "tuple[PlanItem, ...]" = ()
     seen: Mapping[Output, Stamp | None] = field(default_factory=dict)
@@ -144,7 +147,9 @@ class PlanItem:
     def products(self) -> list[str]:
         """The names of the products; patterns where these are not known yet."""
         known = {output_name(output) for output in self.targets}
-        unknown = [n for o, n in self.unit.open.items() if o not in known]
+        is_known = self.is_named or self.action == "reuse"
+        open_ = {} if is_known else self.unit.open
+        unknown = [n for o, n in open_.items() if o not in known]
         return [str(name) for name in (*self.targets.values(), *unknown)]
 
     def __str__(self) -> str:
