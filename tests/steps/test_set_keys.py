@@ -321,3 +321,16 @@ def test_key_of_a_function_may_be_any_word():
     both = FileSet(["m-01.fits", "n-02.fits"], by=lambda df: (df.meta["CHIP"], 1))
     with pytest.raises(PlanError, match=r"key c1, 1 .*name"):
         twice(both, out_names="q.fits")
+
+
+def test_key_of_another_name_than_that_of_the_set_is_told(files):
+    with pytest.raises(PlanError, match=r"a set by ifu: use by='ifu', or a list"):
+        add_chips([files], bias=None)
+
+
+def test_plan_follows_a_set_through_many_steps(files):
+    planned = files
+    for _ in range(3):
+        planned = twice(planned, dry_run=True)
+    assert planned.names == ["tttm-01.fits", "tttm-02.fits", "tttm-03.fits"]
+    assert len(extension(planned, by="ifu", dry_run=True)) == 3

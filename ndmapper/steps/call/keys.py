@@ -100,6 +100,12 @@ class Keys:
             f"{str(self)!r} is the key of a set, a name in [members] of the "
             "instrument's table, 'ident', or a header keyword"
         )
+        others = [i for i in items if isinstance(i, FileSet) and len(i.by) == 1]
+        if others:
+            (own,) = others[0].by
+            msg += (
+                f"; {others[0]} is a set by {own}: use by={own!r}, or a list of files"
+            )
         raise PlanError(msg)
 
     def select(
