@@ -1,7 +1,7 @@
 """Hop 5, for one unit: whether it runs or its products are re-used, and why."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -373,12 +373,24 @@ def _compare(
             if pending_path(Path(str(name))).exists():
                 why = "was published without its record, by a run that was stopped"
                 raise _UnusableError(name, why)
-            changes += judge.file(product, expected[output])
+            differs = judge.file(product, expected[output])
+            # Of outputs that are made together, only one may have been edited.
+            changes += _named(differs, str(name)) if len(targets) > 1 else differs
         except RecordError as err:
             raise _UnusableError(name, f"has a damaged record ({err})") from err
         except FormatError as err:
             raise _UnusableError(name, f"is not a whole file ({err})") from err
     return found, changes
+
+
+def _named(changes: Iterable[Difference], name: str) -> list[Difference]:
+    """Say in the words of an edit which product it is of."""
+    return [
+        replace(one, text=one.text.replace("it was", f"{name} was", 1), name=name)
+        if one.is_edit
+        else one
+        for one in changes
+    ]
 
 
 def _cleaned(
