@@ -73,11 +73,12 @@ def _method(name: str) -> Callable[..., Any]:
 
 class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
     """
-    One thing in several files: a mapping of key to DataFile.
+    Files that belong together, such as the IFUs of a master bias, by key.
 
-    The 24 IFUs of a master bias are one, or the chips of a mosaic, or the images of a
-    field by filter. A set goes wherever a file goes: as input, calibration or result
-    of a step. Its files are opened when they are accessed.
+    The 24 IFUs of a master bias are a set, or the chips of a mosaic, or the images of a
+    field by filter: a mapping of key to DataFile, which is not changed by assignment. A
+    set goes wherever a file goes: as input, calibration or result of a step. Its files
+    are opened when they are accessed.
 
     Parameters
     ----------
@@ -246,10 +247,8 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
             if key is None:
                 key = key_of(df, rules or self.by)
             if key in found:
-                msg = (
-                    f"{found[key]} and {df} both say that they are {key_text(key)} of "
-                    f"{', '.join(self.by) or 'the set'}"
-                )
+                word = f"{key_text(key)} ({', '.join(self.by) or 'function'})"
+                msg = f"{found[key]} and {df} have the same key: {word}"
                 raise ShapeError(msg)
             found[key] = df
         return in_order(found)
@@ -413,7 +412,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
 
     @property
     def names(self) -> list[str]:
-        """The names of the files, of the one that holds all; none is opened for it."""
+        """The names of the files, or of the one that holds all; opens no file."""
         if self._source is not None and self._filename is None:
             return [str(self._source)]
         return [str(member or "") for member in self._members.values()]
@@ -434,7 +433,8 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         if self._promise is not None:
             return f"FileSet{name} (not made)"
         lost = f", missing {keys_text(self.missing)}" if self.missing else ""
-        return f"FileSet{name} (len {len(self)}{lost})"
+        keys = "" if name or not len(self) else f": {keys_text(self)}"
+        return f"FileSet{name} (len {len(self)}{keys}{lost})"
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         msg = (
@@ -504,7 +504,8 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         Parameters
         ----------
         filename : str, path or FileName, optional
-            Another name with the key in braces, which the set takes on.
+            Another name with the key in braces, which the set takes on. Its folder must
+            exist.
         overwrite : bool
             Replace files that exist.
         workers : int or 'all'
