@@ -155,7 +155,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
                 if known[key] is None:
                     self.missing.setdefault(key, "there is no such file")
             there = {key: found[key] for key in known.values() if key is not None}
-            self._is_some = len(there) < len(found)
+            self._is_some |= len(there) < len(found)
             found = there
         # A DataFile, the name of one that was not opened yet, or None for a part that
         # was not cut out of the source yet.
@@ -213,7 +213,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         self.cals.update(other.cals)
         reasons = other.missing.items()
         self.missing = {k: w for k, w in reasons if wanted is None or k in wanted}
-        self._source = other.whole
+        self._source, self._is_some = other.source, other._is_some
         if self._source is not None:
             return dict.fromkeys(other)
         keys = other if wanted is None else (find_key(other, key) for key in wanted)
@@ -331,7 +331,12 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
     @property
     def whole(self) -> DataFile | None:
         """The one file that holds these members, as they are; None without one."""
-        if self._source is None or self._filename is not None or self._is_some:
+        return None if self._is_some else self.source
+
+    @property
+    def source(self) -> DataFile | None:
+        """The one file that these members are parts of, as they are, among others."""
+        if self._source is None or self._filename is not None:
             return None
         cut_out = self._as_cut.items()
         if any(key not in self or is_changed(self[key], df) for key, df in cut_out):

@@ -281,6 +281,11 @@ def _matching(
         return cal
     if not isinstance(cal, DataFile):
         msg = f"{job.step}: {name} must be one file for {df}, not {cal!r}"
+        if isinstance(cal, FileSet):
+            msg += (
+                "; members of a set are taken where its key has the name of that of "
+                "the input, as in FileSet(..., by='ifu')"
+            )
         raise StepError(msg)
     if ndd.ident in cal.idents:
         found = cast(NDLater, cal[cal.idents.index(ndd.ident)])

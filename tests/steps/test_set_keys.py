@@ -334,3 +334,22 @@ def test_plan_follows_a_set_through_many_steps(files):
         planned = twice(planned, dry_run=True)
     assert planned.names == ["tttm-01.fits", "tttm-02.fits", "tttm-03.fits"]
     assert len(extension(planned, by="ifu", dry_run=True)) == 3
+
+
+def test_set_of_calibrations_by_another_key_is_told(files):
+    with pytest.raises(StepError, match=r"not FileSet .*where its key has the name"):
+        subtract(files, bias=FileSet({"a": "b-01.fits"}))
+
+
+def test_some_members_of_one_file_are_made_of_that_file():
+    merged = FileSet("whole.fits", by="ident")
+    some = FileSet(FileSet(merged, keys=[2, 3]), keys=[3])
+    assert some.whole is None
+    made = twice(some)
+    assert levels_of(made) == [6]
+    (used,) = made[3].record[-1]["inputs"]
+    assert used["name"] == "whole.fits"
+    assert levels_of(subtract(merged, bias=merged, out_names="x.fits")) == [0, 0, 0]
+    some[3][0].data[:] = 5
+    assert some.source is None
+    assert levels_of(twice(some, out_names="y.fits")) == [10]

@@ -52,7 +52,7 @@ class Keys:
 
     def set_of(self, item: Any) -> str:
         """Name the set that a member was taken out of; empty where it is none."""
-        is_set = self.are_those_of(item) and item.whole is None
+        is_set = self.are_those_of(item) and item.source is None
         return Path(str(item)).name if is_set else ""
 
     def of_file(self, df: DataFile) -> list[Key]:
@@ -129,7 +129,7 @@ class Keys:
                 if key not in item:
                     msg = f"{self._step}: {_lacking(item, self.word(key), key)}"
                     raise PlanError(msg)
-                found[position] = item[key] if item.whole is None else item.whole
+                found[position] = item.source or item[key]
                 continue
             said = [] if isinstance(item, FileSet) else self.of_file(item)
             is_ident = self.fields == ("ident",)
@@ -164,7 +164,7 @@ class Keys:
                 words = _lacking(cal, self.word(key), key)
                 msg = f"{self._step}: the {name} {words}"
                 raise MissingCalibrationError(msg)
-            return cal[key] if cal.whole is None else cal.whole
+            return cal.source or cal[key]
         # One image is for all images; one IFU is not for another.
         if isinstance(cal, DataFile) and self.fields != ("ident",):
             said = self.of_file(cal)
