@@ -242,7 +242,7 @@ def clear_read_errors(path: Path) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError) as err:
         msg = f"{path} does not exist; check its name and folder"
         if "{" in path.name:
-            msg += ", or open a set of files, with the key in braces, by FileSet"
+            msg += " (a name with a key in braces is that of a FileSet)"
         raise MissingFileError(msg) from err
     except (IsADirectoryError, PermissionError) as err:
         if path.is_dir():  # which Windows calls a lack of permission

@@ -1129,5 +1129,5 @@ def test_set_without_images_has_nothing_to_draw(folder):
 
 
 def test_datafile_of_the_name_of_a_set_names_the_class_for_it(tmp_path):
-    with pytest.raises(MissingFileError, match="by FileSet"):
+    with pytest.raises(MissingFileError, match="of a FileSet"):
         DataFile(tmp_path / PATTERN)

@@ -102,10 +102,8 @@ class Keys:
         )
         others = [i for i in items if isinstance(i, FileSet) and len(i.by) == 1]
         if others:
-            (own,) = others[0].by
-            msg += (
-                f"; {others[0]} is a set by {own}: use by={own!r}, or a list of files"
-            )
+            (by,) = others[0].by
+            msg += f"; {others[0]} is a set by {by}: use by={by!r}, or a list of files"
         raise PlanError(msg)
 
     def select(
