@@ -213,7 +213,8 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         self.cals.update(other.cals)
         reasons = other.missing.items()
         self.missing = {k: w for k, w in reasons if wanted is None or k in wanted}
-        self._source, self._is_some = other.source, other._is_some
+        self._source = other.source
+        self._is_some = other.whole is not other.source
         if self._source is not None:
             return dict.fromkeys(other)
         keys = other if wanted is None else (find_key(other, key) for key in wanted)
