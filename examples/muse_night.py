@@ -3,6 +3,8 @@ A night of MUSE, from raw frames to the cube of two exposures, by the recipes of
 
     python -c "import ndmapper.lib.simulate as s; s.simulate_muse_night('night')"
     ndmapper run muse_night.py night --workers 4
+
+A small night, of two IFUs: s.simulate_muse_night('night', ifus=(1, 2)).
 """
 
 import sys

@@ -15,8 +15,8 @@ from ndmapper.calibrations.patterns import is_there, open_product
 from ndmapper.calibrations.scan import find_frames
 from ndmapper.calibrations.schema import CALIBRATIONS
 from ndmapper.calibrations.sets import find_in_any_form
-from ndmapper.data import DataFile, PlainFile
-from ndmapper.data.planned import PlannedFile
+from ndmapper.data import PlainFile
+from ndmapper.data.planned import header_source
 from ndmapper.instruments import Instrument, recognise
 from ndmapper.io.filetypes import split_ext
 
@@ -25,9 +25,8 @@ __all__ = ["FurtherProduct", "instrument_of"]
 
 def instrument_of(file: Calibration) -> Instrument | None:
     """Recognise the instrument of a file; of one that is planned, by what it is of."""
-    found: DataFile | None = first_file(file)
-    while isinstance(found, PlannedFile) and not found.is_made:
-        found = found.like
+    first = first_file(file)
+    found = None if first is None else header_source(first)
     if found is None or isinstance(found, PlainFile):
         return None
     return recognise(found.meta)

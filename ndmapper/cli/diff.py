@@ -5,8 +5,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ndmapper.cli.output import print_json, say, say_line
+from ndmapper.cli.output import members_named, print_json, say, say_line
 from ndmapper.cli.verb import Verb
+from ndmapper.errors import MissingMemberError
 
 __all__ = ["DIFFERS", "VERB", "WITHIN"]
 
@@ -27,8 +28,12 @@ def _number(text: str) -> float:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("first", metavar="A", type=Path, help="a file")
-    parser.add_argument("second", metavar="B", type=Path, help="another one")
+    parser.add_argument(
+        "first", metavar="A", type=Path, help="a file, or a set, as 'x-{ifu:02d}.fits'"
+    )
+    parser.add_argument(
+        "second", metavar="B", type=Path, help="another one, or another set"
+    )
     parser.add_argument(
         "--tolerance", metavar="T", type=_number,
         help="by how much values may differ (default: not at all)",
@@ -51,27 +56,48 @@ def _run(args: argparse.Namespace) -> int:
 
     kind: Any = "absolute" if args.kind == "units" else args.kind
     tolerance = None if args.tolerance is None else Tolerance(args.tolerance, kind)
-    found = compare(args.first, args.second, tolerance, ignore=args.ignore)
+    members = _members(args.first, args.second)
+    pairs = members or [(args.first, args.second)]
+    found = [(*pair, compare(*pair, tolerance, ignore=args.ignore)) for pair in pairs]
     if args.json:
-        print_json(
+        told = [
             {
-                "verdict": found.verdict,
-                "records": found.records,
-                "headers": found.headers,
-                "values": {where: vars(v) for where, v in found.values.items()},
+                "files": [str(first), str(second)],
+                "verdict": one.verdict,
+                "records": one.records,
+                "headers": one.headers,
+                "values": {where: vars(v) for where, v in one.values.items()},
             }
-        )
+            for first, second, one in found
+        ]
+        print_json(told if members else told[0])
     else:
         words = {
             "identical": "are identical",
             "within": f"agree within {tolerance}",
             "differs": "differ",
         }
-        say(f"{args.first} and {args.second} {words[found.verdict]}")
-        _section("records (first -> second)", found.records)
-        _section("headers", found.headers)
-        _section("values", [f"{where}: {v}" for where, v in found.values.items()])
-    return {"identical": 0, "within": WITHIN, "differs": DIFFERS}[found.verdict]
+        for number, (first, second, one) in enumerate(found):
+            say(f"{chr(10) * (number > 0)}{first} and {second} {words[one.verdict]}")
+            _section("records (first -> second)", one.records)
+            _section("text" if one.is_text else "headers", one.headers)
+            _section("values", [f"{where}: {v}" for where, v in one.values.items()])
+    codes = {"identical": 0, "within": WITHIN, "differs": DIFFERS}
+    return max(codes[one.verdict] for *_, one in found)
+
+
+def _members(first: Path, second: Path) -> list[tuple[Path, Path]]:
+    """Pair the members of two sets by key; MissingMemberError where one has none."""
+    ours, theirs = members_named(first), members_named(second)
+    if bool(ours) != bool(theirs):
+        msg = f"{first} and {second} are a set and a file, or one of them is not there"
+        raise MissingMemberError(msg)
+    for key in (*ours, *theirs):
+        if (key in ours) != (key in theirs):
+            lacks = second if key in ours else first
+            msg = f"{lacks} has no member {key}; compare the members that both have"
+            raise MissingMemberError(msg)
+    return [(path, theirs[key]) for key, path in ours.items()]
 
 
 def _section(head: str, lines: list[str]) -> None:
@@ -86,11 +112,11 @@ def _section(head: str, lines: list[str]) -> None:
 
 VERB = Verb(
     description="""\
-Compare two files, such as one product of two runs: since which step their records
-differ, and in what (inputs, calibrations, parameters, versions); then the cards of
-their headers, and their values. What changes from run to run (DATE, CHECKSUM ...) and
-the records themselves do not count for the verdict. Two values that are both NaN are
-equal.
+Compare two files, such as one product of two runs, or two sets member by member: since
+which step their records differ, and in what (inputs, calibrations, parameters,
+versions); then the cards of their headers, and their values. What changes from run to
+run (DATE, CHECKSUM ...) and the records themselves do not count for the verdict. Two
+values that are both NaN are equal.
 
 With --tolerance, values within it are told from others. Flags must be equal in any
 case; with '--in sigma' pixels without an uncertainty must be equal, and uncertainties

@@ -128,7 +128,8 @@ def _alike(found: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
             extension | {"shape": None} if extension["part"] in _TABLES else extension
             for extension in one.get("extensions", ())
         ]
-        groups.setdefault(repr([kinds, one["record"], "size" in one]), []).append(one)
+        kind = one["name"]["ext"] if "size" in one else None
+        groups.setdefault(repr([kinds, one["record"], kind]), []).append(one)
     return [*groups.values()]
 
 

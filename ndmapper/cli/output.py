@@ -19,6 +19,7 @@ __all__ = [
     "add_all",
     "check_new",
     "format_columns",
+    "members_named",
     "print_json",
     "save_table",
     "say",
@@ -110,6 +111,14 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+def members_named(path: Path) -> dict[Any, Path]:
+    """List the files that a name with a key in braces stands for, by key."""
+    from ndmapper.data.name_pattern import parse_pattern
+
+    pattern = parse_pattern(path)
+    return {} if pattern is None else {key: Path(n) for key, n in pattern.files()}
+
+
 class FilesOfSets(argparse.Action):
     """Takes files, and for a name with a key in braces those that it stands for."""
 
@@ -121,11 +130,7 @@ class FilesOfSets(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         """Put the files of sets in the place of these."""
-        from ndmapper.data.name_pattern import parse_pattern
-
         found: list[Path] = []
         for path in values:
-            pattern = parse_pattern(path)
-            members = [] if pattern is None else [Path(n) for _, n in pattern.files()]
-            found += members or [path]
+            found += members_named(path).values() or [path]
         setattr(namespace, self.dest, found)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ndmapper.cli.output import add_all, print_json, say, say_line
+from ndmapper.cli.output import add_all, members_named, print_json, say, say_line
 from ndmapper.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ _FEW = 3
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", metavar="FILE|SCRIPT", type=Path, help="a product, or a script (*.py)"
-    )
+        "file", metavar="FILE|SCRIPT", type=Path,
+        help="a product, a set of them as 'x-{ifu:02d}.fits', or a script (*.py)",
+    )  # fmt: skip
     parser.add_argument(
         "arguments", nargs="*", metavar="ARGUMENT", help="handed to the script"
     )
@@ -126,16 +127,25 @@ def _run_file(args: argparse.Namespace) -> int:
     from ndmapper.cli.catalogue import revision_now
     from ndmapper.steps.record.freshness import why_stale
 
-    reasons = why_stale(args.file, revision_now=revision_now)
+    members = members_named(args.file).values()
+    found = {
+        path: why_stale(path, revision_now=revision_now)
+        for path in members or [args.file]
+    }
+    is_stale = any(found.values())
     if args.json:
-        print_json({"file": args.file, "reasons": reasons})
-        return DIFFERS if reasons else 0
-    for reason in reasons:
-        say_line(f"{args.file}: {reason}")
-    if not reasons:
-        say(f"{args.file} is what its record says, and would be the same today")
-    say("(by its record alone; the script was not looked at: 'ndmapper why SCRIPT')")
-    return DIFFERS if reasons else 0
+        told = [{"file": path, "reasons": reasons} for path, reasons in found.items()]
+        print_json(told if members else told[0])
+        return DIFFERS if is_stale else 0
+    for path, reasons in found.items():
+        for reason in reasons:
+            say_line(f"{path}: {reason}")
+    if not is_stale:
+        is_ = "are what their records say" if members else "is what its record says"
+        say(f"{args.file} {is_}, and would be the same today")
+    record = "their records" if members else "its record"
+    say(f"(by {record} alone; the script was not looked at: 'ndmapper why SCRIPT')")
+    return DIFFERS if is_stale else 0
 
 
 VERB = Verb(

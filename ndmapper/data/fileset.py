@@ -74,11 +74,12 @@ def _method(name: str) -> Callable[..., Any]:
 
 class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
     """
-    One thing in several files: a mapping of key to DataFile.
+    Files that belong together, such as the IFUs of a master bias, by key.
 
-    The 24 IFUs of a master bias are one, or the chips of a mosaic, or the images of a
-    field by filter. A set goes wherever a file goes: as input, calibration or result
-    of a step. Its files are opened when they are accessed.
+    The 24 IFUs of a master bias are a set, or the chips of a mosaic, or the images of a
+    field by filter: a mapping of key to DataFile, which is not changed by assignment. A
+    set goes wherever a file goes: as input, calibration or result of a step. Its files
+    are opened when they are accessed.
 
     Parameters
     ----------
@@ -155,7 +156,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
                 if known[key] is None:
                     self.missing.setdefault(key, "there is no such file")
             there = {key: found[key] for key in known.values() if key is not None}
-            self._is_some = len(there) < len(found)
+            self._is_some |= len(there) < len(found)
             found = there
         # A DataFile, the name of one that was not opened yet, or None for a part that
         # was not cut out of the source yet.
@@ -213,7 +214,8 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         self.cals.update(other.cals)
         reasons = other.missing.items()
         self.missing = {k: w for k, w in reasons if wanted is None or k in wanted}
-        self._source = other.whole
+        self._source = other.source
+        self._is_some = other.whole is not other.source
         if self._source is not None:
             return dict.fromkeys(other)
         keys = other if wanted is None else (find_key(other, key) for key in wanted)
@@ -247,10 +249,8 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
             if key is None:
                 key = key_of(df, rules or self.by)
             if key in found:
-                msg = (
-                    f"{found[key]} and {df} both say that they are {key_text(key)} of "
-                    f"{', '.join(self.by) or 'the set'}"
-                )
+                word = f"{key_text(key)} ({', '.join(self.by) or 'function'})"
+                msg = f"{found[key]} and {df} have the same key: {word}"
                 raise ShapeError(msg)
             found[key] = df
         return in_order(found)
@@ -333,7 +333,12 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
     @property
     def whole(self) -> DataFile | None:
         """The one file that holds these members, as they are; None without one."""
-        if self._source is None or self._filename is not None or self._is_some:
+        return None if self._is_some else self.source
+
+    @property
+    def source(self) -> DataFile | None:
+        """The one file that these members are parts of, as they are, among others."""
+        if self._source is None or self._filename is not None:
             return None
         cut_out = self._as_cut.items()
         if any(key not in self or is_changed(self[key], df) for key, df in cut_out):
@@ -414,7 +419,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
 
     @property
     def names(self) -> list[str]:
-        """The names of the files, of the one that holds all; none is opened for it."""
+        """The names of the files, or of the one that holds all; opens no file."""
         if self._source is not None and self._filename is None:
             return [str(self._source)]
         return [str(member or "") for member in self._members.values()]
@@ -435,7 +440,8 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         if self._promise is not None:
             return f"FileSet{name} (not made)"
         lost = f", missing {keys_text(self.missing)}" if self.missing else ""
-        return f"FileSet{name} (len {len(self)}{lost})"
+        keys = "" if name or not len(self) else f": {keys_text(self)}"
+        return f"FileSet{name} (len {len(self)}{keys}{lost})"
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         msg = (
@@ -505,7 +511,8 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         Parameters
         ----------
         filename : str, path or FileName, optional
-            Another name with the key in braces, which the set takes on.
+            Another name with the key in braces, which the set takes on. Its folder must
+            exist.
         overwrite : bool
             Replace files that exist.
         workers : int or 'all'

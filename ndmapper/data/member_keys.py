@@ -6,7 +6,7 @@ from typing import Any
 from ndmapper.data.datafile import DataFile
 from ndmapper.data.name_pattern import Key, checked_key
 from ndmapper.data.ndlater import NDLater
-from ndmapper.data.planned import PlannedFile
+from ndmapper.data.planned import header_source
 from ndmapper.data.saving.plan import plan_hdus
 from ndmapper.errors import FormatError, ParameterError
 from ndmapper.instruments import recognise
@@ -52,7 +52,7 @@ def keys_in(df: DataFile, rule: KeyRule) -> list[Key]:
 
 def _source(df: DataFile) -> DataFile:
     """Give the file itself, or for a planned one that whose headers it will have."""
-    return df.like or df if isinstance(df, PlannedFile) and not df.is_made else df
+    return header_source(df) or df
 
 
 def _finder(df: DataFile, field: str) -> _Find:

@@ -116,9 +116,14 @@ class NamePattern:
         """Sort the parts of a key by field; ParameterError for another number."""
         parts = key if isinstance(key, tuple) else (key,)
         if len(parts) != len(self.fields):
-            msg = f"{self.text} has the keys {', '.join(self.fields)}, not {key!r}"
+            msg = self._wrong_number(key_text(key))
             raise ParameterError(msg)
         return dict(zip(self.fields, parts, strict=True))
+
+    def _wrong_number(self, key: str) -> str:
+        parts = "a part" if len(self.fields) == 1 else f"{len(self.fields)} parts"
+        names = ", ".join(self.fields)
+        return f"a key of {self.text} has {parts} ({names}), which {key} has not"
 
     def fill(self, key: Key) -> str:
         """Name the file of a key; ParameterError if another would be read from it."""
@@ -139,7 +144,7 @@ class NamePattern:
         fields = {f.name: f for f in reversed(self._parts[1::2])}
         parts = text.split(", ") if len(fields) > 1 else [text]
         if len(parts) != len(fields):
-            msg = f"{self.text} has the keys {', '.join(self.fields)}, not {text!r}"
+            msg = self._wrong_number(text)
             raise ParameterError(msg)
         try:
             key = tuple(

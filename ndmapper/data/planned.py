@@ -18,6 +18,7 @@ from ndmapper.io.filetypes import is_plain
 __all__ = [
     "PlannedFile",
     "find_planned",
+    "header_source",
     "open_planned",
     "plan_file",
     "watch_looks",
@@ -194,6 +195,14 @@ def find_planned(filename: str | os.PathLike[str]) -> PlannedFile | None:
     """Find a file that a step plans under this name, and that is still in use."""
     found = _known.get(_path(filename))
     return None if found is None or found.is_made else found
+
+
+def header_source(df: DataFile) -> DataFile | None:
+    """Find the file whose headers a planned product will have; else the file."""
+    found: DataFile | None = df
+    while isinstance(found, PlannedFile) and not found.is_made:
+        found = found.like
+    return found
 
 
 def open_planned(filename: str | os.PathLike[str]) -> DataFile:

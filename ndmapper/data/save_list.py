@@ -67,9 +67,9 @@ def check_targets(targets: Sequence[FileName], *, overwrite: bool) -> None:
     _refuse_twice(targets)
     there = [str(t) for t in targets if Path(t).exists()]
     if there and not overwrite:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        more = f" and {len(there) - 1} more exist" if len(there) > 1 else " exists"
         msg = (
-            f"{there[0]}{more} exists already; choose other names, or pass "
+            f"{there[0]}{more} already; choose other names, or pass "
             "overwrite=True to replace what is there"
         )
         raise OutputExistsError(msg)

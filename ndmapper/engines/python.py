@@ -281,6 +281,11 @@ def _matching(
         return cal
     if not isinstance(cal, DataFile):
         msg = f"{job.step}: {name} must be one file for {df}, not {cal!r}"
+        if isinstance(cal, FileSet):
+            msg += (
+                "; members of a set are taken where its key has the name of that of "
+                "the input, as in FileSet(..., by='ifu')"
+            )
         raise StepError(msg)
     if ndd.ident in cal.idents:
         found = cast(NDLater, cal[cal.idents.index(ndd.ident)])
@@ -317,8 +322,8 @@ def _by_output(job: Job, result: Any, where: str) -> dict[Output, Any]:
         if isinstance(result, Mapping) and set(result) == {name}:
             return dict(result)
         found = {name: result}
-    elif isinstance(result, Mapping) and set(result) == set(job.outputs):
-        found = {name: result[name] for name in job.outputs}
+    elif isinstance(result, Mapping) and _needed(job) <= set(result) <= {*job.outputs}:
+        found = {name: result[name] for name in job.outputs if name in result}
     elif isinstance(result, tuple) and len(result) == len(job.outputs):
         found = dict(zip(job.outputs, result, strict=True))
     else:
@@ -334,6 +339,11 @@ def _by_output(job: Job, result: Any, where: str) -> dict[Output, Any]:
             msg = f"{job.step} returned nothing{what} on {where}; return the result"
             raise StepError(msg)
     return found
+
+
+def _needed(job: Job) -> set[Output]:
+    """Name the outputs that have one product; others may have none."""
+    return set(job.outputs) - job.open
 
 
 def _as_ndd(job: Job, value: Any, like: NDLater | None, where: str) -> NDLater:

@@ -242,6 +242,8 @@ def clear_read_errors(path: Path) -> Iterator[None]:
         raise
     except (FileNotFoundError, NotADirectoryError) as err:
         msg = f"{path} does not exist; check its name and folder"
+        if "{" in path.name:
+            msg += " (a name with a key in braces is that of a FileSet)"
         raise MissingFileError(msg) from err
     except (IsADirectoryError, PermissionError) as err:
         if path.is_dir():  # which Windows calls a lack of permission

@@ -41,6 +41,8 @@ class Comparison:
     headers: list[str] = field(default_factory=list)
     # Differences of values by extension, and by column of a table.
     values: dict[str, ValueDifference] = field(default_factory=dict)
+    # Whether the files are not FITS, and `headers` are lines of them.
+    is_text: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -63,6 +65,7 @@ def compare(
         return found
     if opens_plain(first) or opens_plain(second):
         found.headers += _compare_texts(first, second)
+        found.is_text = True
         return found
     maps = map_file(first), map_file(second)
     pairs = [[h for h in fmap.hdus if not is_record(h)] for fmap in maps]

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from ndmapper.data import DataFile, NDLater
 from ndmapper.data.plainfile import PlainFile
-from ndmapper.data.planned import PlannedFile
+from ndmapper.data.planned import header_source
 from ndmapper.errors import InstrumentError, ParameterError
 from ndmapper.instruments import (
     Amplifier,
@@ -306,10 +306,7 @@ def _recorded(facts: TableFacts, images: Sequence[NDLater], block: Block) -> Tab
 
 def _source(df: DataFile) -> DataFile | None:
     """Find the file whose headers a planned product will have."""
-    found: DataFile | None = None if isinstance(df, PlainFile) else df
-    while isinstance(found, PlannedFile) and not found.is_made:
-        found = found.like
-    return found
+    return None if isinstance(df, PlainFile) else header_source(df)
 
 
 def _is_taken(record: Sequence[Mapping[str, Any]]) -> bool:

@@ -192,14 +192,14 @@ def test_why_says_many_units_of_one_reason_in_a_line(command, script):
     assert out[0].endswith("(7): made again: parameter number was 1, now 2")
     assert out[1].endswith("(7): made again: as what they are made of differs")
     # The content of the others is that of the last.
-    assert out[2].endswith("made again: input max{1,2,7}.fits differ")
+    assert out[2].endswith("made again: inputs max{1,2,7}.fits differ")
     steps = command("why", script, "--json").json["steps"]
     assert len(steps) == 15
     assert "input max7.fits differs" in steps[-1]["reasons"][0]
     products = [f"max{n}.fits" for n in range(1, 8)]
     lines = command("verify", script, "max1_sum.fits", *products).out.splitlines()
     assert lines == [
-        "max1_sum.fits: input max{1,2,7}.fits differ",
+        "max1_sum.fits: inputs max{1,2,7}.fits differ",
         *(f"max{n}.fits: input ax{n}.fits differs" for n in range(1, 8)),
     ]
     edit(script, "NUMBER = 2.0", "NUMBER = 1.0")

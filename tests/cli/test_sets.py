@@ -77,3 +77,41 @@ def test_history_of_units_is_one_step_and_a_set_of_calibrations_is_one(capsys):
 def test_set_without_files_is_named(capsys):
     assert main(["info", "x-{ifu:02d}.fits"]) == 1
     assert "x-{ifu:02d}.fits" in capsys.readouterr().err
+
+
+def test_why_of_a_set_tells_what_differs_of_each_file(capsys):
+    assert main(["why", "tm-{ifu:02d}.fits"]) == 0
+    assert "tm-{ifu:02d}.fits are what their records say" in capsys.readouterr().out
+    df = DataFile("tm-02.fits", mode="update")
+    df[0].data[:] = 0
+    df.save()
+    assert main(["why", "tm-{ifu:02d}.fits"]) == 3
+    out = capsys.readouterr().out
+    assert "tm-02.fits: it was edited" in out
+    assert "tm-01.fits" not in out
+    assert main(["why", "tm-{ifu:02d}.fits", "--json"]) == 3
+    assert len(json.loads(capsys.readouterr().out)) == 3
+
+
+def test_sets_are_compared_member_by_member(capsys):
+    files = FileSet("m-{ifu:02d}.fits")
+    (files * 1).save("n-{ifu:02d}.fits")
+    assert main(["diff", "m-{ifu:02d}.fits", "n-{ifu:02d}.fits"]) == 0
+    assert "m-03.fits and n-03.fits are identical" in capsys.readouterr().out
+    DataFile(data=np.zeros((2, 2)), filename="n-02.fits", mode="overwrite").save()
+    assert main(["diff", "m-{ifu:02d}.fits", "n-{ifu:02d}.fits"]) == 4
+    assert "m-02.fits and n-02.fits differ" in capsys.readouterr().out
+    DataFile(data=np.zeros((2, 2))).save("n-04.fits")
+    assert main(["diff", "m-{ifu:02d}.fits", "n-{ifu:02d}.fits"]) == 1
+    assert "m-{ifu:02d}.fits has no member 4" in capsys.readouterr().err
+    assert main(["diff", "m-{ifu:02d}.fits", "n-02.fits"]) == 1
+    assert "are a set and a file" in capsys.readouterr().err
+
+
+def test_files_of_other_types_are_shown_by_themselves(tmp_path, capsys):
+    (tmp_path / "lines.ecsv").write_text("x")
+    (tmp_path / "plot.png").write_text("y")
+    assert main(["info", "lines.ecsv", "plot.png"]) == 0
+    assert "ext 'png'" in capsys.readouterr().out
+    assert main(["diff", "lines.ecsv", "plot.png"]) == 4
+    assert "\ntext\n" in capsys.readouterr().out

@@ -269,7 +269,9 @@ def test_list_without_a_rule_is_an_error(biases):
 
 def test_two_files_of_one_key_are_an_error(biases, folder):
     write_one(folder / "again.fits", 7)
-    with pytest.raises(ShapeError, match=r"B-07.fits and again.fits both say .* 7 of"):
+    with pytest.raises(
+        ShapeError, match=r"B-07.fits and again.fits have the same key: 7 "
+    ):
         FileSet([*biases, "again.fits"], by="ifu")
 
 
@@ -293,7 +295,7 @@ def test_mapping_gives_the_keys(biases):
 def test_names_of_a_mapping_that_are_no_files_are_missing(biases):
     files = FileSet({1: biases[0], 2: "gone.fits"}, by="ifu")
     assert list(files) == [1]
-    assert repr(files) == "FileSet (len 1, missing 2)"
+    assert repr(files) == "FileSet (len 1: 1, missing 2)"
     with pytest.raises(MissingMemberError, match=r"there is no file gone.fits"):
         files[2]
 
@@ -1124,3 +1126,8 @@ def test_set_without_images_has_nothing_to_draw(folder):
     files = FileSet({1: DataFile(data=[])})
     with pytest.raises(ShapeError, match="no images to draw"):
         files.plot()
+
+
+def test_datafile_of_the_name_of_a_set_names_the_class_for_it(tmp_path):
+    with pytest.raises(MissingFileError, match="of a FileSet"):
+        DataFile(tmp_path / PATTERN)

@@ -199,3 +199,49 @@ def test_chain_ends_with_it():
 def test_set_is_read_back_by_its_pattern():
     made = parts("a.fits")
     assert list(FileSet(str(made))) == ["b", *made]  # a-b.fits fits, too
+
+
+@run_task(
+    each="file", outputs={"sum": "{base}_sum.fits", "part?": "{base}-{CHIP}.fits"}
+)
+def perhaps(df, *, count: int = 0):
+    """Give a file, and as many parts as are wanted."""
+    made = parts.func(df, count=count)
+    return {"sum": df, "part": made} if made else {"sum": df}
+
+
+def test_output_without_a_product_is_marked():
+    @run_task(each="file", outputs={"sum": "{base}_s.fits", "part": "{base}-{n}.fits"})
+    def lacking(df):
+        return {"sum": df}
+
+    with pytest.raises(StepError, match=r"gave no \['part'\]; mark .* 'part\?'"):
+        lacking("a.fits")
+
+
+def test_marked_output_may_have_no_product(caplog, tmp_path):
+    caplog.set_level("INFO")
+    for words in ("made", "re-used"):
+        none = perhaps("a.fits")["part"]
+        assert (len(none), list(none), none.is_made) == (0, [], True)
+        assert f"perhaps: a.fits -> a_sum.fits: {words}" in caplog.text
+    (unknown,) = perhaps.plan("a.fits", count=2).items
+    assert unknown.action == "replace"
+    assert len(perhaps("a.fits", count=2)["part"]) == 2
+    assert len(perhaps("a.fits")["part"]) == 0
+    assert not _names(tmp_path)
+
+
+def test_plan_knows_that_there_was_no_product():
+    perhaps("a.fits")
+    assert len(perhaps("a.fits", dry_run=True)["part"]) == 0
+    assert not perhaps("a.fits", dry_run=True, count=1)["part"].is_made
+
+
+def test_mark_is_refused_where_the_name_is_known():
+    @run_task(each="file", outputs={"sum": "{base}_sum.fits", "part?": "{base}_p.fits"})
+    def marked(df):
+        return perhaps.func(df)
+
+    with pytest.raises(PlanError, match=r"'part\?' is marked .* a_p\.fits is the name"):
+        marked("a.fits")

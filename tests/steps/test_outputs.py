@@ -79,7 +79,7 @@ def test_an_edited_product_is_kept_where_its_sibling_differs(pixels, caplog):
     rerun(factor=5.0)
     assert summary.made == []
     assert pixels("hx1.fits")[0] == 77.0
-    assert "parameter factor was 2, now 5; it was changed by hand" in caplog.text
+    assert "parameter factor was 2, now 5; hx1.fits was changed by hand" in caplog.text
 
 
 def test_a_product_edited_in_python_is_kept_where_its_sibling_differs(pixels):

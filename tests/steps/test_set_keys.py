@@ -321,3 +321,35 @@ def test_key_of_a_function_may_be_any_word():
     both = FileSet(["m-01.fits", "n-02.fits"], by=lambda df: (df.meta["CHIP"], 1))
     with pytest.raises(PlanError, match=r"key c1, 1 .*name"):
         twice(both, out_names="q.fits")
+
+
+def test_key_of_another_name_than_that_of_the_set_is_told(files):
+    with pytest.raises(PlanError, match=r"a set by ifu: use by='ifu', or a list"):
+        add_chips([files], bias=None)
+
+
+def test_plan_follows_a_set_through_many_steps(files):
+    planned = files
+    for _ in range(3):
+        planned = twice(planned, dry_run=True)
+    assert planned.names == ["tttm-01.fits", "tttm-02.fits", "tttm-03.fits"]
+    assert len(extension(planned, by="ifu", dry_run=True)) == 3
+
+
+def test_set_of_calibrations_by_another_key_is_told(files):
+    with pytest.raises(StepError, match=r"not FileSet .*where its key has the name"):
+        subtract(files, bias=FileSet({"a": "b-01.fits"}))
+
+
+def test_some_members_of_one_file_are_made_of_that_file():
+    merged = FileSet("whole.fits", by="ident")
+    some = FileSet(FileSet(merged, keys=[2, 3]), keys=[3])
+    assert some.whole is None
+    made = twice(some)
+    assert levels_of(made) == [6]
+    (used,) = made[3].record[-1]["inputs"]
+    assert used["name"] == "whole.fits"
+    assert levels_of(subtract(merged, bias=merged, out_names="x.fits")) == [0, 0, 0]
+    some[3][0].data[:] = 5
+    assert some.source is None
+    assert levels_of(twice(some, out_names="y.fits")) == [10]

@@ -131,7 +131,7 @@ def test_a_reason_is_told_once(terminal):
         "double: sx{01..05}.fits -> dsx{01..05}.fits: 5 made again, "
         "the input of double differs",
         "total: dsx{01..05}.fits -> dsx01_sum.fits: made again, "
-        "input dsx{01..05}.fits differ",
+        "inputs dsx{01..05}.fits differ",
         "11 products made, 0 re-used",
     ]
 

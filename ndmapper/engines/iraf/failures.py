@@ -68,7 +68,10 @@ def failure_reason(reply: dict[str, Any], printed: str, said: str) -> str | None
             text += f" (it asked for {asked})"
         return text if error["type"] == "IrafError" else f"{error['type']}: {text}"
     if asked:
-        return f"it asked for {asked}, and nobody was there to answer"
+        return (
+            f"it asked for {asked}, and there was no user to answer; give the "
+            "parameter that decides it, or use interact=True"
+        )
     if reply.get("status") not in (None, 0):
         return f"it ended with status {reply['status']}"
     if found := failure_lines(printed):

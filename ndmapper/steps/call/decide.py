@@ -1,7 +1,7 @@
 """Hop 5, for one unit: whether it runs or its products are re-used, and why."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -87,6 +87,8 @@ class PlanItem:
         them, say.
     is_open : bool
         Whether it depends on files that are not made yet if the products are stale.
+    is_named : bool
+        Whether the products of outputs of any number are known, since they were made.
     found : mapping
         Output to the product that is re-used.
     prelude : tuple of PlanItem
@@ -106,6 +108,7 @@ class PlanItem:
     in_short: tuple[str, ...] = ()
     is_kept: bool = False
     is_open: bool = False
+    is_named: bool = False
     found: Mapping[Output, DataFile] = field(default_factory=dict)
     prelude: "tuple[PlanItem, ...]" = ()
     seen: Mapping[Output, Stamp | None] = field(default_factory=dict)
@@ -144,7 +147,9 @@ class PlanItem:
     def products(self) -> list[str]:
         """The names of the products; patterns where these are not known yet."""
         known = {output_name(output) for output in self.targets}
-        unknown = [n for o, n in self.unit.open.items() if o not in known]
+        is_known = self.is_named or self.action == "reuse"
+        open_ = {} if is_known else self.unit.open
+        unknown = [n for o, n in open_.items() if o not in known]
         return [str(name) for name in (*self.targets.values(), *unknown)]
 
     def __str__(self) -> str:
@@ -367,7 +372,9 @@ def _compare(
             if pending_path(Path(str(name))).exists():
                 why = "was published without its record, by a run that was stopped"
                 raise _UnusableError(name, why)
-            changes += judge.file(product, expected[output])
+            differs = judge.file(product, expected[output])
+            # Of outputs that are made together, only one may have been edited.
+            changes += _named(differs, str(name)) if len(targets) > 1 else differs
         except RecordError as err:
             raise _UnusableError(name, f"has a damaged record ({err})") from err
         except FormatError as err:
@@ -384,6 +391,16 @@ def _redecided(
     edited = decided_otherwise(next(iter(paths.values())), rows[-1])
     entry = {**expected, "decisions": rows[-1]["decisions"] | edited}
     return {**entry, "key": entry_key(entry)}
+
+
+def _named(changes: Iterable[Difference], name: str) -> list[Difference]:
+    """Say in the words of an edit which product it is of."""
+    return [
+        replace(one, text=one.text.replace("it was", f"{name} was", 1), name=name)
+        if one.is_edit
+        else one
+        for one in changes
+    ]
 
 
 def _cleaned(

@@ -53,7 +53,7 @@ class Keys:
 
     def set_of(self, item: Any) -> str:
         """Name the set that a member was taken out of; empty where it is none."""
-        is_set = self.are_those_of(item) and item.whole is None
+        is_set = self.are_those_of(item) and item.source is None
         return Path(str(item)).name if is_set else ""
 
     def of_file(self, df: DataFile) -> list[Key]:
@@ -101,6 +101,10 @@ class Keys:
             f"{str(self)!r} is the key of a set, a name in [members] of the "
             "instrument's table, 'ident', or a header keyword"
         )
+        others = [i for i in items if isinstance(i, FileSet) and len(i.by) == 1]
+        if others:
+            (by,) = others[0].by
+            msg += f"; {others[0]} is a set by {by}: use by={by!r}, or a list of files"
         raise PlanError(msg)
 
     def select(
@@ -124,7 +128,7 @@ class Keys:
                 if key not in item:
                     msg = f"{self._step}: {_lacking(item, self.word(key), key)}"
                     raise PlanError(msg)
-                found[position] = item[key] if item.whole is None else item.whole
+                found[position] = item.source or item[key]
                 continue
             said = [] if isinstance(item, FileSet) else self.of_file(item)
             is_ident = self.fields == ("ident",)
@@ -159,7 +163,7 @@ class Keys:
                 words = _lacking(cal, self.word(key), key)
                 msg = f"{self._step}: the {name} {words}"
                 raise MissingCalibrationError(msg)
-            return cal[key] if cal.whole is None else cal.whole
+            return cal.source or cal[key]
         # One image is for all images; one IFU is not for another.
         if isinstance(cal, DataFile) and self.fields != ("ident",):
             said = self.of_file(cal)

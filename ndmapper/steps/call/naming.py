@@ -266,8 +266,8 @@ def spread(
 
 def _name_of(item: Any) -> FileName | None:
     """Give the name of a file or set, of a set that is in one file that of the file."""
-    if isinstance(item, FileSet) and item.whole is not None and not item.filename:
-        item = item.whole
+    if isinstance(item, FileSet) and item.source is not None and not item.filename:
+        item = item.source
     name: FileName | None = item.filename
     return name
 

@@ -163,6 +163,7 @@ def _make_units(
     targets: list[Targets] = []
     for part, (declared, roles) in zip(parts, resolved, strict=True):
         closed, open_, sets = spread(names[part.group], part.key)
+        _refuse_marks(declared, closed)
         if sets:
             _refuse_braces(declared, str(settings["outdir"]))
         first = next(
@@ -226,6 +227,18 @@ def _refuse_parameter(declared: Declaration, part: Part, said: Any) -> NoReturn:
         f"the members that are wanted, as in FileSet(..., keys=[{said!r}])"
     )
     raise ParameterError(msg)
+
+
+def _refuse_marks(declared: Declaration, closed: Targets) -> None:
+    """Refuse an output that may be absent, and has one name that is known before."""
+    for output in closed:
+        if output in declared.optional:
+            msg = (
+                f"{declared.name}: the output '{output}?' is marked as one that may be "
+                f"absent, but {closed[output]} is the name of one product; the mark is "
+                "for names with a key that is known when they are made"
+            )
+            raise PlanError(msg)
 
 
 def _refuse_braces(declared: Declaration, outdir: str) -> None:

@@ -99,8 +99,16 @@ def in_short(found: Iterable[Difference]) -> list[str]:
     ]
 
 
+_MANY = {
+    "input ": "inputs ", " is ": " are ", " differs": " differ",
+    " was changed": " were changed", " was edited": " were edited",
+}  # fmt: skip
+
+
 def _many(ends: Sequence[str]) -> list[str]:
-    return [end.replace(" is ", " are ").replace(" differs", " differ") for end in ends]
+    for one, many in _MANY.items():
+        ends = [end.replace(one, many) for end in ends]
+    return [*ends]
 
 
 def _maker_differences(

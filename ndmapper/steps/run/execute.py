@@ -74,7 +74,7 @@ def _run_units(plan: Plan, made: dict[int, Made | Failure], calls: CallLog) -> N
         item = todo[position]
         if item.unit.open and isinstance(result, Made):
             # What was made is known now.
-            item = replace(item, targets=result.targets)
+            item = replace(item, targets=result.targets, is_named=True)
             plan.items[places[position]] = item
         made[id(item)] = result
         if isinstance(result, Failure):
@@ -253,20 +253,25 @@ def _make_again(item: PlanItem) -> None:
     item.unit.digests.save()
 
 
-def gather(items: Sequence[PlanItem], results: Sequence[Result]) -> list[Result]:
+def gather(
+    items: Sequence[PlanItem], results: Sequence[Result], *, is_plan: bool = False
+) -> list[Result]:
     """Join the products of the units of one input, and of one output, to sets."""
     groups: dict[int, list[tuple[PlanItem, Result]]] = {}
     for item, result in zip(items, results, strict=True):
         groups.setdefault(item.unit.group, []).append((item, result))
     return [
-        _gathered(pairs) if any(item.unit.sets for item, _ in pairs) else result
+        _gathered(pairs, is_plan=is_plan)
+        if any(item.unit.sets for item, _ in pairs)
+        else result
         for pairs in groups.values()
         for _, result in pairs[:1]
     ]
 
 
-def _gathered(pairs: Sequence[tuple[PlanItem, Result]]) -> Result:
+def _gathered(pairs: Sequence[tuple[PlanItem, Result]], *, is_plan: bool) -> Result:
     first = pairs[0][0].unit
+    is_known = not is_plan or all(item.action == "reuse" for item, _ in pairs)
     missing: dict[Any, str] = dict(first.lost)
     members: dict[Output, dict[Any, DataFile]] = {}
     products: dict[Output, Any] = {}
@@ -287,7 +292,7 @@ def _gathered(pairs: Sequence[tuple[PlanItem, Result]]) -> Result:
     if not members and not products and missing:
         return Failure("; ".join(missing.values()))
     for output, pattern in first.sets.items():
-        if output not in members and output in first.open and not missing:
+        if output in first.open and not (output in members or missing or is_known):
             # A plan cannot know the members before they are made.
             products[output] = FileSet.promised(pattern, [])
             continue

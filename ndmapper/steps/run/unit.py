@@ -234,6 +234,8 @@ def run_engine(
     if lacking := {o for o in lacking if o not in declaration.optional}:
         missing = sorted(map(str, lacking))
         msg = f"{declaration.name}: the engine {engine.name} gave no {missing}"
+        if any(output in unit.open for output in lacking):
+            msg += f"; mark an output that may have no product, as in '{missing[0]}?'"
         raise StepError(msg)
     for output, product in outcome.products.items():
         name = targets.get(output)

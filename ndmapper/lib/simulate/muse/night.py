@@ -36,8 +36,9 @@ def simulate_muse_night(
     folder : str or path
         The folder, which is created if missing.
     ifus : sequence of int
-        Numbers of the IFUs, from 1 to 24. Stars are in their part of the field. Recipes
-        accept fewer than 24 only one by one, and muse_twilight needs the first.
+        Numbers of the IFUs, from 1 to 24. Stars are in their part of the field. With
+        fewer than 24, recipes for raw frames work on one IFU at a time (``by='ifu'``),
+        and muse_twilight needs the first.
     detector : MuseDetector, optional
         Size and properties of the detectors.
     seed : int
