@@ -112,6 +112,10 @@ class NamePattern:
     def __str__(self) -> str:
         return self.text
 
+    def in_braces(self, field: str) -> str:
+        """Give a field as it stands in the pattern: ``{ifu:02d}``."""
+        return str(self._field(field))
+
     def values(self, key: Key) -> dict[str, Any]:
         """Sort the parts of a key by field; ParameterError for another number."""
         parts = key if isinstance(key, tuple) else (key,)

@@ -80,6 +80,7 @@ def test_an_edited_product_is_kept_where_its_sibling_differs(pixels, caplog):
     assert summary.made == []
     assert pixels("hx1.fits")[0] == 77.0
     assert "parameter factor was 2, now 5; hx1.fits was changed by hand" in caplog.text
+    assert summary.kept == ["hx1.fits"]
 
 
 def test_a_product_edited_in_python_is_kept_where_its_sibling_differs(pixels):

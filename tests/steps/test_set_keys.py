@@ -73,6 +73,19 @@ def test_merged_file_is_split_as_a_set_and_named_after_the_file():
     assert made[2].record[-1]["inputs"][0]["name"] == "whole.fits"
 
 
+def test_names_write_the_key_as_the_input_does():
+    for n in (1, 2):
+        write_levels(f"arc-{n}.fits", [n])
+    arcs = FileSet("arc-{n:d}.fits")
+    assert str(twice(arcs)) == "tarc-{n:d}.fits"
+
+    @run_task(by="n", outputs={"out": "{base}_x.fits"})
+    def copy(df):
+        return df
+
+    assert [str(df) for df in copy(arcs).members] == ["arc_x-1.fits", "arc_x-2.fits"]
+
+
 def test_keys_stay_what_they_are_whatever_the_name_says():
     made = extension("whole.fits", out_names="x-{ident}.fits")
     assert list(made) == [1, 2, 3]

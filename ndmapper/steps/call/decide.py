@@ -85,6 +85,8 @@ class PlanItem:
     is_kept : bool
         Whether products that differ are kept by 'auto' as well, as somebody has edited
         them, say.
+    edited : tuple of str
+        The products that somebody has edited, where any was.
     is_open : bool
         Whether it depends on files that are not made yet if the products are stale.
     is_named : bool
@@ -107,6 +109,7 @@ class PlanItem:
     causes: tuple[str, ...] = ()
     in_short: tuple[str, ...] = ()
     is_kept: bool = False
+    edited: tuple[str, ...] = ()
     is_open: bool = False
     is_named: bool = False
     found: Mapping[Output, DataFile] = field(default_factory=dict)
@@ -339,6 +342,7 @@ def _item(  # noqa: PLR0917  # the first four are bound
         changes=tuple(dict.fromkeys(map(str, changes))),
         causes=tuple(dict.fromkeys(c.cause for c in changes if not c.follows)),
         in_short=tuple(in_short(changes)),
+        edited=tuple(dict.fromkeys(c.name for c in changes if c.is_edit)),
         is_kept=bool(changes) and (is_edited or not any(c.forces for c in changes)),
         found=found or {},
         seen=seen,
@@ -374,7 +378,7 @@ def _compare(
                 raise _UnusableError(name, why)
             differs = judge.file(product, expected[output])
             # Of outputs that are made together, only one may have been edited.
-            changes += _named(differs, str(name)) if len(targets) > 1 else differs
+            changes += _named(differs, str(name), is_alone=len(targets) == 1)
         except RecordError as err:
             raise _UnusableError(name, f"has a damaged record ({err})") from err
         except FormatError as err:
@@ -393,10 +397,13 @@ def _redecided(
     return {**entry, "key": entry_key(entry)}
 
 
-def _named(changes: Iterable[Difference], name: str) -> list[Difference]:
-    """Say in the words of an edit which product it is of."""
+def _named(
+    changes: Iterable[Difference], name: str, *, is_alone: bool
+) -> list[Difference]:
+    """Say of an edit which product it is of, in words where there are others."""
+    it = "it" if is_alone else name
     return [
-        replace(one, text=one.text.replace("it was", f"{name} was", 1), name=name)
+        replace(one, text=one.text.replace("it was", f"{it} was", 1), name=name)
         if one.is_edit
         else one
         for one in changes

@@ -230,12 +230,13 @@ def _without_key(item: Any, name: FileName) -> FileName:
 
 
 def spread(
-    names: Targets, key: Mapping[str, Key]
+    names: Targets, key: Mapping[str, Key], like: NamePattern | None = None
 ) -> tuple[dict[Output, FileName], dict[Output, FileName], dict[Output, FileName]]:
     """
     Sort the names of the products of a unit: of one each, of open ones, and of sets.
 
-    Where a call is split, the name of each product has the key of its unit.
+    Where a call is split, the name of each product has the key of its unit, written as
+    in the pattern of its input.
     """
     closed: dict[Output, FileName] = {}
     open_: dict[Output, FileName] = {}
@@ -250,7 +251,10 @@ def spread(
             own = FileName(name)
             for field in lacking:
                 digits = ":02d" if isinstance(values[field], int) else ""
-                own.suffix = [*own.suffix, f"-{{{field}{digits}}}"]
+                text = f"{{{field}{digits}}}"
+                if like is not None and field in like.fields:
+                    text = like.in_braces(field)
+                own.suffix = [*own.suffix, f"-{text}"]
             pattern = NamePattern(str(own))
         if pattern is None:
             closed[output] = own

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ndmapper.config import Settings
-from ndmapper.data import FileName
+from ndmapper.data import FileName, FileSet
 from ndmapper.data.fileset import files_in
+from ndmapper.data.name_pattern import NamePattern
 from ndmapper.engines import Preview, get_engine
 from ndmapper.engines.base import Output
 from ndmapper.errors import ParameterError, PlanError
@@ -162,7 +163,7 @@ def _make_units(
     units: list[WorkUnit] = []
     targets: list[Targets] = []
     for part, (declared, roles) in zip(parts, resolved, strict=True):
-        closed, open_, sets = spread(names[part.group], part.key)
+        closed, open_, sets = spread(names[part.group], part.key, _pattern_of(part))
         _refuse_marks(declared, closed)
         if sets:
             _refuse_braces(declared, str(settings["outdir"]))
@@ -207,6 +208,12 @@ def _make_units(
         )
         targets.append(closed)
     return units, targets
+
+
+def _pattern_of(part: Part) -> NamePattern | None:
+    """Give the pattern of the first set that a part was taken out of."""
+    items = (item for role in part.whole.values() for item in role)
+    return next((i.pattern for i in items if isinstance(i, FileSet)), None)
 
 
 def _key_given(declared: Declaration, bound: Bound, part: Part) -> dict[str, Any]:

@@ -72,7 +72,8 @@ class CallLog:
             log.info("%s: %s", describe_unit(item), words, extra=self._extra)
         else:
             # A reason that an earlier call has told is not told again.
-            if summary.note_stale(names, item.causes, kept=item.is_kept):
+            differing = item.edited or names
+            if summary.note_stale(differing, item.causes, kept=item.is_kept):
                 self._told.update(item.causes)
             is_told = item.is_kept or not self._told.isdisjoint(item.causes)
             kind = "differs" if is_told else "stale"
