@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from ndmapper.data.name_pattern import (
     find_key,
     in_order,
     key_text,
+    key_words,
     keys_text,
     parse_pattern,
 )
@@ -145,7 +147,8 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         self._fields = tuple(rule for rule in rules if isinstance(rule, str))
         self._filename = None if filename is None else FileName(filename)
         self._is_some = False  # not all that there is was wanted
-        chosen = [keys] if isinstance(keys, str | int) else keys
+        is_one = isinstance(keys, str | Integral)
+        chosen: Any = [keys] if is_one else keys
         wanted = None if chosen is None else [checked_key(key) for key in chosen]
         found = self._find(files, rules, wanted)
         if wanted is not None:
@@ -170,6 +173,13 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
     ) -> dict[Key, Any]:
         """Find the members, by key."""
         if isinstance(files, FileSet):
+            if rules and files.by and tuple(rules) != files.by:
+                msg = (
+                    f"the members of {files!r} are told apart by "
+                    f"{', '.join(files.by)} already; for another key, give a list of "
+                    "them: FileSet(files.members, by=...)"
+                )
+                raise ParameterError(msg)
             return self._taken(files, wanted)
         if isinstance(files, Mapping):
             return self._listed(files)
@@ -220,9 +230,14 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
 
     def _listed(self, files: Mapping[Any, Any]) -> dict[Key, Any]:
         """Take the files of a mapping; names without a file are missing."""
-        found = {}
+        found: dict[Key, Any] = {}
+        known: set[tuple[str, ...]] = set()
         for given, item in files.items():
             key, member = checked_key(given), _checked_member(item)
+            if key_words(key) in known:
+                msg = f"{given!r} is the key of two files, as a number and as a text"
+                raise ShapeError(msg)
+            known.add(key_words(key))
             is_name = not isinstance(member, DataFile)
             if is_name and not Path(member).exists() and find_planned(member) is None:
                 self.missing[key] = f"there is no file {os.fspath(member)}"
@@ -240,14 +255,15 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
             )
             raise ParameterError(msg)
         found: dict[Key, Any] = {}
+        known: dict[tuple[str, ...], DataFile] = {}
         for item in files:
             df = self._opened(_checked_member(item))
             key = _read_key(pattern, df) if pattern is not None and not rules else None
             if key is None:
                 key = key_of(df, rules or self.by)
-            if key in found:
+            if (other := known.setdefault(key_words(key), df)) is not df:
                 msg = (
-                    f"{found[key]} and {df} both say that they are {key_text(key)} of "
+                    f"{other} and {df} both say that they are {key_text(key)} of "
                     f"{', '.join(self.by) or 'the set'}"
                 )
                 raise ShapeError(msg)
@@ -499,7 +515,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         checksum: bool = False,
     ) -> None:
         """
-        Save every member, all under names of the set.
+        Save every member, all under names of the set; if one cannot be saved, none.
 
         Parameters
         ----------
@@ -523,7 +539,10 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         """
         names = None if filename is None else member_names(self, filename)
         files = files_to_save(self) if names is None else self.members
-        save_all(files, names, overwrite=overwrite, workers=workers, checksum=checksum)
+        save_all(
+            files, names,
+            overwrite=overwrite, workers=workers, checksum=checksum, together=True,
+        )  # fmt: skip
         if filename is not None:
             self.filename = filename
 

@@ -321,3 +321,46 @@ def test_key_of_a_function_may_be_any_word():
     both = FileSet(["m-01.fits", "n-02.fits"], by=lambda df: (df.meta["CHIP"], 1))
     with pytest.raises(PlanError, match=r"key c1, 1 .*name"):
         twice(both, out_names="q.fits")
+
+
+@run_task(each="list", by="IFU", outputs="sum")
+def add_all(files):
+    """Add up what is of one number."""
+    return sum(files[1:], files[0])
+
+
+def test_number_and_the_same_text_are_one_unit():
+    write_levels("p1.fits", [1], IFU=2)
+    write_levels("p2.fits", [10], IFU="2")
+    made = add_all(["p1.fits", "p2.fits"], sum="s-{IFU:02d}.fits")
+    assert levels_of(made) == [11]
+    assert made.names == ["s-02.fits"]
+
+
+def test_text_is_named_as_the_number_it_is():
+    write_levels("p2.fits", [10], IFU="2")
+    assert add_all(["p2.fits"], sum="s-{IFU:02d}.fits").names == ["s-02.fits"]
+    assert levels_of(FileSet("s-{IFU:02d}.fits")) == [10]
+
+
+def test_part_of_a_calibration_is_found_by_number_or_text():
+    write_levels("p.fits", [1], CHIP=2)
+    write_levels("w.fits", [10, 20])
+    whole = DataFile("w.fits", mode="update")
+    for ndd, key in zip(whole, ("1", "2"), strict=True):
+        ndd.meta["CHIP"] = key
+    whole.save()
+
+    @run_task(each="file", by="CHIP", cals=["bias"], reprocess=True)
+    def subtract_chip(df, bias):
+        return df - bias
+
+    for bias in (FileSet("w.fits", by="CHIP"), "w.fits"):
+        assert levels_of(subtract_chip("p.fits", bias=bias)) == [-19]
+
+
+@pytest.mark.parametrize("others", [["m-02.fits"], [{2: "m-02.fits"}]])
+def test_member_that_is_given_twice_is_refused(files, others):
+    items = [FileSet(o, by="ifu") if isinstance(o, dict) else o for o in others]
+    with pytest.raises(PlanError, match=r"m-02\.fits twice"):
+        add_ifus([files, *items], sum="s-{ifu:02d}.fits")

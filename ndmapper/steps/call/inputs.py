@@ -97,6 +97,9 @@ def coerce_roles(
     found = {name: coerce(named[name], step) for name in names}
     form: Form = "many" if any(f.form == "many" for f in found.values()) else "one"
     roles = {said.get(name, name): f.first for name, f in found.items()}
+    if declaration.each == "list":
+        for files in roles.values():
+            _refuse_repeats(files, step, members=True)
     if declaration.each != "list" and roles:
         count = max(len(files) for files in roles.values())
         for name, files in roles.items():
@@ -157,16 +160,18 @@ def _inputs(files: DataFileList, form: Form) -> Inputs:
     return Inputs(roles={"": files}, form=form)
 
 
-def _refuse_repeats(files: DataFileList, step: str) -> None:
+def _refuse_repeats(files: DataFileList, step: str, *, members: bool = False) -> None:
+    """Refuse a file that is given twice, or with `members` is in two sets as well."""
     seen: set[str] = set()
-    for df in files:
-        if df.filename is None or not str(df):
-            continue
-        path = os.path.abspath(str(df))  # noqa: PTH100  # a link may be meant
-        if path in seen:
-            msg = f"{step} was given {df} twice; give every input once"
+    for item in files:
+        names = [str(item)]
+        if members and isinstance(item, FileSet):
+            names = item.names
+        paths = {os.path.abspath(n): n for n in names if n}  # noqa: PTH100  # a link
+        if twice := [name for path, name in paths.items() if path in seen]:
+            msg = f"{step} was given {twice[0]} twice; give every input once"
             raise PlanError(msg)
-        seen.add(path)
+        seen.update(paths)
 
 
 def resolve_calibrations(

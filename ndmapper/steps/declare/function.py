@@ -66,6 +66,8 @@ def declare_python(
     out_names: tuple[Output, ...] = (None,)
     if outputs:
         out_names = names_of(outputs, "outputs", step)
+        marked = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        parts["optional"] |= without_marks(marked)[1]
     split_by, parameter = check_by(by, step)
     if parameter is not None and parameter not in parts["parameters"]:
         msg = f"the step {step} has no parameter {parameter!r}, which by={by!r} names"

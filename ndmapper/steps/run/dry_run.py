@@ -78,7 +78,7 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
                 for output, name in item.targets.items()
             }
         )
-    return gather(items, results)
+    return gather(items, results, planned=True)
 
 
 def _write_replay(outdir: Path, item: PlanItem) -> None:

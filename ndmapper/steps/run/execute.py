@@ -251,19 +251,23 @@ def _make_again(item: PlanItem) -> None:
     item.unit.digests.save()
 
 
-def gather(items: Sequence[PlanItem], results: Sequence[Result]) -> list[Result]:
+def gather(
+    items: Sequence[PlanItem], results: Sequence[Result], *, planned: bool = False
+) -> list[Result]:
     """Join the products of the units of one input, and of one output, to sets."""
     groups: dict[int, list[tuple[PlanItem, Result]]] = {}
     for item, result in zip(items, results, strict=True):
         groups.setdefault(item.unit.group, []).append((item, result))
     return [
-        _gathered(pairs) if any(item.unit.sets for item, _ in pairs) else result
+        _gathered(pairs, planned=planned)
+        if any(item.unit.sets for item, _ in pairs)
+        else result
         for pairs in groups.values()
         for _, result in pairs[:1]
     ]
 
 
-def _gathered(pairs: Sequence[tuple[PlanItem, Result]]) -> Result:
+def _gathered(pairs: Sequence[tuple[PlanItem, Result]], *, planned: bool) -> Result:
     first = pairs[0][0].unit
     missing: dict[Any, str] = dict(first.lost)
     members: dict[Output, dict[Any, DataFile]] = {}
@@ -285,7 +289,8 @@ def _gathered(pairs: Sequence[tuple[PlanItem, Result]]) -> Result:
     if not members and not products and missing:
         return Failure("; ".join(missing.values()))
     for output, pattern in first.sets.items():
-        if output not in members and output in first.open and not missing:
+        is_open = output in first.open and not missing
+        if planned and is_open and output not in members:
             # A plan cannot know the members before they are made.
             products[output] = FileSet.promised(pattern, [])
             continue
