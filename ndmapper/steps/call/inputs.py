@@ -163,9 +163,10 @@ def _inputs(files: DataFileList, form: Form) -> Inputs:
 def _refuse_repeats(files: DataFileList, step: str, *, members: bool = False) -> None:
     """Refuse a file that is given twice, or with `members` is in two sets as well."""
     seen: set[str] = set()
+    item: Any
     for item in files:
         names = [str(item)]
-        if members and isinstance(item, FileSet):
+        if members and isinstance(item, FileSet) and item.is_made:
             names = item.names
         paths = {os.path.abspath(n): n for n in names if n}  # noqa: PTH100  # a link
         if twice := [name for path, name in paths.items() if path in seen]:
