@@ -45,6 +45,7 @@ __all__ = [
     "files_in",
     "files_to_save",
     "first_member",
+    "given_keys",
     "member_names",
     "members_of",
     "pair_members",
@@ -611,6 +612,29 @@ def files_in(item: Any) -> list[DataFile]:
         return [item]
     whole = item.whole
     return item.members if whole is None else [whole]
+
+
+def given_keys(files: FileSet) -> list[str]:
+    """List the keys of members if only the set knows them: no name and no header."""
+    pattern = files.pattern
+    if not files.is_made or all(
+        _is_told(df, key, pattern, files.by) for key, df in files.items()
+    ):
+        return []
+    return [key_text(key) for key in files]
+
+
+def _is_told(
+    df: DataFile, key: Key, pattern: NamePattern | None, by: Sequence[str]
+) -> bool:
+    """Whether the name of a member, or else its headers, say its key."""
+    said = None if pattern is None or not str(df) else _read_key(pattern, df)
+    if said is None and by:
+        try:
+            said = key_of(df, by)
+        except NdmapperError:
+            return False
+    return said is not None and key_words(said) == key_words(key)
 
 
 def members_of(item: Any) -> list[DataFile]:

@@ -45,6 +45,8 @@ the product. An entry is a JSON object::
     unit          {name: key} of the part of a call that made it, where a call is split;
                   absent where not
     unit_parameter  name of the parameter that was given that key; absent where none was
+    keys          {input or calibration: keys of members of sets} of a function, where
+                  neither names nor headers of the members say these; absent elsewhere
     set           name of the set that it is a member of, with the key in braces; absent
                   where it is none
     members       names of all members that were made together, where their number is
@@ -205,6 +207,8 @@ def _keyed_texts(entry: Mapping[str, Any], identify: Identify) -> dict[str, str]
         }
     if entry.get("unit"):
         parts["unit"] = entry["unit"]
+    if entry.get("keys"):
+        parts["keys"] = entry["keys"]
     if entry.get("interactive") is not None:
         parts["interactive"] = entry["interactive"]
     if entry.get("revision") is not None:
@@ -407,7 +411,7 @@ _KINDS: dict[str, Any] = {
     "task": (dict, type(None)), "script": (dict, type(None)),
     "qc": (dict, type(None)), "decisions": (dict, type(None)), "tags": dict,
     "revision": (int, type(None)), "instrument": (dict, type(None)),
-    "unit": dict, "unit_parameter": str, "set": str, "members": list,
+    "unit": dict, "unit_parameter": str, "keys": dict, "set": str, "members": list,
     "interactive": str,
 }  # fmt: skip
 _EMPTY: dict[str, Any] = {
@@ -418,7 +422,7 @@ _EMPTY: dict[str, Any] = {
 _TASK: dict[str, Any] = {"name": "unknown", "parameters": {}, "words": {}}
 _OPTIONAL = frozenset((
     "schema", "task", "script", "qc", "decisions", "tags", "revision", "instrument",
-    "unit", "unit_parameter", "set", "members", "interactive",
+    "unit", "unit_parameter", "keys", "set", "members", "interactive",
 ))  # fmt: skip
 
 # What is read within a part: the value, its kind, and the kind of the items in it.

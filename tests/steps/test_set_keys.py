@@ -364,3 +364,48 @@ def test_member_that_is_given_twice_is_refused(files, others):
     items = [FileSet(o, by="ifu") if isinstance(o, dict) else o for o in others]
     with pytest.raises(PlanError, match=r"m-02\.fits twice"):
         add_ifus([files, *items], sum="s-{ifu:02d}.fits")
+
+
+@run_task(each="file", suffix="_w", cals=["bias"])
+def weigh(files, bias=None):
+    """Add members up, each times its key, less the bias of that key."""
+    own = files if bias is None else files - bias
+    return sum(own[key] * key for key in own)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [((1, 2), (2, 1)), ((1, 2), (10, 20)), ((1, 2), (1, 3))]
+)
+def test_keys_that_only_the_set_knows_count(before, after, reprocess_auto):
+    def make(keys):
+        names = dict(zip(keys, ("m-01.fits", "m-02.fits"), strict=True))
+        return _value(weigh(FileSet(names, by="ifu"), out_names="w.fits"))
+
+    assert make(before) == 1 * before[0] + 2 * before[1]
+    assert make(after) == 1 * after[0] + 2 * after[1]
+    made_at = DataFile("w.fits").record[-1]["run"]["started"]
+    make(after)
+    assert DataFile("w.fits").record[-1]["run"]["started"] == made_at
+
+
+def test_members_of_a_calibration_that_are_exchanged_count(files, reprocess_auto):
+    two = FileSet(files, keys=[1, 2])
+    for first, second in (("01", "02"), ("02", "01")):
+        # The order of the files stays.
+        names = {first: 1, second: 2}
+        biases = {names[n]: f"b-{n}.fits" for n in ("01", "02")}
+        made = weigh(two, bias=FileSet(biases, by="ifu"), out_names="w.fits")
+        assert _value(made) == sum(
+            key * (key - 10 * int(name)) for name, key in names.items()
+        )
+
+
+def test_keys_that_names_or_headers_say_are_not_written_twice(files):
+    for given in (files, FileSet(["m-01.fits", "m-02.fits"], by="CHIP")):
+        assert "keys" not in total(given, out_names="w.fits", reprocess=True).record[-1]
+
+
+@run_task(each="file")
+def total(files):
+    """Add members up."""
+    return sum(files.members)
