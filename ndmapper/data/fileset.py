@@ -614,14 +614,14 @@ def files_in(item: Any) -> list[DataFile]:
     return item.members if whole is None else [whole]
 
 
-def given_keys(files: FileSet) -> list[str]:
+def given_keys(files: FileSet) -> list[Key]:
     """List the keys of members if only the set knows them: no name and no header."""
     pattern = files.pattern
     if not files.is_made or all(
         _is_told(df, key, pattern, files.by) for key, df in files.items()
     ):
         return []
-    return [key_text(key) for key in files]
+    return list(files)
 
 
 def _is_told(

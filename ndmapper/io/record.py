@@ -546,6 +546,10 @@ def _problem(row: Any, before: Mapping[str, Any]) -> str | None:
     problems += [_part_problem(row, *part) for part in _PARTS if part[0] in new]
     if not all(isinstance(name, str) for name in new.get("members", ())):
         problems.append("members are not names")
+    listed_keys = new.get("keys", {}).values()
+    if not all(isinstance(k, list) and all(isinstance(one, list) for one in k)
+               for k in listed_keys):  # fmt: skip
+        problems.append("keys are not lists")
     if not all(type(key) in (int, str) for key in row.get("unit", {}).values()):
         problems.append("unit is not of numbers and texts")
     if row["step"] == "edited":

@@ -409,3 +409,17 @@ def test_keys_that_names_or_headers_say_are_not_written_twice(files):
 def total(files):
     """Add members up."""
     return sum(files.members)
+
+
+@pytest.mark.parametrize("keys", [(), (8, 9)])
+def test_set_without_files_is_refused(files, keys):
+    nothing = FileSet({key: f"m-{key:02d}.fits" for key in keys}, by="ifu")
+    with pytest.raises(PlanError, match="which has no files"):
+        total(nothing, out_names="w.fits")
+    with pytest.raises(PlanError, match="which has no files"):
+        add_ifus([files, nothing], sum="s.fits")
+    with pytest.raises(MissingCalibrationError, match=r"bias is .*which has no files"):
+        weigh(files, bias=nothing, out_names="w.fits")
+    files.cals["bias"] = nothing
+    with pytest.raises(MissingCalibrationError, match=r"bias is .*which has no files"):
+        weigh(files, out_names="w.fits")

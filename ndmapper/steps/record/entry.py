@@ -22,6 +22,7 @@ from ndmapper._version import __version__
 from ndmapper.config import Settings
 from ndmapper.data import DataFile, FileName, FileSet
 from ndmapper.data.fileset import files_in, given_keys
+from ndmapper.data.name_pattern import field_name
 from ndmapper.data.plainfile import PlainFile, write_file
 from ndmapper.data.saving.save import unsaved_key
 from ndmapper.engines import Outcome, get_engine
@@ -202,6 +203,10 @@ def expected_entries(
     return entries
 
 
+def _braced(by: Sequence[str]) -> str:
+    return "".join(f"{{{field_name(field)}}}" for field in by or ("key",))
+
+
 def _given_keys(unit: WorkUnit) -> dict[str, Any]:
     """List the keys of sets that a function sees, and no file says."""
     found: dict[str, Any] = {}
@@ -265,7 +270,8 @@ def references(unit: WorkUnit, *, expected: bool) -> Entry:
         for position, item in enumerate(items):
             name = names[position] if position < len(names) else ""
             if isinstance(item, FileSet):
-                name = Path(str(item)).name
+                # Of a set without a name, the name of the key.
+                name = Path(str(item)).name or _braced(item.by)
             of_set = {"set": name} if name else {}
             found += [{**refer(df), **of_set} for df in files_in(item)]
         return found
