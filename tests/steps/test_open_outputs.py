@@ -238,3 +238,12 @@ def test_text_in_the_place_of_a_number(tmp_path):
     made = some("a.fits", keys=("2", "3"))
     assert made.names == ["a-02.fits", "a-03.fits"]
     assert list(made) == [2, 3]
+
+
+def test_copy_of_a_member_is_left_alone(tmp_path):
+    parts("a.fits")
+    (tmp_path / "a-mine.fits").write_bytes((tmp_path / "a-k1.fits").read_bytes())
+    assert list(parts("a.fits")) == ["k0", "k1", "k2"]
+    assert list(parts("a.fits", count=1)) == ["k0"]
+    assert _names(tmp_path) == ["a-k0.fits"]
+    assert _value("a-mine.fits") == 4

@@ -281,6 +281,8 @@ def _entry_of(unit: WorkUnit, output: Output, path: Path) -> Entry | None:
         pattern,
     ):
         return None
+    if entry["product"] != record_name(path):
+        return None  # a copy that somebody made is none of the members
     return entry if entry.get("unit", {}) == unit.recorded_key else None
 
 
