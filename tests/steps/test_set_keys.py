@@ -423,3 +423,23 @@ def test_set_without_files_is_refused(files, keys):
     files.cals["bias"] = nothing
     with pytest.raises(MissingCalibrationError, match=r"bias is .*which has no files"):
         weigh(files, out_names="w.fits")
+
+
+@pytest.mark.parametrize("role", ["input", "calibration"])
+def test_member_whose_header_says_another_key_is_refused(role):
+    for n in (7, 8):
+        cards = {"INSTRUME": "MUSE", "EXTNAME": f"CHAN{n:02d}"}
+        write_levels(f"p-{n:02d}.fits", [n], **cards)
+        said = cards if n == 7 else cards | {"EXTNAME": "CHAN09"}
+        write_levels(f"q-{n:02d}.fits", [n], **said)
+
+    @run_task(each="file", by="ifu", cals=["bias"], suffix="_x")
+    def subtract_ifu(df, bias):
+        return df - bias
+
+    sets = [FileSet("p-{ifu:02d}.fits"), FileSet("q-{ifu:02d}.fits")]
+    first, second = sets if role == "calibration" else sets[::-1]
+    with pytest.raises(StepError, match=r"q-08\.fits was .* ifu 8, but .* says 9"):
+        subtract_ifu(first, bias=second)
+    made = subtract_ifu(first, bias=second, on_error="continue")
+    assert levels_of(made) == [0]

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ndmapper.data import DataFile, PlainFile
+from ndmapper.data.member_keys import find_rule, keys_in
+from ndmapper.data.name_pattern import find_key, key_text
 from ndmapper.engines import Outcome, get_engine
 from ndmapper.engines.base import Output
 from ndmapper.engines.quality import collect_findings
@@ -39,7 +41,7 @@ from ndmapper.steps.record.summary import now
 from ndmapper.steps.run.in_memory import keep_in_memory
 from ndmapper.steps.run.members import name_members
 from ndmapper.steps.run.publish import publish_products, stage
-from ndmapper.steps.work_unit import Targets, WorkUnit
+from ndmapper.steps.work_unit import Targets, WorkUnit, as_list
 
 __all__ = [
     "Failure",
@@ -107,6 +109,7 @@ def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
         collect_unit_decisions(unit, item.products) as decisions,
         _full_disk_named(item),
     ):
+        _refuse_misnamed(unit)
         # Hops 7 and 8: run, collect.
         with _inputs_unchanged(unit) as files:
             outcome = run_engine(unit, item.targets, tool_folder, workers=workers)
@@ -265,6 +268,23 @@ def _can_go_without(declaration: Declaration, name: str) -> bool:
     if parameter is None:
         return name in declaration.optional
     return parameter.takes_none
+
+
+def _refuse_misnamed(unit: WorkUnit) -> None:
+    """Refuse members whose names say another key than their headers do."""
+    for name, key in unit.key.items():
+        cals = [df for cal in unit.calibrations.values() for df in as_list(cal)]
+        for df in (*unit.inputs, *cals):
+            if isinstance(df, PlainFile) or find_rule(df, name) is None:
+                continue  # a keyword of that name may be of something else
+            said = keys_in(df, name)
+            if len(said) == 1 and find_key(said, key) is None:
+                msg = (
+                    f"{unit.declaration.name}: {df} was taken for {name} "
+                    f"{key_text(key)}, but its header says {key_text(said[0])}; give "
+                    "it the right name"
+                )
+                raise StepError(msg)
 
 
 @contextmanager
