@@ -443,3 +443,5 @@ def test_member_whose_header_says_another_key_is_refused(role):
         subtract_ifu(first, bias=second)
     made = subtract_ifu(first, bias=second, on_error="continue")
     assert levels_of(made) == [0]
+    with pytest.raises(StepError, match=r"q-08\.fits was .* ifu 8, but .* says 9"):
+        weigh(first, bias=second, out_names="w.fits")

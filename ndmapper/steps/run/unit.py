@@ -15,9 +15,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ndmapper.data import DataFile, PlainFile
+from ndmapper.data import DataFile, FileSet, PlainFile
 from ndmapper.data.member_keys import find_rule, keys_in
-from ndmapper.data.name_pattern import find_key, key_text
+from ndmapper.data.name_pattern import Key, find_key, key_text
 from ndmapper.engines import Outcome, get_engine
 from ndmapper.engines.base import Output
 from ndmapper.engines.quality import collect_findings
@@ -41,7 +41,7 @@ from ndmapper.steps.record.summary import now
 from ndmapper.steps.run.in_memory import keep_in_memory
 from ndmapper.steps.run.members import name_members
 from ndmapper.steps.run.publish import publish_products, stage
-from ndmapper.steps.work_unit import Targets, WorkUnit, as_list
+from ndmapper.steps.work_unit import Targets, WorkUnit
 
 __all__ = [
     "Failure",
@@ -272,19 +272,30 @@ def _can_go_without(declaration: Declaration, name: str) -> bool:
 
 def _refuse_misnamed(unit: WorkUnit) -> None:
     """Refuse members whose names say another key than their headers do."""
-    for name, key in unit.key.items():
-        cals = [df for cal in unit.calibrations.values() for df in as_list(cal)]
-        for df in (*unit.inputs, *cals):
-            if isinstance(df, PlainFile) or find_rule(df, name) is None:
-                continue  # a keyword of that name may be of something else
-            said = keys_in(df, name)
-            if len(said) == 1 and find_key(said, key) is None:
-                msg = (
-                    f"{unit.declaration.name}: {df} was taken for {name} "
-                    f"{key_text(key)}, but its header says {key_text(said[0])}; give "
-                    "it the right name"
-                )
-                raise StepError(msg)
+    for df, name, key in _keyed_files(unit):
+        if isinstance(df, PlainFile) or find_rule(df, name) is None:
+            continue  # a keyword of that name may be of something else
+        said = keys_in(df, name)
+        if len(said) == 1 and find_key(said, key) is None:
+            msg = (
+                f"{unit.declaration.name}: {df} was taken for {name} {key_text(key)}, "
+                f"but its header says {key_text(said[0])}; give it the right name"
+            )
+            raise StepError(msg)
+
+
+def _keyed_files(unit: WorkUnit) -> Iterator[tuple[DataFile, str, Key]]:
+    """List files of a part, and members of whole sets, with each field of their key."""
+    items = [item for role in unit.roles.values() for item in role]
+    for cal in unit.calibrations.values():
+        items += cal if isinstance(cal, list) else [cal]
+    for item in items:
+        if isinstance(item, FileSet):
+            for key, df in item.items() if item.whole is None else ():
+                parts = key if isinstance(key, tuple) else (key,)
+                yield from ((df, n, k) for n, k in zip(item.by, parts, strict=False))
+        elif item is not None:
+            yield from ((item, name, key) for name, key in unit.key.items())
 
 
 @contextmanager
