@@ -275,7 +275,7 @@ def _guarded(job: Job, where: str, call: Callable[[], Any]) -> Any:
             advice = "; use calibrations with the same trim and binning as the input"
         msg = f"{prefix}{err}{advice}"
         raise type(err)(msg) from err
-    except Exception as err:
+    except (Exception, SystemExit) as err:  # other units go on, perhaps elsewhere
         msg = f"{prefix}{type(err).__name__}: {err}"
         raise StepError(msg) from err
 
