@@ -144,6 +144,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         self._as_cut: dict[Key, DataFile] = {}  # members as they were
         self._promise: PlannedFile | None = None
         self._mode, self._labels = mode, labels
+        self._made_in = os.path.abspath("")  # noqa: PTH100  # that of names
         rules = [by] if isinstance(by, str) or callable(by) else list(by or ())
         self._fields = tuple(rule for rule in rules if isinstance(rule, str))
         self._filename = None if filename is None else FileName(filename)
@@ -290,9 +291,16 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
     def _opened(self, name: Any) -> DataFile:
         if isinstance(name, DataFile):
             return name
+        name = self._in_full(name)
         if self._mode is None and self._labels is None:
             return open_planned(name)
         return DataFile(name, mode=self._mode, labels=self._labels)
+
+    def _in_full(self, name: Any) -> Any:
+        """Give the name of a file, in full where the current folder has changed."""
+        if os.path.abspath("") == self._made_in or not str(name or ""):  # noqa: PTH100
+            return name
+        return os.path.join(self._made_in, name)  # noqa: PTH118
 
     def _like(self, members: Mapping[Key, DataFile]) -> "FileSet":
         """Make a set of other files for the same keys."""
@@ -433,7 +441,13 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         """The names of the files, of the one that holds all; none is opened for it."""
         if self._source is not None and self._filename is None:
             return [str(self._source)]
-        return [str(member or "") for member in self._members.values()]
+        return [
+            str(
+                (member if isinstance(member, DataFile) else self._in_full(member))
+                or ""
+            )
+            for member in self._members.values()
+        ]
 
     # ---- as a file
 

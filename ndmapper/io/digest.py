@@ -135,7 +135,7 @@ def differences(
 
 class DigestCache:
     """
-    Digests of files by path, size and time of change, kept in a file.
+    Digests of files by path, size and times of change, kept in a file.
 
     It may be deleted at any time, and a folder that cannot be written is no error.
     """
@@ -158,11 +158,13 @@ class DigestCache:
         if self._known is None:
             self._known = self._read()
         entry = self._new.get(str(source.path)) or self._known.get(str(source.path))
-        # One of three parts is from before checksums were compared.
+        # One of three parts is from before checksums were compared; one of four does
+        # not tell a file from one that was moved in its place.
         if (
             isinstance(entry, list)
-            and len(entry) == 4
+            and len(entry) in (4, 5)
             and entry[:2] == [source.size, source.mtime_ns]
+            and entry[4:] in ([], [source.ctime_ns])
         ):
             damaged = tuple(Damage(int(at), str(what)) for at, what in entry[3])
             return Examined(str(entry[2]), damaged)
@@ -185,7 +187,8 @@ class DigestCache:
         # written once more without a change of its time.
         if ours or abs(time.time_ns() - source.mtime_ns) > _TICK:
             self._new[str(source.path)] = [
-                source.size, source.mtime_ns, value, [list(one) for one in damaged]
+                source.size, source.mtime_ns, value, [list(one) for one in damaged],
+                source.ctime_ns,
             ]  # fmt: skip
 
     def save(self) -> None:

@@ -1177,3 +1177,15 @@ def test_part_of_a_text_key_is_found_by_number(folder):
         ndd.meta["CHIP"] = key
     whole.save()
     assert len(cut(DataFile("w.fits"), "CHIP", 2)) == 1
+
+
+def test_members_are_those_of_the_folder_where_the_set_was_made(
+    biases, folder, monkeypatch
+):
+    files = FileSet(PATTERN)
+    (folder / "sub").mkdir()
+    write_one(folder / "sub/B-07.fits", 1)
+    monkeypatch.chdir(folder / "sub")
+    assert files.names[2] == str(folder / "B-07.fits")
+    assert files[7][0].data[0, 0] == 70
+    assert pickle.loads(pickle.dumps(files))[24][0].data[0, 0] == 240
