@@ -445,3 +445,12 @@ def test_member_whose_header_says_another_key_is_refused(role):
     assert levels_of(made) == [0]
     with pytest.raises(StepError, match=r"q-08\.fits was .* ifu 8, but .* says 9"):
         weigh(first, bias=second, out_names="w.fits")
+
+
+def test_set_without_a_name_is_told_by_its_files(caplog):
+    caplog.set_level("INFO")
+    weigh(FileSet({1: "m-01.fits", 3: "m-03.fits"}, by="ifu"), out_names="w.fits")
+    assert "weigh: m-01.fits, m-03.fits -> w.fits: made" in caplog.text
+    bias = FileSet({1: "b-01.fits"}, by="ifu")
+    with pytest.raises(MissingCalibrationError, match=r"FileSet \(len 1\) has no .*2"):
+        subtract("m-{ifu:02d}.fits", bias=bias)

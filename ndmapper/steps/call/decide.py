@@ -130,7 +130,8 @@ class PlanItem:
         """The names of the inputs, with the pattern of the set that each belongs to."""
         names: dict[str, str] = {}
         for item in self.units[0].items:
-            is_set = isinstance(item, FileSet) and item.pattern is not None
+            # One without a pattern may be in one file, and then has its name.
+            is_set = isinstance(item, FileSet) and (item.pattern or not str(item))
             members = item.names if is_set else []
             names |= dict.fromkeys(members or [str(item)], str(item) if members else "")
         return names

@@ -208,4 +208,4 @@ def _keys_of(df: DataFile, field: str) -> list[Key]:
 
 def _lacking(item: FileSet, words: str, key: Key) -> str:
     why = item.missing.get(key, "")
-    return f"{item} has no member of {words}{f' ({why})' if why else ''}"
+    return f"{str(item) or repr(item)} has no member of {words}{f' ({why})' if why else ''}"
