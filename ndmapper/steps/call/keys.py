@@ -208,4 +208,5 @@ def _keys_of(df: DataFile, field: str) -> list[Key]:
 
 def _lacking(item: FileSet, words: str, key: Key) -> str:
     why = item.missing.get(key, "")
-    return f"{str(item) or repr(item)} has no member of {words}{f' ({why})' if why else ''}"
+    name = str(item) or repr(item)
+    return f"{name} has no member of {words}{f' ({why})' if why else ''}"
