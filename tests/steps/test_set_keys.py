@@ -454,3 +454,34 @@ def test_set_without_a_name_is_told_by_its_files(caplog):
     bias = FileSet({1: "b-01.fits"}, by="ifu")
     with pytest.raises(MissingCalibrationError, match=r"FileSet \(len 1\) has no .*2"):
         subtract("m-{ifu:02d}.fits", bias=bias)
+
+
+@run_task(each="file", suffix="_z", cals=["bias"])
+def subtract_file(df, bias):
+    """Subtract a bias from a file."""
+    return df - bias
+
+
+@pytest.mark.parametrize("save", [True, False])
+def test_part_goes_through_where_no_calibration_is_applied(files, save):
+    made = subtract_file("whole.fits", bias=None, by="ident", save=save)
+    assert [[float(ndd.data[0, 0]) for ndd in made[n]] for n in made] == [[1], [2], [3]]
+    assert levels_of(subtract_file(files, bias=None, by="ifu", save=save)) == [1, 2, 3]
+    with pytest.raises(ParameterError, match=r"one file of m-\{ifu"):
+        subtract_file(files, bias=None, save=save)
+
+
+def test_part_of_a_file_whose_key_has_another_name():
+    whole = DataFile("whole.fits", mode="update")
+    for n, ndd in enumerate(whole, 1):
+        ndd.meta["HIERARCH ESO DET CHIP"] = n
+    whole.save()
+    bias = FileSet("whole.fits", by="ESO DET CHIP")
+    files = FileSet({2: "m-02.fits", 3: "m-03.fits"}, by="ESO_DET_CHIP")
+    made = subtract_file(files, bias=bias, by="ESO_DET_CHIP", out_names="z.fits")
+    assert levels_of(made) == [0, 0]
+
+
+def test_by_that_names_no_parameter_is_refused(files):
+    with pytest.raises(ParameterError, match="no parameter 'detector'"):
+        subtract_file(files, bias=None, by={"ifu": "detector"})

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ndmapper.data import DataFile, FileSet, PlainFile
 from ndmapper.data.member_keys import find_rule, keys_in
@@ -130,7 +130,7 @@ class Keys:
                 if key not in item:
                     msg = f"{self._step}: {_lacking(item, self.word(key), key)}"
                     raise PlanError(msg)
-                found[position] = item[key] if item.whole is None else item.whole
+                found[position] = self._part(item, key)
                 continue
             said = [] if isinstance(item, FileSet) else self.of_file(item)
             is_ident = self.fields == ("ident",)
@@ -145,6 +145,12 @@ class Keys:
             msg = f"{self._step}: {given} ({name}) has nothing of {self.word(key)}"
             raise PlanError(msg)
         return found
+
+    def _part(self, files: FileSet, key: Key) -> DataFile:
+        """Give a member, or the file that holds it, which is cut later by the key."""
+        # Under another name of the key, as in "ESO_DET_CHIP", nothing would be cut.
+        is_later = files.whole is not None and files.by == self.fields
+        return cast(DataFile, files.whole) if is_later else files[key]
 
     def _has_several(self, items: Sequence[Any]) -> bool:
         files = (item for item in items if not isinstance(item, FileSet))
@@ -165,7 +171,7 @@ class Keys:
                 words = _lacking(cal, self.word(key), key)
                 msg = f"{self._step}: the {name} {words}"
                 raise MissingCalibrationError(msg)
-            return cal[key] if cal.whole is None else cal.whole
+            return self._part(cal, key)
         # One image is for all images; one IFU is not for another.
         if isinstance(cal, DataFile) and self.fields != ("ident",):
             said = self.of_file(cal)

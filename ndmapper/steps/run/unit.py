@@ -220,7 +220,15 @@ def run_engine(
     """
     declaration = unit.declaration
     if _passes_through(unit):
-        return Outcome(products={unit.outputs[0]: DataFile(data=unit.items[0])})
+        # Of a unit that is split off, its part.
+        ((item,),) = unit.job(targets, folder).roles.values()
+        if isinstance(item, FileSet):
+            msg = (
+                f"{declaration.name} makes one file of {str(item) or repr(item)}, and "
+                "cannot do so without calibrations; leave the step out, or give them"
+            )
+            raise ParameterError(msg)
+        return Outcome(products={unit.outputs[0]: DataFile(data=item)})
     engine = get_engine(declaration.task.engine)
     outcome = engine.run(unit.job(targets, folder, workers=workers))
     made = {o for o in outcome.products if o in unit.outputs}
