@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from ndmapper.data.name_pattern import (
     find_key,
     in_order,
     key_text,
+    key_words,
     keys_text,
     name_pattern,
     parse_pattern,
@@ -44,6 +46,7 @@ __all__ = [
     "files_in",
     "files_to_save",
     "first_member",
+    "given_keys",
     "member_names",
     "members_of",
     "pair_members",
@@ -143,11 +146,13 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         self._as_cut: dict[Key, DataFile] = {}  # members as they were
         self._promise: PlannedFile | None = None
         self._mode, self._labels = mode, labels
+        self._made_in = os.path.abspath("")  # noqa: PTH100  # that of names
         rules = [by] if isinstance(by, str) or callable(by) else list(by or ())
         self._fields = tuple(rule for rule in rules if isinstance(rule, str))
         self._filename = None if filename is None else FileName(filename)
         self._is_some = False  # not all that there is was wanted
-        chosen = [keys] if isinstance(keys, str | int) else keys
+        is_one = isinstance(keys, str | Integral)
+        chosen: Any = [keys] if is_one else keys
         wanted = None if chosen is None else [checked_key(key) for key in chosen]
         found = self._find(files, rules, wanted)
         if wanted is not None:
@@ -172,6 +177,13 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
     ) -> dict[Key, Any]:
         """Find the members, by key."""
         if isinstance(files, FileSet):
+            if rules and files.by and tuple(rules) != files.by:
+                msg = (
+                    f"the members of {files!r} are told apart by "
+                    f"{', '.join(files.by)} already; for another key, give a list of "
+                    "them: FileSet(files.members, by=...)"
+                )
+                raise ParameterError(msg)
             return self._taken(files, wanted)
         if isinstance(files, Mapping):
             return self._listed(files)
@@ -223,9 +235,14 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
 
     def _listed(self, files: Mapping[Any, Any]) -> dict[Key, Any]:
         """Take the files of a mapping; names without a file are missing."""
-        found = {}
+        found: dict[Key, Any] = {}
+        known: set[tuple[str, ...]] = set()
         for given, item in files.items():
             key, member = checked_key(given), _checked_member(item)
+            if key_words(key) in known:
+                msg = f"{given!r} is the key of two files, as a number and as a text"
+                raise ShapeError(msg)
+            known.add(key_words(key))
             is_name = not isinstance(member, DataFile)
             if is_name and not Path(member).exists() and find_planned(member) is None:
                 self.missing[key] = f"there is no file {os.fspath(member)}"
@@ -243,14 +260,15 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
             )
             raise ParameterError(msg)
         found: dict[Key, Any] = {}
+        known: dict[tuple[str, ...], DataFile] = {}
         for item in files:
             df = self._opened(_checked_member(item))
             key = _read_key(pattern, df) if pattern is not None and not rules else None
             if key is None:
                 key = key_of(df, rules or self.by)
-            if key in found:
+            if (other := known.setdefault(key_words(key), df)) is not df:
                 word = f"{key_text(key)} ({', '.join(self.by) or 'function'})"
-                msg = f"{found[key]} and {df} have the same key: {word}"
+                msg = f"{other} and {df} have the same key: {word}"
                 raise ShapeError(msg)
             found[key] = df
         return in_order(found)
@@ -274,9 +292,16 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
     def _opened(self, name: Any) -> DataFile:
         if isinstance(name, DataFile):
             return name
+        name = self._in_full(name)
         if self._mode is None and self._labels is None:
             return open_planned(name)
         return DataFile(name, mode=self._mode, labels=self._labels)
+
+    def _in_full(self, name: Any) -> Any:
+        """Give the name of a file, in full where the current folder has changed."""
+        if os.path.abspath("") == self._made_in or not str(name or ""):  # noqa: PTH100
+            return name
+        return os.path.join(self._made_in, name)  # noqa: PTH118
 
     def _like(self, members: Mapping[Key, DataFile]) -> "FileSet":
         """Make a set of other files for the same keys."""
@@ -422,7 +447,13 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         """The names of the files, or of the one that holds all; opens no file."""
         if self._source is not None and self._filename is None:
             return [str(self._source)]
-        return [str(member or "") for member in self._members.values()]
+        return [
+            str(
+                (member if isinstance(member, DataFile) else self._in_full(member))
+                or ""
+            )
+            for member in self._members.values()
+        ]
 
     # ---- as a file
 
@@ -506,7 +537,7 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         checksum: bool = False,
     ) -> None:
         """
-        Save every member, all under names of the set.
+        Save every member, all under names of the set; if one cannot be saved, none.
 
         Parameters
         ----------
@@ -531,7 +562,10 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         """
         names = None if filename is None else member_names(self, filename)
         files = files_to_save(self) if names is None else self.members
-        save_all(files, names, overwrite=overwrite, workers=workers, checksum=checksum)
+        save_all(
+            files, names,
+            overwrite=overwrite, workers=workers, checksum=checksum, together=True,
+        )  # fmt: skip
         if filename is not None:
             self.filename = filename
 
@@ -600,6 +634,29 @@ def files_in(item: Any) -> list[DataFile]:
         return [item]
     whole = item.whole
     return item.members if whole is None else [whole]
+
+
+def given_keys(files: FileSet) -> list[Key]:
+    """List the keys of members if only the set knows them: no name and no header."""
+    pattern = files.pattern
+    if not files.is_made or all(
+        _is_told(df, key, pattern, files.by) for key, df in files.items()
+    ):
+        return []
+    return list(files)
+
+
+def _is_told(
+    df: DataFile, key: Key, pattern: NamePattern | None, by: Sequence[str]
+) -> bool:
+    """Whether the name of a member, or else its headers, say its key."""
+    said = None if pattern is None or not str(df) else _read_key(pattern, df)
+    if said is None and by:
+        try:
+            said = key_of(df, by)
+        except NdmapperError:
+            return False
+    return said is not None and key_words(said) == key_words(key)
 
 
 def members_of(item: Any) -> list[DataFile]:

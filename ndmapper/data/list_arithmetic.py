@@ -95,7 +95,7 @@ def save_results(
     write_all(
         partial(_write_result, name),
         jobs, [real_target(t) for t in paths], [sources_of(*p) for p in jobs],
-        workers=workers, title=name,
+        workers=workers, title=name, together=any(map(_set_in, pairs)),
     )  # fmt: skip
     return [
         target if (like := _set_in(pair)) is None else _written_set(like, target)
@@ -121,7 +121,10 @@ def save_items(
         files = [df for item in items for df in members_of(item)]
     else:
         files = [df for item in items for df in files_to_save(item)]
-    save_all(files, paths, overwrite=overwrite, workers=workers, checksum=checksum)
+    save_all(
+        files, paths, overwrite=overwrite, workers=workers, checksum=checksum,
+        together=any(isinstance(item, FileSet) for item in items),
+    )  # fmt: skip
     for item, target in zip(items, targets or (), strict=False):
         if isinstance(item, FileSet) and not isinstance(target, list):
             item.filename = target

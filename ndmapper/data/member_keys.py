@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ndmapper.data.datafile import DataFile
-from ndmapper.data.name_pattern import Key, checked_key
+from ndmapper.data.name_pattern import Key, checked_key, key_words
 from ndmapper.data.ndlater import NDLater
 from ndmapper.data.planned import header_source
 from ndmapper.data.saving.plan import plan_hdus
@@ -70,8 +70,11 @@ def _checked(value: Any, df: DataFile) -> Key:
 
 
 def _found(find: _Find, headers: Any) -> list[Key]:
-    keys = (find(header) for header in headers)
-    return list(dict.fromkeys(key for key in keys if key is not None))
+    found: dict[tuple[str, ...], Key] = {}
+    for header in headers:
+        if (key := find(header)) is not None:
+            found.setdefault(key_words(key), key)
+    return list(found.values())
 
 
 def _keyword(name: str) -> _Find:
@@ -161,7 +164,8 @@ def _state(df: DataFile) -> tuple[str, list[str | None]]:
 
 
 def _may_be(find: _Find, header: Any, key: Key) -> bool:
-    return find(header) in (None, key)
+    said = find(header)
+    return said is None or key_words(said) == key_words(key)
 
 
 def _header(ndd: NDLater) -> HeaderValues:

@@ -19,6 +19,7 @@ __all__ = [
     "find_key",
     "in_order",
     "key_text",
+    "key_words",
     "keys_text",
     "name_pattern",
     "parse_pattern",
@@ -47,7 +48,8 @@ class _Field:
         return f"{{{self.name}:{width}d}}" if self.is_number else f"{{{self.name}}}"
 
     def write(self, value: Any) -> str:
-        if self.is_number and isinstance(value, Integral):
+        # The text '7' is written as the number 7 is, for both are the same key.
+        if self.is_number and re.fullmatch(r"0|-?[1-9]\d*", str(value), re.ASCII):
             return f"{int(value):0{self.digits or 1}d}"
         return str(value)
 
@@ -134,7 +136,7 @@ class NamePattern:
         key = checked_key(key)
         name = self.fill_fields(self.values(key))
         found = self._read(name)
-        if found is None or _words(found) != _words(key):
+        if found is None or key_words(found) != key_words(key):
             says = "none" if found is None else repr(found)
             msg = (
                 f"the key {key!r} cannot be written as {self}: read back from {name} "
@@ -170,7 +172,9 @@ class NamePattern:
                 continue
             text = part.write(values[part.name])
             bad = "/\0" if is_whole else "/\0{}"  # braces would make another field
-            if text in ("", ".", "..") or any(char in text for char in bad):
+            is_hidden = text[:1] == "." and "".join(found)[-1:] in ("", "/")
+            is_empty = text in ("", ".", "..")
+            if is_empty or is_hidden or any(char in text for char in bad):
                 msg = f"{values[part.name]!r} cannot be part of the name {self}"
                 raise ParameterError(msg)
             found.append(text)
@@ -225,11 +229,13 @@ class NamePattern:
             glob.escape(part) if position % 2 == 0 else "*"
             for position, part in enumerate(self._parts)
         ]
+        # Which gives no name with two slashes.
+        plain = NamePattern(re.sub("(?<=.)/+", "/", self.text))
         found = {}
         for path in glob.glob("".join(pieces)):  # noqa: PTH207  (keeps names as given)
-            key = self.match(path)
+            key = plain.match(re.sub("(?<=.)/+", "/", path))
             if key is not None and os.path.isfile(path):  # noqa: PTH113
-                found[key] = path
+                found[key] = self.fill(key)
         yield from in_order(found).items()
 
 
@@ -261,16 +267,17 @@ def checked_key(value: Any) -> Key:
 def find_key(keys: Iterable[Key], wanted: Any) -> Key | None:
     """Find a key among others, where a number may be written as a text."""
     try:
-        known = _words(checked_key(wanted))
+        known = key_words(checked_key(wanted))
     except ParameterError:
         return None
-    same = [key for key in keys if _words(key) == known]
+    same = [key for key in keys if key_words(key) == known]
     if wanted in same:
         return same[same.index(wanted)]
     return same[0] if same else None
 
 
-def _words(key: Key) -> tuple[str, ...]:
+def key_words(key: Key) -> tuple[str, ...]:
+    """Give the parts of a key as texts: keys of the same words are the same key."""
     return tuple(map(str, key)) if isinstance(key, tuple) else (str(key),)
 
 

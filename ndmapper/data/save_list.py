@@ -32,9 +32,12 @@ def save_all(
     overwrite: bool = False,
     workers: int | str = 1,
     checksum: bool = False,
+    together: bool = False,
 ) -> None:
     """
     Save files, several at once; under other names where `targets` are given.
+
+    With `together` none is replaced before all are written.
 
     Raises
     ------
@@ -59,7 +62,7 @@ def save_all(
         (df, df.access.save_target(name, overwrite=overwrite))
         for df, name in zip(files, renamed, strict=True)
     ]
-    save_files(jobs, workers=workers, checksum=checksum)
+    save_files(jobs, workers=workers, checksum=checksum, together=together)
 
 
 def check_targets(targets: Sequence[FileName], *, overwrite: bool) -> None:
@@ -89,18 +92,19 @@ def save_files(
     *,
     workers: int | str,
     checksum: bool = False,
+    together: bool = False,
 ) -> None:
     """Save files under names that were checked, and connect them with the new files."""
-    for job in jobs:
-        if isinstance(job[0], PlainFile):
-            _save_one(checksum, job)
+    plain = [job for job in jobs if isinstance(job[0], PlainFile)]
     jobs = [job for job in jobs if not isinstance(job[0], PlainFile)]
     files = [df for df, _ in jobs]
     paths = [real_target(target) for _, target in jobs]
     for path in paths:
         refuse_protected(path)
+    for job in plain:
+        _save_one(checksum, job)
     sources = [sources_of(df) for df in files]
-    if workers == 1 and not _is_tangled(paths, sources):
+    if workers == 1 and not together and not _is_tangled(paths, sources):
         map_parallel(partial(_save_one, checksum), jobs, workers=1, title="save")
         return
     # While everything can still be compared with the files that are there.
@@ -108,7 +112,10 @@ def save_files(
     before = [_stamp(path) for path in paths]
     try:
         write = partial(_write_file, checksum)
-        write_all(write, files, paths, sources, workers=workers, title="save")
+        write_all(
+            write, files, paths, sources,
+            workers=workers, title="save", together=together,
+        )  # fmt: skip
     finally:
         # Where one could not be saved, others were.
         for (df, target), path, hdus, old in zip(
@@ -144,13 +151,14 @@ def write_all(
     *,
     workers: int | str,
     title: str,
+    together: bool = False,
 ) -> None:
     """
     Write files, each in one moment, in an order in which none is missed.
 
     `sources` lists for each of the `items` the files that it is made from. Where one of
-    these is to be replaced by another, all are written before the first is replaced.
-    `title` stands before the progress bar.
+    these is to be replaced by another, or with `together`, all are written before the
+    first is replaced. `title` stands before the progress bar.
 
     Raises
     ------
@@ -161,7 +169,7 @@ def write_all(
     """
     for path in paths:
         refuse_protected(path)
-    tangled = _is_tangled(paths, sources)
+    waits = together or _is_tangled(paths, sources)
     own = list(with_operands(_parts_of(*_flat(items))))
     for path in paths:
         load_before_replaced(path, own)
@@ -171,9 +179,9 @@ def write_all(
     jobs = list(zip(items, paths, temps, is_new, strict=True))
     try:
         map_parallel(
-            partial(_write_one, write, not tangled), jobs, workers=workers, title=title
+            partial(_write_one, write, not waits), jobs, workers=workers, title=title
         )
-        for _, path, temp, new in jobs if tangled else ():
+        for _, path, temp, new in jobs if waits else ():
             _publish(path, temp, new)
     finally:
         for temp in temps:

@@ -210,7 +210,7 @@ def _several(
     if is_plain(pattern):
         return _several_texts(job, name, value, pattern, where)
     if isinstance(value, Mapping):
-        members = {f"{name or ''}[{key_text(key)}]": value[key] for key in value}
+        members = _by_key(job, name, value, where)
     elif isinstance(value, Sequence):
         members = {f"{name or ''}#{n}": one for n, one in enumerate(value, 1)}
     else:
@@ -236,10 +236,22 @@ def _several_texts(
             f"{where} it returned a {type(value).__name__}"
         )
         raise StepError(msg)
-    return {
-        f"{name or ''}[{key_text(key)}]": plain_result(one, pattern, job.step)
-        for key, one in value.items()
-    }
+    members = _by_key(job, name, value, where)
+    return {n: plain_result(one, pattern, job.step) for n, one in members.items()}
+
+
+def _by_key(
+    job: Job, name: Output, value: Mapping[Any, Any], where: str
+) -> dict[str, Any]:
+    """Call members by their keys, of which two may differ in type alone."""
+    members: dict[str, Any] = {}
+    for key, one in value.items():
+        member = f"{name or ''}[{key_text(key)}]"
+        if member in members:
+            msg = f"{job.step} returned two files of one key, {key!r} on {where}"
+            raise StepError(msg)
+        members[member] = one
+    return members
 
 
 def _func(job: Job) -> Callable[..., Any]:
@@ -263,7 +275,7 @@ def _guarded(job: Job, where: str, call: Callable[[], Any]) -> Any:
             advice = "; use calibrations with the same trim and binning as the input"
         msg = f"{prefix}{err}{advice}"
         raise type(err)(msg) from err
-    except Exception as err:
+    except (Exception, SystemExit) as err:  # other units go on, perhaps elsewhere
         msg = f"{prefix}{type(err).__name__}: {err}"
         raise StepError(msg) from err
 

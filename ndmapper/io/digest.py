@@ -143,7 +143,7 @@ def differences(
 
 class DigestCache:
     """
-    Digests of files by path, size and time of change, kept in a file.
+    Digests of files by path, size and times of change, kept in a file.
 
     It may be deleted at any time, and a folder that cannot be written is no error.
     """
@@ -167,10 +167,16 @@ class DigestCache:
             self._known = self._read()
         name = os.path.abspath(path)  # noqa: PTH100  (resolve() would follow links)
         entry = self._new.get(name) or self._known.get(name)
-        # One of three parts is from before checksums were compared.
-        if not isinstance(entry, list) or len(entry) != 4:
+        # One of three parts is from before checksums were compared; one of four does
+        # not tell a file from one that was moved in its place.
+        if not isinstance(entry, list) or len(entry) not in (4, 5):
             return None
-        if (now := stamp_of(name)) is not None and entry[:2] == [*now[:2]]:
+        try:
+            now = os.stat(name)  # noqa: PTH116  (asked for each file of a re-run)
+        except (OSError, ValueError):
+            return None
+        is_same = entry[:2] == [now.st_size, now.st_mtime_ns]
+        if is_same and entry[4:] in ([], [now.st_ctime_ns]):
             damaged = tuple(Damage(int(at), str(what)) for at, what in entry[3])
             return Examined(str(entry[2]), damaged)
         return None
@@ -192,7 +198,8 @@ class DigestCache:
         # written once more without a change of its time.
         if ours or abs(time.time_ns() - source.mtime_ns) > _TICK:
             self._new[str(source.path)] = [
-                source.size, source.mtime_ns, value, [list(one) for one in damaged]
+                source.size, source.mtime_ns, value, [list(one) for one in damaged],
+                source.ctime_ns,
             ]  # fmt: skip
 
     def save(self) -> None:

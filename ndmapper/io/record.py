@@ -45,6 +45,8 @@ the product. An entry is a JSON object::
     unit          {name: key} of the part of a call that made it, where a call is split;
                   absent where not
     unit_parameter  name of the parameter that was given that key; absent where none was
+    keys          {input or calibration: keys of members of sets} of a function, where
+                  neither names nor headers of the members say these; absent elsewhere
     set           name of the set that it is a member of, with the key in braces; absent
                   where it is none
     members       names of all members that were made together, where their number is
@@ -207,6 +209,8 @@ def _keyed_texts(entry: Mapping[str, Any], identify: Identify) -> dict[str, str]
         parts["unit"] = entry["unit"]
     if entry.get("decisions"):
         parts["decisions"] = entry["decisions"]
+    if entry.get("keys"):
+        parts["keys"] = entry["keys"]
     if entry.get("interactive") is not None:
         parts["interactive"] = entry["interactive"]
     if entry.get("revision") is not None:
@@ -407,7 +411,7 @@ _KINDS: dict[str, Any] = {
     "task": (dict, type(None)), "script": (dict, type(None)),
     "qc": (dict, type(None)), "decisions": (dict, type(None)), "tags": dict,
     "revision": (int, type(None)), "instrument": (dict, type(None)),
-    "unit": dict, "unit_parameter": str, "set": str, "members": list,
+    "unit": dict, "unit_parameter": str, "keys": dict, "set": str, "members": list,
     "interactive": str,
 }  # fmt: skip
 _EMPTY: dict[str, Any] = {
@@ -418,7 +422,7 @@ _EMPTY: dict[str, Any] = {
 _TASK: dict[str, Any] = {"name": "unknown", "parameters": {}, "words": {}}
 _OPTIONAL = frozenset((
     "schema", "task", "script", "qc", "decisions", "tags", "revision", "instrument",
-    "unit", "unit_parameter", "set", "members", "interactive",
+    "unit", "unit_parameter", "keys", "set", "members", "interactive",
 ))  # fmt: skip
 
 # What is read within a part: the value, its kind, and the kind of the items in it.
@@ -542,6 +546,10 @@ def _problem(row: Any, is_known: Callable[[Any], bool]) -> str | None:
     problems += [_part_problem(row, *part) for part in _PARTS if part[0] in new]
     if not all(isinstance(name, str) for name in new.get("members", ())):
         problems.append("members are not names")
+    listed_keys = new.get("keys", {}).values()
+    if not all(isinstance(k, list) and all(isinstance(one, list) for one in k)
+               for k in listed_keys):  # fmt: skip
+        problems.append("keys are not lists")
     if not all(type(key) in (int, str) for key in row.get("unit", {}).values()):
         problems.append("unit is not of numbers and texts")
     if row["step"] == "edited":

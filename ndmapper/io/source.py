@@ -96,6 +96,7 @@ class Source:
     size: int
     mtime_ns: int
     inode: int
+    ctime_ns: int
     compression: Compression = None  # how the whole file is compressed
 
     def check(self) -> None:
@@ -198,6 +199,7 @@ def open_source(
             size=stat.st_size,
             mtime_ns=stat.st_mtime_ns,
             inode=stat.st_ino,
+            ctime_ns=stat.st_ctime_ns,
             compression=cast(Compression, kind) if kind in _READABLE else None,
         )
         raw.seek(0)

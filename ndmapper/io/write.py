@@ -10,6 +10,7 @@ import contextlib
 import gzip
 import math
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -214,11 +215,14 @@ def _give(path: Path, like: os.stat_result) -> None:
 
 
 def refuse_protected(target: Path) -> None:
-    """Refuse to replace a file that is write-protected."""
+    """Refuse to replace a file that is write-protected, or a folder."""
     try:
         mode = target.stat().st_mode
     except OSError:
         return
+    if stat.S_ISDIR(mode):
+        msg = f"{target} is a folder, so it is not replaced; give another name"
+        raise FileAccessError(msg)
     if not mode & 0o222:
         msg = (
             f"{target} is write-protected, so it is not replaced; give it another "

@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ndmapper.data.name_pattern import parse_pattern
+from ndmapper.data.name_pattern import parse_pattern, without_key
 from ndmapper.io.filetypes import is_plain, record_name
 from ndmapper.report.calls import Call, find_calls
 from ndmapper.report.definitions import Definitions
@@ -181,7 +181,9 @@ class _Writer:
             first = first[0]
         words: dict[str, Any] = {
             # Of a unit that is split off, those that belong to its key.
-            role: self._files(role, value, as_sets=not row.get("unit"))
+            role: self._files(
+                role, value, as_sets=not row.get("unit"), keys=_given(row, role)
+            )
             for role, value in row["calibrations"].items()
         }
         exact = script.get("parameters") or {}
@@ -230,30 +232,56 @@ class _Writer:
             raise _CannotBeWrittenError(msg)
         return self._files(parameter, files, as_sets=True)
 
-    def _files(self, role: str, value: Any, *, as_sets: bool = False) -> Any:
+    def _files(
+        self,
+        role: str,
+        value: Any,
+        *,
+        as_sets: bool = False,
+        keys: Sequence[Sequence[Any]] = (),
+    ) -> Any:
         """Write the files of a calibration or parameter."""
         if isinstance(value, list) and not as_sets:
             return [self._files(role, reference) for reference in value]
         if isinstance(value, list):
-            items = self._items(role, value)
+            items = self._items(role, value, keys)
             is_one_set = len(items) == 1 and (value[0] or {}).get("set") is not None
             return items[0] if is_one_set else items
         return None if value is None else self.file(UsedFile(role, value))
 
-    def _items(self, role: str, references: Sequence[Any]) -> list[Any]:
-        """Write files, and the members of each set as one."""
+    def _items(
+        self, role: str, references: Sequence[Any], keys: Sequence[Sequence[Any]] = ()
+    ) -> list[Any]:
+        """Write files, and the members of each set as one, by keys that were given."""
         items: list[Any] = []
+        given = iter(keys)
         for name, group in groupby(references, lambda ref: (ref or {}).get("set")):
             files = [None if r is None else UsedFile(role, r) for r in group]
             if name is None:
                 items += [None if use is None else self.file(use) for use in files]
             else:
-                items.append(self._set(str(name), list(filter(None, files))))
+                members = list(filter(None, files))
+                while members:  # of sets of one name, one after the other
+                    own = next(given, ())
+                    several = members[: len(own) or None]
+                    items.append(self._set(str(name), several, own))
+                    members = members[len(several) :]
         return items
 
-    def _set(self, name: str, files: Sequence[UsedFile]) -> Code:
-        """Write a set whose keys are those in the names of its files."""
+    def _set(self, name: str, files: Sequence[UsedFile], given: Sequence[Any]) -> Code:
+        """Write a set whose keys were given, or are those in the names of its files."""
         pattern = parse_pattern(name)
+        if pattern is not None and not without_key(name):  # it has none
+            by = pattern.fields[0] if len(pattern.fields) == 1 else pattern.fields
+            texts = [str(self.file(use)) for use in files]
+            if given:
+                texts = [
+                    f"{tuple(key) if isinstance(key, list) else key!r}: {text}"
+                    for key, text in zip(given, texts, strict=True)
+                ]
+            listed = ", ".join(texts)
+            listed = f"{{{listed}}}" if given else f"[{listed}]"
+            return Code(f"FileSet({listed}, by={by!r})")
         if pattern is None and len(files) == 1:
             msg = f"{files[0].name} was used as a set of its parts; write by which key"
             raise _CannotBeWrittenError(msg)
@@ -269,7 +297,10 @@ class _Writer:
         """Write the inputs of all units of a call."""
         if call.first.get("unit"):
             return self._inputs_by_key(call)
-        listed = (self._items("input", unit.first["inputs"]) for unit in call.units)
+        listed = (
+            self._items("input", unit.first["inputs"], _given(unit.first))
+            for unit in call.units
+        )
         return [item for items in listed for item in items]
 
     def _inputs_by_key(self, call: Call) -> list[Any]:
@@ -392,6 +423,15 @@ def _of_key(by: Any) -> set[str]:
 
 class _CannotBeWrittenError(Exception):
     """A call that cannot be written as source."""
+
+
+def _given(row: Row, role: str | None = None) -> Sequence[Sequence[Any]]:
+    """List the keys that were given for each set of a calibration, or of the inputs."""
+    keys = row.get("keys") or {}
+    if role is None:
+        role = next((name for name in keys if name not in row["calibrations"]), None)
+    found: Sequence[Sequence[Any]] = keys.get(role, ())
+    return found
 
 
 def _own_files(rows: Sequence[Row]) -> list[str]:

@@ -13,7 +13,13 @@ from ndmapper.config import Settings
 from ndmapper.data import DataFile, FileName, FileSet, PlainFile
 from ndmapper.data.fileset import files_in
 from ndmapper.data.member_keys import cut, keys_in
-from ndmapper.data.name_pattern import Key, NamePattern, field_name, key_text
+from ndmapper.data.name_pattern import (
+    Key,
+    NamePattern,
+    field_name,
+    find_key,
+    key_text,
+)
 from ndmapper.data.planned import PlannedFile
 from ndmapper.engines import Job, get_engine
 from ndmapper.engines.base import Calibration, Output
@@ -243,7 +249,7 @@ class WorkUnit:
             return value
         for by, key in self.key.items():
             said = keys_in(value, by)
-            if len(said) > 1 and key in said:
+            if len(said) > 1 and find_key(said, key) is not None:
                 part = cut(value, by, key)
                 part.filename = value.filename
                 value = part

@@ -9,18 +9,22 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.nddata import NDData
 from astropy.table import Table
+from shared_helpers import write_levels
 
 import ndmapper
 from ndmapper.data import DataFile, DataFileList, FileName, FileSet, NDLater
 from ndmapper.data import datafile as datafile_module
 from ndmapper.data.fileset import files_in, first_member
+from ndmapper.data.member_keys import cut
 from ndmapper.data.planned import PlannedFile
 from ndmapper.errors import (
+    FileAccessError,
     FormatError,
     IdentError,
     MissingFileError,
     MissingMemberError,
     ModeError,
+    NdmapperError,
     NotMadeError,
     OutputExistsError,
     ParameterError,
@@ -1131,3 +1135,64 @@ def test_set_without_images_has_nothing_to_draw(folder):
 def test_datafile_of_the_name_of_a_set_names_the_class_for_it(tmp_path):
     with pytest.raises(MissingFileError, match="of a FileSet"):
         DataFile(tmp_path / PATTERN)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_if_one_cannot_be_saved_none_is(biases, folder, workers):
+    made = FileSet(PATTERN) + 1
+    last = folder / biases[-1]
+    last.unlink()  # so that it cannot be computed
+    before = sorted(folder.iterdir())
+    with pytest.raises(NdmapperError, match=last.name):
+        made.save("out-{ifu:02d}.fits", workers=workers)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_folder_in_the_place_of_a_member_is_told_before(biases, folder):
+    (folder / "C-02.fits").mkdir()
+    with pytest.raises(FileAccessError, match="is a folder"):
+        FileSet(PATTERN).save("C-{ifu:02d}.fits", overwrite=True)
+    assert [path.name for path in folder.glob("C-*.fits")] == ["C-02.fits"]
+
+
+@pytest.mark.parametrize("how", ["mapping", "list"])
+def test_number_and_the_same_text_are_one_key(biases, how):
+    first, second = FileSet(PATTERN).members[:2]
+    files, by = {7: first, "7": second}, None
+    if how == "list":
+        keys = {id(first): 7, id(second): "7"}
+        files, by = [first, second], lambda df: keys[id(df)]
+    with pytest.raises(ShapeError, match="7"):
+        FileSet(files, by)
+
+
+def test_key_of_a_set_is_not_renamed(biases):
+    files = FileSet(PATTERN)
+    with pytest.raises(ParameterError, match="told apart by ifu already"):
+        FileSet(files, by="EXPTIME")
+    assert list(FileSet(files, by="ifu")) == list(files)
+
+
+def test_one_number_of_numpy_is_a_key(biases):
+    assert list(FileSet(PATTERN, keys=np.int64(7))) == [7]
+
+
+def test_part_of_a_text_key_is_found_by_number(folder):
+    write_levels("w.fits", [1, 2])
+    whole = DataFile("w.fits", mode="update")
+    for ndd, key in zip(whole, ("1", "2"), strict=True):
+        ndd.meta["CHIP"] = key
+    whole.save()
+    assert len(cut(DataFile("w.fits"), "CHIP", 2)) == 1
+
+
+def test_members_are_those_of_the_folder_where_the_set_was_made(
+    biases, folder, monkeypatch
+):
+    files = FileSet(PATTERN)
+    (folder / "sub").mkdir()
+    write_one(folder / "sub/B-07.fits", 1)
+    monkeypatch.chdir(folder / "sub")
+    assert files.names[2] == str(folder / "B-07.fits")
+    assert files[7][0].data[0, 0] == 70
+    assert pickle.loads(pickle.dumps(files))[24][0].data[0, 0] == 240

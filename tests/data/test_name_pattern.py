@@ -248,3 +248,25 @@ def test_keys_are_worded_briefly(keys, text):
 
 def test_key_of_several_fields_is_worded():
     assert key_text((7, "white")) == "7, white"
+
+
+@pytest.mark.parametrize("text", ["7", "-7", "0", "123"])
+def test_number_that_is_a_text_is_written_as_a_number(text):
+    name = NamePattern("x-{ifu:02d}.fits").fill(text)
+    assert name == NamePattern("x-{ifu:02d}.fits").fill(int(text))
+    assert NamePattern("x-{ifu:02d}.fits").match(name) == int(text)
+
+
+@pytest.mark.parametrize("pattern", ["{a}.fits", "m/{a}.fits", "{a}/x.fits", "{a}{b}"])
+def test_name_of_a_hidden_file_is_refused(pattern):
+    # It is not found again by the pattern.
+    key = (".a", "b") if "{b}" in pattern else ".a"
+    with pytest.raises(ParameterError, match="cannot be part"):
+        NamePattern(pattern).fill(key)
+    assert NamePattern("x{a}.fits").fill(".a") == "x.a.fits"
+
+
+def test_slashes_count_once(tmp_path):
+    (tmp_path / "x-07.fits").touch()
+    pattern = NamePattern(f"{tmp_path}//x-{{ifu:02d}}.fits")
+    assert list(pattern.files()) == [(7, f"{tmp_path}//x-07.fits")]

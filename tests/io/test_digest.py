@@ -113,6 +113,18 @@ def test_cache_damaged_file_does_no_harm(mef, tmp_path, text):
     assert json.loads((tmp_path / "digests.json").read_text())["version"] == 1
 
 
+def test_cache_file_of_equal_size_and_time_in_its_place(mef, tmp_path):
+    cache = DigestCache(tmp_path)
+    other = tmp_path / "other.fits"
+    data = bytearray(mef.read_bytes())
+    data[-2880] ^= 1
+    other.write_bytes(data)
+    os.utime(other, ns=(0, mef.stat().st_mtime_ns))
+    before = digest(mef, cache)
+    other.replace(mef)
+    assert digest(mef, cache) == digest(mef) != before
+
+
 def test_cache_folder_that_cannot_be_made_does_no_harm(mef, tmp_path):
     (tmp_path / "side").write_text("a file in the way")
     cache = DigestCache(tmp_path / "side")

@@ -137,3 +137,43 @@ def test_names_of_sets_are_only_data(tmp_path, name):
     assert "out_names='../" not in text
     compile(text, "script", "exec")
     assert "+str(1)+" not in text.replace("\"'+str(1)+'{a}\"", "")
+
+
+@run_task(each="file", suffix="_w", cals=["bias"])
+def weigh(files, bias):
+    """Add members up, each times its key, less the bias of that key."""
+    own = files - bias
+    return sum(own[key] * key for key in own)
+
+
+@run_task(each="list", outputs="sum")
+def count(sets):
+    """Add up the members of sets, each times the place of the set."""
+    return sum(
+        df * place for place, files in enumerate(sets, 1) for df in files.members
+    )
+
+
+def test_set_without_a_name_keeps_its_keys(remake):
+    bias = FileSet({20: "b-01.fits", 10: "b-02.fits"}, by="ifu")
+    weigh(FileSet({10: "m-01.fits", 20: "m-02.fits"}, by="ifu"), bias=bias,
+          out_names="w.fits")  # fmt: skip
+    remake("w.fits")
+
+
+def test_sets_of_headers_and_of_several_keys(remake):
+    for n, chip in ((1, "a"), (2, "b")):
+        _write(f"h{n}.fits", [n])
+        df = DataFile(f"h{n}.fits", mode="update")
+        df.meta["CHIP"] = chip
+        df.save()
+    by = ["band", "n"]
+    count(
+        [
+            FileSet(["h1.fits", "h2.fits"], by="CHIP"),
+            FileSet({("V", 1): "m-01.fits", ("R", 2): "m-02.fits"}, by=by),
+            FileSet({("V", 1): "m-03.fits"}, by=by),
+        ],
+        sum="c.fits",
+    )
+    remake("c.fits")

@@ -245,3 +245,51 @@ def test_mark_is_refused_where_the_name_is_known():
 
     with pytest.raises(PlanError, match=r"'part\?' is marked .* a_p\.fits is the name"):
         marked("a.fits")
+
+
+@run_task(each="file", outputs={"part?": "{base}-{CHIP:02d}.fits"})
+def some(df, *, keys: tuple = ()):
+    """Give files of keys."""
+    made = []
+    for key in keys:
+        one = DataFile(data=df)
+        one.meta["CHIP"] = key
+        made.append(one)
+    return made
+
+
+@run_task(each="file", outputs={"part": "{base}-{CHIP}.fits"})
+def mapped(df):
+    """Give files of two keys that are one."""
+    return {1: DataFile(data=df), "1": DataFile(data=df)}
+
+
+@pytest.mark.parametrize("save", [True, False])
+def test_none_at_all_may_be_made_where_it_is_marked(tmp_path, save):
+    for keys in ((), (1, 2), ()):
+        made = some("a.fits", keys=keys, save=save)
+        assert list(made) == [*keys]
+        assert len([*tmp_path.glob("a-0*.fits")]) == len(keys) * save
+
+
+@pytest.mark.parametrize("call", [lambda: some("a.fits", keys=(1, "1")),
+                                  lambda: mapped("a.fits")])  # fmt: skip
+def test_number_and_the_same_text_are_one_key(tmp_path, call):
+    with pytest.raises(StepError, match=r"two .* 1|one key"):
+        call()
+    assert not [*tmp_path.glob("a-0*.fits"), *tmp_path.glob("a-1.fits")]
+
+
+def test_text_in_the_place_of_a_number(tmp_path):
+    made = some("a.fits", keys=("2", "3"))
+    assert made.names == ["a-02.fits", "a-03.fits"]
+    assert list(made) == [2, 3]
+
+
+def test_copy_of_a_member_is_left_alone(tmp_path):
+    parts("a.fits")
+    (tmp_path / "a-mine.fits").write_bytes((tmp_path / "a-k1.fits").read_bytes())
+    assert list(parts("a.fits")) == ["k0", "k1", "k2"]
+    assert list(parts("a.fits", count=1)) == ["k0"]
+    assert _names(tmp_path) == ["a-k0.fits"]
+    assert _value("a-mine.fits") == 4

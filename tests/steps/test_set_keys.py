@@ -366,3 +366,167 @@ def test_some_members_of_one_file_are_made_of_that_file():
     some[3][0].data[:] = 5
     assert some.source is None
     assert levels_of(twice(some, out_names="y.fits")) == [10]
+
+
+@run_task(each="list", by="IFU", outputs="sum")
+def add_all(files):
+    """Add up what is of one number."""
+    return sum(files[1:], files[0])
+
+
+def test_number_and_the_same_text_are_one_unit():
+    write_levels("p1.fits", [1], IFU=2)
+    write_levels("p2.fits", [10], IFU="2")
+    made = add_all(["p1.fits", "p2.fits"], sum="s-{IFU:02d}.fits")
+    assert levels_of(made) == [11]
+    assert made.names == ["s-02.fits"]
+
+
+def test_text_is_named_as_the_number_it_is():
+    write_levels("p2.fits", [10], IFU="2")
+    assert add_all(["p2.fits"], sum="s-{IFU:02d}.fits").names == ["s-02.fits"]
+    assert levels_of(FileSet("s-{IFU:02d}.fits")) == [10]
+
+
+def test_part_of_a_calibration_is_found_by_number_or_text():
+    write_levels("p.fits", [1], CHIP=2)
+    write_levels("w.fits", [10, 20])
+    whole = DataFile("w.fits", mode="update")
+    for ndd, key in zip(whole, ("1", "2"), strict=True):
+        ndd.meta["CHIP"] = key
+    whole.save()
+
+    @run_task(each="file", by="CHIP", cals=["bias"], reprocess=True)
+    def subtract_chip(df, bias):
+        return df - bias
+
+    for bias in (FileSet("w.fits", by="CHIP"), "w.fits"):
+        assert levels_of(subtract_chip("p.fits", bias=bias)) == [-19]
+
+
+@pytest.mark.parametrize("others", [["m-02.fits"], [{2: "m-02.fits"}]])
+def test_member_that_is_given_twice_is_refused(files, others):
+    items = [FileSet(o, by="ifu") if isinstance(o, dict) else o for o in others]
+    with pytest.raises(PlanError, match=r"m-02\.fits twice"):
+        add_ifus([files, *items], sum="s-{ifu:02d}.fits")
+
+
+@run_task(each="file", suffix="_w", cals=["bias"])
+def weigh(files, bias=None):
+    """Add members up, each times its key, less the bias of that key."""
+    own = files if bias is None else files - bias
+    return sum(own[key] * key for key in own)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [((1, 2), (2, 1)), ((1, 2), (10, 20)), ((1, 2), (1, 3))]
+)
+def test_keys_that_only_the_set_knows_count(before, after, reprocess_auto):
+    def make(keys):
+        names = dict(zip(keys, ("m-01.fits", "m-02.fits"), strict=True))
+        return _value(weigh(FileSet(names, by="ifu"), out_names="w.fits"))
+
+    assert make(before) == 1 * before[0] + 2 * before[1]
+    assert make(after) == 1 * after[0] + 2 * after[1]
+    made_at = DataFile("w.fits").record[-1]["run"]["started"]
+    make(after)
+    assert DataFile("w.fits").record[-1]["run"]["started"] == made_at
+
+
+def test_members_of_a_calibration_that_are_exchanged_count(files, reprocess_auto):
+    two = FileSet(files, keys=[1, 2])
+    for first, second in (("01", "02"), ("02", "01")):
+        # The order of the files stays.
+        names = {first: 1, second: 2}
+        biases = {names[n]: f"b-{n}.fits" for n in ("01", "02")}
+        made = weigh(two, bias=FileSet(biases, by="ifu"), out_names="w.fits")
+        assert _value(made) == sum(
+            key * (key - 10 * int(name)) for name, key in names.items()
+        )
+
+
+def test_keys_that_names_or_headers_say_are_not_written_twice(files):
+    for given in (files, FileSet(["m-01.fits", "m-02.fits"], by="CHIP")):
+        assert "keys" not in total(given, out_names="w.fits", reprocess=True).record[-1]
+
+
+@run_task(each="file")
+def total(files):
+    """Add members up."""
+    return sum(files.members)
+
+
+@pytest.mark.parametrize("keys", [(), (8, 9)])
+def test_set_without_files_is_refused(files, keys):
+    nothing = FileSet({key: f"m-{key:02d}.fits" for key in keys}, by="ifu")
+    with pytest.raises(PlanError, match="which has no files"):
+        total(nothing, out_names="w.fits")
+    with pytest.raises(PlanError, match="which has no files"):
+        add_ifus([files, nothing], sum="s.fits")
+    with pytest.raises(MissingCalibrationError, match=r"bias is .*which has no files"):
+        weigh(files, bias=nothing, out_names="w.fits")
+    files.cals["bias"] = nothing
+    with pytest.raises(MissingCalibrationError, match=r"bias is .*which has no files"):
+        weigh(files, out_names="w.fits")
+
+
+@pytest.mark.parametrize("role", ["input", "calibration"])
+def test_member_whose_header_says_another_key_is_refused(role):
+    for n in (7, 8):
+        cards = {"INSTRUME": "MUSE", "EXTNAME": f"CHAN{n:02d}"}
+        write_levels(f"p-{n:02d}.fits", [n], **cards)
+        said = cards if n == 7 else cards | {"EXTNAME": "CHAN09"}
+        write_levels(f"q-{n:02d}.fits", [n], **said)
+
+    @run_task(each="file", by="ifu", cals=["bias"], suffix="_x")
+    def subtract_ifu(df, bias):
+        return df - bias
+
+    sets = [FileSet("p-{ifu:02d}.fits"), FileSet("q-{ifu:02d}.fits")]
+    first, second = sets if role == "calibration" else sets[::-1]
+    with pytest.raises(StepError, match=r"q-08\.fits was .* ifu 8, but .* says 9"):
+        subtract_ifu(first, bias=second)
+    made = subtract_ifu(first, bias=second, on_error="continue")
+    assert levels_of(made) == [0]
+    with pytest.raises(StepError, match=r"q-08\.fits was .* ifu 8, but .* says 9"):
+        weigh(first, bias=second, out_names="w.fits")
+
+
+def test_set_without_a_name_is_told_by_its_files(caplog):
+    caplog.set_level("INFO")
+    weigh(FileSet({1: "m-01.fits", 3: "m-03.fits"}, by="ifu"), out_names="w.fits")
+    assert "weigh: m-01.fits, m-03.fits -> w.fits: made" in caplog.text
+    bias = FileSet({1: "b-01.fits"}, by="ifu")
+    with pytest.raises(MissingCalibrationError, match=r"FileSet \(len 1\) has no .*2"):
+        subtract("m-{ifu:02d}.fits", bias=bias)
+
+
+@run_task(each="file", suffix="_z", cals=["bias"])
+def subtract_file(df, bias):
+    """Subtract a bias from a file."""
+    return df - bias
+
+
+@pytest.mark.parametrize("save", [True, False])
+def test_part_goes_through_where_no_calibration_is_applied(files, save):
+    made = subtract_file("whole.fits", bias=None, by="ident", save=save)
+    assert [[float(ndd.data[0, 0]) for ndd in made[n]] for n in made] == [[1], [2], [3]]
+    assert levels_of(subtract_file(files, bias=None, by="ifu", save=save)) == [1, 2, 3]
+    with pytest.raises(ParameterError, match=r"one file of m-\{ifu"):
+        subtract_file(files, bias=None, save=save)
+
+
+def test_part_of_a_file_whose_key_has_another_name():
+    whole = DataFile("whole.fits", mode="update")
+    for n, ndd in enumerate(whole, 1):
+        ndd.meta["HIERARCH ESO DET CHIP"] = n
+    whole.save()
+    bias = FileSet("whole.fits", by="ESO DET CHIP")
+    files = FileSet({2: "m-02.fits", 3: "m-03.fits"}, by="ESO_DET_CHIP")
+    made = subtract_file(files, bias=bias, by="ESO_DET_CHIP", out_names="z.fits")
+    assert levels_of(made) == [0, 0]
+
+
+def test_by_that_names_no_parameter_is_refused(files):
+    with pytest.raises(ParameterError, match="no parameter 'detector'"):
+        subtract_file(files, bias=None, by={"ifu": "detector"})

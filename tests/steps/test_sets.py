@@ -1,5 +1,7 @@
 """Sets in steps: split by key, published and re-used member by member."""
 
+import sys
+
 import pytest
 from shared_helpers import levels_of, write_levels
 
@@ -259,3 +261,16 @@ def test_call_says_whether_it_is_split(files):
     assert isinstance(extension("whole.fits", by="ident"), FileSet)
     with pytest.raises(StepError, match="AssertionError"):
         extension("whole.fits", by=None)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_function_that_exits_fails_like_any_other(files, workers):
+    @run_task(each="file", by="ifu", suffix="_q")
+    def leave(df):
+        if float(df[0].data[0, 0]) == 2:
+            sys.exit(3)
+        return df
+
+    with pytest.raises(StepError, match=r"failed for 1 of 3: .*SystemExit: 3"):
+        leave(files, workers=workers)
+    assert len(FileSet("m-{ifu:02d}_q.fits")) == 2

@@ -81,6 +81,9 @@ def bind(declaration: Declaration, keywords: Mapping[str, Any]) -> Bound:
     by: tuple[str | None, ...] = ()
     if "by" in rest and "by" not in declaration.parameters:
         by = check_by(rest.pop("by"), step)
+        if declaration.is_python and by[1] not in (None, *declaration.parameters):
+            msg = f"{step} has no parameter {by[1]!r}, which by names"
+            raise UnknownParameterError(msg)
     table = None
     if declaration.table is not None:
         table = check_table(rest.pop(declaration.table, None), step)

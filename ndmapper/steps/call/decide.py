@@ -136,7 +136,8 @@ class PlanItem:
         """The names of the inputs, with the pattern of the set that each belongs to."""
         names: dict[str, str] = {}
         for item in self.units[0].items:
-            is_set = isinstance(item, FileSet) and item.pattern is not None
+            # One without a pattern may be in one file, and then has its name.
+            is_set = isinstance(item, FileSet) and (item.pattern or not str(item))
             members = item.names if is_set else []
             names |= dict.fromkeys(members or [str(item)], str(item) if members else "")
         return names
@@ -288,6 +289,8 @@ def _entry_of(unit: WorkUnit, output: Output, path: Path) -> Entry | None:
         pattern,
     ):
         return None
+    if entry["product"] != record_name(path):
+        return None  # a copy that somebody made is none of the members
     return entry if entry.get("unit", {}) == unit.recorded_key else None
 
 

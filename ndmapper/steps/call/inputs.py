@@ -8,7 +8,7 @@ from typing import Any, Literal
 from astropy.nddata import NDData
 
 from ndmapper.data import DataFile, DataFileList, FileName, FileSet
-from ndmapper.data.name_pattern import parse_pattern
+from ndmapper.data.name_pattern import key_text, parse_pattern
 from ndmapper.data.planned import find_planned, open_planned
 from ndmapper.engines.base import Calibration
 from ndmapper.errors import (
@@ -97,6 +97,9 @@ def coerce_roles(
     found = {name: coerce(named[name], step) for name in names}
     form: Form = "many" if any(f.form == "many" for f in found.values()) else "one"
     roles = {said.get(name, name): f.first for name, f in found.items()}
+    if declaration.each == "list":
+        for files in roles.values():
+            _refuse_repeats(files, step, members=True)
     if declaration.each != "list" and roles:
         count = max(len(files) for files in roles.values())
         for name, files in roles.items():
@@ -123,7 +126,9 @@ def coerce(inputs: Any, step: str) -> Inputs:
         If a file is not there.
     """
     if isinstance(inputs, DataFile | FileSet):
-        return _inputs(DataFileList(data=[inputs]), "one")
+        files = DataFileList(data=[inputs])
+        _refuse_repeats(files, step)
+        return _inputs(files, "one")
     if isinstance(inputs, (str, FileName, os.PathLike)):
         text = os.fspath(inputs)
         if parse_pattern(text) is not None:
@@ -157,16 +162,22 @@ def _inputs(files: DataFileList, form: Form) -> Inputs:
     return Inputs(roles={"": files}, form=form)
 
 
-def _refuse_repeats(files: DataFileList, step: str) -> None:
+def _refuse_repeats(files: DataFileList, step: str, *, members: bool = False) -> None:
+    """Refuse files given twice, with `members` also those in two sets; and no files."""
     seen: set[str] = set()
-    for df in files:
-        if df.filename is None or not str(df):
-            continue
-        path = os.path.abspath(str(df))  # noqa: PTH100  # a link may be meant
-        if path in seen:
-            msg = f"{step} was given {df} twice; give every input once"
+    item: Any
+    for item in files:
+        names = [str(item)]
+        if _is_empty(item):
+            msg = f"{step} was given {_nothing(item)}"
             raise PlanError(msg)
-        seen.add(path)
+        if members and isinstance(item, FileSet) and item.is_made:
+            names = item.names
+        paths = {os.path.abspath(n): n for n in names if n}  # noqa: PTH100  # a link
+        if twice := [name for path, name in paths.items() if path in seen]:
+            msg = f"{step} was given {twice[0]} twice; give every input once"
+            raise PlanError(msg)
+        seen.update(paths)
 
 
 def resolve_calibrations(
@@ -193,8 +204,22 @@ def resolve_calibrations(
             if _ABSENT in column:
                 column = _defaults(declaration, name, column, files)
         for cals, cal in zip(found, column, strict=True):
+            if _is_empty(cal):
+                msg = f"{declaration.name}: the {name} is {_nothing(cal)}"
+                raise MissingCalibrationError(msg)
             cals[name] = cal
     return found
+
+
+def _is_empty(item: Any) -> bool:
+    """Whether an item is a set of which no member is there."""
+    return isinstance(item, FileSet) and item.is_made and not len(item)
+
+
+def _nothing(files: FileSet) -> str:
+    """Word a set without members, and why these are missing."""
+    why = "".join(f"; {key_text(k)}: {w}" for k, w in files.missing.items())
+    return f"{files!r}, which has no files{why}"
 
 
 def _own(item: Any, name: str) -> Any:

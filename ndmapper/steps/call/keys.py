@@ -6,7 +6,13 @@ from typing import Any
 
 from ndmapper.data import DataFile, FileSet, PlainFile
 from ndmapper.data.member_keys import find_rule, keys_in
-from ndmapper.data.name_pattern import Key, field_name, key_text
+from ndmapper.data.name_pattern import (
+    Key,
+    field_name,
+    find_key,
+    key_text,
+    key_words,
+)
 from ndmapper.engines.base import Calibration
 from ndmapper.errors import MissingCalibrationError, PlanError
 from ndmapper.steps.work_unit import Roles
@@ -79,7 +85,7 @@ class Keys:
             If none does.
         """
         for items in roles.values():
-            found: dict[Key, None] = {}
+            found: dict[tuple[str, ...], Key] = {}
             saying = None
             for item in items:
                 if isinstance(item, FileSet):
@@ -88,14 +94,15 @@ class Keys:
                     own = self.of_file(item)
                 if own and saying is None:
                     saying = item
-                found |= dict.fromkeys(own)
+                for key in own:
+                    found.setdefault(key_words(key), key)
             if saying is not None:
                 first = saying.members[0] if isinstance(saying, FileSet) else saying
                 is_plain = isinstance(first, PlainFile)
                 rule = None if is_plain else find_rule(first, self.fields[0])
-                return list(found), rule
+                return list(found.values()), rule
         items = [item for role in roles.values() for item in role]
-        names = ", ".join(str(item) for item in items[:3]) or "nothing"
+        names = ", ".join(str(item) or repr(item) for item in items[:3]) or "nothing"
         msg = (
             f"{self._step} is done for each {self}, but {names} does not say of any; "
             f"{str(self)!r} is the key of a set, a name in [members] of the "
@@ -128,12 +135,12 @@ class Keys:
                 if key not in item:
                     msg = f"{self._step}: {_lacking(item, self.word(key), key)}"
                     raise PlanError(msg)
-                found[position] = item.source or item[key]
+                found[position] = self._part(item, key)
                 continue
             said = [] if isinstance(item, FileSet) else self.of_file(item)
             is_ident = self.fields == ("ident",)
             is_for_all = not said or (is_ident and not leads and len(said) == 1)
-            if is_for_all or key in said:
+            if is_for_all or find_key(said, key) is not None:
                 found[position] = item
             elif len(said) > 1 or (is_ident and self._has_several(items)):
                 msg = f"{self._step}: {item} ({name}) has nothing of {self.word(key)}"
@@ -143,6 +150,12 @@ class Keys:
             msg = f"{self._step}: {given} ({name}) has nothing of {self.word(key)}"
             raise PlanError(msg)
         return found
+
+    def _part(self, files: FileSet, key: Key) -> DataFile:
+        """Give a member, or the file that holds it, which is cut later by the key."""
+        # Under another name of the key, as in "ESO_DET_CHIP", nothing would be cut.
+        source = files.source if files.by == self.fields else None
+        return source or files[key]
 
     def _has_several(self, items: Sequence[Any]) -> bool:
         files = (item for item in items if not isinstance(item, FileSet))
@@ -163,11 +176,11 @@ class Keys:
                 words = _lacking(cal, self.word(key), key)
                 msg = f"{self._step}: the {name} {words}"
                 raise MissingCalibrationError(msg)
-            return cal.source or cal[key]
+            return self._part(cal, key)
         # One image is for all images; one IFU is not for another.
         if isinstance(cal, DataFile) and self.fields != ("ident",):
             said = self.of_file(cal)
-            if said and key not in said:
+            if said and find_key(said, key) is None:
                 words = ", ".join(map(key_text, said[:6]))
                 msg = (
                     f"{self._step}: the {name} {cal} is of {self} {words}, not of "
@@ -206,4 +219,5 @@ def _keys_of(df: DataFile, field: str) -> list[Key]:
 
 def _lacking(item: FileSet, words: str, key: Key) -> str:
     why = item.missing.get(key, "")
-    return f"{item} has no member of {words}{f' ({why})' if why else ''}"
+    name = str(item) or repr(item)
+    return f"{name} has no member of {words}{f' ({why})' if why else ''}"

@@ -137,6 +137,12 @@ def _maker_differences(
             for unit in units
         )
         texts.append(f"it was made of {before}, now of {after}")
+    old, new = (row.get("keys") or {} for row in (recorded, expected))
+    texts += [
+        f"the keys of {name or 'the input'} are others now"
+        for name in {*old, *new}
+        if old.get(name) != new.get(name)
+    ]
     return texts
 
 

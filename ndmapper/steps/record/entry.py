@@ -21,7 +21,8 @@ from astropy import units
 from ndmapper._version import __version__
 from ndmapper.config import Settings
 from ndmapper.data import DataFile, FileName, FileSet
-from ndmapper.data.fileset import files_in
+from ndmapper.data.fileset import files_in, given_keys
+from ndmapper.data.name_pattern import field_name
 from ndmapper.data.plainfile import PlainFile, write_file
 from ndmapper.data.saving.save import unsaved_key
 from ndmapper.engines import Outcome, get_engine
@@ -172,6 +173,8 @@ def expected_entries(
         shared["unit"] = unit.recorded_key
         if unit.parameter is not None:
             shared["unit_parameter"] = unit.parameter
+    if declaration.is_python and (given := _given_keys(unit)):
+        shared["keys"] = given
     if not declaration.is_python:
         defaults = get_engine(task.engine).words
         shared["task"] = {
@@ -198,6 +201,21 @@ def expected_entries(
             entry["set"] = Path(str(pattern)).name
         entries[output] = entry
     return entries
+
+
+def _braced(by: Sequence[str]) -> str:
+    return "".join(f"{{{field_name(field)}}}" for field in by or ("key",))
+
+
+def _given_keys(unit: WorkUnit) -> dict[str, Any]:
+    """List the keys of sets that a function sees, and no file says."""
+    found: dict[str, Any] = {}
+    for name, value in (*unit.roles.items(), *unit.calibrations.items()):
+        items = value if isinstance(value, list) else [value]
+        keys = [given_keys(item) for item in items if isinstance(item, FileSet)]
+        if any(keys):
+            found[name] = keys
+    return found
 
 
 def output_name(output: Output) -> Output:
@@ -252,7 +270,8 @@ def references(unit: WorkUnit, *, expected: bool) -> Entry:
         for position, item in enumerate(items):
             name = names[position] if position < len(names) else ""
             if isinstance(item, FileSet):
-                name = Path(str(item)).name
+                # Of a set without a name, the name of the key.
+                name = Path(str(item)).name or _braced(item.by)
             of_set = {"set": name} if name else {}
             found += [{**refer(df), **of_set} for df in files_in(item)]
         return found

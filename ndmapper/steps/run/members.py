@@ -9,7 +9,13 @@ from pathlib import Path
 
 from ndmapper.data import DataFile, FileName
 from ndmapper.data.member_keys import key_of
-from ndmapper.data.name_pattern import Key, NamePattern, in_order, key_text
+from ndmapper.data.name_pattern import (
+    Key,
+    NamePattern,
+    in_order,
+    key_text,
+    key_words,
+)
 from ndmapper.engines.base import Outcome, Output
 from ndmapper.errors import FormatError, ParameterError, StepError
 from ndmapper.io.record import cleaned_path, side_path
@@ -78,6 +84,7 @@ def _keyed(
 ) -> dict[Key, DataFile]:
     """Read the key of every product of one output."""
     found: dict[Key, DataFile] = {}
+    known: set[tuple[str, ...]] = set()
     for name, df in _of_output(output, outcome):
         given = _NUMBERED.fullmatch(str(name or ""))
         given_key = None
@@ -95,13 +102,14 @@ def _keyed(
                 f"{pattern}: {err}; nothing was saved"
             )
             raise StepError(msg) from err
-        if key in found:
+        if key_words(key) in known:
             msg = (
                 f"{item.step} made two products of {item.sources} that both say that "
                 "they are "
                 f"{', '.join(pattern.fields)} {key_text(key)}; nothing was saved"
             )
             raise StepError(msg)
+        known.add(key_words(key))
         found[key] = df
     return found
 

@@ -15,7 +15,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ndmapper.data import DataFile, PlainFile
+from ndmapper.data import DataFile, FileSet, PlainFile
+from ndmapper.data.member_keys import find_rule, keys_in
+from ndmapper.data.name_pattern import Key, find_key, key_text
 from ndmapper.engines import Outcome, get_engine
 from ndmapper.engines.base import Output
 from ndmapper.engines.quality import collect_findings
@@ -109,6 +111,7 @@ def run_unit(item: PlanItem, *, workers: int = 1) -> Made:
         collect_unit_decisions(unit, item.products) as decisions,
         _full_disk_named(item),
     ):
+        _refuse_misnamed(unit)
         # Hops 7 and 8: run, collect.
         with _inputs_unchanged(unit) as files:
             outcome = run_engine(unit, item.targets, tool_folder, workers=workers)
@@ -225,7 +228,15 @@ def run_engine(
     """
     declaration = unit.declaration
     if _passes_through(unit):
-        return Outcome(products={unit.outputs[0]: DataFile(data=unit.items[0])})
+        # Of a unit that is split off, its part.
+        ((item,),) = unit.job(targets, folder).roles.values()
+        if isinstance(item, FileSet):
+            msg = (
+                f"{declaration.name} makes one file of {str(item) or repr(item)}, and "
+                "cannot do so without calibrations; leave the step out, or give them"
+            )
+            raise ParameterError(msg)
+        return Outcome(products={unit.outputs[0]: DataFile(data=item)})
     engine = get_engine(declaration.task.engine)
     outcome = engine.run(unit.job(targets, folder, workers=workers))
     made = {o for o in outcome.products if o in unit.outputs}
@@ -275,6 +286,34 @@ def _can_go_without(declaration: Declaration, name: str) -> bool:
     if parameter is None:
         return name in declaration.optional
     return parameter.takes_none
+
+
+def _refuse_misnamed(unit: WorkUnit) -> None:
+    """Refuse members whose names say another key than their headers do."""
+    for df, name, key in _keyed_files(unit):
+        if isinstance(df, PlainFile) or find_rule(df, name) is None:
+            continue  # a keyword of that name may be of something else
+        said = keys_in(df, name)
+        if len(said) == 1 and find_key(said, key) is None:
+            msg = (
+                f"{unit.declaration.name}: {df} was taken for {name} {key_text(key)}, "
+                f"but its header says {key_text(said[0])}; give it the right name"
+            )
+            raise StepError(msg)
+
+
+def _keyed_files(unit: WorkUnit) -> Iterator[tuple[DataFile, str, Key]]:
+    """List files of a part, and members of whole sets, with each field of their key."""
+    items = [item for role in unit.roles.values() for item in role]
+    for cal in unit.calibrations.values():
+        items += cal if isinstance(cal, list) else [cal]
+    for item in items:
+        if isinstance(item, FileSet):
+            for key, df in item.items() if item.whole is None else ():
+                parts = key if isinstance(key, tuple) else (key,)
+                yield from ((df, n, k) for n, k in zip(item.by, parts, strict=False))
+        elif item is not None:
+            yield from ((item, name, key) for name, key in unit.key.items())
 
 
 @contextmanager
