@@ -1,6 +1,7 @@
 """What a file says of itself: which IFU, chip or filter it is of, or which it holds."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 from ndmapper.data.datafile import DataFile
@@ -11,6 +12,7 @@ from ndmapper.data.saving.plan import plan_hdus
 from ndmapper.errors import FormatError, ParameterError
 from ndmapper.instruments import recognise
 from ndmapper.instruments.members import MemberKey
+from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import UnreadableCardError
 from ndmapper.io.quickheader import HeaderValues, QuickHeader, values_of
 
@@ -180,11 +182,25 @@ def _table_header(df: DataFile, name: str) -> Any:
     return {"EXTNAME": name} | dict(df.tables[name].meta)
 
 
+class _HduHeader:
+    """The header of an HDU, read only for what the map of its file does not know."""
+
+    def __init__(self, hdu: HduMap) -> None:
+        self._hdu = hdu
+
+    @cached_property
+    def _read(self) -> QuickHeader:
+        return QuickHeader(self._hdu.image_raw)
+
+    def get(self, key: str) -> Any:
+        known = self._hdu.keys
+        return known[key] if key in known else self._read.get(key)
+
+
 def _extension_headers(df: DataFile) -> Iterator[Any]:
     """Give the headers of all HDUs but the primary one; none is parsed whole."""
     if df.content.map is not None and df.unchanged:
-        for hdu in df.content.map.hdus[1:]:
-            yield QuickHeader(hdu.image_raw)
+        yield from map(_HduHeader, df.content.map.hdus[1:])
         return
     for ndd in (*df, *df.extras.values()):
         yield _header(ndd)
