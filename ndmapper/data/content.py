@@ -456,7 +456,8 @@ class FileContent:
         if self._record is None:
             rows: list[dict[str, Any]] = []
             if self.map is not None:
-                self.map.source.check()
+                if self.layout is None or self.layout.record is None:
+                    self.map.source.check()  # else it is when the record is read
                 rows = read_records(self.map)
             self._record = rows
         return self._record

@@ -522,7 +522,6 @@ class _Judge:
         self._work = unit
         self._first = Path(str(next(iter(targets.values()))))
         """The product by whose name decisions are kept."""
-        self._stale = {df.expected_key[1] for df in unit.used if df.expected_key}
 
     @cached_property
     def _given(self) -> list[dict[str, Any]]:
@@ -596,11 +595,12 @@ class _Judge:
             found = [Difference(text, text, follows=True, is_open=True)]
         if own_key(recorded) == own_key(same.expected):
             return found
+        stale = {df.expected_key[1] for df in self._work.used if df.expected_key}
         planned = {row["key"] for row in self._given if row.get("content", 0) is None}
         found = differences(
             recorded,
             same.expected,
-            stale=self._stale | planned,
+            stale=stale | planned,
             code_forces=code_forces,
         )
         return self._traced(rows, found) or [

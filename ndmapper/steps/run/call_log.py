@@ -68,8 +68,9 @@ class CallLog:
             summary.cleaned += [n for n in names if not Path(n).exists()]
         kind: Kind = "reused" if item.reason == "exists" else "cleaned"
         if not item.changes:
-            words = _WORDS[kind]
-            log.info("%s: %s", describe_unit(item), words, extra=self._extra)
+            if log.isEnabledFor(logging.INFO):  # else it would be worded for nothing
+                words = describe_unit(item)
+                log.info("%s: %s", words, _WORDS[kind], extra=self._extra)
         else:
             # A reason that an earlier call has told is not told again.
             differing = item.edited or names
@@ -133,7 +134,8 @@ class CallLog:
         if self._kinds and (self._extra is not None or "stale" in self._kinds):
             levels = {"failed": logging.ERROR, "differs": logging.WARNING}
             level = max(levels.get(kind, logging.INFO) for kind in self._kinds)
-            log.log(level, "%s", self._line(), extra=TERMINAL_ONLY)
+            if log.isEnabledFor(level):
+                log.log(level, "%s", self._line(), extra=TERMINAL_ONLY)
 
     def _warn(self) -> None:
         """Show warnings on the terminal, each once for all units that have it."""
