@@ -16,7 +16,15 @@ from ndmapper.io.filemap import HduMap
 from ndmapper.io.headers import UnreadableCardError
 from ndmapper.io.quickheader import HeaderValues, QuickHeader, values_of
 
-__all__ = ["KeyRule", "cut", "find_rule", "is_changed", "key_of", "keys_in"]
+__all__ = [
+    "KeyRule",
+    "cut",
+    "described_keys",
+    "find_rule",
+    "is_changed",
+    "key_of",
+    "keys_in",
+]
 
 KeyRule = str | Callable[[DataFile], Any]
 """How a key is read: a name of the instrument's table, a keyword, or a function."""
@@ -27,7 +35,7 @@ _Find = Callable[[Any], Key | None]
 
 def find_rule(df: DataFile, field: str) -> MemberKey | None:
     """Find how the instrument of a file says that a key is read."""
-    instrument = recognise(_source(df).meta)
+    instrument = recognise(_source(df).header_values)
     return None if instrument is None else instrument.members.get(field)
 
 
@@ -45,11 +53,19 @@ def keys_in(df: DataFile, rule: KeyRule) -> list[Key]:
         return [] if found is None else [_checked(found, df)]
     if rule == "ident":
         return [ident for ident in df.idents if ident is not None]
-    find = _finder(df, rule)
-    if find_rule(df, rule) is not None:
-        return _found(find, [df.header_values, *_extension_headers(df)])
+    if (described := described_keys(df, rule)) is not None:
+        return described
+    find = _keyword(rule)
     primary = _found(find, [df.header_values])
     return primary or _found(find, _extension_headers(df))
+
+
+def described_keys(df: DataFile, field: str) -> list[Key] | None:
+    """List the keys as the table of the instrument reads them; None if it does not."""
+    rule, df = find_rule(df, field), _source(df)
+    if rule is None:
+        return None
+    return _found(rule.find, [df.header_values, *_extension_headers(df)])
 
 
 def _source(df: DataFile) -> DataFile:

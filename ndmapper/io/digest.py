@@ -156,6 +156,8 @@ class DigestCache:
         """Damaged files that were reported already."""
         self.references: dict[int, tuple[Any, dict[str, Any]]] = {}
         """Files by their id, and how records refer to them; for all units of a call."""
+        self.shortened: dict[int, tuple[Any, dict[str, Any]]] = {}
+        """Entries of records by their id, and without what tools printed; likewise."""
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
         # Another process reads the file when it needs to.

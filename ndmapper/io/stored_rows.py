@@ -22,6 +22,7 @@ one:
 In memory, objects that are equal for such a reason are one object.
 """
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any
@@ -38,15 +39,21 @@ _WORDS = frozenset(("as", "anew", "without", "plain"))
 
 def pack(rows: Sequence[Entry]) -> list[str]:
     """Encode each entry as canonical JSON that states only what is new in it."""
-    packer = _Packer()
-    return [canonical(packer.pack(row)) for row in rows]
+    packer = _Packer.after(rows[:-1])
+    for row in rows[-1:]:
+        packer.pack(row)
+    return packer.texts
 
 
 class _Packer:
     """Abbreviates entries, one after the other."""
 
+    _kept: "_Packer | None" = None
+    """The one of the entries before the last one of the record packed last."""
+
     def __init__(self) -> None:
-        self._rows: list[Entry] = []
+        self.texts: list[str] = []
+        self.rows: list[Entry] = []
         self._last: dict[str, int] = {}
         """The last row of each step."""
         self._made: dict[str, int] = {}
@@ -57,18 +64,44 @@ class _Packer:
         self._folders: list[dict[str, Any]] = []
         """Names of the files that each row used, by folder."""
 
-    def pack(self, row: Entry) -> dict[str, Any]:
+    @classmethod
+    def after(cls, rows: Sequence[Entry]) -> "_Packer":
+        """Make one that has packed some entries; those of last time are kept."""
+        # The products of a call share all entries but their own (bench_sets.py).
+        last = cls._kept
+        count = 0 if last is None else len(last.rows)
+        is_start = count <= len(rows) and all(
+            map(operator.is_, last.rows if last else (), rows)
+        )
+        packer = last if last is not None and is_start else cls()
+        if len(packer.rows) < len(rows):
+            packer = packer.copy()
+            for row in rows[len(packer.rows) :]:
+                packer.pack(row)
+            cls._kept = packer
+        return packer.copy()
+
+    def copy(self) -> "_Packer":
+        """Copy it, so that several records can go on from the same entries."""
+        new = copy(self)
+        vars(new).update({name: part.copy() for name, part in vars(self).items()})
+        return new
+
+    def pack(self, row: Entry) -> None:
         """Abbreviate the next entry."""
+        self.texts.append(canonical(self._abbreviated(row)))
+
+    def _abbreviated(self, row: Entry) -> dict[str, Any]:
         self._folders.append(_by_folder(row))
         if _is_odd(row):
             stated: dict[str, Any] = {"plain": row}
-        elif self._rows:
-            number = self._last.get(str(row["step"]), len(self._rows))
-            stated = self._difference(row, self._rows[number - 1], number)
+        elif self.rows:
+            number = self._last.get(str(row["step"]), len(self.rows))
+            stated = self._difference(row, self.rows[number - 1], number)
         else:
             stated = {name: self._field(name, row[name], {}) for name in sorted(row)}
-        self._rows.append(row)
-        number = len(self._rows)
+        self.rows.append(row)
+        number = len(self.rows)
         self._last[str(row["step"])] = number
         self._made[str(row["product"])] = self._keyed[str(row["key"])] = number
         return stated
@@ -131,7 +164,7 @@ class _Packer:
         role = {"role": reference["role"]} if "role" in reference else {}
         rest = {name: value for name, value in reference.items() if name != "role"}
         if (number := self._keyed.get(str(rest.get("key")))) is not None:
-            made = _to_product(self._rows[number - 1])
+            made = _to_product(self.rows[number - 1])
             if _is_same(rest, made):
                 return {"row": number, **role}
             if _without_set(rest) == _without_set(made):

@@ -262,5 +262,5 @@ def _stand_ins(items: Sequence[PlanItem]) -> list[DataFile | FileSet]:
 def _stand_in(item: PlanItem) -> PlannedFile:
     unit = item.unit
     ((output, name),) = item.targets.items()
-    rows = [*ancestors(unit.used), item.expected[output]]
+    rows = [*ancestors(unit.used, unit.digests), item.expected[output]]
     return plan_file(name, rows, unit.own_cals, like=unit.inputs[0])

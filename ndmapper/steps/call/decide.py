@@ -526,7 +526,7 @@ class _Judge:
     @cached_property
     def _given(self) -> list[dict[str, Any]]:
         """The records of all input files; read only where something differs."""
-        return ancestors(self._work.used)
+        return ancestors(self._work.used, self._work.digests)
 
     def file(self, product: DataFile, expected: Mapping[str, Any]) -> list[Difference]:
         """List how an existing product differs from what would be made now."""

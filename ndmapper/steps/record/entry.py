@@ -420,7 +420,7 @@ def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
     return {"name": name, "digest": found.digest}
 
 
-def ancestors(files: Sequence[DataFile]) -> list[Entry]:
+def ancestors(files: Sequence[DataFile], digests: DigestCache) -> list[Entry]:
     """
     Join the records of all input files: each entry once, oldest first.
 
@@ -432,14 +432,19 @@ def ancestors(files: Sequence[DataFile]) -> list[Entry]:
     for rows in sorted((df.record for df in files), key=len, reverse=True):
         for entry in rows:
             joined.setdefault((entry["key"], entry["product"]), entry)
-    return [_without_log(entry) for entry in joined.values()]
+    return [_without_log(entry, digests) for entry in joined.values()]
 
 
-def _without_log(entry: Entry) -> Entry:
+def _without_log(entry: Entry, digests: DigestCache) -> Entry:
+    """Leave out what a tool printed; the same object for all units of a call."""
     run = entry.get("run") or {}
     if "log" not in run or entry.get("content") is None:
         return entry
-    return {**entry, "run": {name: fact for name, fact in run.items() if name != "log"}}
+    known = digests.shortened
+    if id(entry) not in known:
+        short = {name: fact for name, fact in run.items() if name != "log"}
+        known[id(entry)] = entry, {**entry, "run": short}
+    return known[id(entry)][1]
 
 
 def script_block(

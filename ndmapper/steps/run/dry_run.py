@@ -64,7 +64,7 @@ def plan_results(items: Sequence[PlanItem]) -> list[Result]:
                 {output: map_product(item, output) for output in item.targets}
             )
             continue
-        before = ancestors(item.unit.used)
+        before = ancestors(item.unit.used, item.unit.digests)
         cals = item.unit.own_cals
         results.append(
             {

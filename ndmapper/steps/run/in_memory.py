@@ -14,7 +14,7 @@ def keep_in_memory(
 ) -> dict[Output, DataFile]:
     """Give the products of a unit their names and records; nothing is written."""
     unit = item.unit
-    before = ancestors(unit.used)
+    before = ancestors(unit.used, unit.digests)
     entries = completed_entries(item.expected, facts)
     products: dict[Output, DataFile] = {}
     for output, product in outcome.products.items():

@@ -99,7 +99,7 @@ def publish_products(
     settings = item.unit.settings
     outdir = absolute(settings["outdir"])
     finished: list[_Finished] = []
-    before = ancestors(item.unit.used)
+    before = ancestors(item.unit.used, item.unit.digests)
     entries = completed_entries(item.expected, facts)
     contents, keys = {}, {}
     asks = bool(settings["interact"]) and not item.unit.declaration.is_python

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ndmapper.data import DataFile, FileSet, PlainFile
-from ndmapper.data.member_keys import find_rule, keys_in
+from ndmapper.data.member_keys import described_keys
 from ndmapper.data.name_pattern import Key, find_key, key_text
 from ndmapper.engines import Outcome, get_engine
 from ndmapper.engines.base import Output
@@ -291,10 +291,9 @@ def _can_go_without(declaration: Declaration, name: str) -> bool:
 def _refuse_misnamed(unit: WorkUnit) -> None:
     """Refuse members whose names say another key than their headers do."""
     for df, name, key in _keyed_files(unit):
-        if isinstance(df, PlainFile) or find_rule(df, name) is None:
-            continue  # a keyword of that name may be of something else
-        said = keys_in(df, name)
-        if len(said) == 1 and find_key(said, key) is None:
+        # A keyword of that name may be of something else.
+        said = None if isinstance(df, PlainFile) else described_keys(df, name)
+        if said is not None and len(said) == 1 and find_key(said, key) is None:
             msg = (
                 f"{unit.declaration.name}: {df} was taken for {name} {key_text(key)}, "
                 f"but its header says {key_text(said[0])}; give it the right name"
