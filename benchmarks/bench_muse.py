@@ -136,8 +136,8 @@ def main(count: int, folder: Path) -> None:
             two = split_time(work / "two")
             floor = gain_of_two(files, work / "two" / "bare", count)
             print(f"    by the clock: {clock:.1f} s, two workers {clock_two:.1f} s")
-            print(f"    calls of several units: {one:.1f} s and {two:.1f} s, so "
-                  f"{one / two:.2f} times as fast; bare recipes: {floor:.2f}")  # fmt: skip
+            print(f"    calls of several units: {one:.1f} s and {two:.1f} s, a gain of "
+                  f"{one / two:.2f}; that of bare recipes is {floor:.2f}")  # fmt: skip
 
 
 if __name__ == "__main__":
