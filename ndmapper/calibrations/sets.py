@@ -73,6 +73,8 @@ def _patterns(frame: Frame) -> Iterator[tuple[str, Key]]:
 
 
 _WIDEST = 9
+_FAR = 1.0
+"""Members of a set that are further apart than this are warned of [days]."""
 _NUMBERED = re.compile(r"[-_.]\{\w+:0[2-9]d\}(\.|$)", re.ASCII)
 
 
@@ -98,7 +100,7 @@ def joined(pattern: str, files: Sequence[tuple[Key, Frame]]) -> list[Frame]:
         warn_once(f"{frames[0].folder / pattern} is not used, since {why}")
         return [replace(f, frame_class=None, why=why) for f in frames]
     members = in_order({key: frame.name for key, frame in files})
-    first = min(frames, key=lambda f: (f.days is None, f.days or 0.0, f.name))
+    first = _of_middle_date(pattern, frames)
     fields = NamePattern(pattern).fields
     parts = {fields[0]: tuple(members)} if len(fields) == 1 else {}
     one = replace(
@@ -109,6 +111,24 @@ def joined(pattern: str, files: Sequence[tuple[Key, Frame]]) -> list[Frame]:
         members=members,
     )
     return [one]
+
+
+def _of_middle_date(pattern: str, frames: Sequence[Frame]) -> Frame:
+    """Choose the file by whose date a set is matched; warn of dates that differ."""
+    days = sorted(f.days for f in frames if f.days is not None)
+    if not days:
+        return min(frames, key=lambda f: f.name)
+    middle = days[len(days) // 2]
+    found = min(
+        (f for f in frames if f.days is not None),
+        key=lambda f: (abs((f.days or 0.0) - middle), f.name),
+    )
+    if days[-1] - days[0] > _FAR:
+        warn_once(
+            f"the files of {found.folder / pattern} are up to {days[-1] - days[0]:.0f} "
+            f"days apart; the set is matched by the date of {found.name}"
+        )
+    return found
 
 
 def _differences(frames: Sequence[Frame]) -> str:

@@ -196,6 +196,17 @@ def test_files_of_one_name_that_do_not_belong_together_are_refused(
     )
 
 
+def test_set_is_matched_by_the_date_of_most_of_its_files(
+    target: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    masters(tmp_path / "m")
+    path = tmp_path / "m" / BIAS.format(ifu=7)
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["DATE-OBS"] = "2010-01-01T00:00:00"
+    assert bias_of(["m"]) == f"m/{BIAS}"
+    assert "days apart; the set is matched by the date of MASTER_BIAS-" in caplog.text
+
+
 def test_name_without_header_tells_the_ifu(tmp_path: Path) -> None:
     for n in (1, 2):
         write_headers(tmp_path / f"MASTER_FLAT-{n:02d}.fits",
