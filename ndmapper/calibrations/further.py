@@ -29,7 +29,7 @@ def instrument_of(file: Calibration) -> Instrument | None:
     found = None if first is None else header_source(first)
     if found is None or isinstance(found, PlainFile):
         return None
-    return recognise(found.meta)
+    return recognise(found.header_values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ class FurtherProduct:
         df = first_file(cal)
         if found or df is None or not df.is_made or isinstance(df, PlainFile):
             return found[0] if found else None
-        values = self.instrument.describe(df.meta)
+        values = self.instrument.describe(df.header_values)
         name = self.instrument.classify_values(values)[0] or ""
         return name.removeprefix(PROCESSED) if name.startswith(PROCESSED) else None
 

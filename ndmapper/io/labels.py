@@ -12,6 +12,7 @@ from ndmapper.errors import ConfigError, FormatError, did_you_mean
 from ndmapper.instruments import load, names, recognise
 from ndmapper.io.converted import kind_of_uncertainty
 from ndmapper.io.filemap import FileMap, HduMap
+from ndmapper.io.quickheader import QuickHeader
 from ndmapper.io.roles import (
     NO_NAMES,
     Pairs,
@@ -235,7 +236,7 @@ def _has_errors(fmap: FileMap) -> bool:
 
 def _of_instrument(fmap: FileMap) -> Labels | None:
     """Return the labels in the instrument's table, if it has any."""
-    if (instrument := recognise(fmap.primary.header)) is None:
+    if (instrument := recognise(QuickHeader(fmap.primary.image_raw))) is None:
         return None
     labels = make_labels(instrument.labels)
     return None if labels == _DEFAULT_LABELS else labels

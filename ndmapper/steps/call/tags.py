@@ -9,6 +9,7 @@ from ndmapper.data.fileset import files_in
 from ndmapper.data.planned import PlannedFile
 from ndmapper.errors import ParameterError
 from ndmapper.instruments import recognise
+from ndmapper.io.quickheader import values_of
 from ndmapper.steps.declare.declaration import Declaration
 from ndmapper.steps.record.entry import output_name
 from ndmapper.steps.work_unit import Roles
@@ -95,10 +96,11 @@ def _tag_of(df: DataFile, known: list[str]) -> tuple[str | None, str]:
     if isinstance(df, PlannedFile) and not df.is_made:
         made_as = str(output_name(df.record[-1]["output"]) if df.record else None)
         return (made_as if made_as in known else None), f"planned as {made_as}"
-    instrument = recognise(df.meta)
+    instrument = recognise(df.header_values)
     if instrument is None:
         return None, "of an unknown instrument"
-    values = instrument.describe(df.meta, df[0].meta if len(df) else None)
+    first = values_of(df[0].content.stored) if len(df) else None
+    values = instrument.describe(df.header_values, first)
     name, _ = instrument.classify_values(values)
     said = [instrument.tags.get(str(name)), values.get("product"), name]
     for word in said:

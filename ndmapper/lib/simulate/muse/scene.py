@@ -80,14 +80,15 @@ class Scene:
         for n, x in enumerate(np.linspace(24.0, -24.0, 15)):
             y = strip_centre([self.ifus[7 * n % len(self.ifus)]])
             dx, dy = rng.uniform(-1.0, 1.0) - east, rng.uniform(-0.3, 0.3) - north
-            stars.append((x + dx, y + dy, 10 ** rng.uniform(3.7, 4.5)))
+            stars.append((float(x) + dx, y + dy, 10 ** rng.uniform(3.7, 4.5)))
         return stars
 
 
 def _sky(wave: Image) -> Image:
     light = np.full_like(wave, _CONTINUUM)
+    first, last = float(np.min(wave)), float(np.max(wave))
     for line, peak in SKY_LINES:
-        if wave.min() - 8.0 < line < wave.max() + 8.0:
+        if first - 8.0 < line < last + 8.0:
             light += peak * np.exp(-0.5 * ((wave - line) / LINE_WIDTH) ** 2)
     return light
 
