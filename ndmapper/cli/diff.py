@@ -78,7 +78,9 @@ def _run(args: argparse.Namespace) -> int:
             "differs": "differ",
         }
         for number, (first, second, one) in enumerate(found):
-            say(f"{chr(10) * (number > 0)}{first} and {second} {words[one.verdict]}")
+            if number:
+                say("")
+            say(f"{first} and {second} {words[one.verdict]}")
             _section("records (first -> second)", one.records)
             _section("text" if one.is_text else "headers", one.headers)
             _section("values", [f"{where}: {v}" for where, v in one.values.items()])

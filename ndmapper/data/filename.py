@@ -146,7 +146,8 @@ class FileName:
         return Path(str(self))
 
     def __str__(self) -> str:
-        # Asked for dozens of times for each product, so without the other properties.
+        # Without the other properties, since it is asked for dozens of times for each
+        # product of a re-run (bench_rerun.py).
         ext = "" if self.ext is None else f".{self.ext}"
         name = f"{self.prefix}{self.base}{''.join(self.suffix)}{ext}"
         return os.path.join(self.dir, name)  # noqa: PTH118  (keeps './' as given)

@@ -447,12 +447,10 @@ class FileSet(SetViews, Operators, Mapping[Key, DataFile]):
         """The names of the files, or of the one that holds all; opens no file."""
         if self._source is not None and self._filename is None:
             return [str(self._source)]
+        members = self._members.values()
         return [
-            str(
-                (member if isinstance(member, DataFile) else self._in_full(member))
-                or ""
-            )
-            for member in self._members.values()
+            str(m if isinstance(m, DataFile) else self._in_full(m or ""))
+            for m in members
         ]
 
     # ---- as a file

@@ -244,3 +244,23 @@ def test_products_of_before_decisions_counted_stand(pixels, monkeypatch):
         edit(2)
         treble(scale("x.fits"))
         assert pixels("tdx.fits") == [60.0, 120.0]
+
+
+@run_task(each="file", outputs={"entry": "database/id{root}"})
+def enter(df):
+    return f"order {decide('order', ask, 2)}"
+
+
+@run_task(each="file", outputs={"out": "{base}.txt"})
+def copy(entry):
+    return entry.text()
+
+
+def test_a_decision_on_an_entry_of_a_database_counts_within_a_chain():
+    both = chain(enter, copy)
+    with config.using(reprocess="auto"):
+        made = both("x.fits")
+        assert made.text() == "order 2"
+        path = next(Path().rglob("decisions/*.json"))
+        path.write_text(path.read_text().replace("2", "7"))
+        assert both("x.fits").text() == "order 7"

@@ -545,7 +545,7 @@ class _Judge:
         if any(row.get("decisions") for row in rows[:-1] if row["content"] is None):
             own = {row["product"] for row in self._given if "content" not in row}
             places |= {
-                id(row): self._first.with_name(row["product"])
+                id(row): self._first.parent / row["product"]
                 for row in rows[:-1]
                 if row["product"] in own
             }
