@@ -39,7 +39,7 @@ from ndmapper.io.filemap import FileMap, HduMap, map_file
 from ndmapper.io.headers import StoredHeader
 from ndmapper.io.labels import Ident, Labels
 from ndmapper.io.layout import Group, Layout, find_layout
-from ndmapper.io.record import read_records
+from ndmapper.io.record import SCHEMA, MadeAs, StoredRecord, made_as, open_record
 
 __all__ = [
     "FileContent",
@@ -205,6 +205,7 @@ class FileContent:
         self.fingerprint: str | None = None
         """Of a product in memory, as it was made; see `saving.save.attach_record`."""
         self._record: list[dict[str, Any]] | None = None
+        self._stored: StoredRecord | None = None
         self._groups: list[NDLater] | None = None
         self._extras: Extras | None = None
 
@@ -454,12 +455,8 @@ class FileContent:
     def record(self) -> list[dict[str, Any]]:
         """How the file was made, oldest step first; empty for a raw file."""
         if self._record is None:
-            rows: list[dict[str, Any]] = []
-            if self.map is not None:
-                if self.layout is None or self.layout.record is None:
-                    self.map.source.check()  # else it is when the record is read
-                rows = read_records(self.map)
-            self._record = rows
+            self._record = self._opened_record().rows()
+            self._stored = None
         return self._record
 
     @record.setter
@@ -467,6 +464,22 @@ class FileContent:
         self._record = [dict(row) for row in rows]
         self.has_new_record = True
         self.fingerprint = None
+
+    @property
+    def made_as(self) -> MadeAs | None:
+        """The key and digest in the record; no other entry is decoded for them."""
+        if self._record is not None:
+            return made_as(self._record)
+        return self._opened_record().made_as
+
+    def _opened_record(self) -> StoredRecord:
+        if self._stored is None:
+            if self.map is None:
+                return StoredRecord((), SCHEMA)
+            if self.layout is None or self.layout.record is None:
+                self.map.source.check()  # else it is when the record is read
+            self._stored = open_record(self.map)
+        return self._stored
 
     @property
     def stored_record(self) -> HduMap | None:
@@ -546,7 +559,7 @@ class FileContent:
             self._find_belongings(ndd, group)
         self.has_new_record = False
         self.fingerprint = None
-        self._record = None
+        self._record = self._stored = None
 
     def _find_belongings(self, ndd: NDLater, group: Group) -> None:
         """Note what belongs to a group, as the file that was written has it."""

@@ -38,6 +38,7 @@ from ndmapper.instruments import FlagTable
 from ndmapper.io.headers import Header, as_header
 from ndmapper.io.labels import Ident, Labels, make_labels
 from ndmapper.io.quickheader import HeaderValues, values_of
+from ndmapper.io.record import MadeAs
 
 __all__ = [
     "DataFile",
@@ -347,6 +348,11 @@ class DataFile(FileViews, Operators):
     @record.setter
     def record(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self.content.record = rows
+
+    @property
+    def made_as(self) -> MadeAs | None:
+        """The key and digest in the last entry of the record; None without a record."""
+        return self.content.made_as
 
     # ---- the list of images
 

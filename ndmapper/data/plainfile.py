@@ -16,7 +16,7 @@ from ndmapper.data.saving.save import write_datafile
 from ndmapper.errors import FormatError, MissingFileError
 from ndmapper.io.filetypes import plain_ext
 from ndmapper.io.labels import Ident
-from ndmapper.io.record import read_side, side_path, write_side
+from ndmapper.io.record import MadeAs, made_as, read_side, side_path, write_side
 from ndmapper.io.source import Stamp, open_source, opens_plain, stamp_of
 from ndmapper.io.temporary import staging_name
 from ndmapper.io.write import publish, write_hdus
@@ -196,6 +196,11 @@ class PlainFile(DataFile):
     @record.setter
     def record(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self._record = [dict(row) for row in rows]
+
+    @property
+    def made_as(self) -> MadeAs | None:
+        """The key and digest in the last entry of the record; None without a record."""
+        return made_as(self.record)
 
     @property
     def unsaved_key(self) -> str | None:

@@ -14,6 +14,7 @@ from ndmapper.data.filename import FileName
 from ndmapper.data.plainfile import PlainFile, open_file
 from ndmapper.errors import NotMadeError
 from ndmapper.io.filetypes import is_plain
+from ndmapper.io.record import MadeAs, made_as
 
 __all__ = [
     "PlannedFile",
@@ -83,6 +84,11 @@ class PlannedFile(DataFile):
     @record.setter
     def record(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self.content.record = rows
+
+    @property
+    def made_as(self) -> MadeAs | None:
+        """The key in its record, and the digest once it is made."""
+        return super().made_as if self.is_made else made_as(self._planned_record)
 
     @property
     def is_made(self) -> bool:

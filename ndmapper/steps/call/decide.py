@@ -229,7 +229,7 @@ def decide(unit: WorkUnit, targets: Targets) -> PlanItem:
         others = [path for path in there if path != err.path]
         _refuse_edited(step, others, str(err), unit.digests)
         return _again(item, str(err), f"outputs of {step} are damaged")
-    expected = {o: _redecided(e, found[o].record, paths) for o, e in expected.items()}
+    expected = {o: _redecided(e, found[o], paths) for o, e in expected.items()}
     item = partial(_item, unit, targets, expected, seen)
     forcing = [c for c in changes if c.forces]
     is_open = bool(forcing) and all(c.is_open for c in forcing)
@@ -390,9 +390,13 @@ def _compare(
 
 
 def _redecided(
-    expected: Entry, rows: Sequence[Mapping[str, Any]], paths: Mapping[Output, Path]
+    expected: Entry, product: DataFile, paths: Mapping[Output, Path]
 ) -> Entry:
     """Expect the decisions that a product was made with, as they are now."""
+    made = product.made_as
+    if made is not None and made.is_all and made.key == expected["key"]:
+        return expected
+    rows = product.record
     if not rows or not rows[-1].get("decisions"):
         return expected
     edited = decided_otherwise(next(iter(paths.values())), rows[-1])
@@ -530,13 +534,16 @@ class _Judge:
 
     def file(self, product: DataFile, expected: Mapping[str, Any]) -> list[Difference]:
         """List how an existing product differs from what would be made now."""
-        rows = product.record
-        if not rows:
+        made = product.made_as
+        if made is None:
             text = "it has no record, so nobody knows how it was made"
             return [Difference(text, "they have no record", forces=False)]
         if not is_as_recorded(product, self._work.digests):
             text = "it was changed by hand or by another program"
             return [Difference(text, "they were edited", forces=False, is_edit=True)]
+        if made.is_all and made.key == expected["key"]:
+            return []
+        rows = product.record
         return self.rows(rows, expected) + self._decided_otherwise(rows)
 
     def _decided_otherwise(self, rows: Sequence[Mapping[str, Any]]) -> list[Difference]:

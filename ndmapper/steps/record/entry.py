@@ -371,7 +371,8 @@ def _tags(unit: WorkUnit, refer: Callable[[DataFile | Path], Entry]) -> dict[str
 
 def is_as_recorded(df: DataFile, digests: DigestCache) -> bool:
     """Whether a product has the content that its record gives."""
-    return digest(str(df), digests) == str(df.record[-1]["content"])
+    made = df.made_as
+    return made is not None and digest(str(df), digests) == made.content
 
 
 def _name_damage(
@@ -412,8 +413,8 @@ def _reference(df: DataFile, unit: WorkUnit, *, expected: bool) -> Entry:
     found = examine(place, unit.digests)
     if expected:
         _name_damage(place, found, unit)
-    if (rows := df.record) and found.digest == str(rows[-1]["content"]):
-        key = rows[-1]["key"]
+    if (made := df.made_as) is not None and found.digest == made.content:
+        key = made.key
         if expected and df.expected_key and df.expected_key[0] == key:
             key = df.expected_key[1]
         return {"name": name, "key": key}
