@@ -457,10 +457,10 @@ class StoredRecord:
             return None
         if self._schema == SCHEMA:
             last = _parsed(self._texts[-1])
-            own = [last.get(n) if isinstance(last, dict) else None for n in _OWN]
-            if all(isinstance(value, str) for value in own):
+            key, content = map(last.get, _OWN) if isinstance(last, dict) else (0, 0)
+            if isinstance(key, str) and isinstance(content, str):
                 is_all = not any(word in t for t in self._texts for word in _UNKEYED)
-                return MadeAs(*own, is_all)
+                return MadeAs(key, content, is_all)
         return made_as(self.rows())
 
 

@@ -86,7 +86,8 @@ def map_parallel(
     count = min(resolve_workers(workers), len(items))
     if count < 2:
         results = []
-        for position, item in enumerate(progress(items, title)):
+        shown = progress(items, title) if len(items) > 1 else items
+        for position, item in enumerate(shown):
             results.append(func(item))
             if notify is not None:
                 notify(position, results[-1])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ndmapper.data import DataFile, FileName, FileSet
-from ndmapper.data.fold_names import list_names
+from ndmapper.data.fold_names import fold_names, list_names
 from ndmapper.data.name_pattern import Key, NamePattern, in_order, key_text
 from ndmapper.data.plainfile import open_file
 from ndmapper.data.planned import plan_file
@@ -42,6 +42,7 @@ from ndmapper.steps.record.entry import (
 )
 from ndmapper.steps.record.equivalence import Equivalence, own_key
 from ndmapper.steps.work_unit import Targets, WorkUnit
+from ndmapper.terminal import one_line
 
 __all__ = [
     "Action",
@@ -141,6 +142,13 @@ class PlanItem:
             members = item.names if is_set else []
             names |= dict.fromkeys(members or [str(item)], str(item) if members else "")
         return names
+
+    @property
+    def line(self) -> str:
+        """The step, its inputs and its products in one line."""
+        made = ", ".join(fold_names(self.products))
+        line = self.step + (f": {self.sources}" if self.sources else "")
+        return one_line(line + (f" -> {made}" if made else ""))
 
     @property
     def in_memory(self) -> bool:
@@ -344,7 +352,7 @@ def _item(  # noqa: PLR0917  # the first four are bound
         reason=reason,
         changes=tuple(dict.fromkeys(map(str, changes))),
         causes=tuple(dict.fromkeys(c.cause for c in changes if not c.follows)),
-        in_short=tuple(in_short(changes)),
+        in_short=tuple(in_short(changes)) if changes else (),
         edited=tuple(dict.fromkeys(c.name for c in changes if c.is_edit)),
         is_kept=bool(changes) and (is_edited or not any(c.forces for c in changes)),
         found=found or {},

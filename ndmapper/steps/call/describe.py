@@ -1,32 +1,28 @@
-"""Units of work in words: one unit, and many units of a step in one line."""
+"""Many units of work in words: those of a step in one line."""
 
 from collections.abc import Iterable, Sequence
 
-from ndmapper.data.fold_names import fold_names, list_names
+from ndmapper.data.fold_names import list_names
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.terminal import one_line
 
-__all__ = ["describe_unit", "describe_units", "group_units", "reason_of"]
+__all__ = ["describe_units", "group_units", "reason_of"]
 
 _WIDTH = 40
 """Largest length of the inputs in a line about many units [characters]."""
 
 
-def describe_unit(item: PlanItem) -> str:
-    """Name step, inputs and products in one line."""
-    return _line(item.step, item.sources, ", ".join(fold_names(item.products)))
-
-
 def describe_units(items: Sequence[PlanItem]) -> str:
     """Name step, inputs and products of several units of a step in one line."""
     if len(items) == 1:
-        return describe_unit(items[0])
+        return items[0].line
     files = {n: of for item in items for n, of in item.input_names.items()}
     sources = list_names(files, files)
     if len(sources) > _WIDTH:
         sources = f"{len(files)} files"
     products = list_names([name for item in items for name in item.products])
-    return _line(items[0].step, sources, products)
+    made = f" -> {products}" if products else ""
+    return one_line(f"{items[0].step}: {sources}{made}")
 
 
 def group_units(items: Iterable[PlanItem]) -> list[list[PlanItem]]:
@@ -45,8 +41,3 @@ def reason_of(items: Sequence[PlanItem]) -> str:
     if len(reasons) == 1:
         return reasons.pop()
     return "; ".join(items[0].causes) or "as what they are made of differs"
-
-
-def _line(step: str, sources: str, products: str) -> str:
-    line = step + (f": {sources}" if sources else "")
-    return one_line(line + (f" -> {products}" if products else ""))

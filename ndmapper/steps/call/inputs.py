@@ -131,7 +131,7 @@ def coerce(inputs: Any, step: str) -> Inputs:
         return _inputs(files, "one")
     if isinstance(inputs, (str, FileName, os.PathLike)):
         text = os.fspath(inputs)
-        if parse_pattern(text) is not None:
+        if "{" in text and parse_pattern(text) is not None:
             return _inputs(DataFileList(data=[FileSet(text)]), "one")
         form: Form = "many" if any(c in text for c in "*?[") else "one"
         if form == "many" and os.path.exists(text):  # noqa: PTH110  # any path-like

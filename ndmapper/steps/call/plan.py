@@ -157,7 +157,12 @@ def _make_units(
     digests: DigestCache,
 ) -> tuple[list[WorkUnit], list[Targets]]:
     """Make the unit of each part of a call, and name its products."""
-    resolved = [resolve_tags(declaration, part.roles) for part in parts]
+    resolved = [
+        (declaration, part.roles)
+        if declaration.is_python
+        else resolve_tags(declaration, part.roles)
+        for part in parts
+    ]
     names = _name_groups(parts, resolved, bound, settings)
     ran = what_ran(declaration, bound.parameters)
     units: list[WorkUnit] = []

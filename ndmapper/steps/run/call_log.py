@@ -9,7 +9,6 @@ from ndmapper.data.fold_names import list_names
 from ndmapper.log import FILE_ONLY, TERMINAL_ONLY
 from ndmapper.steps.call.decide import PlanItem
 from ndmapper.steps.call.describe import (
-    describe_unit,
     describe_units,
     group_units,
     reason_of,
@@ -69,7 +68,7 @@ class CallLog:
         kind: Kind = "reused" if item.reason == "exists" else "cleaned"
         if not item.changes:
             if log.isEnabledFor(logging.INFO):  # else it would be worded for nothing
-                words = describe_unit(item)
+                words = item.line
                 log.info("%s: %s", words, _WORDS[kind], extra=self._extra)
         else:
             # A reason that an earlier call has told is not told again.
@@ -80,7 +79,7 @@ class CallLog:
             kind = "differs" if is_told else "stale"
             log.warning(
                 "%s: re-used, but it differs from what would be made now: %s",
-                describe_unit(item),
+                item.line,
                 reason_of([item]),
                 extra=self._extra if kind == "differs" else FILE_ONLY,
             )
@@ -89,11 +88,11 @@ class CallLog:
     def made(self, item: PlanItem, warnings: Sequence[str] = ()) -> None:
         """Log that a unit is done, and what a tool warned of."""
         for text in warnings:
-            log.warning("%s: %s", describe_unit(item), text, extra=self._extra)
+            log.warning("%s: %s", item.line, text, extra=self._extra)
             self._warnings.setdefault(text, []).append(item)
         kinds: dict[str, Kind] = {"run": "made", "memory": "memory"}
         kind = kinds.get(item.action, "again") if item.targets else "done"
-        log.info("%s: %s", describe_unit(item), outcome_of(item), extra=self._extra)
+        log.info("%s: %s", item.line, outcome_of(item), extra=self._extra)
         self._kinds.setdefault(kind, []).append(item)
         if not item.in_memory:
             summary.add(made=item.products)

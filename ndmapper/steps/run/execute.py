@@ -21,7 +21,6 @@ from ndmapper.log import FILE_ONLY
 from ndmapper.parallel import map_parallel
 from ndmapper.parallel.cores import limit_by_memory, resolve_workers
 from ndmapper.steps.call.decide import PlanItem
-from ndmapper.steps.call.describe import describe_unit
 from ndmapper.steps.call.inputs import Inputs
 from ndmapper.steps.call.plan import Plan
 from ndmapper.steps.declare.declaration import Declaration
@@ -89,15 +88,17 @@ def _run_units(plan: Plan, made: dict[int, Made | Failure], calls: CallLog) -> N
             calls.reused(item)
     _make_inputs(todo)
     settings, workers = plan.settings, count_workers(plan)
+    cluster = settings["cluster"]
     goes_on = settings["on_error"] == "continue" or any(i.unit.key for i in todo)
     # Where there is one unit, its extensions are worked on at once.
-    inside = workers if len(todo) == 1 and not usable(settings["cluster"]) else 1
+    is_local = cluster is None or not usable(cluster)
+    inside = workers if len(todo) == 1 and is_local else 1
     map_parallel(
         _Runner(goes_on, inside),
         todo,
         workers=workers,
         title=plan.step,
-        cluster=settings["cluster"],
+        cluster=cluster,
         notify=note,
     )
     if settings["on_error"] != "continue":
@@ -242,8 +243,8 @@ def _make_again(item: PlanItem) -> None:
     _make_inputs([item], extra=FILE_ONLY)
     made = run_unit(item)
     for text in made.warnings:
-        log.warning("%s: %s", describe_unit(item), text)
-    log.info("%s: %s", describe_unit(item), outcome_of(item), extra=FILE_ONLY)
+        log.warning("%s: %s", item.line, text)
+    log.info("%s: %s", item.line, outcome_of(item), extra=FILE_ONLY)
     summary.add(made=item.products)
     again = set(item.products)
     summary.cleaned = [name for name in summary.cleaned if name not in again]

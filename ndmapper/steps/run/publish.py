@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,7 +127,7 @@ def publish_products(
                 for output, one in zip(outputs, finished, strict=True)
                 if (content := _kept(item, output, one.target, keys[one.target]))
             }
-            with removing_former(item):
+            with removing_former(item) if item.unit.open else nullcontext():
                 for one in finished:
                     if one.target not in kept:
                         one.publish()
