@@ -175,6 +175,9 @@ class PlainFile(DataFile):
             )
             raise FormatError(msg)
         content = self.read_bytes()
+        if not content.strip():
+            msg = f"{self} is empty, so there is no table in it"
+            raise FormatError(msg)
         try:
             return Table.read(io.BytesIO(content), format=known, **keywords)
         except Exception as err:

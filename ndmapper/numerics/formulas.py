@@ -30,7 +30,7 @@ def as_numbers(values: Any, what: str) -> Array:
     """Return an array of real numbers, none masked; `what` they are is for errors."""
     if isinstance(values, np.ndarray) and np.any(getattr(values, "mask", False)):
         msg = (
-            f"{what} have masked pixels, which would count as good ones here; give the "
+            f"{what} come as a masked array, whose mask would be lost; give the "
             "plain array, and the mask as flags or mask"
         )
         raise TypeError(msg)

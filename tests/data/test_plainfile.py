@@ -177,3 +177,10 @@ def test_planned(tmp_path):
     assert type(pickle.loads(pickle.dumps(made))) is PlainFile
     assert copy.deepcopy(made).text() == "1 2\n"
     assert type(plan_file("x.fits", [], {})) is PlannedFile
+
+
+def test_an_empty_file_holds_no_table(tmp_path):
+    path = tmp_path / "x.dat"
+    path.write_text("\n")
+    with pytest.raises(FormatError, match="is empty, so there is no table in it"):
+        PlainFile(path).table()

@@ -361,3 +361,67 @@ def test_keys_are_digests_of_canonical_json():
               "calibrations": {"bias": "sha256:b", "dark": None}}  # fmt: skip
     key = hashlib.sha256(canonical(parts).encode()).hexdigest()
     assert record.entry_key(row) == f"sha256:{key}"
+
+
+def two_entries():
+    first = entry(product="p1.fits")
+    return [
+        first,
+        entry(product="p2.fits", content="sha256:d", parameters={"order": 4}),
+    ]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_key_and_content_are_read_without_the_other_entries(
+    tmp_path, monkeypatch, beside
+):
+    rows = two_entries()
+    path = tmp_path / "x.fits"
+    write_record(path, [] if beside else rows)
+    if beside:
+        record.write_side(path, rows)
+        path.write_bytes(path.read_bytes()[:2880])
+    stored = record.open_record(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(record.StoredRecord, "rows", None)
+        made = stored.made_as
+    assert made == (rows[-1]["key"], "sha256:d", True)
+    assert stored.rows() == rows
+
+
+@pytest.mark.parametrize("text", ['{"decisions":{"order":3}}', '{"schema":1}'])
+def test_keys_that_do_not_tell_all_are_known_as_such(tmp_path, text):
+    path = tmp_path / "x.fits"
+    first, last = two_entries()
+    write_record(path, [first | json.loads(text), last])
+    assert not record.open_record(path).made_as.is_all
+
+
+def test_what_made_nothing_says_nothing(tmp_path):
+    path = tmp_path / "x.fits"
+    fits.PrimaryHDU().writeto(path)
+    assert record.open_record(path).made_as is None
+    assert not len(record.open_record(path))
+
+
+def test_old_records_say_it_by_their_entries(tmp_path):
+    path = tmp_path / "x.fits"
+    fits.PrimaryHDU().writeto(path)
+    rows = [row | {"schema": 2} for row in two_entries()]
+    side = side_path(path)
+    side.parent.mkdir(parents=True)
+    side.write_text(json.dumps(rows))
+    made = record.open_record(path).made_as
+    assert (made.key, made.content) == (rows[-1]["key"], "sha256:d")
+    assert not made.is_all
+
+
+def test_an_earlier_entry_that_is_damaged_shows_when_it_is_read(tmp_path):
+    path = tmp_path / "x.fits"
+    write_record(path, two_entries())
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"subtract_bias"', b'["ubtract_bias"', 1))
+    stored = record.open_record(path)
+    assert stored.made_as.content == "sha256:d"
+    with pytest.raises(RecordError, match=r"x\.fits: .*not JSON"):
+        stored.rows()
