@@ -11,6 +11,7 @@ from shared_steps import subtract
 from ndmapper._version import __version__
 from ndmapper.config import config
 from ndmapper.data import DataFile
+from ndmapper.errors import RecordError
 from ndmapper.io.record import entry_key
 from ndmapper.report import history
 from ndmapper.steps import run_task
@@ -186,3 +187,22 @@ def test_record_provenance_tables_on_request(make_raw, name):
         assert list(hdus["HISTORY"].data["primitive"]) == ["double"]
     assert list(df.tables) == []
     assert double(raw, out_names=name, reprocess="auto").record == df.record
+
+
+def test_a_damaged_record_of_an_input_is_told_before_anything_runs(make_raw):
+    ran = []
+
+    @run_task(prefix="t")
+    def told(ndd):
+        ran.append(ndd)
+        return ndd
+
+    double(double(make_raw("x1.fits")))
+    path = Path("ddx1.fits")
+    # The first entry, while the last one, by which a re-run goes, is whole.
+    whole = path.read_bytes()
+    first = whole.index(b'"calibrations"')
+    path.write_bytes(whole[:first] + b"[" + whole[first + 1 :])
+    with pytest.raises(RecordError, match=r"ddx1\.fits: .* not JSON"):
+        told(path)
+    assert not ran

@@ -344,6 +344,10 @@ def _item(  # noqa: PLR0917  # the first four are bound
     found: Mapping[Output, DataFile] | None = None,
 ) -> PlanItem:
     is_edited = any(c.is_edit for c in changes)
+    if action != "reuse":
+        # A record that is damaged is an error now, not when a tool has run.
+        for df in unit.used:
+            _ = df.record
     return PlanItem(
         unit=unit,
         targets=targets,
