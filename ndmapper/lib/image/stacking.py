@@ -1,0 +1,253 @@
+"""Stacking images on a common grid of the sky."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import Table
+
+from ndmapper.data import DataFileList, Flag, NDLater
+from ndmapper.data.flags import FLAGS_DTYPE, widened
+from ndmapper.engines.quality import qc
+from ndmapper.errors import ParameterError, UnitError
+from ndmapper.lib.image.grid import Grid, PixelMap, common_grid
+from ndmapper.numerics.combine import combine
+from ndmapper.numerics.formulas import narrowed
+from ndmapper.numerics.resample import covariance, resample, sum_variance_factor
+from ndmapper.steps import Range, run_task
+
+__all__ = ["COVARIANCE", "noise_factor", "stack_images"]
+
+Array = npt.NDArray[np.float64]
+
+COVARIANCE = "COVARIANCE"
+"""Name of the table of covariances of neighbours."""
+
+_CHUNK = 1 << 26
+"""Rows are stacked together up to about so many bytes."""
+
+_BYTES = 200
+"""Bytes that a pixel of an image takes while it is resampled."""
+
+_SAMPLE = 256
+"""Covariances are averaged over at most so many rows and columns."""
+
+
+@run_task(each="list", outputs="stack", suffix="_stack")
+def stack_images(
+    files: DataFileList,
+    *,
+    method: Literal["mean", "median", "sigclip"] = "sigclip",
+    low: Annotated[float, Range(gt=0)] = 4.0,
+    high: Annotated[float, Range(gt=0)] = 4.0,
+    scale: Sequence[float] | None = None,
+    level: Literal["none", "median"] = "none",
+    covers: Literal["all", "first"] = "all",
+) -> NDLater:
+    """
+    Stack images on a common grid: ``stack_images(files, stack='deep.fits')``.
+
+    Parameters
+    ----------
+    files : DataFileList
+        Images with world coordinates, and best with variance. All extensions go onto
+        one grid, that of the first image without its distortions.
+    method : {'mean', 'median', 'sigclip'}
+        How they are combined, after they were put onto the grid.
+    low, high : float
+        Limits of the clipping [standard deviations].
+    scale : sequence of float, optional
+        The images of each file are multiplied by its number first, such as the
+        transparency relative to the first one.
+    level : {'none', 'median'}
+        Whether the median of each image is brought to that of the first one, so that a
+        sky that varies is not taken for outliers.
+    covers : {'all', 'first'}
+        Whether the grid covers all images, or the first one.
+
+    Returns
+    -------
+    NDLater
+        The stack, with variance and flags. Values are interpolated linearly, and
+        multiplied by the area of pixels, so that flux is conserved. The variance is
+        that of each pixel by itself. Neighbours share noise, so that the sum of many
+        pixels has a larger variance than the sum of their variances: by how much is in
+        the table COVARIANCE (see `noise_factor`).
+
+    Raises
+    ------
+    ParameterError
+        If an image has no world coordinates, or the numbers of ``scale`` do not fit.
+    UnitError
+        If units differ.
+    """
+    images = [ndd for df in files for ndd in df]
+    names = [f"{df.filename or 'an image'}[{ndd.ident}]" for df in files for ndd in df]
+    factors = _factors(files, scale)
+    for image, name in zip(images, names, strict=True):
+        if image.unit != images[0].unit:
+            msg = f"{name} is in {image.unit}, but {names[0]} in {images[0].unit}"
+            raise UnitError(msg)
+    grid = common_grid(images, names, covers=covers)
+    sources = [
+        _Source(image, PixelMap(grid, image.wcs), factor)
+        for image, factor in zip(images, factors, strict=True)
+    ]
+    if level == "median":
+        for source in sources:
+            source.offset = sources[0].median - source.median
+    stack = _combined(sources, grid, method=method, low=low, high=high)
+    table = _covariance_table([source.map for source in sources], grid)
+    stack.tables[COVARIANCE] = table
+    stack.meta["NCOMBINE"] = (len(images), "number of images stacked")
+    qc(images=len(images), noise_factor_of_5x5=round(noise_factor(table, 5), 4))
+    return stack
+
+
+def noise_factor(table: Table, size: int) -> float:
+    """
+    Compute how much larger the variance of a sum is than the sum of variances.
+
+    Parameters
+    ----------
+    table : Table
+        The table COVARIANCE of a stack.
+    size : int
+        The sum is over so many pixels along each side of a square.
+
+    Returns
+    -------
+    float
+        What the sum of the variances of its pixels is to be multiplied by.
+    """
+    found = {
+        (int(row["dx"]), int(row["dy"])): float(row["covariance"]) for row in table
+    }
+    return sum_variance_factor(found, size)
+
+
+def _factors(files: DataFileList, scale: Sequence[float] | None) -> list[float]:
+    """Give the factor of each image."""
+    given = [1.0] * len(files) if scale is None else [float(one) for one in scale]
+    if len(given) != len(files) or not all(0 < one < np.inf for one in given):
+        msg = (
+            f"{len(files)} files need as many positive factors in scale, not "
+            f"{list(given)}"
+        )
+        raise ParameterError(msg)
+    return [factor for df, factor in zip(files, given, strict=True) for _ in df]
+
+
+class _Source:
+    """An image that is put onto the grid some rows at a time."""
+
+    def __init__(self, image: NDLater, places: PixelMap, factor: float) -> None:
+        self.image = image
+        self.map = places
+        self.factor = factor
+        self.offset = 0.0
+
+    @property
+    def median(self) -> float:
+        """The median of the pixels that are good, times the factor."""
+        values = np.asarray(self.image.data, np.float64)
+        if (flags := self.image.flags) is not None:
+            values = values[(flags & self.image.bad_flags) == 0]
+        values = values[np.isfinite(values)]
+        return self.factor * float(np.median(values)) if values.size else 0.0
+
+    def on_grid(self, start: int, stop: int, no_data: int) -> Any:
+        """Resample what lies in some rows of the grid; None if nothing does."""
+        x, y = self.map.rows(start, stop)
+        ny, nx = self.image.shape
+        inside = (x >= 0) & (x <= nx - 1) & (y >= 0) & (y <= ny - 1)
+        if not inside.any():
+            return None
+        first, last = int(y[inside].min()), int(y[inside].max()) + 2
+        part = self.image[first:last]
+        found = resample(
+            np.asarray(part.data),
+            x,
+            y - first,
+            variance=part.variance,
+            flags=part.flags,
+            area=self.map.area(start, stop),
+            bad_flags=self.image.bad_flags,
+            no_data_flag=no_data,
+        )
+        data = found.data * self.factor + self.offset
+        noise = None if found.variance is None else found.variance * self.factor**2
+        return data, noise, found.flags
+
+
+def _combined(
+    sources: Sequence[_Source], grid: Grid, *, method: str, low: float, high: float
+) -> NDLater:
+    """Combine images on the grid, some rows at a time."""
+    first = sources[0].image
+    no_data = first.flag_table.like_own(Flag.NO_DATA) or int(Flag.NO_DATA)
+    has_variance = all(source.image.has("uncertainty") for source in sources)
+    ny, nx = grid.shape
+    data = np.full(grid.shape, np.nan, np.float32)
+    variance = np.full(grid.shape, np.nan, np.float32)
+    flags = widened(np.zeros(grid.shape, FLAGS_DTYPE), no_data)
+    flags |= flags.dtype.type(no_data)
+    step = max(1, _CHUNK // (_BYTES * nx * len(sources)))
+    for start in range(0, ny, step):
+        stop = min(ny, start + step)
+        found = [
+            part
+            for source in sources
+            if (part := source.on_grid(start, stop, no_data)) is not None
+        ]
+        if not found:
+            continue
+        result = combine(
+            [part[0] for part in found],
+            [part[1] for part in found] if has_variance else None,
+            [part[2] for part in found],
+            method=method,
+            low=low,
+            high=high,
+            bad_flags=first.bad_flags,
+            no_data_flag=no_data,
+        )
+        rows = slice(start, stop)
+        data[rows] = result.data
+        variance[rows] = narrowed(result.variance, np.dtype("f4"))
+        if flags.dtype < result.flags.dtype:
+            flags = flags.astype(result.flags.dtype)
+        flags[rows] = result.flags
+    known = has_variance or len(sources) > 1
+    meta = first.meta.copy()
+    stack = NDLater(
+        data,
+        variance=variance if known else None,
+        flags=flags,
+        unit=first.unit,
+        meta=meta,
+    )
+    stack.wcs = grid.wcs
+    return stack
+
+
+def _covariance_table(maps: Sequence[PixelMap], grid: Grid) -> Table:
+    """Average the covariances of neighbours over images, in the middle of the grid."""
+    ny, nx = grid.shape
+    start = max(0, (ny - _SAMPLE) // 2)
+    left = max(0, (nx - _SAMPLE) // 2)
+    total: dict[tuple[int, int], float] = {}
+    for places in maps:
+        x, y = places.rows(start, min(ny, start + _SAMPLE))
+        columns = slice(left, left + _SAMPLE)
+        for lag, value in covariance(x[:, columns], y[:, columns]).items():
+            total[lag] = total.get(lag, 0.0) + value / len(maps)
+    lags = sorted(total, key=lambda lag: (lag[1], lag[0]))
+    return Table(
+        {
+            "dx": np.array([lag[0] for lag in lags], np.int16),
+            "dy": np.array([lag[1] for lag in lags], np.int16),
+            "covariance": np.array([total[lag] for lag in lags]),
+        }
+    )

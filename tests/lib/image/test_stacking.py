@@ -1,0 +1,184 @@
+"""Stacks of dithered images, against the truth."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.wcs import WCS
+
+from ndmapper.data import DataFile, NDLater
+from ndmapper.errors import ParameterError, UnitError
+from ndmapper.lib.image.stacking import COVARIANCE, noise_factor, stack_images
+
+SHAPE = 90, 110
+SKY, READ_NOISE = 200.0, 4.0
+STARS = [(30.3, 25.6, 40_000.0), (70.8, 50.2, 15_000.0), (50.1, 70.4, 4000.0)]
+FWHM = 3.5
+
+
+def coordinates(dx, dy, angle=0.0):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval = [120.0, -30.0]
+    wcs.wcs.crpix = [SHAPE[1] / 2 + dx, SHAPE[0] / 2 + dy]
+    turn, size = np.deg2rad(angle), 0.2 / 3600
+    wcs.wcs.cd = size * np.array(
+        [[-np.cos(turn), np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    )
+    return wcs
+
+
+def scene(wcs, transparency=1.0, sky=SKY):
+    """Image the stars, which stand at their places on the first image."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    image = np.full(SHAPE, sky)
+    sigma = FWHM / 2.3548
+    first = coordinates(0, 0)
+    for star_x, star_y, flux in STARS:
+        at_x, at_y = wcs.all_world2pix(*first.all_pix2world(star_x, star_y, 0), 0)
+        profile = np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / (2 * sigma**2))
+        image += transparency * flux * profile / profile.sum()
+    return image
+
+
+def exposure(rng, number, dither, *, angle=0.0, transparency=1.0, sky=SKY):
+    wcs = coordinates(*dither, angle)
+    true = scene(wcs, transparency, sky)
+    data = rng.poisson(true) + rng.normal(0, READ_NOISE, SHAPE)
+    variance = true + READ_NOISE**2
+    ndd = NDLater(data, variance=variance, unit=u.electron, ident=1, wcs=wcs)
+    return DataFile(f"x{number}.fits", data=[ndd])
+
+
+DITHERS = [(0, 0), (3.4, -2.7), (-4.6, 1.2), (1.5, 5.5), (-2.2, -3.9), (5.1, 2.8)]
+
+
+def night(seed=1, **changes):
+    rng = np.random.default_rng(seed)
+    return [
+        exposure(rng, n, dither, **{k: v[n] for k, v in changes.items()})
+        for n, dither in enumerate(DITHERS)
+    ]
+
+
+def flux(image, x, y, radius=8):
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    return image[(columns - x) ** 2 + (rows - y) ** 2 <= radius**2].sum()
+
+
+def test_a_stack_has_the_stars_where_they_are_with_all_their_light():
+    stack = stack_images(night(), covers="first", save=False)[0]
+    true = scene(coordinates(0, 0))
+    assert stack.shape == SHAPE
+    assert stack.unit == u.electron
+    assert stack.meta["NCOMBINE"] == 6
+    clean = stack.data - SKY
+    for x, y, _ in STARS[:2]:
+        # Of 40 000 and 15 000 electrons in six exposures the noise is .2 and .5 %.
+        assert flux(clean, x, y) == pytest.approx(flux(true - SKY, x, y), rel=0.02)
+        rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+        near = (columns - x) ** 2 + (rows - y) ** 2 <= 36
+        centre = (clean * columns)[near].sum() / clean[near].sum()
+        assert centre == pytest.approx(x, abs=0.06)  # the noise of a first moment
+
+
+def test_errors_of_pixels_and_of_sums_are_right():
+    pixels, boxes, naive = [], [], []
+    true = scene(coordinates(0, 0), transparency=0)
+    for seed in range(3):
+        files = night(seed, transparency=[0] * 6)
+        stack = stack_images(files, method="mean", covers="first", save=False)[0]
+        inside = np.s_[8:-8, 8:-8]
+        error = (stack.data - true)[inside]
+        variance = stack.variance[inside]
+        pixels.append(np.std(error / np.sqrt(variance)))
+        ny, nx = (n // 5 * 5 for n in error.shape)
+        cut = np.s_[:ny, :nx]
+        sums = error[cut].reshape(ny // 5, 5, nx // 5, 5).sum(axis=(1, 3))
+        noise = variance[cut].reshape(ny // 5, 5, nx // 5, 5).sum(axis=(1, 3))
+        factor = noise_factor(stack.tables[COVARIANCE], 5)
+        naive.append(np.std(sums / np.sqrt(noise)))
+        boxes.append(np.std(sums / np.sqrt(noise * factor)))
+    # Three stacks of 7000 pixels and of 250 boxes, whose width is known to 1 and 3 %.
+    assert np.mean(pixels) == pytest.approx(1, abs=0.05)
+    assert np.mean(boxes) == pytest.approx(1, abs=0.1)
+    assert np.mean(naive) > 1.3
+
+
+def test_rotated_images_fit():
+    files = night(angle=[0, 2, -3, 5, 1, -1])
+    stack = stack_images(files, covers="first", save=False)[0]
+    true = scene(coordinates(0, 0)) - SKY
+    x, y, _ = STARS[0]
+    assert flux(stack.data - SKY, x, y) == pytest.approx(flux(true, x, y), rel=0.02)
+
+
+def test_a_satellite_and_cosmic_rays_are_gone():
+    files = night()
+    files[2][0].data[40, :] += 3000
+    files[4][0].data[20:23, 30:32] += 9000
+    stack = stack_images(files, covers="first", save=False)[0]
+    true = stack_images(night(), covers="first", save=False)[0]
+    inside = np.s_[8:-8, 8:-8]
+    pull = (stack.data - true.data)[inside] / np.sqrt(true.variance[inside])
+    assert np.abs(pull).max() < 5
+
+
+def test_levels_and_transparency_are_made_equal():
+    sky = [200.0, 260.0, 150.0, 230.0, 300.0, 190.0]
+    clear = [1.0, 0.9, 0.8, 1.0, 0.7, 0.95]
+    files = night(sky=sky, transparency=clear)
+    stack = stack_images(
+        files, scale=[1 / t for t in clear], level="median", covers="first", save=False
+    )[0]
+    true = scene(coordinates(0, 0)) - SKY
+    x, y, _ = STARS[0]
+    assert flux(stack.data - SKY, x, y) == pytest.approx(flux(true, x, y), rel=0.03)
+
+
+def test_all_images_are_covered():
+    stack = stack_images(night(), save=False)[0]
+    # In x from -5.1 to 109 + 4.6, in y from -5.5 to 89 + 3.9, on whole pixels.
+    assert stack.shape == (93 + 6 + 1, 114 + 6 + 1)
+    assert (stack.flags[0, 0] & 16) or np.isfinite(stack.data[0, 0])
+    place = stack.wcs.all_world2pix(*coordinates(0, 0).all_pix2world(30.3, 25.6, 0), 0)
+    rows, columns = np.unravel_index(np.nanargmax(stack.data), stack.shape)
+    assert np.hypot(place[0] - columns, place[1] - rows) < 1
+
+
+def test_flags_follow():
+    files = night()
+    for df in files:
+        df[0].flags = np.zeros(SHAPE, np.uint16)
+    files[0][0].flags[50, 50] = 1
+    files[0][0].data[50, 50] = 1e6
+    stack = stack_images(files, covers="first", save=False)[0]
+    assert not stack.flags[50, 50]  # the others are good there
+    assert stack.data[50, 50] < 400
+    only = stack_images(files[:1], covers="first", method="mean", save=False)[0]
+    assert only.flags[50, 50] == 1
+
+
+def test_saved_and_read_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = night()[:3]
+    for df in files:
+        df.save()
+    stack = stack_images([df.filename for df in files], stack="deep.fits")
+    again = DataFile("deep.fits")
+    assert noise_factor(again[0].tables[COVARIANCE], 5) > 1.2
+    assert again[0].wcs.wcs.ctype[0] == "RA---TAN"
+    assert np.array_equal(again[0].data, stack[0].data, equal_nan=True)
+
+
+def test_what_cannot_be_stacked():
+    files = night()[:2]
+    with pytest.raises(ParameterError, match="as many positive factors"):
+        stack_images(files, scale=[1.0], save=False)
+    with pytest.raises(ParameterError, match="as many positive factors"):
+        stack_images(files, scale=[1.0, -1.0], save=False)
+    other = DataFile("y.fits", data=[NDLater(np.ones(SHAPE), unit=u.electron)])
+    with pytest.raises(ParameterError, match=r"y\.fits.*has no world coordinates"):
+        stack_images([files[0], other], save=False)
+    files[1][0].unit = u.adu
+    with pytest.raises(UnitError, match="is in adu, but"):
+        stack_images(files, save=False)
