@@ -113,7 +113,7 @@ def match_points(
     With `near`, the shift is that at which most pairs of points agree. Without it,
     triangles of neighbours whose sides have the same ratios are hypotheses [1]_, and
     the one with which most points agree is taken. Either is then fitted to all points
-    that agree, by least squares: a shift to two of them, a similarity to three and more.
+    that agree, by least squares: a shift to one or two, a similarity to more.
 
     References
     ----------
