@@ -35,6 +35,7 @@ PUBLIC = (
     "ndmapper.lib.ccd",
     "ndmapper.lib.combine",
     "ndmapper.lib.cosmetics",
+    "ndmapper.lib.image",
     "ndmapper.lib.muse",
     "ndmapper.lib.simulate",
     "ndmapper.log",

@@ -24,8 +24,8 @@ from astropy.io import fits
 
 from ndmapper import config
 from ndmapper.cli.catalogue import library_steps
-from ndmapper.data import DataFile
-from ndmapper.lib import ccd, combine, cosmetics
+from ndmapper.data import DataFile, NDLater, PlainFile
+from ndmapper.lib import ccd, combine, cosmetics, image
 from ndmapper.lib.calibrator import calibrate_image
 
 STORED = Path(__file__).with_name("revisions.json")
@@ -165,6 +165,34 @@ def calibrated(folder):
     yield calibrate_image(raw, overscan_method="mean", out_names="b.fits")
 
 
+def starry(name):
+    """Write stars of whole numbers, with variance and a sky."""
+    pixels = np.full((64, 64), 100.0) + (np.indices((64, 64)).sum(0) % 5 - 2) * 4
+    for x, y, peak in ((12, 15, 4096), (44, 20, 2048), (30, 47, 8192)):
+        core = np.array([1, 4, 8, 4, 1]) / 8
+        pixels[y - 2 : y + 3, x - 2 : x + 3] += peak * np.outer(core, core)
+    df = DataFile(name, mode="new")
+    df.append(NDLater(pixels, variance=np.full((64, 64), 32.0), unit="electron"))
+    df.save()
+    return name
+
+
+def background_map(folder):
+    name = starry("x.fits")
+    for n, words in enumerate(({}, {"estimator": "mode", "filter_size": 1})):
+        yield image.measure_background(
+            name, box_size=16, out_names=f"{n}.fits", **words
+        )
+
+
+def without_background(folder):
+    yield image.subtract_background(starry("x.fits"), box_size=16)
+
+
+def sources(folder):
+    yield image.find_sources(starry("x.fits"), box_size=16)
+
+
 CASES = {
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
@@ -179,13 +207,24 @@ CASES = {
     "cosmetics.add_bpm": masked,
     "cosmetics.clean_cosmic_rays": cosmic,
     "cosmetics.init_bpm": mask,
+    "image.find_sources": sources,
+    "image.measure_background": background_map,
+    "image.subtract_background": without_background,
 }
 
 
 def outcome(files):
-    """Digest pixels, variances and flags to five digits."""
+    """Digest pixels, variances and flags to five digits; numbers of tables to four."""
     found = hashlib.sha256()
     for file in files:
+        if isinstance(file, PlainFile):
+            table = file.table()
+            for name in table.colnames:
+                values = [
+                    f"{v:.3e}" if isinstance(v, float) else str(v) for v in table[name]
+                ]
+                found.update(f"{name} {' '.join(values)}\n".encode())
+            continue
         for ndd in DataFile(str(file)):
             variance = None if ndd.uncertainty is None else ndd.uncertainty.array
             for array in (ndd.data, variance, ndd.flags):

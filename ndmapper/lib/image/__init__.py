@@ -1,12 +1,32 @@
 """
-Images of the sky.
+Steps for calibrated images: background, sources, photometry, alignment, stacking.
 
-grid
-    The common grid of images, and where its pixels lie in each of them.
-stacking
+In the order in which an image meets them: `align_images` and `stack_images`,
+`subtract_background`, `find_sources`, then photometry. Catalogues are tables, in files
+of type ecsv.
+
+alignment
+    World coordinates from the stars of a reference image or a catalogue.
+grid, stacking
     Stacking images on a common grid, with variance, flags and covariance.
+background, sources
+    Measuring and subtracting the background; finding sources.
+catalogue
+    Columns and flags of catalogues, and sky positions.
+figures
+    Figures of what was measured.
 """
 
+from ndmapper.lib.image.background import measure_background, subtract_background
+from ndmapper.lib.image.catalogue import SourceFlag
+from ndmapper.lib.image.sources import find_sources
 from ndmapper.lib.image.stacking import noise_factor, stack_images
 
-__all__ = ["noise_factor", "stack_images"]
+__all__ = [
+    "SourceFlag",
+    "find_sources",
+    "measure_background",
+    "noise_factor",
+    "stack_images",
+    "subtract_background",
+]
