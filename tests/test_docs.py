@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpydoc.validate import validate
+from shared_stars import coordinates, exposure
 
 import ndmapper
 from ndmapper.cli import main
@@ -259,6 +260,17 @@ def test_muse_page_does_what_it_says(tmp_path, monkeypatch):
     assert (names["difference"][7].get_data() == 0).all()
     assert (tmp_path / "compared" / "MASTER_BIAS-08.fits").exists()
     assert (tmp_path / "merged" / "MASTER_FLAT.fits").exists()
+
+
+def test_stacking_page_does_what_it_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number, dither in enumerate([(0, 0), (4.4, -3.3), (-2.5, 5.6)], 1):
+        true = coordinates(*dither)
+        exposure(f"sky{number}.fits", true, coordinates(), seed=number).save()
+    names = run_blocks(DOCS / "howto" / "stacking.md", tmp_path)
+    assert names["stack"][0].meta["NCOMBINE"] == 3
+    assert 1.5 < names["noise_factor"](names["stack"][0].tables["COVARIANCE"], 5) < 2.5
+    assert names["error"] > 0
 
 
 def test_own_step_page_makes_what_it_says(tmp_path, monkeypatch):

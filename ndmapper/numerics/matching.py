@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Match", "Similarity", "match_points"]
+__all__ = ["Match", "Similarity", "fit_similarity", "match_points"]
 
 Array = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
@@ -201,8 +201,14 @@ def _triangles(points: Array) -> tuple[Indices, Array]:
     return index[is_clear], ratios[is_clear]
 
 
-def _by_triangles(first: Array, second: Array, tolerance: float) -> Similarity | None:
-    """Find the similarity of two alike triangles with which most points agree."""
+def _by_triangles(
+    first: Array, second: Array, tolerance: float
+) -> tuple[Similarity | None, int]:
+    """
+    Find the similarity of two alike triangles with which most points agree.
+
+    The number of those that were tried is given as well.
+    """
     from scipy.spatial import KDTree
 
     ours, our_ratios = _triangles(first[:_BRIGHTEST])
@@ -219,7 +225,7 @@ def _by_triangles(first: Array, second: Array, tolerance: float) -> Similarity |
     best, most = None, 0
     for row, column in pairs:
         one, other = first[ours[row]], second[theirs[places[row, column]]]
-        found = _fitted(one, other)
+        found = fit_similarity(one, other)
         # The corners of a mirror image cannot agree.
         if np.hypot(*(found(one) - other).T).max() > tolerance:
             continue
@@ -231,14 +237,39 @@ def _by_triangles(first: Array, second: Array, tolerance: float) -> Similarity |
     return best, len(pairs)
 
 
-def _fitted(first: Array, second: Array) -> Similarity:
-    """Fit a shift to two points, and a similarity to more, by least squares."""
+def fit_similarity(
+    first: Array,
+    second: Array,
+    weights: Array | None = None,
+    *,
+    turns: bool = True,
+) -> Similarity:
+    """
+    Fit what takes points to others, by weighted least squares.
+
+    Parameters
+    ----------
+    first, second : ndarray of float, shape (n, 2)
+        The points, and where they are to come.
+    weights : ndarray of float, shape (n,), optional
+        Their weights, such as the inverse of the sum of both variances.
+    turns : bool
+        Whether rotation and scale are fitted as well, of three and more points.
+
+    Returns
+    -------
+    Similarity
+        The transform.
+    """
     ours, theirs = _complex(first), _complex(second)
-    if len(ours) < 3:
-        return Similarity(1 + 0j, complex(np.mean(theirs - ours)))
-    middle, target = ours.mean(), theirs.mean()
-    spread = np.sum(np.abs(ours - middle) ** 2)
-    turn = np.sum((ours - middle).conj() * (theirs - target)) / max(spread, 1e-300)
+    weights = np.ones(len(ours)) if weights is None else weights
+    middle = np.average(ours, weights=weights)
+    target = np.average(theirs, weights=weights)
+    if len(ours) < 3 or not turns:
+        return Similarity(1 + 0j, complex(target - middle))
+    spread = np.sum(weights * np.abs(ours - middle) ** 2)
+    product = np.sum(weights * (ours - middle).conj() * (theirs - target))
+    turn = product / max(spread, 1e-300)
     return Similarity(complex(turn), complex(target - turn * middle))
 
 
@@ -259,7 +290,7 @@ def _settled(
         ours, theirs = _partners(transform(first), second, reach)
         if len(ours) < least:
             return None
-        transform = _fitted(first[ours], second[theirs])
+        transform = fit_similarity(first[ours], second[theirs])
         if reach == tolerance and before == (now := (ours.tolist(), theirs.tolist())):
             break
         before = now if reach == tolerance else None

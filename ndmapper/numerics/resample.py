@@ -13,6 +13,9 @@ Array = npt.NDArray[np.float64]
 _LEAST = 0.5
 """Least weight of good pixels of which a value is made; else of all that are finite."""
 
+_NONE = 1e-6
+"""Covariances below this are none."""
+
 _REACH = 16
 """Covariances are looked for up to so many pixels."""
 
@@ -163,7 +166,7 @@ def covariance(x: Array, y: Array) -> dict[tuple[int, int], float]:
                     continue
                 ours, theirs = _pairs(x.shape, *lag)
                 shared = _shared(x[ours], x[theirs]) * _shared(y[ours], y[theirs])
-                if (mean := float(np.nanmean(shared))) <= 0:
+                if (mean := float(np.nanmean(shared))) < _NONE:
                     break
                 found[lag] = mean
         if len(found) == before:

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.wcs import WCS
 
 from ndmapper import config
 from ndmapper.cli.catalogue import library_steps
@@ -193,6 +194,37 @@ def sources(folder):
     yield image.find_sources(starry("x.fits"), box_size=16)
 
 
+def dithered(folder, dx, dy):
+    """Write two starry images, of which one is shifted, without coordinates of sky."""
+    for number, shift in ((1, (0, 0)), (2, (dx, dy))):
+        df = DataFile(starry(f"s{number}.fits"))
+        # No mean of whole numbers, which could be rounded either way.
+        df[0].data = np.roll(df[0].data, (round(shift[1]), round(shift[0])), (0, 1))
+        df[0].data += 0.0137
+        wcs = WCS(naxis=2)
+        wcs.wcs.crpix, wcs.wcs.cdelt = [32 + shift[0], 32 + shift[1]], [1, 1]
+        wcs.wcs.ctype = ["LINEAR", "LINEAR"]
+        df[0].wcs = wcs
+        df.save(f"d{number}.fits")
+    return ["d1.fits", "d2.fits"]
+
+
+def aligned(folder):
+    first, second = dithered(folder, 3, -2)
+    found = image.align_images(second, reference=first, threshold=20.0)
+    # The pixels are the same; the coordinates are good to a thousandth.
+    place = DataFile("place.fits", mode="new")
+    place.append(NDLater(np.round(found[0].wcs.wcs.crpix, 2)))
+    place.save()
+    yield place
+
+
+def stacked(folder):
+    names = dithered(folder, 2.4, -1.7)
+    for n, words in enumerate(({"method": "mean"}, {"covers": "first"})):
+        yield image.stack_images(names, stack=f"{n}.fits", **words)
+
+
 CASES = {
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
@@ -207,8 +239,10 @@ CASES = {
     "cosmetics.add_bpm": masked,
     "cosmetics.clean_cosmic_rays": cosmic,
     "cosmetics.init_bpm": mask,
+    "image.align_images": aligned,
     "image.find_sources": sources,
     "image.measure_background": background_map,
+    "image.stack_images": stacked,
     "image.subtract_background": without_background,
 }
 

@@ -17,6 +17,7 @@ figures
     Figures of what was measured.
 """
 
+from ndmapper.lib.image.alignment import align_images
 from ndmapper.lib.image.background import measure_background, subtract_background
 from ndmapper.lib.image.catalogue import SourceFlag
 from ndmapper.lib.image.sources import find_sources
@@ -24,6 +25,7 @@ from ndmapper.lib.image.stacking import noise_factor, stack_images
 
 __all__ = [
     "SourceFlag",
+    "align_images",
     "find_sources",
     "measure_background",
     "noise_factor",

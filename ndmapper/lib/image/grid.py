@@ -70,7 +70,8 @@ def common_grid(
     first = images[0]
     wcs = _plain(first.wcs)
     if covers == "first":
-        return Grid(wcs, first.shape)
+        ny, nx = first.shape
+        return Grid(wcs, (ny, nx))
     edges = [_edge_on(wcs, image) for image in images]
     lows = [
         math.floor(min(axis.min() for axis in axes))

@@ -9,13 +9,12 @@ from astropy.table import Table
 
 from ndmapper.data import DataFileList, Flag, NDLater
 from ndmapper.data.flags import FLAGS_DTYPE, widened
-from ndmapper.engines.quality import qc
 from ndmapper.errors import ParameterError, UnitError
 from ndmapper.lib.image.grid import Grid, PixelMap, common_grid
 from ndmapper.numerics.combine import combine
 from ndmapper.numerics.formulas import narrowed
 from ndmapper.numerics.resample import covariance, resample, sum_variance_factor
-from ndmapper.steps import Range, run_task
+from ndmapper.steps import Range, qc, run_task
 
 __all__ = ["COVARIANCE", "noise_factor", "stack_images"]
 
@@ -152,9 +151,10 @@ class _Source:
     def median(self) -> float:
         """The median of the pixels that are good, times the factor."""
         values = np.asarray(self.image.data, np.float64)
-        if (flags := self.image.flags) is not None:
-            values = values[(flags & self.image.bad_flags) == 0]
-        values = values[np.isfinite(values)]
+        good = np.isfinite(values)
+        if self.image.mask is not None:
+            good &= ~np.asarray(self.image.mask)
+        values = values[good]
         return self.factor * float(np.median(values)) if values.size else 0.0
 
     def on_grid(self, start: int, stop: int, no_data: int) -> Any:

@@ -213,7 +213,7 @@ class _Instance(Kind):
 
     def is_kind(self, value: Any) -> bool:
         if self.type in (Path, DataFile):
-            return isinstance(value, (str, FileName, self.type))
+            return isinstance(value, (str, FileName, Path, self.type))
         if self.type in _NUMBERS:
             is_bool = isinstance(value, _NUMBERS[bool])
             return (
@@ -224,7 +224,7 @@ class _Instance(Kind):
         return isinstance(value, self.type)
 
     def converted(self, value: Any) -> Any:
-        if not isinstance(value, (str, FileName)):
+        if not isinstance(value, (str, FileName, Path)):
             return value
         if self.type is Path:
             return Path(value)
