@@ -19,12 +19,14 @@ __all__ = [
     "AMPLIFIER_CARDS",
     "DETECTOR_SECTIONS",
     "IMAGE_SECTIONS",
+    "Place",
     "amplifier_card",
     "amplifier_numbers",
     "cut_sections",
     "drop_sections",
     "joined_sections",
     "pixel_keywords",
+    "place_on_detector",
 ]
 
 log = logging.getLogger(__name__)
@@ -145,6 +147,39 @@ def joined_sections(header: Header, shape: tuple[int, ...]) -> dict[str, str]:
         ):
             found[keyword] = _text(header, keyword)
     return found
+
+
+class Place(NamedTuple):
+    """Where an image lies on its detector, x first."""
+
+    # The lowest pixel, from 0, in pixels without binning.
+    low: tuple[int, ...]
+    # Whether the image is turned round along each axis.
+    is_turned: tuple[bool, ...]
+    # Pixels of the detector in one of the image.
+    binning: tuple[int, ...]
+
+
+def place_on_detector(
+    header: Header, keyword: str, shape: tuple[int, ...]
+) -> Place | None:
+    """Find the place of an image by DETSEC or CCDSEC; None where that does not fit."""
+    ranges = _parse(_text(header, keyword), ()) or []
+    binning = _binning(header)
+    sizes = shape[::-1]
+    if len(ranges) != len(sizes):
+        return None
+    found = [
+        _pitch(there, _Range(0, n - 1), binning[axis] if axis < len(binning) else None)
+        for axis, (there, n) in enumerate(zip(ranges, sizes, strict=True))
+    ]
+    if any(pitch is None or pitch[0] != pitch[1] for pitch in found):
+        return None
+    return Place(
+        tuple(min(there) for there in ranges),
+        tuple(there.last < there.first for there in ranges),
+        tuple(pitch[0] for pitch in found if pitch is not None),
+    )
 
 
 def _is_section(keyword: str) -> bool:

@@ -225,6 +225,18 @@ def stacked(folder):
         yield image.stack_images(names, stack=f"{n}.fits", **words)
 
 
+def together(folder):
+    df = DataFile("chips.fits", mode="new")
+    for ident, section in ((1, "[1:64,1:64]"), (2, "[134:71,1:64]")):
+        ndd = DataFile(starry(f"c{ident}.fits"))[0].copy()
+        ndd.data += 0.0137
+        ndd.ident, ndd.meta["DETSEC"] = ident, section
+        df.append(ndd)
+    df.save()
+    for n, words in enumerate(({}, {"moves": {"2": [0.25, 1.5, 1.0]}})):
+        yield image.make_mosaic("chips.fits", out_names=f"{n}.fits", **words)
+
+
 CASES = {
     "calibrator.calibrate_image": calibrated,
     "ccd.add_variance": variance,
@@ -241,6 +253,7 @@ CASES = {
     "cosmetics.init_bpm": mask,
     "image.align_images": aligned,
     "image.find_sources": sources,
+    "image.make_mosaic": together,
     "image.measure_background": background_map,
     "image.stack_images": stacked,
     "image.subtract_background": without_background,

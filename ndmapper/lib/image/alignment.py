@@ -1,6 +1,5 @@
 """Aligning images with a reference image or a catalogue."""
 
-import copy
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -11,6 +10,7 @@ from astropy.wcs import WCS
 
 from ndmapper.data import DataFile, NDLater, PlainFile
 from ndmapper.errors import ParameterError, StepError
+from ndmapper.lib.image.grid import transformed
 from ndmapper.numerics.background import estimate_background
 from ndmapper.numerics.matching import Match, Similarity, fit_similarity, match_points
 from ndmapper.numerics.sources import detect_sources
@@ -309,27 +309,9 @@ def _pixel_coordinates() -> WCS:
 
 def _corrected(wcs: WCS, transform: Similarity) -> WCS:
     """Make the coordinates of pixels that a similarity takes to those of a WCS."""
-    new = copy.deepcopy(wcs)
-    turn = transform.turn
+    turn, shift = transform.turn, transform.shift
     matrix = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
-    # Where the transform takes it to the reference pixel, which counts from 1.
-    reference = np.asarray(wcs.wcs.crpix, float) - 1 - [
-        transform.shift.real, transform.shift.imag
-    ]  # fmt: skip
-    crpix = np.linalg.solve(matrix, reference) + 1
-    if new.wcs.has_cd():
-        new.wcs.cd = np.asarray(wcs.wcs.cd) @ matrix
-    else:
-        pc = np.asarray(wcs.wcs.get_pc()) @ matrix
-        new.wcs.pc = pc
-    if new.sip is not None:
-        # The distortion stays where it is on the detector.
-        moved = np.asarray(new.sip.crpix) - wcs.wcs.crpix + crpix
-        sip = new.sip
-        new.sip = type(sip)(sip.a, sip.b, sip.ap, sip.bp, moved)
-    new.wcs.crpix = crpix
-    new.wcs.set()
-    return new
+    return transformed(wcs, matrix, np.array([shift.real, shift.imag]))
 
 
 def _report(ndd: NDLater, match: Match, transform: Similarity) -> None:

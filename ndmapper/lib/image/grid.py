@@ -13,7 +13,7 @@ from astropy.wcs import WCS
 from ndmapper.data import NDLater
 from ndmapper.errors import ParameterError
 
-__all__ = ["Grid", "PixelMap", "common_grid"]
+__all__ = ["Grid", "PixelMap", "common_grid", "transformed"]
 
 Array = npt.NDArray[np.float64]
 
@@ -84,6 +84,42 @@ def common_grid(
     nx, ny = (high - low + 1 for low, high in zip(lows, highs, strict=True))
     wcs.array_shape = (ny, nx)
     return Grid(wcs, (ny, nx))
+
+
+def transformed(wcs: WCS, matrix: Array, shift: Array) -> WCS:
+    """
+    Make the coordinates of an image whose pixels are those of another, transformed.
+
+    Parameters
+    ----------
+    wcs : WCS
+        The coordinates of the other image.
+    matrix : ndarray of float, shape (2, 2)
+        What takes a pixel of the image to one of the other, from 0, x first, with the
+        shift.
+    shift : ndarray of float, shape (2,)
+        The shift [pixel].
+
+    Returns
+    -------
+    WCS
+        The coordinates.
+    """
+    new = copy.deepcopy(wcs)
+    # Where the transform takes it to the reference pixel, which counts from 1.
+    reference = np.asarray(wcs.wcs.crpix, float) - 1 - shift
+    crpix = np.linalg.solve(matrix, reference) + 1
+    if new.wcs.has_cd():
+        new.wcs.cd = np.asarray(wcs.wcs.cd) @ matrix
+    else:
+        new.wcs.pc = np.asarray(wcs.wcs.get_pc()) @ matrix
+    if (sip := new.sip) is not None:
+        # The distortion stays where it is on the detector.
+        moved = np.asarray(sip.crpix) - wcs.wcs.crpix + crpix
+        new.sip = type(sip)(sip.a, sip.b, sip.ap, sip.bp, moved)
+    new.wcs.crpix = crpix
+    new.wcs.set()
+    return new
 
 
 def _plain(wcs: WCS) -> WCS:
