@@ -1,9 +1,10 @@
 """
-Reduce a night of MUSE, against the bare recipes: python bench_muse.py [IFUS] [FOLDER].
+Reduce a night of MUSE, against the bare recipes: python bench_muse.py [IFUS] [FORM].
 
-IFUS is 24 (the default) or fewer, which are done one by one only. The processor time of
-esorex is that of children, the framework's own is that of its process: one worker. Two
-workers are compared with one by the clock, in turns with two bare recipes. Recipes
+IFUS is 24 (the default) or fewer, which are done one by one only. FORM is "each" (a
+call for each IFU) or "together" (all in a call), or both are done. The processor time
+of esorex is that of children, the framework's own is that of its process: one worker.
+Two workers are compared with one by the clock, in turns with two bare recipes. Recipes
 have one thread, for with several one worker takes all processors.
 """
 
@@ -17,9 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
+from bench_sets import size_of_record
 from muse_bare import Bare
 
-from ndmapper import DataFile, DataFileList, config, run_task
+from ndmapper import DataFileList, config, run_task
 from ndmapper.lib.simulate import simulate_muse_night
 
 SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "muse_night.py"
@@ -113,7 +115,7 @@ def gains_of_two(files: dict[str, list[Path]], folder: Path, count: int) -> str:
 def show_records(folder: Path) -> None:
     """Print the sizes of what is known of the products, and of the products."""
     products = sorted(folder.glob("*.fits"))
-    sizes = {p.name: len(json.dumps(DataFile(p).record)) for p in products}
+    sizes = {path.name: size_of_record(path) for path in products}
     largest = max(sizes, key=sizes.__getitem__)
     beside = sum(p.stat().st_size for p in (folder / ".ndmapper").rglob("*.json*"))
     megabytes = sum(path.stat().st_size for path in products) / 1e6
@@ -122,14 +124,15 @@ def show_records(folder: Path) -> None:
           f"kB ({largest}); in .ndmapper {beside / 1e3:.0f} kB")  # fmt: skip
 
 
-def main(count: int, folder: Path) -> None:
-    """Measure both ways, or the one that is possible."""
+def main(count: int, forms: list[str], folder: Path) -> None:
+    """Measure the ways that are asked for."""
     os.environ["OMP_NUM_THREADS"] = "1"
     files = simulate_muse_night(folder / "night", ifus=range(1, count + 1))
     text = SCRIPT.read_text()
-    for together in [False, True] if count == 24 else [False]:
+    for form in forms:
+        together = form == "together"
         name = "all IFUs in a call" if together else "a call for each IFU"
-        work = folder / ("together" if together else "each")
+        work = folder / form
         work.mkdir()
         script = work / "muse_night.py"
         script.write_text(text.replace('by="ifu"', "nifu=-1") if together else text)
@@ -150,8 +153,6 @@ def main(count: int, folder: Path) -> None:
 
 if __name__ == "__main__":
     ifus = int(sys.argv[1]) if len(sys.argv) > 1 else 24
-    if len(sys.argv) > 2:
-        main(ifus, Path(sys.argv[2]))
-    else:
-        with tempfile.TemporaryDirectory() as temp:
-            main(ifus, Path(temp))
+    wanted = sys.argv[2:] or (["each", "together"] if ifus == 24 else ["each"])
+    with tempfile.TemporaryDirectory() as temp:
+        main(ifus, wanted, Path(temp))
