@@ -1,10 +1,11 @@
 """
-Reduce a night of MUSE, against the bare recipes: python bench_muse.py [IFUS] [FOLDER].
+Reduce a night of MUSE, against the bare recipes: python bench_muse.py [IFUS] [FORM].
 
-IFUS is 24 (the default) or fewer, which are done one by one only. The processor time of
-esorex is that of children, the framework's own is that of its process: one worker. Two
-workers are compared with one by the clock. Recipes have one thread, for with several
-one worker takes all processors.
+IFUS is 24 (the default) or fewer, which are done one by one only. FORM is "each" (a
+call for each IFU) or "together" (all in a call), or both are done. The processor time
+of esorex is that of children, the framework's own is that of its process: one worker.
+Two workers are compared with one by the clock, in turns with two bare recipes. Recipes
+have one thread, for with several one worker takes all processors.
 """
 
 import json
@@ -14,15 +15,19 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from pathlib import Path
+from statistics import median
 
+from bench_sets import size_of_record
 from muse_bare import Bare
 
-from ndmapper import DataFile
+from ndmapper import DataFileList, config, run_task
 from ndmapper.lib.simulate import simulate_muse_night
 
 SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "muse_night.py"
+
+ROUNDS = 3
+"""Each is timed so many times, in turns."""
 
 # Runs code, and prints the processor time of this process and of its children.
 TIMED = """
@@ -68,40 +73,49 @@ def bare(files: dict[str, list[Path]], folder: Path, *, together: bool) -> float
     return float(done.stdout)
 
 
-def gain_of_two(files: dict[str, list[Path]], folder: Path, count: int) -> float:
-    """Measure how much sooner bare recipes end if two run at once: the floor."""
-    bare = Bare(files, folder, together=False)
+def gains_of_two(files: dict[str, list[Path]], folder: Path, count: int) -> str:
+    """Compare one worker and two on a call of many units, and so the bare recipes."""
+    bare = Bare(files, folder / "bare", together=False)
+    raw = DataFileList(files["BIAS"])
+    make_bias = run_task(
+        "esorex:muse_bias", inputs="BIAS", by="ifu",
+        outputs={"MASTER_BIAS": "{base}_bias-{ifu:02d}.fits"},
+    )(lambda: None)  # fmt: skip
+
+    def ours(workers: int) -> None:
+        with config.using(outdir=str(folder / "made"), workers=workers, logfile=None):
+            make_bias(raw, reprocess=True)
 
     def run(number: int) -> None:
         frames = {"BIAS": files["BIAS"]}
         bare.run("muse_bias", f"bias{number}", frames, f"--nifu={number}")
 
-    times = []
-    for workers in (1, 2):
-        start = time.perf_counter()
+    def recipes(workers: int) -> None:
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(run, range(1, min(count, 8) + 1)))
-        times.append(time.perf_counter() - start)
-    return times[0] / times[1]
+            list(pool.map(run, range(1, count + 1)))
 
-
-def split_time(folder: Path) -> float:
-    """Sum the time by the clock of the first calls of several units [s]."""
-    lines = (folder / ".ndmapper" / "log.jsonl").read_text().splitlines()
-    total, started = 0.0, None
-    for event in map(json.loads, lines):
-        when = datetime.fromisoformat(event["time"])
-        if event["event"] == "start":
-            started = when if event["units"] > 1 else None
-        elif event["event"] == "end" and started and event["made"]:
-            total += (when - started).total_seconds()
-    return total
+    times: dict[tuple[str, int], list[float]] = {}
+    ours(2)  # which starts the workers
+    for _ in range(ROUNDS):
+        for name, work in (("ours", ours), ("bare", recipes)):
+            for workers in (1, 2):
+                start = time.perf_counter()
+                work(workers)
+                used = time.perf_counter() - start
+                times.setdefault((name, workers), []).append(used)
+    best = {key: median(values) for key, values in times.items()}
+    ours_gain, bare_gain = (best[n, 1] / best[n, 2] for n in ("ours", "bare"))
+    return (
+        f"a call of {count} units: {best['ours', 1]:.1f} s, two workers "
+        f"{best['ours', 2]:.1f} s, a gain of {ours_gain:.2f}; bare recipes: "
+        f"{best['bare', 1]:.1f} s, two at once {best['bare', 2]:.1f} s, {bare_gain:.2f}"
+    )
 
 
 def show_records(folder: Path) -> None:
     """Print the sizes of what is known of the products, and of the products."""
     products = sorted(folder.glob("*.fits"))
-    sizes = {p.name: len(json.dumps(DataFile(p).record)) for p in products}
+    sizes = {path.name: size_of_record(path) for path in products}
     largest = max(sizes, key=sizes.__getitem__)
     beside = sum(p.stat().st_size for p in (folder / ".ndmapper").rglob("*.json*"))
     megabytes = sum(path.stat().st_size for path in products) / 1e6
@@ -110,14 +124,15 @@ def show_records(folder: Path) -> None:
           f"kB ({largest}); in .ndmapper {beside / 1e3:.0f} kB")  # fmt: skip
 
 
-def main(count: int, folder: Path) -> None:
-    """Measure both ways, or the one that is possible."""
+def main(count: int, forms: list[str], folder: Path) -> None:
+    """Measure the ways that are asked for."""
     os.environ["OMP_NUM_THREADS"] = "1"
     files = simulate_muse_night(folder / "night", ifus=range(1, count + 1))
     text = SCRIPT.read_text()
-    for together in [False, True] if count == 24 else [False]:
+    for form in forms:
+        together = form == "together"
         name = "all IFUs in a call" if together else "a call for each IFU"
-        work = folder / ("together" if together else "each")
+        work = folder / form
         work.mkdir()
         script = work / "muse_night.py"
         script.write_text(text.replace('by="ifu"', "nifu=-1") if together else text)
@@ -125,7 +140,6 @@ def main(count: int, folder: Path) -> None:
         own, children, clock = timed(script, folder / "night", work / "ours")
         print(f"{name}: esorex alone {alone:.1f} s, with ndmapper {children:.1f} s and "
               f"{own:.2f} s of its own: {own / alone:.1%}")  # fmt: skip
-        one = split_time(work / "ours")
         own, *_ = timed(script, folder / "night", work / "ours")
         print(f"    again, with nothing to do: {own:.2f} s")
         own, children, _ = timed(script, folder / "night", work / "ours", "0.6")
@@ -133,17 +147,12 @@ def main(count: int, folder: Path) -> None:
         show_records(work / "ours")
         if not together:
             *_, clock_two = timed(script, folder / "night", work / "two", workers=2)
-            two = split_time(work / "two")
-            floor = gain_of_two(files, work / "two" / "bare", count)
             print(f"    by the clock: {clock:.1f} s, two workers {clock_two:.1f} s")
-            print(f"    calls of several units: {one:.1f} s and {two:.1f} s, a gain of "
-                  f"{one / two:.2f}; that of bare recipes is {floor:.2f}")  # fmt: skip
+            print(f"    {gains_of_two(files, work / 'turns', count)}")
 
 
 if __name__ == "__main__":
     ifus = int(sys.argv[1]) if len(sys.argv) > 1 else 24
-    if len(sys.argv) > 2:
-        main(ifus, Path(sys.argv[2]))
-    else:
-        with tempfile.TemporaryDirectory() as temp:
-            main(ifus, Path(temp))
+    wanted = sys.argv[2:] or (["each", "together"] if ifus == 24 else ["each"])
+    with tempfile.TemporaryDirectory() as temp:
+        main(ifus, wanted, Path(temp))
