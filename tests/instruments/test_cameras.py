@@ -1,5 +1,6 @@
 """The tables of cameras: headers as the sources of each table have them."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -506,3 +507,37 @@ def test_cmos_frame_needs_what_its_header_does_not_say(tmp_path: Path) -> None:
     gain = NINA["EGAIN"]
     # The grid of integers may add 1/12 adu^2.
     assert variance.mean() == pytest.approx(1000 / gain + (1.5 / gain) ** 2, abs=0.09)
+
+
+PAGE = (Path(__file__).parents[2] / "docs/howto/cameras.md").read_text()
+
+
+def test_page_of_cameras_lists_every_table() -> None:
+    assert sorted(re.findall(r"^\| `(\w+)` \|", PAGE, re.M)) == instruments.names()
+
+
+def test_page_of_cameras_shows_the_levels_of_amplifiers(
+    decam_night: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
+    (decam_night / "raw" / "dec0.fits").rename(decam_night / "raw" / "bias.fits")
+    exec(compile(block, "cameras.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1:] for line in lines[::2]] == [
+        ["A", "4.0", "8.0"], ["B", "2.0", "6.0"],
+    ] * 2  # fmt: skip
+    # The first CCD is 3 adu above its overscan, the second 6; noise of 240 pixels.
+    levels = [float(line.split()[-1]) for line in lines[1::2]]
+    assert levels == pytest.approx([3, 3, 6, 6], abs=1.0)
+
+
+def test_page_of_cameras_extends_a_table(tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.M | re.S)
+    path = tmp_path / "mine.toml"
+    path.write_text(block)
+    mine = instruments.load(path)
+    assert mine.recognises(NINA)
+    assert mine.classify(NINA)[0] == "object"
+    (found,) = mine.amplifiers(NINA)
+    assert (found.gain, found.read_noise) == (NINA["EGAIN"], 1.8)
+    assert mine.amplifiers({**NINA, "GAIN": 0}) == ()
